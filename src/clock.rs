@@ -1,0 +1,52 @@
+//! The only place that reads the wall clock.
+//!
+//! Everything that decides takes `now` as an argument; the loops get a [`Clock`] and ask it. Tests hand in a
+//! [`ManualClock`] and move it, so that days of retries run in milliseconds.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+
+/// Where the loops read the time of day from.
+pub trait Clock: Send + Sync {
+    /// The present instant, to the millisecond: what is stored and what is compared have the same precision.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's wall clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may read the wall clock")]
+    fn now(&self) -> Timestamp {
+        to_millisecond(Timestamp::now())
+    }
+}
+
+/// A clock that moves only when it is told to.
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<Mutex<Timestamp>>);
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    pub fn at(now: Timestamp) -> Self {
+        ManualClock(Arc::new(Mutex::new(to_millisecond(now))))
+    }
+
+    /// Moves the clock, forwards or backwards.
+    pub fn set(&self, now: Timestamp) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = to_millisecond(now);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Cuts an instant to whole milliseconds, the precision of the store and of every scheduler.
+pub fn to_millisecond(instant: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(instant.as_millisecond()).unwrap_or(instant)
+}

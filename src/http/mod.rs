@@ -1,0 +1,184 @@
+//! Outbound HTTP: one way to build a client and one way to read an answer, shared by sources and notifiers.
+//!
+//! TLS is always verified, against the system's roots and an optional `ca_file`; redirects are never followed; proxies
+//! come from the environment; every request has a deadline; a body is read to a cap counted after decompression. Errors
+//! never hold a URL: a webhook's URL is a secret. This module knows nothing of schedulers or channels.
+
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Certificate, Client, Identity, Request};
+
+use crate::limits::CONNECT_TIMEOUT;
+
+/// How one client differs from another.
+#[derive(Debug, Clone, Default)]
+pub struct HttpSettings {
+    /// PEM certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with a certificate and its key, to show to the server.
+    pub client_cert: Option<PathBuf>,
+}
+
+/// A client with the house's policy.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: Client,
+}
+
+/// An answer, read to its end or to the cap.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body after decompression, at most as long as the caller's cap.
+    pub body: Vec<u8>,
+    /// Whether the body was longer than the cap.
+    pub cut: bool,
+}
+
+impl Answer {
+    /// Whether the status is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// A header's text, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as text; bytes that are no UTF-8 become replacement characters.
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+}
+
+/// Why there is no answer. No message holds a URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// The client cannot be made: a certificate file is wrong.
+    #[error("{0}")]
+    Setup(String),
+    /// Nothing was sent: no connection (name, refused, TLS, timeout).
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The request may have arrived; its answer did not, in time.
+    #[error("no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// The request may have arrived; its answer broke off or was no HTTP.
+    #[error("the answer broke off: {0}")]
+    Broken(String),
+}
+
+impl HttpClient {
+    /// A client for these settings.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] when a certificate file cannot be read or understood.
+    pub fn new(settings: &HttpSettings) -> Result<HttpClient, HttpError> {
+        install_crypto();
+        match build(settings, None) {
+            // Images without a CA bundle: the bundled Mozilla roots stand in.
+            Err(HttpError::Setup(reason)) if reason.contains("CA certificates") => {
+                let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+                let roots = roots.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+                build(settings, Some(roots))
+            }
+            other => other,
+        }
+    }
+
+    /// The client that requests are built with.
+    pub fn inner(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends `request` and reads at most `body_bytes_max` bytes of the answer, all within `timeout`.
+    ///
+    /// # Errors
+    /// [`HttpError`], classed by whether anything can have arrived at the other side.
+    pub async fn send(&self, request: Request, timeout: Duration, body_bytes_max: usize) -> Result<Answer, HttpError> {
+        let exchange = async {
+            let mut response = self.client.execute(request).await.map_err(|error| classed(error, timeout))?;
+            let mut body = Vec::new();
+            let mut cut = false;
+            while let Some(chunk) = response.chunk().await.map_err(|error| classed(error, timeout))? {
+                let room = body_bytes_max - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    cut = true;
+                    break;
+                }
+            }
+            Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body, cut })
+        };
+        tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(HttpError::Timeout(timeout)))
+    }
+}
+
+/// Makes ring the process's TLS provider. Idempotent; every client calls it, so that tests need not.
+pub fn install_crypto() {
+    // An error means that a provider is installed already, which is what is wanted.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+fn build(settings: &HttpSettings, roots: Option<Vec<Certificate>>) -> Result<HttpClient, HttpError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("nightbell/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(Duration::from_secs(30));
+    if let Some(path) = &settings.ca_file {
+        let pem = read(path, "ca_file")?;
+        let extra = Certificate::from_pem_bundle(&pem)
+            .map_err(|error| HttpError::Setup(format!("ca_file {}: {}", path.display(), error.without_url())))?;
+        if extra.is_empty() {
+            return Err(HttpError::Setup(format!("ca_file {}: no certificate in it", path.display())));
+        }
+        builder = builder.tls_certs_merge(extra);
+    }
+    if let Some(path) = &settings.client_cert {
+        let pem = read(path, "client_cert")?;
+        let identity = Identity::from_pem(&pem)
+            .map_err(|error| HttpError::Setup(format!("client_cert {}: {}", path.display(), error.without_url())))?;
+        builder = builder.identity(identity);
+    }
+    if let Some(roots) = roots {
+        builder = builder.tls_certs_only(roots);
+    }
+    let client = builder.build().map_err(|error| HttpError::Setup(chain(&error.without_url())))?;
+    Ok(HttpClient { client })
+}
+
+fn read(path: &Path, key: &str) -> Result<Vec<u8>, HttpError> {
+    std::fs::read(path).map_err(|error| HttpError::Setup(format!("{key} {}: {error}", path.display())))
+}
+
+fn classed(error: reqwest::Error, timeout: Duration) -> HttpError {
+    let error = error.without_url();
+    if error.is_connect() {
+        HttpError::Connect(chain(&error))
+    } else if error.is_timeout() {
+        HttpError::Timeout(timeout)
+    } else if error.is_builder() {
+        HttpError::Setup(chain(&error))
+    } else {
+        HttpError::Broken(chain(&error))
+    }
+}
+
+/// The last cause of an error: reqwest's own words say little ("error sending request"), its causes say what happened.
+fn chain(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        last = next;
+        cause = next.source();
+    }
+    last.to_string()
+}

@@ -1,0 +1,12 @@
+//! Nightbell: the on-call bell for scheduled data jobs.
+
+pub mod clock;
+pub mod http;
+pub mod limits;
+pub mod model;
+pub mod notify;
+pub mod schedule;
+pub mod secret;
+pub mod source;
+pub mod store;
+pub mod yaml;

@@ -1,0 +1,67 @@
+//! Every named limit of the program, in one place, with the reason for its size.
+//!
+//! A limit that is hit is always visible: in a log line, in the message, or in the delivery's error. This module
+//! knows nothing else of the program.
+
+use std::time::Duration;
+
+/// Largest response body of a scheduler, counted after decompression. A page of 1,000 instances is about 400 kB.
+pub const SOURCE_BODY_BYTES_MAX: usize = 16 << 20;
+/// Deepest JSON nesting read from a scheduler; documented bodies nest four deep.
+pub const SOURCE_JSON_DEPTH_MAX: usize = 64;
+/// Records asked for in one page of an instance list (the largest that DataArts accepts).
+pub const SOURCE_PAGE_RECORDS: usize = 1000;
+/// Requests one listing may spend before it is called incomplete.
+pub const SOURCE_LISTING_REQUESTS_MAX: usize = 500;
+/// Longest plan-time span one query may ask for (DataArts: seven days).
+pub const SOURCE_WINDOW_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How far a poll reads back before the last complete one, so that late rows are still seen.
+pub const SOURCE_OVERLAP: Duration = Duration::from_secs(600);
+/// Deadline of one request to a scheduler, connect to last byte.
+pub const SOURCE_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Deadline for connecting to anything.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Detail calls under way at once for one source.
+pub const DETAIL_CONCURRENCY: usize = 4;
+/// Time one poll may spend on detail calls before the alerts go out without them.
+pub const DETAIL_TIME_MAX: Duration = Duration::from_secs(20);
+/// Instances outside the listing that one poll asks after one by one.
+pub const FOLLOWED_PER_POLL_MAX: usize = 50;
+/// How long an instance that never ends is followed (DataArts cancels waiting instances after 60 days).
+pub const FOLLOWED_AGE_MAX: Duration = Duration::from_secs(61 * 24 * 3600);
+
+/// Longest text kept of one foreign field (job name, log path, error), in bytes; cut at a character boundary.
+pub const FIELD_BYTES_MAX: usize = 1024;
+/// Failing nodes kept in one message.
+pub const NODES_MAX: usize = 20;
+/// Bytes kept of a channel's answer in a delivery's error.
+pub const ANSWER_KEPT_BYTES_MAX: usize = 500;
+/// Bytes read of a channel's answer before the connection is dropped.
+pub const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Deadline of one attempt over HTTP, connect to last byte.
+pub const NOTIFY_HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Deadline of one attempt over SMTP, connect to the reply after DATA.
+pub const NOTIFY_SMTP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Largest rendered part of one message.
+pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Largest template file.
+pub const TEMPLATE_FILE_BYTES_MAX: usize = 64 << 10;
+/// Deepest nesting of blocks in a template: deeper ones overflow the engine's stack.
+pub const TEMPLATE_DEPTH_MAX: usize = 32;
+
+/// Largest configuration file.
+pub const CONFIG_FILE_BYTES_MAX: usize = 8 << 20;
+/// Deepest YAML nesting: deeper ones overflow the parser's stack.
+pub const CONFIG_DEPTH_MAX: usize = 32;
+
+/// Deliveries a lane keeps in flight or claimed ahead.
+pub const LANE_CLAIM_MAX: usize = 512;
+/// How long a delivery is retried before it is dead.
+pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Longest `Retry-After` that is believed.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// How long alerts, deliveries and instances are kept after they ended.
+pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);

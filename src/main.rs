@@ -1,0 +1,3 @@
+//! The nightbell program.
+
+fn main() {}

@@ -1,0 +1,118 @@
+//! Alerts: one condition holding for one subject, from the first firing to its resolution.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AlertFacts, AlertId, ReceiverId, RuleId, SourceId};
+
+/// How bad it is, as the rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Look at it in the morning.
+    Warning,
+    /// Look at it soon. The default.
+    Error,
+    /// Get up.
+    Critical,
+}
+
+impl Severity {
+    /// All of them, the worst first.
+    pub const ALL: [Severity; 4] = [Severity::Critical, Severity::Error, Severity::Warning, Severity::Info];
+
+    /// The word used in the configuration and in messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Severity::Critical => "critical",
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+
+    /// The severity a word of ours names.
+    pub fn from_word(word: &str) -> Option<Severity> {
+        Severity::ALL.into_iter().find(|severity| severity.as_str() == word)
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether the condition still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// It holds.
+    Firing,
+    /// It held once and no longer does.
+    Resolved,
+}
+
+impl AlertState {
+    /// The word used in messages and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AlertState::Firing => "firing",
+            AlertState::Resolved => "resolved",
+        }
+    }
+}
+
+/// Why an alert was recorded and not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suppression {
+    /// The failure is older than the source's `first_poll`, and this was the rule's first look at the source.
+    FirstPoll,
+}
+
+impl Suppression {
+    /// The word used in output and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Suppression::FirstPoll => "first-poll",
+        }
+    }
+
+    /// The suppression a stored word names.
+    pub fn from_word(word: &str) -> Option<Suppression> {
+        (word == Suppression::FirstPoll.as_str()).then_some(Suppression::FirstPoll)
+    }
+}
+
+/// One episode: from the first firing of a condition for one instance to its resolution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// Names the episode; the same over restarts.
+    pub id: AlertId,
+    /// The source of the instance.
+    pub source: SourceId,
+    /// The rule whose condition holds.
+    pub rule: RuleId,
+    /// What messages say of it (section `data` of the webhook body); state, times and severity stand in there.
+    pub facts: AlertFacts,
+    /// Whether it also resolves when the instance ends, however it ends (duration conditions).
+    pub resolves_on_end: bool,
+    /// Who was told of the firing, and is told of the resolution if it wants that.
+    pub receivers: Vec<ReceiverId>,
+    /// Set when it was recorded and not told.
+    pub suppressed_by: Option<Suppression>,
+    /// When Nightbell decided that it fires.
+    pub created_at: Timestamp,
+}
+
+impl Alert {
+    /// Whether the condition still holds.
+    pub fn state(&self) -> AlertState {
+        self.facts.alert.state
+    }
+}

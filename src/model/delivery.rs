@@ -1,0 +1,159 @@
+//! Deliveries: one message owed to one receiver, and the attempts to send it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AlertId, DeliveryId, MessageKind, ReceiverId, RuleId};
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// Owed.
+    Pending,
+    /// The channel's own answer says that it arrived.
+    Delivered,
+    /// Given up; the last error says why.
+    Dead,
+    /// Told inside another message.
+    Merged,
+}
+
+impl DeliveryState {
+    /// All of them.
+    pub const ALL: [DeliveryState; 4] =
+        [DeliveryState::Pending, DeliveryState::Delivered, DeliveryState::Dead, DeliveryState::Merged];
+
+    /// The word used in output and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Pending => "pending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Dead => "dead",
+            DeliveryState::Merged => "merged",
+        }
+    }
+
+    /// The state a stored word names.
+    pub fn from_word(word: &str) -> Option<DeliveryState> {
+        DeliveryState::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// A rendered message: its named parts ("body"; "subject", "html" and "text"), rendered once when the delivery is
+/// made, so that every attempt sends the same bytes. It holds no URL and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Content {
+    /// Text by part name. Which parts there are is the receiver kind's own affair.
+    pub parts: BTreeMap<String, String>,
+}
+
+impl Content {
+    /// The text of a part, or nothing if the content has no such part.
+    pub fn part(&self, name: &str) -> &str {
+        self.parts.get(name).map_or("", String::as_str)
+    }
+}
+
+/// One message owed to one receiver: a row of the outbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Derived from what it says; travels with the message, so that a repeat is recognisable.
+    pub id: DeliveryId,
+    /// The alert it tells of; none for digests and tests.
+    pub alert: Option<AlertId>,
+    /// The rule of that alert.
+    pub rule: Option<RuleId>,
+    /// Whom it is owed to.
+    pub receiver: ReceiverId,
+    /// What kind of message it is.
+    pub kind: MessageKind,
+    /// The delivery it must not overtake: a resolution follows the firing it answers.
+    pub follows: Option<DeliveryId>,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// What is sent.
+    pub content: Content,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// Recipients that have it already, for channels with several (mail): a retry does not send to them again.
+    pub done: Vec<String>,
+    /// The channel's last answer in one word ("200", "550", "timeout").
+    pub last_status: Option<String>,
+    /// The last error, secrets cut.
+    pub last_error: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the next attempt is due; none when no more is owed.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the channel confirmed it.
+    pub delivered_at: Option<Timestamp>,
+}
+
+/// How an attempt ended, classed where it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// The channel confirmed it.
+    Delivered,
+    /// It may work later: a timeout, 5xx, a refused connection.
+    Retry,
+    /// The channel asks for a pause; the whole receiver waits, not only this delivery.
+    Throttled,
+    /// The credentials were refused (401, 403): tried hourly, for they may be mended.
+    Unauthorized,
+    /// The bytes went out and no answer came: it may have arrived. Tried again under the same id.
+    Uncertain,
+    /// It will never work: dead at once.
+    Rejected,
+}
+
+impl AttemptOutcome {
+    /// The word used in the attempt log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AttemptOutcome::Delivered => "delivered",
+            AttemptOutcome::Retry => "retry",
+            AttemptOutcome::Throttled => "throttled",
+            AttemptOutcome::Unauthorized => "unauthorized",
+            AttemptOutcome::Uncertain => "unknown",
+            AttemptOutcome::Rejected => "rejected",
+        }
+    }
+}
+
+/// One try to send a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// The channel's answer in one word.
+    pub status: Option<String>,
+    /// What went wrong, secrets cut, at most [`crate::limits::ANSWER_KEPT_BYTES_MAX`] of the answer.
+    pub error: Option<String>,
+    /// How long the channel asked to wait, at most [`crate::limits::RETRY_AFTER_MAX`].
+    pub retry_after: Option<Duration>,
+    /// Recipients that this attempt reached, for channels with several.
+    pub done: Vec<String>,
+}
+
+impl Attempt {
+    /// An attempt that the channel confirmed with `status`.
+    pub fn delivered(status: impl Into<String>) -> Self {
+        Attempt {
+            outcome: AttemptOutcome::Delivered,
+            status: Some(status.into()),
+            error: None,
+            retry_after: None,
+            done: Vec::new(),
+        }
+    }
+
+    /// An attempt that failed.
+    pub fn failed(outcome: AttemptOutcome, status: Option<String>, error: impl Into<String>) -> Self {
+        Attempt { outcome, status, error: Some(error.into()), retry_after: None, done: Vec::new() }
+    }
+}

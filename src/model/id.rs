@@ -1,0 +1,73 @@
+//! Identifiers, each a type of its own, so that a rule's name can never stand where a receiver's is wanted.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes the text as it is.
+            pub fn new(text: impl AsRef<str>) -> Self {
+                $name(Arc::from(text.as_ref()))
+            }
+
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                $name::new(text)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// The key of a source in the configuration.
+    SourceId
+}
+text_id! {
+    /// The key of a rule in the configuration.
+    RuleId
+}
+text_id! {
+    /// The key of a receiver in the configuration.
+    ReceiverId
+}
+text_id! {
+    /// Names one episode: derived from source, job, instance, rule and episode, the same over restarts.
+    AlertId
+}
+text_id! {
+    /// Names one message owed to one receiver: derived from the alert, the receiver and the kind of message.
+    DeliveryId
+}

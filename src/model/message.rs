@@ -1,0 +1,176 @@
+//! The message that tells of an alert: the default body of a webhook receiver, and the data that every template gets.
+//!
+//! The shape is a contract with users (README, "The webhook body"); a key is never renamed. Times are RFC 3339 in UTC,
+//! unknown is `null`.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AlertId, AlertState, InstanceType, RuleId, Severity, SourceId, Status};
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MessageKind {
+    /// A condition began to hold.
+    #[serde(rename = "alert.firing")]
+    AlertFiring,
+    /// It no longer holds.
+    #[serde(rename = "alert.resolved")]
+    AlertResolved,
+    /// A scheduled summary.
+    #[serde(rename = "digest")]
+    Digest,
+    /// Asked for by `send-test`.
+    #[serde(rename = "test")]
+    Test,
+}
+
+impl MessageKind {
+    /// All of them.
+    pub const ALL: [MessageKind; 4] =
+        [MessageKind::AlertFiring, MessageKind::AlertResolved, MessageKind::Digest, MessageKind::Test];
+
+    /// The word used in bodies, output and the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MessageKind::AlertFiring => "alert.firing",
+            MessageKind::AlertResolved => "alert.resolved",
+            MessageKind::Digest => "digest",
+            MessageKind::Test => "test",
+        }
+    }
+
+    /// The kind a stored word names.
+    pub fn from_word(word: &str) -> Option<MessageKind> {
+        MessageKind::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl fmt::Display for MessageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Message {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: MessageKind,
+    /// When it was made.
+    pub timestamp: Timestamp,
+    /// What it says.
+    pub data: MessageData,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum MessageData {
+    /// Of one alert; also what a test message says, with sample values.
+    Alert(Box<AlertFacts>),
+}
+
+/// Everything a message says of one alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertFacts {
+    /// The alert itself.
+    pub alert: AlertPart,
+    /// Where it was seen.
+    pub source: SourcePart,
+    /// The job.
+    pub job: JobPart,
+    /// The run.
+    pub instance: InstancePart,
+    /// The nodes to look at, the likeliest culprit first.
+    pub failing_nodes: Vec<NodePart>,
+    /// `ok`, or why the nodes are not told.
+    pub node_details: String,
+}
+
+/// The alert's own part of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertPart {
+    /// Names the episode.
+    pub id: AlertId,
+    /// The rule's id.
+    pub rule: RuleId,
+    /// As the rule says.
+    pub severity: Severity,
+    /// Firing or resolved.
+    pub state: AlertState,
+    /// Since when the condition holds.
+    pub starts_at: Timestamp,
+    /// When it ceased to hold.
+    pub ends_at: Option<Timestamp>,
+    /// One line: what, and how long ("etl_orders failed after 1m 0s").
+    pub summary: String,
+}
+
+/// Where an alert was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourcePart {
+    /// The source's key in the configuration.
+    pub id: SourceId,
+    /// Its kind: `dataarts`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// The job of an alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobPart {
+    /// Its name.
+    pub name: String,
+    /// The source's id of it.
+    pub id: Option<String>,
+}
+
+/// The run of an alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstancePart {
+    /// The source's id of it, as text.
+    pub id: String,
+    /// The name it has in logs.
+    pub name: Option<String>,
+    /// The normalised status.
+    pub status: Status,
+    /// The source's own word.
+    pub raw_status: String,
+    /// How it came to run.
+    #[serde(rename = "type")]
+    pub kind: InstanceType,
+    /// When it was due.
+    pub plan_time: Option<Timestamp>,
+    /// When it started.
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// How long it lasted, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// A link to it in the scheduler's console.
+    pub url: Option<String>,
+}
+
+/// A node worth looking at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodePart {
+    /// Its name.
+    pub name: String,
+    /// The kind of work it does, in the source's words.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// The normalised status.
+    pub status: Status,
+    /// How often it was tried again.
+    pub retries: Option<u64>,
+    /// When it started.
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// Where its log is, verbatim.
+    pub log_path: Option<String>,
+}

@@ -1,0 +1,21 @@
+//! The nouns of the program as plain data: jobs' instances and nodes, alerts, deliveries, and the message that tells
+//! of them.
+//!
+//! Nothing here does anything but hold, name and order values. It reads and writes nothing, and must never know of a
+//! scheduler's wire format, of SQL or of a channel.
+
+mod alert;
+mod delivery;
+mod id;
+mod instance;
+mod message;
+mod status;
+
+pub use alert::{Alert, AlertState, Severity, Suppression};
+pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState};
+pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
+pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, Snapshot, Window};
+pub use message::{
+    AlertFacts, AlertPart, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart, SourcePart,
+};
+pub use status::Status;

@@ -1,0 +1,5 @@
+//! Huawei Cloud DataArts Factory.
+
+/// Settings.
+#[derive(Debug, Clone)]
+pub struct Settings {}

@@ -1,0 +1,148 @@
+//! Sources: the schedulers that are polled, each behind the one trait [`Source`].
+//!
+//! A source lists the instances planned in a window and tells the details of one instance. It reads the network and
+//! nothing else; it must never know of rules, alerts, the store or receivers. A source that cannot be read says so
+//! with a classed [`SourceError`]; it never answers "nothing there" for "could not read".
+
+pub mod dataarts;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::model::{Instance, Node, SourceId, Window};
+use crate::schedule::Schedule;
+
+/// A connection to one scheduler.
+pub trait Source: Send + Sync {
+    /// The kind, as the configuration's `type` names it.
+    fn kind(&self) -> &'static str;
+
+    /// Every instance planned in `window`, each once.
+    ///
+    /// # Errors
+    /// When the list could not be read as a whole; what was read before the error is dropped.
+    fn list(&self, window: Window) -> impl Future<Output = Result<Listing, SourceError>> + Send;
+
+    /// One instance as it is now, with its nodes.
+    ///
+    /// # Errors
+    /// [`SourceErrorKind::NotFound`] when the source no longer knows it; otherwise as for `list`.
+    fn detail(&self, instance: &Instance) -> impl Future<Output = Result<Detail, SourceError>> + Send;
+}
+
+/// What a listing yields.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The instances, each once, in no particular order.
+    pub instances: Vec<Instance>,
+    /// Items that could not be understood; the others are processed all the same.
+    pub quarantined: Vec<Quarantined>,
+    /// Set when fewer instances could be read than the source says there are.
+    pub shortfall: Option<Shortfall>,
+    /// Requests it took.
+    pub requests: usize,
+}
+
+/// An item of a list that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// What is wrong with it.
+    pub reason: String,
+    /// The beginning of its text, at most [`crate::limits::ANSWER_KEPT_BYTES_MAX`] bytes.
+    pub snippet: String,
+}
+
+/// A listing that the source itself says is not whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortfall {
+    /// How many there are by the source's word.
+    pub told: u64,
+    /// How many could be read.
+    pub read: u64,
+}
+
+/// What a detail call yields.
+#[derive(Debug, Clone)]
+pub struct Detail {
+    /// The instance as it is now; what the detail does not tell is taken from the instance that was asked for.
+    pub instance: Instance,
+    /// Its nodes, in the source's order.
+    pub nodes: Vec<Node>,
+}
+
+/// What kind of trouble a source has, which decides what the user is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceErrorKind {
+    /// The configuration is wrong: host, project, workspace, a file.
+    Configuration,
+    /// The credentials are wrong, expired or lack permission.
+    Credentials,
+    /// Too many requests.
+    Throttled,
+    /// The network or the service; it may work at the next poll.
+    Transient,
+    /// An answer that is none: HTML, truncated or endless JSON, a wrong shape.
+    BadAnswer,
+    /// What was asked for does not exist (detail calls).
+    NotFound,
+}
+
+/// Why a source could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceError {
+    /// The class.
+    pub kind: SourceErrorKind,
+    /// What happened, with the service's own code and words. Holds no URL and no secret.
+    pub message: String,
+    /// What the user can do, where there is something.
+    pub help: Option<String>,
+    /// How long the service asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl SourceError {
+    /// An error of `kind` with nothing to advise.
+    pub fn new(kind: SourceErrorKind, message: impl Into<String>) -> Self {
+        SourceError { kind, message: message.into(), help: None, retry_after: None }
+    }
+
+    /// The same with advice.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.help {
+            Some(help) => write!(f, "{} ({help})", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+/// A source as the configuration describes it.
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    /// Its key in the configuration.
+    pub id: SourceId,
+    /// When it is polled.
+    pub poll: Schedule,
+    /// How far back each poll looks, by plan time.
+    pub lookback: Duration,
+    /// On the very first poll, failures that ended longer ago are recorded, not told.
+    pub first_poll: Duration,
+    /// The scheduler behind it.
+    pub scheduler: SchedulerSettings,
+}
+
+/// The settings of one kind of scheduler.
+#[derive(Debug, Clone)]
+pub enum SchedulerSettings {
+    /// Huawei Cloud DataArts Factory.
+    DataArts(dataarts::Settings),
+}

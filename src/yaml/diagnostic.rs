@@ -1,0 +1,169 @@
+//! What is wrong with a file, and where.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::Place;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The file cannot be used.
+    Error,
+    /// It can, and its writer probably wants to know.
+    Warning,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How much it matters.
+    pub level: Level,
+    /// Where it is.
+    pub at: Place,
+    /// The key's path: `rules.etl-failed.when.status`. Empty for the file as a whole.
+    pub path: String,
+    /// What is wrong. Never holds a secret's value.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// The findings of one run. Shared by reference while a file is read, so that no check stops at the first.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    /// The directory that relative paths in the file start from: the file's own.
+    base: PathBuf,
+    found: RefCell<Vec<Diagnostic>>,
+}
+
+impl Diagnostics {
+    /// No findings yet, for a file in the directory `base`.
+    pub fn new(base: impl Into<PathBuf>) -> Self {
+        Diagnostics { base: base.into(), found: RefCell::default() }
+    }
+
+    /// A path of the file as the process can open it: relative ones start from the file's directory.
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// Adds an error.
+    pub fn error(&self, at: Place, path: impl Into<String>, message: impl Into<String>, help: Option<String>) {
+        self.push(Diagnostic { level: Level::Error, at, path: path.into(), message: message.into(), help });
+    }
+
+    /// Adds a warning.
+    pub fn warning(&self, at: Place, path: impl Into<String>, message: impl Into<String>, help: Option<String>) {
+        self.push(Diagnostic { level: Level::Warning, at, path: path.into(), message: message.into(), help });
+    }
+
+    /// Adds a finding.
+    pub fn push(&self, diagnostic: Diagnostic) {
+        self.found.borrow_mut().push(diagnostic);
+    }
+
+    /// Whether any finding is an error.
+    pub fn has_errors(&self) -> bool {
+        self.found.borrow().iter().any(|diagnostic| diagnostic.level == Level::Error)
+    }
+
+    /// All findings in file order.
+    pub fn into_sorted(self) -> Vec<Diagnostic> {
+        let mut all = self.found.into_inner();
+        all.sort_by(|a, b| (a.at, a.level, &a.path, &a.message).cmp(&(b.at, b.level, &b.path, &b.message)));
+        all.dedup();
+        all
+    }
+}
+
+impl Diagnostic {
+    /// The finding as a person reads it, with the line it is about and a mark under the place:
+    ///
+    /// ```text
+    /// error: rules.yaml:3:36: rules.slow.when.duration: "many" is no duration
+    ///   3 |     when: { status: [running], duration: many }
+    ///     |                                          ^
+    ///   help: write it as 45m, 2h30m or 1d
+    /// ```
+    ///
+    /// A line that may hold a secret's value (see [`may_hold_secret`]) is not shown.
+    pub fn render(&self, file: &str, text: &str) -> String {
+        let level = match self.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+        };
+        let mut out = format!("{level}: {file}:{}:{}: ", self.at.line, self.at.column);
+        if !self.path.is_empty() {
+            let _ = write!(out, "{}: ", self.path);
+        }
+        out.push_str(&self.message);
+        let line = text.lines().nth(self.at.line.saturating_sub(1) as usize);
+        if let Some(line) = line.filter(|line| line.len() <= 200 && !may_hold_secret(line)) {
+            let number = self.at.line.to_string();
+            let before: String = line.chars().take(self.at.column.saturating_sub(1) as usize).map(pad_for).collect();
+            let _ = write!(out, "\n  {number} | {line}\n  {:width$} | {before}^", "", width = number.len());
+        }
+        if let Some(help) = &self.help {
+            let _ = write!(out, "\n  help: {help}");
+        }
+        out
+    }
+}
+
+/// A blank as wide as the character above it, roughly: two columns for East Asian wide characters.
+fn pad_for(above: char) -> &'static str {
+    match above {
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{ffe0}'..='\u{ffe6}' => "  ",
+        _ => " ",
+    }
+}
+
+/// Whether a line of the file may hold a secret written in plain text, judged by words it holds. Such lines are
+/// never printed: a finding about the line names the place, which is enough.
+fn may_hold_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    ["secret", "password", "token", "key", "url", "auth", "://", "header", "bearer"]
+        .iter()
+        .any(|word| line.contains(word))
+}
+
+/// The candidate nearest to `word`, if one is near enough to be what was meant.
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be added, removed, changed or swapped with a neighbour to get from one word to the other;
+/// upper and lower case are the same, and so are `-` and `_`.
+fn edit_distance(from: &str, to: &str) -> usize {
+    let fold = |text: &str| -> Vec<char> {
+        text.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
+    };
+    let (from, to) = (fold(from), fold(to));
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for (i, a) in from.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let mut cost = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                cost = cost.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(cost);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}

@@ -1,0 +1,166 @@
+//! Typed values out of located ones.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::section::kind_of;
+use super::{Located, Section, Value};
+use crate::secret::{Secret, SecretRef};
+
+/// A type that can be read from a value of the file. What is wrong is reported with its place; `None` means reported.
+pub trait FromYaml: Sized {
+    /// Reads the value.
+    fn from_yaml(located: Located<'_>) -> Option<Self>;
+}
+
+impl FromYaml for String {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        match &located.node.value {
+            Value::Scalar(scalar) => Some(scalar.text.clone()),
+            other => located.wrong(format!("expected a text, found {}", kind_of(other)), None),
+        }
+    }
+}
+
+impl FromYaml for bool {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        if let Value::Scalar(scalar) = &located.node.value {
+            match scalar.text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" => return Some(true),
+                "false" | "no" | "off" => return Some(false),
+                _ => {}
+            }
+        }
+        located.wrong("expected true or false", None)
+    }
+}
+
+impl FromYaml for u32 {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        if let Value::Scalar(scalar) = &located.node.value
+            && let Ok(number) = scalar.text.parse()
+        {
+            return Some(number);
+        }
+        located.wrong("expected a whole number, zero or more", None)
+    }
+}
+
+impl FromYaml for f64 {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        if let Value::Scalar(scalar) = &located.node.value
+            && let Ok(number) = scalar.text.parse::<f64>()
+            && number.is_finite()
+        {
+            return Some(number);
+        }
+        located.wrong("expected a number", None)
+    }
+}
+
+impl FromYaml for PathBuf {
+    /// A relative path starts from the file's own directory.
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        String::from_yaml(located).map(|path| located.findings.resolve(path))
+    }
+}
+
+impl FromYaml for Duration {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let text = String::from_yaml(located)?;
+        parse_duration(&text).or_else(|| {
+            located.wrong(format!("{text:?} is no duration"), Some("write it as 30s, 45m, 2h30m or 1d".into()))
+        })
+    }
+}
+
+/// One value or a list of them: `a` and `[a]` mean the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneOrMany<T>(pub Vec<T>);
+
+impl<T: FromYaml> FromYaml for OneOrMany<T> {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let Value::List(items) = &located.node.value else {
+            return T::from_yaml(located).map(|one| OneOrMany(vec![one]));
+        };
+        if items.is_empty() {
+            return located.wrong("the list is empty", None);
+        }
+        // Every item is read, so that each wrong one is reported; one wrong item makes the list wrong.
+        let read: Vec<Option<T>> = items
+            .iter()
+            .enumerate()
+            .map(|(index, node)| {
+                let path = format!("{}[{index}]", located.path);
+                T::from_yaml(Located { node, path: &path, findings: located.findings })
+            })
+            .collect();
+        read.into_iter().collect::<Option<Vec<T>>>().map(OneOrMany)
+    }
+}
+
+impl FromYaml for SecretRef {
+    /// `{ env: NAME }`, `{ file: PATH }`, or a plain text, which earns a warning.
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let Value::Map(_) = &located.node.value else {
+            let text = String::from_yaml(located)?;
+            located.findings.warning(
+                located.node.at,
+                located.path,
+                "a secret in plain text",
+                Some("write { env: NAME } or { file: PATH } to keep it out of this file".into()),
+            );
+            return Some(SecretRef::Inline(Secret::new(text)));
+        };
+        let section = Section::open(located.node, located.path, located.findings)?;
+        let (env, file) = (section.optional::<String>("env"), section.optional::<PathBuf>("file"));
+        section.close();
+        match (env, file) {
+            (Some(name), None) => Some(SecretRef::Env(name)),
+            (None, Some(path)) => Some(SecretRef::File(path)),
+            (Some(_), Some(_)) => located.wrong("both \"env\" and \"file\" are given", Some("keep one".into())),
+            (None, None) => located.wrong("expected { env: NAME } or { file: PATH }", None),
+        }
+    }
+}
+
+/// A duration as the configuration writes it: numbers with units `s`, `m`, `h`, `d` (24 hours) or `w`, the larger unit
+/// first, each at most once: `45m`, `2h30m`, `1d`. Zero, signs, fractions and bare numbers are refused.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut seconds: u64 = 0;
+    let mut smallest_unit = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit() || c == ' ').map_or(rest.len(), |n| digits + n);
+        let unit = match rest[digits..unit_end].trim() {
+            "s" => 1,
+            "m" | "min" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            "w" => 604_800,
+            _ => return None,
+        };
+        if unit >= smallest_unit {
+            return None;
+        }
+        smallest_unit = unit;
+        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
+        rest = rest[unit_end..].trim_start();
+    }
+    // A hundred years is longer than any job and short of every overflow.
+    (1..=3_153_600_000).contains(&seconds).then(|| Duration::from_secs(seconds))
+}
+
+/// A duration as people read it, its two largest units: `45s`, `1m 0s`, `2h 30m`, `3d 4h`; under a second, `850ms`.
+pub fn duration_text(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{}ms", duration.as_millis()),
+        1..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}

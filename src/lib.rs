@@ -1,5 +1,6 @@
 //! Nightbell: the on-call bell for scheduled data jobs.
 
+pub mod alert;
 pub mod clock;
 pub mod http;
 pub mod limits;

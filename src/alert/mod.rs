@@ -1,0 +1,17 @@
+//! Alerts: from what the rules found to episodes, and from episodes to what must be told.
+//!
+//! Pure: instances, verdicts and `now` come in, alerts and messages come out. The [`Ledger`] holds the alerts that fire
+//! and decides which begin and which end; [`identity`] names episodes and deliveries so that a repeat is recognisable;
+//! [`failing_nodes`] picks the nodes to look at; [`summary`] says it in one line. This module must never know how an
+//! instance was read, where an alert is stored or by what channel it is told.
+
+pub mod identity;
+pub mod summary;
+
+mod failing;
+mod ledger;
+mod message;
+
+pub use failing::failing_nodes;
+pub use ledger::{Holding, Ledger};
+pub use message::{attach_nodes, firing_message, resolved_message};

@@ -1,1 +1,3 @@
+//! The integration tests, all in one binary: one module for each part.
 
+mod schedule;

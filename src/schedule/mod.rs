@@ -1,0 +1,130 @@
+//! Cron schedules as crontab(5) reads them, in a time zone.
+//!
+//! A leaf: takes an expression and a zone, tells the next instant; reads no clock and knows nothing of what recurs.
+//!
+//! # Design
+//! The `cron` crate matches fields; three things it does differently from crontab(5) are kept away from it. Expressions
+//! are read here and handed over as plain lists (its weekdays count from another day, and it joins the two day fields
+//! by AND). It is asked about wall-clock time only, as if that were UTC, for it can answer with the past around a
+//! change of the clocks; the way from wall-clock time to an instant is ours.
+
+mod fields;
+
+use std::fmt;
+
+use chrono::DateTime;
+use jiff::Timestamp;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+
+/// When something recurs.
+///
+/// - A listed hour whose wall-clock time does not exist that day (clocks go forward) is due at the first instant after
+///   the gap; one that exists twice (clocks go back) is due at its first pass only. So a daily schedule is due once a
+///   day, every day.
+/// - When the hour field is `*` or `*/n`, every instant whose wall-clock time matches is due, so that `*/20` keeps its
+///   twenty minutes through a change of the clocks.
+#[derive(Clone)]
+pub struct Schedule {
+    text: String,
+    zone: TimeZone,
+    /// One, or two when both day fields are restricted: due when either is.
+    fields: Vec<cron::Schedule>,
+    every_pass: bool,
+}
+
+impl Schedule {
+    /// Reads a crontab(5) expression: five fields, or six with the seconds first, or `@hourly`, `@daily` and so on.
+    ///
+    /// # Errors
+    /// In words, with what to write instead.
+    pub fn parse(text: &str, zone: &TimeZone) -> Result<Schedule, String> {
+        let read = fields::read(text)?;
+        let fields = read
+            .for_cron()
+            .iter()
+            .map(|expression| expression.parse().map_err(|_| format!("{text:?} is no schedule")))
+            .collect::<Result<Vec<cron::Schedule>, String>>()?;
+        let schedule =
+            Schedule { text: text.trim().to_string(), zone: zone.clone(), fields, every_pass: read.hour_is_star() };
+        // 31 February is written with valid fields and never comes.
+        if schedule.next_wall(0).is_none() {
+            return Err(format!("{:?} is never due: no month in it has such a day", schedule.text));
+        }
+        Ok(schedule)
+    }
+
+    /// The first instant strictly after `after` at which it is due, on a whole second; `None` when there is none
+    /// before the year 2100 ends.
+    pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        if self.every_pass { self.next_of_every_pass(after) } else { self.next_of_first_pass(after) }
+    }
+
+    fn next_of_first_pass(&self, after: Timestamp) -> Option<Timestamp> {
+        let mut wall = whole_seconds(after) + i64::from(self.zone.to_offset(after).seconds());
+        loop {
+            wall = self.next_wall(wall)?;
+            let due = self.first_pass(wall)?;
+            // In the second pass of a fold, wall-clock times still to come map to instants that are over.
+            if due > after {
+                return Some(due);
+            }
+        }
+    }
+
+    fn next_of_every_pass(&self, after: Timestamp) -> Option<Timestamp> {
+        let mut changes = self.zone.following(after);
+        let mut offset = i64::from(self.zone.to_offset(after).seconds());
+        let mut from = whole_seconds(after);
+        loop {
+            let due = self.next_wall(from + offset)? - offset;
+            let next_change = changes.next();
+            match next_change {
+                // The clocks change before it is due: search on from the change, which itself may be the instant.
+                Some(change) if change.timestamp().as_second() <= due => {
+                    offset = i64::from(change.offset().seconds());
+                    from = change.timestamp().as_second() - 1;
+                }
+                _ => return Timestamp::from_second(due).ok(),
+            }
+        }
+    }
+
+    /// The first matching wall-clock second after `wall`, both counted in seconds as if the wall clock showed UTC.
+    fn next_wall(&self, wall: i64) -> Option<i64> {
+        let from = DateTime::from_timestamp(wall, 0)?;
+        self.fields.iter().filter_map(|fields| fields.after(&from).next()).map(|due| due.timestamp()).min()
+    }
+
+    /// The instant at which the wall clock first shows `wall`; if it never does, the instant the gap ends.
+    fn first_pass(&self, wall: i64) -> Option<Timestamp> {
+        let shown = Offset::UTC.to_datetime(Timestamp::from_second(wall).ok()?);
+        match self.zone.to_ambiguous_timestamp(shown).offset() {
+            AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(shown).ok(),
+            AmbiguousOffset::Fold { before, .. } => before.to_timestamp(shown).ok(),
+            AmbiguousOffset::Gap { after, .. } => {
+                let before_the_gap_ends = after.to_timestamp(shown).ok()?;
+                self.zone
+                    .following(before_the_gap_ends)
+                    .find(|change| change.offset() == after)
+                    .map(|change| change.timestamp())
+            }
+        }
+    }
+}
+
+/// Seconds since 1970, fractions cut towards the past.
+fn whole_seconds(instant: Timestamp) -> i64 {
+    instant.as_millisecond().div_euclid(1000)
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Schedule({:?}, {})", self.text, self.zone.iana_name().unwrap_or("fixed offset"))
+    }
+}

@@ -6,6 +6,7 @@ pub mod http;
 pub mod limits;
 pub mod model;
 pub mod notify;
+pub mod rule;
 pub mod schedule;
 pub mod secret;
 pub mod source;

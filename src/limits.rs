@@ -65,3 +65,12 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// How long alerts, deliveries and instances are kept after they ended.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Longest pattern of job names, in bytes; a longer one is a list that belongs into several.
+pub const PATTERN_BYTES_MAX: usize = 1024;
+/// Memory one compiled pattern may take: repetitions of repetitions grow without it.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
+/// Memory the regular expressions of all rules may take together when compiled.
+pub const PATTERN_SET_COMPILED_BYTES_MAX: usize = 256 << 20;
+/// Job names for which the matching rules are remembered; beyond it all are forgotten at once and found again.
+pub const MATCH_CACHE_NAMES_MAX: usize = 20_000;

@@ -232,8 +232,17 @@ fn field(first: u32, last: u32) -> impl Strategy<Value = String> {
 }
 
 fn expression() -> impl Strategy<Value = String> {
-    (field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6))
-        .prop_map(|(minute, hour, day, month, weekday)| format!("{minute} {hour} {day} {month} {weekday}"))
+    (field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6)).prop_map(
+        |(minute, hour, day, month, weekday)| {
+            // Here the two differ by design: crontab(5) counts a stepped star as a star when it joins the day fields.
+            let (day, weekday) = match (day.starts_with("*/"), weekday.starts_with("*/")) {
+                (true, _) => (day, "*".to_string()),
+                (false, true) => ("*".to_string(), weekday),
+                (false, false) => (day, weekday),
+            };
+            format!("{minute} {hour} {day} {month} {weekday}")
+        },
+    )
 }
 
 const ZONES: [&str; 8] = [
@@ -253,9 +262,6 @@ proptest! {
     #[test]
     fn agrees_with_croner(expression in expression(), zone_index in 0..ZONES.len(), second in 1_577_836_800i64..2_000_000_000) {
         let fields: Vec<&str> = expression.split(' ').collect();
-        // Here the two differ by design: crontab(5) counts a stepped star as a star when it joins the day fields.
-        prop_assume!(!(fields[2].starts_with("*/") && fields[4] != "*"));
-        prop_assume!(!(fields[4].starts_with("*/") && fields[2] != "*"));
         let zone = zone(ZONES[zone_index]);
         let ours = Schedule::parse(&expression, &zone).unwrap();
         let theirs = croner::parser::CronParser::new().parse(&expression).unwrap();

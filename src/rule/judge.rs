@@ -1,0 +1,105 @@
+//! Whether a rule's condition holds for one instance, and since when.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Rule;
+use crate::model::{Instance, InstanceType, Status};
+use crate::yaml::duration_text;
+
+/// What a rule says of an instance whose source and job it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The condition holds.
+    Holds {
+        /// Since when, as well as it can be known; never later than `now`.
+        since: Timestamp,
+    },
+    /// It does not, and why.
+    DoesNotHold(Reason),
+}
+
+/// Why a condition does not hold. Its `Display` is the line of a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The rule lists types, and not this one.
+    TypeNotMatched(InstanceType),
+    /// Backfill instances concern only rules that name `backfill`.
+    BackfillNotNamed,
+    /// The status is not in the rule's set.
+    StatusNotInSet(Status),
+    /// It has not lasted long enough.
+    TooShort {
+        /// How long it has lasted.
+        lasted: Duration,
+        /// How long it must last.
+        threshold: Duration,
+    },
+    /// A time that the duration needs is missing, or the times contradict each other.
+    DurationUnknown,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::TypeNotMatched(kind) => write!(f, "the rule does not name the instance type {}", kind.as_str()),
+            Reason::BackfillNotNamed => f.write_str("a backfill instance, and the rule does not name backfill"),
+            Reason::StatusNotInSet(status) => write!(f, "the status {status} is not in the rule's set"),
+            Reason::TooShort { lasted, threshold } => {
+                write!(f, "lasted {}, which is under {}", duration_text(*lasted), duration_text(*threshold))
+            }
+            Reason::DurationUnknown => f.write_str("the duration is unknown: a time is missing or they contradict"),
+        }
+    }
+}
+
+impl Rule {
+    /// Whether the condition holds for `instance` at `now`. Source and job name are not looked at:
+    /// [`super::RuleSet::matching`] has done so.
+    pub fn judge(&self, instance: &Instance, now: Timestamp) -> Verdict {
+        match self.objection(instance, now) {
+            Some(reason) => Verdict::DoesNotHold(reason),
+            None => Verdict::Holds { since: self.since(instance, now).min(now) },
+        }
+    }
+
+    /// What stands against the rule's holding, if anything does.
+    fn objection(&self, instance: &Instance, now: Timestamp) -> Option<Reason> {
+        let types = &self.matches.instance_types;
+        if types.is_empty() && instance.kind == InstanceType::Backfill {
+            return Some(Reason::BackfillNotNamed);
+        }
+        if !types.is_empty() && !types.contains(&instance.kind) {
+            return Some(Reason::TypeNotMatched(instance.kind));
+        }
+        let statuses = &self.when.statuses;
+        if !statuses.is_empty() && !statuses.contains(&instance.status) {
+            return Some(Reason::StatusNotInSet(instance.status));
+        }
+        let threshold = self.when.duration?;
+        match instance.duration(now) {
+            None => Some(Reason::DurationUnknown),
+            Some(lasted) if lasted < threshold => Some(Reason::TooShort { lasted, threshold }),
+            Some(_) => None,
+        }
+    }
+
+    /// When the condition that holds began to.
+    fn since(&self, instance: &Instance, now: Timestamp) -> Timestamp {
+        let entered_status = instance.end_time.filter(|_| instance.status.has_ended());
+        // A set of statuses holds from the moment the instance entered one of them, however long it had lasted before.
+        if !self.when.statuses.is_empty()
+            && let Some(ended) = entered_status
+        {
+            return ended;
+        }
+        let Some(threshold) = self.when.duration else {
+            return entered_status.unwrap_or(now);
+        };
+        let began = if instance.status == Status::Waiting { instance.plan_time } else { instance.start_time };
+        let crossed = began.and_then(|began| began.checked_add(SignedDuration::try_from(threshold).ok()?).ok());
+        crossed.unwrap_or(now)
+    }
+}

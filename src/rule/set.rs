@@ -1,0 +1,158 @@
+//! All rules together, compiled so that one pass over a job's name finds the rules it concerns.
+//!
+//! # Design
+//! Equal patterns are kept once. Globs go into one set and regular expressions into another, and each set looks at the
+//! name once, however many rules there are; only rules whose patterns match, or that have none, are looked at one by
+//! one. The answer depends on source and name alone, so [`MatchCache`] keeps it from poll to poll.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use globset::{Candidate, GlobSet, GlobSetBuilder};
+use regex::{RegexSet, RegexSetBuilder};
+
+use super::Rule;
+use super::pattern::{Form, Pattern, compile_glob};
+use crate::limits::{MATCH_CACHE_NAMES_MAX, PATTERN_SET_COMPILED_BYTES_MAX};
+use crate::model::SourceId;
+
+/// All rules, ready to be asked which of them concern a job.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    globs: GlobSet,
+    regexes: RegexSet,
+    /// For each glob, then for each regular expression, the rules that hold it.
+    holders: Vec<Holders>,
+    /// Rules without a job pattern.
+    any_job: Vec<usize>,
+}
+
+/// The rules that hold one pattern, by index.
+#[derive(Debug, Clone, Default)]
+struct Holders {
+    /// Under `job`.
+    wanting: Vec<usize>,
+    /// Under `not`.
+    excluding: Vec<usize>,
+}
+
+/// Why rules cannot be compiled together, though each pattern is right by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleSetError(String);
+
+impl fmt::Display for RuleSetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the job patterns of all rules together cannot be compiled: {}", self.0)
+    }
+}
+
+impl std::error::Error for RuleSetError {}
+
+/// Which rules concern the jobs seen so far. Belongs to one [`RuleSet`]: a new set needs a new cache.
+#[derive(Debug, Default)]
+pub struct MatchCache {
+    by_source: HashMap<SourceId, HashMap<String, Arc<[usize]>>>,
+    names: usize,
+}
+
+impl RuleSet {
+    /// Compiles rules.
+    ///
+    /// # Errors
+    /// When the patterns together take more memory than a set may.
+    pub fn compile(rules: Vec<Rule>) -> Result<RuleSet, RuleSetError> {
+        let mut globs: Patterns<'_> = Patterns::default();
+        let mut regexes: Patterns<'_> = Patterns::default();
+        for (index, rule) in rules.iter().enumerate() {
+            let wanted = rule.matches.jobs.iter().map(|pattern| (pattern, false));
+            let excluded = rule.matches.not.iter().map(|pattern| (pattern, true));
+            for (pattern, excludes) in wanted.chain(excluded) {
+                match Pattern::form(pattern) {
+                    Form::Glob(glob) => globs.add(glob, index, excludes),
+                    Form::Regex(regex) => regexes.add(regex, index, excludes),
+                }
+            }
+        }
+        let mut set = GlobSetBuilder::new();
+        for glob in &globs.texts {
+            set.add(compile_glob(glob).map_err(|error| RuleSetError(error.to_string()))?);
+        }
+        let glob_set = set.build().map_err(|error| RuleSetError(error.to_string()))?;
+        let regex_set = RegexSetBuilder::new(&regexes.texts)
+            .size_limit(PATTERN_SET_COMPILED_BYTES_MAX)
+            .build()
+            .map_err(|error| RuleSetError(error.to_string()))?;
+        let mut holders = globs.holders;
+        holders.append(&mut regexes.holders);
+        let any_job = (0..rules.len()).filter(|index| rules[*index].matches.jobs.is_empty()).collect();
+        Ok(RuleSet { globs: glob_set, regexes: regex_set, holders, any_job, rules })
+    }
+
+    /// The rules, in the order they were given.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rules whose source, job and not match, as ascending indices into [`RuleSet::rules`]. Instance type and
+    /// condition are left to [`Rule::judge`].
+    pub fn matching(&self, source: &SourceId, job: &str, cache: &mut MatchCache) -> Arc<[usize]> {
+        if let Some(known) = cache.by_source.get(source).and_then(|names| names.get(job)) {
+            return Arc::clone(known);
+        }
+        let found: Arc<[usize]> = self.find(source, job).into();
+        cache.remember(source, job, Arc::clone(&found));
+        found
+    }
+
+    fn find(&self, source: &SourceId, job: &str) -> Vec<usize> {
+        let mut wanting = self.any_job.clone();
+        let mut excluding = Vec::new();
+        let globs = self.globs.matches_candidate(&Candidate::new(job));
+        let regexes = self.regexes.matches(job).into_iter().map(|index| self.globs.len() + index);
+        for holders in globs.into_iter().chain(regexes).filter_map(|index| self.holders.get(index)) {
+            wanting.extend(&holders.wanting);
+            excluding.extend(&holders.excluding);
+        }
+        wanting.sort_unstable();
+        wanting.dedup();
+        excluding.sort_unstable();
+        wanting.retain(|index| {
+            let sources = &self.rules[*index].matches.sources;
+            (sources.is_empty() || sources.contains(source)) && excluding.binary_search(index).is_err()
+        });
+        wanting
+    }
+}
+
+impl MatchCache {
+    fn remember(&mut self, source: &SourceId, job: &str, found: Arc<[usize]>) {
+        if self.names >= MATCH_CACHE_NAMES_MAX {
+            self.by_source.clear();
+            self.names = 0;
+        }
+        self.names += 1;
+        self.by_source.entry(source.clone()).or_default().insert(job.to_string(), found);
+    }
+}
+
+/// Distinct patterns with their holders, while a set is being built.
+#[derive(Default)]
+struct Patterns<'a> {
+    known: HashMap<&'a str, usize>,
+    texts: Vec<&'a str>,
+    holders: Vec<Holders>,
+}
+
+impl<'a> Patterns<'a> {
+    fn add(&mut self, text: &'a str, rule: usize, excludes: bool) {
+        let index = *self.known.entry(text).or_insert_with(|| {
+            self.texts.push(text);
+            self.holders.push(Holders::default());
+            self.texts.len() - 1
+        });
+        let holders = &mut self.holders[index];
+        if excludes { holders.excluding.push(rule) } else { holders.wanting.push(rule) }
+    }
+}

@@ -11,4 +11,5 @@ pub mod schedule;
 pub mod secret;
 pub mod source;
 pub mod store;
+pub mod template;
 pub mod yaml;

@@ -1,0 +1,293 @@
+//! The helpers that templates may call, and the engine set up for one kind of output.
+//!
+//! | helper | gives |
+//! |---|---|
+//! | `local t` | the instant in the receiver's zone, `2026-11-21 08:05:03 +08:00`; nothing for null |
+//! | `local t "short"` | `08:05` on the day of the message, `20 Nov 23:10` on another |
+//! | `duration ms` | `1m 0s`; nothing for null |
+//! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
+//! | `upper x` | in capitals |
+//! | `pick x fail="…" else="…"` | the text after the key that `x` equals, or after `else` |
+//! | `code x 500` | (Slack) `x` for a code span: only what could end the span is changed |
+//! | `json x` | (JSON) `x` as JSON, quotes and all |
+//! | `eq ne gt gte lt lte and or not len` | for `{{#if (…)}}` |
+
+use std::time::Duration;
+
+use handlebars::{
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
+    ScopedJson,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::kind::{OutputKind, json_inner, slack_code};
+use crate::yaml::duration_text;
+
+/// A helper as the check sees it.
+pub(super) struct Signature {
+    pub(super) name: &'static str,
+    /// Fewest and most values it takes.
+    pub(super) values: (usize, usize),
+    /// Whether it takes `key=value` pairs.
+    pub(super) pairs: bool,
+    /// The kind of output it works in; none for all.
+    pub(super) only: Option<OutputKind>,
+}
+
+const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
+    Signature { name, values: (least, most), pairs: false, only: None }
+}
+
+/// Every helper that is no block.
+pub(super) const HELPERS: [Signature; 17] = [
+    takes("local", 1, 2),
+    takes("duration", 1, 1),
+    takes("truncate", 2, 2),
+    takes("upper", 1, 1),
+    Signature { name: "pick", values: (1, 1), pairs: true, only: None },
+    Signature { name: "code", values: (1, 2), pairs: false, only: Some(OutputKind::Slack) },
+    Signature { name: "json", values: (1, 1), pairs: false, only: Some(OutputKind::Json) },
+    takes("eq", 2, 2),
+    takes("ne", 2, 2),
+    takes("gt", 2, 2),
+    takes("gte", 2, 2),
+    takes("lt", 2, 2),
+    takes("lte", 2, 2),
+    takes("and", 2, 2),
+    takes("or", 2, 2),
+    takes("not", 1, 1),
+    takes("len", 1, 1),
+];
+
+/// Every helper that is a block.
+pub(super) const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
+
+/// The engine for one kind of output: strict, its values escaped for the kind, without helpers that log or look up.
+pub(super) fn registry(kind: OutputKind) -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    registry.register_escape_fn(move |text| kind.escaped(text));
+    for unwanted in ["log", "lookup", "raw"] {
+        registry.unregister_helper(unwanted);
+    }
+    registry.register_helper("duration", Box::new(DurationHelper));
+    registry.register_helper("truncate", Box::new(Truncate(kind)));
+    registry.register_helper("upper", Box::new(Upper));
+    registry.register_helper("pick", Box::new(Pick));
+    match kind {
+        OutputKind::Slack => registry.register_helper("code", Box::new(Code)),
+        OutputKind::Json => registry.register_helper("json", Box::new(JsonHelper)),
+        OutputKind::Html | OutputKind::Header | OutputKind::Plain => {}
+    }
+    registry
+}
+
+/// An instant in a zone, to the second, with the offset: `2026-11-21 08:05:03 +08:00`.
+pub fn local_time(instant: Timestamp, zone: &TimeZone) -> String {
+    instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+/// `text` cut to `max` characters, the last one `…` when something was cut.
+pub fn truncated(text: &str, max: usize) -> String {
+    truncated_by(text, max, |_| 1)
+}
+
+fn truncated_by(text: &str, max: usize, width: impl Fn(char) -> usize) -> String {
+    if text.chars().map(&width).sum::<usize>() <= max {
+        return text.to_string();
+    }
+    let room = max.saturating_sub(1);
+    let mut used = 0;
+    let mut cut: String = text
+        .chars()
+        .take_while(|&c| {
+            used += width(c);
+            used <= room
+        })
+        .collect();
+    cut.push('…');
+    cut
+}
+
+/// The value at `index`; the check has seen to it that it is there.
+fn value<'a>(helper: &'a Helper<'_>, index: usize) -> &'a Value {
+    helper.param(index).map_or(&Value::Null, |param| param.value())
+}
+
+/// A value as text: null is empty.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn failed<T>(reason: &str) -> Result<T, RenderError> {
+    Err(RenderErrorReason::Other(reason.to_string()).into())
+}
+
+fn derived<'rc>(text: impl Into<String>) -> Result<ScopedJson<'rc>, RenderError> {
+    Ok(ScopedJson::Derived(Value::String(text.into())))
+}
+
+/// A number of characters, given as the helper's second value.
+fn max_characters(helper: &Helper<'_>) -> Result<usize, RenderError> {
+    match value(helper, 1).as_u64().and_then(|max| usize::try_from(max).ok()) {
+        Some(max) if max > 0 => Ok(max),
+        _ => failed("the number of characters must be a whole number above zero"),
+    }
+}
+
+/// `local`: registered for each rendering, because it knows the receiver's zone and the day of the message.
+pub(super) struct Local {
+    pub(super) zone: TimeZone,
+    pub(super) today: Timestamp,
+}
+
+impl HelperDef for Local {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let instant = match value(helper, 0) {
+            Value::Null => return derived(""),
+            Value::String(text) => text.parse::<Timestamp>().ok(),
+            _ => None,
+        };
+        let Some(instant) = instant else {
+            return failed("\"local\" wants an instant, such as data.alert.starts_at");
+        };
+        let there = instant.to_zoned(self.zone.clone());
+        match helper.param(1).map(|form| form.value()) {
+            None => derived(local_time(instant, &self.zone)),
+            Some(Value::String(form)) if form == "short" => {
+                let same_day = there.date() == self.today.to_zoned(self.zone.clone()).date();
+                derived(there.strftime(if same_day { "%H:%M" } else { "%-d %b %H:%M" }).to_string())
+            }
+            Some(_) => failed("the only other form of \"local\" is \"short\""),
+        }
+    }
+}
+
+struct DurationHelper;
+
+impl HelperDef for DurationHelper {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        match value(helper, 0) {
+            Value::Null => derived(""),
+            number => match number.as_u64() {
+                Some(milliseconds) => derived(duration_text(Duration::from_millis(milliseconds))),
+                None => failed("\"duration\" wants milliseconds, such as data.instance.duration_ms"),
+            },
+        }
+    }
+}
+
+struct Truncate(OutputKind);
+
+impl HelperDef for Truncate {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        derived(truncated_by(&text(value(helper, 0)), max_characters(helper)?, |c| self.0.width(c)))
+    }
+}
+
+struct Upper;
+
+impl HelperDef for Upper {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        derived(text(value(helper, 0)).to_uppercase())
+    }
+}
+
+struct Pick;
+
+impl HelperDef for Pick {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let key = text(value(helper, 0));
+        let picked = helper.hash_get(&key).or_else(|| helper.hash_get("else"));
+        derived(picked.map_or_else(String::new, |picked| text(picked.value())))
+    }
+}
+
+struct Code;
+
+impl HelperDef for Code {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let mut shown = text(value(helper, 0));
+        if helper.param(1).is_some() {
+            shown = truncated_by(&shown, max_characters(helper)?, |c| OutputKind::Slack.width(c));
+        }
+        Ok(out.write(&json_inner(&slack_code(&shown)))?)
+    }
+}
+
+struct JsonHelper;
+
+impl HelperDef for JsonHelper {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        Ok(out.write(&value(helper, 0).to_string())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn truncation_counts_characters_and_says_that_it_cut() {
+        assert_eq!(truncated("订单任务失败", 6), "订单任务失败");
+        assert_eq!(truncated("订单任务失败了", 6), "订单任务失…");
+        assert_eq!(truncated("abc", 1), "…");
+        assert_eq!(truncated("", 1), "");
+    }
+
+    #[test]
+    fn truncation_for_slack_counts_what_slack_counts() {
+        let cut = truncated_by("<<<<", 10, |c| OutputKind::Slack.width(c));
+        assert_eq!(cut, "<<…");
+    }
+}

@@ -1,0 +1,247 @@
+//! Templates: the looks of a message, never its facts.
+//!
+//! [`TemplateSet::compile`] takes the built-in templates of a receiver kind and the user's replacements, and says
+//! everything wrong with them, with line and column; [`TemplateSet::render`] makes one message's [`Content`]. The data
+//! a template sees is the webhook body word for word, plus `receiver`. Every value is cleaned for display and escaped
+//! for the part's [`OutputKind`]; output, nesting and loops are bounded, and templates reach no file and no network.
+//!
+//! Pure: reads no file and no clock (the zone and the instant are in its arguments). It must never know of a channel's
+//! address, of SMTP or of HTTP.
+//!
+//! # Design
+//! The engine's strict mode lets a misspelt name in `{{#if}}` pass, overflows the stack on deep nesting and loops for
+//! ever in partials that include each other. So a template is walked before it is accepted: names against the shape
+//! of the data, helpers against the list of [`helpers`], nesting against the limits; partials and decorators are refused.
+
+mod check;
+mod clean;
+mod helpers;
+mod kind;
+mod sample;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use handlebars::{Context, Handlebars, Output, RenderContext, RenderError, RenderErrorReason, Renderable, Template};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+pub use clean::display_text;
+pub use helpers::{local_time, truncated};
+pub use kind::{OutputKind, slack_text};
+pub use sample::{sample_message, samples};
+
+use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
+use crate::model::{Content, Message, ReceiverId};
+
+/// A template that comes with the program.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltIn {
+    /// The part of the content it makes ("body", "subject", "html", "text").
+    pub part: &'static str,
+    /// The file that replaces it, by its name in a directory of templates.
+    pub file: &'static str,
+    /// What its output is.
+    pub kind: OutputKind,
+    /// The template itself.
+    pub text: &'static str,
+}
+
+/// A user's template in the place of a built-in one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// The part of the content it makes.
+    pub part: String,
+    /// What to call the file in findings.
+    pub file: String,
+    /// The template itself.
+    pub text: String,
+}
+
+/// Something wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct TemplateProblem {
+    /// The file, as it was labelled.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// What is wrong, and what to write instead where that is known.
+    pub message: String,
+}
+
+/// For whom a message is rendered.
+#[derive(Debug, Clone)]
+pub struct Locale {
+    /// The zone of the times in the message.
+    pub timezone: TimeZone,
+    /// The receiver.
+    pub receiver: ReceiverId,
+}
+
+/// The checked templates of one receiver, one for each part of its content.
+#[derive(Clone)]
+pub struct TemplateSet {
+    parts: Arc<[Part]>,
+}
+
+struct Part {
+    name: &'static str,
+    file: String,
+    replaced: bool,
+    template: Template,
+    registry: Handlebars<'static>,
+    kind: OutputKind,
+}
+
+impl std::fmt::Debug for TemplateSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.parts.iter().map(|part| &part.file)).finish()
+    }
+}
+
+impl TemplateSet {
+    /// Parses and checks the built-in templates, each replaced by the user's where there is one.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the templates' text, in the order of the parts. What only shows when a message is
+    /// rendered is found by [`TemplateSet::check_with_sample`].
+    pub fn compile(built_in: &[BuiltIn], overrides: &[Override]) -> Result<TemplateSet, Vec<TemplateProblem>> {
+        let mut problems = Vec::new();
+        for stray in overrides.iter().filter(|it| built_in.iter().all(|known| known.part != it.part)) {
+            let near = crate::yaml::closest(&stray.part, built_in.iter().map(|known| known.part));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+            let message = format!("there is no part {:?} in this kind of message{hint}", stray.part);
+            problems.push(TemplateProblem { file: stray.file.clone(), line: 1, column: 1, message });
+        }
+        let mut parts = Vec::with_capacity(built_in.len());
+        for known in built_in {
+            let replacement = overrides.iter().rev().find(|it| it.part == known.part);
+            let (file, text) = replacement.map_or((known.file, known.text), |it| (it.file.as_str(), it.text.as_str()));
+            match check::checked(file, text, known.kind) {
+                Ok(template) => parts.push(Part {
+                    name: known.part,
+                    file: file.to_string(),
+                    replaced: replacement.is_some(),
+                    template,
+                    registry: helpers::registry(known.kind),
+                    kind: known.kind,
+                }),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(TemplateSet { parts: parts.into() }) } else { Err(problems) }
+    }
+
+    /// Whether the user replaced the template of a part.
+    pub fn is_replaced(&self, part: &str) -> bool {
+        self.parts.iter().any(|it| it.name == part && it.replaced)
+    }
+
+    /// The content of one message.
+    ///
+    /// # Errors
+    /// What went wrong, with file, line and column, in one line. Holds no data of the message.
+    pub fn render(&self, message: &Message, locale: &Locale) -> Result<Content, String> {
+        self.render_parts(message, locale).map_err(|problem| problem.to_string())
+    }
+
+    /// Renders every sample message, ordinary and nasty ones, and says which templates fail on which.
+    pub fn check_with_sample(&self) -> Vec<TemplateProblem> {
+        let locale = Locale { timezone: TimeZone::UTC, receiver: ReceiverId::new("sample") };
+        let mut problems: Vec<TemplateProblem> = Vec::new();
+        for (name, message) in samples() {
+            if let Err(mut problem) = self.render_parts(&message, &locale) {
+                problem.message = format!("{} (with the sample message {name:?})", problem.message);
+                if problems.iter().all(|known| (known.line, known.column, &known.file) != problem.place()) {
+                    problems.push(problem);
+                }
+            }
+        }
+        problems
+    }
+
+    fn render_parts(&self, message: &Message, locale: &Locale) -> Result<Content, TemplateProblem> {
+        let context = Context::from(data(message, locale));
+        let mut parts = BTreeMap::new();
+        for part in self.parts.iter() {
+            parts.insert(part.name.to_string(), part.render(message, locale, &context)?);
+        }
+        Ok(Content { parts })
+    }
+}
+
+impl TemplateProblem {
+    fn place(&self) -> (usize, usize, &String) {
+        (self.line, self.column, &self.file)
+    }
+}
+
+impl Part {
+    fn render(&self, message: &Message, locale: &Locale, context: &Context) -> Result<String, TemplateProblem> {
+        let local = helpers::Local { zone: locale.timezone.clone(), today: message.timestamp };
+        let mut render_context = RenderContext::new(None);
+        render_context.register_local_helper("local", Box::new(local));
+        let mut output = Capped::default();
+        let rendered = self.template.render(&self.registry, context, &mut render_context, &mut output);
+        rendered.map_err(|error| self.problem(&error))?;
+        self.kind.finished(output.text).map_err(|reason| TemplateProblem {
+            file: self.file.clone(),
+            line: 1,
+            column: 1,
+            message: reason,
+        })
+    }
+
+    /// The engine's error in our words: its own may quote data.
+    fn problem(&self, error: &RenderError) -> TemplateProblem {
+        let message = match error.reason() {
+            RenderErrorReason::MissingVariable(Some(name)) => format!("there is no value {name:?} in this message"),
+            RenderErrorReason::IOError(error) => error.to_string(),
+            RenderErrorReason::InvalidJsonIndex(_) => "a list has no named values".to_string(),
+            RenderErrorReason::Other(reason) => reason.clone(),
+            RenderErrorReason::ParamTypeMismatchForName(helper, ..) => {
+                format!("{helper:?} cannot take a value of this type")
+            }
+            _ => "it cannot be rendered".to_string(),
+        };
+        let (line, column) = (error.line_no.unwrap_or(1), error.column_no.unwrap_or(1));
+        TemplateProblem { file: self.file.clone(), line, column, message }
+    }
+}
+
+/// What a template sees: the webhook body, its texts cleaned for display, and the receiver.
+fn data(message: &Message, locale: &Locale) -> Value {
+    // A message is plain data with text keys, which always has a JSON form; without one, every name is missing and the
+    // caller falls back to the plain message.
+    let mut value = serde_json::to_value(message).unwrap_or_default();
+    clean::clean_value(&mut value);
+    if let Value::Object(map) = &mut value {
+        let zone = locale.timezone.iana_name().unwrap_or("local");
+        let receiver = serde_json::json!({ "id": locale.receiver.as_str(), "timezone": zone });
+        map.insert("receiver".to_string(), receiver);
+    }
+    value
+}
+
+/// Collects output up to the limit; a template that runs away is stopped there.
+#[derive(Default)]
+struct Capped {
+    text: String,
+}
+
+impl Output for Capped {
+    fn write(&mut self, segment: &str) -> io::Result<()> {
+        if self.text.len() + segment.len() > TEMPLATE_OUTPUT_BYTES_MAX {
+            return Err(io::Error::other(format!("the output is longer than {} KiB", TEMPLATE_OUTPUT_BYTES_MAX >> 10)));
+        }
+        self.text.push_str(segment);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

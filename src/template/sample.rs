@@ -1,0 +1,175 @@
+//! Sample messages: what `check` renders every template with, and what a test message says.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::limits::{FIELD_BYTES_MAX, NODES_MAX};
+use crate::model::{
+    AlertFacts, AlertId, AlertPart, AlertState, InstancePart, InstanceType, JobPart, Message, MessageData, MessageKind,
+    NodePart, RuleId, Severity, SourceId, SourcePart, Status,
+};
+
+/// A message with made-up values, as if an ordinary job had just failed.
+pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
+    let ago = |seconds| now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(now);
+    let resolved = kind == MessageKind::AlertResolved;
+    let facts = AlertFacts {
+        alert: AlertPart {
+            id: AlertId::new("sample"),
+            rule: RuleId::new("etl-failed"),
+            severity: Severity::Critical,
+            state: if resolved { AlertState::Resolved } else { AlertState::Firing },
+            starts_at: ago(63),
+            ends_at: resolved.then_some(now),
+            summary: "etl_orders failed after 1m 0s".to_string(),
+        },
+        source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
+        job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()) },
+        instance: InstancePart {
+            id: "34765".to_string(),
+            name: Some("etl_orders".to_string()),
+            status: Status::Fail,
+            raw_status: "fail".to_string(),
+            kind: InstanceType::Scheduled,
+            plan_time: Some(ago(183)),
+            start_time: Some(ago(123)),
+            end_time: Some(ago(63)),
+            duration_ms: Some(60_000),
+            url: None,
+        },
+        failing_nodes: vec![NodePart {
+            name: "load_orders".to_string(),
+            kind: Some("DWS SQL".to_string()),
+            status: Status::Fail,
+            retries: Some(2),
+            start_time: Some(ago(103)),
+            end_time: Some(ago(63)),
+            log_path: Some("obs://dlf-log/etl_orders/2026-11-21 08_00_00.000/load_orders/load_orders.job".to_string()),
+        }],
+        node_details: "ok".to_string(),
+    };
+    Message { kind, timestamp: now, data: MessageData::Alert(Box::new(facts)) }
+}
+
+/// Every sample message with its name: of each kind an ordinary one, one in which all that may be null is, one whose
+/// texts are as long as they get, and one whose texts are an attack.
+pub fn samples() -> Vec<(String, Message)> {
+    let now = sample_instant();
+    let mut all = Vec::new();
+    for kind in [MessageKind::AlertFiring, MessageKind::AlertResolved, MessageKind::Test] {
+        let ordinary = sample_message(kind, now);
+        let MessageData::Alert(facts) = &ordinary.data;
+        let variants = [
+            ("ordinary", (**facts).clone()),
+            ("null", all_null((**facts).clone())),
+            ("huge", with_texts((**facts).clone(), &"订单etl_orders".repeat(100), NODES_MAX)),
+            ("hostile", with_texts((**facts).clone(), HOSTILE, 3)),
+            ("marks", with_texts((**facts).clone(), &"\"<&'>\\`*_~".repeat(110), NODES_MAX)),
+        ];
+        for (name, facts) in variants {
+            let message = Message { data: MessageData::Alert(Box::new(facts)), ..ordinary.clone() };
+            all.push((format!("{kind} {name}"), message));
+        }
+    }
+    all
+}
+
+/// Mention, link, format, header, markup and template injections, with characters that cannot be seen.
+const HOSTILE: &str = "<!channel> <@U024BE7LH> <https://evil.example|ok> & `x` *b* _i_ ~s~ ```\r\nBcc: victim@example.com\
+\u{0}\u{1b}[31m\u{202e}drow\u{2066}\u{200b}\u{feff} \"quoted\" \\ '</td><script>alert(1)</script> {{data.alert.id}} ${HOME} \
+=cmd() .\r\n.\r\nMAIL FROM:<a@b>";
+
+fn sample_instant() -> Timestamp {
+    // 2026-11-21T00:05:03Z
+    Timestamp::from_second(1_795_219_503).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn all_null(mut facts: AlertFacts) -> AlertFacts {
+    facts.alert.ends_at = None;
+    facts.job.id = None;
+    let instance = facts.instance;
+    facts.instance = InstancePart {
+        name: None,
+        status: Status::Unknown,
+        raw_status: String::new(),
+        kind: InstanceType::Unknown,
+        plan_time: None,
+        start_time: None,
+        end_time: None,
+        duration_ms: None,
+        url: None,
+        ..instance
+    };
+    facts.failing_nodes = Vec::new();
+    facts.node_details = "the details could not be read: no answer within 30 s".to_string();
+    facts
+}
+
+/// Every free text of the alert is `text`, cut to what the sources keep of one field.
+fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
+    let mut end = text.len().min(FIELD_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = &text[..end];
+    facts.alert.summary = format!("{text} failed after 1m 0s");
+    facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()) };
+    facts.source.id = SourceId::new(text);
+    facts.instance.id = text.to_string();
+    facts.instance.name = Some(text.to_string());
+    facts.instance.raw_status = text.to_string();
+    facts.instance.url = Some(text.to_string());
+    facts.node_details = text.to_string();
+    let node = NodePart {
+        name: text.to_string(),
+        kind: Some(text.to_string()),
+        log_path: Some(text.to_string()),
+        ..facts.failing_nodes[0].clone()
+    };
+    facts.failing_nodes = vec![node; nodes];
+    facts
+}
+
+/// The shape of the data: every key there is, none of them null, one item in each list.
+pub(super) fn shape() -> Value {
+    let mut message = sample_message(MessageKind::AlertResolved, sample_instant());
+    let MessageData::Alert(facts) = &mut message.data;
+    facts.instance.url = Some("https://console.example.com".to_string());
+    let mut shape = serde_json::to_value(&message).unwrap_or(Value::Object(Map::new()));
+    if let Value::Object(map) = &mut shape {
+        map.insert("receiver".to_string(), serde_json::json!({ "id": "oncall", "timezone": "UTC" }));
+    }
+    shape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_has_no_null() {
+        fn nulls(value: &Value, path: &str, found: &mut Vec<String>) {
+            match value {
+                Value::Null => found.push(path.to_string()),
+                Value::Array(items) => {
+                    assert!(!items.is_empty(), "{path} is empty");
+                    items.iter().for_each(|item| nulls(item, path, found));
+                }
+                Value::Object(map) => map.iter().for_each(|(key, value)| nulls(value, &format!("{path}.{key}"), found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        nulls(&shape(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn samples_have_distinct_names() {
+        let mut names: Vec<String> = samples().into_iter().map(|(name, _)| name).collect();
+        let all = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!((names.len(), all), (15, 15));
+    }
+}

@@ -1,0 +1,212 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn compile(kind: OutputKind, text: &str) -> Result<TemplateSet, Vec<String>> {
+    let text: &'static str = Box::leak(text.to_string().into_boxed_str());
+    let built_in = [BuiltIn { part: "body", file: "body.hbs", kind, text }];
+    TemplateSet::compile(&built_in, &[]).map_err(|found| found.iter().map(ToString::to_string).collect())
+}
+
+fn locale() -> Locale {
+    Locale { timezone: TimeZone::get("Asia/Shanghai").unwrap(), receiver: ReceiverId::new("oncall") }
+}
+
+fn rendered(kind: OutputKind, text: &str) -> Result<String, String> {
+    let message = sample_message(crate::model::MessageKind::AlertFiring, "2026-11-21T00:06:06Z".parse().unwrap());
+    let set = compile(kind, text).map_err(|found| found.join("\n"))?;
+    Ok(set.render(&message, &locale())?.part("body").to_string())
+}
+
+#[test]
+fn helpers_and_names_give_what_they_say() {
+    let table = [
+        ("{{local data.alert.starts_at}}", "2026-11-21 08:05:03 +08:00"),
+        ("{{local data.alert.starts_at \"short\"}}", "08:05"),
+        ("[{{local data.alert.ends_at}}]", "[]"),
+        ("{{duration data.instance.duration_ms}}", "1m 0s"),
+        ("{{truncate data.job.name 5}}", "etl_…"),
+        ("{{upper data.alert.severity}}", "CRITICAL"),
+        ("{{pick data.alert.severity critical=\"!!\" else=\"!\"}}", "!!"),
+        ("{{pick data.alert.severity warning=\"w\" else=\"other\"}}", "other"),
+        ("{{#if data.instance.url}}link{{else}}no link{{/if}}", "no link"),
+        ("{{#if (eq data.alert.state \"firing\")}}on{{else if data.job.id}}id{{else}}off{{/if}}", "on"),
+        ("{{#each data.failing_nodes}}{{@index}}:{{name}}/{{../data.job.name}}{{/each}}", "0:load_orders/etl_orders"),
+        (
+            "{{#each data.failing_nodes as |node i|}}{{i}} {{node.name}} {{@root.data.job.id}}{{/each}}",
+            "0 load_orders 608627",
+        ),
+        ("{{#with data.job}}{{name}} {{./id}}{{/with}}", "etl_orders 608627"),
+        ("{{data.failing_nodes.[0].name}}", "load_orders"),
+        ("{{receiver.id}} {{receiver.timezone}} {{type}}", "oncall Asia/Shanghai alert.firing"),
+        ("{{#if (gt (len data.failing_nodes) 5)}}many{{else}}few{{/if}}", "few"),
+        ("{{!-- {{#if nothing}} --}}x", "x"),
+    ];
+    for (template, expected) in table {
+        assert_eq!(rendered(OutputKind::Plain, template).as_deref(), Ok(expected), "{template}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    use OutputKind::{Html, Json, Plain, Slack};
+    let table = [
+        (
+            Plain,
+            "{{job.nmae}}",
+            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are data, receiver, timestamp, type",
+        ),
+        (Plain, "x\n  {{data.job.nmae}}", "2:3: unknown name \"nmae\" in \"data.job.nmae\"; did you mean \"name\"?"),
+        (Plain, "{{#if data.alert.serverity}}x{{/if}}", "1:1: unknown name \"serverity\""),
+        (Plain, "{{#unless data.x}}x{{/unless}}", "1:1: unknown name \"x\" in \"data.x\""),
+        (Plain, "{{#each data.nodes}}{{name}}{{/each}}", "1:1: unknown name \"nodes\""),
+        (
+            Plain,
+            "{{#each data.failing_nodes}}\n{{nmae}}{{/each}}",
+            "2:1: unknown name \"nmae\"; did you mean \"name\"?",
+        ),
+        (Plain, "{{#with data.job}}{{data.job.name}}{{/with}}", "1:19: unknown name \"data\""),
+        (
+            Plain,
+            "{{#if (eq data.alert.sate \"x\")}}{{/if}}",
+            "unknown name \"sate\" in \"data.alert.sate\"; did you mean \"state\"?",
+        ),
+        (Plain, "{{#if type}}{{else}}{{typo}}{{/if}}", "unknown name \"typo\"; did you mean \"type\"?"),
+        (Plain, "{{pick data.alert.severity critical=data.x}}", "unknown name \"x\""),
+        (Plain, "{{@index}}", "\"@index\" is known inside {{#each}} only"),
+        (Plain, "{{../data}}", "leads out of the data"),
+        (Plain, "{{data.job.name.first}}", "what stands before it is one value"),
+        (Plain, "{{data.job}}", "\"data.job\" is not one value but several; the names here are id, name"),
+        (Plain, "{{data.failing_nodes}}", "a list is read with {{#each}}"),
+        (Plain, "{{lcoal data.alert.starts_at}}", "there is no helper \"lcoal\"; did you mean \"local\"?"),
+        (Plain, "{{local}}", "the helper \"local\" takes 1 to 2 values, not 0"),
+        (Plain, "{{upper type x=1}}", "takes no key=value pairs"),
+        (Plain, "{{lookup data \"job\"}}", "there is no helper \"lookup\""),
+        (Plain, "{{log \"x\"}}", "there is no helper \"log\""),
+        (Plain, "{{json data}}", "works in JSON templates only"),
+        (Plain, "{{if data}}", "\"if\" is a block"),
+        (Plain, "{{#fi data}}{{/fi}}", "there is no block {{#fi}}; did you mean {{#if}}?"),
+        (Plain, "{{> other}}", "partials"),
+        (Plain, "{{#> other}}{{/other}}", "partials"),
+        (Plain, "{{* inline}}", "decorators"),
+        (Plain, "{{#if type}}x", "not readable"),
+        (Plain, "{{type", "not readable"),
+        (Plain, "{{#if type}}x{{/each}}", "{{#if}} is closed by {{/each}}"),
+        (Plain, "{{#each data.job}}{{/each}}", "{{#each}} wants a list"),
+        (Html, "{{{data.job.name}}}", "unescaped output"),
+        (Json, "\"{{&data.job.name}}\"", "unescaped output"),
+        (Slack, "\"{{{data.job.name}}}\"", "unescaped output"),
+    ];
+    for (kind, template, expected) in table {
+        let found = compile(kind, template).expect_err(template).join("\n");
+        assert!(found.contains(expected), "{template}\n  expected: {expected}\n  found: {found}");
+    }
+}
+
+#[test]
+fn every_problem_of_a_template_is_said_at_once() {
+    let found = compile(OutputKind::Plain, "{{a}}\n{{b}}\n{{> c}}\n").unwrap_err();
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn nesting_that_would_overflow_the_stack_is_refused() {
+    let deep = |n: usize| format!("{}x{}", "{{#if type}}".repeat(n), "{{/if}}".repeat(n));
+    assert!(compile(OutputKind::Plain, &deep(32)).is_ok());
+    let chain = |n: usize| format!("{{{{#if type}}}}{}{{{{/if}}}}", "{{else if type}}".repeat(n));
+    let subs = format!("{{{{#if {}type{}}}}}{{{{/if}}}}", "(not ".repeat(2000), ")".repeat(2000));
+    let list = format!("{{{{#if {}{}}}}}{{{{/if}}}}", "[".repeat(2000), "]".repeat(2000));
+    for template in [deep(33), deep(2000), chain(40), chain(3000), subs, list] {
+        let found = compile(OutputKind::Plain, &template).unwrap_err().join("\n");
+        assert!(found.contains("nested deeper"), "{found}");
+    }
+    let loops = "{{#each data.failing_nodes}}{{#each @root.data.failing_nodes}}{{#each @root.data.failing_nodes}}\
+        {{/each}}{{/each}}{{/each}}";
+    assert!(compile(OutputKind::Plain, loops).unwrap_err().join("").contains("loops are nested"));
+    let large = "x".repeat((64 << 10) + 1);
+    assert!(compile(OutputKind::Plain, &large).unwrap_err().join("").contains("larger than 64 KiB"));
+}
+
+#[test]
+fn output_is_capped() {
+    let block = format!("{{{{#each data.failing_nodes}}}}{}{{{{/each}}}}", "x".repeat(60_000));
+    let set = compile(OutputKind::Plain, &block).unwrap();
+    let found = set.check_with_sample();
+    assert!(found[0].message.contains("the output is longer than 64 KiB"), "{found:?}");
+}
+
+#[test]
+fn json_output_must_be_json() {
+    let set = compile(OutputKind::Json, "{\"a\": {{data.instance.duration_ms}} }").unwrap();
+    let found = set.check_with_sample();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains("no JSON") && found[0].message.contains("null"), "{found:?}");
+}
+
+#[test]
+fn a_replacement_for_an_unknown_part_is_said() {
+    let built_in = [BuiltIn { part: "subject", file: "subject.txt.hbs", kind: OutputKind::Header, text: "x" }];
+    let stray = Override { part: "subjct".into(), file: "mine.hbs".into(), text: "x".into() };
+    let found = TemplateSet::compile(&built_in, &[stray]).unwrap_err();
+    assert!(found[0].message.contains("did you mean \"subject\""), "{found:?}");
+}
+
+#[test]
+fn values_of_the_data_are_never_read_as_templates_or_markup() {
+    let hostile = samples().into_iter().find(|(name, _)| name == "alert.firing hostile").unwrap().1;
+    let html = compile(OutputKind::Html, "<p title=\"{{data.job.name}}\">{{data.job.name}}</p>").unwrap();
+    let out = html.render(&hostile, &locale()).unwrap();
+    assert!(!out.part("body").contains("<script") && out.part("body").contains("{{data.alert.id}}"));
+    let header = compile(OutputKind::Header, "Job:\n {{data.job.name}}").unwrap();
+    assert!(!header.render(&hostile, &locale()).unwrap().part("body").contains(['\r', '\n', '\0', '\u{202e}']));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_check_panic(pieces in proptest::collection::vec(piece(), 0..12)) {
+        drop(compile(OutputKind::Html, &pieces.concat()));
+    }
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("{{"),
+        Just("}}"),
+        Just("{{{"),
+        Just("}}}"),
+        Just("{{#if "),
+        Just("{{/if}}"),
+        Just("{{else}}"),
+        Just("{{else if "),
+        Just("{{^}}"),
+        Just("{{#each data.failing_nodes}}"),
+        Just("{{/each}}"),
+        Just("("),
+        Just(")"),
+        Just("["),
+        Just("]"),
+        Just("{{!--"),
+        Just("--}}"),
+        Just("data.job.name"),
+        Just("@index"),
+        Just("../"),
+        Just(" as |a b|"),
+        Just("\\"),
+        Just("\""),
+        Just("'"),
+        Just("=1"),
+        Just("this"),
+        Just("~"),
+        Just("\n"),
+        Just("é订"),
+        Just("{{{{raw}}}}"),
+        Just("{{{{/raw}}}}"),
+        Just("{{>x}}"),
+        Just("{{#*inline \"x\"}}"),
+        Just("local"),
+        Just(" "),
+        Just("."),
+        Just("@root"),
+    ]
+    .prop_map(str::to_string)
+}

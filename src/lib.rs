@@ -9,6 +9,8 @@ pub mod notify;
 pub mod rule;
 pub mod schedule;
 pub mod secret;
+pub mod sign;
+pub mod sim;
 pub mod source;
 pub mod store;
 pub mod template;

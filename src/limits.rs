@@ -17,6 +17,17 @@ pub const SOURCE_LISTING_REQUESTS_MAX: usize = 500;
 pub const SOURCE_WINDOW_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How far a poll reads back before the last complete one, so that late rows are still seen.
 pub const SOURCE_OVERLAP: Duration = Duration::from_secs(600);
+/// Requests in a row that may bring nothing new before a listing gives up on what it still misses: halving a window of
+/// seven days down to one millisecond takes sixty.
+pub const SOURCE_LISTING_FRUITLESS_MAX: usize = 64;
+/// Error bodies of a scheduler are understood up to this size; longer ones are quoted.
+pub const SOURCE_ERROR_BODY_BYTES_MAX: usize = 64 << 10;
+/// Longest pause before the one retry that a request to a scheduler gets; who asks for more waits for the next poll.
+pub const SOURCE_RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Pause before that retry when the scheduler names none.
+pub const SOURCE_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Furthest that the clock of a signed request may be off (the gateway's own limit).
+pub const SOURCE_CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 /// Deadline of one request to a scheduler, connect to last byte.
 pub const SOURCE_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Deadline for connecting to anything.

@@ -67,8 +67,27 @@ pub const CONFIG_FILE_BYTES_MAX: usize = 8 << 20;
 /// Deepest YAML nesting: deeper ones overflow the parser's stack.
 pub const CONFIG_DEPTH_MAX: usize = 32;
 
+/// How long after its plan time a source can still list an instance: the longest window and a day to spare.
+pub const LISTED_AGAIN_MAX: Duration = Duration::from_secs(8 * 24 * 3600);
+/// Rows that one bulk statement of the store writes; more are written by several in the same transaction.
+pub const STORE_STATEMENT_ROWS_MAX: usize = 2000;
+/// Rows that one transaction of the purge removes, so that it never holds up a poll or a lane for long.
+pub const STORE_PURGE_ROWS_MAX: usize = 1000;
+/// How long a call waits for its turn to write, and for another process's lock on the file.
+pub const STORE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].
+pub const STORE_BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest pause between two tries to write to a store that fails.
+pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(30);
+
 /// Deliveries a lane keeps in flight or claimed ahead.
 pub const LANE_CLAIM_MAX: usize = 512;
+/// Longest sleep of a lane, so that a step of the wall clock is noticed.
+pub const LANE_SLEEP_MAX: Duration = Duration::from_secs(60);
+/// Time after which an attempt is given up although its notifier has not returned: above every notifier's own deadline.
+pub const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(90);
+/// How long a stopping lane waits for attempts under way.
+pub const LANE_STOP_MAX: Duration = Duration::from_secs(30);
 /// How long a delivery is retried before it is dead.
 pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `Retry-After` that is believed.
@@ -85,3 +104,5 @@ pub const PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
 pub const PATTERN_SET_COMPILED_BYTES_MAX: usize = 256 << 20;
 /// Job names for which the matching rules are remembered; beyond it all are forgotten at once and found again.
 pub const MATCH_CACHE_NAMES_MAX: usize = 20_000;
+/// How often the store is purged.
+pub const PURGE_INTERVAL: Duration = Duration::from_secs(3600);

@@ -4,6 +4,10 @@
 //! and the log of attempts. [`Store::commit_poll`] moves the first four in one transaction, so that whatever rewinds
 //! the database costs a repeat and never a loss; [`Store::settle`] records attempts with the deliveries' new states.
 //! No transaction is open while a network call runs. The store must never know of rules, wire formats or channels.
+//!
+//! [`SqlStore`] is the one implementation: SQL that is common to SQLite and PostgreSQL, with a small dialect for the rest.
+
+mod sql;
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -14,22 +18,31 @@ use crate::model::{
     Alert, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, RuleId, Snapshot, SourceId,
 };
 
-/// What survives a restart.
+pub use sql::{Mode, SqlStore};
+
+/// What survives a restart. Whatever a method has answered with `Ok` survives a power cut; after an error nothing of it
+/// is there, unless the error came from the commit itself, and then repeating the call does no harm.
 pub trait Store: Send + Sync {
-    /// Everything remembered of a source. An unknown source has an empty memory of generation 0.
+    /// Everything remembered of a source that its next poll can meet again: instances that have not ended, those whose
+    /// plan time is at most [`crate::limits::LISTED_AGAIN_MAX`] before the last poll, and those with a firing alert.
+    /// An unknown source has an empty memory of generation 0.
     fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<SourceMemory, StoreError>> + Send;
 
     /// The generation of a source's memory: it grows by one with every commit, so that a cached memory can be checked.
     fn generation(&self, source: &SourceId) -> impl Future<Output = Result<i64, StoreError>> + Send;
 
-    /// Moves cursor, snapshots, alerts and outbox in one transaction. Alerts and deliveries whose id is there already
-    /// are left as they are when they come as new ones: a repeat is no second telling.
+    /// Moves cursor, snapshots, alerts and outbox in one transaction. A repeat is no second telling: an alert that comes
+    /// as fired while its id is there already (firing or resolved), or while another episode of it still fires, is left
+    /// out, and so are the deliveries that come with it; a delivery whose id is there already is left as it is. An alert
+    /// that comes as changed is written only while it fires: an ended episode stays ended. Of alerts that resolve and
+    /// alerts that fire in the same commit the former are written first. A delivery that follows a dead one is born dead.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another process committed since `commit.generation`; nothing was written.
     fn commit_poll(&self, commit: &PollCommit) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Records that a source could not be read. Moves no cursor.
+    /// Records that a source could not be read. Moves no cursor and keeps the generation; the instant since when it
+    /// cannot be read stays that of the first such record after a successful poll.
     fn record_unreadable(
         &self,
         source: &SourceId,
@@ -37,12 +50,13 @@ pub trait Store: Send + Sync {
         reason: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Takes back what dead processes had claimed; the interrupted attempts are logged with an unknown outcome.
-    /// Returns how many there were.
+    /// Takes back what dead processes had claimed: due at `now`, and an attempt with an unknown outcome is logged for
+    /// each, for it may have been sent. Returns how many there were. To be called before anything is claimed: it cannot
+    /// tell a living lane's claims from a dead one's.
     fn reclaim(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Claims at most `limit` deliveries of a receiver that are due at `now`, the longest due first. A resolution is
-    /// not claimed before the firing it follows is settled.
+    /// not claimed before the firing it follows is settled. A row that cannot be understood dies, with a log line.
     fn claim(
         &self,
         receiver: &ReceiverId,
@@ -50,22 +64,31 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
-    /// Records attempts with the deliveries' new states, all in one transaction, and gives up the claims.
+    /// Gives up claims without an attempt: the deliveries are as due as they were.
+    fn release(&self, claimed: &[DeliveryId]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Records attempts with the deliveries' new states, all in one transaction, and gives up the claims. When a
+    /// delivery dies, what follows it dies with it. Settling the same attempt twice is the same as once.
     fn settle(&self, settled: &[Settled]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// When the next unclaimed delivery of a receiver is due, if any is owed.
+    /// When the next unclaimed delivery of a receiver is due, if any is owed. One that waits for its predecessor to be
+    /// settled does not count: there is no time at which it is due.
     fn next_due(&self, receiver: &ReceiverId) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
 
-    /// Alerts, the newest first.
+    /// How many deliveries are owed to a receiver that are due at `now`, those included that wait for a predecessor.
+    fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Alerts, the newest first. Rows that cannot be understood are left out, with a log line.
     fn alerts(&self, limit: usize) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
 
-    /// Deliveries, the newest first.
+    /// Deliveries, the newest first. Rows that cannot be understood are left out, with a log line.
     fn deliveries(&self, limit: usize) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
     /// How each source fared at its last poll.
     fn sources(&self) -> impl Future<Output = Result<Vec<SourceCondition>, StoreError>> + Send;
 
-    /// Removes what ended before `before`, in small transactions. Returns how many rows went.
+    /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
+    /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.
     fn purge(&self, before: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
@@ -124,6 +147,8 @@ pub struct Settled {
     pub attempt: Attempt,
     /// The delivery's new state.
     pub state: DeliveryState,
+    /// What is wrong with the delivery now: the attempt's error, or why it was given up.
+    pub last_error: Option<String>,
     /// When it is tried again, if it is.
     pub next_attempt_at: Option<Timestamp>,
 }

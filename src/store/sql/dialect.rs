@@ -1,0 +1,46 @@
+//! Where the databases differ: how a transaction begins, and how one bound JSON text becomes rows.
+//!
+//! Everything else is one text for all of them: `$n` placeholders, BIGINT and TEXT, `ON CONFLICT`, `RETURNING`. Bulk
+//! writes bind a single JSON list, because a statement with thousands of placeholders is slow on every database.
+
+/// A database's own way of saying things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// The embedded one.
+    Sqlite,
+}
+
+/// A column of the rows that a bound JSON list becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    /// A text, or null.
+    Text(&'static str),
+    /// A whole number, or null. (A database that types the rows of a JSON list needs to know.)
+    BigInt(&'static str),
+}
+
+impl Dialect {
+    /// How a transaction that will write begins. SQLite's must say so at once: one that starts to read and then wants
+    /// to write is refused while another writes, however long it would wait.
+    pub(super) const fn begin_write(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    /// A FROM item named `item`: the JSON list of objects bound as `$1`, one row for each.
+    pub(super) fn items(self, columns: &[Column]) -> String {
+        match self {
+            Dialect::Sqlite => {
+                let columns: Vec<String> = columns
+                    .iter()
+                    .map(|column| {
+                        let (Column::Text(name) | Column::BigInt(name)) = column;
+                        format!("value ->> '{name}' AS {name}")
+                    })
+                    .collect();
+                format!("(SELECT {} FROM json_each($1)) AS item", columns.join(", "))
+            }
+        }
+    }
+}

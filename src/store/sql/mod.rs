@@ -1,0 +1,159 @@
+//! [`SqlStore`]: the store in a SQL database.
+//!
+//! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
+//! claims and settles deliveries, `purge` removes what is old; `rows` turns rows into values and `statements` and
+//! `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
+//! why a row is written.
+
+mod dialect;
+mod open;
+mod outbox;
+mod poll;
+mod purge;
+mod rows;
+mod statements;
+
+use std::fs::File;
+
+use jiff::Timestamp;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool};
+
+use self::dialect::Dialect;
+use self::statements::Statements;
+use super::{PollCommit, Settled, SourceCondition, SourceMemory, Store, StoreError};
+use crate::model::{Alert, Delivery, DeliveryId, ReceiverId, SourceId};
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To poll and deliver: alone on the file, which is made if it is not there.
+    Work,
+    /// To look, beside a process that works.
+    Read,
+}
+
+/// A store in a SQL database.
+#[derive(Debug)]
+pub struct SqlStore {
+    dialect: Dialect,
+    /// The file, for messages.
+    place: String,
+    /// A single connection: writers wait for their turn here, in order, and not in the database with back-off.
+    writer: AnyPool,
+    readers: AnyPool,
+    statements: Statements,
+    /// Held as long as the store; the operating system lets go of it when the process dies, however it dies.
+    _lock: Option<File>,
+}
+
+impl SqlStore {
+    /// Closes the connections, which folds the write-ahead log into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Begins a transaction that will write.
+    async fn write(&self) -> Result<Write, StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(|error| self.failed(error))?;
+        match sqlx::query(self.dialect.begin_write()).execute(&mut *connection).await {
+            Ok(_) => Ok(Write { connection, committed: false }),
+            Err(error) => {
+                connection.close_on_drop();
+                Err(self.failed(error))
+            }
+        }
+    }
+
+    async fn commit(&self, mut write: Write) -> Result<(), StoreError> {
+        sqlx::query("COMMIT").execute(write.on()).await.map_err(|error| self.failed(error))?;
+        write.committed = true;
+        Ok(())
+    }
+
+    /// The error of a statement, with the place it happened at.
+    fn failed(&self, error: sqlx::Error) -> StoreError {
+        StoreError::Database(format!("{}: {}", self.place, open::words(&error)))
+    }
+}
+
+/// A transaction that writes. One that ends without a commit takes its connection with it: after a full disk SQLite may
+/// have rolled back by itself, and a fresh connection is the one state that is certain.
+struct Write {
+    connection: PoolConnection<Any>,
+    committed: bool,
+}
+
+impl Write {
+    /// The connection, for one statement.
+    fn on(&mut self) -> &mut AnyConnection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        if !self.committed {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+impl Store for SqlStore {
+    async fn load_source(&self, source: &SourceId) -> Result<SourceMemory, StoreError> {
+        poll::load_source(self, source).await
+    }
+
+    async fn generation(&self, source: &SourceId) -> Result<i64, StoreError> {
+        poll::generation(self, source).await
+    }
+
+    async fn commit_poll(&self, commit: &PollCommit) -> Result<(), StoreError> {
+        poll::commit(self, commit).await
+    }
+
+    async fn record_unreadable(&self, source: &SourceId, now: Timestamp, reason: &str) -> Result<(), StoreError> {
+        poll::record_unreadable(self, source, now, reason).await
+    }
+
+    async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {
+        outbox::reclaim(self, now).await
+    }
+
+    async fn claim(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        outbox::claim(self, receiver, now, limit).await
+    }
+
+    async fn release(&self, claimed: &[DeliveryId]) -> Result<(), StoreError> {
+        outbox::release(self, claimed).await
+    }
+
+    async fn settle(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        outbox::settle(self, settled).await
+    }
+
+    async fn next_due(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
+        outbox::next_due(self, receiver).await
+    }
+
+    async fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+        outbox::count_due(self, receiver, now).await
+    }
+
+    async fn alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        poll::alerts(self, limit).await
+    }
+
+    async fn deliveries(&self, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        outbox::deliveries(self, limit).await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceCondition>, StoreError> {
+        poll::sources(self).await
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {
+        purge::purge(self, before).await
+    }
+}

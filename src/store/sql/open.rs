@@ -1,0 +1,275 @@
+//! Opening the store: from the URL to guarded, migrated, connected.
+//!
+//! A worker holds an exclusive lock beside the file (`<file>.lock`, the holder's pid inside) before it touches the file.
+//! A file that is no store of ours, or one of a newer version, is refused with words and left as it is.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+use sqlx::AnyPool;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _};
+
+use super::dialect::Dialect;
+use super::statements::Statements;
+use super::{Mode, SqlStore, StoreError};
+use crate::limits::STORE_WAIT_MAX;
+
+/// Marks a SQLite file as ours ("NBel" in the header's application id).
+const APPLICATION_ID: i64 = 0x4e42_656c;
+
+/// The steps from nothing to the present schema. A step that was released is never changed, only followed.
+fn migrations() -> Migrator {
+    let step = |version: i64, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![step(1, "first", include_str!("migrations/0001_first.sql"))])
+}
+
+impl SqlStore {
+    /// Opens the store that `url` names: `sqlite://relative.db` or `sqlite:///absolute/path.db`. To work, it takes the
+    /// file for itself, makes it if it is not there and brings it up to the present version; to read, it changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another process works on the file; [`StoreError::Unusable`] when the URL, the file or
+    /// its place cannot serve, with the path and what is wrong.
+    pub async fn open(url: &str, mode: Mode) -> Result<SqlStore, StoreError> {
+        let path = path_of(url)?;
+        let path = found(&path, mode)?;
+        let lock = match mode {
+            Mode::Work => {
+                let lock = locked(&path)?;
+                made(&path)?;
+                Some(lock)
+            }
+            Mode::Read => None,
+        };
+        sqlx::any::install_default_drivers();
+        let place = path.display().to_string();
+        let (writer, readers) = match mode {
+            Mode::Work => {
+                let writer = pool(&path, Access::Write)?;
+                prepare(&writer, &place).await?;
+                (writer, pool(&path, Access::Read)?)
+            }
+            Mode::Read => {
+                let readers = pool(&path, Access::ReadOnly)?;
+                check_version(&readers, &place).await?;
+                (readers.clone(), readers)
+            }
+        };
+        let dialect = Dialect::Sqlite;
+        Ok(SqlStore { dialect, place, writer, readers, statements: Statements::new(dialect), _lock: lock })
+    }
+}
+
+fn unusable(path: &Path, reason: impl std::fmt::Display) -> StoreError {
+    StoreError::Unusable(format!("store {}: {reason}", path.display()))
+}
+
+/// The file that the URL names.
+fn path_of(url: &str) -> Result<PathBuf, StoreError> {
+    match url.strip_prefix("sqlite://") {
+        Some("" | "/" | ":memory:") => {
+            Err(StoreError::Unusable(format!("store {url:?} names no file; write sqlite://nightbell.db")))
+        }
+        Some(path) if path.contains('?') => {
+            Err(StoreError::Unusable(format!("store {url:?}: a store takes no parameters")))
+        }
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Err(StoreError::Unusable(format!("store {url:?} is not of the form sqlite://nightbell.db"))),
+    }
+}
+
+/// The file under its one true name, so that two names of a file have one lock.
+fn found(path: &Path, mode: Mode) -> Result<PathBuf, StoreError> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Err(unusable(path, "it is a directory, a file is wanted")),
+        Ok(_) => return path.canonicalize().map_err(|error| unusable(path, error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(path, error)),
+        Err(_) if mode == Mode::Read => {
+            return Err(unusable(path, "there is no such file; `nightbell run` makes it"));
+        }
+        Err(_) => {}
+    }
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let directory = directory
+        .canonicalize()
+        .map_err(|error| unusable(path, format!("its directory {} cannot be used: {error}", directory.display())))?;
+    match path.file_name() {
+        Some(name) => Ok(directory.join(name)),
+        None => Err(unusable(path, "it names no file")),
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Takes the lock beside the file and writes this process's pid into it.
+fn locked(path: &Path) -> Result<File, StoreError> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock_path = PathBuf::from(lock_path);
+    let cannot = |error: std::io::Error| unusable(path, format!("its lock {}: {error}", lock_path.display()));
+    let mut lock = private().open(&lock_path).map_err(cannot)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // The pid is for the reader's convenience: who cannot read it is refused all the same.
+            let read = lock.read_to_string(&mut pid);
+            let pid = if read.is_ok() && !pid.trim().is_empty() { pid.trim().to_string() } else { "unknown".into() };
+            return Err(StoreError::Held { path: path.display().to_string(), pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(cannot(error)),
+    }
+    let pid = std::process::id().to_string();
+    let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(pid.as_bytes()));
+    if let Err(error) = written {
+        // A full disk keeps the pid out of the file, not the lock from holding.
+        tracing::warn!(lock = %lock_path.display(), %error, "cannot note this process's id in the store's lock");
+    }
+    Ok(lock)
+}
+
+/// Makes the file, private to its owner, or proves that it can be written: SQLite would open a read-only one and
+/// complain later. Its log files inherit the permissions.
+fn made(path: &Path) -> Result<(), StoreError> {
+    private().open(path).map(drop).map_err(|error| unusable(path, format!("it cannot be written: {error}")))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// The worker's writing connection.
+    Write,
+    /// The worker's reading connections.
+    Read,
+    /// Connections of a process that only looks.
+    ReadOnly,
+}
+
+fn pool(path: &Path, access: Access) -> Result<AnyPool, StoreError> {
+    let mode = if access == Access::ReadOnly { "ro" } else { "rw" };
+    let Some(text) = path.to_str() else { return Err(unusable(path, "its name is not UTF-8")) };
+    let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode={mode}", percent_encoded(text)))
+        .map_err(|error| unusable(path, words(&error)))?
+        .disable_statement_logging();
+    // WAL lets readers and the writer work side by side. FULL: a commit that was answered survives a power cut.
+    // SQLite asks for foreign_keys on each connection.
+    let pragmas = match access {
+        Access::Write => {
+            "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+             PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864"
+        }
+        Access::Read | Access::ReadOnly => "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON",
+    };
+    Ok(AnyPoolOptions::new()
+        .max_connections(if access == Access::Write { 1 } else { 2 })
+        .acquire_timeout(STORE_WAIT_MAX)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(sqlx::raw_sql(pragmas)).await.map(drop) })
+        })
+        .connect_lazy_with(options))
+}
+
+fn percent_encoded(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Makes sure that the file is a whole store of ours and brings it up to the present version.
+async fn prepare(writer: &AnyPool, place: &str) -> Result<(), StoreError> {
+    let cannot = |error: sqlx::Error| StoreError::Unusable(format!("store {place}: {}", words(&error)));
+    check_owner(writer, place, true).await?;
+    let verdict: String =
+        sqlx::query("PRAGMA quick_check(1)").fetch_one(writer).await.and_then(|row| row.try_get(0)).map_err(cannot)?;
+    if verdict != "ok" {
+        let advice = "restore a backup, or move it away to start with a new one";
+        return Err(StoreError::Unusable(format!("store {place} is damaged ({verdict}); {advice}")));
+    }
+    migrations().run(writer).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => newer(place, version),
+        MigrateError::Execute(error) => cannot(error),
+        MigrateError::ExecuteMigration(error, version) => {
+            let reason = words(&error);
+            StoreError::Unusable(format!("store {place}: step {version} of bringing it up to date failed: {reason}"))
+        }
+        other => StoreError::Unusable(format!("store {place}: {other}")),
+    })
+}
+
+fn newer(place: &str, version: i64) -> StoreError {
+    StoreError::Unusable(format!("store {place} was made by a newer nightbell (its format is {version}); use that one"))
+}
+
+/// Refuses the database of another program, which may be a file that somebody needs.
+async fn check_owner(pool: &AnyPool, place: &str, may_mark: bool) -> Result<(), StoreError> {
+    let cannot = |error: sqlx::Error| StoreError::Unusable(format!("store {place}: {}", words(&error)));
+    let row = sqlx::query("SELECT (SELECT application_id FROM pragma_application_id), COUNT(*) FROM sqlite_master");
+    let row = row.fetch_one(pool).await.map_err(cannot)?;
+    let (application, tables): (i64, i64) = (row.try_get(0).map_err(cannot)?, row.try_get(1).map_err(cannot)?);
+    if application == APPLICATION_ID {
+        return Ok(());
+    }
+    if tables > 0 {
+        return Err(StoreError::Unusable(format!("store {place} is a database of another program")));
+    }
+    if !may_mark {
+        return Err(StoreError::Unusable(format!("store {place} is empty; `nightbell run` fills it")));
+    }
+    let mark = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"));
+    sqlx::raw_sql(mark).execute(pool).await.map_err(cannot)?;
+    Ok(())
+}
+
+/// For readers, which cannot bring a file up to date.
+async fn check_version(readers: &AnyPool, place: &str) -> Result<(), StoreError> {
+    check_owner(readers, place, false).await?;
+    let known = migrations().iter().map(|step| step.version).max().unwrap_or(0);
+    let version: Result<Option<i64>, sqlx::Error> = sqlx::query("SELECT MAX(version) FROM _sqlx_migrations")
+        .fetch_one(readers)
+        .await
+        .and_then(|row| row.try_get(0));
+    match version.ok().flatten().unwrap_or(0) {
+        version if version > known => Err(newer(place, version)),
+        version if version < known => Err(StoreError::Unusable(format!(
+            "store {place} is of an older nightbell; `nightbell run` brings it up to date"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What the database said, without the driver's preamble.
+pub(super) fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_string(),
+        sqlx::Error::PoolTimedOut => {
+            format!(
+                "no turn to use it within {} s: another process holds it, or its disk is slow",
+                STORE_WAIT_MAX.as_secs()
+            )
+        }
+        other => other.to_string(),
+    }
+}

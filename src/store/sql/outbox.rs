@@ -1,0 +1,249 @@
+//! The outbox: deliveries are claimed, attempted elsewhere, and settled.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::super::{Settled, StoreError};
+use super::poll::{IdItem, NEVER_FIRED, lists, to_json};
+use super::{SqlStore, Write, rows};
+use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId};
+
+/// What the log says of an attempt whose process died.
+const INTERRUPTED: &str = "nightbell stopped before the outcome was known; it may have arrived";
+
+pub(super) async fn reclaim(store: &SqlStore, now: Timestamp) -> Result<u64, StoreError> {
+    let mut write = store.write().await?;
+    sqlx::query(
+        "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, error) \
+         SELECT id, attempts + 1, claimed_at, $1, 'unknown', $2 FROM delivery WHERE claimed_at IS NOT NULL \
+         ON CONFLICT (delivery, number) DO NOTHING",
+    )
+    .bind(now.as_millisecond())
+    .bind(INTERRUPTED)
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    let taken = sqlx::query(
+        "UPDATE delivery SET claimed_at = NULL, attempts = attempts + 1, last_status = NULL, last_error = $2, \
+           next_attempt_at = $1 WHERE claimed_at IS NOT NULL",
+    )
+    .bind(now.as_millisecond())
+    .bind(INTERRUPTED)
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?
+    .rows_affected();
+    store.commit(write).await?;
+    if taken > 0 {
+        tracing::warn!(deliveries = taken, "took back deliveries that a stopped process had begun");
+    }
+    Ok(taken)
+}
+
+/// Which deliveries of `$1` are free: owed, not held, and with no predecessor that is still owed.
+const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
+     AND NOT EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = queued.follows AND leader.state = 'pending')";
+
+pub(super) async fn claim(
+    store: &SqlStore,
+    receiver: &ReceiverId,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Delivery>, StoreError> {
+    let mut write = store.write().await?;
+    let statement = sqlx::AssertSqlSafe(format!(
+        "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
+           WHERE {FREE} AND queued.next_attempt_at <= $2 \
+           ORDER BY queued.next_attempt_at, queued.created_at, queued.id LIMIT $3) RETURNING {}",
+        rows::DELIVERY_COLUMNS
+    ));
+    let found = sqlx::query(statement)
+        .bind(receiver.as_str())
+        .bind(now.as_millisecond())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(write.on())
+        .await
+        .map_err(|error| store.failed(error))?;
+    let mut claimed = Vec::with_capacity(found.len());
+    let mut damaged = Vec::new();
+    for row in &found {
+        match rows::delivery(row) {
+            Ok(delivery) => claimed.push(delivery),
+            Err(error) => damaged.push((rows::text(row, 0)?, error.to_string())),
+        }
+    }
+    bury(store, &mut write, &damaged).await?;
+    store.commit(write).await?;
+    // RETURNING promises no order.
+    claimed.sort_by(|one: &Delivery, other| {
+        (one.next_attempt_at, one.created_at, &one.id).cmp(&(other.next_attempt_at, other.created_at, &other.id))
+    });
+    Ok(claimed)
+}
+
+/// What cannot be read can never be sent: it dies visibly and does not come up again and again.
+async fn bury(store: &SqlStore, write: &mut Write, damaged: &[(String, String)]) -> Result<(), StoreError> {
+    #[derive(Serialize)]
+    struct Item<'a> {
+        id: &'a str,
+        error: &'a str,
+    }
+    for (id, error) in damaged {
+        tracing::error!(delivery = id, %error, "gave up a delivery");
+    }
+    let items: Vec<Item> = damaged.iter().map(|(id, error)| Item { id, error }).collect();
+    for text in lists(&items)? {
+        let statement = store.statements.bury.clone();
+        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    let ids: Vec<&str> = damaged.iter().map(|(id, _)| id.as_str()).collect();
+    bury_followers(store, write, &ids).await
+}
+
+async fn bury_followers(store: &SqlStore, write: &mut Write, dead: &[&str]) -> Result<(), StoreError> {
+    let items: Vec<IdItem> = dead.iter().map(|id| IdItem { id }).collect();
+    for text in lists(&items)? {
+        sqlx::query(store.statements.bury_followers.clone())
+            .bind(text)
+            .bind(NEVER_FIRED)
+            .execute(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn release(store: &SqlStore, claimed: &[DeliveryId]) -> Result<(), StoreError> {
+    if claimed.is_empty() {
+        return Ok(());
+    }
+    let items: Vec<IdItem> = claimed.iter().map(|id| IdItem { id: id.as_str() }).collect();
+    let mut write = store.write().await?;
+    for text in lists(&items)? {
+        let statement = store.statements.release.clone();
+        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    store.commit(write).await
+}
+
+#[derive(Serialize)]
+struct SettledItem<'a> {
+    id: &'a str,
+    number: u32,
+    started_at: i64,
+    ended_at: i64,
+    outcome: &'static str,
+    status: Option<&'a str>,
+    error: Option<&'a str>,
+    state: &'static str,
+    last_error: Option<&'a str>,
+    /// Left out where the attempt reached nobody new.
+    done: Option<String>,
+    next_attempt_at: Option<i64>,
+    delivered_at: Option<i64>,
+}
+
+pub(super) async fn settle(store: &SqlStore, settled: &[Settled]) -> Result<(), StoreError> {
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let mut write = store.write().await?;
+    let done = done_by_now(store, &mut write, settled).await?;
+    let mut items =
+        settled.iter().map(|one| settled_item(one, done.get(one.id.as_str()))).collect::<Result<Vec<_>, _>>()?;
+    items.sort_by(|one, other| (one.id, one.number).cmp(&(other.id, other.number)));
+    for text in lists(&items)? {
+        for statement in [&store.statements.log_attempts, &store.statements.settle] {
+            sqlx::query(statement.clone())
+                .bind(text.as_str())
+                .execute(write.on())
+                .await
+                .map_err(|error| store.failed(error))?;
+        }
+    }
+    let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
+    bury_followers(store, &mut write, &dead.collect::<Vec<_>>()).await?;
+    store.commit(write).await
+}
+
+/// The recipients that have a message after these attempts, for the deliveries whose attempt reached somebody new.
+async fn done_by_now<'a>(
+    store: &SqlStore,
+    write: &mut Write,
+    settled: &'a [Settled],
+) -> Result<HashMap<&'a str, Vec<String>>, StoreError> {
+    let mut done: HashMap<&str, Vec<String>> = settled
+        .iter()
+        .filter(|one| !one.attempt.done.is_empty())
+        .map(|one| (one.id.as_str(), one.attempt.done.clone()))
+        .collect();
+    let ids: Vec<IdItem> = done.keys().map(|id| IdItem { id }).collect();
+    for text in lists(&ids)? {
+        let statement = store.statements.done_so_far.clone();
+        let found = sqlx::query(statement).bind(text).fetch_all(write.on()).await;
+        for row in &found.map_err(|error| store.failed(error))? {
+            let (id, mut so_far) = (rows::text(row, 0)?, rows::json::<Vec<String>>(row, 1)?);
+            if let Some(new) = done.get_mut(id.as_str()) {
+                so_far.retain(|recipient| !new.contains(recipient));
+                so_far.append(new);
+                *new = so_far;
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn settled_item<'a>(settled: &'a Settled, done: Option<&Vec<String>>) -> Result<SettledItem<'a>, StoreError> {
+    let ended_at = settled.ended_at.as_millisecond();
+    Ok(SettledItem {
+        id: settled.id.as_str(),
+        number: settled.attempt_number,
+        started_at: settled.started_at.as_millisecond(),
+        ended_at,
+        outcome: settled.attempt.outcome.as_str(),
+        status: settled.attempt.status.as_deref(),
+        error: settled.attempt.error.as_deref(),
+        state: settled.state.as_str(),
+        last_error: settled.last_error.as_deref(),
+        done: done.map(to_json).transpose()?,
+        next_attempt_at: (settled.state == DeliveryState::Pending)
+            .then(|| settled.next_attempt_at.map_or(ended_at, Timestamp::as_millisecond)),
+        delivered_at: (settled.state == DeliveryState::Delivered).then_some(ended_at),
+    })
+}
+
+pub(super) async fn next_due(store: &SqlStore, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} ORDER BY queued.next_attempt_at LIMIT 1"
+    ));
+    let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&store.readers).await;
+    match row.map_err(|error| store.failed(error))? {
+        Some(row) => rows::optional_instant(&row, 0),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn count_due(store: &SqlStore, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM delivery WHERE receiver = $1 AND state = 'pending' AND next_attempt_at <= $2",
+    )
+    .bind(receiver.as_str())
+    .bind(now.as_millisecond())
+    .fetch_one(&store.readers)
+    .await
+    .map_err(|error| store.failed(error))?;
+    Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
+}
+
+pub(super) async fn deliveries(store: &SqlStore, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+    let columns = rows::DELIVERY_COLUMNS;
+    let sql = sqlx::AssertSqlSafe(format!("SELECT {columns} FROM delivery ORDER BY created_at DESC, id DESC LIMIT $1"));
+    let found = sqlx::query(sql)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "delivery", rows::delivery))
+}

@@ -1,0 +1,380 @@
+//! What a poll reads and writes: the memory of a source, and the one transaction that moves all of it.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::SqlStr;
+
+use super::super::{PollCommit, SourceCondition, SourceMemory, StoreError};
+use super::{SqlStore, Write, rows};
+use crate::limits::{LISTED_AGAIN_MAX, STORE_STATEMENT_ROWS_MAX};
+use crate::model::{Alert, AlertState, Delivery, DeliveryState, Instance, SourceId};
+
+/// What a delivery dies of when the message before it was never delivered.
+pub(super) const NEVER_FIRED: &str = "the firing message was never delivered";
+
+pub(super) async fn load_source(store: &SqlStore, source: &SourceId) -> Result<SourceMemory, StoreError> {
+    // One transaction, so that the three answers are of the same commit.
+    let mut read = store.readers.begin().await.map_err(|error| store.failed(error))?;
+    let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at FROM source WHERE id = $1")
+        .bind(source.as_str())
+        .fetch_optional(&mut *read)
+        .await
+        .map_err(|error| store.failed(error))?;
+    let Some(row) = row else { return Ok(SourceMemory::default()) };
+    let polled_at = rows::instant(rows::number(&row, 3)?)?;
+    let horizon = polled_at.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN);
+    let snapshots = sqlx::query(sql_snapshots())
+        .bind(source.as_str())
+        .bind(horizon.as_millisecond())
+        .fetch_all(&mut *read)
+        .await
+        .map_err(|error| store.failed(error))?;
+    let firing = sqlx::query(sql_firing())
+        .bind(source.as_str())
+        .fetch_all(&mut *read)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(SourceMemory {
+        generation: rows::number(&row, 0)?,
+        read_until: rows::optional_instant(&row, 1)?,
+        known_rules: rows::json(&row, 2)?,
+        snapshots: rows::all(&snapshots, "instance", rows::snapshot).into_iter().collect(),
+        firing: rows::all(&firing, "alert", rows::alert),
+    })
+}
+
+fn sql_snapshots() -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe(format!(
+        "SELECT {} FROM instance WHERE source = $1 AND (ended = 0 OR COALESCE(plan_time, changed_at) >= $2 \
+         OR EXISTS (SELECT 1 FROM alert WHERE alert.source = instance.source AND alert.job = instance.job \
+           AND alert.instance = instance.id AND alert.state = 'firing'))",
+        rows::SNAPSHOT_COLUMNS
+    ))
+}
+
+fn sql_firing() -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe(format!(
+        "SELECT {} FROM alert WHERE source = $1 AND state = 'firing' ORDER BY created_at, id",
+        rows::ALERT_COLUMNS
+    ))
+}
+
+pub(super) async fn generation(store: &SqlStore, source: &SourceId) -> Result<i64, StoreError> {
+    let row = sqlx::query("SELECT generation FROM source WHERE id = $1")
+        .bind(source.as_str())
+        .fetch_optional(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    row.map_or(Ok(0), |row| rows::number(&row, 0))
+}
+
+pub(super) async fn commit(store: &SqlStore, commit: &PollCommit) -> Result<(), StoreError> {
+    let mut write = store.write().await?;
+    move_source(store, &mut write, commit).await?;
+    let sql = &store.statements;
+
+    let instances = instance_items(commit)?;
+    execute(store, &mut write, &sql.upsert_instances, &instances).await?;
+    // Resolutions go first: an instance's old episode makes room for its new one.
+    execute(store, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now)?).await?;
+    let repeated = insert_fired(store, &mut write, commit).await?;
+    insert_deliveries(store, &mut write, commit, &repeated).await?;
+    store.commit(write).await
+}
+
+/// Moves the cursor and counts the generation on, if it is still the one that the decisions rest on.
+async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -> Result<(), StoreError> {
+    // The first commit may find a row that a failed poll left; a later one must find its row.
+    let statement = if commit.generation == 0 {
+        "INSERT INTO source (generation, id, read_until, known_rules, polled_at, incomplete) \
+         VALUES ($1 + 1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET generation = source.generation + 1, \
+           read_until = excluded.read_until, known_rules = excluded.known_rules, polled_at = excluded.polled_at, \
+           incomplete = excluded.incomplete, unreadable_since = NULL, unreadable_reason = NULL \
+         WHERE source.generation = 0"
+    } else {
+        "UPDATE source SET generation = generation + 1, read_until = COALESCE($3, read_until), known_rules = $4, \
+           polled_at = $5, incomplete = $6, unreadable_since = NULL, unreadable_reason = NULL \
+         WHERE id = $2 AND generation = $1"
+    };
+    let known_rules: Vec<&str> = commit.known_rules.iter().map(|rule| rule.as_str()).collect();
+    let done = sqlx::query(statement)
+        .bind(commit.generation)
+        .bind(commit.source.as_str())
+        .bind(commit.read_until.map(Timestamp::as_millisecond))
+        .bind(to_json(&known_rules)?)
+        .bind(commit.now.as_millisecond())
+        .bind(commit.incomplete.as_deref())
+        .execute(write.on())
+        .await
+        .map_err(|error| store.failed(error))?;
+    if done.rows_affected() == 0 { Err(StoreError::Conflict(commit.source.clone())) } else { Ok(()) }
+}
+
+/// Writes the new episodes and returns the ids of those that are none: repeats of what is there already.
+async fn insert_fired<'a>(
+    store: &SqlStore,
+    write: &mut Write,
+    commit: &'a PollCommit,
+) -> Result<HashSet<&'a str>, StoreError> {
+    let mut repeated: HashSet<&str> = commit.fired.iter().map(|alert| alert.id.as_str()).collect();
+    for text in lists(&alert_items(&commit.fired, commit.now)?)? {
+        let inserted = sqlx::query(store.statements.insert_alerts.clone())
+            .bind(text)
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+        for row in &inserted {
+            repeated.remove(rows::text(row, 0)?.as_str());
+        }
+    }
+    if !repeated.is_empty() {
+        let source = commit.source.as_str();
+        tracing::info!(source, alerts = repeated.len(), "left out alerts that are known already");
+    }
+    Ok(repeated)
+}
+
+async fn insert_deliveries(
+    store: &SqlStore,
+    write: &mut Write,
+    commit: &PollCommit,
+    repeated: &HashSet<&str>,
+) -> Result<(), StoreError> {
+    let owed = commit.deliveries.iter().filter(|delivery| match &delivery.alert {
+        Some(alert) => !repeated.contains(alert.as_str()),
+        None => true,
+    });
+    let mut items = owed.map(delivery_item).collect::<Result<Vec<_>, _>>()?;
+    items.sort_by(|one, other| one.id.cmp(other.id));
+    execute(store, write, &store.statements.insert_deliveries, &items).await?;
+
+    let followers: Vec<IdItem> =
+        items.iter().filter(|item| item.follows.is_some()).map(|item| IdItem { id: item.id }).collect();
+    for text in lists(&followers)? {
+        sqlx::query(store.statements.bury_late_followers.clone())
+            .bind(text)
+            .bind(NEVER_FIRED)
+            .execute(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn record_unreadable(
+    store: &SqlStore,
+    source: &SourceId,
+    now: Timestamp,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let mut write = store.write().await?;
+    sqlx::query(
+        "INSERT INTO source (id, generation, known_rules, polled_at, unreadable_since, unreadable_reason) \
+         VALUES ($1, 0, '[]', $2, $2, $3) ON CONFLICT (id) DO UPDATE SET polled_at = excluded.polled_at, \
+           unreadable_since = COALESCE(source.unreadable_since, excluded.unreadable_since), \
+           unreadable_reason = excluded.unreadable_reason",
+    )
+    .bind(source.as_str())
+    .bind(now.as_millisecond())
+    .bind(reason)
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    store.commit(write).await
+}
+
+pub(super) async fn alerts(store: &SqlStore, limit: usize) -> Result<Vec<Alert>, StoreError> {
+    let columns = rows::ALERT_COLUMNS;
+    let sql = sqlx::AssertSqlSafe(format!("SELECT {columns} FROM alert ORDER BY created_at DESC, id DESC LIMIT $1"));
+    let found = sqlx::query(sql)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "alert", rows::alert))
+}
+
+pub(super) async fn sources(store: &SqlStore) -> Result<Vec<SourceCondition>, StoreError> {
+    let found = sqlx::query(
+        "SELECT id, read_until, polled_at, unreadable_since, unreadable_reason, incomplete FROM source ORDER BY id",
+    )
+    .fetch_all(&store.readers)
+    .await
+    .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "source", |row| {
+        Ok(SourceCondition {
+            id: SourceId::new(rows::text(row, 0)?),
+            read_until: rows::optional_instant(row, 1)?,
+            polled_at: rows::instant(rows::number(row, 2)?)?,
+            unreadable: rows::optional_instant(row, 3)?.zip(rows::optional_text(row, 4)?),
+            incomplete: rows::optional_text(row, 5)?,
+        })
+    }))
+}
+
+/// Runs a statement over a list, in pieces that bound its text's size.
+async fn execute<T: Serialize>(
+    store: &SqlStore,
+    write: &mut Write,
+    statement: &SqlStr,
+    items: &[T],
+) -> Result<(), StoreError> {
+    for text in lists(items)? {
+        sqlx::query(statement.clone()).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
+/// The JSON lists that statements bind, each of at most [`STORE_STATEMENT_ROWS_MAX`] items.
+pub(super) fn lists<T: Serialize>(items: &[T]) -> Result<Vec<String>, StoreError> {
+    items.chunks(STORE_STATEMENT_ROWS_MAX).map(|piece| to_json(&piece)).collect()
+}
+
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Row(error.to_string()))
+}
+
+/// An item that is only an id.
+#[derive(Serialize)]
+pub(super) struct IdItem<'a> {
+    pub(super) id: &'a str,
+}
+
+#[derive(Serialize)]
+struct InstanceItem<'a> {
+    source: &'a str,
+    job: &'a str,
+    id: &'a str,
+    job_id: Option<&'a str>,
+    name: Option<&'a str>,
+    status: &'static str,
+    raw_status: &'a str,
+    kind: &'static str,
+    plan_time: Option<i64>,
+    start_time: Option<i64>,
+    end_time: Option<i64>,
+    ended: i64,
+    changed_at: i64,
+}
+
+/// The instances as items, in key order: writers that lock rows in the same order cannot block each other for good.
+fn instance_items(commit: &PollCommit) -> Result<Vec<InstanceItem<'_>>, StoreError> {
+    let mut items: Vec<InstanceItem> =
+        commit.instances.iter().map(|instance| instance_item(instance, commit)).collect();
+    items.sort_by(|one, other| (one.job, one.id).cmp(&(other.job, other.id)));
+    items.dedup_by(|next, kept| {
+        let same = (next.job, next.id) == (kept.job, kept.id);
+        if same {
+            // The last word on an instance counts.
+            std::mem::swap(next, kept);
+        }
+        same
+    });
+    Ok(items)
+}
+
+fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit) -> InstanceItem<'a> {
+    InstanceItem {
+        source: commit.source.as_str(),
+        job: &instance.job.name,
+        id: &instance.id,
+        job_id: instance.job.id.as_deref(),
+        name: instance.name.as_deref(),
+        status: instance.status.as_str(),
+        raw_status: &instance.raw_status,
+        kind: instance.kind.as_str(),
+        plan_time: instance.plan_time.map(Timestamp::as_millisecond),
+        start_time: instance.start_time.map(Timestamp::as_millisecond),
+        end_time: instance.end_time.map(Timestamp::as_millisecond),
+        ended: i64::from(instance.status.has_ended()),
+        changed_at: commit.now.as_millisecond(),
+    }
+}
+
+#[derive(Serialize)]
+struct AlertItem<'a> {
+    id: &'a str,
+    source: &'a str,
+    job: &'a str,
+    instance: &'a str,
+    rule: &'a str,
+    state: &'static str,
+    facts: String,
+    resolves_on_end: i64,
+    receivers: String,
+    suppressed_by: Option<&'static str>,
+    created_at: i64,
+    ended_at: Option<i64>,
+}
+
+fn alert_items(alerts: &[Alert], now: Timestamp) -> Result<Vec<AlertItem<'_>>, StoreError> {
+    let mut items = alerts.iter().map(|alert| alert_item(alert, now)).collect::<Result<Vec<_>, _>>()?;
+    items.sort_by(|one, other| one.id.cmp(other.id));
+    Ok(items)
+}
+
+fn alert_item(alert: &Alert, now: Timestamp) -> Result<AlertItem<'_>, StoreError> {
+    let receivers: Vec<&str> = alert.receivers.iter().map(|receiver| receiver.as_str()).collect();
+    Ok(AlertItem {
+        id: alert.id.as_str(),
+        source: alert.source.as_str(),
+        job: &alert.facts.job.name,
+        instance: &alert.facts.instance.id,
+        rule: alert.rule.as_str(),
+        state: alert.state().as_str(),
+        facts: to_json(&alert.facts)?,
+        resolves_on_end: i64::from(alert.resolves_on_end),
+        receivers: to_json(&receivers)?,
+        suppressed_by: alert.suppressed_by.map(|suppression| suppression.as_str()),
+        created_at: alert.created_at.as_millisecond(),
+        ended_at: match alert.state() {
+            AlertState::Firing => None,
+            AlertState::Resolved => Some(alert.facts.alert.ends_at.unwrap_or(now).as_millisecond()),
+        },
+    })
+}
+
+#[derive(Serialize)]
+struct DeliveryItem<'a> {
+    id: &'a str,
+    alert: Option<&'a str>,
+    rule: Option<&'a str>,
+    receiver: &'a str,
+    kind: &'static str,
+    follows: Option<&'a str>,
+    state: &'static str,
+    attempts: u32,
+    done: String,
+    last_status: Option<&'a str>,
+    last_error: Option<&'a str>,
+    created_at: i64,
+    next_attempt_at: Option<i64>,
+    delivered_at: Option<i64>,
+    content: String,
+}
+
+fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
+    let created_at = delivery.created_at;
+    let pending = delivery.state == DeliveryState::Pending;
+    let delivered = delivery.state == DeliveryState::Delivered;
+    Ok(DeliveryItem {
+        id: delivery.id.as_str(),
+        alert: delivery.alert.as_ref().map(|alert| alert.as_str()),
+        rule: delivery.rule.as_ref().map(|rule| rule.as_str()),
+        receiver: delivery.receiver.as_str(),
+        kind: delivery.kind.as_str(),
+        follows: delivery.follows.as_ref().map(|id| id.as_str()),
+        state: delivery.state.as_str(),
+        attempts: delivery.attempts,
+        done: to_json(&delivery.done)?,
+        last_status: delivery.last_status.as_deref(),
+        last_error: delivery.last_error.as_deref(),
+        created_at: created_at.as_millisecond(),
+        // What is owed is owed at some time: at once, if nobody says otherwise.
+        next_attempt_at: pending.then(|| delivery.next_attempt_at.unwrap_or(created_at).as_millisecond()),
+        delivered_at: delivered.then(|| delivery.delivered_at.unwrap_or(created_at).as_millisecond()),
+        content: to_json(&delivery.content)?,
+    })
+}

@@ -1,0 +1,88 @@
+//! Forgetting: instances first, then alerts whose instance is gone, then deliveries whose alert is gone.
+//!
+//! The order is the safety: an instance that its source can still list is kept, so its alert is kept, so the same
+//! failure cannot be told as a new one.
+
+use jiff::Timestamp;
+
+use super::super::StoreError;
+use super::{SqlStore, rows};
+use crate::limits::{DELIVERY_AGE_MAX, FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_PURGE_ROWS_MAX};
+use crate::model::SourceId;
+
+pub(super) async fn purge(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
+    let found = sqlx::query("SELECT id, polled_at FROM source ORDER BY id").fetch_all(&store.readers).await;
+    let mut removed = 0;
+    for row in &found.map_err(|error| store.failed(error))? {
+        let (source, polled_at) = (SourceId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?);
+        removed += purge_instances(store, &source, polled_at, before).await?;
+    }
+    removed += purge_alerts(store, before).await?;
+    removed += purge_deliveries(store, before).await?;
+    Ok(removed)
+}
+
+/// Instances are measured against the source's last poll and not against the clock: after a long stop, or with a clock
+/// that leapt, the source still lists what was there at that poll.
+async fn purge_instances(
+    store: &SqlStore,
+    source: &SourceId,
+    polled_at: Timestamp,
+    before: Timestamp,
+) -> Result<u64, StoreError> {
+    let ago = |span| polled_at.checked_sub(span).unwrap_or(Timestamp::MIN).min(before);
+    let statement = "DELETE FROM instance WHERE (source, job, id) IN (SELECT source, job, id FROM instance AS old \
+           WHERE old.changed_at < $2 AND COALESCE(old.plan_time, old.changed_at) < CASE old.ended WHEN 1 THEN $3 ELSE $4 END \
+             AND old.source = $5 \
+             AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.source = old.source AND alert.job = old.job \
+               AND alert.instance = old.id AND alert.state = 'firing') \
+           LIMIT $1)";
+    let bounds = [before, ago(LISTED_AGAIN_MAX), ago(FOLLOWED_AGE_MAX)];
+    in_batches(store, statement, &bounds, Some(source)).await
+}
+
+async fn purge_alerts(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM alert WHERE id IN (SELECT id FROM alert AS old \
+           WHERE old.state = 'resolved' AND old.ended_at < $2 \
+             AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.source = old.source AND instance.job = old.job \
+               AND instance.id = old.instance) \
+             AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.alert = old.id AND delivery.state = 'pending') \
+           LIMIT $1)";
+    in_batches(store, statement, &[before], None).await
+}
+
+async fn purge_deliveries(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM delivery WHERE id IN (SELECT id FROM delivery AS old \
+           WHERE old.state <> 'pending' AND old.created_at < $2 AND COALESCE(old.delivered_at, old.created_at) < $3 \
+             AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.id = old.alert) \
+           LIMIT $1)";
+    // A dead delivery may have lived as long as it is retried before it died.
+    let made_before = before.checked_sub(DELIVERY_AGE_MAX).unwrap_or(Timestamp::MIN);
+    in_batches(store, statement, &[made_before, before], None).await
+}
+
+/// Repeats a deletion of at most `$1` rows, each time in its own transaction, until it finds no full batch any more.
+async fn in_batches(
+    store: &SqlStore,
+    statement: &'static str,
+    bounds: &[Timestamp],
+    source: Option<&SourceId>,
+) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    loop {
+        let mut deletion = sqlx::query(statement).bind(i64::try_from(STORE_PURGE_ROWS_MAX).unwrap_or(i64::MAX));
+        for bound in bounds {
+            deletion = deletion.bind(bound.as_millisecond());
+        }
+        if let Some(source) = source {
+            deletion = deletion.bind(source.as_str());
+        }
+        let mut write = store.write().await?;
+        let rows = deletion.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();
+        store.commit(write).await?;
+        removed += rows;
+        if rows < STORE_PURGE_ROWS_MAX as u64 {
+            return Ok(removed);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! From rows to values. A row that cannot be understood is an error of that row, never a panic: its neighbours live.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::super::StoreError;
+use crate::model::{
+    Alert, AlertId, Delivery, DeliveryId, DeliveryState, InstanceKey, InstanceType, MessageKind, ReceiverId, RuleId,
+    Snapshot, SourceId, Status, Suppression,
+};
+
+/// The columns that [`alert`] reads, in its order.
+pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at";
+
+/// The columns that [`delivery`] reads, in its order.
+pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, follows, state, attempts, done, \
+     last_status, last_error, created_at, next_attempt_at, delivered_at, content";
+
+/// The columns that [`snapshot`] reads, in its order.
+pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
+
+/// Decodes each row; one that cannot be is logged and left out.
+pub(super) fn all<T>(rows: &[AnyRow], table: &str, decode: impl Fn(&AnyRow) -> Result<T, StoreError>) -> Vec<T> {
+    let mut values = Vec::with_capacity(rows.len());
+    for row in rows {
+        match decode(row) {
+            Ok(value) => values.push(value),
+            Err(error) => tracing::error!(table, %error, "left out a row of the store"),
+        }
+    }
+    values
+}
+
+pub(super) fn alert(row: &AnyRow) -> Result<Alert, StoreError> {
+    let id = text(row, 0)?;
+    let decoded = || -> Result<Alert, StoreError> {
+        Ok(Alert {
+            id: AlertId::new(&id),
+            source: SourceId::new(text(row, 1)?),
+            rule: RuleId::new(text(row, 2)?),
+            facts: json(row, 3)?,
+            resolves_on_end: number(row, 4)? != 0,
+            receivers: json(row, 5)?,
+            suppressed_by: optional_text(row, 6)?
+                .map(|word| Suppression::from_word(&word).ok_or_else(|| unknown("suppression", &word)))
+                .transpose()?,
+            created_at: instant(number(row, 7)?)?,
+        })
+    };
+    decoded().map_err(|error| of("alert", &id, &error))
+}
+
+pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
+    let id = text(row, 0)?;
+    let decoded = || -> Result<Delivery, StoreError> {
+        let (kind, state) = (text(row, 4)?, text(row, 6)?);
+        let attempts = number(row, 7)?;
+        Ok(Delivery {
+            id: DeliveryId::new(&id),
+            alert: optional_text(row, 1)?.map(AlertId::new),
+            rule: optional_text(row, 2)?.map(RuleId::new),
+            receiver: ReceiverId::new(text(row, 3)?),
+            kind: MessageKind::from_word(&kind).ok_or_else(|| unknown("kind", &kind))?,
+            follows: optional_text(row, 5)?.map(DeliveryId::new),
+            state: DeliveryState::from_word(&state).ok_or_else(|| unknown("state", &state))?,
+            attempts: u32::try_from(attempts).map_err(|_| unknown("number of attempts", &attempts.to_string()))?,
+            done: json(row, 8)?,
+            last_status: optional_text(row, 9)?,
+            last_error: optional_text(row, 10)?,
+            created_at: instant(number(row, 11)?)?,
+            next_attempt_at: optional_instant(row, 12)?,
+            delivered_at: optional_instant(row, 13)?,
+            content: json(row, 14)?,
+        })
+    };
+    decoded().map_err(|error| of("delivery", &id, &error))
+}
+
+pub(super) fn snapshot(row: &AnyRow) -> Result<(InstanceKey, Snapshot), StoreError> {
+    let key = InstanceKey { job: text(row, 0)?, id: text(row, 1)? };
+    let decoded = || -> Result<Snapshot, StoreError> {
+        let (status, kind) = (text(row, 2)?, text(row, 3)?);
+        Ok(Snapshot {
+            status: Status::from_word(&status).ok_or_else(|| unknown("status", &status))?,
+            kind: InstanceType::from_word(&kind).ok_or_else(|| unknown("instance type", &kind))?,
+            plan_time: optional_instant(row, 4)?,
+            start_time: optional_instant(row, 5)?,
+            end_time: optional_instant(row, 6)?,
+        })
+    };
+    let snapshot = decoded().map_err(|error| of("instance", &format!("{} {}", key.job, key.id), &error))?;
+    Ok((key, snapshot))
+}
+
+pub(super) fn text(row: &AnyRow, index: usize) -> Result<String, StoreError> {
+    row.try_get(index).map_err(column)
+}
+
+pub(super) fn optional_text(row: &AnyRow, index: usize) -> Result<Option<String>, StoreError> {
+    row.try_get(index).map_err(column)
+}
+
+pub(super) fn number(row: &AnyRow, index: usize) -> Result<i64, StoreError> {
+    row.try_get(index).map_err(column)
+}
+
+pub(super) fn optional_instant(row: &AnyRow, index: usize) -> Result<Option<Timestamp>, StoreError> {
+    row.try_get::<Option<i64>, _>(index).map_err(column)?.map(instant).transpose()
+}
+
+pub(super) fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, index: usize) -> Result<T, StoreError> {
+    let text: String = row.try_get(index).map_err(column)?;
+    serde_json::from_str(&text).map_err(|error| StoreError::Row(format!("column {}: {error}", index + 1)))
+}
+
+pub(super) fn instant(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(milliseconds).map_err(|error| StoreError::Row(error.to_string()))
+}
+
+fn column(error: sqlx::Error) -> StoreError {
+    StoreError::Row(error.to_string())
+}
+
+fn unknown(what: &str, word: &str) -> StoreError {
+    StoreError::Row(format!("unknown {what} {word:?}"))
+}
+
+fn of(what: &str, id: &str, error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Row(reason) => StoreError::Row(format!("{what} {id}: {reason}")),
+        other => StoreError::Row(format!("{what} {id}: {other}")),
+    }
+}

@@ -1,0 +1,182 @@
+//! The statements that differ between databases, put together once when the store is opened.
+//!
+//! Every one binds a JSON list of objects as `$1` and works on all its rows at once. `WHERE true` tells SQLite's parser
+//! that an `ON CONFLICT` after a SELECT is no join condition.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use super::dialect::Column::{BigInt, Text};
+use super::dialect::{Column, Dialect};
+
+/// Statements over a bound list.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) upsert_instances: SqlStr,
+    pub(super) insert_alerts: SqlStr,
+    pub(super) update_alerts: SqlStr,
+    pub(super) insert_deliveries: SqlStr,
+    /// Of the listed deliveries, those whose predecessor is dead die.
+    pub(super) bury_late_followers: SqlStr,
+    pub(super) settle: SqlStr,
+    pub(super) log_attempts: SqlStr,
+    /// Whatever waits behind a listed delivery that is dead now dies too.
+    pub(super) bury_followers: SqlStr,
+    pub(super) done_so_far: SqlStr,
+    pub(super) release: SqlStr,
+    pub(super) bury: SqlStr,
+}
+
+impl Statements {
+    pub(super) fn new(dialect: Dialect) -> Statements {
+        let ids = dialect.items(&[Text("id")]);
+        Statements {
+            upsert_instances: upsert_instances(dialect),
+            insert_alerts: insert(dialect, "alert", ALERT, "DO NOTHING RETURNING id"),
+            update_alerts: update_alerts(dialect),
+            insert_deliveries: insert(dialect, "delivery", DELIVERY, "DO NOTHING"),
+            bury_late_followers: sql(format!(
+                "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, last_error = $2 \
+                 WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' \
+                   AND EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = delivery.follows AND leader.state = 'dead')"
+            )),
+            settle: settle(dialect),
+            log_attempts: log_attempts(dialect),
+            bury_followers: sql(format!(
+                "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, claimed_at = NULL, last_error = $2 \
+                 WHERE state = 'pending' AND follows IN (SELECT leader.id FROM {ids} \
+                   JOIN delivery AS leader ON leader.id = item.id WHERE leader.state = 'dead')"
+            )),
+            done_so_far: sql(format!(
+                "SELECT delivery.id, delivery.done FROM {ids} JOIN delivery ON delivery.id = item.id"
+            )),
+            release: sql(format!("UPDATE delivery SET claimed_at = NULL WHERE id IN (SELECT item.id FROM {ids})")),
+            bury: sql(format!(
+                "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, claimed_at = NULL, last_error = item.error \
+                 FROM {items} WHERE delivery.id = item.id AND delivery.state = 'pending'",
+                items = dialect.items(&[Text("id"), Text("error")])
+            )),
+        }
+    }
+}
+
+const INSTANCE: &[Column] = &[
+    Text("source"),
+    Text("job"),
+    Text("id"),
+    Text("job_id"),
+    Text("name"),
+    Text("status"),
+    Text("raw_status"),
+    Text("kind"),
+    BigInt("plan_time"),
+    BigInt("start_time"),
+    BigInt("end_time"),
+    BigInt("ended"),
+    BigInt("changed_at"),
+];
+
+const ALERT: &[Column] = &[
+    Text("id"),
+    Text("source"),
+    Text("job"),
+    Text("instance"),
+    Text("rule"),
+    Text("state"),
+    Text("facts"),
+    BigInt("resolves_on_end"),
+    Text("receivers"),
+    Text("suppressed_by"),
+    BigInt("created_at"),
+    BigInt("ended_at"),
+];
+
+const DELIVERY: &[Column] = &[
+    Text("id"),
+    Text("alert"),
+    Text("rule"),
+    Text("receiver"),
+    Text("kind"),
+    Text("follows"),
+    Text("state"),
+    BigInt("attempts"),
+    Text("done"),
+    Text("last_status"),
+    Text("last_error"),
+    BigInt("created_at"),
+    BigInt("next_attempt_at"),
+    BigInt("delivered_at"),
+    Text("content"),
+];
+
+const SETTLED: &[Column] = &[
+    Text("id"),
+    BigInt("number"),
+    BigInt("started_at"),
+    BigInt("ended_at"),
+    Text("outcome"),
+    Text("status"),
+    Text("error"),
+    Text("state"),
+    Text("last_error"),
+    Text("done"),
+    BigInt("next_attempt_at"),
+    BigInt("delivered_at"),
+];
+
+fn sql(text: String) -> SqlStr {
+    // Safe by construction: nothing but the literals of this file and of the dialect goes into a statement.
+    AssertSqlSafe(text).into_sql_str()
+}
+
+fn names(columns: &[Column]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(Column::Text(name) | Column::BigInt(name))| *name).collect();
+    names.join(", ")
+}
+
+fn insert(dialect: Dialect, table: &str, columns: &[Column], on_conflict: &str) -> SqlStr {
+    let (names, items) = (names(columns), dialect.items(columns));
+    sql(format!("INSERT INTO {table} ({names}) SELECT {names} FROM {items} WHERE true ON CONFLICT {on_conflict}"))
+}
+
+fn upsert_instances(dialect: Dialect) -> SqlStr {
+    insert(
+        dialect,
+        "instance",
+        INSTANCE,
+        "(source, job, id) DO UPDATE SET job_id = excluded.job_id, name = excluded.name, status = excluded.status, \
+         raw_status = excluded.raw_status, kind = excluded.kind, plan_time = excluded.plan_time, \
+         start_time = excluded.start_time, end_time = excluded.end_time, ended = excluded.ended, \
+         changed_at = excluded.changed_at",
+    )
+}
+
+fn update_alerts(dialect: Dialect) -> SqlStr {
+    // An ended episode stays ended: what comes after it is another one.
+    sql(format!(
+        "UPDATE alert SET state = item.state, facts = item.facts, receivers = item.receivers, ended_at = item.ended_at \
+         FROM {} WHERE alert.id = item.id AND alert.state = 'firing'",
+        dialect.items(ALERT)
+    ))
+}
+
+fn settle(dialect: Dialect) -> SqlStr {
+    // The attempt's number makes it idempotent: an outcome that was stored already changes nothing.
+    sql(format!(
+        "UPDATE delivery SET state = item.state, attempts = item.number, last_status = item.status, \
+           last_error = item.last_error, done = COALESCE(item.done, delivery.done), \
+           next_attempt_at = item.next_attempt_at, delivered_at = item.delivered_at, claimed_at = NULL \
+         FROM {} WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.attempts < item.number",
+        dialect.items(SETTLED)
+    ))
+}
+
+fn log_attempts(dialect: Dialect) -> SqlStr {
+    // A delivery that is gone takes no attempts: one stray row must not hold up the others.
+    sql(format!(
+        "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, status, error) \
+         SELECT item.id, item.number, item.started_at, item.ended_at, item.outcome, item.status, item.error \
+         FROM {} WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.id = item.id) \
+         ON CONFLICT (delivery, number) DO NOTHING",
+        dialect.items(SETTLED)
+    ))
+}

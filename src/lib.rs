@@ -14,4 +14,5 @@ pub mod sim;
 pub mod source;
 pub mod store;
 pub mod template;
+pub mod worker;
 pub mod yaml;

@@ -1,0 +1,207 @@
+//! Delivering: one lane per receiver, so that a receiver that hangs holds up no other.
+//!
+//! A lane claims what is due, makes attempts side by side, and settles their outcomes in groups. It reads and writes the
+//! store's outbox and talks to one notifier. [`Lane::attempt_due`] makes one pass over what is due; [`Lane::run`] streams
+//! until it is told to stop. Nothing is sent while the store cannot record it: outcomes that could not be stored are kept
+//! and stored first. A lane must never know what a message says or where it goes.
+
+mod streaming;
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::retry;
+use crate::clock::Clock;
+use crate::limits::{ATTEMPT_TIME_MAX, LANE_CLAIM_MAX, RETRY_AFTER_MAX};
+use crate::model::{Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
+use crate::notify::Notifier;
+use crate::store::{Settled, Store, StoreError};
+
+/// A source of random numbers from 0 up to 1.
+pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
+
+/// The way to one receiver.
+pub struct Lane<S, N> {
+    receiver: ReceiverId,
+    store: Arc<S>,
+    notifier: Arc<N>,
+    clock: Arc<dyn Clock>,
+    jitter: Jitter,
+    nudge: Arc<Notify>,
+    /// Outcomes that are not stored yet.
+    unsettled: Vec<Settled>,
+    /// Until when the channel asked to be left alone.
+    paused_until: Option<Timestamp>,
+    /// After a pause a single attempt goes first: a channel that is still busy is asked once, not many times.
+    probing: bool,
+}
+
+/// How one pass over the due deliveries went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Attempts made.
+    pub attempted: u64,
+    /// Attempts that the channel confirmed.
+    pub delivered: u64,
+    /// Deliveries that were given up, those not counted that died with their predecessor.
+    pub dead: u64,
+    /// Deliveries that were due and are still owed: to be tried again, or not attempted because the channel asked for
+    /// a pause or a predecessor is still owed.
+    pub left_due: u64,
+}
+
+/// An attempt that has ended.
+struct Finished {
+    delivery: Delivery,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    attempt: Attempt,
+}
+
+impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
+    /// A lane to `receiver` through `notifier`.
+    pub fn new(receiver: ReceiverId, store: Arc<S>, notifier: Arc<N>, clock: Arc<dyn Clock>, jitter: Jitter) -> Self {
+        let nudge = Arc::new(Notify::new());
+        let (unsettled, paused_until, probing) = (Vec::new(), None, false);
+        Lane { receiver, store, notifier, clock, jitter, nudge, unsettled, paused_until, probing }
+    }
+
+    /// What wakes the lane when a delivery to its receiver was stored: `notify_one` after the commit.
+    pub fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.nudge)
+    }
+
+    /// Attempts every delivery that is due at `now` once and settles the outcomes. A resolution goes out in the same
+    /// pass when the firing it follows is settled in it.
+    ///
+    /// # Errors
+    /// When the store fails. Outcomes that it did not take are kept and settled by the next call.
+    pub async fn attempt_due(&mut self, now: Timestamp) -> Result<Progress, StoreError> {
+        let mut progress = Progress::default();
+        let mut owed_again = 0;
+        self.settle_kept().await?;
+        while !self.is_paused(now) {
+            let mut ready: VecDeque<Delivery> = self.store.claim(&self.receiver, now, LANE_CLAIM_MAX).await?.into();
+            if ready.is_empty() {
+                break;
+            }
+            let mut under_way = JoinSet::new();
+            loop {
+                while under_way.len() < self.width()
+                    && !self.is_paused(now)
+                    && let Some(delivery) = ready.pop_front()
+                {
+                    under_way.spawn(attempt(Arc::clone(&self.notifier), Arc::clone(&self.clock), delivery, now));
+                }
+                let Some(finished) = under_way.join_next().await else { break };
+                let Ok(finished) = finished else { continue };
+                let settled = self.judged(finished);
+                progress.attempted += 1;
+                match settled.state {
+                    DeliveryState::Delivered => progress.delivered += 1,
+                    DeliveryState::Dead => progress.dead += 1,
+                    DeliveryState::Pending | DeliveryState::Merged => owed_again += 1,
+                }
+                self.unsettled.push(settled);
+            }
+            self.settle_kept().await?;
+            let unsent: Vec<DeliveryId> = ready.into_iter().map(|delivery| delivery.id).collect();
+            self.store.release(&unsent).await?;
+        }
+        progress.left_due = owed_again + self.store.count_due(&self.receiver, now).await?;
+        Ok(progress)
+    }
+
+    async fn settle_kept(&mut self) -> Result<(), StoreError> {
+        self.store.settle(&self.unsettled).await?;
+        self.unsettled.clear();
+        Ok(())
+    }
+
+    /// How many attempts may be under way now.
+    fn width(&self) -> usize {
+        if self.probing { 1 } else { self.notifier.concurrency().max(1) }
+    }
+
+    /// Whether the channel wants to be left alone at `now`. A pause that lies further ahead than one can be comes from
+    /// a wall clock that was set back, and is over.
+    fn is_paused(&self, now: Timestamp) -> bool {
+        self.paused_until.is_some_and(|until| {
+            until > now && until.duration_since(now).unsigned_abs() <= RETRY_AFTER_MAX.mul_f64(1.5)
+        })
+    }
+
+    /// What follows from an attempt, for its delivery and for the lane.
+    fn judged(&mut self, finished: Finished) -> Settled {
+        let Finished { delivery, started_at, ended_at, attempt } = finished;
+        let attempt_number = delivery.attempts + 1;
+        let verdict = retry::verdict(delivery.created_at, attempt_number, &attempt, ended_at, (self.jitter)());
+        let (id, receiver) = (delivery.id.as_str(), self.receiver.as_str());
+        match verdict.state {
+            DeliveryState::Delivered => {
+                tracing::info!(delivery = id, receiver, attempt = attempt_number, status = attempt.status, "delivered");
+            }
+            DeliveryState::Dead => {
+                tracing::error!(delivery = id, receiver, error = verdict.last_error, "gave up a delivery");
+            }
+            DeliveryState::Pending | DeliveryState::Merged => {
+                let next = verdict.next_attempt_at.map(|next| next.to_string());
+                let outcome = attempt.outcome.as_str();
+                tracing::warn!(
+                    delivery = id,
+                    receiver,
+                    attempt = attempt_number,
+                    outcome,
+                    error = attempt.error,
+                    next,
+                    "an attempt failed"
+                );
+            }
+        }
+        if attempt.outcome == AttemptOutcome::Throttled {
+            let until = verdict.next_attempt_at.or_else(|| ended_at.checked_add(attempt.retry_after?).ok());
+            self.paused_until = self.paused_until.max(until);
+            self.probing = true;
+        } else if !self.is_paused(ended_at) {
+            (self.paused_until, self.probing) = (None, false);
+        }
+        Settled {
+            id: delivery.id,
+            attempt_number,
+            started_at,
+            ended_at,
+            attempt,
+            state: verdict.state,
+            last_error: verdict.last_error,
+            next_attempt_at: verdict.next_attempt_at,
+        }
+    }
+}
+
+/// Makes one attempt. A notifier that panics or never returns has made a failed attempt.
+async fn attempt<N: Notifier>(
+    notifier: Arc<N>,
+    clock: Arc<dyn Clock>,
+    delivery: Delivery,
+    started_at: Timestamp,
+) -> Finished {
+    let send = AssertUnwindSafe(async { notifier.send(&delivery, started_at).await }).catch_unwind();
+    let attempt = match tokio::time::timeout(ATTEMPT_TIME_MAX, send).await {
+        Ok(Ok(attempt)) => attempt,
+        Ok(Err(_)) => Attempt::failed(AttemptOutcome::Uncertain, None, "the notifier broke down (this is a bug)"),
+        Err(_) => Attempt::failed(
+            AttemptOutcome::Uncertain,
+            Some("timeout".into()),
+            format!("no outcome within {} s", ATTEMPT_TIME_MAX.as_secs()),
+        ),
+    };
+    // A clock that was set back must not make an attempt end before it began.
+    let ended_at = clock.now().max(started_at);
+    Finished { delivery, started_at, ended_at, attempt }
+}

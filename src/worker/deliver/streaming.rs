@@ -1,0 +1,288 @@
+//! The lane as a loop: claims ahead, keeps attempts under way, and settles what has ended, all at once.
+//!
+//! At most one call to the store is open at a time. While it runs, more attempts end, so the next group to settle is as
+//! large as the store is slow: a busy lane shares one disk flush between many outcomes, an idle one waits for nobody.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Finished, Lane, attempt};
+use crate::limits::{LANE_CLAIM_MAX, LANE_SLEEP_MAX, LANE_STOP_MAX, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::model::{Delivery, DeliveryId, DeliveryState};
+use crate::notify::Notifier;
+use crate::store::{Settled, Store, StoreError};
+
+/// What a call to the store came to. What was handed to it comes back, to be kept if it failed.
+enum Answer {
+    Settled(Result<(), StoreError>, Vec<Settled>),
+    Released(Result<(), StoreError>, Vec<DeliveryId>),
+    Claimed(Result<Vec<Delivery>, StoreError>, usize),
+    NextDue(Result<Option<Timestamp>, StoreError>),
+}
+
+type Call = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// A running lane.
+struct Stream<S, N> {
+    lane: Lane<S, N>,
+    /// Claimed and not begun.
+    ready: VecDeque<Delivery>,
+    under_way: JoinSet<Finished>,
+    /// Claims to give up without an attempt.
+    unsent: Vec<DeliveryId>,
+    /// Outcomes that an open call is storing; they count as held until it answers.
+    being_settled: usize,
+    call: Option<Call>,
+    /// Whether there may be something to claim.
+    hungry: bool,
+    /// Whether it is unknown when the next delivery is due.
+    looking: bool,
+    /// When to look again by itself.
+    wake_at: Instant,
+    /// Set while the store fails: how long the present pause is, and when it ends.
+    failing: Option<(Duration, Instant)>,
+    /// Set once the lane is to stop: when it stops waiting.
+    stop_by: Option<Instant>,
+}
+
+impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
+    /// Delivers until `shutdown`; then claims nothing more, waits up to [`LANE_STOP_MAX`] for attempts under way, settles
+    /// them and gives back what it had claimed ahead.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let now = Instant::now();
+        let mut stream = Stream {
+            lane: self,
+            ready: VecDeque::new(),
+            under_way: JoinSet::new(),
+            unsent: Vec::new(),
+            being_settled: 0,
+            call: None,
+            hungry: true,
+            looking: false,
+            wake_at: now + LANE_SLEEP_MAX,
+            failing: None,
+            stop_by: None,
+        };
+        while stream.step(&shutdown).await {}
+    }
+}
+
+impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
+    /// Begins what can be begun and waits for one thing to happen. Returns whether there is more to do.
+    async fn step(&mut self, shutdown: &CancellationToken) -> bool {
+        self.begin_attempts();
+        if self.call.is_none() {
+            self.call = self.next_call();
+        }
+        if self.stop_by.is_some() && self.is_done() {
+            return false;
+        }
+        let nudge = self.lane.nudge();
+        let alarm = self.alarm();
+        tokio::select! {
+            Some(finished) = self.under_way.join_next(), if !self.under_way.is_empty() => self.ended(finished),
+            answer = answered(&mut self.call) => {
+                self.call = None;
+                self.heard(answer);
+            }
+            () = shutdown.cancelled(), if self.stop_by.is_none() => self.begin_to_stop(),
+            () = nudge.notified(), if self.stop_by.is_none() => self.hungry = true,
+            () = tokio::time::sleep_until(alarm) => return self.woken(),
+        }
+        true
+    }
+
+    /// Begins attempts while the receiver takes them and the store can record them.
+    fn begin_attempts(&mut self) {
+        let now = self.lane.clock.now();
+        if !self.lane.is_paused(now) {
+            self.lane.paused_until = None;
+        } else {
+            // Somebody else's patience is not ours to hold claims on: after a restart they would count as begun.
+            self.give_up_ready();
+        }
+        if self.failing.is_some() || self.stop_by.is_some() {
+            return;
+        }
+        while self.under_way.len() < self.lane.width()
+            && let Some(delivery) = self.ready.pop_front()
+        {
+            let (notifier, clock) = (Arc::clone(&self.lane.notifier), Arc::clone(&self.lane.clock));
+            self.under_way.spawn(attempt(notifier, clock, delivery, now));
+        }
+    }
+
+    fn give_up_ready(&mut self) {
+        self.unsent.extend(self.ready.drain(..).map(|delivery| delivery.id));
+    }
+
+    /// The most urgent call to the store, if any is due.
+    fn next_call(&mut self) -> Option<Call> {
+        if self.failing.is_some_and(|(_, until)| until > Instant::now()) {
+            return None;
+        }
+        let store = Arc::clone(&self.lane.store);
+        let receiver = self.lane.receiver.clone();
+        let stopping = self.stop_by.is_some();
+        let paused = self.lane.is_paused(self.lane.clock.now());
+        let held = self.ready.len() + self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
+        let room = LANE_CLAIM_MAX.saturating_sub(held);
+        // Claiming comes first where the attempts would otherwise run dry, and in halves of what may be held, so that
+        // one transaction claims many. While the store fails, what is known is stored before more is begun.
+        let starving = self.ready.is_empty() && self.under_way.len() < self.lane.width() || room >= LANE_CLAIM_MAX / 2;
+        let allowed = !stopping && !paused && (self.failing.is_none() || self.lane.unsettled.is_empty());
+        if self.hungry && allowed && starving && room > 0 {
+            let now = self.lane.clock.now();
+            return Some(Box::pin(async move { Answer::Claimed(store.claim(&receiver, now, room).await, room) }));
+        }
+        if !self.lane.unsettled.is_empty() {
+            let settled = std::mem::take(&mut self.lane.unsettled);
+            self.being_settled = settled.len();
+            return Some(Box::pin(async move { Answer::Settled(store.settle(&settled).await, settled) }));
+        }
+        if !self.unsent.is_empty() {
+            let unsent = std::mem::take(&mut self.unsent);
+            return Some(Box::pin(async move { Answer::Released(store.release(&unsent).await, unsent) }));
+        }
+        // A store that failed is asked something harmless, to learn whether it works again.
+        let wants_to_know = self.looking && !self.hungry && !paused || self.failing.is_some();
+        if wants_to_know && !stopping {
+            return Some(Box::pin(async move { Answer::NextDue(store.next_due(&receiver).await) }));
+        }
+        None
+    }
+
+    fn ended(&mut self, finished: Result<Finished, JoinError>) {
+        match finished {
+            Ok(finished) => {
+                let settled = self.lane.judged(finished);
+                self.lane.unsettled.push(settled);
+            }
+            // Attempts catch their own panics and nobody aborts them; the claim would be taken back at the next start.
+            Err(error) => tracing::error!(receiver = %self.lane.receiver, %error, "an attempt was lost"),
+        }
+    }
+
+    fn heard(&mut self, answer: Answer) {
+        let result = match answer {
+            Answer::Settled(result, settled) => {
+                self.being_settled = 0;
+                if result.is_ok() {
+                    // A firing that is settled sets its resolution free.
+                    self.looking |= !self.hungry && settled.iter().any(|one| one.state != DeliveryState::Dead);
+                } else {
+                    let newer = std::mem::replace(&mut self.lane.unsettled, settled);
+                    self.lane.unsettled.extend(newer);
+                }
+                result
+            }
+            Answer::Released(result, unsent) => {
+                match result {
+                    Ok(()) => self.looking = true,
+                    Err(_) => self.unsent.extend(unsent),
+                }
+                result
+            }
+            Answer::Claimed(Ok(claimed), asked) => {
+                self.hungry = claimed.len() == asked;
+                self.looking = !self.hungry;
+                self.ready.extend(claimed);
+                if self.stop_by.is_some() {
+                    self.give_up_ready();
+                }
+                Ok(())
+            }
+            Answer::Claimed(Err(error), _) => Err(error),
+            Answer::NextDue(Ok(next)) => {
+                self.looking = false;
+                self.sleep_until(next);
+                Ok(())
+            }
+            Answer::NextDue(Err(error)) => Err(error),
+        };
+        self.note_store(result);
+    }
+
+    /// Sets the alarm for the next due delivery; at once if it is due already.
+    fn sleep_until(&mut self, next: Option<Timestamp>) {
+        let now = self.lane.clock.now();
+        let wait = match next {
+            Some(next) if next <= now => {
+                self.hungry = true;
+                return;
+            }
+            Some(next) => next.duration_since(now).unsigned_abs().min(LANE_SLEEP_MAX),
+            None => LANE_SLEEP_MAX,
+        };
+        self.wake_at = Instant::now() + wait;
+    }
+
+    /// Backs off from a store that fails, and notes when it works again.
+    fn note_store(&mut self, result: Result<(), StoreError>) {
+        let receiver = self.lane.receiver.as_str();
+        match (result, self.failing) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(_)) => {
+                tracing::info!(receiver, "the store works again");
+                (self.failing, self.looking) = (None, true);
+            }
+            (Err(error), failing) => {
+                let wait = failing.map_or(STORE_BACKOFF_MIN, |(wait, _)| (wait * 2).min(STORE_BACKOFF_MAX));
+                let kept = self.lane.unsettled.len();
+                tracing::error!(receiver, %error, kept, retry_in = ?wait, "the store failed; nothing is sent meanwhile");
+                self.failing = Some((wait, Instant::now() + wait));
+                self.looking = true;
+            }
+        }
+    }
+
+    /// When to wake although nothing happened.
+    fn alarm(&self) -> Instant {
+        let (now, wall) = (Instant::now(), self.lane.clock.now());
+        let mut alarm = self.wake_at;
+        if let Some(until) = self.lane.paused_until.filter(|_| self.lane.is_paused(wall)) {
+            alarm = now + until.duration_since(wall).unsigned_abs().min(LANE_SLEEP_MAX);
+        }
+        if let Some((_, until)) = self.failing.filter(|(_, until)| *until > now) {
+            alarm = until;
+        }
+        self.stop_by.map_or(alarm, |stop_by| alarm.min(stop_by))
+    }
+
+    fn woken(&mut self) -> bool {
+        let now = Instant::now();
+        if self.stop_by.is_some_and(|stop_by| stop_by <= now) {
+            let (under_way, kept) = (self.under_way.len(), self.lane.unsettled.len() + self.being_settled);
+            tracing::warn!(receiver = %self.lane.receiver, under_way, kept, "stopped without knowing every outcome");
+            return false;
+        }
+        self.looking = true;
+        self.wake_at = now + LANE_SLEEP_MAX;
+        true
+    }
+
+    fn begin_to_stop(&mut self) {
+        self.stop_by = Some(Instant::now() + LANE_STOP_MAX);
+        self.give_up_ready();
+    }
+
+    fn is_done(&self) -> bool {
+        self.under_way.is_empty() && self.lane.unsettled.is_empty() && self.unsent.is_empty() && self.call.is_none()
+    }
+}
+
+/// The open call's answer; never, if none is open.
+async fn answered(call: &mut Option<Call>) -> Answer {
+    match call {
+        Some(call) => call.await,
+        None => std::future::pending().await,
+    }
+}

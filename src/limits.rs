@@ -52,8 +52,15 @@ pub const ANSWER_KEPT_BYTES_MAX: usize = 500;
 pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Deadline of one attempt over HTTP, connect to last byte.
 pub const NOTIFY_HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Attempts under way at once to one webhook.
+pub const WEBHOOK_CONCURRENCY: usize = 32;
 /// Deadline of one attempt over SMTP, connect to the reply after DATA.
 pub const NOTIFY_SMTP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes an SMTP server may send in reply to one command, before or during TLS.
+pub const SMTP_REPLY_BYTES_MAX: usize = 64 << 10;
+/// How long an SMTP connection is kept for the next mail.
+pub const SMTP_IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Largest rendered part of one message.
 pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 64 << 10;

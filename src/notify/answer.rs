@@ -1,0 +1,159 @@
+//! How an attempt over HTTP ended, by status and headers: the classes that every HTTP channel shares.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Url;
+
+use crate::http::{Answer, HttpError};
+use crate::limits::{ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
+use crate::model::{Attempt, AttemptOutcome};
+use crate::secret::Secret;
+use crate::template::display_text;
+
+/// The attempt that ended with this answer, or with none. A 2xx counts as delivered; a channel that says more in its
+/// body looks there first.
+pub(super) fn attempt(result: &Result<Answer, HttpError>, now: Timestamp, secrets: &[Secret]) -> Attempt {
+    let answer = match result {
+        Ok(answer) => answer,
+        Err(error) => return unanswered(error, secrets),
+    };
+    let status = answer.status.to_string();
+    let retry_after = answer.header("retry-after").and_then(|text| retry_after(text, now));
+    let outcome = match answer.status {
+        200..=299 => return Attempt::delivered(status),
+        429 => AttemptOutcome::Throttled,
+        503 if retry_after.is_some() => AttemptOutcome::Throttled,
+        408 | 425 | 500..=599 => AttemptOutcome::Retry,
+        401 | 403 => AttemptOutcome::Unauthorized,
+        _ => AttemptOutcome::Rejected,
+    };
+    let said = kept(&answer.text(), secrets);
+    let mut error = match answer.status {
+        300..=399 => format!("answered {status}: redirects are not followed"),
+        _ => format!("answered {status}"),
+    };
+    if !said.is_empty() {
+        error = format!("{error}: {said}");
+    }
+    let waits = matches!(outcome, AttemptOutcome::Throttled | AttemptOutcome::Retry);
+    Attempt { retry_after: retry_after.filter(|_| waits), ..Attempt::failed(outcome, Some(status), error) }
+}
+
+fn unanswered(error: &HttpError, secrets: &[Secret]) -> Attempt {
+    let (outcome, status) = match error {
+        HttpError::Setup(_) => (AttemptOutcome::Retry, "setup"),
+        HttpError::Connect(_) => (AttemptOutcome::Retry, "connect"),
+        HttpError::Timeout(_) => (AttemptOutcome::Uncertain, "timeout"),
+        HttpError::Broken(_) => (AttemptOutcome::Uncertain, "broken"),
+    };
+    Attempt::failed(outcome, Some(status.to_string()), kept(&error.to_string(), secrets))
+}
+
+/// An attempt that could not begin, because a secret has no usable value just now. It is tried again as refused
+/// credentials are: somebody may mend it.
+pub(super) fn no_secret(reason: impl std::fmt::Display) -> Attempt {
+    Attempt::failed(AttemptOutcome::Unauthorized, None, reason.to_string())
+}
+
+/// What is kept of a channel's answer: one line, without the secrets, at most [`ANSWER_KEPT_BYTES_MAX`] bytes.
+pub(super) fn kept(text: &str, secrets: &[Secret]) -> String {
+    let mut text = text.to_string();
+    for secret in secrets {
+        text = secret.cut_from(&text);
+    }
+    let mut text = display_text(text.trim());
+    if text.len() > ANSWER_KEPT_BYTES_MAX {
+        let mark = '…';
+        let mut end = ANSWER_KEPT_BYTES_MAX - mark.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push(mark);
+    }
+    text
+}
+
+/// How long a `Retry-After` asks to wait, at most [`RETRY_AFTER_MAX`]: seconds or an HTTP date. Nothing when it is in
+/// the past or makes no sense.
+pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are longer than the longest wait that is believed.
+        text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
+    } else {
+        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Duration::try_from(date.duration_since(now)).ok()?
+    };
+    (!wait.is_zero()).then(|| wait.min(RETRY_AFTER_MAX))
+}
+
+/// The URL in a secret.
+///
+/// # Errors
+/// When it is no http(s) URL with a host. The message does not repeat it.
+pub(super) fn parse_url(secret: &Secret) -> Result<Url, String> {
+    let url = Url::parse(secret.expose().trim()).map_err(|error| format!("it is no URL: {error}"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        "http" | "https" => Err("the URL names no host".to_string()),
+        _ => Err("the URL must begin with https:// or http://".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_table() {
+        let now: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
+        let seconds = |n| Some(Duration::from_secs(n));
+        let table = [
+            ("1", seconds(1)),
+            (" 30 ", seconds(30)),
+            ("3600", seconds(3600)),
+            ("3601", seconds(3600)),
+            ("1000000000", seconds(3600)),
+            ("99999999999999999999999999", seconds(3600)),
+            ("0", None),
+            ("-5", None),
+            ("1e9", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+            ("Sat, 21 Nov 2026 00:01:00 GMT", seconds(60)),
+            ("Sat, 21 Nov 2026 09:00:00 GMT", seconds(3600)),
+            ("Fri, 20 Nov 2026 23:59:00 GMT", None),
+            ("Sat, 21 Nov 2026", None),
+            ("Sat, 99 Nov 2026 00:01:00 GMT", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(retry_after(text, now), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_short_and_has_no_secret() {
+        let secret = Secret::new("hunter2-hunter2");
+        let answer = format!("token hunter2-hunter2 is\r\nwrong{}", "订".repeat(400));
+        let kept = kept(&answer, &[secret]);
+        assert!(kept.starts_with("token <secret> is  wrong订"), "{kept}");
+        assert!(kept.len() <= ANSWER_KEPT_BYTES_MAX && kept.ends_with('…'));
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_not_repeated() {
+        for (text, expected) in [
+            ("hooks.example.com/T/canary", "no URL"),
+            ("ftp://example.com/canary", "must begin with"),
+            ("https://", "no URL"),
+            ("http:///canary path", ""),
+        ] {
+            if let Err(error) = parse_url(&Secret::new(text)) {
+                assert!(error.contains(expected) && !error.contains("canary"), "{error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The bytes of a mail, the same for the same delivery.
+
+use std::time::SystemTime;
+
+use lettre::Message;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{MultiPart, SinglePart};
+use sha2::{Digest as _, Sha256};
+
+use super::settings::EmailSettings;
+use crate::model::{Delivery, DeliveryId};
+
+/// The mail of a delivery: its date is the delivery's, its id and boundary come from the delivery's id, and the
+/// resolution answers the mail that told of the failure.
+pub(super) fn compose(settings: &EmailSettings, delivery: &Delivery) -> Result<Vec<u8>, String> {
+    let mut builder = Message::builder()
+        .from(settings.from.clone())
+        .date(SystemTime::from(delivery.created_at))
+        .message_id(Some(message_id(settings, &delivery.id)))
+        .subject(delivery.content.part("subject"))
+        // Keeps holiday responders from answering.
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_string()));
+    for to in &settings.to {
+        builder = builder.to(to.clone());
+    }
+    for cc in &settings.cc {
+        builder = builder.cc(cc.clone());
+    }
+    if let Some(reply_to) = &settings.reply_to {
+        builder = builder.reply_to(reply_to.clone());
+    }
+    if let Some(first) = &delivery.follows {
+        let first = message_id(settings, first);
+        builder = builder.in_reply_to(first.clone()).references(first);
+    }
+    let parts = MultiPart::alternative()
+        .boundary(boundary(delivery))
+        .singlepart(SinglePart::plain(delivery.content.part("text").to_string()))
+        .singlepart(SinglePart::html(delivery.content.part("html").to_string()));
+    let mail = builder.multipart(parts).map_err(|error| format!("the mail cannot be composed: {error}"))?;
+    Ok(mail.formatted())
+}
+
+/// The id under which a delivery's mail is known, at every attempt and to its answer.
+fn message_id(settings: &EmailSettings, delivery: &DeliveryId) -> String {
+    let id = delivery.as_str();
+    let fits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let local = if fits { id.to_string() } else { hex(&Sha256::digest(id)) };
+    format!("<{local}@{}>", settings.from.email.domain())
+}
+
+/// A boundary that the parts do not hold: it depends on all their bytes.
+fn boundary(delivery: &Delivery) -> String {
+    let mut hash = Sha256::new();
+    hash.update(delivery.id.as_str());
+    for (name, text) in &delivery.content.parts {
+        hash.update(name);
+        hash.update(text);
+    }
+    format!("=_nightbell_{}", &hex(&hash.finalize())[..32])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

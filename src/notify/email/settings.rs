@@ -1,0 +1,238 @@
+//! The keys of an `email` receiver.
+
+use std::path::PathBuf;
+
+use lettre::Address;
+use lettre::message::Mailbox;
+use reqwest::Url;
+
+use crate::secret::SecretRef;
+use crate::template::display_text;
+use crate::yaml::{FromYaml, Located, OneOrMany, Section};
+
+/// How the connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte (`smtps://`).
+    Tls,
+    /// Plain at first, then TLS or nothing (`smtp://`).
+    StartTls,
+    /// None (`smtp+plain://`).
+    None,
+}
+
+/// The keys of an `email` receiver, checked.
+#[derive(Debug, Clone)]
+pub struct EmailSettings {
+    /// How the connection is protected.
+    pub security: Security,
+    /// The server's name or address; its certificate must be for it.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+    /// Whom to log in as; nobody logs in without it.
+    pub username: Option<String>,
+    /// The password for it.
+    pub password: Option<SecretRef>,
+    /// The sender.
+    pub from: Mailbox,
+    /// The recipients.
+    pub to: Vec<Mailbox>,
+    /// Those who get a copy.
+    pub cc: Vec<Mailbox>,
+    /// Where answers go.
+    pub reply_to: Option<Mailbox>,
+    /// PEM certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A mailbox with a name or without: `team@example.com`, `Data Team <team@example.com>`.
+struct OneMailbox(Mailbox);
+
+impl FromYaml for OneMailbox {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let text = String::from_yaml(located)?;
+        let help = || Some("write team@example.com or \"Data Team <team@example.com>\"".to_string());
+        if text.chars().any(char::is_control) {
+            return located.wrong("a mail address with a line break or control character", help());
+        }
+        match text.trim().parse::<Mailbox>() {
+            Ok(mut mailbox) => {
+                mailbox.name = mailbox.name.map(|name| display_text(&name)).filter(|name| !name.is_empty());
+                if !mailbox.email.to_string().is_ascii() {
+                    return located.wrong("a mail address with letters beyond ASCII, which few servers take", None);
+                }
+                Some(OneMailbox(mailbox))
+            }
+            Err(_) => {
+                let comma = text.contains(',').then(|| "several addresses are a list: [a@example.com, b@example.com]");
+                located.wrong(format!("{text:?} is no mail address"), comma.map(str::to_string).or_else(help))
+            }
+        }
+    }
+}
+
+/// Where the server is and who logs in.
+struct Server {
+    security: Security,
+    host: String,
+    port: u16,
+    username: Option<String>,
+}
+
+impl EmailSettings {
+    pub(in crate::notify) fn read(section: &Section<'_>) -> Option<EmailSettings> {
+        let url = section.required::<String>("smtp_url");
+        let server = url.and_then(|url| match read_url(&url) {
+            Ok(server) => Some(server),
+            Err((message, help)) => {
+                section.error("smtp_url", message, help.map(str::to_string));
+                None
+            }
+        });
+        let username: Option<String> = section.optional("username");
+        let password: Option<SecretRef> = section.optional("password");
+        let from = section.required::<OneMailbox>("from").map(|it| it.0);
+        let to = section.required::<OneOrMany<OneMailbox>>("to").map(mailboxes);
+        let cc = section.optional::<OneOrMany<OneMailbox>>("cc").map(mailboxes).unwrap_or_default();
+        let reply_to = section.optional::<OneMailbox>("reply_to").map(|it| it.0);
+        let ca_file = section.optional("ca_file");
+        let server = server?;
+        let username = username.or(server.username);
+        let right = check_login(section, server.security, &server.host, username.as_deref(), password.is_some());
+        // Wrong addresses count as absent where they are read; the findings make the whole file unusable.
+        let settings = EmailSettings {
+            security: server.security,
+            host: server.host,
+            port: server.port,
+            username,
+            password,
+            from: from?,
+            to: to?,
+            cc,
+            reply_to,
+            ca_file,
+        };
+        right.then_some(settings)
+    }
+
+    pub(in crate::notify) fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        self.password.iter().map(|password| ("password".to_string(), password)).collect()
+    }
+
+    /// Everybody who gets the mail, each once.
+    pub(super) fn recipients(&self) -> Vec<Address> {
+        let mut all: Vec<Address> = Vec::new();
+        for mailbox in self.to.iter().chain(&self.cc) {
+            if !all.contains(&mailbox.email) {
+                all.push(mailbox.email.clone());
+            }
+        }
+        all
+    }
+}
+
+fn mailboxes(list: OneOrMany<OneMailbox>) -> Vec<Mailbox> {
+    list.0.into_iter().map(|it| it.0).collect()
+}
+
+fn check_login(section: &Section<'_>, security: Security, host: &str, user: Option<&str>, has_password: bool) -> bool {
+    match (user, has_password) {
+        (Some(_), false) => {
+            section.error("", "a user to log in as, but no \"password\"", Some("add password: { env: NAME }".into()));
+            false
+        }
+        (None, true) => {
+            let help = "write smtps://USER@HOST or add username".to_string();
+            section.error("password", "a password, but nobody to log in as", Some(help));
+            false
+        }
+        (Some(_), true) if security == Security::None && !is_loopback(host) => {
+            let help = "use smtps:// or smtp://".to_string();
+            section.error("smtp_url", "smtp+plain:// would send the password unprotected over the network", Some(help));
+            false
+        }
+        _ => true,
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+type Wrong = (String, Option<&'static str>);
+
+/// The server that a `smtp_url` names. Errors never repeat the URL: people do write passwords into it.
+fn read_url(text: &str) -> Result<Server, Wrong> {
+    let forms = Some("write smtps://user@host:465, smtp://user@host:587 or smtp+plain://host:25");
+    let url = Url::parse(text.trim()).map_err(|error| (format!("it is no URL: {error}"), forms))?;
+    let (security, default_port) = match url.scheme() {
+        "smtps" => (Security::Tls, 465),
+        "smtp" => (Security::StartTls, 587),
+        "smtp+plain" => (Security::None, 25),
+        _ => return Err(("the URL must begin with smtps://, smtp:// or smtp+plain://".to_string(), forms)),
+    };
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(("the URL names no host".to_string(), forms))?;
+    if url.password().is_some() {
+        return Err(("the URL holds a password".to_string(), Some("put it under password: { env: NAME }")));
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(("the URL has more than a user, a host and a port".to_string(), forms));
+    }
+    let username = percent_decoded(url.username()).ok_or(("the user in the URL is no text".to_string(), None))?;
+    Ok(Server {
+        security,
+        host: host.trim_start_matches('[').trim_end_matches(']').to_string(),
+        port: url.port().unwrap_or(default_port),
+        username: Some(username).filter(|user| !user.is_empty()),
+    })
+}
+
+/// `text` with `%40` and the like made characters again.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        if let (b'%', [high, low, beyond @ ..]) = (first, after) {
+            let digit = |byte: &u8| char::from(*byte).to_digit(16);
+            bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
+            rest = beyond;
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let server = |text| read_url(text).map(|it| (it.security, it.host, it.port, it.username)).map_err(|it| it.0);
+        let ok =
+            |security, host: &str, port, user: Option<&str>| Ok((security, host.into(), port, user.map(Into::into)));
+        let table = [
+            ("smtps://nightbell@smtp.example.com:465", ok(Security::Tls, "smtp.example.com", 465, Some("nightbell"))),
+            ("smtps://smtp.example.com", ok(Security::Tls, "smtp.example.com", 465, None)),
+            ("smtp://a%40b.com@mx.example.com", ok(Security::StartTls, "mx.example.com", 587, Some("a@b.com"))),
+            ("smtp+plain://127.0.0.1:2525", ok(Security::None, "127.0.0.1", 2525, None)),
+            ("smtp://[::1]:2525", ok(Security::StartTls, "::1", 2525, None)),
+        ];
+        for (text, expected) in table {
+            assert_eq!(server(text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("smtps://u:canary@h", "holds a password"),
+            ("https://canary.example.com", "must begin with"),
+            ("smtps://h/canary", "more than"),
+            ("smtps://h?tls=canary", "more than"),
+            ("canary", "no URL"),
+        ] {
+            let error = server(text).expect_err(text);
+            assert!(error.contains(expected) && !error.contains("canary"), "{text}: {error}");
+        }
+    }
+}

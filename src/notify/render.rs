@@ -1,0 +1,119 @@
+//! From a message to what one receiver is sent. Never fails: a template that does is replaced by the plain message.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{ChannelSettings, ReceiverSettings, plain};
+use crate::limits::TEMPLATE_FILE_BYTES_MAX;
+use crate::model::{Content, Message};
+use crate::template::{BuiltIn, Locale, Override, TemplateProblem, TemplateSet};
+use crate::yaml::closest;
+
+/// What one receiver is sent of a message.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The content of the delivery.
+    pub content: Content,
+    /// Why the content is the plain form, if a template failed.
+    pub problem: Option<String>,
+}
+
+/// Renders messages for one receiver.
+#[derive(Debug, Clone)]
+pub struct Renderer {
+    channel: ChannelSettings,
+    templates: TemplateSet,
+    locale: Locale,
+}
+
+impl Renderer {
+    /// Reads and checks the receiver's templates.
+    ///
+    /// # Errors
+    /// Everything wrong with them, each with file, line and column, found by reading and by rendering the samples.
+    pub fn open(settings: &ReceiverSettings) -> Result<Renderer, Vec<TemplateProblem>> {
+        let built_in = settings.channel.built_in_templates();
+        let overrides = settings.template.as_deref().map_or(Ok(Vec::new()), |path| read_overrides(built_in, path))?;
+        let templates = TemplateSet::compile(built_in, &overrides)?;
+        let problems = templates.check_with_sample();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let locale = Locale { timezone: settings.timezone.clone(), receiver: settings.id.clone() };
+        Ok(Renderer { channel: settings.channel.clone(), templates, locale })
+    }
+
+    /// The receiver's form of a message.
+    pub fn render(&self, message: &Message) -> Rendered {
+        if matches!(self.channel, ChannelSettings::Webhook(_)) && !self.templates.is_replaced("body") {
+            return Rendered { content: default_body(message), problem: None };
+        }
+        match self.templates.render(message, &self.locale) {
+            Ok(content) => Rendered { content, problem: None },
+            Err(problem) => {
+                let content = plain::content(&self.channel, message, &self.locale.timezone, &problem);
+                Rendered { content, problem: Some(problem) }
+            }
+        }
+    }
+}
+
+/// The webhook body of the contract, texts verbatim: machines read it.
+fn default_body(message: &Message) -> Content {
+    // A message is plain data with text keys, which always has a JSON form.
+    let body = serde_json::to_string(message).unwrap_or_default();
+    Content { parts: BTreeMap::from([("body".to_string(), body)]) }
+}
+
+/// The user's templates at `path`: a directory with files named as the built-in ones, or, for kinds with one part, a
+/// file.
+///
+/// # Errors
+/// What cannot be read, and template files that replace nothing.
+pub fn read_overrides(built_in: &[BuiltIn], path: &Path) -> Result<Vec<Override>, Vec<TemplateProblem>> {
+    let problem = |file: &Path, message: String| TemplateProblem {
+        file: file.display().to_string(),
+        line: 1,
+        column: 1,
+        message,
+    };
+    if !path.is_dir() {
+        let [only] = built_in else {
+            let files: Vec<&str> = built_in.iter().map(|it| it.file).collect();
+            let message = format!("not a directory; this kind of receiver has {}", files.join(", "));
+            return Err(vec![problem(path, message)]);
+        };
+        return read(path, only.part).map(|it| vec![it]).map_err(|message| vec![problem(path, message)]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|error| vec![problem(path, error.to_string())])?;
+    let mut names: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
+    names.sort();
+    let (mut overrides, mut problems) = (Vec::new(), Vec::new());
+    for name in names.iter().filter(|name| name.ends_with(".hbs")) {
+        let file = path.join(name);
+        let Some(known) = built_in.iter().find(|it| it.file == name) else {
+            let files: Vec<&str> = built_in.iter().map(|it| it.file).collect();
+            let hint = closest(name, files.iter().copied()).map_or_else(
+                || format!("the templates here are {}", files.join(", ")),
+                |it| format!("did you mean {it:?}?"),
+            );
+            problems.push(problem(&file, format!("this template replaces nothing; {hint}")));
+            continue;
+        };
+        match read(&file, known.part) {
+            Ok(it) => overrides.push(it),
+            Err(message) => problems.push(problem(&file, message)),
+        }
+    }
+    if problems.is_empty() { Ok(overrides) } else { Err(problems) }
+}
+
+fn read(file: &Path, part: &str) -> Result<Override, String> {
+    let size = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
+    if size > TEMPLATE_FILE_BYTES_MAX as u64 {
+        return Err(format!("the template is larger than {} KiB", TEMPLATE_FILE_BYTES_MAX >> 10));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    Ok(Override { part: part.to_string(), file: file.display().to_string(), text })
+}

@@ -1,0 +1,285 @@
+//! Any HTTP endpoint: the webhook body, signed as Standard Webhooks says when there is a secret.
+//!
+//! The signature is made at each attempt over the very bytes that are sent; `webhook-id` is the delivery's id, the same
+//! over all attempts, so that the other side can recognise a repeat.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Request};
+use sha2::Sha256;
+
+use super::{Notifier, answer};
+use crate::http::{HttpClient, HttpSettings};
+use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT, WEBHOOK_CONCURRENCY};
+use crate::model::{Attempt, Delivery};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind};
+use crate::yaml::{FromYaml, Located, Section, Value};
+
+/// The one part: the request's body. Used when it is replaced; the default body is written without a template.
+pub(super) const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "body",
+    file: "body.json.hbs",
+    kind: OutputKind::Json,
+    text: include_str!("../../templates/webhook/body.json.hbs"),
+}];
+
+/// The keys of a `webhook` receiver.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// Where to. It may hold a token, so it is treated as a secret.
+    pub url: SecretRef,
+    /// `POST`, `PUT` or `PATCH`.
+    pub method: Method,
+    /// Headers to send beside our own.
+    pub headers: Vec<(HeaderName, SecretRef)>,
+    /// The signing secret: base64, `whsec_` before it or not.
+    pub secret: Option<SecretRef>,
+    /// PEM certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A value that may be a secret, but in plain text is nothing to warn of: a URL, a header.
+struct PlainOrSecret(SecretRef);
+
+impl FromYaml for PlainOrSecret {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        match &located.node.value {
+            Value::Map(_) => SecretRef::from_yaml(located).map(PlainOrSecret),
+            _ => String::from_yaml(located).map(|text| PlainOrSecret(SecretRef::Inline(Secret::new(text)))),
+        }
+    }
+}
+
+impl WebhookSettings {
+    pub(super) fn read(section: &Section<'_>) -> Option<WebhookSettings> {
+        let mut right = true;
+        for key in ["client_cert", "success"] {
+            if section.node(key).is_some() {
+                section.error(key, format!("{key:?} is not supported by this version yet"), None);
+                right = false;
+            }
+        }
+        let mut refuse = |key: &str, reason: String| {
+            section.error(key, reason, None);
+            right = false;
+        };
+        let url = section.required::<PlainOrSecret>("url").map(|it| it.0);
+        if let Some(SecretRef::Inline(url)) = &url
+            && let Err(reason) = answer::parse_url(url)
+        {
+            refuse("url", reason);
+        }
+        let secret: Option<SecretRef> = section.optional("secret");
+        if let Some(SecretRef::Inline(secret)) = &secret
+            && let Err(reason) = signing_key(secret)
+        {
+            refuse("secret", reason);
+        }
+        let method = match section.or("method", "POST".to_string()).to_ascii_uppercase().as_str() {
+            "POST" => Method::POST,
+            "PUT" => Method::PUT,
+            "PATCH" => Method::PATCH,
+            other => {
+                refuse("method", format!("{other:?} is not one of POST, PUT and PATCH"));
+                Method::POST
+            }
+        };
+        let headers = section.section("headers").map_or(Some(Vec::new()), |headers| read_headers(&headers));
+        let ca_file = section.optional("ca_file");
+        right.then_some(())?;
+        Some(WebhookSettings { url: url?, method, headers: headers?, secret, ca_file })
+    }
+
+    pub(super) fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        let headers = self.headers.iter().map(|(name, value)| (format!("headers.{name}"), value));
+        let secret = self.secret.iter().map(|secret| ("secret".to_string(), secret));
+        std::iter::once(("url".to_string(), &self.url)).chain(secret).chain(headers).collect()
+    }
+}
+
+fn read_headers(section: &Section<'_>) -> Option<Vec<(HeaderName, SecretRef)>> {
+    let mut right = true;
+    let mut headers = Vec::new();
+    for entry in section.entries() {
+        let path = section.path_of(&entry.key);
+        let located = Located { node: &entry.node, path: &path, findings: section.findings() };
+        let Some(value) = PlainOrSecret::from_yaml(located).map(|it| it.0) else {
+            right = false;
+            continue;
+        };
+        let mut refuse = |reason: String, help: Option<&str>| {
+            section.findings().error(entry.at, path.as_str(), reason, help.map(str::to_string));
+            right = false;
+        };
+        let Ok(name) = HeaderName::from_bytes(entry.key.as_bytes()) else {
+            refuse(format!("{:?} cannot be the name of a header", entry.key), None);
+            continue;
+        };
+        if is_reserved(&name) {
+            refuse(format!("the header {name:?} is set by Nightbell itself"), None);
+            continue;
+        }
+        if let SecretRef::Inline(text) = &value {
+            if let Err(reason) = header_value(text) {
+                refuse(reason, None);
+            }
+            if holds_a_secret(&name) {
+                let help = "write { env: NAME } or { file: PATH } to keep it out of this file".to_string();
+                section.findings().warning(entry.node.at, path.as_str(), "a secret in plain text", Some(help));
+            }
+        }
+        headers.push((name, value));
+    }
+    right.then_some(headers)
+}
+
+/// Headers that frame the request or carry the signature.
+fn is_reserved(name: &HeaderName) -> bool {
+    let framing = ["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect"];
+    framing.contains(&name.as_str()) || name.as_str().starts_with("webhook-")
+}
+
+fn holds_a_secret(name: &HeaderName) -> bool {
+    ["auth", "token", "key", "secret", "cookie", "password"].iter().any(|word| name.as_str().contains(word))
+}
+
+/// The value of a header, marked as sensitive so that the client's own debug output hides it.
+pub(super) fn header_value(secret: &Secret) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(secret.expose())
+        .map_err(|_| "the value has characters that no header can carry".to_string())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The key in a signing secret.
+///
+/// # Errors
+/// When it is no base64, or too short to sign with. The message does not repeat it.
+pub(super) fn signing_key(secret: &Secret) -> Result<Vec<u8>, String> {
+    let text = secret.expose().trim();
+    let text = text.strip_prefix("whsec_").unwrap_or(text);
+    let padding_optional = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let key = GeneralPurpose::new(&ALPHABET, padding_optional)
+        .decode(text)
+        .map_err(|_| "the signing secret is no base64 (with or without whsec_ before it)".to_string())?;
+    if key.is_empty() { Err("the signing secret is empty".to_string()) } else { Ok(key) }
+}
+
+/// Sends to one HTTP endpoint.
+#[derive(Debug)]
+pub struct WebhookNotifier {
+    settings: WebhookSettings,
+    client: HttpClient,
+    deadline: Duration,
+}
+
+impl WebhookNotifier {
+    pub(super) fn open(settings: &WebhookSettings) -> Result<WebhookNotifier, String> {
+        let http = HttpSettings { ca_file: settings.ca_file.clone(), client_cert: None };
+        let client = HttpClient::new(&http).map_err(|error| error.to_string())?;
+        Ok(WebhookNotifier { settings: settings.clone(), client, deadline: NOTIFY_HTTP_TIMEOUT })
+    }
+
+    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
+        WebhookNotifier { deadline, ..self }
+    }
+
+    /// The request of one attempt, and the secrets in it, to be cut from whatever is answered.
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<(Request, Vec<Secret>), String> {
+        let body = delivery.content.part("body").as_bytes().to_vec();
+        let url = self.settings.url.resolve().map_err(|error| error.to_string())?;
+        let mut request = Request::new(self.settings.method.clone(), answer::parse_url(&url)?);
+        let mut secrets = vec![url];
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in &self.settings.headers {
+            let secret = value.resolve().map_err(|error| format!("header {name}: {error}"))?;
+            headers.insert(name.clone(), header_value(&secret).map_err(|reason| format!("header {name}: {reason}"))?);
+            if holds_a_secret(name) || !matches!(value, SecretRef::Inline(_)) {
+                secrets.push(secret);
+            }
+        }
+        let key = match &self.settings.secret {
+            Some(secret) => {
+                let secret = secret.resolve().map_err(|error| error.to_string())?;
+                let key = signing_key(&secret)?;
+                secrets.push(secret);
+                Some(key)
+            }
+            None => None,
+        };
+        identify(headers, delivery.id.as_str(), now, key.as_deref(), &body)?;
+        *request.body_mut() = Some(body.into());
+        Ok((request, secrets))
+    }
+}
+
+/// Adds the headers of Standard Webhooks.
+fn identify(headers: &mut HeaderMap, id: &str, now: Timestamp, key: Option<&[u8]>, body: &[u8]) -> Result<(), String> {
+    let seconds = now.as_second().to_string();
+    let header = |text: &str| HeaderValue::from_str(text).map_err(|_| "the delivery's id fits no header".to_string());
+    headers.insert("webhook-id", header(id)?);
+    headers.insert("webhook-timestamp", header(&seconds)?);
+    if let Some(key) = key {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|error| error.to_string())?;
+        for piece in [id.as_bytes(), b".", seconds.as_bytes(), b".", body] {
+            mac.update(piece);
+        }
+        let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+        headers.insert("webhook-signature", header(&signature)?);
+    }
+    Ok(())
+}
+
+impl Notifier for WebhookNotifier {
+    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
+        let (request, secrets) = match self.request(delivery, now) {
+            Ok(ready) => ready,
+            Err(reason) => return answer::no_secret(reason),
+        };
+        let result = self.client.send(request, self.deadline, ANSWER_BYTES_MAX).await;
+        answer::attempt(&result, now, &secrets)
+    }
+
+    fn concurrency(&self) -> usize {
+        WEBHOOK_CONCURRENCY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_secrets_are_base64() {
+        for good in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "AAECAw", "AAECAw=="]
+        {
+            assert!(signing_key(&Secret::new(good)).is_ok(), "{good}");
+        }
+        for bad in ["whsec_", "", "whsec_not base64!", "hunter2-"] {
+            let error = signing_key(&Secret::new(bad)).expect_err(bad);
+            assert!(bad.is_empty() || bad == "whsec_" || !error.contains(bad), "{error}");
+        }
+    }
+
+    /// The example of the Standard Webhooks specification's own libraries.
+    #[test]
+    fn the_known_vector() {
+        let key = signing_key(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).unwrap();
+        let mut headers = HeaderMap::new();
+        let now = Timestamp::from_second(1_614_265_330).unwrap();
+        let body = br#"{"test": 2432232314}"#;
+        identify(&mut headers, "msg_p5jXN8AQM9LWM0D4loKWxJek", now, Some(&key), body).unwrap();
+        assert_eq!(headers["webhook-signature"], "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(headers["webhook-timestamp"], "1614265330");
+    }
+}

@@ -62,8 +62,8 @@ pub const SMTP_REPLY_BYTES_MAX: usize = 64 << 10;
 /// How long an SMTP connection is kept for the next mail.
 pub const SMTP_IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// Largest rendered part of one message.
-pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Largest rendered part of one message: room for all data of the largest one, escaped.
+pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 256 << 10;
 /// Largest template file.
 pub const TEMPLATE_FILE_BYTES_MAX: usize = 64 << 10;
 /// Deepest nesting of blocks in a template: deeper ones overflow the engine's stack.

@@ -2,3 +2,4 @@
 
 mod rule;
 mod schedule;
+mod notify;

@@ -227,7 +227,7 @@ impl Walk {
                 self.subexpression(inner.as_element(), at);
                 None
             }
-            other => self.path(&other.as_name().unwrap_or_default().to_string(), at),
+            other => self.path(other.as_name().unwrap_or_default(), at),
         }
     }
 

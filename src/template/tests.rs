@@ -132,7 +132,7 @@ fn output_is_capped() {
     let block = format!("{{{{#each data.failing_nodes}}}}{}{{{{/each}}}}", "x".repeat(60_000));
     let set = compile(OutputKind::Plain, &block).unwrap();
     let found = set.check_with_sample();
-    assert!(found[0].message.contains("the output is longer than 64 KiB"), "{found:?}");
+    assert!(found[0].message.contains("the output is longer than 256 KiB"), "{found:?}");
 }
 
 #[test]

@@ -65,7 +65,8 @@ impl FromYaml for OneMailbox {
                 Some(OneMailbox(mailbox))
             }
             Err(_) => {
-                let comma = text.contains(',').then(|| "several addresses are a list: [a@example.com, b@example.com]");
+                let comma =
+                    text.contains(',').then_some("several addresses are a list: [a@example.com, b@example.com]");
                 located.wrong(format!("{text:?} is no mail address"), comma.map(str::to_string).or_else(help))
             }
         }

@@ -1,0 +1,87 @@
+//! Templates and receivers: what arrives, and how every answer is understood. The servers here are real ones on
+//! loopback; nothing is slept for and no clock is read.
+
+mod evil_smtp;
+mod golden;
+mod http;
+mod settings;
+mod smtp;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use nightbell::model::{Delivery, DeliveryId, DeliveryState, Message, MessageKind, ReceiverId};
+use nightbell::notify::{AnyNotifier, ChannelSettings, ReceiverSettings, Renderer};
+use nightbell::template::sample_message;
+use nightbell::yaml::{Diagnostics, Environment, Level, Section, parse};
+
+/// The settings of a receiver written as YAML, or the errors in it, and the warnings.
+fn read(yaml: &str) -> (Result<ReceiverSettings, Vec<String>>, Vec<String>) {
+    let findings = Diagnostics::new("/nowhere");
+    let environment = Environment { lookup: &|_| None, required: true };
+    let node = parse(yaml, &environment, &findings).expect("the test's YAML is a tree");
+    let section = Section::open(&node, "receivers.it", &findings).expect("the test's YAML is a mapping");
+    let kind: String = section.required("type").expect("the test names a type");
+    let channel = ChannelSettings::read(&kind, &section);
+    if channel.is_some() {
+        section.close();
+    }
+    let said: Vec<_> = findings.into_sorted();
+    let (errors, warnings): (Vec<_>, Vec<_>) = said.into_iter().partition(|it| it.level == Level::Error);
+    let words = |it: &nightbell::yaml::Diagnostic| format!("{}: {} {:?}", it.path, it.message, it.help);
+    let warnings = warnings.iter().map(words).collect();
+    let errors: Vec<String> = errors.iter().map(words).collect();
+    match channel {
+        Some(channel) if errors.is_empty() => (Ok(receiver(channel)), warnings),
+        _ => (Err(errors), warnings),
+    }
+}
+
+fn settings(yaml: &str) -> ReceiverSettings {
+    read(yaml).0.unwrap_or_else(|errors| panic!("{yaml}\n{}", errors.join("\n")))
+}
+
+fn receiver(channel: ChannelSettings) -> ReceiverSettings {
+    ReceiverSettings {
+        id: ReceiverId::new("it"),
+        send_resolved: true,
+        timezone: TimeZone::get("Asia/Shanghai").expect("the zone is bundled"),
+        template: None,
+        channel,
+    }
+}
+
+fn open(yaml: &str) -> AnyNotifier {
+    AnyNotifier::open(&settings(yaml)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The instant at which the messages here are made.
+fn now() -> Timestamp {
+    "2026-11-21T00:06:06Z".parse().expect("a fixed instant")
+}
+
+/// The delivery of a message to a receiver, as the worker would make it.
+fn delivery(settings: &ReceiverSettings, message: &Message) -> Delivery {
+    let rendered = Renderer::open(settings).expect("the built-in templates are right").render(message);
+    assert_eq!(rendered.problem, None);
+    Delivery {
+        id: DeliveryId::new("d-0123456789abcdef"),
+        alert: None,
+        rule: None,
+        receiver: settings.id.clone(),
+        kind: message.kind,
+        follows: None,
+        state: DeliveryState::Pending,
+        content: rendered.content,
+        attempts: 0,
+        done: Vec::new(),
+        last_status: None,
+        last_error: None,
+        created_at: now(),
+        next_attempt_at: Some(now()),
+        delivered_at: None,
+    }
+}
+
+fn firing() -> Message {
+    sample_message(MessageKind::AlertFiring, now())
+}

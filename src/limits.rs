@@ -17,8 +17,8 @@ pub const SOURCE_LISTING_REQUESTS_MAX: usize = 500;
 pub const SOURCE_WINDOW_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How far a poll reads back before the last complete one, so that late rows are still seen.
 pub const SOURCE_OVERLAP: Duration = Duration::from_secs(600);
-/// Requests in a row that may bring nothing new before a listing gives up on what it still misses: halving a window of
-/// seven days down to one millisecond takes sixty.
+/// Windows in a row that may bring nothing new before a listing gives up on what it still misses: halving seven days
+/// down to one millisecond takes sixty.
 pub const SOURCE_LISTING_FRUITLESS_MAX: usize = 64;
 /// Error bodies of a scheduler are understood up to this size; longer ones are quoted.
 pub const SOURCE_ERROR_BODY_BYTES_MAX: usize = 64 << 10;

@@ -1,5 +1,7 @@
 //! Huawei Cloud DataArts Factory.
 
+mod paging;
+
 /// Settings.
 #[derive(Debug, Clone)]
 pub struct Settings {}

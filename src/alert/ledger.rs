@@ -57,9 +57,24 @@ impl Ledger {
         self.firing.values().flatten()
     }
 
-    /// The instances with alerts that fire.
-    pub fn instances(&self) -> impl Iterator<Item = &InstanceKey> {
-        self.firing.keys()
+    /// The alerts that fire, handed over.
+    pub fn into_firing(self) -> Vec<Alert> {
+        self.firing.into_values().flatten().collect()
+    }
+
+    /// Whether any alert fires for a run of the job.
+    pub fn concerns(&self, job: &str) -> bool {
+        self.by_job.contains_key(job)
+    }
+
+    /// Takes over what has been learnt of alerts that were entered already (their nodes).
+    pub fn update(&mut self, alerts: &[Alert]) {
+        for newer in alerts {
+            let entered = self.firing.get_mut(&key_of(newer)).into_iter().flatten();
+            for alert in entered.filter(|alert| alert.id == newer.id) {
+                alert.facts = newer.facts.clone();
+            }
+        }
     }
 
     /// Whether `rule` has an alert firing for the instance.

@@ -54,3 +54,26 @@ pub struct Condition {
     /// It has lasted at least this long.
     pub duration: Option<Duration>,
 }
+
+impl Rule {
+    /// A short digest of the rule's name, match and condition: it changes when the rule comes to mean something else,
+    /// and then the rule looks at its sources as if for the first time. Severity and receivers do not count.
+    pub fn mark(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let Matches { sources, jobs, not, instance_types } = &self.matches;
+        let mut hash = Sha256::new();
+        let mut part = |name: &str, text: &str| {
+            hash.update(format!("{name} {} {text}\n", text.len()));
+        };
+        part("rule", self.id.as_str());
+        sources.iter().for_each(|source| part("source", source.as_str()));
+        jobs.iter().for_each(|pattern| part("job", pattern.as_str()));
+        not.iter().for_each(|pattern| part("not", pattern.as_str()));
+        instance_types.iter().for_each(|kind| part("type", kind.as_str()));
+        self.when.statuses.iter().for_each(|status| part("status", status.as_str()));
+        if let Some(duration) = self.when.duration {
+            part("duration", &duration.as_secs().to_string());
+        }
+        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}

@@ -9,13 +9,13 @@
 
 mod sql;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 
 use jiff::Timestamp;
 
 use crate::model::{
-    Alert, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, RuleId, Snapshot, SourceId,
+    Alert, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, Snapshot, SourceId,
 };
 
 pub use sql::{Mode, SqlStore};
@@ -30,6 +30,9 @@ pub trait Store: Send + Sync {
 
     /// The generation of a source's memory: it grows by one with every commit, so that a cached memory can be checked.
     fn generation(&self, source: &SourceId) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// Which of these alerts are there already, firing or ended.
+    fn known_alerts(&self, ids: &[AlertId]) -> impl Future<Output = Result<HashSet<AlertId>, StoreError>> + Send;
 
     /// Moves cursor, snapshots, alerts and outbox in one transaction. A repeat is no second telling: an alert that comes
     /// as fired while its id is there already (firing or resolved), or while another episode of it still fires, is left
@@ -99,8 +102,8 @@ pub struct SourceMemory {
     pub generation: i64,
     /// Up to when the source has been read completely; `None` before the first complete poll.
     pub read_until: Option<Timestamp>,
-    /// Rules that have looked at this source before.
-    pub known_rules: BTreeSet<RuleId>,
+    /// Marks of the rules that have looked at this source before.
+    pub known_rules: BTreeSet<String>,
     /// The last snapshot of each instance.
     pub snapshots: HashMap<InstanceKey, Snapshot>,
     /// Alerts that fire.
@@ -120,8 +123,8 @@ pub struct PollCommit {
     pub read_until: Option<Timestamp>,
     /// Why the listing was not whole, where it was not.
     pub incomplete: Option<String>,
-    /// Rules that have looked at this source, this poll included.
-    pub known_rules: BTreeSet<RuleId>,
+    /// Marks of the rules that have looked at this source, this poll included; `None` when they are the same as before.
+    pub known_rules: Option<BTreeSet<String>>,
     /// Instances that are new or changed.
     pub instances: Vec<Instance>,
     /// Alerts that began to fire.

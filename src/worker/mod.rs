@@ -6,4 +6,5 @@
 
 pub mod deliver;
 pub mod housekeeping;
+pub mod poll;
 pub mod retry;

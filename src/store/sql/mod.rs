@@ -13,6 +13,7 @@ mod purge;
 mod rows;
 mod statements;
 
+use std::collections::HashSet;
 use std::fs::File;
 
 use jiff::Timestamp;
@@ -22,7 +23,7 @@ use sqlx::{Any, AnyConnection, AnyPool};
 use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{PollCommit, Settled, SourceCondition, SourceMemory, Store, StoreError};
-use crate::model::{Alert, Delivery, DeliveryId, ReceiverId, SourceId};
+use crate::model::{Alert, AlertId, Delivery, DeliveryId, ReceiverId, SourceId};
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,10 @@ impl Store for SqlStore {
 
     async fn generation(&self, source: &SourceId) -> Result<i64, StoreError> {
         poll::generation(self, source).await
+    }
+
+    async fn known_alerts(&self, ids: &[AlertId]) -> Result<HashSet<AlertId>, StoreError> {
+        poll::known_alerts(self, ids).await
     }
 
     async fn commit_poll(&self, commit: &PollCommit) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use sqlx::SqlStr;
 use super::super::{PollCommit, SourceCondition, SourceMemory, StoreError};
 use super::{SqlStore, Write, rows};
 use crate::limits::{LISTED_AGAIN_MAX, STORE_STATEMENT_ROWS_MAX};
-use crate::model::{Alert, AlertState, Delivery, DeliveryState, Instance, SourceId};
+use crate::model::{Alert, AlertId, AlertState, Delivery, DeliveryState, Instance, SourceId};
 
 /// What a delivery dies of when the message before it was never delivered.
 pub(super) const NEVER_FIRED: &str = "the firing message was never delivered";
@@ -70,6 +70,22 @@ pub(super) async fn generation(store: &SqlStore, source: &SourceId) -> Result<i6
     row.map_or(Ok(0), |row| rows::number(&row, 0))
 }
 
+pub(super) async fn known_alerts(store: &SqlStore, ids: &[AlertId]) -> Result<HashSet<AlertId>, StoreError> {
+    let items: Vec<IdItem> = ids.iter().map(|id| IdItem { id: id.as_str() }).collect();
+    let mut known = HashSet::new();
+    for text in lists(&items)? {
+        let found = sqlx::query(store.statements.known_alerts.clone())
+            .bind(text)
+            .fetch_all(&store.readers)
+            .await
+            .map_err(|error| store.failed(error))?;
+        for row in &found {
+            known.insert(AlertId::new(rows::text(row, 0)?));
+        }
+    }
+    Ok(known)
+}
+
 pub(super) async fn commit(store: &SqlStore, commit: &PollCommit) -> Result<(), StoreError> {
     let mut write = store.write().await?;
     move_source(store, &mut write, commit).await?;
@@ -89,21 +105,22 @@ async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -
     // The first commit may find a row that a failed poll left; a later one must find its row.
     let statement = if commit.generation == 0 {
         "INSERT INTO source (generation, id, read_until, known_rules, polled_at, incomplete) \
-         VALUES ($1 + 1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET generation = source.generation + 1, \
+         VALUES ($1 + 1, $2, $3, COALESCE($4, '[]'), $5, $6) ON CONFLICT (id) DO UPDATE SET generation = source.generation + 1, \
            read_until = excluded.read_until, known_rules = excluded.known_rules, polled_at = excluded.polled_at, \
            incomplete = excluded.incomplete, unreadable_since = NULL, unreadable_reason = NULL \
          WHERE source.generation = 0"
     } else {
-        "UPDATE source SET generation = generation + 1, read_until = COALESCE($3, read_until), known_rules = $4, \
+        "UPDATE source SET generation = generation + 1, read_until = COALESCE($3, read_until), \
+           known_rules = COALESCE($4, known_rules), \
            polled_at = $5, incomplete = $6, unreadable_since = NULL, unreadable_reason = NULL \
          WHERE id = $2 AND generation = $1"
     };
-    let known_rules: Vec<&str> = commit.known_rules.iter().map(|rule| rule.as_str()).collect();
+    let known_rules = commit.known_rules.as_ref().map(to_json).transpose()?;
     let done = sqlx::query(statement)
         .bind(commit.generation)
         .bind(commit.source.as_str())
         .bind(commit.read_until.map(Timestamp::as_millisecond))
-        .bind(to_json(&known_rules)?)
+        .bind(known_rules)
         .bind(commit.now.as_millisecond())
         .bind(commit.incomplete.as_deref())
         .execute(write.on())

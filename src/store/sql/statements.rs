@@ -12,6 +12,7 @@ use super::dialect::{Column, Dialect};
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) upsert_instances: SqlStr,
+    pub(super) known_alerts: SqlStr,
     pub(super) insert_alerts: SqlStr,
     pub(super) update_alerts: SqlStr,
     pub(super) insert_deliveries: SqlStr,
@@ -31,6 +32,7 @@ impl Statements {
         let ids = dialect.items(&[Text("id")]);
         Statements {
             upsert_instances: upsert_instances(dialect),
+            known_alerts: sql(format!("SELECT alert.id FROM {ids} JOIN alert ON alert.id = item.id")),
             insert_alerts: insert(dialect, "alert", ALERT, "DO NOTHING RETURNING id"),
             update_alerts: update_alerts(dialect),
             insert_deliveries: insert(dialect, "delivery", DELIVERY, "DO NOTHING"),
@@ -143,7 +145,8 @@ fn upsert_instances(dialect: Dialect) -> SqlStr {
         dialect,
         "instance",
         INSTANCE,
-        "(source, job, id) DO UPDATE SET job_id = excluded.job_id, name = excluded.name, status = excluded.status, \
+        "(source, job, id) DO UPDATE SET job_id = COALESCE(excluded.job_id, instance.job_id), \
+         name = COALESCE(excluded.name, instance.name), status = excluded.status, \
          raw_status = excluded.raw_status, kind = excluded.kind, plan_time = excluded.plan_time, \
          start_time = excluded.start_time, end_time = excluded.end_time, ended = excluded.ended, \
          changed_at = excluded.changed_at",

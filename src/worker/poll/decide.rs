@@ -1,0 +1,195 @@
+//! From what was seen to what follows: which instances changed, which alerts begin, which end.
+
+use std::collections::{BTreeSet, HashSet};
+
+use jiff::Timestamp;
+use tracing::debug;
+
+use super::Poller;
+use crate::alert::{Holding, Ledger};
+use crate::model::{Alert, AlertId, AlertState, Instance, MessageKind, Snapshot, Suppression};
+use crate::rule::{Rule, Verdict};
+use crate::source::Source;
+use crate::store::{Store, StoreError};
+
+/// What a poll decided.
+#[derive(Debug, Default)]
+pub(super) struct Decision {
+    /// Instances that are new or changed, and those that alert.
+    pub(super) instances: Vec<Instance>,
+    /// Alerts that begin.
+    pub(super) fired: Vec<Alert>,
+    /// Alerts that end.
+    pub(super) resolved: Vec<Alert>,
+    /// Alerts whose rule is gone.
+    pub(super) closed: Vec<Alert>,
+    /// The alerts that fire after this poll.
+    pub(super) ledger: Ledger,
+    /// Marks of the rules that have looked at this source.
+    pub(super) known_rules: BTreeSet<String>,
+    /// Instances that are over, changed or not: what may end an alert.
+    over: Vec<Instance>,
+}
+
+/// An alert that may begin.
+struct Candidate<'a> {
+    instance: Instance,
+    holding: Holding<'a>,
+    /// Whether the instance was seen in another status before: then a known name means a second episode, and not one
+    /// that was told already.
+    has_turned: bool,
+}
+
+impl<C: Source, S: Store> Poller<C, S> {
+    /// Decides about everything that was seen.
+    pub(super) async fn decide(&mut self, seen: Vec<Instance>, now: Timestamp) -> Result<Decision, StoreError> {
+        let memory = self.memory.get_or_insert_default();
+        let mut ledger = Ledger::new(memory.firing.iter().cloned());
+        let rules = self.rules.clone();
+        let rule_ids: HashSet<_> = rules.rules().iter().map(|rule| &rule.id).collect();
+        let closed = ledger.close_where(|id| rule_ids.contains(id), now);
+        let marks: Vec<String> = rules.rules().iter().map(Rule::mark).collect();
+        let is_first_look: Vec<bool> = marks.iter().map(|mark| !memory.known_rules.contains(mark)).collect();
+        let any_first_look = is_first_look.contains(&true);
+
+        let mut decision = Decision { closed, known_rules: marks.into_iter().collect(), ..Decision::default() };
+        let mut candidates = Vec::new();
+        let mut fresh = Vec::with_capacity(seen.len());
+        let mut stirred = HashSet::new();
+        for instance in seen {
+            let key = instance.key();
+            let before = memory.snapshots.get(&key);
+            let snapshot = instance.snapshot();
+            if before.is_some_and(|before| is_older(&snapshot, before)) {
+                debug!(job = instance.job.name, instance = instance.id, "the source showed an older state; ignored");
+                continue;
+            }
+            let has_changed = before != Some(&snapshot);
+            let is_settled = !has_changed && instance.status.has_ended();
+            if has_changed {
+                stirred.insert(fresh.len());
+            }
+            if !is_settled || any_first_look {
+                let matching = rules.matching(&self.settings.id, &instance.job.name, &mut self.matches);
+                for &index in matching.iter().filter(|&&index| !is_settled || is_first_look[index]) {
+                    let rule = &rules.rules()[index];
+                    let Verdict::Holds { since } = rule.judge(&instance, now) else { continue };
+                    if ledger.fires(&key, &rule.id) {
+                        continue;
+                    }
+                    let first_poll = self.settings.first_poll;
+                    let is_past = is_first_look[index] && is_old(&instance, since, now, first_poll);
+                    let holding = Holding {
+                        rule: &rule.id,
+                        severity: rule.severity,
+                        receivers: &rule.notify,
+                        limit: rule.when.duration,
+                        since,
+                        suppressed_by: is_past.then_some(Suppression::FirstPoll),
+                    };
+                    let has_turned = before.is_some_and(|before| before.status != instance.status);
+                    candidates.push(Candidate { instance: instance.clone(), holding, has_turned });
+                    stirred.insert(fresh.len());
+                }
+            }
+            fresh.push(instance);
+        }
+        decision.ledger = ledger;
+        self.begin(candidates, &mut decision, now).await?;
+        let ledger = &decision.ledger;
+        decision.over = fresh
+            .iter()
+            .filter(|instance| instance.status.has_ended() && ledger.concerns(&instance.job.name))
+            .cloned()
+            .collect();
+        let mut index = 0..;
+        fresh.retain(|_| index.next().is_some_and(|index| stirred.contains(&index)));
+        decision.instances = fresh;
+        Ok(decision)
+    }
+
+    /// Begins the candidates' alerts, except those whose episode the store knows already.
+    async fn begin(
+        &self,
+        candidates: Vec<Candidate<'_>>,
+        decision: &mut Decision,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        /// A source that flips a run between two states with the same times this often has told nothing new for long.
+        const EPISODES_MAX: u32 = 100;
+        let mut open = candidates;
+        for ordinal in 1..=EPISODES_MAX {
+            let kind = self.source.kind();
+            let begun: Vec<(Candidate<'_>, Alert)> = open
+                .drain(..)
+                .filter_map(|candidate| {
+                    let alert =
+                        decision.ledger.begin(&candidate.instance, kind, &candidate.holding, now, ordinal)?;
+                    Some((candidate, alert))
+                })
+                .collect();
+            if begun.is_empty() {
+                return Ok(());
+            }
+            let ids: Vec<AlertId> = begun.iter().map(|(_, alert)| alert.id.clone()).collect();
+            let known = self.store.known_alerts(&ids).await?;
+            for (candidate, alert) in begun {
+                if !known.contains(&alert.id) {
+                    if alert.state() == AlertState::Firing {
+                        decision.ledger.insert(alert.clone());
+                    }
+                    decision.fired.push(alert);
+                } else if candidate.has_turned {
+                    open.push(candidate);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Decision {
+    /// Ends what ends, among what fired before and what has just begun.
+    pub(super) fn resolve(&mut self, now: Timestamp) {
+        // The ledger got the new alerts before their nodes were known.
+        self.ledger.update(&self.fired);
+        for instance in std::mem::take(&mut self.over) {
+            self.resolved.extend(self.ledger.resolve(&instance, now));
+        }
+    }
+
+    /// An alert that began and ended in this very poll is stored once, as it is now. To be called when its two messages
+    /// have been made.
+    pub(super) fn settle_short_episodes(&mut self) {
+        let fired = &mut self.fired;
+        self.resolved.retain(|ended| match fired.iter_mut().find(|begun| begun.id == ended.id) {
+            Some(begun) => {
+                *begun = ended.clone();
+                false
+            }
+            None => true,
+        });
+    }
+
+    /// The alerts to tell of, with the kind of message, beginnings first.
+    pub(super) fn told(&self) -> impl Iterator<Item = (&Alert, MessageKind)> {
+        let fired = self.fired.iter().map(|alert| (alert, MessageKind::AlertFiring));
+        fired.chain(self.resolved.iter().map(|alert| (alert, MessageKind::AlertResolved)))
+    }
+}
+
+/// Whether a state is older than what is known of the run: a page from a stale replica must not begin or end anything.
+fn is_older(new: &Snapshot, known: &Snapshot) -> bool {
+    match (new.start_time, known.start_time) {
+        (Some(new), Some(known)) if new < known => return true,
+        (Some(new), Some(known)) if new > known => return false,
+        _ => {}
+    }
+    matches!((new.end_time, known.end_time), (Some(new), Some(known)) if new < known)
+}
+
+/// Whether a failure is too old to be told on a rule's first look at the source.
+fn is_old(instance: &Instance, since: Timestamp, now: Timestamp, first_poll: std::time::Duration) -> bool {
+    let horizon = now.checked_sub(first_poll).unwrap_or(Timestamp::MIN);
+    instance.status.has_ended() && instance.end_time.unwrap_or(since) < horizon
+}

@@ -1,0 +1,161 @@
+//! The calls about single instances: nodes of those that alert, and the state of those that left the listing.
+//!
+//! They are bounded in number, in concurrency and in time, because a night in which everything fails must not make the
+//! alarm late: what could not be asked in time is told without its nodes, and says so.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::Timestamp;
+use tracing::{debug, warn};
+
+use super::Poller;
+use crate::alert::attach_nodes;
+use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX};
+use crate::model::{Alert, Instance, InstanceKey, JobRef, NodeDetails, Snapshot, Status};
+use crate::source::{Source, SourceErrorKind};
+use crate::store::{SourceMemory, Store};
+
+/// The raw status given to an instance that its source no longer knows.
+const GONE: &str = "(no longer known to the source)";
+
+impl<C: Source, S: Store> Poller<C, S> {
+    /// Asks for the nodes behind each alert that is told, the worst first, once per instance.
+    pub(super) async fn add_details(&self, fired: &mut [Alert], instances: &[Instance]) {
+        let by_key: HashMap<InstanceKey, &Instance> =
+            instances.iter().map(|instance| (instance.key(), instance)).collect();
+        let mut wanted: Vec<(std::cmp::Reverse<crate::model::Severity>, InstanceKey)> = fired
+            .iter()
+            .filter(|alert| alert.suppressed_by.is_none())
+            .map(|alert| (std::cmp::Reverse(alert.facts.alert.severity), key_of(alert)))
+            .collect();
+        wanted.sort();
+        let mut asked = HashSet::new();
+        let keys: Vec<InstanceKey> =
+            wanted.into_iter().map(|(_, key)| key).filter(|key| asked.insert(key.clone())).collect();
+        if keys.is_empty() {
+            return;
+        }
+        let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
+        let count = keys.len();
+        let details: HashMap<InstanceKey, NodeDetails> = stream::iter(keys)
+            .map(|key| {
+                let instance = by_key.get(&key).copied();
+                async move {
+                    let Some(instance) = instance else {
+                        return (key, NodeDetails::Unreadable("not asked for".into()));
+                    };
+                    let details = match tokio::time::timeout_at(deadline, self.source.detail(instance)).await {
+                        Ok(Ok(detail)) => NodeDetails::Known(detail.nodes),
+                        Ok(Err(error)) => NodeDetails::Unreadable(format!("could not be read: {error}")),
+                        Err(_) => NodeDetails::Unreadable(format!(
+                            "not read: {count} instances alerted at once and the {} s for details were over",
+                            DETAIL_TIME_MAX.as_secs()
+                        )),
+                    };
+                    (key, details)
+                }
+            })
+            .buffer_unordered(DETAIL_CONCURRENCY)
+            .collect()
+            .await;
+        for alert in fired.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
+            if let Some(details) = details.get(&key_of(alert)) {
+                attach_nodes(alert, details.clone());
+            }
+        }
+    }
+
+    /// Asks after instances that the listing no longer holds and that are not settled: unfinished ones until they end,
+    /// and failed ones whose alert fires, for they may be rerun. Adds what it learns to `seen`; returns how many
+    /// answers there were.
+    pub(super) async fn follow(&mut self, seen: &mut Vec<Instance>, now: Timestamp) -> usize {
+        let Some(memory) = &self.memory else { return 0 };
+        let listed: HashSet<InstanceKey> = seen.iter().map(Instance::key).collect();
+        let mut unlisted = unsettled(memory, now);
+        unlisted.retain(|(key, _)| !listed.contains(key));
+        if unlisted.is_empty() {
+            return 0;
+        }
+        // Taking turns: those asked longest ago come first.
+        unlisted.sort_by_key(|(key, _)| self.followed_at.get(key).copied());
+        if unlisted.len() > FOLLOWED_PER_POLL_MAX {
+            let (source, count) = (&self.settings.id, unlisted.len());
+            debug!(%source, count, "more instances to follow than one poll may ask after; they take turns");
+        }
+        unlisted.truncate(FOLLOWED_PER_POLL_MAX);
+        let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
+        let stale = unlisted.into_iter().map(|(key, snapshot)| self.remembered(key, snapshot));
+        let answers: Vec<_> = stream::iter(stale)
+            .map(|instance| {
+                let source = &self.source;
+                async move {
+                    let answer = tokio::time::timeout_at(deadline, source.detail(&instance)).await;
+                    (instance, answer)
+                }
+            })
+            .buffer_unordered(DETAIL_CONCURRENCY)
+            .collect()
+            .await;
+        let mut count = 0;
+        for (instance, answer) in answers {
+            self.followed_at.insert(instance.key(), now);
+            match answer {
+                Ok(Ok(detail)) => {
+                    count += 1;
+                    seen.push(detail.instance);
+                }
+                Ok(Err(error)) if error.kind == SourceErrorKind::NotFound => {
+                    count += 1;
+                    let raw_status = GONE.to_string();
+                    seen.push(Instance { status: Status::Unknown, raw_status, end_time: Some(now), ..instance });
+                }
+                Ok(Err(error)) => {
+                    warn!(source = %self.settings.id, job = instance.job.name, instance = instance.id,
+                        "cannot ask after an instance outside the listing: {error}");
+                }
+                Err(_) => debug!(source = %self.settings.id, "no time left to ask after every unlisted instance"),
+            }
+        }
+        self.followed_at.retain(|key, _| !listed.contains(key));
+        count
+    }
+
+    /// An instance as it was last seen.
+    fn remembered(&self, key: InstanceKey, snapshot: Snapshot) -> Instance {
+        Instance {
+            source: self.settings.id.clone(),
+            id: key.id,
+            job: JobRef { name: key.job, id: None },
+            name: None,
+            status: snapshot.status,
+            raw_status: snapshot.status.to_string(),
+            kind: snapshot.kind,
+            plan_time: snapshot.plan_time,
+            start_time: snapshot.start_time,
+            end_time: snapshot.end_time,
+        }
+    }
+}
+
+/// The instances whose story is not over by what is remembered.
+fn unsettled(memory: &SourceMemory, now: Timestamp) -> Vec<(InstanceKey, Snapshot)> {
+    let horizon = now.checked_sub(FOLLOWED_AGE_MAX).unwrap_or(Timestamp::MIN);
+    let firing: HashSet<InstanceKey> = memory.firing.iter().map(key_of).collect();
+    memory
+        .snapshots
+        .iter()
+        .filter(|(key, snapshot)| {
+            let is_gone = snapshot.status == Status::Unknown && snapshot.end_time.is_some();
+            let is_recent = snapshot.plan_time.or(snapshot.start_time).is_some_and(|time| time >= horizon);
+            let is_open = !snapshot.status.has_ended() || firing.contains(key);
+            is_open && is_recent && !is_gone
+        })
+        .map(|(key, snapshot)| (key.clone(), *snapshot))
+        .collect()
+}
+
+fn key_of(alert: &Alert) -> InstanceKey {
+    InstanceKey { job: alert.facts.job.name.clone(), id: alert.facts.instance.id.clone() }
+}

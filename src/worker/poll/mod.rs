@@ -1,0 +1,351 @@
+//! The poll loop of one source: list, follow, decide, ask for details, commit.
+//!
+//! Reads the source and the store; writes the store, once per poll, in one transaction that moves cursor, snapshots,
+//! alerts and outbox together. A poll that fails anywhere before that leaves everything as it was and is simply made
+//! again: the next one sees the same instances and comes to the same decisions under the same names. A source that
+//! cannot be read is recorded as unreadable, with why, and moves nothing. This module must never know a channel or a
+//! scheduler's wire format.
+
+mod decide;
+mod details;
+mod window;
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::alert::{Ledger, firing_message, identity::delivery_id, resolved_message};
+use crate::clock::Clock;
+use crate::model::{Alert, Delivery, DeliveryState, InstanceKey, Message, MessageKind, ReceiverId};
+use crate::notify::Renderer;
+use crate::rule::{MatchCache, RuleSet};
+use crate::source::{Listing, Source, SourceError, SourceSettings};
+use crate::store::{PollCommit, SourceMemory, Store, StoreError};
+
+use decide::Decision;
+
+/// What a poll needs to know of a receiver.
+#[derive(Debug)]
+pub struct Addressee {
+    /// Makes its messages.
+    pub renderer: Renderer,
+    /// Whether it is told of resolutions.
+    pub send_resolved: bool,
+    /// Wakes its lane when something new is owed to it.
+    pub nudge: Arc<Notify>,
+}
+
+/// The receivers, by key.
+pub type Addressees = HashMap<ReceiverId, Addressee>;
+
+/// Polls one source.
+pub struct Poller<C, S> {
+    /// The source's settings.
+    pub settings: SourceSettings,
+    /// The source.
+    pub source: C,
+    /// The store.
+    pub store: Arc<S>,
+    /// The rules.
+    pub rules: Arc<RuleSet>,
+    /// The receivers.
+    pub addressees: Arc<Addressees>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// What was decided by name patterns before; a job's name matches the same rules at every poll.
+    pub matches: MatchCache,
+    /// When instances outside the listing were last asked after, so that they take turns.
+    pub followed_at: HashMap<InstanceKey, Timestamp>,
+    /// What the store remembers, kept between polls and checked against the store's generation.
+    pub memory: Option<SourceMemory>,
+}
+
+/// What a poll did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PollReport {
+    /// Instances listed.
+    pub listed: usize,
+    /// Of those, new or changed.
+    pub changed: usize,
+    /// Instances asked after one by one.
+    pub followed: usize,
+    /// Alerts that began.
+    pub fired: usize,
+    /// Alerts that ended.
+    pub resolved: usize,
+    /// Alerts recorded and not told.
+    pub suppressed: usize,
+    /// Deliveries now owed.
+    pub deliveries: usize,
+    /// Why the listing was not whole, where it was not.
+    pub incomplete: Option<String>,
+}
+
+/// Why a poll failed. Nothing was moved.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// The source could not be read.
+    #[error("cannot read source {id}: {error}")]
+    Source {
+        /// The source.
+        id: String,
+        /// What it said.
+        error: SourceError,
+    },
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<C: Source, S: Store> Poller<C, S> {
+    /// Polls now and then whenever the schedule says, until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            let began = self.clock.now();
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                outcome = AssertUnwindSafe(self.poll()).catch_unwind() => match outcome {
+                    Ok(outcome) => self.log(&outcome),
+                    // Nothing of a poll is kept before its commit, so the next one starts from a sound state.
+                    Err(_) => {
+                        self.memory = None;
+                        error!(source = %self.settings.id, "the poll panicked; it is tried again at the next due time");
+                    }
+                },
+            }
+            if self.wait_for_schedule(began, &shutdown).await.is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the first due time after now. Times that passed while the poll was under way are skipped: polls never
+    /// overlap.
+    async fn wait_for_schedule(
+        &self,
+        began: Timestamp,
+        shutdown: &CancellationToken,
+    ) -> std::ops::ControlFlow<()> {
+        /// The wall clock may step; looking again this often bounds how long a step goes unnoticed.
+        const LOOK_AGAIN: Duration = Duration::from_secs(20);
+        let ended = self.clock.now();
+        let Some(due) = self.settings.poll.next_after(ended) else {
+            warn!(source = %self.settings.id, "the poll schedule never comes due again");
+            shutdown.cancelled().await;
+            return std::ops::ControlFlow::Break(());
+        };
+        if self.settings.poll.next_after(began).is_some_and(|next| next < ended) {
+            warn!(source = %self.settings.id, "the poll took longer than its interval; due times were skipped");
+        }
+        loop {
+            let now = self.clock.now();
+            // A clock set back by more than one interval must not stop the polling.
+            let stepped_back = self.settings.poll.next_after(now).is_some_and(|next| next < due);
+            if now >= due || stepped_back && now < ended {
+                return std::ops::ControlFlow::Continue(());
+            }
+            let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+            tokio::select! {
+                () = shutdown.cancelled() => return std::ops::ControlFlow::Break(()),
+                () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
+            }
+        }
+    }
+
+    fn log(&self, outcome: &Result<PollReport, PollError>) {
+        let source = &self.settings.id;
+        match outcome {
+            Ok(PollReport { listed, changed, followed, fired, resolved, suppressed, deliveries, .. }) => {
+                if fired + resolved + suppressed > 0 {
+                    info!(%source, listed, changed, followed, fired, resolved, suppressed, deliveries, "polled");
+                } else {
+                    debug!(%source, listed, changed, followed, "polled");
+                }
+            }
+            Err(error) => warn!(%source, "{error}; its state is unknown until it can be read"),
+        }
+    }
+
+    /// Polls once.
+    ///
+    /// # Errors
+    /// [`PollError`]; nothing was moved, except that an unreadable source is recorded as such.
+    pub async fn poll(&mut self) -> Result<PollReport, PollError> {
+        let now = self.clock.now();
+        self.refresh_memory().await?;
+        let read_until = self.memory.as_ref().and_then(|memory| memory.read_until);
+        let (window, gap) = window::window(now, self.settings.lookback, read_until);
+        let listing = match self.source.list(window).await {
+            Ok(listing) => listing,
+            Err(error) => {
+                self.store.record_unreadable(&self.settings.id, now, &error.to_string()).await?;
+                return Err(PollError::Source { id: self.settings.id.to_string(), error });
+            }
+        };
+        let incomplete = incompleteness(&listing, gap);
+        if let Some(reason) = &incomplete {
+            warn!(source = %self.settings.id, "the listing is not whole: {reason}");
+        }
+        for item in &listing.quarantined {
+            warn!(source = %self.settings.id, snippet = item.snippet, "an item could not be read: {}", item.reason);
+        }
+        let listed = listing.instances.len();
+        let mut seen = listing.instances;
+        let followed = self.follow(&mut seen, now).await;
+        let moves_cursor = listing.shortfall.is_none();
+        let result = self.conclude(seen, now, moves_cursor, incomplete).await;
+        if result.is_err() {
+            // What the memory holds may be ahead of the store: read it anew next time.
+            self.memory = None;
+        }
+        result.map(|report| PollReport { listed, followed, ..report })
+    }
+
+    /// Decides, asks for details, and commits.
+    async fn conclude(
+        &mut self,
+        seen: Vec<crate::model::Instance>,
+        now: Timestamp,
+        moves_cursor: bool,
+        incomplete: Option<String>,
+    ) -> Result<PollReport, PollError> {
+        let mut decision = self.decide(seen, now).await?;
+        self.add_details(&mut decision.fired, &decision.instances).await;
+        decision.resolve(now);
+        let deliveries = self.owed(&decision, now).await;
+        let report = PollReport {
+            changed: decision.instances.len(),
+            fired: decision.fired.iter().filter(|alert| alert.suppressed_by.is_none()).count(),
+            suppressed: decision.fired.iter().filter(|alert| alert.suppressed_by.is_some()).count(),
+            resolved: decision.resolved.len(),
+            deliveries: deliveries.len(),
+            incomplete: incomplete.clone(),
+            ..PollReport::default()
+        };
+        decision.settle_short_episodes();
+        let nudged: Vec<ReceiverId> = deliveries.iter().map(|delivery| delivery.receiver.clone()).collect();
+        let memory = self.memory.get_or_insert_default();
+        let Decision { instances, fired, resolved, closed, ledger, known_rules, .. } = decision;
+        let mut changed = resolved;
+        changed.extend(closed);
+        let commit = PollCommit {
+            source: self.settings.id.clone(),
+            generation: memory.generation,
+            now,
+            read_until: moves_cursor.then_some(now),
+            incomplete,
+            known_rules: (known_rules != memory.known_rules).then_some(known_rules),
+            instances,
+            fired,
+            changed,
+            deliveries,
+        };
+        self.store.commit_poll(&commit).await?;
+        remember(memory, commit, ledger, now);
+        for receiver in nudged {
+            if let Some(addressee) = self.addressees.get(&receiver) {
+                addressee.nudge.notify_one();
+            }
+        }
+        Ok(report)
+    }
+
+    /// Makes sure that the memory is what the store holds.
+    async fn refresh_memory(&mut self) -> Result<(), StoreError> {
+        if let Some(memory) = &self.memory
+            && memory.generation == self.store.generation(&self.settings.id).await?
+        {
+            return Ok(());
+        }
+        self.memory = Some(self.store.load_source(&self.settings.id).await?);
+        Ok(())
+    }
+
+    /// The deliveries that the decision owes, rendered.
+    async fn owed(&self, decision: &Decision, now: Timestamp) -> Vec<Delivery> {
+        let mut owed = Vec::new();
+        let mut began = Instant::now();
+        for (alert, kind) in decision.told() {
+            let message = match kind {
+                MessageKind::AlertResolved => resolved_message(alert, now),
+                _ => firing_message(alert, now),
+            };
+            for receiver in &alert.receivers {
+                let Some(addressee) = self.addressees.get(receiver) else { continue };
+                if kind == MessageKind::AlertFiring || addressee.send_resolved {
+                    owed.push(delivery(alert, receiver, addressee, &message, now));
+                }
+            }
+            // A storm of thousands must not keep the lanes of other receivers from their turn.
+            if began.elapsed() > Duration::from_millis(5) {
+                tokio::task::yield_now().await;
+                began = Instant::now();
+            }
+        }
+        owed
+    }
+}
+
+fn delivery(
+    alert: &Alert,
+    receiver: &ReceiverId,
+    addressee: &Addressee,
+    message: &Message,
+    now: Timestamp,
+) -> Delivery {
+    let rendered = addressee.renderer.render(message);
+    if let Some(problem) = &rendered.problem {
+        warn!(%receiver, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
+    }
+    let follows = (message.kind == MessageKind::AlertResolved)
+        .then(|| delivery_id(&alert.id, receiver, MessageKind::AlertFiring));
+    Delivery {
+        id: delivery_id(&alert.id, receiver, message.kind),
+        alert: Some(alert.id.clone()),
+        rule: Some(alert.rule.clone()),
+        receiver: receiver.clone(),
+        kind: message.kind,
+        follows,
+        state: DeliveryState::Pending,
+        content: rendered.content,
+        attempts: 0,
+        done: Vec::new(),
+        last_status: None,
+        last_error: None,
+        created_at: now,
+        next_attempt_at: Some(now),
+        delivered_at: None,
+    }
+}
+
+/// Why a listing is not whole, if it is not.
+fn incompleteness(listing: &Listing, gap: Option<String>) -> Option<String> {
+    let shortfall = listing
+        .shortfall
+        .map(|shortfall| format!("{} of {} instances could be read", shortfall.read, shortfall.told));
+    let quarantined = (!listing.quarantined.is_empty())
+        .then(|| format!("{} items could not be understood", listing.quarantined.len()));
+    let reasons: Vec<String> = [shortfall, quarantined, gap].into_iter().flatten().collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Takes over what was committed.
+fn remember(memory: &mut SourceMemory, commit: PollCommit, ledger: Ledger, now: Timestamp) {
+    memory.generation += 1;
+    memory.read_until = commit.read_until.or(memory.read_until);
+    if let Some(known_rules) = commit.known_rules {
+        memory.known_rules = known_rules;
+    }
+    for instance in commit.instances {
+        memory.snapshots.insert(instance.key(), instance.snapshot());
+    }
+    memory.firing = ledger.into_firing();
+    window::forget_old(memory, now);
+}

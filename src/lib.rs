@@ -1,7 +1,57 @@
-//! Nightbell: the on-call bell for scheduled data jobs.
+//! Nightbell is the on-call bell for scheduled data jobs. It polls the job-instance lists of the schedulers a data
+//! platform runs on, decides by YAML rules what people must hear about, and tells them once, in the right place, with
+//! the failing node and its log path.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! source --page--> instances --diff--> transitions --rules--> alerts --> deliveries --notifier--> people
+//!          poll loop                  (pure functions)                outbox       deliver loop
+//! ```
+//!
+//! 1. [`config`] turns a YAML file into a checked configuration; every mistake in it is reported at once, with its
+//!    place. It reads through [`yaml`], the located tree.
+//! 2. [`worker::poll`] asks a [`source`] for the instances planned in a window, compares them with what it remembers,
+//!    and asks [`rule`] which conditions hold and [`alert`] which episodes begin and end.
+//! 3. What follows is rendered by [`template`] and committed to the [`store`]: cursor, snapshots, alerts and outbox in
+//!    **one transaction**. Whatever rewinds the database then costs a repeat, never a loss.
+//! 4. [`worker::deliver`] has one lane per receiver. It claims what is due, lets [`notify`] make one attempt each, and
+//!    records the outcomes in a second transaction. No transaction is open while a network call runs.
+//! 5. [`app`] wires all that, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.
+//!
+//! # What holds everywhere
+//!
+//! - **Deciding is pure.** `rule`, `alert` and `template` take data and `now` and return data: no I/O, no clock, no
+//!   async. The loops around them do the I/O, with [`clock`] and randomness injected.
+//! - **At least once, and a repeat is recognisable.** Ids are digests of what they name and travel with the message.
+//! - **Nothing is dropped silently.** Each alert ends as delivered, suppressed (by what) or dead (why).
+//! - **A source that cannot be read is unknown**: never "all is well".
+//! - **Foreign text stays text**: names and log paths are escaped for where they go and choose no destination.
+//! - **Secrets** live in [`secret`] and print as `<secret>`.
+//!
+//! # The direction of dependencies
+//!
+//! A module names only modules on lines below its own; a test holds this.
+//!
+//! ```text
+//! main
+//! cli                               one file per command
+//! app                               wires the checked config into running loops
+//! worker                            poll, deliver, housekeeping loops
+//! config                            YAML -> checked Config, with located diagnostics
+//! source | store | notify | sim     the outside world, each behind one trait
+//! http                              the one way to make a request
+//! rule | alert | template           pure
+//! yaml                              located tree, diagnostics, section reader
+//! model                             plain data
+//! clock | secret | limits | schedule | sign    leaves
+//! ```
 
 pub mod alert;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod http;
 pub mod limits;
 pub mod model;

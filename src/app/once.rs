@@ -1,0 +1,82 @@
+//! One cycle: every source polled, every due delivery attempted once.
+
+use std::fmt;
+
+use futures_util::future::join_all;
+
+use super::{App, AppError};
+use crate::worker::poll::PollReport;
+
+/// What one cycle did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OnceReport {
+    /// What each poll did.
+    pub polls: Vec<PollReport>,
+    /// Why sources could not be read.
+    pub unreadable: Vec<String>,
+    /// Deliveries attempted.
+    pub attempted: u64,
+    /// Of those, confirmed.
+    pub delivered: u64,
+    /// Deliveries still owed.
+    pub left: u64,
+}
+
+impl OnceReport {
+    /// Whether every source was read as a whole and nothing is owed any more.
+    pub fn is_clean(&self) -> bool {
+        self.unreadable.is_empty() && self.left == 0 && self.polls.iter().all(|poll| poll.incomplete.is_none())
+    }
+}
+
+impl fmt::Display for OnceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sum = |count: fn(&PollReport) -> usize| self.polls.iter().map(count).sum::<usize>();
+        write!(
+            f,
+            "{} listed, {} changed, {} alerts fired, {} resolved, {} recorded and not told; {} of {} deliveries arrived, {} still owed",
+            sum(|poll| poll.listed),
+            sum(|poll| poll.changed),
+            sum(|poll| poll.fired),
+            sum(|poll| poll.resolved),
+            sum(|poll| poll.suppressed),
+            self.delivered,
+            self.attempted,
+            self.left
+        )?;
+        for poll in &self.polls {
+            if let Some(reason) = &poll.incomplete {
+                write!(f, "\nnot whole: {reason}")?;
+            }
+        }
+        for reason in &self.unreadable {
+            write!(f, "\n{reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl App {
+    /// Polls every source once without waiting for its schedule, then attempts every due delivery once.
+    ///
+    /// # Errors
+    /// When the store fails. An unreadable source is part of the report.
+    pub async fn run_once(mut self) -> Result<OnceReport, AppError> {
+        let mut report = OnceReport::default();
+        for outcome in join_all(self.pollers.iter_mut().map(|poller| poller.poll())).await {
+            match outcome {
+                Ok(poll) => report.polls.push(poll),
+                Err(crate::worker::poll::PollError::Store(error)) => return Err(error.into()),
+                Err(error) => report.unreadable.push(error.to_string()),
+            }
+        }
+        let now = self.clock.now();
+        for progress in join_all(self.lanes.iter_mut().map(|lane| lane.attempt_due(now))).await {
+            let progress = progress?;
+            report.attempted += progress.attempted;
+            report.delivered += progress.delivered;
+            report.left += progress.left_due;
+        }
+        Ok(report)
+    }
+}

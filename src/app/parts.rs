@@ -1,0 +1,137 @@
+//! The parts that the configuration names, opened: sources, receivers with their templates, loops.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::AppError;
+use crate::alert::identity::delivery_id;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::model::{AlertId, Attempt, Delivery, DeliveryState, MessageKind};
+use crate::notify::{AnyNotifier, Notifier as _, ReceiverSettings, Renderer};
+use crate::rule::MatchCache;
+use crate::source::AnySource;
+use crate::store::SqlStore;
+use crate::template::{TemplateProblem, sample_message};
+use crate::worker::deliver::{Jitter, Lane};
+use crate::worker::poll::{Addressee, Addressees, Poller};
+
+/// A receiver, opened.
+pub(super) struct Opened {
+    settings: ReceiverSettings,
+    notifier: AnyNotifier,
+    renderer: Renderer,
+}
+
+/// Opens every receiver.
+pub(super) fn open_receivers(config: &Config) -> Result<Vec<Opened>, AppError> {
+    config.receivers.iter().map(open_receiver).collect()
+}
+
+fn open_receiver(settings: &ReceiverSettings) -> Result<Opened, AppError> {
+    let failed = |reason: String| AppError::Receiver { id: settings.id.to_string(), reason };
+    let notifier = AnyNotifier::open(settings).map_err(failed)?;
+    let renderer = Renderer::open(settings).map_err(|problems| failed(listed(&problems)))?;
+    Ok(Opened { settings: settings.clone(), notifier, renderer })
+}
+
+fn listed(problems: &[TemplateProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Opens every source.
+pub(super) fn open_sources(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<AnySource>, AppError> {
+    let open = |settings| {
+        AnySource::open(settings, Arc::clone(clock))
+            .map_err(|error| AppError::Source { id: settings.id.to_string(), error })
+    };
+    config.sources.iter().map(open).collect()
+}
+
+/// The loops' shared parts and one lane per receiver.
+pub(super) fn lanes(
+    receivers: Vec<Opened>,
+    store: &Arc<SqlStore>,
+    clock: &Arc<dyn Clock>,
+) -> (Addressees, Vec<Lane<SqlStore, AnyNotifier>>) {
+    let mut addressees = HashMap::new();
+    let mut lanes = Vec::new();
+    for Opened { settings, notifier, renderer } in receivers {
+        let lane =
+            Lane::new(settings.id.clone(), Arc::clone(store), Arc::new(notifier), Arc::clone(clock), jitter());
+        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: lane.nudge() };
+        addressees.insert(settings.id, addressee);
+        lanes.push(lane);
+    }
+    (addressees, lanes)
+}
+
+/// Random numbers from the operating system. Where it has none, the middle of the range serves: jitter only spreads.
+fn jitter() -> Jitter {
+    Box::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0)))
+}
+
+/// One poller per source.
+pub(super) fn pollers(
+    config: &Config,
+    sources: Vec<AnySource>,
+    store: &Arc<SqlStore>,
+    addressees: Addressees,
+    clock: &Arc<dyn Clock>,
+) -> Vec<Poller<AnySource, SqlStore>> {
+    let rules = Arc::new(config.rules.clone());
+    let addressees = Arc::new(addressees);
+    let pair = config.sources.iter().zip(sources);
+    pair.map(|(settings, source)| Poller {
+        settings: settings.clone(),
+        source,
+        store: Arc::clone(store),
+        rules: Arc::clone(&rules),
+        addressees: Arc::clone(&addressees),
+        clock: Arc::clone(clock),
+        matches: MatchCache::default(),
+        followed_at: HashMap::new(),
+        memory: None,
+    })
+    .collect()
+}
+
+/// Everything wrong with the receivers' templates, found by rendering samples. Contacts nobody.
+pub fn check_templates(config: &Config) -> Vec<String> {
+    let problems = |settings| Renderer::open(settings).err().unwrap_or_default();
+    let mut all: Vec<String> = config.receivers.iter().flat_map(problems).map(|it| it.to_string()).collect();
+    // Receivers of one kind share templates, and so their problems.
+    all.dedup();
+    all
+}
+
+/// Makes one attempt to send a message marked TEST to a receiver. Keeps nothing.
+///
+/// # Errors
+/// When the receiver cannot be opened. A refused attempt is no error here.
+pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<Attempt, AppError> {
+    let Opened { notifier, renderer, .. } = open_receiver(settings)?;
+    let message = sample_message(MessageKind::Test, now);
+    // Each test is a message of its own, and its id says when it was made.
+    let alert = AlertId::new(format!("test-{}", now.as_millisecond()));
+    let delivery = Delivery {
+        id: delivery_id(&alert, &settings.id, MessageKind::Test),
+        alert: None,
+        rule: None,
+        receiver: settings.id.clone(),
+        kind: MessageKind::Test,
+        follows: None,
+        state: DeliveryState::Pending,
+        content: renderer.render(&message).content,
+        attempts: 0,
+        done: Vec::new(),
+        last_status: None,
+        last_error: None,
+        created_at: now,
+        next_attempt_at: Some(now),
+        delivered_at: None,
+    };
+    Ok(notifier.send(&delivery, now).await)
+}

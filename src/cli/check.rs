@@ -1,0 +1,35 @@
+//! `nightbell check`: everything that is wrong with the configuration. Contacts nobody.
+
+use std::path::Path;
+
+use super::output::{complain, print};
+use super::{Exit, Failure};
+use crate::config::{Config, LoadOptions};
+
+pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
+    let loaded =
+        Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
+    for warning in loaded.rendered_warnings() {
+        complain(warning);
+    }
+    let problems = crate::app::check_templates(&loaded.config);
+    if !problems.is_empty() {
+        for problem in problems {
+            complain(format_args!("error: {problem}"));
+        }
+        return Ok(Exit::Config);
+    }
+    let config = &loaded.config;
+    print(format_args!(
+        "{}: {}, {}, {}; nothing is wrong",
+        path.display(),
+        count(config.sources.len(), "source"),
+        count(config.receivers.len(), "receiver"),
+        count(config.rules.rules().len(), "rule"),
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

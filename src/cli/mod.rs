@@ -1,0 +1,171 @@
+//! The command line: one file per command.
+//!
+//! stdout carries data, stderr talk; `--json` prints one JSON object a line. Exit codes are a contract: 0 done, 1
+//! failed, 2 wrong usage, 78 configuration error.
+
+mod alerts;
+mod check;
+mod demo;
+mod deliveries;
+mod output;
+mod run;
+mod send_test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigProblem, LoadOptions};
+
+/// The on-call bell for scheduled data jobs.
+///
+/// Polls the job instances of cloud schedulers, decides by YAML rules what people must hear about, and tells them
+/// once, in the right place, with the failing node and its log path.
+#[derive(Debug, Parser)]
+#[command(name = "nightbell", version, max_term_width = 100)]
+pub struct Cli {
+    /// How much is logged on stderr: error, warn, info, debug, trace, or a filter as `nightbell=debug,warn`.
+    #[arg(long, global = true, default_value = "info")]
+    log: String,
+    /// Log as one JSON object a line.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Poll, decide and deliver, until told to stop.
+    Run {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// One cycle now: poll every source, attempt every due delivery once, and exit; 0 when every source was read
+        /// and nothing is left due.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Everything that is wrong with the configuration; contacts nobody.
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Do not ask for the secrets' values.
+        #[arg(long)]
+        offline: bool,
+    },
+    /// The whole thing on a simulated workspace: no account, no configuration, no network.
+    Demo {
+        /// How long it runs.
+        #[arg(long = "for", value_name = "DURATION", default_value = "40s", value_parser = duration)]
+        duration: Duration,
+    },
+    /// One message marked TEST through the real path to one receiver.
+    SendTest {
+        /// The receiver's key in the configuration.
+        receiver: String,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// What fired, and what became of it; the newest first.
+    Alerts {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Who was told what, or is still owed it; the newest first.
+    Deliveries {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        listing: Listing,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "rules.yaml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Listing {
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+}
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Done = 0,
+    Failed = 1,
+    Config = 78,
+}
+
+/// Runs the command that was given and returns the exit code.
+pub fn run(cli: Cli) -> ExitCode {
+    output::start_logging(&cli.log, cli.log_json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(format_args!("cannot start: {error}"));
+            return ExitCode::from(Exit::Failed as u8);
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Run { file, once } => run::run(&load(&file, false)?, once).await,
+            Command::Check { file, offline } => check::check(&file.config, offline),
+            Command::Demo { duration } => demo::demo(duration).await,
+            Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,
+            Command::Alerts { file, listing } => alerts::alerts(&load(&file, true)?, &listing).await,
+            Command::Deliveries { file, listing } => deliveries::deliveries(&load(&file, true)?, &listing).await,
+        }
+    });
+    // What still runs in the background must not keep the process: everything owed is in the store.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match outcome {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(Failure::Config(problem)) => {
+            output::complain(problem);
+            ExitCode::from(Exit::Config as u8)
+        }
+        Err(Failure::Other(error)) => {
+            output::complain(format_args!("{error:#}"));
+            ExitCode::from(Exit::Failed as u8)
+        }
+    }
+}
+
+/// Why a command did not do its work.
+enum Failure {
+    Config(Box<ConfigProblem>),
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Other(error.into())
+    }
+}
+
+/// Loads the configuration; warnings go to stderr.
+fn load(file: &ConfigFile, offline: bool) -> Result<Config, Failure> {
+    let loaded =
+        Config::load(&file.config, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
+    for warning in loaded.rendered_warnings() {
+        output::complain(warning);
+    }
+    Ok(loaded.config)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::yaml::parse_duration(text).ok_or_else(|| "write it as 30s, 5m or 1h30m".to_string())
+}

@@ -1,0 +1,147 @@
+//! Holds the house in order: the direction of dependencies, and the habits that a reader relies on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules by line, the highest first, as `lib.rs` tells them. A module names only modules on lines below its own.
+const LINES: &[&[&str]] = &[
+    &["main"],
+    &["cli"],
+    &["app"],
+    &["worker"],
+    &["config"],
+    &["source", "store", "notify", "sim"],
+    &["http"],
+    &["rule", "alert", "template"],
+    &["yaml"],
+    &["model"],
+    &["clock", "secret", "limits", "schedule", "sign"],
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The top-level module a source file belongs to, and its line.
+fn line_of(module: &str) -> Option<usize> {
+    LINES.iter().position(|line| line.contains(&module))
+}
+
+fn module_of(file: &Path) -> String {
+    let inside = file.strip_prefix(root().join("src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_string()
+}
+
+/// Every `crate::name` and `nightbell::name` in the code of a file, with its line number. Comments do not count.
+fn named_modules(text: &str) -> Vec<(usize, String)> {
+    let mut named = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        for prefix in ["crate::", "nightbell::"] {
+            for (at, _) in code.match_indices(prefix) {
+                let rest = &code[at + prefix.len()..];
+                let names: Vec<&str> = match rest.strip_prefix('{') {
+                    Some(list) => list.split([',', '}']).map(str::trim).collect(),
+                    None => vec![rest],
+                };
+                for name in names {
+                    let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    if !name.is_empty() && name.chars().all(|c| c.is_lowercase() || c == '_') {
+                        named.push((index + 1, name));
+                    }
+                }
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let mut wrong = Vec::new();
+    for file in rust_files(&root().join("src")) {
+        let module = module_of(&file);
+        if module == "lib" {
+            continue;
+        }
+        let line = line_of(&module).unwrap_or_else(|| panic!("{} has no line in LINES", file.display()));
+        for (number, named) in named_modules(&fs::read_to_string(&file).unwrap()) {
+            if named == module {
+                continue;
+            }
+            let Some(other) = line_of(&named) else {
+                wrong.push(format!("{}:{number}: names the unknown module {named}", file.display()));
+                continue;
+            };
+            if other <= line {
+                wrong.push(format!("{}:{number}: {module} must not name {named}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "dependencies that point the wrong way:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    for directory in ["src", "tests", "benches"] {
+        for file in rust_files(&root().join(directory)) {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.starts_with("//!"), "{} does not open with //!", file.display());
+        }
+    }
+}
+
+#[test]
+fn pure_modules_stay_pure() {
+    for module in ["alert", "rule", "template", "model", "schedule", "sign"] {
+        let path = root().join("src").join(module);
+        let files = if path.is_dir() { rust_files(&path) } else { vec![path.with_extension("rs")] };
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for word in ["async fn", ".await", "tokio::", "std::fs", "std::net", "std::env", "SystemTime", "Instant::now"] {
+                assert!(!code.contains(word), "{} is pure and holds {word:?}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_project_stands_alone() {
+    for directory in ["src", "tests", "benches", "templates", ".ci"] {
+        for file in all_files(&root().join(directory)) {
+            let Ok(text) = fs::read_to_string(&file) else { continue };
+            for word in [concat!("..", "/shared"), concat!("/", "work/")] {
+                assert!(!text.contains(word), "{} holds {word:?}", file.display());
+            }
+        }
+    }
+}
+
+fn all_files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut files = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            files.extend(all_files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}

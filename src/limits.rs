@@ -69,6 +69,9 @@ pub const TEMPLATE_FILE_BYTES_MAX: usize = 64 << 10;
 /// Deepest nesting of blocks in a template: deeper ones overflow the engine's stack.
 pub const TEMPLATE_DEPTH_MAX: usize = 32;
 
+/// Longest `lookback` of a source: the longest plan-time span one query may ask for.
+pub const LOOKBACK_MAX: Duration = SOURCE_WINDOW_MAX;
+
 /// Largest configuration file.
 pub const CONFIG_FILE_BYTES_MAX: usize = 8 << 20;
 /// Deepest YAML nesting: deeper ones overflow the parser's stack.
@@ -113,3 +116,5 @@ pub const PATTERN_SET_COMPILED_BYTES_MAX: usize = 256 << 20;
 pub const MATCH_CACHE_NAMES_MAX: usize = 20_000;
 /// How often the store is purged.
 pub const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
+/// Longest name of a source, receiver, rule or digest.
+pub const NAME_BYTES_MAX: usize = 100;

@@ -146,3 +146,21 @@ pub enum SchedulerSettings {
     /// Huawei Cloud DataArts Factory.
     DataArts(dataarts::Settings),
 }
+
+impl SchedulerSettings {
+    /// Reads the keys of one kind of scheduler; what is wrong is reported.
+    pub fn read(kind: &str, section: &crate::yaml::Section<'_>) -> Option<SchedulerSettings> {
+        match kind {
+            "dataarts" => dataarts::Settings::read(section).map(SchedulerSettings::DataArts),
+            "schedulerx" => {
+                section.error("type", "not supported by this version yet", None);
+                None
+            }
+            _ => {
+                let help = crate::yaml::closest(kind, ["dataarts"]).map(|near| format!("did you mean {near:?}?"));
+                section.error("type", format!("{kind:?} is no kind of source"), help);
+                None
+            }
+        }
+    }
+}

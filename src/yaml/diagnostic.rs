@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::Place;
+use crate::secret::SecretRef;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,12 +37,24 @@ pub struct Diagnostics {
     /// The directory that relative paths in the file start from: the file's own.
     base: PathBuf,
     found: RefCell<Vec<Diagnostic>>,
+    secrets: RefCell<Vec<NotedSecret>>,
+}
+
+/// A secret that the file refers to, and where.
+#[derive(Debug, Clone)]
+pub struct NotedSecret {
+    /// Where the reference stands.
+    pub at: Place,
+    /// Its key path.
+    pub path: String,
+    /// The reference.
+    pub secret: SecretRef,
 }
 
 impl Diagnostics {
     /// No findings yet, for a file in the directory `base`.
     pub fn new(base: impl Into<PathBuf>) -> Self {
-        Diagnostics { base: base.into(), found: RefCell::default() }
+        Diagnostics { base: base.into(), ..Diagnostics::default() }
     }
 
     /// A path of the file as the process can open it: relative ones start from the file's directory.
@@ -62,6 +75,22 @@ impl Diagnostics {
     /// Adds a finding.
     pub fn push(&self, diagnostic: Diagnostic) {
         self.found.borrow_mut().push(diagnostic);
+    }
+
+    /// Remembers a reference to a secret, so that whoever reads the file can check later, and in one place, whether
+    /// it has a value.
+    pub fn note_secret(&self, at: Place, path: impl Into<String>, secret: &SecretRef) {
+        self.secrets.borrow_mut().push(NotedSecret { at, path: path.into(), secret: secret.clone() });
+    }
+
+    /// The references to secrets read so far.
+    pub fn noted_secrets(&self) -> Vec<NotedSecret> {
+        self.secrets.borrow().clone()
+    }
+
+    /// Whether an error stands at this place already.
+    pub fn has_error_at(&self, at: Place) -> bool {
+        self.found.borrow().iter().any(|diagnostic| diagnostic.level == Level::Error && diagnostic.at == at)
     }
 
     /// Whether any finding is an error.
@@ -88,7 +117,7 @@ impl Diagnostic {
     ///   help: write it as 45m, 2h30m or 1d
     /// ```
     ///
-    /// A line that may hold a secret's value (see [`may_hold_secret`]) is not shown.
+    /// A line that may hold a secret's value is not shown: the place is enough.
     pub fn render(&self, file: &str, text: &str) -> String {
         let level = match self.level {
             Level::Error => "error",
@@ -99,8 +128,7 @@ impl Diagnostic {
             let _ = write!(out, "{}: ", self.path);
         }
         out.push_str(&self.message);
-        let line = text.lines().nth(self.at.line.saturating_sub(1) as usize);
-        if let Some(line) = line.filter(|line| line.len() <= 200 && !may_hold_secret(line)) {
+        if let Some(line) = shown_line(text, self.at.line) {
             let number = self.at.line.to_string();
             let before: String = line.chars().take(self.at.column.saturating_sub(1) as usize).map(pad_for).collect();
             let _ = write!(out, "\n  {number} | {line}\n  {:width$} | {before}^", "", width = number.len());
@@ -126,13 +154,25 @@ fn pad_for(above: char) -> &'static str {
     }
 }
 
-/// Whether a line of the file may hold a secret written in plain text, judged by words it holds. Such lines are
-/// never printed: a finding about the line names the place, which is enough.
-fn may_hold_secret(line: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    ["secret", "password", "token", "key", "url", "auth", "://", "header", "bearer"]
-        .iter()
-        .any(|word| line.contains(word))
+/// The top-level keys whose values never hold a secret.
+const OPEN_SECTIONS: [&str; 6] = ["version", "timezone", "store", "templates", "rules", "digests"];
+
+/// The line with this number, if it can be shown: short enough, and in no danger of holding a secret in plain text.
+/// That is so when it stands under a top-level key that has none and holds no word that smells of one.
+fn shown_line(text: &str, number: u32) -> Option<&str> {
+    let index = (number as usize).checked_sub(1)?;
+    let line = text.lines().nth(index)?;
+    let top_level = |line: &&str| line.starts_with(|c: char| !c.is_whitespace() && !matches!(c, '#' | '}' | ']'));
+    // Found from the top down, for the text between may be one long value.
+    let heading = text.lines().take(index + 1).filter(top_level).last()?;
+    let key = heading.split(':').next()?.trim_matches(['"', '\'', ' ']);
+    let smells = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        ["secret", "password", "token", "key", "url", "auth", "://", "header", "bearer"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    (line.len() <= 200 && OPEN_SECTIONS.contains(&key) && !smells(line)).then_some(line)
 }
 
 /// The candidate nearest to `word`, if one is near enough to be what was meant.

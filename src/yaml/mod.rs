@@ -7,11 +7,13 @@
 //! Fails with diagnostics only; a broken file yields whatever could still be read of it.
 
 mod diagnostic;
+mod duplicates;
+mod fault;
 mod node;
 mod section;
 mod value;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Level, closest};
+pub use diagnostic::{Diagnostic, Diagnostics, Level, NotedSecret, closest};
 pub use node::{Entry, Environment, Node, Place, Scalar, Value, parse};
 pub use section::{Located, Section};
 pub use value::{FromYaml, OneOrMany, duration_text, parse_duration};

@@ -7,13 +7,13 @@
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_yaml::{DuplicateKeyPolicy, Options, Spanned};
+use serde_yaml::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options, Spanned};
 
-use super::Diagnostics;
+use super::{Diagnostics, duplicates, fault};
 use crate::limits::{CONFIG_DEPTH_MAX, CONFIG_FILE_BYTES_MAX};
 
 /// A line and a column, both counted from 1; columns count characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     /// The line.
     pub line: u32,
@@ -51,6 +51,8 @@ pub struct Scalar {
     pub text: String,
     /// Whether YAML takes it for a text, and not for a number or a boolean.
     pub is_text: bool,
+    /// Whether part of it came from the environment.
+    pub from_environment: bool,
 }
 
 /// One key of a mapping and its value.
@@ -80,28 +82,33 @@ pub fn parse(text: &str, environment: &Environment<'_>, findings: &Diagnostics) 
         findings.error(top, "", format!("the file is larger than {} MiB", CONFIG_FILE_BYTES_MAX >> 20), None);
         return None;
     }
-    if text.trim().is_empty() {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         findings.error(top, "", "the file is empty", None);
         return None;
     }
-    match serde_yaml::from_str_with_options::<Spanned<RawValue>>(text, options()) {
-        Ok(raw) => {
-            let mut build = Build { text, environment, findings };
-            Some(build.node(raw, ""))
-        }
+    let raw = match read(text, DuplicateKeyPolicy::LastWins) {
+        Ok(raw) => raw,
         Err(error) => {
+            let (message, help) = fault::in_words(&error);
             let at = error.location().map_or(top, |location| place(&location));
-            // Only the first line of the parser's message, and never its snippet: a snippet may show a secret.
-            let message = error.without_snippet().to_string();
-            let message = message.lines().next().unwrap_or("not readable as YAML");
-            let message = message.split(" at line ").next().unwrap_or(message);
-            findings.error(at, "", format!("not readable as YAML: {message}"), None);
-            None
+            findings.error(at, "", format!("not readable as YAML: {message}"), help);
+            return None;
         }
+    };
+    let mut build = Build { text, environment, findings, number_keys: false };
+    let tree = build.node(raw, "");
+    if build.number_keys
+        && let Ok(raw) = read(text, DuplicateKeyPolicy::FirstWins)
+    {
+        // The findings of this second tree are those of the first one.
+        let unheard = Diagnostics::default();
+        let first_wins = Build { text, environment, findings: &unheard, number_keys: false }.node(raw, "");
+        duplicates::report_lost(&first_wins, &tree, findings);
     }
+    Some(tree)
 }
 
-fn options() -> Options {
+fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Spanned<RawValue>, serde_yaml::Error> {
     let mut options = Options::default();
     let mut budget = serde_yaml::Budget::default();
     budget.max_depth = CONFIG_DEPTH_MAX;
@@ -109,8 +116,11 @@ fn options() -> Options {
     budget.max_events = 10_000_000;
     options.budget = Some(budget);
     // Maps stream to us with every key, and we report duplicates ourselves, all of them, with both places.
-    options.duplicate_keys = DuplicateKeyPolicy::LastWins;
-    options
+    options.duplicate_keys = duplicate_keys;
+    options.non_finite_float_policy = NonFiniteFloatPolicy::PassThrough;
+    // A tag does nothing here, so one that is there was meant to do something.
+    options.reject_unsupported_tags = true;
+    serde_yaml::from_str_with_options(text, options)
 }
 
 fn place(location: &serde_yaml::Location) -> Place {
@@ -122,6 +132,8 @@ struct Build<'a> {
     text: &'a str,
     environment: &'a Environment<'a>,
     findings: &'a Diagnostics,
+    /// Whether a key that is a number was seen: the parser compares such keys itself, see [`duplicates`].
+    number_keys: bool,
 }
 
 impl Build<'_> {
@@ -129,7 +141,10 @@ impl Build<'_> {
         let at = place(&raw.referenced);
         let value = match raw.value {
             RawValue::Null => Value::Null,
-            RawValue::Text(text) => Value::Scalar(Scalar { text: self.interpolated(text, at, path), is_text: true }),
+            RawValue::Text(text) => {
+                let (text, from_environment) = self.interpolated(text, at, path);
+                Value::Scalar(Scalar { text, is_text: true, from_environment })
+            }
             RawValue::Plain(canonical) => {
                 // The text as written keeps what a number or boolean would lose: leading zeros, trailing ones, digits
                 // beyond 2^53. An alias points at its anchor's text.
@@ -141,7 +156,7 @@ impl Build<'_> {
                     .map(str::trim)
                     .filter(|written| !written.is_empty());
                 let text = written.map_or(canonical, str::to_string);
-                Value::Scalar(Scalar { text, is_text: false })
+                Value::Scalar(Scalar { text, is_text: false, from_environment: false })
             }
             RawValue::List(items) => {
                 let items = items.into_iter().enumerate();
@@ -158,59 +173,78 @@ impl Build<'_> {
         for (key, raw) in entries {
             let at = place(&key.referenced);
             let key = key.value;
+            self.number_keys |= duplicates::is_number(&key);
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            if let Some(first) = first_places.get(&key) {
-                let Place { line, column } = first;
-                let message = format!("the key {key:?} stands twice; the first one is at {line}:{column}");
-                self.findings.error(at, path.as_str(), message, Some("remove one of the two".into()));
-            } else {
-                first_places.insert(key.clone(), at);
+            match first_places.get(&key) {
+                // Both in one place: the copy that an alias makes of a mapping whose own duplicates are reported.
+                Some(first) if *first == at => {}
+                Some(first) => duplicates::report(&key, at, *first, &path, self.findings),
+                None => drop(first_places.insert(key.clone(), at)),
             }
-            let node = self.node(raw, &path);
+            let mut node = self.node(raw, &path);
+            if node.value == Value::Null && node.at > at && node.at.line > at.line {
+                // Of a value that is not there, the parser gives the place of whatever comes next.
+                node.at = at;
+            }
             built.push(Entry { at, key, node });
         }
         built
     }
 
-    /// `text` with `${NAME}` and `${NAME:-default}` replaced; `$${` stands for a literal `${`.
-    fn interpolated(&self, text: String, at: Place, path: &str) -> String {
+    /// `text` with `${NAME}` and `${NAME:-default}` replaced, and whether any was; `$${` stands for a literal `${`.
+    fn interpolated(&self, text: String, at: Place, path: &str) -> (String, bool) {
         if !text.contains("${") {
-            return text;
+            return (text, false);
         }
-        let mut out = String::with_capacity(text.len());
+        let (mut out, mut replaced) = (String::with_capacity(text.len()), false);
         let mut rest = text.as_str();
         while let Some(start) = rest.find("${") {
-            if let Some(literal) = rest[..start].strip_suffix('$') {
+            let (before, reference) = rest.split_at(start);
+            if let Some(literal) = before.strip_suffix('$') {
                 out.push_str(literal);
                 out.push_str("${");
-                rest = &rest[start + 2..];
+                rest = &reference[2..];
                 continue;
             }
-            out.push_str(&rest[..start]);
-            let Some(end) = rest[start..].find('}') else {
-                self.findings.error(
-                    at,
-                    path,
-                    "\"${\" without a closing \"}\"",
-                    Some("write $${ for a literal ${".into()),
-                );
-                return text;
+            out.push_str(before);
+            let Some((inside, after)) = reference[2..].split_once('}') else {
+                let help = "write $${ for a literal ${";
+                self.findings.error(at, path, "\"${\" without a closing \"}\"", Some(help.into()));
+                return (text, false);
             };
-            let inside = &rest[start + 2..start + end];
-            let (name, default) = inside.split_once(":-").map_or((inside, None), |(name, text)| (name, Some(text)));
-            match (self.environment.lookup)(name).filter(|value| !value.is_empty()).or(default.map(str::to_string)) {
-                Some(value) => out.push_str(&value),
-                None if self.environment.required => {
-                    let message = format!("environment variable {name} is not set");
-                    let help = format!("set it, or give a default: ${{{name}:-…}}");
-                    self.findings.error(at, path, message, Some(help));
+            match self.variable(inside, at, path) {
+                Some(value) => {
+                    out.push_str(&value);
+                    replaced = true;
                 }
-                None => out.push_str(&rest[start..=start + end]),
+                None => out.push_str(&reference[..inside.len() + 3]),
             }
-            rest = &rest[start + end + 1..];
+            rest = after;
         }
         out.push_str(rest);
-        out
+        (out, replaced)
+    }
+
+    /// The value of `NAME` or `NAME:-default`; what is wrong is reported.
+    fn variable(&self, reference: &str, at: Place, path: &str) -> Option<String> {
+        let (name, default) = match reference.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (reference, None),
+        };
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+        if !is_name {
+            let help = "write ${NAME} or ${NAME:-default}, or $${ for a literal ${";
+            self.findings.error(at, path, format!("{name:?} is no name of a variable"), Some(help.into()));
+            return None;
+        }
+        let set = (self.environment.lookup)(name).filter(|value| !value.is_empty());
+        let value = set.or_else(|| default.map(str::to_string));
+        if value.is_none() && self.environment.required {
+            let help = format!("set it, or give a default: ${{{name}:-…}}");
+            self.findings.error(at, path, format!("the environment variable {name} is not set"), Some(help));
+        }
+        value
     }
 }
 

@@ -75,6 +75,11 @@ impl<'a> Section<'a> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// Whether the key has been asked for.
+    pub fn is_known(&self, key: &str) -> bool {
+        self.known.borrow().contains(&key)
+    }
+
     /// The value of a key that may be absent, untyped.
     pub fn node(&self, key: &'static str) -> Option<&'a Node> {
         self.known.borrow_mut().push(key);
@@ -132,7 +137,7 @@ impl<'a> Section<'a> {
 
     /// Where the value of `key` begins.
     pub fn place_of(&self, key: &str) -> Place {
-        self.entries.iter().find(|entry| entry.key == key).map_or(self.at, |entry| entry.node.at)
+        self.entries.iter().rev().find(|entry| entry.key == key).map_or(self.at, |entry| entry.node.at)
     }
 
     /// Ends the reading: every key that was not asked for is unknown.

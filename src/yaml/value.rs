@@ -104,23 +104,30 @@ impl FromYaml for SecretRef {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let Value::Map(_) = &located.node.value else {
             let text = String::from_yaml(located)?;
-            located.findings.warning(
-                located.node.at,
-                located.path,
-                "a secret in plain text",
-                Some("write { env: NAME } or { file: PATH } to keep it out of this file".into()),
-            );
+            if text.is_empty() {
+                return located.wrong("the secret is empty", Some("write { env: NAME } or { file: PATH }".into()));
+            }
+            if !matches!(&located.node.value, Value::Scalar(scalar) if scalar.from_environment) {
+                located.findings.warning(
+                    located.node.at,
+                    located.path,
+                    "a secret in plain text",
+                    Some("write { env: NAME } or { file: PATH } to keep it out of this file".into()),
+                );
+            }
             return Some(SecretRef::Inline(Secret::new(text)));
         };
         let section = Section::open(located.node, located.path, located.findings)?;
         let (env, file) = (section.optional::<String>("env"), section.optional::<PathBuf>("file"));
         section.close();
-        match (env, file) {
-            (Some(name), None) => Some(SecretRef::Env(name)),
-            (None, Some(path)) => Some(SecretRef::File(path)),
-            (Some(_), Some(_)) => located.wrong("both \"env\" and \"file\" are given", Some("keep one".into())),
-            (None, None) => located.wrong("expected { env: NAME } or { file: PATH }", None),
-        }
+        let secret = match (env, file) {
+            (Some(name), None) => SecretRef::Env(name),
+            (None, Some(path)) => SecretRef::File(path),
+            (Some(_), Some(_)) => return located.wrong("both \"env\" and \"file\" are given", Some("keep one".into())),
+            (None, None) => return located.wrong("expected { env: NAME } or { file: PATH }", None),
+        };
+        located.findings.note_secret(located.node.at, located.path, &secret);
+        Some(secret)
     }
 }
 

@@ -1,0 +1,132 @@
+//! The configuration: from a YAML file to a checked [`Config`].
+//!
+//! Reads the file, the environment variables and files that hold its secrets (to see that they are there), and nothing
+//! else; writes nothing. Every problem of the file is found in one run and told with its place. Each kind of source and
+//! receiver reads its own keys; this module reads what they have in common, the rules, and what ties them together. It
+//! must never open a connection or a store.
+
+mod digests;
+mod load;
+mod receivers;
+mod rules;
+mod sources;
+mod words;
+
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+
+pub use load::{ConfigProblem, LoadOptions, Loaded};
+
+use crate::notify::ReceiverSettings;
+use crate::rule::RuleSet;
+use crate::source::SourceSettings;
+use crate::yaml::{Diagnostics, Node, Section, Value, closest};
+
+/// The keys of the file, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The zone of schedules and of the times in messages.
+    pub timezone: TimeZone,
+    /// Where the store is, as the file says it: `sqlite://PATH`, relative to the working directory.
+    pub store: String,
+    /// The directory whose templates replace the built-in ones.
+    pub templates: Option<PathBuf>,
+    /// The sources, in file order.
+    pub sources: Vec<SourceSettings>,
+    /// The receivers, in file order.
+    pub receivers: Vec<ReceiverSettings>,
+    /// The rules, in file order.
+    pub rules: RuleSet,
+}
+
+impl Config {
+    /// Reads the whole tree. What is wrong is reported; `None` means that something was.
+    fn read(tree: &Node, findings: &Diagnostics) -> Option<Config> {
+        let file = Section::open(tree, "", findings)?;
+        check_version(&file);
+        let timezone = read_timezone(&file).unwrap_or(TimeZone::UTC);
+        let store = read_store(&file);
+        let templates = read_templates(&file);
+        let sources = sources::read(&file, &timezone);
+        let receivers = receivers::read(&file, &timezone);
+        let (source_names, receiver_names) = (names(&file, "sources"), names(&file, "receivers"));
+        let known = rules::Names { sources: &source_names, receivers: &receiver_names };
+        let rules = rules::read(&file, &known);
+        let digest_receivers = digests::read(&file, &known, &timezone);
+        let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
+        warn_of_unused_receivers(&file, &told.chain(digest_receivers).collect::<Vec<String>>());
+        let rules_at = file.place_of("rules");
+        file.close();
+        let rules =
+            RuleSet::compile(rules).map_err(|error| findings.error(rules_at, "rules", error.to_string(), None)).ok()?;
+        Some(Config { timezone, store, templates, sources, receivers, rules })
+    }
+}
+
+/// The keys of a mapping of the user's names, whether or not what they name is right: a rule that points to a broken
+/// receiver points to a receiver all the same.
+fn names(file: &Section<'_>, key: &'static str) -> Vec<String> {
+    let Some(Node { value: Value::Map(entries), .. }) = file.node(key) else { return Vec::new() };
+    entries.iter().map(|entry| entry.key.clone()).collect()
+}
+
+fn check_version(file: &Section<'_>) {
+    if let Some(version) = file.required::<String>("version")
+        && version != "1"
+    {
+        file.error("version", format!("version {version:?} is not known to this program"), Some("write 1".into()));
+    }
+}
+
+/// The zone a `timezone` key names; shared by the file and its receivers.
+fn read_timezone(section: &Section<'_>) -> Option<TimeZone> {
+    let name = section.optional::<String>("timezone")?;
+    // A name only: the database also answers to offsets and rules, which no reader of the file would expect.
+    if let Ok(zone) = TimeZone::get(&name) {
+        return Some(zone);
+    }
+    let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+    let help = closest(&name, known.iter().map(String::as_str)).map_or_else(
+        || "write an IANA name such as Asia/Shanghai, Europe/Berlin or UTC".to_string(),
+        |near| format!("did you mean {near:?}?"),
+    );
+    section.error("timezone", format!("{name:?} is no time zone"), Some(help));
+    None
+}
+
+fn read_store(file: &Section<'_>) -> String {
+    let default = "sqlite://nightbell.db".to_string();
+    let Some(store) = file.optional::<String>("store") else { return default };
+    let example = || Some("write sqlite://PATH, as in sqlite://nightbell.db".to_string());
+    // The value is not repeated: the address of a database can hold a password.
+    match store.split_once("://") {
+        Some(("sqlite", path)) if path.is_empty() || path.contains('?') => {
+            file.error("store", "sqlite:// needs the path of a file, and takes no options", example());
+        }
+        Some(("sqlite", _)) => {}
+        Some(("postgres" | "postgresql", _)) => {
+            file.error("store", "PostgreSQL is not supported by this version yet", example());
+        }
+        _ => file.error("store", "this is no address of a store", example()),
+    }
+    store
+}
+
+fn read_templates(file: &Section<'_>) -> Option<PathBuf> {
+    let path = file.optional::<PathBuf>("templates")?;
+    if !path.is_dir() {
+        file.error("templates", format!("there is no directory {}", path.display()), None);
+    }
+    Some(path)
+}
+
+fn warn_of_unused_receivers(file: &Section<'_>, told: &[String]) {
+    let Some(receivers) = file.node("receivers") else { return };
+    let Value::Map(entries) = &receivers.value else { return };
+    for entry in entries.iter().filter(|entry| !told.contains(&entry.key)) {
+        let help = Some("name it under \"notify\" of a rule, or remove it".to_string());
+        let path = format!("receivers.{}", entry.key);
+        file.findings().warning(entry.at, path, format!("nothing notifies the receiver {:?}", entry.key), help);
+    }
+}

@@ -1,0 +1,62 @@
+//! `receivers`: what every kind of receiver has in common.
+
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+
+use super::sources::check_file;
+use super::words::check_name;
+use crate::model::ReceiverId;
+use crate::notify::{ChannelSettings, ReceiverSettings};
+use crate::yaml::{Entry, Section};
+
+/// Reads all receivers. The broken ones are reported and left out. A file may have none: a rule that needs one says so.
+pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<ReceiverSettings> {
+    let Some(receivers) = file.section("receivers") else { return Vec::new() };
+    receivers.entries().iter().filter_map(|entry| read_one(&receivers, entry, timezone)).collect()
+}
+
+fn read_one(receivers: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option<ReceiverSettings> {
+    let findings = receivers.findings();
+    let path = receivers.path_of(&entry.key);
+    if let Err(fault) = check_name(&entry.key) {
+        findings.error(entry.at, path.as_str(), fault, None);
+    }
+    let section = Section::open(&entry.node, path, findings)?;
+    let kind = section.required::<String>("type");
+    let send_resolved = section.optional::<bool>("send_resolved");
+    let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
+    let template = read_template(&section);
+    check_language(&section);
+    for key in ["rate", "fallback"] {
+        if section.node(key).is_some() {
+            section.error(key, format!("{key:?} is not supported by this version yet"), Some("remove it".into()));
+        }
+    }
+    // Without a kind nobody knows which keys belong here, so none is called unknown.
+    let channel = ChannelSettings::read(&kind?, &section);
+    check_file(&section, "ca_file");
+    if channel.is_some() {
+        section.close();
+    }
+    let channel = channel?;
+    let send_resolved = send_resolved.unwrap_or_else(|| channel.sends_resolved_by_default());
+    Some(ReceiverSettings { id: ReceiverId::new(&entry.key), send_resolved, timezone, template, channel })
+}
+
+fn read_template(section: &Section<'_>) -> Option<PathBuf> {
+    let path = section.optional::<PathBuf>("template")?;
+    if !path.exists() {
+        section.error("template", format!("there is no file or directory {}", path.display()), None);
+    }
+    Some(path)
+}
+
+fn check_language(section: &Section<'_>) {
+    if let Some(language) = section.optional::<String>("language")
+        && language != "en"
+    {
+        let message = format!("the language {language:?} is not supported by this version yet");
+        section.error("language", message, Some("write en, or remove it".into()));
+    }
+}

@@ -1,0 +1,154 @@
+//! `rules`: a mapping from the rule's id to what it matches, what must hold, and who is told.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::words::{check_name, read_reference, read_word};
+use crate::model::{InstanceType, ReceiverId, RuleId, Severity, SourceId, Status};
+use crate::rule::{Condition, Matches, Pattern, Rule};
+use crate::yaml::{Entry, FromYaml, Located, Node, OneOrMany, Section, Value};
+
+/// What rules and digests may refer to.
+pub(super) struct Names<'a> {
+    /// The keys under `sources`.
+    pub(super) sources: &'a [String],
+    /// The keys under `receivers`.
+    pub(super) receivers: &'a [String],
+}
+
+/// Reads all rules. The broken ones are reported and left out.
+pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Vec<Rule> {
+    let Some(rules) = file.section("rules") else {
+        if !file.has("rules") {
+            let help = Some("see rules.example.yaml".into());
+            file.warning("", "no rules: everything is read and nobody is told", help);
+        }
+        return Vec::new();
+    };
+    rules.entries().iter().filter_map(|entry| read_one(&rules, entry, known)).collect()
+}
+
+fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>) -> Option<Rule> {
+    let findings = rules.findings();
+    let path = rules.path_of(&entry.key);
+    if let Err(fault) = check_name(&entry.key) {
+        findings.error(entry.at, path.as_str(), fault, None);
+    }
+    let section = Section::open(&entry.node, path, findings)?;
+    let matches = read_match(&section, known);
+    let when = match section.section("when") {
+        Some(when) => read_when(when),
+        // A `when` of the wrong shape has been reported.
+        None if section.has("when") => None,
+        None => Some(Condition::default()),
+    };
+    let severity = section.or("severity", SeverityWord(Severity::Error)).0;
+    let notify = read_notify(&section, known);
+    section.close();
+    let id = RuleId::new(&entry.key);
+    Some(Rule { id, matches: matches?, when: when?, severity, notify: notify? })
+}
+
+/// `match`, of a rule or a digest. Absent, or empty, it matches everything.
+pub(super) fn read_match(section: &Section<'_>, known: &Names<'_>) -> Option<Matches> {
+    let Some(node) = section.node("match").filter(|node| node.value != Value::Null) else {
+        return Some(Matches::default());
+    };
+    let section = Section::open(node, section.path_of("match"), section.findings())?;
+    let sources = read_references(&section, "source", "source", known.sources);
+    let jobs = section.optional::<OneOrMany<JobPattern>>("job");
+    let not = section.optional::<OneOrMany<JobPattern>>("not");
+    let types = section.optional::<OneOrMany<TypeWord>>("instance_type");
+    let sound = (jobs.is_some() || !section.has("job"))
+        && (not.is_some() || !section.has("not"))
+        && (types.is_some() || !section.has("instance_type"));
+    section.close();
+    let unwrap = |patterns: Option<OneOrMany<JobPattern>>| {
+        patterns.map_or_else(Vec::new, |list| list.0.into_iter().map(|pattern| pattern.0).collect())
+    };
+    Some(Matches {
+        sources: sources?.iter().map(SourceId::new).collect(),
+        jobs: unwrap(jobs),
+        not: unwrap(not),
+        instance_types: types.map_or_else(Vec::new, |list| list.0.into_iter().map(|word| word.0).collect()),
+    })
+    .filter(|_| sound)
+}
+
+fn read_when(section: Section<'_>) -> Option<Condition> {
+    if !section.has("status") && !section.has("duration") {
+        let help = Some("write status, duration or both, or leave \"when\" away for every instance".into());
+        section.error("", "a condition needs \"status\" or \"duration\"", help);
+    }
+    let statuses = section.optional::<OneOrMany<StatusWord>>("status");
+    let duration = section.optional::<Duration>("duration");
+    let sound = (statuses.is_some() || !section.has("status")) && (duration.is_some() || !section.has("duration"));
+    section.close();
+    let statuses: BTreeSet<Status> =
+        statuses.map_or_else(BTreeSet::new, |list| list.0.into_iter().map(|word| word.0).collect());
+    sound.then_some(Condition { statuses, duration })
+}
+
+/// `notify`, of a rule or a digest; absent, nobody is told.
+pub(super) fn read_notify(section: &Section<'_>, known: &Names<'_>) -> Option<Vec<ReceiverId>> {
+    let names = read_references(section, "notify", "receiver", known.receivers)?;
+    let mut seen = BTreeSet::new();
+    // Named twice, it is told once all the same.
+    Some(names.iter().filter(|name| seen.insert(name.as_str())).map(ReceiverId::new).collect())
+}
+
+/// One name or a list of them, each of which the file must define. Every dangling one is reported.
+fn read_references(section: &Section<'_>, key: &'static str, what: &str, defined: &[String]) -> Option<Vec<String>> {
+    let Some(node) = section.node(key) else { return Some(Vec::new()) };
+    let path = section.path_of(key);
+    let nodes: Vec<(&Node, String)> = match &node.value {
+        Value::List(items) => {
+            items.iter().enumerate().map(|(index, item)| (item, format!("{path}[{index}]"))).collect()
+        }
+        _ => vec![(node, path)],
+    };
+    let read: Vec<Option<String>> = nodes
+        .iter()
+        .map(|(node, path)| read_reference(Located { node, path, findings: section.findings() }, what, defined))
+        .collect();
+    read.into_iter().collect()
+}
+
+struct JobPattern(Pattern);
+
+impl FromYaml for JobPattern {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let text = String::from_yaml(located)?;
+        match Pattern::parse(&text) {
+            Ok(pattern) => Some(JobPattern(pattern)),
+            Err(fault) => located.wrong(fault, None),
+        }
+    }
+}
+
+struct StatusWord(Status);
+
+impl FromYaml for StatusWord {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let known = Status::ALL.map(Status::as_str);
+        read_word(located, "status", &known, Status::from_word).map(StatusWord)
+    }
+}
+
+struct TypeWord(InstanceType);
+
+impl FromYaml for TypeWord {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let known = InstanceType::ALL.map(InstanceType::as_str);
+        read_word(located, "instance type", &known, InstanceType::from_word).map(TypeWord)
+    }
+}
+
+struct SeverityWord(Severity);
+
+impl FromYaml for SeverityWord {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let known = Severity::ALL.map(Severity::as_str);
+        read_word(located, "severity", &known, Severity::from_word).map(SeverityWord)
+    }
+}

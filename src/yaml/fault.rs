@@ -1,0 +1,81 @@
+//! The parser's faults, in words for the person who wrote the file.
+
+use serde_yaml::Error;
+
+use crate::limits::CONFIG_DEPTH_MAX;
+
+/// What is wrong, and what to do about it. Never holds a value of the file: it may be a secret.
+pub(super) fn in_words(error: &Error) -> (String, Option<String>) {
+    let (message, help) = match error.without_snippet() {
+        Error::AliasError { error, .. } => return in_words(error),
+        Error::MultipleDocuments { .. } => {
+            ("more than one document".into(), Some("remove the lines \"---\" and \"...\" between them"))
+        }
+        Error::NullIntoString { .. } => ("a key is empty".into(), None),
+        Error::Unexpected { expected: "string scalar", .. } => {
+            ("a key is a list or a mapping".into(), Some("put text that begins with [ or { in quotes"))
+        }
+        Error::UnknownAnchor { .. } => {
+            let help = "text that begins with * stands in quotes: \"*\"";
+            ("an alias (*name) of an anchor that is not defined".into(), Some(help))
+        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => ("an alias inside its own anchor".into(), None),
+        Error::UnsupportedTag { .. } => {
+            ("a tag (!name)".into(), Some("text that begins with ! stands in quotes: \"!\""))
+        }
+        Error::Budget { .. } => (budget_in_words(&error.to_string()), None),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => ("too many aliases".into(), None),
+        Error::InvalidScalar { .. } | Error::InvalidBinaryBase64 { .. } | Error::BinaryNotUtf8 { .. } => {
+            ("a value is not of the kind its tag (!!name) says".into(), Some("remove the tag"))
+        }
+        other => scanner_in_words(&other.to_string()),
+    };
+    (message, help.map(str::to_string))
+}
+
+fn budget_in_words(message: &str) -> String {
+    let message = message.to_ascii_lowercase();
+    if message.contains("depth") {
+        return format!("nested deeper than {CONFIG_DEPTH_MAX} levels");
+    }
+    if message.contains("alias") || message.contains("anchor") || message.contains("merge") {
+        return "too many aliases".into();
+    }
+    "too large: more values than a configuration can need".into()
+}
+
+/// The scanner's own words where they help, and better ones for the mistakes that people make most.
+fn scanner_in_words(message: &str) -> (String, Option<&'static str>) {
+    let message = message.lines().next().unwrap_or_default();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let says = |words: &str| message.contains(words);
+    if says("budget") {
+        return (budget_in_words(message), None);
+    }
+    if says("tab") {
+        return ("a tab where only spaces may indent".into(), Some("indent with spaces"));
+    }
+    if says("mapping values are not allowed") {
+        let help = "check the indentation, and put text that holds \": \" in quotes";
+        return ("a \":\" where no key can be".into(), Some(help));
+    }
+    if says("quoted scalar") || says("unexpected end of stream while scanning a quoted") {
+        return ("a quoted text is not closed".into(), Some("the quote that opens it is on this line or above"));
+    }
+    if says("unexpected character") {
+        let help = "text that begins with @, `, % or another special character stands in quotes";
+        return ("a character that cannot begin a text".into(), Some(help));
+    }
+    if says("illegal placement of ':'") || says("unclosed bracket") {
+        return ("a [ or { is not closed".into(), Some("close it with ] or }"));
+    }
+    if says("expected '-' indicator") {
+        return ("a key where the list's next \"-\" should be".into(), Some("check the indentation"));
+    }
+    if message.is_empty() {
+        return ("the parser does not say why".into(), None);
+    }
+    (message.to_string(), None)
+}

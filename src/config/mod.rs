@@ -55,7 +55,11 @@ impl Config {
         let rules = rules::read(&file, &known);
         let digest_receivers = digests::read(&file, &known, &timezone);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
-        warn_of_unused_receivers(&file, &told.chain(digest_receivers).collect::<Vec<String>>());
+        let told: Vec<String> = told.chain(digest_receivers).collect();
+        // A broken rule may be the one that notifies it.
+        if !findings.has_errors() {
+            warn_of_unused_receivers(&file, &told);
+        }
         let rules_at = file.place_of("rules");
         file.close();
         let rules =
@@ -87,7 +91,9 @@ fn read_timezone(section: &Section<'_>) -> Option<TimeZone> {
         return Some(zone);
     }
     let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
-    let help = closest(&name, known.iter().map(String::as_str)).map_or_else(
+    // An abbreviation is near to many: CST is not a misspelt CET.
+    let near = closest(&name, known.iter().map(String::as_str)).filter(|_| name.len() > 5);
+    let help = near.map_or_else(
         || "write an IANA name such as Asia/Shanghai, Europe/Berlin or UTC".to_string(),
         |near| format!("did you mean {near:?}?"),
     );

@@ -44,9 +44,28 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>) -> Option<Rul
     };
     let severity = section.or("severity", SeverityWord(Severity::Error)).0;
     let notify = read_notify(&section, known);
+    report_misplaced(&section);
     section.close();
     let id = RuleId::new(&entry.key);
     Some(Rule { id, matches: matches?, when: when?, severity, notify: notify? })
+}
+
+/// Reports keys that belong one level deeper, the mistake of everybody's first rule.
+fn report_misplaced(section: &Section<'_>) {
+    let homes = [
+        ("source", "match"),
+        ("job", "match"),
+        ("not", "match"),
+        ("instance_type", "match"),
+        ("status", "when"),
+        ("duration", "when"),
+    ];
+    for (key, home) in homes.into_iter().filter(|(key, _)| section.has(key)) {
+        let at = section.entries().iter().find(|entry| entry.key == key).map_or(section.at(), |entry| entry.at);
+        let help = Some(format!("write {home}: {{ {key}: … }}"));
+        section.findings().error(at, section.path_of(key), format!("{key:?} belongs under {home:?}"), help);
+        let _asked_for = section.node(key);
+    }
 }
 
 /// `match`, of a rule or a digest. Absent, or empty, it matches everything.
@@ -76,7 +95,8 @@ pub(super) fn read_match(section: &Section<'_>, known: &Names<'_>) -> Option<Mat
 }
 
 fn read_when(section: Section<'_>) -> Option<Condition> {
-    if !section.has("status") && !section.has("duration") {
+    // A condition of another name is reported as an unknown key.
+    if section.entries().is_empty() {
         let help = Some("write status, duration or both, or leave \"when\" away for every instance".into());
         section.error("", "a condition needs \"status\" or \"duration\"", help);
     }

@@ -2,7 +2,7 @@
 //!
 //! # Design
 //! The parser hands every key of a mapping over, duplicates and all, until it meets one that is a number. From there it
-//! compares keys by value (`1` and `01` are one key to it) and keeps one of equals. Reading the text twice, once
+//! compares keys by value (`16` and `0x10` are one key to it) and keeps one of equals. Reading the text twice, once
 //! keeping the first and once keeping the last, brings to light what it dropped.
 
 use std::collections::HashMap;
@@ -79,6 +79,8 @@ fn number(key: &str) -> Option<i128> {
         Some("0x" | "0X") => i128::from_str_radix(&magnitude[2..], 16),
         Some("0o" | "0O") => i128::from_str_radix(&magnitude[2..], 8),
         Some("0b" | "0B") => i128::from_str_radix(&magnitude[2..], 2),
+        // With a zero before it, it is a text.
+        _ if magnitude.len() > 1 && magnitude.starts_with('0') => return None,
         _ => magnitude.parse(),
     };
     value.ok().map(|value| if negative { -value } else { value })

@@ -54,6 +54,12 @@ fn scanner_in_words(message: &str) -> (String, Option<&'static str>) {
     if says("budget") {
         return (budget_in_words(message), None);
     }
+    if says("recursion limit") {
+        return (format!("nested deeper than {CONFIG_DEPTH_MAX} levels"), None);
+    }
+    if says("anchor or alias") {
+        return ("an alias without a name".into(), Some("text that begins with * or & stands in quotes: \"*\""));
+    }
     if says("tab") {
         return ("a tab where only spaces may indent".into(), Some("indent with spaces"));
     }
@@ -61,15 +67,18 @@ fn scanner_in_words(message: &str) -> (String, Option<&'static str>) {
         let help = "check the indentation, and put text that holds \": \" in quotes";
         return ("a \":\" where no key can be".into(), Some(help));
     }
-    if says("quoted scalar") || says("unexpected end of stream while scanning a quoted") {
+    if says("quoted scalar") || says("unclosed quote") {
         return ("a quoted text is not closed".into(), Some("the quote that opens it is on this line or above"));
     }
     if says("unexpected character") {
         let help = "text that begins with @, `, % or another special character stands in quotes";
         return ("a character that cannot begin a text".into(), Some(help));
     }
-    if says("illegal placement of ':'") || says("unclosed bracket") {
-        return ("a [ or { is not closed".into(), Some("close it with ] or }"));
+    if says("illegal placement of ':'") || says("unclosed bracket") || says("flow mapping") || says("flow sequence") {
+        return ("a [ or { is not closed, or a comma is missing in it".into(), Some("close it with ] or }"));
+    }
+    if says("did not find expected key") {
+        return ("a line that is indented like nothing above it".into(), Some("check the indentation"));
     }
     if says("expected '-' indicator") {
         return ("a key where the list's next \"-\" should be".into(), Some("check the indentation"));

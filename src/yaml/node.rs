@@ -181,11 +181,7 @@ impl Build<'_> {
                 Some(first) => duplicates::report(&key, at, *first, &path, self.findings),
                 None => drop(first_places.insert(key.clone(), at)),
             }
-            let mut node = self.node(raw, &path);
-            if node.value == Value::Null && node.at > at && node.at.line > at.line {
-                // Of a value that is not there, the parser gives the place of whatever comes next.
-                node.at = at;
-            }
+            let node = self.node(raw, &path);
             built.push(Entry { at, key, node });
         }
         built

@@ -50,7 +50,7 @@ pub(super) fn safe(text: &str) -> String {
 /// A table of the rows, columns aligned whatever the width of their characters.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::TableStyle::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row);

@@ -49,7 +49,7 @@ impl Config {
         let store = read_store(&file);
         let templates = read_templates(&file);
         let sources = sources::read(&file, &timezone);
-        let receivers = receivers::read(&file, &timezone);
+        let receivers = receivers::read(&file, &timezone, templates.as_deref());
         let (source_names, receiver_names) = (names(&file, "sources"), names(&file, "receivers"));
         let known = rules::Names { sources: &source_names, receivers: &receiver_names };
         let rules = rules::read(&file, &known);

@@ -1,6 +1,6 @@
 //! `receivers`: what every kind of receiver has in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
@@ -11,12 +11,19 @@ use crate::notify::{ChannelSettings, ReceiverSettings};
 use crate::yaml::{Entry, Section};
 
 /// Reads all receivers. The broken ones are reported and left out. A file may have none: a rule that needs one says so.
-pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<ReceiverSettings> {
+///
+/// `templates` is the directory with a directory of templates for each kind.
+pub(super) fn read(file: &Section<'_>, timezone: &TimeZone, templates: Option<&Path>) -> Vec<ReceiverSettings> {
     let Some(receivers) = file.section("receivers") else { return Vec::new() };
-    receivers.entries().iter().filter_map(|entry| read_one(&receivers, entry, timezone)).collect()
+    receivers.entries().iter().filter_map(|entry| read_one(&receivers, entry, timezone, templates)).collect()
 }
 
-fn read_one(receivers: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option<ReceiverSettings> {
+fn read_one(
+    receivers: &Section<'_>,
+    entry: &Entry,
+    timezone: &TimeZone,
+    templates: Option<&Path>,
+) -> Option<ReceiverSettings> {
     let findings = receivers.findings();
     let path = receivers.path_of(&entry.key);
     if let Err(fault) = check_name(&entry.key) {
@@ -41,7 +48,9 @@ fn read_one(receivers: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Opti
     }
     let channel = channel?;
     let send_resolved = send_resolved.unwrap_or_else(|| channel.sends_resolved_by_default());
-    Some(ReceiverSettings { id: ReceiverId::new(&entry.key), send_resolved, timezone, template, channel })
+    let of_kind = templates.map(|directory| directory.join(channel.kind())).filter(|directory| directory.is_dir());
+    let templates = of_kind.into_iter().chain(template).collect();
+    Some(ReceiverSettings { id: ReceiverId::new(&entry.key), send_resolved, timezone, templates, channel })
 }
 
 fn read_template(section: &Section<'_>) -> Option<PathBuf> {

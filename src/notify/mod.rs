@@ -49,8 +49,9 @@ pub struct ReceiverSettings {
     pub send_resolved: bool,
     /// The zone of the times in its messages.
     pub timezone: TimeZone,
-    /// A directory (or, for kinds with one part, a file) of templates that replace the built-in ones.
-    pub template: Option<PathBuf>,
+    /// Directories (or, for kinds with one part, files) of templates that replace the built-in ones; of two that replace
+    /// the same one the later counts.
+    pub templates: Vec<PathBuf>,
     /// The channel behind it.
     pub channel: ChannelSettings,
 }

@@ -33,7 +33,13 @@ impl Renderer {
     /// Everything wrong with them, each with file, line and column, found by reading and by rendering the samples.
     pub fn open(settings: &ReceiverSettings) -> Result<Renderer, Vec<TemplateProblem>> {
         let built_in = settings.channel.built_in_templates();
-        let overrides = settings.template.as_deref().map_or(Ok(Vec::new()), |path| read_overrides(built_in, path))?;
+        let mut overrides: Vec<Override> = Vec::new();
+        for path in &settings.templates {
+            for newer in read_overrides(built_in, path)? {
+                overrides.retain(|older| older.part != newer.part);
+                overrides.push(newer);
+            }
+        }
         let templates = TemplateSet::compile(built_in, &overrides)?;
         let problems = templates.check_with_sample();
         if !problems.is_empty() {

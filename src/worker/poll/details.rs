@@ -72,9 +72,13 @@ impl<C: Source, S: Store> Poller<C, S> {
     /// answers there were.
     pub(super) async fn follow(&mut self, seen: &mut Vec<Instance>, now: Timestamp) -> usize {
         let Some(memory) = &self.memory else { return 0 };
-        let listed: HashSet<InstanceKey> = seen.iter().map(Instance::key).collect();
         let mut unlisted = unsettled(memory, now);
-        unlisted.retain(|(key, _)| !listed.contains(key));
+        if !unlisted.is_empty() {
+            let listed: HashSet<InstanceKey> = seen.iter().map(Instance::key).collect();
+            unlisted.retain(|(key, _)| !listed.contains(key));
+            let unlisted: HashSet<&InstanceKey> = unlisted.iter().map(|(key, _)| key).collect();
+            self.followed_at.retain(|key, _| unlisted.contains(key));
+        }
         if unlisted.is_empty() {
             return 0;
         }
@@ -118,7 +122,6 @@ impl<C: Source, S: Store> Poller<C, S> {
                 Err(_) => debug!(source = %self.settings.id, "no time left to ask after every unlisted instance"),
             }
         }
-        self.followed_at.retain(|key, _| !listed.contains(key));
         count
     }
 

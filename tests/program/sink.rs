@@ -1,0 +1,104 @@
+//! A webhook endpoint on loopback that remembers every byte it was sent.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use tokio::net::TcpListener;
+
+/// One request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    /// The path it was sent to.
+    pub(crate) path: String,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// Its body.
+    pub(crate) body: String,
+}
+
+impl Hit {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The delivery's id.
+    pub(crate) fn id(&self) -> String {
+        self.headers.get("webhook-id").expect("no webhook-id").to_str().unwrap().to_string()
+    }
+}
+
+/// What arrived, and how it is answered.
+#[derive(Clone)]
+pub(crate) struct Sink {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<SinkState>>,
+}
+
+struct SinkState {
+    hits: Vec<Hit>,
+    answer: StatusCode,
+}
+
+impl Sink {
+    /// Opens a sink on a free port that answers 200 with the body "ok", which is what Slack says too.
+    pub(crate) async fn open() -> Sink {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(SinkState { hits: Vec::new(), answer: StatusCode::OK }));
+        let router = Router::new().fallback(take).with_state(Arc::clone(&state));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Sink { address, state }
+    }
+
+    /// The URL of `path` here.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    /// From now on every request is answered with `status`.
+    pub(crate) fn answer(&self, status: u16) {
+        self.state.lock().unwrap().answer = StatusCode::from_u16(status).unwrap();
+    }
+
+    /// Everything that arrived.
+    pub(crate) fn hits(&self) -> Vec<Hit> {
+        self.state.lock().unwrap().hits.clone()
+    }
+
+    /// What arrived at `path`.
+    pub(crate) fn hits_at(&self, path: &str) -> Vec<Hit> {
+        self.hits().into_iter().filter(|hit| hit.path == format!("/{path}")).collect()
+    }
+
+    /// Waits until `done` says yes to what has arrived; panics with what is there after a minute, which only a broken
+    /// program needs.
+    pub(crate) async fn wait(&self, what: &str, done: impl Fn(&[Hit]) -> bool) -> Vec<Hit> {
+        let began = Instant::now();
+        loop {
+            let hits = self.hits();
+            if done(&hits) {
+                return hits;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "waited in vain for {what}; there is {hits:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+async fn take(
+    State(state): State<Arc<Mutex<SinkState>>>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
+    let mut state = state.lock().unwrap();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    state.hits.push(Hit { path: uri.path().to_string(), headers, body });
+    (state.answer, "ok")
+}

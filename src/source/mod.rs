@@ -8,10 +8,14 @@ pub mod dataarts;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::model::{Instance, Node, SourceId, Window};
 use crate::schedule::Schedule;
+use crate::secret::SecretRef;
+use crate::yaml::{Section, closest};
 
 /// A connection to one scheduler.
 pub trait Source: Send + Sync {
@@ -147,20 +151,77 @@ pub enum SchedulerSettings {
     DataArts(dataarts::Settings),
 }
 
+/// The kinds of source, as the configuration's `type` names them.
+const KINDS: [&str; 1] = ["dataarts"];
+
 impl SchedulerSettings {
-    /// Reads the keys of one kind of scheduler; what is wrong is reported.
-    pub fn read(kind: &str, section: &crate::yaml::Section<'_>) -> Option<SchedulerSettings> {
-        match kind {
-            "dataarts" => dataarts::Settings::read(section).map(SchedulerSettings::DataArts),
+    /// Reads the keys that belong to one kind of scheduler. The section stays open: the keys that all sources share are
+    /// read elsewhere. A `kind` that there is not is reported at the key `type`.
+    pub fn read(kind: &str, section: &Section<'_>) -> Option<SchedulerSettings> {
+        let help = match kind {
+            "dataarts" => return dataarts::Settings::read(section).map(SchedulerSettings::DataArts),
             "schedulerx" => {
-                section.error("type", "not supported by this version yet", None);
-                None
+                section.error("type", "\"schedulerx\" is not supported by this version yet", None);
+                return None;
             }
-            _ => {
-                let help = crate::yaml::closest(kind, ["dataarts"]).map(|near| format!("did you mean {near:?}?"));
-                section.error("type", format!("{kind:?} is no kind of source"), help);
-                None
+            other => closest(other, KINDS).map(|near| format!("did you mean {near:?}?")),
+        };
+        let help = help.unwrap_or_else(|| format!("the types are {}", KINDS.join(", ")));
+        section.error("type", format!("there is no source of the type {kind:?}"), Some(help));
+        None
+    }
+
+    /// The kind, as the configuration's `type` names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            SchedulerSettings::DataArts(_) => "dataarts",
+        }
+    }
+
+    /// What must have a value before the source can be asked, each with its key within the source's section.
+    pub fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        match self {
+            SchedulerSettings::DataArts(settings) => settings.secrets(),
+        }
+    }
+}
+
+/// A source of any kind.
+pub enum AnySource {
+    /// Huawei Cloud DataArts Factory.
+    DataArts(Box<dataarts::DataArts>),
+}
+
+impl AnySource {
+    /// A connection to the scheduler that `settings` describe; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`SourceErrorKind::Configuration`] when a file that the settings name cannot be used.
+    pub fn open(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Result<AnySource, SourceError> {
+        match &settings.scheduler {
+            SchedulerSettings::DataArts(own) => {
+                dataarts::DataArts::open(settings.id.clone(), own, clock).map(Box::new).map(AnySource::DataArts)
             }
+        }
+    }
+}
+
+impl Source for AnySource {
+    fn kind(&self) -> &'static str {
+        match self {
+            AnySource::DataArts(source) => source.kind(),
+        }
+    }
+
+    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
+        match self {
+            AnySource::DataArts(source) => source.list(window).await,
+        }
+    }
+
+    async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
+        match self {
+            AnySource::DataArts(source) => source.detail(instance).await,
         }
     }
 }

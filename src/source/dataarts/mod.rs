@@ -1,23 +1,112 @@
 //! Huawei Cloud DataArts Factory.
+//!
+//! ```text
+//! settings -> client (signed, paced requests; fault classes what fails)
+//!                |  one page
+//!             answer (record: the JSON object) -> paging -> Listing
+//! ```
+//!
+//! Reads `GET /v1/{project_id}/jobs/instances/detail` and `GET /v1/{project_id}/jobs/{job}/instances/{id}`. What is
+//! learnt of the server (what `offset` counts) is remembered for as long as the source is open.
 
+mod answer;
+mod client;
+mod fault;
+mod pace;
 mod paging;
+mod record;
+mod settings;
 
-/// Settings.
-#[derive(Debug, Clone)]
-pub struct Settings {}
+use std::sync::{Arc, Mutex};
 
-impl Settings {
-    /// Reads the keys of a `dataarts` source.
-    pub fn read(section: &crate::yaml::Section<'_>) -> Option<Settings> {
-        let _ = (section.optional::<String>("region"), section.optional::<String>("endpoint"));
-        let _ = (section.node("project_id"), section.optional::<String>("workspace"));
-        let _ = (section.optional::<f64>("requests_per_second"), section.optional::<std::path::PathBuf>("ca_file"));
-        if let Some(auth) = section.required_section("auth") {
-            for key in ["access_key", "secret_key", "security_token", "token"] {
-                let _ = auth.optional::<crate::secret::SecretRef>(key);
-            }
-            auth.close();
-        }
-        Some(Settings {})
+pub use client::Patience;
+pub use settings::{Auth, Settings};
+
+use self::answer::Item;
+use self::client::{Client, Query};
+use self::paging::{Meaning, PageQuery};
+use super::{Detail, Listing, Source, SourceError, SourceErrorKind};
+use crate::clock::Clock;
+use crate::model::{Instance, SourceId, Window};
+
+/// A DataArts workspace.
+pub struct DataArts {
+    id: SourceId,
+    client: Client,
+    offset_meaning: Mutex<Option<Meaning>>,
+}
+
+impl DataArts {
+    /// A connection to the workspace that `settings` describe; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`SourceErrorKind::Configuration`] when the `ca_file` cannot be used.
+    pub fn open(id: SourceId, settings: &Settings, clock: Arc<dyn Clock>) -> Result<DataArts, SourceError> {
+        let client = Client::new(settings.clone(), clock)?;
+        Ok(DataArts { id, client, offset_meaning: Mutex::new(None) })
     }
+
+    /// The same with other times to wait.
+    pub fn with_patience(mut self, patience: Patience) -> DataArts {
+        self.client.patience = patience;
+        self
+    }
+
+    async fn page(&self, query: PageQuery) -> Result<paging::Page<Item>, SourceError> {
+        // The documents say "later than" and "earlier than": a millisecond more on both sides asks for what is meant
+        // whether the ends are included or not.
+        let min = query.window.from.as_millisecond().saturating_sub(1);
+        let max = query.window.to.as_millisecond().saturating_add(1);
+        let pairs = [
+            ("limit", query.limit.to_string()),
+            ("maxPlanTime", max.to_string()),
+            ("minPlanTime", min.to_string()),
+            ("offset", query.offset.to_string()),
+        ];
+        let body = self
+            .client
+            .get(&Query {
+                path: ["jobs", "instances", "detail"].map(str::to_string).to_vec(),
+                pairs: pairs.map(|(key, value)| (key.to_string(), value)).to_vec(),
+            })
+            .await?;
+        answer::read_page(&self.id, &body).map_err(bad_answer)
+    }
+
+    fn meaning(&self) -> std::sync::MutexGuard<'_, Option<Meaning>> {
+        self.offset_meaning.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Source for DataArts {
+    fn kind(&self) -> &'static str {
+        "dataarts"
+    }
+
+    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
+        let mut meaning = *self.meaning();
+        let whole = paging::read_all(window, &mut meaning, |query| self.page(query)).await?;
+        *self.meaning() = meaning;
+        let mut listing = Listing { shortfall: whole.shortfall, requests: whole.requests, ..Listing::default() };
+        listing.instances.reserve(whole.rows.len());
+        for item in whole.rows {
+            match item {
+                Item::Read(instance) => listing.instances.push(instance),
+                Item::Quarantined(item) => listing.quarantined.push(item),
+            }
+        }
+        Ok(listing)
+    }
+
+    async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
+        let path = ["jobs", &instance.job.name, "instances", &instance.id];
+        let query = Query { path: path.map(str::to_string).to_vec(), pairs: Vec::new() };
+        let body = self.client.get(&query).await?;
+        answer::read_detail(instance, &body).map_err(bad_answer)
+    }
+}
+
+fn bad_answer(message: String) -> SourceError {
+    let help = "check \"endpoint\"; a proxy or a login page may answer in the service's place";
+    SourceError::new(SourceErrorKind::BadAnswer, message).help(help)
 }

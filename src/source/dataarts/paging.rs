@@ -202,10 +202,11 @@ impl<R: Row> Fetched<R> {
     ///
     /// Where they count records it is the first page moved by one: it ends with the row that the first page ended with,
     /// or, when rows came meanwhile, before it. Where they count pages it begins with that row, or, when rows came,
-    /// shows it a little later; when rows went, it shows nothing of the first page.
-    fn meaning(&self) -> Meaning {
+    /// shows it a little later; when rows went, it shows nothing of the first page. Pages of one or two rows are too
+    /// small to overlap (`is_beside`).
+    fn meaning(&self, is_beside: bool) -> Meaning {
         match self.frontier_at {
-            Some(at) if at < self.len / 2 => Meaning::Pages,
+            Some(at) if at < self.len / 2 && !is_beside => Meaning::Pages,
             None if self.known == 0 => Meaning::Pages,
             _ => Meaning::Records,
         }
@@ -382,7 +383,10 @@ where
                 Some(meaning) => {
                     let place = meaning.next_place(end, overlap, limit);
                     let page = self.fetch(window, place).await?;
-                    if meaning == Meaning::Pages && place.offset == 1 && page.meaning() == Meaning::Records {
+                    if meaning == Meaning::Pages
+                        && place.offset == 1
+                        && page.meaning(place.start >= end) == Meaning::Records
+                    {
                         return Ok(Swept::Contradicted);
                     }
                     (place, page)
@@ -433,7 +437,7 @@ where
         let narrow = if limit > 2 { limit - 1 } else { limit };
         let place = Place { offset: 1, limit: narrow, start: narrow };
         let page = self.fetch(window, place).await?;
-        self.meaning = Some(page.meaning());
+        self.meaning = Some(page.meaning(narrow == limit));
         Ok((place, page))
     }
 

@@ -1,0 +1,282 @@
+//! Answers of the DataArts API to instances and nodes.
+//!
+//! Takes a body's bytes and gives plain data, or says what is wrong with it. As tolerant of items as the documents
+//! demand, since they contradict each other (types of ids, absent times, new statuses), and strict about the whole:
+//! what is no JSON object of the expected kind is no empty list.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::paging;
+use super::record::{Key, Record};
+use crate::limits::{ANSWER_KEPT_BYTES_MAX, FIELD_BYTES_MAX, SOURCE_JSON_DEPTH_MAX};
+use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SourceId, Status};
+use crate::source::{Detail, Quarantined};
+
+/// One item of a list: understood, or set aside.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Read(Instance),
+    Quarantined(Quarantined),
+}
+
+impl paging::Row for Item {
+    /// An instance by what names it; an item that was not understood by its text.
+    type Key = InstanceKey;
+
+    fn key(&self) -> InstanceKey {
+        match self {
+            Item::Read(instance) => instance.key(),
+            Item::Quarantined(item) => InstanceKey { job: String::new(), id: item.snippet.clone() },
+        }
+    }
+}
+
+/// The instances of a list's page.
+///
+/// # Errors
+/// What is wrong with the body as a whole, in a few words.
+pub(super) fn read_page(source: &SourceId, body: &[u8]) -> Result<paging::Page<Item>, String> {
+    #[derive(Deserialize)]
+    struct Whole<'a> {
+        #[serde(borrow)]
+        total: Option<&'a RawValue>,
+        #[serde(borrow)]
+        instances: Option<Vec<Record<'a>>>,
+    }
+    let text = checked_text(body)?;
+    let whole: Whole<'_> = serde_json::from_str(&text).map_err(|error| no_json(&text, &error))?;
+    let total = whole.total.and_then(|raw| raw.get().trim_matches('"').parse().ok());
+    let records = match whole.instances {
+        Some(records) => records,
+        None if total == Some(0) => Vec::new(),
+        None => return Err(format!("no list of instances in the answer: {}", snippet(&text))),
+    };
+    // Bytes that are no text have been replaced, so that names may not be what the scheduler means.
+    let is_altered = matches!(text, Cow::Owned(_));
+    let read: Vec<_> = records.iter().map(|record| read_instance(source, record)).collect();
+    let rows = if is_altered || read.iter().any(Result::is_err) {
+        set_aside(&text, is_altered, read)?
+    } else {
+        read.into_iter().flatten().map(Item::Read).collect()
+    };
+    Ok(paging::Page { total, rows })
+}
+
+/// Pairs the items that could not be read with their text, which takes a second look at the page.
+fn set_aside(text: &str, is_altered: bool, read: Vec<Result<Instance, String>>) -> Result<Vec<Item>, String> {
+    #[derive(Deserialize)]
+    struct Texts<'a> {
+        #[serde(borrow)]
+        instances: Option<Vec<&'a RawValue>>,
+    }
+    let texts: Texts<'_> = serde_json::from_str(text).map_err(|error| no_json(text, &error))?;
+    let pairs = read.into_iter().zip(texts.instances.unwrap_or_default());
+    let items = pairs.map(|(read, raw)| {
+        let reason = match read {
+            Ok(_) if is_altered && raw.get().contains('\u{fffd}') => "not valid UTF-8".to_string(),
+            Ok(instance) => return Item::Read(instance),
+            Err(reason) => reason,
+        };
+        Item::Quarantined(Quarantined { reason, snippet: snippet(raw.get()) })
+    });
+    Ok(items.collect())
+}
+
+/// An instance as its detail tells it, and its nodes; what the detail does not tell is taken from `asked`.
+///
+/// # Errors
+/// What is wrong with the body, in a few words.
+pub(super) fn read_detail(asked: &Instance, body: &[u8]) -> Result<Detail, String> {
+    let text = checked_text(body)?;
+    let record: Record<'_> = serde_json::from_str(&text).map_err(|error| no_json(&text, &error))?;
+    if let Some(wrong) = record.wrong {
+        return Err(format!("{wrong}: {}", snippet(&text)));
+    }
+    let (status, raw_status) = read_status(&record).ok_or_else(|| format!("no status in it: {}", snippet(&text)))?;
+    let mut instance = asked.clone();
+    (instance.status, instance.raw_status) = (status, raw_status);
+    instance.plan_time = record.time(Key::PlanTime).or(asked.plan_time);
+    instance.start_time = record.time(Key::StartTime).or(asked.start_time);
+    // A run that was started again has no end, whatever the earlier one had.
+    instance.end_time = record.time(Key::EndTime).or(asked.end_time.filter(|_| status.has_ended()));
+    if let kind @ (InstanceType::Scheduled
+    | InstanceType::Manual
+    | InstanceType::Backfill
+    | InstanceType::Subjob
+    | InstanceType::Once) = read_type(&record)
+    {
+        instance.kind = kind;
+    }
+    let nodes = match record.raw(Key::Nodes) {
+        Some(raw) => serde_json::from_str::<Vec<Record<'_>>>(raw).map_err(|_| "its nodes are no list".to_string())?,
+        None => Vec::new(),
+    };
+    let nodes = nodes.iter().filter(|node| node.wrong.is_none()).map(read_node).collect();
+    Ok(Detail { instance, nodes })
+}
+
+fn read_instance(source: &SourceId, record: &Record<'_>) -> Result<Instance, String> {
+    if let Some(wrong) = record.wrong {
+        return Err(wrong.to_string());
+    }
+    let id = record.id(Key::InstanceId).ok_or("no instance id that can be used")?;
+    if id.len() > FIELD_BYTES_MAX {
+        return Err(format!("an instance id of {} bytes", id.len()));
+    }
+    let job = record.text(Key::JobName).filter(|name| !name.is_empty()).ok_or("no job name that can be used")?;
+    let (status, raw_status) = read_status(record).ok_or("no status that can be used")?;
+    Ok(Instance {
+        source: source.clone(),
+        id: id.into_owned(),
+        job: JobRef { name: cut(job), id: record.id(Key::JobId).map(cut) },
+        name: record.text(Key::InstanceName).filter(|name| !name.is_empty()).map(cut),
+        status,
+        raw_status,
+        kind: read_type(record),
+        plan_time: record.time(Key::PlanTime),
+        start_time: record.time(Key::StartTime),
+        end_time: record.time(Key::EndTime),
+    })
+}
+
+fn read_node(record: &Record<'_>) -> Node {
+    let (status, raw_status) = read_status(record).unwrap_or((Status::Unknown, String::new()));
+    Node {
+        name: record.text(Key::NodeName).map_or_else(|| "(no name)".to_string(), cut),
+        kind: record.text(Key::NodeType).filter(|kind| !kind.is_empty()).map(cut),
+        status,
+        raw_status,
+        retries: record.count(Key::RetryTimes),
+        start_time: record.time(Key::StartTime),
+        end_time: record.time(Key::EndTime),
+        log_path: record.text(Key::LogPath).filter(|path| !path.is_empty()).map(cut),
+    }
+}
+
+fn read_status(record: &Record<'_>) -> Option<(Status, String)> {
+    let raw = record.text(Key::Status).filter(|word| !word.is_empty())?;
+    let status = match status(&raw) {
+        // A success can be one by decree, or one in spite of a failed node; the flags tell.
+        Status::Success if record.flag(Key::ForceSuccess) => Status::ForcedSuccess,
+        Status::Success if record.flag(Key::IgnoreSuccess) => Status::IgnoredFailure,
+        status => status,
+    };
+    Some((status, cut(raw)))
+}
+
+/// What a status word of the API means. Words are compared without regard to case, `-` and `_`.
+fn status(word: &str) -> Status {
+    let folded: String =
+        word.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).take(32).collect();
+    match folded.as_str() {
+        "waiting" | "waitingconfirm" | "initialized" => Status::Waiting,
+        "running" => Status::Running,
+        "success" => Status::Success,
+        "fail" => Status::Fail,
+        "runningexception" => Status::RunningException,
+        "pause" => Status::Pause,
+        // `manual` and `skip` are how some clients spell the longer words.
+        "manualstop" | "manual" => Status::ManualStop,
+        "skip" | "skipbydepend" => Status::Skip,
+        "freeze" => Status::Freeze,
+        "rejected" => Status::Rejected,
+        "ignoresuccess" => Status::IgnoredFailure,
+        "forcesuccess" => Status::ForcedSuccess,
+        _ => Status::Unknown,
+    }
+}
+
+fn read_type(record: &Record<'_>) -> InstanceType {
+    match record.count(Key::InstanceType) {
+        Some(0) => InstanceType::Scheduled,
+        Some(2) => InstanceType::Manual,
+        Some(5) => InstanceType::Backfill,
+        Some(6) => InstanceType::Subjob,
+        Some(7) => InstanceType::Once,
+        _ => InstanceType::Unknown,
+    }
+}
+
+/// The body as text, after the checks that guard the parser: something is there, it begins like JSON, and it does not
+/// nest deeper than anything that is documented.
+fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
+    let text = match String::from_utf8_lossy(body) {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
+        Cow::Owned(text) => Cow::Owned(text),
+    };
+    let beginning = text.trim_start();
+    if beginning.is_empty() {
+        return Err("not JSON: the answer is empty".to_string());
+    }
+    if beginning.starts_with('<') {
+        return Err(format!("not JSON (an HTML page?): {}", snippet(beginning)));
+    }
+    if nests_too_deep(text.as_bytes()) {
+        return Err(format!("JSON nested deeper than {SOURCE_JSON_DEPTH_MAX} levels"));
+    }
+    Ok(text)
+}
+
+fn nests_too_deep(text: &[u8]) -> bool {
+    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b'[' | b'{' if !is_string => {
+                depth += 1;
+                if depth > SOURCE_JSON_DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+fn no_json(text: &str, error: &serde_json::Error) -> String {
+    match error.classify() {
+        serde_json::error::Category::Eof => format!("JSON that breaks off after {} bytes", text.len()),
+        serde_json::error::Category::Data => format!("JSON of another shape: {}", snippet(text)),
+        _ => format!("not JSON: {}", snippet(text)),
+    }
+}
+
+/// The beginning of a foreign text on one line, for an error or for the quarantine.
+pub(super) fn snippet(text: &str) -> String {
+    let mut out = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        if out.len() > ANSWER_KEPT_BYTES_MAX {
+            break;
+        }
+    }
+    cut_to(out, ANSWER_KEPT_BYTES_MAX)
+}
+
+fn cut(text: Cow<'_, str>) -> String {
+    cut_to(text.into_owned(), FIELD_BYTES_MAX)
+}
+
+/// A text of at most `bytes_max` bytes, cut at a character boundary; a cut one ends with `…`.
+fn cut_to(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let mark = "…";
+        let end = (0..=bytes_max - mark.len()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str(mark);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

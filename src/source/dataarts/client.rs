@@ -1,0 +1,190 @@
+//! Requests to the DataArts API: built, signed, paced, tried once more, and answered or classed as an error.
+//!
+//! Reads the network and, for each request, the present value of the secrets it signs with; nothing it returns holds
+//! one of them. It knows addresses and headers, and nothing of what the answers mean beyond "a success" or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use reqwest::{Method, Request, Url};
+
+use super::fault;
+use super::pace::Pace;
+use super::settings::{Auth, Settings};
+use crate::clock::Clock;
+use crate::http::{Answer, HttpClient, HttpError, HttpSettings};
+use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_REQUEST_TIMEOUT, SOURCE_RETRY_PAUSE, SOURCE_RETRY_PAUSE_MAX};
+use crate::secret::{Secret, SecretRef};
+use crate::sign::{DATE_HEADER, Signable, canonical_query, date_text, percent_encoded};
+use crate::source::{SourceError, SourceErrorKind};
+
+/// How long a request is waited for, and how long before it is made once more.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// From connecting to the last byte.
+    pub timeout: Duration,
+    /// Before the one retry, when the service names no pause.
+    pub retry_pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience { timeout: SOURCE_REQUEST_TIMEOUT, retry_pause: SOURCE_RETRY_PAUSE }
+    }
+}
+
+pub(super) struct Client {
+    settings: Settings,
+    http: HttpClient,
+    clock: Arc<dyn Clock>,
+    pace: Pace,
+    pub(super) patience: Patience,
+}
+
+/// What is asked for: the path behind `/v1/{project_id}`, and the query.
+pub(super) struct Query {
+    /// Its segments, in plain text.
+    pub(super) path: Vec<String>,
+    pub(super) pairs: Vec<(String, String)>,
+}
+
+impl Client {
+    pub(super) fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Client, SourceError> {
+        let http = HttpClient::new(&HttpSettings { ca_file: settings.ca_file.clone(), client_cert: None })
+            .map_err(|error| fault::from_http(&error))?;
+        let pace = Pace::new(settings.requests_per_second);
+        Ok(Client { settings, http, clock, pace, patience: Patience::default() })
+    }
+
+    /// The body of the answer to a GET, which is a success and not cut.
+    pub(super) async fn get(&self, query: &Query) -> Result<Vec<u8>, SourceError> {
+        let error = match self.get_once(query).await {
+            Ok(body) => return Ok(body),
+            Err((error, Retry::No)) => return Err(error),
+            Err((error, Retry::Once)) => error,
+        };
+        let pause = error.retry_after.unwrap_or(self.patience.retry_pause);
+        if pause > SOURCE_RETRY_PAUSE_MAX {
+            return Err(error);
+        }
+        tokio::time::sleep(pause).await;
+        self.get_once(query).await.map_err(|(error, _)| error)
+    }
+
+    async fn get_once(&self, query: &Query) -> Result<Vec<u8>, (SourceError, Retry)> {
+        self.pace.wait().await;
+        let (request, secrets) = self.request(query).map_err(|error| (error, Retry::No))?;
+        let answer = self.http.send(request, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
+        let answer = answer.map_err(|error| {
+            let retry =
+                if matches!(error, HttpError::Connect(_) | HttpError::Broken(_)) { Retry::Once } else { Retry::No };
+            (fault::from_http(&error), retry)
+        })?;
+        if !answer.is_success() || (answer.body.len() < 1000 && fault::is_error_body(&answer.body)) {
+            let mut error = fault::from_answer(&answer, self.clock.now());
+            // Gateways quote what they were sent.
+            for secret in &secrets {
+                error.message = secret.cut_from(&error.message);
+            }
+            let retry = if matches!(answer.status, 429 | 500..=599) { Retry::Once } else { Retry::No };
+            return Err((error, retry));
+        }
+        whole_body(answer).map_err(|error| (error, Retry::No))
+    }
+
+    /// The request, signed for this moment, and the secrets that are in it.
+    fn request(&self, query: &Query) -> Result<(Request, Vec<Secret>), SourceError> {
+        let project = self.resolve("project_id", &self.settings.project_id)?;
+        let url = self.url(project.expose(), query)?;
+        let mut headers = vec![
+            ("Content-Type".to_string(), "application/json".to_string()),
+            ("X-Project-Id".to_string(), project.expose().to_string()),
+        ];
+        headers.extend(self.settings.workspace.iter().map(|id| ("workspace".to_string(), id.clone())));
+        let mut secrets = Vec::new();
+        match &self.settings.auth {
+            Auth::Token(token) => {
+                let token = self.resolve("auth.token", token)?;
+                headers.push(("X-Auth-Token".to_string(), token.expose().to_string()));
+                secrets.push(token);
+            }
+            Auth::Key { access_key, secret_key, security_token } => {
+                let access_key = self.resolve("auth.access_key", access_key)?;
+                let secret_key = self.resolve("auth.secret_key", secret_key)?;
+                if let Some(token) = security_token {
+                    let token = self.resolve("auth.security_token", token)?;
+                    headers.push(("X-Security-Token".to_string(), token.expose().to_string()));
+                    secrets.push(token);
+                }
+                headers.push((DATE_HEADER.to_string(), date_text(self.clock.now())));
+                headers.push((HOST.to_string(), host_of(&url)));
+                let (path, pairs) = (url.path(), query.pairs.as_slice());
+                let signable = Signable { method: "GET", path, query: pairs, headers: &headers, body: b"" };
+                let authorization = signable.authorization(access_key.expose(), secret_key.expose());
+                headers.push((AUTHORIZATION.to_string(), authorization));
+                secrets.extend([secret_key, access_key]);
+            }
+        }
+        let mut request = Request::new(Method::GET, url);
+        for (name, text) in headers {
+            let wrong = || configuration(format!("the value for the header {name} cannot be sent"));
+            let header = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
+            let mut value = HeaderValue::try_from(text).map_err(|_| wrong())?;
+            value.set_sensitive(header == AUTHORIZATION || header.as_str().ends_with("-token"));
+            request.headers_mut().insert(header, value);
+        }
+        Ok((request, secrets))
+    }
+
+    fn url(&self, project: &str, query: &Query) -> Result<Url, SourceError> {
+        let mut text = format!("{}/v1/{}", self.settings.endpoint, percent_encoded(project));
+        for segment in &query.path {
+            if matches!(segment.as_str(), "." | "..") {
+                // An address cannot hold such a segment: it would mean another address.
+                return Err(SourceError::new(SourceErrorKind::NotFound, format!("{segment:?} cannot be asked for")));
+            }
+            text.push('/');
+            text.push_str(&percent_encoded(segment));
+        }
+        if !query.pairs.is_empty() {
+            text.push('?');
+            text.push_str(&canonical_query(&query.pairs));
+        }
+        Url::parse(&text).map_err(|_| configuration("the address of the API cannot be understood"))
+    }
+
+    fn resolve(&self, key: &str, secret: &SecretRef) -> Result<Secret, SourceError> {
+        secret
+            .resolve()
+            .map_err(|error| configuration(format!("{key}: {error}")).help("give it a value; it is read at each use"))
+    }
+}
+
+/// Whether a failed request is worth making once more within the same poll.
+enum Retry {
+    No,
+    Once,
+}
+
+fn whole_body(answer: Answer) -> Result<Vec<u8>, SourceError> {
+    if answer.cut {
+        let message = format!("the answer is larger than {} MiB", SOURCE_BODY_BYTES_MAX >> 20);
+        return Err(SourceError::new(SourceErrorKind::BadAnswer, message));
+    }
+    if answer.status != 200 {
+        let message = format!("HTTP {} where 200 was expected", answer.status);
+        return Err(SourceError::new(SourceErrorKind::BadAnswer, message));
+    }
+    Ok(answer.body)
+}
+
+/// The `Host` header as it goes out: with the port where it is not the scheme's own.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
+}
+
+fn configuration(message: impl Into<String>) -> SourceError {
+    SourceError::new(SourceErrorKind::Configuration, message)
+}

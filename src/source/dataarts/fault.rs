@@ -1,0 +1,272 @@
+//! What an error of the DataArts API or of the gateway before it means, and what the user can do about it.
+//!
+//! Pure: takes an answer that is no success and gives a classed [`SourceError`]. The documents name codes with the
+//! prefixes `APIG.`, `APIGW.` and `DLF.`, and live gateways answer with other prefixes than documented, so codes are
+//! told apart by their number. No message holds more than the beginning of the answer.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::answer::snippet;
+use crate::http::{Answer, HttpError};
+use crate::limits::{SOURCE_CLOCK_SKEW_MAX, SOURCE_ERROR_BODY_BYTES_MAX};
+use crate::source::{SourceError, SourceErrorKind};
+use crate::yaml::duration_text;
+
+const HELP_ENDPOINT: &str = "check \"region\" or \"endpoint\": this host does not offer the DataArts Factory API";
+const HELP_WORKSPACE: &str = "set \"workspace\" to the id of a workspace that these credentials can see";
+const HELP_KEYS: &str = "check the access key, the secret key and, for a temporary key, its security token";
+const HELP_TOKEN: &str = "get a new token, or use an access key, which does not expire";
+const HELP_PERMISSION: &str = "give the user permission to read DataArts Factory in this project and region";
+const HELP_SCOPE: &str = "check \"project_id\", and that the token is one for this project";
+const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
+const HELP_SLOWER: &str = "poll less often, or lower \"requests_per_second\"";
+
+/// An error body's code and words, whatever keys it uses.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Complaint {
+    code: Option<String>,
+    words: Option<String>,
+}
+
+/// The error that an answer is. `now` is this machine's clock.
+pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
+    let complaint = Complaint::read(&answer.body);
+    let (kind, help) = class(answer.status, complaint.number(), complaint.words.as_deref().unwrap_or_default());
+    let mut message = format!("HTTP {}", answer.status);
+    if let Some(code) = &complaint.code {
+        message.push_str(&format!(" {}", snippet(code)));
+    }
+    let said = complaint.words.as_deref().map(snippet).unwrap_or_else(|| snippet(&answer.text()));
+    if !said.is_empty() {
+        message.push_str(&format!(": {said}"));
+    }
+    if let Some(id) = answer.header("x-request-id") {
+        message.push_str(&format!(" (request {})", snippet(id)));
+    }
+    let mut error = SourceError::new(kind, message);
+    error.help = help.map(str::to_string);
+    if kind == SourceErrorKind::Credentials
+        && let Some(difference) = clock_difference(answer, now)
+    {
+        let words = difference_text(difference);
+        error.message.push_str(&format!("; this machine's clock is {words} the service's"));
+        error.help = Some("set this machine's clock: signatures hold for 15 minutes only".to_string());
+    }
+    if kind == SourceErrorKind::Throttled {
+        error.retry_after = retry_after(answer, now);
+    }
+    error
+}
+
+/// The error that a request without an answer is.
+pub(super) fn from_http(error: &HttpError) -> SourceError {
+    let (kind, help) = match error {
+        HttpError::Setup(_) => (SourceErrorKind::Configuration, None),
+        HttpError::Connect(reason) if reason.to_ascii_lowercase().contains("certificate") => (
+            SourceErrorKind::Configuration,
+            Some("if the service has a certificate of your own authority, name that authority's file in \"ca_file\""),
+        ),
+        HttpError::Connect(_) => {
+            (SourceErrorKind::Transient, Some("check \"region\" or \"endpoint\", the network and the proxy"))
+        }
+        HttpError::Timeout(_) | HttpError::Broken(_) => {
+            (SourceErrorKind::Transient, Some("the next poll tries again; look at the network if it stays"))
+        }
+    };
+    let mut classed = SourceError::new(kind, error.to_string());
+    classed.help = help.map(str::to_string);
+    classed
+}
+
+impl Complaint {
+    fn read(body: &[u8]) -> Complaint {
+        if body.len() > SOURCE_ERROR_BODY_BYTES_MAX {
+            return Complaint::default();
+        }
+        let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        Complaint::find(&value).unwrap_or_default()
+    }
+
+    /// The first pair of known keys, in the object itself or in any object inside it. The parser bounds the depth.
+    fn find(value: &Value) -> Option<Complaint> {
+        let object = value.as_object()?;
+        for (code, words) in [("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message")] {
+            let text = |key: &str| match object.get(key)? {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            };
+            let found = Complaint { code: text(code), words: text(words) };
+            if found != Complaint::default() {
+                return Some(found);
+            }
+        }
+        object.values().find_map(Complaint::find)
+    }
+
+    /// The number of the code: 301 of `APIGW.0301`.
+    fn number(&self) -> Option<u32> {
+        self.code.as_deref()?.rsplit('.').next()?.parse().ok()
+    }
+}
+
+/// Whether a body is an error although its status says that all is well.
+pub(super) fn is_error_body(body: &[u8]) -> bool {
+    Complaint::read(body).code.is_some()
+}
+
+fn class(status: u16, code: Option<u32>, words: &str) -> (SourceErrorKind, Option<&'static str>) {
+    use SourceErrorKind::{BadAnswer, Configuration, Credentials, NotFound, Throttled, Transient};
+    match (code, status) {
+        (Some(308), _) | (_, 429) => (Throttled, Some(HELP_SLOWER)),
+        (Some(100 | 137 | 30137), _) => (NotFound, None),
+        (Some(101), _) => (Configuration, Some(HELP_ENDPOINT)),
+        (Some(106 | 819 | 20819), _) => (Configuration, Some(HELP_WORKSPACE)),
+        (Some(307), _) => (Credentials, Some(HELP_TOKEN)),
+        (Some(301 | 303 | 305), _) => (Credentials, Some(HELP_KEYS)),
+        (Some(306 | 401 | 402 | 802 | 6888), _) => (Credentials, Some(HELP_PERMISSION)),
+        (Some(601 | 602), _) => (Transient, Some(HELP_LATER)),
+        _ if words.to_ascii_lowercase().contains("unknown exception") => (Credentials, Some(HELP_SCOPE)),
+        (_, 401) => (Credentials, Some(HELP_KEYS)),
+        (_, 403) => (Credentials, Some(HELP_PERMISSION)),
+        (_, 404) => (Configuration, Some(HELP_ENDPOINT)),
+        (_, 408 | 425 | 500..=599) => (Transient, Some(HELP_LATER)),
+        (_, 300..=399) => {
+            (Configuration, Some("set \"endpoint\" to the address of the API itself: redirects are never followed"))
+        }
+        (_, 400..=499) => (Configuration, Some("check \"project_id\" and \"workspace\"")),
+        _ => (BadAnswer, None),
+    }
+}
+
+/// By how much this machine's clock is ahead of the answer's `Date`, if by more than the gateway bears.
+fn clock_difference(answer: &Answer, now: Timestamp) -> Option<SignedDuration> {
+    let theirs = http_date(answer.header("date")?)?;
+    let difference = now.duration_since(theirs);
+    (difference.unsigned_abs() > SOURCE_CLOCK_SKEW_MAX).then_some(difference)
+}
+
+fn difference_text(ahead: SignedDuration) -> String {
+    let side = if ahead.is_positive() { "ahead of" } else { "behind" };
+    format!("{} {side}", duration_text(ahead.unsigned_abs()))
+}
+
+/// `Retry-After`, in seconds or as a date.
+fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    let header = answer.header("retry-after")?.trim();
+    if let Ok(seconds) = header.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    Duration::try_from(http_date(header)?.duration_since(now)).ok()
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SourceErrorKind::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        Answer { status, headers, body: body.as_bytes().to_vec(), cut: false }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-21T00:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn answers_are_classed_by_the_number_of_their_code() {
+        let rows: &[(u16, &str, SourceErrorKind, &str)] = &[
+            (
+                401,
+                r#"{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication"}"#,
+                Credentials,
+                "secret key",
+            ),
+            (401, r#"{"error_code":"APIG.0301","error_msg":"ak x not exist"}"#, Credentials, "secret key"),
+            (401, r#"{"error_code":"APIG.0307","error_msg":"The token must be updated."}"#, Credentials, "new token"),
+            (403, r#"{"error_code":"APIGW.0306","error_msg":"denied"}"#, Credentials, "permission"),
+            (403, r#"{"error_code":"APIGW.0802","error_msg":"forbidden in region"}"#, Credentials, "permission"),
+            (404, r#"{"error_code":"APIGW.0101","error_msg":"no such API"}"#, Configuration, "endpoint"),
+            (400, r#"{"error_code":"APIGW.0106","error_msg":"missing header"}"#, Configuration, "workspace"),
+            (400, r#"{"error_code":"DLF.0819","error_msg":"Workspace does not exists"}"#, Configuration, "workspace"),
+            (400, r#"{"error_code":"DLF.20819","error_msg":"Workspace does not exists"}"#, Configuration, "workspace"),
+            (429, r#"{"error_code":"APIGW.0308","error_msg":"policy user over ratelimit"}"#, Throttled, "less often"),
+            (400, r#"{"error_code":"DLF.0137","error_msg":"Job instance does not exist."}"#, NotFound, ""),
+            (400, r#"{"error_code":"DLF.30137"}"#, NotFound, ""),
+            (400, r#"{"error_code":"DLF.0100","error_msg":"job absent"}"#, NotFound, ""),
+            (400, r#"{"error_code":"DLF.3051","error_msg":"parameter"}"#, Configuration, "project_id"),
+            (400, r#"{"error_code":"DLF.6888","error_msg":"no permission"}"#, Credentials, "permission"),
+            (400, r#"{"error_code":"DLF.9999","error_msg":"unknown exception"}"#, Credentials, "token"),
+            (500, r#"{"error_code":"APIG.0601","error_msg":"internal"}"#, Transient, "trouble"),
+            (504, r#"{"error_code":"APIG.0202","error_msg":"backend timeout"}"#, Transient, "trouble"),
+            // Every shape of body.
+            (401, r#"{"errorCode":"APIGW.0301","errorMsg":"x"}"#, Credentials, "secret key"),
+            (401, r#"{"code":"APIGW.0301","message":"x"}"#, Credentials, "secret key"),
+            (401, r#"{"error":{"code":"APIGW.0301","message":"x"}}"#, Credentials, "secret key"),
+            (401, r#"{"a":{"b":{"errorCode":"APIGW.0307","errorMsg":"x"}}}"#, Credentials, "new token"),
+            (401, r#"{"error":{"code":401,"message":"x"}}"#, Credentials, "permission"),
+            // None at all.
+            (401, "", Credentials, "secret key"),
+            (403, "<html>Forbidden</html>", Credentials, "permission"),
+            (404, "", Configuration, "endpoint"),
+            (400, "[]", Configuration, "project_id"),
+            (502, "<html><h1>Bad\r\nGateway</h1></html>", Transient, "trouble"),
+            (302, "", Configuration, "redirect"),
+            (101, "", BadAnswer, ""),
+        ];
+        for (status, body, kind, help) in rows {
+            let error = from_answer(&answer(*status, &[], body), now());
+            assert_eq!(error.kind, *kind, "{status} {body}: {error}");
+            assert!(error.help.clone().unwrap_or_default().contains(help), "{status} {body}: {error}");
+            assert!(error.message.starts_with(&format!("HTTP {status}")), "{error}");
+            assert!(!error.message.contains(['\n', '\r']), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_message_tells_code_words_and_request() {
+        let body = r#"{"error_code":"DLF.3051","error_msg":"The request parameter is invalid."}"#;
+        let error = from_answer(&answer(400, &[("x-request-id", "f00d")], body), now());
+        assert_eq!(error.message, "HTTP 400 DLF.3051: The request parameter is invalid. (request f00d)");
+        let long = "x".repeat(100_000);
+        assert!(from_answer(&answer(500, &[], &long), now()).message.len() < 600);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_named_with_its_difference() {
+        let body = r#"{"error_code":"APIGW.0301","error_msg":"signature expired"}"#;
+        let error = from_answer(&answer(401, &[("date", "Fri, 20 Nov 2026 22:58:00 GMT")], body), now());
+        assert!(error.message.ends_with("this machine's clock is 1h 2m ahead of the service's"), "{error}");
+        assert!(error.help.unwrap().contains("clock"));
+        let error = from_answer(&answer(401, &[("date", "Sat, 21 Nov 2026 00:20:00 GMT")], body), now());
+        assert!(error.message.contains("20m 0s behind"), "{error}");
+        let error = from_answer(&answer(401, &[("date", "Sat, 21 Nov 2026 00:10:00 GMT")], body), now());
+        assert!(!error.message.contains("clock"), "{error}");
+    }
+
+    #[test]
+    fn a_throttling_answer_says_how_long_to_wait() {
+        let wait = |value| from_answer(&answer(429, &[("retry-after", value)], ""), now()).retry_after;
+        assert_eq!(wait("30"), Some(Duration::from_secs(30)));
+        assert_eq!(wait("Sat, 21 Nov 2026 00:01:00 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(wait("Fri, 20 Nov 2026 00:01:00 GMT"), None);
+        assert_eq!(wait("soon"), None);
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_points_at_the_ca_file() {
+        let error = from_http(&HttpError::Connect("invalid peer certificate: UnknownIssuer".into()));
+        assert_eq!(error.kind, Configuration);
+        assert!(error.help.unwrap().contains("ca_file"));
+        let error = from_http(&HttpError::Timeout(Duration::from_secs(30)));
+        assert_eq!((error.kind, error.message.as_str()), (Transient, "no answer within 30 s"));
+    }
+}

@@ -1,0 +1,173 @@
+//! The part of a source's configuration that is DataArts' own.
+//!
+//! Reads keys of the source's section and reports what is wrong with them; contacts nobody and resolves no secret.
+
+use std::path::PathBuf;
+
+use reqwest::Url;
+
+use crate::secret::{Secret, SecretRef};
+use crate::yaml::{FromYaml as _, Located, Section, Value};
+
+/// Requests a second where the configuration says nothing: far below the documented 30 per user.
+const REQUESTS_PER_SECOND: f64 = 2.0;
+/// The highest pace that is taken for meant.
+const REQUESTS_PER_SECOND_MAX: f64 = 10_000.0;
+
+/// How to reach one workspace.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Scheme, host, port and, behind a proxy, a path; without a slash at the end.
+    pub endpoint: String,
+    /// The project. No secret, but often told by the environment.
+    pub project_id: SecretRef,
+    /// The workspace; the default one when absent.
+    pub workspace: Option<String>,
+    /// How requests prove who asks.
+    pub auth: Auth,
+    /// How many requests may be made in a second.
+    pub requests_per_second: f64,
+    /// PEM certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How requests prove who asks.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// Each request is signed.
+    Key {
+        /// Names the key.
+        access_key: SecretRef,
+        /// Signs with it.
+        secret_key: SecretRef,
+        /// Comes with temporary keys.
+        security_token: Option<SecretRef>,
+    },
+    /// Each request carries a token; read again at each use, so that a file can be replaced.
+    Token(SecretRef),
+}
+
+impl Settings {
+    /// Reads DataArts' own keys of a source. The section stays open: the others are read elsewhere.
+    pub fn read(section: &Section<'_>) -> Option<Settings> {
+        let endpoint = read_endpoint(section);
+        let project_id = read_project(section);
+        let workspace = section.optional::<String>("workspace");
+        let auth = read_auth(section);
+        let requests_per_second = read_pace(section);
+        let ca_file = section.optional("ca_file");
+        if section.node("jobs").is_some() {
+            section.error(
+                "jobs",
+                "\"jobs\" is not supported by this version yet",
+                Some("leave it out and choose jobs in the rules, by \"match\": { job: … }".into()),
+            );
+        }
+        Some(Settings {
+            endpoint: endpoint?,
+            project_id: project_id?,
+            workspace: workspace.filter(|id| !id.is_empty()),
+            auth: auth?,
+            requests_per_second: requests_per_second?,
+            ca_file,
+        })
+    }
+
+    /// What must have a value before the source can be asked, each with its key.
+    pub fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        let mut secrets = vec![("project_id".to_string(), &self.project_id)];
+        match &self.auth {
+            Auth::Key { access_key, secret_key, security_token } => {
+                secrets.push(("auth.access_key".to_string(), access_key));
+                secrets.push(("auth.secret_key".to_string(), secret_key));
+                secrets.extend(security_token.iter().map(|token| ("auth.security_token".to_string(), token)));
+            }
+            Auth::Token(token) => secrets.push(("auth.token".to_string(), token)),
+        }
+        secrets
+    }
+}
+
+fn read_endpoint(section: &Section<'_>) -> Option<String> {
+    let region = section.optional::<String>("region");
+    if section.has("endpoint") {
+        return checked_endpoint(section, &section.optional::<String>("endpoint")?);
+    }
+    if !section.has("region") {
+        let help = "for example region: ap-southeast-3, or endpoint: https://… for a private cloud";
+        section.error("", "one of the keys \"region\" and \"endpoint\" is missing", Some(help.into()));
+        return None;
+    }
+    let region = region?;
+    if region.is_empty() || !region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        section.error("region", format!("{region:?} is no region"), Some("for example ap-southeast-3".into()));
+        return None;
+    }
+    Some(format!("https://dayu-dlf.{region}.myhuaweicloud.com"))
+}
+
+fn checked_endpoint(section: &Section<'_>, text: &str) -> Option<String> {
+    let wrong = |message: &str| {
+        section.error("endpoint", message, Some("write it as https://host or https://host:port".into()));
+        None
+    };
+    let Ok(url) = Url::parse(text) else { return wrong("this is no address") };
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return wrong("an address beginning with https:// or http:// is needed");
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return wrong("an address has no user, query or fragment here");
+    }
+    Some(url.as_str().trim_end_matches('/').to_string())
+}
+
+/// A project id is no secret: one in plain text earns no warning.
+fn read_project(section: &Section<'_>) -> Option<SecretRef> {
+    let Some(node) = section.node("project_id") else { return section.required("project_id") };
+    match &node.value {
+        Value::Scalar(scalar) if scalar.text.is_empty() => {
+            section.error("project_id", "it is empty", None);
+            None
+        }
+        Value::Scalar(scalar) => Some(SecretRef::Inline(Secret::new(scalar.text.clone()))),
+        _ => SecretRef::from_yaml(Located { node, path: &section.path_of("project_id"), findings: section.findings() }),
+    }
+}
+
+fn read_auth(section: &Section<'_>) -> Option<Auth> {
+    let auth = section.required_section("auth")?;
+    let read = if auth.has("token") {
+        for key in ["access_key", "secret_key", "security_token"].into_iter().filter(|key| auth.has(key)) {
+            auth.error(key, format!("both \"token\" and {key:?} are given"), Some("keep one way to sign in".into()));
+        }
+        let token = auth.required("token").map(Auth::Token);
+        // Asked for, so that they are not called unknown.
+        let _ = (auth.node("access_key"), auth.node("secret_key"), auth.node("security_token"));
+        token
+    } else if ["user", "password", "domain"].iter().any(|key| auth.has(key)) {
+        let help = "use { access_key, secret_key } or { token }";
+        auth.error("", "signing in by user and password is not supported by this version yet", Some(help.into()));
+        let _ = (auth.node("user"), auth.node("password"), auth.node("domain"), auth.node("iam_endpoint"));
+        None
+    } else {
+        let (access_key, secret_key) = (auth.required("access_key"), auth.required("secret_key"));
+        let security_token = auth.optional("security_token");
+        let _ = auth.node("token");
+        access_key.zip(secret_key).map(|(access_key, secret_key)| Auth::Key { access_key, secret_key, security_token })
+    };
+    auth.close();
+    read
+}
+
+fn read_pace(section: &Section<'_>) -> Option<f64> {
+    let pace = section.or("requests_per_second", REQUESTS_PER_SECOND);
+    if pace > 0.0 && pace <= REQUESTS_PER_SECOND_MAX {
+        return Some(pace);
+    }
+    section.error(
+        "requests_per_second",
+        "expected a number above 0",
+        Some(format!("the default is {REQUESTS_PER_SECOND}; at most {REQUESTS_PER_SECOND_MAX}")),
+    );
+    None
+}

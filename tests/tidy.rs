@@ -114,7 +114,9 @@ fn pure_modules_stay_pure() {
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for word in ["async fn", ".await", "tokio::", "std::fs", "std::net", "std::env", "SystemTime", "Instant::now"] {
+            for word in
+                ["async fn", ".await", "tokio::", "std::fs", "std::net", "std::env", "SystemTime", "Instant::now"]
+            {
                 assert!(!code.contains(word), "{} is pure and holds {word:?}", file.display());
             }
         }

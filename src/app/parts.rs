@@ -59,8 +59,7 @@ pub(super) fn lanes(
     let mut addressees = HashMap::new();
     let mut lanes = Vec::new();
     for Opened { settings, notifier, renderer } in receivers {
-        let lane =
-            Lane::new(settings.id.clone(), Arc::clone(store), Arc::new(notifier), Arc::clone(clock), jitter());
+        let lane = Lane::new(settings.id.clone(), Arc::clone(store), Arc::new(notifier), Arc::clone(clock), jitter());
         let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: lane.nudge() };
         addressees.insert(settings.id, addressee);
         lanes.push(lane);

@@ -7,8 +7,7 @@ use super::{Exit, Failure};
 use crate::config::{Config, LoadOptions};
 
 pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
-    let loaded =
-        Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
+    let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
     for warning in loaded.rendered_warnings(&path.display().to_string()) {
         complain(warning);
     }

@@ -5,8 +5,8 @@
 
 mod alerts;
 mod check;
-mod demo;
 mod deliveries;
+mod demo;
 mod output;
 mod run;
 mod send_test;

@@ -15,11 +15,8 @@ pub(super) fn start_logging(filter: &str, json: bool) {
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     // A second start (tests) keeps the first.
-    let started = if json {
-        builder.json().try_init()
-    } else {
-        builder.with_ansi(io::stderr().is_terminal()).try_init()
-    };
+    let started =
+        if json { builder.json().try_init() } else { builder.with_ansi(io::stderr().is_terminal()).try_init() };
     drop(started);
 }
 

@@ -42,7 +42,7 @@ impl Mail {
 ///
 /// # Errors
 /// When no port can be bound.
-pub async fn serve(inbox: mpsc::UnboundedSender<Mail>) -> std::io::Result<SocketAddr> {
+pub(super) async fn serve(inbox: mpsc::UnboundedSender<Mail>) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {

@@ -123,8 +123,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             let begun: Vec<(Candidate<'_>, Alert)> = open
                 .drain(..)
                 .filter_map(|candidate| {
-                    let alert =
-                        decision.ledger.begin(&candidate.instance, kind, &candidate.holding, now, ordinal)?;
+                    let alert = decision.ledger.begin(&candidate.instance, kind, &candidate.holding, now, ordinal)?;
                     Some((candidate, alert))
                 })
                 .collect();

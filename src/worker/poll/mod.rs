@@ -128,11 +128,7 @@ impl<C: Source, S: Store> Poller<C, S> {
 
     /// Waits for the first due time after now. Times that passed while the poll was under way are skipped: polls never
     /// overlap.
-    async fn wait_for_schedule(
-        &self,
-        began: Timestamp,
-        shutdown: &CancellationToken,
-    ) -> std::ops::ControlFlow<()> {
+    async fn wait_for_schedule(&self, began: Timestamp, shutdown: &CancellationToken) -> std::ops::ControlFlow<()> {
         /// The wall clock may step; looking again this often bounds how long a step goes unnoticed.
         const LOOK_AGAIN: Duration = Duration::from_secs(20);
         let ended = self.clock.now();
@@ -327,9 +323,8 @@ fn delivery(
 
 /// Why a listing is not whole, if it is not.
 fn incompleteness(listing: &Listing, gap: Option<String>) -> Option<String> {
-    let shortfall = listing
-        .shortfall
-        .map(|shortfall| format!("{} of {} instances could be read", shortfall.read, shortfall.told));
+    let shortfall =
+        listing.shortfall.map(|shortfall| format!("{} of {} instances could be read", shortfall.read, shortfall.told));
     let quarantined = (!listing.quarantined.is_empty())
         .then(|| format!("{} items could not be understood", listing.quarantined.len()));
     let reasons: Vec<String> = [shortfall, quarantined, gap].into_iter().flatten().collect();

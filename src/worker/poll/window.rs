@@ -11,11 +11,7 @@ use crate::store::SourceMemory;
 
 /// The window to read at `now`: the last `lookback`, and further back when the last complete poll is longer ago, at
 /// most [`SOURCE_WINDOW_MAX`]. When that is not far enough, the second value names the gap.
-pub(super) fn window(
-    now: Timestamp,
-    lookback: Duration,
-    read_until: Option<Timestamp>,
-) -> (Window, Option<String>) {
+pub(super) fn window(now: Timestamp, lookback: Duration, read_until: Option<Timestamp>) -> (Window, Option<String>) {
     let back = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
     let oldest = back(SOURCE_WINDOW_MAX);
     let usual = back(lookback).max(oldest);
@@ -36,10 +32,7 @@ pub(super) fn forget_old(memory: &mut SourceMemory, now: Timestamp) {
     let firing: HashSet<InstanceKey> = memory
         .firing
         .iter()
-        .map(|alert| InstanceKey {
-            job: alert.facts.job.name.clone(),
-            id: alert.facts.instance.id.clone(),
-        })
+        .map(|alert| InstanceKey { job: alert.facts.job.name.clone(), id: alert.facts.instance.id.clone() })
         .collect();
     memory.snapshots.retain(|key, snapshot| {
         !snapshot.status.has_ended()

@@ -1,0 +1,132 @@
+//! `nightbell demo`: the whole thing on a simulated workspace. No account, no configuration, no network.
+//!
+//! Everything that runs is the real thing: a configuration file is written and loaded, the simulated scheduler is polled
+//! over HTTP with signed requests, and the messages go through outbox and notifiers to endpoints on loopback, which
+//! show what arrives. Only the workspace and the places that are told are made up.
+
+mod show;
+mod story;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::output::{complain, print};
+use super::{Exit, Failure};
+use crate::app::App;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, LoadOptions};
+use crate::sim::{Inbox, SimConfig, SimWorkspace};
+use crate::store::{Mode, SqlStore, Store as _};
+
+/// The rules that the demo runs under, as a user would write them.
+const RULES: &str = include_str!("rules.yaml");
+
+/// Runs the demo for `duration`.
+pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
+    let directory = Scratch::new()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let workspace = SimWorkspace::start(SimConfig::default(), Arc::clone(&clock)).await?;
+    let inbox = Inbox::open().await?;
+    let config = configure(&directory.0, &workspace, &inbox)?;
+    print("A night at a simulated DataArts workspace, under these rules:\n")?;
+    let rules = RULES.lines().skip_while(|line| !line.starts_with("rules:")).map(|line| format!("    {line}"));
+    print(rules.collect::<Vec<_>>().join("\n"))?;
+    print("\nWhat happens there, and what Nightbell tells of it:\n")?;
+
+    let app = App::open(&config, clock).await?;
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(app.run(shutdown.clone()));
+    let began = Instant::now();
+    let progress = progress(duration);
+    let mut telling = tokio::spawn(story::tell(workspace, began));
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let stop = tokio::signal::ctrl_c();
+    tokio::select! {
+        shown = show::show(inbox, &store, began, &progress) => shown?,
+        () = tokio::time::sleep(duration) => {}
+        _ = stop => {}
+    }
+    telling.abort();
+    drop((&mut telling).await);
+    progress.finish_and_clear();
+    shutdown.cancel();
+    running.await??;
+    sum_up(&store).await?;
+    Ok(Exit::Done)
+}
+
+/// Writes the configuration with everything it names, and loads it as `run` would.
+fn configure(directory: &Path, workspace: &SimWorkspace, inbox: &Inbox) -> Result<Config, Failure> {
+    let sim = workspace.config();
+    let file = |name: &str, text: &str| std::fs::write(directory.join(name), text);
+    file("access-key", &sim.access_key)?;
+    file("secret-key", &sim.secret_key)?;
+    file("slack-url", &format!("http://{}/slack", inbox.http))?;
+    // "whsec_" and the base64 of 32 bytes.
+    file("webhook-secret", "whsec_bmlnaHRiZWxsLWRlbW8tc2VjcmV0LW9mLTMyLWJ5dGU=")?;
+    let rules = RULES
+        .replace("ENDPOINT", workspace.endpoint())
+        .replace("PROJECT", &sim.project_id)
+        .replace("WORKSPACE", &sim.workspace)
+        .replace("HTTP", &inbox.http.to_string())
+        .replace("SMTP", &inbox.smtp.to_string())
+        .replace("STORE", &directory.join("nightbell.db").display().to_string());
+    let path = directory.join("rules.yaml");
+    std::fs::write(&path, rules)?;
+    let loaded =
+        Config::load(&path, &LoadOptions { offline: false }).map_err(|problem| Failure::Config(Box::new(problem)))?;
+    Ok(loaded.config)
+}
+
+/// A bar on a terminal; nothing on a pipe.
+fn progress(duration: Duration) -> indicatif::ProgressBar {
+    let seconds = duration.as_secs().max(1);
+    let style = indicatif::ProgressStyle::with_template("  {wide_bar} {pos}/{len} s");
+    let bar = indicatif::ProgressBar::new(seconds)
+        .with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
+    let ticking = bar.clone();
+    tokio::spawn(async move {
+        for second in 1..=seconds {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            ticking.set_position(second);
+        }
+    });
+    bar
+}
+
+async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
+    /// More than any demo makes.
+    const ALL: usize = 10_000;
+    let alerts = store.alerts(ALL).await?;
+    let deliveries = store.deliveries(ALL).await?;
+    let open = alerts.iter().filter(|alert| alert.facts.alert.ends_at.is_none()).count();
+    let delivered = deliveries.iter().filter(|delivery| delivery.delivered_at.is_some()).count();
+    print(format_args!(
+        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once.",
+        alerts.len(),
+        deliveries.len()
+    ))?;
+    complain("\nNext: copy rules.example.yaml to rules.yaml, then `nightbell check` and `nightbell run --once`.");
+    Ok(())
+}
+
+/// A directory that goes away with the demo.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> std::io::Result<Scratch> {
+        let path = std::env::temp_dir().join(format!("nightbell-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system's own cleaning of its temporary directory.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}

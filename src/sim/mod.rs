@@ -1,1 +1,192 @@
-//! sim
+//! A simulated DataArts workspace: the documented API over real HTTP on a loopback port.
+//!
+//! It is strict where the documents are (signature over the raw request, clock, token, workspace, ranges of parameters,
+//! the span of a query) and can be set to either meaning of `offset`. The demonstration runs on it, and the tests: what
+//! a scheduler can do wrong is put in with [`SimWorkspace::inject`]. It reads its clock and the requests, writes
+//! nothing, and must never know of the client that it is asked by.
+//!
+//! ```text
+//! request -> gateway (who asks? is it allowed?) -> state (jobs' instances) -> answer, or the fault put in
+//! ```
+
+mod fault;
+mod gateway;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::task::JoinHandle;
+
+pub use fault::{Fault, FaultKind, Operation};
+pub use state::{SimInstance, SimNode};
+
+use self::state::State;
+use crate::clock::Clock;
+
+/// What the simulated server takes `offset` for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetMeaning {
+    /// A number of records.
+    Records,
+    /// A number of pages of `limit` records.
+    Pages,
+}
+
+/// How a simulated workspace behaves.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    /// The project it belongs to.
+    pub project_id: String,
+    /// Its id, which the header `workspace` names.
+    pub workspace: String,
+    /// Whether a request without the header is refused.
+    pub workspace_required: bool,
+    /// The access key that is known.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+    /// Set for a temporary key, whose requests must carry and sign it.
+    pub security_token: Option<String>,
+    /// The token that is taken in place of a signature.
+    pub token: Option<String>,
+    /// What `offset` counts.
+    pub offset: OffsetMeaning,
+    /// The largest page that is given, whatever `limit` says.
+    pub page_max: usize,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        SimConfig {
+            project_id: "b384b9e9ab9b4ee8994c8633aabc9505".into(),
+            workspace: "1dd3bc0000000000000000000000d93f".into(),
+            workspace_required: false,
+            access_key: "SIMULATEDACCESSKEY00".into(),
+            secret_key: "simulated-secret-key-of-the-workspace".into(),
+            security_token: None,
+            token: None,
+            offset: OffsetMeaning::Records,
+            page_max: 1000,
+        }
+    }
+}
+
+/// How often it was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// For a page of the instance list.
+    pub list: usize,
+    /// For the detail of an instance.
+    pub detail: usize,
+    /// Of these or others, how many the gateway refused.
+    pub refused: usize,
+}
+
+/// A running workspace. It stops when the last handle is dropped.
+#[derive(Clone)]
+pub struct SimWorkspace {
+    shared: Arc<Shared>,
+    _server: Arc<Server>,
+    endpoint: String,
+}
+
+/// What the handles and the server share.
+struct Shared {
+    config: SimConfig,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    faults: Mutex<Vec<Fault>>,
+    requests: Mutex<Requests>,
+}
+
+struct Server(JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl SimWorkspace {
+    /// Starts a workspace without instances on a free loopback port.
+    ///
+    /// # Errors
+    /// When no port can be listened on.
+    pub async fn start(config: SimConfig, clock: Arc<dyn Clock>) -> std::io::Result<SimWorkspace> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let shared = Arc::new(Shared {
+            config,
+            clock,
+            state: Mutex::default(),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+        });
+        let router = axum::Router::new().fallback(gateway::answer).with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move {
+            // It ends by being aborted only.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(SimWorkspace { shared, _server: Arc::new(Server(server)), endpoint })
+    }
+
+    /// Where it listens: `http://127.0.0.1:port`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// How it was set up.
+    pub fn config(&self) -> &SimConfig {
+        &self.shared.config
+    }
+
+    /// Adds an instance, or replaces the one of the same job and id.
+    pub fn put(&self, instance: SimInstance) {
+        lock(&self.shared.state).put(instance);
+    }
+
+    /// Adds many at once.
+    pub fn put_all(&self, instances: impl IntoIterator<Item = SimInstance>) {
+        let mut state = lock(&self.shared.state);
+        instances.into_iter().for_each(|instance| state.put(instance));
+    }
+
+    /// Adds an item to the list as it stands, whatever it is; `plan_time` is what filters see.
+    pub fn put_raw(&self, plan_time: jiff::Timestamp, json: &str) {
+        lock(&self.shared.state).put_raw(plan_time, json);
+    }
+
+    /// Changes an instance; tells whether there is such an instance.
+    pub fn update(&self, job: &str, id: u64, change: impl FnOnce(&mut SimInstance)) -> bool {
+        lock(&self.shared.state).update(job, id, change)
+    }
+
+    /// Removes an instance; tells whether there was one.
+    pub fn remove(&self, job: &str, id: u64) -> bool {
+        lock(&self.shared.state).remove(job, id)
+    }
+
+    /// An instance as it is now.
+    pub fn get(&self, job: &str, id: u64) -> Option<SimInstance> {
+        lock(&self.shared.state).get(job, id).cloned()
+    }
+
+    /// Puts a fault in: it meets the next requests that it is meant for.
+    pub fn inject(&self, fault: Fault) {
+        lock(&self.shared.faults).push(fault);
+    }
+
+    /// Takes out the faults that have not been met.
+    pub fn clear_faults(&self) {
+        lock(&self.shared.faults).clear();
+    }
+
+    /// How often it was asked so far.
+    pub fn requests(&self) -> Requests {
+        *lock(&self.shared.requests)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

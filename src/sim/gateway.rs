@@ -1,0 +1,168 @@
+//! The gateway and the service behind it: who asks, what for, and what the documents say is answered.
+//!
+//! The signature is checked over the request line and the headers as they were received, with the code that the
+//! documents' own test vectors hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use serde_json::json;
+
+use super::fault::{self, Operation};
+use super::state::Filter;
+use super::{OffsetMeaning, Shared, lock};
+use crate::sign::{Authorization, DATE_HEADER, Signable, parse_date, parse_query, percent_decoded};
+
+/// Furthest that the clock of a signed request may be off.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// Longest span of plan times that one query may ask for.
+const SPAN_MAX_MILLISECONDS: i64 = 7 * 24 * 3600 * 1000;
+/// Records of a page when `limit` is not given, and the most that can be asked for.
+const LIMIT_DEFAULT: usize = 10;
+const LIMIT_MAX: usize = 1000;
+/// The days of the service begin at midnight in China.
+const DAY_OFFSET_MILLISECONDS: i64 = 8 * 3600 * 1000;
+const DAY_MILLISECONDS: i64 = 24 * 3600 * 1000;
+
+/// An answer that is an error: status, code, words.
+struct Refusal(StatusCode, &'static str, String);
+
+type Pairs = Vec<(String, String)>;
+
+pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let (path, query) = (request.uri().path().to_string(), request.uri().query().unwrap_or_default().to_string());
+    let segments: Vec<String> = path
+        .trim_start_matches('/')
+        .split('/')
+        .map(|segment| String::from_utf8_lossy(&percent_decoded(segment)).into_owned())
+        .collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let operation = match segments.as_slice() {
+        ["v1", _, "jobs", "instances", "detail"] => Operation::List,
+        ["v1", _, "jobs", _, "instances", _] => Operation::Detail,
+        _ => Operation::Any,
+    };
+    let fault = {
+        let mut requests = lock(&shared.requests);
+        requests.list += usize::from(operation == Operation::List);
+        requests.detail += usize::from(operation == Operation::Detail);
+        fault::take(&mut lock(&shared.faults), operation)
+    };
+    let pairs = parse_query(&query);
+    let answered = check(&shared, request.method().as_str(), request.headers(), &path, &pairs)
+        .and_then(|()| serve(&shared, request.method().as_str(), &segments, &pairs));
+    let (status, body) = answered.unwrap_or_else(|Refusal(status, code, words)| {
+        lock(&shared.requests).refused += 1;
+        let body = json!({ "error_msg": words, "error_code": code, "request_id": "00000000000000000000000000000000" });
+        (status, body.to_string())
+    });
+    fault::apply(fault, status, body.into_bytes()).await
+}
+
+/// Whether the request comes from somebody who is known, by token or by signature.
+fn check(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, query: &Pairs) -> Result<(), Refusal> {
+    let unauthorized = |words: &str| {
+        let words = format!("Incorrect IAM authentication information: {words}");
+        Refusal(StatusCode::UNAUTHORIZED, "APIGW.0301", words)
+    };
+    let config = &shared.config;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(token) = header("X-Auth-Token") {
+        let is_known = config.token.as_deref() == Some(token);
+        let refusal = || Refusal(StatusCode::UNAUTHORIZED, "APIGW.0307", "The token must be updated.".to_string());
+        return is_known.then_some(()).ok_or_else(refusal);
+    }
+    let claimed = header("Authorization").and_then(Authorization::parse);
+    let claimed = claimed.ok_or_else(|| unauthorized("the request is not signed"))?;
+    if claimed.access_key != config.access_key {
+        return Err(unauthorized(&format!("verify aksk signature fail, ak {} not exist", claimed.access_key)));
+    }
+    let date = header(DATE_HEADER).and_then(parse_date).ok_or_else(|| unauthorized("no x-sdk-date"))?;
+    if shared.clock.now().duration_since(date).unsigned_abs() > CLOCK_SKEW_MAX {
+        return Err(unauthorized("verify aksk signature fail, signature expired"));
+    }
+    let is_signed = |name: &str| claimed.signed_headers.iter().any(|signed| signed.eq_ignore_ascii_case(name));
+    if let Some(token) = &config.security_token
+        && (header("X-Security-Token") != Some(token) || !is_signed("X-Security-Token"))
+    {
+        return Err(unauthorized(&format!("verify aksk signature fail, ak {} not exist", claimed.access_key)));
+    }
+    if !is_signed("host") || !is_signed(DATE_HEADER) {
+        return Err(unauthorized("verify aksk signature fail, host and x-sdk-date must be signed"));
+    }
+    let signed: Option<Pairs> =
+        claimed.signed_headers.iter().map(|name| Some((name.clone(), header(name)?.to_string()))).collect();
+    let signed = signed.ok_or_else(|| unauthorized("verify aksk signature fail, a signed header is missing"))?;
+    let request = Signable { method, path, query, headers: &signed, body: b"" };
+    if !request.is_signed_by(&config.secret_key, &claimed.signature) {
+        return Err(unauthorized("verify aksk signature fail, signature does not match"));
+    }
+    match header("workspace") {
+        None if config.workspace_required => {
+            Err(Refusal(StatusCode::BAD_REQUEST, "APIGW.0106", "Orchestration error: workspace is missing".into()))
+        }
+        Some(id) if id != config.workspace => {
+            Err(Refusal(StatusCode::BAD_REQUEST, "DLF.0819", "Workspace does not exists.".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn serve(shared: &Shared, method: &str, path: &[&str], query: &Pairs) -> Result<(StatusCode, String), Refusal> {
+    let absent = || {
+        let words = "The API does not exist or has not been published in the environment";
+        Refusal(StatusCode::NOT_FOUND, "APIGW.0101", words.to_string())
+    };
+    let ["v1", project, "jobs", rest @ ..] = path else { return Err(absent()) };
+    if method != "GET" {
+        return Err(absent());
+    }
+    if *project != shared.config.project_id {
+        return Err(Refusal(StatusCode::FORBIDDEN, "APIGW.0802", "The project is not yours.".to_string()));
+    }
+    match rest {
+        ["instances", "detail"] => list(shared, query).map(|body| (StatusCode::OK, body)),
+        [job, "instances", id] => {
+            let body = lock(&shared.state).detail(job, id);
+            let unknown = || Refusal(StatusCode::BAD_REQUEST, "DLF.0137", "Job instance does not exist.".to_string());
+            body.map(|body| (StatusCode::OK, body)).ok_or_else(unknown)
+        }
+        _ => Err(absent()),
+    }
+}
+
+fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
+    let invalid = || {
+        let words = "The request parameter is invalid.";
+        Refusal(StatusCode::BAD_REQUEST, "DLF.3051", words.to_string())
+    };
+    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let number = |name: &str, default: i64| value(name).map_or(Ok(default), |text| text.parse().map_err(|_| invalid()));
+
+    let now = shared.clock.now().as_millisecond();
+    let today = now - (now + DAY_OFFSET_MILLISECONDS).rem_euclid(DAY_MILLISECONDS);
+    let (after, before) = (number("minPlanTime", today)?, number("maxPlanTime", now)?);
+    let limit = usize::try_from(number("limit", LIMIT_DEFAULT as i64)?).map_err(|_| invalid())?;
+    let offset = usize::try_from(number("offset", 0)?).map_err(|_| invalid())?;
+    if !(1..=LIMIT_MAX).contains(&limit) || before.saturating_sub(after) > SPAN_MAX_MILLISECONDS {
+        return Err(invalid());
+    }
+    let kind = value("instanceType").map(|text| text.parse().map_err(|_| invalid())).transpose()?;
+    let is_exact = value("preciseQuery") == Some("true");
+    let filter = Filter {
+        after,
+        before,
+        job: value("jobName").map(|name| (name.to_string(), is_exact)),
+        status: value("status").map(str::to_string),
+        kind,
+    };
+    let limit = limit.min(shared.config.page_max);
+    let start = match shared.config.offset {
+        OffsetMeaning::Records => offset,
+        OffsetMeaning::Pages => offset.saturating_mul(limit),
+    };
+    Ok(lock(&shared.state).page(&filter, start, limit))
+}

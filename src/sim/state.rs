@@ -1,0 +1,296 @@
+//! The instances of the simulated workspace, and the answers that tell of them.
+//!
+//! Every instance is kept with its item of the list already written, so that a page of a thousand is a matter of
+//! copying. Pure: no clock, no network.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// An instance of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimInstance {
+    /// The job's name.
+    pub job: String,
+    /// The job's id.
+    pub job_id: u64,
+    /// The instance id.
+    pub id: u64,
+    /// The status word of the API.
+    pub status: String,
+    /// The type: 0 scheduled, 2 manual, 5 backfill, 6 subjob, 7 once.
+    pub kind: u8,
+    /// When it is due.
+    pub plan_time: Timestamp,
+    /// When it started.
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// Set by hand to success.
+    pub force_success: bool,
+    /// A success in spite of a failed node.
+    pub ignore_success: bool,
+    /// Its nodes, which the detail tells.
+    pub nodes: Vec<SimNode>,
+}
+
+/// A step inside an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimNode {
+    /// Its name.
+    pub name: String,
+    /// What kind of work it does.
+    pub kind: String,
+    /// The status word of the API.
+    pub status: String,
+    /// How often it was tried again.
+    pub retries: u64,
+    /// When it started.
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// Where its log is.
+    pub log_path: Option<String>,
+}
+
+impl SimInstance {
+    /// A scheduled instance that waits for its plan time.
+    pub fn waiting(job: &str, id: u64, plan_time: Timestamp) -> SimInstance {
+        SimInstance {
+            job: job.to_string(),
+            job_id: 600_000,
+            id,
+            status: "waiting".to_string(),
+            kind: 0,
+            plan_time,
+            start_time: None,
+            end_time: None,
+            force_success: false,
+            ignore_success: false,
+            nodes: Vec::new(),
+        }
+    }
+
+    /// The same, started on time.
+    pub fn running(mut self) -> SimInstance {
+        self.status = "running".to_string();
+        self.start_time = Some(self.plan_time);
+        self
+    }
+
+    /// The same, started on time and ended at `end` in `status`.
+    pub fn ended(mut self, status: &str, end: Timestamp) -> SimInstance {
+        self.status = status.to_string();
+        self.start_time = Some(self.plan_time);
+        self.end_time = Some(end);
+        self
+    }
+
+    /// The same with one more node.
+    pub fn node(mut self, node: SimNode) -> SimInstance {
+        self.nodes.push(node);
+        self
+    }
+
+    fn list_item(&self) -> String {
+        let mut item = json!({
+            "executeTime": self.execute_time(),
+            "forceSuccess": self.force_success,
+            "ignoreSuccess": self.ignore_success,
+            "instanceId": self.id,
+            "instanceType": self.kind,
+            "jobId": self.job_id,
+            "jobName": self.job,
+            "jobInstanceName": self.job,
+            "planTime": self.plan_time.as_millisecond(),
+            "status": self.status,
+            "submitTime": self.plan_time.as_millisecond(),
+            "version": 1,
+        });
+        set_times(&mut item, self.start_time, self.end_time);
+        item.to_string()
+    }
+
+    fn detail(&self) -> String {
+        let nodes: Vec<_> = self.nodes.iter().map(|node| node.item(self)).collect();
+        let mut item = json!({
+            "executeTime": self.execute_time(),
+            "forceSuccess": self.force_success,
+            "ignoreSuccess": self.ignore_success,
+            "instanceId": self.id,
+            "instanceType": self.kind,
+            "jobName": self.job,
+            "nodes": nodes,
+            "planTime": self.plan_time.as_millisecond(),
+            "status": self.status,
+            "total": self.nodes.len(),
+        });
+        set_times(&mut item, self.start_time, self.end_time);
+        item.to_string()
+    }
+
+    /// In minutes and tenths, as the documents' examples show it.
+    fn execute_time(&self) -> Value {
+        let Some((start, end)) = self.start_time.zip(self.end_time) else { return Value::Null };
+        let tenths = (end.as_millisecond() - start.as_millisecond()) / 6000;
+        json!(tenths as f64 / 10.0)
+    }
+}
+
+impl SimNode {
+    /// A node that ran from `start` to `end` and has this status.
+    pub fn ended(name: &str, kind: &str, status: &str, start: Timestamp, end: Timestamp) -> SimNode {
+        SimNode {
+            name: name.to_string(),
+            kind: kind.to_string(),
+            status: status.to_string(),
+            retries: 0,
+            start_time: Some(start),
+            end_time: Some(end),
+            log_path: None,
+        }
+    }
+
+    /// The same with the path of its log.
+    pub fn log_path(mut self, path: &str) -> SimNode {
+        self.log_path = Some(path.to_string());
+        self
+    }
+
+    fn item(&self, of: &SimInstance) -> Value {
+        let mut item = json!({
+            "inputRowCount": 0,
+            "instanceId": of.id,
+            "nodeName": self.name,
+            "planTime": of.plan_time.as_millisecond(),
+            "retryTimes": self.retries,
+            "status": self.status,
+            "type": self.kind,
+        });
+        if let Some(path) = &self.log_path {
+            item["logPath"] = json!(path);
+        }
+        set_times(&mut item, self.start_time, self.end_time);
+        item
+    }
+}
+
+fn set_times(item: &mut Value, start: Option<Timestamp>, end: Option<Timestamp>) {
+    for (key, time) in [("startTime", start), ("endTime", end)] {
+        if let Some(time) = time {
+            item[key] = json!(time.as_millisecond());
+        }
+    }
+}
+
+/// What a list request asks for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Filter {
+    pub(super) after: i64,
+    pub(super) before: i64,
+    pub(super) job: Option<(String, bool)>,
+    pub(super) status: Option<String>,
+    pub(super) kind: Option<u8>,
+}
+
+impl Filter {
+    fn wants(&self, entry: &Entry) -> bool {
+        let Some(instance) = &entry.instance else {
+            // Raw items have no fields that could be told apart.
+            return self.job.is_none() && self.status.is_none() && self.kind.is_none();
+        };
+        let is_job = self.job.as_ref().is_none_or(|(name, is_exact)| {
+            if *is_exact { instance.job == *name } else { instance.job.contains(name.as_str()) }
+        });
+        is_job
+            && self.status.as_ref().is_none_or(|status| instance.status == *status)
+            && self.kind.is_none_or(|kind| instance.kind == kind)
+    }
+}
+
+struct Entry {
+    instance: Option<SimInstance>,
+    item: String,
+}
+
+/// The newest plan time first; among equal ones, the latest added first.
+type Order = (Reverse<i64>, Reverse<u64>);
+
+#[derive(Default)]
+pub(super) struct State {
+    entries: BTreeMap<Order, Entry>,
+    orders: HashMap<(String, u64), Order>,
+    added: u64,
+}
+
+impl State {
+    pub(super) fn put(&mut self, instance: SimInstance) {
+        let key = (instance.job.clone(), instance.id);
+        let plan_time = Reverse(instance.plan_time.as_millisecond());
+        let kept = self.orders.get(&key).copied().inspect(|order| drop(self.entries.remove(order)));
+        let order = match kept {
+            // A change of an instance does not move it within the list.
+            Some((_, added)) => (plan_time, added),
+            None => (plan_time, self.next()),
+        };
+        self.orders.insert(key, order);
+        let item = instance.list_item();
+        self.entries.insert(order, Entry { instance: Some(instance), item });
+    }
+
+    pub(super) fn put_raw(&mut self, plan_time: Timestamp, json: &str) {
+        let order = (Reverse(plan_time.as_millisecond()), self.next());
+        self.entries.insert(order, Entry { instance: None, item: json.to_string() });
+    }
+
+    pub(super) fn update(&mut self, job: &str, id: u64, change: impl FnOnce(&mut SimInstance)) -> bool {
+        let Some(mut instance) = self.get(job, id).cloned() else { return false };
+        change(&mut instance);
+        self.put(instance);
+        true
+    }
+
+    pub(super) fn remove(&mut self, job: &str, id: u64) -> bool {
+        let order = self.orders.remove(&(job.to_string(), id));
+        order.is_some_and(|order| self.entries.remove(&order).is_some())
+    }
+
+    pub(super) fn get(&self, job: &str, id: u64) -> Option<&SimInstance> {
+        let order = self.orders.get(&(job.to_string(), id))?;
+        self.entries.get(order)?.instance.as_ref()
+    }
+
+    /// A page of the list: the items that the filter wants, from `start` on.
+    pub(super) fn page(&self, filter: &Filter, start: usize, limit: usize) -> String {
+        let mut items = String::with_capacity(limit.min(self.entries.len()) * 320 + 64);
+        let mut total = 0;
+        // Both ends are excluded, as the documents say ("later than", "earlier than").
+        let newest = (Reverse(filter.before.saturating_sub(1)), Reverse(u64::MAX));
+        let oldest = (Reverse(filter.after.saturating_add(1)), Reverse(0));
+        let range = if newest <= oldest { Some(self.entries.range(newest..=oldest)) } else { None };
+        for (_, entry) in range.into_iter().flatten() {
+            if !filter.wants(entry) {
+                continue;
+            }
+            if total >= start && total < start.saturating_add(limit) {
+                if total > start {
+                    items.push(',');
+                }
+                items.push_str(&entry.item);
+            }
+            total += 1;
+        }
+        format!("{{\"total\":{total},\"instances\":[{items}]}}")
+    }
+
+    pub(super) fn detail(&self, job: &str, id: &str) -> Option<String> {
+        self.get(job, id.parse().ok()?).map(SimInstance::detail)
+    }
+
+    fn next(&mut self) -> Reverse<u64> {
+        self.added += 1;
+        Reverse(self.added)
+    }
+}

@@ -11,6 +11,8 @@
 
 mod fault;
 mod gateway;
+mod inbox;
+mod mail;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 pub use fault::{Fault, FaultKind, Operation};
+pub use inbox::{Inbox, Received};
+pub use mail::Mail;
 pub use state::{SimInstance, SimNode};
 
 use self::state::State;

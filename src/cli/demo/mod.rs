@@ -41,7 +41,7 @@ pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
     let running = tokio::spawn(app.run(shutdown.clone()));
     let began = Instant::now();
     let progress = progress(duration);
-    let mut telling = tokio::spawn(story::tell(workspace, began));
+    let mut telling = tokio::spawn(story::tell(workspace.clone(), began));
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     let stop = tokio::signal::ctrl_c();
     tokio::select! {

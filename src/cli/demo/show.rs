@@ -49,8 +49,8 @@ fn indented(head: &str, lines: &[String]) -> String {
 fn slack_lines(body: &str) -> Vec<String> {
     let Ok(message) = serde_json::from_str::<Value>(body) else { return vec![body.to_string()] };
     let mut lines = Vec::new();
-    collect_texts(&message["attachments"], &mut lines);
     collect_texts(&message["blocks"], &mut lines);
+    collect_texts(&message["attachments"], &mut lines);
     lines.iter().flat_map(|text| text.lines()).map(plain).filter(|line| !line.trim().is_empty()).collect()
 }
 

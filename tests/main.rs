@@ -4,6 +4,7 @@
 
 mod config;
 mod notify;
+mod program;
 mod rule;
 mod schedule;
 mod tidy;

@@ -140,7 +140,7 @@ fn with_template(yaml: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, Rece
     for (name, text) in files {
         fs::write(directory.path().join(name), text).unwrap();
     }
-    let receiver = ReceiverSettings { template: Some(directory.path().to_path_buf()), ..settings(yaml) };
+    let receiver = ReceiverSettings { templates: vec![directory.path().to_path_buf()], ..settings(yaml) };
     (directory, receiver)
 }
 

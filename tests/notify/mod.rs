@@ -45,7 +45,7 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
         id: ReceiverId::new("it"),
         send_resolved: true,
         timezone: TimeZone::get("Asia/Shanghai").expect("the zone is bundled"),
-        template: None,
+        templates: Vec::new(),
         channel,
     }
 }

@@ -1,0 +1,140 @@
+//! The command line's contract: exit codes, streams, and what the commands say.
+
+use super::{Stage, TELL_FAILURES, exists, failed, nightbell, text};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mistake_is_reported_at_once_and_nothing_is_touched() {
+    let stage = Stage::set("").await;
+    std::fs::write(
+        stage.path("rules.yaml"),
+        "version: 1\nsources:\n  w: { type: dataarts, regoin: x }\nreceivers:\n  a: { type: slak }\n\
+         rules:\n  r: { when: { status: [failed], duration: many }, notify: [b] }\n",
+    )
+    .unwrap();
+    for arguments in [&["check"][..], &["run"], &["run", "--once"], &["alerts"], &["send-test", "a"]] {
+        let output = stage.output(arguments).await;
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}");
+        let stderr = text(&output.stderr);
+        for part in [
+            "rules.yaml:3:27: sources.w.regoin: unknown key \"regoin\"",
+            "did you mean \"region\"?",
+            "rules.yaml:5:14: receivers.a.type",
+            "did you mean \"slack\"?",
+            "did you mean \"fail\"?",
+            "rules.r.when.duration: \"many\" is no duration",
+            "rules.r.notify",
+        ] {
+            assert!(stderr.contains(part), "{arguments:?}: {part:?} is not in\n{stderr}");
+        }
+        assert!(output.stdout.is_empty());
+    }
+    assert!(!exists(&stage.path("nightbell.db")), "a broken configuration must touch nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_is_content_with_a_good_file_and_contacts_nobody() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    let output = stage.output(&["check"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 source, 1 receiver, 1 rule; nothing is wrong"));
+    assert_eq!(stage.workspace.requests().list, 0);
+    assert!(stage.sink.hits().is_empty());
+    assert!(!exists(&stage.path("nightbell.db")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_finds_what_is_wrong_with_a_template() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    std::fs::create_dir_all(stage.path("templates/slack")).unwrap();
+    std::fs::write(stage.path("templates/slack/message.json.hbs"), "{\"text\":\n \"{{#if data.jbo}}x{{/if}}\"}")
+        .unwrap();
+    let config = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
+    let slack =
+        format!("templates: templates\nreceivers:\n  s: {{ type: slack, webhook_url: {} }}\n", stage.sink.url("s"));
+    let config = config.replace("receivers:\n", &slack).replace("notify: [hook]", "notify: [hook, s]");
+    std::fs::write(stage.path("rules.yaml"), config).unwrap();
+    let output = stage.output(&["check"]).await;
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{stderr}");
+    assert!(stderr.contains("message.json.hbs:2:"), "{stderr}");
+    assert!(stderr.contains("jbo") && stderr.contains("job"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn send_test_sends_one_marked_message() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    let output = stage.output(&["send-test", "hook"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let hits = stage.sink.hits();
+    assert_eq!(hits.len(), 1);
+    assert_eq!(hits[0].json()["type"], "test");
+    let unknown = stage.output(&["send-test", "hok"]).await;
+    assert_ne!(unknown.status.code(), Some(0));
+    assert!(text(&unknown.stderr).contains("hook"));
+    stage.sink.answer(500);
+    let refused = stage.output(&["send-test", "hook"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_hold_the_documented_keys() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    stage.once(0).await;
+    let keys = |value: &serde_json::Value| -> Vec<String> {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    let alert = &stage.listed("alerts").await[0];
+    assert_eq!(keys(alert), ["alert", "instance", "job", "source", "suppressed_by"]);
+    let delivery = &stage.listed("deliveries").await[0];
+    assert_eq!(
+        keys(delivery),
+        [
+            "alert",
+            "attempts",
+            "created_at",
+            "delivered_at",
+            "id",
+            "kind",
+            "last_error",
+            "last_status",
+            "next_attempt_at",
+            "receiver",
+            "rule",
+            "state"
+        ]
+    );
+    assert_eq!(delivery["state"], "delivered");
+    assert_eq!(delivery["alert"], alert["alert"]["id"]);
+    assert_eq!(delivery["id"], stage.sink.hits()[0].id());
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for arguments in [&["--nonsense"][..], &["runn"], &["send-test"], &["demo", "--for", "soon"]] {
+        let output = nightbell(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+/// The demo shows the whole way without an account: failure, node, log path, on all three channels.
+#[test]
+fn the_demo_shows_a_night() {
+    let output = nightbell(&["demo", "--for", "24s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    for part in [
+        "etl_orders failed after",
+        "load_orders",
+        "obs://dlf-log/etl_orders/",
+        "settlement_daily has been running for 45m",
+        "etl_orders recovered",
+        "Subject:",
+        "\"type\": \"alert.firing\"",
+    ] {
+        assert!(stdout.contains(part), "{part:?} is not in\n{stdout}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Sources that cannot be read, receivers that refuse, and the way back.
+
+use nightbell::sim::{Fault, FaultKind, Operation, SimInstance};
+
+use super::{Stage, TELL_FAILURES, ago, failed, text};
+
+/// What a source may answer instead of a list, and a word that the user must see about it.
+fn bad_answers() -> Vec<(&'static str, Fault, &'static str)> {
+    let list = |fault: Fault| fault.on(Operation::List).times(100);
+    vec![
+        (
+            "401",
+            list(Fault::answer(
+                401,
+                r#"{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information"}"#,
+            )),
+            "APIGW.0301",
+        ),
+        (
+            "429",
+            list(Fault::answer(
+                429,
+                r#"{"error_code":"APIGW.0308","error_msg":"The throttling threshold has been reached"}"#,
+            )),
+            "throttling",
+        ),
+        ("500", list(Fault::answer(500, r#"{"error_code":"DLF.0001","error_msg":"system error"}"#)), "DLF.0001"),
+        ("a login page", list(Fault::answer(200, "<html><body>Please log in</body></html>")), "HTML"),
+        ("nothing", list(Fault::answer(200, "")), "JSON"),
+        ("half of an answer", list(Fault::once(FaultKind::CutShort(40))), "JSON"),
+        ("an endless answer", list(Fault::once(FaultKind::Endless)), "MiB"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_answers_nonsense_is_unknown_and_moves_nothing() {
+    for (name, fault, word) in bad_answers() {
+        let stage = Stage::set(TELL_FAILURES).await;
+        stage.once(0).await;
+        stage.workspace.put(failed("etl", 1));
+        stage.workspace.inject(fault);
+        let output = stage.once(1).await;
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(word), "{name}: {word:?} is not in {stderr}");
+        assert!(stage.sink.hits().is_empty(), "{name}: told on no ground");
+        let listing = stage.output(&["alerts"]).await;
+        let stderr = text(&listing.stderr);
+        assert!(stderr.contains("warehouse is unknown since"), "{name}: the state is not shown: {stderr}");
+        // As soon as it can be read again, everything is told that happened meanwhile.
+        stage.workspace.clear_faults();
+        stage.once(0).await;
+        assert_eq!(stage.sink.hits().len(), 1, "{name}");
+        assert!(!text(&stage.output(&["alerts"]).await.stderr).contains("unknown since"), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_sources_go_on_while_one_is_out() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    let config = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
+    // A port that nobody listens on: bound once, and let go.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let lost = stage.source("lost").replace(stage.workspace.endpoint(), &format!("http://127.0.0.1:{port}"));
+    std::fs::write(stage.path("rules.yaml"), config.replace("sources:\n", &format!("sources:\n{lost}"))).unwrap();
+    stage.workspace.put(failed("etl", 1));
+    let output = stage.once(1).await;
+    assert_eq!(stage.sink.hits().len(), 1);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("cannot read source lost"), "{stderr}");
+}
+
+/// Six hours without the source: what failed meanwhile is told once it is back, however long ago it was planned.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_during_an_outage_longer_than_the_lookback_are_told_afterwards() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    let short = |text: String| text.replace("    poll:", "    lookback: 1m\n    poll:");
+    let config = short(std::fs::read_to_string(stage.path("rules.yaml")).unwrap());
+    std::fs::write(stage.path("rules.yaml"), config).unwrap();
+    stage.once(0).await;
+    // Planned five minutes ago: outside the lookback, inside what has not been read since the last complete poll.
+    stage.workspace.put(SimInstance::waiting("etl", 1, ago(300)).ended("fail", ago(10)));
+    stage.once(0).await;
+    assert_eq!(stage.sink.hits().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_delivery_is_owed_and_sent_under_its_id_later() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    stage.sink.answer(503);
+    stage.once(1).await;
+    let owed = stage.listed("deliveries").await;
+    assert_eq!((owed[0]["state"].as_str(), owed[0]["attempts"].as_u64()), (Some("pending"), Some(1)));
+    assert_eq!(owed[0]["last_status"], "503");
+    stage.sink.answer(200);
+    let running = stage.start();
+    let hits = stage.sink.wait("the second attempt", |hits| hits.len() == 2).await;
+    drop(running);
+    assert_eq!(hits[0].id(), hits[1].id());
+    assert_eq!(hits[0].body, hits[1].body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_gone_makes_a_dead_letter_that_is_listed() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    stage.sink.answer(410);
+    stage.once(0).await;
+    let deliveries = stage.listed("deliveries").await;
+    assert_eq!(deliveries[0]["state"], "dead");
+    assert!(deliveries[0]["last_error"].as_str().unwrap().contains("410"), "{deliveries:?}");
+    let table = text(&stage.output(&["deliveries"]).await.stdout);
+    assert!(table.contains("dead") && table.contains("hook"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_the_store_is_refused_with_the_pid_of_the_first() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    let running = stage.start();
+    stage.sink.wait("the first process to work", |hits| !hits.is_empty()).await;
+    let output = stage.output(&["run", "--once"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(&format!("process {}", running.0.id())), "{stderr}");
+    // Looking is allowed beside it.
+    assert_eq!(stage.listed("alerts").await.len(), 1);
+}
+
+/// An item that cannot be understood is shown, and keeps nobody from hearing of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_item_is_quarantined_and_the_rest_is_told() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put_raw(ago(100), r#"{"jobName":"broken","status":"fail"}"#);
+    stage.workspace.put(failed("etl", 1));
+    let output = stage.once(1).await;
+    assert_eq!(stage.sink.hits().len(), 1);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("could not be understood") && stderr.contains("broken"), "{stderr}");
+}

@@ -119,12 +119,15 @@ impl FromYaml for SecretRef {
         };
         let section = Section::open(located.node, located.path, located.findings)?;
         let (env, file) = (section.optional::<String>("env"), section.optional::<PathBuf>("file"));
+        let is_empty = section.entries().is_empty();
         section.close();
         let secret = match (env, file) {
             (Some(name), None) => SecretRef::Env(name),
             (None, Some(path)) => SecretRef::File(path),
             (Some(_), Some(_)) => return located.wrong("both \"env\" and \"file\" are given", Some("keep one".into())),
-            (None, None) => return located.wrong("expected { env: NAME } or { file: PATH }", None),
+            (None, None) if is_empty => return located.wrong("expected { env: NAME } or { file: PATH }", None),
+            // An unknown key or a value of the wrong shape, and reported as that.
+            (None, None) => return None,
         };
         located.findings.note_secret(located.node.at, located.path, &secret);
         Some(secret)

@@ -1,5 +1,7 @@
 //! The configuration: mistakes that people make, each with the words they get; the example; odd files.
 
+mod mutations;
+
 use std::path::{Path, PathBuf};
 
 use nightbell::config::{Config, LoadOptions};

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use super::Config;
 use crate::limits::CONFIG_FILE_BYTES_MAX;
-use crate::yaml::{self, Diagnostic, Diagnostics, Environment, Level};
+use crate::yaml::{self, Diagnostic, Diagnostics, Environment};
 
 /// How to load.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoadOptions {
-    /// Whether secrets and `${NAME}` may be without a value, as where the file is only checked.
+    /// Whether secrets and `${NAME}` may be without a value. For checking a file only: a source, receiver or rule that
+    /// cannot be read without such a value is left out of the configuration.
     pub offline: bool,
 }
 
@@ -49,8 +50,8 @@ impl ConfigProblem {
     }
 
     fn found(diagnostics: Vec<Diagnostic>, file: &str, text: &str) -> Self {
-        let rendered: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(file, text)).collect();
-        ConfigProblem { diagnostics, rendered: rendered.join("\n") }
+        let rendered = Diagnostic::render_all(&diagnostics, file, text).join("\n");
+        ConfigProblem { diagnostics, rendered }
     }
 }
 
@@ -62,11 +63,14 @@ impl Config {
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
         let text = read_text(path)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        Config::parse(text, &path.display().to_string(), base, options)
+        Config::from_text(text, &path.display().to_string(), base, options)
     }
 
-    /// Checks `text`, the content of the file called `file` in the directory `base`.
-    fn parse(text: String, file: &str, base: &Path, options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
+    /// Checks `text`, the content of a file that findings call `file` and whose relative paths start from `base`.
+    ///
+    /// # Errors
+    /// With everything that is wrong with the text.
+    pub fn from_text(text: String, file: &str, base: &Path, options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
         let findings = Diagnostics::new(base);
         let lookup = |name: &str| std::env::var(name).ok();
         let environment = Environment { lookup: &lookup, required: !options.offline };
@@ -128,7 +132,6 @@ fn read_text(path: &Path) -> Result<String, ConfigProblem> {
 impl Loaded {
     /// The warnings as a person reads them, for the file called `file`.
     pub fn rendered_warnings(&self, file: &str) -> Vec<String> {
-        let warnings = self.warnings.iter().filter(|diagnostic| diagnostic.level == Level::Warning);
-        warnings.map(|diagnostic| diagnostic.render(file, &self.text)).collect()
+        Diagnostic::render_all(&self.warnings, file, &self.text)
     }
 }

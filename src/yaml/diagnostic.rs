@@ -119,6 +119,16 @@ impl Diagnostic {
     ///
     /// A line that may hold a secret's value is not shown: the place is enough.
     pub fn render(&self, file: &str, text: &str) -> String {
+        self.render_with(file, &ShownLines::of(text))
+    }
+
+    /// Each of `diagnostics` rendered, with one look at the text.
+    pub fn render_all(diagnostics: &[Diagnostic], file: &str, text: &str) -> Vec<String> {
+        let lines = ShownLines::of(text);
+        diagnostics.iter().map(|diagnostic| diagnostic.render_with(file, &lines)).collect()
+    }
+
+    fn render_with(&self, file: &str, lines: &ShownLines<'_>) -> String {
         let level = match self.level {
             Level::Error => "error",
             Level::Warning => "warning",
@@ -128,7 +138,7 @@ impl Diagnostic {
             let _ = write!(out, "{}: ", self.path);
         }
         out.push_str(&self.message);
-        if let Some(line) = shown_line(text, self.at.line) {
+        if let Some(line) = lines.line(self.at.line) {
             let number = self.at.line.to_string();
             let before: String = line.chars().take(self.at.column.saturating_sub(1) as usize).map(pad_for).collect();
             let _ = write!(out, "\n  {number} | {line}\n  {:width$} | {before}^", "", width = number.len());
@@ -157,22 +167,35 @@ fn pad_for(above: char) -> &'static str {
 /// The top-level keys whose values never hold a secret.
 const OPEN_SECTIONS: [&str; 6] = ["version", "timezone", "store", "templates", "rules", "digests"];
 
-/// The line with this number, if it can be shown: short enough, and in no danger of holding a secret in plain text.
-/// That is so when it stands under a top-level key that has none and holds no word that smells of one.
-fn shown_line(text: &str, number: u32) -> Option<&str> {
-    let index = (number as usize).checked_sub(1)?;
-    let line = text.lines().nth(index)?;
-    let top_level = |line: &&str| line.starts_with(|c: char| !c.is_whitespace() && !matches!(c, '#' | '}' | ']'));
-    // Found from the top down, for the text between may be one long value.
-    let heading = text.lines().take(index + 1).filter(top_level).last()?;
-    let key = heading.split(':').next()?.trim_matches(['"', '\'', ' ']);
-    let smells = |line: &str| {
-        let line = line.to_ascii_lowercase();
-        ["secret", "password", "token", "key", "url", "auth", "://", "header", "bearer"]
-            .iter()
-            .any(|word| line.contains(word))
-    };
-    (line.len() <= 200 && OPEN_SECTIONS.contains(&key) && !smells(line)).then_some(line)
+/// The lines of a file that can be shown: short ones in no danger of holding a secret in plain text. That is so when a
+/// line stands under a top-level key that has none and holds no word that smells of one.
+struct ShownLines<'a>(Vec<Option<&'a str>>);
+
+impl<'a> ShownLines<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut in_open_section = false;
+        let lines = text.lines().map(|line| {
+            if line.starts_with(|c: char| !c.is_whitespace() && !matches!(c, '#' | '}' | ']')) {
+                let key = line.split(':').next().unwrap_or_default().trim_matches(['"', '\'', ' ']);
+                in_open_section = OPEN_SECTIONS.contains(&key);
+            }
+            (in_open_section && line.len() <= 200 && !smells_of_a_secret(line)).then_some(line)
+        });
+        ShownLines(lines.collect())
+    }
+
+    /// The line with this number, counted from 1.
+    fn line(&self, number: u32) -> Option<&'a str> {
+        let index = (number as usize).checked_sub(1)?;
+        self.0.get(index).copied().flatten()
+    }
+}
+
+fn smells_of_a_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    ["secret", "password", "token", "key", "url", "auth", "://", "header", "bearer"]
+        .iter()
+        .any(|word| line.contains(word))
 }
 
 /// The candidate nearest to `word`, if one is near enough to be what was meant.

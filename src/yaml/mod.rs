@@ -14,6 +14,6 @@ mod section;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Level, NotedSecret, closest};
-pub use node::{Entry, Environment, Node, Place, Scalar, Value, parse};
+pub use node::{Entry, Environment, Node, Origin, Place, Scalar, Value, parse};
 pub use section::{Located, Section};
 pub use value::{FromYaml, OneOrMany, duration_text, parse_duration};

@@ -30,6 +30,13 @@ pub struct Node {
     pub value: Value,
 }
 
+impl Node {
+    /// Whether it is a text that nobody can know yet, see [`Origin::Unresolved`].
+    pub fn is_unresolved(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.origin == Origin::Unresolved)
+    }
+}
+
 /// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -51,8 +58,20 @@ pub struct Scalar {
     pub text: String,
     /// Whether YAML takes it for a text, and not for a number or a boolean.
     pub is_text: bool,
-    /// Whether part of it came from the environment.
-    pub from_environment: bool,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a scalar's text came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The file alone.
+    File,
+    /// In part from the environment, or from a default written for want of it.
+    Environment,
+    /// A variable in it has no value, and need not have one now: what the text will be is unknown, so nothing is found
+    /// wrong with it.
+    Unresolved,
 }
 
 /// One key of a mapping and its value.
@@ -142,8 +161,8 @@ impl Build<'_> {
         let value = match raw.value {
             RawValue::Null => Value::Null,
             RawValue::Text(text) => {
-                let (text, from_environment) = self.interpolated(text, at, path);
-                Value::Scalar(Scalar { text, is_text: true, from_environment })
+                let (text, origin) = self.interpolated(text, at, path);
+                Value::Scalar(Scalar { text, is_text: true, origin })
             }
             RawValue::Plain(canonical) => {
                 // The text as written keeps what a number or boolean would lose: leading zeros, trailing ones, digits
@@ -156,7 +175,7 @@ impl Build<'_> {
                     .map(str::trim)
                     .filter(|written| !written.is_empty());
                 let text = written.map_or(canonical, str::to_string);
-                Value::Scalar(Scalar { text, is_text: false, from_environment: false })
+                Value::Scalar(Scalar { text, is_text: false, origin: Origin::File })
             }
             RawValue::List(items) => {
                 let items = items.into_iter().enumerate();
@@ -187,12 +206,12 @@ impl Build<'_> {
         built
     }
 
-    /// `text` with `${NAME}` and `${NAME:-default}` replaced, and whether any was; `$${` stands for a literal `${`.
-    fn interpolated(&self, text: String, at: Place, path: &str) -> (String, bool) {
+    /// `text` with `${NAME}` and `${NAME:-default}` replaced, and where it is from; `$${` stands for a literal `${`.
+    fn interpolated(&self, text: String, at: Place, path: &str) -> (String, Origin) {
         if !text.contains("${") {
-            return (text, false);
+            return (text, Origin::File);
         }
-        let (mut out, mut replaced) = (String::with_capacity(text.len()), false);
+        let (mut out, mut origin) = (String::with_capacity(text.len()), Origin::File);
         let mut rest = text.as_str();
         while let Some(start) = rest.find("${") {
             let (before, reference) = rest.split_at(start);
@@ -206,19 +225,24 @@ impl Build<'_> {
             let Some((inside, after)) = reference[2..].split_once('}') else {
                 let help = "write $${ for a literal ${";
                 self.findings.error(at, path, "\"${\" without a closing \"}\"", Some(help.into()));
-                return (text, false);
+                return (text, Origin::Unresolved);
             };
             match self.variable(inside, at, path) {
                 Some(value) => {
                     out.push_str(&value);
-                    replaced = true;
+                    if origin == Origin::File {
+                        origin = Origin::Environment;
+                    }
                 }
-                None => out.push_str(&reference[..inside.len() + 3]),
+                None => {
+                    out.push_str(&reference[..inside.len() + 3]);
+                    origin = Origin::Unresolved;
+                }
             }
             rest = after;
         }
         out.push_str(rest);
-        (out, replaced)
+        (out, origin)
     }
 
     /// The value of `NAME` or `NAME:-default`; what is wrong is reported.

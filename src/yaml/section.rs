@@ -16,9 +16,11 @@ pub struct Located<'a> {
 }
 
 impl Located<'_> {
-    /// Reports that the value is wrong, and yields nothing.
+    /// Reports that the value is wrong, and yields nothing. Of a text that is not known yet nothing is reported.
     pub fn wrong<T>(&self, message: impl Into<String>, help: Option<String>) -> Option<T> {
-        self.findings.error(self.node.at, self.path, message, help);
+        if !self.node.is_unresolved() {
+            self.findings.error(self.node.at, self.path, message, help);
+        }
         None
     }
 }
@@ -83,8 +85,12 @@ impl<'a> Section<'a> {
     /// The value of a key that may be absent, untyped.
     pub fn node(&self, key: &'static str) -> Option<&'a Node> {
         self.known.borrow_mut().push(key);
-        // The last one of duplicate keys; the duplicate itself has been reported.
-        self.entries.iter().rev().find(|entry| entry.key == key).map(|entry| &entry.node)
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    /// The last one of duplicate keys; the duplicate itself has been reported.
+    fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.entries.iter().rev().find(|entry| entry.key == key)
     }
 
     /// The value of a key that may be absent. A value of the wrong shape is reported and counts as absent.
@@ -125,8 +131,12 @@ impl<'a> Section<'a> {
         self.section(key)
     }
 
-    /// Reports that the value of `key` is wrong; an empty key means the mapping itself.
+    /// Reports that the value of `key` is wrong; an empty key means the mapping itself. Of a text that is not known yet
+    /// nothing is reported.
     pub fn error(&self, key: &str, message: impl Into<String>, help: Option<String>) {
+        if self.entry(key).is_some_and(|entry| entry.node.is_unresolved()) {
+            return;
+        }
         self.findings.error(self.place_of(key), self.path_of(key), message, help);
     }
 
@@ -137,7 +147,7 @@ impl<'a> Section<'a> {
 
     /// Where the value of `key` begins.
     pub fn place_of(&self, key: &str) -> Place {
-        self.entries.iter().rev().find(|entry| entry.key == key).map_or(self.at, |entry| entry.node.at)
+        self.entry(key).map_or(self.at, |entry| entry.node.at)
     }
 
     /// Ends the reading: every key that was not asked for is unknown.

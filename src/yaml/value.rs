@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::kind_of;
-use super::{Located, Section, Value};
+use super::{Located, Origin, Section, Value};
 use crate::secret::{Secret, SecretRef};
 
 /// A type that can be read from a value of the file. What is wrong is reported with its place; `None` means reported.
@@ -107,7 +107,7 @@ impl FromYaml for SecretRef {
             if text.is_empty() {
                 return located.wrong("the secret is empty", Some("write { env: NAME } or { file: PATH }".into()));
             }
-            if !matches!(&located.node.value, Value::Scalar(scalar) if scalar.from_environment) {
+            if matches!(&located.node.value, Value::Scalar(scalar) if scalar.origin == Origin::File) {
                 located.findings.warning(
                     located.node.at,
                     located.path,

@@ -189,3 +189,16 @@ fn secrets_must_have_values_unless_offline() {
     let offline = load(&path).map_err(|problem| problem.to_string());
     assert!(!offline.is_err_and(|words| words.contains("NIGHTBELL_TEST_UNSET is not set")));
 }
+
+#[test]
+fn what_only_the_environment_knows_is_not_found_wrong_offline() {
+    let text = "version: 1\ntimezone: ${NIGHTBELL_TEST_UNSET}\nstore: ${NIGHTBELL_TEST_UNSET}\nsources:\n  s:\n    \
+                type: dataarts\n    region: r\n    project_id: ${NIGHTBELL_TEST_UNSET}\n    auth: { token: { env: T } }\n    \
+                poll: ${NIGHTBELL_TEST_UNSET}\n    lookback: ${NIGHTBELL_TEST_UNSET}\nrules:\n  r:\n    \
+                match: { job: \"${NIGHTBELL_TEST_UNSET}[\" }\n    when: { status: \"${NIGHTBELL_TEST_UNSET}\" }\n    \
+                severity: ${NIGHTBELL_TEST_UNSET}\n";
+    let load = |offline| Config::from_text(text.into(), "f.yaml", Path::new(""), &LoadOptions { offline });
+    assert_eq!(load(true).map(|loaded| loaded.warnings).map_err(|problem| problem.to_string()), Ok(Vec::new()));
+    let lines: Vec<u32> = load(false).unwrap_err().diagnostics.iter().map(|found| found.at.line).collect();
+    assert_eq!(lines, [2, 3, 8, 9, 10, 11, 14, 15, 16]);
+}

@@ -140,10 +140,19 @@ fn bombs_are_refused_quickly() {
         laughs.push_str(&format!("a{level}: &a{level} [{ten}]\n"));
     }
     let many = format!("a: &a {}\nb: [{}]\n", "x".repeat(64 << 10), vec!["*a"; 40_000].join(", "));
+    let anchors: String = (0..5_000).map(|number| format!("n{number}: &n{number} x\n")).collect();
+    let many_anchors = format!("{anchors}{many}");
     let deep = format!("a: {}{}\n", "[".repeat(100), "]".repeat(100));
     let deeper = format!("a: {}\n", "[".repeat(100_000));
     let block = (0..200).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>();
-    for (name, text) in [("laughs", laughs), ("many", many), ("deep", deep), ("deeper", deeper), ("block", block)] {
+    for (name, text) in [
+        ("laughs", laughs),
+        ("many", many),
+        ("many anchors", many_anchors),
+        ("deep", deep),
+        ("deeper", deeper),
+        ("block", block),
+    ] {
         let begun = std::time::Instant::now();
         let problem = load(&write(&directory, text.as_bytes())).unwrap_err().to_string();
         assert!(

@@ -153,11 +153,8 @@ fn each_change_of_the_example_is_refused_where_it_was_made_or_leaves_a_sound_fil
             let follows = |found: &Diagnostic| found.message.starts_with("there is no ");
             let here = |found: &Diagnostic| match change {
                 Change::Remove => found.path == parent && found.at.line as usize == line,
-                Change::Rename => {
-                    found.path == format!("{target}_x") && found.at.line as usize == line
-                        || found.message.contains("is missing") && found.path == parent
-                        || found.path == parent
-                }
+                // The parent lacks it now.
+                Change::Rename => found.path == parent || found.path == format!("{target}_x"),
                 Change::Retype => found.path.starts_with(target.as_str()) && found.at.line as usize == line,
             };
             assert!(errors.iter().all(|found| follows(found) || here(found)), "elsewhere: {}", context());
@@ -170,6 +167,6 @@ fn each_change_of_the_example_is_refused_where_it_was_made_or_leaves_a_sound_fil
             );
         }
     }
-    println!("{} keys, {refused} changes refused, {accepted} accepted", all.len());
-    assert!(all.len() > 60 && refused > 150, "{} keys, {refused} refused", all.len());
+    // Accepted are names of the user's and keys that may be left away: 60 of 252 when this was written.
+    assert!(all.len() > 60 && refused >= 3 * accepted, "{} keys: {refused} refused, {accepted} accepted", all.len());
 }

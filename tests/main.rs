@@ -1,6 +1,6 @@
 //! The integration tests, all in one binary: one module for each part.
 
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "in a test, a panic is the report and stdout is shown with it")]
 
 mod config;
 mod notify;

@@ -41,9 +41,10 @@ fn read_one(
         }
     }
     // Without a kind nobody knows which keys belong here, so none is called unknown.
-    let channel = ChannelSettings::read(&kind?, &section);
+    let kind = kind?;
+    let channel = ChannelSettings::read(&kind, &section);
     check_file(&section, "ca_file");
-    if channel.is_some() {
+    if crate::notify::KINDS.contains(&kind.as_str()) {
         section.close();
     }
     let channel = channel?;

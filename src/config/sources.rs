@@ -41,9 +41,10 @@ fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option
     }
     let first_poll = section.or("first_poll", FIRST_POLL_DEFAULT);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
-    let scheduler = SchedulerSettings::read(&kind?, &section);
+    let kind = kind?;
+    let scheduler = SchedulerSettings::read(&kind, &section);
     check_file(&section, "ca_file");
-    if scheduler.is_some() {
+    if crate::source::KINDS.contains(&kind.as_str()) {
         section.close();
     }
     Some(SourceSettings { id: SourceId::new(&entry.key), poll: poll?, lookback, first_poll, scheduler: scheduler? })

@@ -151,8 +151,8 @@ pub enum SchedulerSettings {
     DataArts(dataarts::Settings),
 }
 
-/// The kinds of source, as the configuration's `type` names them.
-const KINDS: [&str; 1] = ["dataarts"];
+/// The kinds of source that can be used, by the word for `type`.
+pub const KINDS: [&str; 1] = ["dataarts"];
 
 impl SchedulerSettings {
     /// Reads the keys that belong to one kind of scheduler. The section stays open: the keys that all sources share are

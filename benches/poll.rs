@@ -1,0 +1,207 @@
+//! What a poll of 10,000 instances in ten pages costs, as ratios within one run.
+//!
+//! - against only fetching the same pages and parsing them as JSON: a poll that finds nothing changed, and a first poll
+//!   to which everything is new, both with 200 rules and a store on disk;
+//! - matching 10,000 names against 1,000 rules, against 10 rules;
+//! - the memory of the real binary while it polls the same workspace.
+//!
+//! `cargo bench --bench poll`. Times are medians; machines are noisy, so only the ratios mean much.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench reports on stdout and panics when it is broken")]
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nightbell::clock::{Clock, SystemClock};
+use nightbell::config::{Config, LoadOptions};
+use nightbell::http::{HttpClient, HttpSettings};
+use nightbell::model::SourceId;
+use nightbell::rule::MatchCache;
+use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
+use nightbell::source::AnySource;
+use nightbell::store::{Mode, SqlStore};
+use nightbell::worker::poll::Poller;
+
+const INSTANCES: u64 = 10_000;
+const PAGE: u64 = 1_000;
+const ROUNDS: usize = 9;
+const TOKEN: &str = "a-token-for-the-bench";
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let workspace = full_workspace().await;
+        polling(&workspace).await;
+        memory(&workspace).await;
+    });
+    matching();
+}
+
+async fn full_workspace() -> SimWorkspace {
+    let config = SimConfig { token: Some(TOKEN.to_string()), ..SimConfig::default() };
+    let workspace = SimWorkspace::start(config, Arc::new(SystemClock)).await.unwrap();
+    let now = SystemClock.now();
+    let back = |seconds: u64| now.checked_sub(Duration::from_secs(seconds)).unwrap();
+    workspace.put_all((0..INSTANCES).map(|id| {
+        let plan = 600 + (id * 7) % 80_000;
+        let job = format!("etl_{}", id % 2_000);
+        SimInstance::waiting(&job, 1_000_000 + id, back(plan)).ended("success", back(plan - 60))
+    }));
+    workspace
+}
+
+fn configuration(workspace: &SimWorkspace, directory: &Path, rules: usize) -> Config {
+    let mut text = format!(
+        "version: 1\nstore: sqlite://{}\nsources:\n  s:\n    type: dataarts\n    endpoint: {}\n    project_id: {}\n    \
+         requests_per_second: 10000\n    poll: \"* * * * * *\"\n    auth: {{ token: {TOKEN} }}\nreceivers:\n  \
+         r: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\nrules:\n",
+        directory.join("nightbell.db").display(),
+        workspace.endpoint(),
+        workspace.config().project_id,
+    );
+    for rule in 0..rules {
+        let job = match rule % 4 {
+            0 => format!("etl_{rule}"),
+            1 => format!("etl_{rule}*"),
+            2 => format!("*_{rule}"),
+            _ => format!("team{rule}_*_daily"),
+        };
+        text.push_str(&format!(
+            "  r{rule}: {{ match: {{ job: \"{job}\" }}, when: {{ status: [fail] }}, notify: [r] }}\n"
+        ));
+    }
+    std::fs::write(directory.join("rules.yaml"), text).unwrap();
+    Config::load(&directory.join("rules.yaml"), &LoadOptions { offline: false }).unwrap().config
+}
+
+async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Poller {
+        settings: config.sources[0].clone(),
+        source: AnySource::open(&config.sources[0], Arc::clone(&clock)).unwrap(),
+        store: Arc::new(SqlStore::open(&config.store, Mode::Work).await.unwrap()),
+        rules: Arc::new(config.rules.clone()),
+        addressees: Arc::new(HashMap::new()),
+        clock,
+        matches: MatchCache::default(),
+        followed_at: HashMap::new(),
+        memory: None,
+    }
+}
+
+/// Only what any poller must do: get the pages and parse them.
+async fn fetch_and_parse(workspace: &SimWorkspace, client: &HttpClient) {
+    let now = SystemClock.now();
+    let from = now.checked_sub(Duration::from_secs(86_400)).unwrap().as_millisecond();
+    for page in 0..INSTANCES / PAGE {
+        let url = format!(
+            "{}/v1/{}/jobs/instances/detail?minPlanTime={from}&maxPlanTime={}&limit={PAGE}&offset={}",
+            workspace.endpoint(),
+            workspace.config().project_id,
+            now.as_millisecond(),
+            page * PAGE
+        );
+        let request = client.inner().get(url).header("X-Auth-Token", TOKEN).build().unwrap();
+        let answer = client.send(request, Duration::from_secs(30), 64 << 20).await.unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(value["instances"].as_array().unwrap().len() as u64, PAGE);
+    }
+}
+
+async fn polling(workspace: &SimWorkspace) {
+    let client = HttpClient::new(&HttpSettings::default()).unwrap();
+    let warm = tempfile::tempdir().unwrap();
+    let mut unchanged = poller(&configuration(workspace, warm.path(), 200)).await;
+    unchanged.poll().await.unwrap();
+    let (mut base, mut same, mut new) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        fetch_and_parse(workspace, &client).await;
+        base.push(began.elapsed());
+
+        let began = Instant::now();
+        let report = unchanged.poll().await.unwrap();
+        same.push(began.elapsed());
+        assert_eq!((report.listed as u64, report.changed), (INSTANCES, 0));
+
+        let fresh = tempfile::tempdir().unwrap();
+        let mut first = poller(&configuration(workspace, fresh.path(), 200)).await;
+        let began = Instant::now();
+        let report = first.poll().await.unwrap();
+        new.push(began.elapsed());
+        assert_eq!(report.changed as u64, INSTANCES);
+    }
+    println!("{INSTANCES} instances in {} pages, 200 rules, medians of {ROUNDS} rounds", INSTANCES / PAGE);
+    println!("  fetch and parse only      {:>8.1} ms", milliseconds(&base));
+    println!("  poll, nothing changed     {:>8.1} ms   ratio {:.2} (bar 2)", milliseconds(&same), ratio(&same, &base));
+    println!("  poll, everything new      {:>8.1} ms   ratio {:.2} (bar 4)", milliseconds(&new), ratio(&new, &base));
+}
+
+async fn memory(workspace: &SimWorkspace) {
+    let directory = tempfile::tempdir().unwrap();
+    configuration(workspace, directory.path(), 200);
+    let before = workspace.requests().list;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nightbell"))
+        .args(["--log", "error", "run", "-c"])
+        .arg(directory.path().join("rules.yaml"))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    // Five polls of eleven pages, or as many as a minute allows.
+    while workspace.requests().list < before + 55 && began.elapsed() < Duration::from_secs(60) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let megabytes = |key: &str| -> f64 {
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    };
+    let (now, most) = (megabytes("VmRSS"), megabytes("VmHWM"));
+    println!("resident memory while polling {INSTANCES} instances: {now:.1} MB, at most {most:.1} MB (bar 64)");
+}
+
+fn matching() {
+    let names: Vec<String> = (0..INSTANCES).map(|id| format!("etl_{id}")).collect();
+    let source = SourceId::new("s");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let workspace = runtime.block_on(SimWorkspace::start(SimConfig::default(), Arc::new(SystemClock))).unwrap();
+    let few = configuration(&workspace, directory.path(), 10).rules;
+    let many = configuration(&workspace, directory.path(), 1_000).rules;
+    let (mut cold, mut warm) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for _ in 0..ROUNDS {
+        for (index, set) in [&few, &many].into_iter().enumerate() {
+            let mut cache = MatchCache::default();
+            for times in [&mut cold[index], &mut warm[index]] {
+                let began = Instant::now();
+                for name in &names {
+                    std::hint::black_box(set.matching(&source, name, &mut cache));
+                }
+                times.push(began.elapsed());
+            }
+        }
+    }
+    println!("matching {INSTANCES} names against 1,000 rules instead of 10 (bar 2)");
+    println!("  names not seen before     {:>8.1} ms   ratio {:.2}", milliseconds(&cold[1]), ratio(&cold[1], &cold[0]));
+    println!("  names seen before         {:>8.1} ms   ratio {:.2}", milliseconds(&warm[1]), ratio(&warm[1], &warm[0]));
+}
+
+fn milliseconds(times: &[Duration]) -> f64 {
+    median(times.iter().map(|time| time.as_secs_f64() * 1000.0).collect())
+}
+
+/// The median of the rounds' own ratios: what disturbs one round disturbs both of its parts.
+fn ratio(times: &[Duration], base: &[Duration]) -> f64 {
+    median(times.iter().zip(base).map(|(time, base)| time.as_secs_f64() / base.as_secs_f64()).collect())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

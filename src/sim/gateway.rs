@@ -52,7 +52,8 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         fault::take(&mut lock(&shared.faults), operation)
     };
     let pairs = parse_query(&query);
-    let answered = check(&shared, request.method().as_str(), request.headers(), &path, &pairs)
+    let answered = check_caller(&shared, request.method().as_str(), request.headers(), &path, &pairs)
+        .and_then(|()| check_workspace(&shared, request.headers()))
         .and_then(|()| serve(&shared, request.method().as_str(), &segments, &pairs));
     let (status, body) = answered.unwrap_or_else(|Refusal(status, code, words)| {
         lock(&shared.requests).refused += 1;
@@ -63,7 +64,7 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
 }
 
 /// Whether the request comes from somebody who is known, by token or by signature.
-fn check(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, query: &Pairs) -> Result<(), Refusal> {
+fn check_caller(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, query: &Pairs) -> Result<(), Refusal> {
     let unauthorized = |words: &str| {
         let words = format!("Incorrect IAM authentication information: {words}");
         Refusal(StatusCode::UNAUTHORIZED, "APIGW.0301", words)
@@ -100,11 +101,15 @@ fn check(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, query: 
     if !request.is_signed_by(&config.secret_key, &claimed.signature) {
         return Err(unauthorized("verify aksk signature fail, signature does not match"));
     }
-    match header("workspace") {
-        None if config.workspace_required => {
+    Ok(())
+}
+
+fn check_workspace(shared: &Shared, headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get("workspace") {
+        None if shared.config.workspace_required => {
             Err(Refusal(StatusCode::BAD_REQUEST, "APIGW.0106", "Orchestration error: workspace is missing".into()))
         }
-        Some(id) if id != config.workspace => {
+        Some(id) if id != shared.config.workspace.as_str() => {
             Err(Refusal(StatusCode::BAD_REQUEST, "DLF.0819", "Workspace does not exists.".into()))
         }
         _ => Ok(()),

@@ -9,3 +9,7 @@ mod rule;
 mod schedule;
 mod tidy;
 mod yaml;
+//! The integration tests: one binary, a module per part.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod source;

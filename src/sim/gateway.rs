@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::header::DATE;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::fault::{self, Operation};
@@ -60,7 +61,13 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         let body = json!({ "error_msg": words, "error_code": code, "request_id": "00000000000000000000000000000000" });
         (status, body.to_string())
     });
-    fault::apply(fault, status, body.into_bytes()).await
+    let mut response = fault::apply(fault, status, body.into_bytes()).await;
+    // The server's clock is the one that signatures are held against, and answers carry it.
+    let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&shared.clock.now());
+    if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+        response.headers_mut().entry(DATE).or_insert(date);
+    }
+    response
 }
 
 /// Whether the request comes from somebody who is known, by token or by signature.

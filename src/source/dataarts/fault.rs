@@ -48,7 +48,8 @@ pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
     }
     let mut error = SourceError::new(kind, message);
     error.help = help.map(str::to_string);
-    if kind == SourceErrorKind::Credentials
+    // A token holds whatever the clock says; a signature does not.
+    if help == Some(HELP_KEYS)
         && let Some(difference) = clock_difference(answer, now)
     {
         let words = difference_text(difference);

@@ -92,8 +92,8 @@ impl<'a> Record<'a> {
 
     /// An id: a text that is not empty, or a whole number, digit by digit as it was sent.
     pub(super) fn id(&self, key: Key) -> Option<Cow<'a, str>> {
-        let is_number = self.raw(key)?.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
-        self.text(key).filter(|id| !id.is_empty() && !(is_number && id.contains(['.', 'e', 'E'])))
+        let is_number = !self.raw(key)?.starts_with('"');
+        self.text(key).filter(|id| !id.is_empty()).filter(|id| !is_number || !id.contains(['.', 'e', 'E']))
     }
 
     /// An instant in milliseconds; `None` when it is absent, zero, negative, in another unit or beyond the year 9999.

@@ -171,3 +171,118 @@ fn read_pace(section: &Section<'_>) -> Option<f64> {
     );
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::SchedulerSettings;
+    use crate::yaml::{Diagnostic, Diagnostics, Environment, Node, parse};
+
+    fn node(text: &str, findings: &Diagnostics) -> Node {
+        parse(text, &Environment { lookup: &|_| None, required: false }, findings).unwrap()
+    }
+
+    /// The settings that a source's section yields, and what is found wrong, once the section is closed.
+    fn read(text: &str) -> (Option<Settings>, Vec<Diagnostic>) {
+        let findings = Diagnostics::new("/etc/nightbell");
+        let node = node(text, &findings);
+        let section = Section::open(&node, "sources.w", &findings).unwrap();
+        let settings = Settings::read(&section);
+        section.close();
+        (settings, findings.into_sorted())
+    }
+
+    const KEYS: &str = "auth: { access_key: { env: AK }, secret_key: { env: SK } }";
+
+    #[test]
+    fn all_keys_are_read() {
+        let (settings, findings) = read(
+            "region: ap-southeast-3\nproject_id: { env: P }\nworkspace: 0123\nrequests_per_second: 0.5\nca_file: ca.pem\n\
+             auth: { access_key: { env: AK }, secret_key: { file: sk }, security_token: { env: ST } }",
+        );
+        assert_eq!(findings, []);
+        let settings = settings.unwrap();
+        assert_eq!(settings.endpoint, "https://dayu-dlf.ap-southeast-3.myhuaweicloud.com");
+        assert_eq!(settings.workspace.as_deref(), Some("0123"));
+        assert_eq!(settings.requests_per_second, 0.5);
+        assert_eq!(settings.ca_file, Some(PathBuf::from("/etc/nightbell/ca.pem")));
+        let secrets: Vec<_> =
+            settings.secrets().into_iter().map(|(key, secret)| format!("{key} = {secret:?}")).collect();
+        let expected = [
+            "project_id = env P",
+            "auth.access_key = env AK",
+            "auth.secret_key = file /etc/nightbell/sk",
+            "auth.security_token = env ST",
+        ];
+        assert_eq!(secrets, expected);
+    }
+
+    #[test]
+    fn the_endpoint_wins_and_a_plain_project_earns_no_warning() {
+        let (settings, findings) =
+            read("region: x\nendpoint: http://127.0.0.1:8080/\nproject_id: 0123\nauth: { token: { file: t } }");
+        assert_eq!(findings, []);
+        let settings = settings.unwrap();
+        assert_eq!((settings.endpoint.as_str(), settings.requests_per_second), ("http://127.0.0.1:8080", 2.0));
+        assert_eq!(settings.project_id.resolve().unwrap().expose(), "0123");
+        assert_eq!(settings.secrets()[1].0, "auth.token");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_at_its_key() {
+        let table: &[(&str, &str, &str)] = &[
+            ("project_id: p\nKEYS", "sources.w", "\"region\" and \"endpoint\""),
+            ("region: Frankfurt am Main\nproject_id: p\nKEYS", "sources.w.region", "no region"),
+            ("endpoint: dayu.example.com\nproject_id: p\nKEYS", "sources.w.endpoint", "address"),
+            ("endpoint: ftp://x\nproject_id: p\nKEYS", "sources.w.endpoint", "https://"),
+            ("endpoint: https://user:pw@x\nproject_id: p\nKEYS", "sources.w.endpoint", "no user"),
+            ("region: r\nKEYS", "sources.w", "\"project_id\" is missing"),
+            ("region: r\nproject_id: []\nKEYS", "sources.w.project_id", "expected"),
+            ("region: r\nproject_id: \"\"\nKEYS", "sources.w.project_id", "empty"),
+            ("region: r\nproject_id: p", "sources.w", "\"auth\" is missing"),
+            ("region: r\nproject_id: p\nauth: {}", "sources.w.auth", "\"access_key\" is missing"),
+            (
+                "region: r\nproject_id: p\nauth: { access_key: { env: A } }",
+                "sources.w.auth",
+                "\"secret_key\" is missing",
+            ),
+            (
+                "region: r\nproject_id: p\nauth: { user: u, password: { env: P }, domain: d }",
+                "sources.w.auth",
+                "not supported by this version yet",
+            ),
+            (
+                "region: r\nproject_id: p\nauth: { token: { env: T }, access_key: { env: A } }",
+                "sources.w.auth.access_key",
+                "both",
+            ),
+            ("region: r\nproject_id: p\nauth: { tokn: { env: T } }", "sources.w.auth.tokn", "unknown key"),
+            ("region: r\nproject_id: p\njobs: [a]\nKEYS", "sources.w.jobs", "not supported by this version yet"),
+            ("region: r\nproject_id: p\nrequests_per_second: 0\nKEYS", "sources.w.requests_per_second", "above 0"),
+            ("region: r\nproject_id: p\nrequests_per_second: fast\nKEYS", "sources.w.requests_per_second", "a number"),
+        ];
+        for (text, path, words) in table {
+            let (_, findings) = read(&text.replace("KEYS", KEYS));
+            let is_told = findings.iter().any(|one| one.path == *path && one.message.contains(words));
+            assert!(is_told, "{text}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn a_type_that_there_is_not_is_told_with_what_was_meant() {
+        for (kind, words) in [("dataart", "did you mean \"dataarts\"?"), ("airflow", "the types are dataarts")] {
+            let findings = Diagnostics::new("");
+            let node = node(&format!("type: {kind}"), &findings);
+            let section = Section::open(&node, "sources.w", &findings).unwrap();
+            assert!(SchedulerSettings::read(kind, &section).is_none());
+            let findings = findings.into_sorted();
+            assert_eq!((findings.len(), findings[0].path.as_str()), (1, "sources.w.type"));
+            assert_eq!(findings[0].help.as_deref(), Some(words));
+        }
+        let findings = Diagnostics::new("");
+        let node = node("type: schedulerx", &findings);
+        let section = Section::open(&node, "sources.w", &findings).unwrap();
+        assert!(SchedulerSettings::read("schedulerx", &section).is_none());
+        assert!(findings.into_sorted()[0].message.contains("not supported by this version yet"));
+    }
+}

@@ -128,7 +128,10 @@ impl Client {
         }
         let mut request = Request::new(Method::GET, url);
         for (name, text) in headers {
-            let wrong = || configuration(format!("the value for the header {name} cannot be sent"));
+            let wrong = || {
+                configuration(format!("the value for the header {name} cannot be sent"))
+                    .help("it holds a line break or a control character")
+            };
             let header = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
             let mut value = HeaderValue::try_from(text).map_err(|_| wrong())?;
             value.set_sensitive(header == AUTHORIZATION || header.as_str().ends_with("-token"));
@@ -142,7 +145,8 @@ impl Client {
         for segment in &query.path {
             if matches!(segment.as_str(), "." | "..") {
                 // An address cannot hold such a segment: it would mean another address.
-                return Err(SourceError::new(SourceErrorKind::NotFound, format!("{segment:?} cannot be asked for")));
+                let message = format!("{segment:?} cannot be asked for");
+                return Err(SourceError::new(SourceErrorKind::NotFound, message).help("rename the job"));
             }
             text.push('/');
             text.push_str(&percent_encoded(segment));
@@ -151,7 +155,8 @@ impl Client {
             text.push('?');
             text.push_str(&canonical_query(&query.pairs));
         }
-        Url::parse(&text).map_err(|_| configuration("the address of the API cannot be understood"))
+        Url::parse(&text)
+            .map_err(|_| configuration("the address of the API cannot be understood").help("check \"endpoint\""))
     }
 
     fn resolve(&self, key: &str, secret: &SecretRef) -> Result<Secret, SourceError> {
@@ -170,11 +175,11 @@ enum Retry {
 fn whole_body(answer: Answer) -> Result<Vec<u8>, SourceError> {
     if answer.cut {
         let message = format!("the answer is larger than {} MiB", SOURCE_BODY_BYTES_MAX >> 20);
-        return Err(SourceError::new(SourceErrorKind::BadAnswer, message));
+        return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(fault::HELP_BAD_ANSWER));
     }
     if answer.status != 200 {
         let message = format!("HTTP {} where 200 was expected", answer.status);
-        return Err(SourceError::new(SourceErrorKind::BadAnswer, message));
+        return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(fault::HELP_BAD_ANSWER));
     }
     Ok(answer.body)
 }

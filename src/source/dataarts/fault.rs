@@ -22,6 +22,9 @@ const HELP_TOKEN: &str = "get a new token, or use an access key, which does not 
 const HELP_PERMISSION: &str = "give the user permission to read DataArts Factory in this project and region";
 const HELP_SCOPE: &str = "check \"project_id\", and that the token is one for this project";
 const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
+const HELP_GONE: &str = "the job or the instance was removed, or belongs to another workspace";
+pub(super) const HELP_BAD_ANSWER: &str =
+    "check \"endpoint\"; a proxy or a login page may answer in the service's place";
 const HELP_SLOWER: &str = "poll less often, or lower \"requests_per_second\"";
 
 /// An error body's code and words, whatever keys it uses.
@@ -65,7 +68,7 @@ pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
 /// The error that a request without an answer is.
 pub(super) fn from_http(error: &HttpError) -> SourceError {
     let (kind, help) = match error {
-        HttpError::Setup(_) => (SourceErrorKind::Configuration, None),
+        HttpError::Setup(_) => (SourceErrorKind::Configuration, Some("check the file that \"ca_file\" names")),
         HttpError::Connect(reason) if reason.to_ascii_lowercase().contains("certificate") => (
             SourceErrorKind::Configuration,
             Some("if the service has a certificate of your own authority, name that authority's file in \"ca_file\""),
@@ -123,7 +126,7 @@ fn class(status: u16, code: Option<u32>, words: &str) -> (SourceErrorKind, Optio
     use SourceErrorKind::{BadAnswer, Configuration, Credentials, NotFound, Throttled, Transient};
     match (code, status) {
         (Some(308), _) | (_, 429) => (Throttled, Some(HELP_SLOWER)),
-        (Some(100 | 137 | 30137), _) => (NotFound, None),
+        (Some(100 | 137 | 30137), _) => (NotFound, Some(HELP_GONE)),
         (Some(101), _) => (Configuration, Some(HELP_ENDPOINT)),
         (Some(106 | 819 | 20819), _) => (Configuration, Some(HELP_WORKSPACE)),
         (Some(307), _) => (Credentials, Some(HELP_TOKEN)),
@@ -139,7 +142,7 @@ fn class(status: u16, code: Option<u32>, words: &str) -> (SourceErrorKind, Optio
             (Configuration, Some("set \"endpoint\" to the address of the API itself: redirects are never followed"))
         }
         (_, 400..=499) => (Configuration, Some("check \"project_id\" and \"workspace\"")),
-        _ => (BadAnswer, None),
+        _ => (BadAnswer, Some(HELP_BAD_ANSWER)),
     }
 }
 

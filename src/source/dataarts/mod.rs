@@ -86,7 +86,10 @@ impl Source for DataArts {
     async fn list(&self, window: Window) -> Result<Listing, SourceError> {
         let mut meaning = *self.meaning();
         let whole = paging::read_all(window, &mut meaning, |query| self.page(query)).await?;
-        *self.meaning() = meaning;
+        if *self.meaning() != meaning {
+            tracing::debug!(source = %self.id, ?meaning, "learnt what offsets count");
+            *self.meaning() = meaning;
+        }
         let mut listing = Listing { shortfall: whole.shortfall, requests: whole.requests, ..Listing::default() };
         listing.instances.reserve(whole.rows.len());
         for item in whole.rows {
@@ -107,6 +110,5 @@ impl Source for DataArts {
 }
 
 fn bad_answer(message: String) -> SourceError {
-    let help = "check \"endpoint\"; a proxy or a login page may answer in the service's place";
-    SourceError::new(SourceErrorKind::BadAnswer, message).help(help)
+    SourceError::new(SourceErrorKind::BadAnswer, message).help(fault::HELP_BAD_ANSWER)
 }

@@ -17,16 +17,18 @@
 //! - What a sweep collected is counted against `total`. Too few: the sweep is repeated, then the window is halved by
 //!   time until its parts fit in one page each. Still too few: the shortfall is reported.
 
+mod page;
+mod place;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::Future;
-use std::hash::Hash;
 
-use jiff::Timestamp;
-
-use crate::limits::{
-    SOURCE_LISTING_FRUITLESS_MAX, SOURCE_LISTING_REQUESTS_MAX, SOURCE_PAGE_RECORDS, SOURCE_WINDOW_MAX,
-};
+use self::page::Fetched;
+pub(super) use self::page::{Page, Row};
+pub(super) use self::place::{Meaning, PageQuery};
+use self::place::{Place, halves, parts};
+use crate::limits::{SOURCE_LISTING_FRUITLESS_MAX, SOURCE_LISTING_REQUESTS_MAX, SOURCE_PAGE_RECORDS};
 use crate::model::Window;
 use crate::source::Shortfall;
 
@@ -40,37 +42,6 @@ const STEP_BACK_FACTOR: u64 = 6;
 /// total is then more likely wrong than the list long.
 const FRUITLESS_SHORT_MAX: usize = 8;
 
-/// What `offset` counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// Records: a page starts at `offset`.
-    Records,
-    /// Pages: a page starts at `offset * limit`.
-    Pages,
-}
-
-/// One page to ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PageQuery {
-    pub(super) window: Window,
-    pub(super) offset: u64,
-    pub(super) limit: u64,
-}
-
-/// One page as it came.
-#[derive(Debug, Clone)]
-pub(super) struct Page<R> {
-    /// How many rows the window has by the server's word; `None` when the word is no count.
-    pub(super) total: Option<u64>,
-    pub(super) rows: Vec<R>,
-}
-
-/// What a row is told apart by.
-pub(super) trait Row {
-    type Key: Eq + Hash;
-    fn key(&self) -> Self::Key;
-}
-
 /// What reading a window gave.
 #[derive(Debug)]
 pub(super) struct Whole<R> {
@@ -78,37 +49,6 @@ pub(super) struct Whole<R> {
     pub(super) rows: Vec<R>,
     pub(super) shortfall: Option<Shortfall>,
     pub(super) requests: usize,
-}
-
-/// Where a page lies in the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    offset: u64,
-    limit: u64,
-    start: u64,
-}
-
-impl Meaning {
-    /// The page of at most `limit` rows that holds the row at `position` and reaches furthest beyond it.
-    ///
-    /// Where offsets count pages, a page starts at a multiple of its limit, so some limits reach further than others.
-    fn place(self, position: u64, limit: u64) -> Place {
-        match self {
-            Meaning::Records => Place { offset: position, limit, start: position },
-            Meaning::Pages => {
-                let reach = |limit: &u64| (position / limit + 1) * limit;
-                let limit = (1..=limit).max_by_key(reach).unwrap_or(1);
-                Place { offset: position / limit, limit, start: position / limit * limit }
-            }
-        }
-    }
-
-    /// The page that continues a list known up to `end`, reaching back over `overlap` of its rows. Rarely no page
-    /// reaches beyond the end and overlaps it; then the one that begins there.
-    fn next_place(self, end: u64, overlap: u64, limit: u64) -> Place {
-        let place = self.place(end.saturating_sub(overlap), limit);
-        if overlap == 1 && place.start + place.limit <= end { self.place(end, limit) } else { place }
-    }
 }
 
 /// Reads every row of `window`, which may be longer than one query can ask for. `meaning` is what was learnt before
@@ -134,32 +74,6 @@ where
     Ok(Whole { rows: reader.rows, shortfall, requests: reader.requests })
 }
 
-/// The window in parts that one query each may ask for. The queries are a millisecond wider at both ends, see
-/// [`super::client`], and must not exceed the longest span with that.
-fn parts(window: Window) -> Vec<Window> {
-    let span_max = i64::try_from(SOURCE_WINDOW_MAX.as_millis()).unwrap_or(i64::MAX) - 2;
-    let (mut from, to) = (window.from.as_millisecond(), window.to.as_millisecond());
-    let mut parts = Vec::new();
-    while from <= to {
-        let end = to.min(from.saturating_add(span_max));
-        parts.extend(span(from, end));
-        from = end + 1;
-    }
-    parts
-}
-
-fn span(from: i64, to: i64) -> Option<Window> {
-    let instant = |milliseconds| Timestamp::from_millisecond(milliseconds).ok();
-    Some(Window { from: instant(from)?, to: instant(to)? })
-}
-
-/// Both halves of a window; `None` when it is a single millisecond.
-fn halves(window: Window) -> Option<[Window; 2]> {
-    let (from, to) = (window.from.as_millisecond(), window.to.as_millisecond());
-    let middle = from + (to - from) / 2;
-    (from < to).then(|| Some([span(from, middle)?, span(middle + 1, to)?])).flatten()
-}
-
 /// What is known of a row that was seen.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -171,52 +85,6 @@ struct Seen {
     part: usize,
     /// The last sweep whose unbroken run of pages reached it; 0 for none.
     sweep: usize,
-}
-
-/// A page with its rows' keys.
-struct Fetched<R: Row> {
-    total: Option<u64>,
-    len: u64,
-    rows: Vec<(R::Key, R)>,
-    /// How many of its rows this sweep had reached before.
-    known: u64,
-    /// Where on it stands the row that the sweep had reached last.
-    frontier_at: Option<u64>,
-}
-
-impl<R: Row> Fetched<R> {
-    /// The total, where it does not contradict the page that it came with.
-    fn believed_total(&self, start: u64) -> Option<u64> {
-        self.total.filter(|total| *total >= start + self.len)
-    }
-
-    /// Whether the list ends with this page.
-    fn is_last(&self, place: Place) -> bool {
-        match self.believed_total(place.start) {
-            Some(total) => place.start + self.len >= total,
-            None => self.len < place.limit,
-        }
-    }
-
-    /// What offsets count, told from the page with the offset 1 after the one with the offset 0.
-    ///
-    /// Where they count records it is the first page moved by one: it ends with the row that the first page ended with,
-    /// or, when rows came meanwhile, before it. Where they count pages it begins with that row, or, when rows came,
-    /// shows it a little later; when rows went, it shows nothing of the first page. Pages of one or two rows are too
-    /// small to overlap (`is_beside`).
-    fn meaning(&self, is_beside: bool) -> Meaning {
-        match self.frontier_at {
-            Some(at) if at < self.len / 2 && !is_beside => Meaning::Pages,
-            None if self.known == 0 => Meaning::Pages,
-            _ => Meaning::Records,
-        }
-    }
-
-    /// Whether the page is as long as its own total says that it must be at this place.
-    fn fits(&self, place: Place) -> bool {
-        let total = self.believed_total(place.start);
-        total.is_none_or(|total| self.len == place.limit.min(total - place.start))
-    }
 }
 
 /// How a sweep ended.
@@ -379,28 +247,9 @@ where
         let mut overlap = 1;
         let mut steps_back = 0;
         while !self.is_spent() {
-            let (place, page) = match self.meaning {
-                Some(meaning) => {
-                    let place = meaning.next_place(end, overlap, limit);
-                    let page = self.fetch(window, place).await?;
-                    if meaning == Meaning::Pages
-                        && place.offset == 1
-                        && page.meaning(place.start >= end) == Meaning::Records
-                    {
-                        return Ok(Swept::Contradicted);
-                    }
-                    (place, page)
-                }
-                None => {
-                    let (place, page) = self.learn(window, limit).await?;
-                    if self.meaning == Some(Meaning::Records) {
-                        self.take(page, true);
-                        continue;
-                    }
-                    (place, page)
-                }
-            };
-            if !page.fits(place) {
+            let (place, page) = self.next_page(window, end, overlap, limit).await?;
+            if !page.fits(place) || self.denies(place, &page, end) {
+                self.take(page, false);
                 return Ok(Swept::Contradicted);
             }
             let is_beside = place.start >= end;
@@ -431,14 +280,37 @@ where
         Ok(Swept::Short)
     }
 
-    /// Learns what offsets count, from the page with the offset 1.
-    async fn learn(&mut self, window: Window, limit: u64) -> Result<(Place, Fetched<R>), E> {
-        // One row less than the first page had: where offsets count pages, this one overlaps it by one.
-        let narrow = if limit > 2 { limit - 1 } else { limit };
-        let place = Place { offset: 1, limit: narrow, start: narrow };
+    /// The page that continues the list at `end`, reaching back over `overlap` rows. While it is unknown what offsets
+    /// count, the page with the offset 1 is asked for first, and shows it.
+    async fn next_page(
+        &mut self,
+        window: Window,
+        end: u64,
+        overlap: u64,
+        limit: u64,
+    ) -> Result<(Place, Fetched<R>), E> {
+        if self.meaning.is_none() {
+            // One row less than the first page had: where offsets count pages, this one overlaps it by one.
+            let narrow = if limit > 2 { limit - 1 } else { limit };
+            let place = Place { offset: 1, limit: narrow, start: narrow };
+            let page = self.fetch(window, place).await?;
+            let meaning = page.meaning(place.start >= end);
+            self.meaning = Some(meaning);
+            if meaning == Meaning::Pages {
+                return Ok((place, page));
+            }
+            self.take(page, true);
+        }
+        let place = self.meaning.unwrap_or(Meaning::Records).next_place(end, overlap, limit);
         let page = self.fetch(window, place).await?;
-        self.meaning = Some(page.meaning(narrow == limit));
         Ok((place, page))
+    }
+
+    /// Whether a page with the offset 1 shows that offsets do not count pages, as was believed.
+    fn denies(&self, place: Place, page: &Fetched<R>, end: u64) -> bool {
+        self.meaning == Some(Meaning::Pages)
+            && place.offset == 1
+            && page.meaning(place.start >= end) == Meaning::Records
     }
 
     /// Whether a sweep that came to the end has reached every row. The joined pages show that none was jumped over, as
@@ -454,11 +326,16 @@ where
         self.requests += 1;
         let page = (self.fetch)(PageQuery { window, offset: place.offset, limit: place.limit }).await?;
         let len = page.rows.len() as u64;
-        let rows: Vec<_> = page.rows.into_iter().map(|row| (row.key(), row)).collect();
-        let is_known = |(key, _): &&(R::Key, R)| self.seen.get(key).is_some_and(|seen| seen.sweep == self.sweep);
-        let known = rows.iter().filter(is_known).count() as u64;
-        let is_frontier = |(key, _): &(R::Key, R)| self.seen.get(key).map(|seen| seen.index) == self.tally.frontier;
-        let frontier_at = self.tally.frontier.and_then(|_| rows.iter().position(is_frontier)).map(|at| at as u64);
+        let (mut known, mut frontier_at) = (0, None);
+        let mut rows = Vec::with_capacity(page.rows.len());
+        for (at, row) in (0..).zip(page.rows) {
+            let key = row.key();
+            if let Some(seen) = self.seen.get(&key).filter(|seen| seen.sweep == self.sweep) {
+                known += 1;
+                frontier_at = frontier_at.or((Some(seen.index) == self.tally.frontier).then_some(at));
+            }
+            rows.push((key, row));
+        }
         Ok(Fetched { total: page.total, len, rows, known, frontier_at })
     }
 

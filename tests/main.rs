@@ -12,4 +12,5 @@ mod yaml;
 //! The integration tests: one binary, a module per part.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod sim;
 mod source;

@@ -11,9 +11,9 @@
 //!   page moved by one; where they count pages, it is new but for the overlap. What later contradicts it makes the next
 //!   sweep learn again.
 //! - Consecutive pages overlap by at least one row, under both meanings: where offsets count pages, a fitting smaller
-//!   `limit` moves the page's start back ([`Meaning::place`]). A list keeps its order, so a page that shows a row
+//!   `limit` moves the page's start back ([`Meaning::next_place`]). A list keeps its order, so a page that shows a row
 //!   already reached continues the list without a gap, whatever was inserted or removed meanwhile. A page that shows
-//!   none is fetched again from further back.
+//!   none is fetched again from further back. The last page must show the row that was reached last.
 //! - What a sweep collected is counted against `total`. Too few: the sweep is repeated, then the window is halved by
 //!   time until its parts fit in one page each. Still too few: the shortfall is reported.
 

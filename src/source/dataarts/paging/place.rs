@@ -55,8 +55,8 @@ impl Meaning {
     }
 }
 
-/// The window in parts that one query each may ask for. The queries are a millisecond wider at both ends, see
-/// `client`, and must not exceed the longest span with that.
+/// The window in parts that one query each may ask for. The queries go out a millisecond wider at both ends and must
+/// not exceed the longest span with that.
 pub(super) fn parts(window: Window) -> Vec<Window> {
     let span_max = i64::try_from(SOURCE_WINDOW_MAX.as_millis()).unwrap_or(i64::MAX) - 2;
     let (mut from, to) = (window.from.as_millisecond(), window.to.as_millisecond());

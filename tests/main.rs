@@ -14,3 +14,8 @@ mod yaml;
 
 mod sim;
 mod source;
+//! The integration tests: one binary, one module per part.
+
+mod deliver;
+mod sample;
+mod store;

@@ -8,10 +8,9 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use sqlx::AnyPool;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
 use super::dialect::Dialect;
 use super::statements::Statements;
@@ -51,13 +50,12 @@ impl SqlStore {
         let place = path.display().to_string();
         let (writer, readers) = match mode {
             Mode::Work => {
-                let writer = pool(&path, Access::Write)?;
-                prepare(&writer, &place).await?;
-                (writer, pool(&path, Access::Read)?)
+                prepare(&path, &place).await?;
+                (pool(&path, Access::Write)?, pool(&path, Access::Read)?)
             }
             Mode::Read => {
+                check_version(&path, &place).await?;
                 let readers = pool(&path, Access::ReadOnly)?;
-                check_version(&readers, &place).await?;
                 (readers.clone(), readers)
             }
         };
@@ -159,21 +157,28 @@ enum Access {
     ReadOnly,
 }
 
-fn pool(path: &Path, access: Access) -> Result<AnyPool, StoreError> {
+impl Access {
+    /// What a fresh connection is told. WAL lets readers and the writer work side by side; FULL means that a commit that
+    /// was answered survives a power cut. SQLite asks for foreign_keys on each connection.
+    const fn pragmas(self) -> &'static str {
+        match self {
+            Access::Write => {
+                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                 PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864"
+            }
+            Access::Read | Access::ReadOnly => "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON",
+        }
+    }
+}
+
+fn options(path: &Path, access: Access) -> Result<AnyConnectOptions, StoreError> {
     let mode = if access == Access::ReadOnly { "ro" } else { "rw" };
     let Some(text) = path.to_str() else { return Err(unusable(path, "its name is not UTF-8")) };
-    let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode={mode}", percent_encoded(text)))
-        .map_err(|error| unusable(path, words(&error)))?
-        .disable_statement_logging();
-    // WAL lets readers and the writer work side by side. FULL: a commit that was answered survives a power cut.
-    // SQLite asks for foreign_keys on each connection.
-    let pragmas = match access {
-        Access::Write => {
-            "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864"
-        }
-        Access::Read | Access::ReadOnly => "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON",
-    };
+    let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode={mode}", percent_encoded(text)));
+    Ok(options.map_err(|error| unusable(path, words(&error)))?.disable_statement_logging())
+}
+
+fn pool(path: &Path, access: Access) -> Result<AnyPool, StoreError> {
     Ok(AnyPoolOptions::new()
         .max_connections(if access == Access::Write { 1 } else { 2 })
         .acquire_timeout(STORE_WAIT_MAX)
@@ -181,9 +186,17 @@ fn pool(path: &Path, access: Access) -> Result<AnyPool, StoreError> {
         .max_lifetime(None)
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(pragmas)).await.map(drop) })
+            Box::pin(async move { connection.execute(sqlx::raw_sql(access.pragmas())).await.map(drop) })
         })
-        .connect_lazy_with(options))
+        .connect_lazy_with(options(path, access)?))
+}
+
+/// One connection outside of a pool: a pool would try again and again what is refused for good.
+async fn connection(path: &Path, access: Access) -> Result<AnyConnection, StoreError> {
+    let cannot = |error: sqlx::Error| unusable(path, words(&error));
+    let mut connection = AnyConnection::connect_with(&options(path, access)?).await.map_err(cannot)?;
+    connection.execute(sqlx::raw_sql(access.pragmas())).await.map_err(cannot)?;
+    Ok(connection)
 }
 
 fn percent_encoded(path: &str) -> String {
@@ -199,16 +212,20 @@ fn percent_encoded(path: &str) -> String {
 }
 
 /// Makes sure that the file is a whole store of ours and brings it up to the present version.
-async fn prepare(writer: &AnyPool, place: &str) -> Result<(), StoreError> {
+async fn prepare(path: &Path, place: &str) -> Result<(), StoreError> {
+    let mut connection = connection(path, Access::Write).await?;
     let cannot = |error: sqlx::Error| StoreError::Unusable(format!("store {place}: {}", words(&error)));
-    check_owner(writer, place, true).await?;
-    let verdict: String =
-        sqlx::query("PRAGMA quick_check(1)").fetch_one(writer).await.and_then(|row| row.try_get(0)).map_err(cannot)?;
+    check_owner(&mut connection, place, true).await?;
+    let verdict: String = sqlx::query("PRAGMA quick_check(1)")
+        .fetch_one(&mut connection)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(cannot)?;
     if verdict != "ok" {
         let advice = "restore a backup, or move it away to start with a new one";
         return Err(StoreError::Unusable(format!("store {place} is damaged ({verdict}); {advice}")));
     }
-    migrations().run(writer).await.map_err(|error| match error {
+    migrations().run(&mut connection).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) => newer(place, version),
         MigrateError::Execute(error) => cannot(error),
         MigrateError::ExecuteMigration(error, version) => {
@@ -216,7 +233,8 @@ async fn prepare(writer: &AnyPool, place: &str) -> Result<(), StoreError> {
             StoreError::Unusable(format!("store {place}: step {version} of bringing it up to date failed: {reason}"))
         }
         other => StoreError::Unusable(format!("store {place}: {other}")),
-    })
+    })?;
+    connection.close().await.map_err(cannot)
 }
 
 fn newer(place: &str, version: i64) -> StoreError {
@@ -224,10 +242,10 @@ fn newer(place: &str, version: i64) -> StoreError {
 }
 
 /// Refuses the database of another program, which may be a file that somebody needs.
-async fn check_owner(pool: &AnyPool, place: &str, may_mark: bool) -> Result<(), StoreError> {
+async fn check_owner(connection: &mut AnyConnection, place: &str, may_mark: bool) -> Result<(), StoreError> {
     let cannot = |error: sqlx::Error| StoreError::Unusable(format!("store {place}: {}", words(&error)));
     let row = sqlx::query("SELECT (SELECT application_id FROM pragma_application_id), COUNT(*) FROM sqlite_master");
-    let row = row.fetch_one(pool).await.map_err(cannot)?;
+    let row = row.fetch_one(&mut *connection).await.map_err(cannot)?;
     let (application, tables): (i64, i64) = (row.try_get(0).map_err(cannot)?, row.try_get(1).map_err(cannot)?);
     if application == APPLICATION_ID {
         return Ok(());
@@ -239,16 +257,17 @@ async fn check_owner(pool: &AnyPool, place: &str, may_mark: bool) -> Result<(), 
         return Err(StoreError::Unusable(format!("store {place} is empty; `nightbell run` fills it")));
     }
     let mark = sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"));
-    sqlx::raw_sql(mark).execute(pool).await.map_err(cannot)?;
+    sqlx::raw_sql(mark).execute(connection).await.map_err(cannot)?;
     Ok(())
 }
 
 /// For readers, which cannot bring a file up to date.
-async fn check_version(readers: &AnyPool, place: &str) -> Result<(), StoreError> {
-    check_owner(readers, place, false).await?;
+async fn check_version(path: &Path, place: &str) -> Result<(), StoreError> {
+    let mut connection = connection(path, Access::ReadOnly).await?;
+    check_owner(&mut connection, place, false).await?;
     let known = migrations().iter().map(|step| step.version).max().unwrap_or(0);
     let version: Result<Option<i64>, sqlx::Error> = sqlx::query("SELECT MAX(version) FROM _sqlx_migrations")
-        .fetch_one(readers)
+        .fetch_one(&mut connection)
         .await
         .and_then(|row| row.try_get(0));
     match version.ok().flatten().unwrap_or(0) {

@@ -1,0 +1,145 @@
+//! How fast a full outbox drains: 10,000 webhooks to a sink on loopback in this process, each attempt durably recorded.
+//!
+//! `cargo bench --bench deliver` prints deliveries per second, and what storing the deliveries took. The sink counts, and
+//! the run fails if a message is lost or comes twice.
+
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+#![allow(clippy::unwrap_used, reason = "a bench that cannot set up has nothing to say")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nightbell::clock::{Clock as _, SystemClock};
+use nightbell::http::{HttpClient, HttpSettings};
+use nightbell::model::{
+    Attempt, AttemptOutcome, Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, SourceId,
+};
+use nightbell::notify::Notifier;
+use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
+use nightbell::worker::deliver::Lane;
+use tokio_util::sync::CancellationToken;
+
+const DELIVERIES: usize = 10_000;
+const CONCURRENCY: usize = 32;
+
+/// Posts the body and wants a 2xx.
+struct Hook {
+    client: HttpClient,
+    url: String,
+}
+
+impl Notifier for Hook {
+    async fn send(&self, delivery: &Delivery, _now: jiff::Timestamp) -> Attempt {
+        let request = self
+            .client
+            .inner()
+            .post(&self.url)
+            .header("webhook-id", delivery.id.as_str())
+            .header("content-type", "application/json")
+            .body(delivery.content.part("body").to_string())
+            .build()
+            .unwrap();
+        match self.client.send(request, Duration::from_secs(10), 1024).await {
+            Ok(answer) if answer.is_success() => Attempt::delivered(answer.status.to_string()),
+            Ok(answer) => Attempt::failed(AttemptOutcome::Retry, Some(answer.status.to_string()), "refused"),
+            Err(error) => Attempt::failed(AttemptOutcome::Retry, None, error.to_string()),
+        }
+    }
+
+    fn concurrency(&self) -> usize {
+        CONCURRENCY
+    }
+}
+
+type Seen = Arc<Mutex<(usize, BTreeSet<String>)>>;
+
+async fn sink(seen: Seen) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let take = move |headers: axum::http::HeaderMap, _body: axum::body::Bytes| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let mut seen = seen.lock().unwrap();
+            seen.0 += 1;
+            seen.1.insert(headers["webhook-id"].to_str().unwrap().to_string());
+            "ok"
+        }
+    };
+    let app = axum::Router::new().route("/hook", axum::routing::post(take));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+fn deliveries(now: jiff::Timestamp) -> Vec<Delivery> {
+    let body = format!("{{\"type\":\"alert.firing\",\"data\":\"{}\"}}", "x".repeat(1200));
+    let content = Content { parts: BTreeMap::from([("body".to_string(), body)]) };
+    (0..DELIVERIES)
+        .map(|number| Delivery {
+            id: DeliveryId::new(format!("delivery-{number:032}")),
+            alert: None,
+            rule: None,
+            receiver: ReceiverId::new("pager"),
+            kind: MessageKind::AlertFiring,
+            follows: None,
+            state: DeliveryState::Pending,
+            content: content.clone(),
+            attempts: 0,
+            done: Vec::new(),
+            last_status: None,
+            last_error: None,
+            created_at: now,
+            next_attempt_at: Some(now),
+            delivered_at: None,
+        })
+        .collect()
+}
+
+#[tokio::main]
+async fn main() {
+    let directory = tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or_else(|_| ".".into())).unwrap();
+    let url = format!("sqlite://{}/bench.db", directory.path().canonicalize().unwrap().display());
+    let store = Arc::new(SqlStore::open(&url, Mode::Work).await.unwrap());
+    let now = SystemClock.now();
+    let commit = PollCommit {
+        source: SourceId::new("bench"),
+        generation: 0,
+        now,
+        read_until: Some(now),
+        incomplete: None,
+        known_rules: BTreeSet::new(),
+        instances: Vec::new(),
+        fired: Vec::new(),
+        changed: Vec::new(),
+        deliveries: deliveries(now),
+    };
+    let began = Instant::now();
+    store.commit_poll(&commit).await.unwrap();
+    println!("stored {DELIVERIES} deliveries in {:.0} ms", began.elapsed().as_secs_f64() * 1000.0);
+
+    let seen = Seen::default();
+    let hook = Hook { client: HttpClient::new(&HttpSettings::default()).unwrap(), url: sink(Arc::clone(&seen)).await };
+    let lane = Lane::new(
+        ReceiverId::new("pager"),
+        Arc::clone(&store),
+        Arc::new(hook),
+        Arc::new(SystemClock),
+        Box::new(|| 0.5),
+    );
+    let stop = CancellationToken::new();
+    let began = Instant::now();
+    let running = tokio::spawn(lane.run(stop.clone()));
+    while store.count_due(&ReceiverId::new("pager"), now).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let took = began.elapsed().as_secs_f64();
+    stop.cancel();
+    running.await.unwrap();
+
+    let (requests, ids) = {
+        let seen = seen.lock().unwrap();
+        (seen.0, seen.1.len())
+    };
+    assert_eq!((requests, ids), (DELIVERIES, DELIVERIES), "every message once: none lost, none twice");
+    println!("delivered {DELIVERIES} webhooks in {took:.2} s: {:.0} per second", DELIVERIES as f64 / took);
+}

@@ -1,0 +1,147 @@
+//! Sample values for tests of the store and of delivering.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use nightbell::model::{
+    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Delivery, DeliveryId, DeliveryState, Instance,
+    InstancePart, InstanceType, JobPart, JobRef, MessageKind, ReceiverId, RuleId, Severity, SourceId, SourcePart,
+    Status,
+};
+use nightbell::store::{Mode, PollCommit, SqlStore};
+
+/// The instant that samples are made at, plus `seconds`.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_219_200 + seconds).unwrap()
+}
+
+/// A directory with a store in it.
+pub(crate) struct Place {
+    pub(crate) directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        Place { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.directory.path().join("nightbell.db")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite://{}", self.path().display())
+    }
+
+    pub(crate) async fn open(&self) -> SqlStore {
+        SqlStore::open(&self.url(), Mode::Work).await.unwrap()
+    }
+}
+
+pub(crate) fn source() -> SourceId {
+    SourceId::new("warehouse")
+}
+
+pub(crate) fn instance(job: &str, id: &str, status: Status) -> Instance {
+    Instance {
+        source: source(),
+        id: id.into(),
+        job: JobRef { name: job.into(), id: Some("608627".into()) },
+        name: Some(format!("{job}_{id}")),
+        status,
+        raw_status: status.as_str().into(),
+        kind: InstanceType::Scheduled,
+        plan_time: Some(at(-600)),
+        start_time: Some(at(-590)),
+        end_time: status.has_ended().then(|| at(-500)),
+    }
+}
+
+/// A firing alert of rule `etl-failed` for instance `7` of `job`.
+pub(crate) fn alert(id: &str, job: &str) -> Alert {
+    Alert {
+        id: AlertId::new(id),
+        source: source(),
+        rule: RuleId::new("etl-failed"),
+        facts: AlertFacts {
+            alert: AlertPart {
+                id: AlertId::new(id),
+                rule: RuleId::new("etl-failed"),
+                severity: Severity::Error,
+                state: AlertState::Firing,
+                starts_at: at(-500),
+                ends_at: None,
+                summary: format!("{job} failed"),
+            },
+            source: SourcePart { id: source(), kind: "dataarts".into() },
+            job: JobPart { name: job.into(), id: None },
+            instance: InstancePart {
+                id: "7".into(),
+                name: None,
+                status: Status::Fail,
+                raw_status: "fail".into(),
+                kind: InstanceType::Scheduled,
+                plan_time: Some(at(-600)),
+                start_time: None,
+                end_time: Some(at(-500)),
+                duration_ms: None,
+                url: None,
+            },
+            failing_nodes: Vec::new(),
+            node_details: "ok".into(),
+        },
+        resolves_on_end: false,
+        receivers: vec![ReceiverId::new("pager")],
+        suppressed_by: None,
+        created_at: at(0),
+    }
+}
+
+/// The same alert at its end.
+pub(crate) fn resolved(mut alert: Alert, at: Timestamp) -> Alert {
+    alert.facts.alert.state = AlertState::Resolved;
+    alert.facts.alert.ends_at = Some(at);
+    alert
+}
+
+/// A delivery owed to `receiver` since `at(0)`.
+pub(crate) fn delivery(id: &str, receiver: &str) -> Delivery {
+    Delivery {
+        id: DeliveryId::new(id),
+        alert: None,
+        rule: None,
+        receiver: ReceiverId::new(receiver),
+        kind: MessageKind::AlertFiring,
+        follows: None,
+        state: DeliveryState::Pending,
+        content: Content { parts: BTreeMap::from([("body".into(), format!("body of {id}"))]) },
+        attempts: 0,
+        done: Vec::new(),
+        last_status: None,
+        last_error: None,
+        created_at: at(0),
+        next_attempt_at: Some(at(0)),
+        delivered_at: None,
+    }
+}
+
+/// The resolution that follows the delivery `firing`.
+pub(crate) fn resolution(id: &str, receiver: &str, firing: &str) -> Delivery {
+    Delivery { kind: MessageKind::AlertResolved, follows: Some(DeliveryId::new(firing)), ..delivery(id, receiver) }
+}
+
+/// A commit at `at(0)` that changes nothing but the source.
+pub(crate) fn commit(generation: i64) -> PollCommit {
+    PollCommit {
+        source: source(),
+        generation,
+        now: at(0),
+        read_until: Some(at(0)),
+        incomplete: None,
+        known_rules: BTreeSet::from([RuleId::new("etl-failed")]),
+        instances: Vec::new(),
+        fired: Vec::new(),
+        changed: Vec::new(),
+        deliveries: Vec::new(),
+    }
+}

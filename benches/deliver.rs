@@ -107,7 +107,7 @@ async fn main() {
         now,
         read_until: Some(now),
         incomplete: None,
-        known_rules: BTreeSet::new(),
+        known_rules: None,
         instances: Vec::new(),
         fired: Vec::new(),
         changed: Vec::new(),

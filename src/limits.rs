@@ -80,7 +80,7 @@ pub const CONFIG_DEPTH_MAX: usize = 32;
 /// How long after its plan time a source can still list an instance: the longest window and a day to spare.
 pub const LISTED_AGAIN_MAX: Duration = Duration::from_secs(8 * 24 * 3600);
 /// Rows that one bulk statement of the store writes; more are written by several in the same transaction.
-pub const STORE_STATEMENT_ROWS_MAX: usize = 2000;
+pub const STORE_STATEMENT_ROWS_MAX: usize = 1000;
 /// Rows that one transaction of the purge removes, so that it never holds up a poll or a lane for long.
 pub const STORE_PURGE_ROWS_MAX: usize = 1000;
 /// How long a call waits for its turn to write, and for another process's lock on the file.

@@ -14,6 +14,7 @@ use nightbell::model::{Attempt, AttemptOutcome, Delivery, DeliveryState, Receive
 use nightbell::notify::Notifier;
 use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
 use nightbell::worker::deliver::{Lane, Progress};
+use nightbell::worker::housekeeping;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -515,13 +516,13 @@ async fn ten_thousand_deliveries_arrive_exactly_once() {
     assert!(states(&store).await.values().all(|state| *state == (DeliveryState::Delivered, 1)));
 }
 
-/// A file system of 2 MB in memory. None where this process may not mount, which the test says aloud.
+/// A file system of 12 MB in memory. None where this process may not mount, which the test says aloud.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     fn new() -> Option<SmallDisk> {
         let directory = tempfile::tempdir().unwrap();
-        let mounted = mount(&["-t", "tmpfs", "-o", "size=2m", "tmpfs"], directory.path());
+        let mounted = mount(&["-t", "tmpfs", "-o", "size=12m", "tmpfs"], directory.path());
         if !mounted {
             eprintln!("SKIPPED: mounting a small file system needs root");
         }
@@ -556,18 +557,23 @@ async fn a_full_disk_loses_nothing_and_sends_nothing_twice() {
     let held = Arc::clone(&gate);
     let sink = Sink::new(move |_, _| Reply::Held(Arc::clone(&held))).await;
     let store = Arc::new(SqlStore::open(&disk.url(), Mode::Work).await.unwrap());
-    store.commit_poll(&PollCommit { deliveries: numbered(60), ..commit(0) }).await.unwrap();
+    store.commit_poll(&PollCommit { deliveries: numbered(500), ..commit(0) }).await.unwrap();
     let (lane, stop) = (lane(&store, &sink, 4, &ManualClock::at(at(0))), CancellationToken::new());
     let running = tokio::spawn(lane.run(stop.clone()));
     sink.until(4).await;
     disk.fill();
-    let more: Vec<Delivery> = (0..2000).map(|number| delivery(&format!("m{number}"), "pager")).collect();
+    gate.add_permits(10_000);
+    // Once an outcome could not be stored, nothing more goes out: what would else arrive within milliseconds.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let sent = sink.ids().len();
+    assert!((4..500).contains(&sent), "{sent} messages on a full disk");
+    let more: Vec<Delivery> = (0..5000).map(|number| delivery(&format!("m{number}"), "pager")).collect();
     let refused = store.commit_poll(&PollCommit { deliveries: more.clone(), ..commit(1) }).await.unwrap_err();
     assert!(refused.to_string().contains("full"), "{refused}");
     assert_eq!(store.generation(&commit(0).source).await.unwrap(), 1, "the cursor did not move");
-    gate.add_permits(10_000);
+    assert_eq!(sink.ids().len(), sent);
     std::fs::remove_file(disk.0.path().join("ballast")).unwrap();
-    sink.until(60).await;
+    sink.until(500).await;
     store.commit_poll(&PollCommit { deliveries: more[..200].to_vec(), ..commit(1) }).await.unwrap();
     stop.cancel();
     running.await.unwrap();
@@ -591,4 +597,25 @@ async fn a_disk_that_turns_read_only_stops_the_work_until_it_is_writable() {
     let store = Arc::new(SqlStore::open(&disk.url(), Mode::Work).await.unwrap());
     let progress = lane(&store, &sink, 2, &ManualClock::at(at(0))).attempt_due(at(0)).await.unwrap();
     assert_eq!(progress.delivered, 5);
+}
+
+#[tokio::test]
+async fn housekeeping_purges_at_the_start() {
+    let place = Place::new();
+    let mut over = delivery("over", "pager");
+    over.state = DeliveryState::Delivered;
+    let store = owing(&place, vec![over, delivery("owed", "pager")]).await;
+    let month = 31 * 24 * 3600;
+    assert_eq!(housekeeping::purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
+    let stop = CancellationToken::new();
+    let clock = Arc::new(ManualClock::at(at(month + 1)));
+    let running = tokio::spawn(housekeeping::run(Arc::clone(&store), clock, stop.clone()));
+    let began = Instant::now();
+    while states(&store).await.len() > 1 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing was purged");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+    assert!(states(&store).await.contains_key("owed"));
 }

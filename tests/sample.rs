@@ -138,7 +138,7 @@ pub(crate) fn commit(generation: i64) -> PollCommit {
         now: at(0),
         read_until: Some(at(0)),
         incomplete: None,
-        known_rules: BTreeSet::from([RuleId::new("etl-failed")]),
+        known_rules: Some(BTreeSet::from(["etl-failed".to_string()])),
         instances: Vec::new(),
         fired: Vec::new(),
         changed: Vec::new(),

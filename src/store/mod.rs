@@ -24,7 +24,7 @@ pub use sql::{Mode, SqlStore};
 /// is there, unless the error came from the commit itself, and then repeating the call does no harm.
 pub trait Store: Send + Sync {
     /// Everything remembered of a source that its next poll can meet again: instances that have not ended, those whose
-    /// plan time is at most [`crate::limits::LISTED_AGAIN_MAX`] before the last poll, and those with a firing alert.
+    /// plan time is at most [`crate::limits::LISTED_AGAIN_MAX`] before the cursor, and those with a firing alert.
     /// An unknown source has an empty memory of generation 0.
     fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<SourceMemory, StoreError>> + Send;
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::retry;
 use crate::clock::Clock;
@@ -100,7 +100,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
                     under_way.spawn(attempt(Arc::clone(&self.notifier), Arc::clone(&self.clock), delivery, now));
                 }
                 let Some(finished) = under_way.join_next().await else { break };
-                let Ok(finished) = finished else { continue };
+                let Some(finished) = self.known(finished) else { continue };
                 let settled = self.judged(finished);
                 progress.attempted += 1;
                 match settled.state {
@@ -135,6 +135,12 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
         self.paused_until.is_some_and(|until| {
             until > now && until.duration_since(now).unsigned_abs() <= RETRY_AFTER_MAX.mul_f64(1.5)
         })
+    }
+
+    /// The ended attempt. Attempts catch their own panics and nobody aborts them; should one be lost all the same, its
+    /// claim is taken back at the next start.
+    fn known(&self, finished: Result<Finished, JoinError>) -> Option<Finished> {
+        finished.inspect_err(|error| tracing::error!(receiver = %self.receiver, %error, "an attempt was lost")).ok()
     }
 
     /// What follows from an attempt, for its delivery and for the lane.

@@ -28,16 +28,14 @@ impl Dialect {
         }
     }
 
-    /// A FROM item named `item`: the JSON list of objects bound as `$1`, one row for each.
+    /// A FROM item named `item`: the JSON list bound as `$1`, one row for each of its arrays.
     pub(super) fn items(self, columns: &[Column]) -> String {
         match self {
             Dialect::Sqlite => {
                 let columns: Vec<String> = columns
                     .iter()
-                    .map(|column| {
-                        let (Column::Text(name) | Column::BigInt(name)) = column;
-                        format!("value ->> '{name}' AS {name}")
-                    })
+                    .enumerate()
+                    .map(|(index, Column::Text(name) | Column::BigInt(name))| format!("value ->> {index} AS {name}"))
                     .collect();
                 format!("(SELECT {} FROM json_each($1)) AS item", columns.join(", "))
             }

@@ -1,11 +1,12 @@
 //! [`SqlStore`]: the store in a SQL database.
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
-//! claims and settles deliveries, `purge` removes what is old; `rows` turns rows into values and `statements` and
-//! `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
+//! claims and settles deliveries, `purge` removes what is old; `items` turns values into rows and `rows` turns rows
+//! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
 mod dialect;
+mod items;
 mod open;
 mod outbox;
 mod poll;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::super::{Settled, StoreError};
-use super::poll::{IdItem, NEVER_FIRED, lists, to_json};
+use super::items::{DamagedItem, IdItem, lists, settled_items};
+use super::poll::NEVER_FIRED;
 use super::{SqlStore, Write, rows};
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId};
 
@@ -17,7 +17,7 @@ pub(super) async fn reclaim(store: &SqlStore, now: Timestamp) -> Result<u64, Sto
     let mut write = store.write().await?;
     sqlx::query(
         "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, error) \
-         SELECT id, attempts + 1, claimed_at, $1, 'unknown', $2 FROM delivery WHERE claimed_at IS NOT NULL \
+         SELECT id, attempts + 1, claimed_at, $1, 'unknown', $2 FROM delivery WHERE state = 'pending' AND claimed_at IS NOT NULL \
          ON CONFLICT (delivery, number) DO NOTHING",
     )
     .bind(now.as_millisecond())
@@ -27,7 +27,7 @@ pub(super) async fn reclaim(store: &SqlStore, now: Timestamp) -> Result<u64, Sto
     .map_err(|error| store.failed(error))?;
     let taken = sqlx::query(
         "UPDATE delivery SET claimed_at = NULL, attempts = attempts + 1, last_status = NULL, last_error = $2, \
-           next_attempt_at = $1 WHERE claimed_at IS NOT NULL",
+           next_attempt_at = $1 WHERE state = 'pending' AND claimed_at IS NOT NULL",
     )
     .bind(now.as_millisecond())
     .bind(INTERRUPTED)
@@ -85,15 +85,10 @@ pub(super) async fn claim(
 
 /// What cannot be read can never be sent: it dies visibly and does not come up again and again.
 async fn bury(store: &SqlStore, write: &mut Write, damaged: &[(String, String)]) -> Result<(), StoreError> {
-    #[derive(Serialize)]
-    struct Item<'a> {
-        id: &'a str,
-        error: &'a str,
-    }
     for (id, error) in damaged {
         tracing::error!(delivery = id, %error, "gave up a delivery");
     }
-    let items: Vec<Item> = damaged.iter().map(|(id, error)| Item { id, error }).collect();
+    let items: Vec<DamagedItem> = damaged.iter().map(|(id, error)| DamagedItem { id, error }).collect();
     for text in lists(&items)? {
         let statement = store.statements.bury.clone();
         sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
@@ -128,32 +123,13 @@ pub(super) async fn release(store: &SqlStore, claimed: &[DeliveryId]) -> Result<
     store.commit(write).await
 }
 
-#[derive(Serialize)]
-struct SettledItem<'a> {
-    id: &'a str,
-    number: u32,
-    started_at: i64,
-    ended_at: i64,
-    outcome: &'static str,
-    status: Option<&'a str>,
-    error: Option<&'a str>,
-    state: &'static str,
-    last_error: Option<&'a str>,
-    /// Left out where the attempt reached nobody new.
-    done: Option<String>,
-    next_attempt_at: Option<i64>,
-    delivered_at: Option<i64>,
-}
-
 pub(super) async fn settle(store: &SqlStore, settled: &[Settled]) -> Result<(), StoreError> {
     if settled.is_empty() {
         return Ok(());
     }
     let mut write = store.write().await?;
     let done = done_by_now(store, &mut write, settled).await?;
-    let mut items =
-        settled.iter().map(|one| settled_item(one, done.get(one.id.as_str()))).collect::<Result<Vec<_>, _>>()?;
-    items.sort_by(|one, other| (one.id, one.number).cmp(&(other.id, other.number)));
+    let items = settled_items(settled, &done)?;
     for text in lists(&items)? {
         for statement in [&store.statements.log_attempts, &store.statements.settle] {
             sqlx::query(statement.clone())
@@ -193,25 +169,6 @@ async fn done_by_now<'a>(
         }
     }
     Ok(done)
-}
-
-fn settled_item<'a>(settled: &'a Settled, done: Option<&Vec<String>>) -> Result<SettledItem<'a>, StoreError> {
-    let ended_at = settled.ended_at.as_millisecond();
-    Ok(SettledItem {
-        id: settled.id.as_str(),
-        number: settled.attempt_number,
-        started_at: settled.started_at.as_millisecond(),
-        ended_at,
-        outcome: settled.attempt.outcome.as_str(),
-        status: settled.attempt.status.as_deref(),
-        error: settled.attempt.error.as_deref(),
-        state: settled.state.as_str(),
-        last_error: settled.last_error.as_deref(),
-        done: done.map(to_json).transpose()?,
-        next_attempt_at: (settled.state == DeliveryState::Pending)
-            .then(|| settled.next_attempt_at.map_or(ended_at, Timestamp::as_millisecond)),
-        delivered_at: (settled.state == DeliveryState::Delivered).then_some(ended_at),
-    })
 }
 
 pub(super) async fn next_due(store: &SqlStore, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {

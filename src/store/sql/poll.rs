@@ -7,9 +7,10 @@ use serde::Serialize;
 use sqlx::SqlStr;
 
 use super::super::{PollCommit, SourceCondition, SourceMemory, StoreError};
+use super::items::{IdItem, alert_items, delivery_items, instance_items, lists, to_json};
 use super::{SqlStore, Write, rows};
-use crate::limits::{LISTED_AGAIN_MAX, STORE_STATEMENT_ROWS_MAX};
-use crate::model::{Alert, AlertId, AlertState, Delivery, DeliveryState, Instance, SourceId};
+use crate::limits::LISTED_AGAIN_MAX;
+use crate::model::{Alert, AlertId, SourceId};
 
 /// What a delivery dies of when the message before it was never delivered.
 pub(super) const NEVER_FIRED: &str = "the firing message was never delivered";
@@ -23,8 +24,10 @@ pub(super) async fn load_source(store: &SqlStore, source: &SourceId) -> Result<S
         .await
         .map_err(|error| store.failed(error))?;
     let Some(row) = row else { return Ok(SourceMemory::default()) };
-    let polled_at = rows::instant(rows::number(&row, 3)?)?;
-    let horizon = polled_at.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN);
+    let (read_until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
+    // After a long outage the next poll reads back to the cursor, not only to the last try.
+    let last_seen = read_until.map_or(polled_at, |read_until| read_until.min(polled_at));
+    let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN);
     let snapshots = sqlx::query(sql_snapshots())
         .bind(source.as_str())
         .bind(horizon.as_millisecond())
@@ -38,7 +41,7 @@ pub(super) async fn load_source(store: &SqlStore, source: &SourceId) -> Result<S
         .map_err(|error| store.failed(error))?;
     Ok(SourceMemory {
         generation: rows::number(&row, 0)?,
-        read_until: rows::optional_instant(&row, 1)?,
+        read_until,
         known_rules: rows::json(&row, 2)?,
         snapshots: rows::all(&snapshots, "instance", rows::snapshot).into_iter().collect(),
         firing: rows::all(&firing, "alert", rows::alert),
@@ -91,8 +94,7 @@ pub(super) async fn commit(store: &SqlStore, commit: &PollCommit) -> Result<(), 
     move_source(store, &mut write, commit).await?;
     let sql = &store.statements;
 
-    let instances = instance_items(commit)?;
-    execute(store, &mut write, &sql.upsert_instances, &instances).await?;
+    execute(store, &mut write, &sql.upsert_instances, &instance_items(commit)).await?;
     // Resolutions go first: an instance's old episode makes room for its new one.
     execute(store, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now)?).await?;
     let repeated = insert_fired(store, &mut write, commit).await?;
@@ -163,8 +165,7 @@ async fn insert_deliveries(
         Some(alert) => !repeated.contains(alert.as_str()),
         None => true,
     });
-    let mut items = owed.map(delivery_item).collect::<Result<Vec<_>, _>>()?;
-    items.sort_by(|one, other| one.id.cmp(other.id));
+    let items = delivery_items(owed)?;
     execute(store, write, &store.statements.insert_deliveries, &items).await?;
 
     let followers: Vec<IdItem> =
@@ -242,156 +243,4 @@ async fn execute<T: Serialize>(
         sqlx::query(statement.clone()).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
     }
     Ok(())
-}
-
-/// The JSON lists that statements bind, each of at most [`STORE_STATEMENT_ROWS_MAX`] items.
-pub(super) fn lists<T: Serialize>(items: &[T]) -> Result<Vec<String>, StoreError> {
-    items.chunks(STORE_STATEMENT_ROWS_MAX).map(|piece| to_json(&piece)).collect()
-}
-
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Row(error.to_string()))
-}
-
-/// An item that is only an id.
-#[derive(Serialize)]
-pub(super) struct IdItem<'a> {
-    pub(super) id: &'a str,
-}
-
-#[derive(Serialize)]
-struct InstanceItem<'a> {
-    source: &'a str,
-    job: &'a str,
-    id: &'a str,
-    job_id: Option<&'a str>,
-    name: Option<&'a str>,
-    status: &'static str,
-    raw_status: &'a str,
-    kind: &'static str,
-    plan_time: Option<i64>,
-    start_time: Option<i64>,
-    end_time: Option<i64>,
-    ended: i64,
-    changed_at: i64,
-}
-
-/// The instances as items, in key order: writers that lock rows in the same order cannot block each other for good.
-fn instance_items(commit: &PollCommit) -> Result<Vec<InstanceItem<'_>>, StoreError> {
-    let mut items: Vec<InstanceItem> =
-        commit.instances.iter().map(|instance| instance_item(instance, commit)).collect();
-    items.sort_by(|one, other| (one.job, one.id).cmp(&(other.job, other.id)));
-    items.dedup_by(|next, kept| {
-        let same = (next.job, next.id) == (kept.job, kept.id);
-        if same {
-            // The last word on an instance counts.
-            std::mem::swap(next, kept);
-        }
-        same
-    });
-    Ok(items)
-}
-
-fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit) -> InstanceItem<'a> {
-    InstanceItem {
-        source: commit.source.as_str(),
-        job: &instance.job.name,
-        id: &instance.id,
-        job_id: instance.job.id.as_deref(),
-        name: instance.name.as_deref(),
-        status: instance.status.as_str(),
-        raw_status: &instance.raw_status,
-        kind: instance.kind.as_str(),
-        plan_time: instance.plan_time.map(Timestamp::as_millisecond),
-        start_time: instance.start_time.map(Timestamp::as_millisecond),
-        end_time: instance.end_time.map(Timestamp::as_millisecond),
-        ended: i64::from(instance.status.has_ended()),
-        changed_at: commit.now.as_millisecond(),
-    }
-}
-
-#[derive(Serialize)]
-struct AlertItem<'a> {
-    id: &'a str,
-    source: &'a str,
-    job: &'a str,
-    instance: &'a str,
-    rule: &'a str,
-    state: &'static str,
-    facts: String,
-    resolves_on_end: i64,
-    receivers: String,
-    suppressed_by: Option<&'static str>,
-    created_at: i64,
-    ended_at: Option<i64>,
-}
-
-fn alert_items(alerts: &[Alert], now: Timestamp) -> Result<Vec<AlertItem<'_>>, StoreError> {
-    let mut items = alerts.iter().map(|alert| alert_item(alert, now)).collect::<Result<Vec<_>, _>>()?;
-    items.sort_by(|one, other| one.id.cmp(other.id));
-    Ok(items)
-}
-
-fn alert_item(alert: &Alert, now: Timestamp) -> Result<AlertItem<'_>, StoreError> {
-    let receivers: Vec<&str> = alert.receivers.iter().map(|receiver| receiver.as_str()).collect();
-    Ok(AlertItem {
-        id: alert.id.as_str(),
-        source: alert.source.as_str(),
-        job: &alert.facts.job.name,
-        instance: &alert.facts.instance.id,
-        rule: alert.rule.as_str(),
-        state: alert.state().as_str(),
-        facts: to_json(&alert.facts)?,
-        resolves_on_end: i64::from(alert.resolves_on_end),
-        receivers: to_json(&receivers)?,
-        suppressed_by: alert.suppressed_by.map(|suppression| suppression.as_str()),
-        created_at: alert.created_at.as_millisecond(),
-        ended_at: match alert.state() {
-            AlertState::Firing => None,
-            AlertState::Resolved => Some(alert.facts.alert.ends_at.unwrap_or(now).as_millisecond()),
-        },
-    })
-}
-
-#[derive(Serialize)]
-struct DeliveryItem<'a> {
-    id: &'a str,
-    alert: Option<&'a str>,
-    rule: Option<&'a str>,
-    receiver: &'a str,
-    kind: &'static str,
-    follows: Option<&'a str>,
-    state: &'static str,
-    attempts: u32,
-    done: String,
-    last_status: Option<&'a str>,
-    last_error: Option<&'a str>,
-    created_at: i64,
-    next_attempt_at: Option<i64>,
-    delivered_at: Option<i64>,
-    content: String,
-}
-
-fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
-    let created_at = delivery.created_at;
-    let pending = delivery.state == DeliveryState::Pending;
-    let delivered = delivery.state == DeliveryState::Delivered;
-    Ok(DeliveryItem {
-        id: delivery.id.as_str(),
-        alert: delivery.alert.as_ref().map(|alert| alert.as_str()),
-        rule: delivery.rule.as_ref().map(|rule| rule.as_str()),
-        receiver: delivery.receiver.as_str(),
-        kind: delivery.kind.as_str(),
-        follows: delivery.follows.as_ref().map(|id| id.as_str()),
-        state: delivery.state.as_str(),
-        attempts: delivery.attempts,
-        done: to_json(&delivery.done)?,
-        last_status: delivery.last_status.as_deref(),
-        last_error: delivery.last_error.as_deref(),
-        created_at: created_at.as_millisecond(),
-        // What is owed is owed at some time: at once, if nobody says otherwise.
-        next_attempt_at: pending.then(|| delivery.next_attempt_at.unwrap_or(created_at).as_millisecond()),
-        delivered_at: delivered.then(|| delivery.delivered_at.unwrap_or(created_at).as_millisecond()),
-        content: to_json(&delivery.content)?,
-    })
 }

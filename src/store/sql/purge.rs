@@ -11,26 +11,28 @@ use crate::limits::{DELIVERY_AGE_MAX, FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_
 use crate::model::SourceId;
 
 pub(super) async fn purge(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
-    let found = sqlx::query("SELECT id, polled_at FROM source ORDER BY id").fetch_all(&store.readers).await;
+    let found = sqlx::query("SELECT id, COALESCE(read_until, polled_at) FROM source ORDER BY id")
+        .fetch_all(&store.readers)
+        .await;
     let mut removed = 0;
     for row in &found.map_err(|error| store.failed(error))? {
-        let (source, polled_at) = (SourceId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?);
-        removed += purge_instances(store, &source, polled_at, before).await?;
+        let (source, last_seen) = (SourceId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?);
+        removed += purge_instances(store, &source, last_seen, before).await?;
     }
     removed += purge_alerts(store, before).await?;
     removed += purge_deliveries(store, before).await?;
     Ok(removed)
 }
 
-/// Instances are measured against the source's last poll and not against the clock: after a long stop, or with a clock
-/// that leapt, the source still lists what was there at that poll.
+/// Instances are measured against the source's cursor and not against the clock: after a long stop or outage, or with a
+/// clock that leapt, the next poll still reads back to there.
 async fn purge_instances(
     store: &SqlStore,
     source: &SourceId,
-    polled_at: Timestamp,
+    last_seen: Timestamp,
     before: Timestamp,
 ) -> Result<u64, StoreError> {
-    let ago = |span| polled_at.checked_sub(span).unwrap_or(Timestamp::MIN).min(before);
+    let ago = |span| last_seen.checked_sub(span).unwrap_or(Timestamp::MIN).min(before);
     let statement = "DELETE FROM instance WHERE (source, job, id) IN (SELECT source, job, id FROM instance AS old \
            WHERE old.changed_at < $2 AND COALESCE(old.plan_time, old.changed_at) < CASE old.ended WHEN 1 THEN $3 ELSE $4 END \
              AND old.source = $5 \

@@ -1,12 +1,12 @@
 //! The statements that differ between databases, put together once when the store is opened.
 //!
-//! Every one binds a JSON list of objects as `$1` and works on all its rows at once. `WHERE true` tells SQLite's parser
+//! Every one binds a JSON list of rows as `$1` and works on all its rows at once. `WHERE true` tells SQLite's parser
 //! that an `ON CONFLICT` after a SELECT is no join condition.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::dialect::Column::{BigInt, Text};
 use super::dialect::{Column, Dialect};
+use super::items::{AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, SettledItem};
 
 /// Statements over a bound list.
 #[derive(Debug)]
@@ -29,13 +29,13 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) fn new(dialect: Dialect) -> Statements {
-        let ids = dialect.items(&[Text("id")]);
+        let ids = dialect.items(IdItem::COLUMNS);
         Statements {
             upsert_instances: upsert_instances(dialect),
             known_alerts: sql(format!("SELECT alert.id FROM {ids} JOIN alert ON alert.id = item.id")),
-            insert_alerts: insert(dialect, "alert", ALERT, "DO NOTHING RETURNING id"),
+            insert_alerts: insert(dialect, "alert", AlertItem::COLUMNS, "DO NOTHING RETURNING id"),
             update_alerts: update_alerts(dialect),
-            insert_deliveries: insert(dialect, "delivery", DELIVERY, "DO NOTHING"),
+            insert_deliveries: insert(dialect, "delivery", DeliveryItem::COLUMNS, "DO NOTHING"),
             bury_late_followers: sql(format!(
                 "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, last_error = $2 \
                  WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' \
@@ -55,75 +55,11 @@ impl Statements {
             bury: sql(format!(
                 "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, claimed_at = NULL, last_error = item.error \
                  FROM {items} WHERE delivery.id = item.id AND delivery.state = 'pending'",
-                items = dialect.items(&[Text("id"), Text("error")])
+                items = dialect.items(DamagedItem::COLUMNS)
             )),
         }
     }
 }
-
-const INSTANCE: &[Column] = &[
-    Text("source"),
-    Text("job"),
-    Text("id"),
-    Text("job_id"),
-    Text("name"),
-    Text("status"),
-    Text("raw_status"),
-    Text("kind"),
-    BigInt("plan_time"),
-    BigInt("start_time"),
-    BigInt("end_time"),
-    BigInt("ended"),
-    BigInt("changed_at"),
-];
-
-const ALERT: &[Column] = &[
-    Text("id"),
-    Text("source"),
-    Text("job"),
-    Text("instance"),
-    Text("rule"),
-    Text("state"),
-    Text("facts"),
-    BigInt("resolves_on_end"),
-    Text("receivers"),
-    Text("suppressed_by"),
-    BigInt("created_at"),
-    BigInt("ended_at"),
-];
-
-const DELIVERY: &[Column] = &[
-    Text("id"),
-    Text("alert"),
-    Text("rule"),
-    Text("receiver"),
-    Text("kind"),
-    Text("follows"),
-    Text("state"),
-    BigInt("attempts"),
-    Text("done"),
-    Text("last_status"),
-    Text("last_error"),
-    BigInt("created_at"),
-    BigInt("next_attempt_at"),
-    BigInt("delivered_at"),
-    Text("content"),
-];
-
-const SETTLED: &[Column] = &[
-    Text("id"),
-    BigInt("number"),
-    BigInt("started_at"),
-    BigInt("ended_at"),
-    Text("outcome"),
-    Text("status"),
-    Text("error"),
-    Text("state"),
-    Text("last_error"),
-    Text("done"),
-    BigInt("next_attempt_at"),
-    BigInt("delivered_at"),
-];
 
 fn sql(text: String) -> SqlStr {
     // Safe by construction: nothing but the literals of this file and of the dialect goes into a statement.
@@ -144,7 +80,7 @@ fn upsert_instances(dialect: Dialect) -> SqlStr {
     insert(
         dialect,
         "instance",
-        INSTANCE,
+        InstanceItem::COLUMNS,
         "(source, job, id) DO UPDATE SET job_id = COALESCE(excluded.job_id, instance.job_id), \
          name = COALESCE(excluded.name, instance.name), status = excluded.status, \
          raw_status = excluded.raw_status, kind = excluded.kind, plan_time = excluded.plan_time, \
@@ -158,7 +94,7 @@ fn update_alerts(dialect: Dialect) -> SqlStr {
     sql(format!(
         "UPDATE alert SET state = item.state, facts = item.facts, receivers = item.receivers, ended_at = item.ended_at \
          FROM {} WHERE alert.id = item.id AND alert.state = 'firing'",
-        dialect.items(ALERT)
+        dialect.items(AlertItem::COLUMNS)
     ))
 }
 
@@ -169,7 +105,7 @@ fn settle(dialect: Dialect) -> SqlStr {
            last_error = item.last_error, done = COALESCE(item.done, delivery.done), \
            next_attempt_at = item.next_attempt_at, delivered_at = item.delivered_at, claimed_at = NULL \
          FROM {} WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.attempts < item.number",
-        dialect.items(SETTLED)
+        dialect.items(SettledItem::COLUMNS)
     ))
 }
 
@@ -180,6 +116,6 @@ fn log_attempts(dialect: Dialect) -> SqlStr {
          SELECT item.id, item.number, item.started_at, item.ended_at, item.outcome, item.status, item.error \
          FROM {} WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.id = item.id) \
          ON CONFLICT (delivery, number) DO NOTHING",
-        dialect.items(SETTLED)
+        dialect.items(SettledItem::COLUMNS)
     ))
 }

@@ -161,13 +161,9 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
     }
 
     fn ended(&mut self, finished: Result<Finished, JoinError>) {
-        match finished {
-            Ok(finished) => {
-                let settled = self.lane.judged(finished);
-                self.lane.unsettled.push(settled);
-            }
-            // Attempts catch their own panics and nobody aborts them; the claim would be taken back at the next start.
-            Err(error) => tracing::error!(receiver = %self.lane.receiver, %error, "an attempt was lost"),
+        if let Some(finished) = self.lane.known(finished) {
+            let settled = self.lane.judged(finished);
+            self.lane.unsettled.push(settled);
         }
     }
 

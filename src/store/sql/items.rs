@@ -1,0 +1,261 @@
+//! What bulk writes bind: values as the rows of a JSON list.
+//!
+//! A row is a JSON array in the order of its columns, because reading fields by name costs the database twice the time.
+//! The macro keeps the order in one place: the struct's fields are the columns.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::ser::{Serialize, SerializeTuple as _, Serializer};
+
+use super::super::{PollCommit, Settled, StoreError};
+use super::dialect::Column;
+use crate::limits::STORE_STATEMENT_ROWS_MAX;
+use crate::model::{Alert, AlertState, Delivery, DeliveryState, Instance};
+
+macro_rules! item {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ident $type:ty,)+ }) => {
+        $(#[$doc])*
+        pub(super) struct $name<'a> {
+            $(pub(super) $field: $type,)+
+        }
+
+        impl $name<'_> {
+            /// The columns, in the order of the array.
+            pub(super) const COLUMNS: &'static [Column] = &[$(Column::$kind(stringify!($field))),+];
+        }
+
+        impl Serialize for $name<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut row = serializer.serialize_tuple(Self::COLUMNS.len())?;
+                $(row.serialize_element(&self.$field)?;)+
+                row.end()
+            }
+        }
+    };
+}
+
+item! {
+    /// A delivery that is named and nothing else.
+    IdItem {
+        id: Text &'a str,
+    }
+}
+
+item! {
+    /// A delivery that cannot be understood, and why.
+    DamagedItem {
+        id: Text &'a str,
+        error: Text &'a str,
+    }
+}
+
+item! {
+    /// An instance as the table has it.
+    InstanceItem {
+        source: Text &'a str,
+        job: Text &'a str,
+        id: Text &'a str,
+        job_id: Text Option<&'a str>,
+        name: Text Option<&'a str>,
+        status: Text &'static str,
+        raw_status: Text &'a str,
+        kind: Text &'static str,
+        plan_time: BigInt Option<i64>,
+        start_time: BigInt Option<i64>,
+        end_time: BigInt Option<i64>,
+        ended: BigInt i64,
+        changed_at: BigInt i64,
+    }
+}
+
+item! {
+    /// An alert as the table has it.
+    AlertItem {
+        id: Text &'a str,
+        source: Text &'a str,
+        job: Text &'a str,
+        instance: Text &'a str,
+        rule: Text &'a str,
+        state: Text &'static str,
+        facts: Text String,
+        resolves_on_end: BigInt i64,
+        receivers: Text String,
+        suppressed_by: Text Option<&'static str>,
+        created_at: BigInt i64,
+        ended_at: BigInt Option<i64>,
+    }
+}
+
+item! {
+    /// A delivery as the table has it, unclaimed.
+    DeliveryItem {
+        id: Text &'a str,
+        alert: Text Option<&'a str>,
+        rule: Text Option<&'a str>,
+        receiver: Text &'a str,
+        kind: Text &'static str,
+        follows: Text Option<&'a str>,
+        state: Text &'static str,
+        attempts: BigInt u32,
+        done: Text String,
+        last_status: Text Option<&'a str>,
+        last_error: Text Option<&'a str>,
+        created_at: BigInt i64,
+        next_attempt_at: BigInt Option<i64>,
+        delivered_at: BigInt Option<i64>,
+        content: Text String,
+    }
+}
+
+item! {
+    /// An attempt, and what its delivery becomes by it.
+    SettledItem {
+        id: Text &'a str,
+        number: BigInt u32,
+        started_at: BigInt i64,
+        ended_at: BigInt i64,
+        outcome: Text &'static str,
+        status: Text Option<&'a str>,
+        error: Text Option<&'a str>,
+        state: Text &'static str,
+        last_error: Text Option<&'a str>,
+        // Null where the attempt reached nobody new.
+        done: Text Option<String>,
+        next_attempt_at: BigInt Option<i64>,
+        delivered_at: BigInt Option<i64>,
+    }
+}
+
+/// The JSON lists that statements bind, each of at most [`STORE_STATEMENT_ROWS_MAX`] items.
+pub(super) fn lists<T: Serialize>(items: &[T]) -> Result<Vec<String>, StoreError> {
+    items.chunks(STORE_STATEMENT_ROWS_MAX).map(|piece| to_json(&piece)).collect()
+}
+
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Row(error.to_string()))
+}
+
+/// The instances as items, in key order: writers that lock rows in the same order cannot block each other for good.
+pub(super) fn instance_items(commit: &PollCommit) -> Vec<InstanceItem<'_>> {
+    let mut items: Vec<InstanceItem> =
+        commit.instances.iter().map(|instance| instance_item(instance, commit)).collect();
+    items.sort_by(|one, other| (one.job, one.id).cmp(&(other.job, other.id)));
+    items.dedup_by(|next, kept| {
+        let same = (next.job, next.id) == (kept.job, kept.id);
+        if same {
+            // The last word on an instance counts.
+            std::mem::swap(next, kept);
+        }
+        same
+    });
+    items
+}
+
+fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit) -> InstanceItem<'a> {
+    InstanceItem {
+        source: commit.source.as_str(),
+        job: &instance.job.name,
+        id: &instance.id,
+        job_id: instance.job.id.as_deref(),
+        name: instance.name.as_deref(),
+        status: instance.status.as_str(),
+        raw_status: &instance.raw_status,
+        kind: instance.kind.as_str(),
+        plan_time: instance.plan_time.map(Timestamp::as_millisecond),
+        start_time: instance.start_time.map(Timestamp::as_millisecond),
+        end_time: instance.end_time.map(Timestamp::as_millisecond),
+        ended: i64::from(instance.status.has_ended()),
+        changed_at: commit.now.as_millisecond(),
+    }
+}
+
+pub(super) fn alert_items(alerts: &[Alert], now: Timestamp) -> Result<Vec<AlertItem<'_>>, StoreError> {
+    let mut items = alerts.iter().map(|alert| alert_item(alert, now)).collect::<Result<Vec<_>, _>>()?;
+    items.sort_by(|one, other| one.id.cmp(other.id));
+    Ok(items)
+}
+
+fn alert_item(alert: &Alert, now: Timestamp) -> Result<AlertItem<'_>, StoreError> {
+    let receivers: Vec<&str> = alert.receivers.iter().map(|receiver| receiver.as_str()).collect();
+    Ok(AlertItem {
+        id: alert.id.as_str(),
+        source: alert.source.as_str(),
+        job: &alert.facts.job.name,
+        instance: &alert.facts.instance.id,
+        rule: alert.rule.as_str(),
+        state: alert.state().as_str(),
+        facts: to_json(&alert.facts)?,
+        resolves_on_end: i64::from(alert.resolves_on_end),
+        receivers: to_json(&receivers)?,
+        suppressed_by: alert.suppressed_by.map(|suppression| suppression.as_str()),
+        created_at: alert.created_at.as_millisecond(),
+        ended_at: match alert.state() {
+            AlertState::Firing => None,
+            AlertState::Resolved => Some(alert.facts.alert.ends_at.unwrap_or(now).as_millisecond()),
+        },
+    })
+}
+
+/// Deliveries as items, in key order.
+pub(super) fn delivery_items<'a>(
+    deliveries: impl Iterator<Item = &'a Delivery>,
+) -> Result<Vec<DeliveryItem<'a>>, StoreError> {
+    let mut items = deliveries.map(delivery_item).collect::<Result<Vec<_>, _>>()?;
+    items.sort_by(|one, other| one.id.cmp(other.id));
+    Ok(items)
+}
+
+fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
+    let created_at = delivery.created_at;
+    let pending = delivery.state == DeliveryState::Pending;
+    let delivered = delivery.state == DeliveryState::Delivered;
+    Ok(DeliveryItem {
+        id: delivery.id.as_str(),
+        alert: delivery.alert.as_ref().map(|alert| alert.as_str()),
+        rule: delivery.rule.as_ref().map(|rule| rule.as_str()),
+        receiver: delivery.receiver.as_str(),
+        kind: delivery.kind.as_str(),
+        follows: delivery.follows.as_ref().map(|id| id.as_str()),
+        state: delivery.state.as_str(),
+        attempts: delivery.attempts,
+        done: to_json(&delivery.done)?,
+        last_status: delivery.last_status.as_deref(),
+        last_error: delivery.last_error.as_deref(),
+        created_at: created_at.as_millisecond(),
+        // What is owed is owed at some time: at once, if nobody says otherwise.
+        next_attempt_at: pending.then(|| delivery.next_attempt_at.unwrap_or(created_at).as_millisecond()),
+        delivered_at: delivered.then(|| delivery.delivered_at.unwrap_or(created_at).as_millisecond()),
+        content: to_json(&delivery.content)?,
+    })
+}
+
+/// Settled attempts as items, in key order. `done` has the recipients by delivery, where they changed.
+pub(super) fn settled_items<'a>(
+    settled: &'a [Settled],
+    done: &HashMap<&str, Vec<String>>,
+) -> Result<Vec<SettledItem<'a>>, StoreError> {
+    let mut items =
+        settled.iter().map(|one| settled_item(one, done.get(one.id.as_str()))).collect::<Result<Vec<_>, _>>()?;
+    items.sort_by(|one, other| (one.id, one.number).cmp(&(other.id, other.number)));
+    Ok(items)
+}
+
+fn settled_item<'a>(settled: &'a Settled, done: Option<&Vec<String>>) -> Result<SettledItem<'a>, StoreError> {
+    let ended_at = settled.ended_at.as_millisecond();
+    Ok(SettledItem {
+        id: settled.id.as_str(),
+        number: settled.attempt_number,
+        started_at: settled.started_at.as_millisecond(),
+        ended_at,
+        outcome: settled.attempt.outcome.as_str(),
+        status: settled.attempt.status.as_deref(),
+        error: settled.attempt.error.as_deref(),
+        state: settled.state.as_str(),
+        last_error: settled.last_error.as_deref(),
+        done: done.map(to_json).transpose()?,
+        next_attempt_at: (settled.state == DeliveryState::Pending)
+            .then(|| settled.next_attempt_at.map_or(ended_at, Timestamp::as_millisecond)),
+        delivered_at: (settled.state == DeliveryState::Delivered).then_some(ended_at),
+    })
+}

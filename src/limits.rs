@@ -90,8 +90,11 @@ pub const STORE_BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// Longest pause between two tries to write to a store that fails.
 pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(30);
 
-/// Deliveries a lane keeps in flight or claimed ahead.
+/// Most deliveries that a lane holds: claimed ahead, under way, or not settled yet.
 pub const LANE_CLAIM_MAX: usize = 512;
+/// Deliveries a lane holds for each attempt it may have under way: enough to claim and settle in groups, and few enough
+/// that a slow receiver holds little whose outcome a kill would leave unknown.
+pub const LANE_CLAIM_PER_ATTEMPT: usize = 16;
 /// Longest sleep of a lane, so that a step of the wall clock is noticed.
 pub const LANE_SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Time after which an attempt is given up although its notifier has not returned: above every notifier's own deadline.

@@ -1,8 +1,9 @@
 //! Lanes on a real store and a real HTTP sink on loopback. Time is moved by hand; days of retries take milliseconds.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::BufRead as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::http::{HttpClient, HttpError, HttpSettings};
+use nightbell::limits::LANE_CLAIM_PER_ATTEMPT;
 use nightbell::model::{Attempt, AttemptOutcome, Delivery, DeliveryState, ReceiverId};
 use nightbell::notify::Notifier;
 use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
@@ -618,4 +620,75 @@ async fn housekeeping_purges_at_the_start() {
     stop.cancel();
     running.await.unwrap();
     assert!(states(&store).await.contains_key("owed"));
+}
+
+/// The other half of `nothing_is_lost_to_kills`: a process that delivers what is owed, until it is done or killed.
+#[tokio::test]
+#[ignore = "is run as a process of its own by another test"]
+async fn deliver_until_killed() {
+    let (Ok(url), Ok(sink)) = (std::env::var("NIGHTBELL_TEST_STORE"), std::env::var("NIGHTBELL_TEST_SINK")) else {
+        return;
+    };
+    let store = Arc::new(SqlStore::open(&url, Mode::Work).await.unwrap());
+    let clock = ManualClock::at(at(100));
+    store.reclaim(at(100)).await.unwrap();
+    println!("ready");
+    let client = HttpClient::new(&HttpSettings::default()).unwrap();
+    let hook = Hook { client, url: sink, concurrency: 4, under_way: Arc::default() };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(lane_to("pager", &store, hook, &clock).run(stop.clone()));
+    while store.count_due(&pager(), at(100)).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_to_kills() {
+    let seed = match std::env::var("NIGHTBELL_TEST_SEED") {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) => std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
+    };
+    println!("NIGHTBELL_TEST_SEED={seed}");
+    let mut random: u64 = seed;
+    let place = Place::new();
+    let sink = Sink::new(|_, _| OK).await;
+    owing(&place, numbered(3000)).await.close().await;
+    let mut kills = 0;
+    loop {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["deliver::deliver_until_killed", "--exact", "--ignored", "--nocapture"])
+            .env("NIGHTBELL_TEST_STORE", place.url())
+            .env("NIGHTBELL_TEST_SINK", &sink.url)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(
+            output.any(|line| line.unwrap().contains("ready")),
+            "after {kills} kills the store could not be opened"
+        );
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if kills < 20 {
+            tokio::time::sleep(Duration::from_millis((random >> 33) % 60)).await;
+            child.kill().unwrap();
+        }
+        for _ in output {}
+        if child.wait().unwrap().success() {
+            break;
+        }
+        kills += 1;
+    }
+    let store = place.open().await;
+    assert!(states(&store).await.values().all(|(state, _)| *state == DeliveryState::Delivered));
+    let counts = sink.counts();
+    assert_eq!(counts.len(), 3000, "lost by {kills} kills");
+    let twice = counts.values().sum::<usize>() - 3000;
+    // Of what a kill interrupts, what was sent and not yet settled comes again.
+    assert!(twice <= kills * 4 * LANE_CLAIM_PER_ATTEMPT, "{twice} repeats by {kills} kills");
+    for (id, body) in sink.seen.lock().unwrap().iter() {
+        assert_eq!(*body, format!("body of {id}"), "a repeat has the same bytes");
+    }
+    println!("{kills} kills, {twice} repeats");
 }

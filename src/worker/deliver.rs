@@ -18,7 +18,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::retry;
 use crate::clock::Clock;
-use crate::limits::{ATTEMPT_TIME_MAX, LANE_CLAIM_MAX, RETRY_AFTER_MAX};
+use crate::limits::{ATTEMPT_TIME_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, RETRY_AFTER_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::Notifier;
 use crate::store::{Settled, Store, StoreError};
@@ -87,7 +87,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
         let mut owed_again = 0;
         self.settle_kept().await?;
         while !self.is_paused(now) {
-            let mut ready: VecDeque<Delivery> = self.store.claim(&self.receiver, now, LANE_CLAIM_MAX).await?.into();
+            let mut ready: VecDeque<Delivery> = self.store.claim(&self.receiver, now, self.reach()).await?.into();
             if ready.is_empty() {
                 break;
             }
@@ -127,6 +127,11 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
     /// How many attempts may be under way now.
     fn width(&self) -> usize {
         if self.probing { 1 } else { self.notifier.concurrency().max(1) }
+    }
+
+    /// How many deliveries the lane may hold at once.
+    fn reach(&self) -> usize {
+        self.notifier.concurrency().max(1).saturating_mul(LANE_CLAIM_PER_ATTEMPT).min(LANE_CLAIM_MAX)
     }
 
     /// Whether the channel wants to be left alone at `now`. A pause that lies further ahead than one can be comes from

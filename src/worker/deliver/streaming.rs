@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Finished, Lane, attempt};
-use crate::limits::{LANE_CLAIM_MAX, LANE_SLEEP_MAX, LANE_STOP_MAX, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
 use crate::store::{Settled, Store, StoreError};
@@ -134,10 +134,11 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         let stopping = self.stop_by.is_some();
         let paused = self.lane.is_paused(self.lane.clock.now());
         let held = self.ready.len() + self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
-        let room = LANE_CLAIM_MAX.saturating_sub(held);
+        let reach = self.lane.reach();
+        let room = reach.saturating_sub(held);
         // Claiming comes first where the attempts would otherwise run dry, and in halves of what may be held, so that
         // one transaction claims many. While the store fails, what is known is stored before more is begun.
-        let starving = self.ready.is_empty() && self.under_way.len() < self.lane.width() || room >= LANE_CLAIM_MAX / 2;
+        let starving = self.ready.is_empty() && self.under_way.len() < self.lane.width() || room >= reach / 2;
         let allowed = !stopping && !paused && (self.failing.is_none() || self.lane.unsettled.is_empty());
         if self.hungry && allowed && starving && room > 0 {
             let now = self.lane.clock.now();

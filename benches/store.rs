@@ -5,10 +5,9 @@
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot set up has nothing to say")]
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
-use nightbell::model::{Instance, InstanceType, JobRef, RuleId, SourceId, Status};
+use nightbell::model::{Instance, InstanceType, JobRef, SourceId, Status};
 use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
 
 const INSTANCES: i64 = 10_000;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use nightbell::model::{
-    AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, InstanceKey, ReceiverId, RuleId, SourceId, Status,
+    AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, InstanceKey, ReceiverId, SourceId, Status,
 };
 use nightbell::store::{PollCommit, Settled, SqlStore, Store as _, StoreError};
 use sqlx::Row as _;

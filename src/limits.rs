@@ -57,8 +57,11 @@ pub const WEBHOOK_CONCURRENCY: usize = 32;
 /// Deadline of one attempt over SMTP, connect to the reply after DATA.
 pub const NOTIFY_SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bytes an SMTP server may send in reply to one command, before or during TLS.
-pub const SMTP_REPLY_BYTES_MAX: usize = 64 << 10;
+/// Bytes an SMTP server may send in reply to one command. Small, because the SMTP library parses a reply anew for each
+/// of its lines.
+pub const SMTP_REPLY_BYTES_MAX: usize = 16 << 10;
+/// The same inside TLS, where the server's certificates count too.
+pub const SMTP_TLS_REPLY_BYTES_MAX: usize = 64 << 10;
 /// How long an SMTP connection is kept for the next mail.
 pub const SMTP_IDLE_MAX: Duration = Duration::from_secs(30);
 

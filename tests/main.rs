@@ -5,6 +5,8 @@
 
 mod config;
 mod deliver;
+//! The integration tests: one module for each part.
+
 mod notify;
 mod program;
 mod rule;

@@ -62,7 +62,7 @@ fn text(message: &Message, zone: &TimeZone) -> String {
         lines.push(line);
     }
     if facts.node_details != "ok" {
-        lines.push(format!("Which node failed could not be read: {}", facts.node_details));
+        lines.push(format!("The failing node is not known: {}", facts.node_details));
     }
     lines.push(format!("Rule {}", facts.alert.rule));
     lines.iter().map(|line| display_text(&truncated(line, 1500))).collect::<Vec<_>>().join("\n")

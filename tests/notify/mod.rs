@@ -1,5 +1,6 @@
 //! Templates and receivers: what arrives, and how every answer is understood. The servers here are real ones on
-//! loopback; nothing is slept for and no clock is read.
+//! loopback; nothing is slept for, and time is handed in.
+#![allow(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what is wanted")]
 
 mod evil_smtp;
 mod golden;

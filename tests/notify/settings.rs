@@ -1,1 +1,130 @@
+//! The keys of receivers: what is read, and what is said of mistakes.
 
+use nightbell::notify::ChannelSettings;
+
+use super::{read, settings};
+
+#[test]
+fn right_settings_are_read() {
+    let table = [
+        ("{ type: slack, webhook_url: { env: SLACK } }", "slack", true, "webhook_url"),
+        ("{ type: webhook, url: 'https://pager.example.com/hook', secret: { env: S } }", "webhook", true, "url secret"),
+        (
+            "{ type: webhook, url: { env: U }, method: put, headers: { Authorization: { env: A }, X-Team: data } }",
+            "webhook",
+            true,
+            "url headers.authorization headers.x-team",
+        ),
+        (
+            "{ type: email, smtp_url: 'smtps://nightbell@smtp.example.com:465', password: { env: P }, \
+             from: 'Nightbell <nightbell@example.com>', to: [data-team@example.com], cc: b@example.com, \
+             reply_to: 'Ops <ops@example.com>', ca_file: ca.pem }",
+            "email",
+            false,
+            "password",
+        ),
+    ];
+    for (yaml, kind, resolved, secrets) in table {
+        let (receiver, warnings) = read(yaml);
+        let channel = receiver.unwrap_or_else(|errors| panic!("{yaml}: {errors:?}")).channel;
+        assert_eq!((channel.kind(), channel.sends_resolved_by_default()), (kind, resolved), "{yaml}");
+        let keys: Vec<String> = channel.secrets().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys.join(" "), secrets, "{yaml}");
+        assert_eq!(warnings, Vec::<String>::new(), "{yaml}");
+    }
+}
+
+#[test]
+fn wrong_settings_are_said() {
+    let mail = |rest: &str| format!("{{ type: email, smtp_url: 'smtp://mx', from: a@b.c, to: d@e.f, {rest} }}");
+    let hook = |rest: &str| format!("{{ type: webhook, url: 'https://h/canary', {rest} }}");
+    let table = [
+        ("{ type: slak }".into(), "type: unknown type of receiver \"slak\" Some(\"did you mean \\\"slack\\\"?\")"),
+        ("{ type: pigeon }".into(), "the types are slack, email, webhook"),
+        ("{ type: dingtalk, webhook_url: x }".into(), "\"dingtalk\" are not supported by this version yet"),
+        ("{ type: slack }".into(), "\"webhook_url\" is missing"),
+        (
+            "{ type: slack, bot_token: { env: X }, channel: ops }".into(),
+            "\"bot_token\" is not supported by this version yet",
+        ),
+        ("{ type: slack, webhook_url: hooks.slack.com/canary }".into(), "webhook_url: it is no URL"),
+        ("{ type: slack, webhook_url: { env: X }, webhok: 1 }".into(), "unknown key \"webhok\""),
+        ("{ type: webhook }".into(), "\"url\" is missing"),
+        ("{ type: webhook, url: 'ftp://canary' }".into(), "must begin with https://"),
+        (hook("method: GET"), "method: \"GET\" is not one of POST, PUT and PATCH"),
+        (hook("secret: 'not base64 canary'"), "the signing secret is no base64"),
+        (hook("headers: { webhook-id: x }"), "is set by Nightbell itself"),
+        (hook("headers: { Host: x }"), "is set by Nightbell itself"),
+        (hook("headers: { 'a b': x }"), "cannot be the name of a header"),
+        (hook("headers: { X-A: \"canary\\nb: c\" }"), "characters that no header can carry"),
+        (hook("client_cert: c.pem"), "\"client_cert\" is not supported by this version yet"),
+        (hook("success: x"), "\"success\" is not supported by this version yet"),
+        (mail("username: u"), "no \"password\""),
+        (mail("password: { env: P }"), "nobody to log in as"),
+        (mail("cc: nobody"), "cc: \"nobody\" is no mail address"),
+        (mail("reply_to: \"x@y.z\\r\\nBcc: v@w.x\""), "with a line break"),
+        (mail("cc: [a@b.c, 'x@']"), "cc[1]: \"x@\" is no mail address"),
+        (mail("cc: 'a@b.c, d@e.f'"), "several addresses are a list"),
+        ("{ type: email, smtp_url: 'smtp://mx', from: a@b.c, to: [] }".into(), "to: the list is empty"),
+        ("{ type: email, smtp_url: 'smtp://mx', from: '', to: a@b.c }".into(), "from: \"\" is no mail address"),
+        ("{ type: email, from: a@b.c, to: a@b.c }".into(), "\"smtp_url\" is missing"),
+        ("{ type: email, smtp_url: 'smtp://u:canary@mx', from: a@b.c, to: a@b.c }".into(), "holds a password"),
+        (
+            "{ type: email, smtp_url: 'smtp+plain://u@mx.example.com', password: { env: P }, from: a@b.c, to: a@b.c }"
+                .into(),
+            "would send the password unprotected",
+        ),
+    ];
+    for (yaml, expected) in table {
+        let errors = read(&yaml).0.map(|it| it.channel.kind()).expect_err(&yaml).join("\n");
+        assert!(errors.contains(expected), "{yaml}\n  expected: {expected}\n  found: {errors}");
+        assert!(!errors.contains("canary"), "{errors}");
+    }
+}
+
+#[test]
+fn secrets_in_plain_text_earn_a_warning_and_are_never_shown() {
+    let yaml =
+        "{ type: webhook, url: 'https://h/canary', secret: whsec_Y2FuYXJ5Y2FuYXJ5, headers: { X-Api-Key: canary } }";
+    let (receiver, warnings) = read(yaml);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    let shown = format!("{:?} {warnings:?}", receiver.unwrap());
+    assert!(!shown.contains("canary") && !shown.contains("Y2FuYXJ5"), "{shown}");
+    let (receiver, warnings) = read("{ type: slack, webhook_url: 'https://hooks.example.com/canary' }");
+    assert_eq!(warnings.len(), 1);
+    assert!(!format!("{receiver:?}").contains("canary"));
+}
+
+#[test]
+fn secrets_are_checked_by_their_present_value() {
+    let checked = |yaml: &str| settings(yaml).channel.check_secrets();
+    let missing = checked("{ type: slack, webhook_url: { env: NIGHTBELL_TEST_NEVER_SET } }");
+    assert!(missing[0].1.contains("NIGHTBELL_TEST_NEVER_SET is not set"), "{missing:?}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (url, secret) = (file("url", "canary no url"), file("secret", "canary!"));
+    let wrong = checked(&format!("{{ type: webhook, url: {{ file: {url} }}, secret: {{ file: {secret} }} }}"));
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    assert!(wrong.iter().all(|(_, message)| !message.contains("canary")), "{wrong:?}");
+    assert_eq!(checked("{ type: webhook, url: 'https://h' }"), []);
+}
+
+#[test]
+fn a_certificate_file_that_is_none_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.pem");
+    std::fs::write(&file, "no certificate").unwrap();
+    for yaml in [
+        format!("{{ type: webhook, url: 'https://h', ca_file: {} }}", file.display()),
+        format!("{{ type: email, smtp_url: 'smtp://mx', from: a@b.c, to: a@b.c, ca_file: {} }}", file.display()),
+    ] {
+        let receiver = settings(&yaml);
+        assert!(matches!(receiver.channel, ChannelSettings::Email(_) | ChannelSettings::Webhook(_)));
+        let error = nightbell::notify::AnyNotifier::open(&receiver).expect_err("no certificate in it");
+        assert!(error.contains("ca.pem"), "{error}");
+    }
+}

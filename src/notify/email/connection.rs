@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use super::cause;
 use super::settings::{EmailSettings, Security};
 use crate::http::install_crypto;
-use crate::limits::{CONNECT_TIMEOUT, SMTP_REPLY_BYTES_MAX};
+use crate::limits::{CONNECT_TIMEOUT, SMTP_REPLY_BYTES_MAX, SMTP_TLS_REPLY_BYTES_MAX};
 use crate::secret::Secret;
 
 /// What the connection is doing.
@@ -125,7 +125,8 @@ impl Connector {
     pub(super) fn secrets(&self, password: Option<&Secret>) -> Vec<Secret> {
         let Some(password) = password else { return Vec::new() };
         let plain = format!("\0{}\0{}", self.username.as_deref().unwrap_or_default(), password.expose());
-        vec![password.clone(), Secret::new(plain)]
+        // The longer one first: the shorter one's base64 can be the tail of the longer one's.
+        vec![Secret::new(plain), password.clone()]
     }
 
     /// A connection that is ready for mail.
@@ -230,8 +231,9 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.since_last_write > SMTP_REPLY_BYTES_MAX {
-            let text = format!("the server's reply is longer than {} KiB", SMTP_REPLY_BYTES_MAX >> 10);
+        let max = if self.plain { SMTP_REPLY_BYTES_MAX } else { SMTP_TLS_REPLY_BYTES_MAX };
+        if self.since_last_write > max {
+            let text = format!("the server's reply is longer than {} KiB", max >> 10);
             return Poll::Ready(Err(io::Error::other(text)));
         }
         let before = buf.filled().len();

@@ -5,8 +5,6 @@
 
 mod config;
 mod deliver;
-//! The integration tests: one module for each part.
-
 mod notify;
 mod program;
 mod rule;

@@ -28,6 +28,8 @@ fn patterns_match_whole_names() {
         ("etl_orders", "etl_orders", true),
         ("etl_orders", "etl_orders_2", false),
         ("etl_*", "etl_", true),
+        // The glob crate takes such a name for a path.
+        ("*.", "..", true),
         ("etl_*", "my_etl_x", false),
         ("*", "", true),
         ("*", "a/b.c\nd", true),

@@ -107,7 +107,8 @@ fn regex_fault(text: &str, error: &regex::Error) -> String {
 fn glob_form(text: &str) -> Result<Form, String> {
     compile_glob(text).map_err(|error| glob_fault(text, error.kind()))?;
     let walked = WalkedGlob::walk(text);
-    if walked.single_characters {
+    // The glob crate takes a name of two dots for a path and finds no ending in it, so `*.` would miss it.
+    if walked.single_characters || text.ends_with('.') {
         let regex = format!(r"(?s)\A{}\z", walked.regex);
         compile_regex(&regex).map_err(|error| regex_fault(text, &error))?;
         return Ok(Form::Regex(regex));

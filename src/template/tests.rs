@@ -1,3 +1,5 @@
+//! Templates that are right, wrong and hostile.
+
 use proptest::prelude::*;
 
 use super::*;

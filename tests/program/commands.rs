@@ -16,7 +16,7 @@ async fn every_mistake_is_reported_at_once_and_nothing_is_touched() {
         assert_eq!(output.status.code(), Some(78), "{arguments:?}");
         let stderr = text(&output.stderr);
         for part in [
-            "rules.yaml:3:27: sources.w.regoin: unknown key \"regoin\"",
+            "rules.yaml:3:24: sources.w.regoin: unknown key \"regoin\"",
             "did you mean \"region\"?",
             "rules.yaml:5:14: receivers.a.type",
             "did you mean \"slack\"?",

@@ -100,7 +100,11 @@ impl EmailSettings {
         let ca_file = section.optional("ca_file");
         let server = server?;
         let username = username.or(server.username);
-        let right = check_login(section, server.security, &server.host, username.as_deref(), password.is_some());
+        // A user or password that could not be read has been reported; that nobody can log in follows from it.
+        let is_reported =
+            section.has("username") && username.is_none() || section.has("password") && password.is_none();
+        let right =
+            is_reported || check_login(section, server.security, &server.host, username.as_deref(), password.is_some());
         // Wrong addresses count as absent where they are read; the findings make the whole file unusable.
         let settings = EmailSettings {
             security: server.security,

@@ -6,6 +6,7 @@
 
 pub mod dataarts;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +34,49 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`SourceErrorKind::NotFound`] when the source no longer knows it; otherwise as for `list`.
     fn detail(&self, instance: &Instance) -> impl Future<Output = Result<Detail, SourceError>> + Send;
+
+    /// Asks the account, with a handful of read-only calls, what its documents leave open (`nightbell doctor`). Trouble
+    /// is a finding, not an error.
+    fn examine(&self) -> impl Future<Output = Vec<Finding>> + Send {
+        async { Vec::new() }
+    }
+
+    /// Takes over what an earlier examination, or an earlier run, has learnt.
+    fn learn(&self, _learnt: &Learnt) {}
+
+    /// What has been learnt so far.
+    fn learnt(&self) -> Learnt {
+        Learnt::new()
+    }
+}
+
+/// What was learnt about a source that its documents leave open, by the name of the question. Kept in the store.
+pub type Learnt = BTreeMap<String, String>;
+
+/// One question about a real account, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The question, as a person asks it: "Can it sign in?"
+    pub question: String,
+    /// The answer in a sentence. Holds no secret.
+    pub answer: String,
+    /// Whether it is well.
+    pub grade: Grade,
+    /// What to do, where there is something.
+    pub help: Option<String>,
+}
+
+/// How a finding is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grade {
+    /// As it should be.
+    Good,
+    /// It works, and there is something to know.
+    Notice,
+    /// It does not work.
+    Bad,
+    /// It could not be found out, and why is in the answer.
+    Open,
 }
 
 /// What a listing yields.

@@ -29,6 +29,9 @@ impl Dialect {
     }
 
     /// A FROM item named `item`: the JSON list bound as `$1`, one row for each of its arrays.
+    ///
+    /// SQLite's `jsonb_each` hands the arrays on as they were parsed; `json_each` would write each of them out as text,
+    /// to be parsed again for its columns, and takes twice the time.
     pub(super) fn items(self, columns: &[Column]) -> String {
         match self {
             Dialect::Sqlite => {
@@ -37,7 +40,7 @@ impl Dialect {
                     .enumerate()
                     .map(|(index, Column::Text(name) | Column::BigInt(name))| format!("value ->> {index} AS {name}"))
                     .collect();
-                format!("(SELECT {} FROM json_each($1)) AS item", columns.join(", "))
+                format!("(SELECT {} FROM jsonb_each($1)) AS item", columns.join(", "))
             }
         }
     }

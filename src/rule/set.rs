@@ -15,12 +15,15 @@ use regex::{RegexSet, RegexSetBuilder};
 use super::Rule;
 use super::pattern::{Form, Pattern, compile_glob};
 use crate::limits::{MATCH_CACHE_NAMES_MAX, PATTERN_SET_COMPILED_BYTES_MAX};
-use crate::model::SourceId;
+use crate::model::{RuleId, SourceId};
 
 /// All rules, ready to be asked which of them concern a job.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    /// [`Rule::mark`] of each.
+    marks: Vec<String>,
+    by_id: HashMap<RuleId, usize>,
     globs: GlobSet,
     regexes: RegexSet,
     /// For each glob, then for each regular expression, the rules that hold it.
@@ -87,12 +90,24 @@ impl RuleSet {
         let mut holders = globs.holders;
         holders.append(&mut regexes.holders);
         let any_job = (0..rules.len()).filter(|index| rules[*index].matches.jobs.is_empty()).collect();
-        Ok(RuleSet { globs: glob_set, regexes: regex_set, holders, any_job, rules })
+        let marks = rules.iter().map(Rule::mark).collect();
+        let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
+        Ok(RuleSet { globs: glob_set, regexes: regex_set, holders, any_job, marks, by_id, rules })
     }
 
     /// The rules, in the order they were given.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The mark of each rule, in the same order.
+    pub fn marks(&self) -> &[String] {
+        &self.marks
+    }
+
+    /// The rule of this id.
+    pub fn get(&self, id: &RuleId) -> Option<&Rule> {
+        self.by_id.get(id).and_then(|index| self.rules.get(*index))
     }
 
     /// The rules whose source, job and not match, as ascending indices into [`RuleSet::rules`]. Instance type and

@@ -1,6 +1,6 @@
 //! From what was seen to what follows: which instances changed, which alerts begin, which end.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use tracing::debug;
@@ -8,7 +8,7 @@ use tracing::debug;
 use super::Poller;
 use crate::alert::{Holding, Ledger};
 use crate::model::{Alert, AlertId, AlertState, Instance, MessageKind, Snapshot, Suppression};
-use crate::rule::{Rule, Verdict};
+use crate::rule::Verdict;
 use crate::source::Source;
 use crate::store::{Store, StoreError};
 
@@ -25,10 +25,21 @@ pub(super) struct Decision {
     pub(super) closed: Vec<Alert>,
     /// The alerts that fire after this poll.
     pub(super) ledger: Ledger,
-    /// Marks of the rules that have looked at this source.
-    pub(super) known_rules: BTreeSet<String>,
+    /// Marks of the rules that have looked at this source, where they are others than before.
+    pub(super) known_rules: Option<BTreeSet<String>>,
     /// Instances that are over, changed or not: what may end an alert.
     over: Vec<Instance>,
+}
+
+/// What becomes of an instance that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing is new about it.
+    Quiet,
+    /// It is new, has changed, or alerts.
+    Stirred,
+    /// What was seen is older than what is known: it counts for nothing.
+    Stale,
 }
 
 /// An alert that may begin.
@@ -42,43 +53,44 @@ struct Candidate<'a> {
 
 impl<C: Source, S: Store> Poller<C, S> {
     /// Decides about everything that was seen.
-    pub(super) async fn decide(&mut self, seen: Vec<Instance>, now: Timestamp) -> Result<Decision, StoreError> {
+    pub(super) async fn decide(&mut self, mut seen: Vec<Instance>, now: Timestamp) -> Result<Decision, StoreError> {
         let memory = self.memory.get_or_insert_default();
         let mut ledger = Ledger::new(memory.firing.iter().cloned());
         let rules = self.rules.clone();
-        let rule_ids: HashSet<_> = rules.rules().iter().map(|rule| &rule.id).collect();
-        let closed = ledger.close_where(|id| rule_ids.contains(id), now);
-        let marks: Vec<String> = rules.rules().iter().map(Rule::mark).collect();
+        let closed = ledger.close_where(|id| rules.get(id).is_some(), now);
+        let marks = rules.marks();
         let is_first_look: Vec<bool> = marks.iter().map(|mark| !memory.known_rules.contains(mark)).collect();
         let any_first_look = is_first_look.contains(&true);
+        let are_same_rules = !any_first_look && marks.len() == memory.known_rules.len();
+        let known_rules = (!are_same_rules).then(|| marks.iter().cloned().collect());
 
-        let mut decision = Decision { closed, known_rules: marks.into_iter().collect(), ..Decision::default() };
+        let mut decision = Decision { closed, known_rules, ..Decision::default() };
         let mut candidates = Vec::new();
-        let mut fresh = Vec::with_capacity(seen.len());
-        let mut stirred = HashSet::new();
-        for instance in seen {
+        let mut fates = vec![Fate::Quiet; seen.len()];
+        for (instance, fate) in seen.iter().zip(&mut fates) {
             let key = instance.key();
             let before = memory.snapshots.get(&key);
             let snapshot = instance.snapshot();
             if before.is_some_and(|before| is_older(&snapshot, before)) {
                 debug!(job = instance.job.name, instance = instance.id, "the source showed an older state; ignored");
+                *fate = Fate::Stale;
                 continue;
             }
             let has_changed = before != Some(&snapshot);
             let is_settled = !has_changed && instance.status.has_ended();
             if has_changed {
-                stirred.insert(fresh.len());
+                *fate = Fate::Stirred;
             }
             if !is_settled || any_first_look {
                 let matching = rules.matching(&self.settings.id, &instance.job.name, &mut self.matches);
                 for &index in matching.iter().filter(|&&index| !is_settled || is_first_look[index]) {
                     let rule = &rules.rules()[index];
-                    let Verdict::Holds { since } = rule.judge(&instance, now) else { continue };
+                    let Verdict::Holds { since } = rule.judge(instance, now) else { continue };
                     if ledger.fires(&key, &rule.id) {
                         continue;
                     }
                     let first_poll = self.settings.first_poll;
-                    let is_past = is_first_look[index] && is_old(&instance, since, now, first_poll);
+                    let is_past = is_first_look[index] && is_old(instance, since, now, first_poll);
                     let holding = Holding {
                         rule: &rule.id,
                         severity: rule.severity,
@@ -89,22 +101,21 @@ impl<C: Source, S: Store> Poller<C, S> {
                     };
                     let has_turned = before.is_some_and(|before| before.status != instance.status);
                     candidates.push(Candidate { instance: instance.clone(), holding, has_turned });
-                    stirred.insert(fresh.len());
+                    *fate = Fate::Stirred;
                 }
             }
-            fresh.push(instance);
         }
         decision.ledger = ledger;
         self.begin(candidates, &mut decision, now).await?;
         let ledger = &decision.ledger;
-        decision.over = fresh
-            .iter()
+        let believed = seen.iter().zip(&fates).filter(|(_, fate)| **fate != Fate::Stale).map(|(instance, _)| instance);
+        decision.over = believed
             .filter(|instance| instance.status.has_ended() && ledger.concerns(&instance.job.name))
             .cloned()
             .collect();
-        let mut index = 0..;
-        fresh.retain(|_| index.next().is_some_and(|index| stirred.contains(&index)));
-        decision.instances = fresh;
+        let mut fates = fates.into_iter();
+        seen.retain(|_| fates.next() == Some(Fate::Stirred));
+        decision.instances = seen;
         Ok(decision)
     }
 

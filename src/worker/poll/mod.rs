@@ -237,7 +237,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             now,
             read_until: moves_cursor.then_some(now),
             incomplete,
-            known_rules: (known_rules != memory.known_rules).then_some(known_rules),
+            known_rules,
             instances,
             fired,
             changed,

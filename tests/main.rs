@@ -7,6 +7,7 @@ mod config;
 mod deliver;
 mod notify;
 mod program;
+mod readme;
 mod rule;
 mod sample;
 mod schedule;

@@ -137,4 +137,11 @@ fn the_demo_shows_a_night() {
     ] {
         assert!(stdout.contains(part), "{part:?} is not in\n{stdout}");
     }
+    // What the README shows is what the demo shows, but for the time of day.
+    let without_digits =
+        |text: &str| text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>();
+    let shown = without_digits(&stdout);
+    for line in crate::readme::blocks("text")[0].lines() {
+        assert!(shown.contains(&without_digits(line)), "{line:?} of the README is not in\n{stdout}");
+    }
 }

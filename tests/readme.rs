@@ -1,0 +1,66 @@
+//! The README is checked: its configuration loads, its webhook body is the real one, its commands exist.
+
+use std::collections::BTreeSet;
+
+use nightbell::config::{Config, LoadOptions};
+use nightbell::model::MessageKind;
+use nightbell::template::sample_message;
+
+const README: &str = include_str!("../README.md");
+
+/// The fenced blocks of one language.
+pub(crate) fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    README.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_configuration_in_the_readme_is_clean() {
+    let files = blocks("yaml");
+    assert!(!files.is_empty());
+    for text in files {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rules.yaml");
+        std::fs::write(&path, text).unwrap();
+        let loaded = Config::load(&path, &LoadOptions { offline: true }).unwrap_or_else(|problem| panic!("{problem}"));
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    }
+}
+
+/// Every key path of a JSON value.
+fn paths(value: &serde_json::Value, at: &str, all: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                let path = format!("{at}.{key}");
+                all.insert(path.clone());
+                paths(value, &path, all);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| paths(item, &format!("{at}[]"), all)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_webhook_body_in_the_readme_has_the_keys_of_the_real_one() {
+    let shown: serde_json::Value = serde_json::from_str(blocks("json")[0]).unwrap();
+    let real = sample_message(MessageKind::AlertFiring, "2026-11-21T00:05:03Z".parse().unwrap());
+    let (mut in_readme, mut in_message) = (BTreeSet::new(), BTreeSet::new());
+    paths(&shown, "", &mut in_readme);
+    paths(&serde_json::to_value(&real).unwrap(), "", &mut in_message);
+    assert_eq!(in_readme, in_message);
+}
+
+#[test]
+fn every_command_is_in_the_readme_and_has_help() {
+    for command in ["run", "check", "demo", "send-test", "alerts", "deliveries"] {
+        assert!(
+            README.contains(&format!("nightbell {command}")) || README.contains(&format!("-- {command}")),
+            "{command}"
+        );
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_nightbell")).args([command, "--help"]).output().unwrap();
+        assert!(output.status.success() && !output.stdout.is_empty(), "{command} --help");
+    }
+}

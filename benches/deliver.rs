@@ -1,4 +1,5 @@
-//! How fast a full outbox drains: 10,000 webhooks to a sink on loopback in this process, each attempt durably recorded.
+//! How fast a full outbox drains: 10,000 signed webhooks to a sink on loopback in this process, each attempt durably
+//! recorded.
 //!
 //! `cargo bench --bench deliver` prints deliveries per second, and what storing the deliveries took. The sink counts, and
 //! the run fails if a message is lost or comes twice.
@@ -11,45 +12,25 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nightbell::clock::{Clock as _, SystemClock};
-use nightbell::http::{HttpClient, HttpSettings};
-use nightbell::model::{
-    Attempt, AttemptOutcome, Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, SourceId,
-};
-use nightbell::notify::Notifier;
+use nightbell::config::{Config, LoadOptions};
+use nightbell::model::{Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, SourceId};
+use nightbell::notify::AnyNotifier;
 use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
 use nightbell::worker::deliver::Lane;
 use tokio_util::sync::CancellationToken;
 
 const DELIVERIES: usize = 10_000;
-const CONCURRENCY: usize = 32;
 
-/// Posts the body and wants a 2xx.
-struct Hook {
-    client: HttpClient,
-    url: String,
-}
-
-impl Notifier for Hook {
-    async fn send(&self, delivery: &Delivery, _now: jiff::Timestamp) -> Attempt {
-        let request = self
-            .client
-            .inner()
-            .post(&self.url)
-            .header("webhook-id", delivery.id.as_str())
-            .header("content-type", "application/json")
-            .body(delivery.content.part("body").to_string())
-            .build()
-            .unwrap();
-        match self.client.send(request, Duration::from_secs(10), 1024).await {
-            Ok(answer) if answer.is_success() => Attempt::delivered(answer.status.to_string()),
-            Ok(answer) => Attempt::failed(AttemptOutcome::Retry, Some(answer.status.to_string()), "refused"),
-            Err(error) => Attempt::failed(AttemptOutcome::Retry, None, error.to_string()),
-        }
-    }
-
-    fn concurrency(&self) -> usize {
-        CONCURRENCY
-    }
+/// The receiver as a configuration describes it: a webhook whose bodies are signed.
+fn pager(directory: &std::path::Path, url: &str) -> AnyNotifier {
+    let path = directory.join("rules.yaml");
+    let text = format!(
+        "version: 1\nsources:\n  s: {{ type: dataarts, region: r, project_id: p, auth: {{ token: t }} }}\nreceivers:\n  \
+         pager: {{ type: webhook, url: \"{url}\", secret: whsec_bmlnaHRiZWxsLWJlbmNoLXNlY3JldC1vZi0zMi1ieXRl }}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let loaded = Config::load(&path, &LoadOptions { offline: false }).unwrap();
+    AnyNotifier::open(&loaded.config.receivers[0]).unwrap()
 }
 
 type Seen = Arc<Mutex<(usize, BTreeSet<String>)>>;
@@ -118,7 +99,7 @@ async fn main() {
     println!("stored {DELIVERIES} deliveries in {:.0} ms", began.elapsed().as_secs_f64() * 1000.0);
 
     let seen = Seen::default();
-    let hook = Hook { client: HttpClient::new(&HttpSettings::default()).unwrap(), url: sink(Arc::clone(&seen)).await };
+    let hook = pager(directory.path(), &sink(Arc::clone(&seen)).await);
     let lane = Lane::new(
         ReceiverId::new("pager"),
         Arc::clone(&store),

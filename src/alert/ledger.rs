@@ -3,18 +3,20 @@
 //! # Design
 //! An alert is told once per episode because its key (instance and rule) is in the ledger from its first firing to its
 //! resolution; listing the instance again finds it there. What ends it is looked for in every listed instance, not only
-//! in changed ones, so a recovery that was missed once is found at the next poll.
+//! in changed ones, so a recovery that was missed once is found at the next poll. That is done for all of them at once:
+//! a job that has failed for days has thousands of alerts and thousands of runs, and must not be looked at run by alert.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::identity::alert_id;
+use super::later::LaterRuns;
 use super::summary::{self, Ending};
 use crate::model::{
-    Alert, AlertFacts, AlertPart, AlertState, Instance, InstanceKey, InstancePart, InstanceType, JobPart, ReceiverId,
-    RuleId, Severity, SourcePart, Suppression,
+    Alert, AlertFacts, AlertPart, AlertState, Instance, InstanceKey, InstancePart, JobPart, ReceiverId, RuleId,
+    Severity, SourcePart, Suppression,
 };
 
 /// A rule's condition that holds for an instance.
@@ -38,8 +40,8 @@ pub struct Holding<'a> {
 #[derive(Debug, Default)]
 pub struct Ledger {
     firing: HashMap<InstanceKey, Vec<Alert>>,
-    /// Instances with firing alerts, by job: what a later run of the job may resolve.
-    by_job: HashMap<String, Vec<InstanceKey>>,
+    /// The ids of instances with firing alerts, by job: what a later run of the job may resolve.
+    by_job: HashMap<String, BTreeSet<String>>,
 }
 
 impl Ledger {
@@ -85,11 +87,8 @@ impl Ledger {
     /// Enters an alert that fires.
     pub fn insert(&mut self, alert: Alert) {
         let key = key_of(&alert);
-        let alerts = self.firing.entry(key.clone()).or_default();
-        if alerts.is_empty() {
-            self.by_job.entry(key.job.clone()).or_default().push(key);
-        }
-        alerts.push(alert);
+        self.by_job.entry(key.job.clone()).or_default().insert(key.id.clone());
+        self.firing.entry(key).or_default().push(alert);
     }
 
     /// The alert that begins with `holding`, unless one is firing already. It is not entered: the caller does that with
@@ -138,24 +137,33 @@ impl Ledger {
         })
     }
 
-    /// Takes out the alerts that `instance`, as it is now, resolves: its own when it is seen in success, its own
-    /// duration alerts when it ended at all, and those of earlier runs of its job when it succeeded after they began.
-    pub fn resolve(&mut self, instance: &Instance, now: Timestamp) -> Vec<Alert> {
+    /// Takes out the alerts that the instances in `over`, as they are now, resolve: an instance's own when it is seen in
+    /// success, its own duration alerts when it ended at all, and those of earlier runs of its job when it succeeded
+    /// after they began. Of several later runs the earliest one is named.
+    pub fn resolve(&mut self, over: &[Instance], now: Timestamp) -> Vec<Alert> {
         let mut resolved = Vec::new();
-        let Some(keys) = self.by_job.get(&instance.job.name) else { return resolved };
-        let keys = keys.clone();
-        let own = instance.key();
-        for key in keys {
-            let Some(alerts) = self.firing.get_mut(&key) else { continue };
-            let is_own = key == own;
-            alerts.retain_mut(|alert| {
-                let Some(ending) = ending(alert, instance, is_own) else { return true };
-                end(alert, instance, ending, now);
-                resolved.push(alert.clone());
-                false
+        let mut succeeded: BTreeMap<&str, LaterRuns<'_>> = BTreeMap::new();
+        for instance in over {
+            if !self.concerns(&instance.job.name) {
+                continue;
+            }
+            self.take_out(&instance.key(), |alert| {
+                let ending = own_ending(alert, instance)?;
+                resolved.push(ended(alert, instance, ending, now));
+                Some(())
             });
-            if alerts.is_empty() {
-                self.forget(&key);
+            if instance.status.is_recovery() {
+                succeeded.entry(&instance.job.name).or_default().add(instance);
+            }
+        }
+        for (job, mut runs) in succeeded {
+            runs.sort();
+            for id in self.by_job.get(job).cloned().unwrap_or_default() {
+                self.take_out(&InstanceKey { job: job.to_string(), id }, |alert| {
+                    let instance = runs.vouching_for(alert)?;
+                    resolved.push(ended(alert, instance, Ending::LaterInstance, now));
+                    Some(())
+                });
             }
         }
         resolved
@@ -166,28 +174,38 @@ impl Ledger {
         let mut closed = Vec::new();
         let keys: Vec<InstanceKey> = self.firing.keys().cloned().collect();
         for key in keys {
-            let Some(alerts) = self.firing.get_mut(&key) else { continue };
-            alerts.retain_mut(|alert| {
-                if is_kept(&alert.rule) {
-                    return true;
-                }
-                alert.facts.alert.state = AlertState::Resolved;
-                alert.facts.alert.ends_at = Some(now);
-                closed.push(alert.clone());
-                false
-            });
-            if alerts.is_empty() {
-                self.forget(&key);
-            }
+            self.take_out(&key, |alert| (!is_kept(&alert.rule)).then(|| closed.push(closed_at(alert, now))));
         }
         closed
     }
 
-    fn forget(&mut self, key: &InstanceKey) {
+    /// Takes out the alert that was recorded and not told of an earlier failure of `instance`, if the run has been made
+    /// again since: what its present state means is news.
+    pub fn close_outdated(&mut self, instance: &Instance, rule: &RuleId, now: Timestamp) -> Option<Alert> {
+        let mut closed = None;
+        self.take_out(&instance.key(), |alert| {
+            let part = &alert.facts.instance;
+            let is_another_run = (part.start_time, part.end_time) != (instance.start_time, instance.end_time);
+            if alert.rule != *rule || alert.suppressed_by.is_none() || !is_another_run {
+                return None;
+            }
+            closed = Some(closed_at(alert, now));
+            Some(())
+        });
+        closed
+    }
+
+    /// Takes out the alerts of an instance for which `judge` has an answer.
+    fn take_out(&mut self, key: &InstanceKey, mut judge: impl FnMut(&Alert) -> Option<()>) {
+        let Some(alerts) = self.firing.get_mut(key) else { return };
+        alerts.retain(|alert| judge(alert).is_none());
+        if !alerts.is_empty() {
+            return;
+        }
         self.firing.remove(key);
-        if let Some(keys) = self.by_job.get_mut(&key.job) {
-            keys.retain(|other| other != key);
-            if keys.is_empty() {
+        if let Some(ids) = self.by_job.get_mut(&key.job) {
+            ids.remove(&key.id);
+            if ids.is_empty() {
                 self.by_job.remove(&key.job);
             }
         }
@@ -198,30 +216,16 @@ fn key_of(alert: &Alert) -> InstanceKey {
     InstanceKey { job: alert.facts.job.name.clone(), id: alert.facts.instance.id.clone() }
 }
 
-/// Whether and how `instance` ends `alert`.
-fn ending(alert: &Alert, instance: &Instance, is_own: bool) -> Option<Ending> {
-    if is_own {
-        if instance.status.is_recovery() {
-            return Some(Ending::SameInstance);
-        }
-        return (alert.resolves_on_end && instance.status.has_ended()).then_some(Ending::Ended);
+/// Whether and how an instance ends an alert of its own.
+fn own_ending(alert: &Alert, instance: &Instance) -> Option<Ending> {
+    if instance.status.is_recovery() {
+        return Some(Ending::SameInstance);
     }
-    let part = &alert.facts.instance;
-    // A backfill re-does old days; it neither vouches for the schedule nor is vouched for by it.
-    let is_backfill = |kind| kind == InstanceType::Backfill;
-    if !instance.status.is_recovery() || is_backfill(instance.kind) != is_backfill(part.kind) {
-        return None;
-    }
-    let is_later = match (part.plan_time.or(part.start_time), instance.plan_time.or(instance.start_time)) {
-        (Some(mine), Some(other)) => other > mine,
-        _ => false,
-    };
-    // A later run that had succeeded before this one failed says nothing about the failure.
-    let ended_since = instance.end_time.is_none_or(|end| end >= alert.facts.alert.starts_at);
-    (is_later && ended_since).then_some(Ending::LaterInstance)
+    (alert.resolves_on_end && instance.status.has_ended()).then_some(Ending::Ended)
 }
 
-fn end(alert: &mut Alert, instance: &Instance, ending: Ending, now: Timestamp) {
+fn ended(alert: &Alert, instance: &Instance, ending: Ending, now: Timestamp) -> Alert {
+    let mut alert = alert.clone();
     if ending != Ending::LaterInstance {
         alert.facts.instance = instance_part(instance, now);
     }
@@ -229,6 +233,15 @@ fn end(alert: &mut Alert, instance: &Instance, ending: Ending, now: Timestamp) {
     part.state = AlertState::Resolved;
     part.ends_at = Some(instance.end_time.unwrap_or(now).clamp(part.starts_at, now.max(part.starts_at)));
     part.summary = summary::resolved(instance, instance.duration(now), ending);
+    alert
+}
+
+/// The alert, over without anything to tell.
+fn closed_at(alert: &Alert, now: Timestamp) -> Alert {
+    let mut alert = alert.clone();
+    alert.facts.alert.state = AlertState::Resolved;
+    alert.facts.alert.ends_at = Some(now);
+    alert
 }
 
 fn instance_part(instance: &Instance, now: Timestamp) -> InstancePart {
@@ -249,7 +262,7 @@ fn instance_part(instance: &Instance, now: Timestamp) -> InstancePart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{JobRef, SourceId, Status};
+    use crate::model::{InstanceType, JobRef, SourceId, Status};
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
@@ -300,8 +313,11 @@ mod tests {
         let failed = run("etl", 0, Status::Fail, Some(5));
         assert_eq!(fire(&mut ledger, &failed, None, 6).unwrap().facts.alert.summary, "etl failed after 5m 0s");
         assert!(fire(&mut ledger, &failed, None, 7).is_none(), "told twice");
-        assert!(ledger.resolve(&run("etl", 0, Status::Running, None), at(8)).is_empty(), "a rerun under way is no end");
-        let resolved = ledger.resolve(&run("etl", 0, Status::Success, Some(12)), at(13));
+        assert!(
+            ledger.resolve(&[run("etl", 0, Status::Running, None)], at(8)).is_empty(),
+            "a rerun under way is no end"
+        );
+        let resolved = ledger.resolve(&[run("etl", 0, Status::Success, Some(12))], at(13));
         assert_eq!(summaries(&resolved), ["etl recovered: it succeeded after 12m 0s"]);
         assert_eq!(resolved[0].facts.alert.ends_at, Some(at(12)));
         assert_eq!(ledger.firing().count(), 0);
@@ -328,7 +344,52 @@ mod tests {
         for (name, other, resolves) in cases {
             let mut ledger = Ledger::default();
             fire(&mut ledger, &failed, None, 6);
-            assert_eq!(!ledger.resolve(&other, at(70)).is_empty(), resolves, "{name}");
+            assert_eq!(!ledger.resolve(&[other], at(70)).is_empty(), resolves, "{name}");
+        }
+    }
+
+    #[test]
+    fn of_several_later_successes_the_earliest_is_named_in_whatever_order_they_are_listed() {
+        let mut runs: Vec<Instance> =
+            [60, 120, 180].map(|plan| run("etl", plan, Status::Success, Some(plan + 1))).to_vec();
+        for _ in 0..2 {
+            let mut ledger = Ledger::default();
+            fire(&mut ledger, &run("etl", 0, Status::Fail, Some(5)), None, 6);
+            assert_eq!(ledger.resolve(&runs, at(200))[0].facts.alert.ends_at, Some(at(61)));
+            runs.reverse();
+        }
+    }
+
+    /// A job of every minute that went well for a week and has failed for another: each poll looks at all of it.
+    #[test]
+    fn thousands_of_alerts_and_thousands_of_runs_of_one_job_are_no_matter_of_minutes() {
+        let mut ledger = Ledger::default();
+        let count = 20_000;
+        let well: Vec<Instance> = (0..count).map(|plan| run("etl", plan, Status::Success, Some(plan))).collect();
+        for plan in count..2 * count {
+            fire(&mut ledger, &run("etl", plan, Status::Fail, Some(plan)), None, plan);
+        }
+        let began = std::time::Instant::now();
+        assert!(ledger.resolve(&well, at(2 * count)).is_empty());
+        let last = run("etl", 2 * count, Status::Success, Some(2 * count));
+        assert_eq!(ledger.resolve(&[last], at(2 * count)).len(), usize::try_from(count).unwrap());
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn what_was_recorded_and_not_told_makes_room_when_the_run_is_made_again() {
+        let rule = RuleId::new("rule");
+        let old = run("etl", 0, Status::Fail, Some(5));
+        let again = Instance { start_time: Some(at(100)), ..run("etl", 0, Status::Fail, Some(105)) };
+        for (suppressed_by, makes_room) in [(None, false), (Some(Suppression::FirstPoll), true)] {
+            let mut ledger = Ledger::default();
+            let holding = Holding { suppressed_by, ..holding(&rule, None) };
+            let alert = ledger.begin(&old, "dataarts", &holding, at(90), 1).unwrap();
+            ledger.insert(alert);
+            assert!(ledger.close_outdated(&old, &rule, at(91)).is_none(), "the same failure");
+            assert!(ledger.close_outdated(&again, &RuleId::new("other"), at(106)).is_none(), "another rule");
+            assert_eq!(ledger.close_outdated(&again, &rule, at(106)).is_some(), makes_room);
+            assert_eq!(ledger.begin(&again, "dataarts", &holding, at(106), 1).is_some(), makes_room);
         }
     }
 
@@ -338,7 +399,7 @@ mod tests {
             let mut ledger = Ledger::default();
             let alert = fire(&mut ledger, &run("slow", 0, Status::Running, None), Some(45), 46).unwrap();
             assert_eq!(alert.facts.alert.summary, "slow has been running for 46m 0s (limit 45m)");
-            assert_eq!(ledger.resolve(&run("slow", 0, status, Some(50)), at(51)).len(), 1, "{status}");
+            assert_eq!(ledger.resolve(&[run("slow", 0, status, Some(50))], at(51)).len(), 1, "{status}");
         }
     }
 
@@ -356,6 +417,6 @@ mod tests {
         fire(&mut ledger, &run("etl", 0, Status::Fail, Some(5)), None, 6);
         assert!(ledger.close_where(|_| true, at(7)).is_empty());
         assert_eq!(ledger.close_where(|_| false, at(7)).len(), 1);
-        assert!(ledger.resolve(&run("etl", 0, Status::Success, Some(8)), at(9)).is_empty());
+        assert!(ledger.resolve(&[run("etl", 0, Status::Success, Some(8))], at(9)).is_empty());
     }
 }

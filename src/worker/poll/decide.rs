@@ -7,7 +7,8 @@ use tracing::debug;
 
 use super::Poller;
 use crate::alert::{Holding, Ledger};
-use crate::model::{Alert, AlertId, AlertState, Instance, MessageKind, Snapshot, Suppression};
+use crate::limits::SOURCE_OVERLAP;
+use crate::model::{Alert, AlertId, AlertState, Instance, MessageKind, Snapshot, Status, Suppression};
 use crate::rule::Verdict;
 use crate::source::Source;
 use crate::store::{Store, StoreError};
@@ -21,7 +22,7 @@ pub(super) struct Decision {
     pub(super) fired: Vec<Alert>,
     /// Alerts that end.
     pub(super) resolved: Vec<Alert>,
-    /// Alerts whose rule is gone.
+    /// Alerts that are over without anything to tell: their rule is gone, or a new failure takes their place.
     pub(super) closed: Vec<Alert>,
     /// The alerts that fire after this poll.
     pub(super) ledger: Ledger,
@@ -57,14 +58,15 @@ impl<C: Source, S: Store> Poller<C, S> {
         let memory = self.memory.get_or_insert_default();
         let mut ledger = Ledger::new(memory.firing.iter().cloned());
         let rules = self.rules.clone();
-        let closed = ledger.close_where(|id| rules.get(id).is_some(), now);
+        let mut closed = ledger.close_where(|id| rules.get(id).is_some(), now);
         let marks = rules.marks();
         let is_first_look: Vec<bool> = marks.iter().map(|mark| !memory.known_rules.contains(mark)).collect();
         let any_first_look = is_first_look.contains(&true);
         let are_same_rules = !any_first_look && marks.len() == memory.known_rules.len();
         let known_rules = (!are_same_rules).then(|| marks.iter().cloned().collect());
+        let told_from = told_from(now, self.settings.first_poll, memory.read_until);
 
-        let mut decision = Decision { closed, known_rules, ..Decision::default() };
+        let mut decision = Decision { known_rules, ..Decision::default() };
         let mut candidates = Vec::new();
         let mut fates = vec![Fate::Quiet; seen.len()];
         for (instance, fate) in seen.iter().zip(&mut fates) {
@@ -86,11 +88,11 @@ impl<C: Source, S: Store> Poller<C, S> {
                 for &index in matching.iter().filter(|&&index| !is_settled || is_first_look[index]) {
                     let rule = &rules.rules()[index];
                     let Verdict::Holds { since } = rule.judge(instance, now) else { continue };
+                    closed.extend(ledger.close_outdated(instance, &rule.id, now));
                     if ledger.fires(&key, &rule.id) {
                         continue;
                     }
-                    let first_poll = self.settings.first_poll;
-                    let is_past = is_first_look[index] && is_old(instance, since, now, first_poll);
+                    let is_past = is_first_look[index] && ended_before(instance, since, told_from);
                     let holding = Holding {
                         rule: &rule.id,
                         severity: rule.severity,
@@ -99,13 +101,13 @@ impl<C: Source, S: Store> Poller<C, S> {
                         since,
                         suppressed_by: is_past.then_some(Suppression::FirstPoll),
                     };
-                    let has_turned = before.is_some_and(|before| before.status != instance.status);
+                    let has_turned = before.is_some_and(|before| turns(before, &snapshot));
                     candidates.push(Candidate { instance: instance.clone(), holding, has_turned });
                     *fate = Fate::Stirred;
                 }
             }
         }
-        decision.ledger = ledger;
+        (decision.ledger, decision.closed) = (ledger, closed);
         self.begin(candidates, &mut decision, now).await?;
         let ledger = &decision.ledger;
         let believed = seen.iter().zip(&fates).filter(|(_, fate)| **fate != Fate::Stale).map(|(instance, _)| instance);
@@ -163,9 +165,7 @@ impl Decision {
     pub(super) fn resolve(&mut self, now: Timestamp) {
         // The ledger got the new alerts before their nodes were known.
         self.ledger.update(&self.fired);
-        for instance in std::mem::take(&mut self.over) {
-            self.resolved.extend(self.ledger.resolve(&instance, now));
-        }
+        self.resolved = self.ledger.resolve(&std::mem::take(&mut self.over), now);
     }
 
     /// An alert that began and ended in this very poll is stored once, as it is now. To be called when its two messages
@@ -195,11 +195,81 @@ fn is_older(new: &Snapshot, known: &Snapshot) -> bool {
         (Some(new), Some(known)) if new > known => return false,
         _ => {}
     }
-    matches!((new.end_time, known.end_time), (Some(new), Some(known)) if new < known)
+    // The end of a run that its source had lost sight of is the time at which that was noticed, and proves nothing.
+    let Some(known_end) = known.end_time.filter(|_| known.status != Status::Unknown) else { return false };
+    match new.end_time {
+        Some(new_end) => new_end < known_end,
+        // A run that began at this very instant has ended since.
+        None => new.status == Status::Running && known.status.has_ended() && new.start_time == known.start_time,
+    }
 }
 
-/// Whether a failure is too old to be told on a rule's first look at the source.
-fn is_old(instance: &Instance, since: Timestamp, now: Timestamp, first_poll: std::time::Duration) -> bool {
+/// Whether a failure with the times of one that was told already is another one. It is when the run was well in between,
+/// and when nobody knows its end; a run that is said to be under way and then to have ended when it had ended before was
+/// shown by a stale replica.
+fn turns(before: &Snapshot, now: &Snapshot) -> bool {
+    before.status != now.status && (before.status.has_ended() || now.end_time.is_none())
+}
+
+/// From when on failures are told on a rule's first look at the source. What ended since the last complete poll is told
+/// in any case: a rule that was edited during an outage has missed it like every other.
+fn told_from(now: Timestamp, first_poll: std::time::Duration, read_until: Option<Timestamp>) -> Timestamp {
     let horizon = now.checked_sub(first_poll).unwrap_or(Timestamp::MIN);
-    instance.status.has_ended() && instance.end_time.unwrap_or(since) < horizon
+    let missed = read_until.and_then(|read_until| read_until.checked_sub(SOURCE_OVERLAP).ok());
+    missed.map_or(horizon, |missed| missed.min(horizon))
+}
+
+/// Whether the instance ended before `told_from`.
+fn ended_before(instance: &Instance, since: Timestamp, told_from: Timestamp) -> bool {
+    instance.status.has_ended() && instance.end_time.unwrap_or(since) < told_from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::InstanceType;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    fn state(status: Status, start: Option<i64>, end: Option<i64>) -> Snapshot {
+        let [start_time, end_time] = [start, end].map(|minute| minute.map(at));
+        Snapshot { status, kind: InstanceType::Scheduled, plan_time: Some(at(0)), start_time, end_time }
+    }
+
+    #[test]
+    fn which_states_are_older_than_what_is_known() {
+        use Status::{Fail, Running, RunningException, Success, Unknown, Waiting};
+        let failed = state(Fail, Some(1), Some(5));
+        let cases = [
+            ("the same", failed, failed, false),
+            ("an earlier run", failed, state(Running, Some(6), None), true),
+            ("a rerun", state(Running, Some(6), None), failed, false),
+            ("a queued rerun", state(Waiting, None, None), failed, false),
+            ("under way, which is over", state(Running, Some(1), None), failed, true),
+            ("under way, by another word", state(RunningException, Some(1), None), failed, false),
+            ("a later end", state(Success, Some(1), Some(9)), failed, false),
+            ("an earlier end", state(Success, Some(1), Some(4)), failed, true),
+            // The follow-up found it gone at minute 7; then the list shows that it had failed at minute 5.
+            ("found again", failed, state(Unknown, Some(1), Some(7)), false),
+        ];
+        for (name, new, known, expected) in cases {
+            assert_eq!(is_older(&new, &known), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_ended_since_the_last_complete_poll_is_told_by_a_rule_that_is_new() {
+        let hour = std::time::Duration::from_secs(3600);
+        let cases = [
+            ("the first poll of all", None, at(540)),
+            ("read a minute ago", Some(at(599)), at(540)),
+            ("read six hours ago", Some(at(240)), at(230)),
+            ("the clock was set back", Some(at(900)), at(540)),
+        ];
+        for (name, read_until, expected) in cases {
+            assert_eq!(told_from(at(600), hour, read_until), expected, "{name}");
+        }
+    }
 }

@@ -150,13 +150,17 @@ fn unsettled(memory: &SourceMemory, now: Timestamp) -> Vec<(InstanceKey, Snapsho
         .snapshots
         .iter()
         .filter(|(key, snapshot)| {
-            let is_gone = snapshot.status == Status::Unknown && snapshot.end_time.is_some();
             let is_recent = snapshot.plan_time.or(snapshot.start_time).is_some_and(|time| time >= horizon);
             let is_open = !snapshot.status.has_ended() || firing.contains(key);
-            is_open && is_recent && !is_gone
+            is_open && is_recent && !is_gone(snapshot)
         })
         .map(|(key, snapshot)| (key.clone(), *snapshot))
         .collect()
+}
+
+/// Whether the source no longer knows the instance: the only end that an instance of unknown status has.
+pub(super) fn is_gone(snapshot: &Snapshot) -> bool {
+    snapshot.status == Status::Unknown && snapshot.end_time.is_some()
 }
 
 fn key_of(alert: &Alert) -> InstanceKey {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::limits::{SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
+use super::details;
+use crate::limits::{FOLLOWED_AGE_MAX, SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
 use crate::model::{InstanceKey, Window};
 use crate::store::SourceMemory;
 
@@ -26,18 +27,20 @@ pub(super) fn window(now: Timestamp, lookback: Duration, read_until: Option<Time
     (Window { from: usual.min(wanted).max(oldest), to: now }, gap)
 }
 
-/// Drops the snapshots of instances that are over, fire nothing, and are too old to be listed again.
+/// Drops the snapshots of instances that fire nothing and will not be met again: those that are over and too old to be
+/// listed, and those that never ended and are too old to be followed.
 pub(super) fn forget_old(memory: &mut SourceMemory, now: Timestamp) {
-    let Ok(horizon) = now.checked_sub(SOURCE_WINDOW_MAX + SOURCE_OVERLAP) else { return };
+    let ago = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
+    let (listed_from, followed_from) = (ago(SOURCE_WINDOW_MAX + SOURCE_OVERLAP), ago(FOLLOWED_AGE_MAX));
     let firing: HashSet<InstanceKey> = memory
         .firing
         .iter()
         .map(|alert| InstanceKey { job: alert.facts.job.name.clone(), id: alert.facts.instance.id.clone() })
         .collect();
     memory.snapshots.retain(|key, snapshot| {
-        !snapshot.status.has_ended()
-            || snapshot.plan_time.or(snapshot.start_time).is_none_or(|time| time >= horizon)
-            || firing.contains(key)
+        let is_over = snapshot.status.has_ended() || details::is_gone(snapshot);
+        let needed_from = if is_over { listed_from } else { followed_from };
+        snapshot.plan_time.or(snapshot.start_time).is_none_or(|time| time >= needed_from) || firing.contains(key)
     });
 }
 
@@ -65,6 +68,31 @@ mod tests {
             let (window, gap) = window(at(0), HOUR * lookback, read_until);
             assert_eq!((window.from, gap.is_some()), (from, has_gap), "{name}");
             assert_eq!(window.to, at(0), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_never_ends_is_not_remembered_for_ever() {
+        use crate::model::{InstanceType, Snapshot, Status};
+        let day = 24;
+        // status, planned so many days ago, whether an end is known, whether it is still remembered
+        let cases = [
+            (Status::Success, 6, true, true),
+            (Status::Success, 8, true, false),
+            (Status::Running, 8, false, true),
+            (Status::Freeze, 62, false, false),
+            // Its source no longer knows it.
+            (Status::Unknown, 8, true, false),
+        ];
+        for (status, days, has_end, remembered) in cases {
+            let plan_time = Some(at(-days * day));
+            let end_time = has_end.then(|| at(0));
+            let snapshot =
+                Snapshot { status, kind: InstanceType::Scheduled, plan_time, start_time: plan_time, end_time };
+            let mut memory = SourceMemory::default();
+            memory.snapshots.insert(InstanceKey { job: "etl".into(), id: "1".into() }, snapshot);
+            forget_old(&mut memory, at(0));
+            assert_eq!(!memory.snapshots.is_empty(), remembered, "{status} for {days} days");
         }
     }
 }

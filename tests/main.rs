@@ -6,6 +6,7 @@
 mod config;
 mod deliver;
 mod notify;
+mod poll;
 mod program;
 mod readme;
 mod rule;

@@ -23,10 +23,11 @@ use tracing::{debug, error, info, warn};
 
 use crate::alert::{Ledger, firing_message, identity::delivery_id, resolved_message};
 use crate::clock::Clock;
-use crate::model::{Alert, Delivery, DeliveryState, InstanceKey, Message, MessageKind, ReceiverId};
+use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
+use crate::model::{Alert, Delivery, DeliveryState, InstanceKey, Message, MessageKind, ReceiverId, Window};
 use crate::notify::Renderer;
 use crate::rule::{MatchCache, RuleSet};
-use crate::source::{Listing, Source, SourceError, SourceSettings};
+use crate::source::{Listing, Source, SourceError, SourceErrorKind, SourceSettings};
 use crate::store::{PollCommit, SourceMemory, Store, StoreError};
 
 use decide::Decision;
@@ -113,7 +114,7 @@ impl<C: Source, S: Store> Poller<C, S> {
                 () = shutdown.cancelled() => return,
                 outcome = AssertUnwindSafe(self.poll()).catch_unwind() => match outcome {
                     Ok(outcome) => self.log(&outcome),
-                    // Nothing of a poll is kept before its commit, so the next one starts from a sound state.
+                    // What the memory holds may be half of a poll: the next one starts from what is stored.
                     Err(_) => {
                         self.memory = None;
                         error!(source = %self.settings.id, "the poll panicked; it is tried again at the next due time");
@@ -178,7 +179,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         self.refresh_memory().await?;
         let read_until = self.memory.as_ref().and_then(|memory| memory.read_until);
         let (window, gap) = window::window(now, self.settings.lookback, read_until);
-        let listing = match self.source.list(window).await {
+        let listing = match self.list(window).await {
             Ok(listing) => listing,
             Err(error) => {
                 self.store.record_unreadable(&self.settings.id, now, &error.to_string()).await?;
@@ -189,7 +190,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         if let Some(reason) = &incomplete {
             warn!(source = %self.settings.id, "the listing is not whole: {reason}");
         }
-        for item in &listing.quarantined {
+        for item in listing.quarantined.iter().take(QUARANTINED_LOGGED_MAX) {
             warn!(source = %self.settings.id, snippet = item.snippet, "an item could not be read: {}", item.reason);
         }
         let listed = listing.instances.len();
@@ -202,6 +203,15 @@ impl<C: Source, S: Store> Poller<C, S> {
             self.memory = None;
         }
         result.map(|report| PollReport { listed, followed, ..report })
+    }
+
+    /// Lists the window, within a time: a source that trickles must not keep its own loop for ever.
+    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
+        tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.list(window)).await.unwrap_or_else(|_| {
+            let reason = format!("the list was not read to its end within {} s", SOURCE_LISTING_TIME_MAX.as_secs());
+            Err(SourceError::new(SourceErrorKind::Transient, reason)
+                .help("a shorter \"lookback\", a \"jobs\" list or more \"requests_per_second\" make it shorter"))
+        })
     }
 
     /// Decides, asks for details, and commits.

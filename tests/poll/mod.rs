@@ -1,0 +1,109 @@
+//! The poll loop in process: the real poller and a real store, a source that does as it is told, and time by hand.
+
+mod property;
+mod world;
+
+use jiff::{SignedDuration, Timestamp};
+use nightbell::model::{AlertState, Status};
+use nightbell::source::SourceErrorKind;
+use nightbell::worker::poll::PollError;
+
+use world::{Scene, run, told};
+
+const FAILURES: &str = "  failed: { when: { status: [fail] }, notify: [hook] }\n";
+
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+/// A run that the first poll recorded without telling is made again and fails again: that is news.
+#[tokio::test]
+async fn a_failure_that_the_first_poll_kept_quiet_about_is_told_when_its_rerun_fails() {
+    let mut scene = Scene::open(FAILURES).await;
+    let now = scene.now();
+    scene.show([run("etl", "1", Status::Fail, now - minutes(180), Some(now - minutes(170)))]);
+    scene.poll().await;
+    assert!(told(&scene.store).await.is_empty());
+    scene.pass(minutes(30));
+    let now = scene.now();
+    scene.show([run("etl", "1", Status::Fail, now - minutes(10), Some(now - minutes(2)))]);
+    scene.poll().await;
+    assert_eq!(told(&scene.store).await, ["alert.firing etl 1"]);
+    scene.poll().await;
+    scene.show([run("etl", "1", Status::Success, now, Some(now))]);
+    scene.poll().await;
+    assert_eq!(told(&scene.store).await, ["alert.firing etl 1", "alert.resolved etl 1"]);
+    assert!(scene.alerts().await.iter().all(|alert| alert.state() == AlertState::Resolved));
+}
+
+/// A stale page shows a run as it was while it was under way; the next one shows the failure that was told long ago.
+#[tokio::test]
+async fn a_stale_page_that_shows_a_run_under_way_makes_no_second_episode() {
+    let mut scene = Scene::open(FAILURES).await;
+    let now = scene.now();
+    let [began, ended] = [now - minutes(20), now - minutes(10)];
+    let failed = run("etl", "1", Status::Fail, began, Some(ended));
+    let next = run("etl", "2", Status::Success, now - minutes(5), Some(now));
+    scene.show([failed.clone(), next.clone()]);
+    scene.poll().await;
+    assert_eq!(told(&scene.store).await, ["alert.firing etl 1", "alert.resolved etl 1"]);
+    for stale in [
+        run("etl", "1", Status::Running, began, None),
+        nightbell::model::Instance { start_time: None, ..run("etl", "1", Status::Waiting, began, None) },
+    ] {
+        scene.show([stale, next.clone()]);
+        scene.poll().await;
+        scene.show([failed.clone(), next.clone()]);
+        scene.poll().await;
+    }
+    assert_eq!(told(&scene.store).await.len(), 2, "{:?}", told(&scene.store).await);
+}
+
+/// The rule was edited while the source was out for six hours: what failed meanwhile is told all the same.
+#[tokio::test]
+async fn a_rule_that_was_edited_during_an_outage_tells_what_failed_in_it() {
+    let mut scene = Scene::open(FAILURES).await;
+    scene.poll().await;
+    scene.fail_with(Some(SourceErrorKind::Transient));
+    for _ in 0..6 {
+        scene.pass(minutes(60));
+        assert!(matches!(scene.try_poll().await, Err(PollError::Source { .. })));
+    }
+    let now = scene.now();
+    scene.fail_with(None);
+    scene.show([run("etl", "1", Status::Fail, now - minutes(290), Some(now - minutes(280)))]);
+    scene.restart_with("  failed: { when: { status: [fail, rejected] }, notify: [hook] }\n").await;
+    scene.poll().await;
+    assert_eq!(told(&scene.store).await, ["alert.firing etl 1"]);
+}
+
+/// A source that sends a byte now and then would keep its loop for ever.
+#[tokio::test]
+async fn a_listing_that_never_ends_is_given_up_and_the_source_is_unknown() {
+    let mut scene = Scene::open(FAILURES).await;
+    scene.poll().await;
+    scene.hang();
+    let Err(PollError::Source { error, .. }) = scene.try_poll().await else { panic!("the listing came to an end") };
+    assert!(error.to_string().contains("not read to its end within 900 s"), "{error}");
+    let conditions = nightbell::store::Store::sources(&*scene.store).await.unwrap();
+    assert!(conditions[0].unreadable.is_some(), "{conditions:?}");
+}
+
+/// A run that its source had lost sight of, and that turns out to have failed before that was noticed.
+#[tokio::test]
+async fn a_run_that_was_lost_and_is_found_again_is_told() {
+    let mut scene = Scene::open(FAILURES).await;
+    let began = scene.now() - minutes(30);
+    scene.show([run("etl", "1", Status::Running, began, None)]);
+    scene.poll().await;
+    scene.show([]);
+    scene.lose("1");
+    scene.pass(minutes(1));
+    scene.poll().await;
+    assert!(told(&scene.store).await.is_empty());
+    let ended: Timestamp = scene.now() - minutes(1);
+    scene.show([run("etl", "1", Status::Fail, began, Some(ended))]);
+    scene.pass(minutes(1));
+    scene.poll().await;
+    assert_eq!(told(&scene.store).await, ["alert.firing etl 1"]);
+}

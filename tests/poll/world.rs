@@ -1,0 +1,228 @@
+//! A source that does as it is told, and the real poller over a real store before it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use jiff::{SignedDuration, Timestamp};
+use nightbell::clock::{Clock, ManualClock};
+use nightbell::config::{Config, LoadOptions};
+use nightbell::model::{Alert, Instance, InstanceType, JobRef, SourceId, Status, Window};
+use nightbell::notify::Renderer;
+use nightbell::rule::MatchCache;
+use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
+use nightbell::store::{SqlStore, Store as _};
+use nightbell::worker::poll::{Addressee, PollError, PollReport, Poller};
+
+use crate::sample::{Place, at};
+
+/// What the source shows.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// What the list holds.
+    pub(super) listed: Vec<Instance>,
+    /// What the list should hold and does not.
+    pub(super) withheld: u64,
+    /// What a detail call answers, by instance id, where that is not what is listed.
+    pub(super) details: BTreeMap<String, Instance>,
+    /// Instances of which the source knows nothing.
+    pub(super) lost: HashSet<String>,
+    /// Ids that detail calls asked for.
+    pub(super) asked: Vec<String>,
+    /// Why every call fails.
+    pub(super) fails: Option<SourceErrorKind>,
+    /// Whether a list never comes.
+    pub(super) hangs: bool,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Puppet(Arc<Mutex<Shown>>);
+
+/// Lets the runtime's clock run again when the call that stopped it is given up.
+struct Resume;
+
+impl Drop for Resume {
+    fn drop(&mut self) {
+        tokio::time::resume();
+    }
+}
+
+impl Puppet {
+    pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Source for Puppet {
+    fn kind(&self) -> &'static str {
+        "dataarts"
+    }
+
+    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
+        let hangs = self.shown().hangs;
+        if hangs {
+            // With the runtime's clock stopped, the next deadline comes at once.
+            tokio::time::pause();
+            let _resume = Resume;
+            return std::future::pending().await;
+        }
+        let shown = self.shown();
+        if let Some(kind) = shown.fails {
+            return Err(SourceError::new(kind, "out of order"));
+        }
+        let inside = |time: Option<Timestamp>| time.is_none_or(|time| (window.from..=window.to).contains(&time));
+        let instances: Vec<Instance> =
+            shown.listed.iter().filter(|instance| inside(instance.plan_time)).cloned().collect();
+        let read = instances.len() as u64;
+        let shortfall = (shown.withheld > 0).then_some(Shortfall { told: read + shown.withheld, read });
+        Ok(Listing { instances, shortfall, ..Listing::default() })
+    }
+
+    async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
+        let mut shown = self.shown();
+        if let Some(kind) = shown.fails {
+            return Err(SourceError::new(kind, "out of order"));
+        }
+        shown.asked.push(instance.id.clone());
+        let known = shown.details.get(&instance.id);
+        let known = known.or_else(|| shown.listed.iter().find(|listed| listed.id == instance.id));
+        match known {
+            Some(instance) if !shown.lost.contains(&instance.id) => {
+                Ok(Detail { instance: instance.clone(), nodes: Vec::new() })
+            }
+            _ => Err(SourceError::new(SourceErrorKind::NotFound, "no such instance")),
+        }
+    }
+}
+
+/// A run planned and begun at `began`.
+pub(super) fn run(job: &str, id: &str, status: Status, began: Timestamp, ended: Option<Timestamp>) -> Instance {
+    Instance {
+        source: SourceId::new("warehouse"),
+        id: id.into(),
+        job: JobRef { name: job.into(), id: None },
+        name: None,
+        status,
+        raw_status: status.to_string(),
+        kind: InstanceType::Scheduled,
+        plan_time: Some(began),
+        start_time: Some(began),
+        end_time: ended,
+    }
+}
+
+/// The poller of one source, with everything it needs.
+pub(super) struct Scene {
+    pub(super) store: Arc<SqlStore>,
+    pub(super) source: Puppet,
+    clock: ManualClock,
+    config: Config,
+    poller: Poller<Puppet, SqlStore>,
+    _place: Place,
+}
+
+impl Scene {
+    /// A scene with a source that shows nothing, the receivers `hook` and `mail`, and these rules.
+    pub(super) async fn open(rules: &str) -> Scene {
+        let place = Place::new();
+        let store = Arc::new(place.open().await);
+        let (source, clock, config) = (Puppet::default(), ManualClock::at(at(0)), configuration(rules));
+        let poller = poller(&config, &source, &store, &clock);
+        Scene { store, source, clock, config, poller, _place: place }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn pass(&self, span: SignedDuration) {
+        self.clock.set(self.now() + span);
+    }
+
+    /// The list holds these from now on.
+    pub(super) fn show(&self, instances: impl IntoIterator<Item = Instance>) {
+        self.source.shown().listed = instances.into_iter().collect();
+    }
+
+    pub(super) fn fail_with(&self, kind: Option<SourceErrorKind>) {
+        self.source.shown().fails = kind;
+    }
+
+    pub(super) fn hang(&self) {
+        self.source.shown().hangs = true;
+    }
+
+    pub(super) fn lose(&self, id: &str) {
+        self.source.shown().lost.insert(id.to_string());
+    }
+
+    pub(super) async fn try_poll(&mut self) -> Result<PollReport, PollError> {
+        self.poller.poll().await
+    }
+
+    pub(super) async fn poll(&mut self) -> PollReport {
+        self.try_poll().await.unwrap()
+    }
+
+    /// Another process on the same store.
+    pub(super) fn restart(&mut self) {
+        self.poller = poller(&self.config, &self.source, &self.store, &self.clock);
+    }
+
+    /// The same with other rules.
+    pub(super) async fn restart_with(&mut self, rules: &str) {
+        self.config = configuration(rules);
+        self.restart();
+    }
+
+    pub(super) async fn alerts(&self) -> Vec<Alert> {
+        self.store.alerts(usize::MAX).await.unwrap()
+    }
+}
+
+fn configuration(rules: &str) -> Config {
+    let text = format!(
+        "version: 1\nsources:\n  warehouse: {{ type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, \
+         auth: {{ token: t }} }}\nreceivers:\n  hook: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\n  \
+         mail: {{ type: email, smtp_url: \"smtp+plain://127.0.0.1:9\", from: a@example.com, to: [b@example.com] }}\n\
+         rules:\n{rules}"
+    );
+    Config::from_text(text, "rules.yaml", Path::new("."), &LoadOptions { offline: true }).unwrap().config
+}
+
+fn poller(config: &Config, source: &Puppet, store: &Arc<SqlStore>, clock: &ManualClock) -> Poller<Puppet, SqlStore> {
+    let addressees = config.receivers.iter().map(|settings| {
+        let renderer = Renderer::open(settings).unwrap();
+        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
+        (settings.id.clone(), addressee)
+    });
+    Poller {
+        settings: config.sources[0].clone(),
+        source: source.clone(),
+        store: Arc::clone(store),
+        rules: Arc::new(config.rules.clone()),
+        addressees: Arc::new(addressees.collect()),
+        clock: Arc::new(clock.clone()),
+        matches: MatchCache::default(),
+        followed_at: HashMap::new(),
+        memory: None,
+    }
+}
+
+/// What `hook` is told, as "kind job instance", in the order it was decided.
+pub(super) async fn told(store: &SqlStore) -> Vec<String> {
+    let mut told: Vec<(Timestamp, String)> = store
+        .deliveries(usize::MAX)
+        .await
+        .unwrap()
+        .iter()
+        .filter(|delivery| delivery.receiver.as_str() == "hook")
+        .map(|delivery| {
+            let body: serde_json::Value = serde_json::from_str(delivery.content.part("body")).unwrap();
+            let (job, id) = (&body["data"]["job"]["name"], &body["data"]["instance"]["id"]);
+            (delivery.created_at, format!("{} {} {}", delivery.kind, job.as_str().unwrap(), id.as_str().unwrap()))
+        })
+        .collect();
+    told.sort();
+    told.into_iter().map(|(_, line)| line).collect()
+}

@@ -106,6 +106,7 @@ struct Listing {
 enum Exit {
     Done = 0,
     Failed = 1,
+    Usage = 2,
     Config = 78,
 }
 

@@ -15,7 +15,7 @@ pub(super) async fn send_test(config: &Config, receiver: &str) -> Result<Exit, F
     let Some(settings) = config.receivers.iter().find(|settings| settings.id.as_str() == receiver) else {
         let known: Vec<&str> = config.receivers.iter().map(|settings| settings.id.as_str()).collect();
         complain(format_args!("there is no receiver {receiver:?}; the receivers are {}", known.join(", ")));
-        return Ok(Exit::Config);
+        return Ok(Exit::Usage);
     };
     let attempt = app::send_test(settings, SystemClock.now()).await?;
     let status = attempt.status.as_deref().unwrap_or("no answer");

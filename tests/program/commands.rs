@@ -69,7 +69,7 @@ async fn send_test_sends_one_marked_message() {
     assert_eq!(hits.len(), 1);
     assert_eq!(hits[0].json()["type"], "test");
     let unknown = stage.output(&["send-test", "hok"]).await;
-    assert_ne!(unknown.status.code(), Some(0));
+    assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("hook"));
     stage.sink.answer(500);
     let refused = stage.output(&["send-test", "hook"]).await;

@@ -138,3 +138,23 @@ async fn a_bad_item_is_quarantined_and_the_rest_is_told() {
     let stderr = text(&output.stderr);
     assert!(stderr.contains("could not be understood") && stderr.contains("broken"), "{stderr}");
 }
+
+/// A list that the server itself says is not whole is told as such, and what it does hold is told all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shortfall_is_reported_and_moves_no_cursor() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    let end = ago(1).as_millisecond();
+    let body = format!(
+        r#"{{"total":5,"instances":[{{"jobName":"etl","instanceId":1,"status":"fail","instanceType":0,
+        "planTime":{0},"startTime":{0},"endTime":{end}}}]}}"#,
+        end - 60_000
+    );
+    stage.workspace.inject(Fault::answer(200, body).on(Operation::List).times(10_000));
+    let stderr = text(&stage.once(1).await.stderr);
+    assert!(stderr.contains("1 of 5 instances could be read"), "{stderr}");
+    let told: Vec<_> = stage.sink.hits().iter().map(|hit| hit.json()["data"]["instance"]["id"].clone()).collect();
+    assert_eq!(told, ["1"]);
+    // Asked again, it says so again, and does not tell again.
+    stage.once(1).await;
+    assert_eq!(stage.sink.hits().len(), 1);
+}

@@ -216,3 +216,48 @@ async fn nodes_that_cannot_be_read_do_not_hold_up_the_alarm() {
         text(&output.stderr)
     );
 }
+
+/// Ids are text: two that no float can tell apart are two instances, and the same id at two sources is two as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_beyond_what_a_float_holds_stay_apart() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    let config = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
+    let second = stage.source("mirror");
+    std::fs::write(stage.path("rules.yaml"), config.replace("sources:\n", &format!("sources:\n{second}"))).unwrap();
+    stage.workspace.put(failed("etl", 9_007_199_254_740_992));
+    stage.workspace.put(failed("etl", 9_007_199_254_740_993));
+    stage.once(0).await;
+    let mut told: Vec<(String, String)> = stage
+        .sink
+        .hits()
+        .iter()
+        .map(|hit| {
+            let data = hit.json()["data"].clone();
+            let word = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+            (word(&data["source"]["id"]), word(&data["instance"]["id"]))
+        })
+        .collect();
+    told.sort();
+    let expected = ["mirror", "warehouse"]
+        .map(|source| ["9007199254740992", "9007199254740993"].map(|id| (source.to_string(), id.to_string())));
+    assert_eq!(told, expected.concat());
+}
+
+/// Names are foreign text: on Slack they can neither mention nor link, and in a mail header nothing can be added.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_name_stays_text_on_slack() {
+    let stage = Stage::set("").await;
+    let rules = format!(
+        "  chat: {{ type: slack, webhook_url: \"{}\" }}\nrules:\n  failed: {{ when: {{ status: [fail] }}, notify: [chat] }}\n",
+        stage.sink.url("chat")
+    );
+    stage.write_config(&rules);
+    stage.workspace.put(failed("<!channel> <@U123> <http://evil|x> `a` *b* \u{202e}c\r\nd", 1));
+    stage.once(0).await;
+    let hits = stage.sink.hits_at("chat");
+    assert_eq!(hits.len(), 1);
+    for forbidden in ["<!", "<@", "<http", "\u{202e}"] {
+        assert!(!hits[0].body.contains(forbidden), "{forbidden:?} got through: {}", hits[0].body);
+    }
+    hits[0].json();
+}

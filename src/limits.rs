@@ -32,6 +32,14 @@ pub const SOURCE_RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub const SOURCE_RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Furthest that the clock of a signed request may be off (the gateway's own limit).
 pub const SOURCE_CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// How long before its end a token is renewed, so that none ends in the middle of a listing.
+pub const TOKEN_RENEWED_AHEAD: Duration = Duration::from_secs(3600);
+/// How long a token is taken to be good when the service does not say.
+pub const TOKEN_LIFE_UNTOLD: Duration = Duration::from_secs(2 * 3600);
+/// How long a refused password is not tried again: the service locks a user after a few wrong ones.
+pub const SIGN_IN_REFUSED_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// Jobs that a source may name: each of them costs a request at each poll.
+pub const SOURCE_JOBS_NAMED_MAX: usize = 50;
 /// Deadline of one request to a scheduler, connect to last byte.
 pub const SOURCE_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Deadline for connecting to anything.

@@ -16,6 +16,12 @@ pub enum Operation {
     List,
     /// Details of an instance.
     Detail,
+    /// Pages of the job list.
+    Jobs,
+    /// The status of a real-time job.
+    JobStatus,
+    /// Signing in.
+    SignIn,
 }
 
 /// Something that goes wrong.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::DATE;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
-use super::fault::{self, Operation};
+use super::fault::{self, FaultKind, Operation};
 use super::state::Filter;
 use super::{OffsetMeaning, Shared, lock};
 use crate::sign::{Authorization, DATE_HEADER, Signable, parse_date, parse_query, percent_decoded};
@@ -24,6 +24,10 @@ const SPAN_MAX_MILLISECONDS: i64 = 7 * 24 * 3600 * 1000;
 /// Records of a page when `limit` is not given, and the most that can be asked for.
 const LIMIT_DEFAULT: usize = 10;
 const LIMIT_MAX: usize = 1000;
+/// The most jobs that can be asked for.
+const JOBS_LIMIT_MAX: usize = 100;
+/// Longest request for a token that is read.
+const SIGN_IN_BYTES_MAX: usize = 64 << 10;
 /// The days of the service begin at midnight in China.
 const DAY_OFFSET_MILLISECONDS: i64 = 8 * 3600 * 1000;
 const DAY_MILLISECONDS: i64 = 24 * 3600 * 1000;
@@ -44,14 +48,23 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
     let operation = match segments.as_slice() {
         ["v1", _, "jobs", "instances", "detail"] => Operation::List,
         ["v1", _, "jobs", _, "instances", _] => Operation::Detail,
+        ["v1", _, "jobs"] => Operation::Jobs,
+        ["v1", _, "jobs", _, "status"] => Operation::JobStatus,
+        ["v3", "auth", "tokens"] => Operation::SignIn,
         _ => Operation::Any,
     };
     let fault = {
         let mut requests = lock(&shared.requests);
         requests.list += usize::from(operation == Operation::List);
         requests.detail += usize::from(operation == Operation::Detail);
+        requests.jobs += usize::from(operation == Operation::Jobs);
+        requests.job_status += usize::from(operation == Operation::JobStatus);
+        requests.sign_in += usize::from(operation == Operation::SignIn);
         fault::take(&mut lock(&shared.faults), operation)
     };
+    if operation == Operation::SignIn && request.method() == Method::POST {
+        return sign_in(&shared, request, fault).await;
+    }
     let pairs = parse_query(&query);
     let answered = check_caller(&shared, request.method().as_str(), request.headers(), &path, &pairs)
         .and_then(|()| check_workspace(&shared, request.headers()))
@@ -61,7 +74,21 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         let body = json!({ "error_msg": words, "error_code": code, "request_id": "00000000000000000000000000000000" });
         (status, body.to_string())
     });
-    let mut response = fault::apply(fault, status, body.into_bytes()).await;
+    dated(&shared, fault::apply(fault, status, body.into_bytes()).await)
+}
+
+async fn sign_in(shared: &Shared, request: Request, fault: Option<FaultKind>) -> Response<Body> {
+    let body = axum::body::to_bytes(request.into_body(), SIGN_IN_BYTES_MAX).await.unwrap_or_default();
+    let granted = lock(&shared.tokens).ask(&shared.config, &body, shared.clock.now());
+    lock(&shared.requests).refused += usize::from(granted.token.is_none());
+    let mut response = fault::apply(fault, granted.status, granted.body.into_bytes()).await;
+    if let Some(token) = granted.token.and_then(|token| HeaderValue::try_from(token).ok()) {
+        response.headers_mut().insert("X-Subject-Token", token);
+    }
+    dated(shared, response)
+}
+
+fn dated(shared: &Shared, mut response: Response<Body>) -> Response<Body> {
     // The server's clock is the one that signatures are held against, and answers carry it.
     let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&shared.clock.now());
     if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
@@ -79,7 +106,8 @@ fn check_caller(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, 
     let config = &shared.config;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(token) = header("X-Auth-Token") {
-        let is_known = config.token.as_deref() == Some(token);
+        let is_issued = || lock(&shared.tokens).know(token, shared.clock.now());
+        let is_known = config.token.as_deref() == Some(token) || is_issued();
         let refusal = || Refusal(StatusCode::UNAUTHORIZED, "APIGW.0307", "The token must be updated.".to_string());
         return is_known.then_some(()).ok_or_else(refusal);
     }
@@ -142,8 +170,34 @@ fn serve(shared: &Shared, method: &str, path: &[&str], query: &Pairs) -> Result<
             let unknown = || Refusal(StatusCode::BAD_REQUEST, "DLF.0137", "Job instance does not exist.".to_string());
             body.map(|body| (StatusCode::OK, body)).ok_or_else(unknown)
         }
+        [] => jobs(shared, query).map(|body| (StatusCode::OK, body)),
+        [job, "status"] => {
+            let body = lock(&shared.state).jobs.status(job);
+            let unknown = || Refusal(StatusCode::BAD_REQUEST, "DLF.0100", "The job does not exist.".to_string());
+            body.map(|body| (StatusCode::OK, body)).ok_or_else(unknown)
+        }
         _ => Err(absent()),
     }
+}
+
+fn jobs(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
+    let invalid = || Refusal(StatusCode::BAD_REQUEST, "DLF.3051", "The request parameter is invalid.".to_string());
+    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let number = |name: &str, default| value(name).map_or(Ok(default), |text| text.parse().map_err(|_| invalid()));
+    let (limit, offset): (usize, usize) = (number("limit", LIMIT_DEFAULT)?, number("offset", 0)?);
+    let is_real_time = match value("jobType") {
+        None | Some("BATCH") => false,
+        Some("REAL_TIME") => true,
+        Some(_) => return Err(invalid()),
+    };
+    if !(1..=JOBS_LIMIT_MAX).contains(&limit) {
+        return Err(invalid());
+    }
+    let start = match shared.config.offset {
+        OffsetMeaning::Records => offset,
+        OffsetMeaning::Pages => offset.saturating_mul(limit),
+    };
+    Ok(lock(&shared.state).jobs.page(is_real_time, value("jobName"), start, limit))
 }
 
 fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {

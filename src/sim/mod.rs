@@ -12,19 +12,24 @@
 mod fault;
 mod gateway;
 mod inbox;
+mod jobs;
 mod mail;
 mod state;
+mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 pub use fault::{Fault, FaultKind, Operation};
 pub use inbox::{Inbox, Received};
+pub use jobs::SimJob;
 pub use mail::Mail;
 pub use state::{SimInstance, SimNode};
 
 use self::state::State;
+use self::tokens::Tokens;
 use crate::clock::Clock;
 
 /// What the simulated server takes `offset` for.
@@ -34,6 +39,19 @@ pub enum OffsetMeaning {
     Records,
     /// A number of pages of `limit` records.
     Pages,
+}
+
+/// An IAM user.
+#[derive(Debug, Clone)]
+pub struct SimUser {
+    /// The user's name.
+    pub name: String,
+    /// The user's password.
+    pub password: String,
+    /// The account's name.
+    pub domain: String,
+    /// How long a token of this user is good.
+    pub token_life: Duration,
 }
 
 /// How a simulated workspace behaves.
@@ -53,6 +71,8 @@ pub struct SimConfig {
     pub security_token: Option<String>,
     /// The token that is taken in place of a signature.
     pub token: Option<String>,
+    /// The user that can sign in with a password for a token.
+    pub user: Option<SimUser>,
     /// What `offset` counts.
     pub offset: OffsetMeaning,
     /// The largest page that is given, whatever `limit` says.
@@ -69,6 +89,7 @@ impl Default for SimConfig {
             secret_key: "simulated-secret-key-of-the-workspace".into(),
             security_token: None,
             token: None,
+            user: None,
             offset: OffsetMeaning::Records,
             page_max: 1000,
         }
@@ -82,6 +103,12 @@ pub struct Requests {
     pub list: usize,
     /// For the detail of an instance.
     pub detail: usize,
+    /// For a page of the job list.
+    pub jobs: usize,
+    /// For the status of a real-time job.
+    pub job_status: usize,
+    /// For a token.
+    pub sign_in: usize,
     /// Of these or others, how many the gateway refused.
     pub refused: usize,
 }
@@ -101,6 +128,7 @@ struct Shared {
     state: Mutex<State>,
     faults: Mutex<Vec<Fault>>,
     requests: Mutex<Requests>,
+    tokens: Mutex<Tokens>,
 }
 
 struct Server(JoinHandle<()>);
@@ -125,6 +153,7 @@ impl SimWorkspace {
             state: Mutex::default(),
             faults: Mutex::default(),
             requests: Mutex::default(),
+            tokens: Mutex::default(),
         });
         let router = axum::Router::new().fallback(gateway::answer).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
@@ -158,6 +187,16 @@ impl SimWorkspace {
     /// Adds an item to the list as it stands, whatever it is; `plan_time` is what filters see.
     pub fn put_raw(&self, plan_time: jiff::Timestamp, json: &str) {
         lock(&self.shared.state).put_raw(plan_time, json);
+    }
+
+    /// Adds a job to the job list, or replaces the one of the same name.
+    pub fn put_job(&self, job: SimJob) {
+        lock(&self.shared.state).jobs.put(job);
+    }
+
+    /// Makes every token that was given out stale.
+    pub fn revoke_tokens(&self) {
+        lock(&self.shared.tokens).revoke();
     }
 
     /// Changes an instance; tells whether there is such an instance.

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::jobs::Jobs;
+
 /// An instance of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimInstance {
@@ -220,6 +222,8 @@ type Order = (Reverse<i64>, Reverse<u64>);
 
 #[derive(Default)]
 pub(super) struct State {
+    /// The jobs, which have lists of their own.
+    pub(super) jobs: Jobs,
     entries: BTreeMap<Order, Entry>,
     orders: HashMap<(String, u64), Order>,
     added: u64,

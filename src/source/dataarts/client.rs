@@ -12,6 +12,7 @@ use reqwest::{Method, Request, Url};
 use super::fault;
 use super::pace::Pace;
 use super::settings::{Auth, Settings};
+use super::sign_in::{Person, SignIn};
 use crate::clock::Clock;
 use crate::http::{Answer, HttpClient, HttpError, HttpSettings};
 use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_REQUEST_TIMEOUT, SOURCE_RETRY_PAUSE, SOURCE_RETRY_PAUSE_MAX};
@@ -39,6 +40,7 @@ pub(super) struct Client {
     http: HttpClient,
     clock: Arc<dyn Clock>,
     pace: Pace,
+    sign_in: SignIn,
     pub(super) patience: Patience,
 }
 
@@ -54,7 +56,8 @@ impl Client {
         let http = HttpClient::new(&HttpSettings { ca_file: settings.ca_file.clone(), client_cert: None })
             .map_err(|error| fault::from_http(&error))?;
         let pace = Pace::new(settings.requests_per_second);
-        Ok(Client { settings, http, clock, pace, patience: Patience::default() })
+        let sign_in = SignIn::new(Arc::clone(&clock));
+        Ok(Client { settings, http, clock, pace, sign_in, patience: Patience::default() })
     }
 
     /// The body of the answer to a GET, which is a success and not cut.
@@ -62,6 +65,7 @@ impl Client {
         let error = match self.get_once(query).await {
             Ok(body) => return Ok(body),
             Err((error, Retry::No)) => return Err(error),
+            Err((_, Retry::WithNewToken)) => return self.get_once(query).await.map_err(|(error, _)| error),
             Err((error, Retry::Once)) => error,
         };
         let pause = error.retry_after.unwrap_or(self.patience.retry_pause);
@@ -74,7 +78,7 @@ impl Client {
 
     async fn get_once(&self, query: &Query) -> Result<Vec<u8>, (SourceError, Retry)> {
         self.pace.wait().await;
-        let (request, secrets) = self.request(query).map_err(|error| (error, Retry::No))?;
+        let (request, secrets) = self.request(query).await.map_err(|error| (error, Retry::No))?;
         let answer = self.http.send(request, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
         let answer = answer.map_err(|error| {
             let retry =
@@ -87,6 +91,12 @@ impl Client {
             for secret in &secrets {
                 error.message = secret.cut_from(&error.message);
             }
+            if fault::is_stale_token(&answer)
+                && let (Auth::Password { .. }, Some(stale)) = (&self.settings.auth, secrets.first())
+            {
+                self.sign_in.discard(stale).await;
+                return Err((error, Retry::WithNewToken));
+            }
             let retry = if matches!(answer.status, 429 | 500..=599) { Retry::Once } else { Retry::No };
             return Err((error, retry));
         }
@@ -94,7 +104,7 @@ impl Client {
     }
 
     /// The request, signed for this moment, and the secrets that are in it.
-    fn request(&self, query: &Query) -> Result<(Request, Vec<Secret>), SourceError> {
+    async fn request(&self, query: &Query) -> Result<(Request, Vec<Secret>), SourceError> {
         let project = self.resolve("project_id", &self.settings.project_id)?;
         let url = self.url(project.expose(), query)?;
         let mut headers = vec![
@@ -108,6 +118,18 @@ impl Client {
                 let token = self.resolve("auth.token", token)?;
                 headers.push(("X-Auth-Token".to_string(), token.expose().to_string()));
                 secrets.push(token);
+            }
+            Auth::Password { iam_endpoint, user, password, domain } => {
+                let person = Person {
+                    endpoint: iam_endpoint.clone(),
+                    user: self.resolve("auth.user", user)?.expose().to_string(),
+                    password: self.resolve("auth.password", password)?,
+                    domain: self.resolve("auth.domain", domain)?.expose().to_string(),
+                    project_id: project.expose().to_string(),
+                };
+                let token = self.sign_in.token(&self.http, self.patience.timeout, &person).await?;
+                headers.push(("X-Auth-Token".to_string(), token.expose().to_string()));
+                secrets.extend([token, person.password]);
             }
             Auth::Key { access_key, secret_key, security_token } => {
                 let access_key = self.resolve("auth.access_key", access_key)?;
@@ -170,6 +192,8 @@ impl Client {
 enum Retry {
     No,
     Once,
+    /// At once, after signing in anew.
+    WithNewToken,
 }
 
 fn whole_body(answer: Answer) -> Result<Vec<u8>, SourceError> {

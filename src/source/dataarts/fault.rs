@@ -19,6 +19,9 @@ const HELP_ENDPOINT: &str = "check \"region\" or \"endpoint\": this host does no
 const HELP_WORKSPACE: &str = "set \"workspace\" to the id of a workspace that these credentials can see";
 const HELP_KEYS: &str = "check the access key, the secret key and, for a temporary key, its security token";
 const HELP_TOKEN: &str = "get a new token, or use an access key, which does not expire";
+const HELP_PASSWORD: &str = "check \"auth.user\", \"auth.password\" and \"auth.domain\" (the account's name); after a few wrong \
+                             passwords the user is locked for a while";
+const HELP_ACCESS: &str = "the user must have programmatic access, and belong to this project";
 const HELP_PERMISSION: &str = "give the user permission to read DataArts Factory in this project and region";
 const HELP_SCOPE: &str = "check \"project_id\", and that the token is one for this project";
 const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
@@ -63,6 +66,29 @@ pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
         error.retry_after = retry_after(answer, now);
     }
     error
+}
+
+/// The error that an answer of the sign-in service is. Its codes are those of HTTP.
+pub(super) fn from_sign_in(answer: &Answer, now: Timestamp) -> SourceError {
+    use SourceErrorKind::{Configuration, Credentials};
+    let mut error = from_answer(answer, now);
+    let class = match answer.status {
+        401 => Some((Credentials, HELP_PASSWORD)),
+        403 => Some((Credentials, HELP_ACCESS)),
+        400 => Some((Configuration, "check \"auth.domain\" and \"project_id\"")),
+        404 | 405 => Some((Configuration, "check \"auth.iam_endpoint\": this host does not sign anybody in")),
+        _ => None,
+    };
+    if let Some((kind, help)) = class {
+        error.kind = kind;
+        error.help = Some(help.to_string());
+    }
+    error
+}
+
+/// Whether an answer says that the token is stale.
+pub(super) fn is_stale_token(answer: &Answer) -> bool {
+    answer.status == 401 && Complaint::read(&answer.body).number() == Some(307)
 }
 
 /// The error that a request without an answer is.

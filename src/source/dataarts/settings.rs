@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
+use crate::limits::SOURCE_JOBS_NAMED_MAX;
 use crate::secret::{Secret, SecretRef};
-use crate::yaml::{FromYaml as _, Located, Section, Value};
+use crate::yaml::{FromYaml as _, Located, OneOrMany, Section, Value};
 
 /// Requests a second where the configuration says nothing: far below the documented 30 per user.
 const REQUESTS_PER_SECOND: f64 = 2.0;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub project_id: SecretRef,
     /// The workspace; the default one when absent.
     pub workspace: Option<String>,
+    /// The jobs to read, by their exact names; all of the workspace when empty.
+    pub jobs: Vec<String>,
     /// How requests prove who asks.
     pub auth: Auth,
     /// How many requests may be made in a second.
@@ -45,28 +48,34 @@ pub enum Auth {
     },
     /// Each request carries a token; read again at each use, so that a file can be replaced.
     Token(SecretRef),
+    /// Each request carries a token that an IAM user's password gets, renewed in time.
+    Password {
+        /// Where to sign in; scheme, host and port without a slash at the end.
+        iam_endpoint: String,
+        /// The user's name.
+        user: SecretRef,
+        /// The user's password.
+        password: SecretRef,
+        /// The name of the account that the user belongs to.
+        domain: SecretRef,
+    },
 }
 
 impl Settings {
     /// Reads DataArts' own keys of a source. The section stays open: the others are read elsewhere.
     pub fn read(section: &Section<'_>) -> Option<Settings> {
         let endpoint = read_endpoint(section);
-        let project_id = read_project(section);
+        let project_id = read_name(section, "project_id");
         let workspace = section.optional::<String>("workspace");
         let auth = read_auth(section);
         let requests_per_second = read_pace(section);
         let ca_file = section.optional("ca_file");
-        if section.node("jobs").is_some() {
-            section.error(
-                "jobs",
-                "\"jobs\" is not supported by this version yet",
-                Some("leave it out and choose jobs in the rules, by \"match\": { job: … }".into()),
-            );
-        }
+        let jobs = read_jobs(section);
         Some(Settings {
             endpoint: endpoint?,
             project_id: project_id?,
             workspace: workspace.filter(|id| !id.is_empty()),
+            jobs: jobs?,
             auth: auth?,
             requests_per_second: requests_per_second?,
             ca_file,
@@ -83,6 +92,10 @@ impl Settings {
                 secrets.extend(security_token.iter().map(|token| ("auth.security_token".to_string(), token)));
             }
             Auth::Token(token) => secrets.push(("auth.token".to_string(), token)),
+            Auth::Password { user, password, domain, .. } => {
+                let keys = ["auth.user", "auth.password", "auth.domain"].map(str::to_string);
+                secrets.extend(keys.into_iter().zip([user, password, domain]));
+            }
         }
         secrets
     }
@@ -91,7 +104,7 @@ impl Settings {
 fn read_endpoint(section: &Section<'_>) -> Option<String> {
     let region = section.optional::<String>("region");
     if section.has("endpoint") {
-        return checked_endpoint(section, &section.optional::<String>("endpoint")?);
+        return checked_endpoint(section, "endpoint", &section.optional::<String>("endpoint")?);
     }
     if !section.has("region") {
         let help = "for example region: ap-southeast-3, or endpoint: https://… for a private cloud";
@@ -99,16 +112,20 @@ fn read_endpoint(section: &Section<'_>) -> Option<String> {
         return None;
     }
     let region = region?;
-    if region.is_empty() || !region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+    if !is_region(&region) {
         section.error("region", format!("{region:?} is no region"), Some("for example ap-southeast-3".into()));
         return None;
     }
     Some(format!("https://dayu-dlf.{region}.myhuaweicloud.com"))
 }
 
-fn checked_endpoint(section: &Section<'_>, text: &str) -> Option<String> {
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {
     let wrong = |message: &str| {
-        section.error("endpoint", message, Some("write it as https://host or https://host:port".into()));
+        section.error(key, message, Some("write it as https://host or https://host:port".into()));
         None
     };
     let Ok(url) = Url::parse(text) else { return wrong("this is no address") };
@@ -121,42 +138,88 @@ fn checked_endpoint(section: &Section<'_>, text: &str) -> Option<String> {
     Some(url.as_str().trim_end_matches('/').to_string())
 }
 
-/// A project id is no secret: one in plain text earns no warning.
-fn read_project(section: &Section<'_>) -> Option<SecretRef> {
-    let Some(node) = section.node("project_id") else { return section.required("project_id") };
+/// A value that is no secret but often told by the environment: one in plain text earns no warning.
+fn read_name(section: &Section<'_>, key: &'static str) -> Option<SecretRef> {
+    let Some(node) = section.node(key) else { return section.required(key) };
     match &node.value {
         Value::Scalar(scalar) if scalar.text.is_empty() => {
-            section.error("project_id", "it is empty", None);
+            section.error(key, "it is empty", None);
             None
         }
         Value::Scalar(scalar) => Some(SecretRef::Inline(Secret::new(scalar.text.clone()))),
-        _ => SecretRef::from_yaml(Located { node, path: &section.path_of("project_id"), findings: section.findings() }),
+        _ => SecretRef::from_yaml(Located { node, path: &section.path_of(key), findings: section.findings() }),
     }
 }
 
+/// The jobs that the source names, each once.
+fn read_jobs(section: &Section<'_>) -> Option<Vec<String>> {
+    if section.node("jobs").is_none() {
+        return Some(Vec::new());
+    }
+    let OneOrMany(mut jobs) = section.optional::<OneOrMany<String>>("jobs")?;
+    let mut seen = std::collections::BTreeSet::new();
+    jobs.retain(|name| seen.insert(name.clone()));
+    let advice = || Some("leave \"jobs\" out and choose jobs in the rules, by \"match\": { job: … }".to_string());
+    if jobs.len() > SOURCE_JOBS_NAMED_MAX {
+        let words = format!("{} jobs are named; at most {SOURCE_JOBS_NAMED_MAX}", jobs.len());
+        section.error("jobs", format!("{words}, for each costs a request at every poll"), advice());
+        return None;
+    }
+    if let Some(wrong) = jobs.iter().find(|name| name.is_empty() || name.contains(['*', '?'])) {
+        section.error("jobs", format!("{wrong:?} is no name of a job: exact names are wanted here"), advice());
+        return None;
+    }
+    Some(jobs)
+}
+
+/// The keys of each way to sign in.
+const WAYS: [&[&str]; 3] =
+    [&["token"], &["user", "password", "domain", "iam_endpoint"], &["access_key", "secret_key", "security_token"]];
+
 fn read_auth(section: &Section<'_>) -> Option<Auth> {
     let auth = section.required_section("auth")?;
-    let read = if auth.has("token") {
-        for key in ["access_key", "secret_key", "security_token"].into_iter().filter(|key| auth.has(key)) {
-            auth.error(key, format!("both \"token\" and {key:?} are given"), Some("keep one way to sign in".into()));
+    let way = WAYS.iter().position(|keys| keys.iter().any(|key| auth.has(key))).unwrap_or(2);
+    for key in WAYS[way + 1..].iter().flat_map(|keys| keys.iter()).filter(|key| auth.has(key)) {
+        let first = WAYS[way].iter().find(|key| auth.has(key)).unwrap_or(&"");
+        auth.error(key, format!("both {first:?} and {key:?} are given"), Some("keep one way to sign in".into()));
+    }
+    let read = match way {
+        0 => auth.required("token").map(Auth::Token),
+        1 => read_password(section, &auth),
+        _ => {
+            let (access_key, secret_key) = (auth.required("access_key"), auth.required("secret_key"));
+            let security_token = auth.optional("security_token");
+            access_key.zip(secret_key).map(|(access_key, secret_key)| Auth::Key {
+                access_key,
+                secret_key,
+                security_token,
+            })
         }
-        let token = auth.required("token").map(Auth::Token);
-        // Asked for, so that they are not called unknown.
-        let _ = (auth.node("access_key"), auth.node("secret_key"), auth.node("security_token"));
-        token
-    } else if ["user", "password", "domain"].iter().any(|key| auth.has(key)) {
-        let help = "use { access_key, secret_key } or { token }";
-        auth.error("", "signing in by user and password is not supported by this version yet", Some(help.into()));
-        let _ = (auth.node("user"), auth.node("password"), auth.node("domain"), auth.node("iam_endpoint"));
-        None
-    } else {
-        let (access_key, secret_key) = (auth.required("access_key"), auth.required("secret_key"));
-        let security_token = auth.optional("security_token");
-        let _ = auth.node("token");
-        access_key.zip(secret_key).map(|(access_key, secret_key)| Auth::Key { access_key, secret_key, security_token })
     };
+    // Asked for, so that the keys of the other ways are not called unknown.
+    for key in WAYS.iter().flat_map(|keys| keys.iter()) {
+        let _ = auth.node(key);
+    }
     auth.close();
     read
+}
+
+fn read_password(section: &Section<'_>, auth: &Section<'_>) -> Option<Auth> {
+    let (user, password) = (read_name(auth, "user"), auth.required("password"));
+    let domain = read_name(auth, "domain");
+    let iam_endpoint = match section.optional::<String>("region").filter(|region| is_region(region)) {
+        _ if auth.has("iam_endpoint") => {
+            checked_endpoint(auth, "iam_endpoint", &auth.optional::<String>("iam_endpoint")?)
+        }
+        Some(region) => Some(format!("https://iam.{region}.myhuaweicloud.com")),
+        None if section.has("region") => None,
+        None => {
+            let help = "without \"region\", say where to sign in, as in iam_endpoint: https://iam.example.com";
+            auth.error("", "the key \"iam_endpoint\" is missing", Some(help.into()));
+            None
+        }
+    };
+    Some(Auth::Password { iam_endpoint: iam_endpoint?, user: user?, password: password?, domain: domain? })
 }
 
 fn read_pace(section: &Section<'_>) -> Option<f64> {
@@ -229,6 +292,34 @@ mod tests {
     }
 
     #[test]
+    fn a_user_signs_in_where_the_region_says_or_the_key() {
+        let auth = "auth: { user: u, password: { env: P }, domain: { env: D }";
+        for (text, expected) in [
+            (format!("region: eu-west-101\nproject_id: p\n{auth} }}"), "https://iam.eu-west-101.myhuaweicloud.com"),
+            (format!("region: r\nendpoint: https://e\nproject_id: p\n{auth} }}"), "https://iam.r.myhuaweicloud.com"),
+            (
+                format!("region: r\nproject_id: p\n{auth}, iam_endpoint: 'https://iam.example.com/' }}"),
+                "https://iam.example.com",
+            ),
+        ] {
+            let (settings, findings) = read(&text);
+            assert_eq!(findings, [], "{text}");
+            let settings = settings.unwrap();
+            let Auth::Password { iam_endpoint, .. } = &settings.auth else { unreachable!() };
+            assert_eq!(iam_endpoint, expected);
+            let keys: Vec<_> = settings.secrets().into_iter().map(|(key, _)| key).collect();
+            assert_eq!(keys, ["project_id", "auth.user", "auth.password", "auth.domain"]);
+        }
+    }
+
+    #[test]
+    fn jobs_are_named_once_each() {
+        let (settings, findings) = read(&format!("region: r\nproject_id: p\njobs: [a, b, a]\n{KEYS}"));
+        assert_eq!(findings, []);
+        assert_eq!(settings.unwrap().jobs, ["a", "b"]);
+    }
+
+    #[test]
     fn what_is_wrong_is_told_at_its_key() {
         let table: &[(&str, &str, &str)] = &[
             ("project_id: p\nKEYS", "sources.w", "\"region\" and \"endpoint\""),
@@ -246,10 +337,21 @@ mod tests {
                 "sources.w.auth",
                 "\"secret_key\" is missing",
             ),
+            ("region: r\nproject_id: p\nauth: { user: u, password: { env: P } }", "sources.w.auth", "\"domain\""),
             (
-                "region: r\nproject_id: p\nauth: { user: u, password: { env: P }, domain: d }",
+                "endpoint: https://x\nproject_id: p\nauth: { user: u, password: { env: P }, domain: d }",
                 "sources.w.auth",
-                "not supported by this version yet",
+                "\"iam_endpoint\" is missing",
+            ),
+            (
+                "region: r\nproject_id: p\nauth: { user: u, password: { env: P }, domain: d, iam_endpoint: iam }",
+                "sources.w.auth.iam_endpoint",
+                "address",
+            ),
+            (
+                "region: r\nproject_id: p\nauth: { user: u, password: { env: P }, domain: d, access_key: { env: A } }",
+                "sources.w.auth.access_key",
+                "both \"user\" and \"access_key\"",
             ),
             (
                 "region: r\nproject_id: p\nauth: { token: { env: T }, access_key: { env: A } }",
@@ -257,7 +359,8 @@ mod tests {
                 "both",
             ),
             ("region: r\nproject_id: p\nauth: { tokn: { env: T } }", "sources.w.auth.tokn", "unknown key"),
-            ("region: r\nproject_id: p\njobs: [a]\nKEYS", "sources.w.jobs", "not supported by this version yet"),
+            ("region: r\nproject_id: p\njobs: []\nKEYS", "sources.w.jobs", "the list is empty"),
+            ("region: r\nproject_id: p\njobs: [a, 'b*']\nKEYS", "sources.w.jobs", "exact names"),
             ("region: r\nproject_id: p\nrequests_per_second: 0\nKEYS", "sources.w.requests_per_second", "above 0"),
             ("region: r\nproject_id: p\nrequests_per_second: fast\nKEYS", "sources.w.requests_per_second", "a number"),
         ];

@@ -1,5 +1,7 @@
 //! The DataArts source against the simulated workspace: the real client, over real HTTP on loopback.
 
+mod sign_in;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ impl Bench {
             endpoint: self.sim.endpoint().to_string(),
             project_id: inline(&config.project_id),
             workspace: Some(config.workspace.clone()),
+            jobs: Vec::new(),
             auth: Auth::Key {
                 access_key: inline(&config.access_key),
                 secret_key: inline(&config.secret_key),
@@ -263,7 +266,7 @@ async fn an_instance_that_is_no_more_is_not_found() {
     let error = source.detail(&an_instance("34765")).await.unwrap_err();
     assert_eq!(error.kind, SourceErrorKind::NotFound, "{error}");
     assert!(error.message.contains("DLF.0137"), "{error}");
-    let document = include_str!("data/dataarts/detail-not-found.json");
+    let document = include_str!("../data/dataarts/detail-not-found.json");
     bench.sim.inject(Fault::answer(400, document).on(Operation::Detail));
     let error = source.detail(&an_instance("34765")).await.unwrap_err();
     assert_eq!(
@@ -284,7 +287,7 @@ async fn faults_are_classed_and_told() {
     let bench = Bench::start(SimConfig::default()).await;
     bench.sim.put(success(1, 60));
     let deep = "[".repeat(100_000);
-    let bomb = include_bytes!("data/dataarts/bomb.json.gz");
+    let bomb = include_bytes!("../data/dataarts/bomb.json.gz");
     let html = "<html><title>Sign in</title></html>";
     let kind = |kind| Fault::once(kind).times(2);
     let table: Vec<(&str, Fault, SourceErrorKind, &str)> = vec![
@@ -409,4 +412,16 @@ async fn a_list_that_loses_rows_on_the_way_is_reported() {
     let shortfall = listing.shortfall.unwrap();
     assert_eq!((shortfall.told, shortfall.read, listing.instances.len()), (3, 1, 1));
     assert!(listing.requests < 60, "{}", listing.requests);
+}
+
+#[tokio::test]
+async fn jobs_that_are_named_are_listed_one_by_one_and_no_other() {
+    let bench = Bench::start(SimConfig::default()).await;
+    for (id, job) in [(1, "etl_orders"), (2, "etl_orders_2"), (3, "settlement"), (4, "other")] {
+        bench.sim.put(SimInstance { job: job.to_string(), ..success(id, 60) });
+    }
+    let jobs = vec!["etl_orders".to_string(), "settlement".to_string(), "absent".to_string()];
+    let listing = bench.open(&Settings { jobs, ..bench.settings() }).list(hours(1)).await.unwrap();
+    assert_eq!(ids(&listing), BTreeSet::from(["1".to_string(), "3".to_string()]));
+    assert_eq!((listing.requests, bench.sim.requests().list, listing.shortfall), (3, 3, None));
 }

@@ -29,6 +29,7 @@ fn instances(status: Status) -> Vec<Instance> {
             plan_time: at(number),
             start_time: at(number + 1),
             end_time: at(number + 60).filter(|_| status.has_ended()),
+            error: None,
         })
         .collect()
 }

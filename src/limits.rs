@@ -56,6 +56,9 @@ pub const FOLLOWED_AGE_MAX: Duration = Duration::from_secs(61 * 24 * 3600);
 
 /// Longest text kept of one foreign field (job name, log path, error), in bytes; cut at a character boundary.
 pub const FIELD_BYTES_MAX: usize = 1024;
+/// Longest failure text kept of one instance (its result and the end of its log), in bytes: what a person reads on a
+/// phone before opening the log itself.
+pub const INSTANCE_ERROR_BYTES_MAX: usize = 2048;
 /// Failing nodes kept in one message.
 pub const NODES_MAX: usize = 20;
 /// Bytes kept of a channel's answer in a delivery's error.

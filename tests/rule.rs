@@ -161,6 +161,7 @@ fn instance(status: Status, start: Option<i64>, end: Option<i64>) -> Instance {
         plan_time: Some(at(0)),
         start_time: start.map(at),
         end_time: end.map(at),
+        error: None,
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn instance(job: &str, id: &str, status: Status) -> Instance {
         plan_time: Some(at(-600)),
         start_time: Some(at(-590)),
         end_time: status.has_ended().then(|| at(-500)),
+        error: None,
     }
 }
 
@@ -86,6 +87,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 end_time: Some(at(-500)),
                 duration_ms: None,
                 url: None,
+                error: None,
             },
             failing_nodes: Vec::new(),
             node_details: "ok".into(),

@@ -256,6 +256,7 @@ fn instance_part(instance: &Instance, now: Timestamp) -> InstancePart {
         end_time: instance.end_time,
         duration_ms: instance.duration(now).and_then(|lasted| u64::try_from(lasted.as_millis()).ok()),
         url: None,
+        error: instance.error.clone(),
     }
 }
 
@@ -281,6 +282,7 @@ mod tests {
             plan_time: Some(at(plan)),
             start_time: Some(at(plan)),
             end_time: end.map(at),
+            error: None,
         }
     }
 

@@ -26,6 +26,13 @@ pub fn attach_nodes(alert: &mut Alert, details: NodeDetails) {
     }
 }
 
+/// Puts the failure text that a look at the instance itself told into the alert; without one, what is there stays.
+pub fn attach_error(alert: &mut Alert, error: Option<String>) {
+    if error.is_some() {
+        alert.facts.instance.error = error;
+    }
+}
+
 fn message(alert: &Alert, kind: MessageKind, now: Timestamp) -> Message {
     Message { kind, timestamp: now, data: MessageData::Alert(Box::new(alert.facts.clone())) }
 }

@@ -95,6 +95,9 @@ pub struct Instance {
     pub start_time: Option<Timestamp>,
     /// When it ended.
     pub end_time: Option<Timestamp>,
+    /// Why it failed, in the source's words, where it tells: may have several lines, at most
+    /// [`crate::limits::INSTANCE_ERROR_BYTES_MAX`] bytes.
+    pub error: Option<String>,
 }
 
 impl Instance {

@@ -153,6 +153,9 @@ pub struct InstancePart {
     pub duration_ms: Option<u64>,
     /// A link to it in the scheduler's console.
     pub url: Option<String>,
+    /// Why it failed, in the source's words, where it tells; may have several lines.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// A node worth looking at.

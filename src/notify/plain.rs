@@ -54,6 +54,9 @@ fn text(message: &Message, zone: &TimeZone) -> String {
     let mut lines = vec![headline(message, zone)];
     lines.push(format!("Job {} in {}", facts.job.name, facts.source.id));
     lines.push(format!("Instance {}, {}", facts.instance.id, facts.instance.status));
+    if let Some(error) = facts.instance.error.as_ref().filter(|_| facts.alert.state == AlertState::Firing) {
+        lines.push(format!("Error {error}"));
+    }
     for node in facts.failing_nodes.iter().take(5) {
         let mut line = format!("Node {}, {}", node.name, node.status);
         if let Some(path) = &node.log_path {

@@ -22,7 +22,13 @@ fn shown(c: char) -> Option<char> {
     }
 }
 
-/// Cleans every text of a JSON value, at any depth.
+/// The same for a text of several lines, which keeps its line breaks.
+fn display_lines(text: &str) -> String {
+    text.lines().map(display_text).collect::<Vec<_>>().join("\n")
+}
+
+/// Cleans every text of a JSON value, at any depth. Only a failure text, under the key `error`, keeps its lines: it is
+/// often the end of a log.
 pub(super) fn clean_value(value: &mut Value) {
     match value {
         Value::String(text) => {
@@ -31,7 +37,10 @@ pub(super) fn clean_value(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(clean_value),
-        Value::Object(map) => map.values_mut().for_each(clean_value),
+        Value::Object(map) => map.iter_mut().for_each(|(key, value)| match value {
+            Value::String(text) if key == "error" => *text = display_lines(text),
+            other => clean_value(other),
+        }),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -39,6 +48,13 @@ pub(super) fn clean_value(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_failure_text_keeps_its_lines() {
+        let mut value = serde_json::json!({ "error": "a\r\nb\u{202e}\tc\n", "name": "a\nb" });
+        clean_value(&mut value);
+        assert_eq!(value, serde_json::json!({ "error": "a\nb c", "name": "a b" }));
+    }
 
     #[test]
     fn what_cannot_be_seen_is_gone() {

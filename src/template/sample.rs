@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::limits::{FIELD_BYTES_MAX, NODES_MAX};
+use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, NODES_MAX};
 use crate::model::{
     AlertFacts, AlertId, AlertPart, AlertState, InstancePart, InstanceType, JobPart, Message, MessageData, MessageKind,
     NodePart, RuleId, Severity, SourceId, SourcePart, Status,
@@ -36,6 +36,7 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
             end_time: Some(ago(63)),
             duration_ms: Some(60_000),
             url: None,
+            error: Some("ERROR: relation \"ods.orders\" does not exist\n  at line 12 of load_orders.sql".to_string()),
         },
         failing_nodes: vec![NodePart {
             name: "load_orders".to_string(),
@@ -98,6 +99,7 @@ fn all_null(mut facts: AlertFacts) -> AlertFacts {
         end_time: None,
         duration_ms: None,
         url: None,
+        error: None,
         ..instance
     };
     facts.failing_nodes = Vec::new();
@@ -107,11 +109,8 @@ fn all_null(mut facts: AlertFacts) -> AlertFacts {
 
 /// Every free text of the alert is `text`, cut to what the sources keep of one field.
 fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
-    let mut end = text.len().min(FIELD_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = &text[..end];
+    let error = cut(&text.repeat(INSTANCE_ERROR_BYTES_MAX / text.len() + 1), INSTANCE_ERROR_BYTES_MAX).to_string();
+    let text = cut(text, FIELD_BYTES_MAX);
     facts.alert.summary = format!("{text} failed after 1m 0s");
     facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()) };
     facts.source.id = SourceId::new(text);
@@ -119,6 +118,7 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     facts.instance.name = Some(text.to_string());
     facts.instance.raw_status = text.to_string();
     facts.instance.url = Some(text.to_string());
+    facts.instance.error = Some(error);
     facts.node_details = text.to_string();
     let node = NodePart {
         name: text.to_string(),
@@ -128,6 +128,14 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     };
     facts.failing_nodes = vec![node; nodes];
     facts
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The shape of the data: every key there is, none of them null, one item in each list.

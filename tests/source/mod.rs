@@ -96,6 +96,7 @@ fn an_instance(id: &str) -> Instance {
         plan_time: None,
         start_time: None,
         end_time: None,
+        error: None,
     }
 }
 

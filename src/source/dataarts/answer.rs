@@ -139,6 +139,7 @@ fn read_instance(source: &SourceId, record: &Record<'_>) -> Result<Instance, Str
         plan_time: record.time(Key::PlanTime),
         start_time: record.time(Key::StartTime),
         end_time: record.time(Key::EndTime),
+        error: None,
     })
 }
 

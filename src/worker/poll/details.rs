@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tracing::{debug, warn};
 
 use super::Poller;
-use crate::alert::attach_nodes;
+use crate::alert::{attach_error, attach_nodes};
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX};
 use crate::model::{Alert, Instance, InstanceKey, JobRef, NodeDetails, Snapshot, Status};
 use crate::source::{Source, SourceErrorKind};
@@ -39,20 +39,23 @@ impl<C: Source, S: Store> Poller<C, S> {
         }
         let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
         let count = keys.len();
-        let details: HashMap<InstanceKey, NodeDetails> = stream::iter(keys)
+        let details: HashMap<InstanceKey, (NodeDetails, Option<String>)> = stream::iter(keys)
             .map(|key| {
                 let instance = by_key.get(&key).copied();
                 async move {
                     let Some(instance) = instance else {
-                        return (key, NodeDetails::Unreadable("not asked for".into()));
+                        return (key, (NodeDetails::Unreadable("not asked for".into()), None));
                     };
                     let details = match tokio::time::timeout_at(deadline, self.source.detail(instance)).await {
-                        Ok(Ok(detail)) => NodeDetails::Known(detail.nodes),
-                        Ok(Err(error)) => NodeDetails::Unreadable(format!("could not be read: {error}")),
-                        Err(_) => NodeDetails::Unreadable(format!(
-                            "not read: {count} instances alerted at once and the {} s for details were over",
-                            DETAIL_TIME_MAX.as_secs()
-                        )),
+                        Ok(Ok(detail)) => (NodeDetails::Known(detail.nodes), detail.instance.error),
+                        Ok(Err(error)) => (NodeDetails::Unreadable(format!("could not be read: {error}")), None),
+                        Err(_) => {
+                            let reason = format!(
+                                "not read: {count} instances alerted at once and the {} s for details were over",
+                                DETAIL_TIME_MAX.as_secs()
+                            );
+                            (NodeDetails::Unreadable(reason), None)
+                        }
                     };
                     (key, details)
                 }
@@ -61,8 +64,9 @@ impl<C: Source, S: Store> Poller<C, S> {
             .collect()
             .await;
         for alert in fired.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
-            if let Some(details) = details.get(&key_of(alert)) {
-                attach_nodes(alert, details.clone());
+            if let Some((nodes, error)) = details.get(&key_of(alert)) {
+                attach_nodes(alert, nodes.clone());
+                attach_error(alert, error.clone());
             }
         }
     }
@@ -138,6 +142,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             plan_time: snapshot.plan_time,
             start_time: snapshot.start_time,
             end_time: snapshot.end_time,
+            error: None,
         }
     }
 }

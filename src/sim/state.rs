@@ -34,6 +34,8 @@ pub struct SimInstance {
     pub force_success: bool,
     /// A success in spite of a failed node.
     pub ignore_success: bool,
+    /// Why it failed.
+    pub error_message: Option<String>,
     /// Its nodes, which the detail tells.
     pub nodes: Vec<SimNode>,
 }
@@ -71,6 +73,7 @@ impl SimInstance {
             end_time: None,
             force_success: false,
             ignore_success: false,
+            error_message: None,
             nodes: Vec::new(),
         }
     }
@@ -111,7 +114,7 @@ impl SimInstance {
             "submitTime": self.plan_time.as_millisecond(),
             "version": 1,
         });
-        set_times(&mut item, self.start_time, self.end_time);
+        self.set_rest(&mut item);
         item.to_string()
     }
 
@@ -129,8 +132,16 @@ impl SimInstance {
             "status": self.status,
             "total": self.nodes.len(),
         });
-        set_times(&mut item, self.start_time, self.end_time);
+        self.set_rest(&mut item);
         item.to_string()
+    }
+
+    /// What is there only once it happened.
+    fn set_rest(&self, item: &mut Value) {
+        set_times(item, self.start_time, self.end_time);
+        if let Some(words) = &self.error_message {
+            item["errorMessage"] = json!(words);
+        }
     }
 
     /// In minutes and tenths, as the documents' examples show it.

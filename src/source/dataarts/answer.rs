@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::paging;
 use super::record::{Key, Record};
-use crate::limits::{ANSWER_KEPT_BYTES_MAX, FIELD_BYTES_MAX, SOURCE_JSON_DEPTH_MAX};
+use crate::limits::{ANSWER_KEPT_BYTES_MAX, FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, SOURCE_JSON_DEPTH_MAX};
 use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SourceId, Status};
 use crate::source::{Detail, Quarantined};
 
@@ -102,6 +102,7 @@ pub(super) fn read_detail(asked: &Instance, body: &[u8]) -> Result<Detail, Strin
     instance.start_time = record.time(Key::StartTime).or(asked.start_time);
     // A run that was started again has no end, whatever the earlier one had.
     instance.end_time = record.time(Key::EndTime).or(asked.end_time.filter(|_| status.has_ended()));
+    instance.error = read_error(&record).or(instance.error);
     if let kind @ (InstanceType::Scheduled
     | InstanceType::Manual
     | InstanceType::Backfill
@@ -139,7 +140,7 @@ fn read_instance(source: &SourceId, record: &Record<'_>) -> Result<Instance, Str
         plan_time: record.time(Key::PlanTime),
         start_time: record.time(Key::StartTime),
         end_time: record.time(Key::EndTime),
-        error: None,
+        error: read_error(record),
     })
 }
 
@@ -188,6 +189,13 @@ fn status(word: &str) -> Status {
         "forcesuccess" => Status::ForcedSuccess,
         _ => Status::Unknown,
     }
+}
+
+/// Why it failed, lines kept; the documents name the field, and not every service sends it.
+fn read_error(record: &Record<'_>) -> Option<String> {
+    let text = record.text(Key::ErrorMessage)?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| cut_to(text.to_string(), INSTANCE_ERROR_BYTES_MAX))
 }
 
 fn read_type(record: &Record<'_>) -> InstanceType {

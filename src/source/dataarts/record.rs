@@ -44,6 +44,8 @@ pub(super) enum Key {
     StartTime,
     #[serde(rename = "endTime", alias = "end_time")]
     EndTime,
+    #[serde(rename = "errorMessage", alias = "error_message")]
+    ErrorMessage,
     #[serde(rename = "nodes")]
     Nodes,
     #[serde(rename = "nodeName", alias = "node_name")]

@@ -128,6 +128,18 @@ fn both_dialects_mean_the_same() {
 }
 
 #[test]
+fn a_failure_text_keeps_its_lines_and_is_cut() {
+    let one = |field: &str| one(&format!(r#","status":"fail",{field}"#));
+    assert_eq!(one(r#""errorMessage": " line 1\nline 2 ""#).error.as_deref(), Some("line 1\nline 2"));
+    assert_eq!(one(r#""error_message": "snake""#).error.as_deref(), Some("snake"));
+    for nothing in [r#""errorMessage": null"#, r#""errorMessage": """#, r#""errorMessage": {"a": 1}"#, r#""x": 1"#] {
+        assert_eq!(one(nothing).error, None, "{nothing}");
+    }
+    let long = one(&format!(r#""errorMessage": "{}""#, "错".repeat(10_000))).error.unwrap();
+    assert!(long.len() <= INSTANCE_ERROR_BYTES_MAX && long.ends_with('…'), "{}", long.len());
+}
+
+#[test]
 fn every_status_word_has_its_meaning() {
     for (fields, status) in [
         (r#""waiting""#, Status::Waiting),

@@ -3,6 +3,7 @@
 //!
 //! Everything fallible happens in [`App::open`], before any loop runs. This module decides nothing and sends nothing.
 
+mod examine;
 mod once;
 mod parts;
 
@@ -22,6 +23,7 @@ use crate::worker::deliver::Lane;
 use crate::worker::housekeeping;
 use crate::worker::poll::Poller;
 
+pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
 pub use parts::{check_templates, send_test};
 
@@ -73,6 +75,7 @@ impl App {
         if reclaimed > 0 {
             info!(reclaimed, "took back deliveries that were under way when the last run ended");
         }
+        let sources = parts::teach(config, sources, &store).await?;
         let (addressees, lanes) = parts::lanes(receivers, &store, &clock);
         let pollers = parts::pollers(config, sources, &store, addressees, &clock);
         Ok(App { store, pollers, lanes, clock })

@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::model::{AlertId, Attempt, Delivery, DeliveryState, MessageKind};
 use crate::notify::{AnyNotifier, Notifier as _, ReceiverSettings, Renderer};
 use crate::rule::MatchCache;
-use crate::source::AnySource;
-use crate::store::SqlStore;
+use crate::source::{AnySource, Learnt, Source as _};
+use crate::store::{SqlStore, Store as _, StoreError};
 use crate::template::{TemplateProblem, sample_message};
 use crate::worker::deliver::{Jitter, Lane};
 use crate::worker::poll::{Addressee, Addressees, Poller};
@@ -72,10 +72,25 @@ fn jitter() -> Jitter {
     Box::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0)))
 }
 
+/// Hands each source what was learnt of it before.
+pub(super) async fn teach(
+    config: &Config,
+    sources: Vec<AnySource>,
+    store: &SqlStore,
+) -> Result<Vec<(AnySource, Learnt)>, StoreError> {
+    let mut taught = Vec::with_capacity(sources.len());
+    for (settings, source) in config.sources.iter().zip(sources) {
+        let learnt = store.load_learnt(&settings.id).await?;
+        source.learn(&learnt);
+        taught.push((source, learnt));
+    }
+    Ok(taught)
+}
+
 /// One poller per source.
 pub(super) fn pollers(
     config: &Config,
-    sources: Vec<AnySource>,
+    sources: Vec<(AnySource, Learnt)>,
     store: &Arc<SqlStore>,
     addressees: Addressees,
     clock: &Arc<dyn Clock>,
@@ -83,7 +98,7 @@ pub(super) fn pollers(
     let rules = Arc::new(config.rules.clone());
     let addressees = Arc::new(addressees);
     let pair = config.sources.iter().zip(sources);
-    pair.map(|(settings, source)| Poller {
+    pair.map(|(settings, (source, learnt))| Poller {
         settings: settings.clone(),
         source,
         store: Arc::clone(store),
@@ -92,6 +107,7 @@ pub(super) fn pollers(
         clock: Arc::clone(clock),
         matches: MatchCache::default(),
         followed_at: HashMap::new(),
+        learnt,
         memory: None,
     })
     .collect()

@@ -7,6 +7,7 @@ mod alerts;
 mod check;
 mod deliveries;
 mod demo;
+mod doctor;
 mod output;
 mod run;
 mod send_test;
@@ -68,6 +69,17 @@ enum Command {
         #[command(flatten)]
         file: ConfigFile,
     },
+    /// Asks the real accounts what their documents leave open, with a handful of read-only calls, and tells what is
+    /// wrong with signing in; 1 when something does not work.
+    Doctor {
+        /// One source's key in the configuration; all when it is left out.
+        source: Option<String>,
+        #[command(flatten)]
+        file: ConfigFile,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
     /// What fired, and what became of it; the newest first.
     Alerts {
         #[command(flatten)]
@@ -126,6 +138,9 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Check { file, offline } => check::check(&file.config, offline),
             Command::Demo { duration } => demo::demo(duration).await,
             Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,
+            Command::Doctor { source, file, json } => {
+                doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
+            }
             Command::Alerts { file, listing } => alerts::alerts(&load(&file, true)?, &listing).await,
             Command::Deliveries { file, listing } => deliveries::deliveries(&load(&file, true)?, &listing).await,
         }

@@ -19,8 +19,6 @@ use crate::sign::{Authorization, DATE_HEADER, Signable, parse_date, parse_query,
 
 /// Furthest that the clock of a signed request may be off.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
-/// Longest span of plan times that one query may ask for.
-const SPAN_MAX_MILLISECONDS: i64 = 7 * 24 * 3600 * 1000;
 /// Records of a page when `limit` is not given, and the most that can be asked for.
 const LIMIT_DEFAULT: usize = 10;
 const LIMIT_MAX: usize = 1000;
@@ -213,7 +211,7 @@ fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
     let (after, before) = (number("minPlanTime", today)?, number("maxPlanTime", now)?);
     let limit = usize::try_from(number("limit", LIMIT_DEFAULT as i64)?).map_err(|_| invalid())?;
     let offset = usize::try_from(number("offset", 0)?).map_err(|_| invalid())?;
-    if !(1..=LIMIT_MAX).contains(&limit) || before.saturating_sub(after) > SPAN_MAX_MILLISECONDS {
+    if !(1..=LIMIT_MAX).contains(&limit) || before.saturating_sub(after) > shared.config.span_days * DAY_MILLISECONDS {
         return Err(invalid());
     }
     let kind = value("instanceType").map(|text| text.parse().map_err(|_| invalid())).transpose()?;
@@ -224,6 +222,7 @@ fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
         job: value("jobName").map(|name| (name.to_string(), is_exact)),
         status: value("status").map(str::to_string),
         kind,
+        by_start: shared.config.window_by_start,
     };
     let limit = limit.min(shared.config.page_max);
     let start = match shared.config.offset {

@@ -77,6 +77,12 @@ pub struct SimConfig {
     pub offset: OffsetMeaning,
     /// The largest page that is given, whatever `limit` says.
     pub page_max: usize,
+    /// Whether the window of a list means start times, so that it shows no instance that waits.
+    pub window_by_start: bool,
+    /// The longest window that is accepted, in days.
+    pub span_days: i64,
+    /// Milliseconds in one unit of `executeTime`.
+    pub execute_time_unit: i64,
 }
 
 impl Default for SimConfig {
@@ -92,6 +98,9 @@ impl Default for SimConfig {
             user: None,
             offset: OffsetMeaning::Records,
             page_max: 1000,
+            window_by_start: false,
+            span_days: 7,
+            execute_time_unit: 60_000,
         }
     }
 }
@@ -147,10 +156,11 @@ impl SimWorkspace {
     pub async fn start(config: SimConfig, clock: Arc<dyn Clock>) -> std::io::Result<SimWorkspace> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
+        let execute_time_unit = config.execute_time_unit;
         let shared = Arc::new(Shared {
             config,
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(State::new(execute_time_unit)),
             faults: Mutex::default(),
             requests: Mutex::default(),
             tokens: Mutex::default(),

@@ -99,9 +99,9 @@ impl SimInstance {
         self
     }
 
-    fn list_item(&self) -> String {
+    fn list_item(&self, unit: i64) -> String {
         let mut item = json!({
-            "executeTime": self.execute_time(),
+            "executeTime": self.execute_time(unit),
             "forceSuccess": self.force_success,
             "ignoreSuccess": self.ignore_success,
             "instanceId": self.id,
@@ -118,10 +118,10 @@ impl SimInstance {
         item.to_string()
     }
 
-    fn detail(&self) -> String {
+    fn detail(&self, unit: i64) -> String {
         let nodes: Vec<_> = self.nodes.iter().map(|node| node.item(self)).collect();
         let mut item = json!({
-            "executeTime": self.execute_time(),
+            "executeTime": self.execute_time(unit),
             "forceSuccess": self.force_success,
             "ignoreSuccess": self.ignore_success,
             "instanceId": self.id,
@@ -144,10 +144,10 @@ impl SimInstance {
         }
     }
 
-    /// In minutes and tenths, as the documents' examples show it.
-    fn execute_time(&self) -> Value {
+    /// In tenths of a unit, as the documents' examples show minutes.
+    fn execute_time(&self, unit: i64) -> Value {
         let Some((start, end)) = self.start_time.zip(self.end_time) else { return Value::Null };
-        let tenths = (end.as_millisecond() - start.as_millisecond()) / 6000;
+        let tenths = (end.as_millisecond() - start.as_millisecond()) * 10 / unit;
         json!(tenths as f64 / 10.0)
     }
 }
@@ -206,6 +206,8 @@ pub(super) struct Filter {
     pub(super) job: Option<(String, bool)>,
     pub(super) status: Option<String>,
     pub(super) kind: Option<u8>,
+    /// Whether the window means start times.
+    pub(super) by_start: bool,
 }
 
 impl Filter {
@@ -217,7 +219,13 @@ impl Filter {
         let is_job = self.job.as_ref().is_none_or(|(name, is_exact)| {
             if *is_exact { instance.job == *name } else { instance.job.contains(name.as_str()) }
         });
-        is_job
+        let is_in_window = !self.by_start
+            || instance.start_time.is_some_and(|start| {
+                let start = start.as_millisecond();
+                self.after < start && start < self.before
+            });
+        is_in_window
+            && is_job
             && self.status.as_ref().is_none_or(|status| instance.status == *status)
             && self.kind.is_none_or(|kind| instance.kind == kind)
     }
@@ -238,9 +246,15 @@ pub(super) struct State {
     entries: BTreeMap<Order, Entry>,
     orders: HashMap<(String, u64), Order>,
     added: u64,
+    /// Milliseconds in one unit of `executeTime`.
+    execute_time_unit: i64,
 }
 
 impl State {
+    pub(super) fn new(execute_time_unit: i64) -> State {
+        State { execute_time_unit, ..State::default() }
+    }
+
     pub(super) fn put(&mut self, instance: SimInstance) {
         let key = (instance.job.clone(), instance.id);
         let plan_time = Reverse(instance.plan_time.as_millisecond());
@@ -251,7 +265,7 @@ impl State {
             None => (plan_time, self.next()),
         };
         self.orders.insert(key, order);
-        let item = instance.list_item();
+        let item = instance.list_item(self.execute_time_unit);
         self.entries.insert(order, Entry { instance: Some(instance), item });
     }
 
@@ -282,8 +296,9 @@ impl State {
         let mut items = String::with_capacity(limit.min(self.entries.len()) * 320 + 64);
         let mut total = 0;
         // Both ends are excluded, as the documents say ("later than", "earlier than").
-        let newest = (Reverse(filter.before.saturating_sub(1)), Reverse(u64::MAX));
-        let oldest = (Reverse(filter.after.saturating_add(1)), Reverse(0));
+        let (after, before) = if filter.by_start { (i64::MIN, i64::MAX) } else { (filter.after, filter.before) };
+        let newest = (Reverse(before.saturating_sub(1)), Reverse(u64::MAX));
+        let oldest = (Reverse(after.saturating_add(1)), Reverse(0));
         let range = if newest <= oldest { Some(self.entries.range(newest..=oldest)) } else { None };
         for (_, entry) in range.into_iter().flatten() {
             if !filter.wants(entry) {
@@ -301,7 +316,7 @@ impl State {
     }
 
     pub(super) fn detail(&self, job: &str, id: &str) -> Option<String> {
-        self.get(job, id.parse().ok()?).map(SimInstance::detail)
+        self.get(job, id.parse().ok()?).map(|instance| instance.detail(self.execute_time_unit))
     }
 
     fn next(&mut self) -> Reverse<u64> {

@@ -66,6 +66,18 @@ pub struct Finding {
     pub help: Option<String>,
 }
 
+impl Grade {
+    /// The word used in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Grade::Good => "good",
+            Grade::Notice => "notice",
+            Grade::Bad => "bad",
+            Grade::Open => "open",
+        }
+    }
+}
+
 /// How a finding is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grade {
@@ -266,6 +278,24 @@ impl Source for AnySource {
     async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
         match self {
             AnySource::DataArts(source) => source.detail(instance).await,
+        }
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        match self {
+            AnySource::DataArts(source) => source.examine().await,
+        }
+    }
+
+    fn learn(&self, learnt: &Learnt) {
+        match self {
+            AnySource::DataArts(source) => source.learn(learnt),
+        }
+    }
+
+    fn learnt(&self) -> Learnt {
+        match self {
+            AnySource::DataArts(source) => source.learnt(),
         }
     }
 }

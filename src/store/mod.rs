@@ -9,7 +9,7 @@
 
 mod sql;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -89,6 +89,19 @@ pub trait Store: Send + Sync {
 
     /// How each source fared at its last poll.
     fn sources(&self) -> impl Future<Output = Result<Vec<SourceCondition>, StoreError>> + Send;
+
+    /// What was learnt of a source, by question; empty for one that nothing is known of.
+    fn load_learnt(
+        &self,
+        source: &SourceId,
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, StoreError>> + Send;
+
+    /// Puts `learnt` in the place of what was learnt of a source before.
+    fn save_learnt(
+        &self,
+        source: &SourceId,
+        learnt: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
     /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.

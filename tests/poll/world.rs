@@ -205,6 +205,7 @@ fn poller(config: &Config, source: &Puppet, store: &Arc<SqlStore>, clock: &Manua
         clock: Arc::new(clock.clone()),
         matches: MatchCache::default(),
         followed_at: HashMap::new(),
+        learnt: Default::default(),
         memory: None,
     }
 }

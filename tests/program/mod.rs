@@ -1,8 +1,10 @@
 //! The real binary, started as a process, against the simulated workspace and endpoints on loopback.
 
 mod commands;
+mod doctor;
 mod kill;
 mod outages;
+mod requests;
 mod secrets;
 mod sink;
 mod story;

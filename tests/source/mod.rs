@@ -1,5 +1,6 @@
 //! The DataArts source against the simulated workspace: the real client, over real HTTP on loopback.
 
+mod doctor;
 mod sign_in;
 
 use std::collections::BTreeSet;

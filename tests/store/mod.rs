@@ -1,6 +1,9 @@
 //! The store on real files: what it keeps, what it refuses, and what it survives.
 
+mod learnt;
 mod opening;
+
+pub(crate) use learnt::read_learnt;
 
 use std::collections::BTreeSet;
 

@@ -209,6 +209,12 @@ fn read_type(record: &Record<'_>) -> InstanceType {
     }
 }
 
+/// The body as a JSON tree, for who looks at fields as they came.
+pub(super) fn read_value(body: &[u8]) -> Result<serde_json::Value, String> {
+    let text = checked_text(body)?;
+    serde_json::from_str(&text).map_err(|error| no_json(&text, &error))
+}
+
 /// The body as text, after the checks that guard the parser: something is there, it begins like JSON, and it does not
 /// nest deeper than anything that is documented.
 fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {

@@ -6,8 +6,8 @@
 //!             answer (record: the JSON object) -> paging -> Listing
 //! ```
 //!
-//! Reads `GET /v1/{project_id}/jobs/instances/detail` and `GET /v1/{project_id}/jobs/{job}/instances/{id}`. What is
-//! learnt of the server (what `offset` counts) is remembered for as long as the source is open.
+//! Reads `GET /v1/{project_id}/jobs/instances/detail` and `GET /v1/{project_id}/jobs/{job}/instances/{id}`. What the
+//! documents leave open is learnt, by the way (what `offset` counts) or by an examination, and handed on as [`Learnt`].
 //!
 //! # Design
 //! A source is one workspace, for the header `workspace` names one; several workspaces are several sources. One request
@@ -19,6 +19,7 @@
 
 mod answer;
 mod client;
+mod examine;
 mod fault;
 mod pace;
 mod paging;
@@ -27,6 +28,7 @@ mod settings;
 mod sign_in;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use client::Patience;
 pub use settings::{Auth, Settings};
@@ -34,18 +36,29 @@ pub use settings::{Auth, Settings};
 use self::answer::Item;
 use self::client::{Client, Query};
 use self::paging::{Meaning, PageQuery};
-use super::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
+use super::{Detail, Finding, Learnt, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
+use crate::limits::SOURCE_WINDOW_MAX;
 use crate::model::{Instance, SourceId, Window};
 
 /// A DataArts workspace.
 pub struct DataArts {
     id: SourceId,
     client: Client,
+    clock: Arc<dyn Clock>,
+    /// Requests a second.
+    pace: f64,
     /// The jobs to read; all when empty.
     jobs: Vec<String>,
     offset_meaning: Mutex<Option<Meaning>>,
+    /// What else was learnt, by question.
+    learnt: Mutex<Learnt>,
 }
+
+/// The question what `offset` counts; the answers are `records` and `pages`.
+const OFFSET: &str = "offset";
+/// The question how many days one query may span; the answer is a number.
+const SPAN_DAYS: &str = "span_days";
 
 impl DataArts {
     /// A connection to the workspace that `settings` describe; nothing is sent yet.
@@ -53,8 +66,17 @@ impl DataArts {
     /// # Errors
     /// [`SourceErrorKind::Configuration`] when the `ca_file` cannot be used.
     pub fn open(id: SourceId, settings: &Settings, clock: Arc<dyn Clock>) -> Result<DataArts, SourceError> {
-        let client = Client::new(settings.clone(), clock)?;
-        Ok(DataArts { id, client, jobs: settings.jobs.clone(), offset_meaning: Mutex::new(None) })
+        let client = Client::new(settings.clone(), Arc::clone(&clock))?;
+        let pace = settings.requests_per_second;
+        Ok(DataArts {
+            id,
+            client,
+            pace,
+            clock,
+            jobs: settings.jobs.clone(),
+            offset_meaning: Mutex::new(None),
+            learnt: Mutex::default(),
+        })
     }
 
     /// The same with other times to wait.
@@ -90,7 +112,7 @@ impl DataArts {
 
     async fn list_of(&self, job: Option<&str>, window: Window) -> Result<Listing, SourceError> {
         let mut meaning = *self.meaning();
-        let whole = paging::read_all(window, &mut meaning, |query| self.page(job, query)).await?;
+        let whole = paging::read_all(window, self.span_max(), &mut meaning, |query| self.page(job, query)).await?;
         if *self.meaning() != meaning {
             tracing::debug!(source = %self.id, ?meaning, "learnt what offsets count");
             *self.meaning() = meaning;
@@ -106,9 +128,20 @@ impl DataArts {
         Ok(listing)
     }
 
-    fn meaning(&self) -> std::sync::MutexGuard<'_, Option<Meaning>> {
-        self.offset_meaning.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// The longest span of plan times that one query may ask for.
+    fn span_max(&self) -> Duration {
+        let learnt = lock(&self.learnt).get(SPAN_DAYS).and_then(|days| days.parse::<u64>().ok());
+        let days = learnt.filter(|days| *days > 0).map(|days| Duration::from_secs(days * 24 * 3600));
+        days.map_or(SOURCE_WINDOW_MAX, |span| span.min(SOURCE_WINDOW_MAX))
     }
+
+    fn meaning(&self) -> std::sync::MutexGuard<'_, Option<Meaning>> {
+        lock(&self.offset_meaning)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Source for DataArts {
@@ -141,6 +174,25 @@ impl Source for DataArts {
         let query = Query { path: path.map(str::to_string).to_vec(), pairs: Vec::new() };
         let body = self.client.get(&query).await?;
         answer::read_detail(instance, &body).map_err(bad_answer)
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        self.ask_all().await
+    }
+
+    fn learn(&self, learnt: &Learnt) {
+        if let Some(meaning) = learnt.get(OFFSET).and_then(|word| Meaning::from_word(word)) {
+            *self.meaning() = Some(meaning);
+        }
+        *lock(&self.learnt) = learnt.clone();
+    }
+
+    fn learnt(&self) -> Learnt {
+        let mut learnt = lock(&self.learnt).clone();
+        if let Some(meaning) = *self.meaning() {
+            learnt.insert(OFFSET.to_string(), meaning.as_str().to_string());
+        }
+        learnt
     }
 }
 

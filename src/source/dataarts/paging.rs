@@ -23,6 +23,7 @@ mod place;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::Future;
+use std::time::Duration;
 
 use self::page::Fetched;
 pub(super) use self::page::{Page, Row};
@@ -51,10 +52,11 @@ pub(super) struct Whole<R> {
     pub(super) requests: usize,
 }
 
-/// Reads every row of `window`, which may be longer than one query can ask for. `meaning` is what was learnt before
+/// Reads every row of `window`, which may be longer than `span_max`, the longest that one query can ask for. `meaning` is what was learnt before
 /// and holds afterwards what is known now.
 pub(super) async fn read_all<R, E, F, Fut>(
     window: Window,
+    span_max: Duration,
     meaning: &mut Option<Meaning>,
     fetch: F,
 ) -> Result<Whole<R>, E>
@@ -65,7 +67,7 @@ where
 {
     let mut reader = Reader::new(fetch, *meaning, SOURCE_PAGE_RECORDS as u64);
     let mut missing = 0;
-    for part in parts(window) {
+    for part in parts(window, span_max) {
         missing += reader.read_part(part).await?;
     }
     *meaning = reader.meaning;

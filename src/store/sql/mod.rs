@@ -1,12 +1,13 @@
 //! [`SqlStore`]: the store in a SQL database.
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
-//! claims and settles deliveries, `purge` removes what is old; `items` turns values into rows and `rows` turns rows
+//! claims and settles deliveries, `learnt` keeps what was learnt of a source, `purge` removes what is old; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
 mod dialect;
 mod items;
+mod learnt;
 mod open;
 mod outbox;
 mod poll;
@@ -14,7 +15,7 @@ mod purge;
 mod rows;
 mod statements;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 
 use jiff::Timestamp;
@@ -157,6 +158,14 @@ impl Store for SqlStore {
 
     async fn sources(&self) -> Result<Vec<SourceCondition>, StoreError> {
         poll::sources(self).await
+    }
+
+    async fn load_learnt(&self, source: &SourceId) -> Result<BTreeMap<String, String>, StoreError> {
+        learnt::load(self, source).await
+    }
+
+    async fn save_learnt(&self, source: &SourceId, learnt: &BTreeMap<String, String>) -> Result<(), StoreError> {
+        learnt::save(self, source, learnt).await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {

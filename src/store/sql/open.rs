@@ -25,7 +25,10 @@ fn migrations() -> Migrator {
     let step = |version: i64, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(vec![step(1, "first", include_str!("migrations/0001_first.sql"))])
+    Migrator::with_migrations(vec![
+        step(1, "first", include_str!("migrations/0001_first.sql")),
+        step(2, "learnt", include_str!("migrations/0002_learnt.sql")),
+    ])
 }
 
 impl SqlStore {

@@ -27,7 +27,7 @@ use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
 use crate::model::{Alert, Delivery, DeliveryState, InstanceKey, Message, MessageKind, ReceiverId, Window};
 use crate::notify::Renderer;
 use crate::rule::{MatchCache, RuleSet};
-use crate::source::{Listing, Source, SourceError, SourceErrorKind, SourceSettings};
+use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
 use crate::store::{PollCommit, SourceMemory, Store, StoreError};
 
 use decide::Decision;
@@ -64,6 +64,8 @@ pub struct Poller<C, S> {
     pub matches: MatchCache,
     /// When instances outside the listing were last asked after, so that they take turns.
     pub followed_at: HashMap<InstanceKey, Timestamp>,
+    /// What the store holds of what was learnt about the source.
+    pub learnt: Learnt,
     /// What the store remembers, kept between polls and checked against the store's generation.
     pub memory: Option<SourceMemory>,
 }
@@ -186,6 +188,7 @@ impl<C: Source, S: Store> Poller<C, S> {
                 return Err(PollError::Source { id: self.settings.id.to_string(), error });
             }
         };
+        self.keep_learnt().await;
         let incomplete = incompleteness(&listing, gap);
         if let Some(reason) = &incomplete {
             warn!(source = %self.settings.id, "the listing is not whole: {reason}");
@@ -212,6 +215,19 @@ impl<C: Source, S: Store> Poller<C, S> {
             Err(SourceError::new(SourceErrorKind::Transient, reason)
                 .help("a shorter \"lookback\", a \"jobs\" list or more \"requests_per_second\" make it shorter"))
         })
+    }
+
+    /// Stores what the source has learnt by the way, so that it need not be found out again. Nothing rests on it: when the
+    /// store cannot take it, the poll goes on.
+    async fn keep_learnt(&mut self) {
+        let learnt = self.source.learnt();
+        if learnt == self.learnt {
+            return;
+        }
+        match self.store.save_learnt(&self.settings.id, &learnt).await {
+            Ok(()) => self.learnt = learnt,
+            Err(error) => warn!(source = %self.settings.id, "what was learnt of the source is not kept: {error}"),
+        }
     }
 
     /// Decides, asks for details, and commits.

@@ -2,9 +2,10 @@
 //!
 //! Pure arithmetic.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use crate::limits::SOURCE_WINDOW_MAX;
 use crate::model::Window;
 
 /// What `offset` counts.
@@ -33,6 +34,19 @@ pub(super) struct Place {
 }
 
 impl Meaning {
+    /// The word it is remembered by.
+    pub(in super::super) const fn as_str(self) -> &'static str {
+        match self {
+            Meaning::Records => "records",
+            Meaning::Pages => "pages",
+        }
+    }
+
+    /// The meaning that a remembered word names.
+    pub(in super::super) fn from_word(word: &str) -> Option<Meaning> {
+        [Meaning::Records, Meaning::Pages].into_iter().find(|meaning| meaning.as_str() == word)
+    }
+
     /// The page of at most `limit` rows that holds the row at `position` and reaches furthest beyond it.
     ///
     /// Where offsets count pages, a page starts at a multiple of its limit, so some limits reach further than others.
@@ -57,8 +71,8 @@ impl Meaning {
 
 /// The window in parts that one query each may ask for. The queries go out a millisecond wider at both ends and must
 /// not exceed the longest span with that.
-pub(super) fn parts(window: Window) -> Vec<Window> {
-    let span_max = i64::try_from(SOURCE_WINDOW_MAX.as_millis()).unwrap_or(i64::MAX) - 2;
+pub(super) fn parts(window: Window, span_max: Duration) -> Vec<Window> {
+    let span_max = i64::try_from(span_max.as_millis()).unwrap_or(i64::MAX) - 2;
     let (mut from, to) = (window.from.as_millisecond(), window.to.as_millisecond());
     let mut parts = Vec::new();
     while from <= to {

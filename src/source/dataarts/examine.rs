@@ -1,0 +1,345 @@
+//! The examination of a workspace: what the documents leave open, asked with a handful of read-only calls.
+//!
+//! Takes pages of the instance list as they come and gives findings that a person understands. What can be used is
+//! learnt with them. It changes nothing at the service and knows nothing of where findings are shown or kept.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use super::client::Query;
+use super::paging::Meaning;
+use super::{DataArts, OFFSET, SPAN_DAYS, lock};
+use crate::source::{Finding, Grade, SourceError, SourceErrorKind};
+
+/// What is known only to who asks: whether the window means plan or start times.
+const WINDOW: &str = "window";
+/// The unit of `executeTime`.
+const EXECUTE_TIME: &str = "execute_time";
+/// Whether failed instances come with a failure text.
+const ERROR_MESSAGE: &str = "error_message";
+
+const DAY_MILLISECONDS: i64 = 24 * 3600 * 1000;
+/// Instances that the sample holds at most.
+const SAMPLE: usize = 1000;
+/// By how much an instance must have started late to tell plan from start time, and lasted to tell a unit.
+const TELLING_MILLISECONDS: i64 = 2000;
+
+/// An instance as it came, no field interpreted but those that the questions need.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Row {
+    id: String,
+    status: String,
+    plan: Option<i64>,
+    start: Option<i64>,
+    end: Option<i64>,
+    execute_time: Option<f64>,
+    has_error: bool,
+}
+
+/// A page of rows with the total that was told.
+#[derive(Debug, Default)]
+struct Rows {
+    total: u64,
+    rows: Vec<Row>,
+}
+
+/// How the calls went that were made so far.
+#[derive(Default)]
+struct Calls {
+    made: AtomicU32,
+    throttled: AtomicU32,
+}
+
+impl DataArts {
+    /// Asks every question, in an order in which each answer helps with the next.
+    pub(super) async fn ask_all(&self) -> Vec<Finding> {
+        let calls = Calls::default();
+        let now = self.clock.now().as_millisecond();
+        let sample = match self.rows(&calls, (now - DAY_MILLISECONDS, now), 0, SAMPLE).await {
+            Ok(sample) => sample,
+            Err(error) => return vec![refused(&error)],
+        };
+        let count = sample.total.max(sample.rows.len() as u64);
+        let signed_in = format!("yes; {count} instances of the last 24 hours can be seen");
+        let mut findings = vec![match count {
+            0 => finding("Can it sign in?", "yes, but no instance of the last 24 hours can be seen", Grade::Notice)
+                .with_help("if jobs ran, check \"workspace\": each workspace has instances of its own"),
+            _ => finding("Can it sign in?", signed_in, Grade::Good),
+        }];
+        findings.push(self.ask_jobs(&calls).await);
+        let (span, week) = self.ask_span(&calls, now).await;
+        findings.push(span);
+        let total = week.map_or(count, |week| week.max(count));
+        findings.push(self.ask_offset(&calls, now, count, total).await);
+        findings.push(self.ask_window(&calls, &sample.rows).await);
+        findings.push(waiting(&sample.rows));
+        findings.push(self.note(EXECUTE_TIME, execute_time(&sample.rows)));
+        findings.push(self.note(ERROR_MESSAGE, error_message(&sample.rows)));
+        findings.push(rate(&calls, self.pace));
+        findings
+    }
+
+    /// Whether the job list can be read, which rules about jobs need.
+    async fn ask_jobs(&self, calls: &Calls) -> Finding {
+        let question = "Can it list the jobs?";
+        let mut told = Vec::new();
+        for (kind, words) in [("BATCH", "batch"), ("REAL_TIME", "real-time")] {
+            let pairs = [("jobType", kind), ("limit", "1"), ("offset", "0")];
+            match self.value(calls, &["jobs"], &pairs).await {
+                Ok(body) => told.push(format!("{} {words} jobs", body["total"].as_u64().unwrap_or_default())),
+                Err(error) => return open(question, &error),
+            }
+        }
+        finding(question, told.join(", "), Grade::Good)
+    }
+
+    /// The longest span that is accepted, and how many instances a span of seven days holds.
+    async fn ask_span(&self, calls: &Calls, now: i64) -> (Finding, Option<u64>) {
+        let question = "How long a span may one query ask for?";
+        for days in [7, 3, 1] {
+            match self.rows(calls, (now - days * DAY_MILLISECONDS, now), 0, 1).await {
+                Ok(page) => {
+                    self.remember(SPAN_DAYS, &days.to_string());
+                    let answer = format!("{days} days");
+                    let grade = if days == 7 { Grade::Good } else { Grade::Notice };
+                    let mut found = finding(question, answer, grade);
+                    if days < 7 {
+                        found = found.with_help("longer spans are asked for in parts; a lookback up to this needs one");
+                    }
+                    return (found, Some(page.total));
+                }
+                // Refused as a request, not as a person: a shorter span may do.
+                Err(error) if error.kind == SourceErrorKind::Configuration => {}
+                Err(error) => return (open(question, &error), None),
+            }
+        }
+        (finding(question, "even one day is refused", Grade::Bad), None)
+    }
+
+    async fn ask_offset(&self, calls: &Calls, now: i64, day: u64, week: u64) -> Finding {
+        let question = "What does \"offset\" count?";
+        // The end of the window lies in the past, where fewer new instances come up between the two calls.
+        let (days, total) = if day >= 6 { (1, day) } else { (i64::from(self.span_days()), week) };
+        if total < 4 {
+            let answer = "there are too few instances to tell";
+            return finding(question, answer, Grade::Open).with_help("it is found out when a list has two pages");
+        }
+        let limit = usize::try_from(total - 1).unwrap_or(usize::MAX).min(10);
+        let window = (now - days * DAY_MILLISECONDS, now);
+        let pages = (self.rows(calls, window, 0, limit).await, self.rows(calls, window, 1, limit).await);
+        match pages {
+            (Ok(first), Ok(second)) => match offset_meaning(&first.rows, &second.rows) {
+                Some(meaning) => {
+                    *self.meaning() = Some(meaning);
+                    self.remember(OFFSET, meaning.as_str());
+                    finding(question, meaning.as_str(), Grade::Good)
+                }
+                None => finding(question, "the answers contradict each other", Grade::Notice)
+                    .with_help("lists longer than one page are read by halving the time they span"),
+            },
+            (Err(error), _) | (_, Err(error)) => open(question, &error),
+        }
+    }
+
+    async fn ask_window(&self, calls: &Calls, sample: &[Row]) -> Finding {
+        let question = "Does the time window mean plan or start times?";
+        let Some((row, plan, start)) = started_late(sample) else {
+            let answer = "no instance of the last 24 hours started later than planned, so it cannot be told";
+            return finding(question, answer, Grade::Open).with_help("ask again on a busier day");
+        };
+        for (at, word) in [(plan, "plan"), (start, "start")] {
+            match self.rows(calls, (at - 500, at + 500), 0, SAMPLE).await {
+                Ok(page) if page.rows.iter().any(|other| other.id == row.id) => {
+                    self.remember(WINDOW, word);
+                    let found = finding(question, format!("{word} times"), Grade::Good);
+                    return match word {
+                        "start" => Finding { grade: Grade::Notice, ..found }
+                            .with_help("an instance that waits for long is seen once it starts"),
+                        _ => found,
+                    };
+                }
+                Ok(_) => {}
+                Err(error) => return open(question, &error),
+            }
+        }
+        finding(question, "neither shows a late instance again", Grade::Open)
+    }
+
+    /// A page of the instance list between two moments, both included.
+    async fn rows(
+        &self,
+        calls: &Calls,
+        (from, to): (i64, i64),
+        offset: u64,
+        limit: usize,
+    ) -> Result<Rows, SourceError> {
+        let texts = [limit.to_string(), to.to_string(), from.to_string(), offset.to_string()];
+        let keys = ["limit", "maxPlanTime", "minPlanTime", "offset"];
+        let pairs: Vec<(&str, &str)> = keys.into_iter().zip(texts.iter().map(String::as_str)).collect();
+        let body = self.value(calls, &["jobs", "instances", "detail"], &pairs).await?;
+        let rows = body["instances"].as_array().map(|items| items.iter().map(Row::read).collect());
+        Ok(Rows { total: body["total"].as_u64().unwrap_or_default(), rows: rows.unwrap_or_default() })
+    }
+
+    async fn value(&self, calls: &Calls, path: &[&str], pairs: &[(&str, &str)]) -> Result<Value, SourceError> {
+        calls.made.fetch_add(1, Ordering::Relaxed);
+        let query = Query {
+            path: path.iter().map(ToString::to_string).collect(),
+            pairs: pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+        };
+        let body = self.client.get(&query).await.inspect_err(|error| {
+            let is_throttled = error.kind == SourceErrorKind::Throttled;
+            calls.throttled.fetch_add(u32::from(is_throttled), Ordering::Relaxed);
+        })?;
+        super::answer::read_value(&body).map_err(super::bad_answer)
+    }
+
+    fn span_days(&self) -> u32 {
+        u32::try_from(self.span_max().as_secs() / 86_400).unwrap_or(1)
+    }
+
+    fn remember(&self, question: &str, answer: &str) {
+        lock(&self.learnt).insert(question.to_string(), answer.to_string());
+    }
+
+    /// A finding with the word to remember it by, remembered.
+    fn note(&self, question: &str, (finding, word): (Finding, Option<&str>)) -> Finding {
+        if let Some(word) = word {
+            self.remember(question, word);
+        }
+        finding
+    }
+}
+
+impl Row {
+    fn read(item: &Value) -> Row {
+        let number =
+            |key: &str| item[key].as_i64().or_else(|| item[key].as_str()?.parse().ok()).filter(|time| *time > 0);
+        let execute_time = ["executeTime", "exeTime", "execute_time"].iter().find_map(|key| item[*key].as_f64());
+        let text = |key: &str| match &item[key] {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        Row {
+            id: format!("{} {}", text("jobName"), text("instanceId")),
+            status: text("status"),
+            plan: number("planTime"),
+            start: number("startTime"),
+            end: number("endTime"),
+            execute_time,
+            has_error: item["errorMessage"].as_str().is_some_and(|words| !words.trim().is_empty()),
+        }
+    }
+}
+
+/// What two pages of the same limit show, one asked for with the offset 0 and one with 1: moved by one record, they
+/// share all rows but one; moved by a page, none. A row that came up in between changes each count by one.
+fn offset_meaning(first: &[Row], second: &[Row]) -> Option<Meaning> {
+    let shared = second.iter().filter(|row| first.iter().any(|other| other.id == row.id)).count();
+    match (shared, second.len()) {
+        (_, 0) => None,
+        (0 | 1, _) => Some(Meaning::Pages),
+        (shared, _) if shared + 2 >= first.len() => Some(Meaning::Records),
+        _ => None,
+    }
+}
+
+/// A row whose start lies clearly after its plan time, the latest such start first, with both times.
+fn started_late(rows: &[Row]) -> Option<(&Row, i64, i64)> {
+    let late = rows.iter().filter_map(|row| row.plan.zip(row.start).map(|(plan, start)| (row, plan, start)));
+    late.filter(|(_, plan, start)| start - plan >= TELLING_MILLISECONDS).max_by_key(|(_, plan, start)| start - plan)
+}
+
+fn waiting(rows: &[Row]) -> Finding {
+    let question = "Are waiting instances listed?";
+    if rows.iter().any(|row| row.status == "waiting") {
+        return finding(question, "yes", Grade::Good);
+    }
+    finding(question, "none was waiting just now", Grade::Open)
+        .with_help("rules about waiting instances need them; ask again while one waits")
+}
+
+/// The unit of `executeTime`, by the majority of the rows that can tell.
+fn execute_time(rows: &[Row]) -> (Finding, Option<&'static str>) {
+    let question = "What unit has \"executeTime\"?";
+    let units = [("milliseconds", 1.0, 1000.0), ("seconds", 1000.0, 1.0), ("minutes", 60_000.0, 0.1)];
+    let mut votes = [0_u32; 3];
+    for row in rows {
+        let Some(((start, end), told)) = row.start.zip(row.end).zip(row.execute_time) else { continue };
+        let lasted = (end - start) as f64;
+        if lasted < TELLING_MILLISECONDS as f64 {
+            continue;
+        }
+        let fits = |(_, unit, slack): &(&str, f64, f64)| (told - lasted / unit).abs() <= slack.max(told * 0.02);
+        if let Some(at) = units.iter().position(fits) {
+            votes[at] += 1;
+        }
+    }
+    let best = (0..units.len()).max_by_key(|at| votes[*at]).filter(|at| votes[*at] > 0);
+    match best {
+        Some(at) => {
+            let unit = units[at].0;
+            (
+                finding(question, format!("{unit}; not used, durations are counted from the times"), Grade::Good),
+                Some(unit),
+            )
+        }
+        None => (finding(question, "no instance could tell; it is not used", Grade::Open), None),
+    }
+}
+
+fn error_message(rows: &[Row]) -> (Finding, Option<&'static str>) {
+    let question = "Do failed instances say why (\"errorMessage\")?";
+    let failed: Vec<&Row> = rows.iter().filter(|row| row.status == "fail").collect();
+    match failed.iter().filter(|row| row.has_error).count() {
+        _ if failed.is_empty() => (finding(question, "none failed in the last 24 hours", Grade::Open), None),
+        0 => {
+            let answer = format!("no, none of {} does", failed.len());
+            let help = "messages name the failing node and its log instead";
+            (finding(question, answer, Grade::Notice).with_help(help), Some("no"))
+        }
+        some => (finding(question, format!("yes, {some} of {}", failed.len()), Grade::Good), Some("yes")),
+    }
+}
+
+fn rate(calls: &Calls, pace: f64) -> Finding {
+    let question = "Does it keep within the rate limit?";
+    let made = calls.made.load(Ordering::Relaxed);
+    match calls.throttled.load(Ordering::Relaxed) {
+        0 => finding(question, format!("yes: {made} requests at {pace} a second, none refused"), Grade::Good),
+        some => finding(question, format!("{some} of {made} requests were refused at {pace} a second"), Grade::Notice)
+            .with_help("lower \"requests_per_second\", or use a key of its own"),
+    }
+}
+
+fn refused(error: &SourceError) -> Finding {
+    let found = finding("Can it sign in?", error.message.clone(), Grade::Bad);
+    Finding { help: error.help.clone(), ..found }
+}
+
+/// The finding of a question that a failing call left open.
+fn open(question: &str, error: &SourceError) -> Finding {
+    let grade = match error.kind {
+        SourceErrorKind::Credentials | SourceErrorKind::Configuration => Grade::Bad,
+        _ => Grade::Open,
+    };
+    Finding { help: error.help.clone(), ..finding(question, error.message.clone(), grade) }
+}
+
+fn finding(question: &str, answer: impl Into<String>, grade: Grade) -> Finding {
+    Finding { question: question.to_string(), answer: answer.into(), grade, help: None }
+}
+
+/// Advice at the end of a finding.
+trait Advised {
+    fn with_help(self, help: &str) -> Self;
+}
+
+impl Advised for Finding {
+    fn with_help(mut self, help: &str) -> Finding {
+        self.help = Some(help.to_string());
+        self
+    }
+}

@@ -1,0 +1,37 @@
+//! What was learnt of sources.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nightbell::model::SourceId;
+use nightbell::store::{Mode, SqlStore, Store as _};
+
+use super::super::sample::{Place, source};
+
+/// What the store in a file holds of a source.
+pub(crate) async fn read_learnt(path: &Path, source: &str) -> BTreeMap<String, String> {
+    let store = SqlStore::open(&format!("sqlite://{}", path.display()), Mode::Read).await.unwrap();
+    let learnt = store.load_learnt(&SourceId::new(source)).await.unwrap();
+    store.close().await;
+    learnt
+}
+
+fn learnt(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(question, answer)| (question.to_string(), answer.to_string())).collect()
+}
+
+#[tokio::test]
+async fn what_was_learnt_is_there_after_a_restart_each_source_by_itself() {
+    let place = Place::new();
+    let store = place.open().await;
+    assert_eq!(store.load_learnt(&source()).await.unwrap(), learnt(&[]));
+    store.save_learnt(&source(), &learnt(&[("offset", "pages"), ("span_days", "3")])).await.unwrap();
+    store.save_learnt(&SourceId::new("other"), &learnt(&[("offset", "records")])).await.unwrap();
+    store.save_learnt(&source(), &learnt(&[("offset", "pages"), ("window", "plan")])).await.unwrap();
+    assert_eq!(store.generation(&source()).await.unwrap(), 0, "a poll's memory is not touched");
+    store.close().await;
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.load_learnt(&source()).await.unwrap(), learnt(&[("offset", "pages"), ("window", "plan")]));
+    assert_eq!(store.load_learnt(&SourceId::new("other")).await.unwrap(), learnt(&[("offset", "records")]));
+}

@@ -19,7 +19,7 @@ pub(super) async fn doctor(config: &Config, source: Option<&str>, is_json: bool)
     if let (Some(source), true) = (source, chosen.is_empty()) {
         let known: Vec<&str> = config.sources.iter().map(|settings| settings.id.as_str()).collect();
         complain(format_args!("there is no source {source:?}; the sources are {}", known.join(", ")));
-        return Ok(Exit::Config);
+        return Ok(Exit::Usage);
     }
     let mut examined = Vec::with_capacity(chosen.len());
     for settings in chosen {

@@ -108,6 +108,7 @@ pub(super) fn run(job: &str, id: &str, status: Status, began: Timestamp, ended: 
         plan_time: Some(began),
         start_time: Some(began),
         end_time: ended,
+        error: None,
     }
 }
 

@@ -72,7 +72,7 @@ async fn a_rule_that_was_edited_during_an_outage_tells_what_failed_in_it() {
     let now = scene.now();
     scene.fail_with(None);
     scene.show([run("etl", "1", Status::Fail, now - minutes(290), Some(now - minutes(280)))]);
-    scene.restart_with("  failed: { when: { status: [fail, rejected] }, notify: [hook] }\n").await;
+    scene.restart_with("  failed: { when: { status: [fail, rejected] }, notify: [hook] }\n");
     scene.poll().await;
     assert_eq!(told(&scene.store).await, ["alert.firing etl 1"]);
 }

@@ -1,1 +1,308 @@
-//! x
+//! Whatever a source goes through and however badly it shows it, what people are told is held against the truth.
+//!
+//! Jobs run, fail, are made again and are set to success; pages leave runs out and show others as they were long ago;
+//! the source goes out; the program is started anew on its store. After every poll the store must tell one story.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use nightbell::model::{Alert, AlertId, AlertState, Delivery, Instance, InstanceType, MessageKind, Status};
+use nightbell::source::SourceErrorKind;
+use nightbell::store::Store as _;
+use proptest::prelude::*;
+
+use super::world::{Scene, run};
+
+const RULES: &str = "  failed: { match: { job: \"etl*\" }, when: { status: [fail] }, notify: [hook, mail] }\n  \
+     slow: { match: { job: \"etl*\" }, when: { status: [running], duration: 45m }, notify: [hook] }\n";
+const LIMIT: SignedDuration = SignedDuration::from_mins(45);
+const FIRST_POLL: SignedDuration = SignedDuration::from_hours(1);
+/// Job, minutes from the beginning at which the run is due, type.
+const RUNS: [(&str, i64, InstanceType); 7] = [
+    ("etl", -300, InstanceType::Scheduled),
+    ("etl", -100, InstanceType::Scheduled),
+    ("etl", -20, InstanceType::Scheduled),
+    ("etl", -10, InstanceType::Backfill),
+    ("etl_b", -90, InstanceType::Manual),
+    ("etl_b", -30, InstanceType::Scheduled),
+    ("quiet", -30, InstanceType::Scheduled),
+];
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Minutes go by.
+    Pass(i64),
+    /// A run goes on: begins, ends somehow, is made again.
+    Move { run: usize, how: u8 },
+    /// A poll whose list lacks some runs and shows some as they were before.
+    Poll { withheld: [bool; RUNS.len()], stale: [u8; RUNS.len()], admits: bool },
+    /// A poll that cannot read the source.
+    Outage,
+    /// The program starts anew.
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let mask = || proptest::array::uniform7(prop::bool::weighted(0.15));
+    let stale = || proptest::array::uniform7(prop_oneof![4 => Just(0_u8), 1 => 1..6_u8]);
+    prop_oneof![
+        2 => (1..100_i64).prop_map(Step::Pass),
+        8 => (0..RUNS.len(), any::<u8>()).prop_map(|(run, how)| Step::Move { run, how }),
+        6 => (mask(), stale(), any::<bool>()).prop_map(|(withheld, stale, admits)| Step::Poll { withheld, stale, admits }),
+        1 => Just(Step::Outage),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// Everything each run has been, the present last.
+struct Truth(Vec<Vec<Instance>>);
+
+impl Truth {
+    fn new(now: Timestamp) -> Truth {
+        let runs = RUNS.iter().enumerate().map(|(index, (job, due, kind))| {
+            let due = now + SignedDuration::from_mins(*due);
+            let waiting = run(job, &index.to_string(), Status::Waiting, due, None);
+            vec![Instance { kind: *kind, start_time: None, ..waiting }]
+        });
+        Truth(runs.collect())
+    }
+
+    fn present(&self) -> impl Iterator<Item = &Instance> {
+        self.0.iter().filter_map(|states| states.last())
+    }
+
+    fn states(&self, id: &str) -> &[Instance] {
+        &self.0[id.parse::<usize>().unwrap()]
+    }
+
+    fn go_on(&mut self, run: usize, how: u8, now: Timestamp) {
+        let mut next = self.0[run].last().unwrap().clone();
+        let began = next.start_time;
+        (next.status, next.start_time, next.end_time) = match (next.status, how % 8) {
+            (Status::Waiting, _) => (Status::Running, Some(now), None),
+            (Status::Running, 0..=3) => (Status::Fail, began, Some(now)),
+            (Status::Running, 4) => (Status::ManualStop, began, Some(now)),
+            (Status::Running, _) => (Status::Success, began, Some(now)),
+            (Status::Fail, 0) => (Status::ForcedSuccess, began, Some(now)),
+            (_, _) => (Status::Running, Some(now), None),
+        };
+        next.raw_status = next.status.to_string();
+        self.0[run].push(next);
+    }
+}
+
+/// What the store tells after a poll, and what of the truth that poll has seen.
+struct Story<'a> {
+    truth: &'a Truth,
+    /// Runs that the poll saw as they are.
+    seen: Vec<Instance>,
+    alerts: Vec<Alert>,
+    deliveries: Vec<Delivery>,
+    now: Timestamp,
+    /// When the source was read for the first time.
+    first_read: Timestamp,
+    /// Ids of the alerts that fired before the poll.
+    open_before: BTreeSet<AlertId>,
+}
+
+fn is_watched(instance: &Instance) -> bool {
+    instance.job.name.starts_with("etl") && instance.kind != InstanceType::Backfill
+}
+
+fn is_well(instance: &Instance) -> bool {
+    matches!(instance.status, Status::Success | Status::ForcedSuccess)
+}
+
+impl Story<'_> {
+    fn alerts_of<'s>(&'s self, instance: &'s Instance, rule: &'s str) -> impl Iterator<Item = &'s Alert> {
+        self.alerts.iter().filter(move |alert| alert.rule.as_str() == rule && alert.facts.instance.id == instance.id)
+    }
+
+    fn check(&self) {
+        self.nothing_is_invented();
+        self.whatever_is_demanded_is_told();
+        self.what_is_over_is_over();
+        self.each_telling_is_owed_once();
+    }
+
+    /// Every alert has a failure, or a long run, of its own behind it.
+    fn nothing_is_invented(&self) {
+        let mut begun = BTreeSet::new();
+        let mut firing = BTreeSet::new();
+        for alert in &self.alerts {
+            let (rule, id) = (alert.rule.as_str(), alert.facts.instance.id.as_str());
+            let states = self.truth.states(id);
+            assert!(is_watched(&states[0]), "no rule matches: {alert:?}");
+            let starts_at = alert.facts.alert.starts_at;
+            let grounds: Vec<Timestamp> = match rule {
+                "failed" => {
+                    let failed = states.iter().filter(|state| state.status == Status::Fail);
+                    failed.filter_map(|state| state.end_time).collect()
+                }
+                _ => states.iter().filter_map(|state| state.start_time).map(|began| began + LIMIT).collect(),
+            };
+            assert!(grounds.contains(&starts_at), "nothing began then: {alert:?}");
+            assert!(begun.insert((rule, id, starts_at)), "told twice: {alert:?}");
+            if alert.state() == AlertState::Firing {
+                assert!(firing.insert((rule, id)), "two episodes at once: {alert:?}");
+            }
+        }
+    }
+
+    /// A failure that was seen is told, in an episode that was open at the time or by itself; so is a run that is long.
+    fn whatever_is_demanded_is_told(&self) {
+        for seen in self.seen.iter().filter(|seen| is_watched(seen)) {
+            if seen.status == Status::Fail {
+                let ended = seen.end_time.unwrap();
+                let mut alerts = self.alerts_of(seen, "failed");
+                let is_told = alerts.any(|alert| match alert.suppressed_by {
+                    None => {
+                        let part = &alert.facts.alert;
+                        part.starts_at <= ended && part.ends_at.is_none_or(|end| ended <= end)
+                    }
+                    Some(_) => alert.facts.alert.starts_at == ended && ended < self.first_read - FIRST_POLL,
+                });
+                assert!(is_told, "not told: {seen:?}\n{:#?}", self.alerts);
+            }
+            if seen.status == Status::Running && self.now.duration_since(seen.start_time.unwrap()) >= LIMIT {
+                let mut alerts = self.alerts_of(seen, "slow");
+                let is_told = alerts.any(|alert| {
+                    self.open_before.contains(&alert.id) || alert.facts.instance.start_time == seen.start_time
+                });
+                assert!(is_told, "not told: {seen:?}\n{:#?}", self.alerts);
+            }
+        }
+    }
+
+    /// Whatever was seen to be well fires no more, and nothing is called over that is not.
+    fn what_is_over_is_over(&self) {
+        let firing = || self.alerts.iter().filter(|alert| alert.state() == AlertState::Firing);
+        for seen in &self.seen {
+            let own: Vec<&Alert> = firing().filter(|alert| alert.facts.instance.id == seen.id).collect();
+            let is_silent =
+                own.iter().all(|alert| !is_well(seen) && (alert.rule.as_str() == "failed" || !seen.status.has_ended()));
+            assert!(is_silent, "still firing: {own:?}\nalthough {seen:?}");
+            let mut earlier = firing().filter(|alert| self.vouches(seen, alert));
+            assert_eq!(earlier.next(), None, "still firing although {seen:?}");
+        }
+        for alert in self.alerts.iter().filter(|alert| alert.state() == AlertState::Resolved) {
+            let own = self.truth.states(&alert.facts.instance.id);
+            let starts_at = alert.facts.alert.starts_at;
+            let by_itself = own.iter().any(|state| {
+                let ends = is_well(state) || alert.resolves_on_end && state.status.has_ended();
+                ends && state.end_time.is_some_and(|end| end >= starts_at || alert.resolves_on_end)
+            });
+            let made_again =
+                alert.suppressed_by.is_some() && own.iter().any(|state| state.start_time > Some(starts_at));
+            let by_another = self.truth.0.iter().flatten().any(|state| self.vouches(state, alert));
+            assert!(by_itself || made_again || by_another, "called over: {alert:?}");
+        }
+    }
+
+    /// Whether a run is a later success of the alert's job.
+    fn vouches(&self, state: &Instance, alert: &Alert) -> bool {
+        let own = &self.truth.states(&alert.facts.instance.id)[0];
+        is_well(state)
+            && state.job == own.job
+            && state.kind != InstanceType::Backfill
+            && state.plan_time > own.plan_time
+            && state.end_time >= Some(alert.facts.alert.starts_at)
+    }
+
+    /// Who is to be told is owed each beginning once, and each end once where they want it.
+    fn each_telling_is_owed_once(&self) {
+        let mut owed: BTreeMap<(&str, &str, MessageKind), u32> = BTreeMap::new();
+        for delivery in &self.deliveries {
+            let alert = delivery.alert.as_ref().unwrap();
+            *owed.entry((alert.as_str(), delivery.receiver.as_str(), delivery.kind)).or_default() += 1;
+            let firing = self.deliveries.iter().find(|other| {
+                other.alert == delivery.alert
+                    && other.receiver == delivery.receiver
+                    && other.kind == MessageKind::AlertFiring
+            });
+            let follows = (delivery.kind == MessageKind::AlertResolved).then(|| firing.unwrap().id.clone());
+            assert_eq!(delivery.follows, follows);
+        }
+        let mut due = BTreeMap::new();
+        for alert in self.alerts.iter().filter(|alert| alert.suppressed_by.is_none()) {
+            let receivers: &[&str] = if alert.rule.as_str() == "failed" { &["hook", "mail"] } else { &["hook"] };
+            for receiver in receivers {
+                due.insert((alert.id.as_str(), *receiver, MessageKind::AlertFiring), 1);
+            }
+            if alert.state() == AlertState::Resolved {
+                due.insert((alert.id.as_str(), "hook", MessageKind::AlertResolved), 1);
+            }
+        }
+        assert_eq!(owed, due);
+    }
+}
+
+/// What a poll showed: the list it makes of the truth, and the runs in it that are shown as they are.
+fn page(truth: &Truth, withheld: &[bool], stale: &[u8]) -> Vec<Instance> {
+    let shown = truth.0.iter().zip(stale).zip(withheld).filter(|(_, withheld)| !**withheld);
+    shown.map(|((states, back), _)| states[states.len().saturating_sub(1 + usize::from(*back))].clone()).collect()
+}
+
+async fn live(steps: Vec<Step>) {
+    let mut scene = Scene::open(RULES).await;
+    let mut truth = Truth::new(scene.now());
+    let mut first_read = None;
+    let mut contents = BTreeMap::new();
+    let mut open = BTreeSet::new();
+    for step in steps {
+        scene.pass(SignedDuration::from_mins(1));
+        match step {
+            Step::Pass(minutes) => scene.pass(SignedDuration::from_mins(minutes)),
+            Step::Move { run, how } => truth.go_on(run, how, scene.now()),
+            Step::Restart => scene.restart(),
+            Step::Outage => {
+                scene.fail_with(Some(SourceErrorKind::Transient));
+                scene.try_poll().await.unwrap_err();
+                scene.fail_with(None);
+            }
+            Step::Poll { withheld, stale, admits } => {
+                let listed = page(&truth, &withheld, &stale);
+                {
+                    let mut shown = scene.source.shown();
+                    shown.details = truth.present().map(|run| (run.id.clone(), run.clone())).collect();
+                    shown.withheld = if admits { (truth.0.len() - listed.len()) as u64 } else { 0 };
+                    shown.asked.clear();
+                    shown.answered.clear();
+                    shown.listed = listed;
+                }
+                scene.poll().await;
+                first_read = first_read.or(Some(scene.now()));
+                let seen = {
+                    let shown = scene.source.shown();
+                    let answered: BTreeSet<&str> = shown.answered.iter().map(|run| run.id.as_str()).collect();
+                    let followed = truth
+                        .present()
+                        .filter(|run| !answered.contains(run.id.as_str()) && shown.asked.contains(&run.id));
+                    let fresh = truth.present().filter(|run| shown.answered.contains(run));
+                    fresh.chain(followed).cloned().collect()
+                };
+                let (alerts, deliveries) = (scene.alerts().await, scene.store.deliveries(usize::MAX).await.unwrap());
+                for delivery in &deliveries {
+                    let content = contents.entry(delivery.id.clone()).or_insert_with(|| delivery.content.clone());
+                    assert_eq!(*content, delivery.content, "a message changed after it was made");
+                }
+                let now = scene.now();
+                let first_read = first_read.unwrap_or(now);
+                let firing = alerts.iter().filter(|alert| alert.state() == AlertState::Firing);
+                let open_now = firing.map(|alert| alert.id.clone()).collect();
+                let open_before = std::mem::replace(&mut open, open_now);
+                Story { truth: &truth, seen, alerts, deliveries, now, first_read, open_before }.check();
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_told_is_the_truth(steps in proptest::collection::vec(step(), 1..70)) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(live(steps));
+    }
+}

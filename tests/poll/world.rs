@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
@@ -12,7 +12,7 @@ use nightbell::notify::Renderer;
 use nightbell::rule::MatchCache;
 use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
-use nightbell::worker::poll::{Addressee, PollError, PollReport, Poller};
+use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller};
 
 use crate::sample::{Place, at};
 
@@ -27,6 +27,8 @@ pub(super) struct Shown {
     pub(super) details: BTreeMap<String, Instance>,
     /// Instances of which the source knows nothing.
     pub(super) lost: HashSet<String>,
+    /// What the last list answered.
+    pub(super) answered: Vec<Instance>,
     /// Ids that detail calls asked for.
     pub(super) asked: Vec<String>,
     /// Why every call fails.
@@ -66,13 +68,14 @@ impl Source for Puppet {
             let _resume = Resume;
             return std::future::pending().await;
         }
-        let shown = self.shown();
+        let mut shown = self.shown();
         if let Some(kind) = shown.fails {
             return Err(SourceError::new(kind, "out of order"));
         }
         let inside = |time: Option<Timestamp>| time.is_none_or(|time| (window.from..=window.to).contains(&time));
         let instances: Vec<Instance> =
             shown.listed.iter().filter(|instance| inside(instance.plan_time)).cloned().collect();
+        shown.answered.clone_from(&instances);
         let read = instances.len() as u64;
         let shortfall = (shown.withheld > 0).then_some(Shortfall { told: read + shown.withheld, read });
         Ok(Listing { instances, shortfall, ..Listing::default() })
@@ -171,7 +174,7 @@ impl Scene {
     }
 
     /// The same with other rules.
-    pub(super) async fn restart_with(&mut self, rules: &str) {
+    pub(super) fn restart_with(&mut self, rules: &str) {
         self.config = configuration(rules);
         self.restart();
     }
@@ -191,18 +194,27 @@ fn configuration(rules: &str) -> Config {
     Config::from_text(text, "rules.yaml", Path::new("."), &LoadOptions { offline: true }).unwrap().config
 }
 
-fn poller(config: &Config, source: &Puppet, store: &Arc<SqlStore>, clock: &ManualClock) -> Poller<Puppet, SqlStore> {
-    let addressees = config.receivers.iter().map(|settings| {
-        let renderer = Renderer::open(settings).unwrap();
-        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
-        (settings.id.clone(), addressee)
+/// The receivers; their templates are checked once, for that takes longer than many polls.
+fn addressees() -> Arc<Addressees> {
+    static ADDRESSEES: LazyLock<Arc<Addressees>> = LazyLock::new(|| {
+        let receivers = configuration("  any: { when: { status: [fail] }, notify: [hook, mail] }\n").receivers;
+        let addressees = receivers.iter().map(|settings| {
+            let renderer = Renderer::open(settings).unwrap();
+            let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
+            (settings.id.clone(), addressee)
+        });
+        Arc::new(addressees.collect())
     });
+    Arc::clone(&ADDRESSEES)
+}
+
+fn poller(config: &Config, source: &Puppet, store: &Arc<SqlStore>, clock: &ManualClock) -> Poller<Puppet, SqlStore> {
     Poller {
         settings: config.sources[0].clone(),
         source: source.clone(),
         store: Arc::clone(store),
         rules: Arc::new(config.rules.clone()),
-        addressees: Arc::new(addressees.collect()),
+        addressees: addressees(),
         clock: Arc::new(clock.clone()),
         matches: MatchCache::default(),
         followed_at: HashMap::new(),

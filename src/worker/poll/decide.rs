@@ -204,11 +204,12 @@ fn is_older(new: &Snapshot, known: &Snapshot) -> bool {
     }
 }
 
-/// Whether a failure with the times of one that was told already is another one. It is when the run was well in between,
-/// and when nobody knows its end; a run that is said to be under way and then to have ended when it had ended before was
-/// shown by a stale replica.
+/// Whether a state with the times of one that was told already begins another episode. It does when the run was over in
+/// between, and when nobody knows its end. A run that had ended and is said to be under way and to have ended then, or
+/// that had begun and is said to wait and to have begun then, was shown by a stale replica.
 fn turns(before: &Snapshot, now: &Snapshot) -> bool {
-    before.status != now.status && (before.status.has_ended() || now.end_time.is_none())
+    let has_begun_again = before.status == Status::Waiting && now.start_time.is_some();
+    before.status != now.status && (before.status.has_ended() || now.end_time.is_none() && !has_begun_again)
 }
 
 /// From when on failures are told on a rule's first look at the source. What ended since the last complete poll is told

@@ -55,7 +55,7 @@ async fn the_doctor_exits_with_1_when_something_is_bad_and_knows_the_sources() {
     assert!(text(&output.stdout).contains("BAD"), "{}", text(&output.stdout));
     assert!(!exists(&stage.path("nightbell.db")), "nothing was learnt, so nothing is made");
     let output = stage.output(&["doctor", "warehous"]).await;
-    assert_eq!(output.status.code(), Some(78));
+    assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("the sources are warehouse"), "{}", text(&output.stderr));
 }
 

@@ -11,6 +11,10 @@ pub const SOURCE_BODY_BYTES_MAX: usize = 16 << 20;
 pub const SOURCE_JSON_DEPTH_MAX: usize = 64;
 /// Records asked for in one page of an instance list (the largest that DataArts accepts).
 pub const SOURCE_PAGE_RECORDS: usize = 1000;
+/// Jobs asked for in one page of a job list (the largest that DataArts surely accepts).
+pub const JOB_PAGE_RECORDS: usize = 100;
+/// Pages of a job list that are read: a workspace holds 10,000 jobs at most.
+pub const JOB_PAGES_MAX: usize = 150;
 /// Requests one listing may spend before it is called incomplete.
 pub const SOURCE_LISTING_REQUESTS_MAX: usize = 500;
 /// Longest plan-time span one query may ask for (DataArts: seven days).

@@ -75,8 +75,8 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 summary: format!("{job} failed"),
             },
             source: SourcePart { id: source(), kind: "dataarts".into() },
-            job: JobPart { name: job.into(), id: None },
-            instance: InstancePart {
+            job: JobPart { name: job.into(), ..JobPart::default() },
+            instance: Some(InstancePart {
                 id: "7".into(),
                 name: None,
                 status: Status::Fail,
@@ -88,7 +88,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 duration_ms: None,
                 url: None,
                 error: None,
-            },
+            }),
             failing_nodes: Vec::new(),
             node_details: "ok".into(),
         },

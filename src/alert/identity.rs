@@ -11,7 +11,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::model::{AlertId, DeliveryId, Instance, MessageKind, ReceiverId, RuleId};
+use crate::model::{AlertId, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId};
 
 /// The name of the episode that begins with `rule` holding for `instance` as it is now. `ordinal` is 1 but for a
 /// second episode with the same times. A condition that outlasts the end of the run (`spans_end`: a duration) leaves
@@ -29,6 +29,14 @@ pub fn alert_id(instance: &Instance, rule: &RuleId, spans_end: bool, ordinal: u3
         &end,
         &ordinal,
     ]))
+}
+
+/// The name of the episode that begins with `rule` holding for `job` as it is now. `ordinal` counts the episodes that
+/// began since the job was started.
+pub fn job_alert_id(job: &Job, rule: &RuleId, ordinal: u32) -> AlertId {
+    let start = time_text(job.start_time);
+    let ordinal = ordinal.to_string();
+    AlertId::new(digest(&[job.source.as_str(), &job.name, "", rule.as_str(), &start, "-", &ordinal]))
 }
 
 /// The name of the delivery that tells `receiver` of `alert`.

@@ -42,7 +42,7 @@ impl<'a> LaterRuns<'a> {
     /// The earliest run due after the alert's that ended after the alert began, and after the run was last seen to have
     /// failed again: one that had succeeded before says nothing about the failure.
     pub(super) fn vouching_for(&self, alert: &Alert) -> Option<&'a Instance> {
-        let part = &alert.facts.instance;
+        let part = alert.facts.instance.as_ref()?;
         let due = part.plan_time.or(part.start_time)?;
         let runs = if part.kind == InstanceType::Backfill { &self.backfill } else { &self.scheduled };
         let later = &runs[runs.partition_point(|run| run.due <= due)..];

@@ -142,8 +142,8 @@ impl Ledger {
                     summary: summary::firing(instance, lasted, holding.limit),
                 },
                 source: SourcePart { id: instance.source.clone(), kind: source_kind.to_string() },
-                job: JobPart { name: instance.job.name.clone(), id: instance.job.id.clone() },
-                instance: instance_part(instance, now),
+                job: JobPart { name: instance.job.name.clone(), id: instance.job.id.clone(), ..JobPart::default() },
+                instance: Some(instance_part(instance, now)),
                 failing_nodes: Vec::new(),
                 node_details: "not asked for".to_string(),
             },
@@ -201,7 +201,7 @@ impl Ledger {
     pub fn close_outdated(&mut self, instance: &Instance, rule: &RuleId, now: Timestamp) -> Option<Alert> {
         let mut closed = None;
         self.take_out(&instance.key(), |alert| {
-            let part = &alert.facts.instance;
+            let part = alert.facts.instance.as_ref()?;
             let is_another_run = (part.start_time, part.end_time) != (instance.start_time, instance.end_time);
             if alert.rule != *rule || alert.suppressed_by.is_none() || !is_another_run {
                 return None;
@@ -213,7 +213,7 @@ impl Ledger {
     }
 
     /// Takes out the alerts of an instance for which `judge` has an answer.
-    fn take_out(&mut self, key: &InstanceKey, mut judge: impl FnMut(&Alert) -> Option<()>) {
+    pub(super) fn take_out(&mut self, key: &InstanceKey, mut judge: impl FnMut(&Alert) -> Option<()>) {
         let Some(alerts) = self.firing.get_mut(key) else { return };
         alerts.retain(|alert| judge(alert).is_none());
         if !alerts.is_empty() {
@@ -230,7 +230,7 @@ impl Ledger {
 }
 
 fn key_of(alert: &Alert) -> InstanceKey {
-    InstanceKey { job: alert.facts.job.name.clone(), id: alert.facts.instance.id.clone() }
+    alert.facts.subject()
 }
 
 /// Whether and how an instance ends an alert of its own.
@@ -244,7 +244,7 @@ fn own_ending(alert: &Alert, instance: &Instance) -> Option<Ending> {
 fn ended(alert: &Alert, instance: &Instance, ending: Ending, now: Timestamp) -> Alert {
     let mut alert = alert.clone();
     if ending != Ending::LaterInstance {
-        alert.facts.instance = instance_part(instance, now);
+        alert.facts.instance = Some(instance_part(instance, now));
     }
     let part = &mut alert.facts.alert;
     part.state = AlertState::Resolved;

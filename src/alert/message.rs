@@ -28,8 +28,8 @@ pub fn attach_nodes(alert: &mut Alert, details: NodeDetails) {
 
 /// Puts the failure text that a look at the instance itself told into the alert; without one, what is there stays.
 pub fn attach_error(alert: &mut Alert, error: Option<String>) {
-    if error.is_some() {
-        alert.facts.instance.error = error;
+    if let (Some(instance), Some(_)) = (&mut alert.facts.instance, &error) {
+        instance.error = error;
     }
 }
 

@@ -9,6 +9,7 @@ pub mod identity;
 pub mod summary;
 
 mod failing;
+mod job;
 mod later;
 mod ledger;
 mod message;

@@ -27,7 +27,16 @@ pub(super) struct Opened {
 
 /// Opens every receiver.
 pub(super) fn open_receivers(config: &Config) -> Result<Vec<Opened>, AppError> {
-    config.receivers.iter().map(open_receiver).collect()
+    let is_about_jobs = config.rules.is_about_jobs();
+    let open = |settings| {
+        let opened = open_receiver(settings)?;
+        let problems = if is_about_jobs { opened.renderer.problems_about_jobs() } else { Vec::new() };
+        if problems.is_empty() {
+            return Ok(opened);
+        }
+        Err(AppError::Receiver { id: settings.id.to_string(), reason: listed(&problems) })
+    };
+    config.receivers.iter().map(open).collect()
 }
 
 fn open_receiver(settings: &ReceiverSettings) -> Result<Opened, AppError> {
@@ -115,7 +124,12 @@ pub(super) fn pollers(
 
 /// Everything wrong with the receivers' templates, found by rendering samples. Contacts nobody.
 pub fn check_templates(config: &Config) -> Vec<String> {
-    let problems = |settings| Renderer::open(settings).err().unwrap_or_default();
+    let is_about_jobs = config.rules.is_about_jobs();
+    let problems = |settings| match Renderer::open(settings) {
+        Ok(renderer) if is_about_jobs => renderer.problems_about_jobs(),
+        Ok(_) => Vec::new(),
+        Err(problems) => problems,
+    };
     let mut all: Vec<String> = config.receivers.iter().flat_map(problems).map(|it| it.to_string()).collect();
     // Receivers of one kind share templates, and so their problems.
     all.dedup();

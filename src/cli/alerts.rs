@@ -37,7 +37,10 @@ pub(super) async fn alerts(config: &Config, listing: &Listing) -> Result<Exit, F
                 facts.alert.severity.to_string(),
                 format!("{}{}", facts.alert.state.as_str(), suppressed.unwrap_or_default()),
                 alert.rule.to_string(),
-                format!("{} #{}", safe(&facts.job.name), safe(&facts.instance.id)),
+                match &facts.instance {
+                    Some(instance) => format!("{} #{}", safe(&facts.job.name), safe(&instance.id)),
+                    None => format!("{} (job)", safe(&facts.job.name)),
+                },
                 safe(&facts.alert.summary),
             ]
         })

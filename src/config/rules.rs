@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::words::{check_name, read_reference, read_word};
-use crate::model::{InstanceType, ReceiverId, RuleId, Severity, SourceId, Status};
+use super::words::{check_name, read_reference, read_word, read_word_any_case};
+use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
 use crate::rule::{Condition, Matches, Pattern, Rule};
 use crate::yaml::{Entry, FromYaml, Located, Node, OneOrMany, Section, Value};
 
@@ -46,6 +46,14 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>) -> Option<Rul
     let notify = read_notify(&section, known);
     report_misplaced(&section);
     section.close();
+    if let (Some(matches), Some(when)) = (&matches, &when)
+        && !when.job_statuses.is_empty()
+        && !matches.instance_types.is_empty()
+    {
+        let words = "a rule about the status of jobs concerns no instance, so it has no \"instance_type\"";
+        findings.error(entry.at, format!("rules.{}.match.instance_type", entry.key), words, None);
+        return None;
+    }
     let id = RuleId::new(&entry.key);
     Some(Rule { id, matches: matches?, when: when?, severity, notify: notify? })
 }
@@ -59,6 +67,7 @@ fn report_misplaced(section: &Section<'_>) {
         ("instance_type", "match"),
         ("status", "when"),
         ("duration", "when"),
+        ("job_status", "when"),
     ];
     for (key, home) in homes.into_iter().filter(|(key, _)| section.has(key)) {
         let at = section.entries().iter().find(|entry| entry.key == key).map_or(section.at(), |entry| entry.at);
@@ -98,15 +107,24 @@ fn read_when(section: Section<'_>) -> Option<Condition> {
     // A condition of another name is reported as an unknown key.
     if section.entries().is_empty() {
         let help = Some("write status, duration or both, or leave \"when\" away for every instance".into());
-        section.error("", "a condition needs \"status\" or \"duration\"", help);
+        section.error("", "a condition needs \"status\", \"duration\" or \"job_status\"", help);
     }
     let statuses = section.optional::<OneOrMany<StatusWord>>("status");
     let duration = section.optional::<Duration>("duration");
-    let sound = (statuses.is_some() || !section.has("status")) && (duration.is_some() || !section.has("duration"));
+    let job_statuses = section.optional::<OneOrMany<JobStatusWord>>("job_status");
+    let mut sound = (statuses.is_some() || !section.has("status"))
+        && (duration.is_some() || !section.has("duration"))
+        && (job_statuses.is_some() || !section.has("job_status"));
+    if section.has("job_status") && (section.has("status") || section.has("duration")) {
+        let help = Some("make two rules: one about the job itself, one about its instances".into());
+        section.error("job_status", "\"job_status\" cannot stand beside \"status\" or \"duration\"", help);
+        sound = false;
+    }
     section.close();
     let statuses: BTreeSet<Status> =
         statuses.map_or_else(BTreeSet::new, |list| list.0.into_iter().map(|word| word.0).collect());
-    sound.then_some(Condition { statuses, duration })
+    let job_statuses = job_statuses.map_or_else(BTreeSet::new, |list| list.0.into_iter().map(|word| word.0).collect());
+    sound.then_some(Condition { statuses, duration, job_statuses })
 }
 
 /// `notify`, of a rule or a digest; absent, nobody is told.
@@ -152,6 +170,20 @@ impl FromYaml for StatusWord {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let known = Status::ALL.map(Status::as_str);
         read_word(located, "status", &known, Status::from_word).map(StatusWord)
+    }
+}
+
+struct JobStatusWord(JobStatus);
+
+impl FromYaml for JobStatusWord {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let known = JobStatus::ALL.map(JobStatus::as_str);
+        let status = read_word_any_case(located, "status of a job", &known, JobStatus::from_word)?;
+        if status.is_healthy() {
+            let help = format!("leave it out: {status} is what ends an alert about a job");
+            return located.wrong(format!("nobody is alarmed by a job that is {status}"), Some(help));
+        }
+        Some(JobStatusWord(status))
     }
 }
 

@@ -17,6 +17,21 @@ pub(super) fn read_word<T>(
     })
 }
 
+/// The same for words that may be written in any case; `known` are in capitals.
+pub(super) fn read_word_any_case<T>(
+    located: Located<'_>,
+    what: &str,
+    known: &[&str],
+    from_word: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let word = String::from_yaml(located)?;
+    from_word(&word).or_else(|| {
+        let help = closest(&word.to_ascii_uppercase(), known.iter().copied())
+            .map_or_else(|| format!("one of {}", known.join(", ")), |near| format!("did you mean {near:?}?"));
+        located.wrong(format!("{word:?} is no {what}"), Some(help))
+    })
+}
+
 /// Reads a reference to something the file defines elsewhere.
 pub(super) fn read_reference(located: Located<'_>, what: &str, defined: &[String]) -> Option<String> {
     let name = String::from_yaml(located)?;

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, AlertState, InstanceType, RuleId, Severity, SourceId, Status};
+use super::{AlertId, AlertState, InstanceKey, InstanceType, RuleId, Severity, SourceId, Status};
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,12 +83,20 @@ pub struct AlertFacts {
     pub source: SourcePart,
     /// The job.
     pub job: JobPart,
-    /// The run.
-    pub instance: InstancePart,
+    /// The run; `null` in an alert about the job itself.
+    pub instance: Option<InstancePart>,
     /// The nodes to look at, the likeliest culprit first.
     pub failing_nodes: Vec<NodePart>,
     /// `ok`, or why the nodes are not told.
     pub node_details: String,
+}
+
+impl AlertFacts {
+    /// What names the subject of the alert within its source: an instance, or a job, whose instance id is empty.
+    pub fn subject(&self) -> InstanceKey {
+        let id = self.instance.as_ref().map_or_else(String::new, |instance| instance.id.clone());
+        InstanceKey { job: self.job.name.clone(), id }
+    }
 }
 
 /// The alert's own part of a message.
@@ -121,12 +129,27 @@ pub struct SourcePart {
 }
 
 /// The job of an alert.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobPart {
     /// Its name.
     pub name: String,
     /// The source's id of it.
     pub id: Option<String>,
+    /// The status of the job itself, in the source's word; this and what follows only in an alert about the job.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// Who owns it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Who made it.
+    #[serde(default)]
+    pub create_user: Option<String>,
+    /// How its last run ended, in the source's word.
+    #[serde(default)]
+    pub last_instance_status: Option<String>,
+    /// When its last run ended.
+    #[serde(default)]
+    pub last_instance_end_time: Option<Timestamp>,
 }
 
 /// The run of an alert.

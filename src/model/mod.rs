@@ -8,6 +8,7 @@ mod alert;
 mod delivery;
 mod id;
 mod instance;
+mod job;
 mod message;
 mod status;
 
@@ -15,6 +16,7 @@ pub use alert::{Alert, AlertState, Severity, Suppression};
 pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState};
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, Snapshot, Window};
+pub use job::{Job, JobStatus};
 pub use message::{
     AlertFacts, AlertPart, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart, SourcePart,
 };

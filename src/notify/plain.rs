@@ -53,8 +53,14 @@ fn text(message: &Message, zone: &TimeZone) -> String {
     let MessageData::Alert(facts) = &message.data;
     let mut lines = vec![headline(message, zone)];
     lines.push(format!("Job {} in {}", facts.job.name, facts.source.id));
-    lines.push(format!("Instance {}, {}", facts.instance.id, facts.instance.status));
-    if let Some(error) = facts.instance.error.as_ref().filter(|_| facts.alert.state == AlertState::Firing) {
+    if let Some(instance) = &facts.instance {
+        lines.push(format!("Instance {}, {}", instance.id, instance.status));
+    }
+    if let Some(status) = &facts.job.status {
+        lines.push(format!("Job status {status}"));
+    }
+    let error = facts.instance.as_ref().and_then(|instance| instance.error.as_ref());
+    if let Some(error) = error.filter(|_| facts.alert.state == AlertState::Firing) {
         lines.push(format!("Error {error}"));
     }
     for node in facts.failing_nodes.iter().take(5) {

@@ -49,6 +49,11 @@ impl Renderer {
         Ok(Renderer { channel: settings.channel.clone(), templates, locale })
     }
 
+    /// What is wrong with the templates for alerts about jobs, which have no instance: `{{#if data.instance}}` guards.
+    pub fn problems_about_jobs(&self) -> Vec<TemplateProblem> {
+        self.templates.check_about_jobs()
+    }
+
     /// The receiver's form of a message.
     pub fn render(&self, message: &Message) -> Rendered {
         if matches!(self.channel, ChannelSettings::Webhook(_)) && !self.templates.is_replaced("body") {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Rule;
-use crate::model::{Instance, InstanceType, Status};
+use crate::model::{Instance, InstanceType, Job, Status};
 use crate::yaml::duration_text;
 
 /// What a rule says of an instance whose source and job it matches.
@@ -24,6 +24,8 @@ pub enum Verdict {
 /// Why a condition does not hold. Its `Display` is the line of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
+    /// The rule is about jobs themselves.
+    AboutJobs,
     /// The rule lists types, and not this one.
     TypeNotMatched(InstanceType),
     /// Backfill instances concern only rules that name `backfill`.
@@ -44,6 +46,7 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Reason::AboutJobs => f.write_str("the rule is about the status of jobs, not about instances"),
             Reason::TypeNotMatched(kind) => write!(f, "the rule does not name the instance type {}", kind.as_str()),
             Reason::BackfillNotNamed => f.write_str("a backfill instance, and the rule does not name backfill"),
             Reason::StatusNotInSet(status) => write!(f, "the status {status} is not in the rule's set"),
@@ -65,8 +68,23 @@ impl Rule {
         }
     }
 
+    /// Whether the rule is about jobs themselves, and not about their runs.
+    pub fn is_about_jobs(&self) -> bool {
+        !self.when.job_statuses.is_empty()
+    }
+
+    /// Since when the condition holds for a job; `None` when it does not. Source and name are not looked at.
+    pub fn judge_job(&self, job: &Job, now: Timestamp) -> Option<Timestamp> {
+        // Of a job that runs, the end is that of an earlier time.
+        let stopped = job.end_time.filter(|end| job.start_time.is_none_or(|start| start <= *end));
+        self.when.job_statuses.contains(&job.status).then(|| stopped.unwrap_or(now).min(now))
+    }
+
     /// What stands against the rule's holding, if anything does.
     fn objection(&self, instance: &Instance, now: Timestamp) -> Option<Reason> {
+        if self.is_about_jobs() {
+            return Some(Reason::AboutJobs);
+        }
         let types = &self.matches.instance_types;
         if types.is_empty() && instance.kind == InstanceType::Backfill {
             return Some(Reason::BackfillNotNamed);

@@ -16,7 +16,7 @@ pub use judge::{Reason, Verdict};
 pub use pattern::Pattern;
 pub use set::{MatchCache, RuleSet, RuleSetError};
 
-use crate::model::{InstanceType, ReceiverId, RuleId, Severity, SourceId, Status};
+use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
 
 /// One rule of the configuration.
 #[derive(Debug, Clone)]
@@ -53,6 +53,8 @@ pub struct Condition {
     pub statuses: BTreeSet<Status>,
     /// It has lasted at least this long.
     pub duration: Option<Duration>,
+    /// The job itself is in one of these. Such a rule is about jobs, and about no instance.
+    pub job_statuses: BTreeSet<JobStatus>,
 }
 
 impl Rule {
@@ -71,6 +73,7 @@ impl Rule {
         not.iter().for_each(|pattern| part("not", pattern.as_str()));
         instance_types.iter().for_each(|kind| part("type", kind.as_str()));
         self.when.statuses.iter().for_each(|status| part("status", status.as_str()));
+        self.when.job_statuses.iter().for_each(|status| part("job status", status.as_str()));
         if let Some(duration) = self.when.duration {
             part("duration", &duration.as_secs().to_string());
         }

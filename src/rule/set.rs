@@ -110,6 +110,19 @@ impl RuleSet {
         self.by_id.get(id).and_then(|index| self.rules.get(*index))
     }
 
+    /// Whether any rule is about jobs themselves.
+    pub fn is_about_jobs(&self) -> bool {
+        self.rules.iter().any(Rule::is_about_jobs)
+    }
+
+    /// Whether any rule is about the jobs of `source` themselves.
+    pub fn asks_for_jobs(&self, source: &SourceId) -> bool {
+        self.rules.iter().any(|rule| {
+            let sources = &rule.matches.sources;
+            rule.is_about_jobs() && (sources.is_empty() || sources.contains(source))
+        })
+    }
+
     /// The rules whose source, job and not match, as ascending indices into [`RuleSet::rules`]. Instance type and
     /// condition are left to [`Rule::judge`].
     pub fn matching(&self, source: &SourceId, job: &str, cache: &mut MatchCache) -> Arc<[usize]> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Instance, Node, SourceId, Window};
+use crate::model::{Instance, Job, Node, SourceId, Window};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
 use crate::yaml::{Section, closest};
@@ -34,6 +34,22 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`SourceErrorKind::NotFound`] when the source no longer knows it; otherwise as for `list`.
     fn detail(&self, instance: &Instance) -> impl Future<Output = Result<Detail, SourceError>> + Send;
+
+    /// The jobs themselves, as they are now. Asked for only when a rule is about them.
+    ///
+    /// # Errors
+    /// When the list could not be read as a whole.
+    fn jobs(&self) -> impl Future<Output = Result<Vec<Job>, SourceError>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// The nodes of a real-time job, as they are now.
+    ///
+    /// # Errors
+    /// As for `detail`.
+    fn job_nodes(&self, _job: &Job) -> impl Future<Output = Result<Vec<Node>, SourceError>> + Send {
+        async { Ok(Vec::new()) }
+    }
 
     /// Asks the account, with a handful of read-only calls, what its documents leave open (`nightbell doctor`). Trouble
     /// is a finding, not an error.
@@ -278,6 +294,18 @@ impl Source for AnySource {
     async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
         match self {
             AnySource::DataArts(source) => source.detail(instance).await,
+        }
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, SourceError> {
+        match self {
+            AnySource::DataArts(source) => source.jobs().await,
+        }
+    }
+
+    async fn job_nodes(&self, job: &Job) -> Result<Vec<Node>, SourceError> {
+        match self {
+            AnySource::DataArts(source) => source.job_nodes(job).await,
         }
     }
 

@@ -33,7 +33,7 @@ pub use kind::{OutputKind, slack_text};
 pub use sample::{sample_message, samples};
 
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
-use crate::model::{Content, Message, ReceiverId};
+use crate::model::{Content, Message, MessageData, ReceiverId};
 
 /// A template that comes with the program.
 #[derive(Debug, Clone, Copy)]
@@ -151,9 +151,19 @@ impl TemplateSet {
 
     /// Renders every sample message, ordinary and nasty ones, and says which templates fail on which.
     pub fn check_with_sample(&self) -> Vec<TemplateProblem> {
+        self.check_with(|message| !is_about_job(message))
+    }
+
+    /// The same with the samples of alerts about jobs, which have no instance. Only who has a rule about jobs needs
+    /// templates that can tell of them.
+    pub fn check_about_jobs(&self) -> Vec<TemplateProblem> {
+        self.check_with(is_about_job)
+    }
+
+    fn check_with(&self, is_wanted: impl Fn(&Message) -> bool) -> Vec<TemplateProblem> {
         let locale = Locale { timezone: TimeZone::UTC, receiver: ReceiverId::new("sample") };
         let mut problems: Vec<TemplateProblem> = Vec::new();
-        for (name, message) in samples() {
+        for (name, message) in samples().into_iter().filter(|(_, message)| is_wanted(message)) {
             if let Err(mut problem) = self.render_parts(&message, &locale) {
                 problem.message = format!("{} (with the sample message {name:?})", problem.message);
                 if problems.iter().all(|known| (known.line, known.column, &known.file) != problem.place()) {
@@ -172,6 +182,11 @@ impl TemplateSet {
         }
         Ok(Content { parts })
     }
+}
+
+fn is_about_job(message: &Message) -> bool {
+    let MessageData::Alert(facts) = &message.data;
+    facts.instance.is_none()
 }
 
 impl TemplateProblem {

@@ -24,8 +24,8 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
             summary: "etl_orders failed after 1m 0s".to_string(),
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
-        job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()) },
-        instance: InstancePart {
+        job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
+        instance: Some(InstancePart {
             id: "34765".to_string(),
             name: Some("etl_orders".to_string()),
             status: Status::Fail,
@@ -37,7 +37,7 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
             duration_ms: Some(60_000),
             url: None,
             error: Some("ERROR: relation \"ods.orders\" does not exist\n  at line 12 of load_orders.sql".to_string()),
-        },
+        }),
         failing_nodes: vec![NodePart {
             name: "load_orders".to_string(),
             kind: Some("DWS SQL".to_string()),
@@ -53,7 +53,7 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
 }
 
 /// Every sample message with its name: of each kind an ordinary one, one in which all that may be null is, one whose
-/// texts are as long as they get, and one whose texts are an attack.
+/// texts are as long as they get, and one whose texts are an attack; and one about a job itself.
 pub fn samples() -> Vec<(String, Message)> {
     let now = sample_instant();
     let mut all = Vec::new();
@@ -70,6 +70,11 @@ pub fn samples() -> Vec<(String, Message)> {
         for (name, facts) in variants {
             let message = Message { data: MessageData::Alert(Box::new(facts)), ..ordinary.clone() };
             all.push((format!("{kind} {name}"), message));
+        }
+        if kind != MessageKind::Test {
+            let facts = about_job((**facts).clone(), now);
+            let message = Message { data: MessageData::Alert(Box::new(facts)), ..ordinary.clone() };
+            all.push((format!("{kind} job"), message));
         }
     }
     all
@@ -88,8 +93,7 @@ fn sample_instant() -> Timestamp {
 fn all_null(mut facts: AlertFacts) -> AlertFacts {
     facts.alert.ends_at = None;
     facts.job.id = None;
-    let instance = facts.instance;
-    facts.instance = InstancePart {
+    facts.instance = facts.instance.map(|instance| InstancePart {
         name: None,
         status: Status::Unknown,
         raw_status: String::new(),
@@ -101,10 +105,36 @@ fn all_null(mut facts: AlertFacts) -> AlertFacts {
         url: None,
         error: None,
         ..instance
-    };
+    });
     facts.failing_nodes = Vec::new();
     facts.node_details = "the details could not be read: no answer within 30 s".to_string();
     facts
+}
+
+/// An alert about a real-time job that broke: there is no instance.
+fn about_job(mut facts: AlertFacts, now: Timestamp) -> AlertFacts {
+    facts.job = sample_job(now);
+    facts.instance = None;
+    facts.alert.summary = match facts.alert.state {
+        AlertState::Firing => "the job stream_orders is EXCEPTION".to_string(),
+        AlertState::Resolved => "the job stream_orders recovered: it is NORMAL".to_string(),
+    };
+    if facts.alert.state == AlertState::Resolved {
+        facts.job.status = Some("NORMAL".to_string());
+    }
+    facts
+}
+
+fn sample_job(now: Timestamp) -> JobPart {
+    JobPart {
+        name: "stream_orders".to_string(),
+        id: None,
+        status: Some("EXCEPTION".to_string()),
+        owner: Some("li.wei".to_string()),
+        create_user: Some("admin".to_string()),
+        last_instance_status: Some("success".to_string()),
+        last_instance_end_time: now.checked_sub(SignedDuration::from_hours(2)).ok(),
+    }
 }
 
 /// Every free text of the alert is `text`, cut to what the sources keep of one field.
@@ -112,13 +142,15 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     let error = cut(&text.repeat(INSTANCE_ERROR_BYTES_MAX / text.len() + 1), INSTANCE_ERROR_BYTES_MAX).to_string();
     let text = cut(text, FIELD_BYTES_MAX);
     facts.alert.summary = format!("{text} failed after 1m 0s");
-    facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()) };
+    facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()), ..JobPart::default() };
     facts.source.id = SourceId::new(text);
-    facts.instance.id = text.to_string();
-    facts.instance.name = Some(text.to_string());
-    facts.instance.raw_status = text.to_string();
-    facts.instance.url = Some(text.to_string());
-    facts.instance.error = Some(error);
+    if let Some(instance) = &mut facts.instance {
+        instance.id = text.to_string();
+        instance.name = Some(text.to_string());
+        instance.raw_status = text.to_string();
+        instance.url = Some(text.to_string());
+        instance.error = Some(error);
+    }
     facts.node_details = text.to_string();
     let node = NodePart {
         name: text.to_string(),
@@ -142,7 +174,10 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 pub(super) fn shape() -> Value {
     let mut message = sample_message(MessageKind::AlertResolved, sample_instant());
     let MessageData::Alert(facts) = &mut message.data;
-    facts.instance.url = Some("https://console.example.com".to_string());
+    if let Some(instance) = &mut facts.instance {
+        instance.url = Some("https://console.example.com".to_string());
+    }
+    facts.job = JobPart { name: facts.job.name.clone(), id: facts.job.id.clone(), ..sample_job(sample_instant()) };
     let mut shape = serde_json::to_value(&message).unwrap_or(Value::Object(Map::new()));
     if let Value::Object(map) = &mut shape {
         map.insert("receiver".to_string(), serde_json::json!({ "id": "oncall", "timezone": "UTC" }));
@@ -178,6 +213,6 @@ mod tests {
         let all = names.len();
         names.sort();
         names.dedup();
-        assert_eq!((names.len(), all), (15, 15));
+        assert_eq!((names.len(), all), (17, 17));
     }
 }

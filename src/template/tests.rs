@@ -78,7 +78,11 @@ fn what_is_wrong_is_said_with_its_place() {
         (Plain, "{{@index}}", "\"@index\" is known inside {{#each}} only"),
         (Plain, "{{../data}}", "leads out of the data"),
         (Plain, "{{data.job.name.first}}", "what stands before it is one value"),
-        (Plain, "{{data.job}}", "\"data.job\" is not one value but several; the names here are id, name"),
+        (
+            Plain,
+            "{{data.job}}",
+            "\"data.job\" is not one value but several; the names here are create_user, id, last_instance_end_time, last_instance_status, name, owner, status",
+        ),
         (Plain, "{{data.failing_nodes}}", "a list is read with {{#each}}"),
         (Plain, "{{lcoal data.alert.starts_at}}", "there is no helper \"lcoal\"; did you mean \"local\"?"),
         (Plain, "{{local}}", "the helper \"local\" takes 1 to 2 values, not 0"),
@@ -143,6 +147,16 @@ fn json_output_must_be_json() {
     let found = set.check_with_sample();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].message.contains("no JSON") && found[0].message.contains("null"), "{found:?}");
+}
+
+#[test]
+fn an_alert_about_a_job_needs_a_guard_around_the_instance() {
+    let set = compile(OutputKind::Plain, "{{data.job.name}} {{data.instance.id}}").unwrap();
+    assert!(set.check_with_sample().is_empty(), "who has no rule about jobs needs no guard");
+    assert!(set.check_about_jobs()[0].message.contains("data.instance.id"));
+    let set =
+        compile(OutputKind::Plain, "{{data.job.status}} {{#if data.instance}}{{data.instance.id}}{{/if}}").unwrap();
+    assert!(set.check_about_jobs().is_empty());
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn data_adds_no_element_to_the_html() {
     let MessageData::Alert(facts) = &mut benign.data;
     facts.failing_nodes = vec![facts.failing_nodes[0].clone(); 3];
     facts.node_details = "not ok".into();
-    facts.instance.url = Some("https://console.example.com".into());
+    facts.instance.as_mut().unwrap().url = Some("https://console.example.com".into());
     let hostile = samples().into_iter().find(|(name, _)| name == "alert.firing hostile").unwrap().1;
     assert_eq!(tags(&hostile), tags(&benign));
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod doctor;
+mod jobs;
 mod kill;
 mod outages;
 mod requests;

@@ -144,7 +144,7 @@ fn read_instance(source: &SourceId, record: &Record<'_>) -> Result<Instance, Str
     })
 }
 
-fn read_node(record: &Record<'_>) -> Node {
+pub(super) fn read_node(record: &Record<'_>) -> Node {
     let (status, raw_status) = read_status(record).unwrap_or((Status::Unknown, String::new()));
     Node {
         name: record.text(Key::NodeName).map_or_else(|| "(no name)".to_string(), cut),
@@ -217,7 +217,7 @@ pub(super) fn read_value(body: &[u8]) -> Result<serde_json::Value, String> {
 
 /// The body as text, after the checks that guard the parser: something is there, it begins like JSON, and it does not
 /// nest deeper than anything that is documented.
-fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
+pub(super) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
     let text = match String::from_utf8_lossy(body) {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
         Cow::Owned(text) => Cow::Owned(text),
@@ -255,7 +255,7 @@ fn nests_too_deep(text: &[u8]) -> bool {
     false
 }
 
-fn no_json(text: &str, error: &serde_json::Error) -> String {
+pub(super) fn no_json(text: &str, error: &serde_json::Error) -> String {
     match error.classify() {
         serde_json::error::Category::Eof => format!("JSON that breaks off after {} bytes", text.len()),
         serde_json::error::Category::Data => format!("JSON of another shape: {}", snippet(text)),
@@ -278,7 +278,7 @@ pub(super) fn snippet(text: &str) -> String {
     cut_to(out, ANSWER_KEPT_BYTES_MAX)
 }
 
-fn cut(text: Cow<'_, str>) -> String {
+pub(super) fn cut(text: Cow<'_, str>) -> String {
     cut_to(text.into_owned(), FIELD_BYTES_MAX)
 }
 

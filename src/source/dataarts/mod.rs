@@ -6,7 +6,8 @@
 //!             answer (record: the JSON object) -> paging -> Listing
 //! ```
 //!
-//! Reads `GET /v1/{project_id}/jobs/instances/detail` and `GET /v1/{project_id}/jobs/{job}/instances/{id}`. What the
+//! Reads `GET /v1/{project_id}/jobs/instances/detail` and `GET /v1/{project_id}/jobs/{job}/instances/{id}`; for rules
+//! about jobs themselves also `GET /v1/{project_id}/jobs` and `GET /v1/{project_id}/jobs/{job}/status`. What the
 //! documents leave open is learnt, by the way (what `offset` counts) or by an examination, and handed on as [`Learnt`].
 //!
 //! # Design
@@ -21,6 +22,7 @@ mod answer;
 mod client;
 mod examine;
 mod fault;
+mod jobs;
 mod pace;
 mod paging;
 mod record;
@@ -39,7 +41,7 @@ use self::paging::{Meaning, PageQuery};
 use super::{Detail, Finding, Learnt, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 use crate::limits::SOURCE_WINDOW_MAX;
-use crate::model::{Instance, SourceId, Window};
+use crate::model::{Instance, Job, Node, SourceId, Window};
 
 /// A DataArts workspace.
 pub struct DataArts {
@@ -174,6 +176,14 @@ impl Source for DataArts {
         let query = Query { path: path.map(str::to_string).to_vec(), pairs: Vec::new() };
         let body = self.client.get(&query).await?;
         answer::read_detail(instance, &body).map_err(bad_answer)
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, SourceError> {
+        self.read_jobs().await
+    }
+
+    async fn job_nodes(&self, job: &Job) -> Result<Vec<Node>, SourceError> {
+        self.read_job_nodes(&job.name).await
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -50,12 +50,24 @@ pub(super) enum Key {
     Nodes,
     #[serde(rename = "nodeName", alias = "node_name")]
     NodeName,
+    /// Of a job, and of a node in a job's status.
+    #[serde(rename = "name")]
+    Name,
     #[serde(rename = "type", alias = "nodeType", alias = "node_type")]
     NodeType,
     #[serde(rename = "retryTimes", alias = "retry_times")]
     RetryTimes,
     #[serde(rename = "logPath", alias = "log_path")]
     LogPath,
+    // Of jobs.
+    #[serde(rename = "owner")]
+    Owner,
+    #[serde(rename = "createUser", alias = "create_user")]
+    CreateUser,
+    #[serde(rename = "lastInstanceStatus", alias = "LastInstanceStatus", alias = "last_instance_status")]
+    LastInstanceStatus,
+    #[serde(rename = "lastInstanceEndTime", alias = "last_instance_end_time")]
+    LastInstanceEndTime,
     #[serde(other)]
     Other,
 }

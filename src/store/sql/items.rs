@@ -182,7 +182,7 @@ fn alert_item(alert: &Alert, now: Timestamp) -> Result<AlertItem<'_>, StoreError
         id: alert.id.as_str(),
         source: alert.source.as_str(),
         job: &alert.facts.job.name,
-        instance: &alert.facts.instance.id,
+        instance: alert.facts.instance.as_ref().map_or("", |instance| &instance.id),
         rule: alert.rule.as_str(),
         state: alert.state().as_str(),
         facts: to_json(&alert.facts)?,

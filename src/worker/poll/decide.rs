@@ -168,7 +168,7 @@ impl Decision {
     pub(super) fn resolve(&mut self, now: Timestamp) {
         // The ledger got the new alerts before their nodes were known.
         self.ledger.update(&self.fired);
-        self.resolved = self.ledger.resolve(&std::mem::take(&mut self.over), now);
+        self.resolved.extend(self.ledger.resolve(&std::mem::take(&mut self.over), now));
     }
 
     /// An alert that began and ended in this very poll is stored once, as it is now. To be called when its two messages
@@ -224,7 +224,7 @@ fn turns(before: &Snapshot, now: &Snapshot) -> bool {
 
 /// From when on failures are told on a rule's first look at the source. What ended since the last complete poll is told
 /// in any case: a rule that was edited during an outage has missed it like every other.
-fn told_from(now: Timestamp, first_poll: std::time::Duration, read_until: Option<Timestamp>) -> Timestamp {
+pub(super) fn told_from(now: Timestamp, first_poll: std::time::Duration, read_until: Option<Timestamp>) -> Timestamp {
     let horizon = now.checked_sub(first_poll).unwrap_or(Timestamp::MIN);
     let missed = read_until.and_then(|read_until| read_until.checked_sub(SOURCE_OVERLAP).ok());
     missed.map_or(horizon, |missed| missed.min(horizon))

@@ -27,7 +27,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             instances.iter().map(|instance| (instance.key(), instance)).collect();
         let mut wanted: Vec<(std::cmp::Reverse<crate::model::Severity>, InstanceKey)> = fired
             .iter()
-            .filter(|alert| alert.suppressed_by.is_none())
+            .filter(|alert| alert.suppressed_by.is_none() && alert.facts.instance.is_some())
             .map(|alert| (std::cmp::Reverse(alert.facts.alert.severity), key_of(alert)))
             .collect();
         wanted.sort();
@@ -169,5 +169,5 @@ pub(super) fn is_gone(snapshot: &Snapshot) -> bool {
 }
 
 fn key_of(alert: &Alert) -> InstanceKey {
-    InstanceKey { job: alert.facts.job.name.clone(), id: alert.facts.instance.id.clone() }
+    alert.facts.subject()
 }

@@ -8,6 +8,7 @@
 
 mod decide;
 mod details;
+mod jobs;
 mod window;
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use tracing::{debug, error, info, warn};
 use crate::alert::{Ledger, firing_message, identity::delivery_id, resolved_message};
 use crate::clock::Clock;
 use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
-use crate::model::{Alert, Delivery, DeliveryState, InstanceKey, Message, MessageKind, ReceiverId, Window};
+use crate::model::{Alert, Delivery, DeliveryState, InstanceKey, Job, Message, MessageKind, ReceiverId, Window};
 use crate::notify::Renderer;
 use crate::rule::{MatchCache, RuleSet};
 use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
@@ -189,7 +190,10 @@ impl<C: Source, S: Store> Poller<C, S> {
             }
         };
         self.keep_learnt().await;
-        let incomplete = incompleteness(&listing, gap);
+        let (jobs, jobs_unread) = self.list_jobs().await;
+        let reasons = [incompleteness(&listing, gap), jobs_unread];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        let incomplete = (!reasons.is_empty()).then(|| reasons.join("; "));
         if let Some(reason) = &incomplete {
             warn!(source = %self.settings.id, "the listing is not whole: {reason}");
         }
@@ -200,7 +204,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         let mut seen = listing.instances;
         let followed = self.follow(&mut seen, now).await;
         let moves_cursor = listing.shortfall.is_none();
-        let result = self.conclude(seen, now, moves_cursor, incomplete).await;
+        let result = self.conclude(seen, &jobs, now, moves_cursor, incomplete).await;
         if result.is_err() {
             // What the memory holds may be ahead of the store: read it anew next time.
             self.memory = None;
@@ -234,12 +238,14 @@ impl<C: Source, S: Store> Poller<C, S> {
     async fn conclude(
         &mut self,
         seen: Vec<crate::model::Instance>,
+        jobs: &[Job],
         now: Timestamp,
         moves_cursor: bool,
         incomplete: Option<String>,
     ) -> Result<PollReport, PollError> {
         let mut decision = self.decide(seen, now).await?;
         self.add_details(&mut decision.fired, &decision.instances).await;
+        self.decide_jobs(jobs, &mut decision, now).await?;
         decision.resolve(now);
         let deliveries = self.owed(&decision, now).await;
         let report = PollReport {

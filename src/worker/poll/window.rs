@@ -32,11 +32,7 @@ pub(super) fn window(now: Timestamp, lookback: Duration, read_until: Option<Time
 pub(super) fn forget_old(memory: &mut SourceMemory, now: Timestamp) {
     let ago = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
     let (listed_from, followed_from) = (ago(SOURCE_WINDOW_MAX + SOURCE_OVERLAP), ago(FOLLOWED_AGE_MAX));
-    let firing: HashSet<InstanceKey> = memory
-        .firing
-        .iter()
-        .map(|alert| InstanceKey { job: alert.facts.job.name.clone(), id: alert.facts.instance.id.clone() })
-        .collect();
+    let firing: HashSet<InstanceKey> = memory.firing.iter().map(|alert| alert.facts.subject()).collect();
     memory.snapshots.retain(|key, snapshot| {
         let is_over = snapshot.status.has_ended() || details::is_gone(snapshot);
         let needed_from = if is_over { listed_from } else { followed_from };

@@ -1,0 +1,86 @@
+//! Alerts about jobs themselves: a job is in a status that a rule asks for, whatever its runs do.
+
+use jiff::Timestamp;
+
+use super::identity::job_alert_id;
+use super::{Holding, Ledger};
+use crate::model::{Alert, AlertFacts, AlertPart, AlertState, InstanceKey, Job, JobPart, SourcePart};
+
+impl Ledger {
+    /// The alert that begins with `holding` for a job, unless one is firing already. As with [`Ledger::begin`], the
+    /// caller enters it.
+    pub fn begin_job(
+        &self,
+        job: &Job,
+        source_kind: &str,
+        holding: &Holding<'_>,
+        now: Timestamp,
+        ordinal: u32,
+    ) -> Option<Alert> {
+        if self.fires(&subject(job), holding.rule) {
+            return None;
+        }
+        let id = job_alert_id(job, holding.rule, ordinal);
+        Some(Alert {
+            id: id.clone(),
+            source: job.source.clone(),
+            rule: holding.rule.clone(),
+            facts: AlertFacts {
+                alert: AlertPart {
+                    id,
+                    rule: holding.rule.clone(),
+                    severity: holding.severity,
+                    state: AlertState::Firing,
+                    starts_at: holding.since,
+                    ends_at: None,
+                    summary: format!("the job {} is {}", job.name, job.raw_status),
+                },
+                source: SourcePart { id: job.source.clone(), kind: source_kind.to_string() },
+                job: job_part(job),
+                instance: None,
+                failing_nodes: Vec::new(),
+                // Only real-time jobs have nodes of their own to ask for.
+                node_details: if job.is_real_time { "not asked for" } else { "ok" }.to_string(),
+            },
+            resolves_on_end: false,
+            receivers: if holding.suppressed_by.is_some() { Vec::new() } else { holding.receivers.to_vec() },
+            suppressed_by: holding.suppressed_by,
+            created_at: now,
+        })
+    }
+
+    /// Takes out the alerts about `job` if it is well now.
+    pub fn resolve_job(&mut self, job: &Job, now: Timestamp) -> Vec<Alert> {
+        let mut resolved = Vec::new();
+        if !job.status.is_healthy() {
+            return resolved;
+        }
+        self.take_out(&subject(job), |alert| {
+            let mut alert = alert.clone();
+            alert.facts.job = job_part(job);
+            let part = &mut alert.facts.alert;
+            part.state = AlertState::Resolved;
+            part.ends_at = Some(now.max(part.starts_at));
+            part.summary = format!("the job {} recovered: it is {}", job.name, job.raw_status);
+            resolved.push(alert);
+            Some(())
+        });
+        resolved
+    }
+}
+
+fn subject(job: &Job) -> InstanceKey {
+    InstanceKey { job: job.name.clone(), id: String::new() }
+}
+
+fn job_part(job: &Job) -> JobPart {
+    JobPart {
+        name: job.name.clone(),
+        id: None,
+        status: Some(job.raw_status.clone()),
+        owner: job.owner.clone(),
+        create_user: job.create_user.clone(),
+        last_instance_status: job.last_instance_status.clone(),
+        last_instance_end_time: job.last_instance_end_time,
+    }
+}

@@ -1,0 +1,232 @@
+//! The jobs of a workspace: the list of both kinds, and the status of a real-time job with its nodes.
+//!
+//! # Design
+//! The list has no time window that could be halved, and its `offset` is as unclear as the other list's. So pages
+//! overlap by one row where offsets count records, and are asked for one after the other where they count pages; until
+//! that is known, the second request shows it. The rows are counted against `total`, and a list that is not whole is an
+//! error: that a job is missing from it proves nothing.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::{self, cut};
+use super::client::Query;
+use super::paging::Meaning;
+use super::record::{Key, Record};
+use super::{DataArts, bad_answer};
+use crate::limits::{JOB_PAGE_RECORDS, JOB_PAGES_MAX};
+use crate::model::{Job, JobStatus, Node, SourceId, Status};
+use crate::source::{SourceError, SourceErrorKind};
+
+/// A page of the job list.
+#[derive(Debug)]
+struct Page {
+    total: Option<usize>,
+    len: usize,
+    jobs: Vec<Job>,
+}
+
+impl DataArts {
+    /// All jobs of both kinds.
+    pub(super) async fn read_jobs(&self) -> Result<Vec<Job>, SourceError> {
+        let mut all = self.jobs_of(false).await?;
+        all.append(&mut self.jobs_of(true).await?);
+        Ok(all)
+    }
+
+    async fn jobs_of(&self, is_real_time: bool) -> Result<Vec<Job>, SourceError> {
+        let mut jobs: BTreeMap<String, Job> = BTreeMap::new();
+        let first = self.job_page(is_real_time, 0).await?;
+        let (total, page_len) = (first.total, first.len);
+        jobs.extend(first.jobs.into_iter().map(|job| (job.name.clone(), job)));
+        let mut read = page_len;
+        let mut pages = 1;
+        while total.is_some_and(|total| read < total) && page_len > 0 && pages < JOB_PAGES_MAX {
+            let meaning = *self.meaning();
+            let offset = match meaning {
+                Some(Meaning::Records) => read,
+                // Where it is not known, the page with the offset 1 shows it.
+                Some(Meaning::Pages) | None => pages,
+            };
+            let page = self.job_page(is_real_time, offset).await?;
+            if meaning.is_none() {
+                let shared = page.jobs.iter().filter(|job| jobs.contains_key(&job.name)).count();
+                let learnt = if shared > 1 { Meaning::Records } else { Meaning::Pages };
+                *self.meaning() = Some(learnt);
+                if learnt == Meaning::Records {
+                    // It has brought one row; the next page begins behind it.
+                    jobs.extend(page.jobs.into_iter().map(|job| (job.name.clone(), job)));
+                    read += 1;
+                    continue;
+                }
+            }
+            if page.len == 0 {
+                break;
+            }
+            pages += 1;
+            read += page.len;
+            jobs.extend(page.jobs.into_iter().map(|job| (job.name.clone(), job)));
+        }
+        match total {
+            Some(total) if jobs.len() < total => Err(SourceError::new(
+                SourceErrorKind::BadAnswer,
+                format!("{} of {total} jobs could be read", jobs.len()),
+            )
+            .help("the next poll tries again; ask `nightbell doctor` if it stays")),
+            _ => Ok(jobs.into_values().collect()),
+        }
+    }
+
+    async fn job_page(&self, is_real_time: bool, offset: usize) -> Result<Page, SourceError> {
+        let pairs = [
+            ("jobType", if is_real_time { "REAL_TIME" } else { "BATCH" }.to_string()),
+            ("limit", JOB_PAGE_RECORDS.to_string()),
+            ("offset", offset.to_string()),
+        ];
+        let pairs = pairs.map(|(key, value)| (key.to_string(), value)).to_vec();
+        let body = self.client.get(&Query { path: vec!["jobs".to_string()], pairs }).await?;
+        read_page(&self.id, is_real_time, &body).map_err(bad_answer)
+    }
+
+    /// The nodes of a real-time job.
+    pub(super) async fn read_job_nodes(&self, name: &str) -> Result<Vec<Node>, SourceError> {
+        let path = ["jobs", name, "status"].map(str::to_string).to_vec();
+        let body = self.client.get(&Query { path, pairs: Vec::new() }).await?;
+        read_nodes(&body).map_err(bad_answer)
+    }
+}
+
+fn read_page(source: &SourceId, is_real_time: bool, body: &[u8]) -> Result<Page, String> {
+    #[derive(Deserialize)]
+    struct Whole<'a> {
+        #[serde(borrow)]
+        total: Option<&'a RawValue>,
+        #[serde(borrow)]
+        jobs: Option<Vec<Record<'a>>>,
+    }
+    let text = answer::checked_text(body)?;
+    let whole: Whole<'_> = serde_json::from_str(&text).map_err(|error| answer::no_json(&text, &error))?;
+    let total = whole.total.and_then(|raw| raw.get().trim_matches('"').parse().ok());
+    let records = match whole.jobs {
+        Some(records) => records,
+        None if total == Some(0) => Vec::new(),
+        None => return Err(format!("no list of jobs in the answer: {}", answer::snippet(&text))),
+    };
+    let jobs: Vec<Job> = records.iter().filter_map(|record| read_job(source, is_real_time, record)).collect();
+    Ok(Page { total, len: records.len(), jobs })
+}
+
+/// A job; `None` without a name or a status that can be used.
+fn read_job(source: &SourceId, is_real_time: bool, record: &Record<'_>) -> Option<Job> {
+    let text = |key| record.text(key).filter(|text| !text.is_empty()).map(cut);
+    let raw_status = text(Key::Status).filter(|_| record.wrong.is_none())?;
+    Some(Job {
+        source: source.clone(),
+        name: text(Key::Name)?,
+        is_real_time,
+        status: status(&raw_status),
+        raw_status,
+        owner: text(Key::Owner),
+        create_user: text(Key::CreateUser),
+        start_time: record.time(Key::StartTime),
+        end_time: record.time(Key::EndTime),
+        last_instance_status: text(Key::LastInstanceStatus),
+        last_instance_end_time: record.time(Key::LastInstanceEndTime),
+    })
+}
+
+/// What a status word of a job means.
+fn status(word: &str) -> JobStatus {
+    match word.to_ascii_uppercase().as_str() {
+        // How an older page spells it.
+        "STARTTING" => JobStatus::Starting,
+        "PAUSE" => JobStatus::Paused,
+        "DISABLED" => JobStatus::Disable,
+        word => JobStatus::from_word(word).unwrap_or(JobStatus::Unknown),
+    }
+}
+
+fn read_nodes(body: &[u8]) -> Result<Vec<Node>, String> {
+    let text = answer::checked_text(body)?;
+    let record: Record<'_> = serde_json::from_str(&text).map_err(|error| answer::no_json(&text, &error))?;
+    if let Some(wrong) = record.wrong {
+        return Err(format!("{wrong}: {}", answer::snippet(&text)));
+    }
+    let nodes = match record.raw(Key::Nodes) {
+        Some(raw) => serde_json::from_str::<Vec<Record<'_>>>(raw).map_err(|_| "its nodes are no list".to_string())?,
+        None => Vec::new(),
+    };
+    Ok(nodes.iter().filter(|node| node.wrong.is_none()).map(read_node).collect())
+}
+
+/// A node of a real-time job: its status word is one of jobs.
+fn read_node(record: &Record<'_>) -> Node {
+    let node = answer::read_node(record);
+    let name = record.text(Key::Name).or(record.text(Key::NodeName)).map_or(node.name, cut);
+    let status = match status(&node.raw_status) {
+        JobStatus::Exception | JobStatus::Abnormal => Status::Fail,
+        JobStatus::Normal | JobStatus::Starting | JobStatus::Stopping | JobStatus::Scheduling => Status::Running,
+        JobStatus::Stopped => Status::ManualStop,
+        JobStatus::Paused => Status::Pause,
+        JobStatus::Init => Status::Waiting,
+        JobStatus::Disable | JobStatus::Overload | JobStatus::Unknown => node.status,
+    };
+    Node { name, status, ..node }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Page, String> {
+        read_page(&"warehouse".into(), false, body.as_bytes())
+    }
+
+    #[test]
+    fn the_documents_example_is_read() {
+        let page = read(include_str!("../../../tests/data/dataarts/jobs.json")).unwrap();
+        assert_eq!((page.total, page.len, page.jobs.len()), (Some(1), 1, 1));
+        let job = &page.jobs[0];
+        assert_eq!((job.name.as_str(), job.status), ("myJob", JobStatus::Scheduling));
+        assert_eq!((job.create_user.as_deref(), job.owner.as_deref()), (Some("test_user"), None));
+        assert_eq!(job.last_instance_status.as_deref(), Some("success"));
+        assert_eq!(job.last_instance_end_time.map(|time| time.as_millisecond()), Some(1_682_519_407_000));
+    }
+
+    #[test]
+    fn every_status_word_of_a_job_has_its_meaning() {
+        for status_of in JobStatus::ALL {
+            assert_eq!(status(status_of.as_str()), status_of);
+            assert_eq!(status(&status_of.as_str().to_lowercase()), status_of);
+        }
+        for (word, expected) in
+            [("STARTTING", JobStatus::Starting), ("PAUSE", JobStatus::Paused), ("EXPLODED", JobStatus::Unknown)]
+        {
+            assert_eq!(status(word), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn odd_jobs_are_left_out_and_what_is_no_list_is_an_error() {
+        let page = read(r#"{"total":"4","jobs":[{"name":"a"},{"status":"NORMAL"},7,{"name":"b","status":"WEIRD"}]}"#);
+        let page = page.unwrap();
+        assert_eq!((page.total, page.len, page.jobs.len()), (Some(4), 4, 1));
+        assert_eq!((page.jobs[0].status, page.jobs[0].raw_status.as_str()), (JobStatus::Unknown, "WEIRD"));
+        for body in ["", "<html>", "[]", "{}", r#"{"total":1}"#, r#"{"jobs":"#] {
+            assert!(read(body).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_nodes_of_a_job_s_status_are_read() {
+        let body = r#"{"name":"s","status":"EXCEPTION","nodes":[
+            {"name":"in","status":"NORMAL","type":"MRSFlinkJob","LastInstanceStatus":"success"},
+            {"name":"out","status":"EXCEPTION","logPath":"obs://log/a b"}, 7]}"#;
+        let nodes = read_nodes(body.as_bytes()).unwrap();
+        let told: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.status)).collect();
+        assert_eq!(told, [("in", Status::Running), ("out", Status::Fail)]);
+        assert_eq!(nodes[1].log_path.as_deref(), Some("obs://log/a b"));
+    }
+}

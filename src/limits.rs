@@ -121,8 +121,10 @@ pub const LANE_CLAIM_PER_ATTEMPT: usize = 16;
 pub const LANE_SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Time after which an attempt is given up although its notifier has not returned: above every notifier's own deadline.
 pub const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(90);
-/// How long a stopping lane waits for attempts under way.
-pub const LANE_STOP_MAX: Duration = Duration::from_secs(30);
+/// How long a stopping lane waits for attempts under way. What is not known by then is taken back at the next start.
+pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
+/// How long the program takes to stop: it is gone within thirty seconds, whatever hangs.
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(27);
 /// How long a delivery is retried before it is dead.
 pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `Retry-After` that is believed.
@@ -143,3 +145,8 @@ pub const MATCH_CACHE_NAMES_MAX: usize = 20_000;
 pub const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 /// Longest name of a source, receiver, rule or digest.
 pub const NAME_BYTES_MAX: usize = 100;
+
+/// Log lines that wait to be written; more are dropped and counted.
+pub const LOG_LINES_QUEUED_MAX: usize = 8192;
+/// Longest log line.
+pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;

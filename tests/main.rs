@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip and what they drew by chance")]
 
+mod app;
 mod config;
 mod deliver;
 mod notify;

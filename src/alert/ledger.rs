@@ -91,7 +91,7 @@ impl Ledger {
     pub fn renew(&mut self, instance: &Instance, rule: &RuleId, now: Timestamp) {
         let alerts = self.firing.get_mut(&instance.key()).into_iter().flatten();
         for alert in alerts.filter(|alert| alert.rule == *rule) {
-            alert.facts.instance = instance_part(instance, now);
+            alert.facts.instance = Some(instance_part(instance, now));
             self.renewed.insert(alert.id.clone());
         }
     }

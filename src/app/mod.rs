@@ -8,14 +8,14 @@ mod once;
 mod parts;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::limits::STOP_TIME_MAX;
 use crate::notify::AnyNotifier;
 use crate::source::{AnySource, SourceError};
 use crate::store::{Mode, SqlStore, Store as _, StoreError};
@@ -26,9 +26,6 @@ use crate::worker::poll::Poller;
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
 pub use parts::{check_templates, send_test};
-
-/// How long loops may take to stop after they were asked to: as long as an attempt that is under way.
-const STOP_TIME_MAX: Duration = Duration::from_secs(35);
 
 /// The program, wired and ready to run.
 pub struct App {
@@ -60,6 +57,9 @@ pub enum AppError {
         /// What is wrong.
         reason: String,
     },
+    /// A loop broke down.
+    #[error("a loop broke down (this is a bug); start nightbell again: what is owed is in the store")]
+    LoopEnded,
 }
 
 impl App {
@@ -71,35 +71,38 @@ impl App {
         let receivers = parts::open_receivers(config)?;
         let sources = parts::open_sources(config, &clock)?;
         let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await?);
-        let reclaimed = store.reclaim(clock.now()).await?;
-        if reclaimed > 0 {
-            info!(reclaimed, "took back deliveries that were under way when the last run ended");
-        }
+        store.reclaim(clock.now()).await?;
         let sources = parts::teach(config, sources, &store).await?;
         let (addressees, lanes) = parts::lanes(receivers, &store, &clock);
         let pollers = parts::pollers(config, sources, &store, addressees, &clock);
         Ok(App { store, pollers, lanes, clock })
     }
 
-    /// Runs every loop until `shutdown`, then lets what is under way finish.
+    /// Runs every loop until `shutdown`, then lets what is under way finish, for at most [`STOP_TIME_MAX`].
     ///
     /// # Errors
-    /// None once the loops run; they mend themselves or log what they cannot do.
+    /// [`AppError::LoopEnded`]; otherwise the loops mend themselves or log what they cannot do.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
         info!(sources = self.pollers.len(), receivers = self.lanes.len(), "nightbell runs");
-        let tasks = TaskTracker::new();
+        let mut loops = JoinSet::new();
         for lane in self.lanes {
-            tasks.spawn(lane.run(shutdown.clone()));
+            loops.spawn(lane.run(shutdown.clone()));
         }
         for poller in self.pollers {
-            tasks.spawn(poller.run(shutdown.clone()));
+            loops.spawn(poller.run(shutdown.clone()));
         }
-        tasks.spawn(housekeeping::run(self.store.clone(), self.clock.clone(), shutdown.clone()));
-        tasks.close();
-        shutdown.cancelled().await;
-        if tokio::time::timeout(STOP_TIME_MAX, tasks.wait()).await.is_err() {
+        loops.spawn(housekeeping::run(self.store.clone(), self.clock.clone(), shutdown.clone()));
+        // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or
+        // tells a receiver nothing, is worse than one that is started anew.
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            _ = loops.join_next() => if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) },
+        };
+        shutdown.cancel();
+        let all_ended = async { while loops.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_TIME_MAX, all_ended).await.is_err() {
             warn!("some loops did not stop in time; what they had claimed is taken back at the next start");
         }
-        Ok(())
+        outcome
     }
 }

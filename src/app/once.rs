@@ -4,7 +4,10 @@ use std::fmt;
 
 use futures_util::future::join_all;
 
+use tracing::warn;
+
 use super::{App, AppError};
+use crate::worker::housekeeping;
 use crate::worker::poll::PollReport;
 
 /// What one cycle did.
@@ -76,6 +79,10 @@ impl App {
             report.attempted += progress.attempted;
             report.delivered += progress.delivered;
             report.left += progress.left_due;
+        }
+        // Who has a crontab call it lets no housekeeping loop live long enough.
+        if let Err(error) = housekeeping::purge(&*self.store, now).await {
+            warn!(%error, "cannot remove what is older than the retention");
         }
         Ok(report)
     }

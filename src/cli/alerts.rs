@@ -2,18 +2,19 @@
 
 use serde_json::json;
 
-use super::output::{complain, local, print, safe, table};
+use super::output::{complain, local, print, table};
 use super::{Exit, Failure, Listing};
 use crate::config::Config;
 use crate::model::Alert;
 use crate::store::{Mode, SqlStore, Store as _};
+use crate::template::display_text;
 
 pub(super) async fn alerts(config: &Config, listing: &Listing) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     for source in store.sources().await? {
         if let Some((since, reason)) = source.unreadable {
             let since = local(since, &config.timezone);
-            complain(format_args!("source {} is unknown since {since}: {}", source.id, safe(&reason)));
+            complain(format_args!("source {} is unknown since {since}: {}", source.id, display_text(&reason)));
         }
     }
     let alerts = store.alerts(listing.limit).await?;
@@ -38,10 +39,10 @@ pub(super) async fn alerts(config: &Config, listing: &Listing) -> Result<Exit, F
                 format!("{}{}", facts.alert.state.as_str(), suppressed.unwrap_or_default()),
                 alert.rule.to_string(),
                 match &facts.instance {
-                    Some(instance) => format!("{} #{}", safe(&facts.job.name), safe(&instance.id)),
-                    None => format!("{} (job)", safe(&facts.job.name)),
+                    Some(instance) => format!("{} #{}", display_text(&facts.job.name), display_text(&instance.id)),
+                    None => format!("{} (job)", display_text(&facts.job.name)),
                 },
-                safe(&facts.alert.summary),
+                display_text(&facts.alert.summary),
             ]
         })
         .collect();

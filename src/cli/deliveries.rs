@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::output::{complain, local, print, safe, table};
+use super::output::{complain, local, print, table};
 use super::{Exit, Failure, Listing};
 use crate::config::Config;
 use crate::model::Delivery;
 use crate::store::{Mode, SqlStore, Store as _};
+use crate::template::display_text;
 
 pub(super) async fn deliveries(config: &Config, listing: &Listing) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
@@ -25,7 +26,7 @@ pub(super) async fn deliveries(config: &Config, listing: &Listing) -> Result<Exi
         .iter()
         .map(|delivery| {
             let next = delivery.next_attempt_at.map(|at| format!("next attempt {}", local(at, &config.timezone)));
-            let outcome = delivery.last_error.as_deref().map(safe).into_iter().chain(next);
+            let outcome = delivery.last_error.as_deref().map(display_text).into_iter().chain(next);
             vec![
                 local(delivery.created_at, &config.timezone),
                 delivery.receiver.to_string(),

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::output::{complain, print, safe, table};
+use super::output::{complain, print, table};
 use super::{Exit, Failure};
 use crate::app::{self, Examined, Kept};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::source::Grade;
 use crate::store::StoreError;
+use crate::template::display_text;
 
 pub(super) async fn doctor(config: &Config, source: Option<&str>, is_json: bool) -> Result<Exit, Failure> {
     let wanted = |id: &str| source.is_none_or(|source| source == id);
@@ -62,9 +63,9 @@ fn show(examined: &Examined, is_json: bool) -> std::io::Result<()> {
     let rows = findings
         .iter()
         .map(|finding| {
-            let help = finding.help.as_ref().map(|help| format!("\n-> {}", safe(help))).unwrap_or_default();
-            let answer = format!("{}{help}", safe(&finding.answer));
-            vec![mark(finding.grade).to_string(), safe(&finding.question), answer]
+            let help = finding.help.as_ref().map(|help| format!("\n-> {}", display_text(help))).unwrap_or_default();
+            let answer = format!("{}{help}", display_text(&finding.answer));
+            vec![mark(finding.grade).to_string(), display_text(&finding.question), answer]
         })
         .collect();
     let heading = format!("{id} ({kind})");

@@ -8,6 +8,7 @@ mod check;
 mod deliveries;
 mod demo;
 mod doctor;
+mod log;
 mod output;
 mod run;
 mod send_test;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::log::LogFormat;
 use crate::config::{Config, ConfigProblem, LoadOptions};
 
 /// The on-call bell for scheduled data jobs.
@@ -30,9 +32,9 @@ pub struct Cli {
     /// How much is logged on stderr: error, warn, info, debug, trace, or a filter as `nightbell=debug,warn`.
     #[arg(long, global = true, default_value = "info")]
     log: String,
-    /// Log as one JSON object a line.
-    #[arg(long, global = true)]
-    log_json: bool,
+    /// How it is logged: for people, or as one JSON object a line.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -124,7 +126,7 @@ enum Exit {
 
 /// Runs the command that was given and returns the exit code.
 pub fn run(cli: Cli) -> ExitCode {
-    output::start_logging(&cli.log, cli.log_json);
+    log::start(&cli.log, cli.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -147,17 +149,24 @@ pub fn run(cli: Cli) -> ExitCode {
     });
     // What still runs in the background must not keep the process: everything owed is in the store.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    log::flush(Duration::from_secs(1));
     match outcome {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(Failure::Config(problem)) => {
             output::complain(problem);
             ExitCode::from(Exit::Config as u8)
         }
+        Err(Failure::Other(error)) if is_closed_pipe(&error) => ExitCode::from(Exit::Done as u8),
         Err(Failure::Other(error)) => {
             output::complain(format_args!("{error:#}"));
             ExitCode::from(Exit::Failed as u8)
         }
     }
+}
+
+/// Whether the reader of stdout has had enough (`nightbell alerts | head`): no failure of ours.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Why a command did not do its work.

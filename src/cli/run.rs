@@ -33,6 +33,7 @@ pub(super) async fn run(config: &Config, once: bool) -> Result<Exit, Failure> {
         let signal = first_signal().await;
         warn!("{signal} again: stopping at once");
         // 128 + 15, as a shell reports a terminated process. Nothing is lost: what is owed is in the store.
+        super::log::flush(Duration::from_millis(200));
         std::process::exit(143);
     });
     app.run(shutdown).await?;

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::model::{Alert, AlertId, AlertState, Delivery, Instance, InstanceType, MessageKind, Status};
+use nightbell::model::{
+    Alert, AlertId, AlertState, Delivery, Instance, InstancePart, InstanceType, MessageKind, Status,
+};
 use nightbell::source::SourceErrorKind;
 use nightbell::store::Store as _;
 use proptest::prelude::*;
@@ -106,6 +108,11 @@ struct Story<'a> {
     open_before: BTreeSet<AlertId>,
 }
 
+/// The run of an alert; the rules here are about runs.
+fn instance_of(alert: &Alert) -> &InstancePart {
+    alert.facts.instance.as_ref().unwrap()
+}
+
 fn is_watched(instance: &Instance) -> bool {
     instance.job.name.starts_with("etl") && instance.kind != InstanceType::Backfill
 }
@@ -116,7 +123,7 @@ fn is_well(instance: &Instance) -> bool {
 
 impl Story<'_> {
     fn alerts_of<'s>(&'s self, instance: &'s Instance, rule: &'s str) -> impl Iterator<Item = &'s Alert> {
-        self.alerts.iter().filter(move |alert| alert.rule.as_str() == rule && alert.facts.instance.id == instance.id)
+        self.alerts.iter().filter(move |alert| alert.rule.as_str() == rule && instance_of(alert).id == instance.id)
     }
 
     fn check(&self) {
@@ -131,7 +138,7 @@ impl Story<'_> {
         let mut begun = BTreeSet::new();
         let mut firing = BTreeSet::new();
         for alert in &self.alerts {
-            let (rule, id) = (alert.rule.as_str(), alert.facts.instance.id.as_str());
+            let (rule, id) = (alert.rule.as_str(), instance_of(alert).id.as_str());
             let states = self.truth.states(id);
             assert!(is_watched(&states[0]), "no rule matches: {alert:?}");
             let starts_at = alert.facts.alert.starts_at;
@@ -168,7 +175,7 @@ impl Story<'_> {
             if seen.status == Status::Running && self.now.duration_since(seen.start_time.unwrap()) >= LIMIT {
                 let mut alerts = self.alerts_of(seen, "slow");
                 let is_told = alerts.any(|alert| {
-                    self.open_before.contains(&alert.id) || alert.facts.instance.start_time == seen.start_time
+                    self.open_before.contains(&alert.id) || instance_of(alert).start_time == seen.start_time
                 });
                 assert!(is_told, "not told: {seen:?}\n{:#?}", self.alerts);
             }
@@ -179,7 +186,7 @@ impl Story<'_> {
     fn what_is_over_is_over(&self) {
         let firing = || self.alerts.iter().filter(|alert| alert.state() == AlertState::Firing);
         for seen in &self.seen {
-            let own: Vec<&Alert> = firing().filter(|alert| alert.facts.instance.id == seen.id).collect();
+            let own: Vec<&Alert> = firing().filter(|alert| instance_of(alert).id == seen.id).collect();
             let is_silent =
                 own.iter().all(|alert| !is_well(seen) && (alert.rule.as_str() == "failed" || !seen.status.has_ended()));
             assert!(is_silent, "still firing: {own:?}\nalthough {seen:?}");
@@ -187,7 +194,7 @@ impl Story<'_> {
             assert_eq!(earlier.next(), None, "still firing although {seen:?}");
         }
         for alert in self.alerts.iter().filter(|alert| alert.state() == AlertState::Resolved) {
-            let own = self.truth.states(&alert.facts.instance.id);
+            let own = self.truth.states(&instance_of(alert).id);
             let starts_at = alert.facts.alert.starts_at;
             let by_itself = own.iter().any(|state| {
                 let ends = is_well(state) || alert.resolves_on_end && state.status.has_ended();
@@ -202,7 +209,7 @@ impl Story<'_> {
 
     /// Whether a run is a later success of the alert's job.
     fn vouches(&self, state: &Instance, alert: &Alert) -> bool {
-        let own = &self.truth.states(&alert.facts.instance.id)[0];
+        let own = &self.truth.states(&instance_of(alert).id)[0];
         is_well(state)
             && state.job == own.job
             && state.kind != InstanceType::Backfill

@@ -75,7 +75,7 @@ async fn no_secret_turns_up_in_any_output_log_or_file() {
     let mut attempted = 0;
     for arguments in [
         vec!["--log", "trace", "run", "--once"],
-        vec!["--log", "trace", "--log-json", "run", "--once"],
+        vec!["--log", "trace", "--log-format", "json", "run", "--once"],
         vec!["check"],
         vec!["send-test", "slack"],
         vec!["send-test", "lost"],

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::cli::output::{print, safe};
+use crate::cli::output::print;
 use crate::sim::{Inbox, Mail, Received};
 use crate::store::{SqlStore, Store as _};
+use crate::template::display_text;
 
 /// The head of a line: how long the demo runs, and who speaks.
 pub(super) fn stamp(began: Instant, who: &str) -> String {
@@ -41,7 +42,7 @@ pub(super) async fn show(
 }
 
 fn indented(head: &str, lines: &[String]) -> String {
-    let body: String = lines.iter().map(|line| format!("        | {}\n", safe(line))).collect();
+    let body: String = lines.iter().map(|line| format!("        | {}\n", display_text(line))).collect();
     format!("{head}\n{body}")
 }
 

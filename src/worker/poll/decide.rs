@@ -196,8 +196,7 @@ fn is_older(new: &Snapshot, known: &Snapshot) -> bool {
     match (new.start_time, known.start_time) {
         (Some(new), Some(known)) if new < known => return true,
         (Some(new), Some(known)) if new > known => return false,
-        // A rerun may wait for its turn too; that tells nothing that its start will not tell, while a page from before
-        // the first start would make everything since then be forgotten.
+        // What waits was not begun yet, or is to be made again: that is news once it begins.
         (None, Some(_)) if new.status == Status::Waiting => return true,
         _ => {}
     }
@@ -211,15 +210,11 @@ fn is_older(new: &Snapshot, known: &Snapshot) -> bool {
 }
 
 /// Whether a state with the times of one that was told already begins another episode. It does when the run was over in
-/// between, and when nobody knows its end. A run that had ended and is said to be under way and to have ended then, or
-/// that had begun and is said to wait and to have begun then, was shown by a stale replica. That a run was out of sight
-/// for a while says nothing of what it did.
+/// between, and when nobody knows its end. A run that had ended and is said to be under way and to have ended then was
+/// shown by a stale replica. That a run was out of sight for a while says nothing of what it did.
 fn turns(before: &Snapshot, now: &Snapshot) -> bool {
-    if before.status == Status::Unknown && before.end_time.is_some() {
-        return false;
-    }
-    let has_begun_again = before.status == Status::Waiting && now.start_time.is_some();
-    before.status != now.status && (before.status.has_ended() || now.end_time.is_none() && !has_begun_again)
+    let was_out_of_sight = before.status == Status::Unknown && before.end_time.is_some();
+    !was_out_of_sight && before.status != now.status && (before.status.has_ended() || now.end_time.is_none())
 }
 
 /// From when on failures are told on a rule's first look at the source. What ended since the last complete poll is told
@@ -257,7 +252,7 @@ mod tests {
             ("the same", failed, failed, false),
             ("an earlier run", failed, state(Running, Some(6), None), true),
             ("a rerun", state(Running, Some(6), None), failed, false),
-            ("a queued rerun, or a page from before the start", state(Waiting, None, None), failed, true),
+            ("not begun yet, or to be made again", state(Waiting, None, None), failed, true),
             ("under way, which is over", state(Running, Some(1), None), failed, true),
             ("under way, by another word", state(RunningException, Some(1), None), failed, false),
             ("a later end", state(Success, Some(1), Some(9)), failed, false),

@@ -4,10 +4,12 @@
 //! and the channel's answer; success is the channel's own word, not HTTP 200. It must never know of rules, sources or
 //! the store, and it never takes a destination from data.
 //!
-//! A new kind of receiver is one file with its settings, its notifier and its templates' names, and one arm in each
-//! `match` of this file.
+//! A new kind of receiver is one file, which implements [`channel::Channel`] and [`channel::HttpChannel`] for its
+//! settings, a directory of templates, and here: its word in [`KINDS`], a variant of [`ChannelSettings`], and an arm in
+//! [`ChannelSettings::read`] and in `channel`.
 
 mod answer;
+mod channel;
 mod email;
 mod plain;
 mod render;
@@ -21,10 +23,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use channel::HttpNotifier;
 pub use email::{EmailNotifier, EmailSettings, Security};
 pub use render::{Rendered, Renderer, read_overrides};
-pub use slack::{SlackNotifier, SlackSettings};
-pub use webhook::{WebhookNotifier, WebhookSettings};
+pub use slack::SlackSettings;
+pub use webhook::WebhookSettings;
+
+use channel::Channel;
 
 use crate::model::{Attempt, Delivery, ReceiverId};
 use crate::secret::SecretRef;
@@ -100,36 +105,33 @@ impl ChannelSettings {
         }
     }
 
+    /// The kind's own file; every other question is answered there.
+    fn channel(&self) -> &dyn Channel {
+        match self {
+            ChannelSettings::Slack(settings) => settings,
+            ChannelSettings::Email(settings) => settings.as_ref(),
+            ChannelSettings::Webhook(settings) => settings.as_ref(),
+        }
+    }
+
     /// The word for `type`.
     pub fn kind(&self) -> &'static str {
-        match self {
-            ChannelSettings::Slack(_) => "slack",
-            ChannelSettings::Email(_) => "email",
-            ChannelSettings::Webhook(_) => "webhook",
-        }
+        self.channel().kind()
     }
 
     /// Whether a receiver of this kind is told of resolutions unless it says otherwise: a mailbox is not.
     pub fn sends_resolved_by_default(&self) -> bool {
-        !matches!(self, ChannelSettings::Email(_))
+        self.channel().sends_resolved_by_default()
     }
 
     /// The templates that come with the kind.
     pub fn built_in_templates(&self) -> &'static [BuiltIn] {
-        match self {
-            ChannelSettings::Slack(_) => &slack::TEMPLATES,
-            ChannelSettings::Email(_) => &email::TEMPLATES,
-            ChannelSettings::Webhook(_) => &webhook::TEMPLATES,
-        }
+        self.channel().templates()
     }
 
     /// Every secret of the settings with the key it stands under (`headers.Authorization` for one inside a mapping).
     pub fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        match self {
-            ChannelSettings::Slack(settings) => settings.secrets(),
-            ChannelSettings::Email(settings) => settings.secrets(),
-            ChannelSettings::Webhook(settings) => settings.secrets(),
-        }
+        self.channel().secrets()
     }
 
     /// What is wrong with the secrets' present values, by key: one that is missing, a URL that is none, a signing
@@ -138,12 +140,7 @@ impl ChannelSettings {
         let check = |(key, secret): (String, &SecretRef)| {
             let wrong = match secret.resolve() {
                 Err(error) => Some(error.to_string()),
-                Ok(value) => match key.as_str() {
-                    "url" | "webhook_url" => answer::parse_url(&value).err(),
-                    "secret" => webhook::signing_key(&value).err(),
-                    name if name.starts_with("headers.") => webhook::header_value(&value).err(),
-                    _ => None,
-                },
+                Ok(value) => self.channel().check_secret(&key, &value).err(),
             };
             wrong.map(|wrong| (key, wrong))
         };
@@ -154,12 +151,10 @@ impl ChannelSettings {
 /// The notifier of any kind of receiver.
 #[derive(Debug)]
 pub enum AnyNotifier {
-    /// Slack.
-    Slack(SlackNotifier),
+    /// Whatever speaks HTTP.
+    Http(HttpNotifier),
     /// Mail.
     Email(Box<EmailNotifier>),
-    /// An HTTP endpoint.
-    Webhook(WebhookNotifier),
 }
 
 impl AnyNotifier {
@@ -168,20 +163,15 @@ impl AnyNotifier {
     /// # Errors
     /// When a certificate file cannot be read or understood.
     pub fn open(settings: &ReceiverSettings) -> Result<AnyNotifier, String> {
-        match &settings.channel {
-            ChannelSettings::Slack(slack) => SlackNotifier::open(slack).map(AnyNotifier::Slack),
-            ChannelSettings::Email(email) => EmailNotifier::open(email).map(|it| AnyNotifier::Email(Box::new(it))),
-            ChannelSettings::Webhook(webhook) => WebhookNotifier::open(webhook).map(AnyNotifier::Webhook),
-        }
+        settings.channel.channel().notifier()
     }
 
     /// The same notifier with another deadline for one attempt.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> AnyNotifier {
         match self {
-            AnyNotifier::Slack(it) => AnyNotifier::Slack(it.with_deadline(deadline)),
+            AnyNotifier::Http(it) => AnyNotifier::Http(it.with_deadline(deadline)),
             AnyNotifier::Email(it) => AnyNotifier::Email(Box::new(it.with_deadline(deadline))),
-            AnyNotifier::Webhook(it) => AnyNotifier::Webhook(it.with_deadline(deadline)),
         }
     }
 }
@@ -189,17 +179,15 @@ impl AnyNotifier {
 impl Notifier for AnyNotifier {
     async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
         match self {
-            AnyNotifier::Slack(it) => it.send(delivery, now).await,
+            AnyNotifier::Http(it) => it.send(delivery, now).await,
             AnyNotifier::Email(it) => it.send(delivery, now).await,
-            AnyNotifier::Webhook(it) => it.send(delivery, now).await,
         }
     }
 
     fn concurrency(&self) -> usize {
         match self {
-            AnyNotifier::Slack(it) => it.concurrency(),
+            AnyNotifier::Http(it) => it.concurrency(),
             AnyNotifier::Email(it) => it.concurrency(),
-            AnyNotifier::Webhook(it) => it.concurrency(),
         }
     }
 }

@@ -3,41 +3,33 @@
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
 
-use super::ChannelSettings;
-use crate::model::{AlertState, Content, Message, MessageData, MessageKind};
-use crate::template::{display_text, local_time, slack_text, truncated};
+use crate::model::{AlertState, Message, MessageData, MessageKind};
+use crate::template::{display_text, local_time, truncated};
 
-/// The content of a message in the channel's own parts, saying at its end why it looks like this.
-pub(super) fn content(channel: &ChannelSettings, message: &Message, zone: &TimeZone, problem: &str) -> Content {
-    let note = format!("(The template for this message failed, so this is the plain form: {problem})");
-    let mut parts = std::collections::BTreeMap::new();
-    match channel {
-        ChannelSettings::Slack(_) => {
-            let text = slack_text(&truncated(&format!("{}\n{note}", text(message, zone)), 3000));
-            let body = json!({ "text": text, "mrkdwn": false, "parse": "none", "link_names": false });
-            parts.insert("body".to_string(), body.to_string());
-        }
-        ChannelSettings::Email(_) => {
-            let text = format!("{}\n{note}\n", text(message, zone));
-            let html = format!("<pre style=\"white-space:pre-wrap\">{}</pre>", handlebars::html_escape(&text));
-            parts.insert("subject".to_string(), truncated(&headline(message, zone), 200));
-            parts.insert("html".to_string(), html);
-            parts.insert("text".to_string(), text);
-        }
-        ChannelSettings::Webhook(_) => {
-            let mut body = serde_json::to_value(message).unwrap_or_default();
-            if let Value::Object(map) = &mut body {
-                map.insert("template_problem".to_string(), Value::from(problem));
-            }
-            parts.insert("body".to_string(), body.to_string());
-        }
-    }
-    Content { parts }
+/// A message to be told plainly, and why.
+pub(super) struct Plain<'a> {
+    pub(super) message: &'a Message,
+    /// The zone of the times in it.
+    pub(super) zone: &'a TimeZone,
+    /// What was wrong with the templates.
+    pub(super) problem: &'a str,
 }
 
-/// One line: how bad, what, since when.
+impl Plain<'_> {
+    /// One line: how bad, what, since when.
+    pub(super) fn headline(&self) -> String {
+        headline(self.message, self.zone)
+    }
+
+    /// The whole message in lines, saying at its end why it looks like this. Free of control characters, not escaped.
+    pub(super) fn text(&self) -> String {
+        let problem = display_text(&truncated(self.problem, 500));
+        let note = format!("(The template for this message failed, so this is the plain form: {problem})");
+        format!("{}\n{note}", text(self.message, self.zone))
+    }
+}
+
 fn headline(message: &Message, zone: &TimeZone) -> String {
     let MessageData::Alert(facts) = &message.data;
     let word = match (message.kind, facts.alert.state) {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{ChannelSettings, ReceiverSettings, plain};
+use super::channel::Parts;
+use super::plain::Plain;
+use super::{ChannelSettings, ReceiverSettings};
 use crate::limits::TEMPLATE_FILE_BYTES_MAX;
 use crate::model::{Content, Message};
-use crate::template::{BuiltIn, Locale, Override, TemplateProblem, TemplateSet};
+use crate::template::{BuiltIn, Locale, Override, TemplateProblem, TemplateSet, samples};
 use crate::yaml::closest;
 
 /// What one receiver is sent of a message.
@@ -46,7 +48,9 @@ impl Renderer {
             return Err(problems);
         }
         let locale = Locale { timezone: settings.timezone.clone(), receiver: settings.id.clone() };
-        Ok(Renderer { channel: settings.channel.clone(), templates, locale })
+        let renderer = Renderer { channel: settings.channel.clone(), templates, locale };
+        let problems = renderer.oversized();
+        if problems.is_empty() { Ok(renderer) } else { Err(problems) }
     }
 
     /// What is wrong with the templates for alerts about jobs, which have no instance: `{{#if data.instance}}` guards.
@@ -56,16 +60,35 @@ impl Renderer {
 
     /// The receiver's form of a message.
     pub fn render(&self, message: &Message) -> Rendered {
-        if matches!(self.channel, ChannelSettings::Webhook(_)) && !self.templates.is_replaced("body") {
+        let channel = self.channel.channel();
+        if channel.is_verbatim() && !self.templates.is_replaced("body") {
             return Rendered { content: default_body(message), problem: None };
         }
-        match self.templates.render(message, &self.locale) {
-            Ok(content) => Rendered { content, problem: None },
+        let rendered = self.templates.render(message, &self.locale);
+        match rendered.and_then(|content| channel.finished(content.parts, message)) {
+            Ok(parts) => Rendered { content: Content { parts }, problem: None },
             Err(problem) => {
-                let content = plain::content(&self.channel, message, &self.locale.timezone, &problem);
-                Rendered { content, problem: Some(problem) }
+                let plain = Plain { message, zone: &self.locale.timezone, problem: &problem };
+                // The plain form is short: it fits every channel.
+                let parts: Parts = channel.finished(channel.plain(&plain), message).unwrap_or_default();
+                Rendered { content: Content { parts }, problem: Some(problem) }
             }
         }
+    }
+
+    /// The sample messages that come out too large for the channel, which only a replaced template can bring about.
+    fn oversized(&self) -> Vec<TemplateProblem> {
+        let mut problems = Vec::new();
+        for (name, message) in samples() {
+            let Ok(content) = self.templates.render(&message, &self.locale) else { continue };
+            if let Err(reason) = self.channel.channel().finished(content.parts, &message) {
+                let file = self.channel.kind().to_string();
+                let message = format!("{reason} (with the sample message {name:?})");
+                problems.push(TemplateProblem { file, line: 1, column: 1, message });
+            }
+        }
+        problems.truncate(1);
+        problems
     }
 }
 

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Notifier, answer};
-use crate::http::{Answer, HttpClient, HttpSettings};
-use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT, RETRY_AFTER_MAX};
+use super::channel::{Channel, HttpChannel, Parts, Ready, destination, post_json};
+use super::plain::Plain;
+use super::{AnyNotifier, HttpNotifier, answer};
+use crate::http::Answer;
+use crate::limits::RETRY_AFTER_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery};
-use crate::secret::SecretRef;
-use crate::template::{BuiltIn, OutputKind};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind, slack_text, truncated};
 use crate::yaml::Section;
 
 /// The one part: the request's body.
-pub(super) const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     part: "body",
     file: "message.json.hbs",
     kind: OutputKind::Slack,
@@ -51,67 +52,52 @@ impl SlackSettings {
         }
         supported.then_some(SlackSettings { webhook_url })
     }
+}
 
-    pub(super) fn secrets(&self) -> Vec<(String, &SecretRef)> {
+impl Channel for SlackSettings {
+    fn kind(&self) -> &'static str {
+        "slack"
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
         vec![("webhook_url".to_string(), &self.webhook_url)]
     }
-}
 
-/// Sends to one Slack channel.
-#[derive(Debug)]
-pub struct SlackNotifier {
-    settings: SlackSettings,
-    client: HttpClient,
-    deadline: Duration,
-}
-
-impl SlackNotifier {
-    pub(super) fn open(settings: &SlackSettings) -> Result<SlackNotifier, String> {
-        let client = HttpClient::new(&HttpSettings::default()).map_err(|error| error.to_string())?;
-        Ok(SlackNotifier { settings: settings.clone(), client, deadline: NOTIFY_HTTP_TIMEOUT })
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        let text = slack_text(&truncated(&plain.text(), 3000));
+        let body = json!({ "text": text, "mrkdwn": false, "parse": "none", "link_names": false });
+        Parts::from([("body".to_string(), body.to_string())])
     }
 
-    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
-        SlackNotifier { deadline, ..self }
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        HttpNotifier::open(self.clone())
     }
 }
 
-impl Notifier for SlackNotifier {
-    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
-        let secret = match self.settings.webhook_url.resolve() {
-            Ok(secret) => secret,
-            Err(error) => return answer::no_secret(error),
-        };
-        let url = match answer::parse_url(&secret) {
-            Ok(url) => url,
-            Err(reason) => return answer::no_secret(format!("webhook_url: {reason}")),
-        };
-        let mut secrets = vec![secret];
-        // The path alone is enough to post with, and an answer may repeat it without the host.
-        secrets.push(crate::secret::Secret::new(url.path()));
-        let mut request = reqwest::Request::new(reqwest::Method::POST, url);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        *request.body_mut() = Some(delivery.content.part("body").to_string().into());
-        let result = self.client.send(request, self.deadline, ANSWER_BYTES_MAX).await;
-        let attempt = answer::attempt(&result, now, &secrets);
-        match &result {
-            Ok(answer) if attempt.outcome == AttemptOutcome::Delivered => judged_by_body(answer, attempt, &secrets),
-            Ok(answer) if answer.status == 429 && attempt.retry_after.is_none() => {
-                Attempt { retry_after: retry_after_in_body(&answer.text()), ..attempt }
-            }
-            _ => attempt,
+impl HttpChannel for SlackSettings {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+        let (url, secrets) = destination("webhook_url", &self.webhook_url)?;
+        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+    }
+
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        if attempt.outcome == AttemptOutcome::Delivered {
+            return judged_by_body(answer, attempt, secrets);
         }
-    }
-
-    /// Slack takes about one message a second on a webhook.
-    fn concurrency(&self) -> usize {
-        1
+        if answer.status == 429 && attempt.retry_after.is_none() {
+            return Attempt { retry_after: retry_after_in_body(&answer.text()), ..attempt };
+        }
+        attempt
     }
 }
 
 /// A 2xx is a success only when the body says `ok`; otherwise the error it names decides, and a body that is not
 /// Slack's (a captive portal's page) is tried again.
-fn judged_by_body(answer: &Answer, delivered: Attempt, secrets: &[crate::secret::Secret]) -> Attempt {
+fn judged_by_body(answer: &Answer, delivered: Attempt, secrets: &[Secret]) -> Attempt {
     let text = answer.text();
     let text = text.trim();
     let body: Value = serde_json::from_str(text).unwrap_or_default();

@@ -4,7 +4,6 @@
 //! over all attempts, so that the other side can recognise a repeat.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
@@ -16,16 +15,18 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request};
 use sha2::Sha256;
 
-use super::{Notifier, answer};
-use crate::http::{HttpClient, HttpSettings};
-use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT, WEBHOOK_CONCURRENCY};
-use crate::model::{Attempt, Delivery};
+use super::channel::{Channel, HttpChannel, Parts, Ready};
+use super::plain::Plain;
+use super::{AnyNotifier, HttpNotifier, answer};
+use crate::http::HttpSettings;
+use crate::limits::WEBHOOK_CONCURRENCY;
+use crate::model::Delivery;
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind};
 use crate::yaml::{FromYaml, Located, Section, Value};
 
 /// The one part: the request's body. Used when it is replaced; the default body is written without a template.
-pub(super) const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     part: "body",
     file: "body.json.hbs",
     kind: OutputKind::Json,
@@ -98,12 +99,6 @@ impl WebhookSettings {
         right.then_some(())?;
         Some(WebhookSettings { url: url?, method, headers: headers?, secret, ca_file })
     }
-
-    pub(super) fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        let headers = self.headers.iter().map(|(name, value)| (format!("headers.{name}"), value));
-        let secret = self.secret.iter().map(|secret| ("secret".to_string(), secret));
-        std::iter::once(("url".to_string(), &self.url)).chain(secret).chain(headers).collect()
-    }
 }
 
 fn read_headers(section: &Section<'_>) -> Option<Vec<(HeaderName, SecretRef)>> {
@@ -153,7 +148,7 @@ fn holds_a_secret(name: &HeaderName) -> bool {
 }
 
 /// The value of a header, marked as sensitive so that the client's own debug output hides it.
-pub(super) fn header_value(secret: &Secret) -> Result<HeaderValue, String> {
+fn header_value(secret: &Secret) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(secret.expose())
         .map_err(|_| "the value has characters that no header can carry".to_string())?;
     value.set_sensitive(true);
@@ -164,7 +159,7 @@ pub(super) fn header_value(secret: &Secret) -> Result<HeaderValue, String> {
 ///
 /// # Errors
 /// When it is no base64, or too short to sign with. The message does not repeat it.
-pub(super) fn signing_key(secret: &Secret) -> Result<Vec<u8>, String> {
+fn signing_key(secret: &Secret) -> Result<Vec<u8>, String> {
     let text = secret.expose().trim();
     let text = text.strip_prefix("whsec_").unwrap_or(text);
     let padding_optional = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -174,41 +169,67 @@ pub(super) fn signing_key(secret: &Secret) -> Result<Vec<u8>, String> {
     if key.is_empty() { Err("the signing secret is empty".to_string()) } else { Ok(key) }
 }
 
-/// Sends to one HTTP endpoint.
-#[derive(Debug)]
-pub struct WebhookNotifier {
-    settings: WebhookSettings,
-    client: HttpClient,
-    deadline: Duration,
+impl Channel for WebhookSettings {
+    fn kind(&self) -> &'static str {
+        "webhook"
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    /// Machines read it.
+    fn is_verbatim(&self) -> bool {
+        true
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        let headers = self.headers.iter().map(|(name, value)| (format!("headers.{name}"), value));
+        let secret = self.secret.iter().map(|secret| ("secret".to_string(), secret));
+        std::iter::once(("url".to_string(), &self.url)).chain(secret).chain(headers).collect()
+    }
+
+    fn check_secret(&self, key: &str, value: &Secret) -> Result<(), String> {
+        match key {
+            "url" => answer::parse_url(value).map(drop),
+            "secret" => signing_key(value).map(drop),
+            _ => header_value(value).map(drop),
+        }
+    }
+
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        let mut body = serde_json::to_value(plain.message).unwrap_or_default();
+        if let serde_json::Value::Object(map) = &mut body {
+            map.insert("template_problem".to_string(), serde_json::Value::from(plain.problem));
+        }
+        Parts::from([("body".to_string(), body.to_string())])
+    }
+
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        HttpNotifier::open(self.clone())
+    }
 }
 
-impl WebhookNotifier {
-    pub(super) fn open(settings: &WebhookSettings) -> Result<WebhookNotifier, String> {
-        let http = HttpSettings { ca_file: settings.ca_file.clone(), client_cert: None };
-        let client = HttpClient::new(&http).map_err(|error| error.to_string())?;
-        Ok(WebhookNotifier { settings: settings.clone(), client, deadline: NOTIFY_HTTP_TIMEOUT })
+impl HttpChannel for WebhookSettings {
+    fn http(&self) -> HttpSettings {
+        HttpSettings { ca_file: self.ca_file.clone(), client_cert: None }
     }
 
-    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
-        WebhookNotifier { deadline, ..self }
-    }
-
-    /// The request of one attempt, and the secrets in it, to be cut from whatever is answered.
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<(Request, Vec<Secret>), String> {
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
         let body = delivery.content.part("body").as_bytes().to_vec();
-        let url = self.settings.url.resolve().map_err(|error| error.to_string())?;
-        let mut request = Request::new(self.settings.method.clone(), answer::parse_url(&url)?);
+        let url = self.url.resolve().map_err(|error| error.to_string())?;
+        let mut request = Request::new(self.method.clone(), answer::parse_url(&url)?);
         let mut secrets = vec![url];
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        for (name, value) in &self.settings.headers {
+        for (name, value) in &self.headers {
             let secret = value.resolve().map_err(|error| format!("header {name}: {error}"))?;
             headers.insert(name.clone(), header_value(&secret).map_err(|reason| format!("header {name}: {reason}"))?);
             if holds_a_secret(name) || !matches!(value, SecretRef::Inline(_)) {
                 secrets.push(secret);
             }
         }
-        let key = match &self.settings.secret {
+        let key = match &self.secret {
             Some(secret) => {
                 let secret = secret.resolve().map_err(|error| error.to_string())?;
                 let key = signing_key(&secret)?;
@@ -219,7 +240,11 @@ impl WebhookNotifier {
         };
         identify(headers, delivery.id.as_str(), now, key.as_deref(), &body)?;
         *request.body_mut() = Some(body.into());
-        Ok((request, secrets))
+        Ok(Ready { request, secrets })
+    }
+
+    fn concurrency(&self) -> usize {
+        WEBHOOK_CONCURRENCY
     }
 }
 
@@ -238,21 +263,6 @@ fn identify(headers: &mut HeaderMap, id: &str, now: Timestamp, key: Option<&[u8]
         headers.insert("webhook-signature", header(&signature)?);
     }
     Ok(())
-}
-
-impl Notifier for WebhookNotifier {
-    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
-        let (request, secrets) = match self.request(delivery, now) {
-            Ok(ready) => ready,
-            Err(reason) => return answer::no_secret(reason),
-        };
-        let result = self.client.send(request, self.deadline, ANSWER_BYTES_MAX).await;
-        answer::attempt(&result, now, &secrets)
-    }
-
-    fn concurrency(&self) -> usize {
-        WEBHOOK_CONCURRENCY
-    }
 }
 
 #[cfg(test)]

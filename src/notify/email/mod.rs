@@ -17,15 +17,17 @@ use tokio::time::Instant;
 
 pub use settings::{EmailSettings, Security};
 
-use super::{Notifier, answer};
+use super::channel::{Channel, Parts};
+use super::plain::Plain;
+use super::{AnyNotifier, Notifier, answer};
 use crate::limits::{NOTIFY_SMTP_TIMEOUT, SMTP_IDLE_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery};
-use crate::secret::Secret;
-use crate::template::{BuiltIn, OutputKind};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind, truncated};
 use connection::{Connection, Connector, Failure, Step};
 
 /// The parts of a mail.
-pub(super) const TEMPLATES: [BuiltIn; 3] = [
+const TEMPLATES: [BuiltIn; 3] = [
     BuiltIn {
         part: "subject",
         file: "subject.txt.hbs",
@@ -45,6 +47,36 @@ pub(super) const TEMPLATES: [BuiltIn; 3] = [
         text: include_str!("../../../templates/email/message.txt.hbs"),
     },
 ];
+
+impl Channel for EmailSettings {
+    fn kind(&self) -> &'static str {
+        "email"
+    }
+
+    /// A mailbox is not.
+    fn sends_resolved_by_default(&self) -> bool {
+        false
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        self.password.iter().map(|password| ("password".to_string(), password)).collect()
+    }
+
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        let text = format!("{}\n", plain.text());
+        let html = format!("<pre style=\"white-space:pre-wrap\">{}</pre>", handlebars::html_escape(&text));
+        let subject = truncated(&plain.headline(), 200);
+        [("subject", subject), ("html", html), ("text", text)].map(|(part, text)| (part.to_string(), text)).into()
+    }
+
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        EmailNotifier::open(self).map(|it| AnyNotifier::Email(Box::new(it)))
+    }
+}
 
 /// Sends to the recipients of one receiver.
 #[derive(Debug)]

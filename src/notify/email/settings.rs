@@ -121,10 +121,6 @@ impl EmailSettings {
         right.then_some(settings)
     }
 
-    pub(in crate::notify) fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        self.password.iter().map(|password| ("password".to_string(), password)).collect()
-    }
-
     /// Everybody who gets the mail, each once.
     pub(super) fn recipients(&self) -> Vec<Address> {
         let mut all: Vec<Address> = Vec::new();

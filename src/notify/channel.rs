@@ -1,0 +1,162 @@
+//! What a kind of receiver is to the rest of the program, and the one way to send to those that speak HTTP.
+//!
+//! [`Channel`] is the settings' side: keys, secrets, templates, the shape of what is sent. [`HttpChannel`] is the
+//! sender's side: the request of one attempt, and what the channel's answer means. Both are implemented by a kind's
+//! settings, in the kind's own file. Nothing here opens a connection but [`HttpNotifier::send`].
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request, Url};
+
+use super::plain::Plain;
+use super::{AnyNotifier, Notifier, answer};
+use crate::http::{Answer, HttpClient, HttpSettings};
+use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT};
+use crate::model::{Attempt, Delivery, Message};
+use crate::secret::{Secret, SecretRef};
+use crate::template::BuiltIn;
+
+/// Text by part name: what templates make, and what a delivery's content holds.
+pub(super) type Parts = BTreeMap<String, String>;
+
+/// The settings of one kind of receiver, as the rest of the program sees them.
+pub(super) trait Channel {
+    /// The word for `type`.
+    fn kind(&self) -> &'static str;
+
+    /// Whether a receiver of this kind is told of resolutions unless it says otherwise.
+    fn sends_resolved_by_default(&self) -> bool {
+        true
+    }
+
+    /// The templates that come with the kind.
+    fn templates(&self) -> &'static [BuiltIn];
+
+    /// Whether, until the user replaces the template, the body is the message's own JSON, texts verbatim.
+    fn is_verbatim(&self) -> bool {
+        false
+    }
+
+    /// Every secret with the key it stands under.
+    fn secrets(&self) -> Vec<(String, &SecretRef)>;
+
+    /// What is wrong with the present value of a secret. Never holds the value.
+    fn check_secret(&self, key: &str, value: &Secret) -> Result<(), String> {
+        match key {
+            "url" | "webhook_url" => answer::parse_url(value).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the templates would make of the message in its plain form, escaped for the channel.
+    fn plain(&self, plain: &Plain<'_>) -> Parts;
+
+    /// The content to send, out of what the templates made: fitted to the channel's size and put into its envelope.
+    ///
+    /// # Errors
+    /// When it does not fit and cannot be cut; the plain form then takes its place.
+    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+        let _ = message;
+        Ok(parts)
+    }
+
+    /// A notifier for these settings. Connects to nobody.
+    ///
+    /// # Errors
+    /// When a file that the settings name cannot be read or understood.
+    fn notifier(&self) -> Result<AnyNotifier, String>;
+}
+
+/// How one kind of receiver is sent to over HTTP.
+pub(super) trait HttpChannel: Debug + Send + Sync {
+    /// Certificates beside the system's.
+    fn http(&self) -> HttpSettings {
+        HttpSettings::default()
+    }
+
+    /// The request of one attempt, made anew for each: secrets are resolved and signatures made for `now`.
+    ///
+    /// # Errors
+    /// When a secret has no usable value just now.
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String>;
+
+    /// What the answer means; `attempt` is what its status and headers alone say.
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        let _ = (answer, secrets);
+        attempt
+    }
+
+    /// How many attempts may be under way at once. Chats take about one message a second.
+    fn concurrency(&self) -> usize {
+        1
+    }
+}
+
+/// A request that is ready to go.
+pub(super) struct Ready {
+    pub(super) request: Request,
+    /// The secrets in it, to be cut from whatever is answered.
+    pub(super) secrets: Vec<Secret>,
+}
+
+/// Sends to one channel over HTTP.
+#[derive(Debug)]
+pub struct HttpNotifier {
+    channel: Box<dyn HttpChannel>,
+    client: HttpClient,
+    deadline: Duration,
+}
+
+impl HttpNotifier {
+    pub(super) fn open(channel: impl HttpChannel + 'static) -> Result<AnyNotifier, String> {
+        let client = HttpClient::new(&channel.http()).map_err(|error| error.to_string())?;
+        let channel = Box::new(channel);
+        Ok(AnyNotifier::Http(HttpNotifier { channel, client, deadline: NOTIFY_HTTP_TIMEOUT }))
+    }
+
+    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
+        HttpNotifier { deadline, ..self }
+    }
+}
+
+impl Notifier for HttpNotifier {
+    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
+        let Ready { request, secrets } = match self.channel.request(delivery, now) {
+            Ok(ready) => ready,
+            Err(reason) => return answer::no_secret(reason),
+        };
+        let result = self.client.send(request, self.deadline, ANSWER_BYTES_MAX).await;
+        let attempt = answer::attempt(&result, now, &secrets);
+        match &result {
+            Ok(answer) => self.channel.judged(answer, attempt, &secrets),
+            Err(_) => attempt,
+        }
+    }
+
+    fn concurrency(&self) -> usize {
+        self.channel.concurrency()
+    }
+}
+
+/// The URL that a secret holds now, and all of it that an answer must not repeat: who has the path or the query of a
+/// webhook can post with it.
+pub(super) fn destination(key: &str, secret: &SecretRef) -> Result<(Url, Vec<Secret>), String> {
+    let secret = secret.resolve().map_err(|error| error.to_string())?;
+    let url = answer::parse_url(&secret).map_err(|reason| format!("{key}: {reason}"))?;
+    let mut secrets = vec![secret, Secret::new(url.path())];
+    secrets.extend(url.query_pairs().map(|(_, value)| Secret::new(value)));
+    secrets.extend(url.path_segments().and_then(Iterator::last).map(Secret::new));
+    Ok((url, secrets))
+}
+
+/// A POST of JSON.
+pub(super) fn post_json(url: Url, body: impl Into<reqwest::Body>) -> Request {
+    let mut request = Request::new(Method::POST, url);
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    *request.body_mut() = Some(body.into());
+    request
+}

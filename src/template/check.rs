@@ -196,14 +196,14 @@ impl Walk {
     }
 
     fn call(&mut self, name: &str, call: &HelperTemplate, at: At) {
-        let works_here = |only: Option<OutputKind>| only.is_none_or(|kind| kind == self.kind);
+        let works_here = |only: &[OutputKind]| only.is_empty() || only.contains(&self.kind);
         let Some(helper) = HELPERS.iter().find(|helper| helper.name == name) else {
             let near = closest(name, HELPERS.iter().filter(|it| works_here(it.only)).map(|it| it.name).chain(BLOCKS));
             let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
             return self.wrong(at, format!("there is no helper {name:?}{hint}"));
         };
         if !works_here(helper.only) {
-            let output = if helper.name == "code" { "Slack" } else { "JSON" };
+            let output = if helper.name == "code" { "Slack and other chat" } else { "JSON" };
             self.wrong(at, format!("the helper {name:?} works in {output} templates only"));
         }
         let (least, most) = helper.values;

@@ -29,7 +29,7 @@ fn display_lines(text: &str) -> String {
 
 /// Cleans every text of a JSON value, at any depth. Only a failure text, under the key `error`, keeps its lines: it is
 /// often the end of a log.
-pub(super) fn clean_value(value: &mut Value) {
+pub fn clean_value(value: &mut Value) {
     match value {
         Value::String(text) => {
             if text.chars().any(|c| shown(c) != Some(c)) {

@@ -8,7 +8,7 @@
 //! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
 //! | `upper x` | in capitals |
 //! | `pick x fail="…" else="…"` | the text after the key that `x` equals, or after `else` |
-//! | `code x 500` | (Slack) `x` for a code span: only what could end the span is changed |
+//! | `code x 500` | (chats) `x` for a code span: only what could end the span is changed |
 //! | `json x` | (JSON) `x` as JSON, quotes and all |
 //! | `eq ne gt gte lt lte and or not len` | for `{{#if (…)}}` |
 
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::kind::{OutputKind, json_inner, slack_code};
+use super::kind::OutputKind;
 use crate::yaml::duration_text;
 
 /// A helper as the check sees it.
@@ -32,12 +32,15 @@ pub(super) struct Signature {
     pub(super) values: (usize, usize),
     /// Whether it takes `key=value` pairs.
     pub(super) pairs: bool,
-    /// The kind of output it works in; none for all.
-    pub(super) only: Option<OutputKind>,
+    /// The kinds of output it works in; none for all.
+    pub(super) only: &'static [OutputKind],
 }
 
+/// The kinds that have code spans.
+const CODE: &[OutputKind] = &[OutputKind::Slack, OutputKind::Markdown, OutputKind::Telegram];
+
 const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
-    Signature { name, values: (least, most), pairs: false, only: None }
+    Signature { name, values: (least, most), pairs: false, only: &[] }
 }
 
 /// Every helper that is no block.
@@ -46,9 +49,9 @@ pub(super) const HELPERS: [Signature; 17] = [
     takes("duration", 1, 1),
     takes("truncate", 2, 2),
     takes("upper", 1, 1),
-    Signature { name: "pick", values: (1, 1), pairs: true, only: None },
-    Signature { name: "code", values: (1, 2), pairs: false, only: Some(OutputKind::Slack) },
-    Signature { name: "json", values: (1, 1), pairs: false, only: Some(OutputKind::Json) },
+    Signature { name: "pick", values: (1, 1), pairs: true, only: &[] },
+    Signature { name: "code", values: (1, 2), pairs: false, only: CODE },
+    Signature { name: "json", values: (1, 1), pairs: false, only: &[OutputKind::Json] },
     takes("eq", 2, 2),
     takes("ne", 2, 2),
     takes("gt", 2, 2),
@@ -77,7 +80,9 @@ pub(super) fn registry(kind: OutputKind) -> Handlebars<'static> {
     registry.register_helper("upper", Box::new(Upper));
     registry.register_helper("pick", Box::new(Pick));
     match kind {
-        OutputKind::Slack => registry.register_helper("code", Box::new(Code)),
+        OutputKind::Slack | OutputKind::Markdown | OutputKind::Telegram => {
+            registry.register_helper("code", Box::new(Code(kind)));
+        }
         OutputKind::Json => registry.register_helper("json", Box::new(JsonHelper)),
         OutputKind::Html | OutputKind::Header | OutputKind::Plain => {}
     }
@@ -239,7 +244,7 @@ impl HelperDef for Pick {
     }
 }
 
-struct Code;
+struct Code(OutputKind);
 
 impl HelperDef for Code {
     fn call<'reg: 'rc, 'rc>(
@@ -252,9 +257,9 @@ impl HelperDef for Code {
     ) -> HelperResult {
         let mut shown = text(value(helper, 0));
         if helper.param(1).is_some() {
-            shown = truncated_by(&shown, max_characters(helper)?, |c| OutputKind::Slack.width(c));
+            shown = truncated_by(&shown, max_characters(helper)?, |c| self.0.width(c));
         }
-        Ok(out.write(&json_inner(&slack_code(&shown)))?)
+        Ok(out.write(&self.0.code(&shown).unwrap_or_default())?)
     }
 }
 

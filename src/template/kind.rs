@@ -11,7 +11,11 @@ pub enum OutputKind {
     Json,
     /// A JSON text whose strings Slack reads as mrkdwn.
     Slack,
-    /// One line of a mail header.
+    /// The Markdown of chats (DingTalk, WeCom, Feishu): each reads a dialect of its own.
+    Markdown,
+    /// The few tags of HTML that Telegram knows.
+    Telegram,
+    /// One line of a mail header, or another text of one line.
     Header,
     /// Plain text.
     Plain,
@@ -30,6 +34,8 @@ impl OutputKind {
             OutputKind::Html => handlebars::html_escape(text),
             OutputKind::Json => json_inner(text),
             OutputKind::Slack => json_inner(&slack_text(text)),
+            OutputKind::Markdown => markdown_text(text),
+            OutputKind::Telegram => telegram_text(text),
             OutputKind::Header => one_line(text),
             OutputKind::Plain => text.to_string(),
         }
@@ -44,6 +50,17 @@ impl OutputKind {
         }
     }
 
+    /// `text` inside a code span of the kind, where it may keep its marks and be copied; none where there is no such
+    /// thing.
+    pub(super) fn code(self, text: &str) -> Option<String> {
+        match self {
+            OutputKind::Slack => Some(json_inner(&slack_code(text))),
+            OutputKind::Markdown => Some(markdown_code(text)),
+            OutputKind::Telegram => Some(handlebars::html_escape(text)),
+            _ => None,
+        }
+    }
+
     /// The finished output, or why it cannot be sent.
     pub(super) fn finished(self, output: String) -> Result<String, String> {
         match self {
@@ -53,13 +70,14 @@ impl OutputKind {
                 // The parser's words quote nothing of the text; its place is in the output, not in the template.
                 Err(error) => Err(format!("the output is no JSON at its line {}: {error}", error.line())),
             },
+            OutputKind::Markdown | OutputKind::Telegram => Ok(output.trim().to_string()),
             OutputKind::Html | OutputKind::Plain => Ok(output),
         }
     }
 }
 
 /// The inside of a JSON string literal.
-pub(super) fn json_inner(text: &str) -> String {
+fn json_inner(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_string()
 }
@@ -91,7 +109,7 @@ pub fn slack_text(text: &str) -> String {
 
 /// Foreign text inside a code span of Slack's mrkdwn, where only a backtick could end the span. Marks stay as they
 /// are, so that a path can be copied.
-pub(super) fn slack_code(text: &str) -> String {
+fn slack_code(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     text.chars().for_each(|c| push_slack_entity(&mut out, c));
     out
@@ -105,6 +123,81 @@ fn push_slack_entity(out: &mut String, c: char) {
         '`' => out.push('ˋ'),
         other => out.push(other),
     }
+}
+
+/// Foreign text in the Markdown of a chat. The dialects differ in what they format and whether a backslash helps, so
+/// every mark that any of them reads is replaced by a look-alike: nothing of it can mention, link, format or be a tag. A
+/// `_` inside a word, as job names have them, formats nothing and stays.
+pub fn markdown_text(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let in_word = |index: Option<usize>| index.and_then(|i| chars.get(i)).is_some_and(|c| c.is_alphanumeric());
+    let marks = chars.iter().enumerate().map(|(index, &c)| match c {
+        '_' if in_word(index.checked_sub(1)) && in_word(Some(index + 1)) => '_',
+        '*' => '∗',
+        '_' => 'ˍ',
+        '~' => '∼',
+        '[' => '［',
+        ']' => '］',
+        '#' => '＃',
+        '|' => '｜',
+        '\\' => '＼',
+        // A line of its own could begin a list or a heading.
+        '\n' => ' ',
+        other => tag_free(other),
+    });
+    unlinked(&marks.collect::<String>())
+}
+
+/// Foreign text inside a code span of Markdown. Some chats read tags and mentions even there.
+fn markdown_code(text: &str) -> String {
+    text.chars().map(tag_free).collect()
+}
+
+fn tag_free(c: char) -> char {
+    match c {
+        '<' => '＜',
+        '>' => '＞',
+        '@' => '＠',
+        '`' => 'ˋ',
+        '&' => '＆',
+        '\n' => ' ',
+        other => other,
+    }
+}
+
+/// Foreign text between Telegram's tags. The server itself makes links of what looks like an address, a mention, a
+/// hashtag or a command, so their marks are replaced too.
+pub fn telegram_text(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let letter = |index: usize| chars.get(index).is_some_and(|c| c.is_alphabetic());
+    let mut out = String::with_capacity(text.len() + 16);
+    for (index, &c) in chars.iter().enumerate() {
+        out.push(match c {
+            '@' => '＠',
+            '#' => '＃',
+            '$' => '＄',
+            '/' => '∕',
+            '.' if letter(index + 1) && letter(index + 2) => '․',
+            other => other,
+        });
+    }
+    handlebars::html_escape(&out)
+}
+
+/// `text` without what chats make a link of by themselves.
+fn unlinked(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let before = &lower[..at];
+        let is_scheme = ["http", "https", "ftp", "mailto", "javascript"].iter().any(|it| before.ends_with(it));
+        match c {
+            ':' if is_scheme => out.push('：'),
+            '.' if before.ends_with("www") => out.push('․'),
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -134,7 +227,39 @@ mod tests {
         assert_eq!(OutputKind::Header.escaped("a\r\nBcc: x@y\u{0}\u{85}z"), "a Bcc: x@y z");
     }
 
+    #[test]
+    fn markdown_keeps_names_and_paths_and_stops_marks() {
+        let table = [
+            ("etl_orders_daily", "etl_orders_daily"),
+            ("obs://dlf-log/a_b/2026-11-21 08_00_00.000/x.job", "obs://dlf-log/a_b/2026-11-21 08_00_00.000/x.job"),
+            ("**b** _i_ `c`", "∗∗b∗∗ ˍiˍ ˋcˋ"),
+            ("[ok](https://evil.example)", "［ok］(https：//evil.example)"),
+            ("<@all> @all <font color=\"warning\">", "＜＠all＞ ＠all ＜font color=\"warning\"＞"),
+            ("WWW.evil.example # x", "WWW․evil.example ＃ x"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(markdown_text(text), expected, "{text}");
+        }
+        assert_eq!(markdown_code("a*b_ `x` <at id=all>"), "a*b_ ˋxˋ ＜at id=all＞");
+    }
+
+    #[test]
+    fn telegram_makes_no_link_of_a_name() {
+        assert_eq!(
+            telegram_text("a.b evil.example /start @bot #tag <b>"),
+            "a.b evil․example ∕start ＠bot ＃tag &lt;b&gt;"
+        );
+    }
+
     proptest! {
+        #[test]
+        fn markdown_text_never_holds_a_mark(text in "\\PC*") {
+            let out = markdown_text(&text);
+            prop_assert!(!out.contains(['<', '>', '`', '*', '[', ']', '@', '#', '&', '~', '\\', '|']));
+            let lower = out.to_ascii_lowercase();
+            prop_assert!(!lower.contains("http:") && !lower.contains("https:") && !lower.contains("www."), "{}", out);
+        }
+
         #[test]
         fn slack_text_never_holds_a_control_character(text in "\\PC*") {
             let out = slack_text(&text);

@@ -27,9 +27,9 @@ use handlebars::{Context, Handlebars, Output, RenderContext, RenderError, Render
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-pub use clean::display_text;
+pub use clean::{clean_value, display_text};
 pub use helpers::{local_time, truncated};
-pub use kind::{OutputKind, slack_text};
+pub use kind::{OutputKind, markdown_text, slack_text, telegram_text};
 pub use sample::{sample_message, samples};
 
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;

@@ -73,6 +73,28 @@ pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub const NOTIFY_HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Attempts under way at once to one webhook.
 pub const WEBHOOK_CONCURRENCY: usize = 32;
+/// Largest message of a DingTalk robot, the whole body in bytes.
+pub const DINGTALK_MESSAGE_BYTES_MAX: usize = 20_000;
+/// How long DingTalk holds off a robot that sent more than 20 messages in a minute.
+pub const DINGTALK_PAUSE: Duration = Duration::from_secs(600);
+/// Longest Markdown text of a WeCom robot, in bytes of UTF-8.
+pub const WECOM_TEXT_BYTES_MAX: usize = 4096;
+/// How long a chat that says "too often" and nothing more is left alone: their budgets are counted by the minute.
+pub const CHAT_PAUSE: Duration = Duration::from_secs(60);
+/// Largest body of a Feishu bot, less what a signature adds to it.
+pub const FEISHU_BODY_BYTES_MAX: usize = 20_000 - 200;
+/// Largest body of a Teams workflow: 28 KB by the documents, 21 KB as measured.
+pub const TEAMS_BODY_BYTES_MAX: usize = 21_000;
+/// Largest event of PagerDuty, less the routing key.
+pub const PAGERDUTY_BODY_BYTES_MAX: usize = (512 << 10) - 200;
+/// Longest summary of a PagerDuty event, in characters.
+pub const PAGERDUTY_SUMMARY_MAX: usize = 1024;
+/// Longest title of a Discord embed, in characters.
+pub const DISCORD_TITLE_MAX: usize = 256;
+/// Longest description of a Discord embed, in characters.
+pub const DISCORD_TEXT_MAX: usize = 4096;
+/// Longest text of a Telegram message, in characters.
+pub const TELEGRAM_TEXT_MAX: usize = 4096;
 /// Deadline of one attempt over SMTP, connect to the reply after DATA.
 pub const NOTIFY_SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Url;
+use serde_json::Value;
 
 use crate::http::{Answer, HttpError};
 use crate::limits::{ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
@@ -56,6 +57,39 @@ pub(super) fn no_secret(reason: impl std::fmt::Display) -> Attempt {
     Attempt::failed(AttemptOutcome::Unauthorized, None, reason.to_string())
 }
 
+/// How a channel answered that says in a number of its JSON body how it went, with HTTP 200 or not: zero is the only
+/// success. `class` says what another number means, and how long to wait; none leaves it to the status. A 2xx without
+/// the number is not the channel's own answer (a captive portal's page), and is tried again.
+pub(super) fn by_code(
+    answer: &Answer,
+    attempt: Attempt,
+    keys: &[&str],
+    secrets: &[Secret],
+    class: impl Fn(i64) -> Option<(AttemptOutcome, Option<Duration>)>,
+) -> Attempt {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let code = keys.iter().find_map(|key| Some((*key, body.get(key)?.as_i64()?)));
+    let said = || kept(&answer.text(), secrets);
+    match code {
+        Some((_, 0)) => attempt,
+        Some((key, code)) => {
+            let by_status = || match attempt.outcome {
+                AttemptOutcome::Delivered => (AttemptOutcome::Retry, None),
+                other => (other, attempt.retry_after),
+            };
+            let (outcome, wait) = class(code).unwrap_or_else(by_status);
+            let error = format!("answered {} with {key} {code}: {}", answer.status, said());
+            let retry_after = wait.or(attempt.retry_after).filter(|_| outcome == AttemptOutcome::Throttled);
+            Attempt { retry_after, ..Attempt::failed(outcome, Some(code.to_string()), error) }
+        }
+        None if attempt.outcome == AttemptOutcome::Delivered => {
+            let error = format!("answered {} without {}: {}", answer.status, keys.join(" or "), said());
+            Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
+        }
+        None => attempt,
+    }
+}
+
 /// What is kept of a channel's answer: one line, without the secrets, at most [`ANSWER_KEPT_BYTES_MAX`] bytes.
 pub(super) fn kept(text: &str, secrets: &[Secret]) -> String {
     let mut text = text.to_string();
@@ -87,6 +121,12 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
         Duration::try_from(date.duration_since(now)).ok()?
     };
     (!wait.is_zero()).then(|| wait.min(RETRY_AFTER_MAX))
+}
+
+/// How long a body asks to wait, in seconds and perhaps parts of one, at most [`RETRY_AFTER_MAX`].
+pub(super) fn retry_after_seconds(value: &Value) -> Option<Duration> {
+    let seconds = value.as_f64().filter(|seconds| *seconds > 0.0)?;
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or(RETRY_AFTER_MAX).min(RETRY_AFTER_MAX))
 }
 
 /// The URL in a secret.

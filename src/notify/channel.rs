@@ -18,7 +18,8 @@ use crate::http::{Answer, HttpClient, HttpSettings};
 use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT};
 use crate::model::{Attempt, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
-use crate::template::BuiltIn;
+use crate::template::{BuiltIn, markdown_text, truncated};
+use crate::yaml::Section;
 
 /// Text by part name: what templates make, and what a delivery's content holds.
 pub(super) type Parts = BTreeMap<String, String>;
@@ -140,6 +141,40 @@ impl Notifier for HttpNotifier {
     fn concurrency(&self) -> usize {
         self.channel.concurrency()
     }
+}
+
+/// The key `webhook_url`; one in plain text is checked at once.
+pub(super) fn read_webhook_url(section: &Section<'_>) -> Option<SecretRef> {
+    let webhook_url: SecretRef = section.required("webhook_url")?;
+    if let SecretRef::Inline(url) = &webhook_url
+        && let Err(reason) = answer::parse_url(url)
+    {
+        section.error("webhook_url", reason, None);
+        return None;
+    }
+    Some(webhook_url)
+}
+
+/// The key `api_url`, which stands in for the vendor's host; without a slash at its end.
+pub(super) fn read_api_url(section: &Section<'_>, default: &str) -> Option<String> {
+    let url = section.or("api_url", default.to_string());
+    if let Err(reason) = answer::parse_url(&Secret::new(url.as_str())) {
+        section.error("api_url", reason, Some(format!("the default is {default}")));
+        return None;
+    }
+    Some(url.trim_end_matches('/').to_string())
+}
+
+/// A content of one part, the request's body.
+pub(super) fn body_part(body: impl Into<String>) -> Parts {
+    Parts::from([("body".to_string(), body.into())])
+}
+
+/// The plain form for kinds whose templates make a title and a Markdown text.
+pub(super) fn markdown_parts(plain: &Plain<'_>) -> Parts {
+    let title = truncated(&markdown_text(&plain.headline()), 200);
+    let text = plain.text().lines().map(markdown_text).collect::<Vec<_>>().join("\n\n");
+    Parts::from([("title".to_string(), title), ("text".to_string(), text)])
 }
 
 /// The URL that a secret holds now, and all of it that an answer must not repeat: who has the path or the query of a

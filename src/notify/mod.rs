@@ -10,11 +10,20 @@
 
 mod answer;
 mod channel;
+mod dingtalk;
+mod discord;
 mod email;
+mod feishu;
+mod fit;
+mod mention;
+mod pagerduty;
 mod plain;
 mod render;
 mod slack;
+mod teams;
+mod telegram;
 mod webhook;
+mod wecom;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -24,10 +33,18 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use channel::HttpNotifier;
+pub use dingtalk::DingTalkSettings;
+pub use discord::DiscordSettings;
 pub use email::{EmailNotifier, EmailSettings, Security};
+pub use feishu::FeishuSettings;
+pub use mention::Mention;
+pub use pagerduty::PagerDutySettings;
 pub use render::{Rendered, Renderer, read_overrides};
 pub use slack::SlackSettings;
+pub use teams::TeamsSettings;
+pub use telegram::TelegramSettings;
 pub use webhook::WebhookSettings;
+pub use wecom::WeComSettings;
 
 use channel::Channel;
 
@@ -62,10 +79,11 @@ pub struct ReceiverSettings {
 }
 
 /// The kinds of receiver that can be used, by the word for `type`.
-pub const KINDS: [&str; 3] = ["slack", "email", "webhook"];
+pub const KINDS: [&str; 10] =
+    ["slack", "email", "webhook", "dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram"];
 
 /// Kinds that are to come: named, so that nobody takes them for typing errors.
-const KINDS_TO_COME: [&str; 8] = ["dingtalk", "feishu", "wecom", "teams", "discord", "pagerduty", "telegram", "smn"];
+const KINDS_TO_COME: [&str; 1] = ["smn"];
 
 /// The settings of one kind of channel.
 #[derive(Debug, Clone)]
@@ -76,6 +94,20 @@ pub enum ChannelSettings {
     Email(Box<EmailSettings>),
     /// Any HTTP endpoint.
     Webhook(Box<WebhookSettings>),
+    /// A group robot of DingTalk.
+    DingTalk(DingTalkSettings),
+    /// A group robot of WeCom.
+    WeCom(WeComSettings),
+    /// A custom bot of Feishu or Lark.
+    Feishu(FeishuSettings),
+    /// PagerDuty, by Events API v2.
+    PagerDuty(PagerDutySettings),
+    /// A workflow of Microsoft Teams.
+    Teams(TeamsSettings),
+    /// A webhook of Discord.
+    Discord(DiscordSettings),
+    /// A bot of Telegram.
+    Telegram(TelegramSettings),
 }
 
 impl ChannelSettings {
@@ -86,6 +118,13 @@ impl ChannelSettings {
             "slack" => SlackSettings::read(section).map(ChannelSettings::Slack),
             "email" => EmailSettings::read(section).map(|it| ChannelSettings::Email(Box::new(it))),
             "webhook" => WebhookSettings::read(section).map(|it| ChannelSettings::Webhook(Box::new(it))),
+            "dingtalk" => DingTalkSettings::read(section).map(ChannelSettings::DingTalk),
+            "wecom" => WeComSettings::read(section).map(ChannelSettings::WeCom),
+            "feishu" => FeishuSettings::read(section).map(ChannelSettings::Feishu),
+            "pagerduty" => PagerDutySettings::read(section).map(ChannelSettings::PagerDuty),
+            "teams" => TeamsSettings::read(section).map(ChannelSettings::Teams),
+            "discord" => DiscordSettings::read(section).map(ChannelSettings::Discord),
+            "telegram" => TelegramSettings::read(section).map(ChannelSettings::Telegram),
             to_come if KINDS_TO_COME.contains(&to_come) => {
                 section.error(
                     "type",
@@ -111,6 +150,13 @@ impl ChannelSettings {
             ChannelSettings::Slack(settings) => settings,
             ChannelSettings::Email(settings) => settings.as_ref(),
             ChannelSettings::Webhook(settings) => settings.as_ref(),
+            ChannelSettings::DingTalk(settings) => settings,
+            ChannelSettings::WeCom(settings) => settings,
+            ChannelSettings::Feishu(settings) => settings,
+            ChannelSettings::PagerDuty(settings) => settings,
+            ChannelSettings::Teams(settings) => settings,
+            ChannelSettings::Discord(settings) => settings,
+            ChannelSettings::Telegram(settings) => settings,
         }
     }
 

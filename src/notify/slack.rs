@@ -5,11 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, destination, post_json};
+use super::channel::{Channel, HttpChannel, Parts, Ready, destination, post_json, read_webhook_url};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
-use crate::limits::RETRY_AFTER_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, slack_text, truncated};
@@ -43,13 +42,7 @@ impl SlackSettings {
         if !supported && !section.has("webhook_url") {
             return None;
         }
-        let webhook_url: SecretRef = section.required("webhook_url")?;
-        if let SecretRef::Inline(url) = &webhook_url
-            && let Err(reason) = answer::parse_url(url)
-        {
-            section.error("webhook_url", reason, None);
-            return None;
-        }
+        let webhook_url = read_webhook_url(section)?;
         supported.then_some(SlackSettings { webhook_url })
     }
 }
@@ -135,6 +128,5 @@ fn judged_by_body(answer: &Answer, delivered: Attempt, secrets: &[Secret]) -> At
 
 fn retry_after_in_body(text: &str) -> Option<Duration> {
     let body: Value = serde_json::from_str(text).ok()?;
-    let seconds = body["retry_after"].as_f64().filter(|seconds| *seconds > 0.0)?;
-    Some(Duration::try_from_secs_f64(seconds).unwrap_or(RETRY_AFTER_MAX).min(RETRY_AFTER_MAX))
+    answer::retry_after_seconds(&body["retry_after"])
 }

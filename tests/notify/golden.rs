@@ -8,7 +8,7 @@ use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::template::samples;
 use serde_json::Value;
 
-use super::{firing, settings};
+use super::{CHANNELS, firing, settings, yaml_of};
 
 const SLACK: &str = "{ type: slack, webhook_url: { env: UNUSED } }";
 const EMAIL: &str = "{ type: email, smtp_url: 'smtp://mx.example.com', from: a@example.com, to: b@example.com }";
@@ -19,8 +19,9 @@ fn templates_make_what_they_made() {
     let update = std::env::var_os("UPDATE").is_some();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden");
     let mut wrong = Vec::new();
-    for yaml in [SLACK, EMAIL, WEBHOOK] {
-        let receiver = settings(yaml);
+    let kinds = [SLACK, EMAIL, WEBHOOK].map(str::to_string).into_iter();
+    for yaml in kinds.chain(CHANNELS.map(|kind| yaml_of(kind, "https://chat.example.com"))) {
+        let receiver = settings(&yaml);
         let renderer = Renderer::open(&receiver).unwrap();
         for (name, message) in samples().iter().filter(|(name, _)| is_kept(name)) {
             let rendered = renderer.render(message);

@@ -2,11 +2,14 @@
 //! loopback; nothing is slept for, and time is handed in.
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what is wanted")]
 
+mod answers;
 mod evil_smtp;
+mod fitting;
 mod golden;
 mod http;
 mod settings;
 mod smtp;
+mod vendors;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -48,6 +51,31 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
         timezone: TimeZone::get("Asia/Shanghai").expect("the zone is bundled"),
         templates: Vec::new(),
         channel,
+    }
+}
+
+/// The kinds that are chats or incident services, each spoken to as its vendor wants it.
+const CHANNELS: [&str; 7] = ["dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram"];
+
+/// A receiver of a kind whose vendor is at `base`. Its secrets hold the word canary.
+fn yaml_of(kind: &str, base: &str) -> String {
+    let url = |path: &str| format!("{{ type: {kind}, webhook_url: '{base}{path}' }}");
+    match kind {
+        "webhook" => format!("{{ type: webhook, url: '{base}/services/T0/canary' }}"),
+        "dingtalk" => format!(
+            "{{ type: dingtalk, webhook_url: '{base}/robot/send?access_token=canary-token', secret: SECcanary }}"
+        ),
+        "wecom" => url("/cgi-bin/webhook/send?key=canary-key"),
+        "feishu" => format!(
+            "{{ type: feishu, webhook_url: '{base}/open-apis/bot/v2/hook/canary-hook', secret: canary-secret }}"
+        ),
+        "pagerduty" => format!("{{ type: pagerduty, routing_key: canary-routing-key, api_url: '{base}' }}"),
+        "teams" => url("/workflows/w1/triggers/manual/paths/invoke?sig=canary-sig"),
+        "discord" => url("/api/webhooks/1/canary-discord"),
+        "telegram" => {
+            format!("{{ type: telegram, bot_token: '123:canary-telegram', chat_id: '-1001', api_url: '{base}' }}")
+        }
+        _ => url("/services/T0/canary"),
     }
 }
 

@@ -24,6 +24,20 @@ fn right_settings_are_read() {
             "password",
         ),
     ];
+    let table = table.into_iter().chain([
+        (
+            "{ type: dingtalk, webhook_url: { env: W }, secret: { env: S }, mention: { mobiles: '13800000000', all: yes } }",
+            "dingtalk",
+            true,
+            "webhook_url secret",
+        ),
+        ("{ type: wecom, webhook_url: { env: W }, mention: { user_ids: [a, b] } }", "wecom", true, "webhook_url"),
+        ("{ type: feishu, webhook_url: { env: W }, secret: { env: S } }", "feishu", true, "webhook_url secret"),
+        ("{ type: pagerduty, routing_key: { env: K } }", "pagerduty", true, "routing_key"),
+        ("{ type: teams, webhook_url: { env: W }, mention: { user_ids: a@b.example } }", "teams", true, "webhook_url"),
+        ("{ type: discord, webhook_url: { env: W } }", "discord", true, "webhook_url"),
+        ("{ type: telegram, bot_token: { env: T }, chat_id: -1001 }", "telegram", true, "bot_token"),
+    ]);
     for (yaml, kind, resolved, secrets) in table {
         let (receiver, warnings) = read(yaml);
         let channel = receiver.unwrap_or_else(|errors| panic!("{yaml}: {errors:?}")).channel;
@@ -40,8 +54,8 @@ fn wrong_settings_are_said() {
     let hook = |rest: &str| format!("{{ type: webhook, url: 'https://h/canary', {rest} }}");
     let table = [
         ("{ type: slak }".into(), "type: unknown type of receiver \"slak\" Some(\"did you mean \\\"slack\\\"?\")"),
-        ("{ type: pigeon }".into(), "the types are slack, email, webhook"),
-        ("{ type: dingtalk, webhook_url: x }".into(), "\"dingtalk\" are not supported by this version yet"),
+        ("{ type: pigeon }".into(), "the types are slack, email, webhook, dingtalk, "),
+        ("{ type: smn, topic_urn: x }".into(), "\"smn\" are not supported by this version yet"),
         ("{ type: slack }".into(), "\"webhook_url\" is missing"),
         (
             "{ type: slack, bot_token: { env: X }, channel: ops }".into(),
@@ -59,6 +73,21 @@ fn wrong_settings_are_said() {
         (hook("headers: { X-A: \"canary\\nb: c\" }"), "characters that no header can carry"),
         (hook("client_cert: c.pem"), "\"client_cert\" is not supported by this version yet"),
         (hook("success: x"), "\"success\" is not supported by this version yet"),
+        ("{ type: dingtalk }".into(), "\"webhook_url\" is missing"),
+        ("{ type: wecom, webhook_url: qyapi/canary }".into(), "webhook_url: it is no URL"),
+        ("{ type: wecom, webhook_url: { env: W }, secret: { env: S } }".into(), "unknown key \"secret\""),
+        ("{ type: wecom, webhook_url: { env: W }, mention: { all: true } }".into(), "cannot mention by \"all\""),
+        ("{ type: discord, webhook_url: { env: W }, mention: { mobiles: '138' } }".into(), "mention by \"mobiles\""),
+        (
+            "{ type: dingtalk, webhook_url: { env: W }, mention: { user_ids: ['a b'] } }".into(),
+            "mention.user_ids: \"a b\" cannot be mentioned",
+        ),
+        ("{ type: feishu, webhook_url: { env: W }, mention: { user_ids: '<x' } }".into(), "cannot be mentioned"),
+        ("{ type: feishu, webhook_url: { env: W }, mention: { user: x } }".into(), "unknown key \"user\""),
+        ("{ type: pagerduty }".into(), "\"routing_key\" is missing"),
+        ("{ type: pagerduty, routing_key: { env: K }, api_url: events }".into(), "api_url: it is no URL"),
+        ("{ type: telegram, bot_token: { env: T } }".into(), "\"chat_id\" is missing"),
+        ("{ type: telegram, bot_token: '1:canary/../x', chat_id: 1 }".into(), "this is no bot's token"),
         (mail("username: u"), "no \"password\""),
         (mail("password: { env: P }"), "nobody to log in as"),
         (mail("cc: nobody"), "cc: \"nobody\" is no mail address"),

@@ -1,0 +1,177 @@
+//! DingTalk, by a group robot: Markdown with a title, signed where the robot asks for it, confirmed by `errcode` 0.
+//!
+//! The robot answers HTTP 200 to everything. A signature holds for about an hour and depends on the clock, so it is made
+//! anew for each attempt.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use reqwest::Url;
+use serde_json::json;
+use sha2::Sha256;
+
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json};
+use super::fit::{self, Unit, fitted};
+use super::mention::{Able, Mention};
+use super::plain::Plain;
+use super::{AnyNotifier, HttpNotifier, answer};
+use crate::http::Answer;
+use crate::limits::{DINGTALK_MESSAGE_BYTES_MAX, DINGTALK_PAUSE};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::yaml::Section;
+
+/// The title shows in the list of chats and in the notification, the text in the chat.
+const TEMPLATES: [BuiltIn; 2] = [
+    BuiltIn {
+        part: "title",
+        file: "title.md.hbs",
+        kind: OutputKind::Markdown,
+        text: include_str!("../../templates/dingtalk/title.md.hbs"),
+    },
+    BuiltIn {
+        part: "text",
+        file: "message.md.hbs",
+        kind: OutputKind::Markdown,
+        text: include_str!("../../templates/dingtalk/message.md.hbs"),
+    },
+];
+
+/// The keys of a `dingtalk` receiver.
+#[derive(Debug, Clone)]
+pub struct DingTalkSettings {
+    /// The robot's URL with its access token.
+    pub webhook_url: SecretRef,
+    /// The robot's signing secret (`SEC…`), if it asks for signatures.
+    pub secret: Option<SecretRef>,
+    /// Whom messages mention.
+    pub mention: Mention,
+}
+
+impl DingTalkSettings {
+    pub(super) fn read(section: &Section<'_>) -> Option<DingTalkSettings> {
+        let webhook_url = super::channel::read_webhook_url(section);
+        let secret = section.optional("secret");
+        let mention = Mention::read(section, Able { mobiles: true, all: true });
+        Some(DingTalkSettings { webhook_url: webhook_url?, secret, mention: mention? })
+    }
+}
+
+impl Channel for DingTalkSettings {
+    fn kind(&self) -> &'static str {
+        "dingtalk"
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        let secret = self.secret.iter().map(|secret| ("secret".to_string(), secret));
+        std::iter::once(("webhook_url".to_string(), &self.webhook_url)).chain(secret).collect()
+    }
+
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        markdown_parts(plain)
+    }
+
+    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+        let part = |name: &str| parts.get(name).map_or("", String::as_str);
+        let title = fit::cut(part("title"), 200, Unit::Bytes);
+        let calls = self.mention.applies(message);
+        // Who is mentioned must also stand in the text.
+        let called: String = match calls {
+            true => self.mention.mobiles.iter().chain(&self.mention.user_ids).map(|id| format!(" @{id}")).collect(),
+            false => String::new(),
+        };
+        let called = if called.is_empty() { called } else { format!("\n\n{}", called.trim_start()) };
+        let log = fit::log_path(message).map(markdown_text);
+        let room = |of: usize| of.saturating_sub(called.len());
+        // What counts is the body, in which quotes, backslashes and line breaks take two bytes: cut until it fits.
+        let mut max = DINGTALK_MESSAGE_BYTES_MAX;
+        loop {
+            let text = format!("{}{called}", fitted(part("text"), room(max), Unit::Bytes, log.as_deref()));
+            let mut body = json!({ "msgtype": "markdown", "markdown": { "title": title, "text": text } });
+            if calls {
+                let Mention { mobiles, user_ids, all } = &self.mention;
+                body["at"] = json!({ "atMobiles": mobiles, "atUserIds": user_ids, "isAtAll": all });
+            }
+            let body = body.to_string();
+            if body.len() <= DINGTALK_MESSAGE_BYTES_MAX || max < 1000 {
+                return Ok(body_part(body));
+            }
+            max -= (body.len() - DINGTALK_MESSAGE_BYTES_MAX).max(100);
+        }
+    }
+
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        HttpNotifier::open(self.clone())
+    }
+}
+
+impl HttpChannel for DingTalkSettings {
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
+        let (mut url, mut secrets) = destination("webhook_url", &self.webhook_url)?;
+        if let Some(secret) = &self.secret {
+            let secret = secret.resolve().map_err(|error| error.to_string())?;
+            sign(&mut url, &secret, now)?;
+            secrets.push(secret);
+        }
+        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+    }
+
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        answer::by_code(answer, attempt, &["errcode"], secrets, class)
+    }
+}
+
+/// Adds `timestamp` and `sign` to the robot's URL, in the place of older ones.
+fn sign(url: &mut Url, secret: &Secret, now: Timestamp) -> Result<(), String> {
+    let milliseconds = now.as_millisecond().to_string();
+    let key = secret.expose().trim();
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_err(|error| error.to_string())?;
+    mac.update(format!("{milliseconds}\n{key}").as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    let mine = |key: &str| matches!(key, "timestamp" | "sign");
+    let kept: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| !mine(key)).collect();
+    // Writing the pairs is what encodes the signature, once.
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(kept)
+        .append_pair("timestamp", &milliseconds)
+        .append_pair("sign", &signature);
+    Ok(())
+}
+
+/// What an `errcode` other than 0 means. 310000 is a keyword, a signature, a clock or an address that the robot does not
+/// accept: all of them are mended by people, and the text says which.
+fn class(code: i64) -> Option<(AttemptOutcome, Option<Duration>)> {
+    match code {
+        310_000 | 300_001 => Some((AttemptOutcome::Unauthorized, None)),
+        // Whoever sends too fast is held off for ten minutes.
+        130_101 | 410_100 => Some((AttemptOutcome::Throttled, Some(DINGTALK_PAUSE))),
+        400_402 | 40_035 => Some((AttemptOutcome::Rejected, None)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by OpenSSL: `printf '1700000000000\nSECcanary' | openssl dgst -sha256 -hmac SECcanary -binary | base64`.
+    #[test]
+    fn the_signature_is_encoded_once() {
+        let mut url = Url::parse("https://oapi.dingtalk.com/robot/send?access_token=T&sign=old&timestamp=1").unwrap();
+        let now = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        sign(&mut url, &Secret::new("SECcanary"), now).unwrap();
+        assert_eq!(
+            url.query(),
+            Some("access_token=T&timestamp=1700000000000&sign=%2FSavN2yc2rblLbWL2Qr%2FiwRDVxPYE3j7RcOwaXuWxKo%3D")
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! Discord, by a webhook: an embed, confirmed by the message that `wait=true` gives back.
+//!
+//! Nobody is mentioned but whom the configuration names: `allowed_mentions` says so to Discord itself.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::channel::{
+    Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json, read_webhook_url,
+};
+use super::fit::{self, Unit, fitted};
+use super::mention::{Able, Mention};
+use super::plain::Plain;
+use super::{AnyNotifier, HttpNotifier, answer};
+use crate::http::Answer;
+use crate::limits::{DISCORD_TEXT_MAX, DISCORD_TITLE_MAX};
+use crate::model::{AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind, Severity};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::yaml::Section;
+
+/// The embed's title and its description.
+const TEMPLATES: [BuiltIn; 2] = [
+    BuiltIn {
+        part: "title",
+        file: "title.md.hbs",
+        kind: OutputKind::Markdown,
+        text: include_str!("../../templates/discord/title.md.hbs"),
+    },
+    BuiltIn {
+        part: "text",
+        file: "message.md.hbs",
+        kind: OutputKind::Markdown,
+        text: include_str!("../../templates/discord/message.md.hbs"),
+    },
+];
+
+/// The keys of a `discord` receiver.
+#[derive(Debug, Clone)]
+pub struct DiscordSettings {
+    /// The webhook's URL; the token in it is all that is needed to post.
+    pub webhook_url: SecretRef,
+    /// Whom messages mention: by user id.
+    pub mention: Mention,
+}
+
+impl DiscordSettings {
+    pub(super) fn read(section: &Section<'_>) -> Option<DiscordSettings> {
+        let webhook_url = read_webhook_url(section);
+        let mention = Mention::read(section, Able { mobiles: false, all: false });
+        Some(DiscordSettings { webhook_url: webhook_url?, mention: mention? })
+    }
+}
+
+impl Channel for DiscordSettings {
+    fn kind(&self) -> &'static str {
+        "discord"
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        vec![("webhook_url".to_string(), &self.webhook_url)]
+    }
+
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        markdown_parts(plain)
+    }
+
+    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+        let part = |name: &str| parts.get(name).map_or("", String::as_str);
+        let title = fit::cut(part("title"), DISCORD_TITLE_MAX, Unit::Characters);
+        let log = fit::log_path(message).map(markdown_text);
+        let text = fitted(part("text"), DISCORD_TEXT_MAX, Unit::Characters, log.as_deref());
+        let mut body = json!({
+            "embeds": [{ "title": title, "description": text, "color": color(message) }],
+            "allowed_mentions": { "parse": [] },
+        });
+        if self.mention.applies(message) {
+            let ids = &self.mention.user_ids;
+            body["content"] = Value::from(ids.iter().map(|id| format!("<@{id}>")).collect::<Vec<_>>().join(" "));
+            body["allowed_mentions"]["users"] = json!(ids);
+        }
+        Ok(body_part(body.to_string()))
+    }
+
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        HttpNotifier::open(self.clone())
+    }
+}
+
+/// The bar beside the embed: red, orange, yellow or blue; green when it is over, purple for a test.
+fn color(message: &Message) -> u32 {
+    let MessageData::Alert(facts) = &message.data;
+    match (message.kind, facts.alert.state, facts.alert.severity) {
+        (MessageKind::Test, ..) => 0x82_50df,
+        (_, AlertState::Resolved, _) => 0x2d_a44e,
+        (_, _, Severity::Critical) => 0xb6_0205,
+        (_, _, Severity::Error) => 0xd9_3f0b,
+        (_, _, Severity::Warning) => 0xdb_ab09,
+        (_, _, Severity::Info) => 0x09_69da,
+    }
+}
+
+impl HttpChannel for DiscordSettings {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+        let (mut url, secrets) = destination("webhook_url", &self.webhook_url)?;
+        let kept: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != "wait").collect();
+        url.query_pairs_mut().clear().extend_pairs(kept).append_pair("wait", "true");
+        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+    }
+
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        match attempt.outcome {
+            AttemptOutcome::Throttled => {
+                let asked = answer::retry_after_seconds(&body["retry_after"]);
+                Attempt { retry_after: asked.or(attempt.retry_after), ..attempt }
+            }
+            AttemptOutcome::Delivered if answer.status != 204 && body["id"].as_str().is_none() => {
+                let said = answer::kept(&answer.text(), secrets);
+                let error = format!("answered {} without the message: {said}", answer.status);
+                Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
+            }
+            _ => attempt,
+        }
+    }
+}

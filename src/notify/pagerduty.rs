@@ -1,0 +1,117 @@
+//! PagerDuty, by Events API v2: a trigger and its resolution share one `dedup_key`, the alert's id.
+//!
+//! 202 with `status: success` confirms an event. A resolution must go by the same routing key as its trigger.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, post_json, read_api_url};
+use super::fit::check_size;
+use super::plain::Plain;
+use super::{AnyNotifier, HttpNotifier, answer};
+use crate::http::Answer;
+use crate::limits::{PAGERDUTY_BODY_BYTES_MAX, PAGERDUTY_SUMMARY_MAX};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind, clean_value, truncated};
+use crate::yaml::Section;
+
+/// The one part: the incident's title. The details are the message's facts, verbatim.
+const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "summary",
+    file: "summary.txt.hbs",
+    kind: OutputKind::Header,
+    text: include_str!("../../templates/pagerduty/summary.txt.hbs"),
+}];
+
+const API_URL: &str = "https://events.pagerduty.com";
+
+/// The keys of a `pagerduty` receiver.
+#[derive(Debug, Clone)]
+pub struct PagerDutySettings {
+    /// The integration's key, which chooses the service.
+    pub routing_key: SecretRef,
+    /// Scheme and host of the API.
+    pub api_url: String,
+}
+
+impl PagerDutySettings {
+    pub(super) fn read(section: &Section<'_>) -> Option<PagerDutySettings> {
+        let routing_key = section.required("routing_key");
+        let api_url = read_api_url(section, API_URL);
+        Some(PagerDutySettings { routing_key: routing_key?, api_url: api_url? })
+    }
+}
+
+impl Channel for PagerDutySettings {
+    fn kind(&self) -> &'static str {
+        "pagerduty"
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        vec![("routing_key".to_string(), &self.routing_key)]
+    }
+
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        Parts::from([("summary".to_string(), format!("{} (template failed)", plain.headline()))])
+    }
+
+    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+        let MessageData::Alert(facts) = &message.data;
+        let mut details = serde_json::to_value(facts).unwrap_or_default();
+        clean_value(&mut details);
+        let action = if message.kind == MessageKind::AlertResolved { "resolve" } else { "trigger" };
+        let summary = truncated(parts.get("summary").map_or("", String::as_str), PAGERDUTY_SUMMARY_MAX);
+        let mut body = json!({
+            "event_action": action,
+            "dedup_key": facts.alert.id,
+            "client": "Nightbell",
+            "payload": {
+                "summary": if summary.is_empty() { "Nightbell".to_string() } else { summary },
+                "source": details["source"]["id"],
+                "severity": facts.alert.severity,
+                "timestamp": facts.alert.starts_at,
+                "component": details["job"]["name"],
+                "class": details["alert"]["rule"],
+            },
+        });
+        body["payload"]["custom_details"] = details;
+        let mut text = body.to_string();
+        if check_size(&text, PAGERDUTY_BODY_BYTES_MAX).is_err() {
+            body["payload"]["custom_details"] = Value::from("too large to be sent");
+            text = body.to_string();
+        }
+        Ok(body_part(text))
+    }
+
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        HttpNotifier::open(self.clone())
+    }
+}
+
+impl HttpChannel for PagerDutySettings {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+        let key = self.routing_key.resolve().map_err(|error| error.to_string())?;
+        let url = answer::parse_url(&Secret::new(format!("{}/v2/enqueue", self.api_url)))?;
+        let mut body: Value = serde_json::from_str(delivery.content.part("body")).unwrap_or_default();
+        body["routing_key"] = Value::from(key.expose().trim());
+        Ok(Ready { request: post_json(url, body.to_string()), secrets: vec![key] })
+    }
+
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        if attempt.outcome != AttemptOutcome::Delivered {
+            return attempt;
+        }
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if body["status"] == "success" {
+            return attempt;
+        }
+        let said = answer::kept(&answer.text(), secrets);
+        let error = format!("answered {} without the status \"success\": {said}", answer.status);
+        Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
+    }
+}

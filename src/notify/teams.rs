@@ -1,0 +1,123 @@
+//! Microsoft Teams, by a workflow's URL: an Adaptive Card.
+//!
+//! A workflow answers 202 when it has *accepted* the card; whether it posts it, no answer says. A delivery to Teams is
+//! therefore confirmed as `accepted`, which is all that can be known. The host differs by tenant and has changed before:
+//! the URL is taken as it is.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, destination, post_json, read_webhook_url};
+use super::fit::check_size;
+use super::mention::{Able, Mention};
+use super::plain::Plain;
+use super::{AnyNotifier, HttpNotifier, answer};
+use crate::http::Answer;
+use crate::limits::{CHAT_PAUSE, TEAMS_BODY_BYTES_MAX};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind, truncated};
+use crate::yaml::Section;
+
+/// The one part: the request's body.
+const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "body",
+    file: "card.json.hbs",
+    kind: OutputKind::Json,
+    text: include_str!("../../templates/teams/card.json.hbs"),
+}];
+
+/// The keys of a `teams` receiver.
+#[derive(Debug, Clone)]
+pub struct TeamsSettings {
+    /// The workflow's URL, signature and all.
+    pub webhook_url: SecretRef,
+    /// Whom messages mention: by user principal name or directory id.
+    pub mention: Mention,
+}
+
+impl TeamsSettings {
+    pub(super) fn read(section: &Section<'_>) -> Option<TeamsSettings> {
+        let webhook_url = read_webhook_url(section);
+        let mention = Mention::read(section, Able { mobiles: false, all: false });
+        Some(TeamsSettings { webhook_url: webhook_url?, mention: mention? })
+    }
+
+    /// Adds the mentions to the first card of the body.
+    fn mention_in(&self, body: &mut Value) {
+        let Some(card) = body.pointer_mut("/attachments/0/content") else { return };
+        let ids = &self.mention.user_ids;
+        let called: String = ids.iter().map(|id| format!("<at>{id}</at> ")).collect();
+        if let Some(Value::Array(elements)) = card.get_mut("body") {
+            elements.push(json!({ "type": "TextBlock", "wrap": true, "text": called.trim_end() }));
+            let entity = |id: &String| json!({ "type": "mention", "text": format!("<at>{id}</at>"), "mentioned": { "id": id, "name": id } });
+            let entities: Vec<Value> = ids.iter().map(entity).collect();
+            if !card["msteams"].is_object() {
+                card["msteams"] = json!({});
+            }
+            card["msteams"]["entities"] = Value::from(entities);
+        }
+    }
+}
+
+impl Channel for TeamsSettings {
+    fn kind(&self) -> &'static str {
+        "teams"
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        vec![("webhook_url".to_string(), &self.webhook_url)]
+    }
+
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        let text = truncated(&plain.text(), 3000);
+        let block = json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": text }] });
+        let card = json!({ "type": "AdaptiveCard", "version": "1.4", "body": [block] });
+        let attachment = json!({ "contentType": "application/vnd.microsoft.card.adaptive", "content": card });
+        body_part(json!({ "type": "message", "attachments": [attachment] }).to_string())
+    }
+
+    fn finished(&self, mut parts: Parts, message: &Message) -> Result<Parts, String> {
+        let rendered = parts.remove("body").unwrap_or_default();
+        let mut body: Value = serde_json::from_str(&rendered).map_err(|_| "the card is no JSON".to_string())?;
+        if self.mention.applies(message) {
+            self.mention_in(&mut body);
+        }
+        let body = body.to_string();
+        check_size(&body, TEAMS_BODY_BYTES_MAX)?;
+        Ok(body_part(body))
+    }
+
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        HttpNotifier::open(self.clone())
+    }
+}
+
+impl HttpChannel for TeamsSettings {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+        let (url, secrets) = destination("webhook_url", &self.webhook_url)?;
+        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+    }
+
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        if attempt.outcome != AttemptOutcome::Delivered {
+            return attempt;
+        }
+        let text = answer.text();
+        let outcome = match text.trim() {
+            "" | "1" => return Attempt::delivered("accepted"),
+            // The connectors before the workflows told of a failure with HTTP 200.
+            said if said.contains("HTTP error 429") => AttemptOutcome::Throttled,
+            said if said.contains("HTTP error 413") => AttemptOutcome::Rejected,
+            _ if answer.status == 202 => return Attempt::delivered("accepted"),
+            _ => AttemptOutcome::Retry,
+        };
+        let error = format!("answered {} with: {}", answer.status, answer::kept(&text, secrets));
+        let retry_after = (outcome == AttemptOutcome::Throttled).then_some(CHAT_PAUSE);
+        Attempt { retry_after, ..Attempt::failed(outcome, attempt.status, error) }
+    }
+}

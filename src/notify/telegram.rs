@@ -1,0 +1,213 @@
+//! Telegram, by a bot: HTML with the few tags it knows, confirmed by `ok: true`.
+//!
+//! The token is part of the path, so the URL exists only while a request is made.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, post_json, read_api_url};
+use super::fit::{self, Unit, fitted};
+use super::plain::Plain;
+use super::{AnyNotifier, HttpNotifier, answer};
+use crate::http::Answer;
+use crate::limits::TELEGRAM_TEXT_MAX;
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind, telegram_text};
+use crate::yaml::Section;
+
+/// The one part: the text.
+const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "text",
+    file: "message.html.hbs",
+    kind: OutputKind::Telegram,
+    text: include_str!("../../templates/telegram/message.html.hbs"),
+}];
+
+const API_URL: &str = "https://api.telegram.org";
+
+/// The keys of a `telegram` receiver.
+#[derive(Debug, Clone)]
+pub struct TelegramSettings {
+    /// The bot's token.
+    pub bot_token: SecretRef,
+    /// The chat: a number, or a channel's `@name`.
+    pub chat_id: String,
+    /// Scheme and host of the API.
+    pub api_url: String,
+}
+
+impl TelegramSettings {
+    pub(super) fn read(section: &Section<'_>) -> Option<TelegramSettings> {
+        let bot_token = section.required::<SecretRef>("bot_token");
+        let mut right = true;
+        if let Some(SecretRef::Inline(token)) = &bot_token
+            && let Err(reason) = check_token(token)
+        {
+            section.error("bot_token", reason, None);
+            right = false;
+        }
+        let chat_id = section.required::<String>("chat_id");
+        if chat_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
+            section.error("chat_id", "it is empty", Some("a number, or the @name of a channel".into()));
+            right = false;
+        }
+        let api_url = read_api_url(section, API_URL);
+        right.then_some(())?;
+        Some(TelegramSettings { bot_token: bot_token?, chat_id: chat_id?, api_url: api_url? })
+    }
+}
+
+/// A token becomes a part of the path, so it must not be able to choose another one.
+fn check_token(token: &Secret) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_');
+    match token.expose().trim() {
+        "" => Err("the bot's token is empty".to_string()),
+        token if token.chars().all(allowed) => Ok(()),
+        _ => Err("this is no bot's token: digits, a colon, letters, digits, - and _".to_string()),
+    }
+}
+
+impl Channel for TelegramSettings {
+    fn kind(&self) -> &'static str {
+        "telegram"
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        vec![("bot_token".to_string(), &self.bot_token)]
+    }
+
+    fn check_secret(&self, _key: &str, value: &Secret) -> Result<(), String> {
+        check_token(value)
+    }
+
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        let text = plain.text().lines().map(telegram_text).collect::<Vec<_>>().join("\n");
+        Parts::from([("text".to_string(), text)])
+    }
+
+    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+        let log = fit::log_path(message).map(telegram_text);
+        let text = fitted_html(parts.get("text").map_or("", String::as_str), log.as_deref());
+        let body = json!({
+            "chat_id": self.chat_id,
+            "text": text,
+            "parse_mode": "HTML",
+            "link_preview_options": { "is_disabled": true },
+        });
+        Ok(body_part(body.to_string()))
+    }
+
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        HttpNotifier::open(self.clone())
+    }
+}
+
+/// The text fitted to Telegram's size. A cut that would leave a tag open takes all tags away: Telegram refuses what is
+/// not closed, and the words matter more.
+fn fitted_html(text: &str, log: Option<&str>) -> String {
+    let cut = fitted(text, TELEGRAM_TEXT_MAX, Unit::Characters, log);
+    if cut == text || is_closed(&cut) {
+        return cut;
+    }
+    let words = without_tags(text);
+    whole_entities(&fitted(&words, TELEGRAM_TEXT_MAX, Unit::Characters, log))
+}
+
+/// Whether every tag that is opened is closed, and no tag and no entity is cut in two.
+fn is_closed(html: &str) -> bool {
+    let (opened, closed) = (html.matches('<').count(), html.matches("</").count());
+    opened == closed * 2 && opened == html.matches('>').count() && whole_entities(html) == html
+}
+
+fn without_tags(html: &str) -> String {
+    let mut words = String::with_capacity(html.len());
+    let mut in_tag = false;
+    for c in html.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' => in_tag = false,
+            c if !in_tag => words.push(c),
+            _ => {}
+        }
+    }
+    words
+}
+
+/// `html` without entities that a cut has left incomplete: what begins with `&` and has no `;` near.
+fn whole_entities(html: &str) -> String {
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        let body = rest[at + 1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '#').unwrap_or(rest.len() - at - 1);
+        let end = at + 1 + body;
+        if rest[end..].starts_with(';') {
+            out.push_str(&rest[at..end]);
+        }
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+impl HttpChannel for TelegramSettings {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+        let token = self.bot_token.resolve().map_err(|error| error.to_string())?;
+        check_token(&token)?;
+        let url = Secret::new(format!("{}/bot{}/sendMessage", self.api_url, token.expose().trim()));
+        let url = answer::parse_url(&url)?;
+        let secret_part = token.expose().trim().split_once(':').map(|(_, secret)| Secret::new(secret));
+        let secrets = std::iter::once(token).chain(secret_part).collect();
+        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+    }
+
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let said = || answer::kept(&answer.text(), secrets);
+        match (attempt.outcome, body["ok"].as_bool()) {
+            (AttemptOutcome::Delivered, Some(true)) => attempt,
+            (AttemptOutcome::Delivered, _) => {
+                let error = format!("answered {} without \"ok\": true: {}", answer.status, said());
+                Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
+            }
+            // An unknown token is an unknown address.
+            (AttemptOutcome::Rejected, Some(false)) if answer.status == 404 => {
+                Attempt { outcome: AttemptOutcome::Unauthorized, ..attempt }
+            }
+            (AttemptOutcome::Throttled, _) => {
+                let asked = answer::retry_after_seconds(&body["parameters"]["retry_after"]);
+                Attempt { retry_after: asked.or(attempt.retry_after), ..attempt }
+            }
+            _ => attempt,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_leaves_no_tag_and_no_entity_open() {
+        let lines: String = (0..400).map(|n| format!("<b>Node</b> <code>n{n} &lt;x&gt;</code>\n")).collect();
+        let cut = fitted_html(&lines, Some("obs:∕∕log"));
+        assert!(is_closed(&cut) && cut.contains("<b>Node</b>") && cut.contains("obs:∕∕log") && cut.ends_with("cut"));
+        let one = format!("<b>{}</b>", "&lt;".repeat(3000));
+        let cut = fitted_html(&one, None);
+        assert!(!cut.contains('<') && whole_entities(&cut) == cut && cut.len() <= 4100, "{cut}");
+    }
+
+    #[test]
+    fn a_token_chooses_no_path() {
+        for (token, right) in
+            [("123:AAb-c_d", true), ("", false), ("1:a/../x", false), ("1:a?b", false), ("a b", false)]
+        {
+            assert_eq!(check_token(&Secret::new(token)).is_ok(), right, "{token}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! WeCom, by a group robot: Markdown of at most 4096 bytes, confirmed by `errcode` 0.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::channel::{
+    Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json, read_webhook_url,
+};
+use super::fit::{self, Unit, fitted};
+use super::mention::{Able, Mention};
+use super::plain::Plain;
+use super::{AnyNotifier, HttpNotifier, answer};
+use crate::http::Answer;
+use crate::limits::{CHAT_PAUSE, WECOM_TEXT_BYTES_MAX};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
+use crate::secret::{Secret, SecretRef};
+use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::yaml::Section;
+
+/// The one part: the Markdown.
+const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "text",
+    file: "message.md.hbs",
+    kind: OutputKind::Markdown,
+    text: include_str!("../../templates/wecom/message.md.hbs"),
+}];
+
+/// The keys of a `wecom` receiver.
+#[derive(Debug, Clone)]
+pub struct WeComSettings {
+    /// The robot's URL; the key in it is all that is needed to post.
+    pub webhook_url: SecretRef,
+    /// Whom messages mention: by user id, which is what Markdown messages can do.
+    pub mention: Mention,
+}
+
+impl WeComSettings {
+    pub(super) fn read(section: &Section<'_>) -> Option<WeComSettings> {
+        let webhook_url = read_webhook_url(section);
+        let mention = Mention::read(section, Able { mobiles: false, all: false });
+        Some(WeComSettings { webhook_url: webhook_url?, mention: mention? })
+    }
+}
+
+impl Channel for WeComSettings {
+    fn kind(&self) -> &'static str {
+        "wecom"
+    }
+
+    fn templates(&self) -> &'static [BuiltIn] {
+        &TEMPLATES
+    }
+
+    fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        vec![("webhook_url".to_string(), &self.webhook_url)]
+    }
+
+    fn plain(&self, plain: &Plain<'_>) -> Parts {
+        markdown_parts(plain)
+    }
+
+    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+        let called: String = match self.mention.applies(message) {
+            true => self.mention.user_ids.iter().map(|id| format!("<@{id}>")).collect(),
+            false => String::new(),
+        };
+        let called = if called.is_empty() { called } else { format!("\n{called}") };
+        let log = fit::log_path(message).map(markdown_text);
+        let text = parts.get("text").map_or("", String::as_str);
+        let room = WECOM_TEXT_BYTES_MAX.saturating_sub(called.len());
+        let content = format!("{}{called}", fitted(text, room, Unit::Bytes, log.as_deref()));
+        Ok(body_part(json!({ "msgtype": "markdown", "markdown": { "content": content } }).to_string()))
+    }
+
+    fn notifier(&self) -> Result<AnyNotifier, String> {
+        HttpNotifier::open(self.clone())
+    }
+}
+
+impl HttpChannel for WeComSettings {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+        let (url, secrets) = destination("webhook_url", &self.webhook_url)?;
+        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+    }
+
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        answer::by_code(answer, attempt, &["errcode"], secrets, class)
+    }
+}
+
+/// What an `errcode` other than 0 means.
+fn class(code: i64) -> Option<(AttemptOutcome, Option<Duration>)> {
+    match code {
+        93_000 => Some((AttemptOutcome::Unauthorized, None)),
+        45_009 => Some((AttemptOutcome::Throttled, Some(CHAT_PAUSE))),
+        // The text is too long, empty, or of a type that there is not.
+        40_058 | 40_008 | 44_004 | 45_002 => Some((AttemptOutcome::Rejected, None)),
+        _ => None,
+    }
+}

@@ -1,0 +1,199 @@
+//! Sizes and hostile text: no channel gets a message that is too large, and nothing of the data becomes markup.
+
+use std::sync::LazyLock;
+
+use nightbell::model::{AlertFacts, Message, MessageData, SourceId};
+use nightbell::notify::{Notifier as _, ReceiverSettings, Renderer};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::http::{Reply, Server};
+use super::vendors::vendor;
+use super::{CHANNELS, delivery, firing, now, open, settings, yaml_of};
+
+static RENDERERS: LazyLock<Vec<(&str, Renderer)>> = LazyLock::new(|| {
+    CHANNELS.map(|kind| (kind, Renderer::open(&settings(&yaml_of(kind, "https://chat.example.com"))).unwrap())).into()
+});
+
+/// The message with every free text replaced.
+fn saying(text: &str) -> Message {
+    let mut message = firing();
+    let MessageData::Alert(facts) = &mut message.data;
+    let AlertFacts { alert, source, job, instance, failing_nodes, node_details } = &mut **facts;
+    alert.summary = text.into();
+    source.id = SourceId::new(text);
+    job.name = text.into();
+    job.id = Some(text.into());
+    instance.id = text.into();
+    instance.raw_status = text.into();
+    instance.error = Some(text.into());
+    *node_details = text.into();
+    failing_nodes[0].name = text.into();
+    failing_nodes[0].kind = Some(text.into());
+    failing_nodes[0].log_path = Some(text.into());
+    message
+}
+
+/// What of a body could be markup to its channel.
+fn skeleton(kind: &str, message: &Message) -> String {
+    let renderer = &RENDERERS.iter().find(|(name, _)| *name == kind).unwrap().1;
+    let rendered = renderer.render(message);
+    assert_eq!(rendered.problem, None, "{kind}");
+    let body: Value = serde_json::from_str(rendered.content.part("body")).unwrap();
+    let mut out = String::new();
+    walk(&body, "", &mut |path, text| {
+        out.push_str(path);
+        let marks = match kind {
+            "dingtalk" | "wecom" | "discord" => "*`<>[]@#~|\\&\n",
+            "telegram" => "<>@#$/\n",
+            // Plain text elements: what is in them is read by nobody but people.
+            _ => "",
+        };
+        // Inside a code span nothing is read but its end, tags and mentions.
+        let text = if kind == "telegram" {
+            text.replace("&#", "&").replace("<code>", "<`").replace("</code>", "`/>")
+        } else {
+            text.into()
+        };
+        let in_code = |at: usize| at % 2 == 1 && ["wecom", "discord", "telegram"].contains(&kind);
+        for (at, piece) in text.split('`').enumerate() {
+            out.extend((!marks.is_empty()).then_some('`'));
+            let inside = if kind == "telegram" { "<>" } else { "<>@&\n" };
+            let marks = if in_code(at) { inside } else { marks };
+            out.extend(piece.chars().filter(|c| marks.contains(*c)));
+            let lower = piece.to_lowercase();
+            let links = ["http://", "https://", "www.", "mailto:x", "@"].iter().any(|it| lower.contains(it));
+            assert!(!links || marks.is_empty() || in_code(at), "{kind}: {text}");
+        }
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+    });
+    out
+}
+
+/// Every text of a JSON value with its path; of plain-text elements only the tag is told.
+fn walk(value: &Value, path: &str, told: &mut impl FnMut(&str, &str)) {
+    match value {
+        Value::String(text) => told(path, text),
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, it)| walk(it, &format!("{path}/{at}"), told)),
+        Value::Object(map) => map.iter().for_each(|(key, it)| walk(it, &format!("{path}/{key}"), told)),
+        other => told(path, &other.to_string()),
+    }
+}
+
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("@all ".to_string()),
+        Just("<@all>".to_string()),
+        Just("<at id=all></at>".to_string()),
+        Just("@everyone".to_string()),
+        Just("[x](https://evil.example)".to_string()),
+        Just("http://evil.example".to_string()),
+        Just("</code></b>".to_string()),
+        Just("&lt;".to_string()),
+        Just("**".to_string()),
+        Just("```".to_string()),
+        Just("\\".to_string()),
+        Just("\n# ".to_string()),
+        Just("\u{202e}".to_string()),
+        Just("{{data.alert.id}}".to_string()),
+        Just("\"}],\"x\":[{".to_string()),
+        "\\PC{0,6}",
+    ];
+    // Short enough that nothing is cut: a cut would change the marks by itself.
+    proptest::collection::vec(piece, 0..4).prop_map(|pieces| format!("x{}y", pieces.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    /// S-16 to S-18: the marks in a message are the template's own, whatever the data says.
+    #[test]
+    fn hostile_text_adds_no_markup_to_any_channel(text in hostile().prop_filter("short", |it| it.len() < 40)) {
+        // In Telegram a failure text keeps its lines.
+        let text = text.replace('\n', " ");
+        for kind in CHANNELS {
+            prop_assert_eq!(skeleton(kind, &saying(&text)), skeleton(kind, &saying("xy")), "{}", kind);
+        }
+    }
+}
+
+/// Foreign text stands where nothing reads Markdown; the log path can be copied.
+#[test]
+fn cards_show_foreign_text_in_plain_elements() {
+    let text = "<at id=all></at> **b** [l](http://e) obs://a_b/_c";
+    for (kind, plain_key) in [("feishu", "content"), ("teams", "text")] {
+        let renderer = &RENDERERS.iter().find(|(name, _)| *name == kind).unwrap().1;
+        let body: Value = serde_json::from_str(renderer.render(&saying(text)).content.part("body")).unwrap();
+        let mut verbatim = 0;
+        walk(&body, "", &mut |path, shown| {
+            if shown.contains("<at") {
+                verbatim += 1;
+                assert!(path.ends_with(plain_key) || path == "/summary", "{kind}: {path}");
+            }
+        });
+        assert!(verbatim >= 4, "{kind}");
+        let text = body.to_string();
+        assert!(
+            !text.contains("lark_md") && !text.contains("\"markdown\"") && !text.contains("\"TextBlock\""),
+            "{text}"
+        );
+    }
+}
+
+fn with_template(kind: &str, file: &str, text: &str) -> (tempfile::TempDir, ReceiverSettings) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(file), text).unwrap();
+    let yaml = yaml_of(kind, "https://chat.example.com");
+    let receiver = ReceiverSettings { templates: vec![directory.path().to_path_buf()], ..settings(&yaml) };
+    (directory, receiver)
+}
+
+/// A template of the user's that says too much is cut: the head and the log path stay, and how much went is said.
+#[tokio::test]
+async fn what_is_too_long_is_cut_and_taken() {
+    let table = [
+        ("dingtalk", "message.md.hbs"),
+        ("wecom", "message.md.hbs"),
+        ("discord", "message.md.hbs"),
+        ("telegram", "message.html.hbs"),
+    ];
+    for (kind, file) in table {
+        for filler in ["订单 \"quoted\" line\n".repeat(2000), "🚨".repeat(12_000)] {
+            let template = format!(
+                "{{{{data.job.name}}}} failed\n{filler}\n{{{{#each data.failing_nodes}}}}{{{{log_path}}}}{{{{/each}}}}"
+            );
+            let (_directory, receiver) = with_template(kind, file, &template);
+            let rendered = Renderer::open(&receiver).unwrap().render(&firing());
+            assert_eq!(rendered.problem, None);
+            let body = rendered.content.part("body").to_string();
+            assert!(body.contains("etl_orders failed") && body.contains(" cut"), "{kind}: {body}");
+            assert!(body.contains("load_orders"), "{kind}: the log path is gone: {body}");
+            let server = Server::start(Reply::Vendor(vendor(kind))).await;
+            let yaml = yaml_of(kind, &server.base);
+            let mut delivery = delivery(&settings(&yaml), &firing());
+            delivery.content = rendered.content;
+            let attempt = open(&yaml).send(&delivery, now()).await;
+            assert_eq!(attempt.error, None, "{kind}");
+        }
+    }
+}
+
+/// A card cannot be cut without breaking it, so a template that makes it too large is an error before the night.
+#[test]
+fn a_card_that_is_too_large_is_found_at_check() {
+    for (kind, around) in [
+        (
+            "feishu",
+            [
+                "{\"msg_type\":\"interactive\",\"card\":{\"elements\":[{\"tag\":\"div\",\"text\":{\"tag\":\"plain_text\",\"content\":\"",
+                "\"}}]}}",
+            ],
+        ),
+        ("teams", ["{\"type\":\"message\",\"attachments\":[{\"text\":\"", "\"}]}"]),
+    ] {
+        let template = format!("{}{}{}", around[0], "x".repeat(22_000), around[1]);
+        let (_directory, receiver) = with_template(kind, "card.json.hbs", &template);
+        let found = Renderer::open(&receiver).unwrap_err();
+        assert!(found[0].message.contains("the channel takes"), "{found:?}");
+    }
+}

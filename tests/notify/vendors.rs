@@ -1,0 +1,324 @@
+//! Servers on loopback that look at a message as the vendor does, and refuse what the vendor refuses.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use nightbell::model::AttemptOutcome::Delivered;
+use nightbell::model::{Message, MessageKind};
+use nightbell::notify::Notifier as _;
+use nightbell::sign::percent_decoded;
+use nightbell::template::{sample_message, samples};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::http::{Reply, Server, split};
+use super::{CHANNELS, delivery, firing, now, open, settings, yaml_of};
+
+/// The vendor of a kind.
+pub(super) fn vendor(kind: &str) -> fn(&str, &[u8]) -> (u16, String) {
+    match kind {
+        "dingtalk" => |head, body| (200, by_errcode(dingtalk(head, body))),
+        "wecom" => |head, body| (200, by_errcode(wecom(head, body))),
+        "feishu" => |head, body| match feishu(head, body) {
+            Ok(()) => (200, json!({ "code": 0, "msg": "success", "data": {} }).to_string()),
+            Err((code, said)) => (200, json!({ "code": code, "msg": said, "data": {} }).to_string()),
+        },
+        "pagerduty" => |head, body| match pagerduty(head, body) {
+            Ok(key) => {
+                (202, json!({ "status": "success", "message": "Event processed", "dedup_key": key }).to_string())
+            }
+            Err(said) => (400, json!({ "status": "invalid event", "errors": [said] }).to_string()),
+        },
+        "teams" => |head, body| match teams(head, body) {
+            Ok(()) => (202, String::new()),
+            Err(said) => (400, said),
+        },
+        "discord" => |head, body| match discord(head, body) {
+            Ok(()) => (200, json!({ "id": "1", "type": 0 }).to_string()),
+            Err(said) => (400, json!({ "code": 50035, "message": said }).to_string()),
+        },
+        "telegram" => |head, body| match telegram(head, body) {
+            Ok(()) => (200, json!({ "ok": true, "result": { "message_id": 7 } }).to_string()),
+            Err(said) => (400, json!({ "ok": false, "error_code": 400, "description": said }).to_string()),
+        },
+        other => panic!("no vendor of {other}"),
+    }
+}
+
+fn by_errcode(result: Result<(), (i64, &str)>) -> String {
+    let (code, said) = result.err().unwrap_or((0, "ok"));
+    json!({ "errcode": code, "errmsg": said }).to_string()
+}
+
+/// The path and the query, decoded once, of a request's first line.
+fn target(head: &str) -> (String, HashMap<String, String>) {
+    let target = head.strip_prefix("POST ").unwrap().split(' ').next().unwrap();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let decoded = |text: &str| String::from_utf8(percent_decoded(text)).unwrap();
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    (path.to_string(), pairs.map(|(key, value)| (decoded(key), decoded(value))).collect())
+}
+
+fn parsed(head: &str, body: &[u8]) -> Value {
+    assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
+fn hmac(key: &str, text: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+fn dingtalk(head: &str, body: &[u8]) -> Result<(), (i64, &'static str)> {
+    let (path, query) = target(head);
+    let asked = |key: &str| query.get(key).cloned().unwrap_or_default();
+    if path != "/robot/send" || asked("access_token") != "canary-token" {
+        return Err((300_001, "token is not exist"));
+    }
+    let (timestamp, key) = (asked("timestamp"), "SECcanary");
+    let age = timestamp.parse::<i64>().map_or(i64::MAX, |then| (now().as_millisecond() - then).abs());
+    if age > 3_600_000 || asked("sign") != hmac(key, &format!("{timestamp}\n{key}")) {
+        return Err((310_000, "sign not match"));
+    }
+    if body.len() > 20_000 {
+        return Err((460_101, "message too long"));
+    }
+    let body = parsed(head, body);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    if body["msgtype"] != "markdown" || text(&body["markdown"]["text"]).is_empty() {
+        return Err((400_105, "unsupported msgtype"));
+    }
+    if text(&body["markdown"]["title"]).trim().is_empty() {
+        return Err((400_402, "title is missing"));
+    }
+    Ok(())
+}
+
+fn wecom(head: &str, body: &[u8]) -> Result<(), (i64, &'static str)> {
+    let (path, query) = target(head);
+    if path != "/cgi-bin/webhook/send" || query.get("key").is_none_or(|key| key != "canary-key") {
+        return Err((93_000, "invalid webhook url"));
+    }
+    let body = parsed(head, body);
+    match body["markdown"]["content"].as_str() {
+        Some(content) if body["msgtype"] == "markdown" && (1..=4096).contains(&content.len()) => Ok(()),
+        _ => Err((40_058, "markdown.content exceed max length 4096")),
+    }
+}
+
+fn feishu(head: &str, bytes: &[u8]) -> Result<(), (i64, &'static str)> {
+    let body = parsed(head, bytes);
+    if target(head).0 != "/open-apis/bot/v2/hook/canary-hook" || bytes.len() > 20_000 {
+        return Err((9499, "Bad Request"));
+    }
+    let timestamp = body["timestamp"].as_str().unwrap_or_default();
+    let is_fresh = timestamp.parse::<i64>().is_ok_and(|then| (now().as_second() - then).abs() <= 3600);
+    if !is_fresh || body["sign"] != hmac(&format!("{timestamp}\ncanary-secret"), "") {
+        return Err((19_021, "sign match fail or timestamp is not within one hour from current time"));
+    }
+    let known = |element: &Value| match element["tag"].as_str() {
+        Some("div") => element["text"]["content"].as_str().is_some_and(|text| !text.is_empty()),
+        Some("hr") => true,
+        Some("note") => element["elements"].as_array().is_some_and(|it| !it.is_empty()),
+        _ => false,
+    };
+    let elements = body["card"]["elements"].as_array().cloned().unwrap_or_default();
+    if body["msg_type"] != "interactive" || elements.is_empty() || !elements.iter().all(known) {
+        return Err((11_246, "card content is invalid"));
+    }
+    Ok(())
+}
+
+fn pagerduty(head: &str, body: &[u8]) -> Result<String, String> {
+    let (event, path) = (parsed(head, body), target(head).0);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let payload = &event["payload"];
+    let checks = [
+        (path == "/v2/enqueue", "path"),
+        (body.len() <= 512 << 10, "size"),
+        (event["routing_key"] == "canary-routing-key", "routing_key"),
+        (["trigger", "resolve"].contains(&text(&event["event_action"]).as_str()), "event_action"),
+        ((1..=255).contains(&text(&event["dedup_key"]).len()), "dedup_key"),
+        ((1..=1024).contains(&text(&payload["summary"]).chars().count()), "summary"),
+        (!text(&payload["source"]).is_empty(), "source"),
+        (["critical", "error", "warning", "info"].contains(&text(&payload["severity"]).as_str()), "severity"),
+        (text(&payload["timestamp"]).parse::<jiff::Timestamp>().is_ok(), "timestamp"),
+        (payload["custom_details"].is_object(), "custom_details"),
+    ];
+    match checks.iter().find(|(right, _)| !right) {
+        Some((_, wrong)) => Err(format!("{wrong} is invalid")),
+        None => Ok(text(&event["dedup_key"])),
+    }
+}
+
+fn teams(head: &str, bytes: &[u8]) -> Result<(), String> {
+    let (body, (_, query)) = (parsed(head, bytes), target(head));
+    if query.get("sig").is_none_or(|sig| sig != "canary-sig") || bytes.len() > 21_000 {
+        return Err("refused".into());
+    }
+    let attachment = &body["attachments"][0];
+    let card = &attachment["content"];
+    if body["type"] != "message"
+        || attachment["contentType"] != "application/vnd.microsoft.card.adaptive"
+        || card["type"] != "AdaptiveCard"
+    {
+        return Err("no adaptive card".into());
+    }
+    let elements = card["body"].as_array().cloned().unwrap_or_default();
+    let known = ["Container", "FactSet", "RichTextBlock", "TextBlock"];
+    match elements.iter().find(|it| !it["type"].as_str().is_some_and(|kind| known.contains(&kind))) {
+        None if !elements.is_empty() => Ok(()),
+        other => Err(format!("unknown element {other:?}")),
+    }
+}
+
+fn discord(head: &str, body: &[u8]) -> Result<(), String> {
+    let (body, (path, query)) = (parsed(head, body), target(head));
+    let embed = &body["embeds"][0];
+    let size = |value: &Value| value.as_str().map_or(0, |text| text.encode_utf16().count());
+    let checks = [
+        (path == "/api/webhooks/1/canary-discord", "Unknown Webhook"),
+        (query.get("wait").is_some_and(|wait| wait == "true"), "wait"),
+        ((1..=256).contains(&size(&embed["title"])), "title"),
+        ((1..=4096).contains(&size(&embed["description"])), "description"),
+        (embed["color"].as_u64().is_some_and(|color| color <= 0xff_ffff), "color"),
+        (body["allowed_mentions"]["parse"] == json!([]), "allowed_mentions"),
+    ];
+    checks.iter().find(|(right, _)| !right).map_or(Ok(()), |(_, wrong)| Err(format!("{wrong}: invalid form body")))
+}
+
+fn telegram(head: &str, body: &[u8]) -> Result<(), String> {
+    let body = parsed(head, body);
+    if target(head).0 != "/bot123:canary-telegram/sendMessage" || body["chat_id"] != "-1001" {
+        return Err("Bad Request: chat not found".into());
+    }
+    let text = body["text"].as_str().unwrap_or_default();
+    if text.trim().is_empty() {
+        return Err("Bad Request: message text is empty".into());
+    }
+    let mut rest = text;
+    let mut opened: Vec<&str> = Vec::new();
+    while let Some(at) = rest.find(['<', '>', '&']) {
+        rest = &rest[at..];
+        let end = rest.find([';', '>']).ok_or("Bad Request: can't parse entities: unfinished")?;
+        let (token, after) = rest.split_at(end + 1);
+        match token {
+            "<b>" | "<i>" | "<code>" | "<pre>" => opened.push(&token[1..token.len() - 1]),
+            "</b>" | "</i>" | "</code>" | "</pre>" if opened.pop() == Some(&token[2..token.len() - 1]) => {}
+            "&lt;" | "&gt;" | "&amp;" | "&quot;" => {}
+            numeric if numeric.starts_with("&#") && numeric.len() <= 9 => {}
+            other => return Err(format!("Bad Request: can't parse entities: unsupported {other}")),
+        }
+        rest = after;
+    }
+    if !opened.is_empty() || text.encode_utf16().count() > 4096 {
+        return Err("Bad Request: message is too long, or a tag is not closed".into());
+    }
+    Ok(())
+}
+
+/// Every sample, the huge and the hostile ones too, is taken by every vendor.
+#[tokio::test]
+async fn every_vendor_takes_every_sample() {
+    for kind in CHANNELS {
+        let server = Server::start(Reply::Vendor(vendor(kind))).await;
+        let yaml = yaml_of(kind, &server.base);
+        let (receiver, notifier) = (settings(&yaml), open(&yaml));
+        for (name, message) in samples() {
+            let attempt = notifier.send(&delivery(&receiver, &message), now()).await;
+            assert_eq!(attempt.outcome, Delivered, "{kind}, {name}: {attempt:?}");
+        }
+    }
+}
+
+/// The vendors here are not made of rubber: what is wrong with a message is refused, by its name.
+#[tokio::test]
+async fn vendors_refuse_what_is_wrong() {
+    let wrong: [(&str, &str, &str, &str); 9] = [
+        ("dingtalk", "canary-token", "other-token", "300001"),
+        ("dingtalk", "SECcanary", "SECother", "310000"),
+        ("wecom", "canary-key", "other-key", "93000"),
+        ("feishu", "canary-secret", "other", "19021"),
+        ("feishu", "canary-hook", "other", "9499"),
+        ("pagerduty", "canary-routing-key", "other", "routing_key"),
+        ("teams", "canary-sig", "other", "refused"),
+        ("discord", "canary-discord", "other", "Unknown Webhook"),
+        ("telegram", "'-1001'", "'7'", "chat not found"),
+    ];
+    for (kind, right, other, said) in wrong {
+        let server = Server::start(Reply::Vendor(vendor(kind))).await;
+        let yaml = yaml_of(kind, &server.base).replace(right, other);
+        let attempt = open(&yaml).send(&delivery(&settings(&yaml), &firing()), now()).await;
+        assert_ne!(attempt.outcome, Delivered, "{kind}");
+        assert!(attempt.error.as_ref().is_some_and(|error| error.contains(said)), "{kind}: {attempt:?}");
+    }
+}
+
+/// What arrived at a kind's vendor: the bodies of one delivery, attempted at each of these instants.
+async fn arrived(yaml_of_base: impl Fn(&str) -> String, kind: &str, message: &Message, hours: &[u64]) -> Vec<Vec<u8>> {
+    let server = Server::start(Reply::Vendor(vendor(kind))).await;
+    let yaml = yaml_of_base(&server.base);
+    let (notifier, delivery) = (open(&yaml), delivery(&settings(&yaml), message));
+    for hour in hours {
+        notifier.send(&delivery, now() + std::time::Duration::from_secs(hour * 1200)).await;
+    }
+    server.requests()
+}
+
+/// A signature is made for each attempt; what it signs beside the time stays the same.
+#[tokio::test]
+async fn attempts_are_signed_anew_and_say_the_same() {
+    let requests = arrived(|base| yaml_of("dingtalk", base), "dingtalk", &firing(), &[0, 1]).await;
+    let parts: Vec<_> = requests.iter().map(|request| split(request).unwrap()).collect();
+    let signs: Vec<String> = parts.iter().map(|(head, _)| target(head).1["sign"].clone()).collect();
+    assert_ne!(signs[0], signs[1]);
+    assert_eq!(parts[0].1, parts[1].1);
+    let requests = arrived(|base| yaml_of("feishu", base), "feishu", &firing(), &[0, 1]).await;
+    let bodies: Vec<Value> =
+        requests.iter().map(|request| serde_json::from_slice(split(request).unwrap().1).unwrap()).collect();
+    assert_ne!(bodies[0]["sign"], bodies[1]["sign"]);
+    assert_eq!(bodies[0]["card"], bodies[1]["card"]);
+}
+
+/// The trigger and its resolution are one incident.
+#[tokio::test]
+async fn pagerduty_resolves_what_it_triggered() {
+    let mut keys = Vec::new();
+    for (kind, action) in
+        [(MessageKind::AlertFiring, "trigger"), (MessageKind::AlertResolved, "resolve"), (MessageKind::Test, "trigger")]
+    {
+        let message = sample_message(kind, now());
+        let requests = arrived(|base| yaml_of("pagerduty", base), "pagerduty", &message, &[0]).await;
+        let event: Value = serde_json::from_slice(split(&requests[0]).unwrap().1).unwrap();
+        assert_eq!(event["event_action"], action);
+        let details = &event["payload"]["custom_details"];
+        assert_eq!(details["failing_nodes"][0]["log_path"].as_str().unwrap().split(':').next(), Some("obs"));
+        keys.push(event["dedup_key"].clone());
+    }
+    assert_eq!(keys[0], keys[1]);
+}
+
+/// Whom the configuration names is mentioned when something fails, and left in peace when it is over.
+#[tokio::test]
+async fn mentions_come_from_the_configuration() {
+    let table = [
+        ("dingtalk", "{ mobiles: '13800000000', user_ids: [u1] }", vec!["\"atMobiles\":[\"13800000000\"]", "@u1"]),
+        ("dingtalk", "{ all: true }", vec!["\"isAtAll\":true"]),
+        ("wecom", "{ user_ids: [u1, u2] }", vec!["<@u1><@u2>"]),
+        ("feishu", "{ user_ids: ou_1, all: true }", vec!["<at id=all></at><at id=ou_1></at>"]),
+        ("teams", "{ user_ids: a@b.example }", vec!["<at>a@b.example</at>", "\"mentioned\":{\"id\":\"a@b.example\""]),
+        ("discord", "{ user_ids: ['42'] }", vec!["\"content\":\"<@42>\"", "\"users\":[\"42\"]", "\"parse\":[]"]),
+    ];
+    for (kind, mention, expected) in table {
+        let yaml = |base: &str| yaml_of(kind, base).replacen("type:", &format!("mention: {mention}, type:"), 1);
+        let body = |requests: Vec<Vec<u8>>| String::from_utf8(split(&requests[0]).unwrap().1.to_vec()).unwrap();
+        let firing = body(arrived(yaml, kind, &firing(), &[0]).await);
+        assert!(expected.iter().all(|words| firing.contains(words)), "{kind}: {firing}");
+        let resolved = sample_message(MessageKind::AlertResolved, now());
+        let over = body(arrived(yaml, kind, &resolved, &[0]).await);
+        assert!(!expected.iter().any(|words| *words != "\"parse\":[]" && over.contains(words)), "{kind}: {over}");
+    }
+}

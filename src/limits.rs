@@ -73,6 +73,9 @@ pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub const NOTIFY_HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Attempts under way at once to one webhook.
 pub const WEBHOOK_CONCURRENCY: usize = 32;
+/// Most that the blocks of one attachment may take in Slack's Web API, in characters of JSON: it refuses messages whose
+/// blocks come near 13,200.
+pub const SLACK_BLOCKS_MAX: usize = 12_000;
 /// Largest message of a DingTalk robot, the whole body in bytes.
 pub const DINGTALK_MESSAGE_BYTES_MAX: usize = 20_000;
 /// How long DingTalk holds off a robot that sent more than 20 messages in a minute.

@@ -44,6 +44,7 @@ fn read_one(
     let kind = kind?;
     let channel = ChannelSettings::read(&kind, &section);
     check_file(&section, "ca_file");
+    check_file(&section, "client_cert");
     if crate::notify::KINDS.contains(&kind.as_str()) {
         section.close();
     }

@@ -40,10 +40,10 @@ pub use feishu::FeishuSettings;
 pub use mention::Mention;
 pub use pagerduty::PagerDutySettings;
 pub use render::{Rendered, Renderer, read_overrides};
-pub use slack::SlackSettings;
+pub use slack::{SlackAccess, SlackSettings};
 pub use teams::TeamsSettings;
 pub use telegram::TelegramSettings;
-pub use webhook::WebhookSettings;
+pub use webhook::{Success, WebhookSettings};
 pub use wecom::WeComSettings;
 
 use channel::Channel;
@@ -88,7 +88,7 @@ const KINDS_TO_COME: [&str; 1] = ["smn"];
 /// The settings of one kind of channel.
 #[derive(Debug, Clone)]
 pub enum ChannelSettings {
-    /// Slack, by an incoming webhook.
+    /// Slack, by an incoming webhook or a bot.
     Slack(SlackSettings),
     /// Mail, by SMTP.
     Email(Box<EmailSettings>),

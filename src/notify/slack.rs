@@ -1,15 +1,19 @@
-//! Slack, by an incoming webhook: a Block Kit message, confirmed by the body `ok`.
+//! Slack, by an incoming webhook or a bot: a Block Kit message, confirmed by the word `ok` or by `"ok": true`.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, destination, post_json, read_webhook_url};
+use super::channel::{
+    Channel, HttpChannel, Parts, Ready, body_part, destination, post_json, read_api_url, read_webhook_url,
+};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
-use crate::model::{Attempt, AttemptOutcome, Delivery};
+use crate::limits::SLACK_BLOCKS_MAX;
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, slack_text, truncated};
 use crate::yaml::Section;
@@ -22,28 +26,57 @@ const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     text: include_str!("../../templates/slack/message.json.hbs"),
 }];
 
+const API_URL: &str = "https://slack.com/api";
+
 /// The keys of a `slack` receiver.
 #[derive(Debug, Clone)]
 pub struct SlackSettings {
-    /// The incoming webhook's URL: who has it can post, so it is a secret.
-    pub webhook_url: SecretRef,
+    /// How messages get in.
+    pub access: SlackAccess,
+}
+
+/// How messages get into a Slack channel.
+#[derive(Debug, Clone)]
+pub enum SlackAccess {
+    /// An incoming webhook's URL: who has it can post, so it is a secret.
+    Webhook(SecretRef),
+    /// `chat.postMessage` with a bot's token.
+    Bot {
+        /// `xoxb-…`, with the scope `chat:write`.
+        token: SecretRef,
+        /// The channel's id or name.
+        channel: String,
+        /// Scheme, host and path of the Web API, without a slash at the end.
+        api_url: String,
+    },
 }
 
 impl SlackSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<SlackSettings> {
-        let mut supported = true;
-        for key in ["bot_token", "channel", "api_url"] {
-            if section.node(key).is_some() {
-                let help = "use webhook_url, the URL of an incoming webhook".to_string();
-                section.error(key, format!("{key:?} is not supported by this version yet"), Some(help));
-                supported = false;
+        if !section.has("bot_token") {
+            let mut alone = true;
+            for key in ["channel", "api_url"] {
+                if section.node(key).is_some() {
+                    section.error(key, format!("{key:?} goes with \"bot_token\""), None);
+                    alone = false;
+                }
             }
+            let _ = section.node("bot_token");
+            let access = read_webhook_url(section).map(SlackAccess::Webhook)?;
+            return alone.then_some(SlackSettings { access });
         }
-        if !supported && !section.has("webhook_url") {
+        let (token, channel) = (section.required("bot_token"), section.required::<String>("channel"));
+        let api_url = read_api_url(section, API_URL);
+        if section.node("webhook_url").is_some() {
+            let help = Some("keep one way to post".to_string());
+            section.error("webhook_url", "both \"webhook_url\" and \"bot_token\" are given", help);
             return None;
         }
-        let webhook_url = read_webhook_url(section)?;
-        supported.then_some(SlackSettings { webhook_url })
+        if channel.as_ref().is_some_and(|channel| channel.trim().is_empty()) {
+            section.error("channel", "it is empty", Some("the channel's id or name".into()));
+            return None;
+        }
+        Some(SlackSettings { access: SlackAccess::Bot { token: token?, channel: channel?, api_url: api_url? } })
     }
 }
 
@@ -57,13 +90,35 @@ impl Channel for SlackSettings {
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        vec![("webhook_url".to_string(), &self.webhook_url)]
+        match &self.access {
+            SlackAccess::Webhook(url) => vec![("webhook_url".to_string(), url)],
+            SlackAccess::Bot { token, .. } => vec![("bot_token".to_string(), token)],
+        }
+    }
+
+    fn check_secret(&self, key: &str, value: &Secret) -> Result<(), String> {
+        match key {
+            "webhook_url" => answer::parse_url(value).map(drop),
+            _ => bearer(value).map(drop),
+        }
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
         let text = slack_text(&truncated(&plain.text(), 3000));
         let body = json!({ "text": text, "mrkdwn": false, "parse": "none", "link_names": false });
         Parts::from([("body".to_string(), body.to_string())])
+    }
+
+    fn finished(&self, parts: Parts, _message: &Message) -> Result<Parts, String> {
+        let SlackAccess::Bot { channel, .. } = &self.access else { return Ok(parts) };
+        let rendered = parts.get("body").map_or("", String::as_str);
+        let mut body: Value = serde_json::from_str(rendered).unwrap_or_default();
+        if !body.is_object() {
+            return Err("the message is no JSON object".to_string());
+        }
+        body["channel"] = Value::from(channel.as_str());
+        fit_blocks(&mut body);
+        Ok(body_part(body.to_string()))
     }
 
     fn notifier(&self) -> Result<AnyNotifier, String> {
@@ -73,13 +128,26 @@ impl Channel for SlackSettings {
 
 impl HttpChannel for SlackSettings {
     fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
-        let (url, secrets) = destination("webhook_url", &self.webhook_url)?;
-        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+        let body = delivery.content.part("body").to_string();
+        match &self.access {
+            SlackAccess::Webhook(url) => {
+                let (url, secrets) = destination("webhook_url", url)?;
+                Ok(Ready { request: post_json(url, body), secrets })
+            }
+            SlackAccess::Bot { token, api_url, .. } => {
+                let token = token.resolve().map_err(|error| error.to_string())?;
+                let url = answer::parse_url(&Secret::new(format!("{api_url}/chat.postMessage")))?;
+                let mut request = post_json(url, body);
+                request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
+                Ok(Ready { request, secrets: vec![token] })
+            }
+        }
     }
 
     fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
         if attempt.outcome == AttemptOutcome::Delivered {
-            return judged_by_body(answer, attempt, secrets);
+            let word_counts = matches!(self.access, SlackAccess::Webhook(_));
+            return judged_by_body(answer, attempt, word_counts, secrets);
         }
         if answer.status == 429 && attempt.retry_after.is_none() {
             return Attempt { retry_after: retry_after_in_body(&answer.text()), ..attempt };
@@ -88,26 +156,51 @@ impl HttpChannel for SlackSettings {
     }
 }
 
-/// A 2xx is a success only when the body says `ok`; otherwise the error it names decides, and a body that is not
+/// The header that carries a token, hidden in the client's own debug output.
+fn bearer(token: &Secret) -> Result<HeaderValue, String> {
+    let text = format!("Bearer {}", token.expose().trim());
+    let mut value = HeaderValue::from_str(&text).map_err(|_| "the token has characters that no header can carry")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Takes blocks away until the Web API takes the rest, which refuses messages whose blocks are long in total; the ones
+/// before the last, so that the head, the first log path and the last line stay, and says how many.
+fn fit_blocks(body: &mut Value) {
+    let Some(Value::Array(blocks)) = body.pointer_mut("/attachments/0/blocks") else { return };
+    let size = |blocks: &[Value]| blocks.iter().map(|block| block.to_string().chars().count()).sum::<usize>();
+    let mut cut = 0;
+    while size(blocks) > SLACK_BLOCKS_MAX && blocks.len() > 2 {
+        blocks.remove(blocks.len() - 2);
+        cut += 1;
+    }
+    if cut > 0 {
+        let text = json!({ "type": "plain_text", "emoji": false, "text": format!("… {cut} parts cut") });
+        blocks.insert(blocks.len() - 1, json!({ "type": "context", "elements": [text] }));
+    }
+}
+
+/// A 2xx is a success only when the body says `ok`, on a webhook as a word, with the Web API as `"ok": true`; otherwise the error it names decides, and a body that is not
 /// Slack's (a captive portal's page) is tried again.
-fn judged_by_body(answer: &Answer, delivered: Attempt, secrets: &[Secret]) -> Attempt {
+fn judged_by_body(answer: &Answer, delivered: Attempt, word_counts: bool, secrets: &[Secret]) -> Attempt {
     let text = answer.text();
     let text = text.trim();
     let body: Value = serde_json::from_str(text).unwrap_or_default();
-    if text == "ok" || body["ok"] == Value::Bool(true) {
+    if (word_counts && text == "ok") || body["ok"] == Value::Bool(true) {
         return delivered;
     }
     let name = body["error"].as_str().unwrap_or(text);
     let outcome = match name {
         "rate_limited" | "ratelimited" => AttemptOutcome::Throttled,
-        "invalid_token" | "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired" => {
-            AttemptOutcome::Unauthorized
-        }
+        // Mended by people: a new token, a scope, an invitation.
+        "invalid_token" | "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired"
+        | "missing_scope" | "no_permission" | "not_in_channel" => AttemptOutcome::Unauthorized,
         "invalid_payload"
         | "invalid_blocks"
         | "invalid_attachments"
         | "no_text"
         | "msg_too_long"
+        | "msg_blocks_too_long"
         | "too_many_attachments"
         | "user_not_found"
         | "channel_not_found"

@@ -18,12 +18,12 @@ use sha2::Sha256;
 use super::channel::{Channel, HttpChannel, Parts, Ready};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
-use crate::http::HttpSettings;
+use crate::http::{Answer, HttpSettings};
 use crate::limits::WEBHOOK_CONCURRENCY;
-use crate::model::Delivery;
+use crate::model::{Attempt, AttemptOutcome, Delivery};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind};
-use crate::yaml::{FromYaml, Located, Section, Value};
+use crate::yaml::{FromYaml, Located, OneOrMany, Section, Value};
 
 /// The one part: the request's body. Used when it is replaced; the default body is written without a template.
 const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
@@ -44,8 +44,46 @@ pub struct WebhookSettings {
     pub headers: Vec<(HeaderName, SecretRef)>,
     /// The signing secret: base64, `whsec_` before it or not.
     pub secret: Option<SecretRef>,
+    /// What in the answer's body means success, beside a 2xx.
+    pub success: Option<Success>,
     /// PEM certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// PEM file with a certificate and its key, for servers that ask for one.
+    pub client_cert: Option<PathBuf>,
+}
+
+/// A test of the answer's body, for services that answer 200 to everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Success {
+    /// Where to look: a JSON pointer, `/errcode`.
+    pub pointer: String,
+    /// The values that mean success, as text: `0`, `ok`, `true`.
+    pub values: Vec<String>,
+}
+
+impl Success {
+    fn read(section: Section<'_>) -> Option<Success> {
+        let pointer = section.required::<String>("pointer");
+        let values = section.required::<OneOrMany<String>>("values");
+        if let Some(wrong) = pointer.as_ref().filter(|pointer| !pointer.starts_with('/')) {
+            let help = Some("for example /errcode, or /result/status".to_string());
+            section.error("pointer", format!("{wrong:?} is no JSON pointer"), help);
+        }
+        section.close();
+        Some(Success { pointer: pointer?, values: values?.0 })
+    }
+
+    /// Why the body is no success, if it is none.
+    fn missing_in(&self, body: &[u8]) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let found = match body.pointer(&self.pointer) {
+            None => return Some(format!("there is no {} in it", self.pointer)),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        let wanted = || format!("{} is not {}", self.pointer, self.values.join(" or "));
+        (!self.values.contains(&found)).then(wanted)
+    }
 }
 
 /// A value that may be a secret, but in plain text is nothing to warn of: a URL, a header.
@@ -63,12 +101,6 @@ impl FromYaml for PlainOrSecret {
 impl WebhookSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<WebhookSettings> {
         let mut right = true;
-        for key in ["client_cert", "success"] {
-            if section.node(key).is_some() {
-                section.error(key, format!("{key:?} is not supported by this version yet"), None);
-                right = false;
-            }
-        }
         let mut refuse = |key: &str, reason: String| {
             section.error(key, reason, None);
             right = false;
@@ -95,9 +127,13 @@ impl WebhookSettings {
             }
         };
         let headers = section.section("headers").map_or(Some(Vec::new()), |headers| read_headers(&headers));
-        let ca_file = section.optional("ca_file");
+        let success = match section.has("success") {
+            true => section.section("success").and_then(Success::read).map(Some),
+            false => section.node("success").map_or(Some(None), |_| None),
+        };
+        let (ca_file, client_cert) = (section.optional("ca_file"), section.optional("client_cert"));
         right.then_some(())?;
-        Some(WebhookSettings { url: url?, method, headers: headers?, secret, ca_file })
+        Some(WebhookSettings { url: url?, method, headers: headers?, secret, success: success?, ca_file, client_cert })
     }
 }
 
@@ -212,7 +248,7 @@ impl Channel for WebhookSettings {
 
 impl HttpChannel for WebhookSettings {
     fn http(&self) -> HttpSettings {
-        HttpSettings { ca_file: self.ca_file.clone(), client_cert: None }
+        HttpSettings { ca_file: self.ca_file.clone(), client_cert: self.client_cert.clone() }
     }
 
     fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
@@ -241,6 +277,17 @@ impl HttpChannel for WebhookSettings {
         identify(headers, delivery.id.as_str(), now, key.as_deref(), &body)?;
         *request.body_mut() = Some(body.into());
         Ok(Ready { request, secrets })
+    }
+
+    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+        let delivered = attempt.outcome == AttemptOutcome::Delivered;
+        let Some(missing) = self.success.as_ref().filter(|_| delivered).and_then(|it| it.missing_in(&answer.body))
+        else {
+            return attempt;
+        };
+        let said = answer::kept(&answer.text(), secrets);
+        let error = format!("answered {}, but {missing}: {said}", answer.status);
+        Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
     }
 
     fn concurrency(&self) -> usize {

@@ -81,6 +81,27 @@ fn the_example_is_clean() {
     assert_eq!(matching("orders_p07_daily"), ["backfill-failed", "partitions-failed", "refused", "all-night"]);
 }
 
+/// Every receiver that the example shows in a comment is right, too.
+#[test]
+fn the_examples_in_comments_are_clean() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.example.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let shown = |line: &str| {
+        let rest = line.strip_prefix("  # ")?;
+        rest.contains(": { type: ").then(|| format!("  {rest}"))
+    };
+    let lines: Vec<String> = text.lines().map(|line| shown(line).unwrap_or_else(|| line.to_string())).collect();
+    let options = LoadOptions { offline: true };
+    let loaded =
+        Config::from_text(lines.join("\n"), "example", Path::new(""), &options).unwrap_or_else(|it| panic!("{it}"));
+    let mut kinds: Vec<&str> = loaded.config.receivers.iter().map(|receiver| receiver.channel.kind()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds.len(), nightbell::notify::KINDS.len(), "{kinds:?}");
+    let unused = |found: &&nightbell::yaml::Diagnostic| !found.message.contains("nothing notifies the receiver");
+    assert_eq!(loaded.warnings.iter().filter(unused).count(), 0);
+}
+
 const SMALL: &str =
     "version: 1\nsources:\n  s: { type: dataarts, region: r, project_id: p, auth: { token: { env: T } } }\n";
 

@@ -59,7 +59,26 @@ pub(super) fn chat_rows() -> Vec<Row> {
     let no = |code: u16, text: &str| {
         http(code, "", &format!("{{\"ok\":false,\"error_code\":{code},\"description\":\"{text}\"}}"))
     };
+    let slack = |name: &str| says(&format!("{{\"ok\":false,\"error\":\"{name}\"}}"));
     vec![
+        ("slack-bot", says("{\"ok\":true,\"channel\":\"C0123\",\"ts\":\"1503435956.000247\"}"), Delivered, None, ""),
+        ("slack-bot", says("ok"), Retry, None, "without the word ok"),
+        ("slack-bot", slack("not_in_channel"), Unauthorized, None, "not_in_channel"),
+        ("slack-bot", slack("missing_scope"), Unauthorized, None, "missing_scope"),
+        ("slack-bot", slack("invalid_auth"), Unauthorized, None, "invalid_auth"),
+        ("slack-bot", slack("account_inactive"), Unauthorized, None, "account_inactive"),
+        ("slack-bot", slack("is_archived"), Rejected, None, "is_archived"),
+        ("slack-bot", slack("msg_too_long"), Rejected, None, "msg_too_long"),
+        ("slack-bot", slack("msg_blocks_too_long"), Rejected, None, "msg_blocks_too_long"),
+        ("slack-bot", slack("ratelimited"), Throttled, None, "ratelimited"),
+        ("slack-bot", slack("xoxb-canary-slack"), Retry, None, "<secret>"),
+        ("slack-bot", http(429, "retry-after: 30\r\n", ""), Throttled, Some(30), "429"),
+        ("webhook-success", says("{\"result\":{\"code\":0}}"), Delivered, None, ""),
+        ("webhook-success", says("{\"result\":{\"code\":\"ok\"}}"), Delivered, None, ""),
+        ("webhook-success", says("{\"result\":{\"code\":7}}"), Retry, None, "/result/code is not 0 or ok: {"),
+        ("webhook-success", says("{\"result\":{}}"), Retry, None, "there is no /result/code"),
+        ("webhook-success", says("<html>"), Retry, None, "there is no /result/code"),
+        ("webhook-success", http(500, "", "{\"result\":{\"code\":0}}"), Retry, None, "answered 500"),
         ("pagerduty", http(202, "", event), Delivered, None, ""),
         ("pagerduty", http(202, "", ""), Retry, None, "without the status"),
         ("pagerduty", says("<html>"), Retry, None, "without the status"),

@@ -55,13 +55,19 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
 }
 
 /// The kinds that are chats or incident services, each spoken to as its vendor wants it.
-const CHANNELS: [&str; 7] = ["dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram"];
+const CHANNELS: [&str; 8] = ["slack-bot", "dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram"];
 
 /// A receiver of a kind whose vendor is at `base`. Its secrets hold the word canary.
 fn yaml_of(kind: &str, base: &str) -> String {
     let url = |path: &str| format!("{{ type: {kind}, webhook_url: '{base}{path}' }}");
     match kind {
         "webhook" => format!("{{ type: webhook, url: '{base}/services/T0/canary' }}"),
+        "slack-bot" => {
+            format!("{{ type: slack, bot_token: xoxb-canary-slack, channel: C0123, api_url: '{base}/api' }}")
+        }
+        "webhook-success" => {
+            format!("{{ type: webhook, url: '{base}/canary', success: {{ pointer: /result/code, values: [0, ok] }} }}")
+        }
         "dingtalk" => format!(
             "{{ type: dingtalk, webhook_url: '{base}/robot/send?access_token=canary-token', secret: SECcanary }}"
         ),

@@ -31,6 +31,13 @@ fn right_settings_are_read() {
             true,
             "webhook_url secret",
         ),
+        ("{ type: slack, bot_token: { env: T }, channel: C0123 }", "slack", true, "bot_token"),
+        (
+            "{ type: webhook, url: 'https://h', success: { pointer: /errcode, values: [0, ok] }, client_cert: c.pem }",
+            "webhook",
+            true,
+            "url",
+        ),
         ("{ type: wecom, webhook_url: { env: W }, mention: { user_ids: [a, b] } }", "wecom", true, "webhook_url"),
         ("{ type: feishu, webhook_url: { env: W }, secret: { env: S } }", "feishu", true, "webhook_url secret"),
         ("{ type: pagerduty, routing_key: { env: K } }", "pagerduty", true, "routing_key"),
@@ -57,10 +64,14 @@ fn wrong_settings_are_said() {
         ("{ type: pigeon }".into(), "the types are slack, email, webhook, dingtalk, "),
         ("{ type: smn, topic_urn: x }".into(), "\"smn\" are not supported by this version yet"),
         ("{ type: slack }".into(), "\"webhook_url\" is missing"),
+        ("{ type: slack, bot_token: { env: X } }".into(), "\"channel\" is missing"),
+        ("{ type: slack, bot_token: { env: X }, channel: '' }".into(), "channel: it is empty"),
         (
-            "{ type: slack, bot_token: { env: X }, channel: ops }".into(),
-            "\"bot_token\" is not supported by this version yet",
+            "{ type: slack, bot_token: { env: X }, channel: ops, webhook_url: { env: Y } }".into(),
+            "both \"webhook_url\"",
         ),
+        ("{ type: slack, webhook_url: { env: Y }, channel: ops }".into(), "\"channel\" goes with \"bot_token\""),
+        ("{ type: slack, bot_token: { env: X }, channel: ops, api_url: x }".into(), "api_url: it is no URL"),
         ("{ type: slack, webhook_url: hooks.slack.com/canary }".into(), "webhook_url: it is no URL"),
         ("{ type: slack, webhook_url: { env: X }, webhok: 1 }".into(), "unknown key \"webhok\""),
         ("{ type: webhook }".into(), "\"url\" is missing"),
@@ -71,8 +82,12 @@ fn wrong_settings_are_said() {
         (hook("headers: { Host: x }"), "is set by Nightbell itself"),
         (hook("headers: { 'a b': x }"), "cannot be the name of a header"),
         (hook("headers: { X-A: \"canary\\nb: c\" }"), "characters that no header can carry"),
-        (hook("client_cert: c.pem"), "\"client_cert\" is not supported by this version yet"),
-        (hook("success: x"), "\"success\" is not supported by this version yet"),
+        (hook("success: x"), "success: expected a mapping"),
+        (hook("success: {}"), "success: the key \"pointer\" is missing"),
+        (hook("success: { pointer: /errcode }"), "the key \"values\" is missing"),
+        (hook("success: { pointer: errcode, values: 0 }"), "success.pointer: \"errcode\" is no JSON pointer"),
+        (hook("success: { pointer: /a, values: [] }"), "success.values: the list is empty"),
+        (hook("success: { pointer: /a, values: 0, value: 1 }"), "unknown key \"value\""),
         ("{ type: dingtalk }".into(), "\"webhook_url\" is missing"),
         ("{ type: wecom, webhook_url: qyapi/canary }".into(), "webhook_url: it is no URL"),
         ("{ type: wecom, webhook_url: { env: W }, secret: { env: S } }".into(), "unknown key \"secret\""),
@@ -149,6 +164,7 @@ fn a_certificate_file_that_is_none_is_said() {
     std::fs::write(&file, "no certificate").unwrap();
     for yaml in [
         format!("{{ type: webhook, url: 'https://h', ca_file: {} }}", file.display()),
+        format!("{{ type: webhook, url: 'https://h', client_cert: {} }}", file.display()),
         format!("{{ type: email, smtp_url: 'smtp://mx', from: a@b.c, to: a@b.c, ca_file: {} }}", file.display()),
     ] {
         let receiver = settings(&yaml);

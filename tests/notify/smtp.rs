@@ -39,9 +39,18 @@ impl Ca {
 
     /// Certificate and key for `name`, as PEM files.
     pub(super) fn certificate(&self, name: &str) -> (PathBuf, PathBuf) {
+        self.certificate_for(name, rcgen::ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// The same for a client.
+    pub(super) fn client_certificate(&self, name: &str) -> (PathBuf, PathBuf) {
+        self.certificate_for(name, rcgen::ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn certificate_for(&self, name: &str, usage: rcgen::ExtendedKeyUsagePurpose) -> (PathBuf, PathBuf) {
         let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
         params.use_authority_key_identifier_extension = true;
-        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let (cert_file, key_file) = (self.path(&format!("{name}.crt")), self.path(&format!("{name}.key")));

@@ -1,6 +1,7 @@
 //! Servers on loopback that look at a message as the vendor does, and refuse what the vendor refuses.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,13 +13,25 @@ use nightbell::sign::percent_decoded;
 use nightbell::template::{sample_message, samples};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::http::{Reply, Server, split};
+use super::smtp::Ca;
 use super::{CHANNELS, delivery, firing, now, open, settings, yaml_of};
 
 /// The vendor of a kind.
 pub(super) fn vendor(kind: &str) -> fn(&str, &[u8]) -> (u16, String) {
     match kind {
+        "slack-bot" => |head, body| match slack(head, body) {
+            Ok(()) => (200, json!({ "ok": true, "ts": "1.2", "channel": "C0123" }).to_string()),
+            Err(name) => (200, json!({ "ok": false, "error": name }).to_string()),
+        },
         "dingtalk" => |head, body| (200, by_errcode(dingtalk(head, body))),
         "wecom" => |head, body| (200, by_errcode(wecom(head, body))),
         "feishu" => |head, body| match feishu(head, body) {
@@ -70,6 +83,21 @@ fn hmac(key: &str, text: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(text.as_bytes());
     STANDARD.encode(mac.finalize().into_bytes())
+}
+
+fn slack(head: &str, body: &[u8]) -> Result<(), &'static str> {
+    if !head.lines().any(|line| line.eq_ignore_ascii_case("authorization: bearer xoxb-canary-slack")) {
+        return Err("invalid_auth");
+    }
+    let body = parsed(head, body);
+    if target(head).0 != "/api/chat.postMessage" || body["channel"] != "C0123" {
+        return Err("channel_not_found");
+    }
+    let attached = body["attachments"][0]["blocks"].as_array().cloned().unwrap_or_default();
+    if attached.iter().map(|block| block.to_string().chars().count()).sum::<usize>() > 13_200 {
+        return Err("msg_blocks_too_long");
+    }
+    if body["text"].as_str().is_none_or(str::is_empty) { Err("no_text") } else { Ok(()) }
 }
 
 fn dingtalk(head: &str, body: &[u8]) -> Result<(), (i64, &'static str)> {
@@ -237,7 +265,9 @@ async fn every_vendor_takes_every_sample() {
 /// The vendors here are not made of rubber: what is wrong with a message is refused, by its name.
 #[tokio::test]
 async fn vendors_refuse_what_is_wrong() {
-    let wrong: [(&str, &str, &str, &str); 9] = [
+    let wrong: [(&str, &str, &str, &str); 11] = [
+        ("slack-bot", "xoxb-canary-slack", "xoxb-other", "invalid_auth"),
+        ("slack-bot", "C0123", "C9", "channel_not_found"),
         ("dingtalk", "canary-token", "other-token", "300001"),
         ("dingtalk", "SECcanary", "SECother", "310000"),
         ("wecom", "canary-key", "other-key", "93000"),
@@ -321,4 +351,54 @@ async fn mentions_come_from_the_configuration() {
         let over = body(arrived(yaml, kind, &resolved, &[0]).await);
         assert!(!expected.iter().any(|words| *words != "\"parse\":[]" && over.contains(words)), "{kind}: {over}");
     }
+}
+
+/// A server that asks for a client's certificate gets the one of `client_cert`, and refuses who has none.
+#[tokio::test]
+async fn a_webhook_shows_its_certificate_to_who_asks() {
+    let ca = Ca::new();
+    let (cert, key) = ca.certificate("localhost");
+    let (client_cert, client_key) = ca.client_certificate("nightbell");
+    let pair = [client_cert, client_key].map(|file| std::fs::read_to_string(file).unwrap()).concat();
+    std::fs::write(ca.path("client.pem"), pair).unwrap();
+    let port = mutual_tls_server(&ca, &cert, &key).await;
+    let yaml = |rest: &str| {
+        let ca_file = ca.path("ca.pem");
+        format!("{{ type: webhook, url: 'https://localhost:{port}/', ca_file: {}{rest} }}", ca_file.display())
+    };
+    let with = yaml(&format!(", client_cert: {}", ca.path("client.pem").display()));
+    let attempt = open(&with).send(&delivery(&settings(&with), &firing()), now()).await;
+    assert_eq!(attempt.outcome, Delivered, "{attempt:?}");
+    let without = yaml("");
+    let attempt = open(&without).send(&delivery(&settings(&without), &firing()), now()).await;
+    assert_ne!(attempt.outcome, Delivered, "{attempt:?}");
+}
+
+/// The port of a server that answers 204 to clients with a certificate of this authority.
+async fn mutual_tls_server(ca: &Ca, cert: &std::path::Path, key: &std::path::Path) -> u16 {
+    nightbell::http::install_crypto();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca.path("ca.pem")).unwrap()).unwrap();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let chain = vec![CertificateDer::from_pem_file(cert).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut buffer = [0; 65_536];
+                let read = stream.read(&mut buffer).await.unwrap_or_default();
+                if read > 0 {
+                    drop(stream.write_all(b"HTTP/1.1 204 No\r\nconnection: close\r\n\r\n").await);
+                    drop(stream.shutdown().await);
+                }
+            });
+        }
+    });
+    port
 }

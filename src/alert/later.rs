@@ -39,15 +39,14 @@ impl<'a> LaterRuns<'a> {
         }
     }
 
-    /// The earliest run due after the alert's that ended after the alert began, and after the run was last seen to have
-    /// failed again: one that had succeeded before says nothing about the failure.
+    /// The earliest run due after the alert's that ended after the alert began: one that had succeeded before says
+    /// nothing about the failure.
     pub(super) fn vouching_for(&self, alert: &Alert) -> Option<&'a Instance> {
         let part = alert.facts.instance.as_ref()?;
         let due = part.plan_time.or(part.start_time)?;
         let runs = if part.kind == InstanceType::Backfill { &self.backfill } else { &self.scheduled };
         let later = &runs[runs.partition_point(|run| run.due <= due)..];
-        let failed_again = part.end_time.filter(|_| !part.status.is_recovery());
-        let began = alert.facts.alert.starts_at.max(failed_again.unwrap_or(Timestamp::MIN));
+        let began = alert.facts.alert.starts_at;
         later
             .iter()
             .take_while(|run| run.latest_end >= began)

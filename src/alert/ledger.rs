@@ -6,7 +6,7 @@
 //! in changed ones, so a recovery that was missed once is found at the next poll. That is done for all of them at once:
 //! a job that has failed for days has thousands of alerts and thousands of runs, and must not be looked at run by alert.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,8 +15,8 @@ use super::identity::alert_id;
 use super::later::LaterRuns;
 use super::summary::{self, Ending};
 use crate::model::{
-    Alert, AlertFacts, AlertId, AlertPart, AlertState, Instance, InstanceKey, InstancePart, JobPart, ReceiverId,
-    RuleId, Severity, SourcePart, Suppression,
+    Alert, AlertFacts, AlertPart, AlertState, Instance, InstanceKey, InstancePart, JobPart, ReceiverId, RuleId,
+    Severity, SourcePart, Suppression,
 };
 
 /// A rule's condition that holds for an instance.
@@ -42,8 +42,6 @@ pub struct Ledger {
     firing: HashMap<InstanceKey, Vec<Alert>>,
     /// The ids of instances with firing alerts, by job: what a later run of the job may resolve.
     by_job: HashMap<String, BTreeSet<String>>,
-    /// Alerts whose instance was seen in another state with the condition still holding.
-    renewed: HashSet<AlertId>,
 }
 
 impl Ledger {
@@ -84,21 +82,6 @@ impl Ledger {
     /// Whether `rule` has an alert firing for the instance.
     pub fn fires(&self, instance: &InstanceKey, rule: &RuleId) -> bool {
         self.firing.get(instance).is_some_and(|alerts| alerts.iter().any(|alert| alert.rule == *rule))
-    }
-
-    /// Notes how the instance of an alert that goes on firing looks now: a rerun that failed again keeps the episode open
-    /// beyond runs that succeeded before it. The alerts noted are told by [`Ledger::renewed`].
-    pub fn renew(&mut self, instance: &Instance, rule: &RuleId, now: Timestamp) {
-        let alerts = self.firing.get_mut(&instance.key()).into_iter().flatten();
-        for alert in alerts.filter(|alert| alert.rule == *rule) {
-            alert.facts.instance = Some(instance_part(instance, now));
-            self.renewed.insert(alert.id.clone());
-        }
-    }
-
-    /// The alerts noted by [`Ledger::renew`] that still fire.
-    pub fn renewed(&self) -> impl Iterator<Item = &Alert> {
-        self.firing().filter(|alert| self.renewed.contains(&alert.id))
     }
 
     /// Enters an alert that fires.

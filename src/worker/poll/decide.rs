@@ -90,9 +90,6 @@ impl<C: Source, S: Store> Poller<C, S> {
                     let Verdict::Holds { since } = rule.judge(instance, now) else { continue };
                     closed.extend(ledger.close_outdated(instance, &rule.id, now));
                     if ledger.fires(&key, &rule.id) {
-                        if has_changed {
-                            ledger.renew(instance, &rule.id, now);
-                        }
                         continue;
                     }
                     let is_past = is_first_look[index] && ended_before(instance, since, told_from);

@@ -263,7 +263,6 @@ impl<C: Source, S: Store> Poller<C, S> {
         let Decision { instances, fired, resolved, closed, ledger, known_rules, .. } = decision;
         let mut changed = resolved;
         changed.extend(closed);
-        changed.extend(ledger.renewed().cloned());
         let commit = PollCommit {
             source: self.settings.id.clone(),
             generation: memory.generation,

@@ -39,14 +39,14 @@ impl<'a> LaterRuns<'a> {
         }
     }
 
-    /// The earliest run due after the alert's that ended after the alert began: one that had succeeded before says
-    /// nothing about the failure.
-    pub(super) fn vouching_for(&self, alert: &Alert) -> Option<&'a Instance> {
+    /// The earliest run due after the alert's that ended after the alert began and after `last_end`, the last known end
+    /// of the alert's own run: one that had succeeded before says nothing about the failure.
+    pub(super) fn vouching_for(&self, alert: &Alert, last_end: Option<Timestamp>) -> Option<&'a Instance> {
         let part = alert.facts.instance.as_ref()?;
         let due = part.plan_time.or(part.start_time)?;
         let runs = if part.kind == InstanceType::Backfill { &self.backfill } else { &self.scheduled };
         let later = &runs[runs.partition_point(|run| run.due <= due)..];
-        let began = alert.facts.alert.starts_at;
+        let began = last_end.map_or(alert.facts.alert.starts_at, |end| end.max(alert.facts.alert.starts_at));
         later
             .iter()
             .take_while(|run| run.latest_end >= began)

@@ -69,6 +69,11 @@ impl Ledger {
         self.by_job.contains_key(job)
     }
 
+    /// Whether any alert fires for this run.
+    pub fn concerns_run(&self, instance: &InstanceKey) -> bool {
+        self.firing.contains_key(instance)
+    }
+
     /// Takes over what has been learnt of alerts that were entered already (their nodes).
     pub fn update(&mut self, alerts: &[Alert]) {
         for newer in alerts {
@@ -139,8 +144,14 @@ impl Ledger {
 
     /// Takes out the alerts that the instances in `over`, as they are now, resolve: an instance's own when it is seen in
     /// success, its own duration alerts when it ended at all, and those of earlier runs of its job when it succeeded
-    /// after they began. Of several later runs the earliest one is named.
-    pub fn resolve(&mut self, over: &[Instance], now: Timestamp) -> Vec<Alert> {
+    /// after they began and after `last_ends`, the last known ends of those runs: one that was made again may have failed
+    /// again since. Of several later runs the earliest one is named.
+    pub fn resolve(
+        &mut self,
+        over: &[Instance],
+        last_ends: &HashMap<InstanceKey, Timestamp>,
+        now: Timestamp,
+    ) -> Vec<Alert> {
         let mut resolved = Vec::new();
         let mut succeeded: BTreeMap<&str, LaterRuns<'_>> = BTreeMap::new();
         for instance in over {
@@ -159,8 +170,10 @@ impl Ledger {
         for (job, mut runs) in succeeded {
             runs.sort();
             for id in self.by_job.get(job).cloned().unwrap_or_default() {
-                self.take_out(&InstanceKey { job: job.to_string(), id }, |alert| {
-                    let instance = runs.vouching_for(alert)?;
+                let key = InstanceKey { job: job.to_string(), id };
+                let last_end = last_ends.get(&key).copied();
+                self.take_out(&key, |alert| {
+                    let instance = runs.vouching_for(alert, last_end)?;
                     resolved.push(ended(alert, instance, Ending::LaterInstance, now));
                     Some(())
                 });
@@ -316,10 +329,10 @@ mod tests {
         assert_eq!(fire(&mut ledger, &failed, None, 6).unwrap().facts.alert.summary, "etl failed after 5m 0s");
         assert!(fire(&mut ledger, &failed, None, 7).is_none(), "told twice");
         assert!(
-            ledger.resolve(&[run("etl", 0, Status::Running, None)], at(8)).is_empty(),
+            ledger.resolve(&[run("etl", 0, Status::Running, None)], &HashMap::new(), at(8)).is_empty(),
             "a rerun under way is no end"
         );
-        let resolved = ledger.resolve(&[run("etl", 0, Status::Success, Some(12))], at(13));
+        let resolved = ledger.resolve(&[run("etl", 0, Status::Success, Some(12))], &HashMap::new(), at(13));
         assert_eq!(summaries(&resolved), ["etl recovered: it succeeded after 12m 0s"]);
         assert_eq!(resolved[0].facts.alert.ends_at, Some(at(12)));
         assert_eq!(ledger.firing().count(), 0);
@@ -346,7 +359,7 @@ mod tests {
         for (name, other, resolves) in cases {
             let mut ledger = Ledger::default();
             fire(&mut ledger, &failed, None, 6);
-            assert_eq!(!ledger.resolve(&[other], at(70)).is_empty(), resolves, "{name}");
+            assert_eq!(!ledger.resolve(&[other], &HashMap::new(), at(70)).is_empty(), resolves, "{name}");
         }
     }
 
@@ -357,7 +370,7 @@ mod tests {
         for _ in 0..2 {
             let mut ledger = Ledger::default();
             fire(&mut ledger, &run("etl", 0, Status::Fail, Some(5)), None, 6);
-            assert_eq!(ledger.resolve(&runs, at(200))[0].facts.alert.ends_at, Some(at(61)));
+            assert_eq!(ledger.resolve(&runs, &HashMap::new(), at(200))[0].facts.alert.ends_at, Some(at(61)));
             runs.reverse();
         }
     }
@@ -372,9 +385,9 @@ mod tests {
             fire(&mut ledger, &run("etl", plan, Status::Fail, Some(plan)), None, plan);
         }
         let began = std::time::Instant::now();
-        assert!(ledger.resolve(&well, at(2 * count)).is_empty());
+        assert!(ledger.resolve(&well, &HashMap::new(), at(2 * count)).is_empty());
         let last = run("etl", 2 * count, Status::Success, Some(2 * count));
-        assert_eq!(ledger.resolve(&[last], at(2 * count)).len(), usize::try_from(count).unwrap());
+        assert_eq!(ledger.resolve(&[last], &HashMap::new(), at(2 * count)).len(), usize::try_from(count).unwrap());
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
@@ -401,7 +414,11 @@ mod tests {
             let mut ledger = Ledger::default();
             let alert = fire(&mut ledger, &run("slow", 0, Status::Running, None), Some(45), 46).unwrap();
             assert_eq!(alert.facts.alert.summary, "slow has been running for 46m 0s (limit 45m)");
-            assert_eq!(ledger.resolve(&[run("slow", 0, status, Some(50))], at(51)).len(), 1, "{status}");
+            assert_eq!(
+                ledger.resolve(&[run("slow", 0, status, Some(50))], &HashMap::new(), at(51)).len(),
+                1,
+                "{status}"
+            );
         }
     }
 
@@ -419,6 +436,6 @@ mod tests {
         fire(&mut ledger, &run("etl", 0, Status::Fail, Some(5)), None, 6);
         assert!(ledger.close_where(|_| true, at(7)).is_empty());
         assert_eq!(ledger.close_where(|_| false, at(7)).len(), 1);
-        assert!(ledger.resolve(&[run("etl", 0, Status::Success, Some(8))], at(9)).is_empty());
+        assert!(ledger.resolve(&[run("etl", 0, Status::Success, Some(8))], &HashMap::new(), at(9)).is_empty());
     }
 }

@@ -148,26 +148,29 @@ mod tests {
 
     /// A pipe that is read only once it is opened.
     #[derive(Clone, Default)]
-    struct Pipe(Arc<Inner>);
+    struct Pipe(Arc<(Mutex<Inside>, Condvar)>);
 
-    /// Whether the pipe is open, and what has come through it; and what tells of its opening.
-    type Inner = (Mutex<(bool, Vec<u8>)>, Condvar);
+    #[derive(Default)]
+    struct Inside {
+        is_open: bool,
+        bytes: Vec<u8>,
+    }
 
     impl Pipe {
         fn open(&self) {
-            self.0.0.lock().unwrap().0 = true;
+            self.0.0.lock().unwrap().is_open = true;
             self.0.1.notify_all();
         }
 
         fn text(&self) -> String {
-            String::from_utf8(self.0.0.lock().unwrap().1.clone()).unwrap()
+            String::from_utf8(self.0.0.lock().unwrap().bytes.clone()).unwrap()
         }
     }
 
     impl Write for Pipe {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut inner = self.0.1.wait_while(self.0.0.lock().unwrap(), |inner| !inner.0).unwrap();
-            inner.1.extend_from_slice(bytes);
+            let mut inner = self.0.1.wait_while(self.0.0.lock().unwrap(), |inner| !inner.is_open).unwrap();
+            inner.bytes.extend_from_slice(bytes);
             Ok(bytes.len())
         }
 

@@ -107,3 +107,33 @@ async fn a_run_that_was_lost_and_is_found_again_is_told() {
     scene.poll().await;
     assert_eq!(told(&scene.store).await, ["alert.firing etl 1"]);
 }
+
+/// A run failed, was made again and failed again; meanwhile a later run succeeded. That success says nothing about the
+/// second failure, whether one poll sees all of it or the success is listed late.
+#[tokio::test]
+async fn a_success_between_two_failures_of_an_earlier_run_does_not_hide_the_second() {
+    for is_listed_late in [false, true] {
+        let mut scene = Scene::open(FAILURES).await;
+        let now = scene.now();
+        scene.show([run("etl", "1", Status::Fail, now - minutes(20), Some(now - minutes(15)))]);
+        scene.poll().await;
+        scene.pass(minutes(1));
+        let again = nightbell::model::Instance {
+            start_time: Some(now - minutes(8)),
+            ..run("etl", "1", Status::Fail, now - minutes(20), Some(now - minutes(5)))
+        };
+        let other = run("etl", "2", Status::Success, now - minutes(12), Some(now - minutes(10)));
+        if is_listed_late {
+            scene.show([again.clone()]);
+            scene.poll().await;
+            scene.restart();
+        }
+        scene.show([again.clone(), other]);
+        scene.poll().await;
+        assert!(scene.alerts().await.iter().any(|alert| alert.state() == AlertState::Firing), "{is_listed_late}");
+        let third = run("etl", "3", Status::Success, now - minutes(4), Some(now));
+        scene.show([again, third]);
+        scene.poll().await;
+        assert_eq!(told(&scene.store).await, ["alert.firing etl 1", "alert.resolved etl 1"]);
+    }
+}

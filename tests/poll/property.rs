@@ -190,7 +190,10 @@ impl Story<'_> {
             let is_silent =
                 own.iter().all(|alert| !is_well(seen) && (alert.rule.as_str() == "failed" || !seen.status.has_ended()));
             assert!(is_silent, "still firing: {own:?}\nalthough {seen:?}");
-            let mut earlier = firing().filter(|alert| self.vouches(seen, alert));
+            let mut earlier = firing().filter(|alert| {
+                let own = self.truth.states(&instance_of(alert).id).last().unwrap();
+                self.vouches(seen, alert) && seen.end_time >= own.end_time
+            });
             assert_eq!(earlier.next(), None, "still firing although {seen:?}");
         }
         for alert in self.alerts.iter().filter(|alert| alert.state() == AlertState::Resolved) {

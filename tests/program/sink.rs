@@ -43,6 +43,7 @@ pub(crate) struct Sink {
 struct SinkState {
     hits: Vec<Hit>,
     answer: StatusCode,
+    hangs: bool,
 }
 
 impl Sink {
@@ -50,7 +51,7 @@ impl Sink {
     pub(crate) async fn open() -> Sink {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(SinkState { hits: Vec::new(), answer: StatusCode::OK }));
+        let state = Arc::new(Mutex::new(SinkState { hits: Vec::new(), answer: StatusCode::OK, hangs: false }));
         let router = Router::new().fallback(take).with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Sink { address, state }
@@ -64,6 +65,11 @@ impl Sink {
     /// From now on every request is answered with `status`.
     pub(crate) fn answer(&self, status: u16) {
         self.state.lock().unwrap().answer = StatusCode::from_u16(status).unwrap();
+    }
+
+    /// From now on requests are taken and not answered, or answered again.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.state.lock().unwrap().hangs = hangs;
     }
 
     /// Everything that arrived.
@@ -97,8 +103,14 @@ async fn take(
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, &'static str) {
-    let mut state = state.lock().unwrap();
     let body = String::from_utf8(body.to_vec()).unwrap();
-    state.hits.push(Hit { path: uri.path().to_string(), headers, body });
-    (state.answer, "ok")
+    let (answer, hangs) = {
+        let mut state = state.lock().unwrap();
+        state.hits.push(Hit { path: uri.path().to_string(), headers, body });
+        (state.answer, state.hangs)
+    };
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    (answer, "ok")
 }

@@ -1,6 +1,6 @@
 //! From what was seen to what follows: which instances changed, which alerts begin, which end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use tracing::debug;
@@ -8,7 +8,7 @@ use tracing::debug;
 use super::Poller;
 use crate::alert::{Holding, Ledger};
 use crate::limits::SOURCE_OVERLAP;
-use crate::model::{Alert, AlertId, AlertState, Instance, MessageKind, Snapshot, Status, Suppression};
+use crate::model::{Alert, AlertId, AlertState, Instance, InstanceKey, MessageKind, Snapshot, Status, Suppression};
 use crate::rule::Verdict;
 use crate::source::Source;
 use crate::store::{Store, StoreError};
@@ -30,6 +30,8 @@ pub(super) struct Decision {
     pub(super) known_rules: Option<BTreeSet<String>>,
     /// Instances that are over, changed or not: what may end an alert.
     over: Vec<Instance>,
+    /// When the runs behind the firing alerts last ended, as far as they did.
+    last_ends: HashMap<InstanceKey, Timestamp>,
 }
 
 /// What becomes of an instance that was seen.
@@ -110,8 +112,11 @@ impl<C: Source, S: Store> Poller<C, S> {
         (decision.ledger, decision.closed) = (ledger, closed);
         self.begin(candidates, &mut decision, now).await?;
         let ledger = &decision.ledger;
-        let believed = seen.iter().zip(&fates).filter(|(_, fate)| **fate != Fate::Stale).map(|(instance, _)| instance);
+        let believed: Vec<&Instance> =
+            seen.iter().zip(&fates).filter(|(_, fate)| **fate != Fate::Stale).map(|(instance, _)| instance).collect();
+        decision.last_ends = self.last_ends(ledger, &believed);
         decision.over = believed
+            .into_iter()
             .filter(|instance| instance.status.has_ended() && ledger.concerns(&instance.job.name))
             .cloned()
             .collect();
@@ -119,6 +124,27 @@ impl<C: Source, S: Store> Poller<C, S> {
         seen.retain(|_| fates.next() == Some(Fate::Stirred));
         decision.instances = seen;
         Ok(decision)
+    }
+
+    /// When each run behind a firing alert last ended: as it was just seen, or as it is remembered.
+    fn last_ends(&self, ledger: &Ledger, fresh: &[&Instance]) -> HashMap<InstanceKey, Timestamp> {
+        let snapshots = self.memory.as_ref().map(|memory| &memory.snapshots);
+        let remembered = ledger.firing().filter_map(|alert| {
+            let key = alert.facts.subject();
+            let end = snapshots?.get(&key)?.end_time?;
+            Some((key, end))
+        });
+        let mut ends: HashMap<InstanceKey, Timestamp> = remembered.collect();
+        for instance in fresh.iter().filter(|instance| ledger.concerns(&instance.job.name)) {
+            let key = instance.key();
+            if ledger.concerns_run(&key) {
+                match instance.end_time {
+                    Some(end) => ends.insert(key, end),
+                    None => ends.remove(&key),
+                };
+            }
+        }
+        ends
     }
 
     /// Begins the candidates' alerts, except those whose episode the store knows already.
@@ -165,7 +191,7 @@ impl Decision {
     pub(super) fn resolve(&mut self, now: Timestamp) {
         // The ledger got the new alerts before their nodes were known.
         self.ledger.update(&self.fired);
-        self.resolved.extend(self.ledger.resolve(&std::mem::take(&mut self.over), now));
+        self.resolved.extend(self.ledger.resolve(&std::mem::take(&mut self.over), &self.last_ends, now));
     }
 
     /// An alert that began and ended in this very poll is stored once, as it is now. To be called when its two messages

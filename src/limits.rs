@@ -134,8 +134,8 @@ pub const STORE_PURGE_ROWS_MAX: usize = 1000;
 pub const STORE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].
 pub const STORE_BACKOFF_MIN: Duration = Duration::from_secs(1);
-/// Longest pause between two tries to write to a store that fails.
-pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Longest pause between two tries to write to a store that fails: once it is mended, deliveries go on within ten seconds.
+pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(8);
 
 /// Most deliveries that a lane holds: claimed ahead, under way, or not settled yet.
 pub const LANE_CLAIM_MAX: usize = 512;
@@ -150,6 +150,8 @@ pub const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(90);
 pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
 /// How long the program takes to stop: it is gone within thirty seconds, whatever hangs.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(27);
+/// How long closing the store may take.
+pub const STORE_CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long a delivery is retried before it is dead.
 pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `Retry-After` that is believed.

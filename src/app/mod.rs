@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::limits::STOP_TIME_MAX;
+use crate::limits::{STOP_TIME_MAX, STORE_CLOSE_TIME_MAX};
 use crate::notify::AnyNotifier;
 use crate::source::{AnySource, SourceError};
 use crate::store::{Mode, SqlStore, Store as _, StoreError};
@@ -103,6 +103,15 @@ impl App {
         if tokio::time::timeout(STOP_TIME_MAX, all_ended).await.is_err() {
             warn!("some loops did not stop in time; what they had claimed is taken back at the next start");
         }
+        loops.abort_all();
+        close(&self.store).await;
         outcome
+    }
+}
+
+/// Closes the store, so that everything is in its one file. It is as safe without.
+async fn close(store: &SqlStore) {
+    if tokio::time::timeout(STORE_CLOSE_TIME_MAX, store.close()).await.is_err() {
+        warn!("the store could not be closed in time; its log beside it is read at the next start");
     }
 }

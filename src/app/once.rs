@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use tracing::warn;
 
-use super::{App, AppError};
+use super::{App, AppError, close};
 use crate::worker::housekeeping;
 use crate::worker::poll::PollReport;
 
@@ -15,8 +15,8 @@ use crate::worker::poll::PollReport;
 pub struct OnceReport {
     /// What each poll did.
     pub polls: Vec<PollReport>,
-    /// Why sources could not be read.
-    pub unreadable: Vec<String>,
+    /// Why polls failed.
+    pub failed_polls: Vec<String>,
     /// Deliveries attempted.
     pub attempted: u64,
     /// Of those, confirmed.
@@ -28,7 +28,7 @@ pub struct OnceReport {
 impl OnceReport {
     /// Whether every source was read as a whole and nothing is owed any more.
     pub fn is_clean(&self) -> bool {
-        self.unreadable.is_empty() && self.left == 0 && self.polls.iter().all(|poll| poll.incomplete.is_none())
+        self.failed_polls.is_empty() && self.left == 0 && self.polls.iter().all(|poll| poll.incomplete.is_none())
     }
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for OnceReport {
                 write!(f, "\nnot whole: {reason}")?;
             }
         }
-        for reason in &self.unreadable {
+        for reason in &self.failed_polls {
             write!(f, "\n{reason}")?;
         }
         Ok(())
@@ -63,14 +63,14 @@ impl App {
     /// Polls every source once without waiting for its schedule, then attempts every due delivery once.
     ///
     /// # Errors
-    /// When the store fails. An unreadable source is part of the report.
+    /// When the store fails while it delivers. A poll that failed is part of the report.
     pub async fn run_once(mut self) -> Result<OnceReport, AppError> {
         let mut report = OnceReport::default();
         for outcome in join_all(self.pollers.iter_mut().map(|poller| poller.poll())).await {
             match outcome {
                 Ok(poll) => report.polls.push(poll),
-                Err(crate::worker::poll::PollError::Store(error)) => return Err(error.into()),
-                Err(error) => report.unreadable.push(error.to_string()),
+                // Whatever befell it, the others go on, and what is owed is attempted.
+                Err(error) => report.failed_polls.push(error.to_string()),
             }
         }
         let now = self.clock.now();
@@ -84,6 +84,7 @@ impl App {
         if let Err(error) = housekeeping::purge(&*self.store, now).await {
             warn!(%error, "cannot remove what is older than the retention");
         }
+        close(&self.store).await;
         Ok(report)
     }
 }

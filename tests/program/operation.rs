@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nightbell::sim::SimInstance;
 
-use super::{Running, Stage, TELL_FAILURES, ago, failed, pause, text};
+use super::{Running, Stage, TELL_FAILURES, ago, exists, failed, pause, text};
 
 /// Sends a signal to a process.
 fn signal(name: &str, child: &Child) {
@@ -36,6 +36,8 @@ async fn sigterm_ends_an_idle_program_at_once_and_in_order() {
         let (code, took) = ended(&mut running).await;
         assert_eq!(code, Some(0), "{name}");
         assert!(took < Duration::from_secs(10), "{name}: {took:?}");
+        // Who copies the file has everything.
+        assert!(!exists(&stage.path("nightbell.db-wal")), "{name}: the store was not closed");
     }
     assert_eq!(stage.sink.hits().len(), 2);
 }
@@ -102,6 +104,7 @@ async fn a_reader_who_has_had_enough_is_no_error() {
         stage.workspace.put(failed(&format!("etl_{id}"), id));
     }
     stage.once(0).await;
+    assert!(!exists(&stage.path("nightbell.db-wal")), "the store was not closed");
     for arguments in [&["alerts"][..], &["alerts", "--json"], &["deliveries"], &["deliveries", "--json"]] {
         let mut child = stage.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());

@@ -77,7 +77,7 @@ impl Ledger {
     /// Takes over what has been learnt of alerts that were entered already (their nodes).
     pub fn update(&mut self, alerts: &[Alert]) {
         for newer in alerts {
-            let entered = self.firing.get_mut(&key_of(newer)).into_iter().flatten();
+            let entered = self.firing.get_mut(&newer.facts.subject()).into_iter().flatten();
             for alert in entered.filter(|alert| alert.id == newer.id) {
                 alert.facts = newer.facts.clone();
             }
@@ -91,7 +91,7 @@ impl Ledger {
 
     /// Enters an alert that fires.
     pub fn insert(&mut self, alert: Alert) {
-        let key = key_of(&alert);
+        let key = alert.facts.subject();
         self.by_job.entry(key.job.clone()).or_default().insert(key.id.clone());
         self.firing.entry(key).or_default().push(alert);
     }
@@ -223,10 +223,6 @@ impl Ledger {
             }
         }
     }
-}
-
-fn key_of(alert: &Alert) -> InstanceKey {
-    alert.facts.subject()
 }
 
 /// Whether and how an instance ends an alert of its own.

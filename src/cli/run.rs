@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,30 +27,40 @@ pub(super) async fn run(config: &Config, once: bool) -> Result<Exit, Failure> {
     }
     let shutdown = CancellationToken::new();
     let stopper = shutdown.clone();
-    tokio::spawn(async move {
-        let signal = first_signal().await;
-        info!("{signal}: stopping; what is under way may finish, what is owed stays in the store");
-        stopper.cancel();
-        let signal = first_signal().await;
-        warn!("{signal} again: stopping at once");
-        // 128 + 15, as a shell reports a terminated process. Nothing is lost: what is owed is in the store.
-        super::log::flush(Duration::from_millis(200));
-        std::process::exit(143);
-    });
+    if let Some(mut requests) = StopRequests::listen() {
+        tokio::spawn(async move {
+            let signal = requests.next().await;
+            info!("{signal}: stopping; what is under way may finish, what is owed stays in the store");
+            stopper.cancel();
+            let signal = requests.next().await;
+            warn!("{signal} again: stopping at once");
+            super::log::flush(Duration::from_millis(200));
+            // 128 + 15, as a shell reports a terminated process. Nothing is lost: what is owed is in the store.
+            std::process::exit(143);
+        });
+    }
     app.run(shutdown).await?;
     Ok(Exit::Done)
 }
 
-/// Waits for the next request to stop and names it.
-async fn first_signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without handlers the signals end the process at once, which loses nothing.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+/// Requests to stop. Listened for from the start to the end, so that none falls between two.
+struct StopRequests {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopRequests {
+    /// Without handlers the signals end the process at once, which loses nothing.
+    fn listen() -> Option<StopRequests> {
+        let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        Some(StopRequests { terminate: terminate.ok()?, interrupt: interrupt.ok()? })
+    }
+
+    /// Waits for the next one and names it.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 }

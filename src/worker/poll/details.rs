@@ -28,7 +28,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         let mut wanted: Vec<(std::cmp::Reverse<crate::model::Severity>, InstanceKey)> = fired
             .iter()
             .filter(|alert| alert.suppressed_by.is_none() && alert.facts.instance.is_some())
-            .map(|alert| (std::cmp::Reverse(alert.facts.alert.severity), key_of(alert)))
+            .map(|alert| (std::cmp::Reverse(alert.facts.alert.severity), alert.facts.subject()))
             .collect();
         wanted.sort();
         let mut asked = HashSet::new();
@@ -64,7 +64,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             .collect()
             .await;
         for alert in fired.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
-            if let Some((nodes, error)) = details.get(&key_of(alert)) {
+            if let Some((nodes, error)) = details.get(&alert.facts.subject()) {
                 attach_nodes(alert, nodes.clone());
                 attach_error(alert, error.clone());
             }
@@ -150,7 +150,7 @@ impl<C: Source, S: Store> Poller<C, S> {
 /// The instances whose story is not over by what is remembered.
 fn unsettled(memory: &SourceMemory, now: Timestamp) -> Vec<(InstanceKey, Snapshot)> {
     let horizon = now.checked_sub(FOLLOWED_AGE_MAX).unwrap_or(Timestamp::MIN);
-    let firing: HashSet<InstanceKey> = memory.firing.iter().map(key_of).collect();
+    let firing: HashSet<InstanceKey> = memory.firing.iter().map(|alert| alert.facts.subject()).collect();
     memory
         .snapshots
         .iter()
@@ -166,8 +166,4 @@ fn unsettled(memory: &SourceMemory, now: Timestamp) -> Vec<(InstanceKey, Snapsho
 /// Whether the source no longer knows the instance: the only end that an instance of unknown status has.
 pub(super) fn is_gone(snapshot: &Snapshot) -> bool {
     snapshot.status == Status::Unknown && snapshot.end_time.is_some()
-}
-
-fn key_of(alert: &Alert) -> InstanceKey {
-    alert.facts.subject()
 }

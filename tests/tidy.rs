@@ -111,8 +111,9 @@ fn pure_modules_stay_pure() {
     for module in ["alert", "rule", "template", "model", "schedule", "sign"] {
         let path = root().join("src").join(module);
         let files = if path.is_dir() { rust_files(&path) } else { vec![path.with_extension("rs")] };
-        for file in files {
-            let text = fs::read_to_string(&file).unwrap();
+        // A module's tests may stand in a file of their own, and may do what they like.
+        for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
+            let text = fs::read_to_string(file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             for word in
                 ["async fn", ".await", "tokio::", "std::fs", "std::net", "std::env", "SystemTime", "Instant::now"]

@@ -1,6 +1,7 @@
 //! The DataArts source against the simulated workspace: the real client, over real HTTP on loopback.
 
 mod doctor;
+mod faults;
 mod jobs;
 mod sign_in;
 

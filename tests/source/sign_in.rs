@@ -129,3 +129,17 @@ async fn trouble_of_the_sign_in_service_is_classed() {
         assert!(error.message.starts_with("cannot sign in: ") && error.to_string().contains(words), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_token_that_ends_between_two_pages_is_renewed_and_no_row_is_missed() {
+    let (bench, clock) = bench().await;
+    bench.sim.put_all((0..2500).map(|n| success(n, 3600)));
+    let source = bench.open(&by_password(&bench, "watcher", PASSWORD, "acme"));
+    // The first page comes as it is, the second is refused.
+    bench.sim.inject(Fault::once(FaultKind::Delay(Duration::ZERO)).on(Operation::List));
+    let stale = r#"{"error_code":"APIGW.0307","error_msg":"The token must be updated."}"#;
+    bench.sim.inject(Fault::answer(401, stale).on(Operation::List));
+    let listing = source.list(Window { from: ago(24 * 3600), to: clock.now() }).await.unwrap();
+    assert_eq!((ids(&listing).len(), listing.shortfall), (2500, None));
+    assert_eq!(bench.sim.requests().sign_in, 2);
+}

@@ -220,7 +220,7 @@ pub(super) fn read_value(body: &[u8]) -> Result<serde_json::Value, String> {
 pub(super) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
     let text = match String::from_utf8_lossy(body) {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
-        Cow::Owned(text) => Cow::Owned(text),
+        Cow::Owned(text) => Cow::Owned(text.trim_start_matches('\u{feff}').to_string()),
     };
     let beginning = text.trim_start();
     if beginning.is_empty() {

@@ -98,6 +98,12 @@ pub const DISCORD_TITLE_MAX: usize = 256;
 pub const DISCORD_TEXT_MAX: usize = 4096;
 /// Longest text of a Telegram message, in characters.
 pub const TELEGRAM_TEXT_MAX: usize = 4096;
+/// Longest subject of an SMN message, in bytes.
+pub const SMN_SUBJECT_BYTES_MAX: usize = 512;
+/// Longest text of one protocol in an SMN message: 256 KB hold them all, escaped, with the mail's text twice.
+pub const SMN_MESSAGE_BYTES_MAX: usize = 48 << 10;
+/// Longest text message that SMN takes, in characters.
+pub const SMN_SMS_MAX: usize = 490;
 /// Deadline of one attempt over SMTP, connect to the reply after DATA.
 pub const NOTIFY_SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -20,6 +20,7 @@ mod pagerduty;
 mod plain;
 mod render;
 mod slack;
+mod smn;
 mod teams;
 mod telegram;
 mod webhook;
@@ -41,6 +42,7 @@ pub use mention::Mention;
 pub use pagerduty::PagerDutySettings;
 pub use render::{Rendered, Renderer, read_overrides};
 pub use slack::{SlackAccess, SlackSettings};
+pub use smn::{SmnAuth, SmnSettings};
 pub use teams::TeamsSettings;
 pub use telegram::TelegramSettings;
 pub use webhook::{Success, WebhookSettings};
@@ -79,11 +81,8 @@ pub struct ReceiverSettings {
 }
 
 /// The kinds of receiver that can be used, by the word for `type`.
-pub const KINDS: [&str; 10] =
-    ["slack", "email", "webhook", "dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram"];
-
-/// Kinds that are to come: named, so that nobody takes them for typing errors.
-const KINDS_TO_COME: [&str; 1] = ["smn"];
+pub const KINDS: [&str; 11] =
+    ["slack", "email", "webhook", "dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram", "smn"];
 
 /// The settings of one kind of channel.
 #[derive(Debug, Clone)]
@@ -108,6 +107,8 @@ pub enum ChannelSettings {
     Discord(DiscordSettings),
     /// A bot of Telegram.
     Telegram(TelegramSettings),
+    /// A topic of Huawei Cloud SMN.
+    Smn(Box<SmnSettings>),
 }
 
 impl ChannelSettings {
@@ -125,16 +126,9 @@ impl ChannelSettings {
             "teams" => TeamsSettings::read(section).map(ChannelSettings::Teams),
             "discord" => DiscordSettings::read(section).map(ChannelSettings::Discord),
             "telegram" => TelegramSettings::read(section).map(ChannelSettings::Telegram),
-            to_come if KINDS_TO_COME.contains(&to_come) => {
-                section.error(
-                    "type",
-                    format!("receivers of type {kind:?} are not supported by this version yet"),
-                    None,
-                );
-                None
-            }
+            "smn" => SmnSettings::read(section).map(|it| ChannelSettings::Smn(Box::new(it))),
             _ => {
-                let help = closest(kind, KINDS.into_iter().chain(KINDS_TO_COME)).map_or_else(
+                let help = closest(kind, KINDS).map_or_else(
                     || format!("the types are {}", KINDS.join(", ")),
                     |near| format!("did you mean {near:?}?"),
                 );
@@ -157,6 +151,7 @@ impl ChannelSettings {
             ChannelSettings::Teams(settings) => settings,
             ChannelSettings::Discord(settings) => settings,
             ChannelSettings::Telegram(settings) => settings,
+            ChannelSettings::Smn(settings) => settings.as_ref(),
         }
     }
 

@@ -55,7 +55,8 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
 }
 
 /// The kinds that are chats or incident services, each spoken to as its vendor wants it.
-const CHANNELS: [&str; 8] = ["slack-bot", "dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram"];
+const CHANNELS: [&str; 9] =
+    ["slack-bot", "dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram", "smn"];
 
 /// A receiver of a kind whose vendor is at `base`. Its secrets hold the word canary.
 fn yaml_of(kind: &str, base: &str) -> String {
@@ -76,6 +77,10 @@ fn yaml_of(kind: &str, base: &str) -> String {
             "{{ type: feishu, webhook_url: '{base}/open-apis/bot/v2/hook/canary-hook', secret: canary-secret }}"
         ),
         "pagerduty" => format!("{{ type: pagerduty, routing_key: canary-routing-key, api_url: '{base}' }}"),
+        "smn" => format!(
+            "{{ type: smn, endpoint: '{base}', project_id: p1, topic_urn: 'urn:smn:r:p1:t', \
+             auth: {{ access_key: canary-ak, secret_key: canary-sk, security_token: canary-st }} }}"
+        ),
         "teams" => url("/workflows/w1/triggers/manual/paths/invoke?sig=canary-sig"),
         "discord" => url("/api/webhooks/1/canary-discord"),
         "telegram" => {

@@ -42,6 +42,12 @@ fn right_settings_are_read() {
         ("{ type: feishu, webhook_url: { env: W }, secret: { env: S } }", "feishu", true, "webhook_url secret"),
         ("{ type: pagerduty, routing_key: { env: K } }", "pagerduty", true, "routing_key"),
         ("{ type: teams, webhook_url: { env: W }, mention: { user_ids: a@b.example } }", "teams", true, "webhook_url"),
+        (
+            "{ type: smn, region: r, project_id: p, topic_urn: urn, auth: { access_key: { env: A }, secret_key: { env: S } } }",
+            "smn",
+            true,
+            "auth.access_key auth.secret_key",
+        ),
         ("{ type: discord, webhook_url: { env: W } }", "discord", true, "webhook_url"),
         ("{ type: telegram, bot_token: { env: T }, chat_id: -1001 }", "telegram", true, "bot_token"),
     ]);
@@ -62,7 +68,21 @@ fn wrong_settings_are_said() {
     let table = [
         ("{ type: slak }".into(), "type: unknown type of receiver \"slak\" Some(\"did you mean \\\"slack\\\"?\")"),
         ("{ type: pigeon }".into(), "the types are slack, email, webhook, dingtalk, "),
-        ("{ type: smn, topic_urn: x }".into(), "\"smn\" are not supported by this version yet"),
+        ("{ type: smn, project_id: p, topic_urn: x, auth: { token: { env: T } } }".into(), "\"region\" and \"endpoint\""),
+        ("{ type: smn, region: r, project_id: p, auth: { token: { env: T } } }".into(), "\"topic_urn\" is missing"),
+        ("{ type: smn, region: r, project_id: p, topic_urn: x }".into(), "\"auth\" is missing"),
+        ("{ type: smn, region: 'R 2', project_id: p, topic_urn: x, auth: { token: { env: T } } }".into(), "no region"),
+        ("{ type: smn, region: r, project_id: p, topic_urn: x, auth: {} }".into(), "\"access_key\" is missing"),
+        (
+            "{ type: smn, region: r, project_id: p, topic_urn: x, auth: { user: u, password: { env: P }, domain: d } }"
+                .into(),
+            "not supported for receivers by this version yet",
+        ),
+        (
+            "{ type: smn, region: r, project_id: p, topic_urn: x, auth: { token: { env: T }, access_key: { env: A } } }"
+                .into(),
+            "both a token and keys",
+        ),
         ("{ type: slack }".into(), "\"webhook_url\" is missing"),
         ("{ type: slack, bot_token: { env: X } }".into(), "\"channel\" is missing"),
         ("{ type: slack, bot_token: { env: X }, channel: '' }".into(), "channel: it is empty"),

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use nightbell::model::AttemptOutcome::Delivered;
 use nightbell::model::{Message, MessageKind};
 use nightbell::notify::Notifier as _;
-use nightbell::sign::percent_decoded;
+use nightbell::sign::{Authorization, Signable, date_text, percent_decoded};
 use nightbell::template::{sample_message, samples};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -55,6 +55,10 @@ pub(super) fn vendor(kind: &str) -> fn(&str, &[u8]) -> (u16, String) {
         "telegram" => |head, body| match telegram(head, body) {
             Ok(()) => (200, json!({ "ok": true, "result": { "message_id": 7 } }).to_string()),
             Err(said) => (400, json!({ "ok": false, "error_code": 400, "description": said }).to_string()),
+        },
+        "smn" => |head, body| match smn(head, body) {
+            Ok(()) => (200, json!({ "request_id": "r", "message_id": "m" }).to_string()),
+            Err((status, said)) => (status, json!({ "code": "SMN.00011001", "message": said }).to_string()),
         },
         other => panic!("no vendor of {other}"),
     }
@@ -248,6 +252,40 @@ fn telegram(head: &str, body: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+fn smn(head: &str, bytes: &[u8]) -> Result<(), (u16, &'static str)> {
+    let headers: Vec<(String, String)> = head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_string()))
+        .collect();
+    let value = |name: &str| headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    let path = target(head).0;
+    let claimed = Authorization::parse(value("authorization")).ok_or((401, "no authorization"))?;
+    let signed: Vec<_> = headers.iter().filter(|(name, _)| claimed.signed_headers.contains(name)).cloned().collect();
+    let all_signed =
+        ["host", "x-sdk-date", "x-security-token"].iter().all(|it| claimed.signed_headers.contains(&it.to_string()));
+    let signable = Signable { method: "POST", path: &path, query: &[], headers: &signed, body: bytes };
+    if !all_signed || claimed.access_key != "canary-ak" || !signable.is_signed_by("canary-sk", &claimed.signature) {
+        return Err((401, "the signature does not match"));
+    }
+    if value("x-sdk-date") != date_text(now()) || value("x-security-token") != "canary-st" {
+        return Err((401, "old, or without its token"));
+    }
+    if path != "/v2/p1/notifications/topics/urn%3Asmn%3Ar%3Ap1%3At/publish" {
+        return Err((404, "no such topic"));
+    }
+    let body = parsed(head, bytes);
+    let structure = body["message_structure"].as_str().and_then(|it| serde_json::from_str::<Value>(it).ok());
+    let structure = structure.ok_or((400, "message_structure is no JSON"))?;
+    let text = |key: &str| structure[key].as_str().unwrap_or_default().to_string();
+    let sms_is_sound = text("sms").chars().count() <= 490 && !text("sms").contains(['[', ']', '【', '】']);
+    let subject = body["subject"].as_str().unwrap_or_default();
+    if text("default").is_empty() || !sms_is_sound || bytes.len() > 256 << 10 || subject.len() > 512 {
+        return Err((400, "message_structure is invalid"));
+    }
+    if subject.is_empty() || subject.contains(['\r', '\n']) { Err((400, "subject is invalid")) } else { Ok(()) }
+}
+
 /// Every sample, the huge and the hostile ones too, is taken by every vendor.
 #[tokio::test]
 async fn every_vendor_takes_every_sample() {
@@ -265,7 +303,10 @@ async fn every_vendor_takes_every_sample() {
 /// The vendors here are not made of rubber: what is wrong with a message is refused, by its name.
 #[tokio::test]
 async fn vendors_refuse_what_is_wrong() {
-    let wrong: [(&str, &str, &str, &str); 11] = [
+    let wrong: [(&str, &str, &str, &str); 14] = [
+        ("smn", "canary-sk", "other", "does not match"),
+        ("smn", "canary-ak", "other", "does not match"),
+        ("smn", "urn:smn", "urn:nms", "no such topic"),
         ("slack-bot", "xoxb-canary-slack", "xoxb-other", "invalid_auth"),
         ("slack-bot", "C0123", "C9", "channel_not_found"),
         ("dingtalk", "canary-token", "other-token", "300001"),

@@ -24,7 +24,7 @@ fn saying(text: &str) -> Message {
     source.id = SourceId::new(text);
     job.name = text.into();
     job.id = Some(text.into());
-    let instance = instance.as_mut().unwrap();
+    let instance = instance.as_mut().expect("the sample has an instance");
     instance.id = text.into();
     instance.raw_status = text.into();
     instance.error = Some(text.into());

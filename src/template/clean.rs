@@ -22,9 +22,10 @@ fn shown(c: char) -> Option<char> {
     }
 }
 
-/// The same for a text of several lines, which keeps its line breaks.
+/// The same for a text of several lines, which keeps its line breaks. Every line after the first is indented, so that
+/// none can pass for a line of the message.
 fn display_lines(text: &str) -> String {
-    text.lines().map(display_text).collect::<Vec<_>>().join("\n")
+    text.lines().map(display_text).collect::<Vec<_>>().join("\n  ")
 }
 
 /// Cleans every text of a JSON value, at any depth. Only a failure text, under the key `error`, keeps its lines: it is
@@ -53,7 +54,7 @@ mod tests {
     fn only_a_failure_text_keeps_its_lines() {
         let mut value = serde_json::json!({ "error": "a\r\nb\u{202e}\tc\n", "name": "a\nb" });
         clean_value(&mut value);
-        assert_eq!(value, serde_json::json!({ "error": "a\nb c", "name": "a b" }));
+        assert_eq!(value, serde_json::json!({ "error": "a\n  b c", "name": "a b" }));
     }
 
     #[test]

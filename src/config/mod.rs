@@ -21,7 +21,7 @@ pub use load::{ConfigProblem, LoadOptions, Loaded};
 use crate::notify::ReceiverSettings;
 use crate::rule::RuleSet;
 use crate::source::SourceSettings;
-use crate::yaml::{Diagnostics, Node, Section, Value, closest};
+use crate::yaml::{Diagnostics, Node, Section, Value};
 
 /// The keys of the file, checked.
 #[derive(Debug, Clone)]
@@ -85,20 +85,7 @@ fn check_version(file: &Section<'_>) {
 
 /// The zone a `timezone` key names; shared by the file and its receivers.
 fn read_timezone(section: &Section<'_>) -> Option<TimeZone> {
-    let name = section.optional::<String>("timezone")?;
-    // A name only: the database also answers to offsets and rules, which no reader of the file would expect.
-    if let Ok(zone) = TimeZone::get(&name) {
-        return Some(zone);
-    }
-    let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
-    // An abbreviation is near to many: CST is not a misspelt CET.
-    let near = closest(&name, known.iter().map(String::as_str)).filter(|_| name.len() > 5);
-    let help = near.map_or_else(
-        || "write an IANA name such as Asia/Shanghai, Europe/Berlin or UTC".to_string(),
-        |near| format!("did you mean {near:?}?"),
-    );
-    section.error("timezone", format!("{name:?} is no time zone"), Some(help));
-    None
+    section.optional("timezone")
 }
 
 fn read_store(file: &Section<'_>) -> String {

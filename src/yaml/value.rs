@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::section::kind_of;
-use super::{Located, Origin, Section, Value};
+use super::{Located, Origin, Section, Value, closest};
 use crate::secret::{Secret, SecretRef};
 
 /// A type that can be read from a value of the file. What is wrong is reported with its place; `None` means reported.
@@ -71,6 +73,24 @@ impl FromYaml for Duration {
         parse_duration(&text).or_else(|| {
             located.wrong(format!("{text:?} is no duration"), Some("write it as 30s, 45m, 2h30m or 1d".into()))
         })
+    }
+}
+
+impl FromYaml for TimeZone {
+    /// A name only: the database also answers to offsets and rules, which no reader of the file would expect.
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let name = String::from_yaml(located)?;
+        if let Ok(zone) = TimeZone::get(&name) {
+            return Some(zone);
+        }
+        let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+        // An abbreviation is near to many: CST is not a misspelt CET.
+        let near = closest(&name, known.iter().map(String::as_str)).filter(|_| name.len() > 5);
+        let help = near.map_or_else(
+            || "write an IANA name such as Asia/Shanghai, Europe/Berlin or UTC".to_string(),
+            |near| format!("did you mean {near:?}?"),
+        );
+        located.wrong(format!("{name:?} is no time zone"), Some(help))
     }
 }
 

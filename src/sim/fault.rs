@@ -22,6 +22,8 @@ pub enum Operation {
     JobStatus,
     /// Signing in.
     SignIn,
+    /// Calls of this action (SchedulerX).
+    Action(&'static str),
 }
 
 /// Something that goes wrong.

@@ -1,4 +1,5 @@
-//! A simulated DataArts workspace: the documented API over real HTTP on a loopback port.
+//! A simulated DataArts workspace: the documented API over real HTTP on a loopback port. A simulated SchedulerX stands
+//! beside it in a file of its own.
 //!
 //! It is strict where the documents are (signature over the raw request, clock, token, workspace, ranges of parameters,
 //! the span of a query) and can be set to either meaning of `offset`. The demonstration runs on it, and the tests: what
@@ -14,6 +15,7 @@ mod gateway;
 mod inbox;
 mod jobs;
 mod mail;
+mod schedulerx;
 mod state;
 mod tokens;
 
@@ -26,6 +28,7 @@ pub use fault::{Fault, FaultKind, Operation};
 pub use inbox::{Inbox, Received};
 pub use jobs::SimJob;
 pub use mail::Mail;
+pub use schedulerx::{GroupLists, SimJob, SimRun, SimSchedulerX, SimSchedulerXConfig};
 pub use state::{SimInstance, SimNode};
 
 use self::state::State;

@@ -49,6 +49,21 @@ pub const SOURCE_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Deadline for connecting to anything.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Records asked for in one page of a SchedulerX list; the most that its documents show.
+pub const SCHEDULERX_PAGE_RECORDS: usize = 100;
+/// Calls of one SchedulerX operation in any minute by all sources of one access key: the service bears 100.
+pub const SCHEDULERX_CALLS_PER_MINUTE: usize = 80;
+/// Calls that one SchedulerX listing may spend before it is called incomplete: 20 minutes at the allowed rate.
+pub const SCHEDULERX_LISTING_CALLS_MAX: usize = 1600;
+/// How long names of SchedulerX jobs are believed before they are read again.
+pub const SCHEDULERX_JOBS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// Jobs asked one by one to find out whether an empty answer about a whole group is true.
+pub const SCHEDULERX_PROBED_JOBS: usize = 3;
+/// Last lines of a failed instance's log that are told, and the most of them in bytes.
+pub const LOG_TAIL_LINES: usize = 12;
+/// The most of those lines, in bytes: they share [`INSTANCE_ERROR_BYTES_MAX`] with the result.
+pub const LOG_TAIL_BYTES_MAX: usize = 1200;
+
 /// Detail calls under way at once for one source.
 pub const DETAIL_CONCURRENCY: usize = 4;
 /// Time one poll may spend on detail calls before the alerts go out without them.

@@ -13,6 +13,7 @@ mod readme;
 mod rule;
 mod sample;
 mod schedule;
+mod schedulerx;
 mod sim;
 mod source;
 mod store;

@@ -5,6 +5,7 @@
 //! with a classed [`SourceError`]; it never answers "nothing there" for "could not read".
 
 pub mod dataarts;
+pub mod schedulerx;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -118,6 +119,8 @@ pub struct Listing {
     pub shortfall: Option<Shortfall>,
     /// Requests it took.
     pub requests: usize,
+    /// What is odd about it and should be seen by somebody: the listing itself is whole. Holds no secret.
+    pub warnings: Vec<String>,
 }
 
 /// An item of a list that could not be understood.
@@ -221,10 +224,12 @@ pub struct SourceSettings {
 pub enum SchedulerSettings {
     /// Huawei Cloud DataArts Factory.
     DataArts(dataarts::Settings),
+    /// Alibaba Cloud SchedulerX.
+    SchedulerX(schedulerx::Settings),
 }
 
 /// The kinds of source that can be used, by the word for `type`.
-pub const KINDS: [&str; 1] = ["dataarts"];
+pub const KINDS: [&str; 2] = ["dataarts", "schedulerx"];
 
 impl SchedulerSettings {
     /// Reads the keys that belong to one kind of scheduler. The section stays open: the keys that all sources share are
@@ -232,10 +237,7 @@ impl SchedulerSettings {
     pub fn read(kind: &str, section: &Section<'_>) -> Option<SchedulerSettings> {
         let help = match kind {
             "dataarts" => return dataarts::Settings::read(section).map(SchedulerSettings::DataArts),
-            "schedulerx" => {
-                section.error("type", "\"schedulerx\" is not supported by this version yet", None);
-                return None;
-            }
+            "schedulerx" => return schedulerx::Settings::read(section).map(SchedulerSettings::SchedulerX),
             other => closest(other, KINDS).map(|near| format!("did you mean {near:?}?")),
         };
         let help = help.unwrap_or_else(|| format!("the types are {}", KINDS.join(", ")));
@@ -247,6 +249,7 @@ impl SchedulerSettings {
     pub fn kind(&self) -> &'static str {
         match self {
             SchedulerSettings::DataArts(_) => "dataarts",
+            SchedulerSettings::SchedulerX(_) => "schedulerx",
         }
     }
 
@@ -254,6 +257,7 @@ impl SchedulerSettings {
     pub fn secrets(&self) -> Vec<(String, &SecretRef)> {
         match self {
             SchedulerSettings::DataArts(settings) => settings.secrets(),
+            SchedulerSettings::SchedulerX(settings) => settings.secrets(),
         }
     }
 }
@@ -262,6 +266,8 @@ impl SchedulerSettings {
 pub enum AnySource {
     /// Huawei Cloud DataArts Factory.
     DataArts(Box<dataarts::DataArts>),
+    /// Alibaba Cloud SchedulerX.
+    SchedulerX(Box<schedulerx::SchedulerX>),
 }
 
 impl AnySource {
@@ -274,6 +280,9 @@ impl AnySource {
             SchedulerSettings::DataArts(own) => {
                 dataarts::DataArts::open(settings.id.clone(), own, clock).map(Box::new).map(AnySource::DataArts)
             }
+            SchedulerSettings::SchedulerX(own) => {
+                schedulerx::SchedulerX::open(settings.id.clone(), own, clock).map(Box::new).map(AnySource::SchedulerX)
+            }
         }
     }
 }
@@ -282,48 +291,56 @@ impl Source for AnySource {
     fn kind(&self) -> &'static str {
         match self {
             AnySource::DataArts(source) => source.kind(),
+            AnySource::SchedulerX(source) => source.kind(),
         }
     }
 
     async fn list(&self, window: Window) -> Result<Listing, SourceError> {
         match self {
             AnySource::DataArts(source) => source.list(window).await,
+            AnySource::SchedulerX(source) => source.list(window).await,
         }
     }
 
     async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
         match self {
             AnySource::DataArts(source) => source.detail(instance).await,
-        }
-    }
-
-    async fn jobs(&self) -> Result<Vec<Job>, SourceError> {
-        match self {
-            AnySource::DataArts(source) => source.jobs().await,
-        }
-    }
-
-    async fn job_nodes(&self, job: &Job) -> Result<Vec<Node>, SourceError> {
-        match self {
-            AnySource::DataArts(source) => source.job_nodes(job).await,
+            AnySource::SchedulerX(source) => source.detail(instance).await,
         }
     }
 
     async fn examine(&self) -> Vec<Finding> {
         match self {
             AnySource::DataArts(source) => source.examine().await,
+            AnySource::SchedulerX(source) => source.examine().await,
         }
     }
 
     fn learn(&self, learnt: &Learnt) {
         match self {
             AnySource::DataArts(source) => source.learn(learnt),
+            AnySource::SchedulerX(source) => source.learn(learnt),
         }
     }
 
     fn learnt(&self) -> Learnt {
         match self {
             AnySource::DataArts(source) => source.learnt(),
+            AnySource::SchedulerX(source) => source.learnt(),
+        }
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, SourceError> {
+        match self {
+            AnySource::DataArts(source) => source.jobs().await,
+            AnySource::SchedulerX(source) => source.jobs().await,
+        }
+    }
+
+    async fn job_nodes(&self, job: &Job) -> Result<Vec<Node>, SourceError> {
+        match self {
+            AnySource::DataArts(source) => source.job_nodes(job).await,
+            AnySource::SchedulerX(source) => source.job_nodes(job).await,
         }
     }
 }

@@ -60,7 +60,8 @@ fn the_example_is_clean() {
     let config = load(&path).unwrap().config;
     assert_eq!(config.timezone.iana_name(), Some("Asia/Shanghai"));
     assert_eq!(config.store, "sqlite://nightbell.db");
-    assert_eq!(config.sources.len(), 1);
+    assert_eq!(config.sources.len(), 2);
+    assert_eq!(config.sources[1].scheduler.kind(), "schedulerx");
     assert_eq!(config.receivers.len(), 3);
     let source = &config.sources[0];
     assert_eq!(

@@ -7,6 +7,7 @@ mod kill;
 mod operation;
 mod outages;
 mod requests;
+mod schedulerx;
 mod secrets;
 mod sink;
 mod story;

@@ -79,13 +79,13 @@ impl Default for SimSchedulerXConfig {
 
 /// A job of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SimJob {
+pub(super) struct SimJob {
     /// Its group.
-    pub group: String,
+    pub(super) group: String,
     /// Its id.
-    pub id: u64,
+    pub(super) id: u64,
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
 }
 
 /// One run of a job.

@@ -217,7 +217,7 @@ pub(super) fn read_value(body: &[u8]) -> Result<serde_json::Value, String> {
 
 /// The body as text, after the checks that guard the parser: something is there, it begins like JSON, and it does not
 /// nest deeper than anything that is documented.
-pub(super) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
+pub(in crate::source) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
     let text = match String::from_utf8_lossy(body) {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
         Cow::Owned(text) => Cow::Owned(text.trim_start_matches('\u{feff}').to_string()),
@@ -264,7 +264,7 @@ pub(super) fn no_json(text: &str, error: &serde_json::Error) -> String {
 }
 
 /// The beginning of a foreign text on one line, for an error or for the quarantine.
-pub(super) fn snippet(text: &str) -> String {
+pub(in crate::source) fn snippet(text: &str) -> String {
     let mut out = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !out.is_empty() {
@@ -283,7 +283,7 @@ pub(super) fn cut(text: Cow<'_, str>) -> String {
 }
 
 /// A text of at most `bytes_max` bytes, cut at a character boundary; a cut one ends with `…`.
-fn cut_to(mut text: String, bytes_max: usize) -> String {
+pub(in crate::source) fn cut_to(mut text: String, bytes_max: usize) -> String {
     if text.len() > bytes_max {
         let mark = "…";
         let end = (0..=bytes_max - mark.len()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);

@@ -26,7 +26,7 @@ const HELP_PERMISSION: &str = "give the user permission to read DataArts Factory
 const HELP_SCOPE: &str = "check \"project_id\", and that the token is one for this project";
 const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
 const HELP_GONE: &str = "the job or the instance was removed, or belongs to another workspace";
-pub(super) const HELP_BAD_ANSWER: &str =
+pub(in crate::source) const HELP_BAD_ANSWER: &str =
     "check \"endpoint\"; a proxy or a login page may answer in the service's place";
 const HELP_SLOWER: &str = "poll less often, or lower \"requests_per_second\"";
 
@@ -92,7 +92,7 @@ pub(super) fn is_stale_token(answer: &Answer) -> bool {
 }
 
 /// The error that a request without an answer is.
-pub(super) fn from_http(error: &HttpError) -> SourceError {
+pub(in crate::source) fn from_http(error: &HttpError) -> SourceError {
     let (kind, help) = match error {
         HttpError::Setup(_) => (SourceErrorKind::Configuration, Some("check the file that \"ca_file\" names")),
         HttpError::Connect(reason) if reason.to_ascii_lowercase().contains("certificate") => (
@@ -173,13 +173,13 @@ fn class(status: u16, code: Option<u32>, words: &str) -> (SourceErrorKind, Optio
 }
 
 /// By how much this machine's clock is ahead of the answer's `Date`, if by more than the gateway bears.
-fn clock_difference(answer: &Answer, now: Timestamp) -> Option<SignedDuration> {
+pub(in crate::source) fn clock_difference(answer: &Answer, now: Timestamp) -> Option<SignedDuration> {
     let theirs = http_date(answer.header("date")?)?;
     let difference = now.duration_since(theirs);
     (difference.unsigned_abs() > SOURCE_CLOCK_SKEW_MAX).then_some(difference)
 }
 
-fn difference_text(ahead: SignedDuration) -> String {
+pub(in crate::source) fn difference_text(ahead: SignedDuration) -> String {
     let side = if ahead.is_positive() { "ahead of" } else { "behind" };
     format!("{} {side}", duration_text(ahead.unsigned_abs()))
 }

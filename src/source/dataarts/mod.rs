@@ -18,15 +18,15 @@
 //! would cost a request of its own, and what a run became after its failure (the recovery) shows only where nothing is
 //! filtered away.
 
-mod answer;
+pub(super) mod answer;
 mod client;
 mod examine;
-mod fault;
+pub(super) mod fault;
 mod jobs;
 mod pace;
 mod paging;
 mod record;
-mod settings;
+pub(super) mod settings;
 mod sign_in;
 
 use std::sync::{Arc, Mutex};

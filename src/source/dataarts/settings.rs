@@ -123,7 +123,7 @@ fn is_region(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {
+pub(in crate::source) fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {
     let wrong = |message: &str| {
         section.error(key, message, Some("write it as https://host or https://host:port".into()));
         None
@@ -373,7 +373,9 @@ mod tests {
 
     #[test]
     fn a_type_that_there_is_not_is_told_with_what_was_meant() {
-        for (kind, words) in [("dataart", "did you mean \"dataarts\"?"), ("airflow", "the types are dataarts")] {
+        for (kind, words) in
+            [("dataart", "did you mean \"dataarts\"?"), ("airflow", "the types are dataarts, schedulerx")]
+        {
             let findings = Diagnostics::new("");
             let node = node(&format!("type: {kind}"), &findings);
             let section = Section::open(&node, "sources.w", &findings).unwrap();
@@ -382,10 +384,5 @@ mod tests {
             assert_eq!((findings.len(), findings[0].path.as_str()), (1, "sources.w.type"));
             assert_eq!(findings[0].help.as_deref(), Some(words));
         }
-        let findings = Diagnostics::new("");
-        let node = node("type: schedulerx", &findings);
-        let section = Section::open(&node, "sources.w", &findings).unwrap();
-        assert!(SchedulerSettings::read("schedulerx", &section).is_none());
-        assert!(findings.into_sorted()[0].message.contains("not supported by this version yet"));
     }
 }

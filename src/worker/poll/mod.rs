@@ -200,6 +200,9 @@ impl<C: Source, S: Store> Poller<C, S> {
         for item in listing.quarantined.iter().take(QUARANTINED_LOGGED_MAX) {
             warn!(source = %self.settings.id, snippet = item.snippet, "an item could not be read: {}", item.reason);
         }
+        for warning in &listing.warnings {
+            warn!(source = %self.settings.id, "{warning}");
+        }
         let listed = listing.instances.len();
         let mut seen = listing.instances;
         let followed = self.follow(&mut seen, now).await;

@@ -1,0 +1,116 @@
+//! Which jobs there are: their ids, names and groups.
+//!
+//! Pure. Lists of instances tell ids only, and what is followed from an earlier run of the program has a name only, so
+//! both ways are needed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::answer::JobRow;
+use crate::model::JobRef;
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) group: String,
+    pub(super) is_enabled: bool,
+}
+
+/// All jobs of the configured groups, as they were at one moment.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Directory {
+    jobs: HashMap<String, Job>,
+    /// When it was read; never, when absent.
+    pub(super) read_at: Option<Timestamp>,
+}
+
+impl Directory {
+    /// Adds a group's jobs.
+    pub(super) fn add(&mut self, group: &str, rows: impl IntoIterator<Item = JobRow>) {
+        for JobRow { id, name, is_enabled } in rows {
+            self.jobs.insert(id.clone(), Job { id, name, group: group.to_string(), is_enabled });
+        }
+    }
+
+    /// Takes over the jobs of `older` that are here no more: runs of a removed job are still listed for a while.
+    pub(super) fn inherit(&mut self, older: &Directory) {
+        for (id, job) in &older.jobs {
+            self.jobs.entry(id.clone()).or_insert_with(|| Job { is_enabled: false, ..job.clone() });
+        }
+    }
+
+    /// The job with this id.
+    pub(super) fn get(&self, id: &str) -> Option<&Job> {
+        self.jobs.get(id)
+    }
+
+    /// The jobs that may be meant: the one with the id, or all of the name.
+    pub(super) fn candidates(&self, job: &JobRef) -> Vec<Job> {
+        if let Some(known) = job.id.as_ref().and_then(|id| self.jobs.get(id)) {
+            return vec![known.clone()];
+        }
+        let mut found: Vec<Job> = self.jobs.values().filter(|known| known.name == job.name).cloned().collect();
+        found.sort_by(|a, b| (!a.is_enabled, &a.id).cmp(&(!b.is_enabled, &b.id)));
+        found
+    }
+
+    /// The ids of a group's jobs, those whose schedule is on first.
+    pub(super) fn ids_of(&self, group: &str) -> Vec<String> {
+        let mut jobs: Vec<&Job> = self.jobs.values().filter(|job| job.group == group).collect();
+        jobs.sort_by(|a, b| (!a.is_enabled, &a.id).cmp(&(!b.is_enabled, &b.id)));
+        jobs.into_iter().map(|job| job.id.clone()).collect()
+    }
+
+    /// Names that several jobs have, each with the ids.
+    pub(super) fn namesakes(&self) -> Vec<(String, Vec<String>)> {
+        let mut by_name: BTreeMap<&str, Vec<&Job>> = BTreeMap::new();
+        for job in self.jobs.values().filter(|job| job.is_enabled) {
+            by_name.entry(&job.name).or_default().push(job);
+        }
+        let several = by_name.into_iter().filter(|(_, jobs)| jobs.len() > 1);
+        let ids = |jobs: Vec<&Job>| {
+            let mut ids: Vec<String> = jobs.into_iter().map(|job| job.id.clone()).collect();
+            ids.sort();
+            ids
+        };
+        several.map(|(name, jobs)| (name.to_string(), ids(jobs))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, name: &str, is_enabled: bool) -> JobRow {
+        JobRow { id: id.into(), name: name.into(), is_enabled }
+    }
+
+    #[test]
+    fn jobs_are_found_by_id_and_by_name() {
+        let mut directory = Directory::default();
+        directory.add("g", [row("2", "sync", false), row("1", "load", true)]);
+        directory.add("h", [row("3", "sync", true), row("4", "sync", true)]);
+        let ids = |name: &str, id: Option<&str>| -> Vec<String> {
+            let job = JobRef { name: name.into(), id: id.map(str::to_string) };
+            directory.candidates(&job).into_iter().map(|job| job.id).collect()
+        };
+        assert_eq!(ids("sync", Some("2")), ["2"]);
+        assert_eq!(ids("sync", None), ["3", "4", "2"]);
+        assert_eq!(ids("sync", Some("99")), ["3", "4", "2"]);
+        assert!(ids("gone", None).is_empty());
+        assert_eq!(directory.ids_of("g"), ["1", "2"]);
+        assert_eq!(directory.namesakes(), [("sync".to_string(), vec!["3".to_string(), "4".to_string()])]);
+    }
+
+    #[test]
+    fn a_removed_job_keeps_its_name() {
+        let (mut older, mut newer) = (Directory::default(), Directory::default());
+        older.add("g", [row("1", "load", true)]);
+        newer.add("g", [row("2", "sync", true)]);
+        newer.inherit(&older);
+        assert_eq!(newer.get("1").map(|job| (job.name.as_str(), job.is_enabled)), Some(("load", false)));
+    }
+}

@@ -1,0 +1,128 @@
+//! What `doctor` asks a SchedulerX account: can it sign in, does it see its groups, can a group be listed as a whole, and
+//! which zone the time strings are in.
+//!
+//! A handful of read-only calls. What is found is learnt by the source itself, as a poll would learn it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::answer::Row;
+use super::{SchedulerX, Way, listing};
+use crate::limits::SCHEDULERX_PAGE_RECORDS;
+use crate::model::Window;
+use crate::source::{Finding, Grade, SourceError, SourceErrorKind};
+
+/// How far back the examination looks.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
+/// Half the span in which an instance must be found again by its own times.
+const NEAR: SignedDuration = SignedDuration::from_mins(10);
+
+/// Asks, and tells what was found; the first answer that ends everything ends the examination.
+pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Err(error) = source.check_groups().await {
+        let is_seen = matches!(error.kind, SourceErrorKind::Configuration | SourceErrorKind::Credentials)
+            && error.message.contains("the account sees");
+        if is_seen {
+            findings.push(finding(SIGN_IN, "yes", Grade::Good));
+            findings.push(trouble("Does it see its groups?", error));
+        } else {
+            findings.push(trouble(SIGN_IN, error));
+        }
+        return findings;
+    }
+    let groups = &source.client.settings.groups;
+    findings.push(finding(SIGN_IN, "yes", Grade::Good));
+    findings.push(finding("Does it see its groups?", format!("yes: {}", groups.join(", ")), Grade::Good));
+
+    let now = source.client.clock.now();
+    let window = Window { from: now.saturating_sub(LOOK_BACK).unwrap_or(now), to: now };
+    match listing::peek(source, window).await {
+        Err(error) => findings.push(trouble("Can instances be listed?", error)),
+        Ok(found) => {
+            for (group, rows) in &found {
+                findings.push(group_list(source, group, rows.len()));
+            }
+            findings.push(time_zone(source, &found).await);
+        }
+    }
+    findings.push(calls(source));
+    findings
+}
+
+const SIGN_IN: &str = "Can it sign in?";
+
+fn group_list(source: &SchedulerX, group: &str, rows: usize) -> Finding {
+    let question = format!("Can the group {group} be listed as a whole?");
+    let way = source.state().ways.get(group).copied();
+    match way {
+        Some(Way::ByGroup) => {
+            let answer = format!("yes: a poll makes one call for each {SCHEDULERX_PAGE_RECORDS} instances");
+            finding(&question, answer, Grade::Good)
+        }
+        Some(Way::ByJob) => {
+            let jobs = source.state().directory.ids_of(group).len();
+            let mut found = finding(&question, format!("no: its {jobs} jobs are asked one by one"), Grade::Notice);
+            let minutes = jobs.div_ceil(source.client.settings.calls_per_minute.max(1));
+            found.help = (minutes > 1).then(|| {
+                format!(
+                    "a poll takes about {minutes} minutes: poll less often, or name the jobs that matter in \"jobs\""
+                )
+            });
+            found
+        }
+        None if rows == 0 => {
+            finding(&question, "no instance was found in 24 hours to tell by; polls find out", Grade::Open)
+        }
+        None => finding(&question, "it is not known", Grade::Open),
+    }
+}
+
+/// Looks for one instance by the times it shows: in the right zone it is found there.
+async fn time_zone(source: &SchedulerX, found: &[(String, Vec<Row>)]) -> Finding {
+    const QUESTION: &str = "Which zone are its times in?";
+    let name = source.client.settings.timezone.iana_name().unwrap_or("the configured zone");
+    let timed = |rows: &[Row]| rows.iter().find_map(|row| Some((row.clone(), row.plan_time.or(row.start_time)?)));
+    let Some((group, row, time)) =
+        found.iter().find_map(|(group, rows)| timed(rows).map(|(row, time)| (group, row, time)))
+    else {
+        return finding(QUESTION, format!("{name} is assumed: there was no instance to tell by"), Grade::Open);
+    };
+    let near = Window {
+        from: time.saturating_sub(NEAR).unwrap_or(Timestamp::MIN),
+        to: time.saturating_add(NEAR).unwrap_or(Timestamp::MAX),
+    };
+    let is_by_job = source.state().ways.get(group) == Some(&Way::ByJob);
+    let job = is_by_job.then_some(row.job_id.as_str());
+    match listing::fetch(source, near, group, job, 1).await {
+        Err(error) => trouble(QUESTION, error),
+        Ok(again) if again.iter().flatten().any(|other| other.id == row.id) => {
+            finding(QUESTION, format!("{name}: an instance is found at the time it shows, {time}"), Grade::Good)
+        }
+        // So many in twenty minutes that the one looked for may stand on another page.
+        Ok(again) if again.len() >= SCHEDULERX_PAGE_RECORDS => {
+            finding(QUESTION, format!("{name} is assumed: too many instances around {time} to tell by"), Grade::Open)
+        }
+        Ok(_) => {
+            let answer = format!("not {name}: an instance that would be of {time} is not found at that time");
+            let mut bad = finding(QUESTION, answer, Grade::Bad);
+            bad.help =
+                Some("set the source's \"timezone\" to the zone that the SchedulerX console shows times in".into());
+            bad
+        }
+    }
+}
+
+fn calls(source: &SchedulerX) -> Finding {
+    let allowed = source.client.settings.calls_per_minute;
+    let answer = format!("all sources of this key together keep to {allowed} a minute; the service bears 100");
+    finding("How many calls of one operation?", answer, Grade::Good)
+}
+
+fn finding(question: &str, answer: impl Into<String>, grade: Grade) -> Finding {
+    Finding { question: question.to_string(), answer: answer.into(), grade, help: None }
+}
+
+fn trouble(question: &str, error: SourceError) -> Finding {
+    let grade = if listing::is_passing(&error) { Grade::Open } else { Grade::Bad };
+    Finding { question: question.to_string(), answer: error.message, grade, help: error.help }
+}

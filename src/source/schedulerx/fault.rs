@@ -1,0 +1,217 @@
+//! What an error of the SchedulerX API or of the gateway before it means, and what the user can do about it.
+//!
+//! Pure: takes an answer that is no success and gives a classed [`SourceError`]. The gateway answers with an HTTP error
+//! and a code in words (`Throttling.User`), the service with HTTP 200, `Success: false` and a code that is a number.
+//! No message quotes a JSON body: keys of groups and people's contacts stand in some.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::answer::Envelope;
+use crate::http::Answer;
+use crate::source::dataarts::answer::snippet;
+use crate::source::dataarts::fault::{HELP_BAD_ANSWER, clock_difference, difference_text};
+use crate::source::{SourceError, SourceErrorKind};
+
+const HELP_KEY: &str = "check the access key: it must exist and be active";
+const HELP_SECRET: &str = "check the secret key: it must be the one that belongs to the access key";
+const HELP_TOKEN: &str = "get new temporary keys: all three parts of them change together";
+const HELP_CLOCK: &str = "set this machine's clock: signatures hold for 15 minutes only";
+const HELP_PERMISSION: &str =
+    "grant the RAM user edas:ReadSchedulerx* on acs:edas:*:*:*, and the applications that others have created";
+const HELP_SLOWER: &str =
+    "poll less often: the service bears 100 calls of one operation a minute for all users of the key";
+const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
+pub(super) const HELP_PARAMETERS: &str = "check \"namespace\", \"groups\" and \"jobs\"";
+const HELP_REGION: &str = "set \"region\" beside \"endpoint\"";
+const HELP_ENDPOINT: &str =
+    "check \"region\" or \"endpoint\": this host does not offer the SchedulerX API of 2019-04-30";
+const HELP_GONE: &str = "the job or the instance was removed, or belongs to another group";
+
+/// The error that an answer is whose HTTP status is no success. `now` is this machine's clock.
+pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
+    let text = answer.text();
+    let envelope = Envelope::read(&text).unwrap_or_default();
+    let code = envelope.code.as_deref().unwrap_or_default();
+    let (kind, help) = class(answer.status, code, envelope.message.as_deref().unwrap_or_default());
+    let mut message = format!("HTTP {}", answer.status);
+    if !code.is_empty() {
+        message.push_str(&format!(" {}", snippet(code)));
+    }
+    let said = match &envelope.message {
+        Some(words) => snippet(words),
+        None if text.trim_start().starts_with('{') => String::new(),
+        None => snippet(&text),
+    };
+    push_words(&mut message, &said, envelope.request_id.as_deref());
+    let mut error = SourceError::new(kind, message).help(help);
+    if help == HELP_CLOCK
+        && let Some(difference) = clock_difference(answer, now)
+    {
+        error.message.push_str(&format!("; this machine's clock is {} the service's", difference_text(difference)));
+    }
+    if kind == SourceErrorKind::Throttled {
+        error.retry_after = retry_after(answer);
+    }
+    error
+}
+
+/// The error that an answer is which HTTP calls a success and the service does not.
+pub(super) fn from_refusal(envelope: &Envelope<'_>) -> SourceError {
+    let words = envelope.message.as_deref().unwrap_or_default();
+    let code = envelope.code.as_deref().unwrap_or_default();
+    if envelope.success.is_none() && (code.is_empty() || words.is_empty()) {
+        let message = "the answer does not say that the call was a success";
+        return SourceError::new(SourceErrorKind::BadAnswer, message).help(HELP_BAD_ANSWER);
+    }
+    let (kind, help) = match code.parse::<u16>() {
+        // "200" with a refusal beside it says nothing of its kind.
+        Ok(status) if status != 200 => class(status, "", words),
+        _ => class(400, code, words),
+    };
+    let mut message = "the service refused the call".to_string();
+    if !code.is_empty() {
+        message.push_str(&format!(" with code {}", snippet(code)));
+    }
+    push_words(&mut message, &snippet(words), envelope.request_id.as_deref());
+    SourceError::new(kind, message).help(help)
+}
+
+fn push_words(message: &mut String, words: &str, request: Option<&str>) {
+    if !words.is_empty() {
+        message.push_str(&format!(": {words}"));
+    }
+    if let Some(id) = request.filter(|id| !id.is_empty()) {
+        message.push_str(&format!(" (request {})", snippet(id)));
+    }
+}
+
+fn class(status: u16, code: &str, words: &str) -> (SourceErrorKind, &'static str) {
+    use SourceErrorKind::{BadAnswer, Configuration, Credentials, NotFound, Throttled, Transient};
+    let is = |prefix: &str| code.starts_with(prefix);
+    let words = words.to_ascii_lowercase();
+    let says = |part: &str| words.contains(part);
+    match status {
+        _ if is("Throttling") || status == 429 || says("flow control") || says("throttl") => (Throttled, HELP_SLOWER),
+        _ if is("SignatureNonceUsed") => (Transient, HELP_LATER),
+        _ if is("InvalidTimeStamp") => (Credentials, HELP_CLOCK),
+        _ if is("SignatureDoesNotMatch") || is("IncompleteSignature") => (Credentials, HELP_SECRET),
+        _ if is("InvalidAccessKeyId") => (Credentials, HELP_KEY),
+        _ if is("InvalidSecurityToken") || is("MissingSecurityToken") => (Credentials, HELP_TOKEN),
+        _ if is("Forbidden") || is("NoPermission") || is("Unauthorized") => (Credentials, HELP_PERMISSION),
+        _ if is("InvalidAction") || is("InvalidVersion") || is("InvalidProduct") => (Configuration, HELP_ENDPOINT),
+        _ if is("MissingRegion") || is("InvalidRegion") => (Configuration, HELP_REGION),
+        500..=599 | 408 => (Transient, HELP_LATER),
+        _ if says("not match") || says("not exist") || says("not found") => (NotFound, HELP_GONE),
+        401 | 403 => (Credentials, HELP_PERMISSION),
+        404 if code.is_empty() => (Configuration, HELP_ENDPOINT),
+        300..=399 => (Configuration, "set \"endpoint\" to the address of the API itself: redirects are never followed"),
+        400..=499 => (Configuration, HELP_PARAMETERS),
+        _ => (BadAnswer, HELP_BAD_ANSWER),
+    }
+}
+
+/// How long the gateway asks to wait: in milliseconds under its own header, in seconds under HTTP's.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let number = |name| answer.header(name)?.trim().parse::<u64>().ok();
+    number("x-acs-retry-after").map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SourceErrorKind::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        Answer { status, headers, body: body.as_bytes().to_vec(), cut: false }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-21T00:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn gateway_errors_are_classed_by_their_code() {
+        let rows: &[(u16, &str, SourceErrorKind, &str)] = &[
+            (400, "Throttling", Throttled, "less often"),
+            (400, "Throttling.User", Throttled, "less often"),
+            (429, "Throttling.Api", Throttled, "less often"),
+            (503, "ServiceUnavailable", Transient, "trouble"),
+            (500, "InternalError", Transient, "trouble"),
+            (400, "SignatureNonceUsed", Transient, "trouble"),
+            (400, "InvalidTimeStamp.Expired", Credentials, "clock"),
+            (400, "SignatureDoesNotMatch", Credentials, "secret key"),
+            (400, "IncompleteSignature", Credentials, "secret key"),
+            (404, "InvalidAccessKeyId.NotFound", Credentials, "access key"),
+            (403, "InvalidAccessKeyId.Inactive", Credentials, "active"),
+            (400, "InvalidSecurityToken.Expired", Credentials, "temporary"),
+            (403, "Forbidden.RAM", Credentials, "edas:ReadSchedulerx*"),
+            (403, "NoPermission", Credentials, "edas:ReadSchedulerx*"),
+            (400, "MissingNamespace", Configuration, "namespace"),
+            (400, "MissingRegionId", Configuration, "region"),
+            (400, "InvalidParameter.GroupId", Configuration, "groups"),
+            (404, "InvalidAction.NotFound", Configuration, "endpoint"),
+        ];
+        for (status, code, kind, help) in rows {
+            let body = format!(r#"{{"Code":"{code}","Message":"in words","RequestId":"R-1","HostId":"h"}}"#);
+            let error = from_answer(&answer(*status, &[], &body), now());
+            assert_eq!(error.kind, *kind, "{error}");
+            assert!(error.help.clone().unwrap_or_default().contains(help), "{error}");
+            assert_eq!(error.message, format!("HTTP {status} {code}: in words (request R-1)"));
+        }
+        let page = from_answer(&answer(502, &[], "<html><h1>Bad\nGateway</h1></html>"), now());
+        assert_eq!((page.kind, page.message.contains("Bad Gateway")), (Transient, true), "{page}");
+        assert_eq!(from_answer(&answer(302, &[], ""), now()).kind, Configuration);
+        assert_eq!(from_answer(&answer(404, &[], ""), now()).kind, Configuration);
+    }
+
+    #[test]
+    fn refusals_of_the_service_are_classed_by_number_and_words() {
+        let rows: &[(&str, SourceErrorKind)] = &[
+            (r#"{"Success":false,"Code":403,"Message":"no right"}"#, Credentials),
+            (r#"{"Success":false,"Code":500,"Message":"x"}"#, Transient),
+            (r#"{"Success":false,"Code":"503","Message":"x"}"#, Transient),
+            (r#"{"Success":false,"Code":429,"Message":"x"}"#, Throttled),
+            (r#"{"Success":false,"Code":400,"Message":"Request was denied due to user flow control."}"#, Throttled),
+            (r#"{"Success":false,"Code":400,"Message":"jobid: 1 not match groupId: g"}"#, NotFound),
+            (r#"{"Success":false,"Code":200,"Message":"odd"}"#, Configuration),
+            (r#"{"Success":false,"Code":"InvalidParameter","Message":"odd"}"#, Configuration),
+            (r#"{"Success":null,"Code":200,"Message":"odd"}"#, Configuration),
+            (r#"{"Success":false}"#, Configuration),
+            (r#"{"Success":false,"Message":"the namespace is unknown"}"#, Configuration),
+            (r#"{"Code":200,"Data":{}}"#, BadAnswer),
+            (r#"{"Data":{}}"#, BadAnswer),
+            ("{}", BadAnswer),
+        ];
+        for (body, kind) in rows {
+            let error = from_refusal(&Envelope::read(body).unwrap());
+            assert_eq!(error.kind, *kind, "{body}: {error}");
+        }
+        let error = from_refusal(&Envelope::read(rows[0].0).unwrap());
+        assert_eq!(error.message, "the service refused the call with code 403: no right");
+    }
+
+    #[test]
+    fn a_wrong_clock_is_named_with_its_difference() {
+        let body = r#"{"Code":"InvalidTimeStamp.Expired","Message":"expired"}"#;
+        let error = from_answer(&answer(400, &[("date", "Fri, 20 Nov 2026 22:58:00 GMT")], body), now());
+        assert!(error.message.ends_with("this machine's clock is 1h 2m ahead of the service's"), "{error}");
+    }
+
+    #[test]
+    fn a_throttled_call_says_how_long_to_wait() {
+        let body = r#"{"Code":"Throttling.User","Message":"slow down"}"#;
+        let wait = |header, value| from_answer(&answer(400, &[(header, value)], body), now()).retry_after;
+        assert_eq!(wait("x-acs-retry-after", "1500"), Some(Duration::from_millis(1500)));
+        assert_eq!(wait("retry-after", "30"), Some(Duration::from_secs(30)));
+        assert_eq!(wait("x-acs-retry-after", "soon"), None);
+    }
+
+    #[test]
+    fn a_key_in_an_odd_error_body_is_not_quoted() {
+        let error = from_answer(&answer(400, &[], r#"{"AppGroups":[{"AppKey":"canary"}]}"#), now());
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+}

@@ -1,0 +1,108 @@
+//! The names of the jobs whose instances are listed: from the list of jobs, and where that has none, from an instance.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{PAGES_MAX, Reader, is_passing};
+use crate::limits::SCHEDULERX_PAGE_RECORDS;
+use crate::source::SourceError;
+use crate::source::schedulerx::answer::{JobRow, Row, read_jobs};
+use crate::source::schedulerx::directory::{Directory, Job};
+use crate::source::schedulerx::{SchedulerX, bad_answer};
+
+/// Names that are asked for one by one in a listing; instances whose names come later are told later.
+const NAMES_ASKED_MAX: usize = 20;
+
+impl Reader<'_> {
+    /// Reads the jobs of all groups, unless what is known is younger than `age_max`.
+    pub(super) async fn refresh_directory(&mut self, age_max: Duration) -> Result<(), SourceError> {
+        let now = self.source.client.clock.now();
+        let known = self.source.state().directory.clone();
+        let is_fresh = known.read_at.is_some_and(|at| now.duration_since(at).unsigned_abs() < age_max);
+        if is_fresh {
+            return Ok(());
+        }
+        let mut fresh = Directory::default();
+        fresh.read_at = Some(now);
+        for group in &self.source.client.settings.groups {
+            match self.read_jobs(group).await {
+                Ok(rows) => fresh.add(group, rows),
+                // Names change seldom: those of a while ago serve while the service has trouble.
+                Err(error) if known.read_at.is_some() && is_passing(&error) => {
+                    self.warn("names", format!("the names of the jobs are those of a while ago: {error}"));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        fresh.inherit(&known);
+        self.source.state().directory = fresh;
+        Ok(())
+    }
+
+    async fn read_jobs(&mut self, group: &str) -> Result<Vec<JobRow>, SourceError> {
+        let mut jobs: HashMap<String, JobRow> = HashMap::new();
+        let mut received = 0;
+        for page in 1..=PAGES_MAX {
+            let pairs = vec![
+                ("GroupId", group.to_string()),
+                ("PageNum", page.to_string()),
+                ("PageSize", SCHEDULERX_PAGE_RECORDS.to_string()),
+            ];
+            self.calls += 1;
+            let data = self.source.client.call("ListJobs", pairs).await?;
+            let (rows, count, total) = read_jobs(&data).map_err(bad_answer)?;
+            let before = jobs.len();
+            jobs.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
+            received += count;
+            // With a total the end is known; without one it is the page that brings nothing new.
+            if count == 0 || total.is_some_and(|total| received >= total) || jobs.len() == before {
+                break;
+            }
+        }
+        Ok(jobs.into_values().collect())
+    }
+
+    /// Finds the names of jobs that are not in the directory: new ones by reading it again, others from an instance.
+    pub(super) async fn name_unknown_jobs(&mut self, rows: &[Row]) -> Result<(), SourceError> {
+        let unknown = |source: &SchedulerX| -> Vec<Row> {
+            let state = source.state();
+            let mut found: HashMap<&str, &Row> = HashMap::new();
+            for row in rows {
+                if state.directory.get(&row.job_id).is_none() && !state.nameless.contains(&row.job_id) {
+                    found.entry(&row.job_id).or_insert(row);
+                }
+            }
+            found.into_values().cloned().collect()
+        };
+        if unknown(self.source).is_empty() {
+            return Ok(());
+        }
+        self.refresh_directory(Duration::ZERO).await?;
+        let mut open = unknown(self.source);
+        open.sort_by(|a, b| a.job_id.cmp(&b.job_id));
+        for row in open.into_iter().take(NAMES_ASKED_MAX) {
+            let group = self.groups.get(&row.job_id).cloned().unwrap_or_default();
+            let job = Job { id: row.job_id.clone(), name: String::new(), group: group.clone(), is_enabled: false };
+            self.calls += 1;
+            let name = match self.source.row(&job, &row.id).await {
+                Ok(detail) => detail.job_name,
+                Err(error) if is_passing(&error) => {
+                    self.warn("names", format!("some instances wait for the names of their jobs: {error}"));
+                    return Ok(());
+                }
+                Err(_) => None,
+            };
+            let mut state = self.source.state();
+            match name {
+                Some(name) => state.directory.add(&group, [JobRow { id: row.job_id, name, is_enabled: false }]),
+                None => {
+                    state.nameless.insert(row.job_id.clone());
+                    drop(state);
+                    self.warn(&row.job_id, format!("the job {} has no name that could be read", row.job_id));
+                }
+            }
+        }
+        Ok(())
+    }
+}

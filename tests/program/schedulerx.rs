@@ -81,7 +81,7 @@ async fn an_account_that_was_granted_nothing_is_unknown_and_not_well() {
     sim.configure(|config| config.is_granted = false);
     sim.put(SimRun::waiting(92583, 1, ago(120)).ended(5, ago(60), "x"));
     let stderr = text(&stage.once(1).await.stderr);
-    assert!(stderr.contains("sees no groups") && stderr.contains("grant"), "{stderr}");
+    assert!(stderr.contains("sees no group") && stderr.contains("grant"), "{stderr}");
     assert!(stage.sink.hits().is_empty());
     let listing = stage.output(&["alerts"]).await;
     assert!(text(&listing.stderr).contains("billing is unknown since"), "{}", text(&listing.stderr));

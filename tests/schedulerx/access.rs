@@ -18,17 +18,17 @@ async fn an_account_that_sees_nothing_is_an_error_and_never_all_is_well() {
     let source = bench.source();
     let error = source.list(day()).await.unwrap_err();
     assert_eq!(error.kind, SourceErrorKind::Credentials);
-    assert!(error.message.contains("sees no groups") && error.to_string().contains("grant"), "{error}");
+    assert!(error.message.contains("sees no group") && error.to_string().contains("grant"), "{error}");
     bench.sim.configure(|config| config.is_granted = true);
     assert_eq!(source.list(day()).await.unwrap().instances.len(), 1);
     let settings = Settings { groups: vec!["testSchedulerx.defaultGroup".into(), "b".into()], ..bench.settings() };
     let error = bench.open(&settings).list(day()).await.unwrap_err();
     assert_eq!(
         (error.kind, error.message.as_str()),
-        (SourceErrorKind::Configuration, "the account sees 1 groups in the namespace, and not b")
+        (SourceErrorKind::Configuration, "the account sees one group in the namespace, and not b")
     );
     let settings = Settings { namespace: "another".into(), ..bench.settings() };
-    assert!(bench.open(&settings).list(day()).await.unwrap_err().message.contains("sees no groups"));
+    assert!(bench.open(&settings).list(day()).await.unwrap_err().message.contains("sees no group"));
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn an_examination_answers_what_the_documents_leave_open() {
     bench.sim.configure(|config| config.is_granted = false);
     let found = said(&bench, &bench.settings()).await;
     has(&found, "Can it sign in? yes", Grade::Good);
-    has(&found, "sees no groups", Grade::Bad);
+    has(&found, "sees no group", Grade::Bad);
 
     let quiet = Bench::start().await;
     let found = said(&quiet, &quiet.settings()).await;

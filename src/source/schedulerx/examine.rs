@@ -9,7 +9,7 @@ use super::answer::Row;
 use super::{SchedulerX, Way, listing};
 use crate::limits::SCHEDULERX_PAGE_RECORDS;
 use crate::model::Window;
-use crate::source::{Finding, Grade, SourceError, SourceErrorKind};
+use crate::source::{Finding, Grade, SourceError};
 
 /// How far back the examination looks.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
@@ -19,20 +19,17 @@ const NEAR: SignedDuration = SignedDuration::from_mins(10);
 /// Asks, and tells what was found; the first answer that ends everything ends the examination.
 pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Err(error) = source.check_groups().await {
-        let is_seen = matches!(error.kind, SourceErrorKind::Configuration | SourceErrorKind::Credentials)
-            && error.message.contains("the account sees");
-        if is_seen {
-            findings.push(finding(SIGN_IN, "yes", Grade::Good));
-            findings.push(trouble("Does it see its groups?", error));
-        } else {
-            findings.push(trouble(SIGN_IN, error));
-        }
+    let seen = match source.seen_groups().await {
+        Ok(seen) => seen,
+        Err(error) => return vec![trouble("Can it sign in?", error)],
+    };
+    findings.push(finding("Can it sign in?", "yes", Grade::Good));
+    if let Err(error) = source.check_groups(&seen) {
+        findings.push(trouble("Does it see its groups?", error));
         return findings;
     }
-    let groups = &source.client.settings.groups;
-    findings.push(finding(SIGN_IN, "yes", Grade::Good));
-    findings.push(finding("Does it see its groups?", format!("yes: {}", groups.join(", ")), Grade::Good));
+    let groups = source.client.settings.groups.join(", ");
+    findings.push(finding("Does it see its groups?", format!("yes: {groups}"), Grade::Good));
 
     let now = source.client.clock.now();
     let window = Window { from: now.saturating_sub(LOOK_BACK).unwrap_or(now), to: now };
@@ -48,8 +45,6 @@ pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
     findings.push(calls(source));
     findings
 }
-
-const SIGN_IN: &str = "Can it sign in?";
 
 fn group_list(source: &SchedulerX, group: &str, rows: usize) -> Finding {
     let question = format!("Can the group {group} be listed as a whole?");

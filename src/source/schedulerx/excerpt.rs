@@ -11,6 +11,10 @@ use regex::Regex;
 use crate::limits::{INSTANCE_ERROR_BYTES_MAX, LOG_TAIL_BYTES_MAX, LOG_TAIL_LINES};
 use crate::source::dataarts::answer::cut_to;
 
+/// Of one text so much is looked at, in bytes, and so many lines of a log: far more than is told, for what is cut out
+/// makes room.
+const READ_BYTES_MAX: usize = 8 << 10;
+const LINES_READ_MAX: usize = 4 * LOG_TAIL_LINES;
 const REDACTED: &str = "<redacted>";
 
 /// Colours and cursor movements of terminals.
@@ -47,10 +51,12 @@ fn compiled(pattern: &str) -> Regex {
 /// What a failed instance says of itself: its result, and under it the last lines of its log (oldest first). `None` when
 /// there is nothing to say.
 pub(super) fn failure_text(result: Option<&str>, log: &[String]) -> Option<String> {
-    let result = result.map(readable).filter(|text| !text.is_empty());
+    let result = result.map(|text| readable(&cut_to(text.to_string(), READ_BYTES_MAX))).filter(|text| !text.is_empty());
     let mut tail: Vec<String> = Vec::new();
     let mut room = LOG_TAIL_BYTES_MAX;
-    let lines = readable(&log.join("\n"));
+    let newest = &log[log.len().saturating_sub(LINES_READ_MAX)..];
+    let newest: Vec<String> = newest.iter().map(|line| cut_to(line.clone(), READ_BYTES_MAX)).collect();
+    let lines = readable(&newest.join("\n"));
     for line in lines.lines().rev().filter(|line| !line.trim().is_empty()).take(LOG_TAIL_LINES) {
         let line = cut_to(line.to_string(), LOG_TAIL_BYTES_MAX / 3);
         let Some(left) = room.checked_sub(line.len() + 1) else { break };
@@ -136,6 +142,8 @@ mod tests {
             assert!(text.len() <= INSTANCE_ERROR_BYTES_MAX, "{}", text.len());
             assert!(text.contains('…'));
         }
+        let endless = vec!["password=".to_string() + &"x".repeat(8 << 20); 100];
+        assert_eq!(failure_text(None, &endless).unwrap().lines().next(), Some("password=<redacted>"));
         assert_eq!(failure_text(None, &[]), None);
         assert_eq!(failure_text(Some(" \r\n"), &["\u{1b}[0m".to_string()]), None);
     }

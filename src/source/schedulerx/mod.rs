@@ -127,24 +127,27 @@ impl SchedulerX {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Makes sure that the account sees every configured group.
-    async fn check_groups(&self) -> Result<(), SourceError> {
+    /// The groups of the namespace that the account can see.
+    async fn seen_groups(&self) -> Result<Vec<String>, SourceError> {
         let data = self.client.call("ListGroups", Vec::new()).await?;
-        let seen = answer::read_groups(&data).map_err(bad_answer)?;
-        let settings = &self.client.settings;
-        let unseen: Vec<&str> =
-            settings.groups.iter().filter(|group| !seen.contains(group)).map(String::as_str).collect();
+        answer::read_groups(&data).map_err(bad_answer)
+    }
+
+    /// Whether every configured group is among those that are seen.
+    fn check_groups(&self, seen: &[String]) -> Result<(), SourceError> {
+        let wanted = &self.client.settings.groups;
+        let unseen: Vec<&str> = wanted.iter().filter(|group| !seen.contains(group)).map(String::as_str).collect();
         if unseen.is_empty() {
             return Ok(());
         }
-        let message = format!(
-            "the account sees {} groups in the namespace, and not {}",
-            if seen.is_empty() { "no".to_string() } else { seen.len().to_string() },
-            unseen.join(", ")
-        );
+        let (kind, count) = match seen.len() {
+            0 => (SourceErrorKind::Credentials, "no group".to_string()),
+            1 => (SourceErrorKind::Configuration, "one group".to_string()),
+            several => (SourceErrorKind::Configuration, format!("{several} groups")),
+        };
+        let message = format!("the account sees {count} in the namespace, and not {}", unseen.join(", "));
         let help = "check \"namespace\" and \"groups\" (the application id), and grant the RAM user the applications: \
                     without the right, the service shows empty lists";
-        let kind = if seen.is_empty() { SourceErrorKind::Credentials } else { SourceErrorKind::Configuration };
         Err(SourceError::new(kind, message).help(help))
     }
 

@@ -102,7 +102,8 @@ impl<'a> Reader<'a> {
 
     async fn check_groups(&mut self) -> Result<(), SourceError> {
         self.calls += 1;
-        self.source.check_groups().await?;
+        let seen = self.source.seen_groups().await?;
+        self.source.check_groups(&seen)?;
         self.source.state().has_seen_groups = true;
         Ok(())
     }

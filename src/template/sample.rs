@@ -21,22 +21,26 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
             state: if resolved { AlertState::Resolved } else { AlertState::Firing },
             starts_at: ago(63),
             ends_at: resolved.then_some(now),
-            summary: "etl_orders failed after 1m 0s".to_string(),
+            summary: match resolved {
+                true => "etl_orders recovered: it succeeded after 50s".to_string(),
+                false => "etl_orders failed after 1m 0s".to_string(),
+            },
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
         instance: Some(InstancePart {
             id: "34765".to_string(),
             name: Some("etl_orders".to_string()),
-            status: Status::Fail,
-            raw_status: "fail".to_string(),
+            status: if resolved { Status::Success } else { Status::Fail },
+            raw_status: if resolved { "success" } else { "fail" }.to_string(),
             kind: InstanceType::Scheduled,
             plan_time: Some(ago(183)),
-            start_time: Some(ago(123)),
-            end_time: Some(ago(63)),
-            duration_ms: Some(60_000),
+            start_time: Some(ago(if resolved { 50 } else { 123 })),
+            end_time: Some(ago(if resolved { 0 } else { 63 })),
+            duration_ms: Some(if resolved { 50_000 } else { 60_000 }),
             url: None,
-            error: Some("ERROR: relation \"ods.orders\" does not exist\n  at line 12 of load_orders.sql".to_string()),
+            error: (!resolved)
+                .then(|| "ERROR: relation \"ods.orders\" does not exist\n  at line 12 of load_orders.sql".to_string()),
         }),
         failing_nodes: vec![NodePart {
             name: "load_orders".to_string(),
@@ -176,6 +180,7 @@ pub(super) fn shape() -> Value {
     let MessageData::Alert(facts) = &mut message.data;
     if let Some(instance) = &mut facts.instance {
         instance.url = Some("https://console.example.com".to_string());
+        instance.error = Some("why".to_string());
     }
     facts.job = JobPart { name: facts.job.name.clone(), id: facts.job.id.clone(), ..sample_job(sample_instant()) };
     let mut shape = serde_json::to_value(&message).unwrap_or(Value::Object(Map::new()));

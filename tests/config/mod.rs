@@ -182,7 +182,8 @@ fn bombs_are_refused_quickly() {
             "{name}: {}",
             problem.lines().next().unwrap_or_default()
         );
-        assert!(begun.elapsed().as_secs() < 20, "{name} took {:?}", begun.elapsed());
+        // A bomb that goes off takes all the memory or the rest of the day; how busy the machine is does not matter.
+        assert!(begun.elapsed().as_secs() < 300, "{name} took {:?}", begun.elapsed());
     }
 }
 

@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 
 use super::paging;
 use super::record::{Key, Record};
-use crate::limits::{ANSWER_KEPT_BYTES_MAX, FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, SOURCE_JSON_DEPTH_MAX};
+use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX};
 use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SourceId, Status};
+use crate::source::foreign::{checked_text, cut, cut_to, no_json, snippet};
 use crate::source::{Detail, Quarantined};
 
 /// One item of a list: understood, or set aside.
@@ -213,84 +214,6 @@ fn read_type(record: &Record<'_>) -> InstanceType {
 pub(super) fn read_value(body: &[u8]) -> Result<serde_json::Value, String> {
     let text = checked_text(body)?;
     serde_json::from_str(&text).map_err(|error| no_json(&text, &error))
-}
-
-/// The body as text, after the checks that guard the parser: something is there, it begins like JSON, and it does not
-/// nest deeper than anything that is documented.
-pub(in crate::source) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
-    let text = match String::from_utf8_lossy(body) {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
-        Cow::Owned(text) => Cow::Owned(text.trim_start_matches('\u{feff}').to_string()),
-    };
-    let beginning = text.trim_start();
-    if beginning.is_empty() {
-        return Err("not JSON: the answer is empty".to_string());
-    }
-    if beginning.starts_with('<') {
-        return Err(format!("not JSON (an HTML page?): {}", snippet(beginning)));
-    }
-    if nests_too_deep(text.as_bytes()) {
-        return Err(format!("JSON nested deeper than {SOURCE_JSON_DEPTH_MAX} levels"));
-    }
-    Ok(text)
-}
-
-fn nests_too_deep(text: &[u8]) -> bool {
-    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
-    for byte in text {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_string => is_escaped = true,
-            b'"' => is_string = !is_string,
-            b'[' | b'{' if !is_string => {
-                depth += 1;
-                if depth > SOURCE_JSON_DEPTH_MAX {
-                    return true;
-                }
-            }
-            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
-pub(super) fn no_json(text: &str, error: &serde_json::Error) -> String {
-    match error.classify() {
-        serde_json::error::Category::Eof => format!("JSON that breaks off after {} bytes", text.len()),
-        serde_json::error::Category::Data => format!("JSON of another shape: {}", snippet(text)),
-        _ => format!("not JSON: {}", snippet(text)),
-    }
-}
-
-/// The beginning of a foreign text on one line, for an error or for the quarantine.
-pub(in crate::source) fn snippet(text: &str) -> String {
-    let mut out = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-        if out.len() > ANSWER_KEPT_BYTES_MAX {
-            break;
-        }
-    }
-    cut_to(out, ANSWER_KEPT_BYTES_MAX)
-}
-
-pub(super) fn cut(text: Cow<'_, str>) -> String {
-    cut_to(text.into_owned(), FIELD_BYTES_MAX)
-}
-
-/// A text of at most `bytes_max` bytes, cut at a character boundary; a cut one ends with `…`.
-pub(in crate::source) fn cut_to(mut text: String, bytes_max: usize) -> String {
-    if text.len() > bytes_max {
-        let mark = "…";
-        let end = (0..=bytes_max - mark.len()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str(mark);
-    }
-    text
 }
 
 #[cfg(test)]

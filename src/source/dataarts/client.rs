@@ -18,6 +18,7 @@ use crate::http::{Answer, HttpClient, HttpError, HttpSettings};
 use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_REQUEST_TIMEOUT, SOURCE_RETRY_PAUSE, SOURCE_RETRY_PAUSE_MAX};
 use crate::secret::{Secret, SecretRef};
 use crate::sign::{DATE_HEADER, Signable, canonical_query, date_text, percent_encoded};
+use crate::source::foreign;
 use crate::source::{SourceError, SourceErrorKind};
 
 /// How long a request is waited for, and how long before it is made once more.
@@ -54,7 +55,7 @@ pub(super) struct Query {
 impl Client {
     pub(super) fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Client, SourceError> {
         let http = HttpClient::new(&HttpSettings { ca_file: settings.ca_file.clone(), client_cert: None })
-            .map_err(|error| fault::from_http(&error))?;
+            .map_err(|error| foreign::from_http(&error))?;
         let pace = Pace::new(settings.requests_per_second);
         let sign_in = SignIn::new(Arc::clone(&clock));
         Ok(Client { settings, http, clock, pace, sign_in, patience: Patience::default() })
@@ -83,7 +84,7 @@ impl Client {
         let answer = answer.map_err(|error| {
             let retry =
                 if matches!(error, HttpError::Connect(_) | HttpError::Broken(_)) { Retry::Once } else { Retry::No };
-            (fault::from_http(&error), retry)
+            (foreign::from_http(&error), retry)
         })?;
         if !answer.is_success() || (answer.body.len() < 1000 && fault::is_error_body(&answer.body)) {
             let mut error = fault::from_answer(&answer, self.clock.now());
@@ -199,11 +200,11 @@ enum Retry {
 fn whole_body(answer: Answer) -> Result<Vec<u8>, SourceError> {
     if answer.cut {
         let message = format!("the answer is larger than {} MiB", SOURCE_BODY_BYTES_MAX >> 20);
-        return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(fault::HELP_BAD_ANSWER));
+        return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(foreign::HELP_BAD_ANSWER));
     }
     if answer.status != 200 {
         let message = format!("HTTP {} where 200 was expected", answer.status);
-        return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(fault::HELP_BAD_ANSWER));
+        return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(foreign::HELP_BAD_ANSWER));
     }
     Ok(answer.body)
 }

@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::answer::snippet;
-use crate::http::{Answer, HttpError};
-use crate::limits::{SOURCE_CLOCK_SKEW_MAX, SOURCE_ERROR_BODY_BYTES_MAX};
+use crate::http::Answer;
+use crate::limits::SOURCE_ERROR_BODY_BYTES_MAX;
+use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, http_date, snippet};
 use crate::source::{SourceError, SourceErrorKind};
-use crate::yaml::duration_text;
 
 const HELP_ENDPOINT: &str = "check \"region\" or \"endpoint\": this host does not offer the DataArts Factory API";
 const HELP_WORKSPACE: &str = "set \"workspace\" to the id of a workspace that these credentials can see";
@@ -26,8 +25,6 @@ const HELP_PERMISSION: &str = "give the user permission to read DataArts Factory
 const HELP_SCOPE: &str = "check \"project_id\", and that the token is one for this project";
 const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
 const HELP_GONE: &str = "the job or the instance was removed, or belongs to another workspace";
-pub(in crate::source) const HELP_BAD_ANSWER: &str =
-    "check \"endpoint\"; a proxy or a login page may answer in the service's place";
 const HELP_SLOWER: &str = "poll less often, or lower \"requests_per_second\"";
 
 /// An error body's code and words, whatever keys it uses.
@@ -91,26 +88,6 @@ pub(super) fn is_stale_token(answer: &Answer) -> bool {
     answer.status == 401 && Complaint::read(&answer.body).number() == Some(307)
 }
 
-/// The error that a request without an answer is.
-pub(in crate::source) fn from_http(error: &HttpError) -> SourceError {
-    let (kind, help) = match error {
-        HttpError::Setup(_) => (SourceErrorKind::Configuration, Some("check the file that \"ca_file\" names")),
-        HttpError::Connect(reason) if reason.to_ascii_lowercase().contains("certificate") => (
-            SourceErrorKind::Configuration,
-            Some("if the service has a certificate of your own authority, name that authority's file in \"ca_file\""),
-        ),
-        HttpError::Connect(_) => {
-            (SourceErrorKind::Transient, Some("check \"region\" or \"endpoint\", the network and the proxy"))
-        }
-        HttpError::Timeout(_) | HttpError::Broken(_) => {
-            (SourceErrorKind::Transient, Some("the next poll tries again; look at the network if it stays"))
-        }
-    };
-    let mut classed = SourceError::new(kind, error.to_string());
-    classed.help = help.map(str::to_string);
-    classed
-}
-
 impl Complaint {
     fn read(body: &[u8]) -> Complaint {
         if body.len() > SOURCE_ERROR_BODY_BYTES_MAX {
@@ -172,18 +149,6 @@ fn class(status: u16, code: Option<u32>, words: &str) -> (SourceErrorKind, Optio
     }
 }
 
-/// By how much this machine's clock is ahead of the answer's `Date`, if by more than the gateway bears.
-pub(in crate::source) fn clock_difference(answer: &Answer, now: Timestamp) -> Option<SignedDuration> {
-    let theirs = http_date(answer.header("date")?)?;
-    let difference = now.duration_since(theirs);
-    (difference.unsigned_abs() > SOURCE_CLOCK_SKEW_MAX).then_some(difference)
-}
-
-pub(in crate::source) fn difference_text(ahead: SignedDuration) -> String {
-    let side = if ahead.is_positive() { "ahead of" } else { "behind" };
-    format!("{} {side}", duration_text(ahead.unsigned_abs()))
-}
-
 /// `Retry-After`, in seconds or as a date.
 fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     let header = answer.header("retry-after")?.trim();
@@ -193,13 +158,11 @@ fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     Duration::try_from(http_date(header)?.duration_since(now)).ok()
 }
 
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::HttpError;
+    use crate::source::foreign::from_http;
     use SourceErrorKind::*;
 
     fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {

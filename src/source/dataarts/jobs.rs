@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{self, cut};
+use super::answer;
 use super::client::Query;
 use super::paging::Meaning;
 use super::record::{Key, Record};
 use super::{DataArts, bad_answer};
 use crate::limits::{JOB_PAGE_RECORDS, JOB_PAGES_MAX};
 use crate::model::{Job, JobStatus, Node, SourceId, Status};
+use crate::source::foreign::{self, cut};
 use crate::source::{SourceError, SourceErrorKind};
 
 /// A page of the job list.
@@ -106,13 +107,13 @@ fn read_page(source: &SourceId, is_real_time: bool, body: &[u8]) -> Result<Page,
         #[serde(borrow)]
         jobs: Option<Vec<Record<'a>>>,
     }
-    let text = answer::checked_text(body)?;
-    let whole: Whole<'_> = serde_json::from_str(&text).map_err(|error| answer::no_json(&text, &error))?;
+    let text = foreign::checked_text(body)?;
+    let whole: Whole<'_> = serde_json::from_str(&text).map_err(|error| foreign::no_json(&text, &error))?;
     let total = whole.total.and_then(|raw| raw.get().trim_matches('"').parse().ok());
     let records = match whole.jobs {
         Some(records) => records,
         None if total == Some(0) => Vec::new(),
-        None => return Err(format!("no list of jobs in the answer: {}", answer::snippet(&text))),
+        None => return Err(format!("no list of jobs in the answer: {}", foreign::snippet(&text))),
     };
     let jobs: Vec<Job> = records.iter().filter_map(|record| read_job(source, is_real_time, record)).collect();
     Ok(Page { total, len: records.len(), jobs })
@@ -149,10 +150,10 @@ fn status(word: &str) -> JobStatus {
 }
 
 fn read_nodes(body: &[u8]) -> Result<Vec<Node>, String> {
-    let text = answer::checked_text(body)?;
-    let record: Record<'_> = serde_json::from_str(&text).map_err(|error| answer::no_json(&text, &error))?;
+    let text = foreign::checked_text(body)?;
+    let record: Record<'_> = serde_json::from_str(&text).map_err(|error| foreign::no_json(&text, &error))?;
     if let Some(wrong) = record.wrong {
-        return Err(format!("{wrong}: {}", answer::snippet(&text)));
+        return Err(format!("{wrong}: {}", foreign::snippet(&text)));
     }
     let nodes = match record.raw(Key::Nodes) {
         Some(raw) => serde_json::from_str::<Vec<Record<'_>>>(raw).map_err(|_| "its nodes are no list".to_string())?,

@@ -18,15 +18,15 @@
 //! would cost a request of its own, and what a run became after its failure (the recovery) shows only where nothing is
 //! filtered away.
 
-pub(super) mod answer;
+mod answer;
 mod client;
 mod examine;
-pub(super) mod fault;
+mod fault;
 mod jobs;
 mod pace;
 mod paging;
 mod record;
-pub(super) mod settings;
+mod settings;
 mod sign_in;
 
 use std::sync::{Arc, Mutex};
@@ -42,6 +42,7 @@ use super::{Detail, Finding, Learnt, Listing, Shortfall, Source, SourceError, So
 use crate::clock::Clock;
 use crate::limits::SOURCE_WINDOW_MAX;
 use crate::model::{Instance, Job, Node, SourceId, Window};
+use crate::source::foreign;
 
 /// A DataArts workspace.
 pub struct DataArts {
@@ -207,5 +208,5 @@ impl Source for DataArts {
 }
 
 fn bad_answer(message: String) -> SourceError {
-    SourceError::new(SourceErrorKind::BadAnswer, message).help(fault::HELP_BAD_ANSWER)
+    SourceError::new(SourceErrorKind::BadAnswer, message).help(foreign::HELP_BAD_ANSWER)
 }

@@ -4,10 +4,9 @@
 
 use std::path::PathBuf;
 
-use reqwest::Url;
-
 use crate::limits::SOURCE_JOBS_NAMED_MAX;
 use crate::secret::{Secret, SecretRef};
+use crate::source::foreign::checked_endpoint;
 use crate::yaml::{FromYaml as _, Located, OneOrMany, Section, Value};
 
 /// Requests a second where the configuration says nothing: far below the documented 30 per user.
@@ -121,21 +120,6 @@ fn read_endpoint(section: &Section<'_>) -> Option<String> {
 
 fn is_region(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-}
-
-pub(in crate::source) fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {
-    let wrong = |message: &str| {
-        section.error(key, message, Some("write it as https://host or https://host:port".into()));
-        None
-    };
-    let Ok(url) = Url::parse(text) else { return wrong("this is no address") };
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return wrong("an address beginning with https:// or http:// is needed");
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return wrong("an address has no user, query or fragment here");
-    }
-    Some(url.as_str().trim_end_matches('/').to_string())
 }
 
 /// A value that is no secret but often told by the environment: one in plain text earns no warning.

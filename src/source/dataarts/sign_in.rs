@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::http::{Answer, HttpClient};
 use crate::limits::{SIGN_IN_REFUSED_PAUSE, SOURCE_ERROR_BODY_BYTES_MAX, TOKEN_LIFE_UNTOLD, TOKEN_RENEWED_AHEAD};
 use crate::secret::Secret;
+use crate::source::foreign;
 use crate::source::{SourceError, SourceErrorKind};
 
 /// Who signs in, and where; the values of this moment.
@@ -118,7 +119,7 @@ async fn ask(
     let answer = http
         .send(request(person)?, timeout, SOURCE_ERROR_BODY_BYTES_MAX)
         .await
-        .map_err(|error| sign_in_failed(fault::from_http(&error)))?;
+        .map_err(|error| sign_in_failed(foreign::from_http(&error)))?;
     if answer.status != 201 {
         let mut error = sign_in_failed(fault::from_sign_in(&answer, now));
         error.message = person.password.cut_from(&error.message);

@@ -17,7 +17,7 @@ use super::status;
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{InstanceType, Status};
 use crate::source::Quarantined;
-use crate::source::dataarts::answer::{cut_to, snippet};
+use crate::source::foreign::{cut_to, snippet};
 
 type Raw<'a> = Option<&'a RawValue>;
 

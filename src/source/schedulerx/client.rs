@@ -23,8 +23,7 @@ use crate::sign::alibaba::{
 };
 use crate::sign::canonical_query;
 use crate::source::dataarts::Patience;
-use crate::source::dataarts::answer::checked_text;
-use crate::source::dataarts::fault::{HELP_BAD_ANSWER, from_http};
+use crate::source::foreign::{HELP_BAD_ANSWER, checked_text, from_http};
 use crate::source::{SourceError, SourceErrorKind};
 
 /// The version of the API that is spoken.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::limits::{INSTANCE_ERROR_BYTES_MAX, LOG_TAIL_BYTES_MAX, LOG_TAIL_LINES};
-use crate::source::dataarts::answer::cut_to;
+use crate::source::foreign::cut_to;
 
 /// Of one text so much is looked at, in bytes, and so many lines of a log: far more than is told, for what is cut out
 /// makes room.

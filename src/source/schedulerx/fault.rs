@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::answer::Envelope;
 use crate::http::Answer;
-use crate::source::dataarts::answer::snippet;
-use crate::source::dataarts::fault::{HELP_BAD_ANSWER, clock_difference, difference_text};
+use crate::source::foreign::snippet;
+use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text};
 use crate::source::{SourceError, SourceErrorKind};
 
 const HELP_KEY: &str = "check the access key: it must exist and be active";

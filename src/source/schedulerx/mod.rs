@@ -41,7 +41,7 @@ use self::answer::{Row, read_detail, read_log};
 use self::client::Client;
 use self::directory::{Directory, Job};
 use super::dataarts::Patience;
-use super::dataarts::fault::HELP_BAD_ANSWER;
+use super::foreign::HELP_BAD_ANSWER;
 use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 use crate::limits::LOG_TAIL_LINES;

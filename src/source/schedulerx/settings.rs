@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::limits::SCHEDULERX_CALLS_PER_MINUTE;
 use crate::secret::SecretRef;
-use crate::source::dataarts::settings::checked_endpoint;
+use crate::source::foreign::checked_endpoint;
 use crate::yaml::{OneOrMany, Section};
 
 /// Regions with a host of their own; all others share the central one.

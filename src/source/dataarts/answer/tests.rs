@@ -1,5 +1,6 @@
 //! Bodies as the documents show them, and as no document does.
 
+use crate::limits::ANSWER_KEPT_BYTES_MAX;
 use std::time::Duration;
 
 use super::*;

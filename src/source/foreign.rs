@@ -1,0 +1,146 @@
+//! What every scheduler's answers have in common: foreign text, bounded and checked before anybody believes it.
+//!
+//! Pure: takes bodies, headers and addresses as they came and gives texts that are safe to parse and to show, or an error
+//! in words. Knows no scheduler's fields.
+
+use std::borrow::Cow;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Url;
+
+use super::{SourceError, SourceErrorKind};
+use crate::http::{Answer, HttpError};
+use crate::limits::{ANSWER_KEPT_BYTES_MAX, FIELD_BYTES_MAX, SOURCE_CLOCK_SKEW_MAX, SOURCE_JSON_DEPTH_MAX};
+use crate::yaml::{Section, duration_text};
+
+pub(super) const HELP_BAD_ANSWER: &str =
+    "check \"endpoint\"; a proxy or a login page may answer in the service's place";
+
+/// The body as text, after the checks that guard the parser: something is there, it begins like JSON, and it does not
+/// nest deeper than anything that is documented.
+pub(super) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
+    let text = match String::from_utf8_lossy(body) {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
+        Cow::Owned(text) => Cow::Owned(text.trim_start_matches('\u{feff}').to_string()),
+    };
+    let beginning = text.trim_start();
+    if beginning.is_empty() {
+        return Err("not JSON: the answer is empty".to_string());
+    }
+    if beginning.starts_with('<') {
+        return Err(format!("not JSON (an HTML page?): {}", snippet(beginning)));
+    }
+    if nests_too_deep(text.as_bytes()) {
+        return Err(format!("JSON nested deeper than {SOURCE_JSON_DEPTH_MAX} levels"));
+    }
+    Ok(text)
+}
+
+fn nests_too_deep(text: &[u8]) -> bool {
+    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b'[' | b'{' if !is_string => {
+                depth += 1;
+                if depth > SOURCE_JSON_DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+pub(super) fn no_json(text: &str, error: &serde_json::Error) -> String {
+    match error.classify() {
+        serde_json::error::Category::Eof => format!("JSON that breaks off after {} bytes", text.len()),
+        serde_json::error::Category::Data => format!("JSON of another shape: {}", snippet(text)),
+        _ => format!("not JSON: {}", snippet(text)),
+    }
+}
+
+/// The beginning of a foreign text on one line, for an error or for the quarantine.
+pub(super) fn snippet(text: &str) -> String {
+    let mut out = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        if out.len() > ANSWER_KEPT_BYTES_MAX {
+            break;
+        }
+    }
+    cut_to(out, ANSWER_KEPT_BYTES_MAX)
+}
+
+pub(super) fn cut(text: Cow<'_, str>) -> String {
+    cut_to(text.into_owned(), FIELD_BYTES_MAX)
+}
+
+/// A text of at most `bytes_max` bytes, cut at a character boundary; a cut one ends with `…`.
+pub(super) fn cut_to(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let mark = "…";
+        let end = (0..=bytes_max - mark.len()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str(mark);
+    }
+    text
+}
+
+/// The error that a request without an answer is.
+pub(super) fn from_http(error: &HttpError) -> SourceError {
+    let (kind, help) = match error {
+        HttpError::Setup(_) => (SourceErrorKind::Configuration, Some("check the file that \"ca_file\" names")),
+        HttpError::Connect(reason) if reason.to_ascii_lowercase().contains("certificate") => (
+            SourceErrorKind::Configuration,
+            Some("if the service has a certificate of your own authority, name that authority's file in \"ca_file\""),
+        ),
+        HttpError::Connect(_) => {
+            (SourceErrorKind::Transient, Some("check \"region\" or \"endpoint\", the network and the proxy"))
+        }
+        HttpError::Timeout(_) | HttpError::Broken(_) => {
+            (SourceErrorKind::Transient, Some("the next poll tries again; look at the network if it stays"))
+        }
+    };
+    let mut classed = SourceError::new(kind, error.to_string());
+    classed.help = help.map(str::to_string);
+    classed
+}
+
+/// By how much this machine's clock is ahead of the answer's `Date`, if by more than the gateway bears.
+pub(super) fn clock_difference(answer: &Answer, now: Timestamp) -> Option<SignedDuration> {
+    let theirs = http_date(answer.header("date")?)?;
+    let difference = now.duration_since(theirs);
+    (difference.unsigned_abs() > SOURCE_CLOCK_SKEW_MAX).then_some(difference)
+}
+
+pub(super) fn difference_text(ahead: SignedDuration) -> String {
+    let side = if ahead.is_positive() { "ahead of" } else { "behind" };
+    format!("{} {side}", duration_text(ahead.unsigned_abs()))
+}
+
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+pub(super) fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {
+    let wrong = |message: &str| {
+        section.error(key, message, Some("write it as https://host or https://host:port".into()));
+        None
+    };
+    let Ok(url) = Url::parse(text) else { return wrong("this is no address") };
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return wrong("an address beginning with https:// or http:// is needed");
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return wrong("an address has no user, query or fragment here");
+    }
+    Some(url.as_str().trim_end_matches('/').to_string())
+}

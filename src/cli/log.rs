@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-use super::output::complain;
 use crate::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_QUEUED_MAX};
 use crate::template::display_text;
 
@@ -29,12 +28,13 @@ pub(super) enum LogFormat {
 /// The queue of the running program's log.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
-/// Logs go to stderr, filtered by `filter`; a filter that cannot be read is replaced by `info`.
-pub(super) fn start(filter: &str, format: LogFormat) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
-        complain(format_args!("--log {filter:?}: {error}; logging at info"));
-        EnvFilter::new("info")
-    });
+/// Logs go to stderr, filtered by `filter`; a filter that cannot be read is replaced by `info`, and what is wrong with it
+/// comes back.
+pub(super) fn start(filter: &str, format: LogFormat) -> Option<String> {
+    let (filter, fault) = match EnvFilter::try_new(filter) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(format!("--log {filter:?}: {error}; logging at info"))),
+    };
     let queue = QUEUE.get_or_init(|| Queue::to(io::stderr(), format));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| queue.clone()).with_target(false);
     // A second start (tests) keeps the first.
@@ -43,6 +43,7 @@ pub(super) fn start(filter: &str, format: LogFormat) {
         LogFormat::Human => builder.with_ansi(io::stderr().is_terminal()).try_init(),
     };
     drop(started);
+    fault
 }
 
 /// Waits until what was logged is written, at most for `patience`.

@@ -126,7 +126,9 @@ enum Exit {
 
 /// Runs the command that was given and returns the exit code.
 pub fn run(cli: Cli) -> ExitCode {
-    log::start(&cli.log, cli.log_format);
+    if let Some(fault) = log::start(&cli.log, cli.log_format) {
+        output::complain(fault);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

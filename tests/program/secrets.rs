@@ -41,6 +41,8 @@ async fn no_secret_turns_up_in_any_output_log_or_file() {
     secret("secret-password", CANARY);
     secret("secret-header", &format!("Bearer {CANARY}"));
     secret("secret-hook", &format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(CANARY)));
+    let tail = CANARY.replace(['/', '+', '='], "_");
+    secret("secret-token", &tail);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let source = stage.source("warehouse");
     let wrong = stage.source("wrong").replace(&stage.workspace.config().secret_key, "{ file: secret-key }");
@@ -49,16 +51,30 @@ async fn no_secret_turns_up_in_any_output_log_or_file() {
         stage.workspace.endpoint()
     );
     let config = format!(
-        "version: 1\nstore: sqlite://{store}\nsources:\n{source}{wrong}{token}receivers:\n  \
+        "version: 1\nstore: sqlite://{store}\nsources:\n{source}{wrong}{token}  iam:\n    type: dataarts\n    endpoint: \"http://{closed}\"\n    project_id: p\n    auth: {{ user: u, \
+           password: {{ file: secret-password }}, domain: d, iam_endpoint: \"http://{closed}\" }}\n  \
+         aliyun:\n    type: schedulerx\n    endpoint: \"http://{closed}\"\n    namespace: n\n    groups: [g]\n    auth: {{ \
+           access_key: {{ file: secret-token }}, secret_key: {{ file: secret-key }}, \
+           security_token: {{ file: secret-token }} }}\nreceivers:\n  \
          slack: {{ type: slack, webhook_url: {{ file: secret-slack }} }}\n  \
          lost: {{ type: webhook, url: \"http://{closed}/{tail}\", secret: {{ file: secret-hook }} }}\n  \
          hook: {{ type: webhook, url: \"{hook}\", secret: {{ file: secret-hook }}, \
            headers: {{ Authorization: {{ file: secret-header }} }} }}\n  \
          mail: {{ type: email, smtp_url: \"smtps://user@{closed}\", password: {{ file: secret-password }}, \
-           from: a@example.com, to: [b@example.com] }}\n\
-         rules:\n  failed: {{ when: {{ status: [fail] }}, notify: [slack, lost, hook, mail] }}\n",
+           from: a@example.com, to: [b@example.com] }}\n  \
+         bot: {{ type: slack, bot_token: {{ file: secret-token }}, channel: C1, api_url: \"http://{closed}\" }}\n  \
+         dingtalk: {{ type: dingtalk, webhook_url: {{ file: secret-slack }}, secret: {{ file: secret-key }} }}\n  \
+         wecom: {{ type: wecom, webhook_url: {{ file: secret-slack }} }}\n  \
+         feishu: {{ type: feishu, webhook_url: {{ file: secret-slack }}, secret: {{ file: secret-key }} }}\n  \
+         teams: {{ type: teams, webhook_url: {{ file: secret-slack }} }}\n  \
+         discord: {{ type: discord, webhook_url: {{ file: secret-slack }} }}\n  \
+         telegram: {{ type: telegram, bot_token: {{ file: secret-token }}, chat_id: \"1\", api_url: \"http://{closed}\" }}\n  \
+         pagerduty: {{ type: pagerduty, routing_key: {{ file: secret-token }}, api_url: \"http://{closed}\" }}\n  \
+         smn: {{ type: smn, endpoint: \"http://{closed}\", project_id: p, topic_urn: \"urn:smn:r:p:t\", \
+           auth: {{ access_key: {{ file: secret-token }}, secret_key: {{ file: secret-key }} }} }}\n\
+         rules:\n  failed: {{ when: {{ status: [fail] }}, notify: [slack, lost, hook, mail, bot, dingtalk, wecom, \
+           feishu, teams, discord, telegram, pagerduty, smn] }}\n",
         store = stage.path("nightbell.db").display(),
-        tail = CANARY.replace(['/', '+', '='], "_"),
         hook = stage.sink.url("hook"),
     );
     // The file itself names a URL with a secret in it: it is the user's, and no output of ours.
@@ -71,7 +87,6 @@ async fn no_secret_turns_up_in_any_output_log_or_file() {
         command.arg("-c").arg(stage.path("secret-rules.yaml")).current_dir(stage.directory.path());
         async move { tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap() }
     };
-    let tail = CANARY.replace(['/', '+', '='], "_");
     let mut attempted = 0;
     for arguments in [
         vec!["--log", "trace", "run", "--once"],

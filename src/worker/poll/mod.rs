@@ -30,6 +30,7 @@ use crate::notify::Renderer;
 use crate::rule::{MatchCache, RuleSet};
 use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
 use crate::store::{PollCommit, SourceMemory, Store, StoreError};
+use crate::yaml::duration_text;
 
 use decide::Decision;
 
@@ -111,12 +112,18 @@ pub enum PollError {
 impl<C: Source, S: Store> Poller<C, S> {
     /// Polls now and then whenever the schedule says, until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
+        let lookback = duration_text(self.settings.lookback);
+        info!(source = %self.settings.id, "the first poll reads what was planned in the last {lookback}, or since the last run");
+        let mut is_first = true;
         loop {
             let began = self.clock.now();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 outcome = AssertUnwindSafe(self.poll()).catch_unwind() => match outcome {
-                    Ok(outcome) => self.log(&outcome),
+                    Ok(outcome) => {
+                        self.log(&outcome, is_first);
+                        is_first &= outcome.is_err();
+                    }
                     // What the memory holds may be half of a poll: the next one starts from what is stored.
                     Err(_) => {
                         self.memory = None;
@@ -159,11 +166,12 @@ impl<C: Source, S: Store> Poller<C, S> {
         }
     }
 
-    fn log(&self, outcome: &Result<PollReport, PollError>) {
+    /// Says how a poll went: aloud when there is news, and the first time, when somebody waits to see whether it works.
+    fn log(&self, outcome: &Result<PollReport, PollError>, is_first: bool) {
         let source = &self.settings.id;
         match outcome {
             Ok(PollReport { listed, changed, followed, fired, resolved, suppressed, deliveries, .. }) => {
-                if fired + resolved + suppressed > 0 {
+                if is_first || fired + resolved + suppressed > 0 {
                     info!(%source, listed, changed, followed, fired, resolved, suppressed, deliveries, "polled");
                 } else {
                     debug!(%source, listed, changed, followed, "polled");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nightbell::clock::{Clock as _, SystemClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, SourceId};
+use nightbell::model::{Content, Delivery, DeliveryId, MessageKind, ReceiverId, SourceId};
 use nightbell::notify::AnyNotifier;
 use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
 use nightbell::worker::deliver::Lane;
@@ -56,22 +56,9 @@ fn deliveries(now: jiff::Timestamp) -> Vec<Delivery> {
     let body = format!("{{\"type\":\"alert.firing\",\"data\":\"{}\"}}", "x".repeat(1200));
     let content = Content { parts: BTreeMap::from([("body".to_string(), body)]) };
     (0..DELIVERIES)
-        .map(|number| Delivery {
-            id: DeliveryId::new(format!("delivery-{number:032}")),
-            alert: None,
-            rule: None,
-            receiver: ReceiverId::new("pager"),
-            kind: MessageKind::AlertFiring,
-            follows: None,
-            state: DeliveryState::Pending,
-            content: content.clone(),
-            attempts: 0,
-            done: Vec::new(),
-            last_status: None,
-            last_error: None,
-            created_at: now,
-            next_attempt_at: Some(now),
-            delivered_at: None,
+        .map(|number| {
+            let id = DeliveryId::new(format!("delivery-{number:032}"));
+            Delivery::owed(id, ReceiverId::new("pager"), MessageKind::AlertFiring, content.clone(), now)
         })
         .collect()
 }

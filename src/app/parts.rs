@@ -9,7 +9,7 @@ use super::AppError;
 use crate::alert::identity::delivery_id;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{AlertId, Attempt, Delivery, DeliveryState, MessageKind};
+use crate::model::{AlertId, Attempt, Delivery, MessageKind};
 use crate::notify::{AnyNotifier, Notifier as _, ReceiverSettings, Renderer};
 use crate::rule::MatchCache;
 use crate::source::{AnySource, Learnt, Source as _};
@@ -145,22 +145,8 @@ pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<At
     let message = sample_message(MessageKind::Test, now);
     // Each test is a message of its own, and its id says when it was made.
     let alert = AlertId::new(format!("test-{}", now.as_millisecond()));
-    let delivery = Delivery {
-        id: delivery_id(&alert, &settings.id, MessageKind::Test),
-        alert: None,
-        rule: None,
-        receiver: settings.id.clone(),
-        kind: MessageKind::Test,
-        follows: None,
-        state: DeliveryState::Pending,
-        content: renderer.render(&message).content,
-        attempts: 0,
-        done: Vec::new(),
-        last_status: None,
-        last_error: None,
-        created_at: now,
-        next_attempt_at: Some(now),
-        delivered_at: None,
-    };
+    let id = delivery_id(&alert, &settings.id, MessageKind::Test);
+    let content = renderer.render(&message).content;
+    let delivery = Delivery::owed(id, settings.id.clone(), MessageKind::Test, content, now);
     Ok(notifier.send(&delivery, now).await)
 }

@@ -8,6 +8,7 @@ use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, Identity, Request};
 
@@ -119,6 +120,11 @@ impl HttpClient {
         };
         tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(HttpError::Timeout(timeout)))
     }
+}
+
+/// The instant that a header such as `Date` or `Retry-After` names, if it is a date as RFC 2822 writes one.
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 /// Makes ring the process's TLS provider. Idempotent; every client calls it, so that tests need not.

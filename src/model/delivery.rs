@@ -94,6 +94,29 @@ pub struct Delivery {
     pub delivered_at: Option<Timestamp>,
 }
 
+impl Delivery {
+    /// A delivery that is owed from `now` on, not tried yet, and belongs to no alert.
+    pub fn owed(id: DeliveryId, receiver: ReceiverId, kind: MessageKind, content: Content, now: Timestamp) -> Self {
+        Delivery {
+            id,
+            alert: None,
+            rule: None,
+            receiver,
+            kind,
+            follows: None,
+            state: DeliveryState::Pending,
+            content,
+            attempts: 0,
+            done: Vec::new(),
+            last_status: None,
+            last_error: None,
+            created_at: now,
+            next_attempt_at: Some(now),
+            delivered_at: None,
+        }
+    }
+}
+
 /// How an attempt ended, classed where it happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptOutcome {

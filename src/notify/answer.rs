@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::http::{Answer, HttpError};
+use crate::http::{Answer, HttpError, http_date};
 use crate::limits::{ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
 use crate::model::{Attempt, AttemptOutcome};
 use crate::secret::Secret;
@@ -117,8 +117,7 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
         // More digits than fit are longer than the longest wait that is believed.
         text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
     } else {
-        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-        Duration::try_from(date.duration_since(now)).ok()?
+        Duration::try_from(http_date(text)?.duration_since(now)).ok()?
     };
     (!wait.is_zero()).then(|| wait.min(RETRY_AFTER_MAX))
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 
 use super::{SourceError, SourceErrorKind};
-use crate::http::{Answer, HttpError};
+use crate::http::{Answer, HttpError, http_date};
 use crate::limits::{ANSWER_KEPT_BYTES_MAX, FIELD_BYTES_MAX, SOURCE_CLOCK_SKEW_MAX, SOURCE_JSON_DEPTH_MAX};
 use crate::yaml::{Section, duration_text};
 
@@ -124,10 +124,6 @@ pub(super) fn clock_difference(answer: &Answer, now: Timestamp) -> Option<Signed
 pub(super) fn difference_text(ahead: SignedDuration) -> String {
     let side = if ahead.is_positive() { "ahead of" } else { "behind" };
     format!("{} {side}", duration_text(ahead.unsigned_abs()))
-}
-
-pub(super) fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 pub(super) fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {

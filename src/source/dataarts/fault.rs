@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::http::Answer;
+use crate::http::{Answer, http_date};
 use crate::limits::SOURCE_ERROR_BODY_BYTES_MAX;
-use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, http_date, snippet};
+use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, snippet};
 use crate::source::{SourceError, SourceErrorKind};
 
 const HELP_ENDPOINT: &str = "check \"region\" or \"endpoint\": this host does not offer the DataArts Factory API";

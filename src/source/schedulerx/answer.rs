@@ -17,7 +17,7 @@ use super::status;
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{InstanceType, Status};
 use crate::source::Quarantined;
-use crate::source::foreign::{cut_to, snippet};
+use crate::source::foreign::{cut, snippet};
 
 type Raw<'a> = Option<&'a RawValue>;
 
@@ -278,10 +278,6 @@ fn id_of(raw: Raw<'_>) -> Option<String> {
     let is_number = !raw?.get().starts_with('"');
     let id = text_of(raw).filter(|id| !id.is_empty() && id.len() <= FIELD_BYTES_MAX)?;
     (!is_number || !id.contains(['.', 'e', 'E'])).then(|| id.into_owned())
-}
-
-fn cut(text: Cow<'_, str>) -> String {
-    cut_to(text.into_owned(), FIELD_BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use tracing::{debug, error, info, warn};
 use crate::alert::{Ledger, firing_message, identity::delivery_id, resolved_message};
 use crate::clock::Clock;
 use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
-use crate::model::{Alert, Delivery, DeliveryState, InstanceKey, Job, Message, MessageKind, ReceiverId, Window};
+use crate::model::{Alert, Delivery, InstanceKey, Job, Message, MessageKind, ReceiverId, Window};
 use crate::notify::Renderer;
 use crate::rule::{MatchCache, RuleSet};
 use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
@@ -345,23 +345,9 @@ fn delivery(
     }
     let follows = (message.kind == MessageKind::AlertResolved)
         .then(|| delivery_id(&alert.id, receiver, MessageKind::AlertFiring));
-    Delivery {
-        id: delivery_id(&alert.id, receiver, message.kind),
-        alert: Some(alert.id.clone()),
-        rule: Some(alert.rule.clone()),
-        receiver: receiver.clone(),
-        kind: message.kind,
-        follows,
-        state: DeliveryState::Pending,
-        content: rendered.content,
-        attempts: 0,
-        done: Vec::new(),
-        last_status: None,
-        last_error: None,
-        created_at: now,
-        next_attempt_at: Some(now),
-        delivered_at: None,
-    }
+    let id = delivery_id(&alert.id, receiver, message.kind);
+    let delivery = Delivery::owed(id, receiver.clone(), message.kind, rendered.content, now);
+    Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), follows, ..delivery }
 }
 
 /// Why a listing is not whole, if it is not.

@@ -134,7 +134,7 @@ async fn who_is_unknown_is_refused_and_counted() {
     let known = [("x-auth-token", TOKEN)];
     assert_eq!(get(&sim, "/v2/anything", &known).await.status, 404);
     assert_eq!(get(&sim, &format!("/v1/{PROJECT}/jobs/a/instances/1"), &known).await.status, 400);
-    assert_eq!(sim.requests(), Requests { list: 3, detail: 1, refused: 5, ..Requests::default() });
+    assert_eq!(sim.requests(), Requests { list: 3, detail: 1, refused: 5, lists_at_once: 1, ..Requests::default() });
 }
 
 #[tokio::test]

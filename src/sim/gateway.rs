@@ -4,6 +4,7 @@
 //! documents' own test vectors hold.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -33,6 +34,24 @@ const DAY_MILLISECONDS: i64 = 24 * 3600 * 1000;
 /// An answer that is an error: status, code, words.
 struct Refusal(StatusCode, &'static str, String);
 
+/// A page of the instance list that is under way, until it is dropped.
+struct UnderWay<'a>(&'a Shared);
+
+impl<'a> UnderWay<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        let now = shared.lists.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut requests = lock(&shared.requests);
+        requests.lists_at_once = requests.lists_at_once.max(now);
+        UnderWay(shared)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.lists.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 type Pairs = Vec<(String, String)>;
 
 pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
@@ -51,6 +70,7 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         ["v3", "auth", "tokens"] => Operation::SignIn,
         _ => Operation::Any,
     };
+    let _under_way = (operation == Operation::List).then(|| UnderWay::begin(&shared));
     let fault = {
         let mut requests = lock(&shared.requests);
         requests.list += usize::from(operation == Operation::List);

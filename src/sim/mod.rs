@@ -19,6 +19,7 @@ mod schedulerx;
 mod state;
 mod tokens;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -123,6 +124,8 @@ pub struct Requests {
     pub sign_in: usize,
     /// Of these or others, how many the gateway refused.
     pub refused: usize,
+    /// How many pages of the instance list were under way at one time, at most.
+    pub lists_at_once: usize,
 }
 
 /// A running workspace. It stops when the last handle is dropped.
@@ -140,6 +143,8 @@ struct Shared {
     state: Mutex<State>,
     faults: Mutex<Vec<Fault>>,
     requests: Mutex<Requests>,
+    /// Pages of the instance list that are under way.
+    lists: AtomicUsize,
     tokens: Mutex<Tokens>,
 }
 
@@ -166,6 +171,7 @@ impl SimWorkspace {
             state: Mutex::new(State::new(execute_time_unit)),
             faults: Mutex::default(),
             requests: Mutex::default(),
+            lists: AtomicUsize::new(0),
             tokens: Mutex::default(),
         });
         let router = axum::Router::new().fallback(gateway::answer).with_state(Arc::clone(&shared));

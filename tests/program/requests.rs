@@ -16,6 +16,7 @@ async fn cost(stage: &Stage) -> Requests {
         job_status: after.job_status - before.job_status,
         sign_in: after.sign_in - before.sign_in,
         refused: after.refused - before.refused,
+        ..Requests::default()
     }
 }
 

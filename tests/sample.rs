@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use nightbell::model::{
-    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Delivery, DeliveryId, DeliveryState, Instance,
-    InstancePart, InstanceType, JobPart, JobRef, MessageKind, ReceiverId, RuleId, Severity, SourceId, SourcePart,
-    Status,
+    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Delivery, DeliveryId, Instance, InstancePart,
+    InstanceType, JobPart, JobRef, MessageKind, ReceiverId, RuleId, Severity, SourceId, SourcePart, Status,
 };
 use nightbell::store::{Mode, PollCommit, SqlStore};
 
@@ -108,23 +107,8 @@ pub(crate) fn resolved(mut alert: Alert, at: Timestamp) -> Alert {
 
 /// A delivery owed to `receiver` since `at(0)`.
 pub(crate) fn delivery(id: &str, receiver: &str) -> Delivery {
-    Delivery {
-        id: DeliveryId::new(id),
-        alert: None,
-        rule: None,
-        receiver: ReceiverId::new(receiver),
-        kind: MessageKind::AlertFiring,
-        follows: None,
-        state: DeliveryState::Pending,
-        content: Content { parts: BTreeMap::from([("body".into(), format!("body of {id}"))]) },
-        attempts: 0,
-        done: Vec::new(),
-        last_status: None,
-        last_error: None,
-        created_at: at(0),
-        next_attempt_at: Some(at(0)),
-        delivered_at: None,
-    }
+    let content = Content { parts: BTreeMap::from([("body".into(), format!("body of {id}"))]) };
+    Delivery::owed(DeliveryId::new(id), ReceiverId::new(receiver), MessageKind::AlertFiring, content, at(0))
 }
 
 /// The resolution that follows the delivery `firing`.

@@ -35,6 +35,16 @@ impl Severity {
         }
     }
 
+    /// From 1 for what is worth knowing to 4 for what wakes somebody.
+    pub const fn urgency(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The severity of an urgency.
+    pub fn from_urgency(urgency: u8) -> Option<Severity> {
+        Severity::ALL.into_iter().find(|severity| severity.urgency() == urgency)
+    }
+
     /// The severity a word of ours names.
     pub fn from_word(word: &str) -> Option<Severity> {
         Severity::ALL.into_iter().find(|severity| severity.as_str() == word)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, DeliveryId, MessageKind, ReceiverId, RuleId};
+use super::{AlertId, DeliveryId, MessageKind, ReceiverId, RuleId, Severity};
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,12 +68,18 @@ pub struct Delivery {
     pub alert: Option<AlertId>,
     /// The rule of that alert.
     pub rule: Option<RuleId>,
+    /// The severity of what it tells of; none for digests and tests. The worst goes first.
+    pub severity: Option<Severity>,
     /// Whom it is owed to.
     pub receiver: ReceiverId,
     /// What kind of message it is.
     pub kind: MessageKind,
     /// The delivery it must not overtake: a resolution follows the firing it answers.
     pub follows: Option<DeliveryId>,
+    /// The delivery that tells it together with others, once it is merged.
+    pub merged_into: Option<DeliveryId>,
+    /// The delivery whose place it takes, because that one did not arrive.
+    pub stands_in_for: Option<DeliveryId>,
     /// Where it stands.
     pub state: DeliveryState,
     /// What is sent.
@@ -82,6 +88,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// Recipients that have it already, for channels with several (mail): a retry does not send to them again.
     pub done: Vec<String>,
+    /// The channel's own name of the message, where it gives one and an answer to it can be posted.
+    pub reference: Option<String>,
     /// The channel's last answer in one word ("200", "550", "timeout").
     pub last_status: Option<String>,
     /// The last error, secrets cut.
@@ -101,13 +109,17 @@ impl Delivery {
             id,
             alert: None,
             rule: None,
+            severity: None,
             receiver,
             kind,
             follows: None,
+            merged_into: None,
+            stands_in_for: None,
             state: DeliveryState::Pending,
             content,
             attempts: 0,
             done: Vec::new(),
+            reference: None,
             last_status: None,
             last_error: None,
             created_at: now,
@@ -161,6 +173,8 @@ pub struct Attempt {
     pub retry_after: Option<Duration>,
     /// Recipients that this attempt reached, for channels with several.
     pub done: Vec<String>,
+    /// The channel's own name of the message, where it gives one and an answer to it can be posted.
+    pub reference: Option<String>,
 }
 
 impl Attempt {
@@ -172,11 +186,12 @@ impl Attempt {
             error: None,
             retry_after: None,
             done: Vec::new(),
+            reference: None,
         }
     }
 
     /// An attempt that failed.
     pub fn failed(outcome: AttemptOutcome, status: Option<String>, error: impl Into<String>) -> Self {
-        Attempt { outcome, status, error: Some(error.into()), retry_after: None, done: Vec::new() }
+        Attempt { outcome, status, error: Some(error.into()), retry_after: None, done: Vec::new(), reference: None }
     }
 }

@@ -13,7 +13,7 @@ mod vendors;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nightbell::model::{Delivery, DeliveryId, DeliveryState, Message, MessageKind, ReceiverId};
+use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, ReceiverId};
 use nightbell::notify::{AnyNotifier, ChannelSettings, ReceiverSettings, Renderer};
 use nightbell::template::sample_message;
 use nightbell::yaml::{Diagnostics, Environment, Level, Section, parse};
@@ -103,23 +103,8 @@ fn now() -> Timestamp {
 fn delivery(settings: &ReceiverSettings, message: &Message) -> Delivery {
     let rendered = Renderer::open(settings).expect("the built-in templates are right").render(message);
     assert_eq!(rendered.problem, None);
-    Delivery {
-        id: DeliveryId::new("d-0123456789abcdef"),
-        alert: None,
-        rule: None,
-        receiver: settings.id.clone(),
-        kind: message.kind,
-        follows: None,
-        state: DeliveryState::Pending,
-        content: rendered.content,
-        attempts: 0,
-        done: Vec::new(),
-        last_status: None,
-        last_error: None,
-        created_at: now(),
-        next_attempt_at: Some(now()),
-        delivered_at: None,
-    }
+    let id = DeliveryId::new("d-0123456789abcdef");
+    Delivery::owed(id, settings.id.clone(), message.kind, rendered.content, now())
 }
 
 fn firing() -> Message {

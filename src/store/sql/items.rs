@@ -11,7 +11,7 @@ use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 use super::super::{PollCommit, Settled, StoreError};
 use super::dialect::Column;
 use crate::limits::STORE_STATEMENT_ROWS_MAX;
-use crate::model::{Alert, AlertState, Delivery, DeliveryState, Instance};
+use crate::model::{Alert, AlertState, Delivery, DeliveryState, Instance, Severity};
 
 macro_rules! item {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ident $type:ty,)+ }) => {
@@ -104,6 +104,10 @@ item! {
         created_at: BigInt i64,
         next_attempt_at: BigInt Option<i64>,
         delivered_at: BigInt Option<i64>,
+        urgency: BigInt u8,
+        merged_into: Text Option<&'a str>,
+        stands_in_for: Text Option<&'a str>,
+        reference: Text Option<&'a str>,
         content: Text String,
     }
 }
@@ -124,6 +128,7 @@ item! {
         done: Text Option<String>,
         next_attempt_at: BigInt Option<i64>,
         delivered_at: BigInt Option<i64>,
+        reference: Text Option<&'a str>,
     }
 }
 
@@ -226,6 +231,10 @@ fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
         // What is owed is owed at some time: at once, if nobody says otherwise.
         next_attempt_at: pending.then(|| delivery.next_attempt_at.unwrap_or(created_at).as_millisecond()),
         delivered_at: delivered.then(|| delivery.delivered_at.unwrap_or(created_at).as_millisecond()),
+        urgency: delivery.severity.map_or(0, Severity::urgency),
+        merged_into: delivery.merged_into.as_ref().map(|id| id.as_str()),
+        stands_in_for: delivery.stands_in_for.as_ref().map(|id| id.as_str()),
+        reference: delivery.reference.as_deref(),
         content: to_json(&delivery.content)?,
     })
 }
@@ -257,5 +266,6 @@ fn settled_item<'a>(settled: &'a Settled, done: Option<&Vec<String>>) -> Result<
         next_attempt_at: (settled.state == DeliveryState::Pending)
             .then(|| settled.next_attempt_at.map_or(ended_at, Timestamp::as_millisecond)),
         delivered_at: (settled.state == DeliveryState::Delivered).then_some(ended_at),
+        reference: settled.attempt.reference.as_deref(),
     })
 }

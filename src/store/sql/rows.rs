@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use super::super::StoreError;
 use crate::model::{
     Alert, AlertId, Delivery, DeliveryId, DeliveryState, InstanceKey, InstanceType, MessageKind, ReceiverId, RuleId,
-    Snapshot, SourceId, Status, Suppression,
+    Severity, Snapshot, SourceId, Status, Suppression,
 };
 
 /// The columns that [`alert`] reads, in its order.
@@ -15,7 +15,8 @@ pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end
 
 /// The columns that [`delivery`] reads, in its order.
 pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, follows, state, attempts, done, \
-     last_status, last_error, created_at, next_attempt_at, delivered_at, content";
+     last_status, last_error, created_at, next_attempt_at, delivered_at, urgency, merged_into, stands_in_for, \
+     reference, content";
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
@@ -71,7 +72,11 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
             created_at: instant(number(row, 11)?)?,
             next_attempt_at: optional_instant(row, 12)?,
             delivered_at: optional_instant(row, 13)?,
-            content: json(row, 14)?,
+            severity: severity(row, 14)?,
+            merged_into: optional_text(row, 15)?.map(DeliveryId::new),
+            stands_in_for: optional_text(row, 16)?.map(DeliveryId::new),
+            reference: optional_text(row, 17)?,
+            content: json(row, 18)?,
         })
     };
     decoded().map_err(|error| of("delivery", &id, &error))
@@ -91,6 +96,16 @@ pub(super) fn snapshot(row: &AnyRow) -> Result<(InstanceKey, Snapshot), StoreErr
     };
     let snapshot = decoded().map_err(|error| of("instance", &format!("{} {}", key.job, key.id), &error))?;
     Ok((key, snapshot))
+}
+
+/// The urgency as a severity; 0 is that of what tells of no alert.
+fn severity(row: &AnyRow, index: usize) -> Result<Option<Severity>, StoreError> {
+    let urgency = number(row, index)?;
+    if urgency == 0 {
+        return Ok(None);
+    }
+    let known = u8::try_from(urgency).ok().and_then(Severity::from_urgency);
+    known.map(Some).ok_or_else(|| unknown("urgency", &urgency.to_string()))
 }
 
 pub(super) fn text(row: &AnyRow, index: usize) -> Result<String, StoreError> {

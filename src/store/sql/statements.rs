@@ -103,7 +103,7 @@ fn settle(dialect: Dialect) -> SqlStr {
     sql(format!(
         "UPDATE delivery SET state = item.state, attempts = item.number, last_status = item.status, \
            last_error = item.last_error, done = COALESCE(item.done, delivery.done), \
-           next_attempt_at = item.next_attempt_at, delivered_at = item.delivered_at, claimed_at = NULL \
+           next_attempt_at = item.next_attempt_at, delivered_at = item.delivered_at, reference = COALESCE(item.reference, delivery.reference), claimed_at = NULL \
          FROM {} WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.attempts < item.number",
         dialect.items(SettledItem::COLUMNS)
     ))

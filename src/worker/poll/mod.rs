@@ -347,7 +347,8 @@ fn delivery(
         .then(|| delivery_id(&alert.id, receiver, MessageKind::AlertFiring));
     let id = delivery_id(&alert.id, receiver, message.kind);
     let delivery = Delivery::owed(id, receiver.clone(), message.kind, rendered.content, now);
-    Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), follows, ..delivery }
+    let severity = Some(alert.facts.alert.severity);
+    Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, follows, ..delivery }
 }
 
 /// Why a listing is not whole, if it is not.

@@ -54,7 +54,7 @@ fn the_webhook_body_in_the_readme_has_the_keys_of_the_real_one() {
 
 #[test]
 fn every_command_is_in_the_readme_and_has_help() {
-    for command in ["run", "check", "demo", "doctor", "send-test", "alerts", "deliveries"] {
+    for command in ["run", "check", "demo", "doctor", "send-test", "alerts", "deliveries", "jobs", "instances"] {
         assert!(
             README.contains(&format!("nightbell {command}")) || README.contains(&format!("-- {command}")),
             "{command}"

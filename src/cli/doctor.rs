@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::output::{complain, print, table};
-use super::{Exit, Failure};
+use super::{Exit, Failure, unknown};
 use crate::app::{self, Examined, Kept};
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -18,9 +18,7 @@ pub(super) async fn doctor(config: &Config, source: Option<&str>, is_json: bool)
     let wanted = |id: &str| source.is_none_or(|source| source == id);
     let chosen: Vec<_> = config.sources.iter().filter(|settings| wanted(settings.id.as_str())).collect();
     if let (Some(source), true) = (source, chosen.is_empty()) {
-        let known: Vec<&str> = config.sources.iter().map(|settings| settings.id.as_str()).collect();
-        complain(format_args!("there is no source {source:?}; the sources are {}", known.join(", ")));
-        return Ok(Exit::Usage);
+        return Err(unknown("source", source, config.sources.iter().map(|settings| settings.id.as_str())));
     }
     let mut examined = Vec::with_capacity(chosen.len());
     for settings in chosen {

@@ -8,6 +8,8 @@ mod check;
 mod deliveries;
 mod demo;
 mod doctor;
+mod instances;
+mod jobs;
 mod log;
 mod output;
 mod run;
@@ -89,6 +91,24 @@ enum Command {
         #[command(flatten)]
         listing: Listing,
     },
+    /// What is remembered of the jobs: how often they ran and failed, how they stand; by name.
+    Jobs {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        chosen: instances::Chosen,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// The instances that are remembered; the latest planned first.
+    Instances {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(flatten)]
+        chosen: instances::Chosen,
+        #[command(flatten)]
+        listing: Listing,
+    },
     /// Who was told what, or is still owed it; the newest first.
     Deliveries {
         #[command(flatten)]
@@ -146,6 +166,10 @@ pub fn run(cli: Cli) -> ExitCode {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
             Command::Alerts { file, listing } => alerts::alerts(&load(&file, true)?, &listing).await,
+            Command::Jobs { file, chosen, listing } => jobs::jobs(&load(&file, true)?, &chosen, &listing).await,
+            Command::Instances { file, chosen, listing } => {
+                instances::instances(&load(&file, true)?, &chosen, &listing).await
+            }
             Command::Deliveries { file, listing } => deliveries::deliveries(&load(&file, true)?, &listing).await,
         }
     });
@@ -157,6 +181,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(Failure::Config(problem)) => {
             output::complain(problem);
             ExitCode::from(Exit::Config as u8)
+        }
+        Err(Failure::Usage(fault)) => {
+            output::complain(fault);
+            ExitCode::from(Exit::Usage as u8)
         }
         Err(Failure::Other(error)) if is_closed_pipe(&error) => ExitCode::from(Exit::Done as u8),
         Err(Failure::Other(error)) => {
@@ -174,6 +202,8 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// Why a command did not do its work.
 enum Failure {
     Config(Box<ConfigProblem>),
+    /// The command line names what the configuration does not have.
+    Usage(String),
     Other(anyhow::Error),
 }
 
@@ -191,6 +221,12 @@ fn load(file: &ConfigFile, offline: bool) -> Result<Config, Failure> {
         output::complain(warning);
     }
     Ok(loaded.config)
+}
+
+/// Why there is nothing called `name` among the configuration's `what`s.
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+    let known: Vec<&str> = known.collect();
+    Failure::Usage(format!("there is no {what} {name:?}; the {what}s are {}", known.join(", ")))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -9,13 +9,11 @@ use crate::config::Config;
 use crate::model::AttemptOutcome;
 
 use super::output::{complain, print};
-use super::{Exit, Failure};
+use super::{Exit, Failure, unknown};
 
 pub(super) async fn send_test(config: &Config, receiver: &str) -> Result<Exit, Failure> {
     let Some(settings) = config.receivers.iter().find(|settings| settings.id.as_str() == receiver) else {
-        let known: Vec<&str> = config.receivers.iter().map(|settings| settings.id.as_str()).collect();
-        complain(format_args!("there is no receiver {receiver:?}; the receivers are {}", known.join(", ")));
-        return Ok(Exit::Usage);
+        return Err(unknown("receiver", receiver, config.receivers.iter().map(|settings| settings.id.as_str())));
     };
     let attempt = app::send_test(settings, SystemClock.now()).await?;
     let status = attempt.status.as_deref().unwrap_or("no answer");

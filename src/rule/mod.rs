@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use judge::{Reason, Verdict};
-pub use pattern::Pattern;
+pub use pattern::{Matcher, Pattern};
 pub use set::{MatchCache, RuleSet, RuleSetError};
 
 use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};

@@ -56,8 +56,42 @@ impl Pattern {
         &self.text
     }
 
+    /// The pattern by itself, ready to be asked about names.
+    ///
+    /// # Errors
+    /// In words; a checked pattern compiles.
+    pub fn matcher(&self) -> Result<Matcher, String> {
+        match &self.form {
+            Form::Glob(glob) => compile_glob(glob)
+                .map(|glob| Matcher::Glob(glob.compile_matcher()))
+                .map_err(|error| glob_fault(&self.text, error.kind())),
+            Form::Regex(regex) => {
+                compile_regex(regex).map(Matcher::Regex).map_err(|error| regex_fault(&self.text, &error))
+            }
+        }
+    }
+
     pub(super) fn form(&self) -> &Form {
         &self.form
+    }
+}
+
+/// A pattern that is matched by itself. Rules, of which there are many, are matched all together in a set.
+#[derive(Debug, Clone)]
+pub enum Matcher {
+    /// A glob.
+    Glob(globset::GlobMatcher),
+    /// A regular expression.
+    Regex(regex::Regex),
+}
+
+impl Matcher {
+    /// Whether the whole name matches.
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Matcher::Glob(glob) => glob.is_match(name),
+            Matcher::Regex(regex) => regex.is_match(name),
+        }
     }
 }
 

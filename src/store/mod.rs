@@ -15,7 +15,8 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use crate::model::{
-    Alert, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, Snapshot, SourceId,
+    Alert, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, Snapshot,
+    SourceId, Status,
 };
 
 pub use sql::{Mode, SqlStore};
@@ -89,6 +90,15 @@ pub trait Store: Send + Sync {
 
     /// How each source fared at its last poll.
     fn sources(&self) -> impl Future<Output = Result<Vec<SourceCondition>, StoreError>> + Send;
+
+    /// The names of all jobs of which instances are remembered, of one source or of all, in order.
+    fn job_names(&self, source: Option<&SourceId>) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// Instances as far as they are remembered, the latest planned first.
+    fn instances(&self, filter: &InstanceFilter) -> impl Future<Output = Result<Vec<Instance>, StoreError>> + Send;
+
+    /// What is remembered of each job, by name; the filter says which instances count.
+    fn jobs(&self, filter: &InstanceFilter) -> impl Future<Output = Result<Vec<JobHistory>, StoreError>> + Send;
 
     /// What was learnt of a source, by question; empty for one that nothing is known of.
     fn load_learnt(
@@ -167,6 +177,44 @@ pub struct Settled {
     pub last_error: Option<String>,
     /// When it is tried again, if it is.
     pub next_attempt_at: Option<Timestamp>,
+}
+
+/// Which instances to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceFilter {
+    /// Of this source only.
+    pub source: Option<SourceId>,
+    /// Of these jobs only; an empty list wants none.
+    pub jobs: Option<Vec<String>>,
+    /// In one of these statuses; none means any.
+    pub statuses: Vec<Status>,
+    /// Planned at this instant or later (or, without a plan time, begun or seen).
+    pub from: Option<Timestamp>,
+    /// How many rows at most.
+    pub limit: usize,
+}
+
+/// What is remembered of the instances of one job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobHistory {
+    /// Its source.
+    pub source: SourceId,
+    /// Its name.
+    pub job: String,
+    /// How many instances count.
+    pub instances: u64,
+    /// How many of them failed or hang in an exception.
+    pub failed: u64,
+    /// How many of them succeeded, by themselves or by hand.
+    pub succeeded: u64,
+    /// The status of the latest planned one.
+    pub last_status: Status,
+    /// When that one was planned.
+    pub last_plan_time: Option<Timestamp>,
+    /// When that one ended.
+    pub last_end_time: Option<Timestamp>,
+    /// Alerts of the job that fire now.
+    pub firing: u64,
 }
 
 /// How a source fared at its last poll.

@@ -44,4 +44,11 @@ impl Dialect {
             }
         }
     }
+
+    /// The texts of the JSON list bound as `$place`, each of which stands in an array of its own, as `(SELECT …)`.
+    pub(super) fn bound_texts(self, place: usize) -> String {
+        match self {
+            Dialect::Sqlite => format!("(SELECT value ->> 0 FROM jsonb_each(${place}))"),
+        }
+    }
 }

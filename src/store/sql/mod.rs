@@ -1,11 +1,12 @@
 //! [`SqlStore`]: the store in a SQL database.
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
-//! claims and settles deliveries, `learnt` keeps what was learnt of a source, `purge` removes what is old; `items` turns values into rows and `rows` turns rows
+//! claims and settles deliveries, `learnt` keeps what was learnt of a source, `purge` removes what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
 mod dialect;
+mod history;
 mod items;
 mod learnt;
 mod open;
@@ -24,8 +25,8 @@ use sqlx::{Any, AnyConnection, AnyPool};
 
 use self::dialect::Dialect;
 use self::statements::Statements;
-use super::{PollCommit, Settled, SourceCondition, SourceMemory, Store, StoreError};
-use crate::model::{Alert, AlertId, Delivery, DeliveryId, ReceiverId, SourceId};
+use super::{InstanceFilter, JobHistory, PollCommit, Settled, SourceCondition, SourceMemory, Store, StoreError};
+use crate::model::{Alert, AlertId, Delivery, DeliveryId, Instance, ReceiverId, SourceId};
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +159,18 @@ impl Store for SqlStore {
 
     async fn sources(&self) -> Result<Vec<SourceCondition>, StoreError> {
         poll::sources(self).await
+    }
+
+    async fn job_names(&self, source: Option<&SourceId>) -> Result<Vec<String>, StoreError> {
+        history::job_names(self, source.map(SourceId::as_str)).await
+    }
+
+    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, StoreError> {
+        history::instances(self, filter).await
+    }
+
+    async fn jobs(&self, filter: &InstanceFilter) -> Result<Vec<JobHistory>, StoreError> {
+        history::jobs(self, filter).await
     }
 
     async fn load_learnt(&self, source: &SourceId) -> Result<BTreeMap<String, String>, StoreError> {

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::super::StoreError;
+use super::super::{JobHistory, StoreError};
 use crate::model::{
-    Alert, AlertId, Delivery, DeliveryId, DeliveryState, InstanceKey, InstanceType, MessageKind, ReceiverId, RuleId,
-    Severity, Snapshot, SourceId, Status, Suppression,
+    Alert, AlertId, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, InstanceType, JobRef, MessageKind,
+    ReceiverId, RuleId, Severity, Snapshot, SourceId, Status, Suppression,
 };
 
 /// The columns that [`alert`] reads, in its order.
@@ -20,6 +20,10 @@ pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, foll
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
+
+/// The columns that [`instance`] reads, in its order.
+pub(super) const INSTANCE_COLUMNS: &str =
+    "source, job, id, job_id, name, status, raw_status, kind, plan_time, start_time, end_time";
 
 /// Decodes each row; one that cannot be is logged and left out.
 pub(super) fn all<T>(rows: &[AnyRow], table: &str, decode: impl Fn(&AnyRow) -> Result<T, StoreError>) -> Vec<T> {
@@ -80,6 +84,45 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
         })
     };
     decoded().map_err(|error| of("delivery", &id, &error))
+}
+
+/// An instance as far as it is remembered: its failure text is with its alerts.
+pub(super) fn instance(row: &AnyRow) -> Result<Instance, StoreError> {
+    let (job, id) = (text(row, 1)?, text(row, 2)?);
+    let decoded = || -> Result<Instance, StoreError> {
+        let (status, kind) = (text(row, 5)?, text(row, 7)?);
+        Ok(Instance {
+            source: SourceId::new(text(row, 0)?),
+            id: id.clone(),
+            job: JobRef { name: job.clone(), id: optional_text(row, 3)? },
+            name: optional_text(row, 4)?,
+            status: Status::from_word(&status).ok_or_else(|| unknown("status", &status))?,
+            raw_status: text(row, 6)?,
+            kind: InstanceType::from_word(&kind).ok_or_else(|| unknown("instance type", &kind))?,
+            plan_time: optional_instant(row, 8)?,
+            start_time: optional_instant(row, 9)?,
+            end_time: optional_instant(row, 10)?,
+            error: None,
+        })
+    };
+    decoded().map_err(|error| of("instance", &format!("{job} {id}"), &error))
+}
+
+/// What is remembered of a job: source, job, counts, the last instance, the alerts that fire.
+pub(super) fn job_history(row: &AnyRow) -> Result<JobHistory, StoreError> {
+    let count = |index| Ok::<_, StoreError>(u64::try_from(number(row, index)?).unwrap_or(0));
+    let status = text(row, 5)?;
+    Ok(JobHistory {
+        source: SourceId::new(text(row, 0)?),
+        job: text(row, 1)?,
+        instances: count(2)?,
+        failed: count(3)?,
+        succeeded: count(4)?,
+        last_status: Status::from_word(&status).ok_or_else(|| unknown("status", &status))?,
+        last_plan_time: optional_instant(row, 6)?,
+        last_end_time: optional_instant(row, 7)?,
+        firing: count(8)?,
+    })
 }
 
 pub(super) fn snapshot(row: &AnyRow) -> Result<(InstanceKey, Snapshot), StoreError> {

@@ -1,0 +1,129 @@
+//! `nightbell instances`: the instances that are remembered; and how instances are chosen on the command line.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::output::{complain, local, print, table};
+use super::{Exit, Failure, Listing, duration, unknown};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::model::{Instance, SourceId, Status};
+use crate::rule::Pattern;
+use crate::store::{InstanceFilter, Mode, SqlStore, Store};
+use crate::template::display_text;
+use crate::yaml::{closest, duration_text};
+
+/// Which instances are meant.
+#[derive(Debug, Args)]
+pub(super) struct Chosen {
+    /// Of this source only.
+    #[arg(long)]
+    source: Option<String>,
+    /// Of jobs whose name matches: a pattern as in the rules, 'etl_*'. May be given several times.
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    job: Vec<Pattern>,
+    /// In this status. May be given several times, or with commas.
+    #[arg(long, value_delimiter = ',', value_parser = status)]
+    status: Vec<Status>,
+    /// Planned within this time before now.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    since: Duration,
+}
+
+impl Chosen {
+    /// The filter as the store takes it.
+    pub(super) async fn filter(
+        &self,
+        config: &Config,
+        store: &impl Store,
+        listing: &Listing,
+        now: Timestamp,
+    ) -> Result<InstanceFilter, Failure> {
+        if let Some(name) = &self.source
+            && config.sources.iter().all(|source| source.id.as_str() != name)
+        {
+            return Err(unknown("source", name, config.sources.iter().map(|source| source.id.as_str())));
+        }
+        let source = self.source.as_deref().map(SourceId::new);
+        let jobs = match self.job.as_slice() {
+            [] => None,
+            patterns => {
+                let matchers: Result<Vec<_>, String> = patterns.iter().map(Pattern::matcher).collect();
+                let matchers = matchers.map_err(anyhow::Error::msg)?;
+                let mut names = store.job_names(source.as_ref()).await?;
+                names.retain(|name| matchers.iter().any(|matcher| matcher.matches(name)));
+                Some(names)
+            }
+        };
+        let from = now.checked_sub(self.since).unwrap_or(Timestamp::MIN);
+        Ok(InstanceFilter { source, jobs, statuses: self.status.clone(), from: Some(from), limit: listing.limit })
+    }
+}
+
+pub(super) async fn instances(config: &Config, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let now = SystemClock.now();
+    let instances = store.instances(&chosen.filter(config, &store, listing, now).await?).await?;
+    if listing.json {
+        for instance in &instances {
+            print(line(instance, now))?;
+        }
+        return Ok(Exit::Done);
+    }
+    if instances.is_empty() {
+        complain(format_args!("no such instances in the last {}", duration_text(chosen.since)));
+        return Ok(Exit::Done);
+    }
+    let time = |time: Option<Timestamp>| time.map_or_else(String::new, |time| local(time, &config.timezone));
+    let rows = instances
+        .iter()
+        .map(|instance| {
+            vec![
+                time(instance.plan_time),
+                time(instance.start_time),
+                instance.duration(now).map(duration_text).unwrap_or_default(),
+                instance.status.to_string(),
+                instance.kind.as_str().to_string(),
+                instance.source.to_string(),
+                display_text(&instance.job.name),
+                display_text(&instance.id),
+            ]
+        })
+        .collect();
+    print(table(&["PLANNED", "STARTED", "LASTED", "STATUS", "TYPE", "SOURCE", "JOB", "ID"], rows))?;
+    Ok(Exit::Done)
+}
+
+/// An instance as one JSON object, under the names of the webhook body.
+fn line(instance: &Instance, now: Timestamp) -> serde_json::Value {
+    json!({
+        "source": instance.source,
+        "job": { "name": instance.job.name, "id": instance.job.id },
+        "instance": {
+            "id": instance.id,
+            "name": instance.name,
+            "status": instance.status,
+            "raw_status": instance.raw_status,
+            "type": instance.kind,
+            "plan_time": instance.plan_time,
+            "start_time": instance.start_time,
+            "end_time": instance.end_time,
+            "duration_ms": instance.duration(now).map(|lasted| u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)),
+        },
+    })
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::parse(text)
+}
+
+fn status(word: &str) -> Result<Status, String> {
+    Status::from_word(word).ok_or_else(|| {
+        let known = Status::ALL.map(Status::as_str);
+        closest(word, known)
+            .map_or_else(|| format!("the statuses are {}", known.join(", ")), |near| format!("did you mean {near:?}?"))
+    })
+}

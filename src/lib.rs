@@ -42,6 +42,7 @@
 //! source | store | notify | sim     the outside world, each behind one trait
 //! http                              the one way to make a request
 //! rule | alert | template           pure
+//! words                             what messages say, in each language
 //! yaml                              located tree, diagnostics, section reader
 //! model                             plain data
 //! clock | secret | limits | schedule | sign    leaves
@@ -64,5 +65,6 @@ pub mod sim;
 pub mod source;
 pub mod store;
 pub mod template;
+pub mod words;
 pub mod worker;
 pub mod yaml;

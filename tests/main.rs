@@ -18,4 +18,5 @@ mod sim;
 mod source;
 mod store;
 mod tidy;
+mod words;
 mod yaml;

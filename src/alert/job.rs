@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 
 use super::identity::job_alert_id;
-use super::{Holding, Ledger};
-use crate::model::{Alert, AlertFacts, AlertPart, AlertState, InstanceKey, Job, JobPart, SourcePart};
+use super::{Holding, Ledger, summary};
+use crate::model::{
+    Alert, AlertFacts, AlertPart, AlertState, InstanceKey, Job, JobPart, Reason, ReasonCode, SourcePart,
+};
 
 impl Ledger {
     /// The alert that begins with `holding` for a job, unless one is firing already. As with [`Ledger::begin`], the
@@ -21,27 +23,30 @@ impl Ledger {
             return None;
         }
         let id = job_alert_id(job, holding.rule, ordinal);
+        let mut facts = AlertFacts {
+            alert: AlertPart {
+                id: id.clone(),
+                rule: holding.rule.clone(),
+                severity: holding.severity,
+                state: AlertState::Firing,
+                starts_at: holding.since,
+                ends_at: None,
+                summary: String::new(),
+                reason: None,
+            },
+            source: SourcePart { id: job.source.clone(), kind: source_kind.to_string() },
+            job: job_part(job),
+            instance: None,
+            failing_nodes: Vec::new(),
+            // Only real-time jobs have nodes of their own to ask for.
+            node_details: if job.is_real_time { "not asked for" } else { "ok" }.to_string(),
+        };
+        summary::tell(&mut facts, Reason::new(ReasonCode::JobStatus));
         Some(Alert {
-            id: id.clone(),
+            id,
             source: job.source.clone(),
             rule: holding.rule.clone(),
-            facts: AlertFacts {
-                alert: AlertPart {
-                    id,
-                    rule: holding.rule.clone(),
-                    severity: holding.severity,
-                    state: AlertState::Firing,
-                    starts_at: holding.since,
-                    ends_at: None,
-                    summary: format!("the job {} is {}", job.name, job.raw_status),
-                },
-                source: SourcePart { id: job.source.clone(), kind: source_kind.to_string() },
-                job: job_part(job),
-                instance: None,
-                failing_nodes: Vec::new(),
-                // Only real-time jobs have nodes of their own to ask for.
-                node_details: if job.is_real_time { "not asked for" } else { "ok" }.to_string(),
-            },
+            facts,
             resolves_on_end: false,
             receivers: if holding.suppressed_by.is_some() { Vec::new() } else { holding.receivers.to_vec() },
             suppressed_by: holding.suppressed_by,
@@ -61,7 +66,7 @@ impl Ledger {
             let part = &mut alert.facts.alert;
             part.state = AlertState::Resolved;
             part.ends_at = Some(now.max(part.starts_at));
-            part.summary = format!("the job {} recovered: it is {}", job.name, job.raw_status);
+            summary::tell(&mut alert.facts, Reason::new(ReasonCode::JobRecovered));
             resolved.push(alert);
             Some(())
         });

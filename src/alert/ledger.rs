@@ -13,10 +13,10 @@ use jiff::Timestamp;
 
 use super::identity::alert_id;
 use super::later::LaterRuns;
-use super::summary::{self, Ending};
+use super::summary;
 use crate::model::{
-    Alert, AlertFacts, AlertPart, AlertState, Instance, InstanceKey, InstancePart, JobPart, ReceiverId, RuleId,
-    Severity, SourcePart, Suppression,
+    Alert, AlertFacts, AlertPart, AlertState, Instance, InstanceKey, InstancePart, JobPart, ReasonCode, ReceiverId,
+    RuleId, Severity, SourcePart, Suppression,
 };
 
 /// A rule's condition that holds for an instance.
@@ -115,26 +115,29 @@ impl Ledger {
         let is_over = instance.status.is_recovery();
         let lasted = instance.duration(now);
         let id = alert_id(instance, holding.rule, holding.limit.is_some(), ordinal);
+        let mut facts = AlertFacts {
+            alert: AlertPart {
+                id: id.clone(),
+                rule: holding.rule.clone(),
+                severity: holding.severity,
+                state: if is_over { AlertState::Resolved } else { AlertState::Firing },
+                starts_at: holding.since,
+                ends_at: if is_over { Some(instance.end_time.unwrap_or(now)) } else { None },
+                summary: String::new(),
+                reason: None,
+            },
+            source: SourcePart { id: instance.source.clone(), kind: source_kind.to_string() },
+            job: JobPart { name: instance.job.name.clone(), id: instance.job.id.clone(), ..JobPart::default() },
+            instance: Some(instance_part(instance, now)),
+            failing_nodes: Vec::new(),
+            node_details: "not asked for".to_string(),
+        };
+        summary::tell(&mut facts, summary::firing(lasted, holding.limit));
         Some(Alert {
-            id: id.clone(),
+            id,
             source: instance.source.clone(),
             rule: holding.rule.clone(),
-            facts: AlertFacts {
-                alert: AlertPart {
-                    id,
-                    rule: holding.rule.clone(),
-                    severity: holding.severity,
-                    state: if is_over { AlertState::Resolved } else { AlertState::Firing },
-                    starts_at: holding.since,
-                    ends_at: if is_over { Some(instance.end_time.unwrap_or(now)) } else { None },
-                    summary: summary::firing(instance, lasted, holding.limit),
-                },
-                source: SourcePart { id: instance.source.clone(), kind: source_kind.to_string() },
-                job: JobPart { name: instance.job.name.clone(), id: instance.job.id.clone(), ..JobPart::default() },
-                instance: Some(instance_part(instance, now)),
-                failing_nodes: Vec::new(),
-                node_details: "not asked for".to_string(),
-            },
+            facts,
             resolves_on_end: holding.limit.is_some() && !instance.status.has_ended(),
             receivers: if holding.suppressed_by.is_some() { Vec::new() } else { holding.receivers.to_vec() },
             suppressed_by: holding.suppressed_by,
@@ -174,7 +177,7 @@ impl Ledger {
                 let last_end = last_ends.get(&key).copied();
                 self.take_out(&key, |alert| {
                     let instance = runs.vouching_for(alert, last_end)?;
-                    resolved.push(ended(alert, instance, Ending::LaterInstance, now));
+                    resolved.push(ended(alert, instance, ReasonCode::LaterRun, now));
                     Some(())
                 });
             }
@@ -226,22 +229,22 @@ impl Ledger {
 }
 
 /// Whether and how an instance ends an alert of its own.
-fn own_ending(alert: &Alert, instance: &Instance) -> Option<Ending> {
+fn own_ending(alert: &Alert, instance: &Instance) -> Option<ReasonCode> {
     if instance.status.is_recovery() {
-        return Some(Ending::SameInstance);
+        return Some(ReasonCode::Recovered);
     }
-    (alert.resolves_on_end && instance.status.has_ended()).then_some(Ending::Ended)
+    (alert.resolves_on_end && instance.status.has_ended()).then_some(ReasonCode::Ended)
 }
 
-fn ended(alert: &Alert, instance: &Instance, ending: Ending, now: Timestamp) -> Alert {
+fn ended(alert: &Alert, instance: &Instance, ending: ReasonCode, now: Timestamp) -> Alert {
     let mut alert = alert.clone();
-    if ending != Ending::LaterInstance {
+    if ending != ReasonCode::LaterRun {
         alert.facts.instance = Some(instance_part(instance, now));
     }
     let part = &mut alert.facts.alert;
     part.state = AlertState::Resolved;
     part.ends_at = Some(instance.end_time.unwrap_or(now).clamp(part.starts_at, now.max(part.starts_at)));
-    part.summary = summary::resolved(instance, instance.duration(now), ending);
+    summary::tell(&mut alert.facts, summary::resolved(ending, instance.duration(now)));
     alert
 }
 

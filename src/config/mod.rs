@@ -21,6 +21,7 @@ pub use load::{ConfigProblem, LoadOptions, Loaded};
 use crate::notify::ReceiverSettings;
 use crate::rule::RuleSet;
 use crate::source::SourceSettings;
+use crate::words::Language;
 use crate::yaml::{Diagnostics, Node, Section, Value};
 
 /// The keys of the file, checked.
@@ -46,10 +47,11 @@ impl Config {
         let file = Section::open(tree, "", findings)?;
         check_version(&file);
         let timezone = read_timezone(&file).unwrap_or(TimeZone::UTC);
+        let language = read_language(&file).unwrap_or_default();
         let store = read_store(&file);
         let templates = read_templates(&file);
         let sources = sources::read(&file, &timezone);
-        let receivers = receivers::read(&file, &timezone, templates.as_deref());
+        let receivers = receivers::read(&file, &timezone, language, templates.as_deref());
         let (source_names, receiver_names) = (names(&file, "sources"), names(&file, "receivers"));
         let known = rules::Names { sources: &source_names, receivers: &receiver_names };
         let rules = rules::read(&file, &known);
@@ -86,6 +88,19 @@ fn check_version(file: &Section<'_>) {
 /// The zone a `timezone` key names; shared by the file and its receivers.
 fn read_timezone(section: &Section<'_>) -> Option<TimeZone> {
     section.optional("timezone")
+}
+
+/// The language a `language` key names; shared by the file and its receivers. There is one way to write each.
+fn read_language(section: &Section<'_>) -> Option<Language> {
+    let word = section.optional::<String>("language")?;
+    let language = Language::from_word(&word);
+    if language.is_none() {
+        let known = Language::ALL.map(Language::as_str).join(" or ");
+        let near = Language::near(&word);
+        let help = near.map_or_else(|| format!("write {known}"), |near| format!("did you mean {:?}?", near.as_str()));
+        section.error("language", format!("{word:?} is no language that messages come in"), Some(help));
+    }
+    language
 }
 
 fn read_store(file: &Section<'_>) -> String {

@@ -8,20 +8,27 @@ use super::sources::check_file;
 use super::words::check_name;
 use crate::model::ReceiverId;
 use crate::notify::{ChannelSettings, ReceiverSettings};
+use crate::words::Language;
 use crate::yaml::{Entry, Section};
 
 /// Reads all receivers. The broken ones are reported and left out. A file may have none: a rule that needs one says so.
 ///
 /// `templates` is the directory with a directory of templates for each kind.
-pub(super) fn read(file: &Section<'_>, timezone: &TimeZone, templates: Option<&Path>) -> Vec<ReceiverSettings> {
+pub(super) fn read(
+    file: &Section<'_>,
+    timezone: &TimeZone,
+    language: Language,
+    templates: Option<&Path>,
+) -> Vec<ReceiverSettings> {
     let Some(receivers) = file.section("receivers") else { return Vec::new() };
-    receivers.entries().iter().filter_map(|entry| read_one(&receivers, entry, timezone, templates)).collect()
+    receivers.entries().iter().filter_map(|entry| read_one(&receivers, entry, timezone, language, templates)).collect()
 }
 
 fn read_one(
     receivers: &Section<'_>,
     entry: &Entry,
     timezone: &TimeZone,
+    language: Language,
     templates: Option<&Path>,
 ) -> Option<ReceiverSettings> {
     let findings = receivers.findings();
@@ -34,7 +41,7 @@ fn read_one(
     let send_resolved = section.optional::<bool>("send_resolved");
     let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let template = read_template(&section);
-    check_language(&section);
+    let language = super::read_language(&section).unwrap_or(language);
     for key in ["rate", "fallback"] {
         if section.node(key).is_some() {
             section.error(key, format!("{key:?} is not supported by this version yet"), Some("remove it".into()));
@@ -52,7 +59,7 @@ fn read_one(
     let send_resolved = send_resolved.unwrap_or_else(|| channel.sends_resolved_by_default());
     let of_kind = templates.map(|directory| directory.join(channel.kind())).filter(|directory| directory.is_dir());
     let templates = of_kind.into_iter().chain(template).collect();
-    Some(ReceiverSettings { id: ReceiverId::new(&entry.key), send_resolved, timezone, templates, channel })
+    Some(ReceiverSettings { id: ReceiverId::new(&entry.key), send_resolved, timezone, language, templates, channel })
 }
 
 fn read_template(section: &Section<'_>) -> Option<PathBuf> {
@@ -61,13 +68,4 @@ fn read_template(section: &Section<'_>) -> Option<PathBuf> {
         section.error("template", format!("there is no file or directory {}", path.display()), None);
     }
     Some(path)
-}
-
-fn check_language(section: &Section<'_>) {
-    if let Some(language) = section.optional::<String>("language")
-        && language != "en"
-    {
-        let message = format!("the language {language:?} is not supported by this version yet");
-        section.error("language", message, Some("write en, or remove it".into()));
-    }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, AlertState, InstanceKey, InstanceType, RuleId, Severity, SourceId, Status};
+use super::{AlertId, AlertState, InstanceKey, InstanceType, Reason, RuleId, Severity, SourceId, Status};
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,8 +114,11 @@ pub struct AlertPart {
     pub starts_at: Timestamp,
     /// When it ceased to hold.
     pub ends_at: Option<Timestamp>,
-    /// One line: what, and how long ("etl_orders failed after 1m 0s").
+    /// One line in English: what, and how long ("etl_orders failed after 1m 0s").
     pub summary: String,
+    /// The same for programs and for other languages; `null` in alerts that an older version stored.
+    #[serde(default)]
+    pub reason: Option<Reason>,
 }
 
 /// Where an alert was seen.

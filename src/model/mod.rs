@@ -10,6 +10,7 @@ mod id;
 mod instance;
 mod job;
 mod message;
+mod reason;
 mod status;
 
 pub use alert::{Alert, AlertState, Severity, Suppression};
@@ -20,4 +21,5 @@ pub use job::{Job, JobStatus};
 pub use message::{
     AlertFacts, AlertPart, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart, SourcePart,
 };
+pub use reason::{Reason, ReasonCode};
 pub use status::Status;

@@ -19,6 +19,7 @@ use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT};
 use crate::model::{Attempt, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, markdown_text, truncated};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// Text by part name: what templates make, and what a delivery's content holds.
@@ -60,8 +61,8 @@ pub(super) trait Channel {
     ///
     /// # Errors
     /// When it does not fit and cannot be cut; the plain form then takes its place.
-    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
-        let _ = message;
+    fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
+        let _ = (message, language);
         Ok(parts)
     }
 

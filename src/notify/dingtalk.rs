@@ -23,6 +23,7 @@ use crate::limits::{DINGTALK_MESSAGE_BYTES_MAX, DINGTALK_PAUSE};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// The title shows in the list of chats and in the notification, the text in the chat.
@@ -79,7 +80,7 @@ impl Channel for DingTalkSettings {
         markdown_parts(plain)
     }
 
-    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+    fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let title = fit::cut(part("title"), 200, Unit::Bytes);
         let calls = self.mention.applies(message);
@@ -94,7 +95,7 @@ impl Channel for DingTalkSettings {
         // What counts is the body, in which quotes, backslashes and line breaks take two bytes: cut until it fits.
         let mut max = DINGTALK_MESSAGE_BYTES_MAX;
         loop {
-            let text = format!("{}{called}", fitted(part("text"), room(max), Unit::Bytes, log.as_deref()));
+            let text = format!("{}{called}", fitted(part("text"), room(max), Unit::Bytes, log.as_deref(), language));
             let mut body = json!({ "msgtype": "markdown", "markdown": { "title": title, "text": text } });
             if calls {
                 let Mention { mobiles, user_ids, all } = &self.mention;

@@ -17,6 +17,7 @@ use crate::limits::{DISCORD_TEXT_MAX, DISCORD_TITLE_MAX};
 use crate::model::{AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind, Severity};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// The embed's title and its description.
@@ -69,11 +70,11 @@ impl Channel for DiscordSettings {
         markdown_parts(plain)
     }
 
-    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+    fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let title = fit::cut(part("title"), DISCORD_TITLE_MAX, Unit::Characters);
         let log = fit::log_path(message).map(markdown_text);
-        let text = fitted(part("text"), DISCORD_TEXT_MAX, Unit::Characters, log.as_deref());
+        let text = fitted(part("text"), DISCORD_TEXT_MAX, Unit::Characters, log.as_deref(), language);
         let mut body = json!({
             "embeds": [{ "title": title, "description": text, "color": color(message) }],
             "allowed_mentions": { "parse": [] },

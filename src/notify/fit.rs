@@ -1,6 +1,7 @@
 //! Text cut to a channel's size: the head stays, the log path stays, and how much is gone is said. Pure.
 
 use crate::model::{Message, MessageData, NodePart};
+use crate::words::Language;
 
 /// What a channel counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +21,12 @@ impl Unit {
         }
     }
 
-    fn word(self) -> &'static str {
+    /// The note that says how much is gone.
+    fn note(self, gone: usize, language: Language) -> String {
+        let n = gone.to_string();
         match self {
-            Unit::Bytes => "bytes",
-            Unit::Characters => "characters",
+            Unit::Bytes => language.say("cut.bytes", &[("n", &n)]),
+            Unit::Characters => language.say("cut.characters", &[("n", &n)]),
         }
     }
 }
@@ -33,7 +36,7 @@ const NOTE_SIZE: usize = 48;
 
 /// `text`, or as much of its head as leaves room for a note of how much is gone; `log`, which is escaped already, is
 /// put behind the head when the cut took it. The result is never larger than `max`, which is at least 200.
-pub(super) fn fitted(text: &str, max: usize, unit: Unit, log: Option<&str>) -> String {
+pub(super) fn fitted(text: &str, max: usize, unit: Unit, log: Option<&str>, language: Language) -> String {
     let whole = unit.size(text);
     if whole <= max {
         return text.to_string();
@@ -47,7 +50,7 @@ pub(super) fn fitted(text: &str, max: usize, unit: Unit, log: Option<&str>) -> S
         kept_log = format!("\n\n{log}");
     }
     let gone = whole - unit.size(head);
-    format!("{head}{kept_log}\n\n… {gone} {} cut", unit.word())
+    format!("{head}{kept_log}\n\n{}", unit.note(gone, language))
 }
 
 /// The head of `text` within `room`, ending with a whole line where that costs no more than half.
@@ -97,13 +100,15 @@ mod tests {
 
     #[test]
     fn what_fits_is_left_alone_and_what_does_not_says_so() {
-        assert_eq!(fitted("short", 200, Unit::Bytes, Some("obs://log")), "short");
+        assert_eq!(fitted("short", 200, Unit::Bytes, Some("obs://log"), Language::En), "short");
         let text = format!("etl_orders failed\nJob etl_orders\n{}", "订".repeat(300));
-        let cut = fitted(&text, 200, Unit::Bytes, Some("obs://log/path"));
+        let cut = fitted(&text, 200, Unit::Bytes, Some("obs://log/path"), Language::En);
         assert!(cut.starts_with("etl_orders failed\nJob etl_orders"), "{cut}");
         assert!(cut.contains("\n\nobs://log/path\n\n… ") && cut.ends_with(" bytes cut"), "{cut}");
         let text = format!("failed obs://log/path {}", "x".repeat(500));
-        assert_eq!(fitted(&text, 200, Unit::Characters, Some("obs://log/path")).matches("obs://").count(), 1);
+        let cut = fitted(&text, 200, Unit::Characters, Some("obs://log/path"), Language::Zh);
+        assert_eq!(cut.matches("obs://").count(), 1);
+        assert!(cut.ends_with(" 个字符"), "{cut}");
     }
 
     proptest! {
@@ -113,13 +118,14 @@ mod tests {
             log in proptest::option::of("[a-z/订🚨]{1,40}"),
             max in 200usize..700,
             bytes in any::<bool>(),
+            chinese in any::<bool>(),
         ) {
             let unit = if bytes { Unit::Bytes } else { Unit::Characters };
-            let cut = fitted(&text, max, unit, log.as_deref());
+            let language = if chinese { Language::Zh } else { Language::En };
+            let cut = fitted(&text, max, unit, log.as_deref(), language);
             prop_assert!(unit.size(&cut) <= max, "{} > {max}", unit.size(&cut));
             if unit.size(&text) > max {
-                let note = format!("{} cut", unit.word());
-                prop_assert!(cut.ends_with(&note));
+                prop_assert!(cut.lines().last().is_some_and(|note| note.starts_with("… ")));
                 let kept = log.map(|log| super::cut(&log, (max - NOTE_SIZE) / 2, unit).to_string());
                 prop_assert!(kept.is_none_or(|log| cut.contains(&log)));
             }

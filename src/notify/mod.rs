@@ -53,6 +53,7 @@ use channel::Channel;
 use crate::model::{Attempt, Delivery, ReceiverId};
 use crate::secret::SecretRef;
 use crate::template::BuiltIn;
+use crate::words::Language;
 use crate::yaml::{Section, closest};
 
 /// A way to reach people.
@@ -73,6 +74,8 @@ pub struct ReceiverSettings {
     pub send_resolved: bool,
     /// The zone of the times in its messages.
     pub timezone: TimeZone,
+    /// The language of its messages.
+    pub language: Language,
     /// Directories (or, for kinds with one part, files) of templates that replace the built-in ones; of two that replace
     /// the same one the later counts.
     pub templates: Vec<PathBuf>,

@@ -14,6 +14,7 @@ use crate::limits::{PAGERDUTY_BODY_BYTES_MAX, PAGERDUTY_SUMMARY_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, clean_value, truncated};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// The one part: the incident's title. The details are the message's facts, verbatim.
@@ -57,10 +58,11 @@ impl Channel for PagerDutySettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        Parts::from([("summary".to_string(), format!("{} (template failed)", plain.headline()))])
+        let said = plain.locale.language.say("plain.failed", &[("headline", &plain.headline())]);
+        Parts::from([("summary".to_string(), said)])
     }
 
-    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+    fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let MessageData::Alert(facts) = &message.data;
         let mut details = serde_json::to_value(facts).unwrap_or_default();
         clean_value(&mut details);
@@ -82,7 +84,7 @@ impl Channel for PagerDutySettings {
         body["payload"]["custom_details"] = details;
         let mut text = body.to_string();
         if check_size(&text, PAGERDUTY_BODY_BYTES_MAX).is_err() {
-            body["payload"]["custom_details"] = Value::from("too large to be sent");
+            body["payload"]["custom_details"] = Value::from(language.say("cut.whole", &[]));
             text = body.to_string();
         }
         Ok(body_part(text))

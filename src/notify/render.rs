@@ -43,11 +43,12 @@ impl Renderer {
             }
         }
         let templates = TemplateSet::compile(built_in, &overrides)?;
-        let problems = templates.check_with_sample();
+        let problems = templates.check_with_sample(settings.language);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let locale = Locale { timezone: settings.timezone.clone(), receiver: settings.id.clone() };
+        let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
+        let locale = Locale { timezone, receiver, language: settings.language };
         let renderer = Renderer { channel: settings.channel.clone(), templates, locale };
         let problems = renderer.oversized();
         if problems.is_empty() { Ok(renderer) } else { Err(problems) }
@@ -55,7 +56,7 @@ impl Renderer {
 
     /// What is wrong with the templates for alerts about jobs, which have no instance: `{{#if data.instance}}` guards.
     pub fn problems_about_jobs(&self) -> Vec<TemplateProblem> {
-        self.templates.check_about_jobs()
+        self.templates.check_about_jobs(self.locale.language)
     }
 
     /// The receiver's form of a message.
@@ -64,13 +65,14 @@ impl Renderer {
         if channel.is_verbatim() && !self.templates.is_replaced("body") {
             return Rendered { content: default_body(message), problem: None };
         }
+        let language = self.locale.language;
         let rendered = self.templates.render(message, &self.locale);
-        match rendered.and_then(|content| channel.finished(content.parts, message)) {
+        match rendered.and_then(|content| channel.finished(content.parts, message, language)) {
             Ok(parts) => Rendered { content: Content { parts }, problem: None },
             Err(problem) => {
-                let plain = Plain { message, zone: &self.locale.timezone, problem: &problem };
+                let plain = Plain { message, locale: &self.locale, problem: &problem };
                 // The plain form is short: it fits every channel.
-                let parts: Parts = channel.finished(channel.plain(&plain), message).unwrap_or_default();
+                let parts: Parts = channel.finished(channel.plain(&plain), message, language).unwrap_or_default();
                 Rendered { content: Content { parts }, problem: Some(problem) }
             }
         }
@@ -81,7 +83,7 @@ impl Renderer {
         let mut problems = Vec::new();
         for (name, message) in samples() {
             let Ok(content) = self.templates.render(&message, &self.locale) else { continue };
-            if let Err(reason) = self.channel.channel().finished(content.parts, &message) {
+            if let Err(reason) = self.channel.channel().finished(content.parts, &message, self.locale.language) {
                 let file = self.channel.kind().to_string();
                 let message = format!("{reason} (with the sample message {name:?})");
                 problems.push(TemplateProblem { file, line: 1, column: 1, message });

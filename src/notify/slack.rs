@@ -16,6 +16,7 @@ use crate::limits::SLACK_BLOCKS_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, slack_text, truncated};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// The one part: the request's body.
@@ -109,7 +110,7 @@ impl Channel for SlackSettings {
         Parts::from([("body".to_string(), body.to_string())])
     }
 
-    fn finished(&self, parts: Parts, _message: &Message) -> Result<Parts, String> {
+    fn finished(&self, parts: Parts, _message: &Message, language: Language) -> Result<Parts, String> {
         let SlackAccess::Bot { channel, .. } = &self.access else { return Ok(parts) };
         let rendered = parts.get("body").map_or("", String::as_str);
         let mut body: Value = serde_json::from_str(rendered).unwrap_or_default();
@@ -117,7 +118,7 @@ impl Channel for SlackSettings {
             return Err("the message is no JSON object".to_string());
         }
         body["channel"] = Value::from(channel.as_str());
-        fit_blocks(&mut body);
+        fit_blocks(&mut body, language);
         Ok(body_part(body.to_string()))
     }
 
@@ -166,7 +167,7 @@ fn bearer(token: &Secret) -> Result<HeaderValue, String> {
 
 /// Takes blocks away until the Web API takes the rest, which refuses messages whose blocks are long in total; the ones
 /// before the last, so that the head, the first log path and the last line stay, and says how many.
-fn fit_blocks(body: &mut Value) {
+fn fit_blocks(body: &mut Value, language: Language) {
     let Some(Value::Array(blocks)) = body.pointer_mut("/attachments/0/blocks") else { return };
     let size = |blocks: &[Value]| blocks.iter().map(|block| block.to_string().chars().count()).sum::<usize>();
     let mut cut = 0;
@@ -175,7 +176,7 @@ fn fit_blocks(body: &mut Value) {
         cut += 1;
     }
     if cut > 0 {
-        let text = json!({ "type": "plain_text", "emoji": false, "text": format!("… {cut} parts cut") });
+        let text = json!({ "type": "plain_text", "emoji": false, "text": language.say("cut.parts", &[("n", &cut.to_string())]) });
         blocks.insert(blocks.len() - 1, json!({ "type": "context", "elements": [text] }));
     }
 }

@@ -19,6 +19,7 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::sign::{DATE_HEADER, Signable, date_text, percent_encoded};
 use crate::template::{BuiltIn, OutputKind, truncated};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// The mail's subject, the text of mails and of whatever has none of its own, and the text message.
@@ -172,11 +173,11 @@ impl Channel for SmnSettings {
             .into()
     }
 
-    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+    fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let log = fit::log_path(message);
         let subject = fit::cut(part("subject"), SMN_SUBJECT_BYTES_MAX, Unit::Bytes);
-        let text = fitted(part("text"), SMN_MESSAGE_BYTES_MAX, Unit::Bytes, log);
+        let text = fitted(part("text"), SMN_MESSAGE_BYTES_MAX, Unit::Bytes, log, language);
         // Carriers refuse the brackets that they mark the sender with.
         let sms: String = part("sms").chars().map(unbracketed).collect();
         let structure = json!({ "default": text, "email": text, "sms": truncated(&sms, SMN_SMS_MAX) });

@@ -17,6 +17,7 @@ use crate::limits::{CHAT_PAUSE, TEAMS_BODY_BYTES_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, truncated};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// The one part: the request's body.
@@ -81,7 +82,7 @@ impl Channel for TeamsSettings {
         body_part(json!({ "type": "message", "attachments": [attachment] }).to_string())
     }
 
-    fn finished(&self, mut parts: Parts, message: &Message) -> Result<Parts, String> {
+    fn finished(&self, mut parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
         let rendered = parts.remove("body").unwrap_or_default();
         let mut body: Value = serde_json::from_str(&rendered).map_err(|_| "the card is no JSON".to_string())?;
         if self.mention.applies(message) {

@@ -14,6 +14,7 @@ use crate::limits::TELEGRAM_TEXT_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, telegram_text};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// The one part: the text.
@@ -90,9 +91,9 @@ impl Channel for TelegramSettings {
         Parts::from([("text".to_string(), text)])
     }
 
-    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+    fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let log = fit::log_path(message).map(telegram_text);
-        let text = fitted_html(parts.get("text").map_or("", String::as_str), log.as_deref());
+        let text = fitted_html(parts.get("text").map_or("", String::as_str), log.as_deref(), language);
         let body = json!({
             "chat_id": self.chat_id,
             "text": text,
@@ -109,13 +110,13 @@ impl Channel for TelegramSettings {
 
 /// The text fitted to Telegram's size. A cut that would leave a tag open takes all tags away: Telegram refuses what is
 /// not closed, and the words matter more.
-fn fitted_html(text: &str, log: Option<&str>) -> String {
-    let cut = fitted(text, TELEGRAM_TEXT_MAX, Unit::Characters, log);
+fn fitted_html(text: &str, log: Option<&str>, language: Language) -> String {
+    let cut = fitted(text, TELEGRAM_TEXT_MAX, Unit::Characters, log, language);
     if cut == text || is_closed(&cut) {
         return cut;
     }
     let words = without_tags(text);
-    whole_entities(&fitted(&words, TELEGRAM_TEXT_MAX, Unit::Characters, log))
+    whole_entities(&fitted(&words, TELEGRAM_TEXT_MAX, Unit::Characters, log, language))
 }
 
 /// Whether every tag that is opened is closed, and no tag and no entity is cut in two.
@@ -195,10 +196,10 @@ mod tests {
     #[test]
     fn a_cut_leaves_no_tag_and_no_entity_open() {
         let lines: String = (0..400).map(|n| format!("<b>Node</b> <code>n{n} &lt;x&gt;</code>\n")).collect();
-        let cut = fitted_html(&lines, Some("obs:∕∕log"));
+        let cut = fitted_html(&lines, Some("obs:∕∕log"), Language::En);
         assert!(is_closed(&cut) && cut.contains("<b>Node</b>") && cut.contains("obs:∕∕log") && cut.ends_with("cut"));
         let one = format!("<b>{}</b>", "&lt;".repeat(3000));
-        let cut = fitted_html(&one, None);
+        let cut = fitted_html(&one, None, Language::En);
         assert!(!cut.contains('<') && whole_entities(&cut) == cut && cut.len() <= 4100, "{cut}");
     }
 

@@ -17,6 +17,7 @@ use crate::limits::{CHAT_PAUSE, WECOM_TEXT_BYTES_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::words::Language;
 use crate::yaml::Section;
 
 /// The one part: the Markdown.
@@ -61,7 +62,7 @@ impl Channel for WeComSettings {
         markdown_parts(plain)
     }
 
-    fn finished(&self, parts: Parts, message: &Message) -> Result<Parts, String> {
+    fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let called: String = match self.mention.applies(message) {
             true => self.mention.user_ids.iter().map(|id| format!("<@{id}>")).collect(),
             false => String::new(),
@@ -70,7 +71,7 @@ impl Channel for WeComSettings {
         let log = fit::log_path(message).map(markdown_text);
         let text = parts.get("text").map_or("", String::as_str);
         let room = WECOM_TEXT_BYTES_MAX.saturating_sub(called.len());
-        let content = format!("{}{called}", fitted(text, room, Unit::Bytes, log.as_deref()));
+        let content = format!("{}{called}", fitted(text, room, Unit::Bytes, log.as_deref(), language));
         Ok(body_part(json!({ "msgtype": "markdown", "markdown": { "content": content } }).to_string()))
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::helpers::{BLOCKS, HELPERS};
 use super::kind::OutputKind;
-use super::{TemplateProblem, sample};
+use super::{TemplateProblem, sample, say};
 use crate::limits::{TEMPLATE_DEPTH_MAX, TEMPLATE_FILE_BYTES_MAX};
 use crate::yaml::closest;
 
@@ -214,8 +214,23 @@ impl Walk {
         if !helper.pairs && !call.hash.is_empty() {
             self.wrong(at, format!("the helper {name:?} takes no key=value pairs"));
         }
+        if helper.name == "t" {
+            self.phrase(call, at);
+        }
         for parameter in call.params.iter().chain(call.hash.values()) {
             self.parameter(parameter, at);
+        }
+    }
+
+    /// A call of `t`: its key stands there in quotes, so that a misspelt one is found now.
+    fn phrase(&mut self, call: &HelperTemplate, at: At) {
+        match call.params.first() {
+            Some(Parameter::Literal(Value::String(key))) => {
+                let given: Vec<&str> = call.hash.keys().map(String::as_str).collect();
+                say::problems(key, &given).into_iter().for_each(|problem| self.wrong(at, problem));
+            }
+            Some(_) => self.wrong(at, "the helper \"t\" takes the key of a phrase in quotes: {{t \"since\"}}"),
+            None => {}
         }
     }
 

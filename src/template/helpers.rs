@@ -1,18 +1,20 @@
-//! The helpers that templates may call, and the engine set up for one kind of output.
+//! The helpers that templates may call, and the engine set up for one kind of output. Those that depend on the receiver
+//! (`local`, `duration`, `elapsed`, `t`, `word`) stand in `say`.
 //!
 //! | helper | gives |
 //! |---|---|
 //! | `local t` | the instant in the receiver's zone, `2026-11-21 08:05:03 +08:00`; nothing for null |
 //! | `local t "short"` | `08:05` on the day of the message, `20 Nov 23:10` on another |
 //! | `duration ms` | `1m 0s`; nothing for null |
+//! | `elapsed a`, `elapsed a b` | how long from the instant `a` to the making of the message, or to `b`: `1m 3s` |
+//! | `t "key" n=x …` | the phrase of the key in the receiver's language, with its values; `pad=11` fills up with blanks |
+//! | `word x` | a status, severity or type in the receiver's language; any other text as it is |
 //! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
 //! | `upper x` | in capitals |
 //! | `pick x fail="…" else="…"` | the text after the key that `x` equals, or after `else` |
 //! | `code x 500` | (chats) `x` for a code span: only what could end the span is changed |
 //! | `json x` | (JSON) `x` as JSON, quotes and all |
 //! | `eq ne gt gte lt lte and or not len` | for `{{#if (…)}}` |
-
-use std::time::Duration;
 
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
@@ -23,7 +25,6 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::kind::OutputKind;
-use crate::yaml::duration_text;
 
 /// A helper as the check sees it.
 pub(super) struct Signature {
@@ -44,9 +45,12 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 17] = [
+pub(super) const HELPERS: [Signature; 20] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
+    takes("elapsed", 1, 2),
+    takes("word", 1, 1),
+    Signature { name: "t", values: (1, 1), pairs: true, only: &[] },
     takes("truncate", 2, 2),
     takes("upper", 1, 1),
     Signature { name: "pick", values: (1, 1), pairs: true, only: &[] },
@@ -75,7 +79,6 @@ pub(super) fn registry(kind: OutputKind) -> Handlebars<'static> {
     for unwanted in ["log", "lookup", "raw"] {
         registry.unregister_helper(unwanted);
     }
-    registry.register_helper("duration", Box::new(DurationHelper));
     registry.register_helper("truncate", Box::new(Truncate(kind)));
     registry.register_helper("upper", Box::new(Upper));
     registry.register_helper("pick", Box::new(Pick));
@@ -117,12 +120,12 @@ fn truncated_by(text: &str, max: usize, width: impl Fn(char) -> usize) -> String
 }
 
 /// The value at `index`; the check has seen to it that it is there.
-fn value<'a>(helper: &'a Helper<'_>, index: usize) -> &'a Value {
+pub(super) fn value<'a>(helper: &'a Helper<'_>, index: usize) -> &'a Value {
     helper.param(index).map_or(&Value::Null, |param| param.value())
 }
 
 /// A value as text: null is empty.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -130,11 +133,11 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn failed<T>(reason: &str) -> Result<T, RenderError> {
+pub(super) fn failed<T>(reason: &str) -> Result<T, RenderError> {
     Err(RenderErrorReason::Other(reason.to_string()).into())
 }
 
-fn derived<'rc>(text: impl Into<String>) -> Result<ScopedJson<'rc>, RenderError> {
+pub(super) fn derived<'rc>(text: impl Into<String>) -> Result<ScopedJson<'rc>, RenderError> {
     Ok(ScopedJson::Derived(Value::String(text.into())))
 }
 
@@ -143,60 +146,6 @@ fn max_characters(helper: &Helper<'_>) -> Result<usize, RenderError> {
     match value(helper, 1).as_u64().and_then(|max| usize::try_from(max).ok()) {
         Some(max) if max > 0 => Ok(max),
         _ => failed("the number of characters must be a whole number above zero"),
-    }
-}
-
-/// `local`: registered for each rendering, because it knows the receiver's zone and the day of the message.
-pub(super) struct Local {
-    pub(super) zone: TimeZone,
-    pub(super) today: Timestamp,
-}
-
-impl HelperDef for Local {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let instant = match value(helper, 0) {
-            Value::Null => return derived(""),
-            Value::String(text) => text.parse::<Timestamp>().ok(),
-            _ => None,
-        };
-        let Some(instant) = instant else {
-            return failed("\"local\" wants an instant, such as data.alert.starts_at");
-        };
-        let there = instant.to_zoned(self.zone.clone());
-        match helper.param(1).map(|form| form.value()) {
-            None => derived(local_time(instant, &self.zone)),
-            Some(Value::String(form)) if form == "short" => {
-                let same_day = there.date() == self.today.to_zoned(self.zone.clone()).date();
-                derived(there.strftime(if same_day { "%H:%M" } else { "%-d %b %H:%M" }).to_string())
-            }
-            Some(_) => failed("the only other form of \"local\" is \"short\""),
-        }
-    }
-}
-
-struct DurationHelper;
-
-impl HelperDef for DurationHelper {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        match value(helper, 0) {
-            Value::Null => derived(""),
-            number => match number.as_u64() {
-                Some(milliseconds) => derived(duration_text(Duration::from_millis(milliseconds))),
-                None => failed("\"duration\" wants milliseconds, such as data.instance.duration_ms"),
-            },
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`TemplateSet::compile`] takes the built-in templates of a receiver kind and the user's replacements, and says
 //! everything wrong with them, with line and column; [`TemplateSet::render`] makes one message's [`Content`]. The data
-//! a template sees is the webhook body word for word, plus `receiver`. Every value is cleaned for display and escaped
+//! a template sees is the webhook body (its summary in the receiver's language), plus `receiver` and `level`. Every value is cleaned for display and escaped
 //! for the part's [`OutputKind`]; output, nesting and loops are bounded, and templates reach no file and no network.
 //!
 //! Pure: reads no file and no clock (the zone and the instant are in its arguments). It must never know of a channel's
@@ -18,6 +18,7 @@ mod clean;
 mod helpers;
 mod kind;
 mod sample;
+mod say;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,7 +34,8 @@ pub use kind::{OutputKind, markdown_text, slack_text, telegram_text};
 pub use sample::{sample_message, samples};
 
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
-use crate::model::{Content, Message, MessageData, ReceiverId};
+use crate::model::{AlertState, Content, Message, MessageData, MessageKind, ReceiverId};
+use crate::words::{self, Language};
 
 /// A template that comes with the program.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +82,8 @@ pub struct Locale {
     pub timezone: TimeZone,
     /// The receiver.
     pub receiver: ReceiverId,
+    /// The language of what the message says.
+    pub language: Language,
 }
 
 /// The checked templates of one receiver, one for each part of its content.
@@ -150,18 +154,18 @@ impl TemplateSet {
     }
 
     /// Renders every sample message, ordinary and nasty ones, and says which templates fail on which.
-    pub fn check_with_sample(&self) -> Vec<TemplateProblem> {
-        self.check_with(|message| !is_about_job(message))
+    pub fn check_with_sample(&self, language: Language) -> Vec<TemplateProblem> {
+        self.check_with(language, |message| !is_about_job(message))
     }
 
     /// The same with the samples of alerts about jobs, which have no instance. Only who has a rule about jobs needs
     /// templates that can tell of them.
-    pub fn check_about_jobs(&self) -> Vec<TemplateProblem> {
-        self.check_with(is_about_job)
+    pub fn check_about_jobs(&self, language: Language) -> Vec<TemplateProblem> {
+        self.check_with(language, is_about_job)
     }
 
-    fn check_with(&self, is_wanted: impl Fn(&Message) -> bool) -> Vec<TemplateProblem> {
-        let locale = Locale { timezone: TimeZone::UTC, receiver: ReceiverId::new("sample") };
+    fn check_with(&self, language: Language, is_wanted: impl Fn(&Message) -> bool) -> Vec<TemplateProblem> {
+        let locale = Locale { timezone: TimeZone::UTC, receiver: ReceiverId::new("sample"), language };
         let mut problems: Vec<TemplateProblem> = Vec::new();
         for (name, message) in samples().into_iter().filter(|(_, message)| is_wanted(message)) {
             if let Err(mut problem) = self.render_parts(&message, &locale) {
@@ -197,9 +201,8 @@ impl TemplateProblem {
 
 impl Part {
     fn render(&self, message: &Message, locale: &Locale, context: &Context) -> Result<String, TemplateProblem> {
-        let local = helpers::Local { zone: locale.timezone.clone(), today: message.timestamp };
         let mut render_context = RenderContext::new(None);
-        render_context.register_local_helper("local", Box::new(local));
+        say::register(&mut render_context, locale, message.timestamp);
         let mut output = Capped::default();
         let rendered = self.template.render(&self.registry, context, &mut render_context, &mut output);
         rendered.map_err(|error| self.problem(&error))?;
@@ -228,16 +231,39 @@ impl Part {
     }
 }
 
-/// What a template sees: the webhook body, its texts cleaned for display, and the receiver.
+/// The message with what Nightbell itself says in it, the summary, in a language.
+fn localised(message: &Message, language: Language) -> Message {
+    let mut message = message.clone();
+    // English is what is stored, and stays as it was told.
+    if language != Language::En {
+        let MessageData::Alert(facts) = &mut message.data;
+        facts.alert.summary = words::summary(facts, language);
+    }
+    message
+}
+
+/// How bad it is in one word: `test`, `resolved`, or the severity.
+pub fn level(message: &Message) -> &'static str {
+    let MessageData::Alert(facts) = &message.data;
+    match (message.kind, facts.alert.state) {
+        (MessageKind::Test, _) => MessageKind::Test.as_str(),
+        (_, AlertState::Resolved) => AlertState::Resolved.as_str(),
+        (_, AlertState::Firing) => facts.alert.severity.as_str(),
+    }
+}
+
+/// What a template sees: the webhook body, its texts cleaned for display, the receiver, and how bad it is.
 fn data(message: &Message, locale: &Locale) -> Value {
     // A message is plain data with text keys, which always has a JSON form; without one, every name is missing and the
     // caller falls back to the plain message.
-    let mut value = serde_json::to_value(message).unwrap_or_default();
+    let mut value = serde_json::to_value(localised(message, locale.language)).unwrap_or_default();
     clean::clean_value(&mut value);
     if let Value::Object(map) = &mut value {
         let zone = locale.timezone.iana_name().unwrap_or("local");
-        let receiver = serde_json::json!({ "id": locale.receiver.as_str(), "timezone": zone });
+        let language = locale.language.as_str();
+        let receiver = serde_json::json!({ "id": locale.receiver.as_str(), "timezone": zone, "language": language });
         map.insert("receiver".to_string(), receiver);
+        map.insert("level".to_string(), Value::from(level(message)));
     }
     value
 }

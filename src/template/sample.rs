@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, NODES_MAX};
 use crate::model::{
     AlertFacts, AlertId, AlertPart, AlertState, InstancePart, InstanceType, JobPart, Message, MessageData, MessageKind,
-    NodePart, RuleId, Severity, SourceId, SourcePart, Status,
+    NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Status,
 };
+use crate::words::{self, Language};
 
 /// A message with made-up values, as if an ordinary job had just failed.
 pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
@@ -21,10 +22,11 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
             state: if resolved { AlertState::Resolved } else { AlertState::Firing },
             starts_at: ago(63),
             ends_at: resolved.then_some(now),
-            summary: match resolved {
-                true => "etl_orders recovered: it succeeded after 50s".to_string(),
-                false => "etl_orders failed after 1m 0s".to_string(),
-            },
+            summary: String::new(),
+            reason: Some(Reason {
+                lasted_ms: Some(if resolved { 50_000 } else { 60_000 }),
+                ..Reason::new(if resolved { ReasonCode::Recovered } else { ReasonCode::Status })
+            }),
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
@@ -53,7 +55,13 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
         }],
         node_details: "ok".to_string(),
     };
-    Message { kind, timestamp: now, data: MessageData::Alert(Box::new(facts)) }
+    Message { kind, timestamp: now, data: MessageData::Alert(Box::new(told(facts))) }
+}
+
+/// The facts with the line that their reason comes to.
+fn told(mut facts: AlertFacts) -> AlertFacts {
+    facts.alert.summary = words::summary(&facts, Language::En);
+    facts
 }
 
 /// Every sample message with its name: of each kind an ordinary one, one in which all that may be null is, one whose
@@ -111,6 +119,7 @@ fn all_null(mut facts: AlertFacts) -> AlertFacts {
         ..instance
     });
     facts.failing_nodes = Vec::new();
+    facts.alert.reason = None;
     facts.node_details = "the details could not be read: no answer within 30 s".to_string();
     facts
 }
@@ -119,14 +128,15 @@ fn all_null(mut facts: AlertFacts) -> AlertFacts {
 fn about_job(mut facts: AlertFacts, now: Timestamp) -> AlertFacts {
     facts.job = sample_job(now);
     facts.instance = None;
-    facts.alert.summary = match facts.alert.state {
-        AlertState::Firing => "the job stream_orders is EXCEPTION".to_string(),
-        AlertState::Resolved => "the job stream_orders recovered: it is NORMAL".to_string(),
+    let code = match facts.alert.state {
+        AlertState::Firing => ReasonCode::JobStatus,
+        AlertState::Resolved => ReasonCode::JobRecovered,
     };
+    facts.alert.reason = Some(Reason::new(code));
     if facts.alert.state == AlertState::Resolved {
         facts.job.status = Some("NORMAL".to_string());
     }
-    facts
+    told(facts)
 }
 
 fn sample_job(now: Timestamp) -> JobPart {
@@ -145,7 +155,6 @@ fn sample_job(now: Timestamp) -> JobPart {
 fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     let error = cut(&text.repeat(INSTANCE_ERROR_BYTES_MAX / text.len() + 1), INSTANCE_ERROR_BYTES_MAX).to_string();
     let text = cut(text, FIELD_BYTES_MAX);
-    facts.alert.summary = format!("{text} failed after 1m 0s");
     facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()), ..JobPart::default() };
     facts.source.id = SourceId::new(text);
     if let Some(instance) = &mut facts.instance {
@@ -163,7 +172,7 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
         ..facts.failing_nodes[0].clone()
     };
     facts.failing_nodes = vec![node; nodes];
-    facts
+    told(facts)
 }
 
 fn cut(text: &str, bytes_max: usize) -> &str {
@@ -182,10 +191,14 @@ pub(super) fn shape() -> Value {
         instance.url = Some("https://console.example.com".to_string());
         instance.error = Some("why".to_string());
     }
+    if let Some(reason) = &mut facts.alert.reason {
+        reason.limit_ms = Some(45_000);
+    }
     facts.job = JobPart { name: facts.job.name.clone(), id: facts.job.id.clone(), ..sample_job(sample_instant()) };
     let mut shape = serde_json::to_value(&message).unwrap_or(Value::Object(Map::new()));
     if let Value::Object(map) = &mut shape {
-        map.insert("receiver".to_string(), serde_json::json!({ "id": "oncall", "timezone": "UTC" }));
+        map.insert("receiver".to_string(), serde_json::json!({ "id": "oncall", "timezone": "UTC", "language": "en" }));
+        map.insert("level".to_string(), Value::from("critical"));
     }
     shape
 }

@@ -11,7 +11,11 @@ fn compile(kind: OutputKind, text: &str) -> Result<TemplateSet, Vec<String>> {
 }
 
 fn locale() -> Locale {
-    Locale { timezone: TimeZone::get("Asia/Shanghai").unwrap(), receiver: ReceiverId::new("oncall") }
+    Locale {
+        timezone: TimeZone::get("Asia/Shanghai").unwrap(),
+        receiver: ReceiverId::new("oncall"),
+        language: Language::En,
+    }
 }
 
 fn rendered(kind: OutputKind, text: &str) -> Result<String, String> {
@@ -56,7 +60,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             Plain,
             "{{job.nmae}}",
-            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are data, receiver, timestamp, type",
+            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are data, level, receiver, timestamp, type",
         ),
         (Plain, "x\n  {{data.job.nmae}}", "2:3: unknown name \"nmae\" in \"data.job.nmae\"; did you mean \"name\"?"),
         (Plain, "{{#if data.alert.serverity}}x{{/if}}", "1:1: unknown name \"serverity\""),
@@ -137,14 +141,14 @@ fn nesting_that_would_overflow_the_stack_is_refused() {
 fn output_is_capped() {
     let block = format!("{{{{#each data.failing_nodes}}}}{}{{{{/each}}}}", "x".repeat(60_000));
     let set = compile(OutputKind::Plain, &block).unwrap();
-    let found = set.check_with_sample();
+    let found = set.check_with_sample(Language::En);
     assert!(found[0].message.contains("the output is longer than 256 KiB"), "{found:?}");
 }
 
 #[test]
 fn json_output_must_be_json() {
     let set = compile(OutputKind::Json, "{\"a\": {{data.instance.duration_ms}} }").unwrap();
-    let found = set.check_with_sample();
+    let found = set.check_with_sample(Language::En);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].message.contains("no JSON") && found[0].message.contains("null"), "{found:?}");
 }
@@ -152,11 +156,11 @@ fn json_output_must_be_json() {
 #[test]
 fn an_alert_about_a_job_needs_a_guard_around_the_instance() {
     let set = compile(OutputKind::Plain, "{{data.job.name}} {{data.instance.id}}").unwrap();
-    assert!(set.check_with_sample().is_empty(), "who has no rule about jobs needs no guard");
-    assert!(set.check_about_jobs()[0].message.contains("data.instance.id"));
+    assert!(set.check_with_sample(Language::En).is_empty(), "who has no rule about jobs needs no guard");
+    assert!(set.check_about_jobs(Language::En)[0].message.contains("data.instance.id"));
     let set =
         compile(OutputKind::Plain, "{{data.job.status}} {{#if data.instance}}{{data.instance.id}}{{/if}}").unwrap();
-    assert!(set.check_about_jobs().is_empty());
+    assert!(set.check_about_jobs(Language::En).is_empty());
 }
 
 #[test]
@@ -225,4 +229,51 @@ fn piece() -> impl Strategy<Value = String> {
         Just("@root"),
     ]
     .prop_map(str::to_string)
+}
+
+fn chinese() -> Locale {
+    Locale { language: Language::Zh, ..locale() }
+}
+
+/// What Nightbell says comes in the receiver's language; what others say stays; all of it is escaped.
+#[test]
+fn words_are_the_receivers_and_values_are_escaped() {
+    let text = "{{t \"retried\" n=2}}|{{word data.instance.status}}|{{word data.job.name}}|{{data.alert.summary}}|\
+                {{elapsed data.alert.starts_at}}|{{duration data.instance.duration_ms}}|{{upper (word level)}}|\
+                {{t \"node_unknown\" why=data.job.name}}|{{receiver.language}}";
+    let set = compile(OutputKind::Html, text).unwrap();
+    let mut message = sample_message(MessageKind::AlertFiring, "2026-11-21T00:05:03Z".parse().unwrap());
+    let MessageData::Alert(facts) = &mut message.data;
+    facts.job.name = "<b>".into();
+    let said = |locale: &Locale| set.render(&message, locale).unwrap().part("body").to_string();
+    assert_eq!(
+        said(&locale()),
+        "tried again 2 times|fail|&lt;b&gt;|etl_orders failed after 1m 0s|1m 3s|1m 0s|CRITICAL|\
+         The failing node is not known: &lt;b&gt;|en"
+    );
+    assert_eq!(
+        said(&chinese()),
+        "重试 2 次|失败|&lt;b&gt;|&lt;b&gt; 运行 1 分钟后失败|1 分 3 秒|1 分钟|紧急|失败节点未知：&lt;b&gt;|zh"
+    );
+}
+
+#[test]
+fn dates_of_another_day_are_written_as_the_language_does() {
+    let set = compile(OutputKind::Plain, "{{local data.instance.plan_time \"short\"}}").unwrap();
+    let message = sample_message(MessageKind::AlertFiring, "2026-11-20T16:01:00Z".parse().unwrap());
+    assert_eq!(set.render(&message, &locale()).unwrap().part("body"), "20 Nov 23:57");
+    assert_eq!(set.render(&message, &chinese()).unwrap().part("body"), "11月20日 23:57");
+}
+
+#[test]
+fn what_is_wrong_with_a_phrase_is_said_with_its_place() {
+    let table = [
+        ("{{t \"sicne\"}}", "body.hbs:1:1: there is no phrase \"sicne\"; did you mean \"since\"?"),
+        ("{{t \"retried\"}}", "body.hbs:1:1: the phrase \"retried\" needs a value: n=…"),
+        ("{{t data.job.name}}", "body.hbs:1:1: the helper \"t\" takes the key of a phrase in quotes: {{t \"since\"}}"),
+        ("{{truncate (t \"jbo\") 9}}", "body.hbs:1:1: there is no phrase \"jbo\"; did you mean \"job\"?"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(compile(OutputKind::Plain, text).unwrap_err(), [expected], "{text}");
+    }
 }

@@ -9,6 +9,7 @@ use nightbell::yaml::{Diagnostic, Diagnostics, Entry, Environment, Level, Node, 
 /// Keys that may be left away, and those of which one suffices.
 const OPTIONAL: &[&str] = &[
     "timezone",
+    "language",
     "store",
     "poll",
     "lookback",

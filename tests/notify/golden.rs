@@ -6,6 +6,7 @@ use std::path::Path;
 use nightbell::model::{Message, MessageData};
 use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::template::samples;
+use nightbell::words::Language;
 use serde_json::Value;
 
 use super::{CHANNELS, firing, settings, yaml_of};
@@ -22,24 +23,34 @@ fn templates_make_what_they_made() {
     let kinds = [SLACK, EMAIL, WEBHOOK].map(str::to_string).into_iter();
     let others = CHANNELS.into_iter().filter(|kind| *kind != "slack-bot");
     for yaml in kinds.chain(others.map(|kind| yaml_of(kind, "https://chat.example.com"))) {
-        let receiver = settings(&yaml);
-        let renderer = Renderer::open(&receiver).unwrap();
-        for (name, message) in samples().iter().filter(|(name, _)| is_kept(name)) {
-            let rendered = renderer.render(message);
-            assert_eq!(rendered.problem, None, "{name}");
-            for (part, text) in &rendered.content.parts {
-                let directory = golden.join(receiver.channel.kind());
+        for language in Language::ALL {
+            let receiver = ReceiverSettings { language, ..settings(&yaml) };
+            let renderer = Renderer::open(&receiver).unwrap();
+            let directory = golden.join(receiver.channel.kind());
+            let directory = if language == Language::En { directory } else { directory.join(language.as_str()) };
+            for (part, text, name) in rendered_samples(&renderer) {
                 let file = directory.join(format!("{}.{part}", name.replace(' ', "-")));
                 if update {
                     fs::create_dir_all(&directory).unwrap();
                     fs::write(&file, text).unwrap();
-                } else if fs::read_to_string(&file).ok().as_deref() != Some(text) {
+                } else if fs::read_to_string(&file).ok() != Some(text) {
                     wrong.push(file.display().to_string());
                 }
             }
         }
     }
     assert!(wrong.is_empty(), "these differ; look, then run with UPDATE=1:\n{}", wrong.join("\n"));
+}
+
+/// What a renderer makes of the samples that are kept: part, text, name of the sample.
+fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
+    let mut all = Vec::new();
+    for (name, message) in samples().into_iter().filter(|(name, _)| is_kept(name)) {
+        let rendered = renderer.render(&message);
+        assert_eq!(rendered.problem, None, "{name}");
+        all.extend(rendered.content.parts.into_iter().map(|(part, text)| (part, text, name.clone())));
+    }
+    all
 }
 
 /// All samples of a firing, and one or two of each other kind: the rest differ in nothing that the first do not show.
@@ -120,7 +131,7 @@ fn the_webhook_body_is_the_contract() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(keys(&body), "data timestamp type");
     assert_eq!(keys(&body["data"]), "alert failing_nodes instance job node_details source");
-    assert_eq!(keys(&body["data"]["alert"]), "ends_at id rule severity starts_at state summary");
+    assert_eq!(keys(&body["data"]["alert"]), "ends_at id reason rule severity starts_at state summary");
     assert_eq!(
         keys(&body["data"]["instance"]),
         "duration_ms end_time error id name plan_time raw_status start_time status type url"

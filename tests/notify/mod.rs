@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, ReceiverId};
 use nightbell::notify::{AnyNotifier, ChannelSettings, ReceiverSettings, Renderer};
 use nightbell::template::sample_message;
+use nightbell::words::Language;
 use nightbell::yaml::{Diagnostics, Environment, Level, Section, parse};
 
 /// The settings of a receiver written as YAML, or the errors in it, and the warnings.
@@ -49,6 +50,7 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
         id: ReceiverId::new("it"),
         send_resolved: true,
         timezone: TimeZone::get("Asia/Shanghai").expect("the zone is bundled"),
+        language: Language::En,
         templates: Vec::new(),
         channel,
     }

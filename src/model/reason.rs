@@ -1,0 +1,69 @@
+//! Why an alert was told: what its summary says in words, for programs and for other languages.
+
+use serde::{Deserialize, Serialize};
+
+/// What holds, or what ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonCode {
+    /// The instance is in a status that the rule asks for, and has lasted as long as it asks for.
+    Status,
+    /// The same instance recovered.
+    Recovered,
+    /// A later instance of the job succeeded.
+    LaterRun,
+    /// The instance ended, however it did; ends alerts about durations.
+    Ended,
+    /// The job itself is in a status that the rule asks for.
+    JobStatus,
+    /// The job itself is well again.
+    JobRecovered,
+    /// A word of a later version of this program: the summary is all there is.
+    #[serde(other)]
+    Other,
+}
+
+impl ReasonCode {
+    /// All that this version writes.
+    pub const ALL: [ReasonCode; 6] = [
+        ReasonCode::Status,
+        ReasonCode::Recovered,
+        ReasonCode::LaterRun,
+        ReasonCode::Ended,
+        ReasonCode::JobStatus,
+        ReasonCode::JobRecovered,
+    ];
+
+    /// The word used in messages and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ReasonCode::Status => "status",
+            ReasonCode::Recovered => "recovered",
+            ReasonCode::LaterRun => "later-run",
+            ReasonCode::Ended => "ended",
+            ReasonCode::JobStatus => "job-status",
+            ReasonCode::JobRecovered => "job-recovered",
+            ReasonCode::Other => "other",
+        }
+    }
+}
+
+/// Why an alert was told, with the numbers in it. A key that does not apply is `null`; new ones are added at the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What holds, or what ended it.
+    pub code: ReasonCode,
+    /// How long the instance that is told of lasted, in milliseconds.
+    #[serde(default)]
+    pub lasted_ms: Option<u64>,
+    /// The threshold of the rule's `duration`, in milliseconds.
+    #[serde(default)]
+    pub limit_ms: Option<u64>,
+}
+
+impl Reason {
+    /// A reason without numbers.
+    pub const fn new(code: ReasonCode) -> Reason {
+        Reason { code, lasted_ms: None, limit_ms: None }
+    }
+}

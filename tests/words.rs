@@ -1,0 +1,57 @@
+//! The catalogs of words: what messages say is there in every language, and nothing else is.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use nightbell::model::{AlertState, InstanceType, MessageKind, ReasonCode, Severity, Status};
+use nightbell::words::Language;
+
+/// What stands between quotes behind every `before` in the files of a directory that end with `extension`.
+fn quoted(directory: &str, extension: &str, before: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.to_string_lossy().ends_with(extension) {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let keys = text.split(before).skip(1).filter_map(|rest| rest.split('"').next());
+                found.extend(keys.map(str::to_string));
+            }
+        }
+    }
+    found
+}
+
+fn prefixed<'a>(
+    prefix: &'a str,
+    words: impl IntoIterator<Item = &'static str> + 'a,
+) -> impl Iterator<Item = String> + 'a {
+    words.into_iter().map(move |word| format!("{prefix}.{word}"))
+}
+
+#[test]
+fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
+    let mut said = quoted("templates", ".hbs", "{{t \"");
+    said.extend(quoted("templates", ".hbs", "(t \""));
+    for call in ["language.say(\"", "say(\""] {
+        said.extend(quoted("src", ".rs", call));
+    }
+    let of_reasons = ReasonCode::ALL.into_iter().filter(|code| *code != ReasonCode::Status).map(ReasonCode::as_str);
+    said.extend(prefixed("summary", of_reasons));
+    said.extend(prefixed("summary", ["settled"]));
+    said.extend(prefixed("summary.status", Status::ALL.map(Status::as_str)));
+    said.extend(prefixed("word", Status::ALL.map(Status::as_str)));
+    said.extend(prefixed("word", Severity::ALL.map(Severity::as_str)));
+    said.extend(prefixed("word", InstanceType::ALL.map(InstanceType::as_str)));
+    said.extend(prefixed("word", [AlertState::Firing, AlertState::Resolved].map(AlertState::as_str)));
+    said.extend(prefixed("word", [MessageKind::Test.as_str(), "job", "not asked for"]));
+    for language in Language::ALL {
+        let there: BTreeSet<String> = language.keys().map(str::to_string).collect();
+        let missing: Vec<_> = said.difference(&there).collect();
+        let unused: Vec<_> = there.difference(&said).collect();
+        assert!(missing.is_empty() && unused.is_empty(), "{language:?}: missing {missing:?}, unused {unused:?}");
+    }
+}

@@ -8,6 +8,7 @@ mod look;
 mod odd;
 mod operation;
 mod outages;
+mod pictures;
 mod requests;
 mod schedulerx;
 mod secrets;

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use nightbell::model::{AlertFacts, Message, MessageData, SourceId};
 use nightbell::notify::{Notifier as _, ReceiverSettings, Renderer};
+use nightbell::words::Language;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -11,9 +12,17 @@ use super::http::{Reply, Server};
 use super::vendors::vendor;
 use super::{CHANNELS, delivery, firing, now, open, settings, yaml_of};
 
-static RENDERERS: LazyLock<Vec<(&str, Renderer)>> = LazyLock::new(|| {
-    CHANNELS.map(|kind| (kind, Renderer::open(&settings(&yaml_of(kind, "https://chat.example.com"))).unwrap())).into()
+static RENDERERS: LazyLock<Vec<(&str, Language, Renderer)>> = LazyLock::new(|| {
+    let open = |kind, language| {
+        let receiver = ReceiverSettings { language, ..settings(&yaml_of(kind, "https://chat.example.com")) };
+        (kind, language, Renderer::open(&receiver).unwrap())
+    };
+    Language::ALL.into_iter().flat_map(|language| CHANNELS.map(|kind| open(kind, language))).collect()
 });
+
+fn renderer(kind: &str, language: Language) -> &'static Renderer {
+    &RENDERERS.iter().find(|it| (it.0, it.1) == (kind, language)).unwrap().2
+}
 
 /// The message with every free text replaced.
 fn saying(text: &str) -> Message {
@@ -36,9 +45,8 @@ fn saying(text: &str) -> Message {
 }
 
 /// What of a body could be markup to its channel.
-fn skeleton(kind: &str, message: &Message) -> String {
-    let renderer = &RENDERERS.iter().find(|(name, _)| *name == kind).unwrap().1;
-    let rendered = renderer.render(message);
+fn skeleton(kind: &str, language: Language, message: &Message) -> String {
+    let rendered = renderer(kind, language).render(message);
     assert_eq!(rendered.problem, None, "{kind}");
     let body: Value = serde_json::from_str(rendered.content.part("body")).unwrap();
     let mut out = String::new();
@@ -112,8 +120,9 @@ proptest! {
     fn hostile_text_adds_no_markup_to_any_channel(text in hostile().prop_filter("short", |it| it.len() < 40)) {
         // In Telegram a failure text keeps its lines.
         let text = text.replace('\n', " ");
-        for kind in CHANNELS {
-            prop_assert_eq!(skeleton(kind, &saying(&text)), skeleton(kind, &saying("xy")), "{}", kind);
+        for (kind, language) in Language::ALL.into_iter().flat_map(|language| CHANNELS.map(|kind| (kind, language))) {
+            let (hostile, harmless) = (saying(&text), saying("xy"));
+            prop_assert_eq!(skeleton(kind, language, &hostile), skeleton(kind, language, &harmless), "{}", kind);
         }
     }
 }
@@ -123,8 +132,8 @@ proptest! {
 fn cards_show_foreign_text_in_plain_elements() {
     let text = "<at id=all></at> **b** [l](http://e) obs://a_b/_c";
     for (kind, plain_key) in [("feishu", "content"), ("teams", "text")] {
-        let renderer = &RENDERERS.iter().find(|(name, _)| *name == kind).unwrap().1;
-        let body: Value = serde_json::from_str(renderer.render(&saying(text)).content.part("body")).unwrap();
+        let rendered = renderer(kind, Language::En).render(&saying(text));
+        let body: Value = serde_json::from_str(rendered.content.part("body")).unwrap();
         let mut verbatim = 0;
         walk(&body, "", &mut |path, shown| {
             if shown.contains("<at") {

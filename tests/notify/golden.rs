@@ -61,8 +61,11 @@ fn is_kept(name: &str) -> bool {
 /// Slack's limits, and that nothing of the data can mention, link or format, on every sample.
 #[test]
 fn slack_blocks_keep_the_limits_and_mention_nobody() {
-    let renderer = Renderer::open(&settings(SLACK)).unwrap();
-    for (name, message) in samples() {
+    let renderer = |language| Renderer::open(&ReceiverSettings { language, ..settings(SLACK) }).unwrap();
+    let renderers = Language::ALL.map(renderer);
+    for ((name, message), renderer) in
+        samples().into_iter().flat_map(|it| renderers.each_ref().map(|by| (it.clone(), by)))
+    {
         let content = renderer.render(&message).content;
         let body: Value = serde_json::from_str(content.part("body")).unwrap();
         let mut texts = Vec::new();
@@ -207,5 +210,29 @@ fn a_template_that_fails_on_real_data_sends_the_plain_message() {
         if yaml != EMAIL {
             serde_json::from_str::<Value>(rendered.content.part("body")).unwrap();
         }
+    }
+}
+
+/// The plain form speaks the receiver's language, too; the reason why it is plain is the template's own.
+#[test]
+fn the_plain_message_is_in_the_receivers_language() {
+    let (_directory, receiver) = with_template(
+        EMAIL,
+        &[("subject.txt.hbs", "{{#if (eq data.job.name \"odd\")}}{{duration data.job.name}}{{/if}}x")],
+    );
+    let renderer = Renderer::open(&ReceiverSettings { language: Language::Zh, ..receiver }).unwrap();
+    let mut message = firing();
+    let MessageData::Alert(facts) = &mut message.data;
+    facts.job.name = "odd".into();
+    let rendered = renderer.render(&message);
+    assert!(rendered.problem.is_some());
+    let text = rendered.content.part("text");
+    for said in [
+        "[紧急] odd 运行 1 分钟后失败（",
+        "任务 odd，来自 warehouse",
+        "节点 load_orders，失败，日志路径 obs://",
+        "此消息的模板出错",
+    ] {
+        assert!(text.contains(said), "{said} is not in\n{text}");
     }
 }

@@ -4,6 +4,7 @@ mod commands;
 mod doctor;
 mod jobs;
 mod kill;
+mod language;
 mod look;
 mod odd;
 mod operation;

@@ -173,6 +173,17 @@ pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(27);
 /// How long closing the store may take.
 pub const STORE_CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long a critical or error alert may be owed to a receiver before its fallback is told, unless the file says else.
+pub const FALLBACK_AFTER: Duration = Duration::from_secs(15 * 60);
+/// How long ago a delivery may have died for its fallback still to be told: who adds a fallback to the file today does
+/// not want the dead letters of a month, and who starts Nightbell again in the morning wants those of the night.
+pub const FALLBACK_DEAD_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Deliveries that go to a fallback in one transaction.
+pub const FALLBACK_BATCH: usize = 200;
+/// Longest sleep between two looks for what a fallback must be told.
+pub const FALLBACK_SLEEP_MAX: Duration = Duration::from_secs(60);
+/// Shortest sleep, so that a row that cannot be handled is looked at once a second at most.
+pub const FALLBACK_SLEEP_MIN: Duration = Duration::from_secs(1);
 /// How long a delivery is retried before it is dead.
 pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `Retry-After` that is believed.

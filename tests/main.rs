@@ -6,6 +6,7 @@
 mod app;
 mod config;
 mod deliver;
+mod fallback;
 mod notify;
 mod poll;
 mod program;

@@ -44,6 +44,11 @@ pub fn delivery_id(alert: &AlertId, receiver: &ReceiverId, kind: MessageKind) ->
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), kind.as_str()]))
 }
 
+/// The name of the delivery that tells `fallback` of `alert` because `receiver` could not be told.
+pub fn stand_in_id(alert: &AlertId, receiver: &ReceiverId, fallback: &ReceiverId, kind: MessageKind) -> DeliveryId {
+    DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), fallback.as_str(), kind.as_str()]))
+}
+
 fn time_text(time: Option<Timestamp>) -> String {
     time.map_or_else(|| "-".to_string(), |time| time.as_millisecond().to_string())
 }

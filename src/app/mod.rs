@@ -20,6 +20,7 @@ use crate::notify::AnyNotifier;
 use crate::source::{AnySource, SourceError};
 use crate::store::{Mode, SqlStore, Store as _, StoreError};
 use crate::worker::deliver::Lane;
+use crate::worker::fallback::Fallbacks;
 use crate::worker::housekeeping;
 use crate::worker::poll::Poller;
 
@@ -32,6 +33,7 @@ pub struct App {
     store: Arc<SqlStore>,
     pollers: Vec<Poller<AnySource, SqlStore>>,
     lanes: Vec<Lane<SqlStore, AnyNotifier>>,
+    fallbacks: Fallbacks<SqlStore>,
     clock: Arc<dyn Clock>,
 }
 
@@ -73,9 +75,9 @@ impl App {
         let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await?);
         store.reclaim(clock.now()).await?;
         let sources = parts::teach(config, sources, &store).await?;
-        let (addressees, lanes) = parts::lanes(receivers, &store, &clock);
-        let pollers = parts::pollers(config, sources, &store, addressees, &clock);
-        Ok(App { store, pollers, lanes, clock })
+        let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &store, &clock);
+        let pollers = parts::pollers(config, sources, &store, &addressees, &clock);
+        Ok(App { store, pollers, lanes, fallbacks, clock })
     }
 
     /// Runs every loop until `shutdown`, then lets what is under way finish, for at most [`STOP_TIME_MAX`].
@@ -90,6 +92,9 @@ impl App {
         }
         for poller in self.pollers {
             loops.spawn(poller.run(shutdown.clone()));
+        }
+        if !self.fallbacks.is_idle() {
+            loops.spawn(self.fallbacks.run(shutdown.clone()));
         }
         loops.spawn(housekeeping::run(self.store.clone(), self.clock.clone(), shutdown.clone()));
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or

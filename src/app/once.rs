@@ -74,12 +74,24 @@ impl App {
             }
         }
         let now = self.clock.now();
-        for progress in join_all(self.lanes.iter_mut().map(|lane| lane.attempt_due(now))).await {
-            let progress = progress?;
-            report.attempted += progress.attempted;
-            report.delivered += progress.delivered;
-            report.left += progress.left_due;
+        // What was owed too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
+        // is as long as there are receivers at most.
+        self.fallbacks.pass(now).await?;
+        let mut left = vec![0; self.lanes.len()];
+        for _ in 0..=self.lanes.len() {
+            let attempts = self.lanes.iter_mut().map(|lane| lane.attempt_due(now));
+            for (progress, left) in join_all(attempts).await.into_iter().zip(&mut left) {
+                let progress = progress?;
+                report.attempted += progress.attempted;
+                report.delivered += progress.delivered;
+                // A lane that has attempted nothing more knows no better than before.
+                *left = if progress.attempted > 0 { *left + progress.left_due } else { progress.left_due.max(*left) };
+            }
+            if self.fallbacks.pass(now).await? == 0 {
+                break;
+            }
         }
+        report.left = left.into_iter().sum();
         // Who has a crontab call it lets no housekeeping loop live long enough.
         if let Err(error) = housekeeping::purge(&*self.store, now).await {
             warn!(%error, "cannot remove what is older than the retention");

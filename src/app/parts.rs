@@ -16,6 +16,7 @@ use crate::source::{AnySource, Learnt, Source as _};
 use crate::store::{SqlStore, Store as _, StoreError};
 use crate::template::{TemplateProblem, sample_message};
 use crate::worker::deliver::{Jitter, Lane};
+use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::poll::{Addressee, Addressees, Poller};
 
 /// A receiver, opened.
@@ -59,21 +60,28 @@ pub(super) fn open_sources(config: &Config, clock: &Arc<dyn Clock>) -> Result<Ve
     config.sources.iter().map(open).collect()
 }
 
-/// The loops' shared parts and one lane per receiver.
-pub(super) fn lanes(
-    receivers: Vec<Opened>,
-    store: &Arc<SqlStore>,
-    clock: &Arc<dyn Clock>,
-) -> (Addressees, Vec<Lane<SqlStore, AnyNotifier>>) {
+/// The loops that reach the receivers, and what the others need of them.
+pub(super) struct Wired {
+    pub(super) addressees: Arc<Addressees>,
+    pub(super) lanes: Vec<Lane<SqlStore, AnyNotifier>>,
+    pub(super) fallbacks: Fallbacks<SqlStore>,
+}
+
+/// One lane per receiver, and the loop that has fallbacks told.
+pub(super) fn lanes(receivers: Vec<Opened>, store: &Arc<SqlStore>, clock: &Arc<dyn Clock>) -> Wired {
     let mut addressees = HashMap::new();
-    let mut lanes = Vec::new();
+    let (mut lanes, mut routes) = (Vec::new(), Vec::new());
     for Opened { settings, notifier, renderer } in receivers {
         let lane = Lane::new(settings.id.clone(), Arc::clone(store), Arc::new(notifier), Arc::clone(clock), jitter());
         let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: lane.nudge() };
-        addressees.insert(settings.id, addressee);
+        addressees.insert(settings.id.clone(), addressee);
         lanes.push(lane);
+        routes.extend(settings.fallback.map(|fallback| Route { receiver: settings.id, fallback }));
     }
-    (addressees, lanes)
+    let addressees = Arc::new(addressees);
+    let fallbacks = Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&addressees), routes);
+    let lanes = lanes.into_iter().map(|lane| lane.telling_of_deaths(fallbacks.nudge())).collect();
+    Wired { addressees, lanes, fallbacks }
 }
 
 /// Random numbers from the operating system. Where it has none, the middle of the range serves: jitter only spreads.
@@ -101,18 +109,17 @@ pub(super) fn pollers(
     config: &Config,
     sources: Vec<(AnySource, Learnt)>,
     store: &Arc<SqlStore>,
-    addressees: Addressees,
+    addressees: &Arc<Addressees>,
     clock: &Arc<dyn Clock>,
 ) -> Vec<Poller<AnySource, SqlStore>> {
     let rules = Arc::new(config.rules.clone());
-    let addressees = Arc::new(addressees);
     let pair = config.sources.iter().zip(sources);
     pair.map(|(settings, (source, learnt))| Poller {
         settings: settings.clone(),
         source,
         store: Arc::clone(store),
         rules: Arc::clone(&rules),
-        addressees: Arc::clone(&addressees),
+        addressees: Arc::clone(addressees),
         clock: Arc::clone(clock),
         matches: MatchCache::default(),
         followed_at: HashMap::new(),

@@ -6,6 +6,7 @@
 //! must never open a connection or a store.
 
 mod digests;
+mod fallback;
 mod load;
 mod receivers;
 mod rules;
@@ -57,7 +58,8 @@ impl Config {
         let rules = rules::read(&file, &known);
         let digest_receivers = digests::read(&file, &known, &timezone);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
-        let told: Vec<String> = told.chain(digest_receivers).collect();
+        let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
+        let told: Vec<String> = told.chain(digest_receivers).chain(fallbacks).collect();
         // A broken rule may be the one that notifies it.
         if !findings.has_errors() {
             warn_of_unused_receivers(&file, &told);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
+use super::fallback;
 use super::sources::check_file;
 use super::words::check_name;
 use crate::model::ReceiverId;
@@ -21,7 +22,13 @@ pub(super) fn read(
     templates: Option<&Path>,
 ) -> Vec<ReceiverSettings> {
     let Some(receivers) = file.section("receivers") else { return Vec::new() };
-    receivers.entries().iter().filter_map(|entry| read_one(&receivers, entry, timezone, language, templates)).collect()
+    let read: Vec<_> = receivers
+        .entries()
+        .iter()
+        .filter_map(|entry| read_one(&receivers, entry, timezone, language, templates))
+        .collect();
+    fallback::check_cycles(&receivers, &read);
+    read
 }
 
 fn read_one(
@@ -37,16 +44,18 @@ fn read_one(
         findings.error(entry.at, path.as_str(), fault, None);
     }
     let section = Section::open(&entry.node, path, findings)?;
+    let names: Vec<String> = receivers.entries().iter().map(|entry| entry.key.clone()).collect();
     let kind = section.required::<String>("type");
     let send_resolved = section.optional::<bool>("send_resolved");
     let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let template = read_template(&section);
     let language = super::read_language(&section).unwrap_or(language);
-    for key in ["rate", "fallback"] {
+    for key in ["rate"] {
         if section.node(key).is_some() {
             section.error(key, format!("{key:?} is not supported by this version yet"), Some("remove it".into()));
         }
     }
+    let fallback = fallback::read(&section, &names);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
     let kind = kind?;
     let channel = ChannelSettings::read(&kind, &section);
@@ -59,7 +68,8 @@ fn read_one(
     let send_resolved = send_resolved.unwrap_or_else(|| channel.sends_resolved_by_default());
     let of_kind = templates.map(|directory| directory.join(channel.kind())).filter(|directory| directory.is_dir());
     let templates = of_kind.into_iter().chain(template).collect();
-    Some(ReceiverSettings { id: ReceiverId::new(&entry.key), send_resolved, timezone, language, templates, channel })
+    let id = ReceiverId::new(&entry.key);
+    Some(ReceiverSettings { id, send_resolved, timezone, language, templates, fallback, channel })
 }
 
 fn read_template(section: &Section<'_>) -> Option<PathBuf> {

@@ -90,6 +90,10 @@ pub struct Delivery {
     pub done: Vec<String>,
     /// The channel's own name of the message, where it gives one and an answer to it can be posted.
     pub reference: Option<String>,
+    /// The channel's own name of the message that this one follows; known only to who has claimed it.
+    pub in_reply_to: Option<String>,
+    /// When somebody had it sent again after it was dead.
+    pub revived: Option<Revival>,
     /// The channel's last answer in one word ("200", "550", "timeout").
     pub last_status: Option<String>,
     /// The last error, secrets cut.
@@ -120,6 +124,8 @@ impl Delivery {
             attempts: 0,
             done: Vec::new(),
             reference: None,
+            in_reply_to: None,
+            revived: None,
             last_status: None,
             last_error: None,
             created_at: now,
@@ -127,6 +133,25 @@ impl Delivery {
             delivered_at: None,
         }
     }
+
+    /// Since when it is owed: its making, or the last time that somebody had it sent again.
+    pub fn owed_since(&self) -> Timestamp {
+        self.revived.map_or(self.created_at, |revival| revival.at)
+    }
+
+    /// Attempts made since then.
+    pub fn attempts_since(&self) -> u32 {
+        self.attempts.saturating_sub(self.revived.map_or(0, |revival| revival.attempts))
+    }
+}
+
+/// A dead delivery sent again: what is spent on it is counted anew from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revival {
+    /// When.
+    pub at: Timestamp,
+    /// Attempts made before.
+    pub attempts: u32,
 }
 
 /// How an attempt ended, classed where it happened.

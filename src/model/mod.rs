@@ -11,10 +11,11 @@ mod instance;
 mod job;
 mod message;
 mod reason;
+mod stand_in;
 mod status;
 
 pub use alert::{Alert, AlertState, Severity, Suppression};
-pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState};
+pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, Revival};
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, Snapshot, Window};
 pub use job::{Job, JobStatus};
@@ -22,4 +23,5 @@ pub use message::{
     AlertFacts, AlertPart, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart, SourcePart,
 };
 pub use reason::{Reason, ReasonCode};
+pub use stand_in::{StandsInFor, Untold};
 pub use status::Status;

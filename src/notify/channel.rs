@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Url};
+use serde_json::Value;
 
 use super::plain::Plain;
 use super::{AnyNotifier, Notifier, answer};
@@ -64,6 +65,13 @@ pub(super) trait Channel {
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let _ = (message, language);
         Ok(parts)
+    }
+
+    /// How a card of this kind takes a line of text: the list it goes into (a JSON pointer into the rendered body), where
+    /// in it, and the element. Nothing for kinds whose content is text, and for bodies of the user's own making.
+    fn note_block(&self, note: &str) -> Option<(&'static str, usize, Value)> {
+        let _ = note;
+        None
     }
 
     /// A notifier for these settings. Connects to nobody.

@@ -97,6 +97,11 @@ impl Channel for FeishuSettings {
         Ok(body_part(body))
     }
 
+    fn note_block(&self, note: &str) -> Option<(&'static str, usize, Value)> {
+        let text = json!({ "tag": "plain_text", "content": note });
+        Some(("/card/elements", 0, json!({ "tag": "div", "text": text })))
+    }
+
     fn notifier(&self) -> Result<AnyNotifier, String> {
         HttpNotifier::open(self.clone())
     }

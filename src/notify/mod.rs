@@ -21,6 +21,7 @@ mod plain;
 mod render;
 mod slack;
 mod smn;
+mod stand_in;
 mod teams;
 mod telegram;
 mod webhook;
@@ -79,8 +80,19 @@ pub struct ReceiverSettings {
     /// Directories (or, for kinds with one part, files) of templates that replace the built-in ones; of two that replace
     /// the same one the later counts.
     pub templates: Vec<PathBuf>,
+    /// Who is told in its place when it cannot be.
+    pub fallback: Option<Fallback>,
     /// The channel behind it.
     pub channel: ChannelSettings,
+}
+
+/// Who is told in a receiver's place, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallback {
+    /// The other receiver.
+    pub to: ReceiverId,
+    /// How long a message may be owed before it goes there; one that is given up goes there at once.
+    pub after: Duration,
 }
 
 /// The kinds of receiver that can be used, by the word for `type`.

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::channel::Parts;
 use super::plain::Plain;
+use super::stand_in;
 use super::{ChannelSettings, ReceiverSettings};
 use crate::limits::TEMPLATE_FILE_BYTES_MAX;
-use crate::model::{Content, Message};
+use crate::model::{Content, Message, StandsInFor};
 use crate::template::{BuiltIn, Locale, Override, TemplateProblem, TemplateSet, samples};
 use crate::yaml::closest;
 
@@ -61,18 +64,33 @@ impl Renderer {
 
     /// The receiver's form of a message.
     pub fn render(&self, message: &Message) -> Rendered {
+        self.render_for(message, None)
+    }
+
+    /// The receiver's form of a message that was meant for another one, which it says.
+    pub fn render_stand_in(&self, message: &Message, meant: &StandsInFor) -> Rendered {
+        self.render_for(message, Some(meant))
+    }
+
+    fn render_for(&self, message: &Message, meant: Option<&StandsInFor>) -> Rendered {
         let channel = self.channel.channel();
         if channel.is_verbatim() && !self.templates.is_replaced("body") {
-            return Rendered { content: default_body(message), problem: None };
+            return Rendered { content: default_body(message, meant), problem: None };
         }
         let language = self.locale.language;
+        let finished = |mut parts: Parts| {
+            if let Some(meant) = meant {
+                stand_in::put(channel, &mut parts, meant, &self.locale);
+            }
+            channel.finished(parts, message, language)
+        };
         let rendered = self.templates.render(message, &self.locale);
-        match rendered.and_then(|content| channel.finished(content.parts, message, language)) {
+        match rendered.and_then(|content| finished(content.parts)) {
             Ok(parts) => Rendered { content: Content { parts }, problem: None },
             Err(problem) => {
                 let plain = Plain { message, locale: &self.locale, problem: &problem };
                 // The plain form is short: it fits every channel.
-                let parts: Parts = channel.finished(channel.plain(&plain), message, language).unwrap_or_default();
+                let parts: Parts = finished(channel.plain(&plain)).unwrap_or_default();
                 Rendered { content: Content { parts }, problem: Some(problem) }
             }
         }
@@ -95,9 +113,16 @@ impl Renderer {
 }
 
 /// The webhook body of the contract, texts verbatim: machines read it.
-fn default_body(message: &Message) -> Content {
+fn default_body(message: &Message, meant: Option<&StandsInFor>) -> Content {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(flatten)]
+        message: &'a Message,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stands_in_for: Option<&'a StandsInFor>,
+    }
     // A message is plain data with text keys, which always has a JSON form.
-    let body = serde_json::to_string(message).unwrap_or_default();
+    let body = serde_json::to_string(&Body { message, stands_in_for: meant }).unwrap_or_default();
     Content { parts: BTreeMap::from([("body".to_string(), body)]) }
 }
 

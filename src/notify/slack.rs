@@ -122,6 +122,11 @@ impl Channel for SlackSettings {
         Ok(body_part(body.to_string()))
     }
 
+    fn note_block(&self, note: &str) -> Option<(&'static str, usize, Value)> {
+        let text = json!({ "type": "mrkdwn", "verbatim": true, "text": slack_text(note) });
+        Some(("/attachments/0/blocks", 0, json!({ "type": "section", "text": text })))
+    }
+
     fn notifier(&self) -> Result<AnyNotifier, String> {
         HttpNotifier::open(self.clone())
     }

@@ -93,6 +93,11 @@ impl Channel for TeamsSettings {
         Ok(body_part(body))
     }
 
+    fn note_block(&self, note: &str) -> Option<(&'static str, usize, Value)> {
+        let run = json!({ "type": "TextRun", "text": note, "color": "Warning" });
+        Some(("/attachments/0/content/body", 1, json!({ "type": "RichTextBlock", "inlines": [run] })))
+    }
+
     fn notifier(&self) -> Result<AnyNotifier, String> {
         HttpNotifier::open(self.clone())
     }

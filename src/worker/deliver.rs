@@ -34,6 +34,8 @@ pub struct Lane<S, N> {
     clock: Arc<dyn Clock>,
     jitter: Jitter,
     nudge: Arc<Notify>,
+    /// Woken when a delivery of this lane has died.
+    mourners: Option<Arc<Notify>>,
     /// Outcomes that are not stored yet.
     unsettled: Vec<Settled>,
     /// Until when the channel asked to be left alone.
@@ -69,7 +71,23 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
     pub fn new(receiver: ReceiverId, store: Arc<S>, notifier: Arc<N>, clock: Arc<dyn Clock>, jitter: Jitter) -> Self {
         let nudge = Arc::new(Notify::new());
         let (unsettled, paused_until, probing) = (Vec::new(), None, false);
-        Lane { receiver, store, notifier, clock, jitter, nudge, unsettled, paused_until, probing }
+        let mourners = None;
+        Lane { receiver, store, notifier, clock, jitter, nudge, mourners, unsettled, paused_until, probing }
+    }
+
+    /// The same lane, which wakes `mourners` when a delivery of its has died and that is stored.
+    #[must_use]
+    pub fn telling_of_deaths(self, mourners: Arc<Notify>) -> Self {
+        Lane { mourners: Some(mourners), ..self }
+    }
+
+    /// To be called once outcomes are stored.
+    fn tell_of_deaths(&self, settled: &[Settled]) {
+        if let Some(mourners) = &self.mourners
+            && settled.iter().any(|one| one.state == DeliveryState::Dead)
+        {
+            mourners.notify_one();
+        }
     }
 
     /// What wakes the lane when a delivery to its receiver was stored: `notify_one` after the commit.
@@ -120,6 +138,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
 
     async fn settle_kept(&mut self) -> Result<(), StoreError> {
         self.store.settle(&self.unsettled).await?;
+        self.tell_of_deaths(&self.unsettled);
         self.unsettled.clear();
         Ok(())
     }
@@ -152,7 +171,8 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
     fn judged(&mut self, finished: Finished) -> Settled {
         let Finished { delivery, started_at, ended_at, attempt } = finished;
         let attempt_number = delivery.attempts + 1;
-        let verdict = retry::verdict(delivery.created_at, attempt_number, &attempt, ended_at, (self.jitter)());
+        let spent = delivery.attempts_since() + 1;
+        let verdict = retry::verdict(delivery.owed_since(), spent, &attempt, ended_at, (self.jitter)());
         let (id, receiver) = (delivery.id.as_str(), self.receiver.as_str());
         match verdict.state {
             DeliveryState::Delivered => {

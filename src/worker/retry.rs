@@ -35,7 +35,7 @@ pub struct Verdict {
     pub last_error: Option<String>,
 }
 
-/// What follows from `attempt`, the `attempts`-th (counted from 1) of a delivery made at `created_at`, which ended at
+/// What follows from `attempt`, the `attempts`-th (counted from 1) of a delivery owed since `created_at`, which ended at
 /// `now`. `jitter` is a random number from 0 up to 1.
 pub fn verdict(created_at: Timestamp, attempts: u32, attempt: &Attempt, now: Timestamp, jitter: f64) -> Verdict {
     match attempt.outcome {

@@ -52,6 +52,7 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
         timezone: TimeZone::get("Asia/Shanghai").expect("the zone is bundled"),
         language: Language::En,
         templates: Vec::new(),
+        fallback: None,
         channel,
     }
 }

@@ -6,6 +6,7 @@
 //! why a row is written.
 
 mod dialect;
+mod fallback;
 mod history;
 mod items;
 mod learnt;
@@ -25,7 +26,10 @@ use sqlx::{Any, AnyConnection, AnyPool};
 
 use self::dialect::Dialect;
 use self::statements::Statements;
-use super::{InstanceFilter, JobHistory, PollCommit, Settled, SourceCondition, SourceMemory, Store, StoreError};
+use super::{
+    InstanceFilter, JobHistory, PollCommit, Settled, SourceCondition, SourceMemory, StandIn, Store, StoreError,
+    ToldInstead, Undelivered,
+};
 use crate::model::{Alert, AlertId, Delivery, DeliveryId, Instance, ReceiverId, SourceId};
 
 /// What a store is opened for.
@@ -179,6 +183,32 @@ impl Store for SqlStore {
 
     async fn save_learnt(&self, source: &SourceId, learnt: &BTreeMap<String, String>) -> Result<(), StoreError> {
         learnt::save(self, source, learnt).await
+    }
+
+    async fn undelivered(
+        &self,
+        receiver: &ReceiverId,
+        owed_before: Timestamp,
+        died_after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Undelivered>, StoreError> {
+        fallback::undelivered(self, receiver, owed_before, died_after, limit).await
+    }
+
+    async fn oldest_undelivered(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
+        fallback::oldest_undelivered(self, receiver).await
+    }
+
+    async fn stand_in(&self, stand_ins: &[StandIn]) -> Result<u64, StoreError> {
+        fallback::stand_in(self, stand_ins).await
+    }
+
+    async fn ended_since_told(&self, receiver: &ReceiverId, limit: usize) -> Result<Vec<ToldInstead>, StoreError> {
+        fallback::ended_since_told(self, receiver, limit).await
+    }
+
+    async fn add_answers(&self, answers: &[Delivery]) -> Result<(), StoreError> {
+        fallback::add_answers(self, answers).await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {

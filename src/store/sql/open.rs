@@ -29,6 +29,7 @@ fn migrations() -> Migrator {
         step(1, "first", include_str!("migrations/0001_first.sql")),
         step(2, "learnt", include_str!("migrations/0002_learnt.sql")),
         step(3, "delivery", include_str!("migrations/0003_delivery.sql")),
+        step(4, "fallback", include_str!("migrations/0004_fallback.sql")),
     ])
 }
 

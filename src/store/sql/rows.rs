@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use super::super::{JobHistory, StoreError};
 use crate::model::{
     Alert, AlertId, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, InstanceType, JobRef, MessageKind,
-    ReceiverId, RuleId, Severity, Snapshot, SourceId, Status, Suppression,
+    ReceiverId, Revival, RuleId, Severity, Snapshot, SourceId, Status, Suppression,
 };
 
 /// The columns that [`alert`] reads, in its order.
@@ -16,7 +16,8 @@ pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end
 /// The columns that [`delivery`] reads, in its order.
 pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, follows, state, attempts, done, \
      last_status, last_error, created_at, next_attempt_at, delivered_at, urgency, merged_into, stands_in_for, \
-     reference, content";
+     reference, (SELECT leader.reference FROM delivery AS leader WHERE leader.id = delivery.follows), revived_at, \
+     revived_attempts, content";
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
@@ -80,7 +81,9 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
             merged_into: optional_text(row, 15)?.map(DeliveryId::new),
             stands_in_for: optional_text(row, 16)?.map(DeliveryId::new),
             reference: optional_text(row, 17)?,
-            content: json(row, 18)?,
+            in_reply_to: optional_text(row, 18)?,
+            revived: revival(row, 19)?,
+            content: json(row, 21)?,
         })
     };
     decoded().map_err(|error| of("delivery", &id, &error))
@@ -139,6 +142,14 @@ pub(super) fn snapshot(row: &AnyRow) -> Result<(InstanceKey, Snapshot), StoreErr
     };
     let snapshot = decoded().map_err(|error| of("instance", &format!("{} {}", key.job, key.id), &error))?;
     Ok((key, snapshot))
+}
+
+/// When a delivery was sent again, and after how many attempts: two columns from `index` on.
+fn revival(row: &AnyRow, index: usize) -> Result<Option<Revival>, StoreError> {
+    let Some(at) = optional_instant(row, index)? else { return Ok(None) };
+    let attempts = number(row, index + 1)?;
+    let attempts = u32::try_from(attempts).map_err(|_| unknown("number of attempts", &attempts.to_string()))?;
+    Ok(Some(Revival { at, attempts }))
 }
 
 /// The urgency as a severity; 0 is that of what tells of no alert.

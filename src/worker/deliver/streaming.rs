@@ -175,6 +175,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
                 if result.is_ok() {
                     // A firing that is settled sets its resolution free.
                     self.looking |= !self.hungry && settled.iter().any(|one| one.state != DeliveryState::Dead);
+                    self.lane.tell_of_deaths(&settled);
                 } else {
                     let newer = std::mem::replace(&mut self.lane.unsettled, settled);
                     self.lane.unsettled.extend(newer);

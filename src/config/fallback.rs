@@ -1,0 +1,82 @@
+//! `fallback` of a receiver: who is told in its place, and that nobody stands in for himself.
+
+use std::time::Duration;
+
+use super::words::read_reference;
+use crate::limits::{DELIVERY_AGE_MAX, FALLBACK_AFTER};
+use crate::model::ReceiverId;
+use crate::notify::{Fallback, ReceiverSettings};
+use crate::yaml::{Located, Section, Value, duration_text};
+
+/// Reads the key of one receiver: a name, or `{ to: NAME, after: DURATION }`. `names` are all receivers of the file.
+pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback> {
+    let node = receiver.node("fallback")?;
+    let path = receiver.path_of("fallback");
+    let findings = receiver.findings();
+    if !matches!(node.value, Value::Map(_)) {
+        let to = read_reference(Located { node, path: &path, findings }, "receiver", names)?;
+        return Some(Fallback { to: ReceiverId::new(to), after: FALLBACK_AFTER });
+    }
+    let section = Section::open(node, path, findings)?;
+    let to = section
+        .node("to")
+        .and_then(|node| read_reference(Located { node, path: &section.path_of("to"), findings }, "receiver", names));
+    if !section.has("to") {
+        section.error("", "the key \"to\" is missing", Some("name the receiver that is told instead".into()));
+    }
+    let after = section.or("after", FALLBACK_AFTER);
+    check_after(&section, after);
+    section.close();
+    Some(Fallback { to: ReceiverId::new(to?), after })
+}
+
+fn check_after(section: &Section<'_>, after: Duration) {
+    if after.is_zero() {
+        section.error(
+            "after",
+            "a fallback that waits for nothing is a second receiver",
+            Some("write 1m or more".into()),
+        );
+    } else if after > DELIVERY_AGE_MAX {
+        let longest = duration_text(DELIVERY_AGE_MAX);
+        section.error("after", format!("a message is given up after {longest}, sooner than this"), None);
+    }
+}
+
+/// Reports receivers that stand in for each other in a circle, each circle once, at its first receiver in the file.
+pub(super) fn check_cycles(receivers: &Section<'_>, all: &[ReceiverSettings]) {
+    let next = |id: &ReceiverId| all.iter().find(|it| it.id == *id)?.fallback.as_ref().map(|fallback| &fallback.to);
+    let mut reported: Vec<&ReceiverId> = Vec::new();
+    for receiver in all {
+        let mut way = vec![&receiver.id];
+        while let Some(to) = way.last().and_then(|last| next(last)) {
+            if *to == receiver.id {
+                if way.iter().all(|member| !reported.contains(member)) {
+                    report(receivers, &way);
+                }
+                reported.extend(&way);
+                break;
+            }
+            // A circle further on is its own members' affair.
+            if way.contains(&to) {
+                break;
+            }
+            way.push(to);
+        }
+    }
+}
+
+fn report(receivers: &Section<'_>, way: &[&ReceiverId]) {
+    let first = way[0].as_str();
+    let Some(entry) = receivers.entries().iter().rev().find(|entry| entry.key == first) else { return };
+    let Value::Map(keys) = &entry.node.value else { return };
+    let at = keys.iter().rev().find(|key| key.key == "fallback").map_or(entry.at, |key| key.node.at);
+    let path = format!("{}.fallback", receivers.path_of(first));
+    let message = if way.len() == 1 {
+        format!("{first:?} cannot stand in for itself")
+    } else {
+        let circle: Vec<&str> = way.iter().chain(&way[..1]).map(|id| id.as_str()).collect();
+        format!("these receivers stand in for each other in a circle: {}", circle.join(" -> "))
+    };
+    receivers.findings().error(at, path, message, Some("end the chain at a receiver without a fallback".into()));
+}

@@ -1,0 +1,227 @@
+//! Deliveries that do not arrive: which of them a fallback is to be told of, and the one transaction that has it told.
+
+use jiff::Timestamp;
+
+use super::super::{StandIn, StoreError, ToldInstead, Undelivered};
+use super::items::{IdItem, delivery_items, lists};
+use super::poll::NEVER_FIRED;
+use super::{SqlStore, Write, rows};
+use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
+
+/// What a fallback may be told of: the beginnings of alerts that are bad enough and that nobody was told of in their place.
+fn concerns(row: &str) -> String {
+    let least = Severity::Error.urgency();
+    format!(
+        "{row}.kind = 'alert.firing' AND {row}.urgency >= {least} AND {row}.fallback IS NULL AND {row}.alert IS NOT NULL"
+    )
+}
+
+/// Since when a delivery is owed: [`Delivery::owed_since`].
+fn owed_since(row: &str) -> String {
+    format!("COALESCE({row}.revived_at, {row}.created_at)")
+}
+
+/// When a delivery died: with its last attempt, or without any.
+fn died_at(row: &str) -> String {
+    format!(
+        "COALESCE((SELECT MAX(attempt.ended_at) FROM attempt WHERE attempt.delivery = {row}.id), {})",
+        owed_since(row)
+    )
+}
+
+/// The rows that are owed too long (`$2`: owed since then or earlier) or died not long ago (`$3`). What was merged fares
+/// as the message that tells it, and goes to the fallback by itself: there its own lane may merge it anew. Each arm is
+/// one that an index answers.
+fn untold() -> String {
+    let row = |part: &str, whole: &str| {
+        format!(
+            "SELECT {part}.id AS id, {part}.alert AS alert, {} AS since, {whole}.state AS state, \
+             {whole}.attempts AS attempts, {whole}.last_error AS error",
+            owed_since(part)
+        )
+    };
+    let parts = "delivery AS whole JOIN delivery AS part ON part.merged_into = whole.id AND part.state = 'merged'";
+    [
+        format!(
+            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {} <= $2 AND {}",
+            row("one", "one"),
+            owed_since("one"),
+            concerns("one")
+        ),
+        format!(
+            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'dead' AND {} >= $3 AND {}",
+            row("one", "one"),
+            died_at("one"),
+            concerns("one")
+        ),
+        format!(
+            "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'pending' AND {} <= $2 AND {}",
+            row("part", "whole"),
+            owed_since("part"),
+            concerns("part")
+        ),
+        format!(
+            "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'dead' AND {} >= $3 AND {}",
+            row("part", "whole"),
+            died_at("whole"),
+            concerns("part")
+        ),
+    ]
+    .join(" UNION ALL ")
+}
+
+fn alert_columns() -> String {
+    rows::ALERT_COLUMNS.split(", ").map(|column| format!("alert.{column}")).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) async fn undelivered(
+    store: &SqlStore,
+    receiver: &ReceiverId,
+    owed_before: Timestamp,
+    died_after: Timestamp,
+    limit: usize,
+) -> Result<Vec<Undelivered>, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT {}, untold.id, untold.state, untold.since, untold.attempts, untold.error FROM ({}) AS untold \
+         JOIN alert ON alert.id = untold.alert ORDER BY untold.since, untold.id LIMIT $4",
+        alert_columns(),
+        untold()
+    ));
+    let found = sqlx::query(statement)
+        .bind(receiver.as_str())
+        .bind(owed_before.as_millisecond())
+        .bind(died_after.as_millisecond())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "alert", |row| {
+        let untold = Untold {
+            given_up: rows::text(row, 9)? == DeliveryState::Dead.as_str(),
+            since: rows::instant(rows::number(row, 10)?)?,
+            attempts: u32::try_from(rows::number(row, 11)?).unwrap_or(u32::MAX),
+            error: rows::optional_text(row, 12)?,
+        };
+        Ok(Undelivered { id: DeliveryId::new(rows::text(row, 8)?), alert: rows::alert(row)?, untold })
+    }))
+}
+
+pub(super) async fn oldest_undelivered(
+    store: &SqlStore,
+    receiver: &ReceiverId,
+) -> Result<Option<Timestamp>, StoreError> {
+    // Whatever is owed at all, and nothing that is dead.
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT MIN(untold.since) FROM ({}) AS untold JOIN alert ON alert.id = untold.alert",
+        untold()
+    ));
+    let row = sqlx::query(statement)
+        .bind(receiver.as_str())
+        .bind(i64::MAX)
+        .bind(i64::MAX)
+        .fetch_one(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    rows::optional_instant(&row, 0)
+}
+
+pub(super) async fn stand_in(store: &SqlStore, stand_ins: &[StandIn]) -> Result<u64, StoreError> {
+    if stand_ins.is_empty() {
+        return Ok(0);
+    }
+    let mut write = store.write().await?;
+    let mut taken = 0;
+    for one in stand_ins {
+        taken += u64::from(stand_in_one(store, &mut write, one).await?);
+    }
+    store.commit(write).await?;
+    Ok(taken)
+}
+
+/// Marks the delivery and has the fallback told, unless the delivery has arrived since, was marked before, or the
+/// fallback hears of this alert anyway: then that is what the mark names.
+async fn stand_in_one(store: &SqlStore, write: &mut Write, one: &StandIn) -> Result<bool, StoreError> {
+    let known = sqlx::query(
+        "SELECT id FROM delivery WHERE alert = $1 AND receiver = $2 AND (kind = 'alert.firing' OR stands_in_for IS NOT NULL) \
+         ORDER BY created_at, id LIMIT 1",
+    )
+    .bind(one.delivery.alert.as_ref().map(|alert| alert.as_str()))
+    .bind(one.delivery.receiver.as_str())
+    .fetch_optional(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    let known = known.map(|row| rows::text(&row, 0)).transpose()?;
+    let marked = sqlx::query(
+        "UPDATE delivery SET fallback = $2 WHERE id = $1 AND fallback IS NULL AND COALESCE((SELECT whole.state \
+           FROM delivery AS whole WHERE whole.id = delivery.merged_into), delivery.state) IN ('pending', 'dead')",
+    )
+    .bind(one.original.as_str())
+    .bind(known.as_deref().unwrap_or(one.delivery.id.as_str()))
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?
+    .rows_affected();
+    if marked > 0 && known.is_none() {
+        insert(store, write, std::iter::once(&one.delivery)).await?;
+    }
+    Ok(marked > 0)
+}
+
+async fn insert<'a>(
+    store: &SqlStore,
+    write: &mut Write,
+    deliveries: impl Iterator<Item = &'a Delivery>,
+) -> Result<(), StoreError> {
+    for text in lists(&delivery_items(deliveries)?)? {
+        let statement = store.statements.insert_deliveries.clone();
+        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn ended_since_told(
+    store: &SqlStore,
+    receiver: &ReceiverId,
+    limit: usize,
+) -> Result<Vec<ToldInstead>, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT {}, told.id, meant.receiver FROM delivery AS told \
+           JOIN alert ON alert.id = told.alert JOIN delivery AS meant ON meant.id = told.stands_in_for \
+         WHERE told.receiver = $1 AND told.stands_in_for IS NOT NULL AND told.kind = 'alert.firing' \
+           AND told.state <> 'dead' AND alert.state = 'resolved' \
+           AND NOT EXISTS (SELECT 1 FROM delivery AS answer WHERE answer.follows = told.id) \
+         ORDER BY told.created_at, told.id LIMIT $2",
+        alert_columns()
+    ));
+    let found = sqlx::query(statement)
+        .bind(receiver.as_str())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "alert", |row| {
+        Ok(ToldInstead {
+            id: DeliveryId::new(rows::text(row, 8)?),
+            alert: rows::alert(row)?,
+            meant_for: ReceiverId::new(rows::text(row, 9)?),
+        })
+    }))
+}
+
+pub(super) async fn add_answers(store: &SqlStore, answers: &[Delivery]) -> Result<(), StoreError> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let mut write = store.write().await?;
+    insert(store, &mut write, answers.iter()).await?;
+    let ids: Vec<IdItem> = answers.iter().map(|answer| IdItem { id: answer.id.as_str() }).collect();
+    for text in lists(&ids)? {
+        sqlx::query(store.statements.bury_late_followers.clone())
+            .bind(text)
+            .bind(NEVER_FIRED)
+            .execute(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+    }
+    store.commit(write).await
+}

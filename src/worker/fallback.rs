@@ -1,0 +1,215 @@
+//! Falling back: a critical or error alert that a receiver could not be told for a while, or not at all, goes to the
+//! receiver that stands in for it, once.
+//!
+//! It looks into the store for what is owed too long or died, renders each alert anew for the fallback with a line that
+//! says whom it was meant for and why it did not arrive there, and commits delivery and mark together: a restart or a
+//! kill repeats nothing. The original is retried as before; told on two channels is right. When the alert ends, who was
+//! told in another's place is told that, too. A fallback may have one of its own; what goes to it is a delivery like any
+//! other. The loop must never know of channels or of how long a lane waits.
+//!
+//! An alert that has ended by the time its fallback is due is told in one message, as what it is now: over. Merged
+//! deliveries need no care here: the store counts each of them as it counts the message that tells it, and the fallback's
+//! own lane may merge what it is owed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::poll::{Addressee, Addressees};
+use crate::alert::identity::stand_in_id;
+use crate::alert::{firing_message, resolved_message};
+use crate::clock::Clock;
+use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN, STORE_BACKOFF_MAX};
+use crate::model::{Alert, AlertState, Delivery, DeliveryId, MessageKind, ReceiverId, StandsInFor};
+use crate::notify::Fallback;
+use crate::store::{StandIn, Store, StoreError, ToldInstead, Undelivered};
+
+/// The way that what cannot be told goes.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The receiver that is not told.
+    pub receiver: ReceiverId,
+    /// Who is told in its place, and when.
+    pub fallback: Fallback,
+}
+
+/// All the ways, as one loop.
+pub struct Fallbacks<S> {
+    store: Arc<S>,
+    clock: Arc<dyn Clock>,
+    addressees: Arc<Addressees>,
+    routes: Vec<Route>,
+    nudge: Arc<Notify>,
+}
+
+impl<S: Store> Fallbacks<S> {
+    /// The loop over `routes`, between receivers among `addressees`.
+    pub fn new(store: Arc<S>, clock: Arc<dyn Clock>, addressees: Arc<Addressees>, routes: Vec<Route>) -> Self {
+        Fallbacks { store, clock, addressees, routes, nudge: Arc::default() }
+    }
+
+    /// What wakes the loop when a delivery has died: `notify_one` after the commit.
+    pub fn nudge(&self) -> Arc<Notify> {
+        Arc::clone(&self.nudge)
+    }
+
+    /// Whether there is nothing to do, ever.
+    pub fn is_idle(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// Works until `shutdown`. A store that fails is asked again a little later.
+    pub async fn run(self, shutdown: CancellationToken) {
+        loop {
+            let wait = match self.turn().await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::error!(%error, "cannot look for what a fallback must be told");
+                    STORE_BACKOFF_MAX
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.nudge.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Does what is due and says how long nothing will be.
+    async fn turn(&self) -> Result<Duration, StoreError> {
+        let now = self.clock.now();
+        self.pass(now).await?;
+        let wait = match self.next_due().await? {
+            Some(due) => due.duration_since(now).max(jiff::SignedDuration::ZERO).unsigned_abs(),
+            None => FALLBACK_SLEEP_MAX,
+        };
+        Ok(wait.clamp(FALLBACK_SLEEP_MIN, FALLBACK_SLEEP_MAX))
+    }
+
+    /// When the next message that is owed now goes to a fallback, if it does not arrive before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let mut next: Option<Timestamp> = None;
+        for Route { receiver, fallback } in &self.routes {
+            if let Some(since) = self.store.oldest_undelivered(receiver).await? {
+                let due = since.checked_add(fallback.after).unwrap_or(Timestamp::MAX);
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        Ok(next)
+    }
+
+    /// Has every fallback told what is due at `now`, and wakes their lanes. Returns how many messages that concerned.
+    ///
+    /// # Errors
+    /// When the store fails; what was committed before stays.
+    pub async fn pass(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        for route in &self.routes {
+            let Some(addressee) = self.addressees.get(&route.fallback.to) else { continue };
+            let went = self.fall_back(route, addressee, now).await?;
+            gone += went;
+            if went > 0 {
+                addressee.nudge.notify_one();
+            }
+        }
+        let told: BTreeSet<&ReceiverId> = self.routes.iter().map(|route| &route.fallback.to).collect();
+        for receiver in told {
+            let Some(addressee) = self.addressees.get(receiver).filter(|addressee| addressee.send_resolved) else {
+                continue;
+            };
+            let answers = self.answer(receiver, addressee, now).await?;
+            gone += answers;
+            if answers > 0 {
+                addressee.nudge.notify_one();
+            }
+        }
+        Ok(gone)
+    }
+
+    async fn fall_back(&self, route: &Route, addressee: &Addressee, now: Timestamp) -> Result<u64, StoreError> {
+        let before = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
+        let (owed_before, died_after) = (before(route.fallback.after), before(FALLBACK_DEAD_AGE_MAX));
+        let mut gone = 0;
+        loop {
+            let found = self.store.undelivered(&route.receiver, owed_before, died_after, FALLBACK_BATCH).await?;
+            let stand_ins: Vec<StandIn> =
+                found.iter().map(|undelivered| stand_in(undelivered, route, addressee, now)).collect();
+            let marked = self.store.stand_in(&stand_ins).await?;
+            // Nothing marked: all there was, or what there is cannot be helped.
+            if marked == 0 {
+                return Ok(gone);
+            }
+            gone += marked;
+            let (receiver, to) = (route.receiver.as_str(), route.fallback.to.as_str());
+            tracing::warn!(
+                receiver,
+                fallback = to,
+                deliveries = marked,
+                "not told in time; the fallback is told instead"
+            );
+        }
+    }
+
+    /// Tells of the ends of alerts that `receiver` was told of in another's place. Returns how many there were.
+    async fn answer(&self, receiver: &ReceiverId, addressee: &Addressee, now: Timestamp) -> Result<u64, StoreError> {
+        let mut told = 0;
+        loop {
+            let found = self.store.ended_since_told(receiver, FALLBACK_BATCH).await?;
+            let answers: Vec<Delivery> = found.iter().map(|told| answer(told, receiver, addressee, now)).collect();
+            self.store.add_answers(&answers).await?;
+            told += answers.len() as u64;
+            if answers.len() < FALLBACK_BATCH {
+                return Ok(told);
+            }
+        }
+    }
+}
+
+fn stand_in(undelivered: &Undelivered, route: &Route, addressee: &Addressee, now: Timestamp) -> StandIn {
+    let Undelivered { id, alert, untold } = undelivered;
+    let kind = match alert.state() {
+        AlertState::Firing => MessageKind::AlertFiring,
+        AlertState::Resolved => MessageKind::AlertResolved,
+    };
+    let meant = StandsInFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
+    let delivery = delivery(alert, kind, &meant, &route.fallback.to, addressee, now);
+    StandIn { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
+}
+
+fn answer(told: &ToldInstead, receiver: &ReceiverId, addressee: &Addressee, now: Timestamp) -> Delivery {
+    let meant = StandsInFor { receiver: told.meant_for.clone(), untold: None };
+    let delivery = delivery(&told.alert, MessageKind::AlertResolved, &meant, receiver, addressee, now);
+    let follows: Option<DeliveryId> = Some(told.id.clone());
+    Delivery { follows, ..delivery }
+}
+
+/// What `fallback` is owed of an alert that was meant for another receiver.
+fn delivery(
+    alert: &Alert,
+    kind: MessageKind,
+    meant: &StandsInFor,
+    fallback: &ReceiverId,
+    addressee: &Addressee,
+    now: Timestamp,
+) -> Delivery {
+    let message = match kind {
+        MessageKind::AlertResolved => resolved_message(alert, now),
+        _ => firing_message(alert, now),
+    };
+    let rendered = addressee.renderer.render_stand_in(&message, meant);
+    if let Some(problem) = &rendered.problem {
+        tracing::warn!(receiver = %fallback, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
+    }
+    let id = stand_in_id(&alert.id, &meant.receiver, fallback, kind);
+    let delivery = Delivery::owed(id, fallback.clone(), kind, rendered.content, now);
+    let severity = Some(alert.facts.alert.severity);
+    Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, ..delivery }
+}

@@ -1,12 +1,10 @@
 //! `fallback` of a receiver: who is told in its place, and that nobody stands in for himself.
 
-use std::time::Duration;
-
 use super::words::read_reference;
 use crate::limits::{DELIVERY_AGE_MAX, FALLBACK_AFTER};
 use crate::model::ReceiverId;
 use crate::notify::{Fallback, ReceiverSettings};
-use crate::yaml::{Located, Section, Value, duration_text};
+use crate::yaml::{Located, Section, Value};
 
 /// Reads the key of one receiver: a name, or `{ to: NAME, after: DURATION }`. `names` are all receivers of the file.
 pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback> {
@@ -25,22 +23,12 @@ pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback>
         section.error("", "the key \"to\" is missing", Some("name the receiver that is told instead".into()));
     }
     let after = section.or("after", FALLBACK_AFTER);
-    check_after(&section, after);
+    if after > DELIVERY_AGE_MAX {
+        let hours = DELIVERY_AGE_MAX.as_secs() / 3600;
+        section.error("after", format!("a message is given up after {hours} hours, sooner than this"), None);
+    }
     section.close();
     Some(Fallback { to: ReceiverId::new(to?), after })
-}
-
-fn check_after(section: &Section<'_>, after: Duration) {
-    if after.is_zero() {
-        section.error(
-            "after",
-            "a fallback that waits for nothing is a second receiver",
-            Some("write 1m or more".into()),
-        );
-    } else if after > DELIVERY_AGE_MAX {
-        let longest = duration_text(DELIVERY_AGE_MAX);
-        section.error("after", format!("a message is given up after {longest}, sooner than this"), None);
-    }
 }
 
 /// Reports receivers that stand in for each other in a circle, each circle once, at its first receiver in the file.

@@ -9,6 +9,7 @@ mod golden;
 mod http;
 mod settings;
 mod smtp;
+mod stand_in;
 mod vendors;
 
 use jiff::Timestamp;

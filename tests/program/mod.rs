@@ -1,6 +1,7 @@
 //! The real binary, started as a process, against the simulated workspace and endpoints on loopback.
 
 mod commands;
+mod dead_letters;
 mod doctor;
 mod jobs;
 mod kill;

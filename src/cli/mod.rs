@@ -109,19 +109,20 @@ enum Command {
         #[command(flatten)]
         listing: Listing,
     },
-    /// Who was told what, or is still owed it; the newest first.
+    /// Who was told what, or is still owed it, the newest first; with `show` one of them in full, with `retry` dead ones
+    /// sent again.
     Deliveries {
         #[command(flatten)]
         file: ConfigFile,
         #[command(flatten)]
-        listing: Listing,
+        arguments: deliveries::Arguments,
     },
 }
 
 #[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration file.
-    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "rules.yaml")]
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "rules.yaml", global = true)]
     config: PathBuf,
 }
 
@@ -170,7 +171,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Instances { file, chosen, listing } => {
                 instances::instances(&load(&file, true)?, &chosen, &listing).await
             }
-            Command::Deliveries { file, listing } => deliveries::deliveries(&load(&file, true)?, &listing).await,
+            Command::Deliveries { file, arguments } => deliveries::deliveries(&load(&file, true)?, &arguments).await,
         }
     });
     // What still runs in the background must not keep the process: everything owed is in the store.

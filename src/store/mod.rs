@@ -7,6 +7,7 @@
 //!
 //! [`SqlStore`] is the one implementation: SQL that is common to SQLite and PostgreSQL, with a small dialect for the rest.
 
+mod letters;
 mod sql;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -16,9 +17,12 @@ use jiff::Timestamp;
 
 use crate::model::{
     Alert, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, Snapshot,
-    SourceId, Status, Untold,
+    SourceId, Status,
 };
 
+pub use letters::{
+    AttemptRecord, DeadLetters, DeliveryQuery, DeliveryRecord, Revived, StandIn, ToldInstead, Undelivered,
+};
 pub use sql::{Mode, SqlStore};
 
 /// What survives a restart. Whatever a method has answered with `Ok` survives a power cut; after an error nothing of it
@@ -87,6 +91,24 @@ pub trait Store: Send + Sync {
 
     /// Deliveries, the newest first. Rows that cannot be understood are left out, with a log line.
     fn deliveries(&self, limit: usize) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
+
+    /// The deliveries that `query` asks for, the newest first. Rows that cannot be understood are left out, with a log
+    /// line.
+    fn find_deliveries(
+        &self,
+        query: &DeliveryQuery,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
+
+    /// All that is known of one delivery; nothing when there is none of that name.
+    fn delivery_record(
+        &self,
+        id: &DeliveryId,
+    ) -> impl Future<Output = Result<Option<DeliveryRecord>, StoreError>> + Send;
+
+    /// Makes dead deliveries owed again, due at `now`, in one transaction: the age after which they are given up begins
+    /// anew, and what died with them is owed again behind them. Attempts made before stay in the log.
+    fn revive(&self, which: &DeadLetters, now: Timestamp) -> impl Future<Output = Result<Revived, StoreError>> + Send;
 
     /// How each source fared at its last poll.
     fn sources(&self) -> impl Future<Output = Result<Vec<SourceCondition>, StoreError>> + Send;
@@ -248,37 +270,6 @@ pub struct JobHistory {
     pub last_end_time: Option<Timestamp>,
     /// Alerts of the job that fire now.
     pub firing: u64,
-}
-
-/// The beginning of an alert that a receiver was not told of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Undelivered {
-    /// The delivery.
-    pub id: DeliveryId,
-    /// The alert as it is now.
-    pub alert: Alert,
-    /// How the delivery fared.
-    pub untold: Untold,
-}
-
-/// A delivery to a fallback.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StandIn {
-    /// The delivery that did not arrive.
-    pub original: DeliveryId,
-    /// What is owed in its place.
-    pub delivery: Delivery,
-}
-
-/// An alert that a receiver was told of in the place of another one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ToldInstead {
-    /// The delivery that told it.
-    pub id: DeliveryId,
-    /// The alert as it is now.
-    pub alert: Alert,
-    /// The receiver that it was meant for.
-    pub meant_for: ReceiverId,
 }
 
 /// How a source fared at its last poll.

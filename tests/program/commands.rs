@@ -103,6 +103,7 @@ async fn listings_hold_the_documented_keys() {
             "next_attempt_at",
             "receiver",
             "rule",
+            "stands_in_for",
             "state"
         ]
     );

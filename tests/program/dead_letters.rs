@@ -1,7 +1,7 @@
 //! What could not be told: it goes to the fallback, and an operator lists it, looks at it and has it sent again.
 
 use super::sink::Sink;
-use super::{Stage, ago, failed};
+use super::{Stage, TELL_FAILURES, ago, failed, text};
 
 /// `broken` is at a sink of its own and stands before `hook` in every alert's way.
 fn rules(broken: &Sink) -> String {
@@ -48,4 +48,78 @@ async fn a_running_program_tells_the_fallback_without_waiting_and_only_once_over
     stage.once(0).await;
     assert!(stage.sink.hits().iter().all(|hit| hit.id() == hits[0].id()), "a repeat has the same name");
     assert_eq!(stage.listed("deliveries").await.len(), 2);
+}
+
+/// What a command prints as JSON, one object a line.
+async fn said(stage: &Stage, arguments: &[&str], code: i32) -> Vec<serde_json::Value> {
+    let output = stage.output(arguments).await;
+    assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_listed_shown_and_sent_again_beside_a_running_program() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    stage.workspace.put(failed("other", 2));
+    stage.sink.answer(410);
+    stage.once(0).await;
+    let dead =
+        said(&stage, &["deliveries", "--state", "dead", "--receiver", "hook", "--since", "1h", "--json"], 0).await;
+    assert_eq!(dead.len(), 2);
+    for filter in [["--state", "pending"], ["--receiver", "nobody"], ["--rule", "no"], ["--since", "2999-01-01"]] {
+        assert!(said(&stage, &["deliveries", "--json", filter[0], filter[1]], 0).await.is_empty(), "{filter:?}");
+    }
+    let id = dead[0]["id"].as_str().unwrap().to_string();
+    let shown = said(&stage, &["deliveries", "show", &id, "--json"], 0).await.remove(0);
+    assert_eq!((shown["id"].as_str(), shown["attempt_log"][0]["status"].as_str()), (Some(id.as_str()), Some("410")));
+    assert_eq!(shown["alert_data"]["alert"]["id"], shown["alert"]);
+    assert!(shown["content"]["body"].as_str().unwrap().contains("obs://log/"), "{shown}");
+    let output = stage.output(&["deliveries", "show", &id]).await;
+    let page = text(&output.stdout);
+    for word in ["410", "dead", "failed after", "node load", "\"type\": \"alert.firing\"", "ATTEMPT"] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
+    stage.sink.answer(200);
+    let running = stage.start();
+    let again = said(&stage, &["deliveries", "retry", &id, "no-such-id", "--json"], 1).await;
+    assert_eq!(again[0], serde_json::json!({ "id": id, "state": "pending", "error": null }));
+    assert_eq!(again[1]["error"], "there is no such delivery");
+    // The lane looks by itself within a minute; a run that starts looks at once.
+    drop(running);
+    let running = stage.start();
+    let hits = stage.sink.wait("the dead letter", |hits| hits.len() == 3).await;
+    assert_eq!((hits[2].id(), &hits[2].body), (id.clone(), &hits.iter().find(|hit| hit.id() == id).unwrap().body));
+    drop(running);
+    let rest = said(&stage, &["deliveries", "retry", "--receiver", "hook", "--since", "1h", "--json"], 0).await;
+    assert_eq!(rest.len(), 1);
+    stage.once(0).await;
+    assert_eq!(stage.sink.hits().len(), 4);
+    let all = said(&stage, &["deliveries", "--state", "delivered", "--json"], 0).await;
+    assert!(all.len() == 2 && all.iter().all(|one| one["attempts"] == 2), "{all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wishes_that_make_no_sense_are_refused() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    for (arguments, code, word) in [
+        (&["deliveries", "retry"][..], 2, "ID"),
+        (&["deliveries", "retry", "--receiver", "hook"], 2, "--since"),
+        (&["deliveries", "retry", "x", "--receiver", "hook", "--since", "1h"], 2, "cannot be used with"),
+        (&["deliveries", "retry", "--receiver", "hok", "--since", "1h"], 2, "the receivers are hook"),
+        (&["deliveries", "retry", "--receiver", "hook", "--since", "soon"], 2, "is no time"),
+        (&["deliveries", "retry", "x"], 1, "there is no such file"),
+        (&["deliveries", "--since", "soon"], 2, "is no time"),
+        (&["deliveries", "--state", "gone"], 2, "the states are pending"),
+        (&["deliveries", "--state", "dead", "show", "x"], 2, "filters"),
+    ] {
+        let output = stage.output(arguments).await;
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(code) && said.contains(word), "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty());
+    }
+    assert!(!stage.path("nightbell.db").exists(), "none of them makes a store");
+    stage.once(0).await;
+    let output = stage.output(&["deliveries", "show", "x"]).await;
+    assert!(output.status.code() == Some(1) && text(&output.stderr).contains("there is no delivery \"x\""));
 }

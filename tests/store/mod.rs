@@ -1,6 +1,7 @@
 //! The store on real files: what it keeps, what it refuses, and what it survives.
 
 mod learnt;
+mod letters;
 mod opening;
 
 pub(crate) use learnt::read_learnt;

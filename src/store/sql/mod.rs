@@ -10,6 +10,7 @@ mod fallback;
 mod history;
 mod items;
 mod learnt;
+mod letters;
 mod open;
 mod outbox;
 mod poll;
@@ -27,8 +28,8 @@ use sqlx::{Any, AnyConnection, AnyPool};
 use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
-    InstanceFilter, JobHistory, PollCommit, Settled, SourceCondition, SourceMemory, StandIn, Store, StoreError,
-    ToldInstead, Undelivered,
+    DeadLetters, DeliveryQuery, DeliveryRecord, InstanceFilter, JobHistory, PollCommit, Revived, Settled,
+    SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
 };
 use crate::model::{Alert, AlertId, Delivery, DeliveryId, Instance, ReceiverId, SourceId};
 
@@ -39,6 +40,8 @@ pub enum Mode {
     Work,
     /// To look, beside a process that works.
     Read,
+    /// To make one small change, beside a process that works: takes no lock, makes no file, migrates nothing.
+    Amend,
 }
 
 /// A store in a SQL database.
@@ -159,6 +162,18 @@ impl Store for SqlStore {
 
     async fn deliveries(&self, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         outbox::deliveries(self, limit).await
+    }
+
+    async fn find_deliveries(&self, query: &DeliveryQuery, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        letters::find(self, query, limit).await
+    }
+
+    async fn delivery_record(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        letters::record(self, id).await
+    }
+
+    async fn revive(&self, which: &DeadLetters, now: Timestamp) -> Result<Revived, StoreError> {
+        letters::revive(self, which, now).await
     }
 
     async fn sources(&self) -> Result<Vec<SourceCondition>, StoreError> {

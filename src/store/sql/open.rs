@@ -35,7 +35,8 @@ fn migrations() -> Migrator {
 
 impl SqlStore {
     /// Opens the store that `url` names: `sqlite://relative.db` or `sqlite:///absolute/path.db`. To work, it takes the
-    /// file for itself, makes it if it is not there and brings it up to the present version; to read, it changes nothing.
+    /// file for itself, makes it if it is not there and brings it up to the present version; to read or to amend, it takes
+    /// the file as it is.
     ///
     /// # Errors
     /// [`StoreError::Held`] when another process works on the file; [`StoreError::Unusable`] when the URL, the file or
@@ -49,7 +50,7 @@ impl SqlStore {
                 made(&path)?;
                 Some(lock)
             }
-            Mode::Read => None,
+            Mode::Read | Mode::Amend => None,
         };
         sqlx::any::install_default_drivers();
         let place = path.display().to_string();
@@ -62,6 +63,10 @@ impl SqlStore {
                 check_version(&path, &place).await?;
                 let readers = pool(&path, Access::ReadOnly)?;
                 (readers.clone(), readers)
+            }
+            Mode::Amend => {
+                check_version(&path, &place).await?;
+                (pool(&path, Access::Write)?, pool(&path, Access::ReadOnly)?)
             }
         };
         let dialect = Dialect::Sqlite;
@@ -93,7 +98,7 @@ fn found(path: &Path, mode: Mode) -> Result<PathBuf, StoreError> {
         Ok(meta) if meta.is_dir() => return Err(unusable(path, "it is a directory, a file is wanted")),
         Ok(_) => return path.canonicalize().map_err(|error| unusable(path, error)),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(path, error)),
-        Err(_) if mode == Mode::Read => {
+        Err(_) if mode != Mode::Work => {
             return Err(unusable(path, "there is no such file; `nightbell run` makes it"));
         }
         Err(_) => {}

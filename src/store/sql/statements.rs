@@ -25,6 +25,12 @@ pub(super) struct Statements {
     pub(super) done_so_far: SqlStr,
     pub(super) release: SqlStr,
     pub(super) bury: SqlStr,
+    /// The listed deliveries: id, state, and the same of what they follow.
+    pub(super) named: SqlStr,
+    /// What died (`$2`: of what) because of the listed ones.
+    pub(super) buried_followers: SqlStr,
+    /// Dead ones are owed again from `$2` on.
+    pub(super) revive: SqlStr,
 }
 
 impl Statements {
@@ -56,6 +62,19 @@ impl Statements {
                 "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, claimed_at = NULL, last_error = item.error \
                  FROM {items} WHERE delivery.id = item.id AND delivery.state = 'pending'",
                 items = dialect.items(DamagedItem::COLUMNS)
+            )),
+            named: sql(format!(
+                "SELECT one.id, one.state, leader.id, leader.state FROM {ids} JOIN delivery AS one ON one.id = item.id \
+                   LEFT JOIN delivery AS leader ON leader.id = one.follows"
+            )),
+            buried_followers: sql(format!(
+                "SELECT follower.id FROM {ids} JOIN delivery AS follower ON follower.follows = item.id \
+                 WHERE follower.state = 'dead' AND follower.last_error = $2"
+            )),
+            revive: sql(format!(
+                "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, \
+                   last_error = CASE attempts WHEN 0 THEN NULL ELSE last_error END \
+                 WHERE id IN (SELECT item.id FROM {ids}) AND state = 'dead'"
             )),
         }
     }

@@ -1,0 +1,184 @@
+//! `nightbell deliveries`: who was told what, or is still owed it; one delivery in full; dead ones sent again.
+
+mod retry;
+mod show;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::output::{complain, local, print, table};
+use super::{Exit, Failure};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::model::{AlertId, Delivery, DeliveryState, ReceiverId, RuleId};
+use crate::store::{DeliveryQuery, Mode, SqlStore, Store as _};
+use crate::template::display_text;
+use crate::yaml::parse_duration;
+
+/// The command's arguments, without the configuration file.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    listing: super::Listing,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// All of one delivery: its alert, every attempt with the channel's answer, and what is sent.
+    Show(show::Arguments),
+    /// Send dead letters again, under their old ids. Works beside a running nightbell, which notices within a minute.
+    Retry(retry::Arguments),
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+struct Filter {
+    /// Only those in this state: pending, delivered, dead or merged.
+    #[arg(long, value_parser = state)]
+    state: Option<DeliveryState>,
+    /// Only those to this receiver.
+    #[arg(long)]
+    receiver: Option<String>,
+    /// Only those of this rule's alerts.
+    #[arg(long)]
+    rule: Option<String>,
+    /// Only those that tell of this alert, by its id.
+    #[arg(long, value_name = "ID")]
+    alert: Option<String>,
+    /// Only those made since: 6h, 2d, 2026-11-21, 2026-11-21T03:00 (in the configured zone), or with a zone.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+}
+
+pub(super) async fn deliveries(config: &Config, arguments: &Arguments) -> Result<Exit, Failure> {
+    if arguments.action.is_some() && arguments.filter != Filter::default() {
+        complain("the filters go with the listing, or behind `retry`");
+        return Ok(Exit::Usage);
+    }
+    let as_json = arguments.listing.json;
+    match &arguments.action {
+        None => list(config, &arguments.filter, &arguments.listing).await,
+        Some(Action::Show(show)) => show::show(config, show, as_json).await,
+        Some(Action::Retry(retry)) => retry::retry(config, retry, as_json).await,
+    }
+}
+
+async fn list(config: &Config, filter: &Filter, listing: &super::Listing) -> Result<Exit, Failure> {
+    let since = match filter.since.as_deref().map(|text| instant(text, &config.timezone)).transpose() {
+        Ok(since) => since,
+        Err(reason) => {
+            complain(reason);
+            return Ok(Exit::Usage);
+        }
+    };
+    let query = DeliveryQuery {
+        state: filter.state,
+        receiver: filter.receiver.as_ref().map(ReceiverId::new),
+        rule: filter.rule.as_ref().map(RuleId::new),
+        alert: filter.alert.as_ref().map(AlertId::new),
+        since,
+    };
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let deliveries = store.find_deliveries(&query, listing.limit).await?;
+    if listing.json {
+        for delivery in &deliveries {
+            print(line(delivery))?;
+        }
+        return Ok(Exit::Done);
+    }
+    if deliveries.is_empty() {
+        complain(if query == DeliveryQuery::default() { "no deliveries" } else { "no such deliveries" });
+        return Ok(Exit::Done);
+    }
+    let rows = deliveries.iter().map(|delivery| row(delivery, &config.timezone)).collect();
+    let header = ["CREATED", "RECEIVER", "KIND", "RULE", "STATE", "ATTEMPTS", "LAST ERROR", "ID"];
+    print(table(&header, rows))?;
+    Ok(Exit::Done)
+}
+
+fn row(delivery: &Delivery, zone: &TimeZone) -> Vec<String> {
+    let next = delivery.next_attempt_at.map(|at| format!("next attempt {}", local(at, zone)));
+    let outcome = delivery.last_error.as_deref().map(display_text).into_iter().chain(next);
+    vec![
+        local(delivery.created_at, zone),
+        delivery.receiver.to_string(),
+        delivery.kind.to_string(),
+        delivery.rule.as_ref().map(ToString::to_string).unwrap_or_default(),
+        delivery.state.as_str().to_string(),
+        delivery.attempts.to_string(),
+        outcome.collect::<Vec<_>>().join("; "),
+        delivery.id.to_string(),
+    ]
+}
+
+/// A delivery as one JSON object.
+fn line(delivery: &Delivery) -> serde_json::Value {
+    json!({
+        "id": delivery.id,
+        "alert": delivery.alert,
+        "rule": delivery.rule,
+        "receiver": delivery.receiver,
+        "kind": delivery.kind,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "last_status": delivery.last_status,
+        "last_error": delivery.last_error,
+        "created_at": delivery.created_at,
+        "next_attempt_at": delivery.next_attempt_at,
+        "delivered_at": delivery.delivered_at,
+        "stands_in_for": delivery.stands_in_for,
+    })
+}
+
+fn state(text: &str) -> Result<DeliveryState, String> {
+    let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
+    DeliveryState::from_word(text).ok_or_else(|| format!("the states are {words}"))
+}
+
+/// The instant that somebody means: so long ago, a day or a time in `zone`, or an instant with its own zone.
+fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Some(ago) = parse_duration(text) {
+        return Ok(SystemClock.now().checked_sub(ago).unwrap_or(Timestamp::MIN));
+    }
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Ok(instant);
+    }
+    let there = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|day| day.at(0, 0, 0, 0)));
+    let at = there.and_then(|there| there.to_zoned(zone.clone()));
+    at.map(|at| at.timestamp()).map_err(|_| {
+        format!("{text:?} is no time: write 6h or 2d (ago), 2026-11-21, 2026-11-21T03:00 or 2026-11-21T03:00:00Z")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        let table = [
+            ("2026-11-21", "2026-11-20T16:00:00Z"),
+            ("2026-11-21T03:00", "2026-11-20T19:00:00Z"),
+            ("2026-11-21 03:00:07", "2026-11-20T19:00:07Z"),
+            ("2026-11-21T03:00:00Z", "2026-11-21T03:00:00Z"),
+            ("2026-11-21T03:00:00+01:00", "2026-11-21T02:00:00Z"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(instant(text, &zone).map(|at| at.to_string()), Ok(expected.to_string()), "{text}");
+        }
+        let now = SystemClock.now();
+        let ago = now.duration_since(instant("6h", &zone).unwrap()).as_secs();
+        assert!((6 * 3600 - 600..=6 * 3600).contains(&ago), "{ago}");
+        for wrong in ["", "yesterday", "25:00", "2026-13-01"] {
+            assert!(instant(wrong, &zone).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `nightbell deliveries retry`: dead letters are owed again.
+
+use clap::Args;
+use serde_json::json;
+
+use super::super::output::{complain, print};
+use super::super::{Exit, Failure};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::model::{DeliveryId, ReceiverId};
+use crate::store::{DeadLetters, Mode, Revived, SqlStore, Store as _};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The ids of dead deliveries.
+    #[arg(value_name = "ID", required_unless_present = "receiver", conflicts_with_all = ["receiver", "since"])]
+    ids: Vec<String>,
+    /// All dead letters to this receiver.
+    #[arg(long, requires = "since")]
+    receiver: Option<String>,
+    /// Those made since: 6h, 2d, 2026-11-21, 2026-11-21T03:00 (in the configured zone), or with a zone.
+    #[arg(long, value_name = "TIME", requires = "receiver")]
+    since: Option<String>,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn retry(config: &Config, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
+    let which = match which(config, arguments) {
+        Ok(which) => which,
+        Err(reason) => {
+            complain(reason);
+            return Ok(Exit::Usage);
+        }
+    };
+    let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    let revived = store.revive(&which, SystemClock.now()).await?;
+    store.close().await;
+    tell(&revived, arguments.json || as_json)?;
+    Ok(if revived.refused.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn which(config: &Config, arguments: &Arguments) -> Result<DeadLetters, String> {
+    let (Some(receiver), Some(since)) = (&arguments.receiver, &arguments.since) else {
+        return Ok(DeadLetters::Named(arguments.ids.iter().map(DeliveryId::new).collect()));
+    };
+    if !config.receivers.iter().any(|known| known.id.as_str() == receiver) {
+        let known: Vec<&str> = config.receivers.iter().map(|known| known.id.as_str()).collect();
+        return Err(format!("there is no receiver {receiver:?}; the receivers are {}", known.join(", ")));
+    }
+    let since = super::instant(since, &config.timezone)?;
+    Ok(DeadLetters::Of { receiver: ReceiverId::new(receiver), since })
+}
+
+fn tell(revived: &Revived, as_json: bool) -> std::io::Result<()> {
+    for id in &revived.revived {
+        if as_json {
+            print(json!({ "id": id, "state": "pending", "error": null }))?;
+        } else {
+            print(id)?;
+        }
+    }
+    for (id, reason) in &revived.refused {
+        if as_json {
+            print(json!({ "id": id, "state": null, "error": reason }))?;
+        } else {
+            complain(format_args!("not sent again: {id}: {reason}"));
+        }
+    }
+    match revived.revived.len() {
+        0 => complain("nothing is owed again"),
+        1 => complain("1 message is owed again; a running nightbell sends it within a minute"),
+        count => {
+            complain(format_args!("{count} messages are owed again; a running nightbell sends them within a minute"))
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! `nightbell deliveries show`: all of one delivery.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::super::output::{complain, local, print, table};
+use super::super::{Exit, Failure};
+use crate::config::Config;
+use crate::model::{Alert, Delivery, DeliveryId, DeliveryState};
+use crate::store::{AttemptRecord, DeliveryRecord, Mode, SqlStore, Store as _};
+use crate::template::display_text;
+use crate::yaml::duration_text;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The delivery's id.
+    id: String,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn show(config: &Config, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let Some(record) = store.delivery_record(&DeliveryId::new(&arguments.id)).await? else {
+        complain(format_args!("there is no delivery {:?}; `nightbell deliveries` lists them", arguments.id));
+        return Ok(Exit::Failed);
+    };
+    if arguments.json || as_json {
+        print(object(&record))?;
+    } else {
+        print(as_text(&record, &config.timezone).trim_end())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The listing's line and what the listing leaves out.
+fn object(record: &DeliveryRecord) -> Value {
+    let DeliveryRecord { delivery, alert, attempts, fallback } = record;
+    let attempt = |one: &AttemptRecord| {
+        json!({
+            "number": one.number,
+            "started_at": one.started_at,
+            "ended_at": one.ended_at,
+            "outcome": one.outcome,
+            "status": one.status,
+            "error": one.error,
+        })
+    };
+    let mut shown = super::line(delivery);
+    shown["follows"] = json!(delivery.follows);
+    shown["merged_into"] = json!(delivery.merged_into);
+    shown["fallback"] = json!(fallback);
+    shown["retried_at"] = json!(delivery.revived.map(|revival| revival.at));
+    shown["recipients_done"] = json!(delivery.done);
+    shown["attempt_log"] = attempts.iter().map(attempt).collect();
+    shown["alert_data"] = json!(alert.as_ref().map(|alert| &alert.facts));
+    shown["content"] = json!(delivery.content);
+    shown
+}
+
+fn as_text(record: &DeliveryRecord, zone: &TimeZone) -> String {
+    let DeliveryRecord { delivery, alert, attempts, fallback } = record;
+    let mut text = String::new();
+    let mut say = |what: &str, value: String| {
+        let _ = writeln!(text, "{what:<15} {value}");
+    };
+    say("delivery", delivery.id.to_string());
+    say("to", delivery.receiver.to_string());
+    say("kind", delivery.kind.to_string());
+    say("state", state(delivery, zone));
+    say("made", local(delivery.created_at, zone));
+    if let Some(revival) = delivery.revived {
+        say("sent again", format!("{}, after {} attempts", local(revival.at, zone), revival.attempts));
+    }
+    let links = [
+        ("answers", &delivery.follows),
+        ("told inside", &delivery.merged_into),
+        ("stands in for", &delivery.stands_in_for),
+        ("fallback told", fallback),
+    ];
+    for (what, id) in links {
+        if let Some(id) = id {
+            say(what, id.to_string());
+        }
+    }
+    if !delivery.done.is_empty() {
+        say("reached so far", display_text(&delivery.done.join(", ")));
+    }
+    if let Some(alert) = alert {
+        say_alert(&mut say, alert, zone);
+    }
+    text.push('\n');
+    text.push_str(&attempts_text(attempts, zone));
+    for (part, content) in &delivery.content.parts {
+        let _ = write!(text, "\n{part}:\n{}", content_text(part, content));
+    }
+    text
+}
+
+fn state(delivery: &Delivery, zone: &TimeZone) -> String {
+    let error = delivery.last_error.as_deref().map(|error| format!(": {}", display_text(error))).unwrap_or_default();
+    match (delivery.state, delivery.next_attempt_at, delivery.delivered_at) {
+        (DeliveryState::Pending, Some(next), _) => format!("pending, next attempt {}{error}", local(next, zone)),
+        (DeliveryState::Delivered, _, Some(at)) => format!("delivered {}", local(at, zone)),
+        (state, ..) => format!("{}{error}", state.as_str()),
+    }
+}
+
+fn say_alert(say: &mut impl FnMut(&str, String), alert: &Alert, zone: &TimeZone) {
+    let facts = &alert.facts;
+    say("alert", alert.id.to_string());
+    say("", display_text(&facts.alert.summary));
+    let until = facts.alert.ends_at.map(|end| format!(" until {}", local(end, zone))).unwrap_or_default();
+    let since = local(facts.alert.starts_at, zone);
+    say("", format!("{}, {} since {since}{until}", facts.alert.severity, facts.alert.state.as_str()));
+    let instance = facts.instance.as_ref().map(|it| format!(", instance {}", it.id)).unwrap_or_default();
+    say("", display_text(&format!("job {} in {}{instance}, rule {}", facts.job.name, alert.source, alert.rule)));
+    for node in &facts.failing_nodes {
+        let log = node.log_path.as_deref().map(|path| format!(", log {path}")).unwrap_or_default();
+        say("", display_text(&format!("node {}, {}{log}", node.name, node.status)));
+    }
+}
+
+fn attempts_text(attempts: &[AttemptRecord], zone: &TimeZone) -> String {
+    if attempts.is_empty() {
+        return "no attempt was made\n".to_string();
+    }
+    let row = |one: &AttemptRecord| {
+        let took = one.ended_at.duration_since(one.started_at).unsigned_abs();
+        let took = if took.as_secs() == 0 { format!("{} ms", took.as_millis()) } else { duration_text(took) };
+        vec![
+            one.number.to_string(),
+            local(one.started_at, zone),
+            took,
+            one.outcome.clone(),
+            one.status.as_deref().map(display_text).unwrap_or_default(),
+            one.error.as_deref().map(display_text).unwrap_or_default(),
+        ]
+    };
+    let rows = attempts.iter().map(row).collect();
+    format!("{}\n", table(&["ATTEMPT", "BEGAN", "TOOK", "OUTCOME", "STATUS", "ANSWER"], rows))
+}
+
+/// A part as a person reads it: JSON laid out, text line by line, a page not at all, for its text says the same.
+fn content_text(part: &str, content: &str) -> String {
+    if part == "html" {
+        return format!("  ({} bytes of HTML; --json has them)\n", content.len());
+    }
+    let laid_out = serde_json::from_str::<Value>(content).ok().filter(|it| it.is_object() || it.is_array());
+    let laid_out = laid_out.and_then(|value| serde_json::to_string_pretty(&value).ok());
+    let lines = laid_out.as_deref().unwrap_or(content).lines();
+    lines.map(|line| format!("  {}\n", display_text(line))).collect()
+}

@@ -1,0 +1,102 @@
+//! Dead letters: which are sent again, and what comes with them.
+
+use nightbell::model::{Attempt, AttemptOutcome, DeliveryId, DeliveryState, ReceiverId, Revival};
+use nightbell::store::{DeadLetters, Mode, PollCommit, SqlStore, Store as _};
+
+use super::super::sample::{Place, alert, at, commit, delivery, resolution};
+use super::{claimed, dead, outbox, pager, settled};
+
+fn named(ids: &[&str]) -> DeadLetters {
+    DeadLetters::Named(ids.iter().map(DeliveryId::new).collect())
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_owed_again_under_its_id_and_what_died_with_it_behind_it() {
+    let place = Place::new();
+    let store = place.open().await;
+    let deliveries = vec![delivery("f1", "pager"), resolution("r1", "pager", "f1"), delivery("f2", "pager")];
+    store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
+    claimed(&store, at(1), 9).await;
+    store.settle(&[dead("f1"), dead("f2")]).await.unwrap();
+    // Beside the process that holds the store.
+    let beside = SqlStore::open(&place.url(), Mode::Amend).await.unwrap();
+    let revived = beside.revive(&named(&["f1", "nobody"]), at(100)).await.unwrap();
+    assert_eq!(revived.revived, ["f1", "r1"].map(DeliveryId::new));
+    assert_eq!(revived.refused, [(DeliveryId::new("nobody"), "there is no such delivery".to_string())]);
+    assert_eq!(outbox(&store).await, ["f1 pending 1 gone", "f2 dead 1 gone", "r1 pending 0 -"]);
+    let again = beside.revive(&named(&["f1"]), at(101)).await.unwrap();
+    assert_eq!(again.refused, [(DeliveryId::new("f1"), "it is pending, not dead".to_string())]);
+    let claimed = store.claim(&pager(), at(100), 9).await.unwrap();
+    assert_eq!(claimed.len(), 1, "the follower waits");
+    assert_eq!(claimed[0].revived, Some(Revival { at: at(100), attempts: 1 }));
+    assert_eq!((claimed[0].owed_since(), claimed[0].attempts_since(), claimed[0].created_at), (at(100), 0, at(0)));
+    store.settle(&[settled("f1", 2, Attempt::delivered("200"), DeliveryState::Delivered, None)]).await.unwrap();
+    let record = store.delivery_record(&DeliveryId::new("f1")).await.unwrap().unwrap();
+    let log: Vec<(u32, &str)> = record.attempts.iter().map(|one| (one.number, one.outcome.as_str())).collect();
+    assert_eq!(log, [(1, "rejected"), (2, "delivered")]);
+}
+
+#[tokio::test]
+async fn an_answer_is_not_sent_again_without_the_message_that_it_answers() {
+    let place = Place::new();
+    let store = place.open().await;
+    let deliveries = vec![delivery("f1", "pager"), resolution("r1", "pager", "f1")];
+    store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
+    claimed(&store, at(1), 9).await;
+    store.settle(&[dead("f1")]).await.unwrap();
+    let refused = store.revive(&named(&["r1"]), at(2)).await.unwrap();
+    assert!(refused.revived.is_empty() && refused.refused[0].1.contains("f1, is dead"), "{refused:?}");
+    let both = store.revive(&named(&["r1", "f1"]), at(2)).await.unwrap();
+    assert_eq!((both.revived.len(), both.refused.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn the_dead_letters_of_a_receiver_are_taken_by_their_age_and_five_thousand_at_once() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut deliveries = Vec::new();
+    for number in 0..5000 {
+        let mut one = delivery(&format!("d{number:04}"), "pager");
+        (one.state, one.next_attempt_at) = (DeliveryState::Dead, None);
+        deliveries.push(one);
+    }
+    let mut old = deliveries[0].clone();
+    (old.id, old.created_at) = (DeliveryId::new("old"), at(-1));
+    let mut other = deliveries[0].clone();
+    (other.id, other.receiver) = (DeliveryId::new("other"), ReceiverId::new("team"));
+    deliveries.extend([old, other]);
+    store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
+    let which = DeadLetters::Of { receiver: pager(), since: at(0) };
+    assert_eq!(store.revive(&which, at(9)).await.unwrap().revived.len(), 5000);
+    assert_eq!(store.count_due(&pager(), at(9)).await.unwrap(), 5000);
+    assert_eq!(store.revive(&which, at(9)).await.unwrap().revived.len(), 0);
+}
+
+#[tokio::test]
+async fn an_amending_process_makes_no_store_and_works_on_no_other_version() {
+    let place = Place::new();
+    let refused = SqlStore::open(&place.url(), Mode::Amend).await.unwrap_err().to_string();
+    assert!(refused.contains("there is no such file") && !place.path().exists(), "{refused}");
+    drop(place.open().await);
+    super::meddle(&place, "DELETE FROM _sqlx_migrations WHERE version > 1").await;
+    let refused = SqlStore::open(&place.url(), Mode::Amend).await.unwrap_err().to_string();
+    assert!(refused.contains("of an older nightbell"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_follower_knows_the_channel_s_name_of_what_it_follows() {
+    let place = Place::new();
+    let store = place.open().await;
+    let deliveries = vec![delivery("f1", "pager"), resolution("r1", "pager", "f1")];
+    store.commit_poll(&PollCommit { deliveries, fired: vec![alert("a1", "etl")], ..commit(0) }).await.unwrap();
+    claimed(&store, at(1), 9).await;
+    let told = Attempt { reference: Some("C1 1.2".into()), ..Attempt::delivered("200") };
+    store.settle(&[settled("f1", 1, told, DeliveryState::Delivered, None)]).await.unwrap();
+    let failed = Attempt::failed(AttemptOutcome::Retry, None, "busy");
+    for number in 1..3 {
+        let answer = store.claim(&pager(), at(9), 9).await.unwrap().remove(0);
+        assert_eq!((answer.id.as_str(), answer.in_reply_to.as_deref()), ("r1", Some("C1 1.2")));
+        let again = settled("r1", number, failed.clone(), DeliveryState::Pending, Some(at(9)));
+        store.settle(&[again]).await.unwrap();
+    }
+}

@@ -91,6 +91,8 @@ pub const WEBHOOK_CONCURRENCY: usize = 32;
 /// Most that the blocks of one attachment may take in Slack's Web API, in characters of JSON: it refuses messages whose
 /// blocks come near 13,200.
 pub const SLACK_BLOCKS_MAX: usize = 12_000;
+/// Attempts in which a resolution waits until Slack has updated the first message: half a minute of trouble with it.
+pub const SLACK_UPDATES_AWAITED: u32 = 3;
 /// Largest message of a DingTalk robot, the whole body in bytes.
 pub const DINGTALK_MESSAGE_BYTES_MAX: usize = 20_000;
 /// How long DingTalk holds off a robot that sent more than 20 messages in a minute.

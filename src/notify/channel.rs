@@ -88,6 +88,28 @@ pub(super) trait HttpChannel: Debug + Send + Sync {
         HttpSettings::default()
     }
 
+    /// A call that goes before the message and does no harm when it is repeated: it brings what was told before up to
+    /// date. Whatever may be done but once goes last, so that a retry repeats nothing that has arrived.
+    ///
+    /// # Errors
+    /// When a secret has no usable value just now.
+    fn overture(&self, delivery: &Delivery, now: Timestamp) -> Result<Option<Ready>, String> {
+        let _ = (delivery, now);
+        Ok(None)
+    }
+
+    /// What follows from the overture; `attempt` is what its answer's status and headers alone say.
+    fn after_overture(&self, delivery: &Delivery, answer: Option<&Answer>, attempt: Attempt) -> Overture {
+        let _ = (delivery, answer, attempt);
+        Overture::Heard
+    }
+
+    /// Whether the answer refuses a message only because of what it replies to: then it is sent by itself.
+    fn has_lost_the_thread(&self, answer: &Answer) -> bool {
+        let _ = answer;
+        false
+    }
+
     /// The request of one attempt, made anew for each: secrets are resolved and signatures made for `now`.
     ///
     /// # Errors
@@ -104,6 +126,16 @@ pub(super) trait HttpChannel: Debug + Send + Sync {
     fn concurrency(&self) -> usize {
         1
     }
+}
+
+/// How an overture was taken.
+pub(super) enum Overture {
+    /// The message follows.
+    Heard,
+    /// There is nothing to reply to any more: the message goes by itself.
+    Alone,
+    /// The message must wait: the attempt ends here.
+    Ended(Attempt),
 }
 
 /// A request that is ready to go.
@@ -131,19 +163,54 @@ impl HttpNotifier {
     pub(super) fn with_deadline(self, deadline: Duration) -> Self {
         HttpNotifier { deadline, ..self }
     }
+
+    /// Makes one call. Without an answer the attempt says why there is none.
+    async fn call(&self, ready: Ready, now: Timestamp) -> (Option<Answer>, Attempt, Vec<Secret>) {
+        let Ready { request, secrets } = ready;
+        let result = self.client.send(request, self.deadline, ANSWER_BYTES_MAX).await;
+        let attempt = answer::attempt(&result, now, &secrets);
+        (result.ok(), attempt, secrets)
+    }
+
+    /// Whether the message may go, and whether by itself.
+    async fn overture(&self, delivery: &Delivery, now: Timestamp) -> Overture {
+        match self.channel.overture(delivery, now) {
+            Ok(None) => Overture::Heard,
+            Ok(Some(ready)) => {
+                let (answer, attempt, _) = self.call(ready, now).await;
+                self.channel.after_overture(delivery, answer.as_ref(), attempt)
+            }
+            Err(reason) => Overture::Ended(answer::no_secret(reason)),
+        }
+    }
+
+    /// Sends the message, and says whether it was refused for what it replies to.
+    async fn tell(&self, delivery: &Delivery, now: Timestamp) -> (Attempt, bool) {
+        let ready = match self.channel.request(delivery, now) {
+            Ok(ready) => ready,
+            Err(reason) => return (answer::no_secret(reason), false),
+        };
+        let (answer, attempt, secrets) = self.call(ready, now).await;
+        match &answer {
+            Some(answer) => (self.channel.judged(answer, attempt, &secrets), self.channel.has_lost_the_thread(answer)),
+            None => (attempt, false),
+        }
+    }
 }
 
 impl Notifier for HttpNotifier {
     async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
-        let Ready { request, secrets } = match self.channel.request(delivery, now) {
-            Ok(ready) => ready,
-            Err(reason) => return answer::no_secret(reason),
-        };
-        let result = self.client.send(request, self.deadline, ANSWER_BYTES_MAX).await;
-        let attempt = answer::attempt(&result, now, &secrets);
-        match &result {
-            Ok(answer) => self.channel.judged(answer, attempt, &secrets),
-            Err(_) => attempt,
+        if delivery.in_reply_to.is_none() {
+            return self.tell(delivery, now).await.0;
+        }
+        let alone = Delivery { in_reply_to: None, ..delivery.clone() };
+        match self.overture(delivery, now).await {
+            Overture::Ended(attempt) => attempt,
+            Overture::Alone => self.tell(&alone, now).await.0,
+            Overture::Heard => match self.tell(delivery, now).await {
+                (_, true) => self.tell(&alone, now).await.0,
+                (attempt, false) => attempt,
+            },
         }
     }
 

@@ -1,18 +1,22 @@
 //! Slack, by an incoming webhook or a bot: a Block Kit message, confirmed by the word `ok` or by `"ok": true`.
+//!
+//! A bot's resolution is a reply in the thread of the message that it answers, and that message is updated first. The
+//! update can be repeated without harm, the reply cannot, so the reply goes last and is what counts as delivered.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::channel::{
-    Channel, HttpChannel, Parts, Ready, body_part, destination, post_json, read_api_url, read_webhook_url,
+    Channel, HttpChannel, Overture, Parts, Ready, body_part, destination, post_json, read_api_url, read_webhook_url,
 };
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
-use crate::limits::SLACK_BLOCKS_MAX;
+use crate::limits::{SLACK_BLOCKS_MAX, SLACK_UPDATES_AWAITED};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, slack_text, truncated};
@@ -132,20 +136,111 @@ impl Channel for SlackSettings {
     }
 }
 
+impl SlackSettings {
+    /// The message that a delivery replies to, if it was told by a bot in the channel that is configured now: where a
+    /// message goes is the configuration's to say.
+    fn thread_of(&self, delivery: &Delivery) -> Option<Reference> {
+        let SlackAccess::Bot { channel, .. } = &self.access else { return None };
+        let reference: Reference = serde_json::from_str(delivery.in_reply_to.as_deref()?).ok()?;
+        (reference.configured == *channel).then_some(reference)
+    }
+
+    /// What names the message that this answer confirms.
+    fn reference(&self, answer: &Answer) -> Option<String> {
+        let SlackAccess::Bot { channel, .. } = &self.access else { return None };
+        let body: Value = serde_json::from_slice(&answer.body).ok()?;
+        let (id, ts) = (body["channel"].as_str()?.to_string(), body["ts"].as_str()?.to_string());
+        serde_json::to_string(&Reference { channel: id, ts, configured: channel.clone() }).ok()
+    }
+}
+
+/// A message as Slack names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Reference {
+    /// The channel's id, also where the configuration has its name.
+    channel: String,
+    /// Names the message within the channel.
+    ts: String,
+    /// The channel as the configuration called it then.
+    configured: String,
+}
+
+/// A call of the Web API.
+fn api_call(api_url: &str, method: &str, token: &SecretRef, body: String) -> Result<Ready, String> {
+    let token = token.resolve().map_err(|error| error.to_string())?;
+    let url = answer::parse_url(&Secret::new(format!("{api_url}/{method}")))?;
+    let mut request = post_json(url, body);
+    request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
+    Ok(Ready { request, secrets: vec![token] })
+}
+
+/// The message's body with a few keys set, and without those that the call does not know.
+fn body_with(delivery: &Delivery, keys: &[(&str, &str)], unknown: &[&str]) -> String {
+    let mut body: Value = serde_json::from_str(delivery.content.part("body")).unwrap_or_default();
+    if let Value::Object(map) = &mut body {
+        map.retain(|key, _| !unknown.contains(&key.as_str()));
+        map.extend(keys.iter().map(|(key, value)| ((*key).to_string(), Value::from(*value))));
+    }
+    body.to_string()
+}
+
 impl HttpChannel for SlackSettings {
+    /// The first message is made to show what its reply says: whoever scrolls by sees that it is over.
+    fn overture(&self, delivery: &Delivery, _now: Timestamp) -> Result<Option<Ready>, String> {
+        let SlackAccess::Bot { token, api_url, .. } = &self.access else { return Ok(None) };
+        let Some(Reference { channel, ts, .. }) = self.thread_of(delivery) else { return Ok(None) };
+        let unknown = ["mrkdwn", "unfurl_links", "unfurl_media"];
+        let body = body_with(delivery, &[("channel", &channel), ("ts", &ts)], &unknown);
+        api_call(api_url, "chat.update", token, body).map(Some)
+    }
+
+    /// The reply is the delivery, the update a courtesy. What looks like a moment's trouble is waited out for a few
+    /// attempts, for nothing was posted yet; a message that is gone has no thread; any other refusal changes nothing.
+    fn after_overture(&self, delivery: &Delivery, answer: Option<&Answer>, attempt: Attempt) -> Overture {
+        let body: Value = answer.and_then(|it| serde_json::from_slice(&it.body).ok()).unwrap_or_default();
+        let name = body["error"].as_str().unwrap_or_default();
+        if matches!(name, "message_not_found" | "thread_not_found") {
+            return Overture::Alone;
+        }
+        let outcome = match attempt.outcome {
+            AttemptOutcome::Delivered if matches!(name, "ratelimited" | "rate_limited") => AttemptOutcome::Throttled,
+            AttemptOutcome::Throttled => AttemptOutcome::Throttled,
+            // Nothing is uncertain about the message: it did not go out.
+            AttemptOutcome::Retry | AttemptOutcome::Uncertain => AttemptOutcome::Retry,
+            _ => return Overture::Heard,
+        };
+        if delivery.attempts_since() >= SLACK_UPDATES_AWAITED {
+            return Overture::Heard;
+        }
+        let said = attempt.error.as_deref().unwrap_or(name);
+        let error = format!("the first message could not be updated: {said}");
+        let retry_after = attempt.retry_after.or_else(|| answer::retry_after_seconds(&body["retry_after"]));
+        let retry_after = retry_after.filter(|_| outcome == AttemptOutcome::Throttled);
+        Overture::Ended(Attempt { retry_after, ..Attempt::failed(outcome, attempt.status, error) })
+    }
+
+    fn has_lost_the_thread(&self, answer: &Answer) -> bool {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        matches!(
+            body["error"].as_str(),
+            Some("thread_not_found" | "message_not_found" | "cannot_reply_to_message" | "invalid_thread_ts")
+        )
+    }
+
     fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
-        let body = delivery.content.part("body").to_string();
         match &self.access {
             SlackAccess::Webhook(url) => {
                 let (url, secrets) = destination("webhook_url", url)?;
-                Ok(Ready { request: post_json(url, body), secrets })
+                Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
             }
             SlackAccess::Bot { token, api_url, .. } => {
-                let token = token.resolve().map_err(|error| error.to_string())?;
-                let url = answer::parse_url(&Secret::new(format!("{api_url}/chat.postMessage")))?;
-                let mut request = post_json(url, body);
-                request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
-                Ok(Ready { request, secrets: vec![token] })
+                let body = match self.thread_of(delivery) {
+                    Some(Reference { channel, ts, .. }) => {
+                        body_with(delivery, &[("channel", &channel), ("thread_ts", &ts)], &[])
+                    }
+                    None => delivery.content.part("body").to_string(),
+                };
+                api_call(api_url, "chat.postMessage", token, body)
             }
         }
     }
@@ -153,7 +248,10 @@ impl HttpChannel for SlackSettings {
     fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
         if attempt.outcome == AttemptOutcome::Delivered {
             let word_counts = matches!(self.access, SlackAccess::Webhook(_));
-            return judged_by_body(answer, attempt, word_counts, secrets);
+            let attempt = judged_by_body(answer, attempt, word_counts, secrets);
+            let is_told = attempt.outcome == AttemptOutcome::Delivered;
+            let reference = is_told.then(|| self.reference(answer)).flatten();
+            return Attempt { reference, ..attempt };
         }
         if answer.status == 429 && attempt.retry_after.is_none() {
             return Attempt { retry_after: retry_after_in_body(&answer.text()), ..attempt };

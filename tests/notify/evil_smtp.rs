@@ -351,7 +351,7 @@ async fn a_reply_slipped_in_before_tls_is_not_believed() {
     assert_eq!(server.count("AUTH"), 0, "{:?}", server.log());
 }
 
-fn acceptor(cert: &std::path::Path, key: &std::path::Path) -> tokio_rustls::TlsAcceptor {
+pub(super) fn acceptor(cert: &std::path::Path, key: &std::path::Path) -> tokio_rustls::TlsAcceptor {
     use tokio_rustls::rustls::ServerConfig;
     use tokio_rustls::rustls::crypto::ring::default_provider;
     use tokio_rustls::rustls::pki_types::pem::PemObject as _;

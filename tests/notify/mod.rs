@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what is wanted")]
 
 mod answers;
+mod certificates;
 mod evil_smtp;
 mod fitting;
 mod golden;
 mod http;
 mod settings;
+mod slack;
 mod smtp;
 mod stand_in;
 mod vendors;

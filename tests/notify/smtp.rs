@@ -21,6 +21,14 @@ use super::{delivery, firing, now, open, settings};
 const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) const PASSWORD: &str = "canary-s3cret";
 
+/// When a certificate is valid.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Life {
+    Present,
+    Over,
+    ToCome,
+}
+
 /// A certificate authority of the test's own, and certificates it signed.
 pub(super) struct Ca {
     pub(super) directory: tempfile::TempDir,
@@ -39,16 +47,26 @@ impl Ca {
 
     /// Certificate and key for `name`, as PEM files.
     pub(super) fn certificate(&self, name: &str) -> (PathBuf, PathBuf) {
-        self.certificate_for(name, rcgen::ExtendedKeyUsagePurpose::ServerAuth)
+        self.certificate_of(name, Life::Present)
+    }
+
+    /// The same with another time of validity.
+    pub(super) fn certificate_of(&self, name: &str, life: Life) -> (PathBuf, PathBuf) {
+        self.certificate_for(name, rcgen::ExtendedKeyUsagePurpose::ServerAuth, life)
     }
 
     /// The same for a client.
     pub(super) fn client_certificate(&self, name: &str) -> (PathBuf, PathBuf) {
-        self.certificate_for(name, rcgen::ExtendedKeyUsagePurpose::ClientAuth)
+        self.certificate_for(name, rcgen::ExtendedKeyUsagePurpose::ClientAuth, Life::Present)
     }
 
-    fn certificate_for(&self, name: &str, usage: rcgen::ExtendedKeyUsagePurpose) -> (PathBuf, PathBuf) {
+    fn certificate_for(&self, name: &str, usage: rcgen::ExtendedKeyUsagePurpose, life: Life) -> (PathBuf, PathBuf) {
         let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
+        match life {
+            Life::Present => {}
+            Life::Over => params.not_after = rcgen::date_time_ymd(2020, 1, 1),
+            Life::ToCome => params.not_before = rcgen::date_time_ymd(4000, 1, 1),
+        }
         params.use_authority_key_identifier_extension = true;
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();

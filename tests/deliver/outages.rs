@@ -1,0 +1,88 @@
+//! Receivers that are out for hours: nothing is lost, nothing arrives twice, and others are on time. Hours pass by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use nightbell::clock::ManualClock;
+use nightbell::model::DeliveryState;
+use nightbell::store::{PollCommit, Store as _};
+
+use super::super::sample::{Place, at, commit, delivery};
+use super::sink::{Hook, OK, Reply, Sink};
+use super::{lane_to, states};
+
+const MINUTE: i64 = 60;
+
+/// Runs a night: each five minutes for `hours` a message is owed to each of two receivers, one of which answers `reply`
+/// for so long and is well afterwards. Returns, for each receiver, at which second each id was taken, and how often the
+/// one that was out was asked.
+async fn night(hours: i64, reply: Reply) -> (BTreeMap<String, i64>, BTreeMap<String, i64>, usize) {
+    let place = Place::new();
+    let is_out = Arc::new(AtomicBool::new(true));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (seen_out, counted) = (Arc::clone(&is_out), Arc::clone(&asked));
+    let troubled = Sink::new(move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        if seen_out.load(Ordering::SeqCst) { reply.clone() } else { OK }
+    })
+    .await;
+    let well = Sink::new(|_, _| OK).await;
+    let store = Arc::new(place.open().await);
+    let clock = ManualClock::at(at(0));
+    let mut lanes = [
+        lane_to("pager", &store, Hook::new(&troubled.url, 2), &clock),
+        lane_to("team", &store, Hook::new(&well.url, 2), &clock),
+    ];
+    let mut asked_while_out = 0;
+    // The hour after the outage sees every message that the hourly retries still hold.
+    for tick in 0..=(hours + 2) * 12 {
+        let now = at(tick * 5 * MINUTE);
+        clock.set(now);
+        if tick < hours * 12 {
+            let owed = ["pager", "team"].map(|receiver| {
+                let one = delivery(&format!("{receiver}-{tick:03}"), receiver);
+                nightbell::model::Delivery { created_at: now, next_attempt_at: Some(now), ..one }
+            });
+            store.commit_poll(&PollCommit { deliveries: owed.into(), now, ..commit(tick) }).await.unwrap();
+        } else if is_out.swap(false, Ordering::SeqCst) {
+            asked_while_out = asked.load(Ordering::SeqCst);
+        }
+        for lane in &mut lanes {
+            lane.attempt_due(now).await.unwrap();
+        }
+    }
+    assert!(states(&store).await.values().all(|(state, _)| *state == DeliveryState::Delivered));
+    let taken = |receiver: &'static str| {
+        let store = Arc::clone(&store);
+        async move {
+            let all = store.deliveries(10_000).await.unwrap();
+            let mine = all.into_iter().filter(|one| one.receiver.as_str() == receiver);
+            mine.map(|one| (one.id.to_string(), one.delivered_at.unwrap().duration_since(at(0)).as_secs())).collect()
+        }
+    };
+    // Each was taken once: what was sent after the outage is as many requests as messages.
+    assert_eq!(asked.load(Ordering::SeqCst) - asked_while_out, usize::try_from(hours * 12).unwrap());
+    assert!(well.counts().values().all(|count| *count == 1), "{:?}", well.counts());
+    (taken("pager").await, taken("team").await, asked_while_out)
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_dead_for_six_hours_loses_nothing_and_delays_no_other() {
+    let (late, punctual, _) = night(6, Reply::Status(503, None)).await;
+    assert_eq!((late.len(), punctual.len()), (72, 72));
+    for (tick, (id, second)) in (0..).zip(&punctual) {
+        assert_eq!(*second, tick * 5 * MINUTE, "{id} was not on time");
+    }
+    // With the waits between attempts, each arrives at most an hour and a fifth after the receiver is back.
+    assert!(late.values().all(|second| (6 * 3600..=6 * 3600 + 72 * MINUTE).contains(second)), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_busy_for_an_hour_is_asked_as_often_as_it_wants() {
+    let (late, punctual, asked) = night(1, Reply::Status(429, Some(300))).await;
+    assert_eq!((late.len(), punctual.len()), (12, 12));
+    assert!(punctual.values().enumerate().all(|(tick, second)| *second == tick as i64 * 5 * MINUTE), "{punctual:?}");
+    // Once in each of the five minutes that it asked for; at first no more than may be under way at once.
+    assert!((1..=13).contains(&asked), "{asked}");
+}

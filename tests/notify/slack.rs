@@ -1,0 +1,106 @@
+//! Slack by a bot: the reply in the thread, the first message updated, and what happens when Slack will not.
+
+use nightbell::model::AttemptOutcome::{Delivered, Retry, Throttled};
+use nightbell::model::{Attempt, Delivery, MessageKind, Revival};
+use nightbell::notify::Notifier as _;
+use nightbell::template::sample_message;
+use serde_json::{Value, json};
+
+use super::http::{Reply, Server, split};
+use super::{delivery, firing, now, open, settings, yaml_of};
+
+/// Slack with a few messages in the channel C0123: `1.1` is ours, `1.2` is somebody else's, `1.3` was deleted, `1.4` takes
+/// neither updates nor replies, `1.5` meets a server in trouble and `1.6` a busy one.
+fn slack(head: &str, body: &[u8]) -> (u16, String) {
+    let method = head.split(' ').nth(1).unwrap_or_default().trim_start_matches("/api/").to_string();
+    let body: Value = serde_json::from_slice(body).unwrap();
+    let no = |name: &str| (200, json!({ "ok": false, "error": name }).to_string());
+    if body["channel"] != "C0123" {
+        return no("channel_not_found");
+    }
+    let key = if method == "chat.update" { "ts" } else { "thread_ts" };
+    match (method.as_str(), body[key].as_str()) {
+        ("chat.update", Some("1.1")) => (200, json!({ "ok": true, "channel": "C0123", "ts": "1.1" }).to_string()),
+        ("chat.update", Some("1.2" | "1.4")) => no("cant_update_message"),
+        ("chat.update", Some("1.5")) => (503, "no".into()),
+        ("chat.update", Some("1.6")) => (429, "{\"ok\":false,\"error\":\"ratelimited\",\"retry_after\":7}".into()),
+        ("chat.update", _) => no("message_not_found"),
+        ("chat.postMessage", Some("1.1" | "1.2" | "1.5" | "1.6") | None) => {
+            (200, json!({ "ok": true, "channel": "C0123", "ts": "9.9" }).to_string())
+        }
+        ("chat.postMessage", Some("1.4")) => no("cannot_reply_to_message"),
+        ("chat.postMessage", _) => no("thread_not_found"),
+        _ => (404, "no such method".into()),
+    }
+}
+
+/// The resolution that answers the message `ts`, which was told in `configured`.
+fn resolution(yaml: &str, ts: &str, configured: &str) -> Delivery {
+    let answered = json!({ "channel": "C0123", "ts": ts, "configured": configured }).to_string();
+    let resolved = delivery(&settings(yaml), &sample_message(MessageKind::AlertResolved, now()));
+    Delivery { in_reply_to: Some(answered), ..resolved }
+}
+
+/// The outcome, and the calls as "method ts/thread_ts".
+async fn told(change: impl Fn(Delivery) -> Delivery, ts: &str, configured: &str) -> (Attempt, Vec<String>) {
+    let server = Server::start(Reply::Vendor(slack)).await;
+    let yaml = yaml_of("slack-bot", &server.base);
+    let attempt = open(&yaml).send(&change(resolution(&yaml, ts, configured)), now()).await;
+    let call = |request: &Vec<u8>| {
+        let (head, body) = split(request).unwrap();
+        let body: Value = serde_json::from_slice(body).unwrap();
+        assert!(body.to_string().contains("RESOLVED"), "{body}");
+        let method = head.split(' ').nth(1).unwrap().trim_start_matches("/api/chat.").to_string();
+        format!("{method} {}", body["ts"].as_str().or(body["thread_ts"].as_str()).unwrap_or("-"))
+    };
+    (attempt, server.requests().iter().map(call).collect())
+}
+
+#[tokio::test]
+async fn a_firing_comes_back_with_its_name_and_its_resolution_answers_it() {
+    let server = Server::start(Reply::Vendor(slack)).await;
+    let yaml = yaml_of("slack-bot", &server.base);
+    let attempt = open(&yaml).send(&delivery(&settings(&yaml), &firing()), now()).await;
+    assert_eq!(attempt.outcome, Delivered);
+    let reference: Value = serde_json::from_str(attempt.reference.as_deref().unwrap()).unwrap();
+    assert_eq!(reference, json!({ "channel": "C0123", "ts": "9.9", "configured": "C0123" }));
+    let (attempt, calls) = told(|it| it, "1.1", "C0123").await;
+    assert_eq!((attempt.outcome, calls), (Delivered, vec!["update 1.1".to_string(), "postMessage 1.1".to_string()]));
+}
+
+#[tokio::test]
+async fn what_slack_will_not_do_costs_no_resolution() {
+    for (ts, calls) in [
+        ("1.2", &["update 1.2", "postMessage 1.2"][..]),
+        ("1.3", &["update 1.3", "postMessage -"]),
+        ("1.4", &["update 1.4", "postMessage 1.4", "postMessage -"]),
+    ] {
+        let (attempt, made) = told(|it| it, ts, "C0123").await;
+        assert_eq!(
+            (attempt.outcome, made.as_slice()),
+            (Delivered, calls.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice()),
+            "{ts}"
+        );
+    }
+    // The channel was changed in the configuration since: the old one is told nothing more.
+    let (attempt, made) = told(|it| it, "1.1", "C0999").await;
+    assert_eq!((attempt.outcome, made), (Delivered, vec!["postMessage -".to_string()]));
+    let (attempt, made) = told(|it| Delivery { in_reply_to: Some("junk".into()), ..it }, "1.1", "C0123").await;
+    assert_eq!((attempt.outcome, made), (Delivered, vec!["postMessage -".to_string()]));
+}
+
+/// Nothing was posted, so all of it is repeated; but a reply does not wait for ever for a courtesy.
+#[tokio::test]
+async fn an_update_that_fails_for_a_moment_is_waited_for_and_never_repeats_the_reply() {
+    for (ts, outcome, pause) in [("1.5", Retry, None), ("1.6", Throttled, Some(7))] {
+        let (attempt, made) = told(|it| it, ts, "C0123").await;
+        assert_eq!((attempt.outcome, made.len()), (outcome, 1), "{ts}: {attempt:?}");
+        assert_eq!(attempt.retry_after.map(|it| it.as_secs()), pause);
+        assert!(attempt.error.unwrap().starts_with("the first message could not be updated: "));
+        let (attempt, made) = told(|it| Delivery { attempts: 3, ..it }, ts, "C0123").await;
+        assert_eq!((attempt.outcome, made.len()), (Delivered, 2), "{ts}");
+        let revived = Some(Revival { at: now(), attempts: 3 });
+        let (attempt, _) = told(|it| Delivery { attempts: 3, revived, ..it }, ts, "C0123").await;
+        assert_eq!(attempt.outcome, outcome, "patience begins anew");
+    }
+}

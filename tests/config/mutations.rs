@@ -28,6 +28,8 @@ const OPTIONAL: &[&str] = &[
     "duration",
     "severity",
     "notify",
+    "fallback",
+    "after",
 ];
 
 /// What is done to a key.

@@ -3,6 +3,7 @@
 use nightbell::model::{DeliveryId, Message, MessageKind, ReceiverId, StandsInFor, Untold};
 use nightbell::notify::{Notifier as _, Renderer};
 use nightbell::template::{sample_message, samples};
+use nightbell::words::Language;
 
 use super::http::{Reply, Server};
 use super::vendors::vendor;
@@ -48,6 +49,15 @@ fn every_channel_says_whom_it_was_meant_for_and_why_it_did_not_arrive() {
         assert!(yaml == WEBHOOK || text.contains("Meant for oncall, as was the alert"), "{yaml}: {text}");
         assert!(yaml != WEBHOOK || text.contains("\"stands_in_for\":{\"receiver\":\"oncall\"}"), "{text}");
     }
+}
+
+#[test]
+fn it_is_said_in_the_receiver_s_language() {
+    let receiver = nightbell::notify::ReceiverSettings { language: Language::Zh, ..settings(EMAIL) };
+    let renderer = Renderer::open(&receiver).unwrap();
+    let text = renderer.render_stand_in(&firing(), &meant("answered 503")).content.part("text").to_string();
+    assert!(text.starts_with("⚠️ 本消息原应发送至 oncall，但无法送达（自 "), "{text}");
+    assert!(text.lines().next().unwrap().ends_with("已尝试 4 次）：answered 503"), "{text}");
 }
 
 #[test]

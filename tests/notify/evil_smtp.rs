@@ -118,6 +118,11 @@ async fn say(write: &mut tokio::net::tcp::OwnedWriteHalf, reply: &str) -> Option
     match reply {
         "" => None,
         HANG => std::future::pending().await,
+        // One byte at a time, each within any patience; all of them beyond it.
+        drip if drip.starts_with("drip ") => loop {
+            write.write_all(b"2").await.ok()?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        },
         endless if endless.starts_with("endless ") => {
             let piece = endless.trim_start_matches("endless ").repeat(1000);
             loop {
@@ -197,6 +202,9 @@ async fn every_misdeed_has_its_outcome() {
         (Script { end: "endless 250-x\r\n", ..GOOD }, Uncertain, "no reply", &[], ""),
         (Script { banner: HANG, ..GOOD }, Retry, "timeout", &[], "while connecting"),
         (Script { banner: "", ..GOOD }, Retry, "connect", &[], ""),
+        (Script { banner: "drip ", ..GOOD }, Retry, "timeout", &[], "while connecting"),
+        (Script { data: "drip ", ..GOOD }, Retry, "timeout", &[], ""),
+        (Script { end: "drip ", ..GOOD }, Uncertain, "no reply", &[], "after the mail was sent"),
         (Script { banner: "554 go away\r\n", ..GOOD }, Retry, "554", &[], "go away"),
         (Script { banner: "\u{ff}junk\r\n", ..GOOD }, Retry, "connect", &[], ""),
         (Script { banner: "HTTP/1.1 400 Bad Request\r\n", ..GOOD }, Retry, "connect", &[], ""),

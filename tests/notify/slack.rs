@@ -1,16 +1,20 @@
 //! Slack by a bot: the reply in the thread, the first message updated, and what happens when Slack will not.
 
+use nightbell::clock::ManualClock;
 use nightbell::model::AttemptOutcome::{Delivered, Retry, Throttled};
-use nightbell::model::{Attempt, Delivery, MessageKind, Revival};
+use nightbell::model::{Attempt, Delivery, DeliveryId, MessageKind, Revival};
 use nightbell::notify::Notifier as _;
+use nightbell::store::{PollCommit, Store as _};
 use nightbell::template::sample_message;
+use nightbell::worker::deliver::Lane;
 use serde_json::{Value, json};
 
+use super::super::sample::{Place, commit};
 use super::http::{Reply, Server, split};
 use super::{delivery, firing, now, open, settings, yaml_of};
 
-/// Slack with a few messages in the channel C0123: `1.1` is ours, `1.2` is somebody else's, `1.3` was deleted, `1.4` takes
-/// neither updates nor replies, `1.5` meets a server in trouble and `1.6` a busy one.
+/// Slack with a few messages in the channel C0123: `1.1` and `9.9` are ours, `1.2` is somebody else's, `1.3` was deleted,
+/// `1.4` takes neither updates nor replies, `1.5` meets a server in trouble and `1.6` a busy one.
 fn slack(head: &str, body: &[u8]) -> (u16, String) {
     let method = head.split(' ').nth(1).unwrap_or_default().trim_start_matches("/api/").to_string();
     let body: Value = serde_json::from_slice(body).unwrap();
@@ -20,12 +24,14 @@ fn slack(head: &str, body: &[u8]) -> (u16, String) {
     }
     let key = if method == "chat.update" { "ts" } else { "thread_ts" };
     match (method.as_str(), body[key].as_str()) {
-        ("chat.update", Some("1.1")) => (200, json!({ "ok": true, "channel": "C0123", "ts": "1.1" }).to_string()),
+        ("chat.update", Some("1.1" | "9.9")) => {
+            (200, json!({ "ok": true, "channel": "C0123", "ts": "1.1" }).to_string())
+        }
         ("chat.update", Some("1.2" | "1.4")) => no("cant_update_message"),
         ("chat.update", Some("1.5")) => (503, "no".into()),
         ("chat.update", Some("1.6")) => (429, "{\"ok\":false,\"error\":\"ratelimited\",\"retry_after\":7}".into()),
         ("chat.update", _) => no("message_not_found"),
-        ("chat.postMessage", Some("1.1" | "1.2" | "1.5" | "1.6") | None) => {
+        ("chat.postMessage", Some("1.1" | "1.2" | "1.5" | "1.6" | "9.9") | None) => {
             (200, json!({ "ok": true, "channel": "C0123", "ts": "9.9" }).to_string())
         }
         ("chat.postMessage", Some("1.4")) => no("cannot_reply_to_message"),
@@ -103,4 +109,28 @@ async fn an_update_that_fails_for_a_moment_is_waited_for_and_never_repeats_the_r
         let (attempt, _) = told(|it| Delivery { attempts: 3, revived, ..it }, ts, "C0123").await;
         assert_eq!(attempt.outcome, outcome, "patience begins anew");
     }
+}
+
+/// The name of the firing message is kept by the store and comes back with the resolution that is claimed.
+#[tokio::test]
+async fn a_lane_threads_the_resolution_under_its_firing() {
+    let server = Server::start(Reply::Vendor(slack)).await;
+    let yaml = yaml_of("slack-bot", &server.base);
+    let place = Place::new();
+    let store = std::sync::Arc::new(place.open().await);
+    let receiver = settings(&yaml);
+    let firing = Delivery { id: DeliveryId::new("f1"), ..delivery(&receiver, &firing()) };
+    let over = delivery(&receiver, &sample_message(MessageKind::AlertResolved, now()));
+    let resolution = Delivery { id: DeliveryId::new("r1"), follows: Some(firing.id.clone()), ..over };
+    let deliveries = vec![resolution, firing];
+    store.commit_poll(&PollCommit { deliveries, now: now(), ..commit(0) }).await.unwrap();
+    let clock = std::sync::Arc::new(ManualClock::at(now()));
+    let notifier = std::sync::Arc::new(open(&yaml));
+    let mut lane = Lane::new(receiver.id.clone(), store, notifier, clock, Box::new(|| 0.5));
+    let progress = lane.attempt_due(now()).await.unwrap();
+    assert_eq!((progress.delivered, progress.left_due), (2, 0));
+    let calls: Vec<String> = server.requests().iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+    assert_eq!(calls.len(), 3);
+    assert!(calls[1].contains("chat.update") && calls[1].contains("\"ts\":\"9.9\""), "{}", calls[1]);
+    assert!(calls[2].contains("chat.postMessage") && calls[2].contains("\"thread_ts\":\"9.9\""), "{}", calls[2]);
 }

@@ -84,12 +84,13 @@ async fn a_hostile_answer_adds_no_markup_and_every_vendor_takes_it() {
             assert!(!text.contains(raw) || (is_plain_element && raw != "\u{202e}"), "{kind}: {text}");
         }
         let receiver = settings(&yaml);
+        let (renderer, notifier) = (Renderer::open(&receiver).unwrap(), open(&yaml));
         for (name, message) in samples() {
-            let content = Renderer::open(&receiver).unwrap().render_stand_in(&message, &meant(hostile)).content;
+            let content = renderer.render_stand_in(&message, &meant(hostile)).content;
             let id = DeliveryId::new("d-0123456789abcdef");
             let delivery =
                 nightbell::model::Delivery::owed(id, receiver.id.clone(), MessageKind::AlertFiring, content, now());
-            let attempt = open(&yaml).send(&delivery, now()).await;
+            let attempt = notifier.send(&delivery, now()).await;
             assert_eq!(attempt.error, None, "{kind}, {name}");
         }
     }

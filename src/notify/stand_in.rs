@@ -26,9 +26,12 @@ fn note(meant: &StandsInFor, locale: &Locale) -> String {
     };
     let since = local_time(*since, &locale.timezone);
     let error = error.as_deref().map(|error| truncated(error, ERROR_MAX)).unwrap_or_default();
-    let key = if *given_up { "meant.given_up" } else { "meant.not_yet" };
     let values = [("receiver", receiver), ("attempts", &attempts), ("since", &since), ("error", &error)];
-    display_text(&language.say(key, &values))
+    let said = match given_up {
+        true => language.say("meant.given_up", &values),
+        false => language.say("meant.not_yet", &values),
+    };
+    display_text(&said)
 }
 
 /// Puts the note into the parts, escaped for each.

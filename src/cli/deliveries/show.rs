@@ -65,16 +65,16 @@ fn object(record: &DeliveryRecord) -> Value {
 fn as_text(record: &DeliveryRecord, zone: &TimeZone) -> String {
     let DeliveryRecord { delivery, alert, attempts, fallback } = record;
     let mut text = String::new();
-    let mut say = |what: &str, value: String| {
+    let mut put = |what: &str, value: String| {
         let _ = writeln!(text, "{what:<15} {value}");
     };
-    say("delivery", delivery.id.to_string());
-    say("to", delivery.receiver.to_string());
-    say("kind", delivery.kind.to_string());
-    say("state", state(delivery, zone));
-    say("made", local(delivery.created_at, zone));
+    put("delivery", delivery.id.to_string());
+    put("to", delivery.receiver.to_string());
+    put("kind", delivery.kind.to_string());
+    put("state", state(delivery, zone));
+    put("made", local(delivery.created_at, zone));
     if let Some(revival) = delivery.revived {
-        say("sent again", format!("{}, after {} attempts", local(revival.at, zone), revival.attempts));
+        put("sent again", format!("{}, after {} attempts", local(revival.at, zone), revival.attempts));
     }
     let links = [
         ("answers", &delivery.follows),
@@ -84,14 +84,14 @@ fn as_text(record: &DeliveryRecord, zone: &TimeZone) -> String {
     ];
     for (what, id) in links {
         if let Some(id) = id {
-            say(what, id.to_string());
+            put(what, id.to_string());
         }
     }
     if !delivery.done.is_empty() {
-        say("reached so far", display_text(&delivery.done.join(", ")));
+        put("reached so far", display_text(&delivery.done.join(", ")));
     }
     if let Some(alert) = alert {
-        say_alert(&mut say, alert, zone);
+        put_alert(&mut put, alert, zone);
     }
     text.push('\n');
     text.push_str(&attempts_text(attempts, zone));
@@ -110,18 +110,18 @@ fn state(delivery: &Delivery, zone: &TimeZone) -> String {
     }
 }
 
-fn say_alert(say: &mut impl FnMut(&str, String), alert: &Alert, zone: &TimeZone) {
+fn put_alert(put: &mut impl FnMut(&str, String), alert: &Alert, zone: &TimeZone) {
     let facts = &alert.facts;
-    say("alert", alert.id.to_string());
-    say("", display_text(&facts.alert.summary));
+    put("alert", alert.id.to_string());
+    put("", display_text(&facts.alert.summary));
     let until = facts.alert.ends_at.map(|end| format!(" until {}", local(end, zone))).unwrap_or_default();
     let since = local(facts.alert.starts_at, zone);
-    say("", format!("{}, {} since {since}{until}", facts.alert.severity, facts.alert.state.as_str()));
+    put("", format!("{}, {} since {since}{until}", facts.alert.severity, facts.alert.state.as_str()));
     let instance = facts.instance.as_ref().map(|it| format!(", instance {}", it.id)).unwrap_or_default();
-    say("", display_text(&format!("job {} in {}{instance}, rule {}", facts.job.name, alert.source, alert.rule)));
+    put("", display_text(&format!("job {} in {}{instance}, rule {}", facts.job.name, alert.source, alert.rule)));
     for node in &facts.failing_nodes {
         let log = node.log_path.as_deref().map(|path| format!(", log {path}")).unwrap_or_default();
-        say("", display_text(&format!("node {}, {}{log}", node.name, node.status)));
+        put("", display_text(&format!("node {}, {}{log}", node.name, node.status)));
     }
 }
 

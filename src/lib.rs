@@ -40,6 +40,7 @@
 //! worker                            poll, deliver, housekeeping loops
 //! config                            YAML -> checked Config, with located diagnostics
 //! source | store | notify | sim     the outside world, each behind one trait
+//! iam                               proving to Huawei Cloud who asks
 //! http                              the one way to make a request
 //! rule | alert | template           pure
 //! words                             what messages say, in each language
@@ -54,6 +55,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
+pub mod iam;
 pub mod limits;
 pub mod model;
 pub mod notify;

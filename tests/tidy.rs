@@ -11,6 +11,7 @@ const LINES: &[&[&str]] = &[
     &["worker"],
     &["config"],
     &["source", "store", "notify", "sim"],
+    &["iam"],
     &["http"],
     &["rule", "alert", "template"],
     &["words"],

@@ -4,15 +4,20 @@
 //! come from the environment; every request has a deadline; a body is read to a cap counted after decompression. Errors
 //! never hold a URL: a webhook's URL is a secret. This module knows nothing of schedulers or channels.
 
+mod quote;
+
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
-use reqwest::{Certificate, Client, Identity, Request};
+use reqwest::{Certificate, Client, Identity, Request, Url};
+
+pub use quote::{cut_to, snippet};
 
 use crate::limits::CONNECT_TIMEOUT;
+use crate::yaml::Section;
 
 /// How one client differs from another.
 #[derive(Debug, Clone, Default)]
@@ -125,6 +130,22 @@ impl HttpClient {
 /// The instant that a header such as `Date` or `Retry-After` names, if it is a date as RFC 2822 writes one.
 pub fn http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// The address of an API in the configuration, without a slash at its end. What is wrong with it is reported at `key`.
+pub fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {
+    let wrong = |message: &str| {
+        section.error(key, message, Some("write it as https://host or https://host:port".into()));
+        None
+    };
+    let Ok(url) = Url::parse(text) else { return wrong("this is no address") };
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return wrong("an address beginning with https:// or http:// is needed");
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return wrong("an address has no user, query or fragment here");
+    }
+    Some(url.as_str().trim_end_matches('/').to_string())
 }
 
 /// Makes ring the process's TLS provider. Idempotent; every client calls it, so that tests need not.

@@ -43,7 +43,7 @@ pub use mention::Mention;
 pub use pagerduty::PagerDutySettings;
 pub use render::{Rendered, Renderer, read_overrides};
 pub use slack::{SlackAccess, SlackSettings};
-pub use smn::{SmnAuth, SmnSettings};
+pub use smn::{SmnNotifier, SmnSettings};
 pub use teams::TeamsSettings;
 pub use telegram::TelegramSettings;
 pub use webhook::{Success, WebhookSettings};
@@ -211,6 +211,8 @@ pub enum AnyNotifier {
     Http(HttpNotifier),
     /// Mail.
     Email(Box<EmailNotifier>),
+    /// SMN, which may have to sign in first.
+    Smn(Box<SmnNotifier>),
 }
 
 impl AnyNotifier {
@@ -228,6 +230,7 @@ impl AnyNotifier {
         match self {
             AnyNotifier::Http(it) => AnyNotifier::Http(it.with_deadline(deadline)),
             AnyNotifier::Email(it) => AnyNotifier::Email(Box::new(it.with_deadline(deadline))),
+            AnyNotifier::Smn(it) => AnyNotifier::Smn(Box::new(it.with_deadline(deadline))),
         }
     }
 }
@@ -237,6 +240,7 @@ impl Notifier for AnyNotifier {
         match self {
             AnyNotifier::Http(it) => it.send(delivery, now).await,
             AnyNotifier::Email(it) => it.send(delivery, now).await,
+            AnyNotifier::Smn(it) => it.send(delivery, now).await,
         }
     }
 
@@ -244,6 +248,7 @@ impl Notifier for AnyNotifier {
         match self {
             AnyNotifier::Http(it) => it.concurrency(),
             AnyNotifier::Email(it) => it.concurrency(),
+            AnyNotifier::Smn(it) => it.concurrency(),
         }
     }
 }

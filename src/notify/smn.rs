@@ -1,23 +1,26 @@
 //! Huawei Cloud SMN (Simple Message Notification): a topic that passes the message on by mail, text message and more.
 //!
 //! Each protocol gets a text of its own: mail the long one, text messages one that fits into 490 characters. A request is
-//! signed for its moment, or carries a token. `message_id` confirms that the topic took it; what its subscribers'
+//! signed for its moment, or carries a token, which a user's password may have got. `message_id` confirms that the topic took it; what its subscribers'
 //! carriers do then, SMN does not tell.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Url;
-use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, post_json};
+use super::channel::{Channel, Parts, body_part, post_json};
 use super::fit::{self, Unit, fitted};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
-use crate::http::Answer;
-use crate::limits::{SMN_MESSAGE_BYTES_MAX, SMN_SMS_MAX, SMN_SUBJECT_BYTES_MAX};
+use super::{AnyNotifier, Notifier, answer};
+use crate::http::{Answer, HttpClient, HttpSettings, checked_endpoint};
+use crate::iam::{Ask, Auth, Caller, IamError, IamErrorKind, is_region};
+use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT, SMN_MESSAGE_BYTES_MAX, SMN_SMS_MAX, SMN_SUBJECT_BYTES_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
-use crate::sign::{DATE_HEADER, Signable, date_text, percent_encoded};
+use crate::sign::percent_encoded;
 use crate::template::{BuiltIn, OutputKind, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
@@ -54,23 +57,7 @@ pub struct SmnSettings {
     /// The topic.
     pub topic_urn: String,
     /// How requests prove who asks.
-    pub auth: SmnAuth,
-}
-
-/// How requests to SMN prove who asks.
-#[derive(Debug, Clone)]
-pub enum SmnAuth {
-    /// Each request is signed.
-    Key {
-        /// Names the key.
-        access_key: SecretRef,
-        /// Signs with it.
-        secret_key: SecretRef,
-        /// Comes with temporary keys.
-        security_token: Option<SecretRef>,
-    },
-    /// Each request carries a token; read again at each use, so that a file can be replaced.
-    Token(SecretRef),
+    pub auth: Auth,
 }
 
 impl SmnSettings {
@@ -78,7 +65,7 @@ impl SmnSettings {
         let endpoint = read_endpoint(section);
         let (project_id, topic_urn) =
             (section.required::<String>("project_id"), section.required::<String>("topic_urn"));
-        let auth = read_auth(section);
+        let auth = Auth::read(section);
         Some(SmnSettings { endpoint: endpoint?, project_id: project_id?, topic_urn: topic_urn?, auth: auth? })
     }
 
@@ -93,12 +80,7 @@ impl SmnSettings {
 fn read_endpoint(section: &Section<'_>) -> Option<String> {
     let region = section.optional::<String>("region");
     if section.has("endpoint") {
-        let endpoint = section.optional::<String>("endpoint")?;
-        if let Err(reason) = answer::parse_url(&Secret::new(endpoint.as_str())) {
-            section.error("endpoint", reason, Some("write it as https://host".into()));
-            return None;
-        }
-        return Some(endpoint.trim_end_matches('/').to_string());
+        return checked_endpoint(section, "endpoint", &section.optional::<String>("endpoint")?);
     }
     if !section.has("region") {
         let help = Some("for example region: ap-southeast-3, or endpoint: https://… for a private cloud".to_string());
@@ -106,41 +88,11 @@ fn read_endpoint(section: &Section<'_>) -> Option<String> {
         return None;
     }
     let region = region?;
-    if region.is_empty() || !region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+    if !is_region(&region) {
         section.error("region", format!("{region:?} is no region"), Some("for example ap-southeast-3".into()));
         return None;
     }
     Some(format!("https://smn.{region}.myhuaweicloud.com"))
-}
-
-fn read_auth(section: &Section<'_>) -> Option<SmnAuth> {
-    let auth = section.required_section("auth")?;
-    let both = auth.has("token") && (auth.has("access_key") || auth.has("secret_key"));
-    let signs_in = ["user", "password", "domain"].iter().any(|key| auth.has(key));
-    let token = auth.optional("token");
-    let read = if both {
-        auth.error("", "both a token and keys are given", Some("keep one way to sign in".into()));
-        let _ = (auth.node("access_key"), auth.node("secret_key"), auth.node("security_token"));
-        None
-    } else if signs_in {
-        let help = Some("use { access_key, secret_key } or { token }".to_string());
-        auth.error("", "signing in by user and password is not supported for receivers by this version yet", help);
-        let _ = (auth.node("user"), auth.node("password"), auth.node("domain"), auth.node("iam_endpoint"));
-        None
-    } else if auth.has("token") {
-        let _ = auth.node("security_token");
-        token.map(SmnAuth::Token)
-    } else {
-        let (access_key, secret_key) = (auth.required("access_key"), auth.required("secret_key"));
-        let security_token = auth.optional("security_token");
-        access_key.zip(secret_key).map(|(access_key, secret_key)| SmnAuth::Key {
-            access_key,
-            secret_key,
-            security_token,
-        })
-    };
-    auth.close();
-    read
 }
 
 impl Channel for SmnSettings {
@@ -153,17 +105,7 @@ impl Channel for SmnSettings {
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        let named = |key: &str| format!("auth.{key}");
-        match &self.auth {
-            SmnAuth::Token(token) => vec![(named("token"), token)],
-            SmnAuth::Key { access_key, secret_key, security_token } => {
-                let token = security_token.iter().map(|token| (named("security_token"), token));
-                [(named("access_key"), access_key), (named("secret_key"), secret_key)]
-                    .into_iter()
-                    .chain(token)
-                    .collect()
-            }
-        }
+        self.auth.secrets()
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
@@ -186,7 +128,14 @@ impl Channel for SmnSettings {
     }
 
     fn notifier(&self) -> Result<AnyNotifier, String> {
-        HttpNotifier::open(self.clone())
+        let client = HttpClient::new(&HttpSettings::default()).map_err(|error| error.to_string())?;
+        let caller = Caller::new(self.auth.clone());
+        Ok(AnyNotifier::Smn(Box::new(SmnNotifier {
+            settings: self.clone(),
+            client,
+            caller,
+            deadline: NOTIFY_HTTP_TIMEOUT,
+        })))
     }
 }
 
@@ -198,55 +147,86 @@ fn unbracketed(c: char) -> char {
     }
 }
 
-impl HttpChannel for SmnSettings {
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
-        let resolve = |secret: &SecretRef| secret.resolve().map_err(|error| error.to_string());
-        let body = delivery.content.part("body").to_string();
-        let url = self.url()?;
-        let mut headers = vec![("X-Project-Id".to_string(), self.project_id.clone())];
-        let mut secrets = Vec::new();
-        match &self.auth {
-            SmnAuth::Token(token) => {
-                let token = resolve(token)?;
-                headers.push(("X-Auth-Token".to_string(), token.expose().trim().to_string()));
-                secrets.push(token);
-            }
-            SmnAuth::Key { access_key, secret_key, security_token } => {
-                let (access_key, secret_key) = (resolve(access_key)?, resolve(secret_key)?);
-                if let Some(token) = security_token {
-                    let token = resolve(token)?;
-                    headers.push(("X-Security-Token".to_string(), token.expose().to_string()));
-                    secrets.push(token);
-                }
-                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-                headers.push(("Host".to_string(), format!("{}{port}", url.host_str().unwrap_or_default())));
-                headers.push((DATE_HEADER.to_string(), date_text(now)));
-                let signable =
-                    Signable { method: "POST", path: url.path(), query: &[], headers: &headers, body: body.as_bytes() };
-                let authorization = signable.authorization(access_key.expose(), secret_key.expose());
-                headers.push(("Authorization".to_string(), authorization));
-                secrets.extend([secret_key, access_key]);
-            }
-        }
-        let mut request = post_json(url, body);
-        for (name, text) in headers {
-            let wrong = || format!("the value for the header {name} cannot be sent");
-            let header = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
-            let mut value = HeaderValue::try_from(text).map_err(|_| wrong())?;
-            value.set_sensitive(name == "Authorization" || name.ends_with("-Token"));
-            request.headers_mut().insert(header, value);
-        }
-        Ok(Ready { request, secrets })
+/// Publishes to one topic. Holds the token that a password got.
+#[derive(Debug)]
+pub struct SmnNotifier {
+    settings: SmnSettings,
+    client: HttpClient,
+    caller: Caller,
+    deadline: Duration,
+}
+
+impl SmnNotifier {
+    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
+        SmnNotifier { deadline, ..self }
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if attempt.outcome != AttemptOutcome::Delivered || body["message_id"].as_str().is_some_and(|id| !id.is_empty())
-        {
-            return attempt;
+    /// One request, signing in first where that is needed; with the outcome, the token that may have been stale.
+    async fn publish(&self, delivery: &Delivery, now: Timestamp, until: Instant) -> (Attempt, Option<Secret>) {
+        let url = match self.settings.url() {
+            Ok(url) => url,
+            Err(reason) => return (answer::no_secret(reason), None),
+        };
+        let body = delivery.content.part("body").to_string();
+        let left = || until.saturating_duration_since(Instant::now());
+        let ask = Ask {
+            method: "POST",
+            url: &url,
+            query: &[],
+            headers: Vec::new(),
+            body: body.as_bytes(),
+            project_id: &self.settings.project_id,
+        };
+        let proof = match self.caller.prove(&self.client, left(), now, ask).await {
+            Ok(proof) => proof,
+            Err(error) => return (unproven(&error), None),
+        };
+        let mut request = post_json(url, body);
+        if let Err(error) = proof.apply(&mut request) {
+            return (unproven(&error), None);
         }
-        let error =
-            format!("answered {} without a message_id: {}", answer.status, answer::kept(&answer.text(), secrets));
-        Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
+        let result = self.client.send(request, left(), ANSWER_BYTES_MAX).await;
+        let attempt = answer::attempt(&result, now, &proof.secrets);
+        let is_stale = matches!(&result, Ok(answer) if answer.status == 401);
+        let attempt = match &result {
+            Ok(answer) => confirmed(answer, attempt, &proof.secrets),
+            Err(_) => attempt,
+        };
+        (attempt, proof.token.filter(|_| is_stale))
     }
+}
+
+impl Notifier for SmnNotifier {
+    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
+        let until = Instant::now() + self.deadline;
+        let (attempt, stale) = self.publish(delivery, now, until).await;
+        let Some(stale) = stale else { return attempt };
+        // A token can end before its time, when the password or a right was changed: once, another one is got.
+        self.caller.discard(&stale).await;
+        self.publish(delivery, now, until).await.0
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+}
+
+/// The attempt that could not begin, because nobody could be signed in. Nothing was sent.
+fn unproven(error: &IamError) -> Attempt {
+    let (outcome, status) = match &error.kind {
+        IamErrorKind::Configuration | IamErrorKind::Refused => return answer::no_secret(error),
+        IamErrorKind::Transient | IamErrorKind::BadAnswer => (AttemptOutcome::Retry, None),
+        IamErrorKind::Unreachable(_) => (AttemptOutcome::Retry, Some("sign-in".to_string())),
+    };
+    Attempt::failed(outcome, status, error.to_string())
+}
+
+/// The attempt as the topic's own answer says it ended: a success names the message.
+fn confirmed(answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if attempt.outcome != AttemptOutcome::Delivered || body["message_id"].as_str().is_some_and(|id| !id.is_empty()) {
+        return attempt;
+    }
+    let error = format!("answered {} without a message_id: {}", answer.status, answer::kept(&answer.text(), secrets));
+    Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
 }

@@ -6,12 +6,12 @@
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::Url;
 
 use super::{SourceError, SourceErrorKind};
 use crate::http::{Answer, HttpError, http_date};
-use crate::limits::{ANSWER_KEPT_BYTES_MAX, FIELD_BYTES_MAX, SOURCE_CLOCK_SKEW_MAX, SOURCE_JSON_DEPTH_MAX};
-use crate::yaml::{Section, duration_text};
+pub(super) use crate::http::{cut_to, snippet};
+use crate::limits::{FIELD_BYTES_MAX, SOURCE_CLOCK_SKEW_MAX, SOURCE_JSON_DEPTH_MAX};
+use crate::yaml::duration_text;
 
 pub(super) const HELP_BAD_ANSWER: &str =
     "check \"endpoint\"; a proxy or a login page may answer in the service's place";
@@ -64,34 +64,8 @@ pub(super) fn no_json(text: &str, error: &serde_json::Error) -> String {
     }
 }
 
-/// The beginning of a foreign text on one line, for an error or for the quarantine.
-pub(super) fn snippet(text: &str) -> String {
-    let mut out = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-        if out.len() > ANSWER_KEPT_BYTES_MAX {
-            break;
-        }
-    }
-    cut_to(out, ANSWER_KEPT_BYTES_MAX)
-}
-
 pub(super) fn cut(text: Cow<'_, str>) -> String {
     cut_to(text.into_owned(), FIELD_BYTES_MAX)
-}
-
-/// A text of at most `bytes_max` bytes, cut at a character boundary; a cut one ends with `…`.
-pub(super) fn cut_to(mut text: String, bytes_max: usize) -> String {
-    if text.len() > bytes_max {
-        let mark = "…";
-        let end = (0..=bytes_max - mark.len()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str(mark);
-    }
-    text
 }
 
 /// The error that a request without an answer is.
@@ -124,19 +98,4 @@ pub(super) fn clock_difference(answer: &Answer, now: Timestamp) -> Option<Signed
 pub(super) fn difference_text(ahead: SignedDuration) -> String {
     let side = if ahead.is_positive() { "ahead of" } else { "behind" };
     format!("{} {side}", duration_text(ahead.unsigned_abs()))
-}
-
-pub(super) fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {
-    let wrong = |message: &str| {
-        section.error(key, message, Some("write it as https://host or https://host:port".into()));
-        None
-    };
-    let Ok(url) = Url::parse(text) else { return wrong("this is no address") };
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return wrong("an address beginning with https:// or http:// is needed");
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return wrong("an address has no user, query or fragment here");
-    }
-    Some(url.as_str().trim_end_matches('/').to_string())
 }

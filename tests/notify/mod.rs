@@ -10,6 +10,7 @@ mod golden;
 mod http;
 mod settings;
 mod slack;
+mod smn;
 mod smtp;
 mod stand_in;
 mod vendors;

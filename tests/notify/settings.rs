@@ -43,6 +43,18 @@ fn right_settings_are_read() {
         ("{ type: pagerduty, routing_key: { env: K } }", "pagerduty", true, "routing_key"),
         ("{ type: teams, webhook_url: { env: W }, mention: { user_ids: a@b.example } }", "teams", true, "webhook_url"),
         (
+            "{ type: smn, region: r, project_id: p, topic_urn: urn, auth: { user: u, password: { env: P }, domain: d } }",
+            "smn",
+            true,
+            "auth.user auth.password auth.domain",
+        ),
+        (
+            "{ type: smn, region: r, project_id: p, topic_urn: urn, auth: { token: { file: /t } } }",
+            "smn",
+            true,
+            "auth.token",
+        ),
+        (
             "{ type: smn, region: r, project_id: p, topic_urn: urn, auth: { access_key: { env: A }, secret_key: { env: S } } }",
             "smn",
             true,
@@ -74,14 +86,19 @@ fn wrong_settings_are_said() {
         ("{ type: smn, region: 'R 2', project_id: p, topic_urn: x, auth: { token: { env: T } } }".into(), "no region"),
         ("{ type: smn, region: r, project_id: p, topic_urn: x, auth: {} }".into(), "\"access_key\" is missing"),
         (
-            "{ type: smn, region: r, project_id: p, topic_urn: x, auth: { user: u, password: { env: P }, domain: d } }"
+            "{ type: smn, region: r, project_id: p, topic_urn: x, auth: { user: u, password: { env: P } } }".into(),
+            "\"domain\" is missing",
+        ),
+        (
+            "{ type: smn, endpoint: 'https://smn', project_id: p, topic_urn: x, \
+             auth: { user: u, password: { env: P }, domain: d } }"
                 .into(),
-            "not supported for receivers by this version yet",
+            "\"iam_endpoint\" is missing",
         ),
         (
             "{ type: smn, region: r, project_id: p, topic_urn: x, auth: { token: { env: T }, access_key: { env: A } } }"
                 .into(),
-            "both a token and keys",
+            "both \"token\" and \"access_key\" are given",
         ),
         ("{ type: slack }".into(), "\"webhook_url\" is missing"),
         ("{ type: slack, bot_token: { env: X } }".into(), "\"channel\" is missing"),

@@ -6,18 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 
 use super::fault;
 use super::pace::Pace;
-use super::settings::{Auth, Settings};
-use super::sign_in::{Person, SignIn};
+use super::settings::Settings;
 use crate::clock::Clock;
 use crate::http::{Answer, HttpClient, HttpError, HttpSettings};
+use crate::iam::{Ask, Caller, Proof};
 use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_REQUEST_TIMEOUT, SOURCE_RETRY_PAUSE, SOURCE_RETRY_PAUSE_MAX};
 use crate::secret::{Secret, SecretRef};
-use crate::sign::{DATE_HEADER, Signable, canonical_query, date_text, percent_encoded};
+use crate::sign::{canonical_query, percent_encoded};
 use crate::source::foreign;
 use crate::source::{SourceError, SourceErrorKind};
 
@@ -41,7 +40,7 @@ pub(super) struct Client {
     http: HttpClient,
     clock: Arc<dyn Clock>,
     pace: Pace,
-    sign_in: SignIn,
+    caller: Caller,
     pub(super) patience: Patience,
 }
 
@@ -57,8 +56,8 @@ impl Client {
         let http = HttpClient::new(&HttpSettings { ca_file: settings.ca_file.clone(), client_cert: None })
             .map_err(|error| foreign::from_http(&error))?;
         let pace = Pace::new(settings.requests_per_second);
-        let sign_in = SignIn::new(Arc::clone(&clock));
-        Ok(Client { settings, http, clock, pace, sign_in, patience: Patience::default() })
+        let caller = Caller::new(settings.auth.clone());
+        Ok(Client { settings, http, clock, pace, caller, patience: Patience::default() })
     }
 
     /// The body of the answer to a GET, which is a success and not cut.
@@ -79,7 +78,7 @@ impl Client {
 
     async fn get_once(&self, query: &Query) -> Result<Vec<u8>, (SourceError, Retry)> {
         self.pace.wait().await;
-        let (request, secrets) = self.request(query).await.map_err(|error| (error, Retry::No))?;
+        let (request, proof) = self.request(query).await.map_err(|error| (error, Retry::No))?;
         let answer = self.http.send(request, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
         let answer = answer.map_err(|error| {
             let retry =
@@ -89,13 +88,13 @@ impl Client {
         if !answer.is_success() || (answer.body.len() < 1000 && fault::is_error_body(&answer.body)) {
             let mut error = fault::from_answer(&answer, self.clock.now());
             // Gateways quote what they were sent.
-            for secret in &secrets {
+            for secret in &proof.secrets {
                 error.message = secret.cut_from(&error.message);
             }
             if fault::is_stale_token(&answer)
-                && let (Auth::Password { .. }, Some(stale)) = (&self.settings.auth, secrets.first())
+                && let Some(stale) = &proof.token
             {
-                self.sign_in.discard(stale).await;
+                self.caller.discard(stale).await;
                 return Err((error, Retry::WithNewToken));
             }
             let retry = if matches!(answer.status, 429 | 500..=599) { Retry::Once } else { Retry::No };
@@ -104,63 +103,19 @@ impl Client {
         whole_body(answer).map_err(|error| (error, Retry::No))
     }
 
-    /// The request, signed for this moment, and the secrets that are in it.
-    async fn request(&self, query: &Query) -> Result<(Request, Vec<Secret>), SourceError> {
+    /// The request, with the proof of who asks at this moment.
+    async fn request(&self, query: &Query) -> Result<(Request, Proof), SourceError> {
         let project = self.resolve("project_id", &self.settings.project_id)?;
         let url = self.url(project.expose(), query)?;
-        let mut headers = vec![
-            ("Content-Type".to_string(), "application/json".to_string()),
-            ("X-Project-Id".to_string(), project.expose().to_string()),
-        ];
+        let mut headers = vec![("Content-Type".to_string(), "application/json".to_string())];
         headers.extend(self.settings.workspace.iter().map(|id| ("workspace".to_string(), id.clone())));
-        let mut secrets = Vec::new();
-        match &self.settings.auth {
-            Auth::Token(token) => {
-                let token = self.resolve("auth.token", token)?;
-                headers.push(("X-Auth-Token".to_string(), token.expose().to_string()));
-                secrets.push(token);
-            }
-            Auth::Password { iam_endpoint, user, password, domain } => {
-                let person = Person {
-                    endpoint: iam_endpoint.clone(),
-                    user: self.resolve("auth.user", user)?.expose().to_string(),
-                    password: self.resolve("auth.password", password)?,
-                    domain: self.resolve("auth.domain", domain)?.expose().to_string(),
-                    project_id: project.expose().to_string(),
-                };
-                let token = self.sign_in.token(&self.http, self.patience.timeout, &person).await?;
-                headers.push(("X-Auth-Token".to_string(), token.expose().to_string()));
-                secrets.extend([token, person.password]);
-            }
-            Auth::Key { access_key, secret_key, security_token } => {
-                let access_key = self.resolve("auth.access_key", access_key)?;
-                let secret_key = self.resolve("auth.secret_key", secret_key)?;
-                if let Some(token) = security_token {
-                    let token = self.resolve("auth.security_token", token)?;
-                    headers.push(("X-Security-Token".to_string(), token.expose().to_string()));
-                    secrets.push(token);
-                }
-                headers.push((DATE_HEADER.to_string(), date_text(self.clock.now())));
-                headers.push((HOST.to_string(), host_of(&url)));
-                let (path, pairs) = (url.path(), query.pairs.as_slice());
-                let signable = Signable { method: "GET", path, query: pairs, headers: &headers, body: b"" };
-                let authorization = signable.authorization(access_key.expose(), secret_key.expose());
-                headers.push((AUTHORIZATION.to_string(), authorization));
-                secrets.extend([secret_key, access_key]);
-            }
-        }
+        let project_id = project.expose();
+        let ask = Ask { method: "GET", url: &url, query: &query.pairs, headers, body: b"", project_id };
+        let proof = self.caller.prove(&self.http, self.patience.timeout, self.clock.now(), ask).await;
+        let proof = proof.map_err(fault::from_iam)?;
         let mut request = Request::new(Method::GET, url);
-        for (name, text) in headers {
-            let wrong = || {
-                configuration(format!("the value for the header {name} cannot be sent"))
-                    .help("it holds a line break or a control character")
-            };
-            let header = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
-            let mut value = HeaderValue::try_from(text).map_err(|_| wrong())?;
-            value.set_sensitive(header == AUTHORIZATION || header.as_str().ends_with("-token"));
-            request.headers_mut().insert(header, value);
-        }
-        Ok((request, secrets))
+        proof.apply(&mut request).map_err(fault::from_iam)?;
+        Ok((request, proof))
     }
 
     fn url(&self, project: &str, query: &Query) -> Result<Url, SourceError> {
@@ -207,12 +162,6 @@ fn whole_body(answer: Answer) -> Result<Vec<u8>, SourceError> {
         return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(foreign::HELP_BAD_ANSWER));
     }
     Ok(answer.body)
-}
-
-/// The `Host` header as it goes out: with the port where it is not the scheme's own.
-fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
 }
 
 fn configuration(message: impl Into<String>) -> SourceError {

@@ -7,32 +7,21 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::http::{Answer, http_date};
-use crate::limits::SOURCE_ERROR_BODY_BYTES_MAX;
-use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, snippet};
+use crate::iam::{Complaint, IamError, IamErrorKind};
+use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, from_http, snippet};
 use crate::source::{SourceError, SourceErrorKind};
 
 const HELP_ENDPOINT: &str = "check \"region\" or \"endpoint\": this host does not offer the DataArts Factory API";
 const HELP_WORKSPACE: &str = "set \"workspace\" to the id of a workspace that these credentials can see";
 const HELP_KEYS: &str = "check the access key, the secret key and, for a temporary key, its security token";
 const HELP_TOKEN: &str = "get a new token, or use an access key, which does not expire";
-const HELP_PASSWORD: &str = "check \"auth.user\", \"auth.password\" and \"auth.domain\" (the account's name); after a few wrong \
-                             passwords the user is locked for a while";
-const HELP_ACCESS: &str = "the user must have programmatic access, and belong to this project";
 const HELP_PERMISSION: &str = "give the user permission to read DataArts Factory in this project and region";
 const HELP_SCOPE: &str = "check \"project_id\", and that the token is one for this project";
 const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
 const HELP_GONE: &str = "the job or the instance was removed, or belongs to another workspace";
 const HELP_SLOWER: &str = "poll less often, or lower \"requests_per_second\"";
-
-/// An error body's code and words, whatever keys it uses.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Complaint {
-    code: Option<String>,
-    words: Option<String>,
-}
 
 /// The error that an answer is. `now` is this machine's clock.
 pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
@@ -65,59 +54,21 @@ pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
     error
 }
 
-/// The error that an answer of the sign-in service is. Its codes are those of HTTP.
-pub(super) fn from_sign_in(answer: &Answer, now: Timestamp) -> SourceError {
-    use SourceErrorKind::{Configuration, Credentials};
-    let mut error = from_answer(answer, now);
-    let class = match answer.status {
-        401 => Some((Credentials, HELP_PASSWORD)),
-        403 => Some((Credentials, HELP_ACCESS)),
-        400 => Some((Configuration, "check \"auth.domain\" and \"project_id\"")),
-        404 | 405 => Some((Configuration, "check \"auth.iam_endpoint\": this host does not sign anybody in")),
-        _ => None,
+/// The error that a request is which could not be given a proof of who asks.
+pub(super) fn from_iam(error: IamError) -> SourceError {
+    let kind = match error.kind {
+        IamErrorKind::Configuration => SourceErrorKind::Configuration,
+        IamErrorKind::Refused => SourceErrorKind::Credentials,
+        IamErrorKind::Transient => SourceErrorKind::Transient,
+        IamErrorKind::BadAnswer => SourceErrorKind::BadAnswer,
+        IamErrorKind::Unreachable(lost) => return SourceError { message: error.message, ..from_http(&lost) },
     };
-    if let Some((kind, help)) = class {
-        error.kind = kind;
-        error.help = Some(help.to_string());
-    }
-    error
+    SourceError { help: error.help, ..SourceError::new(kind, error.message) }
 }
 
 /// Whether an answer says that the token is stale.
 pub(super) fn is_stale_token(answer: &Answer) -> bool {
     answer.status == 401 && Complaint::read(&answer.body).number() == Some(307)
-}
-
-impl Complaint {
-    fn read(body: &[u8]) -> Complaint {
-        if body.len() > SOURCE_ERROR_BODY_BYTES_MAX {
-            return Complaint::default();
-        }
-        let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
-        Complaint::find(&value).unwrap_or_default()
-    }
-
-    /// The first pair of known keys, in the object itself or in any object inside it. The parser bounds the depth.
-    fn find(value: &Value) -> Option<Complaint> {
-        let object = value.as_object()?;
-        for (code, words) in [("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message")] {
-            let text = |key: &str| match object.get(key)? {
-                Value::String(text) => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            };
-            let found = Complaint { code: text(code), words: text(words) };
-            if found != Complaint::default() {
-                return Some(found);
-            }
-        }
-        object.values().find_map(Complaint::find)
-    }
-
-    /// The number of the code: 301 of `APIGW.0301`.
-    fn number(&self) -> Option<u32> {
-        self.code.as_deref()?.rsplit('.').next()?.parse().ok()
-    }
 }
 
 /// Whether a body is an error although its status says that all is well.
@@ -162,7 +113,6 @@ fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::http::HttpError;
-    use crate::source::foreign::from_http;
     use SourceErrorKind::*;
 
     fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {

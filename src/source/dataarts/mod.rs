@@ -27,19 +27,19 @@ mod pace;
 mod paging;
 mod record;
 mod settings;
-mod sign_in;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use client::Patience;
-pub use settings::{Auth, Settings};
+pub use settings::Settings;
 
 use self::answer::Item;
 use self::client::{Client, Query};
 use self::paging::{Meaning, PageQuery};
 use super::{Detail, Finding, Learnt, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
+pub use crate::iam::Auth;
 use crate::limits::SOURCE_WINDOW_MAX;
 use crate::model::{Instance, Job, Node, SourceId, Window};
 use crate::source::foreign;

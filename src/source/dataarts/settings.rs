@@ -4,10 +4,11 @@
 
 use std::path::PathBuf;
 
+use crate::http::checked_endpoint;
+use crate::iam::{Auth, is_region, read_name};
 use crate::limits::SOURCE_JOBS_NAMED_MAX;
-use crate::secret::{Secret, SecretRef};
-use crate::source::foreign::checked_endpoint;
-use crate::yaml::{FromYaml as _, Located, OneOrMany, Section, Value};
+use crate::secret::SecretRef;
+use crate::yaml::{OneOrMany, Section};
 
 /// Requests a second where the configuration says nothing: far below the documented 30 per user.
 const REQUESTS_PER_SECOND: f64 = 2.0;
@@ -33,40 +34,13 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
 }
 
-/// How requests prove who asks.
-#[derive(Debug, Clone)]
-pub enum Auth {
-    /// Each request is signed.
-    Key {
-        /// Names the key.
-        access_key: SecretRef,
-        /// Signs with it.
-        secret_key: SecretRef,
-        /// Comes with temporary keys.
-        security_token: Option<SecretRef>,
-    },
-    /// Each request carries a token; read again at each use, so that a file can be replaced.
-    Token(SecretRef),
-    /// Each request carries a token that an IAM user's password gets, renewed in time.
-    Password {
-        /// Where to sign in; scheme, host and port without a slash at the end.
-        iam_endpoint: String,
-        /// The user's name.
-        user: SecretRef,
-        /// The user's password.
-        password: SecretRef,
-        /// The name of the account that the user belongs to.
-        domain: SecretRef,
-    },
-}
-
 impl Settings {
     /// Reads DataArts' own keys of a source. The section stays open: the others are read elsewhere.
     pub fn read(section: &Section<'_>) -> Option<Settings> {
         let endpoint = read_endpoint(section);
         let project_id = read_name(section, "project_id");
         let workspace = section.optional::<String>("workspace");
-        let auth = read_auth(section);
+        let auth = Auth::read(section);
         let requests_per_second = read_pace(section);
         let ca_file = section.optional("ca_file");
         let jobs = read_jobs(section);
@@ -84,18 +58,7 @@ impl Settings {
     /// What must have a value before the source can be asked, each with its key.
     pub fn secrets(&self) -> Vec<(String, &SecretRef)> {
         let mut secrets = vec![("project_id".to_string(), &self.project_id)];
-        match &self.auth {
-            Auth::Key { access_key, secret_key, security_token } => {
-                secrets.push(("auth.access_key".to_string(), access_key));
-                secrets.push(("auth.secret_key".to_string(), secret_key));
-                secrets.extend(security_token.iter().map(|token| ("auth.security_token".to_string(), token)));
-            }
-            Auth::Token(token) => secrets.push(("auth.token".to_string(), token)),
-            Auth::Password { user, password, domain, .. } => {
-                let keys = ["auth.user", "auth.password", "auth.domain"].map(str::to_string);
-                secrets.extend(keys.into_iter().zip([user, password, domain]));
-            }
-        }
+        secrets.extend(self.auth.secrets());
         secrets
     }
 }
@@ -118,23 +81,6 @@ fn read_endpoint(section: &Section<'_>) -> Option<String> {
     Some(format!("https://dayu-dlf.{region}.myhuaweicloud.com"))
 }
 
-fn is_region(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-}
-
-/// A value that is no secret but often told by the environment: one in plain text earns no warning.
-fn read_name(section: &Section<'_>, key: &'static str) -> Option<SecretRef> {
-    let Some(node) = section.node(key) else { return section.required(key) };
-    match &node.value {
-        Value::Scalar(scalar) if scalar.text.is_empty() => {
-            section.error(key, "it is empty", None);
-            None
-        }
-        Value::Scalar(scalar) => Some(SecretRef::Inline(Secret::new(scalar.text.clone()))),
-        _ => SecretRef::from_yaml(Located { node, path: &section.path_of(key), findings: section.findings() }),
-    }
-}
-
 /// The jobs that the source names, each once.
 fn read_jobs(section: &Section<'_>) -> Option<Vec<String>> {
     if section.node("jobs").is_none() {
@@ -154,56 +100,6 @@ fn read_jobs(section: &Section<'_>) -> Option<Vec<String>> {
         return None;
     }
     Some(jobs)
-}
-
-/// The keys of each way to sign in.
-const WAYS: [&[&str]; 3] =
-    [&["token"], &["user", "password", "domain", "iam_endpoint"], &["access_key", "secret_key", "security_token"]];
-
-fn read_auth(section: &Section<'_>) -> Option<Auth> {
-    let auth = section.required_section("auth")?;
-    let way = WAYS.iter().position(|keys| keys.iter().any(|key| auth.has(key))).unwrap_or(2);
-    for key in WAYS[way + 1..].iter().flat_map(|keys| keys.iter()).filter(|key| auth.has(key)) {
-        let first = WAYS[way].iter().find(|key| auth.has(key)).unwrap_or(&"");
-        auth.error(key, format!("both {first:?} and {key:?} are given"), Some("keep one way to sign in".into()));
-    }
-    let read = match way {
-        0 => auth.required("token").map(Auth::Token),
-        1 => read_password(section, &auth),
-        _ => {
-            let (access_key, secret_key) = (auth.required("access_key"), auth.required("secret_key"));
-            let security_token = auth.optional("security_token");
-            access_key.zip(secret_key).map(|(access_key, secret_key)| Auth::Key {
-                access_key,
-                secret_key,
-                security_token,
-            })
-        }
-    };
-    // Asked for, so that the keys of the other ways are not called unknown.
-    for key in WAYS.iter().flat_map(|keys| keys.iter()) {
-        let _ = auth.node(key);
-    }
-    auth.close();
-    read
-}
-
-fn read_password(section: &Section<'_>, auth: &Section<'_>) -> Option<Auth> {
-    let (user, password) = (read_name(auth, "user"), auth.required("password"));
-    let domain = read_name(auth, "domain");
-    let iam_endpoint = match section.optional::<String>("region").filter(|region| is_region(region)) {
-        _ if auth.has("iam_endpoint") => {
-            checked_endpoint(auth, "iam_endpoint", &auth.optional::<String>("iam_endpoint")?)
-        }
-        Some(region) => Some(format!("https://iam.{region}.myhuaweicloud.com")),
-        None if section.has("region") => None,
-        None => {
-            let help = "without \"region\", say where to sign in, as in iam_endpoint: https://iam.example.com";
-            auth.error("", "the key \"iam_endpoint\" is missing", Some(help.into()));
-            None
-        }
-    };
-    Some(Auth::Password { iam_endpoint: iam_endpoint?, user: user?, password: password?, domain: domain? })
 }
 
 fn read_pace(section: &Section<'_>) -> Option<f64> {

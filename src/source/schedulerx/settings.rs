@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
+use crate::http::checked_endpoint;
 use crate::limits::SCHEDULERX_CALLS_PER_MINUTE;
 use crate::secret::SecretRef;
-use crate::source::foreign::checked_endpoint;
 use crate::yaml::{OneOrMany, Section};
 
 /// Regions with a host of their own; all others share the central one.

@@ -4,7 +4,6 @@
 //! thrown away when the API calls it stale. A refused password is not tried again for a while, because the service
 //! locks a user after a handful of wrong ones. It knows nothing of what the token is used for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,13 +13,15 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::fault;
-use crate::clock::Clock;
-use crate::http::{Answer, HttpClient};
+use super::{Complaint, IamError, IamErrorKind};
+use crate::http::{Answer, HttpClient, snippet};
 use crate::limits::{SIGN_IN_REFUSED_PAUSE, SOURCE_ERROR_BODY_BYTES_MAX, TOKEN_LIFE_UNTOLD, TOKEN_RENEWED_AHEAD};
 use crate::secret::Secret;
-use crate::source::foreign;
-use crate::source::{SourceError, SourceErrorKind};
+
+const HELP_PASSWORD: &str = "check \"auth.user\", \"auth.password\" and \"auth.domain\" (the account's name); after a few wrong \
+                             passwords the user is locked for a while";
+const HELP_ACCESS: &str = "the user must have programmatic access, and belong to this project";
+const HELP_LATER: &str = "the sign-in service has trouble of its own; the next poll or attempt tries again";
 
 /// Who signs in, and where; the values of this moment.
 pub(super) struct Person {
@@ -33,13 +34,13 @@ pub(super) struct Person {
     pub(super) project_id: String,
 }
 
-/// The token of one source.
+/// The token of one caller.
+#[derive(Debug, Default)]
 pub(super) struct SignIn {
-    clock: Arc<dyn Clock>,
     held: Mutex<Held>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 enum Held {
     #[default]
     Nothing,
@@ -51,16 +52,12 @@ enum Held {
     Refused {
         password: Secret,
         at: Timestamp,
-        error: SourceError,
+        error: IamError,
     },
 }
 
 impl SignIn {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> SignIn {
-        SignIn { clock, held: Mutex::default() }
-    }
-
-    /// A token that is good now: the one that is held, or a new one.
+    /// A token that is good at `now`: the one that is held, or a new one.
     ///
     /// # Errors
     /// When the service refuses, or cannot be reached.
@@ -68,11 +65,11 @@ impl SignIn {
         &self,
         http: &HttpClient,
         timeout: Duration,
+        now: Timestamp,
         person: &Person,
-    ) -> Result<Secret, SourceError> {
+    ) -> Result<Secret, IamError> {
         // Held over the call: whoever else needs a token waits for this one instead of asking for a second.
         let mut held = self.held.lock().await;
-        let now = self.clock.now();
         match &*held {
             Held::Token { token, renew_at } if now < *renew_at => return Ok(token.clone()),
             Held::Refused { password, at, error }
@@ -88,9 +85,10 @@ impl SignIn {
                 *held = Held::Token { token: token.clone(), renew_at };
                 Ok(token)
             }
-            Err(error) => {
+            Err(mut error) => {
+                error.message = format!("cannot sign in: {}", error.message);
                 *held = match error.kind {
-                    SourceErrorKind::Credentials => {
+                    IamErrorKind::Refused => {
                         Held::Refused { password: person.password.clone(), at: now, error: error.clone() }
                     }
                     _ => Held::Nothing,
@@ -115,27 +113,55 @@ async fn ask(
     timeout: Duration,
     person: &Person,
     now: Timestamp,
-) -> Result<(Secret, Timestamp), SourceError> {
-    let answer = http
-        .send(request(person)?, timeout, SOURCE_ERROR_BODY_BYTES_MAX)
-        .await
-        .map_err(|error| sign_in_failed(foreign::from_http(&error)))?;
+) -> Result<(Secret, Timestamp), IamError> {
+    let answer = http.send(request(person)?, timeout, SOURCE_ERROR_BODY_BYTES_MAX).await.map_err(|error| IamError {
+        message: error.to_string(),
+        help: None,
+        kind: IamErrorKind::Unreachable(error),
+    })?;
     if answer.status != 201 {
-        let mut error = sign_in_failed(fault::from_sign_in(&answer, now));
+        let mut error = refusal(&answer);
         error.message = person.password.cut_from(&error.message);
         return Err(error);
     }
     let Some(token) = answer.header("x-subject-token").filter(|token| !token.is_empty()) else {
-        let error = SourceError::new(SourceErrorKind::BadAnswer, "the answer holds no token");
-        return Err(sign_in_failed(error.help("check \"auth.iam_endpoint\"")));
+        return Err(no_service("the answer holds no token"));
     };
     Ok((Secret::new(token), renew_at(&answer, now)))
 }
 
-fn request(person: &Person) -> Result<Request, SourceError> {
+/// What an answer without a token means. Its codes are those of HTTP.
+fn refusal(answer: &Answer) -> IamError {
+    let complaint = Complaint::read(&answer.body);
+    let said = complaint.words.as_deref().map_or_else(|| snippet(&answer.text()), snippet);
+    let mut message = format!("HTTP {}", answer.status);
+    if let Some(code) = complaint.code.as_deref().filter(|code| *code != answer.status.to_string()) {
+        message.push_str(&format!(" {}", snippet(code)));
+    }
+    if !said.is_empty() {
+        message.push_str(&format!(": {said}"));
+    }
+    let (kind, help) = match answer.status {
+        401 => (IamErrorKind::Refused, HELP_PASSWORD),
+        403 => (IamErrorKind::Refused, HELP_ACCESS),
+        400 => (IamErrorKind::Configuration, "check \"auth.domain\" and \"project_id\""),
+        404 | 405 => (IamErrorKind::Configuration, "check \"auth.iam_endpoint\": this host does not sign anybody in"),
+        300..=399 => (IamErrorKind::Configuration, "check \"auth.iam_endpoint\": redirects are never followed"),
+        408 | 425 | 429 | 500..=599 => (IamErrorKind::Transient, HELP_LATER),
+        _ => return no_service(message),
+    };
+    IamError::new(kind, message, help)
+}
+
+fn no_service(message: impl Into<String>) -> IamError {
+    let help = "check \"auth.iam_endpoint\"; a proxy or a login page may answer in the service's place";
+    IamError::new(IamErrorKind::BadAnswer, message, help)
+}
+
+fn request(person: &Person) -> Result<Request, IamError> {
     let url = Url::parse(&format!("{}/v3/auth/tokens?nocatalog=1", person.endpoint)).map_err(|_| {
-        SourceError::new(SourceErrorKind::Configuration, "the address of the sign-in service cannot be understood")
-            .help("check \"auth.iam_endpoint\"")
+        let message = "the address of the sign-in service cannot be understood";
+        IamError::new(IamErrorKind::Configuration, message, "check \"auth.iam_endpoint\"")
     })?;
     let user = json!({
         "name": person.user,
@@ -169,9 +195,4 @@ fn renew_at(answer: &Answer, now: Timestamp) -> Timestamp {
     );
     let ahead = SignedDuration::try_from(TOKEN_RENEWED_AHEAD).unwrap_or(SignedDuration::ZERO).min(life / 10);
     now.checked_add(life - ahead).unwrap_or(now)
-}
-
-fn sign_in_failed(mut error: SourceError) -> SourceError {
-    error.message = format!("cannot sign in: {}", error.message);
-    error
 }

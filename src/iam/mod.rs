@@ -1,0 +1,203 @@
+//! Proving to Huawei Cloud's services who asks: by a signature, by a token, or by a user's password that gets a token.
+//!
+//! ```text
+//! Auth (the configuration's key "auth") -> Caller -> Proof: the headers of one request, and the secrets in them
+//!                                            | password
+//!                                         sign_in: POST /v3/auth/tokens
+//! ```
+//!
+//! Reads, for each request, the present value of the secrets, and talks to the sign-in service only. It must never know
+//! what the requests are for: the DataArts source and the SMN receiver share it.
+
+mod complaint;
+mod settings;
+mod sign_in;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use reqwest::{Request, Url};
+
+pub use complaint::Complaint;
+pub use settings::{Auth, is_region, read_name};
+
+use self::sign_in::{Person, SignIn};
+use crate::http::{HttpClient, HttpError};
+use crate::secret::{Secret, SecretRef};
+use crate::sign::{DATE_HEADER, Signable, date_text};
+
+/// What kind of trouble there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IamErrorKind {
+    /// The configuration is wrong: an address, a project, a secret without a value.
+    Configuration,
+    /// The sign-in service does not know the user, or does not let the user in.
+    Refused,
+    /// The sign-in service has trouble of its own.
+    Transient,
+    /// Something that is no sign-in service answered.
+    BadAnswer,
+    /// The sign-in service gave no answer.
+    Unreachable(HttpError),
+}
+
+/// Why a request could not be given a proof. Holds no URL and no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IamError {
+    /// The class.
+    pub kind: IamErrorKind,
+    /// What happened, in words.
+    pub message: String,
+    /// What the user can do, where there is something.
+    pub help: Option<String>,
+}
+
+impl IamError {
+    fn new(kind: IamErrorKind, message: impl Into<String>, help: impl Into<String>) -> IamError {
+        IamError { kind, message: message.into(), help: Some(help.into()) }
+    }
+}
+
+impl std::fmt::Display for IamError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.help {
+            Some(help) => write!(f, "{} ({help})", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// Somebody who asks, with what is held from one request to the next.
+#[derive(Debug)]
+pub struct Caller {
+    auth: Auth,
+    sign_in: SignIn,
+}
+
+/// The request that is to be proven.
+pub struct Ask<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// Its address, query and all.
+    pub url: &'a Url,
+    /// The query's keys and values, not encoded.
+    pub query: &'a [(String, String)],
+    /// The headers that it has anyway; a signature covers them.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: &'a [u8],
+    /// The project that it concerns.
+    pub project_id: &'a str,
+}
+
+/// All headers of a request, and the secrets that are in them.
+pub struct Proof {
+    headers: Vec<(String, String)>,
+    /// To be cut from whatever is answered.
+    pub secrets: Vec<Secret>,
+    /// The token that a password got: when it is called stale, [`Caller::discard`] makes room for another.
+    pub token: Option<Secret>,
+}
+
+impl Caller {
+    /// Somebody who proves it in this way.
+    pub fn new(auth: Auth) -> Caller {
+        Caller { auth, sign_in: SignIn::default() }
+    }
+
+    /// The proof for one request at `now`. Where a token must be got first, `timeout` bounds that.
+    ///
+    /// # Errors
+    /// When a secret has no value, or nobody can be signed in.
+    pub async fn prove(
+        &self,
+        http: &HttpClient,
+        timeout: Duration,
+        now: Timestamp,
+        ask: Ask<'_>,
+    ) -> Result<Proof, IamError> {
+        let mut headers = ask.headers;
+        headers.push(("X-Project-Id".to_string(), ask.project_id.to_string()));
+        let mut proof = Proof { headers, secrets: Vec::new(), token: None };
+        match &self.auth {
+            Auth::Token(token) => {
+                let token = resolve("token", token)?;
+                proof.push("X-Auth-Token", token.expose());
+                proof.secrets.push(token);
+            }
+            Auth::Password { iam_endpoint, user, password, domain } => {
+                let person = Person {
+                    endpoint: iam_endpoint.clone(),
+                    user: resolve("user", user)?.expose().to_string(),
+                    password: resolve("password", password)?,
+                    domain: resolve("domain", domain)?.expose().to_string(),
+                    project_id: ask.project_id.to_string(),
+                };
+                let token = self.sign_in.token(http, timeout, now, &person).await?;
+                proof.push("X-Auth-Token", token.expose());
+                proof.token = Some(token.clone());
+                proof.secrets.extend([token, person.password]);
+            }
+            Auth::Key { access_key, secret_key, security_token } => {
+                let access_key = resolve("access_key", access_key)?;
+                let secret_key = resolve("secret_key", secret_key)?;
+                if let Some(token) = security_token {
+                    let token = resolve("security_token", token)?;
+                    proof.push("X-Security-Token", token.expose());
+                    proof.secrets.push(token);
+                }
+                proof.push(DATE_HEADER, &date_text(now));
+                proof.push(HOST.as_str(), &host_of(ask.url));
+                let Ask { method, url, query, body, .. } = ask;
+                let signable = Signable { method, path: url.path(), query, headers: &proof.headers, body };
+                let authorization = signable.authorization(access_key.expose(), secret_key.expose());
+                proof.push(AUTHORIZATION.as_str(), &authorization);
+                proof.secrets.extend([secret_key, access_key]);
+            }
+        }
+        Ok(proof)
+    }
+
+    /// Throws away a token that a service calls stale, unless another one has taken its place already.
+    pub async fn discard(&self, stale: &Secret) {
+        self.sign_in.discard(stale).await;
+    }
+}
+
+impl Proof {
+    fn push(&mut self, name: &str, value: &str) {
+        self.headers.push((name.to_string(), value.to_string()));
+    }
+
+    /// Puts the headers into the request.
+    ///
+    /// # Errors
+    /// When a value cannot stand in a header.
+    pub fn apply(&self, request: &mut Request) -> Result<(), IamError> {
+        for (name, text) in &self.headers {
+            let wrong = || {
+                let message = format!("the value for the header {name} cannot be sent");
+                IamError::new(IamErrorKind::Configuration, message, "it holds a line break or a control character")
+            };
+            let header = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
+            let mut value = HeaderValue::try_from(text).map_err(|_| wrong())?;
+            value.set_sensitive(header == AUTHORIZATION || header.as_str().ends_with("-token"));
+            request.headers_mut().insert(header, value);
+        }
+        Ok(())
+    }
+}
+
+fn resolve(key: &str, secret: &SecretRef) -> Result<Secret, IamError> {
+    secret.resolve().map_err(|error| {
+        let message = format!("auth.{key}: {error}");
+        IamError::new(IamErrorKind::Configuration, message, "give it a value; it is read at each use")
+    })
+}
+
+/// The `Host` header as it goes out: with the port where it is not the scheme's own.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
+}

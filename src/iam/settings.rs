@@ -1,0 +1,122 @@
+//! The part of a section that says how to sign in to Huawei Cloud: its key `auth`.
+//!
+//! Reads keys and reports what is wrong with them; contacts nobody and resolves no secret.
+
+use crate::http::checked_endpoint;
+use crate::secret::{Secret, SecretRef};
+use crate::yaml::{FromYaml as _, Located, Section, Value};
+
+/// How requests prove who asks.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// Each request is signed.
+    Key {
+        /// Names the key.
+        access_key: SecretRef,
+        /// Signs with it.
+        secret_key: SecretRef,
+        /// Comes with temporary keys.
+        security_token: Option<SecretRef>,
+    },
+    /// Each request carries a token; read again at each use, so that a file can be replaced.
+    Token(SecretRef),
+    /// Each request carries a token that an IAM user's password gets, renewed in time.
+    Password {
+        /// Where to sign in; scheme, host and port without a slash at the end.
+        iam_endpoint: String,
+        /// The user's name.
+        user: SecretRef,
+        /// The user's password.
+        password: SecretRef,
+        /// The name of the account that the user belongs to.
+        domain: SecretRef,
+    },
+}
+
+/// The keys of each way to sign in.
+const WAYS: [&[&str]; 3] =
+    [&["token"], &["user", "password", "domain", "iam_endpoint"], &["access_key", "secret_key", "security_token"]];
+
+impl Auth {
+    /// Reads the key `auth` of a section, which must have it. The section's `region` tells where a user signs in, unless
+    /// `auth` does.
+    pub fn read(section: &Section<'_>) -> Option<Auth> {
+        let auth = section.required_section("auth")?;
+        let way = WAYS.iter().position(|keys| keys.iter().any(|key| auth.has(key))).unwrap_or(2);
+        for key in WAYS[way + 1..].iter().flat_map(|keys| keys.iter()).filter(|key| auth.has(key)) {
+            let first = WAYS[way].iter().find(|key| auth.has(key)).unwrap_or(&"");
+            auth.error(key, format!("both {first:?} and {key:?} are given"), Some("keep one way to sign in".into()));
+        }
+        let read = match way {
+            0 => auth.required("token").map(Auth::Token),
+            1 => read_password(section, &auth),
+            _ => {
+                let (access_key, secret_key) = (auth.required("access_key"), auth.required("secret_key"));
+                let security_token = auth.optional("security_token");
+                access_key.zip(secret_key).map(|(access_key, secret_key)| Auth::Key {
+                    access_key,
+                    secret_key,
+                    security_token,
+                })
+            }
+        };
+        // Asked for, so that the keys of the other ways are not called unknown.
+        for key in WAYS.iter().flat_map(|keys| keys.iter()) {
+            let _ = auth.node(key);
+        }
+        auth.close();
+        read
+    }
+
+    /// What must have a value before anything can be asked, each with its key within the section.
+    pub fn secrets(&self) -> Vec<(String, &SecretRef)> {
+        let named = |key: &str| format!("auth.{key}");
+        match self {
+            Auth::Token(token) => vec![(named("token"), token)],
+            Auth::Password { user, password, domain, .. } => {
+                vec![(named("user"), user), (named("password"), password), (named("domain"), domain)]
+            }
+            Auth::Key { access_key, secret_key, security_token } => {
+                let mut secrets = vec![(named("access_key"), access_key), (named("secret_key"), secret_key)];
+                secrets.extend(security_token.iter().map(|token| (named("security_token"), token)));
+                secrets
+            }
+        }
+    }
+}
+
+fn read_password(section: &Section<'_>, auth: &Section<'_>) -> Option<Auth> {
+    let (user, password) = (read_name(auth, "user"), auth.required("password"));
+    let domain = read_name(auth, "domain");
+    let iam_endpoint = match section.optional::<String>("region").filter(|region| is_region(region)) {
+        _ if auth.has("iam_endpoint") => {
+            checked_endpoint(auth, "iam_endpoint", &auth.optional::<String>("iam_endpoint")?)
+        }
+        Some(region) => Some(format!("https://iam.{region}.myhuaweicloud.com")),
+        None if section.has("region") => None,
+        None => {
+            let help = "without \"region\", say where to sign in, as in iam_endpoint: https://iam.example.com";
+            auth.error("", "the key \"iam_endpoint\" is missing", Some(help.into()));
+            None
+        }
+    };
+    Some(Auth::Password { iam_endpoint: iam_endpoint?, user: user?, password: password?, domain: domain? })
+}
+
+/// Whether a text can be a region's name, which becomes a part of a host's.
+pub fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// A value that is no secret but often told by the environment: one in plain text earns no warning.
+pub fn read_name(section: &Section<'_>, key: &'static str) -> Option<SecretRef> {
+    let Some(node) = section.node(key) else { return section.required(key) };
+    match &node.value {
+        Value::Scalar(scalar) if scalar.text.is_empty() => {
+            section.error(key, "it is empty", None);
+            None
+        }
+        Value::Scalar(scalar) => Some(SecretRef::Inline(Secret::new(scalar.text.clone()))),
+        _ => SecretRef::from_yaml(Located { node, path: &section.path_of(key), findings: section.findings() }),
+    }
+}

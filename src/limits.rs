@@ -15,6 +15,12 @@ pub const SOURCE_PAGE_RECORDS: usize = 1000;
 pub const JOB_PAGE_RECORDS: usize = 100;
 /// Pages of a job list that are read: a workspace holds 10,000 jobs at most.
 pub const JOB_PAGES_MAX: usize = 150;
+/// How long the names of real-time jobs are believed, by which sub-jobs are told apart, before they are read again.
+pub const REAL_TIME_JOBS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// Time that may be spent on finding out which real-time job a sub-job belongs to: the alarm must not wait for a name.
+pub const PART_OF_TIME_MAX: Duration = Duration::from_secs(10);
+/// Real-time jobs that may be asked for their nodes to tell which one a sub-job belongs to.
+pub const PART_OF_CANDIDATES_MAX: usize = 4;
 /// Requests one listing may spend before it is called incomplete.
 pub const SOURCE_LISTING_REQUESTS_MAX: usize = 500;
 /// Longest plan-time span one query may ask for (DataArts: seven days).

@@ -82,6 +82,8 @@ fn job_part(job: &Job) -> JobPart {
     JobPart {
         name: job.name.clone(),
         id: None,
+        real_time_job: None,
+        node: None,
         status: Some(job.raw_status.clone()),
         owner: job.owner.clone(),
         create_user: job.create_user.clone(),

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::failing_nodes;
-use crate::model::{Alert, Message, MessageData, MessageKind, NodeDetails};
+use super::summary;
+use crate::model::{Alert, Message, MessageData, MessageKind, NodeDetails, PartOf};
 
 /// The message that tells of an alert's beginning.
 pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
@@ -30,6 +31,15 @@ pub fn attach_nodes(alert: &mut Alert, details: NodeDetails) {
 pub fn attach_error(alert: &mut Alert, error: Option<String>) {
     if let (Some(instance), Some(_)) = (&mut alert.facts.instance, &error) {
         instance.error = error;
+    }
+}
+
+/// Names the real-time job and the node that the alert's job stands for.
+pub fn attach_part_of(alert: &mut Alert, part_of: PartOf) {
+    let facts = &mut alert.facts;
+    (facts.job.real_time_job, facts.job.node) = (Some(part_of.job), Some(part_of.node));
+    if let Some(reason) = facts.alert.reason.clone() {
+        summary::tell(facts, reason);
     }
 }
 

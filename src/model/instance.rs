@@ -166,6 +166,15 @@ pub struct Node {
     pub log_path: Option<String>,
 }
 
+/// What a sub-job is a part of: the real-time job, and the node of it whose work the sub-job does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartOf {
+    /// The real-time job's name.
+    pub job: String,
+    /// The node's name.
+    pub node: String,
+}
+
 /// What is known of an instance's nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NodeDetails {

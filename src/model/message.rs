@@ -138,6 +138,12 @@ pub struct JobPart {
     pub name: String,
     /// The source's id of it.
     pub id: Option<String>,
+    /// The real-time job that this sub-job belongs to, where it is one and that is known.
+    #[serde(default)]
+    pub real_time_job: Option<String>,
+    /// The node of the real-time job whose work this sub-job does.
+    #[serde(default)]
+    pub node: Option<String>,
     /// The status of the job itself, in the source's word; this and what follows only in an alert about the job.
     #[serde(default)]
     pub status: Option<String>,

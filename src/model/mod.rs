@@ -17,7 +17,7 @@ mod status;
 pub use alert::{Alert, AlertState, Severity, Suppression};
 pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, Revival};
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
-pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, Snapshot, Window};
+pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window};
 pub use job::{Job, JobStatus};
 pub use message::{
     AlertFacts, AlertPart, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart, SourcePart,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Instance, Job, Node, SourceId, Window};
+use crate::model::{Instance, Job, Node, PartOf, SourceId, Window};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
 use crate::yaml::{Section, closest};
@@ -51,6 +51,12 @@ pub trait Source: Send + Sync {
     /// As for `detail`.
     fn job_nodes(&self, _job: &Job) -> impl Future<Output = Result<Vec<Node>, SourceError>> + Send {
         async { Ok(Vec::new()) }
+    }
+
+    /// What a sub-job's instance is a part of, where that can be told. Asked only for instances that alert; trouble leaves
+    /// it untold, for the alarm is right without it.
+    fn part_of(&self, _instance: &Instance) -> impl Future<Output = Option<PartOf>> + Send {
+        async { None }
     }
 
     /// Asks the account, with a handful of read-only calls, what its documents leave open (`nightbell doctor`). Trouble
@@ -335,6 +341,13 @@ impl Source for AnySource {
         match self {
             AnySource::DataArts(source) => source.jobs().await,
             AnySource::SchedulerX(source) => source.jobs().await,
+        }
+    }
+
+    async fn part_of(&self, instance: &Instance) -> Option<PartOf> {
+        match self {
+            AnySource::DataArts(source) => source.part_of(instance).await,
+            AnySource::SchedulerX(source) => source.part_of(instance).await,
         }
     }
 

@@ -143,6 +143,8 @@ fn sample_job(now: Timestamp) -> JobPart {
     JobPart {
         name: "stream_orders".to_string(),
         id: None,
+        real_time_job: None,
+        node: None,
         status: Some("EXCEPTION".to_string()),
         owner: Some("li.wei".to_string()),
         create_user: Some("admin".to_string()),
@@ -194,7 +196,13 @@ pub(super) fn shape() -> Value {
     if let Some(reason) = &mut facts.alert.reason {
         reason.limit_ms = Some(45_000);
     }
-    facts.job = JobPart { name: facts.job.name.clone(), id: facts.job.id.clone(), ..sample_job(sample_instant()) };
+    facts.job = JobPart {
+        name: facts.job.name.clone(),
+        id: facts.job.id.clone(),
+        real_time_job: Some("stream_orders".to_string()),
+        node: Some("load".to_string()),
+        ..sample_job(sample_instant())
+    };
     let mut shape = serde_json::to_value(&message).unwrap_or(Value::Object(Map::new()));
     if let Value::Object(map) = &mut shape {
         map.insert("receiver".to_string(), serde_json::json!({ "id": "oncall", "timezone": "UTC", "language": "en" }));

@@ -26,13 +26,13 @@ pub fn summary(facts: &AlertFacts, language: Language) -> String {
     let lasted = reason.lasted_ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default();
     let limit = reason.limit_ms.map(|ms| language.limit(Duration::from_millis(ms))).unwrap_or_default();
     let status = language.word(status);
-    let values = [
-        ("job", facts.job.name.as_str()),
-        ("status", &status),
-        ("raw_status", raw),
-        ("lasted", &lasted),
-        ("limit", &limit),
-    ];
+    // A sub-job's own name is its real-time job's and its node's with a `_` between them, and does not tell where one ends.
+    let job = match (&facts.job.real_time_job, &facts.job.node) {
+        (Some(job), Some(node)) => language.say("sub_job", &[("job", job), ("node", node)]),
+        _ => facts.job.name.clone(),
+    };
+    let values =
+        [("job", job.as_str()), ("status", &status), ("raw_status", raw), ("lasted", &lasted), ("limit", &limit)];
     language.say(&key, &values)
 }
 
@@ -131,6 +131,14 @@ mod tests {
             assert_eq!(summary(&facts, Language::En), english);
             assert_eq!(summary(&facts, Language::Zh), chinese);
         }
+    }
+
+    #[test]
+    fn a_sub_job_is_called_the_node_of_its_real_time_job() {
+        let mut facts = facts(Status::Fail, reason(ReasonCode::Status, Some(60_000), None));
+        (facts.job.real_time_job, facts.job.node) = (Some("stream".to_string()), Some("out".to_string()));
+        assert_eq!(summary(&facts, Language::En), "node out of stream failed after 1m 0s");
+        assert_eq!(summary(&facts, Language::Zh), "stream 的节点 out 运行 1 分钟后失败");
     }
 
     /// What an older or a newer version stored keeps the line it was stored with.

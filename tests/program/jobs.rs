@@ -1,6 +1,6 @@
 //! Alerts about jobs themselves: `when: { job_status: … }`.
 
-use nightbell::sim::{Fault, Operation, SimJob, SimNode};
+use nightbell::sim::{Fault, Operation, SimInstance, SimJob, SimNode};
 
 use super::{Stage, ago, failed, text};
 
@@ -40,7 +40,7 @@ async fn a_job_that_broke_is_told_once_with_its_failing_node_and_resolves_when_i
         (&serde_json::Value::Null, &"the job stream_orders is EXCEPTION".into())
     );
     let job = serde_json::json!({
-        "name": "stream_orders", "id": null, "status": "EXCEPTION", "owner": "etl-team", "create_user": "test_user",
+        "name": "stream_orders", "id": null, "real_time_job": null, "node": null, "status": "EXCEPTION", "owner": "etl-team", "create_user": "test_user",
         "last_instance_status": null, "last_instance_end_time": null,
     });
     assert_eq!(data["job"], job);
@@ -65,6 +65,51 @@ async fn a_job_that_broke_is_told_once_with_its_failing_node_and_resolves_when_i
     assert!(alerts.iter().all(|alert| alert["instance"].is_null()), "{alerts:?}");
     let table = text(&stage.output(&["alerts"]).await.stdout);
     assert!(table.contains("stream_orders (job)"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sub_job_is_told_with_its_real_time_job_and_node_and_matched_by_its_own_name() {
+    let stage = Stage::set(
+        "rules:\n  own: { match: { job: \"stream_orders_*\" }, when: { status: [fail] }, notify: [hook] }\n  \
+         other: { match: { job: stream_orders }, when: { status: [fail] }, notify: [hook] }\n",
+    )
+    .await;
+    stage.workspace.put_job(stream("NORMAL"));
+    let sub_job = |id, status: &str| {
+        let run = SimInstance::waiting("stream_orders_out", id, ago(60 - id as i64)).ended(status, ago(9 - id as i64));
+        SimInstance { kind: 6, ..run }
+    };
+    stage.workspace.put(sub_job(1, "success"));
+    stage.once(0).await;
+    assert_eq!(stage.workspace.requests().jobs, 0, "sub-jobs that are well cost nothing");
+    stage.workspace.put(sub_job(2, "fail"));
+    stage.once(0).await;
+    stage.workspace.put(sub_job(3, "success"));
+    stage.once(0).await;
+    let bodies: Vec<_> = stage.sink.hits().iter().map(|hit| hit.json()).collect();
+    let summaries: Vec<_> = bodies.iter().map(|body| body["data"]["alert"]["summary"].as_str().unwrap()).collect();
+    assert_eq!(summaries.len(), 2, "{bodies:#?}");
+    assert!(summaries[0].starts_with("node out of stream_orders failed after "), "{summaries:?}");
+    assert!(summaries[1].starts_with("node out of stream_orders recovered: a later run succeeded"), "{summaries:?}");
+    for body in &bodies {
+        assert_eq!(body["data"]["alert"]["rule"], "own");
+        let job = &body["data"]["job"];
+        let told = [&job["name"], &job["real_time_job"], &job["node"]].map(|value| value.as_str().unwrap_or_default());
+        assert_eq!(told, ["stream_orders_out", "stream_orders", "out"]);
+    }
+    let requests = stage.workspace.requests();
+    assert_eq!((requests.jobs, requests.detail), (1, 1), "one list of real-time jobs for the one alert");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sub_job_s_failure_is_told_though_its_real_time_job_cannot_be_found_out() {
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    stage.workspace.put(SimInstance { kind: 6, ..failed("stream_orders_out", 7) });
+    stage.workspace.inject(Fault::answer(403, "").on(Operation::Jobs).times(9));
+    stage.once(0).await;
+    let data = stage.sink.hits()[0].json()["data"].clone();
+    assert!(data["alert"]["summary"].as_str().unwrap().starts_with("stream_orders_out failed after"), "{data}");
+    assert_eq!((&data["job"]["real_time_job"], &data["node_details"]), (&serde_json::Value::Null, &"ok".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

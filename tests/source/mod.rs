@@ -4,6 +4,7 @@ mod doctor;
 mod faults;
 mod jobs;
 mod sign_in;
+mod sub_jobs;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

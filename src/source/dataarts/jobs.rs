@@ -33,11 +33,14 @@ impl DataArts {
     /// All jobs of both kinds.
     pub(super) async fn read_jobs(&self) -> Result<Vec<Job>, SourceError> {
         let mut all = self.jobs_of(false).await?;
-        all.append(&mut self.jobs_of(true).await?);
+        let mut streams = self.jobs_of(true).await?;
+        self.streams.take(&streams, self.clock.now()).await;
+        all.append(&mut streams);
         Ok(all)
     }
 
-    async fn jobs_of(&self, is_real_time: bool) -> Result<Vec<Job>, SourceError> {
+    /// All jobs of one kind.
+    pub(super) async fn jobs_of(&self, is_real_time: bool) -> Result<Vec<Job>, SourceError> {
         let mut jobs: BTreeMap<String, Job> = BTreeMap::new();
         let first = self.job_page(is_real_time, 0).await?;
         let (total, page_len) = (first.total, first.len);

@@ -27,6 +27,7 @@ mod pace;
 mod paging;
 mod record;
 mod settings;
+mod streams;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,11 +38,12 @@ pub use settings::Settings;
 use self::answer::Item;
 use self::client::{Client, Query};
 use self::paging::{Meaning, PageQuery};
+use self::streams::Streams;
 use super::{Detail, Finding, Learnt, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 pub use crate::iam::Auth;
 use crate::limits::SOURCE_WINDOW_MAX;
-use crate::model::{Instance, Job, Node, SourceId, Window};
+use crate::model::{Instance, Job, Node, PartOf, SourceId, Window};
 use crate::source::foreign;
 
 /// A DataArts workspace.
@@ -54,6 +56,8 @@ pub struct DataArts {
     /// The jobs to read; all when empty.
     jobs: Vec<String>,
     offset_meaning: Mutex<Option<Meaning>>,
+    /// The real-time jobs, by which sub-jobs are told apart.
+    streams: Streams,
     /// What else was learnt, by question.
     learnt: Mutex<Learnt>,
 }
@@ -78,6 +82,7 @@ impl DataArts {
             clock,
             jobs: settings.jobs.clone(),
             offset_meaning: Mutex::new(None),
+            streams: Streams::default(),
             learnt: Mutex::default(),
         })
     }
@@ -185,6 +190,10 @@ impl Source for DataArts {
 
     async fn job_nodes(&self, job: &Job) -> Result<Vec<Node>, SourceError> {
         self.read_job_nodes(&job.name).await
+    }
+
+    async fn part_of(&self, instance: &Instance) -> Option<PartOf> {
+        self.real_time_job_of(instance).await
     }
 
     async fn examine(&self) -> Vec<Finding> {

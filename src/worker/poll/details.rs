@@ -11,14 +11,21 @@ use jiff::Timestamp;
 use tracing::{debug, warn};
 
 use super::Poller;
-use crate::alert::{attach_error, attach_nodes};
-use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX};
-use crate::model::{Alert, Instance, InstanceKey, JobRef, NodeDetails, Snapshot, Status};
+use crate::alert::{attach_error, attach_nodes, attach_part_of};
+use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX, PART_OF_TIME_MAX};
+use crate::model::{Alert, Instance, InstanceKey, JobRef, NodeDetails, PartOf, Snapshot, Status};
 use crate::source::{Source, SourceErrorKind};
 use crate::store::{SourceMemory, Store};
 
 /// The raw status given to an instance that its source no longer knows.
 const GONE: &str = "(no longer known to the source)";
+
+/// What a look at one instance that alerts has told.
+struct Look {
+    nodes: NodeDetails,
+    error: Option<String>,
+    part_of: Option<PartOf>,
+}
 
 impl<C: Source, S: Store> Poller<C, S> {
     /// Asks for the nodes behind each alert that is told, the worst first, once per instance.
@@ -39,36 +46,51 @@ impl<C: Source, S: Store> Poller<C, S> {
         }
         let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
         let count = keys.len();
-        let details: HashMap<InstanceKey, (NodeDetails, Option<String>)> = stream::iter(keys)
+        let looks: HashMap<InstanceKey, Look> = stream::iter(keys)
             .map(|key| {
                 let instance = by_key.get(&key).copied();
                 async move {
-                    let Some(instance) = instance else {
-                        return (key, (NodeDetails::Unreadable("not asked for".into()), None));
-                    };
-                    let details = match tokio::time::timeout_at(deadline, self.source.detail(instance)).await {
-                        Ok(Ok(detail)) => (NodeDetails::Known(detail.nodes), detail.instance.error),
-                        Ok(Err(error)) => (NodeDetails::Unreadable(format!("could not be read: {error}")), None),
-                        Err(_) => {
-                            let reason = format!(
-                                "not read: {count} instances alerted at once and the {} s for details were over",
-                                DETAIL_TIME_MAX.as_secs()
-                            );
-                            (NodeDetails::Unreadable(reason), None)
+                    let look = match instance {
+                        Some(instance) => self.look_at(instance, count, deadline).await,
+                        None => {
+                            Look { nodes: NodeDetails::Unreadable("not asked for".into()), error: None, part_of: None }
                         }
                     };
-                    (key, details)
+                    (key, look)
                 }
             })
             .buffer_unordered(DETAIL_CONCURRENCY)
             .collect()
             .await;
         for alert in fired.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
-            if let Some((nodes, error)) = details.get(&alert.facts.subject()) {
-                attach_nodes(alert, nodes.clone());
-                attach_error(alert, error.clone());
+            let Some(look) = looks.get(&alert.facts.subject()) else { continue };
+            attach_nodes(alert, look.nodes.clone());
+            attach_error(alert, look.error.clone());
+            if let Some(part_of) = &look.part_of {
+                attach_part_of(alert, part_of.clone());
             }
         }
+    }
+
+    /// Asks for the nodes of one of `count` instances that alert, and what it is a part of.
+    async fn look_at(&self, instance: &Instance, count: usize, deadline: tokio::time::Instant) -> Look {
+        let named_by = deadline.min(tokio::time::Instant::now() + PART_OF_TIME_MAX);
+        let (detail, part_of) = tokio::join!(
+            tokio::time::timeout_at(deadline, self.source.detail(instance)),
+            tokio::time::timeout_at(named_by, self.source.part_of(instance)),
+        );
+        let (nodes, error) = match detail {
+            Ok(Ok(detail)) => (NodeDetails::Known(detail.nodes), detail.instance.error),
+            Ok(Err(error)) => (NodeDetails::Unreadable(format!("could not be read: {error}")), None),
+            Err(_) => {
+                let reason = format!(
+                    "not read: {count} instances alerted at once and the {} s for details were over",
+                    DETAIL_TIME_MAX.as_secs()
+                );
+                (NodeDetails::Unreadable(reason), None)
+            }
+        };
+        Look { nodes, error, part_of: part_of.ok().flatten() }
     }
 
     /// Asks after instances that the listing no longer holds and that are not settled: unfinished ones until they end,

@@ -1,5 +1,7 @@
 //! Alerts about jobs themselves: a job is in a status that a rule asks for, whatever its runs do.
 
+use std::collections::{BTreeSet, HashSet};
+
 use jiff::Timestamp;
 
 use super::identity::job_alert_id;
@@ -63,15 +65,36 @@ impl Ledger {
         self.take_out(&subject(job), |alert| {
             let mut alert = alert.clone();
             alert.facts.job = job_part(job);
-            let part = &mut alert.facts.alert;
-            part.state = AlertState::Resolved;
-            part.ends_at = Some(now.max(part.starts_at));
-            summary::tell(&mut alert.facts, Reason::new(ReasonCode::JobRecovered));
-            resolved.push(alert);
+            resolved.push(over(alert, ReasonCode::JobRecovered, now));
             Some(())
         });
         resolved
     }
+
+    /// Takes out the alerts about jobs that `known`, the names of all jobs there are, does not hold: nobody can mend a job
+    /// that was deleted.
+    pub fn resolve_gone_jobs(&mut self, known: &HashSet<&str>, now: Timestamp) -> Vec<Alert> {
+        let about_jobs = self.firing().filter(|alert| alert.facts.instance.is_none());
+        let gone: BTreeSet<InstanceKey> =
+            about_jobs.map(|alert| alert.facts.subject()).filter(|key| !known.contains(key.job.as_str())).collect();
+        let mut resolved = Vec::new();
+        for key in gone {
+            self.take_out(&key, |alert| {
+                resolved.push(over(alert.clone(), ReasonCode::JobGone, now));
+                Some(())
+            });
+        }
+        resolved
+    }
+}
+
+/// The alert about a job, over.
+fn over(mut alert: Alert, why: ReasonCode, now: Timestamp) -> Alert {
+    let part = &mut alert.facts.alert;
+    part.state = AlertState::Resolved;
+    part.ends_at = Some(now.max(part.starts_at));
+    summary::tell(&mut alert.facts, Reason::new(why));
+    alert
 }
 
 fn subject(job: &Job) -> InstanceKey {

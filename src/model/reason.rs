@@ -18,6 +18,8 @@ pub enum ReasonCode {
     JobStatus,
     /// The job itself is well again.
     JobRecovered,
+    /// The job itself is no more.
+    JobGone,
     /// A word of a later version of this program: the summary is all there is.
     #[serde(other)]
     Other,
@@ -25,13 +27,14 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 6] = [
+    pub const ALL: [ReasonCode; 7] = [
         ReasonCode::Status,
         ReasonCode::Recovered,
         ReasonCode::LaterRun,
         ReasonCode::Ended,
         ReasonCode::JobStatus,
         ReasonCode::JobRecovered,
+        ReasonCode::JobGone,
     ];
 
     /// The word used in messages and in the store.
@@ -43,6 +46,7 @@ impl ReasonCode {
             ReasonCode::Ended => "ended",
             ReasonCode::JobStatus => "job-status",
             ReasonCode::JobRecovered => "job-recovered",
+            ReasonCode::JobGone => "job-gone",
             ReasonCode::Other => "other",
         }
     }

@@ -88,6 +88,10 @@ impl Jobs {
         self.0.insert(job.name.clone(), job);
     }
 
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
     /// A page of the list of one type.
     pub(super) fn page(&self, is_real_time: bool, name: Option<&str>, start: usize, limit: usize) -> String {
         let wanted =

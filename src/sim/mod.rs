@@ -213,6 +213,11 @@ impl SimWorkspace {
         lock(&self.shared.state).jobs.put(job);
     }
 
+    /// Removes a job from the job list; its instances stay.
+    pub fn remove_job(&self, name: &str) {
+        lock(&self.shared.state).jobs.remove(name);
+    }
+
     /// Makes every token that was given out stale.
     pub fn revoke_tokens(&self) {
         lock(&self.shared.tokens).revoke();

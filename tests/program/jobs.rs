@@ -68,6 +68,38 @@ async fn a_job_that_broke_is_told_once_with_its_failing_node_and_resolves_when_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_deleted_while_its_alert_fires_ends_it_once_the_whole_list_shows_that() {
+    let stage = Stage::set(RULES).await;
+    stage.workspace.put_job(stream("EXCEPTION"));
+    stage.workspace.put_job(SimJob::batch("etl", "SCHEDULING"));
+    stage.workspace.put(failed("stream_orders", 7));
+    stage.once(0).await;
+    assert_eq!(stage.sink.hits().len(), 2);
+    stage.workspace.remove_job("stream_orders");
+    // A list that could not be read, or not as a whole, proves nothing.
+    let half = r#"{"total":3,"jobs":[{"name":"etl","status":"SCHEDULING"}]}"#;
+    for trouble in [Fault::answer(500, ""), Fault::answer(200, half), Fault::answer(200, "<html>")] {
+        stage.workspace.inject(trouble.on(Operation::Jobs).times(9));
+        stage.once(1).await;
+        stage.workspace.clear_faults();
+    }
+    assert_eq!(stage.sink.hits().len(), 2);
+    for _ in 0..2 {
+        stage.once(0).await;
+    }
+    let over: Vec<_> = stage.sink.hits().into_iter().skip(2).map(|hit| hit.json()).collect();
+    assert_eq!(over.len(), 1, "{over:#?}");
+    let alert = &over[0]["data"]["alert"];
+    assert_eq!((&alert["rule"], &alert["state"]), (&"broken".into(), &"resolved".into()));
+    assert_eq!(alert["summary"], "the job stream_orders is gone: it was deleted or renamed");
+    assert_eq!(over[0]["data"]["job"]["status"], "EXCEPTION", "as it was last seen");
+    // The alert about its run goes on: a run that failed has failed.
+    let firing: Vec<_> =
+        stage.listed("alerts").await.into_iter().filter(|alert| alert["alert"]["state"] == "firing").collect();
+    assert_eq!((firing.len(), &firing[0]["alert"]["rule"]), (1, &"failed".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sub_job_is_told_with_its_real_time_job_and_node_and_matched_by_its_own_name() {
     let stage = Stage::set(
         "rules:\n  own: { match: { job: \"stream_orders_*\" }, when: { status: [fail] }, notify: [hook] }\n  \

@@ -3,6 +3,8 @@
 //! The job list is read only when such a rule is there. A list that cannot be read leaves these alerts as they are and
 //! holds up nothing else: the poll says that it was not whole.
 
+use std::collections::HashSet;
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
@@ -20,27 +22,29 @@ use crate::store::{Store, StoreError};
 const EPISODES_MAX: u32 = 1000;
 
 impl<C: Source, S: Store> Poller<C, S> {
-    /// The jobs, where a rule asks for them; with it, why they could not be read.
-    pub(super) async fn list_jobs(&self) -> (Vec<Job>, Option<String>) {
+    /// All jobs, where a rule asks for them and they could be read; with it, why they could not be.
+    pub(super) async fn list_jobs(&self) -> (Option<Vec<Job>>, Option<String>) {
         if !self.rules.asks_for_jobs(&self.settings.id) {
-            return (Vec::new(), None);
+            return (None, None);
         }
         let reason = match tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.jobs()).await {
-            Ok(Ok(jobs)) => return (jobs, None),
+            Ok(Ok(jobs)) => return (Some(jobs), None),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", SOURCE_LISTING_TIME_MAX.as_secs()),
         };
         warn!(source = %self.settings.id, "the jobs could not be read: {reason}");
-        (Vec::new(), Some(format!("the jobs could not be read: {reason}")))
+        (None, Some(format!("the jobs could not be read: {reason}")))
     }
 
-    /// Decides which alerts about `jobs` begin and which end, and asks for the nodes of those that begin.
+    /// Decides which alerts about `jobs`, all there are, begin and which end, and asks for the nodes of those that begin.
     pub(super) async fn decide_jobs(
         &mut self,
         jobs: &[Job],
         decision: &mut Decision,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let known: HashSet<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+        decision.resolved.extend(decision.ledger.resolve_gone_jobs(&known, now));
         let rules = self.rules.clone();
         let mut begun = Vec::new();
         for job in jobs {

@@ -215,7 +215,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         let mut seen = listing.instances;
         let followed = self.follow(&mut seen, now).await;
         let moves_cursor = listing.shortfall.is_none();
-        let result = self.conclude(seen, &jobs, now, moves_cursor, incomplete).await;
+        let result = self.conclude(seen, jobs.as_deref(), now, moves_cursor, incomplete).await;
         if result.is_err() {
             // What the memory holds may be ahead of the store: read it anew next time.
             self.memory = None;
@@ -249,14 +249,16 @@ impl<C: Source, S: Store> Poller<C, S> {
     async fn conclude(
         &mut self,
         seen: Vec<crate::model::Instance>,
-        jobs: &[Job],
+        jobs: Option<&[Job]>,
         now: Timestamp,
         moves_cursor: bool,
         incomplete: Option<String>,
     ) -> Result<PollReport, PollError> {
         let mut decision = self.decide(seen, now).await?;
         self.add_details(&mut decision.fired, &decision.instances).await;
-        self.decide_jobs(jobs, &mut decision, now).await?;
+        if let Some(jobs) = jobs {
+            self.decide_jobs(jobs, &mut decision, now).await?;
+        }
         decision.resolve(now);
         let deliveries = self.owed(&decision, now).await;
         let report = PollReport {

@@ -65,6 +65,10 @@ pub const SCHEDULERX_LISTING_CALLS_MAX: usize = 1600;
 pub const SCHEDULERX_JOBS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Jobs asked one by one to find out whether an empty answer about a whole group is true.
 pub const SCHEDULERX_PROBED_JOBS: usize = 3;
+/// Workflows of a SchedulerX source that one poll asks for their instances, one call each; the others take turns.
+pub const SCHEDULERX_WORKFLOWS_PER_POLL: usize = 40;
+/// How long a service that refuses to tell of workflows is not asked for them again.
+pub const SCHEDULERX_WORKFLOWS_REFUSED_PAUSE: Duration = Duration::from_secs(3600);
 /// Last lines of a failed instance's log that are told, and the most of them in bytes.
 pub const LOG_TAIL_LINES: usize = 12;
 /// The most of those lines, in bytes: they share [`INSTANCE_ERROR_BYTES_MAX`] with the result.

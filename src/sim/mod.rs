@@ -29,7 +29,7 @@ pub use fault::{Fault, FaultKind, Operation};
 pub use inbox::{Inbox, Received};
 pub use jobs::SimJob;
 pub use mail::Mail;
-pub use schedulerx::{GroupLists, SimRun, SimSchedulerX, SimSchedulerXConfig};
+pub use schedulerx::{GroupLists, SimFlowRun, SimRun, SimSchedulerX, SimSchedulerXConfig, SimStep};
 pub use state::{SimInstance, SimNode};
 
 use self::state::State;

@@ -124,6 +124,8 @@ pub struct Listing {
     pub quarantined: Vec<Quarantined>,
     /// Set when fewer instances could be read than the source says there are.
     pub shortfall: Option<Shortfall>,
+    /// Parts that could not be read, each with why; what was read is whole by itself.
+    pub unread: Vec<String>,
     /// Requests it took.
     pub requests: usize,
     /// What is odd about it and should be seen by somebody: the listing itself is whole. Holds no secret.

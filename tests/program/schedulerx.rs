@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nightbell::clock::SystemClock;
-use nightbell::sim::{SimRun, SimSchedulerX, SimSchedulerXConfig};
+use nightbell::sim::{SimFlowRun, SimRun, SimSchedulerX, SimSchedulerXConfig, SimStep};
 
 use super::{Stage, TELL_FAILURES, ago, text};
 
@@ -117,4 +117,58 @@ async fn a_wrong_zone_is_warned_of() {
     sim.put(SimRun::waiting(92583, 1, ago(120)).ended(4, ago(60), "ok"));
     let stderr = text(&stage.once(0).await.stderr);
     assert!(stderr.contains("lie in the future") && stderr.contains("timezone"), "{stderr}");
+}
+
+/// A workflow is told once with the job in it that failed; a rule chooses it by its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_fails_is_told_with_the_failing_job_as_its_node() {
+    let (stage, sim) = stage().await;
+    let config = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
+    let config = config
+        .replace("    poll:", "    workflows: true\n    poll:")
+        .replace("failed: {", "failed: { match: { job: nightly },");
+    std::fs::write(stage.path("rules.yaml"), config).unwrap();
+    sim.put_workflow(7, "nightly");
+    let step = SimStep {
+        job_id: 92583,
+        job_name: "settle_orders".into(),
+        instance_id: 11,
+        status: 5,
+        attempt: 1,
+        result: "exit code 1".into(),
+        start_time: Some(ago(110)),
+        end_time: Some(ago(60)),
+    };
+    let run = |id, status, start, end| SimFlowRun {
+        workflow_id: 7,
+        id,
+        status,
+        schedule_time: ago(start),
+        start_time: Some(ago(start)),
+        end_time: Some(ago(end)),
+        steps: vec![step.clone()],
+    };
+    sim.put_flow_run(run(1, 5, 120, 60));
+    sim.put(SimRun::waiting(92583, 11, ago(120)).ended(5, ago(60), "exit code 1"));
+    for _ in 0..2 {
+        stage.once(0).await;
+    }
+    let hits = stage.sink.hits();
+    assert_eq!(hits.len(), 1, "{hits:#?}");
+    let data = hits[0].json()["data"].clone();
+    assert_eq!(data["alert"]["summary"], "nightly failed after 1m 0s");
+    assert_eq!((&data["job"]["id"], &data["instance"]["raw_status"]), (&"7".into(), &"5 failed".into()));
+    assert_eq!(data["instance"]["error"], "settle_orders: exit code 1");
+    let node = &data["failing_nodes"][0];
+    assert_eq!(
+        (&node["name"], &node["status"], &node["retries"]),
+        (&"settle_orders".into(), &"fail".into(), &1.into())
+    );
+    sim.put_flow_run(run(2, 4, 30, 0));
+    stage.once(0).await;
+    assert_eq!(stage.sink.hits()[1].json()["type"], "alert.resolved");
+
+    sim.configure(|config| config.has_workflows = false);
+    let stderr = text(&stage.once(1).await.stderr);
+    assert!(stderr.contains("the workflows could not be read") && stderr.contains("basic edition"), "{stderr}");
 }

@@ -4,6 +4,7 @@ mod access;
 mod detail;
 mod listing;
 mod strict;
+mod workflow;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ impl Bench {
             namespace: config.namespace,
             groups: config.groups,
             jobs: Vec::new(),
+            workflows: false,
             access_key: inline(&config.access_key),
             secret_key: inline(&config.secret_key),
             security_token: config.security_token.as_deref().map(inline),

@@ -7,6 +7,7 @@
 
 mod gateway;
 mod service;
+mod workflow;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,9 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use self::workflow::{SimFlowRun, SimStep};
+
+use self::workflow::Flows;
 use super::fault::Fault;
 use super::{Server, lock};
 use crate::clock::Clock;
@@ -43,6 +47,10 @@ pub struct SimSchedulerXConfig {
     pub calls_per_minute: usize,
     /// Whether logs are kept (Professional edition).
     pub has_logs: bool,
+    /// Whether there are workflows (Professional edition).
+    pub has_workflows: bool,
+    /// The most instances of a workflow that its list shows, the newest of them.
+    pub workflow_instances_max: usize,
     /// The zone of its time strings.
     pub timezone: TimeZone,
 }
@@ -72,6 +80,8 @@ impl Default for SimSchedulerXConfig {
             page_max: 100,
             calls_per_minute: 100,
             has_logs: true,
+            has_workflows: true,
+            workflow_instances_max: 100,
             timezone: TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC),
         }
     }
@@ -157,6 +167,7 @@ struct State {
     jobs: BTreeMap<u64, SimJob>,
     /// Newest first, as the console shows them.
     runs: BTreeMap<std::cmp::Reverse<u64>, SimRun>,
+    flows: Flows,
     /// List items as they stand, whatever they are.
     raw: Vec<String>,
     nonces: HashSet<String>,
@@ -223,6 +234,22 @@ impl SimSchedulerX {
     /// Takes a run out.
     pub fn remove(&self, id: u64) {
         lock(&self.shared.state).runs.remove(&std::cmp::Reverse(id));
+    }
+
+    /// Adds a workflow to the first group, or renames it.
+    pub fn put_workflow(&self, id: u64, name: &str) {
+        let group = lock(&self.shared.config).groups.first().cloned().unwrap_or_default();
+        lock(&self.shared.state).flows.put(&group, id, name);
+    }
+
+    /// Takes a workflow out, with its runs.
+    pub fn remove_workflow(&self, id: u64) {
+        lock(&self.shared.state).flows.remove(id);
+    }
+
+    /// Adds a run of a workflow, or replaces the one with its id.
+    pub fn put_flow_run(&self, run: SimFlowRun) {
+        lock(&self.shared.state).flows.put_run(run);
     }
 
     /// Adds an item to every list of instances as it stands.

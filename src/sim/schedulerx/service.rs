@@ -7,14 +7,23 @@ use super::{GroupLists, Shared, SimRun, SimSchedulerXConfig, State};
 use crate::sim::lock;
 
 /// The operations there are.
-pub(super) const ACTIONS: [&str; 5] = ["ListGroups", "ListJobs", "GetJobInstanceList", "GetJobInstance", "GetLog"];
+pub(super) const ACTIONS: [&str; 8] = [
+    "ListGroups",
+    "ListJobs",
+    "GetJobInstanceList",
+    "GetJobInstance",
+    "GetLog",
+    "ListWorkFlows",
+    "ListWorkflowInstance",
+    "GetWorkflowInstance",
+];
 
 /// Records of a page when `PageSize` is not given, and the most lines of a log.
 const PAGE_DEFAULT: usize = 10;
 const LINES_MAX: usize = 200;
 
 /// What a call is told when it is refused: code and words.
-type Refusal = (u16, String);
+pub(super) type Refusal = (u16, String);
 
 pub(super) fn serve(shared: &Shared, action: &str, query: &[(String, String)]) -> Value {
     let config = lock(&shared.config).clone();
@@ -26,6 +35,7 @@ pub(super) fn serve(shared: &Shared, action: &str, query: &[(String, String)]) -
         "GetJobInstanceList" => call.instances(),
         "GetJobInstance" => call.instance(),
         "GetLog" => call.log(),
+        "ListWorkFlows" | "ListWorkflowInstance" | "GetWorkflowInstance" => call.workflow(action),
         _ => Err((404, format!("no such action: {action}"))),
     });
     let id = "4F68ABED-AC31-4412-9297-D9A8F0401108";
@@ -44,9 +54,9 @@ pub(super) fn serve(shared: &Shared, action: &str, query: &[(String, String)]) -
     }
 }
 
-struct Call<'a> {
-    config: &'a SimSchedulerXConfig,
-    state: &'a State,
+pub(super) struct Call<'a> {
+    pub(super) config: &'a SimSchedulerXConfig,
+    pub(super) state: &'a State,
     query: &'a [(String, String)],
     now: Timestamp,
 }
@@ -56,7 +66,7 @@ impl Call<'_> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    fn required(&self, name: &str) -> Result<&str, Refusal> {
+    pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
         self.value(name).filter(|value| !value.is_empty()).ok_or_else(|| (400, format!("{name} is mandatory")))
     }
 
@@ -71,7 +81,7 @@ impl Call<'_> {
         self.required("Namespace").map(drop)
     }
 
-    fn is_visible(&self, group: &str) -> bool {
+    pub(super) fn is_visible(&self, group: &str) -> bool {
         let is_here = self.value("Namespace") == Some(self.config.namespace.as_str());
         self.config.is_granted && is_here && self.config.groups.iter().any(|known| known == group)
     }
@@ -112,7 +122,7 @@ impl Call<'_> {
         Ok(json!({ "Jobs": rows, "PageNumber": page, "PageSize": size, "Total": total }))
     }
 
-    fn page(&self) -> Result<(usize, usize), Refusal> {
+    pub(super) fn page(&self) -> Result<(usize, usize), Refusal> {
         let invalid = |name: &str| (400, format!("{name} is invalid"));
         let page = usize::try_from(self.number("PageNum", 1)?).ok().filter(|page| *page > 0);
         let size = usize::try_from(self.number("PageSize", PAGE_DEFAULT as i64)?).ok().filter(|size| *size > 0);
@@ -183,11 +193,14 @@ impl Call<'_> {
         Ok(json!({ "Logs": log }))
     }
 
+    /// A time string, which names no zone; empty for what has not happened.
+    pub(super) fn time(&self, instant: Option<Timestamp>) -> String {
+        let local = instant.map(|instant| instant.to_zoned(self.config.timezone.clone()));
+        local.map_or_else(String::new, |local| local.strftime("%Y-%m-%d %H:%M:%S").to_string())
+    }
+
     fn item(&self, run: &SimRun) -> Value {
-        let time = |instant: Option<Timestamp>| {
-            let local = instant.map(|instant| instant.to_zoned(self.config.timezone.clone()));
-            local.map_or_else(String::new, |local| local.strftime("%Y-%m-%d %H:%M:%S").to_string())
-        };
+        let time = |instant| self.time(instant);
         json!({
             "InstanceId": run.id, "JobId": run.job_id, "Status": run.status, "Progress": "", "Result": run.result,
             "ScheduleTime": time(Some(run.schedule_time)), "DataTime": time(Some(run.schedule_time)),

@@ -19,7 +19,7 @@ use crate::model::{InstanceType, Status};
 use crate::source::Quarantined;
 use crate::source::foreign::{cut, snippet};
 
-type Raw<'a> = Option<&'a RawValue>;
+pub(super) type Raw<'a> = Option<&'a RawValue>;
 
 /// What stands around every answer.
 #[derive(Debug, Default)]
@@ -249,7 +249,7 @@ pub(super) fn read_log(data: &str) -> Vec<String> {
 }
 
 /// A time string: `2020-07-27 11:52:10` in `zone`, or one that names its own zone.
-fn read_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+pub(super) fn read_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Some(instant);
@@ -259,7 +259,7 @@ fn read_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 /// A text, or a number as the text that was sent.
-fn text_of(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+pub(super) fn text_of(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     let raw = raw?.get();
     match raw.as_bytes().first()? {
         b'"' => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
@@ -274,7 +274,7 @@ fn text_or_word(raw: Raw<'_>) -> Option<Cow<'_, str>> {
 }
 
 /// An id: a text that is neither empty nor a book, or a whole number, digit by digit as it was sent.
-fn id_of(raw: Raw<'_>) -> Option<String> {
+pub(super) fn id_of(raw: Raw<'_>) -> Option<String> {
     let is_number = !raw?.get().starts_with('"');
     let id = text_of(raw).filter(|id| !id.is_empty() && id.len() <= FIELD_BYTES_MAX)?;
     (!is_number || !id.contains(['.', 'e', 'E'])).then(|| id.into_owned())

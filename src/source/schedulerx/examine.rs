@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::answer::Row;
-use super::{SchedulerX, Way, listing};
+use super::{SchedulerX, Way, listing, workflow};
 use crate::limits::SCHEDULERX_PAGE_RECORDS;
 use crate::model::Window;
 use crate::source::{Finding, Grade, SourceError};
@@ -42,6 +42,7 @@ pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
             findings.push(time_zone(source, &found).await);
         }
     }
+    findings.push(workflows(source).await);
     findings.push(calls(source));
     findings
 }
@@ -105,6 +106,30 @@ async fn time_zone(source: &SchedulerX, found: &[(String, Vec<Row>)]) -> Finding
             bad
         }
     }
+}
+
+/// Whether workflows can be read: the edition may not have them, and the documents do not say how that is told.
+async fn workflows(source: &SchedulerX) -> Finding {
+    const QUESTION: &str = "Can workflows be read?";
+    let settings = &source.client.settings;
+    let mut count = 0;
+    for group in &settings.groups {
+        match workflow::all_of(source, group, &mut 0).await {
+            Ok(all) => count += all.len(),
+            Err(error) if settings.workflows || listing::is_passing(&error) => return trouble(QUESTION, error),
+            Err(error) => {
+                let answer = format!("no: {}", error.message);
+                let mut found = finding(QUESTION, answer, Grade::Notice);
+                found.help =
+                    Some("they are a part of the Professional edition; the runs of their jobs are read".into());
+                return found;
+            }
+        }
+    }
+    let mut found = finding(QUESTION, format!("yes: there are {count}"), Grade::Good);
+    found.help = (count > 0 && !settings.workflows)
+        .then(|| "\"workflows: true\" tells of them too, beside the runs of their jobs".to_string());
+    found
 }
 
 fn calls(source: &SchedulerX) -> Finding {

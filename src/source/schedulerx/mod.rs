@@ -6,7 +6,7 @@
 //!             answer (status: the numbers; excerpt: the failure text) -> listing, with names from directory
 //! ```
 //!
-//! Reads `ListGroups`, `ListJobs`, `GetJobInstanceList`, `GetJobInstance` and `GetLog`. What is learnt of the service (whether
+//! Reads `ListGroups`, `ListJobs`, `GetJobInstanceList`, `GetJobInstance` and `GetLog`; for workflows see [`workflow`]. What is learnt of the service (whether
 //! it lists a whole group at once, how many records fill a page) is remembered, and can be taken along with
 //! [`Source::learnt`].
 //!
@@ -15,7 +15,6 @@
 //!   and asks again after any error and whenever a group is silent.
 //! - Lists tell ids of jobs, and names stand in another list. What an instance is called decides which rules match it
 //!   and which episode it belongs to, so a name that is not known is asked for before the instance is told of.
-//! - Workflow instances are not read: the runs of their jobs are listed like any other.
 
 mod answer;
 mod client;
@@ -27,6 +26,7 @@ mod listing;
 mod pace;
 mod settings;
 mod status;
+mod workflow;
 mod zone;
 
 use std::collections::hash_map::Entry;
@@ -40,6 +40,7 @@ pub use settings::Settings;
 use self::answer::{Row, read_detail, read_log};
 use self::client::Client;
 use self::directory::{Directory, Job};
+use self::workflow::Workflows;
 use super::dataarts::Patience;
 use super::foreign::HELP_BAD_ANSWER;
 use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
@@ -69,6 +70,7 @@ struct State {
     /// Whether every configured group was seen since the last error.
     has_seen_groups: bool,
     directory: Directory,
+    workflows: Workflows,
     /// How each group can be listed, where that is known.
     ways: BTreeMap<String, Way>,
     /// Records of the fullest page so far: a page with fewer is a list's last.
@@ -198,6 +200,33 @@ impl SchedulerX {
         }
     }
 
+    /// The detail of an instance that belongs to one of `jobs`: several may have its job's name, and only one of them knows
+    /// the instance.
+    async fn detail_of_job(&self, jobs: Vec<Job>, instance: &Instance) -> Result<Detail, SourceError> {
+        let mut last = SourceError::new(
+            SourceErrorKind::NotFound,
+            format!("no job called {:?} is in the groups any more", instance.job.name),
+        );
+        for job in jobs.into_iter().take(NAMESAKES_MAX) {
+            match self.row(&job, &instance.id).await {
+                Ok(row) => {
+                    let mut row = Row { plan_time: row.plan_time.or(instance.plan_time), ..row };
+                    if status::is_failure(row.status) {
+                        let log = self.log_tail(&job, &row).await;
+                        if !log.is_empty() {
+                            row.error = excerpt::failure_text(row.error.as_deref(), &log);
+                        }
+                    }
+                    let named = JobRef { name: instance.job.name.clone(), id: Some(job.id) };
+                    return Ok(Detail { instance: self.instance(row, named), nodes: Vec::new() });
+                }
+                Err(error) if error.kind == SourceErrorKind::NotFound => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
     fn instance(&self, row: Row, job: JobRef) -> Instance {
         Instance {
             source: self.id.clone(),
@@ -235,31 +264,23 @@ impl Source for SchedulerX {
     }
 
     async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
-        // An instance that was remembered from an earlier run of the program comes without its job's id, and several
-        // jobs may have its job's name: only one of them knows the instance.
-        let jobs = self.state().directory.candidates(&instance.job);
-        let mut last = SourceError::new(
-            SourceErrorKind::NotFound,
-            format!("no job called {:?} is in the groups any more", instance.job.name),
-        );
-        for job in jobs.into_iter().take(NAMESAKES_MAX) {
-            match self.row(&job, &instance.id).await {
-                Ok(row) => {
-                    let mut row = Row { plan_time: row.plan_time.or(instance.plan_time), ..row };
-                    if status::is_failure(row.status) {
-                        let log = self.log_tail(&job, &row).await;
-                        if !log.is_empty() {
-                            row.error = excerpt::failure_text(row.error.as_deref(), &log);
-                        }
-                    }
-                    let named = JobRef { name: instance.job.name.clone(), id: Some(job.id) };
-                    return Ok(Detail { instance: self.instance(row, named), nodes: Vec::new() });
-                }
-                Err(error) if error.kind == SourceErrorKind::NotFound => last = error,
-                Err(error) => return Err(error),
+        // A workflow's instance has the id and the name of its workflow; of one that was remembered from an earlier run
+        // of the program only the name is known, and a job may have it too.
+        let (jobs, workflows) = {
+            let state = self.state();
+            (state.directory.candidates(&instance.job), state.workflows.candidates(&instance.job))
+        };
+        let mut last = None;
+        for workflow in workflows.iter().take(NAMESAKES_MAX) {
+            match workflow::detail(self, workflow, instance).await {
+                Err(error) if error.kind == SourceErrorKind::NotFound => last = Some(error),
+                answered => return answered,
             }
         }
-        Err(last)
+        match last {
+            Some(error) if jobs.is_empty() => Err(error),
+            _ => self.detail_of_job(jobs, instance).await,
+        }
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -29,6 +29,8 @@ pub struct Settings {
     pub groups: Vec<String>,
     /// The ids of the jobs that are listened to; all when empty.
     pub jobs: Vec<String>,
+    /// Whether workflows are listened to, beside the runs of their jobs.
+    pub workflows: bool,
     /// Names the key.
     pub access_key: SecretRef,
     /// Signs with it.
@@ -50,6 +52,7 @@ impl Settings {
         let namespace = read_id(section, "namespace");
         let groups = read_ids(section, "groups", true);
         let jobs = read_ids(section, "jobs", false);
+        let workflows = section.or("workflows", false);
         let auth = section.required_section("auth");
         let keys = auth.and_then(|auth| {
             let (access_key, secret_key) = (auth.required("access_key"), auth.required("secret_key"));
@@ -67,6 +70,7 @@ impl Settings {
             namespace: namespace?,
             groups: groups?,
             jobs: jobs?,
+            workflows,
             access_key,
             secret_key,
             security_token,
@@ -171,7 +175,7 @@ mod tests {
     #[test]
     fn all_keys_are_read() {
         let (settings, findings) = read(
-            "region: cn-hangzhou\nnamespace: n\ngroups: [a, b, a]\njobs: [92583]\ntimezone: UTC\nca_file: ca.pem\n\
+            "region: cn-hangzhou\nnamespace: n\ngroups: [a, b, a]\njobs: [92583]\nworkflows: true\ntimezone: UTC\nca_file: ca.pem\n\
              auth: { access_key: { env: AK }, secret_key: { file: sk }, security_token: { env: ST } }",
         );
         assert_eq!(findings, []);
@@ -179,6 +183,7 @@ mod tests {
         assert_eq!(settings.endpoint, "https://schedulerx.cn-hangzhou.aliyuncs.com");
         assert_eq!((settings.region.as_deref(), settings.namespace.as_str()), (Some("cn-hangzhou"), "n"));
         assert_eq!((settings.groups.join(" "), settings.jobs.join(" ")), ("a b".into(), "92583".into()));
+        assert!(settings.workflows);
         assert_eq!(settings.timezone.iana_name(), Some("UTC"));
         assert_eq!(settings.ca_file, Some(PathBuf::from("/etc/nightbell/ca.pem")));
         let keys: Vec<_> = settings.secrets().into_iter().map(|(key, _)| key).collect();
@@ -220,6 +225,7 @@ mod tests {
             ("region: r\nnamespace: n\ngroups: []\nKEYS", "sources.x.groups", "empty"),
             ("region: r\nnamespace: n\ngroups: [\"\"]\nKEYS", "sources.x.groups", "empty"),
             ("region: r\nnamespace: n\ngroups: g\njobs: {a: b}\nKEYS", "sources.x.jobs", "expected"),
+            ("region: r\nnamespace: n\ngroups: g\nworkflows: [7]\nKEYS", "sources.x.workflows", "expected"),
             ("region: r\nnamespace: n\ngroups: g\ntimezone: Asia/Shangai\nKEYS", "sources.x.timezone", "no time zone"),
             ("region: r\nnamespace: n\ngroups: g", "sources.x", "\"auth\" is missing"),
             (

@@ -31,6 +31,19 @@ pub(super) fn of_instance(number: &str) -> (Status, String) {
     (status, format!("{} {word}", number.trim()))
 }
 
+/// The same for an instance of a workflow, whose numbers differ in the second.
+pub(super) fn of_workflow(number: &str) -> (Status, String) {
+    let (status, word) = match number.trim() {
+        "1" => (Status::Waiting, "pending"),
+        "2" => (Status::Waiting, "preparing"),
+        "3" => (Status::Running, "running"),
+        "4" => (Status::Success, "success"),
+        "5" => (Status::Fail, "failed"),
+        other => return (Status::Unknown, cut_to(other.to_string(), FIELD_BYTES_MAX)),
+    };
+    (status, format!("{} {word}", number.trim()))
+}
+
 /// Whether the result beside a status tells why something went wrong.
 pub(super) fn is_failure(status: Status) -> bool {
     matches!(status, Status::Fail | Status::Rejected | Status::ManualStop)
@@ -76,6 +89,17 @@ mod tests {
         ];
         for (number, status, raw) in table {
             assert_eq!(of_instance(number), (status, raw.to_string()), "{number}");
+        }
+        let workflows = [
+            ("1", Status::Waiting, "1 pending"),
+            ("2", Status::Waiting, "2 preparing"),
+            ("3", Status::Running, "3 running"),
+            ("4", Status::Success, "4 success"),
+            ("5", Status::Fail, "5 failed"),
+            ("6", Status::Unknown, "6"),
+        ];
+        for (number, status, raw) in workflows {
+            assert_eq!(of_workflow(number), (status, raw.to_string()), "{number}");
         }
     }
 

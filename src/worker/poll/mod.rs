@@ -359,7 +359,8 @@ fn incompleteness(listing: &Listing, gap: Option<String>) -> Option<String> {
         listing.shortfall.map(|shortfall| format!("{} of {} instances could be read", shortfall.read, shortfall.told));
     let quarantined = (!listing.quarantined.is_empty())
         .then(|| format!("{} items could not be understood", listing.quarantined.len()));
-    let reasons: Vec<String> = [shortfall, quarantined, gap].into_iter().flatten().collect();
+    let reasons = [shortfall, quarantined, gap].into_iter().flatten();
+    let reasons: Vec<String> = reasons.chain(listing.unread.iter().cloned()).collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 

@@ -4,6 +4,7 @@
 //! answer that is empty while a job of the group has instances, means job by job.
 
 mod names;
+mod workflows;
 
 use std::collections::HashMap;
 
@@ -298,24 +299,44 @@ impl<'a> Reader<'a> {
         let mut rows = std::mem::take(&mut self.rows);
         rows.retain(|row| wanted.is_empty() || wanted.contains(&row.job_id));
         self.name_unknown_jobs(&rows).await?;
+        let mut instances = self.named(rows);
+        self.warn_of_oddities(&instances);
+        let unread = self.add_workflows(&mut instances).await;
+        let read = instances.len() as u64;
+        let shortfall = self.is_cut.then_some(Shortfall { told: read + 1, read });
+        let now = self.source.client.clock.now();
+        Ok(Listing {
+            instances,
+            quarantined: self.quarantined,
+            shortfall,
+            unread: unread.into_iter().collect(),
+            requests: self.calls,
+            warnings: self.source.state().not_told_lately(self.warnings, now),
+        })
+    }
+
+    /// The instances of rows, but for those whose jobs have no name yet.
+    fn named(&self, rows: Vec<Row>) -> Vec<Instance> {
         let (directory, nameless) = {
             let state = self.source.state();
             (state.directory.clone(), state.nameless.clone())
         };
-        let instances: Vec<Instance> = rows
-            .into_iter()
-            .filter_map(|row| {
-                // The name decides which rules match and which episode it is: one that is still to be asked for is
-                // waited for. One that nobody knows has to be made up.
-                let name = match directory.get(&row.job_id) {
-                    Some(job) => job.name.clone(),
-                    None if nameless.contains(&row.job_id) => format!("job {}", row.job_id),
-                    None => return None,
-                };
-                let job = JobRef { name, id: Some(row.job_id.clone()) };
-                Some(self.source.instance(row, job))
-            })
-            .collect();
+        let named = rows.into_iter().filter_map(|row| {
+            // The name decides which rules match and which episode it is: one that is still to be asked for is
+            // waited for. One that nobody knows has to be made up.
+            let name = match directory.get(&row.job_id) {
+                Some(job) => job.name.clone(),
+                None if nameless.contains(&row.job_id) => format!("job {}", row.job_id),
+                None => return None,
+            };
+            let job = JobRef { name, id: Some(row.job_id.clone()) };
+            Some(self.source.instance(row, job))
+        });
+        named.collect()
+    }
+
+    fn warn_of_oddities(&mut self, instances: &[Instance]) {
+        let directory = self.source.state().directory.clone();
         for (name, ids) in directory.namesakes() {
             let ids = ids.join(", ");
             let text = format!(
@@ -328,18 +349,9 @@ impl<'a> Reader<'a> {
             self.warn(id, format!("the job {id} that \"jobs\" names is in none of the groups"));
         }
         let now = self.source.client.clock.now();
-        if let Some(doubt) = zone::doubt(&instances, self.window, now, &settings.timezone) {
+        if let Some(doubt) = zone::doubt(instances, self.window, now, &settings.timezone) {
             self.warn("zone", doubt);
         }
-        let read = instances.len() as u64;
-        let shortfall = self.is_cut.then_some(Shortfall { told: read + 1, read });
-        Ok(Listing {
-            instances,
-            quarantined: self.quarantined,
-            shortfall,
-            requests: self.calls,
-            warnings: self.source.state().not_told_lately(self.warnings, now),
-        })
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::fault::{self, FaultKind, Operation};
 use super::state::Filter;
-use super::{OffsetMeaning, Shared, lock};
+use super::{Dialect, OffsetMeaning, Shared, lock};
 use crate::sign::{Authorization, DATE_HEADER, Signable, parse_date, parse_query, percent_decoded};
 
 /// Furthest that the clock of a signed request may be off.
@@ -85,11 +85,12 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
     }
     let pairs = parse_query(&query);
     let answered = check_caller(&shared, request.method().as_str(), request.headers(), &path, &pairs)
+        .and_then(|()| check_rate(&shared))
         .and_then(|()| check_workspace(&shared, request.headers()))
         .and_then(|()| serve(&shared, request.method().as_str(), &segments, &pairs));
     let (status, body) = answered.unwrap_or_else(|Refusal(status, code, words)| {
         lock(&shared.requests).refused += 1;
-        let body = json!({ "error_msg": words, "error_code": code, "request_id": "00000000000000000000000000000000" });
+        let body = json!({ "error_msg": words, "error_code": shared.config.dialect.code(code), "request_id": "00000000000000000000000000000000" });
         (status, body.to_string())
     });
     dated(&shared, fault::apply(fault, status, body.into_bytes()).await)
@@ -157,6 +158,21 @@ fn check_caller(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, 
     Ok(())
 }
 
+/// Whether the caller keeps to what the gateway bears in a minute.
+fn check_rate(shared: &Shared) -> Result<(), Refusal> {
+    let Some(most) = shared.config.requests_per_minute else { return Ok(()) };
+    let now = shared.clock.now();
+    let mut answered = lock(&shared.answered);
+    answered.retain(|at| now.duration_since(*at).unsigned_abs() < Duration::from_secs(60));
+    if answered.len() >= most {
+        let words =
+            format!("The throttling threshold has been reached: policy user over ratelimit,limit:{most},time:1 minute");
+        return Err(Refusal(StatusCode::TOO_MANY_REQUESTS, "APIGW.0308", words));
+    }
+    answered.push(now);
+    Ok(())
+}
+
 fn check_workspace(shared: &Shared, headers: &HeaderMap) -> Result<(), Refusal> {
     match headers.get("workspace") {
         None if shared.config.workspace_required => {
@@ -215,7 +231,7 @@ fn jobs(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
         OffsetMeaning::Records => offset,
         OffsetMeaning::Pages => offset.saturating_mul(limit),
     };
-    Ok(lock(&shared.state).jobs.page(is_real_time, value("jobName"), start, limit))
+    Ok(lock(&shared.state).jobs.page(is_real_time, value("jobName"), (start, limit), shared.config.dialect))
 }
 
 fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
@@ -234,8 +250,10 @@ fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
     if !(1..=LIMIT_MAX).contains(&limit) || before.saturating_sub(after) > shared.config.span_days * DAY_MILLISECONDS {
         return Err(invalid());
     }
-    let kind = value("instanceType").map(|text| text.parse().map_err(|_| invalid())).transpose()?;
-    let is_exact = value("preciseQuery") == Some("true");
+    // The older dialect knows neither of the two.
+    let is_old = shared.config.dialect == Dialect::Dgc;
+    let kind = value("instanceType").filter(|_| !is_old).map(|text| text.parse().map_err(|_| invalid())).transpose()?;
+    let is_exact = value("preciseQuery") == Some("true") && !is_old;
     let filter = Filter {
         after,
         before,
@@ -249,5 +267,6 @@ fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
         OffsetMeaning::Records => offset,
         OffsetMeaning::Pages => offset.saturating_mul(limit),
     };
-    Ok(lock(&shared.state).page(&filter, start, limit))
+    let turn = lock(&shared.requests).list as u64;
+    Ok(lock(&shared.state).page(&filter, (shared.config.order, turn), start, limit))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::SimNode;
+use super::{Dialect, SimNode};
 
 /// A job, as the job list tells it.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,7 @@ impl SimJob {
         SimJob { is_real_time: true, ..SimJob::batch(name, status) }
     }
 
-    fn item(&self) -> String {
+    fn item(&self, dialect: Dialect) -> String {
         let mut item = json!({
             "createTime": 1_680_783_636_000_i64,
             "createUser": "test_user",
@@ -66,7 +66,7 @@ impl SimJob {
             item["lastInstanceStatus"] = json!(status);
             item["lastInstanceEndTime"] = json!(end.as_millisecond());
         }
-        item.to_string()
+        dialect.worded(item).to_string()
     }
 
     fn status(&self) -> String {
@@ -93,11 +93,18 @@ impl Jobs {
     }
 
     /// A page of the list of one type.
-    pub(super) fn page(&self, is_real_time: bool, name: Option<&str>, start: usize, limit: usize) -> String {
+    pub(super) fn page(
+        &self,
+        is_real_time: bool,
+        name: Option<&str>,
+        (start, limit): (usize, usize),
+        dialect: Dialect,
+    ) -> String {
         let wanted =
             |job: &&SimJob| job.is_real_time == is_real_time && name.is_none_or(|name| job.name.contains(name));
         let total = self.0.values().filter(wanted).count();
-        let items: Vec<String> = self.0.values().filter(wanted).skip(start).take(limit).map(SimJob::item).collect();
+        let page = self.0.values().filter(wanted).skip(start).take(limit);
+        let items: Vec<String> = page.map(|job| job.item(dialect)).collect();
         format!("{{\"total\":{total},\"jobs\":[{}]}}", items.join(","))
     }
 

@@ -10,6 +10,7 @@
 //! request -> gateway (who asks? is it allowed?) -> state (jobs' instances) -> answer, or the fault put in
 //! ```
 
+mod dialect;
 mod fault;
 mod gateway;
 mod inbox;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+pub use dialect::Dialect;
 pub use fault::{Fault, FaultKind, Operation};
 pub use inbox::{Inbox, Received};
 pub use jobs::SimJob;
@@ -43,6 +45,19 @@ pub enum OffsetMeaning {
     Records,
     /// A number of pages of `limit` records.
     Pages,
+}
+
+/// In which order the instance list comes. The documents name none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOrder {
+    /// The latest plan time first.
+    NewestFirst,
+    /// The earliest plan time first.
+    OldestFirst,
+    /// Without a rule, the same at each request.
+    Shuffled,
+    /// Without a rule, and another one at each request.
+    ShuffledAnew,
 }
 
 /// An IAM user.
@@ -79,6 +94,12 @@ pub struct SimConfig {
     pub user: Option<SimUser>,
     /// What `offset` counts.
     pub offset: OffsetMeaning,
+    /// In which order instances are listed.
+    pub order: ListOrder,
+    /// How the answers are worded.
+    pub dialect: Dialect,
+    /// Requests that the gateway bears in a minute; any number when absent.
+    pub requests_per_minute: Option<usize>,
     /// The largest page that is given, whatever `limit` says.
     pub page_max: usize,
     /// Whether the window of a list means start times, so that it shows no instance that waits.
@@ -101,6 +122,9 @@ impl Default for SimConfig {
             token: None,
             user: None,
             offset: OffsetMeaning::Records,
+            order: ListOrder::NewestFirst,
+            dialect: Dialect::Present,
+            requests_per_minute: None,
             page_max: 1000,
             window_by_start: false,
             span_days: 7,
@@ -146,6 +170,8 @@ struct Shared {
     /// Pages of the instance list that are under way.
     lists: AtomicUsize,
     tokens: Mutex<Tokens>,
+    /// When requests were let through, where they are counted.
+    answered: Mutex<Vec<jiff::Timestamp>>,
 }
 
 struct Server(JoinHandle<()>);
@@ -164,11 +190,12 @@ impl SimWorkspace {
     pub async fn start(config: SimConfig, clock: Arc<dyn Clock>) -> std::io::Result<SimWorkspace> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        let execute_time_unit = config.execute_time_unit;
+        let state = State::new(config.execute_time_unit, config.dialect);
         let shared = Arc::new(Shared {
             config,
             clock,
-            state: Mutex::new(State::new(execute_time_unit)),
+            state: Mutex::new(state),
+            answered: Mutex::default(),
             faults: Mutex::default(),
             requests: Mutex::default(),
             lists: AtomicUsize::new(0),

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::ListOrder;
+use super::dialect::Dialect;
 use super::jobs::Jobs;
 
 /// An instance of a job.
@@ -99,7 +101,7 @@ impl SimInstance {
         self
     }
 
-    fn list_item(&self, unit: i64) -> String {
+    fn list_item(&self, unit: i64, dialect: Dialect) -> String {
         let mut item = json!({
             "executeTime": self.execute_time(unit),
             "forceSuccess": self.force_success,
@@ -115,10 +117,10 @@ impl SimInstance {
             "version": 1,
         });
         self.set_rest(&mut item);
-        item.to_string()
+        dialect.worded(item).to_string()
     }
 
-    fn detail(&self, unit: i64) -> String {
+    fn detail(&self, unit: i64, dialect: Dialect) -> String {
         let nodes: Vec<_> = self.nodes.iter().map(|node| node.item(self)).collect();
         let mut item = json!({
             "executeTime": self.execute_time(unit),
@@ -133,7 +135,7 @@ impl SimInstance {
             "total": self.nodes.len(),
         });
         self.set_rest(&mut item);
-        item.to_string()
+        dialect.worded(item).to_string()
     }
 
     /// What is there only once it happened.
@@ -239,7 +241,6 @@ struct Entry {
 /// The newest plan time first; among equal ones, the latest added first.
 type Order = (Reverse<i64>, Reverse<u64>);
 
-#[derive(Default)]
 pub(super) struct State {
     /// The jobs, which have lists of their own.
     pub(super) jobs: Jobs,
@@ -248,11 +249,13 @@ pub(super) struct State {
     added: u64,
     /// Milliseconds in one unit of `executeTime`.
     execute_time_unit: i64,
+    dialect: Dialect,
 }
 
 impl State {
-    pub(super) fn new(execute_time_unit: i64) -> State {
-        State { execute_time_unit, ..State::default() }
+    pub(super) fn new(execute_time_unit: i64, dialect: Dialect) -> State {
+        let (jobs, entries, orders) = (Jobs::default(), BTreeMap::new(), HashMap::new());
+        State { jobs, entries, orders, added: 0, execute_time_unit, dialect }
     }
 
     pub(super) fn put(&mut self, instance: SimInstance) {
@@ -265,7 +268,7 @@ impl State {
             None => (plan_time, self.next()),
         };
         self.orders.insert(key, order);
-        let item = instance.list_item(self.execute_time_unit);
+        let item = instance.list_item(self.execute_time_unit, self.dialect);
         self.entries.insert(order, Entry { instance: Some(instance), item });
     }
 
@@ -291,36 +294,40 @@ impl State {
         self.entries.get(order)?.instance.as_ref()
     }
 
-    /// A page of the list: the items that the filter wants, from `start` on.
-    pub(super) fn page(&self, filter: &Filter, start: usize, limit: usize) -> String {
-        let mut items = String::with_capacity(limit.min(self.entries.len()) * 320 + 64);
-        let mut total = 0;
+    /// A page of the list: the items that the filter wants, from `start` on. An order that changes is
+    /// drawn by the number beside it.
+    pub(super) fn page(&self, filter: &Filter, order: (ListOrder, u64), start: usize, limit: usize) -> String {
         // Both ends are excluded, as the documents say ("later than", "earlier than").
         let (after, before) = if filter.by_start { (i64::MIN, i64::MAX) } else { (filter.after, filter.before) };
         let newest = (Reverse(before.saturating_sub(1)), Reverse(u64::MAX));
         let oldest = (Reverse(after.saturating_add(1)), Reverse(0));
         let range = if newest <= oldest { Some(self.entries.range(newest..=oldest)) } else { None };
-        for (_, entry) in range.into_iter().flatten() {
-            if !filter.wants(entry) {
-                continue;
-            }
-            if total >= start && total < start.saturating_add(limit) {
-                if total > start {
-                    items.push(',');
-                }
-                items.push_str(&entry.item);
-            }
-            total += 1;
+        let mut wanted: Vec<(&Order, &Entry)> =
+            range.into_iter().flatten().filter(|(_, entry)| filter.wants(entry)).collect();
+        match order {
+            (ListOrder::NewestFirst, _) => {}
+            (ListOrder::OldestFirst, _) => wanted.reverse(),
+            (ListOrder::Shuffled, _) => wanted.sort_by_key(|(order, _)| scattered(order.1.0, 0)),
+            (ListOrder::ShuffledAnew, turn) => wanted.sort_by_key(|(order, _)| scattered(order.1.0, turn)),
         }
-        format!("{{\"total\":{total},\"instances\":[{items}]}}")
+        let items: Vec<&str> = wanted.iter().skip(start).take(limit).map(|(_, entry)| entry.item.as_str()).collect();
+        format!("{{\"total\":{},\"instances\":[{}]}}", wanted.len(), items.join(","))
     }
 
     pub(super) fn detail(&self, job: &str, id: &str) -> Option<String> {
-        self.get(job, id.parse().ok()?).map(|instance| instance.detail(self.execute_time_unit))
+        self.get(job, id.parse().ok()?).map(|instance| instance.detail(self.execute_time_unit, self.dialect))
     }
 
     fn next(&mut self) -> Reverse<u64> {
         self.added += 1;
         Reverse(self.added)
     }
+}
+
+/// A number without a rule that anybody could see, the same for the same two.
+fn scattered(number: u64, turn: u64) -> u64 {
+    let mut mixed = number.wrapping_add(turn << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^= mixed >> 29;
+    mixed = mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ mixed >> 32
 }

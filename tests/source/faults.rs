@@ -22,6 +22,40 @@
 
 use super::*;
 
+/// Every test that the table above names exists, and every fault has a row.
+#[test]
+fn the_table_of_faults_names_tests_that_there_are() {
+    fn texts(directory: &std::path::Path, all: &mut String) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => texts(&path, all),
+                false if path.extension().is_some_and(|it| it == "rs") => {
+                    all.push_str(&std::fs::read_to_string(&path).unwrap());
+                }
+                false => {}
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    ["src", "tests"].iter().for_each(|directory| texts(&root.join(directory), &mut code));
+    let rows: Vec<&str> = include_str!("faults.rs").lines().filter_map(|line| line.strip_prefix("//! | F-")).collect();
+    let numbers: Vec<u32> = rows.iter().map(|row| row[..2].parse().unwrap()).collect();
+    assert_eq!(numbers, (31..=47).collect::<Vec<_>>());
+    for row in rows {
+        let quoted = row.split('`').skip(1).step_by(2);
+        let names = quoted.map(|name| name.rsplit("::").next().unwrap()).filter(|name| name.contains('_'));
+        let mut count = 0;
+        for name in names {
+            let (start, end) = name.strip_suffix('…').map_or((name, "("), |start| (start, ""));
+            assert!(code.contains(&format!("fn {start}{end}")), "F-{row}: there is no test {name}");
+            count += 1;
+        }
+        assert!(count > 0, "F-{row} names no test");
+    }
+}
+
 #[tokio::test]
 async fn a_name_of_ten_megabytes_is_cut_and_costs_no_other_row() {
     let bench = Bench::start(SimConfig::default()).await;

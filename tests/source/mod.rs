@@ -1,5 +1,6 @@
 //! The DataArts source against the simulated workspace: the real client, over real HTTP on loopback.
 
+mod dialects;
 mod doctor;
 mod faults;
 mod jobs;

@@ -52,6 +52,51 @@ fn the_webhook_body_in_the_readme_has_the_keys_of_the_real_one() {
     assert_eq!(in_readme, in_message);
 }
 
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_documented_field_becomes_something_that_there_is_or_says_why_it_is_left_out() {
+    let message = sample_message(MessageKind::AlertFiring, "2026-11-21T00:05:03Z".parse().unwrap());
+    let mut there_is = BTreeSet::new();
+    paths(&serde_json::to_value(&message).unwrap()["data"], "", &mut there_is);
+    // The tables: the words of the head, and the rows as (what is read, what becomes of it).
+    let tables: Vec<(&str, Vec<(&str, &str)>)> = README
+        .split("\n\n")
+        .filter_map(|block| block.trim_start().strip_prefix("| ")?.split_once(" | becomes |\n|---|---|\n"))
+        .map(|(head, rows)| {
+            let cells = |row: &'static str| row.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ");
+            (head, rows.lines().map(|row| cells(row).unwrap_or_else(|| panic!("{row}"))).collect())
+        })
+        .collect();
+    let documents = include_str!("data/documented-fields.txt");
+    let apis: Vec<(&str, &str)> = documents.lines().filter_map(|line| line.split_once(" | ")).collect();
+    assert_eq!((apis.len(), tables.len()), (7, 7));
+    for (api, fields) in apis {
+        let (_, rows) =
+            tables.iter().find(|(head, _)| head.contains(api)).unwrap_or_else(|| panic!("no table of {api}"));
+        let read: BTreeSet<&str> = rows.iter().flat_map(|(read, _)| quoted(read)).collect();
+        let missing: Vec<&str> = fields.split(' ').filter(|field| !read.contains(field)).collect();
+        assert!(missing.is_empty(), "the table of {api} does not say what becomes of {missing:?}");
+    }
+    for (head, rows) in &tables {
+        for (read, becomes) in rows {
+            let targets: Vec<&str> = quoted(becomes).filter(|word| word.contains('.') && !word.contains(' ')).collect();
+            for target in &targets {
+                assert!(
+                    there_is.contains(&format!(".{target}")),
+                    "{head}: {read} becomes {target}, which there is not"
+                );
+            }
+            let has_reason = becomes.strip_prefix("left out: ").is_some_and(|reason| reason.len() > 8);
+            let is_said = !targets.is_empty() || has_reason || becomes.starts_with("held against ");
+            assert!(is_said || becomes.starts_with("as above") || becomes.starts_with("success is "), "{head}: {read}");
+        }
+    }
+}
+
 #[test]
 fn every_command_is_in_the_readme_and_has_help() {
     for command in ["run", "check", "demo", "doctor", "send-test", "alerts", "deliveries", "jobs", "instances"] {

@@ -166,6 +166,29 @@ async fn a_window_of_seven_days_and_more_is_asked_for_in_allowed_parts() {
 }
 
 #[tokio::test]
+async fn a_service_that_accepts_shorter_spans_only_is_found_out_by_the_poll_itself() {
+    for (span_days, parts) in [(3, 2), (1, 5)] {
+        let bench = Bench::start(SimConfig { span_days, ..SimConfig::default() }).await;
+        bench.sim.put_all((0..5).map(|day| success(day, day as i64 * 86_400 + 60)));
+        let source = bench.source();
+        // A window that fits costs one request as ever, and teaches nothing.
+        source.list(hours(20)).await.unwrap();
+        assert_eq!((bench.sim.requests().list, source.learnt().get("span_days")), (1, None));
+        assert_eq!(ids(&source.list(hours(5 * 24)).await.unwrap()).len(), 5, "{span_days} days");
+        assert_eq!(source.learnt().get("span_days"), Some(&span_days.to_string()));
+        let before = bench.sim.requests();
+        assert_eq!(ids(&source.list(hours(5 * 24)).await.unwrap()).len(), 5);
+        let after = bench.sim.requests();
+        assert!(after.list - before.list <= parts + 1 && after.refused == before.refused, "{before:?} {after:?}");
+    }
+    // What is refused however short it is was refused for another reason, which is told.
+    let bench = Bench::start(SimConfig::default()).await;
+    let error = bench.open(&Settings { workspace: Some("x".into()), ..bench.settings() }).list(hours(5 * 24)).await;
+    assert!(error.as_ref().is_err_and(|error| error.message.contains("DLF.0819")), "{error:?}");
+    assert!(bench.sim.requests().list <= 3);
+}
+
+#[tokio::test]
 async fn a_temporary_key_s_token_is_sent_and_signed() {
     let token = Some("temporary/token==".to_string());
     let bench = Bench::start(SimConfig { security_token: token, ..SimConfig::default() }).await;

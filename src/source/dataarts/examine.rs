@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::client::Query;
 use super::paging::Meaning;
-use super::{DataArts, OFFSET, SPAN_DAYS, lock};
+use super::{DataArts, OFFSET, SPAN_DAYS, SPANS_DAYS, lock};
 use crate::source::{Finding, Grade, SourceError, SourceErrorKind};
 
 /// What is known only to who asks: whether the window means plan or start times.
@@ -97,7 +97,7 @@ impl DataArts {
     /// The longest span that is accepted, and how many instances a span of seven days holds.
     async fn ask_span(&self, calls: &Calls, now: i64) -> (Finding, Option<u64>) {
         let question = "How long a span may one query ask for?";
-        for days in [7, 3, 1] {
+        for days in SPANS_DAYS.map(|days| days as i64) {
             match self.rows(calls, (now - days * DAY_MILLISECONDS, now), 0, 1).await {
                 Ok(page) => {
                     self.remember(SPAN_DAYS, &days.to_string());

@@ -37,7 +37,7 @@ pub use settings::Settings;
 
 use self::answer::Item;
 use self::client::{Client, Query};
-use self::paging::{Meaning, PageQuery};
+use self::paging::{Meaning, PageQuery, Whole};
 use self::streams::Streams;
 use super::{Detail, Finding, Learnt, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
@@ -66,6 +66,8 @@ pub struct DataArts {
 const OFFSET: &str = "offset";
 /// The question how many days one query may span; the answer is a number.
 const SPAN_DAYS: &str = "span_days";
+/// Spans that services are known to accept, the longest first, in days.
+const SPANS_DAYS: [u64; 3] = [7, 3, 1];
 
 impl DataArts {
     /// A connection to the workspace that `settings` describe; nothing is sent yet.
@@ -120,7 +122,7 @@ impl DataArts {
 
     async fn list_of(&self, job: Option<&str>, window: Window) -> Result<Listing, SourceError> {
         let mut meaning = *self.meaning();
-        let whole = paging::read_all(window, self.span_max(), &mut meaning, |query| self.page(job, query)).await?;
+        let whole = self.read_whole(job, window, &mut meaning).await?;
         if *self.meaning() != meaning {
             tracing::debug!(source = %self.id, ?meaning, "learnt what offsets count");
             *self.meaning() = meaning;
@@ -134,6 +136,33 @@ impl DataArts {
             }
         }
         Ok(listing)
+    }
+
+    /// Every row of the window. Some services accept shorter spans only, and say no more than that a parameter is wrong: a
+    /// window that is refused is asked for in shorter parts, and what works is learnt.
+    async fn read_whole(
+        &self,
+        job: Option<&str>,
+        window: Window,
+        meaning: &mut Option<Meaning>,
+    ) -> Result<Whole<Item>, SourceError> {
+        let fetch = |query| self.page(job, query);
+        let refusal = match paging::read_all(window, self.span_max(), meaning, fetch).await {
+            Err(error) if error.kind == SourceErrorKind::Configuration => error,
+            other => return other,
+        };
+        let asked = window.to.duration_since(window.from).unsigned_abs().min(self.span_max());
+        for days in SPANS_DAYS {
+            let span = Duration::from_secs(days * 24 * 3600);
+            if span >= asked {
+                continue;
+            }
+            if let Ok(whole) = paging::read_all(window, span, meaning, fetch).await {
+                lock(&self.learnt).insert(SPAN_DAYS.to_string(), days.to_string());
+                return Ok(whole);
+            }
+        }
+        Err(refusal)
     }
 
     /// The longest span of plan times that one query may ask for.

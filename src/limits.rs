@@ -105,12 +105,20 @@ pub const SLACK_BLOCKS_MAX: usize = 12_000;
 pub const SLACK_UPDATES_AWAITED: u32 = 3;
 /// Largest message of a DingTalk robot, the whole body in bytes.
 pub const DINGTALK_MESSAGE_BYTES_MAX: usize = 20_000;
-/// How long DingTalk holds off a robot that sent more than 20 messages in a minute.
-pub const DINGTALK_PAUSE: Duration = Duration::from_secs(600);
 /// Longest Markdown text of a WeCom robot, in bytes of UTF-8.
 pub const WECOM_TEXT_BYTES_MAX: usize = 4096;
-/// How long a chat that says "too often" and nothing more is left alone: their budgets are counted by the minute.
-pub const CHAT_PAUSE: Duration = Duration::from_secs(60);
+/// Alerts that are looked at for one message about several: more than any channel's message can name.
+pub const GROUP_MEMBERS_MAX: usize = 300;
+/// Most messages a minute, and most at once, that a `rate` can allow.
+pub const RATE_MAX: u32 = 100_000;
+/// What counts as a minute when sending keeps to so many a minute: what leaves evenly need not arrive evenly.
+pub const RATE_MINUTE: Duration = Duration::from_millis(61_500);
+/// Largest webhook body about several alerts: the specification of Standard Webhooks asks for less than 20 kB.
+pub const WEBHOOK_GROUP_BYTES_MAX: usize = 20_000;
+/// Largest HTML of a mail about several alerts: mail programs cut at 100 kB.
+pub const EMAIL_GROUP_BYTES_MAX: usize = 90_000;
+/// Longest text of one section in Slack, in characters.
+pub const SLACK_SECTION_MAX: usize = 3000;
 /// Largest body of a Feishu bot, less what a signature adds to it.
 pub const FEISHU_BODY_BYTES_MAX: usize = 20_000 - 200;
 /// Largest body of a Teams workflow: 28 KB by the documents, 21 KB as measured.
@@ -175,6 +183,8 @@ pub const LANE_CLAIM_MAX: usize = 512;
 /// Deliveries a lane holds for each attempt it may have under way: enough to claim and settle in groups, and few enough
 /// that a slow receiver holds little whose outcome a kill would leave unknown.
 pub const LANE_CLAIM_PER_ATTEMPT: usize = 16;
+/// Longest that a lane leaves a channel alone beyond what that asked for: a message's own schedule can be longer.
+pub const LANE_PAUSE_UNASKED_MAX: Duration = Duration::from_secs(60);
 /// Longest sleep of a lane, so that a step of the wall clock is noticed.
 pub const LANE_SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Time after which an attempt is given up although its notifier has not returned: above every notifier's own deadline.

@@ -49,6 +49,14 @@ pub fn stand_in_id(alert: &AlertId, receiver: &ReceiverId, fallback: &ReceiverId
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), fallback.as_str(), kind.as_str()]))
 }
 
+/// The name of the delivery that tells `receiver` of what these deliveries owe it, all at once; their order is no matter.
+pub fn group_id(receiver: &ReceiverId, members: &[DeliveryId]) -> DeliveryId {
+    let mut parts: Vec<&str> = members.iter().map(DeliveryId::as_str).collect();
+    parts.sort_unstable();
+    parts.extend([receiver.as_str(), MessageKind::AlertGroup.as_str()]);
+    DeliveryId::new(digest(&parts))
+}
+
 fn time_text(time: Option<Timestamp>) -> String {
     time.map_or_else(|| "-".to_string(), |time| time.as_millisecond().to_string())
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::failing_nodes;
 use super::summary;
-use crate::model::{Alert, Message, MessageData, MessageKind, NodeDetails, PartOf};
+use crate::model::{Alert, AlertFacts, GroupFacts, Message, MessageData, MessageKind, NodeDetails, PartOf};
 
 /// The message that tells of an alert's beginning.
 pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
@@ -14,6 +14,12 @@ pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
 /// The message that tells of its end.
 pub fn resolved_message(alert: &Alert, now: Timestamp) -> Message {
     message(alert, MessageKind::AlertResolved, now)
+}
+
+/// The message that tells of several alerts at once, `waiting` more behind it.
+pub fn group_message(alerts: Vec<AlertFacts>, waiting: u64, now: Timestamp) -> Message {
+    let group = GroupFacts::of(alerts, waiting);
+    Message { kind: MessageKind::AlertGroup, timestamp: now, data: MessageData::Group(Box::new(group)) }
 }
 
 /// Puts what is known of the nodes into the alert: the nodes to look at, or why they cannot be told.

@@ -16,4 +16,4 @@ mod message;
 
 pub use failing::failing_nodes;
 pub use ledger::{Holding, Ledger};
-pub use message::{attach_error, attach_nodes, attach_part_of, firing_message, resolved_message};
+pub use message::{attach_error, attach_nodes, attach_part_of, firing_message, group_message, resolved_message};

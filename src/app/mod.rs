@@ -75,7 +75,8 @@ impl App {
         let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await?);
         store.reclaim(clock.now()).await?;
         let sources = parts::teach(config, sources, &store).await?;
-        let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &store, &clock);
+        let budgets = parts::budgets(config, &store, clock.now()).await?;
+        let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &budgets, &store, &clock);
         let pollers = parts::pollers(config, sources, &store, &addressees, &clock);
         Ok(App { store, pollers, lanes, fallbacks, clock })
     }

@@ -9,12 +9,14 @@ use super::AppError;
 use crate::alert::identity::delivery_id;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{AlertId, Attempt, Delivery, MessageKind};
-use crate::notify::{AnyNotifier, Notifier as _, ReceiverSettings, Renderer};
+use crate::limits::RATE_MINUTE;
+use crate::model::{AlertId, Attempt, Delivery, MessageKind, ReceiverId};
+use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
 use crate::rule::MatchCache;
 use crate::source::{AnySource, Learnt, Source as _};
 use crate::store::{SqlStore, Store as _, StoreError};
 use crate::template::{TemplateProblem, sample_message};
+use crate::worker::budget::Budget;
 use crate::worker::deliver::{Jitter, Lane};
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::poll::{Addressee, Addressees, Poller};
@@ -68,11 +70,20 @@ pub(super) struct Wired {
 }
 
 /// One lane per receiver, and the loop that has fallbacks told.
-pub(super) fn lanes(receivers: Vec<Opened>, store: &Arc<SqlStore>, clock: &Arc<dyn Clock>) -> Wired {
+pub(super) fn lanes(
+    receivers: Vec<Opened>,
+    budgets: &HashMap<ReceiverId, Budget>,
+    store: &Arc<SqlStore>,
+    clock: &Arc<dyn Clock>,
+) -> Wired {
     let mut addressees = HashMap::new();
     let (mut lanes, mut routes) = (Vec::new(), Vec::new());
     for Opened { settings, notifier, renderer } in receivers {
-        let lane = Lane::new(settings.id.clone(), Arc::clone(store), Arc::new(notifier), Arc::clone(clock), jitter());
+        let mut lane =
+            Lane::new(settings.id.clone(), Arc::clone(store), Arc::new(notifier), Arc::clone(clock), jitter());
+        if let Some(budget) = budgets.get(&settings.id) {
+            lane = lane.within(budget.clone(), Arc::new(renderer.clone()));
+        }
         let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: lane.nudge() };
         addressees.insert(settings.id.clone(), addressee);
         lanes.push(lane);
@@ -82,6 +93,34 @@ pub(super) fn lanes(receivers: Vec<Opened>, store: &Arc<SqlStore>, clock: &Arc<d
     let fallbacks = Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&addressees), routes);
     let lanes = lanes.into_iter().map(|lane| lane.telling_of_deaths(fallbacks.nudge())).collect();
     Wired { addressees, lanes, fallbacks }
+}
+
+/// What each receiver may be sent: one budget for each destination, in which the attempts of the last minute count, also
+/// those of a process that is gone.
+pub(super) async fn budgets(
+    config: &Config,
+    store: &SqlStore,
+    now: Timestamp,
+) -> Result<HashMap<ReceiverId, Budget>, StoreError> {
+    let mut rates: HashMap<String, Rate> = HashMap::new();
+    for receiver in &config.receivers {
+        let rate = rates.entry(receiver.channel.destination()).or_insert(receiver.rate);
+        *rate = rate.stricter(receiver.rate);
+    }
+    let of_destinations: HashMap<String, Budget> =
+        rates.into_iter().map(|(destination, rate)| (destination, Budget::new(rate))).collect();
+    let budgets: HashMap<ReceiverId, Budget> = config
+        .receivers
+        .iter()
+        .filter_map(|it| Some((it.id.clone(), of_destinations.get(&it.channel.destination())?.clone())))
+        .collect();
+    let since = now.checked_sub(RATE_MINUTE).unwrap_or(Timestamp::MIN);
+    for (receiver, at) in store.attempts_since(since).await? {
+        if let Some(budget) = budgets.get(&receiver) {
+            budget.remember(at);
+        }
+    }
+    Ok(budgets)
 }
 
 /// Random numbers from the operating system. Where it has none, the middle of the range serves: jitter only spreads.

@@ -8,7 +8,7 @@ use super::fallback;
 use super::sources::check_file;
 use super::words::check_name;
 use crate::model::ReceiverId;
-use crate::notify::{ChannelSettings, ReceiverSettings};
+use crate::notify::{ChannelSettings, Rate, ReceiverSettings};
 use crate::words::Language;
 use crate::yaml::{Entry, Section};
 
@@ -50,26 +50,22 @@ fn read_one(
     let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let template = read_template(&section);
     let language = super::read_language(&section).unwrap_or(language);
-    for key in ["rate"] {
-        if section.node(key).is_some() {
-            section.error(key, format!("{key:?} is not supported by this version yet"), Some("remove it".into()));
-        }
-    }
     let fallback = fallback::read(&section, &names);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
     let kind = kind?;
     let channel = ChannelSettings::read(&kind, &section);
+    let rate = Rate::read(&section, &kind);
     check_file(&section, "ca_file");
     check_file(&section, "client_cert");
     if crate::notify::KINDS.contains(&kind.as_str()) {
         section.close();
     }
-    let channel = channel?;
+    let (channel, rate) = (channel?, rate?);
     let send_resolved = send_resolved.unwrap_or_else(|| channel.sends_resolved_by_default());
     let of_kind = templates.map(|directory| directory.join(channel.kind())).filter(|directory| directory.is_dir());
     let templates = of_kind.into_iter().chain(template).collect();
     let id = ReceiverId::new(&entry.key);
-    Some(ReceiverSettings { id, send_resolved, timezone, language, templates, fallback, channel })
+    Some(ReceiverSettings { id, send_resolved, timezone, language, templates, rate, fallback, channel })
 }
 
 fn read_template(section: &Section<'_>) -> Option<PathBuf> {

@@ -19,6 +19,9 @@ pub enum MessageKind {
     /// It no longer holds.
     #[serde(rename = "alert.resolved")]
     AlertResolved,
+    /// Several alerts in one message, because more waited than the channel takes.
+    #[serde(rename = "alert.group")]
+    AlertGroup,
     /// A scheduled summary.
     #[serde(rename = "digest")]
     Digest,
@@ -29,14 +32,20 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// All of them.
-    pub const ALL: [MessageKind; 4] =
-        [MessageKind::AlertFiring, MessageKind::AlertResolved, MessageKind::Digest, MessageKind::Test];
+    pub const ALL: [MessageKind; 5] = [
+        MessageKind::AlertFiring,
+        MessageKind::AlertResolved,
+        MessageKind::AlertGroup,
+        MessageKind::Digest,
+        MessageKind::Test,
+    ];
 
     /// The word used in bodies, output and the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             MessageKind::AlertFiring => "alert.firing",
             MessageKind::AlertResolved => "alert.resolved",
+            MessageKind::AlertGroup => "alert.group",
             MessageKind::Digest => "digest",
             MessageKind::Test => "test",
         }
@@ -72,6 +81,68 @@ pub struct Message {
 pub enum MessageData {
     /// Of one alert; also what a test message says, with sample values.
     Alert(Box<AlertFacts>),
+    /// Of several alerts.
+    Group(Box<GroupFacts>),
+}
+
+impl MessageData {
+    /// The alerts it tells of, one or several.
+    pub fn alerts(&self) -> &[AlertFacts] {
+        match self {
+            MessageData::Alert(facts) => std::slice::from_ref(&**facts),
+            MessageData::Group(group) => &group.alerts,
+        }
+    }
+}
+
+/// Everything a message says of several alerts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupFacts {
+    /// The worst severity of what fires; `null` when all of it is over.
+    pub severity: Option<Severity>,
+    /// How many there are of each.
+    pub counts: GroupCounts,
+    /// How many more wait to be told in messages after this one.
+    pub waiting: u64,
+    /// The alerts, the worst first, those that are over last.
+    pub alerts: Vec<AlertFacts>,
+}
+
+/// How many alerts of a group fire, by severity, and how many are over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GroupCounts {
+    /// Critical ones that fire.
+    pub critical: u64,
+    /// Errors that fire.
+    pub error: u64,
+    /// Warnings that fire.
+    pub warning: u64,
+    /// What is merely worth knowing and fires.
+    pub info: u64,
+    /// Those that are over.
+    pub resolved: u64,
+}
+
+impl GroupFacts {
+    /// The group of these alerts, put into order, with `waiting` more behind it.
+    pub fn of(mut alerts: Vec<AlertFacts>, waiting: u64) -> GroupFacts {
+        let is_over = |facts: &AlertFacts| facts.alert.state == AlertState::Resolved;
+        // The sort is stable: among equals the order in which they waited stays.
+        alerts.sort_by_key(|facts| (is_over(facts), std::cmp::Reverse(facts.alert.severity)));
+        let mut counts = GroupCounts::default();
+        for facts in &alerts {
+            let count = match (is_over(facts), facts.alert.severity) {
+                (true, _) => &mut counts.resolved,
+                (false, Severity::Critical) => &mut counts.critical,
+                (false, Severity::Error) => &mut counts.error,
+                (false, Severity::Warning) => &mut counts.warning,
+                (false, Severity::Info) => &mut counts.info,
+            };
+            *count += 1;
+        }
+        let severity = alerts.iter().find(|facts| !is_over(facts)).map(|facts| facts.alert.severity);
+        GroupFacts { severity, counts, waiting, alerts }
+    }
 }
 
 /// Everything a message says of one alert.

@@ -20,7 +20,8 @@ pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window};
 pub use job::{Job, JobStatus};
 pub use message::{
-    AlertFacts, AlertPart, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart, SourcePart,
+    AlertFacts, AlertPart, GroupCounts, GroupFacts, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart,
+    SourcePart,
 };
 pub use reason::{Reason, ReasonCode};
 pub use stand_in::{StandsInFor, Untold};

@@ -58,14 +58,13 @@ pub(super) fn no_secret(reason: impl std::fmt::Display) -> Attempt {
 }
 
 /// How a channel answered that says in a number of its JSON body how it went, with HTTP 200 or not: zero is the only
-/// success. `class` says what another number means, and how long to wait; none leaves it to the status. A 2xx without
-/// the number is not the channel's own answer (a captive portal's page), and is tried again.
+/// success. `class` says what another number means; none leaves it to the status. A 2xx without the number is not the channel's own answer (a captive portal's page), and is tried again.
 pub(super) fn by_code(
     answer: &Answer,
     attempt: Attempt,
     keys: &[&str],
     secrets: &[Secret],
-    class: impl Fn(i64) -> Option<(AttemptOutcome, Option<Duration>)>,
+    class: impl Fn(i64) -> Option<AttemptOutcome>,
 ) -> Attempt {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let code = keys.iter().find_map(|key| Some((*key, body.get(key)?.as_i64()?)));
@@ -74,12 +73,12 @@ pub(super) fn by_code(
         Some((_, 0)) => attempt,
         Some((key, code)) => {
             let by_status = || match attempt.outcome {
-                AttemptOutcome::Delivered => (AttemptOutcome::Retry, None),
-                other => (other, attempt.retry_after),
+                AttemptOutcome::Delivered => AttemptOutcome::Retry,
+                other => other,
             };
-            let (outcome, wait) = class(code).unwrap_or_else(by_status);
+            let outcome = class(code).unwrap_or_else(by_status);
             let error = format!("answered {} with {key} {code}: {}", answer.status, said());
-            let retry_after = wait.or(attempt.retry_after).filter(|_| outcome == AttemptOutcome::Throttled);
+            let retry_after = attempt.retry_after.filter(|_| outcome == AttemptOutcome::Throttled);
             Attempt { retry_after, ..Attempt::failed(outcome, Some(code.to_string()), error) }
         }
         None if attempt.outcome == AttemptOutcome::Delivered => {

@@ -44,6 +44,19 @@ pub(super) trait Channel {
         false
     }
 
+    /// The templates for messages about several alerts, with the same parts.
+    fn group_templates(&self) -> &'static [BuiltIn];
+
+    /// Whether waiting alerts may be told together in one message.
+    fn merges(&self) -> bool {
+        true
+    }
+
+    /// What of the address is no secret: where in the workspace, to whom.
+    fn address(&self) -> String {
+        String::new()
+    }
+
     /// Every secret with the key it stands under.
     fn secrets(&self) -> Vec<(String, &SecretRef)>;
 

@@ -3,8 +3,6 @@
 //! The robot answers HTTP 200 to everything. A signature holds for about an hour and depends on the clock, so it is made
 //! anew for each attempt.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -14,12 +12,12 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json};
-use super::fit::{self, Unit, fitted};
+use super::fit::{self, Unit, fitted_for};
 use super::mention::{Able, Mention};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
-use crate::limits::{DINGTALK_MESSAGE_BYTES_MAX, DINGTALK_PAUSE};
+use crate::limits::DINGTALK_MESSAGE_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, markdown_text};
@@ -39,6 +37,22 @@ const TEMPLATES: [BuiltIn; 2] = [
         file: "message.md.hbs",
         kind: OutputKind::Markdown,
         text: include_str!("../../templates/dingtalk/message.md.hbs"),
+    },
+];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 2] = [
+    BuiltIn {
+        part: "title",
+        file: "group-title.md.hbs",
+        kind: OutputKind::Markdown,
+        text: include_str!("../../templates/dingtalk/group-title.md.hbs"),
+    },
+    BuiltIn {
+        part: "text",
+        file: "group.md.hbs",
+        kind: OutputKind::Markdown,
+        text: include_str!("../../templates/dingtalk/group.md.hbs"),
     },
 ];
 
@@ -71,6 +85,10 @@ impl Channel for DingTalkSettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
+    }
+
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         let secret = self.secret.iter().map(|secret| ("secret".to_string(), secret));
         std::iter::once(("webhook_url".to_string(), &self.webhook_url)).chain(secret).collect()
@@ -95,7 +113,8 @@ impl Channel for DingTalkSettings {
         // What counts is the body, in which quotes, backslashes and line breaks take two bytes: cut until it fits.
         let mut max = DINGTALK_MESSAGE_BYTES_MAX;
         loop {
-            let text = format!("{}{called}", fitted(part("text"), room(max), Unit::Bytes, log.as_deref(), language));
+            let text = fitted_for(message, part("text"), room(max), Unit::Bytes, log.as_deref(), language)?;
+            let text = format!("{text}{called}");
             let mut body = json!({ "msgtype": "markdown", "markdown": { "title": title, "text": text } });
             if calls {
                 let Mention { mobiles, user_ids, all } = &self.mention;
@@ -150,12 +169,11 @@ fn sign(url: &mut Url, secret: &Secret, now: Timestamp) -> Result<(), String> {
 
 /// What an `errcode` other than 0 means. 310000 is a keyword, a signature, a clock or an address that the robot does not
 /// accept: all of them are mended by people, and the text says which.
-fn class(code: i64) -> Option<(AttemptOutcome, Option<Duration>)> {
+fn class(code: i64) -> Option<AttemptOutcome> {
     match code {
-        310_000 | 300_001 => Some((AttemptOutcome::Unauthorized, None)),
-        // Whoever sends too fast is held off for ten minutes.
-        130_101 | 410_100 => Some((AttemptOutcome::Throttled, Some(DINGTALK_PAUSE))),
-        400_402 | 40_035 => Some((AttemptOutcome::Rejected, None)),
+        310_000 | 300_001 => Some(AttemptOutcome::Unauthorized),
+        130_101 | 410_100 => Some(AttemptOutcome::Throttled),
+        400_402 | 40_035 => Some(AttemptOutcome::Rejected),
         _ => None,
     }
 }

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::channel::{
     Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json, read_webhook_url,
 };
-use super::fit::{self, Unit, fitted};
+use super::fit::{self, Unit, fitted_for};
 use super::mention::{Able, Mention};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
 use crate::limits::{DISCORD_TEXT_MAX, DISCORD_TITLE_MAX};
-use crate::model::{AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind, Severity};
+use crate::model::{AlertFacts, AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageKind, Severity};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, markdown_text};
 use crate::words::Language;
@@ -33,6 +33,22 @@ const TEMPLATES: [BuiltIn; 2] = [
         file: "message.md.hbs",
         kind: OutputKind::Markdown,
         text: include_str!("../../templates/discord/message.md.hbs"),
+    },
+];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 2] = [
+    BuiltIn {
+        part: "title",
+        file: "group-title.md.hbs",
+        kind: OutputKind::Markdown,
+        text: include_str!("../../templates/discord/group-title.md.hbs"),
+    },
+    BuiltIn {
+        part: "text",
+        file: "group.md.hbs",
+        kind: OutputKind::Markdown,
+        text: include_str!("../../templates/discord/group.md.hbs"),
     },
 ];
 
@@ -62,6 +78,10 @@ impl Channel for DiscordSettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
+    }
+
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         vec![("webhook_url".to_string(), &self.webhook_url)]
     }
@@ -74,7 +94,7 @@ impl Channel for DiscordSettings {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let title = fit::cut(part("title"), DISCORD_TITLE_MAX, Unit::Characters);
         let log = fit::log_path(message).map(markdown_text);
-        let text = fitted(part("text"), DISCORD_TEXT_MAX, Unit::Characters, log.as_deref(), language);
+        let text = fitted_for(message, part("text"), DISCORD_TEXT_MAX, Unit::Characters, log.as_deref(), language)?;
         let mut body = json!({
             "embeds": [{ "title": title, "description": text, "color": color(message) }],
             "allowed_mentions": { "parse": [] },
@@ -94,14 +114,15 @@ impl Channel for DiscordSettings {
 
 /// The bar beside the embed: red, orange, yellow or blue; green when it is over, purple for a test.
 fn color(message: &Message) -> u32 {
-    let MessageData::Alert(facts) = &message.data;
-    match (message.kind, facts.alert.state, facts.alert.severity) {
-        (MessageKind::Test, ..) => 0x82_50df,
-        (_, AlertState::Resolved, _) => 0x2d_a44e,
-        (_, _, Severity::Critical) => 0xb6_0205,
-        (_, _, Severity::Error) => 0xd9_3f0b,
-        (_, _, Severity::Warning) => 0xdb_ab09,
-        (_, _, Severity::Info) => 0x09_69da,
+    let fires = |facts: &&AlertFacts| facts.alert.state == AlertState::Firing;
+    let worst = message.data.alerts().iter().filter(fires).map(|facts| facts.alert.severity).max();
+    match (message.kind, worst) {
+        (MessageKind::Test, _) => 0x82_50df,
+        (_, None) => 0x2d_a44e,
+        (_, Some(Severity::Critical)) => 0xb6_0205,
+        (_, Some(Severity::Error)) => 0xd9_3f0b,
+        (_, Some(Severity::Warning)) => 0xdb_ab09,
+        (_, Some(Severity::Info)) => 0x09_69da,
     }
 }
 

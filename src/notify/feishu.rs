@@ -3,8 +3,6 @@
 //! The signature and its time stand inside the body, so the signed bytes differ from attempt to attempt; the card does
 //! not. Which of the two hosts it is, the URL says.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -18,7 +16,7 @@ use super::mention::{Able, Mention};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
-use crate::limits::{CHAT_PAUSE, FEISHU_BODY_BYTES_MAX};
+use crate::limits::FEISHU_BODY_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, truncated};
@@ -31,6 +29,14 @@ const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     file: "card.json.hbs",
     kind: OutputKind::Json,
     text: include_str!("../../templates/feishu/card.json.hbs"),
+}];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "body",
+    file: "group.json.hbs",
+    kind: OutputKind::Json,
+    text: include_str!("../../templates/feishu/group.json.hbs"),
 }];
 
 /// The keys of a `feishu` receiver.
@@ -68,6 +74,10 @@ impl Channel for FeishuSettings {
 
     fn templates(&self) -> &'static [BuiltIn] {
         &TEMPLATES
+    }
+
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
@@ -136,15 +146,15 @@ fn signature(secret: &Secret, now: Timestamp) -> Result<(String, String), String
 }
 
 /// What a `code` other than 0 means.
-fn class(code: i64) -> Option<(AttemptOutcome, Option<Duration>)> {
+fn class(code: i64) -> Option<AttemptOutcome> {
     match code {
         // Signature or clock, address, keyword: mended by people.
-        19_021 | 19_022 | 19_024 | 19_001 => Some((AttemptOutcome::Unauthorized, None)),
-        11_232 => Some((AttemptOutcome::Throttled, Some(CHAT_PAUSE))),
+        19_021 | 19_022 | 19_024 | 19_001 => Some(AttemptOutcome::Unauthorized),
+        11_232 => Some(AttemptOutcome::Throttled),
         // "Bad request" by the documents, too often by one client's experience: the text decides nothing, so it is
         // tried again and does not hold up the others.
-        9499 => Some((AttemptOutcome::Retry, None)),
-        11_246 => Some((AttemptOutcome::Rejected, None)),
+        9499 => Some(AttemptOutcome::Retry),
+        11_246 => Some(AttemptOutcome::Rejected),
         _ => None,
     }
 }

@@ -53,6 +53,27 @@ pub(super) fn fitted(text: &str, max: usize, unit: Unit, log: Option<&str>, lang
     format!("{head}{kept_log}\n\n{}", unit.note(gone, language))
 }
 
+/// The same for the text of a message. One about several alerts is never cut, for each of its lines names one.
+///
+/// # Errors
+/// When a message about several alerts does not fit.
+pub(super) fn fitted_for(
+    message: &Message,
+    text: &str,
+    max: usize,
+    unit: Unit,
+    log: Option<&str>,
+    language: Language,
+) -> Result<String, String> {
+    let size = unit.size(text);
+    match message.data {
+        MessageData::Group(_) if size > max => {
+            Err(format!("the message has {size} {unit:?}, and the channel takes {max}"))
+        }
+        _ => Ok(fitted(text, max, unit, log, language)),
+    }
+}
+
 /// The head of `text` within `room`, ending with a whole line where that costs no more than half.
 fn head_of(text: &str, room: usize, unit: Unit) -> &str {
     let head = cut(text, room, unit);
@@ -77,7 +98,7 @@ pub(super) fn cut(text: &str, room: usize, unit: Unit) -> &str {
 
 /// The log path that must survive a cut: that of the likeliest culprit.
 pub(super) fn log_path(message: &Message) -> Option<&str> {
-    let MessageData::Alert(facts) = &message.data;
+    let MessageData::Alert(facts) = &message.data else { return None };
     facts.failing_nodes.iter().find_map(|NodePart { log_path, .. }| log_path.as_deref())
 }
 

@@ -1,6 +1,6 @@
 //! `mention`: whom a message calls. Only the configuration says so, never data.
 
-use crate::model::{AlertState, Message, MessageData, MessageKind};
+use crate::model::{AlertState, Message, MessageKind};
 use crate::yaml::{OneOrMany, Section};
 
 /// Whom a receiver's messages mention.
@@ -59,8 +59,7 @@ impl Mention {
 
     /// Whether this message calls anybody: the end of an alert disturbs nobody.
     pub(super) fn applies(&self, message: &Message) -> bool {
-        let MessageData::Alert(facts) = &message.data;
-        let is_over = message.kind == MessageKind::AlertResolved || facts.alert.state == AlertState::Resolved;
-        !is_over && *self != Mention::default()
+        let fires = message.data.alerts().iter().any(|facts| facts.alert.state == AlertState::Firing);
+        fires && message.kind != MessageKind::AlertResolved && *self != Mention::default()
     }
 }

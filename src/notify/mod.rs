@@ -18,8 +18,10 @@ mod fit;
 mod mention;
 mod pagerduty;
 mod plain;
+mod rate;
 mod render;
 mod slack;
+mod slack_group;
 mod smn;
 mod stand_in;
 mod teams;
@@ -33,6 +35,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use sha2::{Digest as _, Sha256};
 
 pub use channel::HttpNotifier;
 pub use dingtalk::DingTalkSettings;
@@ -41,6 +44,7 @@ pub use email::{EmailNotifier, EmailSettings, Security};
 pub use feishu::FeishuSettings;
 pub use mention::Mention;
 pub use pagerduty::PagerDutySettings;
+pub use rate::Rate;
 pub use render::{Rendered, Renderer, read_overrides};
 pub use slack::{SlackAccess, SlackSettings};
 pub use smn::{SmnNotifier, SmnSettings};
@@ -80,6 +84,8 @@ pub struct ReceiverSettings {
     /// Directories (or, for kinds with one part, files) of templates that replace the built-in ones; of two that replace
     /// the same one the later counts.
     pub templates: Vec<PathBuf>,
+    /// How often it may be told something.
+    pub rate: Rate,
     /// Who is told in its place when it cannot be.
     pub fallback: Option<Fallback>,
     /// The channel behind it.
@@ -190,6 +196,24 @@ impl ChannelSettings {
         self.channel().secrets()
     }
 
+    /// What tells destinations apart: receivers of one destination share its limits. Where a secret is the address, its
+    /// place names it and not its value; one in plain text is named by a digest.
+    pub fn destination(&self) -> String {
+        let channel = self.channel();
+        let named = |(key, secret): (String, &SecretRef)| match secret {
+            SecretRef::Env(name) => format!("{key}=env:{name}"),
+            SecretRef::File(path) => format!("{key}=file:{}", path.display()),
+            SecretRef::Inline(value) => format!("{key}=sha256:{}", hex_digest(value.expose())),
+        };
+        let secrets: Vec<String> = channel.secrets().into_iter().map(named).collect();
+        format!("{} {} {}", channel.kind(), channel.address(), secrets.join(" "))
+    }
+
+    /// Whether waiting alerts may be told together in one message.
+    pub fn merges(&self) -> bool {
+        self.channel().merges()
+    }
+
     /// What is wrong with the secrets' present values, by key: one that is missing, a URL that is none, a signing
     /// secret that is no base64. Never holds a value.
     pub fn check_secrets(&self) -> Vec<(String, String)> {
@@ -202,6 +226,10 @@ impl ChannelSettings {
         };
         self.secrets().into_iter().filter_map(check).collect()
     }
+}
+
+fn hex_digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The notifier of any kind of receiver.

@@ -53,6 +53,19 @@ impl Channel for PagerDutySettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &[]
+    }
+
+    /// Each alert is an incident with a `dedup_key` of its own.
+    fn merges(&self) -> bool {
+        false
+    }
+
+    fn address(&self) -> String {
+        self.api_url.clone()
+    }
+
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         vec![("routing_key".to_string(), &self.routing_key)]
     }
@@ -63,7 +76,9 @@ impl Channel for PagerDutySettings {
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
-        let MessageData::Alert(facts) = &message.data;
+        let MessageData::Alert(facts) = &message.data else {
+            return Err("an incident tells of one alert".to_string());
+        };
         let mut details = serde_json::to_value(facts).unwrap_or_default();
         clean_value(&mut details);
         let action = if message.kind == MessageKind::AlertResolved { "resolve" } else { "trigger" };

@@ -1,6 +1,6 @@
 //! The message without any template: what is sent when a template fails, so that no alert is lost to one.
 
-use crate::model::{AlertState, Message, MessageData};
+use crate::model::{AlertFacts, AlertState, GroupFacts, Message, MessageData};
 use crate::template::{Locale, display_text, level, local_time, truncated};
 use crate::words::summary;
 
@@ -16,9 +16,15 @@ pub(super) struct Plain<'a> {
 impl Plain<'_> {
     /// One line: how bad, what, since when.
     pub(super) fn headline(&self) -> String {
-        let MessageData::Alert(facts) = &self.message.data;
         let language = self.locale.language;
         let level = language.word(level(self.message)).to_uppercase();
+        let facts = match &self.message.data {
+            MessageData::Alert(facts) => facts,
+            MessageData::Group(group) => {
+                let n = group.alerts.len().to_string();
+                return format!("[{level}] {}", language.say("group.alerts", &[("n", &n)]));
+            }
+        };
         let since = local_time(facts.alert.starts_at, &self.locale.timezone);
         let summary = truncated(&summary(facts, language), 300);
         let said = language.say("headline_since", &[("summary", &summary), ("since", &since)]);
@@ -34,7 +40,10 @@ impl Plain<'_> {
     }
 
     fn lines(&self) -> Vec<String> {
-        let MessageData::Alert(facts) = &self.message.data;
+        let facts = match &self.message.data {
+            MessageData::Alert(facts) => facts,
+            MessageData::Group(group) => return self.group_lines(group),
+        };
         let language = self.locale.language;
         let mut lines = vec![self.headline()];
         let mut say = |key: &str, values: &[(&str, &str)]| lines.push(language.say(key, values));
@@ -58,6 +67,27 @@ impl Plain<'_> {
             say("node_unknown", &[("why", &language.word(&facts.node_details))]);
         }
         say("plain.rule", &[("rule", facts.alert.rule.as_str())]);
+        lines
+    }
+
+    /// A line for each alert: how bad, what, which run.
+    fn group_lines(&self, group: &GroupFacts) -> Vec<String> {
+        let language = self.locale.language;
+        let line = |facts: &AlertFacts| {
+            let level = match facts.alert.state {
+                AlertState::Resolved => AlertState::Resolved.as_str(),
+                AlertState::Firing => facts.alert.severity.as_str(),
+            };
+            let summary = truncated(&summary(facts, language), 160);
+            let run = facts.instance.as_ref().map(|instance| truncated(&instance.id, 60));
+            let run = run.map(|id| language.say("group.instance", &[("instance", &id)])).unwrap_or_default();
+            format!("{}: {summary}{run}", language.word(level).to_uppercase())
+        };
+        let mut lines = vec![self.headline()];
+        lines.extend(group.alerts.iter().map(line));
+        if group.waiting > 0 {
+            lines.push(language.say("group.more", &[("n", &group.waiting.to_string())]));
+        }
         lines
     }
 }

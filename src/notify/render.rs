@@ -1,17 +1,18 @@
 //! From a message to what one receiver is sent. Never fails: a template that does is replaced by the plain message.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::channel::Parts;
+use super::channel::{Parts, body_part};
 use super::plain::Plain;
 use super::stand_in;
 use super::{ChannelSettings, ReceiverSettings};
+use crate::alert::group_message;
 use crate::limits::TEMPLATE_FILE_BYTES_MAX;
-use crate::model::{Content, Message, StandsInFor};
-use crate::template::{BuiltIn, Locale, Override, TemplateProblem, TemplateSet, samples};
+use crate::model::{AlertFacts, Content, Message, MessageData, StandsInFor};
+use crate::template::{BuiltIn, Form, Locale, Override, TemplateProblem, TemplateSet, samples_of};
 use crate::yaml::closest;
 
 /// What one receiver is sent of a message.
@@ -23,11 +24,24 @@ pub struct Rendered {
     pub problem: Option<String>,
 }
 
+/// One message about several alerts.
+#[derive(Debug, Clone)]
+pub struct Grouped {
+    /// How many of the alerts it names: the first ones of those that were to be told.
+    pub named: usize,
+    /// What is sent.
+    pub content: Content,
+    /// Why the content is the plain form, if the template failed.
+    pub problem: Option<String>,
+}
+
 /// Renders messages for one receiver.
 #[derive(Debug, Clone)]
 pub struct Renderer {
     channel: ChannelSettings,
     templates: TemplateSet,
+    /// The templates for several alerts at once; none where those are never told together.
+    group: Option<TemplateSet>,
     locale: Locale,
 }
 
@@ -37,22 +51,28 @@ impl Renderer {
     /// # Errors
     /// Everything wrong with them, each with file, line and column, found by reading and by rendering the samples.
     pub fn open(settings: &ReceiverSettings) -> Result<Renderer, Vec<TemplateProblem>> {
-        let built_in = settings.channel.built_in_templates();
-        let mut overrides: Vec<Override> = Vec::new();
+        let channel = settings.channel.channel();
+        let (mut overrides, mut of_groups): (Vec<Override>, Vec<Override>) = (Vec::new(), Vec::new());
         for path in &settings.templates {
-            for newer in read_overrides(built_in, path)? {
-                overrides.retain(|older| older.part != newer.part);
-                overrides.push(newer);
-            }
+            let (newer, newer_of_groups) = read_overrides(channel.templates(), channel.group_templates(), path)?;
+            replace(&mut overrides, newer);
+            replace(&mut of_groups, newer_of_groups);
         }
-        let templates = TemplateSet::compile(built_in, &overrides)?;
-        let problems = templates.check_with_sample(settings.language);
+        let templates = TemplateSet::compile(channel.templates(), &overrides, Form::Alert)?;
+        // A service whose bodies are the user's own need not understand ours.
+        let only_theirs = channel.is_verbatim() && !overrides.is_empty() && of_groups.is_empty();
+        let group = match channel.merges() && !only_theirs {
+            true => Some(TemplateSet::compile(channel.group_templates(), &of_groups, Form::Group)?),
+            false => None,
+        };
+        let sets = || std::iter::once(&templates).chain(&group);
+        let problems: Vec<TemplateProblem> = sets().flat_map(|set| set.check_with_sample(settings.language)).collect();
         if !problems.is_empty() {
             return Err(problems);
         }
         let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
         let locale = Locale { timezone, receiver, language: settings.language };
-        let renderer = Renderer { channel: settings.channel.clone(), templates, locale };
+        let renderer = Renderer { channel: settings.channel.clone(), templates, group, locale };
         let problems = renderer.oversized();
         if problems.is_empty() { Ok(renderer) } else { Err(problems) }
     }
@@ -60,6 +80,11 @@ impl Renderer {
     /// What is wrong with the templates for alerts about jobs, which have no instance: `{{#if data.instance}}` guards.
     pub fn problems_about_jobs(&self) -> Vec<TemplateProblem> {
         self.templates.check_about_jobs(self.locale.language)
+    }
+
+    /// Whether waiting alerts may be told together.
+    pub fn merges(&self) -> bool {
+        self.group.is_some()
     }
 
     /// The receiver's form of a message.
@@ -73,34 +98,75 @@ impl Renderer {
     }
 
     fn render_for(&self, message: &Message, meant: Option<&StandsInFor>) -> Rendered {
-        let channel = self.channel.channel();
-        if channel.is_verbatim() && !self.templates.is_replaced("body") {
-            return Rendered { content: default_body(message, meant), problem: None };
-        }
-        let language = self.locale.language;
-        let finished = |mut parts: Parts| {
-            if let Some(meant) = meant {
-                stand_in::put(channel, &mut parts, meant, &self.locale);
-            }
-            channel.finished(parts, message, language)
-        };
-        let rendered = self.templates.render(message, &self.locale);
-        match rendered.and_then(|content| finished(content.parts)) {
-            Ok(parts) => Rendered { content: Content { parts }, problem: None },
+        match self.by_template(message, meant) {
+            Ok(content) => Rendered { content, problem: None },
             Err(problem) => {
-                let plain = Plain { message, locale: &self.locale, problem: &problem };
                 // The plain form is short: it fits every channel.
-                let parts: Parts = finished(channel.plain(&plain)).unwrap_or_default();
-                Rendered { content: Content { parts }, problem: Some(problem) }
+                let content = self.plain(message, meant, &problem).unwrap_or_default();
+                Rendered { content, problem: Some(problem) }
             }
         }
+    }
+
+    /// The receiver's form of one message about the first of `alerts`, as many as fit, two at least; what does not fit
+    /// waits with the `waiting` others. `guess` says where to begin to measure. None when not even two fit, or when the
+    /// receiver is told of each alert alone.
+    pub fn group(&self, alerts: &[AlertFacts], waiting: u64, now: Timestamp, guess: usize) -> Option<Grouped> {
+        self.group.as_ref()?;
+        let message = |named: usize| {
+            let left = waiting + (alerts.len() - named) as u64;
+            group_message(alerts[..named].to_vec(), left, now)
+        };
+        let mut problem = String::new();
+        let by_template = most(alerts.len(), guess, |named| {
+            self.by_template(&message(named), None).map_err(|reason| problem = reason).ok()
+        });
+        if let Some((named, content)) = by_template {
+            return Some(Grouped { named, content, problem: None });
+        }
+        let (named, content) = most(alerts.len(), guess, |named| self.plain(&message(named), None, &problem).ok())?;
+        Some(Grouped { named, content, problem: Some(problem) })
+    }
+
+    /// The templates for a message; none where such a message is never made.
+    fn templates_for(&self, message: &Message) -> Option<&TemplateSet> {
+        match &message.data {
+            MessageData::Alert(_) => Some(&self.templates),
+            MessageData::Group(_) => self.group.as_ref(),
+        }
+    }
+
+    fn by_template(&self, message: &Message, meant: Option<&StandsInFor>) -> Result<Content, String> {
+        let channel = self.channel.channel();
+        let templates = self.templates_for(message).ok_or("alerts are not told together here")?;
+        if channel.is_verbatim() && !templates.is_replaced("body") {
+            let parts = body_part(default_body(message, meant));
+            return channel.finished(parts, message, self.locale.language).map(|parts| Content { parts });
+        }
+        self.finished(templates.render(message, &self.locale)?.parts, message, meant)
+    }
+
+    fn plain(&self, message: &Message, meant: Option<&StandsInFor>, problem: &str) -> Result<Content, String> {
+        let plain = Plain { message, locale: &self.locale, problem };
+        self.finished(self.channel.channel().plain(&plain), message, meant)
+    }
+
+    /// The content as the channel wants it, saying for whom it was meant where that was somebody else.
+    fn finished(&self, mut parts: Parts, message: &Message, meant: Option<&StandsInFor>) -> Result<Content, String> {
+        let channel = self.channel.channel();
+        if let Some(meant) = meant {
+            stand_in::put(channel, &mut parts, meant, &self.locale);
+        }
+        channel.finished(parts, message, self.locale.language).map(|parts| Content { parts })
     }
 
     /// The sample messages that come out too large for the channel, which only a replaced template can bring about.
     fn oversized(&self) -> Vec<TemplateProblem> {
         let mut problems = Vec::new();
-        for (name, message) in samples() {
-            let Ok(content) = self.templates.render(&message, &self.locale) else { continue };
+        for (name, message) in samples_of(Form::Alert).into_iter().chain(samples_of(Form::Group)) {
+            let rendered = self.templates_for(&message).map(|templates| templates.render(&message, &self.locale));
+            // Of one that cannot be rendered the reason is told elsewhere.
+            let Some(Ok(content)) = rendered else { continue };
             if let Err(reason) = self.channel.channel().finished(content.parts, &message, self.locale.language) {
                 let file = self.channel.kind().to_string();
                 let message = format!("{reason} (with the sample message {name:?})");
@@ -112,8 +178,34 @@ impl Renderer {
     }
 }
 
+/// The largest number from 2 to `all` for which `make` makes something, about: it is looked for from `guess` on, in
+/// steps of an eighth, because measuring is rendering.
+fn most<T>(all: usize, guess: usize, mut make: impl FnMut(usize) -> Option<T>) -> Option<(usize, T)> {
+    if all < 2 {
+        return None;
+    }
+    let mut number = guess.clamp(2, all);
+    if let Some(made) = make(number) {
+        let more = (number + number / 8 + 1).min(all);
+        let larger = (more > number).then(|| make(more)).flatten();
+        return Some(larger.map_or((number, made), |larger| (more, larger)));
+    }
+    while number > 2 {
+        number = (number - number.div_ceil(8)).max(2);
+        if let Some(made) = make(number) {
+            return Some((number, made));
+        }
+    }
+    None
+}
+
+fn replace(overrides: &mut Vec<Override>, newer: Vec<Override>) {
+    overrides.retain(|older| newer.iter().all(|it| it.part != older.part));
+    overrides.extend(newer);
+}
+
 /// The webhook body of the contract, texts verbatim: machines read it.
-fn default_body(message: &Message, meant: Option<&StandsInFor>) -> Content {
+fn default_body(message: &Message, meant: Option<&StandsInFor>) -> String {
     #[derive(Serialize)]
     struct Body<'a> {
         #[serde(flatten)]
@@ -122,39 +214,44 @@ fn default_body(message: &Message, meant: Option<&StandsInFor>) -> Content {
         stands_in_for: Option<&'a StandsInFor>,
     }
     // A message is plain data with text keys, which always has a JSON form.
-    let body = serde_json::to_string(&Body { message, stands_in_for: meant }).unwrap_or_default();
-    Content { parts: BTreeMap::from([("body".to_string(), body)]) }
+    serde_json::to_string(&Body { message, stands_in_for: meant }).unwrap_or_default()
 }
 
-/// The user's templates at `path`: a directory with files named as the built-in ones, or, for kinds with one part, a
-/// file.
+/// The user's templates at `path`, those for one alert and those for several: a directory with files named as the
+/// built-in ones, or, for kinds with one part, a file for one alert.
 ///
 /// # Errors
 /// What cannot be read, and template files that replace nothing.
-pub fn read_overrides(built_in: &[BuiltIn], path: &Path) -> Result<Vec<Override>, Vec<TemplateProblem>> {
+pub fn read_overrides(
+    built_in: &[BuiltIn],
+    of_groups: &[BuiltIn],
+    path: &Path,
+) -> Result<(Vec<Override>, Vec<Override>), Vec<TemplateProblem>> {
     let problem = |file: &Path, message: String| TemplateProblem {
         file: file.display().to_string(),
         line: 1,
         column: 1,
         message,
     };
+    let files: Vec<&str> = built_in.iter().chain(of_groups).map(|it| it.file).collect();
     if !path.is_dir() {
         let [only] = built_in else {
-            let files: Vec<&str> = built_in.iter().map(|it| it.file).collect();
             let message = format!("not a directory; this kind of receiver has {}", files.join(", "));
             return Err(vec![problem(path, message)]);
         };
-        return read(path, only.part).map(|it| vec![it]).map_err(|message| vec![problem(path, message)]);
+        let read = read(path, only.part).map(|it| (vec![it], Vec::new()));
+        return read.map_err(|message| vec![problem(path, message)]);
     }
     let entries = std::fs::read_dir(path).map_err(|error| vec![problem(path, error.to_string())])?;
     let mut names: Vec<_> =
         entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
     names.sort();
-    let (mut overrides, mut problems) = (Vec::new(), Vec::new());
+    let (mut overrides, mut group_overrides, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for name in names.iter().filter(|name| name.ends_with(".hbs")) {
         let file = path.join(name);
-        let Some(known) = built_in.iter().find(|it| it.file == name) else {
-            let files: Vec<&str> = built_in.iter().map(|it| it.file).collect();
+        let ours = built_in.iter().find(|it| it.file == name).map(|it| (it, &mut overrides));
+        let known = ours.or_else(|| Some((of_groups.iter().find(|it| it.file == name)?, &mut group_overrides)));
+        let Some((known, overrides)) = known else {
             let hint = closest(name, files.iter().copied()).map_or_else(
                 || format!("the templates here are {}", files.join(", ")),
                 |it| format!("did you mean {it:?}?"),
@@ -167,7 +264,7 @@ pub fn read_overrides(built_in: &[BuiltIn], path: &Path) -> Result<Vec<Override>
             Err(message) => problems.push(problem(&file, message)),
         }
     }
-    if problems.is_empty() { Ok(overrides) } else { Err(problems) }
+    if problems.is_empty() { Ok((overrides, group_overrides)) } else { Err(problems) }
 }
 
 fn read(file: &Path, part: &str) -> Result<Override, String> {
@@ -177,4 +274,34 @@ fn read(file: &Path, part: &str) -> Result<Override, String> {
     }
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     Ok(Override { part: part.to_string(), file: file.display().to_string(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::most;
+
+    #[test]
+    fn what_fits_is_found_near_the_guess() {
+        for fits in 2..200 {
+            for guess in [1, 2, 7, 50, 150, 500] {
+                for all in [2, 3, 20, 150, 300] {
+                    let mut tries = 0;
+                    let found = most(all, guess, |number| {
+                        tries += 1;
+                        (number <= fits).then_some(number)
+                    });
+                    let (number, made) = found.expect("two fit");
+                    assert!(number == made && number <= fits.min(all) && tries < 40);
+                    // Too high a guess finds what fits within an eighth; too low a one grows by as much each time.
+                    if guess >= fits {
+                        assert!(number >= fits.min(all) * 7 / 8, "{number} of {fits}");
+                    } else {
+                        assert!(number > guess.clamp(2, all) || number >= fits.min(all) * 7 / 8, "{number} of {fits}");
+                    }
+                }
+            }
+        }
+        assert_eq!(most(300, 300, |_| None::<()>), None);
+        assert_eq!(most(1, 300, |number| Some(number)), None);
+    }
 }

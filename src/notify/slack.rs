@@ -14,10 +14,10 @@ use super::channel::{
     Channel, HttpChannel, Overture, Parts, Ready, body_part, destination, post_json, read_api_url, read_webhook_url,
 };
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
+use super::{AnyNotifier, HttpNotifier, answer, slack_group};
 use crate::http::Answer;
 use crate::limits::{SLACK_BLOCKS_MAX, SLACK_UPDATES_AWAITED};
-use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, slack_text, truncated};
 use crate::words::Language;
@@ -29,6 +29,14 @@ const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     file: "message.json.hbs",
     kind: OutputKind::Slack,
     text: include_str!("../../templates/slack/message.json.hbs"),
+}];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "body",
+    file: "group.json.hbs",
+    kind: OutputKind::Slack,
+    text: include_str!("../../templates/slack/group.json.hbs"),
 }];
 
 const API_URL: &str = "https://slack.com/api";
@@ -94,6 +102,10 @@ impl Channel for SlackSettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
+    }
+
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         match &self.access {
             SlackAccess::Webhook(url) => vec![("webhook_url".to_string(), url)],
@@ -114,7 +126,18 @@ impl Channel for SlackSettings {
         Parts::from([("body".to_string(), body.to_string())])
     }
 
-    fn finished(&self, parts: Parts, _message: &Message, language: Language) -> Result<Parts, String> {
+    fn address(&self) -> String {
+        match &self.access {
+            SlackAccess::Webhook(_) => String::new(),
+            SlackAccess::Bot { channel, api_url, .. } => format!("{api_url} {channel}"),
+        }
+    }
+
+    fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
+        let parts = match message.data {
+            MessageData::Alert(_) => parts,
+            MessageData::Group(_) => slack_group::finished(&parts)?,
+        };
         let SlackAccess::Bot { channel, .. } = &self.access else { return Ok(parts) };
         let rendered = parts.get("body").map_or("", String::as_str);
         let mut body: Value = serde_json::from_str(rendered).unwrap_or_default();

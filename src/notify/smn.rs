@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::channel::{Channel, Parts, body_part, post_json};
-use super::fit::{self, Unit, fitted};
+use super::fit::{self, Unit, fitted_for};
 use super::plain::Plain;
 use super::{AnyNotifier, Notifier, answer};
 use crate::http::{Answer, HttpClient, HttpSettings, checked_endpoint};
@@ -44,6 +44,28 @@ const TEMPLATES: [BuiltIn; 3] = [
         file: "sms.txt.hbs",
         kind: OutputKind::Header,
         text: include_str!("../../templates/smn/sms.txt.hbs"),
+    },
+];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 3] = [
+    BuiltIn {
+        part: "subject",
+        file: "group-subject.txt.hbs",
+        kind: OutputKind::Header,
+        text: include_str!("../../templates/smn/group-subject.txt.hbs"),
+    },
+    BuiltIn {
+        part: "text",
+        file: "group.txt.hbs",
+        kind: OutputKind::Plain,
+        text: include_str!("../../templates/smn/group.txt.hbs"),
+    },
+    BuiltIn {
+        part: "sms",
+        file: "group-sms.txt.hbs",
+        kind: OutputKind::Header,
+        text: include_str!("../../templates/smn/group-sms.txt.hbs"),
     },
 ];
 
@@ -104,6 +126,14 @@ impl Channel for SmnSettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
+    }
+
+    fn address(&self) -> String {
+        self.topic_urn.clone()
+    }
+
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         self.auth.secrets()
     }
@@ -119,7 +149,7 @@ impl Channel for SmnSettings {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let log = fit::log_path(message);
         let subject = fit::cut(part("subject"), SMN_SUBJECT_BYTES_MAX, Unit::Bytes);
-        let text = fitted(part("text"), SMN_MESSAGE_BYTES_MAX, Unit::Bytes, log, language);
+        let text = fitted_for(message, part("text"), SMN_MESSAGE_BYTES_MAX, Unit::Bytes, log, language)?;
         // Carriers refuse the brackets that they mark the sender with.
         let sms: String = part("sms").chars().map(unbracketed).collect();
         let structure = json!({ "default": text, "email": text, "sms": truncated(&sms, SMN_SMS_MAX) });

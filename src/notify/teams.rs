@@ -13,7 +13,7 @@ use super::mention::{Able, Mention};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
-use crate::limits::{CHAT_PAUSE, TEAMS_BODY_BYTES_MAX};
+use crate::limits::TEAMS_BODY_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, truncated};
@@ -26,6 +26,14 @@ const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     file: "card.json.hbs",
     kind: OutputKind::Json,
     text: include_str!("../../templates/teams/card.json.hbs"),
+}];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "body",
+    file: "group.json.hbs",
+    kind: OutputKind::Json,
+    text: include_str!("../../templates/teams/group.json.hbs"),
 }];
 
 /// The keys of a `teams` receiver.
@@ -68,6 +76,10 @@ impl Channel for TeamsSettings {
 
     fn templates(&self) -> &'static [BuiltIn] {
         &TEMPLATES
+    }
+
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
@@ -123,7 +135,6 @@ impl HttpChannel for TeamsSettings {
             _ => AttemptOutcome::Retry,
         };
         let error = format!("answered {} with: {}", answer.status, answer::kept(&text, secrets));
-        let retry_after = (outcome == AttemptOutcome::Throttled).then_some(CHAT_PAUSE);
-        Attempt { retry_after, ..Attempt::failed(outcome, attempt.status, error) }
+        Attempt::failed(outcome, attempt.status, error)
     }
 }

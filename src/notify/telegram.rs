@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, post_json, read_api_url};
-use super::fit::{self, Unit, fitted};
+use super::fit::{self, Unit, fitted, fitted_for};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
 use crate::limits::TELEGRAM_TEXT_MAX;
-use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, telegram_text};
 use crate::words::Language;
@@ -23,6 +23,14 @@ const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     file: "message.html.hbs",
     kind: OutputKind::Telegram,
     text: include_str!("../../templates/telegram/message.html.hbs"),
+}];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "text",
+    file: "group.html.hbs",
+    kind: OutputKind::Telegram,
+    text: include_str!("../../templates/telegram/group.html.hbs"),
 }];
 
 const API_URL: &str = "https://api.telegram.org";
@@ -78,6 +86,14 @@ impl Channel for TelegramSettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
+    }
+
+    fn address(&self) -> String {
+        format!("{} {}", self.api_url, self.chat_id)
+    }
+
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         vec![("bot_token".to_string(), &self.bot_token)]
     }
@@ -93,7 +109,11 @@ impl Channel for TelegramSettings {
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let log = fit::log_path(message).map(telegram_text);
-        let text = fitted_html(parts.get("text").map_or("", String::as_str), log.as_deref(), language);
+        let text = parts.get("text").map_or("", String::as_str);
+        let text = match message.data {
+            MessageData::Group(_) => fitted_for(message, text, TELEGRAM_TEXT_MAX, Unit::Characters, None, language)?,
+            MessageData::Alert(_) => fitted_html(text, log.as_deref(), language),
+        };
         let body = json!({
             "chat_id": self.chat_id,
             "text": text,

@@ -16,13 +16,15 @@ use reqwest::{Method, Request};
 use sha2::Sha256;
 
 use super::channel::{Channel, HttpChannel, Parts, Ready};
+use super::fit::check_size;
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::{Answer, HttpSettings};
-use crate::limits::WEBHOOK_CONCURRENCY;
-use crate::model::{Attempt, AttemptOutcome, Delivery};
+use crate::limits::{WEBHOOK_CONCURRENCY, WEBHOOK_GROUP_BYTES_MAX};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind};
+use crate::words::Language;
 use crate::yaml::{FromYaml, Located, OneOrMany, Section, Value};
 
 /// The one part: the request's body. Used when it is replaced; the default body is written without a template.
@@ -31,6 +33,14 @@ const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     file: "body.json.hbs",
     kind: OutputKind::Json,
     text: include_str!("../../templates/webhook/body.json.hbs"),
+}];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "body",
+    file: "group.json.hbs",
+    kind: OutputKind::Json,
+    text: include_str!("../../templates/webhook/group.json.hbs"),
 }];
 
 /// The keys of a `webhook` receiver.
@@ -214,6 +224,10 @@ impl Channel for WebhookSettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
+    }
+
     /// Machines read it.
     fn is_verbatim(&self) -> bool {
         true
@@ -239,6 +253,14 @@ impl Channel for WebhookSettings {
             map.insert("template_problem".to_string(), serde_json::Value::from(plain.problem));
         }
         Parts::from([("body".to_string(), body.to_string())])
+    }
+
+    fn finished(&self, parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
+        // One alert is told whatever its size, and so are two.
+        if message.data.alerts().len() > 2 {
+            check_size(parts.get("body").map_or("", String::as_str), WEBHOOK_GROUP_BYTES_MAX)?;
+        }
+        Ok(parts)
     }
 
     fn notifier(&self) -> Result<AnyNotifier, String> {

@@ -1,19 +1,17 @@
 //! WeCom, by a group robot: Markdown of at most 4096 bytes, confirmed by `errcode` 0.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::channel::{
     Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json, read_webhook_url,
 };
-use super::fit::{self, Unit, fitted};
+use super::fit::{self, Unit, fitted_for};
 use super::mention::{Able, Mention};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
-use crate::limits::{CHAT_PAUSE, WECOM_TEXT_BYTES_MAX};
+use crate::limits::WECOM_TEXT_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, markdown_text};
@@ -26,6 +24,14 @@ const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     file: "message.md.hbs",
     kind: OutputKind::Markdown,
     text: include_str!("../../templates/wecom/message.md.hbs"),
+}];
+
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
+    part: "text",
+    file: "group.md.hbs",
+    kind: OutputKind::Markdown,
+    text: include_str!("../../templates/wecom/group.md.hbs"),
 }];
 
 /// The keys of a `wecom` receiver.
@@ -54,6 +60,10 @@ impl Channel for WeComSettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
+    }
+
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         vec![("webhook_url".to_string(), &self.webhook_url)]
     }
@@ -71,7 +81,7 @@ impl Channel for WeComSettings {
         let log = fit::log_path(message).map(markdown_text);
         let text = parts.get("text").map_or("", String::as_str);
         let room = WECOM_TEXT_BYTES_MAX.saturating_sub(called.len());
-        let content = format!("{}{called}", fitted(text, room, Unit::Bytes, log.as_deref(), language));
+        let content = format!("{}{called}", fitted_for(message, text, room, Unit::Bytes, log.as_deref(), language)?);
         Ok(body_part(json!({ "msgtype": "markdown", "markdown": { "content": content } }).to_string()))
     }
 
@@ -92,12 +102,12 @@ impl HttpChannel for WeComSettings {
 }
 
 /// What an `errcode` other than 0 means.
-fn class(code: i64) -> Option<(AttemptOutcome, Option<Duration>)> {
+fn class(code: i64) -> Option<AttemptOutcome> {
     match code {
-        93_000 => Some((AttemptOutcome::Unauthorized, None)),
-        45_009 => Some((AttemptOutcome::Throttled, Some(CHAT_PAUSE))),
+        93_000 => Some(AttemptOutcome::Unauthorized),
+        45_009 => Some(AttemptOutcome::Throttled),
         // The text is too long, empty, or of a type that there is not.
-        40_058 | 40_008 | 44_004 | 45_002 => Some((AttemptOutcome::Rejected, None)),
+        40_058 | 40_008 | 44_004 | 45_002 => Some(AttemptOutcome::Rejected),
         _ => None,
     }
 }

@@ -16,8 +16,8 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use crate::model::{
-    Alert, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, Snapshot,
-    SourceId, Status,
+    Alert, AlertFacts, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, MessageKind,
+    ReceiverId, Severity, Snapshot, SourceId, Status,
 };
 
 pub use letters::{
@@ -43,7 +43,8 @@ pub trait Store: Send + Sync {
     /// as fired while its id is there already (firing or resolved), or while another episode of it still fires, is left
     /// out, and so are the deliveries that come with it; a delivery whose id is there already is left as it is. An alert
     /// that comes as changed is written only while it fires: an ended episode stays ended. Of alerts that resolve and
-    /// alerts that fire in the same commit the former are written first. A delivery that follows a dead one is born dead.
+    /// alerts that fire in the same commit the former are written first. A delivery that follows a merged one follows
+    /// what that was merged into; one that follows a dead one is born dead.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another process committed since `commit.generation`; nothing was written.
@@ -63,14 +64,37 @@ pub trait Store: Send + Sync {
     /// tell a living lane's claims from a dead one's.
     fn reclaim(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Claims at most `limit` deliveries of a receiver that are due at `now`, the longest due first. A resolution is
-    /// not claimed before the firing it follows is settled. A row that cannot be understood dies, with a log line.
+    /// Claims at most `limit` deliveries of a receiver that are due at `now`, the most urgent first and of them the longest
+    /// due. A resolution is not claimed before the firing it follows is settled. A row that cannot be understood dies, with a log line.
     fn claim(
         &self,
         receiver: &ReceiverId,
         now: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
+
+    /// What [`Store::claim`] would claim, and claims nothing.
+    fn queue(
+        &self,
+        receiver: &ReceiverId,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Queued>, StoreError>> + Send;
+
+    /// What the alerts of these deliveries are now, in the deliveries' order. Left out is what has no readable alert, and
+    /// what may have arrived already and must keep its name: that an attempt may have reached somebody is in its log.
+    fn mergeable(&self, deliveries: &[DeliveryId]) -> impl Future<Output = Result<Vec<Mergeable>, StoreError>> + Send;
+
+    /// Puts one delivery in the place of several: it is owed, they are merged into it, and what follows them follows it,
+    /// all in one transaction. Returns false, and changes nothing, when one of them is claimed or not owed any more, or
+    /// when the new one is there already.
+    fn merge(&self, group: &Delivery, members: &[DeliveryId]) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// When attempts began since `since`, by receiver, the earliest first.
+    fn attempts_since(
+        &self,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(ReceiverId, Timestamp)>, StoreError>> + Send;
 
     /// Gives up claims without an attempt: the deliveries are as due as they were.
     fn release(&self, claimed: &[DeliveryId]) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -270,6 +294,30 @@ pub struct JobHistory {
     pub last_end_time: Option<Timestamp>,
     /// Alerts of the job that fire now.
     pub firing: u64,
+}
+
+/// A delivery that is due and free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// What kind of message it is.
+    pub kind: MessageKind,
+    /// How bad what it tells of is.
+    pub severity: Option<Severity>,
+    /// Since when it is due.
+    pub due_at: Timestamp,
+}
+
+/// A delivery that can be told together with others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mergeable {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// What is known of its alert now.
+    pub facts: AlertFacts,
+    /// The resolution that waits behind it, if the alert is over and that is owed too.
+    pub resolution: Option<DeliveryId>,
 }
 
 /// How a source fared at its last poll.

@@ -12,17 +12,18 @@ use serde_json::Value;
 
 use super::helpers::{BLOCKS, HELPERS};
 use super::kind::OutputKind;
-use super::{TemplateProblem, sample, say};
+use super::{Form, TemplateProblem, sample, say};
 use crate::limits::{TEMPLATE_DEPTH_MAX, TEMPLATE_FILE_BYTES_MAX};
 use crate::yaml::closest;
 
 static SHAPE: LazyLock<Value> = LazyLock::new(sample::shape);
+static GROUP_SHAPE: LazyLock<Value> = LazyLock::new(sample::group_shape);
 
 /// Loops inside loops allowed in a template: lists hold tens of items, so deeper ones could run for ages.
 const EACH_DEPTH_MAX: usize = 2;
 
 /// The template of a text, or everything that is wrong with it.
-pub(super) fn checked(file: &str, text: &str, kind: OutputKind) -> Result<Template, Vec<TemplateProblem>> {
+pub(super) fn checked(file: &str, text: &str, kind: OutputKind, form: Form) -> Result<Template, Vec<TemplateProblem>> {
     let problem = |(line, column), message| TemplateProblem { file: file.to_string(), line, column, message };
     if text.len() > TEMPLATE_FILE_BYTES_MAX {
         let message = format!("the template is larger than {} KiB", TEMPLATE_FILE_BYTES_MAX >> 10);
@@ -34,7 +35,11 @@ pub(super) fn checked(file: &str, text: &str, kind: OutputKind) -> Result<Templa
     }
     let template =
         Template::compile(text).map_err(|error| vec![problem(error.pos().unwrap_or((1, 1)), unreadable(&error))])?;
-    let mut walk = Walk { kind, found: Vec::new(), frames: vec![Frame::of(&SHAPE)], each_depth: 0 };
+    let shape = match form {
+        Form::Alert => &SHAPE,
+        Form::Group => &GROUP_SHAPE,
+    };
+    let mut walk = Walk { kind, found: Vec::new(), frames: vec![Frame::of(shape)], each_depth: 0 };
     walk.template(&template);
     if walk.found.is_empty() {
         return Ok(template);

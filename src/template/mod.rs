@@ -31,10 +31,10 @@ use serde_json::Value;
 pub use clean::{clean_value, display_text};
 pub use helpers::{local_time, truncated};
 pub use kind::{OutputKind, markdown_text, slack_text, telegram_text};
-pub use sample::{sample_message, samples};
+pub use sample::{group_samples, sample_message, samples};
 
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
-use crate::model::{AlertState, Content, Message, MessageData, MessageKind, ReceiverId};
+use crate::model::{AlertFacts, AlertState, Content, Message, MessageData, MessageKind, ReceiverId};
 use crate::words::{self, Language};
 
 /// A template that comes with the program.
@@ -48,6 +48,15 @@ pub struct BuiltIn {
     pub kind: OutputKind,
     /// The template itself.
     pub text: &'static str,
+}
+
+/// What the messages of a set of templates tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One alert: its beginning, its end, or a test.
+    Alert,
+    /// Several alerts at once.
+    Group,
 }
 
 /// A user's template in the place of a built-in one.
@@ -89,6 +98,7 @@ pub struct Locale {
 /// The checked templates of one receiver, one for each part of its content.
 #[derive(Clone)]
 pub struct TemplateSet {
+    form: Form,
     parts: Arc<[Part]>,
 }
 
@@ -113,7 +123,11 @@ impl TemplateSet {
     /// # Errors
     /// Everything that is wrong with the templates' text, in the order of the parts. What only shows when a message is
     /// rendered is found by [`TemplateSet::check_with_sample`].
-    pub fn compile(built_in: &[BuiltIn], overrides: &[Override]) -> Result<TemplateSet, Vec<TemplateProblem>> {
+    pub fn compile(
+        built_in: &[BuiltIn],
+        overrides: &[Override],
+        form: Form,
+    ) -> Result<TemplateSet, Vec<TemplateProblem>> {
         let mut problems = Vec::new();
         for stray in overrides.iter().filter(|it| built_in.iter().all(|known| known.part != it.part)) {
             let near = crate::yaml::closest(&stray.part, built_in.iter().map(|known| known.part));
@@ -125,7 +139,7 @@ impl TemplateSet {
         for known in built_in {
             let replacement = overrides.iter().rev().find(|it| it.part == known.part);
             let (file, text) = replacement.map_or((known.file, known.text), |it| (it.file.as_str(), it.text.as_str()));
-            match check::checked(file, text, known.kind) {
+            match check::checked(file, text, known.kind, form) {
                 Ok(template) => parts.push(Part {
                     name: known.part,
                     file: file.to_string(),
@@ -137,7 +151,7 @@ impl TemplateSet {
                 Err(found) => problems.extend(found),
             }
         }
-        if problems.is_empty() { Ok(TemplateSet { parts: parts.into() }) } else { Err(problems) }
+        if problems.is_empty() { Ok(TemplateSet { form, parts: parts.into() }) } else { Err(problems) }
     }
 
     /// Whether the user replaced the template of a part.
@@ -167,7 +181,7 @@ impl TemplateSet {
     fn check_with(&self, language: Language, is_wanted: impl Fn(&Message) -> bool) -> Vec<TemplateProblem> {
         let locale = Locale { timezone: TimeZone::UTC, receiver: ReceiverId::new("sample"), language };
         let mut problems: Vec<TemplateProblem> = Vec::new();
-        for (name, message) in samples().into_iter().filter(|(_, message)| is_wanted(message)) {
+        for (name, message) in samples_of(self.form).into_iter().filter(|(_, message)| is_wanted(message)) {
             if let Err(mut problem) = self.render_parts(&message, &locale) {
                 problem.message = format!("{} (with the sample message {name:?})", problem.message);
                 if problems.iter().all(|known| (known.line, known.column, &known.file) != problem.place()) {
@@ -189,8 +203,15 @@ impl TemplateSet {
 }
 
 fn is_about_job(message: &Message) -> bool {
-    let MessageData::Alert(facts) = &message.data;
-    facts.instance.is_none()
+    matches!(&message.data, MessageData::Alert(facts) if facts.instance.is_none())
+}
+
+/// The sample messages of a form.
+pub fn samples_of(form: Form) -> Vec<(String, Message)> {
+    match form {
+        Form::Alert => samples(),
+        Form::Group => group_samples(),
+    }
 }
 
 impl TemplateProblem {
@@ -236,19 +257,25 @@ fn localised(message: &Message, language: Language) -> Message {
     let mut message = message.clone();
     // English is what is stored, and stays as it was told.
     if language != Language::En {
-        let MessageData::Alert(facts) = &mut message.data;
-        facts.alert.summary = words::summary(facts, language);
+        let alerts = match &mut message.data {
+            MessageData::Alert(facts) => std::slice::from_mut(&mut **facts),
+            MessageData::Group(group) => &mut group.alerts,
+        };
+        for facts in alerts {
+            facts.alert.summary = words::summary(facts, language);
+        }
     }
     message
 }
 
-/// How bad it is in one word: `test`, `resolved`, or the severity.
+/// How bad it is in one word: `test`, `resolved` when all of it is over, or the worst severity.
 pub fn level(message: &Message) -> &'static str {
-    let MessageData::Alert(facts) = &message.data;
-    match (message.kind, facts.alert.state) {
+    let fires = |facts: &&AlertFacts| facts.alert.state == AlertState::Firing;
+    let worst = message.data.alerts().iter().filter(fires).map(|facts| facts.alert.severity).max();
+    match (message.kind, worst) {
         (MessageKind::Test, _) => MessageKind::Test.as_str(),
-        (_, AlertState::Resolved) => AlertState::Resolved.as_str(),
-        (_, AlertState::Firing) => facts.alert.severity.as_str(),
+        (_, None) => AlertState::Resolved.as_str(),
+        (_, Some(severity)) => severity.as_str(),
     }
 }
 

@@ -5,16 +5,20 @@ use serde_json::{Map, Value};
 
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, NODES_MAX};
 use crate::model::{
-    AlertFacts, AlertId, AlertPart, AlertState, InstancePart, InstanceType, JobPart, Message, MessageData, MessageKind,
-    NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Status,
+    AlertFacts, AlertId, AlertPart, AlertState, GroupFacts, InstancePart, InstanceType, JobPart, Message, MessageData,
+    MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Status,
 };
 use crate::words::{self, Language};
 
 /// A message with made-up values, as if an ordinary job had just failed.
 pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
+    Message { kind, timestamp: now, data: MessageData::Alert(Box::new(sample_facts(kind, now))) }
+}
+
+fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
     let ago = |seconds| now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(now);
     let resolved = kind == MessageKind::AlertResolved;
-    let facts = AlertFacts {
+    told(AlertFacts {
         alert: AlertPart {
             id: AlertId::new("sample"),
             rule: RuleId::new("etl-failed"),
@@ -54,8 +58,7 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
             log_path: Some("obs://dlf-log/etl_orders/2026-11-21 08_00_00.000/load_orders/load_orders.job".to_string()),
         }],
         node_details: "ok".to_string(),
-    };
-    Message { kind, timestamp: now, data: MessageData::Alert(Box::new(told(facts))) }
+    })
 }
 
 /// The facts with the line that their reason comes to.
@@ -70,26 +73,54 @@ pub fn samples() -> Vec<(String, Message)> {
     let now = sample_instant();
     let mut all = Vec::new();
     for kind in [MessageKind::AlertFiring, MessageKind::AlertResolved, MessageKind::Test] {
-        let ordinary = sample_message(kind, now);
-        let MessageData::Alert(facts) = &ordinary.data;
-        let variants = [
-            ("ordinary", (**facts).clone()),
-            ("null", all_null((**facts).clone())),
-            ("huge", with_texts((**facts).clone(), &"订单etl_orders".repeat(100), NODES_MAX)),
-            ("hostile", with_texts((**facts).clone(), HOSTILE, 3)),
-            ("marks", with_texts((**facts).clone(), &"\"<&'>\\`*_~".repeat(110), NODES_MAX)),
-        ];
-        for (name, facts) in variants {
-            let message = Message { data: MessageData::Alert(Box::new(facts)), ..ordinary.clone() };
-            all.push((format!("{kind} {name}"), message));
+        let message = |facts: AlertFacts| Message { kind, timestamp: now, data: MessageData::Alert(Box::new(facts)) };
+        for (name, facts) in variants(&sample_facts(kind, now)) {
+            all.push((format!("{kind} {name}"), message(facts)));
         }
         if kind != MessageKind::Test {
-            let facts = about_job((**facts).clone(), now);
-            let message = Message { data: MessageData::Alert(Box::new(facts)), ..ordinary.clone() };
-            all.push((format!("{kind} job"), message));
+            all.push((format!("{kind} job"), message(about_job(sample_facts(kind, now), now))));
         }
     }
     all
+}
+
+/// The same alert in every way that its values can be.
+fn variants(facts: &AlertFacts) -> [(&'static str, AlertFacts); 5] {
+    [
+        ("ordinary", facts.clone()),
+        ("null", all_null(facts.clone())),
+        ("huge", with_texts(facts.clone(), &"订单etl_orders".repeat(100), NODES_MAX)),
+        ("hostile", with_texts(facts.clone(), HOSTILE, 3)),
+        ("marks", with_texts(facts.clone(), &"\"<&'>\\`*_~".repeat(110), NODES_MAX)),
+    ]
+}
+
+/// Every sample message about several alerts with its name: one of each severity with one that is over and one about a
+/// job, one of which all is over, and two alike of each nasty sort.
+pub fn group_samples() -> Vec<(String, Message)> {
+    let now = sample_instant();
+    let (firing, resolved) =
+        (sample_facts(MessageKind::AlertFiring, now), sample_facts(MessageKind::AlertResolved, now));
+    let mut ordinary = vec![resolved.clone(), about_job(firing.clone(), now)];
+    let names = ["etl_orders", "etl_stock", "report_daily", "report_weekly"];
+    for (number, (severity, name)) in Severity::ALL.into_iter().zip(names).enumerate() {
+        let mut facts = firing.clone();
+        facts.alert.severity = severity;
+        facts.job.name = name.to_string();
+        if let Some(instance) = &mut facts.instance {
+            instance.id = format!("3476{number}");
+        }
+        ordinary.push(told(facts));
+    }
+    let mut all = vec![group("ordinary", ordinary, 9952, now), group("resolved", vec![resolved; 2], 0, now)];
+    all.extend(variants(&firing).into_iter().skip(1).map(|(name, facts)| group(name, vec![facts; 2], 1, now)));
+    all
+}
+
+fn group(name: &str, alerts: Vec<AlertFacts>, waiting: u64, now: Timestamp) -> (String, Message) {
+    let kind = MessageKind::AlertGroup;
+    let data = MessageData::Group(Box::new(GroupFacts::of(alerts, waiting)));
+    (format!("{kind} {name}"), Message { kind, timestamp: now, data })
 }
 
 /// Mention, link, format, header, markup and template injections, with characters that cannot be seen.
@@ -187,8 +218,22 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 /// The shape of the data: every key there is, none of them null, one item in each list.
 pub(super) fn shape() -> Value {
-    let mut message = sample_message(MessageKind::AlertResolved, sample_instant());
-    let MessageData::Alert(facts) = &mut message.data;
+    let facts = full_facts();
+    let message = sample_message(MessageKind::AlertResolved, sample_instant());
+    with_receiver(&Message { data: MessageData::Alert(Box::new(facts)), ..message })
+}
+
+/// The same of messages about several alerts.
+pub(super) fn group_shape() -> Value {
+    let (_, mut message) = group("shape", vec![full_facts()], 0, sample_instant());
+    if let MessageData::Group(group) = &mut message.data {
+        group.severity = Some(Severity::Critical);
+    }
+    with_receiver(&message)
+}
+
+fn full_facts() -> AlertFacts {
+    let mut facts = sample_facts(MessageKind::AlertResolved, sample_instant());
     if let Some(instance) = &mut facts.instance {
         instance.url = Some("https://console.example.com".to_string());
         instance.error = Some("why".to_string());
@@ -203,7 +248,11 @@ pub(super) fn shape() -> Value {
         node: Some("load".to_string()),
         ..sample_job(sample_instant())
     };
-    let mut shape = serde_json::to_value(&message).unwrap_or(Value::Object(Map::new()));
+    facts
+}
+
+fn with_receiver(message: &Message) -> Value {
+    let mut shape = serde_json::to_value(message).unwrap_or(Value::Object(Map::new()));
     if let Value::Object(map) = &mut shape {
         map.insert("receiver".to_string(), serde_json::json!({ "id": "oncall", "timezone": "UTC", "language": "en" }));
         map.insert("level".to_string(), Value::from("critical"));
@@ -230,15 +279,16 @@ mod tests {
         }
         let mut found = Vec::new();
         nulls(&shape(), "", &mut found);
+        nulls(&group_shape(), "", &mut found);
         assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]
     fn samples_have_distinct_names() {
-        let mut names: Vec<String> = samples().into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<String> = samples().into_iter().chain(group_samples()).map(|(name, _)| name).collect();
         let all = names.len();
         names.sort();
         names.dedup();
-        assert_eq!((names.len(), all), (17, 17));
+        assert_eq!((names.len(), all), (23, 23));
     }
 }

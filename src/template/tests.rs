@@ -7,7 +7,7 @@ use super::*;
 fn compile(kind: OutputKind, text: &str) -> Result<TemplateSet, Vec<String>> {
     let text: &'static str = Box::leak(text.to_string().into_boxed_str());
     let built_in = [BuiltIn { part: "body", file: "body.hbs", kind, text }];
-    TemplateSet::compile(&built_in, &[]).map_err(|found| found.iter().map(ToString::to_string).collect())
+    TemplateSet::compile(&built_in, &[], Form::Alert).map_err(|found| found.iter().map(ToString::to_string).collect())
 }
 
 fn locale() -> Locale {
@@ -167,7 +167,7 @@ fn an_alert_about_a_job_needs_a_guard_around_the_instance() {
 fn a_replacement_for_an_unknown_part_is_said() {
     let built_in = [BuiltIn { part: "subject", file: "subject.txt.hbs", kind: OutputKind::Header, text: "x" }];
     let stray = Override { part: "subjct".into(), file: "mine.hbs".into(), text: "x".into() };
-    let found = TemplateSet::compile(&built_in, &[stray]).unwrap_err();
+    let found = TemplateSet::compile(&built_in, &[stray], Form::Alert).unwrap_err();
     assert!(found[0].message.contains("did you mean \"subject\""), "{found:?}");
 }
 
@@ -243,7 +243,7 @@ fn words_are_the_receivers_and_values_are_escaped() {
                 {{t \"node_unknown\" why=data.job.name}}|{{receiver.language}}";
     let set = compile(OutputKind::Html, text).unwrap();
     let mut message = sample_message(MessageKind::AlertFiring, "2026-11-21T00:05:03Z".parse().unwrap());
-    let MessageData::Alert(facts) = &mut message.data;
+    let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
     facts.job.name = "<b>".into();
     let said = |locale: &Locale| set.render(&message, locale).unwrap().part("body").to_string();
     assert_eq!(

@@ -2,25 +2,34 @@
 //!
 //! A lane claims what is due, makes attempts side by side, and settles their outcomes in groups. It reads and writes the
 //! store's outbox and talks to one notifier. [`Lane::attempt_due`] makes one pass over what is due; [`Lane::run`] streams
-//! until it is told to stop. Nothing is sent while the store cannot record it: outcomes that could not be stored are kept
+//! until it is told to stop. What goes out keeps to the [`Budget`] of the destination, and where more alerts wait than it
+//! allows, several go out as one message. Nothing is sent while the store cannot record it: outcomes that could not be stored are kept
 //! and stored first. A lane must never know what a message says or where it goes.
 
+mod claiming;
 mod streaming;
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 
+use self::claiming::Claimer;
+use super::budget::Budget;
 use super::retry;
 use crate::clock::Clock;
-use crate::limits::{ATTEMPT_TIME_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, RETRY_AFTER_MAX};
+use crate::limits::{
+    ATTEMPT_TIME_MAX, GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX,
+    RETRY_AFTER_MAX,
+};
 use crate::model::{Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
-use crate::notify::Notifier;
+use crate::notify::{Notifier, Renderer};
 use crate::store::{Settled, Store, StoreError};
 
 /// A source of random numbers from 0 up to 1.
@@ -30,6 +39,7 @@ pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
 pub struct Lane<S, N> {
     receiver: ReceiverId,
     store: Arc<S>,
+    claimer: Claimer<S>,
     notifier: Arc<N>,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
@@ -67,12 +77,26 @@ struct Finished {
 }
 
 impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
-    /// A lane to `receiver` through `notifier`.
+    /// A lane to `receiver` through `notifier`, without a limit.
     pub fn new(receiver: ReceiverId, store: Arc<S>, notifier: Arc<N>, clock: Arc<dyn Clock>, jitter: Jitter) -> Self {
         let nudge = Arc::new(Notify::new());
         let (unsettled, paused_until, probing) = (Vec::new(), None, false);
         let mourners = None;
-        Lane { receiver, store, notifier, clock, jitter, nudge, mourners, unsettled, paused_until, probing }
+        let claimer = Claimer {
+            store: Arc::clone(&store),
+            receiver: receiver.clone(),
+            budget: Budget::unlimited(),
+            renderer: None,
+            named: Arc::new(AtomicUsize::new(GROUP_MEMBERS_MAX)),
+        };
+        Lane { receiver, store, claimer, notifier, clock, jitter, nudge, mourners, unsettled, paused_until, probing }
+    }
+
+    /// The same lane keeping to a budget. When more alerts wait than it allows, `renderer` makes one message of several.
+    #[must_use]
+    pub fn within(mut self, budget: Budget, renderer: Arc<Renderer>) -> Self {
+        (self.claimer.budget, self.claimer.renderer) = (budget, Some(renderer));
+        self
     }
 
     /// The same lane, which wakes `mourners` when a delivery of its has died and that is stored.
@@ -95,7 +119,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
         Arc::clone(&self.nudge)
     }
 
-    /// Attempts every delivery that is due at `now` once and settles the outcomes. A resolution goes out in the same
+    /// Attempts every delivery that is due at `now` once, as far as the budget allows, and settles the outcomes. A resolution goes out in the same
     /// pass when the firing it follows is settled in it.
     ///
     /// # Errors
@@ -105,7 +129,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
         let mut owed_again = 0;
         self.settle_kept().await?;
         while !self.is_paused(now) {
-            let mut ready: VecDeque<Delivery> = self.store.claim(&self.receiver, now, self.reach()).await?.into();
+            let mut ready: VecDeque<Delivery> = self.claimer.claim(now, self.reach()).await?.deliveries.into();
             if ready.is_empty() {
                 break;
             }
@@ -113,7 +137,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
             loop {
                 while under_way.len() < self.width()
                     && !self.is_paused(now)
-                    && let Some(delivery) = ready.pop_front()
+                    && let Some(delivery) = self.next_allowed(&mut ready, now)
                 {
                     under_way.spawn(attempt(Arc::clone(&self.notifier), Arc::clone(&self.clock), delivery, now));
                 }
@@ -148,6 +172,13 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
         if self.probing { 1 } else { self.notifier.concurrency().max(1) }
     }
 
+    /// The next delivery, if the budget has a place for it. A lane that leads to the same destination may have taken the
+    /// place for which it was claimed.
+    fn next_allowed(&self, ready: &mut VecDeque<Delivery>, now: Timestamp) -> Option<Delivery> {
+        let severity = ready.front()?.severity;
+        if self.claimer.budget.take(now, severity) { ready.pop_front() } else { None }
+    }
+
     /// How many deliveries the lane may hold at once.
     fn reach(&self) -> usize {
         self.notifier.concurrency().max(1).saturating_mul(LANE_CLAIM_PER_ATTEMPT).min(LANE_CLAIM_MAX)
@@ -169,7 +200,10 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
 
     /// What follows from an attempt, for its delivery and for the lane.
     fn judged(&mut self, finished: Finished) -> Settled {
-        let Finished { delivery, started_at, ended_at, attempt } = finished;
+        let Finished { delivery, started_at, ended_at, mut attempt } = finished;
+        if attempt.outcome == AttemptOutcome::Throttled {
+            attempt.retry_after = attempt.retry_after.or(self.claimer.budget.penalty());
+        }
         let attempt_number = delivery.attempts + 1;
         let spent = delivery.attempts_since() + 1;
         let verdict = retry::verdict(delivery.owed_since(), spent, &attempt, ended_at, (self.jitter)());
@@ -196,8 +230,12 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
             }
         }
         if attempt.outcome == AttemptOutcome::Throttled {
-            let until = verdict.next_attempt_at.or_else(|| ended_at.checked_add(attempt.retry_after?).ok());
-            self.paused_until = self.paused_until.max(until);
+            // A message that was refused many times waits longer by its own schedule than the channel asks for: the
+            // others need not.
+            let asked = attempt.retry_after.unwrap_or_default();
+            let until = later(ended_at, asked.max(LANE_PAUSE_UNASKED_MAX));
+            let until = verdict.next_attempt_at.map_or(later(ended_at, asked), |next| next.min(until));
+            self.paused_until = self.paused_until.max(Some(until));
             self.probing = true;
         } else if !self.is_paused(ended_at) {
             (self.paused_until, self.probing) = (None, false);
@@ -213,6 +251,10 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
             next_attempt_at: verdict.next_attempt_at,
         }
     }
+}
+
+fn later(instant: Timestamp, span: Duration) -> Timestamp {
+    instant.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// Makes one attempt. A notifier that panics or never returns has made a failed attempt.

@@ -4,6 +4,7 @@
 //! A loop is nudged when there is news and looks by itself from time to time; a nudge carries no data, for the store
 //! has it. Loops must never know of wire formats, SQL or the configuration file.
 
+pub mod budget;
 pub mod deliver;
 pub mod fallback;
 pub mod housekeeping;

@@ -27,7 +27,7 @@ fn renderer(kind: &str, language: Language) -> &'static Renderer {
 /// The message with every free text replaced.
 fn saying(text: &str) -> Message {
     let mut message = firing();
-    let MessageData::Alert(facts) = &mut message.data;
+    let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
     let AlertFacts { alert, source, job, instance, failing_nodes, node_details } = &mut **facts;
     alert.summary = text.into();
     source.id = SourceId::new(text);

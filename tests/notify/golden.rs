@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nightbell::model::{Message, MessageData};
 use nightbell::notify::{ReceiverSettings, Renderer};
-use nightbell::template::samples;
+use nightbell::template::{group_samples, samples};
 use nightbell::words::Language;
 use serde_json::Value;
 
@@ -45,7 +45,8 @@ fn templates_make_what_they_made() {
 /// What a renderer makes of the samples that are kept: part, text, name of the sample.
 fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
     let mut all = Vec::new();
-    for (name, message) in samples().into_iter().filter(|(name, _)| is_kept(name)) {
+    let of_groups = group_samples().into_iter().filter(|_| renderer.merges());
+    for (name, message) in samples().into_iter().chain(of_groups).filter(|(name, _)| is_kept(name)) {
         let rendered = renderer.render(&message);
         assert_eq!(rendered.problem, None, "{name}");
         all.extend(rendered.content.parts.into_iter().map(|(part, text)| (part, text, name.clone())));
@@ -55,7 +56,10 @@ fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
 
 /// All samples of a firing, and one or two of each other kind: the rest differ in nothing that the first do not show.
 fn is_kept(name: &str) -> bool {
-    name.starts_with("alert.firing") || name.ends_with("ordinary") || name == "alert.resolved null"
+    name.starts_with("alert.firing")
+        || name.starts_with("alert.group")
+        || name.ends_with("ordinary")
+        || name == "alert.resolved null"
 }
 
 /// Slack's limits, and that nothing of the data can mention, link or format, on every sample.
@@ -64,7 +68,7 @@ fn slack_blocks_keep_the_limits_and_mention_nobody() {
     let renderer = |language| Renderer::open(&ReceiverSettings { language, ..settings(SLACK) }).unwrap();
     let renderers = Language::ALL.map(renderer);
     for ((name, message), renderer) in
-        samples().into_iter().flat_map(|it| renderers.each_ref().map(|by| (it.clone(), by)))
+        samples().into_iter().chain(group_samples()).flat_map(|it| renderers.each_ref().map(|by| (it.clone(), by)))
     {
         let content = renderer.render(&message).content;
         let body: Value = serde_json::from_str(content.part("body")).unwrap();
@@ -115,7 +119,7 @@ fn data_adds_no_element_to_the_html() {
         html.split('<').skip(1).map(|it| it.split(['>', ' ']).next().unwrap_or("").to_string()).collect::<Vec<_>>()
     };
     let mut benign = firing();
-    let MessageData::Alert(facts) = &mut benign.data;
+    let MessageData::Alert(facts) = &mut benign.data else { panic!("one alert") };
     facts.failing_nodes = vec![facts.failing_nodes[0].clone(); 3];
     facts.node_details = "not ok".into();
     facts.instance.as_mut().unwrap().url = Some("https://console.example.com".into());
@@ -197,7 +201,7 @@ fn a_template_that_fails_on_real_data_sends_the_plain_message() {
         let renderer = Renderer::open(&receiver).expect("the samples do not show it");
         let mut message = firing();
         assert_eq!(renderer.render(&message).problem, None);
-        let MessageData::Alert(facts) = &mut message.data;
+        let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
         facts.job.name = "odd".into();
         facts.alert.summary = "<!channel> odd failed".into();
         let rendered = renderer.render(&message);

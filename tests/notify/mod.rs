@@ -18,7 +18,7 @@ mod vendors;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, ReceiverId};
-use nightbell::notify::{AnyNotifier, ChannelSettings, ReceiverSettings, Renderer};
+use nightbell::notify::{AnyNotifier, ChannelSettings, Rate, ReceiverSettings, Renderer};
 use nightbell::template::sample_message;
 use nightbell::words::Language;
 use nightbell::yaml::{Diagnostics, Environment, Level, Section, parse};
@@ -57,6 +57,7 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
         language: Language::En,
         templates: Vec::new(),
         fallback: None,
+        rate: Rate::of_kind(channel.kind()),
         channel,
     }
 }

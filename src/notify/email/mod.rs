@@ -18,12 +18,14 @@ use tokio::time::Instant;
 pub use settings::{EmailSettings, Security};
 
 use super::channel::{Channel, Parts};
+use super::fit::check_size;
 use super::plain::Plain;
 use super::{AnyNotifier, Notifier, answer};
-use crate::limits::{NOTIFY_SMTP_TIMEOUT, SMTP_IDLE_MAX};
-use crate::model::{Attempt, AttemptOutcome, Delivery};
+use crate::limits::{EMAIL_GROUP_BYTES_MAX, NOTIFY_SMTP_TIMEOUT, SMTP_IDLE_MAX};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, truncated};
+use crate::words::Language;
 use connection::{Connection, Connector, Failure, Step};
 
 /// The parts of a mail.
@@ -48,6 +50,28 @@ const TEMPLATES: [BuiltIn; 3] = [
     },
 ];
 
+/// The same for several alerts at once.
+const GROUP_TEMPLATES: [BuiltIn; 3] = [
+    BuiltIn {
+        part: "subject",
+        file: "group-subject.txt.hbs",
+        kind: OutputKind::Header,
+        text: include_str!("../../../templates/email/group-subject.txt.hbs"),
+    },
+    BuiltIn {
+        part: "html",
+        file: "group.html.hbs",
+        kind: OutputKind::Html,
+        text: include_str!("../../../templates/email/group.html.hbs"),
+    },
+    BuiltIn {
+        part: "text",
+        file: "group.txt.hbs",
+        kind: OutputKind::Plain,
+        text: include_str!("../../../templates/email/group.txt.hbs"),
+    },
+];
+
 impl Channel for EmailSettings {
     fn kind(&self) -> &'static str {
         "email"
@@ -62,6 +86,10 @@ impl Channel for EmailSettings {
         &TEMPLATES
     }
 
+    fn group_templates(&self) -> &'static [BuiltIn] {
+        &GROUP_TEMPLATES
+    }
+
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         self.password.iter().map(|password| ("password".to_string(), password)).collect()
     }
@@ -71,6 +99,18 @@ impl Channel for EmailSettings {
         let html = format!("<pre style=\"white-space:pre-wrap\">{}</pre>", handlebars::html_escape(&text));
         let subject = truncated(&plain.headline(), 200);
         [("subject", subject), ("html", html), ("text", text)].map(|(part, text)| (part.to_string(), text)).into()
+    }
+
+    fn address(&self) -> String {
+        let to: Vec<String> = self.to.iter().chain(&self.cc).map(|mailbox| mailbox.email.to_string()).collect();
+        format!("{}:{} {}", self.host, self.port, to.join(","))
+    }
+
+    fn finished(&self, parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
+        if message.data.alerts().len() > 2 {
+            check_size(parts.get("html").map_or("", String::as_str), EMAIL_GROUP_BYTES_MAX)?;
+        }
+        Ok(parts)
     }
 
     fn notifier(&self) -> Result<AnyNotifier, String> {

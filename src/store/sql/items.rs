@@ -43,6 +43,14 @@ item! {
 }
 
 item! {
+    /// A delivery that is told by another one.
+    MemberItem {
+        id: Text &'a str,
+        group_id: Text &'a str,
+    }
+}
+
+item! {
     /// A delivery that cannot be understood, and why.
     DamagedItem {
         id: Text &'a str,

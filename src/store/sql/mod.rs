@@ -1,7 +1,8 @@
 //! [`SqlStore`]: the store in a SQL database.
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
-//! claims and settles deliveries, `learnt` keeps what was learnt of a source, `purge` removes what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
+//! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
+//! source, `purge` removes what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
@@ -11,6 +12,7 @@ mod history;
 mod items;
 mod learnt;
 mod letters;
+mod merge;
 mod open;
 mod outbox;
 mod poll;
@@ -28,8 +30,8 @@ use sqlx::{Any, AnyConnection, AnyPool};
 use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
-    DeadLetters, DeliveryQuery, DeliveryRecord, InstanceFilter, JobHistory, PollCommit, Revived, Settled,
-    SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
+    DeadLetters, DeliveryQuery, DeliveryRecord, InstanceFilter, JobHistory, Mergeable, PollCommit, Queued, Revived,
+    Settled, SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
 };
 use crate::model::{Alert, AlertId, Delivery, DeliveryId, Instance, ReceiverId, SourceId};
 
@@ -138,6 +140,22 @@ impl Store for SqlStore {
 
     async fn claim(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         outbox::claim(self, receiver, now, limit).await
+    }
+
+    async fn queue(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Queued>, StoreError> {
+        merge::queue(self, receiver, now, limit).await
+    }
+
+    async fn mergeable(&self, deliveries: &[DeliveryId]) -> Result<Vec<Mergeable>, StoreError> {
+        merge::mergeable(self, deliveries).await
+    }
+
+    async fn merge(&self, group: &Delivery, members: &[DeliveryId]) -> Result<bool, StoreError> {
+        merge::merge(self, group, members).await
+    }
+
+    async fn attempts_since(&self, since: Timestamp) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
+        outbox::attempts_since(self, since).await
     }
 
     async fn release(&self, claimed: &[DeliveryId]) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! The outbox: deliveries are claimed, attempted elsewhere, and settled.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -8,7 +9,8 @@ use super::super::{Settled, StoreError};
 use super::items::{DamagedItem, IdItem, lists, settled_items};
 use super::poll::NEVER_FIRED;
 use super::{SqlStore, Write, rows};
-use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId};
+use crate::limits::DELIVERY_AGE_MAX;
+use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity};
 
 /// What the log says of an attempt whose process died.
 const INTERRUPTED: &str = "nightbell stopped before the outcome was known; it may have arrived";
@@ -43,8 +45,11 @@ pub(super) async fn reclaim(store: &SqlStore, now: Timestamp) -> Result<u64, Sto
 }
 
 /// Which deliveries of `$1` are free: owed, not held, and with no predecessor that is still owed.
-const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
+pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
      AND NOT EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = queued.follows AND leader.state = 'pending')";
+
+/// The order in which the queue is worked off.
+pub(super) const ORDER: &str = "queued.urgency DESC, queued.next_attempt_at, queued.created_at, queued.id";
 
 pub(super) async fn claim(
     store: &SqlStore,
@@ -56,7 +61,7 @@ pub(super) async fn claim(
     let statement = sqlx::AssertSqlSafe(format!(
         "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
            WHERE {FREE} AND queued.next_attempt_at <= $2 \
-           ORDER BY queued.next_attempt_at, queued.created_at, queued.id LIMIT $3) RETURNING {}",
+           ORDER BY {ORDER} LIMIT $3) RETURNING {}",
         rows::DELIVERY_COLUMNS
     ));
     let found = sqlx::query(statement)
@@ -78,7 +83,8 @@ pub(super) async fn claim(
     store.commit(write).await?;
     // RETURNING promises no order.
     claimed.sort_by(|one: &Delivery, other| {
-        (one.next_attempt_at, one.created_at, &one.id).cmp(&(other.next_attempt_at, other.created_at, &other.id))
+        let place = |it: &Delivery| (Reverse(it.severity), it.next_attempt_at, it.created_at);
+        place(one).cmp(&place(other)).then_with(|| one.id.cmp(&other.id))
     });
     Ok(claimed)
 }
@@ -172,14 +178,40 @@ async fn done_by_now<'a>(
 }
 
 pub(super) async fn next_due(store: &SqlStore, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
+    // The queue's index has the instants in order within each urgency: a look at the head of each finds the earliest.
+    let urgencies: Vec<String> = std::iter::once(0)
+        .chain(Severity::ALL.map(Severity::urgency))
+        .map(|urgency| format!("SELECT {urgency} AS level"))
+        .collect();
     let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} ORDER BY queued.next_attempt_at LIMIT 1"
+        "SELECT MIN(head.due) FROM (SELECT (SELECT queued.next_attempt_at FROM delivery AS queued \
+           WHERE {FREE} AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at LIMIT 1) AS due \
+         FROM ({}) AS urgency) AS head",
+        urgencies.join(" UNION ALL ")
     ));
     let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&store.readers).await;
     match row.map_err(|error| store.failed(error))? {
         Some(row) => rows::optional_instant(&row, 0),
         None => Ok(None),
     }
+}
+
+/// Deliveries live for a day and are purged with their alerts, so the few of the last days hold every recent attempt.
+pub(super) async fn attempts_since(
+    store: &SqlStore,
+    since: Timestamp,
+) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
+    let made_since = since.checked_sub(DELIVERY_AGE_MAX * 2).unwrap_or(Timestamp::MIN);
+    let found = sqlx::query(
+        "SELECT delivery.receiver, attempt.started_at FROM delivery JOIN attempt ON attempt.delivery = delivery.id \
+         WHERE delivery.created_at >= $1 AND attempt.started_at >= $2 ORDER BY attempt.started_at",
+    )
+    .bind(made_since.as_millisecond())
+    .bind(since.as_millisecond())
+    .fetch_all(&store.readers)
+    .await
+    .map_err(|error| store.failed(error))?;
+    found.iter().map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?))).collect()
 }
 
 pub(super) async fn count_due(store: &SqlStore, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {

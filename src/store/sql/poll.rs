@@ -170,6 +170,7 @@ async fn insert_deliveries(
 
     let followers: Vec<IdItem> =
         items.iter().filter(|item| item.follows.is_some()).map(|item| IdItem { id: item.id }).collect();
+    execute(store, write, &store.statements.follow_merged, &followers).await?;
     for text in lists(&followers)? {
         sqlx::query(store.statements.bury_late_followers.clone())
             .bind(text)

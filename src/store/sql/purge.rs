@@ -57,6 +57,7 @@ async fn purge_deliveries(store: &SqlStore, before: Timestamp) -> Result<u64, St
     let statement = "DELETE FROM delivery WHERE id IN (SELECT id FROM delivery AS old \
            WHERE old.state <> 'pending' AND old.created_at < $2 AND COALESCE(old.delivered_at, old.created_at) < $3 \
              AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.id = old.alert) \
+             AND NOT EXISTS (SELECT 1 FROM delivery AS member WHERE member.merged_into = old.id) \
            LIMIT $1)";
     // A dead delivery may have lived as long as it is retried before it died.
     let made_before = before.checked_sub(DELIVERY_AGE_MAX).unwrap_or(Timestamp::MIN);

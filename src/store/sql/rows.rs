@@ -153,7 +153,7 @@ fn revival(row: &AnyRow, index: usize) -> Result<Option<Revival>, StoreError> {
 }
 
 /// The urgency as a severity; 0 is that of what tells of no alert.
-fn severity(row: &AnyRow, index: usize) -> Result<Option<Severity>, StoreError> {
+pub(super) fn severity(row: &AnyRow, index: usize) -> Result<Option<Severity>, StoreError> {
     let urgency = number(row, index)?;
     if urgency == 0 {
         return Ok(None);
@@ -191,7 +191,7 @@ fn column(error: sqlx::Error) -> StoreError {
     StoreError::Row(error.to_string())
 }
 
-fn unknown(what: &str, word: &str) -> StoreError {
+pub(super) fn unknown(what: &str, word: &str) -> StoreError {
     StoreError::Row(format!("unknown {what} {word:?}"))
 }
 

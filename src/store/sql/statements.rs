@@ -6,7 +6,7 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::dialect::{Column, Dialect};
-use super::items::{AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, SettledItem};
+use super::items::{AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, MemberItem, SettledItem};
 
 /// Statements over a bound list.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Statements {
     pub(super) insert_alerts: SqlStr,
     pub(super) update_alerts: SqlStr,
     pub(super) insert_deliveries: SqlStr,
+    /// Of the listed deliveries, those whose predecessor was merged follow what it was merged into.
+    pub(super) follow_merged: SqlStr,
     /// Of the listed deliveries, those whose predecessor is dead die.
     pub(super) bury_late_followers: SqlStr,
     pub(super) settle: SqlStr,
@@ -31,6 +33,12 @@ pub(super) struct Statements {
     pub(super) buried_followers: SqlStr,
     /// Dead ones are owed again from `$2` on.
     pub(super) revive: SqlStr,
+    /// The facts of the listed deliveries' alerts, with the resolutions behind them that can be told at once.
+    pub(super) mergeable: SqlStr,
+    /// The listed deliveries are told by another one.
+    pub(super) merge: SqlStr,
+    /// What follows a listed delivery follows the one that tells it.
+    pub(super) follow_group: SqlStr,
 }
 
 impl Statements {
@@ -42,6 +50,11 @@ impl Statements {
             insert_alerts: insert(dialect, "alert", AlertItem::COLUMNS, "DO NOTHING RETURNING id"),
             update_alerts: update_alerts(dialect),
             insert_deliveries: insert(dialect, "delivery", DeliveryItem::COLUMNS, "DO NOTHING"),
+            follow_merged: sql(format!(
+                "UPDATE delivery SET follows = (SELECT leader.merged_into FROM delivery AS leader WHERE leader.id = delivery.follows) \
+                 WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' \
+                   AND EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = delivery.follows AND leader.state = 'merged')"
+            )),
             bury_late_followers: sql(format!(
                 "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, last_error = $2 \
                  WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' \
@@ -76,8 +89,32 @@ impl Statements {
                    last_error = CASE attempts WHEN 0 THEN NULL ELSE last_error END \
                  WHERE id IN (SELECT item.id FROM {ids}) AND state = 'dead'"
             )),
+            mergeable: mergeable(dialect),
+            merge: sql(format!(
+                "UPDATE delivery SET state = 'merged', merged_into = item.group_id, next_attempt_at = NULL FROM {} \
+                 WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.claimed_at IS NULL",
+                dialect.items(MemberItem::COLUMNS)
+            )),
+            follow_group: sql(format!(
+                "UPDATE delivery SET follows = item.group_id FROM {} \
+                 WHERE delivery.follows = item.id AND delivery.state = 'pending'",
+                dialect.items(MemberItem::COLUMNS)
+            )),
         }
     }
+}
+
+fn mergeable(dialect: Dialect) -> SqlStr {
+    // One statement sees one state of the database: where the facts say that the alert is over, its resolution is there.
+    sql(format!(
+        "SELECT owed.id, alert.facts, CASE alert.state WHEN 'resolved' THEN (SELECT next.id FROM delivery AS next \
+           WHERE next.follows = owed.id AND next.kind = 'alert.resolved' AND next.state = 'pending' \
+             AND next.claimed_at IS NULL LIMIT 1) END \
+         FROM {} JOIN delivery AS owed ON owed.id = item.id JOIN alert ON alert.id = owed.alert \
+         WHERE owed.kind IN ('alert.firing', 'alert.resolved') AND owed.done = '[]' \
+           AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = owed.id AND attempt.outcome = 'unknown')",
+        dialect.items(IdItem::COLUMNS)
+    ))
 }
 
 fn sql(text: String) -> SqlStr {

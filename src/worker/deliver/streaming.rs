@@ -14,8 +14,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::claiming::{Claim, More};
 use super::{Finished, Lane, attempt};
-use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
 use crate::store::{Settled, Store, StoreError};
@@ -24,7 +25,7 @@ use crate::store::{Settled, Store, StoreError};
 enum Answer {
     Settled(Result<(), StoreError>, Vec<Settled>),
     Released(Result<(), StoreError>, Vec<DeliveryId>),
-    Claimed(Result<Vec<Delivery>, StoreError>, usize),
+    Claimed(Result<Claim, StoreError>),
     NextDue(Result<Option<Timestamp>, StoreError>),
 }
 
@@ -43,6 +44,8 @@ struct Stream<S, N> {
     call: Option<Call>,
     /// Whether there may be something to claim.
     hungry: bool,
+    /// Until when the budget holds up what is due.
+    held_until: Option<Timestamp>,
     /// Whether it is unknown when the next delivery is due.
     looking: bool,
     /// When to look again by itself.
@@ -66,6 +69,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
             being_settled: 0,
             call: None,
             hungry: true,
+            held_until: None,
             looking: false,
             wake_at: now + LANE_SLEEP_MAX,
             failing: None,
@@ -113,10 +117,19 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
             return;
         }
         while self.under_way.len() < self.lane.width()
-            && let Some(delivery) = self.ready.pop_front()
+            && let Some(delivery) = self.lane.next_allowed(&mut self.ready, now)
         {
             let (notifier, clock) = (Arc::clone(&self.lane.notifier), Arc::clone(&self.lane.clock));
             self.under_way.spawn(attempt(notifier, clock, delivery, now));
+        }
+        // What was claimed under a budget and finds it used up gives way to whatever is more urgent by then.
+        if self.under_way.len() < self.lane.width() && !self.ready.is_empty() {
+            self.give_up_ready();
+        }
+        // A hold that lies further ahead than one can be comes from a wall clock that was set back, and is over.
+        let is_over = |until: Timestamp| until <= now || until.duration_since(now).unsigned_abs() > RATE_MINUTE;
+        if self.held_until.is_some_and(is_over) {
+            (self.held_until, self.hungry) = (None, true);
         }
     }
 
@@ -134,15 +147,19 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         let stopping = self.stop_by.is_some();
         let paused = self.lane.is_paused(self.lane.clock.now());
         let held = self.ready.len() + self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
-        let reach = self.lane.reach();
-        let room = reach.saturating_sub(held);
+        // Under a budget nothing is claimed ahead: what is more urgent may come at any moment.
+        let limited = !self.lane.claimer.budget.is_unlimited();
+        let reach = if limited { self.lane.width() } else { self.lane.reach() };
+        let room = if limited { reach.saturating_sub(self.under_way.len()) } else { reach.saturating_sub(held) };
         // Claiming comes first where the attempts would otherwise run dry, and in halves of what may be held, so that
         // one transaction claims many. While the store fails, what is known is stored before more is begun.
-        let starving = self.ready.is_empty() && self.under_way.len() < self.lane.width() || room >= reach / 2;
+        let runs_dry = self.ready.is_empty() && self.under_way.len() < self.lane.width();
+        let starving = runs_dry || room >= reach / 2 && !limited;
         let allowed = !stopping && !paused && (self.failing.is_none() || self.lane.unsettled.is_empty());
         if self.hungry && allowed && starving && room > 0 {
             let now = self.lane.clock.now();
-            return Some(Box::pin(async move { Answer::Claimed(store.claim(&receiver, now, room).await, room) }));
+            let claimer = self.lane.claimer.clone();
+            return Some(Box::pin(async move { Answer::Claimed(claimer.claim(now, room).await) }));
         }
         if !self.lane.unsettled.is_empty() {
             let settled = std::mem::take(&mut self.lane.unsettled);
@@ -189,16 +206,20 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
                 }
                 result
             }
-            Answer::Claimed(Ok(claimed), asked) => {
-                self.hungry = claimed.len() == asked;
-                self.looking = !self.hungry;
-                self.ready.extend(claimed);
+            Answer::Claimed(Ok(Claim { deliveries, more })) => {
+                self.hungry = more == More::Perhaps;
+                self.looking = more == More::Nothing;
+                self.held_until = match more {
+                    More::From(until) => Some(until),
+                    More::Nothing | More::Perhaps => None,
+                };
+                self.ready.extend(deliveries);
                 if self.stop_by.is_some() {
                     self.give_up_ready();
                 }
                 Ok(())
             }
-            Answer::Claimed(Err(error), _) => Err(error),
+            Answer::Claimed(Err(error)) => Err(error),
             Answer::NextDue(Ok(next)) => {
                 self.looking = false;
                 self.sleep_until(next);
@@ -214,7 +235,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         let now = self.lane.clock.now();
         let wait = match next {
             Some(next) if next <= now => {
-                self.hungry = true;
+                self.hungry = self.held_until.is_none();
                 return;
             }
             Some(next) => next.duration_since(now).unsigned_abs().min(LANE_SLEEP_MAX),
@@ -248,6 +269,10 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         let mut alarm = self.wake_at;
         if let Some(until) = self.lane.paused_until.filter(|_| self.lane.is_paused(wall)) {
             alarm = now + until.duration_since(wall).unsigned_abs().min(LANE_SLEEP_MAX);
+        }
+        if let Some(until) = self.held_until {
+            let wait = Duration::try_from(until.duration_since(wall)).unwrap_or_default();
+            alarm = alarm.min(now + wait);
         }
         if let Some((_, until)) = self.failing.filter(|(_, until)| *until > now) {
             alarm = until;

@@ -9,3 +9,8 @@ ALTER TABLE delivery ADD COLUMN merged_into TEXT;
 ALTER TABLE delivery ADD COLUMN stands_in_for TEXT;
 -- The channel's own name of the message, where it gives one and an answer to it can be posted.
 ALTER TABLE delivery ADD COLUMN reference TEXT;
+
+-- The worst goes first; within one urgency the longest due.
+DROP INDEX delivery_queue;
+CREATE INDEX delivery_queue ON delivery (receiver, urgency DESC, next_attempt_at, created_at, id) WHERE state = 'pending';
+CREATE INDEX delivery_members ON delivery (merged_into) WHERE merged_into IS NOT NULL;

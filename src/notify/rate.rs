@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::limits::{RATE_MAX, RETRY_AFTER_MAX};
-use crate::yaml::Section;
+use crate::yaml::{Section, Value};
 
 /// How often a destination may be told something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,6 +90,11 @@ impl Rate {
         if !receiver.has("rate") {
             let _ = receiver.node("rate");
             return Some(known);
+        }
+        if receiver.node("rate").is_some_and(|node| !matches!(node.value, Value::Map(_))) {
+            let help = Some("for example rate: { per_minute: 20, burst: 5 }".to_string());
+            receiver.error("rate", "expected a mapping of limits to numbers", help);
+            return None;
         }
         let section = receiver.section("rate")?;
         let mut right = true;

@@ -1,6 +1,7 @@
 //! Lanes on a real store and a real HTTP sink on loopback. Time is moved by hand; days of retries take milliseconds.
 
 mod faults;
+mod merging;
 mod outages;
 mod sink;
 

@@ -10,7 +10,7 @@ use nightbell::model::AttemptOutcome::Delivered;
 use nightbell::model::{Message, MessageKind};
 use nightbell::notify::Notifier as _;
 use nightbell::sign::{Authorization, Signable, date_text, percent_decoded};
-use nightbell::template::{sample_message, samples};
+use nightbell::template::{group_samples, sample_message, samples};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -293,7 +293,8 @@ async fn every_vendor_takes_every_sample() {
         let server = Server::start(Reply::Vendor(vendor(kind))).await;
         let yaml = yaml_of(kind, &server.base);
         let (receiver, notifier) = (settings(&yaml), open(&yaml));
-        for (name, message) in samples() {
+        let of_groups = group_samples().into_iter().filter(|_| receiver.channel.merges());
+        for (name, message) in samples().into_iter().chain(of_groups) {
             let attempt = notifier.send(&delivery(&receiver, &message), now()).await;
             assert_eq!(attempt.outcome, Delivered, "{kind}, {name}: {attempt:?}");
         }

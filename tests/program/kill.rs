@@ -91,6 +91,50 @@ async fn kill_at_random_moments_loses_and_invents_nothing() {
     assert!(!demanded.is_empty(), "the seed made no failures");
 }
 
+/// The same with a receiver that takes few messages: what waits is told together, and a kill in the midst of that tells
+/// nothing in two messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_while_alerts_are_merged_lose_and_repeat_nothing() {
+    let mut random = Random::from_environment();
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    stage.write_config(&format!(
+        "  slow: {{ type: webhook, url: {}, rate: {{ per_minute: 600, burst: 2 }} }}\nrules:\n  failed: {{ when: {{ status: \
+         [fail] }}, notify: [slow] }}\n",
+        stage.sink.url("slow")
+    ));
+    let mut demanded: BTreeSet<String> = BTreeSet::new();
+    let mut id = 100;
+    for _ in 0..20 {
+        let mut running = stage.start();
+        for _ in 0..random.below(20) {
+            id += 1;
+            stage.workspace.put(failed(&format!("etl_{id}"), id));
+            demanded.insert(id.to_string());
+        }
+        pause(20 + random.below(380)).await;
+        running.kill();
+    }
+    let running = stage.start();
+    let named = |hit: &super::sink::Hit| -> Vec<String> {
+        let data = hit.json()["data"].take();
+        let alerts = data["alerts"].as_array().cloned().unwrap_or_else(|| vec![data]);
+        alerts.iter().map(|alert| alert["instance"]["id"].as_str().unwrap().to_string()).collect()
+    };
+    let all = |hits: &[super::sink::Hit]| hits.iter().flat_map(named).collect::<BTreeSet<String>>();
+    let hits = stage.sink.wait("every failure to be told", |hits| all(hits).is_superset(&demanded)).await;
+    drop(running);
+    assert_eq!(all(&hits), demanded);
+    let mut messages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for hit in &hits {
+        for instance in named(hit) {
+            messages.entry(instance).or_default().insert(hit.id());
+        }
+    }
+    let twice: Vec<_> = messages.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(twice.is_empty(), "told in two messages: {twice:?}");
+    println!("{} failures in {} messages", demanded.len(), hits.len());
+}
+
 fn telling(hit: &super::sink::Hit) -> Telling {
     let body = hit.json();
     let word = |value: &serde_json::Value| value.as_str().unwrap().to_string();

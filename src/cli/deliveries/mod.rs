@@ -104,7 +104,8 @@ async fn list(config: &Config, filter: &Filter, listing: &super::Listing) -> Res
 
 fn row(delivery: &Delivery, zone: &TimeZone) -> Vec<String> {
     let next = delivery.next_attempt_at.map(|at| format!("next attempt {}", local(at, zone)));
-    let outcome = delivery.last_error.as_deref().map(display_text).into_iter().chain(next);
+    let merged = delivery.merged_into.as_ref().map(|id| format!("merged into {id}"));
+    let outcome = delivery.last_error.as_deref().map(display_text).into_iter().chain(merged).chain(next);
     vec![
         local(delivery.created_at, zone),
         delivery.receiver.to_string(),
@@ -126,6 +127,7 @@ fn line(delivery: &Delivery) -> serde_json::Value {
         "receiver": delivery.receiver,
         "kind": delivery.kind,
         "state": delivery.state,
+        "merged_into": delivery.merged_into,
         "attempts": delivery.attempts,
         "last_status": delivery.last_status,
         "last_error": delivery.last_error,

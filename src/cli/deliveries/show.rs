@@ -52,7 +52,6 @@ fn object(record: &DeliveryRecord) -> Value {
     };
     let mut shown = super::line(delivery);
     shown["follows"] = json!(delivery.follows);
-    shown["merged_into"] = json!(delivery.merged_into);
     shown["fallback"] = json!(fallback);
     shown["retried_at"] = json!(delivery.revived.map(|revival| revival.at));
     shown["recipients_done"] = json!(delivery.done);

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use nightbell::alert::group_message;
 use nightbell::model::{AlertFacts, Message, MessageData, SourceId};
 use nightbell::notify::{Notifier as _, ReceiverSettings, Renderer};
 use nightbell::words::Language;
@@ -42,6 +43,11 @@ fn saying(text: &str) -> Message {
     failing_nodes[0].kind = Some(text.into());
     failing_nodes[0].log_path = Some(text.into());
     message
+}
+
+/// Two such alerts in one message.
+fn group_saying(text: &str) -> Message {
+    group_message(vec![saying(text).data.alerts()[0].clone(); 2], 3, now())
 }
 
 /// What of a body could be markup to its channel.
@@ -123,7 +129,53 @@ proptest! {
         for (kind, language) in Language::ALL.into_iter().flat_map(|language| CHANNELS.map(|kind| (kind, language))) {
             let (hostile, harmless) = (saying(&text), saying("xy"));
             prop_assert_eq!(skeleton(kind, language, &hostile), skeleton(kind, language, &harmless), "{}", kind);
+            if settings(&yaml_of(kind, "https://chat.example.com")).channel.merges() {
+                let (hostile, harmless) = (group_saying(&text), group_saying("xy"));
+                prop_assert_eq!(skeleton(kind, language, &hostile), skeleton(kind, language, &harmless), "{}", kind);
+            }
         }
+    }
+}
+
+/// A message about several alerts names as many as the channel takes, the worst first, and each of them.
+#[tokio::test]
+async fn a_group_is_as_large_as_the_vendor_takes_and_cuts_no_name() {
+    let long = "订单".repeat(300);
+    for kind in CHANNELS.into_iter().filter(|kind| *kind != "pagerduty") {
+        let server = Server::start(Reply::Vendor(vendor(kind))).await;
+        let yaml = yaml_of(kind, &server.base);
+        let (receiver, notifier) = (settings(&yaml), open(&yaml));
+        let renderer = Renderer::open(&receiver).unwrap();
+        for (filler, least) in [("", 25), (long.as_str(), 3)] {
+            let alerts: Vec<AlertFacts> = (0..300)
+                .map(|number| {
+                    let mut message = firing();
+                    let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
+                    facts.job.name = format!("etl-{number:03}{filler}");
+                    facts.alert.summary = format!("{} failed after 1m 0s", facts.job.name);
+                    (**facts).clone()
+                })
+                .collect();
+            let grouped = renderer.group(&alerts, 7, now(), 300).expect("at least two fit");
+            assert_eq!(grouped.problem, None, "{kind}");
+            assert!(grouped.named >= least, "{kind} names {} of {}", grouped.named, alerts.len());
+            println!("{kind} names {}", grouped.named);
+            let body = grouped.content.part("body");
+            assert!(!body.contains(" cut"), "{kind}: {body}");
+            // Some channels write a hyphen by a look-alike or an escape.
+            let shown = |number: usize| {
+                [format!("etl-{number:03}"), format!("etl‐{number:03}"), format!("etl\\\\-{number:03}")]
+            };
+            let is_named = |number: usize| shown(number).iter().any(|name| body.contains(name));
+            assert!((0..grouped.named).all(is_named) && !is_named(grouped.named), "{kind}: {body}");
+            assert!(body.contains(&format!("{} more", 307 - grouped.named)), "{kind}: {body}");
+            let mut owed = delivery(&receiver, &firing());
+            owed.content = grouped.content;
+            assert_eq!(notifier.send(&owed, now()).await.error, None, "{kind}");
+        }
+        assert!(renderer.group(&[], 0, now(), 300).is_none());
+        let alone = renderer.group(firing().data.alerts(), 0, now(), 300);
+        assert!(alone.is_none(), "a group of one is none");
     }
 }
 

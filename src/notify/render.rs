@@ -302,6 +302,6 @@ mod tests {
             }
         }
         assert_eq!(most(300, 300, |_| None::<()>), None);
-        assert_eq!(most(1, 300, |number| Some(number)), None);
+        assert_eq!(most(1, 300, Some), None);
     }
 }

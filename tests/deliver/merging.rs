@@ -503,10 +503,11 @@ async fn nothing_is_lost_or_told_in_two_messages(per_minute: u32, burst: u32, st
     }
     assert!(world.most_in_a_minute() <= per_minute as usize, "{} in a minute", world.most_in_a_minute());
     // A kill may make a message come again: the same message.
-    let mut told = world.told.lock().unwrap();
-    told.sort_by(|one, other| one.1.cmp(&other.1));
-    told.dedup_by(|one, other| one.1 == other.1);
-    drop(told);
+    {
+        let mut told = world.told.lock().unwrap();
+        told.sort_by(|one, other| one.1.cmp(&other.1));
+        told.dedup_by(|one, other| one.1 == other.1);
+    }
     world.assert_told_once((0..fired).map(name)).await;
 }
 

@@ -24,7 +24,8 @@
 //! - **Deciding is pure.** `rule`, `alert` and `template` take data and `now` and return data: no I/O, no clock, no
 //!   async. The loops around them do the I/O, with [`clock`] and randomness injected.
 //! - **At least once, and a repeat is recognisable.** Ids are digests of what they name and travel with the message.
-//! - **Nothing is dropped silently.** Each alert ends as delivered, suppressed (by what) or dead (why).
+//! - **Nothing is dropped silently.** Each alert ends as delivered, merged (into what), suppressed (by what) or dead
+//!   (why).
 //! - **A source that cannot be read is unknown**: never "all is well".
 //! - **Foreign text stays text**: names and log paths are escaped for where they go and choose no destination.
 //! - **Secrets** live in [`secret`] and print as `<secret>`.

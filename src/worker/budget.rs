@@ -59,11 +59,15 @@ impl Bucket {
         usize::from(severity != Some(Severity::Critical) && self.rate.burst > 1)
     }
 
-    /// How long from `now` the whole burst is free again. A debt that is larger than one can be comes from a wall clock
-    /// that was set back, and counts as the largest.
+    /// How long from `now` the whole burst is free again.
     fn debt(&self, now: Timestamp) -> Duration {
+        Duration::try_from(self.full_at.duration_since(now)).unwrap_or_default()
+    }
+
+    /// A debt that is larger than one can be comes from a wall clock that was set back: it begins anew as the largest.
+    fn notice(&mut self, now: Timestamp) {
         let most = self.interval.unwrap_or_default() * self.rate.burst;
-        Duration::try_from(self.full_at.duration_since(now)).unwrap_or_default().min(most)
+        self.full_at = self.full_at.min(later(now, most));
     }
 
     /// Counts a message that goes at `now`, whether it was allowed or not.
@@ -140,7 +144,7 @@ impl Budget {
 
     /// How many messages of this urgency may go at `now`.
     pub fn available(&self, now: Timestamp, severity: Option<Severity>) -> usize {
-        if self.is_unlimited() { usize::MAX } else { self.bucket().available(now, severity) }
+        if self.is_unlimited() { usize::MAX } else { self.bucket(now).available(now, severity) }
     }
 
     /// Takes the place of one message of this urgency that goes at `now`; false when there is none.
@@ -148,7 +152,7 @@ impl Budget {
         if self.is_unlimited() {
             return true;
         }
-        let mut bucket = self.bucket();
+        let mut bucket = self.bucket(now);
         let allowed = bucket.available(now, severity) > 0;
         if allowed {
             bucket.count(now);
@@ -159,18 +163,20 @@ impl Budget {
     /// Counts a message that went earlier, before this process began.
     pub fn remember(&self, at: Timestamp) {
         if !self.is_unlimited() {
-            self.bucket().count(at);
+            self.bucket(at).count(at);
         }
     }
 
     /// The first instant from `now` on at which a message of this urgency may go.
     pub fn free_at(&self, now: Timestamp, severity: Option<Severity>) -> Timestamp {
-        if self.is_unlimited() { now } else { self.bucket().free_at(now, severity) }
+        if self.is_unlimited() { now } else { self.bucket(now).free_at(now, severity) }
     }
 
-    /// Arithmetic cannot be left half done: a poisoned bucket is as good as any.
-    fn bucket(&self) -> MutexGuard<'_, Bucket> {
-        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The bucket as it is at `now`. Arithmetic cannot be left half done: a poisoned bucket is as good as any.
+    fn bucket(&self, now: Timestamp) -> MutexGuard<'_, Bucket> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.notice(now);
+        bucket
     }
 }
 

@@ -1,8 +1,10 @@
 //! Lanes on a real store and a real HTTP sink on loopback. Time is moved by hand; days of retries take milliseconds.
 
 mod faults;
+mod flood;
 mod merging;
 mod outages;
+mod random;
 mod sink;
 
 use std::collections::BTreeMap;

@@ -210,3 +210,35 @@ fn a_certificate_file_that_is_none_is_said() {
         assert!(error.contains("ca.pem"), "{error}");
     }
 }
+
+/// Receivers of one destination share its limits; what merely looks different does not make another one.
+#[test]
+fn destinations_are_told_apart_by_their_address_and_hold_no_secret() {
+    let of = |yaml: &str| settings(yaml).channel.destination();
+    let table = [
+        (
+            "{ type: wecom, webhook_url: { env: W } }",
+            "{ type: wecom, webhook_url: { env: W }, mention: { user_ids: a } }",
+            true,
+        ),
+        ("{ type: wecom, webhook_url: { env: W } }", "{ type: wecom, webhook_url: { env: V } }", false),
+        ("{ type: wecom, webhook_url: { env: W } }", "{ type: wecom, webhook_url: { file: W } }", false),
+        ("{ type: wecom, webhook_url: { env: W } }", "{ type: teams, webhook_url: { env: W } }", false),
+        (
+            "{ type: slack, bot_token: { env: T }, channel: C1 }",
+            "{ type: slack, bot_token: { env: T }, channel: C2 }",
+            false,
+        ),
+        (
+            "{ type: telegram, bot_token: { env: T }, chat_id: '1' }",
+            "{ type: telegram, bot_token: { env: T }, chat_id: '2' }",
+            false,
+        ),
+        ("{ type: webhook, url: 'https://h/a' }", "{ type: webhook, url: 'https://h/a', method: put }", true),
+        ("{ type: webhook, url: 'https://h/a' }", "{ type: webhook, url: 'https://h/b' }", false),
+    ];
+    for (one, other, are_same) in table {
+        assert_eq!(of(one) == of(other), are_same, "{one} {other}");
+    }
+    assert!(!of("{ type: webhook, url: 'https://h/canary' }").contains("canary"));
+}

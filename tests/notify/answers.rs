@@ -103,7 +103,7 @@ pub(super) fn chat_rows() -> Vec<Row> {
         ("teams", http(202, "", ""), Delivered, None, ""),
         ("teams", says("1"), Delivered, None, ""),
         ("teams", says("<html>Sign in</html>"), Retry, None, "Sign in"),
-        ("teams", says(&old_teams(429)), Throttled, Some(60), "429"),
+        ("teams", says(&old_teams(429)), Throttled, None, "429"),
         ("teams", says(&old_teams(413)), Rejected, None, "413"),
         ("teams", http(401, "", "sig=canary-sig is expired"), Unauthorized, None, "sig=<secret> is expired"),
         ("teams", http(404, "", "workflow not found"), Rejected, None, "workflow not found"),

@@ -100,6 +100,7 @@ async fn listings_hold_the_documented_keys() {
             "kind",
             "last_error",
             "last_status",
+            "merged_into",
             "next_attempt_at",
             "receiver",
             "rule",

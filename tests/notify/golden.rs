@@ -226,7 +226,7 @@ fn the_plain_message_is_in_the_receivers_language() {
     );
     let renderer = Renderer::open(&ReceiverSettings { language: Language::Zh, ..receiver }).unwrap();
     let mut message = firing();
-    let MessageData::Alert(facts) = &mut message.data;
+    let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
     facts.job.name = "odd".into();
     let rendered = renderer.render(&message);
     assert!(rendered.problem.is_some());

@@ -13,10 +13,12 @@ use crate::model::{
 /// The columns that [`alert`] reads, in its order.
 pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at";
 
-/// The columns that [`delivery`] reads, in its order.
+/// The columns that [`delivery`] reads, in its order. What tells of several alerts is no message to answer for one of them:
+/// the first message of a thread is made to say that its alert is over.
 pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, follows, state, attempts, done, \
      last_status, last_error, created_at, next_attempt_at, delivered_at, urgency, merged_into, stands_in_for, \
-     reference, (SELECT leader.reference FROM delivery AS leader WHERE leader.id = delivery.follows), revived_at, \
+     reference, (SELECT leader.reference FROM delivery AS leader WHERE leader.id = delivery.follows AND \
+     leader.kind <> 'alert.group'), revived_at, \
      revived_attempts, content";
 
 /// The columns that [`snapshot`] reads, in its order.

@@ -83,6 +83,18 @@ pub const FOLLOWED_PER_POLL_MAX: usize = 50;
 /// How long an instance that never ends is followed (DataArts cancels waiting instances after 60 days).
 pub const FOLLOWED_AGE_MAX: Duration = Duration::from_secs(61 * 24 * 3600);
 
+/// Past runs of one job that conditions on its history look at: a month of an hourly job.
+pub const HISTORY_RUNS_MAX: usize = 1000;
+/// Past runs of all jobs of a source that are kept at hand between polls (about 200 bytes each); beyond it all are
+/// forgotten at once and read again.
+pub const HISTORY_RUNS_CACHED_MAX: usize = 300_000;
+/// A run is not called slower than usual before it has lasted this much longer than usual: polls are a minute apart.
+pub const SLOWER_EXCESS_MIN: Duration = Duration::from_secs(60);
+/// Due times of one rule about missing runs that one poll looks at, after an outage; of more, the latest.
+pub const DUE_TIMES_PER_POLL_MAX: usize = 200;
+/// Longest grace of a rule about missing runs.
+pub const GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// Longest text kept of one foreign field (job name, log path, error), in bytes; cut at a character boundary.
 pub const FIELD_BYTES_MAX: usize = 1024;
 /// Longest failure text kept of one instance (its result and the end of its log), in bytes: what a person reads on a

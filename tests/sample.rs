@@ -72,6 +72,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 starts_at: at(-500),
                 ends_at: None,
                 summary: format!("{job} failed"),
+                measures: Default::default(),
                 reason: None,
             },
             source: SourcePart { id: source(), kind: "dataarts".into() },

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, AlertState, InstanceKey, InstanceType, Reason, RuleId, Severity, SourceId, Status};
+use super::{AlertId, AlertState, InstanceKey, InstanceType, Measures, Reason, RuleId, Severity, SourceId, Status};
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -190,6 +190,9 @@ pub struct AlertPart {
     /// The same for programs and for other languages; `null` in alerts that an older version stored.
     #[serde(default)]
     pub reason: Option<Reason>,
+    /// What a condition on history or clock has found: keys of their own beside the others.
+    #[serde(flatten)]
+    pub measures: Measures,
 }
 
 /// Where an alert was seen.

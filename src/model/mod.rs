@@ -9,6 +9,7 @@ mod delivery;
 mod id;
 mod instance;
 mod job;
+mod measures;
 mod message;
 mod reason;
 mod stand_in;
@@ -19,6 +20,7 @@ pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, Re
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window};
 pub use job::{Job, JobStatus};
+pub use measures::{ConditionKind, Measures, Stage};
 pub use message::{
     AlertFacts, AlertPart, GroupCounts, GroupFacts, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart,
     SourcePart,

@@ -20,6 +20,26 @@ pub enum ReasonCode {
     JobRecovered,
     /// The job itself is no more.
     JobGone,
+    /// The last runs failed, one after the other.
+    Consecutive,
+    /// Too many of the last runs failed.
+    FailureRate,
+    /// It has not succeeded by a time of day.
+    NotFinishedBy,
+    /// It has not started by a time of day.
+    NotStartedBy,
+    /// No run was planned or started for a due time.
+    Missing,
+    /// It takes longer than the job's own runs usually do.
+    SlowerThanUsual,
+    /// What had not started by its deadline has.
+    Started,
+    /// What had not started by its deadline was called off.
+    CalledOff,
+    /// A job of which a run was missing has one again.
+    RunsAgain,
+    /// Not so many of a job's runs fail any more.
+    RateFell,
     /// A word of a later version of this program: the summary is all there is.
     #[serde(other)]
     Other,
@@ -27,7 +47,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 7] = [
+    pub const ALL: [ReasonCode; 17] = [
         ReasonCode::Status,
         ReasonCode::Recovered,
         ReasonCode::LaterRun,
@@ -35,6 +55,16 @@ impl ReasonCode {
         ReasonCode::JobStatus,
         ReasonCode::JobRecovered,
         ReasonCode::JobGone,
+        ReasonCode::Consecutive,
+        ReasonCode::FailureRate,
+        ReasonCode::NotFinishedBy,
+        ReasonCode::NotStartedBy,
+        ReasonCode::Missing,
+        ReasonCode::SlowerThanUsual,
+        ReasonCode::Started,
+        ReasonCode::CalledOff,
+        ReasonCode::RunsAgain,
+        ReasonCode::RateFell,
     ];
 
     /// The word used in messages and in the store.
@@ -47,6 +77,16 @@ impl ReasonCode {
             ReasonCode::JobStatus => "job-status",
             ReasonCode::JobRecovered => "job-recovered",
             ReasonCode::JobGone => "job-gone",
+            ReasonCode::Consecutive => "consecutive",
+            ReasonCode::FailureRate => "failure-rate",
+            ReasonCode::NotFinishedBy => "not-finished-by",
+            ReasonCode::NotStartedBy => "not-started-by",
+            ReasonCode::Missing => "missing",
+            ReasonCode::SlowerThanUsual => "slower-than-usual",
+            ReasonCode::Started => "started",
+            ReasonCode::CalledOff => "called-off",
+            ReasonCode::RunsAgain => "runs-again",
+            ReasonCode::RateFell => "rate-fell",
             ReasonCode::Other => "other",
         }
     }

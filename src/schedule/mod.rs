@@ -13,8 +13,8 @@ mod fields;
 use std::fmt;
 
 use chrono::DateTime;
-use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp, civil};
 
 /// When something recurs.
 ///
@@ -97,17 +97,39 @@ impl Schedule {
 
     /// The instant at which the wall clock first shows `wall`; if it never does, the instant the gap ends.
     fn first_pass(&self, wall: i64) -> Option<Timestamp> {
-        let shown = Offset::UTC.to_datetime(Timestamp::from_second(wall).ok()?);
-        match self.zone.to_ambiguous_timestamp(shown).offset() {
-            AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(shown).ok(),
-            AmbiguousOffset::Fold { before, .. } => before.to_timestamp(shown).ok(),
-            AmbiguousOffset::Gap { after, .. } => {
-                let before_the_gap_ends = after.to_timestamp(shown).ok()?;
-                self.zone
-                    .following(before_the_gap_ends)
-                    .find(|change| change.offset() == after)
-                    .map(|change| change.timestamp())
+        first_pass(&self.zone, Offset::UTC.to_datetime(Timestamp::from_second(wall).ok()?))
+    }
+
+    /// The zone it is read in.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The last instant at or before `until` at which it was due; `None` when there is none in the last 400 days.
+    pub fn last_until(&self, until: Timestamp) -> Option<Timestamp> {
+        // Steps back in spans that grow, so that neither a schedule of seconds nor one of years takes many steps.
+        const SPANS: [i64; 5] = [60, 3600, 86_400, 32 * 86_400, 400 * 86_400];
+        SPANS.into_iter().find_map(|span| {
+            let mut last = None;
+            let mut due = until.checked_sub(SignedDuration::from_secs(span)).ok()?;
+            while let Some(next) = self.next_after(due).filter(|next| *next <= until) {
+                due = next;
+                last = Some(next);
             }
+            last
+        })
+    }
+}
+
+/// The instant at which a wall clock in `zone` first shows `shown`; if it never does, for clocks go forward over it, the
+/// instant at which they do.
+pub fn first_pass(zone: &TimeZone, shown: civil::DateTime) -> Option<Timestamp> {
+    match zone.to_ambiguous_timestamp(shown).offset() {
+        AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(shown).ok(),
+        AmbiguousOffset::Fold { before, .. } => before.to_timestamp(shown).ok(),
+        AmbiguousOffset::Gap { after, .. } => {
+            let before_the_gap_ends = after.to_timestamp(shown).ok()?;
+            zone.following(before_the_gap_ends).find(|change| change.offset() == after).map(|change| change.timestamp())
         }
     }
 }

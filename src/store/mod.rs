@@ -16,8 +16,8 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use crate::model::{
-    Alert, AlertFacts, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, MessageKind,
-    ReceiverId, Severity, Snapshot, SourceId, Status,
+    Alert, AlertFacts, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, InstanceType,
+    MessageKind, ReceiverId, Severity, Snapshot, SourceId, Status,
 };
 
 pub use letters::{
@@ -192,10 +192,30 @@ pub trait Store: Send + Sync {
     /// delivery is born dead.
     fn add_answers(&self, answers: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// The last runs of each of these jobs, at most `limit` of each, as far back as instances are kept.
+    fn past_runs(
+        &self,
+        source: &SourceId,
+        jobs: &[String],
+        limit: usize,
+    ) -> impl Future<Output = Result<PastRuns, StoreError>> + Send;
+
+    /// The jobs of which a run was planned or started between `from` and `until`, both included, with the type of that
+    /// run.
+    fn planned_jobs(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<BTreeSet<(String, InstanceType)>, StoreError>> + Send;
+
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
     /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.
     fn purge(&self, before: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
+
+/// Past runs by job, each with its instance id.
+pub type PastRuns = HashMap<String, Vec<(String, Snapshot)>>;
 
 /// Everything remembered of one source.
 #[derive(Debug, Clone, Default)]

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, NODES_MAX};
 use crate::model::{
-    AlertFacts, AlertId, AlertPart, AlertState, GroupFacts, InstancePart, InstanceType, JobPart, Message, MessageData,
-    MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Status,
+    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, GroupFacts, InstancePart, InstanceType, JobPart, Measures,
+    Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Stage, Status,
 };
 use crate::words::{self, Language};
 
@@ -31,6 +31,7 @@ fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
                 lasted_ms: Some(if resolved { 50_000 } else { 60_000 }),
                 ..Reason::new(if resolved { ReasonCode::Recovered } else { ReasonCode::Status })
             }),
+            measures: Measures::default(),
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
@@ -241,6 +242,19 @@ fn full_facts() -> AlertFacts {
     if let Some(reason) = &mut facts.alert.reason {
         reason.limit_ms = Some(45_000);
     }
+    facts.alert.measures = Measures {
+        condition: Some(ConditionKind::NotFinishedBy),
+        stage: Some(Stage::Overdue),
+        due_at: Some(sample_instant()),
+        due: Some("06:30".to_string()),
+        late_ms: Some(60_000),
+        due_times_missed: Some(1),
+        runs_failed: Some(3),
+        runs_counted: Some(20),
+        limit_percent: Some(25.0),
+        usual_ms: Some(60_000),
+        limit_ms: Some(120_000),
+    };
     facts.job = JobPart {
         name: facts.job.name.clone(),
         id: facts.job.id.clone(),

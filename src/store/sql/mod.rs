@@ -15,12 +15,13 @@ mod letters;
 mod merge;
 mod open;
 mod outbox;
+mod past;
 mod poll;
 mod purge;
 mod rows;
 mod statements;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 
 use jiff::Timestamp;
@@ -30,10 +31,10 @@ use sqlx::{Any, AnyConnection, AnyPool};
 use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
-    DeadLetters, DeliveryQuery, DeliveryRecord, InstanceFilter, JobHistory, Mergeable, PollCommit, Queued, Revived,
-    Settled, SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
+    DeadLetters, DeliveryQuery, DeliveryRecord, InstanceFilter, JobHistory, Mergeable, PastRuns, PollCommit, Queued,
+    Revived, Settled, SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
 };
-use crate::model::{Alert, AlertId, Delivery, DeliveryId, Instance, ReceiverId, SourceId};
+use crate::model::{Alert, AlertId, Delivery, DeliveryId, Instance, InstanceType, ReceiverId, SourceId};
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +243,19 @@ impl Store for SqlStore {
 
     async fn add_answers(&self, answers: &[Delivery]) -> Result<(), StoreError> {
         fallback::add_answers(self, answers).await
+    }
+
+    async fn past_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
+        past::past_runs(self, source, jobs, limit).await
+    }
+
+    async fn planned_jobs(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<BTreeSet<(String, InstanceType)>, StoreError> {
+        past::planned_jobs(self, source, from, until).await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {

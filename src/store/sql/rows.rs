@@ -164,6 +164,11 @@ pub(super) fn severity(row: &AnyRow, index: usize) -> Result<Option<Severity>, S
     known.map(Some).ok_or_else(|| unknown("urgency", &urgency.to_string()))
 }
 
+pub(super) fn instance_type(row: &AnyRow, index: usize) -> Result<InstanceType, StoreError> {
+    let kind = text(row, index)?;
+    InstanceType::from_word(&kind).ok_or_else(|| unknown("instance type", &kind))
+}
+
 pub(super) fn text(row: &AnyRow, index: usize) -> Result<String, StoreError> {
     row.try_get(index).map_err(column)
 }

@@ -88,6 +88,7 @@ async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
         clock,
         matches: MatchCache::default(),
         followed_at: HashMap::new(),
+        past: HashMap::new(),
         learnt: Default::default(),
         memory: None,
     }

@@ -169,7 +169,7 @@ fn when(statuses: &[Status], minutes: Option<u64>) -> Condition {
     Condition {
         statuses: statuses.iter().copied().collect::<BTreeSet<_>>(),
         duration: minutes.map(|minutes| Duration::from_secs(minutes * 60)),
-        job_statuses: BTreeSet::new(),
+        ..Condition::default()
     }
 }
 

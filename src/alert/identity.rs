@@ -11,7 +11,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::model::{AlertId, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId};
+use crate::model::{AlertId, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId, SourceId};
 
 /// The name of the episode that begins with `rule` holding for `instance` as it is now. `ordinal` is 1 but for a
 /// second episode with the same times. A condition that outlasts the end of the run (`spans_end`: a duration) leaves
@@ -37,6 +37,24 @@ pub fn job_alert_id(job: &Job, rule: &RuleId, ordinal: u32) -> AlertId {
     let start = time_text(job.start_time);
     let ordinal = ordinal.to_string();
     AlertId::new(digest(&[job.source.as_str(), &job.name, "", rule.as_str(), &start, "-", &ordinal]))
+}
+
+/// The name of the episode that begins when `rule` finds that what was due at `due` did not come to pass. `instance` is
+/// the run concerned, or empty where there is none. The due time stands in the place of the run's own times.
+pub fn due_alert_id(source: &SourceId, job: &str, instance: &str, rule: &RuleId, due: Timestamp) -> AlertId {
+    let due = time_text(Some(due));
+    AlertId::new(digest(&[source.as_str(), job, instance, rule.as_str(), "due", &due]))
+}
+
+/// The name of the episode that begins when too many of a job's runs have failed, of which `run` is the newest.
+pub fn rate_alert_id(run: &Instance, rule: &RuleId) -> AlertId {
+    let (start, end) = (time_text(run.start_time), time_text(run.end_time));
+    AlertId::new(digest(&[run.source.as_str(), &run.job.name, "", rule.as_str(), "rate", &run.id, &start, &end]))
+}
+
+/// The name of the delivery that tells `receiver` that the deadline it was warned of has passed.
+pub fn overdue_delivery_id(alert: &AlertId, receiver: &ReceiverId) -> DeliveryId {
+    DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), MessageKind::AlertFiring.as_str(), "overdue"]))
 }
 
 /// The name of the delivery that tells `receiver` of `alert`.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::identity::job_alert_id;
 use super::{Holding, Ledger, summary};
 use crate::model::{
-    Alert, AlertFacts, AlertPart, AlertState, InstanceKey, Job, JobPart, Reason, ReasonCode, SourcePart,
+    Alert, AlertFacts, AlertPart, AlertState, InstanceKey, Job, JobPart, Measures, Reason, ReasonCode, SourcePart,
 };
 
 impl Ledger {
@@ -35,6 +35,7 @@ impl Ledger {
                 ends_at: None,
                 summary: String::new(),
                 reason: None,
+                measures: Measures::default(),
             },
             source: SourcePart { id: job.source.clone(), kind: source_kind.to_string() },
             job: job_part(job),
@@ -63,6 +64,10 @@ impl Ledger {
             return resolved;
         }
         self.take_out(&subject(job), |alert| {
+            // That the job is well says nothing of a run that is missing.
+            if alert.facts.alert.measures.condition.is_some() {
+                return None;
+            }
             let mut alert = alert.clone();
             alert.facts.job = job_part(job);
             resolved.push(over(alert, ReasonCode::JobRecovered, now));

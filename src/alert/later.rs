@@ -43,7 +43,12 @@ impl<'a> LaterRuns<'a> {
     /// of the alert's own run: one that had succeeded before says nothing about the failure.
     pub(super) fn vouching_for(&self, alert: &Alert, last_end: Option<Timestamp>) -> Option<&'a Instance> {
         let part = alert.facts.instance.as_ref()?;
-        let due = part.plan_time.or(part.start_time)?;
+        let mut due = part.plan_time.or(part.start_time)?;
+        if let (Some(deadline), None) = (alert.facts.alert.measures.due_at, last_end) {
+            // Of runs side by side each has to meet the deadline by itself; only one of a later day speaks for one that
+            // is still under way.
+            due = due.max(deadline);
+        }
         let runs = if part.kind == InstanceType::Backfill { &self.backfill } else { &self.scheduled };
         let later = &runs[runs.partition_point(|run| run.due <= due)..];
         let began = last_end.map_or(alert.facts.alert.starts_at, |end| end.max(alert.facts.alert.starts_at));

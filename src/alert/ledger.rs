@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::found::late;
 use super::identity::alert_id;
 use super::later::LaterRuns;
 use super::summary;
 use crate::model::{
-    Alert, AlertFacts, AlertPart, AlertState, Instance, InstanceKey, InstancePart, JobPart, ReasonCode, ReceiverId,
-    RuleId, Severity, SourcePart, Suppression,
+    Alert, AlertFacts, AlertPart, AlertState, ConditionKind, Instance, InstanceKey, InstancePart, JobPart, Measures,
+    ReasonCode, ReceiverId, RuleId, Severity, SourcePart, Status, Suppression,
 };
 
 /// A rule's condition that holds for an instance.
@@ -89,6 +90,17 @@ impl Ledger {
         self.firing.get(instance).is_some_and(|alerts| alerts.iter().any(|alert| alert.rule == *rule))
     }
 
+    /// The alerts that fire for a subject.
+    pub(super) fn of_subject(&self, subject: &InstanceKey) -> impl Iterator<Item = &Alert> {
+        self.firing.get(subject).into_iter().flatten()
+    }
+
+    /// What fires for runs of a job, and for the job itself.
+    pub(super) fn subjects_of(&self, job: &str) -> impl Iterator<Item = InstanceKey> {
+        let ids = self.by_job.get(job).into_iter().flatten();
+        ids.map(|id| InstanceKey { job: job.to_string(), id: id.clone() })
+    }
+
     /// Enters an alert that fires.
     pub fn insert(&mut self, alert: Alert) {
         let key = alert.facts.subject();
@@ -125,6 +137,7 @@ impl Ledger {
                 ends_at: if is_over { Some(instance.end_time.unwrap_or(now)) } else { None },
                 summary: String::new(),
                 reason: None,
+                measures: Measures::default(),
             },
             source: SourcePart { id: instance.source.clone(), kind: source_kind.to_string() },
             job: JobPart { name: instance.job.name.clone(), id: instance.job.id.clone(), ..JobPart::default() },
@@ -185,12 +198,13 @@ impl Ledger {
         resolved
     }
 
-    /// Takes out the alerts of rules for which `is_kept` says no: a rule that was removed leaves nothing to resolve.
-    pub fn close_where(&mut self, mut is_kept: impl FnMut(&RuleId) -> bool, now: Timestamp) -> Vec<Alert> {
+    /// Takes out the alerts for which `is_kept` says no: a rule that was removed, or means something else, leaves nothing
+    /// to resolve.
+    pub fn close_where(&mut self, mut is_kept: impl FnMut(&Alert) -> bool, now: Timestamp) -> Vec<Alert> {
         let mut closed = Vec::new();
         let keys: Vec<InstanceKey> = self.firing.keys().cloned().collect();
         for key in keys {
-            self.take_out(&key, |alert| (!is_kept(&alert.rule)).then(|| closed.push(closed_at(alert, now))));
+            self.take_out(&key, |alert| (!is_kept(alert)).then(|| closed.push(closed_at(alert, now))));
         }
         closed
     }
@@ -233,6 +247,11 @@ fn own_ending(alert: &Alert, instance: &Instance) -> Option<ReasonCode> {
     if instance.status.is_recovery() {
         return Some(ReasonCode::Recovered);
     }
+    // A deadline is met by a run whose failure was ignored: its scheduler counts it as done.
+    let is_due = alert.facts.alert.measures.condition == Some(ConditionKind::NotFinishedBy);
+    if is_due && instance.status == Status::IgnoredFailure {
+        return Some(ReasonCode::Recovered);
+    }
     (alert.resolves_on_end && instance.status.has_ended()).then_some(ReasonCode::Ended)
 }
 
@@ -244,6 +263,11 @@ fn ended(alert: &Alert, instance: &Instance, ending: ReasonCode, now: Timestamp)
     let part = &mut alert.facts.alert;
     part.state = AlertState::Resolved;
     part.ends_at = Some(instance.end_time.unwrap_or(now).clamp(part.starts_at, now.max(part.starts_at)));
+    if let Some(due) = part.measures.due_at {
+        let is_start = part.measures.condition == Some(ConditionKind::NotStartedBy);
+        let reached = if is_start { instance.start_time } else { instance.end_time };
+        part.measures.late_ms = late(due, reached.unwrap_or(now));
+    }
     summary::tell(&mut alert.facts, summary::resolved(ending, instance.duration(now)));
     alert
 }
@@ -256,7 +280,7 @@ fn closed_at(alert: &Alert, now: Timestamp) -> Alert {
     alert
 }
 
-fn instance_part(instance: &Instance, now: Timestamp) -> InstancePart {
+pub(super) fn instance_part(instance: &Instance, now: Timestamp) -> InstancePart {
     InstancePart {
         id: instance.id.clone(),
         name: instance.name.clone(),

@@ -9,11 +9,13 @@ pub mod identity;
 pub mod summary;
 
 mod failing;
+mod found;
 mod job;
 mod later;
 mod ledger;
 mod message;
 
 pub use failing::failing_nodes;
+pub use found::{Found, Subject, begin_found, end_found, late, overdue};
 pub use ledger::{Holding, Ledger};
 pub use message::{attach_error, attach_nodes, attach_part_of, firing_message, group_message, resolved_message};

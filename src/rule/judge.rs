@@ -26,6 +26,8 @@ pub enum Verdict {
 pub enum Reason {
     /// The rule is about jobs themselves.
     AboutJobs,
+    /// The rule looks at more than one instance by itself.
+    LooksFurther,
     /// The rule lists types, and not this one.
     TypeNotMatched(InstanceType),
     /// Backfill instances concern only rules that name `backfill`.
@@ -47,6 +49,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::AboutJobs => f.write_str("the rule is about the status of jobs, not about instances"),
+            Reason::LooksFurther => f.write_str("the rule looks at the job's history or at the clock"),
             Reason::TypeNotMatched(kind) => write!(f, "the rule does not name the instance type {}", kind.as_str()),
             Reason::BackfillNotNamed => f.write_str("a backfill instance, and the rule does not name backfill"),
             Reason::StatusNotInSet(status) => write!(f, "the status {status} is not in the rule's set"),
@@ -84,6 +87,9 @@ impl Rule {
     fn objection(&self, instance: &Instance, now: Timestamp) -> Option<Reason> {
         if self.is_about_jobs() {
             return Some(Reason::AboutJobs);
+        }
+        if self.when.trigger.is_some() {
+            return Some(Reason::LooksFurther);
         }
         let types = &self.matches.instance_types;
         if types.is_empty() && instance.kind == InstanceType::Backfill {

@@ -1,13 +1,18 @@
 //! Rules: what people must hear about.
 //!
 //! A [`Rule`] matches instances by source, job name and type, and judges whether its condition holds for one; a
-//! [`RuleSet`] finds the rules that a job's name concerns without asking each. Pure: reads the instance and `now` it is
-//! given, nothing else. It must never know of episodes, of what was told before, or of the configuration's syntax
+//! [`RuleSet`] finds the rules that a job's name concerns without asking each. A [`Trigger`] looks beyond the one
+//! instance, at the job's history or at the clock. Pure: reads the instance, the history and `now` it is given, nothing
+//! else. It must never know of episodes, of what was told before, or of the configuration's syntax
 //! beyond that of a job pattern.
 
+pub mod daily;
+pub mod history;
 mod judge;
 mod pattern;
+pub mod recurring;
 mod set;
+mod trigger;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +20,7 @@ use std::time::Duration;
 pub use judge::{Reason, Verdict};
 pub use pattern::{Matcher, Pattern};
 pub use set::{MatchCache, RuleSet, RuleSetError};
+pub use trigger::Trigger;
 
 use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
 
@@ -55,9 +61,34 @@ pub struct Condition {
     pub duration: Option<Duration>,
     /// The job itself is in one of these. Such a rule is about jobs, and about no instance.
     pub job_statuses: BTreeSet<JobStatus>,
+    /// The job's history or the clock must say so. It stands alone.
+    pub trigger: Option<Trigger>,
 }
 
 impl Rule {
+    /// Whether the rule is about jobs of this source.
+    pub fn concerns_source(&self, source: &SourceId) -> bool {
+        self.matches.sources.is_empty() || self.matches.sources.contains(source)
+    }
+
+    /// Whether instances of this type count in the job's history: those the rule lists, and if it lists none, all but
+    /// backfill.
+    pub fn concerns(&self, kind: InstanceType) -> bool {
+        match self.matches.instance_types.as_slice() {
+            [] => kind != InstanceType::Backfill,
+            listed => listed.contains(&kind),
+        }
+    }
+
+    /// Whether instances of this type are what a deadline is about: those the rule lists, and if it lists none, those
+    /// that somebody's plan asked for.
+    pub fn expects(&self, kind: InstanceType) -> bool {
+        match self.matches.instance_types.as_slice() {
+            [] => !matches!(kind, InstanceType::Backfill | InstanceType::Manual),
+            listed => listed.contains(&kind),
+        }
+    }
+
     /// A short digest of the rule's name, match and condition: it changes when the rule comes to mean something else,
     /// and then the rule looks at its sources as if for the first time. Severity and receivers do not count.
     pub fn mark(&self) -> String {
@@ -76,6 +107,9 @@ impl Rule {
         self.when.job_statuses.iter().for_each(|status| part("job status", status.as_str()));
         if let Some(duration) = self.when.duration {
             part("duration", &duration.as_secs().to_string());
+        }
+        if let Some(trigger) = &self.when.trigger {
+            part("trigger", &trigger.mark());
         }
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }

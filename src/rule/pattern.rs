@@ -56,6 +56,12 @@ impl Pattern {
         &self.text
     }
 
+    /// The one name it matches, if it names a job in full.
+    pub fn literal(&self) -> Option<&str> {
+        let is_plain = !self.text.contains(['*', '?', '[', ']', '{', '}', '\\']) && !self.text.starts_with('/');
+        is_plain.then_some(self.text.as_str())
+    }
+
     /// The pattern by itself, ready to be asked about names.
     ///
     /// # Errors

@@ -8,13 +8,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use globset::{Candidate, GlobSet, GlobSetBuilder};
 use regex::{RegexSet, RegexSetBuilder};
 
-use super::Rule;
 use super::pattern::{Form, Pattern, compile_glob};
-use crate::limits::{MATCH_CACHE_NAMES_MAX, PATTERN_SET_COMPILED_BYTES_MAX};
+use super::{Rule, Trigger};
+use crate::limits::{MATCH_CACHE_NAMES_MAX, PATTERN_SET_COMPILED_BYTES_MAX, SOURCE_OVERLAP};
 use crate::model::{RuleId, SourceId};
 
 /// All rules, ready to be asked which of them concern a job.
@@ -110,17 +111,47 @@ impl RuleSet {
         self.by_id.get(id).and_then(|index| self.rules.get(*index))
     }
 
-    /// Whether any rule is about jobs themselves.
-    pub fn is_about_jobs(&self) -> bool {
-        self.rules.iter().any(Rule::is_about_jobs)
+    /// Whether any rule can tell of jobs themselves, without an instance.
+    pub fn tells_of_jobs(&self) -> bool {
+        let looks_at_jobs = |rule: &Rule| rule.when.trigger.as_ref().is_some_and(Trigger::tells_of_jobs);
+        self.rules.iter().any(|rule| rule.is_about_jobs() || looks_at_jobs(rule))
+    }
+
+    /// How far back the instances of `source` must be listed at least: a run may come up as late as the grace of a rule
+    /// about missing runs allows.
+    pub fn reach(&self, source: &SourceId) -> Duration {
+        let graces = self.triggers_of(source).filter_map(|trigger| match trigger {
+            Trigger::Missing(recurring) => Some(recurring.grace),
+            _ => None,
+        });
+        graces.max().map_or(Duration::ZERO, |grace| grace + SOURCE_OVERLAP)
+    }
+
+    /// How far back the very first poll of `source` must list for a rule with a deadline: the runs of one deadline are
+    /// planned within a day, which may have an hour more.
+    pub fn reach_at_first(&self, source: &SourceId) -> Option<Duration> {
+        const LONGEST_DAY: Duration = Duration::from_secs(26 * 3600);
+        self.triggers_of(source).any(|trigger| matches!(trigger, Trigger::Daily(_))).then_some(LONGEST_DAY)
+    }
+
+    /// Whether any rule about `source` looks at the history of jobs.
+    pub fn looks_at_history(&self, source: &SourceId) -> bool {
+        self.triggers_of(source).any(|trigger| trigger.runs_wanted() > 0)
+    }
+
+    /// Whether any rule about `source` looks at the clock.
+    pub fn looks_at_clock(&self, source: &SourceId) -> bool {
+        self.triggers_of(source).any(|trigger| matches!(trigger, Trigger::Daily(_) | Trigger::Missing(_)))
+    }
+
+    fn triggers_of(&self, source: &SourceId) -> impl Iterator<Item = &Trigger> {
+        let rules = self.rules.iter().filter(|rule| rule.concerns_source(source));
+        rules.filter_map(|rule| rule.when.trigger.as_ref())
     }
 
     /// Whether any rule is about the jobs of `source` themselves.
     pub fn asks_for_jobs(&self, source: &SourceId) -> bool {
-        self.rules.iter().any(|rule| {
-            let sources = &rule.matches.sources;
-            rule.is_about_jobs() && (sources.is_empty() || sources.contains(source))
-        })
+        self.rules.iter().any(|rule| rule.is_about_jobs() && rule.concerns_source(source))
     }
 
     /// The rules whose source, job and not match, as ascending indices into [`RuleSet::rules`]. Instance type and
@@ -146,10 +177,7 @@ impl RuleSet {
         wanting.sort_unstable();
         wanting.dedup();
         excluding.sort_unstable();
-        wanting.retain(|index| {
-            let sources = &self.rules[*index].matches.sources;
-            (sources.is_empty() || sources.contains(source)) && excluding.binary_search(index).is_err()
-        });
+        wanting.retain(|index| self.rules[*index].concerns_source(source) && excluding.binary_search(index).is_err());
         wanting
     }
 }

@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, NODES_MAX};
 use crate::model::{
-    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, GroupFacts, InstancePart, InstanceType, JobPart, Measures,
-    Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Stage, Status,
+    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, GroupFacts, InstancePart, InstanceType, JobPart,
+    Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart,
+    Stage, Status,
 };
 use crate::words::{self, Language};
 

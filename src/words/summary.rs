@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Language;
-use crate::model::{AlertFacts, ReasonCode};
+use crate::model::{AlertFacts, AlertState, Measures, Reason, ReasonCode, Stage};
 
 /// What an alert says in one line, in this language: "etl_orders failed after 1m 0s", "settlement_daily 已运行 46 分 3 秒".
 ///
@@ -22,26 +22,114 @@ pub fn summary(facts: &AlertFacts, language: Language) -> String {
         ReasonCode::Other => return facts.alert.summary.clone(),
         code => format!("summary.{}", code.as_str()),
     };
+    let key = match key_of_deadline(facts, reason) {
+        Some(part) => format!("{key}.{part}"),
+        None => key,
+    };
     let raw = instance.map_or(facts.job.status.as_deref(), |instance| Some(&instance.raw_status)).unwrap_or_default();
     let lasted = reason.lasted_ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default();
     let limit = reason.limit_ms.map(|ms| language.limit(Duration::from_millis(ms))).unwrap_or_default();
+    let did = instance.map(|run| did(run.status.as_str(), &run.raw_status, &lasted, language)).unwrap_or_default();
+    let found = Found::of(&facts.alert.measures, language);
+    let limit = if found.limit.is_empty() { limit } else { found.limit };
     let status = language.word(status);
     // A sub-job's own name is its real-time job's and its node's with a `_` between them, and does not tell where one ends.
     let job = match (&facts.job.real_time_job, &facts.job.node) {
         (Some(job), Some(node)) => language.say("sub_job", &[("job", job), ("node", node)]),
         _ => facts.job.name.clone(),
     };
-    let values =
-        [("job", job.as_str()), ("status", &status), ("raw_status", raw), ("lasted", &lasted), ("limit", &limit)];
+    let values = [
+        ("did", did.as_str()),
+        ("failed", &found.failed),
+        ("counted", &found.counted),
+        ("share", &found.share),
+        ("share_limit", &found.share_limit),
+        ("usual", &found.usual),
+        ("due", &found.due),
+        ("met", &found.met),
+        ("late", &found.late),
+        ("missed", &found.missed),
+        ("job", &job),
+        ("status", &status),
+        ("raw_status", raw),
+        ("lasted", &lasted),
+        ("limit", &limit),
+    ];
     language.say(&key, &values)
+}
+
+/// Which of the lines about a deadline is said, and about a missing run.
+fn key_of_deadline(facts: &AlertFacts, reason: &Reason) -> Option<&'static str> {
+    let is_over = facts.alert.state == AlertState::Resolved;
+    let has_run = facts.instance.is_some() || reason.lasted_ms.is_some();
+    let is_warning = facts.alert.measures.stage == Some(Stage::Warning);
+    match (reason.code, is_over, is_warning, has_run) {
+        (ReasonCode::Missing, false, ..) => Some("now"),
+        (ReasonCode::Missing | ReasonCode::NotFinishedBy | ReasonCode::NotStartedBy, true, ..) => Some("over"),
+        (ReasonCode::NotFinishedBy | ReasonCode::NotStartedBy, false, is_warning, has_run) => {
+            Some(match (is_warning, has_run) {
+                (true, true) => "soon",
+                (true, false) => "soon-none",
+                (false, true) => "late",
+                (false, false) => "late-none",
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What a run does or did, without its name: "failed after 1m 0s".
+fn did(status: &str, raw_status: &str, lasted: &str, language: Language) -> String {
+    let said = language.say(&format!("summary.status.{status}"), &[("lasted", lasted), ("raw_status", raw_status)]);
+    said.trim().to_string()
+}
+
+/// The numbers of a condition on history or clock, in words; empty where there are none.
+#[derive(Default)]
+struct Found {
+    failed: String,
+    counted: String,
+    share: String,
+    share_limit: String,
+    usual: String,
+    limit: String,
+    due: String,
+    /// The due time, where it was met.
+    met: String,
+    late: String,
+    missed: String,
+}
+
+impl Found {
+    fn of(measures: &Measures, language: Language) -> Found {
+        let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+        let limit = |ms: Option<u64>| ms.map(|ms| language.limit(Duration::from_millis(ms))).unwrap_or_default();
+        let due = measures.due.clone().unwrap_or_default();
+        let share = measures
+            .runs_failed
+            .zip(measures.runs_counted)
+            .map(|(failed, counted)| format!("{:.0}", f64::from(failed) * 100.0 / f64::from(counted.max(1))));
+        Found {
+            failed: number(measures.runs_failed),
+            counted: number(measures.runs_counted),
+            share: share.unwrap_or_default(),
+            share_limit: measures.limit_percent.map(|limit| limit.to_string()).unwrap_or_default(),
+            usual: limit(measures.usual_ms),
+            limit: limit(measures.limit_ms),
+            met: if measures.late_ms.is_none() { due.clone() } else { String::new() },
+            late: measures.late_ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default(),
+            // One due time is the one that is named.
+            missed: number(measures.due_times_missed.filter(|missed| *missed > 1)),
+            due,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{
-        AlertId, AlertPart, AlertState, InstancePart, InstanceType, JobPart, Reason, RuleId, Severity, SourceId,
-        SourcePart, Status,
+        AlertId, AlertPart, InstancePart, InstanceType, JobPart, RuleId, Severity, SourceId, SourcePart, Status,
     };
 
     fn facts(status: Status, reason: Option<Reason>) -> AlertFacts {
@@ -56,6 +144,7 @@ mod tests {
                 ends_at: None,
                 summary: "as it was stored".to_string(),
                 reason,
+                measures: Measures::default(),
             },
             source: SourcePart { id: SourceId::new("s"), kind: "dataarts".to_string() },
             job: JobPart { name: "etl".to_string(), status: Some("NORMAL".to_string()), ..JobPart::default() },
@@ -139,6 +228,81 @@ mod tests {
         (facts.job.real_time_job, facts.job.node) = (Some("stream".to_string()), Some("out".to_string()));
         assert_eq!(summary(&facts, Language::En), "node out of stream failed after 1m 0s");
         assert_eq!(summary(&facts, Language::Zh), "stream 的节点 out 运行 1 分钟后失败");
+    }
+
+    #[test]
+    fn what_history_and_clock_have_found_in_words() {
+        let late = Measures { due: Some("06:30".into()), late_ms: Some(60_000), ..Measures::default() };
+        let soon = Measures { stage: Some(Stage::Warning), late_ms: None, ..late.clone() };
+        let row = Measures { runs_failed: Some(3), ..Measures::default() };
+        let rate =
+            Measures { runs_failed: Some(6), runs_counted: Some(20), limit_percent: Some(25.0), ..Measures::default() };
+        let slow = Measures { usual_ms: Some(1_200_000), limit_ms: Some(2_400_000), ..Measures::default() };
+        use ReasonCode::{Consecutive, FailureRate, Missing, NotFinishedBy, Recovered, SlowerThanUsual};
+        let table = [
+            (
+                Status::Fail,
+                Consecutive,
+                row,
+                "etl failed 3 times in a row: the last run failed after 1m 0s",
+                "etl 连续失败 3 次：最近一次运行 1 分钟后失败",
+            ),
+            (
+                Status::Fail,
+                FailureRate,
+                rate,
+                "etl fails too often: 6 of its last 20 runs failed (30%, limit 25%)",
+                "etl 失败过多：最近 20 次运行中失败 6 次（30%，阈值 25%）",
+            ),
+            (
+                Status::Running,
+                SlowerThanUsual,
+                slow,
+                "etl has been running for 1m 0s, usually 20m (limit 40m)",
+                "etl 正在运行，已持续 1 分钟，通常 20 分钟（阈值 40 分钟）",
+            ),
+            (
+                Status::Running,
+                NotFinishedBy,
+                late.clone(),
+                "etl has not finished by 06:30 (1m 0s late): it has been running for 1m 0s",
+                "etl 未在 06:30 前完成（已晚 1 分钟）：正在运行，已持续 1 分钟",
+            ),
+            (
+                Status::Running,
+                NotFinishedBy,
+                soon.clone(),
+                "etl has yet to finish by 06:30: it has been running for 1m 0s",
+                "etl 尚未完成，截止时间 06:30：正在运行，已持续 1 分钟",
+            ),
+            (
+                Status::Running,
+                Missing,
+                late.clone(),
+                "etl did not run at 06:30: no run was planned or started",
+                "etl 在 06:30 没有运行：没有计划或启动的实例",
+            ),
+            (
+                Status::Success,
+                Recovered,
+                late,
+                "etl recovered: it succeeded after 1m 0s, 1m 0s after 06:30",
+                "etl 已恢复：运行 1 分钟后成功，比 06:30 晚 1 分钟",
+            ),
+            (
+                Status::Success,
+                Recovered,
+                soon,
+                "etl recovered: it succeeded after 1m 0s, in time for 06:30",
+                "etl 已恢复：运行 1 分钟后成功，未超过 06:30",
+            ),
+        ];
+        for (status, code, measures, english, chinese) in table {
+            let mut facts = facts(status, reason(code, Some(60_000), None));
+            facts.alert.measures = measures;
+            assert_eq!(summary(&facts, Language::En), english);
+            assert_eq!(summary(&facts, Language::Zh), chinese);
+        }
     }
 
     /// What an older or a newer version stored keeps the line it was stored with.

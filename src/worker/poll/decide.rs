@@ -8,16 +8,41 @@ use tracing::debug;
 use super::Poller;
 use crate::alert::{Holding, Ledger};
 use crate::limits::SOURCE_OVERLAP;
-use crate::model::{Alert, AlertId, AlertState, Instance, InstanceKey, MessageKind, Snapshot, Status, Suppression};
-use crate::rule::Verdict;
+use crate::model::{
+    Alert, AlertId, AlertState, Instance, InstanceKey, MessageKind, Snapshot, Stage, Status, Suppression,
+};
+use crate::rule::{Rule, Trigger, Verdict};
 use crate::source::Source;
 use crate::store::{Store, StoreError};
+
+/// How a poll came to see what it saw.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    /// When it began.
+    pub(super) now: Timestamp,
+    /// Whether nothing is missing from the list: only then is what it does not hold not there.
+    pub(super) is_whole: bool,
+    /// From when on everything planned has been read, by this poll or one before.
+    pub(super) known_from: Timestamp,
+    /// For each rule, whether it looks at the source for the first time.
+    pub(super) is_first: Vec<bool>,
+    /// From when on failures are told by a rule that looks for the first time.
+    pub(super) told_from: Timestamp,
+}
 
 /// What a poll decided.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
+    /// Everything that was seen, but for what is older than what is known.
+    pub(super) seen: Vec<Instance>,
+    /// For each of them, whether it is new, has changed, or alerts.
+    pub(super) stirred: Vec<bool>,
     /// Instances that are new or changed, and those that alert.
     pub(super) instances: Vec<Instance>,
+    /// Instances that alert without having been seen in this poll.
+    pub(super) unseen: Vec<Instance>,
+    /// Alerts that were told as a warning and whose deadline has passed.
+    pub(super) overdue: Vec<Alert>,
     /// Alerts that begin.
     pub(super) fired: Vec<Alert>,
     /// Alerts that end.
@@ -56,17 +81,34 @@ struct Candidate<'a> {
 
 impl<C: Source, S: Store> Poller<C, S> {
     /// Decides about everything that was seen.
-    pub(super) async fn decide(&mut self, mut seen: Vec<Instance>, now: Timestamp) -> Result<Decision, StoreError> {
+    pub(super) async fn decide(
+        &mut self,
+        seen: Vec<Instance>,
+        is_whole: bool,
+        known_from: Timestamp,
+        now: Timestamp,
+    ) -> Result<Decision, StoreError> {
         let memory = self.memory.get_or_insert_default();
+        let is_first = self.rules.marks().iter().map(|mark| !memory.known_rules.contains(mark)).collect();
+        let told_from = told_from(now, self.settings.first_poll, memory.read_until);
+        let look = Look { now, is_whole, known_from, is_first, told_from };
+        let mut decision = self.judge_each(seen, &look).await?;
+        self.judge_by_history(&mut decision, &look).await?;
+        self.judge_by_clock(&mut decision, &look).await?;
+        self.wind_up(&mut decision);
+        Ok(decision)
+    }
+
+    /// Judges every instance by itself.
+    async fn judge_each(&mut self, mut seen: Vec<Instance>, look: &Look) -> Result<Decision, StoreError> {
+        let memory = self.memory.get_or_insert_default();
+        let (now, rules) = (look.now, self.rules.clone());
         let mut ledger = Ledger::new(memory.firing.iter().cloned());
-        let rules = self.rules.clone();
-        let mut closed = ledger.close_where(|id| rules.get(id).is_some(), now);
+        let mut closed = ledger.close_where(|alert| rules.get(&alert.rule).is_some_and(|rule| is_of(alert, rule)), now);
         let marks = rules.marks();
-        let is_first_look: Vec<bool> = marks.iter().map(|mark| !memory.known_rules.contains(mark)).collect();
-        let any_first_look = is_first_look.contains(&true);
+        let any_first_look = look.is_first.contains(&true);
         let are_same_rules = !any_first_look && marks.len() == memory.known_rules.len();
         let known_rules = (!are_same_rules).then(|| marks.iter().cloned().collect());
-        let told_from = told_from(now, self.settings.first_poll, memory.read_until);
 
         let mut decision = Decision { known_rules, ..Decision::default() };
         let mut candidates = Vec::new();
@@ -87,14 +129,14 @@ impl<C: Source, S: Store> Poller<C, S> {
             }
             if !is_settled || any_first_look {
                 let matching = rules.matching(&self.settings.id, &instance.job.name, &mut self.matches);
-                for &index in matching.iter().filter(|&&index| !is_settled || is_first_look[index]) {
+                for &index in matching.iter().filter(|&&index| !is_settled || look.is_first[index]) {
                     let rule = &rules.rules()[index];
                     let Verdict::Holds { since } = rule.judge(instance, now) else { continue };
                     closed.extend(ledger.close_outdated(instance, &rule.id, now));
                     if ledger.fires(&key, &rule.id) {
                         continue;
                     }
-                    let is_past = is_first_look[index] && ended_before(instance, since, told_from);
+                    let is_past = look.is_first[index] && ended_before(instance, since, look.told_from);
                     let holding = Holding {
                         rule: &rule.id,
                         severity: rule.severity,
@@ -111,23 +153,46 @@ impl<C: Source, S: Store> Poller<C, S> {
         }
         (decision.ledger, decision.closed) = (ledger, closed);
         self.begin(candidates, &mut decision, now).await?;
-        let ledger = &decision.ledger;
-        let believed: Vec<&Instance> =
-            seen.iter().zip(&fates).filter(|(_, fate)| **fate != Fate::Stale).map(|(instance, _)| instance).collect();
-        decision.last_ends = self.last_ends(ledger, &believed);
-        decision.over = believed
-            .into_iter()
-            .filter(|instance| instance.status.has_ended() && ledger.concerns(&instance.job.name))
-            .cloned()
-            .collect();
+        decision.stirred =
+            fates.iter().filter(|fate| **fate != Fate::Stale).map(|fate| *fate == Fate::Stirred).collect();
         let mut fates = fates.into_iter();
-        seen.retain(|_| fates.next() == Some(Fate::Stirred));
-        decision.instances = seen;
+        seen.retain(|_| fates.next() != Some(Fate::Stale));
+        decision.seen = seen;
         Ok(decision)
     }
 
+    /// Sorts out what the rest of the poll needs of everything that was seen.
+    fn wind_up(&self, decision: &mut Decision) {
+        decision.last_ends = self.last_ends(&decision.ledger, &decision.seen);
+        let (ledger, mut seen) = (&decision.ledger, std::mem::take(&mut decision.seen));
+        let is_over = |instance: &&Instance| instance.status.has_ended() && ledger.concerns(&instance.job.name);
+        decision.over = seen.iter().filter(is_over).cloned().collect();
+        let mut stirred = decision.stirred.iter();
+        seen.retain(|_| stirred.next() == Some(&true));
+        decision.instances = seen;
+    }
+
+    /// Begins alerts that history or clock have found, except those whose episode the store knows already.
+    pub(super) async fn begin_found(&self, found: Vec<Alert>, decision: &mut Decision) -> Result<(), StoreError> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<AlertId> = found.iter().map(|alert| alert.id.clone()).collect();
+        let known = self.store.known_alerts(&ids).await?;
+        for alert in found.into_iter().filter(|alert| !known.contains(&alert.id)) {
+            if decision.ledger.fires(&alert.facts.subject(), &alert.rule) {
+                continue;
+            }
+            if alert.state() == AlertState::Firing {
+                decision.ledger.insert(alert.clone());
+            }
+            decision.fired.push(alert);
+        }
+        Ok(())
+    }
+
     /// When each run behind a firing alert last ended: as it was just seen, or as it is remembered.
-    fn last_ends(&self, ledger: &Ledger, fresh: &[&Instance]) -> HashMap<InstanceKey, Timestamp> {
+    fn last_ends(&self, ledger: &Ledger, fresh: &[Instance]) -> HashMap<InstanceKey, Timestamp> {
         let snapshots = self.memory.as_ref().map(|memory| &memory.snapshots);
         let remembered = ledger.firing().filter_map(|alert| {
             let key = alert.facts.subject();
@@ -191,7 +256,19 @@ impl Decision {
     pub(super) fn resolve(&mut self, now: Timestamp) {
         // The ledger got the new alerts before their nodes were known.
         self.ledger.update(&self.fired);
+        self.ledger.update(&self.overdue);
         self.resolved.extend(self.ledger.resolve(&std::mem::take(&mut self.over), &self.last_ends, now));
+    }
+
+    /// A deadline that passed is not told any more when it is over by now: it was warned of, and its end is told.
+    pub(super) fn spare_what_is_over(&mut self) {
+        let overdue = std::mem::take(&mut self.overdue);
+        for alert in overdue {
+            match self.resolved.iter_mut().find(|ended| ended.id == alert.id) {
+                Some(ended) => ended.facts.alert.measures.stage = Some(Stage::Warning),
+                None => self.overdue.push(alert),
+            }
+        }
     }
 
     /// An alert that began and ended in this very poll is stored once, as it is now. To be called when its two messages
@@ -209,7 +286,7 @@ impl Decision {
 
     /// The alerts to tell of, with the kind of message, beginnings first.
     pub(super) fn told(&self) -> impl Iterator<Item = (&Alert, MessageKind)> {
-        let fired = self.fired.iter().map(|alert| (alert, MessageKind::AlertFiring));
+        let fired = self.fired.iter().chain(&self.overdue).map(|alert| (alert, MessageKind::AlertFiring));
         fired.chain(self.resolved.iter().map(|alert| (alert, MessageKind::AlertResolved)))
     }
 }
@@ -248,8 +325,13 @@ pub(super) fn told_from(now: Timestamp, first_poll: std::time::Duration, read_un
     missed.map_or(horizon, |missed| missed.min(horizon))
 }
 
+/// Whether the alert is of the condition that its rule has: one that was edited may have another.
+fn is_of(alert: &Alert, rule: &Rule) -> bool {
+    alert.facts.alert.measures.condition == rule.when.trigger.as_ref().map(Trigger::kind)
+}
+
 /// Whether the instance ended before `told_from`.
-fn ended_before(instance: &Instance, since: Timestamp, told_from: Timestamp) -> bool {
+pub(super) fn ended_before(instance: &Instance, since: Timestamp, told_from: Timestamp) -> bool {
     instance.status.has_ended() && instance.end_time.unwrap_or(since) < told_from
 }
 

@@ -29,9 +29,8 @@ struct Look {
 
 impl<C: Source, S: Store> Poller<C, S> {
     /// Asks for the nodes behind each alert that is told, the worst first, once per instance.
-    pub(super) async fn add_details(&self, fired: &mut [Alert], instances: &[Instance]) {
-        let by_key: HashMap<InstanceKey, &Instance> =
-            instances.iter().map(|instance| (instance.key(), instance)).collect();
+    pub(super) async fn add_details<'a>(&self, fired: &mut [Alert], instances: impl Iterator<Item = &'a Instance>) {
+        let by_key: HashMap<InstanceKey, &Instance> = instances.map(|instance| (instance.key(), instance)).collect();
         let mut wanted: Vec<(std::cmp::Reverse<crate::model::Severity>, InstanceKey)> = fired
             .iter()
             .filter(|alert| alert.suppressed_by.is_none() && alert.facts.instance.is_some())
@@ -152,7 +151,7 @@ impl<C: Source, S: Store> Poller<C, S> {
     }
 
     /// An instance as it was last seen.
-    fn remembered(&self, key: InstanceKey, snapshot: Snapshot) -> Instance {
+    pub(super) fn remembered(&self, key: InstanceKey, snapshot: Snapshot) -> Instance {
         Instance {
             source: self.settings.id.clone(),
             id: key.id,

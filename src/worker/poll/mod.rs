@@ -8,7 +8,9 @@
 
 mod decide;
 mod details;
+mod history;
 mod jobs;
+mod timely;
 mod window;
 
 use std::collections::HashMap;
@@ -22,11 +24,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::alert::{Ledger, firing_message, identity::delivery_id, resolved_message};
+use crate::alert::identity::{delivery_id, overdue_delivery_id};
+use crate::alert::{Ledger, firing_message, resolved_message};
 use crate::clock::Clock;
 use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
-use crate::model::{Alert, Delivery, InstanceKey, Job, Message, MessageKind, ReceiverId, Window};
+use crate::model::{Alert, Delivery, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window};
 use crate::notify::Renderer;
+use crate::rule::history::Past;
 use crate::rule::{MatchCache, RuleSet};
 use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
 use crate::store::{PollCommit, SourceMemory, Store, StoreError};
@@ -68,6 +72,8 @@ pub struct Poller<C, S> {
     pub followed_at: HashMap<InstanceKey, Timestamp>,
     /// What the store holds of what was learnt about the source.
     pub learnt: Learnt,
+    /// Past runs of jobs that a rule compares with, by job; kept between polls as long as the memory is.
+    pub past: HashMap<String, Past>,
     /// What the store remembers, kept between polls and checked against the store's generation.
     pub memory: Option<SourceMemory>,
 }
@@ -189,7 +195,8 @@ impl<C: Source, S: Store> Poller<C, S> {
         let now = self.clock.now();
         self.refresh_memory().await?;
         let read_until = self.memory.as_ref().and_then(|memory| memory.read_until);
-        let (window, gap) = window::window(now, self.settings.lookback, read_until);
+        let (window, gap) =
+            window::window(now, window::lookback(&self.settings, &self.rules, read_until.is_none()), read_until);
         let listing = match self.list(window).await {
             Ok(listing) => listing,
             Err(error) => {
@@ -199,6 +206,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         };
         self.keep_learnt().await;
         let (jobs, jobs_unread) = self.list_jobs().await;
+        let has_gap = gap.is_some();
         let reasons = [incompleteness(&listing, gap), jobs_unread];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         let incomplete = (!reasons.is_empty()).then(|| reasons.join("; "));
@@ -215,7 +223,8 @@ impl<C: Source, S: Store> Poller<C, S> {
         let mut seen = listing.instances;
         let followed = self.follow(&mut seen, now).await;
         let moves_cursor = listing.shortfall.is_none();
-        let result = self.conclude(seen, jobs.as_deref(), now, moves_cursor, incomplete).await;
+        let known_from = if read_until.is_some() && !has_gap { Timestamp::MIN } else { window.from };
+        let result = self.conclude(seen, jobs.as_deref(), known_from, now, moves_cursor, incomplete).await;
         if result.is_err() {
             // What the memory holds may be ahead of the store: read it anew next time.
             self.memory = None;
@@ -250,16 +259,20 @@ impl<C: Source, S: Store> Poller<C, S> {
         &mut self,
         seen: Vec<crate::model::Instance>,
         jobs: Option<&[Job]>,
+        known_from: Timestamp,
         now: Timestamp,
         moves_cursor: bool,
         incomplete: Option<String>,
     ) -> Result<PollReport, PollError> {
-        let mut decision = self.decide(seen, now).await?;
-        self.add_details(&mut decision.fired, &decision.instances).await;
+        let mut decision = self.decide(seen, moves_cursor, known_from, now).await?;
+        let Decision { instances, unseen, fired, overdue, .. } = &mut decision;
+        self.add_details(fired, instances.iter().chain(&*unseen)).await;
+        self.add_details(overdue, instances.iter().chain(&*unseen)).await;
         if let Some(jobs) = jobs {
             self.decide_jobs(jobs, &mut decision, now).await?;
         }
         decision.resolve(now);
+        decision.spare_what_is_over();
         let deliveries = self.owed(&decision, now).await;
         let report = PollReport {
             changed: decision.instances.len(),
@@ -273,9 +286,10 @@ impl<C: Source, S: Store> Poller<C, S> {
         decision.settle_short_episodes();
         let nudged: Vec<ReceiverId> = deliveries.iter().map(|delivery| delivery.receiver.clone()).collect();
         let memory = self.memory.get_or_insert_default();
-        let Decision { instances, fired, resolved, closed, ledger, known_rules, .. } = decision;
+        let Decision { instances, fired, resolved, closed, overdue, ledger, known_rules, .. } = decision;
         let mut changed = resolved;
         changed.extend(closed);
+        changed.extend(overdue);
         let commit = PollCommit {
             source: self.settings.id.clone(),
             generation: memory.generation,
@@ -306,6 +320,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             return Ok(());
         }
         self.memory = Some(self.store.load_source(&self.settings.id).await?);
+        self.past.clear();
         Ok(())
     }
 
@@ -345,9 +360,16 @@ fn delivery(
     if let Some(problem) = &rendered.problem {
         warn!(%receiver, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
     }
-    let follows = (message.kind == MessageKind::AlertResolved)
-        .then(|| delivery_id(&alert.id, receiver, MessageKind::AlertFiring));
-    let id = delivery_id(&alert.id, receiver, message.kind);
+    // A deadline that was warned of is told a second time, and the end follows the second telling.
+    let firing = match alert.facts.alert.measures.stage {
+        Some(Stage::Overdue) => overdue_delivery_id(&alert.id, receiver),
+        _ => delivery_id(&alert.id, receiver, MessageKind::AlertFiring),
+    };
+    let (id, follows) = match message.kind {
+        MessageKind::AlertFiring => (firing, None),
+        MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
+        _ => (delivery_id(&alert.id, receiver, message.kind), None),
+    };
     let delivery = Delivery::owed(id, receiver.clone(), message.kind, rendered.content, now);
     let severity = Some(alert.facts.alert.severity);
     Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, follows, ..delivery }

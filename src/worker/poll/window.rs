@@ -8,7 +8,16 @@ use jiff::Timestamp;
 use super::details;
 use crate::limits::{FOLLOWED_AGE_MAX, SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
 use crate::model::{InstanceKey, Window};
+use crate::rule::RuleSet;
+use crate::source::SourceSettings;
 use crate::store::SourceMemory;
+
+/// How far back to list: the source's own `lookback`, and what the rules need to know that a run is not there.
+pub(super) fn lookback(settings: &SourceSettings, rules: &RuleSet, is_first_poll: bool) -> Duration {
+    let at_first = rules.reach_at_first(&settings.id).filter(|_| is_first_poll);
+    let at_first = at_first.map(|reach| reach + settings.first_poll).unwrap_or_default();
+    settings.lookback.max(rules.reach(&settings.id)).max(at_first)
+}
 
 /// The window to read at `now`: the last `lookback`, and further back when the last complete poll is longer ago, at
 /// most [`SOURCE_WINDOW_MAX`]. When that is not far enough, the second value names the gap.

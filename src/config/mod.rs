@@ -5,6 +5,7 @@
 //! receiver reads its own keys; this module reads what they have in common, the rules, and what ties them together. It
 //! must never open a connection or a store.
 
+mod conditions;
 mod digests;
 mod fallback;
 mod load;
@@ -55,7 +56,7 @@ impl Config {
         let receivers = receivers::read(&file, &timezone, language, templates.as_deref());
         let (source_names, receiver_names) = (names(&file, "sources"), names(&file, "receivers"));
         let known = rules::Names { sources: &source_names, receivers: &receiver_names };
-        let rules = rules::read(&file, &known);
+        let rules = rules::read(&file, &known, &timezone);
         let digest_receivers = digests::read(&file, &known, &timezone);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));

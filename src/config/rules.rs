@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
+use super::conditions::{self, Surroundings};
 use super::words::{check_name, read_reference, read_word, read_word_any_case};
 use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
-use crate::rule::{Condition, Matches, Pattern, Rule};
+use crate::rule::{Condition, Matches, Pattern, Rule, Trigger};
 use crate::yaml::{Entry, FromYaml, Located, Node, OneOrMany, Section, Value};
 
 /// What rules and digests may refer to.
@@ -17,7 +20,7 @@ pub(super) struct Names<'a> {
 }
 
 /// Reads all rules. The broken ones are reported and left out.
-pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Vec<Rule> {
+pub(super) fn read(file: &Section<'_>, known: &Names<'_>, timezone: &TimeZone) -> Vec<Rule> {
     let Some(rules) = file.section("rules") else {
         if !file.has("rules") {
             let help = Some("see rules.example.yaml".into());
@@ -25,10 +28,10 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Vec<Rule> {
         }
         return Vec::new();
     };
-    rules.entries().iter().filter_map(|entry| read_one(&rules, entry, known)).collect()
+    rules.entries().iter().filter_map(|entry| read_one(&rules, entry, known, timezone)).collect()
 }
 
-fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>) -> Option<Rule> {
+fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &TimeZone) -> Option<Rule> {
     let findings = rules.findings();
     let path = rules.path_of(&entry.key);
     if let Err(fault) = check_name(&entry.key) {
@@ -36,8 +39,14 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>) -> Option<Rul
     }
     let section = Section::open(&entry.node, path, findings)?;
     let matches = read_match(&section, known);
+    let zone = section.optional::<TimeZone>("timezone");
+    let sole_source = matches.as_ref().and_then(|matches| conditions::sole_source(matches, known.sources));
+    let around = Surroundings { zone: zone.as_ref().unwrap_or(timezone), sole_source };
     let when = match section.section("when") {
-        Some(when) => read_when(when),
+        Some(when) => {
+            warn_of_jobs_nowhere(&section, &when, matches.as_ref(), &around);
+            read_when(when, &around)
+        }
         // A `when` of the wrong shape has been reported.
         None if section.has("when") => None,
         None => Some(Condition::default()),
@@ -45,6 +54,16 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>) -> Option<Rul
     let severity = section.or("severity", SeverityWord(Severity::Error)).0;
     let notify = read_notify(&section, known);
     report_misplaced(&section);
+    let has_clock = when
+        .as_ref()
+        .is_some_and(|when| matches!(when.trigger, Some(Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Slower(_))));
+    if zone.is_some() && when.is_some() && !has_clock {
+        section.warning(
+            "timezone",
+            "this rule has no time of day, no schedule and no weekdays",
+            Some("remove it".into()),
+        );
+    }
     section.close();
     if let (Some(matches), Some(when)) = (&matches, &when)
         && !when.job_statuses.is_empty()
@@ -58,6 +77,22 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>) -> Option<Rul
     Some(Rule { id, matches: matches?, when: when?, severity, notify: notify? })
 }
 
+/// Warns of jobs that a rule names in full and whose absence nobody would notice: in which source they should be is not
+/// said.
+fn warn_of_jobs_nowhere(
+    section: &Section<'_>,
+    when: &Section<'_>,
+    matches: Option<&Matches>,
+    around: &Surroundings<'_>,
+) {
+    let Some(matches) = matches else { return };
+    let is_named = matches.jobs.iter().any(|pattern| pattern.literal().is_some());
+    if is_named && conditions::is_about_absence(when) && around.sole_source.is_none() {
+        let help = Some("write one source: match: { source: …, job: … }".into());
+        section.warning("match", "a job that never ran is looked for only where the rule names one source", help);
+    }
+}
+
 /// Reports keys that belong one level deeper, the mistake of everybody's first rule.
 fn report_misplaced(section: &Section<'_>) {
     let homes = [
@@ -68,8 +103,11 @@ fn report_misplaced(section: &Section<'_>) {
         ("status", "when"),
         ("duration", "when"),
         ("job_status", "when"),
+        ("warn_at", "when"),
+        ("days", "when"),
     ];
-    for (key, home) in homes.into_iter().filter(|(key, _)| section.has(key)) {
+    let conditions = conditions::KEYS.map(|key| (key, "when"));
+    for (key, home) in homes.into_iter().chain(conditions).filter(|(key, _)| section.has(key)) {
         let at = section.entries().iter().find(|entry| entry.key == key).map_or(section.at(), |entry| entry.at);
         let help = Some(format!("write {home}: {{ {key}: … }}"));
         section.findings().error(at, section.path_of(key), format!("{key:?} belongs under {home:?}"), help);
@@ -103,7 +141,7 @@ pub(super) fn read_match(section: &Section<'_>, known: &Names<'_>) -> Option<Mat
     .filter(|_| sound)
 }
 
-fn read_when(section: Section<'_>) -> Option<Condition> {
+fn read_when(section: Section<'_>, around: &Surroundings<'_>) -> Option<Condition> {
     // A condition of another name is reported as an unknown key.
     if section.entries().is_empty() {
         let help = Some("write status, duration or both, or leave \"when\" away for every instance".into());
@@ -112,6 +150,7 @@ fn read_when(section: Section<'_>) -> Option<Condition> {
     let statuses = section.optional::<OneOrMany<StatusWord>>("status");
     let duration = section.optional::<Duration>("duration");
     let job_statuses = section.optional::<OneOrMany<JobStatusWord>>("job_status");
+    let trigger = conditions::read(&section, around);
     let mut sound = (statuses.is_some() || !section.has("status"))
         && (duration.is_some() || !section.has("duration"))
         && (job_statuses.is_some() || !section.has("job_status"));
@@ -121,10 +160,14 @@ fn read_when(section: Section<'_>) -> Option<Condition> {
         sound = false;
     }
     section.close();
+    let trigger = match trigger {
+        Some(read) => Some(read?),
+        None => None,
+    };
     let statuses: BTreeSet<Status> =
         statuses.map_or_else(BTreeSet::new, |list| list.0.into_iter().map(|word| word.0).collect());
     let job_statuses = job_statuses.map_or_else(BTreeSet::new, |list| list.0.into_iter().map(|word| word.0).collect());
-    sound.then_some(Condition { statuses, duration, job_statuses })
+    sound.then_some(Condition { statuses, duration, job_statuses, trigger })
 }
 
 /// `notify`, of a rule or a digest; absent, nobody is told.

@@ -8,6 +8,12 @@ use nightbell::yaml::{Diagnostic, Diagnostics, Entry, Environment, Level, Node, 
 
 /// Keys that may be left away, and those of which one suffices.
 const OPTIONAL: &[&str] = &[
+    "days",
+    "factor",
+    "grace",
+    "min_runs",
+    "over",
+    "warn_at",
     "timezone",
     "language",
     "store",
@@ -173,6 +179,6 @@ fn each_change_of_the_example_is_refused_where_it_was_made_or_leaves_a_sound_fil
             );
         }
     }
-    // Accepted are names of the user's and keys that may be left away: 60 of 252 when this was written.
-    assert!(all.len() > 60 && refused >= 3 * accepted, "{} keys: {refused} refused, {accepted} accepted", all.len());
+    // Accepted are names of the user's and keys that may be left away: 118 of 471 when this was written.
+    assert!(all.len() > 60 && refused >= 2 * accepted, "{} keys: {refused} refused, {accepted} accepted", all.len());
 }

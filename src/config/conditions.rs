@@ -1,0 +1,253 @@
+//! The conditions under `when` that look at a job's history or at the clock.
+//!
+//! A rule has one of them, and it stands alone: what `status` and `duration` say is of one run.
+
+use std::time::Duration;
+
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
+
+use super::sources::read_schedule;
+use crate::limits::{GRACE_MAX, HISTORY_RUNS_MAX, RETENTION};
+use crate::model::SourceId;
+use crate::rule::daily::{Daily, Days, Goal};
+use crate::rule::history::{FailureRate, Slower};
+use crate::rule::recurring::Recurring;
+use crate::rule::{Matches, Trigger};
+use crate::yaml::{FromYaml, Located, OneOrMany, Section, closest, duration_text};
+
+/// The keys of these conditions; each stands alone.
+pub(super) const KEYS: [&str; 6] =
+    ["consecutive", "failure_rate", "not_finished_by", "not_started_by", "missing", "slower_than_usual"];
+
+/// What a condition takes from around it.
+pub(super) struct Surroundings<'a> {
+    /// The rule's zone.
+    pub(super) zone: &'a TimeZone,
+    /// The source in which a job that is named in full must be, if that is clear.
+    pub(super) sole_source: Option<SourceId>,
+}
+
+/// The one source that a rule can be about, of those the file defines.
+pub(super) fn sole_source(matches: &Matches, defined: &[String]) -> Option<SourceId> {
+    match (matches.sources.as_slice(), defined) {
+        ([one], _) => Some(one.clone()),
+        ([], [one]) => Some(SourceId::new(one)),
+        _ => None,
+    }
+}
+
+/// Whether a rule under `when` is about what does not come to pass: then a job that was never seen matters.
+pub(super) fn is_about_absence(when: &Section<'_>) -> bool {
+    ["not_finished_by", "not_started_by", "missing"].iter().any(|key| when.has(key))
+}
+
+/// The condition under `when`, if there is one of these; `None` inside when it is wrong, and reported.
+pub(super) fn read(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<Trigger>> {
+    let triggers = [
+        read_consecutive(when),
+        read_failure_rate(when),
+        read_daily(when, "not_finished_by", Goal::Finished, around),
+        read_daily(when, "not_started_by", Goal::Started, around),
+        read_missing(when, around),
+        read_slower(when, around),
+    ];
+    let given: Vec<&str> = KEYS.into_iter().filter(|key| when.has(key)).collect();
+    for key in ["warn_at", "days"] {
+        // Read with the deadline it belongs to; without one it is out of place.
+        let _asked_for = when.node(key);
+        if when.has(key) && !when.has("not_finished_by") && !when.has("not_started_by") {
+            let help = Some("write not_finished_by: \"06:30\" beside it, or remove it".into());
+            when.error(key, format!("{key:?} belongs to \"not_finished_by\" or \"not_started_by\""), help);
+            return Some(None);
+        }
+    }
+    let beside: Vec<&str> = ["status", "duration", "job_status"]
+        .into_iter()
+        .filter(|key| when.has(key))
+        .chain(given.iter().copied())
+        .collect();
+    if let (Some(one), true) = (given.first(), beside.len() > 1) {
+        let others: Vec<String> = beside.iter().filter(|key| key != &one).map(|key| format!("{key:?}")).collect();
+        let help = Some("make one rule of each".to_string());
+        when.error(one, format!("{one:?} stands alone, and not beside {}", others.join(", ")), help);
+        return Some(None);
+    }
+    triggers.into_iter().flatten().next()
+}
+
+fn read_consecutive(when: &Section<'_>) -> Option<Option<Trigger>> {
+    const MOST: u32 = 100;
+    let node = when.optional::<u32>("consecutive");
+    when.has("consecutive").then(|| {
+        let runs = node?;
+        if !(2..=MOST).contains(&runs) {
+            let help = Some("for every single failure write status: fail".into());
+            when.error("consecutive", format!("between 2 and {MOST} runs in a row can be asked for"), help);
+            return None;
+        }
+        Some(Trigger::Consecutive(usize::try_from(runs).unwrap_or(usize::MAX)))
+    })
+}
+
+fn read_failure_rate(when: &Section<'_>) -> Option<Option<Trigger>> {
+    let Some(section) = when.section("failure_rate") else { return when.has("failure_rate").then_some(None) };
+    let (over, above) = (section.required::<u32>("over"), section.required::<Percent>("above"));
+    let most = u32::try_from(HISTORY_RUNS_MAX).unwrap_or(u32::MAX);
+    let over = over.filter(|over| {
+        let is_sound = (2..=most).contains(over);
+        if !is_sound {
+            section.error("over", format!("between 2 and {most} runs can be counted"), None);
+        }
+        is_sound
+    });
+    section.close();
+    let rate = over.zip(above).and_then(|(over, above)| {
+        Some(Trigger::FailureRate(FailureRate { over: usize::try_from(over).ok()?, above: above.0 }))
+    });
+    Some(rate)
+}
+
+fn read_daily(when: &Section<'_>, key: &'static str, goal: Goal, around: &Surroundings<'_>) -> Option<Option<Trigger>> {
+    let by = when.optional::<ClockTime>(key);
+    if !when.has(key) {
+        return None;
+    }
+    let warn_at = when.optional::<ClockTime>("warn_at");
+    let days = when.optional::<OneOrMany<DayWords>>("days");
+    let is_sound = (warn_at.is_some() || !when.has("warn_at")) && (days.is_some() || !when.has("days"));
+    if let (Some(by), Some(warn_at)) = (&by, &warn_at)
+        && by.0 == warn_at.0
+    {
+        when.error("warn_at", "the warning would come with the deadline itself", Some("write an earlier time".into()));
+        return Some(None);
+    }
+    let trigger = by.filter(|_| is_sound).map(|by| {
+        Trigger::Daily(Daily {
+            goal,
+            by: by.0,
+            warn_at: warn_at.map(|time| time.0),
+            days: days.map_or(Days::ALL, |list| Days::of(list.0.into_iter().flat_map(|words| words.0))),
+            zone: around.zone.clone(),
+            sole_source: around.sole_source.clone(),
+        })
+    });
+    Some(trigger)
+}
+
+fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<Trigger>> {
+    const GRACE: Duration = Duration::from_secs(15 * 60);
+    let Some(section) = when.section("missing") else { return when.has("missing").then_some(None) };
+    let schedule = read_schedule(&section, "schedule", None, around.zone);
+    let grace = section.or("grace", GRACE);
+    let is_sound = grace <= GRACE_MAX;
+    if !is_sound {
+        let most = duration_text(GRACE_MAX);
+        section.error("grace", format!("longer than {most}"), Some("a deadline is what not_finished_by says".into()));
+    }
+    section.close();
+    let sole_source = around.sole_source.clone();
+    Some(schedule.filter(|_| is_sound).map(|schedule| Trigger::Missing(Recurring { schedule, grace, sole_source })))
+}
+
+fn read_slower(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<Trigger>> {
+    const FACTOR: f64 = 2.0;
+    const MIN_RUNS: u32 = 10;
+    let Some(section) = when.section("slower_than_usual") else {
+        return when.has("slower_than_usual").then_some(None);
+    };
+    let factor = section.or("factor", FACTOR);
+    let over = section.or("over", RETENTION);
+    let min_runs = section.or("min_runs", MIN_RUNS);
+    let mut is_sound = true;
+    let mut refuse = |key: &str, is_wrong: bool, message: String| {
+        if is_wrong {
+            section.error(key, message, None);
+            is_sound = false;
+        }
+    };
+    refuse("factor", !(1.1..=1000.0).contains(&factor), "a factor between 1.1 and 1000 can be asked for".into());
+    let kept = duration_text(RETENTION);
+    refuse("over", over > RETENTION, format!("past runs are kept for {kept}"));
+    refuse("min_runs", !(3..=500).contains(&min_runs), "between 3 and 500 runs can be asked for".into());
+    section.close();
+    let min_runs = usize::try_from(min_runs).unwrap_or(usize::MAX);
+    let slower = Slower { factor, over, min_runs, zone: around.zone.clone() };
+    Some(is_sound.then_some(Trigger::Slower(slower)))
+}
+
+/// A time of day: `06:30`.
+struct ClockTime(Time);
+
+impl FromYaml for ClockTime {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let text = String::from_yaml(located)?;
+        let read = || {
+            let (hour, minute) = text.trim().split_once(':')?;
+            let is_number =
+                |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+            if !is_number(hour) || !is_number(minute) || minute.len() != 2 {
+                return None;
+            }
+            Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+        };
+        read().map(ClockTime).or_else(|| {
+            let help = Some("write hours and minutes of a 24-hour clock, as in \"06:30\"".into());
+            located.wrong(format!("{text:?} is no time of day"), help)
+        })
+    }
+}
+
+/// A share in percent: `25%`.
+struct Percent(f64);
+
+impl FromYaml for Percent {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let text = String::from_yaml(located)?;
+        let number = text.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        match number.filter(|number| (0.0..100.0).contains(number)) {
+            Some(number) => Some(Percent(number)),
+            None => {
+                let help = Some("write a share under 100% with its sign, as in \"25%\"".into());
+                located.wrong(format!("{text:?} is no share of runs"), help)
+            }
+        }
+    }
+}
+
+/// A day of the week, or a range of them: `mon`, `mon-fri`.
+struct DayWords(Vec<Weekday>);
+
+const DAYS: [(&str, &str, Weekday); 7] = [
+    ("mon", "monday", Weekday::Monday),
+    ("tue", "tuesday", Weekday::Tuesday),
+    ("wed", "wednesday", Weekday::Wednesday),
+    ("thu", "thursday", Weekday::Thursday),
+    ("fri", "friday", Weekday::Friday),
+    ("sat", "saturday", Weekday::Saturday),
+    ("sun", "sunday", Weekday::Sunday),
+];
+
+impl FromYaml for DayWords {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let text = String::from_yaml(located)?;
+        let day = |word: &str| {
+            let word = word.trim().to_ascii_lowercase();
+            DAYS.into_iter().find(|(short, long, _)| word == *short || word == *long).map(|(_, _, day)| day)
+        };
+        let read = || match text.split_once('-') {
+            None => day(&text).map(|day| vec![day]),
+            Some((first, last)) => {
+                let (first, last) = (day(first)?, day(last)?);
+                let count = first.until(last);
+                Some((0..=count).map(|days| first.wrapping_add(days)).collect())
+            }
+        };
+        read().map(DayWords).or_else(|| {
+            let known = DAYS.iter().flat_map(|(short, long, _)| [*short, *long]);
+            let near = closest(&text.to_ascii_lowercase(), known).map(|near| format!("did you mean {near:?}?"));
+            let help = near.unwrap_or_else(|| "write mon, tue, wed, thu, fri, sat, sun, or mon-fri".to_string());
+            located.wrong(format!("{text:?} is no day of the week"), Some(help))
+        })
+    }
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip and what they drew by chance")]
 
 mod app;
+mod conditions;
 mod config;
 mod deliver;
 mod fallback;

@@ -138,7 +138,11 @@ fn the_webhook_body_is_the_contract() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(keys(&body), "data timestamp type");
     assert_eq!(keys(&body["data"]), "alert failing_nodes instance job node_details source");
-    assert_eq!(keys(&body["data"]["alert"]), "ends_at id reason rule severity starts_at state summary");
+    assert_eq!(
+        keys(&body["data"]["alert"]),
+        "condition due due_at due_times_missed ends_at id late_ms limit_ms limit_percent reason rule runs_counted \
+         runs_failed severity stage starts_at state summary usual_ms"
+    );
     assert_eq!(
         keys(&body["data"]["instance"]),
         "duration_ms end_time error id name plan_time raw_status start_time status type url"

@@ -1,5 +1,8 @@
 //! The poll loop in process: the real poller and a real store, a source that does as it is told, and time by hand.
 
+mod clock;
+mod conditions;
+mod history;
 mod property;
 mod world;
 

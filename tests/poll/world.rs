@@ -139,6 +139,11 @@ impl Scene {
         self.clock.now()
     }
 
+    /// It is that instant, and the clock is read to it.
+    pub(super) fn set(&self, now: Timestamp) {
+        self.clock.set(now);
+    }
+
     pub(super) fn pass(&self, span: SignedDuration) {
         self.clock.set(self.now() + span);
     }
@@ -218,9 +223,31 @@ fn poller(config: &Config, source: &Puppet, store: &Arc<SqlStore>, clock: &Manua
         clock: Arc::new(clock.clone()),
         matches: MatchCache::default(),
         followed_at: HashMap::new(),
+        past: HashMap::new(),
         learnt: Default::default(),
         memory: None,
     }
+}
+
+/// What `hook` is told, as "kind: summary", in the order it was decided.
+pub(super) async fn summaries(store: &SqlStore) -> Vec<String> {
+    let mut told: Vec<(Timestamp, String)> = bodies(store)
+        .await
+        .into_iter()
+        .map(|(at, body)| {
+            let kind = body["type"].as_str().unwrap().trim_start_matches("alert.").to_string();
+            (at, format!("{kind}: {}", body["data"]["alert"]["summary"].as_str().unwrap()))
+        })
+        .collect();
+    told.sort();
+    told.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The bodies that `hook` is sent, with when they were made.
+pub(super) async fn bodies(store: &SqlStore) -> Vec<(Timestamp, serde_json::Value)> {
+    let deliveries = store.deliveries(usize::MAX).await.unwrap();
+    let hook = deliveries.iter().filter(|delivery| delivery.receiver.as_str() == "hook");
+    hook.map(|delivery| (delivery.created_at, serde_json::from_str(delivery.content.part("body")).unwrap())).collect()
 }
 
 /// What `hook` is told, as "kind job instance", in the order it was decided.

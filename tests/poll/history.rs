@@ -1,0 +1,150 @@
+//! Conditions on a job's history, over polls, restarts and outages.
+
+use jiff::{SignedDuration, Timestamp};
+use nightbell::model::{Instance, Status};
+
+use super::world::{Scene, bodies, run, summaries};
+
+const THREE: &str = "  thrice: { when: { consecutive: 3 }, notify: [hook] }\n";
+
+/// A run that was due so many minutes before `now` and took five of them.
+fn ended(id: &str, status: Status, now: Timestamp, before: i64) -> Instance {
+    let began = now - SignedDuration::from_mins(before);
+    run("etl", id, status, began, Some(began + SignedDuration::from_mins(5)))
+}
+
+#[tokio::test]
+async fn the_third_failure_in_a_row_is_told_once_and_the_next_success_ends_it() {
+    let mut scene = Scene::open(THREE).await;
+    let mut runs: Vec<Instance> = Vec::new();
+    let story =
+        [Status::Fail, Status::Fail, Status::Success, Status::Fail, Status::ManualStop, Status::Fail, Status::Fail];
+    for (index, status) in story.into_iter().enumerate() {
+        scene.pass(SignedDuration::from_mins(30));
+        assert!(summaries(&scene.store).await.is_empty(), "before run {index}");
+        runs.push(ended(&index.to_string(), status, scene.now(), 6));
+        scene.show(runs.clone());
+        scene.poll().await;
+    }
+    let first = "firing: etl failed 3 times in a row: the last run failed after 5m 0s";
+    assert_eq!(summaries(&scene.store).await, [first]);
+    // A fourth failure, and the program starts anew: the same episode.
+    for (id, is_restart) in [("8", false), ("9", true)] {
+        scene.pass(SignedDuration::from_mins(30));
+        runs.push(ended(id, Status::Fail, scene.now(), 6));
+        scene.show(runs.clone());
+        if is_restart {
+            scene.restart();
+        }
+        scene.poll().await;
+    }
+    assert_eq!(summaries(&scene.store).await.len(), 1);
+    scene.pass(SignedDuration::from_mins(30));
+    runs.push(ended("10", Status::Success, scene.now(), 6));
+    scene.show(runs.clone());
+    scene.poll().await;
+    let last = "resolved: etl recovered: a later run succeeded after 5m 0s";
+    assert_eq!(summaries(&scene.store).await, [first, last]);
+    let told = bodies(&scene.store).await;
+    let firing = told.iter().find(|(_, body)| body["type"] == "alert.firing").unwrap();
+    let alert = &firing.1["data"]["alert"];
+    assert_eq!((&alert["condition"], &alert["runs_failed"]), (&"consecutive".into(), &3.into()));
+    assert_eq!(firing.1["data"]["instance"]["id"], "6", "the run that made it three");
+}
+
+/// Failures of long ago, that the memory of the poll has forgotten, are in the store.
+#[tokio::test]
+async fn failures_of_a_weekly_job_are_counted_over_weeks() {
+    let mut scene = Scene::open(THREE).await;
+    for week in 0..3 {
+        scene.show([ended(&week.to_string(), Status::Fail, scene.now(), 6)]);
+        scene.poll().await;
+        assert_eq!(summaries(&scene.store).await.len(), usize::from(week == 2), "week {week}");
+        scene.restart();
+        scene.pass(SignedDuration::from_hours(7 * 24));
+    }
+}
+
+#[tokio::test]
+async fn on_the_first_look_failures_of_long_ago_are_recorded_and_not_told() {
+    let mut scene = Scene::open(THREE).await;
+    let now = scene.now();
+    scene.show(["1", "2", "3"].map(|id| ended(id, Status::Fail, now, 400)));
+    scene.poll().await;
+    scene.poll().await;
+    assert!(summaries(&scene.store).await.is_empty());
+    assert_eq!(scene.alerts().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_share_of_failures_is_told_of_the_job_and_ends_when_it_has_fallen() {
+    let rule = "  often: { when: { failure_rate: { over: 4, above: 25% } }, severity: warning, notify: [hook] }\n";
+    let mut scene = Scene::open(rule).await;
+    let mut runs: Vec<Instance> = Vec::new();
+    // One in four is not above 25%; two are, and stay so until four runs hold one of them only.
+    let story = [
+        (Status::Fail, 0),
+        (Status::Success, 0),
+        (Status::Success, 0),
+        (Status::Success, 0),
+        (Status::Fail, 0),
+        (Status::Fail, 1),
+        (Status::Fail, 1),
+        (Status::Success, 1),
+        (Status::Success, 1),
+        (Status::Success, 2),
+    ];
+    for (index, (status, told)) in story.into_iter().enumerate() {
+        scene.pass(SignedDuration::from_mins(30));
+        runs.push(ended(&index.to_string(), status, scene.now(), 6));
+        scene.show(runs.clone());
+        scene.poll().await;
+        if index == 6 {
+            scene.restart();
+        }
+        scene.poll().await;
+        assert_eq!(summaries(&scene.store).await.len(), told, "after run {index}");
+    }
+    assert_eq!(
+        summaries(&scene.store).await,
+        [
+            "firing: etl fails too often: 2 of its last 4 runs failed (50%, limit 25%)",
+            "resolved: etl recovered: 1 of its last 4 runs failed (25%, limit 25%)"
+        ]
+    );
+    assert!(bodies(&scene.store).await[0].1["data"]["instance"].is_null());
+}
+
+#[tokio::test]
+async fn a_run_slower_than_usual_is_told_while_it_runs_and_not_on_a_cold_start() {
+    let rule = "  slow: { when: { slower_than_usual: { factor: 2, min_runs: 5 } }, notify: [hook] }\n";
+    for past in [4, 5] {
+        let mut scene = Scene::open(rule).await;
+        for day in 0..past {
+            let began = scene.now() - SignedDuration::from_mins(30);
+            let took = SignedDuration::from_mins(20 + day % 2);
+            scene.show([run("etl", &day.to_string(), Status::Success, began, Some(began + took))]);
+            scene.poll().await;
+            scene.pass(SignedDuration::from_hours(24));
+        }
+        scene.restart();
+        let began = scene.now();
+        scene.show([run("etl", "today", Status::Running, began, None)]);
+        for _ in 0..8 {
+            scene.pass(SignedDuration::from_mins(5));
+            scene.poll().await;
+            scene.poll().await;
+        }
+        let told = summaries(&scene.store).await;
+        if past < 5 {
+            assert!(told.is_empty(), "{told:?}");
+            continue;
+        }
+        let firing = "firing: etl has been running for 40m 0s, usually 20m (limit 40m)";
+        assert_eq!(told, [firing]);
+        scene.show([run("etl", "today", Status::Fail, began, Some(scene.now()))]);
+        scene.poll().await;
+        let resolved = "resolved: etl ended (fail) after 40m 0s, usually 20m";
+        assert_eq!(summaries(&scene.store).await, [firing, resolved]);
+    }
+}

@@ -65,7 +65,7 @@ impl Ledger {
         }
         self.take_out(&subject(job), |alert| {
             // That the job is well says nothing of a run that is missing.
-            if alert.facts.alert.measures.condition.is_some() {
+            if !is_about_status(alert) {
                 return None;
             }
             let mut alert = alert.clone();
@@ -76,21 +76,28 @@ impl Ledger {
         resolved
     }
 
-    /// Takes out the alerts about jobs that `known`, the names of all jobs there are, does not hold: nobody can mend a job
-    /// that was deleted.
+    /// Takes out the alerts about the status of jobs that `known`, the names of all jobs there are, does not hold: nobody
+    /// can mend a job that was deleted. That its runs are missing is all the more true.
     pub fn resolve_gone_jobs(&mut self, known: &HashSet<&str>, now: Timestamp) -> Vec<Alert> {
-        let about_jobs = self.firing().filter(|alert| alert.facts.instance.is_none());
-        let gone: BTreeSet<InstanceKey> =
-            about_jobs.map(|alert| alert.facts.subject()).filter(|key| !known.contains(key.job.as_str())).collect();
+        let gone: BTreeSet<InstanceKey> = self
+            .firing()
+            .filter(|alert| is_about_status(alert))
+            .map(|alert| alert.facts.subject())
+            .filter(|key| !known.contains(key.job.as_str()))
+            .collect();
         let mut resolved = Vec::new();
         for key in gone {
             self.take_out(&key, |alert| {
-                resolved.push(over(alert.clone(), ReasonCode::JobGone, now));
-                Some(())
+                is_about_status(alert).then(|| resolved.push(over(alert.clone(), ReasonCode::JobGone, now)))
             });
         }
         resolved
     }
+}
+
+/// Whether the alert is about the status of a job, and not about what its runs did.
+fn is_about_status(alert: &Alert) -> bool {
+    alert.facts.instance.is_none() && alert.facts.alert.measures.condition.is_none()
 }
 
 /// The alert about a job, over.

@@ -154,3 +154,21 @@ fn the_alerts_of_a_removed_rule_are_closed() {
     assert_eq!(ledger.close_where(|_| false, at(7)).len(), 1);
     assert!(ledger.resolve(&[run("etl", 0, Status::Success, Some(8))], &HashMap::new(), at(9)).is_empty());
 }
+
+/// That a job was deleted ends what was said of its status; that it did not run is all the more true.
+#[test]
+fn a_job_that_is_gone_still_misses_its_runs() {
+    let mut ledger = Ledger::default();
+    for (rule, condition) in [("stopped", None), ("missed", Some(ConditionKind::Missing))] {
+        let rule = RuleId::new(rule);
+        let mut alert =
+            ledger.begin(&run("etl", 0, Status::Fail, Some(5)), "dataarts", &holding(&rule, None), at(6), 1).unwrap();
+        alert.facts.instance = None;
+        alert.facts.alert.measures.condition = condition;
+        ledger.insert(alert);
+    }
+    let gone = ledger.resolve_gone_jobs(&std::collections::HashSet::from(["another"]), at(7));
+    assert_eq!(summaries(&gone), ["the job etl is gone: it was deleted or renamed"]);
+    assert_eq!(gone[0].rule.as_str(), "stopped");
+    assert_eq!(ledger.firing().map(|alert| alert.rule.as_str()).collect::<Vec<_>>(), ["missed"]);
+}

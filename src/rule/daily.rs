@@ -191,7 +191,8 @@ impl Daily {
                 let is_later = planned(&other.now) > planned(run);
                 other.now.kind != InstanceType::Backfill && is_later && in_time(&other.now)
             };
-            run.status.has_ended() && runs.iter().any(did_its_work)
+            let is_in_vain = run.status.has_ended() && self.standing(run) == Standing::NotReached;
+            is_in_vain && runs.iter().any(did_its_work)
         };
         let concerned: Vec<&KnownRun<'a>> = runs
             .iter()

@@ -261,6 +261,26 @@ async fn a_run_that_waits_past_its_time_is_told_and_over_when_it_starts() {
     assert_eq!(summaries(&scene.store).await, [firing, "resolved: settlement started, 25m 0s after 02:15"]);
 }
 
+/// A run that ends late, as a poll finds at once, while a later one had succeeded in time: the deadline is over when it
+/// is found, and its lateness is told all the same.
+#[tokio::test]
+async fn a_run_that_was_warned_of_and_ended_late_is_told_as_late_though_a_later_one_was_in_time() {
+    let mut scene = night(DEADLINE).await;
+    let later = run("settlement", "2", Status::Success, at("02:05"), Some(at("02:10")));
+    scene.show([settlement("1", Status::Running, None), later.clone()]);
+    live(&mut scene, "06:00").await;
+    scene.show([settlement("1", Status::Success, Some("06:31")), later]);
+    scene.set(at("06:31"));
+    scene.poll().await;
+    assert_eq!(
+        summaries(&scene.store).await,
+        [
+            "firing: settlement has yet to finish by 06:30: it has been running for 4h 0m",
+            "resolved: settlement recovered: it succeeded after 4h 31m, 1m 0s after 06:30"
+        ]
+    );
+}
+
 const OWED: &str = "  owed: { match: { job: settlement }, timezone: Asia/Shanghai, \
      when: { missing: { schedule: \"0 * * * *\", grace: 15m } }, notify: [hook] }\n";
 

@@ -141,7 +141,7 @@ fn check_end(alerts: &[Alert], courses: &[Course], polls: &[Timestamp], whole_po
             })
             .map(|index| index.to_string())
             .collect();
-        assert!(told.iter().all(|id| expected.contains(*id)), "late for the deadline: {told:?}, {expected:?}");
+        assert_eq!(told, expected.iter().map(String::as_str).collect(), "late for the deadline");
     }
     for (index, course) in (0..).zip(courses) {
         let due = hour(index);

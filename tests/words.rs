@@ -39,8 +39,16 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     for call in ["language.say(\"", "say(\""] {
         said.extend(quoted("src", ".rs", call));
     }
-    let of_reasons = ReasonCode::ALL.into_iter().filter(|code| *code != ReasonCode::Status).map(ReasonCode::as_str);
-    said.extend(prefixed("summary", of_reasons));
+    // These have several lines each.
+    let deadlines = [ReasonCode::NotFinishedBy, ReasonCode::NotStartedBy];
+    let several =
+        |code: &ReasonCode| deadlines.contains(code) || matches!(code, ReasonCode::Status | ReasonCode::Missing);
+    said.extend(prefixed("summary", ReasonCode::ALL.into_iter().filter(|code| !several(code)).map(ReasonCode::as_str)));
+    for code in deadlines {
+        let prefix = format!("summary.{}", code.as_str());
+        said.extend(prefixed(&prefix, ["soon", "soon-none", "late", "late-none", "over"]));
+    }
+    said.extend(prefixed("summary.missing", ["now", "over"]));
     said.extend(prefixed("summary", ["settled"]));
     said.extend(prefixed("summary.status", Status::ALL.map(Status::as_str)));
     said.extend(prefixed("word", Status::ALL.map(Status::as_str)));

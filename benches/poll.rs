@@ -19,7 +19,7 @@ use nightbell::clock::{Clock, SystemClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::http::{HttpClient, HttpSettings};
 use nightbell::model::SourceId;
-use nightbell::rule::MatchCache;
+use nightbell::rule::{MatchCache, Muting};
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
 use nightbell::store::{Mode, SqlStore};
@@ -87,6 +87,7 @@ async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
         addressees: Arc::new(HashMap::new()),
         clock,
         matches: MatchCache::default(),
+        muting: Muting::new(Arc::clone(&config.mute_windows)),
         followed_at: HashMap::new(),
         past: HashMap::new(),
         learnt: Default::default(),

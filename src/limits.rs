@@ -174,6 +174,12 @@ pub const LOOKBACK_MAX: Duration = SOURCE_WINDOW_MAX;
 
 /// Largest configuration file.
 pub const CONFIG_FILE_BYTES_MAX: usize = 8 << 20;
+/// Largest calendar file.
+pub const CALENDAR_FILE_BYTES_MAX: usize = 256 << 10;
+/// Longest holiday of a calendar file, in days from its first to its last: a longer one is a slip of the pen.
+pub const CALENDAR_SPAN_DAYS_MAX: i32 = 100;
+/// How long before a year begins that a calendar does not cover `check` says so: by then its holidays are published.
+pub const CALENDAR_WARNED_AHEAD: Duration = Duration::from_secs(45 * 24 * 3600);
 /// Deepest YAML nesting: deeper ones overflow the parser's stack.
 pub const CONFIG_DEPTH_MAX: usize = 32;
 
@@ -238,6 +244,18 @@ pub const MATCH_CACHE_NAMES_MAX: usize = 20_000;
 pub const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 /// Longest name of a source, receiver, rule or digest.
 pub const NAME_BYTES_MAX: usize = 100;
+
+/// Silences that may hold at once: every poll reads them all.
+pub const SILENCES_ACTIVE_MAX: usize = 1000;
+/// Longest silence: what is to be quiet for longer is no rule any more.
+pub const SILENCE_TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Longest reason of a silence or an acknowledgement, and longest name of who gives it, in bytes: it goes into the
+/// alert's one line.
+pub const REASON_BYTES_MAX: usize = 300;
+/// Fewest characters of an alert's id that may stand for it.
+pub const ALERT_PREFIX_MIN: usize = 4;
+/// Alerts that are read to find out which one the beginning of an id means.
+pub const ALERTS_OF_A_PREFIX_MAX: usize = 3;
 
 /// Log lines that wait to be written; more are dropped and counted.
 pub const LOG_LINES_QUEUED_MAX: usize = 8192;

@@ -20,5 +20,6 @@ mod sim;
 mod source;
 mod store;
 mod tidy;
+mod window;
 mod words;
 mod yaml;

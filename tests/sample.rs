@@ -74,6 +74,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 summary: format!("{job} failed"),
                 measures: Default::default(),
                 reason: None,
+                held_back: None,
             },
             source: SourcePart { id: source(), kind: "dataarts".into() },
             job: JobPart { name: job.into(), ..JobPart::default() },

@@ -80,6 +80,7 @@ pub fn begin_found(subject: Subject<'_>, source_kind: &str, found: Found<'_>, no
             summary: String::new(),
             reason: None,
             measures: found.measures,
+            held_back: None,
         },
         source: SourcePart { id: source.clone(), kind: source_kind.to_string() },
         job,

@@ -36,6 +36,7 @@ impl Ledger {
                 summary: String::new(),
                 reason: None,
                 measures: Measures::default(),
+                held_back: None,
             },
             source: SourcePart { id: job.source.clone(), kind: source_kind.to_string() },
             job: job_part(job),
@@ -52,7 +53,7 @@ impl Ledger {
             facts,
             resolves_on_end: false,
             receivers: if holding.suppressed_by.is_some() { Vec::new() } else { holding.receivers.to_vec() },
-            suppressed_by: holding.suppressed_by,
+            suppressed_by: holding.suppressed_by.clone(),
             created_at: now,
         })
     }

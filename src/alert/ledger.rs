@@ -21,7 +21,7 @@ use crate::model::{
 };
 
 /// A rule's condition that holds for an instance.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Holding<'a> {
     /// The rule.
     pub rule: &'a RuleId,
@@ -75,12 +75,12 @@ impl Ledger {
         self.firing.contains_key(instance)
     }
 
-    /// Takes over what has been learnt of alerts that were entered already (their nodes).
+    /// Takes over what has been learnt of alerts that were entered already: their nodes, and that they are not told.
     pub fn update(&mut self, alerts: &[Alert]) {
         for newer in alerts {
             let entered = self.firing.get_mut(&newer.facts.subject()).into_iter().flatten();
             for alert in entered.filter(|alert| alert.id == newer.id) {
-                alert.facts = newer.facts.clone();
+                alert.clone_from(newer);
             }
         }
     }
@@ -138,6 +138,7 @@ impl Ledger {
                 summary: String::new(),
                 reason: None,
                 measures: Measures::default(),
+                held_back: None,
             },
             source: SourcePart { id: instance.source.clone(), kind: source_kind.to_string() },
             job: JobPart { name: instance.job.name.clone(), id: instance.job.id.clone(), ..JobPart::default() },
@@ -153,7 +154,7 @@ impl Ledger {
             facts,
             resolves_on_end: holding.limit.is_some() && !instance.status.has_ended(),
             receivers: if holding.suppressed_by.is_some() { Vec::new() } else { holding.receivers.to_vec() },
-            suppressed_by: holding.suppressed_by,
+            suppressed_by: holding.suppressed_by.clone(),
             created_at: now,
         })
     }

@@ -10,6 +10,7 @@ pub mod summary;
 
 mod failing;
 mod found;
+mod held_back;
 mod job;
 mod later;
 mod ledger;

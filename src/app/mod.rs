@@ -70,6 +70,9 @@ impl App {
     /// # Errors
     /// [`AppError`]; nothing was polled or sent.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<App, AppError> {
+        for gap in config.calendar_gaps(clock.now()) {
+            warn!("{gap}");
+        }
         let receivers = parts::open_receivers(config)?;
         let sources = parts::open_sources(config, &clock)?;
         let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await?);

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::limits::RATE_MINUTE;
 use crate::model::{AlertId, Attempt, Delivery, MessageKind, ReceiverId};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
-use crate::rule::MatchCache;
+use crate::rule::{MatchCache, Muting};
 use crate::source::{AnySource, Learnt, Source as _};
 use crate::store::{SqlStore, Store as _, StoreError};
 use crate::template::{TemplateProblem, sample_message};
@@ -161,6 +161,7 @@ pub(super) fn pollers(
         addressees: Arc::clone(addressees),
         clock: Arc::clone(clock),
         matches: MatchCache::default(),
+        muting: Muting::new(Arc::clone(&config.mute_windows)),
         followed_at: HashMap::new(),
         past: HashMap::new(),
         learnt,

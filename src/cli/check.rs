@@ -4,12 +4,16 @@ use std::path::Path;
 
 use super::output::{complain, print};
 use super::{Exit, Failure};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 
 pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
     for warning in loaded.rendered_warnings(&path.display().to_string()) {
         complain(warning);
+    }
+    for gap in loaded.config.calendar_gaps(SystemClock.now()) {
+        complain(format_args!("warning: {gap}"));
     }
     let problems = crate::app::check_templates(&loaded.config);
     if !problems.is_empty() {

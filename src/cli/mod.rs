@@ -3,6 +3,7 @@
 //! stdout carries data, stderr talk; `--json` prints one JSON object a line. Exit codes are a contract: 0 done, 1
 //! failed, 2 wrong usage, 78 configuration error.
 
+mod ack;
 mod alerts;
 mod check;
 mod deliveries;
@@ -14,6 +15,7 @@ mod log;
 mod output;
 mod run;
 mod send_test;
+mod silence;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,6 +111,23 @@ enum Command {
         #[command(flatten)]
         listing: Listing,
     },
+    /// New alerts of some kind are not told for some time. A running Nightbell knows of it from its next poll on.
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
+    /// Says that somebody is on these alerts, for everybody who looks.
+    Ack {
+        /// The beginnings of their ids, as `nightbell alerts` shows them.
+        #[arg(required = true, value_name = "ALERT")]
+        alerts: Vec<String>,
+        /// Who is on it; without it, the login name.
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        /// What there is to say about it.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// Who was told what, or is still owed it, the newest first; with `show` one of them in full, with `retry` dead ones
     /// sent again.
     Deliveries {
@@ -172,6 +191,10 @@ pub fn run(cli: Cli) -> ExitCode {
                 instances::instances(&load(&file, true)?, &chosen, &listing).await
             }
             Command::Deliveries { file, arguments } => deliveries::deliveries(&load(&file, true)?, &arguments).await,
+            Command::Silence(command) => silence::silence(&command).await,
+            Command::Ack { alerts, by, reason, file } => {
+                ack::ack(&load(&file, true)?, &alerts, by.as_deref(), reason.as_deref()).await
+            }
         }
     });
     // What still runs in the background must not keep the process: everything owed is in the store.

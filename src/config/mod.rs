@@ -5,23 +5,30 @@
 //! receiver reads its own keys; this module reads what they have in common, the rules, and what ties them together. It
 //! must never open a connection or a store.
 
+mod calendars;
 mod conditions;
 mod digests;
 mod fallback;
 mod load;
+mod mute;
 mod receivers;
 mod rules;
 mod sources;
 mod words;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 pub use load::{ConfigProblem, LoadOptions, Loaded};
 
+use crate::limits::CALENDAR_WARNED_AHEAD;
 use crate::notify::ReceiverSettings;
-use crate::rule::RuleSet;
+use crate::rule::{MuteWindow, RuleSet};
+use crate::schedule::{Calendar, Window};
 use crate::source::SourceSettings;
 use crate::words::Language;
 use crate::yaml::{Diagnostics, Node, Section, Value};
@@ -41,6 +48,10 @@ pub struct Config {
     pub receivers: Vec<ReceiverSettings>,
     /// The rules, in file order.
     pub rules: RuleSet,
+    /// The mute windows, in file order.
+    pub mute_windows: Arc<[MuteWindow]>,
+    /// The calendars that anything goes by.
+    pub calendars: BTreeMap<String, Arc<Calendar>>,
 }
 
 impl Config {
@@ -57,6 +68,12 @@ impl Config {
         let (source_names, receiver_names) = (names(&file, "sources"), names(&file, "receivers"));
         let known = rules::Names { sources: &source_names, receivers: &receiver_names };
         let rules = rules::read(&file, &known, &timezone);
+        let rule_names = names(&file, "rules");
+        let mut calendars = calendars::read(&file);
+        let around =
+            mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
+        let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
+        calendars.retain(|_, calendar| mute_windows.iter().any(|window| goes_by(window, calendar)));
         let digest_receivers = digests::read(&file, &known, &timezone);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
@@ -69,8 +86,35 @@ impl Config {
         file.close();
         let rules =
             RuleSet::compile(rules).map_err(|error| findings.error(rules_at, "rules", error.to_string(), None)).ok()?;
-        Some(Config { timezone, store, templates, sources, receivers, rules })
+        Some(Config { timezone, store, templates, sources, receivers, rules, mute_windows, calendars })
     }
+}
+
+impl Config {
+    /// What is missing of the calendars that anything goes by, now and in the weeks to come: of a year that a calendar
+    /// does not cover, only the weekdays are known.
+    pub fn calendar_gaps(&self, now: Timestamp) -> Vec<String> {
+        let ahead = SignedDuration::try_from(CALENDAR_WARNED_AHEAD).unwrap_or_default();
+        let year_at = |at: Timestamp| at.to_zoned(self.timezone.clone()).year();
+        let mut years = vec![year_at(now), year_at(now.saturating_add(ahead).unwrap_or(now))];
+        years.dedup();
+        let mut gaps = Vec::new();
+        for (name, calendar) in &self.calendars {
+            let covered: Vec<String> = calendar.years().map(|year| year.to_string()).collect();
+            for year in years.iter().filter(|year| !calendar.years().any(|covered| covered == **year)) {
+                gaps.push(format!(
+                    "the calendar {name} covers {}, and not {year}: in that year it goes by weekdays alone; add \
+                     calendars: {{ {name}: {{ file: {name}-{year}.yaml }} }}",
+                    covered.join(", ")
+                ));
+            }
+        }
+        gaps
+    }
+}
+
+fn goes_by(window: &MuteWindow, calendar: &Arc<Calendar>) -> bool {
+    matches!(&window.window, Window::Daily(daily) if Arc::ptr_eq(&daily.days.calendar, calendar))
 }
 
 /// The keys of a mapping of the user's names, whether or not what they name is right: a rule that points to a broken

@@ -121,14 +121,20 @@ pub(super) fn read_match(section: &Section<'_>, known: &Names<'_>) -> Option<Mat
         return Some(Matches::default());
     };
     let section = Section::open(node, section.path_of("match"), section.findings())?;
-    let sources = read_references(&section, "source", "source", known.sources);
+    let matches = read_matches(&section, known);
+    section.close();
+    matches
+}
+
+/// What a `match` says of instances. Whoever opened it closes it.
+pub(super) fn read_matches(section: &Section<'_>, known: &Names<'_>) -> Option<Matches> {
+    let sources = read_references(section, "source", "source", known.sources);
     let jobs = section.optional::<OneOrMany<JobPattern>>("job");
     let not = section.optional::<OneOrMany<JobPattern>>("not");
     let types = section.optional::<OneOrMany<TypeWord>>("instance_type");
     let sound = (jobs.is_some() || !section.has("job"))
         && (not.is_some() || !section.has("not"))
         && (types.is_some() || !section.has("instance_type"));
-    section.close();
     let unwrap = |patterns: Option<OneOrMany<JobPattern>>| {
         patterns.map_or_else(Vec::new, |list| list.0.into_iter().map(|pattern| pattern.0).collect())
     };
@@ -179,7 +185,12 @@ pub(super) fn read_notify(section: &Section<'_>, known: &Names<'_>) -> Option<Ve
 }
 
 /// One name or a list of them, each of which the file must define. Every dangling one is reported.
-fn read_references(section: &Section<'_>, key: &'static str, what: &str, defined: &[String]) -> Option<Vec<String>> {
+pub(super) fn read_references(
+    section: &Section<'_>,
+    key: &'static str,
+    what: &str,
+    defined: &[String],
+) -> Option<Vec<String>> {
     let Some(node) = section.node(key) else { return Some(Vec::new()) };
     let path = section.path_of(key);
     let nodes: Vec<(&Node, String)> = match &node.value {
@@ -239,7 +250,8 @@ impl FromYaml for TypeWord {
     }
 }
 
-struct SeverityWord(Severity);
+/// A severity.
+pub(super) struct SeverityWord(pub(super) Severity);
 
 impl FromYaml for SeverityWord {
     fn from_yaml(located: Located<'_>) -> Option<Self> {

@@ -1,11 +1,12 @@
 //! Alerts: one condition holding for one subject, from the first firing to its resolution.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{AlertFacts, AlertId, ReceiverId, RuleId, SourceId};
+use super::{AlertFacts, AlertId, ReceiverId, RuleId, SilenceId, SourceId};
 
 /// How bad it is, as the rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,24 +79,51 @@ impl AlertState {
 }
 
 /// Why an alert was recorded and not told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Suppression {
     /// The failure is older than the source's `first_poll`, and this was the rule's first look at the source.
     FirstPoll,
+    /// A silence held when it began.
+    Silence(SilenceId),
+    /// The mute window of this name was open when it began.
+    MuteWindow(Arc<str>),
 }
 
 impl Suppression {
-    /// The word used in output and in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Suppression::FirstPoll => "first-poll",
-        }
-    }
+    const SILENCE: &str = "silence:";
+    const MUTE_WINDOW: &str = "mute-window:";
 
     /// The suppression a stored word names.
     pub fn from_word(word: &str) -> Option<Suppression> {
-        (word == Suppression::FirstPoll.as_str()).then_some(Suppression::FirstPoll)
+        if let Some(id) = word.strip_prefix(Self::SILENCE) {
+            return id.parse().ok().map(Suppression::Silence);
+        }
+        match word.strip_prefix(Self::MUTE_WINDOW) {
+            Some(name) => Some(Suppression::MuteWindow(name.into())),
+            None => (word == "first-poll").then_some(Suppression::FirstPoll),
+        }
+    }
+
+    /// Whether it only holds the alert back: what still fires when it ends is told then.
+    pub fn holds_back(&self) -> bool {
+        !matches!(self, Suppression::FirstPoll)
+    }
+}
+
+/// The word used in output and in the store.
+impl fmt::Display for Suppression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Suppression::FirstPoll => f.write_str("first-poll"),
+            Suppression::Silence(id) => write!(f, "{}{id}", Self::SILENCE),
+            Suppression::MuteWindow(name) => write!(f, "{}{name}", Self::MUTE_WINDOW),
+        }
+    }
+}
+
+impl Serialize for Suppression {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

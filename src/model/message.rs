@@ -8,7 +8,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, AlertState, InstanceKey, InstanceType, Measures, Reason, RuleId, Severity, SourceId, Status};
+use super::{
+    AlertId, AlertState, HeldBack, InstanceKey, InstanceType, Measures, Reason, RuleId, Severity, SourceId, Status,
+};
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -193,6 +195,9 @@ pub struct AlertPart {
     /// What a condition on history or clock has found: keys of their own beside the others.
     #[serde(flatten)]
     pub measures: Measures,
+    /// What held it back, where it is told late.
+    #[serde(default)]
+    pub held_back: Option<HeldBack>,
 }
 
 /// Where an alert was seen.

@@ -12,6 +12,7 @@ mod job;
 mod measures;
 mod message;
 mod reason;
+mod silence;
 mod stand_in;
 mod status;
 
@@ -26,5 +27,6 @@ pub use message::{
     SourcePart,
 };
 pub use reason::{Reason, ReasonCode};
+pub use silence::{Ack, Concerns, HeldBack, Silence, SilenceId};
 pub use stand_in::{StandsInFor, Untold};
 pub use status::Status;

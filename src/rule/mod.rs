@@ -1,14 +1,15 @@
 //! Rules: what people must hear about.
 //!
 //! A [`Rule`] matches instances by source, job name and type, and judges whether its condition holds for one; a
-//! [`RuleSet`] finds the rules that a job's name concerns without asking each. A [`Trigger`] looks beyond the one
-//! instance, at the job's history or at the clock. Pure: reads the instance, the history and `now` it is given, nothing
-//! else. It must never know of episodes, of what was told before, or of the configuration's syntax
-//! beyond that of a job pattern.
+//! [`RuleSet`] finds the rules that a job's name concerns without asking each; a [`Trigger`] looks beyond the one
+//! instance, at the job's history or at the clock; [`Muting`] says which new alerts are held back for now. Pure: reads
+//! the instance or alert, the history and `now` it is given, nothing else. It must never know of episodes, of what was
+//! told before, or of the configuration's syntax beyond that of a job pattern.
 
 pub mod daily;
 pub mod history;
 mod judge;
+mod mute;
 mod pattern;
 pub mod recurring;
 mod set;
@@ -18,6 +19,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use judge::{Reason, Verdict};
+pub use mute::{AlertMatch, MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};
 pub use set::{MatchCache, RuleSet, RuleSetError};
 pub use trigger::Trigger;

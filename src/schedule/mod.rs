@@ -1,4 +1,4 @@
-//! Cron schedules as crontab(5) reads them, in a time zone.
+//! Cron schedules as crontab(5) reads them, in a time zone; windows of time, and calendars of working days.
 //!
 //! A leaf: takes an expression and a zone, tells the next instant; reads no clock and knows nothing of what recurs.
 //!
@@ -8,13 +8,18 @@
 //! by AND). It is asked about wall-clock time only, as if that were UTC, for it can answer with the past around a
 //! change of the clocks; the way from wall-clock time to an instant is ours.
 
+mod calendar;
 mod fields;
+mod window;
 
 use std::fmt;
 
 use chrono::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, civil};
+
+pub use calendar::{CN, Calendar};
+pub use window::{DAY_SECONDS, Daily, Days, Window};
 
 /// When something recurs.
 ///

@@ -16,8 +16,8 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use crate::model::{
-    Alert, AlertFacts, AlertId, Attempt, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, InstanceType,
-    MessageKind, ReceiverId, Severity, Snapshot, SourceId, Status,
+    Ack, Alert, AlertFacts, AlertId, Attempt, Concerns, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey,
+    InstanceType, MessageKind, ReceiverId, Severity, Silence, SilenceId, Snapshot, SourceId, Status,
 };
 
 pub use letters::{
@@ -209,6 +209,42 @@ pub trait Store: Send + Sync {
         until: Timestamp,
     ) -> impl Future<Output = Result<BTreeSet<(String, InstanceType)>, StoreError>> + Send;
 
+    /// Records a silence that holds from `now` on, and returns its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when [`crate::limits::SILENCES_ACTIVE_MAX`] silences hold already.
+    fn add_silence(
+        &self,
+        new: &NewSilence,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<SilenceId, StoreError>> + Send;
+
+    /// Ends a silence early. Returns it as it is then: one that has ended already is left as it was.
+    fn expire_silence(
+        &self,
+        id: SilenceId,
+        by: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Silence>, StoreError>> + Send;
+
+    /// A silence, whether it holds or not.
+    fn silence(&self, id: SilenceId) -> impl Future<Output = Result<Option<Silence>, StoreError>> + Send;
+
+    /// The silences that hold at `now`, the oldest first.
+    fn active_silences(&self, now: Timestamp) -> impl Future<Output = Result<Vec<Silence>, StoreError>> + Send;
+
+    /// All silences, the newest first, each with the number of alerts that it holds back or that ended under it.
+    fn silences(&self) -> impl Future<Output = Result<Vec<(Silence, u64)>, StoreError>> + Send;
+
+    /// The alerts whose id begins with `prefix`, at most [`crate::limits::ALERTS_OF_A_PREFIX_MAX`].
+    fn alerts_named(&self, prefix: &str) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
+
+    /// Records that somebody is on these alerts. The first one to say so of an alert stays.
+    fn ack(&self, alerts: &[AlertId], ack: &Ack) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Who is on which alert.
+    fn acks(&self) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
+
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
     /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.
     fn purge(&self, before: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -255,6 +291,19 @@ pub struct PollCommit {
     pub changed: Vec<Alert>,
     /// Deliveries that are now owed.
     pub deliveries: Vec<Delivery>,
+}
+
+/// A silence that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSilence {
+    /// Which alerts it concerns.
+    pub concerns: Concerns,
+    /// Why.
+    pub reason: String,
+    /// Who makes it.
+    pub by: String,
+    /// When it ends.
+    pub ends_at: Timestamp,
 }
 
 /// An attempt with what follows from it.
@@ -375,6 +424,9 @@ pub enum StoreError {
     /// The disk or the database refused; nothing was acknowledged.
     #[error("the store failed: {0}")]
     Database(String),
+    /// What was asked for is more than the store takes.
+    #[error("{0}")]
+    Refused(String),
     /// A stored row cannot be understood.
     #[error("a stored row cannot be understood: {0}")]
     Row(String),

@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, NODES_MAX};
+use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
-    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, GroupFacts, InstancePart, InstanceType, JobPart,
-    Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart,
-    Stage, Status,
+    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, GroupFacts, HeldBack, InstancePart, InstanceType,
+    JobPart, Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId,
+    SourcePart, Stage, Status,
 };
 use crate::words::{self, Language};
 
@@ -33,6 +33,7 @@ fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
                 ..Reason::new(if resolved { ReasonCode::Recovered } else { ReasonCode::Status })
             }),
             measures: Measures::default(),
+            held_back: None,
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
@@ -190,6 +191,7 @@ fn sample_job(now: Timestamp) -> JobPart {
 fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     let error = cut(&text.repeat(INSTANCE_ERROR_BYTES_MAX / text.len() + 1), INSTANCE_ERROR_BYTES_MAX).to_string();
     let text = cut(text, FIELD_BYTES_MAX);
+    facts.alert.held_back = Some(held_back(cut(text, REASON_BYTES_MAX)));
     facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()), ..JobPart::default() };
     facts.source.id = SourceId::new(text);
     if let Some(instance) = &mut facts.instance {
@@ -208,6 +210,11 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     };
     facts.failing_nodes = vec![node; nodes];
     told(facts)
+}
+
+fn held_back(text: &str) -> HeldBack {
+    let said = || Some(text.to_string());
+    HeldBack { by: "silence:3".to_string(), who: said(), reason: said(), until: sample_instant() }
 }
 
 fn cut(text: &str, bytes_max: usize) -> &str {
@@ -263,6 +270,7 @@ fn full_facts() -> AlertFacts {
         node: Some("load".to_string()),
         ..sample_job(sample_instant())
     };
+    facts.alert.held_back = Some(held_back("deploy"));
     facts
 }
 

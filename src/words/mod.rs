@@ -15,7 +15,7 @@ mod summary;
 use std::time::Duration;
 
 pub use phrase::Phrase;
-pub use summary::summary;
+pub use summary::{held_back, summary};
 
 use crate::yaml::{closest, duration_text};
 

@@ -13,13 +13,34 @@ use crate::model::{AlertFacts, AlertState, Measures, Reason, ReasonCode, Stage};
 /// For a new kind of condition: a [`ReasonCode`], its key under `summary` in each catalog, and an arm here; values that
 /// it needs beyond those below become keys of [`crate::model::Reason`].
 pub fn summary(facts: &AlertFacts, language: Language) -> String {
-    let Some(reason) = &facts.alert.reason else { return facts.alert.summary.clone() };
+    match by_reason(facts, language) {
+        Some(line) => line + &held_back(facts, language),
+        None => facts.alert.summary.clone(),
+    }
+}
+
+/// What is added to the line of an alert that was held back and is told late: by what, until when and why. Empty for
+/// every other; its end needs no excuse any more.
+pub fn held_back(facts: &AlertFacts, language: Language) -> String {
+    let Some(held_back) = facts.alert.held_back.as_ref().filter(|_| facts.alert.state == AlertState::Firing) else {
+        return String::new();
+    };
+    let (kind, name) = held_back.by.split_once(':').unwrap_or((&held_back.by, ""));
+    let key = format!("held_back.{kind}");
+    let key = if language.phrase(&key).is_some() { key.as_str() } else { "held_back.other" };
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let (who, why) = (text(&held_back.who), text(&held_back.reason));
+    language.say(key, &[("name", name), ("by", &held_back.by), ("who", &who), ("why", &why)])
+}
+
+fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
+    let reason = facts.alert.reason.as_ref()?;
     let instance = facts.instance.as_ref();
     let status = instance.map(|instance| instance.status.as_str()).unwrap_or_default();
     let key = match reason.code {
         ReasonCode::Status => format!("summary.status.{status}"),
         ReasonCode::Recovered if status == "forced-success" => "summary.settled".to_string(),
-        ReasonCode::Other => return facts.alert.summary.clone(),
+        ReasonCode::Other => return None,
         code => format!("summary.{}", code.as_str()),
     };
     let key = match key_of_deadline(facts, reason) {
@@ -55,7 +76,7 @@ pub fn summary(facts: &AlertFacts, language: Language) -> String {
         ("lasted", &lasted),
         ("limit", &limit),
     ];
-    language.say(&key, &values)
+    Some(language.say(&key, &values))
 }
 
 /// Which of the lines about a deadline is said, and about a missing run.
@@ -129,7 +150,8 @@ impl Found {
 mod tests {
     use super::*;
     use crate::model::{
-        AlertId, AlertPart, InstancePart, InstanceType, JobPart, RuleId, Severity, SourceId, SourcePart, Status,
+        AlertId, AlertPart, HeldBack, InstancePart, InstanceType, JobPart, RuleId, Severity, SourceId, SourcePart,
+        Status,
     };
 
     fn facts(status: Status, reason: Option<Reason>) -> AlertFacts {
@@ -145,6 +167,7 @@ mod tests {
                 summary: "as it was stored".to_string(),
                 reason,
                 measures: Measures::default(),
+                held_back: None,
             },
             source: SourcePart { id: SourceId::new("s"), kind: "dataarts".to_string() },
             job: JobPart { name: "etl".to_string(), status: Some("NORMAL".to_string()), ..JobPart::default() },
@@ -302,6 +325,41 @@ mod tests {
             facts.alert.measures = measures;
             assert_eq!(summary(&facts, Language::En), english);
             assert_eq!(summary(&facts, Language::Zh), chinese);
+        }
+    }
+
+    #[test]
+    fn what_was_held_back_says_so_until_it_is_over() {
+        let by = |by: &str, who: Option<&str>| HeldBack {
+            by: by.to_string(),
+            who: who.map(str::to_string),
+            reason: who.map(|_| "deploy".to_string()),
+            until: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let table = [
+            (
+                by("silence:3", Some("wang")),
+                "etl failed (held back until now by silence 3 of wang: deploy)",
+                "etl 失败（此前被静默 3 暂缓通知，设置人：wang，原因：deploy）",
+            ),
+            (
+                by("mute-window:nights", None),
+                "etl failed (held back until now by the mute window nights)",
+                "etl 失败（此前被静默时段 nights 暂缓通知）",
+            ),
+            (
+                by("moon:full", None),
+                "etl failed (held back until now by moon:full)",
+                "etl 失败（此前被 moon:full 暂缓通知）",
+            ),
+        ];
+        for (held_back, english, chinese) in table {
+            let mut facts = facts(Status::Fail, reason(ReasonCode::Status, None, None));
+            facts.alert.held_back = Some(held_back);
+            assert_eq!(summary(&facts, Language::En), english);
+            assert_eq!(summary(&facts, Language::Zh), chinese);
+            facts.alert.state = AlertState::Resolved;
+            assert_eq!(summary(&facts, Language::En), "etl failed");
         }
     }
 

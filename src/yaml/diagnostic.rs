@@ -165,7 +165,8 @@ fn pad_for(above: char) -> &'static str {
 }
 
 /// The top-level keys whose values never hold a secret.
-const OPEN_SECTIONS: [&str; 6] = ["version", "timezone", "store", "templates", "rules", "digests"];
+const OPEN_SECTIONS: [&str; 8] =
+    ["version", "timezone", "store", "templates", "rules", "digests", "mute_windows", "calendars"];
 
 /// The lines of a file that can be shown: short ones in no danger of holding a secret in plain text. That is so when a
 /// line stands under a top-level key that has none and holds no word that smells of one.

@@ -234,3 +234,23 @@ fn what_only_the_environment_knows_is_not_found_wrong_offline() {
     let lines: Vec<u32> = load(false).unwrap_err().diagnostics.iter().map(|found| found.at.line).collect();
     assert_eq!(lines, [2, 3, 8, 9, 10, 11, 14, 15, 16]);
 }
+
+/// A year that a calendar does not cover is warned of before it begins, and only where something goes by the calendar.
+#[test]
+fn a_calendar_that_ends_is_warned_of() {
+    let gaps = |windows: &str, now: &str| {
+        let text = format!("{SMALL}timezone: Asia/Shanghai\nmute_windows:\n{windows}");
+        let options = LoadOptions { offline: true };
+        let loaded = Config::from_text(text, "f.yaml", Path::new(""), &options).unwrap_or_else(|it| panic!("{it}"));
+        loaded.config.calendar_gaps(now.parse().unwrap()).join("\n")
+    };
+    let by_calendar = "  quiet: { days: [days-off], calendar: cn }\n";
+    assert_eq!(gaps(by_calendar, "2026-11-01T00:00:00Z"), "");
+    let before = gaps(by_calendar, "2026-12-01T00:00:00Z");
+    assert!(before.contains("the calendar cn covers 2025, 2026, and not 2027"), "{before}");
+    assert!(before.contains("calendars: { cn: { file: cn-2027.yaml } }"), "{before}");
+    // Midnight in Shanghai comes first.
+    assert!(gaps(by_calendar, "2027-12-31T16:00:00Z").contains("and not 2028"));
+    assert_eq!(gaps("  quiet: { days: [sat, sun] }\n", "2030-01-01T00:00:00Z"), "");
+    assert_eq!(gaps("  quiet: { days: [workdays] }\n", "2030-01-01T00:00:00Z"), "");
+}

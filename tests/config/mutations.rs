@@ -117,7 +117,14 @@ fn paths(node: &Node, path: &str, into: &mut Vec<String>) {
 /// Whether the key is a name of the user's.
 fn is_name(path: &str) -> bool {
     let parts: Vec<&str> = path.split('.').collect();
-    parts.len() == 2 && ["sources", "receivers", "rules"].contains(&parts[0])
+    parts.len() == 2 && ["sources", "receivers", "rules", "mute_windows"].contains(&parts[0])
+}
+
+/// Whether the key may be left away where it stands.
+fn is_optional(path: &str) -> bool {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    let of_a_window = ["from", "to", "calendar"].contains(&last) && path.starts_with("mute_windows.");
+    OPTIONAL.contains(&last) || of_a_window || ["rules", "receivers", "mute_windows"].contains(&path)
 }
 
 fn errors_after(tree: &Node, target: &str, change: Change, directory: &Path) -> (Vec<Diagnostic>, usize, String) {
@@ -148,13 +155,10 @@ fn each_change_of_the_example_is_refused_where_it_was_made_or_leaves_a_sound_fil
             let (errors, line, text) = errors_after(&tree, target, change, directory.path());
             let context = || format!("{change:?} {target}: {errors:#?}\n{text}");
             let parent = target.rsplit_once('.').map_or("", |(parent, _)| parent);
-            let last = target.rsplit('.').next().unwrap_or_default();
             if errors.is_empty() {
                 accepted += 1;
                 let may_be = match change {
-                    Change::Remove => {
-                        OPTIONAL.contains(&last) || is_name(target) || ["rules", "receivers"].contains(&last)
-                    }
+                    Change::Remove => is_optional(target) || is_name(target),
                     Change::Rename => is_name(target),
                     Change::Retype => false,
                 };

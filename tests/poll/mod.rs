@@ -3,6 +3,7 @@
 mod clock;
 mod conditions;
 mod history;
+mod mute;
 mod property;
 mod world;
 

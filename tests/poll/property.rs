@@ -1,22 +1,26 @@
 //! Whatever a source goes through and however badly it shows it, what people are told is held against the truth.
 //!
 //! Jobs run, fail, are made again and are set to success; pages leave runs out and show others as they were long ago;
-//! the source goes out; the program is started anew on its store. After every poll the store must tell one story.
+//! the source goes out; silences are made and end, a mute window opens and closes; the program is started anew on its
+//! store. After every poll the store must tell one story.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{
-    Alert, AlertId, AlertState, Delivery, Instance, InstancePart, InstanceType, MessageKind, Status,
+    Alert, AlertId, AlertState, Concerns, Delivery, Instance, InstancePart, InstanceType, MessageKind, Status,
+    Suppression,
 };
 use nightbell::source::SourceErrorKind;
-use nightbell::store::Store as _;
+use nightbell::store::{NewSilence, Store as _};
 use proptest::prelude::*;
 
 use super::world::{Scene, run};
 
 const RULES: &str = "  failed: { match: { job: \"etl*\" }, when: { status: [fail] }, notify: [hook, mail] }\n  \
-     slow: { match: { job: \"etl*\" }, when: { status: [running], duration: 45m }, notify: [hook] }\n";
+     slow: { match: { job: \"etl*\" }, when: { status: [running], duration: 45m }, notify: [hook] }\n\
+     mute_windows:\n  hourly: { match: { job: etl_b, rule: failed }, schedule: \"0 * * * *\", for: 20m }\n";
+const WINDOW_MINUTES: i64 = 20;
 const LIMIT: SignedDuration = SignedDuration::from_mins(45);
 const FIRST_POLL: SignedDuration = SignedDuration::from_hours(1);
 /// Job, minutes from the beginning at which the run is due, type.
@@ -41,6 +45,10 @@ enum Step {
     Poll { withheld: [bool; RUNS.len()], stale: [u8; RUNS.len()], admits: bool },
     /// A poll that cannot read the source.
     Outage,
+    /// A silence over a pattern, for some minutes.
+    Silence { job: &'static str, minutes: i64 },
+    /// The newest silence is ended.
+    Expire,
     /// The program starts anew.
     Restart,
 }
@@ -52,6 +60,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..100_i64).prop_map(Step::Pass),
         8 => (0..RUNS.len(), any::<u8>()).prop_map(|(run, how)| Step::Move { run, how }),
         6 => (mask(), stale(), any::<bool>()).prop_map(|(withheld, stale, admits)| Step::Poll { withheld, stale, admits }),
+        1 => (prop_oneof![Just("etl"), Just("etl*"), Just("/etl_[bc]/")], 1..200_i64)
+            .prop_map(|(job, minutes)| Step::Silence { job, minutes }),
+        1 => Just(Step::Expire),
         1 => Just(Step::Outage),
         1 => Just(Step::Restart),
     ]
@@ -106,6 +117,8 @@ struct Story<'a> {
     first_read: Timestamp,
     /// Ids of the alerts that fired before the poll.
     open_before: BTreeSet<AlertId>,
+    /// The silences that hold: number and pattern.
+    silences: Vec<(i64, &'static str)>,
 }
 
 /// The run of an alert; the rules here are about runs.
@@ -131,6 +144,7 @@ impl Story<'_> {
         self.whatever_is_demanded_is_told();
         self.what_is_over_is_over();
         self.each_telling_is_owed_once();
+        self.nothing_is_told_while_it_is_muted();
     }
 
     /// Every alert has a failure, or a long run, of its own behind it.
@@ -164,11 +178,13 @@ impl Story<'_> {
                 let ended = seen.end_time.unwrap();
                 let mut alerts = self.alerts_of(seen, "failed");
                 let is_told = alerts.any(|alert| match alert.suppressed_by {
-                    None => {
+                    None | Some(Suppression::Silence(_) | Suppression::MuteWindow(_)) => {
                         let part = &alert.facts.alert;
                         part.starts_at <= ended && part.ends_at.is_none_or(|end| ended <= end)
                     }
-                    Some(_) => alert.facts.alert.starts_at == ended && ended < self.first_read - FIRST_POLL,
+                    Some(Suppression::FirstPoll) => {
+                        alert.facts.alert.starts_at == ended && ended < self.first_read - FIRST_POLL
+                    }
                 });
                 assert!(is_told, "not told: {seen:?}\n{:#?}", self.alerts);
             }
@@ -220,6 +236,37 @@ impl Story<'_> {
             && state.end_time >= Some(alert.facts.alert.starts_at)
     }
 
+    /// What mutes an alert now, all of it.
+    fn muted_by(&self, alert: &Alert) -> Vec<String> {
+        let job = alert.facts.job.name.as_str();
+        let covers = |pattern: &str| match pattern {
+            "etl*" => true,
+            "/etl_[bc]/" => job == "etl_b",
+            plain => job == plain,
+        };
+        let silences =
+            self.silences.iter().filter(|(_, pattern)| covers(pattern)).map(|(id, _)| format!("silence:{id}"));
+        let is_open = self.now.as_second() % 3600 < WINDOW_MINUTES * 60;
+        let window =
+            (is_open && job == "etl_b" && alert.rule.as_str() == "failed").then(|| "mute-window:hourly".into());
+        silences.chain(window).collect()
+    }
+
+    /// Nobody is told of what is muted; what fires untold is muted by what it says; what ended untold says by what.
+    fn nothing_is_told_while_it_is_muted(&self) {
+        for delivery in self.deliveries.iter().filter(|delivery| delivery.created_at == self.now) {
+            let alert = self.alerts.iter().find(|alert| Some(&alert.id) == delivery.alert.as_ref()).unwrap();
+            if delivery.kind == MessageKind::AlertFiring {
+                assert_eq!(self.muted_by(alert), [""; 0], "told although muted: {alert:?}");
+            }
+        }
+        for alert in self.alerts.iter().filter(|alert| alert.state() == AlertState::Firing) {
+            let held_by = alert.suppressed_by.as_ref().filter(|by| by.holds_back()).map(ToString::to_string);
+            let is_true = held_by.is_none_or(|by| self.muted_by(alert).contains(&by));
+            assert!(is_true, "held back by nothing: {alert:?}");
+        }
+    }
+
     /// Who is to be told is owed each beginning once, and each end once where they want it.
     fn each_telling_is_owed_once(&self) {
         let mut owed: BTreeMap<(&str, &str, MessageKind), u32> = BTreeMap::new();
@@ -260,12 +307,24 @@ async fn live(steps: Vec<Step>) {
     let mut first_read = None;
     let mut contents = BTreeMap::new();
     let mut open = BTreeSet::new();
+    let mut silences: Vec<(i64, &'static str, Timestamp)> = Vec::new();
     for step in steps {
         scene.pass(SignedDuration::from_mins(1));
         match step {
             Step::Pass(minutes) => scene.pass(SignedDuration::from_mins(minutes)),
             Step::Move { run, how } => truth.go_on(run, how, scene.now()),
             Step::Restart => scene.restart(),
+            Step::Silence { job, minutes } => {
+                let ends_at = scene.now() + SignedDuration::from_mins(minutes);
+                let concerns = Concerns { jobs: vec![job.into()], ..Concerns::default() };
+                let new = NewSilence { concerns, reason: "deploy".into(), by: "wang".into(), ends_at };
+                silences.push((scene.store.add_silence(&new, scene.now()).await.unwrap().0, job, ends_at));
+            }
+            Step::Expire => {
+                if let Some((id, _, _)) = silences.pop() {
+                    scene.store.expire_silence(nightbell::model::SilenceId(id), "li", scene.now()).await.unwrap();
+                }
+            }
             Step::Outage => {
                 scene.fail_with(Some(SourceErrorKind::Transient));
                 scene.try_poll().await.unwrap_err();
@@ -302,7 +361,9 @@ async fn live(steps: Vec<Step>) {
                 let firing = alerts.iter().filter(|alert| alert.state() == AlertState::Firing);
                 let open_now = firing.map(|alert| alert.id.clone()).collect();
                 let open_before = std::mem::replace(&mut open, open_now);
-                Story { truth: &truth, seen, alerts, deliveries, now, first_read, open_before }.check();
+                let silences: Vec<(i64, &str)> =
+                    silences.iter().filter(|(_, _, ends)| now < *ends).map(|(id, job, _)| (*id, *job)).collect();
+                Story { truth: &truth, seen, alerts, deliveries, now, first_read, open_before, silences }.check();
             }
         }
     }

@@ -9,7 +9,7 @@ use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Alert, Instance, InstanceType, JobRef, SourceId, Status, Window};
 use nightbell::notify::Renderer;
-use nightbell::rule::MatchCache;
+use nightbell::rule::{MatchCache, Muting};
 use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
 use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller};
@@ -222,6 +222,7 @@ fn poller(config: &Config, source: &Puppet, store: &Arc<SqlStore>, clock: &Manua
         addressees: addressees(),
         clock: Arc::new(clock.clone()),
         matches: MatchCache::default(),
+        muting: Muting::new(Arc::clone(&config.mute_windows)),
         followed_at: HashMap::new(),
         past: HashMap::new(),
         learnt: Default::default(),

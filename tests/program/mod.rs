@@ -14,6 +14,7 @@ mod pictures;
 mod requests;
 mod schedulerx;
 mod secrets;
+mod silence;
 mod sink;
 mod story;
 

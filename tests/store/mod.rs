@@ -3,6 +3,7 @@
 mod learnt;
 mod letters;
 mod opening;
+mod silence;
 
 pub(crate) use learnt::read_learnt;
 

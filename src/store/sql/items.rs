@@ -89,7 +89,7 @@ item! {
         facts: Text String,
         resolves_on_end: BigInt i64,
         receivers: Text String,
-        suppressed_by: Text Option<&'static str>,
+        suppressed_by: Text Option<String>,
         created_at: BigInt i64,
         ended_at: BigInt Option<i64>,
     }
@@ -201,7 +201,7 @@ fn alert_item(alert: &Alert, now: Timestamp) -> Result<AlertItem<'_>, StoreError
         facts: to_json(&alert.facts)?,
         resolves_on_end: i64::from(alert.resolves_on_end),
         receivers: to_json(&receivers)?,
-        suppressed_by: alert.suppressed_by.map(|suppression| suppression.as_str()),
+        suppressed_by: alert.suppressed_by.as_ref().map(ToString::to_string),
         created_at: alert.created_at.as_millisecond(),
         ended_at: match alert.state() {
             AlertState::Firing => None,

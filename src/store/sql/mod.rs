@@ -2,7 +2,7 @@
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
 //! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
-//! source, `purge` removes what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
+//! source, `silence` what people say to it, `purge` removes what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
@@ -19,9 +19,10 @@ mod past;
 mod poll;
 mod purge;
 mod rows;
+mod silence;
 mod statements;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 
 use jiff::Timestamp;
@@ -31,10 +32,13 @@ use sqlx::{Any, AnyConnection, AnyPool};
 use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
-    DeadLetters, DeliveryQuery, DeliveryRecord, InstanceFilter, JobHistory, Mergeable, PastRuns, PollCommit, Queued,
-    Revived, Settled, SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
+    DeadLetters, DeliveryQuery, DeliveryRecord, InstanceFilter, JobHistory, Mergeable, NewSilence, PastRuns,
+    PollCommit, Queued, Revived, Settled, SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead,
+    Undelivered,
 };
-use crate::model::{Alert, AlertId, Delivery, DeliveryId, Instance, InstanceType, ReceiverId, SourceId};
+use crate::model::{
+    Ack, Alert, AlertId, Delivery, DeliveryId, Instance, InstanceType, ReceiverId, Silence, SilenceId, SourceId,
+};
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,6 +260,38 @@ impl Store for SqlStore {
         until: Timestamp,
     ) -> Result<BTreeSet<(String, InstanceType)>, StoreError> {
         past::planned_jobs(self, source, from, until).await
+    }
+
+    async fn add_silence(&self, new: &NewSilence, now: Timestamp) -> Result<SilenceId, StoreError> {
+        silence::add(self, new, now).await
+    }
+
+    async fn expire_silence(&self, id: SilenceId, by: &str, now: Timestamp) -> Result<Option<Silence>, StoreError> {
+        silence::expire(self, id, by, now).await
+    }
+
+    async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError> {
+        silence::one(self, id).await
+    }
+
+    async fn active_silences(&self, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
+        silence::active(self, now).await
+    }
+
+    async fn silences(&self) -> Result<Vec<(Silence, u64)>, StoreError> {
+        silence::all(self).await
+    }
+
+    async fn alerts_named(&self, prefix: &str) -> Result<Vec<Alert>, StoreError> {
+        silence::alerts_named(self, prefix).await
+    }
+
+    async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<(), StoreError> {
+        silence::ack(self, alerts, ack).await
+    }
+
+    async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {
+        silence::acks(self).await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -21,6 +21,7 @@ pub(super) async fn purge(store: &SqlStore, before: Timestamp) -> Result<u64, St
     }
     removed += purge_alerts(store, before).await?;
     removed += purge_deliveries(store, before).await?;
+    removed += purge_silences(store, before).await?;
     Ok(removed)
 }
 
@@ -62,6 +63,15 @@ async fn purge_deliveries(store: &SqlStore, before: Timestamp) -> Result<u64, St
     // A dead delivery may have lived as long as it is retried before it died.
     let made_before = before.checked_sub(DELIVERY_AGE_MAX).unwrap_or(Timestamp::MIN);
     in_batches(store, statement, &[made_before, before], None).await
+}
+
+/// A silence stays as long as an alert names it, and the newest one stays for ever: its number is not given again.
+async fn purge_silences(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM silence WHERE id IN (SELECT id FROM silence AS old \
+           WHERE COALESCE(old.expired_at, old.ends_at) < $2 AND old.id < (SELECT MAX(id) FROM silence) \
+             AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.suppressed_by = 'silence:' || old.id) \
+           LIMIT $1)";
+    in_batches(store, statement, &[before], None).await
 }
 
 /// Repeats a deletion of at most `$1` rows, each time in its own transaction, until it finds no full batch any more.

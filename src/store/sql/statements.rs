@@ -148,7 +148,8 @@ fn upsert_instances(dialect: Dialect) -> SqlStr {
 fn update_alerts(dialect: Dialect) -> SqlStr {
     // An ended episode stays ended: what comes after it is another one.
     sql(format!(
-        "UPDATE alert SET state = item.state, facts = item.facts, receivers = item.receivers, ended_at = item.ended_at \
+        "UPDATE alert SET state = item.state, facts = item.facts, receivers = item.receivers, \
+           suppressed_by = item.suppressed_by, ended_at = item.ended_at \
          FROM {} WHERE alert.id = item.id AND alert.state = 'firing'",
         dialect.items(AlertItem::COLUMNS)
     ))

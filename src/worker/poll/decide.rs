@@ -49,6 +49,8 @@ pub(super) struct Decision {
     pub(super) resolved: Vec<Alert>,
     /// Alerts that are over without anything to tell: their rule is gone, or a new failure takes their place.
     pub(super) closed: Vec<Alert>,
+    /// Alerts that were held back before and still fire: told now, or held back by something else.
+    pub(super) held: Vec<Alert>,
     /// The alerts that fire after this poll.
     pub(super) ledger: Ledger,
     /// Marks of the rules that have looked at this source, where they are others than before.
@@ -286,7 +288,9 @@ impl Decision {
 
     /// The alerts to tell of, with the kind of message, beginnings first.
     pub(super) fn told(&self) -> impl Iterator<Item = (&Alert, MessageKind)> {
-        let fired = self.fired.iter().chain(&self.overdue).map(|alert| (alert, MessageKind::AlertFiring));
+        // What was told as a warning and is held back now still has its receivers: they hear of its end.
+        let later = self.overdue.iter().chain(&self.held).filter(|alert| alert.suppressed_by.is_none());
+        let fired = self.fired.iter().chain(later).map(|alert| (alert, MessageKind::AlertFiring));
         fired.chain(self.resolved.iter().map(|alert| (alert, MessageKind::AlertResolved)))
     }
 }

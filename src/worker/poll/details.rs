@@ -150,6 +150,24 @@ impl<C: Source, S: Store> Poller<C, S> {
         count
     }
 
+    /// The instance that an alert is about, as far as a question about it needs to know; none of an alert about a job.
+    pub(super) fn instance_behind(&self, alert: &Alert) -> Option<Instance> {
+        let part = alert.facts.instance.as_ref()?;
+        Some(Instance {
+            source: self.settings.id.clone(),
+            id: part.id.clone(),
+            job: JobRef { name: alert.facts.job.name.clone(), id: alert.facts.job.id.clone() },
+            name: part.name.clone(),
+            status: part.status,
+            raw_status: part.raw_status.clone(),
+            kind: part.kind,
+            plan_time: part.plan_time,
+            start_time: part.start_time,
+            end_time: part.end_time,
+            error: None,
+        })
+    }
+
     /// An instance as it was last seen.
     pub(super) fn remembered(&self, key: InstanceKey, snapshot: Snapshot) -> Instance {
         Instance {

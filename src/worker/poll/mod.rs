@@ -10,6 +10,7 @@ mod decide;
 mod details;
 mod history;
 mod jobs;
+mod mute;
 mod timely;
 mod window;
 
@@ -31,7 +32,7 @@ use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
 use crate::model::{Alert, Delivery, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window};
 use crate::notify::Renderer;
 use crate::rule::history::Past;
-use crate::rule::{MatchCache, RuleSet};
+use crate::rule::{MatchCache, Muting, RuleSet};
 use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
 use crate::store::{PollCommit, SourceMemory, Store, StoreError};
 use crate::yaml::duration_text;
@@ -68,6 +69,8 @@ pub struct Poller<C, S> {
     pub clock: Arc<dyn Clock>,
     /// What was decided by name patterns before; a job's name matches the same rules at every poll.
     pub matches: MatchCache,
+    /// What mutes new alerts.
+    pub muting: Muting,
     /// When instances outside the listing were last asked after, so that they take turns.
     pub followed_at: HashMap<InstanceKey, Timestamp>,
     /// What the store holds of what was learnt about the source.
@@ -93,6 +96,8 @@ pub struct PollReport {
     pub resolved: usize,
     /// Alerts recorded and not told.
     pub suppressed: usize,
+    /// Alerts that were held back until now, and are told.
+    pub released: usize,
     /// Deliveries now owed.
     pub deliveries: usize,
     /// Why the listing was not whole, where it was not.
@@ -176,9 +181,9 @@ impl<C: Source, S: Store> Poller<C, S> {
     fn log(&self, outcome: &Result<PollReport, PollError>, is_first: bool) {
         let source = &self.settings.id;
         match outcome {
-            Ok(PollReport { listed, changed, followed, fired, resolved, suppressed, deliveries, .. }) => {
-                if is_first || fired + resolved + suppressed > 0 {
-                    info!(%source, listed, changed, followed, fired, resolved, suppressed, deliveries, "polled");
+            Ok(PollReport { listed, changed, followed, fired, resolved, suppressed, released, deliveries, .. }) => {
+                if is_first || fired + resolved + suppressed + released > 0 {
+                    info!(%source, listed, changed, followed, fired, resolved, suppressed, released, deliveries, "polled");
                 } else {
                     debug!(%source, listed, changed, followed, "polled");
                 }
@@ -265,19 +270,22 @@ impl<C: Source, S: Store> Poller<C, S> {
         incomplete: Option<String>,
     ) -> Result<PollReport, PollError> {
         let mut decision = self.decide(seen, moves_cursor, known_from, now).await?;
-        let Decision { instances, unseen, fired, overdue, .. } = &mut decision;
-        self.add_details(fired, instances.iter().chain(&*unseen)).await;
-        self.add_details(overdue, instances.iter().chain(&*unseen)).await;
         if let Some(jobs) = jobs {
             self.decide_jobs(jobs, &mut decision, now).await?;
         }
+        self.mute(&mut decision, now).await?;
+        let Decision { instances, unseen, fired, overdue, .. } = &mut decision;
+        self.add_details(fired, instances.iter().chain(&*unseen)).await;
+        self.add_details(overdue, instances.iter().chain(&*unseen)).await;
         decision.resolve(now);
         decision.spare_what_is_over();
+        self.let_go(&mut decision, now).await?;
         let deliveries = self.owed(&decision, now).await;
         let report = PollReport {
             changed: decision.instances.len(),
             fired: decision.fired.iter().filter(|alert| alert.suppressed_by.is_none()).count(),
             suppressed: decision.fired.iter().filter(|alert| alert.suppressed_by.is_some()).count(),
+            released: decision.held.iter().filter(|alert| alert.suppressed_by.is_none()).count(),
             resolved: decision.resolved.len(),
             deliveries: deliveries.len(),
             incomplete: incomplete.clone(),
@@ -286,10 +294,11 @@ impl<C: Source, S: Store> Poller<C, S> {
         decision.settle_short_episodes();
         let nudged: Vec<ReceiverId> = deliveries.iter().map(|delivery| delivery.receiver.clone()).collect();
         let memory = self.memory.get_or_insert_default();
-        let Decision { instances, fired, resolved, closed, overdue, ledger, known_rules, .. } = decision;
+        let Decision { instances, fired, resolved, closed, overdue, held, ledger, known_rules, .. } = decision;
         let mut changed = resolved;
         changed.extend(closed);
         changed.extend(overdue);
+        changed.extend(held);
         let commit = PollCommit {
             source: self.settings.id.clone(),
             generation: memory.generation,

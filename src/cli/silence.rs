@@ -1,0 +1,314 @@
+//! `nightbell silence`: new alerts of some kind are not told for some time. Works beside a running `nightbell run`,
+//! which knows of it from its next poll on.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use jiff::civil::{DateTime, Time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::output::{complain, local, print, table};
+use super::{ConfigFile, Exit, Failure, duration, load};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::limits::{REASON_BYTES_MAX, SILENCE_TIME_MAX};
+use crate::model::{Concerns, RuleId, Severity, Silence, SilenceId, SourceId};
+use crate::rule::AlertMatch;
+use crate::store::{Mode, NewSilence, SqlStore, Store as _};
+use crate::template::display_text;
+use crate::yaml::{closest, duration_text};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SilenceCommand {
+    /// Makes a silence: alerts that begin while it holds are recorded and not told. What still fires when it ends is
+    /// told then; what was told before is told to be over as usual.
+    Add {
+        #[command(flatten)]
+        new: SilenceNew,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// The silences that hold.
+    List {
+        /// Those that have ended too.
+        #[arg(long)]
+        all: bool,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Ends a silence now.
+    Expire {
+        /// Its number.
+        #[arg(value_name = "ID")]
+        id: SilenceId,
+        /// Who ends it; without it, the login name.
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
+
+/// A silence that is asked for. Options given several times are alternatives; different ones must all be met.
+#[derive(Debug, Args)]
+pub(super) struct SilenceNew {
+    /// Pattern of job names, as in a rule: a glob, or a regular expression between slashes.
+    #[arg(long, value_name = "PATTERN")]
+    job: Vec<String>,
+    /// A rule's key.
+    #[arg(long, value_name = "RULE")]
+    rule: Vec<String>,
+    /// A source's key.
+    #[arg(long, value_name = "SOURCE")]
+    source: Vec<String>,
+    /// critical, error, warning or info.
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    severity: Vec<Severity>,
+    /// How long it holds: 30m, 2h, 1d.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, required_unless_present = "until")]
+    duration: Option<Duration>,
+    /// When it ends: 06:00 (the next one), 2026-11-22T06:00, in the configuration's zone, or with an offset.
+    #[arg(long, value_name = "TIME", conflicts_with = "duration")]
+    until: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who makes it; without it, the login name.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// Does what was asked for.
+pub(super) async fn silence(command: &SilenceCommand) -> Result<Exit, Failure> {
+    match command {
+        SilenceCommand::Add { new, file } => add(&load(file, true)?, new).await,
+        SilenceCommand::List { all, json, file } => list(&load(file, true)?, *all, *json).await,
+        SilenceCommand::Expire { id, by, file } => expire(&load(file, true)?, *id, by.as_deref()).await,
+    }
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    Severity::from_word(text).ok_or_else(|| "write critical, error, warning or info".to_string())
+}
+
+/// Makes a silence.
+async fn add(config: &Config, wanted: &SilenceNew) -> Result<Exit, Failure> {
+    let now = SystemClock.now();
+    let new = checked(config, wanted, now).map_err(Failure::Usage)?;
+    let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    let id = store.add_silence(&new, now).await?;
+    store.close().await;
+    let lasts = new.ends_at.duration_since(now).unsigned_abs();
+    print(format_args!(
+        "silence {id}: {} until {} ({}), by {}: {}",
+        new.concerns,
+        local(new.ends_at, &config.timezone),
+        duration_text(lasts),
+        new.by,
+        new.reason
+    ))?;
+    complain(format_args!(
+        "what begins to fire by then is recorded and not told; what still fires at the end is told then. End it early: \
+         nightbell silence expire {id}"
+    ));
+    Ok(Exit::Done)
+}
+
+/// What was asked for, if it makes sense.
+fn checked(config: &Config, wanted: &SilenceNew, now: Timestamp) -> Result<NewSilence, String> {
+    let sources: Vec<&str> = config.sources.iter().map(|source| source.id.as_str()).collect();
+    let rules: Vec<&str> = config.rules.rules().iter().map(|rule| rule.id.as_str()).collect();
+    known("source", &wanted.source, &sources)?;
+    known("rule", &wanted.rule, &rules)?;
+    let concerns = Concerns {
+        sources: wanted.source.iter().map(SourceId::new).collect(),
+        jobs: wanted.job.clone(),
+        rules: wanted.rule.iter().map(RuleId::new).collect(),
+        severities: wanted.severity.clone(),
+    };
+    if concerns.is_empty() {
+        return Err("name what it concerns: --job, --rule, --source or --severity (everything: --job '*')".into());
+    }
+    AlertMatch::of(&concerns).map_err(|fault| format!("--job: {fault}"))?;
+    let ends_at = match (wanted.duration, &wanted.until) {
+        (Some(lasts), _) => now.checked_add(lasts).map_err(|error| format!("--for: {error}"))?,
+        (None, Some(until)) => instant(until, &config.timezone, now)?,
+        (None, None) => return Err("say when it ends: --for 2h, or --until 06:00".into()),
+    };
+    if ends_at <= now {
+        return Err(format!("it would have ended already, at {}", local(ends_at, &config.timezone)));
+    }
+    if ends_at.duration_since(now).unsigned_abs() > SILENCE_TIME_MAX {
+        let days = SILENCE_TIME_MAX.as_secs() / 86_400;
+        return Err(format!("a silence lasts at most {days} days; for longer, change the rules"));
+    }
+    Ok(NewSilence { concerns, reason: words("--reason", &wanted.reason)?, by: author(wanted.by.as_deref())?, ends_at })
+}
+
+fn known(what: &str, names: &[String], defined: &[&str]) -> Result<(), String> {
+    let Some(name) = names.iter().find(|name| !defined.contains(&name.as_str())) else { return Ok(()) };
+    let help = closest(name, defined.iter().copied())
+        .map_or_else(|| format!("the file defines {}", defined.join(", ")), |near| format!("did you mean {near:?}?"));
+    Err(format!("there is no {what} {name:?}; {help}"))
+}
+
+/// A text that goes into the one line of a message.
+pub(super) fn words(option: &str, text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(format!("{option} is empty"));
+    }
+    if text.len() > REASON_BYTES_MAX {
+        return Err(format!("{option} is longer than {REASON_BYTES_MAX} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{option} must be one line"));
+    }
+    Ok(text.to_string())
+}
+
+/// Who does it: as said, or the login name.
+pub(super) fn author(by: Option<&str>) -> Result<String, String> {
+    let login = || ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    match by.map(str::to_string).or_else(login) {
+        Some(by) => words("--by", &by),
+        None => Err("say who you are: --by NAME".into()),
+    }
+}
+
+/// An instant as people write it: RFC 3339, a date and a time, or a time, which means the next one.
+fn instant(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Ok(instant);
+    }
+    let of = |wall: DateTime| wall.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).map_err(|e| e.to_string());
+    if text.len() > 10
+        && let Ok(wall) = text.parse::<DateTime>()
+    {
+        return of(wall);
+    }
+    if (4..=8).contains(&text.len())
+        && text.contains(':')
+        && let Ok(time) = format!("{text:0>5}").parse::<Time>()
+    {
+        let today = of(now.to_zoned(zone.clone()).date().to_datetime(time))?;
+        let tomorrow = today.checked_add(SignedDuration::from_hours(24)).map_err(|error| error.to_string())?;
+        return if today > now { Ok(today) } else { of(tomorrow.to_zoned(zone.clone()).date().to_datetime(time)) };
+    }
+    Err(format!("--until: {text:?} is no time; write 06:00, 2026-11-22T06:00, or 2026-11-22T06:00:00+08:00"))
+}
+
+/// Lists silences: those that hold, or all.
+async fn list(config: &Config, all: bool, as_json: bool) -> Result<Exit, Failure> {
+    let now = SystemClock.now();
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let mut silences = store.silences().await?;
+    silences.retain(|(silence, _)| all || silence.is_active(now));
+    if as_json {
+        for (silence, held) in &silences {
+            print(line(silence, *held, now))?;
+        }
+        return Ok(Exit::Done);
+    }
+    if silences.is_empty() {
+        complain(if all { "no silences" } else { "nothing is silenced" });
+        return Ok(Exit::Done);
+    }
+    let rows = silences
+        .iter()
+        .map(|(silence, held)| {
+            let state = match &silence.expired {
+                Some((at, by)) => format!("expired {} by {}", local(*at, &config.timezone), display_text(by)),
+                None => silence.state(now).to_string(),
+            };
+            vec![
+                silence.id.to_string(),
+                state,
+                display_text(&silence.concerns.to_string()),
+                local(silence.ends_at, &config.timezone),
+                held.to_string(),
+                display_text(&silence.by),
+                display_text(&silence.reason),
+            ]
+        })
+        .collect();
+    print(table(&["ID", "STATE", "CONCERNS", "ENDS", "ALERTS", "BY", "REASON"], rows))?;
+    Ok(Exit::Done)
+}
+
+/// A silence as one JSON object.
+fn line(silence: &Silence, held: u64, now: Timestamp) -> serde_json::Value {
+    let Concerns { sources, jobs, rules, severities } = &silence.concerns;
+    json!({
+        "id": silence.id,
+        "state": silence.state(now),
+        "sources": sources,
+        "jobs": jobs,
+        "rules": rules,
+        "severities": severities,
+        "reason": silence.reason,
+        "by": silence.by,
+        "created_at": silence.created_at,
+        "ends_at": silence.ends_at,
+        "expired_at": silence.expired.as_ref().map(|(at, _)| at),
+        "expired_by": silence.expired.as_ref().map(|(_, by)| by),
+        "alerts": held,
+    })
+}
+
+/// Ends a silence early.
+async fn expire(config: &Config, id: SilenceId, by: Option<&str>) -> Result<Exit, Failure> {
+    let now = SystemClock.now();
+    let by = author(by).map_err(Failure::Usage)?;
+    let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    let silence = store.expire_silence(id, &by, now).await?;
+    store.close().await;
+    match silence {
+        None => {
+            complain(format_args!("there is no silence {id}; nightbell silence list --all shows them"));
+            Ok(Exit::Failed)
+        }
+        Some(silence) if silence.expired.as_ref().is_some_and(|(at, _)| *at == now) => {
+            print(format_args!("silence {id} has ended; what it held back and still fires is told at the next poll"))?;
+            Ok(Exit::Done)
+        }
+        Some(silence) => {
+            let ended = silence.expired.map_or(silence.ends_at, |(at, _)| at);
+            complain(format_args!("silence {id} ended already, at {}", local(ended, &config.timezone)));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_written_as_people_write_it() {
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        let now: Timestamp = "2026-11-21T23:30:00+08:00".parse().unwrap();
+        let cases = [
+            ("06:00", "2026-11-22T06:00:00+08:00"),
+            ("6:00", "2026-11-22T06:00:00+08:00"),
+            ("23:45", "2026-11-21T23:45:00+08:00"),
+            ("23:30", "2026-11-22T23:30:00+08:00"),
+            ("2026-11-23T06:00", "2026-11-23T06:00:00+08:00"),
+            ("2026-11-23 06:00", "2026-11-23T06:00:00+08:00"),
+            ("2026-11-22T06:00:00Z", "2026-11-22T14:00:00+08:00"),
+            ("2026-11-22T06:00:00+01:00", "2026-11-22T13:00:00+08:00"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(instant(text, &zone, now), Ok(expected.parse().unwrap()), "{text}");
+        }
+        for text in ["", "soon", "25:00", "06", "2h", "tomorrow", "2026-11-23"] {
+            assert!(instant(text, &zone, now).unwrap_err().contains("write 06:00"), "{text}");
+        }
+    }
+}

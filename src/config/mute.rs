@@ -1,0 +1,193 @@
+//! `mute_windows`: a mapping from a window's name to which alerts it holds back, and when it is open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+
+use super::calendars::{Calendars, WEEKDAYS, weekday};
+use super::rules::{Names, SeverityWord, read_matches, read_references};
+use super::sources::read_schedule;
+use super::words::{check_name, read_reference, read_word};
+use crate::model::RuleId;
+use crate::rule::{AlertMatch, Matches, MuteWindow};
+use crate::schedule::{Calendar, DAY_SECONDS, Daily, Days, Window};
+use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section, Value};
+
+/// What windows may refer to, and the zone they go by unless they name one.
+pub(super) struct Surroundings<'a> {
+    pub(super) names: &'a Names<'a>,
+    pub(super) rules: &'a [String],
+    pub(super) calendars: &'a Calendars,
+    pub(super) timezone: &'a TimeZone,
+}
+
+/// Reads all mute windows. The broken ones are reported and left out.
+pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<MuteWindow> {
+    let Some(windows) = file.section("mute_windows") else { return Vec::new() };
+    windows.entries().iter().filter_map(|entry| read_one(&windows, entry, around)).collect()
+}
+
+fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<MuteWindow> {
+    let findings = windows.findings();
+    let path = windows.path_of(&entry.key);
+    if let Err(fault) = check_name(&entry.key) {
+        findings.error(entry.at, path.as_str(), fault, None);
+    }
+    let section = Section::open(&entry.node, path, findings)?;
+    let matches = read_alert_match(&section, around);
+    let zone = super::read_timezone(&section).unwrap_or_else(|| around.timezone.clone());
+    let window =
+        if section.has("schedule") { read_scheduled(&section, &zone) } else { read_daily(&section, zone, around) };
+    section.close();
+    let window = window?;
+    if window.never_closes() {
+        let help = Some("remove the alerts' receivers under \"notify\" instead".into());
+        findings.error(entry.at, windows.path_of(&entry.key), "it never closes: nothing would ever be told", help);
+    }
+    Some(MuteWindow { name: entry.key.as_str().into(), matches: matches?, window })
+}
+
+/// `match`, as a rule has it, with `rule` and `severity` beside.
+fn read_alert_match(section: &Section<'_>, around: &Surroundings<'_>) -> Option<AlertMatch> {
+    let Some(node) = section.node("match").filter(|node| node.value != Value::Null) else {
+        return Some(AlertMatch::default());
+    };
+    let inner = Section::open(node, section.path_of("match"), section.findings())?;
+    let matches: Option<Matches> = read_matches(&inner, around.names);
+    let rules = read_references(&inner, "rule", "rule", around.rules);
+    let severities = inner.optional::<OneOrMany<SeverityWord>>("severity").map_or_else(Vec::new, |list| list.0);
+    inner.close();
+    let rules = rules?.iter().map(RuleId::new).collect();
+    let severities = severities.into_iter().map(|word| word.0).collect();
+    AlertMatch::new(&matches?, rules, severities).map_err(|fault| section.error("match", fault, None)).ok()
+}
+
+/// A window that a schedule opens.
+fn read_scheduled(section: &Section<'_>, zone: &TimeZone) -> Option<Window> {
+    let schedule = read_schedule(section, "schedule", None, zone);
+    let lasts = section.required::<Duration>("for");
+    for key in ["days", "from", "to", "calendar"] {
+        if section.node(key).is_some() {
+            let help = Some("a window has a \"schedule\" and \"for\", or \"days\", \"from\" and \"to\"".into());
+            section.error(key, format!("{key:?} cannot stand beside \"schedule\""), help);
+        }
+    }
+    let lasts = SignedDuration::try_from(lasts?).ok()?;
+    Some(Window::Scheduled { schedule: schedule?, lasts })
+}
+
+/// A window between two times of the day.
+fn read_daily(section: &Section<'_>, zone: TimeZone, around: &Surroundings<'_>) -> Option<Window> {
+    if section.node("for").is_some() {
+        section.error("for", "\"for\" belongs to a \"schedule\"", Some("write from: and to:, or a schedule:".into()));
+    }
+    let days = read_days(section, around.calendars);
+    let (from, to) = (section.optional::<ClockTime>("from"), section.optional::<ClockTime>("to"));
+    if (from.is_none() && section.has("from")) || (to.is_none() && section.has("to")) {
+        return None;
+    }
+    if !section.has("days") && from.is_none() && to.is_none() {
+        let help = Some("write days:, from: and to:, or schedule: and for:".into());
+        section.error("", "nothing says when the window is open", help);
+        return None;
+    }
+    let (from, to) = (from.map_or(0, |time| time.0), to.map_or(DAY_SECONDS, |time| time.0));
+    if from == DAY_SECONDS {
+        section.error("from", "a window cannot begin at 24:00", Some("write \"00:00\", and the next day".into()));
+        return None;
+    }
+    if from == to {
+        let help = Some("leave both out for whole days".into());
+        section.error("to", "the window ends when it begins, so it is never open", help);
+        return None;
+    }
+    Some(Window::Daily(Daily { days: days?, from, to, zone }))
+}
+
+/// `days` with their `calendar`; absent, every day.
+fn read_days(section: &Section<'_>, calendars: &Calendars) -> Option<Days> {
+    let words = section.optional::<OneOrMany<DayWord>>("days");
+    let calendar = match section.node("calendar") {
+        None => None,
+        Some(node) => {
+            let names: Vec<String> = calendars.keys().cloned().collect();
+            let located = Located { node, path: &section.path_of("calendar"), findings: section.findings() };
+            Some(calendars.get(&read_reference(located, "calendar", &names)?).map(Arc::clone)?)
+        }
+    };
+    if words.is_none() && section.has("days") {
+        return None;
+    }
+    let words = words.map_or_else(|| WEEKDAYS.map(|(_, _, day)| DayWord::Weekday(day)).into(), |words| words.0);
+    let mut days = Days::default();
+    for word in &words {
+        match word {
+            DayWord::Weekday(day) => days.weekdays.push(*day),
+            DayWord::Workdays => days.workdays = true,
+            DayWord::DaysOff => days.days_off = true,
+            DayWord::Holidays => days.holidays = true,
+        }
+    }
+    let goes_by_calendar = days.workdays || days.days_off || days.holidays;
+    match calendar {
+        Some(_) if !goes_by_calendar => {
+            let help = Some("name workdays, days-off or holidays under \"days\", or remove the calendar".into());
+            section.error("calendar", "none of the days goes by the calendar", help);
+        }
+        Some(calendar) if days.holidays && !calendar.has_holidays() => {
+            section.error("calendar", "the calendar has no holidays, so the window is never open", None);
+        }
+        None if days.holidays => {
+            section.error("days", "holidays are those of a calendar", Some("add calendar: cn, or one of yours".into()));
+        }
+        Some(calendar) => days.calendar = calendar,
+        None => days.calendar = Arc::new(Calendar::default()),
+    }
+    Some(days)
+}
+
+/// A word under `days`.
+enum DayWord {
+    Weekday(Weekday),
+    Workdays,
+    DaysOff,
+    Holidays,
+}
+
+impl FromYaml for DayWord {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let mut known: Vec<&str> = WEEKDAYS.iter().map(|(short, _, _)| *short).collect();
+        known.extend(["workdays", "days-off", "holidays"]);
+        read_word(located, "day", &known, |word| match word {
+            "workdays" => Some(DayWord::Workdays),
+            "days-off" => Some(DayWord::DaysOff),
+            "holidays" => Some(DayWord::Holidays),
+            word => weekday(word).map(DayWord::Weekday),
+        })
+    }
+}
+
+/// A time of the day in seconds: `22:00`, or `24:00` for its end.
+struct ClockTime(i32);
+
+impl FromYaml for ClockTime {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let text = String::from_yaml(located)?;
+        let seconds = || {
+            let (hour, minute) = text.split_once(':')?;
+            let is_plain = |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+            if !is_plain(hour) || minute.len() != 2 || !is_plain(minute) {
+                return None;
+            }
+            let (hour, minute) = (hour.parse::<i32>().ok()?, minute.parse::<i32>().ok()?);
+            let seconds = hour * 3600 + minute * 60;
+            (minute < 60 && seconds <= DAY_SECONDS).then_some(seconds)
+        };
+        seconds()
+            .map(ClockTime)
+            .or_else(|| located.wrong(format!("{text:?} is no time of the day"), Some("write it as \"22:00\"".into())))
+    }
+}

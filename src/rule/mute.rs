@@ -1,0 +1,124 @@
+//! Muting: which alerts are recorded and not told for now.
+//!
+//! # Design
+//! A silence and a mute window ask for the same thing in two ways: new alerts of some kind are held back for some time.
+//! What resolves meanwhile is never told; what still fires at the end is told then, once. An alert that was told
+//! before stays told, and so is its end: whoever was woken by it wants to know that it is over.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Matcher, Matches, Pattern};
+use crate::model::{Alert, Concerns, InstanceType, RuleId, Severity, Silence, SilenceId, SourceId, Suppression};
+use crate::schedule::Window;
+
+/// Which alerts are concerned: alternatives within each field, all fields together. An empty field means any.
+#[derive(Debug, Clone, Default)]
+pub struct AlertMatch {
+    sources: Vec<SourceId>,
+    rules: Vec<RuleId>,
+    severities: Vec<Severity>,
+    instance_types: Vec<InstanceType>,
+    jobs: Vec<Matcher>,
+    not: Vec<Matcher>,
+}
+
+impl AlertMatch {
+    /// The alerts whose instances `matches` means, of these rules and severities.
+    ///
+    /// # Errors
+    /// In words, when a pattern cannot be compiled.
+    pub fn new(matches: &Matches, rules: Vec<RuleId>, severities: Vec<Severity>) -> Result<AlertMatch, String> {
+        let compiled = |patterns: &[Pattern]| patterns.iter().map(Pattern::matcher).collect::<Result<Vec<_>, _>>();
+        Ok(AlertMatch {
+            sources: matches.sources.clone(),
+            rules,
+            severities,
+            instance_types: matches.instance_types.clone(),
+            jobs: compiled(&matches.jobs)?,
+            not: compiled(&matches.not)?,
+        })
+    }
+
+    /// The alerts that a silence concerns.
+    ///
+    /// # Errors
+    /// In words, when a pattern is none.
+    pub fn of(concerns: &Concerns) -> Result<AlertMatch, String> {
+        let jobs = concerns.jobs.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>()?;
+        let matches = Matches { sources: concerns.sources.clone(), jobs, ..Matches::default() };
+        AlertMatch::new(&matches, concerns.rules.clone(), concerns.severities.clone())
+    }
+
+    /// Whether it concerns the alert. An alert about a job itself is of no instance type.
+    pub fn concerns(&self, alert: &Alert) -> bool {
+        fn allows<T: PartialEq>(allowed: &[T], value: &T) -> bool {
+            allowed.is_empty() || allowed.contains(value)
+        }
+        let job = &alert.facts.job.name;
+        let kind = alert.facts.instance.as_ref().map(|instance| instance.kind);
+        allows(&self.sources, &alert.source)
+            && allows(&self.rules, &alert.rule)
+            && allows(&self.severities, &alert.facts.alert.severity)
+            && (self.instance_types.is_empty() || kind.is_some_and(|kind| self.instance_types.contains(&kind)))
+            && (self.jobs.is_empty() || self.jobs.iter().any(|pattern| pattern.matches(job)))
+            && !self.not.iter().any(|pattern| pattern.matches(job))
+    }
+}
+
+/// A recurring time in which new alerts of some kind are held back.
+#[derive(Debug, Clone)]
+pub struct MuteWindow {
+    /// Its key in the configuration.
+    pub name: Arc<str>,
+    /// Which alerts it concerns.
+    pub matches: AlertMatch,
+    /// When it is open.
+    pub window: Window,
+}
+
+/// Everything that mutes, as one source sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Muting {
+    windows: Arc<[MuteWindow]>,
+    silences: Vec<(SilenceId, Timestamp, AlertMatch)>,
+}
+
+impl Muting {
+    /// The mute windows, and no silence.
+    pub fn new(windows: Arc<[MuteWindow]>) -> Muting {
+        Muting { windows, silences: Vec::new() }
+    }
+
+    /// Takes over the silences that hold now. One that was there before keeps what it was compiled to: a silence is
+    /// never changed. Returns what is wrong with those that cannot be understood; they silence nothing.
+    pub fn set_silences(&mut self, active: &[Silence]) -> Vec<String> {
+        let mut before = std::mem::take(&mut self.silences);
+        let mut faults = Vec::new();
+        for silence in active {
+            let known = before.iter().position(|(id, _, _)| *id == silence.id).map(|at| before.swap_remove(at).2);
+            match known.map_or_else(|| AlertMatch::of(&silence.concerns), Ok) {
+                Ok(matches) => self.silences.push((silence.id, silence.ends_at, matches)),
+                Err(fault) => faults.push(format!("silence {} silences nothing: {fault}", silence.id)),
+            }
+        }
+        self.silences.sort_by_key(|(id, _, _)| *id);
+        faults
+    }
+
+    /// What mutes the alert at `now`, if anything does: one thing, though several may. What has muted it until now is
+    /// named as long as it does; then silences, the oldest first, and windows in the order of the file.
+    pub fn mutes(&self, alert: &Alert, now: Timestamp) -> Option<Suppression> {
+        let silences = self.silences.iter().filter(|(_, ends_at, matches)| now < *ends_at && matches.concerns(alert));
+        let windows = self.windows.iter().filter(|window| window.window.is_open(now) && window.matches.concerns(alert));
+        let mut all = silences
+            .map(|(id, _, _)| Suppression::Silence(*id))
+            .chain(windows.map(|window| Suppression::MuteWindow(Arc::clone(&window.name))));
+        let first = all.next()?;
+        match &alert.suppressed_by {
+            Some(before) if *before != first && all.any(|by| by == *before) => Some(before.clone()),
+            _ => Some(first),
+        }
+    }
+}

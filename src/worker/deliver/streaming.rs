@@ -44,6 +44,8 @@ struct Stream<S, N> {
     call: Option<Call>,
     /// Whether there may be something to claim.
     hungry: bool,
+    /// Whether something was stored since the open claim began, which that need not have seen.
+    nudged: bool,
     /// Until when the budget holds up what is due.
     held_until: Option<Timestamp>,
     /// Whether it is unknown when the next delivery is due.
@@ -69,6 +71,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
             being_settled: 0,
             call: None,
             hungry: true,
+            nudged: false,
             held_until: None,
             looking: false,
             wake_at: now + LANE_SLEEP_MAX,
@@ -98,7 +101,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
                 self.heard(answer);
             }
             () = shutdown.cancelled(), if self.stop_by.is_none() => self.begin_to_stop(),
-            () = nudge.notified(), if self.stop_by.is_none() => self.hungry = true,
+            () = nudge.notified(), if self.stop_by.is_none() => (self.hungry, self.nudged) = (true, true),
             () = tokio::time::sleep_until(alarm) => return self.woken(),
         }
         true
@@ -159,6 +162,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         if self.hungry && allowed && starving && room > 0 {
             let now = self.lane.clock.now();
             let claimer = self.lane.claimer.clone();
+            self.nudged = false;
             return Some(Box::pin(async move { Answer::Claimed(claimer.claim(now, room).await) }));
         }
         if !self.lane.unsettled.is_empty() {
@@ -207,8 +211,8 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
                 result
             }
             Answer::Claimed(Ok(Claim { deliveries, more })) => {
-                self.hungry = more == More::Perhaps;
-                self.looking = more == More::Nothing;
+                self.hungry = more == More::Perhaps || self.nudged;
+                self.looking = more == More::Nothing && !self.nudged;
                 self.held_until = match more {
                     More::From(until) => Some(until),
                     More::Nothing | More::Perhaps => None,
@@ -235,7 +239,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         let now = self.lane.clock.now();
         let wait = match next {
             Some(next) if next <= now => {
-                self.hungry = self.held_until.is_none();
+                self.hungry |= self.held_until.is_none();
                 return;
             }
             Some(next) => next.duration_since(now).unsigned_abs().min(LANE_SLEEP_MAX),

@@ -11,7 +11,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::model::{AlertId, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId, SourceId};
+use crate::model::{AlertId, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId, Snapshot, SourceId};
 
 /// The name of the episode that begins with `rule` holding for `instance` as it is now. `ordinal` is 1 but for a
 /// second episode with the same times. A condition that outlasts the end of the run (`spans_end`: a duration) leaves
@@ -46,10 +46,14 @@ pub fn due_alert_id(source: &SourceId, job: &str, instance: &str, rule: &RuleId,
     AlertId::new(digest(&[source.as_str(), job, instance, rule.as_str(), "due", &due]))
 }
 
-/// The name of the episode that begins when too many of a job's runs have failed, of which `run` is the newest.
-pub fn rate_alert_id(run: &Instance, rule: &RuleId) -> AlertId {
-    let (start, end) = (time_text(run.start_time), time_text(run.end_time));
-    AlertId::new(digest(&[run.source.as_str(), &run.job.name, "", rule.as_str(), "rate", &run.id, &start, &end]))
+/// The name of the episode that begins when too many of a job's runs have failed: these, with their times. A run due
+/// earlier may be the one that fails last, so the newest of them would not tell two episodes apart.
+pub fn rate_alert_id(source: &SourceId, job: &str, rule: &RuleId, failed: &[(&str, &Snapshot)]) -> AlertId {
+    let mut parts: Vec<String> = [source.as_str(), job, "", rule.as_str(), "rate"].map(str::to_string).to_vec();
+    for (id, run) in failed {
+        parts.extend([(*id).to_string(), time_text(run.start_time), time_text(run.end_time)]);
+    }
+    AlertId::new(digest(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
 /// The name of the delivery that tells `receiver` that the deadline it was warned of has passed.

@@ -96,8 +96,12 @@ impl Past {
 
     /// The newest `count` runs of which it is known whether they went well, the newest first.
     fn counted(&self, count: usize, concerns: impl Fn(InstanceType) -> bool) -> Vec<(&str, bool)> {
+        self.counted_runs(count, concerns).into_iter().map(|(id, is_well, _)| (id, is_well)).collect()
+    }
+
+    fn counted_runs(&self, count: usize, concerns: impl Fn(InstanceType) -> bool) -> Vec<(&str, bool, &Snapshot)> {
         let newest = self.runs.iter().rev().filter(|(_, run)| concerns(run.kind));
-        newest.filter_map(|((_, id), run)| Some((id.as_str(), went_well(run.status)?))).take(count).collect()
+        newest.filter_map(|((_, id), run)| Some((id.as_str(), went_well(run.status)?, run))).take(count).collect()
     }
 
     /// The newest run, if it and those before it failed, `count` of them in a row; with it, how many failed in a row.
@@ -113,9 +117,10 @@ impl Past {
         (over > 0 && runs.len() == over).then(|| runs.iter().filter(|(_, is_well)| !is_well).count())
     }
 
-    /// The newest run that failed.
-    pub fn newest_failure(&self, concerns: impl Fn(InstanceType) -> bool) -> Option<&str> {
-        self.counted(HISTORY_RUNS_MAX, concerns).into_iter().find(|(_, is_well)| !is_well).map(|(id, _)| id)
+    /// Those of the last `over` runs that failed, the newest first.
+    pub fn failed_runs(&self, over: usize, concerns: impl Fn(InstanceType) -> bool) -> Vec<(&str, &Snapshot)> {
+        let counted = self.counted_runs(over, concerns).into_iter();
+        counted.filter(|(_, is_well, _)| !is_well).map(|(id, _, run)| (id, run)).collect()
     }
 
     /// How long the job's runs took before `due`: those of the same day of the week where there are enough, all

@@ -55,8 +55,8 @@ proptest! {
         let last = &counted[..counted.len().min(count)];
         let expected = (last.len() == count).then(|| last.iter().filter(|(_, is_well)| !is_well).count());
         prop_assert_eq!(past.failures(count, concerns), expected);
-        let newest = counted.iter().find(|(_, is_well)| !is_well).map(|(index, _)| index.to_string());
-        prop_assert_eq!(past.newest_failure(concerns).map(str::to_string), newest);
+        let failed: Vec<String> = last.iter().filter(|(_, is_well)| !is_well).map(|(index, _)| index.to_string()).collect();
+        prop_assert_eq!(past.failed_runs(count, concerns).iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), failed);
     }
 }
 

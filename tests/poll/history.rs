@@ -115,6 +115,34 @@ async fn a_share_of_failures_is_told_of_the_job_and_ends_when_it_has_fallen() {
     assert!(bodies(&scene.store).await[0].1["data"]["instance"].is_null());
 }
 
+/// A run due earlier fails after the share had fallen: it is the share of another episode, though the newest failure is
+/// the same.
+#[tokio::test]
+async fn a_share_of_failures_that_grows_again_by_an_earlier_run_is_told_again() {
+    let rule = "  often: { when: { failure_rate: { over: 4, above: 50% } }, notify: [hook] }\n";
+    let mut scene = Scene::open(rule).await;
+    let now = scene.now();
+    let of = |id: &str, status, before| ended(id, status, now, before);
+    let mut runs = vec![
+        of("1", Status::Fail, 50),
+        of("2", Status::Success, 40),
+        of("3", Status::Fail, 30),
+        Instance { status: Status::Running, end_time: None, ..of("4", Status::Running, 25) },
+        of("5", Status::Fail, 20),
+    ];
+    for told in 1..=3 {
+        match told {
+            1 => {}
+            2 => runs.push(of("6", Status::Success, 10)),
+            _ => runs[3] = Instance { end_time: Some(now), ..of("4", Status::Fail, 25) },
+        }
+        scene.show(runs.clone());
+        scene.poll().await;
+        assert_eq!(summaries(&scene.store).await.len(), told, "{:?}", summaries(&scene.store).await);
+        scene.pass(SignedDuration::from_mins(1));
+    }
+}
+
 #[tokio::test]
 async fn a_run_slower_than_usual_is_told_while_it_runs_and_not_on_a_cold_start() {
     let rule = "  slow: { when: { slower_than_usual: { factor: 2, min_runs: 5 } }, notify: [hook] }\n";

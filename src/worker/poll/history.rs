@@ -39,10 +39,9 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// What was found, of which `newest` is the newest failure.
-    fn found(&self, id: AlertId, measures: Measures, newest: &Instance) -> Found<'a> {
-        let since = newest.end_time.unwrap_or(self.look.now);
-        let is_past = self.is_first && ended_before(newest, since, self.look.told_from);
+    /// What was found; whether it is of the past counts on a rule's first look.
+    fn found(&self, id: AlertId, measures: Measures, since: Timestamp, is_past: bool) -> Found<'a> {
+        let is_past = self.is_first && is_past;
         Found {
             id,
             rule: &self.rule.id,
@@ -159,15 +158,19 @@ impl<C: Source, S: Store> Poller<C, S> {
             runs_failed: u32::try_from(row).ok(),
             ..Measures::default()
         };
-        let found = case.found(alert_id(&instance, &rule.id, false, 1), measures, &instance);
+        let since = instance.end_time.unwrap_or(look.now);
+        let is_past = ended_before(&instance, since, look.told_from);
+        let found = case.found(alert_id(&instance, &rule.id, false, 1), measures, since, is_past);
         Some(begin_found(Subject::Run(&instance), self.source.kind(), found, look.now))
     }
 
     fn fails_too_often(&self, case: &Case<'_>, rate: &FailureRate) -> Option<Alert> {
-        let Case { job, past, rule, decision, look, .. } = case;
+        let Case { job, past, rule, look, .. } = case;
         let measures = measured(past, rule, rate).filter(|measures| is_too_often(measures, rate))?;
-        let newest = self.find(job, past.newest_failure(|kind| rule.concerns(kind))?, decision)?;
-        let found = case.found(rate_alert_id(&newest, &rule.id), measures, &newest);
+        let failed = past.failed_runs(rate.over, |kind| rule.concerns(kind));
+        let last = failed.iter().map(|(_, run)| run.end_time.unwrap_or(look.now)).max()?;
+        let id = rate_alert_id(&self.settings.id, job, &rule.id, &failed);
+        let found = case.found(id, measures, last, last < look.told_from);
         let subject = Subject::Job { source: &self.settings.id, name: job };
         Some(begin_found(subject, self.source.kind(), found, look.now))
     }

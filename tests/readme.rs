@@ -99,7 +99,9 @@ fn every_documented_field_becomes_something_that_there_is_or_says_why_it_is_left
 
 #[test]
 fn every_command_is_in_the_readme_and_has_help() {
-    for command in ["run", "check", "demo", "doctor", "send-test", "alerts", "deliveries", "jobs", "instances"] {
+    for command in
+        ["run", "check", "demo", "doctor", "send-test", "alerts", "deliveries", "jobs", "instances", "silence", "ack"]
+    {
         assert!(
             README.contains(&format!("nightbell {command}")) || README.contains(&format!("-- {command}")),
             "{command}"

@@ -52,6 +52,26 @@ async fn the_third_failure_in_a_row_is_told_once_and_the_next_success_ends_it() 
     assert_eq!(firing.1["data"]["instance"]["id"], "6", "the run that made it three");
 }
 
+/// One poll sees the success that ends a row of failures and a whole row after it.
+#[tokio::test]
+async fn a_row_of_failures_that_begins_as_another_ends_is_told() {
+    let mut scene = Scene::open(THREE).await;
+    let now = scene.now();
+    let mut runs = [55, 50, 45].map(|before| ended(&before.to_string(), Status::Fail, now, before)).to_vec();
+    scene.show(runs.clone());
+    scene.poll().await;
+    scene.pass(SignedDuration::from_mins(1));
+    // It was under way when the row began.
+    runs.push(Instance { end_time: Some(now), ..ended("40", Status::Success, now, 40) });
+    runs.extend([35, 30, 25].map(|before| ended(&before.to_string(), Status::Fail, now, before)));
+    scene.show(runs);
+    scene.poll().await;
+    scene.poll().await;
+    let told = summaries(&scene.store).await;
+    assert_eq!(told.iter().filter(|line| line.starts_with("firing")).count(), 2, "{told:?}");
+    assert_eq!(scene.alerts().await.iter().filter(|alert| alert.facts.alert.ends_at.is_none()).count(), 1);
+}
+
 /// Failures of long ago, that the memory of the poll has forgotten, are in the store.
 #[tokio::test]
 async fn failures_of_a_weekly_job_are_counted_over_weeks() {

@@ -194,7 +194,7 @@ impl<C: Source, S: Store> Poller<C, S> {
     }
 
     /// When each run behind a firing alert last ended: as it was just seen, or as it is remembered.
-    fn last_ends(&self, ledger: &Ledger, fresh: &[Instance]) -> HashMap<InstanceKey, Timestamp> {
+    pub(super) fn last_ends(&self, ledger: &Ledger, fresh: &[Instance]) -> HashMap<InstanceKey, Timestamp> {
         let snapshots = self.memory.as_ref().map(|memory| &memory.snapshots);
         let remembered = ledger.firing().filter_map(|alert| {
             let key = alert.facts.subject();

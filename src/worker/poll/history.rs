@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Poller;
 use super::decide::{Decision, Look, ended_before};
 use crate::alert::identity::{alert_id, rate_alert_id};
-use crate::alert::{Found, Subject, begin_found, end_found};
+use crate::alert::{Found, Ledger, Subject, begin_found, end_found};
 use crate::limits::{HISTORY_RUNS_CACHED_MAX, HISTORY_RUNS_MAX, SLOWER_EXCESS_MIN};
 use crate::model::{Alert, AlertId, ConditionKind, Instance, InstanceKey, Measures, ReasonCode, Status, Suppression};
 use crate::rule::history::{FailureRate, Past, Slower, went_well};
@@ -61,6 +61,8 @@ impl<C: Source, S: Store> Poller<C, S> {
         if !self.rules.looks_at_history(&self.settings.id) {
             return Ok(());
         }
+        let broken = self.rows_that_are_broken(decision, look.now);
+        decision.resolved.extend(broken);
         let asked = self.questions(decision, look);
         self.load_past(asked.keys().cloned(), decision).await?;
         let ended = self.rates_that_fell(decision, look);
@@ -208,6 +210,17 @@ impl<C: Source, S: Store> Poller<C, S> {
             suppressed_by: None,
         };
         Some(begin_found(Subject::Run(instance), self.source.kind(), found, now))
+    }
+
+    /// Ends the alerts about failures in a row that a success ends, before new ones are looked for: one poll may see the
+    /// end of a row and the whole of the next.
+    fn rows_that_are_broken(&self, decision: &mut Decision, now: Timestamp) -> Vec<Alert> {
+        let is_row = |alert: &&Alert| alert.facts.alert.measures.condition == Some(ConditionKind::Consecutive);
+        let mut rows = Ledger::new(decision.ledger.firing().filter(is_row).cloned());
+        let is_over = |instance: &&Instance| instance.status.has_ended() && rows.concerns(&instance.job.name);
+        let over: Vec<Instance> = decision.seen.iter().filter(is_over).cloned().collect();
+        let ended = rows.resolve(&over, &self.last_ends(&rows, &decision.seen), now);
+        decision.ledger.end_where(|alert| ended.iter().find(|ended| ended.id == alert.id).cloned())
     }
 
     /// Ends the alerts about a share of failures that is no longer too large.

@@ -76,9 +76,10 @@ impl App {
         let receivers = parts::open_receivers(config)?;
         let sources = parts::open_sources(config, &clock)?;
         let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await?);
-        store.reclaim(clock.now()).await?;
+        let now = clock.now();
+        store.reclaim(now).await?;
         let sources = parts::teach(config, sources, &store).await?;
-        let budgets = parts::budgets(config, &store, clock.now()).await?;
+        let budgets = parts::budgets(config, &store, now).await?;
         let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &budgets, &store, &clock);
         let pollers = parts::pollers(config, sources, &store, &addressees, &clock);
         Ok(App { store, pollers, lanes, fallbacks, clock })

@@ -1,5 +1,7 @@
 //! What could not be told: it goes to the fallback, and an operator lists it, looks at it and has it sent again.
 
+use std::collections::BTreeSet;
+
 use super::sink::Sink;
 use super::{Stage, TELL_FAILURES, ago, failed, pause, text};
 
@@ -88,7 +90,7 @@ async fn dead_letters_are_listed_shown_and_sent_again_beside_a_running_program()
     // The lane looks by itself within a minute; a run that starts looks at once.
     drop(running);
     let running = stage.start();
-    let hits = stage.sink.wait("the dead letter", |hits| hits.len() == 3).await;
+    let hits = stage.sink.wait("the dead letter", |hits| hits.len() > 2).await;
     assert_eq!((hits[2].id(), &hits[2].body), (id.clone(), &hits.iter().find(|hit| hit.id() == id).unwrap().body));
     // Dropping is a kill: what was sent and not recorded yet would rightly be sent again.
     for _ in 0..400 {
@@ -101,9 +103,11 @@ async fn dead_letters_are_listed_shown_and_sent_again_beside_a_running_program()
     let rest = said(&stage, &["deliveries", "retry", "--receiver", "hook", "--since", "1h", "--json"], 0).await;
     assert_eq!(rest.len(), 1);
     stage.once(0).await;
-    assert_eq!(stage.sink.hits().len(), 4);
+    // A program that is killed after sending and before recording sends again, under the same name.
+    let again: BTreeSet<String> = stage.sink.hits()[2..].iter().map(|hit| hit.id()).collect();
+    assert_eq!(again.len(), 2);
     let all = said(&stage, &["deliveries", "--state", "delivered", "--json"], 0).await;
-    assert!(all.len() == 2 && all.iter().all(|one| one["attempts"] == 2), "{all:?}");
+    assert!(all.len() == 2 && all.iter().all(|one| one["attempts"].as_u64() >= Some(2)), "{all:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

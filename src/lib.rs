@@ -17,11 +17,13 @@
 //!    **one transaction**. Whatever rewinds the database then costs a repeat, never a loss.
 //! 4. [`worker::deliver`] has one lane per receiver. It claims what is due, lets [`notify`] make one attempt each, and
 //!    records the outcomes in a second transaction. No transaction is open while a network call runs.
-//! 5. [`app`] wires all that, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.
+//! 5. When a [`digest`] is due, [`worker::digest`] sums up what the store holds of the period and owes it like any other
+//!    message.
+//! 6. [`app`] wires all that, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.
 //!
 //! # What holds everywhere
 //!
-//! - **Deciding is pure.** `rule`, `alert` and `template` take data and `now` and return data: no I/O, no clock, no
+//! - **Deciding is pure.** `rule`, `alert`, `digest` and `template` take data and `now` and return data: no I/O, no clock, no
 //!   async. The loops around them do the I/O, with [`clock`] and randomness injected.
 //! - **At least once, and a repeat is recognisable.** Ids are digests of what they name and travel with the message.
 //! - **Nothing is dropped silently.** Each alert ends as delivered, merged (into what), suppressed (by what) or dead
@@ -38,13 +40,14 @@
 //! main
 //! cli                               one file per command
 //! app                               wires the checked config into running loops
-//! worker                            poll, deliver, housekeeping loops
+//! worker                            poll, deliver, digest, housekeeping loops
 //! config                            YAML -> checked Config, with located diagnostics
 //! source | store | notify | sim     the outside world, each behind one trait
 //! iam                               proving to Huawei Cloud who asks
 //! http                              the one way to make a request
 //! rule | alert | template           pure
 //! words                             what messages say, in each language
+//! rule | alert | digest | template  pure
 //! yaml                              located tree, diagnostics, section reader
 //! model                             plain data
 //! clock | secret | limits | schedule | sign    leaves
@@ -55,6 +58,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod digest;
 pub mod http;
 pub mod iam;
 pub mod limits;

@@ -229,6 +229,27 @@ pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `Retry-After` that is believed.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
+/// Items told of each list of a digest; how many there are is told in any case.
+pub const DIGEST_LISTED_MAX: usize = 50;
+/// Jobs among the slowest and the most changed: more are no news.
+pub const DIGEST_RANKED_MAX: usize = 10;
+/// Runs under way, the longest first, that a digest compares with what is usual.
+pub const DIGEST_RUNNING_MAX: usize = 200;
+/// Runs of a job, the latest first, that say how long it usually takes.
+pub const DIGEST_HISTORY_RUNS: usize = 60;
+/// Fewest runs that say so.
+pub const DIGEST_HISTORY_RUNS_MIN: usize = 5;
+/// How long a digest waits for the polls of the minute it is due in, or of a program that has just started.
+pub const DIGEST_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest span over which the receivers of a digest may be spread.
+pub const DIGEST_SPREAD_MAX: Duration = Duration::from_secs(3600);
+/// How far a digest's own record may be ahead of the clock before the clock is believed to have been wrong then.
+pub const DIGEST_AHEAD_MAX: Duration = Duration::from_secs(48 * 3600);
+/// Due times that are counted one by one when digests were missed; beyond it "or more" is meant.
+pub const DIGEST_MISSED_COUNTED_MAX: u64 = 1000;
+/// Slack beyond two poll intervals before a pause in the polling is called a gap: what a slow listing may take.
+pub const POLL_GAP_SLACK: Duration = Duration::from_secs(60);
+
 /// How long alerts, deliveries and instances are kept after they ended.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 

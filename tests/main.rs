@@ -7,6 +7,7 @@ mod app;
 mod conditions;
 mod config;
 mod deliver;
+mod digest;
 mod fallback;
 mod notify;
 mod poll;

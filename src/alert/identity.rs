@@ -79,6 +79,12 @@ pub fn group_id(receiver: &ReceiverId, members: &[DeliveryId]) -> DeliveryId {
     DeliveryId::new(digest(&parts))
 }
 
+/// The name of the delivery that brings `receiver` the digest that ends at a moment. It ends in a
+/// number, and no alert's delivery does: the two cannot meet.
+pub fn digest_delivery_id(digest: &str, receiver: &ReceiverId, moment: i64) -> DeliveryId {
+    DeliveryId::new(self::digest(&["digest", digest, receiver.as_str(), &moment.to_string()]))
+}
+
 fn time_text(time: Option<Timestamp>) -> String {
     time.map_or_else(|| "-".to_string(), |time| time.as_millisecond().to_string())
 }

@@ -20,13 +20,14 @@ use crate::notify::AnyNotifier;
 use crate::source::{AnySource, SourceError};
 use crate::store::{Mode, SqlStore, Store as _, StoreError};
 use crate::worker::deliver::Lane;
+use crate::worker::digest::{Digester, Grounds};
 use crate::worker::fallback::Fallbacks;
 use crate::worker::housekeeping;
 use crate::worker::poll::Poller;
 
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
-pub use parts::{check_templates, send_test};
+pub use parts::{check_templates, send_once, send_test};
 
 /// The program, wired and ready to run.
 pub struct App {
@@ -34,6 +35,7 @@ pub struct App {
     pollers: Vec<Poller<AnySource, SqlStore>>,
     lanes: Vec<Lane<SqlStore, AnyNotifier>>,
     fallbacks: Fallbacks<SqlStore>,
+    digester: Digester<SqlStore>,
     clock: Arc<dyn Clock>,
 }
 
@@ -82,7 +84,15 @@ impl App {
         let budgets = parts::budgets(config, &store, now).await?;
         let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &budgets, &store, &clock);
         let pollers = parts::pollers(config, sources, &store, &addressees, &clock);
-        Ok(App { store, pollers, lanes, fallbacks, clock })
+        let digester = Digester {
+            digests: config.digests.clone(),
+            grounds: Grounds::of(config),
+            store: Arc::clone(&store),
+            addressees,
+            clock: Arc::clone(&clock),
+        };
+        digester.begin(clock.now()).await?;
+        Ok(App { store, pollers, lanes, fallbacks, digester, clock })
     }
 
     /// Runs every loop until `shutdown`, then lets what is under way finish, for at most [`STOP_TIME_MAX`].
@@ -91,6 +101,7 @@ impl App {
     /// [`AppError::LoopEnded`]; otherwise the loops mend themselves or log what they cannot do.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
         info!(sources = self.pollers.len(), receivers = self.lanes.len(), "nightbell runs");
+        let began = self.clock.now();
         let mut loops = JoinSet::new();
         for lane in self.lanes {
             loops.spawn(lane.run(shutdown.clone()));
@@ -100,6 +111,9 @@ impl App {
         }
         if !self.fallbacks.is_idle() {
             loops.spawn(self.fallbacks.run(shutdown.clone()));
+        }
+        if !self.digester.digests.is_empty() {
+            loops.spawn(self.digester.run(began, shutdown.clone()));
         }
         loops.spawn(housekeeping::run(self.store.clone(), self.clock.clone(), shutdown.clone()));
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or

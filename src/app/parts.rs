@@ -6,11 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::AppError;
-use crate::alert::identity::delivery_id;
+use crate::alert::identity::{delivery_id, digest_delivery_id};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limits::RATE_MINUTE;
-use crate::model::{AlertId, Attempt, Delivery, MessageKind, ReceiverId};
+use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, ReceiverId};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
 use crate::rule::{MatchCache, Muting};
 use crate::source::{AnySource, Learnt, Source as _};
@@ -196,5 +196,23 @@ pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<At
     let id = delivery_id(&alert, &settings.id, MessageKind::Test);
     let content = renderer.render(&message).content;
     let delivery = Delivery::owed(id, settings.id.clone(), MessageKind::Test, content, now);
+    Ok(notifier.send(&delivery, now).await)
+}
+
+/// Makes one attempt to send a digest that was asked for to a receiver. Keeps nothing.
+///
+/// # Errors
+/// When the receiver cannot be opened. A refused attempt is no error here.
+pub async fn send_once(
+    settings: &ReceiverSettings,
+    message: &Message,
+    digest: &str,
+    now: Timestamp,
+) -> Result<Attempt, AppError> {
+    let Opened { notifier, renderer, .. } = open_receiver(settings)?;
+    // No digest of the configuration has a name with a slash, so that no scheduled one is taken for a repeat.
+    let id = digest_delivery_id(&format!("asked/{digest}"), &settings.id, now.as_millisecond());
+    let content = renderer.render(message).content;
+    let delivery = Delivery::owed(id, settings.id.clone(), message.kind, content, now);
     Ok(notifier.send(&delivery, now).await)
 }

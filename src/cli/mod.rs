@@ -8,6 +8,7 @@ mod alerts;
 mod check;
 mod deliveries;
 mod demo;
+mod digest;
 mod doctor;
 mod instances;
 mod jobs;
@@ -85,6 +86,13 @@ enum Command {
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
+    },
+    /// A digest as it would be now, shown and not sent; works beside a running Nightbell.
+    Digest {
+        #[command(flatten)]
+        show: digest::Show,
+        #[command(flatten)]
+        file: ConfigFile,
     },
     /// What fired, and what became of it; the newest first.
     Alerts {
@@ -185,6 +193,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Doctor { source, file, json } => {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
+            Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
             Command::Alerts { file, listing } => alerts::alerts(&load(&file, true)?, &listing).await,
             Command::Jobs { file, chosen, listing } => jobs::jobs(&load(&file, true)?, &chosen, &listing).await,
             Command::Instances { file, chosen, listing } => {

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+pub use digests::DigestSettings;
 pub use load::{ConfigProblem, LoadOptions, Loaded};
 
 use crate::limits::CALENDAR_WARNED_AHEAD;
@@ -52,6 +53,8 @@ pub struct Config {
     pub mute_windows: Arc<[MuteWindow]>,
     /// The calendars that anything goes by.
     pub calendars: BTreeMap<String, Arc<Calendar>>,
+    /// The digests, in file order.
+    pub digests: Vec<DigestSettings>,
 }
 
 impl Config {
@@ -74,10 +77,10 @@ impl Config {
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
         calendars.retain(|_, calendar| mute_windows.iter().any(|window| goes_by(window, calendar)));
-        let digest_receivers = digests::read(&file, &known, &timezone);
+        let digests = digests::read(&file, &known, &timezone, &receivers);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
-        let told: Vec<String> = told.chain(digest_receivers).chain(fallbacks).collect();
+        let told: Vec<String> = told.chain(digests::receivers(&file)).chain(fallbacks).collect();
         // A broken rule may be the one that notifies it.
         if !findings.has_errors() {
             warn_of_unused_receivers(&file, &told);
@@ -86,7 +89,7 @@ impl Config {
         file.close();
         let rules =
             RuleSet::compile(rules).map_err(|error| findings.error(rules_at, "rules", error.to_string(), None)).ok()?;
-        Some(Config { timezone, store, templates, sources, receivers, rules, mute_windows, calendars })
+        Some(Config { timezone, store, templates, sources, receivers, rules, mute_windows, calendars, digests })
     }
 }
 

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertId, AlertState, HeldBack, InstanceKey, InstanceType, Measures, Reason, RuleId, Severity, SourceId, Status,
+    AlertId, AlertState, DigestFacts, HeldBack, InstanceKey, InstanceType, Measures, Reason, RuleId, Severity,
+    SourceId, Status,
 };
 
 /// What a message is about.
@@ -85,14 +86,35 @@ pub enum MessageData {
     Alert(Box<AlertFacts>),
     /// Of several alerts.
     Group(Box<GroupFacts>),
+    /// A summary of a period.
+    Digest(Box<DigestFacts>),
 }
 
 impl MessageData {
-    /// The alerts it tells of, one or several.
+    /// The alerts it tells of, one or several; none in a digest.
     pub fn alerts(&self) -> &[AlertFacts] {
         match self {
             MessageData::Alert(facts) => std::slice::from_ref(&**facts),
             MessageData::Group(group) => &group.alerts,
+            MessageData::Digest(_) => &[],
+        }
+    }
+}
+
+impl Message {
+    /// What it says of an alert, where it tells of a single one.
+    pub fn alert(&self) -> Option<&AlertFacts> {
+        match &self.data {
+            MessageData::Alert(facts) => Some(facts),
+            MessageData::Group(_) | MessageData::Digest(_) => None,
+        }
+    }
+
+    /// What it says of a period; none in any other message.
+    pub fn digest(&self) -> Option<&DigestFacts> {
+        match &self.data {
+            MessageData::Digest(facts) => Some(facts),
+            MessageData::Alert(_) | MessageData::Group(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod alert;
 mod delivery;
+mod digest;
 mod id;
 mod instance;
 mod job;
@@ -18,6 +19,11 @@ mod status;
 
 pub use alert::{Alert, AlertState, Severity, Suppression};
 pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, Revival};
+pub use digest::{
+    AlertsPart, BarPart, BreachPart, ChangePart, ChartPart, CompletenessPart, DigestFacts, DigestPart, GapCause,
+    GapPart, Listed, Outcomes, PeriodPart, ReasonCount, RunPart, SourceLine, StatusCount, TotalsPart, TroublePart,
+    UsualRange, VerdictPart, VerdictState,
+};
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window};
 pub use job::{Job, JobStatus};

@@ -92,6 +92,16 @@ impl Status {
         )
     }
 
+    /// Whether the run did what it should, or somebody said that it need not have.
+    pub const fn is_ok(self) -> bool {
+        matches!(self, Status::Success | Status::ForcedSuccess | Status::IgnoredFailure)
+    }
+
+    /// Whether the run went wrong and nobody has said that this is well.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Status::Fail | Status::RunningException | Status::Rejected)
+    }
+
     /// Whether this status resolves an alert: the job did its work, or somebody vouched that it did.
     pub const fn is_recovery(self) -> bool {
         matches!(self, Status::Success | Status::ForcedSuccess)

@@ -14,7 +14,9 @@ use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
 use crate::limits::{DISCORD_TEXT_MAX, DISCORD_TITLE_MAX};
-use crate::model::{AlertFacts, AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageKind, Severity};
+use crate::model::{
+    AlertFacts, AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageKind, Severity, VerdictState,
+};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, markdown_text};
 use crate::words::Language;
@@ -114,6 +116,14 @@ impl Channel for DiscordSettings {
 
 /// The bar beside the embed: red, orange, yellow or blue; green when it is over, purple for a test.
 fn color(message: &Message) -> u32 {
+    if let Some(facts) = message.digest() {
+        return match facts.verdict.state {
+            VerdictState::Broken => 0xb6_0205,
+            VerdictState::Unknown => 0xdb_ab09,
+            VerdictState::Recovered | VerdictState::Well => 0x2d_a44e,
+            VerdictState::Quiet => 0x6e_7781,
+        };
+    }
     let fires = |facts: &&AlertFacts| facts.alert.state == AlertState::Firing;
     let worst = message.data.alerts().iter().filter(fires).map(|facts| facts.alert.severity).max();
     match (message.kind, worst) {

@@ -98,8 +98,7 @@ pub(super) fn cut(text: &str, room: usize, unit: Unit) -> &str {
 
 /// The log path that must survive a cut: that of the likeliest culprit.
 pub(super) fn log_path(message: &Message) -> Option<&str> {
-    let MessageData::Alert(facts) = &message.data else { return None };
-    facts.failing_nodes.iter().find_map(|NodePart { log_path, .. }| log_path.as_deref())
+    message.alert()?.failing_nodes.iter().find_map(|NodePart { log_path, .. }| log_path.as_deref())
 }
 
 /// Whether a body fits its channel.

@@ -59,6 +59,7 @@ impl Mention {
 
     /// Whether this message calls anybody: the end of an alert disturbs nobody.
     pub(super) fn applies(&self, message: &Message) -> bool {
+        // A summary calls nobody: no alert of it fires.
         let fires = message.data.alerts().iter().any(|facts| facts.alert.state == AlertState::Firing);
         fires && message.kind != MessageKind::AlertResolved && *self != Mention::default()
     }

@@ -10,6 +10,7 @@
 
 mod answer;
 mod channel;
+mod digest_templates;
 mod dingtalk;
 mod discord;
 mod email;
@@ -45,7 +46,7 @@ pub use feishu::FeishuSettings;
 pub use mention::Mention;
 pub use pagerduty::PagerDutySettings;
 pub use rate::Rate;
-pub use render::{Rendered, Renderer, read_overrides};
+pub use render::{Rendered, Renderer, mail_of_digest, read_overrides};
 pub use slack::{SlackAccess, SlackSettings};
 pub use smn::{SmnNotifier, SmnSettings};
 pub use teams::TeamsSettings;

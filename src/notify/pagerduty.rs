@@ -11,7 +11,7 @@ use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
 use crate::limits::{PAGERDUTY_BODY_BYTES_MAX, PAGERDUTY_SUMMARY_MAX};
-use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind};
+use crate::model::{Attempt, AttemptOutcome, Delivery, DigestFacts, Message, MessageData, MessageKind};
 use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, clean_value, truncated};
 use crate::words::Language;
@@ -76,8 +76,10 @@ impl Channel for PagerDutySettings {
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
-        let MessageData::Alert(facts) = &message.data else {
-            return Err("an incident tells of one alert".to_string());
+        let facts = match &message.data {
+            MessageData::Alert(facts) => facts,
+            MessageData::Group(_) => return Err("an incident tells of one alert".to_string()),
+            MessageData::Digest(facts) => return Ok(body_part(summary_event(facts, &parts).to_string())),
         };
         let mut details = serde_json::to_value(facts).unwrap_or_default();
         clean_value(&mut details);
@@ -108,6 +110,22 @@ impl Channel for PagerDutySettings {
     fn notifier(&self) -> Result<AnyNotifier, String> {
         HttpNotifier::open(self.clone())
     }
+}
+
+/// A digest as the least of events: the configuration keeps digests from here, but what stands in for another receiver
+/// may still come.
+fn summary_event(facts: &DigestFacts, parts: &Parts) -> Value {
+    json!({
+        "event_action": "trigger",
+        "dedup_key": format!("digest-{}", facts.digest.name),
+        "client": "Nightbell",
+        "payload": {
+            "summary": truncated(parts.get("summary").map_or("", String::as_str), PAGERDUTY_SUMMARY_MAX),
+            "source": "nightbell",
+            "severity": "info",
+            "timestamp": facts.period.until,
+        },
+    })
 }
 
 impl HttpChannel for PagerDutySettings {

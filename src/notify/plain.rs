@@ -1,8 +1,8 @@
 //! The message without any template: what is sent when a template fails, so that no alert is lost to one.
 
-use crate::model::{AlertFacts, AlertState, GroupFacts, Message, MessageData};
+use crate::model::{AlertFacts, AlertState, DigestFacts, GroupFacts, Message, MessageData, TroublePart};
 use crate::template::{Locale, display_text, level, local_time, truncated};
-use crate::words::summary;
+use crate::words::{summary, verdict};
 
 /// A message to be told plainly, and why.
 pub(super) struct Plain<'a> {
@@ -24,6 +24,9 @@ impl Plain<'_> {
                 let n = group.alerts.len().to_string();
                 return format!("[{level}] {}", language.say("group.alerts", &[("n", &n)]));
             }
+            MessageData::Digest(facts) => {
+                return display_text(&format!("{}: {}", facts.digest.name, verdict(facts, language)));
+            }
         };
         let since = local_time(facts.alert.starts_at, &self.locale.timezone);
         let summary = truncated(&summary(facts, language), 300);
@@ -43,6 +46,7 @@ impl Plain<'_> {
         let facts = match &self.message.data {
             MessageData::Alert(facts) => facts,
             MessageData::Group(group) => return self.group_lines(group),
+            MessageData::Digest(facts) => return self.digest_lines(facts),
         };
         let language = self.locale.language;
         let mut lines = vec![self.headline()];
@@ -68,6 +72,14 @@ impl Plain<'_> {
         }
         say("plain.rule", &[("rule", facts.alert.rule.as_str())]);
         lines
+    }
+
+    /// The verdict, and a line for each job that is still broken.
+    fn digest_lines(&self, facts: &DigestFacts) -> Vec<String> {
+        let language = self.locale.language;
+        let line =
+            |part: &TroublePart| language.say("plain.job", &[("job", &part.job), ("source", part.source.as_str())]);
+        std::iter::once(self.headline()).chain(facts.broken.shown.iter().take(20).map(line)).collect()
     }
 
     /// A line for each alert: how bad, what, which run.

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::channel::{Parts, body_part};
+use super::email::with_pictures;
 use super::plain::Plain;
-use super::stand_in;
-use super::{ChannelSettings, ReceiverSettings};
+use super::{ChannelSettings, ReceiverSettings, digest_templates, stand_in};
 use crate::alert::group_message;
 use crate::limits::TEMPLATE_FILE_BYTES_MAX;
 use crate::model::{AlertFacts, Content, Message, MessageData, StandsInFor};
@@ -42,6 +42,9 @@ pub struct Renderer {
     templates: TemplateSet,
     /// The templates for several alerts at once; none where those are never told together.
     group: Option<TemplateSet>,
+    digests: TemplateSet,
+    /// The built-in templates of digests are long, and tests hold them: only what took their place is tried out.
+    are_digests_replaced: bool,
     locale: Locale,
 }
 
@@ -52,27 +55,33 @@ impl Renderer {
     /// Everything wrong with them, each with file, line and column, found by reading and by rendering the samples.
     pub fn open(settings: &ReceiverSettings) -> Result<Renderer, Vec<TemplateProblem>> {
         let channel = settings.channel.channel();
-        let (mut overrides, mut of_groups): (Vec<Override>, Vec<Override>) = (Vec::new(), Vec::new());
+        let built_in = [channel.templates(), channel.group_templates(), digest_templates::of(channel.kind())];
+        let mut overrides: [Vec<Override>; 3] = Default::default();
         for path in &settings.templates {
-            let (newer, newer_of_groups) = read_overrides(channel.templates(), channel.group_templates(), path)?;
-            replace(&mut overrides, newer);
-            replace(&mut of_groups, newer_of_groups);
+            for (overrides, newer) in overrides.iter_mut().zip(read_overrides(built_in, path)?) {
+                replace(overrides, newer);
+            }
         }
-        let templates = TemplateSet::compile(channel.templates(), &overrides, Form::Alert)?;
+        let [of_alerts, of_groups, of_digests] = overrides;
+        let templates = TemplateSet::compile(built_in[0], &of_alerts, Form::Alert)?;
         // A service whose bodies are the user's own need not understand ours.
-        let only_theirs = channel.is_verbatim() && !overrides.is_empty() && of_groups.is_empty();
+        let only_theirs = channel.is_verbatim() && !of_alerts.is_empty() && of_groups.is_empty();
         let group = match channel.merges() && !only_theirs {
-            true => Some(TemplateSet::compile(channel.group_templates(), &of_groups, Form::Group)?),
+            true => Some(TemplateSet::compile(built_in[1], &of_groups, Form::Group)?),
             false => None,
         };
-        let sets = || std::iter::once(&templates).chain(&group);
-        let problems: Vec<TemplateProblem> = sets().flat_map(|set| set.check_with_sample(settings.language)).collect();
+        let digests = TemplateSet::compile(built_in[2], &of_digests, Form::Digest)?;
+        let are_digests_replaced = !of_digests.is_empty();
+        let tried_out = std::iter::once(&templates).chain(&group).chain(are_digests_replaced.then_some(&digests));
+        let problems: Vec<TemplateProblem> =
+            tried_out.flat_map(|set| set.check_with_sample(settings.language)).collect();
         if !problems.is_empty() {
             return Err(problems);
         }
         let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
         let locale = Locale { timezone, receiver, language: settings.language };
-        let renderer = Renderer { channel: settings.channel.clone(), templates, group, locale };
+        let channel = settings.channel.clone();
+        let renderer = Renderer { channel, templates, group, digests, are_digests_replaced, locale };
         let problems = renderer.oversized();
         if problems.is_empty() { Ok(renderer) } else { Err(problems) }
     }
@@ -133,6 +142,7 @@ impl Renderer {
         match &message.data {
             MessageData::Alert(_) => Some(&self.templates),
             MessageData::Group(_) => self.group.as_ref(),
+            MessageData::Digest(_) => Some(&self.digests),
         }
     }
 
@@ -163,7 +173,9 @@ impl Renderer {
     /// The sample messages that come out too large for the channel, which only a replaced template can bring about.
     fn oversized(&self) -> Vec<TemplateProblem> {
         let mut problems = Vec::new();
-        for (name, message) in samples_of(Form::Alert).into_iter().chain(samples_of(Form::Group)) {
+        let of_digests = if self.are_digests_replaced { samples_of(Form::Digest) } else { Vec::new() };
+        let of_alerts = samples_of(Form::Alert).into_iter().chain(samples_of(Form::Group));
+        for (name, message) in of_alerts.chain(of_digests) {
             let rendered = self.templates_for(&message).map(|templates| templates.render(&message, &self.locale));
             // Of one that cannot be rendered the reason is told elsewhere.
             let Some(Ok(content)) = rendered else { continue };
@@ -176,6 +188,22 @@ impl Renderer {
         problems.truncate(1);
         problems
     }
+}
+
+/// A digest as mail, whatever kind the receiver is: in its words and its zone. A mailbox's own templates count.
+///
+/// # Errors
+/// What is wrong with the templates, in words.
+pub fn mail_of_digest(settings: &ReceiverSettings, message: &Message) -> Result<Content, String> {
+    if settings.channel.kind() == "email" {
+        let listed = |problems: Vec<TemplateProblem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        return Ok(Renderer::open(settings).map_err(|found| listed(found).join("\n"))?.render(message).content);
+    }
+    let templates = TemplateSet::compile(digest_templates::of("email"), &[], Form::Digest);
+    let templates = templates.map_err(|_| "the built-in templates are damaged".to_string())?;
+    let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
+    let locale = Locale { timezone, receiver, language: settings.language };
+    Ok(Content { parts: with_pictures(templates.render(message, &locale)?.parts, message) })
 }
 
 /// The largest number from 2 to `all` for which `make` makes something, about: it is looked for from `guess` on, in
@@ -217,41 +245,41 @@ fn default_body(message: &Message, meant: Option<&StandsInFor>) -> String {
     serde_json::to_string(&Body { message, stands_in_for: meant }).unwrap_or_default()
 }
 
-/// The user's templates at `path`, those for one alert and those for several: a directory with files named as the
-/// built-in ones, or, for kinds with one part, a file for one alert.
+/// The user's templates at `path`, a list for each list of built-in ones: a directory with files named as the built-in
+/// ones, or, where the first list has one part, a file for that one.
 ///
 /// # Errors
 /// What cannot be read, and template files that replace nothing.
-pub fn read_overrides(
-    built_in: &[BuiltIn],
-    of_groups: &[BuiltIn],
+pub fn read_overrides<const FORMS: usize>(
+    built_in: [&[BuiltIn]; FORMS],
     path: &Path,
-) -> Result<(Vec<Override>, Vec<Override>), Vec<TemplateProblem>> {
+) -> Result<[Vec<Override>; FORMS], Vec<TemplateProblem>> {
     let problem = |file: &Path, message: String| TemplateProblem {
         file: file.display().to_string(),
         line: 1,
         column: 1,
         message,
     };
-    let files: Vec<&str> = built_in.iter().chain(of_groups).map(|it| it.file).collect();
+    let files: Vec<&str> = built_in.iter().copied().flatten().map(|it| it.file).collect();
+    let mut overrides = [const { Vec::new() }; FORMS];
     if !path.is_dir() {
-        let [only] = built_in else {
+        let Some([only]) = built_in.first() else {
             let message = format!("not a directory; this kind of receiver has {}", files.join(", "));
             return Err(vec![problem(path, message)]);
         };
-        let read = read(path, only.part).map(|it| (vec![it], Vec::new()));
-        return read.map_err(|message| vec![problem(path, message)]);
+        overrides[0].push(read(path, only.part).map_err(|message| vec![problem(path, message)])?);
+        return Ok(overrides);
     }
     let entries = std::fs::read_dir(path).map_err(|error| vec![problem(path, error.to_string())])?;
     let mut names: Vec<_> =
         entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
     names.sort();
-    let (mut overrides, mut group_overrides, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    let mut problems = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(".hbs")) {
         let file = path.join(name);
-        let ours = built_in.iter().find(|it| it.file == name).map(|it| (it, &mut overrides));
-        let known = ours.or_else(|| Some((of_groups.iter().find(|it| it.file == name)?, &mut group_overrides)));
-        let Some((known, overrides)) = known else {
+        let place = |ours: &[BuiltIn]| ours.iter().find(|it| it.file == name).map(|it| it.part);
+        let known = built_in.iter().zip(&mut overrides).find_map(|(ours, overrides)| Some((place(ours)?, overrides)));
+        let Some((part, overrides)) = known else {
             let hint = closest(name, files.iter().copied()).map_or_else(
                 || format!("the templates here are {}", files.join(", ")),
                 |it| format!("did you mean {it:?}?"),
@@ -259,12 +287,12 @@ pub fn read_overrides(
             problems.push(problem(&file, format!("this template replaces nothing; {hint}")));
             continue;
         };
-        match read(&file, known.part) {
+        match read(&file, part) {
             Ok(it) => overrides.push(it),
             Err(message) => problems.push(problem(&file, message)),
         }
     }
-    if problems.is_empty() { Ok((overrides, group_overrides)) } else { Err(problems) }
+    if problems.is_empty() { Ok(overrides) } else { Err(problems) }
 }
 
 fn read(file: &Path, part: &str) -> Result<Override, String> {

@@ -135,7 +135,7 @@ impl Channel for SlackSettings {
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let parts = match message.data {
-            MessageData::Alert(_) => parts,
+            MessageData::Alert(_) | MessageData::Digest(_) => parts,
             MessageData::Group(_) => slack_group::finished(&parts)?,
         };
         let SlackAccess::Bot { channel, .. } = &self.access else { return Ok(parts) };

@@ -112,7 +112,7 @@ impl Channel for TelegramSettings {
         let text = parts.get("text").map_or("", String::as_str);
         let text = match message.data {
             MessageData::Group(_) => fitted_for(message, text, TELEGRAM_TEXT_MAX, Unit::Characters, None, language)?,
-            MessageData::Alert(_) => fitted_html(text, log.as_deref(), language),
+            MessageData::Alert(_) | MessageData::Digest(_) => fitted_html(text, log.as_deref(), language),
         };
         let body = json!({
             "chat_id": self.chat_id,

@@ -54,6 +54,17 @@ pub struct Matches {
     pub instance_types: Vec<InstanceType>,
 }
 
+impl Matches {
+    /// Whether instances that came to run in this way are concerned.
+    pub fn takes(&self, kind: InstanceType) -> bool {
+        if self.instance_types.is_empty() {
+            kind != InstanceType::Backfill
+        } else {
+            self.instance_types.contains(&kind)
+        }
+    }
+}
+
 /// What must hold for an instance. All given parts must.
 #[derive(Debug, Clone, Default)]
 pub struct Condition {

@@ -12,12 +12,14 @@ mod sql;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::digest::Tally;
 use crate::model::{
-    Ack, Alert, AlertFacts, AlertId, Attempt, Concerns, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey,
-    InstanceType, MessageKind, ReceiverId, Severity, Silence, SilenceId, Snapshot, SourceId, Status,
+    Ack, Alert, AlertFacts, AlertId, Attempt, Concerns, Delivery, DeliveryId, DeliveryState, GapPart, Instance,
+    InstanceKey, InstanceType, MessageKind, ReceiverId, Severity, Silence, SilenceId, Snapshot, SourceId, Status,
 };
 
 pub use letters::{
@@ -245,6 +247,27 @@ pub trait Store: Send + Sync {
     /// Who is on which alert.
     fn acks(&self) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
 
+    /// Notes a time that is over in which a source was not read; the same beginning noted again is the same gap, longer.
+    fn record_gap(&self, gap: &GapPart, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How far a digest has got; none for one that was never begun.
+    fn digest_cursor(&self, name: &str) -> impl Future<Output = Result<Option<DigestCursor>, StoreError>> + Send;
+
+    /// Begins a digest that is not known: it will cover what is recorded from now on. Returns how far it has got.
+    fn begin_digest(&self, name: &str, now: Timestamp)
+    -> impl Future<Output = Result<DigestCursor, StoreError>> + Send;
+
+    /// Puts everything that was recorded after `since` into the tally, with what is still open and still broken, by a
+    /// bounded number of queries on one state of the store; the rows are not held. Returns the latest moment, which
+    /// everything up to now has and nothing later will have.
+    fn tally(&self, since: Since, tally: &mut Tally) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// Moves a digest on and owes its deliveries, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::DigestMoved`] when it is not where the commit takes it from; nothing was written.
+    fn commit_digest(&self, commit: &DigestCommit) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
     /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.
     fn purge(&self, before: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -258,6 +281,8 @@ pub type PastRuns = HashMap<String, Vec<(String, Snapshot)>>;
 pub struct SourceMemory {
     /// Counts the commits.
     pub generation: i64,
+    /// When the source was last asked, with success or without.
+    pub polled_at: Option<Timestamp>,
     /// Up to when the source has been read completely; `None` before the first complete poll.
     pub read_until: Option<Timestamp>,
     /// Marks of the rules that have looked at this source before.
@@ -266,6 +291,39 @@ pub struct SourceMemory {
     pub snapshots: HashMap<InstanceKey, Snapshot>,
     /// Alerts that fire.
     pub firing: Vec<Alert>,
+}
+
+/// How far a digest has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigestCursor {
+    /// The last moment that it has covered.
+    pub moment: i64,
+    /// When it was last made.
+    pub made_at: Timestamp,
+    /// The due time that it was made for; at its beginning, when that was.
+    pub due_at: Timestamp,
+}
+
+/// From where on a digest is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// After this moment.
+    Moment(i64),
+    /// This long before the latest moment.
+    Ago(Duration),
+}
+
+/// A digest that was made.
+#[derive(Debug, Clone)]
+pub struct DigestCommit {
+    /// Its name.
+    pub name: String,
+    /// Where it stood when it was made.
+    pub from: DigestCursor,
+    /// Where it stands now.
+    pub to: DigestCursor,
+    /// One for each receiver.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// What one poll changes.
@@ -410,6 +468,9 @@ pub enum StoreError {
     /// Another process has committed for the source in between: decide again.
     #[error("another process committed for source {0} in between")]
     Conflict(SourceId),
+    /// A digest has moved on in between: it was made already.
+    #[error("the digest {0} was made in between")]
+    DigestMoved(String),
     /// Another process holds the store.
     #[error("{path} is in use by process {pid}: only one nightbell can work on a store file")]
     Held {

@@ -12,12 +12,13 @@ use serde_json::Value;
 
 use super::helpers::{BLOCKS, HELPERS};
 use super::kind::OutputKind;
-use super::{Form, TemplateProblem, sample, say};
+use super::{Form, TemplateProblem, digest, sample, say};
 use crate::limits::{TEMPLATE_DEPTH_MAX, TEMPLATE_FILE_BYTES_MAX};
 use crate::yaml::closest;
 
 static SHAPE: LazyLock<Value> = LazyLock::new(sample::shape);
 static GROUP_SHAPE: LazyLock<Value> = LazyLock::new(sample::group_shape);
+static DIGEST_SHAPE: LazyLock<Value> = LazyLock::new(digest::shape);
 
 /// Loops inside loops allowed in a template: lists hold tens of items, so deeper ones could run for ages.
 const EACH_DEPTH_MAX: usize = 2;
@@ -38,6 +39,7 @@ pub(super) fn checked(file: &str, text: &str, kind: OutputKind, form: Form) -> R
     let shape = match form {
         Form::Alert => &SHAPE,
         Form::Group => &GROUP_SHAPE,
+        Form::Digest => &DIGEST_SHAPE,
     };
     let mut walk = Walk { kind, found: Vec::new(), frames: vec![Frame::of(shape)], each_depth: 0 };
     walk.template(&template);

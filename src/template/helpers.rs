@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `local t` | the instant in the receiver's zone, `2026-11-21 08:05:03 +08:00`; nothing for null |
 //! | `local t "short"` | `08:05` on the day of the message, `20 Nov 23:10` on another |
+//! | `local t "day"` | `Sat 21 Nov` |
 //! | `duration ms` | `1m 0s`; nothing for null |
 //! | `elapsed a`, `elapsed a b` | how long from the instant `a` to the making of the message, or to `b`: `1m 3s` |
 //! | `t "key" n=x …` | the phrase of the key in the receiver's language, with its values; `pad=11` fills up with blanks |
 //! | `word x` | a status, severity or type in the receiver's language; any other text as it is |
 //! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
 //! | `upper x` | in capitals |
+//! | `count n` | a number with its thousands apart, `1,204` |
 //! | `pick x fail="…" else="…"` | the text after the key that `x` equals, or after `else` |
 //! | `code x 500` | (chats) `x` for a code span: only what could end the span is changed |
 //! | `json x` | (JSON) `x` as JSON, quotes and all |
@@ -25,6 +27,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::kind::OutputKind;
+use crate::words::grouped;
 
 /// A helper as the check sees it.
 pub(super) struct Signature {
@@ -45,7 +48,7 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 20] = [
+pub(super) const HELPERS: [Signature; 21] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
     takes("elapsed", 1, 2),
@@ -53,6 +56,7 @@ pub(super) const HELPERS: [Signature; 20] = [
     Signature { name: "t", values: (1, 1), pairs: true, only: &[] },
     takes("truncate", 2, 2),
     takes("upper", 1, 1),
+    takes("count", 1, 1),
     Signature { name: "pick", values: (1, 1), pairs: true, only: &[] },
     Signature { name: "code", values: (1, 2), pairs: false, only: CODE },
     Signature { name: "json", values: (1, 1), pairs: false, only: &[OutputKind::Json] },
@@ -81,6 +85,7 @@ pub(super) fn registry(kind: OutputKind) -> Handlebars<'static> {
     }
     registry.register_helper("truncate", Box::new(Truncate(kind)));
     registry.register_helper("upper", Box::new(Upper));
+    registry.register_helper("count", Box::new(Count));
     registry.register_helper("pick", Box::new(Pick));
     match kind {
         OutputKind::Slack | OutputKind::Markdown | OutputKind::Telegram => {
@@ -174,6 +179,23 @@ impl HelperDef for Upper {
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
         derived(text(value(helper, 0)).to_uppercase())
+    }
+}
+
+struct Count;
+
+impl HelperDef for Count {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        match value(helper, 0).as_u64() {
+            Some(number) => derived(grouped(number)),
+            None => failed("\"count\" wants a number, such as data.totals.ended"),
+        }
     }
 }
 

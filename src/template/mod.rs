@@ -15,6 +15,7 @@
 
 mod check;
 mod clean;
+mod digest;
 mod helpers;
 mod kind;
 mod sample;
@@ -29,6 +30,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 pub use clean::{clean_value, display_text};
+pub use digest::{digest_samples, sample_digest};
 pub use helpers::{local_time, truncated};
 pub use kind::{OutputKind, markdown_text, slack_text, telegram_text};
 pub use sample::{group_samples, sample_message, samples};
@@ -57,6 +59,8 @@ pub enum Form {
     Alert,
     /// Several alerts at once.
     Group,
+    /// A summary of a period.
+    Digest,
 }
 
 /// A user's template in the place of a built-in one.
@@ -211,6 +215,7 @@ pub fn samples_of(form: Form) -> Vec<(String, Message)> {
     match form {
         Form::Alert => samples(),
         Form::Group => group_samples(),
+        Form::Digest => digest_samples(),
     }
 }
 
@@ -257,12 +262,14 @@ fn localised(message: &Message, language: Language) -> Message {
     let mut message = message.clone();
     // English is what is stored, and stays as it was told.
     if language != Language::En {
-        let alerts = match &mut message.data {
-            MessageData::Alert(facts) => std::slice::from_mut(&mut **facts),
-            MessageData::Group(group) => &mut group.alerts,
-        };
-        for facts in alerts {
-            facts.alert.summary = words::summary(facts, language);
+        match &mut message.data {
+            MessageData::Alert(facts) => facts.alert.summary = words::summary(facts, language),
+            MessageData::Group(group) => {
+                for facts in &mut group.alerts {
+                    facts.alert.summary = words::summary(facts, language);
+                }
+            }
+            MessageData::Digest(facts) => facts.verdict.summary = words::verdict(facts, language),
         }
     }
     message
@@ -270,6 +277,9 @@ fn localised(message: &Message, language: Language) -> Message {
 
 /// How bad it is in one word: `test`, `resolved` when all of it is over, or the worst severity.
 pub fn level(message: &Message) -> &'static str {
+    if message.digest().is_some() {
+        return message.kind.as_str();
+    }
     let fires = |facts: &&AlertFacts| facts.alert.state == AlertState::Firing;
     let worst = message.data.alerts().iter().filter(fires).map(|facts| facts.alert.severity).max();
     match (message.kind, worst) {

@@ -127,7 +127,7 @@ fn group(name: &str, alerts: Vec<AlertFacts>, waiting: u64, now: Timestamp) -> (
 }
 
 /// Mention, link, format, header, markup and template injections, with characters that cannot be seen.
-const HOSTILE: &str = "<!channel> <@U024BE7LH> <https://evil.example|ok> & `x` *b* _i_ ~s~ ```\r\nBcc: victim@example.com\
+pub(super) const HOSTILE: &str = "<!channel> <@U024BE7LH> <https://evil.example|ok> & `x` *b* _i_ ~s~ ```\r\nBcc: victim@example.com\
 \u{0}\u{1b}[31m\u{202e}drow\u{2066}\u{200b}\u{feff} \"quoted\" \\ '</td><script>alert(1)</script> {{data.alert.id}} ${HOME} \
 =cmd() .\r\n.\r\nMAIL FROM:<a@b>";
 
@@ -217,7 +217,7 @@ fn held_back(text: &str) -> HeldBack {
     HeldBack { by: "silence:3".to_string(), who: said(), reason: said(), until: sample_instant() }
 }
 
-fn cut(text: &str, bytes_max: usize) -> &str {
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -73,7 +73,10 @@ fn local(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError
             let form = if same_day { "%H:%M".to_string() } else { language.say("date_short", &[]) };
             Ok(there.strftime(&form).to_string())
         }
-        Some(_) => failed("the only other form of \"local\" is \"short\""),
+        Some(Value::String(form)) if form == "day" => {
+            Ok(instant.to_zoned(timezone.clone()).strftime(&language.say("date_day", &[])).to_string())
+        }
+        Some(_) => failed("the other forms of \"local\" are \"short\" and \"day\""),
     }
 }
 

@@ -11,11 +11,13 @@
 mod catalog;
 mod phrase;
 mod summary;
+mod verdict;
 
 use std::time::Duration;
 
 pub use phrase::Phrase;
 pub use summary::{held_back, summary};
+pub use verdict::{grouped, verdict, verdict_line};
 
 use crate::yaml::{closest, duration_text};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nightbell::model::{Message, MessageData};
 use nightbell::notify::{ReceiverSettings, Renderer};
-use nightbell::template::{group_samples, samples};
+use nightbell::template::{digest_samples, group_samples, samples};
 use nightbell::words::Language;
 use serde_json::Value;
 
@@ -46,10 +46,13 @@ fn templates_make_what_they_made() {
 fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
     let mut all = Vec::new();
     let of_groups = group_samples().into_iter().filter(|_| renderer.merges());
-    for (name, message) in samples().into_iter().chain(of_groups).filter(|(name, _)| is_kept(name)) {
+    let all_samples = samples().into_iter().chain(of_groups).chain(digest_samples());
+    for (name, message) in all_samples.filter(|(name, _)| is_kept(name)) {
         let rendered = renderer.render(&message);
         assert_eq!(rendered.problem, None, "{name}");
-        all.extend(rendered.content.parts.into_iter().map(|(part, text)| (part, text, name.clone())));
+        // Pictures are looked at, not compared: another version of the encoder may pack them otherwise.
+        let texts = rendered.content.parts.into_iter().filter(|(part, _)| !part.starts_with("image/"));
+        all.extend(texts.map(|(part, text)| (part, text, name.clone())));
     }
     all
 }
@@ -58,6 +61,7 @@ fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
 fn is_kept(name: &str) -> bool {
     name.starts_with("alert.firing")
         || name.starts_with("alert.group")
+        || name.starts_with("digest")
         || name.ends_with("ordinary")
         || name == "alert.resolved null"
 }

@@ -5,7 +5,7 @@ mod conditions;
 mod history;
 mod mute;
 mod property;
-mod world;
+pub(crate) mod world;
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{AlertState, Status};

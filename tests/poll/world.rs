@@ -18,27 +18,27 @@ use crate::sample::{Place, at};
 
 /// What the source shows.
 #[derive(Default)]
-pub(super) struct Shown {
+pub(crate) struct Shown {
     /// What the list holds.
-    pub(super) listed: Vec<Instance>,
+    pub(crate) listed: Vec<Instance>,
     /// What the list should hold and does not.
-    pub(super) withheld: u64,
+    pub(crate) withheld: u64,
     /// What a detail call answers, by instance id, where that is not what is listed.
-    pub(super) details: BTreeMap<String, Instance>,
+    pub(crate) details: BTreeMap<String, Instance>,
     /// Instances of which the source knows nothing.
-    pub(super) lost: HashSet<String>,
+    pub(crate) lost: HashSet<String>,
     /// What the last list answered.
-    pub(super) answered: Vec<Instance>,
+    pub(crate) answered: Vec<Instance>,
     /// Ids that detail calls asked for.
-    pub(super) asked: Vec<String>,
+    pub(crate) asked: Vec<String>,
     /// Why every call fails.
-    pub(super) fails: Option<SourceErrorKind>,
+    pub(crate) fails: Option<SourceErrorKind>,
     /// Whether a list never comes.
-    pub(super) hangs: bool,
+    pub(crate) hangs: bool,
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Puppet(Arc<Mutex<Shown>>);
+pub(crate) struct Puppet(Arc<Mutex<Shown>>);
 
 /// Lets the runtime's clock run again when the call that stopped it is given up.
 struct Resume;
@@ -50,7 +50,7 @@ impl Drop for Resume {
 }
 
 impl Puppet {
-    pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
+    pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap()
     }
 }
@@ -99,7 +99,7 @@ impl Source for Puppet {
 }
 
 /// A run planned and begun at `began`.
-pub(super) fn run(job: &str, id: &str, status: Status, began: Timestamp, ended: Option<Timestamp>) -> Instance {
+pub(crate) fn run(job: &str, id: &str, status: Status, began: Timestamp, ended: Option<Timestamp>) -> Instance {
     Instance {
         source: SourceId::new("warehouse"),
         id: id.into(),
@@ -116,9 +116,9 @@ pub(super) fn run(job: &str, id: &str, status: Status, began: Timestamp, ended: 
 }
 
 /// The poller of one source, with everything it needs.
-pub(super) struct Scene {
-    pub(super) store: Arc<SqlStore>,
-    pub(super) source: Puppet,
+pub(crate) struct Scene {
+    pub(crate) store: Arc<SqlStore>,
+    pub(crate) source: Puppet,
     clock: ManualClock,
     config: Config,
     poller: Poller<Puppet, SqlStore>,
@@ -127,7 +127,7 @@ pub(super) struct Scene {
 
 impl Scene {
     /// A scene with a source that shows nothing, the receivers `hook` and `mail`, and these rules.
-    pub(super) async fn open(rules: &str) -> Scene {
+    pub(crate) async fn open(rules: &str) -> Scene {
         let place = Place::new();
         let store = Arc::new(place.open().await);
         let (source, clock, config) = (Puppet::default(), ManualClock::at(at(0)), configuration(rules));
@@ -135,7 +135,7 @@ impl Scene {
         Scene { store, source, clock, config, poller, _place: place }
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -144,47 +144,52 @@ impl Scene {
         self.clock.set(now);
     }
 
-    pub(super) fn pass(&self, span: SignedDuration) {
+    pub(crate) fn pass(&self, span: SignedDuration) {
         self.clock.set(self.now() + span);
     }
 
     /// The list holds these from now on.
-    pub(super) fn show(&self, instances: impl IntoIterator<Item = Instance>) {
+    pub(crate) fn show(&self, instances: impl IntoIterator<Item = Instance>) {
         self.source.shown().listed = instances.into_iter().collect();
     }
 
-    pub(super) fn fail_with(&self, kind: Option<SourceErrorKind>) {
+    pub(crate) fn fail_with(&self, kind: Option<SourceErrorKind>) {
         self.source.shown().fails = kind;
     }
 
-    pub(super) fn hang(&self) {
+    pub(crate) fn hang(&self) {
         self.source.shown().hangs = true;
     }
 
-    pub(super) fn lose(&self, id: &str) {
+    pub(crate) fn lose(&self, id: &str) {
         self.source.shown().lost.insert(id.to_string());
     }
 
-    pub(super) async fn try_poll(&mut self) -> Result<PollReport, PollError> {
+    /// What the loop does before it polls.
+    pub(crate) async fn note_silence(&mut self) {
+        self.poller.note_silence().await.unwrap();
+    }
+
+    pub(crate) async fn try_poll(&mut self) -> Result<PollReport, PollError> {
         self.poller.poll().await
     }
 
-    pub(super) async fn poll(&mut self) -> PollReport {
+    pub(crate) async fn poll(&mut self) -> PollReport {
         self.try_poll().await.unwrap()
     }
 
     /// Another process on the same store.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.poller = poller(&self.config, &self.source, &self.store, &self.clock);
     }
 
     /// The same with other rules.
-    pub(super) fn restart_with(&mut self, rules: &str) {
+    pub(crate) fn restart_with(&mut self, rules: &str) {
         self.config = configuration(rules);
         self.restart();
     }
 
-    pub(super) async fn alerts(&self) -> Vec<Alert> {
+    pub(crate) async fn alerts(&self) -> Vec<Alert> {
         self.store.alerts(usize::MAX).await.unwrap()
     }
 }
@@ -252,7 +257,7 @@ pub(super) async fn bodies(store: &SqlStore) -> Vec<(Timestamp, serde_json::Valu
 }
 
 /// What `hook` is told, as "kind job instance", in the order it was decided.
-pub(super) async fn told(store: &SqlStore) -> Vec<String> {
+pub(crate) async fn told(store: &SqlStore) -> Vec<String> {
     let mut told: Vec<(Timestamp, String)> = store
         .deliveries(usize::MAX)
         .await

@@ -2,6 +2,7 @@
 
 mod commands;
 mod dead_letters;
+mod digest;
 mod doctor;
 mod jobs;
 mod kill;

@@ -7,13 +7,17 @@ use std::process::Command;
 
 use jiff::tz::TimeZone;
 use nightbell::sim::{Inbox, Received, SimInstance, SimNode};
+use nightbell::template::digest_samples;
+use nightbell::words::Language;
 use serde_json::Value;
 
 use super::{Stage, ago, text};
 
-/// The picture in the README, and how large it may be.
+/// The pictures in the README, and how large they may be.
 const SHOWN: &str = "tests/data/pictures/alert.png";
+const SHOWN_DIGEST: &str = "tests/data/pictures/digest.png";
 const SHOWN_BYTES_MAX: u64 = 150 * 1024;
+const SHOWN_DIGEST_BYTES_MAX: u64 = 400 * 1024;
 
 #[tokio::test]
 async fn an_alert_as_people_see_it_is_whole_and_loads_nothing() {
@@ -27,12 +31,12 @@ async fn an_alert_as_people_see_it_is_whole_and_loads_nothing() {
         }
     }
     if std::env::var_os("CHROMIUM").is_some() {
-        draw_all(&messages);
+        draw_all(&messages, "mail-en-light.png", SHOWN, SHOWN_BYTES_MAX);
     }
 }
 
-/// Has the browser draw every message in each way that it is looked at.
-fn draw_all(messages: &[(String, String)]) {
+/// Has the browser draw every message in each way that it is looked at. One of the pictures is in the README, as `shown`.
+fn draw_all(messages: &[(String, String)], picked: &str, shown: &str, bytes_max: u64) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let directory = root.join("target/pictures");
     std::fs::create_dir_all(&directory).unwrap();
@@ -45,12 +49,35 @@ fn draw_all(messages: &[(String, String)]) {
             assert!(std::fs::metadata(&picture).unwrap().len() > 5_000, "{} is empty", picture.display());
         }
     }
-    let shown = directory.join("mail-en-light.png");
-    let size = std::fs::metadata(&shown).unwrap().len();
-    assert!(size <= SHOWN_BYTES_MAX, "the picture for the README has {size} bytes");
+    let picked = directory.join(picked);
+    let size = std::fs::metadata(&picked).unwrap().len();
+    assert!(size <= bytes_max, "the picture for the README has {size} bytes");
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::create_dir_all(root.join(SHOWN).parent().unwrap()).unwrap();
-        std::fs::copy(shown, root.join(SHOWN)).unwrap();
+        std::fs::create_dir_all(root.join(shown).parent().unwrap()).unwrap();
+        std::fs::copy(picked, root.join(shown)).unwrap();
+    }
+}
+
+/// Sample digests as mail, for a night tells too little of itself: ordinary, well, unknown, and with names in three
+/// scripts.
+#[test]
+fn a_digest_as_people_see_it_is_whole_and_loads_nothing() {
+    let wanted = ["digest ordinary", "digest well", "digest unknown", "digest cjk", "digest huge"];
+    let samples: Vec<_> = digest_samples().into_iter().filter(|(name, _)| wanted.contains(&name.as_str())).collect();
+    assert_eq!(samples.len(), wanted.len());
+    let mut pages = Vec::new();
+    for (name, message) in samples {
+        for language in Language::ALL {
+            let html = crate::digest::page(&message, language);
+            assert!(html.contains(&message.digest().unwrap().digest.name), "{name}: its name is not in\n{html}");
+            for remote in ["src=\"http", "src=\"cid:", "url(", "<link", "<script", "@import"] {
+                assert!(!html.contains(remote), "{name}: {remote:?} is in\n{html}");
+            }
+            pages.push((format!("{}-{}", name.replace(' ', "-"), language.as_str()), html));
+        }
+    }
+    if std::env::var_os("CHROMIUM").is_some() {
+        draw_all(&pages, "digest-ordinary-en-light.png", SHOWN_DIGEST, SHOWN_DIGEST_BYTES_MAX);
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lettre::Message;
+use lettre::message::header::ContentType;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{MultiPart, SinglePart};
+use lettre::message::{Attachment, MultiPart, SinglePart};
 use sha2::{Digest as _, Sha256};
 
+use super::PICTURE;
 use super::settings::EmailSettings;
 use crate::model::{Delivery, DeliveryId};
 
@@ -35,10 +39,30 @@ pub(super) fn compose(settings: &EmailSettings, delivery: &Delivery) -> Result<V
     }
     let parts = MultiPart::alternative()
         .boundary(boundary(delivery))
-        .singlepart(SinglePart::plain(delivery.content.part("text").to_string()))
-        .singlepart(SinglePart::html(delivery.content.part("html").to_string()));
+        .singlepart(SinglePart::plain(delivery.content.part("text").to_string()));
+    let html = SinglePart::html(delivery.content.part("html").to_string());
+    let parts = match pictures(delivery)? {
+        pictures if pictures.is_empty() => parts.singlepart(html),
+        pictures => {
+            let related = MultiPart::related().boundary(format!("{}_related", boundary(delivery))).singlepart(html);
+            parts.multipart(pictures.into_iter().fold(related, MultiPart::singlepart))
+        }
+    };
     let mail = builder.multipart(parts).map_err(|error| format!("the mail cannot be composed: {error}"))?;
     Ok(mail.formatted())
+}
+
+/// The pictures of a mail, by the content ids that its HTML calls them by.
+fn pictures(delivery: &Delivery) -> Result<Vec<SinglePart>, String> {
+    let parts = delivery.content.parts.iter();
+    let pictures = parts.filter_map(|(name, text)| Some((name.strip_prefix(PICTURE)?, text)));
+    let part = |(name, text): (&str, &String)| {
+        let file = STANDARD.decode(text).map_err(|_| format!("the picture {name} is damaged"))?;
+        let png = ContentType::parse("image/png").map_err(|error| error.to_string())?;
+        let id = format!("{}@nightbell", name.trim_end_matches(".png"));
+        Ok(Attachment::new_inline_with_name(id, name.to_string()).body(file, png))
+    };
+    pictures.map(part).collect()
 }
 
 /// The id under which a delivery's mail is known, at every attempt and to its answer.

@@ -5,10 +5,13 @@
 
 mod compose;
 mod connection;
+mod picture;
 mod settings;
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use lettre::Address;
 use lettre::transport::smtp::Error;
@@ -27,6 +30,10 @@ use crate::secret::{Secret, SecretRef};
 use crate::template::{BuiltIn, OutputKind, truncated};
 use crate::words::Language;
 use connection::{Connection, Connector, Failure, Step};
+
+/// What the names of the parts begin with that hold a picture, in base64. The HTML calls `image/NAME.png` by the content
+/// id `NAME@nightbell`.
+pub(crate) const PICTURE: &str = "image/";
 
 /// The parts of a mail.
 const TEMPLATES: [BuiltIn; 3] = [
@@ -106,16 +113,26 @@ impl Channel for EmailSettings {
         format!("{}:{} {}", self.host, self.port, to.join(","))
     }
 
+    /// A digest's pictures become parts of the content: drawn once, like everything that is told.
     fn finished(&self, parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
         if message.data.alerts().len() > 2 {
             check_size(parts.get("html").map_or("", String::as_str), EMAIL_GROUP_BYTES_MAX)?;
         }
-        Ok(parts)
+        Ok(with_pictures(parts, message))
     }
 
     fn notifier(&self) -> Result<AnyNotifier, String> {
         EmailNotifier::open(self).map(|it| AnyNotifier::Email(Box::new(it)))
     }
+}
+
+/// The parts of a mail with the pictures that its HTML calls.
+pub(super) fn with_pictures(mut parts: Parts, message: &Message) -> Parts {
+    if let Some(facts) = message.digest() {
+        let pictures = picture::pictures(facts).into_iter();
+        parts.extend(pictures.map(|(name, file)| (format!("{PICTURE}{name}.png"), STANDARD.encode(file))));
+    }
+    parts
 }
 
 /// Sends to the recipients of one receiver.

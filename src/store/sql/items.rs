@@ -59,6 +59,23 @@ item! {
 }
 
 item! {
+    /// A job that is named and nothing else.
+    JobItem {
+        source: Text &'a str,
+        job: Text &'a str,
+    }
+}
+
+item! {
+    /// A run that is named and nothing else.
+    SubjectItem {
+        source: Text &'a str,
+        job: Text &'a str,
+        instance: Text &'a str,
+    }
+}
+
+item! {
     /// An instance as the table has it.
     InstanceItem {
         source: Text &'a str,
@@ -74,6 +91,8 @@ item! {
         end_time: BigInt Option<i64>,
         ended: BigInt i64,
         changed_at: BigInt i64,
+        settled_moment: BigInt Option<i64>,
+        failed_moment: BigInt Option<i64>,
     }
 }
 
@@ -92,6 +111,7 @@ item! {
         suppressed_by: Text Option<String>,
         created_at: BigInt i64,
         ended_at: BigInt Option<i64>,
+        noted_moment: BigInt i64,
     }
 }
 
@@ -149,10 +169,10 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Row(error.to_string()))
 }
 
-/// The instances as items, in key order: writers that lock rows in the same order cannot block each other for good.
-pub(super) fn instance_items(commit: &PollCommit) -> Vec<InstanceItem<'_>> {
+/// The instances as items, recorded at `moment`, in key order: writers that lock rows in the same order cannot block each other for good.
+pub(super) fn instance_items(commit: &PollCommit, moment: i64) -> Vec<InstanceItem<'_>> {
     let mut items: Vec<InstanceItem> =
-        commit.instances.iter().map(|instance| instance_item(instance, commit)).collect();
+        commit.instances.iter().map(|instance| instance_item(instance, commit, moment)).collect();
     items.sort_by(|one, other| (one.job, one.id).cmp(&(other.job, other.id)));
     items.dedup_by(|next, kept| {
         let same = (next.job, next.id) == (kept.job, kept.id);
@@ -165,7 +185,7 @@ pub(super) fn instance_items(commit: &PollCommit) -> Vec<InstanceItem<'_>> {
     items
 }
 
-fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit) -> InstanceItem<'a> {
+fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit, moment: i64) -> InstanceItem<'a> {
     InstanceItem {
         source: commit.source.as_str(),
         job: &instance.job.name,
@@ -180,16 +200,19 @@ fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit) -> Instance
         end_time: instance.end_time.map(Timestamp::as_millisecond),
         ended: i64::from(instance.status.has_ended()),
         changed_at: commit.now.as_millisecond(),
+        settled_moment: instance.status.has_ended().then_some(moment),
+        failed_moment: instance.status.is_failure().then_some(moment),
     }
 }
 
-pub(super) fn alert_items(alerts: &[Alert], now: Timestamp) -> Result<Vec<AlertItem<'_>>, StoreError> {
-    let mut items = alerts.iter().map(|alert| alert_item(alert, now)).collect::<Result<Vec<_>, _>>()?;
+/// The alerts as items, recorded at `moment` if they are new, in key order.
+pub(super) fn alert_items(alerts: &[Alert], now: Timestamp, moment: i64) -> Result<Vec<AlertItem<'_>>, StoreError> {
+    let mut items = alerts.iter().map(|alert| alert_item(alert, now, moment)).collect::<Result<Vec<_>, _>>()?;
     items.sort_by(|one, other| one.id.cmp(other.id));
     Ok(items)
 }
 
-fn alert_item(alert: &Alert, now: Timestamp) -> Result<AlertItem<'_>, StoreError> {
+fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> Result<AlertItem<'_>, StoreError> {
     let receivers: Vec<&str> = alert.receivers.iter().map(|receiver| receiver.as_str()).collect();
     Ok(AlertItem {
         id: alert.id.as_str(),
@@ -207,6 +230,7 @@ fn alert_item(alert: &Alert, now: Timestamp) -> Result<AlertItem<'_>, StoreError
             AlertState::Firing => None,
             AlertState::Resolved => Some(alert.facts.alert.ends_at.unwrap_or(now).as_millisecond()),
         },
+        noted_moment: moment,
     })
 }
 

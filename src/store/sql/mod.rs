@@ -2,12 +2,15 @@
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
 //! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
-//! source, `silence` what people say to it, `purge` removes what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
+//! source, `gap` when it was not read, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
+//! what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
 mod dialect;
+mod digest;
 mod fallback;
+mod gap;
 mod history;
 mod items;
 mod learnt;
@@ -32,12 +35,14 @@ use sqlx::{Any, AnyConnection, AnyPool};
 use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
-    DeadLetters, DeliveryQuery, DeliveryRecord, InstanceFilter, JobHistory, Mergeable, NewSilence, PastRuns,
-    PollCommit, Queued, Revived, Settled, SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead,
-    Undelivered,
+    DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable,
+    NewSilence, PastRuns, PollCommit, Queued, Revived, Settled, Since, SourceCondition, SourceMemory, StandIn, Store,
+    StoreError, ToldInstead, Undelivered,
 };
+use crate::digest::Tally;
 use crate::model::{
-    Ack, Alert, AlertId, Delivery, DeliveryId, Instance, InstanceType, ReceiverId, Silence, SilenceId, SourceId,
+    Ack, Alert, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceType, ReceiverId, Silence, SilenceId,
+    SourceId,
 };
 
 /// What a store is opened for.
@@ -292,6 +297,26 @@ impl Store for SqlStore {
 
     async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {
         silence::acks(self).await
+    }
+
+    async fn record_gap(&self, gap: &GapPart, now: Timestamp) -> Result<(), StoreError> {
+        gap::record(self, gap, now).await
+    }
+
+    async fn digest_cursor(&self, name: &str) -> Result<Option<DigestCursor>, StoreError> {
+        digest::cursor(self, name).await
+    }
+
+    async fn begin_digest(&self, name: &str, now: Timestamp) -> Result<DigestCursor, StoreError> {
+        digest::begin(self, name, now).await
+    }
+
+    async fn tally(&self, since: Since, tally: &mut Tally) -> Result<i64, StoreError> {
+        digest::tally(self, since, tally).await
+    }
+
+    async fn commit_digest(&self, commit: &DigestCommit) -> Result<(), StoreError> {
+        digest::commit(self, commit).await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -31,6 +31,7 @@ fn migrations() -> Migrator {
         step(3, "delivery", include_str!("migrations/0003_delivery.sql")),
         step(4, "fallback", include_str!("migrations/0004_fallback.sql")),
         step(6, "silence", include_str!("migrations/0006_silence.sql")),
+        step(7, "digest", include_str!("migrations/0007_digest.sql")),
     ])
 }
 

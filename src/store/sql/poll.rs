@@ -8,9 +8,9 @@ use sqlx::SqlStr;
 
 use super::super::{PollCommit, SourceCondition, SourceMemory, StoreError};
 use super::items::{IdItem, alert_items, delivery_items, instance_items, lists, to_json};
-use super::{SqlStore, Write, rows};
+use super::{SqlStore, Write, gap, rows};
 use crate::limits::LISTED_AGAIN_MAX;
-use crate::model::{Alert, AlertId, SourceId};
+use crate::model::{Alert, AlertId, Delivery, GapCause, SourceId};
 
 /// What a delivery dies of when the message before it was never delivered.
 pub(super) const NEVER_FIRED: &str = "the firing message was never delivered";
@@ -41,6 +41,7 @@ pub(super) async fn load_source(store: &SqlStore, source: &SourceId) -> Result<S
         .map_err(|error| store.failed(error))?;
     Ok(SourceMemory {
         generation: rows::number(&row, 0)?,
+        polled_at: Some(polled_at),
         read_until,
         known_rules: rows::json(&row, 2)?,
         snapshots: rows::all(&snapshots, "instance", rows::snapshot).into_iter().collect(),
@@ -92,12 +93,13 @@ pub(super) async fn known_alerts(store: &SqlStore, ids: &[AlertId]) -> Result<Ha
 pub(super) async fn commit(store: &SqlStore, commit: &PollCommit) -> Result<(), StoreError> {
     let mut write = store.write().await?;
     move_source(store, &mut write, commit).await?;
+    let moment = gap::after_poll(store, &mut write, commit).await?;
     let sql = &store.statements;
 
-    execute(store, &mut write, &sql.upsert_instances, &instance_items(commit)).await?;
+    execute(store, &mut write, &sql.upsert_instances, &instance_items(commit, moment)).await?;
     // Resolutions go first: an instance's old episode makes room for its new one.
-    execute(store, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now)?).await?;
-    let repeated = insert_fired(store, &mut write, commit).await?;
+    execute(store, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now, moment)?).await?;
+    let repeated = insert_fired(store, &mut write, commit, moment).await?;
     insert_deliveries(store, &mut write, commit, &repeated).await?;
     store.commit(write).await
 }
@@ -136,9 +138,10 @@ async fn insert_fired<'a>(
     store: &SqlStore,
     write: &mut Write,
     commit: &'a PollCommit,
+    moment: i64,
 ) -> Result<HashSet<&'a str>, StoreError> {
     let mut repeated: HashSet<&str> = commit.fired.iter().map(|alert| alert.id.as_str()).collect();
-    for text in lists(&alert_items(&commit.fired, commit.now)?)? {
+    for text in lists(&alert_items(&commit.fired, commit.now, moment)?)? {
         let inserted = sqlx::query(store.statements.insert_alerts.clone())
             .bind(text)
             .fetch_all(write.on())
@@ -201,6 +204,7 @@ pub(super) async fn record_unreadable(
     .execute(write.on())
     .await
     .map_err(|error| store.failed(error))?;
+    gap::open(store, &mut write, source, GapCause::Unreadable, reason, now).await?;
     store.commit(write).await
 }
 
@@ -231,6 +235,12 @@ pub(super) async fn sources(store: &SqlStore) -> Result<Vec<SourceCondition>, St
             incomplete: rows::optional_text(row, 5)?,
         })
     }))
+}
+
+/// Owes deliveries that tell of no alert.
+pub(super) async fn owe(store: &SqlStore, write: &mut Write, deliveries: &[Delivery]) -> Result<(), StoreError> {
+    let items = delivery_items(deliveries.iter())?;
+    execute(store, write, &store.statements.insert_deliveries, &items).await
 }
 
 /// Runs a statement over a list, in pieces that bound its text's size.

@@ -22,6 +22,7 @@ pub(super) async fn purge(store: &SqlStore, before: Timestamp) -> Result<u64, St
     removed += purge_alerts(store, before).await?;
     removed += purge_deliveries(store, before).await?;
     removed += purge_silences(store, before).await?;
+    removed += purge_gaps(store, before).await?;
     Ok(removed)
 }
 
@@ -71,6 +72,12 @@ async fn purge_silences(store: &SqlStore, before: Timestamp) -> Result<u64, Stor
            WHERE COALESCE(old.expired_at, old.ends_at) < $2 AND old.id < (SELECT MAX(id) FROM silence) \
              AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.suppressed_by = 'silence:' || old.id) \
            LIMIT $1)";
+    in_batches(store, statement, &[before], None).await
+}
+
+async fn purge_gaps(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM gap WHERE (source, cause, opened_moment) IN \
+         (SELECT source, cause, opened_moment FROM gap AS old WHERE old.ended_at < $2 LIMIT $1)";
     in_batches(store, statement, &[before], None).await
 }
 

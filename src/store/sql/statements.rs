@@ -6,7 +6,9 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::dialect::{Column, Dialect};
-use super::items::{AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, MemberItem, SettledItem};
+use super::items::{
+    AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, JobItem, MemberItem, SettledItem, SubjectItem,
+};
 
 /// Statements over a bound list.
 #[derive(Debug)]
@@ -39,6 +41,10 @@ pub(super) struct Statements {
     pub(super) merge: SqlStr,
     /// What follows a listed delivery follows the one that tells it.
     pub(super) follow_group: SqlStr,
+    /// The latest successful durations of the listed jobs, at most `$2` of each.
+    pub(super) durations: SqlStr,
+    /// The facts of what fires for the listed runs.
+    pub(super) firing_facts: SqlStr,
 }
 
 impl Statements {
@@ -100,6 +106,19 @@ impl Statements {
                  WHERE delivery.follows = item.id AND delivery.state = 'pending'",
                 dialect.items(MemberItem::COLUMNS)
             )),
+            durations: sql(format!(
+                "SELECT source, job, duration FROM (SELECT run.source, run.job, run.end_time - run.start_time AS duration, \
+                   ROW_NUMBER() OVER (PARTITION BY run.source, run.job ORDER BY run.settled_moment DESC) AS place \
+                 FROM {jobs} JOIN instance AS run ON run.source = item.source AND run.job = item.job \
+                 WHERE run.status IN ('success', 'forced-success', 'ignored-failure') \
+                   AND run.settled_moment IS NOT NULL AND run.end_time >= run.start_time) AS latest WHERE place <= $2",
+                jobs = dialect.items(JobItem::COLUMNS)
+            )),
+            firing_facts: sql(format!(
+                "SELECT alert.facts FROM {subjects} JOIN alert ON alert.source = item.source AND alert.job = item.job \
+                   AND alert.instance = item.instance AND alert.state = 'firing'",
+                subjects = dialect.items(SubjectItem::COLUMNS)
+            )),
         }
     }
 }
@@ -141,7 +160,9 @@ fn upsert_instances(dialect: Dialect) -> SqlStr {
          name = COALESCE(excluded.name, instance.name), status = excluded.status, \
          raw_status = excluded.raw_status, kind = excluded.kind, plan_time = excluded.plan_time, \
          start_time = excluded.start_time, end_time = excluded.end_time, ended = excluded.ended, \
-         changed_at = excluded.changed_at",
+         changed_at = excluded.changed_at, \
+         settled_moment = COALESCE(instance.settled_moment, excluded.settled_moment), \
+         failed_moment = COALESCE(instance.failed_moment, excluded.failed_moment)",
     )
 }
 

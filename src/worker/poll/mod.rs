@@ -8,11 +8,14 @@
 
 mod decide;
 mod details;
+mod gaps;
 mod history;
 mod jobs;
 mod mute;
 mod timely;
 mod window;
+
+pub(super) use window::is_silent;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -29,7 +32,7 @@ use crate::alert::identity::{delivery_id, overdue_delivery_id};
 use crate::alert::{Ledger, firing_message, resolved_message};
 use crate::clock::Clock;
 use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
-use crate::model::{Alert, Delivery, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window};
+use crate::model::{Alert, Delivery, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window};
 use crate::notify::Renderer;
 use crate::rule::history::Past;
 use crate::rule::{MatchCache, Muting, RuleSet};
@@ -130,7 +133,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             let began = self.clock.now();
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                outcome = AssertUnwindSafe(self.poll()).catch_unwind() => match outcome {
+                outcome = AssertUnwindSafe(self.turn()).catch_unwind() => match outcome {
                     Ok(outcome) => {
                         self.log(&outcome, is_first);
                         is_first &= outcome.is_err();
@@ -192,6 +195,12 @@ impl<C: Source, S: Store> Poller<C, S> {
         }
     }
 
+    /// Polls when it is due, and notes for how long nobody did.
+    async fn turn(&mut self) -> Result<PollReport, PollError> {
+        self.note_silence().await?;
+        self.poll().await
+    }
+
     /// Polls once.
     ///
     /// # Errors
@@ -200,18 +209,29 @@ impl<C: Source, S: Store> Poller<C, S> {
         let now = self.clock.now();
         self.refresh_memory().await?;
         let read_until = self.memory.as_ref().and_then(|memory| memory.read_until);
-        let (window, gap) =
-            window::window(now, window::lookback(&self.settings, &self.rules, read_until.is_none()), read_until);
+        let lookback = window::lookback(&self.settings, &self.rules, read_until.is_none());
+        let (window, lost) = window::window(now, lookback, read_until);
+        let gap = lost.map(|(from, until)| {
+            format!(
+                "instances planned between {from} and {until} were not read: the source was unreadable for too long"
+            )
+        });
         let listing = match self.list(window).await {
             Ok(listing) => listing,
             Err(error) => {
                 self.store.record_unreadable(&self.settings.id, now, &error.to_string()).await?;
+                if let Some(memory) = &mut self.memory {
+                    memory.polled_at = Some(now);
+                }
                 return Err(PollError::Source { id: self.settings.id.to_string(), error });
             }
         };
         self.keep_learnt().await;
         let (jobs, jobs_unread) = self.list_jobs().await;
-        let has_gap = gap.is_some();
+        let has_gap = lost.is_some();
+        if let (Some((from, until)), Some(reason)) = (lost, &gap) {
+            self.record_gap(GapCause::Lost, from, until, reason.clone(), now).await?;
+        }
         let reasons = [incompleteness(&listing, gap), jobs_unread];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         let incomplete = (!reasons.is_empty()).then(|| reasons.join("; "));
@@ -398,6 +418,7 @@ fn incompleteness(listing: &Listing, gap: Option<String>) -> Option<String> {
 /// Takes over what was committed.
 fn remember(memory: &mut SourceMemory, commit: PollCommit, ledger: Ledger, now: Timestamp) {
     memory.generation += 1;
+    memory.polled_at = Some(now);
     memory.read_until = commit.read_until.or(memory.read_until);
     if let Some(known_rules) = commit.known_rules {
         memory.known_rules = known_rules;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::details;
-use crate::limits::{FOLLOWED_AGE_MAX, SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
+use crate::limits::{FOLLOWED_AGE_MAX, POLL_GAP_SLACK, SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
 use crate::model::{InstanceKey, Window};
 use crate::rule::RuleSet;
+use crate::schedule::Schedule;
 use crate::source::SourceSettings;
 use crate::store::SourceMemory;
 
@@ -20,8 +21,13 @@ pub(super) fn lookback(settings: &SourceSettings, rules: &RuleSet, is_first_poll
 }
 
 /// The window to read at `now`: the last `lookback`, and further back when the last complete poll is longer ago, at
-/// most [`SOURCE_WINDOW_MAX`]. When that is not far enough, the second value names the gap.
-pub(super) fn window(now: Timestamp, lookback: Duration, read_until: Option<Timestamp>) -> (Window, Option<String>) {
+/// most [`SOURCE_WINDOW_MAX`]. When that is not far enough, the second value says between which plan times
+/// nothing is read.
+pub(super) fn window(
+    now: Timestamp,
+    lookback: Duration,
+    read_until: Option<Timestamp>,
+) -> (Window, Option<(Timestamp, Timestamp)>) {
     let back = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
     let oldest = back(SOURCE_WINDOW_MAX);
     let usual = back(lookback).max(oldest);
@@ -30,10 +36,14 @@ pub(super) fn window(now: Timestamp, lookback: Duration, read_until: Option<Time
     };
     // A cursor ahead of the clock (the clock was set back) tells nothing about what lies before it.
     let wanted = read_until.min(now).checked_sub(SOURCE_OVERLAP).unwrap_or(Timestamp::MIN);
-    let gap = (wanted < oldest).then(|| {
-        format!("instances planned between {wanted} and {oldest} were not read: the source was unreadable for too long")
-    });
+    let gap = (wanted < oldest).then_some((wanted, oldest));
     (Window { from: usual.min(wanted).max(oldest), to: now }, gap)
+}
+
+/// Whether a source that was last asked at `polled_at` has missed two polls by `now`, with some slack.
+pub(in crate::worker) fn is_silent(poll: &Schedule, polled_at: Timestamp, now: Timestamp) -> bool {
+    let second = poll.next_after(polled_at).and_then(|next| poll.next_after(next));
+    second.and_then(|due| due.checked_add(POLL_GAP_SLACK).ok()).is_some_and(|due| due <= now)
 }
 
 /// Drops the snapshots of instances that fire nothing and will not be met again: those that are over and too old to be

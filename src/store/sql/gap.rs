@@ -1,0 +1,138 @@
+//! Moments, and the times in which a source was not read: opened and closed with what the polls commit.
+//!
+//! A source has at most one gap open; another cause closes it and opens the next.
+
+use jiff::Timestamp;
+
+use super::super::{PollCommit, StoreError};
+use super::{SqlStore, Write, rows};
+use crate::model::{GapCause, GapPart, SourceId};
+
+/// The next moment: later than every one before, and the wall clock's as long as that goes forward.
+pub(super) async fn next_moment(store: &SqlStore, write: &mut Write, now: Timestamp) -> Result<i64, StoreError> {
+    let row = sqlx::query(
+        "UPDATE moment SET last = CASE WHEN $1 > last THEN $1 ELSE last + 1 END WHERE id = 1 RETURNING last",
+    )
+    .bind(now.as_millisecond())
+    .fetch_one(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    rows::number(&row, 0)
+}
+
+/// Opens or closes the gap of a source that was polled. Returns the moment of the commit; a poll that has nothing to
+/// record gets none of its own, so that it writes as little as before.
+pub(super) async fn after_poll(store: &SqlStore, write: &mut Write, commit: &PollCommit) -> Result<i64, StoreError> {
+    if let Some(reason) = &commit.incomplete {
+        return open(store, write, &commit.source, GapCause::Incomplete, reason, commit.now).await;
+    }
+    let open = sqlx::query("SELECT 1 FROM gap WHERE source = $1 AND closed_moment IS NULL")
+        .bind(commit.source.as_str())
+        .fetch_optional(write.on())
+        .await
+        .map_err(|error| store.failed(error))?;
+    if open.is_none() && commit.instances.is_empty() && commit.fired.is_empty() {
+        return Ok(0);
+    }
+    let moment = next_moment(store, write, commit.now).await?;
+    if open.is_some() {
+        close(store, write, &commit.source, None, commit.now, moment).await?;
+    }
+    Ok(moment)
+}
+
+/// Opens a gap, or goes on with one of the same cause. It begins where the source was last read, or the last gap ended.
+/// Returns the moment of the commit.
+pub(super) async fn open(
+    store: &SqlStore,
+    write: &mut Write,
+    source: &SourceId,
+    cause: GapCause,
+    reason: &str,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let moment = next_moment(store, write, now).await?;
+    close(store, write, source, Some(cause), now, moment).await?;
+    let goes_on = sqlx::query("UPDATE gap SET reason = $3 WHERE source = $1 AND cause = $2 AND closed_moment IS NULL")
+        .bind(source.as_str())
+        .bind(cause.as_str())
+        .bind(reason)
+        .execute(write.on())
+        .await
+        .map_err(|error| store.failed(error))?;
+    if goes_on.rows_affected() > 0 {
+        return Ok(moment);
+    }
+    sqlx::query(
+        "INSERT INTO gap (source, cause, reason, began_at, opened_moment) VALUES ($1, $2, $3, COALESCE((SELECT MAX(known.at) \
+           FROM (SELECT read_until AS at FROM source WHERE id = $1 UNION ALL SELECT ended_at FROM gap WHERE source = $1) \
+           AS known WHERE known.at <= $4), $4), $5)",
+    )
+    .bind(source.as_str())
+    .bind(cause.as_str())
+    .bind(reason)
+    .bind(now.as_millisecond())
+    .bind(moment)
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    Ok(moment)
+}
+
+/// Closes the open gap of a source, unless its cause is `except`.
+async fn close(
+    store: &SqlStore,
+    write: &mut Write,
+    source: &SourceId,
+    except: Option<GapCause>,
+    now: Timestamp,
+    moment: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE gap SET ended_at = $3, closed_moment = $4 WHERE source = $1 AND closed_moment IS NULL AND cause <> $2",
+    )
+    .bind(source.as_str())
+    .bind(except.map_or("", GapCause::as_str))
+    .bind(now.as_millisecond())
+    .bind(moment)
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    Ok(())
+}
+
+/// Notes a gap that is over. One of the same cause and beginning takes its end over: the process died before the poll
+/// that followed was committed.
+pub(super) async fn record(store: &SqlStore, gap: &GapPart, now: Timestamp) -> Result<(), StoreError> {
+    let mut write = store.write().await?;
+    let moment = next_moment(store, &mut write, now).await?;
+    let until = gap.until.unwrap_or(now).as_millisecond();
+    let longer = sqlx::query(
+        "UPDATE gap SET ended_at = $4, closed_moment = $5 WHERE source = $1 AND cause = $2 AND began_at = $3 \
+           AND closed_moment IS NOT NULL",
+    )
+    .bind(gap.source.as_str())
+    .bind(gap.cause.as_str())
+    .bind(gap.from.as_millisecond())
+    .bind(until)
+    .bind(moment)
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    if longer.rows_affected() == 0 {
+        sqlx::query(
+            "INSERT INTO gap (source, cause, reason, began_at, ended_at, opened_moment, closed_moment) \
+             VALUES ($1, $2, $3, $4, $5, $6, $6)",
+        )
+        .bind(gap.source.as_str())
+        .bind(gap.cause.as_str())
+        .bind(gap.reason.as_str())
+        .bind(gap.from.as_millisecond())
+        .bind(until)
+        .bind(moment)
+        .execute(write.on())
+        .await
+        .map_err(|error| store.failed(error))?;
+    }
+    store.commit(write).await
+}

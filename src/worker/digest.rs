@@ -1,0 +1,257 @@
+//! Digests: made when they are due, out of what the store holds, and owed to their receivers.
+//!
+//! Reads the store and the clock; writes the store, once per digest, in one transaction that moves the digest on and owes
+//! its deliveries. A process that dies before that makes the digest again, with other words perhaps, for nobody has
+//! seen any; one that dies after it owes what it rendered. This module must never know a channel or SQL.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::poll::{Addressees, is_silent};
+use crate::alert::identity::digest_delivery_id;
+use crate::clock::Clock;
+use crate::config::{Config, DigestSettings};
+use crate::digest::{Due, Limits, Selects, Tally, due, spread_of};
+use crate::limits::DIGEST_WAIT_MAX;
+use crate::model::{
+    Delivery, DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Message, MessageData, MessageKind, PeriodPart,
+    RuleId, Severity, SourceId,
+};
+use crate::rule::{Condition, MatchCache, Rule, RuleSet, RuleSetError};
+use crate::schedule::Schedule;
+use crate::store::{DigestCommit, DigestCursor, Since, Store, StoreError};
+
+/// Longest sleep, so that a step of the wall clock is noticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
+/// How soon a digest that waits for the polls looks again.
+const LOOK_SOON: Duration = Duration::from_millis(100);
+
+/// What digests are made of, beside the store: the sources and the rules of the configuration.
+#[derive(Debug, Clone)]
+pub struct Grounds {
+    /// The sources, with when they are polled.
+    sources: Vec<(SourceId, Schedule)>,
+    /// How long runs may take, by rule.
+    limits: Limits,
+}
+
+impl Grounds {
+    /// The grounds of a configuration.
+    pub fn of(config: &Config) -> Grounds {
+        let sources = config.sources.iter().map(|source| (source.id.clone(), source.poll.clone())).collect();
+        let limit = |rule: &Rule| Some((rule.id.clone(), rule.when.duration?));
+        Grounds { sources, limits: config.rules.rules().iter().filter_map(limit).collect() }
+    }
+
+    /// The sources that a digest is about.
+    fn sources_of<'a>(&'a self, settings: &'a DigestSettings) -> impl Iterator<Item = &'a (SourceId, Schedule)> {
+        let named = &settings.matches.sources;
+        self.sources.iter().filter(move |(source, _)| named.is_empty() || named.contains(source))
+    }
+}
+
+/// What a digest is to say of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// From where on it is about.
+    pub since: Since,
+    /// The same by the wall clock.
+    pub from: Timestamp,
+    /// When it was due, and for how many others it stands; none for one that was asked for.
+    pub due: Option<Due>,
+}
+
+/// What a digest says at `now`, and the latest moment that it covers.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn facts<S: Store>(
+    store: &S,
+    settings: &DigestSettings,
+    grounds: &Grounds,
+    asked: &Asked,
+    now: Timestamp,
+) -> Result<(DigestFacts, i64), StoreError> {
+    let selects = selects(settings).map_err(|error| StoreError::Row(error.to_string()))?;
+    let sources = grounds.sources_of(settings).map(|(source, _)| source.clone());
+    let mut tally = Tally::new(sources, selects, grounds.limits.clone(), settings.timezone.clone(), now);
+    for condition in store.sources().await? {
+        let polls = grounds.sources_of(settings).find(|(source, _)| *source == condition.id);
+        if polls.is_some_and(|(_, schedule)| is_silent(schedule, condition.polled_at, now)) {
+            let (source, from) = (condition.id, condition.polled_at);
+            let reason = "nobody has asked since: nightbell is not running, or cannot keep up".to_string();
+            tally.gap(GapPart { source, cause: GapCause::Silent, from, until: None, reason });
+        }
+    }
+    let moment = store.tally(asked.since, &mut tally).await?;
+    let digest = DigestPart {
+        name: settings.name.clone(),
+        due_at: asked.due.map_or(now, |due| due.at),
+        missed: asked.due.map_or(0, |due| due.missed),
+        first_missed_at: asked.due.and_then(|due| due.first_missed_at),
+        preview: asked.due.is_none(),
+        timezone: settings.timezone.iana_name().unwrap_or("local").to_string(),
+    };
+    Ok((tally.finish(digest, PeriodPart { from: asked.from, until: now }), moment))
+}
+
+/// Which jobs a digest is about, as its `match` says: the same patterns as a rule's.
+fn selects(settings: &DigestSettings) -> Result<Selects, RuleSetError> {
+    let rule = Rule {
+        id: RuleId::new(&settings.name),
+        matches: settings.matches.clone(),
+        when: Condition::default(),
+        severity: Severity::Info,
+        notify: Vec::new(),
+    };
+    let matches = settings.matches.clone();
+    let (set, mut cache) = (RuleSet::compile(vec![rule])?, MatchCache::default());
+    Ok(Box::new(move |source: &SourceId, job: &str, kind: InstanceType| {
+        matches.takes(kind) && !set.matching(source, job, &mut cache).is_empty()
+    }))
+}
+
+/// The message that brings a digest.
+pub fn message(facts: DigestFacts, now: Timestamp) -> Message {
+    Message { kind: MessageKind::Digest, timestamp: now, data: MessageData::Digest(Box::new(facts)) }
+}
+
+/// Makes the digests of a configuration.
+pub struct Digester<S> {
+    /// The digests.
+    pub digests: Vec<DigestSettings>,
+    /// What they are made of.
+    pub grounds: Grounds,
+    /// The store.
+    pub store: Arc<S>,
+    /// The receivers.
+    pub addressees: Arc<Addressees>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl<S: Store> Digester<S> {
+    /// Makes each digest when it is due, until `shutdown`. The program runs since `began`.
+    pub async fn run(self, began: Timestamp, shutdown: CancellationToken) {
+        let started = Instant::now();
+        loop {
+            let mut wait = LOOK_AGAIN;
+            for settings in &self.digests {
+                let look_again = self.turn(settings, began, started).await.unwrap_or_else(|error| {
+                    error!(digest = settings.name, %error, "the digest cannot be made; it is tried again");
+                    LOOK_AGAIN / 4
+                });
+                wait = wait.min(look_again);
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Makes a digest if it is due and what it tells of has been read. Returns after how long to look again.
+    async fn turn(
+        &self,
+        settings: &DigestSettings,
+        began: Timestamp,
+        started: Instant,
+    ) -> Result<Duration, StoreError> {
+        let now = self.clock.now();
+        let cursor = self.store.begin_digest(&settings.name, now).await?;
+        let Some(due) = due(&settings.schedule, cursor.due_at, now) else {
+            let next = settings.schedule.next_after(now).map(|next| next.duration_since(now));
+            return Ok(next.and_then(|left| Duration::try_from(left).ok()).unwrap_or(LOOK_AGAIN));
+        };
+        if !self.is_read(settings, due.at.max(began).min(now)).await? {
+            let waited = Duration::try_from(now.duration_since(due.at)).unwrap_or_default().min(started.elapsed());
+            if waited < DIGEST_WAIT_MAX {
+                return Ok(LOOK_SOON);
+            }
+            warn!(digest = settings.name, "not every source could be asked in time; the digest says so");
+        }
+        self.make(settings, cursor, due, now, true).await?;
+        Ok(Duration::ZERO)
+    }
+
+    /// Whether every source of a digest was asked at or after `from`.
+    async fn is_read(&self, settings: &DigestSettings, from: Timestamp) -> Result<bool, StoreError> {
+        let known = self.store.sources().await?;
+        let is_asked = |source: &SourceId| known.iter().any(|it| it.id == *source && it.polled_at >= from);
+        Ok(self.grounds.sources_of(settings).all(|(source, _)| is_asked(source)))
+    }
+
+    /// Begins the digests that are new: they cover what is recorded from `now` on. To be called before anything is polled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn begin(&self, now: Timestamp) -> Result<(), StoreError> {
+        for settings in &self.digests {
+            self.store.begin_digest(&settings.name, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes every digest that is due at `now`, for sending at once unless `is_spread`. For who polls once and goes.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails; what was made until then is owed.
+    pub async fn make_due(&self, now: Timestamp, is_spread: bool) -> Result<usize, StoreError> {
+        let mut made = 0;
+        for settings in &self.digests {
+            let cursor = self.store.begin_digest(&settings.name, now).await?;
+            if let Some(due) = due(&settings.schedule, cursor.due_at, now) {
+                self.make(settings, cursor, due, now, is_spread).await?;
+                made += 1;
+            }
+        }
+        Ok(made)
+    }
+
+    /// Makes one digest: reads, renders, and moves it on.
+    async fn make(
+        &self,
+        settings: &DigestSettings,
+        cursor: DigestCursor,
+        due: Due,
+        now: Timestamp,
+        is_spread: bool,
+    ) -> Result<(), StoreError> {
+        let (since, from) = match settings.period {
+            Some(period) => (Since::Ago(period), now.checked_sub(period).unwrap_or(Timestamp::MIN)),
+            None => (Since::Moment(cursor.moment), cursor.made_at),
+        };
+        let asked = Asked { since, from, due: Some(due) };
+        let (facts, moment) = facts(&*self.store, settings, &self.grounds, &asked, now).await?;
+        let summary = facts.verdict.summary.clone();
+        let message = message(facts, now);
+        let spread = if is_spread { settings.spread } else { Duration::ZERO };
+        let deliveries: Vec<Delivery> =
+            settings.notify.iter().filter_map(|receiver| {
+                let addressee = self.addressees.get(receiver)?;
+                let rendered = addressee.renderer.render(&message);
+                if let Some(problem) = &rendered.problem {
+                    warn!(%receiver, digest = settings.name, "the template failed, the plain message goes out: {problem}");
+                }
+                let id = digest_delivery_id(&settings.name, receiver, moment);
+                let delivery = Delivery::owed(id, receiver.clone(), MessageKind::Digest, rendered.content, now);
+                let at = now.checked_add(spread_of(receiver.as_str(), spread)).unwrap_or(now);
+                Some(Delivery { next_attempt_at: Some(at), ..delivery })
+            }).collect();
+        let to = DigestCursor { moment, made_at: now, due_at: due.at };
+        let commit = DigestCommit { name: settings.name.clone(), from: cursor, to, deliveries };
+        self.store.commit_digest(&commit).await?;
+        info!(digest = settings.name, missed = due.missed, "made a digest: {summary}");
+        for delivery in &commit.deliveries {
+            if let Some(addressee) = self.addressees.get(&delivery.receiver) {
+                addressee.nudge.notify_one();
+            }
+        }
+        Ok(())
+    }
+}

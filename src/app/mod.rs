@@ -91,7 +91,7 @@ impl App {
             addressees,
             clock: Arc::clone(&clock),
         };
-        digester.begin(clock.now()).await?;
+        digester.begin(now).await?;
         Ok(App { store, pollers, lanes, fallbacks, digester, clock })
     }
 
@@ -101,7 +101,8 @@ impl App {
     /// [`AppError::LoopEnded`]; otherwise the loops mend themselves or log what they cannot do.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
         info!(sources = self.pollers.len(), receivers = self.lanes.len(), "nightbell runs");
-        let began = self.clock.now();
+        // Before any poll: what was asked from now on is fresh.
+        let digester = (!self.digester.digests.is_empty()).then(|| (self.clock.now(), self.digester));
         let mut loops = JoinSet::new();
         for lane in self.lanes {
             loops.spawn(lane.run(shutdown.clone()));
@@ -112,8 +113,8 @@ impl App {
         if !self.fallbacks.is_idle() {
             loops.spawn(self.fallbacks.run(shutdown.clone()));
         }
-        if !self.digester.digests.is_empty() {
-            loops.spawn(self.digester.run(began, shutdown.clone()));
+        if let Some((began, digester)) = digester {
+            loops.spawn(digester.run(began, shutdown.clone()));
         }
         loops.spawn(housekeeping::run(self.store.clone(), self.clock.clone(), shutdown.clone()));
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or

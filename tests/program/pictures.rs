@@ -1,4 +1,5 @@
-//! What people see of one alert of the real binary, by mail and in Slack: pages that show everything and load nothing.
+//! What people see of one alert of the real binary, by mail and in Slack, and of digests by mail: pages that show
+//! everything and load nothing.
 //! `tests/pictures` has a browser draw them; those are for looking at, so nothing here says whether they are good.
 
 use std::fmt::Write as _;

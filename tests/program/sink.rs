@@ -82,8 +82,8 @@ impl Sink {
         self.hits().into_iter().filter(|hit| hit.path == format!("/{path}")).collect()
     }
 
-    /// Waits until `done` says yes to what has arrived; panics with what is there after a minute, which only a broken
-    /// program needs.
+    /// Waits until `done` says yes to what has arrived; panics with what is there after three minutes, which only a
+    /// broken program needs.
     pub(crate) async fn wait(&self, what: &str, done: impl Fn(&[Hit]) -> bool) -> Vec<Hit> {
         let began = Instant::now();
         loop {
@@ -91,7 +91,7 @@ impl Sink {
             if done(&hits) {
                 return hits;
             }
-            assert!(began.elapsed() < Duration::from_secs(60), "waited in vain for {what}; there is {hits:#?}");
+            assert!(began.elapsed() < Duration::from_secs(180), "waited in vain for {what}; there is {hits:#?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

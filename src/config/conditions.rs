@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 
+use super::calendars::{WEEKDAYS, weekday};
 use super::sources::read_schedule;
 use crate::limits::{GRACE_MAX, HISTORY_RUNS_MAX, RETENTION};
 use crate::model::SourceId;
@@ -218,23 +219,10 @@ impl FromYaml for Percent {
 /// A day of the week, or a range of them: `mon`, `mon-fri`.
 struct DayWords(Vec<Weekday>);
 
-const DAYS: [(&str, &str, Weekday); 7] = [
-    ("mon", "monday", Weekday::Monday),
-    ("tue", "tuesday", Weekday::Tuesday),
-    ("wed", "wednesday", Weekday::Wednesday),
-    ("thu", "thursday", Weekday::Thursday),
-    ("fri", "friday", Weekday::Friday),
-    ("sat", "saturday", Weekday::Saturday),
-    ("sun", "sunday", Weekday::Sunday),
-];
-
 impl FromYaml for DayWords {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let text = String::from_yaml(located)?;
-        let day = |word: &str| {
-            let word = word.trim().to_ascii_lowercase();
-            DAYS.into_iter().find(|(short, long, _)| word == *short || word == *long).map(|(_, _, day)| day)
-        };
+        let day = |word: &str| weekday(word.trim());
         let read = || match text.split_once('-') {
             None => day(&text).map(|day| vec![day]),
             Some((first, last)) => {
@@ -244,7 +232,7 @@ impl FromYaml for DayWords {
             }
         };
         read().map(DayWords).or_else(|| {
-            let known = DAYS.iter().flat_map(|(short, long, _)| [*short, *long]);
+            let known = WEEKDAYS.iter().flat_map(|(short, long, _)| [*short, *long]);
             let near = closest(&text.to_ascii_lowercase(), known).map(|near| format!("did you mean {near:?}?"));
             let help = near.unwrap_or_else(|| "write mon, tue, wed, thu, fri, sat, sun, or mon-fri".to_string());
             located.wrong(format!("{text:?} is no day of the week"), Some(help))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertId, DeliveryId, MessageKind, ReceiverId, RuleId, Severity};
+use super::{Alert, AlertId, DeliveryId, MessageKind, ReceiverId, RuleId, Severity};
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// The same delivery, telling of `alert`.
+    #[must_use]
+    pub fn about(self, alert: &Alert) -> Self {
+        let severity = Some(alert.facts.alert.severity);
+        Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, ..self }
+    }
+
     /// A delivery that is owed from `now` on, not tried yet, and belongs to no alert.
     pub fn owed(id: DeliveryId, receiver: ReceiverId, kind: MessageKind, content: Content, now: Timestamp) -> Self {
         Delivery {

@@ -209,7 +209,5 @@ fn delivery(
         tracing::warn!(receiver = %fallback, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
     }
     let id = stand_in_id(&alert.id, &meant.receiver, fallback, kind);
-    let delivery = Delivery::owed(id, fallback.clone(), kind, rendered.content, now);
-    let severity = Some(alert.facts.alert.severity);
-    Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, ..delivery }
+    Delivery::owed(id, fallback.clone(), kind, rendered.content, now).about(alert)
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::output::{complain, print};
-use super::super::{Exit, Failure};
+use super::super::{Exit, Failure, unknown};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::model::{DeliveryId, ReceiverId};
@@ -27,13 +27,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn retry(config: &Config, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
-    let which = match which(config, arguments) {
-        Ok(which) => which,
-        Err(reason) => {
-            complain(reason);
-            return Ok(Exit::Usage);
-        }
-    };
+    let which = which(config, arguments)?;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let revived = store.revive(&which, SystemClock.now()).await?;
     store.close().await;
@@ -41,15 +35,14 @@ pub(super) async fn retry(config: &Config, arguments: &Arguments, as_json: bool)
     Ok(if revived.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-fn which(config: &Config, arguments: &Arguments) -> Result<DeadLetters, String> {
+fn which(config: &Config, arguments: &Arguments) -> Result<DeadLetters, Failure> {
     let (Some(receiver), Some(since)) = (&arguments.receiver, &arguments.since) else {
         return Ok(DeadLetters::Named(arguments.ids.iter().map(DeliveryId::new).collect()));
     };
     if !config.receivers.iter().any(|known| known.id.as_str() == receiver) {
-        let known: Vec<&str> = config.receivers.iter().map(|known| known.id.as_str()).collect();
-        return Err(format!("there is no receiver {receiver:?}; the receivers are {}", known.join(", ")));
+        return Err(unknown("receiver", receiver, config.receivers.iter().map(|known| known.id.as_str())));
     }
-    let since = super::instant(since, &config.timezone)?;
+    let since = super::instant(since, &config.timezone).map_err(Failure::Usage)?;
     Ok(DeadLetters::Of { receiver: ReceiverId::new(receiver), since })
 }
 

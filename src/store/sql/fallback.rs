@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::super::{StandIn, StoreError, ToldInstead, Undelivered};
 use super::items::{IdItem, delivery_items, lists};
-use super::poll::NEVER_FIRED;
+use super::poll::bury_late_followers;
 use super::{SqlStore, Write, rows};
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
 
@@ -215,13 +215,6 @@ pub(super) async fn add_answers(store: &SqlStore, answers: &[Delivery]) -> Resul
     let mut write = store.write().await?;
     insert(store, &mut write, answers.iter()).await?;
     let ids: Vec<IdItem> = answers.iter().map(|answer| IdItem { id: answer.id.as_str() }).collect();
-    for text in lists(&ids)? {
-        sqlx::query(store.statements.bury_late_followers.clone())
-            .bind(text)
-            .bind(NEVER_FIRED)
-            .execute(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
-    }
+    bury_late_followers(store, &mut write, &ids).await?;
     store.commit(write).await
 }

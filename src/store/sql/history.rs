@@ -1,6 +1,7 @@
 //! Looking at what is remembered of instances: what the commands show. Reads only, and never what a poll needs.
 
 use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use super::super::{InstanceFilter, JobHistory, StoreError};
 use super::dialect::Dialect;
@@ -27,16 +28,7 @@ pub(super) async fn instances(store: &SqlStore, filter: &InstanceFilter) -> Resu
         rows::INSTANCE_COLUMNS,
         wanted(store.dialect)
     );
-    let found = sqlx::query(AssertSqlSafe(sql))
-        .bind(filter.source.as_ref().map(|source| source.as_str()))
-        .bind(filter.from.map(|from| from.as_millisecond()))
-        .bind(names(filter.jobs.as_deref())?)
-        .bind(names_of(&filter.statuses)?)
-        .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "instance", rows::instance))
+    Ok(rows::all(&chosen(store, sql, filter).await?, "instance", rows::instance))
 }
 
 /// One row per job, by name. `limit` bounds the jobs, not the instances that are counted.
@@ -54,7 +46,12 @@ pub(super) async fn jobs(store: &SqlStore, filter: &InstanceFilter) -> Result<Ve
          WHERE place = 1 ORDER BY job, source LIMIT $5",
         wanted = wanted(store.dialect)
     );
-    let found = sqlx::query(AssertSqlSafe(sql))
+    Ok(rows::all(&chosen(store, sql, filter).await?, "instance", rows::job_history))
+}
+
+/// The rows of a statement that asks for what [`wanted`] says, `$5` of them at most.
+async fn chosen(store: &SqlStore, sql: String, filter: &InstanceFilter) -> Result<Vec<AnyRow>, StoreError> {
+    sqlx::query(AssertSqlSafe(sql))
         .bind(filter.source.as_ref().map(|source| source.as_str()))
         .bind(filter.from.map(|from| from.as_millisecond()))
         .bind(names(filter.jobs.as_deref())?)
@@ -62,8 +59,7 @@ pub(super) async fn jobs(store: &SqlStore, filter: &InstanceFilter) -> Result<Ve
         .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
         .fetch_all(&store.readers)
         .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "instance", rows::job_history))
+        .map_err(|error| store.failed(error))
 }
 
 /// Which instances the filter wants: bound as `$1` source, `$2` from, `$3` jobs, `$4` statuses; null means all.

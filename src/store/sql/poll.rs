@@ -174,7 +174,16 @@ async fn insert_deliveries(
     let followers: Vec<IdItem> =
         items.iter().filter(|item| item.follows.is_some()).map(|item| IdItem { id: item.id }).collect();
     execute(store, write, &store.statements.follow_merged, &followers).await?;
-    for text in lists(&followers)? {
+    bury_late_followers(store, write, &followers).await
+}
+
+/// Of the listed deliveries, those whose predecessor is dead die.
+pub(super) async fn bury_late_followers(
+    store: &SqlStore,
+    write: &mut Write,
+    followers: &[IdItem<'_>],
+) -> Result<(), StoreError> {
+    for text in lists(followers)? {
         sqlx::query(store.statements.bury_late_followers.clone())
             .bind(text)
             .bind(NEVER_FIRED)

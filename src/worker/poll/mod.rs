@@ -399,9 +399,8 @@ fn delivery(
         MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
         _ => (delivery_id(&alert.id, receiver, message.kind), None),
     };
-    let delivery = Delivery::owed(id, receiver.clone(), message.kind, rendered.content, now);
-    let severity = Some(alert.facts.alert.severity);
-    Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, follows, ..delivery }
+    let delivery = Delivery::owed(id, receiver.clone(), message.kind, rendered.content, now).about(alert);
+    Delivery { follows, ..delivery }
 }
 
 /// Why a listing is not whole, if it is not.

@@ -8,7 +8,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use base64::Engine as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
+
+/// What is percent-encoded in an address: everything but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A value that must never be printed, logged or stored.
 #[derive(Clone)]
@@ -34,7 +38,7 @@ impl Secret {
         }
         let base64 = base64::engine::general_purpose::STANDARD.encode(plain);
         let mut cut = text.replace(plain, "<secret>").replace(&base64, "<secret>");
-        let encoded = percent_encoded(plain);
+        let encoded = utf8_percent_encode(plain, RESERVED).to_string();
         if encoded != plain {
             cut = cut.replace(&encoded, "<secret>");
         }
@@ -46,18 +50,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<secret>")
     }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len() + 8);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 /// Where a secret is to be found. Resolved at the moment of use.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::http::{Answer, HttpError, http_date};
+use crate::http::{Answer, HttpError};
 use crate::limits::{ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
 use crate::model::{Attempt, AttemptOutcome};
 use crate::secret::Secret;
@@ -20,7 +20,7 @@ pub(super) fn attempt(result: &Result<Answer, HttpError>, now: Timestamp, secret
         Err(error) => return unanswered(error, secrets),
     };
     let status = answer.status.to_string();
-    let retry_after = answer.header("retry-after").and_then(|text| retry_after(text, now));
+    let retry_after = answer.retry_after(now);
     let outcome = match answer.status {
         200..=299 => return Attempt::delivered(status),
         429 => AttemptOutcome::Throttled,
@@ -108,19 +108,6 @@ pub(super) fn kept(text: &str, secrets: &[Secret]) -> String {
     text
 }
 
-/// How long a `Retry-After` asks to wait, at most [`RETRY_AFTER_MAX`]: seconds or an HTTP date. Nothing when it is in
-/// the past or makes no sense.
-pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are longer than the longest wait that is believed.
-        text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
-    } else {
-        Duration::try_from(http_date(text)?.duration_since(now)).ok()?
-    };
-    (!wait.is_zero()).then(|| wait.min(RETRY_AFTER_MAX))
-}
-
 /// How long a body asks to wait, in seconds and perhaps parts of one, at most [`RETRY_AFTER_MAX`].
 pub(super) fn retry_after_seconds(value: &Value) -> Option<Duration> {
     let seconds = value.as_f64().filter(|seconds| *seconds > 0.0)?;
@@ -143,34 +130,6 @@ pub(super) fn parse_url(secret: &Secret) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_table() {
-        let now: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
-        let seconds = |n| Some(Duration::from_secs(n));
-        let table = [
-            ("1", seconds(1)),
-            (" 30 ", seconds(30)),
-            ("3600", seconds(3600)),
-            ("3601", seconds(3600)),
-            ("1000000000", seconds(3600)),
-            ("99999999999999999999999999", seconds(3600)),
-            ("0", None),
-            ("-5", None),
-            ("1e9", None),
-            ("1.5", None),
-            ("soon", None),
-            ("", None),
-            ("Sat, 21 Nov 2026 00:01:00 GMT", seconds(60)),
-            ("Sat, 21 Nov 2026 09:00:00 GMT", seconds(3600)),
-            ("Fri, 20 Nov 2026 23:59:00 GMT", None),
-            ("Sat, 21 Nov 2026", None),
-            ("Sat, 99 Nov 2026 00:01:00 GMT", None),
-        ];
-        for (text, expected) in table {
-            assert_eq!(retry_after(text, now), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn what_is_kept_is_short_and_has_no_secret() {

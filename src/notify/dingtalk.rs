@@ -11,7 +11,8 @@ use reqwest::Url;
 use serde_json::json;
 use sha2::Sha256;
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json};
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, markdown_parts, post_json};
+use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::{Able, Mention};
 use super::plain::Plain;
@@ -56,23 +57,13 @@ const GROUP_TEMPLATES: [BuiltIn; 2] = [
     },
 ];
 
-/// The keys of a `dingtalk` receiver.
+/// The keys of a `dingtalk` receiver: a robot of a group, with its signing secret (`SEC…`) if it asks for signatures.
 #[derive(Debug, Clone)]
-pub struct DingTalkSettings {
-    /// The robot's URL with its access token.
-    pub webhook_url: SecretRef,
-    /// The robot's signing secret (`SEC…`), if it asks for signatures.
-    pub secret: Option<SecretRef>,
-    /// Whom messages mention.
-    pub mention: Mention,
-}
+pub struct DingTalkSettings(ChatHook);
 
 impl DingTalkSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<DingTalkSettings> {
-        let webhook_url = super::channel::read_webhook_url(section);
-        let secret = section.optional("secret");
-        let mention = Mention::read(section, Able { mobiles: true, all: true });
-        Some(DingTalkSettings { webhook_url: webhook_url?, secret, mention: mention? })
+        ChatHook::read_signed(section, Able { mobiles: true, all: true }).map(DingTalkSettings)
     }
 }
 
@@ -90,8 +81,7 @@ impl Channel for DingTalkSettings {
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        let secret = self.secret.iter().map(|secret| ("secret".to_string(), secret));
-        std::iter::once(("webhook_url".to_string(), &self.webhook_url)).chain(secret).collect()
+        self.0.secrets()
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
@@ -101,10 +91,10 @@ impl Channel for DingTalkSettings {
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let title = fit::cut(part("title"), 200, Unit::Bytes);
-        let calls = self.mention.applies(message);
+        let calls = self.0.mention.applies(message);
         // Who is mentioned must also stand in the text.
         let called: String = match calls {
-            true => self.mention.mobiles.iter().chain(&self.mention.user_ids).map(|id| format!(" @{id}")).collect(),
+            true => self.0.mention.mobiles.iter().chain(&self.0.mention.user_ids).map(|id| format!(" @{id}")).collect(),
             false => String::new(),
         };
         let called = if called.is_empty() { called } else { format!("\n\n{}", called.trim_start()) };
@@ -117,7 +107,7 @@ impl Channel for DingTalkSettings {
             let text = format!("{text}{called}");
             let mut body = json!({ "msgtype": "markdown", "markdown": { "title": title, "text": text } });
             if calls {
-                let Mention { mobiles, user_ids, all } = &self.mention;
+                let Mention { mobiles, user_ids, all } = &self.0.mention;
                 body["at"] = json!({ "atMobiles": mobiles, "atUserIds": user_ids, "isAtAll": all });
             }
             let body = body.to_string();
@@ -135,9 +125,8 @@ impl Channel for DingTalkSettings {
 
 impl HttpChannel for DingTalkSettings {
     fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
-        let (mut url, mut secrets) = destination("webhook_url", &self.webhook_url)?;
-        if let Some(secret) = &self.secret {
-            let secret = secret.resolve().map_err(|error| error.to_string())?;
+        let (mut url, mut secrets) = self.0.destination()?;
+        if let Some(secret) = self.0.signing_secret()? {
             sign(&mut url, &secret, now)?;
             secrets.push(secret);
         }

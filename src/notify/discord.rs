@@ -5,11 +5,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::channel::{
-    Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json, read_webhook_url,
-};
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, markdown_parts, post_json};
+use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
-use super::mention::{Able, Mention};
+use super::mention::Able;
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
@@ -54,20 +53,13 @@ const GROUP_TEMPLATES: [BuiltIn; 2] = [
     },
 ];
 
-/// The keys of a `discord` receiver.
+/// The keys of a `discord` receiver: a webhook of a channel. Messages mention by user id.
 #[derive(Debug, Clone)]
-pub struct DiscordSettings {
-    /// The webhook's URL; the token in it is all that is needed to post.
-    pub webhook_url: SecretRef,
-    /// Whom messages mention: by user id.
-    pub mention: Mention,
-}
+pub struct DiscordSettings(ChatHook);
 
 impl DiscordSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<DiscordSettings> {
-        let webhook_url = read_webhook_url(section);
-        let mention = Mention::read(section, Able { mobiles: false, all: false });
-        Some(DiscordSettings { webhook_url: webhook_url?, mention: mention? })
+        ChatHook::read(section, Able { mobiles: false, all: false }).map(DiscordSettings)
     }
 }
 
@@ -85,7 +77,7 @@ impl Channel for DiscordSettings {
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        vec![("webhook_url".to_string(), &self.webhook_url)]
+        self.0.secrets()
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
@@ -101,8 +93,8 @@ impl Channel for DiscordSettings {
             "embeds": [{ "title": title, "description": text, "color": color(message) }],
             "allowed_mentions": { "parse": [] },
         });
-        if self.mention.applies(message) {
-            let ids = &self.mention.user_ids;
+        if self.0.mention.applies(message) {
+            let ids = &self.0.mention.user_ids;
             body["content"] = Value::from(ids.iter().map(|id| format!("<@{id}>")).collect::<Vec<_>>().join(" "));
             body["allowed_mentions"]["users"] = json!(ids);
         }
@@ -138,7 +130,7 @@ fn color(message: &Message) -> u32 {
 
 impl HttpChannel for DiscordSettings {
     fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
-        let (mut url, secrets) = destination("webhook_url", &self.webhook_url)?;
+        let (mut url, secrets) = self.0.destination()?;
         let kept: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != "wait").collect();
         url.query_pairs_mut().clear().extend_pairs(kept).append_pair("wait", "true");
         Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })

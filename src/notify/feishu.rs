@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, destination, post_json, read_webhook_url};
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, post_json};
+use super::chat_hook::ChatHook;
 use super::fit::check_size;
-use super::mention::{Able, Mention};
+use super::mention::Able;
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
@@ -39,29 +40,19 @@ const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     text: include_str!("../../templates/feishu/group.json.hbs"),
 }];
 
-/// The keys of a `feishu` receiver.
+/// The keys of a `feishu` receiver: a bot of a group, with its signing secret if it asks for signatures.
 #[derive(Debug, Clone)]
-pub struct FeishuSettings {
-    /// The bot's URL; the token in it is all that is needed to post.
-    pub webhook_url: SecretRef,
-    /// The bot's signing secret, if it asks for signatures.
-    pub secret: Option<SecretRef>,
-    /// Whom messages mention.
-    pub mention: Mention,
-}
+pub struct FeishuSettings(ChatHook);
 
 impl FeishuSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<FeishuSettings> {
-        let webhook_url = read_webhook_url(section);
-        let secret = section.optional("secret");
-        let mention = Mention::read(section, Able { mobiles: false, all: true });
-        Some(FeishuSettings { webhook_url: webhook_url?, secret, mention: mention? })
+        ChatHook::read_signed(section, Able { mobiles: false, all: true }).map(FeishuSettings)
     }
 
     /// The element that mentions, if anybody is to be.
     fn call(&self) -> Value {
-        let everybody = self.mention.all.then(|| "all".to_string());
-        let ids = everybody.iter().chain(&self.mention.user_ids);
+        let everybody = self.0.mention.all.then(|| "all".to_string());
+        let ids = everybody.iter().chain(&self.0.mention.user_ids);
         let called: String = ids.map(|id| format!("<at id={id}></at>")).collect();
         json!({ "tag": "div", "text": { "tag": "lark_md", "content": called } })
     }
@@ -81,8 +72,7 @@ impl Channel for FeishuSettings {
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        let secret = self.secret.iter().map(|secret| ("secret".to_string(), secret));
-        std::iter::once(("webhook_url".to_string(), &self.webhook_url)).chain(secret).collect()
+        self.0.secrets()
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
@@ -97,7 +87,7 @@ impl Channel for FeishuSettings {
         if !body.is_object() {
             return Err("the card is no JSON object".to_string());
         }
-        if self.mention.applies(message)
+        if self.0.mention.applies(message)
             && let Some(Value::Array(elements)) = body.pointer_mut("/card/elements")
         {
             elements.push(self.call());
@@ -119,10 +109,9 @@ impl Channel for FeishuSettings {
 
 impl HttpChannel for FeishuSettings {
     fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
-        let (url, mut secrets) = destination("webhook_url", &self.webhook_url)?;
+        let (url, mut secrets) = self.0.destination()?;
         let mut body = delivery.content.part("body").to_string();
-        if let Some(secret) = &self.secret {
-            let secret = secret.resolve().map_err(|error| error.to_string())?;
+        if let Some(secret) = self.0.signing_secret()? {
             let (timestamp, sign) = signature(&secret, now)?;
             // The body is an object: it was made by `finished`.
             let signed = format!("{{\"timestamp\":\"{timestamp}\",\"sign\":\"{sign}\",");

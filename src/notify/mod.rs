@@ -10,6 +10,7 @@
 
 mod answer;
 mod channel;
+mod chat_hook;
 mod digest_templates;
 mod dingtalk;
 mod discord;

@@ -7,9 +7,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, destination, post_json, read_webhook_url};
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part};
+use super::chat_hook::ChatHook;
 use super::fit::check_size;
-use super::mention::{Able, Mention};
+use super::mention::Able;
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
@@ -36,26 +37,20 @@ const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     text: include_str!("../../templates/teams/group.json.hbs"),
 }];
 
-/// The keys of a `teams` receiver.
+/// The keys of a `teams` receiver: the URL of a workflow, signature and all. Cards mention by user principal name or
+/// directory id.
 #[derive(Debug, Clone)]
-pub struct TeamsSettings {
-    /// The workflow's URL, signature and all.
-    pub webhook_url: SecretRef,
-    /// Whom messages mention: by user principal name or directory id.
-    pub mention: Mention,
-}
+pub struct TeamsSettings(ChatHook);
 
 impl TeamsSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<TeamsSettings> {
-        let webhook_url = read_webhook_url(section);
-        let mention = Mention::read(section, Able { mobiles: false, all: false });
-        Some(TeamsSettings { webhook_url: webhook_url?, mention: mention? })
+        ChatHook::read(section, Able { mobiles: false, all: false }).map(TeamsSettings)
     }
 
     /// Adds the mentions to the first card of the body.
     fn mention_in(&self, body: &mut Value) {
         let Some(card) = body.pointer_mut("/attachments/0/content") else { return };
-        let ids = &self.mention.user_ids;
+        let ids = &self.0.mention.user_ids;
         let called: String = ids.iter().map(|id| format!("<at>{id}</at> ")).collect();
         if let Some(Value::Array(elements)) = card.get_mut("body") {
             elements.push(json!({ "type": "TextBlock", "wrap": true, "text": called.trim_end() }));
@@ -83,7 +78,7 @@ impl Channel for TeamsSettings {
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        vec![("webhook_url".to_string(), &self.webhook_url)]
+        self.0.secrets()
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
@@ -97,7 +92,7 @@ impl Channel for TeamsSettings {
     fn finished(&self, mut parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
         let rendered = parts.remove("body").unwrap_or_default();
         let mut body: Value = serde_json::from_str(&rendered).map_err(|_| "the card is no JSON".to_string())?;
-        if self.mention.applies(message) {
+        if self.0.mention.applies(message) {
             self.mention_in(&mut body);
         }
         let body = body.to_string();
@@ -117,8 +112,7 @@ impl Channel for TeamsSettings {
 
 impl HttpChannel for TeamsSettings {
     fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
-        let (url, secrets) = destination("webhook_url", &self.webhook_url)?;
-        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+        self.0.post(delivery.content.part("body"))
     }
 
     fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {

@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::channel::{
-    Channel, HttpChannel, Parts, Ready, body_part, destination, markdown_parts, post_json, read_webhook_url,
-};
+use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, markdown_parts};
+use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
-use super::mention::{Able, Mention};
+use super::mention::Able;
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::Answer;
@@ -34,20 +33,13 @@ const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     text: include_str!("../../templates/wecom/group.md.hbs"),
 }];
 
-/// The keys of a `wecom` receiver.
+/// The keys of a `wecom` receiver: a robot of a group. Markdown messages mention by user id alone.
 #[derive(Debug, Clone)]
-pub struct WeComSettings {
-    /// The robot's URL; the key in it is all that is needed to post.
-    pub webhook_url: SecretRef,
-    /// Whom messages mention: by user id, which is what Markdown messages can do.
-    pub mention: Mention,
-}
+pub struct WeComSettings(ChatHook);
 
 impl WeComSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<WeComSettings> {
-        let webhook_url = read_webhook_url(section);
-        let mention = Mention::read(section, Able { mobiles: false, all: false });
-        Some(WeComSettings { webhook_url: webhook_url?, mention: mention? })
+        ChatHook::read(section, Able { mobiles: false, all: false }).map(WeComSettings)
     }
 }
 
@@ -65,7 +57,7 @@ impl Channel for WeComSettings {
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
-        vec![("webhook_url".to_string(), &self.webhook_url)]
+        self.0.secrets()
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
@@ -73,8 +65,8 @@ impl Channel for WeComSettings {
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
-        let called: String = match self.mention.applies(message) {
-            true => self.mention.user_ids.iter().map(|id| format!("<@{id}>")).collect(),
+        let called: String = match self.0.mention.applies(message) {
+            true => self.0.mention.user_ids.iter().map(|id| format!("<@{id}>")).collect(),
             false => String::new(),
         };
         let called = if called.is_empty() { called } else { format!("\n{called}") };
@@ -92,8 +84,7 @@ impl Channel for WeComSettings {
 
 impl HttpChannel for WeComSettings {
     fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
-        let (url, secrets) = destination("webhook_url", &self.webhook_url)?;
-        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+        self.0.post(delivery.content.part("body"))
     }
 
     fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {

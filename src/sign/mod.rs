@@ -8,33 +8,21 @@ mod huawei;
 
 use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
+
 pub use huawei::{Authorization, DATE_HEADER, Signable, date_text, parse_date};
+
+/// Everything but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `text` with everything but RFC 3986's unreserved characters percent-encoded.
 pub fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    encode_into(&mut out, text.as_bytes());
-    out
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// The bytes of a percent-encoded text; a `%` without two digits stands for itself.
 pub fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        match (bytes[at], bytes.get(at + 1).and_then(digit), bytes.get(at + 2).and_then(digit)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(high << 4 | low);
-                at += 3;
-            }
-            (byte, ..) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    out
+    percent_decode_str(text).collect()
 }
 
 /// A query as it is signed, and as it is best sent: sorted by key and value, `k=` for an empty value.
@@ -67,13 +55,7 @@ fn signed_names(headers: &[(String, String)]) -> String {
 }
 
 fn encode_into(out: &mut String, bytes: &[u8]) {
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
+    out.extend(percent_encode(bytes, RESERVED));
 }
 
 fn hex(bytes: &[u8]) -> String {

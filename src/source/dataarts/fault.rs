@@ -4,11 +4,9 @@
 //! prefixes `APIG.`, `APIGW.` and `DLF.`, and live gateways answer with other prefixes than documented, so codes are
 //! told apart by their number. No message holds more than the beginning of the answer.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
-use crate::http::{Answer, http_date};
+use crate::http::Answer;
 use crate::iam::{Complaint, IamError, IamErrorKind};
 use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, from_http, snippet};
 use crate::source::{SourceError, SourceErrorKind};
@@ -49,7 +47,7 @@ pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
         error.help = Some("set this machine's clock: signatures hold for 15 minutes only".to_string());
     }
     if kind == SourceErrorKind::Throttled {
-        error.retry_after = retry_after(answer, now);
+        error.retry_after = answer.retry_after(now);
     }
     error
 }
@@ -100,17 +98,10 @@ fn class(status: u16, code: Option<u32>, words: &str) -> (SourceErrorKind, Optio
     }
 }
 
-/// `Retry-After`, in seconds or as a date.
-fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
-    let header = answer.header("retry-after")?.trim();
-    if let Ok(seconds) = header.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    Duration::try_from(http_date(header)?.duration_since(now)).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::http::HttpError;
     use SourceErrorKind::*;

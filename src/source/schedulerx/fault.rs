@@ -52,7 +52,7 @@ pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
         error.message.push_str(&format!("; this machine's clock is {} the service's", difference_text(difference)));
     }
     if kind == SourceErrorKind::Throttled {
-        error.retry_after = retry_after(answer);
+        error.retry_after = retry_after(answer, now);
     }
     error
 }
@@ -112,10 +112,10 @@ fn class(status: u16, code: &str, words: &str) -> (SourceErrorKind, &'static str
     }
 }
 
-/// How long the gateway asks to wait: in milliseconds under its own header, in seconds under HTTP's.
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let number = |name| answer.header(name)?.trim().parse::<u64>().ok();
-    number("x-acs-retry-after").map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
+/// How long the gateway asks to wait: in milliseconds under its own header, otherwise as HTTP has it.
+fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    let own = answer.header("x-acs-retry-after").and_then(|text| text.trim().parse().ok());
+    own.map(Duration::from_millis).or_else(|| answer.retry_after(now))
 }
 
 #[cfg(test)]

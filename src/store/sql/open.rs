@@ -8,6 +8,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
@@ -183,10 +184,14 @@ impl Access {
     }
 }
 
+/// What is percent-encoded in the path of a store's address.
+const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
 fn options(path: &Path, access: Access) -> Result<AnyConnectOptions, StoreError> {
     let mode = if access == Access::ReadOnly { "ro" } else { "rw" };
     let Some(text) = path.to_str() else { return Err(unusable(path, "its name is not UTF-8")) };
-    let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode={mode}", percent_encoded(text)));
+    let options =
+        AnyConnectOptions::from_str(&format!("sqlite://{}?mode={mode}", utf8_percent_encode(text, NOT_IN_PATHS)));
     Ok(options.map_err(|error| unusable(path, words(&error)))?.disable_statement_logging())
 }
 
@@ -209,18 +214,6 @@ async fn connection(path: &Path, access: Access) -> Result<AnyConnection, StoreE
     let mut connection = AnyConnection::connect_with(&options(path, access)?).await.map_err(cannot)?;
     connection.execute(sqlx::raw_sql(access.pragmas())).await.map_err(cannot)?;
     Ok(connection)
-}
-
-fn percent_encoded(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 /// Makes sure that the file is a whole store of ours and brings it up to the present version.

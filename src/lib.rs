@@ -40,7 +40,7 @@
 //! main
 //! cli                               one file per command
 //! app                               wires the checked config into running loops
-//! worker                            poll, deliver, digest, housekeeping loops
+//! worker                            poll, deliver, digest, self-watch, housekeeping loops
 //! config                            YAML -> checked Config, with located diagnostics
 //! source | store | notify | sim     the outside world, each behind one trait
 //! iam                               proving to Huawei Cloud who asks

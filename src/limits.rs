@@ -250,6 +250,28 @@ pub const DIGEST_MISSED_COUNTED_MAX: u64 = 1000;
 /// Slack beyond two poll intervals before a pause in the polling is called a gap: what a slow listing may take.
 pub const POLL_GAP_SLACK: Duration = Duration::from_secs(60);
 
+/// How long a source is unreadable before Nightbell tells of it, unless the file says else.
+pub const OWN_UNREADABLE_AFTER: Duration = Duration::from_secs(15 * 60);
+/// How long a refusal stands without a success beside it before its receiver is called dead: one message that is refused
+/// among many that arrive is that message's trouble.
+pub const OWN_TROUBLE_SETTLES: Duration = Duration::from_secs(60);
+/// How often Nightbell looks at itself.
+pub const OWN_SLEEP: Duration = Duration::from_secs(5);
+/// How long ago a gap may have ended that is still told: Nightbell may have been down in between.
+pub const OWN_GAP_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Shortest time between two heartbeats.
+pub const HEARTBEAT_EVERY_MIN: Duration = Duration::from_secs(1);
+/// Longest time between two heartbeats.
+pub const HEARTBEAT_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Deadline of one heartbeat.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes read of the answer to a heartbeat: nothing in it counts.
+pub const HEARTBEAT_ANSWER_BYTES_MAX: usize = 4 << 10;
+/// Slack beyond two turns of a poll loop before it is taken to hang.
+pub const HEARTBEAT_POLL_SLACK: Duration = Duration::from_secs(60);
+/// How long a delivery may be due, and its receiver not tried, before its lane is taken to hang.
+pub const HEARTBEAT_LANE_SLACK: Duration = Duration::from_secs(600);
+
 /// How long alerts, deliveries and instances are kept after they ended.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 

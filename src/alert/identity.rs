@@ -56,6 +56,12 @@ pub fn rate_alert_id(source: &SourceId, job: &str, rule: &RuleId, failed: &[(&st
     AlertId::new(digest(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
+/// The name of the episode that begins when `rule`, one of Nightbell's own, finds `subject` of `source` in trouble since
+/// `since`. No rule of a user's and no source has such a name, so it meets none of the others.
+pub fn own_alert_id(rule: &str, source: &SourceId, subject: &str, since: Timestamp) -> AlertId {
+    AlertId::new(digest(&[rule, source.as_str(), subject, &time_text(Some(since))]))
+}
+
 /// The name of the delivery that tells `receiver` that the deadline it was warned of has passed.
 pub fn overdue_delivery_id(alert: &AlertId, receiver: &ReceiverId) -> DeliveryId {
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), MessageKind::AlertFiring.as_str(), "overdue"]))

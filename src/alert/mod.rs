@@ -6,6 +6,7 @@
 //! instance was read, where an alert is stored or by what channel it is told.
 
 pub mod identity;
+pub mod own;
 pub mod summary;
 
 mod failing;

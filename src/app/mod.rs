@@ -5,6 +5,7 @@
 
 mod examine;
 mod once;
+mod own;
 mod parts;
 
 use std::sync::Arc;
@@ -22,7 +23,9 @@ use crate::store::{Mode, SqlStore, Store as _, StoreError};
 use crate::worker::deliver::Lane;
 use crate::worker::digest::{Digester, Grounds};
 use crate::worker::fallback::Fallbacks;
+use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping;
+use crate::worker::own::{Reloads, SelfWatch};
 use crate::worker::poll::Poller;
 
 pub use examine::{Examined, Kept, examine, keep_learnt};
@@ -36,6 +39,8 @@ pub struct App {
     lanes: Vec<Lane<SqlStore, AnyNotifier>>,
     fallbacks: Fallbacks<SqlStore>,
     digester: Digester<SqlStore>,
+    watch: SelfWatch<SqlStore>,
+    heartbeat: Option<Heartbeat<SqlStore>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -61,6 +66,9 @@ pub enum AppError {
         /// What is wrong.
         reason: String,
     },
+    /// The heartbeat's settings cannot be used.
+    #[error("heartbeat: {0}")]
+    Heartbeat(String),
     /// A loop broke down.
     #[error("a loop broke down (this is a bug); start nightbell again: what is owed is in the store")]
     LoopEnded,
@@ -84,6 +92,7 @@ impl App {
         let budgets = parts::budgets(config, &store, now).await?;
         let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &budgets, &store, &clock);
         let pollers = parts::pollers(config, sources, &store, &addressees, &clock);
+        let own::Own { watch, heartbeat } = own::open(config, &store, &addressees, &clock, now)?;
         let digester = Digester {
             digests: config.digests.clone(),
             grounds: Grounds::of(config),
@@ -92,7 +101,12 @@ impl App {
             clock: Arc::clone(&clock),
         };
         digester.begin(now).await?;
-        Ok(App { store, pollers, lanes, fallbacks, digester, clock })
+        Ok(App { store, pollers, lanes, fallbacks, digester, watch, heartbeat, clock })
+    }
+
+    /// Where to say whether a changed configuration was accepted.
+    pub fn reloads(&self) -> Reloads {
+        self.watch.reloads.clone()
     }
 
     /// Runs every loop until `shutdown`, then lets what is under way finish, for at most [`STOP_TIME_MAX`].
@@ -115,6 +129,10 @@ impl App {
         }
         if let Some((began, digester)) = digester {
             loops.spawn(digester.run(began, shutdown.clone()));
+        }
+        loops.spawn(self.watch.run(shutdown.clone()));
+        if let Some(heartbeat) = self.heartbeat {
+            loops.spawn(heartbeat.run(shutdown.clone()));
         }
         loops.spawn(housekeeping::run(self.store.clone(), self.clock.clone(), shutdown.clone()));
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or

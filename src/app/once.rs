@@ -78,6 +78,7 @@ impl App {
         // What was owed too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
         // is as long as there are receivers at most.
         self.fallbacks.pass(now).await?;
+        self.watch.pass(now).await?;
         let mut left = vec![0; self.lanes.len()];
         for _ in 0..=self.lanes.len() {
             let attempts = self.lanes.iter_mut().map(|lane| lane.attempt_due(now));
@@ -88,11 +89,14 @@ impl App {
                 // A lane that has attempted nothing more knows no better than before.
                 *left = if progress.attempted > 0 { *left + progress.left_due } else { progress.left_due.max(*left) };
             }
-            if self.fallbacks.pass(now).await? == 0 {
+            if self.fallbacks.pass(now).await? == 0 && self.watch.pass(now).await? == 0 {
                 break;
             }
         }
         report.left = left.into_iter().sum();
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.turn().await;
+        }
         // Who has a crontab call it lets no housekeeping loop live long enough.
         if let Err(error) = housekeeping::purge(&*self.store, now).await {
             warn!(%error, "cannot remove what is older than the retention");

@@ -30,7 +30,7 @@ pub(super) struct Opened {
 
 /// Opens every receiver.
 pub(super) fn open_receivers(config: &Config) -> Result<Vec<Opened>, AppError> {
-    let is_about_jobs = config.rules.tells_of_jobs();
+    let is_about_jobs = config.rules.tells_of_jobs() || !config.watch.notify.is_empty();
     let open = |settings| {
         let opened = open_receiver(settings)?;
         let problems = if is_about_jobs { opened.renderer.problems_about_jobs() } else { Vec::new() };
@@ -172,7 +172,7 @@ pub(super) fn pollers(
 
 /// Everything wrong with the receivers' templates, found by rendering samples. Contacts nobody.
 pub fn check_templates(config: &Config) -> Vec<String> {
-    let is_about_jobs = config.rules.tells_of_jobs();
+    let is_about_jobs = config.rules.tells_of_jobs() || !config.watch.notify.is_empty();
     let problems = |settings| match Renderer::open(settings) {
         Ok(renderer) if is_about_jobs => renderer.problems_about_jobs(),
         Ok(_) => Vec::new(),

@@ -15,6 +15,12 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     for gap in loaded.config.calendar_gaps(SystemClock.now()) {
         complain(format_args!("warning: {gap}"));
     }
+    if let (true, Some(receiver)) = (loaded.config.watch.notify.is_empty(), loaded.config.receivers.first()) {
+        complain(format_args!(
+            "warning: nobody is told when a source cannot be read or a receiver cannot be told; write self: {{ notify: [{}] }}",
+            receiver.id
+        ));
+    }
     let problems = crate::app::check_templates(&loaded.config);
     if !problems.is_empty() {
         for problem in problems {

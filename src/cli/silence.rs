@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::output::{complain, local, print, table};
 use super::{ConfigFile, Exit, Failure, duration, load};
+use crate::alert::own;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::{REASON_BYTES_MAX, SILENCE_TIME_MAX};
@@ -122,7 +123,8 @@ async fn add(config: &Config, wanted: &SilenceNew) -> Result<Exit, Failure> {
 /// What was asked for, if it makes sense.
 fn checked(config: &Config, wanted: &SilenceNew, now: Timestamp) -> Result<NewSilence, String> {
     let sources: Vec<&str> = config.sources.iter().map(|source| source.id.as_str()).collect();
-    let rules: Vec<&str> = config.rules.rules().iter().map(|rule| rule.id.as_str()).collect();
+    let own = own::RULES.into_iter().chain([own::ALL]);
+    let rules: Vec<&str> = config.rules.rules().iter().map(|rule| rule.id.as_str()).chain(own).collect();
     known("source", &wanted.source, &sources)?;
     known("rule", &wanted.rule, &rules)?;
     let concerns = Concerns {

@@ -11,6 +11,7 @@ mod digests;
 mod fallback;
 mod load;
 mod mute;
+mod own;
 mod receivers;
 mod rules;
 mod sources;
@@ -25,7 +26,9 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use digests::DigestSettings;
 pub use load::{ConfigProblem, LoadOptions, Loaded};
+pub use own::HeartbeatSettings;
 
+use crate::alert::own::{ALL, RULES, Watch};
 use crate::limits::CALENDAR_WARNED_AHEAD;
 use crate::notify::ReceiverSettings;
 use crate::rule::{MuteWindow, RuleSet};
@@ -55,6 +58,10 @@ pub struct Config {
     pub calendars: BTreeMap<String, Arc<Calendar>>,
     /// The digests, in file order.
     pub digests: Vec<DigestSettings>,
+    /// What is watched of Nightbell itself, and who hears of it.
+    pub watch: Watch,
+    /// Whom Nightbell tells that it works.
+    pub heartbeat: Option<HeartbeatSettings>,
 }
 
 impl Config {
@@ -71,16 +78,20 @@ impl Config {
         let (source_names, receiver_names) = (names(&file, "sources"), names(&file, "receivers"));
         let known = rules::Names { sources: &source_names, receivers: &receiver_names };
         let rules = rules::read(&file, &known, &timezone);
-        let rule_names = names(&file, "rules");
+        let mut rule_names = names(&file, "rules");
+        rule_names.extend(RULES.iter().chain(&[ALL]).map(ToString::to_string));
         let mut calendars = calendars::read(&file);
         let around =
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
         calendars.retain(|_, calendar| mute_windows.iter().any(|window| goes_by(window, calendar)));
         let digests = digests::read(&file, &known, &timezone, &receivers);
+        let watch = own::read(&file, &known);
+        let heartbeat = own::read_heartbeat(&file);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
-        let told: Vec<String> = told.chain(digests::receivers(&file)).chain(fallbacks).collect();
+        let told: Vec<String> =
+            told.chain(digests::receivers(&file)).chain(own::receivers(&watch)).chain(fallbacks).collect();
         // A broken rule may be the one that notifies it.
         if !findings.has_errors() {
             warn_of_unused_receivers(&file, &told);
@@ -89,7 +100,19 @@ impl Config {
         file.close();
         let rules =
             RuleSet::compile(rules).map_err(|error| findings.error(rules_at, "rules", error.to_string(), None)).ok()?;
-        Some(Config { timezone, store, templates, sources, receivers, rules, mute_windows, calendars, digests })
+        Some(Config {
+            timezone,
+            store,
+            templates,
+            sources,
+            receivers,
+            rules,
+            mute_windows,
+            calendars,
+            digests,
+            watch,
+            heartbeat,
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use reqwest::{Certificate, Client, Identity, Request, Url};
 pub use quote::{cut_to, snippet};
 
 use crate::limits::{CONNECT_TIMEOUT, RETRY_AFTER_MAX};
+use crate::secret::Secret;
 use crate::yaml::Section;
 
 /// How one client differs from another.
@@ -164,6 +165,19 @@ pub fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) ->
         return wrong("an address has no user, query or fragment here");
     }
     Some(url.as_str().trim_end_matches('/').to_string())
+}
+
+/// The URL in a secret.
+///
+/// # Errors
+/// When it is no http(s) URL with a host. The message does not repeat it.
+pub fn secret_url(secret: &Secret) -> Result<Url, String> {
+    let url = Url::parse(secret.expose().trim()).map_err(|error| format!("it is no URL: {error}"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        "http" | "https" => Err("the URL names no host".to_string()),
+        _ => Err("the URL must begin with https:// or http://".to_string()),
+    }
 }
 
 /// Makes ring the process's TLS provider. Idempotent; every client calls it, so that tests need not.

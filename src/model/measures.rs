@@ -74,4 +74,6 @@ pub struct Measures {
     pub usual_ms: Option<u64>,
     /// The duration that is too long, in milliseconds.
     pub limit_ms: Option<u64>,
+    /// What is wrong, in the words of whoever refused; in alerts about Nightbell itself. Holds no secret.
+    pub error: Option<String>,
 }

@@ -40,6 +40,26 @@ pub enum ReasonCode {
     RunsAgain,
     /// Not so many of a job's runs fail any more.
     RateFell,
+    /// A source cannot be read.
+    SourceUnreadable,
+    /// A source can be read again.
+    SourceReadable,
+    /// A source is read only in part.
+    SourceIncomplete,
+    /// A source is read as a whole again.
+    SourceWhole,
+    /// What was planned in a span was never read and no longer can be.
+    SourceLost,
+    /// Nobody asked a source for a while.
+    SourceSilent,
+    /// A receiver cannot be told anything.
+    ReceiverDead,
+    /// A receiver can be told again.
+    ReceiverWorks,
+    /// A changed configuration was refused.
+    ReloadRefused,
+    /// The configuration is accepted again.
+    ReloadAccepted,
     /// A word of a later version of this program: the summary is all there is.
     #[serde(other)]
     Other,
@@ -47,7 +67,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 17] = [
+    pub const ALL: [ReasonCode; 27] = [
         ReasonCode::Status,
         ReasonCode::Recovered,
         ReasonCode::LaterRun,
@@ -65,6 +85,16 @@ impl ReasonCode {
         ReasonCode::CalledOff,
         ReasonCode::RunsAgain,
         ReasonCode::RateFell,
+        ReasonCode::SourceUnreadable,
+        ReasonCode::SourceReadable,
+        ReasonCode::SourceIncomplete,
+        ReasonCode::SourceWhole,
+        ReasonCode::SourceLost,
+        ReasonCode::SourceSilent,
+        ReasonCode::ReceiverDead,
+        ReasonCode::ReceiverWorks,
+        ReasonCode::ReloadRefused,
+        ReasonCode::ReloadAccepted,
     ];
 
     /// The word used in messages and in the store.
@@ -87,6 +117,16 @@ impl ReasonCode {
             ReasonCode::CalledOff => "called-off",
             ReasonCode::RunsAgain => "runs-again",
             ReasonCode::RateFell => "rate-fell",
+            ReasonCode::SourceUnreadable => "source-unreadable",
+            ReasonCode::SourceReadable => "source-readable",
+            ReasonCode::SourceIncomplete => "source-incomplete",
+            ReasonCode::SourceWhole => "source-whole",
+            ReasonCode::SourceLost => "source-lost",
+            ReasonCode::SourceSilent => "source-silent",
+            ReasonCode::ReceiverDead => "receiver-dead",
+            ReasonCode::ReceiverWorks => "receiver-works",
+            ReasonCode::ReloadRefused => "reload-refused",
+            ReasonCode::ReloadAccepted => "reload-accepted",
             ReasonCode::Other => "other",
         }
     }

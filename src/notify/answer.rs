@@ -119,12 +119,7 @@ pub(super) fn retry_after_seconds(value: &Value) -> Option<Duration> {
 /// # Errors
 /// When it is no http(s) URL with a host. The message does not repeat it.
 pub(super) fn parse_url(secret: &Secret) -> Result<Url, String> {
-    let url = Url::parse(secret.expose().trim()).map_err(|error| format!("it is no URL: {error}"))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        "http" | "https" => Err("the URL names no host".to_string()),
-        _ => Err("the URL must begin with https:// or http://".to_string()),
-    }
+    crate::http::secret_url(secret)
 }
 
 #[cfg(test)]

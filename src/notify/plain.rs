@@ -59,7 +59,8 @@ impl Plain<'_> {
         if let Some(status) = &facts.job.status {
             say("plain.job_status", &[("status", status)]);
         }
-        let error = facts.instance.as_ref().and_then(|instance| instance.error.as_ref());
+        let own = facts.alert.measures.error.as_ref();
+        let error = facts.instance.as_ref().and_then(|instance| instance.error.as_ref()).or(own);
         if let Some(error) = error.filter(|_| facts.alert.state == AlertState::Firing) {
             say("plain.error", &[("error", error)]);
         }

@@ -59,12 +59,19 @@ impl AlertMatch {
         let job = &alert.facts.job.name;
         let kind = alert.facts.instance.as_ref().map(|instance| instance.kind);
         allows(&self.sources, &alert.source)
-            && allows(&self.rules, &alert.rule)
+            && (self.rules.is_empty() || self.rules.iter().any(|rule| names(rule, &alert.rule)))
             && allows(&self.severities, &alert.facts.alert.severity)
             && (self.instance_types.is_empty() || kind.is_some_and(|kind| self.instance_types.contains(&kind)))
             && (self.jobs.is_empty() || self.jobs.iter().any(|pattern| pattern.matches(job)))
             && !self.not.iter().any(|pattern| pattern.matches(job))
     }
+}
+
+/// Whether a rule that is named means this one: itself, or by `self/*` all of Nightbell's own. No rule of a user's has a
+/// slash in its name.
+fn names(named: &RuleId, rule: &RuleId) -> bool {
+    named == rule
+        || named.as_str().strip_suffix('*').is_some_and(|own| own.ends_with('/') && rule.as_str().starts_with(own))
 }
 
 /// A recurring time in which new alerts of some kind are held back.

@@ -8,6 +8,7 @@
 //! [`SqlStore`] is the one implementation: SQL that is common to SQLite and PostgreSQL, with a small dialect for the rest.
 
 mod letters;
+mod own;
 mod sql;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -25,6 +26,7 @@ use crate::model::{
 pub use letters::{
     AttemptRecord, DeadLetters, DeliveryQuery, DeliveryRecord, Revived, StandIn, ToldInstead, Undelivered,
 };
+pub use own::{OwnCommit, OwnState, Troubled};
 pub use sql::{Mode, SqlStore};
 
 /// What survives a restart. Whatever a method has answered with `Ok` survives a power cut; after an error nothing of it
@@ -267,6 +269,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::DigestMoved`] when it is not where the commit takes it from; nothing was written.
     fn commit_digest(&self, commit: &DigestCommit) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How sources and receivers fare, with the gaps that were closed since `closed_since`, and what is told of that
+    /// already. Polls know nothing of those alerts.
+    fn own_state(&self, closed_since: Timestamp) -> impl Future<Output = Result<OwnState, StoreError>> + Send;
+
+    /// Moves the alerts about Nightbell itself, and what is owed for them, in one transaction. Of repeats the same holds as
+    /// of a poll's.
+    fn commit_own(&self, commit: &OwnCommit) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Proves that the store takes a write.
+    fn beat(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
     /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.

@@ -262,6 +262,7 @@ fn full_facts() -> AlertFacts {
         limit_percent: Some(25.0),
         usual_ms: Some(60_000),
         limit_ms: Some(120_000),
+        error: Some("why".to_string()),
     };
     facts.job = JobPart {
         name: facts.job.name.clone(),

@@ -71,6 +71,7 @@ fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
         ("late", &found.late),
         ("missed", &found.missed),
         ("job", &job),
+        ("source", facts.source.id.as_str()),
         ("status", &status),
         ("raw_status", raw),
         ("lasted", &lasted),

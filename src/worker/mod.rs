@@ -9,6 +9,8 @@ pub mod budget;
 pub mod deliver;
 pub mod digest;
 pub mod fallback;
+pub mod heartbeat;
 pub mod housekeeping;
+pub mod own;
 pub mod poll;
 pub mod retry;

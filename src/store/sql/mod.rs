@@ -2,7 +2,7 @@
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
 //! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
-//! source, `gap` when it was not read, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
+//! source, `gap` when it was not read, `own` what Nightbell watches of itself, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
 //! what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
@@ -18,6 +18,7 @@ mod letters;
 mod merge;
 mod open;
 mod outbox;
+mod own;
 mod past;
 mod poll;
 mod purge;
@@ -36,8 +37,8 @@ use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
     DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable,
-    NewSilence, PastRuns, PollCommit, Queued, Revived, Settled, Since, SourceCondition, SourceMemory, StandIn, Store,
-    StoreError, ToldInstead, Undelivered,
+    NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, Queued, Revived, Settled, Since, SourceCondition,
+    SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
 };
 use crate::digest::Tally;
 use crate::model::{
@@ -317,6 +318,18 @@ impl Store for SqlStore {
 
     async fn commit_digest(&self, commit: &DigestCommit) -> Result<(), StoreError> {
         digest::commit(self, commit).await
+    }
+
+    async fn own_state(&self, closed_since: Timestamp) -> Result<OwnState, StoreError> {
+        own::state(self, closed_since).await
+    }
+
+    async fn commit_own(&self, commit: &OwnCommit) -> Result<(), StoreError> {
+        own::commit(self, commit).await
+    }
+
+    async fn beat(&self, now: Timestamp) -> Result<(), StoreError> {
+        own::beat(self, now).await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::super::{Settled, StoreError};
 use super::items::{DamagedItem, IdItem, lists, settled_items};
 use super::poll::NEVER_FIRED;
-use super::{SqlStore, Write, rows};
+use super::{SqlStore, Write, own, rows};
 use crate::limits::DELIVERY_AGE_MAX;
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity};
 
@@ -145,6 +145,7 @@ pub(super) async fn settle(store: &SqlStore, settled: &[Settled]) -> Result<(), 
                 .map_err(|error| store.failed(error))?;
         }
     }
+    own::note_outcomes(store, &mut write, settled).await?;
     let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
     bury_followers(store, &mut write, &dead.collect::<Vec<_>>()).await?;
     store.commit(write).await

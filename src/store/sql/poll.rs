@@ -8,6 +8,7 @@ use sqlx::SqlStr;
 
 use super::super::{PollCommit, SourceCondition, SourceMemory, StoreError};
 use super::items::{IdItem, alert_items, delivery_items, instance_items, lists, to_json};
+use super::own::IS_OWN;
 use super::{SqlStore, Write, gap, rows};
 use crate::limits::LISTED_AGAIN_MAX;
 use crate::model::{Alert, AlertId, Delivery, GapCause, SourceId};
@@ -60,7 +61,7 @@ fn sql_snapshots() -> sqlx::AssertSqlSafe<String> {
 
 fn sql_firing() -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(format!(
-        "SELECT {} FROM alert WHERE source = $1 AND state = 'firing' ORDER BY created_at, id",
+        "SELECT {} FROM alert WHERE source = $1 AND state = 'firing' AND NOT ({IS_OWN}) ORDER BY created_at, id",
         rows::ALERT_COLUMNS
     ))
 }
@@ -134,7 +135,7 @@ async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -
 }
 
 /// Writes the new episodes and returns the ids of those that are none: repeats of what is there already.
-async fn insert_fired<'a>(
+pub(super) async fn insert_fired<'a>(
     store: &SqlStore,
     write: &mut Write,
     commit: &'a PollCommit,
@@ -158,7 +159,7 @@ async fn insert_fired<'a>(
     Ok(repeated)
 }
 
-async fn insert_deliveries(
+pub(super) async fn insert_deliveries(
     store: &SqlStore,
     write: &mut Write,
     commit: &PollCommit,
@@ -253,7 +254,7 @@ pub(super) async fn owe(store: &SqlStore, write: &mut Write, deliveries: &[Deliv
 }
 
 /// Runs a statement over a list, in pieces that bound its text's size.
-async fn execute<T: Serialize>(
+pub(super) async fn execute<T: Serialize>(
     store: &SqlStore,
     write: &mut Write,
     statement: &SqlStr,

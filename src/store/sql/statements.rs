@@ -45,6 +45,8 @@ pub(super) struct Statements {
     pub(super) durations: SqlStr,
     /// The facts of what fires for the listed runs.
     pub(super) firing_facts: SqlStr,
+    /// The listed deliveries with their receivers.
+    pub(super) receivers: SqlStr,
 }
 
 impl Statements {
@@ -113,6 +115,9 @@ impl Statements {
                  WHERE run.status IN ('success', 'forced-success', 'ignored-failure') \
                    AND run.settled_moment IS NOT NULL AND run.end_time >= run.start_time) AS latest WHERE place <= $2",
                 jobs = dialect.items(JobItem::COLUMNS)
+            )),
+            receivers: sql(format!(
+                "SELECT delivery.id, delivery.receiver FROM {ids} JOIN delivery ON delivery.id = item.id"
             )),
             firing_facts: sql(format!(
                 "SELECT alert.facts FROM {subjects} JOIN alert ON alert.source = item.source AND alert.job = item.job \

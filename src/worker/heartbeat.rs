@@ -1,0 +1,204 @@
+//! The heartbeat: tells somebody outside, who rings when it stays away, that Nightbell works.
+//!
+//! It goes out only while polling, storing and delivering really work, and each beat finds that out anew:
+//!
+//! - every source was asked when it should have been. One that cannot be read was asked, too, and is told of by an alert;
+//!   when none of them can be read, no beat goes out, for then nothing is watched.
+//! - the store takes a write.
+//! - nothing is due to a receiver that nobody has tried for long.
+//!
+//! A beat that is not taken is logged, and the next one comes in its own time. The URL is a secret. Reads and writes the
+//! store, a small row each time, and asks one URL; must never know what an alert is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{Method, Request};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::poll::is_silent;
+use crate::clock::Clock;
+use crate::http::{HttpClient, secret_url};
+use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_LANE_SLACK, HEARTBEAT_POLL_SLACK, HEARTBEAT_TIMEOUT};
+use crate::model::{ReceiverId, SourceId};
+use crate::schedule::Schedule;
+use crate::secret::SecretRef;
+use crate::store::{SourceCondition, Store, StoreError};
+
+/// How long after the start the first beat is tried at most: by then a source can have been asked.
+const FIRST_AFTER: Duration = Duration::from_secs(5);
+
+/// Beats.
+pub struct Heartbeat<S> {
+    /// Where to.
+    pub url: SecretRef,
+    /// How often.
+    pub every: Duration,
+    /// What asks.
+    pub client: HttpClient,
+    /// The sources, each with when it is asked.
+    pub sources: Vec<(SourceId, Schedule)>,
+    /// The receivers.
+    pub receivers: Vec<ReceiverId>,
+    /// The store.
+    pub store: Arc<S>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Since when the program runs: who was asked before that was asked by another one.
+    pub started_at: Timestamp,
+    /// How the sources were asked so far.
+    pub turns: Turns,
+    /// What was said last in the log, so that a trouble is said once.
+    pub said: Option<String>,
+}
+
+/// When each source was asked last, and how long after the time before: a source whose list takes long is asked as often
+/// as that allows, and is not thereby silent.
+#[derive(Debug, Clone, Default)]
+pub struct Turns(HashMap<SourceId, (Timestamp, SignedDuration)>);
+
+impl Turns {
+    /// Notes when a source was asked last, and returns how long after the time before that was.
+    fn note(&mut self, source: &SourceId, polled_at: Timestamp) -> SignedDuration {
+        let (last, step) = self.0.entry(source.clone()).or_insert((polled_at, SignedDuration::ZERO));
+        if polled_at > *last {
+            (*last, *step) = (polled_at, polled_at.duration_since(*last));
+        } else {
+            // Where the clock was set back the steps begin anew.
+            *last = polled_at;
+        }
+        *step
+    }
+}
+
+/// Why no beat goes out.
+#[derive(Debug, thiserror::Error)]
+pub enum Missed {
+    /// The program has just begun.
+    #[error("source {0} has not been asked yet")]
+    NotYet(SourceId),
+    /// A poll loop hangs.
+    #[error("source {id} was not asked since {since}")]
+    Silent {
+        /// The source.
+        id: SourceId,
+        /// When it was asked last.
+        since: Timestamp,
+    },
+    /// Nothing is watched.
+    #[error("none of the sources can be read")]
+    Blind,
+    /// A lane hangs.
+    #[error("what is due to receiver {id} since {since} was not tried")]
+    Stuck {
+        /// The receiver.
+        id: ReceiverId,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whoever listens did not take it.
+    #[error("it was not taken: {0}")]
+    Refused(String),
+}
+
+impl<S: Store> Heartbeat<S> {
+    /// Beats until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut beats = tokio::time::interval_at(Instant::now() + self.every.min(FIRST_AFTER), self.every);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = beats.tick() => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.turn() => {}
+            }
+        }
+    }
+
+    /// Beats once if all works, and says in the log when that changes.
+    pub async fn turn(&mut self) {
+        match self.beat().await {
+            Ok(()) if self.said.take().is_some() => tracing::info!("the heartbeat goes out again"),
+            Ok(()) => {}
+            Err(Missed::NotYet(id)) => tracing::debug!(source = %id, "no heartbeat yet: the source has not been asked"),
+            Err(missed) => {
+                let said = missed.to_string();
+                if self.said.as_ref() != Some(&said) {
+                    tracing::error!("no heartbeat: {said}");
+                    self.said = Some(said);
+                }
+            }
+        }
+    }
+
+    /// Beats once if all works.
+    ///
+    /// # Errors
+    /// [`Missed`], and nothing was sent but for [`Missed::Refused`].
+    pub async fn beat(&mut self) -> Result<(), Missed> {
+        self.examine(self.clock.now()).await?;
+        self.send().await.map_err(Missed::Refused)
+    }
+
+    /// Finds out whether all works. Writes to the store.
+    ///
+    /// # Errors
+    /// With the first thing that does not.
+    pub async fn examine(&mut self, now: Timestamp) -> Result<(), Missed> {
+        self.store.beat(now).await?;
+        let conditions = self.store.sources().await?;
+        self.examine_sources(&conditions, now)?;
+        let long_ago = now.checked_sub(HEARTBEAT_LANE_SLACK).unwrap_or(Timestamp::MIN);
+        for receiver in &self.receivers {
+            let Some(since) = self.store.next_due(receiver).await?.filter(|due| *due <= long_ago) else { continue };
+            // A receiver with more messages than it takes is behind, and not forgotten.
+            let tried = self.store.attempts_since(long_ago).await?;
+            if !tried.iter().any(|(id, _)| id == receiver) {
+                return Err(Missed::Stuck { id: receiver.clone(), since });
+            }
+        }
+        Ok(())
+    }
+
+    fn examine_sources(&mut self, conditions: &[SourceCondition], now: Timestamp) -> Result<(), Missed> {
+        let mut is_blind = true;
+        for (id, schedule) in &self.sources {
+            let condition = conditions.iter().find(|condition| condition.id == *id);
+            let asked = condition.filter(|condition| condition.polled_at >= self.started_at);
+            let Some(asked) = asked else {
+                // One whose first turn is far off has not been forgotten.
+                if is_silent(schedule, self.started_at, now) {
+                    return Err(Missed::Silent { id: id.clone(), since: self.started_at });
+                }
+                return Err(Missed::NotYet(id.clone()));
+            };
+            let step = self.turns.note(id, asked.polled_at);
+            let allowed = step + step + SignedDuration::try_from(HEARTBEAT_POLL_SLACK).unwrap_or_default();
+            if is_silent(schedule, asked.polled_at, now) && now.duration_since(asked.polled_at) > allowed {
+                return Err(Missed::Silent { id: id.clone(), since: asked.polled_at });
+            }
+            is_blind &= asked.unreadable.is_some();
+        }
+        if is_blind { Err(Missed::Blind) } else { Ok(()) }
+    }
+
+    async fn send(&self) -> Result<(), String> {
+        let url = self.url.resolve().map_err(|error| error.to_string())?;
+        let request = Request::new(Method::GET, secret_url(&url)?);
+        let answer = self.client.send(request, HEARTBEAT_TIMEOUT, HEARTBEAT_ANSWER_BYTES_MAX).await;
+        match answer {
+            Ok(answer) if answer.is_success() => Ok(()),
+            Ok(answer) => Err(format!("answered {}", answer.status)),
+            Err(error) => Err(url.cut_from(&error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Nightbell watching itself: looks every few seconds how sources and receivers fare, and has people told when something
+//! stays wrong, and when it is over.
+//!
+//! Reads the store and writes it, in a transaction of its own: alerts and what is owed for them. What begins and ends is
+//! decided by [`own::decide`]. Polls and lanes only leave their traces in the store, and know nothing of this. A fault of
+//! the store itself cannot be told this way: it is logged, and keeps the heartbeat from going out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::poll::{Addressee, Addressees};
+use crate::alert::identity::delivery_id;
+use crate::alert::own::{self, Decided, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
+use crate::alert::{firing_message, resolved_message};
+use crate::clock::Clock;
+use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP, STORE_BACKOFF_MAX};
+use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
+use crate::rule::Muting;
+use crate::store::{OwnCommit, OwnState, Store, StoreError};
+
+/// What became of the last try to change the configuration while the program runs. Whoever tries says so here.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    refused: Arc<Mutex<Option<(Timestamp, String)>>>,
+    nudge: Arc<Notify>,
+}
+
+impl Reloads {
+    /// The changed configuration was refused at `now`, and the one before stays in force. `reason` holds no secret. Refused
+    /// again, it is the same trouble.
+    pub fn refused(&self, reason: impl Into<String>, now: Timestamp) {
+        self.lock().get_or_insert_with(|| (now, reason.into()));
+        self.nudge.notify_one();
+    }
+
+    /// The configuration was accepted.
+    pub fn accepted(&self) {
+        *self.lock() = None;
+        self.nudge.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Timestamp, String)>> {
+        self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Watches sources and receivers.
+pub struct SelfWatch<S> {
+    /// What is watched, and who is told.
+    pub watch: Watch,
+    /// The sources, each with its kind.
+    pub sources: Vec<SourcePart>,
+    /// The store.
+    pub store: Arc<S>,
+    /// The receivers.
+    pub addressees: Arc<Addressees>,
+    /// What mutes new alerts.
+    pub muting: Muting,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Since when the program runs: what the store says of sources that were not asked since is old.
+    pub started_at: Timestamp,
+    /// Whether the configuration is in force that is wanted.
+    pub reloads: Reloads,
+}
+
+impl<S: Store> SelfWatch<S> {
+    /// Watches until `shutdown`. A store that fails is asked again a little later.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let nudge = Arc::clone(&self.reloads.nudge);
+        loop {
+            let now = self.clock.now();
+            let wait = match self.pass(now).await {
+                Ok(_) => OWN_SLEEP,
+                Err(error) => {
+                    tracing::error!(%error, "cannot look after sources and receivers, and nobody can be told of it");
+                    STORE_BACKOFF_MAX
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = nudge.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Looks once, and owes what follows. Returns how many deliveries that are.
+    ///
+    /// # Errors
+    /// When the store fails; nothing was written.
+    pub async fn pass(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        let state = self.store.own_state(now.checked_sub(OWN_GAP_AGE_MAX).unwrap_or(Timestamp::MIN)).await?;
+        let seen = self.seen(&state);
+        let Decided { mut begun, ended, closed } = own::decide(&self.watch, &seen, &state.firing, now);
+        let known = self.store.known_alerts(&begun.iter().map(|alert| alert.id.clone()).collect::<Vec<_>>()).await?;
+        begun.retain(|alert| !known.contains(&alert.id));
+        let over: Vec<&Alert> = ended.iter().chain(&closed).collect();
+        let still: Vec<Alert> =
+            state.firing.iter().filter(|alert| over.iter().all(|over| over.id != alert.id)).cloned().collect();
+        let released = self.mute(&mut begun, still, now).await?;
+        if begun.is_empty() && ended.is_empty() && closed.is_empty() && released.is_empty() {
+            return Ok(0);
+        }
+        let told = released.iter().filter(|alert| alert.suppressed_by.is_none()).chain(&begun);
+        let mut deliveries: Vec<Delivery> =
+            told.flat_map(|alert| self.owed(alert, MessageKind::AlertFiring, now)).collect();
+        deliveries.extend(ended.iter().flat_map(|alert| self.owed(alert, MessageKind::AlertResolved, now)));
+        log(&begun, &ended, &seen);
+        let changed = ended.into_iter().chain(closed).chain(released).collect();
+        let commit = OwnCommit { now, fired: begun, changed, deliveries };
+        self.store.commit_own(&commit).await?;
+        for delivery in &commit.deliveries {
+            if let Some(addressee) = self.addressees.get(&delivery.receiver) {
+                addressee.nudge.notify_one();
+            }
+        }
+        Ok(commit.deliveries.len())
+    }
+
+    /// What the store says of the sources and receivers that there are.
+    fn seen(&self, state: &OwnState) -> Seen {
+        let sources = self.sources.iter().map(|source| {
+            let condition = state.sources.iter().find(|condition| condition.id == source.id);
+            let gaps = || state.gaps.iter().filter(|gap| gap.source == source.id);
+            let in_part = gaps().find(|gap| gap.until.is_none() && gap.cause == GapCause::Incomplete);
+            SourceSeen {
+                source: source.clone(),
+                was_asked: condition.is_some_and(|condition| condition.polled_at >= self.started_at),
+                unreadable: condition.and_then(|condition| condition.unreadable.clone()),
+                incomplete: in_part.map(|gap| (gap.from, gap.reason.clone())),
+                past: gaps().filter_map(|gap| Some((gap.cause, gap.from, gap.until?, gap.reason.clone()))).collect(),
+            }
+        });
+        let mut receivers: Vec<&ReceiverId> = self.addressees.keys().collect();
+        receivers.sort();
+        let receivers = receivers.into_iter().map(|id| {
+            let troubled = state.troubled.iter().find(|troubled| troubled.receiver == *id);
+            let trouble = troubled.map(|troubled| Trouble {
+                since: troubled.since,
+                is_lasting: troubled.is_lasting,
+                error: troubled.error.clone(),
+            });
+            ReceiverSeen { id: id.clone(), trouble }
+        });
+        Seen { sources: sources.collect(), receivers: receivers.collect(), refused: self.reloads.lock().clone() }
+    }
+
+    /// Holds back those that begin which something mutes. Returns those of `still`, which fire, that are told now or are
+    /// held back by something else.
+    async fn mute(&mut self, begun: &mut [Alert], still: Vec<Alert>, now: Timestamp) -> Result<Vec<Alert>, StoreError> {
+        let is_held = |alert: &Alert| alert.suppressed_by.as_ref().is_some_and(Suppression::holds_back);
+        let mut held: Vec<Alert> = still.into_iter().filter(is_held).collect();
+        if begun.is_empty() && held.is_empty() {
+            return Ok(Vec::new());
+        }
+        for fault in self.muting.set_silences(&self.store.active_silences(now).await?) {
+            tracing::warn!("{fault}");
+        }
+        for alert in begun {
+            if let Some(by) = self.muting.mutes(alert, now) {
+                alert.hold_back(by);
+            }
+        }
+        let mut silences: HashMap<SilenceId, Option<Silence>> = HashMap::new();
+        for alert in &held {
+            if let Some(Suppression::Silence(id)) = alert.suppressed_by {
+                silences.insert(id, self.store.silence(id).await?);
+            }
+        }
+        held.retain_mut(|alert| match self.muting.mutes(alert, now) {
+            Some(by) if alert.suppressed_by.as_ref() == Some(&by) => false,
+            Some(by) => {
+                alert.hold_back(by);
+                true
+            }
+            None => {
+                let silence = match &alert.suppressed_by {
+                    Some(Suppression::Silence(id)) => silences.get(id).and_then(Option::as_ref),
+                    _ => None,
+                };
+                let receivers = own::receivers(&self.watch, alert);
+                alert.let_go(&receivers, silence, now);
+                true
+            }
+        });
+        Ok(held)
+    }
+
+    /// What the alert's receivers are owed of it.
+    fn owed(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Delivery> {
+        let message = match kind {
+            MessageKind::AlertResolved => resolved_message(alert, now),
+            _ => firing_message(alert, now),
+        };
+        let owed = |receiver: &ReceiverId| {
+            let addressee: &Addressee = self.addressees.get(receiver)?;
+            if kind == MessageKind::AlertResolved && !addressee.send_resolved {
+                return None;
+            }
+            let rendered = addressee.renderer.render(&message);
+            if let Some(problem) = &rendered.problem {
+                tracing::warn!(%receiver, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
+            }
+            let id = delivery_id(&alert.id, receiver, kind);
+            let firing = delivery_id(&alert.id, receiver, MessageKind::AlertFiring);
+            let follows = (kind == MessageKind::AlertResolved).then_some(firing);
+            let delivery = Delivery::owed(id, receiver.clone(), kind, rendered.content, now).about(alert);
+            Some(Delivery { follows, ..delivery })
+        };
+        alert.receivers.iter().filter_map(owed).collect()
+    }
+}
+
+/// Says in the log what begins and ends: as an error where nobody hears of it otherwise.
+fn log(begun: &[Alert], ended: &[Alert], seen: &Seen) {
+    let is_in_trouble = |id: &ReceiverId| seen.receivers.iter().any(|one| one.id == *id && one.trouble.is_some());
+    for alert in begun {
+        let part = &alert.facts.alert;
+        let (rule, error) = (alert.rule.as_str(), part.measures.error.as_deref());
+        if let Some(by) = &alert.suppressed_by {
+            tracing::warn!(rule, error, "{} (not told: {by})", part.summary);
+        } else if alert.receivers.is_empty() {
+            tracing::error!(
+                rule,
+                error,
+                "{}; nobody is told: self: {{ notify: [...] }} names who is to be",
+                part.summary
+            );
+        } else if alert.receivers.iter().all(is_in_trouble) {
+            tracing::error!(rule, error, "{}; and none of those who are to be told can be told now", part.summary);
+        } else {
+            tracing::warn!(rule, error, "{}", part.summary);
+        }
+    }
+    for alert in ended {
+        tracing::info!(rule = alert.rule.as_str(), "{}", alert.facts.alert.summary);
+    }
+}

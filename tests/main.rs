@@ -10,6 +10,7 @@ mod deliver;
 mod digest;
 mod fallback;
 mod notify;
+mod own;
 mod poll;
 mod program;
 mod readme;

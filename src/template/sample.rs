@@ -71,7 +71,7 @@ fn told(mut facts: AlertFacts) -> AlertFacts {
 }
 
 /// Every sample message with its name: of each kind an ordinary one, one in which all that may be null is, one whose
-/// texts are as long as they get, and one whose texts are an attack; and one about a job itself.
+/// texts are as long as they get, and one whose texts are an attack; and those about a job itself, and about Nightbell.
 pub fn samples() -> Vec<(String, Message)> {
     let now = sample_instant();
     let mut all = Vec::new();
@@ -82,6 +82,11 @@ pub fn samples() -> Vec<(String, Message)> {
         }
         if kind != MessageKind::Test {
             all.push((format!("{kind} job"), message(about_job(sample_facts(kind, now), now))));
+            let own = about_source(sample_facts(kind, now));
+            all.push((format!("{kind} self"), message(own.clone())));
+            if kind == MessageKind::AlertFiring {
+                all.push((format!("{kind} self hostile"), message(with_hostile_error(own))));
+            }
         }
     }
     all
@@ -171,6 +176,29 @@ fn about_job(mut facts: AlertFacts, now: Timestamp) -> AlertFacts {
         facts.job.status = Some("NORMAL".to_string());
     }
     told(facts)
+}
+
+/// An alert of Nightbell's own: a source cannot be read. There is no instance, and an error.
+fn about_source(mut facts: AlertFacts) -> AlertFacts {
+    facts.alert.rule = RuleId::new("self/source-unreadable");
+    facts.alert.severity = Severity::Error;
+    facts.job = JobPart { name: "nightbell".to_string(), ..JobPart::default() };
+    facts.instance = None;
+    facts.failing_nodes = Vec::new();
+    facts.alert.measures.error = Some("HTTP 401, APIGW.0301: Incorrect IAM authentication information".to_string());
+    let code = match facts.alert.state {
+        AlertState::Firing => ReasonCode::SourceUnreadable,
+        AlertState::Resolved => ReasonCode::SourceReadable,
+    };
+    facts.alert.reason = Some(Reason { lasted_ms: Some(903_000), ..Reason::new(code) });
+    told(facts)
+}
+
+/// The same where the service that refuses is an attacker.
+fn with_hostile_error(mut facts: AlertFacts) -> AlertFacts {
+    let text = HOSTILE.repeat(INSTANCE_ERROR_BYTES_MAX / HOSTILE.len() + 1);
+    facts.alert.measures.error = Some(cut(&text, INSTANCE_ERROR_BYTES_MAX).to_string());
+    facts
 }
 
 fn sample_job(now: Timestamp) -> JobPart {
@@ -313,6 +341,6 @@ mod tests {
         let all = names.len();
         names.sort();
         names.dedup();
-        assert_eq!((names.len(), all), (23, 23));
+        assert_eq!((names.len(), all), (26, 26));
     }
 }

@@ -4,6 +4,7 @@ mod commands;
 mod dead_letters;
 mod digest;
 mod doctor;
+mod heartbeat;
 mod jobs;
 mod kill;
 mod language;

@@ -1,0 +1,689 @@
+//! Nightbell watching itself, on a real store: what is told of sources, receivers and the configuration, when, to whom
+//! and how often. Time is moved by hand.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use nightbell::alert::own::{self, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
+use nightbell::alert::{firing_message, resolved_message};
+use nightbell::clock::{Clock, ManualClock};
+use nightbell::config::{Config, LoadOptions};
+use nightbell::http::{HttpClient, HttpSettings};
+use nightbell::model::{
+    Alert, AlertState, Attempt, AttemptOutcome, Concerns, Delivery, DeliveryId, DeliveryState, GapCause, GapPart,
+    ReceiverId, RuleId, SourceId, SourcePart,
+};
+use nightbell::notify::{ReceiverSettings, Renderer};
+use nightbell::rule::Muting;
+use nightbell::secret::{Secret, SecretRef};
+use nightbell::store::{NewSilence, PollCommit, Settled, SqlStore, Store as _};
+use nightbell::words::Language;
+use nightbell::worker::heartbeat::{Heartbeat, Missed, Turns};
+use nightbell::worker::own::{Reloads, SelfWatch};
+use nightbell::worker::poll::{Addressee, Addressees};
+
+use super::sample::{Place, at, commit, delivery, source};
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 3600;
+
+const FILE: &str = "version: 1\nsources:\n  warehouse: { type: dataarts, region: r, project_id: p, auth: { token: { env: T } } }\n\
+    receivers:\n  oncall: { type: webhook, url: 'http://127.0.0.1:1/a' }\n  team: { type: webhook, url: 'http://127.0.0.1:1/b' }\n  \
+    mail: { type: email, smtp_url: 'smtp+plain://127.0.0.1:1', from: a@example.com, to: [b@example.com] }\nrules: {}\n";
+
+fn config(own: &str) -> Config {
+    let options = LoadOptions { offline: true };
+    let loaded = Config::from_text(format!("{FILE}{own}\n"), "test", Path::new(""), &options);
+    loaded.unwrap_or_else(|problem| panic!("{problem}")).config
+}
+
+/// A store, and what watches it.
+struct World {
+    store: Arc<SqlStore>,
+    config: Config,
+    watch: SelfWatch<SqlStore>,
+    generation: i64,
+    told: usize,
+    _place: Place,
+}
+
+fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> SelfWatch<SqlStore> {
+    let mut addressees: Addressees = HashMap::new();
+    for settings in &config.receivers {
+        let renderer = Renderer::open(settings).unwrap();
+        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
+        addressees.insert(settings.id.clone(), addressee);
+    }
+    SelfWatch {
+        watch: config.watch.clone(),
+        sources: vec![SourcePart { id: source(), kind: "dataarts".into() }],
+        store: Arc::clone(store),
+        addressees: Arc::new(addressees),
+        muting: Muting::new(Arc::clone(&config.mute_windows)),
+        clock: Arc::new(ManualClock::at(started_at)),
+        started_at,
+        reloads: Reloads::default(),
+    }
+}
+
+impl World {
+    async fn open(own: &str) -> World {
+        let place = Place::new();
+        let (store, config) = (Arc::new(place.open().await), config(own));
+        let watch = watch(&config, &store, at(0));
+        World { store, config, watch, generation: 0, told: 0, _place: place }
+    }
+
+    /// Another process on the same store.
+    fn restart(&mut self, now: Timestamp) {
+        self.watch = watch(&self.config, &self.store, now);
+    }
+
+    async fn unreadable(&self, now: Timestamp, why: &str) {
+        self.store.record_unreadable(&source(), now, why).await.unwrap();
+    }
+
+    async fn readable(&mut self, now: Timestamp, incomplete: Option<&str>) {
+        let incomplete = incomplete.map(str::to_string);
+        let poll = PollCommit { now, read_until: Some(now), incomplete, ..commit(self.generation) };
+        self.store.commit_poll(&poll).await.unwrap();
+        self.generation += 1;
+    }
+
+    async fn gap(&self, cause: GapCause, from: Timestamp, until: Timestamp, now: Timestamp) {
+        let gap = GapPart { source: source(), cause, from, until: Some(until), reason: "it was out".into() };
+        self.store.record_gap(&gap, now).await.unwrap();
+    }
+
+    /// An attempt to send `receiver` something that is made for it ends.
+    async fn attempt(&self, id: &str, receiver: &str, number: u32, ended: Timestamp, attempt: Attempt) {
+        let state = match attempt.outcome {
+            AttemptOutcome::Delivered => DeliveryState::Delivered,
+            AttemptOutcome::Rejected => DeliveryState::Dead,
+            _ => DeliveryState::Pending,
+        };
+        if number == 1 {
+            let deliveries = vec![Delivery { next_attempt_at: Some(ended), ..delivery(id, receiver) }];
+            let own = nightbell::store::OwnCommit { now: ended, fired: vec![], changed: vec![], deliveries };
+            self.store.commit_own(&own).await.unwrap();
+        }
+        self.store.settle(&[settled(id, number, ended, attempt, state)]).await.unwrap();
+    }
+
+    /// What is told when it looks at `now`, as "receiver kind rule: summary".
+    async fn look(&mut self, now: Timestamp) -> Vec<String> {
+        self.watch.pass(now).await.unwrap();
+        // Looking again tells nothing.
+        assert_eq!(self.watch.pass(now).await.unwrap(), 0);
+        let mut all: Vec<Delivery> = self.store.deliveries(1000).await.unwrap();
+        all.retain(|one| one.rule.is_some());
+        let news = all.len() - self.told;
+        self.told = all.len();
+        // The newest come first.
+        let mut told: Vec<String> = all.iter().take(news).map(line).collect();
+        told.sort();
+        told
+    }
+
+    async fn alerts(&self) -> Vec<Alert> {
+        self.store.alerts(1000).await.unwrap()
+    }
+}
+
+fn line(one: &Delivery) -> String {
+    let said = match one.content.parts.get("subject") {
+        Some(subject) => subject.clone(),
+        None => {
+            let body: serde_json::Value = serde_json::from_str(one.content.part("body")).unwrap();
+            body["data"]["alert"]["summary"].as_str().unwrap().to_string()
+        }
+    };
+    format!("{} {} {}: {said}", one.receiver, one.kind, one.rule.as_ref().unwrap())
+}
+
+fn settled(id: &str, number: u32, ended: Timestamp, attempt: Attempt, state: DeliveryState) -> Settled {
+    Settled {
+        id: DeliveryId::new(id),
+        attempt_number: number,
+        started_at: ended,
+        ended_at: ended,
+        last_error: attempt.error.clone(),
+        attempt,
+        state,
+        next_attempt_at: (state == DeliveryState::Pending).then_some(ended + SignedDuration::from_hours(1)),
+    }
+}
+
+fn refused() -> Attempt {
+    Attempt::failed(AttemptOutcome::Unauthorized, Some("401".into()), "answered 401: no_token")
+}
+
+fn busy() -> Attempt {
+    Attempt::failed(AttemptOutcome::Retry, Some("503".into()), "answered 503")
+}
+
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
+
+#[tokio::test]
+async fn an_unreadable_source_is_told_once_after_fifteen_minutes_and_its_return_once_over_restarts() {
+    let mut world = World::open("self: { notify: [oncall, mail] }").await;
+    world.readable(at(0), None).await;
+    world.unreadable(at(MINUTE), "HTTP 401").await;
+    assert_eq!(world.look(at(15 * MINUTE)).await, nothing());
+    world.unreadable(at(15 * MINUTE), "HTTP 403").await;
+    let said = "the source warehouse cannot be read, for 15m 0s now: what happens there is unknown";
+    let told = world.look(at(16 * MINUTE)).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("mail alert.firing self/source-unreadable: [ERROR] the source warehouse"), "{told:?}");
+    assert_eq!(told[1], format!("oncall alert.firing self/source-unreadable: {said}"));
+    let alert = &world.alerts().await[0];
+    assert_eq!((alert.facts.alert.starts_at, alert.source.clone()), (at(MINUTE), source()));
+    assert_eq!(alert.facts.alert.measures.error.as_deref(), Some("HTTP 403"));
+
+    // Nobody has asked it yet after the restart: it may be as it was.
+    world.restart(at(HOUR));
+    assert_eq!(world.look(at(HOUR)).await, nothing());
+    world.unreadable(at(HOUR), "HTTP 401").await;
+    assert_eq!(world.look(at(HOUR + 1)).await, nothing());
+    world.readable(at(2 * HOUR), None).await;
+    world.restart(at(2 * HOUR));
+    // A mailbox wants no ends, unless it says so.
+    let over = "oncall alert.resolved self/source-unreadable: the source warehouse can be read again after 1h 59m: \
+                what happened meanwhile is told now";
+    assert_eq!(world.look(at(2 * HOUR)).await, [over]);
+
+    // A later outage is another episode.
+    world.unreadable(at(3 * HOUR), "no answer").await;
+    assert_eq!(world.look(at(4 * HOUR)).await.len(), 2);
+    assert_eq!(world.alerts().await.len(), 2);
+}
+
+#[tokio::test]
+async fn one_that_came_back_between_two_looks_and_went_again_has_two_episodes() {
+    let mut world = World::open("self: { notify: [oncall], unreadable_after: 1m }").await;
+    world.unreadable(at(0), "no answer").await;
+    assert_eq!(world.look(at(MINUTE)).await.len(), 1);
+    world.readable(at(2 * MINUTE), None).await;
+    world.unreadable(at(3 * MINUTE), "no answer").await;
+    let told = world.look(at(3 * MINUTE)).await;
+    assert!(told.len() == 1 && told[0].contains("can be read again after 3m 0s"), "{told:?}");
+    let told = world.look(at(4 * MINUTE)).await;
+    assert!(told.len() == 1 && told[0].starts_with("oncall alert.firing"), "{told:?}");
+}
+
+/// Started into an outage: what the store says of the time before counts only once it is found to be so still.
+#[tokio::test]
+async fn a_source_that_was_out_before_the_stop_is_told_when_it_still_is() {
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    world.unreadable(at(0), "no answer").await;
+    world.restart(at(3 * HOUR));
+    assert_eq!(world.look(at(3 * HOUR)).await, nothing());
+    world.unreadable(at(3 * HOUR), "no answer").await;
+    let told = world.look(at(3 * HOUR)).await;
+    assert!(told.len() == 1 && told[0].contains("for 3h 0m now"), "{told:?}");
+    let back = World::open("self: { notify: [oncall] }").await;
+    back.unreadable(at(0), "no answer").await;
+    let mut back = back;
+    back.restart(at(3 * HOUR));
+    back.readable(at(3 * HOUR), None).await;
+    assert_eq!(back.look(at(3 * HOUR)).await, nothing());
+}
+
+#[tokio::test]
+async fn two_that_look_at_the_same_store_tell_it_once() {
+    let world = World::open("self: { notify: [oncall, team] }").await;
+    world.unreadable(at(0), "no answer").await;
+    let mut watches: Vec<_> = (0..4).map(|_| watch(&world.config, &world.store, at(0))).collect();
+    let passes = watches.iter_mut().map(|watch| watch.pass(at(HOUR)));
+    for outcome in futures_util::future::join_all(passes).await {
+        outcome.unwrap();
+    }
+    assert_eq!((world.alerts().await.len(), world.store.deliveries(99).await.unwrap().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_receiver_that_refuses_is_told_to_the_others_once_and_its_next_success_ends_it() {
+    let mut world = World::open("self: { notify: [oncall, team] }").await;
+    world.attempt("d1", "oncall", 1, at(0), refused()).await;
+    assert_eq!(world.look(at(59)).await, nothing());
+    let said = "team alert.firing self/receiver-dead: messages do not reach the receiver oncall";
+    assert_eq!(world.look(at(MINUTE)).await, [said]);
+    // More of the same is the same trouble, also to another process.
+    for number in 2..5 {
+        world.attempt("d1", "oncall", number, at(i64::from(number) * HOUR), refused()).await;
+    }
+    let gone = Attempt::failed(AttemptOutcome::Rejected, Some("404".into()), "answered 404: no_service");
+    world.attempt("d2", "oncall", 1, at(5 * HOUR), gone).await;
+    world.restart(at(5 * HOUR));
+    assert_eq!(world.look(at(5 * HOUR)).await, nothing());
+    let facts = world.alerts().await[0].facts.clone();
+    assert_eq!((facts.source.id.as_str(), facts.job.name.as_str()), ("nightbell", "oncall"));
+    world.attempt("d3", "oncall", 1, at(6 * HOUR), Attempt::delivered("200")).await;
+    let over = "team alert.resolved self/receiver-dead: messages reach the receiver oncall again after 6h 0m";
+    assert_eq!(world.look(at(6 * HOUR)).await, [over]);
+}
+
+#[tokio::test]
+async fn what_may_mend_itself_is_told_after_fifteen_minutes_and_what_came_right_in_between_is_not() {
+    let mut world = World::open("self: { notify: [team] }").await;
+    world.attempt("d1", "oncall", 1, at(0), busy()).await;
+    world.attempt("d2", "mail", 1, at(0), busy()).await;
+    world.attempt("d3", "mail", 1, at(MINUTE), Attempt::delivered("250")).await;
+    assert_eq!(world.look(at(14 * MINUTE)).await, nothing());
+    assert_eq!(world.look(at(15 * MINUTE)).await.len(), 1);
+    // One message of many that is refused is that message's trouble.
+    let bad = Attempt::failed(AttemptOutcome::Rejected, Some("400".into()), "answered 400: invalid_blocks");
+    world.attempt("d4", "mail", 1, at(HOUR), bad).await;
+    world.attempt("d5", "mail", 1, at(HOUR + 30), Attempt::delivered("250")).await;
+    assert_eq!(world.look(at(2 * HOUR)).await, nothing());
+}
+
+/// Whoever is dead is not told of it, and that nobody is stands in the store.
+#[tokio::test]
+async fn the_only_receiver_is_not_told_that_it_is_dead() {
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    world.attempt("d1", "oncall", 1, at(0), refused()).await;
+    assert_eq!(world.look(at(HOUR)).await, nothing());
+    let alerts = world.alerts().await;
+    assert_eq!((alerts.len(), alerts[0].receivers.len(), alerts[0].state()), (1, 0, AlertState::Firing));
+}
+
+/// What one transaction settles is taken in the order in which it happened.
+#[tokio::test]
+async fn outcomes_that_are_settled_together_count_in_the_order_of_their_ends() {
+    let world = World::open("").await;
+    let deliveries = ["a", "b", "c"].map(|id| delivery(id, "oncall")).to_vec();
+    let own = nightbell::store::OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
+    world.store.commit_own(&own).await.unwrap();
+    let of = |id, seconds, attempt, state| settled(id, 1, at(seconds), attempt, state);
+    let failed = of("a", 3, busy(), DeliveryState::Pending);
+    let arrived = of("b", 2, Attempt::delivered("200"), DeliveryState::Delivered);
+    let refused = of("c", 1, refused(), DeliveryState::Pending);
+    let batch = [failed, arrived, refused];
+    for _ in 0..2 {
+        world.store.settle(&batch).await.unwrap();
+        let troubled = world.store.own_state(at(0)).await.unwrap().troubled;
+        assert_eq!(troubled.len(), 1);
+        // The refusal came before the success, and says nothing any more.
+        assert_eq!(
+            (troubled[0].since, troubled[0].is_lasting, troubled[0].error.as_str()),
+            (at(3), false, "answered 503")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_listing_in_part_is_one_episode_also_over_a_time_in_which_there_was_none() {
+    let mut world = World::open("self: { notify: [oncall], source_unreadable: false }").await;
+    world.readable(at(0), Some("3 of 5 instances could be read")).await;
+    assert_eq!(world.look(at(14 * MINUTE)).await, nothing());
+    world.readable(at(15 * MINUTE), Some("3 of 5 instances could be read")).await;
+    let said = "oncall alert.firing self/source-incomplete: the source warehouse is read only in part, for 15m 0s now";
+    assert_eq!(world.look(at(15 * MINUTE)).await, [said]);
+    world.unreadable(at(HOUR), "no answer").await;
+    assert_eq!(world.look(at(HOUR)).await, nothing());
+    world.readable(at(2 * HOUR), Some("4 of 5 instances could be read")).await;
+    assert_eq!(world.look(at(2 * HOUR)).await, nothing());
+    world.readable(at(3 * HOUR), None).await;
+    let over =
+        "oncall alert.resolved self/source-incomplete: the source warehouse is read as a whole again after 3h 0m";
+    assert_eq!(world.look(at(3 * HOUR)).await, [over]);
+}
+
+#[tokio::test]
+async fn what_can_no_longer_be_read_is_told_once_as_over() {
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    world.gap(GapCause::Lost, at(-48 * HOUR), at(-36 * HOUR), at(0)).await;
+    world.readable(at(0), Some("what was lost")).await;
+    let told = world.look(at(0)).await;
+    let said =
+        "oncall alert.firing self/source-incomplete: 12h 0m of the source warehouse were not read and can no longer be";
+    assert_eq!(told, [said]);
+    let alert = &world.alerts().await[0];
+    assert_eq!((alert.state(), alert.facts.alert.ends_at), (AlertState::Resolved, Some(at(-36 * HOUR))));
+    world.restart(at(MINUTE));
+    world.readable(at(MINUTE), None).await;
+    assert_eq!(world.look(at(MINUTE)).await, nothing());
+}
+
+#[tokio::test]
+async fn a_time_in_which_nobody_asked_is_told_when_it_was_long() {
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    world.gap(GapCause::Silent, at(-2 * MINUTE), at(0), at(0)).await;
+    world.readable(at(0), None).await;
+    assert_eq!(world.look(at(0)).await, nothing());
+    world.gap(GapCause::Silent, at(0), at(2 * HOUR), at(2 * HOUR)).await;
+    world.readable(at(2 * HOUR), None).await;
+    let told = world.look(at(2 * HOUR)).await;
+    assert!(told.len() == 1 && told[0].contains("nobody asked the source warehouse for 2h 0m"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_configuration_is_refused_once_until_one_is_accepted() {
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    world.watch.reloads.accepted();
+    assert_eq!(world.look(at(0)).await, nothing());
+    world.watch.reloads.refused("rules.yaml:3:1: unknown key \"sourcs\"", at(1));
+    let told = world.look(at(1)).await;
+    assert!(told.len() == 1 && told[0].contains("the changed configuration was refused"), "{told:?}");
+    world.watch.reloads.refused("rules.yaml:4:1: another mistake", at(2));
+    assert_eq!(world.look(at(2)).await, nothing());
+    world.watch.reloads.accepted();
+    let over = "oncall alert.resolved self/reload-refused: the configuration is accepted again after 1m 0s";
+    assert_eq!(world.look(at(61)).await, [over]);
+    world.watch.reloads.refused("rules.yaml:4:1: another mistake", at(70));
+    assert_eq!(world.look(at(70)).await.len(), 1);
+    // Whoever starts has accepted the file.
+    world.restart(at(80));
+    assert_eq!(world.look(at(80)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_silence_holds_it_back_and_what_still_fires_is_told_then() {
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    let concerns = Concerns { rules: vec![RuleId::new("self/*")], ..Concerns::default() };
+    let new = NewSilence { concerns, reason: "moving".into(), by: "li".into(), ends_at: at(HOUR) };
+    world.store.add_silence(&new, at(0)).await.unwrap();
+    world.unreadable(at(0), "no answer").await;
+    assert_eq!(world.look(at(20 * MINUTE)).await, nothing());
+    assert_eq!(world.alerts().await[0].suppressed_by.as_ref().unwrap().to_string(), "silence:1");
+    world.restart(at(30 * MINUTE));
+    assert_eq!(world.look(at(30 * MINUTE)).await, nothing());
+    let told = world.look(at(HOUR)).await;
+    assert!(told.len() == 1 && told[0].ends_with("(held back until now by silence 1 of li: moving)"), "{told:?}");
+    world.unreadable(at(HOUR + 1), "no answer").await;
+    assert_eq!(world.look(at(HOUR + 2)).await, nothing());
+}
+
+/// Without `self:` everything is recorded, and nobody is owed anything.
+#[tokio::test]
+async fn without_anybody_to_tell_it_is_recorded() {
+    let mut world = World::open("").await;
+    world.unreadable(at(0), "no answer").await;
+    world.attempt("d1", "oncall", 1, at(0), refused()).await;
+    assert_eq!(world.look(at(HOUR)).await, nothing());
+    assert_eq!(world.alerts().await.len(), 2);
+}
+
+/// What is not watched any more ends without a word: nobody knows how it is.
+#[tokio::test]
+async fn what_is_turned_off_or_gone_from_the_file_is_closed() {
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    world.unreadable(at(0), "no answer").await;
+    world.attempt("d1", "team", 1, at(0), refused()).await;
+    assert_eq!(world.look(at(HOUR)).await.len(), 2);
+    world.config = config("self: { notify: [oncall], source_unreadable: false, receiver_dead: false }");
+    world.restart(at(HOUR));
+    world.unreadable(at(HOUR), "no answer").await;
+    assert_eq!(world.look(at(HOUR)).await, nothing());
+    assert!(world.alerts().await.iter().all(|alert| alert.state() == AlertState::Resolved));
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    world.unreadable(at(0), "no answer").await;
+    assert_eq!(world.look(at(HOUR)).await.len(), 1);
+    world.watch.sources.clear();
+    assert_eq!(world.look(at(2 * HOUR)).await, nothing());
+}
+
+/// A poll knows nothing of them: it would end what no rule of its file began.
+#[tokio::test]
+async fn polls_leave_them_alone() {
+    let mut world = World::open("self: { notify: [oncall] }").await;
+    world.unreadable(at(0), "no answer").await;
+    world.look(at(HOUR)).await;
+    assert_eq!(world.store.load_source(&source()).await.unwrap().firing, []);
+    assert_eq!(world.store.own_state(at(0)).await.unwrap().firing.len(), 1);
+}
+
+/// Random courses of a source and a receiver, with restarts: at most one episode at a time, each told at most once and
+/// ended at most once, and what fires at the end is what is wrong then.
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn alert_of<'a>(all: &'a [Alert], rule: &str) -> Option<&'a Alert> {
+        all.iter().find(|alert| alert.rule.as_str() == rule)
+    }
+
+    proptest! {
+        #[test]
+        fn episodes_follow_what_is_seen(steps in proptest::collection::vec((0u8..4, 0u8..4, 1i64..40), 1..60)) {
+            let watch = Watch {
+                notify: vec![ReceiverId::new("oncall"), ReceiverId::new("team")],
+                unreadable_after: Duration::from_secs(15 * 60),
+                source_unreadable: true, source_incomplete: true, receiver_dead: true, reload_refused: true,
+            };
+            let mut now = at(0);
+            let (mut firing, mut ids): (Vec<Alert>, Vec<Alert>) = (Vec::new(), Vec::new());
+            let (mut unreadable, mut incomplete, mut trouble) = (None, None, None);
+            for (source_step, receiver_step, minutes) in steps {
+                now += SignedDuration::from_mins(minutes);
+                match source_step {
+                    0 => (unreadable, incomplete) = (None, None),
+                    1 => unreadable = unreadable.or(Some((now, "out".to_string()))),
+                    2 => (unreadable, incomplete) = (None, incomplete.or(Some((now, "in part".to_string())))),
+                    _ => {}
+                }
+                match receiver_step {
+                    0 => trouble = None,
+                    1 | 2 => {
+                        let before: Option<Trouble> = trouble.take();
+                        let since = before.map_or(now, |before| before.since);
+                        trouble = Some(Trouble { since, is_lasting: receiver_step == 2, error: "no".into() });
+                    }
+                    _ => {}
+                }
+                let seen = Seen {
+                    sources: vec![SourceSeen {
+                        source: SourcePart { id: source(), kind: "dataarts".into() },
+                        // The step after a restart, in which nobody has asked yet.
+                        was_asked: source_step != 3,
+                        unreadable: unreadable.clone(),
+                        incomplete: incomplete.clone(),
+                        past: Vec::new(),
+                    }],
+                    receivers: vec![ReceiverSeen { id: ReceiverId::new("oncall"), trouble: trouble.clone() }],
+                    refused: None,
+                };
+                let decided = own::decide(&watch, &seen, &firing, now);
+                prop_assert!(decided.closed.is_empty());
+                for ended in &decided.ended {
+                    let at = firing.iter().position(|alert| alert.id == ended.id);
+                    prop_assert!(at.is_some(), "what does not fire cannot end");
+                    firing.remove(at.unwrap());
+                    prop_assert!(ended.facts.alert.ends_at >= Some(ended.facts.alert.starts_at));
+                }
+                for begun in decided.begun {
+                    prop_assert!(firing.iter().all(|alert| alert.rule != begun.rule), "two at once");
+                    prop_assert!(ids.iter().all(|alert| alert.id != begun.id), "the same episode twice");
+                    prop_assert!(begun.rule.as_str() != own::RECEIVER_DEAD || begun.receivers == [ReceiverId::new("team")]);
+                    ids.push(begun.clone());
+                    firing.push(begun);
+                }
+                let again = own::decide(&watch, &seen, &firing, now);
+                prop_assert!(again.begun.is_empty() && again.ended.is_empty(), "looking again changes nothing");
+                if source_step != 3 {
+                    let lasted = |since: Timestamp| now.duration_since(since) >= SignedDuration::from_mins(15);
+                    let expected = unreadable.as_ref().is_some_and(|(since, _)| lasted(*since));
+                    prop_assert_eq!(alert_of(&firing, own::SOURCE_UNREADABLE).is_some(), expected);
+                }
+                if trouble.is_none() {
+                    prop_assert!(alert_of(&firing, own::RECEIVER_DEAD).is_none());
+                }
+            }
+        }
+    }
+}
+
+/// Each of them in both languages, as it reads in Slack and in a mail; `UPDATE=1` writes the files anew.
+#[test]
+fn golden_each_of_them_in_both_languages() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden/self");
+    let config = config("self: { notify: [oncall] }");
+    let of = |language| {
+        let slack = "receivers:\n  oncall: { type: slack, webhook_url: { env: U } }\n  mail: { type: email, smtp_url: \
+                     'smtp+plain://127.0.0.1:1', from: a@example.com, to: [b@example.com] }\n";
+        let text = format!("version: 1\nsources: {{}}\nrules: {{}}\n{slack}");
+        let loaded = Config::from_text(text, "test", Path::new(""), &LoadOptions { offline: true });
+        let receivers = loaded.map_or_else(|_| Vec::new(), |loaded| loaded.config.receivers);
+        let settings: Vec<ReceiverSettings> =
+            receivers.into_iter().map(|settings| ReceiverSettings { language, ..settings }).collect();
+        settings
+    };
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut wrong = Vec::new();
+    for language in Language::ALL {
+        let mut text = String::new();
+        for alert in one_of_each(&config.watch) {
+            let message = match (alert.state(), alert.created_at == at(HOUR)) {
+                (AlertState::Resolved, false) => resolved_message(&alert, at(2 * HOUR)),
+                _ => firing_message(&alert, at(HOUR)),
+            };
+            for settings in of(language) {
+                let rendered = Renderer::open(&settings).unwrap().render(&message);
+                assert_eq!(rendered.problem, None);
+                let content = rendered.content;
+                match content.parts.get("body") {
+                    Some(body) => {
+                        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+                        text.push_str(&format!("{}\n", serde_json::to_string_pretty(&body["attachments"]).unwrap()));
+                    }
+                    None => text.push_str(&format!("{}\n{}\n", content.part("subject"), content.part("text"))),
+                }
+            }
+            text.push_str("--------\n");
+        }
+        let file = directory.join(format!("{}.txt", language.as_str()));
+        if update {
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::write(&file, text).unwrap();
+        } else if std::fs::read_to_string(&file).ok() != Some(text) {
+            wrong.push(file.display().to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "these differ; look, then run with UPDATE=1: {wrong:?}");
+}
+
+/// One alert of each kind at its beginning, and at its end.
+fn one_of_each(watch: &Watch) -> Vec<Alert> {
+    let why = |text: &str| Some((at(0), text.to_string()));
+    let source = SourceSeen {
+        source: SourcePart { id: source(), kind: "dataarts".into() },
+        was_asked: true,
+        unreadable: None,
+        incomplete: None,
+        past: Vec::new(),
+    };
+    let gap = |cause| vec![(cause, at(-HOUR), at(0), "it was out".to_string())];
+    let trouble = Trouble { since: at(0), is_lasting: true, error: "answered 401: token_revoked".into() };
+    let quiet = Seen {
+        sources: vec![source.clone()],
+        receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), trouble: None }],
+        refused: None,
+    };
+    let seen = [
+        Seen {
+            sources: vec![SourceSeen { unreadable: why("HTTP 401 <!channel>"), ..source.clone() }],
+            ..quiet.clone()
+        },
+        Seen { sources: vec![SourceSeen { incomplete: why("3 of 5"), ..source.clone() }], ..quiet.clone() },
+        Seen { sources: vec![SourceSeen { past: gap(GapCause::Lost), ..source.clone() }], ..quiet.clone() },
+        Seen { sources: vec![SourceSeen { past: gap(GapCause::Silent), ..source }], ..quiet.clone() },
+        Seen {
+            receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), trouble: Some(trouble) }],
+            ..quiet.clone()
+        },
+        Seen { refused: why("rules.yaml:3:1: unknown key \"sourcs\""), ..quiet.clone() },
+    ];
+    let mut all = Vec::new();
+    for seen in seen {
+        let begun = own::decide(watch, &seen, &[], at(HOUR)).begun;
+        assert_eq!(begun.len(), 1);
+        let firing: Vec<Alert> = begun.iter().filter(|alert| alert.state() == AlertState::Firing).cloned().collect();
+        all.extend(begun);
+        let ended = own::decide(watch, &quiet, &firing, at(2 * HOUR)).ended;
+        all.extend(ended.into_iter().map(|alert| Alert { created_at: at(2 * HOUR), ..alert }));
+    }
+    all
+}
+
+/// A heart before a store, and the clock it goes by.
+fn heart(store: &Arc<SqlStore>, clock: &ManualClock, schedule: &str) -> Heartbeat<SqlStore> {
+    let text = FILE.replace("project_id: p,", &format!("project_id: p, poll: \"{schedule}\","));
+    let loaded = Config::from_text(text, "test", Path::new(""), &LoadOptions { offline: true });
+    let config = loaded.unwrap_or_else(|problem| panic!("{problem}")).config;
+    Heartbeat {
+        url: SecretRef::Inline(Secret::new("http://127.0.0.1:1/")),
+        every: Duration::from_secs(60),
+        client: HttpClient::new(&HttpSettings::default()).unwrap(),
+        sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
+        receivers: vec![ReceiverId::new("oncall")],
+        store: Arc::clone(store),
+        clock: Arc::new(clock.clone()),
+        started_at: clock.now(),
+        turns: Turns::default(),
+        said: None,
+    }
+}
+
+#[tokio::test]
+async fn the_heart_beats_while_polls_turn_and_stands_still_when_one_hangs() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "* * * * *");
+    assert!(matches!(heart.examine(at(1)).await, Err(Missed::NotYet(_))));
+    // Nobody ever asked.
+    assert!(matches!(heart.examine(at(5 * MINUTE)).await, Err(Missed::Silent { .. })));
+    world.readable(at(0), None).await;
+    heart.examine(at(1)).await.unwrap();
+    heart.examine(at(2 * MINUTE)).await.unwrap();
+    let hung = heart.examine(at(4 * MINUTE)).await;
+    assert!(matches!(&hung, Err(Missed::Silent { id, since }) if *id == SourceId::new("warehouse") && *since == at(0)));
+    world.readable(at(4 * MINUTE), None).await;
+    heart.examine(at(4 * MINUTE)).await.unwrap();
+    // One that cannot be read was asked, and is all there is.
+    world.unreadable(at(5 * MINUTE), "no answer").await;
+    assert!(matches!(heart.examine(at(5 * MINUTE)).await, Err(Missed::Blind)));
+    let other = SourceId::new("other");
+    heart.sources.push((other.clone(), heart.sources[0].1.clone()));
+    world.store.commit_poll(&PollCommit { source: other, now: at(5 * MINUTE), ..commit(0) }).await.unwrap();
+    heart.examine(at(5 * MINUTE)).await.unwrap();
+}
+
+/// A list of five minutes is asked for every five minutes, though the schedule says every minute.
+#[tokio::test]
+async fn a_source_whose_list_takes_long_is_not_taken_to_hang() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "* * * * *");
+    world.readable(at(0), None).await;
+    heart.examine(at(1)).await.unwrap();
+    world.readable(at(5 * MINUTE), None).await;
+    heart.examine(at(10 * MINUTE)).await.unwrap();
+    world.readable(at(10 * MINUTE), None).await;
+    heart.examine(at(20 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(22 * MINUTE)).await, Err(Missed::Silent { .. })));
+}
+
+#[tokio::test]
+async fn the_heart_stands_still_when_a_lane_does() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
+    world.readable(at(0), None).await;
+    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall"), delivery("d3", "gone-from-the-file")];
+    let own = nightbell::store::OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
+    world.store.commit_own(&own).await.unwrap();
+    heart.examine(at(9 * MINUTE)).await.unwrap();
+    let stuck = heart.examine(at(10 * MINUTE)).await;
+    assert!(
+        matches!(&stuck, Err(Missed::Stuck { id, since }) if id.as_str() == "oncall" && *since == at(0)),
+        "{stuck:?}"
+    );
+    // It is behind, and at work.
+    world.attempt("d1", "oncall", 2, at(11 * MINUTE), busy()).await;
+    heart.examine(at(12 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(25 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}

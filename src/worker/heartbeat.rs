@@ -154,6 +154,8 @@ impl<S: Store> Heartbeat<S> {
     /// # Errors
     /// With the first thing that does not.
     pub async fn examine(&mut self, now: Timestamp) -> Result<(), Missed> {
+        // Where the clock was set back, what it says now is all there is to go by.
+        self.started_at = self.started_at.min(now);
         self.store.beat(now).await?;
         let conditions = self.store.sources().await?;
         self.examine_sources(&conditions, now)?;

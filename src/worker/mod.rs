@@ -1,6 +1,7 @@
 //! The loops that do the work: they read the clock, call the pure parts, and move data between the outside world and
 //! the store. One lane per receiver delivers; what does not arrive goes to a fallback; digests are made when they are due;
-//! housekeeping forgets what is old.
+//! `own` tells of trouble with sources and receivers themselves, and the heartbeat that all of this works; housekeeping
+//! forgets what is old.
 //!
 //! A loop is nudged when there is news and looks by itself from time to time; a nudge carries no data, for the store
 //! has it. Loops must never know of wire formats, SQL or the configuration file.

@@ -94,6 +94,8 @@ impl<S: Store> SelfWatch<S> {
     /// # Errors
     /// When the store fails; nothing was written.
     pub async fn pass(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        // Where the clock was set back, what it says now is all there is to go by.
+        self.started_at = self.started_at.min(now);
         let state = self.store.own_state(now.checked_sub(OWN_GAP_AGE_MAX).unwrap_or(Timestamp::MIN)).await?;
         let seen = self.seen(&state);
         let Decided { mut begun, ended, closed } = own::decide(&self.watch, &seen, &state.firing, now);

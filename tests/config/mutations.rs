@@ -124,7 +124,9 @@ fn is_name(path: &str) -> bool {
 fn is_optional(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or_default();
     let of_a_window = ["from", "to", "calendar"].contains(&last) && path.starts_with("mute_windows.");
-    OPTIONAL.contains(&last) || of_a_window || ["rules", "receivers", "mute_windows", "digests"].contains(&path)
+    OPTIONAL.contains(&last)
+        || of_a_window
+        || ["rules", "receivers", "mute_windows", "digests", "self", "self.unreadable_after"].contains(&path)
 }
 
 fn errors_after(tree: &Node, target: &str, change: Change, directory: &Path) -> (Vec<Diagnostic>, usize, String) {

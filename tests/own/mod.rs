@@ -1,27 +1,24 @@
 //! Nightbell watching itself, on a real store: what is told of sources, receivers and the configuration, when, to whom
 //! and how often. Time is moved by hand.
 
+mod golden;
+mod heart;
+mod random;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::alert::own::{self, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
-use nightbell::alert::{firing_message, resolved_message};
-use nightbell::clock::{Clock, ManualClock};
+use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
-use nightbell::http::{HttpClient, HttpSettings};
 use nightbell::model::{
     Alert, AlertState, Attempt, AttemptOutcome, Concerns, Delivery, DeliveryId, DeliveryState, GapCause, GapPart,
-    ReceiverId, RuleId, SourceId, SourcePart,
+    RuleId, SourcePart,
 };
-use nightbell::notify::{ReceiverSettings, Renderer};
+use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
-use nightbell::secret::{Secret, SecretRef};
-use nightbell::store::{NewSilence, PollCommit, Settled, SqlStore, Store as _};
-use nightbell::words::Language;
-use nightbell::worker::heartbeat::{Heartbeat, Missed, Turns};
+use nightbell::store::{NewSilence, OwnCommit, PollCommit, Settled, SqlStore, Store as _};
 use nightbell::worker::own::{Reloads, SelfWatch};
 use nightbell::worker::poll::{Addressee, Addressees};
 
@@ -107,7 +104,7 @@ impl World {
         };
         if number == 1 {
             let deliveries = vec![Delivery { next_attempt_at: Some(ended), ..delivery(id, receiver) }];
-            let own = nightbell::store::OwnCommit { now: ended, fired: vec![], changed: vec![], deliveries };
+            let own = OwnCommit { now: ended, fired: vec![], changed: vec![], deliveries };
             self.store.commit_own(&own).await.unwrap();
         }
         self.store.settle(&[settled(id, number, ended, attempt, state)]).await.unwrap();
@@ -298,7 +295,7 @@ async fn the_only_receiver_is_not_told_that_it_is_dead() {
 async fn outcomes_that_are_settled_together_count_in_the_order_of_their_ends() {
     let world = World::open("").await;
     let deliveries = ["a", "b", "c"].map(|id| delivery(id, "oncall")).to_vec();
-    let own = nightbell::store::OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
+    let own = OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
     world.store.commit_own(&own).await.unwrap();
     let of = |id, seconds, attempt, state| settled(id, 1, at(seconds), attempt, state);
     let failed = of("a", 3, busy(), DeliveryState::Pending);
@@ -437,253 +434,4 @@ async fn polls_leave_them_alone() {
     world.look(at(HOUR)).await;
     assert_eq!(world.store.load_source(&source()).await.unwrap().firing, []);
     assert_eq!(world.store.own_state(at(0)).await.unwrap().firing.len(), 1);
-}
-
-/// Random courses of a source and a receiver, with restarts: at most one episode at a time, each told at most once and
-/// ended at most once, and what fires at the end is what is wrong then.
-mod random {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn alert_of<'a>(all: &'a [Alert], rule: &str) -> Option<&'a Alert> {
-        all.iter().find(|alert| alert.rule.as_str() == rule)
-    }
-
-    proptest! {
-        #[test]
-        fn episodes_follow_what_is_seen(steps in proptest::collection::vec((0u8..4, 0u8..4, 1i64..40), 1..60)) {
-            let watch = Watch {
-                notify: vec![ReceiverId::new("oncall"), ReceiverId::new("team")],
-                unreadable_after: Duration::from_secs(15 * 60),
-                source_unreadable: true, source_incomplete: true, receiver_dead: true, reload_refused: true,
-            };
-            let mut now = at(0);
-            let (mut firing, mut ids): (Vec<Alert>, Vec<Alert>) = (Vec::new(), Vec::new());
-            let (mut unreadable, mut incomplete, mut trouble) = (None, None, None);
-            for (source_step, receiver_step, minutes) in steps {
-                now += SignedDuration::from_mins(minutes);
-                match source_step {
-                    0 => (unreadable, incomplete) = (None, None),
-                    1 => unreadable = unreadable.or(Some((now, "out".to_string()))),
-                    2 => (unreadable, incomplete) = (None, incomplete.or(Some((now, "in part".to_string())))),
-                    _ => {}
-                }
-                match receiver_step {
-                    0 => trouble = None,
-                    1 | 2 => {
-                        let before: Option<Trouble> = trouble.take();
-                        let since = before.map_or(now, |before| before.since);
-                        trouble = Some(Trouble { since, is_lasting: receiver_step == 2, error: "no".into() });
-                    }
-                    _ => {}
-                }
-                let seen = Seen {
-                    sources: vec![SourceSeen {
-                        source: SourcePart { id: source(), kind: "dataarts".into() },
-                        // The step after a restart, in which nobody has asked yet.
-                        was_asked: source_step != 3,
-                        unreadable: unreadable.clone(),
-                        incomplete: incomplete.clone(),
-                        past: Vec::new(),
-                    }],
-                    receivers: vec![ReceiverSeen { id: ReceiverId::new("oncall"), trouble: trouble.clone() }],
-                    refused: None,
-                };
-                let decided = own::decide(&watch, &seen, &firing, now);
-                prop_assert!(decided.closed.is_empty());
-                for ended in &decided.ended {
-                    let at = firing.iter().position(|alert| alert.id == ended.id);
-                    prop_assert!(at.is_some(), "what does not fire cannot end");
-                    firing.remove(at.unwrap());
-                    prop_assert!(ended.facts.alert.ends_at >= Some(ended.facts.alert.starts_at));
-                }
-                for begun in decided.begun {
-                    prop_assert!(firing.iter().all(|alert| alert.rule != begun.rule), "two at once");
-                    prop_assert!(ids.iter().all(|alert| alert.id != begun.id), "the same episode twice");
-                    prop_assert!(begun.rule.as_str() != own::RECEIVER_DEAD || begun.receivers == [ReceiverId::new("team")]);
-                    ids.push(begun.clone());
-                    firing.push(begun);
-                }
-                let again = own::decide(&watch, &seen, &firing, now);
-                prop_assert!(again.begun.is_empty() && again.ended.is_empty(), "looking again changes nothing");
-                if source_step != 3 {
-                    let lasted = |since: Timestamp| now.duration_since(since) >= SignedDuration::from_mins(15);
-                    let expected = unreadable.as_ref().is_some_and(|(since, _)| lasted(*since));
-                    prop_assert_eq!(alert_of(&firing, own::SOURCE_UNREADABLE).is_some(), expected);
-                }
-                if trouble.is_none() {
-                    prop_assert!(alert_of(&firing, own::RECEIVER_DEAD).is_none());
-                }
-            }
-        }
-    }
-}
-
-/// Each of them in both languages, as it reads in Slack and in a mail; `UPDATE=1` writes the files anew.
-#[test]
-fn golden_each_of_them_in_both_languages() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden/self");
-    let config = config("self: { notify: [oncall] }");
-    let of = |language| {
-        let slack = "receivers:\n  oncall: { type: slack, webhook_url: { env: U } }\n  mail: { type: email, smtp_url: \
-                     'smtp+plain://127.0.0.1:1', from: a@example.com, to: [b@example.com] }\n";
-        let text = format!("version: 1\nsources: {{}}\nrules: {{}}\n{slack}");
-        let loaded = Config::from_text(text, "test", Path::new(""), &LoadOptions { offline: true });
-        let receivers = loaded.map_or_else(|_| Vec::new(), |loaded| loaded.config.receivers);
-        let settings: Vec<ReceiverSettings> =
-            receivers.into_iter().map(|settings| ReceiverSettings { language, ..settings }).collect();
-        settings
-    };
-    let update = std::env::var_os("UPDATE").is_some();
-    let mut wrong = Vec::new();
-    for language in Language::ALL {
-        let mut text = String::new();
-        for alert in one_of_each(&config.watch) {
-            let message = match (alert.state(), alert.created_at == at(HOUR)) {
-                (AlertState::Resolved, false) => resolved_message(&alert, at(2 * HOUR)),
-                _ => firing_message(&alert, at(HOUR)),
-            };
-            for settings in of(language) {
-                let rendered = Renderer::open(&settings).unwrap().render(&message);
-                assert_eq!(rendered.problem, None);
-                let content = rendered.content;
-                match content.parts.get("body") {
-                    Some(body) => {
-                        let body: serde_json::Value = serde_json::from_str(body).unwrap();
-                        text.push_str(&format!("{}\n", serde_json::to_string_pretty(&body["attachments"]).unwrap()));
-                    }
-                    None => text.push_str(&format!("{}\n{}\n", content.part("subject"), content.part("text"))),
-                }
-            }
-            text.push_str("--------\n");
-        }
-        let file = directory.join(format!("{}.txt", language.as_str()));
-        if update {
-            std::fs::create_dir_all(&directory).unwrap();
-            std::fs::write(&file, text).unwrap();
-        } else if std::fs::read_to_string(&file).ok() != Some(text) {
-            wrong.push(file.display().to_string());
-        }
-    }
-    assert!(wrong.is_empty(), "these differ; look, then run with UPDATE=1: {wrong:?}");
-}
-
-/// One alert of each kind at its beginning, and at its end.
-fn one_of_each(watch: &Watch) -> Vec<Alert> {
-    let why = |text: &str| Some((at(0), text.to_string()));
-    let source = SourceSeen {
-        source: SourcePart { id: source(), kind: "dataarts".into() },
-        was_asked: true,
-        unreadable: None,
-        incomplete: None,
-        past: Vec::new(),
-    };
-    let gap = |cause| vec![(cause, at(-HOUR), at(0), "it was out".to_string())];
-    let trouble = Trouble { since: at(0), is_lasting: true, error: "answered 401: token_revoked".into() };
-    let quiet = Seen {
-        sources: vec![source.clone()],
-        receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), trouble: None }],
-        refused: None,
-    };
-    let seen = [
-        Seen {
-            sources: vec![SourceSeen { unreadable: why("HTTP 401 <!channel>"), ..source.clone() }],
-            ..quiet.clone()
-        },
-        Seen { sources: vec![SourceSeen { incomplete: why("3 of 5"), ..source.clone() }], ..quiet.clone() },
-        Seen { sources: vec![SourceSeen { past: gap(GapCause::Lost), ..source.clone() }], ..quiet.clone() },
-        Seen { sources: vec![SourceSeen { past: gap(GapCause::Silent), ..source }], ..quiet.clone() },
-        Seen {
-            receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), trouble: Some(trouble) }],
-            ..quiet.clone()
-        },
-        Seen { refused: why("rules.yaml:3:1: unknown key \"sourcs\""), ..quiet.clone() },
-    ];
-    let mut all = Vec::new();
-    for seen in seen {
-        let begun = own::decide(watch, &seen, &[], at(HOUR)).begun;
-        assert_eq!(begun.len(), 1);
-        let firing: Vec<Alert> = begun.iter().filter(|alert| alert.state() == AlertState::Firing).cloned().collect();
-        all.extend(begun);
-        let ended = own::decide(watch, &quiet, &firing, at(2 * HOUR)).ended;
-        all.extend(ended.into_iter().map(|alert| Alert { created_at: at(2 * HOUR), ..alert }));
-    }
-    all
-}
-
-/// A heart before a store, and the clock it goes by.
-fn heart(store: &Arc<SqlStore>, clock: &ManualClock, schedule: &str) -> Heartbeat<SqlStore> {
-    let text = FILE.replace("project_id: p,", &format!("project_id: p, poll: \"{schedule}\","));
-    let loaded = Config::from_text(text, "test", Path::new(""), &LoadOptions { offline: true });
-    let config = loaded.unwrap_or_else(|problem| panic!("{problem}")).config;
-    Heartbeat {
-        url: SecretRef::Inline(Secret::new("http://127.0.0.1:1/")),
-        every: Duration::from_secs(60),
-        client: HttpClient::new(&HttpSettings::default()).unwrap(),
-        sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-        receivers: vec![ReceiverId::new("oncall")],
-        store: Arc::clone(store),
-        clock: Arc::new(clock.clone()),
-        started_at: clock.now(),
-        turns: Turns::default(),
-        said: None,
-    }
-}
-
-#[tokio::test]
-async fn the_heart_beats_while_polls_turn_and_stands_still_when_one_hangs() {
-    let mut world = World::open("").await;
-    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "* * * * *");
-    assert!(matches!(heart.examine(at(1)).await, Err(Missed::NotYet(_))));
-    // Nobody ever asked.
-    assert!(matches!(heart.examine(at(5 * MINUTE)).await, Err(Missed::Silent { .. })));
-    world.readable(at(0), None).await;
-    heart.examine(at(1)).await.unwrap();
-    heart.examine(at(2 * MINUTE)).await.unwrap();
-    let hung = heart.examine(at(4 * MINUTE)).await;
-    assert!(matches!(&hung, Err(Missed::Silent { id, since }) if *id == SourceId::new("warehouse") && *since == at(0)));
-    world.readable(at(4 * MINUTE), None).await;
-    heart.examine(at(4 * MINUTE)).await.unwrap();
-    // One that cannot be read was asked, and is all there is.
-    world.unreadable(at(5 * MINUTE), "no answer").await;
-    assert!(matches!(heart.examine(at(5 * MINUTE)).await, Err(Missed::Blind)));
-    let other = SourceId::new("other");
-    heart.sources.push((other.clone(), heart.sources[0].1.clone()));
-    world.store.commit_poll(&PollCommit { source: other, now: at(5 * MINUTE), ..commit(0) }).await.unwrap();
-    heart.examine(at(5 * MINUTE)).await.unwrap();
-}
-
-/// A list of five minutes is asked for every five minutes, though the schedule says every minute.
-#[tokio::test]
-async fn a_source_whose_list_takes_long_is_not_taken_to_hang() {
-    let mut world = World::open("").await;
-    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "* * * * *");
-    world.readable(at(0), None).await;
-    heart.examine(at(1)).await.unwrap();
-    world.readable(at(5 * MINUTE), None).await;
-    heart.examine(at(10 * MINUTE)).await.unwrap();
-    world.readable(at(10 * MINUTE), None).await;
-    heart.examine(at(20 * MINUTE)).await.unwrap();
-    assert!(matches!(heart.examine(at(22 * MINUTE)).await, Err(Missed::Silent { .. })));
-}
-
-#[tokio::test]
-async fn the_heart_stands_still_when_a_lane_does() {
-    let mut world = World::open("").await;
-    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
-    world.readable(at(0), None).await;
-    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall"), delivery("d3", "gone-from-the-file")];
-    let own = nightbell::store::OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
-    world.store.commit_own(&own).await.unwrap();
-    heart.examine(at(9 * MINUTE)).await.unwrap();
-    let stuck = heart.examine(at(10 * MINUTE)).await;
-    assert!(
-        matches!(&stuck, Err(Missed::Stuck { id, since }) if id.as_str() == "oncall" && *since == at(0)),
-        "{stuck:?}"
-    );
-    // It is behind, and at work.
-    world.attempt("d1", "oncall", 2, at(11 * MINUTE), busy()).await;
-    heart.examine(at(12 * MINUTE)).await.unwrap();
-    assert!(matches!(heart.examine(at(25 * MINUTE)).await, Err(Missed::Stuck { .. })));
 }

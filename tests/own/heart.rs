@@ -1,0 +1,92 @@
+//! When the heart beats and when it stands still, on a real store. Nothing is sent here.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nightbell::clock::{Clock, ManualClock};
+use nightbell::config::{Config, LoadOptions};
+use nightbell::http::{HttpClient, HttpSettings};
+use nightbell::model::{ReceiverId, SourceId};
+use nightbell::secret::{Secret, SecretRef};
+use nightbell::store::{OwnCommit, PollCommit, SqlStore, Store as _};
+use nightbell::worker::heartbeat::{Heartbeat, Missed, Turns};
+
+use super::{FILE, MINUTE, World, busy};
+use crate::sample::{at, commit, delivery};
+
+/// A heart before a store, and the clock it goes by.
+fn heart(store: &Arc<SqlStore>, clock: &ManualClock, schedule: &str) -> Heartbeat<SqlStore> {
+    let text = FILE.replace("project_id: p,", &format!("project_id: p, poll: \"{schedule}\","));
+    let loaded = Config::from_text(text, "test", Path::new(""), &LoadOptions { offline: true });
+    let config = loaded.unwrap_or_else(|problem| panic!("{problem}")).config;
+    Heartbeat {
+        url: SecretRef::Inline(Secret::new("http://127.0.0.1:1/")),
+        every: Duration::from_secs(60),
+        client: HttpClient::new(&HttpSettings::default()).unwrap(),
+        sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
+        receivers: vec![ReceiverId::new("oncall")],
+        store: Arc::clone(store),
+        clock: Arc::new(clock.clone()),
+        started_at: clock.now(),
+        turns: Turns::default(),
+        said: None,
+    }
+}
+
+#[tokio::test]
+async fn the_heart_beats_while_polls_turn_and_stands_still_when_one_hangs() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "* * * * *");
+    assert!(matches!(heart.examine(at(1)).await, Err(Missed::NotYet(_))));
+    // Nobody ever asked.
+    assert!(matches!(heart.examine(at(5 * MINUTE)).await, Err(Missed::Silent { .. })));
+    world.readable(at(0), None).await;
+    heart.examine(at(1)).await.unwrap();
+    heart.examine(at(2 * MINUTE)).await.unwrap();
+    let hung = heart.examine(at(4 * MINUTE)).await;
+    assert!(matches!(&hung, Err(Missed::Silent { id, since }) if *id == SourceId::new("warehouse") && *since == at(0)));
+    world.readable(at(4 * MINUTE), None).await;
+    heart.examine(at(4 * MINUTE)).await.unwrap();
+    // One that cannot be read was asked, and is all there is.
+    world.unreadable(at(5 * MINUTE), "no answer").await;
+    assert!(matches!(heart.examine(at(5 * MINUTE)).await, Err(Missed::Blind)));
+    let other = SourceId::new("other");
+    heart.sources.push((other.clone(), heart.sources[0].1.clone()));
+    world.store.commit_poll(&PollCommit { source: other, now: at(5 * MINUTE), ..commit(0) }).await.unwrap();
+    heart.examine(at(5 * MINUTE)).await.unwrap();
+}
+
+/// A list of five minutes is asked for every five minutes, though the schedule says every minute.
+#[tokio::test]
+async fn a_source_whose_list_takes_long_is_not_taken_to_hang() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "* * * * *");
+    world.readable(at(0), None).await;
+    heart.examine(at(1)).await.unwrap();
+    world.readable(at(5 * MINUTE), None).await;
+    heart.examine(at(10 * MINUTE)).await.unwrap();
+    world.readable(at(10 * MINUTE), None).await;
+    heart.examine(at(20 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(22 * MINUTE)).await, Err(Missed::Silent { .. })));
+}
+
+#[tokio::test]
+async fn the_heart_stands_still_when_a_lane_does() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
+    world.readable(at(0), None).await;
+    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall"), delivery("d3", "gone-from-the-file")];
+    let own = OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
+    world.store.commit_own(&own).await.unwrap();
+    heart.examine(at(9 * MINUTE)).await.unwrap();
+    let stuck = heart.examine(at(10 * MINUTE)).await;
+    assert!(
+        matches!(&stuck, Err(Missed::Stuck { id, since }) if id.as_str() == "oncall" && *since == at(0)),
+        "{stuck:?}"
+    );
+    // It is behind, and at work.
+    world.attempt("d1", "oncall", 2, at(11 * MINUTE), busy()).await;
+    heart.examine(at(12 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(25 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}

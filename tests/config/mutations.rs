@@ -38,6 +38,8 @@ const OPTIONAL: &[&str] = &[
     "duration",
     "severity",
     "notify",
+    "labels",
+    "defaults",
     "fallback",
     "after",
 ];
@@ -117,14 +119,18 @@ fn paths(node: &Node, path: &str, into: &mut Vec<String>) {
 /// Whether the key is a name of the user's.
 fn is_name(path: &str) -> bool {
     let parts: Vec<&str> = path.split('.').collect();
-    parts.len() == 2 && ["sources", "receivers", "rules", "mute_windows", "digests"].contains(&parts[0])
+    parts.len() == 2 && ["sources", "receivers", "rules", "mute_windows", "digests", "routes"].contains(&parts[0])
+        || parts.len() > 2 && parts[parts.len() - 2] == "labels"
+        || parts == ["defaults", "labels", "team"]
 }
 
 /// Whether the key may be left away where it stands.
 fn is_optional(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or_default();
     let of_a_window = ["from", "to", "calendar"].contains(&last) && path.starts_with("mute_windows.");
-    OPTIONAL.contains(&last) || of_a_window || ["rules", "receivers", "mute_windows", "digests"].contains(&path)
+    OPTIONAL.contains(&last)
+        || of_a_window
+        || ["rules", "receivers", "mute_windows", "digests", "routes"].contains(&path)
 }
 
 fn errors_after(tree: &Node, target: &str, change: Change, directory: &Path) -> (Vec<Diagnostic>, usize, String) {

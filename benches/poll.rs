@@ -88,6 +88,7 @@ async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
         clock,
         matches: MatchCache::default(),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
+        terms: Default::default(),
         followed_at: HashMap::new(),
         past: HashMap::new(),
         learnt: Default::default(),

@@ -174,6 +174,8 @@ pub const LOOKBACK_MAX: Duration = SOURCE_WINDOW_MAX;
 
 /// Largest configuration file.
 pub const CONFIG_FILE_BYTES_MAX: usize = 8 << 20;
+/// Most files of a directory of rule files.
+pub const CONFIG_FILES_MAX: usize = 1000;
 /// Largest calendar file.
 pub const CALENDAR_FILE_BYTES_MAX: usize = 256 << 10;
 /// Longest holiday of a calendar file, in days from its first to its last: a longer one is a slip of the pen.
@@ -287,6 +289,9 @@ pub const MATCH_CACHE_NAMES_MAX: usize = 20_000;
 pub const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 /// Longest name of a source, receiver, rule or digest.
 pub const NAME_BYTES_MAX: usize = 100;
+
+/// Longest value of a label, in bytes.
+pub const LABEL_BYTES_MAX: usize = 200;
 
 /// Silences that may hold at once: every poll reads them all.
 pub const SILENCES_ACTIVE_MAX: usize = 1000;

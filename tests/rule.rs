@@ -9,7 +9,14 @@ use nightbell::rule::{Condition, MatchCache, Matches, Pattern, Reason, Rule, Rul
 use proptest::prelude::*;
 
 fn rule(id: &str, matches: Matches, when: Condition) -> Rule {
-    Rule { id: RuleId::new(id), matches, when, severity: Severity::Error, notify: Vec::new() }
+    Rule {
+        id: RuleId::new(id),
+        matches,
+        when,
+        severity: Severity::Error,
+        notify: Vec::new(),
+        labels: Default::default(),
+    }
 }
 
 fn patterns(texts: &[&str]) -> Vec<Pattern> {

@@ -75,6 +75,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 measures: Default::default(),
                 reason: None,
                 held_back: None,
+                labels: Default::default(),
             },
             source: SourcePart { id: source(), kind: "dataarts".into() },
             job: JobPart { name: job.into(), ..JobPart::default() },
@@ -98,6 +99,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
         receivers: vec![ReceiverId::new("pager")],
         suppressed_by: None,
         created_at: at(0),
+        generation: None,
     }
 }
 

@@ -415,7 +415,7 @@ fn durations_are_read_as_written_and_shown_as_people_read_them() {
 #[test]
 fn findings_come_in_file_order_and_once() {
     let findings = Diagnostics::new("");
-    let at = |line, column| nightbell::yaml::Place { line, column };
+    let at = |line, column| nightbell::yaml::Place { file: 0, line, column };
     findings.warning(at(2, 1), "b", "second", None);
     findings.error(at(10, 1), "c", "last", None);
     findings.error(at(2, 1), "b", "first", None);

@@ -81,6 +81,7 @@ pub fn begin_found(subject: Subject<'_>, source_kind: &str, found: Found<'_>, no
             reason: None,
             measures: found.measures,
             held_back: None,
+            labels: Default::default(),
         },
         source: SourcePart { id: source.clone(), kind: source_kind.to_string() },
         job,
@@ -100,6 +101,7 @@ pub fn begin_found(subject: Subject<'_>, source_kind: &str, found: Found<'_>, no
         receivers: if found.suppressed_by.is_some() { Vec::new() } else { found.receivers.to_vec() },
         suppressed_by: found.suppressed_by,
         created_at: now,
+        generation: None,
     }
 }
 

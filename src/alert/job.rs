@@ -37,6 +37,7 @@ impl Ledger {
                 reason: None,
                 measures: Measures::default(),
                 held_back: None,
+                labels: Default::default(),
             },
             source: SourcePart { id: job.source.clone(), kind: source_kind.to_string() },
             job: job_part(job),
@@ -55,6 +56,7 @@ impl Ledger {
             receivers: if holding.suppressed_by.is_some() { Vec::new() } else { holding.receivers.to_vec() },
             suppressed_by: holding.suppressed_by.clone(),
             created_at: now,
+            generation: None,
         })
     }
 

@@ -139,6 +139,7 @@ impl Ledger {
                 reason: None,
                 measures: Measures::default(),
                 held_back: None,
+                labels: Default::default(),
             },
             source: SourcePart { id: instance.source.clone(), kind: source_kind.to_string() },
             job: JobPart { name: instance.job.name.clone(), id: instance.job.id.clone(), ..JobPart::default() },
@@ -156,6 +157,7 @@ impl Ledger {
             receivers: if holding.suppressed_by.is_some() { Vec::new() } else { holding.receivers.to_vec() },
             suppressed_by: holding.suppressed_by.clone(),
             created_at: now,
+            generation: None,
         })
     }
 

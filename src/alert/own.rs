@@ -295,6 +295,7 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
             reason: None,
             measures: Measures { error: Some(cut(fault.error)), ..Measures::default() },
             held_back: None,
+            labels: Default::default(),
         },
         source: fault.source.clone(),
         job: JobPart { name: fault.subject, ..JobPart::default() },
@@ -314,6 +315,7 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
         receivers: Vec::new(),
         suppressed_by: None,
         created_at: now,
+        generation: None,
     };
     alert.receivers = receivers(watch, &alert);
     alert

@@ -19,7 +19,7 @@ use crate::template::{TemplateProblem, sample_message};
 use crate::worker::budget::Budget;
 use crate::worker::deliver::{Jitter, Lane};
 use crate::worker::fallback::{Fallbacks, Route};
-use crate::worker::poll::{Addressee, Addressees, Poller};
+use crate::worker::poll::{Addressee, Addressees, Poller, Terms};
 
 /// A receiver, opened.
 pub(super) struct Opened {
@@ -162,6 +162,7 @@ pub(super) fn pollers(
         clock: Arc::clone(clock),
         matches: MatchCache::default(),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
+        terms: Terms { labels: settings.labels.clone(), routes: Arc::clone(&config.routes), generation: None },
         followed_at: HashMap::new(),
         past: HashMap::new(),
         learnt,

@@ -9,7 +9,7 @@ use crate::config::{Config, LoadOptions};
 
 pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
-    for warning in loaded.rendered_warnings(&path.display().to_string()) {
+    for warning in loaded.rendered_warnings() {
         complain(warning);
     }
     for gap in loaded.config.calendar_gaps(SystemClock.now()) {

@@ -250,7 +250,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 fn load(file: &ConfigFile, offline: bool) -> Result<Config, Failure> {
     let loaded =
         Config::load(&file.config, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
-    for warning in loaded.rendered_warnings(&file.config.display().to_string()) {
+    for warning in loaded.rendered_warnings() {
         output::complain(warning);
     }
     Ok(loaded.config)

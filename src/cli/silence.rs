@@ -15,7 +15,7 @@ use crate::alert::own;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::{REASON_BYTES_MAX, SILENCE_TIME_MAX};
-use crate::model::{Concerns, RuleId, Severity, Silence, SilenceId, SourceId};
+use crate::model::{Concerns, LabelMatch, RuleId, Severity, Silence, SilenceId, SourceId};
 use crate::rule::AlertMatch;
 use crate::store::{Mode, NewSilence, SqlStore, Store as _};
 use crate::template::display_text;
@@ -70,6 +70,9 @@ pub(super) struct SilenceNew {
     /// critical, error, warning or info.
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     severity: Vec<Severity>,
+    /// A label of the rule or the source, as NAME=VALUE.
+    #[arg(long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
     /// How long it holds: 30m, 2h, 1d.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, required_unless_present = "until")]
     duration: Option<Duration>,
@@ -120,6 +123,16 @@ async fn add(config: &Config, wanted: &SilenceNew) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The labels that are wanted: of one name any of its values.
+fn labels(wanted: &[String]) -> Result<LabelMatch, String> {
+    let mut labels = LabelMatch::default();
+    for text in wanted {
+        let (name, value) = text.split_once('=').ok_or_else(|| format!("--label: write NAME=VALUE, not {text:?}"))?;
+        labels.0.entry(name.to_string()).or_default().push(value.to_string());
+    }
+    Ok(labels)
+}
+
 /// What was asked for, if it makes sense.
 fn checked(config: &Config, wanted: &SilenceNew, now: Timestamp) -> Result<NewSilence, String> {
     let sources: Vec<&str> = config.sources.iter().map(|source| source.id.as_str()).collect();
@@ -132,9 +145,12 @@ fn checked(config: &Config, wanted: &SilenceNew, now: Timestamp) -> Result<NewSi
         jobs: wanted.job.clone(),
         rules: wanted.rule.iter().map(RuleId::new).collect(),
         severities: wanted.severity.clone(),
+        labels: labels(&wanted.label)?,
     };
     if concerns.is_empty() {
-        return Err("name what it concerns: --job, --rule, --source or --severity (everything: --job '*')".into());
+        return Err(
+            "name what it concerns: --job, --rule, --source, --severity or --label (everything: --job '*')".into()
+        );
     }
     AlertMatch::of(&concerns).map_err(|fault| format!("--job: {fault}"))?;
     let ends_at = match (wanted.duration, &wanted.until) {
@@ -246,7 +262,7 @@ async fn list(config: &Config, all: bool, as_json: bool) -> Result<Exit, Failure
 
 /// A silence as one JSON object.
 fn line(silence: &Silence, held: u64, now: Timestamp) -> serde_json::Value {
-    let Concerns { sources, jobs, rules, severities } = &silence.concerns;
+    let Concerns { sources, jobs, rules, severities, labels } = &silence.concerns;
     json!({
         "id": silence.id,
         "state": silence.state(now),
@@ -254,6 +270,7 @@ fn line(silence: &Silence, held: u64, now: Timestamp) -> serde_json::Value {
         "jobs": jobs,
         "rules": rules,
         "severities": severities,
+        "labels": labels,
         "reason": silence.reason,
         "by": silence.by,
         "created_at": silence.created_at,

@@ -21,6 +21,9 @@ use crate::yaml::{FromYaml, Located, OneOrMany, Section, closest, duration_text}
 pub(super) const KEYS: [&str; 6] =
     ["consecutive", "failure_rate", "not_finished_by", "not_started_by", "missing", "slower_than_usual"];
 
+/// Those of them that go by a zone: a time of the day, a schedule, or weekdays.
+pub(super) const CLOCK_KEYS: [&str; 4] = ["not_finished_by", "not_started_by", "missing", "slower_than_usual"];
+
 /// What a condition takes from around it.
 pub(super) struct Surroundings<'a> {
     /// The rule's zone.

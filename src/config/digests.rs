@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::rules::{Names, read_match, read_notify};
+use super::labels;
+use super::rules::{Names, read_matches, read_notify};
 use super::sources::read_schedule;
 use super::words::check_name;
 use crate::limits::DIGEST_SPREAD_MAX;
-use crate::model::ReceiverId;
+use crate::model::{LabelMatch, ReceiverId};
 use crate::notify::ReceiverSettings;
 use crate::rule::Matches;
 use crate::schedule::Schedule;
-use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section, duration_text, parse_duration};
+use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section, Value, duration_text, parse_duration};
 
 /// Chats' gateways are busiest at the full hour; within a minute of it nobody notices the difference.
 const SPREAD_DEFAULT: Duration = Duration::from_secs(60);
@@ -28,6 +29,8 @@ pub struct DigestSettings {
     pub timezone: TimeZone,
     /// Which instances it is about.
     pub matches: Matches,
+    /// Labels, of which those of a job's source or of a rule about it are asked.
+    pub labels: LabelMatch,
     /// How far back it reaches; none for "since the last one".
     pub period: Option<Duration>,
     /// Who gets it.
@@ -62,7 +65,7 @@ fn read_one(
     let section = Section::open(&entry.node, path, findings)?;
     let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let schedule = read_schedule(&section, "schedule", None, &timezone);
-    let matches = read_match(&section, known);
+    let (matches, labels) = read_labelled_match(&section, known);
     let period = section.optional::<Duration>("period");
     let spread = section.or("spread", Spread(SPREAD_DEFAULT)).0;
     if spread > DIGEST_SPREAD_MAX {
@@ -82,7 +85,27 @@ fn read_one(
     }
     section.close();
     let name = entry.key.clone();
-    Some(DigestSettings { name, schedule: schedule?, timezone, matches: matches?, period, notify: notify?, spread })
+    Some(DigestSettings {
+        name,
+        schedule: schedule?,
+        timezone,
+        matches: matches?,
+        labels: labels?,
+        period,
+        notify: notify?,
+        spread,
+    })
+}
+
+/// `match`, as a rule has it, with `labels` beside.
+fn read_labelled_match(section: &Section<'_>, known: &Names<'_>) -> (Option<Matches>, Option<LabelMatch>) {
+    let Some(node) = section.node("match").filter(|node| node.value != Value::Null) else {
+        return (Some(Matches::default()), Some(LabelMatch::default()));
+    };
+    let Some(inner) = Section::open(node, section.path_of("match"), section.findings()) else { return (None, None) };
+    let read = (read_matches(&inner, known), labels::read_wanted(&inner));
+    inner.close();
+    read
 }
 
 /// Everybody that a digest names, whether or not the digest is right.

@@ -1,12 +1,11 @@
 //! From a path to a checked configuration, or to everything that is wrong with it.
 
 use std::fmt;
-use std::io::Read as _;
 use std::path::Path;
 
 use super::Config;
-use crate::limits::CONFIG_FILE_BYTES_MAX;
-use crate::yaml::{self, Diagnostic, Diagnostics, Environment};
+use super::files::{RuleFile, RuleFiles};
+use crate::yaml::{self, Diagnostic, Diagnostics, Environment, FileText, Place};
 
 /// How to load.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,14 +22,14 @@ pub struct Loaded {
     pub config: Config,
     /// What its writer probably wants to know, in file order.
     pub warnings: Vec<Diagnostic>,
-    /// The file's text, to render the warnings with.
-    pub text: String,
+    /// The files it was read from, in the order of their names.
+    pub files: Vec<FileText>,
 }
 
 /// Why there is no configuration. Its `Display` is everything that is wrong, as a person reads it.
 #[derive(Debug)]
 pub struct ConfigProblem {
-    /// All findings in file order, warnings too; empty when the file could not be read.
+    /// All findings in file order, warnings too; empty when there is no file, or the one file could not be read.
     pub diagnostics: Vec<Diagnostic>,
     rendered: String,
 }
@@ -43,27 +42,16 @@ impl fmt::Display for ConfigProblem {
 
 impl std::error::Error for ConfigProblem {}
 
-impl ConfigProblem {
-    /// The file could not be read at all.
-    fn unreadable(message: impl fmt::Display, help: &str) -> Self {
-        ConfigProblem { diagnostics: Vec::new(), rendered: format!("error: {message}\n  help: {help}") }
-    }
-
-    fn found(diagnostics: Vec<Diagnostic>, file: &str, text: &str) -> Self {
-        let rendered = Diagnostic::render_all(&diagnostics, file, text).join("\n");
-        ConfigProblem { diagnostics, rendered }
-    }
-}
-
 impl Config {
-    /// Reads and checks the file at `path`. Relative paths in it start from its own directory.
+    /// Reads and checks the file at `path`, or the rule files of a directory. Relative paths in a file start from its own
+    /// directory.
     ///
     /// # Errors
-    /// With everything that is wrong with the file, or why it could not be read.
+    /// With everything that is wrong, or why nothing could be read.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
-        let text = read_text(path)?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        Config::from_text(text, &path.display().to_string(), base, options)
+        let read = RuleFiles::read(path);
+        let read = read.map_err(|none| ConfigProblem { diagnostics: Vec::new(), rendered: none.to_string() })?;
+        Config::from_files(&read.files, options)
     }
 
     /// Checks `text`, the content of a file that findings call `file` and whose relative paths start from `base`.
@@ -71,18 +59,56 @@ impl Config {
     /// # Errors
     /// With everything that is wrong with the text.
     pub fn from_text(text: String, file: &str, base: &Path, options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
-        let findings = Diagnostics::new(base);
+        let text = FileText { name: file.to_string(), base: base.to_path_buf(), text };
+        let findings = Diagnostics::of(std::slice::from_ref(&text));
+        Config::read_all(vec![text], findings, options)
+    }
+
+    /// Checks files that have been read, all of them together.
+    ///
+    /// # Errors
+    /// With everything that is wrong with them.
+    pub fn from_files(files: &[RuleFile], options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
+        let text_of = |file: &RuleFile| FileText {
+            name: file.path.display().to_string(),
+            base: file.base().to_path_buf(),
+            text: file.text.clone().unwrap_or_default(),
+        };
+        let texts: Vec<FileText> = files.iter().map(text_of).collect();
+        let findings = Diagnostics::of(&texts);
+        for (number, file) in (0..).zip(files) {
+            if let Err(unread) = &file.text {
+                let at = Place { file: number, line: unread.line.unwrap_or(1), column: 1 };
+                findings.error(at, "", format!("the file {}", unread.message), unread.help.map(str::to_string));
+                findings.note_partial();
+            }
+        }
+        Config::read_all(texts, findings, options)
+    }
+
+    /// Reads the texts, except of the files that have a finding already: those could not be read.
+    fn read_all(files: Vec<FileText>, findings: Diagnostics, options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
         let lookup = |name: &str| std::env::var(name).ok();
         let environment = Environment { lookup: &lookup, required: !options.offline };
-        let config = yaml::parse(&text, &environment, &findings).and_then(|tree| Config::read(&tree, &findings));
+        let mut trees = Vec::with_capacity(files.len());
+        for (number, file) in (0..).zip(&files) {
+            if findings.has_error_where(|at| at.file == number) {
+                continue;
+            }
+            match yaml::parse_file(number, &file.text, &environment, &findings) {
+                Some(tree) => trees.push(tree),
+                None => findings.note_partial(),
+            }
+        }
+        let config = if trees.is_empty() { None } else { Config::read(trees, &findings) };
         if !options.offline {
             check_secrets(&findings);
         }
         let has_errors = findings.has_errors();
         let diagnostics = findings.into_sorted();
         match config {
-            Some(config) if !has_errors => Ok(Loaded { config, warnings: diagnostics, text }),
-            _ => Err(ConfigProblem::found(diagnostics, file, &text)),
+            Some(config) if !has_errors => Ok(Loaded { config, warnings: diagnostics, files }),
+            _ => Err(ConfigProblem { rendered: Diagnostic::render_all(&diagnostics, &files).join("\n"), diagnostics }),
         }
     }
 }
@@ -97,41 +123,9 @@ fn check_secrets(findings: &Diagnostics) {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, ConfigProblem> {
-    let shown = path.display();
-    let start = "copy rules.example.yaml to begin with; name a file with -c: nightbell check -c PATH";
-    if path.is_dir() {
-        let help = "name the file in it: nightbell check -c PATH";
-        return Err(ConfigProblem::unreadable(format_args!("{shown} is a directory"), help));
-    }
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(path);
-    // One byte more than allowed is enough to know; a device or a pipe may have no end.
-    match opened.and_then(|file| file.take(CONFIG_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)) {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(ConfigProblem::unreadable(format_args!("there is no file {shown}"), start));
-        }
-        Err(error) => {
-            return Err(ConfigProblem::unreadable(format_args!("{shown} cannot be read: {error}"), start));
-        }
-    }
-    if bytes.len() > CONFIG_FILE_BYTES_MAX {
-        let size = CONFIG_FILE_BYTES_MAX >> 20;
-        return Err(ConfigProblem::unreadable(format_args!("{shown} is larger than {size} MiB"), start));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let help = "save it as UTF-8";
-        ConfigProblem::unreadable(format_args!("{shown}:{line}: the file is not UTF-8 text"), help)
-    })?;
-    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_string))
-}
-
 impl Loaded {
-    /// The warnings as a person reads them, for the file called `file`.
-    pub fn rendered_warnings(&self, file: &str) -> Vec<String> {
-        Diagnostic::render_all(&self.warnings, file, &self.text)
+    /// The warnings as a person reads them.
+    pub fn rendered_warnings(&self) -> Vec<String> {
+        Diagnostic::render_all(&self.warnings, &self.files)
     }
 }

@@ -1,18 +1,23 @@
-//! The configuration: from a YAML file to a checked [`Config`].
+//! The configuration: from a YAML file, or a directory of them, to a checked [`Config`].
 //!
-//! Reads the file, the environment variables and files that hold its secrets (to see that they are there), and nothing
-//! else; writes nothing. Every problem of the file is found in one run and told with its place. Each kind of source and
+//! Reads the files, the environment variables and files that hold its secrets (to see that they are there), and nothing
+//! else; writes nothing. Every problem of the files is found in one run and told with its place. Each kind of source and
 //! receiver reads its own keys; this module reads what they have in common, the rules, and what ties them together. It
 //! must never open a connection or a store.
 
 mod calendars;
 mod conditions;
+mod defaults;
 mod digests;
 mod fallback;
+mod files;
+mod labels;
 mod load;
+mod merge;
 mod mute;
 mod own;
 mod receivers;
+mod routes;
 mod rules;
 mod sources;
 mod words;
@@ -25,17 +30,18 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 pub use digests::DigestSettings;
+pub use files::{NoFiles, RuleFile, RuleFiles, Unreadable};
 pub use load::{ConfigProblem, LoadOptions, Loaded};
 pub use own::HeartbeatSettings;
 
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::limits::CALENDAR_WARNED_AHEAD;
 use crate::notify::ReceiverSettings;
-use crate::rule::{MuteWindow, RuleSet};
+use crate::rule::{MuteWindow, Route, RuleSet};
 use crate::schedule::{Calendar, Window};
 use crate::source::SourceSettings;
 use crate::words::Language;
-use crate::yaml::{Diagnostics, Node, Section, Value};
+use crate::yaml::{Diagnostics, Entry, Node, Section, Value};
 
 /// The keys of the file, checked.
 #[derive(Debug, Clone)]
@@ -54,6 +60,8 @@ pub struct Config {
     pub rules: RuleSet,
     /// The mute windows, in file order.
     pub mute_windows: Arc<[MuteWindow]>,
+    /// Who else is told of alerts, in file order.
+    pub routes: Arc<[Route]>,
     /// The calendars that anything goes by.
     pub calendars: BTreeMap<String, Arc<Calendar>>,
     /// The digests, in file order.
@@ -65,33 +73,51 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the whole tree. What is wrong is reported; `None` means that something was.
-    fn read(tree: &Node, findings: &Diagnostics) -> Option<Config> {
-        let file = Section::open(tree, "", findings)?;
-        check_version(&file);
+    /// Reads the files' trees as one. What is wrong is reported; `None` means that something was.
+    fn read(trees: Vec<Node>, findings: &Diagnostics) -> Option<Config> {
+        for tree in &trees {
+            match Section::open(tree, "", findings) {
+                Some(file) => check_version(&file),
+                None => findings.note_partial(),
+            }
+        }
+        if trees.iter().all(|tree| !matches!(tree.value, Value::Map(_))) {
+            return None;
+        }
+        let merge::Merged { mut tree, defaults } = merge::merge(trees, findings);
+        let [source_names, receiver_names, mut rule_names] =
+            ["sources", "receivers", "rules"].map(|key| names(&tree, key));
+        rule_names.extend(RULES.iter().chain(&[ALL]).map(ToString::to_string));
+        let known = rules::Names { sources: &source_names, receivers: &receiver_names };
+        defaults::apply(&mut tree, &defaults, &known, findings);
+        let file = Section::open(&tree, "", findings)?;
+        // Of each file they have been looked at.
+        let _known = (file.node("version"), file.node(merge::DEFAULTS));
         let timezone = read_timezone(&file).unwrap_or(TimeZone::UTC);
         let language = read_language(&file).unwrap_or_default();
         let store = read_store(&file);
         let templates = read_templates(&file);
         let sources = sources::read(&file, &timezone);
         let receivers = receivers::read(&file, &timezone, language, templates.as_deref());
-        let (source_names, receiver_names) = (names(&file, "sources"), names(&file, "receivers"));
-        let known = rules::Names { sources: &source_names, receivers: &receiver_names };
         let rules = rules::read(&file, &known, &timezone);
-        let mut rule_names = names(&file, "rules");
-        rule_names.extend(RULES.iter().chain(&[ALL]).map(ToString::to_string));
         let mut calendars = calendars::read(&file);
         let around =
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
+        let routes = routes::read(&file, &around);
         calendars.retain(|_, calendar| mute_windows.iter().any(|window| goes_by(window, calendar)));
         let digests = digests::read(&file, &known, &timezone, &receivers);
         let watch = own::read(&file, &known);
         let heartbeat = own::read_heartbeat(&file);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
-        let told: Vec<String> =
-            told.chain(digests::receivers(&file)).chain(own::receivers(&watch)).chain(fallbacks).collect();
+        let routed = routes.iter().flat_map(|route| route.notify.iter().map(ToString::to_string));
+        let told: Vec<String> = told
+            .chain(digests::receivers(&file))
+            .chain(own::receivers(&watch))
+            .chain(fallbacks)
+            .chain(routed)
+            .collect();
         // A broken rule may be the one that notifies it.
         if !findings.has_errors() {
             warn_of_unused_receivers(&file, &told);
@@ -108,6 +134,7 @@ impl Config {
             receivers,
             rules,
             mute_windows,
+            routes,
             calendars,
             digests,
             watch,
@@ -145,8 +172,11 @@ fn goes_by(window: &MuteWindow, calendar: &Arc<Calendar>) -> bool {
 
 /// The keys of a mapping of the user's names, whether or not what they name is right: a rule that points to a broken
 /// receiver points to a receiver all the same.
-fn names(file: &Section<'_>, key: &'static str) -> Vec<String> {
-    let Some(Node { value: Value::Map(entries), .. }) = file.node(key) else { return Vec::new() };
+fn names(tree: &Node, key: &str) -> Vec<String> {
+    let Value::Map(sections) = &tree.value else { return Vec::new() };
+    // The last one of duplicate keys counts; the duplicate itself has been reported.
+    let section = sections.iter().rev().find(|section| section.key == key);
+    let Some(Entry { node: Node { value: Value::Map(entries), .. }, .. }) = section else { return Vec::new() };
     entries.iter().map(|entry| entry.key.clone()).collect()
 }
 

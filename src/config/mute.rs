@@ -8,6 +8,7 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
 use super::calendars::{Calendars, WEEKDAYS, weekday};
+use super::labels;
 use super::rules::{Names, SeverityWord, read_matches, read_references};
 use super::sources::read_schedule;
 use super::words::{check_name, read_reference, read_word};
@@ -50,8 +51,8 @@ fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
     Some(MuteWindow { name: entry.key.as_str().into(), matches: matches?, window })
 }
 
-/// `match`, as a rule has it, with `rule` and `severity` beside.
-fn read_alert_match(section: &Section<'_>, around: &Surroundings<'_>) -> Option<AlertMatch> {
+/// `match`, as a rule has it, with `rule`, `severity` and `labels` beside.
+pub(super) fn read_alert_match(section: &Section<'_>, around: &Surroundings<'_>) -> Option<AlertMatch> {
     let Some(node) = section.node("match").filter(|node| node.value != Value::Null) else {
         return Some(AlertMatch::default());
     };
@@ -59,10 +60,12 @@ fn read_alert_match(section: &Section<'_>, around: &Surroundings<'_>) -> Option<
     let matches: Option<Matches> = read_matches(&inner, around.names);
     let rules = read_references(&inner, "rule", "rule", around.rules);
     let severities = inner.optional::<OneOrMany<SeverityWord>>("severity").map_or_else(Vec::new, |list| list.0);
+    let labels = labels::read_wanted(&inner);
     inner.close();
     let rules = rules?.iter().map(RuleId::new).collect();
     let severities = severities.into_iter().map(|word| word.0).collect();
-    AlertMatch::new(&matches?, rules, severities).map_err(|fault| section.error("match", fault, None)).ok()
+    let found = AlertMatch::new(&matches?, rules, severities).map_err(|fault| section.error("match", fault, None)).ok();
+    Some(found?.labelled(labels?))
 }
 
 /// A window that a schedule opens.

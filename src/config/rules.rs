@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::conditions::{self, Surroundings};
+use super::labels;
 use super::words::{check_name, read_reference, read_word, read_word_any_case};
 use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
 use crate::rule::{Condition, Matches, Pattern, Rule, Trigger};
@@ -22,7 +23,7 @@ pub(super) struct Names<'a> {
 /// Reads all rules. The broken ones are reported and left out.
 pub(super) fn read(file: &Section<'_>, known: &Names<'_>, timezone: &TimeZone) -> Vec<Rule> {
     let Some(rules) = file.section("rules") else {
-        if !file.has("rules") {
+        if !file.has("rules") && !file.findings().is_partial() {
             let help = Some("see rules.example.yaml".into());
             file.warning("", "no rules: everything is read and nobody is told", help);
         }
@@ -53,6 +54,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
     };
     let severity = section.or("severity", SeverityWord(Severity::Error)).0;
     let notify = read_notify(&section, known);
+    let labels = labels::read(&section);
     report_misplaced(&section);
     let has_clock = when
         .as_ref()
@@ -74,7 +76,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
         return None;
     }
     let id = RuleId::new(&entry.key);
-    Some(Rule { id, matches: matches?, when: when?, severity, notify: notify? })
+    Some(Rule { id, matches: matches?, when: when?, severity, notify: notify?, labels })
 }
 
 /// Warns of jobs that a rule names in full and whose absence nobody would notice: in which source they should be is not

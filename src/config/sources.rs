@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::labels;
 use super::words::check_name;
 use crate::limits::LOOKBACK_MAX;
 use crate::model::SourceId;
@@ -18,7 +19,10 @@ const FIRST_POLL_DEFAULT: Duration = Duration::from_secs(3600);
 
 /// Reads all sources. The broken ones are reported and left out.
 pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<SourceSettings> {
-    let Some(sources) = file.required_section("sources") else { return Vec::new() };
+    // They may be defined in a file that could not be read.
+    let is_partial = file.findings().is_partial();
+    let sources = if is_partial { file.section("sources") } else { file.required_section("sources") };
+    let Some(sources) = sources else { return Vec::new() };
     if sources.entries().is_empty() {
         sources.error("", "no source is defined", Some("see rules.example.yaml".into()));
     }
@@ -40,6 +44,7 @@ fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option
         section.error("lookback", format!("{} is too long", duration_text(lookback)), Some(help));
     }
     let first_poll = section.or("first_poll", FIRST_POLL_DEFAULT);
+    let labels = labels::read(&section);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
     let kind = kind?;
     let scheduler = SchedulerSettings::read(&kind, &section);
@@ -47,7 +52,8 @@ fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option
     if crate::source::KINDS.contains(&kind.as_str()) {
         section.close();
     }
-    Some(SourceSettings { id: SourceId::new(&entry.key), poll: poll?, lookback, first_poll, scheduler: scheduler? })
+    let id = SourceId::new(&entry.key);
+    Some(SourceSettings { id, labels, poll: poll?, lookback, first_poll, scheduler: scheduler? })
 }
 
 /// The schedule under `key`, or the default one; without a default, the key must be there.

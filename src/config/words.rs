@@ -35,7 +35,8 @@ pub(super) fn read_word_any_case<T>(
 /// Reads a reference to something the file defines elsewhere.
 pub(super) fn read_reference(located: Located<'_>, what: &str, defined: &[String]) -> Option<String> {
     let name = String::from_yaml(located)?;
-    if defined.contains(&name) {
+    // What it means may be defined in a file that could not be read.
+    if defined.contains(&name) || located.findings.is_partial() {
         return Some(name);
     }
     let help = closest(&name, defined.iter().map(String::as_str)).map_or_else(

@@ -146,6 +146,8 @@ pub struct Alert {
     pub suppressed_by: Option<Suppression>,
     /// When Nightbell decided that it fires.
     pub created_at: Timestamp,
+    /// The generation of the configuration by which it decided that; unknown of what an older version stored.
+    pub generation: Option<i64>,
 }
 
 impl Alert {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertId, AlertState, DigestFacts, HeldBack, InstanceKey, InstanceType, Measures, Reason, RuleId, Severity,
+    AlertId, AlertState, DigestFacts, HeldBack, InstanceKey, InstanceType, Labels, Measures, Reason, RuleId, Severity,
     SourceId, Status,
 };
 
@@ -220,6 +220,9 @@ pub struct AlertPart {
     /// What held it back, where it is told late.
     #[serde(default)]
     pub held_back: Option<HeldBack>,
+    /// The labels of its rule and its source.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 /// Where an alert was seen.

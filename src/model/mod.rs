@@ -10,6 +10,7 @@ mod digest;
 mod id;
 mod instance;
 mod job;
+mod labels;
 mod measures;
 mod message;
 mod reason;
@@ -27,6 +28,7 @@ pub use digest::{
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window};
 pub use job::{Job, JobStatus};
+pub use labels::{LabelMatch, Labels, joined as joined_labels};
 pub use measures::{ConditionKind, Measures, Stage};
 pub use message::{
     AlertFacts, AlertPart, GroupCounts, GroupFacts, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{RuleId, Severity, SourceId};
+use super::{LabelMatch, RuleId, Severity, SourceId};
 
 /// Names a silence: a small number, because people type it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Concerns {
     pub rules: Vec<RuleId>,
     /// Severities.
     pub severities: Vec<Severity>,
+    /// Labels; silences that an older version stored have none.
+    #[serde(default, skip_serializing_if = "LabelMatch::is_empty")]
+    pub labels: LabelMatch,
 }
 
 impl Concerns {
@@ -54,6 +57,7 @@ impl fmt::Display for Concerns {
             ("job", self.jobs.clone()),
             ("rule", self.rules.iter().map(ToString::to_string).collect()),
             ("severity", self.severities.iter().map(ToString::to_string).collect()),
+            ("label", Some(self.labels.to_string()).filter(|text| !text.is_empty()).into_iter().collect()),
         ];
         let named = parts.iter().filter(|(_, values)| !values.is_empty());
         let words: Vec<String> = named.map(|(key, values)| format!("{key} {}", values.join(" | "))).collect();

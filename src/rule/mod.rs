@@ -12,6 +12,7 @@ mod judge;
 mod mute;
 mod pattern;
 pub mod recurring;
+mod route;
 mod set;
 mod trigger;
 
@@ -21,10 +22,11 @@ use std::time::Duration;
 pub use judge::{Reason, Verdict};
 pub use mute::{AlertMatch, MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};
+pub use route::{Route, addressed};
 pub use set::{MatchCache, RuleSet, RuleSetError};
 pub use trigger::Trigger;
 
-use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
+use crate::model::{InstanceType, JobStatus, Labels, ReceiverId, RuleId, Severity, SourceId, Status};
 
 /// One rule of the configuration.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub struct Rule {
     pub severity: Severity,
     /// Who is told.
     pub notify: Vec<ReceiverId>,
+    /// What its alerts are called by.
+    pub labels: Labels,
 }
 
 /// Which instances a rule concerns: alternatives within each field, all fields together.

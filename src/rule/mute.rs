@@ -10,7 +10,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Matcher, Matches, Pattern};
-use crate::model::{Alert, Concerns, InstanceType, RuleId, Severity, Silence, SilenceId, SourceId, Suppression};
+use crate::model::{
+    Alert, Concerns, InstanceType, LabelMatch, RuleId, Severity, Silence, SilenceId, SourceId, Suppression,
+};
 use crate::schedule::Window;
 
 /// Which alerts are concerned: alternatives within each field, all fields together. An empty field means any.
@@ -22,6 +24,7 @@ pub struct AlertMatch {
     instance_types: Vec<InstanceType>,
     jobs: Vec<Matcher>,
     not: Vec<Matcher>,
+    labels: LabelMatch,
 }
 
 impl AlertMatch {
@@ -38,7 +41,14 @@ impl AlertMatch {
             instance_types: matches.instance_types.clone(),
             jobs: compiled(&matches.jobs)?,
             not: compiled(&matches.not)?,
+            labels: LabelMatch::default(),
         })
+    }
+
+    /// Of these alerts those with the labels that are wanted.
+    #[must_use]
+    pub fn labelled(self, labels: LabelMatch) -> AlertMatch {
+        AlertMatch { labels, ..self }
     }
 
     /// The alerts that a silence concerns.
@@ -48,7 +58,8 @@ impl AlertMatch {
     pub fn of(concerns: &Concerns) -> Result<AlertMatch, String> {
         let jobs = concerns.jobs.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>()?;
         let matches = Matches { sources: concerns.sources.clone(), jobs, ..Matches::default() };
-        AlertMatch::new(&matches, concerns.rules.clone(), concerns.severities.clone())
+        let found = AlertMatch::new(&matches, concerns.rules.clone(), concerns.severities.clone())?;
+        Ok(found.labelled(concerns.labels.clone()))
     }
 
     /// Whether it concerns the alert. An alert about a job itself is of no instance type.
@@ -64,6 +75,7 @@ impl AlertMatch {
             && (self.instance_types.is_empty() || kind.is_some_and(|kind| self.instance_types.contains(&kind)))
             && (self.jobs.is_empty() || self.jobs.iter().any(|pattern| pattern.matches(job)))
             && !self.not.iter().any(|pattern| pattern.matches(job))
+            && self.labels.holds(&alert.facts.alert.labels)
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Instance, Job, Node, PartOf, SourceId, Window};
+use crate::model::{Instance, Job, Labels, Node, PartOf, SourceId, Window};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
 use crate::yaml::{Section, closest};
@@ -218,6 +218,8 @@ impl std::error::Error for SourceError {}
 pub struct SourceSettings {
     /// Its key in the configuration.
     pub id: SourceId,
+    /// What alerts of its jobs are called by, unless their rule says else.
+    pub labels: Labels,
     /// When it is polled.
     pub poll: Schedule,
     /// How far back each poll looks, by plan time.

@@ -12,6 +12,8 @@
 //! | `word x` | a status, severity or type in the receiver's language; any other text as it is |
 //! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
 //! | `upper x` | in capitals |
+//! | `labels x 200` | (of `data.alert.labels`) all of them, `team=finance tier=1`, at most 200 characters |
+//! | `label x "team"` | one of them, nothing if there is none of that name |
 //! | `count n` | a number with its thousands apart, `1,204` |
 //! | `pick x fail="…" else="…"` | the text after the key that `x` equals, or after `else` |
 //! | `code x 500` | (chats) `x` for a code span: only what could end the span is changed |
@@ -48,7 +50,7 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 21] = [
+pub(super) const HELPERS: [Signature; 23] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
     takes("elapsed", 1, 2),
@@ -56,6 +58,8 @@ pub(super) const HELPERS: [Signature; 21] = [
     Signature { name: "t", values: (1, 1), pairs: true, only: &[] },
     takes("truncate", 2, 2),
     takes("upper", 1, 1),
+    takes("labels", 2, 2),
+    takes("label", 2, 2),
     takes("count", 1, 1),
     Signature { name: "pick", values: (1, 1), pairs: true, only: &[] },
     Signature { name: "code", values: (1, 2), pairs: false, only: CODE },
@@ -85,6 +89,8 @@ pub(super) fn registry(kind: OutputKind) -> Handlebars<'static> {
     }
     registry.register_helper("truncate", Box::new(Truncate(kind)));
     registry.register_helper("upper", Box::new(Upper));
+    registry.register_helper("labels", Box::new(LabelsHelper(kind)));
+    registry.register_helper("label", Box::new(LabelHelper));
     registry.register_helper("count", Box::new(Count));
     registry.register_helper("pick", Box::new(Pick));
     match kind {
@@ -179,6 +185,41 @@ impl HelperDef for Upper {
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
         derived(text(value(helper, 0)).to_uppercase())
+    }
+}
+
+/// All labels in one line.
+struct LabelsHelper(OutputKind);
+
+impl HelperDef for LabelsHelper {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let Value::Object(labels) = value(helper, 0) else {
+            return failed("\"labels\" wants labels, such as data.alert.labels");
+        };
+        let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
+        derived(truncated_by(&pairs.join(" "), max_characters(helper)?, |c| self.0.width(c)))
+    }
+}
+
+/// One label, which need not be there.
+struct LabelHelper;
+
+impl HelperDef for LabelHelper {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let label = value(helper, 0).get(text(value(helper, 1)));
+        derived(label.map_or_else(String::new, text))
     }
 }
 

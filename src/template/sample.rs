@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
+use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, LABEL_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
     AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, GroupFacts, HeldBack, InstancePart, InstanceType,
     JobPart, Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId,
@@ -34,6 +34,7 @@ fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             }),
             measures: Measures::default(),
             held_back: None,
+            labels: [("team".to_string(), "finance".to_string())].into(),
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
@@ -142,6 +143,7 @@ fn sample_instant() -> Timestamp {
 }
 
 fn all_null(mut facts: AlertFacts) -> AlertFacts {
+    facts.alert.labels.clear();
     facts.alert.ends_at = None;
     facts.job.id = None;
     facts.instance = facts.instance.map(|instance| InstancePart {
@@ -220,6 +222,8 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     let error = cut(&text.repeat(INSTANCE_ERROR_BYTES_MAX / text.len() + 1), INSTANCE_ERROR_BYTES_MAX).to_string();
     let text = cut(text, FIELD_BYTES_MAX);
     facts.alert.held_back = Some(held_back(cut(text, REASON_BYTES_MAX)));
+    let label = cut(text, LABEL_BYTES_MAX).to_string();
+    facts.alert.labels = (0..9).map(|number| (format!("label-{number}"), label.clone())).collect();
     facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()), ..JobPart::default() };
     facts.source.id = SourceId::new(text);
     if let Some(instance) = &mut facts.instance {

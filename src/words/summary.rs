@@ -169,6 +169,7 @@ mod tests {
                 reason,
                 measures: Measures::default(),
                 held_back: None,
+                labels: Default::default(),
             },
             source: SourcePart { id: SourceId::new("s"), kind: "dataarts".to_string() },
             job: JobPart { name: "etl".to_string(), status: Some("NORMAL".to_string()), ..JobPart::default() },

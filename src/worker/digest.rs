@@ -4,6 +4,7 @@
 //! its deliveries. A process that dies before that makes the digest again, with other words perhaps, for nobody has
 //! seen any; one that dies after it owes what it rendered. This module must never know a channel or SQL.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,8 @@ use crate::config::{Config, DigestSettings};
 use crate::digest::{Due, Limits, Selects, Tally, due, spread_of};
 use crate::limits::DIGEST_WAIT_MAX;
 use crate::model::{
-    Delivery, DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Message, MessageData, MessageKind, PeriodPart,
-    RuleId, Severity, SourceId,
+    Delivery, DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Labels, Message, MessageData, MessageKind,
+    PeriodPart, RuleId, Severity, SourceId, joined_labels,
 };
 use crate::rule::{Condition, MatchCache, Rule, RuleSet, RuleSetError};
 use crate::schedule::Schedule;
@@ -37,6 +38,10 @@ pub struct Grounds {
     sources: Vec<(SourceId, Schedule)>,
     /// How long runs may take, by rule.
     limits: Limits,
+    /// The labels of the sources.
+    labels: HashMap<SourceId, Labels>,
+    /// The rules, for what they call their jobs by.
+    rules: Arc<RuleSet>,
 }
 
 impl Grounds {
@@ -44,7 +49,9 @@ impl Grounds {
     pub fn of(config: &Config) -> Grounds {
         let sources = config.sources.iter().map(|source| (source.id.clone(), source.poll.clone())).collect();
         let limit = |rule: &Rule| Some((rule.id.clone(), rule.when.duration?));
-        Grounds { sources, limits: config.rules.rules().iter().filter_map(limit).collect() }
+        let limits = config.rules.rules().iter().filter_map(limit).collect();
+        let labels = config.sources.iter().map(|source| (source.id.clone(), source.labels.clone())).collect();
+        Grounds { sources, limits, labels, rules: Arc::new(config.rules.clone()) }
     }
 
     /// The sources that a digest is about.
@@ -76,7 +83,7 @@ pub async fn facts<S: Store>(
     asked: &Asked,
     now: Timestamp,
 ) -> Result<(DigestFacts, i64), StoreError> {
-    let selects = selects(settings).map_err(|error| StoreError::Row(error.to_string()))?;
+    let selects = selects(settings, grounds).map_err(|error| StoreError::Row(error.to_string()))?;
     let sources = grounds.sources_of(settings).map(|(source, _)| source.clone());
     let mut tally = Tally::new(sources, selects, grounds.limits.clone(), settings.timezone.clone(), now);
     for condition in store.sources().await? {
@@ -100,18 +107,28 @@ pub async fn facts<S: Store>(
 }
 
 /// Which jobs a digest is about, as its `match` says: the same patterns as a rule's.
-fn selects(settings: &DigestSettings) -> Result<Selects, RuleSetError> {
+/// A job has the labels of its source and of each rule about it.
+fn selects(settings: &DigestSettings, grounds: &Grounds) -> Result<Selects, RuleSetError> {
     let rule = Rule {
         id: RuleId::new(&settings.name),
         matches: settings.matches.clone(),
         when: Condition::default(),
         severity: Severity::Info,
         notify: Vec::new(),
+        labels: Labels::new(),
     };
     let matches = settings.matches.clone();
     let (set, mut cache) = (RuleSet::compile(vec![rule])?, MatchCache::default());
+    let (wanted, mut labelled) = (settings.labels.clone(), MatchCache::default());
+    let (labels, rules) = (grounds.labels.clone(), Arc::clone(&grounds.rules));
+    let mut has_labels = move |source: &SourceId, job: &str| {
+        let none = Labels::new();
+        let of_source = labels.get(source).unwrap_or(&none);
+        let of_rule = |index: &usize| wanted.holds(&joined_labels(of_source, &rules.rules()[*index].labels));
+        wanted.holds(of_source) || rules.matching(source, job, &mut labelled).iter().any(of_rule)
+    };
     Ok(Box::new(move |source: &SourceId, job: &str, kind: InstanceType| {
-        matches.takes(kind) && !set.matching(source, job, &mut cache).is_empty()
+        matches.takes(kind) && !set.matching(source, job, &mut cache).is_empty() && has_labels(source, job)
     }))
 }
 

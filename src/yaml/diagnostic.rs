@@ -1,6 +1,6 @@
 //! What is wrong with a file, and where.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -31,11 +31,24 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
-/// The findings of one run. Shared by reference while a file is read, so that no check stops at the first.
+/// A file as it was read, to show findings with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileText {
+    /// What findings call it.
+    pub name: String,
+    /// The directory that relative paths in it start from: its own.
+    pub base: PathBuf,
+    /// What it holds.
+    pub text: String,
+}
+
+/// The findings of one run. Shared by reference while files are read, so that no check stops at the first.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
-    /// The directory that relative paths in the file start from: the file's own.
-    base: PathBuf,
+    /// The name of each file, and the directory that relative paths in it start from.
+    files: Vec<(String, PathBuf)>,
+    /// Whether a file could not be read as a tree: then what others refer to may be in it.
+    partial: Cell<bool>,
     found: RefCell<Vec<Diagnostic>>,
     secrets: RefCell<Vec<NotedSecret>>,
 }
@@ -54,12 +67,37 @@ pub struct NotedSecret {
 impl Diagnostics {
     /// No findings yet, for a file in the directory `base`.
     pub fn new(base: impl Into<PathBuf>) -> Self {
-        Diagnostics { base: base.into(), ..Diagnostics::default() }
+        Diagnostics { files: vec![(String::new(), base.into())], ..Diagnostics::default() }
     }
 
-    /// A path of the file as the process can open it: relative ones start from the file's directory.
-    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.base.join(path)
+    /// No findings yet, for several files, whose numbers are their places in the list.
+    pub fn of(files: &[FileText]) -> Self {
+        let files = files.iter().map(|file| (file.name.clone(), file.base.clone())).collect();
+        Diagnostics { files, ..Diagnostics::default() }
+    }
+
+    /// A path that stands at `at` as the process can open it: relative ones start from the directory of their file.
+    pub fn resolve(&self, at: Place, path: impl AsRef<Path>) -> PathBuf {
+        match self.files.get(usize::from(at.file)) {
+            Some((_, base)) => base.join(path),
+            None => path.as_ref().to_path_buf(),
+        }
+    }
+
+    /// A place as a person reads it, with its file: `rules.d/finance.yaml:12:5`.
+    pub fn shown(&self, at: Place) -> String {
+        let name = self.files.get(usize::from(at.file)).map_or("", |(name, _)| name);
+        format!("{name}:{}:{}", at.line, at.column)
+    }
+
+    /// Notes that a file yields no tree: a reference that leads nowhere may lead there.
+    pub fn note_partial(&self) {
+        self.partial.set(true);
+    }
+
+    /// Whether some file yields no tree.
+    pub fn is_partial(&self) -> bool {
+        self.partial.get()
     }
 
     /// Adds an error.
@@ -90,7 +128,12 @@ impl Diagnostics {
 
     /// Whether an error stands at this place already.
     pub fn has_error_at(&self, at: Place) -> bool {
-        self.found.borrow().iter().any(|diagnostic| diagnostic.level == Level::Error && diagnostic.at == at)
+        self.has_error_where(|there| there == at)
+    }
+
+    /// Whether an error stands already at a place that `is_there` means.
+    pub fn has_error_where(&self, is_there: impl Fn(Place) -> bool) -> bool {
+        self.found.borrow().iter().any(|diagnostic| diagnostic.level == Level::Error && is_there(diagnostic.at))
     }
 
     /// Whether any finding is an error.
@@ -122,10 +165,16 @@ impl Diagnostic {
         self.render_with(file, &ShownLines::of(text))
     }
 
-    /// Each of `diagnostics` rendered, with one look at the text.
-    pub fn render_all(diagnostics: &[Diagnostic], file: &str, text: &str) -> Vec<String> {
-        let lines = ShownLines::of(text);
-        diagnostics.iter().map(|diagnostic| diagnostic.render_with(file, &lines)).collect()
+    /// Each of `diagnostics` rendered, with one look at the texts.
+    pub fn render_all(diagnostics: &[Diagnostic], files: &[FileText]) -> Vec<String> {
+        let shown: Vec<(&str, ShownLines<'_>)> =
+            files.iter().map(|file| (file.name.as_str(), ShownLines::of(&file.text))).collect();
+        let nowhere = ("", ShownLines(Vec::new()));
+        let render = |diagnostic: &Diagnostic| {
+            let (name, lines) = shown.get(usize::from(diagnostic.at.file)).unwrap_or(&nowhere);
+            diagnostic.render_with(name, lines)
+        };
+        diagnostics.iter().map(render).collect()
     }
 
     fn render_with(&self, file: &str, lines: &ShownLines<'_>) -> String {
@@ -165,8 +214,18 @@ fn pad_for(above: char) -> &'static str {
 }
 
 /// The top-level keys whose values never hold a secret.
-const OPEN_SECTIONS: [&str; 8] =
-    ["version", "timezone", "store", "templates", "rules", "digests", "mute_windows", "calendars"];
+const OPEN_SECTIONS: [&str; 10] = [
+    "version",
+    "timezone",
+    "store",
+    "templates",
+    "defaults",
+    "rules",
+    "routes",
+    "digests",
+    "mute_windows",
+    "calendars",
+];
 
 /// The lines of a file that can be shown: short ones in no danger of holding a secret in plain text. That is so when a
 /// line stands under a top-level key that has none and holds no word that smells of one.

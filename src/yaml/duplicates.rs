@@ -11,7 +11,7 @@ use super::{Diagnostics, Entry, Node, Place, Value};
 
 /// Reports that `key` at `at` stands where it stood before.
 pub(super) fn report(key: &str, at: Place, first: Place, path: &str, findings: &Diagnostics) {
-    let Place { line, column } = first;
+    let Place { line, column, .. } = first;
     let message = format!("the key {key:?} stands twice; the first one is at {line}:{column}");
     findings.error(at, path, message, Some("remove one of the two".into()));
 }

@@ -13,7 +13,7 @@ mod node;
 mod section;
 mod value;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Level, NotedSecret, closest};
-pub use node::{Entry, Environment, Node, Origin, Place, Scalar, Value, parse};
+pub use diagnostic::{Diagnostic, Diagnostics, FileText, Level, NotedSecret, closest};
+pub use node::{Entry, Environment, Node, Origin, Place, Scalar, Value, parse, parse_file};
 pub use section::{Located, Section};
 pub use value::{FromYaml, OneOrMany, duration_text, parse_duration};

@@ -12,9 +12,11 @@ use serde_yaml::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options, Spanned};
 use super::{Diagnostics, duplicates, fault};
 use crate::limits::{CONFIG_DEPTH_MAX, CONFIG_FILE_BYTES_MAX};
 
-/// A line and a column, both counted from 1; columns count characters.
+/// A line and a column, both counted from 1; columns count characters. Places of several files are in the files' order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
+    /// The number of the file among those that are read together, counted from 0.
+    pub file: u16,
     /// The line.
     pub line: u32,
     /// The column.
@@ -96,7 +98,12 @@ pub struct Environment<'a> {
 /// The tree of a YAML text, `${NAME}` and `${NAME:-default}` replaced inside scalar values. `None` when there is no
 /// tree; the findings say why. Duplicate keys are found here.
 pub fn parse(text: &str, environment: &Environment<'_>, findings: &Diagnostics) -> Option<Node> {
-    let top = Place { line: 1, column: 1 };
+    parse_file(0, text, environment, findings)
+}
+
+/// The same for one of several files: `file` is its number among them.
+pub fn parse_file(file: u16, text: &str, environment: &Environment<'_>, findings: &Diagnostics) -> Option<Node> {
+    let top = Place { file, line: 1, column: 1 };
     if text.len() > CONFIG_FILE_BYTES_MAX {
         findings.error(top, "", format!("the file is larger than {} MiB", CONFIG_FILE_BYTES_MAX >> 20), None);
         return None;
@@ -109,19 +116,19 @@ pub fn parse(text: &str, environment: &Environment<'_>, findings: &Diagnostics) 
         Ok(raw) => raw,
         Err(error) => {
             let (message, help) = fault::in_words(&error);
-            let at = error.location().map_or(top, |location| place(&location));
+            let at = error.location().map_or(top, |location| place(file, &location));
             findings.error(at, "", format!("not readable as YAML: {message}"), help);
             return None;
         }
     };
-    let mut build = Build { text, environment, findings, number_keys: false };
+    let mut build = Build { file, text, environment, findings, number_keys: false };
     let tree = build.node(raw, "");
     if build.number_keys
         && let Ok(raw) = read(text, DuplicateKeyPolicy::FirstWins)
     {
         // The findings of this second tree are those of the first one.
         let unheard = Diagnostics::default();
-        let first_wins = Build { text, environment, findings: &unheard, number_keys: false }.node(raw, "");
+        let first_wins = Build { file, text, environment, findings: &unheard, number_keys: false }.node(raw, "");
         duplicates::report_lost(&first_wins, &tree, findings);
     }
     Some(tree)
@@ -142,12 +149,13 @@ fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Spanned<RawVal
     serde_yaml::from_str_with_options(text, options)
 }
 
-fn place(location: &serde_yaml::Location) -> Place {
-    Place { line: location.line() as u32, column: location.column() as u32 }
+fn place(file: u16, location: &serde_yaml::Location) -> Place {
+    Place { file, line: location.line() as u32, column: location.column() as u32 }
 }
 
 /// Turns the parser's values into the tree.
 struct Build<'a> {
+    file: u16,
     text: &'a str,
     environment: &'a Environment<'a>,
     findings: &'a Diagnostics,
@@ -157,7 +165,7 @@ struct Build<'a> {
 
 impl Build<'_> {
     fn node(&mut self, raw: Spanned<RawValue>, path: &str) -> Node {
-        let at = place(&raw.referenced);
+        let at = place(self.file, &raw.referenced);
         let value = match raw.value {
             RawValue::Null => Value::Null,
             RawValue::Text(text) => {
@@ -190,7 +198,7 @@ impl Build<'_> {
         let mut first_places = std::collections::HashMap::new();
         let mut built = Vec::with_capacity(entries.len());
         for (key, raw) in entries {
-            let at = place(&key.referenced);
+            let at = place(self.file, &key.referenced);
             let key = key.value;
             self.number_keys |= duplicates::is_number(&key);
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };

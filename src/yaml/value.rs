@@ -63,7 +63,7 @@ impl FromYaml for f64 {
 impl FromYaml for PathBuf {
     /// A relative path starts from the file's own directory.
     fn from_yaml(located: Located<'_>) -> Option<Self> {
-        String::from_yaml(located).map(|path| located.findings.resolve(path))
+        String::from_yaml(located).map(|path| located.findings.resolve(located.node.at, path))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The configuration: mistakes that people make, each with the words they get; the example; odd files.
 
+mod directory;
 mod mutations;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ fn load(path: &Path) -> Result<nightbell::config::Loaded, nightbell::config::Con
 /// What loading the file says, with `name` for its path.
 fn said(path: &Path, name: &str, offline: bool) -> String {
     let words = match Config::load(path, &LoadOptions { offline }) {
-        Ok(loaded) => match loaded.rendered_warnings(name) {
+        Ok(loaded) => match loaded.rendered_warnings() {
             warnings if warnings.is_empty() => "no findings".to_string(),
             warnings => warnings.join("\n"),
         },
@@ -121,8 +122,8 @@ fn odd_files_are_refused_with_help_or_read_all_the_same() {
     let missing = load(&directory.path().join("none.yaml")).unwrap_err().to_string();
     assert!(missing.contains("there is no file") && missing.contains("nightbell check -c PATH"), "{missing}");
     assert!(missing.contains("rules.example.yaml"), "{missing}");
-    let not_a_file = load(directory.path()).unwrap_err().to_string();
-    assert!(not_a_file.contains("is a directory"), "{not_a_file}");
+    let bare = load(directory.path()).unwrap_err().to_string();
+    assert!(bare.contains("there is no *.yaml file in"), "{bare}");
     let endless = load(Path::new("/dev/zero")).unwrap_err().to_string();
     assert!(endless.contains("larger than 8 MiB"), "{endless}");
 

@@ -3,6 +3,7 @@
 mod clock;
 mod conditions;
 mod history;
+mod labels;
 mod mute;
 mod property;
 pub(crate) mod world;

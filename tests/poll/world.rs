@@ -12,7 +12,7 @@ use nightbell::notify::Renderer;
 use nightbell::rule::{MatchCache, Muting};
 use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
-use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller};
+use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller, Terms};
 
 use crate::sample::{Place, at};
 
@@ -228,6 +228,7 @@ fn poller(config: &Config, source: &Puppet, store: &Arc<SqlStore>, clock: &Manua
         clock: Arc::new(clock.clone()),
         matches: MatchCache::default(),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
+        terms: Terms { labels: config.sources[0].labels.clone(), routes: Arc::clone(&config.routes), generation: None },
         followed_at: HashMap::new(),
         past: HashMap::new(),
         learnt: Default::default(),

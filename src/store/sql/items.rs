@@ -112,6 +112,7 @@ item! {
         created_at: BigInt i64,
         ended_at: BigInt Option<i64>,
         noted_moment: BigInt i64,
+        generation: BigInt Option<i64>,
     }
 }
 
@@ -231,6 +232,7 @@ fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> Result<AlertItem<'_
             AlertState::Resolved => Some(alert.facts.alert.ends_at.unwrap_or(now).as_millisecond()),
         },
         noted_moment: moment,
+        generation: alert.generation,
     })
 }
 

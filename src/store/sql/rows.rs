@@ -11,7 +11,8 @@ use crate::model::{
 };
 
 /// The columns that [`alert`] reads, in its order.
-pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at";
+pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at, \
+     generation";
 
 /// The columns that [`delivery`] reads, in its order. What tells of several alerts is no message to answer for one of them:
 /// the first message of a thread is made to say that its alert is over.
@@ -54,6 +55,7 @@ pub(super) fn alert(row: &AnyRow) -> Result<Alert, StoreError> {
                 .map(|word| Suppression::from_word(&word).ok_or_else(|| unknown("suppression", &word)))
                 .transpose()?,
             created_at: instant(number(row, 7)?)?,
+            generation: row.try_get(8).map_err(column)?,
         })
     };
     decoded().map_err(|error| of("alert", &id, &error))

@@ -12,9 +12,11 @@ mod gaps;
 mod history;
 mod jobs;
 mod mute;
+mod terms;
 mod timely;
 mod window;
 
+pub use terms::Terms;
 pub(super) use window::is_silent;
 
 use std::collections::HashMap;
@@ -74,6 +76,8 @@ pub struct Poller<C, S> {
     pub matches: MatchCache,
     /// What mutes new alerts.
     pub muting: Muting,
+    /// Labels, routes, and the generation of the configuration.
+    pub terms: Terms,
     /// When instances outside the listing were last asked after, so that they take turns.
     pub followed_at: HashMap<InstanceKey, Timestamp>,
     /// What the store holds of what was learnt about the source.
@@ -293,6 +297,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         if let Some(jobs) = jobs {
             self.decide_jobs(jobs, &mut decision, now).await?;
         }
+        self.apply_terms(&mut decision);
         self.mute(&mut decision, now).await?;
         let Decision { instances, unseen, fired, overdue, .. } = &mut decision;
         self.add_details(fired, instances.iter().chain(&*unseen)).await;

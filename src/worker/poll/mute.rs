@@ -58,8 +58,8 @@ impl<C: Source, S: Store> Poller<C, S> {
                         Some(Suppression::Silence(id)) => silences.get(id).and_then(Option::as_ref),
                         _ => None,
                     };
-                    let receivers = self.rules.get(&alert.rule).map(|rule| rule.notify.as_slice()).unwrap_or_default();
-                    alert.let_go(receivers, silence, now);
+                    let receivers = self.receivers_of(&alert);
+                    alert.let_go(&receivers, silence, now);
                 }
             }
             changed.push(alert);

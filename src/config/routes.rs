@@ -1,0 +1,32 @@
+//! `routes`: a mapping from a route's name to which alerts it concerns, and who else is told of them.
+
+use std::sync::Arc;
+
+use super::mute::{Surroundings, read_alert_match};
+use super::rules::read_notify;
+use super::words::check_name;
+use crate::rule::Route;
+use crate::yaml::{Entry, Section};
+
+/// Reads all routes. The broken ones are reported and left out.
+pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Arc<[Route]> {
+    let Some(routes) = file.section("routes") else { return Arc::default() };
+    routes.entries().iter().filter_map(|entry| read_one(&routes, entry, around)).collect()
+}
+
+fn read_one(routes: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<Route> {
+    let findings = routes.findings();
+    let path = routes.path_of(&entry.key);
+    if let Err(fault) = check_name(&entry.key) {
+        findings.error(entry.at, path.as_str(), fault, None);
+    }
+    let section = Section::open(&entry.node, path, findings)?;
+    let matches = read_alert_match(&section, around);
+    let notify = read_notify(&section, around.names);
+    if notify.as_ref().is_some_and(Vec::is_empty) {
+        let help = Some("name the receivers that are told of these alerts as well".to_string());
+        section.error("notify", "the route tells nobody", help);
+    }
+    section.close();
+    Some(Route { name: entry.key.as_str().into(), matches: matches?, notify: notify? })
+}

@@ -91,7 +91,9 @@ impl Loops {
             Some(Ok(Ended::Stopped) | Err(_)) | None => return false,
         };
         // It may have come back while its loop was ending.
-        self.tend();
+        if !self.shutdown.is_cancelled() {
+            self.tend();
+        }
         true
     }
 

@@ -50,7 +50,8 @@ impl Marks {
             for entry in entries {
                 let reads_files = matches!(&entry.node.value, Value::Map(keys)
                     if keys.iter().any(|key| FILES.contains(&key.key.as_str())));
-                if !reads_files && !(replaces_templates && section == "receivers") {
+                let has_files = reads_files || replaces_templates && section == "receivers";
+                if !has_files {
                     let mut hasher = shared.clone();
                     hash(&entry.node.value, &mut hasher);
                     marks.insert((section, entry.key.clone()), hasher.finish());

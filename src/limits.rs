@@ -176,6 +176,9 @@ pub const LOOKBACK_MAX: Duration = SOURCE_WINDOW_MAX;
 pub const CONFIG_FILE_BYTES_MAX: usize = 8 << 20;
 /// Most files of a directory of rule files.
 pub const CONFIG_FILES_MAX: usize = 1000;
+/// How often a running program looks whether the rule files have changed. What has changed is taken up once it has stood
+/// still for as long.
+pub const CONFIG_LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Largest calendar file.
 pub const CALENDAR_FILE_BYTES_MAX: usize = 256 << 10;
 /// Longest holiday of a calendar file, in days from its first to its last: a longer one is a slip of the pen.

@@ -1,47 +1,46 @@
 //! Wires the checked configuration into running loops: opens the store, takes back what a dead process had claimed,
-//! makes one poller per source and one lane per receiver, starts and stops them.
+//! makes one poller per source and one lane per receiver, starts and stops them, and puts another configuration in the
+//! place of the one in force.
 //!
-//! Everything fallible happens in [`App::open`], before any loop runs. This module decides nothing and sends nothing.
+//! Everything fallible happens in [`App::open`], before any loop runs, and before a new configuration takes effect. This
+//! module decides nothing and sends nothing.
 
 mod examine;
+mod generation;
+mod loops;
 mod once;
 mod own;
 mod parts;
+mod reload;
+mod watch;
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::generation::{Generation, Ground, Prepared};
+use self::loops::Loops;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limits::{STOP_TIME_MAX, STORE_CLOSE_TIME_MAX};
-use crate::notify::AnyNotifier;
-use crate::source::{AnySource, SourceError};
+use crate::source::SourceError;
 use crate::store::{Mode, SqlStore, Store as _, StoreError};
-use crate::worker::deliver::Lane;
-use crate::worker::digest::{Digester, Grounds};
-use crate::worker::fallback::Fallbacks;
-use crate::worker::heartbeat::Heartbeat;
-use crate::worker::housekeeping;
-use crate::worker::own::{Reloads, SelfWatch};
-use crate::worker::poll::Poller;
+use crate::worker::own::Reloads;
 
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
 pub use parts::{check_templates, send_once, send_test};
+pub use reload::{ReloadError, Reloader};
+pub use watch::{Attempted, OnReload, RuleWatch};
 
 /// The program, wired and ready to run.
 pub struct App {
-    store: Arc<SqlStore>,
-    pollers: Vec<Poller<AnySource, SqlStore>>,
-    lanes: Vec<Lane<SqlStore, AnyNotifier>>,
-    fallbacks: Fallbacks<SqlStore>,
-    digester: Digester<SqlStore>,
-    watch: SelfWatch<SqlStore>,
-    heartbeat: Option<Heartbeat<SqlStore>>,
-    clock: Arc<dyn Clock>,
+    ground: Ground,
+    generation: Generation,
+    requests: mpsc::Receiver<reload::Request>,
+    reloader: Reloader,
 }
 
 /// Why the program cannot run.
@@ -80,33 +79,30 @@ impl App {
     /// # Errors
     /// [`AppError`]; nothing was polled or sent.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<App, AppError> {
-        for gap in config.calendar_gaps(clock.now()) {
+        let now = clock.now();
+        for gap in config.calendar_gaps(now) {
             warn!("{gap}");
         }
-        let receivers = parts::open_receivers(config)?;
-        let sources = parts::open_sources(config, &clock)?;
+        let prepared = Prepared::open(config.clone(), None, &clock)?;
         let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await?);
         let now = clock.now();
         store.reclaim(now).await?;
-        let sources = parts::teach(config, sources, &store).await?;
-        let budgets = parts::budgets(config, &store, now).await?;
-        let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &budgets, &store, &clock);
-        let pollers = parts::pollers(config, sources, &store, &addressees, &clock);
-        let own::Own { watch, heartbeat } = own::open(config, &store, &addressees, &clock, now)?;
-        let digester = Digester {
-            digests: config.digests.clone(),
-            grounds: Grounds::of(config),
-            store: Arc::clone(&store),
-            addressees,
-            clock: Arc::clone(&clock),
-        };
-        digester.begin(now).await?;
-        Ok(App { store, pollers, lanes, fallbacks, digester, watch, heartbeat, clock })
+        let number = store.begin_generation(&config.fingerprint, false, now).await?;
+        let ground = Ground { store, clock, started_at: now, mourners: Arc::default(), reloads: Reloads::default() };
+        let generation = Generation::new(prepared, number, None, &ground, now).await?;
+        generation.digester().begin(now).await?;
+        let (reloader, requests) = Reloader::new();
+        Ok(App { ground, generation, requests, reloader })
     }
 
     /// Where to say whether a changed configuration was accepted.
     pub fn reloads(&self) -> Reloads {
-        self.watch.reloads.clone()
+        self.ground.reloads.clone()
+    }
+
+    /// What has another configuration take the place of the one in force, while the program runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Runs every loop until `shutdown`, then lets what is under way finish, for at most [`STOP_TIME_MAX`].
@@ -114,40 +110,33 @@ impl App {
     /// # Errors
     /// [`AppError::LoopEnded`]; otherwise the loops mend themselves or log what they cannot do.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        info!(sources = self.pollers.len(), receivers = self.lanes.len(), "nightbell runs");
-        // Before any poll: what was asked from now on is fresh.
-        let digester = (!self.digester.digests.is_empty()).then(|| (self.clock.now(), self.digester));
-        let mut loops = JoinSet::new();
-        for lane in self.lanes {
-            loops.spawn(lane.run(shutdown.clone()));
-        }
-        for poller in self.pollers {
-            loops.spawn(poller.run(shutdown.clone()));
-        }
-        if !self.fallbacks.is_idle() {
-            loops.spawn(self.fallbacks.run(shutdown.clone()));
-        }
-        if let Some((began, digester)) = digester {
-            loops.spawn(digester.run(began, shutdown.clone()));
-        }
-        loops.spawn(self.watch.run(shutdown.clone()));
-        if let Some(heartbeat) = self.heartbeat {
-            loops.spawn(heartbeat.run(shutdown.clone()));
-        }
-        loops.spawn(housekeeping::run(self.store.clone(), self.clock.clone(), shutdown.clone()));
+        let App { ground, generation, mut requests, reloader: _open } = self;
+        let (sources, receivers) = (generation.config.sources.len(), generation.config.receivers.len());
+        info!(generation = generation.number, sources, receivers, "nightbell runs");
+        let mut loops = Loops::start(generation, &ground, &shutdown);
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or
         // tells a receiver nothing, is worse than one that is started anew.
-        let outcome = tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
-            _ = loops.join_next() => if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) },
+        let outcome = loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break Ok(()),
+                is_well = loops.watch_over() => {
+                    if !is_well {
+                        break if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) };
+                    }
+                }
+                Some(request) = requests.recv() => {
+                    let outcome = reload::take_up(request.config, &mut loops, &ground).await;
+                    // Who asked may have gone; it is logged all the same.
+                    drop(request.answer.send(outcome));
+                }
+            }
         };
         shutdown.cancel();
-        let all_ended = async { while loops.join_next().await.is_some() {} };
-        if tokio::time::timeout(STOP_TIME_MAX, all_ended).await.is_err() {
+        if tokio::time::timeout(STOP_TIME_MAX, loops.end()).await.is_err() {
             warn!("some loops did not stop in time; what they had claimed is taken back at the next start");
         }
-        loops.abort_all();
-        close(&self.store).await;
+        loops.abort();
+        close(&ground.store).await;
         outcome
     }
 }

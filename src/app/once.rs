@@ -64,24 +64,35 @@ impl App {
     ///
     /// # Errors
     /// When the store fails while it delivers. A poll that failed is part of the report.
-    pub async fn run_once(mut self) -> Result<OnceReport, AppError> {
+    pub async fn run_once(self) -> Result<OnceReport, AppError> {
+        let App { ground, generation, .. } = self;
+        let ids = generation.config.sources.iter().map(|settings| &settings.id);
+        let mut pollers: Vec<_> = ids.filter_map(|id| generation.poller(id, None)).collect();
+        let mut lanes: Vec<_> = generation
+            .config
+            .receivers
+            .iter()
+            .filter_map(|settings| Some(generation.lane(generation.reach(&settings.id)?)))
+            .collect();
+        let (fallbacks, digester) = (generation.fallbacks(), generation.digester());
+        let (mut watch, heartbeat) = (generation.watch(), generation.heartbeat());
         let mut report = OnceReport::default();
-        for outcome in join_all(self.pollers.iter_mut().map(|poller| poller.poll())).await {
+        for outcome in join_all(pollers.iter_mut().map(|(poller, _)| poller.poll())).await {
             match outcome {
                 Ok(poll) => report.polls.push(poll),
                 // Whatever befell it, the others go on, and what is owed is attempted.
                 Err(error) => report.failed_polls.push(error.to_string()),
             }
         }
-        let now = self.clock.now();
-        self.digester.make_due(now, false).await?;
+        let now = ground.clock.now();
+        digester.make_due(now, false).await?;
         // What was owed too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
         // is as long as there are receivers at most.
-        self.fallbacks.pass(now).await?;
-        self.watch.pass(now).await?;
-        let mut left = vec![0; self.lanes.len()];
-        for _ in 0..=self.lanes.len() {
-            let attempts = self.lanes.iter_mut().map(|lane| lane.attempt_due(now));
+        fallbacks.pass(now).await?;
+        watch.pass(now).await?;
+        let mut left = vec![0; lanes.len()];
+        for _ in 0..=lanes.len() {
+            let attempts = lanes.iter_mut().map(|lane| lane.attempt_due(now));
             for (progress, left) in join_all(attempts).await.into_iter().zip(&mut left) {
                 let progress = progress?;
                 report.attempted += progress.attempted;
@@ -89,19 +100,19 @@ impl App {
                 // A lane that has attempted nothing more knows no better than before.
                 *left = if progress.attempted > 0 { *left + progress.left_due } else { progress.left_due.max(*left) };
             }
-            if self.fallbacks.pass(now).await? == 0 && self.watch.pass(now).await? == 0 {
+            if fallbacks.pass(now).await? == 0 && watch.pass(now).await? == 0 {
                 break;
             }
         }
         report.left = left.into_iter().sum();
-        if let Some(heartbeat) = &mut self.heartbeat {
+        if let Some(mut heartbeat) = heartbeat {
             heartbeat.turn().await;
         }
         // Who has a crontab call it lets no housekeeping loop live long enough.
-        if let Err(error) = housekeeping::purge(&*self.store, now).await {
+        if let Err(error) = housekeeping::purge(&*ground.store, now).await {
             warn!(%error, "cannot remove what is older than the retention");
         }
-        close(&self.store).await;
+        close(&ground.store).await;
         Ok(report)
     }
 }

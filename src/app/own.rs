@@ -2,61 +2,60 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::AppError;
-use crate::clock::Clock;
+use super::generation::Ground;
 use crate::config::Config;
 use crate::http::{HttpClient, HttpSettings};
 use crate::model::SourcePart;
 use crate::rule::Muting;
 use crate::store::SqlStore;
 use crate::worker::heartbeat::{Heartbeat, Turns};
-use crate::worker::own::{Reloads, SelfWatch};
+use crate::worker::own::SelfWatch;
 use crate::worker::poll::Addressees;
 
-/// The loops.
-pub(super) struct Own {
-    pub(super) watch: SelfWatch<SqlStore>,
-    pub(super) heartbeat: Option<Heartbeat<SqlStore>>,
+/// What asks for the heartbeat; none where there is no heartbeat.
+///
+/// # Errors
+/// When its certificate file cannot be used.
+pub(super) fn heartbeat_client(config: &Config) -> Result<Option<HttpClient>, AppError> {
+    let open = |ca_file| {
+        let http = HttpSettings { ca_file, ..HttpSettings::default() };
+        HttpClient::new(&http).map_err(|error| AppError::Heartbeat(error.to_string()))
+    };
+    config.heartbeat.as_ref().map(|settings| open(settings.ca_file.clone())).transpose()
 }
 
-/// Opens them; `now` is when the program began.
-pub(super) fn open(
-    config: &Config,
-    store: &Arc<SqlStore>,
-    addressees: &Arc<Addressees>,
-    clock: &Arc<dyn Clock>,
-    now: Timestamp,
-) -> Result<Own, AppError> {
+/// The loop that watches sources and receivers.
+pub(super) fn watch(config: &Config, ground: &Ground, addressees: &Arc<Addressees>) -> SelfWatch<SqlStore> {
     let sources = config
         .sources
         .iter()
         .map(|settings| SourcePart { id: settings.id.clone(), kind: settings.scheduler.kind().to_string() });
-    let watch = SelfWatch {
+    SelfWatch {
         watch: config.watch.clone(),
         sources: sources.collect(),
-        store: Arc::clone(store),
+        store: Arc::clone(&ground.store),
         addressees: Arc::clone(addressees),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
-        clock: Arc::clone(clock),
-        started_at: now,
-        reloads: Reloads::default(),
-    };
-    let beating = config.heartbeat.as_ref().map(|settings| -> Result<_, AppError> {
-        let http = HttpSettings { ca_file: settings.ca_file.clone(), ..HttpSettings::default() };
-        Ok(Heartbeat {
-            url: settings.url.clone(),
-            every: settings.every,
-            client: HttpClient::new(&http).map_err(|error| AppError::Heartbeat(error.to_string()))?,
-            sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-            receivers: config.receivers.iter().map(|settings| settings.id.clone()).collect(),
-            store: Arc::clone(store),
-            clock: Arc::clone(clock),
-            started_at: now,
-            turns: Turns::default(),
-            said: None,
-        })
-    });
-    Ok(Own { watch, heartbeat: beating.transpose()? })
+        clock: Arc::clone(&ground.clock),
+        started_at: ground.started_at,
+        reloads: ground.reloads.clone(),
+    }
+}
+
+/// The heartbeat, asked for by `client`.
+pub(super) fn heartbeat(config: &Config, ground: &Ground, client: HttpClient) -> Option<Heartbeat<SqlStore>> {
+    let settings = config.heartbeat.as_ref()?;
+    Some(Heartbeat {
+        url: settings.url.clone(),
+        every: settings.every,
+        client,
+        sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
+        receivers: config.receivers.iter().map(|settings| settings.id.clone()).collect(),
+        store: Arc::clone(&ground.store),
+        clock: Arc::clone(&ground.clock),
+        started_at: ground.started_at,
+        turns: Turns::default(),
+        said: None,
+    })
 }

@@ -1,4 +1,7 @@
-//! The parts that the configuration names, opened: sources, receivers with their templates, loops.
+//! The parts that the configuration names, opened: sources, receivers with their templates.
+//!
+//! What a configuration says the same of as the one before it is taken over as it is: a source keeps its tokens and what
+//! it has learnt, a receiver its connections.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,34 +9,41 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::AppError;
+use super::generation::Generation;
 use crate::alert::identity::{delivery_id, digest_delivery_id};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limits::RATE_MINUTE;
 use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, ReceiverId};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
-use crate::rule::{MatchCache, Muting};
 use crate::source::{AnySource, Learnt, Source as _};
 use crate::store::{SqlStore, Store as _, StoreError};
 use crate::template::{TemplateProblem, sample_message};
 use crate::worker::budget::Budget;
-use crate::worker::deliver::{Jitter, Lane};
-use crate::worker::fallback::{Fallbacks, Route};
-use crate::worker::poll::{Addressee, Addressees, Poller, Terms};
+use crate::worker::deliver::Jitter;
 
 /// A receiver, opened.
 pub(super) struct Opened {
-    settings: ReceiverSettings,
-    notifier: AnyNotifier,
-    renderer: Renderer,
+    pub(super) settings: ReceiverSettings,
+    pub(super) notifier: Arc<AnyNotifier>,
+    pub(super) renderer: Arc<Renderer>,
 }
 
-/// Opens every receiver.
-pub(super) fn open_receivers(config: &Config) -> Result<Vec<Opened>, AppError> {
-    let is_about_jobs = config.rules.tells_of_jobs() || !config.watch.notify.is_empty();
-    let open = |settings| {
-        let opened = open_receiver(settings)?;
-        let problems = if is_about_jobs { opened.renderer.problems_about_jobs() } else { Vec::new() };
+/// Opens every receiver, except those that `before` has open and that are what they were.
+pub(super) fn open_receivers(config: &Config, before: Option<&Generation>) -> Result<Vec<Opened>, AppError> {
+    let is_about_jobs = tells_of_jobs(config);
+    let were_about_jobs = before.is_some_and(|before| tells_of_jobs(&before.config));
+    let open = |settings: &ReceiverSettings| {
+        let known = before.and_then(|before| before.same_reach(config, &settings.id));
+        let (opened, is_known) = match known {
+            Some(reach) => {
+                let (notifier, renderer) = (Arc::clone(&reach.notifier), Arc::clone(&reach.renderer));
+                (Opened { settings: settings.clone(), notifier, renderer }, true)
+            }
+            None => (open_receiver(settings)?, false),
+        };
+        let is_proven = !is_about_jobs || is_known && were_about_jobs;
+        let problems = if is_proven { Vec::new() } else { opened.renderer.problems_about_jobs() };
         if problems.is_empty() {
             return Ok(opened);
         }
@@ -42,10 +52,15 @@ pub(super) fn open_receivers(config: &Config) -> Result<Vec<Opened>, AppError> {
     config.receivers.iter().map(open).collect()
 }
 
+/// Whether messages can be about something that is no instance.
+fn tells_of_jobs(config: &Config) -> bool {
+    config.rules.tells_of_jobs() || !config.watch.notify.is_empty()
+}
+
 fn open_receiver(settings: &ReceiverSettings) -> Result<Opened, AppError> {
     let failed = |reason: String| AppError::Receiver { id: settings.id.to_string(), reason };
-    let notifier = AnyNotifier::open(settings).map_err(failed)?;
-    let renderer = Renderer::open(settings).map_err(|problems| failed(listed(&problems)))?;
+    let notifier = Arc::new(AnyNotifier::open(settings).map_err(failed)?);
+    let renderer = Arc::new(Renderer::open(settings).map_err(|problems| failed(listed(&problems)))?);
     Ok(Opened { settings: settings.clone(), notifier, renderer })
 }
 
@@ -53,127 +68,80 @@ fn listed(problems: &[TemplateProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Opens every source.
-pub(super) fn open_sources(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<AnySource>, AppError> {
-    let open = |settings| {
+/// Opens every source, except those that `before` has open and that are what they were.
+pub(super) fn open_sources(
+    config: &Config,
+    before: Option<&Generation>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Arc<AnySource>>, AppError> {
+    let open = |settings: &crate::source::SourceSettings| {
+        if let Some(known) = before.and_then(|before| before.same_source(config, &settings.id)) {
+            return Ok(known);
+        }
         AnySource::open(settings, Arc::clone(clock))
+            .map(Arc::new)
             .map_err(|error| AppError::Source { id: settings.id.to_string(), error })
     };
     config.sources.iter().map(open).collect()
 }
 
-/// The loops that reach the receivers, and what the others need of them.
-pub(super) struct Wired {
-    pub(super) addressees: Arc<Addressees>,
-    pub(super) lanes: Vec<Lane<SqlStore, AnyNotifier>>,
-    pub(super) fallbacks: Fallbacks<SqlStore>,
-}
+/// What the receivers of one destination may be sent together, by destination.
+pub(super) type Budgets = HashMap<String, (Rate, Budget)>;
 
-/// One lane per receiver, and the loop that has fallbacks told.
-pub(super) fn lanes(
-    receivers: Vec<Opened>,
-    budgets: &HashMap<ReceiverId, Budget>,
-    store: &Arc<SqlStore>,
-    clock: &Arc<dyn Clock>,
-) -> Wired {
-    let mut addressees = HashMap::new();
-    let (mut lanes, mut routes) = (Vec::new(), Vec::new());
-    for Opened { settings, notifier, renderer } in receivers {
-        let mut lane =
-            Lane::new(settings.id.clone(), Arc::clone(store), Arc::new(notifier), Arc::clone(clock), jitter());
-        if let Some(budget) = budgets.get(&settings.id) {
-            lane = lane.within(budget.clone(), Arc::new(renderer.clone()));
-        }
-        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: lane.nudge() };
-        addressees.insert(settings.id.clone(), addressee);
-        lanes.push(lane);
-        routes.extend(settings.fallback.map(|fallback| Route { receiver: settings.id, fallback }));
-    }
-    let addressees = Arc::new(addressees);
-    let fallbacks = Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&addressees), routes);
-    let lanes = lanes.into_iter().map(|lane| lane.telling_of_deaths(fallbacks.nudge())).collect();
-    Wired { addressees, lanes, fallbacks }
-}
-
-/// What each receiver may be sent: one budget for each destination, in which the attempts of the last minute count, also
-/// those of a process that is gone.
+/// What each destination may be sent. A budget is kept as long as its rate is the same; in a new one the attempts of the
+/// last minute count, also those of a process that is gone.
 pub(super) async fn budgets(
     config: &Config,
+    before: Option<&Budgets>,
     store: &SqlStore,
     now: Timestamp,
-) -> Result<HashMap<ReceiverId, Budget>, StoreError> {
+) -> Result<Budgets, StoreError> {
     let mut rates: HashMap<String, Rate> = HashMap::new();
     for receiver in &config.receivers {
         let rate = rates.entry(receiver.channel.destination()).or_insert(receiver.rate);
         *rate = rate.stricter(receiver.rate);
     }
-    let of_destinations: HashMap<String, Budget> =
-        rates.into_iter().map(|(destination, rate)| (destination, Budget::new(rate))).collect();
-    let budgets: HashMap<ReceiverId, Budget> = config
-        .receivers
-        .iter()
-        .filter_map(|it| Some((it.id.clone(), of_destinations.get(&it.channel.destination())?.clone())))
-        .collect();
-    let since = now.checked_sub(RATE_MINUTE).unwrap_or(Timestamp::MIN);
-    for (receiver, at) in store.attempts_since(since).await? {
-        if let Some(budget) = budgets.get(&receiver) {
-            budget.remember(at);
+    let mut budgets = Budgets::new();
+    let mut fresh: HashMap<&ReceiverId, Budget> = HashMap::new();
+    for (destination, rate) in rates {
+        let kept = before.and_then(|before| before.get(&destination)).filter(|(known, _)| *known == rate);
+        let budget = kept.map_or_else(|| Budget::new(rate), |(_, budget)| budget.clone());
+        if kept.is_none() {
+            let led_there = config.receivers.iter().filter(|it| it.channel.destination() == destination);
+            fresh.extend(led_there.map(|receiver| (&receiver.id, budget.clone())));
+        }
+        budgets.insert(destination, (rate, budget));
+    }
+    if !fresh.is_empty() {
+        let since = now.checked_sub(RATE_MINUTE).unwrap_or(Timestamp::MIN);
+        for (receiver, at) in store.attempts_since(since).await? {
+            if let Some(budget) = fresh.get(&receiver) {
+                budget.remember(at);
+            }
         }
     }
     Ok(budgets)
 }
 
-/// Random numbers from the operating system. Where it has none, the middle of the range serves: jitter only spreads.
-fn jitter() -> Jitter {
-    Box::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0)))
-}
-
-/// Hands each source what was learnt of it before.
+/// Hands a source that was just opened what was learnt of it before.
 pub(super) async fn teach(
-    config: &Config,
-    sources: Vec<AnySource>,
+    source: &AnySource,
+    id: &crate::model::SourceId,
     store: &SqlStore,
-) -> Result<Vec<(AnySource, Learnt)>, StoreError> {
-    let mut taught = Vec::with_capacity(sources.len());
-    for (settings, source) in config.sources.iter().zip(sources) {
-        let learnt = store.load_learnt(&settings.id).await?;
-        source.learn(&learnt);
-        taught.push((source, learnt));
-    }
-    Ok(taught)
+) -> Result<Learnt, StoreError> {
+    let learnt = store.load_learnt(id).await?;
+    source.learn(&learnt);
+    Ok(learnt)
 }
 
-/// One poller per source.
-pub(super) fn pollers(
-    config: &Config,
-    sources: Vec<(AnySource, Learnt)>,
-    store: &Arc<SqlStore>,
-    addressees: &Arc<Addressees>,
-    clock: &Arc<dyn Clock>,
-) -> Vec<Poller<AnySource, SqlStore>> {
-    let rules = Arc::new(config.rules.clone());
-    let pair = config.sources.iter().zip(sources);
-    pair.map(|(settings, (source, learnt))| Poller {
-        settings: settings.clone(),
-        source,
-        store: Arc::clone(store),
-        rules: Arc::clone(&rules),
-        addressees: Arc::clone(addressees),
-        clock: Arc::clone(clock),
-        matches: MatchCache::default(),
-        muting: Muting::new(Arc::clone(&config.mute_windows)),
-        terms: Terms { labels: settings.labels.clone(), routes: Arc::clone(&config.routes), generation: None },
-        followed_at: HashMap::new(),
-        past: HashMap::new(),
-        learnt,
-        memory: None,
-    })
-    .collect()
+/// Random numbers from the operating system. Where it has none, the middle of the range serves: jitter only spreads.
+pub(super) fn jitter() -> Jitter {
+    Box::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0)))
 }
 
 /// Everything wrong with the receivers' templates, found by rendering samples. Contacts nobody.
 pub fn check_templates(config: &Config) -> Vec<String> {
-    let is_about_jobs = config.rules.tells_of_jobs() || !config.watch.notify.is_empty();
+    let is_about_jobs = tells_of_jobs(config);
     let problems = |settings| match Renderer::open(settings) {
         Ok(renderer) if is_about_jobs => renderer.problems_about_jobs(),
         Ok(_) => Vec::new(),

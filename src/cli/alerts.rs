@@ -65,5 +65,6 @@ fn line(alert: &Alert, ack: Option<&Ack>) -> serde_json::Value {
         "instance": alert.facts.instance,
         "suppressed_by": alert.suppressed_by,
         "acked": ack,
+        "generation": alert.generation,
     })
 }

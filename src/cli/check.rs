@@ -29,8 +29,9 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Config);
     }
     let config = &loaded.config;
+    let files = if path.is_dir() { count(loaded.files.len(), "file") + ", " } else { String::new() };
     print(format_args!(
-        "{}: {}, {}, {}; nothing is wrong",
+        "{}: {files}{}, {}, {}; nothing is wrong",
         path.display(),
         count(config.sources.len(), "source"),
         count(config.receivers.len(), "receiver"),

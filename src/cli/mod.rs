@@ -46,7 +46,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Poll, decide and deliver, until told to stop.
+    /// Poll, decide and deliver, until told to stop. Changed rule files are taken up as they are saved, and on SIGHUP.
     Run {
         #[command(flatten)]
         file: ConfigFile,
@@ -148,8 +148,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration file.
-    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "rules.yaml", global = true)]
+    /// The configuration file, or a directory of them.
+    #[arg(short = 'c', long = "config", value_name = "PATH", default_value = "rules.yaml", global = true)]
     config: PathBuf,
 }
 
@@ -186,7 +186,7 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Run { file, once } => run::run(&load(&file, false)?, once).await,
+            Command::Run { file, once } => run::run(&file.config, once).await,
             Command::Check { file, offline } => check::check(&file.config, offline),
             Command::Demo { duration } => demo::demo(duration).await,
             Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,

@@ -1,20 +1,28 @@
 //! `nightbell run`: poll, decide and deliver.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::output::complain;
 use super::{Exit, Failure};
-use crate::app::App;
+use crate::app::{App, RuleWatch};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, ConfigProblem, LoadOptions, RuleFiles};
 
-pub(super) async fn run(config: &Config, once: bool) -> Result<Exit, Failure> {
-    let app = App::open(config, Arc::new(SystemClock)).await?;
+pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
+    let refused = |problem: ConfigProblem| Failure::Config(Box::new(problem));
+    let files = RuleFiles::read(path).map_err(|none| refused(none.into()))?;
+    let loaded = Config::from_files(&files.files, &LoadOptions { offline: false }).map_err(refused)?;
+    for warning in loaded.rendered_warnings() {
+        complain(warning);
+    }
+    let app = App::open(&loaded.config, Arc::new(SystemClock)).await?;
     if once {
         // A pipe gets no progress: a hidden bar draws nothing.
         let progress = indicatif::ProgressBar::new_spinner().with_message("polling and delivering");
@@ -39,6 +47,20 @@ pub(super) async fn run(config: &Config, once: bool) -> Result<Exit, Failure> {
             std::process::exit(143);
         });
     }
+    let asked = Arc::new(Notify::new());
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangups) => {
+            let asked = Arc::clone(&asked);
+            tokio::spawn(async move {
+                while hangups.recv().await.is_some() {
+                    asked.notify_one();
+                }
+            });
+        }
+        Err(error) => warn!(%error, "SIGHUP cannot be heard; changed files are taken up all the same"),
+    }
+    let watch = RuleWatch::new(path, files, app.reloader(), Arc::new(|_| {}));
+    tokio::spawn(watch.run(asked, shutdown.clone()));
     app.run(shutdown).await?;
     Ok(Exit::Done)
 }

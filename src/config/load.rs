@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use super::Config;
-use super::files::{RuleFile, RuleFiles};
-use crate::yaml::{self, Diagnostic, Diagnostics, Environment, FileText, Place};
+use super::files::{NoFiles, RuleFile, RuleFiles};
+use crate::yaml::{self, Diagnostic, Diagnostics, Environment, FileText, Level, Place};
 
 /// How to load.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,16 +31,33 @@ pub struct Loaded {
 pub struct ConfigProblem {
     /// All findings in file order, warnings too; empty when there is no file, or the one file could not be read.
     pub diagnostics: Vec<Diagnostic>,
-    rendered: String,
+    /// The same as a person reads them, and what is wrong where there is no finding.
+    pub rendered: Vec<String>,
 }
 
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.rendered)
+        f.write_str(&self.rendered.join("\n"))
     }
 }
 
 impl std::error::Error for ConfigProblem {}
+
+impl From<NoFiles> for ConfigProblem {
+    fn from(none: NoFiles) -> Self {
+        ConfigProblem { diagnostics: Vec::new(), rendered: vec![none.to_string()] }
+    }
+}
+
+impl ConfigProblem {
+    /// The numbers of the files that hold an error, in order.
+    pub fn broken_files(&self) -> Vec<u16> {
+        let errors = self.diagnostics.iter().filter(|found| found.level == Level::Error);
+        let mut files: Vec<u16> = errors.map(|found| found.at.file).collect();
+        files.dedup();
+        files
+    }
+}
 
 impl Config {
     /// Reads and checks the file at `path`, or the rule files of a directory. Relative paths in a file start from its own
@@ -49,8 +66,7 @@ impl Config {
     /// # Errors
     /// With everything that is wrong, or why nothing could be read.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
-        let read = RuleFiles::read(path);
-        let read = read.map_err(|none| ConfigProblem { diagnostics: Vec::new(), rendered: none.to_string() })?;
+        let read = RuleFiles::read(path)?;
         Config::from_files(&read.files, options)
     }
 
@@ -107,10 +123,26 @@ impl Config {
         let has_errors = findings.has_errors();
         let diagnostics = findings.into_sorted();
         match config {
-            Some(config) if !has_errors => Ok(Loaded { config, warnings: diagnostics, files }),
-            _ => Err(ConfigProblem { rendered: Diagnostic::render_all(&diagnostics, &files).join("\n"), diagnostics }),
+            Some(config) if !has_errors => {
+                let config = Config { fingerprint: fingerprint(&files), ..config };
+                Ok(Loaded { config, warnings: diagnostics, files })
+            }
+            _ => Err(ConfigProblem { rendered: Diagnostic::render_all(&diagnostics, &files), diagnostics }),
         }
     }
+}
+
+/// A digest of the files' names and texts.
+fn fingerprint(files: &[FileText]) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    for file in files {
+        for part in [&file.name, &file.text] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reports every secret that has no value just now.

@@ -13,6 +13,7 @@ mod fallback;
 mod files;
 mod labels;
 mod load;
+mod marks;
 mod merge;
 mod mute;
 mod own;
@@ -32,6 +33,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use digests::DigestSettings;
 pub use files::{NoFiles, RuleFile, RuleFiles, Unreadable};
 pub use load::{ConfigProblem, LoadOptions, Loaded};
+pub use marks::Marks;
 pub use own::HeartbeatSettings;
 
 use crate::alert::own::{ALL, RULES, Watch};
@@ -70,6 +72,10 @@ pub struct Config {
     pub watch: Watch,
     /// Whom Nightbell tells that it works.
     pub heartbeat: Option<HeartbeatSettings>,
+    /// By what an unchanged source or receiver is known again.
+    pub marks: Marks,
+    /// By what the files together are known again: a digest of their names and texts.
+    pub fingerprint: String,
 }
 
 impl Config {
@@ -123,6 +129,7 @@ impl Config {
             warn_of_unused_receivers(&file, &told);
         }
         let rules_at = file.place_of("rules");
+        let (marks, fingerprint) = (Marks::of(&tree), String::new());
         file.close();
         let rules =
             RuleSet::compile(rules).map_err(|error| findings.error(rules_at, "rules", error.to_string(), None)).ok()?;
@@ -139,6 +146,8 @@ impl Config {
             digests,
             watch,
             heartbeat,
+            marks,
+            fingerprint,
         })
     }
 }

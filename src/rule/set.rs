@@ -18,9 +18,13 @@ use super::{Rule, Trigger};
 use crate::limits::{MATCH_CACHE_NAMES_MAX, PATTERN_SET_COMPILED_BYTES_MAX, SOURCE_OVERLAP};
 use crate::model::{RuleId, SourceId};
 
-/// All rules, ready to be asked which of them concern a job.
+/// All rules, ready to be asked which of them concern a job. Cheap to copy.
 #[derive(Debug, Clone)]
-pub struct RuleSet {
+pub struct RuleSet(Arc<Compiled>);
+
+/// What the copies of a set share.
+#[derive(Debug)]
+pub struct Compiled {
     rules: Vec<Rule>,
     /// [`Rule::mark`] of each.
     marks: Vec<String>,
@@ -31,6 +35,14 @@ pub struct RuleSet {
     holders: Vec<Holders>,
     /// Rules without a job pattern.
     any_job: Vec<usize>,
+}
+
+impl std::ops::Deref for RuleSet {
+    type Target = Compiled;
+
+    fn deref(&self) -> &Compiled {
+        &self.0
+    }
 }
 
 /// The rules that hold one pattern, by index.
@@ -93,7 +105,8 @@ impl RuleSet {
         let any_job = (0..rules.len()).filter(|index| rules[*index].matches.jobs.is_empty()).collect();
         let marks = rules.iter().map(Rule::mark).collect();
         let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
-        Ok(RuleSet { globs: glob_set, regexes: regex_set, holders, any_job, marks, by_id, rules })
+        let compiled = Compiled { globs: glob_set, regexes: regex_set, holders, any_job, marks, by_id, rules };
+        Ok(RuleSet(Arc::new(compiled)))
     }
 
     /// The rules, in the order they were given.

@@ -74,6 +74,45 @@ pub trait Source: Send + Sync {
     }
 }
 
+/// A source that outlives who asks it.
+impl<C: Source> Source for Arc<C> {
+    fn kind(&self) -> &'static str {
+        C::kind(self)
+    }
+
+    fn list(&self, window: Window) -> impl Future<Output = Result<Listing, SourceError>> + Send {
+        C::list(self, window)
+    }
+
+    fn detail(&self, instance: &Instance) -> impl Future<Output = Result<Detail, SourceError>> + Send {
+        C::detail(self, instance)
+    }
+
+    fn jobs(&self) -> impl Future<Output = Result<Vec<Job>, SourceError>> + Send {
+        C::jobs(self)
+    }
+
+    fn job_nodes(&self, job: &Job) -> impl Future<Output = Result<Vec<Node>, SourceError>> + Send {
+        C::job_nodes(self, job)
+    }
+
+    fn part_of(&self, instance: &Instance) -> impl Future<Output = Option<PartOf>> + Send {
+        C::part_of(self, instance)
+    }
+
+    fn examine(&self) -> impl Future<Output = Vec<Finding>> + Send {
+        C::examine(self)
+    }
+
+    fn learn(&self, learnt: &Learnt) {
+        C::learn(self, learnt);
+    }
+
+    fn learnt(&self) -> Learnt {
+        C::learnt(self)
+    }
+}
+
 /// What was learnt about a source that its documents leave open, by the name of the question. Kept in the store.
 pub type Learnt = BTreeMap<String, String>;
 

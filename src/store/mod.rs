@@ -37,6 +37,15 @@ pub trait Store: Send + Sync {
     /// An unknown source has an empty memory of generation 0.
     fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<SourceMemory, StoreError>> + Send;
 
+    /// Counts a configuration that takes effect at `now`, and returns its number: one more than the one before it. When the
+    /// program starts (`!is_reload`) with the `fingerprint` of the last one, that one goes on.
+    fn begin_generation(
+        &self,
+        fingerprint: &str,
+        is_reload: bool,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
     /// The generation of a source's memory: it grows by one with every commit, so that a cached memory can be checked.
     fn generation(&self, source: &SourceId) -> impl Future<Output = Result<i64, StoreError>> + Send;
 

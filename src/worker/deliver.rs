@@ -54,6 +54,13 @@ pub struct Lane<S, N> {
     probing: bool,
 }
 
+/// What a channel has asked a lane for: to be left alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rest {
+    paused_until: Option<Timestamp>,
+    probing: bool,
+}
+
 /// How one pass over the due deliveries went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -103,6 +110,18 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn telling_of_deaths(self, mourners: Arc<Notify>) -> Self {
         Lane { mourners: Some(mourners), ..self }
+    }
+
+    /// The same lane, woken by `nudge`: who was handed it before need not know that the lane is another one.
+    #[must_use]
+    pub fn woken_by(self, nudge: Arc<Notify>) -> Self {
+        Lane { nudge, ..self }
+    }
+
+    /// The same lane, which leaves its channel alone as the lane before it was asked to.
+    #[must_use]
+    pub fn resting(self, rest: Rest) -> Self {
+        Lane { paused_until: rest.paused_until, probing: rest.probing, ..self }
     }
 
     /// To be called once outcomes are stored.

@@ -52,6 +52,12 @@ impl<S: Store> Fallbacks<S> {
         Fallbacks { store, clock, addressees, routes, nudge: Arc::default() }
     }
 
+    /// The same loop, woken by `nudge`.
+    #[must_use]
+    pub fn woken_by(self, nudge: Arc<Notify>) -> Self {
+        Fallbacks { nudge, ..self }
+    }
+
     /// What wakes the loop when a delivery has died: `notify_one` after the commit.
     pub fn nudge(&self) -> Arc<Notify> {
         Arc::clone(&self.nudge)

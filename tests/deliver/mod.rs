@@ -5,7 +5,7 @@ mod flood;
 mod merging;
 mod outages;
 mod random;
-mod sink;
+pub(crate) mod sink;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

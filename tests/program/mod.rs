@@ -13,6 +13,7 @@ mod odd;
 mod operation;
 mod outages;
 mod pictures;
+mod reload;
 mod requests;
 mod schedulerx;
 mod secrets;

@@ -2,7 +2,8 @@
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
 //! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
-//! source, `gap` when it was not read, `own` what Nightbell watches of itself, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
+//! source, `generation` which configuration is in force, `gap` when it was not read, `own` what Nightbell watches of itself,
+//! `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
 //! what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
@@ -11,6 +12,7 @@ mod dialect;
 mod digest;
 mod fallback;
 mod gap;
+mod generation;
 mod history;
 mod items;
 mod learnt;
@@ -127,6 +129,10 @@ impl Drop for Write {
 impl Store for SqlStore {
     async fn load_source(&self, source: &SourceId) -> Result<SourceMemory, StoreError> {
         poll::load_source(self, source).await
+    }
+
+    async fn begin_generation(&self, fingerprint: &str, is_reload: bool, now: Timestamp) -> Result<i64, StoreError> {
+        generation::begin(self, fingerprint, is_reload, now).await
     }
 
     async fn generation(&self, source: &SourceId) -> Result<i64, StoreError> {

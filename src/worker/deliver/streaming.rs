@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::claiming::{Claim, More};
-use super::{Finished, Lane, attempt};
+use super::{Finished, Lane, Rest, attempt};
 use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
@@ -54,7 +54,9 @@ struct Stream<S, N> {
     wake_at: Instant,
     /// Set while the store fails: how long the present pause is, and when it ends.
     failing: Option<(Duration, Instant)>,
-    /// Set once the lane is to stop: when it stops waiting.
+    /// Set once the lane begins nothing more.
+    is_closing: bool,
+    /// Set once the program is to stop: when the lane stops waiting.
     stop_by: Option<Instant>,
 }
 
@@ -62,6 +64,12 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
     /// Delivers until `shutdown`; then claims nothing more, waits up to [`LANE_STOP_MAX`] for attempts under way, settles
     /// them and gives back what it had claimed ahead.
     pub async fn run(self, shutdown: CancellationToken) {
+        self.run_until(&shutdown, &CancellationToken::new()).await;
+    }
+
+    /// The same, or until `retire`: then too nothing more is claimed, and what is under way is waited for as long as it
+    /// takes, for nobody takes its claims back. Returns what the channel has asked for, for who comes after.
+    pub async fn run_until(self, shutdown: &CancellationToken, retire: &CancellationToken) -> Rest {
         let now = Instant::now();
         let mut stream = Stream {
             lane: self,
@@ -76,20 +84,22 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
             looking: false,
             wake_at: now + LANE_SLEEP_MAX,
             failing: None,
+            is_closing: false,
             stop_by: None,
         };
-        while stream.step(&shutdown).await {}
+        while stream.step(shutdown, retire).await {}
+        Rest { paused_until: stream.lane.paused_until, probing: stream.lane.probing }
     }
 }
 
 impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
     /// Begins what can be begun and waits for one thing to happen. Returns whether there is more to do.
-    async fn step(&mut self, shutdown: &CancellationToken) -> bool {
+    async fn step(&mut self, shutdown: &CancellationToken, retire: &CancellationToken) -> bool {
         self.begin_attempts();
         if self.call.is_none() {
             self.call = self.next_call();
         }
-        if self.stop_by.is_some() && self.is_done() {
+        if self.is_closing && self.is_done() {
             return false;
         }
         let nudge = self.lane.nudge();
@@ -101,7 +111,8 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
                 self.heard(answer);
             }
             () = shutdown.cancelled(), if self.stop_by.is_none() => self.begin_to_stop(),
-            () = nudge.notified(), if self.stop_by.is_none() => (self.hungry, self.nudged) = (true, true),
+            () = retire.cancelled(), if !self.is_closing => self.close(),
+            () = nudge.notified(), if !self.is_closing => (self.hungry, self.nudged) = (true, true),
             () = tokio::time::sleep_until(alarm) => return self.woken(),
         }
         true
@@ -116,7 +127,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
             // Somebody else's patience is not ours to hold claims on: after a restart they would count as begun.
             self.give_up_ready();
         }
-        if self.failing.is_some() || self.stop_by.is_some() {
+        if self.failing.is_some() || self.is_closing {
             return;
         }
         while self.under_way.len() < self.lane.width()
@@ -147,7 +158,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         }
         let store = Arc::clone(&self.lane.store);
         let receiver = self.lane.receiver.clone();
-        let stopping = self.stop_by.is_some();
+        let stopping = self.is_closing;
         let paused = self.lane.is_paused(self.lane.clock.now());
         let held = self.ready.len() + self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
         // Under a budget nothing is claimed ahead: what is more urgent may come at any moment.
@@ -218,7 +229,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
                     More::Nothing | More::Perhaps => None,
                 };
                 self.ready.extend(deliveries);
-                if self.stop_by.is_some() {
+                if self.is_closing {
                     self.give_up_ready();
                 }
                 Ok(())
@@ -298,6 +309,11 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
 
     fn begin_to_stop(&mut self) {
         self.stop_by = Some(Instant::now() + LANE_STOP_MAX);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.is_closing = true;
         self.give_up_ready();
     }
 

@@ -88,6 +88,12 @@ pub struct Poller<C, S> {
     pub memory: Option<SourceMemory>,
 }
 
+/// When a poller has polled last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastPoll {
+    ended: Timestamp,
+}
+
 /// What a poll did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PollReport {
@@ -128,15 +134,36 @@ pub enum PollError {
 }
 
 impl<C: Source, S: Store> Poller<C, S> {
-    /// Polls now and then whenever the schedule says, until `shutdown`.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        let lookback = duration_text(self.settings.lookback);
-        info!(source = %self.settings.id, "the first poll reads what was planned in the last {lookback}, or since the last run");
-        let mut is_first = true;
+    /// Polls now and then whenever the schedule says, until `shutdown`, which gives up the poll under way.
+    pub async fn run(self, shutdown: CancellationToken) {
+        self.run_until(&shutdown, &shutdown.child_token(), None).await;
+    }
+
+    /// The same, or until `retire`, a child of it, which lets the poll under way finish. `last` is when who polled before has polled
+    /// last: then the next due time is awaited. Returns itself and when it has polled last, for who comes after.
+    pub async fn run_until(
+        mut self,
+        shutdown: &CancellationToken,
+        retire: &CancellationToken,
+        mut last: Option<LastPoll>,
+    ) -> (Self, Option<LastPoll>) {
+        let mut is_first = last.is_none();
+        if is_first {
+            let lookback = duration_text(self.settings.lookback);
+            info!(source = %self.settings.id, "the first poll reads what was planned in the last {lookback}, or since the last run");
+        }
         loop {
+            if let Some(polled) = last
+                && self.wait_for_schedule(polled, retire).await.is_break()
+            {
+                return (self, last);
+            }
+            if retire.is_cancelled() || shutdown.is_cancelled() {
+                return (self, last);
+            }
             let began = self.clock.now();
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return (self, last),
                 outcome = AssertUnwindSafe(self.turn()).catch_unwind() => match outcome {
                     Ok(outcome) => {
                         self.log(&outcome, is_first);
@@ -149,26 +176,25 @@ impl<C: Source, S: Store> Poller<C, S> {
                     }
                 },
             }
-            if self.wait_for_schedule(began, &shutdown).await.is_break() {
-                return;
+            let ended = self.clock.now();
+            if self.settings.poll.next_after(began).is_some_and(|next| next < ended) {
+                warn!(source = %self.settings.id, "the poll took longer than its interval; due times were skipped");
             }
+            last = Some(LastPoll { ended });
         }
     }
 
     /// Waits for the first due time after now. Times that passed while the poll was under way are skipped: polls never
     /// overlap.
-    async fn wait_for_schedule(&self, began: Timestamp, shutdown: &CancellationToken) -> std::ops::ControlFlow<()> {
+    async fn wait_for_schedule(&self, last: LastPoll, retire: &CancellationToken) -> std::ops::ControlFlow<()> {
         /// The wall clock may step; looking again this often bounds how long a step goes unnoticed.
         const LOOK_AGAIN: Duration = Duration::from_secs(20);
-        let ended = self.clock.now();
+        let ended = last.ended;
         let Some(due) = self.settings.poll.next_after(ended) else {
             warn!(source = %self.settings.id, "the poll schedule never comes due again");
-            shutdown.cancelled().await;
+            retire.cancelled().await;
             return std::ops::ControlFlow::Break(());
         };
-        if self.settings.poll.next_after(began).is_some_and(|next| next < ended) {
-            warn!(source = %self.settings.id, "the poll took longer than its interval; due times were skipped");
-        }
         loop {
             let now = self.clock.now();
             // A clock set back by more than one interval must not stop the polling.
@@ -178,7 +204,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             }
             let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             tokio::select! {
-                () = shutdown.cancelled() => return std::ops::ControlFlow::Break(()),
+                () = retire.cancelled() => return std::ops::ControlFlow::Break(()),
                 () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
             }
         }
@@ -190,7 +216,8 @@ impl<C: Source, S: Store> Poller<C, S> {
         match outcome {
             Ok(PollReport { listed, changed, followed, fired, resolved, suppressed, released, deliveries, .. }) => {
                 if is_first || fired + resolved + suppressed + released > 0 {
-                    info!(%source, listed, changed, followed, fired, resolved, suppressed, released, deliveries, "polled");
+                    let generation = self.terms.generation;
+                    info!(%source, generation, listed, changed, followed, fired, resolved, suppressed, released, deliveries, "polled");
                 } else {
                     debug!(%source, listed, changed, followed, "polled");
                 }

@@ -1,0 +1,271 @@
+//! A configuration in force, with everything it names: what the loops work by until the next one takes its place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::AppError;
+use super::own;
+use super::parts::{self, Budgets, Opened};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::HttpClient;
+use crate::model::{ReceiverId, SourceId};
+use crate::notify::{AnyNotifier, Fallback, Renderer};
+use crate::rule::{MatchCache, Muting, RuleSet};
+use crate::source::{AnySource, Learnt, SourceSettings};
+use crate::store::{SqlStore, StoreError};
+use crate::worker::budget::Budget;
+use crate::worker::deliver::Lane;
+use crate::worker::digest::{Digester, Grounds};
+use crate::worker::fallback::{Fallbacks, Route};
+use crate::worker::heartbeat::Heartbeat;
+use crate::worker::own::{Reloads, SelfWatch};
+use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
+
+/// A poller of the program, with when it has polled last.
+pub(super) type Polling = (Poller<Arc<AnySource>, SqlStore>, Option<LastPoll>);
+
+/// What outlives every configuration.
+#[derive(Clone)]
+pub(super) struct Ground {
+    pub(super) store: Arc<SqlStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Since when the program runs.
+    pub(super) started_at: Timestamp,
+    /// Wakes the loop of the fallbacks.
+    pub(super) mourners: Arc<Notify>,
+    /// Whether the configuration is in force that is wanted.
+    pub(super) reloads: Reloads,
+}
+
+/// A configuration, its parts opened, and nothing done yet.
+pub(super) struct Prepared {
+    config: Config,
+    receivers: Vec<Opened>,
+    sources: Vec<Arc<AnySource>>,
+    heartbeat: Option<HttpClient>,
+}
+
+/// A configuration in force.
+pub(super) struct Generation {
+    /// Its number.
+    pub(super) number: i64,
+    pub(super) config: Config,
+    ground: Ground,
+    rules: Arc<RuleSet>,
+    addressees: Arc<Addressees>,
+    reaches: HashMap<ReceiverId, Arc<Reach>>,
+    sources: HashMap<SourceId, Tended>,
+    budgets: Budgets,
+    heartbeat: Option<HttpClient>,
+}
+
+/// The way to a receiver.
+pub(super) struct Reach {
+    id: ReceiverId,
+    pub(super) notifier: Arc<AnyNotifier>,
+    pub(super) renderer: Arc<Renderer>,
+    budget: Budget,
+    send_resolved: bool,
+    fallback: Option<Fallback>,
+    /// The same for all configurations that have the receiver: who owes it something wakes whoever leads to it now.
+    nudge: Arc<Notify>,
+}
+
+/// A source that is polled.
+struct Tended {
+    settings: SourceSettings,
+    source: Arc<AnySource>,
+    learnt: Learnt,
+}
+
+impl Prepared {
+    /// Opens everything the configuration names, as far as `before` has not got it open.
+    ///
+    /// # Errors
+    /// [`AppError`]; nothing has changed.
+    pub(super) fn open(
+        config: Config,
+        before: Option<&Generation>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Prepared, AppError> {
+        let receivers = parts::open_receivers(&config, before)?;
+        let sources = parts::open_sources(&config, before, clock)?;
+        let heartbeat = own::heartbeat_client(&config)?;
+        Ok(Prepared { config, receivers, sources, heartbeat })
+    }
+
+    /// By what the files of the configuration are known again.
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.config.fingerprint
+    }
+}
+
+impl Generation {
+    /// Makes a prepared configuration ready to be in force as generation `number`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) async fn new(
+        prepared: Prepared,
+        number: i64,
+        before: Option<&Generation>,
+        ground: &Ground,
+        now: Timestamp,
+    ) -> Result<Generation, StoreError> {
+        let Prepared { config, receivers, sources, heartbeat } = prepared;
+        let known = before.map(|before| &before.budgets);
+        let budgets = parts::budgets(&config, known, &ground.store, now).await?;
+        let mut tended = HashMap::new();
+        for (settings, source) in config.sources.iter().zip(sources) {
+            let same = before.and_then(|before| before.sources.get(&settings.id));
+            let learnt = match same.filter(|same| Arc::ptr_eq(&same.source, &source)) {
+                Some(same) => same.learnt.clone(),
+                None => parts::teach(&source, &settings.id, &ground.store).await?,
+            };
+            tended.insert(settings.id.clone(), Tended { settings: settings.clone(), source, learnt });
+        }
+        let reaches: HashMap<ReceiverId, Arc<Reach>> = receivers
+            .into_iter()
+            .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, &budgets)))
+            .collect();
+        let addressee = |reach: &Arc<Reach>| Addressee {
+            renderer: (*reach.renderer).clone(),
+            send_resolved: reach.send_resolved,
+            nudge: Arc::clone(&reach.nudge),
+        };
+        let addressees = Arc::new(reaches.iter().map(|(id, reach)| (id.clone(), addressee(reach))).collect());
+        let (rules, ground) = (Arc::new(config.rules.clone()), ground.clone());
+        Ok(Generation { number, config, ground, rules, addressees, reaches, sources: tended, budgets, heartbeat })
+    }
+
+    /// The source of this name, if `config` says the same of it.
+    pub(super) fn same_source(&self, config: &Config, id: &SourceId) -> Option<Arc<AnySource>> {
+        let is_same = self.config.marks.have_same_source(&config.marks, id.as_str());
+        self.sources.get(id).filter(|_| is_same).map(|tended| Arc::clone(&tended.source))
+    }
+
+    /// The way to the receiver of this name, if `config` says the same of it.
+    pub(super) fn same_reach(&self, config: &Config, id: &ReceiverId) -> Option<&Arc<Reach>> {
+        let is_same = self.config.marks.have_same_receiver(&config.marks, id.as_str());
+        self.reaches.get(id).filter(|_| is_same)
+    }
+
+    /// The sources.
+    pub(super) fn source_ids(&self) -> impl Iterator<Item = &SourceId> {
+        self.sources.keys()
+    }
+
+    /// The receivers.
+    pub(super) fn receiver_ids(&self) -> impl Iterator<Item = &ReceiverId> {
+        self.reaches.keys()
+    }
+
+    /// The way to a receiver.
+    pub(super) fn reach(&self, id: &ReceiverId) -> Option<&Arc<Reach>> {
+        self.reaches.get(id)
+    }
+
+    /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source.
+    pub(super) fn poller(&self, id: &SourceId, before: Option<Polling>) -> Option<Polling> {
+        let tended = self.sources.get(id)?;
+        let Ground { store, clock, .. } = &self.ground;
+        let terms = Terms {
+            labels: tended.settings.labels.clone(),
+            routes: Arc::clone(&self.config.routes),
+            generation: Some(self.number),
+        };
+        let fresh = Poller {
+            settings: tended.settings.clone(),
+            source: Arc::clone(&tended.source),
+            store: Arc::clone(store),
+            rules: Arc::clone(&self.rules),
+            addressees: Arc::clone(&self.addressees),
+            clock: Arc::clone(clock),
+            matches: MatchCache::default(),
+            muting: Muting::new(Arc::clone(&self.config.mute_windows)),
+            terms,
+            followed_at: HashMap::new(),
+            past: HashMap::new(),
+            learnt: tended.learnt.clone(),
+            memory: None,
+        };
+        // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
+        let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
+            return Some((fresh, None));
+        };
+        let matches = if known.rules.marks() == self.rules.marks() { known.matches } else { MatchCache::default() };
+        let Poller { followed_at, past, learnt, memory, .. } = known;
+        Some((Poller { matches, followed_at, past, learnt, memory, ..fresh }, last))
+    }
+
+    /// The lane to a receiver.
+    pub(super) fn lane(&self, reach: &Reach) -> Lane<SqlStore, AnyNotifier> {
+        let Ground { store, clock, mourners, .. } = &self.ground;
+        let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+        Lane::new(reach.id.clone(), store, Arc::clone(&reach.notifier), clock, parts::jitter())
+            .within(reach.budget.clone(), Arc::clone(&reach.renderer))
+            .woken_by(Arc::clone(&reach.nudge))
+            .telling_of_deaths(Arc::clone(mourners))
+    }
+
+    /// The loop that has fallbacks told.
+    pub(super) fn fallbacks(&self) -> Fallbacks<SqlStore> {
+        let Ground { store, clock, mourners, .. } = &self.ground;
+        // In the order of the file, so that what one has told the next can take on in the same pass.
+        let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
+        let routes = in_order
+            .filter_map(|reach| Some(Route { receiver: reach.id.clone(), fallback: reach.fallback.clone()? }))
+            .collect();
+        Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees), routes)
+            .woken_by(Arc::clone(mourners))
+    }
+
+    /// The loop that watches sources and receivers.
+    pub(super) fn watch(&self) -> SelfWatch<SqlStore> {
+        own::watch(&self.config, &self.ground, &self.addressees)
+    }
+
+    /// The heartbeat, if there is one.
+    pub(super) fn heartbeat(&self) -> Option<Heartbeat<SqlStore>> {
+        own::heartbeat(&self.config, &self.ground, self.heartbeat.clone()?)
+    }
+
+    /// The loop that makes digests.
+    pub(super) fn digester(&self) -> Digester<SqlStore> {
+        Digester {
+            digests: self.config.digests.clone(),
+            grounds: Grounds::of(&self.config),
+            store: Arc::clone(&self.ground.store),
+            addressees: Arc::clone(&self.addressees),
+            clock: Arc::clone(&self.ground.clock),
+        }
+    }
+}
+
+/// The way to a receiver: the one there was before, if nothing of it has changed.
+fn reach(opened: Opened, before: Option<&Generation>, config: &Config, budgets: &Budgets) -> Arc<Reach> {
+    let Opened { settings, notifier, renderer } = opened;
+    let destination = settings.channel.destination();
+    let (rate, budget) =
+        budgets.get(&destination).cloned().unwrap_or_else(|| (settings.rate, Budget::new(settings.rate)));
+    if let Some(before) = before
+        && let Some(same) = before.same_reach(config, &settings.id)
+        && before.budgets.get(&destination).is_some_and(|(known, _)| *known == rate)
+    {
+        return Arc::clone(same);
+    }
+    let nudge = before.and_then(|before| before.reaches.get(&settings.id)).map(|known| Arc::clone(&known.nudge));
+    Arc::new(Reach {
+        id: settings.id,
+        notifier,
+        renderer,
+        budget,
+        send_resolved: settings.send_resolved,
+        fallback: settings.fallback,
+        nudge: nudge.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,78 @@
+//! Another configuration takes the place of the one in force, while the program runs.
+//!
+//! It is opened and checked as a whole before anything changes. Then it counts as the next generation, and takes effect in
+//! one step. What is refused leaves everything as it was.
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use super::AppError;
+use super::generation::{Generation, Ground, Prepared};
+use super::loops::Loops;
+use crate::config::Config;
+use crate::store::Store as _;
+
+/// Asks the running program to go by another configuration. Cheap to copy.
+#[derive(Debug, Clone)]
+pub struct Reloader(mpsc::Sender<Request>);
+
+/// A configuration, and who wants to know what became of it.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) config: Box<Config>,
+    pub(super) answer: oneshot::Sender<Result<i64, ReloadError>>,
+}
+
+/// Why a configuration was not taken up. What was in force still is.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It names another store.
+    #[error("the store cannot change while nightbell runs: restart it to go by another \"store\"")]
+    Store,
+    /// Something that it names cannot be opened, or the store failed.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The program stops.
+    #[error("nightbell is stopping")]
+    Stopped,
+}
+
+impl Reloader {
+    pub(super) fn new() -> (Reloader, mpsc::Receiver<Request>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Reloader(sender), receiver)
+    }
+
+    /// Has `config` take the place of the one in force. Returns its generation.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then what was in force still is.
+    pub async fn reload(&self, config: Config) -> Result<i64, ReloadError> {
+        let (answer, outcome) = oneshot::channel();
+        let request = Request { config: Box::new(config), answer };
+        self.0.send(request).await.map_err(|_| ReloadError::Stopped)?;
+        outcome.await.unwrap_or(Err(ReloadError::Stopped))
+    }
+}
+
+/// Puts `config` in force, if everything it names can be opened.
+pub(super) async fn take_up(config: Box<Config>, loops: &mut Loops, ground: &Ground) -> Result<i64, ReloadError> {
+    let before = loops.generation();
+    if config.store != before.config.store {
+        return Err(ReloadError::Store);
+    }
+    let now = ground.clock.now();
+    for gap in config.calendar_gaps(now) {
+        warn!("{gap}");
+    }
+    let prepared = Prepared::open(*config, Some(&before), &ground.clock)?;
+    let fingerprint = prepared.fingerprint().to_string();
+    let number = ground.store.begin_generation(&fingerprint, true, now).await.map_err(AppError::from)?;
+    let next = Generation::new(prepared, number, Some(&before), ground, now).await.map_err(AppError::from)?;
+    next.digester().begin(now).await.map_err(AppError::from)?;
+    let (sources, receivers, rules) =
+        (next.config.sources.len(), next.config.receivers.len(), next.config.rules.rules().len());
+    loops.replace(next);
+    info!(generation = number, sources, receivers, rules, "the configuration was read again and is in force");
+    Ok(number)
+}

@@ -1,0 +1,186 @@
+//! The rule files while the program runs: what has changed is read again, and taken up if it is sound.
+//!
+//! # Design
+//! The files are read every second and compared as texts: that sees an editor's new file, a link that leads elsewhere and
+//! an edit within one tick of a clock alike. Only what has stood still for a second is looked at, for a file may be
+//! written in pieces. In a directory a file that is broken keeps the last text of it that was in force, so that one team's
+//! slip does not hold up another's; that is tried file by file until what is left is sound together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::reload::{ReloadError, Reloader};
+use crate::config::{Config, ConfigProblem, LoadOptions, Loaded, NoFiles, RuleFile, RuleFiles};
+use crate::limits::CONFIG_LOOK_AGAIN;
+
+/// What became of an attempt to take up what the files say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attempted {
+    /// The generation that is in force since; none when nothing was taken up.
+    pub generation: Option<i64>,
+    /// Everything that is wrong with the files as they are, as a person reads it; empty when nothing is.
+    pub problems: Vec<String>,
+    /// The files of which an earlier version is in force, or none, because they are broken.
+    pub kept: Vec<PathBuf>,
+}
+
+/// Who wants to know of each attempt.
+pub type OnReload = Arc<dyn Fn(&Attempted) + Send + Sync>;
+
+/// The rule files of a running program.
+pub struct RuleWatch {
+    path: PathBuf,
+    reloader: Reloader,
+    on_reload: OnReload,
+    /// The texts in force, by path.
+    in_force: BTreeMap<PathBuf, RuleFile>,
+    /// What was looked at last, whatever became of it.
+    seen: Result<RuleFiles, NoFiles>,
+}
+
+/// What the files come to.
+struct Sound {
+    loaded: Loaded,
+    files: Vec<RuleFile>,
+    kept: Vec<PathBuf>,
+}
+
+impl RuleWatch {
+    /// Watches the file or directory at `path`, of which `files` are in force.
+    pub fn new(path: &Path, files: RuleFiles, reloader: Reloader, on_reload: OnReload) -> RuleWatch {
+        let in_force = by_path(&files.files);
+        RuleWatch { path: path.to_path_buf(), reloader, on_reload, in_force, seen: Ok(files) }
+    }
+
+    /// Takes up what changes, and everything whenever `asked` says so, until `shutdown`.
+    pub async fn run(mut self, asked: Arc<Notify>, shutdown: CancellationToken) {
+        let mut fresh: Option<Result<RuleFiles, NoFiles>> = None;
+        loop {
+            let is_asked = tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = asked.notified() => true,
+                () = tokio::time::sleep(CONFIG_LOOK_AGAIN) => false,
+            };
+            let Some(read) = self.read().await else { continue };
+            if is_asked {
+                info!("asked to read the rule files again");
+            } else if read == self.seen {
+                fresh = None;
+                continue;
+            } else if fresh.as_ref() != Some(&read) {
+                // It may still be written to.
+                fresh = Some(read);
+                continue;
+            }
+            fresh = None;
+            self.take_up(read).await;
+        }
+    }
+
+    /// Reads the files, and takes up what they say now. For whoever knows that they are complete.
+    pub async fn reload(&mut self) -> Attempted {
+        match self.read().await {
+            Some(read) => self.take_up(read).await,
+            None => Attempted::default(),
+        }
+    }
+
+    async fn read(&self) -> Option<Result<RuleFiles, NoFiles>> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || RuleFiles::read(&path)).await.ok()
+    }
+
+    async fn take_up(&mut self, read: Result<RuleFiles, NoFiles>) -> Attempted {
+        self.seen = read.clone();
+        let attempted = match read {
+            Err(none) => Attempted { problems: vec![none.to_string()], ..Attempted::default() },
+            Ok(files) => self.take_up_files(files).await,
+        };
+        for problem in &attempted.problems {
+            error!("{problem}");
+        }
+        for path in &attempted.kept {
+            let known =
+                if self.in_force.contains_key(path) { "its last good version is in force" } else { "it is left out" };
+            warn!("{} is broken: {known}", path.display());
+        }
+        if attempted.generation.is_none() {
+            error!("the configuration was refused; what was in force still is");
+        }
+        (self.on_reload)(&attempted);
+        attempted
+    }
+
+    async fn take_up_files(&mut self, read: RuleFiles) -> Attempted {
+        let (in_force, files) = (self.in_force.clone(), read.files);
+        let is_directory = read.is_directory;
+        let settle = move || settle(files, &in_force, is_directory);
+        // Reading many rules takes a while, and the loops need their threads.
+        let Ok((sound, problem)) = tokio::task::spawn_blocking(settle).await else {
+            return Attempted { problems: vec!["reading the rule files broke down".into()], ..Attempted::default() };
+        };
+        let mut problems = problem.map_or_else(Vec::new, |problem| problem.rendered);
+        let Some(Sound { loaded, files, kept }) = sound else {
+            return Attempted { generation: None, problems, kept: Vec::new() };
+        };
+        for warning in loaded.rendered_warnings() {
+            warn!("{warning}");
+        }
+        match self.reloader.reload(loaded.config).await {
+            Ok(generation) => {
+                self.in_force = by_path(&files);
+                Attempted { generation: Some(generation), problems, kept }
+            }
+            Err(ReloadError::Stopped) => Attempted { generation: None, problems, kept: Vec::new() },
+            Err(refused) => {
+                problems.push(format!("error: {refused}"));
+                Attempted { generation: None, problems, kept: Vec::new() }
+            }
+        }
+    }
+}
+
+fn by_path(files: &[RuleFile]) -> BTreeMap<PathBuf, RuleFile> {
+    files.iter().map(|file| (file.path.clone(), file.clone())).collect()
+}
+
+/// What the files come to: a sound configuration, with earlier versions of those that are broken, and what is wrong with
+/// the files as they are.
+fn settle(
+    mut files: Vec<RuleFile>,
+    in_force: &BTreeMap<PathBuf, RuleFile>,
+    is_directory: bool,
+) -> (Option<Sound>, Option<ConfigProblem>) {
+    let options = LoadOptions { offline: false };
+    let mut first_problem = None;
+    let mut kept = Vec::new();
+    loop {
+        let problem = match Config::from_files(&files, &options) {
+            Ok(loaded) => return (Some(Sound { loaded, files, kept }), first_problem),
+            Err(problem) => problem,
+        };
+        let broken: Vec<PathBuf> = problem
+            .broken_files()
+            .into_iter()
+            .filter_map(|number| files.get(usize::from(number)))
+            // What is in force already is broken by others, or by what has changed around it.
+            .filter(|file| in_force.get(&file.path) != Some(file))
+            .map(|file| file.path.clone())
+            .collect();
+        first_problem.get_or_insert(problem);
+        if !is_directory || broken.is_empty() {
+            return (None, first_problem);
+        }
+        files = files
+            .into_iter()
+            .filter_map(|file| if broken.contains(&file.path) { in_force.get(&file.path).cloned() } else { Some(file) })
+            .collect();
+        kept.extend(broken);
+        kept.sort();
+    }
+}

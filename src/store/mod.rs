@@ -10,6 +10,7 @@
 mod letters;
 mod own;
 mod sql;
+mod transition;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
@@ -28,6 +29,7 @@ pub use letters::{
 };
 pub use own::{OwnCommit, OwnState, Troubled};
 pub use sql::{Mode, SqlStore};
+pub use transition::{PollOutcome, PollRecord, Transition};
 
 /// What survives a restart. Whatever a method has answered with `Ok` survives a power cut; after an error nothing of it
 /// is there, unless the error came from the commit itself, and then repeating the call does no harm.
@@ -280,6 +282,38 @@ pub trait Store: Send + Sync {
 
     /// Proves that the store takes a write.
     fn beat(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The states in which polls saw one run, the oldest first.
+    fn transitions(
+        &self,
+        source: &SourceId,
+        job: &str,
+        id: &str,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// The states that polls of a source saw first between `from` and `until`, both included, in the order in which they
+    /// were committed.
+    fn transitions_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// How each run of a source was last seen before `before`, by job and id.
+    fn states_before(
+        &self,
+        source: &SourceId,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// The looks at a source between `from` and `until`, both included, the earliest first.
+    fn polls_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<PollRecord>, StoreError>> + Send;
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
     /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.

@@ -14,6 +14,7 @@ mod own;
 mod poll;
 mod program;
 mod readme;
+mod replay;
 mod rule;
 mod sample;
 mod schedule;

@@ -1,0 +1,3 @@
+//! Days that are played again: the decisions are those that were made.
+
+mod day;

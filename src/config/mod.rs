@@ -20,6 +20,7 @@ mod receivers;
 mod routes;
 mod rules;
 mod sources;
+mod tests;
 mod words;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use digests::DigestSettings;
 pub use files::{NoFiles, RuleFile, RuleFiles, Unreadable};
 pub use load::{ConfigProblem, LoadOptions, Loaded};
 pub use own::HeartbeatSettings;
+pub use tests::{Expected, RuleTest};
 
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::limits::CALENDAR_WARNED_AHEAD;
@@ -70,6 +72,8 @@ pub struct Config {
     pub watch: Watch,
     /// Whom Nightbell tells that it works.
     pub heartbeat: Option<HeartbeatSettings>,
+    /// The tests of the rules, in file order.
+    pub tests: Vec<RuleTest>,
 }
 
 impl Config {
@@ -109,6 +113,8 @@ impl Config {
         let digests = digests::read(&file, &known, &timezone, &receivers);
         let watch = own::read(&file, &known);
         let heartbeat = own::read_heartbeat(&file);
+        let around = tests::Surroundings { names: &known, rules: &rule_names, timezone: &timezone };
+        let tests = tests::read(&file, &around);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
         let routed = routes.iter().flat_map(|route| route.notify.iter().map(ToString::to_string));
@@ -139,6 +145,7 @@ impl Config {
             digests,
             watch,
             heartbeat,
+            tests,
         })
     }
 }

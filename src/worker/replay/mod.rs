@@ -6,6 +6,8 @@
 
 mod record;
 mod reel;
+mod rehearsal;
+mod telling;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use tracing::subscriber::NoSubscriber;
 
 pub use record::{OnRecord, Recorded, recorded};
 pub use reel::{Before, Reel};
+pub use rehearsal::{Problem, Rehearsal};
+pub use telling::{Telling, tellings};
 
 use self::reel::Projector;
 use super::poll::{Addressee, Addressees, PollError, Poller};

@@ -65,13 +65,9 @@ fn read_one(tests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Op
     // so that what else is wrong with them is told in the same run.
     let at = read_anchor(&section, "at", around.timezone);
     let times = Times::new(at.unwrap_or(Timestamp::UNIX_EPOCH), around.timezone);
-    let sightings = items(&section, "instances")
-        .map(|items| items.iter().enumerate().map(|(index, item)| runs::read(item, index, &times, around)).collect());
-    let silences = items(&section, "silences")
-        .map(|items| items.iter().enumerate().map(|(index, item)| read_silence(item, index, &times, around)).collect());
+    let sightings = read_items(&section, "instances", |item, index| runs::read(item, index, &times, around));
+    let silences = read_items(&section, "silences", |item, index| read_silence(item, index, &times, around));
     let expect = expected::read(&section, &times, around);
-    let sightings: Option<Vec<Vec<Sighting>>> = sightings.unwrap_or_else(|| Some(Vec::new()));
-    let silences: Option<Vec<Silence>> = silences.unwrap_or_else(|| Some(Vec::new()));
     let until = times.read_until(&section, "until");
     section.close();
     let sightings: Vec<Sighting> = sightings?.into_iter().flatten().collect();
@@ -112,6 +108,19 @@ fn items<'a>(section: &Section<'a>, key: &'static str) -> Option<Vec<Section<'a>
     };
     let open = |(index, item)| Section::open(item, format!("{path}[{index}]"), section.findings());
     Some(list.iter().enumerate().filter_map(open).collect())
+}
+
+/// Reads every item of a list that may be absent, so that each wrong one is reported; one wrong item makes the list wrong.
+fn read_items<T>(
+    section: &Section<'_>,
+    key: &'static str,
+    read: impl Fn(&Section<'_>, usize) -> Option<T>,
+) -> Option<Vec<T>> {
+    let read: Vec<Option<T>> = match items(section, key) {
+        Some(items) => items.iter().enumerate().map(|(index, item)| read(item, index)).collect(),
+        None => Vec::new(),
+    };
+    read.into_iter().collect()
 }
 
 /// A silence, from some time on, the clock's beginning if it does not say.

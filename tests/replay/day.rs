@@ -31,7 +31,7 @@ const RULES: &str = r#"
   missing: { match: { source: warehouse, job: [nightly, "etl_*"] }, when: { missing: { schedule: "0 */4 * * *", grace: 15m } }, notify: [hook] }
 mute_windows:
   noon: { match: { severity: [warning, info] }, from: "11:00", to: "13:00" }
-  hourly: { match: { job: etl_2 }, schedule: "0 */3 * * *", for: 20m }
+  hourly: { match: { job: [etl_2, "load_*"] }, schedule: "0 */3 * * *", for: 45m }
 "#;
 
 /// Numbers that look random and are the same for the same seed (splitmix64).

@@ -24,10 +24,10 @@ pub use telling::{Telling, tellings};
 use self::reel::Projector;
 use super::poll::{Addressee, Addressees, PollError, Poller};
 use crate::config::Config;
-use crate::model::{Alert, Delivery, Silence, SilenceId, SourceId, Suppression};
+use crate::model::{Alert, AlertId, Delivery, Silence, SilenceId, SourceId, Suppression};
 use crate::notify::Renderer;
 use crate::rule::{MatchCache, Muting};
-use crate::store::{NewSilence, PollCommit, PollOutcome, SqlStore, Store as _, StoreError};
+use crate::store::{NewSilence, PollCommit, PollOutcome, SourceMemory, SqlStore, Store as _, StoreError};
 
 /// What is played.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,19 @@ pub struct Played {
     pub deliveries: Vec<Delivery>,
     /// How many polls were made.
     pub polls: usize,
+    /// What was said of each alert in one line, from when on.
+    said: Said,
+}
+
+/// What was said of alerts while they fired, each with when that began to be said.
+type Said = HashMap<AlertId, Vec<(Timestamp, String)>>;
+
+impl Played {
+    /// What was said of an alert at an instant, while it fired.
+    fn said_at(&self, alert: &AlertId, at: Timestamp) -> Option<&str> {
+        let lines = self.said.get(alert)?;
+        lines.iter().rev().find(|(since, _)| *since <= at).map(|(_, line)| line.as_str())
+    }
 }
 
 /// Why something cannot be played.
@@ -135,20 +148,32 @@ impl Theatre {
         }
         due.sort_by_key(|(at, stage, _)| (*at, *stage));
         let mut cues = Cues::new(script.silences);
-        let polls = due.len();
+        let (polls, mut said) = (due.len(), Said::new());
         for (now, stage, outcome) in due {
             clock.set(now);
             cues.give(&store, now).await?;
             stages[stage].source.advance(now, outcome);
             match stages[stage].poll().await {
+                Ok(report) if report.deliveries > 0 => note(&mut said, stages[stage].memory.as_ref(), now),
                 Ok(_) => {}
                 Err(PollError::Source { .. }) if outcome == PollOutcome::Unread => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut played = Played { polls, ..told(&store).await? };
+        let mut played = Played { polls, said, ..told(&store).await? };
         cues.name_as_before(&mut played.alerts);
         Ok(played)
+    }
+}
+
+/// Notes what is said now of what fires, where that is something new: an end changes what is said.
+fn note(said: &mut Said, memory: Option<&SourceMemory>, now: Timestamp) {
+    for alert in memory.into_iter().flat_map(|memory| &memory.firing) {
+        let lines = said.entry(alert.id.clone()).or_default();
+        let summary = &alert.facts.alert.summary;
+        if lines.last().is_none_or(|(_, last)| last != summary) {
+            lines.push((now, summary.clone()));
+        }
     }
 }
 
@@ -175,7 +200,7 @@ async fn told(store: &SqlStore) -> Result<Played, StoreError> {
         let order = |it: &Delivery| (it.created_at, it.alert.clone(), it.kind.as_str(), it.receiver.clone());
         order(one).cmp(&order(other))
     });
-    Ok(Played { alerts, deliveries, polls: 0 })
+    Ok(Played { alerts, deliveries, ..Played::default() })
 }
 
 /// The silences that are still to be made, and those that are still to be ended early.

@@ -169,7 +169,11 @@ impl Judge<'_> {
             return held;
         }
         if of_rule().next().is_some() {
-            let words = if expected.resolved { "it had fired, and did not end by then" } else { "it fired once only" };
+            let words = if expected.resolved {
+                "it had fired, and did not end by then"
+            } else {
+                "it was told no more often than is expected elsewhere"
+            };
             let quiet = rule.notify.is_empty().then(|| "the rule notifies nobody".to_string());
             return vec![quiet.unwrap_or_else(|| words.to_string())];
         }
@@ -178,6 +182,10 @@ impl Judge<'_> {
 
     /// Why a rule does not hold for any of the runs, as they are at the end.
     fn reasons(&self, rule: &Rule) -> Vec<String> {
+        if rule.when.trigger.is_some() {
+            let words = "it looks at the job's history or at the clock, and did not find there what it waits for";
+            return vec![words.to_string()];
+        }
         let (mut runs, mut cache) = (BTreeMap::new(), MatchCache::default());
         for sighting in self.test.sightings.iter().filter(|sighting| sighting.at <= self.test.until) {
             runs.insert((&sighting.instance.source, sighting.instance.key()), &sighting.instance);

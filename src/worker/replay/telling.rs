@@ -60,7 +60,10 @@ pub fn tellings(played: &Played) -> Vec<Telling> {
             source: alert.source.clone(),
             job: alert.facts.job.name.clone(),
             instance: alert.facts.instance.as_ref().map(|instance| instance.id.clone()),
-            summary: alert.facts.alert.summary.clone(),
+            summary: match played.said_at(&alert.id, delivery.created_at).filter(|_| !is_end) {
+                Some(said) => said.to_string(),
+                None => alert.facts.alert.summary.clone(),
+            },
             messages: BTreeMap::new(),
         });
         telling.messages.insert(delivery.receiver.clone(), delivery.content.clone());

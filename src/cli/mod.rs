@@ -5,6 +5,7 @@
 
 mod ack;
 mod alerts;
+mod backtest;
 mod check;
 mod deliveries;
 mod demo;
@@ -68,6 +69,14 @@ enum Command {
     Test {
         #[command(flatten)]
         chosen: test::Chosen,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// What the rules would have told over a time that is past, message by message; with --rules, what two versions of
+    /// them tell differently. Sends nothing, and works beside a running Nightbell.
+    Backtest {
+        #[command(flatten)]
+        chosen: backtest::Chosen,
         #[command(flatten)]
         file: ConfigFile,
     },
@@ -196,6 +205,7 @@ pub fn run(cli: Cli) -> ExitCode {
         match cli.command {
             Command::Run { file, once } => run::run(&load(&file, false)?, once).await,
             Command::Check { file, offline } => check::check(&file.config, offline).await,
+            Command::Backtest { chosen, file } => backtest::backtest(&load(&file, !chosen.fetches())?, &chosen).await,
             Command::Test { chosen, file } => test::test(&load(&file, true)?, &chosen).await,
             Command::Demo { duration } => demo::demo(duration).await,
             Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,

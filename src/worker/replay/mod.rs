@@ -4,6 +4,8 @@
 //! before a source that shows what it is told to, on a store in memory, with the clock set from poll to poll. Nothing is
 //! sent, and nothing outside is read or written. This module must never decide anything by itself.
 
+mod difference;
+mod fetch;
 mod record;
 mod reel;
 mod rehearsal;
@@ -16,6 +18,8 @@ use jiff::Timestamp;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
+pub use difference::{Difference, How, differences};
+pub use fetch::fetched;
 pub use record::{OnRecord, Recorded, recorded};
 pub use reel::{Before, Reel};
 pub use rehearsal::{Problem, Rehearsal};

@@ -1,7 +1,7 @@
 //! The store: what must survive a restart, behind the one trait [`Store`].
 //!
-//! It holds the poll cursor of each source, the last snapshot of each instance, the alerts, the outbox of deliveries
-//! and the log of attempts. [`Store::commit_poll`] moves the first four in one transaction, so that whatever rewinds
+//! It holds the poll cursor of each source, the last snapshot of each instance, the alerts, the outbox of deliveries,
+//! the log of attempts, and the log of what polls saw change. [`Store::commit_poll`] moves the first four in one transaction, so that whatever rewinds
 //! the database costs a repeat and never a loss; [`Store::settle`] records attempts with the deliveries' new states.
 //! No transaction is open while a network call runs. The store must never know of rules, wire formats or channels.
 //!
@@ -45,7 +45,7 @@ pub trait Store: Send + Sync {
     /// Which of these alerts are there already, firing or ended.
     fn known_alerts(&self, ids: &[AlertId]) -> impl Future<Output = Result<HashSet<AlertId>, StoreError>> + Send;
 
-    /// Moves cursor, snapshots, alerts and outbox in one transaction. A repeat is no second telling: an alert that comes
+    /// Moves cursor, snapshots, alerts and outbox in one transaction, and logs what changed. A repeat is no second telling: an alert that comes
     /// as fired while its id is there already (firing or resolved), or while another episode of it still fires, is left
     /// out, and so are the deliveries that come with it; a delivery whose id is there already is left as it is. An alert
     /// that comes as changed is written only while it fires: an ended episode stays ended. Of alerts that resolve and

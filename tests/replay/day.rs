@@ -247,3 +247,35 @@ async fn a_recorded_day_that_is_played_again_comes_to_the_same_decisions() {
     assert!(all.sources[0].unread > 0, "the source was never out");
     drop(day.place);
 }
+
+/// A replay that begins in the middle of what was recorded knows what was going on then, and tells nothing of it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_begins_later_tells_of_what_is_new_and_of_nothing_else() {
+    let seed = 0x0007_1d15_0a7e;
+    println!("seed {seed:#x}");
+    let mut day = Day::begin(seed).await;
+    day.pass(10).await;
+    let middle = day.clock.now();
+    // Longer than a replay reaches back.
+    day.clock.set(middle + SignedDuration::from_hours(24 * 9));
+    let since = day.clock.now();
+    day.pass(6).await;
+    let (until, store) = (day.clock.now(), &day.store);
+    let recorded = recorded(&**store, &day.config.sources, since, until).await.unwrap();
+    let [reel] = recorded.script.reels.as_slice() else { panic!("one source") };
+    let before = reel.before.clone().unwrap();
+    assert!(before.read_until <= middle && reel.polls.iter().all(|poll| poll.polled_at > before.read_until));
+    assert!(before.instances.len() > 40, "{} runs are known", before.instances.len());
+
+    let played = Theatre::open(&day.config).unwrap().play(&day.config, recorded.script).await.unwrap();
+    // What fired before is told by neither; a rule about one run by itself rests on nothing else.
+    let failed = |alerts: &[Alert]| -> Vec<String> {
+        let of_rule = alerts.iter().filter(|it| it.rule.as_str() == "failed" && it.created_at > since);
+        let mut lines: Vec<String> = of_rule.map(|it| format!("{} {}", it.created_at, it.id)).collect();
+        lines.sort();
+        lines
+    };
+    let told = failed(&store.alerts(usize::MAX).await.unwrap());
+    assert!(told.len() > 2, "{told:?}");
+    assert_eq!(failed(&played.alerts), told);
+}

@@ -93,7 +93,17 @@ fn other_version(path: &Path) -> Result<Config, Failure> {
 }
 
 async fn play(config: &Config, script: &Script) -> Result<Played, Failure> {
-    Ok(Theatre::open(config)?.play(config, script.clone()).await?)
+    let bar = indicatif::ProgressBar::no_length();
+    let style = indicatif::ProgressStyle::with_template("  {wide_bar} {pos}/{len} polls");
+    bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
+    let watcher = bar.clone();
+    let theatre = Theatre::open(config)?.watched_by(move |made, polls| {
+        watcher.set_length(polls as u64);
+        watcher.set_position(made as u64);
+    });
+    let played = theatre.play(config, script.clone()).await;
+    bar.finish_and_clear();
+    Ok(played?)
 }
 
 /// The part of a script that a configuration can play, and the sources that it lacks.
@@ -164,6 +174,8 @@ fn notes(
     if !rules.is_empty() {
         notes.push(format!("the states of jobs are not recorded: {} is not played", rules.join(", ")));
     }
-    notes.push("each message is counted by itself, before any are told together for a receiver's rate".to_string());
+    notes.push(
+        "each message is counted by itself and as delivered: rates, merging and fallbacks are not played".to_string(),
+    );
     notes
 }

@@ -89,9 +89,10 @@ pub enum ReplayError {
 }
 
 /// Everything that does not change from one play to the next: making it takes longer than many polls.
-#[derive(Debug, Clone)]
 pub struct Theatre {
     addressees: Arc<Addressees>,
+    /// Is told how many of how many polls were made.
+    watcher: Box<dyn Fn(usize, usize) + Send + Sync>,
 }
 
 impl Theatre {
@@ -108,7 +109,14 @@ impl Theatre {
             let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
             Ok((settings.id.clone(), addressee))
         });
-        Ok(Theatre { addressees: Arc::new(addressees.collect::<Result<_, ReplayError>>()?) })
+        let addressees = Arc::new(addressees.collect::<Result<_, ReplayError>>()?);
+        Ok(Theatre { addressees, watcher: Box::new(|_, _| {}) })
+    }
+
+    /// The same, and somebody is told how many of how many polls were made.
+    #[must_use]
+    pub fn watched_by(self, watcher: impl Fn(usize, usize) + Send + Sync + 'static) -> Theatre {
+        Theatre { watcher: Box::new(watcher), ..self }
     }
 
     /// Plays a script under the rules of `config`, which must have the receivers that this was opened with.
@@ -153,7 +161,8 @@ impl Theatre {
         due.sort_by_key(|(at, stage, _)| (*at, *stage));
         let mut cues = Cues::new(script.silences);
         let (polls, mut said) = (due.len(), Said::new());
-        for (now, stage, outcome) in due {
+        for (made, (now, stage, outcome)) in due.into_iter().enumerate() {
+            (self.watcher)(made, polls);
             clock.set(now);
             cues.give(&store, now).await?;
             stages[stage].source.advance(now, outcome);

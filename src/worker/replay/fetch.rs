@@ -11,6 +11,9 @@ use crate::model::{Instance, Sighting, Status, Window};
 use crate::source::{Source, SourceError, SourceErrorKind, SourceSettings};
 use crate::store::{PollOutcome, PollRecord};
 
+/// Polls that are made up are not closer than a minute: the times of runs say no more.
+const POLLS_APART_MIN: Duration = Duration::from_secs(59);
+
 /// Reads from the source what was planned between `since` and `until`, and as far before that as it takes to know what
 /// was going on at the beginning.
 ///
@@ -48,7 +51,7 @@ pub async fn fetched<C: Source>(
     let mut due = settings.poll.next_after(polled_from);
     while let Some(polled_at) = due.filter(|due| *due <= until) {
         polls.push(PollRecord { polled_at, outcome: PollOutcome::Whole });
-        due = settings.poll.next_after(polled_at);
+        due = settings.poll.next_after(polled_at.checked_add(POLLS_APART_MIN).unwrap_or(Timestamp::MAX));
     }
     Ok(Reel { source: settings.id.clone(), before, sightings: coming, polls })
 }

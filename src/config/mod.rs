@@ -113,7 +113,8 @@ impl Config {
         let digests = digests::read(&file, &known, &timezone, &receivers);
         let watch = own::read(&file, &known);
         let heartbeat = own::read_heartbeat(&file);
-        let around = tests::Surroundings { names: &known, rules: &rule_names, timezone: &timezone };
+        let (own_names, zone) = (names(&tree, "rules"), &timezone);
+        let around = tests::Surroundings { names: &known, rules: &own_names, timezone: zone };
         let tests = tests::read(&file, &around);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));

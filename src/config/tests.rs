@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 
 pub use self::expected::Expected;
 use self::times::{Times, read_anchor};
+use super::labels;
 use super::rules::{JobPattern, Names, SeverityWord, read_references};
 use super::words::check_name;
 use crate::limits::RULE_TEST_SPAN_MAX;
@@ -129,6 +130,7 @@ fn read_silence(item: &Section<'_>, index: usize, times: &Times<'_>, around: &Su
     let rules = read_references(item, "rule", "rule", around.rules);
     let jobs = item.optional::<OneOrMany<JobPattern>>("job");
     let severities = item.optional::<OneOrMany<SeverityWord>>("severity");
+    let labels = labels::read_wanted(item);
     let created_at = times.optional(item, "from").unwrap_or(Some(times.at()));
     let lasts = item.required::<Duration>("for");
     let sound = (jobs.is_some() || !item.has("job")) && (severities.is_some() || !item.has("severity"));
@@ -137,9 +139,10 @@ fn read_silence(item: &Section<'_>, index: usize, times: &Times<'_>, around: &Su
         jobs: jobs.map_or_else(Vec::new, |list| list.0.iter().map(|one| one.0.as_str().to_string()).collect()),
         rules: rules?.iter().map(RuleId::new).collect(),
         severities: severities.map_or_else(Vec::new, |list| list.0.iter().map(|word| word.0).collect()),
+        labels: labels?,
     };
     if concerns.is_empty() && sound {
-        item.error("", "nothing says what is silenced", Some("name a job, rule, source or severity".into()));
+        item.error("", "nothing says what is silenced", Some("name a job, rule, source, severity or labels".into()));
         return None;
     }
     close(item);

@@ -13,7 +13,7 @@ use nightbell::rule::{MatchCache, Muting};
 use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
 use nightbell::store::{NewSilence, SqlStore, Store as _};
-use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller};
+use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller, Terms};
 use nightbell::worker::replay::{Theatre, recorded};
 
 use crate::sample::{Place, at};
@@ -93,6 +93,7 @@ impl Day {
             muting: Muting::new(Arc::clone(&self.config.mute_windows)),
             followed_at: HashMap::new(),
             past: HashMap::new(),
+            terms: Terms { labels: self.config.sources[0].labels.clone(), ..Terms::default() },
             learnt: Default::default(),
             memory: None,
         }

@@ -86,7 +86,7 @@ pub(super) async fn backtest(config: &Config, chosen: &Chosen) -> Result<Exit, F
 fn other_version(path: &Path) -> Result<Config, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline: true });
     let loaded = loaded.map_err(|problem| Failure::Config(Box::new(problem)))?;
-    for warning in loaded.rendered_warnings(&path.display().to_string()) {
+    for warning in loaded.rendered_warnings() {
         complain(warning);
     }
     Ok(loaded.config)

@@ -39,8 +39,8 @@ use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
     DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable,
-    NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued, Revived, Settled, Since, SourceCondition,
-    SourceMemory, StandIn, Store, StoreError, ToldInstead, Transition, Undelivered,
+    NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued, Revived, Settled, Since,
+    SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Transition, Undelivered,
 };
 use crate::digest::Tally;
 use crate::model::{

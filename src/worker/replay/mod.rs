@@ -26,7 +26,7 @@ pub use rehearsal::{Problem, Rehearsal};
 pub use telling::{Telling, tellings};
 
 use self::reel::Projector;
-use super::poll::{Addressee, Addressees, PollError, Poller};
+use super::poll::{Addressee, Addressees, PollError, Poller, Terms};
 use crate::config::Config;
 use crate::model::{Alert, AlertId, Delivery, Silence, SilenceId, SourceId, Suppression};
 use crate::notify::Renderer;
@@ -143,7 +143,9 @@ impl Theatre {
                 store.commit_poll(&known_before(&settings.id, before, rules.marks())).await?;
             }
             due.extend(reel.polls.iter().map(|poll| (poll.polled_at, stages.len(), poll.outcome)));
+            let (labels, routes) = (settings.labels.clone(), Arc::clone(&config.routes));
             stages.push(Poller {
+                terms: Terms { labels, routes, generation: None },
                 settings,
                 source,
                 store: Arc::clone(&store),

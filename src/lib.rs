@@ -19,7 +19,8 @@
 //!    records the outcomes in a second transaction. No transaction is open while a network call runs.
 //! 5. When a [`digest`] is due, [`worker::digest`] sums up what the store holds of the period and owes it like any other
 //!    message.
-//! 6. [`app`] wires all that, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.
+//! 6. [`worker::replay`] has the same poller decide about a time that is past, or made up: backtests, and tests of rules.
+//! 7. [`app`] wires all that, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.
 //!
 //! # What holds everywhere
 //!

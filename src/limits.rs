@@ -276,6 +276,12 @@ pub const HEARTBEAT_ANSWER_BYTES_MAX: usize = 4 << 10;
 pub const HEARTBEAT_POLL_SLACK: Duration = Duration::from_secs(60);
 /// How long a delivery may be due, and its receiver not tried, before its lane is taken to hang.
 pub const HEARTBEAT_LANE_SLACK: Duration = Duration::from_secs(600);
+/// Longest time that one test of the rules looks at.
+pub const RULE_TEST_SPAN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// How long before the time that is asked for a replay begins: as far as a poll can read back, and a day, so that what was
+/// going on is known.
+pub const REPLAY_WARM_UP: Duration = LISTED_AGAIN_MAX;
 
 /// How long alerts, deliveries and instances are kept after they ended.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -15,6 +15,7 @@ mod poll;
 mod program;
 mod readme;
 mod reload;
+mod replay;
 mod rule;
 mod sample;
 mod schedule;

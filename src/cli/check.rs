@@ -7,7 +7,7 @@ use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 
-pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
+pub(super) async fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
     for warning in loaded.rendered_warnings() {
         complain(warning);
@@ -29,13 +29,19 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Config);
     }
     let config = &loaded.config;
+    let (tests, failed) = super::test::all(config).await?;
+    if failed > 0 {
+        complain(format_args!("error: {failed} of {} failed", count(tests, "test")));
+        return Ok(Exit::Config);
+    }
     let files = if path.is_dir() { count(loaded.files.len(), "file") + ", " } else { String::new() };
     print(format_args!(
-        "{}: {files}{}, {}, {}; nothing is wrong",
+        "{}: {files}{}, {}, {}{}; nothing is wrong",
         path.display(),
         count(config.sources.len(), "source"),
         count(config.receivers.len(), "receiver"),
         count(config.rules.rules().len(), "rule"),
+        if tests == 0 { String::new() } else { format!(", {}", count(tests, "test")) },
     ))?;
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@
 
 mod ack;
 mod alerts;
+mod backtest;
 mod check;
 mod deliveries;
 mod demo;
@@ -17,6 +18,7 @@ mod output;
 mod run;
 mod send_test;
 mod silence;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +64,21 @@ enum Command {
         /// Do not ask for the secrets' values.
         #[arg(long)]
         offline: bool,
+    },
+    /// Runs the tests that stand under "tests" in the configuration; 1 when one fails. Contacts nobody.
+    Test {
+        #[command(flatten)]
+        chosen: test::Chosen,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// What the rules would have told over a time that is past, message by message; with --rules, what two versions of
+    /// them tell differently. Sends nothing, and works beside a running Nightbell.
+    Backtest {
+        #[command(flatten)]
+        chosen: backtest::Chosen,
+        #[command(flatten)]
+        file: ConfigFile,
     },
     /// The whole thing on a simulated workspace: no account, no configuration, no network.
     Demo {
@@ -187,7 +204,9 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Run { file, once } => run::run(&file.config, once).await,
-            Command::Check { file, offline } => check::check(&file.config, offline),
+            Command::Check { file, offline } => check::check(&file.config, offline).await,
+            Command::Backtest { chosen, file } => backtest::backtest(&load(&file, !chosen.fetches())?, &chosen).await,
+            Command::Test { chosen, file } => test::test(&load(&file, true)?, &chosen).await,
             Command::Demo { duration } => demo::demo(duration).await,
             Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,
             Command::Doctor { source, file, json } => {

@@ -21,6 +21,7 @@ mod receivers;
 mod routes;
 mod rules;
 mod sources;
+mod tests;
 mod words;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use files::{NoFiles, RuleFile, RuleFiles, Unreadable};
 pub use load::{ConfigProblem, LoadOptions, Loaded};
 pub use marks::Marks;
 pub use own::HeartbeatSettings;
+pub use tests::{Expected, RuleTest};
 
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::limits::CALENDAR_WARNED_AHEAD;
@@ -76,6 +78,8 @@ pub struct Config {
     pub marks: Marks,
     /// By what the files together are known again: a digest of their names and texts.
     pub fingerprint: String,
+    /// The tests of the rules, in file order.
+    pub tests: Vec<RuleTest>,
 }
 
 impl Config {
@@ -115,6 +119,9 @@ impl Config {
         let digests = digests::read(&file, &known, &timezone, &receivers);
         let watch = own::read(&file, &known);
         let heartbeat = own::read_heartbeat(&file);
+        let (own_names, zone) = (names(&tree, "rules"), &timezone);
+        let around = tests::Surroundings { names: &known, rules: &own_names, timezone: zone };
+        let tests = tests::read(&file, &around);
         let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
         let routed = routes.iter().flat_map(|route| route.notify.iter().map(ToString::to_string));
@@ -148,6 +155,7 @@ impl Config {
             heartbeat,
             marks,
             fingerprint,
+            tests,
         })
     }
 }

@@ -208,7 +208,7 @@ pub(super) fn read_references(
     read.into_iter().collect()
 }
 
-struct JobPattern(Pattern);
+pub(super) struct JobPattern(pub(super) Pattern);
 
 impl FromYaml for JobPattern {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
@@ -220,7 +220,7 @@ impl FromYaml for JobPattern {
     }
 }
 
-struct StatusWord(Status);
+pub(super) struct StatusWord(pub(super) Status);
 
 impl FromYaml for StatusWord {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
@@ -243,7 +243,7 @@ impl FromYaml for JobStatusWord {
     }
 }
 
-struct TypeWord(InstanceType);
+pub(super) struct TypeWord(pub(super) InstanceType);
 
 impl FromYaml for TypeWord {
     fn from_yaml(located: Located<'_>) -> Option<Self> {

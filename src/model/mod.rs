@@ -14,6 +14,7 @@ mod labels;
 mod measures;
 mod message;
 mod reason;
+mod sighting;
 mod silence;
 mod stand_in;
 mod status;
@@ -35,6 +36,7 @@ pub use message::{
     SourcePart,
 };
 pub use reason::{Reason, ReasonCode};
+pub use sighting::Sighting;
 pub use silence::{Ack, Concerns, HeldBack, Silence, SilenceId};
 pub use stand_in::{StandsInFor, Untold};
 pub use status::Status;

@@ -1,7 +1,7 @@
 //! The store: what must survive a restart, behind the one trait [`Store`].
 //!
-//! It holds the poll cursor of each source, the last snapshot of each instance, the alerts, the outbox of deliveries
-//! and the log of attempts. [`Store::commit_poll`] moves the first four in one transaction, so that whatever rewinds
+//! It holds the poll cursor of each source, the last snapshot of each instance, the alerts, the outbox of deliveries,
+//! the log of attempts, and the log of what polls saw change. [`Store::commit_poll`] moves the first four in one transaction, so that whatever rewinds
 //! the database costs a repeat and never a loss; [`Store::settle`] records attempts with the deliveries' new states.
 //! No transaction is open while a network call runs. The store must never know of rules, wire formats or channels.
 //!
@@ -10,6 +10,7 @@
 mod letters;
 mod own;
 mod sql;
+mod transition;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
@@ -28,6 +29,7 @@ pub use letters::{
 };
 pub use own::{OwnCommit, OwnState, Troubled};
 pub use sql::{Mode, SqlStore};
+pub use transition::{PollOutcome, PollRecord, Transition};
 
 /// What survives a restart. Whatever a method has answered with `Ok` survives a power cut; after an error nothing of it
 /// is there, unless the error came from the commit itself, and then repeating the call does no harm.
@@ -52,7 +54,7 @@ pub trait Store: Send + Sync {
     /// Which of these alerts are there already, firing or ended.
     fn known_alerts(&self, ids: &[AlertId]) -> impl Future<Output = Result<HashSet<AlertId>, StoreError>> + Send;
 
-    /// Moves cursor, snapshots, alerts and outbox in one transaction. A repeat is no second telling: an alert that comes
+    /// Moves cursor, snapshots, alerts and outbox in one transaction, and logs what changed. A repeat is no second telling: an alert that comes
     /// as fired while its id is there already (firing or resolved), or while another episode of it still fires, is left
     /// out, and so are the deliveries that come with it; a delivery whose id is there already is left as it is. An alert
     /// that comes as changed is written only while it fires: an ended episode stays ended. Of alerts that resolve and
@@ -289,6 +291,38 @@ pub trait Store: Send + Sync {
 
     /// Proves that the store takes a write.
     fn beat(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The states in which polls saw one run, the oldest first.
+    fn transitions(
+        &self,
+        source: &SourceId,
+        job: &str,
+        id: &str,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// The states that polls of a source saw first between `from` and `until`, both included, in the order in which they
+    /// were committed.
+    fn transitions_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// How each run of a source was last seen before `before`, by job and id.
+    fn states_before(
+        &self,
+        source: &SourceId,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// The looks at a source between `from` and `until`, both included, the earliest first.
+    fn polls_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<PollRecord>, StoreError>> + Send;
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
     /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.

@@ -14,4 +14,5 @@ pub mod heartbeat;
 pub mod housekeeping;
 pub mod own;
 pub mod poll;
+pub mod replay;
 pub mod retry;

@@ -152,6 +152,11 @@ impl<'a> Section<'a> {
 
     /// Ends the reading: every key that was not asked for is unknown.
     pub fn close(self) {
+        self.report_unknown();
+    }
+
+    /// Reports every key that was not asked for by now: [`Section::close`] for who still needs the section.
+    pub fn report_unknown(&self) {
         let known = self.known.borrow();
         for entry in self.entries {
             if known.contains(&entry.key.as_str()) {

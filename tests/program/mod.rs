@@ -1,5 +1,6 @@
 //! The real binary, started as a process, against the simulated workspace and endpoints on loopback.
 
+mod backtest;
 mod commands;
 mod dead_letters;
 mod digest;

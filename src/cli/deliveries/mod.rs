@@ -144,7 +144,7 @@ fn state(text: &str) -> Result<DeliveryState, String> {
 }
 
 /// The instant that somebody means: so long ago, a day or a time in `zone`, or an instant with its own zone.
-fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     let text = text.trim();
     if let Some(ago) = parse_duration(text) {
         return Ok(SystemClock.now().checked_sub(ago).unwrap_or(Timestamp::MIN));

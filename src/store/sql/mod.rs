@@ -3,7 +3,7 @@
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
 //! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
 //! source, `generation` which configuration is in force, `gap` when it was not read, `own` what Nightbell watches of itself,
-//! `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
+//! `transition` what changed when, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
 //! what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
@@ -27,6 +27,7 @@ mod purge;
 mod rows;
 mod silence;
 mod statements;
+mod transition;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -39,8 +40,8 @@ use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
     DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable,
-    NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, Queued, Revived, Settled, Since, SourceCondition,
-    SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
+    NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued, Revived, Settled, Since,
+    SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Transition, Undelivered,
 };
 use crate::digest::Tally;
 use crate::model::{
@@ -336,6 +337,32 @@ impl Store for SqlStore {
 
     async fn beat(&self, now: Timestamp) -> Result<(), StoreError> {
         own::beat(self, now).await
+    }
+
+    async fn transitions(&self, source: &SourceId, job: &str, id: &str) -> Result<Vec<Transition>, StoreError> {
+        transition::of_instance(self, source, job, id).await
+    }
+
+    async fn transitions_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Transition>, StoreError> {
+        transition::between(self, source, from, until).await
+    }
+
+    async fn states_before(&self, source: &SourceId, before: Timestamp) -> Result<Vec<Transition>, StoreError> {
+        transition::states_before(self, source, before).await
+    }
+
+    async fn polls_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<PollRecord>, StoreError> {
+        transition::polls(self, source, from, until).await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {

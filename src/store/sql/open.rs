@@ -35,6 +35,7 @@ fn migrations() -> Migrator {
         step(7, "digest", include_str!("migrations/0007_digest.sql")),
         step(10, "self", include_str!("migrations/0010_self.sql")),
         step(11, "generation", include_str!("migrations/0011_generation.sql")),
+        step(12, "transition", include_str!("migrations/0012_transition.sql")),
     ])
 }
 
@@ -76,6 +77,33 @@ impl SqlStore {
         };
         let dialect = Dialect::Sqlite;
         Ok(SqlStore { dialect, place, writer, readers, statements: Statements::new(dialect), _lock: lock })
+    }
+}
+
+impl SqlStore {
+    /// A store in memory, gone when it is dropped: to try out what would be decided.
+    ///
+    /// # Errors
+    /// When the database cannot be made.
+    pub async fn in_memory() -> Result<SqlStore, StoreError> {
+        sqlx::any::install_default_drivers();
+        let place = "in memory".to_string();
+        let cannot = |error: sqlx::Error| StoreError::Unusable(format!("store {place}: {}", words(&error)));
+        let options = AnyConnectOptions::from_str("sqlite::memory:").map_err(cannot)?.disable_statement_logging();
+        // The connection is the database: there is one, and it is never given up.
+        let only = AnyPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(STORE_WAIT_MAX)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(cannot)?;
+        migrations().run(&only).await.map_err(|error| StoreError::Unusable(format!("store {place}: {error}")))?;
+        let dialect = Dialect::Sqlite;
+        let statements = Statements::new(dialect);
+        Ok(SqlStore { dialect, place, writer: only.clone(), readers: only, statements, _lock: None })
     }
 }
 

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::SqlStr;
 
-use super::super::{PollCommit, SourceCondition, SourceMemory, StoreError};
+use super::super::{PollCommit, PollOutcome, SourceCondition, SourceMemory, StoreError};
 use super::items::{IdItem, alert_items, delivery_items, instance_items, lists, to_json};
 use super::own::IS_OWN;
-use super::{SqlStore, Write, gap, rows};
+use super::{SqlStore, Write, gap, rows, transition};
 use crate::limits::LISTED_AGAIN_MAX;
 use crate::model::{Alert, AlertId, Delivery, GapCause, SourceId};
 
@@ -97,12 +97,19 @@ pub(super) async fn commit(store: &SqlStore, commit: &PollCommit) -> Result<(), 
     let moment = gap::after_poll(store, &mut write, commit).await?;
     let sql = &store.statements;
 
-    execute(store, &mut write, &sql.upsert_instances, &instance_items(commit, moment)).await?;
+    let instances = instance_items(commit, moment);
+    transition::log(store, &mut write, &instances, moment).await?;
+    transition::log_poll(store, &mut write, &commit.source, commit.now, outcome(commit)).await?;
+    execute(store, &mut write, &sql.upsert_instances, &instances).await?;
     // Resolutions go first: an instance's old episode makes room for its new one.
     execute(store, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now, moment)?).await?;
     let repeated = insert_fired(store, &mut write, commit, moment).await?;
     insert_deliveries(store, &mut write, commit, &repeated).await?;
     store.commit(write).await
+}
+
+fn outcome(commit: &PollCommit) -> PollOutcome {
+    if commit.read_until.is_some() { PollOutcome::Whole } else { PollOutcome::Short }
 }
 
 /// Moves the cursor and counts the generation on, if it is still the one that the decisions rest on.
@@ -215,6 +222,7 @@ pub(super) async fn record_unreadable(
     .await
     .map_err(|error| store.failed(error))?;
     gap::open(store, &mut write, source, GapCause::Unreadable, reason, now).await?;
+    transition::log_poll(store, &mut write, source, now, PollOutcome::Unread).await?;
     store.commit(write).await
 }
 

@@ -23,6 +23,8 @@ pub(super) async fn purge(store: &SqlStore, before: Timestamp) -> Result<u64, St
     removed += purge_deliveries(store, before).await?;
     removed += purge_silences(store, before).await?;
     removed += purge_gaps(store, before).await?;
+    removed += purge_transitions(store, before).await?;
+    removed += purge_polls(store, before).await?;
     Ok(removed)
 }
 
@@ -78,6 +80,24 @@ async fn purge_silences(store: &SqlStore, before: Timestamp) -> Result<u64, Stor
 async fn purge_gaps(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
     let statement = "DELETE FROM gap WHERE (source, cause, opened_moment) IN \
          (SELECT source, cause, opened_moment FROM gap AS old WHERE old.ended_at < $2 LIMIT $1)";
+    in_batches(store, statement, &[before], None).await
+}
+
+/// How a run that is still known was at `before` stays: what comes after begins there.
+async fn purge_transitions(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM transition WHERE (source, job, id, moment) IN \
+         (SELECT source, job, id, moment FROM transition AS old WHERE old.seen_at < $2 \
+            AND (EXISTS (SELECT 1 FROM transition AS later WHERE later.source = old.source AND later.job = old.job \
+                AND later.id = old.id AND later.moment > old.moment AND later.seen_at < $2) \
+              OR NOT EXISTS (SELECT 1 FROM instance WHERE instance.source = old.source AND instance.job = old.job \
+                AND instance.id = old.id)) \
+          LIMIT $1)";
+    in_batches(store, statement, &[before], None).await
+}
+
+async fn purge_polls(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM poll WHERE (source, polled_at) IN \
+         (SELECT source, polled_at FROM poll AS old WHERE old.polled_at < $2 LIMIT $1)";
     in_batches(store, statement, &[before], None).await
 }
 

@@ -14,6 +14,8 @@ use super::items::{
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) upsert_instances: SqlStr,
+    /// Those of the listed instances that are new or look otherwise are noted, at the moment `$2`.
+    pub(super) log_transitions: SqlStr,
     pub(super) known_alerts: SqlStr,
     pub(super) insert_alerts: SqlStr,
     pub(super) update_alerts: SqlStr,
@@ -54,6 +56,7 @@ impl Statements {
         let ids = dialect.items(IdItem::COLUMNS);
         Statements {
             upsert_instances: upsert_instances(dialect),
+            log_transitions: log_transitions(dialect),
             known_alerts: sql(format!("SELECT alert.id FROM {ids} JOIN alert ON alert.id = item.id")),
             insert_alerts: insert(dialect, "alert", AlertItem::COLUMNS, "DO NOTHING RETURNING id"),
             update_alerts: update_alerts(dialect),
@@ -169,6 +172,22 @@ fn upsert_instances(dialect: Dialect) -> SqlStr {
          settled_moment = COALESCE(instance.settled_moment, excluded.settled_moment), \
          failed_moment = COALESCE(instance.failed_moment, excluded.failed_moment)",
     )
+}
+
+fn log_transitions(dialect: Dialect) -> SqlStr {
+    sql(format!(
+        "INSERT INTO transition (source, job, id, moment, seen_at, status, raw_status, kind, plan_time, start_time, end_time) \
+         SELECT item.source, item.job, item.id, $2, item.changed_at, item.status, \
+           CASE item.raw_status WHEN item.status THEN NULL ELSE item.raw_status END, \
+           item.kind, item.plan_time, item.start_time, item.end_time \
+         FROM {} LEFT JOIN instance AS known \
+           ON known.source = item.source AND known.job = item.job AND known.id = item.id \
+         WHERE known.id IS NULL OR known.status <> item.status OR known.raw_status <> item.raw_status \
+           OR known.kind <> item.kind OR known.plan_time IS DISTINCT FROM item.plan_time \
+           OR known.start_time IS DISTINCT FROM item.start_time OR known.end_time IS DISTINCT FROM item.end_time \
+         ON CONFLICT (source, job, id, moment) DO NOTHING",
+        dialect.items(InstanceItem::COLUMNS)
+    ))
 }
 
 fn update_alerts(dialect: Dialect) -> SqlStr {

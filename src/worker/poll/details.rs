@@ -18,7 +18,7 @@ use crate::source::{Source, SourceErrorKind};
 use crate::store::{SourceMemory, Store};
 
 /// The raw status given to an instance that its source no longer knows.
-const GONE: &str = "(no longer known to the source)";
+pub(in crate::worker) const GONE: &str = "(no longer known to the source)";
 
 /// What a look at one instance that alerts has told.
 struct Look {

@@ -16,6 +16,7 @@ mod terms;
 mod timely;
 mod window;
 
+pub(super) use details::GONE;
 pub use terms::Terms;
 pub(super) use window::is_silent;
 

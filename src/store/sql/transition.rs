@@ -1,0 +1,142 @@
+//! The log of transitions: written with every poll, read by what explains the past or plays it again.
+
+use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::super::{PollOutcome, PollRecord, StoreError, Transition};
+use super::items::{InstanceItem, lists};
+use super::{SqlStore, Write, rows};
+use crate::model::SourceId;
+
+/// A transition with what is remembered of its run beside, in the order in which [`rows::instance`] reads.
+const SELECT: &str = "SELECT log.source, log.job, log.id, run.job_id, run.name, log.status, \
+     COALESCE(log.raw_status, log.status), log.kind, log.plan_time, log.start_time, log.end_time, log.seen_at \
+     FROM transition AS log LEFT JOIN instance AS run \
+       ON run.source = log.source AND run.job = log.job AND run.id = log.id";
+
+/// Notes those of the instances that are new or look otherwise than they are stored. To be called before they are.
+pub(super) async fn log(
+    store: &SqlStore,
+    write: &mut Write,
+    items: &[InstanceItem<'_>],
+    moment: i64,
+) -> Result<(), StoreError> {
+    for text in lists(items)? {
+        sqlx::query(store.statements.log_transitions.clone())
+            .bind(text)
+            .bind(moment)
+            .execute(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
+/// Notes that a source was asked.
+pub(super) async fn log_poll(
+    store: &SqlStore,
+    write: &mut Write,
+    source: &SourceId,
+    now: Timestamp,
+    outcome: PollOutcome,
+) -> Result<(), StoreError> {
+    // Of two polls in one millisecond, by a clock that was set back, the last word counts.
+    sqlx::query(
+        "INSERT INTO poll (source, polled_at, outcome) VALUES ($1, $2, $3) \
+         ON CONFLICT (source, polled_at) DO UPDATE SET outcome = excluded.outcome",
+    )
+    .bind(source.as_str())
+    .bind(now.as_millisecond())
+    .bind(outcome.as_str())
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    Ok(())
+}
+
+pub(super) async fn of_instance(
+    store: &SqlStore,
+    source: &SourceId,
+    job: &str,
+    id: &str,
+) -> Result<Vec<Transition>, StoreError> {
+    let sql = format!("{SELECT} WHERE log.source = $1 AND log.job = $2 AND log.id = $3 ORDER BY log.moment");
+    let found = sqlx::query(AssertSqlSafe(sql))
+        .bind(source.as_str())
+        .bind(job)
+        .bind(id)
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "transition", transition))
+}
+
+pub(super) async fn between(
+    store: &SqlStore,
+    source: &SourceId,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Transition>, StoreError> {
+    let sql = format!(
+        "{SELECT} WHERE log.source = $1 AND log.seen_at >= $2 AND log.seen_at <= $3 \
+         ORDER BY log.moment, log.job, log.id"
+    );
+    let found = sqlx::query(AssertSqlSafe(sql))
+        .bind(source.as_str())
+        .bind(from.as_millisecond())
+        .bind(until.as_millisecond())
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "transition", transition))
+}
+
+pub(super) async fn states_before(
+    store: &SqlStore,
+    source: &SourceId,
+    before: Timestamp,
+) -> Result<Vec<Transition>, StoreError> {
+    let sql = format!(
+        "{SELECT} WHERE log.source = $1 AND log.seen_at < $2 AND NOT EXISTS (SELECT 1 FROM transition AS later \
+           WHERE later.source = log.source AND later.job = log.job AND later.id = log.id \
+             AND later.moment > log.moment AND later.seen_at < $2) \
+         ORDER BY log.job, log.id"
+    );
+    let found = sqlx::query(AssertSqlSafe(sql))
+        .bind(source.as_str())
+        .bind(before.as_millisecond())
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "transition", transition))
+}
+
+pub(super) async fn polls(
+    store: &SqlStore,
+    source: &SourceId,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<PollRecord>, StoreError> {
+    let found = sqlx::query(
+        "SELECT polled_at, outcome FROM poll WHERE source = $1 AND polled_at >= $2 AND polled_at <= $3 \
+         ORDER BY polled_at",
+    )
+    .bind(source.as_str())
+    .bind(from.as_millisecond())
+    .bind(until.as_millisecond())
+    .fetch_all(&store.readers)
+    .await
+    .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "poll", |row| {
+        let word = rows::text(row, 1)?;
+        Ok(PollRecord {
+            polled_at: rows::instant(rows::number(row, 0)?)?,
+            outcome: PollOutcome::from_word(&word).ok_or_else(|| rows::unknown("poll outcome", &word))?,
+        })
+    }))
+}
+
+fn transition(row: &AnyRow) -> Result<Transition, StoreError> {
+    Ok(Transition { instance: rows::instance(row)?, seen_at: rows::instant(rows::number(row, 11)?)? })
+}

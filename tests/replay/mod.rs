@@ -1,0 +1,4 @@
+//! Days that are played again: the decisions are those that were made.
+
+mod day;
+mod rehearsal;

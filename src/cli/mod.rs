@@ -15,6 +15,7 @@ mod jobs;
 mod log;
 mod output;
 mod run;
+mod schema;
 mod send_test;
 mod silence;
 
@@ -94,6 +95,9 @@ enum Command {
         #[command(flatten)]
         file: ConfigFile,
     },
+    /// The configuration file as a JSON Schema: with it editors complete keys, explain them and mark mistakes. Make the
+    /// file that the example's first line names by `nightbell schema > nightbell.schema.json`.
+    Schema,
     /// What fired, and what became of it; the newest first.
     Alerts {
         #[command(flatten)]
@@ -194,6 +198,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
             Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
+            Command::Schema => schema::schema(),
             Command::Alerts { file, listing } => alerts::alerts(&load(&file, true)?, &listing).await,
             Command::Jobs { file, chosen, listing } => jobs::jobs(&load(&file, true)?, &chosen, &listing).await,
             Command::Instances { file, chosen, listing } => {

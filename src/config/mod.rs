@@ -19,6 +19,7 @@ mod own;
 mod receivers;
 mod routes;
 mod rules;
+mod schema;
 mod sources;
 mod words;
 
@@ -33,6 +34,7 @@ pub use digests::DigestSettings;
 pub use files::{NoFiles, RuleFile, RuleFiles, Unreadable};
 pub use load::{ConfigProblem, LoadOptions, Loaded};
 pub use own::HeartbeatSettings;
+pub use schema::schema;
 
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::limits::CALENDAR_WARNED_AHEAD;

@@ -309,3 +309,12 @@ pub const ALERTS_OF_A_PREFIX_MAX: usize = 3;
 pub const LOG_LINES_QUEUED_MAX: usize = 8192;
 /// Longest log line.
 pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
+
+/// Runs of a job, and alerts of a rule about it, that an explanation shows.
+pub const EXPLAINED_RUNS_MAX: usize = 10;
+/// Alerts about one job that an explanation looks at.
+pub const EXPLAINED_ALERTS_MAX: usize = 200;
+/// Messages of one alert that an explanation shows.
+pub const EXPLAINED_DELIVERIES_MAX: usize = 50;
+/// Rules about other jobs that an explanation names one by one; of more it tells the number.
+pub const EXPLAINED_OTHERS_MAX: usize = 20;

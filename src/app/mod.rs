@@ -4,6 +4,7 @@
 //! Everything fallible happens in [`App::open`], before any loop runs. This module decides nothing and sends nothing.
 
 mod examine;
+pub mod explain;
 mod once;
 mod own;
 mod parts;

@@ -14,7 +14,7 @@ use globset::{Candidate, GlobSet, GlobSetBuilder};
 use regex::{RegexSet, RegexSetBuilder};
 
 use super::pattern::{Form, Pattern, compile_glob};
-use super::{Rule, Trigger};
+use super::{Objection, Rule, Trigger};
 use crate::limits::{MATCH_CACHE_NAMES_MAX, PATTERN_SET_COMPILED_BYTES_MAX, SOURCE_OVERLAP};
 use crate::model::{RuleId, SourceId};
 
@@ -165,7 +165,29 @@ impl RuleSet {
         found
     }
 
+    /// For each rule, what of its `match` stands against the job; nothing where source and name match.
+    pub fn mismatches(&self, source: &SourceId, job: &str) -> Vec<Option<Objection>> {
+        let (wanting, excluding) = self.looked_up(job);
+        let mismatch = |(index, rule): (usize, &Rule)| {
+            if !rule.concerns_source(source) {
+                Some(Objection::OtherSource)
+            } else if wanting.binary_search(&index).is_err() {
+                Some(Objection::OtherJob)
+            } else {
+                excluding.binary_search(&index).is_ok().then_some(Objection::Excluded)
+            }
+        };
+        self.rules.iter().enumerate().map(mismatch).collect()
+    }
+
     fn find(&self, source: &SourceId, job: &str) -> Vec<usize> {
+        let (mut wanting, excluding) = self.looked_up(job);
+        wanting.retain(|index| self.rules[*index].concerns_source(source) && excluding.binary_search(index).is_err());
+        wanting
+    }
+
+    /// The rules that want a job of this name, and those that exclude it, in ascending order.
+    fn looked_up(&self, job: &str) -> (Vec<usize>, Vec<usize>) {
         let mut wanting = self.any_job.clone();
         let mut excluding = Vec::new();
         let globs = self.globs.matches_candidate(&Candidate::new(job));
@@ -177,8 +199,7 @@ impl RuleSet {
         wanting.sort_unstable();
         wanting.dedup();
         excluding.sort_unstable();
-        wanting.retain(|index| self.rules[*index].concerns_source(source) && excluding.binary_search(index).is_err());
-        wanting
+        (wanting, excluding)
     }
 }
 

@@ -318,3 +318,9 @@ pub const EXPLAINED_ALERTS_MAX: usize = 200;
 pub const EXPLAINED_DELIVERIES_MAX: usize = 50;
 /// Rules about other jobs that an explanation names one by one; of more it tells the number.
 pub const EXPLAINED_OTHERS_MAX: usize = 20;
+/// Alerts of one rule on one day that are called noise where nothing else is said: one an hour is read by nobody.
+pub const NOISY_ALERTS_A_DAY: usize = 24;
+/// Runs that two rules must have told the same people of before that is called an overlap, and no accident.
+pub const OVERLAP_TELLINGS_MIN: usize = 3;
+/// The share of the less frequent rule's runs that the other one must have told of as well.
+pub const OVERLAP_SHARE_PERCENT: usize = 50;

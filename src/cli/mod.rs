@@ -10,6 +10,8 @@ mod deliveries;
 mod demo;
 mod digest;
 mod doctor;
+mod explain;
+mod history;
 mod instances;
 mod jobs;
 mod log;
@@ -63,6 +65,16 @@ enum Command {
         /// Do not ask for the secrets' values.
         #[arg(long)]
         offline: bool,
+        /// What the past says of the rules: which match no job, which say what others say, which cry too often, and who is
+        /// never told. Reads the store, beside a running Nightbell too.
+        #[arg(long)]
+        history: bool,
+        /// With --history: more alerts of a rule than this on one day are noise.
+        #[arg(long, value_name = "N", requires = "history")]
+        noise: Option<usize>,
+        /// With --history: one JSON object a line.
+        #[arg(long, requires = "history")]
+        json: bool,
     },
     /// The whole thing on a simulated workspace: no account, no configuration, no network.
     Demo {
@@ -103,7 +115,17 @@ enum Command {
         #[command(flatten)]
         file: ConfigFile,
         #[command(flatten)]
+        filter: alerts::Filter,
+        #[command(flatten)]
         listing: Listing,
+    },
+    /// Why somebody was told of a run or a job, or why not: what each rule makes of it, in numbers, and what became of
+    /// what was told. Works beside a running Nightbell.
+    Explain {
+        #[command(flatten)]
+        arguments: explain::Arguments,
+        #[command(flatten)]
+        file: ConfigFile,
     },
     /// What is remembered of the jobs: how often they ran and failed, how they stand; by name.
     Jobs {
@@ -191,7 +213,10 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Run { file, once } => run::run(&load(&file, false)?, once).await,
-            Command::Check { file, offline } => check::check(&file.config, offline),
+            Command::Check { file, history: true, noise, json, .. } => {
+                history::history(&load(&file, true)?, noise, json).await
+            }
+            Command::Check { file, offline, .. } => check::check(&file.config, offline),
             Command::Demo { duration } => demo::demo(duration).await,
             Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,
             Command::Doctor { source, file, json } => {
@@ -199,7 +224,8 @@ pub fn run(cli: Cli) -> ExitCode {
             }
             Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
             Command::Schema => schema::schema(),
-            Command::Alerts { file, listing } => alerts::alerts(&load(&file, true)?, &listing).await,
+            Command::Alerts { file, filter, listing } => alerts::alerts(&load(&file, true)?, &filter, &listing).await,
+            Command::Explain { arguments, file } => explain::explain_one(&load(&file, true)?, &arguments).await,
             Command::Jobs { file, chosen, listing } => jobs::jobs(&load(&file, true)?, &chosen, &listing).await,
             Command::Instances { file, chosen, listing } => {
                 instances::instances(&load(&file, true)?, &chosen, &listing).await

@@ -180,6 +180,11 @@ impl RuleSet {
         self.rules.iter().enumerate().map(mismatch).collect()
     }
 
+    /// The rules whose source, job and not match, by index, without a cache.
+    pub fn matched_by(&self, source: &SourceId, job: &str) -> Vec<usize> {
+        self.find(source, job)
+    }
+
     fn find(&self, source: &SourceId, job: &str) -> Vec<usize> {
         let (mut wanting, excluding) = self.looked_up(job);
         wanting.retain(|index| self.rules[*index].concerns_source(source) && excluding.binary_search(index).is_err());

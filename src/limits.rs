@@ -281,7 +281,9 @@ pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const PATTERN_BYTES_MAX: usize = 1024;
 /// Memory one compiled pattern may take: repetitions of repetitions grow without it.
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
-/// Memory the regular expressions of all rules may take together when compiled.
+/// Patterns with the same beginning that are compiled into one set: with many more, sets grow too large to compile.
+pub const PATTERNS_PER_SET_MAX: usize = 256;
+/// Memory the regular expressions of one such set may take when compiled.
 pub const PATTERN_SET_COMPILED_BYTES_MAX: usize = 256 << 20;
 /// Job names for which the matching rules are remembered; beyond it all are forgotten at once and found again.
 pub const MATCH_CACHE_NAMES_MAX: usize = 20_000;

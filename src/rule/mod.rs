@@ -9,6 +9,7 @@
 
 pub mod daily;
 pub mod history;
+mod index;
 mod judge;
 mod mute;
 mod pattern;

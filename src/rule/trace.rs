@@ -40,6 +40,13 @@ pub enum Objection {
     TypeDoesNotCount(InstanceType),
     /// The run says nothing of whether the job is well: it is under way, was skipped or cancelled.
     SaysNothing(Status),
+    /// The run went well, and only a failure makes the share of failures larger.
+    WentWell {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        counted: usize,
+    },
     /// Not enough failures in a row.
     RowTooShort {
         /// How many there are, this run the last of them.
@@ -124,6 +131,7 @@ impl Objection {
             Objection::Run(Reason::TooShort { .. }) => "too-short",
             Objection::Run(Reason::DurationUnknown) | Objection::DurationUnknown => "duration-unknown",
             Objection::SaysNothing(_) => "says-nothing",
+            Objection::WentWell { .. } => "went-well",
             Objection::RowTooShort { .. } => "row-too-short",
             Objection::TooFewRuns { .. } => "too-few-runs",
             Objection::RateNotAbove { .. } => "rate-not-above",
@@ -165,6 +173,9 @@ impl Objection {
             Objection::Run(reason) => reason.to_string(),
             Objection::TypeDoesNotCount(kind) => format!("{} runs do not count for this rule", kind.as_str()),
             Objection::SaysNothing(status) => format!("a run that is {status} does not count"),
+            Objection::WentWell { failed, counted } => {
+                format!("the run went well; {failed} of the last {counted} runs failed ({})", share(*failed, *counted))
+            }
             Objection::RowTooShort { row, wanted } => format!("{row} of {wanted} failures in a row"),
             Objection::TooFewRuns { counted, wanted } => format!("only {counted} of {wanted} runs to count"),
             Objection::RateNotAbove { failed, counted, above } => {
@@ -281,6 +292,9 @@ impl Rule {
             return Standing::Fails(Objection::TooFewRuns { counted, wanted: rate.over });
         };
         let (counted, above) = (rate.over, rate.above);
+        if run.is_some_and(|run| went_well(run.status) == Some(true)) {
+            return Standing::Fails(Objection::WentWell { failed, counted });
+        }
         if failed as f64 * 100.0 > above * counted as f64 {
             let share = share(failed, counted);
             return Standing::Holds(format!("{failed} of the last {counted} runs failed ({share}), limit {above}%"));

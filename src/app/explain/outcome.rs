@@ -1,7 +1,7 @@
 //! What came of a rule and a run: told, owed, or not told, for one reason. Pure: it is given what the store holds.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Letter, Told};
 use crate::model::{Alert, AlertState, DeliveryState, Instance, MessageKind};
@@ -107,15 +107,18 @@ fn why_untold(rule: &Rule, ground: &Ground<'_>) -> Outcome {
     not_told("settled-before", "it was settled before this rule looked at it, or it was told and forgotten long ago")
 }
 
-/// The alert of the same rule about another run of the job, or about the job itself, that stood at the run's time.
+/// The alert of the same rule about another run of the job, or about the job itself, that stood at the run's time or
+/// began within a day of it: of several runs that a poll saw together, the newest is told.
 fn with_another<'a>(rule: &Rule, ground: &Ground<'a>) -> Option<&'a Alert> {
     rule.when.trigger.as_ref()?;
     let run = ground.run?;
     let at = run.end_time.or(run.start_time).or(run.plan_time)?;
-    ground.of_job.iter().find(|alert| {
+    let soon = at.checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
+    // The newest stands first, and the one that began first is the run's own.
+    ground.of_job.iter().rev().find(|alert| {
         let part = &alert.facts.alert;
         let still_stood = part.state == AlertState::Firing || part.ends_at.is_none_or(|end| end >= at);
-        alert.rule == rule.id && part.starts_at <= at && still_stood
+        alert.rule == rule.id && part.starts_at <= soon && still_stood
     })
 }
 

@@ -71,7 +71,7 @@ fn instances(now: Timestamp) -> Vec<Instance> {
         id: number.to_string(),
         job: JobRef { name: format!("t{}_{}", number * 7 % RULES, number % 3), id: None },
         name: None,
-        status: if number % 50 == 0 { Status::Fail } else { Status::Success },
+        status: if number.is_multiple_of(50) { Status::Fail } else { Status::Success },
         raw_status: "x".into(),
         kind: InstanceType::Scheduled,
         plan_time: Some(now - SignedDuration::from_mins(20)),

@@ -100,7 +100,10 @@ fn heading(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp) -> St
         _ => {
             let _ = writeln!(text, "the job {job} in {}", explanation.source);
             for run in &explanation.runs {
-                let _ = writeln!(text, "  {}: {}", display_text(&run.id), run_text(run, zone, now));
+                let planned = run.plan_time.or(run.start_time).map(|at| format!(", planned {}", local(at, zone)));
+                let lasted = run.duration(now).map(|lasted| format!(", lasted {}", duration_text(lasted)));
+                let (planned, lasted) = (planned.unwrap_or_default(), lasted.unwrap_or_default());
+                let _ = writeln!(text, "  {}: {}{planned}{lasted}", display_text(&run.id), run.status);
             }
             if explanation.runs.is_empty() {
                 text.push_str("  no run of it is remembered\n");

@@ -112,7 +112,7 @@ fn the_schema_accepts_what_the_readers_accept_and_refuses_what_they_refuse_for_i
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(accepted >= 20 && refused >= 30, "{accepted} accepted, {refused} refused");
+    assert!(accepted >= 15 && refused >= 50, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn the_schema_knows_the_keys_that_the_readers_know_and_no_others() {
 fn every_key_says_what_it_is() {
     fn walk(schema: &Value, silent: &mut Vec<String>) {
         if let Some(Value::Object(keys)) = schema.get("properties") {
-            let is_silent = |key: &Value| !key["description"].as_str().is_some_and(|says| says.len() > 5);
+            let is_silent = |key: &Value| key["description"].as_str().is_none_or(|says| says.len() < 6);
             // In the choice of a kind by its type, the kind's own table says it.
             if schema.get("additionalProperties").is_some() {
                 silent.extend(keys.iter().filter(|(_, key)| is_silent(key)).map(|(name, _)| name.clone()));

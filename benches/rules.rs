@@ -122,6 +122,7 @@ async fn poll(config: Config) -> [Duration; 2] {
         followed_at: HashMap::new(),
         past: HashMap::new(),
         learnt: Default::default(),
+        terms: Default::default(),
         memory: None,
     };
     let mut took = [Duration::ZERO; 2];

@@ -109,7 +109,11 @@ enum Command {
     },
     /// The configuration file as a JSON Schema: with it editors complete keys, explain them and mark mistakes. Make the
     /// file that the example's first line names by `nightbell schema > nightbell.schema.json`.
-    Schema,
+    Schema {
+        /// For the files of a directory, where what every configuration needs may stand in another one.
+        #[arg(long)]
+        part: bool,
+    },
     /// What fired, and what became of it; the newest first.
     Alerts {
         #[command(flatten)]
@@ -223,7 +227,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
             Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
-            Command::Schema => schema::schema(),
+            Command::Schema { part } => schema::schema(part),
             Command::Alerts { file, filter, listing } => alerts::alerts(&load(&file, true)?, &filter, &listing).await,
             Command::Explain { arguments, file } => explain::explain_one(&load(&file, true)?, &arguments).await,
             Command::Jobs { file, chosen, listing } => jobs::jobs(&load(&file, true)?, &chosen, &listing).await,

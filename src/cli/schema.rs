@@ -3,7 +3,7 @@
 use super::output::print;
 use super::{Exit, Failure};
 
-pub(super) fn schema() -> Result<Exit, Failure> {
-    print(serde_json::to_string_pretty(&crate::config::schema())?)?;
+pub(super) fn schema(is_part: bool) -> Result<Exit, Failure> {
+    print(serde_json::to_string_pretty(&crate::config::schema(is_part))?)?;
     Ok(Exit::Done)
 }

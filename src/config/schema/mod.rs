@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use self::values::{Key, flexible, key, map_of, mapping, must, needing_one_of, path, text, word};
 use crate::words::Language;
 
-/// The schema of the whole file, in the dialect of 2020-12.
-pub fn schema() -> Value {
+/// The schema of a file that stands alone, in the dialect of 2020-12; or, with `is_part`, of one in a directory of files,
+/// where what every configuration needs may stand in another one.
+pub fn schema(is_part: bool) -> Value {
     let mut schema = mapping(
         "The configuration of Nightbell: what is watched, who is told, and when. `nightbell check` says everything that \
          is wrong with it.",
@@ -28,6 +29,9 @@ pub fn schema() -> Value {
     definitions.extend(rules::definitions());
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("Nightbell");
+    if is_part {
+        schema["required"] = json!([]);
+    }
     schema["$defs"] = Value::Object(definitions);
     schema
 }
@@ -64,6 +68,10 @@ fn top_level() -> Vec<Key> {
         ),
         key("mute_windows", map_of("mute_window"), "Recurring times in which new alerts of some kind are not told."),
         key("calendars", map_of("calendar"), "Working days and holidays, for the days of mute windows."),
+        key("routes", map_of("route"), "Who else is told of alerts of some kind."),
+        key("defaults", rules::defaults(), "What the rules of this file have in common."),
+        key("self", rules::own(), "Who hears of trouble with sources and receivers, and with Nightbell itself."),
+        key("heartbeat", rules::heartbeat(), "Whom Nightbell tells that it works."),
         key("digests", map_of("digest"), "Summaries of a period, delivered like any other message."),
     ]
 }

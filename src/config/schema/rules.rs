@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::values::{
-    Key, any_case, clock_time, duration, flexible, job_status, key, mapping, must, names, number, one_or_many,
-    or_nothing, schedule, texts, whole, word, zone,
+    Key, any_case, clock_time, duration, flag, flexible, job_status, key, labels, mapping, must, names, number,
+    one_or_many, or_nothing, path, schedule, secret, texts, wanted_labels, whole, word, zone,
 };
 use crate::config::calendars::WEEKDAYS;
 use crate::model::{InstanceType, Severity, Status};
@@ -16,6 +16,7 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("mute_window", mute_window()),
         ("calendar", calendar()),
         ("digest", digest()),
+        ("route", route()),
     ];
     all.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
 }
@@ -61,6 +62,7 @@ fn rule() -> Value {
             key("timezone", zone(), "The zone of not_finished_by, missing and slower_than_usual."),
             key("severity", severity(), "How bad it is. Default: error."),
             notify_key(),
+            key("labels", labels(), "Texts by name, for routes, mute windows, silences, digests and templates."),
         ],
     )
 }
@@ -128,15 +130,66 @@ fn window_day() -> Value {
     json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": pattern }] })
 }
 
-fn mute_window() -> Value {
-    let alert_match = matches().into_iter().chain([
+/// Labels that are wanted, in a `match` about alerts or digests.
+fn labels_key() -> Key {
+    key("labels", wanted_labels(), "Labels of the rule or the source: { team: finance }; a list means \"one of\".")
+}
+
+/// A `match` about alerts.
+fn alert_match_key() -> Key {
+    let keys = matches().into_iter().chain([
         key("rule", names(), "Ids of rules."),
         key("severity", one_or_many(&severity()), "How bad the alert is."),
+        labels_key(),
     ]);
+    key("match", or_nothing(mapping(MATCH, keys)), "Which alerts; without it, every one.")
+}
+
+fn route() -> Value {
+    let keys = [alert_match_key(), notify_key().required()];
+    mapping("Who else is told of alerts of some kind, beside the receivers that the rule names.", keys)
+}
+
+/// `defaults`: what the rules of one file have in common.
+pub(super) fn defaults() -> Value {
+    let keys = [
+        key("severity", severity(), "For rules that name none."),
+        key("notify", names(), "For rules that name nobody."),
+        key("timezone", zone(), "For rules that look at the clock and name none."),
+        key("labels", labels(), "Each for rules that do not have it."),
+        key("match", json!({ "$ref": "#/$defs/match" }), "Each key for rules that do not have it."),
+    ];
+    mapping("What the rules of this file have in common, where a rule does not say it itself.", keys)
+}
+
+/// `self`: who hears of trouble with Nightbell itself.
+pub(super) fn own() -> Value {
+    let keys = [
+        must("notify", names(), "Who is told of trouble with sources, receivers and the configuration."),
+        key("unreadable_after", duration(), "How long a source must be unreadable to be told."),
+        key("source_unreadable", flag(), "Tell of sources that cannot be read. Default: true."),
+        key("source_incomplete", flag(), "Tell of sources that can be read in part only. Default: true."),
+        key("receiver_dead", flag(), "Tell of receivers that nothing reaches. Default: true."),
+        key("reload_refused", flag(), "Tell of a changed configuration that is refused. Default: true."),
+    ];
+    mapping("Who hears of trouble with sources and receivers, and with Nightbell itself.", keys)
+}
+
+/// `heartbeat`: whom Nightbell tells that it works.
+pub(super) fn heartbeat() -> Value {
+    let keys = [
+        must("url", secret(), "What is asked as long as Nightbell works: an address of a dead man's switch."),
+        key("every", duration(), "How often. Default: 1m."),
+        key("ca_file", path(), "A certificate authority to trust beside the system's (PEM)."),
+    ];
+    mapping("Whom Nightbell tells that it works.", keys)
+}
+
+fn mute_window() -> Value {
     let mut window = mapping(
         "A recurring time in which new alerts of some kind are recorded and not told.",
         [
-            key("match", or_nothing(mapping(MATCH, alert_match)), "Which alerts; without it, every one."),
+            alert_match_key(),
             key("days", one_or_many(&window_day()), "mon … sun, workdays, days-off, holidays. Without it: every day."),
             key("from", clock_time(), "When it opens, as in \"22:00\"."),
             key("to", clock_time(), "When it closes; of the next day unless it is later than \"from\"."),
@@ -160,13 +213,14 @@ fn calendar() -> Value {
 }
 
 fn digest() -> Value {
+    let labelled = matches().into_iter().chain([labels_key()]);
     let spread = json!({ "anyOf": [duration(), { "enum": [0, "0", "0s"] }] });
     mapping(
         "A summary of a period.",
         [
             must("schedule", schedule(), "When it is due: a crontab line."),
             key("timezone", zone(), "The zone of the schedule and of the chart."),
-            match_key(),
+            key("match", or_nothing(mapping(MATCH, labelled)), "Which instances; without it, every one."),
             key("period", duration(), "How far back. Without it, everything since the last one."),
             key("spread", spread, "Receivers are sent to at different seconds of this span; 0s for at once."),
             notify_key().required(),

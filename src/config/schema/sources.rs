@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::values::{
-    Key, duration, flag, key, mapping, must, named, needing_one_of, number, path, schedule, secret, text, texts, word,
-    zone,
+    Key, duration, flag, key, labels, mapping, must, named, needing_one_of, number, path, schedule, secret, text,
+    texts, word, zone,
 };
 use super::{by_type, huawei_auth};
 use crate::source::KINDS;
@@ -31,6 +31,7 @@ fn common(kind: &str) -> Vec<Key> {
             duration(),
             "On the very first poll, failures older than this are recorded and not told. Default: 1h.",
         ),
+        key("labels", labels(), "Texts by name, for what its jobs raise: { team: finance }."),
         key("ca_file", path(), "A certificate authority to trust beside the system's (PEM)."),
     ]
 }

@@ -120,6 +120,16 @@ pub(super) fn texts() -> Value {
     one_or_many(&text())
 }
 
+/// Labels: texts by name.
+pub(super) fn labels() -> Value {
+    named(text())
+}
+
+/// Which labels are wanted: a list means "one of".
+pub(super) fn wanted_labels() -> Value {
+    named(texts())
+}
+
 /// True or false.
 pub(super) fn flag() -> Value {
     let words = "[tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[yY][eE][sS]|[nN][oO]|[oO][nN]|[oO][fF][fF]";

@@ -290,7 +290,9 @@ pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const PATTERN_BYTES_MAX: usize = 1024;
 /// Memory one compiled pattern may take: repetitions of repetitions grow without it.
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 1 << 20;
-/// Memory the regular expressions of all rules may take together when compiled.
+/// Patterns with the same beginning that are compiled into one set: with many more, sets grow too large to compile.
+pub const PATTERNS_PER_SET_MAX: usize = 256;
+/// Memory the regular expressions of one such set may take when compiled.
 pub const PATTERN_SET_COMPILED_BYTES_MAX: usize = 256 << 20;
 /// Job names for which the matching rules are remembered; beyond it all are forgotten at once and found again.
 pub const MATCH_CACHE_NAMES_MAX: usize = 20_000;
@@ -318,3 +320,18 @@ pub const ALERTS_OF_A_PREFIX_MAX: usize = 3;
 pub const LOG_LINES_QUEUED_MAX: usize = 8192;
 /// Longest log line.
 pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
+
+/// Runs of a job, and alerts of a rule about it, that an explanation shows.
+pub const EXPLAINED_RUNS_MAX: usize = 10;
+/// Alerts about one job that an explanation looks at.
+pub const EXPLAINED_ALERTS_MAX: usize = 200;
+/// Messages of one alert that an explanation shows.
+pub const EXPLAINED_DELIVERIES_MAX: usize = 50;
+/// Rules about other jobs that an explanation names one by one; of more it tells the number.
+pub const EXPLAINED_OTHERS_MAX: usize = 20;
+/// Alerts of one rule on one day that are called noise where nothing else is said: one an hour is read by nobody.
+pub const NOISY_ALERTS_A_DAY: usize = 24;
+/// Runs that two rules must have told the same people of before that is called an overlap, and no accident.
+pub const OVERLAP_TELLINGS_MIN: usize = 3;
+/// The share of the less frequent rule's runs that the other one must have told of as well.
+pub const OVERLAP_SHARE_PERCENT: usize = 50;

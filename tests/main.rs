@@ -8,6 +8,7 @@ mod conditions;
 mod config;
 mod deliver;
 mod digest;
+mod explain;
 mod fallback;
 mod notify;
 mod own;

@@ -6,6 +6,7 @@
 //! module decides nothing and sends nothing.
 
 mod examine;
+pub mod explain;
 mod generation;
 mod loops;
 mod once;

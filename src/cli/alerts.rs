@@ -1,18 +1,91 @@
 //! `nightbell alerts`: what fired, and what became of it.
 
+use clap::Args;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
+use super::deliveries::instant;
 use super::output::{complain, local, print, table};
-use super::{Exit, Failure, Listing};
+use super::{Exit, Failure, Listing, unknown};
 use crate::config::Config;
-use crate::model::{Ack, Alert};
-use crate::store::{Mode, SqlStore, Store as _};
+use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceId};
+use crate::rule::Pattern;
+use crate::store::{AlertQuery, Mode, SqlStore, Store as _};
 use crate::template::display_text;
+use crate::yaml::closest;
 
 /// Characters of an alert's id that the table shows: enough to tell thousands apart, and few enough to type.
-const ID_SHOWN: usize = 8;
+pub(super) const ID_SHOWN: usize = 8;
 
-pub(super) async fn alerts(config: &Config, listing: &Listing) -> Result<Exit, Failure> {
+/// Which alerts are meant.
+#[derive(Debug, Args)]
+pub(super) struct Filter {
+    /// About jobs whose name matches: a pattern as in the rules, 'etl_*'. May be given several times.
+    #[arg(long, value_name = "PATTERN", value_parser = Pattern::parse)]
+    job: Vec<Pattern>,
+    /// Of this rule only, whether the configuration still has it or not.
+    #[arg(long)]
+    rule: Option<String>,
+    /// Of this source only.
+    #[arg(long)]
+    source: Option<String>,
+    /// This bad: critical, error, warning or info. May be given several times, or with commas.
+    #[arg(long, value_delimiter = ',', value_parser = severity)]
+    severity: Vec<Severity>,
+    /// In this state: firing or resolved.
+    #[arg(long, value_parser = state)]
+    state: Option<AlertState>,
+    /// Recorded since: 6h, 2d, 2026-11-21, 2026-11-21T03:00 (in the configured zone), or with a zone.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Those that this receiver was told of.
+    #[arg(long)]
+    receiver: Option<String>,
+    /// Those that were recorded and not told.
+    #[arg(long, conflicts_with = "receiver")]
+    suppressed: bool,
+}
+
+impl Filter {
+    /// The query as the store takes it; inside, what is wrong with a time.
+    async fn query(&self, config: &Config, store: &SqlStore) -> Result<Result<AlertQuery, String>, Failure> {
+        if let Some(name) = &self.source
+            && config.sources.iter().all(|source| source.id.as_str() != name)
+        {
+            return Err(unknown("source", name, config.sources.iter().map(|source| source.id.as_str())));
+        }
+        let since = match self.since(&config.timezone) {
+            Ok(since) => since,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let jobs = match self.job.as_slice() {
+            [] => None,
+            patterns => {
+                let matchers: Result<Vec<_>, String> = patterns.iter().map(Pattern::matcher).collect();
+                let matchers = matchers.map_err(anyhow::Error::msg)?;
+                let mut names = store.alerted_jobs().await?;
+                names.retain(|name| matchers.iter().any(|matcher| matcher.matches(name)));
+                Some(names)
+            }
+        };
+        Ok(Ok(AlertQuery {
+            source: self.source.as_ref().map(SourceId::new),
+            jobs,
+            rule: self.rule.as_ref().map(RuleId::new),
+            severities: self.severity.clone(),
+            state: self.state,
+            receiver: self.receiver.as_ref().map(ReceiverId::new),
+            is_suppressed: self.suppressed.then_some(true),
+            since,
+        }))
+    }
+
+    fn since(&self, zone: &TimeZone) -> Result<Option<jiff::Timestamp>, String> {
+        self.since.as_deref().map(|text| instant(text, zone)).transpose()
+    }
+}
+
+pub(super) async fn alerts(config: &Config, filter: &Filter, listing: &Listing) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     for source in store.sources().await? {
         if let Some((since, reason)) = source.unreadable {
@@ -20,7 +93,14 @@ pub(super) async fn alerts(config: &Config, listing: &Listing) -> Result<Exit, F
             complain(format_args!("source {} is unknown since {since}: {}", source.id, display_text(&reason)));
         }
     }
-    let alerts = store.alerts(listing.limit).await?;
+    let query = match filter.query(config, &store).await? {
+        Ok(query) => query,
+        Err(reason) => {
+            complain(reason);
+            return Ok(Exit::Usage);
+        }
+    };
+    let alerts = store.find_alerts(&query, listing.limit).await?;
     let acks = store.acks().await?;
     if listing.json {
         for alert in &alerts {
@@ -29,35 +109,34 @@ pub(super) async fn alerts(config: &Config, listing: &Listing) -> Result<Exit, F
         return Ok(Exit::Done);
     }
     if alerts.is_empty() {
-        complain("no alerts");
+        complain(if query == AlertQuery::default() { "no alerts" } else { "no such alerts" });
         return Ok(Exit::Done);
     }
-    let rows = alerts
-        .iter()
-        .map(|alert| {
-            let facts = &alert.facts;
-            let suppressed = alert.suppressed_by.as_ref().map(|by| format!(" (not told: {by})"));
-            let acked = acks.get(&alert.id).map(|ack| format!(", {} is on it", display_text(&ack.by)));
-            vec![
-                alert.id.as_str().chars().take(ID_SHOWN).collect(),
-                local(facts.alert.starts_at, &config.timezone),
-                facts.alert.severity.to_string(),
-                [facts.alert.state.as_str(), &suppressed.unwrap_or_default(), &acked.unwrap_or_default()].concat(),
-                alert.rule.to_string(),
-                match &facts.instance {
-                    Some(instance) => format!("{} #{}", display_text(&facts.job.name), display_text(&instance.id)),
-                    None => format!("{} (job)", display_text(&facts.job.name)),
-                },
-                display_text(&facts.alert.summary),
-            ]
-        })
-        .collect();
+    let rows = alerts.iter().map(|alert| row(alert, acks.get(&alert.id), &config.timezone)).collect();
     print(table(&["ID", "SINCE", "SEVERITY", "STATE", "RULE", "INSTANCE", "WHAT"], rows))?;
     Ok(Exit::Done)
 }
 
+fn row(alert: &Alert, ack: Option<&Ack>, zone: &TimeZone) -> Vec<String> {
+    let facts = &alert.facts;
+    let suppressed = alert.suppressed_by.as_ref().map(|by| format!(" (not told: {by})"));
+    let acked = ack.map(|ack| format!(", {} is on it", display_text(&ack.by)));
+    vec![
+        alert.id.as_str().chars().take(ID_SHOWN).collect(),
+        local(facts.alert.starts_at, zone),
+        facts.alert.severity.to_string(),
+        [facts.alert.state.as_str(), &suppressed.unwrap_or_default(), &acked.unwrap_or_default()].concat(),
+        alert.rule.to_string(),
+        match &facts.instance {
+            Some(instance) => format!("{} #{}", display_text(&facts.job.name), display_text(&instance.id)),
+            None => format!("{} (job)", display_text(&facts.job.name)),
+        },
+        display_text(&facts.alert.summary),
+    ]
+}
+
 /// An alert as one JSON object.
-fn line(alert: &Alert, ack: Option<&Ack>) -> serde_json::Value {
+pub(super) fn line(alert: &Alert, ack: Option<&Ack>) -> serde_json::Value {
     json!({
         "alert": alert.facts.alert,
         "source": alert.facts.source,
@@ -67,4 +146,20 @@ fn line(alert: &Alert, ack: Option<&Ack>) -> serde_json::Value {
         "acked": ack,
         "generation": alert.generation,
     })
+}
+
+fn severity(word: &str) -> Result<Severity, String> {
+    let known = Severity::ALL.map(Severity::as_str);
+    Severity::from_word(word).ok_or_else(|| meant(word, "severities", &known))
+}
+
+fn state(word: &str) -> Result<AlertState, String> {
+    let states = [AlertState::Firing, AlertState::Resolved];
+    let known = states.map(AlertState::as_str);
+    states.into_iter().find(|state| state.as_str() == word).ok_or_else(|| meant(word, "states", &known))
+}
+
+fn meant(word: &str, what: &str, known: &[&str]) -> String {
+    let near = closest(word, known.iter().copied());
+    near.map_or_else(|| format!("the {what} are {}", known.join(", ")), |near| format!("did you mean {near:?}?"))
 }

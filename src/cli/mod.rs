@@ -11,11 +11,14 @@ mod deliveries;
 mod demo;
 mod digest;
 mod doctor;
+mod explain;
+mod history;
 mod instances;
 mod jobs;
 mod log;
 mod output;
 mod run;
+mod schema;
 mod send_test;
 mod silence;
 mod test;
@@ -64,6 +67,16 @@ enum Command {
         /// Do not ask for the secrets' values.
         #[arg(long)]
         offline: bool,
+        /// What the past says of the rules: which match no job, which say what others say, which cry too often, and who is
+        /// never told. Reads the store, beside a running Nightbell too.
+        #[arg(long)]
+        history: bool,
+        /// With --history: more alerts of a rule than this on one day are noise.
+        #[arg(long, value_name = "N", requires = "history")]
+        noise: Option<usize>,
+        /// With --history: one JSON object a line.
+        #[arg(long, requires = "history")]
+        json: bool,
     },
     /// Runs the tests that stand under "tests" in the configuration; 1 when one fails. Contacts nobody.
     Test {
@@ -111,12 +124,29 @@ enum Command {
         #[command(flatten)]
         file: ConfigFile,
     },
+    /// The configuration file as a JSON Schema: with it editors complete keys, explain them and mark mistakes. Make the
+    /// file that the example's first line names by `nightbell schema > nightbell.schema.json`.
+    Schema {
+        /// For the files of a directory, where what every configuration needs may stand in another one.
+        #[arg(long)]
+        part: bool,
+    },
     /// What fired, and what became of it; the newest first.
     Alerts {
         #[command(flatten)]
         file: ConfigFile,
         #[command(flatten)]
+        filter: alerts::Filter,
+        #[command(flatten)]
         listing: Listing,
+    },
+    /// Why somebody was told of a run or a job, or why not: what each rule makes of it, in numbers, and what became of
+    /// what was told. Works beside a running Nightbell.
+    Explain {
+        #[command(flatten)]
+        arguments: explain::Arguments,
+        #[command(flatten)]
+        file: ConfigFile,
     },
     /// What is remembered of the jobs: how often they ran and failed, how they stand; by name.
     Jobs {
@@ -204,7 +234,10 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Run { file, once } => run::run(&file.config, once).await,
-            Command::Check { file, offline } => check::check(&file.config, offline).await,
+            Command::Check { file, history: true, noise, json, .. } => {
+                history::history(&load(&file, true)?, noise, json).await
+            }
+            Command::Check { file, offline, .. } => check::check(&file.config, offline).await,
             Command::Backtest { chosen, file } => backtest::backtest(&load(&file, !chosen.fetches())?, &chosen).await,
             Command::Test { chosen, file } => test::test(&load(&file, true)?, &chosen).await,
             Command::Demo { duration } => demo::demo(duration).await,
@@ -213,7 +246,9 @@ pub fn run(cli: Cli) -> ExitCode {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
             Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
-            Command::Alerts { file, listing } => alerts::alerts(&load(&file, true)?, &listing).await,
+            Command::Schema { part } => schema::schema(part),
+            Command::Alerts { file, filter, listing } => alerts::alerts(&load(&file, true)?, &filter, &listing).await,
+            Command::Explain { arguments, file } => explain::explain_one(&load(&file, true)?, &arguments).await,
             Command::Jobs { file, chosen, listing } => jobs::jobs(&load(&file, true)?, &chosen, &listing).await,
             Command::Instances { file, chosen, listing } => {
                 instances::instances(&load(&file, true)?, &chosen, &listing).await

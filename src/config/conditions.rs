@@ -57,14 +57,18 @@ pub(super) fn read(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Opti
         read_slower(when, around),
     ];
     let given: Vec<&str> = KEYS.into_iter().filter(|key| when.has(key)).collect();
+    // Read with the deadline they belong to; without one they are out of place, and known all the same.
+    let _asked_for = [when.node("warn_at"), when.node("days")];
+    let mut are_in_place = true;
     for key in ["warn_at", "days"] {
-        // Read with the deadline it belongs to; without one it is out of place.
-        let _asked_for = when.node(key);
         if when.has(key) && !when.has("not_finished_by") && !when.has("not_started_by") {
             let help = Some("write not_finished_by: \"06:30\" beside it, or remove it".into());
             when.error(key, format!("{key:?} belongs to \"not_finished_by\" or \"not_started_by\""), help);
-            return Some(None);
+            are_in_place = false;
         }
+    }
+    if !are_in_place {
+        return Some(None);
     }
     let beside: Vec<&str> = ["status", "duration", "job_status"]
         .into_iter()

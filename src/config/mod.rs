@@ -20,6 +20,7 @@ mod own;
 mod receivers;
 mod routes;
 mod rules;
+mod schema;
 mod sources;
 mod tests;
 mod words;
@@ -36,6 +37,7 @@ pub use files::{NoFiles, RuleFile, RuleFiles, Unreadable};
 pub use load::{ConfigProblem, LoadOptions, Loaded};
 pub use marks::Marks;
 pub use own::HeartbeatSettings;
+pub use schema::schema;
 pub use tests::{Expected, RuleTest};
 
 use crate::alert::own::{ALL, RULES, Watch};

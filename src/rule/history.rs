@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::limits::{HISTORY_RUNS_MAX, SLOWER_EXCESS_MIN};
-use crate::model::{InstanceType, Snapshot, Status};
+use crate::model::{Instance, InstanceType, Snapshot, Status};
 
 /// A share of failed runs that is too much.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -106,9 +106,34 @@ impl Past {
 
     /// The newest run, if it and those before it failed, `count` of them in a row; with it, how many failed in a row.
     pub fn failed_in_a_row(&self, count: usize, concerns: impl Fn(InstanceType) -> bool) -> Option<(&str, usize)> {
-        let runs = self.counted(HISTORY_RUNS_MAX, concerns);
-        let row = runs.iter().take_while(|(_, is_well)| !is_well).count();
+        let runs = self.counted(HISTORY_RUNS_MAX, &concerns);
+        let row = self.row(concerns);
         runs.first().filter(|_| row >= count.max(1)).map(|(id, _)| (*id, row))
+    }
+
+    /// How many runs in a row failed, the newest of which it is known whether it went well the last of them.
+    pub fn row(&self, concerns: impl Fn(InstanceType) -> bool) -> usize {
+        self.counted(HISTORY_RUNS_MAX, concerns).iter().take_while(|(_, is_well)| !is_well).count()
+    }
+
+    /// How many runs there are of which it is known whether they went well.
+    pub fn count(&self, concerns: impl Fn(InstanceType) -> bool) -> usize {
+        self.counted(HISTORY_RUNS_MAX, concerns).len()
+    }
+
+    /// The runs with their ids, the earliest due first.
+    pub fn runs(&self) -> impl Iterator<Item = (&str, Snapshot)> {
+        self.runs.iter().map(|((_, id), run)| (id.as_str(), *run))
+    }
+
+    /// The runs up to this one, as it is: what was known when nothing later had come.
+    #[must_use]
+    pub fn until(&self, run: &Instance) -> Past {
+        let Some(due) = run.plan_time.or(run.start_time) else { return Past::default() };
+        let last = (due, run.id.clone());
+        let mut runs: BTreeMap<_, _> = self.runs.range(..=last.clone()).map(|(key, run)| (key.clone(), *run)).collect();
+        runs.insert(last, run.snapshot());
+        Past { runs }
     }
 
     /// How many of the last `over` runs failed; `None` when there are not so many.
@@ -126,7 +151,18 @@ impl Past {
     /// How long the job's runs took before `due`: those of the same day of the week where there are enough, all
     /// otherwise; `None` where there are too few.
     pub fn usual(&self, slower: &Slower, due: Timestamp, concerns: impl Fn(InstanceType) -> bool) -> Option<Usual> {
-        let from = SignedDuration::try_from(slower.over).ok().and_then(|over| due.checked_sub(over).ok())?;
+        let runs = self.compared(slower, due, concerns);
+        (runs.len() >= slower.min_runs.max(1)).then(|| slower.usual(runs))
+    }
+
+    /// How many runs there are to compare one with that was due at `due`.
+    pub fn comparable(&self, slower: &Slower, due: Timestamp, concerns: impl Fn(InstanceType) -> bool) -> usize {
+        self.compared(slower, due, concerns).len()
+    }
+
+    fn compared(&self, slower: &Slower, due: Timestamp, concerns: impl Fn(InstanceType) -> bool) -> Vec<Duration> {
+        let reach = SignedDuration::try_from(slower.over).ok().and_then(|over| due.checked_sub(over).ok());
+        let Some(from) = reach else { return Vec::new() };
         let weekday = |time: Timestamp| time.to_zoned(slower.zone.clone()).weekday();
         let today = weekday(due);
         let (mut all, mut same_day) = (Vec::new(), Vec::new());
@@ -141,8 +177,7 @@ impl Past {
             }
         }
         let enough = slower.min_runs.max(1);
-        let runs = if same_day.len() >= enough { same_day } else { all };
-        (runs.len() >= enough).then(|| slower.usual(runs))
+        if same_day.len() >= enough { same_day } else { all }
     }
 }
 

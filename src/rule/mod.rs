@@ -2,18 +2,21 @@
 //!
 //! A [`Rule`] matches instances by source, job name and type, and judges whether its condition holds for one; a
 //! [`RuleSet`] finds the rules that a job's name concerns without asking each; a [`Trigger`] looks beyond the one
-//! instance, at the job's history or at the clock; [`Muting`] says which new alerts are held back for now. Pure: reads
+//! instance, at the job's history or at the clock; [`Muting`] says which new alerts are held back for now; a
+//! [`Standing`] says in numbers what stands against a rule. Pure: reads
 //! the instance or alert, the history and `now` it is given, nothing else. It must never know of episodes, of what was
 //! told before, or of the configuration's syntax beyond that of a job pattern.
 
 pub mod daily;
 pub mod history;
+mod index;
 mod judge;
 mod mute;
 mod pattern;
 pub mod recurring;
 mod route;
 mod set;
+mod trace;
 mod trigger;
 
 use std::collections::BTreeSet;
@@ -24,6 +27,7 @@ pub use mute::{AlertMatch, MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};
 pub use route::{Route, addressed};
 pub use set::{MatchCache, RuleSet, RuleSetError};
+pub use trace::{Objection, Standing};
 pub use trigger::Trigger;
 
 use crate::model::{InstanceType, JobStatus, Labels, ReceiverId, RuleId, Severity, SourceId, Status};

@@ -84,6 +84,11 @@ impl Recurring {
         self.schedule.last_until(around).map(|at| self.due_time(at))
     }
 
+    /// The last due time at or before an instant.
+    pub fn last_due(&self, until: Timestamp) -> Option<DueTime> {
+        self.schedule.last_until(until).map(|at| self.due_time(at))
+    }
+
     fn due_time(&self, at: Timestamp) -> DueTime {
         let grace_ends = at.checked_add(self.grace).unwrap_or(Timestamp::MAX);
         let next = self.schedule.next_after(at).and_then(|next| next.checked_sub(SignedDuration::from_millis(1)).ok());

@@ -1,21 +1,18 @@
 //! All rules together, compiled so that one pass over a job's name finds the rules it concerns.
 //!
 //! # Design
-//! Equal patterns are kept once. Globs go into one set and regular expressions into another, and each set looks at the
-//! name once, however many rules there are; only rules whose patterns match, or that have none, are looked at one by
-//! one. The answer depends on source and name alone, so [`MatchCache`] keeps it from poll to poll.
+//! Equal patterns are kept once, in an index that a name is looked up in, however many rules there are; only rules whose
+//! patterns match, or that have none, are looked at one by one. The answer depends on source and name alone, so [`MatchCache`] keeps it from poll to poll.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::{Candidate, GlobSet, GlobSetBuilder};
-use regex::{RegexSet, RegexSetBuilder};
-
-use super::pattern::{Form, Pattern, compile_glob};
-use super::{Rule, Trigger};
-use crate::limits::{MATCH_CACHE_NAMES_MAX, PATTERN_SET_COMPILED_BYTES_MAX, SOURCE_OVERLAP};
+use super::index::PatternIndex;
+use super::pattern::{Form, Pattern};
+use super::{Objection, Rule, Trigger};
+use crate::limits::{MATCH_CACHE_NAMES_MAX, SOURCE_OVERLAP};
 use crate::model::{RuleId, SourceId};
 
 /// All rules, ready to be asked which of them concern a job. Cheap to copy.
@@ -29,9 +26,9 @@ pub struct Compiled {
     /// [`Rule::mark`] of each.
     marks: Vec<String>,
     by_id: HashMap<RuleId, usize>,
-    globs: GlobSet,
-    regexes: RegexSet,
-    /// For each glob, then for each regular expression, the rules that hold it.
+    /// The distinct patterns of all rules, by number.
+    patterns: PatternIndex,
+    /// For each of them, the rules that hold it.
     holders: Vec<Holders>,
     /// Rules without a job pattern.
     any_job: Vec<usize>,
@@ -79,34 +76,17 @@ impl RuleSet {
     /// # Errors
     /// When the patterns together take more memory than a set may.
     pub fn compile(rules: Vec<Rule>) -> Result<RuleSet, RuleSetError> {
-        let mut globs: Patterns<'_> = Patterns::default();
-        let mut regexes: Patterns<'_> = Patterns::default();
+        let mut patterns = Patterns::default();
         for (index, rule) in rules.iter().enumerate() {
-            let wanted = rule.matches.jobs.iter().map(|pattern| (pattern, false));
-            let excluded = rule.matches.not.iter().map(|pattern| (pattern, true));
-            for (pattern, excludes) in wanted.chain(excluded) {
-                match Pattern::form(pattern) {
-                    Form::Glob(glob) => globs.add(glob, index, excludes),
-                    Form::Regex(regex) => regexes.add(regex, index, excludes),
-                }
-            }
+            rule.matches.jobs.iter().for_each(|pattern| patterns.add(pattern, index, false));
+            rule.matches.not.iter().for_each(|pattern| patterns.add(pattern, index, true));
         }
-        let mut set = GlobSetBuilder::new();
-        for glob in &globs.texts {
-            set.add(compile_glob(glob).map_err(|error| RuleSetError(error.to_string()))?);
-        }
-        let glob_set = set.build().map_err(|error| RuleSetError(error.to_string()))?;
-        let regex_set = RegexSetBuilder::new(&regexes.texts)
-            .size_limit(PATTERN_SET_COMPILED_BYTES_MAX)
-            .build()
-            .map_err(|error| RuleSetError(error.to_string()))?;
-        let mut holders = globs.holders;
-        holders.append(&mut regexes.holders);
+        let Patterns { forms, holders, .. } = patterns;
+        let patterns = PatternIndex::build(&forms).map_err(RuleSetError)?;
         let any_job = (0..rules.len()).filter(|index| rules[*index].matches.jobs.is_empty()).collect();
         let marks = rules.iter().map(Rule::mark).collect();
         let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
-        let compiled = Compiled { globs: glob_set, regexes: regex_set, holders, any_job, marks, by_id, rules };
-        Ok(RuleSet(Arc::new(compiled)))
+        Ok(RuleSet(Arc::new(Compiled { patterns, holders, any_job, marks, by_id, rules })))
     }
 
     /// The rules, in the order they were given.
@@ -178,20 +158,45 @@ impl RuleSet {
         found
     }
 
+    /// For each rule, what of its `match` stands against the job; nothing where source and name match.
+    pub fn mismatches(&self, source: &SourceId, job: &str) -> Vec<Option<Objection>> {
+        let (wanting, excluding) = self.looked_up(job);
+        let mismatch = |(index, rule): (usize, &Rule)| {
+            if !rule.concerns_source(source) {
+                Some(Objection::OtherSource)
+            } else if wanting.binary_search(&index).is_err() {
+                Some(Objection::OtherJob)
+            } else {
+                excluding.binary_search(&index).is_ok().then_some(Objection::Excluded)
+            }
+        };
+        self.rules.iter().enumerate().map(mismatch).collect()
+    }
+
+    /// The rules whose source, job and not match, by index, without a cache.
+    pub fn matched_by(&self, source: &SourceId, job: &str) -> Vec<usize> {
+        self.find(source, job)
+    }
+
     fn find(&self, source: &SourceId, job: &str) -> Vec<usize> {
+        let (mut wanting, excluding) = self.looked_up(job);
+        wanting.retain(|index| self.rules[*index].concerns_source(source) && excluding.binary_search(index).is_err());
+        wanting
+    }
+
+    /// The rules that want a job of this name, and those that exclude it, in ascending order.
+    fn looked_up(&self, job: &str) -> (Vec<usize>, Vec<usize>) {
         let mut wanting = self.any_job.clone();
         let mut excluding = Vec::new();
-        let globs = self.globs.matches_candidate(&Candidate::new(job));
-        let regexes = self.regexes.matches(job).into_iter().map(|index| self.globs.len() + index);
-        for holders in globs.into_iter().chain(regexes).filter_map(|index| self.holders.get(index)) {
+        let found = self.patterns.matching(job);
+        for holders in found.into_iter().filter_map(|number| self.holders.get(number)) {
             wanting.extend(&holders.wanting);
             excluding.extend(&holders.excluding);
         }
         wanting.sort_unstable();
         wanting.dedup();
         excluding.sort_unstable();
-        wanting.retain(|index| self.rules[*index].concerns_source(source) && excluding.binary_search(index).is_err());
-        wanting
+        (wanting, excluding)
     }
 }
 
@@ -209,19 +214,20 @@ impl MatchCache {
 /// Distinct patterns with their holders, while a set is being built.
 #[derive(Default)]
 struct Patterns<'a> {
-    known: HashMap<&'a str, usize>,
-    texts: Vec<&'a str>,
+    known: HashMap<&'a Form, usize>,
+    forms: Vec<&'a Form>,
     holders: Vec<Holders>,
 }
 
 impl<'a> Patterns<'a> {
-    fn add(&mut self, text: &'a str, rule: usize, excludes: bool) {
-        let index = *self.known.entry(text).or_insert_with(|| {
-            self.texts.push(text);
+    fn add(&mut self, pattern: &'a Pattern, rule: usize, excludes: bool) {
+        let form = pattern.form();
+        let number = *self.known.entry(form).or_insert_with(|| {
+            self.forms.push(form);
             self.holders.push(Holders::default());
-            self.texts.len() - 1
+            self.forms.len() - 1
         });
-        let holders = &mut self.holders[index];
+        let holders = &mut self.holders[number];
         if excludes { holders.excluding.push(rule) } else { holders.wanting.push(rule) }
     }
 }

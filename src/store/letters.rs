@@ -3,7 +3,9 @@
 
 use jiff::Timestamp;
 
-use crate::model::{Alert, AlertId, Delivery, DeliveryId, DeliveryState, ReceiverId, RuleId, Untold};
+use crate::model::{
+    Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, ReceiverId, RuleId, Severity, SourceId, Untold,
+};
 
 /// The beginning of an alert that a receiver was not told of.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,27 @@ pub struct ToldInstead {
     pub alert: Alert,
     /// The receiver that it was meant for.
     pub meant_for: ReceiverId,
+}
+
+/// Which alerts somebody wants to see; what is none is not asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertQuery {
+    /// Those of this source.
+    pub source: Option<SourceId>,
+    /// Those about these jobs and their runs; an empty list wants none.
+    pub jobs: Option<Vec<String>>,
+    /// Those of this rule.
+    pub rule: Option<RuleId>,
+    /// Those that are this bad; an empty list wants all.
+    pub severities: Vec<Severity>,
+    /// Those in this state.
+    pub state: Option<AlertState>,
+    /// Those that this receiver was told of.
+    pub receiver: Option<ReceiverId>,
+    /// Those that were recorded and not told, or those that were told.
+    pub is_suppressed: Option<bool>,
+    /// Those recorded then or later.
+    pub since: Option<Timestamp>,
 }
 
 /// Which deliveries somebody wants to see; what is none is not asked for.

@@ -25,10 +25,10 @@ use crate::model::{
 };
 
 pub use letters::{
-    AttemptRecord, DeadLetters, DeliveryQuery, DeliveryRecord, Revived, StandIn, ToldInstead, Undelivered,
+    AlertQuery, AttemptRecord, DeadLetters, DeliveryQuery, DeliveryRecord, Revived, StandIn, ToldInstead, Undelivered,
 };
 pub use own::{OwnCommit, OwnState, Troubled};
-pub use sql::{Mode, SqlStore};
+pub use sql::{Mode, SqlStore, Telling};
 pub use transition::{PollOutcome, PollRecord, Transition};
 
 /// What survives a restart. Whatever a method has answered with `Ok` survives a power cut; after an error nothing of it

@@ -2,6 +2,7 @@
 
 mod directory;
 mod mutations;
+mod schema;
 
 use std::path::{Path, PathBuf};
 

@@ -189,6 +189,10 @@ impl Scene {
         self.restart();
     }
 
+    pub(crate) fn rules(&self) -> &nightbell::rule::RuleSet {
+        &self.config.rules
+    }
+
     pub(crate) async fn alerts(&self) -> Vec<Alert> {
         self.store.alerts(usize::MAX).await.unwrap()
     }

@@ -11,6 +11,9 @@ use serde_json::json;
 
 use super::output::{complain, local, print, table};
 use super::{Exit, Failure};
+
+pub(super) use show::attempt_objects;
+
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::model::{AlertId, Delivery, DeliveryState, ReceiverId, RuleId};
@@ -119,7 +122,7 @@ fn row(delivery: &Delivery, zone: &TimeZone) -> Vec<String> {
 }
 
 /// A delivery as one JSON object.
-fn line(delivery: &Delivery) -> serde_json::Value {
+pub(super) fn line(delivery: &Delivery) -> serde_json::Value {
     json!({
         "id": delivery.id,
         "alert": delivery.alert,

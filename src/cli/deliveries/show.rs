@@ -37,9 +37,8 @@ pub(super) async fn show(config: &Config, arguments: &Arguments, as_json: bool) 
     Ok(Exit::Done)
 }
 
-/// The listing's line and what the listing leaves out.
-fn object(record: &DeliveryRecord) -> Value {
-    let DeliveryRecord { delivery, alert, attempts, fallback } = record;
+/// The attempts as JSON objects, in a list.
+pub(in crate::cli) fn attempt_objects(attempts: &[AttemptRecord]) -> Value {
     let attempt = |one: &AttemptRecord| {
         json!({
             "number": one.number,
@@ -50,12 +49,18 @@ fn object(record: &DeliveryRecord) -> Value {
             "error": one.error,
         })
     };
+    attempts.iter().map(attempt).collect()
+}
+
+/// The listing's line and what the listing leaves out.
+fn object(record: &DeliveryRecord) -> Value {
+    let DeliveryRecord { delivery, alert, attempts, fallback } = record;
     let mut shown = super::line(delivery);
     shown["follows"] = json!(delivery.follows);
     shown["fallback"] = json!(fallback);
     shown["retried_at"] = json!(delivery.revived.map(|revival| revival.at));
     shown["recipients_done"] = json!(delivery.done);
-    shown["attempt_log"] = attempts.iter().map(attempt).collect();
+    shown["attempt_log"] = attempt_objects(attempts);
     shown["alert_data"] = json!(alert.as_ref().map(|alert| &alert.facts));
     shown["content"] = json!(delivery.content);
     shown

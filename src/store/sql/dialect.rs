@@ -51,4 +51,18 @@ impl Dialect {
             Dialect::Sqlite => format!("(SELECT value ->> 0 FROM jsonb_each(${place}))"),
         }
     }
+
+    /// The text at `path` (`alert.severity`) of the JSON in `column`.
+    pub(super) fn json_text(self, column: &str, path: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!("({column} ->> '$.{path}')"),
+        }
+    }
+
+    /// Whether the text in `column` holds the one bound as `$place`.
+    pub(super) fn holds_text(self, column: &str, place: usize) -> String {
+        match self {
+            Dialect::Sqlite => format!("(instr({column}, ${place}) > 0)"),
+        }
+    }
 }

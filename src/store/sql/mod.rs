@@ -3,13 +3,16 @@
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
 //! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
 //! source, `generation` which configuration is in force, `gap` when it was not read, `own` what Nightbell watches of itself,
-//! `transition` what changed when, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
-//! what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
+//! `transition` what changed when, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes what
+//! is old, `history` and `alerts` are what the commands show, `explain` and `survey` what they ask of the past; `items`
+//! turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
+mod alerts;
 mod dialect;
 mod digest;
+mod explain;
 mod fallback;
 mod gap;
 mod generation;
@@ -27,7 +30,10 @@ mod purge;
 mod rows;
 mod silence;
 mod statements;
+mod survey;
 mod transition;
+
+pub use survey::Telling;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;

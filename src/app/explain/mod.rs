@@ -1,0 +1,233 @@
+//! Why somebody was told of a run, or why not: what each rule makes of it, and what became of what was told.
+//!
+//! Reads the store, beside a process that works, by a bounded number of indexed queries; what each rule makes of a run
+//! it asks the rules themselves. Writes nothing and contacts nobody.
+
+mod outcome;
+
+pub use outcome::{Outcome, fate};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_DELIVERIES_MAX, EXPLAINED_RUNS_MAX, HISTORY_RUNS_MAX};
+use crate::model::{Ack, Alert, AlertId, DeliveryState, Instance, RuleId, SourceId};
+use crate::rule::history::Past;
+use crate::rule::{Objection, Rule, RuleSet, Standing};
+use crate::store::{DeliveryRecord, SqlStore, Store as _, StoreError};
+use crate::yaml::closest;
+
+/// What somebody asks after.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// One run.
+    Run(Box<Instance>),
+    /// A job, in a source.
+    Job(SourceId, String),
+}
+
+/// Everything that can be said of one run or one job.
+#[derive(Debug)]
+pub struct Explanation<'a> {
+    /// The source.
+    pub source: SourceId,
+    /// The job's name.
+    pub job: String,
+    /// The run that the rules are asked about: the one that was asked after, or the job's latest.
+    pub run: Option<Instance>,
+    /// Whether the job was asked after, and not that run.
+    pub is_about_job: bool,
+    /// The job's last runs, the latest planned first.
+    pub runs: Vec<Instance>,
+    /// When the source was last asked.
+    pub polled_at: Option<Timestamp>,
+    /// What each rule makes of it, in the order of the configuration.
+    pub rules: Vec<RuleExplained<'a>>,
+    /// Alerts of rules that the configuration does not have any more.
+    pub of_gone_rules: Vec<Told>,
+}
+
+/// What one rule makes of it.
+#[derive(Debug)]
+pub struct RuleExplained<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// How it stands now; nothing where it takes a run and there is none.
+    pub standing: Option<Standing>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Its alerts about the run, or about the job and its runs, the newest first.
+    pub told: Vec<Told>,
+}
+
+/// An alert, and what became of it.
+#[derive(Debug)]
+pub struct Told {
+    /// The alert.
+    pub alert: Alert,
+    /// Who is on it.
+    pub ack: Option<Ack>,
+    /// What was owed for it, the oldest first.
+    pub letters: Vec<Letter>,
+}
+
+/// One message, with the one that told it together with others.
+#[derive(Debug)]
+pub struct Letter {
+    /// The message.
+    pub record: DeliveryRecord,
+    /// Where it was merged.
+    pub group: Option<DeliveryRecord>,
+}
+
+impl Letter {
+    /// Where it stands: what was merged stands where its group does.
+    pub fn state(&self) -> DeliveryState {
+        self.group.as_ref().unwrap_or(&self.record).delivery.state
+    }
+}
+
+/// Finds what `text` names: a job, a run as `job/id`, or a run by its id alone. Several sources, or several jobs, may have
+/// it; of no such name, what is near is the error.
+///
+/// # Errors
+/// [`StoreError`]; inside, what was probably meant, if anything is near.
+pub async fn find(
+    store: &SqlStore,
+    text: &str,
+    rules: &RuleSet,
+) -> Result<Result<Vec<Asked>, Option<String>>, StoreError> {
+    let (mut found, mut names) = (Vec::new(), Vec::new());
+    let sources = store.sources().await?;
+    for source in &sources {
+        let jobs = store.jobs_of(&source.id).await?;
+        let is_job = jobs.binary_search_by(|job| job.as_str().cmp(text)).is_ok();
+        if is_job || !store.alerts_about(&source.id, text, 1).await?.is_empty() {
+            found.push(Asked::Job(source.id.clone(), text.to_string()));
+        }
+        for (at, _) in text.match_indices('/') {
+            let (job, id) = (&text[..at], &text[at + 1..]);
+            if jobs.binary_search_by(|known| known.as_str().cmp(job)).is_ok() {
+                let runs = store.runs_named(&source.id, id, EXPLAINED_RUNS_MAX).await?;
+                found.extend(runs.into_iter().filter(|run| run.job.name == job).map(|run| Asked::Run(Box::new(run))));
+            }
+        }
+        if !is_job {
+            let runs = store.runs_named(&source.id, text, EXPLAINED_RUNS_MAX).await?;
+            found.extend(runs.into_iter().map(|run| Asked::Run(Box::new(run))));
+        }
+        names.extend(jobs);
+    }
+    if found.is_empty() {
+        // A job that never ran may be missed all the same, by a rule that names it in full.
+        let names_it = |rule: &Rule| rule.matches.jobs.iter().any(|pattern| pattern.literal() == Some(text));
+        let missed = rules.rules().iter().filter(|rule| names_it(rule));
+        let sole = missed.flat_map(|rule| rule.matches.sources.clone()).next();
+        found.extend(sole.map(|source| Asked::Job(source, text.to_string())));
+    }
+    let near = || closest(text, names.iter().map(String::as_str)).map(str::to_string);
+    Ok(if found.is_empty() { Err(near()) } else { Ok(found) })
+}
+
+/// Everything that can be said of what is asked after, at `now`. Times in words are on the clock of `zone`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn explain<'a>(
+    store: &SqlStore,
+    rules: &'a RuleSet,
+    asked: Asked,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<Explanation<'a>, StoreError> {
+    let (source, job, asked_run) = match asked {
+        Asked::Run(run) => (run.source.clone(), run.job.name.clone(), Some(*run)),
+        Asked::Job(source, job) => (source, job, None),
+    };
+    let mut runs = store.runs_of(&source, &job, HISTORY_RUNS_MAX).await?;
+    let mut past = Past::default();
+    runs.iter().for_each(|run| past.enter(&run.id, &run.snapshot()));
+    let is_about_job = asked_run.is_none();
+    let run = asked_run.or_else(|| runs.first().cloned());
+    runs.truncate(EXPLAINED_RUNS_MAX);
+    let of_job = store.alerts_about(&source, &job, EXPLAINED_ALERTS_MAX).await?;
+    let own = match &run {
+        Some(run) if !is_about_job => store.alerts_about_run(run, EXPLAINED_ALERTS_MAX).await?,
+        _ => of_job.clone(),
+    };
+    let looked = store.looked_at(&source).await?;
+    let acks = store.acks().await?;
+    let ground =
+        outcome::Ground { run: run.as_ref(), past: &past, of_job: &of_job, looked: looked.as_ref(), now, zone };
+    let mut explained = Vec::with_capacity(rules.rules().len());
+    for (rule, mismatch) in rules.rules().iter().zip(rules.mismatches(&source, &job)) {
+        let told = told(store, &own, &acks, |alert| alert.rule == rule.id).await?;
+        let standing = match mismatch {
+            Some(mismatch) => Some(Standing::Fails(mismatch)),
+            None => standing(rule, &ground, is_about_job),
+        };
+        let outcome = outcome::outcome(rule, standing.as_ref(), &told, &ground);
+        explained.push(RuleExplained { rule, standing, outcome, told });
+    }
+    let is_gone = |alert: &Alert| rules.get(&alert.rule).is_none();
+    let of_gone_rules = told(store, &own, &acks, is_gone).await?;
+    let polled_at = looked.map(|(at, _)| at);
+    Ok(Explanation { source, job, run, is_about_job, runs, polled_at, rules: explained, of_gone_rules })
+}
+
+/// How a rule whose source and name match stands: to the job, where it was asked after and the rule looks at jobs;
+/// otherwise to the run.
+fn standing(rule: &Rule, ground: &outcome::Ground<'_>, is_about_job: bool) -> Option<Standing> {
+    let of_job = || rule.stand_to_job(ground.past, ground.now, ground.zone);
+    if is_about_job && let Some(standing) = of_job() {
+        return Some(standing);
+    }
+    match ground.run {
+        Some(run) => Some(rule.stand(run, ground.past, ground.now, ground.zone)),
+        None => of_job(),
+    }
+}
+
+/// The alerts that are wanted, with what became of them.
+async fn told(
+    store: &SqlStore,
+    alerts: &[Alert],
+    acks: &std::collections::HashMap<AlertId, Ack>,
+    is_wanted: impl Fn(&Alert) -> bool,
+) -> Result<Vec<Told>, StoreError> {
+    let mut told = Vec::new();
+    for alert in alerts.iter().filter(|alert| is_wanted(alert)).take(EXPLAINED_RUNS_MAX) {
+        let mut letters = Vec::new();
+        for id in store.deliveries_of(&alert.id, EXPLAINED_DELIVERIES_MAX).await? {
+            let Some(record) = store.delivery_record(&id).await? else { continue };
+            let group = match &record.delivery.merged_into {
+                Some(group) => store.delivery_record(group).await?,
+                None => None,
+            };
+            letters.push(Letter { record, group });
+        }
+        told.push(Told { alert: alert.clone(), ack: acks.get(&alert.id).cloned(), letters });
+    }
+    Ok(told)
+}
+
+impl Explanation<'_> {
+    /// The rules that are about the job, and how many are not.
+    pub fn matching(&self) -> (Vec<&RuleExplained<'_>>, Vec<&RuleExplained<'_>>) {
+        self.rules.iter().partition(|explained| !explained.is_of_other_jobs())
+    }
+
+    /// What one rule makes of it.
+    pub fn rule(&self, id: &RuleId) -> Option<&RuleExplained<'_>> {
+        self.rules.iter().find(|explained| explained.rule.id == *id)
+    }
+}
+
+impl RuleExplained<'_> {
+    /// Whether the rule is about other jobs, and never said anything of this one.
+    pub fn is_of_other_jobs(&self) -> bool {
+        let mismatches =
+            matches!(&self.standing, Some(Standing::Fails(objection)) if Objection::is_of_match(objection));
+        mismatches && self.told.is_empty()
+    }
+}

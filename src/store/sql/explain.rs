@@ -1,0 +1,172 @@
+//! What is asked of the past about one run, or one job. Reads only, and by indexes alone: the answer must come at once
+//! however much is stored.
+//!
+//! The primary key of the instances begins with source and job, so the names of a source's jobs are found one after the
+//! other, each by one step in the index, and a run by its id with one step for each job.
+
+use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::super::StoreError;
+use super::{SqlStore, rows};
+use crate::model::{Alert, AlertId, DeliveryId, Instance, SourceId};
+
+/// The jobs of the source bound as `$1`, as the rows of `known (known_job)`; the last row is null.
+const KNOWN_JOBS: &str = "WITH RECURSIVE known(known_job) AS (\
+     SELECT MIN(job) FROM instance WHERE source = $1 \
+     UNION ALL \
+     SELECT (SELECT MIN(job) FROM instance WHERE source = $1 AND job > known_job) FROM known WHERE known_job IS NOT NULL)";
+
+fn jobs_sql() -> String {
+    format!("{KNOWN_JOBS} SELECT known_job FROM known WHERE known_job IS NOT NULL")
+}
+
+fn run_sql() -> String {
+    format!(
+        "{KNOWN_JOBS} SELECT {} FROM known CROSS JOIN instance \
+         WHERE source = $1 AND job = known_job AND id = $2 LIMIT $3",
+        rows::INSTANCE_COLUMNS
+    )
+}
+
+fn runs_sql() -> String {
+    format!(
+        "SELECT {} FROM instance WHERE source = $1 AND job = $2 \
+         ORDER BY COALESCE(plan_time, start_time, changed_at) DESC, id DESC LIMIT $3",
+        rows::INSTANCE_COLUMNS
+    )
+}
+
+fn alerts_sql() -> String {
+    format!(
+        "SELECT {} FROM alert WHERE source = $1 AND job = $2 ORDER BY created_at DESC, id DESC LIMIT $3",
+        rows::ALERT_COLUMNS
+    )
+}
+
+fn alerts_of_run_sql() -> String {
+    format!(
+        "SELECT {} FROM alert WHERE source = $1 AND job = $2 AND instance = $3 \
+         ORDER BY created_at DESC, id DESC LIMIT $4",
+        rows::ALERT_COLUMNS
+    )
+}
+
+const DELIVERIES: &str = "SELECT id FROM delivery WHERE alert = $1 ORDER BY created_at, id LIMIT $2";
+
+impl SqlStore {
+    /// The names of the jobs of which runs of `source` are remembered, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], here and below.
+    pub async fn jobs_of(&self, source: &SourceId) -> Result<Vec<String>, StoreError> {
+        let found = sqlx::query(AssertSqlSafe(jobs_sql())).bind(source.as_str()).fetch_all(&self.readers).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "instance", |row| rows::text(row, 0)))
+    }
+
+    /// The runs of `source` whose id it is: one, unless its jobs count their runs each by itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn runs_named(&self, source: &SourceId, id: &str, limit: usize) -> Result<Vec<Instance>, StoreError> {
+        let query = sqlx::query(AssertSqlSafe(run_sql())).bind(source.as_str()).bind(id).bind(bound(limit));
+        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "instance", rows::instance))
+    }
+
+    /// The last runs of a job, the latest planned first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn runs_of(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Instance>, StoreError> {
+        let query = sqlx::query(AssertSqlSafe(runs_sql())).bind(source.as_str()).bind(job).bind(bound(limit));
+        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "instance", rows::instance))
+    }
+
+    /// The alerts about a job and its runs, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn alerts_about(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let query = sqlx::query(AssertSqlSafe(alerts_sql())).bind(source.as_str()).bind(job).bind(bound(limit));
+        Ok(alerts(&query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?))
+    }
+
+    /// The alerts about one run, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn alerts_about_run(&self, run: &Instance, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let query = sqlx::query(AssertSqlSafe(alerts_of_run_sql()))
+            .bind(run.source.as_str())
+            .bind(run.job.name.as_str())
+            .bind(run.id.as_str())
+            .bind(bound(limit));
+        Ok(alerts(&query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?))
+    }
+
+    /// What was owed for an alert, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn deliveries_of(&self, alert: &AlertId, limit: usize) -> Result<Vec<DeliveryId>, StoreError> {
+        let found = sqlx::query(DELIVERIES).bind(alert.as_str()).bind(bound(limit)).fetch_all(&self.readers).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", |row| rows::text(row, 0).map(DeliveryId::new)))
+    }
+
+    /// When the source was last asked, and the marks of the rules that have looked at it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn looked_at(&self, source: &SourceId) -> Result<Option<(Timestamp, Vec<String>)>, StoreError> {
+        let found = sqlx::query("SELECT polled_at, known_rules FROM source WHERE id = $1")
+            .bind(source.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        found.map(|row| Ok((rows::instant(rows::number(&row, 0)?)?, rows::json(&row, 1)?))).transpose()
+    }
+}
+
+fn alerts(found: &[AnyRow]) -> Vec<Alert> {
+    rows::all(found, "alert", rows::alert)
+}
+
+fn bound(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::super::Mode;
+    use super::*;
+
+    /// A million rows are read no faster by looking at each of them.
+    #[tokio::test]
+    async fn every_question_is_answered_by_an_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", directory.path().join("plan.db").display());
+        let store = SqlStore::open(&url, Mode::Work).await.unwrap();
+        let questions = [jobs_sql(), run_sql(), runs_sql(), alerts_sql(), alerts_of_run_sql(), DELIVERIES.to_string()];
+        for sql in questions {
+            let places = sql.matches('$').map(|_| ()).count();
+            let mut query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+            for _ in 0..places {
+                query = query.bind("x");
+            }
+            let plan: Vec<String> =
+                query.fetch_all(&store.readers).await.unwrap().iter().map(|row| row.get::<String, _>(3)).collect();
+            let scans: Vec<&String> =
+                plan.iter().filter(|step| step.starts_with("SCAN") && *step != "SCAN known").collect();
+            assert!(scans.is_empty(), "{sql}\n{plan:#?}");
+            assert!(plan.iter().any(|step| step.starts_with("SEARCH")), "{sql}\n{plan:#?}");
+        }
+        store.close().await;
+    }
+}

@@ -1,0 +1,117 @@
+//! The commands that look back, from the real binary: explain, check --history, and the filters of alerts.
+
+use serde_json::Value;
+
+use crate::program::{Stage, ago, failed, text};
+use nightbell::sim::SimInstance;
+
+const RULES: &str = "  team: { type: webhook, url: \"http://127.0.0.1:9/\" }
+rules:
+  failed: { match: { job: 'etl_*' }, when: { status: [fail] }, severity: critical, notify: [hook] }
+  failed-too: { match: { job: 'etl_o*' }, when: { status: [fail] }, notify: [hook] }
+  slow: { match: { job: 'etl_*' }, when: { status: running, duration: 45m }, severity: warning, notify: [hook] }
+  elsewhere: { match: { job: 'report_*' }, when: { status: fail }, notify: [team] }
+";
+
+async fn set() -> Stage {
+    let stage = Stage::set(RULES).await;
+    for id in 1..=4 {
+        stage.workspace.put(failed("etl_orders", id));
+    }
+    stage.workspace.put(SimInstance::waiting("etl_stock", 9, ago(120)).ended("success", ago(60)));
+    stage.once(0).await;
+    stage
+}
+
+async fn lines(stage: &Stage, arguments: &[&str]) -> Vec<Value> {
+    let output = stage.output(arguments).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_explained_rule_by_rule_with_the_answer_of_the_channel() {
+    let stage = set().await;
+    let said = text(&stage.output(&["explain", "etl_orders/3"]).await.stdout);
+    for expected in [
+        "etl_orders/3 in warehouse\n",
+        "\nfail, scheduled, planned ",
+        "\nfailed (critical): told\n  now: status fail\n  alert ",
+        "    hook: delivered ",
+        " delivered: 200\n",
+        "\nslow (warning): not told: status fail is not running\n",
+        "\nabout other jobs: 1 rule\n  elsewhere: match.job: the name is not report_*\n",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+    }
+    assert!(said.lines().all(|line| line.chars().count() < 120), "{said}");
+
+    let objects = lines(&stage, &["explain", "3", "--json"]).await;
+    assert_eq!(objects.len(), 1);
+    let rule = |name: &str| objects[0]["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == name).unwrap();
+    assert_eq!((&rule("failed")["outcome"], &rule("failed")["holds"]), (&"told".into(), &true.into()));
+    let delivery = &rule("failed")["alerts"][0]["deliveries"][0];
+    assert_eq!((&delivery["state"], &delivery["attempt_log"][0]["status"]), (&"delivered".into(), &"200".into()));
+    assert_eq!((&rule("slow")["outcome"], &rule("slow")["reason"]), (&"not-told".into(), &"other-status".into()));
+    assert_eq!((&rule("elsewhere")["matches"], &rule("elsewhere")["reason"]), (&false.into(), &"other-job".into()));
+
+    let job = text(&stage.output(&["explain", "etl_orders"]).await.stdout);
+    assert!(job.starts_with("the job etl_orders in warehouse\n  4: fail, "), "{job}");
+    let unknown = stage.output(&["explain", "etl_ordres"]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown.stderr).contains("did you mean \"etl_orders\"?"), "{}", text(&unknown.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_tells_which_rules_are_dead_which_overlap_and_who_is_never_told() {
+    let stage = set().await;
+    let said = text(&stage.output(&["check", "--history", "--noise", "3"]).await.stdout);
+    for expected in [
+        "the last ",
+        ": 2 jobs, 8 alerts\n",
+        "dead: elsewhere matched no job\n",
+        "unused: team was told nothing\n",
+        "overlap: failed and failed-too told hook of the same 4 of 4\n",
+        "noisy: failed told 4 times on ",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+    }
+    assert!(!said.contains("dead: slow"), "{said}");
+    let findings: Vec<String> = lines(&stage, &["check", "--history", "--json"])
+        .await
+        .iter()
+        .map(|line| line["finding"].as_str().unwrap().to_string())
+        .collect();
+    assert_eq!(findings, ["dead", "unused", "overlap"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_are_filtered() {
+    let stage = set().await;
+    stage.workspace.put(failed("etl_stock", 10));
+    stage.once(0).await;
+    // filter, how many
+    let table: [(&[&str], usize); 12] = [
+        (&[], 9),
+        (&["--job", "etl_o*"], 8),
+        (&["--job", "/etl_s.*/"], 1),
+        (&["--job", "none"], 0),
+        (&["--rule", "failed-too"], 4),
+        (&["--severity", "critical"], 5),
+        (&["--severity", "warning,info"], 0),
+        (&["--state", "firing"], 9),
+        (&["--state", "resolved"], 0),
+        (&["--source", "warehouse", "--since", "1h", "--receiver", "hook"], 9),
+        (&["--receiver", "team"], 0),
+        (&["--suppressed"], 0),
+    ];
+    for (filter, expected) in table {
+        let arguments = [&["alerts", "--json"], filter].concat();
+        assert_eq!(lines(&stage, &arguments).await.len(), expected, "{filter:?}");
+    }
+    let wrong = stage.output(&["alerts", "--severity", "critcal"]).await;
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("did you mean \"critical\"?"), "{}", text(&wrong.stderr));
+    assert_eq!(stage.output(&["alerts", "--source", "nowhere"]).await.status.code(), Some(2));
+    assert_eq!(stage.output(&["alerts", "--since", "yesterday"]).await.status.code(), Some(2));
+}

@@ -29,6 +29,17 @@ pub struct Attempted {
     pub kept: Vec<PathBuf>,
 }
 
+impl Attempted {
+    /// In one line why not everything that the files say is in force; nothing when it is.
+    pub fn summary(&self) -> Option<String> {
+        let first = self.problems.first()?.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Some(match self.problems.len() {
+            1 => first.to_string(),
+            all => format!("{first} (and {} more)", all - 1),
+        })
+    }
+}
+
 /// Who wants to know of each attempt.
 pub type OnReload = Arc<dyn Fn(&Attempted) + Send + Sync>;
 

@@ -11,8 +11,8 @@ use tracing::{info, warn};
 
 use super::output::complain;
 use super::{Exit, Failure};
-use crate::app::{App, RuleWatch};
-use crate::clock::SystemClock;
+use crate::app::{App, Attempted, RuleWatch};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, ConfigProblem, LoadOptions, RuleFiles};
 
 pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
@@ -59,7 +59,12 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
         }
         Err(error) => warn!(%error, "SIGHUP cannot be heard; changed files are taken up all the same"),
     }
-    let watch = RuleWatch::new(path, files, app.reloader(), Arc::new(|_| {}));
+    let reloads = app.reloads();
+    let on_reload = move |attempted: &Attempted| match attempted.summary() {
+        None => reloads.accepted(),
+        Some(summary) => reloads.refused(summary, SystemClock.now()),
+    };
+    let watch = RuleWatch::new(path, files, app.reloader(), Arc::new(on_reload));
     tokio::spawn(watch.run(asked, shutdown.clone()));
     app.run(shutdown).await?;
     Ok(Exit::Done)

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Where the loops read the time of day from.
 pub trait Clock: Send + Sync {
@@ -21,6 +21,24 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that may read the wall clock")]
     fn now(&self) -> Timestamp {
         to_millisecond(Timestamp::now())
+    }
+}
+
+/// A clock that goes as the machine's does and shows another time: for a simulated world that has its own time of day.
+#[derive(Debug, Clone, Copy)]
+pub struct ShiftedClock(SignedDuration);
+
+impl ShiftedClock {
+    /// A clock that shows `instant` now.
+    pub fn showing(instant: Timestamp) -> Self {
+        ShiftedClock(instant.duration_since(SystemClock.now()))
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        let now = SystemClock.now();
+        to_millisecond(now.checked_add(self.0).unwrap_or(now))
     }
 }
 

@@ -66,7 +66,13 @@ impl App {
     /// When the store fails while it delivers. A poll that failed is part of the report.
     pub async fn run_once(mut self) -> Result<OnceReport, AppError> {
         let mut report = OnceReport::default();
-        for outcome in join_all(self.pollers.iter_mut().map(|poller| poller.poll())).await {
+        let polls = self.pollers.iter_mut().map(|poller| async move {
+            if let Err(error) = poller.note_silence_between_calls().await {
+                warn!(%error, "cannot record for how long nobody asked");
+            }
+            poller.poll().await
+        });
+        for outcome in join_all(polls).await {
             match outcome {
                 Ok(poll) => report.polls.push(poll),
                 // Whatever befell it, the others go on, and what is owed is attempted.

@@ -1,7 +1,6 @@
-//! The verdict: one word and one line, and how sure it is.
+//! The verdict: one word, and how sure it is.
 
-use crate::model::{CompletenessPart, GapCause, GapPart, Outcomes, VerdictPart, VerdictState};
-use crate::words::{Language, verdict_line};
+use crate::model::{CompletenessPart, GapCause, GapPart, Outcomes, VerdictState};
 
 /// Whether everything up to the end has been read, if late in part: no gap lasts, and nothing was lost for good.
 pub fn is_complete(completeness: &CompletenessPart) -> bool {
@@ -14,14 +13,12 @@ pub fn is_complete(completeness: &CompletenessPart) -> bool {
 }
 
 /// The verdict on what was counted.
-pub(super) fn verdict(complete: bool, broken: u64, recovered: u64, outcomes: &Outcomes) -> VerdictPart {
-    let state = match (broken, complete, recovered, outcomes.ended) {
+pub(super) fn verdict(complete: bool, broken: u64, recovered: u64, outcomes: &Outcomes) -> VerdictState {
+    match (broken, complete, recovered, outcomes.ended) {
         (1.., ..) => VerdictState::Broken,
         (_, false, ..) => VerdictState::Unknown,
         (_, _, 1.., _) => VerdictState::Recovered,
         (.., 0) => VerdictState::Quiet,
         _ => VerdictState::Well,
-    };
-    let summary = verdict_line(state, broken, recovered, outcomes, Language::En);
-    VerdictPart { state, summary }
+    }
 }

@@ -9,12 +9,14 @@
 //! nobody says.
 
 mod catalog;
+mod digest;
 mod phrase;
 mod summary;
 mod verdict;
 
 use std::time::Duration;
 
+pub use digest::{breach, say_digest, suppression};
 pub use phrase::Phrase;
 pub use summary::{held_back, summary};
 pub use verdict::{grouped, verdict, verdict_line};

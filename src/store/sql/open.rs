@@ -35,6 +35,7 @@ fn migrations() -> Migrator {
         step(7, "digest", include_str!("migrations/0007_digest.sql")),
         step(10, "self", include_str!("migrations/0010_self.sql")),
         step(11, "generation", include_str!("migrations/0011_generation.sql")),
+        step(14, "digest_nodes", include_str!("migrations/0014_digest_nodes.sql")),
     ])
 }
 

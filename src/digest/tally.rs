@@ -174,7 +174,9 @@ impl Tally {
         let mut outcomes = Outcomes::default();
         self.sources.values().for_each(|(_, of_source)| outcomes.merge(of_source));
         let completeness = completeness(self.sources, self.gaps);
-        let state = verdict(completeness.complete, self.broken.total, self.recovered.total, &outcomes);
+        let breaches = Listed::of(sorted(self.breaches), DIGEST_LISTED_MAX);
+        let (broken, recovered) = (self.broken.total, self.recovered.total);
+        let state = verdict(completeness.complete, broken, breaches.total, recovered, &outcomes);
         let changed = self.timing.changed();
         let (slowest, running_long) = self.timing.ranked();
         let in_order = |(reason, count)| ReasonCount { reason, count, summary: String::new() };
@@ -186,7 +188,7 @@ impl Tally {
             verdict: VerdictPart { state, summary: String::new() },
             broken: self.broken,
             recovered: self.recovered,
-            breaches: Listed::of(sorted(self.breaches), DIGEST_LISTED_MAX),
+            breaches,
             running_long: Listed::of(running_long, DIGEST_LISTED_MAX),
             slowest: Listed::of(slowest, DIGEST_LISTED_MAX),
             changed: Listed::of(changed, DIGEST_LISTED_MAX),

@@ -176,6 +176,8 @@ pub enum VerdictState {
     Broken,
     /// Nothing is known to be broken, and not everything is known.
     Unknown,
+    /// Nothing is broken, and something was late or took too long.
+    Late,
     /// What failed is well again.
     Recovered,
     /// Nothing failed.
@@ -190,6 +192,7 @@ impl VerdictState {
         match self {
             VerdictState::Broken => "broken",
             VerdictState::Unknown => "unknown",
+            VerdictState::Late => "late",
             VerdictState::Recovered => "recovered",
             VerdictState::Well => "well",
             VerdictState::Quiet => "quiet",
@@ -208,7 +211,7 @@ impl fmt::Display for VerdictState {
 pub struct VerdictPart {
     /// In one word.
     pub state: VerdictState,
-    /// In one line of English ("3 jobs still broken · 1,204 of 1,210 ok").
+    /// In one line of English ("3 jobs still broken, 2 late · 1,204 of 1,210 ok"); it says so when not everything is known.
     pub summary: String,
 }
 

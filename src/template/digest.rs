@@ -23,7 +23,8 @@ pub fn sample_digest(now: Timestamp) -> Message {
     Message { kind: MessageKind::Digest, timestamp: now, data: MessageData::Digest(Box::new(facts)) }
 }
 
-/// Every sample digest with its name: an ordinary one, one of a quiet night, one in which nothing could be read, one whose
+/// Every sample digest with its name: an ordinary one, one of a quiet night, one in which nothing could be read, one in
+/// which all ran and some was late, one whose
 /// lists are as long and whose texts as strange as they get.
 pub fn digest_samples() -> Vec<(String, Message)> {
     let now = Timestamp::from_second(1_795_219_503).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -37,6 +38,7 @@ pub fn digest_samples() -> Vec<(String, Message)> {
         message("well", well(now)),
         message("quiet", empty(now, VerdictState::Quiet)),
         message("unknown", unknown(now)),
+        message("late", late(now)),
         message("cjk", with_texts(now, &["订单日结算", "受注集計_日次", "주문_정산"], 3)),
         message("huge", with_texts(now, &["订单etl_orders".repeat(100).as_str()], LONG)),
         message("hostile", with_texts(now, &[super::sample::HOSTILE], LONG)),
@@ -104,6 +106,13 @@ fn unknown(now: Timestamp) -> DigestFacts {
     facts.completeness.sources[0].read_until = None;
     facts.completeness.sources[0].unreadable_since = Some(ago(now, 90));
     facts.completeness.gaps = Listed::of(vec![gap(now, GapCause::Unreadable, None)], 1);
+    facts
+}
+
+fn late(now: Timestamp) -> DigestFacts {
+    let mut facts = well(now);
+    facts.verdict.state = VerdictState::Late;
+    facts.breaches = Listed::of(breaches(now), 4);
     facts
 }
 

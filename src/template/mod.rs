@@ -15,6 +15,7 @@
 
 mod check;
 mod clean;
+mod conditions;
 mod digest;
 mod helpers;
 mod kind;

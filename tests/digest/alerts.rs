@@ -1,11 +1,12 @@
 //! What digests say of alerts: deadlines that were not kept, failing nodes, and what kept alerts from being told.
 
 use jiff::SignedDuration;
-use nightbell::model::{Alert, ConditionKind, Measures, NodePart, Status, Suppression, VerdictState};
-use nightbell::words::{Language, say_digest};
+use nightbell::model::{Alert, ConditionKind, Measures, NodePart, Outcomes, Status, Suppression, VerdictState};
+use nightbell::template::sample_digest;
+use nightbell::words::{Language, say_digest, verdict};
 
 use super::world::World;
-use crate::sample::{alert, instance};
+use crate::sample::{alert, at, instance};
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -114,4 +115,53 @@ async fn what_was_not_told_is_told_by_what_and_how_often() {
     say_digest(&mut digest, Language::Zh);
     assert_eq!(digest.alerts.suppressed_by[1].summary, "静默时段 nights");
     assert_eq!(digest.breaches.shown[0].summary, "未能在 06:30 前完成，已迟 30 分钟");
+}
+
+#[test]
+fn a_verdict_says_how_many_jobs_and_how_many_runs() {
+    use VerdictState::{Broken, Late, Recovered, Unknown, Well};
+    let line = |state, [broken, late, recovered, ended]: [u64; 4], complete, language| {
+        let mut facts = sample_digest(at(0)).digest().unwrap().clone();
+        facts.verdict.state = state;
+        (facts.broken.total, facts.breaches.total, facts.recovered.total) = (broken, late, recovered);
+        facts.completeness.complete = complete;
+        facts.totals.outcomes = Outcomes { ended, ok: ended.saturating_sub(6), failed: 5, other: 1 };
+        verdict(&facts, language)
+    };
+    let table = [
+        (
+            Broken,
+            [3, 0, 7, 1210],
+            true,
+            "3 jobs still broken · 1,204 of 1,210 ok",
+            "3 个任务仍未恢复 · 1,210 次运行中 1,204 次正常",
+        ),
+        (
+            Broken,
+            [1, 2, 0, 1210],
+            false,
+            "1 job still broken, 2 late · 1,204 of 1,210 ok · not everything could be read",
+            "1 个任务仍未恢复，2 个迟到或超时 · 1,210 次运行中 1,204 次正常 · 部分数据未能读取",
+        ),
+        (Unknown, [0, 0, 0, 0], false, "not everything could be read", "部分数据未能读取"),
+        (
+            Late,
+            [0, 2, 1, 1210],
+            true,
+            "2 late or too long, 1 recovered · 1,204 of 1,210 ok",
+            "2 个迟到或超时，1 个任务已恢复 · 1,210 次运行中 1,204 次正常",
+        ),
+        (
+            Recovered,
+            [0, 0, 1, 1210],
+            true,
+            "1 job failed and recovered · 1,204 of 1,210 ok",
+            "1 个任务失败后已恢复 · 1,210 次运行中 1,204 次正常",
+        ),
+        (Well, [0, 0, 0, 1210], true, "all well · 1,204 of 1,210 ok", "一切正常 · 1,210 次运行中 1,204 次正常"),
+    ];
+    for (state, numbers, complete, english, chinese) in table {
+        assert_eq!(line(state, numbers, complete, Language::En), english);
+        assert_eq!(line(state, numbers, complete, Language::Zh), chinese);
+    }
 }

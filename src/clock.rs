@@ -25,20 +25,29 @@ impl Clock for SystemClock {
 }
 
 /// A clock that goes as the machine's does and shows another time: for a simulated world that has its own time of day.
-#[derive(Debug, Clone, Copy)]
-pub struct ShiftedClock(SignedDuration);
+#[derive(Debug, Clone)]
+pub struct ShiftedClock(Arc<Mutex<SignedDuration>>);
 
 impl ShiftedClock {
     /// A clock that shows `instant` now.
     pub fn showing(instant: Timestamp) -> Self {
-        ShiftedClock(instant.duration_since(SystemClock.now()))
+        let clock = ShiftedClock(Arc::default());
+        clock.show(instant);
+        clock
+    }
+
+    /// Sets the clock, and all its clones.
+    pub fn show(&self, instant: Timestamp) {
+        let shift = instant.duration_since(SystemClock.now());
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = shift;
     }
 }
 
 impl Clock for ShiftedClock {
     fn now(&self) -> Timestamp {
+        let shift = *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let now = SystemClock.now();
-        to_millisecond(now.checked_add(self.0).unwrap_or(now))
+        to_millisecond(now.checked_add(shift).unwrap_or(now))
     }
 }
 

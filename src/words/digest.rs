@@ -25,7 +25,8 @@ pub fn breach(part: &BreachPart, language: Language) -> String {
     let limit = part.limit_ms.map(|ms| language.limit(Duration::from_millis(ms))).unwrap_or_default();
     let (over, lasted) = (said(part.over_ms), said(part.duration_ms));
     let due = part.due.as_deref().unwrap_or_default();
-    let of_deadline = [("due", due), ("late", &over)];
+    let late = said(part.over_ms.filter(|ms| *ms >= 1000));
+    let of_deadline = [("due", due), ("late", &late)];
     let of_duration = [("over", over.as_str()), ("limit", &limit), ("lasted", &lasted)];
     match (part.kind.as_str(), part.is_running) {
         ("not-finished-by", true) => say("digest.breach.not_finished", &of_deadline),

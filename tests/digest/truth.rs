@@ -117,13 +117,14 @@ async fn day(now: Timestamp, deadline: Timestamp) -> Truth {
 }
 
 /// Which runs of a job do not keep its deadline, by id: those that did not succeed, unless they are over and a later run
-/// did their work; with them, whether they came after all.
+/// did their work; with them, whether they came after all, or a later run that did the work of one that is over.
 fn late(runs: &[Planned]) -> impl Iterator<Item = (String, bool)> {
     let in_time = |run: &Planned| run.status == "success" && !run.comes_late;
     runs.iter().enumerate().filter_map(move |(place, run)| {
         let is_over = ["fail", "manual-stop", "skip"].contains(&run.status);
         let is_made_good = is_over && runs[place + 1..].iter().any(in_time);
-        (!in_time(run) && !is_made_good).then(|| (run.id.to_string(), run.comes_late))
+        let has_come = run.comes_late || is_over && runs[place + 1..].iter().any(|later| later.comes_late);
+        (!in_time(run) && !is_made_good).then(|| (run.id.to_string(), has_come))
     })
 }
 

@@ -34,7 +34,8 @@ const BEGINS: &str = "06:29:48";
 /// Runs the demo for `duration`.
 pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
     let directory = Scratch::new()?;
-    let clock: Arc<dyn Clock> = Arc::new(ShiftedClock::showing(beginning()?));
+    let shown = ShiftedClock::showing(beginning()?);
+    let clock: Arc<dyn Clock> = Arc::new(shown.clone());
     let workspace = SimWorkspace::start(SimConfig::default(), Arc::clone(&clock)).await?;
     let inbox = Inbox::open().await?;
     let config = configure(&directory.0, &workspace, &inbox)?;
@@ -45,8 +46,10 @@ pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
 
     let app = App::open(&config, Arc::clone(&clock)).await?;
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(app.run(shutdown.clone()));
+    // However long it took to come this far, the story and the clock begin together.
+    shown.show(beginning()?);
     let began = Instant::now();
+    let running = tokio::spawn(app.run(shutdown.clone()));
     let progress = progress(duration);
     let mut telling = tokio::spawn(story::tell(workspace.clone(), Arc::clone(&clock), began));
     let store = SqlStore::open(&config.store, Mode::Read).await?;
@@ -143,10 +146,11 @@ async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
     let deliveries = store.deliveries(ALL).await?;
     let open = alerts.iter().filter(|alert| alert.facts.alert.ends_at.is_none()).count();
     let delivered = deliveries.iter().filter(|delivery| delivery.delivered_at.is_some()).count();
+    let merged = deliveries.iter().filter(|delivery| delivery.merged_into.is_some()).count();
     print(format_args!(
-        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once.",
+        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once, {merged} others told in them.",
         alerts.len(),
-        deliveries.len()
+        deliveries.len() - merged
     ))?;
     Ok(())
 }

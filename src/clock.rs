@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Where the loops read the time of day from.
 pub trait Clock: Send + Sync {
@@ -21,6 +21,33 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that may read the wall clock")]
     fn now(&self) -> Timestamp {
         to_millisecond(Timestamp::now())
+    }
+}
+
+/// A clock that goes as the machine's does and shows another time: for a simulated world that has its own time of day.
+#[derive(Debug, Clone)]
+pub struct ShiftedClock(Arc<Mutex<SignedDuration>>);
+
+impl ShiftedClock {
+    /// A clock that shows `instant` now.
+    pub fn showing(instant: Timestamp) -> Self {
+        let clock = ShiftedClock(Arc::default());
+        clock.show(instant);
+        clock
+    }
+
+    /// Sets the clock, and all its clones.
+    pub fn show(&self, instant: Timestamp) {
+        let shift = instant.duration_since(SystemClock.now());
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = shift;
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        let shift = *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let now = SystemClock.now();
+        to_millisecond(now.checked_add(shift).unwrap_or(now))
     }
 }
 

@@ -244,6 +244,9 @@ pub const DIGEST_RUNNING_MAX: usize = 200;
 pub const DIGEST_HISTORY_RUNS: usize = 60;
 /// Fewest runs that say so.
 pub const DIGEST_HISTORY_RUNS_MIN: usize = 5;
+/// The shortest pause between two calls of `run --once` that a digest names as a time in which nobody asked. Crontabs that
+/// call it every hour, or more often, leave none.
+pub const ONCE_SILENCE_MIN: Duration = Duration::from_secs(2 * 3600);
 /// How long a digest waits for the polls of the minute it is due in, or of a program that has just started.
 pub const DIGEST_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Longest span over which the receivers of a digest may be spread.

@@ -77,7 +77,13 @@ impl App {
         let (fallbacks, digester) = (generation.fallbacks(), generation.digester());
         let (mut watch, heartbeat) = (generation.watch(), generation.heartbeat());
         let mut report = OnceReport::default();
-        for outcome in join_all(pollers.iter_mut().map(|(poller, _)| poller.poll())).await {
+        let polls = pollers.iter_mut().map(|(poller, _)| async move {
+            if let Err(error) = poller.note_silence_between_calls().await {
+                warn!(%error, "cannot record for how long nobody asked");
+            }
+            poller.poll().await
+        });
+        for outcome in join_all(polls).await {
             match outcome {
                 Ok(poll) => report.polls.push(poll),
                 // Whatever befell it, the others go on, and what is owed is attempted.

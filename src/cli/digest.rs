@@ -96,6 +96,12 @@ async fn made(
     Ok(message(facts, now))
 }
 
+/// The digest as mail, as it would be made at `now`.
+pub(super) async fn preview(config: &Config, settings: &DigestSettings, now: Timestamp) -> Result<Content, Failure> {
+    let message = made(config, settings, None, now).await?;
+    mail(config, settings, &message)
+}
+
 /// The digest as mail, in the words and the zone of the first mailbox among its receivers, or of the first receiver.
 fn mail(config: &Config, settings: &DigestSettings, message: &Message) -> Result<Content, Failure> {
     let receivers = || settings.notify.iter().filter_map(|id| config.receivers.iter().find(|it| it.id == *id));
@@ -107,7 +113,7 @@ fn mail(config: &Config, settings: &DigestSettings, message: &Message) -> Result
 }
 
 /// The mail's HTML with its pictures inside.
-fn page(content: &Content) -> String {
+pub(super) fn page(content: &Content) -> String {
     let mut html = content.part("html").to_string();
     for (name, file) in content.parts.iter().filter(|(name, _)| name.starts_with("image/")) {
         let id = name.trim_start_matches("image/").trim_end_matches(".png");

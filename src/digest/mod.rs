@@ -10,6 +10,7 @@
 //! those of the one before it up to the latest, so each run is in one digest, whatever the clock does and whenever
 //! the process dies. Times of day serve to decide when a digest is due and to tell people when things happened.
 
+mod breach;
 mod chart;
 mod due;
 mod rows;

@@ -7,18 +7,20 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::breach::{breach, sorted};
 use super::chart::Slots;
 use super::rows::{
     AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, Limits, OpenRow, Selects, SettledRow, SourceRow,
 };
-use super::timing::{Timing, between};
+use super::timing::Timing;
 use super::trouble::{Troubles, add_node};
 use super::verdict::{is_complete, verdict};
 use crate::limits::DIGEST_LISTED_MAX;
 use crate::model::{
     AlertFacts, AlertsPart, BreachPart, CompletenessPart, DigestFacts, DigestPart, Listed, Outcomes, PeriodPart,
-    ReasonCount, SourceId, SourceLine, Status, StatusCount, TotalsPart, TroublePart,
+    ReasonCount, SourceId, SourceLine, Status, StatusCount, Suppression, TotalsPart, TroublePart, VerdictPart,
 };
+use crate::words::{Language, say_digest};
 
 /// A run of which an alert may tell the failing node: source, job, instance id.
 pub type Subject = (SourceId, String, String);
@@ -137,8 +139,8 @@ impl Tally {
         self.timing.history(row);
     }
 
-    /// An alert that fires for one of the runs that were wanted.
-    pub fn firing(&mut self, facts: &AlertFacts) {
+    /// An alert about one of the runs that were wanted; the latest one comes last.
+    pub fn told(&mut self, facts: &AlertFacts) {
         let (subject, source) = (facts.subject(), &facts.source.id);
         let is_it =
             |part: &&mut TroublePart| part.source == *source && part.job == subject.job && part.instance == subject.id;
@@ -154,48 +156,39 @@ impl Tally {
         }
         self.alerts.fired += 1;
         self.alerts.firing += u64::from(row.is_firing);
-        if let Some(reason) = row.suppressed_by {
+        if let Some(reason) = &row.suppressed_by {
             self.alerts.suppressed += 1;
-            *self.suppressed_by.entry(reason).or_default() += 1;
-            return;
+            *self.suppressed_by.entry(reason.clone()).or_default() += 1;
+            // What a night's mute window kept from waking people is what they read of in the morning. What was old at the
+            // first poll is of a time that no digest is about.
+            if *reason == Suppression::FirstPoll.to_string() {
+                return;
+            }
         }
-        let Some(limit) = self.limits.get(&row.rule) else { return };
-        let is_running = row.end_time.is_none() && row.is_firing;
-        let so_far = if is_running { Some(self.now) } else { row.end_time };
-        let duration_ms = between(row.start_time, so_far).or(row.duration_ms);
-        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        self.breaches.push(BreachPart {
-            rule: row.rule,
-            severity: row.severity,
-            source: row.source,
-            job: row.job,
-            instance: row.instance,
-            kind: "duration".to_string(),
-            limit_ms: Some(limit_ms),
-            duration_ms,
-            over_ms: duration_ms.map(|duration| duration.saturating_sub(limit_ms)),
-            is_running,
-        });
+        let limit = self.limits.get(&row.rule).copied();
+        self.breaches.extend(breach(row, limit, self.now));
     }
 
     /// The digest of what was counted.
     pub fn finish(mut self, digest: DigestPart, period: PeriodPart) -> DigestFacts {
-        self.breaches.sort_by(|one, other| other.over_ms.cmp(&one.over_ms).then_with(|| one.job.cmp(&other.job)));
         let mut outcomes = Outcomes::default();
         self.sources.values().for_each(|(_, of_source)| outcomes.merge(of_source));
         let completeness = completeness(self.sources, self.gaps);
-        let verdict = verdict(completeness.complete, self.broken.total, self.recovered.total, &outcomes);
+        let breaches = Listed::of(sorted(self.breaches), DIGEST_LISTED_MAX);
+        let (broken, recovered) = (self.broken.total, self.recovered.total);
+        let state = verdict(completeness.complete, broken, breaches.total, recovered, &outcomes);
         let changed = self.timing.changed();
         let (slowest, running_long) = self.timing.ranked();
-        let suppressed = self.suppressed_by.into_iter().map(|(reason, count)| ReasonCount { reason, count });
-        DigestFacts {
+        let in_order = |(reason, count)| ReasonCount { reason, count, summary: String::new() };
+        let suppressed = self.suppressed_by.into_iter().map(in_order);
+        let mut facts = DigestFacts {
             digest,
             period,
             completeness,
-            verdict,
+            verdict: VerdictPart { state, summary: String::new() },
             broken: self.broken,
             recovered: self.recovered,
-            breaches: Listed::of(self.breaches, DIGEST_LISTED_MAX),
+            breaches,
             running_long: Listed::of(running_long, DIGEST_LISTED_MAX),
             slowest: Listed::of(slowest, DIGEST_LISTED_MAX),
             changed: Listed::of(changed, DIGEST_LISTED_MAX),
@@ -203,7 +196,9 @@ impl Tally {
             open: counts(&self.open),
             alerts: AlertsPart { suppressed_by: suppressed.collect(), ..self.alerts },
             chart: self.slots.chart(&period, &self.zone),
-        }
+        };
+        say_digest(&mut facts, Language::En);
+        facts
     }
 }
 

@@ -112,13 +112,14 @@ fn part(row: FailedRow, since: Option<Timestamp>, failures: u64, recovered_by: O
     }
 }
 
-/// Adds the failing node, as the alert about the run tells it.
+/// Adds the failing node and the error, as far as an alert about the run tells them. Alerts about other things than a
+/// failure know no node, and take away none.
 pub(super) fn add_node(part: &mut TroublePart, facts: &AlertFacts) {
     if let Some(node) = facts.failing_nodes.first() {
         part.node = Some(node.name.clone());
         part.log_path = facts.failing_nodes.iter().find_map(|node| node.log_path.clone());
     }
-    if let Some(instance) = &facts.instance {
-        part.error.clone_from(&instance.error);
+    if let Some(error) = facts.instance.as_ref().and_then(|instance| instance.error.as_ref()) {
+        part.error = Some(error.clone());
     }
 }

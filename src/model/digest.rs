@@ -25,7 +25,7 @@ pub struct DigestFacts {
     pub broken: Listed<TroublePart>,
     /// Jobs that failed in the period and are well again.
     pub recovered: Listed<TroublePart>,
-    /// Runs that took longer than a rule allows.
+    /// What took longer than a rule allows, or was not there when a rule says it must be.
     pub breaches: Listed<BreachPart>,
     /// Runs under way that take longer than usual.
     pub running_long: Listed<RunPart>,
@@ -176,6 +176,8 @@ pub enum VerdictState {
     Broken,
     /// Nothing is known to be broken, and not everything is known.
     Unknown,
+    /// Nothing is broken, and something was late or took too long.
+    Late,
     /// What failed is well again.
     Recovered,
     /// Nothing failed.
@@ -190,6 +192,7 @@ impl VerdictState {
         match self {
             VerdictState::Broken => "broken",
             VerdictState::Unknown => "unknown",
+            VerdictState::Late => "late",
             VerdictState::Recovered => "recovered",
             VerdictState::Well => "well",
             VerdictState::Quiet => "quiet",
@@ -208,7 +211,7 @@ impl fmt::Display for VerdictState {
 pub struct VerdictPart {
     /// In one word.
     pub state: VerdictState,
-    /// In one line of English ("3 jobs still broken · 1,204 of 1,210 ok").
+    /// In one line of English ("3 jobs still broken, 2 late · 1,204 of 1,210 ok"); it says so when not everything is known.
     pub summary: String,
 }
 
@@ -240,7 +243,7 @@ pub struct TroublePart {
     pub error: Option<String>,
 }
 
-/// A run that took longer than a rule allows.
+/// A run that took longer than a rule allows, or a deadline that was not kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BreachPart {
     /// The rule.
@@ -251,18 +254,28 @@ pub struct BreachPart {
     pub source: SourceId,
     /// The job.
     pub job: String,
-    /// The run.
+    /// The run; empty where there was none.
     pub instance: String,
-    /// `duration`: it lasted too long.
+    /// `duration`: it lasted longer than the rule says; `slower-than-usual`: than the job's own runs do; `not-finished-by`,
+    /// `not-started-by`, `missing`: it was not there when it was due.
     pub kind: String,
-    /// How long it may take, in milliseconds; null when the rule is gone.
+    /// How long it may take, in milliseconds; null for what was due at a time.
     pub limit_ms: Option<u64>,
-    /// How long it took, or has taken so far.
+    /// How long it took, or has taken so far; null for what was due at a time.
     pub duration_ms: Option<u64>,
-    /// By how much it went beyond the limit.
+    /// By how much it went beyond the limit, or how late it came or is by now.
     pub over_ms: Option<u64>,
-    /// Whether it is still under way.
+    /// Whether it is still under way, or has still not come.
     pub is_running: bool,
+    /// When it was due.
+    #[serde(default)]
+    pub due_at: Option<Timestamp>,
+    /// The same on the clock of the rule: `06:30`.
+    #[serde(default)]
+    pub due: Option<String>,
+    /// What happened, in one line without the job's name ("finished 27m 0s after 06:30").
+    #[serde(default)]
+    pub summary: String,
 }
 
 /// How long most runs of a job take.
@@ -382,10 +395,13 @@ pub struct AlertsPart {
 /// How many have a reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonCount {
-    /// The reason.
+    /// The reason, as `suppressed_by` of an alert.
     pub reason: String,
     /// How many.
     pub count: u64,
+    /// The reason in words ("the mute window nights").
+    #[serde(default)]
+    pub summary: String,
 }
 
 /// Outcomes over time.

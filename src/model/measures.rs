@@ -25,6 +25,11 @@ pub enum ConditionKind {
 }
 
 impl ConditionKind {
+    /// The word used in messages and in the store.
+    pub const fn as_str(self) -> &'static str {
+        self.reason().as_str()
+    }
+
     /// The reason of an alert that it begins.
     pub const fn reason(self) -> ReasonCode {
         match self {

@@ -111,7 +111,7 @@ fn color(message: &Message) -> u32 {
     if let Some(facts) = message.digest() {
         return match facts.verdict.state {
             VerdictState::Broken => 0xb6_0205,
-            VerdictState::Unknown => 0xdb_ab09,
+            VerdictState::Unknown | VerdictState::Late => 0xdb_ab09,
             VerdictState::Recovered | VerdictState::Well => 0x2d_a44e,
             VerdictState::Quiet => 0x6e_7781,
         };

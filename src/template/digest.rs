@@ -8,7 +8,7 @@ use crate::model::{
     GapPart, Listed, Message, MessageData, MessageKind, Outcomes, PeriodPart, ReasonCount, RuleId, RunPart, Severity,
     SourceId, SourceLine, Status, StatusCount, TotalsPart, TroublePart, UsualRange, VerdictPart, VerdictState,
 };
-use crate::words::{Language, verdict};
+use crate::words::{Language, say_digest};
 
 const MINUTE_MS: u64 = 60_000;
 /// Items in each list of a long sample: more than any template shows.
@@ -19,16 +19,17 @@ const TEXT_BYTES_MAX: usize = 400;
 /// A digest with made-up values, as if an ordinary night had ended at `now`.
 pub fn sample_digest(now: Timestamp) -> Message {
     let mut facts = ordinary(now);
-    facts.verdict.summary = verdict(&facts, Language::En);
+    say_digest(&mut facts, Language::En);
     Message { kind: MessageKind::Digest, timestamp: now, data: MessageData::Digest(Box::new(facts)) }
 }
 
-/// Every sample digest with its name: an ordinary one, one of a quiet night, one in which nothing could be read, one whose
+/// Every sample digest with its name: an ordinary one, one of a quiet night, one in which nothing could be read, one in
+/// which all ran and some was late, one whose
 /// lists are as long and whose texts as strange as they get.
 pub fn digest_samples() -> Vec<(String, Message)> {
     let now = Timestamp::from_second(1_795_219_503).unwrap_or(Timestamp::UNIX_EPOCH);
     let message = |name: &str, mut facts: DigestFacts| {
-        facts.verdict.summary = verdict(&facts, Language::En);
+        say_digest(&mut facts, Language::En);
         let data = MessageData::Digest(Box::new(facts));
         (format!("digest {name}"), Message { kind: MessageKind::Digest, timestamp: now, data })
     };
@@ -37,6 +38,7 @@ pub fn digest_samples() -> Vec<(String, Message)> {
         message("well", well(now)),
         message("quiet", empty(now, VerdictState::Quiet)),
         message("unknown", unknown(now)),
+        message("late", late(now)),
         message("cjk", with_texts(now, &["订单日结算", "受注集計_日次", "주문_정산"], 3)),
         message("huge", with_texts(now, &["订单etl_orders".repeat(100).as_str()], LONG)),
         message("hostile", with_texts(now, &[super::sample::HOSTILE], LONG)),
@@ -107,6 +109,13 @@ fn unknown(now: Timestamp) -> DigestFacts {
     facts
 }
 
+fn late(now: Timestamp) -> DigestFacts {
+    let mut facts = well(now);
+    facts.verdict.state = VerdictState::Late;
+    facts.breaches = Listed::of(breaches(now), 4);
+    facts
+}
+
 fn gap(now: Timestamp, cause: GapCause, until: Option<Timestamp>) -> GapPart {
     let reason = "403: the access key is disabled".to_string();
     GapPart { source: warehouse(), cause, from: ago(now, 360), until, reason }
@@ -173,21 +182,7 @@ fn ordinary(now: Timestamp) -> DigestFacts {
     let recovered = [("etl_users", "rerun"), ("etl_stock", "later"), ("etl_tmp_load", "stopped")];
     facts.recovered =
         Listed::of(recovered.iter().map(|(job, by)| trouble(now, job, 400, Some(by))).collect::<Vec<_>>(), 3);
-    facts.breaches = Listed::of(
-        vec![BreachPart {
-            rule: RuleId::new("settlement-slow"),
-            severity: Severity::Warning,
-            source: warehouse(),
-            job: "settlement_daily".to_string(),
-            instance: "34801".to_string(),
-            kind: "duration".to_string(),
-            limit_ms: Some(45 * MINUTE_MS),
-            duration_ms: Some(72 * MINUTE_MS),
-            over_ms: Some(27 * MINUTE_MS),
-            is_running: false,
-        }],
-        1,
-    );
+    facts.breaches = Listed::of(breaches(now), 4);
     facts.running_long = Listed::of(vec![run(now, "dws_sync_customers", 95, Some((30, 42)), Status::Running)], 1);
     facts.slowest = Listed::of(
         vec![
@@ -217,11 +212,48 @@ fn ordinary(now: Timestamp) -> DigestFacts {
     facts.alerts = AlertsPart {
         fired: 9,
         firing: 3,
-        suppressed: 2,
-        suppressed_by: vec![ReasonCount { reason: "first-poll".to_string(), count: 2 }],
+        suppressed: 7,
+        suppressed_by: [("first-poll", 2), ("mute-window:nights", 4), ("silence:3", 1)]
+            .map(|(reason, count)| ReasonCount { reason: reason.to_string(), count, summary: String::new() })
+            .into(),
     };
     facts.chart.bars = bars(now, true);
     facts
+}
+
+/// One that took too long, one that is late, one that came late, and one that nobody ran.
+fn breaches(now: Timestamp) -> Vec<BreachPart> {
+    let breach = |rule: &str, job: &str, kind: &str, over: u64| BreachPart {
+        rule: RuleId::new(rule),
+        severity: Severity::Warning,
+        source: warehouse(),
+        job: job.to_string(),
+        instance: String::new(),
+        kind: kind.to_string(),
+        limit_ms: None,
+        duration_ms: None,
+        over_ms: Some(over * MINUTE_MS),
+        is_running: false,
+        due_at: Some(ago(now, i64::try_from(over).unwrap_or(0))),
+        due: Some("06:30".to_string()),
+        summary: String::new(),
+    };
+    let settlement = BreachPart {
+        instance: "34801".to_string(),
+        limit_ms: Some(45 * MINUTE_MS),
+        duration_ms: Some(72 * MINUTE_MS),
+        due_at: None,
+        due: None,
+        ..breach("settlement-slow", "settlement_daily", "duration", 27)
+    };
+    let report = BreachPart { is_running: true, ..breach("report-ready", "report_daily", "not-finished-by", 95) };
+    let backup = BreachPart {
+        is_running: true,
+        due: Some("04:00".to_string()),
+        ..breach("backup-runs", "backup_ledgers", "missing", 245)
+    };
+    let users = breach("users-ready", "etl_users", "not-finished-by", 12);
+    vec![backup, report, settlement, users]
 }
 
 /// The ordinary one with these texts for every name, and lists of `length`.
@@ -242,7 +274,11 @@ fn with_texts(now: Timestamp, texts: &[&str], length: usize) -> DigestFacts {
     };
     facts.broken = filled(&facts.broken, length, troubled);
     facts.recovered = filled(&facts.recovered, length, troubled);
-    facts.breaches = filled(&facts.breaches, length, |part, index| part.job = text(index));
+    facts.breaches = filled(&facts.breaches, length, |part, index| {
+        part.job = text(index);
+        part.due = Some(text(index));
+    });
+    facts.alerts.suppressed_by[1].reason = format!("mute-window:{}", text(0));
     facts.running_long = filled(&facts.running_long, length, |part, index| part.job = text(index));
     facts.slowest = filled(&facts.slowest, length, |part, index| part.job = text(index));
     facts.changed = filled(&facts.changed, length, |part, index| part.job = text(index));

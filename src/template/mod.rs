@@ -15,6 +15,7 @@
 
 mod check;
 mod clean;
+mod conditions;
 mod digest;
 mod helpers;
 mod kind;
@@ -269,7 +270,7 @@ fn localised(message: &Message, language: Language) -> Message {
                     facts.alert.summary = words::summary(facts, language);
                 }
             }
-            MessageData::Digest(facts) => facts.verdict.summary = words::verdict(facts, language),
+            MessageData::Digest(facts) => words::say_digest(facts, language),
         }
     }
     message

@@ -16,7 +16,7 @@ pub fn sample_message(kind: MessageKind, now: Timestamp) -> Message {
     Message { kind, timestamp: now, data: MessageData::Alert(Box::new(sample_facts(kind, now))) }
 }
 
-fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
+pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
     let ago = |seconds| now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(now);
     let resolved = kind == MessageKind::AlertResolved;
     told(AlertFacts {
@@ -66,13 +66,14 @@ fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
 }
 
 /// The facts with the line that their reason comes to.
-fn told(mut facts: AlertFacts) -> AlertFacts {
+pub(super) fn told(mut facts: AlertFacts) -> AlertFacts {
     facts.alert.summary = words::summary(&facts, Language::En);
     facts
 }
 
 /// Every sample message with its name: of each kind an ordinary one, one in which all that may be null is, one whose
-/// texts are as long as they get, and one whose texts are an attack; and those about a job itself, and about Nightbell.
+/// texts are as long as they get, and one whose texts are an attack; those about a job itself, and about Nightbell; and one
+/// of each condition on history or clock.
 pub fn samples() -> Vec<(String, Message)> {
     let now = sample_instant();
     let mut all = Vec::new();
@@ -90,6 +91,7 @@ pub fn samples() -> Vec<(String, Message)> {
             }
         }
     }
+    all.extend(super::conditions::of_conditions(now));
     all
 }
 
@@ -345,6 +347,6 @@ mod tests {
         let all = names.len();
         names.sort();
         names.dedup();
-        assert_eq!((names.len(), all), (26, 26));
+        assert_eq!((names.len(), all), (39, 39));
     }
 }

@@ -9,15 +9,17 @@
 //! nobody says.
 
 mod catalog;
+mod digest;
 mod phrase;
 mod summary;
 mod verdict;
 
 use std::time::Duration;
 
+pub use digest::{breach, say_digest, suppression};
 pub use phrase::Phrase;
 pub use summary::{held_back, summary};
-pub use verdict::{grouped, verdict, verdict_line};
+pub use verdict::{grouped, verdict};
 
 use crate::yaml::{closest, duration_text};
 

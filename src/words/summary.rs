@@ -139,7 +139,12 @@ impl Found {
             usual: limit(measures.usual_ms),
             limit: limit(measures.limit_ms),
             met: if measures.late_ms.is_none() { due.clone() } else { String::new() },
-            late: measures.late_ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default(),
+            // A deadline is mostly seen to have passed within milliseconds: that is no news.
+            late: measures
+                .late_ms
+                .filter(|ms| *ms >= 1000)
+                .map(|ms| language.duration(Duration::from_millis(ms)))
+                .unwrap_or_default(),
             // One due time is the one that is named.
             missed: number(measures.due_times_missed.filter(|missed| *missed > 1)),
             due,

@@ -1,33 +1,28 @@
 //! How a period went, in one line.
 
 use super::Language;
-use crate::model::{DigestFacts, Outcomes, VerdictState};
+use crate::model::{DigestFacts, VerdictState};
 
-/// What a digest says first, in this language: "3 jobs still broken · 1,204 of 1,210 ok". Made of the facts alone, so
-/// that it can be said again in another language.
+/// What a digest says first, in this language: "3 jobs still broken, 2 late · 1,204 of 1,210 ok", and that not everything
+/// could be read where that is so. Made of the facts alone, so that it can be said again in another language.
 pub fn verdict(facts: &DigestFacts, language: Language) -> String {
-    let (broken, recovered) = (facts.broken.total, facts.recovered.total);
-    verdict_line(facts.verdict.state, broken, recovered, &facts.totals.outcomes, language)
-}
-
-/// The same out of the numbers.
-pub fn verdict_line(
-    state: VerdictState,
-    broken: u64,
-    recovered: u64,
-    outcomes: &Outcomes,
-    language: Language,
-) -> String {
-    let n = grouped(if state == VerdictState::Broken { broken } else { recovered });
-    let (ok, ended) = (grouped(outcomes.ok), grouped(outcomes.ended));
-    let counts = [("ok", ok.as_str()), ("ended", ended.as_str())];
-    let of_jobs = [("n", n.as_str()), counts[0], counts[1]];
+    let state = facts.verdict.state;
+    let some = |number: u64| if number > 0 { grouped(number) } else { String::new() };
+    let outcomes = &facts.totals.outcomes;
+    let ended = some(outcomes.ended);
+    // Of nothing, nothing was well.
+    let ok = if ended.is_empty() { String::new() } else { grouped(outcomes.ok) };
+    let n = some(if state == VerdictState::Broken { facts.broken.total } else { facts.recovered.total });
+    let late = some(facts.breaches.total);
+    let unsure = if facts.completeness.complete { String::new() } else { language.say("digest.unsure", &[]) };
+    let values = [("n", n.as_str()), ("late", &late), ("ok", &ok), ("ended", &ended), ("unsure", &unsure)];
     match state {
-        VerdictState::Broken => language.say("digest.verdict_broken", &of_jobs),
-        VerdictState::Unknown => language.say("digest.verdict_unknown", &counts),
-        VerdictState::Recovered => language.say("digest.verdict_recovered", &of_jobs),
-        VerdictState::Well => language.say("digest.verdict_well", &counts),
-        VerdictState::Quiet => language.say("digest.verdict_quiet", &[]),
+        VerdictState::Broken => language.say("digest.verdict_broken", &values),
+        VerdictState::Unknown => language.say("digest.verdict_unknown", &values),
+        VerdictState::Late => language.say("digest.verdict_late", &values),
+        VerdictState::Recovered => language.say("digest.verdict_recovered", &values),
+        VerdictState::Well => language.say("digest.verdict_well", &values),
+        VerdictState::Quiet => language.say("digest.verdict_quiet", &values),
     }
 }
 
@@ -53,14 +48,5 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1204, "1,204"), (1_000_000, "1,000,000")] {
             assert_eq!(grouped(number), text);
         }
-    }
-
-    #[test]
-    fn a_verdict_says_how_many_jobs_and_how_many_runs() {
-        let outcomes = Outcomes { ended: 1210, ok: 1204, failed: 5, other: 1 };
-        let line = |state, n, language| verdict_line(state, n, n, &outcomes, language);
-        assert_eq!(line(VerdictState::Broken, 3, Language::En), "3 jobs still broken · 1,204 of 1,210 ok");
-        assert_eq!(line(VerdictState::Recovered, 1, Language::En), "1 job failed and recovered · 1,204 of 1,210 ok");
-        assert_eq!(line(VerdictState::Broken, 3, Language::Zh), "3 个任务仍未恢复 · 1,210 次运行中 1,204 次正常");
     }
 }

@@ -102,6 +102,22 @@ async fn a_silence_that_is_noted_again_is_the_same_one() {
     assert_eq!((gaps.total, gaps.shown[0].until), (1, Some(scene.now())));
 }
 
+/// Who calls `run --once` decides how often the source is asked; only a long pause is one that nobody meant.
+#[tokio::test]
+async fn a_crontab_that_calls_less_often_than_a_source_is_polled_leaves_no_gap_but_one_that_stops_does() {
+    let mut scene = Scene::open("  failed: { when: { status: [fail] }, notify: [hook] }\n").await;
+    scene.poll().await;
+    for (minutes, gaps) in [(10, 0), (60, 0), (119, 0), (120, 1), (60, 1), (600, 2)] {
+        scene.pass(SignedDuration::from_mins(minutes));
+        scene.restart();
+        scene.note_silence_between_calls().await;
+        scene.poll().await;
+        let (digest, _) = digest(&scene, i64::MIN).await;
+        assert_eq!(digest.completeness.gaps.total, gaps, "after {minutes} minutes");
+        assert!(digest.completeness.gaps.shown.iter().all(|gap| gap.cause == GapCause::Silent));
+    }
+}
+
 fn minutes() -> impl Strategy<Value = Vec<Minute>> {
     let minute = prop::sample::select(vec![
         Minute::Read,

@@ -1,8 +1,10 @@
 //! Digests over a real store: every run and alert in exactly one, the numbers those of an independent count, every gap
 //! named. Time is handed in.
 
+mod alerts;
 mod gaps;
 mod mail;
+mod queries;
 mod truth;
 mod world;
 

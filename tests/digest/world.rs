@@ -15,7 +15,7 @@ use nightbell::store::{PollCommit, SqlStore, Store as _};
 use nightbell::worker::digest::{Digester, Grounds};
 use nightbell::worker::poll::{Addressee, Addressees};
 
-use crate::sample::{Place, at, commit, instance};
+use crate::sample::{Place, at, commit, instance, resolved};
 
 /// The digest `daily` for two webhooks, over a store that is written as a poller would.
 pub(super) struct World {
@@ -69,8 +69,18 @@ impl World {
     }
 
     pub(super) async fn commit(&mut self, instances: Vec<Instance>, fired: Vec<Alert>) {
+        self.write(PollCommit { instances, fired, ..commit(0) }).await;
+    }
+
+    /// A poll that sees an alert's end.
+    pub(super) async fn end(&mut self, alert: Alert) {
+        let changed = vec![resolved(alert, self.now())];
+        self.write(PollCommit { changed, ..commit(0) }).await;
+    }
+
+    async fn write(&mut self, poll: PollCommit) {
         let (now, generation) = (self.now(), self.generation);
-        let poll = PollCommit { now, generation, read_until: Some(now), instances, fired, ..commit(0) };
+        let poll = PollCommit { now, generation, read_until: Some(now), ..poll };
         self.store.commit_poll(&poll).await.unwrap();
         self.generation += 1;
     }

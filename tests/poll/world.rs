@@ -170,6 +170,11 @@ impl Scene {
         self.poller.note_silence().await.unwrap();
     }
 
+    /// What `run --once` does before it polls.
+    pub(crate) async fn note_silence_between_calls(&mut self) {
+        self.poller.note_silence_between_calls().await.unwrap();
+    }
+
     pub(crate) async fn try_poll(&mut self) -> Result<PollReport, PollError> {
         self.poller.poll().await
     }

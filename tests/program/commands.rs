@@ -122,10 +122,11 @@ fn wrong_usage_exits_with_2() {
     }
 }
 
-/// The demo shows the whole way without an account: failure, node, log path, on all three channels.
+/// The demo shows the whole way without an account: failure, node, log path, on all three channels; every condition; and
+/// a digest at its end.
 #[test]
 fn the_demo_shows_a_night() {
-    let output = nightbell(&["demo", "--for", "24s"]).output().unwrap();
+    let output = nightbell(&["demo", "--for", "30s"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let stdout = text(&output.stdout);
     for part in [
@@ -134,11 +135,24 @@ fn the_demo_shows_a_night() {
         "obs://dlf-log/etl_orders/",
         "settlement_daily has been running for 45m",
         "etl_orders recovered",
+        "sync_dimensions failed 3 times in a row",
+        "load_stock fails too often: 3 of its last 10 runs failed",
+        "report_sales has been running for 10m",
+        "usually 5m",
+        "balance_sheet has not finished by 06:30",
+        "export_ledger has not started by 06:30",
+        "backup_ledgers did not run at 06:00",
+        "Late or longer than allowed",
+        "still broken",
         "Subject:",
         "\"type\": \"alert.firing\"",
     ] {
         assert!(stdout.contains(part), "{part:?} is not in\n{stdout}");
     }
+    // The page of the digest stays behind for whoever wants to look at it.
+    let page = stdout.lines().find_map(|line| line.split("with its pictures: ").nth(1)).expect("a page");
+    assert!(std::fs::read_to_string(page).unwrap().contains("data:image/png;base64,"));
+    std::fs::remove_file(page).unwrap();
     // What the README shows is what the demo shows, but for the time of day.
     let without_digits =
         |text: &str| text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>();

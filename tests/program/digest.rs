@@ -2,11 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+use nightbell::clock::{Clock as _, SystemClock};
+use nightbell::limits::DIGEST_LISTED_MAX;
+use nightbell::model::DeliveryState;
+use nightbell::store::{Mode, SqlStore, Store as _};
+
 use super::kill::Random;
 use super::{Stage, ago, exists, failed, pause, text};
 
-/// Kills in one run of the test.
+/// Kills in one run of the test, at least.
 const KILLS: u64 = 50;
+/// Of those, how many must have come between the reading of what a digest tells and the digest, at least.
+const IN_BETWEEN: u64 = 12;
+/// Kills after which that is given up: many times what it takes, on any machine.
+const KILLS_MAX: u64 = 1000;
 
 /// A digest due every second, so that there is a boundary wherever the process dies.
 const EACH_SECOND: &str = "rules: {}\ndigests:\n  beat: { schedule: \"* * * * * *\", spread: 0s, notify: [hook] }\n";
@@ -16,11 +26,17 @@ async fn kills_around_the_boundary_leave_each_run_in_exactly_one_digest() {
     let mut random = Random::from_environment();
     let stage = Stage::set(EACH_SECOND).await;
     let mut demanded: BTreeSet<String> = BTreeSet::new();
-    for kill in 0..KILLS {
+    let mut fell: BTreeMap<Fell, u64> = BTreeMap::new();
+    // How many milliseconds after the first poll a process lives on average: it is found out, for machines differ.
+    let mut reach = 100;
+    let mut kill = 0;
+    while kill < KILLS || fell.get(&Fell::InBetween).is_none_or(|count| *count < IN_BETWEEN) {
+        assert!(kill < KILLS_MAX, "{kill} kills did not hit what they are aimed at: {fell:?}");
         let asked = stage.workspace.requests().list;
+        let began = SystemClock.now();
         let mut running = stage.start();
         // At most as many in all as one digest lists: on a slow machine a single one may have to tell of all of them.
-        if random.below(3) > 0 {
+        if random.below(3) > 0 && demanded.len() < DIGEST_LISTED_MAX {
             let id = 1000 + kill;
             stage.workspace.put(failed(&format!("etl_{id}"), id));
             demanded.insert(id.to_string());
@@ -29,8 +45,16 @@ async fn kills_around_the_boundary_leave_each_run_in_exactly_one_digest() {
         while stage.workspace.requests().list == asked {
             pause(5).await;
         }
-        pause(random.below(450)).await;
+        pause(random.below(2 * reach + 1)).await;
         running.kill();
+        let place = place(&stage, began).await;
+        *fell.entry(place).or_default() += 1;
+        reach = match place {
+            Fell::TooSoon => reach + reach / 4 + 5,
+            Fell::InBetween | Fell::Owed => reach,
+            Fell::TooLate => reach - reach / 6,
+        };
+        kill += 1;
     }
     let running = stage.start();
     let hits = stage.sink.wait("every run to be in a digest", |hits| told(hits).keys().len() == demanded.len()).await;
@@ -59,7 +83,42 @@ async fn kills_around_the_boundary_leave_each_run_in_exactly_one_digest() {
         .collect();
     periods.sort();
     assert!(periods.windows(2).all(|pair| pair[0][1] == pair[1][0]), "{periods:?}");
-    println!("{KILLS} kills, {} runs, {} digests, {} repeats", demanded.len(), json.len(), hits.len() - json.len());
+    let repeats = hits.len() - json.len();
+    println!("{kill} kills ({fell:?}), {} runs, {} digests, {repeats} repeats", demanded.len(), json.len());
+}
+
+/// Where in the making of a digest a process died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fell {
+    /// Before it had read anything.
+    TooSoon,
+    /// It had recorded what the digest tells, and not the digest.
+    InBetween,
+    /// The digest was recorded and not yet told.
+    Owed,
+    /// It was told.
+    TooLate,
+}
+
+/// Where a process died that began at `began`: the store tells.
+async fn place(stage: &Stage, began: Timestamp) -> Fell {
+    let url = format!("sqlite://{}", stage.path("nightbell.db").display());
+    let store = SqlStore::open(&url, Mode::Read).await.unwrap();
+    let polled_at = store.sources().await.unwrap().first().map(|source| source.polled_at);
+    let made_at = store.digest_cursor("beat").await.unwrap().map(|cursor| cursor.made_at);
+    let is_owed = store.deliveries(1).await.unwrap().iter().any(|latest| latest.state == DeliveryState::Pending);
+    store.close().await;
+    match (polled_at, made_at) {
+        (Some(polled_at), Some(made_at)) if polled_at >= began && made_at >= polled_at => {
+            if is_owed {
+                Fell::Owed
+            } else {
+                Fell::TooLate
+            }
+        }
+        (Some(polled_at), _) if polled_at >= began => Fell::InBetween,
+        _ => Fell::TooSoon,
+    }
 }
 
 /// The ids of the digests that tell of each run as new.

@@ -7,41 +7,51 @@
 mod show;
 mod story;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{complain, print};
-use super::{Exit, Failure};
+use super::{Exit, Failure, digest};
 use crate::app::App;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, ShiftedClock, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::sim::{Inbox, SimConfig, SimWorkspace};
 use crate::store::{Mode, SqlStore, Store as _};
+use crate::template::display_text;
 
 /// The rules that the demo runs under, as a user would write them.
 const RULES: &str = include_str!("rules.yaml");
 
+/// When the demo begins by its own clock, in the zone of its rules: deadlines at half past six are twelve seconds away.
+const BEGINS: &str = "06:29:48";
+
 /// Runs the demo for `duration`.
 pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
     let directory = Scratch::new()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let shown = ShiftedClock::showing(beginning()?);
+    let clock: Arc<dyn Clock> = Arc::new(shown.clone());
     let workspace = SimWorkspace::start(SimConfig::default(), Arc::clone(&clock)).await?;
     let inbox = Inbox::open().await?;
     let config = configure(&directory.0, &workspace, &inbox)?;
-    print("A night at a simulated DataArts workspace, under these rules:\n")?;
+    print("The end of a night at a simulated DataArts workspace, under these rules:\n")?;
     let rules = RULES.lines().skip_while(|line| !line.starts_with("rules:")).map(|line| format!("    {line}"));
     print(rules.collect::<Vec<_>>().join("\n"))?;
-    print("\nWhat happens there, and what Nightbell tells of it:\n")?;
+    print("\nIt is almost half past six. What happens there, and what Nightbell tells of it:\n")?;
 
-    let app = App::open(&config, clock).await?;
+    let app = App::open(&config, Arc::clone(&clock)).await?;
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(app.run(shutdown.clone()));
+    // However long it took to come this far, the story and the clock begin together.
+    shown.show(beginning()?);
     let began = Instant::now();
+    let running = tokio::spawn(app.run(shutdown.clone()));
     let progress = progress(duration);
-    let mut telling = tokio::spawn(story::tell(workspace.clone(), began));
+    let mut telling = tokio::spawn(story::tell(workspace.clone(), Arc::clone(&clock), began));
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     let stop = tokio::signal::ctrl_c();
     tokio::select! {
@@ -55,7 +65,39 @@ pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
     shutdown.cancel();
     running.await??;
     sum_up(&store).await?;
+    show_digest(&config, clock.now()).await?;
+    complain("\nNext: copy rules.example.yaml to rules.yaml, then `nightbell check` and `nightbell run --once`.");
     Ok(Exit::Done)
+}
+
+/// This morning's [`BEGINS`].
+fn beginning() -> anyhow::Result<Timestamp> {
+    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").context("the demo's time zone")?;
+    let today = SystemClock.now().to_zoned(zone).date();
+    let time = BEGINS.parse().context("the demo's time of day")?;
+    Ok(today.to_datetime(time).in_tz("Asia/Shanghai").context("the demo's beginning")?.timestamp())
+}
+
+/// The digest that people would find in their mail later on, as text; its page of HTML stays behind to be looked at.
+async fn show_digest(config: &Config, now: Timestamp) -> Result<(), Failure> {
+    let Some(settings) = config.digests.first() else { return Ok(()) };
+    let content = digest::preview(config, settings, now).await?;
+    print("\nAnd the digest that is due at eight would say by now:\n")?;
+    let subject = format!("Subject: {}", content.part("subject"));
+    let lines: Vec<String> = [subject, String::new()]
+        .into_iter()
+        .chain(content.part("text").trim_end().lines().map(str::to_string))
+        .map(|line| format!("        | {}", display_text(&line)))
+        .collect();
+    print(lines.join("\n"))?;
+    let page = std::env::temp_dir().join(format!("nightbell-demo-{}.html", std::process::id()));
+    // A file of that name is somebody else's and stays as it is.
+    if let Ok(mut file) = std::fs::File::create_new(&page)
+        && file.write_all(digest::page(&content).as_bytes()).is_ok()
+    {
+        print(format_args!("\nThe same as a page, with its pictures: {}", page.display()))?;
+    }
+    Ok(())
 }
 
 /// Writes the configuration with everything it names, and loads it as `run` would.
@@ -104,12 +146,12 @@ async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
     let deliveries = store.deliveries(ALL).await?;
     let open = alerts.iter().filter(|alert| alert.facts.alert.ends_at.is_none()).count();
     let delivered = deliveries.iter().filter(|delivery| delivery.delivered_at.is_some()).count();
+    let merged = deliveries.iter().filter(|delivery| delivery.merged_into.is_some()).count();
     print(format_args!(
-        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once.",
+        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once, {merged} others told in them.",
         alerts.len(),
-        deliveries.len()
+        deliveries.len() - merged
     ))?;
-    complain("\nNext: copy rules.example.yaml to rules.yaml, then `nightbell check` and `nightbell run --once`.");
     Ok(())
 }
 

@@ -118,6 +118,7 @@ impl Reader<'_> {
         table: &str,
         mut take: impl FnMut(&AnyRow, &mut Option<SourceId>) -> Result<(), StoreError> + Send,
     ) -> Result<(), StoreError> {
+        tracing::trace!(table, "a digest reads");
         let mut found = query.fetch(&mut *self.on);
         while let Some(row) = found.try_next().await.map_err(|error| self.store.failed(error))? {
             if let Err(error) = take(&row, &mut self.source) {
@@ -263,9 +264,9 @@ impl Reader<'_> {
             to_json(&SubjectItem { source: source.as_str(), job, instance })
         };
         let items: Vec<String> = wanted.iter().map(item).collect::<Result<_, _>>()?;
-        let query = sqlx::query(self.store.statements.firing_facts.clone()).bind(format!("[{}]", items.join(",")));
+        let query = sqlx::query(self.store.statements.facts_of_runs.clone()).bind(format!("[{}]", items.join(",")));
         self.each(query, "alert", |row, _| {
-            tally.firing(&rows::json::<AlertFacts>(row, 0)?);
+            tally.told(&rows::json::<AlertFacts>(row, 0)?);
             Ok(())
         })
         .await
@@ -301,6 +302,7 @@ impl Reader<'_> {
                 // An alert about a job itself has no run, and is about the schedule.
                 kind: stored.or(told.map(|run| run.kind)).unwrap_or(InstanceType::Scheduled),
                 duration_ms: told.and_then(|run| run.duration_ms),
+                measures: facts.alert.measures,
             });
             Ok(())
         })

@@ -45,8 +45,8 @@ pub(super) struct Statements {
     pub(super) follow_group: SqlStr,
     /// The latest successful durations of the listed jobs, at most `$2` of each.
     pub(super) durations: SqlStr,
-    /// The facts of what fires for the listed runs.
-    pub(super) firing_facts: SqlStr,
+    /// The facts of the alerts about the listed runs, over or not, the latest last.
+    pub(super) facts_of_runs: SqlStr,
     /// The listed deliveries with their receivers.
     pub(super) receivers: SqlStr,
 }
@@ -122,9 +122,9 @@ impl Statements {
             receivers: sql(format!(
                 "SELECT delivery.id, delivery.receiver FROM {ids} JOIN delivery ON delivery.id = item.id"
             )),
-            firing_facts: sql(format!(
+            facts_of_runs: sql(format!(
                 "SELECT alert.facts FROM {subjects} JOIN alert ON alert.source = item.source AND alert.job = item.job \
-                   AND alert.instance = item.instance AND alert.state = 'firing'",
+                   AND alert.instance = item.instance ORDER BY alert.noted_moment, alert.id",
                 subjects = dialect.items(SubjectItem::COLUMNS)
             )),
         }

@@ -1,8 +1,11 @@
 //! The times in which a source was not asked, or can no longer be: noted for the digests.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{Poller, window};
+use crate::limits::ONCE_SILENCE_MIN;
 use crate::model::{GapCause, GapPart};
 use crate::source::Source;
 use crate::store::{Store, StoreError};
@@ -14,12 +17,26 @@ impl<C: Source, S: Store> Poller<C, S> {
     /// # Errors
     /// When the store fails.
     pub async fn note_silence(&mut self) -> Result<(), StoreError> {
+        self.note_silence_of(Duration::ZERO).await
+    }
+
+    /// The same for who is called to poll once, by a crontab of his own: that may call less often than the source's `poll`
+    /// says, and each of its pauses would be a gap. So only a longer one than most such crontabs leave counts,
+    /// [`ONCE_SILENCE_MIN`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_silence_between_calls(&mut self) -> Result<(), StoreError> {
+        self.note_silence_of(ONCE_SILENCE_MIN).await
+    }
+
+    async fn note_silence_of(&mut self, at_least: Duration) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.refresh_memory().await?;
         let polled_at = self.memory.as_ref().and_then(|memory| memory.polled_at);
-        let Some(from) = polled_at.filter(|from| window::is_silent(&self.settings.poll, *from, now)) else {
-            return Ok(());
-        };
+        let is_long = |from: &Timestamp| from.checked_add(at_least).is_ok_and(|least| least <= now);
+        let is_silent = |from: &Timestamp| is_long(from) && window::is_silent(&self.settings.poll, *from, now);
+        let Some(from) = polled_at.filter(is_silent) else { return Ok(()) };
         let reason = "nobody asked: nightbell was not running, or could not keep up".to_string();
         self.record_gap(GapCause::Silent, from, now, reason, now).await
     }

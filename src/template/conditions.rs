@@ -1,0 +1,87 @@
+//! Sample alerts of the conditions that look beyond one run: what `check` renders a template with, so that one that cannot
+//! do without a run, or without a number that only some conditions have, is found before a night in which it matters.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::sample::{sample_facts, told};
+use crate::model::{
+    AlertFacts, ConditionKind, InstancePart, JobPart, Measures, Message, MessageData, MessageKind, Reason, ReasonCode,
+    Stage, Status,
+};
+
+const MINUTE_MS: u64 = 60_000;
+
+/// An alert of each condition, at its beginning and at its end, and one of a warning before its deadline.
+pub(super) fn of_conditions(now: Timestamp) -> Vec<(String, Message)> {
+    use ConditionKind::{Consecutive, FailureRate, Missing, NotFinishedBy, NotStartedBy, SlowerThanUsual};
+    let mut all = Vec::new();
+    for condition in [Consecutive, FailureRate, SlowerThanUsual, NotFinishedBy, NotStartedBy, Missing] {
+        for kind in [MessageKind::AlertFiring, MessageKind::AlertResolved] {
+            all.push(message(condition.as_str(), kind, facts(condition, kind, now), now));
+        }
+    }
+    let mut warned = facts(NotFinishedBy, MessageKind::AlertFiring, now);
+    warned.alert.measures.stage = Some(Stage::Warning);
+    warned.alert.measures.late_ms = None;
+    all.push(message("warning", MessageKind::AlertFiring, told(warned), now));
+    all
+}
+
+fn message(name: &str, kind: MessageKind, facts: AlertFacts, now: Timestamp) -> (String, Message) {
+    (format!("{kind} {name}"), Message { kind, timestamp: now, data: MessageData::Alert(Box::new(facts)) })
+}
+
+fn facts(condition: ConditionKind, kind: MessageKind, now: Timestamp) -> AlertFacts {
+    let is_over = kind == MessageKind::AlertResolved;
+    let mut facts = sample_facts(kind, now);
+    facts.failing_nodes = Vec::new();
+    facts.node_details = "not asked for".to_string();
+    facts.alert.measures = measures(condition, now);
+    // Runs that failed together, and a run that nobody planned, leave nothing but the job to tell of.
+    if matches!(condition, ConditionKind::FailureRate | ConditionKind::Missing) {
+        facts.instance = None;
+        facts.node_details = "ok".to_string();
+        facts.job = JobPart { name: facts.job.name, ..JobPart::default() };
+    } else if let Some(run) = &mut facts.instance
+        && condition != ConditionKind::Consecutive
+        && !is_over
+    {
+        let (status, start_time) = match condition {
+            ConditionKind::NotStartedBy => (Status::Waiting, None),
+            _ => (Status::Running, run.start_time),
+        };
+        let raw_status = status.as_str().to_string();
+        *run = InstancePart { status, raw_status, start_time, end_time: None, error: None, ..run.clone() };
+    }
+    let ending = match condition {
+        ConditionKind::Consecutive | ConditionKind::NotFinishedBy => ReasonCode::Recovered,
+        ConditionKind::FailureRate => ReasonCode::RateFell,
+        ConditionKind::SlowerThanUsual => ReasonCode::Ended,
+        ConditionKind::NotStartedBy => ReasonCode::Started,
+        ConditionKind::Missing => ReasonCode::RunsAgain,
+    };
+    let lasted_ms = facts.instance.as_ref().and_then(|run| run.duration_ms);
+    let code = if is_over { ending } else { condition.reason() };
+    facts.alert.reason = Some(Reason { lasted_ms, ..Reason::new(code) });
+    told(facts)
+}
+
+fn measures(condition: ConditionKind, now: Timestamp) -> Measures {
+    let none = Measures { condition: Some(condition), ..Measures::default() };
+    match condition {
+        ConditionKind::Consecutive => Measures { runs_failed: Some(3), ..none },
+        ConditionKind::FailureRate => {
+            Measures { runs_failed: Some(6), runs_counted: Some(20), limit_percent: Some(25.0), ..none }
+        }
+        ConditionKind::SlowerThanUsual => {
+            Measures { usual_ms: Some(5 * MINUTE_MS), limit_ms: Some(10 * MINUTE_MS), ..none }
+        }
+        ConditionKind::NotFinishedBy | ConditionKind::NotStartedBy | ConditionKind::Missing => Measures {
+            due_at: now.checked_sub(SignedDuration::from_mins(15)).ok(),
+            due: Some("06:30".to_string()),
+            late_ms: Some(15 * MINUTE_MS),
+            due_times_missed: (condition == ConditionKind::Missing).then_some(2),
+            ..none
+        },
+    }
+}

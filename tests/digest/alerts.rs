@@ -1,0 +1,167 @@
+//! What digests say of alerts: deadlines that were not kept, failing nodes, and what kept alerts from being told.
+
+use jiff::SignedDuration;
+use nightbell::model::{Alert, ConditionKind, Measures, NodePart, Outcomes, Status, Suppression, VerdictState};
+use nightbell::template::sample_digest;
+use nightbell::words::{Language, say_digest, verdict};
+
+use super::world::World;
+use crate::sample::{alert, at, instance};
+
+const MINUTE_MS: u64 = 60_000;
+
+/// An alert of a rule about a job that is due half an hour after the world's beginning.
+fn late(world: &World, id: &str, condition: ConditionKind) -> Alert {
+    let mut alert = alert(id, id);
+    alert.facts.alert.measures = Measures {
+        condition: Some(condition),
+        due_at: Some(world.now() + SignedDuration::from_mins(30)),
+        due: Some("06:30".to_string()),
+        late_ms: Some(1000),
+        ..Measures::default()
+    };
+    alert
+}
+
+#[tokio::test]
+async fn deadlines_that_were_not_kept_are_breaches_also_when_they_are_over() {
+    let mut world = World::open("schedule: \"0 * * * *\"").await;
+    let unfinished = late(&world, "unfinished", ConditionKind::NotFinishedBy);
+    let mut missing = late(&world, "missing", ConditionKind::Missing);
+    missing.facts.instance = None;
+    let mut over = late(&world, "over", ConditionKind::NotStartedBy);
+    let failing = late(&world, "failing", ConditionKind::FailureRate);
+    world.pass(1800);
+    world.commit(Vec::new(), vec![unfinished, missing, over.clone(), failing]).await;
+    over.facts.alert.measures.late_ms = Some(7 * MINUTE_MS);
+    world.end(over).await;
+    world.pass(1800);
+    let digest = world.made().await.unwrap();
+    let told: Vec<_> = digest.breaches.shown.iter().map(|it| (it.job.as_str(), it.summary.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("missing", "did not run at 06:30, 30m 0s ago"),
+            ("unfinished", "not finished by 06:30, 30m 0s late so far"),
+            ("over", "started 7m 0s after 06:30"),
+        ]
+    );
+    world.pass(3600);
+    assert_eq!(world.made().await.unwrap().breaches.total, 0, "each in one digest");
+}
+
+/// It was told once, at night, and the episode ended with a rerun that failed again without a new alert, say: whoever opens
+/// the mail must still see where to look.
+#[tokio::test]
+async fn the_failing_node_of_what_is_broken_is_known_when_its_alert_is_over_and_told_long_ago() {
+    let mut world = World::open("schedule: \"0 * * * *\"").await;
+    let mut told = alert("etl", "etl");
+    told.facts.failing_nodes = vec![NodePart {
+        name: "load".to_string(),
+        kind: None,
+        status: Status::Fail,
+        retries: None,
+        start_time: None,
+        end_time: None,
+        log_path: Some("obs://log/load".to_string()),
+    }];
+    told.facts.instance.as_mut().unwrap().error = Some("no space left".to_string());
+    world.commit(vec![instance("etl", "7", Status::Fail)], vec![told.clone()]).await;
+    world.end(told).await;
+    // A later alert about the same run knows of no node.
+    let mut slow = alert("slow", "etl");
+    slow.rule = "slow".into();
+    world.commit(Vec::new(), vec![slow]).await;
+    for _ in 0..3 {
+        world.pass(3600);
+        let digest = world.made().await.unwrap();
+        assert_eq!(digest.verdict.state, VerdictState::Broken);
+        let part = &digest.broken.shown[0];
+        assert_eq!(part.node.as_deref(), Some("load"));
+        assert_eq!(part.log_path.as_deref(), Some("obs://log/load"));
+        assert_eq!(part.error.as_deref(), Some("no space left"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_told_is_told_by_what_and_how_often() {
+    let mut world = World::open("schedule: \"0 * * * *\"").await;
+    let by = |id: &str, suppression: Suppression| Alert { suppressed_by: Some(suppression), ..alert(id, id) };
+    let window = || Suppression::MuteWindow("nights".into());
+    let mut late = Alert { suppressed_by: Some(window()), ..late(&world, "late", ConditionKind::NotFinishedBy) };
+    let mut old = Alert { suppressed_by: Some(Suppression::FirstPoll), ..late.clone() };
+    for (alert, id) in [(&mut late, "late"), (&mut old, "old")] {
+        alert.id = id.into();
+        alert.facts.alert.id = id.into();
+        alert.facts.job.name = id.to_string();
+    }
+    let silenced = by("silenced", Suppression::Silence("3".parse().unwrap()));
+    world.commit(Vec::new(), vec![alert("told", "told"), silenced, by("muted", window()), late, old]).await;
+    world.pass(3600);
+    let mut digest = world.made().await.unwrap();
+    let told: Vec<_> =
+        digest.alerts.suppressed_by.iter().map(|it| (it.reason.as_str(), it.count, it.summary.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("first-poll", 1, "the first poll (too old to tell)"),
+            ("mute-window:nights", 2, "the mute window nights"),
+            ("silence:3", 1, "silence 3"),
+        ]
+    );
+    assert_eq!((digest.alerts.fired, digest.alerts.suppressed), (5, 4));
+    // The night's mute window kept it from waking somebody, and not from being late.
+    assert_eq!(digest.breaches.shown.iter().map(|it| it.job.as_str()).collect::<Vec<_>>(), ["late"]);
+    say_digest(&mut digest, Language::Zh);
+    assert_eq!(digest.alerts.suppressed_by[1].summary, "静默时段 nights");
+    assert_eq!(digest.breaches.shown[0].summary, "未能在 06:30 前完成，已迟 30 分钟");
+}
+
+#[test]
+fn a_verdict_says_how_many_jobs_and_how_many_runs() {
+    use VerdictState::{Broken, Late, Recovered, Unknown, Well};
+    let line = |state, [broken, late, recovered, ended]: [u64; 4], complete, language| {
+        let mut facts = sample_digest(at(0)).digest().unwrap().clone();
+        facts.verdict.state = state;
+        (facts.broken.total, facts.breaches.total, facts.recovered.total) = (broken, late, recovered);
+        facts.completeness.complete = complete;
+        facts.totals.outcomes = Outcomes { ended, ok: ended.saturating_sub(6), failed: 5, other: 1 };
+        verdict(&facts, language)
+    };
+    let table = [
+        (
+            Broken,
+            [3, 0, 7, 1210],
+            true,
+            "3 jobs still broken · 1,204 of 1,210 ok",
+            "3 个任务仍未恢复 · 1,210 次运行中 1,204 次正常",
+        ),
+        (
+            Broken,
+            [1, 2, 0, 1210],
+            false,
+            "1 job still broken, 2 late · 1,204 of 1,210 ok · not everything could be read",
+            "1 个任务仍未恢复，2 个迟到或超时 · 1,210 次运行中 1,204 次正常 · 部分数据未能读取",
+        ),
+        (Unknown, [0, 0, 0, 0], false, "not everything could be read", "部分数据未能读取"),
+        (
+            Late,
+            [0, 2, 1, 1210],
+            true,
+            "2 late or too long, 1 recovered · 1,204 of 1,210 ok",
+            "2 个迟到或超时，1 个任务已恢复 · 1,210 次运行中 1,204 次正常",
+        ),
+        (
+            Recovered,
+            [0, 0, 1, 1210],
+            true,
+            "1 job failed and recovered · 1,204 of 1,210 ok",
+            "1 个任务失败后已恢复 · 1,210 次运行中 1,204 次正常",
+        ),
+        (Well, [0, 0, 0, 1210], true, "all well · 1,204 of 1,210 ok", "一切正常 · 1,210 次运行中 1,204 次正常"),
+    ];
+    for (state, numbers, complete, english, chinese) in table {
+        assert_eq!(line(state, numbers, complete, Language::En), english);
+        assert_eq!(line(state, numbers, complete, Language::Zh), chinese);
+    }
+}

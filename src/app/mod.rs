@@ -22,6 +22,7 @@ use crate::source::{AnySource, SourceError};
 use crate::store::{Mode, SqlStore, Store as _, StoreError};
 use crate::worker::deliver::Lane;
 use crate::worker::digest::{Digester, Grounds};
+use crate::worker::escalation::Escalations;
 use crate::worker::fallback::Fallbacks;
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping;
@@ -38,6 +39,7 @@ pub struct App {
     pollers: Vec<Poller<AnySource, SqlStore>>,
     lanes: Vec<Lane<SqlStore, AnyNotifier>>,
     fallbacks: Fallbacks<SqlStore>,
+    escalations: Escalations<SqlStore>,
     digester: Digester<SqlStore>,
     watch: SelfWatch<SqlStore>,
     heartbeat: Option<Heartbeat<SqlStore>>,
@@ -91,7 +93,8 @@ impl App {
         let sources = parts::teach(config, sources, &store).await?;
         let budgets = parts::budgets(config, &store, now).await?;
         let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &budgets, &store, &clock);
-        let pollers = parts::pollers(config, sources, &store, &addressees, &clock);
+        let escalations = parts::escalations(config, &store, &addressees, &clock);
+        let pollers = parts::pollers(config, sources, &store, &addressees, &escalations.nudge(), &clock);
         let own::Own { watch, heartbeat } = own::open(config, &store, &addressees, &clock, now)?;
         let digester = Digester {
             digests: config.digests.clone(),
@@ -101,7 +104,7 @@ impl App {
             clock: Arc::clone(&clock),
         };
         digester.begin(now).await?;
-        Ok(App { store, pollers, lanes, fallbacks, digester, watch, heartbeat, clock })
+        Ok(App { store, pollers, lanes, fallbacks, escalations, digester, watch, heartbeat, clock })
     }
 
     /// Where to say whether a changed configuration was accepted.
@@ -127,6 +130,7 @@ impl App {
         if !self.fallbacks.is_idle() {
             loops.spawn(self.fallbacks.run(shutdown.clone()));
         }
+        loops.spawn(self.escalations.run(shutdown.clone()));
         if let Some((began, digester)) = digester {
             loops.spawn(digester.run(began, shutdown.clone()));
         }

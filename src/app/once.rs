@@ -74,6 +74,7 @@ impl App {
             }
         }
         let now = self.clock.now();
+        self.escalations.pass(now).await?;
         self.digester.make_due(now, false).await?;
         // What was owed too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
         // is as long as there are receivers at most.

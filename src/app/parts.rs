@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::AppError;
 use crate::alert::identity::{delivery_id, digest_delivery_id};
@@ -18,6 +19,7 @@ use crate::store::{SqlStore, Store as _, StoreError};
 use crate::template::{TemplateProblem, sample_message};
 use crate::worker::budget::Budget;
 use crate::worker::deliver::{Jitter, Lane};
+use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::poll::{Addressee, Addressees, Poller, Terms};
 
@@ -149,6 +151,7 @@ pub(super) fn pollers(
     sources: Vec<(AnySource, Learnt)>,
     store: &Arc<SqlStore>,
     addressees: &Arc<Addressees>,
+    escalations: &Arc<Notify>,
     clock: &Arc<dyn Clock>,
 ) -> Vec<Poller<AnySource, SqlStore>> {
     let rules = Arc::new(config.rules.clone());
@@ -160,8 +163,9 @@ pub(super) fn pollers(
         rules: Arc::clone(&rules),
         addressees: Arc::clone(addressees),
         clock: Arc::clone(clock),
+        escalations: Arc::clone(escalations),
         matches: MatchCache::default(),
-        muting: Muting::new(Arc::clone(&config.mute_windows)),
+        muting: muting(config),
         terms: Terms { labels: settings.labels.clone(), routes: Arc::clone(&config.routes), generation: None },
         followed_at: HashMap::new(),
         past: HashMap::new(),
@@ -169,6 +173,23 @@ pub(super) fn pollers(
         memory: None,
     })
     .collect()
+}
+
+/// The loop that has alerts go further.
+pub(super) fn escalations(
+    config: &Config,
+    store: &Arc<SqlStore>,
+    addressees: &Arc<Addressees>,
+    clock: &Arc<dyn Clock>,
+) -> Escalations<SqlStore> {
+    let rules = Arc::new(config.rules.clone());
+    Escalations::new(Arc::clone(store), Arc::clone(clock), Arc::clone(addressees), rules, muting(config))
+}
+
+/// Everything that mutes, without the silences.
+pub(super) fn muting(config: &Config) -> Muting {
+    let sources = config.sources.iter().map(|source| source.id.clone()).collect();
+    Muting::new(Arc::clone(&config.mute_windows)).inhibiting(Arc::clone(&config.inhibitions), sources)
 }
 
 /// Everything wrong with the receivers' templates, found by rendering samples. Contacts nobody.

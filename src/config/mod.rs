@@ -11,10 +11,12 @@ mod defaults;
 mod digests;
 mod fallback;
 mod files;
+mod inhibit;
 mod labels;
 mod load;
 mod merge;
 mod mute;
+mod notify;
 mod own;
 mod receivers;
 mod routes;
@@ -37,6 +39,7 @@ pub use own::HeartbeatSettings;
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::limits::CALENDAR_WARNED_AHEAD;
 use crate::notify::ReceiverSettings;
+use crate::rule::inhibit::Inhibition;
 use crate::rule::{MuteWindow, Route, RuleSet};
 use crate::schedule::{Calendar, Window};
 use crate::source::SourceSettings;
@@ -62,6 +65,8 @@ pub struct Config {
     pub mute_windows: Arc<[MuteWindow]>,
     /// Who else is told of alerts, in file order.
     pub routes: Arc<[Route]>,
+    /// The inhibitions, in file order.
+    pub inhibitions: Arc<[Inhibition]>,
     /// The calendars that anything goes by.
     pub calendars: BTreeMap<String, Arc<Calendar>>,
     /// The digests, in file order.
@@ -104,12 +109,13 @@ impl Config {
         let around =
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
+        let inhibitions = inhibit::read(&file, &around).into();
         let routes = routes::read(&file, &around);
         calendars.retain(|_, calendar| mute_windows.iter().any(|window| goes_by(window, calendar)));
         let digests = digests::read(&file, &known, &timezone, &receivers);
         let watch = own::read(&file, &known);
         let heartbeat = own::read_heartbeat(&file);
-        let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
+        let told = rules.iter().flat_map(|rule| rule.receivers().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
         let routed = routes.iter().flat_map(|route| route.notify.iter().map(ToString::to_string));
         let told: Vec<String> = told
@@ -139,6 +145,7 @@ impl Config {
             digests,
             watch,
             heartbeat,
+            inhibitions,
         })
     }
 }

@@ -16,7 +16,7 @@ mod verdict;
 use std::time::Duration;
 
 pub use phrase::Phrase;
-pub use summary::{held_back, summary};
+pub use summary::{escalation, held_back, summary};
 pub use verdict::{grouped, verdict, verdict_line};
 
 use crate::yaml::{closest, duration_text};

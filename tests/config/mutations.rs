@@ -42,6 +42,8 @@ const OPTIONAL: &[&str] = &[
     "defaults",
     "fallback",
     "after",
+    "rule",
+    "equal",
 ];
 
 /// What is done to a key.
@@ -103,7 +105,11 @@ fn flow(value: &Value) -> String {
             let items: Vec<String> = items.iter().map(|item| flow(&item.value)).collect();
             format!("[{}]", items.join(", "))
         }
-        Value::Map(_) => unreachable!("the example has no mappings in lists"),
+        Value::Map(entries) => {
+            let keys: Vec<String> =
+                entries.iter().map(|entry| format!("{}: {}", entry.key, flow(&entry.node.value))).collect();
+            format!("{{ {} }}", keys.join(", "))
+        }
     }
 }
 
@@ -119,7 +125,8 @@ fn paths(node: &Node, path: &str, into: &mut Vec<String>) {
 /// Whether the key is a name of the user's.
 fn is_name(path: &str) -> bool {
     let parts: Vec<&str> = path.split('.').collect();
-    parts.len() == 2 && ["sources", "receivers", "rules", "mute_windows", "digests", "routes"].contains(&parts[0])
+    parts.len() == 2
+        && ["sources", "receivers", "rules", "mute_windows", "inhibit", "digests", "routes"].contains(&parts[0])
         || parts.len() > 2 && parts[parts.len() - 2] == "labels"
         || parts == ["defaults", "labels", "team"]
 }
@@ -130,7 +137,8 @@ fn is_optional(path: &str) -> bool {
     let of_a_window = ["from", "to", "calendar"].contains(&last) && path.starts_with("mute_windows.");
     OPTIONAL.contains(&last)
         || of_a_window
-        || ["rules", "receivers", "mute_windows", "digests", "routes", "self", "self.unreadable_after"].contains(&path)
+        || ["rules", "receivers", "mute_windows", "inhibit", "digests", "routes", "self", "self.unreadable_after"]
+            .contains(&path)
 }
 
 fn errors_after(tree: &Node, target: &str, change: Change, directory: &Path) -> (Vec<Diagnostic>, usize, String) {

@@ -2,7 +2,9 @@
 
 mod clock;
 mod conditions;
+mod escalation;
 mod history;
+mod inhibit;
 mod labels;
 mod mute;
 mod property;

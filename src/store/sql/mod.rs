@@ -2,13 +2,14 @@
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
 //! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
-//! source, `gap` when it was not read, `own` what Nightbell watches of itself, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
+//! source, `gap` when it was not read, `own` what Nightbell watches of itself, `digest` feeds and moves digests, `silence` what people say to it, `escalation` takes alerts further, `purge` removes
 //! what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
 mod dialect;
 mod digest;
+mod escalation;
 mod fallback;
 mod gap;
 mod history;
@@ -36,9 +37,10 @@ use sqlx::{Any, AnyConnection, AnyPool};
 use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
-    DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable,
-    NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, Queued, Revived, Settled, Since, SourceCondition,
-    SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
+    AfterStep, DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueStep, EscalatedEnd,
+    InstanceFilter, JobHistory, Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, Queued, Revived,
+    RuleStep, Settled, Since, SourceCondition, SourceMemory, StandIn, StepTaken, Store, StoreError, ToldInstead,
+    Undelivered,
 };
 use crate::digest::Tally;
 use crate::model::{
@@ -255,6 +257,32 @@ impl Store for SqlStore {
         fallback::add_answers(self, answers).await
     }
 
+    async fn due_steps(
+        &self,
+        steps: &[RuleStep],
+        within: (Timestamp, Timestamp),
+        after: Option<&AfterStep>,
+        limit: usize,
+    ) -> Result<Vec<DueStep>, StoreError> {
+        escalation::due(self, steps, within, after, limit).await
+    }
+
+    async fn next_step(&self, steps: &[RuleStep], after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        escalation::next(self, steps, after).await
+    }
+
+    async fn take_steps(&self, taken: &[StepTaken], now: Timestamp) -> Result<u64, StoreError> {
+        escalation::take(self, taken, now).await
+    }
+
+    async fn escalated_ends(&self, limit: usize) -> Result<Vec<EscalatedEnd>, StoreError> {
+        escalation::ended(self, limit).await
+    }
+
+    async fn settle_ends(&self, ends: &[EscalatedEnd]) -> Result<u64, StoreError> {
+        escalation::settle_ends(self, ends).await
+    }
+
     async fn past_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
         past::past_runs(self, source, jobs, limit).await
     }
@@ -294,6 +322,10 @@ impl Store for SqlStore {
 
     async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<(), StoreError> {
         silence::ack(self, alerts, ack).await
+    }
+
+    async fn told_and_firing(&self, sources: &[SourceId], limit: usize) -> Result<Vec<Alert>, StoreError> {
+        silence::told_and_firing(self, sources, limit).await
     }
 
     async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {

@@ -6,6 +6,7 @@ mod escalation;
 mod history;
 mod inhibit;
 mod labels;
+mod machine;
 mod mute;
 mod property;
 pub(crate) mod world;

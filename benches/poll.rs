@@ -86,6 +86,7 @@ async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
         rules: Arc::new(config.rules.clone()),
         addressees: Arc::new(HashMap::new()),
         clock,
+        escalations: Arc::default(),
         matches: MatchCache::default(),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         terms: Default::default(),

@@ -117,6 +117,7 @@ async fn poll(config: Config) -> [Duration; 2] {
         rules: Arc::new(config.rules),
         addressees: Arc::default(),
         clock: Arc::new(ManualClock::at(now)),
+        escalations: Arc::default(),
         matches: MatchCache::default(),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         followed_at: HashMap::new(),

@@ -229,6 +229,19 @@ pub const FALLBACK_BATCH: usize = 200;
 pub const FALLBACK_SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Shortest sleep, so that a row that cannot be handled is looked at once a second at most.
 pub const FALLBACK_SLEEP_MIN: Duration = Duration::from_secs(1);
+/// Steps that a rule's "notify" may have.
+pub const ESCALATION_STEPS_MAX: usize = 10;
+/// How long after the first telling a step may be due at most.
+pub const ESCALATION_AFTER_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a step may be overdue and is taken all the same: who adds a step to a rule today does not want to hear of
+/// what has fired for a month, and what a long weekend has muted is to be heard of.
+pub const ESCALATION_LATE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Steps that are taken in one transaction.
+pub const ESCALATION_BATCH: usize = 200;
+/// Longest sleep between two looks for alerts that must go further.
+pub const ESCALATION_SLEEP_MAX: Duration = Duration::from_secs(20);
+/// Shortest sleep between two of them.
+pub const ESCALATION_SLEEP_MIN: Duration = Duration::from_millis(200);
 /// How long a delivery is retried before it is dead.
 pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `Retry-After` that is believed.
@@ -314,6 +327,8 @@ pub const SILENCE_TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Longest reason of a silence or an acknowledgement, and longest name of who gives it, in bytes: it goes into the
 /// alert's one line.
 pub const REASON_BYTES_MAX: usize = 300;
+/// Alerts of other sources that a poll looks at to find those that hold back its own, the oldest first.
+pub const INHIBITING_MAX: usize = 10_000;
 /// Fewest characters of an alert's id that may stand for it.
 pub const ALERT_PREFIX_MIN: usize = 4;
 /// Alerts that are read to find out which one the beginning of an id means.

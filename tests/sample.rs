@@ -76,6 +76,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 reason: None,
                 held_back: None,
                 labels: Default::default(),
+                escalation: None,
             },
             source: SourcePart { id: source(), kind: "dataarts".into() },
             job: JobPart { name: job.into(), ..JobPart::default() },

@@ -51,7 +51,7 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     said.extend(prefixed("summary.missing", ["now", "over"]));
     said.extend(prefixed("summary", ["settled"]));
     said.extend(prefixed("suppressed_by", ["first-poll", "silence", "mute-window", "inhibited"]));
-    said.extend(prefixed("held_back", ["silence", "mute-window", "other"]));
+    said.extend(prefixed("held_back", ["silence", "mute-window", "inhibited", "other"]));
     said.extend(prefixed("summary.status", Status::ALL.map(Status::as_str)));
     said.extend(prefixed("word", Status::ALL.map(Status::as_str)));
     said.extend(prefixed("word", Severity::ALL.map(Severity::as_str)));

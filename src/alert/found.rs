@@ -82,6 +82,7 @@ pub fn begin_found(subject: Subject<'_>, source_kind: &str, found: Found<'_>, no
             measures: found.measures,
             held_back: None,
             labels: Default::default(),
+            escalation: None,
         },
         source: SourcePart { id: source.clone(), kind: source_kind.to_string() },
         job,

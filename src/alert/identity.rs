@@ -67,6 +67,12 @@ pub fn overdue_delivery_id(alert: &AlertId, receiver: &ReceiverId) -> DeliveryId
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), MessageKind::AlertFiring.as_str(), "overdue"]))
 }
 
+/// The name of the delivery by which a later step, counted from 2, tells `receiver` of `alert`.
+pub fn escalation_id(alert: &AlertId, receiver: &ReceiverId, step: u32) -> DeliveryId {
+    let parts = [alert.as_str(), receiver.as_str(), "step", &step.to_string(), MessageKind::AlertFiring.as_str()];
+    DeliveryId::new(digest(&parts))
+}
+
 /// The name of the delivery that tells `receiver` of `alert`.
 pub fn delivery_id(alert: &AlertId, receiver: &ReceiverId, kind: MessageKind) -> DeliveryId {
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), kind.as_str()]))

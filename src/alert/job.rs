@@ -38,6 +38,7 @@ impl Ledger {
                 measures: Measures::default(),
                 held_back: None,
                 labels: Default::default(),
+                escalation: None,
             },
             source: SourcePart { id: job.source.clone(), kind: source_kind.to_string() },
             job: job_part(job),

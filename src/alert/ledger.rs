@@ -140,6 +140,7 @@ impl Ledger {
                 measures: Measures::default(),
                 held_back: None,
                 labels: Default::default(),
+                escalation: None,
             },
             source: SourcePart { id: instance.source.clone(), kind: source_kind.to_string() },
             job: JobPart { name: instance.job.name.clone(), id: instance.job.id.clone(), ..JobPart::default() },

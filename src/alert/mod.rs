@@ -9,6 +9,7 @@ pub mod identity;
 pub mod own;
 pub mod summary;
 
+mod escalate;
 mod failing;
 mod found;
 mod held_back;
@@ -17,6 +18,7 @@ mod later;
 mod ledger;
 mod message;
 
+pub use escalate::attach_escalation;
 pub use failing::failing_nodes;
 pub use found::{Found, Subject, begin_found, end_found, late, overdue};
 pub use ledger::{Holding, Ledger};

@@ -295,6 +295,7 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
             reason: None,
             measures: Measures { error: Some(cut(fault.error)), ..Measures::default() },
             held_back: None,
+            escalation: None,
             labels: Default::default(),
         },
         source: fault.source.clone(),

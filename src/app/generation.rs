@@ -14,12 +14,13 @@ use crate::config::Config;
 use crate::http::HttpClient;
 use crate::model::{ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, Renderer};
-use crate::rule::{MatchCache, Muting, RuleSet};
+use crate::rule::{MatchCache, RuleSet};
 use crate::source::{AnySource, Learnt, SourceSettings};
 use crate::store::{SqlStore, StoreError};
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Lane;
 use crate::worker::digest::{Digester, Grounds};
+use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::own::{Reloads, SelfWatch};
@@ -37,6 +38,8 @@ pub(super) struct Ground {
     pub(super) started_at: Timestamp,
     /// Wakes the loop of the fallbacks.
     pub(super) mourners: Arc<Notify>,
+    /// Wakes the loop of the escalations.
+    pub(super) escalations: Arc<Notify>,
     /// Whether the configuration is in force that is wanted.
     pub(super) reloads: Reloads,
 }
@@ -186,7 +189,8 @@ impl Generation {
             addressees: Arc::clone(&self.addressees),
             clock: Arc::clone(clock),
             matches: MatchCache::default(),
-            muting: Muting::new(Arc::clone(&self.config.mute_windows)),
+            muting: self.config.muting(),
+            escalations: Arc::clone(&self.ground.escalations),
             terms,
             followed_at: HashMap::new(),
             past: HashMap::new(),
@@ -224,9 +228,22 @@ impl Generation {
             .woken_by(Arc::clone(mourners))
     }
 
+    /// The loop that has alerts go further.
+    pub(super) fn escalations(&self) -> Escalations<SqlStore> {
+        let Ground { store, clock, escalations, .. } = &self.ground;
+        let (store, clock, rules) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.rules));
+        Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
+            .woken_by(Arc::clone(escalations))
+    }
+
     /// The loop that watches sources and receivers.
     pub(super) fn watch(&self) -> SelfWatch<SqlStore> {
         own::watch(&self.config, &self.ground, &self.addressees)
+    }
+
+    /// Since when the program runs: what was asked from then on is fresh.
+    pub(super) fn began(&self) -> Timestamp {
+        self.ground.started_at
     }
 
     /// The heartbeat, if there is one.

@@ -9,7 +9,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -55,10 +56,20 @@ impl Loops {
         let present = InForce { generation: Arc::new(generation), retired: shutdown.child_token() };
         let in_force = watch::Sender::new(present);
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep_digesting(ground.started_at, in_force.subscribe(), shutdown.clone()));
-        tasks.spawn(keep_falling_back(in_force.subscribe(), shutdown.clone()));
-        tasks.spawn(keep_watching_itself(in_force.subscribe(), shutdown.clone()));
-        tasks.spawn(keep_beating(in_force.subscribe(), shutdown.clone()));
+        let mut keep = |start: fn(&Generation, CancellationToken) -> Option<BoxFuture<'static, ()>>| {
+            tasks.spawn(keep(in_force.subscribe(), shutdown.clone(), start));
+        };
+        keep(|generation, retired| {
+            let digester = generation.digester();
+            (!digester.digests.is_empty()).then(|| digester.run(generation.began(), retired).boxed())
+        });
+        keep(|generation, retired| {
+            let fallbacks = generation.fallbacks();
+            (!fallbacks.is_idle()).then(|| fallbacks.run(retired).boxed())
+        });
+        keep(|generation, retired| Some(generation.escalations().run(retired).boxed()));
+        keep(|generation, retired| Some(generation.watch().run(retired).boxed()));
+        keep(|generation, retired| Some(generation.heartbeat()?.run(retired).boxed()));
         let (store, clock, stop) = (Arc::clone(&ground.store), Arc::clone(&ground.clock), shutdown.clone());
         tasks.spawn(async move {
             housekeeping::run(store, clock, stop).await;
@@ -171,65 +182,19 @@ async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>,
     }
 }
 
-/// Has fallbacks told by whatever is in force.
-async fn keep_falling_back(mut in_force: watch::Receiver<InForce>, shutdown: CancellationToken) -> Ended {
-    loop {
-        let InForce { generation, retired } = in_force.borrow_and_update().clone();
-        let fallbacks = generation.fallbacks();
-        drop(generation);
-        if fallbacks.is_idle() {
-            retired.cancelled().await;
-        } else {
-            fallbacks.run(retired).await;
-        }
-        if shutdown.is_cancelled() {
-            return Ended::Stopped;
-        }
-    }
-}
-
-/// Makes digests by whatever is in force. The program runs since `began`: what was asked from then on is fresh.
-async fn keep_digesting(
-    began: Timestamp,
+/// Runs what `start` makes of whatever is in force, each time another configuration is. Where there is nothing to run it
+/// waits for one that has something.
+async fn keep<W: Future<Output = ()>>(
     mut in_force: watch::Receiver<InForce>,
     shutdown: CancellationToken,
+    start: impl Fn(&Generation, CancellationToken) -> Option<W>,
 ) -> Ended {
     loop {
         let InForce { generation, retired } = in_force.borrow_and_update().clone();
-        let digester = generation.digester();
+        let work = start(&generation, retired.clone());
         drop(generation);
-        if digester.digests.is_empty() {
-            retired.cancelled().await;
-        } else {
-            digester.run(began, retired).await;
-        }
-        if shutdown.is_cancelled() {
-            return Ended::Stopped;
-        }
-    }
-}
-
-/// Watches sources and receivers by whatever is in force.
-async fn keep_watching_itself(mut in_force: watch::Receiver<InForce>, shutdown: CancellationToken) -> Ended {
-    loop {
-        let InForce { generation, retired } = in_force.borrow_and_update().clone();
-        let watch = generation.watch();
-        drop(generation);
-        watch.run(retired).await;
-        if shutdown.is_cancelled() {
-            return Ended::Stopped;
-        }
-    }
-}
-
-/// Beats by whatever is in force.
-async fn keep_beating(mut in_force: watch::Receiver<InForce>, shutdown: CancellationToken) -> Ended {
-    loop {
-        let InForce { generation, retired } = in_force.borrow_and_update().clone();
-        let heartbeat = generation.heartbeat();
-        drop(generation);
-        match heartbeat {
-            Some(heartbeat) => heartbeat.run(retired).await,
+        match work {
+            Some(work) => work.await,
             None => retired.cancelled().await,
         }
         if shutdown.is_cancelled() {

@@ -89,7 +89,14 @@ impl App {
         let now = clock.now();
         store.reclaim(now).await?;
         let number = store.begin_generation(&config.fingerprint, false, now).await?;
-        let ground = Ground { store, clock, started_at: now, mourners: Arc::default(), reloads: Reloads::default() };
+        let ground = Ground {
+            store,
+            clock,
+            started_at: now,
+            mourners: Arc::default(),
+            escalations: Arc::default(),
+            reloads: Reloads::default(),
+        };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;
         generation.digester().begin(now).await?;
         let (reloader, requests) = Reloader::new();

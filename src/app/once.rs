@@ -74,7 +74,8 @@ impl App {
             .iter()
             .filter_map(|settings| Some(generation.lane(generation.reach(&settings.id)?)))
             .collect();
-        let (fallbacks, digester) = (generation.fallbacks(), generation.digester());
+        let (mut escalations, fallbacks, digester) =
+            (generation.escalations(), generation.fallbacks(), generation.digester());
         let (mut watch, heartbeat) = (generation.watch(), generation.heartbeat());
         let mut report = OnceReport::default();
         let polls = pollers.iter_mut().map(|(poller, _)| async move {
@@ -91,6 +92,7 @@ impl App {
             }
         }
         let now = ground.clock.now();
+        escalations.pass(now).await?;
         digester.make_due(now, false).await?;
         // What was owed too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
         // is as long as there are receivers at most.

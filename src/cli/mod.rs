@@ -169,7 +169,8 @@ enum Command {
     /// New alerts of some kind are not told for some time. A running Nightbell knows of it from its next poll on.
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
-    /// Says that somebody is on these alerts, for everybody who looks.
+    /// Says that somebody is on these alerts, for everybody who looks. Steps of "notify" that say "unless: acked" are left
+    /// out from now on.
     Ack {
         /// The beginnings of their ids, as `nightbell alerts` shows them.
         #[arg(required = true, value_name = "ALERT")]

@@ -8,7 +8,8 @@
 use super::conditions;
 use super::labels;
 use super::merge::DEFAULTS;
-use super::rules::{Names, SeverityWord, read_match, read_notify};
+use super::notify;
+use super::rules::{Names, SeverityWord, read_match};
 use crate::yaml::{Diagnostics, Entry, Node, Section, Value};
 
 /// The keys that a file's rules can have in common.
@@ -36,7 +37,7 @@ fn read<'a>(entry: &'a Entry, known: &Names<'_>, findings: &'a Diagnostics) -> V
     let Some(section) = Section::open(&entry.node, DEFAULTS, findings) else { return Vec::new() };
     let mut sound = Vec::new();
     let _severity = section.optional::<SeverityWord>("severity");
-    let _notify = read_notify(&section, known);
+    let _notify = notify::read(&section, known);
     let _timezone = super::read_timezone(&section);
     let _labels = labels::read(&section);
     let _match = read_match(&section, known);

@@ -11,11 +11,13 @@ mod defaults;
 mod digests;
 mod fallback;
 mod files;
+mod inhibit;
 mod labels;
 mod load;
 mod marks;
 mod merge;
 mod mute;
+mod notify;
 mod own;
 mod receivers;
 mod routes;
@@ -43,7 +45,8 @@ pub use tests::{Expected, RuleTest};
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::limits::CALENDAR_WARNED_AHEAD;
 use crate::notify::ReceiverSettings;
-use crate::rule::{MuteWindow, Route, RuleSet};
+use crate::rule::inhibit::Inhibition;
+use crate::rule::{MuteWindow, Muting, Route, RuleSet};
 use crate::schedule::{Calendar, Window};
 use crate::source::SourceSettings;
 use crate::words::Language;
@@ -68,6 +71,8 @@ pub struct Config {
     pub mute_windows: Arc<[MuteWindow]>,
     /// Who else is told of alerts, in file order.
     pub routes: Arc<[Route]>,
+    /// The inhibitions, in file order.
+    pub inhibitions: Arc<[Inhibition]>,
     /// The calendars that anything goes by.
     pub calendars: BTreeMap<String, Arc<Calendar>>,
     /// The digests, in file order.
@@ -116,6 +121,7 @@ impl Config {
         let around =
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
+        let inhibitions = inhibit::read(&file, &around).into();
         let routes = routes::read(&file, &around);
         calendars.retain(|_, calendar| mute_windows.iter().any(|window| goes_by(window, calendar)));
         let digests = digests::read(&file, &known, &timezone, &receivers);
@@ -124,7 +130,7 @@ impl Config {
         let (own_names, zone) = (names(&tree, "rules"), &timezone);
         let around = tests::Surroundings { names: &known, rules: &own_names, timezone: zone };
         let tests = tests::read(&file, &around);
-        let told = rules.iter().flat_map(|rule| rule.notify.iter().map(|id| id.as_str().to_string()));
+        let told = rules.iter().flat_map(|rule| rule.receivers().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));
         let routed = routes.iter().flat_map(|route| route.notify.iter().map(ToString::to_string));
         let told: Vec<String> = told
@@ -158,11 +164,18 @@ impl Config {
             marks,
             fingerprint,
             tests,
+            inhibitions,
         })
     }
 }
 
 impl Config {
+    /// Everything that mutes, but for silences, which are not configured.
+    pub fn muting(&self) -> Muting {
+        let sources = self.sources.iter().map(|source| source.id.clone()).collect();
+        Muting::new(Arc::clone(&self.mute_windows)).inhibiting(Arc::clone(&self.inhibitions), sources)
+    }
+
     /// What is missing of the calendars that anything goes by, now and in the weeks to come: of a year that a calendar
     /// does not cover, only the weekdays are known.
     pub fn calendar_gaps(&self, now: Timestamp) -> Vec<String> {

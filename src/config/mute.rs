@@ -38,7 +38,7 @@ fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
         findings.error(entry.at, path.as_str(), fault, None);
     }
     let section = Section::open(&entry.node, path, findings)?;
-    let matches = read_alert_match(&section, around);
+    let matches = read_alert_match(&section, "match", around);
     let zone = super::read_timezone(&section).unwrap_or_else(|| around.timezone.clone());
     let window =
         if section.has("schedule") { read_scheduled(&section, &zone) } else { read_daily(&section, zone, around) };
@@ -51,12 +51,16 @@ fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
     Some(MuteWindow { name: entry.key.as_str().into(), matches: matches?, window })
 }
 
-/// `match`, as a rule has it, with `rule`, `severity` and `labels` beside.
-pub(super) fn read_alert_match(section: &Section<'_>, around: &Surroundings<'_>) -> Option<AlertMatch> {
-    let Some(node) = section.node("match").filter(|node| node.value != Value::Null) else {
+/// `match`, as a rule has it, with `rule`, `severity` and `labels` beside; under `key`.
+pub(super) fn read_alert_match(
+    section: &Section<'_>,
+    key: &'static str,
+    around: &Surroundings<'_>,
+) -> Option<AlertMatch> {
+    let Some(node) = section.node(key).filter(|node| node.value != Value::Null) else {
         return Some(AlertMatch::default());
     };
-    let inner = Section::open(node, section.path_of("match"), section.findings())?;
+    let inner = Section::open(node, section.path_of(key), section.findings())?;
     let matches: Option<Matches> = read_matches(&inner, around.names);
     let rules = read_references(&inner, "rule", "rule", around.rules);
     let severities = inner.optional::<OneOrMany<SeverityWord>>("severity").map_or_else(Vec::new, |list| list.0);
@@ -64,7 +68,7 @@ pub(super) fn read_alert_match(section: &Section<'_>, around: &Surroundings<'_>)
     inner.close();
     let rules = rules?.iter().map(RuleId::new).collect();
     let severities = severities.into_iter().map(|word| word.0).collect();
-    let found = AlertMatch::new(&matches?, rules, severities).map_err(|fault| section.error("match", fault, None)).ok();
+    let found = AlertMatch::new(&matches?, rules, severities).map_err(|fault| section.error(key, fault, None)).ok();
     Some(found?.labelled(labels?))
 }
 

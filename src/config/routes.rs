@@ -21,7 +21,7 @@ fn read_one(routes: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> O
         findings.error(entry.at, path.as_str(), fault, None);
     }
     let section = Section::open(&entry.node, path, findings)?;
-    let matches = read_alert_match(&section, around);
+    let matches = read_alert_match(&section, "match", around);
     let notify = read_notify(&section, around.names);
     if notify.as_ref().is_some_and(Vec::is_empty) {
         let help = Some("name the receivers that are told of these alerts as well".to_string());

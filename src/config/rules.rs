@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::conditions::{self, Surroundings};
 use super::labels;
+use super::notify::{self, Notify};
 use super::words::{check_name, read_reference, read_word, read_word_any_case};
 use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
 use crate::rule::{Condition, Matches, Pattern, Rule, Trigger};
@@ -53,7 +54,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
         None => Some(Condition::default()),
     };
     let severity = section.or("severity", SeverityWord(Severity::Error)).0;
-    let notify = read_notify(&section, known);
+    let notify = notify::read(&section, known);
     let labels = labels::read(&section);
     report_misplaced(&section);
     let has_clock = when
@@ -76,7 +77,8 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
         return None;
     }
     let id = RuleId::new(&entry.key);
-    Some(Rule { id, matches: matches?, when: when?, severity, notify: notify?, labels })
+    let Notify { first, later } = notify?;
+    Some(Rule { id, matches: matches?, when: when?, severity, notify: first, escalation: later, labels })
 }
 
 /// Warns of jobs that a rule names in full and whose absence nobody would notice: in which source they should be is not
@@ -178,8 +180,12 @@ fn read_when(section: Section<'_>, around: &Surroundings<'_>) -> Option<Conditio
     sound.then_some(Condition { statuses, duration, job_statuses, trigger })
 }
 
-/// `notify`, of a rule or a digest; absent, nobody is told.
+/// `notify` where it has no steps, of a rule or a digest; absent, nobody is told.
 pub(super) fn read_notify(section: &Section<'_>, known: &Names<'_>) -> Option<Vec<ReceiverId>> {
+    if notify::has_steps(section) {
+        section.error("notify", "only a rule has steps", Some("name receivers: notify: [team]".into()));
+        return None;
+    }
     let names = read_references(section, "notify", "receiver", known.receivers)?;
     let mut seen = BTreeSet::new();
     // Named twice, it is told once all the same.

@@ -87,16 +87,22 @@ pub enum Suppression {
     Silence(SilenceId),
     /// The mute window of this name was open when it began.
     MuteWindow(Arc<str>),
+    /// An alert upstream fired that the inhibition of this name speaks of.
+    Inhibition(Arc<str>),
 }
 
 impl Suppression {
     const SILENCE: &str = "silence:";
     const MUTE_WINDOW: &str = "mute-window:";
+    const INHIBITION: &str = "inhibited:";
 
     /// The suppression a stored word names.
     pub fn from_word(word: &str) -> Option<Suppression> {
         if let Some(id) = word.strip_prefix(Self::SILENCE) {
             return id.parse().ok().map(Suppression::Silence);
+        }
+        if let Some(name) = word.strip_prefix(Self::INHIBITION) {
+            return Some(Suppression::Inhibition(name.into()));
         }
         match word.strip_prefix(Self::MUTE_WINDOW) {
             Some(name) => Some(Suppression::MuteWindow(name.into())),
@@ -117,6 +123,7 @@ impl fmt::Display for Suppression {
             Suppression::FirstPoll => f.write_str("first-poll"),
             Suppression::Silence(id) => write!(f, "{}{id}", Self::SILENCE),
             Suppression::MuteWindow(name) => write!(f, "{}{name}", Self::MUTE_WINDOW),
+            Suppression::Inhibition(name) => write!(f, "{}{name}", Self::INHIBITION),
         }
     }
 }

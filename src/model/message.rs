@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertId, AlertState, DigestFacts, HeldBack, InstanceKey, InstanceType, Labels, Measures, Reason, RuleId, Severity,
-    SourceId, Status,
+    AlertId, AlertState, DigestFacts, Escalation, HeldBack, InstanceKey, InstanceType, Labels, Measures, Reason,
+    RuleId, Severity, SourceId, Status,
 };
 
 /// What a message is about.
@@ -223,6 +223,9 @@ pub struct AlertPart {
     /// The labels of its rule and its source.
     #[serde(default)]
     pub labels: Labels,
+    /// Whom it went to before, where it is told to further people because it still fires.
+    #[serde(default)]
+    pub escalation: Option<Escalation>,
 }
 
 /// Where an alert was seen.

@@ -7,6 +7,7 @@
 mod alert;
 mod delivery;
 mod digest;
+mod escalation;
 mod id;
 mod instance;
 mod job;
@@ -26,6 +27,7 @@ pub use digest::{
     GapPart, Listed, Outcomes, PeriodPart, ReasonCount, RunPart, SourceLine, StatusCount, TotalsPart, TroublePart,
     UsualRange, VerdictPart, VerdictState,
 };
+pub use escalation::Escalation;
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window};
 pub use job::{Job, JobStatus};

@@ -10,6 +10,7 @@
 pub mod daily;
 pub mod history;
 mod index;
+pub mod inhibit;
 mod judge;
 mod mute;
 mod pattern;
@@ -47,6 +48,19 @@ pub struct Rule {
     pub notify: Vec<ReceiverId>,
     /// What its alerts are called by.
     pub labels: Labels,
+    /// Who is told later, while the alert still fires; the earliest first.
+    pub escalation: Vec<Step>,
+}
+
+/// A later step of a rule: who is told while the alert still fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// How long after the first telling.
+    pub after: Duration,
+    /// Whether nobody is told when the alert has been acknowledged.
+    pub unless_acked: bool,
+    /// Who is told.
+    pub to: Vec<ReceiverId>,
 }
 
 /// Which instances a rule concerns: alternatives within each field, all fields together.
@@ -87,6 +101,11 @@ pub struct Condition {
 }
 
 impl Rule {
+    /// Everybody whom it tells, at once or later.
+    pub fn receivers(&self) -> impl Iterator<Item = &ReceiverId> {
+        self.notify.iter().chain(self.escalation.iter().flat_map(|step| &step.to))
+    }
+
     /// Whether the rule is about jobs of this source.
     pub fn concerns_source(&self, source: &SourceId) -> bool {
         self.matches.sources.is_empty() || self.matches.sources.contains(source)

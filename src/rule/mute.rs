@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::inhibit::Inhibition;
 use super::{Matcher, Matches, Pattern};
 use crate::model::{
     Alert, Concerns, InstanceType, LabelMatch, RuleId, Severity, Silence, SilenceId, SourceId, Suppression,
@@ -62,6 +63,11 @@ impl AlertMatch {
         Ok(found.labelled(concerns.labels.clone()))
     }
 
+    /// Whether it can concern alerts of this source.
+    pub fn concerns_source(&self, source: &SourceId) -> bool {
+        self.sources.is_empty() || self.sources.contains(source)
+    }
+
     /// Whether it concerns the alert. An alert about a job itself is of no instance type.
     pub fn concerns(&self, alert: &Alert) -> bool {
         fn allows<T: PartialEq>(allowed: &[T], value: &T) -> bool {
@@ -102,12 +108,32 @@ pub struct MuteWindow {
 pub struct Muting {
     windows: Arc<[MuteWindow]>,
     silences: Vec<(SilenceId, Timestamp, AlertMatch)>,
+    inhibitions: Arc<[Inhibition]>,
+    /// The sources of the configuration: alerts of one that was removed never end, and must not hold back others.
+    sources: Vec<SourceId>,
 }
 
 impl Muting {
     /// The mute windows, and no silence.
     pub fn new(windows: Arc<[MuteWindow]>) -> Muting {
-        Muting { windows, silences: Vec::new() }
+        Muting { windows, ..Muting::default() }
+    }
+
+    /// The same with inhibitions, whose alerts upstream may be of any of these sources.
+    #[must_use]
+    pub fn inhibiting(self, inhibitions: Arc<[Inhibition]>, sources: Vec<SourceId>) -> Muting {
+        Muting { inhibitions, sources, ..self }
+    }
+
+    /// The inhibitions.
+    pub fn inhibitions(&self) -> Arc<[Inhibition]> {
+        Arc::clone(&self.inhibitions)
+    }
+
+    /// The sources beside `own` whose alerts may hold back others.
+    pub fn upstream_of(&self, own: &SourceId) -> Vec<SourceId> {
+        let may_hold = |source: &&SourceId| self.inhibitions.iter().any(|one| one.by.concerns_source(source));
+        self.sources.iter().filter(|source| *source != own).filter(may_hold).cloned().collect()
     }
 
     /// Takes over the silences that hold now. One that was there before keeps what it was compiled to: a silence is

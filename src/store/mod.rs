@@ -7,6 +7,7 @@
 //!
 //! [`SqlStore`] is the one implementation: SQL that is common to SQLite and PostgreSQL, with a small dialect for the rest.
 
+mod escalation;
 mod letters;
 mod own;
 mod sql;
@@ -24,6 +25,7 @@ use crate::model::{
     InstanceKey, InstanceType, MessageKind, ReceiverId, Severity, Silence, SilenceId, Snapshot, SourceId, Status,
 };
 
+pub use escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken};
 pub use letters::{
     AlertQuery, AttemptRecord, DeadLetters, DeliveryQuery, DeliveryRecord, Revived, StandIn, ToldInstead, Undelivered,
 };
@@ -207,6 +209,36 @@ pub trait Store: Send + Sync {
     /// delivery is born dead.
     fn add_answers(&self, answers: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// The alerts that fire, were told, and have come to one of these steps between `within.0` and `within.1`; those that
+    /// were acknowledged only where the step does not mind. At most `limit`, the longest due first, beginning after one.
+    fn due_steps(
+        &self,
+        steps: &[RuleStep],
+        within: (Timestamp, Timestamp),
+        after: Option<&AfterStep>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<DueStep>, StoreError>> + Send;
+
+    /// When the next of these steps is due later than `after`, if its alert fires until then.
+    fn next_step(
+        &self,
+        steps: &[RuleStep],
+        after: Timestamp,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// Takes steps, all in one transaction: what they owe is owed, once for each alert, step and receiver. One whose
+    /// alert fires no more, is held back, or was acknowledged where that counts, is left out. Returns how many deliveries
+    /// there are now.
+    fn take_steps(&self, taken: &[StepTaken], now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Alerts that have ended since they went further, one for each step and receiver, whose end is not settled; of one
+    /// alert and receiver the last step first.
+    fn escalated_ends(&self, limit: usize) -> impl Future<Output = Result<Vec<EscalatedEnd>, StoreError>> + Send;
+
+    /// Notes that these ends are settled, and owes the answers among them to who is not told of the end anyway, all in one
+    /// transaction. An answer that follows a dead delivery is born dead. Returns how many answers there are now.
+    fn settle_ends(&self, ends: &[EscalatedEnd]) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// The last runs of each of these jobs, at most `limit` of each, as far back as instances are kept.
     fn past_runs(
         &self,
@@ -256,6 +288,13 @@ pub trait Store: Send + Sync {
 
     /// Records that somebody is on these alerts. The first one to say so of an alert stays.
     fn ack(&self, alerts: &[AlertId], ack: &Ack) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The alerts of these sources that fire and that people have heard of, the oldest first.
+    fn told_and_firing(
+        &self,
+        sources: &[SourceId],
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
 
     /// Who is on which alert.
     fn acks(&self) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, LABEL_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
-    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, GroupFacts, HeldBack, InstancePart, InstanceType,
-    JobPart, Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId,
-    SourcePart, Stage, Status,
+    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, Escalation, GroupFacts, HeldBack, InstancePart,
+    InstanceType, JobPart, Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, ReceiverId,
+    RuleId, Severity, SourceId, SourcePart, Stage, Status,
 };
 use crate::words::{self, Language};
 
@@ -35,6 +35,7 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             measures: Measures::default(),
             held_back: None,
             labels: [("team".to_string(), "finance".to_string())].into(),
+            escalation: None,
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
@@ -92,7 +93,20 @@ pub fn samples() -> Vec<(String, Message)> {
         }
     }
     all.extend(super::conditions::of_conditions(now));
+    let escalated = told(AlertFacts {
+        alert: escalated(&sample_facts(MessageKind::AlertFiring, now).alert),
+        ..sample_facts(MessageKind::AlertFiring, now)
+    });
+    let data = MessageData::Alert(Box::new(escalated));
+    all.push(("alert.firing escalated".to_string(), Message { kind: MessageKind::AlertFiring, timestamp: now, data }));
     all
+}
+
+/// The same alert half an hour later, when nobody has taken it on.
+fn escalated(alert: &AlertPart) -> AlertPart {
+    let [told, unreached] = ["oncall", "team"].map(|receiver| vec![ReceiverId::new(receiver)]);
+    let escalation = Escalation { step: 2, after_ms: 1_800_000, told, unreached, acked_by: None };
+    AlertPart { escalation: Some(escalation), ..alert.clone() }
 }
 
 /// The same alert in every way that its values can be.

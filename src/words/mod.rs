@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use digest::{breach, say_digest, suppression};
 pub use phrase::Phrase;
-pub use summary::{held_back, summary};
+pub use summary::{escalation, held_back, summary};
 pub use verdict::{grouped, verdict};
 
 use crate::yaml::{closest, duration_text};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Language;
-use crate::model::{AlertFacts, AlertState, Measures, Reason, ReasonCode, Stage};
+use crate::model::{AlertFacts, AlertState, Measures, Reason, ReasonCode, ReceiverId, Stage};
 
 /// What an alert says in one line, in this language: "etl_orders failed after 1m 0s", "settlement_daily 已运行 46 分 3 秒".
 ///
@@ -14,6 +14,8 @@ use crate::model::{AlertFacts, AlertState, Measures, Reason, ReasonCode, Stage};
 /// it needs beyond those below become keys of [`crate::model::Reason`].
 pub fn summary(facts: &AlertFacts, language: Language) -> String {
     match by_reason(facts, language) {
+        // Whoever is told later need not know that the first telling was late, too.
+        Some(line) if facts.alert.escalation.is_some() => line + &escalation(facts, language),
         Some(line) => line + &held_back(facts, language),
         None => facts.alert.summary.clone(),
     }
@@ -31,6 +33,25 @@ pub fn held_back(facts: &AlertFacts, language: Language) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let (who, why) = (text(&held_back.who), text(&held_back.reason));
     language.say(key, &[("name", name), ("by", &held_back.by), ("who", &who), ("why", &why)])
+}
+
+/// What is added to the line of an alert that goes further: who was told before, how long ago, and whether anybody is on
+/// it. Empty for every other.
+pub fn escalation(facts: &AlertFacts, language: Language) -> String {
+    let Some(note) = facts.alert.escalation.as_ref().filter(|_| facts.alert.state == AlertState::Firing) else {
+        return String::new();
+    };
+    let listed = |receivers: &[ReceiverId]| {
+        let names: Vec<&str> = receivers.iter().map(ReceiverId::as_str).collect();
+        names.join(&language.say("escalation.and", &[]))
+    };
+    let (told, unreached) = (listed(&note.told), listed(&note.unreached));
+    let ago = language.limit(Duration::from_millis(note.after_ms));
+    let values = [("told", told.as_str()), ("unreached", &unreached), ("ago", &ago)];
+    match &note.acked_by {
+        Some(who) => language.say("escalation.acked", &[&values[..], &[("who", who)]].concat()),
+        None => language.say("escalation.nobody", &values),
+    }
 }
 
 fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
@@ -175,6 +196,7 @@ mod tests {
                 measures: Measures::default(),
                 held_back: None,
                 labels: Default::default(),
+                escalation: None,
             },
             source: SourcePart { id: SourceId::new("s"), kind: "dataarts".to_string() },
             job: JobPart { name: "etl".to_string(), status: Some("NORMAL".to_string()), ..JobPart::default() },

@@ -116,6 +116,7 @@ fn selects(settings: &DigestSettings, grounds: &Grounds) -> Result<Selects, Rule
         severity: Severity::Info,
         notify: Vec::new(),
         labels: Labels::new(),
+        escalation: Vec::new(),
     };
     let matches = settings.matches.clone();
     let (set, mut cache) = (RuleSet::compile(vec![rule])?, MatchCache::default());

@@ -1,5 +1,6 @@
 //! The loops that do the work: they read the clock, call the pure parts, and move data between the outside world and
-//! the store. One lane per receiver delivers; what does not arrive goes to a fallback; digests are made when they are due;
+//! the store. One lane per receiver delivers; what does not arrive goes to a fallback;
+//! what goes on firing goes to further people; digests are made when they are due;
 //! `own` tells of trouble with sources and receivers themselves, and the heartbeat that all of this works; housekeeping
 //! forgets what is old.
 //!
@@ -9,6 +10,7 @@
 pub mod budget;
 pub mod deliver;
 pub mod digest;
+pub mod escalation;
 pub mod fallback;
 pub mod heartbeat;
 pub mod housekeeping;

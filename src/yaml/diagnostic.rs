@@ -214,7 +214,7 @@ fn pad_for(above: char) -> &'static str {
 }
 
 /// The top-level keys whose values never hold a secret.
-const OPEN_SECTIONS: [&str; 10] = [
+const OPEN_SECTIONS: [&str; 11] = [
     "version",
     "timezone",
     "store",
@@ -224,6 +224,7 @@ const OPEN_SECTIONS: [&str; 10] = [
     "routes",
     "digests",
     "mute_windows",
+    "inhibit",
     "calendars",
 ];
 

@@ -2,8 +2,11 @@
 
 mod clock;
 mod conditions;
+mod escalation;
 mod history;
+mod inhibit;
 mod labels;
+mod machine;
 mod mute;
 mod property;
 pub(crate) mod world;

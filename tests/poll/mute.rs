@@ -128,6 +128,62 @@ async fn a_rerun_that_fails_again_in_the_silence_is_another_episode_and_is_not_t
     assert_eq!(alerts.len(), 2);
 }
 
+/// A deadline that was warned of passes while a silence holds, and another one takes over from that: it is told when
+/// nothing mutes it any more. When it is over before, whoever was warned hears of that all the same.
+#[tokio::test]
+async fn overdue_while_silenced() {
+    let rules = "  due: { match: { job: etl }, when: { not_finished_by: \"06:30\", warn_at: \"06:00\" }, \
+                 severity: critical, notify: [hook] }\n";
+    let at = |time: &str| -> jiff::Timestamp { format!("2026-11-21T{time}:00Z").parse().unwrap() };
+    for (is_over, is_restarted) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut scene = Scene::open(rules).await;
+        let run = |status, ended| run("etl", "1", status, at("02:00"), ended);
+        scene.set(at("01:00"));
+        scene.poll().await;
+        scene.show([run(Status::Running, None)]);
+        for time in ["02:30", "06:00"] {
+            scene.set(at(time));
+            scene.poll().await;
+        }
+        silence(&scene, of_job("etl"), 120).await;
+        scene.set(at("06:31"));
+        scene.poll().await;
+        scene.set(at("07:00"));
+        silence(&scene, of_job("etl"), 120).await;
+        scene.set(at("08:00"));
+        if is_restarted {
+            scene.restart();
+        }
+        scene.poll().await;
+        assert_eq!(told(&scene.store).await, ["alert.firing etl 1"], "the warning");
+        let alert = scene.alerts().await.remove(0);
+        assert_eq!(alert.suppressed_by, Some(Suppression::Silence(SilenceId(2))));
+        if is_over {
+            scene.show([run(Status::Success, Some(at("08:30")))]);
+            scene.set(at("08:31"));
+            scene.poll().await;
+        }
+        scene.set(at("09:00"));
+        scene.poll().await;
+        scene.restart();
+        scene.poll().await;
+        let expected = if is_over { "alert.resolved etl 1" } else { "alert.firing etl 1" };
+        assert_eq!(told(&scene.store).await, ["alert.firing etl 1", expected]);
+        let deliveries = scene.store.deliveries(9).await.unwrap();
+        if is_over {
+            let end = deliveries.iter().find(|one| one.follows.is_some()).unwrap();
+            assert!(deliveries.iter().any(|one| Some(&one.id) == end.follows.as_ref()), "it follows what was told");
+        } else {
+            let summary = scene.alerts().await.remove(0).facts.alert.summary;
+            assert!(summary.contains("has not finished by 06:30 (1m 0s late)"), "{summary}");
+            assert!(
+                summary.ends_with("(held back until now by silence 2 of wang: deploy of the warehouse)"),
+                "{summary}"
+            );
+        }
+    }
+}
+
 /// The silence ends while the window is open, and the window closes while it still fires.
 #[tokio::test]
 async fn a_mute_window_takes_over_from_a_silence() {

@@ -178,7 +178,7 @@ impl Story<'_> {
                 let ended = seen.end_time.unwrap();
                 let mut alerts = self.alerts_of(seen, "failed");
                 let is_told = alerts.any(|alert| match alert.suppressed_by {
-                    None | Some(Suppression::Silence(_) | Suppression::MuteWindow(_)) => {
+                    None | Some(Suppression::Silence(_) | Suppression::MuteWindow(_) | Suppression::Inhibition(_)) => {
                         let part = &alert.facts.alert;
                         part.starts_at <= ended && part.ends_at.is_none_or(|end| ended <= end)
                     }

@@ -12,6 +12,7 @@ use nightbell::notify::Renderer;
 use nightbell::rule::{MatchCache, Muting};
 use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
+use nightbell::worker::escalation::Escalations;
 use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller, Terms};
 
 use crate::sample::{Place, at};
@@ -122,7 +123,8 @@ pub(crate) struct Scene {
     clock: ManualClock,
     config: Config,
     poller: Poller<Puppet, SqlStore>,
-    _place: Place,
+    escalations: Escalations<SqlStore>,
+    _place: Option<Place>,
 }
 
 impl Scene {
@@ -131,8 +133,19 @@ impl Scene {
         let place = Place::new();
         let store = Arc::new(place.open().await);
         let (source, clock, config) = (Puppet::default(), ManualClock::at(at(0)), configuration(rules));
-        let poller = poller(&config, &source, &store, &clock);
-        Scene { store, source, clock, config, poller, _place: place }
+        let poller = poller(&config, 0, &source, &store, &clock);
+        let escalations = escalations(&config, &store, &clock);
+        Scene { store, source, clock, config, poller, escalations, _place: Some(place) }
+    }
+
+    /// The second source of the same program, which is there where the rules speak of a `lake`. It must not outlive the
+    /// scene.
+    pub(crate) fn lake(&self) -> Scene {
+        let (store, clock, config) = (Arc::clone(&self.store), self.clock.clone(), self.config.clone());
+        let source = Puppet::default();
+        let poller = poller(&config, 1, &source, &store, &clock);
+        let escalations = escalations(&config, &store, &clock);
+        Scene { store, source, clock, config, poller, escalations, _place: None }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -183,9 +196,20 @@ impl Scene {
         self.try_poll().await.unwrap()
     }
 
+    /// What the loop does that has alerts go further. Returns how many messages that made.
+    pub(crate) async fn escalate(&mut self) -> u64 {
+        self.escalations.pass(self.now()).await.unwrap()
+    }
+
+    /// When the next alert goes further.
+    pub(crate) async fn next_step(&self) -> Option<Timestamp> {
+        self.escalations.next_due(self.now()).await.unwrap()
+    }
+
     /// Another process on the same store.
     pub(crate) fn restart(&mut self) {
-        self.poller = poller(&self.config, &self.source, &self.store, &self.clock);
+        self.poller = poller(&self.config, 0, &self.source, &self.store, &self.clock);
+        self.escalations = escalations(&self.config, &self.store, &self.clock);
     }
 
     /// The same with other rules.
@@ -204,11 +228,18 @@ impl Scene {
 }
 
 fn configuration(rules: &str) -> Config {
+    let source = |name| {
+        format!(
+            "  {name}: {{ type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: {{ token: t }} }}\n"
+        )
+    };
+    let lake = if rules.contains("lake") { source("lake") } else { String::new() };
     let text = format!(
-        "version: 1\nsources:\n  warehouse: {{ type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, \
-         auth: {{ token: t }} }}\nreceivers:\n  hook: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\n  \
+        "version: 1\nsources:\n{}{lake}receivers:\n  hook: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\n  \
+         lead: {{ type: webhook, url: \"http://127.0.0.1:9/lead\" }}\n  boss: {{ type: webhook, url: \"http://127.0.0.1:9/boss\" }}\n  \
          mail: {{ type: email, smtp_url: \"smtp+plain://127.0.0.1:9\", from: a@example.com, to: [b@example.com] }}\n\
-         rules:\n{rules}"
+         rules:\n{rules}",
+        source("warehouse")
     );
     Config::from_text(text, "rules.yaml", Path::new("."), &LoadOptions { offline: true }).unwrap().config
 }
@@ -227,22 +258,43 @@ fn addressees() -> Arc<Addressees> {
     Arc::clone(&ADDRESSEES)
 }
 
-fn poller(config: &Config, source: &Puppet, store: &Arc<SqlStore>, clock: &ManualClock) -> Poller<Puppet, SqlStore> {
+fn escalations(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock) -> Escalations<SqlStore> {
+    let (store, rules) = (Arc::clone(store), Arc::new(config.rules.clone()));
+    Escalations::new(store, Arc::new(clock.clone()), addressees(), rules, muting(config))
+}
+
+fn poller(
+    config: &Config,
+    place: usize,
+    source: &Puppet,
+    store: &Arc<SqlStore>,
+    clock: &ManualClock,
+) -> Poller<Puppet, SqlStore> {
     Poller {
-        settings: config.sources[0].clone(),
+        settings: config.sources[place].clone(),
         source: source.clone(),
         store: Arc::clone(store),
         rules: Arc::new(config.rules.clone()),
         addressees: addressees(),
         clock: Arc::new(clock.clone()),
+        escalations: Arc::default(),
         matches: MatchCache::default(),
-        muting: Muting::new(Arc::clone(&config.mute_windows)),
-        terms: Terms { labels: config.sources[0].labels.clone(), routes: Arc::clone(&config.routes), generation: None },
+        muting: muting(config),
+        terms: Terms {
+            labels: config.sources[place].labels.clone(),
+            routes: Arc::clone(&config.routes),
+            generation: None,
+        },
         followed_at: HashMap::new(),
         past: HashMap::new(),
         learnt: Default::default(),
         memory: None,
     }
+}
+
+fn muting(config: &Config) -> Muting {
+    let sources = config.sources.iter().map(|source| source.id.clone()).collect();
+    Muting::new(Arc::clone(&config.mute_windows)).inhibiting(Arc::clone(&config.inhibitions), sources)
 }
 
 /// What `hook` is told, as "kind: summary", in the order it was decided.
@@ -268,16 +320,21 @@ pub(super) async fn bodies(store: &SqlStore) -> Vec<(Timestamp, serde_json::Valu
 
 /// What `hook` is told, as "kind job instance", in the order it was decided.
 pub(crate) async fn told(store: &SqlStore) -> Vec<String> {
+    told_to(store, "hook").await
+}
+
+/// What a webhook is told, in the same form.
+pub(crate) async fn told_to(store: &SqlStore, receiver: &str) -> Vec<String> {
     let mut told: Vec<(Timestamp, String)> = store
         .deliveries(usize::MAX)
         .await
         .unwrap()
         .iter()
-        .filter(|delivery| delivery.receiver.as_str() == "hook")
+        .filter(|delivery| delivery.receiver.as_str() == receiver)
         .map(|delivery| {
             let body: serde_json::Value = serde_json::from_str(delivery.content.part("body")).unwrap();
             let (job, id) = (&body["data"]["job"]["name"], &body["data"]["instance"]["id"]);
-            (delivery.created_at, format!("{} {} {}", delivery.kind, job.as_str().unwrap(), id.as_str().unwrap()))
+            (delivery.created_at, format!("{} {} {}", delivery.kind, job.as_str().unwrap(), id.as_str().unwrap_or("-")))
         })
         .collect();
     told.sort();

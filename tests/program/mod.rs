@@ -5,6 +5,7 @@ mod commands;
 mod dead_letters;
 mod digest;
 mod doctor;
+mod escalation;
 mod heartbeat;
 mod jobs;
 mod kill;

@@ -89,6 +89,7 @@ impl Day {
             rules: Arc::new(self.config.rules.clone()),
             addressees: Arc::clone(&self.addressees),
             clock: Arc::new(self.clock.clone()),
+            escalations: Arc::default(),
             matches: MatchCache::default(),
             muting: Muting::new(Arc::clone(&self.config.mute_windows)),
             followed_at: HashMap::new(),

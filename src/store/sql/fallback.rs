@@ -70,10 +70,6 @@ fn untold() -> String {
     .join(" UNION ALL ")
 }
 
-fn alert_columns() -> String {
-    rows::ALERT_COLUMNS.split(", ").map(|column| format!("alert.{column}")).collect::<Vec<_>>().join(", ")
-}
-
 pub(super) async fn undelivered(
     store: &SqlStore,
     receiver: &ReceiverId,
@@ -84,7 +80,7 @@ pub(super) async fn undelivered(
     let statement = sqlx::AssertSqlSafe(format!(
         "SELECT {}, untold.id, untold.state, untold.since, untold.attempts, untold.error FROM ({}) AS untold \
          JOIN alert ON alert.id = untold.alert ORDER BY untold.since, untold.id LIMIT $4",
-        alert_columns(),
+        rows::alert_columns(),
         untold()
     ));
     let found = sqlx::query(statement)
@@ -191,7 +187,7 @@ pub(super) async fn ended_since_told(
            AND told.state <> 'dead' AND alert.state = 'resolved' \
            AND NOT EXISTS (SELECT 1 FROM delivery AS answer WHERE answer.follows = told.id) \
          ORDER BY told.created_at, told.id LIMIT $2",
-        alert_columns()
+        rows::alert_columns()
     ));
     let found = sqlx::query(statement)
         .bind(receiver.as_str())

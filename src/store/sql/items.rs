@@ -76,6 +76,16 @@ item! {
 }
 
 item! {
+    /// A later step of a rule.
+    StepItem {
+        rule: Text &'a str,
+        number: BigInt u32,
+        delay: BigInt i64,
+        unless_acked: BigInt u8,
+    }
+}
+
+item! {
     /// An instance as the table has it.
     InstanceItem {
         source: Text &'a str,

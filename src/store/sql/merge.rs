@@ -9,7 +9,8 @@ use super::super::{Mergeable, Queued, StoreError};
 use super::items::{IdItem, MemberItem, delivery_items, lists};
 use super::outbox::{FREE, ORDER};
 use super::{SqlStore, rows};
-use crate::model::{Delivery, DeliveryId, MessageKind, ReceiverId};
+use crate::alert::attach_escalation;
+use crate::model::{AlertFacts, Delivery, DeliveryId, MessageKind, ReceiverId};
 
 pub(super) async fn queue(
     store: &SqlStore,
@@ -43,9 +44,13 @@ fn queued(row: &AnyRow) -> Result<Queued, StoreError> {
 }
 
 fn with_facts(row: &AnyRow) -> Result<Mergeable, StoreError> {
+    let mut facts: AlertFacts = rows::json(row, 1)?;
+    if let Some(note) = rows::optional_json(row, 3)? {
+        attach_escalation(&mut facts, note);
+    }
     Ok(Mergeable {
         id: DeliveryId::new(rows::text(row, 0)?),
-        facts: rows::json(row, 1)?,
+        facts,
         resolution: rows::optional_text(row, 2)?.map(DeliveryId::new),
     })
 }

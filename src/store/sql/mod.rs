@@ -3,7 +3,8 @@
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
 //! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
 //! source, `generation` which configuration is in force, `gap` when it was not read, `own` what Nightbell watches of itself,
-//! `transition` what changed when, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes what
+//! `transition` what changed when, `digest` feeds and moves digests, `silence` what people say to it, `escalation` takes
+//! alerts further, `purge` removes what
 //! is old, `history` and `alerts` are what the commands show, `explain` and `survey` what they ask of the past; `items`
 //! turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
@@ -12,6 +13,7 @@
 mod alerts;
 mod dialect;
 mod digest;
+mod escalation;
 mod explain;
 mod fallback;
 mod gap;
@@ -45,9 +47,10 @@ use sqlx::{Any, AnyConnection, AnyPool};
 use self::dialect::Dialect;
 use self::statements::Statements;
 use super::{
-    DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable,
-    NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued, Revived, Settled, Since,
-    SourceCondition, SourceMemory, StandIn, Store, StoreError, ToldInstead, Transition, Undelivered,
+    AfterStep, DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueStep, EscalatedEnd,
+    InstanceFilter, JobHistory, Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued,
+    Revived, RuleStep, Settled, Since, SourceCondition, SourceMemory, StandIn, StepTaken, Store, StoreError,
+    ToldInstead, Transition, Undelivered,
 };
 use crate::digest::Tally;
 use crate::model::{
@@ -268,6 +271,32 @@ impl Store for SqlStore {
         fallback::add_answers(self, answers).await
     }
 
+    async fn due_steps(
+        &self,
+        steps: &[RuleStep],
+        within: (Timestamp, Timestamp),
+        after: Option<&AfterStep>,
+        limit: usize,
+    ) -> Result<Vec<DueStep>, StoreError> {
+        escalation::due(self, steps, within, after, limit).await
+    }
+
+    async fn next_step(&self, steps: &[RuleStep], after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        escalation::next(self, steps, after).await
+    }
+
+    async fn take_steps(&self, taken: &[StepTaken], now: Timestamp) -> Result<u64, StoreError> {
+        escalation::take(self, taken, now).await
+    }
+
+    async fn escalated_ends(&self, limit: usize) -> Result<Vec<EscalatedEnd>, StoreError> {
+        escalation::ended(self, limit).await
+    }
+
+    async fn settle_ends(&self, ends: &[EscalatedEnd]) -> Result<u64, StoreError> {
+        escalation::settle_ends(self, ends).await
+    }
+
     async fn past_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
         past::past_runs(self, source, jobs, limit).await
     }
@@ -307,6 +336,10 @@ impl Store for SqlStore {
 
     async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<(), StoreError> {
         silence::ack(self, alerts, ack).await
+    }
+
+    async fn told_and_firing(&self, sources: &[SourceId], limit: usize) -> Result<Vec<Alert>, StoreError> {
+        silence::told_and_firing(self, sources, limit).await
     }
 
     async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {

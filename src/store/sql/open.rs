@@ -33,6 +33,7 @@ fn migrations() -> Migrator {
         step(4, "fallback", include_str!("migrations/0004_fallback.sql")),
         step(6, "silence", include_str!("migrations/0006_silence.sql")),
         step(7, "digest", include_str!("migrations/0007_digest.sql")),
+        step(9, "escalation", include_str!("migrations/0009_escalation.sql")),
         step(10, "self", include_str!("migrations/0010_self.sql")),
         step(11, "generation", include_str!("migrations/0011_generation.sql")),
         step(12, "transition", include_str!("migrations/0012_transition.sql")),

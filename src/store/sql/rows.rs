@@ -14,6 +14,11 @@ use crate::model::{
 pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at, \
      generation";
 
+/// The same under the table's name, for joins.
+pub(super) fn alert_columns() -> String {
+    ALERT_COLUMNS.split(", ").map(|column| format!("alert.{column}")).collect::<Vec<_>>().join(", ")
+}
+
 /// The columns that [`delivery`] reads, in its order. What tells of several alerts is no message to answer for one of them:
 /// the first message of a thread is made to say that its alert is over.
 pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, follows, state, attempts, done, \
@@ -190,6 +195,13 @@ pub(super) fn optional_instant(row: &AnyRow, index: usize) -> Result<Option<Time
 pub(super) fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, index: usize) -> Result<T, StoreError> {
     let text: String = row.try_get(index).map_err(column)?;
     serde_json::from_str(&text).map_err(|error| StoreError::Row(format!("column {}: {error}", index + 1)))
+}
+
+pub(super) fn optional_json<T: serde::de::DeserializeOwned>(
+    row: &AnyRow,
+    index: usize,
+) -> Result<Option<T>, StoreError> {
+    if optional_text(row, index)?.is_none() { Ok(None) } else { json(row, index).map(Some) }
 }
 
 pub(super) fn instant(milliseconds: i64) -> Result<Timestamp, StoreError> {

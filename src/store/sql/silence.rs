@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::super::{NewSilence, StoreError};
-use super::items::to_json;
+use super::items::{IdItem, to_json};
 use super::{SqlStore, Write, rows};
 use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
-use crate::model::{Ack, Alert, AlertId, Silence, SilenceId};
+use crate::model::{Ack, Alert, AlertId, Silence, SilenceId, SourceId};
 
 const COLUMNS: &str = "id, concerns, reason, author, created_at, ends_at, expired_at, expired_by";
 
@@ -111,6 +111,28 @@ pub(super) async fn alerts_named(store: &SqlStore, prefix: &str) -> Result<Vec<A
         .bind(prefix)
         .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
         .bind(i64::try_from(ALERTS_OF_A_PREFIX_MAX).unwrap_or(i64::MAX))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "alert", rows::alert))
+}
+
+pub(super) async fn told_and_firing(
+    store: &SqlStore,
+    sources: &[SourceId],
+    limit: usize,
+) -> Result<Vec<Alert>, StoreError> {
+    // One whose deadline is held back has receivers: they were warned of it.
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT {} FROM alert WHERE state = 'firing' AND source IN {} AND (suppressed_by IS NULL OR receivers <> '[]') \
+         ORDER BY created_at, id LIMIT $2",
+        rows::ALERT_COLUMNS,
+        store.dialect.bound_texts(1)
+    ));
+    let items: Vec<IdItem> = sources.iter().map(|source| IdItem { id: source.as_str() }).collect();
+    let found = sqlx::query(statement)
+        .bind(to_json(&items)?)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&store.readers)
         .await
         .map_err(|error| store.failed(error))?;

@@ -136,7 +136,8 @@ fn mergeable(dialect: Dialect) -> SqlStr {
     sql(format!(
         "SELECT owed.id, alert.facts, CASE alert.state WHEN 'resolved' THEN (SELECT next.id FROM delivery AS next \
            WHERE next.follows = owed.id AND next.kind = 'alert.resolved' AND next.state = 'pending' \
-             AND next.claimed_at IS NULL LIMIT 1) END \
+             AND next.claimed_at IS NULL LIMIT 1) END, \
+           (SELECT note FROM escalation WHERE escalation.delivery = owed.id) \
          FROM {} JOIN delivery AS owed ON owed.id = item.id JOIN alert ON alert.id = owed.alert \
          WHERE owed.kind IN ('alert.firing', 'alert.resolved') AND owed.done = '[]' \
            AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = owed.id AND attempt.outcome = 'unknown')",

@@ -73,6 +73,8 @@ pub struct Poller<C, S> {
     pub addressees: Arc<Addressees>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// Wakes the loop that has alerts go further, when some have begun or ended.
+    pub escalations: Arc<Notify>,
     /// What was decided by name patterns before; a job's name matches the same rules at every poll.
     pub matches: MatchCache,
     /// What mutes new alerts.
@@ -326,13 +328,13 @@ impl<C: Source, S: Store> Poller<C, S> {
             self.decide_jobs(jobs, &mut decision, now).await?;
         }
         self.apply_terms(&mut decision);
-        self.mute(&mut decision, now).await?;
+        let elsewhere = self.mute(&mut decision, now).await?;
         let Decision { instances, unseen, fired, overdue, .. } = &mut decision;
         self.add_details(fired, instances.iter().chain(&*unseen)).await;
         self.add_details(overdue, instances.iter().chain(&*unseen)).await;
         decision.resolve(now);
         decision.spare_what_is_over();
-        self.let_go(&mut decision, now).await?;
+        self.let_go(&mut decision, &elsewhere, now).await?;
         let deliveries = self.owed(&decision, now).await;
         let report = PollReport {
             changed: decision.instances.len(),
@@ -345,6 +347,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             ..PollReport::default()
         };
         decision.settle_short_episodes();
+        let has_news = report.deliveries + report.resolved > 0;
         let nudged: Vec<ReceiverId> = deliveries.iter().map(|delivery| delivery.receiver.clone()).collect();
         let memory = self.memory.get_or_insert_default();
         let Decision { instances, fired, resolved, closed, overdue, held, ledger, known_rules, .. } = decision;
@@ -366,6 +369,9 @@ impl<C: Source, S: Store> Poller<C, S> {
         };
         self.store.commit_poll(&commit).await?;
         remember(memory, commit, ledger, now);
+        if has_news {
+            self.escalations.notify_one();
+        }
         for receiver in nudged {
             if let Some(addressee) = self.addressees.get(&receiver) {
                 addressee.nudge.notify_one();
@@ -424,7 +430,8 @@ fn delivery(
     }
     // A deadline that was warned of is told a second time, and the end follows the second telling.
     let firing = match alert.facts.alert.measures.stage {
-        Some(Stage::Overdue) => overdue_delivery_id(&alert.id, receiver),
+        // Nobody was told that the deadline has passed, while that was held back.
+        Some(Stage::Overdue) if alert.suppressed_by.is_none() => overdue_delivery_id(&alert.id, receiver),
         _ => delivery_id(&alert.id, receiver, MessageKind::AlertFiring),
     };
     let (id, follows) = match message.kind {

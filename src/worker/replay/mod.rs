@@ -30,7 +30,7 @@ use super::poll::{Addressee, Addressees, PollError, Poller, Terms};
 use crate::config::Config;
 use crate::model::{Alert, AlertId, Delivery, Silence, SilenceId, SourceId, Suppression};
 use crate::notify::Renderer;
-use crate::rule::{MatchCache, Muting};
+use crate::rule::MatchCache;
 use crate::store::{NewSilence, PollCommit, PollOutcome, SourceMemory, SqlStore, Store as _, StoreError};
 
 /// What is played.
@@ -153,7 +153,8 @@ impl Theatre {
                 addressees: Arc::clone(&self.addressees),
                 clock: Arc::new(clock.clone()),
                 matches: MatchCache::default(),
-                muting: Muting::new(Arc::clone(&config.mute_windows)),
+                muting: config.muting(),
+                escalations: Arc::default(),
                 followed_at: HashMap::new(),
                 past: HashMap::new(),
                 learnt: Default::default(),

@@ -1,0 +1,127 @@
+//! `notify` of a rule: whom it tells at once, and who is told later if the alert still fires then.
+//!
+//! Names alone (`oncall`, `[oncall, pager]`) are told at once. A list of mappings is a list of steps: the first is told at
+//! once, each later one a while after that.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::rules::{Names, read_notify, read_references};
+use super::words::read_word;
+use crate::limits::{ESCALATION_AFTER_MAX, ESCALATION_STEPS_MAX};
+use crate::model::ReceiverId;
+use crate::rule::Step;
+use crate::yaml::{FromYaml, Located, Node, Section, Value, duration_text};
+
+/// Whom a rule tells.
+#[derive(Debug, Default)]
+pub(super) struct Notify {
+    /// At once.
+    pub(super) first: Vec<ReceiverId>,
+    /// Later, the earliest step first.
+    pub(super) later: Vec<Step>,
+}
+
+/// Whether `notify` is written as steps.
+pub(super) fn has_steps(section: &Section<'_>) -> bool {
+    match section.node("notify").map(|node| &node.value) {
+        Some(Value::Map(_)) => true,
+        Some(Value::List(items)) => items.iter().any(|item| matches!(item.value, Value::Map(_))),
+        _ => false,
+    }
+}
+
+/// Reads `notify` of a rule; absent, nobody is told.
+pub(super) fn read(section: &Section<'_>, known: &Names<'_>) -> Option<Notify> {
+    if !has_steps(section) {
+        return Some(Notify { first: read_notify(section, known)?, later: Vec::new() });
+    }
+    let path = section.path_of("notify");
+    let Some(Node { value: Value::List(items), at }) = section.node("notify") else {
+        let help = Some("write notify: [{ to: oncall }, { after: 30m, unless: acked, to: lead }]".into());
+        section.error("notify", "steps are a list", help);
+        return None;
+    };
+    if items.len() > ESCALATION_STEPS_MAX {
+        section.findings().error(*at, path.as_str(), format!("more than {ESCALATION_STEPS_MAX} steps"), None);
+    }
+    let steps: Vec<Option<Step>> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| read_step(item, &format!("{path}[{index}]"), index == 0, section, known))
+        .collect();
+    let mut steps = steps.into_iter().collect::<Option<Vec<Step>>>()?;
+    let mut is_sound = true;
+    for (index, pair) in steps.windows(2).enumerate() {
+        if pair[1].after <= pair[0].after {
+            let path = format!("{path}[{}].after", index + 1);
+            let words =
+                format!("it comes no later than the step before it, which is told after {}", text(pair[0].after));
+            let help = Some("each \"after\" counts from the first telling".into());
+            section.findings().error(items[index + 1].at, path, words, help);
+            is_sound = false;
+        }
+    }
+    let first = steps.remove(0).to;
+    is_sound.then_some(Notify { first, later: steps })
+}
+
+fn read_step(node: &Node, path: &str, is_first: bool, around: &Section<'_>, known: &Names<'_>) -> Option<Step> {
+    let findings = around.findings();
+    if !matches!(node.value, Value::Map(_)) {
+        let name = match &node.value {
+            Value::Scalar(scalar) => scalar.text.as_str(),
+            _ => "…",
+        };
+        let help = Some(format!("write {{ to: {name} }}"));
+        findings.error(node.at, path, "beside steps, a receiver is a step, too", help);
+        return None;
+    }
+    let section = Section::open(node, path, findings)?;
+    if !section.has("to") {
+        section.error("", "the key \"to\" is missing", Some("name the receivers that this step tells".into()));
+    }
+    let names = read_references(&section, "to", "receiver", known.receivers);
+    if section.has("to") && names.as_ref().is_some_and(Vec::is_empty) {
+        section.error("to", "a step without a receiver tells nobody", None);
+    }
+    let after = section.optional::<Duration>("after");
+    let unless = section.optional::<UnlessWord>("unless");
+    let mut is_sound = (after.is_some() || !section.has("after")) && (unless.is_some() || !section.has("unless"));
+    if is_first {
+        for key in ["after", "unless"].into_iter().filter(|key| section.has(key)) {
+            section.error(key, "the first step is told at once", Some(format!("write {key:?} in a later step")));
+            is_sound = false;
+        }
+    } else if !section.has("after") {
+        section.error(
+            "",
+            "the key \"after\" is missing",
+            Some("say how long after the first telling: after: 30m".into()),
+        );
+        is_sound = false;
+    }
+    if let Some(after) = after.filter(|after| *after > ESCALATION_AFTER_MAX) {
+        let help = Some(format!("write at most {}", text(ESCALATION_AFTER_MAX)));
+        section.error("after", format!("{} is too long", text(after)), help);
+        is_sound = false;
+    }
+    section.close();
+    let names = names.filter(|names| !names.is_empty())?;
+    let mut seen = BTreeSet::new();
+    let to = names.iter().filter(|name| seen.insert(name.as_str())).map(ReceiverId::new).collect();
+    is_sound.then_some(Step { after: after.unwrap_or_default(), unless_acked: unless.is_some(), to })
+}
+
+fn text(duration: Duration) -> String {
+    duration_text(duration)
+}
+
+/// What keeps a step from being told.
+struct UnlessWord;
+
+impl FromYaml for UnlessWord {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        read_word(located, "reason to leave a step out", &["acked"], |word| (word == "acked").then_some(UnlessWord))
+    }
+}

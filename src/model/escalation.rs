@@ -1,0 +1,20 @@
+//! What a message says of an alert that goes further, because it still fires.
+
+use serde::{Deserialize, Serialize};
+
+use super::ReceiverId;
+
+/// A later step of a rule's `notify`: who was told before, how long ago, and whether anybody is on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Which step it is; the first telling is step 1.
+    pub step: u32,
+    /// How long ago the first telling was, in milliseconds.
+    pub after_ms: u64,
+    /// Who was told before, as far as the channels have confirmed it.
+    pub told: Vec<ReceiverId>,
+    /// Who should have been told before and has not been reached.
+    pub unreached: Vec<ReceiverId>,
+    /// Who has acknowledged it; none when nobody has.
+    pub acked_by: Option<String>,
+}

@@ -1,0 +1,252 @@
+//! Alerts that go further: which step is due, the one transaction that takes it, and the word of the end to whom it told.
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+
+use super::super::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, StoreError};
+use super::items::{IdItem, StepItem, delivery_items, lists, to_json};
+use super::poll::bury_late_followers;
+use super::{SqlStore, Write, rows};
+use crate::model::{AlertId, Delivery, DeliveryId, ReceiverId};
+
+/// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told. A telling is
+/// what is owed, whether or not it has arrived: who cannot be reached must not keep others from being told.
+fn ahead(store: &SqlStore) -> String {
+    format!(
+        "SELECT alert.id AS alert, item.number AS number, item.delay AS delay, \
+           (SELECT MIN(first.created_at) FROM delivery AS first WHERE first.alert = alert.id \
+             AND first.kind = 'alert.firing' AND first.stands_in_for IS NULL) AS told_at \
+         FROM {} JOIN alert ON alert.rule = item.rule \
+         WHERE alert.state = 'firing' AND alert.suppressed_by IS NULL \
+           AND NOT EXISTS (SELECT 1 FROM escalation WHERE escalation.alert = alert.id AND escalation.step = item.number) \
+           AND (item.unless_acked = 0 OR NOT EXISTS (SELECT 1 FROM ack WHERE ack.alert = alert.id))",
+        store.dialect.items(StepItem::COLUMNS)
+    )
+}
+
+fn bound(steps: &[RuleStep]) -> Result<String, StoreError> {
+    let items: Vec<StepItem> = steps
+        .iter()
+        .map(|step| StepItem {
+            rule: step.rule.as_str(),
+            number: step.number,
+            delay: i64::try_from(step.after.as_millis()).unwrap_or(i64::MAX / 2),
+            unless_acked: u8::from(step.unless_acked),
+        })
+        .collect();
+    to_json(&items)
+}
+
+pub(super) async fn due(
+    store: &SqlStore,
+    steps: &[RuleStep],
+    (from, until): (Timestamp, Timestamp),
+    after: Option<&AfterStep>,
+    limit: usize,
+) -> Result<Vec<DueStep>, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT {}, ahead.number, ahead.told_at, ahead.told_at + ahead.delay, ack.author \
+         FROM ({}) AS ahead JOIN alert ON alert.id = ahead.alert LEFT JOIN ack ON ack.alert = ahead.alert \
+         WHERE ahead.told_at + ahead.delay BETWEEN $2 AND $3 \
+           AND (ahead.told_at + ahead.delay, ahead.alert, ahead.number) > ($4, $5, $6) \
+         ORDER BY ahead.told_at + ahead.delay, ahead.alert, ahead.number LIMIT $7",
+        rows::alert_columns(),
+        ahead(store)
+    ));
+    let found = sqlx::query(statement)
+        .bind(bound(steps)?)
+        .bind(from.as_millisecond())
+        .bind(until.as_millisecond())
+        .bind(after.map_or(i64::MIN, |after| after.due_at.as_millisecond()))
+        .bind(after.map_or("", |after| after.alert.as_str()))
+        .bind(after.map_or(0, |after| i64::from(after.number)))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    let mut due = rows::all(&found, "alert", due_step);
+    for step in &mut due {
+        step.owed = owed_before(store, &step.alert.id).await?;
+    }
+    Ok(due)
+}
+
+fn due_step(row: &AnyRow) -> Result<DueStep, StoreError> {
+    Ok(DueStep {
+        alert: rows::alert(row)?,
+        number: step_number(row, 8)?,
+        told_at: rows::instant(rows::number(row, 9)?)?,
+        due_at: rows::instant(rows::number(row, 10)?)?,
+        owed: Vec::new(),
+        acked_by: rows::optional_text(row, 11)?,
+    })
+}
+
+fn step_number(row: &AnyRow, index: usize) -> Result<u32, StoreError> {
+    let number = rows::number(row, index)?;
+    u32::try_from(number).map_err(|_| rows::unknown("step", &number.to_string()))
+}
+
+/// Who is owed the beginning of the alert, and whether one of the messages has arrived; what was merged fares as the
+/// message that tells it.
+async fn owed_before(store: &SqlStore, alert: &AlertId) -> Result<Vec<(ReceiverId, bool)>, StoreError> {
+    let found = sqlx::query(
+        "SELECT one.receiver, MAX(CASE COALESCE(whole.state, one.state) WHEN 'delivered' THEN 1 ELSE 0 END) \
+         FROM delivery AS one LEFT JOIN delivery AS whole ON whole.id = one.merged_into \
+         WHERE one.alert = $1 AND one.kind = 'alert.firing' AND one.stands_in_for IS NULL \
+         GROUP BY one.receiver ORDER BY MIN(one.created_at), one.receiver",
+    )
+    .bind(alert.as_str())
+    .fetch_all(&store.readers)
+    .await
+    .map_err(|error| store.failed(error))?;
+    found.iter().map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::number(row, 1)? != 0))).collect()
+}
+
+pub(super) async fn next(
+    store: &SqlStore,
+    steps: &[RuleStep],
+    after: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT MIN(ahead.told_at + ahead.delay) FROM ({}) AS ahead WHERE ahead.told_at + ahead.delay > $2",
+        ahead(store)
+    ));
+    let row = sqlx::query(statement)
+        .bind(bound(steps)?)
+        .bind(after.as_millisecond())
+        .fetch_one(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    rows::optional_instant(&row, 0)
+}
+
+pub(super) async fn take(store: &SqlStore, taken: &[StepTaken], now: Timestamp) -> Result<u64, StoreError> {
+    if taken.is_empty() {
+        return Ok(0);
+    }
+    let mut write = store.write().await?;
+    let mut owed = 0;
+    for step in taken {
+        if is_still_due(store, &mut write, step).await? {
+            for delivery in &step.deliveries {
+                owed += take_one(store, &mut write, step, delivery, now).await?;
+            }
+        }
+    }
+    store.commit(write).await?;
+    Ok(owed)
+}
+
+/// Whether the alert still fires, is told, and nobody has taken it on since: what was read before may be old by now.
+async fn is_still_due(store: &SqlStore, write: &mut Write, step: &StepTaken) -> Result<bool, StoreError> {
+    let found = sqlx::query(
+        "SELECT 1 FROM alert WHERE id = $1 AND state = 'firing' AND suppressed_by IS NULL \
+           AND ($2 = 0 OR NOT EXISTS (SELECT 1 FROM ack WHERE ack.alert = alert.id))",
+    )
+    .bind(step.alert.as_str())
+    .bind(i64::from(step.unless_acked))
+    .fetch_optional(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    Ok(found.is_some())
+}
+
+/// Owes one receiver of a step its message, once. Returns how many that were.
+async fn take_one(
+    store: &SqlStore,
+    write: &mut Write,
+    step: &StepTaken,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO escalation (alert, step, receiver, delivery, note, taken_at) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (alert, step, receiver) DO NOTHING",
+    )
+    .bind(step.alert.as_str())
+    .bind(i64::from(step.number))
+    .bind(delivery.receiver.as_str())
+    .bind(delivery.id.as_str())
+    .bind(to_json(&step.note)?)
+    .bind(now.as_millisecond())
+    .execute(write.on())
+    .await
+    .map_err(|error| store.failed(error))?;
+    if done.rows_affected() > 0 {
+        insert(store, write, delivery).await?;
+    }
+    Ok(done.rows_affected())
+}
+
+async fn insert(store: &SqlStore, write: &mut Write, delivery: &Delivery) -> Result<(), StoreError> {
+    for text in lists(&delivery_items(std::iter::once(delivery))?)? {
+        let statement = store.statements.insert_deliveries.clone();
+        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn ended(store: &SqlStore, limit: usize) -> Result<Vec<EscalatedEnd>, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT {}, escalation.step, escalation.receiver, escalation.delivery FROM escalation \
+           JOIN alert ON alert.id = escalation.alert WHERE escalation.ended = 0 AND alert.state = 'resolved' \
+         ORDER BY escalation.alert, escalation.step DESC, escalation.receiver LIMIT $1",
+        rows::alert_columns()
+    ));
+    let found = sqlx::query(statement)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "alert", |row| {
+        Ok(EscalatedEnd {
+            alert: rows::alert(row)?,
+            number: step_number(row, 8)?,
+            receiver: ReceiverId::new(rows::text(row, 9)?),
+            told_by: DeliveryId::new(rows::text(row, 10)?),
+            answer: None,
+        })
+    }))
+}
+
+pub(super) async fn settle_ends(store: &SqlStore, ends: &[EscalatedEnd]) -> Result<u64, StoreError> {
+    if ends.is_empty() {
+        return Ok(0);
+    }
+    let mut write = store.write().await?;
+    let mut told = Vec::new();
+    for end in ends {
+        sqlx::query("UPDATE escalation SET ended = 1 WHERE alert = $1 AND step = $2 AND receiver = $3")
+            .bind(end.alert.id.as_str())
+            .bind(i64::from(end.number))
+            .bind(end.receiver.as_str())
+            .execute(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+        let Some(answer) = &end.answer else { continue };
+        if !knows_of_end(store, &mut write, end).await? {
+            insert(store, &mut write, answer).await?;
+            told.push(IdItem { id: answer.id.as_str() });
+        }
+    }
+    for text in lists(&told)? {
+        let statement = store.statements.follow_merged.clone();
+        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    bury_late_followers(store, &mut write, &told).await?;
+    store.commit(write).await?;
+    Ok(told.len() as u64)
+}
+
+/// Whether the receiver is told of the end anyway: as one of the first who were told, or in another's place.
+async fn knows_of_end(store: &SqlStore, write: &mut Write, end: &EscalatedEnd) -> Result<bool, StoreError> {
+    let found =
+        sqlx::query("SELECT 1 FROM delivery WHERE alert = $1 AND receiver = $2 AND kind = 'alert.resolved' LIMIT 1")
+            .bind(end.alert.id.as_str())
+            .bind(end.receiver.as_str())
+            .fetch_optional(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+    Ok(found.is_some())
+}

@@ -1,0 +1,215 @@
+//! Escalating: an alert that still fires a while after it was told goes to the next people of its rule, once.
+//!
+//! It looks into the store for alerts that have come to a later step of their rule's `notify`, renders each anew with a
+//! line that says who was told before, how long ago, and whether anybody is on it, and commits delivery and step together:
+//! a restart or a kill repeats nothing. Time counts from the first telling, so that an alert that was held back begins to
+//! count when it is told, and a deadline that is told a second time does not begin anew. While a silence or a mute window
+//! concerns the alert, the step waits. When the alert ends, those to whom it went hear of that.
+//!
+//! Whether somebody has acknowledged the alert is asked in the transaction that takes the step: an acknowledgement counts
+//! from the moment it is stored, whichever process stored it. What is owed by then is sent.
+//!
+//! The loop must never know of channels, of pollers, or of how the steps are written in the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::poll::{Addressee, Addressees};
+use crate::alert::identity::{delivery_id, escalation_id};
+use crate::alert::{firing_message, resolved_message};
+use crate::clock::Clock;
+use crate::limits::{
+    ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX, ESCALATION_SLEEP_MIN, STORE_BACKOFF_MAX,
+};
+use crate::model::{Alert, Delivery, DeliveryId, Escalation, Message, MessageKind, ReceiverId};
+use crate::rule::{Muting, RuleSet};
+use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store, StoreError};
+
+/// The steps of all rules, as one loop.
+pub struct Escalations<S> {
+    store: Arc<S>,
+    clock: Arc<dyn Clock>,
+    addressees: Arc<Addressees>,
+    rules: Arc<RuleSet>,
+    steps: Vec<RuleStep>,
+    muting: Muting,
+    nudge: Arc<Notify>,
+}
+
+impl<S: Store> Escalations<S> {
+    /// The loop over the steps of `rules`, to receivers among `addressees`; what `muting` mutes waits.
+    pub fn new(
+        store: Arc<S>,
+        clock: Arc<dyn Clock>,
+        addressees: Arc<Addressees>,
+        rules: Arc<RuleSet>,
+        muting: Muting,
+    ) -> Self {
+        let steps = rules.rules().iter().flat_map(|rule| {
+            rule.escalation.iter().zip(2..).map(|(step, number)| RuleStep {
+                rule: rule.id.clone(),
+                number,
+                after: step.after,
+                unless_acked: step.unless_acked,
+            })
+        });
+        let steps = steps.collect();
+        Escalations { store, clock, addressees, rules, steps, muting, nudge: Arc::default() }
+    }
+
+    /// The same loop, woken by `nudge` when alerts have begun or ended: `notify_one` after the commit.
+    #[must_use]
+    pub fn woken_by(self, nudge: Arc<Notify>) -> Self {
+        Escalations { nudge, ..self }
+    }
+
+    /// Works until `shutdown`. A store that fails is asked again a little later.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            let wait = match self.turn().await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::error!(%error, "cannot look for alerts that must go further");
+                    STORE_BACKOFF_MAX
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.nudge.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Does what is due and says how long nothing will be. What is due and muted is looked at again after the longest
+    /// sleep: nobody says when a silence is ended by hand.
+    async fn turn(&mut self) -> Result<Duration, StoreError> {
+        let now = self.clock.now();
+        self.pass(now).await?;
+        let wait = match self.next_due(now).await? {
+            Some(due) => due.duration_since(now).max(jiff::SignedDuration::ZERO).unsigned_abs(),
+            None => ESCALATION_SLEEP_MAX,
+        };
+        Ok(wait.clamp(ESCALATION_SLEEP_MIN, ESCALATION_SLEEP_MAX))
+    }
+
+    /// When the next step after `now` is due, if its alert fires until then.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        if self.steps.is_empty() { Ok(None) } else { self.store.next_step(&self.steps, now).await }
+    }
+
+    /// Takes every step that is due at `now`, tells those who were escalated to of the ends since, and wakes their lanes.
+    /// Returns how many messages that were.
+    ///
+    /// # Errors
+    /// When the store fails; what was committed before stays.
+    pub async fn pass(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let taken = if self.steps.is_empty() { 0 } else { self.take_steps(now).await? };
+        Ok(taken + self.tell_ends(now).await?)
+    }
+
+    async fn take_steps(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let active = self.store.active_silences(now).await?;
+        // A silence that cannot be understood is told of by every poll.
+        drop(self.muting.set_silences(&active));
+        let from = now.checked_sub(ESCALATION_LATE_MAX).unwrap_or(Timestamp::MIN);
+        let (mut owed, mut after) = (0, None);
+        loop {
+            let due = self.store.due_steps(&self.steps, (from, now), after.as_ref(), ESCALATION_BATCH).await?;
+            let taken: Vec<StepTaken> = due
+                .iter()
+                .filter(|due| self.muting.mutes(&due.alert, now).is_none())
+                .filter_map(|due| self.step(due, now))
+                .collect();
+            let new = self.store.take_steps(&taken, now).await?;
+            if new > 0 {
+                tracing::info!(deliveries = new, "alerts that still fire go further");
+                self.wake(taken.iter().flat_map(|step| &step.deliveries).map(|delivery| &delivery.receiver));
+            }
+            owed += new;
+            let Some(last) = due.last().filter(|_| due.len() == ESCALATION_BATCH) else { return Ok(owed) };
+            after = Some(AfterStep { due_at: last.due_at, alert: last.alert.id.clone(), number: last.number });
+        }
+    }
+
+    /// What a due step tells whom. None when the rule has no such step.
+    fn step(&self, due: &DueStep, now: Timestamp) -> Option<StepTaken> {
+        let rule = self.rules.get(&due.alert.rule)?;
+        let step = rule.escalation.get(usize::try_from(due.number).ok()?.checked_sub(2)?)?;
+        let seconds = u64::try_from(now.duration_since(due.told_at).as_secs()).unwrap_or(0);
+        let of = |has_arrived| {
+            let owed = due.owed.iter().filter(move |(_, arrived)| *arrived == has_arrived);
+            owed.map(|(receiver, _)| receiver.clone()).collect()
+        };
+        let note = Escalation {
+            step: due.number,
+            after_ms: seconds * 1000,
+            told: of(true),
+            unreached: of(false),
+            acked_by: due.acked_by.clone(),
+        };
+        let alert = due.alert.escalated(note.clone());
+        let message = firing_message(&alert, now);
+        let deliveries = step.to.iter().filter_map(|receiver| {
+            let id = escalation_id(&alert.id, receiver, due.number);
+            Some(delivery(id, &alert, receiver, self.addressees.get(receiver)?, &message, now))
+        });
+        let deliveries = deliveries.collect();
+        let alert = due.alert.id.clone();
+        Some(StepTaken { alert, number: due.number, unless_acked: step.unless_acked, note, deliveries })
+    }
+
+    async fn tell_ends(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut told = 0;
+        loop {
+            let mut ends = self.store.escalated_ends(ESCALATION_BATCH).await?;
+            for end in &mut ends {
+                end.answer = self.answer(end, now);
+            }
+            told += self.store.settle_ends(&ends).await?;
+            self.wake(ends.iter().filter(|end| end.answer.is_some()).map(|end| &end.receiver));
+            if ends.len() < ESCALATION_BATCH {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// The message that tells a receiver of the end: none if it wants no such word, and none of an alert whose rule is
+    /// gone, for then nobody is told.
+    fn answer(&self, end: &EscalatedEnd, now: Timestamp) -> Option<Delivery> {
+        self.rules.get(&end.alert.rule)?;
+        let addressee = self.addressees.get(&end.receiver).filter(|addressee| addressee.send_resolved)?;
+        let id = delivery_id(&end.alert.id, &end.receiver, MessageKind::AlertResolved);
+        let message = resolved_message(&end.alert, now);
+        let answer = delivery(id, &end.alert, &end.receiver, addressee, &message, now);
+        Some(Delivery { follows: Some(end.told_by.clone()), ..answer })
+    }
+
+    fn wake<'a>(&self, receivers: impl Iterator<Item = &'a ReceiverId>) {
+        for addressee in receivers.filter_map(|receiver| self.addressees.get(receiver)) {
+            addressee.nudge.notify_one();
+        }
+    }
+}
+
+fn delivery(
+    id: DeliveryId,
+    alert: &Alert,
+    receiver: &ReceiverId,
+    addressee: &Addressee,
+    message: &Message,
+    now: Timestamp,
+) -> Delivery {
+    let rendered = addressee.renderer.render(message);
+    if let Some(problem) = &rendered.problem {
+        tracing::warn!(%receiver, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
+    }
+    Delivery::owed(id, receiver.clone(), message.kind, rendered.content, now).about(alert)
+}

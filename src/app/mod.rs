@@ -27,6 +27,7 @@ use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping;
 use crate::worker::own::{Reloads, SelfWatch};
 use crate::worker::poll::Poller;
+use crate::worker::remind::Reminders;
 
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
@@ -38,6 +39,7 @@ pub struct App {
     pollers: Vec<Poller<AnySource, SqlStore>>,
     lanes: Vec<Lane<SqlStore, AnyNotifier>>,
     fallbacks: Fallbacks<SqlStore>,
+    reminders: Reminders<SqlStore>,
     digester: Digester<SqlStore>,
     watch: SelfWatch<SqlStore>,
     heartbeat: Option<Heartbeat<SqlStore>>,
@@ -93,6 +95,7 @@ impl App {
         let parts::Wired { addressees, lanes, fallbacks } = parts::lanes(receivers, &budgets, &store, &clock);
         let pollers = parts::pollers(config, sources, &store, &addressees, &clock);
         let own::Own { watch, heartbeat } = own::open(config, &store, &addressees, &clock, now)?;
+        let reminders = parts::reminders(config, &store, &addressees, &clock);
         let digester = Digester {
             digests: config.digests.clone(),
             grounds: Grounds::of(config),
@@ -101,7 +104,7 @@ impl App {
             clock: Arc::clone(&clock),
         };
         digester.begin(now).await?;
-        Ok(App { store, pollers, lanes, fallbacks, digester, watch, heartbeat, clock })
+        Ok(App { store, pollers, lanes, fallbacks, reminders, digester, watch, heartbeat, clock })
     }
 
     /// Where to say whether a changed configuration was accepted.
@@ -126,6 +129,9 @@ impl App {
         }
         if !self.fallbacks.is_idle() {
             loops.spawn(self.fallbacks.run(shutdown.clone()));
+        }
+        if self.reminders.is_wanted {
+            loops.spawn(self.reminders.run(shutdown.clone()));
         }
         if let Some((began, digester)) = digester {
             loops.spawn(digester.run(began, shutdown.clone()));

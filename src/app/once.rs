@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tracing::warn;
 
 use super::{App, AppError, close};
+use crate::worker::deliver::Lane;
 use crate::worker::housekeeping;
 use crate::worker::poll::PollReport;
 
@@ -74,6 +75,9 @@ impl App {
             }
         }
         let now = self.clock.now();
+        self.reminders.pass(now).await?;
+        // Nobody is there later on to whom it could be left: what is told with its group does not wait for more of it.
+        self.lanes = self.lanes.into_iter().map(Lane::waiting_for_nobody).collect();
         self.digester.make_due(now, false).await?;
         // What was owed too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
         // is as long as there are receivers at most.

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::limits::RATE_MINUTE;
 use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, ReceiverId};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
-use crate::rule::{MatchCache, Muting};
+use crate::rule::{MatchCache, Muting, Rule};
 use crate::source::{AnySource, Learnt, Source as _};
 use crate::store::{SqlStore, Store as _, StoreError};
 use crate::template::{TemplateProblem, sample_message};
@@ -20,6 +20,7 @@ use crate::worker::budget::Budget;
 use crate::worker::deliver::{Jitter, Lane};
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::poll::{Addressee, Addressees, Poller, Terms};
+use crate::worker::remind::Reminders;
 
 /// A receiver, opened.
 pub(super) struct Opened {
@@ -93,6 +94,23 @@ pub(super) fn lanes(
     let fallbacks = Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&addressees), routes);
     let lanes = lanes.into_iter().map(|lane| lane.telling_of_deaths(fallbacks.nudge())).collect();
     Wired { addressees, lanes, fallbacks }
+}
+
+/// The loop that tells groups again.
+pub(super) fn reminders(
+    config: &Config,
+    store: &Arc<SqlStore>,
+    addressees: &Arc<Addressees>,
+    clock: &Arc<dyn Clock>,
+) -> Reminders<SqlStore> {
+    let repeats = |rule: &Rule| rule.group.as_ref().is_some_and(|group| group.repeat.is_some());
+    Reminders {
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        addressees: Arc::clone(addressees),
+        muting: Muting::new(Arc::clone(&config.mute_windows)),
+        is_wanted: config.rules.rules().iter().any(repeats),
+    }
 }
 
 /// What each receiver may be sent: one budget for each destination, in which the attempts of the last minute count, also

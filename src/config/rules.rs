@@ -55,6 +55,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
     let severity = section.or("severity", SeverityWord(Severity::Error)).0;
     let notify = read_notify(&section, known);
     let labels = labels::read(&section);
+    let group = super::group::read(&section);
     report_misplaced(&section);
     let has_clock = when
         .as_ref()
@@ -76,7 +77,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
         return None;
     }
     let id = RuleId::new(&entry.key);
-    Some(Rule { id, matches: matches?, when: when?, severity, notify: notify?, labels })
+    Some(Rule { id, matches: matches?, when: when?, severity, notify: notify?, group, labels })
 }
 
 /// Warns of jobs that a rule names in full and whose absence nobody would notice: in which source they should be is not

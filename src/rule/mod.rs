@@ -7,6 +7,7 @@
 //! told before, or of the configuration's syntax beyond that of a job pattern.
 
 pub mod daily;
+mod group;
 pub mod history;
 mod judge;
 mod mute;
@@ -19,6 +20,7 @@ mod trigger;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use group::{GroupBy, Grouping};
 pub use judge::{Reason, Verdict};
 pub use mute::{AlertMatch, MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};
@@ -43,6 +45,8 @@ pub struct Rule {
     pub notify: Vec<ReceiverId>,
     /// What its alerts are called by.
     pub labels: Labels,
+    /// How its alerts are told together; without it, each alone.
+    pub group: Option<Grouping>,
 }
 
 /// Which instances a rule concerns: alternatives within each field, all fields together.

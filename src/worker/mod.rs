@@ -1,5 +1,5 @@
 //! The loops that do the work: they read the clock, call the pure parts, and move data between the outside world and
-//! the store. One lane per receiver delivers; what does not arrive goes to a fallback; digests are made when they are due;
+//! the store. One lane per receiver delivers; what does not arrive goes to a fallback; what still fires is told again; digests are made when they are due;
 //! `own` tells of trouble with sources and receivers themselves, and the heartbeat that all of this works; housekeeping
 //! forgets what is old.
 //!
@@ -14,4 +14,5 @@ pub mod heartbeat;
 pub mod housekeeping;
 pub mod own;
 pub mod poll;
+pub mod remind;
 pub mod retry;

@@ -18,7 +18,12 @@ fn concerns(row: &str) -> String {
 
 /// Since when a delivery is owed: [`Delivery::owed_since`].
 fn owed_since(row: &str) -> String {
-    format!("COALESCE({row}.revived_at, {row}.created_at)")
+    owed_within(row, row)
+}
+
+/// The same for a part of a message: while it waited for others of its group it was not owed.
+fn owed_within(part: &str, whole: &str) -> String {
+    format!("COALESCE({part}.revived_at, {whole}.group_told_at, {part}.created_at)")
 }
 
 /// When a delivery died: with its last attempt, or without any.
@@ -33,17 +38,19 @@ fn died_at(row: &str) -> String {
 /// as the message that tells it, and goes to the fallback by itself: there its own lane may merge it anew. Each arm is
 /// one that an index answers.
 fn untold() -> String {
+    /// What waits for others of its group is owed to nobody yet.
+    const TOLD: &str = "(one.group_key IS NULL OR one.group_told_at IS NOT NULL)";
     let row = |part: &str, whole: &str| {
         format!(
             "SELECT {part}.id AS id, {part}.alert AS alert, {} AS since, {whole}.state AS state, \
              {whole}.attempts AS attempts, {whole}.last_error AS error",
-            owed_since(part)
+            owed_within(part, whole)
         )
     };
     let parts = "delivery AS whole JOIN delivery AS part ON part.merged_into = whole.id AND part.state = 'merged'";
     [
         format!(
-            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {} <= $2 AND {}",
+            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {TOLD} AND {} <= $2 AND {}",
             row("one", "one"),
             owed_since("one"),
             concerns("one")
@@ -57,7 +64,7 @@ fn untold() -> String {
         format!(
             "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'pending' AND {} <= $2 AND {}",
             row("part", "whole"),
-            owed_since("part"),
+            owed_within("part", "whole"),
             concerns("part")
         ),
         format!(
@@ -70,10 +77,6 @@ fn untold() -> String {
     .join(" UNION ALL ")
 }
 
-fn alert_columns() -> String {
-    rows::ALERT_COLUMNS.split(", ").map(|column| format!("alert.{column}")).collect::<Vec<_>>().join(", ")
-}
-
 pub(super) async fn undelivered(
     store: &SqlStore,
     receiver: &ReceiverId,
@@ -84,7 +87,7 @@ pub(super) async fn undelivered(
     let statement = sqlx::AssertSqlSafe(format!(
         "SELECT {}, untold.id, untold.state, untold.since, untold.attempts, untold.error FROM ({}) AS untold \
          JOIN alert ON alert.id = untold.alert ORDER BY untold.since, untold.id LIMIT $4",
-        alert_columns(),
+        rows::alert_columns(),
         untold()
     ));
     let found = sqlx::query(statement)
@@ -191,7 +194,7 @@ pub(super) async fn ended_since_told(
            AND told.state <> 'dead' AND alert.state = 'resolved' \
            AND NOT EXISTS (SELECT 1 FROM delivery AS answer WHERE answer.follows = told.id) \
          ORDER BY told.created_at, told.id LIMIT $2",
-        alert_columns()
+        rows::alert_columns()
     ));
     let found = sqlx::query(statement)
         .bind(receiver.as_str())

@@ -1,7 +1,7 @@
 //! [`SqlStore`]: the store in a SQL database.
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
-//! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
+//! claims and settles deliveries, `gather` knows those that wait for others of their group, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
 //! source, `gap` when it was not read, `own` what Nightbell watches of itself, `digest` feeds and moves digests, `silence` what people say to it, `purge` removes
 //! what is old, `history` is what the commands show; `items` turns values into rows and `rows` turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
@@ -11,6 +11,7 @@ mod dialect;
 mod digest;
 mod fallback;
 mod gap;
+mod gather;
 mod history;
 mod items;
 mod learnt;
@@ -34,16 +35,17 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool};
 
 use self::dialect::Dialect;
+use self::gather::Gathering;
 use self::statements::Statements;
 use super::{
-    DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable,
+    DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueGroup, InstanceFilter, JobHistory, Mergeable,
     NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, Queued, Revived, Settled, Since, SourceCondition,
-    SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered,
+    SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered, Unrepeated,
 };
 use crate::digest::Tally;
 use crate::model::{
-    Ack, Alert, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceType, ReceiverId, Silence, SilenceId,
-    SourceId,
+    Ack, Alert, AlertFacts, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceType, ReceiverId, Silence,
+    SilenceId, SourceId,
 };
 
 /// What a store is opened for.
@@ -67,6 +69,7 @@ pub struct SqlStore {
     writer: AnyPool,
     readers: AnyPool,
     statements: Statements,
+    gathering: Gathering,
     /// Held as long as the store; the operating system lets go of it when the process dies, however it dies.
     _lock: Option<File>,
 }
@@ -163,6 +166,39 @@ impl Store for SqlStore {
 
     async fn merge(&self, group: &Delivery, members: &[DeliveryId]) -> Result<bool, StoreError> {
         merge::merge(self, group, members).await
+    }
+
+    async fn due_groups(
+        &self,
+        receiver: &ReceiverId,
+        by: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<DueGroup>, StoreError> {
+        gather::due_groups(self, receiver, by, now).await
+    }
+
+    async fn gathered(&self, receiver: &ReceiverId, key: &str, limit: usize) -> Result<Vec<Queued>, StoreError> {
+        gather::gathered(self, receiver, key, limit).await
+    }
+
+    async fn postpone_group(&self, receiver: &ReceiverId, key: &str, until: Timestamp) -> Result<(), StoreError> {
+        gather::postpone(self, receiver, key, until).await
+    }
+
+    async fn tell_alone(&self, deliveries: &[DeliveryId], now: Timestamp) -> Result<(), StoreError> {
+        gather::tell_alone(self, deliveries, now).await
+    }
+
+    async fn told_by(&self, group: &DeliveryId) -> Result<Vec<AlertFacts>, StoreError> {
+        gather::told_by(self, group).await
+    }
+
+    async fn unrepeated(&self, now: Timestamp) -> Result<Vec<Unrepeated>, StoreError> {
+        gather::unrepeated(self, now).await
+    }
+
+    async fn tell_again(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
+        gather::tell_again(self, deliveries).await
     }
 
     async fn attempts_since(&self, since: Timestamp) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {

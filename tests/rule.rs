@@ -15,6 +15,7 @@ fn rule(id: &str, matches: Matches, when: Condition) -> Rule {
         when,
         severity: Severity::Error,
         notify: Vec::new(),
+        group: None,
         labels: Default::default(),
     }
 }

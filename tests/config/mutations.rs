@@ -8,6 +8,11 @@ use nightbell::yaml::{Diagnostic, Diagnostics, Entry, Environment, Level, Node, 
 
 /// Keys that may be left away, and those of which one suffices.
 const OPTIONAL: &[&str] = &[
+    "group",
+    "by",
+    "wait",
+    "interval",
+    "repeat",
     "days",
     "factor",
     "grace",

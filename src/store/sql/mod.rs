@@ -38,8 +38,8 @@ use self::dialect::Dialect;
 use self::gather::Gathering;
 use self::statements::Statements;
 use super::{
-    DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueGroup, InstanceFilter, JobHistory, Mergeable,
-    NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, Queued, Revived, Settled, Since, SourceCondition,
+    DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueGroup, InstanceFilter, JobHistory,
+    Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, Queued, Revived, Settled, Since, SourceCondition,
     SourceMemory, StandIn, Store, StoreError, ToldInstead, Undelivered, Unrepeated,
 };
 use crate::digest::Tally;

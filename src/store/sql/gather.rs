@@ -168,9 +168,10 @@ pub(super) async fn unrepeated(store: &SqlStore, now: Timestamp) -> Result<Vec<U
         .fetch_all(&store.readers)
         .await
         .map_err(|error| store.failed(error))?;
+    let behind = rows::alert_width();
     let members = rows::all(&found, "alert", |row| {
-        let place = rows::group_place(row, 8)?.ok_or_else(|| rows::unknown("group", "NULL"))?;
-        Ok((ReceiverId::new(rows::text(row, 12)?), place, rows::alert(row)?))
+        let place = rows::group_place(row, behind)?.ok_or_else(|| rows::unknown("group", "NULL"))?;
+        Ok((ReceiverId::new(rows::text(row, behind + 4)?), place, rows::alert(row)?))
     });
     let mut groups: Vec<Unrepeated> = Vec::new();
     for (receiver, place, alert) in members {

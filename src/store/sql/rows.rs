@@ -35,6 +35,11 @@ pub(super) fn alert_columns() -> String {
     ALERT_COLUMNS.split(", ").map(|column| format!("alert.{column}")).collect::<Vec<_>>().join(", ")
 }
 
+/// How many columns an alert has: what a statement selects behind it begins there.
+pub(super) fn alert_width() -> usize {
+    ALERT_COLUMNS.split(", ").count()
+}
+
 /// Decodes each row; one that cannot be is logged and left out.
 pub(super) fn all<T>(rows: &[AnyRow], table: &str, decode: impl Fn(&AnyRow) -> Result<T, StoreError>) -> Vec<T> {
     let mut values = Vec::with_capacity(rows.len());

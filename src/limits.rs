@@ -121,6 +121,20 @@ pub const DINGTALK_MESSAGE_BYTES_MAX: usize = 20_000;
 pub const WECOM_TEXT_BYTES_MAX: usize = 4096;
 /// Alerts that are looked at for one message about several: more than any channel's message can name.
 pub const GROUP_MEMBERS_MAX: usize = 300;
+/// How long the first alert of a group waits for others, unless the rule says otherwise.
+pub const GROUP_WAIT: Duration = Duration::from_secs(30);
+/// Most of it: who wants to hear later wants a digest.
+pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// How far apart two messages of a group are at least, unless the rule says otherwise.
+pub const GROUP_INTERVAL: Duration = Duration::from_secs(300);
+/// Most of it.
+pub const GROUP_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Least time after which what still fires is told again.
+pub const GROUP_REPEAT_MIN: Duration = Duration::from_secs(60);
+/// Most of it: what was told may be forgotten after the retention.
+pub const GROUP_REPEAT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often groups that are to be told again are looked for.
+pub const GROUP_REPEAT_LOOK: Duration = Duration::from_secs(15);
 /// Most messages a minute, and most at once, that a `rate` can allow.
 pub const RATE_MAX: u32 = 100_000;
 /// What counts as a minute when sending keeps to so many a minute: what leaves evenly need not arrive evenly.

@@ -16,6 +16,7 @@ fn rule(id: &str, matches: Matches, when: Condition) -> Rule {
         severity: Severity::Error,
         notify: Vec::new(),
         escalation: Vec::new(),
+        group: None,
         labels: Default::default(),
     }
 }

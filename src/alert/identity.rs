@@ -91,6 +91,13 @@ pub fn group_id(receiver: &ReceiverId, members: &[DeliveryId]) -> DeliveryId {
     DeliveryId::new(digest(&parts))
 }
 
+/// The name of the delivery that tells `receiver` again what the group `key` was last told at an instant; `part` counts
+/// the messages that it takes.
+pub fn reminder_id(receiver: &ReceiverId, key: &str, last_told_at: Timestamp, part: usize) -> DeliveryId {
+    let last = time_text(Some(last_told_at));
+    DeliveryId::new(digest(&["reminder", key, receiver.as_str(), &last, &part.to_string()]))
+}
+
 /// The name of the delivery that brings `receiver` the digest that ends at a moment. It ends in a
 /// number, and no alert's delivery does: the two cannot meet.
 pub fn digest_delivery_id(digest: &str, receiver: &ReceiverId, moment: i64) -> DeliveryId {

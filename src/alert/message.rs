@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::failing_nodes;
 use super::summary;
-use crate::model::{Alert, AlertFacts, GroupFacts, Message, MessageData, MessageKind, NodeDetails, PartOf};
+use crate::model::{Alert, AlertFacts, AlertState, GroupFacts, Message, MessageData, MessageKind, NodeDetails, PartOf};
 
 /// The message that tells of an alert's beginning.
 pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
@@ -16,9 +16,26 @@ pub fn resolved_message(alert: &Alert, now: Timestamp) -> Message {
     message(alert, MessageKind::AlertResolved, now)
 }
 
+/// The message that tells of an alert as it is now, whatever was to be told of it before.
+pub fn message_about(facts: AlertFacts, now: Timestamp) -> Message {
+    let kind = match facts.alert.state {
+        AlertState::Firing => MessageKind::AlertFiring,
+        AlertState::Resolved => MessageKind::AlertResolved,
+    };
+    Message { kind, timestamp: now, data: MessageData::Alert(Box::new(facts)) }
+}
+
 /// The message that tells of several alerts at once, `waiting` more behind it.
 pub fn group_message(alerts: Vec<AlertFacts>, waiting: u64, now: Timestamp) -> Message {
-    let group = GroupFacts::of(alerts, waiting);
+    group_of(GroupFacts::of(alerts, waiting), now)
+}
+
+/// The message that tells again what was last told at `last_told_at` and still holds.
+pub fn reminder_message(alerts: Vec<AlertFacts>, waiting: u64, last_told_at: Timestamp, now: Timestamp) -> Message {
+    group_of(GroupFacts { last_told_at: Some(last_told_at), ..GroupFacts::of(alerts, waiting) }, now)
+}
+
+fn group_of(group: GroupFacts, now: Timestamp) -> Message {
     Message { kind: MessageKind::AlertGroup, timestamp: now, data: MessageData::Group(Box::new(group)) }
 }
 

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::http::HttpClient;
 use crate::model::{ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, Renderer};
-use crate::rule::{MatchCache, RuleSet};
+use crate::rule::{MatchCache, Rule, RuleSet};
 use crate::source::{AnySource, Learnt, SourceSettings};
 use crate::store::{SqlStore, StoreError};
 use crate::worker::budget::Budget;
@@ -25,6 +25,7 @@ use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::own::{Reloads, SelfWatch};
 use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
+use crate::worker::remind::Reminders;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<AnySource>, SqlStore>, Option<LastPoll>);
@@ -234,6 +235,18 @@ impl Generation {
         let (store, clock, rules) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.rules));
         Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
             .woken_by(Arc::clone(escalations))
+    }
+
+    /// The loop that tells groups again.
+    pub(super) fn reminders(&self) -> Reminders<SqlStore> {
+        let repeats = |rule: &Rule| rule.group.as_ref().is_some_and(|group| group.repeat.is_some());
+        Reminders {
+            store: Arc::clone(&self.ground.store),
+            clock: Arc::clone(&self.ground.clock),
+            addressees: Arc::clone(&self.addressees),
+            muting: self.config.muting(),
+            is_wanted: self.rules.rules().iter().any(repeats),
+        }
     }
 
     /// The loop that watches sources and receivers.

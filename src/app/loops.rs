@@ -67,6 +67,10 @@ impl Loops {
             let fallbacks = generation.fallbacks();
             (!fallbacks.is_idle()).then(|| fallbacks.run(retired).boxed())
         });
+        keep(|generation, retired| {
+            let reminders = generation.reminders();
+            reminders.is_wanted.then(|| reminders.run(retired).boxed())
+        });
         keep(|generation, retired| Some(generation.escalations().run(retired).boxed()));
         keep(|generation, retired| Some(generation.watch().run(retired).boxed()));
         keep(|generation, retired| Some(generation.heartbeat()?.run(retired).boxed()));

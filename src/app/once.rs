@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tracing::warn;
 
 use super::{App, AppError, close};
+use crate::worker::deliver::Lane;
 use crate::worker::housekeeping;
 use crate::worker::poll::PollReport;
 
@@ -74,8 +75,8 @@ impl App {
             .iter()
             .filter_map(|settings| Some(generation.lane(generation.reach(&settings.id)?)))
             .collect();
-        let (mut escalations, fallbacks, digester) =
-            (generation.escalations(), generation.fallbacks(), generation.digester());
+        let (mut escalations, mut reminders) = (generation.escalations(), generation.reminders());
+        let (fallbacks, digester) = (generation.fallbacks(), generation.digester());
         let (mut watch, heartbeat) = (generation.watch(), generation.heartbeat());
         let mut report = OnceReport::default();
         let polls = pollers.iter_mut().map(|(poller, _)| async move {
@@ -93,6 +94,9 @@ impl App {
         }
         let now = ground.clock.now();
         escalations.pass(now).await?;
+        reminders.pass(now).await?;
+        // Nobody is there later on to whom it could be left: what is told with its group does not wait for more of it.
+        lanes = lanes.into_iter().map(Lane::waiting_for_nobody).collect();
         digester.make_due(now, false).await?;
         // What was owed too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
         // is as long as there are receivers at most.

@@ -11,6 +11,7 @@ mod defaults;
 mod digests;
 mod fallback;
 mod files;
+mod group;
 mod inhibit;
 mod labels;
 mod load;

@@ -56,6 +56,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
     let severity = section.or("severity", SeverityWord(Severity::Error)).0;
     let notify = notify::read(&section, known);
     let labels = labels::read(&section);
+    let group = super::group::read(&section);
     report_misplaced(&section);
     let has_clock = when
         .as_ref()
@@ -78,7 +79,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
     }
     let id = RuleId::new(&entry.key);
     let Notify { first, later } = notify?;
-    Some(Rule { id, matches: matches?, when: when?, severity, notify: first, escalation: later, labels })
+    Some(Rule { id, matches: matches?, when: when?, severity, notify: first, escalation: later, group, labels })
 }
 
 /// Warns of jobs that a rule names in full and whose absence nobody would notice: in which source they should be is not

@@ -80,6 +80,8 @@ pub struct Delivery {
     pub merged_into: Option<DeliveryId>,
     /// The delivery whose place it takes, because that one did not arrive.
     pub stands_in_for: Option<DeliveryId>,
+    /// The group that it is told with, where its rule asks for one.
+    pub group: Option<GroupPlace>,
     /// Where it stands.
     pub state: DeliveryState,
     /// What is sent.
@@ -92,6 +94,8 @@ pub struct Delivery {
     pub reference: Option<String>,
     /// The channel's own name of the message that this one follows; known only to who has claimed it.
     pub in_reply_to: Option<String>,
+    /// Whether that message tells of several alerts: then what this one says of one is no new text for it.
+    pub answers_group: bool,
     /// When somebody had it sent again after it was dead.
     pub revived: Option<Revival>,
     /// The channel's last answer in one word ("200", "550", "timeout").
@@ -126,12 +130,14 @@ impl Delivery {
             follows: None,
             merged_into: None,
             stands_in_for: None,
+            group: None,
             state: DeliveryState::Pending,
             content,
             attempts: 0,
             done: Vec::new(),
             reference: None,
             in_reply_to: None,
+            answers_group: false,
             revived: None,
             last_status: None,
             last_error: None,
@@ -141,15 +147,30 @@ impl Delivery {
         }
     }
 
-    /// Since when it is owed: its making, or the last time that somebody had it sent again.
+    /// Since when it is owed: its making, the end of its wait for others, or the last time that somebody had it sent
+    /// again.
     pub fn owed_since(&self) -> Timestamp {
-        self.revived.map_or(self.created_at, |revival| revival.at)
+        let gathered = self.group.as_ref().and_then(|group| group.told_at);
+        self.revived.map(|revival| revival.at).or(gathered).unwrap_or(self.created_at)
     }
 
     /// Attempts made since then.
     pub fn attempts_since(&self) -> u32 {
         self.attempts.saturating_sub(self.revived.map_or(0, |revival| revival.attempts))
     }
+}
+
+/// The group that a delivery is told with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupPlace {
+    /// Names the group among those of its receiver.
+    pub key: String,
+    /// How far apart two messages of the group are at least.
+    pub interval: Duration,
+    /// After how long what still fires is told again; none for never.
+    pub repeat: Option<Duration>,
+    /// When it ceased to wait for others; none while it does, and then no lane takes it.
+    pub told_at: Option<Timestamp>,
 }
 
 /// A dead delivery sent again: what is spent on it is counted anew from here.

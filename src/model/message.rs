@@ -128,8 +128,10 @@ pub struct GroupFacts {
     pub counts: GroupCounts,
     /// How many more wait to be told in messages after this one.
     pub waiting: u64,
-    /// The alerts, the worst first, those that are over last.
+    /// The alerts, the worst first, those that are over last; among equals the one that began first.
     pub alerts: Vec<AlertFacts>,
+    /// When this was told before, where the message tells again what still fires.
+    pub last_told_at: Option<Timestamp>,
 }
 
 /// How many alerts of a group fire, by severity, and how many are over.
@@ -151,8 +153,9 @@ impl GroupFacts {
     /// The group of these alerts, put into order, with `waiting` more behind it.
     pub fn of(mut alerts: Vec<AlertFacts>, waiting: u64) -> GroupFacts {
         let is_over = |facts: &AlertFacts| facts.alert.state == AlertState::Resolved;
-        // The sort is stable: among equals the order in which they waited stays.
-        alerts.sort_by_key(|facts| (is_over(facts), std::cmp::Reverse(facts.alert.severity)));
+        // What failed first may be what the others failed of. The sort is stable: among equals the order in which they
+        // waited stays.
+        alerts.sort_by_key(|facts| (is_over(facts), std::cmp::Reverse(facts.alert.severity), facts.alert.starts_at));
         let mut counts = GroupCounts::default();
         for facts in &alerts {
             let count = match (is_over(facts), facts.alert.severity) {
@@ -165,7 +168,7 @@ impl GroupFacts {
             *count += 1;
         }
         let severity = alerts.iter().find(|facts| !is_over(facts)).map(|facts| facts.alert.severity);
-        GroupFacts { severity, counts, waiting, alerts }
+        GroupFacts { severity, counts, waiting, alerts, last_told_at: None }
     }
 }
 

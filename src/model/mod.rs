@@ -21,7 +21,7 @@ mod stand_in;
 mod status;
 
 pub use alert::{Alert, AlertState, Severity, Suppression};
-pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, Revival};
+pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Revival};
 pub use digest::{
     AlertsPart, BarPart, BreachPart, ChangePart, ChartPart, CompletenessPart, DigestFacts, DigestPart, GapCause,
     GapPart, Listed, Outcomes, PeriodPart, ReasonCount, RunPart, SourceLine, StatusCount, TotalsPart, TroublePart,

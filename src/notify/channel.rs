@@ -80,6 +80,12 @@ pub(super) trait Channel {
         Ok(parts)
     }
 
+    /// Where a message about several alerts can be brought up to date when some are over: the part that holds such a message,
+    /// and the part of the answer that is to hold its new form.
+    fn updates(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
     /// How a card of this kind takes a line of text: the list it goes into (a JSON pointer into the rendered body), where
     /// in it, and the element. Nothing for kinds whose content is text, and for bodies of the user's own making.
     fn note_block(&self, note: &str) -> Option<(&'static str, usize, Value)> {

@@ -22,7 +22,8 @@ impl Plain<'_> {
             MessageData::Alert(facts) => facts,
             MessageData::Group(group) => {
                 let n = group.alerts.len().to_string();
-                return format!("[{level}] {}", language.say("group.alerts", &[("n", &n)]));
+                let still = group.last_told_at.map(|_| language.say("group.still", &[])).unwrap_or_default();
+                return format!("[{level}] {still}{}", language.say("group.alerts", &[("n", &n)]));
             }
             MessageData::Digest(facts) => {
                 return display_text(&format!("{}: {}", facts.digest.name, verdict(facts, language)));

@@ -9,7 +9,7 @@ use super::channel::{Parts, body_part};
 use super::email::with_pictures;
 use super::plain::Plain;
 use super::{ChannelSettings, ReceiverSettings, digest_templates, stand_in};
-use crate::alert::group_message;
+use crate::alert::{group_message, reminder_message};
 use crate::limits::TEMPLATE_FILE_BYTES_MAX;
 use crate::model::{AlertFacts, Content, Message, MessageData, StandsInFor};
 use crate::template::{BuiltIn, Form, Locale, Override, TemplateProblem, TemplateSet, samples_of};
@@ -121,19 +121,52 @@ impl Renderer {
     /// waits with the `waiting` others. `guess` says where to begin to measure. None when not even two fit, or when the
     /// receiver is told of each alert alone.
     pub fn group(&self, alerts: &[AlertFacts], waiting: u64, now: Timestamp, guess: usize) -> Option<Grouped> {
+        self.as_many_as_fit(2, alerts, guess, |named| {
+            group_message(named.to_vec(), waiting + (alerts.len() - named.len()) as u64, now)
+        })
+    }
+
+    /// The same about alerts that were told before and still fire; one is enough.
+    pub fn group_again(&self, alerts: &[AlertFacts], last_told_at: Timestamp, now: Timestamp) -> Option<Grouped> {
+        self.as_many_as_fit(1, alerts, alerts.len(), |named| {
+            reminder_message(named.to_vec(), (alerts.len() - named.len()) as u64, last_told_at, now)
+        })
+    }
+
+    /// Whether a message about several alerts is brought up to date by what answers it.
+    pub fn updates(&self) -> bool {
+        self.group.is_some() && self.channel.channel().updates().is_some()
+    }
+
+    /// Puts into `answer` what the message that it answers says from now on: these alerts, as they are now. When they do not
+    /// fit any more, that message stays as it was.
+    pub fn add_update(&self, answer: &mut Content, alerts: &[AlertFacts], now: Timestamp) {
+        let Some((holds, update)) = self.channel.channel().updates() else { return };
+        let whole = self.as_many_as_fit(1, alerts, alerts.len(), |named| group_message(named.to_vec(), 0, now));
+        if let Some(Grouped { named, content, .. }) = whole
+            && named == alerts.len()
+        {
+            answer.parts.insert(update.to_string(), content.part(holds).to_string());
+        }
+    }
+
+    fn as_many_as_fit(
+        &self,
+        least: usize,
+        alerts: &[AlertFacts],
+        guess: usize,
+        message: impl Fn(&[AlertFacts]) -> Message,
+    ) -> Option<Grouped> {
         self.group.as_ref()?;
-        let message = |named: usize| {
-            let left = waiting + (alerts.len() - named) as u64;
-            group_message(alerts[..named].to_vec(), left, now)
-        };
         let mut problem = String::new();
-        let by_template = most(alerts.len(), guess, |named| {
-            self.by_template(&message(named), None).map_err(|reason| problem = reason).ok()
+        let by_template = most(least, alerts.len(), guess, |named| {
+            self.by_template(&message(&alerts[..named]), None).map_err(|reason| problem = reason).ok()
         });
         if let Some((named, content)) = by_template {
             return Some(Grouped { named, content, problem: None });
         }
-        let (named, content) = most(alerts.len(), guess, |named| self.plain(&message(named), None, &problem).ok())?;
+        let plain = |named| self.plain(&message(&alerts[..named]), None, &problem).ok();
+        let (named, content) = most(least, alerts.len(), guess, plain)?;
         Some(Grouped { named, content, problem: Some(problem) })
     }
 
@@ -206,20 +239,20 @@ pub fn mail_of_digest(settings: &ReceiverSettings, message: &Message) -> Result<
     Ok(Content { parts: with_pictures(templates.render(message, &locale)?.parts, message) })
 }
 
-/// The largest number from 2 to `all` for which `make` makes something, about: it is looked for from `guess` on, in
+/// The largest number from `least` to `all` for which `make` makes something, about: it is looked for from `guess` on, in
 /// steps of an eighth, because measuring is rendering.
-fn most<T>(all: usize, guess: usize, mut make: impl FnMut(usize) -> Option<T>) -> Option<(usize, T)> {
-    if all < 2 {
+fn most<T>(least: usize, all: usize, guess: usize, mut make: impl FnMut(usize) -> Option<T>) -> Option<(usize, T)> {
+    if all < least {
         return None;
     }
-    let mut number = guess.clamp(2, all);
+    let mut number = guess.clamp(least, all);
     if let Some(made) = make(number) {
         let more = (number + number / 8 + 1).min(all);
         let larger = (more > number).then(|| make(more)).flatten();
         return Some(larger.map_or((number, made), |larger| (more, larger)));
     }
-    while number > 2 {
-        number = (number - number.div_ceil(8)).max(2);
+    while number > least {
+        number = (number - number.div_ceil(8)).max(least);
         if let Some(made) = make(number) {
             return Some((number, made));
         }
@@ -314,7 +347,7 @@ mod tests {
             for guess in [1, 2, 7, 50, 150, 500] {
                 for all in [2, 3, 20, 150, 300] {
                     let mut tries = 0;
-                    let found = most(all, guess, |number| {
+                    let found = most(2, all, guess, |number| {
                         tries += 1;
                         (number <= fits).then_some(number)
                     });
@@ -329,7 +362,9 @@ mod tests {
                 }
             }
         }
-        assert_eq!(most(300, 300, |_| None::<()>), None);
-        assert_eq!(most(1, 300, Some), None);
+        assert_eq!(most(2, 300, 300, |_| None::<()>), None);
+        assert_eq!(most(2, 1, 300, Some), None);
+        assert_eq!(most(1, 0, 0, Some), None);
+        assert_eq!(most(1, 9, 9, |number| (number < 2).then_some(())), Some((1, ())));
     }
 }

@@ -1,7 +1,9 @@
 //! Slack, by an incoming webhook or a bot: a Block Kit message, confirmed by the word `ok` or by `"ok": true`.
 //!
 //! A bot's resolution is a reply in the thread of the message that it answers, and that message is updated first. The
-//! update can be repeated without harm, the reply cannot, so the reply goes last and is what counts as delivered.
+//! update can be repeated without harm, the reply cannot, so the reply goes last and is what counts as delivered. What is
+//! over of a message about several alerts is told in its thread, too; that message is updated where it is known what all
+//! of its alerts have come to.
 
 use std::time::Duration;
 
@@ -38,6 +40,9 @@ const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
     kind: OutputKind::Slack,
     text: include_str!("../../templates/slack/group.json.hbs"),
 }];
+
+/// The part that says what the message which is answered says from now on, where that tells of several alerts.
+const GROUP_UPDATE: &str = "update";
 
 const API_URL: &str = "https://slack.com/api";
 
@@ -149,6 +154,10 @@ impl Channel for SlackSettings {
         Ok(body_part(body.to_string()))
     }
 
+    fn updates(&self) -> Option<(&'static str, &'static str)> {
+        matches!(self.access, SlackAccess::Bot { .. }).then_some(("body", GROUP_UPDATE))
+    }
+
     fn note_block(&self, note: &str) -> Option<(&'static str, usize, Value)> {
         let text = json!({ "type": "mrkdwn", "verbatim": true, "text": slack_text(note) });
         Some(("/attachments/0/blocks", 0, json!({ "type": "section", "text": text })))
@@ -197,9 +206,9 @@ fn api_call(api_url: &str, method: &str, token: &SecretRef, body: String) -> Res
     Ok(Ready { request, secrets: vec![token] })
 }
 
-/// The message's body with a few keys set, and without those that the call does not know.
-fn body_with(delivery: &Delivery, keys: &[(&str, &str)], unknown: &[&str]) -> String {
-    let mut body: Value = serde_json::from_str(delivery.content.part("body")).unwrap_or_default();
+/// A message's body with a few keys set, and without those that the call does not know.
+fn body_with(body: &str, keys: &[(&str, &str)], unknown: &[&str]) -> String {
+    let mut body: Value = serde_json::from_str(body).unwrap_or_default();
     if let Value::Object(map) = &mut body {
         map.retain(|key, _| !unknown.contains(&key.as_str()));
         map.extend(keys.iter().map(|(key, value)| ((*key).to_string(), Value::from(*value))));
@@ -213,7 +222,13 @@ impl HttpChannel for SlackSettings {
         let SlackAccess::Bot { token, api_url, .. } = &self.access else { return Ok(None) };
         let Some(Reference { channel, ts, .. }) = self.thread_of(delivery) else { return Ok(None) };
         let unknown = ["mrkdwn", "unfurl_links", "unfurl_media"];
-        let body = body_with(delivery, &[("channel", &channel), ("ts", &ts)], &unknown);
+        // A message about several alerts is not over when one of them is: it says what the whole group has come to.
+        let now_says =
+            if delivery.answers_group { delivery.content.part(GROUP_UPDATE) } else { delivery.content.part("body") };
+        if now_says.is_empty() {
+            return Ok(None);
+        }
+        let body = body_with(now_says, &[("channel", &channel), ("ts", &ts)], &unknown);
         api_call(api_url, "chat.update", token, body).map(Some)
     }
 
@@ -259,7 +274,7 @@ impl HttpChannel for SlackSettings {
             SlackAccess::Bot { token, api_url, .. } => {
                 let body = match self.thread_of(delivery) {
                     Some(Reference { channel, ts, .. }) => {
-                        body_with(delivery, &[("channel", &channel), ("thread_ts", &ts)], &[])
+                        body_with(delivery.content.part("body"), &[("channel", &channel), ("thread_ts", &ts)], &[])
                     }
                     None => delivery.content.part("body").to_string(),
                 };

@@ -8,6 +8,7 @@
 //! told before, or of the configuration's syntax beyond that of a job pattern.
 
 pub mod daily;
+mod group;
 pub mod history;
 mod index;
 pub mod inhibit;
@@ -23,6 +24,7 @@ mod trigger;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use group::{GroupBy, Grouping};
 pub use judge::{Reason, Verdict};
 pub use mute::{AlertMatch, MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};
@@ -50,6 +52,8 @@ pub struct Rule {
     pub labels: Labels,
     /// Who is told later, while the alert still fires; the earliest first.
     pub escalation: Vec<Step>,
+    /// How its alerts are told together; without it, each alone.
+    pub group: Option<Grouping>,
 }
 
 /// A later step of a rule: who is told while the alert still fires.

@@ -8,6 +8,7 @@
 //! [`SqlStore`] is the one implementation: SQL that is common to SQLite and PostgreSQL, with a small dialect for the rest.
 
 mod escalation;
+mod groups;
 mod letters;
 mod own;
 mod sql;
@@ -26,6 +27,7 @@ use crate::model::{
 };
 
 pub use escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken};
+pub use groups::{DueGroup, Unrepeated};
 pub use letters::{
     AlertQuery, AttemptRecord, DeadLetters, DeliveryQuery, DeliveryRecord, Revived, StandIn, ToldInstead, Undelivered,
 };
@@ -106,6 +108,49 @@ pub trait Store: Send + Sync {
     /// all in one transaction. Returns false, and changes nothing, when one of them is claimed or not owed any more, or
     /// when the new one is there already.
     fn merge(&self, group: &Delivery, members: &[DeliveryId]) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The groups of `receiver` in which something has waited for others long enough at `by`, the worst first, each with
+    /// the last time before `now` at which it was told something: a later one comes from a wall clock that was set back. A
+    /// lane asks this before it claims: what waits is claimed by nobody until it was told with its group.
+    fn due_groups(
+        &self,
+        receiver: &ReceiverId,
+        by: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<DueGroup>, StoreError>> + Send;
+
+    /// What waits in a group and follows nothing that is still owed, the worst first.
+    fn gathered(
+        &self,
+        receiver: &ReceiverId,
+        key: &str,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Queued>, StoreError>> + Send;
+
+    /// Has what waits in a group wait until `until` at least.
+    fn postpone_group(
+        &self,
+        receiver: &ReceiverId,
+        key: &str,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends the wait of these deliveries: each is due at `now` by itself, and tells its group.
+    fn tell_alone(
+        &self,
+        deliveries: &[DeliveryId],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What the alerts are now whose beginnings a message tells together; nothing of a message about one.
+    fn told_by(&self, group: &DeliveryId) -> impl Future<Output = Result<Vec<AlertFacts>, StoreError>> + Send;
+
+    /// The groups of which something still fires, is not held back and nobody is on it, that were told nothing for as long
+    /// as their rule bears, and to which nothing is owed.
+    fn unrepeated(&self, now: Timestamp) -> impl Future<Output = Result<Vec<Unrepeated>, StoreError>> + Send;
+
+    /// Owes messages that tell groups again. One that is there already is left as it is.
+    fn tell_again(&self, deliveries: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// When attempts began since `since`, by receiver, the earliest first.
     fn attempts_since(
@@ -540,6 +585,8 @@ pub struct Mergeable {
     pub facts: AlertFacts,
     /// The resolution that waits behind it, if the alert is over and that is owed too.
     pub resolution: Option<DeliveryId>,
+    /// The delivery that it answers.
+    pub follows: Option<DeliveryId>,
 }
 
 /// How a source fared at its last poll.

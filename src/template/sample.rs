@@ -138,6 +138,11 @@ pub fn group_samples() -> Vec<(String, Message)> {
         ordinary.push(told(facts));
     }
     let mut all = vec![group("ordinary", ordinary, 9952, now), group("resolved", vec![resolved; 2], 0, now)];
+    let (name, mut again) = group("again", vec![firing.clone()], 0, now);
+    if let MessageData::Group(facts) = &mut again.data {
+        facts.last_told_at = now.checked_sub(SignedDuration::from_hours(4)).ok();
+    }
+    all.push((name, again));
     all.extend(variants(&firing).into_iter().skip(1).map(|(name, facts)| group(name, vec![facts; 2], 1, now)));
     all
 }
@@ -285,6 +290,7 @@ pub(super) fn group_shape() -> Value {
     let (_, mut message) = group("shape", vec![full_facts()], 0, sample_instant());
     if let MessageData::Group(group) = &mut message.data {
         group.severity = Some(Severity::Critical);
+        group.last_told_at = Some(sample_instant());
     }
     with_receiver(&message)
 }

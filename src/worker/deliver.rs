@@ -7,7 +7,9 @@
 //! and stored first. A lane must never know what a message says or where it goes.
 
 mod claiming;
+mod grouping;
 mod streaming;
+mod together;
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -95,6 +97,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
             budget: Budget::unlimited(),
             renderer: None,
             named: Arc::new(AtomicUsize::new(GROUP_MEMBERS_MAX)),
+            waits: true,
         };
         Lane { receiver, store, claimer, notifier, clock, jitter, nudge, mourners, unsettled, paused_until, probing }
     }
@@ -103,6 +106,13 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn within(mut self, budget: Budget, renderer: Arc<Renderer>) -> Self {
         (self.claimer.budget, self.claimer.renderer) = (budget, Some(renderer));
+        self
+    }
+
+    /// The same lane, in which nothing waits for others of its group: all of a group that is there goes out together now.
+    #[must_use]
+    pub fn waiting_for_nobody(mut self) -> Self {
+        self.claimer.waits = false;
         self
     }
 

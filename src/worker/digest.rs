@@ -110,6 +110,7 @@ pub async fn facts<S: Store>(
 /// A job has the labels of its source and of each rule about it.
 fn selects(settings: &DigestSettings, grounds: &Grounds) -> Result<Selects, RuleSetError> {
     let rule = Rule {
+        group: None,
         id: RuleId::new(&settings.name),
         matches: settings.matches.clone(),
         when: Condition::default(),

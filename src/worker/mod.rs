@@ -1,6 +1,7 @@
 //! The loops that do the work: they read the clock, call the pure parts, and move data between the outside world and
 //! the store. One lane per receiver delivers; what does not arrive goes to a fallback;
-//! what goes on firing goes to further people; digests are made when they are due;
+//! what goes on firing goes to further people, and is told again where its group asks for that; digests are made when they
+//! are due;
 //! `own` tells of trouble with sources and receivers themselves, and the heartbeat that all of this works; housekeeping
 //! forgets what is old.
 //!
@@ -16,5 +17,6 @@ pub mod heartbeat;
 pub mod housekeeping;
 pub mod own;
 pub mod poll;
+pub mod remind;
 pub mod replay;
 pub mod retry;

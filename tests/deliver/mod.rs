@@ -2,6 +2,7 @@
 
 mod faults;
 mod flood;
+mod grouping;
 mod merging;
 mod outages;
 mod random;

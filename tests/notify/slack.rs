@@ -95,6 +95,20 @@ async fn what_slack_will_not_do_costs_no_resolution() {
     assert_eq!((attempt.outcome, made), (Delivered, vec!["postMessage -".to_string()]));
 }
 
+/// One of several alerts is over: that is told in the thread, and the message says what all have come to, if that is known.
+#[tokio::test]
+async fn a_message_about_several_alerts_is_answered_and_is_not_made_to_tell_of_one() {
+    let answers = |it: Delivery| Delivery { answers_group: true, ..it };
+    let (attempt, calls) = told(answers, "1.1", "C0123").await;
+    assert_eq!((attempt.outcome, calls), (Delivered, vec!["postMessage 1.1".to_string()]));
+    let with_update = |mut it: Delivery| {
+        it.content.parts.insert("update".into(), "{\"channel\":\"C0123\",\"text\":\"2 alerts, 1 RESOLVED\"}".into());
+        answers(it)
+    };
+    let (attempt, calls) = told(with_update, "1.1", "C0123").await;
+    assert_eq!((attempt.outcome, calls), (Delivered, vec!["update 1.1".to_string(), "postMessage 1.1".to_string()]));
+}
+
 /// Nothing was posted, so all of it is repeated; but a reply does not wait for ever for a courtesy.
 #[tokio::test]
 async fn an_update_that_fails_for_a_moment_is_waited_for_and_never_repeats_the_reply() {

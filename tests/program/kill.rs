@@ -135,6 +135,70 @@ async fn kills_while_alerts_are_merged_lose_and_repeat_nothing() {
     println!("{} failures in {} messages", demanded.len(), hits.len());
 }
 
+/// The same with groups: what waits for others when the process dies is told with them, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_while_alerts_wait_for_their_group_lose_and_repeat_nothing() {
+    let mut random = Random::from_environment();
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    stage.write_config(
+        "rules:\n  failed: { when: { status: [fail] }, group: { by: [source], wait: 1s, interval: 2s }, notify: [hook] }\n",
+    );
+    let mut demanded: BTreeSet<String> = BTreeSet::new();
+    let mut id = 100;
+    for _ in 0..20 {
+        let mut running = stage.start();
+        for _ in 0..random.below(20) {
+            id += 1;
+            stage.workspace.put(failed(&format!("etl_{id}"), id));
+            demanded.insert(id.to_string());
+        }
+        pause(20 + random.below(1480)).await;
+        running.kill();
+    }
+    let running = stage.start();
+    let named = |hit: &super::sink::Hit| -> Vec<String> {
+        let data = hit.json()["data"].take();
+        let alerts = data["alerts"].as_array().cloned().unwrap_or_else(|| vec![data]);
+        alerts.iter().map(|alert| alert["instance"]["id"].as_str().unwrap().to_string()).collect()
+    };
+    let all = |hits: &[super::sink::Hit]| hits.iter().flat_map(named).collect::<BTreeSet<String>>();
+    let hits = stage.sink.wait("every failure to be told", |hits| all(hits).is_superset(&demanded)).await;
+    drop(running);
+    assert_eq!(all(&hits), demanded);
+    let mut messages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for hit in &hits {
+        for instance in named(hit) {
+            messages.entry(instance).or_default().insert(hit.id());
+        }
+    }
+    let twice: Vec<_> = messages.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(twice.is_empty(), "told in two messages: {twice:?}");
+    let ids: BTreeSet<String> = hits.iter().map(super::sink::Hit::id).collect();
+    assert!(ids.len() <= demanded.len() / 2, "{} failures in {} messages", demanded.len(), ids.len());
+}
+
+/// One cycle tells a group at once and leaves nothing behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_cycle_tells_a_group_in_one_message() {
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    stage.write_config(
+        "rules:\n  failed: { when: { status: [fail] }, group: { wait: 1h, repeat: 4h }, notify: [hook] }\n",
+    );
+    for id in 1..=3 {
+        stage.workspace.put(failed(&format!("etl_{id}"), id));
+    }
+    let output = stage.output(&["run", "--once"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let hits = stage.sink.hits();
+    assert_eq!(hits.len(), 1);
+    let body = hits[0].json();
+    assert_eq!(
+        (body["type"].as_str(), body["data"]["alerts"].as_array().map(Vec::len)),
+        (Some("alert.group"), Some(3))
+    );
+    assert!(body["data"]["last_told_at"].is_null() && body["data"].get("last_told_at").is_some());
+}
+
 fn telling(hit: &super::sink::Hit) -> Telling {
     let body = hit.json();
     let word = |value: &serde_json::Value| value.as_str().unwrap().to_string();

@@ -107,7 +107,11 @@ fn as_text(record: &DeliveryRecord, zone: &TimeZone) -> String {
 
 fn state(delivery: &Delivery, zone: &TimeZone) -> String {
     let error = delivery.last_error.as_deref().map(|error| format!(": {}", display_text(error))).unwrap_or_default();
+    let waits = delivery.group.as_ref().is_some_and(|group| group.told_at.is_none());
     match (delivery.state, delivery.next_attempt_at, delivery.delivered_at) {
+        (DeliveryState::Pending, Some(next), _) if waits => {
+            format!("pending, waits for others of its group until {}", local(next, zone))
+        }
         (DeliveryState::Pending, Some(next), _) => format!("pending, next attempt {}{error}", local(next, zone)),
         (DeliveryState::Delivered, _, Some(at)) => format!("delivered {}", local(at, zone)),
         (state, ..) => format!("{}{error}", state.as_str()),

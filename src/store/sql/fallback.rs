@@ -18,7 +18,12 @@ fn concerns(row: &str) -> String {
 
 /// Since when a delivery is owed: [`Delivery::owed_since`].
 fn owed_since(row: &str) -> String {
-    format!("COALESCE({row}.revived_at, {row}.created_at)")
+    owed_within(row, row)
+}
+
+/// The same for a part of a message: while it waited for others of its group it was not owed.
+fn owed_within(part: &str, whole: &str) -> String {
+    format!("COALESCE({part}.revived_at, {whole}.group_told_at, {part}.created_at)")
 }
 
 /// When a delivery died: with its last attempt, or without any.
@@ -33,17 +38,19 @@ fn died_at(row: &str) -> String {
 /// as the message that tells it, and goes to the fallback by itself: there its own lane may merge it anew. Each arm is
 /// one that an index answers.
 fn untold() -> String {
+    /// What waits for others of its group is owed to nobody yet.
+    const TOLD: &str = "(one.group_key IS NULL OR one.group_told_at IS NOT NULL)";
     let row = |part: &str, whole: &str| {
         format!(
             "SELECT {part}.id AS id, {part}.alert AS alert, {} AS since, {whole}.state AS state, \
              {whole}.attempts AS attempts, {whole}.last_error AS error",
-            owed_since(part)
+            owed_within(part, whole)
         )
     };
     let parts = "delivery AS whole JOIN delivery AS part ON part.merged_into = whole.id AND part.state = 'merged'";
     [
         format!(
-            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {} <= $2 AND {}",
+            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {TOLD} AND {} <= $2 AND {}",
             row("one", "one"),
             owed_since("one"),
             concerns("one")
@@ -57,7 +64,7 @@ fn untold() -> String {
         format!(
             "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'pending' AND {} <= $2 AND {}",
             row("part", "whole"),
-            owed_since("part"),
+            owed_within("part", "whole"),
             concerns("part")
         ),
         format!(
@@ -91,14 +98,15 @@ pub(super) async fn undelivered(
         .fetch_all(&store.readers)
         .await
         .map_err(|error| store.failed(error))?;
+    let behind = rows::alert_width();
     Ok(rows::all(&found, "alert", |row| {
         let untold = Untold {
-            given_up: rows::text(row, 9)? == DeliveryState::Dead.as_str(),
-            since: rows::instant(rows::number(row, 10)?)?,
-            attempts: u32::try_from(rows::number(row, 11)?).unwrap_or(u32::MAX),
-            error: rows::optional_text(row, 12)?,
+            given_up: rows::text(row, behind + 1)? == DeliveryState::Dead.as_str(),
+            since: rows::instant(rows::number(row, behind + 2)?)?,
+            attempts: u32::try_from(rows::number(row, behind + 3)?).unwrap_or(u32::MAX),
+            error: rows::optional_text(row, behind + 4)?,
         };
-        Ok(Undelivered { id: DeliveryId::new(rows::text(row, 8)?), alert: rows::alert(row)?, untold })
+        Ok(Undelivered { id: DeliveryId::new(rows::text(row, behind)?), alert: rows::alert(row)?, untold })
     }))
 }
 
@@ -195,11 +203,12 @@ pub(super) async fn ended_since_told(
         .fetch_all(&store.readers)
         .await
         .map_err(|error| store.failed(error))?;
+    let behind = rows::alert_width();
     Ok(rows::all(&found, "alert", |row| {
         Ok(ToldInstead {
-            id: DeliveryId::new(rows::text(row, 8)?),
+            id: DeliveryId::new(rows::text(row, behind)?),
             alert: rows::alert(row)?,
-            meant_for: ReceiverId::new(rows::text(row, 9)?),
+            meant_for: ReceiverId::new(rows::text(row, behind + 1)?),
         })
     }))
 }

@@ -4,6 +4,7 @@
 //! The macro keeps the order in one place: the struct's fields are the columns.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
@@ -147,6 +148,10 @@ item! {
         merged_into: Text Option<&'a str>,
         stands_in_for: Text Option<&'a str>,
         reference: Text Option<&'a str>,
+        group_key: Text Option<&'a str>,
+        group_interval: BigInt Option<i64>,
+        group_repeat: BigInt Option<i64>,
+        group_told_at: BigInt Option<i64>,
         content: Text String,
     }
 }
@@ -279,8 +284,16 @@ fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
         merged_into: delivery.merged_into.as_ref().map(|id| id.as_str()),
         stands_in_for: delivery.stands_in_for.as_ref().map(|id| id.as_str()),
         reference: delivery.reference.as_deref(),
+        group_key: delivery.group.as_ref().map(|group| group.key.as_str()),
+        group_interval: delivery.group.as_ref().map(|group| milliseconds(group.interval)),
+        group_repeat: delivery.group.as_ref().and_then(|group| group.repeat).map(milliseconds),
+        group_told_at: delivery.group.as_ref().and_then(|group| group.told_at).map(Timestamp::as_millisecond),
         content: to_json(&delivery.content)?,
     })
+}
+
+fn milliseconds(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Settled attempts as items, in key order. `done` has the recipients by delivery, where they changed.

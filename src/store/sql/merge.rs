@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::super::{Mergeable, Queued, StoreError};
 use super::items::{IdItem, MemberItem, delivery_items, lists};
-use super::outbox::{FREE, ORDER};
+use super::outbox::{FREE, ORDER, TOLD};
 use super::{SqlStore, rows};
 use crate::alert::attach_escalation;
 use crate::model::{AlertFacts, Delivery, DeliveryId, MessageKind, ReceiverId};
@@ -20,7 +20,7 @@ pub(super) async fn queue(
 ) -> Result<Vec<Queued>, StoreError> {
     let statement = sqlx::AssertSqlSafe(format!(
         "SELECT queued.id, queued.kind, queued.urgency, queued.next_attempt_at FROM delivery AS queued \
-         WHERE {FREE} AND queued.next_attempt_at <= $2 ORDER BY {ORDER} LIMIT $3"
+         WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 ORDER BY {ORDER} LIMIT $3"
     ));
     let found = sqlx::query(statement)
         .bind(receiver.as_str())
@@ -33,7 +33,7 @@ pub(super) async fn queue(
     Ok(rows::all(&found, "delivery", queued))
 }
 
-fn queued(row: &AnyRow) -> Result<Queued, StoreError> {
+pub(super) fn queued(row: &AnyRow) -> Result<Queued, StoreError> {
     let kind = rows::text(row, 1)?;
     Ok(Queued {
         id: DeliveryId::new(rows::text(row, 0)?),
@@ -45,13 +45,14 @@ fn queued(row: &AnyRow) -> Result<Queued, StoreError> {
 
 fn with_facts(row: &AnyRow) -> Result<Mergeable, StoreError> {
     let mut facts: AlertFacts = rows::json(row, 1)?;
-    if let Some(note) = rows::optional_json(row, 3)? {
+    if let Some(note) = rows::optional_json(row, 4)? {
         attach_escalation(&mut facts, note);
     }
     Ok(Mergeable {
         id: DeliveryId::new(rows::text(row, 0)?),
         facts,
         resolution: rows::optional_text(row, 2)?.map(DeliveryId::new),
+        follows: rows::optional_text(row, 3)?.map(DeliveryId::new),
     })
 }
 

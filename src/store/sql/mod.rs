@@ -1,12 +1,12 @@
 //! [`SqlStore`]: the store in a SQL database.
 //!
 //! It reads and writes one SQLite file. `open` finds and guards the file, `poll` moves what a poll changes, `outbox`
-//! claims and settles deliveries, `merge` puts one delivery in the place of several, `learnt` keeps what was learnt of a
-//! source, `generation` which configuration is in force, `gap` when it was not read, `own` what Nightbell watches of itself,
-//! `transition` what changed when, `digest` feeds and moves digests, `silence` what people say to it, `escalation` takes
-//! alerts further, `purge` removes what
-//! is old, `history` and `alerts` are what the commands show, `explain` and `survey` what they ask of the past; `items`
-//! turns values into rows and `rows` turns rows
+//! claims and settles deliveries, `gather` knows those that wait for others of their group, `merge` puts one delivery in the
+//! place of several, `learnt` keeps what was learnt of a source, `generation` which configuration is in force, `gap` when it
+//! was not read, `own` what Nightbell watches of itself, `transition` what changed when, `digest` feeds and moves digests,
+//! `silence` what people say to it, `escalation` takes alerts further, `purge` removes what is old, `history` and `alerts`
+//! are what the commands show, `explain` and `survey` what they ask of the past; `items` turns values into rows and `rows`
+//! turns rows
 //! into values; `statements` and `dialect` hold the SQL, so that another database needs a dialect and no second copy of the logic. Nothing here knows
 //! why a row is written.
 
@@ -17,6 +17,7 @@ mod escalation;
 mod explain;
 mod fallback;
 mod gap;
+mod gather;
 mod generation;
 mod history;
 mod items;
@@ -45,17 +46,18 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool};
 
 use self::dialect::Dialect;
+use self::gather::Gathering;
 use self::statements::Statements;
 use super::{
-    AfterStep, DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueStep, EscalatedEnd,
+    AfterStep, DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueGroup, DueStep, EscalatedEnd,
     InstanceFilter, JobHistory, Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued,
     Revived, RuleStep, Settled, Since, SourceCondition, SourceMemory, StandIn, StepTaken, Store, StoreError,
-    ToldInstead, Transition, Undelivered,
+    ToldInstead, Transition, Undelivered, Unrepeated,
 };
 use crate::digest::Tally;
 use crate::model::{
-    Ack, Alert, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceType, ReceiverId, Silence, SilenceId,
-    SourceId,
+    Ack, Alert, AlertFacts, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceType, ReceiverId, Silence,
+    SilenceId, SourceId,
 };
 
 /// What a store is opened for.
@@ -79,6 +81,7 @@ pub struct SqlStore {
     writer: AnyPool,
     readers: AnyPool,
     statements: Statements,
+    gathering: Gathering,
     /// Held as long as the store; the operating system lets go of it when the process dies, however it dies.
     _lock: Option<File>,
 }
@@ -179,6 +182,39 @@ impl Store for SqlStore {
 
     async fn merge(&self, group: &Delivery, members: &[DeliveryId]) -> Result<bool, StoreError> {
         merge::merge(self, group, members).await
+    }
+
+    async fn due_groups(
+        &self,
+        receiver: &ReceiverId,
+        by: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<DueGroup>, StoreError> {
+        gather::due_groups(self, receiver, by, now).await
+    }
+
+    async fn gathered(&self, receiver: &ReceiverId, key: &str, limit: usize) -> Result<Vec<Queued>, StoreError> {
+        gather::gathered(self, receiver, key, limit).await
+    }
+
+    async fn postpone_group(&self, receiver: &ReceiverId, key: &str, until: Timestamp) -> Result<(), StoreError> {
+        gather::postpone(self, receiver, key, until).await
+    }
+
+    async fn tell_alone(&self, deliveries: &[DeliveryId], now: Timestamp) -> Result<(), StoreError> {
+        gather::tell_alone(self, deliveries, now).await
+    }
+
+    async fn told_by(&self, group: &DeliveryId) -> Result<Vec<AlertFacts>, StoreError> {
+        gather::told_by(self, group).await
+    }
+
+    async fn unrepeated(&self, now: Timestamp) -> Result<Vec<Unrepeated>, StoreError> {
+        gather::unrepeated(self, now).await
+    }
+
+    async fn tell_again(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
+        gather::tell_again(self, deliveries).await
     }
 
     async fn attempts_since(&self, since: Timestamp) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {

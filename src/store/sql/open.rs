@@ -14,6 +14,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
 use super::dialect::Dialect;
+use super::gather::Gathering;
 use super::statements::Statements;
 use super::{Mode, SqlStore, StoreError};
 use crate::limits::STORE_WAIT_MAX;
@@ -33,6 +34,7 @@ fn migrations() -> Migrator {
         step(4, "fallback", include_str!("migrations/0004_fallback.sql")),
         step(6, "silence", include_str!("migrations/0006_silence.sql")),
         step(7, "digest", include_str!("migrations/0007_digest.sql")),
+        step(8, "group", include_str!("migrations/0008_group.sql")),
         step(9, "escalation", include_str!("migrations/0009_escalation.sql")),
         step(10, "self", include_str!("migrations/0010_self.sql")),
         step(11, "generation", include_str!("migrations/0011_generation.sql")),
@@ -79,7 +81,15 @@ impl SqlStore {
             }
         };
         let dialect = Dialect::Sqlite;
-        Ok(SqlStore { dialect, place, writer, readers, statements: Statements::new(dialect), _lock: lock })
+        Ok(SqlStore {
+            dialect,
+            place,
+            writer,
+            readers,
+            statements: Statements::new(dialect),
+            gathering: Gathering::default(),
+            _lock: lock,
+        })
     }
 }
 
@@ -106,7 +116,15 @@ impl SqlStore {
         migrations().run(&only).await.map_err(|error| StoreError::Unusable(format!("store {place}: {error}")))?;
         let dialect = Dialect::Sqlite;
         let statements = Statements::new(dialect);
-        Ok(SqlStore { dialect, place, writer: only.clone(), readers: only, statements, _lock: None })
+        Ok(SqlStore {
+            dialect,
+            place,
+            writer: only.clone(),
+            readers: only,
+            statements,
+            gathering: Gathering::default(),
+            _lock: None,
+        })
     }
 }
 

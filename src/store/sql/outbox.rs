@@ -48,6 +48,9 @@ pub(super) async fn reclaim(store: &SqlStore, now: Timestamp) -> Result<u64, Sto
 pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
      AND NOT EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = queued.follows AND leader.state = 'pending')";
 
+/// Which of them wait for no others of their group.
+pub(super) const TOLD: &str = "(queued.group_key IS NULL OR queued.group_told_at IS NOT NULL)";
+
 /// The order in which the queue is worked off.
 pub(super) const ORDER: &str = "queued.urgency DESC, queued.next_attempt_at, queued.created_at, queued.id";
 
@@ -60,7 +63,7 @@ pub(super) async fn claim(
     let mut write = store.write().await?;
     let statement = sqlx::AssertSqlSafe(format!(
         "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
-           WHERE {FREE} AND queued.next_attempt_at <= $2 \
+           WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 \
            ORDER BY {ORDER} LIMIT $3) RETURNING {}",
         rows::DELIVERY_COLUMNS
     ));

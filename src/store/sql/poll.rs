@@ -176,6 +176,7 @@ pub(super) async fn insert_deliveries(
         Some(alert) => !repeated.contains(alert.as_str()),
         None => true,
     });
+    store.gathering.note(commit.deliveries.iter());
     let items = delivery_items(owed)?;
     execute(store, write, &store.statements.insert_deliveries, &items).await?;
 

@@ -1,31 +1,27 @@
 //! From rows to values. A row that cannot be understood is an error of that row, never a panic: its neighbours live.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::super::{JobHistory, StoreError};
 use crate::model::{
-    Alert, AlertId, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, InstanceType, JobRef, MessageKind,
-    ReceiverId, Revival, RuleId, Severity, Snapshot, SourceId, Status, Suppression,
+    Alert, AlertId, Delivery, DeliveryId, DeliveryState, GroupPlace, Instance, InstanceKey, InstanceType, JobRef,
+    MessageKind, ReceiverId, Revival, RuleId, Severity, Snapshot, SourceId, Status, Suppression,
 };
 
 /// The columns that [`alert`] reads, in its order.
 pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at, \
      generation";
 
-/// The same under the table's name, for joins.
-pub(super) fn alert_columns() -> String {
-    ALERT_COLUMNS.split(", ").map(|column| format!("alert.{column}")).collect::<Vec<_>>().join(", ")
-}
-
-/// The columns that [`delivery`] reads, in its order. What tells of several alerts is no message to answer for one of them:
-/// the first message of a thread is made to say that its alert is over.
+/// The columns that [`delivery`] reads, in its order.
 pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, follows, state, attempts, done, \
      last_status, last_error, created_at, next_attempt_at, delivered_at, urgency, merged_into, stands_in_for, \
-     reference, (SELECT leader.reference FROM delivery AS leader WHERE leader.id = delivery.follows AND \
-     leader.kind <> 'alert.group'), revived_at, \
-     revived_attempts, content";
+     reference, (SELECT leader.reference FROM delivery AS leader WHERE leader.id = delivery.follows), revived_at, \
+     revived_attempts, content, group_key, group_interval, group_repeat, group_told_at, \
+     (SELECT leader.kind FROM delivery AS leader WHERE leader.id = delivery.follows)";
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
@@ -33,6 +29,16 @@ pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, sta
 /// The columns that [`instance`] reads, in its order.
 pub(super) const INSTANCE_COLUMNS: &str =
     "source, job, id, job_id, name, status, raw_status, kind, plan_time, start_time, end_time";
+
+/// The same of the table `alert` among others.
+pub(super) fn alert_columns() -> String {
+    ALERT_COLUMNS.split(", ").map(|column| format!("alert.{column}")).collect::<Vec<_>>().join(", ")
+}
+
+/// How many columns an alert has: what a statement selects behind it begins there.
+pub(super) fn alert_width() -> usize {
+    ALERT_COLUMNS.split(", ").count()
+}
 
 /// Decodes each row; one that cannot be is logged and left out.
 pub(super) fn all<T>(rows: &[AnyRow], table: &str, decode: impl Fn(&AnyRow) -> Result<T, StoreError>) -> Vec<T> {
@@ -91,7 +97,9 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
             stands_in_for: optional_text(row, 16)?.map(DeliveryId::new),
             reference: optional_text(row, 17)?,
             in_reply_to: optional_text(row, 18)?,
+            answers_group: optional_text(row, 26)?.as_deref() == Some(MessageKind::AlertGroup.as_str()),
             revived: revival(row, 19)?,
+            group: group_place(row, 22)?,
             content: json(row, 21)?,
         })
     };
@@ -159,6 +167,27 @@ fn revival(row: &AnyRow, index: usize) -> Result<Option<Revival>, StoreError> {
     let attempts = number(row, index + 1)?;
     let attempts = u32::try_from(attempts).map_err(|_| unknown("number of attempts", &attempts.to_string()))?;
     Ok(Some(Revival { at, attempts }))
+}
+
+/// The group of a delivery: four columns from `index` on.
+pub(super) fn group_place(row: &AnyRow, index: usize) -> Result<Option<GroupPlace>, StoreError> {
+    let Some(key) = optional_text(row, index)? else { return Ok(None) };
+    let interval = optional_span(row, index + 1)?.unwrap_or_default();
+    Ok(Some(GroupPlace {
+        key,
+        interval,
+        repeat: optional_span(row, index + 2)?,
+        told_at: optional_instant(row, index + 3)?,
+    }))
+}
+
+/// A span of milliseconds.
+pub(super) fn optional_span(row: &AnyRow, index: usize) -> Result<Option<Duration>, StoreError> {
+    let number = row.try_get::<Option<i64>, _>(index).map_err(column)?;
+    let span = |number: i64| {
+        u64::try_from(number).map(Duration::from_millis).map_err(|_| unknown("span", &number.to_string()))
+    };
+    number.map(span).transpose()
 }
 
 /// The urgency as a severity; 0 is that of what tells of no alert.

@@ -35,6 +35,8 @@ pub(super) struct Statements {
     pub(super) named: SqlStr,
     /// What died (`$2`: of what) because of the listed ones.
     pub(super) buried_followers: SqlStr,
+    /// The listed deliveries wait for no others any more: they are due at `$2`.
+    pub(super) tell_alone: SqlStr,
     /// Dead ones are owed again from `$2` on.
     pub(super) revive: SqlStr,
     /// The facts of the listed deliveries' alerts, with the resolutions behind them that can be told at once.
@@ -95,8 +97,14 @@ impl Statements {
                 "SELECT follower.id FROM {ids} JOIN delivery AS follower ON follower.follows = item.id \
                  WHERE follower.state = 'dead' AND follower.last_error = $2"
             )),
+            tell_alone: sql(format!(
+                "UPDATE delivery SET group_told_at = $2, \
+                   next_attempt_at = CASE WHEN next_attempt_at > $2 THEN $2 ELSE next_attempt_at END \
+                 WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' AND group_key IS NOT NULL AND group_told_at IS NULL"
+            )),
             revive: sql(format!(
                 "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, \
+                   group_told_at = CASE WHEN group_key IS NULL THEN NULL ELSE COALESCE(group_told_at, $2) END, \
                    last_error = CASE attempts WHEN 0 THEN NULL ELSE last_error END \
                  WHERE id IN (SELECT item.id FROM {ids}) AND state = 'dead'"
             )),
@@ -136,7 +144,7 @@ fn mergeable(dialect: Dialect) -> SqlStr {
     sql(format!(
         "SELECT owed.id, alert.facts, CASE alert.state WHEN 'resolved' THEN (SELECT next.id FROM delivery AS next \
            WHERE next.follows = owed.id AND next.kind = 'alert.resolved' AND next.state = 'pending' \
-             AND next.claimed_at IS NULL LIMIT 1) END, \
+             AND next.claimed_at IS NULL LIMIT 1) END, owed.follows, \
            (SELECT note FROM escalation WHERE escalation.delivery = owed.id) \
          FROM {} JOIN delivery AS owed ON owed.id = item.id JOIN alert ON alert.id = owed.alert \
          WHERE owed.kind IN ('alert.firing', 'alert.resolved') AND owed.done = '[]' \

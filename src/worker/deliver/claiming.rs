@@ -1,15 +1,15 @@
 //! What a lane may send now: as much as its budget allows, and where more waits than that, several alerts in one message.
 //!
-//! Without a limit it is a plain claim. With one, only what can go now is claimed, so that whatever is more urgent still
+//! Before anything is claimed, groups whose wait is over are told ([`super::grouping`]). Without a limit what follows is a plain claim. With one, only what can go now is claimed, so that whatever is more urgent still
 //! goes first. Critical messages are looked at apart from the others: a critical alert is told alone as long as the
 //! budget allows, and together with none but critical ones when it does not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use jiff::Timestamp;
 
-use crate::alert::identity::group_id;
+use super::together::{Together, each_alert_once};
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::model::{Delivery, DeliveryId, MessageKind, ReceiverId, Severity};
 use crate::notify::Renderer;
@@ -40,8 +40,10 @@ pub(super) struct Claimer<S> {
     pub(super) budget: Budget,
     /// Makes messages about several alerts; none where each is told alone.
     pub(super) renderer: Option<Arc<Renderer>>,
-    /// How many alerts the last such message named: where to begin to measure the next one.
+    /// How many alerts such a message can name, as far as is known: where to begin to measure the next one.
     pub(super) named: Arc<AtomicUsize>,
+    /// Whether what is told with its group waits for others of it.
+    pub(super) waits: bool,
 }
 
 impl<S> Clone for Claimer<S> {
@@ -52,6 +54,7 @@ impl<S> Clone for Claimer<S> {
             budget: self.budget.clone(),
             renderer: self.renderer.clone(),
             named: Arc::clone(&self.named),
+            waits: self.waits,
         }
     }
 }
@@ -59,6 +62,7 @@ impl<S> Clone for Claimer<S> {
 impl<S: Store> Claimer<S> {
     /// Claims at most `room` of what is due at `now` and may go, the most urgent first.
     pub(super) async fn claim(&self, now: Timestamp, room: usize) -> Result<Claim, StoreError> {
+        self.tell_groups(now).await?;
         if self.budget.is_unlimited() {
             let deliveries = self.store.claim(&self.receiver, now, room).await?;
             let more = if deliveries.len() == room { More::Perhaps } else { More::Nothing };
@@ -84,37 +88,26 @@ impl<S: Store> Claimer<S> {
 
     /// Puts one message in the place of the first of `waiting`, as many as it can name. Returns whether it did.
     async fn merge(&self, waiting: &[Queued], now: Timestamp) -> Result<bool, StoreError> {
-        let Some(renderer) = self.renderer.as_ref().filter(|renderer| renderer.merges()) else { return Ok(false) };
+        if self.merging().is_none() {
+            return Ok(false);
+        }
         let tells_one = |one: &&Queued| matches!(one.kind, MessageKind::AlertFiring | MessageKind::AlertResolved);
         let ids: Vec<DeliveryId> = waiting.iter().filter(tells_one).map(|one| one.id.clone()).collect();
         if ids.len() < 2 {
             return Ok(false);
         }
-        let mut found = self.store.mergeable(&ids).await?;
-        let told = found.len() + found.iter().filter(|one| one.resolution.is_some()).count();
+        let told = each_alert_once(self.store.mergeable(&ids).await?);
+        let known: usize = told.iter().map(|one| one.members.len()).sum();
         let due = self.store.count_due(&self.receiver, now).await?;
-        let others = due.saturating_sub(told as u64);
-        let facts: Vec<_> = found.iter().map(|one| one.facts.clone()).collect();
-        let Some(grouped) = renderer.group(&facts, others, now, self.named.load(Ordering::Relaxed)) else {
-            return Ok(false);
-        };
-        self.named.store(grouped.named, Ordering::Relaxed);
-        if let Some(problem) = &grouped.problem {
-            tracing::warn!(receiver = %self.receiver, "the template failed, the plain message goes out: {problem}");
-        }
-        found.truncate(grouped.named);
-        let severity = found.iter().map(|one| one.facts.alert.severity).max();
-        let members: Vec<DeliveryId> =
-            found.into_iter().flat_map(|one| std::iter::once(one.id).chain(one.resolution)).collect();
-        let id = group_id(&self.receiver, &members);
-        let owed = Delivery::owed(id, self.receiver.clone(), MessageKind::AlertGroup, grouped.content, now);
+        let others = due.saturating_sub(known as u64);
+        let Some(Together { delivery, members, named }) = self.together(told, others, now) else { return Ok(false) };
         // It takes the place in the queue of the one that waited longest.
         let due_at = waiting.iter().filter(|one| members.contains(&one.id)).map(|one| one.due_at).min();
-        let group = Delivery { severity, next_attempt_at: due_at, ..owed };
+        let group = Delivery { next_attempt_at: due_at, ..delivery };
         let merged = self.store.merge(&group, &members).await?;
         if merged {
-            let (delivery, alerts) = (group.id.as_str(), grouped.named);
-            tracing::info!(delivery, receiver = %self.receiver, alerts, "told together: more waited than the channel takes");
+            let delivery = group.id.as_str();
+            tracing::info!(delivery, receiver = %self.receiver, alerts = named, "told together: more waited than the channel takes");
         }
         Ok(merged)
     }

@@ -31,6 +31,14 @@ enum Answer {
 
 type Call = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
+/// What the clocks say at the beginning of a step. All that is decided in it goes by this one reading: a pause that ended
+/// between two would hold up the claims by the first and set no alarm by the second.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    wall: Timestamp,
+    instant: Instant,
+}
+
 /// A running lane.
 struct Stream<S, N> {
     lane: Lane<S, N>,
@@ -70,9 +78,16 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
     /// The same, or until `retire`: then too nothing more is claimed, and what is under way is waited for as long as it
     /// takes, for nobody takes its claims back. Returns what the channel has asked for, for who comes after.
     pub async fn run_until(self, shutdown: &CancellationToken, retire: &CancellationToken) -> Rest {
-        let now = Instant::now();
-        let mut stream = Stream {
-            lane: self,
+        let mut stream = Stream::new(self);
+        while stream.step(shutdown, retire).await {}
+        Rest { paused_until: stream.lane.paused_until, probing: stream.lane.probing }
+    }
+}
+
+impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
+    fn new(lane: Lane<S, N>) -> Self {
+        Stream {
+            lane,
             ready: VecDeque::new(),
             under_way: JoinSet::new(),
             unsent: Vec::new(),
@@ -82,28 +97,25 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
             nudged: false,
             held_until: None,
             looking: false,
-            wake_at: now + LANE_SLEEP_MAX,
+            wake_at: Instant::now() + LANE_SLEEP_MAX,
             failing: None,
             is_closing: false,
             stop_by: None,
-        };
-        while stream.step(shutdown, retire).await {}
-        Rest { paused_until: stream.lane.paused_until, probing: stream.lane.probing }
+        }
     }
-}
 
-impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
     /// Begins what can be begun and waits for one thing to happen. Returns whether there is more to do.
     async fn step(&mut self, shutdown: &CancellationToken, retire: &CancellationToken) -> bool {
-        self.begin_attempts();
+        let reading = self.reading();
+        self.begin_attempts(reading);
         if self.call.is_none() {
-            self.call = self.next_call();
+            self.call = self.next_call(reading);
         }
         if self.is_closing && self.is_done() {
             return false;
         }
         let nudge = self.lane.nudge();
-        let alarm = self.alarm();
+        let alarm = self.alarm(reading);
         tokio::select! {
             Some(finished) = self.under_way.join_next(), if !self.under_way.is_empty() => self.ended(finished),
             answer = answered(&mut self.call) => {
@@ -118,9 +130,13 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         true
     }
 
+    fn reading(&self) -> Reading {
+        Reading { wall: self.lane.clock.now(), instant: Instant::now() }
+    }
+
     /// Begins attempts while the receiver takes them and the store can record them.
-    fn begin_attempts(&mut self) {
-        let now = self.lane.clock.now();
+    fn begin_attempts(&mut self, reading: Reading) {
+        let now = reading.wall;
         if !self.lane.is_paused(now) {
             self.lane.paused_until = None;
         } else {
@@ -152,14 +168,14 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
     }
 
     /// The most urgent call to the store, if any is due.
-    fn next_call(&mut self) -> Option<Call> {
-        if self.failing.is_some_and(|(_, until)| until > Instant::now()) {
+    fn next_call(&mut self, reading: Reading) -> Option<Call> {
+        if self.failing.is_some_and(|(_, until)| until > reading.instant) {
             return None;
         }
         let store = Arc::clone(&self.lane.store);
         let receiver = self.lane.receiver.clone();
         let stopping = self.is_closing;
-        let paused = self.lane.is_paused(self.lane.clock.now());
+        let paused = self.lane.is_paused(reading.wall);
         let held = self.ready.len() + self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
         // Under a budget nothing is claimed ahead: what is more urgent may come at any moment.
         let limited = !self.lane.claimer.budget.is_unlimited();
@@ -171,7 +187,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         let starving = runs_dry || room >= reach / 2 && !limited;
         let allowed = !stopping && !paused && (self.failing.is_none() || self.lane.unsettled.is_empty());
         if self.hungry && allowed && starving && room > 0 {
-            let now = self.lane.clock.now();
+            let now = reading.wall;
             let claimer = self.lane.claimer.clone();
             self.nudged = false;
             return Some(Box::pin(async move { Answer::Claimed(claimer.claim(now, room).await) }));
@@ -279,8 +295,8 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
     }
 
     /// When to wake although nothing happened.
-    fn alarm(&self) -> Instant {
-        let (now, wall) = (Instant::now(), self.lane.clock.now());
+    fn alarm(&self, reading: Reading) -> Instant {
+        let Reading { instant: now, wall } = reading;
         let mut alarm = self.wake_at;
         if let Some(until) = self.lane.paused_until.filter(|_| self.lane.is_paused(wall)) {
             alarm = now + until.duration_since(wall).unsigned_abs().min(LANE_SLEEP_MAX);
@@ -327,5 +343,54 @@ async fn answered(call: &mut Option<Call>) -> Answer {
     match call {
         Some(call) => call.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::model::{Attempt, ReceiverId};
+    use crate::store::{Mode, SqlStore};
+
+    struct Nobody;
+
+    impl Notifier for Nobody {
+        async fn send(&self, _: &Delivery, _: Timestamp) -> Attempt {
+            Attempt::delivered("200")
+        }
+
+        fn concurrency(&self) -> usize {
+            1
+        }
+    }
+
+    /// However close a reading of the clocks is to the end of a pause: the lane claims, or wakes when the pause is over.
+    /// With a reading for each question it could do neither, and slept a minute over what was due.
+    #[tokio::test]
+    async fn a_pause_that_ends_between_two_readings_of_the_clock_is_not_slept_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", directory.path().join("nightbell.db").display());
+        let store = Arc::new(SqlStore::open(&url, Mode::Work).await.unwrap());
+        let end = Timestamp::from_second(1_800_000_000).unwrap();
+        for before in [Duration::from_millis(1), Duration::from_millis(400), Duration::ZERO] {
+            let clock = Arc::new(ManualClock::at(end - before));
+            let receiver = ReceiverId::new("pager");
+            let lane = Lane::new(receiver, Arc::clone(&store), Arc::new(Nobody), clock.clone(), Box::new(|| 0.5));
+            let mut stream = Stream::new(lane);
+            let reading = stream.reading();
+            // What takes time between the questions.
+            clock.set(end + Duration::from_millis(1));
+            stream.lane.paused_until = Some(end);
+            let awaits_pause = stream.next_call(reading).is_none();
+            let asleep = stream.alarm(reading).saturating_duration_since(reading.instant);
+            assert!(!awaits_pause || asleep <= before, "{before:?} before the end it sleeps {asleep:?}");
+
+            stream.lane.paused_until = None;
+            stream.failing = Some((Duration::from_secs(1), reading.instant + before));
+            let awaits_store = stream.next_call(reading).is_none();
+            let asleep = stream.alarm(reading).saturating_duration_since(reading.instant);
+            assert!(!awaits_store || asleep <= before, "{before:?} before the store is tried it sleeps {asleep:?}");
+        }
     }
 }

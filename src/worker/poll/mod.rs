@@ -9,6 +9,7 @@
 mod decide;
 mod details;
 mod gaps;
+mod group;
 mod history;
 mod jobs;
 mod mute;
@@ -404,7 +405,8 @@ impl<C: Source, S: Store> Poller<C, S> {
             for receiver in &alert.receivers {
                 let Some(addressee) = self.addressees.get(receiver) else { continue };
                 if kind == MessageKind::AlertFiring || addressee.send_resolved {
-                    owed.push(delivery(alert, receiver, addressee, &message, now));
+                    let owed_now = delivery(alert, receiver, addressee, &message, now);
+                    owed.push(group::placed(owed_now, alert, self.rules.get(&alert.rule), addressee, now));
                 }
             }
             // A storm of thousands must not keep the lanes of other receivers from their turn.

@@ -93,12 +93,12 @@ pub(super) async fn undelivered(
         .map_err(|error| store.failed(error))?;
     Ok(rows::all(&found, "alert", |row| {
         let untold = Untold {
-            given_up: rows::text(row, 9)? == DeliveryState::Dead.as_str(),
-            since: rows::instant(rows::number(row, 10)?)?,
-            attempts: u32::try_from(rows::number(row, 11)?).unwrap_or(u32::MAX),
-            error: rows::optional_text(row, 12)?,
+            given_up: rows::text(row, rows::AFTER_ALERT + 1)? == DeliveryState::Dead.as_str(),
+            since: rows::instant(rows::number(row, rows::AFTER_ALERT + 2)?)?,
+            attempts: u32::try_from(rows::number(row, rows::AFTER_ALERT + 3)?).unwrap_or(u32::MAX),
+            error: rows::optional_text(row, rows::AFTER_ALERT + 4)?,
         };
-        Ok(Undelivered { id: DeliveryId::new(rows::text(row, 8)?), alert: rows::alert(row)?, untold })
+        Ok(Undelivered { id: DeliveryId::new(rows::text(row, rows::AFTER_ALERT)?), alert: rows::alert(row)?, untold })
     }))
 }
 
@@ -197,9 +197,9 @@ pub(super) async fn ended_since_told(
         .map_err(|error| store.failed(error))?;
     Ok(rows::all(&found, "alert", |row| {
         Ok(ToldInstead {
-            id: DeliveryId::new(rows::text(row, 8)?),
+            id: DeliveryId::new(rows::text(row, rows::AFTER_ALERT)?),
             alert: rows::alert(row)?,
-            meant_for: ReceiverId::new(rows::text(row, 9)?),
+            meant_for: ReceiverId::new(rows::text(row, rows::AFTER_ALERT + 1)?),
         })
     }))
 }

@@ -14,6 +14,9 @@ use crate::model::{
 pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at, \
      generation";
 
+/// How many they are: where what a join reads beside them begins.
+pub(super) const AFTER_ALERT: usize = 9;
+
 /// The same under the table's name, for joins.
 pub(super) fn alert_columns() -> String {
     ALERT_COLUMNS.split(", ").map(|column| format!("alert.{column}")).collect::<Vec<_>>().join(", ")

@@ -74,11 +74,11 @@ pub(super) async fn due(
 fn due_step(row: &AnyRow) -> Result<DueStep, StoreError> {
     Ok(DueStep {
         alert: rows::alert(row)?,
-        number: step_number(row, 8)?,
-        told_at: rows::instant(rows::number(row, 9)?)?,
-        due_at: rows::instant(rows::number(row, 10)?)?,
+        number: step_number(row, rows::alert_width())?,
+        told_at: rows::instant(rows::number(row, rows::alert_width() + 1)?)?,
+        due_at: rows::instant(rows::number(row, rows::alert_width() + 2)?)?,
         owed: Vec::new(),
-        acked_by: rows::optional_text(row, 11)?,
+        acked_by: rows::optional_text(row, rows::alert_width() + 3)?,
     })
 }
 
@@ -202,9 +202,9 @@ pub(super) async fn ended(store: &SqlStore, limit: usize) -> Result<Vec<Escalate
     Ok(rows::all(&found, "alert", |row| {
         Ok(EscalatedEnd {
             alert: rows::alert(row)?,
-            number: step_number(row, 8)?,
-            receiver: ReceiverId::new(rows::text(row, 9)?),
-            told_by: DeliveryId::new(rows::text(row, 10)?),
+            number: step_number(row, rows::alert_width())?,
+            receiver: ReceiverId::new(rows::text(row, rows::alert_width() + 1)?),
+            told_by: DeliveryId::new(rows::text(row, rows::alert_width() + 2)?),
             answer: None,
         })
     }))

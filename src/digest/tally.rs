@@ -74,6 +74,11 @@ impl Tally {
         }
     }
 
+    /// When it is made.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// A source as it is known; one that the digest is not about is left out.
     pub fn source(&mut self, row: SourceRow) {
         if let Some((known, _)) = self.sources.get_mut(&row.id) {

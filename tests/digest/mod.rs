@@ -77,6 +77,24 @@ async fn missed_digests_become_one_that_says_so() {
     assert!(world.made().await.is_none());
 }
 
+/// With a period of its own a digest is a look back from where it stands: it may say again what the last one said, and
+/// leaves out what is older.
+#[tokio::test]
+async fn a_period_is_a_look_back_that_may_overlap_and_leave_out() {
+    for (period, expected) in [("3h", [1, 1, 1, 0]), ("30m", [0, 0, 0, 0])] {
+        let mut world = World::open(&format!("schedule: \"0 * * * *\"\n    period: {period}")).await;
+        world.pass(60);
+        world.commit(vec![instance("etl", "1", Status::Success)], vec![alert("a", "etl")]).await;
+        world.pass(-60);
+        for (hour, expected) in expected.into_iter().enumerate() {
+            world.pass(3600);
+            let digest = world.made().await.unwrap();
+            let told = (digest.totals.outcomes.ended, digest.alerts.fired);
+            assert_eq!(told, (expected, expected), "{period}, hour {hour}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn receivers_get_the_same_digest_each_at_its_own_second() {
     let mut world = World::open("schedule: \"0 * * * *\"\n    spread: 10m").await;
@@ -209,26 +227,33 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     /// Runs change their status at random polls while the clock steps about and digests are made in between: each run
-    /// that was ever seen to be over is in exactly one digest, and the bars of the chart hold as many as the totals.
+    /// that was ever seen to be over, and each alert, is in exactly one digest, and the bars of the chart hold as many as
+    /// the totals.
     #[test]
-    fn each_run_is_in_exactly_one_digest(
+    fn each_run_and_each_alert_is_in_exactly_one_digest(
         steps in prop::collection::vec((0u8..10, 0usize..30, arbitrary_status(), -7200i64..14_400), 1..80),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut world = World::open("schedule: \"*/10 * * * *\"").await;
             let mut ended: BTreeMap<usize, u64> = BTreeMap::new();
-            let mut counted = 0;
+            let (mut counted, mut fired, mut alerts_counted) = (0, 0, 0);
             let mut count = |digest: Option<nightbell::model::DigestFacts>| {
                 if let Some(digest) = digest {
                     let bars: u64 = digest.chart.bars.iter().map(|bar| bar.outcomes.ended).sum();
                     assert_eq!(bars, digest.totals.outcomes.ended);
                     counted += bars;
+                    alerts_counted += digest.alerts.fired;
                 }
             };
             for (dice, id, status, seconds) in steps {
                 world.pass(if dice == 0 { seconds } else { seconds.abs() % 300 });
-                world.show([instance(&format!("etl_{id}"), "1", status)]).await;
+                let alerts = (dice % 3 == 0).then(|| {
+                    fired += 1;
+                    alert(&format!("a{fired}"), &format!("etl_a{fired}"))
+                });
+                let run = instance(&format!("etl_{id}"), "1", status);
+                world.commit(vec![run], alerts.into_iter().collect()).await;
                 if status.has_ended() {
                     *ended.entry(id).or_default() += 1;
                 }
@@ -236,7 +261,7 @@ proptest! {
             }
             world.pass(Duration::from_secs(6 * 86_400).as_secs() as i64);
             count(world.made().await);
-            assert_eq!(counted, ended.len() as u64);
+            assert_eq!((counted, alerts_counted), (ended.len() as u64, fired));
         });
     }
 }

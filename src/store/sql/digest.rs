@@ -79,14 +79,19 @@ pub(super) async fn tally(store: &SqlStore, since: Since, tally: &mut Tally) -> 
     let mut read = store.readers.begin().await.map_err(|error| store.failed(error))?;
     let reader = &mut Reader { store, on: &mut read, source: None };
     let until = reader.last_moment().await?;
-    let from = match since {
-        Since::Moment(moment) => moment,
-        Since::Ago(span) => until.saturating_sub(milliseconds(span)),
+    let (from, end) = match since {
+        Since::Moment(moment) => (moment, until),
+        // Where nothing happens no moments pass: the span is counted from now, or from the last moment after a clock was
+        // set back.
+        Since::Ago(span) => {
+            let end = until.max(tally.now().as_millisecond());
+            (end.saturating_sub(milliseconds(span)), end)
+        }
     };
     reader.sources(tally).await?;
     reader.gaps(from, tally).await?;
     reader.settled(from, tally).await?;
-    reader.before(from.saturating_sub(until.saturating_sub(from)), from, tally).await?;
+    reader.before(from.saturating_sub(end.saturating_sub(from)), from, tally).await?;
     reader.open(tally).await?;
     reader.failed(from, tally).await?;
     reader.history(tally).await?;

@@ -168,7 +168,7 @@ async fn a_thousand_reloads_half_of_them_broken_during_a_delivery_of_10_000_lose
             }
             present = round;
             // Now and then the receivers change too, so that their lanes are replaced.
-            base = if round % 40 == 0 { round } else { base };
+            base = if round.is_multiple_of(40) { round } else { base };
             stage.write("base.yaml", &stage.base("a.db", RECEIVERS, base));
             stage.write("rules.yaml", &rules(round));
             let attempted = running.watch.reload().await;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::super::{StandIn, StoreError, ToldInstead, Undelivered};
 use super::items::{IdItem, delivery_items, lists};
 use super::poll::bury_late_followers;
+use super::rows::AFTER_ALERT;
 use super::{SqlStore, Write, rows};
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
 
@@ -97,12 +98,12 @@ pub(super) async fn undelivered(
         .map_err(|error| store.failed(error))?;
     Ok(rows::all(&found, "alert", |row| {
         let untold = Untold {
-            given_up: rows::text(row, 9)? == DeliveryState::Dead.as_str(),
-            since: rows::instant(rows::number(row, 10)?)?,
-            attempts: u32::try_from(rows::number(row, 11)?).unwrap_or(u32::MAX),
-            error: rows::optional_text(row, 12)?,
+            given_up: rows::text(row, AFTER_ALERT + 1)? == DeliveryState::Dead.as_str(),
+            since: rows::instant(rows::number(row, AFTER_ALERT + 2)?)?,
+            attempts: u32::try_from(rows::number(row, AFTER_ALERT + 3)?).unwrap_or(u32::MAX),
+            error: rows::optional_text(row, AFTER_ALERT + 4)?,
         };
-        Ok(Undelivered { id: DeliveryId::new(rows::text(row, 8)?), alert: rows::alert(row)?, untold })
+        Ok(Undelivered { id: DeliveryId::new(rows::text(row, AFTER_ALERT)?), alert: rows::alert(row)?, untold })
     }))
 }
 
@@ -201,9 +202,9 @@ pub(super) async fn ended_since_told(
         .map_err(|error| store.failed(error))?;
     Ok(rows::all(&found, "alert", |row| {
         Ok(ToldInstead {
-            id: DeliveryId::new(rows::text(row, 8)?),
+            id: DeliveryId::new(rows::text(row, AFTER_ALERT)?),
             alert: rows::alert(row)?,
-            meant_for: ReceiverId::new(rows::text(row, 9)?),
+            meant_for: ReceiverId::new(rows::text(row, AFTER_ALERT + 1)?),
         })
     }))
 }

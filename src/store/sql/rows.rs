@@ -14,6 +14,9 @@ use crate::model::{
 pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at, \
      generation";
 
+/// How many those are: what a statement selects after them begins here.
+pub(super) const AFTER_ALERT: usize = 9;
+
 /// The columns that [`delivery`] reads, in its order. What tells of several alerts is no message to answer for one of them:
 /// the first message of a thread is made to say that its alert is over.
 pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, follows, state, attempts, done, \
@@ -208,5 +211,16 @@ fn of(what: &str, id: &str, error: &StoreError) -> StoreError {
     match error {
         StoreError::Row(reason) => StoreError::Row(format!("{what} {id}: {reason}")),
         other => StoreError::Row(format!("{what} {id}: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A column that was added once shifted what statements read after an alert, and no fallback was told any more.
+    #[test]
+    fn what_follows_an_alert_begins_after_its_last_column() {
+        assert_eq!(ALERT_COLUMNS.split(", ").count(), AFTER_ALERT);
     }
 }

@@ -165,7 +165,9 @@ fn told_text(told: &Told, zone: &TimeZone) -> String {
     let part = &told.alert.facts.alert;
     let id: String = told.alert.id.as_str().chars().take(alerts::ID_SHOWN).collect();
     let until = part.ends_at.map(|end| format!(" until {}", local(end, zone))).unwrap_or_default();
-    let mut text = format!("  alert {id}, {} since {}{until}\n", part.state.as_str(), local(part.starts_at, zone));
+    let under = told.alert.generation.map(|number| format!(", configuration {number}")).unwrap_or_default();
+    let since = local(part.starts_at, zone);
+    let mut text = format!("  alert {id}, {} since {since}{until}{under}\n", part.state.as_str());
     let _ = writeln!(text, "    {}", display_text(&part.summary));
     if let Some(by) = &told.alert.suppressed_by {
         let _ = writeln!(text, "    not told: {by}");
@@ -265,6 +267,7 @@ fn told_object(told: &Told) -> Value {
     let outcome = fate(&told.alert, &told.letters);
     let mut object = alerts::line(&told.alert, told.ack.as_ref());
     object["outcome"] = json!(outcome.as_str());
+    object["generation"] = json!(told.alert.generation);
     object["deliveries"] = json!(deliveries);
     object
 }

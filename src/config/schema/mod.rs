@@ -8,6 +8,7 @@
 mod receivers;
 mod rules;
 mod sources;
+mod tests;
 mod values;
 
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ pub fn schema(is_part: bool) -> Value {
     definitions.extend(sources::definitions());
     definitions.extend(receivers::definitions());
     definitions.extend(rules::definitions());
+    definitions.insert("test".into(), tests::test());
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("Nightbell");
     if is_part {
@@ -72,6 +74,7 @@ fn top_level() -> Vec<Key> {
         key("defaults", rules::defaults(), "What the rules of this file have in common."),
         key("self", rules::own(), "Who hears of trouble with sources and receivers, and with Nightbell itself."),
         key("heartbeat", rules::heartbeat(), "Whom Nightbell tells that it works."),
+        key("tests", map_of("test"), "What the rules must tell of given runs: `nightbell test` plays them."),
         key("digests", map_of("digest"), "Summaries of a period, delivered like any other message."),
     ]
 }

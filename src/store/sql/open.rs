@@ -39,7 +39,6 @@ fn migrations() -> Migrator {
         step(10, "self", include_str!("migrations/0010_self.sql")),
         step(11, "generation", include_str!("migrations/0011_generation.sql")),
         step(12, "transition", include_str!("migrations/0012_transition.sql")),
-        step(13, "explain", include_str!("migrations/0013_explain.sql")),
         step(14, "digest_nodes", include_str!("migrations/0014_digest_nodes.sql")),
     ])
 }

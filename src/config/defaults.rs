@@ -6,6 +6,7 @@
 //! `match` are joined key by key: a rule that asks for a job keeps the source that the file asks for.
 
 use super::conditions;
+use super::group;
 use super::labels;
 use super::merge::DEFAULTS;
 use super::notify;
@@ -13,7 +14,7 @@ use super::rules::{Names, SeverityWord, read_match};
 use crate::yaml::{Diagnostics, Entry, Node, Section, Value};
 
 /// The keys that a file's rules can have in common.
-const KEYS: [&str; 5] = ["severity", "notify", "timezone", "labels", "match"];
+const KEYS: [&str; 6] = ["severity", "notify", "group", "timezone", "labels", "match"];
 
 /// Gives each rule in `tree` what it does not say itself of the `defaults` of its file. What is wrong with them is
 /// reported once, and given to no rule.
@@ -38,6 +39,7 @@ fn read<'a>(entry: &'a Entry, known: &Names<'_>, findings: &'a Diagnostics) -> V
     let mut sound = Vec::new();
     let _severity = section.optional::<SeverityWord>("severity");
     let _notify = notify::read(&section, known);
+    let _group = group::read(&section);
     let _timezone = super::read_timezone(&section);
     let _labels = labels::read(&section);
     let _match = read_match(&section, known);

@@ -8,6 +8,7 @@
 mod receivers;
 mod rules;
 mod sources;
+mod telling;
 mod tests;
 mod values;
 
@@ -28,6 +29,7 @@ pub fn schema(is_part: bool) -> Value {
     definitions.extend(sources::definitions());
     definitions.extend(receivers::definitions());
     definitions.extend(rules::definitions());
+    definitions.insert("inhibition".into(), telling::inhibition());
     definitions.insert("test".into(), tests::test());
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("Nightbell");
@@ -69,6 +71,7 @@ fn top_level() -> Vec<Key> {
             "What people must hear about. The key is the rule's id: it is part of every alert.",
         ),
         key("mute_windows", map_of("mute_window"), "Recurring times in which new alerts of some kind are not told."),
+        key("inhibit", map_of("inhibition"), "Alerts that hold back what only follows from them."),
         key("calendars", map_of("calendar"), "Working days and holidays, for the days of mute windows."),
         key("routes", map_of("route"), "Who else is told of alerts of some kind."),
         key("defaults", rules::defaults(), "What the rules of this file have in common."),

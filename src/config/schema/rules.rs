@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::telling;
 use super::values::{
     Key, any_case, clock_time, duration, flag, flexible, job_status, key, labels, mapping, must, names, number,
     one_or_many, or_nothing, path, schedule, secret, texts, wanted_labels, whole, word, zone,
@@ -61,7 +62,8 @@ fn rule() -> Value {
             key("when", when, "What must hold; without it, every instance that is seen is told."),
             key("timezone", zone(), "The zone of not_finished_by, missing and slower_than_usual."),
             key("severity", severity(), "How bad it is. Default: error."),
-            notify_key(),
+            telling::notify_or_steps(),
+            telling::group(),
             key("labels", labels(), "Texts by name, for routes, mute windows, silences, digests and templates."),
         ],
     )
@@ -137,12 +139,17 @@ fn labels_key() -> Key {
 
 /// A `match` about alerts.
 fn alert_match_key() -> Key {
+    key("match", alert_match(), "Which alerts; without it, every one.")
+}
+
+/// A `match` about alerts, or nothing.
+pub(super) fn alert_match() -> Value {
     let keys = matches().into_iter().chain([
         key("rule", names(), "Ids of rules."),
         key("severity", one_or_many(&severity()), "How bad the alert is."),
         labels_key(),
     ]);
-    key("match", or_nothing(mapping(MATCH, keys)), "Which alerts; without it, every one.")
+    or_nothing(mapping(MATCH, keys))
 }
 
 fn route() -> Value {
@@ -154,7 +161,8 @@ fn route() -> Value {
 pub(super) fn defaults() -> Value {
     let keys = [
         key("severity", severity(), "For rules that name none."),
-        key("notify", names(), "For rules that name nobody."),
+        telling::notify_or_steps(),
+        telling::group(),
         key("timezone", zone(), "For rules that look at the clock and name none."),
         key("labels", labels(), "Each for rules that do not have it."),
         key("match", json!({ "$ref": "#/$defs/match" }), "Each key for rules that do not have it."),

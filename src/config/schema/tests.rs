@@ -48,7 +48,10 @@ fn instance() -> Value {
             key("retries", whole(), "How often it was tried again."),
         ],
     );
-    let step = mapping("What comes then.", [must("at", time(), "When."), must("status", status(), "How it is then.")]);
+    let step = mapping(
+        "What comes then.",
+        [must("at", time(), "When it comes."), must("status", status(), "How it is then.")],
+    );
     mapping(
         "A run.",
         [

@@ -122,12 +122,12 @@ pub(super) fn texts() -> Value {
 
 /// Labels: texts by name.
 pub(super) fn labels() -> Value {
-    named(text())
+    or_nothing(named(text()))
 }
 
 /// Which labels are wanted: a list means "one of".
 pub(super) fn wanted_labels() -> Value {
-    named(texts())
+    or_nothing(named(texts()))
 }
 
 /// True or false.

@@ -53,6 +53,10 @@ pub async fn fetched<C: Source>(
         polls.push(PollRecord { polled_at, outcome: PollOutcome::Whole });
         due = settings.poll.next_after(polled_at.checked_add(POLLS_APART_MIN).unwrap_or(Timestamp::MAX));
     }
+    // What ended in the last minute is seen, too.
+    if polls.last().is_none_or(|last: &PollRecord| last.polled_at < until) {
+        polls.push(PollRecord { polled_at: until, outcome: PollOutcome::Whole });
+    }
     Ok(Reel { source: settings.id.clone(), before, sightings: coming, polls })
 }
 

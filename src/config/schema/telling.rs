@@ -4,16 +4,17 @@ use serde_json::{Value, json};
 
 use super::rules::alert_match;
 use super::values::{Key, duration, key, mapping, must, names, one_or_many, or_nothing, or_text, word};
+use crate::limits::ESCALATION_STEPS_MAX;
 use crate::rule::GroupBy;
 use crate::rule::inhibit::Shared;
 
 /// `notify` of a rule: names, or steps.
 pub(super) fn notify_or_steps() -> Key {
-    let steps = json!({
-        "type": ["string", "number", "boolean", "array"],
-        "prefixItems": [or_text(mapping("Who is told at once.", step(false)))],
-        "items": or_text(mapping("Who is told later, while the alert still fires.", step(true))),
-    });
+    // There are so many steps at most; of names there may be more.
+    let mut steps =
+        vec![or_text(mapping("Who is told later, while the alert still fires.", step(true))); ESCALATION_STEPS_MAX];
+    steps[0] = or_text(mapping("Who is told at once.", step(false)));
+    let steps = json!({ "type": ["string", "number", "boolean", "array"], "prefixItems": steps });
     let says =
         "Whom to tell: names from \"receivers\", or steps: [{ to: oncall }, { after: 30m, unless: acked, to: lead }].";
     key("notify", steps, says)

@@ -1,9 +1,11 @@
 //! From a message to what one receiver is sent. Never fails: a template that does is replaced by the plain message.
 
+use std::fmt;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tracing::warn;
 
 use super::channel::{Parts, body_part};
 use super::email::with_pictures;
@@ -11,7 +13,7 @@ use super::plain::Plain;
 use super::{ChannelSettings, ReceiverSettings, digest_templates, stand_in};
 use crate::alert::{group_message, reminder_message};
 use crate::limits::TEMPLATE_FILE_BYTES_MAX;
-use crate::model::{AlertFacts, Content, Message, MessageData, StandsInFor};
+use crate::model::{AlertFacts, Content, Message, MessageData, ReceiverId, StandsInFor};
 use crate::template::{BuiltIn, Form, Locale, Override, TemplateProblem, TemplateSet, samples_of};
 use crate::yaml::closest;
 
@@ -24,15 +26,24 @@ pub struct Rendered {
     pub problem: Option<String>,
 }
 
+impl Rendered {
+    /// The content for `receiver`. That a template failed, and the plain message goes out, is said in the log, with what
+    /// the message is about.
+    pub fn into_content(self, receiver: &ReceiverId, about: impl fmt::Display) -> Content {
+        if let Some(problem) = &self.problem {
+            warn!(%receiver, %about, "the template failed, the plain message goes out: {problem}");
+        }
+        self.content
+    }
+}
+
 /// One message about several alerts.
 #[derive(Debug, Clone)]
 pub struct Grouped {
     /// How many of the alerts it names: the first ones of those that were to be told.
     pub named: usize,
     /// What is sent.
-    pub content: Content,
-    /// Why the content is the plain form, if the template failed.
-    pub problem: Option<String>,
+    pub rendered: Rendered,
 }
 
 /// Renders messages for one receiver.
@@ -143,7 +154,7 @@ impl Renderer {
     pub fn add_update(&self, answer: &mut Content, alerts: &[AlertFacts], now: Timestamp) {
         let Some((holds, update)) = self.channel.channel().updates() else { return };
         let whole = self.as_many_as_fit(1, alerts, alerts.len(), |named| group_message(named.to_vec(), 0, now));
-        if let Some(Grouped { named, content, .. }) = whole
+        if let Some(Grouped { named, rendered: Rendered { content, .. } }) = whole
             && named == alerts.len()
         {
             answer.parts.insert(update.to_string(), content.part(holds).to_string());
@@ -163,11 +174,11 @@ impl Renderer {
             self.by_template(&message(&alerts[..named]), None).map_err(|reason| problem = reason).ok()
         });
         if let Some((named, content)) = by_template {
-            return Some(Grouped { named, content, problem: None });
+            return Some(Grouped { named, rendered: Rendered { content, problem: None } });
         }
         let plain = |named| self.plain(&message(&alerts[..named]), None, &problem).ok();
         let (named, content) = most(least, alerts.len(), guess, plain)?;
-        Some(Grouped { named, content, problem: Some(problem) })
+        Some(Grouped { named, rendered: Rendered { content, problem: Some(problem) } })
     }
 
     /// The templates for a message; none where such a message is never made.

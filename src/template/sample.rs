@@ -326,6 +326,10 @@ fn full_facts() -> AlertFacts {
         ..sample_job(sample_instant())
     };
     facts.alert.held_back = Some(held_back("deploy"));
+    facts.alert = escalated(&facts.alert);
+    if let Some(escalation) = &mut facts.alert.escalation {
+        escalation.acked_by = Some("maria".to_string());
+    }
     facts
 }
 
@@ -367,6 +371,6 @@ mod tests {
         let all = names.len();
         names.sort();
         names.dedup();
-        assert_eq!((names.len(), all), (39, 39));
+        assert_eq!((names.len(), all), (41, 41));
     }
 }

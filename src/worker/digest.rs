@@ -250,18 +250,18 @@ impl<S: Store> Digester<S> {
         let summary = facts.verdict.summary.clone();
         let message = message(facts, now);
         let spread = if is_spread { settings.spread } else { Duration::ZERO };
-        let deliveries: Vec<Delivery> =
-            settings.notify.iter().filter_map(|receiver| {
+        let deliveries: Vec<Delivery> = settings
+            .notify
+            .iter()
+            .filter_map(|receiver| {
                 let addressee = self.addressees.get(receiver)?;
-                let rendered = addressee.renderer.render(&message);
-                if let Some(problem) = &rendered.problem {
-                    warn!(%receiver, digest = settings.name, "the template failed, the plain message goes out: {problem}");
-                }
+                let content = addressee.renderer.render(&message).into_content(receiver, &settings.name);
                 let id = digest_delivery_id(&settings.name, receiver, moment);
-                let delivery = Delivery::owed(id, receiver.clone(), MessageKind::Digest, rendered.content, now);
+                let delivery = Delivery::owed(id, receiver.clone(), MessageKind::Digest, content, now);
                 let at = now.checked_add(spread_of(receiver.as_str(), spread)).unwrap_or(now);
                 Some(Delivery { next_attempt_at: Some(at), ..delivery })
-            }).collect();
+            })
+            .collect();
         let to = DigestCursor { moment, made_at: now, due_at: due.at };
         let commit = DigestCommit { name: settings.name.clone(), from: cursor, to, deliveries };
         self.store.commit_digest(&commit).await?;

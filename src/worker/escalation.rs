@@ -207,9 +207,6 @@ fn delivery(
     message: &Message,
     now: Timestamp,
 ) -> Delivery {
-    let rendered = addressee.renderer.render(message);
-    if let Some(problem) = &rendered.problem {
-        tracing::warn!(%receiver, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
-    }
-    Delivery::owed(id, receiver.clone(), message.kind, rendered.content, now).about(alert)
+    let content = addressee.renderer.render(message).into_content(receiver, &alert.id);
+    Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert)
 }

@@ -210,10 +210,7 @@ fn delivery(
         MessageKind::AlertResolved => resolved_message(alert, now),
         _ => firing_message(alert, now),
     };
-    let rendered = addressee.renderer.render_stand_in(&message, meant);
-    if let Some(problem) = &rendered.problem {
-        tracing::warn!(receiver = %fallback, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
-    }
+    let content = addressee.renderer.render_stand_in(&message, meant).into_content(fallback, &alert.id);
     let id = stand_in_id(&alert.id, &meant.receiver, fallback, kind);
-    Delivery::owed(id, fallback.clone(), kind, rendered.content, now).about(alert)
+    Delivery::owed(id, fallback.clone(), kind, content, now).about(alert)
 }

@@ -204,14 +204,11 @@ impl<S: Store> SelfWatch<S> {
             if kind == MessageKind::AlertResolved && !addressee.send_resolved {
                 return None;
             }
-            let rendered = addressee.renderer.render(&message);
-            if let Some(problem) = &rendered.problem {
-                tracing::warn!(%receiver, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
-            }
+            let content = addressee.renderer.render(&message).into_content(receiver, &alert.id);
             let id = delivery_id(&alert.id, receiver, kind);
             let firing = delivery_id(&alert.id, receiver, MessageKind::AlertFiring);
             let follows = (kind == MessageKind::AlertResolved).then_some(firing);
-            let delivery = Delivery::owed(id, receiver.clone(), kind, rendered.content, now).about(alert);
+            let delivery = Delivery::owed(id, receiver.clone(), kind, content, now).about(alert);
             Some(Delivery { follows, ..delivery })
         };
         alert.receivers.iter().filter_map(owed).collect()

@@ -85,12 +85,10 @@ fn messages(group: &Unrepeated, addressee: &Addressee, now: Timestamp) -> Vec<De
     let last_told_at = group.place.told_at.unwrap_or(now);
     let mut messages = Vec::new();
     while let Some(grouped) = addressee.renderer.group_again(&left, last_told_at, now) {
-        if let Some(problem) = &grouped.problem {
-            tracing::warn!(receiver = %group.receiver, "the template failed, the plain message goes out: {problem}");
-        }
         let severity = left[..grouped.named].iter().map(|facts| facts.alert.severity).max();
         let id = reminder_id(&group.receiver, &group.place.key, last_told_at, messages.len());
-        let owed = Delivery::owed(id, group.receiver.clone(), MessageKind::AlertGroup, grouped.content, now);
+        let content = grouped.rendered.into_content(&group.receiver, "several alerts");
+        let owed = Delivery::owed(id, group.receiver.clone(), MessageKind::AlertGroup, content, now);
         let place = GroupPlace { told_at: Some(now), ..group.place.clone() };
         messages.push(Delivery { severity, group: Some(place), ..owed });
         left.drain(..grouped.named);

@@ -157,10 +157,10 @@ async fn a_group_is_as_large_as_the_vendor_takes_and_cuts_no_name() {
                 })
                 .collect();
             let grouped = renderer.group(&alerts, 7, now(), 300).expect("at least two fit");
-            assert_eq!(grouped.problem, None, "{kind}");
+            assert_eq!(grouped.rendered.problem, None, "{kind}");
             assert!(grouped.named >= least, "{kind} names {} of {}", grouped.named, alerts.len());
             println!("{kind} names {}", grouped.named);
-            let body = grouped.content.part("body");
+            let body = grouped.rendered.content.part("body");
             assert!(!body.contains(" cut"), "{kind}: {body}");
             // Some channels write a hyphen by a look-alike or an escape.
             let shown = |number: usize| {
@@ -170,7 +170,7 @@ async fn a_group_is_as_large_as_the_vendor_takes_and_cuts_no_name() {
             assert!((0..grouped.named).all(is_named) && !is_named(grouped.named), "{kind}: {body}");
             assert!(body.contains(&format!("{} more", 307 - grouped.named)), "{kind}: {body}");
             let mut owed = delivery(&receiver, &firing());
-            owed.content = grouped.content;
+            owed.content = grouped.rendered.content;
             assert_eq!(notifier.send(&owed, now()).await.error, None, "{kind}");
         }
         assert!(renderer.group(&[], 0, now(), 300).is_none());

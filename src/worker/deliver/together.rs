@@ -65,17 +65,16 @@ impl<S: Store> Claimer<S> {
         // That few were told together says nothing of how many could be.
         let fits = if grouped.named < facts.len() { grouped.named } else { grouped.named.max(guess) };
         self.named.store(fits, Ordering::Relaxed);
-        self.warn_of(grouped.problem.as_deref());
         told.truncate(grouped.named);
-        Some(self.owed(&told, MessageKind::AlertGroup, grouped.content, now))
+        let content = grouped.rendered.into_content(&self.receiver, "several alerts");
+        Some(self.owed(&told, MessageKind::AlertGroup, content, now))
     }
 
     /// One message about one alert as it is now, whatever its deliveries were to say.
     pub(super) fn as_it_is(&self, told: Told, now: Timestamp) -> Option<Together> {
         let message = message_about(told.facts.clone(), now);
-        let rendered = self.merging()?.render(&message);
-        self.warn_of(rendered.problem.as_deref());
-        let mut one = self.owed(std::slice::from_ref(&told), message.kind, rendered.content, now);
+        let content = self.merging()?.render(&message).into_content(&self.receiver, &told.facts.alert.id);
+        let mut one = self.owed(std::slice::from_ref(&told), message.kind, content, now);
         let alert = told.facts.alert;
         (one.delivery.alert, one.delivery.rule) = (Some(alert.id), Some(alert.rule));
         Some(one)
@@ -109,11 +108,5 @@ impl<S: Store> Claimer<S> {
         let severity = told.iter().map(|one| one.facts.alert.severity).max();
         let delivery = Delivery { severity, ..Delivery::owed(id, self.receiver.clone(), kind, content, now) };
         Together { delivery, members, named: told.len() }
-    }
-
-    fn warn_of(&self, problem: Option<&str>) {
-        if let Some(problem) = problem {
-            tracing::warn!(receiver = %self.receiver, "the template failed, the plain message goes out: {problem}");
-        }
     }
 }

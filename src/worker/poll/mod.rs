@@ -426,10 +426,7 @@ fn delivery(
     message: &Message,
     now: Timestamp,
 ) -> Delivery {
-    let rendered = addressee.renderer.render(message);
-    if let Some(problem) = &rendered.problem {
-        warn!(%receiver, alert = %alert.id, "the template failed, the plain message goes out: {problem}");
-    }
+    let content = addressee.renderer.render(message).into_content(receiver, &alert.id);
     // A deadline that was warned of is told a second time, and the end follows the second telling.
     let firing = match alert.facts.alert.measures.stage {
         // Nobody was told that the deadline has passed, while that was held back.
@@ -441,7 +438,7 @@ fn delivery(
         MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
         _ => (delivery_id(&alert.id, receiver, message.kind), None),
     };
-    let delivery = Delivery::owed(id, receiver.clone(), message.kind, rendered.content, now).about(alert);
+    let delivery = Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert);
     Delivery { follows, ..delivery }
 }
 

@@ -17,10 +17,13 @@
 //!    **one transaction**. Whatever rewinds the database then costs a repeat, never a loss.
 //! 4. [`worker::deliver`] has one lane per receiver. It claims what is due, lets [`notify`] make one attempt each, and
 //!    records the outcomes in a second transaction. No transaction is open while a network call runs.
-//! 5. When a [`digest`] is due, [`worker::digest`] sums up what the store holds of the period and owes it like any other
+//! 5. Other loops look after what the store holds: [`worker::fallback`] tells somebody else what does not arrive,
+//!    [`worker::escalation`] tells further people of what still fires, [`worker::remind`] tells a group again,
+//!    [`worker::own`] watches Nightbell itself, and [`worker::heartbeat`] says to the outside that all of it works.
+//! 6. When a [`digest`] is due, [`worker::digest`] sums up what the store holds of the period and owes it like any other
 //!    message.
-//! 6. [`worker::replay`] has the same poller decide about a time that is past, or made up: backtests, and tests of rules.
-//! 7. [`app`] wires all that, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.
+//! 7. [`worker::replay`] has the same poller decide about a time that is past, or made up: backtests, and tests of rules.
+//! 8. [`app`] wires all that and puts another configuration in force while it runs, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.
 //!
 //! # What holds everywhere
 //!
@@ -41,7 +44,7 @@
 //! main
 //! cli                               one file per command
 //! app                               wires the checked config into running loops
-//! worker                            poll, deliver, digest, self-watch, housekeeping loops
+//! worker                            poll, deliver and the other loops; replay
 //! config                            YAML -> checked Config, with located diagnostics
 //! source | store | notify | sim     the outside world, each behind one trait
 //! iam                               proving to Huawei Cloud who asks

@@ -87,7 +87,7 @@ async fn listings_hold_the_documented_keys() {
         keys
     };
     let alert = &stage.listed("alerts").await[0];
-    assert_eq!(keys(alert), ["acked", "alert", "instance", "job", "source", "suppressed_by"]);
+    assert_eq!(keys(alert), ["acked", "alert", "generation", "instance", "job", "source", "suppressed_by"]);
     let delivery = &stage.listed("deliveries").await[0];
     assert_eq!(
         keys(delivery),

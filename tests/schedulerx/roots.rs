@@ -53,7 +53,8 @@ fn chain(status: i64) -> SimFlowRun {
 }
 
 fn run_of_job(job_id: u64, id: u64, status: i64) -> SimRun {
-    SimRun::waiting(job_id, id, ago(300)).ended(status, ago(240), "exit code 1")
+    let waiting = SimRun { start_time: Some(ago(280)), ..SimRun::waiting(job_id, id, ago(300)) };
+    SimRun { start_time: waiting.start_time, ..waiting.ended(status, ago(240), "exit code 1") }
 }
 
 /// A service with the workflow, whose second job has just failed.
@@ -106,6 +107,10 @@ async fn a_job_s_run_finds_its_workflow_while_that_still_runs_and_one_call_serve
     let seen = poll(&source).await;
     assert_eq!(source.workflow_of(&seen["103"]).await, nightly());
     assert_eq!(bench.sim.calls(DETAIL), 2);
+    // A run that is over is looked at once: somebody made the job run by hand beside it.
+    bench.sim.put(run_of_job(2, 302, 5));
+    let seen = poll(&source).await;
+    assert_eq!((source.workflow_of(&seen["302"]).await, bench.sim.calls(DETAIL)), (None, 2));
     // Who does not listen to workflows pays nothing for them.
     let deaf = bench.source();
     let seen = poll(&deaf).await;
@@ -143,8 +148,9 @@ async fn among_many_workflows_a_poll_spends_a_few_calls_and_later_ones_know_more
         assert!(bench.sim.calls(DETAIL) - before <= 4);
     }
     assert_eq!(found, [None, None, nightly()]);
-    // Another run of the workflow, a day later: its jobs are known, and so it is asked first.
-    bench.sim.put_flow_run(SimFlowRun { id: 8, steps: vec![SimStep { instance_id: 202, ..step(2, 5) }], ..chain(3) });
+    // Another run of the workflow: its jobs are known, and so it is asked first.
+    let (start_time, steps) = (Some(ago(285)), vec![SimStep { instance_id: 202, ..step(2, 5) }]);
+    bench.sim.put_flow_run(SimFlowRun { id: 8, start_time, steps, ..chain(3) });
     bench.sim.put(run_of_job(2, 202, 5));
     let before = bench.sim.calls(DETAIL);
     let seen = poll(&source).await;
@@ -180,8 +186,8 @@ struct Process {
     lane: Lane<SqlStore, AnyNotifier>,
 }
 
-impl Program<'_> {
-    async fn new(bench: &Bench, by: &str) -> Program<'_> {
+impl<'a> Program<'a> {
+    async fn new(bench: &'a Bench, by: &str) -> Program<'a> {
         let sink = Sink::new(|_, _| OK).await;
         let text = format!(
             "version: 1\nsources:\n  billing: {{ type: schedulerx, endpoint: \"{}\", namespace: n, groups: [g], \

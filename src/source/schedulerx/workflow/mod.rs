@@ -235,7 +235,7 @@ async fn read_run(source: &SchedulerX, workflow: &Workflow, id: &str) -> Result<
     let gone = || SourceError::new(SourceErrorKind::NotFound, "the service knows no such instance of the workflow");
     let (state, steps) = read_detail(&data, &source.client.settings.timezone).map_err(bad_answer)?.ok_or_else(gone)?;
     let now = source.client.clock.now();
-    source.state().workflows.runs.learn(&workflow.id, id, &steps, now);
+    source.state().workflows.runs.learn(&workflow.id, id, &state, &steps, now);
     Ok((state, steps))
 }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::answer::Step;
+use super::answer::{State, Step};
 use super::{Workflow, Workflows, read_run};
 use crate::limits::{SCHEDULERX_ROOT_CALLS_PER_POLL, SCHEDULERX_WORKFLOW_JOBS_AGE_MAX, SCHEDULERX_WORKFLOW_RUNS_KEPT};
 use crate::model::{Instance, WorkflowRun};
@@ -46,6 +46,8 @@ struct Run {
     is_failure: bool,
     /// The runs of jobs in it, as far as it was looked at.
     parts: BTreeSet<String>,
+    /// The end that it had when it was looked at: until it has another one, all of it is known.
+    settled: Option<Timestamp>,
 }
 
 impl Runs {
@@ -58,14 +60,20 @@ impl Runs {
     /// Takes over the runs of a workflow, as they were listed.
     pub(super) fn take(&mut self, workflow: &str, instances: &[Instance]) {
         let known = self.listed.remove(workflow).unwrap_or_default();
+        let mut known: HashMap<String, Run> = known.into_iter().map(|run| (run.id.clone(), run)).collect();
         let mut runs: Vec<Run> = instances
             .iter()
-            .map(|instance| Run {
-                id: instance.id.clone(),
-                began: instance.start_time.or(instance.plan_time),
-                ended: instance.end_time,
-                is_failure: status::is_failure(instance.status),
-                parts: known.iter().find(|run| run.id == instance.id).map(|run| run.parts.clone()).unwrap_or_default(),
+            .map(|instance| {
+                let earlier = known.remove(&instance.id);
+                let (parts, settled) = earlier.map(|run| (run.parts, run.settled)).unwrap_or_default();
+                Run {
+                    id: instance.id.clone(),
+                    began: instance.start_time.or(instance.plan_time),
+                    ended: instance.end_time,
+                    is_failure: status::is_failure(instance.status),
+                    parts,
+                    settled,
+                }
             })
             .collect();
         runs.sort_by_key(|run| std::cmp::Reverse(run.began));
@@ -74,7 +82,7 @@ impl Runs {
     }
 
     /// Takes over what a look at a workflow's run has told.
-    pub(super) fn learn(&mut self, workflow: &str, run: &str, steps: &[Step], now: Timestamp) {
+    pub(super) fn learn(&mut self, workflow: &str, run: &str, state: &State, steps: &[Step], now: Timestamp) {
         self.looked_at.insert((workflow.to_string(), run.to_string()));
         let jobs: Option<BTreeSet<String>> = steps.iter().map(|step| step.job_id.clone()).collect();
         if let Some(jobs) = jobs.filter(|jobs| !jobs.is_empty()) {
@@ -83,6 +91,7 @@ impl Runs {
         let listed = self.listed.get_mut(workflow).into_iter().flatten().find(|listed| listed.id == run);
         if let Some(listed) = listed {
             // A job that was made to run again has another run there: the earlier one belonged to it all the same.
+            listed.settled = state.end_time;
             listed.parts.extend(steps.iter().filter_map(|step| step.instance_id.clone()));
         }
     }
@@ -134,7 +143,8 @@ impl Workflows {
             }
             for run in self.runs.listed.get(&workflow.id).into_iter().flatten() {
                 let was_looked_at = self.runs.looked_at.contains(&(workflow.id.clone(), run.id.clone()));
-                if was_looked_at || !run.may_hold(at) {
+                let is_known = run.ended.is_some() && run.settled == run.ended;
+                if was_looked_at || is_known || !run.may_hold(at) {
                     continue;
                 }
                 let rank = (has_job.is_none(), !run.is_failure, run.distance(at));

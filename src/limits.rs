@@ -67,6 +67,12 @@ pub const SCHEDULERX_JOBS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 pub const SCHEDULERX_PROBED_JOBS: usize = 3;
 /// Workflows of a SchedulerX source that one poll asks for their instances, one call each; the others take turns.
 pub const SCHEDULERX_WORKFLOWS_PER_POLL: usize = 40;
+/// Calls that one poll may spend on finding out which workflows' runs the failed runs of jobs belong to.
+pub const SCHEDULERX_ROOT_CALLS_PER_POLL: usize = 4;
+/// How long it is believed which jobs a workflow has: people edit workflows.
+pub const SCHEDULERX_WORKFLOW_JOBS_AGE_MAX: Duration = Duration::from_secs(3600);
+/// Runs of one workflow that are remembered, the latest: among them the run is looked for that a failed job belongs to.
+pub const SCHEDULERX_WORKFLOW_RUNS_KEPT: usize = 100;
 /// How long a service that refuses to tell of workflows is not asked for them again.
 pub const SCHEDULERX_WORKFLOWS_REFUSED_PAUSE: Duration = Duration::from_secs(3600);
 /// Last lines of a failed instance's log that are told, and the most of them in bytes.

@@ -92,6 +92,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 duration_ms: None,
                 url: None,
                 error: None,
+                workflow_instance: None,
             }),
             failing_nodes: Vec::new(),
             node_details: "ok".into(),

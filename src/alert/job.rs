@@ -128,5 +128,6 @@ fn job_part(job: &Job) -> JobPart {
         create_user: job.create_user.clone(),
         last_instance_status: job.last_instance_status.clone(),
         last_instance_end_time: job.last_instance_end_time,
+        workflow: None,
     }
 }

@@ -297,6 +297,7 @@ pub(super) fn instance_part(instance: &Instance, now: Timestamp) -> InstancePart
         duration_ms: instance.duration(now).and_then(|lasted| u64::try_from(lasted.as_millis()).ok()),
         url: None,
         error: instance.error.clone(),
+        workflow_instance: None,
     }
 }
 

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use super::failing_nodes;
 use super::summary;
-use crate::model::{Alert, AlertFacts, AlertState, GroupFacts, Message, MessageData, MessageKind, NodeDetails, PartOf};
+use crate::model::{
+    Alert, AlertFacts, AlertState, GroupFacts, Message, MessageData, MessageKind, NodeDetails, PartOf, WorkflowRun,
+};
 
 /// The message that tells of an alert's beginning.
 pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
@@ -63,6 +65,13 @@ pub fn attach_part_of(alert: &mut Alert, part_of: PartOf) {
     (facts.job.real_time_job, facts.job.node) = (Some(part_of.job), Some(part_of.node));
     if let Some(reason) = facts.alert.reason.clone() {
         summary::tell(facts, reason);
+    }
+}
+
+/// Names the workflow's run that the alert's run is a part of.
+pub fn attach_workflow(alert: &mut Alert, run: WorkflowRun) {
+    if let Some(instance) = &mut alert.facts.instance {
+        (alert.facts.job.workflow, instance.workflow_instance) = (Some(run.workflow), Some(run.instance));
     }
 }
 

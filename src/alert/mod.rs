@@ -23,6 +23,6 @@ pub use failing::failing_nodes;
 pub use found::{Found, Subject, begin_found, end_found, late, overdue};
 pub use ledger::{Holding, Ledger};
 pub use message::{
-    attach_error, attach_nodes, attach_part_of, firing_message, group_message, message_about, reminder_message,
-    resolved_message,
+    attach_error, attach_nodes, attach_part_of, attach_workflow, firing_message, group_message, message_about,
+    reminder_message, resolved_message,
 };

@@ -175,6 +175,15 @@ pub struct PartOf {
     pub node: String,
 }
 
+/// The run of a workflow that a job's run belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowRun {
+    /// The workflow's name.
+    pub workflow: String,
+    /// The id of its instance.
+    pub instance: String,
+}
+
 /// What is known of an instance's nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NodeDetails {

@@ -153,9 +153,13 @@ impl GroupFacts {
     /// The group of these alerts, put into order, with `waiting` more behind it.
     pub fn of(mut alerts: Vec<AlertFacts>, waiting: u64) -> GroupFacts {
         let is_over = |facts: &AlertFacts| facts.alert.state == AlertState::Resolved;
+        // A workflow fails of the job in it, though both may show the same second.
+        let is_part = |facts: &AlertFacts| facts.workflow_run().is_some();
         // What failed first may be what the others failed of. The sort is stable: among equals the order in which they
         // waited stays.
-        alerts.sort_by_key(|facts| (is_over(facts), std::cmp::Reverse(facts.alert.severity), facts.alert.starts_at));
+        alerts.sort_by_key(|facts| {
+            (is_over(facts), std::cmp::Reverse(facts.alert.severity), facts.alert.starts_at, !is_part(facts))
+        });
         let mut counts = GroupCounts::default();
         for facts in &alerts {
             let count = match (is_over(facts), facts.alert.severity) {
@@ -190,6 +194,12 @@ pub struct AlertFacts {
 }
 
 impl AlertFacts {
+    /// The workflow and its instance that the run is a part of, where that is known.
+    pub fn workflow_run(&self) -> Option<(&str, &str)> {
+        let instance = self.instance.as_ref()?.workflow_instance.as_deref()?;
+        Some((self.job.workflow.as_deref()?, instance))
+    }
+
     /// What names the subject of the alert within its source: an instance, or a job, whose instance id is empty.
     pub fn subject(&self) -> InstanceKey {
         let id = self.instance.as_ref().map_or_else(String::new, |instance| instance.id.clone());
@@ -269,6 +279,9 @@ pub struct JobPart {
     /// When its last run ended.
     #[serde(default)]
     pub last_instance_end_time: Option<Timestamp>,
+    /// The workflow in which it ran, where that was asked for and found out.
+    #[serde(default)]
+    pub workflow: Option<String>,
 }
 
 /// The run of an alert.
@@ -298,6 +311,9 @@ pub struct InstancePart {
     /// Why it failed, in the source's words, where it tells; may have several lines.
     #[serde(default)]
     pub error: Option<String>,
+    /// The workflow's instance that it is a part of, where `job.workflow` is known.
+    #[serde(default)]
+    pub workflow_instance: Option<String>,
 }
 
 /// A node worth looking at.

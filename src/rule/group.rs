@@ -24,7 +24,7 @@ pub enum GroupBy {
     Rule,
     /// How bad it is.
     Severity,
-    /// The failure that it comes from: the real-time job of a sub-job.
+    /// The failure that it comes from: the real-time job of a sub-job, the workflow's run that a job's run is a part of.
     Root,
 }
 
@@ -56,10 +56,12 @@ impl GroupBy {
             GroupBy::Job => [source, job, ""],
             GroupBy::Rule => [facts.alert.rule.as_str(), "", ""],
             GroupBy::Severity => [facts.alert.severity.as_str(), "", ""],
-            GroupBy::Root => match &facts.job.real_time_job {
+            GroupBy::Root => match (&facts.job.real_time_job, facts.workflow_run()) {
                 // A real-time job has no instance, so an alert about it is of the same group.
-                Some(root) => [source, root, ""],
-                None => [source, job, facts.instance.as_ref().map_or("", |instance| &instance.id)],
+                (Some(root), _) => [source, root, ""],
+                // As an alert about the workflow's run itself names its job and its instance.
+                (None, Some((workflow, run))) => [source, workflow, run],
+                (None, None) => [source, job, facts.instance.as_ref().map_or("", |instance| &instance.id)],
             },
         }
     }
@@ -79,6 +81,11 @@ pub struct Grouping {
 }
 
 impl Grouping {
+    /// Whether it must be known what a run is a part of.
+    pub fn goes_by_root(&self) -> bool {
+        self.by.contains(&GroupBy::Root)
+    }
+
     /// The group of an alert, and when that is to be told if nobody holds it up.
     pub fn place(&self, facts: &AlertFacts, now: Timestamp) -> (GroupPlace, Timestamp) {
         let place = GroupPlace { key: self.key(facts), interval: self.interval, repeat: self.repeat, told_at: None };
@@ -162,6 +169,21 @@ mod tests {
         (stream.job.name, stream.instance) = ("stream".into(), None);
         let keys = [&sub_job, &another, &stream].map(|facts| by(&["root"]).key(facts));
         assert!(keys[0] == keys[1] && keys[1] == keys[2], "{keys:?}");
+    }
+
+    #[test]
+    fn the_runs_of_a_workflow_s_jobs_are_of_the_group_of_its_run() {
+        let part = |job: &str, run: &str| {
+            let mut facts = facts();
+            (facts.job.name, facts.job.workflow) = (job.into(), Some("nightly".into()));
+            facts.instance.as_mut().unwrap().workflow_instance = Some(run.into());
+            facts
+        };
+        let mut whole = facts();
+        (whole.job.name, whole.instance.as_mut().unwrap().id) = ("nightly".into(), "7".into());
+        let key = |facts: &AlertFacts| by(&["root"]).key(facts);
+        assert!(key(&part("load", "7")) == key(&whole) && key(&part("sum_up", "7")) == key(&whole));
+        assert_ne!(key(&part("load", "8")), key(&whole), "another run of the workflow");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Instance, Job, Labels, Node, PartOf, SourceId, Window};
+use crate::model::{Instance, Job, Labels, Node, PartOf, SourceId, Window, WorkflowRun};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
 use crate::yaml::{Section, closest};
@@ -59,6 +59,12 @@ pub trait Source: Send + Sync {
         async { None }
     }
 
+    /// The workflow's run that a job's run is a part of, where that can be told. Asked only for instances whose alert is told
+    /// under its root; trouble leaves it untold, for the alarm is right without it.
+    fn workflow_of(&self, _instance: &Instance) -> impl Future<Output = Option<WorkflowRun>> + Send {
+        async { None }
+    }
+
     /// Asks the account, with a handful of read-only calls, what its documents leave open (`nightbell doctor`). Trouble
     /// is a finding, not an error.
     fn examine(&self) -> impl Future<Output = Vec<Finding>> + Send {
@@ -98,6 +104,10 @@ impl<C: Source> Source for Arc<C> {
 
     fn part_of(&self, instance: &Instance) -> impl Future<Output = Option<PartOf>> + Send {
         C::part_of(self, instance)
+    }
+
+    fn workflow_of(&self, instance: &Instance) -> impl Future<Output = Option<WorkflowRun>> + Send {
+        C::workflow_of(self, instance)
     }
 
     fn examine(&self) -> impl Future<Output = Vec<Finding>> + Send {
@@ -391,6 +401,13 @@ impl Source for AnySource {
         match self {
             AnySource::DataArts(source) => source.part_of(instance).await,
             AnySource::SchedulerX(source) => source.part_of(instance).await,
+        }
+    }
+
+    async fn workflow_of(&self, instance: &Instance) -> Option<WorkflowRun> {
+        match self {
+            AnySource::DataArts(source) => source.workflow_of(instance).await,
+            AnySource::SchedulerX(source) => source.workflow_of(instance).await,
         }
     }
 

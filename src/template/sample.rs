@@ -52,6 +52,7 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             url: None,
             error: (!resolved)
                 .then(|| "ERROR: relation \"ods.orders\" does not exist\n  at line 12 of load_orders.sql".to_string()),
+            workflow_instance: None,
         }),
         failing_nodes: vec![NodePart {
             name: "load_orders".to_string(),
@@ -235,6 +236,7 @@ fn sample_job(now: Timestamp) -> JobPart {
         create_user: Some("admin".to_string()),
         last_instance_status: Some("success".to_string()),
         last_instance_end_time: now.checked_sub(SignedDuration::from_hours(2)).ok(),
+        workflow: None,
     }
 }
 
@@ -323,8 +325,10 @@ fn full_facts() -> AlertFacts {
         id: facts.job.id.clone(),
         real_time_job: Some("stream_orders".to_string()),
         node: Some("load".to_string()),
+        workflow: Some("nightly".to_string()),
         ..sample_job(sample_instant())
     };
+    facts.instance = facts.instance.map(|run| InstancePart { workflow_instance: Some("9007".to_string()), ..run });
     facts.alert.held_back = Some(held_back("deploy"));
     facts.alert = escalated(&facts.alert);
     if let Some(escalation) = &mut facts.alert.escalation {

@@ -85,7 +85,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             Plain,
             "{{data.job}}",
-            "\"data.job\" is not one value but several; the names here are create_user, id, last_instance_end_time, last_instance_status, name, node, owner, real_time_job, status",
+            "\"data.job\" is not one value but several; the names here are create_user, id, last_instance_end_time, last_instance_status, name, node, owner, real_time_job, status, workflow",
         ),
         (Plain, "{{data.failing_nodes}}", "a list is read with {{#each}}"),
         (Plain, "{{lcoal data.alert.starts_at}}", "there is no helper \"lcoal\"; did you mean \"local\"?"),

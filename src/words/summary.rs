@@ -212,6 +212,7 @@ mod tests {
                 duration_ms: None,
                 url: None,
                 error: None,
+                workflow_instance: None,
             }),
             failing_nodes: Vec::new(),
             node_details: "ok".to_string(),

@@ -154,7 +154,7 @@ fn the_webhook_body_is_the_contract() {
     );
     assert_eq!(
         keys(&body["data"]["instance"]),
-        "duration_ms end_time error id name plan_time raw_status start_time status type url"
+        "duration_ms end_time error id name plan_time raw_status start_time status type url workflow_instance"
     );
     assert_eq!(keys(&body["data"]["failing_nodes"][0]), "end_time log_path name retries start_time status type");
 }

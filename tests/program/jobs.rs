@@ -41,7 +41,7 @@ async fn a_job_that_broke_is_told_once_with_its_failing_node_and_resolves_when_i
     );
     let job = serde_json::json!({
         "name": "stream_orders", "id": null, "real_time_job": null, "node": null, "status": "EXCEPTION", "owner": "etl-team", "create_user": "test_user",
-        "last_instance_status": null, "last_instance_end_time": null,
+        "last_instance_status": null, "last_instance_end_time": null, "workflow": null,
     });
     assert_eq!(data["job"], job);
     assert_eq!(data["failing_nodes"].as_array().unwrap().len(), 1, "{data}");

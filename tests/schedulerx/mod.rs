@@ -3,6 +3,7 @@
 mod access;
 mod detail;
 mod listing;
+mod roots;
 mod strict;
 mod workflow;
 

@@ -46,7 +46,7 @@ use super::foreign::HELP_BAD_ANSWER;
 use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 use crate::limits::LOG_TAIL_LINES;
-use crate::model::{Instance, JobRef, SourceId, Window};
+use crate::model::{Instance, JobRef, SourceId, Window, WorkflowRun};
 
 /// How long after a group refused its logs they are asked for again.
 const LOGS_AGAIN: SignedDuration = SignedDuration::from_hours(1);
@@ -62,6 +62,8 @@ pub struct SchedulerX {
     id: SourceId,
     client: Client,
     state: Mutex<State>,
+    /// Held while it is asked which workflow's run a job's run belongs to: what one question finds out serves the others.
+    asking_roots: tokio::sync::Mutex<()>,
 }
 
 /// What is known of the service between calls.
@@ -116,7 +118,7 @@ impl SchedulerX {
     /// [`SourceErrorKind::Configuration`] when the `ca_file` cannot be used.
     pub fn open(id: SourceId, settings: &Settings, clock: Arc<dyn Clock>) -> Result<SchedulerX, SourceError> {
         let client = Client::new(settings.clone(), clock)?;
-        Ok(SchedulerX { id, client, state: Mutex::default() })
+        Ok(SchedulerX { id, client, state: Mutex::default(), asking_roots: tokio::sync::Mutex::default() })
     }
 
     /// The same with other times to wait.
@@ -281,6 +283,10 @@ impl Source for SchedulerX {
             Some(error) if jobs.is_empty() => Err(error),
             _ => self.detail_of_job(jobs, instance).await,
         }
+    }
+
+    async fn workflow_of(&self, instance: &Instance) -> Option<WorkflowRun> {
+        workflow::workflow_of(self, instance).await
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use tracing::{debug, warn};
 
 use super::Poller;
-use crate::alert::{attach_error, attach_nodes, attach_part_of};
+use crate::alert::{attach_error, attach_nodes, attach_part_of, attach_workflow};
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX, PART_OF_TIME_MAX};
-use crate::model::{Alert, Instance, InstanceKey, JobRef, NodeDetails, PartOf, Snapshot, Status};
+use crate::model::{Alert, Instance, InstanceKey, JobRef, NodeDetails, PartOf, Snapshot, Status, WorkflowRun};
+use crate::rule::Grouping;
 use crate::source::{Source, SourceErrorKind};
 use crate::store::{SourceMemory, Store};
 
@@ -25,6 +26,14 @@ struct Look {
     nodes: NodeDetails,
     error: Option<String>,
     part_of: Option<PartOf>,
+    workflow: Option<WorkflowRun>,
+}
+
+impl Look {
+    /// A look at something whose nodes are not known.
+    fn in_vain(reason: impl Into<String>) -> Look {
+        Look { nodes: NodeDetails::Unreadable(reason.into()), error: None, part_of: None, workflow: None }
+    }
 }
 
 impl<C: Source, S: Store> Poller<C, S> {
@@ -43,17 +52,17 @@ impl<C: Source, S: Store> Poller<C, S> {
         if keys.is_empty() {
             return;
         }
+        let rooted: HashSet<InstanceKey> =
+            fired.iter().filter(|alert| self.needs_root(alert)).map(|alert| alert.facts.subject()).collect();
         let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
         let count = keys.len();
         let looks: HashMap<InstanceKey, Look> = stream::iter(keys)
             .map(|key| {
-                let instance = by_key.get(&key).copied();
+                let (instance, needs_root) = (by_key.get(&key).copied(), rooted.contains(&key));
                 async move {
                     let look = match instance {
-                        Some(instance) => self.look_at(instance, count, deadline).await,
-                        None => {
-                            Look { nodes: NodeDetails::Unreadable("not asked for".into()), error: None, part_of: None }
-                        }
+                        Some(instance) => self.look_at(instance, needs_root, count, deadline).await,
+                        None => Look::in_vain("not asked for"),
                     };
                     (key, look)
                 }
@@ -68,15 +77,32 @@ impl<C: Source, S: Store> Poller<C, S> {
             if let Some(part_of) = &look.part_of {
                 attach_part_of(alert, part_of.clone());
             }
+            if let Some(workflow) = &look.workflow {
+                attach_workflow(alert, workflow.clone());
+            }
         }
     }
 
+    /// Whether the alert is told under its root, which is not known yet.
+    fn needs_root(&self, alert: &Alert) -> bool {
+        let grouping = self.rules.get(&alert.rule).and_then(|rule| rule.group.as_ref());
+        grouping.is_some_and(Grouping::goes_by_root) && alert.facts.workflow_run().is_none()
+    }
+
     /// Asks for the nodes of one of `count` instances that alert, and what it is a part of.
-    async fn look_at(&self, instance: &Instance, count: usize, deadline: tokio::time::Instant) -> Look {
+    async fn look_at(
+        &self,
+        instance: &Instance,
+        needs_root: bool,
+        count: usize,
+        deadline: tokio::time::Instant,
+    ) -> Look {
         let named_by = deadline.min(tokio::time::Instant::now() + PART_OF_TIME_MAX);
-        let (detail, part_of) = tokio::join!(
+        let workflow = async { if needs_root { self.source.workflow_of(instance).await } else { None } };
+        let (detail, part_of, workflow) = tokio::join!(
             tokio::time::timeout_at(deadline, self.source.detail(instance)),
             tokio::time::timeout_at(named_by, self.source.part_of(instance)),
+            tokio::time::timeout_at(named_by, workflow),
         );
         let (nodes, error) = match detail {
             Ok(Ok(detail)) => (NodeDetails::Known(detail.nodes), detail.instance.error),
@@ -89,7 +115,7 @@ impl<C: Source, S: Store> Poller<C, S> {
                 (NodeDetails::Unreadable(reason), None)
             }
         };
-        Look { nodes, error, part_of: part_of.ok().flatten() }
+        Look { nodes, error, part_of: part_of.ok().flatten(), workflow: workflow.ok().flatten() }
     }
 
     /// Asks after instances that the listing no longer holds and that are not settled: unfinished ones until they end,

@@ -12,12 +12,15 @@
 //! - Workflows that cannot be read hold up nothing else, and are said to be unread at every poll until they can be.
 
 mod answer;
+mod roots;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use self::answer::{State, Step, read_detail, read_states, read_workflows};
+use self::roots::Runs;
+pub(super) use self::roots::workflow_of;
 use super::answer::Row;
 use super::directory::Job;
 use super::listing::is_passing;
@@ -48,6 +51,7 @@ pub(super) struct Workflows {
     refused: Option<(Timestamp, String)>,
     /// The workflow that was asked last.
     asked_last: Option<String>,
+    runs: Runs,
 }
 
 impl Workflows {
@@ -88,6 +92,7 @@ pub(super) struct Part {
 /// Reads the instances of the workflows that lie in `window`.
 pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
     let mut part = Part::default();
+    source.state().workflows.runs.begin_poll();
     if let Err(error) = refresh(source, &mut part).await {
         part.unread = Some(format!("the workflows could not be read: {error}"));
         return part;
@@ -112,6 +117,7 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
                 break;
             }
         };
+        let first = part.instances.len();
         for row in rows {
             match row {
                 Ok(state) if is_in(&state, window) => part.instances.push(instance(source, &workflow, state)),
@@ -120,6 +126,7 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
                 Err(item) => part.quarantined.push(item),
             }
         }
+        source.state().workflows.runs.take(&workflow.id, &part.instances[first..]);
     }
     part
 }
@@ -207,14 +214,7 @@ fn instance(source: &SchedulerX, workflow: &Workflow, state: State) -> Instance 
 
 /// An instance of a workflow as it is now, with the runs of its jobs.
 pub(super) async fn detail(source: &SchedulerX, workflow: &Workflow, asked: &Instance) -> Result<Detail, SourceError> {
-    let pairs = vec![
-        ("GroupId", workflow.group.clone()),
-        ("WorkflowId", workflow.id.clone()),
-        ("WfInstanceId", asked.id.clone()),
-    ];
-    let data = source.client.call("GetWorkflowInstance", pairs).await?;
-    let gone = || SourceError::new(SourceErrorKind::NotFound, "the service knows no such instance of the workflow");
-    let (state, steps) = read_detail(&data, &source.client.settings.timezone).map_err(bad_answer)?.ok_or_else(gone)?;
+    let (state, steps) = read_run(source, workflow, &asked.id).await?;
     let plan_time = state.plan_time.or(asked.plan_time);
     let state = State { id: Some(asked.id.clone()), plan_time, ..state };
     let mut instance = instance(source, workflow, state);
@@ -222,6 +222,21 @@ pub(super) async fn detail(source: &SchedulerX, workflow: &Workflow, asked: &Ins
         instance.error = failure_text(source, workflow, &steps).await;
     }
     Ok(Detail { instance, nodes: steps.into_iter().map(|step| step.node).collect() })
+}
+
+/// A workflow's run and the runs of its jobs; which those are is remembered.
+async fn read_run(source: &SchedulerX, workflow: &Workflow, id: &str) -> Result<(State, Vec<Step>), SourceError> {
+    let pairs = vec![
+        ("GroupId", workflow.group.clone()),
+        ("WorkflowId", workflow.id.clone()),
+        ("WfInstanceId", id.to_string()),
+    ];
+    let data = source.client.call("GetWorkflowInstance", pairs).await?;
+    let gone = || SourceError::new(SourceErrorKind::NotFound, "the service knows no such instance of the workflow");
+    let (state, steps) = read_detail(&data, &source.client.settings.timezone).map_err(bad_answer)?.ok_or_else(gone)?;
+    let now = source.client.clock.now();
+    source.state().workflows.runs.learn(&workflow.id, id, &state, &steps, now);
+    Ok((state, steps))
 }
 
 /// What the failed nodes say of themselves, and under it the end of the first one's log.

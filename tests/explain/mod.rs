@@ -30,7 +30,6 @@ const RULES: &str = "  failed: { when: { status: [fail, running-exception] }, se
   owed: { match: { job: load_a }, when: { missing: { schedule: \"0 * * * *\", grace: 20m } }, notify: [hook] }
 mute_windows:
   lunch: { match: { severity: warning }, from: \"12:00\", to: \"13:00\" }
-  nights: { match: { rule: rate }, from: \"01:00\", to: \"05:00\" }
 inhibit:
   loads-first: { by: { rule: failed, job: 'load_*' }, match: { job: report } }
 ";
@@ -221,7 +220,6 @@ async fn on_a_random_day_every_telling_and_every_silence_has_exactly_one_reason(
         "dead",
         "silence:1",
         "mute-window:lunch",
-        "mute-window:nights",
         "inhibited:loads-first",
         "step 2",
         "step 3",

@@ -167,7 +167,7 @@ impl Day {
             let is_told = |alert: &&Alert| alert.state() == AlertState::Firing && alert.suppressed_by.is_none();
             let ack = Ack { by: "ada".into(), reason: None, at: now };
             if let Some(alert) = alerts.iter().find(is_told) {
-                self.store.ack(&[alert.id.clone()], &ack).await.unwrap();
+                self.store.ack(std::slice::from_ref(&alert.id), &ack).await.unwrap();
             }
         }
         if self.numbers.one_in(25) {

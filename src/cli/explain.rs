@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 
 use super::output::{complain, local, print};
 use super::{Exit, Failure, alerts, deliveries};
-use crate::app::explain::{
-    Asked, Explanation, Letter, Outcome, RuleExplained, Told, explain, fate, find, held_back_by,
-};
+use crate::app::explain::{Asked, Explanation, Letter, Outcome, RuleExplained, Told, explain, fate, find};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::EXPLAINED_OTHERS_MAX;
@@ -192,7 +190,7 @@ fn told_text(told: &Told, zone: &TimeZone) -> String {
     let mut text = format!("  alert {id}, {} since {since}{until}{under}\n", part.state.as_str());
     let _ = writeln!(text, "    {}", display_text(&part.summary));
     if let Some(by) = &told.alert.suppressed_by {
-        let _ = writeln!(text, "    not told: {}", held_back_by(by));
+        let _ = writeln!(text, "    not told: {by}");
     }
     if let Some(ack) = &told.ack {
         let _ = writeln!(text, "    {} is on it since {}", display_text(&ack.by), local(ack.at, zone));
@@ -205,7 +203,7 @@ fn letter_text(letter: &Letter, zone: &TimeZone) -> String {
     let delivery = &letter.record.delivery;
     let teller = letter.group.as_ref().unwrap_or(&letter.record);
     let what = match (delivery.kind, letter.step()) {
-        (MessageKind::AlertFiring, Some(step)) => format!(" (step {step}, made {})", local(delivery.created_at, zone)),
+        (MessageKind::AlertFiring, Some(step)) => format!(" (as step {step} at {})", local(delivery.created_at, zone)),
         (MessageKind::AlertFiring, None) => String::new(),
         (MessageKind::AlertResolved, _) => " (its end)".to_string(),
         _ => " (with others)".to_string(),

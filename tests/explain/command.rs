@@ -86,7 +86,7 @@ inhibit:
     }
     stage.once(0).await;
     // The step is due a second after the first telling; each run is one look.
-    let is_taken = async || text(&stage.output(&["explain", "1"]).await.stdout).contains("    lead (step 2, made ");
+    let is_taken = async || text(&stage.output(&["explain", "1"]).await.stdout).contains("    lead (as step 2 at ");
     for _ in 0..60 {
         if is_taken().await {
             break;
@@ -101,7 +101,7 @@ inhibit:
     assert!(flood.contains(", told with its group in "), "{flood}");
     let after = text(&stage.output(&["explain", "2"]).await.stdout);
     assert!(
-        after.contains("after (error): not told: recorded and not told: inhibited:load-first, an alert "),
+        after.contains("after (error): not told: recorded and not told: inhibited:load-first, for it follows "),
         "{after}"
     );
 }

@@ -5,7 +5,7 @@
 
 mod outcome;
 
-pub use outcome::{Outcome, fate, held_back_by};
+pub use outcome::{Outcome, fate};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -87,11 +87,11 @@ pub fn fate(alert: &Alert, letters: &[Letter]) -> Outcome {
 }
 
 /// What held an alert back, by the word that the store and `--json` have for it, and what that means.
-pub fn held_back_by(by: &Suppression) -> String {
+fn held_back_by(by: &Suppression) -> String {
     let meaning = match by {
-        Suppression::FirstPoll => "it is older than the first look at the source goes back",
+        Suppression::FirstPoll => "for it is older than what the first look at the source tells",
         Suppression::Silence(_) | Suppression::MuteWindow(_) => return by.to_string(),
-        Suppression::Inhibition(_) => "an alert that it speaks of was told, and fires",
+        Suppression::Inhibition(_) => "for it follows from an alert upstream that was told",
     };
     format!("{by}, {meaning}")
 }

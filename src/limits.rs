@@ -365,6 +365,8 @@ pub const EXPLAINED_RUNS_MAX: usize = 10;
 pub const EXPLAINED_ALERTS_MAX: usize = 200;
 /// Messages of one alert that an explanation shows.
 pub const EXPLAINED_DELIVERIES_MAX: usize = 50;
+/// States of a run that an explanation shows, the latest ones.
+pub const EXPLAINED_TRANSITIONS_MAX: usize = 20;
 /// Rules about other jobs that an explanation names one by one; of more it tells the number.
 pub const EXPLAINED_OTHERS_MAX: usize = 20;
 /// Alerts of one rule on one day that are called noise where nothing else is said: one an hour is read by nobody.

@@ -11,7 +11,8 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::model::{AlertId, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId, Snapshot, SourceId};
+use crate::limits::ESCALATION_STEPS_MAX;
+use crate::model::{AlertId, Delivery, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId, Snapshot, SourceId};
 
 /// The name of the episode that begins with `rule` holding for `instance` as it is now. `ordinal` is 1 but for a
 /// second episode with the same times. A condition that outlasts the end of the run (`spans_end`: a duration) leaves
@@ -71,6 +72,12 @@ pub fn overdue_delivery_id(alert: &AlertId, receiver: &ReceiverId) -> DeliveryId
 pub fn escalation_id(alert: &AlertId, receiver: &ReceiverId, step: u32) -> DeliveryId {
     let parts = [alert.as_str(), receiver.as_str(), "step", &step.to_string(), MessageKind::AlertFiring.as_str()];
     DeliveryId::new(digest(&parts))
+}
+
+/// Which later step of its rule made this delivery; none of a first telling, or of what is no beginning.
+pub fn escalation_step(delivery: &Delivery) -> Option<u32> {
+    let alert = delivery.alert.as_ref().filter(|_| delivery.kind == MessageKind::AlertFiring)?;
+    (2..).take(ESCALATION_STEPS_MAX - 1).find(|step| escalation_id(alert, &delivery.receiver, *step) == delivery.id)
 }
 
 /// The name of the delivery that tells `receiver` of `alert`.

@@ -29,7 +29,7 @@ pub(super) async fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Config);
     }
     let config = &loaded.config;
-    let (tests, failed) = super::test::all(config).await?;
+    let (tests, failed) = super::test::all(&loaded).await?;
     if failed > 0 {
         complain(format_args!("error: {failed} of {} failed", count(tests, "test")));
         return Ok(Exit::Config);

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::limits::EXPLAINED_OTHERS_MAX;
 use crate::model::{DeliveryState, Instance, MessageKind};
 use crate::rule::Standing;
-use crate::store::{Mode, SqlStore};
+use crate::store::{Mode, SqlStore, Transition};
 use crate::template::display_text;
 use crate::yaml::duration_text;
 
@@ -96,6 +96,7 @@ fn heading(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp) -> St
         Some(run) if !explanation.is_about_job => {
             let _ = writeln!(text, "{job}/{} in {}", display_text(&run.id), explanation.source);
             let _ = writeln!(text, "{}", run_text(run, zone, now));
+            text.push_str(&transitions_text(explanation, zone));
         }
         _ => {
             let _ = writeln!(text, "the job {job} in {}", explanation.source);
@@ -112,6 +113,25 @@ fn heading(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp) -> St
     }
     if let Some(polled_at) = explanation.polled_at {
         let _ = writeln!(text, "as of the last poll, {}", local(polled_at, zone));
+    }
+    text
+}
+
+/// A line for each state that a poll saw: `  2026-11-21 02:05:00 running (RUNNING)`.
+fn transitions_text(explanation: &Explanation<'_>, zone: &TimeZone) -> String {
+    let mut text = String::new();
+    if explanation.transitions.is_empty() {
+        return text;
+    }
+    text.push_str("as polls saw it\n");
+    if explanation.transitions_before > 0 {
+        let _ = writeln!(text, "  ({} earlier states)", explanation.transitions_before);
+    }
+    for transition in &explanation.transitions {
+        let Instance { status, raw_status, .. } = &transition.instance;
+        let raw =
+            if raw_status == status.as_str() { String::new() } else { format!(" ({})", display_text(raw_status)) };
+        let _ = writeln!(text, "  {} {status}{raw}", local(transition.seen_at, zone));
     }
     text
 }
@@ -182,17 +202,22 @@ fn told_text(told: &Told, zone: &TimeZone) -> String {
 fn letter_text(letter: &Letter, zone: &TimeZone) -> String {
     let delivery = &letter.record.delivery;
     let teller = letter.group.as_ref().unwrap_or(&letter.record);
-    let what = match delivery.kind {
-        MessageKind::AlertFiring => "",
-        MessageKind::AlertResolved => " (its end)",
-        _ => " (with others)",
+    let what = match (delivery.kind, letter.step()) {
+        (MessageKind::AlertFiring, Some(step)) => format!(" (as step {step} at {})", local(delivery.created_at, zone)),
+        (MessageKind::AlertFiring, None) => String::new(),
+        (MessageKind::AlertResolved, _) => " (its end)".to_string(),
+        _ => " (with others)".to_string(),
     };
-    let merged = match &delivery.merged_into {
-        Some(group) => format!(", told inside {group}"),
-        None => String::new(),
+    let merged = match (&delivery.merged_into, &delivery.group) {
+        (Some(group), Some(_)) => format!(", told with its group in {group}"),
+        (Some(group), None) => format!(", merged into {group}"),
+        (None, _) => String::new(),
     };
     let state = match (teller.delivery.state, teller.delivery.delivered_at, teller.delivery.next_attempt_at) {
         (DeliveryState::Delivered, Some(at), _) => format!("delivered {}", local(at, zone)),
+        (DeliveryState::Pending, _, Some(until)) if letter.gathers_until().is_some() => {
+            format!("owed, waits for others of its group until {}", local(until, zone))
+        }
         (DeliveryState::Pending, _, Some(next)) => format!("owed, next attempt {}", local(next, zone)),
         (state, ..) => state.as_str().to_string(),
     };
@@ -225,12 +250,18 @@ fn object(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp) -> Val
             "duration_ms": run.duration(now).and_then(|lasted| u64::try_from(lasted.as_millis()).ok()),
         })
     };
+    let transition = |transition: &Transition| {
+        let Instance { status, raw_status, .. } = &transition.instance;
+        json!({ "seen_at": transition.seen_at, "status": status, "raw_status": raw_status })
+    };
     let rules: Vec<Value> = explanation.rules.iter().map(|explained| rule_object(explained, zone)).collect();
     json!({
         "source": explanation.source,
         "job": explanation.job,
         "asked_for": if explanation.is_about_job { "job" } else { "instance" },
         "instance": explanation.run.as_ref().map(run),
+        "transitions": explanation.transitions.iter().map(transition).collect::<Vec<_>>(),
+        "transitions_before": explanation.transitions_before,
         "last_instances": explanation.runs.iter().map(run).collect::<Vec<_>>(),
         "polled_at": explanation.polled_at,
         "rules": rules,
@@ -276,6 +307,8 @@ fn letter_object(letter: &Letter) -> Value {
     let teller = letter.group.as_ref().unwrap_or(&letter.record);
     let mut object = deliveries::line(&letter.record.delivery);
     object["told_as"] = json!(letter.state());
+    object["step"] = json!(letter.step());
+    object["gathers_until"] = json!(letter.gathers_until());
     object["fallback"] = json!(letter.record.fallback);
     object["attempt_log"] = deliveries::attempt_objects(&teller.attempts);
     object

@@ -30,7 +30,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use self::log::LogFormat;
-use crate::config::{Config, ConfigProblem, LoadOptions};
+use crate::config::{Config, ConfigProblem, LoadOptions, Loaded};
 
 /// The on-call bell for scheduled data jobs.
 ///
@@ -240,7 +240,7 @@ pub fn run(cli: Cli) -> ExitCode {
             }
             Command::Check { file, offline, .. } => check::check(&file.config, offline).await,
             Command::Backtest { chosen, file } => backtest::backtest(&load(&file, !chosen.fetches())?, &chosen).await,
-            Command::Test { chosen, file } => test::test(&load(&file, true)?, &chosen).await,
+            Command::Test { chosen, file } => test::test(&load_with_files(&file, true)?, &chosen).await,
             Command::Demo { duration } => demo::demo(duration).await,
             Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,
             Command::Doctor { source, file, json } => {
@@ -303,12 +303,17 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 /// Loads the configuration; warnings go to stderr.
 fn load(file: &ConfigFile, offline: bool) -> Result<Config, Failure> {
+    Ok(load_with_files(file, offline)?.config)
+}
+
+/// The same, with the files it was read from.
+fn load_with_files(file: &ConfigFile, offline: bool) -> Result<Loaded, Failure> {
     let loaded =
         Config::load(&file.config, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
     for warning in loaded.rendered_warnings() {
         output::complain(warning);
     }
-    Ok(loaded.config)
+    Ok(loaded)
 }
 
 /// Why there is nothing called `name` among the configuration's `what`s.

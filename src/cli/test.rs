@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::output::{complain, print};
 use super::{Exit, Failure};
-use crate::config::{Config, RuleTest};
+use crate::config::{Loaded, RuleTest};
 use crate::template::display_text;
 use crate::worker::replay::{Rehearsal, ReplayError, Telling, Theatre};
 
@@ -21,7 +21,8 @@ pub(super) struct Chosen {
     json: bool,
 }
 
-pub(super) async fn test(config: &Config, chosen: &Chosen) -> Result<Exit, Failure> {
+pub(super) async fn test(loaded: &Loaded, chosen: &Chosen) -> Result<Exit, Failure> {
+    let config = &loaded.config;
     let known = || config.tests.iter().map(|test| test.name.as_str());
     if let Some(name) = chosen.names.iter().find(|name| !known().any(|known| known == name.as_str())) {
         return Err(super::unknown("test", name, known()));
@@ -39,8 +40,8 @@ pub(super) async fn test(config: &Config, chosen: &Chosen) -> Result<Exit, Failu
         let outcome = theatre.rehearse(config, test).await;
         failed += usize::from(!has_passed(&outcome));
         match chosen.json {
-            true => print(line(test, &outcome))?,
-            false => print(text(test, &outcome, width))?,
+            true => print(line(test, &outcome, loaded))?,
+            false => print(text(test, &outcome, width, file_of(test, loaded)))?,
         }
     }
     if !chosen.json {
@@ -51,7 +52,8 @@ pub(super) async fn test(config: &Config, chosen: &Chosen) -> Result<Exit, Failu
 
 /// Runs every test of a configuration that is being checked; what fails is told as `nightbell test` does. Returns how
 /// many there are, and how many failed.
-pub(super) async fn all(config: &Config) -> Result<(usize, usize), Failure> {
+pub(super) async fn all(loaded: &Loaded) -> Result<(usize, usize), Failure> {
+    let config = &loaded.config;
     if config.tests.is_empty() {
         return Ok((0, 0));
     }
@@ -61,7 +63,7 @@ pub(super) async fn all(config: &Config) -> Result<(usize, usize), Failure> {
         let outcome = theatre.rehearse(config, test).await;
         if !has_passed(&outcome) {
             failed += 1;
-            complain(text(test, &outcome, test.name.chars().count()));
+            complain(text(test, &outcome, test.name.chars().count(), file_of(test, loaded)));
         }
     }
     Ok((config.tests.len(), failed))
@@ -69,6 +71,20 @@ pub(super) async fn all(config: &Config) -> Result<(usize, usize), Failure> {
 
 fn has_passed(outcome: &Result<Rehearsal, ReplayError>) -> bool {
     outcome.as_ref().is_ok_and(|rehearsal| rehearsal.problems.is_empty())
+}
+
+/// The name of the file that a test stands in, where there are several: of a single one everybody knows.
+fn file_of<'a>(test: &RuleTest, loaded: &'a Loaded) -> Option<&'a str> {
+    let file = loaded.files.get(usize::from(test.file)).filter(|_| loaded.files.len() > 1)?;
+    Some(&file.name)
+}
+
+/// ` (line 12)`, or ` (rules.d/etl.yaml:12)` where there are several files.
+fn place(file: Option<&str>, line: u32) -> String {
+    match file {
+        Some(file) => format!(" ({}:{line})", display_text(file)),
+        None => format!(" (line {line})"),
+    }
 }
 
 fn sum(tests: usize, failed: usize) -> String {
@@ -79,11 +95,13 @@ fn sum(tests: usize, failed: usize) -> String {
     }
 }
 
-fn text(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>, width: usize) -> String {
+fn text(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>, width: usize, file: Option<&str>) -> String {
     let name = &test.name;
     let rehearsal = match outcome {
         Ok(rehearsal) => rehearsal,
-        Err(error) => return format!("FAILED  {name}\n          it cannot be played: {error}"),
+        Err(error) => {
+            return format!("FAILED  {name}{}\n          it cannot be played: {error}", place(file, test.line));
+        }
     };
     if rehearsal.problems.is_empty() {
         let told = match rehearsal.told.len() {
@@ -93,9 +111,9 @@ fn text(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>, width: usize)
         };
         return format!("ok      {name:width$}  {told}");
     }
-    let mut text = format!("FAILED  {name} (line {})", test.line);
+    let mut text = format!("FAILED  {name}{}", place(file, test.line));
     for problem in &rehearsal.problems {
-        let line = problem.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        let line = problem.line.map(|line| place(file, line)).unwrap_or_default();
         // Writing to a text cannot fail.
         let _ = write!(text, "\n          {}{line}", display_text(&problem.what));
         for note in &problem.notes {
@@ -106,7 +124,7 @@ fn text(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>, width: usize)
 }
 
 /// A test as one JSON object.
-fn line(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>) -> serde_json::Value {
+fn line(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>, loaded: &Loaded) -> serde_json::Value {
     let (problems, told) = match outcome {
         Ok(rehearsal) => {
             let problems: Vec<serde_json::Value> = rehearsal
@@ -122,7 +140,15 @@ fn line(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>) -> serde_json
         ),
     };
     let told: Vec<serde_json::Value> = told;
-    json!({ "test": test.name, "line": test.line, "passed": problems.is_empty(), "problems": problems, "told": told })
+    let (passed, file) = (problems.is_empty(), loaded.files.get(usize::from(test.file)));
+    json!({
+        "test": test.name,
+        "file": file.map(|file| &file.name),
+        "line": test.line,
+        "passed": passed,
+        "problems": problems,
+        "told": told,
+    })
 }
 
 /// One telling as a JSON object.
@@ -130,6 +156,7 @@ pub(super) fn told_line(telling: &Telling) -> serde_json::Value {
     json!({
         "at": telling.at,
         "type": telling.kind.as_str(),
+        "step": telling.step,
         "alert": telling.alert,
         "rule": telling.rule,
         "severity": telling.severity,

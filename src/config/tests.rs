@@ -28,6 +28,8 @@ const LOOKED_AT_AFTER: Duration = Duration::from_secs(3600);
 pub struct RuleTest {
     /// Its key in the configuration.
     pub name: String,
+    /// The number of its file among those that were read together.
+    pub file: u16,
     /// The line it begins on.
     pub line: u32,
     /// When the clock begins.
@@ -88,7 +90,8 @@ fn read_one(tests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Op
         section_error(findings, entry, tests, &words);
         return None;
     }
-    Some(RuleTest { name: entry.key.clone(), line: entry.at.line, at, until, sightings, silences, expect })
+    let (name, file, line) = (entry.key.clone(), entry.at.file, entry.at.line);
+    Some(RuleTest { name, file, line, at, until, sightings, silences, expect })
 }
 
 fn section_error(findings: &crate::yaml::Diagnostics, entry: &Entry, tests: &Section<'_>, words: &str) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{Stage, ago, failed, text};
+use crate::program::{Stage, ago, failed, pause, text};
 use nightbell::sim::SimInstance;
 
 const RULES: &str = "  team: { type: webhook, url: \"http://127.0.0.1:9/\" }
@@ -36,6 +36,8 @@ async fn a_run_is_explained_rule_by_rule_with_the_answer_of_the_channel() {
     for expected in [
         "etl_orders/3 in warehouse\n",
         "\nfail, scheduled, planned ",
+        "\nas polls saw it\n  ",
+        " fail\nas of the last poll, ",
         "\nfailed (critical): told\n  now: status fail\n  alert ",
         "    hook: delivered ",
         " delivered: 200\n",
@@ -48,6 +50,8 @@ async fn a_run_is_explained_rule_by_rule_with_the_answer_of_the_channel() {
 
     let objects = lines(&stage, &["explain", "3", "--json"]).await;
     assert_eq!(objects.len(), 1);
+    let seen = objects[0]["transitions"].as_array().unwrap();
+    assert_eq!((seen.len(), &seen[0]["status"], &seen[0]["raw_status"]), (1, &"fail".into(), &"fail".into()));
     let rule = |name: &str| objects[0]["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == name).unwrap();
     assert_eq!((&rule("failed")["outcome"], &rule("failed")["holds"]), (&"told".into(), &true.into()));
     let delivery = &rule("failed")["alerts"][0]["deliveries"][0];
@@ -60,6 +64,46 @@ async fn a_run_is_explained_rule_by_rule_with_the_answer_of_the_channel() {
     let unknown = stage.output(&["explain", "etl_ordres"]).await;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(text(&unknown.stderr).contains("did you mean \"etl_orders\"?"), "{}", text(&unknown.stderr));
+}
+
+/// What an alert went through after the first telling: the steps, the group, and what held back its followers.
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_groups_and_inhibitions_are_explained() {
+    let stage = Stage::set("").await;
+    stage.write_config(&format!(
+        "  lead: {{ type: webhook, url: {} }}
+rules:
+  failed: {{ match: {{ job: 'load_*' }}, when: {{ status: [fail] }}, notify: [{{ to: hook }}, {{ after: 1s, to: lead }}] }}
+  flood: {{ match: {{ job: 'flood_*' }}, when: {{ status: [fail] }}, notify: [hook], group: {{ by: [source], wait: 1m }} }}
+  after: {{ match: {{ job: 'mart_*' }}, when: {{ status: [fail] }}, notify: [hook] }}
+inhibit:
+  load-first: {{ by: {{ rule: failed }}, match: {{ rule: after }} }}
+",
+        stage.sink.url("lead")
+    ));
+    for (job, id) in [("load_orders", 1), ("mart_sales", 2), ("flood_a", 3), ("flood_b", 4)] {
+        stage.workspace.put(failed(job, id));
+    }
+    stage.once(0).await;
+    // The step is due a second after the first telling; each run is one look.
+    let is_taken = async || text(&stage.output(&["explain", "1"]).await.stdout).contains("    lead (as step 2 at ");
+    for _ in 0..60 {
+        if is_taken().await {
+            break;
+        }
+        pause(500).await;
+        stage.once(0).await;
+    }
+    assert!(is_taken().await, "{}", text(&stage.output(&["explain", "1"]).await.stdout));
+    let step = |line: &Value| line["rules"][0]["alerts"][0]["deliveries"][1]["step"].clone();
+    assert_eq!(step(&lines(&stage, &["explain", "1", "--json"]).await[0]), 2);
+    let flood = text(&stage.output(&["explain", "3"]).await.stdout);
+    assert!(flood.contains(", told with its group in "), "{flood}");
+    let after = text(&stage.output(&["explain", "2"]).await.stdout);
+    assert!(
+        after.contains("after (error): not told: recorded and not told: inhibited:load-first, for it follows "),
+        "{after}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use nightbell::app::explain::{Asked, Outcome, explain, find};
+use nightbell::app::explain::{Asked, Letter, Outcome, explain, find};
 use nightbell::model::{Attempt, AttemptOutcome, Concerns, DeliveryState, Instance, InstanceType, ReceiverId, Status};
 use nightbell::rule::history::Past;
 use nightbell::rule::{Objection, Reason, Standing};
@@ -15,7 +15,7 @@ use nightbell::store::{InstanceFilter, NewSilence, Settled, Store as _};
 
 use crate::poll::world::{Scene, run};
 
-const RULES: &str = "  failed: { when: { status: [fail, running-exception] }, severity: critical, notify: [hook] }
+const RULES: &str = "  failed: { when: { status: [fail, running-exception] }, severity: critical, notify: [{ to: hook }, { after: 20m, to: lead }, { after: 2h, to: [hook, lead] }] }
   failed-by-hand: { match: { instance_type: [manual, backfill] }, when: { status: fail }, notify: [mail] }
   loads-only: { match: { job: 'load_*', not: load_tmp }, when: { status: fail }, severity: warning, notify: [hook, mail] }
   elsewhere: { match: { job: nowhere }, when: { status: fail }, notify: [hook] }
@@ -30,6 +30,8 @@ const RULES: &str = "  failed: { when: { status: [fail, running-exception] }, se
   owed: { match: { job: load_a }, when: { missing: { schedule: \"0 * * * *\", grace: 20m } }, notify: [hook] }
 mute_windows:
   lunch: { match: { severity: warning }, from: \"12:00\", to: \"13:00\" }
+inhibit:
+  loads-first: { by: { rule: failed, job: 'load_*' }, match: { job: report } }
 ";
 
 /// Numbers that look random and are the same every time (splitmix64).
@@ -109,7 +111,7 @@ fn courses(chance: &mut Chance, from: Timestamp) -> Vec<Course> {
 
 /// Attempts what is due: most arrive, some die.
 async fn deliver(scene: &Scene, chance: &mut Chance) {
-    for receiver in ["hook", "mail"] {
+    for receiver in ["hook", "mail", "lead"] {
         let claimed = scene.store.claim(&ReceiverId::new(receiver), scene.now(), 1000).await.unwrap();
         let mut settled = Vec::new();
         for delivery in claimed {
@@ -167,10 +169,19 @@ async fn outcomes(scene: &Scene, seed: u64) -> BTreeMap<String, usize> {
                     if explained.told.is_empty() && *code != "same-episode" && *code != "next-poll" {
                         assert!(matches!(explained.standing, Some(Standing::Fails(_))), "{}", context());
                     }
-                    (*code).to_string()
+                    match explained.told.first().and_then(|told| told.alert.suppressed_by.as_ref()) {
+                        Some(by) if *code == "suppressed" => {
+                            assert!(why.contains(&by.to_string()), "{}", context());
+                            by.to_string()
+                        }
+                        _ => (*code).to_string(),
+                    }
                 }
             };
             *counted.entry(word).or_default() += 1;
+            for step in explained.told.iter().flat_map(|told| &told.letters).filter_map(Letter::step) {
+                *counted.entry(format!("step {step}")).or_default() += 1;
+            }
         }
     }
     counted
@@ -193,6 +204,7 @@ async fn on_a_random_day_every_telling_and_every_silence_has_exactly_one_reason(
                 scene.store.add_silence(&silence, now).await.unwrap();
             }
             scene.poll().await;
+            scene.escalate().await;
             if chance.in_a_hundred(80) {
                 deliver(&scene, &mut chance).await;
             }
@@ -203,8 +215,20 @@ async fn on_a_random_day_every_telling_and_every_silence_has_exactly_one_reason(
         }
     }
     println!("{all:?}");
-    let needed =
-        ["told", "dead", "suppressed", "other-job", "other-status", "nobody-to-tell", "row-too-short", "in-time"];
+    let needed = [
+        "told",
+        "dead",
+        "silence:1",
+        "mute-window:lunch",
+        "inhibited:loads-first",
+        "step 2",
+        "step 3",
+        "other-job",
+        "other-status",
+        "nobody-to-tell",
+        "row-too-short",
+        "in-time",
+    ];
     for word in needed {
         assert!(all.contains_key(word), "{word} never came up: {all:?}");
     }

@@ -5,21 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use nightbell::alert::identity::escalation_step;
 use nightbell::clock::{Clock as _, ManualClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Alert, Concerns, Delivery};
+use nightbell::model::{Ack, Alert, AlertState, Concerns, Delivery};
 use nightbell::notify::Renderer;
-use nightbell::rule::{MatchCache, Muting};
+use nightbell::rule::MatchCache;
 use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
 use nightbell::store::{NewSilence, SqlStore, Store as _};
+use nightbell::worker::escalation::Escalations;
 use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller, Terms};
 use nightbell::worker::replay::{Theatre, recorded};
 
 use crate::sample::{Place, at};
 
 const RULES: &str = r#"
-  failed: { match: { job: "etl_*" }, when: { status: [fail, running-exception] }, severity: critical, notify: [hook, mail] }
+  failed: { match: { job: "etl_*" }, when: { status: [fail, running-exception] }, severity: critical, notify: [{ to: hook }, { after: 38m, unless: acked, to: mail }, { after: 3h, to: hook }] }
   backfill: { match: { instance_type: backfill }, when: { status: fail }, severity: info, notify: [mail] }
   slow: { match: { job: ["etl_*", "load_*"] }, when: { status: running, duration: 45m }, severity: warning, notify: [hook] }
   waiting: { when: { status: waiting, duration: 30m }, notify: [hook] }
@@ -32,6 +34,8 @@ const RULES: &str = r#"
 mute_windows:
   noon: { match: { severity: [warning, info] }, from: "11:00", to: "13:00" }
   hourly: { match: { job: [etl_2, "load_*"] }, schedule: "0 */3 * * *", for: 45m }
+inhibit:
+  upstream: { by: { rule: failed, job: [etl_0, etl_1] }, match: { job: ["load_*", other] } }
 "#;
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
@@ -63,6 +67,8 @@ struct Day {
     /// Runs that are there: job and id.
     runs: Vec<(String, u64)>,
     numbers: Numbers,
+    /// When somebody takes on an alert.
+    acking: Numbers,
 }
 
 impl Day {
@@ -77,7 +83,8 @@ impl Day {
         });
         let store = Arc::new(place.open().await);
         let addressees = Arc::new(addressees.collect());
-        Day { place, store, clock, workspace, config, addressees, runs: Vec::new(), numbers: Numbers(seed) }
+        let (numbers, acking) = (Numbers(seed), Numbers(!seed));
+        Day { place, store, clock, workspace, config, addressees, runs: Vec::new(), numbers, acking }
     }
 
     fn poller(&self) -> Poller<AnySource, SqlStore> {
@@ -91,13 +98,28 @@ impl Day {
             clock: Arc::new(self.clock.clone()),
             escalations: Arc::default(),
             matches: MatchCache::default(),
-            muting: Muting::new(Arc::clone(&self.config.mute_windows)),
+            muting: self.config.muting(),
             followed_at: HashMap::new(),
             past: HashMap::new(),
             terms: Terms { labels: self.config.sources[0].labels.clone(), ..Terms::default() },
             learnt: Default::default(),
             memory: None,
         }
+    }
+
+    fn escalations(&self) -> Escalations<SqlStore> {
+        let (store, rules) = (Arc::clone(&self.store), Arc::new(self.config.rules.clone()));
+        let clock = Arc::new(self.clock.clone());
+        Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
+    }
+
+    /// Has alerts go further, each when its step is due, until that instant.
+    async fn go_further(&self, escalations: &mut Escalations<SqlStore>, until: Timestamp) {
+        while let Some(due) = escalations.next_due(self.clock.now()).await.unwrap().filter(|due| *due < until) {
+            self.clock.set(due);
+            escalations.pass(due).await.unwrap();
+        }
+        self.clock.set(until);
     }
 
     /// What happens in the workspace between two polls.
@@ -137,9 +159,17 @@ impl Day {
         }
     }
 
-    /// Silences come and go.
+    /// Silences come and go, and somebody takes on what fires.
     async fn hush(&mut self) {
         let now = self.clock.now();
+        if self.acking.one_in(6) {
+            let alerts = self.store.alerts(usize::MAX).await.unwrap();
+            let is_told = |alert: &&Alert| alert.state() == AlertState::Firing && alert.suppressed_by.is_none();
+            let ack = Ack { by: "ada".into(), reason: None, at: now };
+            if let Some(alert) = alerts.iter().find(is_told) {
+                self.store.ack(std::slice::from_ref(&alert.id), &ack).await.unwrap();
+            }
+        }
         if self.numbers.one_in(25) {
             let jobs = vec![["etl_*", "load_a", "/etl_[12]/"][self.numbers.below(3) as usize].to_string()];
             let span = SignedDuration::from_mins(20 + self.numbers.below(200) as i64);
@@ -157,18 +187,18 @@ impl Day {
     /// Polls every few minutes for so many hours.
     async fn pass(&mut self, hours: i64) {
         let end = self.clock.now() + SignedDuration::from_hours(hours);
-        let mut poller = self.poller();
+        let (mut poller, mut escalations) = (self.poller(), self.escalations());
         let mut due = self.clock.now();
         while due < end {
             due += SignedDuration::from_mins(5);
             // A poll is never there on time to the millisecond.
             let delay = SignedDuration::from_millis(self.numbers.below(900) as i64);
             self.go_on();
-            self.clock.set(due - SignedDuration::from_secs(30));
+            self.go_further(&mut escalations, due - SignedDuration::from_secs(30)).await;
             self.hush().await;
-            self.clock.set(due + delay);
+            self.go_further(&mut escalations, due + delay).await;
             match self.numbers.below(40) {
-                0 => poller = self.poller(),
+                0 => (poller, escalations) = (self.poller(), self.escalations()),
                 1 => self.workspace.inject(Fault::answer(403, r#"{"error_code":"DLF.0403","error_msg":"no"}"#)),
                 _ => {}
             }
@@ -176,6 +206,7 @@ impl Day {
                 Ok(_) | Err(PollError::Source { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
+            escalations.pass(self.clock.now()).await.unwrap();
         }
     }
 }
@@ -242,10 +273,17 @@ async fn a_recorded_day_that_is_played_again_comes_to_the_same_decisions() {
     for rule in day.config.rules.rules() {
         assert!(alerts.iter().any(|alert| alert.rule == rule.id), "{} never fired", rule.id);
     }
-    for by in ["silence:", "mute-window:noon", "mute-window:hourly"] {
+    for by in ["silence:", "mute-window:noon", "mute-window:hourly", "inhibited:upstream"] {
         let held = |alert: &&Alert| alert.suppressed_by.as_ref().is_some_and(|it| it.to_string().starts_with(by));
         assert!(alerts.iter().any(|alert| held(&alert)), "nothing was held back by {by}");
     }
+    let steps: Vec<u32> = deliveries.iter().filter_map(escalation_step).collect();
+    for step in [2, 3] {
+        assert!(steps.contains(&step), "nothing went to step {step}: {steps:?}");
+    }
+    let acks = day.store.acks().await.unwrap();
+    let is_spared = |alert: &&Alert| alert.rule.as_str() == "failed" && acks.contains_key(&alert.id);
+    assert!(alerts.iter().any(|alert| is_spared(&alert)), "nobody took on a failure");
     assert!(all.sources[0].unread > 0, "the source was never out");
     drop(day.place);
 }

@@ -1,4 +1,5 @@
 //! Days that are played again: the decisions are those that were made.
 
 mod day;
+mod notes;
 mod rehearsal;

@@ -31,7 +31,7 @@ fn the_tests_of_the_example_pass_and_check_runs_them() {
     assert_eq!(told[0]["at"], "2026-11-22T19:10:00Z");
     assert_eq!(told[0]["receivers"], serde_json::json!(["oncall", "pager"]));
     let checked = nightbell(&["check", "--offline", "-c"]).arg(&example).output().unwrap();
-    assert!(text(&checked.stdout).contains(" rules, 3 tests; nothing is wrong"), "{}", text(&checked.stdout));
+    assert!(text(&checked.stdout).contains(" rules, 4 tests; nothing is wrong"), "{}", text(&checked.stdout));
 }
 
 #[test]
@@ -46,4 +46,46 @@ fn check_refuses_a_file_whose_tests_fail_and_names_can_be_chosen() {
     let misspelt = nightbell(&["test", "told-as-expcted", "-c"]).arg(&file).output().unwrap();
     assert_eq!(misspelt.status.code(), Some(2));
     assert!(text(&misspelt.stderr).contains("there is no test \"told-as-expcted\""));
+}
+
+/// Steps, groups and inhibitions are played as the running program goes by them.
+#[test]
+fn alerts_go_further_in_tests_and_are_inhibited() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/replay/further.yaml");
+    let output = nightbell(&["test", "-c"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let output = nightbell(&["test", "goes-further-between-polls", "--json", "-c"]).arg(&file).output().unwrap();
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let steps: Vec<&serde_json::Value> = line["told"].as_array().unwrap().iter().map(|told| &told["step"]).collect();
+    assert_eq!(steps, [&serde_json::Value::Null, &2.into(), &3.into(), &serde_json::Value::Null]);
+}
+
+#[test]
+fn a_failing_test_of_a_directory_tells_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/replay/further.yaml");
+    std::fs::copy(data, directory.path().join("a.yaml")).unwrap();
+    let wrong = "version: 1
+tests:
+  one-too-many:
+    at: \"2026-11-23 10:00\"
+    instances: []
+    expect:
+      - { rule: failed }
+";
+    std::fs::write(directory.path().join("b.yaml"), wrong).unwrap();
+    let output = nightbell(&["test", "-c"]).arg(directory.path()).output().unwrap();
+    let (says, file) = (text(&output.stdout), directory.path().join("b.yaml"));
+    assert_eq!(output.status.code(), Some(1), "{says}");
+    for line in [
+        format!("FAILED  one-too-many ({}:3)\n", file.display()),
+        format!("  expected: failed ({}:7)\n", file.display()),
+    ] {
+        assert!(says.contains(&line), "no {line:?} in\n{says}");
+    }
+    let checked = nightbell(&["check", "--offline", "-c"]).arg(directory.path()).output().unwrap();
+    assert!(text(&checked.stderr).contains(&format!("({}:3)", file.display())), "{}", text(&checked.stderr));
+    let output = nightbell(&["test", "one-too-many", "--json", "-c"]).arg(directory.path()).output().unwrap();
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(line["file"], file.display().to_string());
 }

@@ -10,11 +10,14 @@ pub use outcome::{Outcome, fate};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_DELIVERIES_MAX, EXPLAINED_RUNS_MAX, HISTORY_RUNS_MAX};
+use crate::alert::identity::escalation_step;
+use crate::limits::{
+    EXPLAINED_ALERTS_MAX, EXPLAINED_DELIVERIES_MAX, EXPLAINED_RUNS_MAX, EXPLAINED_TRANSITIONS_MAX, HISTORY_RUNS_MAX,
+};
 use crate::model::{Ack, Alert, AlertId, DeliveryState, Instance, RuleId, SourceId};
 use crate::rule::history::Past;
 use crate::rule::{Objection, Rule, RuleSet, Standing};
-use crate::store::{DeliveryRecord, SqlStore, Store as _, StoreError};
+use crate::store::{DeliveryRecord, SqlStore, Store as _, StoreError, Transition};
 use crate::yaml::closest;
 
 /// What somebody asks after.
@@ -37,6 +40,10 @@ pub struct Explanation<'a> {
     pub run: Option<Instance>,
     /// Whether the job was asked after, and not that run.
     pub is_about_job: bool,
+    /// The states in which polls saw the run that was asked after, the oldest first; of very many the latest.
+    pub transitions: Vec<Transition>,
+    /// How many earlier ones are left out.
+    pub transitions_before: usize,
     /// The job's last runs, the latest planned first.
     pub runs: Vec<Instance>,
     /// When the source was last asked.
@@ -84,6 +91,19 @@ impl Letter {
     /// Where it stands: what was merged stands where its group does.
     pub fn state(&self) -> DeliveryState {
         self.group.as_ref().unwrap_or(&self.record).delivery.state
+    }
+
+    /// Which later step of the rule made it; none of a first telling.
+    pub fn step(&self) -> Option<u32> {
+        escalation_step(&self.record.delivery)
+    }
+
+    /// Until when it waits for others of its group; none for one that waits for none, or does no longer.
+    pub fn gathers_until(&self) -> Option<Timestamp> {
+        let delivery = &self.record.delivery;
+        let waits = delivery.state == DeliveryState::Pending
+            && delivery.group.as_ref().is_some_and(|group| group.told_at.is_none());
+        delivery.next_attempt_at.filter(|_| waits)
     }
 }
 
@@ -155,6 +175,12 @@ pub async fn explain<'a>(
         Some(run) if !is_about_job => store.alerts_about_run(run, EXPLAINED_ALERTS_MAX).await?,
         _ => of_job.clone(),
     };
+    let mut transitions = match &run {
+        Some(run) if !is_about_job => store.transitions(&source, &job, &run.id).await?,
+        _ => Vec::new(),
+    };
+    let transitions_before = transitions.len().saturating_sub(EXPLAINED_TRANSITIONS_MAX);
+    transitions.drain(..transitions_before);
     let looked = store.looked_at(&source).await?;
     let acks = store.acks().await?;
     let ground =
@@ -172,7 +198,18 @@ pub async fn explain<'a>(
     let is_gone = |alert: &Alert| rules.get(&alert.rule).is_none();
     let of_gone_rules = told(store, &own, &acks, is_gone).await?;
     let polled_at = looked.map(|(at, _)| at);
-    Ok(Explanation { source, job, run, is_about_job, runs, polled_at, rules: explained, of_gone_rules })
+    Ok(Explanation {
+        source,
+        job,
+        run,
+        is_about_job,
+        transitions,
+        transitions_before,
+        runs,
+        polled_at,
+        rules: explained,
+        of_gone_rules,
+    })
 }
 
 /// How a rule whose source and name match stands: to the job, where it was asked after and the rule looks at jobs;

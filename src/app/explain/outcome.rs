@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Letter, Told};
-use crate::model::{Alert, AlertState, DeliveryState, Instance, MessageKind};
+use crate::model::{Alert, AlertState, DeliveryState, Instance, MessageKind, Suppression};
 use crate::rule::history::Past;
 use crate::rule::{Rule, Standing};
 
@@ -73,7 +73,7 @@ pub fn fate(alert: &Alert, letters: &[Letter]) -> Outcome {
         return Outcome::Owed;
     }
     if let Some(by) = &alert.suppressed_by {
-        return not_told("suppressed", format!("recorded and not told: {by}"));
+        return not_told("suppressed", format!("recorded and not told: {}", held_back_by(by)));
     }
     if let Some(letter) = firing.last() {
         let delivery = &letter.group.as_ref().unwrap_or(&letter.record).delivery;
@@ -84,6 +84,16 @@ pub fn fate(alert: &Alert, letters: &[Letter]) -> Outcome {
         return not_told("nobody-to-tell", "the rule notifies nobody");
     }
     not_told("receivers-gone", "its receivers are not in the configuration")
+}
+
+/// What held an alert back, by the word that the store and `--json` have for it, and what that means.
+fn held_back_by(by: &Suppression) -> String {
+    let meaning = match by {
+        Suppression::FirstPoll => "for it is older than what the first look at the source tells",
+        Suppression::Silence(_) | Suppression::MuteWindow(_) => return by.to_string(),
+        Suppression::Inhibition(_) => "for it follows from an alert upstream that was told",
+    };
+    format!("{by}, {meaning}")
 }
 
 /// The condition holds by what is stored, and there is no alert of this rule about this run.

@@ -1,6 +1,7 @@
 //! `nightbell backtest`: what the rules would have told over a time that is past, or what two versions of them tell
 //! differently. Sends nothing, and reads the store beside a running Nightbell.
 
+mod notes;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::source::{AnySource, Source as _};
 use crate::store::{Mode, SqlStore, Store as _};
-use crate::worker::replay::{OnRecord, Played, Script, Theatre, fetched, recorded, tellings};
+use crate::worker::replay::{OnRecord, Played, Script, Telling, Theatre, fetched, recorded, tellings};
 
+use self::notes::Rules;
 use self::report::{Report, Version};
 
 /// Which time is played, by which rules.
@@ -62,7 +64,6 @@ pub(super) async fn backtest(config: &Config, chosen: &Chosen) -> Result<Exit, F
         let recorded = recorded(&store, &config.sources, since, until).await?;
         (recorded.script, recorded.sources)
     };
-    let notes = notes(config, other.as_ref(), chosen.fetch, &sources, since);
     let old = Version::of(config, play(config, &script).await?, since);
     let new = match &other {
         Some(other) => {
@@ -74,6 +75,9 @@ pub(super) async fn backtest(config: &Config, chosen: &Chosen) -> Result<Exit, F
         }
         None => None,
     };
+    let rules = Rules { config, other: other.as_ref() };
+    let told: Vec<&Telling> = [Some(&old), new.as_ref()].into_iter().flatten().flat_map(Version::tellings).collect();
+    let notes = if chosen.fetch { rules.of_read_again(&told) } else { rules.of_recorded(&told, &sources, since) };
     let report = Report { since, until, timezone: config.timezone.clone(), sources, notes, old, new };
     if chosen.json {
         report.print_json()?
@@ -129,53 +133,7 @@ async fn from_sources(config: &Config, since: Timestamp, until: Timestamp) -> Re
     }
     if let Some(store) = store {
         script.silences = store.silences().await?.into_iter().map(|(silence, _)| silence).collect();
+        script.acks = store.acks().await?.into_iter().collect();
     }
     Ok(script)
-}
-
-/// What a replay cannot know, said to who reads its result.
-fn notes(
-    config: &Config,
-    other: Option<&Config>,
-    fetched: bool,
-    sources: &[OnRecord],
-    since: Timestamp,
-) -> Vec<String> {
-    let mut notes = Vec::new();
-    for source in sources {
-        let id = &source.source;
-        match source.first_poll {
-            None => notes.push(format!("nothing is recorded of {id}")),
-            Some(first) if first > since => notes.push(format!(
-                "of {id} nothing is recorded before {}: what happened there earlier is not known",
-                super::output::local(first, &config.timezone)
-            )),
-            Some(_) => {}
-        }
-        if source.unread > 0 {
-            notes.push(format!("{id} could not be read at {} of {} polls; so it is here", source.unread, source.polls));
-        }
-    }
-    if fetched {
-        notes.push(
-            "runs are told from their plan, start and end: what they were in between (exceptions, reruns) is not known, \
-             nor what the source no longer lists"
-                .to_string(),
-        );
-    }
-    let about_jobs = |config: &Config| -> Vec<String> {
-        let rules = config.rules.rules().iter().filter(|rule| rule.is_about_jobs());
-        rules.map(|rule| rule.id.to_string()).collect()
-    };
-    let mut rules: Vec<String> = about_jobs(config);
-    rules.extend(other.map(about_jobs).unwrap_or_default());
-    rules.sort();
-    rules.dedup();
-    if !rules.is_empty() {
-        notes.push(format!("the states of jobs are not recorded: {} is not played", rules.join(", ")));
-    }
-    notes.push(
-        "each message is counted by itself and as delivered: rates, merging and fallbacks are not played".to_string(),
-    );
-    notes
 }

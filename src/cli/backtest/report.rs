@@ -41,6 +41,11 @@ impl Version {
         Version { tellings, counts, untold }
     }
 
+    /// What it tells, the earliest first.
+    pub(super) fn tellings(&self) -> &[Telling] {
+        &self.tellings
+    }
+
     fn messages(&self) -> u64 {
         self.counts.values().sum()
     }
@@ -160,7 +165,8 @@ impl Report {
     fn row(&self, telling: &Telling, receivers: &BTreeSet<ReceiverId>) -> Vec<String> {
         let severity = if telling.is_end() { "resolved".to_string() } else { telling.severity.to_string() };
         let names: Vec<&str> = receivers.iter().map(ReceiverId::as_str).collect();
-        let what = display_text(&telling.summary);
+        let step = telling.step.map(|step| format!("step {step}: ")).unwrap_or_default();
+        let what = format!("{step}{}", display_text(&telling.summary));
         vec![self.time(telling.at), severity, telling.rule.to_string(), names.join(", "), what]
     }
 

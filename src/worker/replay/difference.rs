@@ -29,8 +29,8 @@ pub enum How {
     Moved(Timestamp),
 }
 
-/// What is told of: a beginning or an end, of one rule for one subject.
-type Subject<'a> = (&'a SourceId, &'a str, Option<&'a str>, &'a RuleId, bool);
+/// What is told of: a beginning, its going further by a step, or an end, of one rule for one subject.
+type Subject<'a> = (&'a SourceId, &'a str, Option<&'a str>, &'a RuleId, bool, Option<u32>);
 
 /// Everything that the versions tell differently, in the order of time. Tellings are the same when they are of the same
 /// rule and subject, and are as many before them.
@@ -58,8 +58,8 @@ pub fn differences(old: &[Telling], new: &[Telling]) -> Vec<Difference> {
 fn by_subject(tellings: &[Telling]) -> BTreeMap<Subject<'_>, Vec<&Telling>> {
     let mut all: BTreeMap<Subject<'_>, Vec<&Telling>> = BTreeMap::new();
     for telling in tellings {
-        let subject =
-            (&telling.source, telling.job.as_str(), telling.instance.as_deref(), &telling.rule, telling.is_end());
+        let (job, instance) = (telling.job.as_str(), telling.instance.as_deref());
+        let subject = (&telling.source, job, instance, &telling.rule, telling.is_end(), telling.step);
         all.entry(subject).or_default().push(telling);
     }
     all
@@ -94,6 +94,7 @@ mod tests {
             rule: RuleId::new(rule),
             severity: Severity::Error,
             kind: MessageKind::AlertFiring,
+            step: None,
             source: SourceId::new("warehouse"),
             job: job.into(),
             instance: Some("1".into()),
@@ -126,5 +127,10 @@ mod tests {
         assert_eq!(told(&[], &old).len(), 3);
         // Another rule is another telling.
         assert_eq!(told(&old[..1], &[telling(1, "a", "s", &["x", "y"])]), ["1 a - x,y", "1 a + x,y"]);
+        // A step is another telling, and not the subject's next time.
+        let step = |minute| Telling { step: Some(2), ..telling(minute, "b", "r", &["y"]) };
+        let with_step = [old[1].clone(), step(7), old[2].clone()];
+        assert_eq!(told(&old[1..], &with_step), ["7 b + y"]);
+        assert_eq!(told(&with_step, &[old[1].clone(), step(8), old[2].clone()]), ["8 b from 7 y"]);
     }
 }

@@ -1,14 +1,16 @@
 //! Playing a past or an imagined time again: what would have been told?
 //!
 //! The decisions are those of the running program, because it is the running program that makes them: the real poller,
-//! before a source that shows what it is told to, on a store in memory, with the clock set from poll to poll. Nothing is
-//! sent, and nothing outside is read or written. This module must never decide anything by itself.
+//! before a source that shows what it is told to, and the real loop that has alerts go further, on a store in memory, with
+//! the clock set from poll to poll. Nothing is sent, and nothing outside is read or written. This module must never decide anything by itself.
 
+mod cues;
 mod difference;
 mod fetch;
 mod record;
 mod reel;
 mod rehearsal;
+mod steps;
 mod telling;
 
 use std::collections::HashMap;
@@ -25,13 +27,15 @@ pub use reel::{Before, Reel};
 pub use rehearsal::{Problem, Rehearsal};
 pub use telling::{Telling, tellings};
 
+use self::cues::Cues;
 use self::reel::Projector;
+use self::steps::Steps;
 use super::poll::{Addressee, Addressees, PollError, Poller, Terms};
 use crate::config::Config;
-use crate::model::{Alert, AlertId, Delivery, Silence, SilenceId, SourceId, Suppression};
+use crate::model::{Ack, Alert, AlertId, Delivery, Silence, SourceId};
 use crate::notify::Renderer;
 use crate::rule::MatchCache;
-use crate::store::{NewSilence, PollCommit, PollOutcome, SourceMemory, SqlStore, Store as _, StoreError};
+use crate::store::{PollCommit, PollOutcome, SourceMemory, SqlStore, Store as _, StoreError};
 
 /// What is played.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +44,8 @@ pub struct Script {
     pub reels: Vec<Reel>,
     /// The silences, each from when it was made until it ended.
     pub silences: Vec<Silence>,
+    /// Who took on which alert.
+    pub acks: Vec<(AlertId, Ack)>,
 }
 
 /// What was decided.
@@ -162,19 +168,25 @@ impl Theatre {
             });
         }
         due.sort_by_key(|(at, stage, _)| (*at, *stage));
-        let mut cues = Cues::new(script.silences);
-        let (polls, mut said) = (due.len(), Said::new());
+        let mut cues = Cues::new(script.silences, script.acks);
+        let mut steps = Steps::of(config, &store, &clock, &self.addressees);
+        let (polls, mut said, mut last) = (due.len(), Said::new(), Timestamp::MIN);
         for (made, (now, stage, outcome)) in due.into_iter().enumerate() {
             (self.watcher)(made, polls);
+            steps.between(last, now, &mut cues).await?;
             clock.set(now);
             cues.give(&store, now).await?;
             stages[stage].source.advance(now, outcome);
-            match stages[stage].poll().await {
-                Ok(report) if report.deliveries > 0 => note(&mut said, stages[stage].memory.as_ref(), now),
-                Ok(_) => {}
-                Err(PollError::Source { .. }) if outcome == PollOutcome::Unread => {}
+            let is_told = match stages[stage].poll().await {
+                Ok(report) => report.deliveries > 0,
+                Err(PollError::Source { .. }) if outcome == PollOutcome::Unread => false,
                 Err(error) => return Err(error.into()),
+            };
+            if is_told {
+                note(&mut said, stages[stage].memory.as_ref(), now);
             }
+            steps.after_poll(now, is_told).await?;
+            last = now;
         }
         let mut played = Played { polls, said, ..told(&store).await? };
         cues.name_as_before(&mut played.alerts);
@@ -217,52 +229,4 @@ async fn told(store: &SqlStore) -> Result<Played, StoreError> {
         order(one).cmp(&order(other))
     });
     Ok(Played { alerts, deliveries, ..Played::default() })
-}
-
-/// The silences that are still to be made, and those that are still to be ended early.
-struct Cues {
-    /// The next one last.
-    to_make: Vec<Silence>,
-    to_expire: Vec<(Timestamp, SilenceId, String)>,
-    /// The number that each was given, with the one that it had.
-    names: HashMap<SilenceId, SilenceId>,
-}
-
-impl Cues {
-    fn new(mut silences: Vec<Silence>) -> Cues {
-        silences.sort_by_key(|silence| std::cmp::Reverse((silence.created_at, silence.id)));
-        Cues { to_make: silences, to_expire: Vec::new(), names: HashMap::new() }
-    }
-
-    /// Makes and ends what is made and ended by `now`.
-    async fn give(&mut self, store: &SqlStore, now: Timestamp) -> Result<(), StoreError> {
-        while let Some(silence) = self.to_make.pop_if(|silence| silence.created_at <= now) {
-            let new = NewSilence {
-                concerns: silence.concerns,
-                reason: silence.reason,
-                by: silence.by,
-                ends_at: silence.ends_at,
-            };
-            let id = store.add_silence(&new, silence.created_at).await?;
-            self.names.insert(id, silence.id);
-            self.to_expire.extend(silence.expired.map(|(at, by)| (at, id, by)));
-        }
-        let (due, later) = std::mem::take(&mut self.to_expire).into_iter().partition(|(at, _, _)| *at <= now);
-        self.to_expire = later;
-        let due: Vec<(Timestamp, SilenceId, String)> = due;
-        for (at, id, by) in due {
-            store.expire_silence(id, &by, at).await?;
-        }
-        Ok(())
-    }
-
-    fn name_as_before(&self, alerts: &mut [Alert]) {
-        for alert in alerts {
-            if let Some(Suppression::Silence(id)) = &mut alert.suppressed_by
-                && let Some(before) = self.names.get(id)
-            {
-                *id = *before;
-            }
-        }
-    }
 }

@@ -74,6 +74,7 @@ pub async fn recorded<S: Store>(
     }
     let silences = store.silences().await?.into_iter().map(|(silence, _)| silence);
     recorded.script.silences = silences.filter(|silence| silence.created_at <= until).collect();
+    recorded.script.acks = store.acks().await?.into_iter().collect();
     Ok(recorded)
 }
 

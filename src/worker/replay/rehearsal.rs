@@ -44,7 +44,7 @@ impl Theatre {
             return Err(ReplayError::NoSource(sighting.instance.source.clone()));
         }
         let reels = config.sources.iter().map(|settings| reel(settings, test)).collect();
-        let played = self.play(config, Script { reels, silences: test.silences.clone() }).await?;
+        let played = self.play(config, Script { reels, silences: test.silences.clone(), acks: Vec::new() }).await?;
         let told = tellings(&played);
         let judge = Judge { config, test, played: &played, zone: &config.timezone };
         let problems = judge.problems(&told);
@@ -225,9 +225,13 @@ impl Judge<'_> {
     }
 
     fn line(&self, telling: &Telling) -> String {
-        let end = if telling.is_end() { " resolved" } else { "" };
+        let what = match telling.step {
+            _ if telling.is_end() => " resolved".to_string(),
+            Some(step) => format!(" step {step}"),
+            None => String::new(),
+        };
         let to = names(&telling.receivers());
-        format!("{} {}{end} to {to}: {}", self.time(telling.at), telling.rule, telling.summary)
+        format!("{} {}{what} to {to}: {}", self.time(telling.at), telling.rule, telling.summary)
     }
 
     fn time(&self, at: Timestamp) -> String {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::Played;
+use crate::alert::identity::escalation_step;
 use crate::model::{Alert, AlertId, Content, MessageKind, ReceiverId, RuleId, Severity, SourceId};
 
 /// One telling.
@@ -20,6 +21,8 @@ pub struct Telling {
     pub severity: Severity,
     /// Whether its beginning or its end is told.
     pub kind: MessageKind,
+    /// Which later step of the rule tells it, counted from 2; none of the first telling.
+    pub step: Option<u32>,
     /// The source.
     pub source: SourceId,
     /// The job.
@@ -47,16 +50,19 @@ impl Telling {
 /// The tellings of what was played, the earliest first.
 pub fn tellings(played: &Played) -> Vec<Telling> {
     let alerts: HashMap<&AlertId, &Alert> = played.alerts.iter().map(|alert| (&alert.id, alert)).collect();
-    let mut tellings: BTreeMap<(Timestamp, bool, AlertId), Telling> = BTreeMap::new();
+    let mut tellings: BTreeMap<(Timestamp, bool, AlertId, Option<u32>), Telling> = BTreeMap::new();
     for delivery in &played.deliveries {
         let Some(alert) = delivery.alert.as_ref().and_then(|id| alerts.get(id)) else { continue };
         let is_end = delivery.kind == MessageKind::AlertResolved;
-        let telling = tellings.entry((delivery.created_at, is_end, alert.id.clone())).or_insert_with(|| Telling {
+        let step = escalation_step(delivery);
+        let telling = tellings.entry((delivery.created_at, is_end, alert.id.clone(), step));
+        let telling = telling.or_insert_with(|| Telling {
             at: delivery.created_at,
             alert: alert.id.clone(),
             rule: alert.rule.clone(),
             severity: delivery.severity.unwrap_or(alert.facts.alert.severity),
             kind: delivery.kind,
+            step,
             source: alert.source.clone(),
             job: alert.facts.job.name.clone(),
             instance: alert.facts.instance.as_ref().map(|instance| instance.id.clone()),

@@ -97,9 +97,7 @@ fn of_month(field: &str) -> Result<Vec<Days>, String> {
         "L" => return Ok(by_length(|last| vec![Days::on([last], all(&WEEKDAY))])),
         // The working day that is nearest, within the month.
         "LW" => {
-            return Ok(by_length(|last| {
-                vec![Days::on([last], WORKED), Days::on([last - 1, last - 2], [FRIDAY])]
-            }));
+            return Ok(by_length(|last| vec![Days::on([last], WORKED), Days::on([last - 1, last - 2], [FRIDAY])]));
         }
         _ => {}
     }
@@ -150,8 +148,12 @@ fn of_week(field: &str) -> Result<Vec<Days>, String> {
 fn by_length(days: impl Fn(u32) -> Vec<Days>) -> Vec<Days> {
     let is_leap = |year: &u32| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let (leap, common): (BTreeSet<u32>, BTreeSet<u32>) = all(&YEAR).into_iter().partition(is_leap);
-    let lengths: [(u32, &[u32], BTreeSet<u32>); 4] =
-        [(31, &[1, 3, 5, 7, 8, 10, 12], all(&YEAR)), (30, &[4, 6, 9, 11], all(&YEAR)), (29, &[2], leap), (28, &[2], common)];
+    let lengths: [(u32, &[u32], BTreeSet<u32>); 4] = [
+        (31, &[1, 3, 5, 7, 8, 10, 12], all(&YEAR)),
+        (30, &[4, 6, 9, 11], all(&YEAR)),
+        (29, &[2], leap),
+        (28, &[2], common),
+    ];
     let of_length = |(last, months, years): (u32, &[u32], BTreeSet<u32>)| {
         let months: BTreeSet<u32> = months.iter().copied().collect();
         let in_these = move |days| Days { months: months.clone(), years: years.clone(), ..days };

@@ -287,6 +287,7 @@ fn poller(
         },
         followed_at: HashMap::new(),
         past: HashMap::new(),
+        plans: Default::default(),
         learnt: Default::default(),
         memory: None,
     }

@@ -94,6 +94,7 @@ impl Day {
             muting: Muting::new(Arc::clone(&self.config.mute_windows)),
             followed_at: HashMap::new(),
             past: HashMap::new(),
+            plans: Default::default(),
             terms: Terms { labels: self.config.sources[0].labels.clone(), ..Terms::default() },
             learnt: Default::default(),
             memory: None,

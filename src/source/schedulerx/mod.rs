@@ -46,7 +46,7 @@ use super::foreign::HELP_BAD_ANSWER;
 use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 use crate::limits::LOG_TAIL_LINES;
-use crate::model::{Instance, JobRef, SourceId, Window};
+use crate::model::{Instance, JobRef, JobSchedule, SourceId, Window};
 
 /// How long after a group refused its logs they are asked for again.
 const LOGS_AGAIN: SignedDuration = SignedDuration::from_hours(1);
@@ -281,6 +281,11 @@ impl Source for SchedulerX {
             Some(error) if jobs.is_empty() => Err(error),
             _ => self.detail_of_job(jobs, instance).await,
         }
+    }
+
+    async fn schedules(&self) -> Result<Vec<JobSchedule>, SourceError> {
+        let settings = &self.client.settings;
+        Ok(listing::read_jobs(self).await?.schedules(&settings.jobs, &settings.timezone))
     }
 
     async fn examine(&self) -> Vec<Finding> {

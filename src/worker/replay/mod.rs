@@ -157,6 +157,7 @@ impl Theatre {
                 escalations: Arc::default(),
                 followed_at: HashMap::new(),
                 past: HashMap::new(),
+                plans: Default::default(),
                 learnt: Default::default(),
                 memory: None,
             });

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use self::answer::{State, Step, read_detail, read_states, read_workflows};
 use super::answer::Row;
+use super::answer::Timing;
 use super::directory::Job;
 use super::listing::is_passing;
 use super::{SchedulerX, bad_answer, excerpt, status};
@@ -232,8 +233,13 @@ async fn failure_text(source: &SchedulerX, workflow: &Workflow, steps: &[Step]) 
         .collect();
     let log = match failed().find_map(run_of) {
         Some(run) => {
-            let job =
-                Job { id: run.job_id.clone(), name: String::new(), group: workflow.group.clone(), is_enabled: true };
+            let job = Job {
+                id: run.job_id.clone(),
+                name: String::new(),
+                group: workflow.group.clone(),
+                is_enabled: true,
+                timing: Timing::Called,
+            };
             source.log_tail(&job, &run).await
         }
         None => Vec::new(),

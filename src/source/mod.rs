@@ -45,13 +45,13 @@ pub trait Source: Send + Sync {
         async { Ok(Vec::new()) }
     }
 
-    /// The schedules of the jobs, as they are now, where the source tells them
-    /// ([`SchedulerSettings::tells_schedules`]). Asked for only when a rule goes by them.
+    /// The schedules of the jobs, as they are now; `None` where the source does not tell them. Asked for only when a rule
+    /// goes by them.
     ///
     /// # Errors
     /// When they could not be read as a whole.
-    fn schedules(&self) -> impl Future<Output = Result<Vec<JobSchedule>, SourceError>> + Send {
-        async { Ok(Vec::new()) }
+    fn schedules(&self) -> impl Future<Output = Result<Option<Vec<JobSchedule>>, SourceError>> + Send {
+        async { Ok(None) }
     }
 
     /// The nodes of a real-time job, as they are now.
@@ -101,7 +101,7 @@ impl<C: Source> Source for Arc<C> {
         C::jobs(self)
     }
 
-    fn schedules(&self) -> impl Future<Output = Result<Vec<JobSchedule>, SourceError>> + Send {
+    fn schedules(&self) -> impl Future<Output = Result<Option<Vec<JobSchedule>>, SourceError>> + Send {
         C::schedules(self)
     }
 
@@ -408,7 +408,7 @@ impl Source for AnySource {
         }
     }
 
-    async fn schedules(&self) -> Result<Vec<JobSchedule>, SourceError> {
+    async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {
         match self {
             AnySource::DataArts(source) => source.schedules().await,
             AnySource::SchedulerX(source) => source.schedules().await,

@@ -3,6 +3,7 @@
 mod access;
 mod detail;
 mod listing;
+mod schedules;
 mod strict;
 mod workflow;
 

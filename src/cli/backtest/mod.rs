@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::deliveries::instant;
-use super::output::complain;
+use super::output::{complain, complain_of_own_schedules};
 use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
@@ -63,6 +63,7 @@ pub(super) async fn backtest(config: &Config, chosen: &Chosen) -> Result<Exit, F
         (recorded.script, recorded.sources)
     };
     let notes = notes(config, other.as_ref(), chosen.fetch, &sources, since);
+    complain_of_own_schedules(&other.as_ref().unwrap_or(config).rules);
     let old = Version::of(config, play(config, &script).await?, since);
     let new = match &other {
         Some(other) => {

@@ -283,9 +283,9 @@ impl Source for SchedulerX {
         }
     }
 
-    async fn schedules(&self) -> Result<Vec<JobSchedule>, SourceError> {
+    async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {
         let settings = &self.client.settings;
-        Ok(listing::read_jobs(self).await?.schedules(&settings.jobs, &settings.timezone))
+        Ok(Some(listing::read_jobs(self).await?.schedules(&settings.jobs, &settings.timezone)))
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -30,7 +30,9 @@ impl<C: Source, S: Store> Poller<C, S> {
             return None;
         }
         let reason = match tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.schedules()).await {
-            Ok(Ok(told)) => {
+            // Then nothing is missing by them.
+            Ok(Ok(None)) => return None,
+            Ok(Ok(Some(told))) => {
                 self.plans.take(told, now);
                 self.warn_of_unclear_plans();
                 return None;

@@ -121,6 +121,7 @@ async fn poll(config: Config) -> [Duration; 2] {
         matches: MatchCache::default(),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         followed_at: HashMap::new(),
+        plans: Default::default(),
         past: HashMap::new(),
         learnt: Default::default(),
         terms: Default::default(),

@@ -63,6 +63,13 @@ pub const SCHEDULERX_CALLS_PER_MINUTE: usize = 80;
 pub const SCHEDULERX_LISTING_CALLS_MAX: usize = 1600;
 /// How long names of SchedulerX jobs are believed before they are read again.
 pub const SCHEDULERX_JOBS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long the schedules that jobs have in their schedulers are believed before they are read again; when one of them
+/// is due, they are read anew.
+pub const OWN_SCHEDULES_AGE_MAX: Duration = Duration::from_secs(10 * 60);
+/// How far a planned run may be off its due time and still be planned by the schedule that has it.
+pub const PLAN_TIME_TOLERANCE: Duration = Duration::from_secs(60);
+/// Jobs that one warning names.
+pub const JOBS_NAMED_MAX: usize = 5;
 /// Jobs asked one by one to find out whether an empty answer about a whole group is true.
 pub const SCHEDULERX_PROBED_JOBS: usize = 3;
 /// Workflows of a SchedulerX source that one poll asks for their instances, one call each; the others take turns.

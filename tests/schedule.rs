@@ -279,3 +279,87 @@ proptest! {
         }
     }
 }
+
+/// The next due times of a Quartz expression after 21 November 2026, a Saturday, in UTC.
+fn next_quartz(expression: &str, count: usize) -> Vec<String> {
+    let schedule = Schedule::parse_quartz(expression, &TimeZone::UTC).unwrap();
+    let mut at: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
+    let mut shown = Vec::new();
+    for _ in 0..count {
+        at = schedule.next_after(at).unwrap();
+        shown.push(at.strftime("%a %Y-%m-%d %H:%M:%S").to_string());
+    }
+    shown
+}
+
+#[test]
+fn quartz_expressions_mean_what_quartz_says() {
+    let table: &[(&str, &[&str])] = &[
+        ("0 0 2 * * ?", &["Sat 2026-11-21 02:00:00", "Sun 2026-11-22 02:00:00"]),
+        ("0 0 2 ? * *", &["Sat 2026-11-21 02:00:00", "Sun 2026-11-22 02:00:00"]),
+        ("30 0/20 1 * * ?", &["Sat 2026-11-21 01:00:30", "Sat 2026-11-21 01:20:30", "Sat 2026-11-21 01:40:30"]),
+        ("0 5/20 * * * ? *", &["Sat 2026-11-21 00:05:00", "Sat 2026-11-21 00:25:00"]),
+        ("0 0 22-1 * * ?", &["Sat 2026-11-21 01:00:00", "Sat 2026-11-21 22:00:00"]),
+        // Sunday is 1.
+        ("0 0 9 ? * 1", &["Sun 2026-11-22 09:00:00", "Sun 2026-11-29 09:00:00"]),
+        ("0 0 9 ? * 2-6", &["Mon 2026-11-23 09:00:00", "Tue 2026-11-24 09:00:00"]),
+        ("0 0 9 ? * 7", &["Sat 2026-11-21 09:00:00", "Sat 2026-11-28 09:00:00"]),
+        ("0 0 9 ? * FRI-sun", &["Sat 2026-11-21 09:00:00", "Sun 2026-11-22 09:00:00", "Fri 2026-11-27 09:00:00"]),
+        ("0 0 9 ? * L", &["Sat 2026-11-21 09:00:00"]),
+        ("0 0 9 ? * 6L", &["Fri 2026-11-27 09:00:00", "Fri 2026-12-25 09:00:00", "Fri 2027-01-29 09:00:00"]),
+        ("0 0 9 ? * MON#1", &["Mon 2026-12-07 09:00:00", "Mon 2027-01-04 09:00:00"]),
+        ("0 0 9 ? * 2#5", &["Mon 2026-11-30 09:00:00", "Mon 2027-03-29 09:00:00"]),
+        ("0 0 9 L * ?", &["Mon 2026-11-30 09:00:00", "Thu 2026-12-31 09:00:00"]),
+        ("0 0 9 L 2 ?", &["Sun 2027-02-28 09:00:00", "Tue 2028-02-29 09:00:00"]),
+        ("0 0 9 L-2 2 ?", &["Fri 2027-02-26 09:00:00", "Sun 2028-02-27 09:00:00"]),
+        // The last working day: 31 January and 28 February 2027 are Sundays.
+        ("0 0 9 LW 1,2 ?", &["Fri 2027-01-29 09:00:00", "Fri 2027-02-26 09:00:00", "Mon 2028-01-31 09:00:00"]),
+        // 15 November 2026 was a Sunday, 15 May 2027 is a Saturday, 15 August 2027 a Sunday.
+        ("0 0 9 15W 5,8,12 ?", &["Tue 2026-12-15 09:00:00", "Fri 2027-05-14 09:00:00", "Mon 2027-08-16 09:00:00"]),
+        // The first is a Saturday in May 2027 and a Sunday in August 2027; neither leaves its month.
+        ("0 0 9 1W 5,8 ?", &["Mon 2027-05-03 09:00:00", "Mon 2027-08-02 09:00:00"]),
+        ("0 0 9 31 * ?", &["Thu 2026-12-31 09:00:00", "Sun 2027-01-31 09:00:00"]),
+        ("0 0 9 1/10 12 ?", &["Tue 2026-12-01 09:00:00", "Fri 2026-12-11 09:00:00"]),
+        ("0 0 9 1 NOV-FEB ?", &["Tue 2026-12-01 09:00:00", "Fri 2027-01-01 09:00:00", "Mon 2027-02-01 09:00:00"]),
+        ("0 0 9 1 1 ? 2028-2030", &["Sat 2028-01-01 09:00:00", "Mon 2029-01-01 09:00:00"]),
+        ("0 0 9 1 1 ? 2027/2", &["Fri 2027-01-01 09:00:00", "Mon 2029-01-01 09:00:00"]),
+    ];
+    for (expression, expected) in table {
+        assert_eq!(next_quartz(expression, expected.len()), *expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_quartz_schedule_whose_years_are_over_is_not_due_again() {
+    let schedule = Schedule::parse_quartz("0 0 2 * * ? 2020-2025", &TimeZone::UTC).unwrap();
+    assert_eq!(schedule.next_after("2026-11-21T00:00:00Z".parse().unwrap()), None);
+}
+
+#[test]
+fn what_quartz_does_not_read_or_cannot_be_followed_exactly_is_refused() {
+    for expression in [
+        "",
+        "0 2 * * *",
+        "0 0 2 * * ? * *",
+        "0 0 2 1 * MON",
+        "0 0 2 ? * 0",
+        "0 0 2 ? * 8",
+        "0 0 24 * * ?",
+        "0 60 2 * * ?",
+        "0 0/0 2 * * ?",
+        "0 0/61 2 * * ?",
+        "0 0 2 31W * ?",
+        "0 0 2 L,15 * ?",
+        "0 0 2 L-30 * ?",
+        "0 0 2 ? * 6#6",
+        "0 0 2 ? * MON#1,FRI#2",
+        "0 0 2 ? * 2,6L",
+        "0 0 2 30 2 ?",
+        "0 0 22-2/2 * * ?",
+        "0 0 +2 * * ?",
+        "0 0 2 ** * ?",
+        "0 0 2 * * ? 1900",
+    ] {
+        assert!(Schedule::parse_quartz(expression, &TimeZone::UTC).is_err(), "{expression:?}");
+    }
+}

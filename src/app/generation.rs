@@ -195,6 +195,7 @@ impl Generation {
             terms,
             followed_at: HashMap::new(),
             past: HashMap::new(),
+            plans: Default::default(),
             learnt: tended.learnt.clone(),
             memory: None,
         };

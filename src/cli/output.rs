@@ -8,12 +8,24 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::log;
+use crate::rule::RuleSet;
 
 /// Writes a line to stderr.
 pub(super) fn complain(text: impl Display) {
     // What was logged before comes before. A closed stderr leaves nobody to complain to.
     log::flush(Duration::from_secs(1));
     drop(writeln!(anstream::stderr(), "{text}"));
+}
+
+/// Says of which rules nothing can be told where no scheduler is asked.
+pub(super) fn complain_of_own_schedules(rules: &RuleSet) {
+    let ids: Vec<&str> = rules.by_own_schedules().map(|rule| rule.as_str()).collect();
+    if !ids.is_empty() {
+        let ids = ids.join(", ");
+        complain(format_args!(
+            "no run is missing here by {ids}: the schedules are those of the scheduler, which is not asked"
+        ));
+    }
 }
 
 /// Writes a line of data to stdout.

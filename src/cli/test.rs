@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::output::{complain, print};
+use super::output::{complain, complain_of_own_schedules, print};
 use super::{Exit, Failure};
 use crate::config::{Loaded, RuleTest};
 use crate::template::display_text;
@@ -33,6 +33,7 @@ pub(super) async fn test(loaded: &Loaded, chosen: &Chosen) -> Result<Exit, Failu
         complain("there are no tests; rules.example.yaml shows how to write some under \"tests\"");
         return Ok(Exit::Done);
     }
+    complain_of_own_schedules(&config.rules);
     let theatre = Theatre::open(config)?;
     let width = tests.iter().map(|test| test.name.chars().count()).max().unwrap_or(0);
     let mut failed = 0;

@@ -13,6 +13,7 @@ use crate::limits::{GRACE_MAX, HISTORY_RUNS_MAX, RETENTION};
 use crate::model::SourceId;
 use crate::rule::daily::{Daily, Days, Goal};
 use crate::rule::history::{FailureRate, Slower};
+use crate::rule::plans::OwnSchedule;
 use crate::rule::recurring::Recurring;
 use crate::rule::{Matches, Trigger};
 use crate::yaml::{FromYaml, Located, OneOrMany, Section, closest, duration_text};
@@ -30,6 +31,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) zone: &'a TimeZone,
     /// The source in which a job that is named in full must be, if that is clear.
     pub(super) sole_source: Option<SourceId>,
+    /// A source that the rule is about and whose scheduler does not tell when its jobs are due.
+    pub(super) unscheduled: Option<&'a str>,
 }
 
 /// The one source that a rule can be about, of those the file defines.
@@ -146,7 +149,13 @@ fn read_daily(when: &Section<'_>, key: &'static str, goal: Goal, around: &Surrou
 fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<Trigger>> {
     const GRACE: Duration = Duration::from_secs(15 * 60);
     let Some(section) = when.section("missing") else { return when.has("missing").then_some(None) };
-    let schedule = read_schedule(&section, "schedule", None, around.zone);
+    let is_own = !section.has("schedule");
+    let schedule = if is_own { None } else { read_schedule(&section, "schedule", None, around.zone) };
+    if let (true, Some(source)) = (is_own, around.unscheduled) {
+        let message = format!("the key \"schedule\" is missing, and {source} does not tell the schedules of its jobs");
+        let help = "write schedule: \"0 2 * * *\", or name sources of the type schedulerx alone in match";
+        section.error("", message, Some(help.into()));
+    }
     let grace = section.or("grace", GRACE);
     let is_sound = grace <= GRACE_MAX;
     if !is_sound {
@@ -155,7 +164,12 @@ fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<
     }
     section.close();
     let sole_source = around.sole_source.clone();
-    Some(schedule.filter(|_| is_sound).map(|schedule| Trigger::Missing(Recurring { schedule, grace, sole_source })))
+    let trigger = match schedule {
+        Some(schedule) => Some(Trigger::Missing(Recurring { schedule, grace, sole_source })),
+        None if is_own && around.unscheduled.is_none() => Some(Trigger::Unplanned(OwnSchedule { grace, sole_source })),
+        None => None,
+    };
+    Some(trigger.filter(|_| is_sound))
 }
 
 fn read_slower(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<Trigger>> {

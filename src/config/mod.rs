@@ -106,7 +106,7 @@ impl Config {
         let [source_names, receiver_names, mut rule_names] =
             ["sources", "receivers", "rules"].map(|key| names(&tree, key));
         rule_names.extend(RULES.iter().chain(&[ALL]).map(ToString::to_string));
-        let known = rules::Names { sources: &source_names, receivers: &receiver_names };
+        let known = rules::Names { sources: &source_names, receivers: &receiver_names, unscheduled: &[] };
         defaults::apply(&mut tree, &defaults, &known, findings);
         let file = Section::open(&tree, "", findings)?;
         // Of each file they have been looked at.
@@ -117,7 +117,9 @@ impl Config {
         let templates = read_templates(&file);
         let sources = sources::read(&file, &timezone);
         let receivers = receivers::read(&file, &timezone, language, templates.as_deref());
-        let rules = rules::read(&file, &known, &timezone);
+        let tells_none = |source: &&SourceSettings| !source.scheduler.tells_schedules();
+        let unscheduled: Vec<String> = sources.iter().filter(tells_none).map(|source| source.id.to_string()).collect();
+        let rules = rules::read(&file, &rules::Names { unscheduled: &unscheduled, ..known }, &timezone);
         let mut calendars = calendars::read(&file);
         let around =
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };

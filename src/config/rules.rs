@@ -19,6 +19,8 @@ pub(super) struct Names<'a> {
     pub(super) sources: &'a [String],
     /// The keys under `receivers`.
     pub(super) receivers: &'a [String],
+    /// Those sources whose schedulers do not tell when their jobs are due; none before the sources are read.
+    pub(super) unscheduled: &'a [String],
 }
 
 /// Reads all rules. The broken ones are reported and left out.
@@ -43,7 +45,13 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
     let matches = read_match(&section, known);
     let zone = section.optional::<TimeZone>("timezone");
     let sole_source = matches.as_ref().and_then(|matches| conditions::sole_source(matches, known.sources));
-    let around = Surroundings { zone: zone.as_ref().unwrap_or(timezone), sole_source };
+    let is_meant = |source: &&String| {
+        matches.as_ref().is_some_and(|matches| {
+            matches.sources.is_empty() || matches.sources.iter().any(|meant| meant.as_str() == source.as_str())
+        })
+    };
+    let unscheduled = known.unscheduled.iter().find(is_meant).map(String::as_str);
+    let around = Surroundings { zone: zone.as_ref().unwrap_or(timezone), sole_source, unscheduled };
     let when = match section.section("when") {
         Some(when) => {
             warn_of_jobs_nowhere(&section, &when, matches.as_ref(), &around);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::SourceId;
+use crate::schedule::Schedule;
 
 /// What state a job is in. The words are those of the DataArts API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,6 +88,15 @@ impl fmt::Display for JobStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// When a job is planned by its own scheduler. Jobs that no clock plans, and those whose schedule is off, have none.
+#[derive(Debug, Clone)]
+pub struct JobSchedule {
+    /// The job's name.
+    pub job: String,
+    /// Its due times; why they cannot be followed, where they cannot.
+    pub due: Result<Schedule, String>,
 }
 
 /// One job, as seen at one poll.

@@ -32,7 +32,7 @@ pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{
     Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window, WorkflowRun,
 };
-pub use job::{Job, JobStatus};
+pub use job::{Job, JobSchedule, JobStatus};
 pub use labels::{LabelMatch, Labels, joined as joined_labels};
 pub use measures::{ConditionKind, Measures, Stage};
 pub use message::{

@@ -15,6 +15,7 @@ pub mod inhibit;
 mod judge;
 mod mute;
 mod pattern;
+pub mod plans;
 pub mod recurring;
 mod route;
 mod set;

@@ -115,6 +115,7 @@ impl RuleSet {
     pub fn reach(&self, source: &SourceId) -> Duration {
         let graces = self.triggers_of(source).filter_map(|trigger| match trigger {
             Trigger::Missing(recurring) => Some(recurring.grace),
+            Trigger::Unplanned(own) => Some(own.grace),
             _ => None,
         });
         graces.max().map_or(Duration::ZERO, |grace| grace + SOURCE_OVERLAP)
@@ -134,7 +135,19 @@ impl RuleSet {
 
     /// Whether any rule about `source` looks at the clock.
     pub fn looks_at_clock(&self, source: &SourceId) -> bool {
-        self.triggers_of(source).any(|trigger| matches!(trigger, Trigger::Daily(_) | Trigger::Missing(_)))
+        self.triggers_of(source)
+            .any(|trigger| matches!(trigger, Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_)))
+    }
+
+    /// Whether any rule about `source` goes by the schedules that its jobs have there.
+    pub fn asks_for_schedules(&self, source: &SourceId) -> bool {
+        self.triggers_of(source).any(|trigger| matches!(trigger, Trigger::Unplanned(_)))
+    }
+
+    /// The rules that go by the schedules that jobs have in their schedulers.
+    pub fn by_own_schedules(&self) -> impl Iterator<Item = &RuleId> {
+        let is_by_own = |rule: &&Rule| matches!(rule.when.trigger, Some(Trigger::Unplanned(_)));
+        self.rules.iter().filter(is_by_own).map(|rule| &rule.id)
     }
 
     fn triggers_of(&self, source: &SourceId) -> impl Iterator<Item = &Trigger> {

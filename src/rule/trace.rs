@@ -114,6 +114,8 @@ pub enum Objection {
     DueTimeMet(Timestamp),
     /// The schedule was not due yet, or the grace still runs.
     NoDueTimeYet,
+    /// The due times are the scheduler's own, and only who polls it knows them.
+    ScheduleElsewhere,
 }
 
 impl Objection {
@@ -145,6 +147,7 @@ impl Objection {
             Objection::MadeUpFor(_) => "made-up-for",
             Objection::DueTimeMet(_) => "due-time-met",
             Objection::NoDueTimeYet => "no-due-time-yet",
+            Objection::ScheduleElsewhere => "schedule-elsewhere",
         }
     }
 
@@ -204,6 +207,10 @@ impl Objection {
             Objection::MadeUpFor(due) => format!("a later run did its work before {}", clock(due)),
             Objection::DueTimeMet(due) => format!("there is a run for {}", clock(due)),
             Objection::NoDueTimeYet => "no due time has passed yet, with its grace".to_string(),
+            Objection::ScheduleElsewhere => {
+                "it goes by the schedule in the scheduler, which only a poll knows: nothing can be said here"
+                    .to_string()
+            }
         }
     }
 }
@@ -245,6 +252,7 @@ impl Rule {
             Trigger::Slower(slower) => self.stand_to_usual(run, past, slower, now),
             Trigger::Daily(daily) => self.stand_to_deadline(run, past, daily, now, zone),
             Trigger::Missing(recurring) => self.stand_to_schedule(Some(run), past, recurring, now, zone),
+            Trigger::Unplanned(_) => Standing::Fails(Objection::ScheduleElsewhere),
         }
     }
 
@@ -254,6 +262,7 @@ impl Rule {
         match self.when.trigger.as_ref()? {
             Trigger::FailureRate(rate) => Some(self.stand_to_rate(None, past, rate)),
             Trigger::Missing(recurring) => Some(self.stand_to_schedule(None, past, recurring, now, zone)),
+            Trigger::Unplanned(_) => Some(Standing::Fails(Objection::ScheduleElsewhere)),
             _ => None,
         }
     }

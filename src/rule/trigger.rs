@@ -2,6 +2,7 @@
 
 use super::daily::Daily;
 use super::history::{FailureRate, Slower};
+use super::plans::OwnSchedule;
 use super::recurring::Recurring;
 use crate::model::ConditionKind;
 
@@ -18,6 +19,8 @@ pub enum Trigger {
     Daily(Daily),
     /// No run was planned or started for a due time.
     Missing(Recurring),
+    /// The same for the due times of the schedule that the job has in its scheduler.
+    Unplanned(OwnSchedule),
 }
 
 impl Trigger {
@@ -28,13 +31,13 @@ impl Trigger {
             Trigger::FailureRate(_) => ConditionKind::FailureRate,
             Trigger::Slower(_) => ConditionKind::SlowerThanUsual,
             Trigger::Daily(daily) => daily.kind(),
-            Trigger::Missing(_) => ConditionKind::Missing,
+            Trigger::Missing(_) | Trigger::Unplanned(_) => ConditionKind::Missing,
         }
     }
 
     /// Whether alerts of it can be about a job itself, without a run.
     pub fn tells_of_jobs(&self) -> bool {
-        matches!(self, Trigger::FailureRate(_) | Trigger::Daily(_) | Trigger::Missing(_))
+        matches!(self, Trigger::FailureRate(_) | Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_))
     }
 
     /// How many past runs of a job it looks at; zero for one that looks at the clock.
@@ -43,7 +46,7 @@ impl Trigger {
             Trigger::Consecutive(runs) => *runs,
             Trigger::FailureRate(rate) => rate.over,
             Trigger::Slower(_) => crate::limits::HISTORY_RUNS_MAX,
-            Trigger::Daily(_) | Trigger::Missing(_) => 0,
+            Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_) => 0,
         }
     }
 
@@ -55,6 +58,7 @@ impl Trigger {
             Trigger::Slower(slower) => format!("slower {} {:?} {}", slower.factor, slower.over, slower.min_runs),
             Trigger::Daily(daily) => format!("daily {daily:?}"),
             Trigger::Missing(recurring) => format!("missing {recurring:?}"),
+            Trigger::Unplanned(own) => format!("missing by its own schedule {own:?}"),
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod calendar;
 mod fields;
+mod quartz;
 mod window;
 
 use std::fmt;
@@ -32,7 +33,7 @@ pub use window::{DAY_SECONDS, Daily, Days, Window};
 pub struct Schedule {
     text: String,
     zone: TimeZone,
-    /// One, or two when both day fields are restricted: due when either is.
+    /// Due when any of them is: a crontab line is two when it restricts both day fields.
     fields: Vec<cron::Schedule>,
     every_pass: bool,
 }
@@ -44,13 +45,24 @@ impl Schedule {
     /// In words, with what to write instead.
     pub fn parse(text: &str, zone: &TimeZone) -> Result<Schedule, String> {
         let read = fields::read(text)?;
-        let fields = read
-            .for_cron()
+        Schedule::of(text, zone, &read.for_cron(), read.hour_is_star())
+    }
+
+    /// Reads a Quartz expression: six fields with the seconds first and Sunday as 1, and perhaps the year.
+    ///
+    /// # Errors
+    /// In words, where it is none or means something that cannot be followed exactly.
+    pub fn parse_quartz(text: &str, zone: &TimeZone) -> Result<Schedule, String> {
+        let read = quartz::read(text)?;
+        Schedule::of(text, zone, &read.expressions, read.hour_is_star)
+    }
+
+    fn of(text: &str, zone: &TimeZone, expressions: &[String], every_pass: bool) -> Result<Schedule, String> {
+        let fields = expressions
             .iter()
             .map(|expression| expression.parse().map_err(|_| format!("{text:?} is no schedule")))
             .collect::<Result<Vec<cron::Schedule>, String>>()?;
-        let schedule =
-            Schedule { text: text.trim().to_string(), zone: zone.clone(), fields, every_pass: read.hour_is_star() };
+        let schedule = Schedule { text: text.trim().to_string(), zone: zone.clone(), fields, every_pass };
         // 31 February is written with valid fields and never comes.
         if schedule.next_wall(0).is_none() {
             return Err(format!("{:?} is never due: no month in it has such a day", schedule.text));

@@ -31,7 +31,7 @@ pub use fault::{Fault, FaultKind, Operation};
 pub use inbox::{Inbox, Received};
 pub use jobs::SimJob;
 pub use mail::Mail;
-pub use schedulerx::{GroupLists, SimFlowRun, SimRun, SimSchedulerX, SimSchedulerXConfig, SimStep};
+pub use schedulerx::{GroupLists, SimFlowRun, SimRun, SimSchedulerX, SimSchedulerXConfig, SimStep, SimTiming};
 pub use state::{SimInstance, SimNode};
 
 use self::state::State;

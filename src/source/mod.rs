@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Instance, Job, Labels, Node, PartOf, SourceId, Window, WorkflowRun};
+use crate::model::{Instance, Job, JobSchedule, Labels, Node, PartOf, SourceId, Window, WorkflowRun};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
 use crate::yaml::{Section, closest};
@@ -43,6 +43,15 @@ pub trait Source: Send + Sync {
     /// When the list could not be read as a whole.
     fn jobs(&self) -> impl Future<Output = Result<Vec<Job>, SourceError>> + Send {
         async { Ok(Vec::new()) }
+    }
+
+    /// The schedules of the jobs, as they are now; `None` where the source does not tell them. Asked for only when a rule
+    /// goes by them.
+    ///
+    /// # Errors
+    /// When they could not be read as a whole.
+    fn schedules(&self) -> impl Future<Output = Result<Option<Vec<JobSchedule>>, SourceError>> + Send {
+        async { Ok(None) }
     }
 
     /// The nodes of a real-time job, as they are now.
@@ -96,6 +105,10 @@ impl<C: Source> Source for Arc<C> {
 
     fn jobs(&self) -> impl Future<Output = Result<Vec<Job>, SourceError>> + Send {
         C::jobs(self)
+    }
+
+    fn schedules(&self) -> impl Future<Output = Result<Option<Vec<JobSchedule>>, SourceError>> + Send {
+        C::schedules(self)
     }
 
     fn job_nodes(&self, job: &Job) -> impl Future<Output = Result<Vec<Node>, SourceError>> + Send {
@@ -313,6 +326,14 @@ impl SchedulerSettings {
         }
     }
 
+    /// Whether the scheduler tells when its jobs are due.
+    pub fn tells_schedules(&self) -> bool {
+        match self {
+            SchedulerSettings::DataArts(_) => false,
+            SchedulerSettings::SchedulerX(_) => true,
+        }
+    }
+
     /// What must have a value before the source can be asked, each with its key within the source's section.
     pub fn secrets(&self) -> Vec<(String, &SecretRef)> {
         match self {
@@ -394,6 +415,13 @@ impl Source for AnySource {
         match self {
             AnySource::DataArts(source) => source.jobs().await,
             AnySource::SchedulerX(source) => source.jobs().await,
+        }
+    }
+
+    async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {
+        match self {
+            AnySource::DataArts(source) => source.schedules().await,
+            AnySource::SchedulerX(source) => source.schedules().await,
         }
     }
 

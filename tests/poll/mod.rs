@@ -8,6 +8,7 @@ mod inhibit;
 mod labels;
 mod machine;
 mod mute;
+mod plans;
 mod property;
 pub(crate) mod world;
 

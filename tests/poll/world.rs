@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Alert, Instance, InstanceType, JobRef, SourceId, Status, Window};
+use nightbell::model::{Alert, Instance, InstanceType, JobRef, JobSchedule, SourceId, Status, Window};
 use nightbell::notify::Renderer;
 use nightbell::rule::{MatchCache, Muting};
 use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
@@ -34,6 +34,12 @@ pub(crate) struct Shown {
     pub(crate) asked: Vec<String>,
     /// Why every call fails.
     pub(crate) fails: Option<SourceErrorKind>,
+    /// The schedules of its jobs, where it tells them.
+    pub(crate) schedules: Option<Vec<JobSchedule>>,
+    /// Whether asking for them fails.
+    pub(crate) hides_schedules: bool,
+    /// How often they were asked for.
+    pub(crate) schedules_asked: usize,
     /// Whether a list never comes.
     pub(crate) hangs: bool,
 }
@@ -80,6 +86,15 @@ impl Source for Puppet {
         let read = instances.len() as u64;
         let shortfall = (shown.withheld > 0).then_some(Shortfall { told: read + shown.withheld, read });
         Ok(Listing { instances, shortfall, ..Listing::default() })
+    }
+
+    async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {
+        let mut shown = self.shown();
+        shown.schedules_asked += 1;
+        match shown.hides_schedules {
+            true => Err(SourceError::new(SourceErrorKind::Transient, "out of order")),
+            false => Ok(shown.schedules.clone()),
+        }
     }
 
     async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
@@ -228,11 +243,12 @@ impl Scene {
 }
 
 fn configuration(rules: &str) -> Config {
-    let source = |name| {
-        format!(
-            "  {name}: {{ type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: {{ token: t }} }}\n"
-        )
+    // Only some kinds tell the schedules of their jobs.
+    let kind = match rules.contains("missing: { grace") {
+        true => "schedulerx, namespace: n, groups: [g], auth: { access_key: a, secret_key: s }",
+        false => "dataarts, project_id: p, auth: { token: t }",
     };
+    let source = |name| format!("  {name}: {{ type: {kind}, endpoint: \"http://127.0.0.1:9\" }}\n");
     let lake = if rules.contains("lake") { source("lake") } else { String::new() };
     let text = format!(
         "version: 1\nsources:\n{}{lake}receivers:\n  hook: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\n  \
@@ -287,6 +303,7 @@ fn poller(
         },
         followed_at: HashMap::new(),
         past: HashMap::new(),
+        plans: Default::default(),
         learnt: Default::default(),
         memory: None,
     }

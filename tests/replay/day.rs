@@ -101,6 +101,7 @@ impl Day {
             muting: self.config.muting(),
             followed_at: HashMap::new(),
             past: HashMap::new(),
+            plans: Default::default(),
             terms: Terms { labels: self.config.sources[0].labels.clone(), ..Terms::default() },
             learnt: Default::default(),
             memory: None,

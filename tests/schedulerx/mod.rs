@@ -4,6 +4,7 @@ mod access;
 mod detail;
 mod listing;
 mod roots;
+mod schedules;
 mod strict;
 mod workflow;
 

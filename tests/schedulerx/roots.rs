@@ -222,6 +222,7 @@ impl<'a> Program<'a> {
             muting: Muting::new(Arc::default()),
             terms: Terms { labels: Default::default(), routes: Arc::clone(&config.routes), generation: None },
             followed_at: HashMap::new(),
+            plans: Default::default(),
             learnt: Default::default(),
             past: HashMap::new(),
             memory: None,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::deliveries::instant;
-use super::output::complain;
+use super::output::{complain, complain_of_own_schedules};
 use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
@@ -64,6 +64,7 @@ pub(super) async fn backtest(config: &Config, chosen: &Chosen) -> Result<Exit, F
         let recorded = recorded(&store, &config.sources, since, until).await?;
         (recorded.script, recorded.sources)
     };
+    complain_of_own_schedules(&other.as_ref().unwrap_or(config).rules);
     let old = Version::of(config, play(config, &script).await?, since);
     let new = match &other {
         Some(other) => {

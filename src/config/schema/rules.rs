@@ -83,7 +83,11 @@ fn when() -> Vec<Key> {
     let missing = mapping(
         "No run was planned or started for a due time.",
         [
-            must("schedule", schedule(), "The due times: a crontab line."),
+            key(
+                "schedule",
+                schedule(),
+                "The due times: a crontab line. Left out: the job's own schedule (schedulerx).",
+            ),
             key("grace", duration(), "How late a run may come. Default: 15m."),
         ],
     );

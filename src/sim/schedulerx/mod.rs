@@ -96,6 +96,28 @@ pub(super) struct SimJob {
     pub(super) id: u64,
     /// Its name.
     pub(super) name: String,
+    /// What plans it.
+    pub(super) timing: SimTiming,
+}
+
+/// What plans a simulated job, in the service's own numbers and words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimTiming {
+    /// Whether the schedule is on.
+    pub is_enabled: bool,
+    /// 1 cron, 3 fixed rate, 4 second delay, 5 once, 100 API.
+    pub time_type: i64,
+    /// For cron, a Quartz expression.
+    pub expression: String,
+    /// The calendar that it goes by; empty for none.
+    pub calendar: String,
+}
+
+impl SimTiming {
+    /// A schedule by a cron expression, which is on.
+    pub fn cron(expression: &str) -> SimTiming {
+        SimTiming { is_enabled: true, time_type: 1, expression: expression.to_string(), calendar: String::new() }
+    }
 }
 
 /// One run of a job.
@@ -217,8 +239,16 @@ impl SimSchedulerX {
 
     /// Adds a job to a group.
     pub fn put_job_in(&self, group: &str, id: u64, name: &str) {
-        let job = SimJob { group: group.to_string(), id, name: name.to_string() };
+        let timing = SimTiming::cron("0 0 * * * ?");
+        let job = SimJob { group: group.to_string(), id, name: name.to_string(), timing };
         lock(&self.shared.state).jobs.insert(id, job);
+    }
+
+    /// Changes what plans a job, if there is such a job.
+    pub fn plan_job(&self, id: u64, timing: SimTiming) {
+        if let Some(job) = lock(&self.shared.state).jobs.get_mut(&id) {
+            job.timing = timing;
+        }
     }
 
     /// Takes a job out of the list of jobs; its runs stay.

@@ -110,8 +110,11 @@ impl Call<'_> {
             .filter(|job| job.group == group && self.is_visible(group))
             .map(|job| {
                 json!({
-                    "JobId": job.id, "Name": job.name, "Status": 1, "JobType": "java",
-                    "TimeConfig": { "TimeType": 1, "TimeExpression": "0 0 * * * ?" },
+                    "JobId": job.id, "Name": job.name, "Status": i64::from(job.timing.is_enabled), "JobType": "java",
+                    "TimeConfig": {
+                        "TimeType": job.timing.time_type, "TimeExpression": job.timing.expression,
+                        "Calendar": job.timing.calendar, "DataOffset": 0,
+                    },
                     "JobMonitorInfo": { "ContactInfo": contact },
                 })
             })

@@ -178,6 +178,19 @@ pub(super) struct JobRow {
     pub(super) name: String,
     /// Whether its schedule is on.
     pub(super) is_enabled: bool,
+    /// What plans it.
+    pub(super) timing: Timing,
+}
+
+/// What plans a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// A cron expression.
+    Cron(String),
+    /// No clock: it is called, or runs once.
+    Called,
+    /// Something whose due times cannot be told; what it is.
+    Unclear(&'static str),
 }
 
 /// A page of jobs, and how many there are in all by the service's word.
@@ -201,6 +214,8 @@ pub(super) fn read_jobs(data: &str) -> Result<(Vec<JobRow>, usize, Option<usize>
         name: Raw<'a>,
         #[serde(borrow)]
         status: Raw<'a>,
+        #[serde(borrow)]
+        time_config: Raw<'a>,
     }
     let data: Option<Data<'_>> = serde_json::from_str(data).map_err(|_| "the data is no list of jobs")?;
     let Some(data) = data else { return Ok((Vec::new(), 0, None)) };
@@ -211,11 +226,40 @@ pub(super) fn read_jobs(data: &str) -> Result<(Vec<JobRow>, usize, Option<usize>
             id: id_of(fields.job_id)?,
             name: text_of(fields.name).filter(|name| !name.is_empty()).map(cut)?,
             is_enabled: text_of(fields.status).is_none_or(|status| status != "0"),
+            timing: read_timing(fields.time_config),
         })
     };
     let total = text_of(data.total).and_then(|total| total.parse().ok());
     let count = items.len();
     Ok((items.into_iter().filter_map(read).collect(), count, total))
+}
+
+/// What plans a job, by the numbers that the service has for it.
+fn read_timing(config: Raw<'_>) -> Timing {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Fields<'a> {
+        #[serde(borrow)]
+        time_type: Raw<'a>,
+        #[serde(borrow)]
+        time_expression: Raw<'a>,
+        #[serde(borrow)]
+        calendar: Raw<'a>,
+    }
+    let fields: Option<Fields<'_>> = config.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let Some(fields) = fields else { return Timing::Unclear("its schedule is not told") };
+    let text = |raw| text_of(raw).filter(|text| !text.trim().is_empty());
+    match text(fields.time_type).as_deref() {
+        Some("1") if text(fields.calendar).is_some() => Timing::Unclear("it goes by a calendar of the service"),
+        Some("1") => match text(fields.time_expression) {
+            Some(expression) if expression.len() <= FIELD_BYTES_MAX => Timing::Cron(expression.into_owned()),
+            _ => Timing::Unclear("its cron expression is not told"),
+        },
+        Some("3") => Timing::Unclear("it runs at a fixed rate, and from when on is not told"),
+        Some("4") => Timing::Unclear("it runs a while after the run before"),
+        Some("-1" | "5" | "100" | "101") => Timing::Called,
+        _ => Timing::Unclear("what plans it is not known"),
+    }
 }
 
 /// The ids of the groups that the account can see.

@@ -1,4 +1,4 @@
-//! Which jobs there are: their ids, names and groups.
+//! Which jobs there are: their ids, names, groups and schedules.
 //!
 //! Pure. Lists of instances tell ids only, and what is followed from an earlier run of the program has a name only, so
 //! both ways are needed.
@@ -6,9 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-use super::answer::JobRow;
-use crate::model::JobRef;
+use super::answer::{JobRow, Timing};
+use crate::model::{JobRef, JobSchedule};
+use crate::schedule::Schedule;
+use crate::source::foreign::snippet;
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,7 @@ pub(super) struct Job {
     pub(super) name: String,
     pub(super) group: String,
     pub(super) is_enabled: bool,
+    pub(super) timing: Timing,
 }
 
 /// All jobs of the configured groups, as they were at one moment.
@@ -30,8 +34,8 @@ pub(super) struct Directory {
 impl Directory {
     /// Adds a group's jobs.
     pub(super) fn add(&mut self, group: &str, rows: impl IntoIterator<Item = JobRow>) {
-        for JobRow { id, name, is_enabled } in rows {
-            self.jobs.insert(id.clone(), Job { id, name, group: group.to_string(), is_enabled });
+        for JobRow { id, name, is_enabled, timing } in rows {
+            self.jobs.insert(id.clone(), Job { id, name, group: group.to_string(), is_enabled, timing });
         }
     }
 
@@ -64,6 +68,27 @@ impl Directory {
         jobs.into_iter().map(|job| job.id.clone()).collect()
     }
 
+    /// The schedules that are on, of the jobs with these ids, or of all if there are none. Those of several jobs of one
+    /// name cannot be told apart by their runs.
+    pub(super) fn schedules(&self, wanted: &[String], zone: &TimeZone) -> Vec<JobSchedule> {
+        let mut by_name: BTreeMap<&str, Vec<&Timing>> = BTreeMap::new();
+        let is_wanted = |job: &&Job| job.is_enabled && (wanted.is_empty() || wanted.contains(&job.id));
+        for job in self.jobs.values().filter(is_wanted) {
+            by_name.entry(&job.name).or_default().push(&job.timing);
+        }
+        let due = |timings: Vec<&Timing>| match timings.as_slice() {
+            [Timing::Cron(text)] => Some(Schedule::parse_quartz(text, zone).map_err(|fault| {
+                format!("its expression {:?} cannot be followed: {}", snippet(text), snippet(&fault))
+            })),
+            [Timing::Unclear(why)] => Some(Err((*why).to_string())),
+            timings if timings.iter().all(|timing| **timing == Timing::Called) => None,
+            _ => Some(Err("several jobs have this name".to_string())),
+        };
+        let named =
+            |(name, timings): (&str, Vec<&Timing>)| Some(JobSchedule { job: name.to_string(), due: due(timings)? });
+        by_name.into_iter().filter_map(named).collect()
+    }
+
     /// Names that several jobs have, each with the ids.
     pub(super) fn namesakes(&self) -> Vec<(String, Vec<String>)> {
         let mut by_name: BTreeMap<&str, Vec<&Job>> = BTreeMap::new();
@@ -85,7 +110,7 @@ mod tests {
     use super::*;
 
     fn row(id: &str, name: &str, is_enabled: bool) -> JobRow {
-        JobRow { id: id.into(), name: name.into(), is_enabled }
+        JobRow { id: id.into(), name: name.into(), is_enabled, timing: Timing::Called }
     }
 
     #[test]

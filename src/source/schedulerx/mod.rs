@@ -46,7 +46,7 @@ use super::foreign::HELP_BAD_ANSWER;
 use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 use crate::limits::LOG_TAIL_LINES;
-use crate::model::{Instance, JobRef, SourceId, Window, WorkflowRun};
+use crate::model::{Instance, JobRef, JobSchedule, SourceId, Window, WorkflowRun};
 
 /// How long after a group refused its logs they are asked for again.
 const LOGS_AGAIN: SignedDuration = SignedDuration::from_hours(1);
@@ -287,6 +287,11 @@ impl Source for SchedulerX {
 
     async fn workflow_of(&self, instance: &Instance) -> Option<WorkflowRun> {
         workflow::workflow_of(self, instance).await
+    }
+
+    async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {
+        let settings = &self.client.settings;
+        Ok(Some(listing::read_jobs(self).await?.schedules(&settings.jobs, &settings.timezone)))
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -13,6 +13,7 @@ mod group;
 mod history;
 mod jobs;
 mod mute;
+mod plans;
 mod terms;
 mod timely;
 mod window;
@@ -39,6 +40,7 @@ use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
 use crate::model::{Alert, Delivery, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window};
 use crate::notify::Renderer;
 use crate::rule::history::Past;
+use crate::rule::plans::Plans;
 use crate::rule::{MatchCache, Muting, RuleSet};
 use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
 use crate::store::{PollCommit, SourceMemory, Store, StoreError};
@@ -88,6 +90,8 @@ pub struct Poller<C, S> {
     pub learnt: Learnt,
     /// Past runs of jobs that a rule compares with, by job; kept between polls as long as the memory is.
     pub past: HashMap<String, Past>,
+    /// The schedules that the jobs have in the scheduler, as they were read last.
+    pub plans: Plans,
     /// What the store remembers, kept between polls and checked against the store's generation.
     pub memory: Option<SourceMemory>,
 }
@@ -263,11 +267,12 @@ impl<C: Source, S: Store> Poller<C, S> {
         };
         self.keep_learnt().await;
         let (jobs, jobs_unread) = self.list_jobs().await;
+        let plans_unread = self.read_plans(now).await;
         let has_gap = lost.is_some();
         if let (Some((from, until)), Some(reason)) = (lost, &gap) {
             self.record_gap(GapCause::Lost, from, until, reason.clone(), now).await?;
         }
-        let reasons = [incompleteness(&listing, gap), jobs_unread];
+        let reasons = [incompleteness(&listing, gap), jobs_unread, plans_unread.clone()];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         let incomplete = (!reasons.is_empty()).then(|| reasons.join("; "));
         if let Some(reason) = &incomplete {
@@ -282,7 +287,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         let listed = listing.instances.len();
         let mut seen = listing.instances;
         let followed = self.follow(&mut seen, now).await;
-        let moves_cursor = listing.shortfall.is_none();
+        let moves_cursor = listing.shortfall.is_none() && plans_unread.is_none();
         let known_from = if read_until.is_some() && !has_gap { Timestamp::MIN } else { window.from };
         let result = self.conclude(seen, jobs.as_deref(), known_from, now, moves_cursor, incomplete).await;
         if result.is_err() {

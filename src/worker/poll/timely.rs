@@ -26,12 +26,12 @@ use crate::source::Source;
 use crate::store::{Store, StoreError};
 
 /// All runs that are known of, by job and id.
-type Runs = BTreeMap<String, BTreeMap<String, Run>>;
+pub(super) type Runs = BTreeMap<String, BTreeMap<String, Run>>;
 
 /// A run as it is, and as it was before this poll.
 #[derive(Debug, Clone, Copy)]
-struct Run {
-    now: Snapshot,
+pub(super) struct Run {
+    pub(super) now: Snapshot,
     before: Option<Snapshot>,
 }
 
@@ -73,6 +73,14 @@ impl<C: Source, S: Store> Poller<C, S> {
                         self.begin_found(found, decision).await?;
                     }
                 }
+                Some(Trigger::Unplanned(own)) if look.is_whole => {
+                    let dues = self.owed_by_plans(own, index, judged_until, look);
+                    if !dues.is_empty() {
+                        let runs = runs.get_or_insert_with(|| self.known_runs(decision));
+                        let found = self.unplanned(own, rule, dues, runs, look.now);
+                        self.begin_found(found, decision).await?;
+                    }
+                }
                 _ => {}
             }
         }
@@ -80,7 +88,7 @@ impl<C: Source, S: Store> Poller<C, S> {
     }
 
     /// Up to when a rule has judged: the cursor, or for one that looks for the first time, from when on it tells.
-    fn judged_until(&self, look: &Look, index: usize) -> Timestamp {
+    pub(super) fn judged_until(&self, look: &Look, index: usize) -> Timestamp {
         let cursor = self.memory.as_ref().and_then(|memory| memory.read_until);
         match cursor {
             Some(cursor) if !look.is_first[index] => cursor.min(look.now),
@@ -224,34 +232,48 @@ impl<C: Source, S: Store> Poller<C, S> {
         }
         let mut found = Vec::new();
         for (job, dues) in owed {
-            let of_job = runs.get(&job).into_iter().flat_map(BTreeMap::values);
-            let times: Vec<_> = of_job
-                .filter(|run| rule.concerns(run.now.kind))
-                .map(|run| (run.now.plan_time, run.now.start_time))
-                .collect();
-            let Some(missed) = missed(&dues, &times) else { continue };
-            let measures = Measures {
-                condition: Some(ConditionKind::Missing),
-                due_at: Some(missed.last),
-                due: Some(recurring.text(missed.last)),
-                due_times_missed: Some(missed.count),
-                late_ms: late(missed.last, missed.over_at.unwrap_or(now)),
-                ..Measures::default()
-            };
-            let one = Found {
-                id: due_alert_id(&self.settings.id, &job, "", &rule.id, missed.last),
-                rule: &rule.id,
-                severity: rule.severity,
-                receivers: &rule.notify,
-                measures,
-                since: missed.first,
-                over_at: missed.over_at,
-                suppressed_by: None,
-            };
-            let subject = Subject::Job { source: &self.settings.id, name: &job };
-            found.push(begin_found(subject, self.source.kind(), one, now));
+            let text = |at| recurring.text(at);
+            found.extend(self.missing_of(rule, &job, &dues, text, runs, now));
         }
         Ok(found)
+    }
+
+    /// The alert about a job that has missed some of `dues`; a due time is told as `text` has it.
+    pub(super) fn missing_of(
+        &self,
+        rule: &Rule,
+        job: &str,
+        dues: &[DueTime],
+        text: impl Fn(Timestamp) -> String,
+        runs: &Runs,
+        now: Timestamp,
+    ) -> Option<Alert> {
+        let of_job = runs.get(job).into_iter().flat_map(BTreeMap::values);
+        let times: Vec<_> = of_job
+            .filter(|run| rule.concerns(run.now.kind))
+            .map(|run| (run.now.plan_time, run.now.start_time))
+            .collect();
+        let missed = missed(dues, &times)?;
+        let measures = Measures {
+            condition: Some(ConditionKind::Missing),
+            due_at: Some(missed.last),
+            due: Some(text(missed.last)),
+            due_times_missed: Some(missed.count),
+            late_ms: late(missed.last, missed.over_at.unwrap_or(now)),
+            ..Measures::default()
+        };
+        let one = Found {
+            id: due_alert_id(&self.settings.id, job, "", &rule.id, missed.last),
+            rule: &rule.id,
+            severity: rule.severity,
+            receivers: &rule.notify,
+            measures,
+            since: missed.first,
+            over_at: missed.over_at,
+            suppressed_by: None,
+        };
+        let subject = Subject::Job { source: &self.settings.id, name: job };
+        Some(begin_found(subject, self.source.kind(), one, now))
     }
 
     /// The jobs for which a run is expected: those that the rule names in full, where it is clear that they are in this
@@ -279,7 +301,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         Ok(expected)
     }
 
-    fn matches(&mut self, job: &str, index: usize) -> bool {
+    pub(super) fn matches(&mut self, job: &str, index: usize) -> bool {
         self.rules.matching(&self.settings.id, job, &mut self.matches).contains(&index)
     }
 
@@ -295,7 +317,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             let runs = by_job.get(alert.facts.job.name.as_str())?;
             match rule.when.trigger.as_ref()? {
                 Trigger::Daily(daily) => deadline_met(alert, daily, rule, runs, look.now),
-                Trigger::Missing(_) => run_again(alert, rule, runs, look.now),
+                Trigger::Missing(_) | Trigger::Unplanned(_) => run_again(alert, rule, runs, look.now),
                 _ => None,
             }
         })

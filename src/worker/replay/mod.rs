@@ -163,6 +163,7 @@ impl Theatre {
                 escalations: Arc::default(),
                 followed_at: HashMap::new(),
                 past: HashMap::new(),
+                plans: Default::default(),
                 learnt: Default::default(),
                 memory: None,
             });

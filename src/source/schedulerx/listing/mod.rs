@@ -7,8 +7,10 @@ mod names;
 mod workflows;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::answer::{Row, read_rows};
+use super::directory::Directory;
 use super::{SchedulerX, Way, bad_answer, zone};
 use crate::limits::{
     SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_LISTING_CALLS_MAX, SCHEDULERX_PAGE_RECORDS, SCHEDULERX_PROBED_JOBS,
@@ -49,6 +51,20 @@ pub(super) async fn peek(source: &SchedulerX, window: Window) -> Result<Vec<(Str
         found.push((group, rows));
     }
     Ok(found)
+}
+
+/// The jobs of all groups as they are now: what the poll under way has read serves, what one before has read does not.
+pub(super) async fn read_jobs(source: &SchedulerX) -> Result<Directory, SourceError> {
+    const JUST_NOW: Duration = Duration::from_secs(30);
+    let now = source.client.clock.now();
+    let mut reader = Reader::new(source, Window { from: now, to: now });
+    reader.refresh_directory(JUST_NOW).await?;
+    let directory = source.state().directory.clone();
+    if directory.read_at.is_some_and(|at| now.duration_since(at).unsigned_abs() < JUST_NOW) {
+        return Ok(directory);
+    }
+    let reasons: Vec<String> = reader.warnings.into_iter().map(|(_, reason)| reason).collect();
+    Err(SourceError::new(SourceErrorKind::Transient, reasons.join("; ")))
 }
 
 /// One page of the instances of a group, or of a job in it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{PAGES_MAX, Reader, is_passing};
 use crate::limits::SCHEDULERX_PAGE_RECORDS;
 use crate::source::SourceError;
-use crate::source::schedulerx::answer::{JobRow, Row, read_jobs};
+use crate::source::schedulerx::answer::{JobRow, Row, Timing, read_jobs};
 use crate::source::schedulerx::directory::{Directory, Job};
 use crate::source::schedulerx::{SchedulerX, bad_answer};
 
@@ -83,7 +83,13 @@ impl Reader<'_> {
         open.sort_by(|a, b| a.job_id.cmp(&b.job_id));
         for row in open.into_iter().take(NAMES_ASKED_MAX) {
             let group = self.groups.get(&row.job_id).cloned().unwrap_or_default();
-            let job = Job { id: row.job_id.clone(), name: String::new(), group: group.clone(), is_enabled: false };
+            let job = Job {
+                id: row.job_id.clone(),
+                name: String::new(),
+                group: group.clone(),
+                is_enabled: false,
+                timing: Timing::Called,
+            };
             self.calls += 1;
             let name = match self.source.row(&job, &row.id).await {
                 Ok(detail) => detail.job_name,
@@ -95,7 +101,10 @@ impl Reader<'_> {
             };
             let mut state = self.source.state();
             match name {
-                Some(name) => state.directory.add(&group, [JobRow { id: row.job_id, name, is_enabled: false }]),
+                Some(name) => {
+                    let row = JobRow { id: row.job_id, name, is_enabled: false, timing: Timing::Called };
+                    state.directory.add(&group, [row]);
+                }
                 None => {
                     state.nameless.insert(row.job_id.clone());
                     drop(state);

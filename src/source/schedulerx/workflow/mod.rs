@@ -22,6 +22,7 @@ use self::answer::{State, Step, read_detail, read_states, read_workflows};
 use self::roots::Runs;
 pub(super) use self::roots::workflow_of;
 use super::answer::Row;
+use super::answer::Timing;
 use super::directory::Job;
 use super::listing::is_passing;
 use super::{SchedulerX, bad_answer, excerpt, status};
@@ -247,8 +248,13 @@ async fn failure_text(source: &SchedulerX, workflow: &Workflow, steps: &[Step]) 
         .collect();
     let log = match failed().find_map(run_of) {
         Some(run) => {
-            let job =
-                Job { id: run.job_id.clone(), name: String::new(), group: workflow.group.clone(), is_enabled: true };
+            let job = Job {
+                id: run.job_id.clone(),
+                name: String::new(),
+                group: workflow.group.clone(),
+                is_enabled: true,
+                timing: Timing::Called,
+            };
             source.log_tail(&job, &run).await
         }
         None => Vec::new(),

@@ -91,6 +91,7 @@ async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         terms: Default::default(),
         followed_at: HashMap::new(),
+        plans: Default::default(),
         past: HashMap::new(),
         learnt: Default::default(),
         memory: None,

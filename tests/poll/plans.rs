@@ -52,7 +52,7 @@ async fn a_job_that_its_scheduler_does_not_plan_is_told_once_and_over_when_it_ru
         assert!(summaries(&scene.store).await.is_empty(), "the grace still runs");
         scene.show([run("load_b", "1", Status::Running, at("03:00"), None)]);
         live(&mut scene, "05:00", restarts).await;
-        assert_eq!(summaries(&scene.store).await, ["firing: load_a has no run for 02:00 (15m 0s late)"]);
+        assert_eq!(summaries(&scene.store).await, ["firing: load_a did not run at 02:00: no run was planned or started"]);
         scene.show([run("load_a", "2", Status::Running, at("05:05"), None)]);
         live(&mut scene, "06:00", restarts).await;
         let told = summaries(&scene.store).await;
@@ -78,7 +78,7 @@ async fn a_schedule_that_is_changed_counts_from_then_on() {
     live(&mut scene, "03:40", false).await;
     assert!(summaries(&scene.store).await.is_empty(), "neither the old 02:00 nor the new 01:30");
     live(&mut scene, "06:00", false).await;
-    assert_eq!(summaries(&scene.store).await, ["firing: load_a has no run for 03:30 (15m 0s late)"]);
+    assert_eq!(summaries(&scene.store).await, ["firing: load_a did not run at 03:30: no run was planned or started"]);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn while_the_schedules_cannot_be_read_nothing_is_missing_and_the_truth_is_
     assert!(report.incomplete.is_some_and(|why| why.contains("schedules of the jobs could not be read")));
     scene.source.shown().hides_schedules = false;
     live(&mut scene, "06:00", false).await;
-    assert_eq!(summaries(&scene.store).await, ["firing: load_a has no run for 02:00 (1h 5m late)"]);
+    assert_eq!(summaries(&scene.store).await, ["firing: load_a did not run at 02:00: no run was planned or started"]);
 }
 
 /// Read in another zone than the job's own, its due times would be wrong every day.

@@ -93,7 +93,7 @@ fn text(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>, width: usize)
         };
         return format!("ok      {name:width$}  {told}");
     }
-    let mut text = format!("FAILED  {name} (line {})", test.line);
+    let mut text = format!("FAILED  {name} ({}, line {})", test.file, test.line);
     for problem in &rehearsal.problems {
         let line = problem.line.map(|line| format!(" (line {line})")).unwrap_or_default();
         // Writing to a text cannot fail.
@@ -122,7 +122,7 @@ fn line(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>) -> serde_json
         ),
     };
     let told: Vec<serde_json::Value> = told;
-    json!({ "test": test.name, "line": test.line, "passed": problems.is_empty(), "problems": problems, "told": told })
+    json!({ "test": test.name, "file": test.file, "line": test.line, "passed": problems.is_empty(), "problems": problems, "told": told })
 }
 
 /// One telling as a JSON object.

@@ -30,6 +30,8 @@ pub struct RuleTest {
     pub name: String,
     /// The line it begins on.
     pub line: u32,
+    /// The name of its file, without directories.
+    pub file: String,
     /// When the clock begins.
     pub at: Timestamp,
     /// Until when is looked, that instant included.
@@ -88,7 +90,9 @@ fn read_one(tests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Op
         section_error(findings, entry, tests, &words);
         return None;
     }
-    Some(RuleTest { name: entry.key.clone(), line: entry.at.line, at, until, sightings, silences, expect })
+    let (name, line) = (entry.key.clone(), entry.at.line);
+    let file = findings.file_name(entry.at);
+    Some(RuleTest { name, line, file, at, until, sightings, silences, expect })
 }
 
 fn section_error(findings: &crate::yaml::Diagnostics, entry: &Entry, tests: &Section<'_>, words: &str) {

@@ -175,7 +175,9 @@ fn notes(
         notes.push(format!("the states of jobs are not recorded: {} is not played", rules.join(", ")));
     }
     notes.push(
-        "each message is counted by itself and as delivered: rates, merging, fallbacks, reminders and later steps of \"notify\" are not played".to_string(),
+        "each message is counted by itself and as delivered: rates, merging, fallbacks, reminders and later steps of \
+         \"notify\" are not played"
+            .to_string(),
     );
     notes
 }

@@ -23,14 +23,14 @@ mod send_test;
 mod silence;
 mod test;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use self::log::LogFormat;
-use crate::config::{Config, ConfigProblem, LoadOptions, Loaded};
+use crate::config::{Config, ConfigProblem, LoadOptions, Loaded, RuleFile, RuleFiles};
 
 /// The on-call bell for scheduled data jobs.
 ///
@@ -248,16 +248,16 @@ pub fn run(cli: Cli) -> ExitCode {
             }
             Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
             Command::Schema { part } => schema::schema(part),
-            Command::Alerts { file, filter, listing } => alerts::alerts(&load(&file, true)?, &filter, &listing).await,
+            Command::Alerts { file, filter, listing } => alerts::alerts(&load_sound(&file)?, &filter, &listing).await,
             Command::Explain { arguments, file } => explain::explain_one(&load(&file, true)?, &arguments).await,
-            Command::Jobs { file, chosen, listing } => jobs::jobs(&load(&file, true)?, &chosen, &listing).await,
+            Command::Jobs { file, chosen, listing } => jobs::jobs(&load_sound(&file)?, &chosen, &listing).await,
             Command::Instances { file, chosen, listing } => {
-                instances::instances(&load(&file, true)?, &chosen, &listing).await
+                instances::instances(&load_sound(&file)?, &chosen, &listing).await
             }
-            Command::Deliveries { file, arguments } => deliveries::deliveries(&load(&file, true)?, &arguments).await,
+            Command::Deliveries { file, arguments } => deliveries::deliveries(&load_sound(&file)?, &arguments).await,
             Command::Silence(command) => silence::silence(&command).await,
             Command::Ack { alerts, by, reason, file } => {
-                ack::ack(&load(&file, true)?, &alerts, by.as_deref(), reason.as_deref()).await
+                ack::ack(&load_sound(&file)?, &alerts, by.as_deref(), reason.as_deref()).await
             }
         }
     });
@@ -314,6 +314,48 @@ fn load_with_files(file: &ConfigFile, offline: bool) -> Result<Loaded, Failure> 
         output::complain(warning);
     }
     Ok(loaded)
+}
+
+/// Loads what is sound of the configuration, for commands that work on the store beside a running Nightbell: that goes on
+/// by the last good version of a broken file of a directory, and people must be able to look and to say that they are on it.
+/// What is broken is told on stderr. Never leaves out a file that may say where the store is.
+fn load_sound(file: &ConfigFile) -> Result<Config, Failure> {
+    let whole = match load(file, true) {
+        Err(Failure::Config(problem)) => problem,
+        other => return other,
+    };
+    let Some((loaded, left_out)) = sound_part(&file.config, &whole) else { return Err(Failure::Config(whole)) };
+    output::complain(&whole);
+    for path in left_out {
+        output::complain(format_args!("{} is broken: this goes by the other files", path.display()));
+    }
+    Ok(loaded)
+}
+
+/// What the sound files of the directory at `path` say, and the others; none where they do not make a configuration.
+fn sound_part(path: &Path, whole: &ConfigProblem) -> Option<(Config, Vec<PathBuf>)> {
+    let RuleFiles { is_directory: true, mut files } = RuleFiles::read(path).ok()? else { return None };
+    let mut left_out = Vec::new();
+    let mut broken = whole.broken_files();
+    loop {
+        let numbered = (0_u16..).zip(files);
+        let (out, sound): (Vec<_>, Vec<_>) = numbered.partition(|(number, _)| broken.contains(number));
+        let may_be_left_out = |file: &RuleFile| file.text.as_ref().is_ok_and(|text| !names_the_store(text));
+        if out.is_empty() || sound.is_empty() || !out.iter().all(|(_, file)| may_be_left_out(file)) {
+            return None;
+        }
+        left_out.extend(out.into_iter().map(|(_, file)| file.path));
+        files = sound.into_iter().map(|(_, file)| file).collect();
+        match Config::from_files(&files, &LoadOptions { offline: true }) {
+            Ok(loaded) => return Some((loaded.config, left_out)),
+            Err(problem) => broken = problem.broken_files(),
+        }
+    }
+}
+
+/// Whether a text that is broken may say where the store is.
+fn names_the_store(text: &str) -> bool {
+    ["store:", "\"store\"", "sqlite:"].iter().any(|sign| text.contains(sign))
 }
 
 /// Why there is nothing called `name` among the configuration's `what`s.

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::output::{complain, local, print, table};
-use super::{ConfigFile, Exit, Failure, duration, load};
+use super::{ConfigFile, Exit, Failure, duration, load_sound};
 use crate::alert::own;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -90,9 +90,9 @@ pub(super) struct SilenceNew {
 /// Does what was asked for.
 pub(super) async fn silence(command: &SilenceCommand) -> Result<Exit, Failure> {
     match command {
-        SilenceCommand::Add { new, file } => add(&load(file, true)?, new).await,
-        SilenceCommand::List { all, json, file } => list(&load(file, true)?, *all, *json).await,
-        SilenceCommand::Expire { id, by, file } => expire(&load(file, true)?, *id, by.as_deref()).await,
+        SilenceCommand::Add { new, file } => add(&load_sound(file)?, new).await,
+        SilenceCommand::List { all, json, file } => list(&load_sound(file)?, *all, *json).await,
+        SilenceCommand::Expire { id, by, file } => expire(&load_sound(file)?, *id, by.as_deref()).await,
     }
 }
 

@@ -66,9 +66,12 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
     let labels = labels::read(&section);
     let group = super::group::read(&section);
     report_misplaced(&section);
-    let has_clock = when
-        .as_ref()
-        .is_some_and(|when| matches!(when.trigger, Some(Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_) | Trigger::Slower(_))));
+    let has_clock = when.as_ref().is_some_and(|when| {
+        matches!(
+            when.trigger,
+            Some(Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_) | Trigger::Slower(_))
+        )
+    });
     if zone.is_some() && when.is_some() && !has_clock {
         section.warning(
             "timezone",

@@ -1,5 +1,5 @@
 //! The helpers that templates may call, and the engine set up for one kind of output. Those that depend on the receiver
-//! (`local`, `duration`, `elapsed`, `t`, `word`) stand in `say`.
+//! (`local`, `duration`, `elapsed`, `noticed`, `t`, `word`) stand in `say`.
 //!
 //! | helper | gives |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `local t "day"` | `Sat 21 Nov` |
 //! | `duration ms` | `1m 0s`; nothing for null |
 //! | `elapsed a`, `elapsed a b` | how long from the instant `a` to the making of the message, or to `b`: `1m 3s` |
+//! | `noticed a` | (of `data.alert`) how long after its beginning it was noticed; nothing where the message itself is late |
 //! | `t "key" n=x …` | the phrase of the key in the receiver's language, with its values; `pad=11` fills up with blanks |
 //! | `word x` | a status, severity or type in the receiver's language; any other text as it is |
 //! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
@@ -50,10 +51,11 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 23] = [
+pub(super) const HELPERS: [Signature; 24] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
     takes("elapsed", 1, 2),
+    takes("noticed", 1, 1),
     takes("word", 1, 1),
     Signature { name: "t", values: (1, 1), pairs: true, only: &[] },
     takes("truncate", 2, 2),

@@ -45,8 +45,14 @@ impl HelperDef for Told {
 /// Makes the helpers known to one rendering.
 pub(super) fn register(render: &mut RenderContext<'_, '_>, locale: &Locale, now: Timestamp) {
     let occasion = Arc::new(Occasion { locale: locale.clone(), now });
-    let helpers: [(&str, Answer); 5] =
-        [("local", local), ("duration", duration), ("elapsed", elapsed), ("word", word), ("t", phrase)];
+    let helpers: [(&str, Answer); 6] = [
+        ("local", local),
+        ("duration", duration),
+        ("elapsed", elapsed),
+        ("noticed", noticed),
+        ("word", word),
+        ("t", phrase),
+    ];
     for (name, answer) in helpers {
         render.register_local_helper(name, Box::new(Told { occasion: Arc::clone(&occasion), answer }));
     }
@@ -102,10 +108,25 @@ fn elapsed(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderErr
     let (Some(from), Some(to)) = (read(ends[0]), read(ends[1])) else {
         return failed("\"elapsed\" wants instants, such as data.alert.starts_at");
     };
+    Ok(span(occasion, from, to))
+}
+
+fn span(occasion: &Occasion, from: Timestamp, to: Timestamp) -> String {
     match u64::try_from(to.duration_since(from).as_secs()) {
-        Ok(seconds) if seconds > 0 => Ok(occasion.locale.language.duration(Duration::from_secs(seconds))),
-        _ => Ok(String::new()),
+        Ok(seconds) if seconds > 0 => occasion.locale.language.duration(Duration::from_secs(seconds)),
+        _ => String::new(),
     }
+}
+
+/// How long after its beginning an alert was noticed, which the making of its first message tells. A message that was held
+/// back, or that goes to further people, is made long after that, and tells nothing of it.
+fn noticed(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> {
+    let alert = value(helper, 0);
+    let Some(from) = alert.get("starts_at").and_then(instant) else {
+        return failed("\"noticed\" wants an alert, as data.alert is one");
+    };
+    let is_late = ["escalation", "held_back"].iter().any(|key| alert.get(key).is_some_and(|late| !late.is_null()));
+    Ok(if is_late { String::new() } else { span(occasion, from, occasion.now) })
 }
 
 fn word(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{AlertFacts, Escalation, HeldBack};
 
 fn compile(kind: OutputKind, text: &str) -> Result<TemplateSet, Vec<String>> {
     let text: &'static str = Box::leak(text.to_string().into_boxed_str());
@@ -233,6 +234,30 @@ fn piece() -> impl Strategy<Value = String> {
 
 fn chinese() -> Locale {
     Locale { language: Language::Zh, ..locale() }
+}
+
+/// A message that goes to further people, or that was held back, is made long after its alert was noticed: it said that the
+/// alert had been noticed only then.
+#[test]
+fn a_late_message_does_not_say_that_its_alert_was_noticed_late() {
+    let set = compile(OutputKind::Plain, "{{t \"since_noticed\" at=\"then\" after=(noticed data.alert)}}").unwrap();
+    let said = |change: fn(&mut AlertFacts)| {
+        let mut message = sample_message(MessageKind::AlertFiring, "2026-11-21T00:05:03Z".parse().unwrap());
+        let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
+        change(facts);
+        set.render(&message, &locale()).unwrap().part("body").to_string()
+    };
+    assert_eq!(said(|_| ()), "then (noticed 1m 3s later)");
+    let escalation = |facts: &mut AlertFacts| {
+        let (told, unreached) = (Vec::new(), Vec::new());
+        facts.alert.escalation = Some(Escalation { step: 2, after_ms: 60_000, told, unreached, acked_by: None });
+    };
+    assert_eq!(said(escalation), "then");
+    let held_back = |facts: &mut AlertFacts| {
+        facts.alert.held_back =
+            Some(HeldBack { by: "mute-window:nights".into(), who: None, reason: None, until: facts.alert.starts_at });
+    };
+    assert_eq!(said(held_back), "then");
 }
 
 /// What Nightbell says comes in the receiver's language; what others say stays; all of it is escaped.

@@ -90,6 +90,12 @@ impl Diagnostics {
         format!("{name}:{}:{}", at.line, at.column)
     }
 
+    /// The name of a place's file, without directories.
+    pub fn file_name(&self, at: Place) -> String {
+        let name = self.files.get(usize::from(at.file)).map_or("", |(name, _)| name);
+        name.rsplit('/').next().unwrap_or(name).to_string()
+    }
+
     /// Notes that a file yields no tree: a reference that leads nowhere may lead there.
     pub fn note_partial(&self) {
         self.partial.set(true);

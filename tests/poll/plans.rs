@@ -52,7 +52,10 @@ async fn a_job_that_its_scheduler_does_not_plan_is_told_once_and_over_when_it_ru
         assert!(summaries(&scene.store).await.is_empty(), "the grace still runs");
         scene.show([run("load_b", "1", Status::Running, at("03:00"), None)]);
         live(&mut scene, "05:00", restarts).await;
-        assert_eq!(summaries(&scene.store).await, ["firing: load_a did not run at 02:00: no run was planned or started"]);
+        assert_eq!(
+            summaries(&scene.store).await,
+            ["firing: load_a did not run at 02:00: no run was planned or started"]
+        );
         scene.show([run("load_a", "2", Status::Running, at("05:05"), None)]);
         live(&mut scene, "06:00", restarts).await;
         let told = summaries(&scene.store).await;

@@ -99,7 +99,7 @@ async fn a_directory_with_a_broken_file_is_refused_at_the_start() {
         let mut command = super::nightbell(arguments);
         command.arg("-c").arg("rules.d").current_dir(stage.directory.path()).output().unwrap()
     };
-    for arguments in [&["check"][..], &["run"], &["run", "--once"], &["alerts"]] {
+    for arguments in [&["check"][..], &["run"], &["run", "--once"], &["backtest"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(78), "{arguments:?}");
         assert!(

@@ -1,6 +1,6 @@
 //! What people say to a Nightbell that runs: be quiet about this for a while, and I am on it.
 
-use super::{Stage, TELL_FAILURES, failed, text};
+use super::{Stage, TELL_FAILURES, failed, nightbell, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silence_counts_beside_a_running_process_and_its_end_tells_what_still_fires() {
@@ -100,4 +100,37 @@ async fn a_silence_without_an_end_a_reason_or_a_subject_is_refused() {
     let unknown = stage.output(&["silence", "expire", "7", "--by", "wang"]).await;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(text(&unknown.stderr).contains("there is no silence 7"));
+}
+
+/// A broken file among others kept people from saying that they were on an alert, and from silencing it, although the
+/// running program went on by its last good version.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_file_among_others_keeps_nobody_from_looking_acknowledging_and_silencing() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    let rules = stage.path("rules.d");
+    std::fs::create_dir(&rules).unwrap();
+    std::fs::copy(stage.path("rules.yaml"), rules.join("base.yaml")).unwrap();
+    stage.once(0).await;
+    std::fs::write(rules.join("more.yaml"), "version: 1\nrules: [\n").unwrap();
+    let id = stage.listed("alerts").await[0]["alert"]["id"].as_str().unwrap().to_string();
+    let with = |arguments: &[&str]| nightbell(arguments).arg("-c").arg(&rules).output().unwrap();
+    for arguments in [
+        vec!["alerts"],
+        vec!["ack", id.as_str(), "--by", "me"],
+        vec!["silence", "add", "--job", "etl", "--for", "1h", "--by", "me", "--reason", "at work"],
+    ] {
+        let output = with(&arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+        assert!(said.contains("more.yaml:") && said.contains("is broken: this goes by the other files"), "{said}");
+    }
+    assert!(stage.listed("alerts").await[0]["acked"].is_object(), "it is acknowledged");
+    for arguments in [["run", "--once"], ["check", "--offline"]] {
+        assert_eq!(with(&arguments).status.code(), Some(78), "{arguments:?}");
+    }
+    // Where the store is may stand in the broken file: another one would show, and silence, nothing.
+    std::fs::rename(rules.join("base.yaml"), rules.join("sources.yaml")).unwrap();
+    std::fs::write(rules.join("more.yaml"), "version: 1\nstore: sqlite://elsewhere.db\nrules: [\n").unwrap();
+    assert_eq!(with(&["alerts"]).status.code(), Some(78));
 }

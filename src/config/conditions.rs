@@ -152,7 +152,7 @@ fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<
     let is_own = !section.has("schedule");
     let schedule = if is_own { None } else { read_schedule(&section, "schedule", None, around.zone) };
     if let (true, Some(source)) = (is_own, around.unscheduled) {
-        let message = format!("the key \"schedule\" is missing, and {source} does not tell the schedules of its jobs");
+        let message = format!("a \"schedule\" is needed: {source} does not tell those of its jobs");
         let help = "write schedule: \"0 2 * * *\", or name sources of the type schedulerx alone in match";
         section.error("", message, Some(help.into()));
     }

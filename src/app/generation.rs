@@ -59,7 +59,7 @@ pub(super) struct Generation {
     pub(super) number: i64,
     pub(super) config: Config,
     ground: Ground,
-    rules: Arc<RuleSet>,
+    rules: RuleSet,
     addressees: Arc<Addressees>,
     reaches: HashMap<ReceiverId, Arc<Reach>>,
     sources: HashMap<SourceId, Tended>,
@@ -142,7 +142,7 @@ impl Generation {
             nudge: Arc::clone(&reach.nudge),
         };
         let addressees = Arc::new(reaches.iter().map(|(id, reach)| (id.clone(), addressee(reach))).collect());
-        let (rules, ground) = (Arc::new(config.rules.clone()), ground.clone());
+        let (rules, ground) = (config.rules.clone(), ground.clone());
         Ok(Generation { number, config, ground, rules, addressees, reaches, sources: tended, budgets, heartbeat })
     }
 
@@ -182,22 +182,14 @@ impl Generation {
             routes: Arc::clone(&self.config.routes),
             generation: Some(self.number),
         };
+        let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
+        let (store, clock, addressees) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees));
         let fresh = Poller {
-            settings: tended.settings.clone(),
-            source: Arc::clone(&tended.source),
-            store: Arc::clone(store),
-            rules: Arc::clone(&self.rules),
-            addressees: Arc::clone(&self.addressees),
-            clock: Arc::clone(clock),
-            matches: MatchCache::default(),
             muting: self.config.muting(),
             escalations: Arc::clone(&self.ground.escalations),
             terms,
-            followed_at: HashMap::new(),
-            past: HashMap::new(),
-            plans: Default::default(),
             learnt: tended.learnt.clone(),
-            memory: None,
+            ..Poller::new(settings, source, store, self.rules.clone(), addressees, clock)
         };
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
@@ -233,7 +225,7 @@ impl Generation {
     /// The loop that has alerts go further.
     pub(super) fn escalations(&self) -> Escalations<SqlStore> {
         let Ground { store, clock, escalations, .. } = &self.ground;
-        let (store, clock, rules) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.rules));
+        let (store, clock, rules) = (Arc::clone(store), Arc::clone(clock), self.rules.clone());
         Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
             .woken_by(Arc::clone(escalations))
     }

@@ -41,7 +41,7 @@ pub struct Grounds {
     /// The labels of the sources.
     labels: HashMap<SourceId, Labels>,
     /// The rules, for what they call their jobs by.
-    rules: Arc<RuleSet>,
+    rules: RuleSet,
 }
 
 impl Grounds {
@@ -51,7 +51,7 @@ impl Grounds {
         let limit = |rule: &Rule| Some((rule.id.clone(), rule.when.duration?));
         let limits = config.rules.rules().iter().filter_map(limit).collect();
         let labels = config.sources.iter().map(|source| (source.id.clone(), source.labels.clone())).collect();
-        Grounds { sources, limits, labels, rules: Arc::new(config.rules.clone()) }
+        Grounds { sources, limits, labels, rules: config.rules.clone() }
     }
 
     /// The sources that a digest is about.
@@ -122,7 +122,7 @@ fn selects(settings: &DigestSettings, grounds: &Grounds) -> Result<Selects, Rule
     let matches = settings.matches.clone();
     let (set, mut cache) = (RuleSet::compile(vec![rule])?, MatchCache::default());
     let (wanted, mut labelled) = (settings.labels.clone(), MatchCache::default());
-    let (labels, rules) = (grounds.labels.clone(), Arc::clone(&grounds.rules));
+    let (labels, rules) = (grounds.labels.clone(), grounds.rules.clone());
     let mut has_labels = move |source: &SourceId, job: &str| {
         let none = Labels::new();
         let of_source = labels.get(source).unwrap_or(&none);

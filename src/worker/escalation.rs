@@ -18,14 +18,14 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::poll::{Addressee, Addressees};
+use super::poll::Addressees;
 use crate::alert::identity::{delivery_id, escalation_id};
 use crate::alert::{firing_message, resolved_message};
 use crate::clock::Clock;
 use crate::limits::{
     ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX, ESCALATION_SLEEP_MIN, STORE_BACKOFF_MAX,
 };
-use crate::model::{Alert, Delivery, DeliveryId, Escalation, Message, MessageKind, ReceiverId};
+use crate::model::{Delivery, Escalation, MessageKind, ReceiverId};
 use crate::rule::{Muting, RuleSet};
 use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store, StoreError};
 
@@ -34,7 +34,7 @@ pub struct Escalations<S> {
     store: Arc<S>,
     clock: Arc<dyn Clock>,
     addressees: Arc<Addressees>,
-    rules: Arc<RuleSet>,
+    rules: RuleSet,
     steps: Vec<RuleStep>,
     muting: Muting,
     nudge: Arc<Notify>,
@@ -46,7 +46,7 @@ impl<S: Store> Escalations<S> {
         store: Arc<S>,
         clock: Arc<dyn Clock>,
         addressees: Arc<Addressees>,
-        rules: Arc<RuleSet>,
+        rules: RuleSet,
         muting: Muting,
     ) -> Self {
         let steps = rules.rules().iter().flat_map(|rule| {
@@ -159,7 +159,7 @@ impl<S: Store> Escalations<S> {
         let message = firing_message(&alert, now);
         let deliveries = step.to.iter().filter_map(|receiver| {
             let id = escalation_id(&alert.id, receiver, due.number);
-            Some(delivery(id, &alert, receiver, self.addressees.get(receiver)?, &message, now))
+            Some(self.addressees.get(receiver)?.delivery(id, &alert, receiver, &message, now))
         });
         let deliveries = deliveries.collect();
         let alert = due.alert.id.clone();
@@ -188,7 +188,7 @@ impl<S: Store> Escalations<S> {
         let addressee = self.addressees.get(&end.receiver).filter(|addressee| addressee.send_resolved)?;
         let id = delivery_id(&end.alert.id, &end.receiver, MessageKind::AlertResolved);
         let message = resolved_message(&end.alert, now);
-        let answer = delivery(id, &end.alert, &end.receiver, addressee, &message, now);
+        let answer = addressee.delivery(id, &end.alert, &end.receiver, &message, now);
         Some(Delivery { follows: Some(end.told_by.clone()), ..answer })
     }
 
@@ -197,16 +197,4 @@ impl<S: Store> Escalations<S> {
             addressee.nudge.notify_one();
         }
     }
-}
-
-fn delivery(
-    id: DeliveryId,
-    alert: &Alert,
-    receiver: &ReceiverId,
-    addressee: &Addressee,
-    message: &Message,
-    now: Timestamp,
-) -> Delivery {
-    let content = addressee.renderer.render(message).into_content(receiver, &alert.id);
-    Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert)
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::poll::{Addressee, Addressees};
 use crate::alert::identity::stand_in_id;
-use crate::alert::{firing_message, resolved_message};
+use crate::alert::message_of;
 use crate::clock::Clock;
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN, STORE_BACKOFF_MAX};
 use crate::model::{Alert, AlertState, Delivery, DeliveryId, MessageKind, ReceiverId, StandsInFor};
@@ -206,10 +206,7 @@ fn delivery(
     addressee: &Addressee,
     now: Timestamp,
 ) -> Delivery {
-    let message = match kind {
-        MessageKind::AlertResolved => resolved_message(alert, now),
-        _ => firing_message(alert, now),
-    };
+    let message = message_of(alert, kind, now);
     let content = addressee.renderer.render_stand_in(&message, meant).into_content(fallback, &alert.id);
     let id = stand_in_id(&alert.id, &meant.receiver, fallback, kind);
     Delivery::owed(id, fallback.clone(), kind, content, now).about(alert)

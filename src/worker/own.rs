@@ -12,10 +12,9 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::poll::{Addressee, Addressees};
-use crate::alert::identity::delivery_id;
+use super::poll::{Addressee, Addressees, delivery};
+use crate::alert::message_of;
 use crate::alert::own::{self, Decided, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
-use crate::alert::{firing_message, resolved_message};
 use crate::clock::Clock;
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP, STORE_BACKOFF_MAX};
 use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
@@ -195,21 +194,13 @@ impl<S: Store> SelfWatch<S> {
 
     /// What the alert's receivers are owed of it.
     fn owed(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Delivery> {
-        let message = match kind {
-            MessageKind::AlertResolved => resolved_message(alert, now),
-            _ => firing_message(alert, now),
-        };
+        let message = message_of(alert, kind, now);
         let owed = |receiver: &ReceiverId| {
             let addressee: &Addressee = self.addressees.get(receiver)?;
             if kind == MessageKind::AlertResolved && !addressee.send_resolved {
                 return None;
             }
-            let content = addressee.renderer.render(&message).into_content(receiver, &alert.id);
-            let id = delivery_id(&alert.id, receiver, kind);
-            let firing = delivery_id(&alert.id, receiver, MessageKind::AlertFiring);
-            let follows = (kind == MessageKind::AlertResolved).then_some(firing);
-            let delivery = Delivery::owed(id, receiver.clone(), kind, content, now).about(alert);
-            Some(Delivery { follows, ..delivery })
+            Some(delivery(alert, receiver, addressee, &message, now))
         };
         alert.receivers.iter().filter_map(owed).collect()
     }

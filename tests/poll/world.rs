@@ -1,6 +1,6 @@
 //! A source that does as it is told, and the real poller over a real store before it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
@@ -9,7 +9,7 @@ use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Alert, Instance, InstanceType, JobRef, JobSchedule, SourceId, Status, Window};
 use nightbell::notify::Renderer;
-use nightbell::rule::{MatchCache, Muting};
+use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
 use nightbell::worker::escalation::Escalations;
@@ -275,7 +275,7 @@ fn addressees() -> Arc<Addressees> {
 }
 
 fn escalations(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock) -> Escalations<SqlStore> {
-    let (store, rules) = (Arc::clone(store), Arc::new(config.rules.clone()));
+    let (store, rules) = (Arc::clone(store), config.rules.clone());
     Escalations::new(store, Arc::new(clock.clone()), addressees(), rules, muting(config))
 }
 
@@ -286,27 +286,10 @@ fn poller(
     store: &Arc<SqlStore>,
     clock: &ManualClock,
 ) -> Poller<Puppet, SqlStore> {
-    Poller {
-        settings: config.sources[place].clone(),
-        source: source.clone(),
-        store: Arc::clone(store),
-        rules: Arc::new(config.rules.clone()),
-        addressees: addressees(),
-        clock: Arc::new(clock.clone()),
-        escalations: Arc::default(),
-        matches: MatchCache::default(),
-        muting: muting(config),
-        terms: Terms {
-            labels: config.sources[place].labels.clone(),
-            routes: Arc::clone(&config.routes),
-            generation: None,
-        },
-        followed_at: HashMap::new(),
-        past: HashMap::new(),
-        plans: Default::default(),
-        learnt: Default::default(),
-        memory: None,
-    }
+    let (settings, rules) = (config.sources[place].clone(), config.rules.clone());
+    let terms = Terms { labels: settings.labels.clone(), routes: Arc::clone(&config.routes), generation: None };
+    let (store, clock) = (Arc::clone(store), Arc::new(clock.clone()));
+    Poller { muting: muting(config), terms, ..Poller::new(settings, source.clone(), store, rules, addressees(), clock) }
 }
 
 fn muting(config: &Config) -> Muting {

@@ -34,10 +34,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::alert::identity::{delivery_id, overdue_delivery_id};
-use crate::alert::{Ledger, firing_message, resolved_message};
+use crate::alert::{Ledger, message_of};
 use crate::clock::Clock;
 use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
-use crate::model::{Alert, Delivery, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window};
+use crate::model::{
+    Alert, Delivery, DeliveryId, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window,
+};
 use crate::notify::Renderer;
 use crate::rule::history::Past;
 use crate::rule::plans::Plans;
@@ -59,6 +61,21 @@ pub struct Addressee {
     pub nudge: Arc<Notify>,
 }
 
+impl Addressee {
+    /// The delivery of this name that owes `receiver`, which this is, a message about an alert.
+    pub(super) fn delivery(
+        &self,
+        id: DeliveryId,
+        alert: &Alert,
+        receiver: &ReceiverId,
+        message: &Message,
+        now: Timestamp,
+    ) -> Delivery {
+        let content = self.renderer.render(message).into_content(receiver, &alert.id);
+        Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert)
+    }
+}
+
 /// The receivers, by key.
 pub type Addressees = HashMap<ReceiverId, Addressee>;
 
@@ -71,7 +88,7 @@ pub struct Poller<C, S> {
     /// The store.
     pub store: Arc<S>,
     /// The rules.
-    pub rules: Arc<RuleSet>,
+    pub rules: RuleSet,
     /// The receivers.
     pub addressees: Arc<Addressees>,
     /// The time of day.
@@ -139,6 +156,36 @@ pub enum PollError {
     /// The store could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl<C, S> Poller<C, S> {
+    /// A poller that has seen nothing yet: nothing mutes, nobody else is told, and nobody waits for later steps.
+    pub fn new(
+        settings: SourceSettings,
+        source: C,
+        store: Arc<S>,
+        rules: RuleSet,
+        addressees: Arc<Addressees>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Poller {
+            settings,
+            source,
+            store,
+            rules,
+            addressees,
+            clock,
+            escalations: Arc::default(),
+            matches: MatchCache::default(),
+            muting: Muting::default(),
+            terms: Terms::default(),
+            followed_at: HashMap::new(),
+            learnt: Learnt::default(),
+            past: HashMap::new(),
+            plans: Plans::default(),
+            memory: None,
+        }
+    }
 }
 
 impl<C: Source, S: Store> Poller<C, S> {
@@ -403,10 +450,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         let mut owed = Vec::new();
         let mut began = Instant::now();
         for (alert, kind) in decision.told() {
-            let message = match kind {
-                MessageKind::AlertResolved => resolved_message(alert, now),
-                _ => firing_message(alert, now),
-            };
+            let message = message_of(alert, kind, now);
             for receiver in &alert.receivers {
                 let Some(addressee) = self.addressees.get(receiver) else { continue };
                 if kind == MessageKind::AlertFiring || addressee.send_resolved {
@@ -424,14 +468,14 @@ impl<C: Source, S: Store> Poller<C, S> {
     }
 }
 
-fn delivery(
+/// The delivery that owes a receiver the message of an alert's beginning or end.
+pub(super) fn delivery(
     alert: &Alert,
     receiver: &ReceiverId,
     addressee: &Addressee,
     message: &Message,
     now: Timestamp,
 ) -> Delivery {
-    let content = addressee.renderer.render(message).into_content(receiver, &alert.id);
     // A deadline that was warned of is told a second time, and the end follows the second telling.
     let firing = match alert.facts.alert.measures.stage {
         // Nobody was told that the deadline has passed, while that was held back.
@@ -443,8 +487,7 @@ fn delivery(
         MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
         _ => (delivery_id(&alert.id, receiver, message.kind), None),
     };
-    let delivery = Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert);
-    Delivery { follows, ..delivery }
+    Delivery { follows, ..addressee.delivery(id, alert, receiver, message, now) }
 }
 
 /// Why a listing is not whole, if it is not.

@@ -96,6 +96,10 @@ pub const FOLLOWED_PER_POLL_MAX: usize = 50;
 /// How long an instance that never ends is followed (DataArts cancels waiting instances after 60 days).
 pub const FOLLOWED_AGE_MAX: Duration = Duration::from_secs(61 * 24 * 3600);
 
+/// How long a source must go on showing a state of a run that looks older than what is known, until it is believed: its
+/// replicas are not behind for so long, and it may have corrected a time.
+pub const STALE_BELIEVED_AFTER: Duration = Duration::from_secs(5 * 60);
+
 /// Past runs of one job that conditions on its history look at: a month of an hourly job.
 pub const HISTORY_RUNS_MAX: usize = 1000;
 /// Past runs of all jobs of a source that are kept at hand between polls (about 200 bytes each); beyond it all are

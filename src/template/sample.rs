@@ -36,6 +36,8 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             held_back: None,
             labels: [("team".to_string(), "finance".to_string())].into(),
             escalation: None,
+            episode: 1,
+            ended: None,
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },

@@ -155,11 +155,15 @@ pub(crate) struct Scene {
 impl Scene {
     /// A scene with a source that shows nothing, the receivers `hook` and `mail`, and these rules.
     pub(crate) async fn open(rules: &str) -> Scene {
-        let place = Place::new();
+        Scene::open_in(Place::new(), at(0), rules).await
+    }
+
+    /// The same over the store that is there already, at that instant.
+    pub(crate) async fn open_in(place: Place, now: Timestamp, rules: &str) -> Scene {
         let store = Arc::new(place.open().await);
-        let (source, clock, config) = (Puppet::default(), ManualClock::at(at(0)), configuration(rules));
+        let (source, clock, config) = (Puppet::default(), ManualClock::at(now), configuration(rules));
         let poller = poller(&config, 0, &source, &store, &clock);
-        let escalations = escalations(&config, &store, &clock);
+        let escalations = escalations(&config, &store);
         Scene { store, source, clock, config, poller, escalations, _place: Some(place) }
     }
 
@@ -169,7 +173,7 @@ impl Scene {
         let (store, clock, config) = (Arc::clone(&self.store), self.clock.clone(), self.config.clone());
         let source = Puppet::default();
         let poller = poller(&config, 1, &source, &store, &clock);
-        let escalations = escalations(&config, &store, &clock);
+        let escalations = escalations(&config, &store);
         Scene { store, source, clock, config, poller, escalations, _place: None }
     }
 
@@ -234,7 +238,7 @@ impl Scene {
     /// Another process on the same store.
     pub(crate) fn restart(&mut self) {
         self.poller = poller(&self.config, 0, &self.source, &self.store, &self.clock);
-        self.escalations = escalations(&self.config, &self.store, &self.clock);
+        self.escalations = escalations(&self.config, &self.store);
     }
 
     /// The same with other rules.
@@ -271,7 +275,7 @@ fn configuration(rules: &str) -> Config {
 }
 
 /// The receivers; their templates are checked once, for that takes longer than many polls.
-fn addressees() -> Arc<Addressees> {
+pub(crate) fn addressees() -> Arc<Addressees> {
     static ADDRESSEES: LazyLock<Arc<Addressees>> = LazyLock::new(|| {
         let receivers = configuration("  any: { when: { status: [fail] }, notify: [hook, mail] }\n").receivers;
         let addressees = receivers.iter().map(|settings| {
@@ -284,9 +288,9 @@ fn addressees() -> Arc<Addressees> {
     Arc::clone(&ADDRESSEES)
 }
 
-fn escalations(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock) -> Escalations<SqlStore> {
+fn escalations(config: &Config, store: &Arc<SqlStore>) -> Escalations<SqlStore> {
     let (store, rules) = (Arc::clone(store), config.rules.clone());
-    Escalations::new(store, Arc::new(clock.clone()), addressees(), rules, muting(config))
+    Escalations::new(store, addressees(), rules, muting(config))
 }
 
 fn poller(

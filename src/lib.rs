@@ -62,6 +62,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod decide;
 pub mod digest;
 pub mod http;
 pub mod iam;

@@ -100,6 +100,13 @@ pub const FOLLOWED_AGE_MAX: Duration = Duration::from_secs(61 * 24 * 3600);
 /// replicas are not behind for so long, and it may have corrected a time.
 pub const STALE_BELIEVED_AFTER: Duration = Duration::from_secs(5 * 60);
 
+/// How long nothing may cover an alert before it ends as unwatched: who edits a rule file is done by then.
+pub const UNWATCHED_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How far a rule about absence may lag behind what is covered: what it could not judge for longer is given up, and said.
+pub const LAGGING_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Episodes of one rule and subject with the same times; more are a fault of the source.
+pub const EPISODES_MAX: u32 = 1000;
+
 /// Past runs of one job that conditions on its history look at: a month of an hourly job.
 pub const HISTORY_RUNS_MAX: usize = 1000;
 /// Past runs of all jobs of a source that are kept at hand between polls (about 200 bytes each); beyond it all are

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use judge::remembered;
 pub use answers::{Answers, Questions};
 pub use memory::{Change, Memory};
 pub use observe::{Doubts, Observed, Seen, observe, to_recall};
@@ -166,12 +167,14 @@ impl Decider {
 
     /// Decides. `until` is up to when the source is read by this poll: earlier than `now` while a catch-up is under way.
     pub fn decide(&mut self, memory: &Memory, observed: Observed, answers: &Answers, look: &Look) -> Decided {
+        let faults = self.muting.set_silences(&answers.active_silences);
         let mut covered = memory.covered.after(&observed.coverage, look.now, look.is_last_slice);
         let known_rules = self.known_rules(memory, &observed, look);
         let mut judged = self.judge(memory, observed, answers, covered.from, look);
         covered.lagging = std::mem::take(&mut judged.lagging);
         let mut lived = self.live(memory, judged, look);
-        let warnings = std::mem::take(&mut lived.warnings);
+        let mut warnings = std::mem::take(&mut lived.warnings);
+        warnings.extend(faults);
         let addressed = self.address(lived);
         let muted = self.mute(addressed, answers, look);
         let pending = muted.pending();

@@ -99,6 +99,11 @@ impl RuleSet {
         &self.marks
     }
 
+    /// The place of the rule of this id in [`RuleSet::rules`].
+    pub fn index(&self, id: &RuleId) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
     /// The rule of this id.
     pub fn get(&self, id: &RuleId) -> Option<&Rule> {
         self.by_id.get(id).and_then(|index| self.rules.get(*index))

@@ -1,0 +1,42 @@
+//! The questions of a decision, put to the store.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::Poller;
+use crate::decide::{Answers, Questions};
+use crate::limits::HISTORY_RUNS_MAX;
+use crate::source::Source;
+use crate::store::{Store, StoreError};
+
+impl<C: Source, S: Store> Poller<C, S> {
+    /// What the store knows of what is asked, at `now`.
+    pub(super) async fn answer(&self, asked: &Questions, now: Timestamp) -> Result<Answers, StoreError> {
+        let (store, source) = (&*self.store, &self.settings.id);
+        let jobs: Vec<String> = asked.past.iter().cloned().collect();
+        let past = if jobs.is_empty() { HashMap::new() } else { store.past_runs(source, &jobs, HISTORY_RUNS_MAX).await? };
+        let (jobs, count) = (&asked.latest.0, asked.latest.1);
+        let jobs: Vec<String> = jobs.iter().cloned().collect();
+        let latest = if jobs.is_empty() { HashMap::new() } else { store.past_runs(source, &jobs, count).await? };
+        let runs = match asked.runs {
+            Some((from, until)) => store.runs_between(source, from, until).await?,
+            None => Vec::new(),
+        };
+        let mut answers = Answers { past, latest, runs, ..Answers::default() };
+        for (from, until) in &asked.planned {
+            let jobs = store.planned_jobs(source, *from, *until).await?;
+            answers.planned.insert((*from, *until), jobs);
+        }
+        answers.active_silences = store.active_silences(now).await?;
+        for id in &asked.silences {
+            if let Some(silence) = store.silence(*id).await? {
+                answers.silences.insert(*id, silence);
+            }
+        }
+        if !asked.upstream.is_empty() {
+            answers.elsewhere = store.told_and_firing(&asked.upstream).await?;
+        }
+        Ok(answers)
+    }
+}

@@ -100,6 +100,8 @@ pub const FOLLOWED_AGE_MAX: Duration = Duration::from_secs(61 * 24 * 3600);
 /// replicas are not behind for so long, and it may have corrected a time.
 pub const STALE_BELIEVED_AFTER: Duration = Duration::from_secs(5 * 60);
 
+/// Shortest span of plan times that a catch-up reads in one listing.
+pub const SLICE_MIN: Duration = Duration::from_secs(3600);
 /// How long nothing may cover an alert before it ends as unwatched: who edits a rule file is done by then.
 pub const UNWATCHED_AFTER: Duration = Duration::from_secs(10 * 60);
 /// How far a rule about absence may lag behind what is covered: what it could not judge for longer is given up, and said.

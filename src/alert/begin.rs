@@ -73,9 +73,7 @@ impl Subject<'_> {
 
     fn job_part(&self) -> JobPart {
         match self {
-            Subject::Run(run) => {
-                JobPart { name: run.job.name.clone(), id: run.job.id.clone(), ..JobPart::default() }
-            }
+            Subject::Run(run) => JobPart { name: run.job.name.clone(), id: run.job.id.clone(), ..JobPart::default() },
             Subject::Job { name, .. } => JobPart { name: (*name).to_string(), ..JobPart::default() },
             Subject::Status(job) => job_part(job),
         }

@@ -48,8 +48,7 @@ pub fn end(alert: &Alert, ending: Ending<'_>, now: Timestamp) -> Alert {
     if let Some(run) = ending.run.filter(|run| is_own(run)) {
         // The workflow that it is a part of was looked up once.
         let workflow_instance = alert.facts.instance.take().and_then(|own| own.workflow_instance);
-        alert.facts.instance =
-            Some(crate::model::InstancePart { workflow_instance, ..instance_part(run, now) });
+        alert.facts.instance = Some(crate::model::InstancePart { workflow_instance, ..instance_part(run, now) });
     }
     let part = &mut alert.facts.alert;
     let at = ending.at.clamp(part.starts_at, now.max(part.starts_at));

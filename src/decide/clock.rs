@@ -49,9 +49,9 @@ impl Decider {
         if !look.is_last_slice || !self.rules.looks_at_clock(&self.source) {
             return;
         }
-        let rules = self.rules.clone();
+        let (rules, source) = (self.rules.clone(), self.source.clone());
         let mut since = None;
-        for (index, rule) in rules.rules().iter().enumerate().filter(|(_, rule)| rule.concerns_source(&self.source)) {
+        for (index, rule) in rules.of_source(&source) {
             let judged_until = self.judged_until(memory, index, look.now);
             match &rule.when.trigger {
                 Some(Trigger::Daily(daily)) => {
@@ -91,10 +91,10 @@ impl Decider {
         if !bench.look.is_last_slice {
             return;
         }
-        let rules = self.rules.clone();
+        let (rules, source) = (self.rules.clone(), self.source.clone());
         let mut runs = None;
         let mut lagging = BTreeMap::new();
-        for (index, rule) in rules.rules().iter().enumerate().filter(|(_, rule)| rule.concerns_source(&self.source)) {
+        for (index, rule) in rules.of_source(&source) {
             let Some(trigger) = &rule.when.trigger else { continue };
             let judged_until = self.judged_until(bench.memory, index, bench.now);
             let is_judged = match trigger {
@@ -115,7 +115,11 @@ impl Decider {
                             rule.id
                         ));
                     }
-                    let runs = if dues.is_empty() { None } else { Some(runs.get_or_insert_with(|| known_runs(judged, bench))) };
+                    let runs = if dues.is_empty() {
+                        None
+                    } else {
+                        Some(runs.get_or_insert_with(|| known_runs(judged, bench)))
+                    };
                     runs.is_none_or(|runs| self.judge_missing((index, rule), recurring, dues, runs, judged, bench))
                 }
                 Trigger::Unplanned(_) if !bench.look.has_schedules => false,

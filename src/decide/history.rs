@@ -41,7 +41,8 @@ impl Decider {
         }
         let is_first: Vec<bool> = self.rules.marks().iter().map(|mark| !memory.known_rules.contains(mark)).collect();
         // Rows that end in this poll make room for others: more is asked for than is used.
-        let wanted = self.wanted(observed, &Ledger::default(), &memory.firing, &is_first, |seen| seen.has_changed, look.now);
+        let wanted =
+            self.wanted(observed, &Ledger::default(), &memory.firing, &is_first, |seen| seen.has_changed, look.now);
         wanted.into_keys().filter(|job| !self.cache.past.contains_key(job)).collect()
     }
 
@@ -67,7 +68,9 @@ impl Decider {
             for &index in &wanted.failures {
                 let rule = &rules.rules()[index];
                 found.extend(match &rule.when.trigger {
-                    Some(Trigger::Consecutive(runs)) => self.failed_in_a_row((index, rule), (job, past), *runs, judged, bench),
+                    Some(Trigger::Consecutive(runs)) => {
+                        self.failed_in_a_row((index, rule), (job, past), *runs, judged, bench)
+                    }
                     Some(Trigger::FailureRate(rate)) => self.fails_too_often((index, rule), (job, past), rate, bench),
                     _ => None,
                 });
@@ -280,4 +283,3 @@ fn is_too_often(measures: &Measures, rate: &FailureRate) -> bool {
     let (failed, counted) = (measures.runs_failed.unwrap_or_default(), measures.runs_counted.unwrap_or_default());
     f64::from(failed) * 100.0 > rate.above * f64::from(counted)
 }
-

@@ -11,11 +11,11 @@ use super::memory::Memory;
 use super::observe::{Observed, Seen};
 use super::standing::{Standing, of_run};
 use super::{Answers, Decider, Look, told_from};
-use crate::alert::identity::alert_id;
 use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status};
 use crate::limits::UNWATCHED_AFTER;
 use crate::model::{
-    Alert, AlertId, ConditionKind, EndReason, Instance, InstanceKey, Measures, ReasonCode, Snapshot, Status, Suppression,
+    Alert, AlertId, ConditionKind, EndReason, Instance, InstanceKey, Measures, ReasonCode, Snapshot, Status,
+    Suppression,
 };
 use crate::rule::{Recovers, Rule, RuleSet, Trigger, Verdict};
 

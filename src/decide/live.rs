@@ -103,9 +103,7 @@ fn episode(
         (Naming::Run { spans_end, repeats }, Subject::Run(run)) => {
             (Box::new(|ordinal| alert_id(run, &rule.id, *spans_end, ordinal)), *repeats)
         }
-        (Naming::JobStart, Subject::Status(job)) => {
-            (Box::new(|ordinal| job_alert_id(job, &rule.id, ordinal)), true)
-        }
+        (Naming::JobStart, Subject::Status(job)) => (Box::new(|ordinal| job_alert_id(job, &rule.id, ordinal)), true),
         (Naming::Run { .. } | Naming::JobStart, _) => return None,
     };
     for ordinal in 1..=EPISODES_MAX {

@@ -226,7 +226,9 @@ impl Memory {
         }
         for alert in change.changed.iter().chain(change.fired) {
             match alert.state() {
-                AlertState::Firing if self.firing.of_subject(&alert.facts.subject()).iter().any(|it| it.id == alert.id) => {
+                AlertState::Firing
+                    if self.firing.of_subject(&alert.facts.subject()).iter().any(|it| it.id == alert.id) =>
+                {
                     self.firing.replace(alert);
                 }
                 AlertState::Firing => self.firing.insert(alert.clone()),

@@ -32,8 +32,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use answers::{Answers, Questions, Span};
 pub use judge::remembered;
-pub use answers::{Answers, Questions};
 pub use memory::{Change, Memory};
 pub use observe::{Doubts, Observed, Seen, observe, to_recall};
 pub use terms::Terms;
@@ -198,7 +198,8 @@ impl Decider {
     /// which a part was not read has yet to look.
     fn known_rules(&self, memory: &Memory, observed: &Observed, look: &Look) -> Option<BTreeSet<String>> {
         let marks = self.rules.marks();
-        let are_same = marks.len() == memory.known_rules.len() && marks.iter().all(|it| memory.known_rules.contains(it));
+        let are_same =
+            marks.len() == memory.known_rules.len() && marks.iter().all(|it| memory.known_rules.contains(it));
         if are_same {
             return None;
         }

@@ -67,7 +67,8 @@ impl Decider {
         }
         let Episodes { ledger, fired, overdue, .. } = episodes;
         let begun: HashSet<&AlertId> = fired.iter().map(|alert| &alert.id).collect();
-        let own = ledger.firing().map(|alert| &**alert).filter(|alert| holds_others(alert) && !begun.contains(&alert.id));
+        let own =
+            ledger.firing().map(|alert| &**alert).filter(|alert| holds_others(alert) && !begun.contains(&alert.id));
         let mut upstream = Upstream::new(&inhibitions, own.chain(elsewhere));
         let is_told = |alert: &&Alert| alert.suppressed_by.is_none();
         let new = fired.iter().chain(&*overdue).filter(is_told);

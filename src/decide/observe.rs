@@ -145,7 +145,12 @@ mod tests {
             ("under way, by another word", state(RunningException, Some(1), None), failed, false),
             ("a later end", state(Success, Some(1), Some(9)), failed, false),
             ("an earlier end", state(Success, Some(1), Some(4)), failed, true),
-            ("ended, with its start corrected to earlier", state(Fail, Some(0), Some(5)), state(Running, Some(1), None), false),
+            (
+                "ended, with its start corrected to earlier",
+                state(Fail, Some(0), Some(5)),
+                state(Running, Some(1), None),
+                false,
+            ),
             ("under way since earlier", state(Running, Some(0), None), state(Running, Some(1), None), true),
             // The follow-up found it gone at minute 7; then the list shows that it had failed at minute 5.
             ("found again", failed, state(Unknown, Some(1), Some(7)), false),

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::memory::is_gone;
-use crate::alert::{Ending, end, is_about};
+use crate::alert::{Ending, is_about};
 use crate::model::{Alert, ConditionKind, EndReason, Instance, InstancePart, ReasonCode, Status};
 use crate::rule::{Rule, Verdict};
 

@@ -69,6 +69,20 @@ pub enum Recovers {
     SameRun,
 }
 
+impl Recovers {
+    /// The words of the configuration.
+    pub const WORDS: [&'static str; 2] = ["job", "run"];
+
+    /// What a word of the configuration names.
+    pub fn from_word(word: &str) -> Option<Recovers> {
+        match word {
+            "job" => Some(Recovers::LaterRun),
+            "run" => Some(Recovers::SameRun),
+            _ => None,
+        }
+    }
+}
+
 /// A later step of a rule: who is told while the alert still fires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {

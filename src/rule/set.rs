@@ -99,6 +99,11 @@ impl RuleSet {
         &self.marks
     }
 
+    /// The rules about a source, each with its place in [`RuleSet::rules`].
+    pub fn of_source<'a>(&'a self, source: &'a SourceId) -> impl Iterator<Item = (usize, &'a Rule)> {
+        self.rules.iter().enumerate().filter(|(_, rule)| rule.concerns_source(source))
+    }
+
     /// The place of the rule of this id in [`RuleSet::rules`].
     pub fn index(&self, id: &RuleId) -> Option<usize> {
         self.by_id.get(id).copied()

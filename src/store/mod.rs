@@ -20,10 +20,11 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
+use crate::decide::Memory;
 use crate::digest::Tally;
 use crate::model::{
-    Ack, Alert, AlertFacts, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceType, ReceiverId, Silence,
-    SilenceId, SourceId,
+    Ack, Alert, AlertFacts, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceKey, InstanceType, ReceiverId,
+    Silence, SilenceId, Snapshot, SourceId,
 };
 
 pub use escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken};
@@ -34,7 +35,7 @@ pub use letters::{
 pub use own::{OwnCommit, OwnState, Troubled};
 pub use record::{
     DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable, NewSilence, PastRuns, PollCommit, Queued,
-    Settled, Since, SourceCondition, SourceMemory,
+    Settled, Since, SourceCondition,
 };
 pub use sql::{Mode, SqlStore, Telling};
 pub use transition::{PollOutcome, PollRecord, Transition};
@@ -45,7 +46,22 @@ pub trait Store: Send + Sync {
     /// Everything remembered of a source that its next poll can meet again: instances that have not ended, those whose
     /// plan time is at most [`crate::limits::LISTED_AGAIN_MAX`] before the cursor, and those with a firing alert.
     /// An unknown source has an empty memory of generation 0.
-    fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<SourceMemory, StoreError>> + Send;
+    fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<Memory, StoreError>> + Send;
+
+    /// These runs as they were last seen; left out is what is not known.
+    fn snapshots(
+        &self,
+        source: &SourceId,
+        keys: &[InstanceKey],
+    ) -> impl Future<Output = Result<HashMap<InstanceKey, Snapshot>, StoreError>> + Send;
+
+    /// All runs that were planned or started between `from` and `until`, both included.
+    fn runs_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(InstanceKey, Snapshot)>, StoreError>> + Send;
 
     /// Counts a configuration that takes effect at `now`, and returns its number: one more than the one before it. When the
     /// program starts (`!is_reload`) with the `fingerprint` of the last one, that one goes on.

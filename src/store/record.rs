@@ -5,30 +5,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::PollOutcome;
 use crate::model::{
-    Alert, AlertFacts, Attempt, Concerns, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, MessageKind,
+    Alert, AlertFacts, Attempt, Concerns, Covered, Delivery, DeliveryId, DeliveryState, Instance, MessageKind,
     Severity, Snapshot, SourceId, Status,
 };
 
 /// Past runs by job, each with its instance id.
 pub type PastRuns = HashMap<String, Vec<(String, Snapshot)>>;
-
-/// Everything remembered of one source.
-#[derive(Debug, Clone, Default)]
-pub struct SourceMemory {
-    /// Counts the commits.
-    pub generation: i64,
-    /// When the source was last asked, with success or without.
-    pub polled_at: Option<Timestamp>,
-    /// Up to when the source has been read completely; `None` before the first complete poll.
-    pub read_until: Option<Timestamp>,
-    /// Marks of the rules that have looked at this source before.
-    pub known_rules: BTreeSet<String>,
-    /// The last snapshot of each instance.
-    pub snapshots: HashMap<InstanceKey, Snapshot>,
-    /// Alerts that fire.
-    pub firing: Vec<Alert>,
-}
 
 /// How far a digest has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,17 +56,20 @@ pub struct PollCommit {
     pub generation: i64,
     /// When the poll began.
     pub now: Timestamp,
-    /// The new cursor; `None` leaves it where it is (the listing was not whole).
-    pub read_until: Option<Timestamp>,
+    /// What is covered from now on.
+    pub covered: Covered,
+    /// Whether the listing was whole.
+    pub outcome: PollOutcome,
     /// Why the listing was not whole, where it was not.
     pub incomplete: Option<String>,
-    /// Marks of the rules that have looked at this source, this poll included; `None` when they are the same as before.
+    /// Marks of the rules that have looked at all of this source, this poll included; `None` when they are the same as
+    /// before.
     pub known_rules: Option<BTreeSet<String>>,
     /// Instances that are new or changed.
     pub instances: Vec<Instance>,
     /// Alerts that began to fire.
     pub fired: Vec<Alert>,
-    /// Alerts that fired before and have changed (resolved).
+    /// Alerts that fired before and have changed: ended, let go, suspended.
     pub changed: Vec<Alert>,
     /// Deliveries that are now owed.
     pub deliveries: Vec<Delivery>,

@@ -51,13 +51,14 @@ use self::statements::Statements;
 use super::{
     AfterStep, DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueGroup, DueStep, EscalatedEnd,
     InstanceFilter, JobHistory, Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued,
-    Revived, RuleStep, Settled, Since, SourceCondition, SourceMemory, StandIn, StepTaken, Store, StoreError,
-    ToldInstead, Transition, Undelivered, Unrepeated,
+    Revived, RuleStep, Settled, Since, SourceCondition, StandIn, StepTaken, Store, StoreError, ToldInstead, Transition,
+    Undelivered, Unrepeated,
 };
+use crate::decide::Memory;
 use crate::digest::Tally;
 use crate::model::{
-    Ack, Alert, AlertFacts, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceType, ReceiverId, Silence,
-    SilenceId, SourceId,
+    Ack, Alert, AlertFacts, AlertId, Delivery, DeliveryId, GapPart, Instance, InstanceKey, InstanceType, ReceiverId,
+    Silence, SilenceId, Snapshot, SourceId,
 };
 
 /// What a store is opened for.
@@ -140,8 +141,25 @@ impl Drop for Write {
 }
 
 impl Store for SqlStore {
-    async fn load_source(&self, source: &SourceId) -> Result<SourceMemory, StoreError> {
+    async fn load_source(&self, source: &SourceId) -> Result<Memory, StoreError> {
         poll::load_source(self, source).await
+    }
+
+    async fn snapshots(
+        &self,
+        source: &SourceId,
+        keys: &[InstanceKey],
+    ) -> Result<HashMap<InstanceKey, Snapshot>, StoreError> {
+        poll::snapshots(self, source, keys).await
+    }
+
+    async fn runs_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(InstanceKey, Snapshot)>, StoreError> {
+        past::runs_between(self, source, from, until).await
     }
 
     async fn begin_generation(&self, fingerprint: &str, is_reload: bool, now: Timestamp) -> Result<i64, StoreError> {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::super::{OwnCommit, OwnState, PollCommit, Settled, StoreError, Troubled};
+use super::super::{OwnCommit, OwnState, PollCommit, PollOutcome, Settled, StoreError, Troubled};
 use super::items::{IdItem, alert_items, lists};
 use super::{SqlStore, Write, gap, poll, rows};
-use crate::model::{AttemptOutcome, DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
+use crate::model::{AttemptOutcome, Covered, DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
 
 /// The rows of Nightbell's own alerts, whose rules are called `self/…`; no other rule has a slash in its name. Written as a
 /// span, because an index answers that.
@@ -66,7 +66,8 @@ pub(super) async fn commit(store: &SqlStore, own: &OwnCommit) -> Result<(), Stor
         source: SourceId::new("nightbell"),
         generation: 0,
         now: own.now,
-        read_until: None,
+        covered: Covered::default(),
+        outcome: PollOutcome::Whole,
         incomplete: None,
         known_rules: None,
         instances: Vec::new(),

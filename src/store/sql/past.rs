@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use super::super::{PastRuns, StoreError};
 use super::{SqlStore, rows};
-use crate::model::{InstanceType, SourceId};
+use crate::model::{InstanceKey, InstanceType, Snapshot, SourceId};
 
 pub(super) async fn past_runs(
     store: &SqlStore,
@@ -21,7 +23,7 @@ pub(super) async fn past_runs(
     );
     let mut runs = PastRuns::new();
     for job in jobs {
-        let found = sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
+        let found = sqlx::query(AssertSqlSafe(statement.clone()))
             .bind(source.as_str())
             .bind(job)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -40,16 +42,44 @@ pub(super) async fn planned_jobs(
     from: Timestamp,
     until: Timestamp,
 ) -> Result<BTreeSet<(String, InstanceType)>, StoreError> {
-    let found = sqlx::query(
-        "SELECT DISTINCT job, kind FROM instance \
-         WHERE source = $1 AND (plan_time BETWEEN $2 AND $3 OR start_time BETWEEN $2 AND $3)",
-    )
-    .bind(source.as_str())
-    .bind(from.as_millisecond())
-    .bind(until.as_millisecond())
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
+    let found = in_span(store, "DISTINCT job, kind", source, from, until).await?;
     let jobs = rows::all(&found, "instance", |row| Ok((rows::text(row, 0)?, rows::instance_type(row, 1)?)));
     Ok(jobs.into_iter().collect())
+}
+
+/// The runs of a source that were planned or started in a span.
+pub(super) async fn runs_between(
+    store: &SqlStore,
+    source: &SourceId,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<(InstanceKey, Snapshot)>, StoreError> {
+    let found = in_span(store, rows::SNAPSHOT_COLUMNS, source, from, until).await?;
+    Ok(rows::all(&found, "instance", rows::snapshot))
+}
+
+/// How long after its plan time a run may start and still count for the span in which it starts.
+const STARTED_LATE_MAX: SignedDuration = SignedDuration::from_hours(48);
+
+async fn in_span(
+    store: &SqlStore,
+    columns: &str,
+    source: &SourceId,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<AnyRow>, StoreError> {
+    // The index goes by the plan time; a run that started in the span may have been planned before it.
+    let planned_from = from.checked_sub(STARTED_LATE_MAX).unwrap_or(Timestamp::MIN);
+    let statement = format!(
+        "SELECT {columns} FROM instance WHERE source = $1 AND COALESCE(plan_time, start_time) BETWEEN $4 AND $3 \
+         AND (plan_time BETWEEN $2 AND $3 OR start_time BETWEEN $2 AND $3)"
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(source.as_str())
+        .bind(from.as_millisecond())
+        .bind(until.as_millisecond())
+        .bind(planned_from.as_millisecond())
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))
 }

@@ -1,53 +1,101 @@
 //! What a poll reads and writes: the memory of a source, and the one transaction that moves all of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::SqlStr;
+use sqlx::any::AnyRow;
 
-use super::super::{PollCommit, PollOutcome, SourceCondition, SourceMemory, StoreError};
-use super::items::{IdItem, alert_items, delivery_items, instance_items, lists, to_json};
+use super::super::{PollCommit, PollOutcome, SourceCondition, StoreError};
+use super::items::{IdItem, SubjectItem, alert_items, delivery_items, instance_items, lists, to_json};
 use super::own::IS_OWN;
 use super::{SqlStore, Write, gap, rows, transition};
+use crate::decide::Memory;
 use crate::limits::LISTED_AGAIN_MAX;
-use crate::model::{Alert, AlertId, Delivery, GapCause, SourceId};
+use crate::model::{Alert, AlertId, Covered, Delivery, EndReason, GapCause, InstanceKey, Snapshot, SourceId};
 
 /// What a delivery dies of when the message before it was never delivered.
 pub(super) const NEVER_FIRED: &str = "the firing message was never delivered";
 
-pub(super) async fn load_source(store: &SqlStore, source: &SourceId) -> Result<SourceMemory, StoreError> {
-    // One transaction, so that the three answers are of the same commit.
+pub(super) async fn load_source(store: &SqlStore, source: &SourceId) -> Result<Memory, StoreError> {
+    // One transaction, so that all answers are of the same commit.
     let mut read = store.readers.begin().await.map_err(|error| store.failed(error))?;
-    let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at FROM source WHERE id = $1")
+    let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at, coverage FROM source WHERE id = $1")
         .bind(source.as_str())
         .fetch_optional(&mut *read)
         .await
         .map_err(|error| store.failed(error))?;
-    let Some(row) = row else { return Ok(SourceMemory::default()) };
-    let (read_until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
-    // After a long outage the next poll reads back to the cursor, not only to the last try.
-    let last_seen = read_until.map_or(polled_at, |read_until| read_until.min(polled_at));
-    let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN);
-    let snapshots = sqlx::query(sql_snapshots())
-        .bind(source.as_str())
-        .bind(horizon.as_millisecond())
-        .fetch_all(&mut *read)
-        .await
-        .map_err(|error| store.failed(error))?;
+    let Some(row) = row else { return Ok(Memory::default()) };
+    let (until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
+    let mut memory = Memory {
+        generation: rows::number(&row, 0)?,
+        polled_at: Some(polled_at),
+        covered: covered(&row, 4, until)?,
+        known_rules: rows::json(&row, 2)?,
+        ..Memory::default()
+    };
     let firing = sqlx::query(sql_firing())
         .bind(source.as_str())
         .fetch_all(&mut *read)
         .await
         .map_err(|error| store.failed(error))?;
-    Ok(SourceMemory {
-        generation: rows::number(&row, 0)?,
-        polled_at: Some(polled_at),
-        read_until,
-        known_rules: rows::json(&row, 2)?,
-        snapshots: rows::all(&snapshots, "instance", rows::snapshot).into_iter().collect(),
-        firing: rows::all(&firing, "alert", rows::alert),
-    })
+    memory.firing = rows::all(&firing, "alert", rows::alert).into_iter().collect();
+    // After a long outage the next poll reads back to the cursor, not only to the last try.
+    let last_seen = until.map_or(polled_at, |until| until.min(polled_at));
+    let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN);
+    let mut snapshots =
+        sqlx::query(sql_snapshots()).bind(source.as_str()).bind(horizon.as_millisecond()).fetch(&mut *read);
+    while let Some(row) = snapshots.try_next().await.map_err(|error| store.failed(error))? {
+        for (key, snapshot) in rows::all(std::slice::from_ref(&row), "instance", rows::snapshot) {
+            let is_firing = memory.firing.concerns_subject(&key);
+            memory.runs.enter(key, snapshot, is_firing);
+        }
+    }
+    drop(snapshots);
+    let ended =
+        sqlx::query("SELECT id, end_reason FROM alert WHERE source = $1 AND state = 'resolved' AND ended_at >= $2")
+            .bind(source.as_str())
+            .bind(horizon.as_millisecond())
+            .fetch_all(&mut *read)
+            .await
+            .map_err(|error| store.failed(error))?;
+    for row in &ended {
+        let reason = rows::optional_text(row, 1)?.and_then(|word| EndReason::from_word(&word));
+        memory.ended.enter(&AlertId::new(rows::text(row, 0)?), reason);
+    }
+    Ok(memory)
+}
+
+/// What is covered of a source. What an older version stored says up to when, and nothing of where that began: as far back
+/// as any listing can reach.
+fn covered(row: &AnyRow, index: usize, until: Option<Timestamp>) -> Result<Covered, StoreError> {
+    let stored: Option<Covered> = rows::optional_json(row, index)?;
+    let covered = stored.unwrap_or_else(|| {
+        let from = until.and_then(|until| until.checked_sub(LISTED_AGAIN_MAX).ok());
+        Covered { from, ..Covered::default() }
+    });
+    Ok(Covered { until, ..covered })
+}
+
+pub(super) async fn snapshots(
+    store: &SqlStore,
+    source: &SourceId,
+    keys: &[InstanceKey],
+) -> Result<HashMap<InstanceKey, Snapshot>, StoreError> {
+    let items: Vec<SubjectItem> =
+        keys.iter().map(|key| SubjectItem { source: source.as_str(), job: &key.job, instance: &key.id }).collect();
+    let mut known = HashMap::new();
+    for text in lists(&items)? {
+        let found = sqlx::query(store.statements.snapshots.clone())
+            .bind(text)
+            .fetch_all(&store.readers)
+            .await
+            .map_err(|error| store.failed(error))?;
+        known.extend(rows::all(&found, "instance", rows::snapshot));
+    }
+    Ok(known)
 }
 
 fn sql_snapshots() -> sqlx::AssertSqlSafe<String> {
@@ -99,7 +147,7 @@ pub(super) async fn commit(store: &SqlStore, commit: &PollCommit) -> Result<(), 
 
     let instances = instance_items(commit, moment);
     transition::log(store, &mut write, &instances, moment).await?;
-    transition::log_poll(store, &mut write, &commit.source, commit.now, outcome(commit)).await?;
+    transition::log_poll(store, &mut write, &commit.source, commit.now, commit.outcome).await?;
     execute(store, &mut write, &sql.upsert_instances, &instances).await?;
     // Resolutions go first: an instance's old episode makes room for its new one.
     execute(store, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now, moment)?).await?;
@@ -108,33 +156,31 @@ pub(super) async fn commit(store: &SqlStore, commit: &PollCommit) -> Result<(), 
     store.commit(write).await
 }
 
-fn outcome(commit: &PollCommit) -> PollOutcome {
-    if commit.read_until.is_some() { PollOutcome::Whole } else { PollOutcome::Short }
-}
-
 /// Moves the cursor and counts the generation on, if it is still the one that the decisions rest on.
 async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -> Result<(), StoreError> {
     // The first commit may find a row that a failed poll left; a later one must find its row.
     let statement = if commit.generation == 0 {
-        "INSERT INTO source (generation, id, read_until, known_rules, polled_at, incomplete) \
-         VALUES ($1 + 1, $2, $3, COALESCE($4, '[]'), $5, $6) ON CONFLICT (id) DO UPDATE SET generation = source.generation + 1, \
+        "INSERT INTO source (generation, id, read_until, known_rules, polled_at, incomplete, coverage) \
+         VALUES ($1 + 1, $2, $3, COALESCE($4, '[]'), $5, $6, $7) ON CONFLICT (id) DO UPDATE SET generation = source.generation + 1, \
            read_until = excluded.read_until, known_rules = excluded.known_rules, polled_at = excluded.polled_at, \
-           incomplete = excluded.incomplete, unreadable_since = NULL, unreadable_reason = NULL \
+           incomplete = excluded.incomplete, coverage = excluded.coverage, unreadable_since = NULL, \
+           unreadable_reason = NULL \
          WHERE source.generation = 0"
     } else {
         "UPDATE source SET generation = generation + 1, read_until = COALESCE($3, read_until), \
            known_rules = COALESCE($4, known_rules), \
-           polled_at = $5, incomplete = $6, unreadable_since = NULL, unreadable_reason = NULL \
+           polled_at = $5, incomplete = $6, coverage = $7, unreadable_since = NULL, unreadable_reason = NULL \
          WHERE id = $2 AND generation = $1"
     };
     let known_rules = commit.known_rules.as_ref().map(to_json).transpose()?;
     let done = sqlx::query(statement)
         .bind(commit.generation)
         .bind(commit.source.as_str())
-        .bind(commit.read_until.map(Timestamp::as_millisecond))
+        .bind(commit.covered.until.map(Timestamp::as_millisecond))
         .bind(known_rules)
         .bind(commit.now.as_millisecond())
         .bind(commit.incomplete.as_deref())
+        .bind(to_json(&commit.covered)?)
         .execute(write.on())
         .await
         .map_err(|error| store.failed(error))?;

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use tracing::warn;
 
 use super::Poller;
 use crate::decide::{Answers, Questions};
-use crate::limits::HISTORY_RUNS_MAX;
+use crate::limits::{HISTORY_RUNS_MAX, INHIBITING_MAX};
 use crate::source::Source;
 use crate::store::{Store, StoreError};
 
@@ -15,7 +16,8 @@ impl<C: Source, S: Store> Poller<C, S> {
     pub(super) async fn answer(&self, asked: &Questions, now: Timestamp) -> Result<Answers, StoreError> {
         let (store, source) = (&*self.store, &self.settings.id);
         let jobs: Vec<String> = asked.past.iter().cloned().collect();
-        let past = if jobs.is_empty() { HashMap::new() } else { store.past_runs(source, &jobs, HISTORY_RUNS_MAX).await? };
+        let past =
+            if jobs.is_empty() { HashMap::new() } else { store.past_runs(source, &jobs, HISTORY_RUNS_MAX).await? };
         let (jobs, count) = (&asked.latest.0, asked.latest.1);
         let jobs: Vec<String> = jobs.iter().cloned().collect();
         let latest = if jobs.is_empty() { HashMap::new() } else { store.past_runs(source, &jobs, count).await? };
@@ -35,7 +37,10 @@ impl<C: Source, S: Store> Poller<C, S> {
             }
         }
         if !asked.upstream.is_empty() {
-            answers.elsewhere = store.told_and_firing(&asked.upstream).await?;
+            answers.elsewhere = store.told_and_firing(&asked.upstream, INHIBITING_MAX).await?;
+            if answers.elsewhere.len() == INHIBITING_MAX {
+                warn!(%source, "more than {INHIBITING_MAX} alerts of other sources fire; the later ones inhibit nothing here");
+            }
         }
         Ok(answers)
     }

@@ -26,9 +26,9 @@ struct Look {
 }
 
 /// What is looked at.
-enum Subject<'a> {
+enum Subject {
     Run { run: Box<Instance>, needs_root: bool },
-    Job(&'a Job),
+    Job(Box<Job>),
 }
 
 impl<C: Source, S: Store> Poller<C, S> {
@@ -39,7 +39,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             let instances = decided.instances.iter().map(|instance| (instance.key(), instance));
             instances.filter(|(key, _)| wanted.contains(key)).map(|(key, it)| (key, it.clone())).collect()
         };
-        let mut wanted: Vec<(std::cmp::Reverse<Severity>, InstanceKey, Subject<'_>)> = Vec::new();
+        let mut wanted: Vec<(std::cmp::Reverse<Severity>, InstanceKey, Subject)> = Vec::new();
         let mut asked = HashSet::new();
         for alert in decided.to_detail() {
             let key = alert.facts.subject();
@@ -59,7 +59,7 @@ impl<C: Source, S: Store> Poller<C, S> {
             .map(|(_, key, subject)| async move {
                 let look = match subject {
                     Subject::Run { run, needs_root } => self.look_at(&run, needs_root, count, deadline).await,
-                    Subject::Job(job) => self.look_at_job(job, deadline).await,
+                    Subject::Job(job) => self.look_at_job(&job, deadline).await,
                 };
                 (key, look)
             })
@@ -80,15 +80,10 @@ impl<C: Source, S: Store> Poller<C, S> {
     }
 
     /// What there is to look at behind an alert: its run, as it was just seen or as the alert knows it, or a real-time job.
-    fn subject_of<'a>(
-        &self,
-        alert: &Alert,
-        seen: Option<&Instance>,
-        jobs: Option<&'a [Job]>,
-    ) -> Option<Subject<'a>> {
+    fn subject_of(&self, alert: &Alert, seen: Option<&Instance>, jobs: Option<&[Job]>) -> Option<Subject> {
         if is_about_job_status(alert) {
             let job = jobs?.iter().find(|job| job.name == alert.facts.job.name && job.is_real_time)?;
-            return Some(Subject::Job(job));
+            return Some(Subject::Job(Box::new(job.clone())));
         }
         let run = seen.cloned().or_else(|| instance_behind(&self.settings.id, alert))?;
         Some(Subject::Run { run: Box::new(run), needs_root: self.needs_root(alert) })

@@ -89,7 +89,8 @@ impl Followed {
         let first_ended = unlisted.partition_point(|(_, snapshot)| !snapshot.status.has_ended());
         let ended = unlisted.split_off(first_ended);
         // What has ended may be made again, which is seldom: it gets a fifth of the turns, and whatever is left.
-        let for_ended = ended.len().min((FOLLOWED_PER_POLL_MAX / 5).max(FOLLOWED_PER_POLL_MAX.saturating_sub(unlisted.len())));
+        let for_ended =
+            ended.len().min((FOLLOWED_PER_POLL_MAX / 5).max(FOLLOWED_PER_POLL_MAX.saturating_sub(unlisted.len())));
         unlisted.truncate(FOLLOWED_PER_POLL_MAX - for_ended);
         unlisted.extend(ended.into_iter().take(for_ended));
         unlisted

@@ -16,8 +16,8 @@ mod turn;
 mod window;
 
 pub use crate::decide::Terms;
-pub(super) use follow::GONE;
 pub use follow::Followed;
+pub(super) use follow::GONE;
 pub(super) use window::is_silent;
 
 use std::collections::HashMap;

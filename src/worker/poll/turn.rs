@@ -236,7 +236,12 @@ impl PollReport {
         let fired = |is_told: bool| decided.fired.iter().filter(move |alert| alert.suppressed_by.is_none() == is_told);
         let changed = |state: AlertState| decided.changed.iter().filter(move |alert| alert.state() == state);
         let is_let_go = |alert: &&Alert| {
-            alert.facts.alert.held_back.as_ref().is_some_and(|held| alert.suppressed_by.is_none() && held.until >= alert.created_at)
+            alert
+                .facts
+                .alert
+                .held_back
+                .as_ref()
+                .is_some_and(|held| alert.suppressed_by.is_none() && held.until >= alert.created_at)
         };
         PollReport {
             changed: decided.instances.len(),

@@ -73,7 +73,8 @@ pub(super) fn next(now: Timestamp, lookback: Duration, covered: &Covered, span: 
         // A cursor ahead of the clock (the clock was set back) tells nothing about what lies before it.
         let wanted = until.min(now).checked_sub(SOURCE_OVERLAP).unwrap_or(Timestamp::MIN);
         from = usual.min(wanted).max(oldest);
-        lost = (wanted < oldest && covered.caught_up.is_none_or(|reached| reached < oldest)).then_some((wanted, oldest));
+        lost =
+            (wanted < oldest && covered.caught_up.is_none_or(|reached| reached < oldest)).then_some((wanted, oldest));
     }
     let from = covered.caught_up.filter(|reached| from <= *reached && *reached <= now).unwrap_or(from);
     let to = from.checked_add(span.span()).unwrap_or(now).min(now);

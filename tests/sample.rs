@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use nightbell::model::{
-    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Delivery, DeliveryId, Instance, InstancePart,
+    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Covered, Delivery, DeliveryId, Instance, InstancePart,
     InstanceType, JobPart, JobRef, MessageKind, ReceiverId, RuleId, Severity, SourceId, SourcePart, Status,
 };
-use nightbell::store::{Mode, PollCommit, SqlStore};
+use nightbell::store::{Mode, PollCommit, PollOutcome, SqlStore};
 
 /// The instant that samples are made at, plus `seconds`.
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -125,13 +125,19 @@ pub(crate) fn resolution(id: &str, receiver: &str, firing: &str) -> Delivery {
     Delivery { kind: MessageKind::AlertResolved, follows: Some(DeliveryId::new(firing)), ..delivery(id, receiver) }
 }
 
+/// Everything is covered up to then.
+pub(crate) fn covered(until: Timestamp) -> Covered {
+    Covered { from: Some(at(-86_400)), until: Some(until), ..Covered::default() }
+}
+
 /// A commit at `at(0)` that changes nothing but the source.
 pub(crate) fn commit(generation: i64) -> PollCommit {
     PollCommit {
         source: source(),
         generation,
         now: at(0),
-        read_until: Some(at(0)),
+        covered: covered(at(0)),
+        outcome: PollOutcome::Whole,
         incomplete: None,
         known_rules: Some(BTreeSet::from(["etl-failed".to_string()])),
         instances: Vec::new(),

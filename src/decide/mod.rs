@@ -17,6 +17,7 @@
 mod answers;
 mod clock;
 mod history;
+mod in_memory;
 mod jobs;
 mod judge;
 mod live;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use answers::{Answers, Questions, Span};
+pub use in_memory::InMemory;
 pub use judge::remembered;
 pub use memory::{Change, Memory};
 pub use observe::{Doubts, Observed, Seen, observe, to_recall};

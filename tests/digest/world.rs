@@ -81,7 +81,7 @@ impl World {
 
     async fn write(&mut self, poll: PollCommit) {
         let (now, generation) = (self.now(), self.generation);
-        let poll = PollCommit { now, generation, read_until: Some(now), ..poll };
+        let poll = PollCommit { now, generation, covered: covered(now), ..poll };
         self.store.commit_poll(&poll).await.unwrap();
         self.generation += 1;
     }

@@ -300,10 +300,9 @@ fn poller(
     store: &Arc<SqlStore>,
     clock: &ManualClock,
 ) -> Poller<Puppet, SqlStore> {
-    let (settings, rules) = (config.sources[place].clone(), config.rules.clone());
-    let terms = Terms { labels: settings.labels.clone(), routes: Arc::clone(&config.routes), generation: None };
-    let (store, clock) = (Arc::clone(store), Arc::new(clock.clone()));
-    Poller { muting: muting(config), terms, ..Poller::new(settings, source.clone(), store, rules, addressees(), clock) }
+    let settings = config.sources[place].clone();
+    let decider = config.decider(&settings, None);
+    Poller::new(settings, source.clone(), Arc::clone(store), decider, addressees(), Arc::new(clock.clone()))
 }
 
 fn muting(config: &Config) -> Muting {

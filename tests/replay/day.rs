@@ -88,12 +88,9 @@ impl Day {
     fn poller(&self) -> Poller<AnySource, SqlStore> {
         let settings = self.config.sources[0].clone();
         let source = AnySource::open(&settings, Arc::new(self.clock.clone())).unwrap();
-        let (store, rules, clock) = (Arc::clone(&self.store), self.config.rules.clone(), Arc::new(self.clock.clone()));
-        Poller {
-            muting: self.config.muting(),
-            terms: Terms { labels: settings.labels.clone(), ..Terms::default() },
-            ..Poller::new(settings, source, store, rules, Arc::clone(&self.addressees), clock)
-        }
+        let (store, clock) = (Arc::clone(&self.store), Arc::new(self.clock.clone()));
+        let decider = self.config.decider(&settings, None);
+        Poller::new(settings, source, store, decider, Arc::clone(&self.addressees), clock)
     }
 
     fn escalations(&self) -> Escalations<SqlStore> {

@@ -211,11 +211,8 @@ impl<'a> Program<'a> {
         let source = Settings { workflows: true, ..self.bench.settings() };
         let addressees = Arc::new(HashMap::from([(settings.id.clone(), addressee)]));
         let reader = open_with(&source, clock.clone());
-        let rules = config.rules.clone();
-        let poller = Poller {
-            terms: Terms { labels: Default::default(), routes: Arc::clone(&config.routes), generation: None },
-            ..Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), rules, addressees, clock)
-        };
+        let decider = config.decider(&config.sources[0], None);
+        let poller = Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), decider, addressees, clock);
         Process { store, poller, lane }
     }
 

@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_slice_is_as_long_as_fits() {
-        let window = |hours| Window { from: at(-hours), to: at(0) };
+        let window = |hours: i64| Window { from: at(-hours), to: at(0) };
         let mut span = SliceSpan::default();
         span.learn(window(24), Duration::from_secs(60));
         assert!(span.span() > SOURCE_WINDOW_MAX, "seven days take seven minutes");

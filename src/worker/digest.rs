@@ -24,7 +24,7 @@ use crate::model::{
 };
 use crate::rule::{Condition, MatchCache, Rule, RuleSet, RuleSetError};
 use crate::schedule::Schedule;
-use crate::store::{DigestCommit, DigestCursor, Since, Store, StoreError};
+use crate::store::{Archive, DigestCommit, DigestCursor, Digests, Since, StoreError};
 
 /// Longest sleep, so that a step of the wall clock is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
@@ -76,7 +76,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn facts<S: Store>(
+pub async fn facts<S: Archive + Digests>(
     store: &S,
     settings: &DigestSettings,
     grounds: &Grounds,
@@ -153,7 +153,7 @@ pub struct Digester<S> {
     pub clock: Arc<dyn Clock>,
 }
 
-impl<S: Store> Digester<S> {
+impl<S: Archive + Digests> Digester<S> {
     /// Makes each digest when it is due, until `shutdown`. The program runs since `began`.
     pub async fn run(self, began: Timestamp, shutdown: CancellationToken) {
         let started = Instant::now();

@@ -27,7 +27,7 @@ use crate::limits::{
 };
 use crate::model::{Delivery, Escalation, MessageKind, ReceiverId};
 use crate::rule::{Muting, RuleSet};
-use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store, StoreError};
+use crate::store::{AfterStep, Desk, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps, StoreError};
 
 /// The steps of all rules, as one loop.
 pub struct Escalations<S> {
@@ -40,7 +40,7 @@ pub struct Escalations<S> {
     nudge: Arc<Notify>,
 }
 
-impl<S: Store> Escalations<S> {
+impl<S: Desk + Steps> Escalations<S> {
     /// The loop over the steps of `rules`, to receivers among `addressees`; what `muting` mutes waits.
     pub fn new(
         store: Arc<S>,

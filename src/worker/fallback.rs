@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN, STORE_BACKOFF_MAX};
 use crate::model::{Alert, AlertState, Delivery, DeliveryId, MessageKind, ReceiverId, StandsInFor};
 use crate::notify::Fallback;
-use crate::store::{StandIn, Store, StoreError, ToldInstead, Undelivered};
+use crate::store::{FallbackDeliveries, StandIn, StoreError, ToldInstead, Undelivered};
 
 /// The way that what cannot be told goes.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub struct Fallbacks<S> {
     nudge: Arc<Notify>,
 }
 
-impl<S: Store> Fallbacks<S> {
+impl<S: FallbackDeliveries> Fallbacks<S> {
     /// The loop over `routes`, between receivers among `addressees`.
     pub fn new(store: Arc<S>, clock: Arc<dyn Clock>, addressees: Arc<Addressees>, routes: Vec<Route>) -> Self {
         Fallbacks { store, clock, addressees, routes, nudge: Arc::default() }

@@ -26,7 +26,7 @@ use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_LANE_SLACK, HEARTBEAT_
 use crate::model::{ReceiverId, SourceId};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
-use crate::store::{SourceCondition, Store, StoreError};
+use crate::store::{Archive, Outbox, SourceCondition, StoreError, Upkeep};
 
 /// How long after the start the first beat is tried at most: by then a source can have been asked.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
@@ -107,7 +107,7 @@ pub enum Missed {
     Refused(String),
 }
 
-impl<S: Store> Heartbeat<S> {
+impl<S: Archive + Outbox + Upkeep> Heartbeat<S> {
     /// Beats until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut beats = tokio::time::interval_at(Instant::now() + self.every.min(FIRST_AFTER), self.every);

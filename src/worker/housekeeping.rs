@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::limits::{PURGE_INTERVAL, RETENTION};
-use crate::store::{Store, StoreError};
+use crate::store::{StoreError, Upkeep};
 
 /// Purges until `shutdown`. A store that fails is asked again at the next turn.
-pub async fn run<S: Store>(store: Arc<S>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+pub async fn run<S: Upkeep>(store: Arc<S>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
     loop {
         match purge(&*store, clock.now()).await {
             Ok(0) => {}
@@ -30,6 +30,6 @@ pub async fn run<S: Store>(store: Arc<S>, clock: Arc<dyn Clock>, shutdown: Cance
 ///
 /// # Errors
 /// When the store fails; what was removed until then stays removed.
-pub async fn purge<S: Store>(store: &S, now: Timestamp) -> Result<u64, StoreError> {
+pub async fn purge<S: Upkeep>(store: &S, now: Timestamp) -> Result<u64, StoreError> {
     store.purge(now.checked_sub(RETENTION).unwrap_or(Timestamp::MIN)).await
 }

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP, STORE_BACKOFF_MAX};
 use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
 use crate::rule::Muting;
-use crate::store::{OwnCommit, OwnState, Store, StoreError};
+use crate::store::{Desk, OwnAlerts, OwnCommit, OwnState, PollLedger, StoreError};
 
 /// What became of the last try to change the configuration while the program runs. Whoever tries says so here.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +67,7 @@ pub struct SelfWatch<S> {
     pub reloads: Reloads,
 }
 
-impl<S: Store> SelfWatch<S> {
+impl<S: Desk + PollLedger + OwnAlerts> SelfWatch<S> {
     /// Watches until `shutdown`. A store that fails is asked again a little later.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let nudge = Arc::clone(&self.reloads.nudge);

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::limits::GROUP_REPEAT_LOOK;
 use crate::model::{AlertFacts, Delivery, GroupPlace, MessageKind};
 use crate::rule::Muting;
-use crate::store::{Store, StoreError, Unrepeated};
+use crate::store::{Desk, Groups, StoreError, Unrepeated};
 
 /// The loop.
 pub struct Reminders<S> {
@@ -33,7 +33,7 @@ pub struct Reminders<S> {
     pub is_wanted: bool,
 }
 
-impl<S: Store> Reminders<S> {
+impl<S: Desk + Groups> Reminders<S> {
     /// Works until `shutdown`. A store that fails is asked again a little later.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {

@@ -11,7 +11,7 @@ use nightbell::model::{Alert, Instance, InstanceType, JobRef, JobSchedule, Sourc
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
-use nightbell::store::{SqlStore, Store as _};
+use nightbell::store::{Archive as _, Deliveries as _, SqlStore};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller, Terms};
 

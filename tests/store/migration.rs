@@ -193,8 +193,7 @@ async fn what_an_older_version_owed_is_told_once_and_nothing_twice() {
     }
     let fallback = Fallback { to: ReceiverId::new("boss"), after: std::time::Duration::from_secs(900) };
     let routes = vec![Route { receiver: ReceiverId::new("hook"), fallback }];
-    let clock = Arc::new(ManualClock::at(scene.now()));
-    let fallbacks = Fallbacks::new(Arc::clone(&scene.store), clock, addressees(), routes);
+    let fallbacks = Fallbacks::new(Arc::clone(&scene.store), addressees(), routes);
     // The boss, who was told of what is over by now, hears of that too.
     fallbacks.pass(scene.now()).await.unwrap();
     let after = deliveries(&scene.store).await;

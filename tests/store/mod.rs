@@ -18,7 +18,10 @@ use nightbell::model::{
     Alert, AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, SourceId,
     Status,
 };
-use nightbell::store::{PollCommit, PollOutcome, Settled, SqlStore, Store as _, StoreError};
+use nightbell::store::{
+    Archive as _, Deliveries as _, Outbox as _, PollCommit, PollLedger as _, PollOutcome, Settled, SqlStore,
+    StoreError, Upkeep as _,
+};
 use sqlx::Row as _;
 
 use super::sample::{Place, alert, at, commit, covered, delivery, instance, resolution, resolved, source};

@@ -9,9 +9,9 @@ use super::Poller;
 use crate::decide::{Answers, Questions};
 use crate::limits::{HISTORY_RUNS_MAX, INHIBITING_MAX};
 use crate::source::Source;
-use crate::store::{Store, StoreError};
+use crate::store::{Desk, PollLedger, StoreError};
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// What the store knows of what is asked, at `now`.
     pub(super) async fn answer(&self, asked: &Questions, now: Timestamp) -> Result<Answers, StoreError> {
         let (store, source) = (&*self.store, &self.settings.id);

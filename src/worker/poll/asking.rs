@@ -7,9 +7,9 @@ use super::Poller;
 use crate::limits::SOURCE_LISTING_TIME_MAX;
 use crate::model::{Job, Window};
 use crate::source::{Listing, Source, SourceError, SourceErrorKind};
-use crate::store::Store;
+use crate::store::{Desk, PollLedger};
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Lists the window, within a time: a source that trickles must not keep its own loop for ever.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, PART_OF_TIME_MAX};
 use crate::model::{Alert, Instance, InstanceKey, Job, JobRef, NodeDetails, PartOf, Severity, SourceId, WorkflowRun};
 use crate::rule::Grouping;
 use crate::source::Source;
-use crate::store::Store;
+use crate::store::{Desk, PollLedger};
 
 /// What a look at one subject that alerts has told.
 struct Look {
@@ -31,7 +31,7 @@ enum Subject {
     Job(Box<Job>),
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Asks for the nodes behind each alert that is told now, the worst first, once per subject.
     pub(super) async fn add_details(&self, decided: &mut Decided, jobs: Option<&[Job]>) {
         let seen: HashMap<InstanceKey, Instance> = {

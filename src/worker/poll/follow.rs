@@ -16,7 +16,7 @@ use crate::decide::{Memory, remembered};
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX};
 use crate::model::{Instance, InstanceKey, Snapshot, Status};
 use crate::source::{Source, SourceErrorKind};
-use crate::store::Store;
+use crate::store::{Desk, PollLedger};
 
 /// The raw status given to an instance that its source no longer knows.
 pub(in crate::worker) const GONE: &str = "(no longer known to the source)";
@@ -25,7 +25,7 @@ pub(in crate::worker) const GONE: &str = "(no longer known to the source)";
 #[derive(Debug, Clone, Default)]
 pub struct Followed(HashMap<InstanceKey, Timestamp>);
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Asks after instances that the listing no longer holds and that are not settled: unfinished ones until they end,
     /// and failed ones whose alert fires, for they may be rerun. Adds what it learns to `seen`; returns how many
     /// answers there were.

@@ -36,7 +36,7 @@ use crate::decide::{Decider, Memory};
 use crate::model::{Alert, Delivery, DeliveryId, Message, ReceiverId};
 use crate::notify::Renderer;
 use crate::source::{Learnt, Source, SourceError, SourceSettings};
-use crate::store::{Store, StoreError};
+use crate::store::{Desk, PollLedger, StoreError};
 use crate::yaml::duration_text;
 
 pub(super) use turn::delivery;
@@ -173,7 +173,7 @@ impl<C: Source, S> Poller<C, S> {
     }
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Polls now and then whenever the schedule says, until `shutdown`, which gives up the poll under way.
     pub async fn run(self, shutdown: CancellationToken) {
         self.run_until(&shutdown, &shutdown.child_token(), None).await;

@@ -16,7 +16,7 @@ use crate::decide::{Audience, Change, Decided, Look, Notice, Observed, to_recall
 use crate::limits::SET_ASIDE_LOGGED_MAX;
 use crate::model::{Alert, AlertState, Coverage, Delivery, GapCause, Message, MessageKind, ReceiverId, Stage};
 use crate::source::{Listing, Source};
-use crate::store::{PollCommit, PollOutcome, Store, StoreError};
+use crate::store::{Desk, PollCommit, PollLedger, PollOutcome, StoreError};
 
 /// What a look at the source brought.
 struct Read {
@@ -27,7 +27,7 @@ struct Read {
     look: Look,
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Polls once. Where there is a backlog that one listing cannot take in, a part of it is read, and the report says that
     /// there is more.
     ///

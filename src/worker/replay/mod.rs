@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::decide::Memory;
 use crate::model::{Ack, Alert, AlertId, Covered, Delivery, Silence, SourceId};
 use crate::notify::Renderer;
-use crate::store::{PollCommit, PollOutcome, SqlStore, Store as _, StoreError};
+use crate::store::{Archive as _, Deliveries as _, PollCommit, PollLedger as _, PollOutcome, SqlStore, StoreError};
 
 /// What is played.
 #[derive(Debug, Clone, Default)]

@@ -18,6 +18,7 @@ use nightbell::clock::{Clock, SystemClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::http::{HttpClient, HttpSettings, Outgoing};
 use nightbell::model::SourceId;
+use nightbell::rule::MatchCache;
 use nightbell::secret::Secrets;
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;

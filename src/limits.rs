@@ -98,7 +98,9 @@ pub const FOLLOWED_AGE_MAX: Duration = Duration::from_secs(61 * 24 * 3600);
 
 /// How long a source must go on showing a state of a run that looks older than what is known, until it is believed: its
 /// replicas are not behind for so long, and it may have corrected a time.
-pub const STALE_BELIEVED_AFTER: Duration = Duration::from_secs(5 * 60);
+pub const STALE_BELIEVED_AFTER: Duration = Duration::from_secs(15 * 60);
+/// How often it must have been seen in that time.
+pub const STALE_SEEN_MIN: u32 = 5;
 
 /// Shortest span of plan times that a catch-up reads in one listing.
 pub const SLICE_MIN: Duration = Duration::from_secs(3600);

@@ -11,6 +11,7 @@ const LINES: &[&[&str]] = &[
     &["worker"],
     &["config"],
     &["source", "store", "notify", "sim"],
+    &["decide"],
     &["iam"],
     &["http"],
     &["rule", "alert", "digest", "template"],

@@ -28,9 +28,12 @@ impl Decider {
     pub(super) fn live(&self, memory: &Memory, mut judged: Judged, look: &Look) -> Lived {
         let candidates = std::mem::take(&mut judged.candidates);
         let mut warnings = std::mem::take(&mut judged.warnings);
+        let ended_now: HashSet<AlertId> = judged.ended.iter().map(|alert| alert.id.clone()).collect();
         let mut fired: Vec<Alert> = Vec::new();
         for candidate in candidates {
-            let Some(alert) = self.begin(memory, &candidate, &judged, look, &mut warnings) else { continue };
+            let begun = self.begin(memory, &candidate, &judged, look, &mut warnings);
+            // What ends in this look under the same name does not begin again in it.
+            let Some(alert) = begun.filter(|alert| !ended_now.contains(&alert.id)) else { continue };
             match candidate.subject {
                 CandidateSubject::Seen(at) => judged.is_stirred[at] = true,
                 CandidateSubject::Run(run) => judged.unseen.push(*run),

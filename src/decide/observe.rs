@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::memory::{Memory, Recalled};
-use crate::limits::STALE_BELIEVED_AFTER;
+use crate::limits::{STALE_BELIEVED_AFTER, STALE_SEEN_MIN};
 use crate::model::{Coverage, Instance, InstanceKey, Snapshot, Status};
 
 /// What a poll saw.
@@ -33,10 +33,10 @@ pub struct Seen {
     pub was_outside: bool,
 }
 
-/// States that are older than what is known, each since when the source shows it. A state that it goes on showing is the
-/// truth after all: it has corrected itself.
+/// States that look older than what is known, each with since when the source shows it and how often it was seen. A run
+/// under way that goes on being shown so is the truth after all: the source has corrected its start.
 #[derive(Debug, Clone, Default)]
-pub struct Doubts(HashMap<InstanceKey, (Snapshot, Timestamp)>);
+pub struct Doubts(HashMap<InstanceKey, (Snapshot, Timestamp, u32)>);
 
 /// The ended runs of a listing that look otherwise than remembered: how they were is asked of the store.
 pub fn to_recall(memory: &Memory, instances: &[Instance]) -> Vec<InstanceKey> {
@@ -63,13 +63,15 @@ pub fn observe(
             Recalled::Was(before) => (Some(before), true),
             Recalled::Otherwise => (recalled.get(&key).copied(), true),
         };
-        if before.is_some_and(|before| is_older(&state, &before)) {
-            let since = match doubts.0.get(&key) {
-                Some((shown, since)) if *shown == state => (*since).min(now),
-                _ => now,
+        if let Some(before) = before.filter(|before| is_older(&state, before)) {
+            let (since, count) = match doubts.0.get(&key) {
+                Some((shown, since, count)) if *shown == state => ((*since).min(now), count + 1),
+                _ => (now, 1),
             };
-            if now.duration_since(since).unsigned_abs() < STALE_BELIEVED_AFTER {
-                doubted.insert(key, (state, since));
+            let has_lasted = now.duration_since(since).unsigned_abs() >= STALE_BELIEVED_AFTER;
+            let is_correction = before.status == state.status && !state.status.has_ended();
+            if !(is_correction && has_lasted && count >= STALE_SEEN_MIN) {
+                doubted.insert(key, (state, since, count));
                 continue;
             }
         }
@@ -82,11 +84,18 @@ pub fn observe(
     Observed { runs, coverage }
 }
 
+/// A start is corrected by less than this; an earlier try of a run began longer before.
+const CORRECTION_MAX: SignedDuration = SignedDuration::from_secs(60);
+
 /// Whether a state is older than what is known of the run.
 fn is_older(new: &Snapshot, known: &Snapshot) -> bool {
     match (new.start_time, known.start_time) {
-        // It ended after what is known to have begun: not an earlier try, but the same one with its start corrected.
-        (Some(earlier), Some(start)) if earlier < start => return new.end_time.is_none_or(|end| end < start),
+        // It ended after what is known to have begun, or began hardly earlier: not an earlier try, but the same one with
+        // its start corrected.
+        (Some(earlier), Some(start)) if earlier < start => {
+            let is_near = start.duration_since(earlier) < CORRECTION_MAX;
+            return new.end_time.map_or(!is_near, |end| end < start);
+        }
         (Some(later), Some(start)) if later > start => return false,
         // What waits was not begun yet, or is to be made again: that is news once it begins.
         (None, Some(_)) if new.status == Status::Waiting => return true,

@@ -15,7 +15,7 @@ use nightbell::store::{Deliveries as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::digest::{Digester, Grounds};
 use nightbell::worker::poll::{Addressee, Addressees};
 
-use crate::sample::{Place, at, commit, instance, resolved};
+use crate::sample::{Place, at, commit, covered, instance, resolved};
 
 /// The digest `daily` for two webhooks, over a store that is written as a poller would.
 pub(super) struct World {

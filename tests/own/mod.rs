@@ -24,7 +24,7 @@ use nightbell::store::{
 use nightbell::worker::own::{Reloads, SelfWatch};
 use nightbell::worker::poll::{Addressee, Addressees};
 
-use super::sample::{Place, at, commit, delivery, source};
+use super::sample::{Place, at, commit, covered, delivery, source};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;

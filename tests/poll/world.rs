@@ -15,7 +15,7 @@ use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
 use nightbell::store::{Archive as _, Deliveries as _, SqlStore};
 use nightbell::worker::escalation::Escalations;
-use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller, Terms};
+use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller};
 
 use crate::sample::{Place, at};
 

@@ -13,7 +13,7 @@ use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
 use nightbell::store::{Archive as _, Deliveries as _, Desk as _, NewSilence, SqlStore};
 use nightbell::worker::escalation::Escalations;
-use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller, Terms};
+use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller};
 use nightbell::worker::replay::{Theatre, recorded};
 
 use crate::sample::{Place, at};

@@ -15,7 +15,7 @@ use nightbell::source::schedulerx::{SchedulerX, Settings};
 use nightbell::store::SqlStore;
 use nightbell::worker::budget::Budget;
 use nightbell::worker::deliver::Lane;
-use nightbell::worker::poll::{Addressee, Poller, Terms};
+use nightbell::worker::poll::{Addressee, Poller};
 
 use super::{Bench, ago, day, now, open_with};
 use crate::deliver::sink::{OK, Sink};

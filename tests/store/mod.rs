@@ -115,9 +115,9 @@ async fn what_a_poll_commits_is_there_after_a_restart() {
 
     let store = place.open().await;
     let memory = store.load_source(&source()).await.unwrap();
-    assert_eq!((memory.generation, memory.covered), (1, covered(at(0))));
+    assert_eq!((memory.generation, &memory.covered), (1, &covered(at(0))));
     assert_eq!(store.generation(&source()).await.unwrap(), 1);
-    assert_eq!(Some(memory.known_rules), first.known_rules);
+    assert_eq!(Some(&memory.known_rules), first.known_rules.as_ref());
     assert_eq!(memory.runs.len(), names.len() * ids.len());
     for instance in &first.instances {
         assert_eq!(memory.runs.open(&instance.key()), Some(&instance.snapshot()), "{:?}", instance.key());

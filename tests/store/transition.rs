@@ -3,7 +3,7 @@
 use nightbell::model::{Instance, Status};
 use nightbell::store::{PollCommit, PollLedger as _, PollOutcome, Transition, TransitionLog as _, Upkeep as _};
 
-use crate::sample::{Place, at, commit, instance, source};
+use crate::sample::{Place, at, commit, covered, instance, source};
 
 fn poll(generation: i64, seconds: i64, instances: Vec<Instance>) -> PollCommit {
     PollCommit { now: at(seconds), instances, ..commit(generation) }

@@ -36,10 +36,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     pub async fn poll(&mut self) -> Result<PollReport, PollError> {
         let now = self.clock.now();
         self.refresh_memory().await?;
-        let Some(read) = self.read(now).await? else {
-            return Ok(PollReport { is_behind: true, ..PollReport::default() });
-        };
-        let Read { slice, listing, mut reasons, look } = read;
+        let Read { slice, listing, mut reasons, look } = self.read(now).await?;
         let listed = listing.instances.len();
         let (mut seen, coverage) = (listing.instances, listing.coverage);
         let mut all = coverage.reasons();
@@ -76,17 +73,19 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         Ok(report)
     }
 
-    /// Reads the next slice of the source, with what rules ask for beside it. None where it could not be read to its end in
-    /// time, and a shorter one is worth a try at once.
-    async fn read(&mut self, now: Timestamp) -> Result<Option<Read>, PollError> {
+    /// Reads the next slice of the source, with what rules ask for beside it. Where it could not be read to its end in time,
+    /// the next one is shorter.
+    async fn read(&mut self, now: Timestamp) -> Result<Read, PollError> {
         let covered = self.memory.get_or_insert_default().covered.clone();
         let lookback = window::lookback(&self.settings, &self.decider.rules, covered.until.is_none());
         let slice = window::next(now, lookback, &covered, self.span);
         let began = self.clock.now();
         let listing = match self.list(slice.window).await {
             Ok(listing) => listing,
-            Err((_, true)) if self.span.shrink(slice.window) => return Ok(None),
-            Err((error, _)) => {
+            Err((error, is_out_of_time)) => {
+                if is_out_of_time {
+                    self.span.shrink(slice.window);
+                }
                 self.store.record_unreadable(&self.settings.id, now, &error.to_string()).await?;
                 if let Some(memory) = &mut self.memory {
                     memory.polled_at = Some(now);
@@ -94,7 +93,10 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
                 return Err(PollError::Source { id: self.settings.id.to_string(), error });
             }
         };
-        if listing.coverage.is_whole() {
+        if !listing.coverage.is_whole() && slice.window.to.duration_since(slice.window.from).unsigned_abs() > lookback {
+            // A backlog that no single listing takes in as a whole is read in parts.
+            self.span.shrink(slice.window);
+        } else if listing.coverage.is_whole() {
             self.span.learn(slice.window, self.clock.now().duration_since(began).unsigned_abs());
         }
         self.keep_learnt().await;
@@ -110,7 +112,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let schedules_unread = if slice.is_last { self.read_schedules(now).await } else { None };
         let look = Look { now, is_last_slice: slice.is_last, jobs, has_schedules: schedules_unread.is_none() };
         reasons.extend([jobs_unread, schedules_unread].into_iter().flatten());
-        Ok(Some(Read { slice, listing, reasons, look }))
+        Ok(Read { slice, listing, reasons, look })
     }
 
     /// Decides, asks for details, renders and commits.
@@ -134,7 +136,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         }
         self.add_details(&mut decided, look.jobs.as_deref()).await;
         let deliveries = self.owed(&decided, now).await;
-        let report = PollReport::of(&decided, deliveries.len(), incomplete.clone());
+        let report = PollReport::of(&decided, deliveries.len(), incomplete.clone(), now);
         let has_news = report.deliveries + report.resolved > 0;
         let nudged: Vec<ReceiverId> = deliveries.iter().map(|delivery| delivery.receiver.clone()).collect();
         let Decided { instances, fired, changed, covered, known_rules, .. } = decided;
@@ -207,7 +209,11 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             let message = message_of(alert, notice.kind, now);
             for receiver in &alert.receivers {
                 let Some(addressee) = self.addressees.get(receiver).filter(|it| it.is_meant(notice)) else { continue };
-                let owed_now = delivery(alert, receiver, addressee, &message, now);
+                let mut owed_now = delivery(alert, receiver, addressee, &message, now);
+                if notice.kind == MessageKind::AlertResolved && notice.audience == Audience::All {
+                    // It was over when it was first seen: there is no beginning that this would follow.
+                    owed_now.follows = None;
+                }
                 owed.push(group::placed(owed_now, alert, self.decider.rules.get(&alert.rule), addressee, now));
             }
             // A storm of thousands must not keep the lanes of other receivers from their turn.
@@ -232,17 +238,10 @@ impl Addressee {
 }
 
 impl PollReport {
-    fn of(decided: &Decided, deliveries: usize, incomplete: Option<String>) -> PollReport {
+    fn of(decided: &Decided, deliveries: usize, incomplete: Option<String>, now: Timestamp) -> PollReport {
         let fired = |is_told: bool| decided.fired.iter().filter(move |alert| alert.suppressed_by.is_none() == is_told);
         let changed = |state: AlertState| decided.changed.iter().filter(move |alert| alert.state() == state);
-        let is_let_go = |alert: &&Alert| {
-            alert
-                .facts
-                .alert
-                .held_back
-                .as_ref()
-                .is_some_and(|held| alert.suppressed_by.is_none() && held.until >= alert.created_at)
-        };
+        let is_let_go = |alert: &&Alert| alert.facts.alert.held_back.as_ref().is_some_and(|held| held.until == now);
         PollReport {
             changed: decided.instances.len(),
             fired: fired(true).count(),

@@ -30,15 +30,10 @@ pub(super) struct Slice {
 pub(super) struct SliceSpan(Option<Duration>);
 
 impl SliceSpan {
-    /// A listing of this span did not come to its end in time, or not whole: the next one is half as long. Says whether
-    /// that is worth a try.
-    pub(super) fn shrink(&mut self, window: Window) -> bool {
+    /// A listing of this span did not come to its end in time, or not whole: the next one is half as long.
+    pub(super) fn shrink(&mut self, window: Window) {
         let half = window.to.duration_since(window.from).unsigned_abs() / 2;
-        if half < SLICE_MIN {
-            return false;
-        }
-        self.0 = Some(half);
-        true
+        self.0 = Some(half.max(SLICE_MIN));
     }
 
     /// A listing of this span took so long and was whole: what fits is known better now.
@@ -125,7 +120,7 @@ mod tests {
             let slice = next(at(0), HOUR * 24, &covered, span);
             let hours = slice.window.to.duration_since(slice.window.from).as_hours();
             if hours > 20 {
-                assert!(span.shrink(slice.window));
+                span.shrink(slice.window);
                 continue;
             }
             slices.push((slice.window.from, slice.window.to));
@@ -148,6 +143,7 @@ mod tests {
         assert!(span.span() > SOURCE_WINDOW_MAX, "seven days take seven minutes");
         span.learn(window(24), Duration::from_secs(400));
         assert_eq!(span.span().as_secs() / 3600, 27);
-        assert!(!span.clone().shrink(window(1)), "an hour is read in any case");
+        span.shrink(window(1));
+        assert_eq!(span.span(), SLICE_MIN, "an hour is read in any case");
     }
 }

@@ -31,10 +31,10 @@ pub use groups::{DueGroup, Unrepeated};
 pub use letters::{
     AlertQuery, AttemptRecord, DeadLetters, DeliveryQuery, DeliveryRecord, Revived, StandIn, ToldInstead, Undelivered,
 };
-pub use own::{OwnCommit, OwnState, Troubled};
+pub use own::{OwnCommit, OwnState, ReceiverHealth};
 pub use record::{
-    DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable, NewSilence, PastRuns, PollCommit, Queued,
-    Settled, Since, SourceCondition, SourceMemory,
+    DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable, NewSilence, PastRuns, Pending, PollCommit,
+    Queued, Settled, Since, SourceCondition, SourceMemory,
 };
 pub use sql::{Mode, SqlStore, Telling};
 pub use transition::{PollOutcome, PollRecord, Transition};
@@ -172,6 +172,9 @@ pub trait Store: Send + Sync {
     /// When the next unclaimed delivery of a receiver is due, if any is owed. One that waits for its predecessor to be
     /// settled does not count: there is no time at which it is due.
     fn next_due(&self, receiver: &ReceiverId) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// What is pending, by receiver: also to those that the configuration no longer has.
+    fn pending(&self) -> impl Future<Output = Result<Vec<Pending>, StoreError>> + Send;
 
     /// How many deliveries are owed to a receiver that are due at `now`, those included that wait for a predecessor.
     fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -335,8 +338,18 @@ pub trait Store: Send + Sync {
     /// The alerts whose id begins with `prefix`, at most [`crate::limits::ALERTS_OF_A_PREFIX_MAX`].
     fn alerts_named(&self, prefix: &str) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
 
-    /// Records that somebody is on these alerts. The first one to say so of an alert stays.
-    fn ack(&self, alerts: &[AlertId], ack: &Ack) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Records that somebody has acknowledged these alerts, and replaces whoever did before. Returns those who are replaced.
+    fn ack(
+        &self,
+        alerts: &[AlertId],
+        ack: &Ack,
+    ) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
+
+    /// Removes the acknowledgements of these alerts, and returns them.
+    fn unack(&self, alerts: &[AlertId]) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
+
+    /// The firing alerts that belong to the same group of messages to some receiver as this one.
+    fn told_in_group(&self, alert: &AlertId) -> impl Future<Output = Result<HashSet<AlertId>, StoreError>> + Send;
 
     /// The alerts of these sources that fire and that people have heard of, the oldest first.
     fn told_and_firing(

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Alert, AlertFacts, Attempt, Concerns, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey, MessageKind,
-    Severity, Snapshot, SourceId, Status,
+    ReceiverId, Severity, Snapshot, SourceId, Status,
 };
 
 /// Past runs by job, each with its instance id.
@@ -199,4 +199,15 @@ pub struct SourceCondition {
     pub unreadable: Option<(Timestamp, String)>,
     /// Why its last listing was not whole, where it was not.
     pub incomplete: Option<String>,
+}
+
+/// What is pending to one receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The receiver.
+    pub receiver: ReceiverId,
+    /// How many deliveries.
+    pub count: u64,
+    /// When the first of them is due.
+    pub next_due: Option<Timestamp>,
 }

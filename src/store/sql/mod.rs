@@ -50,8 +50,8 @@ use self::gather::Gathering;
 use self::statements::Statements;
 use super::{
     AfterStep, DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueGroup, DueStep, EscalatedEnd,
-    InstanceFilter, JobHistory, Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued,
-    Revived, RuleStep, Settled, Since, SourceCondition, SourceMemory, StandIn, StepTaken, Store, StoreError,
+    InstanceFilter, JobHistory, Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, Pending, PollCommit, PollRecord,
+    Queued, Revived, RuleStep, Settled, Since, SourceCondition, SourceMemory, StandIn, StepTaken, Store, StoreError,
     ToldInstead, Transition, Undelivered, Unrepeated,
 };
 use crate::digest::Tally;
@@ -233,6 +233,10 @@ impl Store for SqlStore {
         outbox::next_due(self, receiver).await
     }
 
+    async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        outbox::pending(self).await
+    }
+
     async fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
         outbox::count_due(self, receiver, now).await
     }
@@ -370,8 +374,16 @@ impl Store for SqlStore {
         silence::alerts_named(self, prefix).await
     }
 
-    async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<(), StoreError> {
+    async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<HashMap<AlertId, Ack>, StoreError> {
         silence::ack(self, alerts, ack).await
+    }
+
+    async fn unack(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Ack>, StoreError> {
+        silence::unack(self, alerts).await
+    }
+
+    async fn told_in_group(&self, alert: &AlertId) -> Result<HashSet<AlertId>, StoreError> {
+        silence::told_in_group(self, alert).await
     }
 
     async fn told_and_firing(&self, sources: &[SourceId], limit: usize) -> Result<Vec<Alert>, StoreError> {

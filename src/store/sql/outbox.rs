@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::super::{Settled, StoreError};
+use super::super::{Pending, Settled, StoreError};
 use super::items::{DamagedItem, IdItem, lists, settled_items};
 use super::poll::NEVER_FIRED;
 use super::{SqlStore, Write, own, rows};
@@ -216,6 +216,23 @@ pub(super) async fn attempts_since(
     .await
     .map_err(|error| store.failed(error))?;
     found.iter().map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?))).collect()
+}
+
+pub(super) async fn pending(store: &SqlStore) -> Result<Vec<Pending>, StoreError> {
+    let found = sqlx::query(
+        "SELECT receiver, COUNT(*), MIN(next_attempt_at) FROM delivery WHERE state = 'pending' \
+         GROUP BY receiver ORDER BY receiver",
+    )
+    .fetch_all(&store.readers)
+    .await
+    .map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "delivery", |row| {
+        Ok(Pending {
+            receiver: ReceiverId::new(rows::text(row, 0)?),
+            count: u64::try_from(rows::number(row, 1)?).unwrap_or(0),
+            next_due: rows::optional_instant(row, 2)?,
+        })
+    }))
 }
 
 pub(super) async fn count_due(store: &SqlStore, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {

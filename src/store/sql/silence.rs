@@ -1,6 +1,6 @@
 //! Silences and acknowledgements: rows that people make, beside a process that works.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -139,33 +139,66 @@ pub(super) async fn told_and_firing(
     Ok(rows::all(&found, "alert", rows::alert))
 }
 
-pub(super) async fn ack(store: &SqlStore, alerts: &[AlertId], ack: &Ack) -> Result<(), StoreError> {
+pub(super) async fn ack(store: &SqlStore, alerts: &[AlertId], ack: &Ack) -> Result<HashMap<AlertId, Ack>, StoreError> {
     let mut write = store.write().await?;
+    let before = remove_acks(store, &mut write, alerts).await?;
     for alert in alerts {
-        insert_ack(store, &mut write, alert, ack).await?;
+        sqlx::query("INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4)")
+            .bind(alert.as_str())
+            .bind(ack.by.as_str())
+            .bind(ack.reason.as_deref())
+            .bind(ack.at.as_millisecond())
+            .execute(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
     }
-    store.commit(write).await
+    store.commit(write).await?;
+    Ok(before)
 }
 
-async fn insert_ack(store: &SqlStore, write: &mut Write, alert: &AlertId, ack: &Ack) -> Result<(), StoreError> {
-    // Who was first stays: the others learn that somebody is on it.
-    sqlx::query("INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4) ON CONFLICT (alert) DO NOTHING")
-        .bind(alert.as_str())
-        .bind(ack.by.as_str())
-        .bind(ack.reason.as_deref())
-        .bind(ack.at.as_millisecond())
-        .execute(write.on())
-        .await
-        .map(drop)
-        .map_err(|error| store.failed(error))
+pub(super) async fn unack(store: &SqlStore, alerts: &[AlertId]) -> Result<HashMap<AlertId, Ack>, StoreError> {
+    let mut write = store.write().await?;
+    let before = remove_acks(store, &mut write, alerts).await?;
+    store.commit(write).await?;
+    Ok(before)
+}
+
+async fn remove_acks(
+    store: &SqlStore,
+    write: &mut Write,
+    alerts: &[AlertId],
+) -> Result<HashMap<AlertId, Ack>, StoreError> {
+    let mut removed = HashMap::new();
+    for alert in alerts {
+        let found = sqlx::query("DELETE FROM ack WHERE alert = $1 RETURNING alert, author, reason, at")
+            .bind(alert.as_str())
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+        removed.extend(rows::all(&found, "ack", ack_of));
+    }
+    Ok(removed)
 }
 
 pub(super) async fn acks(store: &SqlStore) -> Result<HashMap<AlertId, Ack>, StoreError> {
     let found = sqlx::query("SELECT alert, author, reason, at FROM ack").fetch_all(&store.readers).await;
-    let found = rows::all(&found.map_err(|error| store.failed(error))?, "ack", |row| {
-        let at = rows::instant(rows::number(row, 3)?)?;
-        let ack = Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at };
-        Ok((AlertId::new(rows::text(row, 0)?), ack))
-    });
-    Ok(found.into_iter().collect())
+    Ok(rows::all(&found.map_err(|error| store.failed(error))?, "ack", ack_of).into_iter().collect())
+}
+
+fn ack_of(row: &AnyRow) -> Result<(AlertId, Ack), StoreError> {
+    let at = rows::instant(rows::number(row, 3)?)?;
+    Ok((AlertId::new(rows::text(row, 0)?), Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at }))
+}
+
+pub(super) async fn told_in_group(store: &SqlStore, alert: &AlertId) -> Result<HashSet<AlertId>, StoreError> {
+    let found = sqlx::query(
+        "SELECT alert.id FROM alert WHERE alert.state = 'firing' AND EXISTS (SELECT 1 FROM delivery AS member \
+           JOIN delivery AS one ON one.receiver = member.receiver AND one.group_key = member.group_key \
+           WHERE member.alert = alert.id AND one.alert = $1)",
+    )
+    .bind(alert.as_str())
+    .fetch_all(&store.readers)
+    .await
+    .map_err(|error| store.failed(error))?;
+    found.iter().map(|row| Ok(AlertId::new(rows::text(row, 0)?))).collect()
 }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tracing::{error, warn};
 
 use super::{App, AppError, close};
-use crate::store::{Pending, Store as _};
+use crate::store::{Outbox as _, Pending};
 use crate::worker::deliver::Lane;
 use crate::worker::housekeeping;
 use crate::worker::poll::PollReport;

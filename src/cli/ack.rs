@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::limits::{ACK_ALERTS_MAX, ALERT_PREFIX_MIN};
 use crate::model::{Ack, Alert, AlertId, AlertState, RuleId};
 use crate::rule::Pattern;
-use crate::store::{AlertQuery, Mode, SqlStore, Store as _, StoreError};
+use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError};
 use crate::template::display_text;
 
 /// Which firing alerts are meant. Alerts that several options name must meet all of them.

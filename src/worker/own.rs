@@ -19,7 +19,7 @@ use crate::alert::own::{self, Ailment, Decided, ReceiverSeen, Seen, SourceSeen, 
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
 use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
 use crate::rule::Muting;
-use crate::store::{OwnCommit, OwnState, Store, StoreError};
+use crate::store::{Desk, OwnAlerts, OwnCommit, OwnState, PollLedger, StoreError};
 
 /// What became of the last try to change the configuration while the program runs. Whoever tries says so here.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +70,7 @@ pub struct OwnWatch<S> {
     pub statuses: Statuses,
 }
 
-impl<S: Store> OwnWatch<S> {
+impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
     /// Looks once, and owes what follows. Returns how many deliveries that are.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl<S: Store> OwnWatch<S> {
     }
 }
 
-impl<S: Store> Turn for OwnWatch<S> {
+impl<S: Desk + OwnAlerts + PollLedger> Turn for OwnWatch<S> {
     fn name(&self) -> &'static str {
         NAME
     }

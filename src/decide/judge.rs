@@ -247,7 +247,7 @@ impl Decider {
                 match of_run(alert, &rules.rules()[index], &seen.instance, bench.now) {
                     Standing::Holds => {}
                     Standing::HoldsOtherwise => continued.push(held_as(alert, &seen.instance, bench.now)),
-                    Standing::Over(ending) => ended.push(end(alert, ending, bench.now)),
+                    Standing::Over(ending) => ended.push(end(alert, *ending, bench.now)),
                     Standing::FailedAgain => {
                         let ending =
                             Ending::by_run(EndReason::Over, ReasonCode::FailedAgain, &seen.instance, bench.now);

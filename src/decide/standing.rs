@@ -19,7 +19,7 @@ pub(super) enum Standing<'a> {
     /// It goes on, and the run is to be told as it is now.
     HoldsOtherwise,
     /// It is over.
-    Over(Ending<'a>),
+    Over(Box<Ending<'a>>),
     /// It is over because the run failed once more: another episode begins.
     FailedAgain,
 }
@@ -27,7 +27,7 @@ pub(super) enum Standing<'a> {
 /// How the alert of `rule` stands, now that its run is seen as `run`.
 pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Timestamp) -> Standing<'a> {
     if is_gone(&run.snapshot()) {
-        return Standing::Over(Ending::new(EndReason::Gone, ReasonCode::RunGone, now));
+        return Standing::Over(Box::new(Ending::new(EndReason::Gone, ReasonCode::RunGone, now)));
     }
     let Some(held) = alert.facts.instance.as_ref().filter(|_| run.status != Status::Unknown) else {
         return Standing::Holds;
@@ -82,7 +82,7 @@ fn of_history<'a>(alert: &Alert, run: &'a Instance, now: Timestamp) -> Standing<
     if run.status.is_recovery() {
         over(run, now)
     } else if is_ignored {
-        Standing::Over(Ending::by_run(EndReason::Over, ReasonCode::Recovered, run, now))
+        Standing::Over(Box::new(Ending::by_run(EndReason::Over, ReasonCode::Recovered, run, now)))
     } else {
         Standing::Holds
     }
@@ -98,13 +98,13 @@ fn over(run: &Instance, now: Timestamp) -> Standing<'_> {
         status if status.has_ended() => Ending::by_run(EndReason::Over, ReasonCode::Ended, run, now),
         _ => Ending { run: Some(run), ..Ending::new(EndReason::Over, ReasonCode::LeftStatus, now) },
     };
-    Standing::Over(ending)
+    Standing::Over(Box::new(ending))
 }
 
 /// The run has left the state that was asked for: that is over, however well it went on.
 fn over_from_state(run: &Instance, now: Timestamp) -> Standing<'_> {
     match over(run, now) {
-        Standing::Over(ending) => Standing::Over(Ending { reason: EndReason::Over, ..ending }),
+        Standing::Over(ending) => Standing::Over(Box::new(Ending { reason: EndReason::Over, ..*ending })),
         other => other,
     }
 }

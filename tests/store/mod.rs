@@ -246,7 +246,7 @@ async fn the_last_word_on_an_instance_counts() {
     store.commit_poll(&PollCommit { instances: vec![instance("etl", "2", Status::Fail)], ..commit(1) }).await.unwrap();
     assert_eq!(store.load_source(&source()).await.unwrap().runs.len(), 2);
     let key = InstanceKey { job: "etl".into(), id: "1".into() };
-    assert_eq!(store.snapshots(&source(), &[key.clone()]).await.unwrap()[&key].status, Status::Fail);
+    assert_eq!(store.snapshots(&source(), std::slice::from_ref(&key)).await.unwrap()[&key].status, Status::Fail);
 }
 
 #[tokio::test]

@@ -250,7 +250,7 @@ fn slower_than_usual(
         runs_counted: u32::try_from(usual.runs).ok(),
         ..Measures::default()
     };
-    let naming = Naming::Run { spans_end: true, repeats: true };
+    let naming = Naming::Run { spans_end: true, repeats: true, is_settled: false };
     Some(candidate(index, CandidateSubject::Seen(at), naming, measures, since.unwrap_or(now), false))
 }
 

@@ -11,12 +11,15 @@ use crate::model::{ConditionKind, EndReason, InstanceKey, Measures, ReasonCode};
 impl Decider {
     /// Judges the jobs, where they could be read: all there are.
     pub(super) fn judge_jobs(&mut self, judged: &mut Judged, bench: &Bench<'_>) {
-        let Some(jobs) = &bench.look.jobs else { return };
+        // A list of no job at all says that nothing may be seen, and not that everything is gone.
+        let Some(jobs) = bench.look.jobs.as_ref().filter(|jobs| !jobs.is_empty()) else { return };
         let known: HashSet<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
-        // That runs of a job are missing is all the more true when it was deleted.
+        // That runs of a job are missing is all the more true when it was deleted. Of a run the source itself says whether
+        // it is gone: sub-jobs and workflows stand in no list of jobs.
         judged.end_where(|alert| {
             let is_gone = !known.contains(alert.facts.job.name.as_str())
                 && alert.suspended_at.is_none()
+                && alert.facts.instance.is_none()
                 && !is_about(alert, ConditionKind::Missing);
             let ending = || Ending::new(EndReason::Gone, ReasonCode::JobGone, bench.now);
             is_gone.then(|| end(alert, ending(), bench.now))

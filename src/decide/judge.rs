@@ -73,9 +73,15 @@ pub(super) enum CandidateSubject {
 /// How an episode is named, and whether it may be another one of the same name.
 #[derive(Debug, Clone)]
 pub(super) enum Naming {
-    /// By the run's own times. `spans_end` leaves out its end. `repeats` says whether it may be a further episode with
-    /// the same times.
-    Run { spans_end: bool, repeats: bool },
+    /// By the run's own times.
+    Run {
+        /// Whether the end of the run is left out.
+        spans_end: bool,
+        /// Whether it may be a further episode with the same times.
+        repeats: bool,
+        /// Whether the run is as it was: then what was told of it before it ended counts, too.
+        is_settled: bool,
+    },
     /// By the start of the job; each time it stops is a further episode.
     JobStart,
     /// By this name alone: what has it was told before.
@@ -319,6 +325,7 @@ fn of_state(rule: &Rule, index: usize, at: usize, since: Timestamp, episode: u32
         naming: Naming::Run {
             spans_end: rule.when.duration.is_some(),
             repeats: seen.has_turned() || !run.status.has_ended(),
+            is_settled: seen.is_settled(),
         },
         measures: Measures::default(),
         severity: None,

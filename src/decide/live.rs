@@ -103,7 +103,11 @@ fn episode(
 ) -> Option<AlertId> {
     let (name, repeats): (Box<dyn Fn(u32) -> AlertId + '_>, bool) = match (&candidate.naming, *subject) {
         (Naming::Exactly(id), _) => return memory.ended.why(id).is_none().then(|| id.clone()),
-        (Naming::Run { spans_end, repeats }, Subject::Run(run)) => {
+        (Naming::Run { spans_end, repeats, is_settled }, Subject::Run(run)) => {
+            // An alert that began while the run was under way has gone on over its end.
+            if *is_settled && !spans_end && memory.ended.why(&alert_id(run, &rule.id, true, 1)).is_some() {
+                return None;
+            }
             (Box::new(|ordinal| alert_id(run, &rule.id, *spans_end, ordinal)), *repeats)
         }
         (Naming::JobStart, Subject::Status(job)) => (Box::new(|ordinal| job_alert_id(job, &rule.id, ordinal)), true),

@@ -68,6 +68,8 @@ fn of_state<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timest
     match (run.status.has_ended(), is_asked_for) {
         (true, true) if !rule.when.statuses.is_empty() => Standing::HoldsOtherwise,
         (false, true) if is_same_state(held, run) => Standing::Holds,
+        // To a rule that asks how long a run lasts, it lasts from its start on, whatever holds it up.
+        (false, true) if rule.when.statuses.is_empty() && held.start_time == run.start_time => Standing::Holds,
         // The next try of the run.
         (false, true) if held.start_time != run.start_time && run.status.is_failure() => Standing::FailedAgain,
         (false, true) if !goes_by_state && held.start_time == run.start_time => Standing::HoldsOtherwise,

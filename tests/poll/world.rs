@@ -256,7 +256,7 @@ impl Scene {
     }
 }
 
-fn configuration(rules: &str) -> Config {
+pub(crate) fn configuration(rules: &str) -> Config {
     // Only some kinds tell the schedules of their jobs.
     let kind = match rules.contains("missing: { grace") {
         true => "schedulerx, namespace: n, groups: [g], auth: { access_key: a, secret_key: s }",

@@ -149,7 +149,12 @@ impl Day {
         let now = self.clock.now();
         if self.acking.one_in(6) {
             let alerts = self.store.alerts(usize::MAX).await.unwrap();
-            let is_told = |alert: &&Alert| alert.state() == AlertState::Firing && alert.suppressed_by.is_none();
+            // Of one that was taken over only the last acknowledgement is known afterwards.
+            let acks = self.store.acks().await.unwrap();
+            let is_told = |alert: &&Alert| {
+                let is_free = !acks.contains_key(&alert.id);
+                is_free && alert.state() == AlertState::Firing && alert.suppressed_by.is_none()
+            };
             let ack = Ack { by: "ada".into(), reason: None, at: now };
             if let Some(alert) = alerts.iter().find(is_told) {
                 self.store.ack(std::slice::from_ref(&alert.id), &ack).await.unwrap();

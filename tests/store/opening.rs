@@ -171,6 +171,7 @@ async fn a_store_file_that_is_deleted_or_replaced_is_noticed_and_not_made_anew()
     let place = Place::new();
     let store = place.open().await;
     store.beat(at(0)).await.unwrap();
+    assert!(store.alerts(9).await.unwrap().is_empty());
     let aside = place.directory.path().join("aside.db");
     std::fs::rename(place.path(), &aside).unwrap();
     for _ in 0..2 {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::pool::PoolConnection;
@@ -36,7 +37,7 @@ pub struct SqlStore {
     pub(super) statements: Statements,
     pub(super) gathering: Gathering,
     /// The file as it was opened; none in memory.
-    pub(super) opened: Option<Opened>,
+    pub(super) opened: Option<Arc<Opened>>,
     /// Held as long as the store; the operating system lets go of it when the process dies, however it dies.
     pub(super) _lock: Option<File>,
 }
@@ -80,11 +81,7 @@ impl SqlStore {
     }
 
     fn lost(&self) -> StoreError {
-        StoreError::Database(format!(
-            "{}: the file was deleted or replaced while nightbell works with it; what it records from now on is lost when it \
-             stops. Put the file back and start nightbell again",
-            self.place
-        ))
+        StoreError::Database(format!("{}: {LOST}", self.place))
     }
 
     pub(super) async fn commit(&self, mut write: Write) -> Result<(), StoreError> {
@@ -99,10 +96,14 @@ impl SqlStore {
     }
 }
 
+/// What is said of a file that is gone.
+pub(super) const LOST: &str = "the file was deleted or replaced while nightbell works with it; what it records from now on \
+     is lost when it stops. Put the file back and start nightbell again";
+
 /// The file of a store as it was when it was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     identity: Option<(u64, u64)>,
     is_said: AtomicBool,
 }
@@ -115,7 +116,7 @@ impl Opened {
     }
 
     /// Whether the same file still has its name.
-    fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         identity(&self.path) == self.identity
     }
 }

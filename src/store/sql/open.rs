@@ -7,13 +7,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
-use super::database::{Mode, Opened, SqlStore, words};
+use super::database::{LOST, Mode, Opened, SqlStore, words};
 use super::dialect::Dialect;
 use super::gathering::Gathering;
 use super::statements::Statements;
@@ -66,19 +67,21 @@ impl SqlStore {
         };
         sqlx::any::install_default_drivers();
         let place = path.display().to_string();
+        let opened = Arc::new(Opened::at(path.clone()));
+        let pool = |access| pool(&opened, access);
         let (writer, readers) = match mode {
             Mode::Work => {
                 prepare(&path, &place).await?;
-                (pool(&path, Access::Write)?, pool(&path, Access::Read)?)
+                (pool(Access::Write)?, pool(Access::Read)?)
             }
             Mode::Read => {
                 check_version(&path, &place).await?;
-                let readers = pool(&path, Access::ReadOnly)?;
+                let readers = pool(Access::ReadOnly)?;
                 (readers.clone(), readers)
             }
             Mode::Amend => {
                 check_version(&path, &place).await?;
-                (pool(&path, Access::Write)?, pool(&path, Access::ReadOnly)?)
+                (pool(Access::Write)?, pool(Access::ReadOnly)?)
             }
         };
         let dialect = Dialect::Sqlite;
@@ -89,7 +92,7 @@ impl SqlStore {
             readers,
             statements: Statements::new(dialect),
             gathering: Gathering::default(),
-            opened: Some(Opened::at(path)),
+            opened: Some(opened),
             _lock: lock,
         })
     }
@@ -254,7 +257,9 @@ fn options(path: &Path, access: Access) -> Result<AnyConnectOptions, StoreError>
     Ok(if cfg!(test) { options } else { options.disable_statement_logging() })
 }
 
-fn pool(path: &Path, access: Access) -> Result<AnyPool, StoreError> {
+fn pool(opened: &Arc<Opened>, access: Access) -> Result<AnyPool, StoreError> {
+    let options = options(&opened.path, access)?;
+    let opened = Arc::clone(opened);
     Ok(AnyPoolOptions::new()
         .max_connections(if access == Access::Write { 1 } else { 2 })
         .acquire_timeout(STORE_WAIT_MAX)
@@ -262,9 +267,16 @@ fn pool(path: &Path, access: Access) -> Result<AnyPool, StoreError> {
         .max_lifetime(None)
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(access.pragmas())).await.map(drop) })
+            let opened = Arc::clone(&opened);
+            Box::pin(async move {
+                // Another file that has the name by now is another store.
+                if !opened.is_there() {
+                    return Err(sqlx::Error::Protocol(LOST.into()));
+                }
+                connection.execute(sqlx::raw_sql(access.pragmas())).await.map(drop)
+            })
         })
-        .connect_lazy_with(options(path, access)?))
+        .connect_lazy_with(options))
 }
 
 /// One connection outside of a pool: a pool would try again and again what is refused for good.

@@ -159,7 +159,7 @@ async fn what_is_asked_often_is_answered_by_an_index() {
     let mut faults = String::new();
     for sql in &statements {
         // What forgets may look at all that is there: it does so once in a while.
-        if ["BEGIN", "COMMIT", "PRAGMA", "DELETE"].iter().any(|word| sql.starts_with(word)) {
+        if !["SELECT", "INSERT", "UPDATE", "WITH"].iter().any(|word| sql.starts_with(word)) {
             continue;
         }
         let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));

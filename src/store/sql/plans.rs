@@ -33,7 +33,7 @@ const SMALL: [&str; 15] = [
     "silence",
     "ack",
     "moment",
-    "trouble",
+    "receiver_health",
     "digest",
     "gap",
     "generation",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
@@ -64,12 +64,14 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
     Ok(memory)
 }
 
-/// What is covered of a source. What an older version stored says up to when, and nothing of where that began: as far back
-/// as any listing can reach.
+/// How far back an older version is taken to have read: as far as a poll does unless the file says else.
+const COVERED_BEFORE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is covered of a source. What an older version stored says up to when, and nothing of where that began.
 fn covered(row: &AnyRow, index: usize, until: Option<Timestamp>) -> Result<Covered, StoreError> {
     let stored: Option<Covered> = rows::optional_json(row, index)?;
     let covered = stored.unwrap_or_else(|| {
-        let from = until.and_then(|until| until.checked_sub(LISTED_AGAIN_MAX).ok());
+        let from = until.and_then(|until| until.checked_sub(COVERED_BEFORE).ok());
         Covered { from, ..Covered::default() }
     });
     Ok(Covered { until, ..covered })

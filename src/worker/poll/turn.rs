@@ -51,13 +51,16 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         for warning in &listing.warnings {
             warn!(source = %self.settings.id, "{warning}");
         }
+        let is_whole = coverage.is_whole();
         let followed = if slice.is_last { self.follow(&mut seen, now).await } else { 0 };
         let result = self.conclude(seen, coverage, &look, incomplete).await;
         if result.is_err() {
             // What the memory holds may be ahead of the store: read it anew next time.
             self.memory = None;
         }
-        result.map(|report| PollReport { listed, followed, is_behind: !slice.is_last, ..report })
+        // A slice that is not whole is read again when the schedule says so, and not at once.
+        let is_behind = is_whole && !slice.is_last;
+        result.map(|report| PollReport { listed, followed, is_behind, ..report })
     }
 
     /// Polls until there is no backlog left.

@@ -1,6 +1,5 @@
 //! Falling back, on a real store: who is told in whose place, when, and how often. Time is moved by hand.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,8 +11,7 @@ use nightbell::model::{
 use nightbell::notify::Renderer;
 use nightbell::store::{PollCommit, Settled, SqlStore, Store as _};
 use nightbell::worker::fallback::{Fallbacks, Route};
-use nightbell::worker::poll::{Addressee, Addressees};
-use tokio::sync::Notify;
+use nightbell::worker::pending::{Receiver, Receivers};
 use tokio_util::sync::CancellationToken;
 
 use super::sample::{Place, alert, at, commit, delivery, resolution, resolved};
@@ -32,14 +30,12 @@ const RECEIVERS: &str = "version: 1\nsources:\n  s: { type: dataarts, region: r,
 fn fallbacks(store: &Arc<SqlStore>, clock: &ManualClock) -> Fallbacks<SqlStore> {
     let options = LoadOptions { offline: true };
     let loaded = Config::from_text(RECEIVERS.into(), "test", std::path::Path::new(""), &options);
-    let (mut addressees, mut routes): (Addressees, Vec<Route>) = (HashMap::new(), Vec::new());
+    let (mut receivers, mut routes): (Vec<Receiver>, Vec<Route>) = (Vec::new(), Vec::new());
     for settings in loaded.unwrap_or_else(|problem| panic!("{problem}")).config.receivers {
-        let renderer = Renderer::open(&settings).unwrap();
-        let send_resolved = settings.send_resolved;
-        addressees.insert(settings.id.clone(), Addressee { renderer, send_resolved, nudge: Arc::new(Notify::new()) });
+        receivers.push(Receiver::new(&settings, Renderer::open(&settings).unwrap()));
         routes.extend(settings.fallback.map(|fallback| Route { receiver: settings.id, fallback }));
     }
-    Fallbacks::new(Arc::clone(store), Arc::new(clock.clone()), Arc::new(addressees), routes)
+    Fallbacks::new(Arc::clone(store), Arc::new(clock.clone()), Arc::new(Receivers::from_iter(receivers)), routes)
 }
 
 /// The delivery that tells `receiver` of `alert`.

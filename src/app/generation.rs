@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
 use crate::model::{ReceiverId, SourceId};
-use crate::notify::{AnyNotifier, Fallback, Renderer};
+use crate::notify::{AnyNotifier, Fallback};
 use crate::rule::{MatchCache, Rule, RuleSet};
 use crate::source::{AnySource, Learnt, SourceSettings};
 use crate::store::{SqlStore, StoreError};
@@ -24,7 +24,8 @@ use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::own::{Reloads, SelfWatch};
-use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
+use crate::worker::pending::{Receiver, Receivers};
+use crate::worker::poll::{LastPoll, Poller, Terms};
 use crate::worker::remind::Reminders;
 
 /// A poller of the program, with when it has polled last.
@@ -60,7 +61,7 @@ pub(super) struct Generation {
     pub(super) config: Config,
     ground: Ground,
     rules: RuleSet,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     reaches: HashMap<ReceiverId, Arc<Reach>>,
     sources: HashMap<SourceId, Tended>,
     budgets: Budgets,
@@ -69,14 +70,11 @@ pub(super) struct Generation {
 
 /// The way to a receiver.
 pub(super) struct Reach {
-    id: ReceiverId,
+    /// Its nudge is the same for all configurations that have the receiver: whoever wakes it wakes the lane of now.
+    pub(super) receiver: Arc<Receiver>,
     pub(super) notifier: Arc<AnyNotifier>,
-    pub(super) renderer: Arc<Renderer>,
     budget: Budget,
-    send_resolved: bool,
     fallback: Option<Fallback>,
-    /// The same for all configurations that have the receiver: who owes it something wakes whoever leads to it now.
-    nudge: Arc<Notify>,
 }
 
 /// A source that is polled.
@@ -136,14 +134,9 @@ impl Generation {
             .into_iter()
             .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, &budgets)))
             .collect();
-        let addressee = |reach: &Arc<Reach>| Addressee {
-            renderer: (*reach.renderer).clone(),
-            send_resolved: reach.send_resolved,
-            nudge: Arc::clone(&reach.nudge),
-        };
-        let addressees = Arc::new(reaches.iter().map(|(id, reach)| (id.clone(), addressee(reach))).collect());
+        let receivers = Arc::new(reaches.values().map(|reach| Arc::clone(&reach.receiver)).collect());
         let (rules, ground) = (config.rules.clone(), ground.clone());
-        Ok(Generation { number, config, ground, rules, addressees, reaches, sources: tended, budgets, heartbeat })
+        Ok(Generation { number, config, ground, rules, receivers, reaches, sources: tended, budgets, heartbeat })
     }
 
     /// The source of this name, if `config` says the same of it.
@@ -183,13 +176,13 @@ impl Generation {
             generation: Some(self.number),
         };
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
-        let (store, clock, addressees) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees));
+        let (store, clock, receivers) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.receivers));
         let fresh = Poller {
             muting: self.config.muting(),
             escalations: Arc::clone(&self.ground.escalations),
             terms,
             learnt: tended.learnt.clone(),
-            ..Poller::new(settings, source, store, self.rules.clone(), addressees, clock)
+            ..Poller::new(settings, source, store, self.rules.clone(), receivers, clock)
         };
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
@@ -204,9 +197,9 @@ impl Generation {
     pub(super) fn lane(&self, reach: &Reach) -> Lane<SqlStore, AnyNotifier> {
         let Ground { store, clock, mourners, .. } = &self.ground;
         let (store, clock) = (Arc::clone(store), Arc::clone(clock));
-        Lane::new(reach.id.clone(), store, Arc::clone(&reach.notifier), clock, parts::jitter())
-            .within(reach.budget.clone(), Arc::clone(&reach.renderer))
-            .woken_by(Arc::clone(&reach.nudge))
+        Lane::new(reach.receiver.id.clone(), store, Arc::clone(&reach.notifier), clock, parts::jitter())
+            .within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
+            .woken_by(Arc::clone(&reach.receiver.nudge))
             .telling_of_deaths(Arc::clone(mourners))
     }
 
@@ -216,9 +209,9 @@ impl Generation {
         // In the order of the file, so that what one has told the next can take on in the same pass.
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
-            .filter_map(|reach| Some(Route { receiver: reach.id.clone(), fallback: reach.fallback.clone()? }))
+            .filter_map(|reach| Some(Route { receiver: reach.receiver.id.clone(), fallback: reach.fallback.clone()? }))
             .collect();
-        Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees), routes)
+        Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&self.receivers), routes)
             .woken_by(Arc::clone(mourners))
     }
 
@@ -226,7 +219,7 @@ impl Generation {
     pub(super) fn escalations(&self) -> Escalations<SqlStore> {
         let Ground { store, clock, escalations, .. } = &self.ground;
         let (store, clock, rules) = (Arc::clone(store), Arc::clone(clock), self.rules.clone());
-        Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
+        Escalations::new(store, clock, Arc::clone(&self.receivers), rules, self.config.muting())
             .woken_by(Arc::clone(escalations))
     }
 
@@ -236,7 +229,7 @@ impl Generation {
         Reminders {
             store: Arc::clone(&self.ground.store),
             clock: Arc::clone(&self.ground.clock),
-            addressees: Arc::clone(&self.addressees),
+            receivers: Arc::clone(&self.receivers),
             muting: self.config.muting(),
             is_wanted: self.rules.rules().iter().any(repeats),
         }
@@ -244,7 +237,7 @@ impl Generation {
 
     /// The loop that watches sources and receivers.
     pub(super) fn watch(&self) -> SelfWatch<SqlStore> {
-        own::watch(&self.config, &self.ground, &self.addressees)
+        own::watch(&self.config, &self.ground, &self.receivers)
     }
 
     /// Since when the program runs: what was asked from then on is fresh.
@@ -263,7 +256,7 @@ impl Generation {
             digests: self.config.digests.clone(),
             grounds: Grounds::of(&self.config),
             store: Arc::clone(&self.ground.store),
-            addressees: Arc::clone(&self.addressees),
+            receivers: Arc::clone(&self.receivers),
             clock: Arc::clone(&self.ground.clock),
         }
     }
@@ -281,14 +274,8 @@ fn reach(opened: Opened, before: Option<&Generation>, config: &Config, budgets: 
     {
         return Arc::clone(same);
     }
-    let nudge = before.and_then(|before| before.reaches.get(&settings.id)).map(|known| Arc::clone(&known.nudge));
-    Arc::new(Reach {
-        id: settings.id,
-        notifier,
-        renderer,
-        budget,
-        send_resolved: settings.send_resolved,
-        fallback: settings.fallback,
-        nudge: nudge.unwrap_or_default(),
-    })
+    let known = before.and_then(|before| before.reaches.get(&settings.id));
+    let nudge = known.map(|known| Arc::clone(&known.receiver.nudge)).unwrap_or_default();
+    let receiver = Arc::new(Receiver::new(&settings, renderer).woken_by(nudge));
+    Arc::new(Reach { receiver, notifier, budget, fallback: settings.fallback })
 }

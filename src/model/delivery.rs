@@ -118,8 +118,8 @@ impl Delivery {
         Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, ..self }
     }
 
-    /// A delivery that is owed from `now` on, not tried yet, and belongs to no alert.
-    pub fn owed(id: DeliveryId, receiver: ReceiverId, kind: MessageKind, content: Content, now: Timestamp) -> Self {
+    /// A delivery that is pending from `now` on, not tried yet, and belongs to no alert.
+    pub fn pending(id: DeliveryId, receiver: ReceiverId, kind: MessageKind, content: Content, now: Timestamp) -> Self {
         Delivery {
             id,
             alert: None,

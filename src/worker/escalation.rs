@@ -18,14 +18,13 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::poll::Addressees;
-use crate::alert::identity::{delivery_id, escalation_id};
+use super::pending::Receivers;
 use crate::alert::{firing_message, resolved_message};
 use crate::clock::Clock;
 use crate::limits::{
     ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX, ESCALATION_SLEEP_MIN, STORE_BACKOFF_MAX,
 };
-use crate::model::{Delivery, Escalation, MessageKind, ReceiverId};
+use crate::model::{Delivery, Escalation};
 use crate::rule::{Muting, RuleSet};
 use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store, StoreError};
 
@@ -33,7 +32,7 @@ use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store,
 pub struct Escalations<S> {
     store: Arc<S>,
     clock: Arc<dyn Clock>,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     rules: RuleSet,
     steps: Vec<RuleStep>,
     muting: Muting,
@@ -41,11 +40,11 @@ pub struct Escalations<S> {
 }
 
 impl<S: Store> Escalations<S> {
-    /// The loop over the steps of `rules`, to receivers among `addressees`; what `muting` mutes waits.
+    /// The loop over the steps of `rules`, to receivers among `receivers`; what `muting` mutes waits.
     pub fn new(
         store: Arc<S>,
         clock: Arc<dyn Clock>,
-        addressees: Arc<Addressees>,
+        receivers: Arc<Receivers>,
         rules: RuleSet,
         muting: Muting,
     ) -> Self {
@@ -58,7 +57,7 @@ impl<S: Store> Escalations<S> {
             })
         });
         let steps = steps.collect();
-        Escalations { store, clock, addressees, rules, steps, muting, nudge: Arc::default() }
+        Escalations { store, clock, receivers, rules, steps, muting, nudge: Arc::default() }
     }
 
     /// The same loop, woken by `nudge` when alerts have begun or ended: `notify_one` after the commit.
@@ -131,7 +130,7 @@ impl<S: Store> Escalations<S> {
             let new = self.store.take_steps(&taken, now).await?;
             if new > 0 {
                 tracing::info!(deliveries = new, "alerts that still fire go further");
-                self.wake(taken.iter().flat_map(|step| &step.deliveries).map(|delivery| &delivery.receiver));
+                self.receivers.wake(taken.iter().flat_map(|step| &step.deliveries).map(|delivery| &delivery.receiver));
             }
             owed += new;
             let Some(last) = due.last().filter(|_| due.len() == ESCALATION_BATCH) else { return Ok(owed) };
@@ -157,10 +156,10 @@ impl<S: Store> Escalations<S> {
         };
         let alert = due.alert.escalated(note.clone());
         let message = firing_message(&alert, now);
-        let deliveries = step.to.iter().filter_map(|receiver| {
-            let id = escalation_id(&alert.id, receiver, due.number);
-            Some(self.addressees.get(receiver)?.delivery(id, &alert, receiver, &message, now))
-        });
+        let deliveries = step
+            .to
+            .iter()
+            .filter_map(|receiver| Some(self.receivers.get(receiver)?.escalation(&alert, due.number, &message, now)));
         let deliveries = deliveries.collect();
         let alert = due.alert.id.clone();
         Some(StepTaken { alert, number: due.number, unless_acked: step.unless_acked, note, deliveries })
@@ -174,7 +173,7 @@ impl<S: Store> Escalations<S> {
                 end.answer = self.answer(end, now);
             }
             told += self.store.settle_ends(&ends).await?;
-            self.wake(ends.iter().filter(|end| end.answer.is_some()).map(|end| &end.receiver));
+            self.receivers.wake(ends.iter().filter(|end| end.answer.is_some()).map(|end| &end.receiver));
             if ends.len() < ESCALATION_BATCH {
                 return Ok(told);
             }
@@ -185,16 +184,7 @@ impl<S: Store> Escalations<S> {
     /// gone, for then nobody is told.
     fn answer(&self, end: &EscalatedEnd, now: Timestamp) -> Option<Delivery> {
         self.rules.get(&end.alert.rule)?;
-        let addressee = self.addressees.get(&end.receiver).filter(|addressee| addressee.send_resolved)?;
-        let id = delivery_id(&end.alert.id, &end.receiver, MessageKind::AlertResolved);
-        let message = resolved_message(&end.alert, now);
-        let answer = addressee.delivery(id, &end.alert, &end.receiver, &message, now);
-        Some(Delivery { follows: Some(end.told_by.clone()), ..answer })
-    }
-
-    fn wake<'a>(&self, receivers: impl Iterator<Item = &'a ReceiverId>) {
-        for addressee in receivers.filter_map(|receiver| self.addressees.get(receiver)) {
-            addressee.nudge.notify_one();
-        }
+        let receiver = self.receivers.get(&end.receiver)?;
+        receiver.resolution(&end.alert, &resolved_message(&end.alert, now), end.told_by.clone(), now)
     }
 }

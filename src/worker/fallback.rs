@@ -19,12 +19,11 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::poll::{Addressee, Addressees};
-use crate::alert::identity::stand_in_id;
+use super::pending::{Receiver, Receivers};
 use crate::alert::message_of;
 use crate::clock::Clock;
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN, STORE_BACKOFF_MAX};
-use crate::model::{Alert, AlertState, Delivery, DeliveryId, MessageKind, ReceiverId, StandsInFor};
+use crate::model::{AlertState, Delivery, MessageKind, ReceiverId, StandsInFor};
 use crate::notify::Fallback;
 use crate::store::{StandIn, Store, StoreError, ToldInstead, Undelivered};
 
@@ -41,15 +40,15 @@ pub struct Route {
 pub struct Fallbacks<S> {
     store: Arc<S>,
     clock: Arc<dyn Clock>,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     routes: Vec<Route>,
     nudge: Arc<Notify>,
 }
 
 impl<S: Store> Fallbacks<S> {
-    /// The loop over `routes`, between receivers among `addressees`.
-    pub fn new(store: Arc<S>, clock: Arc<dyn Clock>, addressees: Arc<Addressees>, routes: Vec<Route>) -> Self {
-        Fallbacks { store, clock, addressees, routes, nudge: Arc::default() }
+    /// The loop over `routes`, between receivers among `receivers`.
+    pub fn new(store: Arc<S>, clock: Arc<dyn Clock>, receivers: Arc<Receivers>, routes: Vec<Route>) -> Self {
+        Fallbacks { store, clock, receivers, routes, nudge: Arc::default() }
     }
 
     /// The same loop, woken by `nudge`.
@@ -119,35 +118,32 @@ impl<S: Store> Fallbacks<S> {
     pub async fn pass(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut gone = 0;
         for route in &self.routes {
-            let Some(addressee) = self.addressees.get(&route.fallback.to) else { continue };
-            let went = self.fall_back(route, addressee, now).await?;
+            let Some(fallback) = self.receivers.get(&route.fallback.to) else { continue };
+            let went = self.fall_back(route, fallback, now).await?;
             gone += went;
             if went > 0 {
-                addressee.nudge.notify_one();
+                fallback.nudge.notify_one();
             }
         }
         let told: BTreeSet<&ReceiverId> = self.routes.iter().map(|route| &route.fallback.to).collect();
-        for receiver in told {
-            let Some(addressee) = self.addressees.get(receiver).filter(|addressee| addressee.send_resolved) else {
-                continue;
-            };
-            let answers = self.answer(receiver, addressee, now).await?;
+        for fallback in told.into_iter().filter_map(|id| self.receivers.get(id)).filter(|it| it.send_resolved) {
+            let answers = self.answer(fallback, now).await?;
             gone += answers;
             if answers > 0 {
-                addressee.nudge.notify_one();
+                fallback.nudge.notify_one();
             }
         }
         Ok(gone)
     }
 
-    async fn fall_back(&self, route: &Route, addressee: &Addressee, now: Timestamp) -> Result<u64, StoreError> {
+    async fn fall_back(&self, route: &Route, fallback: &Receiver, now: Timestamp) -> Result<u64, StoreError> {
         let before = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
         let (owed_before, died_after) = (before(route.fallback.after), before(FALLBACK_DEAD_AGE_MAX));
         let mut gone = 0;
         loop {
             let found = self.store.undelivered(&route.receiver, owed_before, died_after, FALLBACK_BATCH).await?;
             let stand_ins: Vec<StandIn> =
-                found.iter().map(|undelivered| stand_in(undelivered, route, addressee, now)).collect();
+                found.iter().map(|undelivered| stand_in(undelivered, route, fallback, now)).collect();
             let marked = self.store.stand_in(&stand_ins).await?;
             // Nothing marked: all there was, or what there is cannot be helped.
             if marked == 0 {
@@ -164,12 +160,12 @@ impl<S: Store> Fallbacks<S> {
         }
     }
 
-    /// Tells of the ends of alerts that `receiver` was told of in another's place. Returns how many there were.
-    async fn answer(&self, receiver: &ReceiverId, addressee: &Addressee, now: Timestamp) -> Result<u64, StoreError> {
+    /// Tells of the ends of alerts that `fallback` was told of in another's place. Returns how many there were.
+    async fn answer(&self, fallback: &Receiver, now: Timestamp) -> Result<u64, StoreError> {
         let mut told = 0;
         loop {
-            let found = self.store.ended_since_told(receiver, FALLBACK_BATCH).await?;
-            let answers: Vec<Delivery> = found.iter().map(|told| answer(told, receiver, addressee, now)).collect();
+            let found = self.store.ended_since_told(&fallback.id, FALLBACK_BATCH).await?;
+            let answers: Vec<Delivery> = found.iter().map(|told| answer(told, fallback, now)).collect();
             self.store.add_answers(&answers).await?;
             told += answers.len() as u64;
             if answers.len() < FALLBACK_BATCH {
@@ -179,35 +175,19 @@ impl<S: Store> Fallbacks<S> {
     }
 }
 
-fn stand_in(undelivered: &Undelivered, route: &Route, addressee: &Addressee, now: Timestamp) -> StandIn {
+fn stand_in(undelivered: &Undelivered, route: &Route, fallback: &Receiver, now: Timestamp) -> StandIn {
     let Undelivered { id, alert, untold } = undelivered;
     let kind = match alert.state() {
         AlertState::Firing => MessageKind::AlertFiring,
         AlertState::Resolved => MessageKind::AlertResolved,
     };
     let meant = StandsInFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
-    let delivery = delivery(alert, kind, &meant, &route.fallback.to, addressee, now);
+    let delivery = fallback.fallback(alert, &message_of(alert, kind, now), &meant, None, now);
     StandIn { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
 }
 
-fn answer(told: &ToldInstead, receiver: &ReceiverId, addressee: &Addressee, now: Timestamp) -> Delivery {
+fn answer(told: &ToldInstead, fallback: &Receiver, now: Timestamp) -> Delivery {
     let meant = StandsInFor { receiver: told.meant_for.clone(), untold: None };
-    let delivery = delivery(&told.alert, MessageKind::AlertResolved, &meant, receiver, addressee, now);
-    let follows: Option<DeliveryId> = Some(told.id.clone());
-    Delivery { follows, ..delivery }
-}
-
-/// What `fallback` is owed of an alert that was meant for another receiver.
-fn delivery(
-    alert: &Alert,
-    kind: MessageKind,
-    meant: &StandsInFor,
-    fallback: &ReceiverId,
-    addressee: &Addressee,
-    now: Timestamp,
-) -> Delivery {
-    let message = message_of(alert, kind, now);
-    let content = addressee.renderer.render_stand_in(&message, meant).into_content(fallback, &alert.id);
-    let id = stand_in_id(&alert.id, &meant.receiver, fallback, kind);
-    Delivery::owed(id, fallback.clone(), kind, content, now).about(alert)
+    let message = message_of(&told.alert, MessageKind::AlertResolved, now);
+    fallback.fallback(&told.alert, &message, &meant, Some(told.id.clone()), now)
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::poll::{Addressee, Addressees, delivery};
+use super::pending::Receivers;
 use crate::alert::message_of;
 use crate::alert::own::{self, Decided, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
 use crate::clock::Clock;
@@ -56,7 +56,7 @@ pub struct SelfWatch<S> {
     /// The store.
     pub store: Arc<S>,
     /// The receivers.
-    pub addressees: Arc<Addressees>,
+    pub receivers: Arc<Receivers>,
     /// What mutes new alerts.
     pub muting: Muting,
     /// The time of day.
@@ -115,11 +115,7 @@ impl<S: Store> SelfWatch<S> {
         let changed = ended.into_iter().chain(closed).chain(released).collect();
         let commit = OwnCommit { now, fired: begun, changed, deliveries };
         self.store.commit_own(&commit).await?;
-        for delivery in &commit.deliveries {
-            if let Some(addressee) = self.addressees.get(&delivery.receiver) {
-                addressee.nudge.notify_one();
-            }
-        }
+        self.receivers.wake(commit.deliveries.iter().map(|delivery| &delivery.receiver));
         Ok(commit.deliveries.len())
     }
 
@@ -137,9 +133,7 @@ impl<S: Store> SelfWatch<S> {
                 past: gaps().filter_map(|gap| Some((gap.cause, gap.from, gap.until?, gap.reason.clone()))).collect(),
             }
         });
-        let mut receivers: Vec<&ReceiverId> = self.addressees.keys().collect();
-        receivers.sort();
-        let receivers = receivers.into_iter().map(|id| {
+        let receivers = self.receivers.ids().into_iter().map(|id| {
             let troubled = state.troubled.iter().find(|troubled| troubled.receiver == *id);
             let trouble = troubled.map(|troubled| Trouble {
                 since: troubled.since,
@@ -195,13 +189,7 @@ impl<S: Store> SelfWatch<S> {
     /// What the alert's receivers are owed of it.
     fn owed(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Delivery> {
         let message = message_of(alert, kind, now);
-        let owed = |receiver: &ReceiverId| {
-            let addressee: &Addressee = self.addressees.get(receiver)?;
-            if kind == MessageKind::AlertResolved && !addressee.send_resolved {
-                return None;
-            }
-            Some(delivery(alert, receiver, addressee, &message, now))
-        };
+        let owed = |receiver: &ReceiverId| self.receivers.get(receiver)?.delivery(alert, &message, now);
         alert.receivers.iter().filter_map(owed).collect()
     }
 }

@@ -89,7 +89,7 @@ impl World {
         let content = self.renderer.render(&message).content;
         let firing = delivery_id(&alert.id, receiver, MessageKind::AlertFiring);
         let owed =
-            Delivery::owed(delivery_id(&alert.id, receiver, kind), receiver.clone(), kind, content, at(self.now));
+            Delivery::pending(delivery_id(&alert.id, receiver, kind), receiver.clone(), kind, content, at(self.now));
         Delivery {
             alert: Some(alert.id.clone()),
             rule: Some(alert.rule.clone()),

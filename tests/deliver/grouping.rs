@@ -1,6 +1,6 @@
 //! Groups: what is told together on purpose. Seconds pass by hand; wait, interval and repeat are those of the rule.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use nightbell::notify::Renderer;
 use nightbell::rule::{GroupBy, Grouping, Muting};
 use nightbell::store::{NewSilence, PollCommit, Store as _};
 use nightbell::worker::budget::Budget;
-use nightbell::worker::poll::Addressee;
+use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::remind::Reminders;
 use proptest::prelude::*;
 
@@ -85,12 +85,11 @@ impl World {
     }
 
     fn reminders(&self) -> Reminders<nightbell::store::SqlStore> {
-        let addressee =
-            Addressee { renderer: Renderer::clone(&self.renderer), send_resolved: true, nudge: self.lane.nudge() };
+        let receiver = Receiver::new(&self.settings, Arc::clone(&self.renderer)).woken_by(self.lane.nudge());
         Reminders {
             store: Arc::clone(&self.store),
             clock: Arc::new(self.clock.clone()),
-            addressees: Arc::new(HashMap::from([(self.settings.id.clone(), addressee)])),
+            receivers: Arc::new(Receivers::from_iter([receiver])),
             muting: Muting::new(Arc::default()),
             is_wanted: true,
         }

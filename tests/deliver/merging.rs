@@ -155,7 +155,7 @@ async fn a_merge_is_whole_or_not_at_all() {
     let members: Vec<DeliveryId> =
         world.store.queue(&receiver, at(0), 9).await.unwrap().into_iter().map(|one| one.id).collect();
     let group = |id: &str| {
-        Delivery::owed(DeliveryId::new(id), receiver.clone(), MessageKind::AlertGroup, Content::default(), at(0))
+        Delivery::pending(DeliveryId::new(id), receiver.clone(), MessageKind::AlertGroup, Content::default(), at(0))
     };
     let before = states(&world.store).await;
     let held = world.store.claim(&receiver, at(0), 1).await.unwrap().remove(0).id;

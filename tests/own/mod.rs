@@ -5,7 +5,6 @@ mod golden;
 mod heart;
 mod random;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
 use nightbell::store::{NewSilence, OwnCommit, PollCommit, Settled, SqlStore, Store as _};
 use nightbell::worker::own::{Reloads, SelfWatch};
-use nightbell::worker::poll::{Addressee, Addressees};
+use nightbell::worker::pending::{Receiver, Receivers};
 
 use super::sample::{Place, at, commit, delivery, source};
 
@@ -48,17 +47,13 @@ struct World {
 }
 
 fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> SelfWatch<SqlStore> {
-    let mut addressees: Addressees = HashMap::new();
-    for settings in &config.receivers {
-        let renderer = Renderer::open(settings).unwrap();
-        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
-        addressees.insert(settings.id.clone(), addressee);
-    }
+    let receivers: Receivers =
+        config.receivers.iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap())).collect();
     SelfWatch {
         watch: config.watch.clone(),
         sources: vec![SourcePart { id: source(), kind: "dataarts".into() }],
         store: Arc::clone(store),
-        addressees: Arc::new(addressees),
+        receivers: Arc::new(receivers),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         clock: Arc::new(ManualClock::at(started_at)),
         started_at,

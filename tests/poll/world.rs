@@ -13,7 +13,8 @@ use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
 use nightbell::worker::escalation::Escalations;
-use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller, Terms};
+use nightbell::worker::pending::{Receiver, Receivers};
+use nightbell::worker::poll::{PollError, PollReport, Poller, Terms};
 
 use crate::sample::{Place, at};
 
@@ -261,22 +262,18 @@ fn configuration(rules: &str) -> Config {
 }
 
 /// The receivers; their templates are checked once, for that takes longer than many polls.
-fn addressees() -> Arc<Addressees> {
-    static ADDRESSEES: LazyLock<Arc<Addressees>> = LazyLock::new(|| {
+fn receivers() -> Arc<Receivers> {
+    static RECEIVERS: LazyLock<Arc<Receivers>> = LazyLock::new(|| {
         let receivers = configuration("  any: { when: { status: [fail] }, notify: [hook, mail] }\n").receivers;
-        let addressees = receivers.iter().map(|settings| {
-            let renderer = Renderer::open(settings).unwrap();
-            let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
-            (settings.id.clone(), addressee)
-        });
-        Arc::new(addressees.collect())
+        let receiver = |settings| Receiver::new(settings, Renderer::open(settings).unwrap());
+        Arc::new(receivers.iter().map(receiver).collect())
     });
-    Arc::clone(&ADDRESSEES)
+    Arc::clone(&RECEIVERS)
 }
 
 fn escalations(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock) -> Escalations<SqlStore> {
     let (store, rules) = (Arc::clone(store), config.rules.clone());
-    Escalations::new(store, Arc::new(clock.clone()), addressees(), rules, muting(config))
+    Escalations::new(store, Arc::new(clock.clone()), receivers(), rules, muting(config))
 }
 
 fn poller(
@@ -289,7 +286,7 @@ fn poller(
     let (settings, rules) = (config.sources[place].clone(), config.rules.clone());
     let terms = Terms { labels: settings.labels.clone(), routes: Arc::clone(&config.routes), generation: None };
     let (store, clock) = (Arc::clone(store), Arc::new(clock.clone()));
-    Poller { muting: muting(config), terms, ..Poller::new(settings, source.clone(), store, rules, addressees(), clock) }
+    Poller { muting: muting(config), terms, ..Poller::new(settings, source.clone(), store, rules, receivers(), clock) }
 }
 
 fn muting(config: &Config) -> Muting {

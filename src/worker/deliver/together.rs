@@ -106,7 +106,7 @@ impl<S: Store> Claimer<S> {
         let members: Vec<DeliveryId> = told.iter().flat_map(|one| one.members.iter().cloned()).collect();
         let id = group_id(&self.receiver, &members);
         let severity = told.iter().map(|one| one.facts.alert.severity).max();
-        let delivery = Delivery { severity, ..Delivery::owed(id, self.receiver.clone(), kind, content, now) };
+        let delivery = Delivery { severity, ..Delivery::pending(id, self.receiver.clone(), kind, content, now) };
         Together { delivery, members, named: told.len() }
     }
 }

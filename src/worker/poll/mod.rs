@@ -9,7 +9,6 @@
 mod decide;
 mod details;
 mod gaps;
-mod group;
 mod history;
 mod jobs;
 mod mute;
@@ -33,14 +32,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::alert::identity::{delivery_id, overdue_delivery_id};
+use super::pending::Receivers;
 use crate::alert::{Ledger, message_of};
 use crate::clock::Clock;
 use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
-use crate::model::{
-    Alert, Delivery, DeliveryId, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window,
-};
-use crate::notify::Renderer;
+use crate::model::{Delivery, GapCause, InstanceKey, Job, ReceiverId, Window};
 use crate::rule::history::Past;
 use crate::rule::plans::Plans;
 use crate::rule::{MatchCache, Muting, RuleSet};
@@ -49,35 +45,6 @@ use crate::store::{PollCommit, SourceMemory, Store, StoreError};
 use crate::yaml::duration_text;
 
 use decide::Decision;
-
-/// What a poll needs to know of a receiver.
-#[derive(Debug)]
-pub struct Addressee {
-    /// Makes its messages.
-    pub renderer: Renderer,
-    /// Whether it is told of resolutions.
-    pub send_resolved: bool,
-    /// Wakes its lane when something new is owed to it.
-    pub nudge: Arc<Notify>,
-}
-
-impl Addressee {
-    /// The delivery of this name that owes `receiver`, which this is, a message about an alert.
-    pub(super) fn delivery(
-        &self,
-        id: DeliveryId,
-        alert: &Alert,
-        receiver: &ReceiverId,
-        message: &Message,
-        now: Timestamp,
-    ) -> Delivery {
-        let content = self.renderer.render(message).into_content(receiver, &alert.id);
-        Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert)
-    }
-}
-
-/// The receivers, by key.
-pub type Addressees = HashMap<ReceiverId, Addressee>;
 
 /// Polls one source.
 pub struct Poller<C, S> {
@@ -90,7 +57,7 @@ pub struct Poller<C, S> {
     /// The rules.
     pub rules: RuleSet,
     /// The receivers.
-    pub addressees: Arc<Addressees>,
+    pub receivers: Arc<Receivers>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Wakes the loop that has alerts go further, when some have begun or ended.
@@ -165,7 +132,7 @@ impl<C, S> Poller<C, S> {
         source: C,
         store: Arc<S>,
         rules: RuleSet,
-        addressees: Arc<Addressees>,
+        receivers: Arc<Receivers>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Poller {
@@ -173,7 +140,7 @@ impl<C, S> Poller<C, S> {
             source,
             store,
             rules,
-            addressees,
+            receivers,
             clock,
             escalations: Arc::default(),
             matches: MatchCache::default(),
@@ -425,11 +392,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         if has_news {
             self.escalations.notify_one();
         }
-        for receiver in nudged {
-            if let Some(addressee) = self.addressees.get(&receiver) {
-                addressee.nudge.notify_one();
-            }
-        }
+        self.receivers.wake(&nudged);
         Ok(report)
     }
 
@@ -452,10 +415,9 @@ impl<C: Source, S: Store> Poller<C, S> {
         for (alert, kind) in decision.told() {
             let message = message_of(alert, kind, now);
             for receiver in &alert.receivers {
-                let Some(addressee) = self.addressees.get(receiver) else { continue };
-                if kind == MessageKind::AlertFiring || addressee.send_resolved {
-                    let owed_now = delivery(alert, receiver, addressee, &message, now);
-                    owed.push(group::placed(owed_now, alert, self.rules.get(&alert.rule), addressee, now));
+                let Some(receiver) = self.receivers.get(receiver) else { continue };
+                if let Some(delivery) = receiver.delivery(alert, &message, now) {
+                    owed.push(receiver.grouped(delivery, alert, self.rules.get(&alert.rule), now));
                 }
             }
             // A storm of thousands must not keep the lanes of other receivers from their turn.
@@ -466,28 +428,6 @@ impl<C: Source, S: Store> Poller<C, S> {
         }
         owed
     }
-}
-
-/// The delivery that owes a receiver the message of an alert's beginning or end.
-pub(super) fn delivery(
-    alert: &Alert,
-    receiver: &ReceiverId,
-    addressee: &Addressee,
-    message: &Message,
-    now: Timestamp,
-) -> Delivery {
-    // A deadline that was warned of is told a second time, and the end follows the second telling.
-    let firing = match alert.facts.alert.measures.stage {
-        // Nobody was told that the deadline has passed, while that was held back.
-        Some(Stage::Overdue) if alert.suppressed_by.is_none() => overdue_delivery_id(&alert.id, receiver),
-        _ => delivery_id(&alert.id, receiver, MessageKind::AlertFiring),
-    };
-    let (id, follows) = match message.kind {
-        MessageKind::AlertFiring => (firing, None),
-        MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
-        _ => (delivery_id(&alert.id, receiver, message.kind), None),
-    };
-    Delivery { follows, ..addressee.delivery(id, alert, receiver, message, now) }
 }
 
 /// Why a listing is not whole, if it is not.

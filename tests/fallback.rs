@@ -71,6 +71,7 @@ async fn settle(store: &SqlStore, id: &str, ended: Timestamp, attempt: Attempt, 
         attempt,
         state,
         next_attempt_at: (state == DeliveryState::Pending).then_some(ended + jiff::SignedDuration::from_hours(1)),
+        patience_spent: std::time::Duration::ZERO,
     };
     store.settle(&[settled]).await.unwrap();
 }

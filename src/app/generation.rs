@@ -39,7 +39,7 @@ pub(super) struct Ground {
     /// Since when the program runs.
     pub(super) started_at: Timestamp,
     /// Wakes the loop of the fallbacks.
-    pub(super) mourners: Arc<Notify>,
+    pub(super) dead_letters: Arc<Notify>,
     /// Wakes the loop of the escalations.
     pub(super) escalations: Arc<Notify>,
     /// Whether the configuration is in force that is wanted.
@@ -70,7 +70,8 @@ pub(super) struct Generation {
 
 /// The way to a receiver.
 pub(super) struct Reach {
-    /// Its nudge is the same for all configurations that have the receiver: whoever wakes it wakes the lane of now.
+    /// Nudge and channel are the same for all configurations that have the receiver: whoever wakes it wakes the lane of
+    /// now, and that one goes on where the lane before it was.
     pub(super) receiver: Arc<Receiver>,
     pub(super) notifier: Arc<AnyNotifier>,
     budget: Budget,
@@ -195,24 +196,25 @@ impl Generation {
 
     /// The lane to a receiver.
     pub(super) fn lane(&self, reach: &Reach) -> Lane<SqlStore, AnyNotifier> {
-        let Ground { store, clock, mourners, .. } = &self.ground;
+        let Ground { store, clock, dead_letters, .. } = &self.ground;
         let (store, clock) = (Arc::clone(store), Arc::clone(clock));
         Lane::new(reach.receiver.id.clone(), store, Arc::clone(&reach.notifier), clock, parts::jitter())
             .within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
             .woken_by(Arc::clone(&reach.receiver.nudge))
-            .telling_of_deaths(Arc::clone(mourners))
+            .through(reach.receiver.channel.clone())
+            .reporting_dead_letters(Arc::clone(dead_letters))
     }
 
     /// The loop that has fallbacks told.
     pub(super) fn fallbacks(&self) -> Fallbacks<SqlStore> {
-        let Ground { store, clock, mourners, .. } = &self.ground;
+        let Ground { store, clock, dead_letters, .. } = &self.ground;
         // In the order of the file, so that what one has told the next can take on in the same pass.
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
             .filter_map(|reach| Some(Route { receiver: reach.receiver.id.clone(), fallback: reach.fallback.clone()? }))
             .collect();
         Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&self.receivers), routes)
-            .woken_by(Arc::clone(mourners))
+            .woken_by(Arc::clone(dead_letters))
     }
 
     /// The loop that has alerts go further.
@@ -275,7 +277,10 @@ fn reach(opened: Opened, before: Option<&Generation>, config: &Config, budgets: 
         return Arc::clone(same);
     }
     let known = before.and_then(|before| before.reaches.get(&settings.id));
-    let nudge = known.map(|known| Arc::clone(&known.receiver.nudge)).unwrap_or_default();
-    let receiver = Arc::new(Receiver::new(&settings, renderer).woken_by(nudge));
+    let receiver = Receiver::new(&settings, renderer);
+    let receiver = Arc::new(match known {
+        Some(known) => receiver.woken_by(Arc::clone(&known.receiver.nudge)).through(known.receiver.channel.clone()),
+        None => receiver,
+    });
     Arc::new(Reach { receiver, notifier, budget, fallback: settings.fallback })
 }

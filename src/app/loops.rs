@@ -18,7 +18,6 @@ use tracing::info;
 
 use super::generation::{Generation, Ground, Polling};
 use crate::model::{ReceiverId, SourceId};
-use crate::worker::deliver::Rest;
 use crate::worker::housekeeping;
 
 /// The configuration in force, and the word that it no longer is.
@@ -156,14 +155,13 @@ async fn keep_polling(id: SourceId, mut in_force: watch::Receiver<InForce>, shut
 
 /// Delivers to a receiver by whatever is in force. A lane of which nothing has changed goes on.
 async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>, shutdown: CancellationToken) -> Ended {
-    let mut rest = Rest::default();
     loop {
         let InForce { generation, .. } = in_force.borrow_and_update().clone();
         let Some(reach) = generation.reach(&id).map(Arc::clone) else {
             info!(receiver = %id, generation = generation.number, "no longer told; what is owed to it waits");
             return Ended::Receiver(id);
         };
-        let lane = generation.lane(&reach).resting(rest);
+        let lane = generation.lane(&reach);
         drop(generation);
         let retire = CancellationToken::new();
         let is_another = |present: &InForce| present.generation.reach(&id).is_none_or(|now| !Arc::ptr_eq(now, &reach));
@@ -176,10 +174,10 @@ async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>,
         };
         let running = lane.run_until(&shutdown, &retire);
         tokio::pin!(running);
-        rest = tokio::select! {
-            rest = &mut running => rest,
+        tokio::select! {
+            () = &mut running => {}
             () = replaced => running.await,
-        };
+        }
         if shutdown.is_cancelled() {
             return Ended::Receiver(id);
         }

@@ -88,6 +88,9 @@ pub struct Delivery {
     pub content: Content,
     /// Attempts made so far.
     pub attempts: u32,
+    /// The waits between them, next to which only time counts in which an attempt could be made; at most
+    /// [`crate::limits::DELIVERY_PATIENCE`].
+    pub patience_spent: Duration,
     /// Recipients that have it already, for channels with several (mail): a retry does not send to them again.
     pub done: Vec<String>,
     /// The channel's own name of the message, where it gives one and an answer to it can be posted.
@@ -134,6 +137,7 @@ impl Delivery {
             state: DeliveryState::Pending,
             content,
             attempts: 0,
+            patience_spent: Duration::ZERO,
             done: Vec::new(),
             reference: None,
             in_reply_to: None,

@@ -131,7 +131,7 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Queued>, StoreError>> + Send;
 
-    /// Has what waits in a group wait until `until` at least.
+    /// Has what waits in a group wait until `until`.
     fn postpone_group(
         &self,
         receiver: &ReceiverId,
@@ -169,9 +169,17 @@ pub trait Store: Send + Sync {
     /// delivery dies, what follows it dies with it. Settling the same attempt twice is the same as once.
     fn settle(&self, settled: &[Settled]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// When the next unclaimed delivery of a receiver is due, if any is owed. One that waits for its predecessor to be
+    /// When the next unclaimed delivery of a receiver is due, if any is owed; `now` for one that is due only later than
+    /// any can be, for that comes from a clock that was set back. One that waits for its predecessor to be
     /// settled does not count: there is no time at which it is due.
-    fn next_due(&self, receiver: &ReceiverId) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+    fn next_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// How many messages about one alert [`Store::claim`] would claim without a limit.
+    fn count_queue(
+        &self,
+        receiver: &ReceiverId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// How many deliveries are owed to a receiver that are due at `now`, those included that wait for a predecessor.
     fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -225,15 +233,15 @@ pub trait Store: Send + Sync {
         learnt: &BTreeMap<String, String>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Beginnings of critical and error alerts that `receiver` was not told of: owed since `owed_before` or longer, or
-    /// dead since `died_after` or later. Those that a fallback was told of are left out; what was merged fares as the
+    /// Beginnings of critical and error alerts that `receiver` was not told of: pending since `since.0` or longer, or
+    /// dead since `since.1` or later. Those that a fallback was told of are left out; what was merged fares as the
     /// message that tells it. The longest owed first.
     fn undelivered(
         &self,
         receiver: &ReceiverId,
-        owed_before: Timestamp,
-        died_after: Timestamp,
+        since: (Timestamp, Timestamp),
         limit: usize,
+        now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Undelivered>, StoreError>> + Send;
 
     /// Since when the oldest of those is owed that are not dead, however short that is.

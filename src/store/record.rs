@@ -120,6 +120,8 @@ pub struct Settled {
     pub last_error: Option<String>,
     /// When it is tried again, if it is.
     pub next_attempt_at: Option<Timestamp>,
+    /// The delivery's [`crate::model::Delivery::patience_spent`] from now on.
+    pub patience_spent: Duration,
 }
 
 /// Which instances to look at.
@@ -165,8 +167,8 @@ pub struct JobHistory {
 pub struct Queued {
     /// The delivery.
     pub id: DeliveryId,
-    /// What kind of message it is.
-    pub kind: MessageKind,
+    /// What kind of message it is; none where this version does not know it.
+    pub kind: Option<MessageKind>,
     /// How bad what it tells of is.
     pub severity: Option<Severity>,
     /// Since when it is due.

@@ -141,7 +141,7 @@ impl<S: Store> Fallbacks<S> {
         let (owed_before, died_after) = (before(route.fallback.after), before(FALLBACK_DEAD_AGE_MAX));
         let mut gone = 0;
         loop {
-            let found = self.store.undelivered(&route.receiver, owed_before, died_after, FALLBACK_BATCH).await?;
+            let found = self.store.undelivered(&route.receiver, (owed_before, died_after), FALLBACK_BATCH, now).await?;
             let stand_ins: Vec<StandIn> =
                 found.iter().map(|undelivered| stand_in(undelivered, route, fallback, now)).collect();
             let marked = self.store.stand_in(&stand_ins).await?;

@@ -161,7 +161,7 @@ impl<S: Store> Heartbeat<S> {
         self.examine_sources(&conditions, now)?;
         let long_ago = now.checked_sub(HEARTBEAT_LANE_SLACK).unwrap_or(Timestamp::MIN);
         for receiver in &self.receivers {
-            let Some(since) = self.store.next_due(receiver).await?.filter(|due| *due <= long_ago) else { continue };
+            let Some(since) = self.store.next_due(receiver, now).await?.filter(|due| *due <= long_ago) else { continue };
             // A receiver with more messages than it takes is behind, and not forgotten.
             let tried = self.store.attempts_since(long_ago).await?;
             if !tried.iter().any(|(id, _)| id == receiver) {

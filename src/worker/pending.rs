@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::deliver::Channel;
 use crate::alert::identity::{
     delivery_id, digest_delivery_id, escalation_id, overdue_delivery_id, reminder_id, stand_in_id,
 };
@@ -31,6 +32,8 @@ pub struct Receiver {
     pub send_resolved: bool,
     /// Wakes its lane when something new is pending.
     pub nudge: Arc<Notify>,
+    /// Whether its channel wants to be left alone.
+    pub channel: Channel,
 }
 
 /// The receivers, by name.
@@ -69,13 +72,20 @@ impl Receiver {
     /// The receiver of these settings, with its messages made by `renderer`.
     pub fn new(settings: &ReceiverSettings, renderer: impl Into<Arc<Renderer>>) -> Self {
         let (id, renderer) = (settings.id.clone(), renderer.into());
-        Receiver { id, renderer, send_resolved: settings.send_resolved, nudge: Arc::default() }
+        let (nudge, channel) = (Arc::default(), Channel::default());
+        Receiver { id, renderer, send_resolved: settings.send_resolved, nudge, channel }
     }
 
     /// The same receiver, whose lane `nudge` wakes.
     #[must_use]
     pub fn woken_by(self, nudge: Arc<Notify>) -> Self {
         Receiver { nudge, ..self }
+    }
+
+    /// The same receiver, reached through `channel`.
+    #[must_use]
+    pub fn through(self, channel: Channel) -> Self {
+        Receiver { channel, ..self }
     }
 
     /// The beginning or the end of an alert, by the kind of `message`. None for an end that the receiver does not want.

@@ -146,6 +146,7 @@ fn settled(id: &str, number: u32, ended: Timestamp, attempt: Attempt, state: Del
         attempt,
         state,
         next_attempt_at: (state == DeliveryState::Pending).then_some(ended + SignedDuration::from_hours(1)),
+        patience_spent: std::time::Duration::ZERO,
     }
 }
 

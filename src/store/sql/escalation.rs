@@ -1,5 +1,7 @@
 //! Alerts that go further: which step is due, the one transaction that takes it, and the word of the end to whom it told.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
@@ -7,6 +9,7 @@ use super::super::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, StoreE
 use super::items::{IdItem, StepItem, delivery_items, lists, to_json};
 use super::poll::bury_late_followers;
 use super::{SqlStore, Write, rows};
+use crate::clock::latest_due;
 use crate::model::{AlertId, Delivery, DeliveryId, ReceiverId};
 
 /// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told. A telling is
@@ -47,7 +50,7 @@ pub(super) async fn due(
     let statement = sqlx::AssertSqlSafe(format!(
         "SELECT {}, ahead.number, ahead.told_at, ahead.told_at + ahead.delay, ack.author \
          FROM ({}) AS ahead JOIN alert ON alert.id = ahead.alert LEFT JOIN ack ON ack.alert = ahead.alert \
-         WHERE ahead.told_at + ahead.delay BETWEEN $2 AND $3 \
+         WHERE (ahead.told_at + ahead.delay BETWEEN $2 AND $3 OR ahead.told_at > $8) \
            AND (ahead.told_at + ahead.delay, ahead.alert, ahead.number) > ($4, $5, $6) \
          ORDER BY ahead.told_at + ahead.delay, ahead.alert, ahead.number LIMIT $7",
         rows::alert_columns(),
@@ -61,6 +64,8 @@ pub(super) async fn due(
         .bind(after.map_or("", |after| after.alert.as_str()))
         .bind(after.map_or(0, |after| i64::from(after.number)))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        // An alert that was told later than now comes from a clock that was set back: nobody knows how long ago that was.
+        .bind(latest_due(until, Duration::ZERO).as_millisecond())
         .fetch_all(&store.readers)
         .await
         .map_err(|error| store.failed(error))?;

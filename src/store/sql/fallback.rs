@@ -1,11 +1,14 @@
 //! Deliveries that do not arrive: which of them a fallback is to be told of, and the one transaction that has it told.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::super::{StandIn, StoreError, ToldInstead, Undelivered};
 use super::items::{IdItem, delivery_items, lists};
 use super::poll::bury_late_followers;
 use super::{SqlStore, Write, rows};
+use crate::clock::latest_due;
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
 
 /// What a fallback may be told of: the beginnings of alerts that are bad enough and that nobody was told of in their place.
@@ -24,6 +27,11 @@ fn owed_since(row: &str) -> String {
 /// The same for a part of a message: while it waited for others of its group it was not owed.
 fn owed_within(part: &str, whole: &str) -> String {
     format!("COALESCE({part}.revived_at, {whole}.group_told_at, {part}.created_at)")
+}
+
+/// Pending since `$2` or earlier; since later than `$5` is by a clock that was set back, and nobody knows how long that is.
+fn too_long(since: &str) -> String {
+    format!("({since} <= $2 OR {since} > $5)")
 }
 
 /// When a delivery died: with its last attempt, or without any.
@@ -50,9 +58,9 @@ fn untold() -> String {
     let parts = "delivery AS whole JOIN delivery AS part ON part.merged_into = whole.id AND part.state = 'merged'";
     [
         format!(
-            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {TOLD} AND {} <= $2 AND {}",
+            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {TOLD} AND {} AND {}",
             row("one", "one"),
-            owed_since("one"),
+            too_long(&owed_since("one")),
             concerns("one")
         ),
         format!(
@@ -62,9 +70,9 @@ fn untold() -> String {
             concerns("one")
         ),
         format!(
-            "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'pending' AND {} <= $2 AND {}",
+            "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'pending' AND {} AND {}",
             row("part", "whole"),
-            owed_within("part", "whole"),
+            too_long(&owed_within("part", "whole")),
             concerns("part")
         ),
         format!(
@@ -80,9 +88,9 @@ fn untold() -> String {
 pub(super) async fn undelivered(
     store: &SqlStore,
     receiver: &ReceiverId,
-    owed_before: Timestamp,
-    died_after: Timestamp,
+    (owed_before, died_after): (Timestamp, Timestamp),
     limit: usize,
+    now: Timestamp,
 ) -> Result<Vec<Undelivered>, StoreError> {
     let statement = sqlx::AssertSqlSafe(format!(
         "SELECT {}, untold.id, untold.state, untold.since, untold.attempts, untold.error FROM ({}) AS untold \
@@ -95,6 +103,7 @@ pub(super) async fn undelivered(
         .bind(owed_before.as_millisecond())
         .bind(died_after.as_millisecond())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(latest_due(now, Duration::ZERO).as_millisecond())
         .fetch_all(&store.readers)
         .await
         .map_err(|error| store.failed(error))?;
@@ -122,6 +131,8 @@ pub(super) async fn oldest_undelivered(
     let row = sqlx::query(statement)
         .bind(receiver.as_str())
         .bind(i64::MAX)
+        .bind(i64::MAX)
+        .bind(0)
         .bind(i64::MAX)
         .fetch_one(&store.readers)
         .await

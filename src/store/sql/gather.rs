@@ -12,10 +12,20 @@ use super::items::{IdItem, lists};
 use super::merge::queued;
 use super::outbox::{FREE, ORDER};
 use super::{SqlStore, poll, rows};
+use crate::clock::latest_due;
+use crate::limits::GROUP_WAIT_MAX;
 use crate::model::{AlertFacts, Delivery, DeliveryId, ReceiverId};
 
 /// Which rows wait.
 const WAITS: &str = "queued.group_key IS NOT NULL AND queued.group_told_at IS NULL";
+
+/// Which of them wait until later than `$4` and their interval allow: by a clock that was set back.
+const AHEAD: &str = "queued.next_attempt_at > $4 + COALESCE(queued.group_interval, 0)";
+
+/// The `$4` of that.
+fn latest(now: Timestamp) -> i64 {
+    latest_due(now, GROUP_WAIT_MAX).as_millisecond()
+}
 
 /// Whether anything waits for its group, or did since the store was opened.
 #[derive(Debug, Default)]
@@ -49,12 +59,14 @@ pub(super) async fn due_groups(
               AND told.group_key = queued.group_key AND told.group_told_at <= $3), COUNT(*) \
          FROM delivery AS queued WHERE {FREE} AND {WAITS} \
          GROUP BY queued.group_key HAVING MIN(queued.next_attempt_at) <= $2 \
+           OR MAX(CASE WHEN {AHEAD} THEN 1 ELSE 0 END) = 1 \
          ORDER BY MAX(queued.urgency) DESC, MIN(queued.next_attempt_at), queued.group_key"
     ));
     let found = sqlx::query(statement)
         .bind(receiver.as_str())
         .bind(by.as_millisecond())
         .bind(now.as_millisecond())
+        .bind(latest(now))
         .fetch_all(&store.readers)
         .await
         .map_err(|error| store.failed(error))?;
@@ -63,6 +75,24 @@ pub(super) async fn due_groups(
         Ok(DueGroup { place, waiting: u64::try_from(rows::number(row, 4)?).unwrap_or(0) })
     });
     Ok(groups)
+}
+
+/// Whether something of `receiver` waits longer than anything may.
+pub(super) async fn waits_too_long(
+    store: &SqlStore,
+    receiver: &ReceiverId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if !may_wait(store).await? {
+        return Ok(false);
+    }
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT 1 FROM delivery AS queued WHERE {FREE} AND {WAITS} AND {} LIMIT 1",
+        AHEAD.replace("$4", "$2")
+    ));
+    let found = sqlx::query(statement).bind(receiver.as_str()).bind(latest(now));
+    let found = found.fetch_optional(&store.readers).await.map_err(|error| store.failed(error))?;
+    Ok(found.is_some())
 }
 
 /// Whether there may be something that waits. Only the first call asks the database.
@@ -109,7 +139,7 @@ pub(super) async fn postpone(
     let mut write = store.write().await?;
     sqlx::query(
         "UPDATE delivery SET next_attempt_at = $3 WHERE receiver = $1 AND group_key = $2 AND group_told_at IS NULL \
-           AND state = 'pending' AND next_attempt_at < $3",
+           AND state = 'pending'",
     )
     .bind(receiver.as_str())
     .bind(key)

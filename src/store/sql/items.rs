@@ -168,6 +168,7 @@ item! {
         error: Text Option<&'a str>,
         state: Text &'static str,
         last_error: Text Option<&'a str>,
+        patience_spent: BigInt i64,
         // Null where the attempt reached nobody new.
         done: Text Option<String>,
         next_attempt_at: BigInt Option<i64>,
@@ -319,6 +320,7 @@ fn settled_item<'a>(settled: &'a Settled, done: Option<&Vec<String>>) -> Result<
         error: settled.attempt.error.as_deref(),
         state: settled.state.as_str(),
         last_error: settled.last_error.as_deref(),
+        patience_spent: milliseconds(settled.patience_spent),
         done: done.map(to_json).transpose()?,
         next_attempt_at: (settled.state == DeliveryState::Pending)
             .then(|| settled.next_attempt_at.map_or(ended_at, Timestamp::as_millisecond)),

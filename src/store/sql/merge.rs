@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::super::{Mergeable, Queued, StoreError};
 use super::items::{IdItem, MemberItem, delivery_items, lists};
-use super::outbox::{FREE, ORDER, TOLD};
+use super::outbox::{DUE, FREE, ORDER, TOLD, latest};
 use super::{SqlStore, rows};
 use crate::alert::attach_escalation;
 use crate::model::{AlertFacts, Delivery, DeliveryId, MessageKind, ReceiverId};
@@ -20,16 +20,17 @@ pub(super) async fn queue(
 ) -> Result<Vec<Queued>, StoreError> {
     let statement = sqlx::AssertSqlSafe(format!(
         "SELECT queued.id, queued.kind, queued.urgency, queued.next_attempt_at FROM delivery AS queued \
-         WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 ORDER BY {ORDER} LIMIT $3"
+         WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4"
     ));
     let found = sqlx::query(statement)
         .bind(receiver.as_str())
         .bind(now.as_millisecond())
+        .bind(latest(now))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&store.readers)
         .await
         .map_err(|error| store.failed(error))?;
-    // What cannot be understood is buried, aloud, by whoever claims it.
+    // What cannot be understood stays in the queue: whoever claims it has it die with a log line.
     Ok(rows::all(&found, "delivery", queued))
 }
 
@@ -37,8 +38,8 @@ pub(super) fn queued(row: &AnyRow) -> Result<Queued, StoreError> {
     let kind = rows::text(row, 1)?;
     Ok(Queued {
         id: DeliveryId::new(rows::text(row, 0)?),
-        kind: MessageKind::from_word(&kind).ok_or_else(|| rows::unknown("kind", &kind))?,
-        severity: rows::severity(row, 2)?,
+        kind: MessageKind::from_word(&kind),
+        severity: rows::severity(row, 2).unwrap_or_default(),
         due_at: rows::instant(rows::number(row, 3)?)?,
     })
 }
@@ -87,8 +88,10 @@ pub(super) async fn merge(store: &SqlStore, group: &Delivery, members: &[Deliver
         return Ok(false);
     }
     for text in lists(&items)? {
-        let statement = store.statements.follow_group.clone();
-        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+        for statement in [&store.statements.merge_members, &store.statements.follow_group] {
+            let done = sqlx::query(statement.clone()).bind(text.as_str()).execute(write.on()).await;
+            done.map_err(|error| store.failed(error))?;
+        }
     }
     store.commit(write).await?;
     Ok(true)

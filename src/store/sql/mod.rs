@@ -229,8 +229,12 @@ impl Store for SqlStore {
         outbox::settle(self, settled).await
     }
 
-    async fn next_due(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
-        outbox::next_due(self, receiver).await
+    async fn next_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        outbox::next_due(self, receiver, now).await
+    }
+
+    async fn count_queue(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+        outbox::count_queue(self, receiver, now).await
     }
 
     async fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
@@ -284,11 +288,11 @@ impl Store for SqlStore {
     async fn undelivered(
         &self,
         receiver: &ReceiverId,
-        owed_before: Timestamp,
-        died_after: Timestamp,
+        since: (Timestamp, Timestamp),
         limit: usize,
+        now: Timestamp,
     ) -> Result<Vec<Undelivered>, StoreError> {
-        fallback::undelivered(self, receiver, owed_before, died_after, limit).await
+        fallback::undelivered(self, receiver, since, limit, now).await
     }
 
     async fn oldest_undelivered(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {

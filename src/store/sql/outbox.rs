@@ -4,12 +4,16 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 
 use super::super::{Settled, StoreError};
 use super::items::{DamagedItem, IdItem, lists, settled_items};
 use super::poll::NEVER_FIRED;
-use super::{SqlStore, Write, own, rows};
-use crate::limits::DELIVERY_AGE_MAX;
+use super::{SqlStore, Write, gather, own, rows};
+use crate::clock::{is_due, latest_due};
+use crate::limits::DELIVERY_WAIT_MAX;
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity};
 
 /// What the log says of an attempt whose process died.
@@ -51,6 +55,14 @@ pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending'
 /// Which of them wait for no others of their group.
 pub(super) const TOLD: &str = "(queued.group_key IS NULL OR queued.group_told_at IS NOT NULL)";
 
+/// Which of them are due at `$2`. What is due later than `$3` ([`latest`]) comes from a clock that was set back.
+pub(super) const DUE: &str = "(queued.next_attempt_at <= $2 OR queued.next_attempt_at > $3)";
+
+/// The latest time at which a delivery can be due next, by a clock that is right.
+pub(super) fn latest(now: Timestamp) -> i64 {
+    latest_due(now, DELIVERY_WAIT_MAX).as_millisecond()
+}
+
 /// The order in which the queue is worked off.
 pub(super) const ORDER: &str = "queued.urgency DESC, queued.next_attempt_at, queued.created_at, queued.id";
 
@@ -63,13 +75,13 @@ pub(super) async fn claim(
     let mut write = store.write().await?;
     let statement = sqlx::AssertSqlSafe(format!(
         "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
-           WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 \
-           ORDER BY {ORDER} LIMIT $3) RETURNING {}",
+           WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4) RETURNING {}",
         rows::DELIVERY_COLUMNS
     ));
     let found = sqlx::query(statement)
         .bind(receiver.as_str())
         .bind(now.as_millisecond())
+        .bind(latest(now))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(write.on())
         .await
@@ -181,36 +193,50 @@ async fn done_by_now<'a>(
     Ok(done)
 }
 
-pub(super) async fn next_due(store: &SqlStore, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
-    // The queue's index has the instants in order within each urgency: a look at the head of each finds the earliest.
+pub(super) async fn next_due(
+    store: &SqlStore,
+    receiver: &ReceiverId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    // The queue's index has the instants in order within each urgency: a look at both ends of each finds the earliest, and
+    // whether one lies further ahead than it can.
     let urgencies: Vec<String> = std::iter::once(0)
         .chain(Severity::ALL.map(Severity::urgency))
         .map(|urgency| format!("SELECT {urgency} AS level"))
         .collect();
     let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT MIN(head.due) FROM (SELECT (SELECT queued.next_attempt_at FROM delivery AS queued \
-           WHERE {FREE} AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at LIMIT 1) AS due \
-         FROM ({}) AS urgency) AS head",
+        "SELECT MIN(ends.first), MAX(ends.last) FROM (SELECT \
+           (SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} AND queued.urgency = urgency.level \
+              ORDER BY queued.next_attempt_at LIMIT 1) AS first, \
+           (SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} AND {TOLD} \
+              AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at DESC LIMIT 1) AS last \
+         FROM ({}) AS urgency) AS ends",
         urgencies.join(" UNION ALL ")
     ));
     let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&store.readers).await;
-    match row.map_err(|error| store.failed(error))? {
-        Some(row) => rows::optional_instant(&row, 0),
-        None => Ok(None),
-    }
+    let Some(row) = row.map_err(|error| store.failed(error))? else { return Ok(None) };
+    let (first, last) = (rows::optional_instant(&row, 0)?, rows::optional_instant(&row, 1)?);
+    let is_overdue = last.is_some_and(|last| is_due(last, now, DELIVERY_WAIT_MAX))
+        || gather::waits_too_long(store, receiver, now).await?;
+    Ok(first.map(|first| if is_overdue { first.min(now) } else { first }))
 }
 
-/// Deliveries live for a day and are purged with their alerts, so the few of the last days hold every recent attempt.
+pub(super) async fn count_queue(store: &SqlStore, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT COUNT(*) FROM delivery AS queued \
+         WHERE {FREE} AND {TOLD} AND {DUE} AND queued.kind IN ('alert.firing', 'alert.resolved')"
+    ));
+    count(store, sqlx::query(statement).bind(receiver.as_str()).bind(now.as_millisecond()).bind(latest(now))).await
+}
+
 pub(super) async fn attempts_since(
     store: &SqlStore,
     since: Timestamp,
 ) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
-    let made_since = since.checked_sub(DELIVERY_AGE_MAX * 2).unwrap_or(Timestamp::MIN);
     let found = sqlx::query(
-        "SELECT delivery.receiver, attempt.started_at FROM delivery JOIN attempt ON attempt.delivery = delivery.id \
-         WHERE delivery.created_at >= $1 AND attempt.started_at >= $2 ORDER BY attempt.started_at",
+        "SELECT delivery.receiver, attempt.started_at FROM attempt JOIN delivery ON delivery.id = attempt.delivery \
+         WHERE attempt.started_at >= $1 ORDER BY attempt.started_at",
     )
-    .bind(made_since.as_millisecond())
     .bind(since.as_millisecond())
     .fetch_all(&store.readers)
     .await
@@ -219,14 +245,14 @@ pub(super) async fn attempts_since(
 }
 
 pub(super) async fn count_due(store: &SqlStore, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) FROM delivery WHERE receiver = $1 AND state = 'pending' AND next_attempt_at <= $2",
-    )
-    .bind(receiver.as_str())
-    .bind(now.as_millisecond())
-    .fetch_one(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
+    let statement = sqlx::AssertSqlSafe(format!(
+        "SELECT COUNT(*) FROM delivery AS queued WHERE queued.receiver = $1 AND queued.state = 'pending' AND {DUE}"
+    ));
+    count(store, sqlx::query(statement).bind(receiver.as_str()).bind(now.as_millisecond()).bind(latest(now))).await
+}
+
+async fn count(store: &SqlStore, query: Query<'_, Any, AnyArguments>) -> Result<u64, StoreError> {
+    let row = query.fetch_one(&store.readers).await.map_err(|error| store.failed(error))?;
     Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
 }
 

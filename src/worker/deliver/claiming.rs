@@ -5,7 +5,8 @@
 //! budget allows, and together with none but critical ones when it does not.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -77,8 +78,9 @@ impl<S: Store> Claimer<S> {
             let more = if alike == 0 { More::Nothing } else { More::From(self.budget.free_at(now, severity)) };
             return Ok(Claim { deliveries: Vec::new(), more });
         }
-        if alike > allowed && self.merge(&queue[..alike], now).await? {
-            // Nothing of its class stands before the one that was just made.
+        // Where more waits than may go, one message at a time goes, and each stands for as many as it can name: nothing is
+        // sent alone beside it that the next one can name.
+        if alike > allowed && (!names_one(&queue[0]) || self.merge(&queue[..alike], now).await?) {
             most = 1;
         }
         let deliveries = self.store.claim(&self.receiver, now, most.min(room)).await?;
@@ -91,18 +93,20 @@ impl<S: Store> Claimer<S> {
         if self.merging().is_none() {
             return Ok(false);
         }
-        let tells_one = |one: &&Queued| matches!(one.kind, MessageKind::AlertFiring | MessageKind::AlertResolved);
-        let ids: Vec<DeliveryId> = waiting.iter().filter(tells_one).map(|one| one.id.clone()).collect();
+        // A little more than the last one could name: more need not be read.
+        let reach = self.named.load(Ordering::Relaxed).saturating_mul(9) / 8 + 2;
+        let ids: Vec<DeliveryId> =
+            waiting.iter().filter(|one| names_one(one)).take(reach).map(|one| one.id.clone()).collect();
         if ids.len() < 2 {
             return Ok(false);
         }
-        let told = each_alert_once(self.store.mergeable(&ids).await?);
-        let known: usize = told.iter().map(|one| one.members.len()).sum();
-        let due = self.store.count_due(&self.receiver, now).await?;
-        let others = due.saturating_sub(known as u64);
+        let found = self.store.mergeable(&ids).await?;
+        let others = self.store.count_queue(&self.receiver, now).await?.saturating_sub(found.len() as u64);
+        let told = each_alert_once(found);
         let Some(Together { delivery, members, named }) = self.together(told, others, now) else { return Ok(false) };
-        // It takes the place in the queue of the one that waited longest.
+        // It takes the place in the queue of the one that waited longest, before those that have waited as long.
         let due_at = waiting.iter().filter(|one| members.contains(&one.id)).map(|one| one.due_at).min();
+        let due_at = due_at.map(|due_at| due_at.checked_sub(Duration::from_millis(1)).unwrap_or(due_at));
         let group = Delivery { next_attempt_at: due_at, ..delivery };
         let merged = self.store.merge(&group, &members).await?;
         if merged {
@@ -111,6 +115,11 @@ impl<S: Store> Claimer<S> {
         }
         Ok(merged)
     }
+}
+
+/// Whether it tells of one alert, so that it can be told with others.
+fn names_one(queued: &Queued) -> bool {
+    matches!(queued.kind, Some(MessageKind::AlertFiring | MessageKind::AlertResolved))
 }
 
 fn is_critical(severity: Option<Severity>) -> bool {

@@ -120,5 +120,6 @@ fn arrived(delivery: &Delivery, now: Timestamp) -> Settled {
         state: DeliveryState::Delivered,
         last_error: None,
         next_attempt_at: None,
+        patience_spent: std::time::Duration::ZERO,
     }
 }

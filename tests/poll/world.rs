@@ -146,9 +146,13 @@ pub(crate) struct Scene {
 impl Scene {
     /// A scene with a source that shows nothing, the receivers `hook` and `mail`, and these rules.
     pub(crate) async fn open(rules: &str) -> Scene {
-        let place = Place::new();
+        Scene::open_in(Place::new(), at(0), rules).await
+    }
+
+    /// The same over the store that is there already, at that instant.
+    pub(crate) async fn open_in(place: Place, now: Timestamp, rules: &str) -> Scene {
         let store = Arc::new(place.open().await);
-        let (source, clock, config) = (Puppet::default(), ManualClock::at(at(0)), configuration(rules));
+        let (source, clock, config) = (Puppet::default(), ManualClock::at(now), configuration(rules));
         let poller = poller(&config, 0, &source, &store, &clock);
         let escalations = escalations(&config, &store, &clock);
         Scene { store, source, clock, config, poller, escalations, _place: Some(place) }
@@ -262,7 +266,7 @@ fn configuration(rules: &str) -> Config {
 }
 
 /// The receivers; their templates are checked once, for that takes longer than many polls.
-fn receivers() -> Arc<Receivers> {
+pub(crate) fn receivers() -> Arc<Receivers> {
     static RECEIVERS: LazyLock<Arc<Receivers>> = LazyLock::new(|| {
         let receivers = configuration("  any: { when: { status: [fail] }, notify: [hook, mail] }\n").receivers;
         let receiver = |settings| Receiver::new(settings, Renderer::open(settings).unwrap());

@@ -317,8 +317,9 @@ pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEARTBEAT_ANSWER_BYTES_MAX: usize = 4 << 10;
 /// Slack beyond two turns of a poll loop before it is taken to hang.
 pub const HEARTBEAT_POLL_SLACK: Duration = Duration::from_secs(60);
-/// How long a delivery may be due, and its receiver not tried, before its lane is taken to hang.
-pub const HEARTBEAT_LANE_SLACK: Duration = Duration::from_secs(600);
+/// How long a turn of a loop may take, its turns may fail, or a delivery may be due and not tried, before the loop is taken
+/// to hang.
+pub const LOOP_HANGS_AFTER: Duration = Duration::from_secs(600);
 /// Longest time that one test of the rules looks at.
 pub const RULE_TEST_SPAN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 

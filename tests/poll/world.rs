@@ -154,7 +154,7 @@ impl Scene {
         let store = Arc::new(place.open().await);
         let (source, clock, config) = (Puppet::default(), ManualClock::at(now), configuration(rules));
         let poller = poller(&config, 0, &source, &store, &clock);
-        let escalations = escalations(&config, &store, &clock);
+        let escalations = escalations(&config, &store);
         Scene { store, source, clock, config, poller, escalations, _place: Some(place) }
     }
 
@@ -164,7 +164,7 @@ impl Scene {
         let (store, clock, config) = (Arc::clone(&self.store), self.clock.clone(), self.config.clone());
         let source = Puppet::default();
         let poller = poller(&config, 1, &source, &store, &clock);
-        let escalations = escalations(&config, &store, &clock);
+        let escalations = escalations(&config, &store);
         Scene { store, source, clock, config, poller, escalations, _place: None }
     }
 
@@ -229,7 +229,7 @@ impl Scene {
     /// Another process on the same store.
     pub(crate) fn restart(&mut self) {
         self.poller = poller(&self.config, 0, &self.source, &self.store, &self.clock);
-        self.escalations = escalations(&self.config, &self.store, &self.clock);
+        self.escalations = escalations(&self.config, &self.store);
     }
 
     /// The same with other rules.
@@ -275,9 +275,9 @@ pub(crate) fn receivers() -> Arc<Receivers> {
     Arc::clone(&RECEIVERS)
 }
 
-fn escalations(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock) -> Escalations<SqlStore> {
+fn escalations(config: &Config, store: &Arc<SqlStore>) -> Escalations<SqlStore> {
     let (store, rules) = (Arc::clone(store), config.rules.clone());
-    Escalations::new(store, Arc::new(clock.clone()), receivers(), rules, muting(config))
+    Escalations::new(store, receivers(), rules, muting(config))
 }
 
 fn poller(

@@ -125,9 +125,9 @@ async fn arrived(scene: &Scene, until: Timestamp) -> Vec<String> {
     let sink = Sink::new(|_, _| OK).await;
     let clock = ManualClock::at(scene.now());
     let mut lanes = Vec::new();
-    for (receiver, addressee) in receivers().iter() {
-        let lane = lane_to(receiver.as_str(), &scene.store, Hook::new(&sink.url, 4), &clock);
-        lanes.push(lane.within(Budget::unlimited(), Arc::new(Renderer::clone(&addressee.renderer))));
+    for receiver in receivers().iter() {
+        let lane = lane_to(receiver.id.as_str(), &scene.store, Hook::new(&sink.url, 4), &clock);
+        lanes.push(lane.within(Budget::unlimited(), Arc::clone(&receiver.renderer)));
     }
     let mut now = scene.now();
     while now < until {
@@ -190,8 +190,7 @@ async fn what_an_older_version_owed_is_told_once_and_nothing_twice() {
     }
     let fallback = Fallback { to: ReceiverId::new("boss"), after: std::time::Duration::from_secs(900) };
     let routes = vec![Route { receiver: ReceiverId::new("hook"), fallback }];
-    let clock = Arc::new(ManualClock::at(scene.now()));
-    let fallbacks = Fallbacks::new(Arc::clone(&scene.store), clock, receivers(), routes);
+    let fallbacks = Fallbacks::new(Arc::clone(&scene.store), receivers(), routes);
     // The boss, who was told of what is over by now, hears of that too.
     fallbacks.pass(scene.now()).await.unwrap();
     let after = deliveries(&scene.store).await;

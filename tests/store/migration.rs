@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::ManualClock;
 use nightbell::model::{GapCause, Instance, ReceiverId, SourceId, Status};
-use nightbell::notify::{Fallback, Renderer};
+use nightbell::notify::Fallback;
 use nightbell::store::{SqlStore, Store as _};
 use nightbell::worker::budget::Budget;
 use nightbell::worker::fallback::{Fallbacks, Route};

@@ -30,7 +30,7 @@ pub const SOURCE_OVERLAP: Duration = Duration::from_secs(600);
 /// Time one listing may take: what the requests it may spend need at the usual pace, three times over.
 pub const SOURCE_LISTING_TIME_MAX: Duration = Duration::from_secs(15 * 60);
 /// Items of one listing that are logged when they cannot be understood; their number is told in any case.
-pub const QUARANTINED_LOGGED_MAX: usize = 5;
+pub const SET_ASIDE_LOGGED_MAX: usize = 5;
 /// Windows in a row that may bring nothing new before a listing gives up on what it still misses: halving seven days
 /// down to one millisecond takes sixty.
 pub const SOURCE_LISTING_FRUITLESS_MAX: usize = 64;

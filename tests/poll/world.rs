@@ -7,10 +7,12 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Alert, Instance, InstanceType, JobRef, JobSchedule, SourceId, Status, Window};
+use nightbell::model::{
+    Alert, Coverage, Instance, InstanceType, JobRef, JobSchedule, Part, SetAside, SourceId, Status, Window,
+};
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
-use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
+use nightbell::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::pending::{Receiver, Receivers};
@@ -25,6 +27,10 @@ pub(crate) struct Shown {
     pub(crate) listed: Vec<Instance>,
     /// What the list should hold and does not.
     pub(crate) withheld: u64,
+    /// Items of the list that nobody understands.
+    pub(crate) set_aside: Vec<SetAside>,
+    /// What the source is configured to list.
+    pub(crate) scope: String,
     /// What a detail call answers, by instance id, where that is not what is listed.
     pub(crate) details: BTreeMap<String, Instance>,
     /// Instances of which the source knows nothing.
@@ -84,9 +90,13 @@ impl Source for Puppet {
         let instances: Vec<Instance> =
             shown.listed.iter().filter(|instance| inside(instance.plan_time)).cloned().collect();
         shown.answered.clone_from(&instances);
-        let read = instances.len() as u64;
-        let shortfall = (shown.withheld > 0).then_some(Shortfall { told: read + shown.withheld, read });
-        Ok(Listing { instances, shortfall, ..Listing::default() })
+        let mut coverage = Coverage::whole(window, shown.scope.clone());
+        if shown.withheld > 0 {
+            let (read, all) = (instances.len(), instances.len() as u64 + shown.withheld);
+            coverage = coverage.without(Part::AnyRun, format!("{read} of {all} instances could be read"));
+        }
+        coverage.set_aside.clone_from(&shown.set_aside);
+        Ok(Listing::new(instances, coverage))
     }
 
     async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {

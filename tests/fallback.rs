@@ -12,6 +12,7 @@ use nightbell::notify::Renderer;
 use nightbell::store::{PollCommit, Settled, SqlStore, Store as _};
 use nightbell::worker::fallback::{Fallbacks, Route};
 use nightbell::worker::pending::{Receiver, Receivers};
+use nightbell::worker::turn::{Runner, Statuses};
 use tokio_util::sync::CancellationToken;
 
 use super::sample::{Place, alert, at, commit, delivery, resolution, resolved};
@@ -27,7 +28,7 @@ const RECEIVERS: &str = "version: 1\nsources:\n  s: { type: dataarts, region: r,
     team: { type: webhook, url: 'http://127.0.0.1:1/d', fallback: mail }\n  \
     mail: { type: email, smtp_url: 'smtp+plain://127.0.0.1:1', from: a@example.com, to: [b@example.com] }\n";
 
-fn fallbacks(store: &Arc<SqlStore>, clock: &ManualClock) -> Fallbacks<SqlStore> {
+fn fallbacks(store: &Arc<SqlStore>) -> Fallbacks<SqlStore> {
     let options = LoadOptions { offline: true };
     let loaded = Config::from_text(RECEIVERS.into(), "test", std::path::Path::new(""), &options);
     let (mut receivers, mut routes): (Vec<Receiver>, Vec<Route>) = (Vec::new(), Vec::new());
@@ -35,7 +36,7 @@ fn fallbacks(store: &Arc<SqlStore>, clock: &ManualClock) -> Fallbacks<SqlStore> 
         receivers.push(Receiver::new(&settings, Renderer::open(&settings).unwrap()));
         routes.extend(settings.fallback.map(|fallback| Route { receiver: settings.id, fallback }));
     }
-    Fallbacks::new(Arc::clone(store), Arc::new(clock.clone()), Arc::new(Receivers::from_iter(receivers)), routes)
+    Fallbacks::new(Arc::clone(store), Arc::new(Receivers::from_iter(receivers)), routes)
 }
 
 /// The delivery that tells `receiver` of `alert`.
@@ -47,7 +48,7 @@ fn telling(id: &str, alert: &Alert, receiver: &str) -> Delivery {
 async fn owing(place: &Place, fired: Vec<Alert>, deliveries: Vec<Delivery>) -> (Arc<SqlStore>, Fallbacks<SqlStore>) {
     let store = Arc::new(place.open().await);
     store.commit_poll(&PollCommit { fired, deliveries, ..commit(0) }).await.unwrap();
-    let fallbacks = fallbacks(&store, &ManualClock::at(at(0)));
+    let fallbacks = fallbacks(&store);
     (store, fallbacks)
 }
 
@@ -102,7 +103,7 @@ async fn what_is_owed_for_fifteen_minutes_goes_to_the_fallback_once_over_restart
     assert_eq!(fallbacks.next_due().await.unwrap(), Some(at(45 * MINUTE)));
     drop((fallbacks, store));
     let store = Arc::new(place.open().await);
-    assert_eq!(self::fallbacks(&store, &ManualClock::at(at(0))).pass(at(16 * MINUTE)).await.unwrap(), 0);
+    assert_eq!(self::fallbacks(&store).pass(at(16 * MINUTE)).await.unwrap(), 0);
     let all = store.deliveries(9).await.unwrap();
     let one = all.iter().find(|one| one.receiver.as_str() == "pager").unwrap();
     assert_eq!((one.alert.as_ref(), one.severity), (Some(&told.id), Some(Severity::Error)));
@@ -164,7 +165,8 @@ async fn a_running_loop_wakes_for_a_death_and_tells_the_lane() {
     let told = alert("a1", "etl");
     let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
     let (nudge, stop) = (fallbacks.nudge(), CancellationToken::new());
-    let running = tokio::spawn(fallbacks.run(stop.clone()));
+    let (runner, until) = (Runner::new(Arc::new(ManualClock::at(at(0))), Statuses::default()), stop.clone());
+    let running = tokio::spawn(async move { runner.run(fallbacks, &until).await });
     dies(&store, "d1", at(2)).await;
     nudge.notify_one();
     let began = std::time::Instant::now();

@@ -53,6 +53,11 @@ impl Receivers {
         self.0.get(id).map(Arc::as_ref)
     }
 
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Receiver> {
+        self.0.values().map(Arc::as_ref)
+    }
+
     /// The names, in order.
     pub fn ids(&self) -> Vec<&ReceiverId> {
         let mut ids: Vec<&ReceiverId> = self.0.keys().collect();

@@ -88,7 +88,6 @@ impl World {
         let receiver = Receiver::new(&self.settings, Arc::clone(&self.renderer)).woken_by(self.lane.nudge());
         Reminders {
             store: Arc::clone(&self.store),
-            clock: Arc::new(self.clock.clone()),
             receivers: Arc::new(Receivers::from_iter([receiver])),
             muting: Muting::new(Arc::default()),
             is_wanted: true,

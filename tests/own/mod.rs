@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{
     Alert, AlertState, Attempt, AttemptOutcome, Concerns, Delivery, DeliveryId, DeliveryState, GapCause, GapPart,
@@ -55,7 +54,6 @@ fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> SelfW
         store: Arc::clone(store),
         receivers: Arc::new(receivers),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
-        clock: Arc::new(ManualClock::at(started_at)),
         started_at,
         reloads: Reloads::default(),
     }

@@ -7,10 +7,12 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Alert, Instance, InstanceType, JobRef, JobSchedule, SourceId, Status, Window};
+use nightbell::model::{
+    Alert, Coverage, Instance, InstanceType, JobRef, JobSchedule, Part, SetAside, SourceId, Status, Window,
+};
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
-use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
+use nightbell::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::pending::{Receiver, Receivers};
@@ -25,6 +27,10 @@ pub(crate) struct Shown {
     pub(crate) listed: Vec<Instance>,
     /// What the list should hold and does not.
     pub(crate) withheld: u64,
+    /// Items of the list that nobody understands.
+    pub(crate) set_aside: Vec<SetAside>,
+    /// What the source is configured to list.
+    pub(crate) scope: String,
     /// What a detail call answers, by instance id, where that is not what is listed.
     pub(crate) details: BTreeMap<String, Instance>,
     /// Instances of which the source knows nothing.
@@ -84,9 +90,13 @@ impl Source for Puppet {
         let instances: Vec<Instance> =
             shown.listed.iter().filter(|instance| inside(instance.plan_time)).cloned().collect();
         shown.answered.clone_from(&instances);
-        let read = instances.len() as u64;
-        let shortfall = (shown.withheld > 0).then_some(Shortfall { told: read + shown.withheld, read });
-        Ok(Listing { instances, shortfall, ..Listing::default() })
+        let mut coverage = Coverage::whole(window, shown.scope.clone());
+        if shown.withheld > 0 {
+            let (read, all) = (instances.len(), instances.len() as u64 + shown.withheld);
+            coverage = coverage.without(Part::AnyRun, format!("{read} of {all} instances could be read"));
+        }
+        coverage.set_aside.clone_from(&shown.set_aside);
+        Ok(Listing::new(instances, coverage))
     }
 
     async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {
@@ -146,11 +156,15 @@ pub(crate) struct Scene {
 impl Scene {
     /// A scene with a source that shows nothing, the receivers `hook` and `mail`, and these rules.
     pub(crate) async fn open(rules: &str) -> Scene {
-        let place = Place::new();
+        Scene::open_in(Place::new(), at(0), rules).await
+    }
+
+    /// The same over the store that is there already, at that instant.
+    pub(crate) async fn open_in(place: Place, now: Timestamp, rules: &str) -> Scene {
         let store = Arc::new(place.open().await);
-        let (source, clock, config) = (Puppet::default(), ManualClock::at(at(0)), configuration(rules));
+        let (source, clock, config) = (Puppet::default(), ManualClock::at(now), configuration(rules));
         let poller = poller(&config, 0, &source, &store, &clock);
-        let escalations = escalations(&config, &store, &clock);
+        let escalations = escalations(&config, &store);
         Scene { store, source, clock, config, poller, escalations, _place: Some(place) }
     }
 
@@ -160,7 +174,7 @@ impl Scene {
         let (store, clock, config) = (Arc::clone(&self.store), self.clock.clone(), self.config.clone());
         let source = Puppet::default();
         let poller = poller(&config, 1, &source, &store, &clock);
-        let escalations = escalations(&config, &store, &clock);
+        let escalations = escalations(&config, &store);
         Scene { store, source, clock, config, poller, escalations, _place: None }
     }
 
@@ -225,7 +239,7 @@ impl Scene {
     /// Another process on the same store.
     pub(crate) fn restart(&mut self) {
         self.poller = poller(&self.config, 0, &self.source, &self.store, &self.clock);
-        self.escalations = escalations(&self.config, &self.store, &self.clock);
+        self.escalations = escalations(&self.config, &self.store);
     }
 
     /// The same with other rules.
@@ -262,7 +276,7 @@ fn configuration(rules: &str) -> Config {
 }
 
 /// The receivers; their templates are checked once, for that takes longer than many polls.
-fn receivers() -> Arc<Receivers> {
+pub(crate) fn receivers() -> Arc<Receivers> {
     static RECEIVERS: LazyLock<Arc<Receivers>> = LazyLock::new(|| {
         let receivers = configuration("  any: { when: { status: [fail] }, notify: [hook, mail] }\n").receivers;
         let receiver = |settings| Receiver::new(settings, Renderer::open(settings).unwrap());
@@ -271,9 +285,9 @@ fn receivers() -> Arc<Receivers> {
     Arc::clone(&RECEIVERS)
 }
 
-fn escalations(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock) -> Escalations<SqlStore> {
+fn escalations(config: &Config, store: &Arc<SqlStore>) -> Escalations<SqlStore> {
     let (store, rules) = (Arc::clone(store), config.rules.clone());
-    Escalations::new(store, Arc::new(clock.clone()), receivers(), rules, muting(config))
+    Escalations::new(store, receivers(), rules, muting(config))
 }
 
 fn poller(

@@ -33,9 +33,7 @@ impl Steps {
         Steps(has_steps.then(|| {
             let rules = config.rules.clone();
             let (store, receivers) = (Arc::clone(store), Arc::clone(receivers));
-            let timer = Arc::new(clock.clone());
-            let parts = (Arc::clone(&store), timer, Arc::clone(&receivers), rules, config.muting());
-            let escalations = Escalations::new(parts.0, parts.1, parts.2, parts.3, parts.4);
+            let escalations = Escalations::new(Arc::clone(&store), Arc::clone(&receivers), rules, config.muting());
             Ladder { escalations, store, clock: clock.clone(), receivers }
         }))
     }

@@ -253,7 +253,7 @@ impl Generation {
 
     /// The heartbeat, if there is one.
     pub(super) fn heartbeat(&self) -> Option<Heartbeat<SqlStore>> {
-        own::heartbeat(&self.config, &self.ground, self.heartbeat.clone()?)
+        own::heartbeat(&self.config, &self.ground, &self.receivers, self.heartbeat.clone()?)
     }
 
     /// The loop that makes digests.

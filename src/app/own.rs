@@ -43,14 +43,19 @@ pub(super) fn watch(config: &Config, ground: &Ground, receivers: &Arc<Receivers>
 }
 
 /// The heartbeat, asked for by `client`.
-pub(super) fn heartbeat(config: &Config, ground: &Ground, client: HttpClient) -> Option<Heartbeat<SqlStore>> {
+pub(super) fn heartbeat(
+    config: &Config,
+    ground: &Ground,
+    receivers: &Arc<Receivers>,
+    client: HttpClient,
+) -> Option<Heartbeat<SqlStore>> {
     let settings = config.heartbeat.as_ref()?;
     Some(Heartbeat {
         url: settings.url.clone(),
         every: settings.every,
         client,
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-        receivers: config.receivers.iter().map(|settings| settings.id.clone()).collect(),
+        receivers: Arc::clone(receivers),
         store: Arc::clone(&ground.store),
         started_at: ground.started_at,
         asked: Asked::default(),

@@ -172,7 +172,11 @@ pub trait Store: Send + Sync {
     /// When the next unclaimed delivery of a receiver is due, if any is owed; `now` for one that is due only later than
     /// any can be, for that comes from a clock that was set back. One that waits for its predecessor to be
     /// settled does not count: there is no time at which it is due.
-    fn next_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+    fn next_due(
+        &self,
+        receiver: &ReceiverId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
 
     /// How many messages about one alert [`Store::claim`] would claim without a limit.
     fn count_queue(

@@ -5,7 +5,7 @@
 //! - every source was asked when it should have been. One that cannot be read was asked, too, and is told of by an alert;
 //!   when none of them can be read, no beat goes out, for then nothing is watched.
 //! - the store takes a write.
-//! - nothing is due to a receiver that nobody has tried for long.
+//! - nothing is due to a receiver that nobody has tried for long, unless its channel has asked to be left alone.
 //!
 //! A beat that is not taken is logged, and the next one comes in its own time. The URL is a secret. Reads and writes the
 //! store, a small row each time, and asks one URL; must never know what an alert is.
@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, Request};
 
+use super::pending::{Receiver, Receivers};
 use super::poll::is_silent;
 use super::turn::{Failing, Pace, Statuses, Turn, TurnError, Turned};
 use crate::http::{HttpClient, secret_url};
@@ -43,7 +44,7 @@ pub struct Heartbeat<S> {
     /// The sources, each with when it is asked.
     pub sources: Vec<(SourceId, Schedule)>,
     /// The receivers.
-    pub receivers: Vec<ReceiverId>,
+    pub receivers: Arc<Receivers>,
     /// The store.
     pub store: Arc<S>,
     /// Since when the program runs: who was asked before that was asked by another one.
@@ -138,8 +139,14 @@ impl<S: Store> Heartbeat<S> {
         self.examine_sources(&conditions, now)?;
         self.examine_loops(now)?;
         let long_ago = now.checked_sub(LOOP_HANGS_AFTER).unwrap_or(Timestamp::MIN);
-        for receiver in &self.receivers {
-            let Some(since) = self.store.next_due(receiver, now).await?.filter(|due| *due <= long_ago) else { continue };
+        for Receiver { id: receiver, channel, .. } in self.receivers.iter() {
+            if channel.paused_until(now).is_some() {
+                // It waits as long as the channel has asked it to.
+                continue;
+            }
+            let Some(since) = self.store.next_due(receiver, now).await?.filter(|due| *due <= long_ago) else {
+                continue;
+            };
             // A receiver with more messages than it takes is behind, and not forgotten.
             let tried = self.store.attempts_since(long_ago).await?;
             if !tried.iter().any(|(id, _)| id == receiver) {

@@ -177,7 +177,8 @@ mod tests {
     fn jitter_spreads_the_waits_evenly() {
         let mut buckets = [0_u32; 10];
         for step in 0..10_000_i64 {
-            let verdict = verdict(tries(3, Duration::ZERO), &failed(AttemptOutcome::Retry), at(MADE), step as f64 / 10_000.0);
+            let verdict =
+                verdict(tries(3, Duration::ZERO), &failed(AttemptOutcome::Retry), at(MADE), step as f64 / 10_000.0);
             let wait = verdict.next_attempt_at.unwrap().as_millisecond() - MADE;
             assert!((72_000..108_000).contains(&wait), "{wait} ms is not within a fifth of 90 s");
             buckets[usize::try_from((wait - 72_000) / 3_600).unwrap()] += 1;

@@ -1,5 +1,6 @@
 //! Lanes on a real store and a real HTTP sink on loopback. Time is moved by hand; days of retries take milliseconds.
 
+mod clocks;
 mod faults;
 mod flood;
 mod grouping;

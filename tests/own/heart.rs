@@ -8,12 +8,16 @@ use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::http::{HttpClient, HttpSettings};
 use nightbell::model::{ReceiverId, SourceId};
+use nightbell::notify::Renderer;
 use nightbell::secret::{Secret, SecretRef};
 use nightbell::store::{OwnCommit, PollCommit, SqlStore, Store as _};
 use nightbell::worker::heartbeat::{Asked, Heartbeat, Missed};
+use nightbell::worker::pending::Receiver;
 use nightbell::worker::turn::Statuses;
 
 use super::{FILE, MINUTE, World, busy};
+use crate::deliver::lane_to;
+use crate::deliver::sink::{Hook, Reply, Sink};
 use crate::sample::{at, commit, delivery};
 
 /// A heart before a store, and the clock it goes by.
@@ -26,7 +30,13 @@ fn heart(store: &Arc<SqlStore>, clock: &ManualClock, schedule: &str) -> Heartbea
         every: Duration::from_secs(60),
         client: HttpClient::new(&HttpSettings::default()).unwrap(),
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-        receivers: vec![ReceiverId::new("oncall")],
+        receivers: Arc::new(
+            config
+                .receivers
+                .iter()
+                .map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap()))
+                .collect(),
+        ),
         store: Arc::clone(store),
         started_at: clock.now(),
         asked: Asked::default(),
@@ -89,4 +99,23 @@ async fn the_heart_stands_still_when_a_lane_does() {
     world.attempt("d1", "oncall", 2, at(11 * MINUTE), busy()).await;
     heart.examine(at(12 * MINUTE)).await.unwrap();
     assert!(matches!(heart.examine(at(25 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}
+
+#[tokio::test]
+async fn the_heart_beats_while_a_lane_waits_as_its_channel_has_asked() {
+    let mut world = World::open("").await;
+    let clock = ManualClock::at(at(0));
+    let mut heart = heart(&world.store, &clock, "0 * * * *");
+    world.readable(at(0), None).await;
+    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall")];
+    let own = OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
+    world.store.commit_own(&own).await.unwrap();
+    let sink = Sink::new(|_, _| Reply::Status(429, Some(3600))).await;
+    let channel = heart.receivers.get(&ReceiverId::new("oncall")).unwrap().channel.clone();
+    let mut lane = lane_to("oncall", &world.store, Hook::new(&sink.url, 1), &clock).through(channel);
+    assert_eq!(lane.attempt_due(at(0)).await.unwrap().attempted, 1);
+    for minute in [11, 30, 59] {
+        heart.examine(at(minute * MINUTE)).await.unwrap();
+    }
+    assert!(matches!(heart.examine(at(61 * MINUTE)).await, Err(Missed::Stuck { .. })), "the hour is over");
 }

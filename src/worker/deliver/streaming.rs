@@ -38,9 +38,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Lane;
 use super::attempts::{Attempts, Finished};
 use super::claiming::{Claim, More};
-use super::Lane;
 use crate::clock::is_due;
 use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
@@ -215,7 +215,10 @@ impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
         let is_paused = self.lane.is_paused(reading.wall);
         // While the store fails, what is known is stored before more is begun.
         let may_claim = self.is_running() && !is_paused && (!is_failing || self.lane.unsettled.is_empty());
-        if self.queue == Queue::Unread && may_claim && let Some(room) = self.room() {
+        if self.queue == Queue::Unread
+            && may_claim
+            && let Some(room) = self.room()
+        {
             let (now, claimer) = (reading.wall, self.lane.claimer.clone());
             self.queue = Queue::Claiming;
             return Some(Box::pin(async move { Answer::Claimed(claimer.claim(now, room).await) }));

@@ -19,7 +19,7 @@ use reqwest::{Method, Request};
 
 use super::poll::is_silent;
 use super::turn::{Failing, Pace, Statuses, Turn, TurnError, Turned};
-use crate::http::{HttpClient, secret_url};
+use crate::http::{HttpClient, Outgoing, secret_url, secrets_in};
 use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_POLL_SLACK, HEARTBEAT_TIMEOUT, LOOP_HANGS_AFTER};
 use crate::model::{ReceiverId, SourceId};
 use crate::schedule::Schedule;
@@ -179,12 +179,14 @@ impl<S: Store> Heartbeat<S> {
 
     async fn send(&self) -> Result<(), String> {
         let url = self.url.resolve().map_err(|error| error.to_string())?;
-        let request = Request::new(Method::GET, secret_url(&url)?);
-        let answer = self.client.send(request, HEARTBEAT_TIMEOUT, HEARTBEAT_ANSWER_BYTES_MAX).await;
+        let url = secret_url(&url)?;
+        let secrets = secrets_in(&url);
+        let outgoing = Outgoing::new(Request::new(Method::GET, url), secrets);
+        let answer = self.client.send(outgoing, HEARTBEAT_TIMEOUT, HEARTBEAT_ANSWER_BYTES_MAX).await;
         match answer {
             Ok(answer) if answer.is_success() => Ok(()),
             Ok(answer) => Err(format!("answered {}", answer.status)),
-            Err(error) => Err(url.cut_from(&error.to_string())),
+            Err(error) => Err(error.to_string()),
         }
     }
 }

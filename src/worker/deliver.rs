@@ -31,7 +31,7 @@ use crate::clock::Clock;
 use crate::limits::{GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
 use crate::model::{AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
-use crate::store::{Settled, Store, StoreError};
+use crate::store::{Groups, Outbox, Settled, StoreError};
 
 /// A source of random numbers from 0 up to 1.
 pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
@@ -67,7 +67,7 @@ pub struct Progress {
     pub left_due: u64,
 }
 
-impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
+impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     /// A lane to `receiver` through `notifier`, without a limit.
     pub fn new(receiver: ReceiverId, store: Arc<S>, notifier: Arc<N>, clock: Arc<dyn Clock>, jitter: Jitter) -> Self {
         let nudge = Arc::new(Notify::new());

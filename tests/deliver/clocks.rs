@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use nightbell::clock::ManualClock;
 use nightbell::model::{AlertId, Delivery, DeliveryState, GroupPlace, Severity};
-use nightbell::store::{PollCommit, Store as _};
+use nightbell::store::{
+    Deliveries as _, FallbackDeliveries as _, Groups as _, Outbox as _, PollCommit, PollLedger as _,
+};
 
 use super::super::sample::{Place, alert, at, commit, delivery};
 use super::sink::{OK, Reply, Sink};

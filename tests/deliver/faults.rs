@@ -11,7 +11,7 @@ use nightbell::clock::ManualClock;
 use nightbell::limits::LANE_CLAIM_PER_ATTEMPT;
 use nightbell::model::{Attempt, Delivery, DeliveryState, Severity};
 use nightbell::notify::Notifier;
-use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
+use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::{Lane, Progress};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

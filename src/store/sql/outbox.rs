@@ -4,48 +4,195 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::Any;
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
+use sqlx::any::AnyRow;
 
-use super::super::{Settled, StoreError};
+use super::database::{SqlStore, Write};
+use super::insert::NEVER_FIRED;
 use super::items::{DamagedItem, IdItem, lists, settled_items};
-use super::poll::NEVER_FIRED;
-use super::{SqlStore, Write, gather, own, rows};
+use super::{own, rows};
 use crate::clock::{is_due, latest_due};
 use crate::limits::DELIVERY_WAIT_MAX;
-use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity};
+use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+use crate::store::error::StoreError;
+use crate::store::outbox::{Outbox, Queued, Settled};
 
 /// What the log says of an attempt whose process died.
 const INTERRUPTED: &str = "nightbell stopped before the outcome was known; it may have arrived";
 
-pub(super) async fn reclaim(store: &SqlStore, now: Timestamp) -> Result<u64, StoreError> {
-    let mut write = store.write().await?;
-    sqlx::query(
-        "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, error) \
-         SELECT id, attempts + 1, claimed_at, $1, 'unknown', $2 FROM delivery WHERE state = 'pending' AND claimed_at IS NOT NULL \
-         ON CONFLICT (delivery, number) DO NOTHING",
-    )
-    .bind(now.as_millisecond())
-    .bind(INTERRUPTED)
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
-    let taken = sqlx::query(
-        "UPDATE delivery SET claimed_at = NULL, attempts = attempts + 1, last_status = NULL, last_error = $2, \
-           next_attempt_at = $1 WHERE state = 'pending' AND claimed_at IS NOT NULL",
-    )
-    .bind(now.as_millisecond())
-    .bind(INTERRUPTED)
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?
-    .rows_affected();
-    store.commit(write).await?;
-    if taken > 0 {
-        tracing::warn!(deliveries = taken, "took back deliveries that a stopped process had begun");
+impl Outbox for SqlStore {
+    async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, error) \
+             SELECT id, attempts + 1, claimed_at, $1, 'unknown', $2 FROM delivery WHERE state = 'pending' AND claimed_at IS NOT NULL \
+             ON CONFLICT (delivery, number) DO NOTHING",
+        )
+        .bind(now.as_millisecond())
+        .bind(INTERRUPTED)
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        let taken = sqlx::query(
+            "UPDATE delivery SET claimed_at = NULL, attempts = attempts + 1, last_status = NULL, last_error = $2, \
+               next_attempt_at = $1 WHERE state = 'pending' AND claimed_at IS NOT NULL",
+        )
+        .bind(now.as_millisecond())
+        .bind(INTERRUPTED)
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?
+        .rows_affected();
+        self.commit(write).await?;
+        if taken > 0 {
+            tracing::warn!(deliveries = taken, "took back deliveries that a stopped process had begun");
+        }
+        Ok(taken)
     }
-    Ok(taken)
+
+    async fn claim(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let mut write = self.write().await?;
+        let statement = sqlx::AssertSqlSafe(format!(
+            "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
+               WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4) RETURNING {}",
+            rows::DELIVERY_COLUMNS
+        ));
+        let found = sqlx::query(statement)
+            .bind(receiver.as_str())
+            .bind(now.as_millisecond())
+            .bind(latest(now))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        let mut claimed = Vec::with_capacity(found.len());
+        let mut damaged = Vec::new();
+        for row in &found {
+            match rows::delivery(row) {
+                Ok(delivery) => claimed.push(delivery),
+                Err(error) => damaged.push((rows::text(row, 0)?, error.to_string())),
+            }
+        }
+        bury(self, &mut write, &damaged).await?;
+        self.commit(write).await?;
+        // RETURNING promises no order.
+        claimed.sort_by(|one: &Delivery, other| {
+            let place = |it: &Delivery| (Reverse(it.severity), it.next_attempt_at, it.created_at);
+            place(one).cmp(&place(other)).then_with(|| one.id.cmp(&other.id))
+        });
+        Ok(claimed)
+    }
+
+    async fn queue(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Queued>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT queued.id, queued.kind, queued.urgency, queued.next_attempt_at FROM delivery AS queued \
+             WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4"
+        ));
+        let found = sqlx::query(statement)
+            .bind(receiver.as_str())
+            .bind(now.as_millisecond())
+            .bind(latest(now))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        // What cannot be understood stays in the queue: whoever claims it has it die with a log line.
+        Ok(rows::all(&found, "delivery", queued))
+    }
+
+    async fn release(&self, claimed: &[DeliveryId]) -> Result<(), StoreError> {
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        let items: Vec<IdItem> = claimed.iter().map(|id| IdItem { id: id.as_str() }).collect();
+        let mut write = self.write().await?;
+        for text in lists(&items)? {
+            let statement = self.statements.release.clone();
+            sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| self.failed(error))?;
+        }
+        self.commit(write).await
+    }
+
+    async fn settle(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        if settled.is_empty() {
+            return Ok(());
+        }
+        let mut write = self.write().await?;
+        let done = done_by_now(self, &mut write, settled).await?;
+        let items = settled_items(settled, &done)?;
+        for text in lists(&items)? {
+            for statement in [&self.statements.log_attempts, &self.statements.settle] {
+                sqlx::query(statement.clone())
+                    .bind(text.as_str())
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+            }
+        }
+        own::note_outcomes(self, &mut write, settled).await?;
+        let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
+        bury_followers(self, &mut write, &dead.collect::<Vec<_>>()).await?;
+        self.commit(write).await
+    }
+
+    async fn next_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        // The queue's index has the instants in order within each urgency: a look at both ends of each finds the earliest,
+        // and whether one lies further ahead than it can.
+        let urgencies: Vec<String> = std::iter::once(0)
+            .chain(Severity::ALL.map(Severity::urgency))
+            .map(|urgency| format!("SELECT {urgency} AS level"))
+            .collect();
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT MIN(ends.earliest), MAX(ends.latest) FROM (SELECT \
+               (SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} AND queued.urgency = urgency.level \
+                  ORDER BY queued.next_attempt_at LIMIT 1) AS earliest, \
+               (SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} AND {TOLD} \
+                  AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at DESC LIMIT 1) AS latest \
+             FROM ({}) AS urgency) AS ends",
+            urgencies.join(" UNION ALL ")
+        ));
+        let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&self.readers).await;
+        let Some(row) = row.map_err(|error| self.failed(error))? else { return Ok(None) };
+        let (earliest, latest) = (rows::optional_instant(&row, 0)?, rows::optional_instant(&row, 1)?);
+        let is_overdue = latest.is_some_and(|latest| is_due(latest, now, DELIVERY_WAIT_MAX))
+            || self.gathering.waits_too_long(&self.readers, receiver, now).await.map_err(|error| self.failed(error))?;
+        Ok(earliest.map(|earliest| if is_overdue { earliest.min(now) } else { earliest }))
+    }
+
+    async fn count_queue(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+        let which = format!("{FREE} AND {TOLD} AND {DUE} AND queued.kind IN ('alert.firing', 'alert.resolved')");
+        count(self, &which, receiver, now).await
+    }
+
+    async fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+        count(self, &format!("queued.receiver = $1 AND queued.state = 'pending' AND {DUE}"), receiver, now).await
+    }
+
+    async fn attempts_since(&self, since: Timestamp) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
+        let found = sqlx::query(
+            "SELECT delivery.receiver, attempt.started_at FROM attempt JOIN delivery ON delivery.id = attempt.delivery \
+             WHERE attempt.started_at >= $1 ORDER BY attempt.started_at",
+        )
+        .bind(since.as_millisecond())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        found
+            .iter()
+            .map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?)))
+            .collect()
+    }
+}
+
+async fn count(store: &SqlStore, which: &str, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM delivery AS queued WHERE {which}"));
+    let row = sqlx::query(statement)
+        .bind(receiver.as_str())
+        .bind(now.as_millisecond())
+        .bind(latest(now))
+        .fetch_one(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
 }
 
 /// Which deliveries of `$1` are free: owed, not held, and with no predecessor that is still owed.
@@ -56,53 +203,15 @@ pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending'
 pub(super) const TOLD: &str = "(queued.group_key IS NULL OR queued.group_told_at IS NOT NULL)";
 
 /// Which of them are due at `$2`. What is due later than `$3` ([`latest`]) comes from a clock that was set back.
-pub(super) const DUE: &str = "(queued.next_attempt_at <= $2 OR queued.next_attempt_at > $3)";
+const DUE: &str = "(queued.next_attempt_at <= $2 OR queued.next_attempt_at > $3)";
 
 /// The latest time at which a delivery can be due next, by a clock that is right.
-pub(super) fn latest(now: Timestamp) -> i64 {
+fn latest(now: Timestamp) -> i64 {
     latest_due(now, DELIVERY_WAIT_MAX).as_millisecond()
 }
 
 /// The order in which the queue is worked off.
 pub(super) const ORDER: &str = "queued.urgency DESC, queued.next_attempt_at, queued.created_at, queued.id";
-
-pub(super) async fn claim(
-    store: &SqlStore,
-    receiver: &ReceiverId,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<Delivery>, StoreError> {
-    let mut write = store.write().await?;
-    let statement = sqlx::AssertSqlSafe(format!(
-        "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
-           WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4) RETURNING {}",
-        rows::DELIVERY_COLUMNS
-    ));
-    let found = sqlx::query(statement)
-        .bind(receiver.as_str())
-        .bind(now.as_millisecond())
-        .bind(latest(now))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
-    let mut claimed = Vec::with_capacity(found.len());
-    let mut damaged = Vec::new();
-    for row in &found {
-        match rows::delivery(row) {
-            Ok(delivery) => claimed.push(delivery),
-            Err(error) => damaged.push((rows::text(row, 0)?, error.to_string())),
-        }
-    }
-    bury(store, &mut write, &damaged).await?;
-    store.commit(write).await?;
-    // RETURNING promises no order.
-    claimed.sort_by(|one: &Delivery, other| {
-        let place = |it: &Delivery| (Reverse(it.severity), it.next_attempt_at, it.created_at);
-        place(one).cmp(&place(other)).then_with(|| one.id.cmp(&other.id))
-    });
-    Ok(claimed)
-}
 
 /// What cannot be read can never be sent: it dies visibly and does not come up again and again.
 async fn bury(store: &SqlStore, write: &mut Write, damaged: &[(String, String)]) -> Result<(), StoreError> {
@@ -129,41 +238,6 @@ async fn bury_followers(store: &SqlStore, write: &mut Write, dead: &[&str]) -> R
             .map_err(|error| store.failed(error))?;
     }
     Ok(())
-}
-
-pub(super) async fn release(store: &SqlStore, claimed: &[DeliveryId]) -> Result<(), StoreError> {
-    if claimed.is_empty() {
-        return Ok(());
-    }
-    let items: Vec<IdItem> = claimed.iter().map(|id| IdItem { id: id.as_str() }).collect();
-    let mut write = store.write().await?;
-    for text in lists(&items)? {
-        let statement = store.statements.release.clone();
-        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
-    }
-    store.commit(write).await
-}
-
-pub(super) async fn settle(store: &SqlStore, settled: &[Settled]) -> Result<(), StoreError> {
-    if settled.is_empty() {
-        return Ok(());
-    }
-    let mut write = store.write().await?;
-    let done = done_by_now(store, &mut write, settled).await?;
-    let items = settled_items(settled, &done)?;
-    for text in lists(&items)? {
-        for statement in [&store.statements.log_attempts, &store.statements.settle] {
-            sqlx::query(statement.clone())
-                .bind(text.as_str())
-                .execute(write.on())
-                .await
-                .map_err(|error| store.failed(error))?;
-        }
-    }
-    own::note_outcomes(store, &mut write, settled).await?;
-    let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
-    bury_followers(store, &mut write, &dead.collect::<Vec<_>>()).await?;
-    store.commit(write).await
 }
 
 /// The recipients that have a message after these attempts, for the deliveries whose attempt reached somebody new.
@@ -193,76 +267,12 @@ async fn done_by_now<'a>(
     Ok(done)
 }
 
-pub(super) async fn next_due(
-    store: &SqlStore,
-    receiver: &ReceiverId,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, StoreError> {
-    // The queue's index has the instants in order within each urgency: a look at both ends of each finds the earliest, and
-    // whether one lies further ahead than it can.
-    let urgencies: Vec<String> = std::iter::once(0)
-        .chain(Severity::ALL.map(Severity::urgency))
-        .map(|urgency| format!("SELECT {urgency} AS level"))
-        .collect();
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT MIN(ends.first), MAX(ends.last) FROM (SELECT \
-           (SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} AND queued.urgency = urgency.level \
-              ORDER BY queued.next_attempt_at LIMIT 1) AS first, \
-           (SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} AND {TOLD} \
-              AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at DESC LIMIT 1) AS last \
-         FROM ({}) AS urgency) AS ends",
-        urgencies.join(" UNION ALL ")
-    ));
-    let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&store.readers).await;
-    let Some(row) = row.map_err(|error| store.failed(error))? else { return Ok(None) };
-    let (first, last) = (rows::optional_instant(&row, 0)?, rows::optional_instant(&row, 1)?);
-    let is_overdue = last.is_some_and(|last| is_due(last, now, DELIVERY_WAIT_MAX))
-        || gather::waits_too_long(store, receiver, now).await?;
-    Ok(first.map(|first| if is_overdue { first.min(now) } else { first }))
-}
-
-pub(super) async fn count_queue(store: &SqlStore, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT COUNT(*) FROM delivery AS queued \
-         WHERE {FREE} AND {TOLD} AND {DUE} AND queued.kind IN ('alert.firing', 'alert.resolved')"
-    ));
-    count(store, sqlx::query(statement).bind(receiver.as_str()).bind(now.as_millisecond()).bind(latest(now))).await
-}
-
-pub(super) async fn attempts_since(
-    store: &SqlStore,
-    since: Timestamp,
-) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
-    let found = sqlx::query(
-        "SELECT delivery.receiver, attempt.started_at FROM attempt JOIN delivery ON delivery.id = attempt.delivery \
-         WHERE attempt.started_at >= $1 ORDER BY attempt.started_at",
-    )
-    .bind(since.as_millisecond())
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
-    found.iter().map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?))).collect()
-}
-
-pub(super) async fn count_due(store: &SqlStore, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT COUNT(*) FROM delivery AS queued WHERE queued.receiver = $1 AND queued.state = 'pending' AND {DUE}"
-    ));
-    count(store, sqlx::query(statement).bind(receiver.as_str()).bind(now.as_millisecond()).bind(latest(now))).await
-}
-
-async fn count(store: &SqlStore, query: Query<'_, Any, AnyArguments>) -> Result<u64, StoreError> {
-    let row = query.fetch_one(&store.readers).await.map_err(|error| store.failed(error))?;
-    Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
-}
-
-pub(super) async fn deliveries(store: &SqlStore, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-    let columns = rows::DELIVERY_COLUMNS;
-    let sql = sqlx::AssertSqlSafe(format!("SELECT {columns} FROM delivery ORDER BY created_at DESC, id DESC LIMIT $1"));
-    let found = sqlx::query(sql)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "delivery", rows::delivery))
+pub(super) fn queued(row: &AnyRow) -> Result<Queued, StoreError> {
+    let kind = rows::text(row, 1)?;
+    Ok(Queued {
+        id: DeliveryId::new(rows::text(row, 0)?),
+        kind: MessageKind::from_word(&kind),
+        severity: rows::severity(row, 2).unwrap_or_default(),
+        due_at: rows::instant(rows::number(row, 3)?)?,
+    })
 }

@@ -14,10 +14,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
 use crate::model::{ReceiverId, SourceId};
-use crate::notify::{AnyNotifier, Fallback};
+use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
 use crate::rule::{MatchCache, Rule, RuleSet};
 use crate::source::{AnySource, Learnt, SourceSettings};
-use crate::store::{SqlStore, StoreError};
+use crate::store::{FallbackDeliveries as _, KnownReceiver, SqlStore, StoreError};
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Lane;
 use crate::worker::digest::{Digester, Grounds};
@@ -73,6 +73,8 @@ pub(super) struct Generation {
     sources: HashMap<SourceId, Tended>,
     budgets: Budgets,
     heartbeat: Option<HttpClient>,
+    /// Receivers that are gone, and who is notified of what was pending for them.
+    removed: Vec<Route>,
 }
 
 /// The way to a receiver.
@@ -143,8 +145,30 @@ impl Generation {
             .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, &budgets)))
             .collect();
         let receivers = Arc::new(reaches.values().map(|reach| Arc::clone(&reach.receiver)).collect());
+        let removed = remove_others(&config, &ground.store, now).await?;
         let (rules, ground) = (config.rules.clone(), ground.clone());
-        Ok(Generation { number, config, ground, rules, receivers, reaches, sources: tended, budgets, heartbeat })
+        Ok(Generation {
+            number,
+            config,
+            ground,
+            rules,
+            receivers,
+            reaches,
+            sources: tended,
+            budgets,
+            heartbeat,
+            removed,
+        })
+    }
+
+    /// Has what is pending for receivers that are gone be dead, and the loop of the fallbacks look: to be called when
+    /// something of the configuration before has ended.
+    pub(super) async fn give_up_removed(&self) {
+        let Ground { store, clock, dead_letters, .. } = &self.ground;
+        match remove_others(&self.config, store, clock.now()).await {
+            Ok(_) => dead_letters.notify_one(),
+            Err(error) => tracing::error!(%error, "cannot give up what is pending for receivers that are gone"),
+        }
     }
 
     /// The source of this name, if `config` says the same of it.
@@ -219,6 +243,7 @@ impl Generation {
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
             .filter_map(|reach| Some(Route { receiver: reach.receiver.id.clone(), fallback: reach.fallback.clone()? }))
+            .chain(self.removed.iter().cloned())
             .collect();
         Fallbacks::new(Arc::clone(store), Arc::clone(&self.receivers), routes).woken_by(Arc::clone(dead_letters))
     }
@@ -267,6 +292,21 @@ impl Generation {
             started: self.ground.started,
         }
     }
+}
+
+/// Has what is pending for receivers that are not in `config` be dead. Returns who is notified of it.
+async fn remove_others(config: &Config, store: &SqlStore, now: Timestamp) -> Result<Vec<Route>, StoreError> {
+    let known = |settings: &ReceiverSettings| KnownReceiver {
+        id: settings.id.clone(),
+        fallback: settings.fallback.as_ref().map(|fallback| (fallback.to.clone(), fallback.after)),
+    };
+    let known: Vec<KnownReceiver> = config.receivers.iter().map(known).collect();
+    let gone = store.keep_receivers(&known, now).await?.into_iter();
+    let route = |one: KnownReceiver| {
+        let (to, after) = one.fallback?;
+        Some(Route { receiver: one.id, fallback: Fallback { to, after } })
+    };
+    Ok(gone.filter_map(route).collect())
 }
 
 /// The way to a receiver: the one there was before, if nothing of it has changed.

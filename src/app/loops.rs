@@ -134,6 +134,9 @@ async fn keep_polling(id: SourceId, mut in_force: watch::Receiver<InForce>, shut
         if shutdown.is_cancelled() {
             return Ended::Source(id);
         }
+        // It may have had something for a receiver that is gone by now.
+        let generation = Arc::clone(&in_force.borrow().generation);
+        generation.give_up_removed().await;
     }
 }
 
@@ -142,7 +145,8 @@ async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>,
     loop {
         let InForce { generation, .. } = in_force.borrow_and_update().clone();
         let Some(reach) = generation.reach(&id).map(Arc::clone) else {
-            info!(receiver = %id, generation = generation.number, "no longer told; what is owed to it waits");
+            info!(receiver = %id, generation = generation.number, "no longer notified");
+            generation.give_up_removed().await;
             return Ended::Receiver(id);
         };
         let lane = generation.lane(&reach);

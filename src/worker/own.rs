@@ -110,7 +110,11 @@ impl<S: Desk + OwnAlerts + PollLedger> SelfWatch<S> {
                 past: gaps().filter_map(|gap| Some((gap.cause, gap.from, gap.until?, gap.reason.clone()))).collect(),
             }
         });
-        let receivers = self.receivers.ids().into_iter().map(|id| {
+        let ids = self.receivers.ids();
+        // Those that are gone are told of for what was lost with them.
+        let gone = state.troubled.iter().map(|troubled| &troubled.receiver).filter(|id| !ids.contains(id));
+        let gone: Vec<&ReceiverId> = gone.collect();
+        let receivers = ids.into_iter().chain(gone).map(|id| {
             let troubled = state.troubled.iter().find(|troubled| troubled.receiver == *id);
             let trouble = troubled.map(|troubled| Trouble {
                 since: troubled.since,

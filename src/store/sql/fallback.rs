@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
 use super::items::IdItem;
-use super::{insert, rows};
+use super::{insert, receivers, rows};
 use crate::clock::latest_due;
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
 use crate::store::error::StoreError;
-use crate::store::fallback::{FallbackDeliveries, StandIn, ToldInstead, Undelivered};
+use crate::store::fallback::{FallbackDeliveries, KnownReceiver, StandIn, ToldInstead, Undelivered};
 
 /// What a fallback may be told of: the beginnings of alerts that are bad enough and that nobody was told of in their place.
 fn concerns(row: &str) -> String {
@@ -39,7 +39,7 @@ fn too_long(since: &str) -> String {
 /// When a delivery died: with its last attempt, or without any.
 fn died_at(row: &str) -> String {
     format!(
-        "COALESCE((SELECT MAX(attempt.ended_at) FROM attempt WHERE attempt.delivery = {row}.id), {})",
+        "COALESCE({row}.dead_at, (SELECT MAX(attempt.ended_at) FROM attempt WHERE attempt.delivery = {row}.id), {})",
         owed_since(row)
     )
 }
@@ -88,6 +88,10 @@ fn untold() -> String {
 }
 
 impl FallbackDeliveries for SqlStore {
+    async fn keep_receivers(&self, known: &[KnownReceiver], now: Timestamp) -> Result<Vec<KnownReceiver>, StoreError> {
+        receivers::keep(self, known, now).await
+    }
+
     async fn undelivered(
         &self,
         receiver: &ReceiverId,

@@ -295,7 +295,7 @@ fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
     })
 }
 
-fn milliseconds(span: Duration) -> i64 {
+pub(super) fn milliseconds(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -26,6 +26,7 @@ mod open;
 mod outbox;
 mod own;
 mod poll;
+mod receivers;
 mod rows;
 mod statements;
 mod transition;

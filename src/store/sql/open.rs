@@ -42,6 +42,7 @@ fn migrations() -> Migrator {
         step(12, "transition", include_str!("migrations/0012_transition.sql")),
         step(14, "digest_nodes", include_str!("migrations/0014_digest_nodes.sql")),
         step(18, "patience", include_str!("migrations/0018_patience.sql")),
+        step(19, "receivers", include_str!("migrations/0019_receivers.sql")),
     ])
 }
 

@@ -105,7 +105,7 @@ impl Statements {
                  WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' AND group_key IS NOT NULL AND group_told_at IS NULL"
             )),
             revive: sql(format!(
-                "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, patience_spent = 0, \
+                "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, patience_spent = 0, dead_at = NULL, \
                    group_told_at = CASE WHEN group_key IS NULL THEN NULL ELSE COALESCE(group_told_at, $2) END, \
                    last_error = CASE attempts WHEN 0 THEN NULL ELSE last_error END \
                  WHERE id IN (SELECT item.id FROM {ids}) AND state = 'dead'"

@@ -86,6 +86,8 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// What is sent.
     pub content: Content,
+    /// The kind of receiver that this is rendered for; none where nobody noted it.
+    pub rendered_for: Option<String>,
     /// Attempts made so far.
     pub attempts: u32,
     /// The waits between them, next to which only time counts in which an attempt could be made; at most
@@ -136,6 +138,7 @@ impl Delivery {
             group: None,
             state: DeliveryState::Pending,
             content,
+            rendered_for: None,
             attempts: 0,
             patience_spent: Duration::ZERO,
             done: Vec::new(),

@@ -102,6 +102,11 @@ impl Renderer {
         self.templates.check_about_jobs(self.locale.language)
     }
 
+    /// The kind of receiver that it renders for.
+    pub fn kind(&self) -> &'static str {
+        self.channel.kind()
+    }
+
     /// Whether waiting alerts may be told together.
     pub fn merges(&self) -> bool {
         self.group.is_some()

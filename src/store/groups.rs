@@ -44,6 +44,9 @@ pub trait Groups: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// What the alert of a delivery is now; none where it has none that can be read.
+    fn facts_of(&self, delivery: &DeliveryId) -> impl Future<Output = Result<Option<AlertFacts>, StoreError>> + Send;
+
     /// What the alerts are now whose beginnings a message tells together; nothing of a message about one.
     fn told_by(&self, group: &DeliveryId) -> impl Future<Output = Result<Vec<AlertFacts>, StoreError>> + Send;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+use crate::model::{Attempt, Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
 
 /// The queue of each receiver.
 pub trait Outbox: Send + Sync {
@@ -31,6 +31,17 @@ pub trait Outbox: Send + Sync {
         now: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Queued>, StoreError>> + Send;
+
+    /// Puts other content in the place of what a delivery was to send, rendered for this kind of receiver.
+    fn rewrite(
+        &self,
+        delivery: &DeliveryId,
+        content: &Content,
+        rendered_for: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Has a delivery that can never be sent be dead, with the reason, and what follows it with it.
+    fn reject(&self, delivery: &DeliveryId, reason: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Gives up claims without an attempt: the deliveries are as due as they were.
     fn release(&self, claimed: &[DeliveryId]) -> impl Future<Output = Result<(), StoreError>> + Send;

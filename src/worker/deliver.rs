@@ -9,6 +9,7 @@
 mod attempts;
 mod channel;
 mod claiming;
+mod converting;
 mod grouping;
 mod streaming;
 mod together;
@@ -24,7 +25,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use self::attempts::{Attempts, Finished};
-use self::claiming::Claimer;
+use self::claiming::{Claim, Claimer};
 use super::budget::Budget;
 use super::retry::{self, Tries};
 use crate::clock::Clock;
@@ -139,7 +140,9 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         let mut owed_again = 0;
         self.settle_kept().await?;
         while !self.is_paused(now) {
-            let mut ready: VecDeque<Delivery> = self.claimer.claim(now, self.reach()).await?.deliveries.into();
+            let Claim { deliveries, failed, .. } = self.claimer.claim(now, self.reach()).await?;
+            self.store.release(&failed).await?;
+            let mut ready: VecDeque<Delivery> = deliveries.into();
             if ready.is_empty() {
                 break;
             }

@@ -16,7 +16,7 @@ use crate::alert::identity::{
     delivery_id, digest_delivery_id, escalation_id, overdue_delivery_id, reminder_id, stand_in_id,
 };
 use crate::digest::spread_of;
-use crate::model::{Alert, AlertFacts, Delivery, DeliveryId, GroupPlace, Message, MessageKind};
+use crate::model::{Alert, AlertFacts, Content, Delivery, DeliveryId, GroupPlace, Message, MessageKind};
 use crate::model::{ReceiverId, Stage, StandsInFor};
 use crate::notify::{ReceiverSettings, Renderer};
 use crate::rule::Rule;
@@ -136,7 +136,7 @@ impl Receiver {
     ) -> Delivery {
         let content = self.renderer.render_stand_in(message, meant).into_content(&self.id, &alert.id);
         let id = stand_in_id(&alert.id, &meant.receiver, &self.id, message.kind);
-        Delivery { follows, ..Delivery::pending(id, self.id.clone(), message.kind, content, now).about(alert) }
+        Delivery { follows, ..self.pending(id, message.kind, content, now).about(alert) }
     }
 
     /// The delivery with the group that the alert's rule asks for: it waits for others of that instead of going out at
@@ -157,7 +157,7 @@ impl Receiver {
             let content = grouped.rendered.into_content(&self.id, "several alerts");
             let group = GroupPlace { told_at: Some(now), ..place.clone() };
             let severity = left[..grouped.named].iter().map(|facts| facts.alert.severity).max();
-            let delivery = Delivery::pending(id, self.id.clone(), MessageKind::AlertGroup, content, now);
+            let delivery = self.pending(id, MessageKind::AlertGroup, content, now);
             messages.push(Delivery { severity, group: Some(group), ..delivery });
             left.drain(..grouped.named);
         }
@@ -169,12 +169,17 @@ impl Receiver {
         let content = self.renderer.render(message).into_content(&self.id, name);
         let id = digest_delivery_id(name, &self.id, moment);
         let at = now.checked_add(spread_of(self.id.as_str(), spread)).unwrap_or(now);
-        let delivery = Delivery::pending(id, self.id.clone(), message.kind, content, now);
+        let delivery = self.pending(id, message.kind, content, now);
         Delivery { next_attempt_at: Some(at), ..delivery }
     }
 
     fn about(&self, id: DeliveryId, alert: &Alert, message: &Message, now: Timestamp) -> Delivery {
         let content = self.renderer.render(message).into_content(&self.id, &alert.id);
-        Delivery::pending(id, self.id.clone(), message.kind, content, now).about(alert)
+        self.pending(id, message.kind, content, now).about(alert)
+    }
+
+    fn pending(&self, id: DeliveryId, kind: MessageKind, content: Content, now: Timestamp) -> Delivery {
+        let rendered_for = Some(self.renderer.kind().to_string());
+        Delivery { rendered_for, ..Delivery::pending(id, self.id.clone(), kind, content, now) }
     }
 }

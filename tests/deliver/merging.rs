@@ -7,13 +7,14 @@ use nightbell::alert::identity::delivery_id;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::limits::RATE_MINUTE;
 use nightbell::model::{AlertId, Content, Delivery, DeliveryId, DeliveryState, MessageKind, Severity};
-use nightbell::notify::{Rate, Renderer};
+use nightbell::notify::{Rate, ReceiverSettings, Renderer};
 use nightbell::store::{Deliveries as _, Groups as _, Outbox as _, PollCommit, PollLedger as _, Upkeep as _};
 use nightbell::worker::budget::Budget;
 
 use super::super::sample::{Place, at, commit, delivery, resolution};
 use super::flood::{World, lane, name, numbered};
-use super::{owing, pager, states};
+use super::sink::{Hook, OK, Sink};
+use super::{lane_to, owing, pager, states};
 
 #[tokio::test]
 async fn ten_thousand_alerts_to_slack_are_few_messages_and_a_critical_one_overtakes_them() {
@@ -279,4 +280,42 @@ async fn a_resolution_does_not_overtake_what_was_merged_twice() {
         let is_merged = one.state == DeliveryState::Merged;
         assert_eq!(one.merged_into.as_ref().map(DeliveryId::as_str), is_merged.then_some("group"), "{one:?}");
     }
+}
+
+/// A Slack receiver becomes one for mail under the same name, while messages are pending for it.
+#[tokio::test]
+async fn what_was_rendered_for_another_kind_is_rendered_again() {
+    let mut world = World::new("slack", |_| (503, "")).await;
+    let of_slack = |one: Delivery| Delivery { rendered_for: Some("slack".into()), ..one };
+    let alert = numbered(1, 1, Severity::Error).remove(0);
+    let mut deliveries = vec![of_slack(world.owed(&alert, MessageKind::AlertFiring))];
+    deliveries.push(of_slack(Delivery { kind: MessageKind::Digest, ..delivery("digest", "pager") }));
+    world.commit(PollCommit { fired: vec![alert], deliveries, ..commit(0) }).await;
+    assert_eq!(world.pass(0).await.attempted, 2);
+    let mail = flood_mail(&world);
+    let renderer = Arc::new(Renderer::open(&mail).unwrap());
+    let sink = Sink::new(|_, _| OK).await;
+    let mut lane = lane_to("pager", &world.store, Hook::new(&sink.url, 1), &world.clock)
+        .within(Budget::unlimited(), Arc::clone(&renderer));
+    assert_eq!(lane.attempt_due(at(60)).await.unwrap().delivered, 1);
+    let all = world.store.deliveries(10).await.unwrap();
+    let sent = all.iter().find(|one| one.alert.is_some()).unwrap();
+    assert!(
+        sent.content.part("subject").contains(&name(1)) && sent.content.part("body").is_empty(),
+        "{:?}",
+        sent.content
+    );
+    assert_eq!((sent.state, sent.rendered_for.as_deref()), (DeliveryState::Delivered, Some("email")));
+    let digest = all.iter().find(|one| one.id.as_str() == "digest").unwrap();
+    assert_eq!(digest.state, DeliveryState::Dead);
+    assert!(digest.last_error.as_ref().unwrap().contains("rendered for the kind slack"), "{:?}", digest.last_error);
+}
+
+/// The receiver of `world` as one for mail.
+fn flood_mail(world: &World) -> ReceiverSettings {
+    let text = "version: 1\nsources:\n  s: { type: dataarts, region: r, project_id: p, auth: { token: t } }\nreceivers:\n  \
+        pager: { type: email, smtp_url: 'smtp+plain://127.0.0.1:1', from: a@example.com, to: [b@example.com] }\n";
+    let base = world.place.directory.path();
+    let loaded = Config::from_text(text.into(), "test", base, &LoadOptions { offline: true });
+    loaded.unwrap_or_else(|problem| panic!("{problem}")).config.receivers.remove(0)
 }

@@ -97,6 +97,25 @@ impl Groups for SqlStore {
         self.commit(write).await
     }
 
+    async fn facts_of(&self, delivery: &DeliveryId) -> Result<Option<AlertFacts>, StoreError> {
+        let found = sqlx::query(
+            "SELECT alert.facts, (SELECT note FROM escalation WHERE escalation.delivery = one.id) \
+             FROM delivery AS one JOIN alert ON alert.id = one.alert WHERE one.id = $1",
+        )
+        .bind(delivery.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        let facts = |row: &AnyRow| {
+            let mut facts: AlertFacts = rows::json(row, 0)?;
+            if let Some(note) = rows::optional_json(row, 1)? {
+                attach_escalation(&mut facts, note);
+            }
+            Ok(facts)
+        };
+        Ok(rows::all(found.as_slice(), "alert", facts).pop())
+    }
+
     async fn told_by(&self, group: &DeliveryId) -> Result<Vec<AlertFacts>, StoreError> {
         let found = sqlx::query(
             "SELECT alert.facts FROM alert WHERE alert.id IN (SELECT member.alert FROM delivery AS member \

@@ -154,6 +154,7 @@ item! {
         group_interval: BigInt Option<i64>,
         group_repeat: BigInt Option<i64>,
         group_told_at: BigInt Option<i64>,
+        rendered_for: Text Option<&'a str>,
         content: Text String,
     }
 }
@@ -291,6 +292,7 @@ fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
         group_interval: delivery.group.as_ref().map(|group| milliseconds(group.interval)),
         group_repeat: delivery.group.as_ref().and_then(|group| group.repeat).map(milliseconds),
         group_told_at: delivery.group.as_ref().and_then(|group| group.told_at).map(Timestamp::as_millisecond),
+        rendered_for: delivery.rendered_for.as_deref(),
         content: to_json(&delivery.content)?,
     })
 }

@@ -8,11 +8,11 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::insert::NEVER_FIRED;
-use super::items::{DamagedItem, IdItem, lists, settled_items};
+use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
 use super::{own, rows};
 use crate::clock::{is_due, latest_due};
 use crate::limits::DELIVERY_WAIT_MAX;
-use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+use crate::model::{Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
 use crate::store::error::StoreError;
 use crate::store::outbox::{Outbox, Queued, Settled};
 
@@ -97,6 +97,24 @@ impl Outbox for SqlStore {
             .map_err(|error| self.failed(error))?;
         // What cannot be understood stays in the queue: whoever claims it has it die with a log line.
         Ok(rows::all(&found, "delivery", queued))
+    }
+
+    async fn rewrite(&self, delivery: &DeliveryId, content: &Content, rendered_for: &str) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("UPDATE delivery SET content = $2, rendered_for = $3 WHERE id = $1 AND state = 'pending'")
+            .bind(delivery.as_str())
+            .bind(to_json(content)?)
+            .bind(rendered_for)
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        self.commit(write).await
+    }
+
+    async fn reject(&self, delivery: &DeliveryId, reason: &str) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        bury(self, &mut write, &[(delivery.to_string(), reason.to_string())]).await?;
+        self.commit(write).await
     }
 
     async fn release(&self, claimed: &[DeliveryId]) -> Result<(), StoreError> {

@@ -20,6 +20,8 @@ use crate::worker::budget::Budget;
 /// What was claimed.
 pub(super) struct Claim {
     pub(super) deliveries: Vec<Delivery>,
+    /// Claimed, and to be given up without an attempt.
+    pub(super) failed: Vec<DeliveryId>,
     pub(super) more: More,
 }
 
@@ -65,9 +67,10 @@ impl<S: Groups + Outbox> Claimer<S> {
     pub(super) async fn claim(&self, now: Timestamp, room: usize) -> Result<Claim, StoreError> {
         self.tell_groups(now).await?;
         if self.budget.is_unlimited() {
-            let deliveries = self.store.claim(&self.receiver, now, room).await?;
-            let more = if deliveries.len() == room { More::Perhaps } else { More::Nothing };
-            return Ok(Claim { deliveries, more });
+            let claimed = self.store.claim(&self.receiver, now, room).await?;
+            let more = if claimed.len() == room { More::Perhaps } else { More::Nothing };
+            let (deliveries, failed) = self.converted(claimed, now).await;
+            return Ok(Claim { deliveries, failed, more });
         }
         let queue = self.store.queue(&self.receiver, now, GROUP_MEMBERS_MAX).await?;
         let severity = queue.first().and_then(|head| head.severity);
@@ -76,16 +79,17 @@ impl<S: Groups + Outbox> Claimer<S> {
         let mut most = alike.min(allowed);
         if most == 0 {
             let more = if alike == 0 { More::Nothing } else { More::From(self.budget.free_at(now, severity)) };
-            return Ok(Claim { deliveries: Vec::new(), more });
+            return Ok(Claim { deliveries: Vec::new(), failed: Vec::new(), more });
         }
         // Where more waits than may go, one message at a time goes, and each stands for as many as it can name: nothing is
         // sent alone beside it that the next one can name.
         if alike > allowed && (!names_one(&queue[0]) || self.merge(&queue[..alike], now).await?) {
             most = 1;
         }
-        let deliveries = self.store.claim(&self.receiver, now, most.min(room)).await?;
-        let more = if deliveries.is_empty() { More::Nothing } else { More::Perhaps };
-        Ok(Claim { deliveries, more })
+        let claimed = self.store.claim(&self.receiver, now, most.min(room)).await?;
+        let more = if claimed.is_empty() { More::Nothing } else { More::Perhaps };
+        let (deliveries, failed) = self.converted(claimed, now).await;
+        Ok(Claim { deliveries, failed, more })
     }
 
     /// Puts one message in the place of the first of `waiting`, as many as it can name. Returns whether it did.

@@ -295,7 +295,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         // Whatever was stored since the claim began, it need not have seen: then the queue is unread already.
         let is_told_of_more = self.queue != Queue::Claiming;
         self.queue = Queue::Unread;
-        let Claim { deliveries, more } = result?;
+        let Claim { deliveries, failed, more } = result?;
         if !is_told_of_more {
             self.queue = match more {
                 More::Perhaps => Queue::Unread,
@@ -304,6 +304,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             };
         }
         self.ready.extend(deliveries);
+        self.unsent.extend(failed);
         if !self.is_running() {
             self.give_up_ready();
         }

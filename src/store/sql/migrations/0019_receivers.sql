@@ -8,3 +8,5 @@ CREATE TABLE receiver (
 );
 -- When a delivery was given up without an attempt.
 ALTER TABLE delivery ADD COLUMN dead_at BIGINT;
+-- The kind of receiver that the content is rendered for: another kind under the same name takes another form.
+ALTER TABLE delivery ADD COLUMN rendered_for TEXT;

@@ -346,7 +346,7 @@ async fn what_is_pending_for_a_receiver_that_is_gone_is_dead_and_its_fallback_he
     let (before, after) =
         ([known("renamed", Some("pager")), known("pager", None), known("gone", None)], [known("pager", None)]);
     assert!(store.keep_receivers(&before, at(0)).await.unwrap().is_empty());
-    assert!(store.own_state(at(0)).await.unwrap().troubled.is_empty());
+    assert!(store.own_state(at(0)).await.unwrap().health.is_empty());
     // Two days later, and not tried since: it is now that it is given up.
     let now = at(2 * 86_400);
     let gone = store.keep_receivers(&after, now).await.unwrap();
@@ -357,7 +357,7 @@ async fn what_is_pending_for_a_receiver_that_is_gone_is_dead_and_its_fallback_he
         let reason = "the receiver is no longer in the configuration";
         assert_eq!(one.last_error.as_deref(), (!is_kept).then_some(reason));
     }
-    let troubled = store.own_state(now).await.unwrap().troubled;
+    let troubled = store.own_state(now).await.unwrap().health;
     assert!(troubled.len() == 2 && troubled.iter().all(|one| one.is_lasting && one.since == now), "{troubled:?}");
     let route = Route {
         receiver: ReceiverId::new("renamed"),
@@ -369,5 +369,5 @@ async fn what_is_pending_for_a_receiver_that_is_gone_is_dead_and_its_fallback_he
     assert!(told.iter().any(|one| one.receiver.as_str() == "pager" && one.stands_in_for.is_some()));
     // A day later it is over; whoever comes back is a receiver like any other.
     assert!(store.keep_receivers(&after, at(4 * 86_400)).await.unwrap().is_empty());
-    assert!(store.own_state(now).await.unwrap().troubled.is_empty());
+    assert!(store.own_state(now).await.unwrap().health.is_empty());
 }

@@ -25,7 +25,7 @@ use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::Housekeeping;
-use crate::worker::own::{Reloads, SelfWatch};
+use crate::worker::own::{OwnWatch, Reloads};
 use crate::worker::pending::{Receiver, Receivers};
 use crate::worker::poll::{LastPoll, Poller, Terms};
 use crate::worker::remind::Reminders;
@@ -234,6 +234,7 @@ impl Generation {
             .woken_by(Arc::clone(&reach.receiver.nudge))
             .through(reach.receiver.channel.clone())
             .reporting_dead_letters(Arc::clone(dead_letters))
+            .publishing(&self.ground.statuses)
     }
 
     /// The loop that has fallbacks told.
@@ -272,13 +273,13 @@ impl Generation {
     }
 
     /// The loop that watches sources and receivers.
-    pub(super) fn watch(&self) -> SelfWatch<SqlStore> {
+    pub(super) fn watch(&self) -> OwnWatch<SqlStore> {
         own::watch(&self.config, &self.ground, &self.receivers)
     }
 
     /// The heartbeat, if there is one.
     pub(super) fn heartbeat(&self) -> Option<Heartbeat<SqlStore>> {
-        own::heartbeat(&self.config, &self.ground, &self.receivers, self.heartbeat.clone()?)
+        own::heartbeat(&self.config, &self.ground, self.heartbeat.clone()?)
     }
 
     /// The loop that makes digests.

@@ -145,7 +145,7 @@ async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>,
     loop {
         let InForce { generation, .. } = in_force.borrow_and_update().clone();
         let Some(reach) = generation.reach(&id).map(Arc::clone) else {
-            info!(receiver = %id, generation = generation.number, "no longer notified");
+            info!(receiver = %id, generation = generation.number, "the receiver was removed");
             generation.give_up_removed().await;
             return Ended::Receiver(id);
         };

@@ -10,7 +10,7 @@ use crate::model::SourcePart;
 use crate::rule::Muting;
 use crate::store::SqlStore;
 use crate::worker::heartbeat::{Asked, Heartbeat};
-use crate::worker::own::SelfWatch;
+use crate::worker::own::OwnWatch;
 use crate::worker::pending::Receivers;
 
 /// What asks for the heartbeat; none where there is no heartbeat.
@@ -26,12 +26,12 @@ pub(super) fn heartbeat_client(config: &Config) -> Result<Option<HttpClient>, Ap
 }
 
 /// The loop that watches sources and receivers.
-pub(super) fn watch(config: &Config, ground: &Ground, receivers: &Arc<Receivers>) -> SelfWatch<SqlStore> {
+pub(super) fn watch(config: &Config, ground: &Ground, receivers: &Arc<Receivers>) -> OwnWatch<SqlStore> {
     let sources = config
         .sources
         .iter()
         .map(|settings| SourcePart { id: settings.id.clone(), kind: settings.scheduler.kind().to_string() });
-    SelfWatch {
+    OwnWatch {
         watch: config.watch.clone(),
         sources: sources.collect(),
         store: Arc::clone(&ground.store),
@@ -39,23 +39,18 @@ pub(super) fn watch(config: &Config, ground: &Ground, receivers: &Arc<Receivers>
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         started_at: ground.started_at,
         reloads: ground.reloads.clone(),
+        statuses: ground.statuses.clone(),
     }
 }
 
 /// The heartbeat, asked for by `client`.
-pub(super) fn heartbeat(
-    config: &Config,
-    ground: &Ground,
-    receivers: &Arc<Receivers>,
-    client: HttpClient,
-) -> Option<Heartbeat<SqlStore>> {
+pub(super) fn heartbeat(config: &Config, ground: &Ground, client: HttpClient) -> Option<Heartbeat<SqlStore>> {
     let settings = config.heartbeat.as_ref()?;
     Some(Heartbeat {
         url: settings.url.clone(),
         every: settings.every,
         client,
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-        receivers: Arc::clone(receivers),
         store: Arc::clone(&ground.store),
         started_at: ground.started_at,
         asked: Asked::default(),

@@ -48,8 +48,8 @@ pub use fallback::{FallbackDeliveries, KnownReceiver, StandIn, ToldInstead, Unde
 pub use groups::{DueGroup, Groups, Mergeable, Unrepeated};
 pub use inquiry::Inquiry;
 pub use ledger::{PastRuns, PollCommit, PollLedger, SourceMemory};
-pub use outbox::{Outbox, Queued, Settled};
-pub use own::{OwnAlerts, OwnCommit, OwnState, Troubled};
+pub use outbox::{Outbox, Pending, Queued, Settled};
+pub use own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
 pub use sql::{Mode, SqlStore};
 pub use transition::{PollOutcome, PollRecord, Transition, TransitionLog};
 pub use upkeep::Upkeep;

@@ -66,6 +66,9 @@ pub trait Outbox: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// What is pending, by receiver: also to those that the configuration no longer has.
+    fn pending(&self) -> impl Future<Output = Result<Vec<Pending>, StoreError>> + Send;
+
     /// How many deliveries are owed to a receiver that are due at `now`, those included that wait for a predecessor.
     fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
@@ -97,6 +100,17 @@ pub struct Settled {
     pub next_attempt_at: Option<Timestamp>,
     /// The delivery's [`Delivery::patience_spent`] from now on.
     pub patience_spent: Duration,
+}
+
+/// What is pending to one receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The receiver.
+    pub receiver: ReceiverId,
+    /// How many deliveries.
+    pub count: u64,
+    /// When the first of them is due.
+    pub next_due: Option<Timestamp>,
 }
 
 /// A delivery that is due and free.

@@ -28,6 +28,7 @@ use self::attempts::{Attempts, Finished};
 use self::claiming::{Claim, Claimer};
 use super::budget::Budget;
 use super::retry::{self, Tries};
+use super::turn::{Publisher, Statuses};
 use crate::clock::Clock;
 use crate::limits::{GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
 use crate::model::{AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
@@ -48,6 +49,8 @@ pub struct Lane<S, N> {
     nudge: Arc<Notify>,
     /// Woken when a delivery of this lane is dead.
     dead_letters: Option<Arc<Notify>>,
+    /// Where the lane says how it fares.
+    published: Option<Publisher>,
     /// Outcomes that are not stored yet.
     unsettled: Vec<Settled>,
     /// Whether the channel wants to be left alone.
@@ -80,8 +83,9 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             named: Arc::new(AtomicUsize::new(GROUP_MEMBERS_MAX)),
             waits: true,
         };
-        let (dead_letters, unsettled, channel) = (None, Vec::new(), Channel::default());
-        Lane { receiver, store, claimer, notifier, clock, jitter, nudge, dead_letters, unsettled, channel }
+        let (dead_letters, published) = (None, None);
+        let (unsettled, channel) = (Vec::new(), Channel::default());
+        Lane { receiver, store, claimer, notifier, clock, jitter, nudge, dead_letters, published, unsettled, channel }
     }
 
     /// The same lane keeping to a budget. When more alerts wait than it allows, `renderer` makes one message of several.
@@ -114,6 +118,21 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn through(self, channel: Channel) -> Self {
         Lane { channel, ..self }
+    }
+
+    /// The same lane, which publishes how it fares.
+    #[must_use]
+    pub fn publishing(self, statuses: &Statuses) -> Self {
+        let published = Some(statuses.publisher(status_name(&self.receiver)));
+        Lane { published, ..self }
+    }
+
+    /// Says how the lane fares at `now`.
+    fn publish(&self, now: Timestamp) {
+        if let Some(published) = &self.published {
+            let until = self.channel.paused_until(now);
+            published.publish(|status| (status.looked_at, status.asked_to_wait_until) = (Some(now), until));
+        }
     }
 
     /// To be called once outcomes are stored.
@@ -261,6 +280,11 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             patience_spent: verdict.patience_spent,
         }
     }
+}
+
+/// By what name the status of the lane to a receiver is known.
+pub fn status_name(receiver: &ReceiverId) -> String {
+    format!("deliver/{receiver}")
 }
 
 fn later(instant: Timestamp, span: Duration) -> Timestamp {

@@ -8,16 +8,13 @@ use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::http::{HttpClient, HttpSettings};
 use nightbell::model::{ReceiverId, SourceId};
-use nightbell::notify::Renderer;
 use nightbell::secret::{Secret, SecretRef};
 use nightbell::store::{OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, SqlStore};
+use nightbell::worker::deliver::status_name;
 use nightbell::worker::heartbeat::{Asked, Heartbeat, Missed};
-use nightbell::worker::pending::Receiver;
-use nightbell::worker::turn::Statuses;
+use nightbell::worker::turn::{Failing, Statuses};
 
 use super::{FILE, MINUTE, World, busy};
-use crate::deliver::lane_to;
-use crate::deliver::sink::{Hook, Reply, Sink};
 use crate::sample::{at, commit, delivery};
 
 /// A heart before a store, and the clock it goes by.
@@ -30,13 +27,6 @@ fn heart(store: &Arc<SqlStore>, clock: &ManualClock, schedule: &str) -> Heartbea
         every: Duration::from_secs(60),
         client: HttpClient::new(&HttpSettings::default()).unwrap(),
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-        receivers: Arc::new(
-            config
-                .receivers
-                .iter()
-                .map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap()))
-                .collect(),
-        ),
         store: Arc::clone(store),
         started_at: clock.now(),
         asked: Asked::default(),
@@ -86,7 +76,7 @@ async fn the_heart_stands_still_when_a_lane_does() {
     let mut world = World::open("").await;
     let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
     world.readable(at(0), None).await;
-    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall"), delivery("d3", "gone-from-the-file")];
+    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall")];
     let own = OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
     world.store.commit_own(&own).await.unwrap();
     heart.examine(at(9 * MINUTE)).await.unwrap();
@@ -101,21 +91,47 @@ async fn the_heart_stands_still_when_a_lane_does() {
     assert!(matches!(heart.examine(at(25 * MINUTE)).await, Err(Missed::Stuck { .. })));
 }
 
+/// What is pending to a receiver that the configuration no longer has was not counted.
 #[tokio::test]
-async fn the_heart_beats_while_a_lane_waits_as_its_channel_has_asked() {
+async fn the_heart_stands_still_for_what_is_pending_to_a_receiver_that_was_removed() {
     let mut world = World::open("").await;
-    let clock = ManualClock::at(at(0));
-    let mut heart = heart(&world.store, &clock, "0 * * * *");
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
+    world.readable(at(0), None).await;
+    let deliveries = vec![delivery("d1", "gone-from-the-file")];
+    world.store.commit_own(&OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries }).await.unwrap();
+    heart.examine(at(9 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(10 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}
+
+/// A channel that asks for an hour of rest has a lane that does not hang: the heartbeat stopped all the same.
+#[tokio::test]
+async fn a_long_retry_after_does_not_stop_the_heart() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
     world.readable(at(0), None).await;
     let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall")];
-    let own = OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
-    world.store.commit_own(&own).await.unwrap();
-    let sink = Sink::new(|_, _| Reply::Status(429, Some(3600))).await;
-    let channel = heart.receivers.get(&ReceiverId::new("oncall")).unwrap().channel.clone();
-    let mut lane = lane_to("oncall", &world.store, Hook::new(&sink.url, 1), &clock).through(channel);
-    assert_eq!(lane.attempt_due(at(0)).await.unwrap().attempted, 1);
-    for minute in [11, 30, 59] {
-        heart.examine(at(minute * MINUTE)).await.unwrap();
+    world.store.commit_own(&OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries }).await.unwrap();
+    world.attempt("d1", "oncall", 2, at(0), busy()).await;
+    let lane = heart.statuses.publisher(status_name(&ReceiverId::new("oncall")));
+    lane.publish(|status| status.asked_to_wait_until = Some(at(60 * MINUTE)));
+    // Up to the end of the pause, and while the one attempt is made that goes first then.
+    heart.examine(at(20 * MINUTE)).await.unwrap();
+    heart.examine(at(60 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(70 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}
+
+/// A loop that goes on failing, though the store works, is nothing that works.
+#[tokio::test]
+async fn the_heart_stands_still_while_another_loop_has_failed_for_ten_minutes() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
+    world.readable(at(0), None).await;
+    let failing = Failing { since: at(0), error: "it panicked (this is a bug)".into() };
+    for (name, stands_still) in [("heartbeat", false), ("escalation", true)] {
+        let published = heart.statuses.publisher(name);
+        published.publish(|status| status.failing = Some(failing.clone()));
+        heart.examine(at(9 * MINUTE)).await.unwrap();
+        let outcome = heart.examine(at(10 * MINUTE)).await;
+        assert_eq!(matches!(outcome, Err(Missed::Loop { .. })), stands_still, "{name}: {outcome:?}");
     }
-    assert!(matches!(heart.examine(at(61 * MINUTE)).await, Err(Missed::Stuck { .. })), "the hour is over");
 }

@@ -1,7 +1,5 @@
 //! Alerts that go further: which step is due, the one transaction that takes it, and the word of the end to whom it told.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
@@ -9,7 +7,6 @@ use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
 use super::items::{IdItem, StepItem, lists, to_json};
 use super::{insert, rows};
-use crate::clock::latest_due;
 use crate::model::{AlertId, Delivery, DeliveryId, ReceiverId};
 use crate::store::error::StoreError;
 use crate::store::escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps};
@@ -28,6 +25,9 @@ fn ahead(store: &SqlStore) -> String {
         store.dialect.items(StepItem::COLUMNS)
     )
 }
+
+/// What was told further ahead of `$3` than its step waits: the clock was set back since, and the step is due.
+const TOLD_AHEAD: &str = "ahead.told_at > $3 + ahead.delay";
 
 fn bound(steps: &[RuleStep]) -> Result<String, StoreError> {
     let items: Vec<StepItem> = steps
@@ -53,7 +53,7 @@ impl Steps for SqlStore {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT {}, ahead.number, ahead.told_at, ahead.told_at + ahead.delay, ack.author \
              FROM ({}) AS ahead JOIN alert ON alert.id = ahead.alert LEFT JOIN ack ON ack.alert = ahead.alert \
-             WHERE (ahead.told_at + ahead.delay BETWEEN $2 AND $3 OR ahead.told_at > $8) \
+             WHERE (ahead.told_at + ahead.delay BETWEEN $2 AND $3 OR {TOLD_AHEAD}) \
                AND (ahead.told_at + ahead.delay, ahead.alert, ahead.number) > ($4, $5, $6) \
              ORDER BY ahead.told_at + ahead.delay, ahead.alert, ahead.number LIMIT $7",
             rows::alert_columns(),
@@ -67,8 +67,6 @@ impl Steps for SqlStore {
             .bind(after.map_or("", |after| after.alert.as_str()))
             .bind(after.map_or(0, |after| i64::from(after.number)))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            // An alert that was sent later than now comes from a clock that was set back: nobody knows how long ago that was.
-            .bind(latest_due(until, Duration::ZERO).as_millisecond())
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.failed(error))?;

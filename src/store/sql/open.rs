@@ -43,6 +43,7 @@ fn migrations() -> Migrator {
         step(14, "digest_nodes", include_str!("migrations/0014_digest_nodes.sql")),
         step(18, "patience", include_str!("migrations/0018_patience.sql")),
         step(19, "receivers", include_str!("migrations/0019_receivers.sql")),
+        step(20, "receiver_health", include_str!("migrations/0020_receiver_health.sql")),
     ])
 }
 

@@ -14,7 +14,7 @@ use crate::clock::{is_due, latest_due};
 use crate::limits::DELIVERY_WAIT_MAX;
 use crate::model::{Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
 use crate::store::error::StoreError;
-use crate::store::outbox::{Outbox, Queued, Settled};
+use crate::store::outbox::{Outbox, Pending, Queued, Settled};
 
 /// What the log says of an attempt whose process died.
 const INTERRUPTED: &str = "nightbell stopped before the outcome was known; it may have arrived";
@@ -179,6 +179,23 @@ impl Outbox for SqlStore {
     async fn count_queue(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
         let which = format!("{FREE} AND {TOLD} AND {DUE} AND queued.kind IN ('alert.firing', 'alert.resolved')");
         count(self, &which, receiver, now).await
+    }
+
+    async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        let found = sqlx::query(
+            "SELECT receiver, COUNT(*), MIN(next_attempt_at) FROM delivery WHERE state = 'pending' \
+             GROUP BY receiver ORDER BY receiver",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", |row| {
+            Ok(Pending {
+                receiver: ReceiverId::new(rows::text(row, 0)?),
+                count: u64::try_from(rows::number(row, 1)?).unwrap_or(0),
+                next_due: rows::optional_instant(row, 2)?,
+            })
+        }))
     }
 
     async fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {

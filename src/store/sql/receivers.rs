@@ -61,7 +61,7 @@ async fn remove_others(
         (
             1,
             format!(
-                "DELETE FROM trouble WHERE receiver NOT IN {texts} \
+                "DELETE FROM receiver_health WHERE receiver NOT IN {texts} \
                    AND receiver NOT IN (SELECT id FROM receiver WHERE removed_at IS NOT NULL)"
             ),
         ),
@@ -76,7 +76,7 @@ async fn remove_others(
         (
             3,
             format!(
-                "INSERT INTO trouble (receiver, since, lasting, error) SELECT DISTINCT receiver, $2, 1, $3 FROM delivery \
+                "INSERT INTO receiver_health (receiver, since, lasting, error) SELECT DISTINCT receiver, $2, 1, $3 FROM delivery \
                  WHERE {pending} ON CONFLICT (receiver) DO UPDATE SET lasting = 1, error = excluded.error"
             ),
         ),
@@ -104,7 +104,7 @@ async fn remove_others(
     }
     let long_ago = now.checked_sub(FALLBACK_DEAD_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
     for statement in [
-        "DELETE FROM trouble WHERE receiver IN (SELECT id FROM receiver WHERE removed_at < $1)",
+        "DELETE FROM receiver_health WHERE receiver IN (SELECT id FROM receiver WHERE removed_at < $1)",
         "DELETE FROM receiver WHERE removed_at < $1",
     ] {
         sqlx::query(statement).bind(long_ago).execute(write.on()).await.map_err(|error| store.failed(error))?;

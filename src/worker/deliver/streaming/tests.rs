@@ -1,3 +1,5 @@
+//! The lane as a loop, step by step.
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::model::{Attempt, ReceiverId};

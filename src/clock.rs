@@ -4,12 +4,12 @@
 //! [`ManualClock`] and move it, so that days of retries run in milliseconds.
 
 use std::sync::{Arc, Mutex};
-
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::limits::CLOCK_STEP_SLACK;
+/// How far a clock may be set back without anything being taken for due before its time.
+const STEP_SLACK: Duration = Duration::from_secs(60);
 
 /// Where the loops read the time of day from.
 pub trait Clock: Send + Sync {
@@ -26,7 +26,7 @@ pub fn is_due(stored: Timestamp, now: Timestamp, longest: Duration) -> bool {
 /// The latest time at which something can be due that waits for `longest` at most: what [`is_due`] measures by, for
 /// statements that compare many rows.
 pub fn latest_due(now: Timestamp, longest: Duration) -> Timestamp {
-    now.checked_add(longest + CLOCK_STEP_SLACK).unwrap_or(Timestamp::MAX)
+    now.checked_add(longest + STEP_SLACK).unwrap_or(Timestamp::MAX)
 }
 
 /// The machine's wall clock.
@@ -102,7 +102,7 @@ mod tests {
     fn a_time_further_ahead_than_the_longest_wait_is_over() {
         let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
         let hour = Duration::from_secs(3600);
-        let slack = i64::try_from(CLOCK_STEP_SLACK.as_secs()).unwrap();
+        let slack = i64::try_from(STEP_SLACK.as_secs()).unwrap();
         let table = [(-1, true), (0, true), (1, false), (3600, false), (3600 + slack, false), (3601 + slack, true)];
         for (ahead, due) in table.into_iter().chain([(86_400, true)]) {
             assert_eq!(is_due(at(ahead), at(0), hour), due, "{ahead} s ahead");

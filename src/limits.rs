@@ -274,8 +274,6 @@ pub const DELIVERY_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// The latest that the next attempt of a delivery can lie ahead: the longest wait of the retry schedule, a channel's
 /// `Retry-After`, or the spread of a digest, with something to spare.
 pub const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(2 * 3600);
-/// How far a clock may be set back without anything being taken for due before its time.
-pub const CLOCK_STEP_SLACK: Duration = Duration::from_secs(60);
 /// Longest `Retry-After` that is believed.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 

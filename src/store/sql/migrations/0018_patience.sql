@@ -4,8 +4,6 @@ ALTER TABLE delivery ADD COLUMN patience_spent BIGINT NOT NULL DEFAULT 0;
 UPDATE delivery SET patience_spent = next_attempt_at - COALESCE(revived_at, group_told_at, created_at)
     WHERE state = 'pending' AND attempts > 0
       AND next_attempt_at - COALESCE(revived_at, group_told_at, created_at) BETWEEN 1 AND 86400000;
--- The attempts of the last minutes, whenever their deliveries were made.
-CREATE INDEX attempt_by_start ON attempt (started_at);
 
 -- What was merged into a message that was merged itself is told by the last of them.
 UPDATE delivery SET merged_into = (SELECT whole.merged_into FROM delivery AS whole WHERE whole.id = delivery.merged_into)

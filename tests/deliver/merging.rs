@@ -238,7 +238,7 @@ async fn a_budget_without_merging_queues() {
 #[tokio::test]
 async fn a_running_lane_lets_a_critical_alert_overtake() {
     let mut world = World::new("slack", |_| (200, "ok")).await;
-    world.fire(numbered(0, 2000, Severity::Error)).await;
+    world.fire(numbered(0, 5000, Severity::Error)).await;
     let spare = lane(&world.store, &world.settings, &world.renderer, &world.clock);
     let running_lane = std::mem::replace(&mut world.lane, spare);
     let nudge = running_lane.nudge();
@@ -246,9 +246,9 @@ async fn a_running_lane_lets_a_critical_alert_overtake() {
     let running = tokio::spawn(running_lane.run(stop.clone()));
     // The clock stands still: the burst goes, but for the place that is kept.
     super::sink::until(|| world.told.lock().unwrap().len() == 4).await;
-    world.fire(numbered(5000, 1, Severity::Critical)).await;
+    world.fire(numbered(9000, 1, Severity::Critical)).await;
     nudge.notify_one();
-    super::sink::until(|| world.told_at(&name(5000)).len() == 1).await;
+    super::sink::until(|| world.told_at(&name(9000)).len() == 1).await;
     assert_eq!(world.told.lock().unwrap().len(), 5);
     let began = Instant::now();
     while world.store.count_due(&world.settings.id, at(world.now)).await.unwrap() > 0 {
@@ -260,7 +260,7 @@ async fn a_running_lane_lets_a_critical_alert_overtake() {
     }
     stop.cancel();
     running.await.unwrap();
-    world.assert_told_once((0..2000).chain([5000]).map(name)).await;
+    world.assert_told_once((0..5000).chain([9000]).map(name)).await;
 }
 
 /// What a message about one alert stands for may be told together with others later: whatever follows follows the last.

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::http::HttpClient;
 use crate::model::{ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
-use crate::rule::{MatchCache, Rule, RuleSet};
+use crate::rule::{Rule, RuleSet};
 use crate::source::{AnySource, Learnt, SourceSettings};
 use crate::store::{FallbackDeliveries as _, KnownReceiver, SqlStore, StoreError};
 use crate::worker::budget::Budget;
@@ -27,7 +27,7 @@ use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::Housekeeping;
 use crate::worker::own::{OwnWatch, Reloads};
 use crate::worker::pending::{Receiver, Receivers};
-use crate::worker::poll::{LastPoll, Poller, Terms};
+use crate::worker::poll::{LastPoll, Poller};
 use crate::worker::remind::Reminders;
 use crate::worker::turn::Statuses;
 
@@ -202,27 +202,17 @@ impl Generation {
     pub(super) fn poller(&self, id: &SourceId, before: Option<Polling>) -> Option<Polling> {
         let tended = self.sources.get(id)?;
         let Ground { store, clock, .. } = &self.ground;
-        let terms = Terms {
-            labels: tended.settings.labels.clone(),
-            routes: Arc::clone(&self.config.routes),
-            generation: Some(self.number),
-        };
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
         let (store, clock, receivers) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.receivers));
-        let fresh = Poller {
-            muting: self.config.muting(),
-            escalations: Arc::clone(&self.ground.escalations),
-            terms,
-            learnt: tended.learnt.clone(),
-            ..Poller::new(settings, source, store, self.rules.clone(), receivers, clock)
-        };
+        let decider = self.config.decider(&settings, Some(self.number));
+        let mut fresh = Poller::new(settings, source, store, decider, receivers, clock);
+        fresh.escalations = Arc::clone(&self.ground.escalations);
+        fresh.learnt = tended.learnt.clone();
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
             return Some((fresh, None));
         };
-        let matches = if known.rules.marks() == self.rules.marks() { known.matches } else { MatchCache::default() };
-        let Poller { followed_at, past, learnt, memory, .. } = known;
-        Some((Poller { matches, followed_at, past, learnt, memory, ..fresh }, last))
+        Some((fresh.after(known), last))
     }
 
     /// The lane to a receiver.

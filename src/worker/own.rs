@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::heartbeat;
-use super::pending::Receivers;
+use super::pending::{Receiver, Receivers};
 use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
 use crate::alert::message_of;
 use crate::alert::own::{self, Ailment, Decided, ReceiverSeen, Seen, SourceSeen, Watch};
@@ -183,7 +183,10 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
     /// What the alert's receivers are owed of it.
     fn owed(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Delivery> {
         let message = message_of(alert, kind, now);
-        let owed = |receiver: &ReceiverId| self.receivers.get(receiver)?.delivery(alert, &message, now);
+        let wants = |receiver: &&Receiver| kind != MessageKind::AlertResolved || receiver.send_resolved;
+        let owed = |receiver: &ReceiverId| {
+            self.receivers.get(receiver).filter(wants).map(|receiver| receiver.delivery(alert, &message, now))
+        };
         alert.receivers.iter().filter_map(owed).collect()
     }
 }

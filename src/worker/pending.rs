@@ -93,8 +93,8 @@ impl Receiver {
         Receiver { channel, ..self }
     }
 
-    /// The beginning or the end of an alert, by the kind of `message`. None for an end that the receiver does not want.
-    pub fn delivery(&self, alert: &Alert, message: &Message, now: Timestamp) -> Option<Delivery> {
+    /// The beginning or the end of an alert, by the kind of `message`.
+    pub fn delivery(&self, alert: &Alert, message: &Message, now: Timestamp) -> Delivery {
         // A deadline that was warned of is told a second time, and the end follows the second message.
         let firing = match alert.facts.alert.measures.stage {
             // Nobody was told that the deadline has passed, while that was held back.
@@ -102,8 +102,8 @@ impl Receiver {
             _ => delivery_id(&alert.id, &self.id, MessageKind::AlertFiring),
         };
         match message.kind {
-            MessageKind::AlertResolved => self.resolution(alert, message, firing, now),
-            _ => Some(self.about(firing, alert, message, now)),
+            MessageKind::AlertResolved => self.answer(alert, message, firing, now),
+            _ => self.about(firing, alert, message, now),
         }
     }
 
@@ -115,8 +115,12 @@ impl Receiver {
         follows: DeliveryId,
         now: Timestamp,
     ) -> Option<Delivery> {
+        self.send_resolved.then(|| self.answer(alert, message, follows, now))
+    }
+
+    fn answer(&self, alert: &Alert, message: &Message, follows: DeliveryId, now: Timestamp) -> Delivery {
         let id = delivery_id(&alert.id, &self.id, MessageKind::AlertResolved);
-        self.send_resolved.then(|| Delivery { follows: Some(follows), ..self.about(id, alert, message, now) })
+        Delivery { follows: Some(follows), ..self.about(id, alert, message, now) }
     }
 
     /// What step `number` of a rule sends of an alert.

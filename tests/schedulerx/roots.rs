@@ -16,7 +16,7 @@ use nightbell::store::SqlStore;
 use nightbell::worker::budget::Budget;
 use nightbell::worker::deliver::Lane;
 use nightbell::worker::pending::{Receiver, Receivers};
-use nightbell::worker::poll::{Poller, Terms};
+use nightbell::worker::poll::Poller;
 
 use super::{Bench, ago, day, now, open_with};
 use crate::deliver::sink::{OK, Sink};
@@ -212,11 +212,8 @@ impl<'a> Program<'a> {
         let source = Settings { workflows: true, ..self.bench.settings() };
         let receivers = Arc::new(Receivers::from_iter([receiver]));
         let reader = open_with(&source, clock.clone());
-        let rules = config.rules.clone();
-        let poller = Poller {
-            terms: Terms { labels: Default::default(), routes: Arc::clone(&config.routes), generation: None },
-            ..Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), rules, receivers, clock)
-        };
+        let decider = config.decider(&config.sources[0], None);
+        let poller = Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), decider, receivers, clock);
         Process { store, poller, lane }
     }
 

@@ -58,7 +58,7 @@ fn deliveries(now: jiff::Timestamp) -> Vec<Delivery> {
     (0..DELIVERIES)
         .map(|number| {
             let id = DeliveryId::new(format!("delivery-{number:032}"));
-            Delivery::owed(id, ReceiverId::new("pager"), MessageKind::AlertFiring, content.clone(), now)
+            Delivery::pending(id, ReceiverId::new("pager"), MessageKind::AlertFiring, content.clone(), now)
         })
         .collect()
 }

@@ -4,13 +4,29 @@
 //! [`ManualClock`] and move it, so that days of retries run in milliseconds.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+
+/// How far a clock may be set back without anything being taken for due before its time.
+const STEP_SLACK: Duration = Duration::from_secs(60);
 
 /// Where the loops read the time of day from.
 pub trait Clock: Send + Sync {
     /// The present instant, to the millisecond: what is stored and what is compared have the same precision.
     fn now(&self) -> Timestamp;
+}
+
+/// Whether what is `stored` as the time at which something is due has come at `now`. A time further ahead than the
+/// `longest` wait that is ever stored comes from a clock that was set back since, and is over: nothing may hang on it.
+pub fn is_due(stored: Timestamp, now: Timestamp, longest: Duration) -> bool {
+    stored <= now || stored > latest_due(now, longest)
+}
+
+/// The latest time at which something can be due that waits for `longest` at most: what [`is_due`] measures by, for
+/// statements that compare many rows.
+pub fn latest_due(now: Timestamp, longest: Duration) -> Timestamp {
+    now.checked_add(longest + STEP_SLACK).unwrap_or(Timestamp::MAX)
 }
 
 /// The machine's wall clock.
@@ -76,4 +92,21 @@ impl Clock for ManualClock {
 /// Cuts an instant to whole milliseconds, the precision of the store and of every scheduler.
 pub fn to_millisecond(instant: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(instant.as_millisecond()).unwrap_or(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_further_ahead_than_the_longest_wait_is_over() {
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let hour = Duration::from_secs(3600);
+        let slack = i64::try_from(STEP_SLACK.as_secs()).unwrap();
+        let table = [(-1, true), (0, true), (1, false), (3600, false), (3600 + slack, false), (3601 + slack, true)];
+        for (ahead, due) in table.into_iter().chain([(86_400, true)]) {
+            assert_eq!(is_due(at(ahead), at(0), hour), due, "{ahead} s ahead");
+        }
+        assert!(!is_due(Timestamp::MAX, Timestamp::MAX - Duration::from_secs(5), Duration::MAX / 2));
+    }
 }

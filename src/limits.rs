@@ -148,7 +148,7 @@ pub const DINGTALK_MESSAGE_BYTES_MAX: usize = 20_000;
 /// Longest Markdown text of a WeCom robot, in bytes of UTF-8.
 pub const WECOM_TEXT_BYTES_MAX: usize = 4096;
 /// Alerts that are looked at for one message about several: more than any channel's message can name.
-pub const GROUP_MEMBERS_MAX: usize = 300;
+pub const GROUP_MEMBERS_MAX: usize = 1000;
 /// How long the first alert of a group waits for others, unless the rule says otherwise.
 pub const GROUP_WAIT: Duration = Duration::from_secs(30);
 /// Most of it: who wants to hear later wants a digest.
@@ -286,8 +286,11 @@ pub const ESCALATION_BATCH: usize = 200;
 pub const ESCALATION_SLEEP_MAX: Duration = Duration::from_secs(20);
 /// Shortest sleep between two of them.
 pub const ESCALATION_SLEEP_MIN: Duration = Duration::from_millis(200);
-/// How long a delivery is retried before it is dead.
-pub const DELIVERY_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long a delivery is retried before it is dead: hours in which Nightbell did not run do not count.
+pub const DELIVERY_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// The latest that the next attempt of a delivery can lie ahead: the longest wait of the retry schedule, a channel's
+/// `Retry-After`, or the spread of a digest, with something to spare.
+pub const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(2 * 3600);
 /// Longest `Retry-After` that is believed.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 

@@ -1,7 +1,7 @@
 //! Falling back, on a real store: who is told in whose place, when, and how often. Time is moved by hand.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nightbell::clock::ManualClock;
@@ -9,12 +9,14 @@ use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{
     Alert, Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity,
 };
-use nightbell::notify::Renderer;
-use nightbell::store::{Deliveries as _, Outbox as _, PollCommit, PollLedger as _, Settled, SqlStore};
+use nightbell::notify::{Fallback, ReceiverSettings, Renderer};
+use nightbell::store::{
+    Deliveries as _, FallbackDeliveries as _, KnownReceiver, Outbox as _, OwnAlerts as _, PollCommit, PollLedger as _,
+    Settled, SqlStore,
+};
 use nightbell::worker::fallback::{Fallbacks, Route};
-use nightbell::worker::poll::{Addressee, Addressees};
+use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::turn::{Runner, Statuses};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::sample::{Place, alert, at, commit, delivery, resolution, resolved};
@@ -30,17 +32,19 @@ const RECEIVERS: &str = "version: 1\nsources:\n  s: { type: dataarts, region: r,
     team: { type: webhook, url: 'http://127.0.0.1:1/d', fallback: mail }\n  \
     mail: { type: email, smtp_url: 'smtp+plain://127.0.0.1:1', from: a@example.com, to: [b@example.com] }\n";
 
-fn fallbacks(store: &Arc<SqlStore>) -> Fallbacks<SqlStore> {
+fn settings() -> Vec<ReceiverSettings> {
     let options = LoadOptions { offline: true };
     let loaded = Config::from_text(RECEIVERS.into(), "test", std::path::Path::new(""), &options);
-    let (mut addressees, mut routes): (Addressees, Vec<Route>) = (HashMap::new(), Vec::new());
-    for settings in loaded.unwrap_or_else(|problem| panic!("{problem}")).config.receivers {
-        let renderer = Renderer::open(&settings).unwrap();
-        let send_resolved = settings.send_resolved;
-        addressees.insert(settings.id.clone(), Addressee { renderer, send_resolved, nudge: Arc::new(Notify::new()) });
-        routes.extend(settings.fallback.map(|fallback| Route { receiver: settings.id, fallback }));
-    }
-    Fallbacks::new(Arc::clone(store), Arc::new(addressees), routes)
+    loaded.unwrap_or_else(|problem| panic!("{problem}")).config.receivers
+}
+
+fn receivers() -> Arc<Receivers> {
+    Arc::new(settings().iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap())).collect())
+}
+
+fn fallbacks(store: &Arc<SqlStore>) -> Fallbacks<SqlStore> {
+    let route = |settings: ReceiverSettings| Some(Route { receiver: settings.id, fallback: settings.fallback? });
+    Fallbacks::new(Arc::clone(store), receivers(), settings().into_iter().filter_map(route).collect())
 }
 
 /// The delivery that tells `receiver` of `alert`.
@@ -76,6 +80,7 @@ async fn settle(store: &SqlStore, id: &str, ended: Timestamp, attempt: Attempt, 
         attempt,
         state,
         next_attempt_at: (state == DeliveryState::Pending).then_some(ended + jiff::SignedDuration::from_hours(1)),
+        patience_spent: std::time::Duration::ZERO,
     };
     store.settle(&[settled]).await.unwrap();
 }
@@ -324,4 +329,45 @@ async fn a_storm_goes_to_the_fallback_whole() {
     let (store, fallbacks) = owing(&place, alerts, deliveries).await;
     assert_eq!(fallbacks.pass(at(15 * MINUTE)).await.unwrap(), 1234);
     assert_eq!(store.count_due(&ReceiverId::new("pager"), at(15 * MINUTE)).await.unwrap(), 1234);
+}
+
+/// A receiver is renamed while something is pending for it.
+#[tokio::test]
+async fn what_is_pending_for_a_receiver_that_is_gone_is_dead_and_its_fallback_hears() {
+    let place = Place::new();
+    let store = Arc::new(place.open().await);
+    let alert = alert("a1", "etl");
+    let deliveries = vec![telling("d1", &alert, "renamed"), delivery("d2", "gone"), delivery("d3", "pager")];
+    store.commit_poll(&PollCommit { fired: vec![alert], deliveries, ..commit(0) }).await.unwrap();
+    let known = |id: &str, fallback: Option<&str>| KnownReceiver {
+        id: ReceiverId::new(id),
+        fallback: fallback.map(|to| (ReceiverId::new(to), Duration::from_secs(900))),
+    };
+    let (before, after) =
+        ([known("renamed", Some("pager")), known("pager", None), known("gone", None)], [known("pager", None)]);
+    assert!(store.keep_receivers(&before, at(0)).await.unwrap().is_empty());
+    assert!(store.own_state(at(0)).await.unwrap().health.is_empty());
+    // Two days later, and not tried since: it is now that it is given up.
+    let now = at(2 * 86_400);
+    let gone = store.keep_receivers(&after, now).await.unwrap();
+    assert_eq!(gone, [known("gone", None), known("renamed", Some("pager"))]);
+    for one in store.deliveries(10).await.unwrap() {
+        let is_kept = one.receiver.as_str() == "pager";
+        assert_eq!(one.state, if is_kept { DeliveryState::Pending } else { DeliveryState::Dead });
+        let reason = "the receiver is no longer in the configuration";
+        assert_eq!(one.last_error.as_deref(), (!is_kept).then_some(reason));
+    }
+    let troubled = store.own_state(now).await.unwrap().health;
+    assert!(troubled.len() == 2 && troubled.iter().all(|one| one.is_lasting && one.since == now), "{troubled:?}");
+    let route = Route {
+        receiver: ReceiverId::new("renamed"),
+        fallback: Fallback { to: ReceiverId::new("pager"), after: Duration::from_secs(900) },
+    };
+    let fallbacks = Fallbacks::new(Arc::clone(&store), receivers(), vec![route]);
+    assert_eq!(fallbacks.pass(now).await.unwrap(), 1);
+    let told = store.deliveries(10).await.unwrap();
+    assert!(told.iter().any(|one| one.receiver.as_str() == "pager" && one.stands_in_for.is_some()));
+    // A day later it is over; whoever comes back is a receiver like any other.
+    assert!(store.keep_receivers(&after, at(4 * 86_400)).await.unwrap().is_empty());
+    assert!(store.own_state(now).await.unwrap().health.is_empty());
 }

@@ -117,7 +117,7 @@ pub(crate) fn resolved(mut alert: Alert, at: Timestamp) -> Alert {
 /// A delivery owed to `receiver` since `at(0)`.
 pub(crate) fn delivery(id: &str, receiver: &str) -> Delivery {
     let content = Content { parts: BTreeMap::from([("body".into(), format!("body of {id}"))]) };
-    Delivery::owed(DeliveryId::new(id), ReceiverId::new(receiver), MessageKind::AlertFiring, content, at(0))
+    Delivery::pending(DeliveryId::new(id), ReceiverId::new(receiver), MessageKind::AlertFiring, content, at(0))
 }
 
 /// The resolution that follows the delivery `firing`.

@@ -14,10 +14,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
 use crate::model::{ReceiverId, SourceId};
-use crate::notify::{AnyNotifier, Fallback, Renderer};
+use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
 use crate::rule::{Rule, RuleSet};
 use crate::source::{AnySource, Learnt, SourceSettings};
-use crate::store::{SqlStore, StoreError};
+use crate::store::{FallbackDeliveries as _, KnownReceiver, SqlStore, StoreError};
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Lane;
 use crate::worker::digest::{Digester, Grounds};
@@ -26,7 +26,8 @@ use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::Housekeeping;
 use crate::worker::own::{OwnWatch, Reloads};
-use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller};
+use crate::worker::pending::{Receiver, Receivers};
+use crate::worker::poll::{LastPoll, Poller};
 use crate::worker::remind::Reminders;
 use crate::worker::turn::Statuses;
 use crate::worker::unwatched::Unwatched;
@@ -44,7 +45,7 @@ pub(super) struct Ground {
     /// The same by the clock that cannot be set.
     pub(super) started: Instant,
     /// Wakes the loop of the fallbacks.
-    pub(super) mourners: Arc<Notify>,
+    pub(super) dead_letters: Arc<Notify>,
     /// Wakes the loop of the escalations.
     pub(super) escalations: Arc<Notify>,
     /// Whether the configuration is in force that is wanted.
@@ -68,23 +69,23 @@ pub(super) struct Generation {
     pub(super) config: Config,
     ground: Ground,
     rules: RuleSet,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     reaches: HashMap<ReceiverId, Arc<Reach>>,
     sources: HashMap<SourceId, Tended>,
     budgets: Budgets,
     heartbeat: Option<HttpClient>,
+    /// Receivers that are gone, and who is notified of what was pending for them.
+    removed: Vec<Route>,
 }
 
 /// The way to a receiver.
 pub(super) struct Reach {
-    id: ReceiverId,
+    /// Nudge and channel are the same for all configurations that have the receiver: whoever wakes it wakes the lane of
+    /// now, and that one goes on where the lane before it was.
+    pub(super) receiver: Arc<Receiver>,
     pub(super) notifier: Arc<AnyNotifier>,
-    pub(super) renderer: Arc<Renderer>,
     budget: Budget,
-    send_resolved: bool,
     fallback: Option<Fallback>,
-    /// The same for all configurations that have the receiver: who owes it something wakes whoever leads to it now.
-    nudge: Arc<Notify>,
 }
 
 /// A source that is polled.
@@ -144,14 +145,31 @@ impl Generation {
             .into_iter()
             .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, &budgets)))
             .collect();
-        let addressee = |reach: &Arc<Reach>| Addressee {
-            renderer: (*reach.renderer).clone(),
-            send_resolved: reach.send_resolved,
-            nudge: Arc::clone(&reach.nudge),
-        };
-        let addressees = Arc::new(reaches.iter().map(|(id, reach)| (id.clone(), addressee(reach))).collect());
+        let receivers = Arc::new(reaches.values().map(|reach| Arc::clone(&reach.receiver)).collect());
+        let removed = remove_others(&config, &ground.store, now).await?;
         let (rules, ground) = (config.rules.clone(), ground.clone());
-        Ok(Generation { number, config, ground, rules, addressees, reaches, sources: tended, budgets, heartbeat })
+        Ok(Generation {
+            number,
+            config,
+            ground,
+            rules,
+            receivers,
+            reaches,
+            sources: tended,
+            budgets,
+            heartbeat,
+            removed,
+        })
+    }
+
+    /// Has what is pending for receivers that are gone be dead, and the loop of the fallbacks look: to be called when
+    /// something of the configuration before has ended.
+    pub(super) async fn give_up_removed(&self) {
+        let Ground { store, clock, dead_letters, .. } = &self.ground;
+        match remove_others(&self.config, store, clock.now()).await {
+            Ok(_) => dead_letters.notify_one(),
+            Err(error) => tracing::error!(%error, "cannot give up what is pending for receivers that are gone"),
+        }
     }
 
     /// The source of this name, if `config` says the same of it.
@@ -186,9 +204,9 @@ impl Generation {
         let tended = self.sources.get(id)?;
         let Ground { store, clock, .. } = &self.ground;
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
-        let (store, clock, addressees) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees));
+        let (store, clock, receivers) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.receivers));
         let decider = self.config.decider(&settings, Some(self.number));
-        let mut fresh = Poller::new(settings, source, store, decider, addressees, clock);
+        let mut fresh = Poller::new(settings, source, store, decider, receivers, clock);
         fresh.escalations = Arc::clone(&self.ground.escalations);
         fresh.learnt = tended.learnt.clone();
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
@@ -200,31 +218,33 @@ impl Generation {
 
     /// The lane to a receiver.
     pub(super) fn lane(&self, reach: &Reach) -> Lane<SqlStore, AnyNotifier> {
-        let Ground { store, clock, mourners, .. } = &self.ground;
+        let Ground { store, clock, dead_letters, .. } = &self.ground;
         let (store, clock) = (Arc::clone(store), Arc::clone(clock));
-        Lane::new(reach.id.clone(), store, Arc::clone(&reach.notifier), clock, parts::jitter())
-            .within(reach.budget.clone(), Arc::clone(&reach.renderer))
-            .woken_by(Arc::clone(&reach.nudge))
-            .telling_of_deaths(Arc::clone(mourners))
+        Lane::new(reach.receiver.id.clone(), store, Arc::clone(&reach.notifier), clock, parts::jitter())
+            .within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
+            .woken_by(Arc::clone(&reach.receiver.nudge))
+            .through(reach.receiver.channel.clone())
+            .reporting_dead_letters(Arc::clone(dead_letters))
             .publishing(&self.ground.statuses)
     }
 
     /// The loop that has fallbacks told.
     pub(super) fn fallbacks(&self) -> Fallbacks<SqlStore> {
-        let Ground { store, mourners, .. } = &self.ground;
+        let Ground { store, dead_letters, .. } = &self.ground;
         // In the order of the file, so that what one has told the next can take on in the same pass.
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
-            .filter_map(|reach| Some(Route { receiver: reach.id.clone(), fallback: reach.fallback.clone()? }))
+            .filter_map(|reach| Some(Route { receiver: reach.receiver.id.clone(), fallback: reach.fallback.clone()? }))
+            .chain(self.removed.iter().cloned())
             .collect();
-        Fallbacks::new(Arc::clone(store), Arc::clone(&self.addressees), routes).woken_by(Arc::clone(mourners))
+        Fallbacks::new(Arc::clone(store), Arc::clone(&self.receivers), routes).woken_by(Arc::clone(dead_letters))
     }
 
     /// The loop that has alerts go further.
     pub(super) fn escalations(&self) -> Escalations<SqlStore> {
         let Ground { store, escalations, .. } = &self.ground;
-        let (store, addressees) = (Arc::clone(store), Arc::clone(&self.addressees));
-        Escalations::new(store, addressees, self.rules.clone(), self.config.muting()).woken_by(Arc::clone(escalations))
+        let (store, receivers) = (Arc::clone(store), Arc::clone(&self.receivers));
+        Escalations::new(store, receivers, self.rules.clone(), self.config.muting()).woken_by(Arc::clone(escalations))
     }
 
     /// The loop that removes what is old.
@@ -237,7 +257,7 @@ impl Generation {
         let repeats = |rule: &Rule| rule.group.as_ref().is_some_and(|group| group.repeat.is_some());
         Reminders {
             store: Arc::clone(&self.ground.store),
-            addressees: Arc::clone(&self.addressees),
+            receivers: Arc::clone(&self.receivers),
             muting: self.config.muting(),
             is_wanted: self.rules.rules().iter().any(repeats),
         }
@@ -254,7 +274,7 @@ impl Generation {
 
     /// The loop that watches sources and receivers.
     pub(super) fn watch(&self) -> OwnWatch<SqlStore> {
-        own::watch(&self.config, &self.ground, &self.addressees)
+        own::watch(&self.config, &self.ground, &self.receivers)
     }
 
     /// The heartbeat, if there is one.
@@ -268,11 +288,26 @@ impl Generation {
             digests: self.config.digests.clone(),
             grounds: Grounds::of(&self.config),
             store: Arc::clone(&self.ground.store),
-            addressees: Arc::clone(&self.addressees),
+            receivers: Arc::clone(&self.receivers),
             began: self.ground.started_at,
             started: self.ground.started,
         }
     }
+}
+
+/// Has what is pending for receivers that are not in `config` be dead. Returns who is notified of it.
+async fn remove_others(config: &Config, store: &SqlStore, now: Timestamp) -> Result<Vec<Route>, StoreError> {
+    let known = |settings: &ReceiverSettings| KnownReceiver {
+        id: settings.id.clone(),
+        fallback: settings.fallback.as_ref().map(|fallback| (fallback.to.clone(), fallback.after)),
+    };
+    let known: Vec<KnownReceiver> = config.receivers.iter().map(known).collect();
+    let gone = store.keep_receivers(&known, now).await?.into_iter();
+    let route = |one: KnownReceiver| {
+        let (to, after) = one.fallback?;
+        Some(Route { receiver: one.id, fallback: Fallback { to, after } })
+    };
+    Ok(gone.filter_map(route).collect())
 }
 
 /// The way to a receiver: the one there was before, if nothing of it has changed.
@@ -287,14 +322,11 @@ fn reach(opened: Opened, before: Option<&Generation>, config: &Config, budgets: 
     {
         return Arc::clone(same);
     }
-    let nudge = before.and_then(|before| before.reaches.get(&settings.id)).map(|known| Arc::clone(&known.nudge));
-    Arc::new(Reach {
-        id: settings.id,
-        notifier,
-        renderer,
-        budget,
-        send_resolved: settings.send_resolved,
-        fallback: settings.fallback,
-        nudge: nudge.unwrap_or_default(),
-    })
+    let known = before.and_then(|before| before.reaches.get(&settings.id));
+    let receiver = Receiver::new(&settings, renderer);
+    let receiver = Arc::new(match known {
+        Some(known) => receiver.woken_by(Arc::clone(&known.receiver.nudge)).through(known.receiver.channel.clone()),
+        None => receiver,
+    });
+    Arc::new(Reach { receiver, notifier, budget, fallback: settings.fallback })
 }

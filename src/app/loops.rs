@@ -16,7 +16,6 @@ use tracing::info;
 
 use super::generation::{Generation, Ground, Polling};
 use crate::model::{ReceiverId, SourceId};
-use crate::worker::deliver::Rest;
 use crate::worker::turn::{Runner, Turn};
 
 /// The configuration in force, and the word that it no longer is.
@@ -136,19 +135,22 @@ async fn keep_polling(id: SourceId, mut in_force: watch::Receiver<InForce>, shut
         if shutdown.is_cancelled() {
             return Ended::Source(id);
         }
+        // It may have had something for a receiver that is gone by now.
+        let generation = Arc::clone(&in_force.borrow().generation);
+        generation.give_up_removed().await;
     }
 }
 
 /// Delivers to a receiver by whatever is in force. A lane of which nothing has changed goes on.
 async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>, shutdown: CancellationToken) -> Ended {
-    let mut rest = Rest::default();
     loop {
         let InForce { generation, .. } = in_force.borrow_and_update().clone();
         let Some(reach) = generation.reach(&id).map(Arc::clone) else {
             info!(receiver = %id, generation = generation.number, "the receiver was removed");
+            generation.give_up_removed().await;
             return Ended::Receiver(id);
         };
-        let lane = generation.lane(&reach).resting(rest);
+        let lane = generation.lane(&reach);
         drop(generation);
         let retire = CancellationToken::new();
         let is_another = |present: &InForce| present.generation.reach(&id).is_none_or(|now| !Arc::ptr_eq(now, &reach));
@@ -161,10 +163,10 @@ async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>,
         };
         let running = lane.run_until(&shutdown, &retire);
         tokio::pin!(running);
-        rest = tokio::select! {
-            rest = &mut running => rest,
+        tokio::select! {
+            () = &mut running => {}
             () = replaced => running.await,
-        };
+        }
         if shutdown.is_cancelled() {
             return Ended::Receiver(id);
         }

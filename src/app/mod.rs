@@ -98,7 +98,7 @@ impl App {
             clock,
             started_at: now,
             started: Instant::now(),
-            mourners: Arc::default(),
+            dead_letters: Arc::default(),
             escalations: Arc::default(),
             reloads: Reloads::default(),
             statuses: Statuses::default(),

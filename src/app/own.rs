@@ -11,7 +11,7 @@ use crate::rule::Muting;
 use crate::store::SqlStore;
 use crate::worker::heartbeat::{Asked, Heartbeat};
 use crate::worker::own::OwnWatch;
-use crate::worker::poll::Addressees;
+use crate::worker::pending::Receivers;
 
 /// What asks for the heartbeat; none where there is no heartbeat.
 ///
@@ -26,7 +26,7 @@ pub(super) fn heartbeat_client(config: &Config) -> Result<Option<HttpClient>, Ap
 }
 
 /// The loop that watches sources and receivers.
-pub(super) fn watch(config: &Config, ground: &Ground, addressees: &Arc<Addressees>) -> OwnWatch<SqlStore> {
+pub(super) fn watch(config: &Config, ground: &Ground, receivers: &Arc<Receivers>) -> OwnWatch<SqlStore> {
     let sources = config
         .sources
         .iter()
@@ -35,7 +35,7 @@ pub(super) fn watch(config: &Config, ground: &Ground, addressees: &Arc<Addressee
         watch: config.watch.clone(),
         sources: sources.collect(),
         store: Arc::clone(&ground.store),
-        addressees: Arc::clone(addressees),
+        receivers: Arc::clone(receivers),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         started_at: ground.started_at,
         reloads: ground.reloads.clone(),

@@ -37,7 +37,7 @@ pub(super) fn open_receivers(config: &Config, before: Option<&Generation>) -> Re
         let known = before.and_then(|before| before.same_reach(config, &settings.id));
         let (opened, is_known) = match known {
             Some(reach) => {
-                let (notifier, renderer) = (Arc::clone(&reach.notifier), Arc::clone(&reach.renderer));
+                let (notifier, renderer) = (Arc::clone(&reach.notifier), Arc::clone(&reach.receiver.renderer));
                 (Opened { settings: settings.clone(), notifier, renderer }, true)
             }
             None => (open_receiver(settings)?, false),
@@ -164,7 +164,7 @@ pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<At
     let alert = AlertId::new(format!("test-{}", now.as_millisecond()));
     let id = delivery_id(&alert, &settings.id, MessageKind::Test);
     let content = renderer.render(&message).content;
-    let delivery = Delivery::owed(id, settings.id.clone(), MessageKind::Test, content, now);
+    let delivery = Delivery::pending(id, settings.id.clone(), MessageKind::Test, content, now);
     Ok(notifier.send(&delivery, now).await)
 }
 
@@ -182,6 +182,6 @@ pub async fn send_once(
     // No digest of the configuration has a name with a slash, so that no scheduled one is taken for a repeat.
     let id = digest_delivery_id(&format!("asked/{digest}"), &settings.id, now.as_millisecond());
     let content = renderer.render(message).content;
-    let delivery = Delivery::owed(id, settings.id.clone(), message.kind, content, now);
+    let delivery = Delivery::pending(id, settings.id.clone(), message.kind, content, now);
     Ok(notifier.send(&delivery, now).await)
 }

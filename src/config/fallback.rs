@@ -1,7 +1,7 @@
 //! `fallback` of a receiver: who is told in its place, and that nobody stands in for himself.
 
 use super::words::read_reference;
-use crate::limits::{DELIVERY_AGE_MAX, FALLBACK_AFTER};
+use crate::limits::{DELIVERY_PATIENCE, FALLBACK_AFTER};
 use crate::model::ReceiverId;
 use crate::notify::{Fallback, ReceiverSettings};
 use crate::yaml::{Located, Section, Value};
@@ -23,8 +23,8 @@ pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback>
         section.error("", "the key \"to\" is missing", Some("name the receiver that is told instead".into()));
     }
     let after = section.or("after", FALLBACK_AFTER);
-    if after > DELIVERY_AGE_MAX {
-        let hours = DELIVERY_AGE_MAX.as_secs() / 3600;
+    if after > DELIVERY_PATIENCE {
+        let hours = DELIVERY_PATIENCE.as_secs() / 3600;
         section.error("after", format!("a message is given up after {hours} hours, sooner than this"), None);
     }
     section.close();

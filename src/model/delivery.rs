@@ -86,8 +86,13 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// What is sent.
     pub content: Content,
+    /// The kind of receiver that this is rendered for; none where nobody noted it.
+    pub rendered_for: Option<String>,
     /// Attempts made so far.
     pub attempts: u32,
+    /// The waits between them, next to which only time counts in which an attempt could be made; at most
+    /// [`crate::limits::DELIVERY_PATIENCE`].
+    pub patience_spent: Duration,
     /// Recipients that have it already, for channels with several (mail): a retry does not send to them again.
     pub done: Vec<String>,
     /// The channel's own name of the message, where it gives one and an answer to it can be posted.
@@ -118,8 +123,8 @@ impl Delivery {
         Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, ..self }
     }
 
-    /// A delivery that is owed from `now` on, not tried yet, and belongs to no alert.
-    pub fn owed(id: DeliveryId, receiver: ReceiverId, kind: MessageKind, content: Content, now: Timestamp) -> Self {
+    /// A delivery that is pending from `now` on, not tried yet, and belongs to no alert.
+    pub fn pending(id: DeliveryId, receiver: ReceiverId, kind: MessageKind, content: Content, now: Timestamp) -> Self {
         Delivery {
             id,
             alert: None,
@@ -133,7 +138,9 @@ impl Delivery {
             group: None,
             state: DeliveryState::Pending,
             content,
+            rendered_for: None,
             attempts: 0,
+            patience_spent: Duration::ZERO,
             done: Vec::new(),
             reference: None,
             in_reply_to: None,

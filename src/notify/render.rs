@@ -102,6 +102,11 @@ impl Renderer {
         self.templates.check_about_jobs(self.locale.language)
     }
 
+    /// The kind of receiver that it renders for.
+    pub fn kind(&self) -> &'static str {
+        self.channel.kind()
+    }
+
     /// Whether the receiver keeps an incident open for each alert until it hears of the end.
     pub fn keeps_incidents(&self) -> bool {
         self.channel.channel().kind() == "pagerduty"
@@ -255,6 +260,9 @@ pub fn mail_of_digest(settings: &ReceiverSettings, message: &Message) -> Result<
     Ok(Content { parts: with_pictures(templates.render(message, &locale)?.parts, message) })
 }
 
+/// From how many alerts in a message on it is found out more precisely how many fit.
+const MANY: usize = 100;
+
 /// The largest number from `least` to `all` for which `make` makes something, about: it is looked for from `guess` on, in
 /// steps of an eighth, because measuring is rendering.
 fn most<T>(least: usize, all: usize, guess: usize, mut make: impl FnMut(usize) -> Option<T>) -> Option<(usize, T)> {
@@ -262,18 +270,31 @@ fn most<T>(least: usize, all: usize, guess: usize, mut make: impl FnMut(usize) -
         return None;
     }
     let mut number = guess.clamp(least, all);
-    if let Some(made) = make(number) {
+    let mut too_many = all + 1;
+    let mut best = make(number).map(|made| (number, made));
+    if best.is_some() {
         let more = (number + number / 8 + 1).min(all);
-        let larger = (more > number).then(|| make(more)).flatten();
-        return Some(larger.map_or((number, made), |larger| (more, larger)));
-    }
-    while number > least {
-        number = (number - number.div_ceil(8)).max(least);
-        if let Some(made) = make(number) {
-            return Some((number, made));
+        match (more > number).then(|| make(more)) {
+            Some(Some(larger)) => best = Some((more, larger)),
+            Some(None) => too_many = more,
+            None => {}
         }
     }
-    None
+    while best.is_none() && number > least {
+        too_many = number;
+        number = (number - number.div_ceil(8)).max(least);
+        best = make(number).map(|made| (number, made));
+    }
+    let (mut number, mut made) = best?;
+    // An eighth of many is many: of those it is found out better.
+    while number >= MANY && too_many <= all && too_many - number > MANY / 8 {
+        let between = number + (too_many - number) / 2;
+        match make(between) {
+            Some(larger) => (number, made) = (between, larger),
+            None => too_many = between,
+        }
+    }
+    Some((number, made))
 }
 
 fn replace(overrides: &mut Vec<Override>, newer: Vec<Override>) {

@@ -44,7 +44,7 @@ fn divided(block: Value) -> Result<Vec<Value>, String> {
     let Some(text) = block.pointer("/text/text").and_then(Value::as_str) else { return Ok(vec![block]) };
     let mut pieces: Vec<String> = vec![String::new()];
     let mut size = 0;
-    for line in text.lines() {
+    for line in text.lines().flat_map(short_lines) {
         let length = line.chars().count();
         if length > SLACK_SECTION_MAX {
             return Err(format!("a line has {length} characters, and the channel takes {SLACK_SECTION_MAX}"));
@@ -70,6 +70,18 @@ fn divided(block: Value) -> Result<Vec<Value>, String> {
     Ok(pieces.into_iter().map(with).collect())
 }
 
+/// A line, or several: a list of names may be long, and is divided between them.
+fn short_lines(line: &str) -> Vec<&str> {
+    let (mut lines, mut left) = (Vec::new(), line);
+    while let Some((end, _)) = left.char_indices().nth(SLACK_SECTION_MAX) {
+        let Some(comma) = left[..end].rfind(", ") else { break };
+        lines.push(&left[..=comma]);
+        left = &left[comma + 2..];
+    }
+    lines.push(left);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -93,6 +105,18 @@ mod tests {
         let lines: Vec<&str> = sections.iter().flat_map(|text| text.lines()).collect();
         let expected: Vec<String> = (0..100).map(|number| format!("{number:099}")).collect();
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_long_line_of_names_is_divided_between_them() {
+        let names: Vec<String> = (0..400).map(|number| format!("job_{number:05}")).collect();
+        let section = json!({ "type": "section", "text": { "type": "mrkdwn", "text": names.join(", ") } });
+        let parts = body_part(json!({ "blocks": [section] }).to_string());
+        let body: Value = serde_json::from_str(&finished(&parts).unwrap()["body"]).unwrap();
+        let texts: Vec<&str> =
+            body["blocks"].as_array().unwrap().iter().filter_map(|block| block["text"]["text"].as_str()).collect();
+        assert!(texts.len() == 2 && texts.iter().all(|text| text.chars().count() <= SLACK_SECTION_MAX));
+        assert_eq!(texts.join(" "), names.join(", "));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Deliveries that do not arrive, and the fallback deliveries in their place.
 
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -9,15 +10,24 @@ use crate::model::{Alert, Delivery, DeliveryId, ReceiverId, Untold};
 
 /// What was not delivered, and who is notified instead.
 pub trait FallbackDeliveries: Send + Sync {
-    /// Beginnings of critical and error alerts that `receiver` was not told of: owed since `owed_before` or longer, or
-    /// dead since `died_after` or later. Those that a fallback was told of are left out; what was merged fares as the
+    /// Notes which receivers there are at `now`, each with its fallback. What is pending for another one, and not under way,
+    /// is dead from then on, with that reason, and that receiver is in trouble for a day. Returns the receivers that are
+    /// gone since less than a day.
+    fn keep_receivers(
+        &self,
+        known: &[KnownReceiver],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<KnownReceiver>, StoreError>> + Send;
+
+    /// Beginnings of critical and error alerts that `receiver` was not told of: pending since `since.0` or longer, or
+    /// dead since `since.1` or later. Those that a fallback was told of are left out; what was merged fares as the
     /// message that tells it. The longest owed first.
     fn undelivered(
         &self,
         receiver: &ReceiverId,
-        owed_before: Timestamp,
-        died_after: Timestamp,
+        since: (Timestamp, Timestamp),
         limit: usize,
+        now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Undelivered>, StoreError>> + Send;
 
     /// Since when the oldest of those is owed that are not dead, however short that is.
@@ -41,6 +51,15 @@ pub trait FallbackDeliveries: Send + Sync {
     /// Adds the resolutions of such alerts. Those that are there already are left as they are; one that follows a dead
     /// delivery is born dead.
     fn add_answers(&self, answers: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// A receiver, with who is notified in its place and after how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownReceiver {
+    /// Its name.
+    pub id: ReceiverId,
+    /// Its fallback, and how long after.
+    pub fallback: Option<(ReceiverId, Duration)>,
 }
 
 /// The beginning of an alert that a receiver was not told of.

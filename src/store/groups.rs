@@ -29,7 +29,7 @@ pub trait Groups: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Queued>, StoreError>> + Send;
 
-    /// Has what waits in a group wait until `until` at least.
+    /// Has what waits in a group wait until `until`.
     fn postpone_group(
         &self,
         receiver: &ReceiverId,
@@ -43,6 +43,9 @@ pub trait Groups: Send + Sync {
         deliveries: &[DeliveryId],
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What the alert of a delivery is now; none where it has none that can be read.
+    fn facts_of(&self, delivery: &DeliveryId) -> impl Future<Output = Result<Option<AlertFacts>, StoreError>> + Send;
 
     /// What the alerts are now whose beginnings a message tells together; nothing of a message about one.
     fn told_by(&self, group: &DeliveryId) -> impl Future<Output = Result<Vec<AlertFacts>, StoreError>> + Send;

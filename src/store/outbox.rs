@@ -1,11 +1,12 @@
 //! The outbox: deliveries are claimed, attempted elsewhere, and settled.
 
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+use crate::model::{Attempt, Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
 
 /// The queue of each receiver.
 pub trait Outbox: Send + Sync {
@@ -31,6 +32,17 @@ pub trait Outbox: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Queued>, StoreError>> + Send;
 
+    /// Puts other content in the place of what a delivery was to send, rendered for this kind of receiver.
+    fn rewrite(
+        &self,
+        delivery: &DeliveryId,
+        content: &Content,
+        rendered_for: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Has a delivery that can never be sent be dead, with the reason, and what follows it with it.
+    fn reject(&self, delivery: &DeliveryId, reason: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Gives up claims without an attempt: the deliveries are as due as they were.
     fn release(&self, claimed: &[DeliveryId]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -38,9 +50,21 @@ pub trait Outbox: Send + Sync {
     /// delivery dies, what follows it dies with it. Settling the same attempt twice is the same as once.
     fn settle(&self, settled: &[Settled]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// When the next unclaimed delivery of a receiver is due, if any is owed. One that waits for its predecessor to be
+    /// When the next unclaimed delivery of a receiver is due, if any is pending; `now` for one that is due only later than
+    /// any can be, for that comes from a clock that was set back. One that waits for its predecessor to be
     /// settled does not count: there is no time at which it is due.
-    fn next_due(&self, receiver: &ReceiverId) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+    fn next_due(
+        &self,
+        receiver: &ReceiverId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// How many messages about one alert [`Outbox::claim`] would claim without a limit.
+    fn count_queue(
+        &self,
+        receiver: &ReceiverId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// What is pending, by receiver: also to those that the configuration no longer has.
     fn pending(&self) -> impl Future<Output = Result<Vec<Pending>, StoreError>> + Send;
@@ -74,6 +98,8 @@ pub struct Settled {
     pub last_error: Option<String>,
     /// When it is tried again, if it is.
     pub next_attempt_at: Option<Timestamp>,
+    /// The delivery's [`Delivery::patience_spent`] from now on.
+    pub patience_spent: Duration,
 }
 
 /// What is pending to one receiver.
@@ -92,8 +118,8 @@ pub struct Pending {
 pub struct Queued {
     /// The delivery.
     pub id: DeliveryId,
-    /// What kind of message it is.
-    pub kind: MessageKind,
+    /// What kind of message it is; none where this version does not know it.
+    pub kind: Option<MessageKind>,
     /// How bad what it tells of is.
     pub severity: Option<Severity>,
     /// Since when it is due.

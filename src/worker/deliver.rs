@@ -6,32 +6,32 @@
 //! allows, several go out as one message. Nothing is sent while the store cannot record it: outcomes that could not be stored are kept
 //! and stored first. A lane must never know what a message says or where it goes.
 
+mod attempts;
+mod channel;
 mod claiming;
+mod converting;
 mod grouping;
 mod streaming;
 mod together;
 
+pub use self::channel::Channel;
+
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::task::{JoinError, JoinSet};
 
-use self::claiming::Claimer;
+use self::attempts::{Attempts, Finished};
+use self::claiming::{Claim, Claimer};
 use super::budget::Budget;
-use super::retry;
+use super::retry::{self, Tries};
 use super::turn::{Publisher, Statuses};
 use crate::clock::Clock;
-use crate::limits::{
-    ATTEMPT_TIME_MAX, GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX,
-    RETRY_AFTER_MAX,
-};
-use crate::model::{Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
+use crate::limits::{GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
+use crate::model::{AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
 use crate::store::{Groups, Outbox, Settled, StoreError};
 
@@ -47,23 +47,14 @@ pub struct Lane<S, N> {
     clock: Arc<dyn Clock>,
     jitter: Jitter,
     nudge: Arc<Notify>,
-    /// Woken when a delivery of this lane has died.
-    mourners: Option<Arc<Notify>>,
+    /// Woken when a delivery of this lane is dead.
+    dead_letters: Option<Arc<Notify>>,
     /// Where the lane says how it fares.
     published: Option<Publisher>,
     /// Outcomes that are not stored yet.
     unsettled: Vec<Settled>,
-    /// Until when the channel asked to be left alone.
-    paused_until: Option<Timestamp>,
-    /// After a pause a single attempt goes first: a channel that is still busy is asked once, not many times.
-    probing: bool,
-}
-
-/// What a channel has asked a lane for: to be left alone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rest {
-    paused_until: Option<Timestamp>,
-    probing: bool,
+    /// Whether the channel wants to be left alone.
+    channel: Channel,
 }
 
 /// How one pass over the due deliveries went.
@@ -80,20 +71,10 @@ pub struct Progress {
     pub left_due: u64,
 }
 
-/// An attempt that has ended.
-struct Finished {
-    delivery: Delivery,
-    started_at: Timestamp,
-    ended_at: Timestamp,
-    attempt: Attempt,
-}
-
 impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     /// A lane to `receiver` through `notifier`, without a limit.
     pub fn new(receiver: ReceiverId, store: Arc<S>, notifier: Arc<N>, clock: Arc<dyn Clock>, jitter: Jitter) -> Self {
         let nudge = Arc::new(Notify::new());
-        let (unsettled, paused_until, probing) = (Vec::new(), None, false);
-        let mourners = None;
         let claimer = Claimer {
             store: Arc::clone(&store),
             receiver: receiver.clone(),
@@ -102,20 +83,9 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             named: Arc::new(AtomicUsize::new(GROUP_MEMBERS_MAX)),
             waits: true,
         };
-        Lane {
-            receiver,
-            store,
-            claimer,
-            notifier,
-            clock,
-            jitter,
-            nudge,
-            mourners,
-            published: None,
-            unsettled,
-            paused_until,
-            probing,
-        }
+        let (dead_letters, published) = (None, None);
+        let (unsettled, channel) = (Vec::new(), Channel::default());
+        Lane { receiver, store, claimer, notifier, clock, jitter, nudge, dead_letters, published, unsettled, channel }
     }
 
     /// The same lane keeping to a budget. When more alerts wait than it allows, `renderer` makes one message of several.
@@ -132,10 +102,10 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         self
     }
 
-    /// The same lane, which wakes `mourners` when a delivery of its has died and that is stored.
+    /// The same lane, which wakes `dead_letters` when a delivery of its is dead and that is stored.
     #[must_use]
-    pub fn telling_of_deaths(self, mourners: Arc<Notify>) -> Self {
-        Lane { mourners: Some(mourners), ..self }
+    pub fn reporting_dead_letters(self, dead_letters: Arc<Notify>) -> Self {
+        Lane { dead_letters: Some(dead_letters), ..self }
     }
 
     /// The same lane, woken by `nudge`: who was handed it before need not know that the lane is another one.
@@ -144,10 +114,10 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         Lane { nudge, ..self }
     }
 
-    /// The same lane, which leaves its channel alone as the lane before it was asked to.
+    /// The same lane, which goes on with the channel as it is.
     #[must_use]
-    pub fn resting(self, rest: Rest) -> Self {
-        Lane { paused_until: rest.paused_until, probing: rest.probing, ..self }
+    pub fn through(self, channel: Channel) -> Self {
+        Lane { channel, ..self }
     }
 
     /// The same lane, which publishes how it fares.
@@ -160,17 +130,17 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     /// Says how the lane fares at `now`.
     fn publish(&self, now: Timestamp) {
         if let Some(published) = &self.published {
-            let until = self.paused_until.filter(|_| self.is_paused(now));
+            let until = self.channel.paused_until(now);
             published.publish(|status| (status.looked_at, status.asked_to_wait_until) = (Some(now), until));
         }
     }
 
     /// To be called once outcomes are stored.
-    fn tell_of_deaths(&self, settled: &[Settled]) {
-        if let Some(mourners) = &self.mourners
+    fn report_dead_letters(&self, settled: &[Settled]) {
+        if let Some(dead_letters) = &self.dead_letters
             && settled.iter().any(|one| one.state == DeliveryState::Dead)
         {
-            mourners.notify_one();
+            dead_letters.notify_one();
         }
     }
 
@@ -189,20 +159,21 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         let mut owed_again = 0;
         self.settle_kept().await?;
         while !self.is_paused(now) {
-            let mut ready: VecDeque<Delivery> = self.claimer.claim(now, self.reach()).await?.deliveries.into();
+            let Claim { deliveries, failed, .. } = self.claimer.claim(now, self.reach()).await?;
+            self.store.release(&failed).await?;
+            let mut ready: VecDeque<Delivery> = deliveries.into();
             if ready.is_empty() {
                 break;
             }
-            let mut under_way = JoinSet::new();
+            let mut under_way = Attempts::new(Arc::clone(&self.notifier), Arc::clone(&self.clock));
             loop {
                 while under_way.len() < self.width()
                     && !self.is_paused(now)
                     && let Some(delivery) = self.next_allowed(&mut ready, now)
                 {
-                    under_way.spawn(attempt(Arc::clone(&self.notifier), Arc::clone(&self.clock), delivery, now));
+                    under_way.begin(delivery, now);
                 }
-                let Some(finished) = under_way.join_next().await else { break };
-                let Some(finished) = self.known(finished) else { continue };
+                let Some(finished) = under_way.next().await else { break };
                 let settled = self.judged(finished);
                 progress.attempted += 1;
                 match settled.state {
@@ -222,14 +193,14 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
 
     async fn settle_kept(&mut self) -> Result<(), StoreError> {
         self.store.settle(&self.unsettled).await?;
-        self.tell_of_deaths(&self.unsettled);
+        self.report_dead_letters(&self.unsettled);
         self.unsettled.clear();
         Ok(())
     }
 
     /// How many attempts may be under way now.
     fn width(&self) -> usize {
-        if self.probing { 1 } else { self.notifier.concurrency().max(1) }
+        self.channel.width(self.notifier.concurrency())
     }
 
     /// The next delivery, if the budget has a place for it. A lane that leads to the same destination may have taken the
@@ -244,18 +215,8 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         self.notifier.concurrency().max(1).saturating_mul(LANE_CLAIM_PER_ATTEMPT).min(LANE_CLAIM_MAX)
     }
 
-    /// Whether the channel wants to be left alone at `now`. A pause that lies further ahead than one can be comes from
-    /// a wall clock that was set back, and is over.
     fn is_paused(&self, now: Timestamp) -> bool {
-        self.paused_until.is_some_and(|until| {
-            until > now && until.duration_since(now).unsigned_abs() <= RETRY_AFTER_MAX.mul_f64(1.5)
-        })
-    }
-
-    /// The ended attempt. Attempts catch their own panics and nobody aborts them; should one be lost all the same, its
-    /// claim is taken back at the next start.
-    fn known(&self, finished: Result<Finished, JoinError>) -> Option<Finished> {
-        finished.inspect_err(|error| tracing::error!(receiver = %self.receiver, %error, "an attempt was lost")).ok()
+        self.channel.paused_until(now).is_some()
     }
 
     /// What follows from an attempt, for its delivery and for the lane.
@@ -265,8 +226,12 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             attempt.retry_after = attempt.retry_after.or(self.claimer.budget.penalty());
         }
         let attempt_number = delivery.attempts + 1;
-        let spent = delivery.attempts_since() + 1;
-        let verdict = retry::verdict(delivery.owed_since(), spent, &attempt, ended_at, (self.jitter)());
+        let tries = Tries {
+            attempts: delivery.attempts_since() + 1,
+            spent: delivery.patience_spent,
+            took: Duration::try_from(ended_at.duration_since(started_at)).unwrap_or_default(),
+        };
+        let verdict = retry::verdict(tries, &attempt, ended_at, (self.jitter)());
         let (id, receiver) = (delivery.id.as_str(), self.receiver.as_str());
         match verdict.state {
             DeliveryState::Delivered => {
@@ -292,16 +257,19 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         if attempt.outcome == AttemptOutcome::Throttled {
             // A message that was refused many times waits longer by its own schedule than the channel asks for: the
             // others need not.
-            let asked = attempt.retry_after.unwrap_or_default();
-            let until = later(ended_at, asked.max(LANE_PAUSE_UNASKED_MAX));
-            let until = verdict.next_attempt_at.map_or(later(ended_at, asked), |next| next.min(until));
-            self.paused_until = self.paused_until.max(Some(until));
-            self.probing = true;
-        } else if !self.is_paused(ended_at) {
-            (self.paused_until, self.probing) = (None, false);
+            let until = match attempt.retry_after {
+                Some(asked) => later(ended_at, asked),
+                None => {
+                    let unasked = later(ended_at, LANE_PAUSE_UNASKED_MAX);
+                    verdict.next_attempt_at.map_or(unasked, |next| next.min(unasked))
+                }
+            };
+            self.channel.pause(until);
+        } else {
+            self.channel.answered(ended_at);
         }
         Settled {
-            id: delivery.id,
+            id: delivery.id.clone(),
             attempt_number,
             started_at,
             ended_at,
@@ -309,6 +277,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             state: verdict.state,
             last_error: verdict.last_error,
             next_attempt_at: verdict.next_attempt_at,
+            patience_spent: verdict.patience_spent,
         }
     }
 }
@@ -320,26 +289,4 @@ pub fn status_name(receiver: &ReceiverId) -> String {
 
 fn later(instant: Timestamp, span: Duration) -> Timestamp {
     instant.checked_add(span).unwrap_or(Timestamp::MAX)
-}
-
-/// Makes one attempt. A notifier that panics or never returns has made a failed attempt.
-async fn attempt<N: Notifier>(
-    notifier: Arc<N>,
-    clock: Arc<dyn Clock>,
-    delivery: Delivery,
-    started_at: Timestamp,
-) -> Finished {
-    let send = AssertUnwindSafe(async { notifier.send(&delivery, started_at).await }).catch_unwind();
-    let attempt = match tokio::time::timeout(ATTEMPT_TIME_MAX, send).await {
-        Ok(Ok(attempt)) => attempt,
-        Ok(Err(_)) => Attempt::failed(AttemptOutcome::Uncertain, None, "the notifier broke down (this is a bug)"),
-        Err(_) => Attempt::failed(
-            AttemptOutcome::Uncertain,
-            Some("timeout".into()),
-            format!("no outcome within {} s", ATTEMPT_TIME_MAX.as_secs()),
-        ),
-    };
-    // A clock that was set back must not make an attempt end before it began.
-    let ended_at = clock.now().max(started_at);
-    Finished { delivery, started_at, ended_at, attempt }
 }

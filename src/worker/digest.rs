@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use super::poll::{Addressees, is_silent};
+use super::pending::Receivers;
+use super::poll::is_silent;
 use super::turn::{Pace, Turn, TurnError, Turned};
-use crate::alert::identity::digest_delivery_id;
 use crate::config::{Config, DigestSettings};
-use crate::digest::{Due, Limits, Selects, Tally, due, spread_of};
+use crate::digest::{Due, Limits, Selects, Tally, due};
 use crate::limits::DIGEST_WAIT_MAX;
 use crate::model::{
     Delivery, DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Labels, Message, MessageData, MessageKind,
@@ -146,7 +146,7 @@ pub struct Digester<S> {
     /// The store.
     pub store: Arc<S>,
     /// The receivers.
-    pub addressees: Arc<Addressees>,
+    pub receivers: Arc<Receivers>,
     /// Since when the program runs: what was asked from then on is fresh.
     pub began: Timestamp,
     /// The same by the clock that cannot be set.
@@ -224,27 +224,14 @@ impl<S: Archive + Digests> Digester<S> {
         let summary = facts.verdict.summary.clone();
         let message = message(facts, now);
         let spread = if is_spread { settings.spread } else { Duration::ZERO };
-        let deliveries: Vec<Delivery> = settings
-            .notify
-            .iter()
-            .filter_map(|receiver| {
-                let addressee = self.addressees.get(receiver)?;
-                let content = addressee.renderer.render(&message).into_content(receiver, &settings.name);
-                let id = digest_delivery_id(&settings.name, receiver, moment);
-                let delivery = Delivery::owed(id, receiver.clone(), MessageKind::Digest, content, now);
-                let at = now.checked_add(spread_of(receiver.as_str(), spread)).unwrap_or(now);
-                Some(Delivery { next_attempt_at: Some(at), ..delivery })
-            })
-            .collect();
+        let receivers = settings.notify.iter().filter_map(|receiver| self.receivers.get(receiver));
+        let deliveries: Vec<Delivery> =
+            receivers.map(|receiver| receiver.digest(&settings.name, &message, moment, spread, now)).collect();
         let to = DigestCursor { moment, made_at: now, due_at: due.at };
         let commit = DigestCommit { name: settings.name.clone(), from: cursor, to, deliveries };
         self.store.commit_digest(&commit).await?;
         info!(digest = settings.name, missed = due.missed, "made a digest: {summary}");
-        for delivery in &commit.deliveries {
-            if let Some(addressee) = self.addressees.get(&delivery.receiver) {
-                addressee.nudge.notify_one();
-            }
-        }
+        self.receivers.wake(commit.deliveries.iter().map(|delivery| &delivery.receiver));
         Ok(())
     }
 }

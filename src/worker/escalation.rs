@@ -16,19 +16,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::poll::Addressees;
+use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
-use crate::alert::identity::{delivery_id, escalation_id};
 use crate::alert::{firing_message, resolved_message};
 use crate::limits::{ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX};
-use crate::model::{Delivery, Escalation, MessageKind, ReceiverId};
+use crate::model::{Delivery, Escalation};
 use crate::rule::{Muting, RuleSet};
 use crate::store::{AfterStep, Desk, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps, StoreError};
 
 /// The steps of all rules, as one loop.
 pub struct Escalations<S> {
     store: Arc<S>,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     rules: RuleSet,
     steps: Vec<RuleStep>,
     muting: Muting,
@@ -36,8 +35,8 @@ pub struct Escalations<S> {
 }
 
 impl<S: Desk + Steps> Escalations<S> {
-    /// The loop over the steps of `rules`, to receivers among `addressees`; what `muting` mutes waits.
-    pub fn new(store: Arc<S>, addressees: Arc<Addressees>, rules: RuleSet, muting: Muting) -> Self {
+    /// The loop over the steps of `rules`, to receivers among `receivers`; what `muting` mutes waits.
+    pub fn new(store: Arc<S>, receivers: Arc<Receivers>, rules: RuleSet, muting: Muting) -> Self {
         let steps = rules.rules().iter().flat_map(|rule| {
             rule.escalation.iter().zip(2..).map(|(step, number)| RuleStep {
                 rule: rule.id.clone(),
@@ -47,7 +46,7 @@ impl<S: Desk + Steps> Escalations<S> {
             })
         });
         let steps = steps.collect();
-        Escalations { store, addressees, rules, steps, muting, nudge: Arc::default() }
+        Escalations { store, receivers, rules, steps, muting, nudge: Arc::default() }
     }
 
     /// The same loop, woken by `nudge` when alerts have begun or ended: `notify_one` after the commit.
@@ -90,7 +89,7 @@ impl<S: Desk + Steps> Escalations<S> {
             let new = self.store.take_steps(&taken, now).await?;
             if new > 0 {
                 tracing::info!(deliveries = new, "alerts that still fire go further");
-                self.wake(taken.iter().flat_map(|step| &step.deliveries).map(|delivery| &delivery.receiver));
+                self.receivers.wake(taken.iter().flat_map(|step| &step.deliveries).map(|delivery| &delivery.receiver));
             }
             owed += new;
             let Some(last) = due.last().filter(|_| due.len() == ESCALATION_BATCH) else { return Ok(owed) };
@@ -116,10 +115,10 @@ impl<S: Desk + Steps> Escalations<S> {
         };
         let alert = due.alert.escalated(note.clone());
         let message = firing_message(&alert, now);
-        let deliveries = step.to.iter().filter_map(|receiver| {
-            let id = escalation_id(&alert.id, receiver, due.number);
-            Some(self.addressees.get(receiver)?.delivery(id, &alert, receiver, &message, now))
-        });
+        let deliveries = step
+            .to
+            .iter()
+            .filter_map(|receiver| Some(self.receivers.get(receiver)?.escalation(&alert, due.number, &message, now)));
         let deliveries = deliveries.collect();
         let alert = due.alert.id.clone();
         Some(StepTaken { alert, number: due.number, unless_acked: step.unless_acked, note, deliveries })
@@ -133,7 +132,7 @@ impl<S: Desk + Steps> Escalations<S> {
                 end.answer = self.answer(end, now);
             }
             told += self.store.settle_ends(&ends).await?;
-            self.wake(ends.iter().filter(|end| end.answer.is_some()).map(|end| &end.receiver));
+            self.receivers.wake(ends.iter().filter(|end| end.answer.is_some()).map(|end| &end.receiver));
             if ends.len() < ESCALATION_BATCH {
                 return Ok(told);
             }
@@ -144,17 +143,8 @@ impl<S: Desk + Steps> Escalations<S> {
     /// gone, for then nobody is told.
     fn answer(&self, end: &EscalatedEnd, now: Timestamp) -> Option<Delivery> {
         self.rules.get(&end.alert.rule)?;
-        let addressee = self.addressees.get(&end.receiver).filter(|addressee| addressee.send_resolved)?;
-        let id = delivery_id(&end.alert.id, &end.receiver, MessageKind::AlertResolved);
-        let message = resolved_message(&end.alert, now);
-        let answer = addressee.delivery(id, &end.alert, &end.receiver, &message, now);
-        Some(Delivery { follows: Some(end.told_by.clone()), ..answer })
-    }
-
-    fn wake<'a>(&self, receivers: impl Iterator<Item = &'a ReceiverId>) {
-        for addressee in receivers.filter_map(|receiver| self.addressees.get(receiver)) {
-            addressee.nudge.notify_one();
-        }
+        let receiver = self.receivers.get(&end.receiver)?;
+        receiver.resolution(&end.alert, &resolved_message(&end.alert, now), end.told_by.clone(), now)
     }
 }
 

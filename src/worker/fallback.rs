@@ -18,12 +18,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::poll::{Addressee, Addressees};
+use super::pending::{Receiver, Receivers};
 use super::turn::{Pace, Turn, TurnError, Turned};
-use crate::alert::identity::stand_in_id;
 use crate::alert::message_of;
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
-use crate::model::{Alert, AlertState, Delivery, DeliveryId, MessageKind, ReceiverId, StandsInFor};
+use crate::model::{AlertState, Delivery, MessageKind, ReceiverId, StandsInFor};
 use crate::notify::Fallback;
 use crate::store::{FallbackDeliveries, StandIn, StoreError, ToldInstead, Undelivered};
 
@@ -39,15 +38,15 @@ pub struct Route {
 /// All the ways, as one loop.
 pub struct Fallbacks<S> {
     store: Arc<S>,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     routes: Vec<Route>,
     nudge: Arc<Notify>,
 }
 
 impl<S: FallbackDeliveries> Fallbacks<S> {
-    /// The loop over `routes`, between receivers among `addressees`.
-    pub fn new(store: Arc<S>, addressees: Arc<Addressees>, routes: Vec<Route>) -> Self {
-        Fallbacks { store, addressees, routes, nudge: Arc::default() }
+    /// The loop over `routes`, between receivers among `receivers`.
+    pub fn new(store: Arc<S>, receivers: Arc<Receivers>, routes: Vec<Route>) -> Self {
+        Fallbacks { store, receivers, routes, nudge: Arc::default() }
     }
 
     /// The same loop, woken by `nudge`.
@@ -88,35 +87,32 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
     pub async fn pass(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut gone = 0;
         for route in &self.routes {
-            let Some(addressee) = self.addressees.get(&route.fallback.to) else { continue };
-            let went = self.fall_back(route, addressee, now).await?;
+            let Some(fallback) = self.receivers.get(&route.fallback.to) else { continue };
+            let went = self.fall_back(route, fallback, now).await?;
             gone += went;
             if went > 0 {
-                addressee.nudge.notify_one();
+                fallback.nudge.notify_one();
             }
         }
         let told: BTreeSet<&ReceiverId> = self.routes.iter().map(|route| &route.fallback.to).collect();
-        for receiver in told {
-            let Some(addressee) = self.addressees.get(receiver).filter(|addressee| addressee.send_resolved) else {
-                continue;
-            };
-            let answers = self.answer(receiver, addressee, now).await?;
+        for fallback in told.into_iter().filter_map(|id| self.receivers.get(id)).filter(|it| it.send_resolved) {
+            let answers = self.answer(fallback, now).await?;
             gone += answers;
             if answers > 0 {
-                addressee.nudge.notify_one();
+                fallback.nudge.notify_one();
             }
         }
         Ok(gone)
     }
 
-    async fn fall_back(&self, route: &Route, addressee: &Addressee, now: Timestamp) -> Result<u64, StoreError> {
+    async fn fall_back(&self, route: &Route, fallback: &Receiver, now: Timestamp) -> Result<u64, StoreError> {
         let before = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
         let (owed_before, died_after) = (before(route.fallback.after), before(FALLBACK_DEAD_AGE_MAX));
         let mut gone = 0;
         loop {
-            let found = self.store.undelivered(&route.receiver, owed_before, died_after, FALLBACK_BATCH).await?;
+            let found = self.store.undelivered(&route.receiver, (owed_before, died_after), FALLBACK_BATCH, now).await?;
             let stand_ins: Vec<StandIn> =
-                found.iter().map(|undelivered| stand_in(undelivered, route, addressee, now)).collect();
+                found.iter().map(|undelivered| stand_in(undelivered, route, fallback, now)).collect();
             let marked = self.store.stand_in(&stand_ins).await?;
             // Nothing marked: all there was, or what there is cannot be helped.
             if marked == 0 {
@@ -133,12 +129,12 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
         }
     }
 
-    /// Tells of the ends of alerts that `receiver` was told of in another's place. Returns how many there were.
-    async fn answer(&self, receiver: &ReceiverId, addressee: &Addressee, now: Timestamp) -> Result<u64, StoreError> {
+    /// Tells of the ends of alerts that `fallback` was told of in another's place. Returns how many there were.
+    async fn answer(&self, fallback: &Receiver, now: Timestamp) -> Result<u64, StoreError> {
         let mut told = 0;
         loop {
-            let found = self.store.ended_since_told(receiver, FALLBACK_BATCH).await?;
-            let answers: Vec<Delivery> = found.iter().map(|told| answer(told, receiver, addressee, now)).collect();
+            let found = self.store.ended_since_told(&fallback.id, FALLBACK_BATCH).await?;
+            let answers: Vec<Delivery> = found.iter().map(|told| answer(told, fallback, now)).collect();
             self.store.add_answers(&answers).await?;
             told += answers.len() as u64;
             if answers.len() < FALLBACK_BATCH {
@@ -166,35 +162,19 @@ impl<S: FallbackDeliveries> Turn for Fallbacks<S> {
     }
 }
 
-fn stand_in(undelivered: &Undelivered, route: &Route, addressee: &Addressee, now: Timestamp) -> StandIn {
+fn stand_in(undelivered: &Undelivered, route: &Route, fallback: &Receiver, now: Timestamp) -> StandIn {
     let Undelivered { id, alert, untold } = undelivered;
     let kind = match alert.state() {
         AlertState::Firing => MessageKind::AlertFiring,
         AlertState::Resolved => MessageKind::AlertResolved,
     };
     let meant = StandsInFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
-    let delivery = delivery(alert, kind, &meant, &route.fallback.to, addressee, now);
+    let delivery = fallback.fallback(alert, &message_of(alert, kind, now), &meant, None, now);
     StandIn { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
 }
 
-fn answer(told: &ToldInstead, receiver: &ReceiverId, addressee: &Addressee, now: Timestamp) -> Delivery {
+fn answer(told: &ToldInstead, fallback: &Receiver, now: Timestamp) -> Delivery {
     let meant = StandsInFor { receiver: told.meant_for.clone(), untold: None };
-    let delivery = delivery(&told.alert, MessageKind::AlertResolved, &meant, receiver, addressee, now);
-    let follows: Option<DeliveryId> = Some(told.id.clone());
-    Delivery { follows, ..delivery }
-}
-
-/// What `fallback` is owed of an alert that was meant for another receiver.
-fn delivery(
-    alert: &Alert,
-    kind: MessageKind,
-    meant: &StandsInFor,
-    fallback: &ReceiverId,
-    addressee: &Addressee,
-    now: Timestamp,
-) -> Delivery {
-    let message = message_of(alert, kind, now);
-    let content = addressee.renderer.render_stand_in(&message, meant).into_content(fallback, &alert.id);
-    let id = stand_in_id(&alert.id, &meant.receiver, fallback, kind);
-    Delivery::owed(id, fallback.clone(), kind, content, now).about(alert)
+    let message = message_of(&told.alert, MessageKind::AlertResolved, now);
+    fallback.fallback(&told.alert, &message, &meant, Some(told.id.clone()), now)
 }

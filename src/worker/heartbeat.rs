@@ -5,7 +5,7 @@
 //! - every source was asked when it should have been. One that cannot be read was asked, too, and is told of by an alert;
 //!   when none of them can be read, no beat goes out, for then nothing is watched.
 //! - the store takes a write.
-//! - nothing is due to a receiver that nobody has tried for long.
+//! - nothing is due to a receiver that nobody has tried for long, unless its channel has asked to be left alone.
 //!
 //! A beat that is not taken is logged, and the next one comes in its own time. The URL is a secret. Reads and writes the
 //! store, a small row each time, and asks one URL; must never know what an alert is.
@@ -142,7 +142,9 @@ impl<S: Archive + Outbox + Upkeep> Heartbeat<S> {
                 continue;
             }
             // What waits for a predecessor, or is being tried, is not due.
-            let Some(since) = self.store.next_due(&receiver).await?.filter(|due| *due <= long_ago) else { continue };
+            let Some(since) = self.store.next_due(&receiver, now).await?.filter(|due| *due <= long_ago) else {
+                continue;
+            };
             // A receiver with more messages than it takes is behind, and not forgotten.
             let tried = self.store.attempts_since(long_ago).await?;
             if !tried.iter().any(|(id, _)| *id == receiver) {

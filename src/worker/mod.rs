@@ -16,6 +16,7 @@ pub mod fallback;
 pub mod heartbeat;
 pub mod housekeeping;
 pub mod own;
+pub mod pending;
 pub mod poll;
 pub mod remind;
 pub mod replay;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::heartbeat;
-use super::poll::{Addressee, Addressees, delivery};
+use super::pending::{Receiver, Receivers};
 use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
 use crate::alert::message_of;
 use crate::alert::own::{self, Ailment, Decided, ReceiverSeen, Seen, SourceSeen, Watch};
@@ -59,7 +59,7 @@ pub struct OwnWatch<S> {
     /// The store.
     pub store: Arc<S>,
     /// The receivers.
-    pub addressees: Arc<Addressees>,
+    pub receivers: Arc<Receivers>,
     /// What mutes new alerts.
     pub muting: Muting,
     /// Since when the program runs: what the store says of sources that were not asked since is old.
@@ -98,11 +98,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
         let changed = ended.into_iter().chain(changed).chain(released).collect();
         let commit = OwnCommit { now, fired: begun, changed, deliveries };
         self.store.commit_own(&commit).await?;
-        for delivery in &commit.deliveries {
-            if let Some(addressee) = self.addressees.get(&delivery.receiver) {
-                addressee.nudge.notify_one();
-            }
-        }
+        self.receivers.wake(commit.deliveries.iter().map(|delivery| &delivery.receiver));
         Ok(commit.deliveries.len())
     }
 
@@ -120,9 +116,11 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
                 past: gaps().filter_map(|gap| Some((gap.cause, gap.from, gap.until?, gap.reason.clone()))).collect(),
             }
         });
-        let mut receivers: Vec<&ReceiverId> = self.addressees.keys().collect();
-        receivers.sort();
-        let receivers = receivers.into_iter().map(|id| {
+        let ids = self.receivers.ids();
+        // Those that are gone are told of for what was lost with them.
+        let gone: Vec<&ReceiverId> =
+            state.health.iter().map(|health| &health.receiver).filter(|id| !ids.contains(id)).collect();
+        let receivers = ids.into_iter().chain(gone).map(|id| {
             let health = state.health.iter().find(|health| health.receiver == *id && health.is_bad());
             let ailment = health.map(|health| Ailment {
                 since: health.since,
@@ -185,12 +183,9 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
     /// What the alert's receivers are owed of it.
     fn owed(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Delivery> {
         let message = message_of(alert, kind, now);
+        let wants = |receiver: &&Receiver| kind != MessageKind::AlertResolved || receiver.send_resolved;
         let owed = |receiver: &ReceiverId| {
-            let addressee: &Addressee = self.addressees.get(receiver)?;
-            if kind == MessageKind::AlertResolved && !addressee.send_resolved {
-                return None;
-            }
-            Some(delivery(alert, receiver, addressee, &message, now))
+            self.receivers.get(receiver).filter(wants).map(|receiver| receiver.delivery(alert, &message, now))
         };
         alert.receivers.iter().filter_map(owed).collect()
     }

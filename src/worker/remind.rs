@@ -10,20 +10,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::poll::{Addressee, Addressees};
+use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
-use crate::alert::identity::reminder_id;
 use crate::limits::GROUP_REPEAT_LOOK;
-use crate::model::{AlertFacts, Delivery, GroupPlace, MessageKind};
+use crate::model::AlertFacts;
 use crate::rule::Muting;
-use crate::store::{Desk, Groups, StoreError, Unrepeated};
+use crate::store::{Desk, Groups, StoreError};
 
 /// The loop.
 pub struct Reminders<S> {
     /// The store.
     pub store: Arc<S>,
     /// The receivers.
-    pub addressees: Arc<Addressees>,
+    pub receivers: Arc<Receivers>,
     /// What is not to be repeated.
     pub muting: Muting,
     /// Whether any rule asks for repeats.
@@ -49,13 +48,14 @@ impl<S: Desk + Groups> Reminders<S> {
         let mut made = 0;
         for mut group in due {
             group.alerts.retain(|alert| self.muting.mutes(alert, now).is_none());
-            let Some(addressee) = self.addressees.get(&group.receiver) else { continue };
-            let deliveries = messages(&group, addressee, now);
+            let Some(receiver) = self.receivers.get(&group.receiver) else { continue };
+            let alerts: Vec<AlertFacts> = group.alerts.iter().map(|alert| alert.facts.clone()).collect();
+            let deliveries = receiver.repeats(&group.place, &alerts, now);
             if !deliveries.is_empty() {
                 self.store.tell_again(&deliveries).await?;
                 made += deliveries.len();
-                addressee.nudge.notify_one();
-                let (receiver, alerts) = (group.receiver.as_str(), group.alerts.len());
+                receiver.nudge.notify_one();
+                let (receiver, alerts) = (group.receiver.as_str(), alerts.len());
                 tracing::info!(receiver, alerts, silent_for = ?group.silent_for(now), "still firing; told again");
             }
         }
@@ -75,21 +75,4 @@ impl<S: Desk + Groups> Turn for Reminders<S> {
     async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
         Ok(Turned { done: self.pass(now).await? as u64, next_due: None })
     }
-}
-
-/// The messages that tell a group again: one, or as many as it takes to name all.
-fn messages(group: &Unrepeated, addressee: &Addressee, now: Timestamp) -> Vec<Delivery> {
-    let mut left: Vec<AlertFacts> = group.alerts.iter().map(|alert| alert.facts.clone()).collect();
-    let last_told_at = group.place.told_at.unwrap_or(now);
-    let mut messages = Vec::new();
-    while let Some(grouped) = addressee.renderer.group_again(&left, last_told_at, now) {
-        let severity = left[..grouped.named].iter().map(|facts| facts.alert.severity).max();
-        let id = reminder_id(&group.receiver, &group.place.key, last_told_at, messages.len());
-        let content = grouped.rendered.into_content(&group.receiver, "several alerts");
-        let owed = Delivery::owed(id, group.receiver.clone(), MessageKind::AlertGroup, content, now);
-        let place = GroupPlace { told_at: Some(now), ..group.place.clone() };
-        messages.push(Delivery { severity, group: Some(place), ..owed });
-        left.drain(..grouped.named);
-    }
-    messages
 }

@@ -6,15 +6,18 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::limits::LANE_CLAIM_PER_ATTEMPT;
-use nightbell::model::{Delivery, DeliveryState};
-use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
-use nightbell::worker::deliver::Progress;
+use nightbell::model::{Attempt, Delivery, DeliveryState, Severity};
+use nightbell::notify::Notifier;
+use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
+use nightbell::worker::deliver::{Lane, Progress};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::super::sample::{Place, at, commit, delivery};
+use super::flood::{self, World};
 use super::sink::{Hook, OK, Reply, Sink};
 use super::{lane, lane_to, numbered, owing, pager, states};
 
@@ -242,4 +245,54 @@ async fn nothing_is_lost_to_kills() {
         assert_eq!(*body, format!("body of {id}"), "a repeat has the same bytes");
     }
     println!("{kills} kills, {twice} repeats");
+}
+
+/// Breaks down in a way that takes the attempt's task with it.
+struct Exploding;
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("what was thrown explodes");
+        }
+    }
+}
+
+impl Notifier for Exploding {
+    async fn send(&self, _: &Delivery, _: Timestamp) -> Attempt {
+        std::panic::panic_any(Bomb)
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+}
+
+#[tokio::test]
+async fn the_claim_of_an_attempt_that_was_lost_is_given_up() {
+    let place = Place::new();
+    let sink = Sink::new(|_, _| OK).await;
+    let store = owing(&place, numbered(1)).await;
+    let clock = ManualClock::at(at(0));
+    let timer = Arc::new(clock.clone());
+    let mut lost = Lane::new(pager(), Arc::clone(&store), Arc::new(Exploding), timer, Box::new(|| 0.5));
+    assert_eq!(lost.attempt_due(at(0)).await.unwrap(), Progress { attempted: 1, left_due: 1, ..Progress::default() });
+    let one = store.deliveries(1).await.unwrap().remove(0);
+    assert_eq!((one.state, one.attempts, one.next_attempt_at), (DeliveryState::Pending, 1, Some(at(5))));
+    // It may have arrived: it is sent again under the same id.
+    clock.set(at(5));
+    assert_eq!(lane(&store, &sink, 1, &clock).attempt_due(at(5)).await.unwrap().delivered, 1);
+}
+
+#[tokio::test]
+async fn a_message_of_an_unknown_kind_alone_in_a_limited_queue_dies() {
+    let mut world = World::new("slack", |_| (200, "ok")).await;
+    world.fire(flood::numbered(0, 1, Severity::Error)).await;
+    let pool = sqlx::AnyPool::connect(&format!("{}?mode=rw", world.place.url())).await.unwrap();
+    sqlx::query("UPDATE delivery SET kind = 'from.the.future'").execute(&pool).await.unwrap();
+    pool.close().await;
+    assert_eq!(world.pass(0).await, Progress::default());
+    assert!(world.store.next_due(&pager(), at(0)).await.unwrap().is_none(), "nothing is left to look at again");
 }

@@ -89,7 +89,7 @@ impl World {
         let content = self.renderer.render(&message).content;
         let firing = delivery_id(&alert.id, receiver, MessageKind::AlertFiring);
         let owed =
-            Delivery::owed(delivery_id(&alert.id, receiver, kind), receiver.clone(), kind, content, at(self.now));
+            Delivery::pending(delivery_id(&alert.id, receiver, kind), receiver.clone(), kind, content, at(self.now));
         Delivery {
             alert: Some(alert.id.clone()),
             rule: Some(alert.rule.clone()),
@@ -109,7 +109,7 @@ impl World {
     /// Passes until nothing is owed any more; none of it may take longer than until the second `end`.
     pub(crate) async fn run_dry(&mut self, step: i64, end: i64) {
         self.pass(0).await;
-        while self.store.next_due(&self.settings.id).await.unwrap().is_some() {
+        while self.store.next_due(&self.settings.id, at(self.now)).await.unwrap().is_some() {
             assert!(self.now < end, "still owed: {:?}", self.owed_still().await);
             self.pass(step).await;
         }

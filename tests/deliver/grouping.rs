@@ -1,6 +1,6 @@
 //! Groups: what is told together on purpose. Seconds pass by hand; wait, interval and repeat are those of the rule.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use nightbell::notify::Renderer;
 use nightbell::rule::{GroupBy, Grouping, Muting};
 use nightbell::store::{Deliveries as _, Desk as _, FallbackDeliveries as _, NewSilence, Outbox as _, PollCommit};
 use nightbell::worker::budget::Budget;
-use nightbell::worker::poll::Addressee;
+use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::remind::Reminders;
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ impl World {
     /// A pass whenever something is due, and one at `second`.
     async fn until(&mut self, second: i64) {
         while self.now < second {
-            let due = self.store.next_due(&self.settings.id).await.unwrap();
+            let due = self.store.next_due(&self.settings.id, at(self.now)).await.unwrap();
             let due = due.map_or(second, |due| due.duration_since(at(0)).as_secs());
             let next = due.clamp(self.now + 1, second);
             self.pass(next - self.now).await;
@@ -85,11 +85,10 @@ impl World {
     }
 
     fn reminders(&self) -> Reminders<nightbell::store::SqlStore> {
-        let addressee =
-            Addressee { renderer: Renderer::clone(&self.renderer), send_resolved: true, nudge: self.lane.nudge() };
+        let receiver = Receiver::new(&self.settings, Arc::clone(&self.renderer)).woken_by(self.lane.nudge());
         Reminders {
             store: Arc::clone(&self.store),
-            addressees: Arc::new(HashMap::from([(self.settings.id.clone(), addressee)])),
+            receivers: Arc::new(Receivers::from_iter([receiver])),
             muting: Muting::new(Arc::default()),
             is_wanted: true,
         }
@@ -287,7 +286,7 @@ async fn a_fallback_does_not_stand_in_for_what_waits_for_its_group() {
     world.fire_into(&all, errors(0, 1)).await;
     let receiver = world.settings.id.clone();
     let untold = async |world: &World, second: i64| {
-        world.store.undelivered(&receiver, at(second), at(second), 10).await.unwrap().len()
+        world.store.undelivered(&receiver, (at(second), at(second)), 10, at(second)).await.unwrap().len()
     };
     world.until(20).await;
     assert_eq!(untold(&world, 20).await, 0);
@@ -474,7 +473,7 @@ async fn assert_groups_keep_their_promises(steps: Vec<Step>, groups: usize) {
     }
     let end = world.now + WAIT + INTERVAL + 1;
     world.until(end).await;
-    assert!(world.store.next_due(&world.settings.id).await.unwrap().is_none(), "still owed");
+    assert!(world.store.next_due(&world.settings.id, at(world.now)).await.unwrap().is_none(), "still owed");
     let told = world.told.lock().unwrap().clone();
     let mut tellings: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
     let mut of_group: BTreeMap<usize, Vec<i64>> = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! Lanes on a real store and a real HTTP sink on loopback. Time is moved by hand; days of retries take milliseconds.
 
+mod clocks;
 mod faults;
 mod flood;
 mod grouping;
@@ -70,7 +71,7 @@ async fn a_day_of_failures_keeps_to_the_schedule_and_ends() {
         let progress = lane.attempt_due(now).await.unwrap();
         assert_eq!(progress.attempted, 1, "at {now}");
         seconds.push(now.duration_since(at(0)).as_secs());
-        let Some(next) = store.next_due(&pager()).await.unwrap() else { break };
+        let Some(next) = store.next_due(&pager(), now).await.unwrap() else { break };
         let early = next - Duration::from_millis(1);
         clock.set(early);
         assert_eq!(lane.attempt_due(early).await.unwrap(), Progress::default(), "an attempt before its time");
@@ -203,7 +204,7 @@ async fn a_running_lane_pauses_and_goes_on() {
     // What was claimed ahead is given back while the channel is left alone.
     let reader = SqlStore::open(&place.url(), Mode::Read).await.unwrap();
     let began = Instant::now();
-    while reader.next_due(&pager()).await.unwrap() != Some(at(0)) {
+    while reader.next_due(&pager(), at(0)).await.unwrap() != Some(at(0)) {
         assert!(began.elapsed() < Duration::from_secs(60), "the claims were kept");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -29,7 +29,7 @@ async fn received(message: &Message, language: &str) -> String {
     let rendered = Renderer::open(settings).unwrap().render(message);
     assert_eq!(rendered.problem, None);
     let (id, now) = (DeliveryId::new("d1"), at(0));
-    let delivery = Delivery::owed(id, settings.id.clone(), MessageKind::Digest, rendered.content, now);
+    let delivery = Delivery::pending(id, settings.id.clone(), MessageKind::Digest, rendered.content, now);
     let notifier = AnyNotifier::open(settings).unwrap();
     let attempt = notifier.send(&delivery, now).await;
     assert_eq!(attempt.outcome, AttemptOutcome::Delivered, "{attempt:?}");

@@ -13,7 +13,7 @@ use nightbell::model::{Alert, DigestFacts, DigestPart, Instance, PeriodPart, Sou
 use nightbell::notify::Renderer;
 use nightbell::store::{Deliveries as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::digest::{Digester, Grounds};
-use nightbell::worker::poll::{Addressee, Addressees};
+use nightbell::worker::pending::{Receiver, Receivers};
 
 use crate::sample::{Place, at, commit, covered, instance, resolved};
 
@@ -34,19 +34,16 @@ impl World {
         // On a full hour, so that schedules are easy to read.
         let clock = ManualClock::at(at(0));
         let config = configuration(keys);
-        let addressees: Addressees = config
+        let receivers: Receivers = config
             .receivers
             .iter()
-            .map(|settings| {
-                let renderer = Renderer::open(settings).unwrap();
-                (settings.id.clone(), Addressee { renderer, send_resolved: true, nudge: Arc::default() })
-            })
+            .map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap()))
             .collect();
         let digester = Digester {
             digests: config.digests.clone(),
             grounds: Grounds::of(&config),
             store: Arc::clone(&store),
-            addressees: Arc::new(addressees),
+            receivers: Arc::new(receivers),
             began: clock.now(),
             started: std::time::Instant::now(),
         };

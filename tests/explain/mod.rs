@@ -129,6 +129,7 @@ async fn deliver(scene: &Scene, chance: &mut Chance) {
                 state: if is_dead { DeliveryState::Dead } else { DeliveryState::Delivered },
                 attempt,
                 next_attempt_at: None,
+                patience_spent: std::time::Duration::ZERO,
             });
         }
         scene.store.settle(&settled).await.unwrap();

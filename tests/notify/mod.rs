@@ -112,7 +112,7 @@ fn delivery(settings: &ReceiverSettings, message: &Message) -> Delivery {
     let rendered = Renderer::open(settings).expect("the built-in templates are right").render(message);
     assert_eq!(rendered.problem, None);
     let id = DeliveryId::new("d-0123456789abcdef");
-    Delivery::owed(id, settings.id.clone(), message.kind, rendered.content, now())
+    Delivery::pending(id, settings.id.clone(), message.kind, rendered.content, now())
 }
 
 fn firing() -> Message {

@@ -89,7 +89,7 @@ async fn a_hostile_answer_adds_no_markup_and_every_vendor_takes_it() {
             let content = renderer.render_stand_in(&message, &meant(hostile)).content;
             let id = DeliveryId::new("d-0123456789abcdef");
             let delivery =
-                nightbell::model::Delivery::owed(id, receiver.id.clone(), MessageKind::AlertFiring, content, now());
+                nightbell::model::Delivery::pending(id, receiver.id.clone(), MessageKind::AlertFiring, content, now());
             let attempt = notifier.send(&delivery, now()).await;
             assert_eq!(attempt.error, None, "{kind}, {name}");
         }

@@ -6,7 +6,6 @@ mod heart;
 mod random;
 mod unwatched;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use nightbell::store::{
     PollLedger as _, Settled, SqlStore,
 };
 use nightbell::worker::own::{OwnWatch, Reloads};
-use nightbell::worker::poll::{Addressee, Addressees};
+use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::turn::{Failing, Statuses};
 
 use super::sample::{Place, at, commit, covered, delivery, source};
@@ -52,17 +51,13 @@ struct World {
 }
 
 fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> OwnWatch<SqlStore> {
-    let mut addressees: Addressees = HashMap::new();
-    for settings in &config.receivers {
-        let renderer = Renderer::open(settings).unwrap();
-        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
-        addressees.insert(settings.id.clone(), addressee);
-    }
+    let receivers: Receivers =
+        config.receivers.iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap())).collect();
     OwnWatch {
         watch: config.watch.clone(),
         sources: vec![SourcePart { id: source(), kind: "dataarts".into() }],
         store: Arc::clone(store),
-        addressees: Arc::new(addressees),
+        receivers: Arc::new(receivers),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         started_at,
         reloads: Reloads::default(),
@@ -155,6 +150,7 @@ fn settled(id: &str, number: u32, ended: Timestamp, attempt: Attempt, state: Del
         attempt,
         state,
         next_attempt_at: (state == DeliveryState::Pending).then_some(ended + SignedDuration::from_hours(1)),
+        patience_spent: std::time::Duration::ZERO,
     }
 }
 

@@ -45,6 +45,7 @@ async fn arrive(scene: &Scene) {
             state: DeliveryState::Delivered,
             last_error: None,
             next_attempt_at: None,
+            patience_spent: std::time::Duration::ZERO,
         });
         scene.store.settle(&settled.collect::<Vec<_>>()).await.unwrap();
     }

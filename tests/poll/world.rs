@@ -15,7 +15,8 @@ use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
 use nightbell::store::{Archive as _, Deliveries as _, SqlStore};
 use nightbell::worker::escalation::Escalations;
-use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller};
+use nightbell::worker::pending::{Receiver, Receivers};
+use nightbell::worker::poll::{PollError, PollReport, Poller};
 
 use crate::sample::{Place, at};
 
@@ -275,22 +276,18 @@ pub(crate) fn configuration(rules: &str) -> Config {
 }
 
 /// The receivers; their templates are checked once, for that takes longer than many polls.
-pub(crate) fn addressees() -> Arc<Addressees> {
-    static ADDRESSEES: LazyLock<Arc<Addressees>> = LazyLock::new(|| {
+pub(crate) fn receivers() -> Arc<Receivers> {
+    static RECEIVERS: LazyLock<Arc<Receivers>> = LazyLock::new(|| {
         let receivers = configuration("  any: { when: { status: [fail] }, notify: [hook, mail] }\n").receivers;
-        let addressees = receivers.iter().map(|settings| {
-            let renderer = Renderer::open(settings).unwrap();
-            let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
-            (settings.id.clone(), addressee)
-        });
-        Arc::new(addressees.collect())
+        let receiver = |settings| Receiver::new(settings, Renderer::open(settings).unwrap());
+        Arc::new(receivers.iter().map(receiver).collect())
     });
-    Arc::clone(&ADDRESSEES)
+    Arc::clone(&RECEIVERS)
 }
 
 fn escalations(config: &Config, store: &Arc<SqlStore>) -> Escalations<SqlStore> {
     let (store, rules) = (Arc::clone(store), config.rules.clone());
-    Escalations::new(store, addressees(), rules, muting(config))
+    Escalations::new(store, receivers(), rules, muting(config))
 }
 
 fn poller(
@@ -302,7 +299,7 @@ fn poller(
 ) -> Poller<Puppet, SqlStore> {
     let settings = config.sources[place].clone();
     let decider = config.decider(&settings, None);
-    Poller::new(settings, source.clone(), Arc::clone(store), decider, addressees(), Arc::new(clock.clone()))
+    Poller::new(settings, source.clone(), Arc::clone(store), decider, receivers(), Arc::new(clock.clone()))
 }
 
 fn muting(config: &Config) -> Muting {

@@ -13,7 +13,8 @@ use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
 use nightbell::store::{Archive as _, Deliveries as _, Desk as _, NewSilence, SqlStore};
 use nightbell::worker::escalation::Escalations;
-use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller};
+use nightbell::worker::pending::{Receiver, Receivers};
+use nightbell::worker::poll::{PollError, Poller};
 use nightbell::worker::replay::{Theatre, recorded};
 
 use crate::sample::{Place, at};
@@ -61,7 +62,7 @@ struct Day {
     clock: ManualClock,
     workspace: SimWorkspace,
     config: Config,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     /// Runs that are there: job and id.
     runs: Vec<(String, u64)>,
     numbers: Numbers,
@@ -75,14 +76,12 @@ impl Day {
         let sim = SimConfig { token: Some("t".to_string()), ..SimConfig::default() };
         let workspace = SimWorkspace::start(sim, Arc::new(clock.clone())).await.unwrap();
         let config = configuration(&workspace, RULES);
-        let addressees = config.receivers.iter().map(|settings| {
-            let renderer = Renderer::open(settings).unwrap();
-            (settings.id.clone(), Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() })
-        });
+        let receivers =
+            config.receivers.iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap()));
         let store = Arc::new(place.open().await);
-        let addressees = Arc::new(addressees.collect());
+        let receivers = Arc::new(receivers.collect());
         let (numbers, acking) = (Numbers(seed), Numbers(!seed));
-        Day { place, store, clock, workspace, config, addressees, runs: Vec::new(), numbers, acking }
+        Day { place, store, clock, workspace, config, receivers, runs: Vec::new(), numbers, acking }
     }
 
     fn poller(&self) -> Poller<AnySource, SqlStore> {
@@ -90,12 +89,12 @@ impl Day {
         let source = AnySource::open(&settings, Arc::new(self.clock.clone())).unwrap();
         let (store, clock) = (Arc::clone(&self.store), Arc::new(self.clock.clone()));
         let decider = self.config.decider(&settings, None);
-        Poller::new(settings, source, store, decider, Arc::clone(&self.addressees), clock)
+        Poller::new(settings, source, store, decider, Arc::clone(&self.receivers), clock)
     }
 
     fn escalations(&self) -> Escalations<SqlStore> {
         let (store, rules) = (Arc::clone(&self.store), self.config.rules.clone());
-        Escalations::new(store, Arc::clone(&self.addressees), rules, self.config.muting())
+        Escalations::new(store, Arc::clone(&self.receivers), rules, self.config.muting())
     }
 
     /// Has alerts go further, each when its step is due, until that instant.

@@ -15,7 +15,8 @@ use nightbell::source::schedulerx::{SchedulerX, Settings};
 use nightbell::store::SqlStore;
 use nightbell::worker::budget::Budget;
 use nightbell::worker::deliver::Lane;
-use nightbell::worker::poll::{Addressee, Poller};
+use nightbell::worker::pending::{Receiver, Receivers};
+use nightbell::worker::poll::Poller;
 
 use super::{Bench, ago, day, now, open_with};
 use crate::deliver::sink::{OK, Sink};
@@ -207,12 +208,12 @@ impl<'a> Program<'a> {
         let notifier = Arc::new(AnyNotifier::open(settings).unwrap());
         let lane = Lane::new(settings.id.clone(), Arc::clone(&store), notifier, clock.clone(), Box::new(|| 0.5))
             .within(Budget::unlimited(), Arc::new(renderer.clone()));
-        let addressee = Addressee { renderer, send_resolved: true, nudge: lane.nudge() };
+        let receiver = Receiver::new(settings, renderer).woken_by(lane.nudge());
         let source = Settings { workflows: true, ..self.bench.settings() };
-        let addressees = Arc::new(HashMap::from([(settings.id.clone(), addressee)]));
+        let receivers = Arc::new(Receivers::from_iter([receiver]));
         let reader = open_with(&source, clock.clone());
         let decider = config.decider(&config.sources[0], None);
-        let poller = Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), decider, addressees, clock);
+        let poller = Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), decider, receivers, clock);
         Process { store, poller, lane }
     }
 

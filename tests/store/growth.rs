@@ -86,14 +86,14 @@ async fn times(store: &SqlStore) -> Vec<(&'static str, Duration)> {
         let claimed: Vec<_> = claimed.into_iter().map(|one| one.id).collect();
         timed!("release", store.release(&claimed));
         assert_eq!(timed!("mergeable", store.mergeable(&claimed)).len(), 100);
-        timed!("next_due", store.next_due(&mail));
-        timed!("next_due of what waits", store.next_due(&pager));
+        timed!("next_due", store.next_due(&mail, now));
+        timed!("next_due of what waits", store.next_due(&pager, now));
         assert_eq!(timed!("count_due", store.count_due(&mail, now)), OPEN as u64);
         assert_eq!(timed!("attempts_since", store.attempts_since(now)).len(), 0);
         assert_eq!(timed!("due_groups", store.due_groups(&pager, now, now)).len(), 5);
         assert_eq!(timed!("gathered", store.gathered(&pager, "g1", 100)).len(), 100);
         timed!("unrepeated", store.unrepeated(now));
-        timed!("undelivered", store.undelivered(&mail, now, now, 10));
+        timed!("undelivered", store.undelivered(&mail, (now, now), 10, now));
         timed!("oldest_undelivered", store.oldest_undelivered(&mail));
         timed!("due_steps", store.due_steps(std::slice::from_ref(&step), (at(-200), at(500)), None, 10));
         timed!("next_step", store.next_step(std::slice::from_ref(&step), now));

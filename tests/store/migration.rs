@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::ManualClock;
 use nightbell::model::{GapCause, Instance, ReceiverId, SourceId, Status};
-use nightbell::notify::{Fallback, Renderer};
+use nightbell::notify::Fallback;
 use nightbell::store::{
     Archive as _, Deliveries as _, Desk as _, Digests as _, Outbox as _, OwnAlerts as _, PollLedger as _, SqlStore,
     TransitionLog as _, Upkeep as _,
@@ -16,7 +16,7 @@ use nightbell::worker::fallback::{Fallbacks, Route};
 
 use crate::deliver::lane_to;
 use crate::deliver::sink::{Hook, OK, Sink};
-use crate::poll::world::{Scene, addressees, run};
+use crate::poll::world::{Scene, receivers, run};
 use crate::sample::{Place, at};
 
 /// The rules under which the stores were made.
@@ -128,9 +128,9 @@ async fn arrived(scene: &Scene, until: Timestamp) -> Vec<String> {
     let sink = Sink::new(|_, _| OK).await;
     let clock = ManualClock::at(scene.now());
     let mut lanes = Vec::new();
-    for (receiver, addressee) in addressees().iter() {
-        let lane = lane_to(receiver.as_str(), &scene.store, Hook::new(&sink.url, 4), &clock);
-        lanes.push(lane.within(Budget::unlimited(), Arc::new(Renderer::clone(&addressee.renderer))));
+    for receiver in receivers().iter() {
+        let lane = lane_to(receiver.id.as_str(), &scene.store, Hook::new(&sink.url, 4), &clock);
+        lanes.push(lane.within(Budget::unlimited(), Arc::clone(&receiver.renderer)));
     }
     let mut now = scene.now();
     while now < until {
@@ -193,7 +193,7 @@ async fn what_an_older_version_owed_is_told_once_and_nothing_twice() {
     }
     let fallback = Fallback { to: ReceiverId::new("boss"), after: std::time::Duration::from_secs(900) };
     let routes = vec![Route { receiver: ReceiverId::new("hook"), fallback }];
-    let fallbacks = Fallbacks::new(Arc::clone(&scene.store), addressees(), routes);
+    let fallbacks = Fallbacks::new(Arc::clone(&scene.store), receivers(), routes);
     // The boss, who was told of what is over by now, hears of that too.
     fallbacks.pass(scene.now()).await.unwrap();
     let after = deliveries(&scene.store).await;

@@ -41,6 +41,7 @@ fn settled(id: &str, attempt_number: u32, attempt: Attempt, state: DeliveryState
         attempt,
         state,
         next_attempt_at: next,
+        patience_spent: std::time::Duration::ZERO,
     }
 }
 
@@ -289,16 +290,16 @@ async fn a_claim_takes_what_is_due_longest_due_first_and_nothing_else() {
     let deliveries = vec![due("c", 3), due("a", 1), due("later", 11), due("b", 2), elsewhere];
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     assert_eq!(store.count_due(&pager(), at(10)).await.unwrap(), 3);
-    assert_eq!(store.next_due(&pager()).await.unwrap(), Some(at(1)));
+    assert_eq!(store.next_due(&pager(), at(0)).await.unwrap(), Some(at(1)));
     assert_eq!(claimed(&store, at(10), 2).await, ["a", "b"]);
-    assert_eq!(store.next_due(&pager()).await.unwrap(), Some(at(3)));
+    assert_eq!(store.next_due(&pager(), at(0)).await.unwrap(), Some(at(3)));
     assert_eq!(claimed(&store, at(10), 2).await, ["c"]);
     assert!(claimed(&store, at(10), 2).await.is_empty());
-    assert_eq!(store.next_due(&pager()).await.unwrap(), Some(at(11)));
+    assert_eq!(store.next_due(&pager(), at(0)).await.unwrap(), Some(at(11)));
     store.release(&[DeliveryId::new("b"), DeliveryId::new("c")]).await.unwrap();
     assert_eq!(claimed(&store, at(11), 9).await, ["b", "c", "later"]);
-    assert_eq!(store.next_due(&pager()).await.unwrap(), None);
-    assert_eq!(store.next_due(&ReceiverId::new("team")).await.unwrap(), Some(at(0)));
+    assert_eq!(store.next_due(&pager(), at(0)).await.unwrap(), None);
+    assert_eq!(store.next_due(&ReceiverId::new("team"), at(0)).await.unwrap(), Some(at(0)));
 }
 
 #[tokio::test]
@@ -309,7 +310,7 @@ async fn a_resolution_does_not_overtake_its_firing() {
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     assert_eq!(claimed(&store, at(1), 9).await, ["f1"]);
     assert!(claimed(&store, at(1), 9).await.is_empty());
-    assert_eq!(store.next_due(&pager()).await.unwrap(), None, "what waits for another has no time of its own");
+    assert_eq!(store.next_due(&pager(), at(0)).await.unwrap(), None, "what waits for another has no time of its own");
     assert_eq!(store.count_due(&pager(), at(1)).await.unwrap(), 2);
     let failed = Attempt::failed(AttemptOutcome::Retry, None, "refused");
     store.settle(&[settled("f1", 1, failed, DeliveryState::Pending, Some(at(6)))]).await.unwrap();

@@ -1,14 +1,17 @@
 //! Deliveries that do not arrive: which of them a fallback is to be told of, and the one transaction that has it told.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
 use super::items::IdItem;
-use super::{insert, rows};
+use super::{insert, receivers, rows};
+use crate::clock::latest_due;
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
 use crate::store::error::StoreError;
-use crate::store::fallback::{FallbackDeliveries, StandIn, ToldInstead, Undelivered};
+use crate::store::fallback::{FallbackDeliveries, KnownReceiver, StandIn, ToldInstead, Undelivered};
 
 /// What a fallback may be told of: the beginnings of alerts that are bad enough and that nobody was told of in their place.
 fn concerns(row: &str) -> String {
@@ -28,10 +31,15 @@ fn owed_within(part: &str, whole: &str) -> String {
     format!("COALESCE({part}.revived_at, {whole}.group_told_at, {part}.created_at)")
 }
 
+/// Pending since `$2` or earlier; since later than `$4` is by a clock that was set back, and nobody knows how long that is.
+fn too_long(since: &str) -> String {
+    format!("({since} <= $2 OR {since} > $4)")
+}
+
 /// When a delivery died: with its last attempt, or without any.
 fn died_at(row: &str) -> String {
     format!(
-        "COALESCE((SELECT MAX(attempt.ended_at) FROM attempt WHERE attempt.delivery = {row}.id), {})",
+        "COALESCE({row}.dead_at, (SELECT MAX(attempt.ended_at) FROM attempt WHERE attempt.delivery = {row}.id), {})",
         owed_since(row)
     )
 }
@@ -52,9 +60,9 @@ fn untold() -> String {
     let parts = "delivery AS whole JOIN delivery AS part ON part.merged_into = whole.id AND part.state = 'merged'";
     [
         format!(
-            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {TOLD} AND {} <= $2 AND {}",
+            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {TOLD} AND {} AND {}",
             row("one", "one"),
-            owed_since("one"),
+            too_long(&owed_since("one")),
             concerns("one")
         ),
         format!(
@@ -64,9 +72,9 @@ fn untold() -> String {
             concerns("one")
         ),
         format!(
-            "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'pending' AND {} <= $2 AND {}",
+            "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'pending' AND {} AND {}",
             row("part", "whole"),
-            owed_within("part", "whole"),
+            too_long(&owed_within("part", "whole")),
             concerns("part")
         ),
         format!(
@@ -80,23 +88,28 @@ fn untold() -> String {
 }
 
 impl FallbackDeliveries for SqlStore {
+    async fn keep_receivers(&self, known: &[KnownReceiver], now: Timestamp) -> Result<Vec<KnownReceiver>, StoreError> {
+        receivers::keep(self, known, now).await
+    }
+
     async fn undelivered(
         &self,
         receiver: &ReceiverId,
-        owed_before: Timestamp,
-        died_after: Timestamp,
+        (pending_before, died_after): (Timestamp, Timestamp),
         limit: usize,
+        now: Timestamp,
     ) -> Result<Vec<Undelivered>, StoreError> {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT {}, untold.id, untold.state, untold.since, untold.attempts, untold.error FROM ({}) AS untold \
-             JOIN alert ON alert.id = untold.alert ORDER BY untold.since, untold.id LIMIT $4",
+             JOIN alert ON alert.id = untold.alert ORDER BY untold.since, untold.id LIMIT $5",
             rows::alert_columns(),
             untold()
         ));
         let found = sqlx::query(statement)
             .bind(receiver.as_str())
-            .bind(owed_before.as_millisecond())
+            .bind(pending_before.as_millisecond())
             .bind(died_after.as_millisecond())
+            .bind(latest_due(now, Duration::ZERO).as_millisecond())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.readers)
             .await
@@ -121,6 +134,7 @@ impl FallbackDeliveries for SqlStore {
         ));
         let row = sqlx::query(statement)
             .bind(receiver.as_str())
+            .bind(i64::MAX)
             .bind(i64::MAX)
             .bind(i64::MAX)
             .fetch_one(&self.readers)

@@ -1,17 +1,26 @@
 //! Whether anything waits for its group: a store that has never held such a delivery is not asked, so that who groups
 //! nothing pays nothing.
 
-//! Whether anything waits for its group: a store that has never held such a delivery is not asked, so that who groups
-//! nothing pays nothing.
-
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use jiff::Timestamp;
 use sqlx::{AnyPool, AssertSqlSafe};
 
-use crate::model::Delivery;
+use super::outbox::FREE;
+use crate::clock::latest_due;
+use crate::limits::GROUP_WAIT_MAX;
+use crate::model::{Delivery, ReceiverId};
 
 /// Which rows wait.
 pub(super) const WAITS: &str = "queued.group_key IS NOT NULL AND queued.group_told_at IS NULL";
+
+/// Which of them wait until later than `$4` ([`latest`]) and their interval allow: by a clock that was set back.
+pub(super) const AHEAD: &str = "queued.next_attempt_at > $4 + COALESCE(queued.group_interval, 0)";
+
+/// The latest time until which a group waits by a clock that is right, its interval not counted.
+pub(super) fn latest(now: Timestamp) -> i64 {
+    latest_due(now, GROUP_WAIT_MAX).as_millisecond()
+}
 
 /// Whether anything waits for its group, or did since the store was opened.
 #[derive(Debug, Default)]
@@ -28,6 +37,24 @@ impl Gathering {
             self.0.store(SOMETHING, Ordering::SeqCst);
         }
     }
+
+    /// Whether something of `receiver` waits longer than anything may.
+    pub(super) async fn waits_too_long(
+        &self,
+        readers: &AnyPool,
+        receiver: &ReceiverId,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        if !self.may_wait(readers).await? {
+            return Ok(false);
+        }
+        let ahead = AHEAD.replace("$4", "$2");
+        let statement =
+            AssertSqlSafe(format!("SELECT 1 FROM delivery AS queued WHERE {FREE} AND {WAITS} AND {ahead} LIMIT 1"));
+        let found = sqlx::query(statement).bind(receiver.as_str()).bind(latest(now)).fetch_optional(readers).await?;
+        Ok(found.is_some())
+    }
+
     /// Whether there may be something that waits. Only the first call asks the database.
     pub(super) async fn may_wait(&self, readers: &AnyPool) -> Result<bool, sqlx::Error> {
         if self.0.load(Ordering::SeqCst) == UNKNOWN {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::SqlStore;
-use super::gathering::WAITS;
+use super::gathering::{AHEAD, WAITS, latest};
 use super::items::{IdItem, MemberItem, delivery_items, lists};
 use super::outbox::{FREE, ORDER, queued};
 use super::{insert, rows};
@@ -34,13 +34,15 @@ impl Groups for SqlStore {
                (SELECT MAX(told.group_told_at) FROM delivery AS told WHERE told.receiver = $1 \
                   AND told.group_key = queued.group_key AND told.group_told_at <= $3), COUNT(*) \
              FROM delivery AS queued WHERE {FREE} AND {WAITS} \
-             GROUP BY queued.group_key HAVING MIN(queued.next_attempt_at) <= $2 \
+             GROUP BY queued.group_key \
+             HAVING MIN(queued.next_attempt_at) <= $2 OR MAX(CASE WHEN {AHEAD} THEN 1 ELSE 0 END) = 1 \
              ORDER BY MAX(queued.urgency) DESC, MIN(queued.next_attempt_at), queued.group_key"
         ));
         let found = sqlx::query(statement)
             .bind(receiver.as_str())
             .bind(by.as_millisecond())
             .bind(now.as_millisecond())
+            .bind(latest(now))
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.failed(error))?;
@@ -70,7 +72,7 @@ impl Groups for SqlStore {
         let mut write = self.write().await?;
         sqlx::query(
             "UPDATE delivery SET next_attempt_at = $3 WHERE receiver = $1 AND group_key = $2 AND group_told_at IS NULL \
-               AND state = 'pending' AND next_attempt_at < $3",
+               AND state = 'pending'",
         )
         .bind(receiver.as_str())
         .bind(key)
@@ -93,6 +95,25 @@ impl Groups for SqlStore {
                 .map_err(|error| self.failed(error))?;
         }
         self.commit(write).await
+    }
+
+    async fn facts_of(&self, delivery: &DeliveryId) -> Result<Option<AlertFacts>, StoreError> {
+        let found = sqlx::query(
+            "SELECT alert.facts, (SELECT note FROM escalation WHERE escalation.delivery = one.id) \
+             FROM delivery AS one JOIN alert ON alert.id = one.alert WHERE one.id = $1",
+        )
+        .bind(delivery.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        let facts = |row: &AnyRow| {
+            let mut facts: AlertFacts = rows::json(row, 0)?;
+            if let Some(note) = rows::optional_json(row, 1)? {
+                attach_escalation(&mut facts, note);
+            }
+            Ok(facts)
+        };
+        Ok(rows::all(found.as_slice(), "alert", facts).pop())
     }
 
     async fn told_by(&self, group: &DeliveryId) -> Result<Vec<AlertFacts>, StoreError> {
@@ -140,8 +161,10 @@ impl Groups for SqlStore {
             return Ok(false);
         }
         for text in lists(&items)? {
-            let statement = self.statements.follow_group.clone();
-            sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| self.failed(error))?;
+            for statement in [&self.statements.merge_members, &self.statements.follow_group] {
+                let done = sqlx::query(statement.clone()).bind(text.as_str()).execute(write.on()).await;
+                done.map_err(|error| self.failed(error))?;
+            }
         }
         self.commit(write).await?;
         Ok(true)

@@ -156,6 +156,7 @@ item! {
         group_interval: BigInt Option<i64>,
         group_repeat: BigInt Option<i64>,
         group_told_at: BigInt Option<i64>,
+        rendered_for: Text Option<&'a str>,
         content: Text String,
     }
 }
@@ -172,6 +173,7 @@ item! {
         error: Text Option<&'a str>,
         state: Text &'static str,
         last_error: Text Option<&'a str>,
+        patience_spent: BigInt i64,
         // Null where the attempt reached nobody new.
         done: Text Option<String>,
         next_attempt_at: BigInt Option<i64>,
@@ -295,11 +297,12 @@ fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
         group_interval: delivery.group.as_ref().map(|group| milliseconds(group.interval)),
         group_repeat: delivery.group.as_ref().and_then(|group| group.repeat).map(milliseconds),
         group_told_at: delivery.group.as_ref().and_then(|group| group.told_at).map(Timestamp::as_millisecond),
+        rendered_for: delivery.rendered_for.as_deref(),
         content: to_json(&delivery.content)?,
     })
 }
 
-fn milliseconds(span: Duration) -> i64 {
+pub(super) fn milliseconds(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -326,6 +329,7 @@ fn settled_item<'a>(settled: &'a Settled, done: Option<&Vec<String>>) -> Result<
         error: settled.attempt.error.as_deref(),
         state: settled.state.as_str(),
         last_error: settled.last_error.as_deref(),
+        patience_spent: milliseconds(settled.patience_spent),
         done: done.map(to_json).transpose()?,
         next_attempt_at: (settled.state == DeliveryState::Pending)
             .then(|| settled.next_attempt_at.map_or(ended_at, Timestamp::as_millisecond)),

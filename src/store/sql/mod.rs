@@ -30,6 +30,7 @@ mod own;
 #[cfg(test)]
 mod plans;
 mod poll;
+mod receivers;
 mod rows;
 mod statements;
 mod transition;

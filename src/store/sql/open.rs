@@ -44,6 +44,8 @@ fn migrations() -> Migrator {
         step(14, "digest_nodes", include_str!("migrations/0014_digest_nodes.sql")),
         step(15, "coverage", include_str!("migrations/0015_coverage.sql")),
         step(16, "hot_statements", include_str!("migrations/0016_hot_statements.sql")),
+        step(18, "patience", include_str!("migrations/0018_patience.sql")),
+        step(19, "receivers", include_str!("migrations/0019_receivers.sql")),
         step(20, "receiver_health", include_str!("migrations/0020_receiver_health.sql")),
     ])
 }

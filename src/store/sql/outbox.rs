@@ -8,9 +8,11 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::insert::NEVER_FIRED;
-use super::items::{DamagedItem, IdItem, lists, settled_items};
+use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
 use super::{own, rows};
-use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+use crate::clock::{is_due, latest_due};
+use crate::limits::DELIVERY_WAIT_MAX;
+use crate::model::{Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
 use crate::store::error::StoreError;
 use crate::store::outbox::{Outbox, Pending, Queued, Settled};
 
@@ -51,13 +53,13 @@ impl Outbox for SqlStore {
         let mut write = self.write().await?;
         let statement = sqlx::AssertSqlSafe(format!(
             "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
-               WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 \
-               ORDER BY {ORDER} LIMIT $3) RETURNING {}",
+               WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4) RETURNING {}",
             rows::DELIVERY_COLUMNS
         ));
         let found = sqlx::query(statement)
             .bind(receiver.as_str())
             .bind(now.as_millisecond())
+            .bind(latest(now))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(write.on())
             .await
@@ -83,17 +85,36 @@ impl Outbox for SqlStore {
     async fn queue(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Queued>, StoreError> {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT queued.id, queued.kind, queued.urgency, queued.next_attempt_at FROM delivery AS queued \
-             WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 ORDER BY {ORDER} LIMIT $3"
+             WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4"
         ));
         let found = sqlx::query(statement)
             .bind(receiver.as_str())
             .bind(now.as_millisecond())
+            .bind(latest(now))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.failed(error))?;
-        // What cannot be understood is buried, aloud, by whoever claims it.
+        // What cannot be understood stays in the queue: whoever claims it has it die with a log line.
         Ok(rows::all(&found, "delivery", queued))
+    }
+
+    async fn rewrite(&self, delivery: &DeliveryId, content: &Content, rendered_for: &str) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("UPDATE delivery SET content = $2, rendered_for = $3 WHERE id = $1 AND state = 'pending'")
+            .bind(delivery.as_str())
+            .bind(to_json(content)?)
+            .bind(rendered_for)
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        self.commit(write).await
+    }
+
+    async fn reject(&self, delivery: &DeliveryId, reason: &str) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        bury(self, &mut write, &[(delivery.to_string(), reason.to_string())]).await?;
+        self.commit(write).await
     }
 
     async fn release(&self, claimed: &[DeliveryId]) -> Result<(), StoreError> {
@@ -131,23 +152,33 @@ impl Outbox for SqlStore {
         self.commit(write).await
     }
 
-    async fn next_due(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
-        // The queue's index has the instants in order within each urgency: a look at the head of each finds the earliest.
+    async fn next_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        // The queue's index has the instants in order within each urgency: a look at both ends of each finds the earliest,
+        // and whether one lies further ahead than it can.
         let urgencies: Vec<String> = std::iter::once(0)
             .chain(Severity::ALL.map(Severity::urgency))
             .map(|urgency| format!("SELECT {urgency} AS level"))
             .collect();
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT MIN(head.due) FROM (SELECT (SELECT queued.next_attempt_at FROM delivery AS queued \
-               WHERE {FREE} AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at LIMIT 1) AS due \
-             FROM ({}) AS urgency) AS head",
+            "SELECT MIN(ends.earliest), MAX(ends.latest) FROM (SELECT \
+               (SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} AND queued.urgency = urgency.level \
+                  ORDER BY queued.next_attempt_at LIMIT 1) AS earliest, \
+               (SELECT queued.next_attempt_at FROM delivery AS queued WHERE {FREE} AND {TOLD} \
+                  AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at DESC LIMIT 1) AS latest \
+             FROM ({}) AS urgency) AS ends",
             urgencies.join(" UNION ALL ")
         ));
         let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&self.readers).await;
-        match row.map_err(|error| self.failed(error))? {
-            Some(row) => rows::optional_instant(&row, 0),
-            None => Ok(None),
-        }
+        let Some(row) = row.map_err(|error| self.failed(error))? else { return Ok(None) };
+        let (earliest, latest) = (rows::optional_instant(&row, 0)?, rows::optional_instant(&row, 1)?);
+        let is_overdue = latest.is_some_and(|latest| is_due(latest, now, DELIVERY_WAIT_MAX))
+            || self.gathering.waits_too_long(&self.readers, receiver, now).await.map_err(|error| self.failed(error))?;
+        Ok(earliest.map(|earliest| if is_overdue { earliest.min(now) } else { earliest }))
+    }
+
+    async fn count_queue(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+        let which = format!("{FREE} AND {TOLD} AND {DUE} AND queued.kind IN ('alert.firing', 'alert.resolved')");
+        count(self, &which, receiver, now).await
     }
 
     async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
@@ -168,15 +199,7 @@ impl Outbox for SqlStore {
     }
 
     async fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) FROM delivery WHERE receiver = $1 AND state = 'pending' AND next_attempt_at <= $2",
-        )
-        .bind(receiver.as_str())
-        .bind(now.as_millisecond())
-        .fetch_one(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
-        Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
+        count(self, &format!("queued.receiver = $1 AND queued.state = 'pending' AND {DUE}"), receiver, now).await
     }
 
     async fn attempts_since(&self, since: Timestamp) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
@@ -195,12 +218,32 @@ impl Outbox for SqlStore {
     }
 }
 
+async fn count(store: &SqlStore, which: &str, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+    let statement = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM delivery AS queued WHERE {which}"));
+    let row = sqlx::query(statement)
+        .bind(receiver.as_str())
+        .bind(now.as_millisecond())
+        .bind(latest(now))
+        .fetch_one(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))?;
+    Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
+}
+
 /// Which deliveries of `$1` are free: owed, not held, and with no predecessor that is still owed.
 pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
      AND NOT EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = queued.follows AND leader.state = 'pending')";
 
 /// Which of them wait for no others of their group.
 pub(super) const TOLD: &str = "(queued.group_key IS NULL OR queued.group_told_at IS NOT NULL)";
+
+/// Which of them are due at `$2`. What is due later than `$3` ([`latest`]) comes from a clock that was set back.
+const DUE: &str = "(queued.next_attempt_at <= $2 OR queued.next_attempt_at > $3)";
+
+/// The latest time at which a delivery can be due next, by a clock that is right.
+fn latest(now: Timestamp) -> i64 {
+    latest_due(now, DELIVERY_WAIT_MAX).as_millisecond()
+}
 
 /// The order in which the queue is worked off.
 pub(super) const ORDER: &str = "queued.urgency DESC, queued.next_attempt_at, queued.created_at, queued.id";
@@ -263,8 +306,8 @@ pub(super) fn queued(row: &AnyRow) -> Result<Queued, StoreError> {
     let kind = rows::text(row, 1)?;
     Ok(Queued {
         id: DeliveryId::new(rows::text(row, 0)?),
-        kind: MessageKind::from_word(&kind).ok_or_else(|| rows::unknown("kind", &kind))?,
-        severity: rows::severity(row, 2)?,
+        kind: MessageKind::from_word(&kind),
+        severity: rows::severity(row, 2).unwrap_or_default(),
         due_at: rows::instant(rows::number(row, 3)?)?,
     })
 }

@@ -40,7 +40,7 @@ const SMALL: [&str; 15] = [
     "pulse",
     "known",
     "urgency",
-    "head",
+    "ends",
     "CONSTANT",
 ];
 /// Indexes of what is open, which is little whatever is stored.
@@ -95,13 +95,14 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.told_and_firing(std::slice::from_ref(&source), 5).await?;
     for receiver in ["hook", "mail"].map(Into::into) {
         store.queue(&receiver, now, 5).await?;
-        store.next_due(&receiver).await?;
+        store.next_due(&receiver, now).await?;
+        store.count_queue(&receiver, now).await?;
         store.count_due(&receiver, now).await?;
         for group in store.due_groups(&receiver, now, now).await? {
             store.gathered(&receiver, &group.place.key, 5).await?;
             store.postpone_group(&receiver, &group.place.key, now).await?;
         }
-        store.undelivered(&receiver, now, now, 5).await?;
+        store.undelivered(&receiver, (now, now), 5, now).await?;
         store.oldest_undelivered(&receiver).await?;
         store.ended_since_told(&receiver, 5).await?;
         let claimed: Vec<DeliveryId> = store.claim(&receiver, now, 5).await?.into_iter().map(|one| one.id).collect();
@@ -110,6 +111,7 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     }
     store.attempts_since(now).await?;
     store.told_by(&delivery).await?;
+    store.facts_of(&delivery).await?;
     store.tell_alone(&[delivery], now).await?;
     store.unrepeated(now).await?;
     let after = std::time::Duration::from_secs(60);

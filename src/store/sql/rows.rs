@@ -22,7 +22,7 @@ pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, foll
      last_status, last_error, created_at, next_attempt_at, delivered_at, urgency, merged_into, stands_in_for, \
      reference, (SELECT leader.reference FROM delivery AS leader WHERE leader.id = delivery.follows), revived_at, \
      revived_attempts, content, group_key, group_interval, group_repeat, group_told_at, \
-     (SELECT leader.kind FROM delivery AS leader WHERE leader.id = delivery.follows)";
+     (SELECT leader.kind FROM delivery AS leader WHERE leader.id = delivery.follows), patience_spent, rendered_for";
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
@@ -92,6 +92,7 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
             follows: optional_text(row, 5)?.map(DeliveryId::new),
             state: DeliveryState::from_word(&state).ok_or_else(|| unknown("state", &state))?,
             attempts: u32::try_from(attempts).map_err(|_| unknown("number of attempts", &attempts.to_string()))?,
+            patience_spent: optional_span(row, 27)?.unwrap_or_default(),
             done: json(row, 8)?,
             last_status: optional_text(row, 9)?,
             last_error: optional_text(row, 10)?,
@@ -107,6 +108,7 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
             revived: revival(row, 19)?,
             group: group_place(row, 22)?,
             content: json(row, 21)?,
+            rendered_for: optional_text(row, 28)?,
         })
     };
     decoded().map_err(|error| of("delivery", &id, &error))

@@ -45,6 +45,8 @@ pub(super) struct Statements {
     pub(super) mergeable: SqlStr,
     /// The listed deliveries are told by another one.
     pub(super) merge: SqlStr,
+    /// What a listed delivery tells together is told by the one that tells it: a merged delivery always names the last.
+    pub(super) merge_members: SqlStr,
     /// What follows a listed delivery follows the one that tells it.
     pub(super) follow_group: SqlStr,
     /// The latest successful durations of the listed jobs, at most `$2` of each.
@@ -111,7 +113,7 @@ impl Statements {
                  WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' AND group_key IS NOT NULL AND group_told_at IS NULL"
             )),
             revive: sql(format!(
-                "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, \
+                "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, patience_spent = 0, dead_at = NULL, \
                    group_told_at = CASE WHEN group_key IS NULL THEN NULL ELSE COALESCE(group_told_at, $2) END, \
                    last_error = CASE attempts WHEN 0 THEN NULL ELSE last_error END \
                  WHERE id IN (SELECT item.id FROM {ids}) AND state = 'dead'"
@@ -120,6 +122,10 @@ impl Statements {
             merge: sql(format!(
                 "UPDATE delivery SET state = 'merged', merged_into = item.group_id, next_attempt_at = NULL FROM {} \
                  WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.claimed_at IS NULL",
+                dialect.items(MemberItem::COLUMNS)
+            )),
+            merge_members: sql(format!(
+                "UPDATE delivery SET merged_into = item.group_id FROM {} WHERE delivery.merged_into = item.id",
                 dialect.items(MemberItem::COLUMNS)
             )),
             follow_group: sql(format!(
@@ -222,7 +228,7 @@ fn settle(dialect: Dialect) -> SqlStr {
     // The attempt's number makes it idempotent: an outcome that was stored already changes nothing.
     sql(format!(
         "UPDATE delivery SET state = item.state, attempts = item.number, last_status = item.status, \
-           last_error = item.last_error, done = COALESCE(item.done, delivery.done), \
+           last_error = item.last_error, patience_spent = item.patience_spent, done = COALESCE(item.done, delivery.done), \
            next_attempt_at = item.next_attempt_at, delivered_at = item.delivered_at, reference = COALESCE(item.reference, delivery.reference), claimed_at = NULL \
          FROM {} WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.attempts < item.number",
         dialect.items(SettledItem::COLUMNS)

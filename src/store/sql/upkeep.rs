@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::database::SqlStore;
 use super::rows;
-use crate::limits::{DELIVERY_AGE_MAX, FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_PURGE_ROWS_MAX};
+use crate::limits::{DELIVERY_PATIENCE, FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_PURGE_ROWS_MAX};
 use crate::model::SourceId;
 use crate::store::error::StoreError;
 use crate::store::upkeep::Upkeep;
@@ -105,7 +105,7 @@ async fn purge_deliveries(store: &SqlStore, before: Timestamp) -> Result<u64, St
              AND NOT EXISTS (SELECT 1 FROM delivery AS member WHERE member.merged_into = old.id) \
            LIMIT $1)";
     // A dead delivery may have lived as long as it is retried before it died.
-    let made_before = before.checked_sub(DELIVERY_AGE_MAX).unwrap_or(Timestamp::MIN);
+    let made_before = before.checked_sub(DELIVERY_PATIENCE).unwrap_or(Timestamp::MIN);
     in_batches(store, statement, &[made_before, before], None).await
 }
 

@@ -5,7 +5,8 @@
 //! budget allows, and together with none but critical ones when it does not.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -19,6 +20,8 @@ use crate::worker::budget::Budget;
 /// What was claimed.
 pub(super) struct Claim {
     pub(super) deliveries: Vec<Delivery>,
+    /// Claimed, and to be given up without an attempt.
+    pub(super) failed: Vec<DeliveryId>,
     pub(super) more: More,
 }
 
@@ -64,9 +67,10 @@ impl<S: Groups + Outbox> Claimer<S> {
     pub(super) async fn claim(&self, now: Timestamp, room: usize) -> Result<Claim, StoreError> {
         self.tell_groups(now).await?;
         if self.budget.is_unlimited() {
-            let deliveries = self.store.claim(&self.receiver, now, room).await?;
-            let more = if deliveries.len() == room { More::Perhaps } else { More::Nothing };
-            return Ok(Claim { deliveries, more });
+            let claimed = self.store.claim(&self.receiver, now, room).await?;
+            let more = if claimed.len() == room { More::Perhaps } else { More::Nothing };
+            let (deliveries, failed) = self.converted(claimed, now).await;
+            return Ok(Claim { deliveries, failed, more });
         }
         let queue = self.store.queue(&self.receiver, now, GROUP_MEMBERS_MAX).await?;
         let severity = queue.first().and_then(|head| head.severity);
@@ -75,15 +79,17 @@ impl<S: Groups + Outbox> Claimer<S> {
         let mut most = alike.min(allowed);
         if most == 0 {
             let more = if alike == 0 { More::Nothing } else { More::From(self.budget.free_at(now, severity)) };
-            return Ok(Claim { deliveries: Vec::new(), more });
+            return Ok(Claim { deliveries: Vec::new(), failed: Vec::new(), more });
         }
-        if alike > allowed && self.merge(&queue[..alike], now).await? {
-            // Nothing of its class stands before the one that was just made.
+        // Where more waits than may go, one message at a time goes, and each stands for as many as it can name: nothing is
+        // sent alone beside it that the next one can name.
+        if alike > allowed && (!names_one(&queue[0]) || self.merge(&queue[..alike], now).await?) {
             most = 1;
         }
-        let deliveries = self.store.claim(&self.receiver, now, most.min(room)).await?;
-        let more = if deliveries.is_empty() { More::Nothing } else { More::Perhaps };
-        Ok(Claim { deliveries, more })
+        let claimed = self.store.claim(&self.receiver, now, most.min(room)).await?;
+        let more = if claimed.is_empty() { More::Nothing } else { More::Perhaps };
+        let (deliveries, failed) = self.converted(claimed, now).await;
+        Ok(Claim { deliveries, failed, more })
     }
 
     /// Puts one message in the place of the first of `waiting`, as many as it can name. Returns whether it did.
@@ -91,18 +97,20 @@ impl<S: Groups + Outbox> Claimer<S> {
         if self.merging().is_none() {
             return Ok(false);
         }
-        let tells_one = |one: &&Queued| matches!(one.kind, MessageKind::AlertFiring | MessageKind::AlertResolved);
-        let ids: Vec<DeliveryId> = waiting.iter().filter(tells_one).map(|one| one.id.clone()).collect();
+        // A little more than the last one could name: more need not be read.
+        let reach = self.named.load(Ordering::Relaxed).saturating_mul(9) / 8 + 2;
+        let ids: Vec<DeliveryId> =
+            waiting.iter().filter(|one| names_one(one)).take(reach).map(|one| one.id.clone()).collect();
         if ids.len() < 2 {
             return Ok(false);
         }
-        let told = each_alert_once(self.store.mergeable(&ids).await?);
-        let known: usize = told.iter().map(|one| one.members.len()).sum();
-        let due = self.store.count_due(&self.receiver, now).await?;
-        let others = due.saturating_sub(known as u64);
+        let found = self.store.mergeable(&ids).await?;
+        let others = self.store.count_queue(&self.receiver, now).await?.saturating_sub(found.len() as u64);
+        let told = each_alert_once(found);
         let Some(Together { delivery, members, named }) = self.together(told, others, now) else { return Ok(false) };
-        // It takes the place in the queue of the one that waited longest.
+        // It takes the place in the queue of the one that waited longest, before those that have waited as long.
         let due_at = waiting.iter().filter(|one| members.contains(&one.id)).map(|one| one.due_at).min();
+        let due_at = due_at.map(|due_at| due_at.checked_sub(Duration::from_millis(1)).unwrap_or(due_at));
         let group = Delivery { next_attempt_at: due_at, ..delivery };
         let merged = self.store.merge(&group, &members).await?;
         if merged {
@@ -111,6 +119,11 @@ impl<S: Groups + Outbox> Claimer<S> {
         }
         Ok(merged)
     }
+}
+
+/// Whether it tells of one alert, so that it can be told with others.
+fn names_one(queued: &Queued) -> bool {
+    matches!(queued.kind, Some(MessageKind::AlertFiring | MessageKind::AlertResolved))
 }
 
 fn is_critical(severity: Option<Severity>) -> bool {

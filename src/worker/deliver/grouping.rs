@@ -90,8 +90,8 @@ impl<S: Groups + Outbox> Claimer<S> {
 fn says_so_already(found: &[Queued], told: &[Told]) -> bool {
     let ([only], [alert]) = (found, told) else { return false };
     let is_so = match alert.facts.alert.state {
-        AlertState::Firing => only.kind == MessageKind::AlertFiring,
-        AlertState::Resolved => only.kind == MessageKind::AlertResolved,
+        AlertState::Firing => only.kind == Some(MessageKind::AlertFiring),
+        AlertState::Resolved => only.kind == Some(MessageKind::AlertResolved),
     };
     is_so && alert.members.len() == 1
 }

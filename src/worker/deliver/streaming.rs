@@ -2,6 +2,31 @@
 //!
 //! At most one call to the store is open at a time. While it runs, more attempts end, so the next group to settle is as
 //! large as the store is slow: a busy lane shares one disk flush between many outcomes, an idle one waits for nobody.
+//!
+//! # States
+//! Four things change independently of each other, each in one value: what is known of the queue ([`Queue`]), whether the
+//! store works ([`Health`]), whether the lane goes on ([`Phase`]), and what the channel has asked for
+//! ([`super::Channel`]). Claims are made only while the queue is unread, the store has taken all outcomes, the lane goes on,
+//! and the channel is not paused.
+//!
+//! | queue | meaning | what comes next |
+//! |---|---|---|
+//! | unread | something may be due | claiming |
+//! | claiming | a claim is open | unread, when a delivery is stored meanwhile, or there may be more; held; unscheduled, when nothing was left |
+//! | held | the budget allows the next message only then | unread, at that time or when a delivery is stored |
+//! | unscheduled | nothing is due, and when the next one will be is to be asked | scheduled; unread, when it is due by now or a delivery is stored |
+//! | scheduled | nothing is due until then | unscheduled, at that time, or when an outcome sets a follower free; unread, when a delivery is stored |
+//!
+//! | store | what the lane does | what comes next |
+//! |---|---|---|
+//! | works | | failing, when a call fails |
+//! | failing | begins no attempt; tries one call at the end of each pause, first of all to store what is known | works, when a call succeeds; failing with a longer pause |
+//!
+//! | phase | what the lane does | what comes next |
+//! |---|---|---|
+//! | running | | retiring or stopping |
+//! | retiring | claims nothing, waits for attempts under way as long as it takes | the end; stopping |
+//! | stopping | the same until a time is up | the end |
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -10,12 +35,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Lane;
+use super::attempts::{Attempts, Finished};
 use super::claiming::{Claim, More};
-use super::{Finished, Lane, Rest, attempt};
+use crate::clock::is_due;
 use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
@@ -39,33 +65,45 @@ struct Reading {
     instant: Instant,
 }
 
+/// What is known of the receiver's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    Unread,
+    Claiming,
+    Held { until: Timestamp },
+    Unscheduled,
+    Scheduled { wake_at: Instant },
+}
+
+/// Whether the store works.
+#[derive(Debug, Clone, Copy)]
+enum Health {
+    Works,
+    Failing { pause: Duration, until: Instant },
+}
+
+/// Whether the lane goes on.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Running,
+    Retiring,
+    Stopping { by: Instant },
+}
+
 /// A running lane.
 struct Stream<S, N> {
     lane: Lane<S, N>,
     /// Claimed and not begun.
     ready: VecDeque<Delivery>,
-    under_way: JoinSet<Finished>,
+    under_way: Attempts<N>,
     /// Claims to give up without an attempt.
     unsent: Vec<DeliveryId>,
     /// Outcomes that an open call is storing; they count as held until it answers.
     being_settled: usize,
     call: Option<Call>,
-    /// Whether there may be something to claim.
-    hungry: bool,
-    /// Whether something was stored since the open claim began, which that need not have seen.
-    nudged: bool,
-    /// Until when the budget holds up what is due.
-    held_until: Option<Timestamp>,
-    /// Whether it is unknown when the next delivery is due.
-    looking: bool,
-    /// When to look again by itself.
-    wake_at: Instant,
-    /// Set while the store fails: how long the present pause is, and when it ends.
-    failing: Option<(Duration, Instant)>,
-    /// Set once the lane begins nothing more.
-    is_closing: bool,
-    /// Set once the program is to stop: when the lane stops waiting.
-    stop_by: Option<Instant>,
+    queue: Queue,
+    health: Health,
+    phase: Phase,
 }
 
 impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
@@ -76,31 +114,26 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     }
 
     /// The same, or until `retire`: then too nothing more is claimed, and what is under way is waited for as long as it
-    /// takes, for nobody takes its claims back. Returns what the channel has asked for, for who comes after.
-    pub async fn run_until(self, shutdown: &CancellationToken, retire: &CancellationToken) -> Rest {
+    /// takes, for nobody takes its claims back.
+    pub async fn run_until(self, shutdown: &CancellationToken, retire: &CancellationToken) {
         let mut stream = Stream::new(self);
         while stream.step(shutdown, retire).await {}
-        Rest { paused_until: stream.lane.paused_until, probing: stream.lane.probing }
     }
 }
 
 impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     fn new(lane: Lane<S, N>) -> Self {
+        let under_way = Attempts::new(Arc::clone(&lane.notifier), Arc::clone(&lane.clock));
         Stream {
             lane,
             ready: VecDeque::new(),
-            under_way: JoinSet::new(),
+            under_way,
             unsent: Vec::new(),
             being_settled: 0,
             call: None,
-            hungry: true,
-            nudged: false,
-            held_until: None,
-            looking: false,
-            wake_at: Instant::now() + LANE_SLEEP_MAX,
-            failing: None,
-            is_closing: false,
-            stop_by: None,
+            queue: Queue::Unread,
+            health: Health::Works,
+            phase: Phase::Running,
         }
     }
 
@@ -111,20 +144,22 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         if self.call.is_none() {
             self.call = self.next_call(reading);
         }
-        if self.is_closing && self.is_done() {
+        if !self.is_running() && self.is_done() {
             return false;
         }
         let nudge = self.lane.nudge();
         let alarm = self.alarm(reading);
         tokio::select! {
-            Some(finished) = self.under_way.join_next(), if !self.under_way.is_empty() => self.ended(finished),
+            Some(finished) = self.under_way.next(), if !self.under_way.is_empty() => self.ended(finished),
             answer = answered(&mut self.call) => {
                 self.call = None;
                 self.heard(answer);
             }
-            () = shutdown.cancelled(), if self.stop_by.is_none() => self.begin_to_stop(),
-            () = retire.cancelled(), if !self.is_closing => self.close(),
-            () = nudge.notified(), if !self.is_closing => (self.hungry, self.nudged) = (true, true),
+            () = shutdown.cancelled(), if !matches!(self.phase, Phase::Stopping { .. }) => {
+                self.close(Phase::Stopping { by: Instant::now() + LANE_STOP_MAX });
+            }
+            () = retire.cancelled(), if self.is_running() => self.close(Phase::Retiring),
+            () = nudge.notified(), if self.is_running() => self.queue = Queue::Unread,
             () = tokio::time::sleep_until(alarm) => return self.woken(),
         }
         true
@@ -134,33 +169,35 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         Reading { wall: self.lane.clock.now(), instant: Instant::now() }
     }
 
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
     /// Begins attempts while the receiver takes them and the store can record them.
     fn begin_attempts(&mut self, reading: Reading) {
         let now = reading.wall;
-        if !self.lane.is_paused(now) {
-            self.lane.paused_until = None;
-        } else {
+        self.lane.channel.notice(now);
+        if self.lane.is_paused(now) {
             // Somebody else's patience is not ours to hold claims on: after a restart they would count as begun.
             self.give_up_ready();
         }
         self.lane.publish(now);
-        if self.failing.is_some() || self.is_closing {
+        if matches!(self.health, Health::Failing { .. }) || !self.is_running() {
             return;
         }
         while self.under_way.len() < self.lane.width()
             && let Some(delivery) = self.lane.next_allowed(&mut self.ready, now)
         {
-            let (notifier, clock) = (Arc::clone(&self.lane.notifier), Arc::clone(&self.lane.clock));
-            self.under_way.spawn(attempt(notifier, clock, delivery, now));
+            self.under_way.begin(delivery, now);
         }
         // What was claimed under a budget and finds it used up gives way to whatever is more urgent by then.
         if self.under_way.len() < self.lane.width() && !self.ready.is_empty() {
             self.give_up_ready();
         }
-        // A hold that lies further ahead than one can be comes from a wall clock that was set back, and is over.
-        let is_over = |until: Timestamp| until <= now || until.duration_since(now).unsigned_abs() > RATE_MINUTE;
-        if self.held_until.is_some_and(is_over) {
-            (self.held_until, self.hungry) = (None, true);
+        if let Queue::Held { until } = self.queue
+            && is_due(until, now, RATE_MINUTE)
+        {
+            self.queue = Queue::Unread;
         }
     }
 
@@ -170,27 +207,21 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
 
     /// The most urgent call to the store, if any is due.
     fn next_call(&mut self, reading: Reading) -> Option<Call> {
-        if self.failing.is_some_and(|(_, until)| until > reading.instant) {
-            return None;
-        }
+        let is_failing = match self.health {
+            Health::Works => false,
+            Health::Failing { until, .. } if until > reading.instant => return None,
+            Health::Failing { .. } => true,
+        };
         let store = Arc::clone(&self.lane.store);
-        let receiver = self.lane.receiver.clone();
-        let stopping = self.is_closing;
-        let paused = self.lane.is_paused(reading.wall);
-        let held = self.ready.len() + self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
-        // Under a budget nothing is claimed ahead: what is more urgent may come at any moment.
-        let limited = !self.lane.claimer.budget.is_unlimited();
-        let reach = if limited { self.lane.width() } else { self.lane.reach() };
-        let room = if limited { reach.saturating_sub(self.under_way.len()) } else { reach.saturating_sub(held) };
-        // Claiming comes first where the attempts would otherwise run dry, and in halves of what may be held, so that
-        // one transaction claims many. While the store fails, what is known is stored before more is begun.
-        let runs_dry = self.ready.is_empty() && self.under_way.len() < self.lane.width();
-        let starving = runs_dry || room >= reach / 2 && !limited;
-        let allowed = !stopping && !paused && (self.failing.is_none() || self.lane.unsettled.is_empty());
-        if self.hungry && allowed && starving && room > 0 {
-            let now = reading.wall;
-            let claimer = self.lane.claimer.clone();
-            self.nudged = false;
+        let is_paused = self.lane.is_paused(reading.wall);
+        // While the store fails, what is known is stored before more is begun.
+        let may_claim = self.is_running() && !is_paused && (!is_failing || self.lane.unsettled.is_empty());
+        if self.queue == Queue::Unread
+            && may_claim
+            && let Some(room) = self.room()
+        {
+            let (now, claimer) = (reading.wall, self.lane.claimer.clone());
+            self.queue = Queue::Claiming;
             return Some(Box::pin(async move { Answer::Claimed(claimer.claim(now, room).await) }));
         }
         if !self.lane.unsettled.is_empty() {
@@ -203,18 +234,33 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             return Some(Box::pin(async move { Answer::Released(store.release(&unsent).await, unsent) }));
         }
         // A store that failed is asked something harmless, to learn whether it works again.
-        let wants_to_know = self.looking && !self.hungry && !paused || self.failing.is_some();
-        if wants_to_know && !stopping {
-            return Some(Box::pin(async move { Answer::NextDue(store.next_due(&receiver).await) }));
+        let wants_to_know = self.queue == Queue::Unscheduled && !is_paused || is_failing;
+        if wants_to_know && self.is_running() {
+            let (now, receiver) = (reading.wall, self.lane.receiver.clone());
+            return Some(Box::pin(async move { Answer::NextDue(store.next_due(&receiver, now).await) }));
         }
         None
     }
 
-    fn ended(&mut self, finished: Result<Finished, JoinError>) {
-        if let Some(finished) = self.lane.known(finished) {
-            let settled = self.lane.judged(finished);
-            self.lane.unsettled.push(settled);
+    /// How many deliveries to claim now; none while enough are claimed.
+    fn room(&self) -> Option<usize> {
+        let width = self.lane.width();
+        let runs_dry = self.ready.is_empty() && self.under_way.len() < width;
+        // Under a budget nothing is claimed ahead: what is more urgent may come at any moment.
+        if !self.lane.claimer.budget.is_unlimited() {
+            return Some(width.saturating_sub(self.under_way.len())).filter(|room| runs_dry && *room > 0);
         }
+        // Claiming comes first where the attempts would otherwise run dry, and in halves of what may be held, so that one
+        // transaction claims many.
+        let held = self.ready.len() + self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
+        let reach = self.lane.reach();
+        let room = reach.saturating_sub(held);
+        Some(room).filter(|room| *room > 0 && (runs_dry || *room >= reach / 2))
+    }
+
+    fn ended(&mut self, finished: Finished) {
+        let settled = self.lane.judged(finished);
+        self.lane.unsettled.push(settled);
     }
 
     fn heard(&mut self, answer: Answer) {
@@ -223,8 +269,10 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
                 self.being_settled = 0;
                 if result.is_ok() {
                     // A firing that is settled sets its resolution free.
-                    self.looking |= !self.hungry && settled.iter().any(|one| one.state != DeliveryState::Dead);
-                    self.lane.tell_of_deaths(&settled);
+                    if settled.iter().any(|one| one.state != DeliveryState::Dead) {
+                        self.reschedule();
+                    }
+                    self.lane.report_dead_letters(&settled);
                 } else {
                     let newer = std::mem::replace(&mut self.lane.unsettled, settled);
                     self.lane.unsettled.extend(newer);
@@ -233,64 +281,79 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             }
             Answer::Released(result, unsent) => {
                 match result {
-                    Ok(()) => self.looking = true,
+                    Ok(()) => self.reschedule(),
                     Err(_) => self.unsent.extend(unsent),
                 }
                 result
             }
-            Answer::Claimed(Ok(Claim { deliveries, more })) => {
-                self.hungry = more == More::Perhaps || self.nudged;
-                self.looking = more == More::Nothing && !self.nudged;
-                self.held_until = match more {
-                    More::From(until) => Some(until),
-                    More::Nothing | More::Perhaps => None,
-                };
-                self.ready.extend(deliveries);
-                if self.is_closing {
-                    self.give_up_ready();
-                }
-                Ok(())
-            }
-            Answer::Claimed(Err(error)) => Err(error),
-            Answer::NextDue(Ok(next)) => {
-                self.looking = false;
-                self.sleep_until(next);
-                Ok(())
-            }
-            Answer::NextDue(Err(error)) => Err(error),
+            Answer::Claimed(result) => self.claimed(result),
+            Answer::NextDue(result) => result.map(|next| self.schedule(next)),
         };
         self.note_store(result);
     }
 
+    fn claimed(&mut self, result: Result<Claim, StoreError>) -> Result<(), StoreError> {
+        // Whatever was stored since the claim began, it need not have seen: then the queue is unread already.
+        let is_told_of_more = self.queue != Queue::Claiming;
+        self.queue = Queue::Unread;
+        let Claim { deliveries, failed, more } = result?;
+        if !is_told_of_more {
+            self.queue = match more {
+                More::Perhaps => Queue::Unread,
+                More::Nothing => Queue::Unscheduled,
+                More::From(until) => Queue::Held { until },
+            };
+        }
+        self.ready.extend(deliveries);
+        self.unsent.extend(failed);
+        if !self.is_running() {
+            self.give_up_ready();
+        }
+        Ok(())
+    }
+
+    /// Something may be due earlier than was known.
+    fn reschedule(&mut self) {
+        if let Queue::Scheduled { .. } = self.queue {
+            self.queue = Queue::Unscheduled;
+        }
+    }
+
     /// Sets the alarm for the next due delivery; at once if it is due already.
-    fn sleep_until(&mut self, next: Option<Timestamp>) {
+    fn schedule(&mut self, next: Option<Timestamp>) {
+        if self.queue != Queue::Unscheduled {
+            return;
+        }
         let now = self.lane.clock.now();
         let wait = match next {
             Some(next) if next <= now => {
-                self.hungry |= self.held_until.is_none();
+                self.queue = Queue::Unread;
                 return;
             }
             Some(next) => next.duration_since(now).unsigned_abs().min(LANE_SLEEP_MAX),
             None => LANE_SLEEP_MAX,
         };
-        self.wake_at = Instant::now() + wait;
+        self.queue = Queue::Scheduled { wake_at: Instant::now() + wait };
     }
 
     /// Backs off from a store that fails, and notes when it works again.
     fn note_store(&mut self, result: Result<(), StoreError>) {
         let receiver = self.lane.receiver.as_str();
-        match (result, self.failing) {
-            (Ok(()), None) => {}
-            (Ok(()), Some(_)) => {
+        match (result, self.health) {
+            (Ok(()), Health::Works) => {}
+            (Ok(()), Health::Failing { .. }) => {
                 tracing::info!(receiver, "the store works again");
-                (self.failing, self.looking) = (None, true);
+                self.health = Health::Works;
+                self.reschedule();
             }
-            (Err(error), failing) => {
-                let wait = failing.map_or(STORE_BACKOFF_MIN, |(wait, _)| (wait * 2).min(STORE_BACKOFF_MAX));
+            (Err(error), health) => {
+                let pause = match health {
+                    Health::Works => STORE_BACKOFF_MIN,
+                    Health::Failing { pause, .. } => (pause * 2).min(STORE_BACKOFF_MAX),
+                };
                 let kept = self.lane.unsettled.len();
-                tracing::error!(receiver, %error, kept, retry_in = ?wait, "the store failed; nothing is sent meanwhile");
-                self.failing = Some((wait, Instant::now() + wait));
-                self.looking = true;
+                tracing::error!(receiver, %error, kept, retry_in = ?pause, "the store failed; nothing is sent meanwhile");
+                self.health = Health::Failing { pause, until: Instant::now() + pause };
             }
         }
     }
@@ -298,39 +361,41 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     /// When to wake although nothing happened.
     fn alarm(&self, reading: Reading) -> Instant {
         let Reading { instant: now, wall } = reading;
-        let mut alarm = self.wake_at;
-        if let Some(until) = self.lane.paused_until.filter(|_| self.lane.is_paused(wall)) {
-            alarm = now + until.duration_since(wall).unsigned_abs().min(LANE_SLEEP_MAX);
+        let wait_for = |until: Timestamp| Duration::try_from(until.duration_since(wall)).unwrap_or_default();
+        let mut alarm = match self.queue {
+            Queue::Scheduled { wake_at } => wake_at,
+            Queue::Held { until } => now + wait_for(until).min(LANE_SLEEP_MAX),
+            Queue::Unread | Queue::Claiming | Queue::Unscheduled => now + LANE_SLEEP_MAX,
+        };
+        if let Some(until) = self.lane.channel.paused_until(wall) {
+            alarm = now + wait_for(until).min(LANE_SLEEP_MAX);
         }
-        if let Some(until) = self.held_until {
-            let wait = Duration::try_from(until.duration_since(wall)).unwrap_or_default();
-            alarm = alarm.min(now + wait);
-        }
-        if let Some((_, until)) = self.failing.filter(|(_, until)| *until > now) {
+        if let Health::Failing { until, .. } = self.health
+            && until > now
+        {
             alarm = until;
         }
-        self.stop_by.map_or(alarm, |stop_by| alarm.min(stop_by))
+        match self.phase {
+            Phase::Stopping { by } => alarm.min(by),
+            Phase::Running | Phase::Retiring => alarm,
+        }
     }
 
     fn woken(&mut self) -> bool {
         let now = Instant::now();
-        if self.stop_by.is_some_and(|stop_by| stop_by <= now) {
+        if let Phase::Stopping { by } = self.phase
+            && by <= now
+        {
             let (under_way, kept) = (self.under_way.len(), self.lane.unsettled.len() + self.being_settled);
             tracing::warn!(receiver = %self.lane.receiver, under_way, kept, "stopped without knowing every outcome");
             return false;
         }
-        self.looking = true;
-        self.wake_at = now + LANE_SLEEP_MAX;
+        self.reschedule();
         true
     }
 
-    fn begin_to_stop(&mut self) {
-        self.stop_by = Some(Instant::now() + LANE_STOP_MAX);
-        self.close();
-    }
-
-    fn close(&mut self) {
-        self.is_closing = true;
+    fn close(&mut self, phase: Phase) {
+        self.phase = phase;
         self.give_up_ready();
     }
 
@@ -348,50 +413,4 @@ async fn answered(call: &mut Option<Call>) -> Answer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::ManualClock;
-    use crate::model::{Attempt, ReceiverId};
-    use crate::store::{Mode, SqlStore};
-
-    struct Nobody;
-
-    impl Notifier for Nobody {
-        async fn send(&self, _: &Delivery, _: Timestamp) -> Attempt {
-            Attempt::delivered("200")
-        }
-
-        fn concurrency(&self) -> usize {
-            1
-        }
-    }
-
-    /// However close a reading of the clocks is to the end of a pause: the lane claims, or wakes when the pause is over.
-    /// With a reading for each question it could do neither, and slept a minute over what was due.
-    #[tokio::test]
-    async fn a_pause_that_ends_between_two_readings_of_the_clock_is_not_slept_over() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", directory.path().join("nightbell.db").display());
-        let store = Arc::new(SqlStore::open(&url, Mode::Work).await.unwrap());
-        let end = Timestamp::from_second(1_800_000_000).unwrap();
-        for before in [Duration::from_millis(1), Duration::from_millis(400), Duration::ZERO] {
-            let clock = Arc::new(ManualClock::at(end - before));
-            let receiver = ReceiverId::new("pager");
-            let lane = Lane::new(receiver, Arc::clone(&store), Arc::new(Nobody), clock.clone(), Box::new(|| 0.5));
-            let mut stream = Stream::new(lane);
-            let reading = stream.reading();
-            // What takes time between the questions.
-            clock.set(end + Duration::from_millis(1));
-            stream.lane.paused_until = Some(end);
-            let awaits_pause = stream.next_call(reading).is_none();
-            let asleep = stream.alarm(reading).saturating_duration_since(reading.instant);
-            assert!(!awaits_pause || asleep <= before, "{before:?} before the end it sleeps {asleep:?}");
-
-            stream.lane.paused_until = None;
-            stream.failing = Some((Duration::from_secs(1), reading.instant + before));
-            let awaits_store = stream.next_call(reading).is_none();
-            let asleep = stream.alarm(reading).saturating_duration_since(reading.instant);
-            assert!(!awaits_store || asleep <= before, "{before:?} before the store is tried it sleeps {asleep:?}");
-        }
-    }
-}
+mod tests;

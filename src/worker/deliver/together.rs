@@ -106,7 +106,9 @@ impl<S: Groups + Outbox> Claimer<S> {
         let members: Vec<DeliveryId> = told.iter().flat_map(|one| one.members.iter().cloned()).collect();
         let id = group_id(&self.receiver, &members);
         let severity = told.iter().map(|one| one.facts.alert.severity).max();
-        let delivery = Delivery { severity, ..Delivery::owed(id, self.receiver.clone(), kind, content, now) };
+        let rendered_for = self.merging().map(|renderer| renderer.kind().to_string());
+        let delivery =
+            Delivery { severity, rendered_for, ..Delivery::pending(id, self.receiver.clone(), kind, content, now) };
         Together { delivery, members, named: told.len() }
     }
 }

@@ -11,7 +11,6 @@ mod asking;
 mod details;
 mod follow;
 mod gaps;
-mod group;
 mod turn;
 mod window;
 
@@ -20,7 +19,6 @@ pub use follow::Followed;
 pub(super) use follow::GONE;
 pub(super) use window::is_silent;
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,45 +29,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::pending::Receivers;
 use crate::clock::Clock;
 use crate::decide::{Decider, Memory};
-use crate::model::{Alert, Delivery, DeliveryId, Message, ReceiverId};
-use crate::notify::Renderer;
 use crate::source::{Learnt, Source, SourceError, SourceSettings};
 use crate::store::{Desk, PollLedger, StoreError};
 use crate::yaml::duration_text;
 
-pub(super) use turn::delivery;
 use window::SliceSpan;
-
-/// What a poll needs to know of a receiver.
-#[derive(Debug)]
-pub struct Addressee {
-    /// Makes its messages.
-    pub renderer: Renderer,
-    /// Whether it is told of resolutions.
-    pub send_resolved: bool,
-    /// Wakes its lane when something new is owed to it.
-    pub nudge: Arc<Notify>,
-}
-
-impl Addressee {
-    /// The delivery of this name that owes `receiver`, which this is, a message about an alert.
-    pub(super) fn delivery(
-        &self,
-        id: DeliveryId,
-        alert: &Alert,
-        receiver: &ReceiverId,
-        message: &Message,
-        now: Timestamp,
-    ) -> Delivery {
-        let content = self.renderer.render(message).into_content(receiver, &alert.id);
-        Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert)
-    }
-}
-
-/// The receivers, by key.
-pub type Addressees = HashMap<ReceiverId, Addressee>;
 
 /// Polls one source.
 pub struct Poller<C, S> {
@@ -86,7 +53,7 @@ pub struct Poller<C, S> {
     /// What the store remembers, kept between polls and checked against the store's generation.
     pub memory: Option<Memory>,
     store: Arc<S>,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     clock: Arc<dyn Clock>,
     followed: Followed,
     span: SliceSpan,
@@ -146,7 +113,7 @@ impl<C: Source, S> Poller<C, S> {
         source: C,
         store: Arc<S>,
         decider: Decider,
-        addressees: Arc<Addressees>,
+        receivers: Arc<Receivers>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Poller {
@@ -157,7 +124,7 @@ impl<C: Source, S> Poller<C, S> {
             learnt: Learnt::default(),
             memory: None,
             store,
-            addressees,
+            receivers,
             clock,
             followed: Followed::default(),
             span: SliceSpan::default(),

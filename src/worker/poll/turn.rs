@@ -8,13 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::warn;
 
+use super::super::pending::Receiver;
 use super::window::{self, Slice};
-use super::{Addressee, PollError, PollReport, Poller, group};
-use crate::alert::identity::{delivery_id, overdue_delivery_id};
+use super::{PollError, PollReport, Poller};
 use crate::alert::message_of;
 use crate::decide::{Audience, Change, Decided, Look, Notice, Observed, to_recall};
 use crate::limits::SET_ASIDE_LOGGED_MAX;
-use crate::model::{Alert, AlertState, Coverage, Delivery, GapCause, Message, MessageKind, ReceiverId, Stage};
+use crate::model::{Alert, AlertState, Coverage, Delivery, GapCause, MessageKind, ReceiverId};
 use crate::source::{Listing, Source};
 use crate::store::{Desk, PollCommit, PollLedger, PollOutcome, StoreError};
 
@@ -169,11 +169,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         if has_news {
             self.escalations.notify_one();
         }
-        for receiver in nudged {
-            if let Some(addressee) = self.addressees.get(&receiver) {
-                addressee.nudge.notify_one();
-            }
-        }
+        self.receivers.wake(&nudged);
         Ok(report)
     }
 
@@ -211,13 +207,13 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             let alert = decided.alert(notice.alert);
             let message = message_of(alert, notice.kind, now);
             for receiver in &alert.receivers {
-                let Some(addressee) = self.addressees.get(receiver).filter(|it| it.is_meant(notice)) else { continue };
-                let mut owed_now = delivery(alert, receiver, addressee, &message, now);
+                let Some(receiver) = self.receivers.get(receiver).filter(|it| it.is_meant(notice)) else { continue };
+                let mut delivery = receiver.delivery(alert, &message, now);
                 if notice.kind == MessageKind::AlertResolved && notice.audience == Audience::All {
                     // It was over when it was first seen: there is no beginning that this would follow.
-                    owed_now.follows = None;
+                    delivery.follows = None;
                 }
-                owed.push(group::placed(owed_now, alert, self.decider.rules.get(&alert.rule), addressee, now));
+                owed.push(receiver.grouped(delivery, alert, self.decider.rules.get(&alert.rule), now));
             }
             // A storm of thousands must not keep the lanes of other receivers from their turn.
             if began.elapsed() > Duration::from_millis(5) {
@@ -229,7 +225,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     }
 }
 
-impl Addressee {
+impl Receiver {
     /// Whether it is among those that a notice is for.
     fn is_meant(&self, notice: &Notice) -> bool {
         match notice.audience {
@@ -269,26 +265,4 @@ impl PollReport {
         self.deliveries += next.deliveries;
         (self.incomplete, self.is_behind) = (next.incomplete, next.is_behind);
     }
-}
-
-/// The delivery that owes a receiver the message of an alert's beginning or end.
-pub(in crate::worker) fn delivery(
-    alert: &Alert,
-    receiver: &ReceiverId,
-    addressee: &Addressee,
-    message: &Message,
-    now: Timestamp,
-) -> Delivery {
-    // A deadline that was warned of is told a second time, and the end follows the second telling.
-    let firing = match alert.facts.alert.measures.stage {
-        // Nobody was told that the deadline has passed, while that was held back.
-        Some(Stage::Overdue) if alert.suppressed_by.is_none() => overdue_delivery_id(&alert.id, receiver),
-        _ => delivery_id(&alert.id, receiver, MessageKind::AlertFiring),
-    };
-    let (id, follows) = match message.kind {
-        MessageKind::AlertFiring => (firing, None),
-        MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
-        _ => (delivery_id(&alert.id, receiver, message.kind), None),
-    };
-    Delivery { follows, ..addressee.delivery(id, alert, receiver, message, now) }
 }

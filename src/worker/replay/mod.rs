@@ -30,7 +30,8 @@ pub use telling::{Telling, tellings};
 use self::cues::Cues;
 use self::reel::Projector;
 use self::steps::Steps;
-use super::poll::{Addressee, Addressees, PollError, Poller};
+use super::pending::{Receiver, Receivers};
+use super::poll::{PollError, Poller};
 use crate::config::Config;
 use crate::decide::Memory;
 use crate::model::{Ack, Alert, AlertId, Covered, Delivery, Silence, SourceId};
@@ -96,7 +97,7 @@ pub enum ReplayError {
 
 /// Everything that does not change from one play to the next: making it takes longer than many polls.
 pub struct Theatre {
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
     /// Is told how many of how many polls were made.
     watcher: Box<dyn Fn(usize, usize) + Send + Sync>,
 }
@@ -107,16 +108,15 @@ impl Theatre {
     /// # Errors
     /// When one of them is wrong.
     pub fn open(config: &Config) -> Result<Theatre, ReplayError> {
-        let addressees = config.receivers.iter().map(|settings| {
+        let receivers = config.receivers.iter().map(|settings| {
             let renderer = Renderer::open(settings).map_err(|problems| {
                 let reasons: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 ReplayError::Receiver { id: settings.id.to_string(), reason: reasons.join("\n") }
             })?;
-            let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
-            Ok((settings.id.clone(), addressee))
+            Ok(Receiver::new(settings, renderer))
         });
-        let addressees = Arc::new(addressees.collect::<Result<_, ReplayError>>()?);
-        Ok(Theatre { addressees, watcher: Box::new(|_, _| {}) })
+        let receivers = Arc::new(receivers.collect::<Result<_, ReplayError>>()?);
+        Ok(Theatre { receivers, watcher: Box::new(|_, _| {}) })
     }
 
     /// The same, and somebody is told how many of how many polls were made.
@@ -150,12 +150,12 @@ impl Theatre {
             }
             due.extend(reel.polls.iter().map(|poll| (poll.polled_at, stages.len(), poll.outcome)));
             let decider = config.decider(&settings, None);
-            let (store, addressees) = (Arc::clone(&store), Arc::clone(&self.addressees));
-            stages.push(Poller::new(settings, source, store, decider, addressees, Arc::new(clock.clone())));
+            let (store, receivers) = (Arc::clone(&store), Arc::clone(&self.receivers));
+            stages.push(Poller::new(settings, source, store, decider, receivers, Arc::new(clock.clone())));
         }
         due.sort_by_key(|(at, stage, _)| (*at, *stage));
         let mut cues = Cues::new(script.silences, script.acks);
-        let mut steps = Steps::of(config, &store, &clock, &self.addressees);
+        let mut steps = Steps::of(config, &store, &clock, &self.receivers);
         let (polls, mut said, mut last) = (due.len(), Said::new(), Timestamp::MIN);
         for (made, (now, stage, outcome)) in due.into_iter().enumerate() {
             (self.watcher)(made, polls);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::escalation::Escalations;
-use super::super::poll::Addressees;
+use super::super::pending::Receivers;
 use super::cues::Cues;
 use crate::clock::ManualClock;
 use crate::config::Config;
@@ -24,22 +24,17 @@ struct Ladder {
     escalations: Escalations<SqlStore>,
     store: Arc<SqlStore>,
     clock: ManualClock,
-    addressees: Arc<Addressees>,
+    receivers: Arc<Receivers>,
 }
 
 impl Steps {
-    pub(super) fn of(
-        config: &Config,
-        store: &Arc<SqlStore>,
-        clock: &ManualClock,
-        addressees: &Arc<Addressees>,
-    ) -> Steps {
+    pub(super) fn of(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock, receivers: &Arc<Receivers>) -> Steps {
         let has_steps = config.rules.rules().iter().any(|rule| !rule.escalation.is_empty());
         Steps(has_steps.then(|| {
             let rules = config.rules.clone();
-            let (store, addressees) = (Arc::clone(store), Arc::clone(addressees));
-            let escalations = Escalations::new(Arc::clone(&store), Arc::clone(&addressees), rules, config.muting());
-            Ladder { escalations, store, clock: clock.clone(), addressees }
+            let (store, receivers) = (Arc::clone(store), Arc::clone(receivers));
+            let escalations = Escalations::new(Arc::clone(&store), Arc::clone(&receivers), rules, config.muting());
+            Ladder { escalations, store, clock: clock.clone(), receivers }
         }))
     }
 
@@ -82,7 +77,7 @@ impl Ladder {
 
     /// Everything that is owed is delivered; what waits for others of its group, by itself.
     async fn arrive(&self, now: Timestamp) -> Result<(), StoreError> {
-        for receiver in self.addressees.keys() {
+        for receiver in self.receivers.ids() {
             self.end_waits(receiver, now).await?;
             loop {
                 let claimed = self.store.claim(receiver, now, GROUP_MEMBERS_MAX).await?;
@@ -123,5 +118,6 @@ fn arrived(delivery: &Delivery, now: Timestamp) -> Settled {
         state: DeliveryState::Delivered,
         last_error: None,
         next_attempt_at: None,
+        patience_spent: std::time::Duration::ZERO,
     }
 }

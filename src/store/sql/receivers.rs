@@ -1,0 +1,113 @@
+//! Which receivers there are: what is pending for one that is gone can never be sent, and is dead.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::database::{SqlStore, Write};
+use super::items::{IdItem, milliseconds, to_json};
+use super::rows;
+use crate::limits::FALLBACK_DEAD_AGE_MAX;
+use crate::model::ReceiverId;
+use crate::store::error::StoreError;
+use crate::store::fallback::KnownReceiver;
+
+/// What the log and the fallback's message say of such a delivery.
+const GONE: &str = "the receiver is no longer in the configuration";
+
+pub(super) async fn keep(
+    store: &SqlStore,
+    known: &[KnownReceiver],
+    now: Timestamp,
+) -> Result<Vec<KnownReceiver>, StoreError> {
+    let mut write = store.write().await?;
+    for one in known {
+        let (to, after) = one.fallback.as_ref().map(|(to, after)| (to.as_str(), milliseconds(*after))).unzip();
+        let done = sqlx::query(
+            "INSERT INTO receiver (id, fallback, fallback_after) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE \
+             SET fallback = excluded.fallback, fallback_after = excluded.fallback_after, removed_at = NULL",
+        );
+        let done = done.bind(one.id.as_str()).bind(to).bind(after).execute(write.on()).await;
+        done.map_err(|error| store.failed(error))?;
+    }
+    remove_others(store, &mut write, known, now).await?;
+    let gone =
+        sqlx::query("SELECT id, fallback, fallback_after FROM receiver WHERE removed_at IS NOT NULL ORDER BY id")
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+    store.commit(write).await?;
+    let gone = rows::all(&gone, "receiver", |row| {
+        let fallback = rows::optional_text(row, 1)?.map(ReceiverId::new);
+        let after: Option<Duration> = rows::optional_span(row, 2)?;
+        Ok(KnownReceiver { id: ReceiverId::new(rows::text(row, 0)?), fallback: fallback.zip(after) })
+    });
+    Ok(gone)
+}
+
+async fn remove_others(
+    store: &SqlStore,
+    write: &mut Write,
+    known: &[KnownReceiver],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let items: Vec<IdItem> = known.iter().map(|one| IdItem { id: one.id.as_str() }).collect();
+    let (known, texts) = (to_json(&items)?, store.dialect.bound_texts(1));
+    // What is under way is left to its lane: once that has ended, this is done again.
+    let pending = format!("state = 'pending' AND claimed_at IS NULL AND receiver NOT IN {texts}");
+    // Each with how many it binds of: the known ones, now, and why.
+    let statements = [
+        // How a receiver fared that is gone concerns nobody, but for what is lost with it.
+        (
+            1,
+            format!(
+                "DELETE FROM receiver_health WHERE receiver NOT IN {texts} \
+                   AND receiver NOT IN (SELECT id FROM receiver WHERE removed_at IS NOT NULL)"
+            ),
+        ),
+        (
+            2,
+            format!(
+                "INSERT INTO receiver (id, removed_at) SELECT DISTINCT receiver, $2 FROM delivery WHERE {pending} \
+                 ON CONFLICT (id) DO NOTHING"
+            ),
+        ),
+        (2, format!("UPDATE receiver SET removed_at = $2 WHERE removed_at IS NULL AND id NOT IN {texts}")),
+        (
+            3,
+            format!(
+                "INSERT INTO receiver_health (receiver, since, lasting, error) SELECT DISTINCT receiver, $2, 1, $3 FROM delivery \
+                 WHERE {pending} ON CONFLICT (receiver) DO UPDATE SET lasting = 1, error = excluded.error"
+            ),
+        ),
+        (
+            3,
+            format!(
+                "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, dead_at = $2, last_error = $3 \
+                 WHERE {pending}"
+            ),
+        ),
+    ];
+    let mut dead = 0;
+    for (binds, statement) in statements {
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(known.as_str());
+        if binds > 1 {
+            query = query.bind(now.as_millisecond());
+        }
+        if binds > 2 {
+            query = query.bind(GONE);
+        }
+        dead = query.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();
+    }
+    if dead > 0 {
+        tracing::error!(deliveries = dead, "gave up deliveries: {GONE}");
+    }
+    let long_ago = now.checked_sub(FALLBACK_DEAD_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
+    for statement in [
+        "DELETE FROM receiver_health WHERE receiver IN (SELECT id FROM receiver WHERE removed_at < $1)",
+        "DELETE FROM receiver WHERE removed_at < $1",
+    ] {
+        sqlx::query(statement).bind(long_ago).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}

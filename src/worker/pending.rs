@@ -1,0 +1,189 @@
+//! What a receiver is to be sent of an alert: the one place that renders a delivery, names it and says what it follows.
+//!
+//! Pure: alerts and messages come in, deliveries that are pending come out. Polls, escalations, repeats, fallbacks, digests
+//! and Nightbell's own alerts come here, so that a beginning is named by its end in the same way whoever makes them. It
+//! must never know the store, a lane, or why somebody is notified.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::deliver::Channel;
+use crate::alert::identity::{
+    delivery_id, digest_delivery_id, escalation_id, overdue_delivery_id, reminder_id, stand_in_id,
+};
+use crate::digest::spread_of;
+use crate::model::{Alert, AlertFacts, Content, Delivery, DeliveryId, GroupPlace, Message, MessageKind};
+use crate::model::{ReceiverId, Stage, StandsInFor};
+use crate::notify::{ReceiverSettings, Renderer};
+use crate::rule::Rule;
+
+/// A receiver, as those need it who have something for it.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Its name.
+    pub id: ReceiverId,
+    /// Makes its messages.
+    pub renderer: Arc<Renderer>,
+    /// Whether it is sent resolutions.
+    pub send_resolved: bool,
+    /// Wakes its lane when something new is pending.
+    pub nudge: Arc<Notify>,
+    /// Whether its channel wants to be left alone.
+    pub channel: Channel,
+}
+
+/// The receivers, by name.
+#[derive(Debug, Default)]
+pub struct Receivers(HashMap<ReceiverId, Arc<Receiver>>);
+
+impl<R: Into<Arc<Receiver>>> FromIterator<R> for Receivers {
+    fn from_iter<T: IntoIterator<Item = R>>(receivers: T) -> Self {
+        let named = |receiver: Arc<Receiver>| (receiver.id.clone(), receiver);
+        Receivers(receivers.into_iter().map(Into::into).map(named).collect())
+    }
+}
+
+impl Receivers {
+    /// The receiver of this name.
+    pub fn get(&self, id: &ReceiverId) -> Option<&Receiver> {
+        self.0.get(id).map(Arc::as_ref)
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Receiver> {
+        self.0.values().map(Arc::as_ref)
+    }
+
+    /// The names, in order.
+    pub fn ids(&self) -> Vec<&ReceiverId> {
+        let mut ids: Vec<&ReceiverId> = self.0.keys().collect();
+        ids.sort();
+        ids
+    }
+
+    /// Wakes the lanes of these receivers. To be called after the commit.
+    pub fn wake<'a>(&self, ids: impl IntoIterator<Item = &'a ReceiverId>) {
+        for receiver in ids.into_iter().filter_map(|id| self.get(id)) {
+            receiver.nudge.notify_one();
+        }
+    }
+}
+
+impl Receiver {
+    /// The receiver of these settings, with its messages made by `renderer`.
+    pub fn new(settings: &ReceiverSettings, renderer: impl Into<Arc<Renderer>>) -> Self {
+        let (id, renderer) = (settings.id.clone(), renderer.into());
+        let (nudge, channel) = (Arc::default(), Channel::default());
+        Receiver { id, renderer, send_resolved: settings.send_resolved, nudge, channel }
+    }
+
+    /// The same receiver, whose lane `nudge` wakes.
+    #[must_use]
+    pub fn woken_by(self, nudge: Arc<Notify>) -> Self {
+        Receiver { nudge, ..self }
+    }
+
+    /// The same receiver, reached through `channel`.
+    #[must_use]
+    pub fn through(self, channel: Channel) -> Self {
+        Receiver { channel, ..self }
+    }
+
+    /// The beginning or the end of an alert, by the kind of `message`.
+    pub fn delivery(&self, alert: &Alert, message: &Message, now: Timestamp) -> Delivery {
+        // A deadline that was warned of is told a second time, and the end follows the second message.
+        let firing = match alert.facts.alert.measures.stage {
+            // Nobody was told that the deadline has passed, while that was held back.
+            Some(Stage::Overdue) if alert.suppressed_by.is_none() => overdue_delivery_id(&alert.id, &self.id),
+            _ => delivery_id(&alert.id, &self.id, MessageKind::AlertFiring),
+        };
+        match message.kind {
+            MessageKind::AlertResolved => self.answer(alert, message, firing, now),
+            _ => self.about(firing, alert, message, now),
+        }
+    }
+
+    /// The end of an alert, which answers the delivery `follows`. None where the receiver wants no ends.
+    pub fn resolution(
+        &self,
+        alert: &Alert,
+        message: &Message,
+        follows: DeliveryId,
+        now: Timestamp,
+    ) -> Option<Delivery> {
+        self.send_resolved.then(|| self.answer(alert, message, follows, now))
+    }
+
+    fn answer(&self, alert: &Alert, message: &Message, follows: DeliveryId, now: Timestamp) -> Delivery {
+        let id = delivery_id(&alert.id, &self.id, MessageKind::AlertResolved);
+        Delivery { follows: Some(follows), ..self.about(id, alert, message, now) }
+    }
+
+    /// What step `number` of a rule sends of an alert.
+    pub fn escalation(&self, alert: &Alert, number: u32, message: &Message, now: Timestamp) -> Delivery {
+        self.about(escalation_id(&alert.id, &self.id, number), alert, message, now)
+    }
+
+    /// What the receiver is sent of an alert as the fallback of another receiver. `follows` is the delivery that it
+    /// answers, where the message is an end.
+    pub fn fallback(
+        &self,
+        alert: &Alert,
+        message: &Message,
+        meant: &StandsInFor,
+        follows: Option<DeliveryId>,
+        now: Timestamp,
+    ) -> Delivery {
+        let content = self.renderer.render_stand_in(message, meant).into_content(&self.id, &alert.id);
+        let id = stand_in_id(&alert.id, &meant.receiver, &self.id, message.kind);
+        Delivery { follows, ..self.pending(id, message.kind, content, now).about(alert) }
+    }
+
+    /// The delivery with the group that the alert's rule asks for: it waits for others of that instead of going out at
+    /// once. A receiver that is sent each alert alone has none.
+    pub fn grouped(&self, delivery: Delivery, alert: &Alert, rule: Option<&Rule>, now: Timestamp) -> Delivery {
+        let grouping = rule.and_then(|rule| rule.group.as_ref()).filter(|_| self.renderer.merges());
+        let Some((group, due)) = grouping.map(|grouping| grouping.place(&alert.facts, now)) else { return delivery };
+        Delivery { group: Some(group), next_attempt_at: Some(due), ..delivery }
+    }
+
+    /// The messages that repeat a group of which these alerts still fire: one, or as many as it takes to name all.
+    pub fn repeats(&self, place: &GroupPlace, alerts: &[AlertFacts], now: Timestamp) -> Vec<Delivery> {
+        let mut left = alerts.to_vec();
+        let last_told_at = place.told_at.unwrap_or(now);
+        let mut messages = Vec::new();
+        while let Some(grouped) = self.renderer.group_again(&left, last_told_at, now) {
+            let id = reminder_id(&self.id, &place.key, last_told_at, messages.len());
+            let content = grouped.rendered.into_content(&self.id, "several alerts");
+            let group = GroupPlace { told_at: Some(now), ..place.clone() };
+            let severity = left[..grouped.named].iter().map(|facts| facts.alert.severity).max();
+            let delivery = self.pending(id, MessageKind::AlertGroup, content, now);
+            messages.push(Delivery { severity, group: Some(group), ..delivery });
+            left.drain(..grouped.named);
+        }
+        messages
+    }
+
+    /// The digest `name` that ends at `moment`, to be sent within `spread`.
+    pub fn digest(&self, name: &str, message: &Message, moment: i64, spread: Duration, now: Timestamp) -> Delivery {
+        let content = self.renderer.render(message).into_content(&self.id, name);
+        let id = digest_delivery_id(name, &self.id, moment);
+        let at = now.checked_add(spread_of(self.id.as_str(), spread)).unwrap_or(now);
+        let delivery = self.pending(id, message.kind, content, now);
+        Delivery { next_attempt_at: Some(at), ..delivery }
+    }
+
+    fn about(&self, id: DeliveryId, alert: &Alert, message: &Message, now: Timestamp) -> Delivery {
+        let content = self.renderer.render(message).into_content(&self.id, &alert.id);
+        self.pending(id, message.kind, content, now).about(alert)
+    }
+
+    fn pending(&self, id: DeliveryId, kind: MessageKind, content: Content, now: Timestamp) -> Delivery {
+        let rendered_for = Some(self.renderer.kind().to_string());
+        Delivery { rendered_for, ..Delivery::pending(id, self.id.clone(), kind, content, now) }
+    }
+}

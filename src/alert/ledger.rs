@@ -33,6 +33,8 @@ pub struct Holding<'a> {
     pub limit: Option<Duration>,
     /// Since when the condition holds.
     pub since: Timestamp,
+    /// Whether it is news, told once, and not a state that ends.
+    pub is_news: bool,
     /// Set when it is to be recorded and not told.
     pub suppressed_by: Option<Suppression>,
 }
@@ -124,7 +126,7 @@ impl Ledger {
         if self.fires(&instance.key(), holding.rule) {
             return None;
         }
-        let is_over = instance.status.is_recovery();
+        let is_over = holding.is_news || instance.status.is_recovery();
         let lasted = instance.duration(now);
         let id = alert_id(instance, holding.rule, holding.limit.is_some(), ordinal);
         let mut facts = AlertFacts {
@@ -148,7 +150,11 @@ impl Ledger {
             failing_nodes: Vec::new(),
             node_details: "not asked for".to_string(),
         };
-        summary::tell(&mut facts, summary::firing(lasted, holding.limit));
+        let reason = match holding.is_news && instance.start_time.is_some() {
+            true => summary::resolved(ReasonCode::Ran, lasted),
+            false => summary::firing(lasted, holding.limit),
+        };
+        summary::tell(&mut facts, reason);
         Some(Alert {
             id,
             source: instance.source.clone(),

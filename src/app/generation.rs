@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::own;
@@ -23,6 +24,7 @@ use crate::worker::digest::{Digester, Grounds};
 use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
+use crate::worker::housekeeping::Retention;
 use crate::worker::own::{Reloads, SelfWatch};
 use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
 use crate::worker::remind::Reminders;
@@ -263,6 +265,12 @@ impl Generation {
     /// The heartbeat, if there is one.
     pub(super) fn heartbeat(&self) -> Option<Heartbeat<SqlStore>> {
         own::heartbeat(&self.config, &self.ground, self.heartbeat.clone()?)
+    }
+
+    /// The loop that removes what is older than the retention.
+    pub(super) fn housekeeping(&self, retired: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        let Ground { store, clock, .. } = &self.ground;
+        Retention::of(&self.config).run(Arc::clone(store), Arc::clone(clock), retired)
     }
 
     /// The loop that makes digests.

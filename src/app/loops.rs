@@ -16,10 +16,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::generation::{Generation, Ground, Polling};
+use super::generation::{Generation, Polling};
 use crate::model::{ReceiverId, SourceId};
 use crate::worker::deliver::Rest;
-use crate::worker::housekeeping;
 
 /// The configuration in force, and the word that it no longer is.
 #[derive(Clone)]
@@ -52,7 +51,7 @@ pub(super) struct Loops {
 
 impl Loops {
     /// Starts the loops of the first configuration.
-    pub(super) fn start(generation: Generation, ground: &Ground, shutdown: &CancellationToken) -> Loops {
+    pub(super) fn start(generation: Generation, shutdown: &CancellationToken) -> Loops {
         let present = InForce { generation: Arc::new(generation), retired: shutdown.child_token() };
         let in_force = watch::Sender::new(present);
         let mut tasks = JoinSet::new();
@@ -74,11 +73,7 @@ impl Loops {
         keep(|generation, retired| Some(generation.escalations().run(retired).boxed()));
         keep(|generation, retired| Some(generation.watch().run(retired).boxed()));
         keep(|generation, retired| Some(generation.heartbeat()?.run(retired).boxed()));
-        let (store, clock, stop) = (Arc::clone(&ground.store), Arc::clone(&ground.clock), shutdown.clone());
-        tasks.spawn(async move {
-            housekeeping::run(store, clock, stop).await;
-            Ended::Stopped
-        });
+        keep(|generation, retired| Some(generation.housekeeping(retired).boxed()));
         let shutdown = shutdown.clone();
         let mut loops = Loops { tasks, sources: HashSet::new(), receivers: HashSet::new(), in_force, shutdown };
         loops.tend();

@@ -121,7 +121,7 @@ impl App {
         let App { ground, generation, mut requests, reloader: _open } = self;
         let (sources, receivers) = (generation.config.sources.len(), generation.config.receivers.len());
         info!(generation = generation.number, sources, receivers, "nightbell runs");
-        let mut loops = Loops::start(generation, &ground, &shutdown);
+        let mut loops = Loops::start(generation, &shutdown);
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or
         // tells a receiver nothing, is worse than one that is started anew.
         let outcome = loop {

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::{App, AppError, close};
 use crate::worker::deliver::Lane;
-use crate::worker::housekeeping;
+use crate::worker::housekeeping::Retention;
 use crate::worker::poll::PollReport;
 
 /// What one cycle did.
@@ -121,7 +121,7 @@ impl App {
             heartbeat.turn().await;
         }
         // Who has a crontab call it lets no housekeeping loop live long enough.
-        if let Err(error) = housekeeping::purge(&*ground.store, now).await {
+        if let Err(error) = Retention::of(&generation.config).purge(&*ground.store, now).await {
             warn!(%error, "cannot remove what is older than the retention");
         }
         close(&ground.store).await;

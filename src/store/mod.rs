@@ -33,8 +33,8 @@ pub use letters::{
 };
 pub use own::{OwnCommit, OwnState, Troubled};
 pub use record::{
-    DigestCommit, DigestCursor, InstanceFilter, JobHistory, Mergeable, NewSilence, PastRuns, PollCommit, Queued,
-    Settled, Since, SourceCondition, SourceMemory,
+    DigestCommit, DigestCursor, InstanceFilter, JobHistory, KeptRuns, Mergeable, NewSilence, PastRuns, PollCommit,
+    Queued, Settled, Since, SourceCondition, SourceMemory,
 };
 pub use sql::{Mode, SqlStore, Telling};
 pub use transition::{PollOutcome, PollRecord, Transition};
@@ -413,8 +413,9 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Vec<PollRecord>, StoreError>> + Send;
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
-    /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.
-    fn purge(&self, before: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// list again, what is owed and what fires stays, however old it is, and so do the `kept` runs; a delivery stays as long
+    /// as its alert. The runs that go are counted by job and day.
+    fn purge(&self, before: Timestamp, kept: &KeptRuns) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
 /// Why the store cannot do what it should.

@@ -1,6 +1,6 @@
 //! What goes into the store and comes out of it: plain data beside the model's own, for the one trait.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -200,3 +200,6 @@ pub struct SourceCondition {
     /// Why its last listing was not whole, where it was not.
     pub incomplete: Option<String>,
 }
+
+/// How many of the last runs of jobs are kept whatever their age, by source and job.
+pub type KeptRuns = BTreeMap<SourceId, BTreeMap<String, usize>>;

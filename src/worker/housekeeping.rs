@@ -1,35 +1,79 @@
 //! Housekeeping: removes from the store what is older than the retention, at the start and then hourly.
 //!
-//! It reads the clock and writes the store. What may be removed is the store's own affair.
+//! It reads the clock and the configuration's retention, and writes the store. The last runs of each job that some rule
+//! counts are kept whatever their age. What else may be removed is the store's own affair.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::limits::{PURGE_INTERVAL, RETENTION};
-use crate::store::{Store, StoreError};
+use crate::config::Config;
+use crate::limits::PURGE_INTERVAL;
+use crate::rule::{MatchCache, RuleSet};
+use crate::store::{KeptRuns, Store, StoreError};
 
-/// Purges until `shutdown`. A store that fails is asked again at the next turn.
-pub async fn run<S: Store>(store: Arc<S>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
-    loop {
-        match purge(&*store, clock.now()).await {
-            Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "removed what is older than the retention"),
-            Err(error) => tracing::error!(%error, "cannot remove what is older than the retention"),
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(PURGE_INTERVAL) => {}
-        }
-    }
+/// What is kept, and for how long.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// How long what has ended is kept.
+    span: Duration,
+    /// The rules, which say how many runs of a job they count.
+    rules: RuleSet,
 }
 
-/// Removes what ended longer ago than the retention. Returns how many rows went.
-///
-/// # Errors
-/// When the store fails; what was removed until then stays removed.
-pub async fn purge<S: Store>(store: &S, now: Timestamp) -> Result<u64, StoreError> {
-    store.purge(now.checked_sub(RETENTION).unwrap_or(Timestamp::MIN)).await
+impl Retention {
+    /// What a configuration keeps.
+    pub fn of(config: &Config) -> Retention {
+        Retention::new(config.retention, config.rules.clone())
+    }
+
+    /// What ended is kept for `span`, and the runs that `rules` count whatever their age.
+    pub fn new(span: Duration, rules: RuleSet) -> Retention {
+        Retention { span, rules }
+    }
+
+    /// Purges until `shutdown`. A store that fails is asked again at the next turn.
+    pub async fn run<S: Store>(self, store: Arc<S>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+        loop {
+            match self.purge(&*store, clock.now()).await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "removed what is older than the retention"),
+                Err(error) => tracing::error!(%error, "cannot remove what is older than the retention"),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(PURGE_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Removes what ended longer ago than the retention. Returns how many rows went.
+    ///
+    /// # Errors
+    /// When the store fails; what was removed until then stays removed.
+    pub async fn purge<S: Store>(&self, store: &S, now: Timestamp) -> Result<u64, StoreError> {
+        let kept = self.kept_runs(store).await?;
+        store.purge(now.checked_sub(self.span).unwrap_or(Timestamp::MIN), &kept).await
+    }
+
+    /// How many runs of each job the rules count.
+    async fn kept_runs<S: Store>(&self, store: &S) -> Result<KeptRuns, StoreError> {
+        let mut kept = KeptRuns::new();
+        let mut cache = MatchCache::default();
+        for source in store.sources().await?.into_iter().map(|source| source.id) {
+            if !self.rules.counts_runs(&source) {
+                continue;
+            }
+            let jobs = store.job_names(Some(&source)).await?;
+            let counted = jobs.into_iter().filter_map(|job| {
+                let runs = self.rules.runs_counted(&source, &job, &mut cache);
+                (runs > 0).then_some((job, runs))
+            });
+            kept.insert(source.clone(), counted.collect());
+        }
+        Ok(kept)
+    }
 }

@@ -17,7 +17,7 @@ use nightbell::clock::ManualClock;
 use nightbell::model::{Delivery, DeliveryState, ReceiverId};
 use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
 use nightbell::worker::deliver::{Lane, Progress};
-use nightbell::worker::housekeeping;
+use nightbell::worker::housekeeping::Retention;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -325,10 +325,12 @@ async fn housekeeping_purges_at_the_start() {
     over.state = DeliveryState::Delivered;
     let store = owing(&place, vec![over, delivery("owed", "pager")]).await;
     let month = 31 * 24 * 3600;
-    assert_eq!(housekeeping::purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
+    let retention =
+        Retention::new(nightbell::limits::RETENTION, nightbell::rule::RuleSet::compile(Vec::new()).unwrap());
+    assert_eq!(retention.purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
     let stop = CancellationToken::new();
     let clock = Arc::new(ManualClock::at(at(month + 1)));
-    let running = tokio::spawn(housekeeping::run(Arc::clone(&store), clock, stop.clone()));
+    let running = tokio::spawn(retention.run(Arc::clone(&store), clock, stop.clone()));
     let began = Instant::now();
     while states(&store).await.len() > 1 {
         assert!(began.elapsed() < Duration::from_secs(60), "nothing was purged");

@@ -6,7 +6,7 @@ mod gaps;
 mod mail;
 mod queries;
 mod truth;
-mod world;
+pub(crate) mod world;
 
 pub(crate) use mail::page;
 

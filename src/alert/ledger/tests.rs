@@ -31,6 +31,7 @@ fn holding(rule: &RuleId, limit_minutes: Option<u64>) -> Holding<'_> {
         receivers: &[],
         limit: limit_minutes.map(|minutes| Duration::from_secs(minutes * 60)),
         since: at(5),
+        is_news: false,
         suppressed_by: None,
     }
 }
@@ -144,6 +145,23 @@ fn news_of_a_success_is_told_once_and_needs_no_all_clear() {
     let done = run("etl", 0, Status::Success, Some(5));
     let alert = ledger.begin(&done, "dataarts", &holding(&RuleId::new("rule"), None), at(6), 1).unwrap();
     assert_eq!(alert.state(), AlertState::Resolved);
+}
+
+#[test]
+fn a_rule_about_every_run_says_that_it_ran_and_what_came_of_it() {
+    let ledger = Ledger::default();
+    // status, what is said
+    let cases = [
+        (Status::Fail, "etl ran and failed after 5m 0s"),
+        (Status::Success, "etl ran and succeeded after 5m 0s"),
+        (Status::ManualStop, "etl ran and was cancelled after 5m 0s"),
+    ];
+    let rule = RuleId::new("rule");
+    for (status, said) in cases {
+        let holding = Holding { is_news: true, ..holding(&rule, None) };
+        let alert = ledger.begin(&run("etl", 0, status, Some(5)), "dataarts", &holding, at(6), 1).unwrap();
+        assert_eq!((alert.state(), alert.facts.alert.summary.as_str()), (AlertState::Resolved, said));
+    }
 }
 
 #[test]

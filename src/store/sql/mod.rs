@@ -16,6 +16,7 @@ mod digest;
 mod escalation;
 mod explain;
 mod fallback;
+mod forget;
 mod gap;
 mod gather;
 mod generation;
@@ -50,8 +51,8 @@ use self::gather::Gathering;
 use self::statements::Statements;
 use super::{
     AfterStep, DeadLetters, DeliveryQuery, DeliveryRecord, DigestCommit, DigestCursor, DueGroup, DueStep, EscalatedEnd,
-    InstanceFilter, JobHistory, Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord, Queued,
-    Revived, RuleStep, Settled, Since, SourceCondition, SourceMemory, StandIn, StepTaken, Store, StoreError,
+    InstanceFilter, JobHistory, KeptRuns, Mergeable, NewSilence, OwnCommit, OwnState, PastRuns, PollCommit, PollRecord,
+    Queued, Revived, RuleStep, Settled, Since, SourceCondition, SourceMemory, StandIn, StepTaken, Store, StoreError,
     ToldInstead, Transition, Undelivered, Unrepeated,
 };
 use crate::digest::Tally;
@@ -440,7 +441,7 @@ impl Store for SqlStore {
         transition::polls(self, source, from, until).await
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {
-        purge::purge(self, before).await
+    async fn purge(&self, before: Timestamp, kept: &KeptRuns) -> Result<u64, StoreError> {
+        purge::purge(self, before, kept).await
     }
 }

@@ -145,6 +145,7 @@ impl<C: Source, S: Store> Poller<C, S> {
                         receivers: &rule.notify,
                         limit: rule.when.duration,
                         since,
+                        is_news: rule.tells_every_run(),
                         suppressed_by: is_past.then_some(Suppression::FirstPoll),
                     };
                     let has_turned = before.is_some_and(|before| turns(before, &snapshot));

@@ -62,6 +62,7 @@ impl<C: Source, S: Store> Poller<C, S> {
                     receivers: &rule.notify,
                     limit: None,
                     since,
+                    is_news: false,
                     suppressed_by: is_past.then_some(Suppression::FirstPoll),
                 };
                 for ordinal in 1..=EPISODES_MAX {

@@ -11,8 +11,9 @@ use tracing::warn;
 
 use super::Poller;
 use super::decide::Decision;
+use crate::alert::end_found;
 use crate::limits::INHIBITING_MAX;
-use crate::model::{Alert, AlertId, Silence, SilenceId, Suppression};
+use crate::model::{Alert, AlertId, ReasonCode, Silence, SilenceId, Suppression};
 use crate::rule::inhibit::{Upstream, was_told};
 use crate::source::Source;
 use crate::store::{Store, StoreError};
@@ -81,8 +82,15 @@ impl<C: Source, S: Store> Poller<C, S> {
     ) -> Result<(), StoreError> {
         // What has just begun is decided: should its alert upstream have ended in this very poll, the next one tells it.
         let begun: HashSet<&AlertId> = decision.fired.iter().map(|alert| &alert.id).collect();
+        let muting = &self.muting;
+        let lapsed = decision.ledger.end_where(|alert| {
+            let is_over = !begun.contains(&alert.id) && muting.has_lapsed(alert) && muting.mutes(alert, now).is_none();
+            let measures = alert.facts.alert.measures.clone();
+            is_over.then(|| end_found(alert, ReasonCode::DayOff, measures, None, now, now))
+        });
         let mut held: Vec<Alert> = decision.ledger.firing().filter(|alert| is_held(alert)).cloned().collect();
         held.retain(|alert| !begun.contains(&alert.id));
+        decision.resolved.extend(lapsed);
         let holders = self.holders(&held, decision, elsewhere, now);
         let mut silences: HashMap<SilenceId, Option<Silence>> = HashMap::new();
         for (alert, by) in held.iter().zip(&holders) {

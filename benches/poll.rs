@@ -9,7 +9,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench reports on stdout and panics when it is broken")]
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -79,23 +78,11 @@ fn configuration(workspace: &SimWorkspace, directory: &Path, rules: usize) -> Co
 
 async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Poller {
-        settings: config.sources[0].clone(),
-        source: AnySource::open(&config.sources[0], Arc::clone(&clock)).unwrap(),
-        store: Arc::new(SqlStore::open(&config.store, Mode::Work).await.unwrap()),
-        rules: Arc::new(config.rules.clone()),
-        addressees: Arc::new(HashMap::new()),
-        clock,
-        escalations: Arc::default(),
-        matches: MatchCache::default(),
-        muting: Muting::new(Arc::clone(&config.mute_windows)),
-        terms: Default::default(),
-        followed_at: HashMap::new(),
-        plans: Default::default(),
-        past: HashMap::new(),
-        learnt: Default::default(),
-        memory: None,
-    }
+    let source = AnySource::open(&config.sources[0], Arc::clone(&clock)).unwrap();
+    let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await.unwrap());
+    let muting = Muting::new(Arc::clone(&config.mute_windows));
+    let (settings, rules) = (config.sources[0].clone(), config.rules.clone());
+    Poller { muting, ..Poller::new(settings, source, store, rules, Arc::default(), clock) }
 }
 
 /// Only what any poller must do: get the pages and parse them.

@@ -6,7 +6,6 @@
     reason = "a bench that fails should say where, and what it measures"
 )]
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +14,8 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Instance, InstanceType, JobRef, SourceId, Status, Window};
-use nightbell::rule::{MatchCache, Muting};
+use nightbell::model::{Coverage, Instance, InstanceType, JobRef, SourceId, Status, Window};
+use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Source, SourceError};
 use nightbell::store::{Mode, SqlStore};
 use nightbell::worker::poll::Poller;
@@ -56,8 +55,8 @@ impl Source for Steady {
         "dataarts"
     }
 
-    async fn list(&self, _: Window) -> Result<Listing, SourceError> {
-        Ok(Listing { instances: self.0.clone(), ..Listing::default() })
+    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
+        Ok(Listing::new(self.0.clone(), Coverage::whole(window, "")))
     }
 
     async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
@@ -110,23 +109,11 @@ async fn poll(config: Config) -> [Duration; 2] {
     let url = format!("sqlite://{}", directory.path().join("bench.db").display());
     let store = Arc::new(SqlStore::open(&url, Mode::Work).await.unwrap());
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-    let mut poller = Poller {
-        settings: config.sources[0].clone(),
-        source: Steady(instances(now)),
-        store: Arc::clone(&store),
-        rules: Arc::new(config.rules),
-        addressees: Arc::default(),
-        clock: Arc::new(ManualClock::at(now)),
-        escalations: Arc::default(),
-        matches: MatchCache::default(),
-        muting: Muting::new(Arc::clone(&config.mute_windows)),
-        followed_at: HashMap::new(),
-        plans: Default::default(),
-        past: HashMap::new(),
-        learnt: Default::default(),
-        terms: Default::default(),
-        memory: None,
-    };
+    let (settings, clock) = (config.sources[0].clone(), Arc::new(ManualClock::at(now)));
+    let source = Steady(instances(now));
+    let muting = Muting::new(Arc::clone(&config.mute_windows));
+    let fresh = Poller::new(settings, source, Arc::clone(&store), config.rules, Arc::default(), clock);
+    let mut poller = Poller { muting, ..fresh };
     let mut took = [Duration::ZERO; 2];
     for span in &mut took {
         let begun = Instant::now();

@@ -10,12 +10,12 @@ use crate::model::{
 
 /// The message that tells of an alert's beginning.
 pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
-    message(alert, MessageKind::AlertFiring, now)
+    message_of(alert, MessageKind::AlertFiring, now)
 }
 
 /// The message that tells of its end.
 pub fn resolved_message(alert: &Alert, now: Timestamp) -> Message {
-    message(alert, MessageKind::AlertResolved, now)
+    message_of(alert, MessageKind::AlertResolved, now)
 }
 
 /// The message that tells of an alert as it is now, whatever was to be told of it before.
@@ -75,6 +75,7 @@ pub fn attach_workflow(alert: &mut Alert, run: WorkflowRun) {
     }
 }
 
-fn message(alert: &Alert, kind: MessageKind, now: Timestamp) -> Message {
+/// The message of that kind, a beginning or an end, about an alert.
+pub fn message_of(alert: &Alert, kind: MessageKind, now: Timestamp) -> Message {
     Message { kind, timestamp: now, data: MessageData::Alert(Box::new(alert.facts.clone())) }
 }

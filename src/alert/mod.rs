@@ -24,5 +24,5 @@ pub use found::{Found, Subject, begin_found, end_found, late, overdue};
 pub use ledger::{Holding, Ledger};
 pub use message::{
     attach_error, attach_nodes, attach_part_of, attach_workflow, firing_message, group_message, message_about,
-    reminder_message, resolved_message,
+    message_of, reminder_message, resolved_message,
 };

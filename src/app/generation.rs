@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::own;
@@ -24,10 +24,11 @@ use crate::worker::digest::{Digester, Grounds};
 use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
-use crate::worker::housekeeping::Retention;
+use crate::worker::housekeeping::{Housekeeping, Retention};
 use crate::worker::own::{Reloads, SelfWatch};
 use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
 use crate::worker::remind::Reminders;
+use crate::worker::turn::Statuses;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<AnySource>, SqlStore>, Option<LastPoll>);
@@ -39,12 +40,16 @@ pub(super) struct Ground {
     pub(super) clock: Arc<dyn Clock>,
     /// Since when the program runs.
     pub(super) started_at: Timestamp,
+    /// The same by the clock that cannot be set.
+    pub(super) started: Instant,
     /// Wakes the loop of the fallbacks.
     pub(super) mourners: Arc<Notify>,
     /// Wakes the loop of the escalations.
     pub(super) escalations: Arc<Notify>,
     /// Whether the configuration is in force that is wanted.
     pub(super) reloads: Reloads,
+    /// How the loops fare.
+    pub(super) statuses: Statuses,
 }
 
 /// A configuration, its parts opened, and nothing done yet.
@@ -61,7 +66,7 @@ pub(super) struct Generation {
     pub(super) number: i64,
     pub(super) config: Config,
     ground: Ground,
-    rules: Arc<RuleSet>,
+    rules: RuleSet,
     addressees: Arc<Addressees>,
     reaches: HashMap<ReceiverId, Arc<Reach>>,
     sources: HashMap<SourceId, Tended>,
@@ -144,7 +149,7 @@ impl Generation {
             nudge: Arc::clone(&reach.nudge),
         };
         let addressees = Arc::new(reaches.iter().map(|(id, reach)| (id.clone(), addressee(reach))).collect());
-        let (rules, ground) = (Arc::new(config.rules.clone()), ground.clone());
+        let (rules, ground) = (config.rules.clone(), ground.clone());
         Ok(Generation { number, config, ground, rules, addressees, reaches, sources: tended, budgets, heartbeat })
     }
 
@@ -184,22 +189,14 @@ impl Generation {
             routes: Arc::clone(&self.config.routes),
             generation: Some(self.number),
         };
+        let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
+        let (store, clock, addressees) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees));
         let fresh = Poller {
-            settings: tended.settings.clone(),
-            source: Arc::clone(&tended.source),
-            store: Arc::clone(store),
-            rules: Arc::clone(&self.rules),
-            addressees: Arc::clone(&self.addressees),
-            clock: Arc::clone(clock),
-            matches: MatchCache::default(),
             muting: self.config.muting(),
             escalations: Arc::clone(&self.ground.escalations),
             terms,
-            followed_at: HashMap::new(),
-            past: HashMap::new(),
-            plans: Default::default(),
             learnt: tended.learnt.clone(),
-            memory: None,
+            ..Poller::new(settings, source, store, self.rules.clone(), addressees, clock)
         };
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
@@ -222,22 +219,25 @@ impl Generation {
 
     /// The loop that has fallbacks told.
     pub(super) fn fallbacks(&self) -> Fallbacks<SqlStore> {
-        let Ground { store, clock, mourners, .. } = &self.ground;
+        let Ground { store, mourners, .. } = &self.ground;
         // In the order of the file, so that what one has told the next can take on in the same pass.
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
             .filter_map(|reach| Some(Route { receiver: reach.id.clone(), fallback: reach.fallback.clone()? }))
             .collect();
-        Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees), routes)
-            .woken_by(Arc::clone(mourners))
+        Fallbacks::new(Arc::clone(store), Arc::clone(&self.addressees), routes).woken_by(Arc::clone(mourners))
     }
 
     /// The loop that has alerts go further.
     pub(super) fn escalations(&self) -> Escalations<SqlStore> {
-        let Ground { store, clock, escalations, .. } = &self.ground;
-        let (store, clock, rules) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.rules));
-        Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
-            .woken_by(Arc::clone(escalations))
+        let Ground { store, escalations, .. } = &self.ground;
+        let (store, addressees) = (Arc::clone(store), Arc::clone(&self.addressees));
+        Escalations::new(store, addressees, self.rules.clone(), self.config.muting()).woken_by(Arc::clone(escalations))
+    }
+
+    /// The loop that removes what is old.
+    pub(super) fn housekeeping(&self) -> Housekeeping<SqlStore> {
+        Housekeeping::new(Arc::clone(&self.ground.store), Retention::of(&self.config))
     }
 
     /// The loop that tells groups again.
@@ -245,7 +245,6 @@ impl Generation {
         let repeats = |rule: &Rule| rule.group.as_ref().is_some_and(|group| group.repeat.is_some());
         Reminders {
             store: Arc::clone(&self.ground.store),
-            clock: Arc::clone(&self.ground.clock),
             addressees: Arc::clone(&self.addressees),
             muting: self.config.muting(),
             is_wanted: self.rules.rules().iter().any(repeats),
@@ -257,20 +256,9 @@ impl Generation {
         own::watch(&self.config, &self.ground, &self.addressees)
     }
 
-    /// Since when the program runs: what was asked from then on is fresh.
-    pub(super) fn began(&self) -> Timestamp {
-        self.ground.started_at
-    }
-
     /// The heartbeat, if there is one.
     pub(super) fn heartbeat(&self) -> Option<Heartbeat<SqlStore>> {
         own::heartbeat(&self.config, &self.ground, self.heartbeat.clone()?)
-    }
-
-    /// The loop that removes what is older than the retention.
-    pub(super) fn housekeeping(&self, retired: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        let Ground { store, clock, .. } = &self.ground;
-        Retention::of(&self.config).run(Arc::clone(store), Arc::clone(clock), retired)
     }
 
     /// The loop that makes digests.
@@ -280,7 +268,8 @@ impl Generation {
             grounds: Grounds::of(&self.config),
             store: Arc::clone(&self.ground.store),
             addressees: Arc::clone(&self.addressees),
-            clock: Arc::clone(&self.ground.clock),
+            began: self.ground.started_at,
+            started: self.ground.started,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::limits::ANSWER_KEPT_BYTES_MAX;
 
-/// The beginning of a foreign text on one line, for an error or for the quarantine.
+/// The beginning of a foreign text on one line, for an error or for an item that is set aside.
 pub fn snippet(text: &str) -> String {
     let mut out = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {

@@ -18,18 +18,18 @@ const ALIASES: [(&str, &str); 7] = [
 ];
 
 /// What may stand in one field.
-struct Kind {
-    name: &'static str,
-    first: u32,
-    last: u32,
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) first: u32,
+    pub(super) last: u32,
     /// Names for the numbers from `first` on.
-    words: &'static [&'static str],
+    pub(super) words: &'static [&'static str],
 }
 
-const SECOND: Kind = Kind { name: "second", first: 0, last: 59, words: &[] };
-const MINUTE: Kind = Kind { name: "minute", first: 0, last: 59, words: &[] };
-const HOUR: Kind = Kind { name: "hour", first: 0, last: 23, words: &[] };
-const DAY: Kind = Kind { name: "day-of-month", first: 1, last: 31, words: &[] };
+pub(super) const SECOND: Kind = Kind { name: "second", first: 0, last: 59, words: &[] };
+pub(super) const MINUTE: Kind = Kind { name: "minute", first: 0, last: 59, words: &[] };
+pub(super) const HOUR: Kind = Kind { name: "hour", first: 0, last: 23, words: &[] };
+pub(super) const DAY: Kind = Kind { name: "day-of-month", first: 1, last: 31, words: &[] };
 const MONTH: Kind = Kind { name: "month", first: 1, last: 12, words: &MONTHS };
 /// 0 and 7 are both Sunday.
 const WEEKDAY: Kind = Kind { name: "weekday", first: 0, last: 7, words: &WEEKDAYS };

@@ -7,24 +7,13 @@
 
 use std::collections::BTreeSet;
 
+use super::fields::{DAY, HOUR, Kind, MINUTE, SECOND};
+
 const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 const FRIDAY: u32 = 6;
 const MONDAY: u32 = 2;
 
-/// What may stand in one field.
-struct Kind {
-    name: &'static str,
-    first: u32,
-    last: u32,
-    /// Names for the numbers from `first` on.
-    words: &'static [&'static str],
-}
-
-const SECOND: Kind = Kind { name: "second", first: 0, last: 59, words: &[] };
-const MINUTE: Kind = Kind { name: "minute", first: 0, last: 59, words: &[] };
-const HOUR: Kind = Kind { name: "hour", first: 0, last: 23, words: &[] };
-const DAY: Kind = Kind { name: "day-of-month", first: 1, last: 31, words: &[] };
 const MONTH: Kind = Kind { name: "month", first: 1, last: 12, words: &MONTHS };
 const WEEKDAY: Kind = Kind { name: "weekday", first: 1, last: 7, words: &WEEKDAYS };
 const YEAR: Kind = Kind { name: "year", first: 1970, last: 2099, words: &[] };

@@ -12,29 +12,24 @@
 //! The loop must never know of channels, of pollers, or of how the steps are written in the configuration.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use super::poll::{Addressee, Addressees};
+use super::poll::Addressees;
+use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::identity::{delivery_id, escalation_id};
 use crate::alert::{firing_message, resolved_message};
-use crate::clock::Clock;
-use crate::limits::{
-    ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX, ESCALATION_SLEEP_MIN, STORE_BACKOFF_MAX,
-};
-use crate::model::{Alert, Delivery, DeliveryId, Escalation, Message, MessageKind, ReceiverId};
+use crate::limits::{ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX};
+use crate::model::{Delivery, Escalation, MessageKind, ReceiverId};
 use crate::rule::{Muting, RuleSet};
 use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store, StoreError};
 
 /// The steps of all rules, as one loop.
 pub struct Escalations<S> {
     store: Arc<S>,
-    clock: Arc<dyn Clock>,
     addressees: Arc<Addressees>,
-    rules: Arc<RuleSet>,
+    rules: RuleSet,
     steps: Vec<RuleStep>,
     muting: Muting,
     nudge: Arc<Notify>,
@@ -42,13 +37,7 @@ pub struct Escalations<S> {
 
 impl<S: Store> Escalations<S> {
     /// The loop over the steps of `rules`, to receivers among `addressees`; what `muting` mutes waits.
-    pub fn new(
-        store: Arc<S>,
-        clock: Arc<dyn Clock>,
-        addressees: Arc<Addressees>,
-        rules: Arc<RuleSet>,
-        muting: Muting,
-    ) -> Self {
+    pub fn new(store: Arc<S>, addressees: Arc<Addressees>, rules: RuleSet, muting: Muting) -> Self {
         let steps = rules.rules().iter().flat_map(|rule| {
             rule.escalation.iter().zip(2..).map(|(step, number)| RuleStep {
                 rule: rule.id.clone(),
@@ -58,43 +47,13 @@ impl<S: Store> Escalations<S> {
             })
         });
         let steps = steps.collect();
-        Escalations { store, clock, addressees, rules, steps, muting, nudge: Arc::default() }
+        Escalations { store, addressees, rules, steps, muting, nudge: Arc::default() }
     }
 
     /// The same loop, woken by `nudge` when alerts have begun or ended: `notify_one` after the commit.
     #[must_use]
     pub fn woken_by(self, nudge: Arc<Notify>) -> Self {
         Escalations { nudge, ..self }
-    }
-
-    /// Works until `shutdown`. A store that fails is asked again a little later.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        loop {
-            let wait = match self.turn().await {
-                Ok(wait) => wait,
-                Err(error) => {
-                    tracing::error!(%error, "cannot look for alerts that must go further");
-                    STORE_BACKOFF_MAX
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = self.nudge.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// Does what is due and says how long nothing will be. What is due and muted is looked at again after the longest
-    /// sleep: nobody says when a silence is ended by hand.
-    async fn turn(&mut self) -> Result<Duration, StoreError> {
-        let now = self.clock.now();
-        self.pass(now).await?;
-        let wait = match self.next_due(now).await? {
-            Some(due) => due.duration_since(now).max(jiff::SignedDuration::ZERO).unsigned_abs(),
-            None => ESCALATION_SLEEP_MAX,
-        };
-        Ok(wait.clamp(ESCALATION_SLEEP_MIN, ESCALATION_SLEEP_MAX))
     }
 
     /// When the next step after `now` is due, if its alert fires until then.
@@ -159,7 +118,7 @@ impl<S: Store> Escalations<S> {
         let message = firing_message(&alert, now);
         let deliveries = step.to.iter().filter_map(|receiver| {
             let id = escalation_id(&alert.id, receiver, due.number);
-            Some(delivery(id, &alert, receiver, self.addressees.get(receiver)?, &message, now))
+            Some(self.addressees.get(receiver)?.delivery(id, &alert, receiver, &message, now))
         });
         let deliveries = deliveries.collect();
         let alert = due.alert.id.clone();
@@ -188,7 +147,7 @@ impl<S: Store> Escalations<S> {
         let addressee = self.addressees.get(&end.receiver).filter(|addressee| addressee.send_resolved)?;
         let id = delivery_id(&end.alert.id, &end.receiver, MessageKind::AlertResolved);
         let message = resolved_message(&end.alert, now);
-        let answer = delivery(id, &end.alert, &end.receiver, addressee, &message, now);
+        let answer = addressee.delivery(id, &end.alert, &end.receiver, &message, now);
         Some(Delivery { follows: Some(end.told_by.clone()), ..answer })
     }
 
@@ -199,14 +158,21 @@ impl<S: Store> Escalations<S> {
     }
 }
 
-fn delivery(
-    id: DeliveryId,
-    alert: &Alert,
-    receiver: &ReceiverId,
-    addressee: &Addressee,
-    message: &Message,
-    now: Timestamp,
-) -> Delivery {
-    let content = addressee.renderer.render(message).into_content(receiver, &alert.id);
-    Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert)
+impl<S: Store> Turn for Escalations<S> {
+    fn name(&self) -> &'static str {
+        "escalation"
+    }
+
+    /// What is due and muted is looked at again after the longest sleep: nobody says when a silence is ended by hand.
+    fn pace(&self) -> Pace {
+        Pace::every(ESCALATION_SLEEP_MAX)
+    }
+
+    fn nudge(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.nudge))
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        Ok(Turned { done: self.pass(now).await?, next_due: self.next_due(now).await? })
+    }
 }

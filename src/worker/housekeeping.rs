@@ -1,19 +1,24 @@
 //! Housekeeping: removes from the store what is older than the retention, at the start and then hourly.
 //!
-//! It reads the clock and the configuration's retention, and writes the store. The last runs of each job that some rule
-//! counts are kept whatever their age. What else may be removed is the store's own affair.
+//! It reads the configuration's retention and rules, and writes the store. The last runs of each job that some rule counts
+//! are kept whatever their age. What else may be removed is the store's own affair.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::config::Config;
 use crate::limits::PURGE_INTERVAL;
 use crate::rule::{MatchCache, RuleSet};
 use crate::store::{KeptRuns, Store, StoreError};
+
+/// The loop over a store.
+pub struct Housekeeping<S> {
+    store: Arc<S>,
+    retention: Retention,
+}
 
 /// What is kept, and for how long.
 #[derive(Debug, Clone)]
@@ -22,6 +27,31 @@ pub struct Retention {
     span: Duration,
     /// The rules, which say how many runs of a job they count.
     rules: RuleSet,
+}
+
+impl<S: Store> Housekeeping<S> {
+    /// Keeps in `store` what `retention` says.
+    pub fn new(store: Arc<S>, retention: Retention) -> Housekeeping<S> {
+        Housekeeping { store, retention }
+    }
+}
+
+impl<S: Store> Turn for Housekeeping<S> {
+    fn name(&self) -> &'static str {
+        "housekeeping"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::every(PURGE_INTERVAL)
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        let rows = self.retention.purge(&*self.store, now).await?;
+        if rows > 0 {
+            tracing::info!(rows, "removed what is older than the retention");
+        }
+        Ok(Turned { done: rows, next_due: None })
+    }
 }
 
 impl Retention {
@@ -33,21 +63,6 @@ impl Retention {
     /// What ended is kept for `span`, and the runs that `rules` count whatever their age.
     pub fn new(span: Duration, rules: RuleSet) -> Retention {
         Retention { span, rules }
-    }
-
-    /// Purges until `shutdown`. A store that fails is asked again at the next turn.
-    pub async fn run<S: Store>(self, store: Arc<S>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
-        loop {
-            match self.purge(&*store, clock.now()).await {
-                Ok(0) => {}
-                Ok(rows) => tracing::info!(rows, "removed what is older than the retention"),
-                Err(error) => tracing::error!(%error, "cannot remove what is older than the retention"),
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(PURGE_INTERVAL) => {}
-            }
-        }
     }
 
     /// Removes what ended longer ago than the retention. Returns how many rows went.

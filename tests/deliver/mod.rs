@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::model::{Delivery, DeliveryState, ReceiverId};
+use nightbell::rule::RuleSet;
 use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
 use nightbell::worker::deliver::{Lane, Progress};
-use nightbell::worker::housekeeping::Retention;
+use nightbell::worker::housekeeping::{Housekeeping, Retention};
+use nightbell::worker::turn::{Runner, Statuses};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -325,12 +327,13 @@ async fn housekeeping_purges_at_the_start() {
     over.state = DeliveryState::Delivered;
     let store = owing(&place, vec![over, delivery("owed", "pager")]).await;
     let month = 31 * 24 * 3600;
-    let retention =
-        Retention::new(nightbell::limits::RETENTION, nightbell::rule::RuleSet::compile(Vec::new()).unwrap());
+    let no_rules = RuleSet::compile(Vec::new()).unwrap();
+    let retention = Retention::new(nightbell::limits::RETENTION, no_rules);
     assert_eq!(retention.purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
     let stop = CancellationToken::new();
     let clock = Arc::new(ManualClock::at(at(month + 1)));
-    let running = tokio::spawn(retention.run(Arc::clone(&store), clock, stop.clone()));
+    let (runner, until, work) = (Runner::new(clock, Statuses::default()), stop.clone(), Arc::clone(&store));
+    let running = tokio::spawn(async move { runner.run(Housekeeping::new(work, retention), &until).await });
     let began = Instant::now();
     while states(&store).await.len() > 1 {
         assert!(began.elapsed() < Duration::from_secs(60), "nothing was purged");

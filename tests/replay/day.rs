@@ -1,6 +1,5 @@
 //! A random day of the simulated workspace, polled as it goes by, and then played again from what was recorded.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +9,6 @@ use nightbell::clock::{Clock as _, ManualClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Ack, Alert, AlertState, Concerns, Delivery};
 use nightbell::notify::Renderer;
-use nightbell::rule::MatchCache;
 use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
 use nightbell::store::{NewSilence, SqlStore, Store as _};
@@ -89,29 +87,18 @@ impl Day {
 
     fn poller(&self) -> Poller<AnySource, SqlStore> {
         let settings = self.config.sources[0].clone();
+        let source = AnySource::open(&settings, Arc::new(self.clock.clone())).unwrap();
+        let (store, rules, clock) = (Arc::clone(&self.store), self.config.rules.clone(), Arc::new(self.clock.clone()));
         Poller {
-            source: AnySource::open(&settings, Arc::new(self.clock.clone())).unwrap(),
-            settings,
-            store: Arc::clone(&self.store),
-            rules: Arc::new(self.config.rules.clone()),
-            addressees: Arc::clone(&self.addressees),
-            clock: Arc::new(self.clock.clone()),
-            escalations: Arc::default(),
-            matches: MatchCache::default(),
             muting: self.config.muting(),
-            followed_at: HashMap::new(),
-            past: HashMap::new(),
-            plans: Default::default(),
-            terms: Terms { labels: self.config.sources[0].labels.clone(), ..Terms::default() },
-            learnt: Default::default(),
-            memory: None,
+            terms: Terms { labels: settings.labels.clone(), ..Terms::default() },
+            ..Poller::new(settings, source, store, rules, Arc::clone(&self.addressees), clock)
         }
     }
 
     fn escalations(&self) -> Escalations<SqlStore> {
-        let (store, rules) = (Arc::clone(&self.store), Arc::new(self.config.rules.clone()));
-        let clock = Arc::new(self.clock.clone());
-        Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
+        let (store, rules) = (Arc::clone(&self.store), self.config.rules.clone());
+        Escalations::new(store, Arc::clone(&self.addressees), rules, self.config.muting())
     }
 
     /// Has alerts go further, each when its step is due, until that instant.

@@ -9,7 +9,6 @@ use nightbell::clock::Clock as _;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Instance, WorkflowRun};
 use nightbell::notify::{AnyNotifier, Renderer};
-use nightbell::rule::{MatchCache, Muting};
 use nightbell::sim::{Fault, Operation, SimFlowRun, SimRun, SimStep};
 use nightbell::source::Source as _;
 use nightbell::source::schedulerx::{SchedulerX, Settings};
@@ -210,22 +209,12 @@ impl<'a> Program<'a> {
             .within(Budget::unlimited(), Arc::new(renderer.clone()));
         let addressee = Addressee { renderer, send_resolved: true, nudge: lane.nudge() };
         let source = Settings { workflows: true, ..self.bench.settings() };
+        let addressees = Arc::new(HashMap::from([(settings.id.clone(), addressee)]));
+        let reader = open_with(&source, clock.clone());
+        let rules = config.rules.clone();
         let poller = Poller {
-            settings: config.sources[0].clone(),
-            source: open_with(&source, clock.clone()),
-            store: Arc::clone(&store),
-            rules: Arc::new(config.rules.clone()),
-            addressees: Arc::new(HashMap::from([(settings.id.clone(), addressee)])),
-            clock,
-            escalations: Arc::default(),
-            matches: MatchCache::default(),
-            muting: Muting::new(Arc::default()),
             terms: Terms { labels: Default::default(), routes: Arc::clone(&config.routes), generation: None },
-            followed_at: HashMap::new(),
-            plans: Default::default(),
-            learnt: Default::default(),
-            past: HashMap::new(),
-            memory: None,
+            ..Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), rules, addressees, clock)
         };
         Process { store, poller, lane }
     }

@@ -1,8 +1,9 @@
 //! The log of transitions: written with every poll, read by what explains the past or plays it again.
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Database};
 
 use super::super::{PollOutcome, PollRecord, StoreError, Transition};
 use super::items::{InstanceItem, lists};
@@ -62,14 +63,8 @@ pub(super) async fn of_instance(
     id: &str,
 ) -> Result<Vec<Transition>, StoreError> {
     let sql = format!("{SELECT} WHERE log.source = $1 AND log.job = $2 AND log.id = $3 ORDER BY log.moment");
-    let found = sqlx::query(AssertSqlSafe(sql))
-        .bind(source.as_str())
-        .bind(job)
-        .bind(id)
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "transition", transition))
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(job).bind(id);
+    read(store, query).await
 }
 
 pub(super) async fn between(
@@ -82,14 +77,9 @@ pub(super) async fn between(
         "{SELECT} WHERE log.source = $1 AND log.seen_at >= $2 AND log.seen_at <= $3 \
          ORDER BY log.moment, log.job, log.id"
     );
-    let found = sqlx::query(AssertSqlSafe(sql))
-        .bind(source.as_str())
-        .bind(from.as_millisecond())
-        .bind(until.as_millisecond())
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "transition", transition))
+    let query =
+        sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(from.as_millisecond()).bind(until.as_millisecond());
+    read(store, query).await
 }
 
 pub(super) async fn states_before(
@@ -103,13 +93,8 @@ pub(super) async fn states_before(
              AND later.moment > log.moment AND later.seen_at < $2) \
          ORDER BY log.job, log.id"
     );
-    let found = sqlx::query(AssertSqlSafe(sql))
-        .bind(source.as_str())
-        .bind(before.as_millisecond())
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "transition", transition))
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(before.as_millisecond());
+    read(store, query).await
 }
 
 pub(super) async fn polls(
@@ -135,6 +120,14 @@ pub(super) async fn polls(
             outcome: PollOutcome::from_word(&word).ok_or_else(|| rows::unknown("poll outcome", &word))?,
         })
     }))
+}
+
+async fn read(
+    store: &SqlStore,
+    query: Query<'_, Any, <Any as Database>::Arguments>,
+) -> Result<Vec<Transition>, StoreError> {
+    let found = query.fetch_all(&store.readers).await.map_err(|error| store.failed(error))?;
+    Ok(rows::all(&found, "transition", transition))
 }
 
 fn transition(row: &AnyRow) -> Result<Transition, StoreError> {

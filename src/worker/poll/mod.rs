@@ -34,10 +34,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::alert::identity::{delivery_id, overdue_delivery_id};
-use crate::alert::{Ledger, firing_message, resolved_message};
+use crate::alert::{Ledger, message_of};
 use crate::clock::Clock;
-use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
-use crate::model::{Alert, Delivery, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window};
+use crate::limits::{SET_ASIDE_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
+use crate::model::{
+    Alert, Delivery, DeliveryId, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window,
+};
 use crate::notify::Renderer;
 use crate::rule::history::Past;
 use crate::rule::plans::Plans;
@@ -59,6 +61,21 @@ pub struct Addressee {
     pub nudge: Arc<Notify>,
 }
 
+impl Addressee {
+    /// The delivery of this name that owes `receiver`, which this is, a message about an alert.
+    pub(super) fn delivery(
+        &self,
+        id: DeliveryId,
+        alert: &Alert,
+        receiver: &ReceiverId,
+        message: &Message,
+        now: Timestamp,
+    ) -> Delivery {
+        let content = self.renderer.render(message).into_content(receiver, &alert.id);
+        Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert)
+    }
+}
+
 /// The receivers, by key.
 pub type Addressees = HashMap<ReceiverId, Addressee>;
 
@@ -71,7 +88,7 @@ pub struct Poller<C, S> {
     /// The store.
     pub store: Arc<S>,
     /// The rules.
-    pub rules: Arc<RuleSet>,
+    pub rules: RuleSet,
     /// The receivers.
     pub addressees: Arc<Addressees>,
     /// The time of day.
@@ -139,6 +156,36 @@ pub enum PollError {
     /// The store could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl<C, S> Poller<C, S> {
+    /// A poller that has seen nothing yet: nothing mutes, nobody else is told, and nobody waits for later steps.
+    pub fn new(
+        settings: SourceSettings,
+        source: C,
+        store: Arc<S>,
+        rules: RuleSet,
+        addressees: Arc<Addressees>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Poller {
+            settings,
+            source,
+            store,
+            rules,
+            addressees,
+            clock,
+            escalations: Arc::default(),
+            matches: MatchCache::default(),
+            muting: Muting::default(),
+            terms: Terms::default(),
+            followed_at: HashMap::new(),
+            learnt: Learnt::default(),
+            past: HashMap::new(),
+            plans: Plans::default(),
+            memory: None,
+        }
+    }
 }
 
 impl<C: Source, S: Store> Poller<C, S> {
@@ -272,13 +319,13 @@ impl<C: Source, S: Store> Poller<C, S> {
         if let (Some((from, until)), Some(reason)) = (lost, &gap) {
             self.record_gap(GapCause::Lost, from, until, reason.clone(), now).await?;
         }
-        let reasons = [incompleteness(&listing, gap), jobs_unread, plans_unread.clone()];
-        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        let mut reasons = listing.coverage.reasons();
+        reasons.extend([gap, jobs_unread, plans_unread.clone()].into_iter().flatten());
         let incomplete = (!reasons.is_empty()).then(|| reasons.join("; "));
         if let Some(reason) = &incomplete {
             warn!(source = %self.settings.id, "the listing is not whole: {reason}");
         }
-        for item in listing.quarantined.iter().take(QUARANTINED_LOGGED_MAX) {
+        for item in listing.coverage.set_aside.iter().take(SET_ASIDE_LOGGED_MAX) {
             warn!(source = %self.settings.id, snippet = item.snippet, "an item could not be read: {}", item.reason);
         }
         for warning in &listing.warnings {
@@ -287,7 +334,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         let listed = listing.instances.len();
         let mut seen = listing.instances;
         let followed = self.follow(&mut seen, now).await;
-        let moves_cursor = listing.shortfall.is_none() && plans_unread.is_none();
+        let moves_cursor = listing.coverage.is_whole() && plans_unread.is_none();
         let known_from = if read_until.is_some() && !has_gap { Timestamp::MIN } else { window.from };
         let result = self.conclude(seen, jobs.as_deref(), known_from, now, moves_cursor, incomplete).await;
         if result.is_err() {
@@ -403,10 +450,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         let mut owed = Vec::new();
         let mut began = Instant::now();
         for (alert, kind) in decision.told() {
-            let message = match kind {
-                MessageKind::AlertResolved => resolved_message(alert, now),
-                _ => firing_message(alert, now),
-            };
+            let message = message_of(alert, kind, now);
             for receiver in &alert.receivers {
                 let Some(addressee) = self.addressees.get(receiver) else { continue };
                 if kind == MessageKind::AlertFiring || addressee.send_resolved {
@@ -424,14 +468,14 @@ impl<C: Source, S: Store> Poller<C, S> {
     }
 }
 
-fn delivery(
+/// The delivery that owes a receiver the message of an alert's beginning or end.
+pub(super) fn delivery(
     alert: &Alert,
     receiver: &ReceiverId,
     addressee: &Addressee,
     message: &Message,
     now: Timestamp,
 ) -> Delivery {
-    let content = addressee.renderer.render(message).into_content(receiver, &alert.id);
     // A deadline that was warned of is told a second time, and the end follows the second telling.
     let firing = match alert.facts.alert.measures.stage {
         // Nobody was told that the deadline has passed, while that was held back.
@@ -443,19 +487,7 @@ fn delivery(
         MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
         _ => (delivery_id(&alert.id, receiver, message.kind), None),
     };
-    let delivery = Delivery::owed(id, receiver.clone(), message.kind, content, now).about(alert);
-    Delivery { follows, ..delivery }
-}
-
-/// Why a listing is not whole, if it is not.
-fn incompleteness(listing: &Listing, gap: Option<String>) -> Option<String> {
-    let shortfall =
-        listing.shortfall.map(|shortfall| format!("{} of {} instances could be read", shortfall.read, shortfall.told));
-    let quarantined = (!listing.quarantined.is_empty())
-        .then(|| format!("{} items could not be understood", listing.quarantined.len()));
-    let reasons = [shortfall, quarantined, gap].into_iter().flatten();
-    let reasons: Vec<String> = reasons.chain(listing.unread.iter().cloned()).collect();
-    (!reasons.is_empty()).then(|| reasons.join("; "))
+    Delivery { follows, ..addressee.delivery(id, alert, receiver, message, now) }
 }
 
 /// Takes over what was committed.

@@ -34,7 +34,6 @@ use super::poll::{Addressee, Addressees, PollError, Poller, Terms};
 use crate::config::Config;
 use crate::model::{Ack, Alert, AlertId, Delivery, Silence, SourceId};
 use crate::notify::Renderer;
-use crate::rule::MatchCache;
 use crate::store::{PollCommit, PollOutcome, SourceMemory, SqlStore, Store as _, StoreError};
 
 /// What is played.
@@ -137,7 +136,7 @@ impl Theatre {
     async fn play_aloud(&self, config: &Config, script: Script) -> Result<Played, ReplayError> {
         let store = Arc::new(SqlStore::in_memory().await?);
         let clock = crate::clock::ManualClock::at(Timestamp::UNIX_EPOCH);
-        let rules = Arc::new(config.rules.clone());
+        let rules = config.rules.clone();
         let mut stages = Vec::new();
         let mut due: Vec<(Timestamp, usize, PollOutcome)> = Vec::new();
         for reel in script.reels {
@@ -150,22 +149,11 @@ impl Theatre {
             }
             due.extend(reel.polls.iter().map(|poll| (poll.polled_at, stages.len(), poll.outcome)));
             let (labels, routes) = (settings.labels.clone(), Arc::clone(&config.routes));
+            let (store, addressees) = (Arc::clone(&store), Arc::clone(&self.addressees));
             stages.push(Poller {
                 terms: Terms { labels, routes, generation: None },
-                settings,
-                source,
-                store: Arc::clone(&store),
-                rules: Arc::clone(&rules),
-                addressees: Arc::clone(&self.addressees),
-                clock: Arc::new(clock.clone()),
-                matches: MatchCache::default(),
                 muting: config.muting(),
-                escalations: Arc::default(),
-                followed_at: HashMap::new(),
-                past: HashMap::new(),
-                plans: Default::default(),
-                learnt: Default::default(),
-                memory: None,
+                ..Poller::new(settings, source, store, rules.clone(), addressees, Arc::new(clock.clone()))
             });
         }
         due.sort_by_key(|(at, stage, _)| (*at, *stage));

@@ -198,13 +198,14 @@ fn read_slower(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<T
         }
     };
     refuse("factor", !(1.1..=1000.0).contains(&factor), "a factor between 1.1 and 1000 can be asked for".into());
-    let kept = around.shared.retention;
-    if over > kept && over <= RETENTION_MAX {
-        let help = Some(format!("write retention: {} beside sources and rules", duration_text(over)));
-        section.error("over", format!("past runs are kept for {}", duration_text(kept)), help);
-        return Some(None);
-    }
-    refuse("over", over > RETENTION_MAX, format!("past runs can be kept for {}", duration_text(RETENTION_MAX)));
+    let (kept, days) = (around.shared.retention, over.as_secs().div_ceil(86_400));
+    let too_long = match over > RETENTION_MAX {
+        true => format!("past runs can be kept for {}", duration_text(RETENTION_MAX)),
+        false => {
+            format!("past runs are kept for {}: write retention: {days}d at the top of the file", duration_text(kept))
+        }
+    };
+    refuse("over", over > kept, too_long);
     refuse("min_runs", !(3..=500).contains(&min_runs), "between 3 and 500 runs can be asked for".into());
     section.close();
     let min_runs = usize::try_from(min_runs).unwrap_or(usize::MAX);

@@ -67,7 +67,8 @@ fn give(keys: &mut Vec<Entry>, default: &Entry) {
     match own.map(|own| &mut own.node.value) {
         None => keys.push(default.clone()),
         Some(own) if matches!(default.key.as_str(), "labels" | "match") => match (own, &default.node.value) {
-            (Value::Map(own), Value::Map(common)) => {
+            // One without contents is a mistake, and stays one.
+            (Value::Map(own), Value::Map(common)) if !own.is_empty() => {
                 let missing: Vec<&Entry> =
                     common.iter().filter(|entry| own.iter().all(|known| known.key != entry.key)).collect();
                 own.extend(missing.into_iter().cloned());

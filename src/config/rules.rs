@@ -202,10 +202,7 @@ fn read_when(section: Section<'_>, around: &Surroundings<'_>) -> Option<Conditio
         section.error("", "\"when\" is empty", Some(help.into()));
         return None;
     }
-    if section.has("any") {
-        return read_any(section);
-    }
-    let _asked_for = section.node("any");
+    let every_run = read_any(&section);
     let statuses = section.optional::<OneOrMany<StatusWord>>("status");
     let duration = section.optional::<Duration>("duration");
     let job_statuses = section.optional::<OneOrMany<JobStatusWord>>("job_status");
@@ -219,6 +216,9 @@ fn read_when(section: Section<'_>, around: &Surroundings<'_>) -> Option<Conditio
         sound = false;
     }
     section.close();
+    if let Some(is_sound) = every_run {
+        return is_sound.then(Condition::default);
+    }
     let trigger = match trigger {
         Some(read) => Some(read?),
         None => None,
@@ -229,21 +229,21 @@ fn read_when(section: Section<'_>, around: &Surroundings<'_>) -> Option<Conditio
     sound.then_some(Condition { statuses, duration, job_statuses, trigger })
 }
 
-/// `any: true`: every run, once it has ended. It stands alone.
-fn read_any(section: Section<'_>) -> Option<Condition> {
+/// `any: true`: every run, once it has ended. It stands alone. `None` when it is not there, and false when it is wrong.
+fn read_any(section: &Section<'_>) -> Option<bool> {
     let any = section.optional::<bool>("any");
-    let others: Vec<String> =
-        section.entries().iter().filter(|entry| entry.key != "any").map(|entry| format!("{:?}", entry.key)).collect();
     if any == Some(false) {
         section.error("any", "\"any\" can only be true", Some("remove it, and name a condition".into()));
-        return None;
+        return Some(false);
     }
-    if !others.is_empty() {
+    let beside = |entry: &&Entry| entry.key != "any";
+    let others: Vec<String> = section.entries().iter().filter(beside).map(|entry| format!("{:?}", entry.key)).collect();
+    if any.is_some() && !others.is_empty() {
         let message = format!("\"any\" stands alone, and not beside {}", others.join(", "));
         section.error("any", message, Some("remove it: without a status, runs of every status count".into()));
-        return None;
+        return Some(false);
     }
-    any.map(|_| Condition::default())
+    any.or_else(|| section.has("any").then_some(false))
 }
 
 /// `notify` where it has no steps; absent, nobody is notified. It may be an empty list: a rule has one where routes name

@@ -393,7 +393,8 @@ async fn only_the_days_of_a_deadline_are_told_of() {
         ("days: workdays, calendar: cn", "2026-09-30T12:00", "2026-10-08T00:30", 0),
         ("days: workdays, calendar: cn", "2026-09-30T12:00", "2026-10-08T07:00", 1),
         ("days: 1", "2026-10-01T12:00", "2026-10-03T12:00", 0),
-        ("days: [1, last]", "2026-10-30T12:00", "2026-11-03T12:00", 2),
+        // The second one goes on with the first: the job still has not run.
+        ("days: [1, last]", "2026-10-30T12:00", "2026-11-03T12:00", 1),
     ];
     for (days, from, until, missed) in cases {
         let mut scene = Scene::open(&rule(days)).await;
@@ -423,6 +424,6 @@ async fn what_fell_due_on_a_day_off_is_not_told_on_the_first_working_day_unless_
         assert_eq!(told.len(), expected, "{told:?}");
         live(&mut scene, "2026-10-08T07:00").await;
         let told = summaries(&scene.store).await;
-        assert_eq!(told.len(), expected + usize::from(!is_running), "the working day has its own: {told:?}");
+        assert_eq!(told.len(), expected + 1, "the working day has its own: {told:?}");
     }
 }

@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use super::plain::Plain;
 use super::{AnyNotifier, Notifier, answer};
-use crate::http::{Answer, HttpClient, HttpSettings};
+use crate::http::{HttpClient, HttpSettings, Outgoing, Response, secrets_in};
 use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT};
 use crate::model::{Attempt, Delivery, Message};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{BuiltIn, markdown_text, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
@@ -112,19 +112,19 @@ pub(super) trait HttpChannel: Debug + Send + Sync {
     ///
     /// # Errors
     /// When a secret has no usable value just now.
-    fn overture(&self, delivery: &Delivery, now: Timestamp) -> Result<Option<Ready>, String> {
+    fn overture(&self, delivery: &Delivery, now: Timestamp) -> Result<Option<Outgoing>, String> {
         let _ = (delivery, now);
         Ok(None)
     }
 
     /// What follows from the overture; `attempt` is what its answer's status and headers alone say.
-    fn after_overture(&self, delivery: &Delivery, answer: Option<&Answer>, attempt: Attempt) -> Overture {
+    fn after_overture(&self, delivery: &Delivery, answer: Option<&Response>, attempt: Attempt) -> Overture {
         let _ = (delivery, answer, attempt);
         Overture::Heard
     }
 
     /// Whether the answer refuses a message only because of what it replies to: then it is sent by itself.
-    fn has_lost_the_thread(&self, answer: &Answer) -> bool {
+    fn has_lost_the_thread(&self, answer: &Response) -> bool {
         let _ = answer;
         false
     }
@@ -133,11 +133,11 @@ pub(super) trait HttpChannel: Debug + Send + Sync {
     ///
     /// # Errors
     /// When a secret has no usable value just now.
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String>;
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Outgoing, String>;
 
     /// What the answer means; `attempt` is what its status and headers alone say.
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        let _ = (answer, secrets);
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        let _ = answer;
         attempt
     }
 
@@ -155,13 +155,6 @@ pub(super) enum Overture {
     Alone,
     /// The message must wait: the attempt ends here.
     Ended(Attempt),
-}
-
-/// A request that is ready to go.
-pub(super) struct Ready {
-    pub(super) request: Request,
-    /// The secrets in it, to be cut from whatever is answered.
-    pub(super) secrets: Vec<Secret>,
 }
 
 /// Sends to one channel over HTTP.
@@ -184,11 +177,10 @@ impl HttpNotifier {
     }
 
     /// Makes one call. Without an answer the attempt says why there is none.
-    async fn call(&self, ready: Ready, now: Timestamp) -> (Option<Answer>, Attempt, Vec<Secret>) {
-        let Ready { request, secrets } = ready;
-        let result = self.client.send(request, self.deadline, ANSWER_BYTES_MAX).await;
-        let attempt = answer::attempt(&result, now, &secrets);
-        (result.ok(), attempt, secrets)
+    async fn call(&self, outgoing: Outgoing, now: Timestamp) -> (Option<Response>, Attempt) {
+        let result = self.client.send(outgoing, self.deadline, ANSWER_BYTES_MAX).await;
+        let attempt = answer::attempt(&result, now);
+        (result.ok(), attempt)
     }
 
     /// Whether the message may go, and whether by itself.
@@ -196,7 +188,7 @@ impl HttpNotifier {
         match self.channel.overture(delivery, now) {
             Ok(None) => Overture::Heard,
             Ok(Some(ready)) => {
-                let (answer, attempt, _) = self.call(ready, now).await;
+                let (answer, attempt) = self.call(ready, now).await;
                 self.channel.after_overture(delivery, answer.as_ref(), attempt)
             }
             Err(reason) => Overture::Ended(answer::no_secret(reason)),
@@ -209,9 +201,9 @@ impl HttpNotifier {
             Ok(ready) => ready,
             Err(reason) => return (answer::no_secret(reason), false),
         };
-        let (answer, attempt, secrets) = self.call(ready, now).await;
+        let (answer, attempt) = self.call(ready, now).await;
         match &answer {
-            Some(answer) => (self.channel.judged(answer, attempt, &secrets), self.channel.has_lost_the_thread(answer)),
+            Some(answer) => (self.channel.judged(answer, attempt), self.channel.has_lost_the_thread(answer)),
             None => (attempt, false),
         }
     }
@@ -272,14 +264,11 @@ pub(super) fn markdown_parts(plain: &Plain<'_>) -> Parts {
     Parts::from([("title".to_string(), title), ("text".to_string(), text)])
 }
 
-/// The URL that a secret holds now, and all of it that an answer must not repeat: who has the path or the query of a
-/// webhook can post with it.
-pub(super) fn destination(key: &str, secret: &SecretRef) -> Result<(Url, Vec<Secret>), String> {
+/// The URL that a secret holds now, and all of it that no response may repeat.
+pub(super) fn destination(key: &str, secret: &SecretRef) -> Result<(Url, Secrets), String> {
     let secret = secret.resolve().map_err(|error| error.to_string())?;
     let url = answer::parse_url(&secret).map_err(|reason| format!("{key}: {reason}"))?;
-    let mut secrets = vec![secret, Secret::new(url.path())];
-    secrets.extend(url.query_pairs().map(|(_, value)| Secret::new(value)));
-    secrets.extend(url.path_segments().and_then(Iterator::last).map(Secret::new));
+    let secrets = secrets_in(&url);
     Ok((url, secrets))
 }
 

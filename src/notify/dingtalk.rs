@@ -11,13 +11,13 @@ use reqwest::Url;
 use serde_json::json;
 use sha2::Sha256;
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, markdown_parts, post_json};
+use super::channel::{Channel, HttpChannel, Parts, body_part, markdown_parts, post_json};
 use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::{Able, Mention};
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::limits::DINGTALK_MESSAGE_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
@@ -124,17 +124,17 @@ impl Channel for DingTalkSettings {
 }
 
 impl HttpChannel for DingTalkSettings {
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Outgoing, String> {
         let (mut url, mut secrets) = self.0.destination()?;
         if let Some(secret) = self.0.signing_secret()? {
             sign(&mut url, &secret, now)?;
-            secrets.push(secret);
+            secrets.push(&secret);
         }
-        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+        Ok(Outgoing::new(post_json(url, delivery.content.part("body").to_string()), secrets))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        answer::by_code(answer, attempt, &["errcode"], secrets, class)
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        answer::by_code(answer, attempt, &["errcode"], class)
     }
 }
 

@@ -5,14 +5,14 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, post_json, read_api_url};
+use super::channel::{Channel, HttpChannel, Parts, body_part, post_json, read_api_url};
 use super::fit::check_size;
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::limits::{PAGERDUTY_BODY_BYTES_MAX, PAGERDUTY_SUMMARY_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, DigestFacts, Message, MessageData, MessageKind};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{BuiltIn, OutputKind, clean_value, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
@@ -129,23 +129,23 @@ fn summary_event(facts: &DigestFacts, parts: &Parts) -> Value {
 }
 
 impl HttpChannel for PagerDutySettings {
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         let key = self.routing_key.resolve().map_err(|error| error.to_string())?;
         let url = answer::parse_url(&Secret::new(format!("{}/v2/enqueue", self.api_url)))?;
         let mut body: Value = serde_json::from_str(delivery.content.part("body")).unwrap_or_default();
         body["routing_key"] = Value::from(key.expose().trim());
-        Ok(Ready { request: post_json(url, body.to_string()), secrets: vec![key] })
+        Ok(Outgoing::new(post_json(url, body.to_string()), Secrets::from(&key)))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
         if attempt.outcome != AttemptOutcome::Delivered {
             return attempt;
         }
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let body = answer.json();
         if body["status"] == "success" {
             return attempt;
         }
-        let said = answer::kept(&answer.text(), secrets);
+        let said = answer.excerpt();
         let error = format!("answered {} without the status \"success\": {said}", answer.status);
         Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
     }

@@ -7,16 +7,16 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, body_part};
+use super::channel::{Channel, HttpChannel, Parts, body_part};
 use super::chat_hook::ChatHook;
 use super::fit::check_size;
 use super::mention::Able;
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
-use crate::http::Answer;
+use super::{AnyNotifier, HttpNotifier};
+use crate::http::{Outgoing, Response};
 use crate::limits::TEAMS_BODY_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::SecretRef;
 use crate::template::{BuiltIn, OutputKind, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
@@ -111,11 +111,11 @@ impl Channel for TeamsSettings {
 }
 
 impl HttpChannel for TeamsSettings {
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         self.0.post(delivery.content.part("body"))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
         if attempt.outcome != AttemptOutcome::Delivered {
             return attempt;
         }
@@ -128,7 +128,7 @@ impl HttpChannel for TeamsSettings {
             _ if answer.status == 202 => return Attempt::delivered("accepted"),
             _ => AttemptOutcome::Retry,
         };
-        let error = format!("answered {} with: {}", answer.status, answer::kept(&text, secrets));
+        let error = format!("answered {} with: {}", answer.status, answer.excerpt());
         Attempt::failed(outcome, attempt.status, error)
     }
 }

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::channel::{Channel, HttpChannel, Parts, Ready, body_part, markdown_parts};
+use super::channel::{Channel, HttpChannel, Parts, body_part, markdown_parts};
 use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::Able;
 use super::plain::Plain;
 use super::{AnyNotifier, HttpNotifier, answer};
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::limits::WECOM_TEXT_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::SecretRef;
 use crate::template::{BuiltIn, OutputKind, markdown_text};
 use crate::words::Language;
 use crate::yaml::Section;
@@ -83,12 +83,12 @@ impl Channel for WeComSettings {
 }
 
 impl HttpChannel for WeComSettings {
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         self.0.post(delivery.content.part("body"))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        answer::by_code(answer, attempt, &["errcode"], secrets, class)
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        answer::by_code(answer, attempt, &["errcode"], class)
     }
 }
 

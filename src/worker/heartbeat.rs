@@ -19,12 +19,12 @@ use reqwest::{Method, Request};
 
 use super::poll::is_silent;
 use super::turn::{Failing, Pace, Statuses, Turn, TurnError, Turned};
-use crate::http::{HttpClient, secret_url};
+use crate::http::{HttpClient, Outgoing, secret_url, secrets_in};
 use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_POLL_SLACK, HEARTBEAT_TIMEOUT, LOOP_HANGS_AFTER};
 use crate::model::{ReceiverId, SourceId};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
-use crate::store::{SourceCondition, Store, StoreError};
+use crate::store::{Archive, Outbox, SourceCondition, StoreError, Upkeep};
 
 /// How long after the start the first beat is tried at most: by then a source can have been asked.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ pub enum Missed {
     Refused(String),
 }
 
-impl<S: Store> Heartbeat<S> {
+impl<S: Archive + Outbox + Upkeep> Heartbeat<S> {
     /// Beats once if all works.
     ///
     /// # Errors
@@ -179,17 +179,19 @@ impl<S: Store> Heartbeat<S> {
 
     async fn send(&self) -> Result<(), String> {
         let url = self.url.resolve().map_err(|error| error.to_string())?;
-        let request = Request::new(Method::GET, secret_url(&url)?);
-        let answer = self.client.send(request, HEARTBEAT_TIMEOUT, HEARTBEAT_ANSWER_BYTES_MAX).await;
+        let url = secret_url(&url)?;
+        let secrets = secrets_in(&url);
+        let outgoing = Outgoing::new(Request::new(Method::GET, url), secrets);
+        let answer = self.client.send(outgoing, HEARTBEAT_TIMEOUT, HEARTBEAT_ANSWER_BYTES_MAX).await;
         match answer {
             Ok(answer) if answer.is_success() => Ok(()),
             Ok(answer) => Err(format!("answered {}", answer.status)),
-            Err(error) => Err(url.cut_from(&error.to_string())),
+            Err(error) => Err(error.to_string()),
         }
     }
 }
 
-impl<S: Store> Turn for Heartbeat<S> {
+impl<S: Archive + Outbox + Upkeep> Turn for Heartbeat<S> {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -12,7 +12,7 @@ use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::config::Config;
 use crate::limits::PURGE_INTERVAL;
 use crate::rule::{MatchCache, RuleSet};
-use crate::store::{KeptRuns, Store, StoreError};
+use crate::store::{Archive, KeptRuns, StoreError, Upkeep};
 
 /// The loop over a store.
 pub struct Housekeeping<S> {
@@ -29,14 +29,14 @@ pub struct Retention {
     rules: RuleSet,
 }
 
-impl<S: Store> Housekeeping<S> {
+impl<S> Housekeeping<S> {
     /// Keeps in `store` what `retention` says.
     pub fn new(store: Arc<S>, retention: Retention) -> Housekeeping<S> {
         Housekeeping { store, retention }
     }
 }
 
-impl<S: Store> Turn for Housekeeping<S> {
+impl<S: Upkeep + Archive> Turn for Housekeeping<S> {
     fn name(&self) -> &'static str {
         "housekeeping"
     }
@@ -69,13 +69,13 @@ impl Retention {
     ///
     /// # Errors
     /// When the store fails; what was removed until then stays removed.
-    pub async fn purge<S: Store>(&self, store: &S, now: Timestamp) -> Result<u64, StoreError> {
+    pub async fn purge<S: Upkeep + Archive>(&self, store: &S, now: Timestamp) -> Result<u64, StoreError> {
         let kept = self.kept_runs(store).await?;
         store.purge(now.checked_sub(self.span).unwrap_or(Timestamp::MIN), &kept).await
     }
 
     /// How many runs of each job the rules count.
-    async fn kept_runs<S: Store>(&self, store: &S) -> Result<KeptRuns, StoreError> {
+    async fn kept_runs<S: Archive>(&self, store: &S) -> Result<KeptRuns, StoreError> {
         let mut kept = KeptRuns::new();
         let mut cache = MatchCache::default();
         for source in store.sources().await?.into_iter().map(|source| source.id) {

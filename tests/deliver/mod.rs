@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::model::{Delivery, DeliveryState, ReceiverId};
-use nightbell::rule::RuleSet;
-use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
+use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::{Lane, Progress};
 use nightbell::worker::housekeeping::{Housekeeping, Retention};
 use nightbell::worker::turn::{Runner, Statuses};
@@ -327,7 +326,7 @@ async fn housekeeping_purges_at_the_start() {
     over.state = DeliveryState::Delivered;
     let store = owing(&place, vec![over, delivery("owed", "pager")]).await;
     let month = 31 * 24 * 3600;
-    let no_rules = RuleSet::compile(Vec::new()).unwrap();
+    let no_rules = nightbell::rule::RuleSet::compile(Vec::new()).unwrap();
     let retention = Retention::new(nightbell::limits::RETENTION, no_rules);
     assert_eq!(retention.purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
     let stop = CancellationToken::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nightbell::model::{GapCause, Status};
-use nightbell::store::{KeptRuns, Since, Store as _};
+use nightbell::store::{Digests as _, KeptRuns, PollLedger as _, Since, Upkeep as _};
 use sqlx::Row as _;
 
 use super::meddle;

@@ -23,7 +23,7 @@ use super::cause;
 use super::settings::{EmailSettings, Security};
 use crate::http::install_crypto;
 use crate::limits::{CONNECT_TIMEOUT, SMTP_REPLY_BYTES_MAX, SMTP_TLS_REPLY_BYTES_MAX};
-use crate::secret::Secret;
+use crate::secret::{Secret, Secrets};
 
 /// What the connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,11 +122,10 @@ impl Connector {
     }
 
     /// The forms in which the server could repeat the credentials.
-    pub(super) fn secrets(&self, password: Option<&Secret>) -> Vec<Secret> {
-        let Some(password) = password else { return Vec::new() };
+    pub(super) fn secrets(&self, password: Option<&Secret>) -> Secrets {
+        let Some(password) = password else { return Secrets::new() };
         let plain = format!("\0{}\0{}", self.username.as_deref().unwrap_or_default(), password.expose());
-        // The longer one first: the shorter one's base64 can be the tail of the longer one's.
-        vec![Secret::new(plain), password.clone()]
+        [&Secret::new(plain), password].into_iter().collect()
     }
 
     /// A connection that is ready for mail.

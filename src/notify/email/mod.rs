@@ -24,9 +24,10 @@ use super::channel::{Channel, Parts};
 use super::fit::check_size;
 use super::plain::Plain;
 use super::{AnyNotifier, Notifier, answer};
+use crate::http::snippet;
 use crate::limits::{EMAIL_GROUP_BYTES_MAX, NOTIFY_SMTP_TIMEOUT, SMTP_IDLE_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{BuiltIn, OutputKind, truncated};
 use crate::words::Language;
 use connection::{Connection, Connector, Failure, Step};
@@ -247,7 +248,7 @@ impl Notifier for EmailNotifier {
 }
 
 /// How the attempt ended, out of how each recipient's part of it did.
-fn judged(progress: Progress, wanted: usize, done_before: &[String], secrets: &[Secret]) -> Attempt {
+fn judged(progress: Progress, wanted: usize, done_before: &[String], secrets: &Secrets) -> Attempt {
     let Progress { reached, refused, step, broken } = progress;
     if reached.len() == wanted {
         return Attempt { done: reached, ..Attempt::delivered("250") };
@@ -278,7 +279,7 @@ fn judged(progress: Progress, wanted: usize, done_before: &[String], secrets: &[
     if !have_it.is_empty() {
         said.push(format!("delivered to {}", have_it.join(", ")));
     }
-    let error = answer::kept(&said.join("; "), secrets);
+    let error = snippet(&secrets.redact(&said.join("; ")));
     Attempt { done: reached, ..Attempt::failed(outcome, Some(status), error) }
 }
 

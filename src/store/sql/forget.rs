@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::super::{KeptRuns, StoreError};
+use super::database::{SqlStore, Write};
 use super::items::{SubjectItem, to_json};
-use super::{SqlStore, Write, rows};
+use super::rows;
 use crate::limits::{FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_PURGE_ROWS_MAX};
 use crate::model::{InstanceKey, Snapshot, SourceId, Status};
 use crate::rule::history::went_well;
+use crate::store::error::StoreError;
+use crate::store::upkeep::KeptRuns;
 
 /// Removes the runs of a source that nobody needs any more. Returns how many.
 ///

@@ -350,8 +350,14 @@ pub const RULE_TEST_SPAN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// going on is known.
 pub const REPLAY_WARM_UP: Duration = LISTED_AGAIN_MAX;
 
-/// How long alerts, deliveries and instances are kept after they ended.
+/// How long alerts, deliveries and runs are kept after they ended, unless the file says else.
 pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Most of it.
+pub const RETENTION_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
+/// Least of it: a source can list a run again for so long, so it would be kept all the same.
+pub const RETENTION_MIN: Duration = LISTED_AGAIN_MAX;
+/// How long the counts of a day's runs are kept after the runs are gone.
+pub const JOB_DAYS_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Longest pattern of job names, in bytes; a longer one is a list that belongs into several.
 pub const PATTERN_BYTES_MAX: usize = 1024;

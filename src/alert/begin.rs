@@ -30,6 +30,8 @@ pub struct Found {
     pub since: Timestamp,
     /// When it was over again, of what was found too late to be anything but news.
     pub over_at: Option<Timestamp>,
+    /// Whether the rule is about every run, whatever came of it.
+    pub is_any: bool,
     /// Which failure of the run it is, counted from 1.
     pub episode: u32,
     /// Set when it is to be recorded and not told.
@@ -136,6 +138,7 @@ fn reason(subject: &Subject<'_>, found: &Found, now: Timestamp) -> Reason {
     let code = match (found.measures.condition, subject) {
         (Some(condition), _) => condition.reason(),
         (None, Subject::Status(_)) => ReasonCode::JobStatus,
+        (None, Subject::Run(run)) if found.is_any && run.start_time.is_some() => ReasonCode::Ran,
         (None, _) => ReasonCode::Status,
     };
     let lasted = match subject {

@@ -24,7 +24,7 @@ use crate::worker::digest::{Digester, Grounds};
 use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
-use crate::worker::housekeeping::Housekeeping;
+use crate::worker::housekeeping::{Housekeeping, Retention};
 use crate::worker::own::{OwnWatch, Reloads};
 use crate::worker::pending::{Receiver, Receivers};
 use crate::worker::poll::{LastPoll, Poller};
@@ -249,7 +249,7 @@ impl Generation {
 
     /// The loop that removes what is old.
     pub(super) fn housekeeping(&self) -> Housekeeping<SqlStore> {
-        Housekeeping(Arc::clone(&self.ground.store))
+        Housekeeping::new(Arc::clone(&self.ground.store), Retention::of(&self.config))
     }
 
     /// The loop that tells groups again.

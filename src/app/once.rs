@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use super::{App, AppError, close_store};
 use crate::store::{Outbox as _, Pending};
 use crate::worker::deliver::Lane;
-use crate::worker::housekeeping;
+use crate::worker::housekeeping::Retention;
 use crate::worker::poll::PollReport;
 
 /// What one cycle did.
@@ -130,7 +130,7 @@ impl App {
             }
         }
         // Who has a crontab call it lets no housekeeping loop live long enough.
-        if let Err(error) = housekeeping::purge(&*ground.store, now).await {
+        if let Err(error) = Retention::of(&generation.config).purge(&*ground.store, now).await {
             warn!(%error, "cannot remove what is older than the retention");
         }
         close_store(&ground.store).await;

@@ -12,7 +12,7 @@ use super::output::{complain, local, print};
 use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::limits::{NOISY_ALERTS_A_DAY, OVERLAP_SHARE_PERCENT, OVERLAP_TELLINGS_MIN, RETENTION};
+use crate::limits::{NOISY_ALERTS_A_DAY, OVERLAP_SHARE_PERCENT, OVERLAP_TELLINGS_MIN};
 use crate::model::{ReceiverId, RuleId};
 use crate::rule::RuleSet;
 use crate::store::{Archive as _, Inquiry as _, Mode, SqlStore, Telling};
@@ -42,7 +42,7 @@ struct Past {
 pub(super) async fn history(config: &Config, noise: Option<usize>, as_json: bool) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     let now = SystemClock.now();
-    let earliest = now.checked_sub(SignedDuration::try_from(RETENTION)?).unwrap_or(Timestamp::MIN);
+    let earliest = now.checked_sub(SignedDuration::try_from(config.retention)?).unwrap_or(Timestamp::MIN);
     let Some(begins) = store.history_begins().await? else {
         complain("nothing is remembered yet: let nightbell run for some days first");
         return Ok(Exit::Done);

@@ -4,23 +4,27 @@
 
 use std::time::Duration;
 
-use jiff::civil::{Time, Weekday};
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
-use super::calendars::{WEEKDAYS, weekday};
+use super::days;
+use super::rules::Shared;
 use super::sources::read_schedule;
-use crate::limits::{GRACE_MAX, HISTORY_RUNS_MAX, RETENTION};
+use crate::limits::{GRACE_MAX, HISTORY_RUNS_MAX, RETENTION, RETENTION_MAX};
 use crate::model::SourceId;
-use crate::rule::daily::{Daily, Days, Goal};
+use crate::rule::daily::{Daily, Goal};
 use crate::rule::history::{FailureRate, Slower};
 use crate::rule::plans::OwnSchedule;
 use crate::rule::recurring::Recurring;
 use crate::rule::{Matches, Trigger};
-use crate::yaml::{FromYaml, Located, OneOrMany, Section, closest, duration_text};
+use crate::yaml::{FromYaml, Located, Section, duration_text};
 
 /// The keys of these conditions; each stands alone.
 pub(super) const KEYS: [&str; 6] =
     ["consecutive", "failure_rate", "not_finished_by", "not_started_by", "missing", "slower_than_usual"];
+
+/// The keys that stand beside a deadline.
+pub(super) const DEADLINE_KEYS: [&str; 3] = ["warn_at", "days", "calendar"];
 
 /// Those of them that go by a zone: a time of the day, a schedule, or weekdays.
 pub(super) const CLOCK_KEYS: [&str; 4] = ["not_finished_by", "not_started_by", "missing", "slower_than_usual"];
@@ -29,6 +33,8 @@ pub(super) const CLOCK_KEYS: [&str; 4] = ["not_finished_by", "not_started_by", "
 pub(super) struct Surroundings<'a> {
     /// The rule's zone.
     pub(super) zone: &'a TimeZone,
+    /// What the file says for all rules.
+    pub(super) shared: &'a Shared<'a>,
     /// The source in which a job that is named in full must be, if that is clear.
     pub(super) sole_source: Option<SourceId>,
     /// A source that the rule is about and whose scheduler does not tell when its jobs are due.
@@ -61,9 +67,9 @@ pub(super) fn read(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Opti
     ];
     let given: Vec<&str> = KEYS.into_iter().filter(|key| when.has(key)).collect();
     // Read with the deadline they belong to; without one they are out of place, and known all the same.
-    let _asked_for = [when.node("warn_at"), when.node("days")];
+    let _asked_for = DEADLINE_KEYS.map(|key| when.node(key));
     let mut are_in_place = true;
-    for key in ["warn_at", "days"] {
+    for key in DEADLINE_KEYS {
         if when.has(key) && !when.has("not_finished_by") && !when.has("not_started_by") {
             let help = Some("write not_finished_by: \"06:30\" beside it, or remove it".into());
             when.error(key, format!("{key:?} belongs to \"not_finished_by\" or \"not_started_by\""), help);
@@ -125,20 +131,20 @@ fn read_daily(when: &Section<'_>, key: &'static str, goal: Goal, around: &Surrou
         return None;
     }
     let warn_at = when.optional::<ClockTime>("warn_at");
-    let days = when.optional::<OneOrMany<DayWords>>("days");
-    let is_sound = (warn_at.is_some() || !when.has("warn_at")) && (days.is_some() || !when.has("days"));
+    let days = days::read(when, around.shared.calendars);
+    let is_sound = warn_at.is_some() || !when.has("warn_at");
     if let (Some(by), Some(warn_at)) = (&by, &warn_at)
         && by.0 == warn_at.0
     {
         when.error("warn_at", "the warning would come with the deadline itself", Some("write an earlier time".into()));
         return Some(None);
     }
-    let trigger = by.filter(|_| is_sound).map(|by| {
+    let trigger = by.filter(|_| is_sound).zip(days).map(|(by, days)| {
         Trigger::Daily(Daily {
             goal,
             by: by.0,
             warn_at: warn_at.map(|time| time.0),
-            days: days.map_or(Days::ALL, |list| Days::of(list.0.into_iter().flat_map(|words| words.0))),
+            days,
             zone: around.zone.clone(),
             sole_source: around.sole_source.clone(),
         })
@@ -156,6 +162,7 @@ fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<
         let help = "write schedule: \"0 2 * * *\", or name sources of the type schedulerx alone in match";
         section.error("", message, Some(help.into()));
     }
+    let days = days::read(&section, around.shared.calendars);
     let grace = section.or("grace", GRACE);
     let is_sound = grace <= GRACE_MAX;
     if !is_sound {
@@ -164,11 +171,13 @@ fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<
     }
     section.close();
     let sole_source = around.sole_source.clone();
-    let trigger = match schedule {
-        Some(schedule) => Some(Trigger::Missing(Recurring { schedule, grace, sole_source })),
-        None if is_own && around.unscheduled.is_none() => Some(Trigger::Unplanned(OwnSchedule { grace, sole_source })),
+    let trigger = days.and_then(|days| match schedule {
+        Some(schedule) => Some(Trigger::Missing(Recurring { schedule, days, grace, sole_source })),
+        None if is_own && around.unscheduled.is_none() => {
+            Some(Trigger::Unplanned(OwnSchedule { grace, sole_source, days }))
+        }
         None => None,
-    };
+    });
     Some(trigger.filter(|_| is_sound))
 }
 
@@ -179,7 +188,7 @@ fn read_slower(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<T
         return when.has("slower_than_usual").then_some(None);
     };
     let factor = section.or("factor", FACTOR);
-    let over = section.or("over", RETENTION);
+    let over = section.or("over", RETENTION.min(around.shared.retention));
     let min_runs = section.or("min_runs", MIN_RUNS);
     let mut is_sound = true;
     let mut refuse = |key: &str, is_wrong: bool, message: String| {
@@ -189,8 +198,14 @@ fn read_slower(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<T
         }
     };
     refuse("factor", !(1.1..=1000.0).contains(&factor), "a factor between 1.1 and 1000 can be asked for".into());
-    let kept = duration_text(RETENTION);
-    refuse("over", over > RETENTION, format!("past runs are kept for {kept}"));
+    let (kept, days) = (around.shared.retention, over.as_secs().div_ceil(86_400));
+    let too_long = match over > RETENTION_MAX {
+        true => format!("past runs can be kept for {}", duration_text(RETENTION_MAX)),
+        false => {
+            format!("past runs are kept for {}: write retention: {days}d at the top of the file", duration_text(kept))
+        }
+    };
+    refuse("over", over > kept, too_long);
     refuse("min_runs", !(3..=500).contains(&min_runs), "between 3 and 500 runs can be asked for".into());
     section.close();
     let min_runs = usize::try_from(min_runs).unwrap_or(usize::MAX);
@@ -234,29 +249,5 @@ impl FromYaml for Percent {
                 located.wrong(format!("{text:?} is no share of runs"), help)
             }
         }
-    }
-}
-
-/// A day of the week, or a range of them: `mon`, `mon-fri`.
-struct DayWords(Vec<Weekday>);
-
-impl FromYaml for DayWords {
-    fn from_yaml(located: Located<'_>) -> Option<Self> {
-        let text = String::from_yaml(located)?;
-        let day = |word: &str| weekday(word.trim());
-        let read = || match text.split_once('-') {
-            None => day(&text).map(|day| vec![day]),
-            Some((first, last)) => {
-                let (first, last) = (day(first)?, day(last)?);
-                let count = first.until(last);
-                Some((0..=count).map(|days| first.wrapping_add(days)).collect())
-            }
-        };
-        read().map(DayWords).or_else(|| {
-            let known = WEEKDAYS.iter().flat_map(|(short, long, _)| [*short, *long]);
-            let near = closest(&text.to_ascii_lowercase(), known).map(|near| format!("did you mean {near:?}?"));
-            let help = near.unwrap_or_else(|| "write mon, tue, wed, thu, fri, sat, sun, or mon-fri".to_string());
-            located.wrong(format!("{text:?} is no day of the week"), Some(help))
-        })
     }
 }

@@ -10,7 +10,7 @@ use super::group;
 use super::labels;
 use super::merge::DEFAULTS;
 use super::notify;
-use super::rules::{Names, SeverityWord, read_match};
+use super::rules::{Names, SeverityWord, read_matches, read_selection};
 use crate::yaml::{Diagnostics, Entry, Node, Section, Value};
 
 /// The keys that a file's rules can have in common.
@@ -42,7 +42,7 @@ fn read<'a>(entry: &'a Entry, known: &Names<'_>, findings: &'a Diagnostics) -> V
     let _group = group::read(&section);
     let _timezone = super::read_timezone(&section);
     let _labels = labels::read(&section);
-    let _match = read_match(&section, known);
+    let _match = read_selection(&section, "match", |inner| read_matches(inner, known));
     for default in section.entries() {
         let starts = |place: crate::yaml::Place| place >= default.at;
         let ends = section.entries().iter().map(|other| other.at).filter(|at| *at > default.at).min();
@@ -67,12 +67,12 @@ fn give(keys: &mut Vec<Entry>, default: &Entry) {
     match own.map(|own| &mut own.node.value) {
         None => keys.push(default.clone()),
         Some(own) if matches!(default.key.as_str(), "labels" | "match") => match (own, &default.node.value) {
-            (Value::Map(own), Value::Map(common)) => {
+            // One without contents is a mistake, and stays one.
+            (Value::Map(own), Value::Map(common)) if !own.is_empty() => {
                 let missing: Vec<&Entry> =
                     common.iter().filter(|entry| own.iter().all(|known| known.key != entry.key)).collect();
                 own.extend(missing.into_iter().cloned());
             }
-            (own @ Value::Null, common) => *own = common.clone(),
             _ => {}
         },
         Some(_) => {}

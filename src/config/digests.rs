@@ -5,15 +5,15 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::labels;
-use super::rules::{Names, read_matches, read_notify};
+use super::rules::{Names, read_matches, read_notify, read_selection};
 use super::sources::read_schedule;
 use super::words::check_name;
-use crate::limits::DIGEST_SPREAD_MAX;
+use crate::limits::{DIGEST_SPREAD_MAX, RETENTION_MAX};
 use crate::model::{LabelMatch, ReceiverId};
 use crate::notify::ReceiverSettings;
 use crate::rule::Matches;
 use crate::schedule::Schedule;
-use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section, Value, duration_text, parse_duration};
+use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section, duration_text, parse_duration};
 
 /// Chats' gateways are busiest at the full hour; within a minute of it nobody notices the difference.
 const SPREAD_DEFAULT: Duration = Duration::from_secs(60);
@@ -39,24 +39,24 @@ pub struct DigestSettings {
     pub spread: Duration,
 }
 
-/// Reads all digests. The broken ones are reported and left out.
-pub(super) fn read(
-    file: &Section<'_>,
-    known: &Names<'_>,
-    timezone: &TimeZone,
-    receivers: &[ReceiverSettings],
-) -> Vec<DigestSettings> {
-    let Some(digests) = file.section("digests") else { return Vec::new() };
-    digests.entries().iter().filter_map(|entry| read_one(&digests, entry, known, timezone, receivers)).collect()
+/// What digests take from the rest of the file.
+pub(super) struct Surroundings<'a> {
+    pub(super) names: &'a Names<'a>,
+    /// The zone of digests that name none.
+    pub(super) timezone: &'a TimeZone,
+    pub(super) receivers: &'a [ReceiverSettings],
+    /// How long runs are kept.
+    pub(super) retention: Duration,
 }
 
-fn read_one(
-    digests: &Section<'_>,
-    entry: &Entry,
-    known: &Names<'_>,
-    timezone: &TimeZone,
-    receivers: &[ReceiverSettings],
-) -> Option<DigestSettings> {
+/// Reads all digests. The broken ones are reported and left out.
+pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<DigestSettings> {
+    let Some(digests) = file.section("digests") else { return Vec::new() };
+    digests.entries().iter().filter_map(|entry| read_one(&digests, entry, around)).collect()
+}
+
+fn read_one(digests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<DigestSettings> {
+    let Surroundings { names: known, timezone, receivers, .. } = *around;
     let findings = digests.findings();
     let path = digests.path_of(&entry.key);
     if let Err(fault) = check_name(&entry.key) {
@@ -65,8 +65,12 @@ fn read_one(
     let section = Section::open(&entry.node, path, findings)?;
     let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let schedule = read_schedule(&section, "schedule", None, &timezone);
-    let (matches, labels) = read_labelled_match(&section, known);
+    let selected = read_selection(&section, "match", |inner| {
+        let (matches, labels) = (read_matches(inner, known), labels::read_wanted(inner));
+        Some((matches?, labels?))
+    });
     let period = section.optional::<Duration>("period");
+    check_retention(&section, schedule.as_ref(), period, around.retention);
     let spread = section.or("spread", Spread(SPREAD_DEFAULT)).0;
     if spread > DIGEST_SPREAD_MAX {
         let help = Some(format!("write at most {}", duration_text(DIGEST_SPREAD_MAX)));
@@ -75,6 +79,8 @@ fn read_one(
     let notify = read_notify(&section, known);
     if !section.has("notify") {
         section.error("", "the key \"notify\" is missing", Some("name the receivers of the digest".into()));
+    } else if notify.as_ref().is_some_and(Vec::is_empty) {
+        section.error("notify", "the list is empty", Some("name the receivers of the digest".into()));
     }
     for receiver in notify.iter().flatten() {
         let pages = receivers.iter().any(|settings| settings.id == *receiver && settings.channel.kind() == "pagerduty");
@@ -85,27 +91,43 @@ fn read_one(
     }
     section.close();
     let name = entry.key.clone();
-    Some(DigestSettings {
-        name,
-        schedule: schedule?,
-        timezone,
-        matches: matches?,
-        labels: labels?,
-        period,
-        notify: notify?,
-        spread,
-    })
+    let (matches, labels) = selected?;
+    Some(DigestSettings { name, schedule: schedule?, timezone, matches, labels, period, notify: notify?, spread })
 }
 
-/// `match`, as a rule has it, with `labels` beside.
-fn read_labelled_match(section: &Section<'_>, known: &Names<'_>) -> (Option<Matches>, Option<LabelMatch>) {
-    let Some(node) = section.node("match").filter(|node| node.value != Value::Null) else {
-        return (Some(Matches::default()), Some(LabelMatch::default()));
+/// Refuses a period whose runs would be gone, and warns of a schedule with pauses as long as that.
+fn check_retention(section: &Section<'_>, schedule: Option<&Schedule>, period: Option<Duration>, kept: Duration) {
+    /// Due times that are looked at for the longest pause between them.
+    const DUE_TIMES: usize = 60;
+    let help = |span: Duration| {
+        let days = span.as_secs().div_ceil(86_400);
+        Some(format!("write retention: {days}d beside sources and rules"))
     };
-    let Some(inner) = Section::open(node, section.path_of("match"), section.findings()) else { return (None, None) };
-    let read = (read_matches(&inner, known), labels::read_wanted(&inner));
-    inner.close();
-    read
+    if let Some(period) = period {
+        if period > kept {
+            let message = format!(
+                "runs are kept for {}, and a digest of {} would lack the rest",
+                duration_text(kept),
+                duration_text(period)
+            );
+            section.error("period", message, help(period).filter(|_| period <= RETENTION_MAX));
+        }
+        return;
+    }
+    let Some(schedule) = schedule else { return };
+    // From 2026 on; which year it is makes no difference to the longest pause.
+    let start = jiff::Timestamp::from_second(1_767_225_600).ok();
+    let dues: Vec<jiff::Timestamp> =
+        std::iter::successors(start, |due| schedule.next_after(*due)).skip(1).take(DUE_TIMES).collect();
+    let longest = dues.windows(2).map(|pair| pair[1].duration_since(pair[0]).unsigned_abs()).max();
+    if let Some(pause) = longest.filter(|pause| *pause > kept) {
+        let message = format!(
+            "up to {} lie between two of them, and runs are kept for {}",
+            duration_text(pause),
+            duration_text(kept)
+        );
+        section.warning("schedule", message, help(pause));
+    }
 }
 
 /// Everybody that a digest names, whether or not the digest is right.

@@ -22,6 +22,10 @@ pub(super) fn read_wanted(section: &Section<'_>) -> Option<LabelMatch> {
     let Some(labels) = section.section("labels") else {
         return if section.has("labels") { None } else { Some(LabelMatch::default()) };
     };
+    if labels.entries().is_empty() {
+        section.error("labels", "the mapping is empty", Some("name a label, or remove \"labels\"".into()));
+        return None;
+    }
     let read = labels.entries().iter().map(|entry| {
         let path = labels.path_of(&entry.key);
         check_label(&labels, &entry.key);

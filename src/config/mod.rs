@@ -7,6 +7,7 @@
 
 mod calendars;
 mod conditions;
+mod days;
 mod defaults;
 mod digests;
 mod fallback;
@@ -31,6 +32,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -45,14 +47,14 @@ pub use tests::{Expected, RuleTest};
 
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::decide::{Decider, Terms};
-use crate::limits::CALENDAR_WARNED_AHEAD;
+use crate::limits::{CALENDAR_WARNED_AHEAD, RETENTION, RETENTION_MAX, RETENTION_MIN};
 use crate::notify::ReceiverSettings;
 use crate::rule::inhibit::Inhibition;
 use crate::rule::{MuteWindow, Muting, Route, RuleSet};
 use crate::schedule::{Calendar, Window};
 use crate::source::SourceSettings;
 use crate::words::Language;
-use crate::yaml::{Diagnostics, Entry, Node, Section, Value};
+use crate::yaml::{Diagnostics, Entry, Node, Section, Value, duration_text};
 
 /// The keys of the file, checked.
 #[derive(Debug, Clone)]
@@ -61,6 +63,8 @@ pub struct Config {
     pub timezone: TimeZone,
     /// Where the store is, as the file says it: `sqlite://PATH`, relative to the working directory.
     pub store: String,
+    /// How long alerts, deliveries and runs are kept after they ended.
+    pub retention: Duration,
     /// The directory whose templates replace the built-in ones.
     pub templates: Option<PathBuf>,
     /// The sources, in file order.
@@ -115,20 +119,29 @@ impl Config {
         let timezone = read_timezone(&file).unwrap_or(TimeZone::UTC);
         let language = read_language(&file).unwrap_or_default();
         let store = read_store(&file);
+        let retention = read_retention(&file);
         let templates = read_templates(&file);
         let sources = sources::read(&file, &timezone);
         let receivers = receivers::read(&file, &timezone, language, templates.as_deref());
         let tells_none = |source: &&SourceSettings| !source.scheduler.tells_schedules();
         let unscheduled: Vec<String> = sources.iter().filter(tells_none).map(|source| source.id.to_string()).collect();
-        let rules = rules::read(&file, &rules::Names { unscheduled: &unscheduled, ..known }, &timezone);
         let mut calendars = calendars::read(&file);
+        let shared = rules::Shared { calendars: &calendars, timezone: &timezone, retention };
+        let rules = rules::read(&file, &rules::Names { unscheduled: &unscheduled, ..known }, &shared);
         let around =
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
         let inhibitions = inhibit::read(&file, &around).into();
         let routes = routes::read(&file, &around);
-        calendars.retain(|_, calendar| mute_windows.iter().any(|window| goes_by(window, calendar)));
-        let digests = digests::read(&file, &known, &timezone, &receivers);
+        let days = |window: &MuteWindow| match &window.window {
+            Window::Daily(daily) => Some(daily.days.calendar.clone()),
+            Window::Scheduled { .. } => None,
+        };
+        let of_rules = rules.iter().filter_map(|rule| Some(rule.when.trigger.as_ref()?.days()?.calendar.clone()));
+        let used: Vec<Arc<Calendar>> = mute_windows.iter().filter_map(days).chain(of_rules).collect();
+        calendars.retain(|_, calendar| used.iter().any(|used| Arc::ptr_eq(used, calendar)));
+        let around = digests::Surroundings { names: &known, timezone: &timezone, receivers: &receivers, retention };
+        let digests = digests::read(&file, &around);
         let watch = own::read(&file, &known);
         let heartbeat = own::read_heartbeat(&file);
         let (own_names, zone) = (names(&tree, "rules"), &timezone);
@@ -155,6 +168,7 @@ impl Config {
         Some(Config {
             timezone,
             store,
+            retention,
             templates,
             sources,
             receivers,
@@ -211,10 +225,6 @@ impl Config {
     }
 }
 
-fn goes_by(window: &MuteWindow, calendar: &Arc<Calendar>) -> bool {
-    matches!(&window.window, Window::Daily(daily) if Arc::ptr_eq(&daily.days.calendar, calendar))
-}
-
 /// The keys of a mapping of the user's names, whether or not what they name is right: a rule that points to a broken
 /// receiver points to a receiver all the same.
 fn names(tree: &Node, key: &str) -> Vec<String> {
@@ -267,6 +277,16 @@ fn read_store(file: &Section<'_>) -> String {
         _ => file.error("store", "this is no address of a store", example()),
     }
     store
+}
+
+fn read_retention(file: &Section<'_>) -> Duration {
+    let retention = file.or("retention", RETENTION);
+    if !(RETENTION_MIN..=RETENTION_MAX).contains(&retention) {
+        let days = |span: Duration| format!("{}d", span.as_secs() / 86_400);
+        let help = format!("write something from {} to {}", days(RETENTION_MIN), days(RETENTION_MAX));
+        file.error("retention", format!("nothing is kept for {}", duration_text(retention)), Some(help));
+    }
+    retention
 }
 
 fn read_templates(file: &Section<'_>) -> Option<PathBuf> {

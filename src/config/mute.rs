@@ -1,21 +1,20 @@
 //! `mute_windows`: a mapping from a window's name to which alerts it holds back, and when it is open.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use super::calendars::{Calendars, WEEKDAYS, weekday};
+use super::calendars::Calendars;
+use super::days;
 use super::labels;
-use super::rules::{Names, SeverityWord, read_matches, read_references};
+use super::rules::{Names, SeverityWord, read_matches, read_references, read_selection};
 use super::sources::read_schedule;
-use super::words::{check_name, read_reference, read_word};
+use super::words::check_name;
 use crate::model::RuleId;
 use crate::rule::{AlertMatch, Matches, MuteWindow};
-use crate::schedule::{Calendar, DAY_SECONDS, Daily, Days, Window};
-use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section, Value};
+use crate::schedule::{DAY_SECONDS, Daily, Window};
+use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section};
 
 /// What windows may refer to, and the zone they go by unless they name one.
 pub(super) struct Surroundings<'a> {
@@ -57,19 +56,17 @@ pub(super) fn read_alert_match(
     key: &'static str,
     around: &Surroundings<'_>,
 ) -> Option<AlertMatch> {
-    let Some(node) = section.node(key).filter(|node| node.value != Value::Null) else {
-        return Some(AlertMatch::default());
-    };
-    let inner = Section::open(node, section.path_of(key), section.findings())?;
-    let matches: Option<Matches> = read_matches(&inner, around.names);
-    let rules = read_references(&inner, "rule", "rule", around.rules);
-    let severities = inner.optional::<OneOrMany<SeverityWord>>("severity").map_or_else(Vec::new, |list| list.0);
-    let labels = labels::read_wanted(&inner);
-    inner.close();
-    let rules = rules?.iter().map(RuleId::new).collect();
-    let severities = severities.into_iter().map(|word| word.0).collect();
-    let found = AlertMatch::new(&matches?, rules, severities).map_err(|fault| section.error(key, fault, None)).ok();
-    Some(found?.labelled(labels?))
+    read_selection(section, key, |inner| {
+        let matches: Option<Matches> = read_matches(inner, around.names);
+        let rules = read_references(inner, "rule", "rule", around.rules);
+        let severities = inner.optional::<OneOrMany<SeverityWord>>("severity");
+        let is_sound = severities.is_some() || !inner.has("severity");
+        let labels = labels::read_wanted(inner);
+        let rules = rules?.iter().map(RuleId::new).collect();
+        let severities = severities.into_iter().flat_map(|list| list.0).map(|word| word.0).collect();
+        let found = AlertMatch::new(&matches?, rules, severities).map_err(|fault| section.error(key, fault, None)).ok();
+        Some(found?.labelled(labels?)).filter(|_| is_sound)
+    })
 }
 
 /// A window that a schedule opens.
@@ -91,7 +88,7 @@ fn read_daily(section: &Section<'_>, zone: TimeZone, around: &Surroundings<'_>) 
     if section.node("for").is_some() {
         section.error("for", "\"for\" belongs to a \"schedule\"", Some("write from: and to:, or a schedule:".into()));
     }
-    let days = read_days(section, around.calendars);
+    let days = days::read(section, around.calendars);
     let (from, to) = (section.optional::<ClockTime>("from"), section.optional::<ClockTime>("to"));
     if (from.is_none() && section.has("from")) || (to.is_none() && section.has("to")) {
         return None;
@@ -112,69 +109,6 @@ fn read_daily(section: &Section<'_>, zone: TimeZone, around: &Surroundings<'_>) 
         return None;
     }
     Some(Window::Daily(Daily { days: days?, from, to, zone }))
-}
-
-/// `days` with their `calendar`; absent, every day.
-fn read_days(section: &Section<'_>, calendars: &Calendars) -> Option<Days> {
-    let words = section.optional::<OneOrMany<DayWord>>("days");
-    let calendar = match section.node("calendar") {
-        None => None,
-        Some(node) => {
-            let names: Vec<String> = calendars.keys().cloned().collect();
-            let located = Located { node, path: &section.path_of("calendar"), findings: section.findings() };
-            Some(calendars.get(&read_reference(located, "calendar", &names)?).map(Arc::clone)?)
-        }
-    };
-    if words.is_none() && section.has("days") {
-        return None;
-    }
-    let words = words.map_or_else(|| WEEKDAYS.map(|(_, _, day)| DayWord::Weekday(day)).into(), |words| words.0);
-    let mut days = Days::default();
-    for word in &words {
-        match word {
-            DayWord::Weekday(day) => days.weekdays.push(*day),
-            DayWord::Workdays => days.workdays = true,
-            DayWord::DaysOff => days.days_off = true,
-            DayWord::Holidays => days.holidays = true,
-        }
-    }
-    let goes_by_calendar = days.workdays || days.days_off || days.holidays;
-    match calendar {
-        Some(_) if !goes_by_calendar => {
-            let help = Some("name workdays, days-off or holidays under \"days\", or remove the calendar".into());
-            section.error("calendar", "none of the days goes by the calendar", help);
-        }
-        Some(calendar) if days.holidays && !calendar.has_holidays() => {
-            section.error("calendar", "the calendar has no holidays, so the window is never open", None);
-        }
-        None if days.holidays => {
-            section.error("days", "holidays are those of a calendar", Some("add calendar: cn, or one of yours".into()));
-        }
-        Some(calendar) => days.calendar = calendar,
-        None => days.calendar = Arc::new(Calendar::default()),
-    }
-    Some(days)
-}
-
-/// A word under `days`.
-enum DayWord {
-    Weekday(Weekday),
-    Workdays,
-    DaysOff,
-    Holidays,
-}
-
-impl FromYaml for DayWord {
-    fn from_yaml(located: Located<'_>) -> Option<Self> {
-        let mut known: Vec<&str> = WEEKDAYS.iter().map(|(short, _, _)| *short).collect();
-        known.extend(["workdays", "days-off", "holidays"]);
-        read_word(located, "day", &known, |word| match word {
-            "workdays" => Some(DayWord::Workdays),
-            "days-off" => Some(DayWord::DaysOff),
-            "holidays" => Some(DayWord::Holidays),
-            word => weekday(word).map(DayWord::Weekday),
-        })
-    }
 }
 
 /// A time of the day in seconds: `22:00`, or `24:00` for its end.

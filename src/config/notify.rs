@@ -82,9 +82,6 @@ fn read_step(node: &Node, path: &str, is_first: bool, around: &Section<'_>, know
         section.error("", "the key \"to\" is missing", Some("name the receivers that this step tells".into()));
     }
     let names = read_references(&section, "to", "receiver", known.receivers);
-    if section.has("to") && names.as_ref().is_some_and(Vec::is_empty) {
-        section.error("to", "a step without a receiver tells nobody", None);
-    }
     let after = section.optional::<Duration>("after");
     let unless = section.optional::<UnlessWord>("unless");
     let mut is_sound = (after.is_some() || !section.has("after")) && (unless.is_some() || !section.has("unless"));

@@ -39,7 +39,11 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
         loop_failing: true,
     };
     let Some(section) = file.section("self") else { return watch };
-    watch.notify = read_notify(&section, known).unwrap_or_default();
+    let notify = read_notify(&section, known);
+    if notify.as_ref().is_some_and(Vec::is_empty) && section.has("notify") {
+        section.error("notify", "the list is empty", Some("name the receivers that are told".into()));
+    }
+    watch.notify = notify.unwrap_or_default();
     if !section.has("notify") {
         section.error("", "the key \"notify\" is missing", Some("name the receivers that are told".into()));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::calendars::Calendars;
 use super::conditions::{self, Surroundings};
 use super::labels;
 use super::notify::{self, Notify};
@@ -23,8 +24,18 @@ pub(super) struct Names<'a> {
     pub(super) unscheduled: &'a [String],
 }
 
+/// What rules take from the rest of the file.
+pub(super) struct Shared<'a> {
+    /// What `calendar` can name.
+    pub(super) calendars: &'a Calendars,
+    /// The zone of rules that name none.
+    pub(super) timezone: &'a TimeZone,
+    /// How long past runs are kept.
+    pub(super) retention: Duration,
+}
+
 /// Reads all rules. The broken ones are reported and left out.
-pub(super) fn read(file: &Section<'_>, known: &Names<'_>, timezone: &TimeZone) -> Vec<Rule> {
+pub(super) fn read(file: &Section<'_>, known: &Names<'_>, shared: &Shared<'_>) -> Vec<Rule> {
     let Some(rules) = file.section("rules") else {
         if !file.has("rules") && !file.findings().is_partial() {
             let help = Some("see rules.example.yaml".into());
@@ -32,17 +43,17 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>, timezone: &TimeZone) -
         }
         return Vec::new();
     };
-    rules.entries().iter().filter_map(|entry| read_one(&rules, entry, known, timezone)).collect()
+    rules.entries().iter().filter_map(|entry| read_one(&rules, entry, known, shared)).collect()
 }
 
-fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &TimeZone) -> Option<Rule> {
+fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shared<'_>) -> Option<Rule> {
     let findings = rules.findings();
     let path = rules.path_of(&entry.key);
     if let Err(fault) = check_name(&entry.key) {
         findings.error(entry.at, path.as_str(), fault, None);
     }
     let section = Section::open(&entry.node, path, findings)?;
-    let matches = read_match(&section, known);
+    let matches = read_selection(&section, "match", |inner| read_matches(inner, known));
     let zone = section.optional::<TimeZone>("timezone");
     let sole_source = matches.as_ref().and_then(|matches| conditions::sole_source(matches, known.sources));
     let is_meant = |source: &&String| {
@@ -51,7 +62,8 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
         })
     };
     let unscheduled = known.unscheduled.iter().find(is_meant).map(String::as_str);
-    let around = Surroundings { zone: zone.as_ref().unwrap_or(timezone), sole_source, unscheduled };
+    let around = Surroundings { zone: zone.as_ref().unwrap_or(shared.timezone), shared, sole_source, unscheduled };
+    let is_misplaced = report_misplaced(&section);
     let when = match section.section("when") {
         Some(when) => {
             warn_of_jobs_nowhere(&section, &when, matches.as_ref(), &around);
@@ -59,14 +71,18 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
         }
         // A `when` of the wrong shape has been reported.
         None if section.has("when") => None,
-        None => Some(Condition::default()),
+        None if is_misplaced => None,
+        None => {
+            let help = "write when: { status: [fail] }, or when: { any: true } for every run";
+            section.error("", "the key \"when\" is missing", Some(help.into()));
+            None
+        }
     };
     let severity = section.or("severity", SeverityWord(Severity::Error)).0;
     let notify = notify::read(&section, known);
     let labels = labels::read(&section);
     let group = super::group::read(&section);
     let recovers = section.or("recovers", RecoversWord(Recovers::LaterRun)).0;
-    report_misplaced(&section);
     let has_clock = when.as_ref().is_some_and(|when| {
         matches!(
             when.trigger,
@@ -120,8 +136,9 @@ fn warn_of_jobs_nowhere(
     }
 }
 
-/// Reports keys that belong one level deeper, the mistake of everybody's first rule.
-fn report_misplaced(section: &Section<'_>) {
+/// Reports keys that belong one level deeper, the mistake of everybody's first rule. Returns whether a condition was
+/// among them.
+fn report_misplaced(section: &Section<'_>) -> bool {
     let homes = [
         ("source", "match"),
         ("job", "match"),
@@ -130,27 +147,42 @@ fn report_misplaced(section: &Section<'_>) {
         ("status", "when"),
         ("duration", "when"),
         ("job_status", "when"),
-        ("warn_at", "when"),
-        ("days", "when"),
+        ("any", "when"),
     ];
-    let conditions = conditions::KEYS.map(|key| (key, "when"));
+    let conditions = conditions::KEYS.into_iter().chain(conditions::DEADLINE_KEYS).map(|key| (key, "when"));
+    let mut found_condition = false;
     for (key, home) in homes.into_iter().chain(conditions).filter(|(key, _)| section.has(key)) {
         let at = section.entries().iter().find(|entry| entry.key == key).map_or(section.at(), |entry| entry.at);
         let help = Some(format!("write {home}: {{ {key}: … }}"));
         section.findings().error(at, section.path_of(key), format!("{key:?} belongs under {home:?}"), help);
         let _asked_for = section.node(key);
+        found_condition |= home == "when";
     }
+    found_condition
 }
 
-/// `match`, of a rule or a digest. Absent, or empty, it matches everything.
-pub(super) fn read_match(section: &Section<'_>, known: &Names<'_>) -> Option<Matches> {
-    let Some(node) = section.node("match").filter(|node| node.value != Value::Null) else {
-        return Some(Matches::default());
+/// The mapping under `key` that selects runs or alerts, read by `read`. Absent, it selects everything. Without contents it
+/// is an error: whoever forgot them, or indented them wrongly, does not mean everything.
+pub(super) fn read_selection<T: Default>(
+    section: &Section<'_>,
+    key: &'static str,
+    read: impl FnOnce(&Section<'_>) -> Option<T>,
+) -> Option<T> {
+    let Some(node) = section.node(key) else { return Some(T::default()) };
+    let is_empty = match &node.value {
+        Value::Null => true,
+        Value::Map(entries) => entries.is_empty(),
+        _ => false,
     };
-    let section = Section::open(node, section.path_of("match"), section.findings())?;
-    let matches = read_matches(&section, known);
-    section.close();
-    matches
+    if is_empty {
+        let help = format!("for everything write {key}: {{ job: \"*\" }}");
+        section.error(key, format!("{key:?} is empty"), Some(help));
+        return None;
+    }
+    let inner = Section::open(node, section.path_of(key), section.findings())?;
+    let found = read(&inner);
+    inner.close();
+    found
 }
 
 /// What a `match` says of instances. Whoever opened it closes it.
@@ -177,9 +209,11 @@ pub(super) fn read_matches(section: &Section<'_>, known: &Names<'_>) -> Option<M
 fn read_when(section: Section<'_>, around: &Surroundings<'_>) -> Option<Condition> {
     // A condition of another name is reported as an unknown key.
     if section.entries().is_empty() {
-        let help = Some("write status, duration or both, or leave \"when\" away for every instance".into());
-        section.error("", "a condition needs \"status\", \"duration\" or \"job_status\"", help);
+        let help = "write status, duration or another condition, or any: true for every run";
+        section.error("", "\"when\" is empty", Some(help.into()));
+        return None;
     }
+    let every_run = read_any(&section);
     let statuses = section.optional::<OneOrMany<StatusWord>>("status");
     let duration = section.optional::<Duration>("duration");
     let job_statuses = section.optional::<OneOrMany<JobStatusWord>>("job_status");
@@ -193,6 +227,9 @@ fn read_when(section: Section<'_>, around: &Surroundings<'_>) -> Option<Conditio
         sound = false;
     }
     section.close();
+    if let Some(is_sound) = every_run {
+        return is_sound.then(Condition::default);
+    }
     let trigger = match trigger {
         Some(read) => Some(read?),
         None => None,
@@ -203,11 +240,33 @@ fn read_when(section: Section<'_>, around: &Surroundings<'_>) -> Option<Conditio
     sound.then_some(Condition { statuses, duration, job_statuses, trigger })
 }
 
-/// `notify` where it has no steps, of a rule or a digest; absent, nobody is told.
+/// `any: true`: every run, once it has ended. It stands alone. `None` when it is not there, and false when it is wrong.
+fn read_any(section: &Section<'_>) -> Option<bool> {
+    let any = section.optional::<bool>("any");
+    if any == Some(false) {
+        section.error("any", "\"any\" can only be true", Some("remove it, and name a condition".into()));
+        return Some(false);
+    }
+    let beside = |entry: &&Entry| entry.key != "any";
+    let others: Vec<String> = section.entries().iter().filter(beside).map(|entry| format!("{:?}", entry.key)).collect();
+    if any.is_some() && !others.is_empty() {
+        let message = format!("\"any\" stands alone, and not beside {}", others.join(", "));
+        section.error("any", message, Some("remove it: without a status, runs of every status count".into()));
+        return Some(false);
+    }
+    any.or_else(|| section.has("any").then_some(false))
+}
+
+/// `notify` where it has no steps; absent, nobody is notified. It may be an empty list: a rule has one where routes name
+/// the receivers, or against the defaults of its file.
 pub(super) fn read_notify(section: &Section<'_>, known: &Names<'_>) -> Option<Vec<ReceiverId>> {
     if notify::has_steps(section) {
         section.error("notify", "only a rule has steps", Some("name receivers: notify: [team]".into()));
         return None;
+    }
+    let is_empty_list = |node: &Node| matches!(&node.value, Value::List(items) if items.is_empty());
+    if section.node("notify").is_some_and(is_empty_list) {
+        return Some(Vec::new());
     }
     let names = read_references(section, "notify", "receiver", known.receivers)?;
     let mut seen = BTreeSet::new();
@@ -215,7 +274,7 @@ pub(super) fn read_notify(section: &Section<'_>, known: &Names<'_>) -> Option<Ve
     Some(names.iter().filter(|name| seen.insert(name.as_str())).map(ReceiverId::new).collect())
 }
 
-/// One name or a list of them, each of which the file must define. Every dangling one is reported.
+/// One name or a list of them that is not empty, each of which the file must define. Every dangling one is reported.
 pub(super) fn read_references(
     section: &Section<'_>,
     key: &'static str,
@@ -225,6 +284,10 @@ pub(super) fn read_references(
     let Some(node) = section.node(key) else { return Some(Vec::new()) };
     let path = section.path_of(key);
     let nodes: Vec<(&Node, String)> = match &node.value {
+        Value::List(items) if items.is_empty() => {
+            section.error(key, "the list is empty", None);
+            return None;
+        }
         Value::List(items) => {
             items.iter().enumerate().map(|(index, item)| (item, format!("{path}[{index}]"))).collect()
         }

@@ -86,6 +86,7 @@ impl Decider {
             measures: candidate.measures.clone(),
             since: candidate.since,
             over_at: candidate.over_at,
+            is_any: rule.tells_every_run(),
             episode: candidate.episode,
             suppressed_by: candidate.suppressed_by.clone(),
         };

@@ -12,7 +12,8 @@ use super::answers::{Answers, Questions};
 use super::memory::Memory;
 use super::terms::Addressed;
 use super::{Audience, Decided, Decider, Episodes, Look, Notice, Place};
-use crate::model::{Alert, AlertId, AlertState, MessageKind, ReasonCode, Suppression};
+use crate::alert::{Ending, end};
+use crate::model::{Alert, AlertId, AlertState, EndReason, MessageKind, ReasonCode, Suppression};
 use crate::rule::inhibit::{Upstream, was_told};
 
 /// What is held back, and what is let go.
@@ -51,6 +52,7 @@ impl Decider {
         for alert in episodes.fired.iter().chain(&episodes.overdue) {
             episodes.ledger.replace(alert);
         }
+        self.end_lapsed(episodes, now);
         let held = self.let_go(episodes, answers, now);
         // Of an alert that is both, what was just decided is the later word.
         let ids: HashSet<&AlertId> = held.iter().map(|alert| &alert.id).collect();
@@ -89,6 +91,16 @@ impl Decider {
                 alert.suppressed_by = Some(by.clone());
             }
         }
+    }
+
+    /// Ends what was held back over days off and is not to be told when they end: runs that never came up for a due time
+    /// within them.
+    fn end_lapsed(&self, episodes: &mut Episodes, now: Timestamp) {
+        let ended = episodes.ledger.end_where(|alert| {
+            let is_over = self.muting.has_lapsed(alert) && self.muting.mutes(alert, now).is_none();
+            is_over.then(|| end(alert, Ending::new(EndReason::Over, ReasonCode::DayOff, now), now))
+        });
+        episodes.ended.extend(ended);
     }
 
     /// Lets go of what was held back and still fires, once nothing mutes it any more; notes what holds it back from now

@@ -20,6 +20,8 @@ mod trouble;
 mod verdict;
 
 pub use due::{Due, due, spread_of};
-pub use rows::{AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, Limits, OpenRow, Selects, SettledRow, SourceRow};
+pub use rows::{
+    AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, Limits, OpenRow, PurgedRow, Selects, SettledRow, SourceRow,
+};
 pub use tally::{Subject, Tally};
 pub use verdict::is_complete;

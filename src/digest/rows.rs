@@ -27,6 +27,23 @@ pub struct SourceRow {
 /// A time in which a source was not read, or not as a whole.
 pub type GapRow = GapPart;
 
+/// Runs of one job and status that are no longer kept, and were over in the period, or some of them.
+#[derive(Debug, Clone)]
+pub struct PurgedRow {
+    /// Their source.
+    pub source: SourceId,
+    /// Their job.
+    pub job: String,
+    /// How they came to run.
+    pub kind: InstanceType,
+    /// How they ended.
+    pub status: Status,
+    /// How many of the day there were.
+    pub runs: u64,
+    /// When the day on which they were due ended.
+    pub until: Timestamp,
+}
+
 /// A run that was over for the first time in the period.
 #[derive(Debug, Clone)]
 pub struct SettledRow {

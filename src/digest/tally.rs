@@ -10,15 +10,16 @@ use jiff::tz::TimeZone;
 use super::breach::{breach, sorted};
 use super::chart::Slots;
 use super::rows::{
-    AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, Limits, OpenRow, Selects, SettledRow, SourceRow,
+    AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, Limits, OpenRow, PurgedRow, Selects, SettledRow, SourceRow,
 };
 use super::timing::Timing;
 use super::trouble::{Troubles, add_node};
 use super::verdict::{is_complete, verdict};
 use crate::limits::DIGEST_LISTED_MAX;
 use crate::model::{
-    AlertFacts, AlertsPart, BreachPart, CompletenessPart, DigestFacts, DigestPart, Listed, Outcomes, PeriodPart,
-    ReasonCount, SourceId, SourceLine, Status, StatusCount, Suppression, TotalsPart, TroublePart, VerdictPart,
+    AlertFacts, AlertsPart, BreachPart, CompletenessPart, DigestFacts, DigestPart, GapCause, Listed, Outcomes,
+    PeriodPart, ReasonCount, SourceId, SourceLine, Status, StatusCount, Suppression, TotalsPart, TroublePart,
+    VerdictPart,
 };
 use crate::words::{Language, say_digest};
 
@@ -33,6 +34,8 @@ pub struct Tally {
     now: Timestamp,
     sources: BTreeMap<SourceId, (Option<SourceRow>, Outcomes)>,
     gaps: Vec<GapRow>,
+    /// Runs that are no longer kept, by source: how many, how many of them failed, and until when they were due.
+    purged: BTreeMap<SourceId, (u64, u64, Timestamp)>,
     by_status: BTreeMap<Status, u64>,
     open: BTreeMap<Status, u64>,
     slots: Slots,
@@ -61,6 +64,7 @@ impl Tally {
             now,
             sources: sources.into_iter().map(|source| (source, (None, Outcomes::default()))).collect(),
             gaps: Vec::new(),
+            purged: BTreeMap::new(),
             by_status: BTreeMap::new(),
             open: BTreeMap::new(),
             slots: Slots::default(),
@@ -90,6 +94,16 @@ impl Tally {
     pub fn gap(&mut self, row: GapRow) {
         if self.sources.contains_key(&row.source) {
             self.gaps.push(row);
+        }
+    }
+
+    /// Runs that are no longer kept.
+    pub fn purged(&mut self, row: &PurgedRow) {
+        if self.sources.contains_key(&row.source) && (self.selects)(&row.source, &row.job, row.kind) {
+            let (runs, failed, until) = self.purged.entry(row.source.clone()).or_insert((0, 0, row.until));
+            *runs += row.runs;
+            *failed += if row.status == Status::Fail { row.runs } else { 0 };
+            *until = row.until.max(*until);
         }
     }
 
@@ -178,6 +192,11 @@ impl Tally {
     pub fn finish(mut self, digest: DigestPart, period: PeriodPart) -> DigestFacts {
         let mut outcomes = Outcomes::default();
         self.sources.values().for_each(|(_, of_source)| outcomes.merge(of_source));
+        for (source, (runs, failed, until)) in self.purged {
+            let reason = format!("{runs} runs, {failed} of them failed");
+            let until = Some(until.clamp(period.from, period.until));
+            self.gaps.push(GapRow { source, cause: GapCause::Purged, from: period.from, until, reason });
+        }
         let completeness = completeness(self.sources, self.gaps);
         let breaches = Listed::of(sorted(self.breaches), DIGEST_LISTED_MAX);
         let (broken, recovered) = (self.broken.total, self.recovered.total);

@@ -5,7 +5,7 @@ use crate::model::{CompletenessPart, GapCause, GapPart, Outcomes, VerdictState};
 /// Whether everything up to the end has been read, if late in part: no gap lasts, and nothing was lost for good.
 pub fn is_complete(completeness: &CompletenessPart) -> bool {
     let gaps = &completeness.gaps;
-    let is_harmless = |gap: &GapPart| gap.until.is_some() && gap.cause != GapCause::Lost;
+    let is_harmless = |gap: &GapPart| gap.until.is_some() && !matches!(gap.cause, GapCause::Lost | GapCause::Purged);
     completeness.read_until.is_some()
         && gaps.total == gaps.shown.len() as u64
         && gaps.shown.iter().all(is_harmless)

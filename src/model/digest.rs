@@ -131,11 +131,14 @@ pub enum GapCause {
     Incomplete,
     /// It was not read for so long that what was planned then can no longer be read.
     Lost,
+    /// It was read, and its runs have been removed since: they were older than the retention.
+    Purged,
 }
 
 impl GapCause {
     /// All of them.
-    pub const ALL: [GapCause; 4] = [GapCause::Silent, GapCause::Unreadable, GapCause::Incomplete, GapCause::Lost];
+    pub const ALL: [GapCause; 5] =
+        [GapCause::Silent, GapCause::Unreadable, GapCause::Incomplete, GapCause::Lost, GapCause::Purged];
 
     /// The word used in messages and in the store.
     pub const fn as_str(self) -> &'static str {
@@ -144,6 +147,7 @@ impl GapCause {
             GapCause::Unreadable => "unreadable",
             GapCause::Incomplete => "incomplete",
             GapCause::Lost => "lost",
+            GapCause::Purged => "purged",
         }
     }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum ReasonCode {
     /// The instance is in a status that the rule asks for, and has lasted as long as it asks for.
     Status,
+    /// The instance has ended, however it did; the rule is about every run.
+    Ran,
     /// The same instance recovered.
     Recovered,
     /// A later instance of the job succeeded.
@@ -48,6 +50,8 @@ pub enum ReasonCode {
     CalledOff,
     /// A job of which a run was missing has one again.
     RunsAgain,
+    /// The due time was on a day off, and nothing is late any more that anybody waits for.
+    DayOff,
     /// Not so many of a job's runs fail any more.
     RateFell,
     /// A source cannot be read.
@@ -81,8 +85,9 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 34] = [
+    pub const ALL: [ReasonCode; 36] = [
         ReasonCode::Status,
+        ReasonCode::Ran,
         ReasonCode::Recovered,
         ReasonCode::LaterRun,
         ReasonCode::Ended,
@@ -103,6 +108,7 @@ impl ReasonCode {
         ReasonCode::Started,
         ReasonCode::CalledOff,
         ReasonCode::RunsAgain,
+        ReasonCode::DayOff,
         ReasonCode::RateFell,
         ReasonCode::SourceUnreadable,
         ReasonCode::SourceReadable,
@@ -122,6 +128,7 @@ impl ReasonCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             ReasonCode::Status => "status",
+            ReasonCode::Ran => "ran",
             ReasonCode::Recovered => "recovered",
             ReasonCode::LaterRun => "later-run",
             ReasonCode::Ended => "ended",
@@ -142,6 +149,7 @@ impl ReasonCode {
             ReasonCode::Started => "started",
             ReasonCode::CalledOff => "called-off",
             ReasonCode::RunsAgain => "runs-again",
+            ReasonCode::DayOff => "day-off",
             ReasonCode::RateFell => "rate-fell",
             ReasonCode::SourceUnreadable => "source-unreadable",
             ReasonCode::SourceReadable => "source-readable",

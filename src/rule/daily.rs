@@ -1,18 +1,19 @@
 //! Deadlines by the clock: what must have started, or succeeded, by a time of day.
 //!
 //! # Design
-//! Each calendar day of the zone has one deadline, the first instant at which the clock shows that time, or at which it
-//! goes forward over it. The runs it is about are those planned since the deadline of the day before: so a job that is
-//! planned at 23:00 can have a deadline at 06:30, and every planned run has exactly one.
+//! Each day that has a deadline has one: the first instant at which the clock of the zone shows that time, or at which it
+//! goes forward over it. The runs it is about are those planned since the deadline before it, a week back at most: so a
+//! job that is planned at 23:00 can have a deadline at 06:30, the runs of a holiday belong to the first working day after
+//! it, and no planned run has two.
 
 use std::fmt;
 
-use jiff::civil::{Date, Time, Weekday};
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{ConditionKind, InstanceType, Snapshot, SourceId, Status};
-use crate::schedule::first_pass;
+use crate::schedule::{Days, first_pass};
 
 /// What must have come to pass by the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum Goal {
     Finished,
 }
 
-/// A deadline of every day, or of some days of the week.
+/// A deadline of every day, or of some days.
 #[derive(Clone)]
 pub struct Daily {
     /// What must have come to pass.
@@ -40,10 +41,6 @@ pub struct Daily {
     pub sole_source: Option<SourceId>,
 }
 
-/// Days of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Days(u8);
-
 /// One deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
@@ -53,7 +50,8 @@ pub struct Due {
     pub warn_at: Option<Timestamp>,
     /// Runs planned after this instant and not after `at` are concerned.
     pub planned_after: Timestamp,
-    /// The same a week before, to know which jobs are planned at such a time: planned after the first, up to the second.
+    /// The same a week before, or of the last deadline before that, to know which jobs are planned at such a time: planned
+    /// after the first, up to the second.
     pub week_before: (Timestamp, Timestamp),
 }
 
@@ -86,21 +84,6 @@ pub enum Standing {
     Reached(Option<Timestamp>),
     /// It is not.
     NotReached,
-}
-
-impl Days {
-    /// All seven.
-    pub const ALL: Days = Days(0x7f);
-
-    /// The days of a list.
-    pub fn of(days: impl IntoIterator<Item = Weekday>) -> Days {
-        Days(days.into_iter().fold(0, |all, day| all | 1 << day.to_monday_zero_offset()))
-    }
-
-    /// Whether the day is one of them.
-    pub fn contains(self, day: Weekday) -> bool {
-        self.0 & 1 << day.to_monday_zero_offset() != 0
-    }
 }
 
 impl fmt::Debug for Daily {
@@ -150,18 +133,35 @@ impl Daily {
 
     /// The deadline of a calendar day, if that day has one.
     pub fn due_on(&self, date: Date) -> Option<Due> {
-        if !self.days.contains(date.weekday()) {
+        if !self.days.include(date) {
             return None;
         }
-        let deadline = |date: Date| first_pass(&self.zone, date.to_datetime(self.by));
-        let back = |days: i64| date.checked_sub(SignedDuration::from_hours(24 * days)).ok();
-        let at = deadline(date)?;
+        let at = self.clock(date)?;
         let warn_at = self.warn_at.and_then(|time| {
-            let day = if time < self.by { Some(date) } else { back(1) };
-            first_pass(&self.zone, day?.to_datetime(time)).filter(|warn_at| *warn_at < at)
+            let day = if time < self.by { date } else { date.yesterday().ok()? };
+            first_pass(&self.zone, day.to_datetime(time)).filter(|warn_at| *warn_at < at)
         });
-        let week_before = (deadline(back(8)?)?, deadline(back(7)?)?);
-        Some(Due { at, warn_at, planned_after: deadline(back(1)?)?, week_before })
+        let a_week_before = days_before(date, WEEK)?;
+        let same_before = self.days.last_until(a_week_before).unwrap_or(a_week_before);
+        let week_before = (self.planned_after(same_before)?, self.clock(same_before)?);
+        Some(Due { at, warn_at, planned_after: self.planned_after(date)?, week_before })
+    }
+
+    /// How long before its deadline a run can be planned: a day, or a week where not every day has a deadline.
+    pub fn reach(&self) -> SignedDuration {
+        // The clocks may go back in between, by three hours at most.
+        SignedDuration::from_hours(if self.days.are_all() { 24 } else { 24 * WEEK } + 3)
+    }
+
+    /// When the clock shows the deadline's time on a day.
+    fn clock(&self, date: Date) -> Option<Timestamp> {
+        first_pass(&self.zone, date.to_datetime(self.by))
+    }
+
+    /// The deadline before that of `date`, or the same time a week before.
+    fn planned_after(&self, date: Date) -> Option<Timestamp> {
+        let since = (1..WEEK).filter_map(|days| days_before(date, days)).find(|date| self.days.include(*date));
+        self.clock(since.or_else(|| days_before(date, WEEK))?)
     }
 
     /// How a run stands.
@@ -212,6 +212,13 @@ impl Daily {
         };
         concerned.iter().filter_map(late).collect()
     }
+}
+
+/// The days of a week.
+const WEEK: i64 = 7;
+
+fn days_before(date: Date, days: i64) -> Option<Date> {
+    date.checked_sub(SignedDuration::from_hours(24 * days)).ok()
 }
 
 impl Due {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Rule;
+use super::{Condition, Rule};
 use crate::model::{Instance, InstanceType, Job, Status};
 use crate::yaml::duration_text;
 
@@ -43,6 +43,8 @@ pub enum Reason {
     },
     /// A time that the duration needs is missing, or the times contradict each other.
     DurationUnknown,
+    /// The rule is about every run, and tells of each once it has ended.
+    NotEnded,
 }
 
 impl fmt::Display for Reason {
@@ -56,6 +58,7 @@ impl fmt::Display for Reason {
             Reason::TooShort { lasted, threshold } => {
                 write!(f, "lasted {}, which is under {}", duration_text(*lasted), duration_text(*threshold))
             }
+            Reason::NotEnded => f.write_str("it has not ended yet: a rule about every run tells of it then"),
             Reason::DurationUnknown => f.write_str("the duration is unknown: a time is missing or they contradict"),
         }
     }
@@ -69,6 +72,12 @@ impl Rule {
             Some(reason) => Verdict::DoesNotHold(reason),
             None => Verdict::Holds { since: self.since(instance, now).min(now) },
         }
+    }
+
+    /// Whether the rule tells of every run, whatever its status (`any: true`): once, when it has ended, as news.
+    pub fn tells_every_run(&self) -> bool {
+        let Condition { statuses, duration, job_statuses, trigger } = &self.when;
+        statuses.is_empty() && duration.is_none() && job_statuses.is_empty() && trigger.is_none()
     }
 
     /// Whether the rule is about jobs themselves, and not about their runs.
@@ -101,6 +110,9 @@ impl Rule {
         let statuses = &self.when.statuses;
         if !statuses.is_empty() && !statuses.contains(&instance.status) {
             return Some(Reason::StatusNotInSet(instance.status));
+        }
+        if self.tells_every_run() && !instance.status.has_ended() {
+            return Some(Reason::NotEnded);
         }
         let threshold = self.when.duration?;
         match instance.duration(now) {

@@ -136,6 +136,16 @@ impl Muting {
         self.sources.iter().filter(|source| *source != own).filter(may_hold).cloned().collect()
     }
 
+    /// Whether an alert that was held back is not to be told when that ends: it is of a run that never came up, for a due
+    /// time inside the window of days off that has held it. A run that is still late then is told.
+    pub fn has_lapsed(&self, alert: &Alert) -> bool {
+        let Some(Suppression::MuteWindow(name)) = &alert.suppressed_by else { return false };
+        let due_at = alert.facts.alert.measures.due_at.filter(|_| alert.facts.instance.is_none());
+        let held_by = self.windows.iter().find(|one| one.name == *name).map(|one| &one.window);
+        let days_off = held_by.filter(|window| window.is_of_days_off());
+        days_off.zip(due_at).is_some_and(|(window, due_at)| window.is_open(due_at))
+    }
+
     /// Takes over the silences that hold now. One that was there before keeps what it was compiled to: a silence is
     /// never changed. Returns what is wrong with those that cannot be understood; they silence nothing.
     pub fn set_silences(&mut self, active: &[Silence]) -> Vec<String> {

@@ -12,15 +12,17 @@ use jiff::{SignedDuration, Timestamp};
 use super::recurring::{DueTime, Recurring};
 use crate::limits::PLAN_TIME_TOLERANCE;
 use crate::model::{JobSchedule, SourceId};
-use crate::schedule::Schedule;
+use crate::schedule::{Days, Schedule};
 
 /// A run must be planned or started for each due time of the job's own schedule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct OwnSchedule {
     /// How long after a due time a run may be planned or started for it.
     pub grace: Duration,
     /// The one source in which a job that is named in full must be.
     pub sole_source: Option<SourceId>,
+    /// The days on which due times count.
+    pub days: Days,
 }
 
 /// The schedule of one job.
@@ -104,7 +106,8 @@ impl Plan {
     }
 
     fn recurring(&self, own: &OwnSchedule) -> Recurring {
-        Recurring { schedule: self.schedule.clone(), grace: own.grace, sole_source: own.sole_source.clone() }
+        let (sole_source, days) = (own.sole_source.clone(), own.days.clone());
+        Recurring { schedule: self.schedule.clone(), days, grace: own.grace, sole_source }
     }
 
     /// Whether the runs that the scheduler has planned, at these times, are planned by this schedule: the last of them
@@ -133,7 +136,7 @@ mod tests {
     }
 
     fn dues(plans: &Plans, after: &str, until: &str) -> Vec<String> {
-        let own = OwnSchedule { grace: Duration::from_secs(900), sole_source: None };
+        let own = OwnSchedule { grace: Duration::from_secs(900), sole_source: None, days: Days::every() };
         let of_plan = |(_, plan): (&str, &Plan)| plan.due_times(&own, at(after), at(until));
         plans.iter().flat_map(of_plan).map(|due| due.at.strftime("%H:%M").to_string()).collect()
     }

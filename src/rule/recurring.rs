@@ -7,13 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::limits::DUE_TIMES_PER_POLL_MAX;
 use crate::model::SourceId;
-use crate::schedule::Schedule;
+use crate::schedule::{Days, Schedule};
 
 /// When a job must run.
 #[derive(Clone)]
 pub struct Recurring {
     /// The due times.
     pub schedule: Schedule,
+    /// The days on which they count.
+    pub days: Days,
     /// How long after a due time a run may be planned or started for it.
     pub grace: Duration,
     /// The one source in which a job that is named in full must be, though it may never have been seen there.
@@ -45,7 +47,8 @@ pub struct DueTime {
 impl fmt::Debug for Recurring {
     /// What the rule means; a zone's tables say nothing to a reader.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {:?} {:?}", self.schedule, self.grace, self.sole_source)
+        write!(f, "{:?} {:?} {:?}", self.schedule, self.grace, self.sole_source)?;
+        if self.days.are_all() { Ok(()) } else { write!(f, " {:?}", self.days) }
     }
 }
 
@@ -64,7 +67,9 @@ impl Recurring {
         let mut dues = std::collections::VecDeque::new();
         let mut are_more = false;
         while let Some(next) = self.schedule.next_after(at).filter(|next| *next <= last) {
-            dues.push_back(self.due_time(next));
+            if self.is_meant(next) {
+                dues.push_back(self.due_time(next));
+            }
             if dues.len() > DUE_TIMES_PER_POLL_MAX {
                 dues.pop_front();
                 are_more = true;
@@ -81,12 +86,21 @@ impl Recurring {
         const CHANGE_OF_CLOCKS: SignedDuration = SignedDuration::from_hours(1);
         let wall = due.at.to_zoned(self.schedule.zone().clone()).checked_sub(jiff::Span::new().days(7)).ok()?;
         let around = wall.timestamp().checked_add(CHANGE_OF_CLOCKS).ok()?.min(due.at);
-        self.schedule.last_until(around).map(|at| self.due_time(at))
+        self.last_due(around)
     }
 
     /// The last due time at or before an instant.
     pub fn last_due(&self, until: Timestamp) -> Option<DueTime> {
-        self.schedule.last_until(until).map(|at| self.due_time(at))
+        /// Due times on days that do not count which are passed over: a year of every hour.
+        const PASSED_OVER: usize = 366 * 24;
+        let before = |at: &Timestamp| self.schedule.last_until(at.checked_sub(SignedDuration::from_millis(1)).ok()?);
+        let times = std::iter::successors(self.schedule.last_until(until), before);
+        times.take(PASSED_OVER).find(|at| self.is_meant(*at)).map(|at| self.due_time(at))
+    }
+
+    /// Whether a due time is on a day that counts.
+    fn is_meant(&self, at: Timestamp) -> bool {
+        self.days.include(at.to_zoned(self.schedule.zone().clone()).date())
     }
 
     fn due_time(&self, at: Timestamp) -> DueTime {

@@ -131,16 +131,30 @@ impl RuleSet {
         graces.max().map_or(Duration::ZERO, |grace| grace + SOURCE_OVERLAP)
     }
 
-    /// How far back the very first poll of `source` must list for a rule with a deadline: the runs of one deadline are
-    /// planned within a day, which may have an hour more.
+    /// How far back the very first poll of `source` must list for the rules with a deadline, so that their runs are known.
     pub fn reach_at_first(&self, source: &SourceId) -> Option<Duration> {
-        const LONGEST_DAY: Duration = Duration::from_secs(26 * 3600);
-        self.triggers_of(source).any(|trigger| matches!(trigger, Trigger::Daily(_))).then_some(LONGEST_DAY)
+        let reach = |trigger: &Trigger| match trigger {
+            Trigger::Daily(daily) => Duration::try_from(daily.reach()).ok(),
+            _ => None,
+        };
+        self.triggers_of(source).filter_map(reach).max()
     }
 
     /// Whether any rule about `source` looks at the history of jobs.
     pub fn looks_at_history(&self, source: &SourceId) -> bool {
         self.triggers_of(source).any(|trigger| trigger.runs_wanted() > 0)
+    }
+
+    /// Whether any rule about `source` needs runs of a job whatever their age.
+    pub fn counts_runs(&self, source: &SourceId) -> bool {
+        self.triggers_of(source).any(|trigger| trigger.runs_kept() > 0)
+    }
+
+    /// How many of the last runs of a job must be kept whatever their age, for the rule that counts the most of them.
+    pub fn runs_counted(&self, source: &SourceId, job: &str, cache: &mut MatchCache) -> usize {
+        let matching = self.matching(source, job, cache);
+        let triggers = matching.iter().filter_map(|index| self.rules.get(*index)?.when.trigger.as_ref());
+        triggers.map(Trigger::runs_kept).max().unwrap_or(0)
     }
 
     /// Whether any rule about `source` looks at the clock.

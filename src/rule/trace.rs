@@ -131,6 +131,7 @@ impl Objection {
             Objection::Run(Reason::BackfillNotNamed) => "backfill-not-named",
             Objection::Run(Reason::StatusNotInSet(_)) => "other-status",
             Objection::Run(Reason::TooShort { .. }) => "too-short",
+            Objection::Run(Reason::NotEnded) => "not-ended",
             Objection::Run(Reason::DurationUnknown) | Objection::DurationUnknown => "duration-unknown",
             Objection::SaysNothing(_) => "says-nothing",
             Objection::WentWell { .. } => "went-well",
@@ -338,10 +339,8 @@ impl Rule {
         now: Timestamp,
         zone: &TimeZone,
     ) -> Standing {
-        /// Deadlines are a day apart, and a day may have an hour more.
-        const DAY: SignedDuration = SignedDuration::from_hours(26);
         let Some(planned) = run.plan_time.or(run.start_time) else { return Standing::Fails(Objection::NoPlanTime) };
-        let until = planned.checked_add(DAY).unwrap_or(Timestamp::MAX);
+        let until = planned.checked_add(daily.reach()).unwrap_or(Timestamp::MAX);
         let before = planned.checked_sub(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MIN);
         let Some(due) = daily.dues(before, until).into_iter().find(|due| due.concerns(planned)) else {
             return Standing::Fails(Objection::NoDeadline);

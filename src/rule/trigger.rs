@@ -5,6 +5,7 @@ use super::history::{FailureRate, Slower};
 use super::plans::OwnSchedule;
 use super::recurring::Recurring;
 use crate::model::ConditionKind;
+use crate::schedule::Days;
 
 /// What a rule waits for beside status and duration.
 #[derive(Debug, Clone)]
@@ -47,6 +48,27 @@ impl Trigger {
             Trigger::FailureRate(rate) => rate.over,
             Trigger::Slower(_) => crate::limits::HISTORY_RUNS_MAX,
             Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_) => 0,
+        }
+    }
+
+    /// How many of a job's last runs must be kept for it, whatever their age. One that compares with a span of time needs
+    /// none beyond it, and one that looks at the clock the run before, to know which jobs are planned at such a time.
+    pub fn runs_kept(&self) -> usize {
+        match self {
+            Trigger::Consecutive(runs) => *runs,
+            Trigger::FailureRate(rate) => rate.over,
+            Trigger::Slower(_) => 0,
+            Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_) => 2,
+        }
+    }
+
+    /// The days that it counts on, of one that looks at the clock.
+    pub fn days(&self) -> Option<&Days> {
+        match self {
+            Trigger::Daily(daily) => Some(&daily.days),
+            Trigger::Missing(recurring) => Some(&recurring.days),
+            Trigger::Unplanned(own) => Some(&own.days),
+            Trigger::Consecutive(_) | Trigger::FailureRate(_) | Trigger::Slower(_) => None,
         }
     }
 

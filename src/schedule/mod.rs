@@ -9,6 +9,7 @@
 //! change of the clocks; the way from wall-clock time to an instant is ours.
 
 mod calendar;
+mod days;
 mod fields;
 mod quartz;
 mod window;
@@ -20,7 +21,8 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, civil};
 
 pub use calendar::{CN, Calendar};
-pub use window::{DAY_SECONDS, Daily, Days, Window};
+pub use days::Days;
+pub use window::{DAY_SECONDS, Daily, Window};
 
 /// When something recurs.
 ///

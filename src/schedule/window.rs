@@ -6,13 +6,11 @@
 //! last shows its end, so that it is open whenever the clock shows a time inside it, in one piece, also on the day on
 //! which the clocks are set back. A time that the clocks leap over counts as the instant at which they do.
 
-use std::sync::Arc;
-
-use jiff::civil::{Date, DateTime, Weekday};
+use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Calendar, Schedule};
+use super::{Days, Schedule};
 
 /// The seconds of a day by the clock.
 pub const DAY_SECONDS: i32 = 86_400;
@@ -29,38 +27,6 @@ pub enum Window {
         /// How long it stays open.
         lasts: SignedDuration,
     },
-}
-
-/// Which days a window opens on: those of which any of these is true.
-#[derive(Debug, Clone, Default)]
-pub struct Days {
-    /// The weekday is one of these.
-    pub weekdays: Vec<Weekday>,
-    /// It is worked.
-    pub workdays: bool,
-    /// It is not worked: weekends that are not made up for, and holidays.
-    pub days_off: bool,
-    /// It is a public holiday.
-    pub holidays: bool,
-    /// What is worked and what is a holiday.
-    pub calendar: Arc<Calendar>,
-}
-
-impl Days {
-    /// Whether the day is among them.
-    pub fn include(&self, date: Date) -> bool {
-        let is_workday = || self.calendar.is_workday(date);
-        self.weekdays.contains(&date.weekday())
-            || self.workdays && is_workday()
-            || self.days_off && !is_workday()
-            || self.holidays && self.calendar.is_holiday(date)
-    }
-
-    /// Whether every day is among them.
-    pub fn are_all(&self) -> bool {
-        self.workdays && self.days_off
-            || (0..7).all(|day| Weekday::from_monday_zero_offset(day).is_ok_and(|day| self.weekdays.contains(&day)))
-    }
 }
 
 /// A window between two times of the wall clock.
@@ -86,6 +52,11 @@ impl Window {
                 schedule.next_after(opened_after).is_some_and(|due| due <= now)
             }
         }
+    }
+
+    /// Whether it is open because nobody works then: it goes by the days off or the holidays of a calendar.
+    pub fn is_of_days_off(&self) -> bool {
+        matches!(self, Window::Daily(daily) if daily.days.days_off || daily.days.holidays)
     }
 
     /// Whether it never closes, so that nothing would ever be told.

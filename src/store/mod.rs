@@ -52,4 +52,4 @@ pub use outbox::{Outbox, Pending, Queued, Settled};
 pub use own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
 pub use sql::{Mode, SqlStore};
 pub use transition::{PollOutcome, PollRecord, Transition, TransitionLog};
-pub use upkeep::Upkeep;
+pub use upkeep::{KeptRuns, Upkeep};

@@ -1,10 +1,15 @@
 //! What the program needs of its store as a whole: which configuration is in force, the proof of a write, the purge.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use jiff::Timestamp;
 
 use super::error::StoreError;
+use crate::model::SourceId;
+
+/// How many of the last runs of jobs are kept whatever their age, by source and job.
+pub type KeptRuns = BTreeMap<SourceId, BTreeMap<String, usize>>;
 
 /// Looking after the store.
 pub trait Upkeep: Send + Sync {
@@ -21,6 +26,7 @@ pub trait Upkeep: Send + Sync {
     fn beat(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
-    /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.
-    fn purge(&self, before: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// list again, what is owed and what fires stays, however old it is, and so do the `kept` runs; a delivery stays as long
+    /// as its alert. The runs that go are counted by job and day.
+    fn purge(&self, before: Timestamp, kept: &KeptRuns) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

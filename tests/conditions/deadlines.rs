@@ -1,15 +1,17 @@
 //! Deadlines in every time zone, on every day on which its clocks change, from 2020 to 2035.
 
+use std::sync::Arc;
+
 use jiff::civil::{Date, Time, Weekday, date, time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{InstanceType, Snapshot, Status};
-use nightbell::rule::daily::{Daily, Days, Due, Goal, KnownRun, Late};
+use nightbell::rule::daily::{Daily, Due, Goal, KnownRun, Late};
 use nightbell::rule::recurring::{Recurring, missed};
-use nightbell::schedule::Schedule;
+use nightbell::schedule::{Calendar, Days, Schedule};
 
 fn daily(by: Time, zone: &TimeZone) -> Daily {
-    Daily { goal: Goal::Finished, by, warn_at: None, days: Days::ALL, zone: zone.clone(), sole_source: None }
+    Daily { goal: Goal::Finished, by, warn_at: None, days: Days::every(), zone: zone.clone(), sole_source: None }
 }
 
 /// The days on which the clocks of a zone change, with the wall-clock time at which they do.
@@ -80,7 +82,12 @@ fn polls_meet_every_deadline_and_every_due_time_once() {
         for day in days {
             let rule = Daily { warn_at: Some(time(23, 45, 0, 0)), ..daily(time(2, 30, 0, 0), &zone) };
             let schedule = Schedule::parse("30 2 * * *", &zone).unwrap();
-            let owed = Recurring { schedule, grace: std::time::Duration::from_secs(900), sole_source: None };
+            let owed = Recurring {
+                schedule,
+                grace: std::time::Duration::from_secs(900),
+                sole_source: None,
+                days: Days::every(),
+            };
             let from = day.yesterday().unwrap().to_zoned(zone.clone()).unwrap().timestamp();
             let (mut met, mut warned, mut due_times) = (Vec::new(), Vec::new(), Vec::new());
             let mut polled = from;
@@ -123,7 +130,8 @@ fn a_due_time_knows_what_it_was_a_week_before() {
     ];
     for (schedule, due, before) in table {
         let schedule = Schedule::parse(schedule, &zone).unwrap();
-        let owed = Recurring { schedule, grace: std::time::Duration::from_secs(900), sole_source: None };
+        let owed =
+            Recurring { schedule, grace: std::time::Duration::from_secs(900), sole_source: None, days: Days::every() };
         let after = instant(due) - SignedDuration::from_secs(1);
         let (dues, _) = owed.due_times(after, after + SignedDuration::from_mins(16));
         let found = dues.iter().find(|found| found.at == instant(due)).unwrap();
@@ -134,7 +142,7 @@ fn a_due_time_knows_what_it_was_a_week_before() {
 #[test]
 fn some_days_have_a_deadline_and_others_do_not() {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let days = Days::of([Weekday::Monday, Weekday::Friday]);
+    let days = Days::on([Weekday::Monday, Weekday::Friday]);
     let rule = Daily { days, ..daily(time(6, 30, 0, 0), &zone) };
     let from = date(2026, 11, 16).to_zoned(zone.clone()).unwrap().timestamp();
     let dues = rule.dues(from, from + SignedDuration::from_hours(7 * 24));
@@ -175,6 +183,7 @@ fn a_due_time_is_met_until_its_grace_ends_or_the_next_one_comes() {
         schedule: Schedule::parse(schedule, &TimeZone::UTC).unwrap(),
         grace: std::time::Duration::from_secs(900),
         sole_source: None,
+        days: Days::every(),
     };
     // Schedule, the minutes at which runs were planned, the due times missed in the first hour.
     let table: [(&str, &[i64], &[i64]); 7] = [
@@ -195,4 +204,89 @@ fn a_due_time_is_met_until_its_grace_ends_or_the_next_one_comes() {
             .map(|first| (at(*first), at(*expected.last().unwrap()), u32::try_from(expected.len()).unwrap()));
         assert_eq!(missed, expected, "{schedule} {planned:?}");
     }
+}
+
+/// A calendar with National Day and the Mid-Autumn weekend that is worked for it.
+fn china() -> Arc<Calendar> {
+    let holidays = (1..=7).map(|day| date(2026, 10, day));
+    Arc::new(Calendar::new(vec![Weekday::Saturday, Weekday::Sunday], [2026], holidays, [date(2026, 10, 10)]))
+}
+
+/// Which days have a deadline, whose runs it is about, and with which earlier ones it is compared.
+#[test]
+fn the_runs_of_a_deadline_go_by_the_days_that_have_one() {
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let workdays = Days { workdays: true, calendar: china(), ..Days::default() };
+    let monthly = Days { month_days: vec![1], ..Days::default() };
+    let last = Days { last_of_month: true, ..Days::default() };
+    let at = |day: Date| day.at(6, 30, 0, 0).to_zoned(TimeZone::get("Asia/Shanghai").unwrap()).unwrap().timestamp();
+    // days, the day, runs are planned after, the same a week before; nothing for a day without a deadline
+    let cases = [
+        (&workdays, date(2026, 9, 30), Some((date(2026, 9, 29), (date(2026, 9, 22), date(2026, 9, 23))))),
+        (&workdays, date(2026, 10, 1), None),
+        (&workdays, date(2026, 10, 7), None),
+        // The runs of the holiday are those of the first working day, a week back at most.
+        (&workdays, date(2026, 10, 8), Some((date(2026, 10, 1), (date(2026, 9, 29), date(2026, 9, 30))))),
+        (&workdays, date(2026, 10, 10), Some((date(2026, 10, 9), (date(2026, 9, 29), date(2026, 9, 30))))),
+        (&workdays, date(2026, 10, 12), Some((date(2026, 10, 10), (date(2026, 9, 29), date(2026, 9, 30))))),
+        (&monthly, date(2026, 11, 1), Some((date(2026, 10, 25), (date(2026, 9, 24), date(2026, 10, 1))))),
+        (&monthly, date(2026, 11, 2), None),
+        (&last, date(2026, 11, 30), Some((date(2026, 11, 23), (date(2026, 10, 24), date(2026, 10, 31))))),
+        (&last, date(2026, 2, 28), Some((date(2026, 2, 21), (date(2026, 1, 24), date(2026, 1, 31))))),
+    ];
+    for (days, day, expected) in cases {
+        let rule = Daily { days: days.clone(), ..daily(time(6, 30, 0, 0), &zone) };
+        let found = rule.due_on(day).map(|due| (due.planned_after, due.week_before));
+        let expected = expected.map(|(after, (from, until))| (at(after), (at(from), at(until))));
+        assert_eq!(found, expected, "{days:?} {day}");
+    }
+}
+
+/// Over every change of the clocks of every zone: days without a deadline have none, and no run belongs to two.
+#[test]
+fn deadlines_of_some_days_hold_over_every_change_of_the_clocks() {
+    let some = [
+        Days { workdays: true, calendar: china(), ..Days::default() },
+        Days { month_days: vec![1, 15], last_of_month: true, ..Days::default() },
+        Days::on([Weekday::Sunday]),
+    ];
+    let mut seen = 0;
+    for zone in zones() {
+        for (day, changed_at) in changes(&zone) {
+            let by = time(changed_at.hour(), changed_at.minute(), 0, 0);
+            for days in &some {
+                let rule = Daily { days: days.clone(), ..daily(by, &zone) };
+                let from = day.yesterday().unwrap().to_zoned(zone.clone()).unwrap().timestamp();
+                let dues = rule.dues(from, from + SignedDuration::from_hours(14 * 24));
+                for due in &dues {
+                    assert!(
+                        days.include((due.at - SignedDuration::from_hours(3)).to_zoned(zone.clone()).date())
+                            || days.include(due.at.to_zoned(zone.clone()).date())
+                    );
+                    assert!(due.planned_after < due.at && due.week_before.1 <= due.planned_after + rule.reach());
+                    assert!(due.at.duration_since(due.planned_after) <= rule.reach(), "{zone:?} {day} {days:?}");
+                }
+                assert!(dues.windows(2).all(|pair| pair[0].at <= pair[1].planned_after), "{zone:?} {day} {days:?}");
+                seen += dues.len();
+            }
+        }
+    }
+    assert!(seen > 10_000, "only {seen}");
+}
+
+#[test]
+fn due_times_count_on_their_days_alone() {
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let owed = Recurring {
+        schedule: Schedule::parse("0 2 * * *", &zone).unwrap(),
+        days: Days { workdays: true, calendar: china(), ..Days::default() },
+        grace: std::time::Duration::from_secs(900),
+        sole_source: None,
+    };
+    let at = |day: Date| day.at(2, 0, 0, 0).to_zoned(TimeZone::get("Asia/Shanghai").unwrap()).unwrap().timestamp();
+    let (dues, _) = owed.due_times(at(date(2026, 9, 29)) + SignedDuration::from_hours(1), at(date(2026, 10, 11)));
+    let days: Vec<Timestamp> = dues.iter().map(|due| due.at).collect();
+    assert_eq!(days, [date(2026, 9, 30), date(2026, 10, 8), date(2026, 10, 9), date(2026, 10, 10)].map(at));
+    assert_eq!(owed.week_before(dues[1]).map(|due| due.at), Some(at(date(2026, 9, 30))));
+    assert_eq!(owed.last_due(at(date(2026, 10, 5))).map(|due| due.at), Some(at(date(2026, 9, 30))));
 }

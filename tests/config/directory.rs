@@ -35,9 +35,12 @@ fn said(files: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn files_make_one_configuration_in_the_order_of_their_names() {
     let directory = directory(&[
-        ("20-finance.yaml", "rules:\n  b: { match: { source: warehouse }, notify: hook }\n"),
+        ("20-finance.yaml", "rules:\n  b: { match: { source: warehouse }, when: { status: fail }, notify: hook }\n"),
         ("10-base.yml", &format!("timezone: Asia/Shanghai\n{SOURCE}{HOOK}")),
-        ("30-data.yaml", "rules:\n  a: { notify: [hook] }\nroutes:\n  r: { match: { rule: b }, notify: hook }\n"),
+        (
+            "30-data.yaml",
+            "rules:\n  a: { when: { status: fail }, notify: [hook] }\nroutes:\n  r: { match: { rule: b }, notify: hook }\n",
+        ),
     ]);
     let loaded = load(directory.path()).unwrap();
     let rules: Vec<&str> = loaded.config.rules.rules().iter().map(|rule| rule.id.as_str()).collect();
@@ -51,7 +54,7 @@ fn files_make_one_configuration_in_the_order_of_their_names() {
 fn hidden_files_backups_directories_and_others_do_not_count() {
     let broken = "rules: [\n";
     let directory = directory(&[
-        ("a.yaml", &format!("{SOURCE}{HOOK}rules:\n  a: {{ notify: hook }}\n")),
+        ("a.yaml", &format!("{SOURCE}{HOOK}rules:\n  a: {{ notify: hook, when: {{ status: fail }} }}\n")),
         (".a.yaml", broken),
         ("#a.yaml", broken),
         ("a.yaml~", broken),
@@ -66,8 +69,10 @@ fn hidden_files_backups_directories_and_others_do_not_count() {
 #[test]
 fn what_is_defined_twice_is_told_with_both_places() {
     let base = format!("{SOURCE}{HOOK}timezone: UTC\n");
-    let more = format!("{HOOK}timezone: UTC\nstore: sqlite://a.db\nrules:\n  a: {{ notify: hook }}\n");
-    let again = "rules:\n  b: {}\n  a: { notify: hook }\nstore: sqlite://a.db\nroutes: []\n";
+    let more = format!(
+        "{HOOK}timezone: UTC\nstore: sqlite://a.db\nrules:\n  a: {{ notify: hook, when: {{ status: fail }} }}\n"
+    );
+    let again = "rules:\n  b: { when: { status: fail } }\n  a: { notify: hook, when: { status: fail } }\nstore: sqlite://a.db\nroutes: []\n";
     assert_eq!(
         said(&[("a.yaml", &base), ("b.yaml", &more), ("c.yaml", again)]),
         [
@@ -86,11 +91,14 @@ fn what_is_defined_twice_is_told_with_both_places() {
 
 #[test]
 fn everything_is_told_in_the_order_of_the_files() {
-    let base = format!("{SOURCE}{HOOK}rules:\n  a: {{ notify: [hok] }}\n");
+    let base = format!("{SOURCE}{HOOK}rules:\n  a: {{ notify: [hok], when: {{ status: fail }} }}\n");
     let found = said(&[
-        ("b.yaml", "rules:\n  b: { notify: [hook], severity: high }\n  b: {}\n"),
+        (
+            "b.yaml",
+            "rules:\n  b: { notify: [hook], severity: high, when: { status: fail } }\n  b: { when: { status: fail } }\n",
+        ),
         ("a.yaml", &base),
-        ("c.yaml", "ruels: {}\nrules:\n  c: { match: { source: warhouse } }\n"),
+        ("c.yaml", "ruels: {}\nrules:\n  c: { match: { source: warhouse }, when: { status: fail } }\n"),
     ]);
     let starts = [
         "a.yaml:7:17: rules.a.notify[0]",
@@ -105,13 +113,16 @@ fn everything_is_told_in_the_order_of_the_files() {
     }
     let helped = load(directory(&[("a.yaml", &base)]).path()).map(|_| ()).unwrap_err();
     assert!(helped.contains("did you mean \"hook\"?"), "{helped}");
-    assert!(helped.contains("7 |   a: { notify: [hok] }"), "the line is that of its own file: {helped}");
+    assert!(
+        helped.contains("7 |   a: { notify: [hok], when: { status: fail } }"),
+        "the line is that of its own file: {helped}"
+    );
 }
 
 /// Of a file that cannot be read at all nobody knows what it defines: what refers to it is not wrong for that.
 #[test]
 fn a_file_that_is_no_yaml_makes_no_dangling_references_elsewhere() {
-    let rules = "rules:\n  a: { match: { source: warehouse }, notify: [hook], severity: hi }\n";
+    let rules = "rules:\n  a: { match: { source: warehouse }, notify: [hook], severity: hi, when: { status: fail } }\n";
     let found = said(&[("a.yaml", &format!("{SOURCE}{HOOK}x: [\n")), ("b.yaml", rules)]);
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(found[0].starts_with("error: rules.d/a.yaml:") && found[0].contains("not readable as YAML"), "{found:#?}");
@@ -125,8 +136,13 @@ fn a_file_that_is_no_yaml_makes_no_dangling_references_elsewhere() {
 
 #[test]
 fn each_file_has_a_version_and_defaults_of_its_own() {
-    let base = format!("{SOURCE}{HOOK}defaults: {{ notify: hook, severity: info }}\nrules:\n  a: {{}}\n");
-    let directory = directory(&[("a.yaml", &base), ("b.yaml", "defaults: { severity: critical }\nrules:\n  b: {}\n")]);
+    let base = format!(
+        "{SOURCE}{HOOK}defaults: {{ notify: hook, severity: info }}\nrules:\n  a: {{ when: {{ status: fail }} }}\n"
+    );
+    let directory = directory(&[
+        ("a.yaml", &base),
+        ("b.yaml", "defaults: { severity: critical }\nrules:\n  b: { when: { status: fail } }\n"),
+    ]);
     let config = load(directory.path()).unwrap().config;
     let found: Vec<(&str, &str, usize)> =
         config.rules.rules().iter().map(|rule| (rule.id.as_str(), rule.severity.as_str(), rule.notify.len())).collect();
@@ -139,7 +155,7 @@ fn each_file_has_a_version_and_defaults_of_its_own() {
 /// A mistake in the defaults is told once, however many rules there are, and not at all of rules that say it themselves.
 #[test]
 fn a_mistake_in_defaults_is_told_once() {
-    let rules: String = (0..9).map(|number| format!("  r{number}: {{}}\n")).collect();
+    let rules: String = (0..9).map(|number| format!("  r{number}: {{ when: {{ status: fail }} }}\n")).collect();
     let base = format!("{SOURCE}{HOOK}defaults: {{ notify: hok, severity: bad }}\nrules:\n{rules}");
     let found = said(&[("a.yaml", &base)]);
     assert_eq!(found.len(), 2, "{found:#?}");
@@ -149,7 +165,7 @@ fn a_mistake_in_defaults_is_told_once() {
 #[test]
 fn relative_paths_start_from_the_directory() {
     let directory = directory(&[
-        ("a.yaml", &format!("{SOURCE}{HOOK}rules:\n  a: {{ notify: hook }}\n")),
+        ("a.yaml", &format!("{SOURCE}{HOOK}rules:\n  a: {{ notify: hook, when: {{ status: fail }} }}\n")),
         ("b.yaml", "calendars:\n  mine: { file: mine.txt }\n"),
     ]);
     assert!(load(directory.path()).is_err());
@@ -160,7 +176,10 @@ fn relative_paths_start_from_the_directory() {
 /// As a ConfigMap is mounted: every file is a link into a directory that is itself a link, and hidden.
 #[test]
 fn links_as_a_config_map_has_them_are_followed() {
-    let directory = directory(&[("..2026_01/a.yaml", &format!("{SOURCE}{HOOK}rules:\n  a: {{ notify: hook }}\n"))]);
+    let directory = directory(&[(
+        "..2026_01/a.yaml",
+        &format!("{SOURCE}{HOOK}rules:\n  a: {{ notify: hook, when: {{ status: fail }} }}\n"),
+    )]);
     let link = |to: &str, name: &str| {
         std::os::unix::fs::symlink(to, directory.path().join(name)).unwrap();
     };
@@ -178,10 +197,14 @@ fn a_thousand_files_are_read_and_one_more_is_too_many() {
     let directory = directory(&[("0000.yaml", &format!("{SOURCE}{HOOK}"))]);
     let path = |number: usize| -> PathBuf { directory.path().join(format!("{number:04}.yaml")) };
     for number in 1..1000 {
-        std::fs::write(path(number), format!("version: 1\nrules:\n  r{number}: {{ notify: hook }}\n")).unwrap();
+        std::fs::write(
+            path(number),
+            format!("version: 1\nrules:\n  r{number}: {{ notify: hook, when: {{ status: fail }} }}\n"),
+        )
+        .unwrap();
     }
     assert_eq!(load(directory.path()).unwrap().config.rules.rules().len(), 999);
-    std::fs::write(path(999), "version: 1\nrules:\n  r1: { notify: hook }\n").unwrap();
+    std::fs::write(path(999), "version: 1\nrules:\n  r1: { notify: hook, when: { status: fail } }\n").unwrap();
     let problem = load(directory.path()).map(|_| ()).unwrap_err();
     assert!(problem.contains("rules.d/0999.yaml:3:3") && problem.contains("rules.d/0001.yaml:3:3"), "{problem}");
     std::fs::write(path(1000), "version: 1\n").unwrap();

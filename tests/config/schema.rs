@@ -62,7 +62,7 @@ pub(super) fn errors(text: String) -> Vec<Diagnostic> {
 fn is_about_shape(found: &Diagnostic) -> bool {
     let message = found.message.as_str();
     let words =
-        ["is no status", "is no severity", "is no instance type", "is no duration", "is no time of", "is no day"];
+        ["is no status", "is no severity", "is no instance type", "is no duration", "is no time of", "is not a valid"];
     message.starts_with("unknown key")
         || message.starts_with("unknown type of receiver")
         || message.starts_with("there is no source of the type")

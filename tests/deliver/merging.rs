@@ -179,7 +179,11 @@ async fn a_merge_is_whole_or_not_at_all() {
     assert_eq!(states(&world.store).await.values().filter(|state| state.0 == DeliveryState::Merged).count(), 3);
     // Old, and delivered: it goes with the last of its members, and those with their alerts.
     let month = at(40 * 24 * 3600);
-    assert_eq!(world.store.purge(month).await.unwrap(), 1, "the alerts still fire: only the poll itself is forgotten");
+    assert_eq!(
+        world.store.purge(month, &Default::default()).await.unwrap(),
+        1,
+        "the alerts still fire: only the poll itself is forgotten"
+    );
 }
 
 /// Attempts of the last minute count after a restart: the promise to the channel holds across it.

@@ -18,7 +18,7 @@ use nightbell::clock::ManualClock;
 use nightbell::model::{Delivery, DeliveryState, ReceiverId};
 use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::{Lane, Progress};
-use nightbell::worker::housekeeping::{self, Housekeeping};
+use nightbell::worker::housekeeping::{Housekeeping, Retention};
 use nightbell::worker::turn::{Runner, Statuses};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -327,11 +327,13 @@ async fn housekeeping_purges_at_the_start() {
     over.state = DeliveryState::Delivered;
     let store = owing(&place, vec![over, delivery("owed", "pager")]).await;
     let month = 31 * 24 * 3600;
-    assert_eq!(housekeeping::purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
+    let no_rules = nightbell::rule::RuleSet::compile(Vec::new()).unwrap();
+    let retention = Retention::new(nightbell::limits::RETENTION, no_rules);
+    assert_eq!(retention.purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
     let stop = CancellationToken::new();
     let clock = Arc::new(ManualClock::at(at(month + 1)));
     let (runner, until, work) = (Runner::new(clock, Statuses::default()), stop.clone(), Arc::clone(&store));
-    let running = tokio::spawn(async move { runner.run(Housekeeping(work), &until).await });
+    let running = tokio::spawn(async move { runner.run(Housekeeping::new(work, retention), &until).await });
     let began = Instant::now();
     while states(&store).await.len() > 1 {
         assert!(began.elapsed() < Duration::from_secs(60), "nothing was purged");

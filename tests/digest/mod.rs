@@ -6,7 +6,7 @@ mod gaps;
 mod mail;
 mod queries;
 mod truth;
-mod world;
+pub(crate) mod world;
 
 pub(crate) use mail::page;
 
@@ -114,7 +114,9 @@ async fn match_chooses_jobs_and_backfill_must_be_named() {
         let instance = instance("etl_a", id, Status::Success);
         nightbell::model::Instance { kind: InstanceType::Backfill, ..instance }
     };
-    for (matches, expected) in [("job: \"etl_*\", not: \"*_b\"", 1), ("instance_type: [backfill]", 1), ("", 3)] {
+    for (matches, expected) in
+        [("job: \"etl_*\", not: \"*_b\"", 1), ("instance_type: [backfill]", 1), ("job: \"*\"", 3)]
+    {
         let mut world = World::open(&format!("schedule: \"0 * * * *\"\n    match: {{ {matches} }}")).await;
         let names = ["etl_a", "etl_b", "other"];
         world.show(names.map(|job| instance(job, "1", Status::Success)).into_iter().chain([backfill("2")])).await;

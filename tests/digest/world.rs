@@ -134,13 +134,13 @@ pub(super) fn jobs(parts: &[TroublePart]) -> Vec<String> {
 }
 
 /// A tally of everything in the source of the samples.
-pub(super) fn empty_tally(now: Timestamp) -> Tally {
+pub(crate) fn empty_tally(now: Timestamp) -> Tally {
     let selects = Box::new(|_: &SourceId, _: &str, _| true);
     let limits: Limits = HashMap::new();
     Tally::new([SourceId::new("warehouse")], selects, limits, TimeZone::UTC, now)
 }
 
-pub(super) fn finished(tally: Tally) -> DigestFacts {
+pub(crate) fn finished(tally: Tally) -> DigestFacts {
     let digest = DigestPart {
         name: "daily".into(),
         due_at: at(0),

@@ -378,3 +378,52 @@ async fn on_the_first_poll_only_what_was_just_due_is_told() {
         ["firing: settlement did not run at 12:00: no run was planned or started"]
     );
 }
+
+/// What a workday's deadline says of the days around National Day, and a monthly one of the second of the month.
+#[tokio::test]
+async fn only_the_days_of_a_deadline_are_told_of() {
+    let rule = |days: &str| {
+        format!(
+            "  due: {{ match: {{ job: settlement }}, timezone: Asia/Shanghai, \
+             when: {{ not_finished_by: \"06:30\", {days} }}, notify: [hook] }}\n"
+        )
+    };
+    // days, when the polls begin and end, how many deadlines were missed
+    let cases = [
+        ("days: workdays, calendar: cn", "2026-09-30T12:00", "2026-10-08T00:30", 0),
+        ("days: workdays, calendar: cn", "2026-09-30T12:00", "2026-10-08T07:00", 1),
+        ("days: 1", "2026-10-01T12:00", "2026-10-03T12:00", 0),
+        // The second one goes on with the first: the job still has not run.
+        ("days: [1, last]", "2026-10-30T12:00", "2026-11-03T12:00", 1),
+    ];
+    for (days, from, until, missed) in cases {
+        let mut scene = Scene::open(&rule(days)).await;
+        scene.set(at(from));
+        scene.poll().await;
+        live(&mut scene, until).await;
+        assert_eq!(scene.alerts().await.len(), missed, "{days} until {until}");
+    }
+}
+
+/// A window of days off holds back what fell due in it. At its end what never ran is over: nobody waited for it.
+#[tokio::test]
+async fn what_fell_due_on_a_day_off_is_not_told_on_the_first_working_day_unless_it_is_still_late() {
+    let rules = format!(
+        "{}mute_windows:\n  off: {{ days: [days-off], calendar: cn, timezone: Asia/Shanghai }}\n",
+        DEADLINE.replace(", warn_at: \"06:00\"", "")
+    );
+    for (is_running, expected) in [(false, 0), (true, 1)] {
+        let mut scene = Scene::open(&rules).await;
+        scene.set(at("2026-10-06T00:00"));
+        scene.poll().await;
+        if is_running {
+            scene.show([run("settlement", "1", Status::Running, at("2026-10-06T02:00"), None)]);
+        }
+        live(&mut scene, "2026-10-08T06:00").await;
+        let told = summaries(&scene.store).await;
+        assert_eq!(told.len(), expected, "{told:?}");
+        live(&mut scene, "2026-10-08T07:00").await;
+        let told = summaries(&scene.store).await;
+        assert_eq!(told.len(), expected + 1, "the working day has its own: {told:?}");
+    }
+}

@@ -196,3 +196,21 @@ async fn a_run_slower_than_usual_is_told_while_it_runs_and_not_on_a_cold_start()
         assert_eq!(summaries(&scene.store).await, [firing, resolved]);
     }
 }
+
+/// The runs that a rule counts are kept whatever their age: a job that runs once a month has three failures in a row.
+#[tokio::test]
+async fn runs_that_a_rule_counts_outlive_the_retention() {
+    use nightbell::worker::housekeeping::Retention;
+    let mut scene = Scene::open(THREE).await;
+    for month in 0..3 {
+        scene.pass(SignedDuration::from_hours(31 * 24));
+        // Only what was planned of late is listed.
+        scene.show([ended(&month.to_string(), Status::Fail, scene.now(), 6)]);
+        scene.poll().await;
+        let retention = Retention::new(nightbell::limits::RETENTION, scene.rules().clone());
+        retention.purge(&*scene.store, scene.now()).await.unwrap();
+        scene.restart();
+    }
+    let told = summaries(&scene.store).await;
+    assert_eq!(told, ["firing: etl failed 3 times in a row: the last run failed after 5m 0s"]);
+}

@@ -17,7 +17,7 @@ use nightbell::model::{AlertState, Status};
 use nightbell::source::SourceErrorKind;
 use nightbell::worker::poll::PollError;
 
-use world::{Scene, run, told};
+use world::{Scene, run, summaries, told};
 
 const FAILURES: &str = "  failed: { when: { status: [fail] }, notify: [hook] }\n";
 
@@ -145,4 +145,25 @@ async fn a_success_between_two_failures_of_an_earlier_run_does_not_hide_the_seco
         scene.poll().await;
         assert_eq!(told(&scene.store).await, ["alert.firing etl 1", "alert.firing etl 1", "alert.resolved etl 1"]);
     }
+}
+
+/// A rule about every run tells of each once, when it has ended, and never of its end.
+#[tokio::test]
+async fn every_run_is_told_once_when_it_has_ended() {
+    let mut scene = Scene::open("  all: { match: { job: \"*\" }, when: { any: true }, notify: [hook] }\n").await;
+    scene.poll().await;
+    let start = scene.now();
+    scene.show([run("etl", "1", Status::Running, start, None), run("etl", "2", Status::Waiting, start, None)]);
+    scene.pass(minutes(5));
+    scene.poll().await;
+    assert!(summaries(&scene.store).await.is_empty());
+    let end = Some(scene.now());
+    scene.show([run("etl", "1", Status::Fail, start, end), run("etl", "2", Status::Success, start, end)]);
+    for _ in 0..3 {
+        scene.pass(minutes(1));
+        scene.poll().await;
+    }
+    let mut told = summaries(&scene.store).await;
+    told.sort();
+    assert_eq!(told, ["firing: etl ran and failed after 5m 0s", "firing: etl ran and succeeded after 5m 0s"]);
 }

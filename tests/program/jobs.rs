@@ -213,7 +213,8 @@ async fn check_wants_templates_that_can_do_without_an_instance_only_where_a_rule
     let output = stage.output(&["check"]).await;
     assert_eq!(output.status.code(), Some(78), "{}", text(&output.stdout));
     assert!(text(&output.stderr).contains("data.instance.id"), "{}", text(&output.stderr));
-    let without = config.split("  broken:").next().unwrap().to_string() + "  failed: { notify: [hook] }\n";
+    let without = config.split("  broken:").next().unwrap().to_string()
+        + "  failed: { when: { status: fail }, notify: [hook] }\n";
     std::fs::write(stage.path("rules.yaml"), without).unwrap();
     assert_eq!(stage.output(&["check"]).await.status.code(), Some(0));
 }

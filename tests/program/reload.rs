@@ -94,7 +94,8 @@ async fn a_directory_with_a_broken_file_is_refused_at_the_start() {
     let directory = stage.path("rules.d");
     std::fs::create_dir(&directory).unwrap();
     std::fs::rename(stage.path("rules.yaml"), directory.join("a.yaml")).unwrap();
-    std::fs::write(directory.join("b.yaml"), "version: 1\nrules:\n  b: { notify: [hok] }\n").unwrap();
+    std::fs::write(directory.join("b.yaml"), "version: 1\nrules:\n  b: { notify: [hok], when: { status: fail } }\n")
+        .unwrap();
     let run = |arguments: &[&str]| {
         let mut command = super::nightbell(arguments);
         command.arg("-c").arg("rules.d").current_dir(stage.directory.path()).output().unwrap()
@@ -108,7 +109,8 @@ async fn a_directory_with_a_broken_file_is_refused_at_the_start() {
             text(&output.stderr)
         );
     }
-    std::fs::write(directory.join("b.yaml"), "version: 1\nrules:\n  b: { notify: [hook] }\n").unwrap();
+    std::fs::write(directory.join("b.yaml"), "version: 1\nrules:\n  b: { notify: [hook], when: { status: fail } }\n")
+        .unwrap();
     let output = run(&["check"]);
     assert_eq!(text(&output.stdout), "rules.d: 2 files, 1 source, 1 receiver, 2 rules; nothing is wrong\n");
     assert_eq!(run(&["run", "--once"]).status.code(), Some(0));

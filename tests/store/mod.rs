@@ -5,6 +5,7 @@ mod learnt;
 mod letters;
 mod migration;
 mod opening;
+mod retention;
 mod silence;
 mod transition;
 
@@ -472,7 +473,7 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
     // The source was polled since; nothing changed.
     store.commit_poll(&commit(1)).await.unwrap();
 
-    let removed = store.purge(at(-30 * day)).await.unwrap();
+    let removed = store.purge(at(-30 * day), &Default::default()).await.unwrap();
     let names = |rows: Vec<sqlx::any::AnyRow>| rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>();
     assert_eq!(names(meddle(&place, "SELECT job FROM instance ORDER BY job").await), ["firing", "listed", "running"]);
     assert_eq!(names(meddle(&place, "SELECT id FROM alert ORDER BY id").await), ["a-firing", "a-listed", "a-owed"]);
@@ -484,7 +485,7 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
     // Two instances with how they were, an alert, the deliveries, and the poll itself.
     assert_eq!(removed, 2 + 2 + 1 + 2502 + 1);
     // A clock far ahead asks for everything: what the source can list again stays.
-    store.purge(at(4000 * day)).await.unwrap();
+    store.purge(at(4000 * day), &Default::default()).await.unwrap();
     assert_eq!(names(meddle(&place, "SELECT job FROM instance ORDER BY job").await), ["firing", "listed", "running"]);
     assert_eq!(names(meddle(&place, "SELECT id FROM alert ORDER BY id").await), ["a-firing", "a-listed", "a-owed"]);
 }

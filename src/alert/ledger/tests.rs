@@ -38,6 +38,7 @@ fn fire(ledger: &mut Ledger, instance: &Instance, now: i64) {
         measures: Measures::default(),
         since: at(5),
         over_at: None,
+        is_any: false,
         episode: 1,
         suppressed_by: None,
     };

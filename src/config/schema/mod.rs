@@ -55,6 +55,11 @@ fn top_level() -> Vec<Key> {
         key("language", word(&languages), "The language of messages: en (the default) or zh."),
         key("store", store, "Where Nightbell remembers what it saw and owes. Default: sqlite://nightbell.db"),
         key(
+            "retention",
+            values::duration(),
+            "How long alerts, deliveries and runs are kept after they ended: 8d to 400d. Default: 30d.",
+        ),
+        key(
             "templates",
             path(),
             "A directory whose templates replace the built-in ones, by kind of receiver: templates/slack/…",

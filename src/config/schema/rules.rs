@@ -4,17 +4,18 @@ use serde_json::{Map, Value, json};
 
 use super::telling;
 use super::values::{
-    Key, any_case, clock_time, duration, flag, flexible, job_status, key, labels, mapping, must, names, number,
-    one_or_many, or_nothing, path, schedule, secret, texts, wanted_labels, whole, word, zone,
+    Key, any_case, clock_time, duration, flag, flexible, job_status, key, labels, mapping, must, not_empty, number,
+    one_or_many, path, schedule, secret, texts, wanted_labels, whole, word, zone,
 };
 use crate::config::calendars::WEEKDAYS;
+use crate::config::days::CALENDAR_WORDS;
 use crate::model::{InstanceType, Severity, Status};
 use crate::rule::Recovers;
 
 pub(super) fn definitions() -> Map<String, Value> {
     let all = [
         ("rule", rule()),
-        ("match", or_nothing(mapping(MATCH, matches()))),
+        ("match", not_empty(mapping(MATCH, matches()))),
         ("mute_window", mute_window()),
         ("calendar", calendar()),
         ("digest", digest()),
@@ -34,7 +35,7 @@ fn match_key() -> Key {
 fn matches() -> Vec<Key> {
     let kind = word(&InstanceType::ALL.map(InstanceType::as_str));
     vec![
-        key("source", names(), "Names from \"sources\"."),
+        key("source", texts(), "Names from \"sources\"."),
         key(
             "job",
             texts(),
@@ -50,7 +51,7 @@ fn severity() -> Value {
 }
 
 fn notify_key() -> Key {
-    key("notify", names(), "Whom to tell: names from \"receivers\".")
+    key("notify", texts(), "Whom to tell: names from \"receivers\".")
 }
 
 fn rule() -> Value {
@@ -60,7 +61,7 @@ fn rule() -> Value {
         "A rule: what it matches, what must hold, who is told.",
         [
             match_key(),
-            key("when", when, "What must hold; without it, every instance that is seen is told."),
+            must("when", when, "What must hold: a status, a duration or another condition; any: true for every run."),
             key("timezone", zone(), "The zone of not_finished_by, missing and slower_than_usual."),
             key("severity", severity(), "How bad it is. Default: error."),
             telling::notify_or_steps(),
@@ -95,7 +96,9 @@ fn when() -> Vec<Key> {
                 "The due times: a crontab line. Left out: the job's own schedule (schedulerx).",
             ),
             key("grace", duration(), "How late a run may come. Default: 15m."),
-        ],
+        ]
+        .into_iter()
+        .chain(days_keys()),
     );
     let slower = mapping(
         "A run takes longer than the job's own runs usually do.",
@@ -107,7 +110,8 @@ fn when() -> Vec<Key> {
     );
     let statuses_says = "The run is in one of these statuses.";
     let lasted = "It has lasted at least this long (waiting: since it was due; running: since it started).";
-    vec![
+    let mut keys = vec![
+        key("any", flag(), "Every run, told once when it has ended. Stands alone."),
         key("status", statuses, statuses_says),
         key("duration", duration(), lasted),
         key("job_status", one_or_many(&job_status()), "The job itself is in one of these; about no run. Stands alone."),
@@ -116,10 +120,11 @@ fn when() -> Vec<Key> {
         key("not_finished_by", clock_time(), "The day's run has not succeeded by this time of day."),
         key("not_started_by", clock_time(), "The day's run has not started by this time of day."),
         key("warn_at", clock_time(), "When a deadline is warned of."),
-        key("days", one_or_many(&deadline_day()), "The days of the week that have the deadline: mon, mon-fri."),
         key("missing", missing, "No run was planned or started for a due time of a schedule."),
         key("slower_than_usual", slower, "The run takes longer than the job's own runs usually do."),
-    ]
+    ];
+    keys.extend(days_keys());
+    keys
 }
 
 fn weekdays() -> String {
@@ -127,19 +132,24 @@ fn weekdays() -> String {
     any_case(&words)
 }
 
-/// A day of the week or a range of them.
-fn deadline_day() -> Value {
-    let day = weekdays();
-    let pattern = format!(r"^\s*({day})\s*(-\s*({day})\s*)?$|\$\{{");
-    json!({ "anyOf": [{ "enum": WEEKDAYS.map(|(short, _, _)| short) }, { "type": "string", "pattern": pattern }] })
+/// A word under `days`.
+fn day() -> Value {
+    let (weekdays, words) = (weekdays(), any_case(&[&CALENDAR_WORDS[..], &["last"]].concat()));
+    let pattern = format!(r"^\s*(({weekdays})\s*(-\s*({weekdays})\s*)?|{words}|0?[1-9]|[12][0-9]|3[01])\s*$|\$\{{");
+    let of_month = json!({ "type": "integer", "minimum": 1, "maximum": 31 });
+    let names = WEEKDAYS.map(|(short, _, _)| short);
+    json!({ "anyOf": [{ "enum": names }, { "enum": CALENDAR_WORDS }, of_month, { "type": "string", "pattern": pattern }] })
 }
 
-/// A day of a mute window.
-fn window_day() -> Value {
-    let mut words: Vec<&str> = WEEKDAYS.map(|(short, _, _)| short).to_vec();
-    words.extend(["workdays", "days-off", "holidays"]);
-    let pattern = format!(r"^({})$|\$\{{", weekdays());
-    json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": pattern }] })
+/// `days` and the calendar that they go by.
+fn days_keys() -> [Key; 2] {
+    let days =
+        "mon … sun, mon-fri, workdays, days-off, holidays, days of the month (1, 15, last). Without it: every day.";
+    let calendar = flexible(json!({ "type": "string" }));
+    [
+        key("days", one_or_many(&day()), days),
+        key("calendar", calendar, "What workdays and holidays go by: cn, or one of yours."),
+    ]
 }
 
 /// Labels that are wanted, in a `match` about alerts or digests.
@@ -155,11 +165,11 @@ fn alert_match_key() -> Key {
 /// A `match` about alerts, or nothing.
 pub(super) fn alert_match() -> Value {
     let keys = matches().into_iter().chain([
-        key("rule", names(), "Ids of rules."),
+        key("rule", texts(), "Ids of rules."),
         key("severity", one_or_many(&severity()), "How bad the alert is."),
         labels_key(),
     ]);
-    or_nothing(mapping(MATCH, keys))
+    not_empty(mapping(MATCH, keys))
 }
 
 fn route() -> Value {
@@ -183,7 +193,7 @@ pub(super) fn defaults() -> Value {
 /// `self`: who hears of trouble with Nightbell itself.
 pub(super) fn own() -> Value {
     let keys = [
-        must("notify", names(), "Who is told of trouble with sources, receivers and the configuration."),
+        must("notify", texts(), "Who is told of trouble with sources, receivers and the configuration."),
         key("unreadable_after", duration(), "How long a source must be unreadable to be told."),
         key("source_unreadable", flag(), "Tell of sources that cannot be read. Default: true."),
         key("source_incomplete", flag(), "Tell of sources that can be read in part only. Default: true."),
@@ -209,18 +219,14 @@ fn mute_window() -> Value {
         "A recurring time in which new alerts of some kind are recorded and not told.",
         [
             alert_match_key(),
-            key("days", one_or_many(&window_day()), "mon … sun, workdays, days-off, holidays. Without it: every day."),
             key("from", clock_time(), "When it opens, as in \"22:00\"."),
             key("to", clock_time(), "When it closes; of the next day unless it is later than \"from\"."),
-            key(
-                "calendar",
-                flexible(json!({ "type": "string" })),
-                "What workdays and holidays go by: cn, or one of yours.",
-            ),
             key("schedule", schedule(), "Instead of days, from and to: it opens whenever this is due."),
             key("for", duration(), "How long a scheduled window is open."),
             key("timezone", zone(), "Its zone, where it is not the file's."),
-        ],
+        ]
+        .into_iter()
+        .chain(days_keys()),
     );
     window["dependentRequired"] = json!({ "schedule": ["for"], "for": ["schedule"] });
     window
@@ -239,7 +245,7 @@ fn digest() -> Value {
         [
             must("schedule", schedule(), "When it is due: a crontab line."),
             key("timezone", zone(), "The zone of the schedule and of the chart."),
-            key("match", or_nothing(mapping(MATCH, labelled)), "Which instances; without it, every one."),
+            key("match", not_empty(mapping(MATCH, labelled)), "Which instances; without it, every one."),
             key("period", duration(), "How far back. Without it, everything since the last one."),
             key("spread", spread, "Receivers are sent to at different seconds of this span; 0s for at once."),
             notify_key().required(),

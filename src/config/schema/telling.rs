@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rules::alert_match;
-use super::values::{Key, duration, key, mapping, must, names, one_or_many, or_nothing, or_text, word};
+use super::values::{Key, duration, key, mapping, must, one_or_many, or_text, texts, word};
 use crate::limits::ESCALATION_STEPS_MAX;
 use crate::rule::GroupBy;
 use crate::rule::inhibit::Shared;
@@ -23,7 +23,7 @@ pub(super) fn notify_or_steps() -> Key {
 fn step(is_later: bool) -> [Key; 3] {
     let after = key("after", duration(), "How long after the first telling; not in the first step.");
     [
-        must("to", names(), "The receivers."),
+        must("to", texts(), "The receivers."),
         if is_later { after.required() } else { after },
         key("unless", word(&["acked"]), "acked: nobody is told when somebody has acknowledged the alert."),
     ]
@@ -45,7 +45,7 @@ pub(super) fn group() -> Key {
         ),
     ];
     let says = "One message for many alerts.";
-    key("group", or_nothing(mapping(says, keys)), says)
+    key("group", mapping(says, keys), says)
 }
 
 /// One of `inhibit`.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::values::{
-    duration, flag, flexible, key, mapping, must, names, one_or_many, text, texts, wanted_labels, whole, word,
+    duration, flag, flexible, key, mapping, must, names_or_none, one_or_many, text, texts, wanted_labels, whole, word,
 };
 use crate::model::{InstanceType, Severity, Status};
 
@@ -55,7 +55,7 @@ fn instance() -> Value {
     mapping(
         "A run.",
         [
-            key("source", names(), "Its source; may be left out where there is only one."),
+            key("source", texts(), "Its source; may be left out where there is only one."),
             must("job", text(), "Its job's name."),
             key("id", text(), "Its id; its place in the list where it is left out."),
             key("type", word(&InstanceType::ALL.map(InstanceType::as_str)), "How it came about. Default: scheduled."),
@@ -76,9 +76,9 @@ fn silence() -> Value {
     mapping(
         "A silence.",
         [
-            key("source", names(), "Of these sources."),
+            key("source", texts(), "Of these sources."),
             key("job", texts(), "Of jobs whose name matches: patterns as in a rule."),
-            key("rule", names(), "Of these rules."),
+            key("rule", texts(), "Of these rules."),
             key("severity", severity, "This bad."),
             key("labels", wanted_labels(), "With these labels."),
             key("from", time(), "From when on; from the clock's beginning where it is left out."),
@@ -91,10 +91,10 @@ fn expected() -> Value {
     mapping(
         "One telling.",
         [
-            must("rule", names(), "The rule that tells."),
+            must("rule", texts(), "The rule that tells."),
             key("resolved", flag(), "Whether it tells of the end. Default: false."),
             key("job", text(), "The job it is about."),
-            key("to", names(), "Everybody who is told."),
+            key("to", names_or_none(), "Everybody who is told; an empty list where nobody is."),
             key("at", time(), "When: to the minute, or to the second."),
             key("contains", texts(), "Texts that every one of the messages holds."),
         ],

@@ -62,6 +62,13 @@ pub(super) fn needing_one_of(mapping: Value, sets: &[&[&str]]) -> Value {
     mapping
 }
 
+/// The same mapping, which must hold something.
+pub(super) fn not_empty(mapping: Value) -> Value {
+    let mut mapping = mapping;
+    mapping["minProperties"] = json!(1);
+    mapping
+}
+
 /// The same mapping, or nothing at all.
 pub(super) fn or_nothing(mapping: Value) -> Value {
     let mut mapping = mapping;
@@ -111,7 +118,7 @@ pub(super) fn one_or_many(one: &Value) -> Value {
 }
 
 /// One name or a list of names, which may be empty.
-pub(super) fn names() -> Value {
+pub(super) fn names_or_none() -> Value {
     json!({ "anyOf": [text(), { "type": "array", "items": text() }] })
 }
 
@@ -127,7 +134,7 @@ pub(super) fn labels() -> Value {
 
 /// Which labels are wanted: a list means "one of".
 pub(super) fn wanted_labels() -> Value {
-    or_nothing(named(texts()))
+    not_empty(named(texts()))
 }
 
 /// True or false.

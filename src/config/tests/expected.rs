@@ -58,7 +58,11 @@ fn read_one(item: &Section<'_>, times: &Times<'_>, around: &Surroundings<'_>) ->
     }
     let resolved = item.or("resolved", false);
     let job = item.optional::<String>("job");
-    let to = read_references(item, "to", "receiver", around.names.receivers);
+    let to = match item.node("to").map(|node| &node.value) {
+        // Nobody is told: the alert is held back.
+        Some(Value::List(items)) if items.is_empty() => Some(Vec::new()),
+        _ => read_references(item, "to", "receiver", around.names.receivers),
+    };
     let at = times.optional(item, "at");
     let any_second = item.optional::<String>("at").is_some_and(|text| Times::is_to_the_minute(&text));
     let contains = item.optional::<OneOrMany<String>>("contains").map_or_else(Vec::new, |list| list.0);

@@ -11,7 +11,9 @@ use super::database::SqlStore;
 use super::gap::next_moment;
 use super::items::{JobItem, SubjectItem, to_json};
 use super::{insert, rows};
-use crate::digest::{AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, OpenRow, SettledRow, SourceRow, Tally};
+use crate::digest::{
+    AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, OpenRow, PurgedRow, SettledRow, SourceRow, Tally,
+};
 use crate::limits::DIGEST_HISTORY_RUNS;
 use crate::model::{AlertFacts, AlertState, GapCause, InstanceType, RuleId, SourceId, Status};
 use crate::store::digests::{DigestCommit, DigestCursor, Digests, Since};
@@ -62,6 +64,7 @@ impl Digests for SqlStore {
         };
         reader.sources(tally).await?;
         reader.gaps(from, tally).await?;
+        reader.purged(from, tally).await?;
         reader.settled(from, tally).await?;
         reader.before(from.saturating_sub(end.saturating_sub(from)), from, tally).await?;
         reader.open(tally).await?;
@@ -165,6 +168,24 @@ impl Reader<'_> {
                 reason: rows::text(row, 2)?,
                 from: rows::instant(rows::number(row, 3)?)?,
                 until: rows::optional_instant(row, 4)?,
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn purged(&mut self, from: i64, tally: &mut Tally) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "SELECT source, job, kind, status, runs, (day + 1) * 86400000 FROM job_day WHERE settled_moment > $1",
+        );
+        self.each(query.bind(from), "job_day", |row, last| {
+            tally.purged(&PurgedRow {
+                source: source(row, last)?,
+                job: rows::text(row, 1)?,
+                kind: kind(row, 2)?,
+                status: status(row, 3)?,
+                runs: u64::try_from(rows::number(row, 4)?).unwrap_or(0),
+                until: rows::instant(rows::number(row, 5)?)?,
             });
             Ok(())
         })

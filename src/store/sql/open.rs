@@ -47,6 +47,7 @@ fn migrations() -> Migrator {
         step(18, "patience", include_str!("migrations/0018_patience.sql")),
         step(19, "receivers", include_str!("migrations/0019_receivers.sql")),
         step(20, "receiver_health", include_str!("migrations/0020_receiver_health.sql")),
+        step(22, "job_day", include_str!("migrations/0022_job_day.sql")),
     ])
 }
 

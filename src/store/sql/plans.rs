@@ -23,7 +23,7 @@ use crate::store::groups::Groups as _;
 use crate::store::ledger::PollLedger as _;
 use crate::store::outbox::Outbox as _;
 use crate::store::own::OwnAlerts as _;
-use crate::store::upkeep::Upkeep as _;
+use crate::store::upkeep::{KeptRuns, Upkeep as _};
 
 /// What may be read from end to end: tables that do not grow, lists that were bound, what a statement made itself.
 const SMALL: [&str; 15] = [
@@ -124,7 +124,7 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.own_state(now).await?;
     store.digest_cursor("hourly").await?;
     store.reclaim(now).await?;
-    store.purge(now).await?;
+    store.purge(now, &KeptRuns::default()).await?;
     Ok(())
 }
 

@@ -225,6 +225,10 @@ pub(super) fn number(row: &AnyRow, index: usize) -> Result<i64, StoreError> {
     row.try_get(index).map_err(column)
 }
 
+pub(super) fn optional_number(row: &AnyRow, index: usize) -> Result<Option<i64>, StoreError> {
+    row.try_get(index).map_err(column)
+}
+
 pub(super) fn optional_instant(row: &AnyRow, index: usize) -> Result<Option<Timestamp>, StoreError> {
     row.try_get::<Option<i64>, _>(index).map_err(column)?.map(instant).transpose()
 }

@@ -8,11 +8,11 @@
 use jiff::Timestamp;
 
 use super::database::SqlStore;
-use super::rows;
-use crate::limits::{DELIVERY_PATIENCE, FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_PURGE_ROWS_MAX};
+use super::{forget, rows};
+use crate::limits::{DELIVERY_PATIENCE, JOB_DAYS_KEPT, STORE_PURGE_ROWS_MAX};
 use crate::model::SourceId;
 use crate::store::error::StoreError;
-use crate::store::upkeep::Upkeep;
+use crate::store::upkeep::{KeptRuns, Upkeep};
 
 impl Upkeep for SqlStore {
     async fn begin_generation(&self, fingerprint: &str, is_reload: bool, now: Timestamp) -> Result<i64, StoreError> {
@@ -50,14 +50,14 @@ impl Upkeep for SqlStore {
         self.commit(write).await
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {
+    async fn purge(&self, before: Timestamp, kept: &KeptRuns) -> Result<u64, StoreError> {
         let found = sqlx::query("SELECT id, COALESCE(read_until, polled_at) FROM source ORDER BY id")
             .fetch_all(&self.readers)
             .await;
         let mut removed = 0;
         for row in &found.map_err(|error| self.failed(error))? {
             let (source, last_seen) = (SourceId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?);
-            removed += purge_instances(self, &source, last_seen, before).await?;
+            removed += forget::purge_instances(self, &source, last_seen, before, kept).await?;
         }
         removed += purge_alerts(self, before).await?;
         removed += purge_deliveries(self, before).await?;
@@ -65,27 +65,9 @@ impl Upkeep for SqlStore {
         removed += purge_gaps(self, before).await?;
         removed += purge_transitions(self, before).await?;
         removed += purge_polls(self, before).await?;
+        removed += purge_days(self, before).await?;
         Ok(removed)
     }
-}
-
-/// Instances are measured against the source's cursor and not against the clock: after a long stop or outage, or with a
-/// clock that leapt, the next poll still reads back to there.
-async fn purge_instances(
-    store: &SqlStore,
-    source: &SourceId,
-    last_seen: Timestamp,
-    before: Timestamp,
-) -> Result<u64, StoreError> {
-    let ago = |span| last_seen.checked_sub(span).unwrap_or(Timestamp::MIN).min(before);
-    let statement = "DELETE FROM instance WHERE (source, job, id) IN (SELECT source, job, id FROM instance AS old \
-           WHERE old.changed_at < $2 AND COALESCE(old.plan_time, old.changed_at) < CASE old.ended WHEN 1 THEN $3 ELSE $4 END \
-             AND old.source = $5 \
-             AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.source = old.source AND alert.job = old.job \
-               AND alert.instance = old.id AND alert.state = 'firing') \
-           LIMIT $1)";
-    let bounds = [before, ago(LISTED_AGAIN_MAX), ago(FOLLOWED_AGE_MAX)];
-    in_batches(store, statement, &bounds, Some(source)).await
 }
 
 async fn purge_alerts(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
@@ -95,7 +77,7 @@ async fn purge_alerts(store: &SqlStore, before: Timestamp) -> Result<u64, StoreE
                AND instance.id = old.instance) \
              AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.alert = old.id AND delivery.state = 'pending') \
            LIMIT $1)";
-    in_batches(store, statement, &[before], None).await
+    in_batches(store, statement, &[before]).await
 }
 
 async fn purge_deliveries(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
@@ -106,7 +88,7 @@ async fn purge_deliveries(store: &SqlStore, before: Timestamp) -> Result<u64, St
            LIMIT $1)";
     // A dead delivery may have lived as long as it is retried before it died.
     let made_before = before.checked_sub(DELIVERY_PATIENCE).unwrap_or(Timestamp::MIN);
-    in_batches(store, statement, &[made_before, before], None).await
+    in_batches(store, statement, &[made_before, before]).await
 }
 
 /// A silence stays as long as an alert names it, and the newest one stays for ever: its number is not given again.
@@ -115,13 +97,13 @@ async fn purge_silences(store: &SqlStore, before: Timestamp) -> Result<u64, Stor
            WHERE COALESCE(old.expired_at, old.ends_at) < $2 AND old.id < (SELECT MAX(id) FROM silence) \
              AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.suppressed_by = 'silence:' || old.id) \
            LIMIT $1)";
-    in_batches(store, statement, &[before], None).await
+    in_batches(store, statement, &[before]).await
 }
 
 async fn purge_gaps(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
     let statement = "DELETE FROM gap WHERE (source, cause, opened_moment) IN \
          (SELECT source, cause, opened_moment FROM gap AS old WHERE old.ended_at < $2 LIMIT $1)";
-    in_batches(store, statement, &[before], None).await
+    in_batches(store, statement, &[before]).await
 }
 
 /// How a run that is still known was at `before` stays: what comes after begins there.
@@ -133,30 +115,29 @@ async fn purge_transitions(store: &SqlStore, before: Timestamp) -> Result<u64, S
               OR NOT EXISTS (SELECT 1 FROM instance WHERE instance.source = old.source AND instance.job = old.job \
                 AND instance.id = old.id)) \
           LIMIT $1)";
-    in_batches(store, statement, &[before], None).await
+    in_batches(store, statement, &[before]).await
 }
 
 async fn purge_polls(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
     let statement = "DELETE FROM poll WHERE (source, polled_at) IN \
          (SELECT source, polled_at FROM poll AS old WHERE old.polled_at < $2 LIMIT $1)";
-    in_batches(store, statement, &[before], None).await
+    in_batches(store, statement, &[before]).await
+}
+
+/// The counts of a day stay for so long after its runs could have gone.
+async fn purge_days(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM job_day WHERE (source, job, day, kind, status) IN \
+         (SELECT source, job, day, kind, status FROM job_day AS old WHERE old.day * 86400000 < $2 LIMIT $1)";
+    in_batches(store, statement, &[before.checked_sub(JOB_DAYS_KEPT).unwrap_or(Timestamp::MIN)]).await
 }
 
 /// Repeats a deletion of at most `$1` rows, each time in its own transaction, until it finds no full batch any more.
-async fn in_batches(
-    store: &SqlStore,
-    statement: &'static str,
-    bounds: &[Timestamp],
-    source: Option<&SourceId>,
-) -> Result<u64, StoreError> {
+async fn in_batches(store: &SqlStore, statement: &'static str, bounds: &[Timestamp]) -> Result<u64, StoreError> {
     let mut removed = 0;
     loop {
         let mut deletion = sqlx::query(statement).bind(i64::try_from(STORE_PURGE_ROWS_MAX).unwrap_or(i64::MAX));
         for bound in bounds {
             deletion = deletion.bind(bound.as_millisecond());
-        }
-        if let Some(source) = source {
-            deletion = deletion.bind(source.as_str());
         }
         let mut write = store.write().await?;
         let rows = deletion.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();

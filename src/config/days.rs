@@ -1,0 +1,104 @@
+//! `days` with their `calendar`: which days a mute window, a deadline or a due time counts on.
+
+use std::sync::Arc;
+
+use jiff::civil::Weekday;
+
+use super::calendars::{Calendars, WEEKDAYS, weekday};
+use super::words::read_reference;
+use crate::schedule::{Calendar, Days};
+use crate::yaml::{FromYaml, Located, OneOrMany, Section, closest};
+
+/// The words for days that go by a calendar.
+pub(super) const CALENDAR_WORDS: [&str; 3] = ["workdays", "days-off", "holidays"];
+
+/// Reads `days` and `calendar`; without `days`, every day. `None` when something is wrong, and reported.
+pub(super) fn read(section: &Section<'_>, calendars: &Calendars) -> Option<Days> {
+    let words = section.optional::<OneOrMany<DayWords>>("days");
+    let calendar = match section.node("calendar") {
+        None => None,
+        Some(node) => {
+            let names: Vec<String> = calendars.keys().cloned().collect();
+            let located = Located { node, path: &section.path_of("calendar"), findings: section.findings() };
+            Some(calendars.get(&read_reference(located, "calendar", &names)?).map(Arc::clone)?)
+        }
+    };
+    let mut days = match words {
+        None if section.has("days") => return None,
+        None => Days::every(),
+        Some(words) => words.0.iter().fold(Days::default(), |days, words| words.add_to(days)),
+    };
+    match calendar {
+        Some(_) if !days.go_by_calendar() => {
+            let help = Some("name workdays, days-off or holidays under \"days\", or remove the calendar".into());
+            section.error("calendar", "none of the days goes by the calendar", help);
+        }
+        Some(calendar) if days.holidays && !calendar.has_holidays() => {
+            section.error("calendar", "the calendar has no holidays, so no day is meant", None);
+        }
+        None if days.holidays => {
+            section.error("days", "holidays are those of a calendar", Some("add calendar: cn, or one of yours".into()));
+        }
+        Some(calendar) => days.calendar = calendar,
+        None => days.calendar = Arc::new(Calendar::default()),
+    }
+    Some(days)
+}
+
+/// A word under `days`: `mon`, `mon-fri`, `15`, `last`, `workdays`.
+enum DayWords {
+    Weekdays(Vec<Weekday>),
+    OfMonth(i8),
+    LastOfMonth,
+    Workdays,
+    DaysOff,
+    Holidays,
+}
+
+impl DayWords {
+    fn add_to(&self, mut days: Days) -> Days {
+        match self {
+            DayWords::Weekdays(weekdays) => days.weekdays.extend(weekdays),
+            DayWords::OfMonth(day) => days.month_days.push(*day),
+            DayWords::LastOfMonth => days.last_of_month = true,
+            DayWords::Workdays => days.workdays = true,
+            DayWords::DaysOff => days.days_off = true,
+            DayWords::Holidays => days.holidays = true,
+        }
+        days
+    }
+
+    fn from_word(word: &str) -> Option<DayWords> {
+        let word = word.trim();
+        let named = match word.to_ascii_lowercase().as_str() {
+            "workdays" => Some(DayWords::Workdays),
+            "days-off" => Some(DayWords::DaysOff),
+            "holidays" => Some(DayWords::Holidays),
+            "last" => Some(DayWords::LastOfMonth),
+            _ => None,
+        };
+        let of_month = || word.parse().ok().filter(|day| (1..=31).contains(day)).map(DayWords::OfMonth);
+        let range = || {
+            let (first, last) = word.split_once('-')?;
+            let (first, last) = (weekday(first.trim())?, weekday(last.trim())?);
+            Some((0..=first.until(last)).map(|days| first.wrapping_add(days)).collect())
+        };
+        let weekdays = || weekday(word).map(|day| vec![day]).or_else(range).map(DayWords::Weekdays);
+        named.or_else(of_month).or_else(weekdays)
+    }
+}
+
+impl FromYaml for DayWords {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        let text = String::from_yaml(located)?;
+        DayWords::from_word(&text).or_else(|| {
+            let words = WEEKDAYS.iter().flat_map(|(short, long, _)| [*short, *long]);
+            let near = closest(&text.to_ascii_lowercase(), words.chain(CALENDAR_WORDS).chain(["last"]));
+            let help = match near {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => "write mon … sun, mon-fri, workdays, days-off, holidays, 1 … 31, or last".to_string(),
+            };
+            located.wrong(format!("{text:?} is not a valid day"), Some(help))
+        })
+    }
+}

@@ -302,7 +302,10 @@ impl<C: Source, S: Store> Poller<C, S> {
                 "instances planned between {from} and {until} were not read: the source was unreadable for too long"
             )
         });
-        let listing = match self.list(window).await {
+        let listing = self.list(window).await;
+        // Of a source that cannot be read, too: a refused password is not to be tried again by the next run.
+        self.keep_learnt().await;
+        let listing = match listing {
             Ok(listing) => listing,
             Err(error) => {
                 self.store.record_unreadable(&self.settings.id, now, &error.to_string()).await?;
@@ -312,7 +315,6 @@ impl<C: Source, S: Store> Poller<C, S> {
                 return Err(PollError::Source { id: self.settings.id.to_string(), error });
             }
         };
-        self.keep_learnt().await;
         let (jobs, jobs_unread) = self.list_jobs().await;
         let plans_unread = self.read_plans(now).await;
         let has_gap = lost.is_some();

@@ -31,8 +31,6 @@ use crate::model::{Instance, InstanceType, JobRef, Part as CoveragePart, SetAsid
 use crate::source::excerpt;
 use crate::source::{Detail, SourceError, SourceErrorKind};
 
-/// Pages of a list of workflows at most.
-
 /// A workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Workflow {

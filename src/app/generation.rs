@@ -29,6 +29,7 @@ use crate::worker::own::{OwnWatch, Reloads};
 use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller};
 use crate::worker::remind::Reminders;
 use crate::worker::turn::Statuses;
+use crate::worker::unwatched::Unwatched;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<AnySource>, SqlStore>, Option<LastPoll>);
@@ -239,6 +240,15 @@ impl Generation {
             addressees: Arc::clone(&self.addressees),
             muting: self.config.muting(),
             is_wanted: self.rules.rules().iter().any(repeats),
+        }
+    }
+
+    /// The loop that ends the alerts of sources that are gone.
+    pub(super) fn unwatched(&self) -> Unwatched<SqlStore> {
+        Unwatched {
+            store: Arc::clone(&self.ground.store),
+            sources: self.sources.keys().cloned().collect(),
+            addressees: Arc::clone(&self.addressees),
         }
     }
 

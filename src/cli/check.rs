@@ -6,6 +6,7 @@ use super::output::{complain, print};
 use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
+use crate::http::{HttpClient, HttpSettings};
 
 pub(super) async fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
@@ -21,7 +22,12 @@ pub(super) async fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
             receiver.id
         ));
     }
-    let problems = crate::app::check_templates(&loaded.config);
+    // The environment's proxies and roots serve every request.
+    let environment = HttpClient::new(&HttpSettings::default()).err().map(|error| error.to_string());
+    let problems: Vec<String> = environment
+        .into_iter()
+        .chain(crate::app::check_templates(&loaded.config).iter().map(ToString::to_string))
+        .collect();
     if !problems.is_empty() {
         for problem in problems {
             complain(format_args!("error: {problem}"));

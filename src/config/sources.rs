@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::labels;
 use super::words::check_name;
+use crate::http::{check_ca_file, check_client_cert};
 use crate::limits::LOOKBACK_MAX;
 use crate::model::SourceId;
 use crate::schedule::Schedule;
@@ -77,8 +78,14 @@ pub(super) fn check_file(section: &Section<'_>, key: &'static str) {
     if section.is_known(key)
         && !section.findings().has_error_at(section.place_of(key))
         && let Some(path) = section.optional::<PathBuf>(key)
-        && !path.is_file()
     {
-        section.error(key, format!("there is no file {}", path.display()), None);
+        let checked = match key {
+            _ if !path.is_file() => Err(format!("there is no file {}", path.display())),
+            "client_cert" => check_client_cert(&path),
+            _ => check_ca_file(&path),
+        };
+        if let Err(reason) = checked {
+            section.error(key, reason, None);
+        }
     }
 }

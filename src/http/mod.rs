@@ -5,21 +5,27 @@
 //! goes with its secrets ([`Outgoing`]), and nothing that comes back, response or error, is seen before they are removed
 //! from it. Errors never hold a URL: a webhook's URL is a secret. This module knows nothing of schedulers or channels.
 
+mod certificates;
+mod dial;
 mod outgoing;
+mod proxy;
 mod quote;
 mod response;
 
 use std::error::Error as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::{Certificate, Client, Identity, Url};
+use reqwest::{Certificate, Client, Proxy, Url};
 
+pub use certificates::{check_ca_file, check_client_cert};
 pub use outgoing::{Outgoing, secrets_in};
 pub use quote::{cut_to, snippet};
 pub use response::{BodyEnd, Response};
 
+use self::dial::Dialer;
+use self::proxy::Proxies;
 use crate::limits::{CONNECT_TIMEOUT, RETRY_AFTER_MAX};
 use crate::secret::{Secret, Secrets};
 use crate::yaml::Section;
@@ -37,6 +43,9 @@ pub struct HttpSettings {
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     client: Client,
+    dialer: Dialer,
+    /// The credentials in proxies' addresses.
+    proxies: Secrets,
 }
 
 /// Why there is no response. No message holds a URL or a secret of the request.
@@ -60,12 +69,14 @@ impl HttpClient {
     /// A client for these settings.
     ///
     /// # Errors
-    /// [`HttpError::Setup`] when a certificate file cannot be read or understood.
+    /// [`HttpError::Setup`] when a certificate file cannot be read or understood, or the environment names a proxy or roots
+    /// that cannot be used.
     pub fn new(settings: &HttpSettings) -> Result<HttpClient, HttpError> {
         install_crypto();
+        let has_own_roots = certificates::check_environment().map_err(HttpError::Setup)?;
         match build(settings, None) {
             // Images without a CA bundle: the bundled Mozilla roots stand in.
-            Err(HttpError::Setup(reason)) if reason.contains("CA certificates") => {
+            Err(HttpError::Setup(reason)) if reason.contains("CA certificates") && !has_own_roots => {
                 let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
                 let roots = roots.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
                 build(settings, Some(roots))
@@ -90,11 +101,17 @@ impl HttpClient {
         timeout: Duration,
         body_bytes_max: usize,
     ) -> Result<Response, HttpError> {
-        let Outgoing { request, secrets } = outgoing;
+        let Outgoing { request, mut secrets } = outgoing;
+        secrets.join(&self.proxies);
+        self.dialer.expect(request.url());
+        let host = request.url().domain().map(str::to_string);
         let deadline = tokio::time::Instant::now() + timeout;
         let late = |_| HttpError::Timeout(timeout);
         let answered = tokio::time::timeout_at(deadline, self.client.execute(request)).await.map_err(late)?;
-        let mut response = answered.map_err(|error| classed(error, timeout, &secrets))?;
+        let mut response = answered.map_err(|error| {
+            self.dialer.forget(host.as_deref().filter(|_| error.is_connect()));
+            classed(error, timeout, &secrets)
+        })?;
         let mut body = Vec::new();
         let end = loop {
             match tokio::time::timeout_at(deadline, response.chunk()).await.map_err(late) {
@@ -168,40 +185,31 @@ pub fn install_crypto() {
 }
 
 fn build(settings: &HttpSettings, roots: Option<Vec<Certificate>>) -> Result<HttpClient, HttpError> {
+    let proxies = Proxies::read(|name| std::env::var(name).ok()).map_err(HttpError::Setup)?;
+    let (dialer, secrets) = (Dialer::default(), proxies.secrets());
     let mut builder = Client::builder()
+        .dns_resolver(dialer.clone())
+        .proxy(Proxy::custom(move |url| proxies.of(url)))
         .user_agent(concat!("nightbell/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(Duration::from_secs(30));
     if let Some(path) = &settings.ca_file {
-        let pem = read(path, "ca_file")?;
-        let extra = Certificate::from_pem_bundle(&pem)
-            .map_err(|error| HttpError::Setup(format!("ca_file {}: {}", path.display(), error.without_url())))?;
-        if extra.is_empty() {
-            return Err(HttpError::Setup(format!("ca_file {}: no certificate in it", path.display())));
-        }
-        builder = builder.tls_certs_merge(extra);
+        builder = builder.tls_certs_merge(certificates::authorities(path).map_err(HttpError::Setup)?);
     }
     if let Some(path) = &settings.client_cert {
-        let pem = read(path, "client_cert")?;
-        let identity = Identity::from_pem(&pem)
-            .map_err(|error| HttpError::Setup(format!("client_cert {}: {}", path.display(), error.without_url())))?;
-        builder = builder.identity(identity);
+        builder = builder.identity(certificates::identity(path).map_err(HttpError::Setup)?);
     }
     if let Some(roots) = roots {
         builder = builder.tls_certs_only(roots);
     }
     let client = builder.build().map_err(|error| HttpError::Setup(chain(&error.without_url())))?;
-    Ok(HttpClient { client })
-}
-
-fn read(path: &Path, key: &str) -> Result<Vec<u8>, HttpError> {
-    std::fs::read(path).map_err(|error| HttpError::Setup(format!("{key} {}: {error}", path.display())))
+    Ok(HttpClient { client, dialer, proxies: secrets })
 }
 
 fn classed(error: reqwest::Error, timeout: Duration, secrets: &Secrets) -> HttpError {
     let error = error.without_url();
-    let said = || snippet(&secrets.redact(&chain(&error)));
+    let said = || snippet(&secrets.redact(&certificates::explained(&chain(&error))));
     if error.is_connect() {
         HttpError::Connect(said())
     } else if error.is_timeout() {

@@ -11,7 +11,7 @@ pub fn snippet(text: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.extend(word.chars().filter(|c| !is_invisible(*c)));
+        out.extend(word.chars().filter(|c| !is_invisible(*c)).map(|c| if c == '\u{ffff}' { '\u{fffd}' } else { c }));
         if out.len() > ANSWER_KEPT_BYTES_MAX {
             break;
         }

@@ -10,9 +10,11 @@
 //! what the requests are for: the DataArts source and the SMN receiver share it.
 
 mod complaint;
+mod hosts;
 mod settings;
 mod sign_in;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,10 +22,11 @@ use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use reqwest::{Request, Url};
 
 pub use complaint::Complaint;
-pub use settings::{Auth, is_region, read_name};
+pub use hosts::{is_region, read_endpoint};
+pub use settings::{Auth, read_name};
 
-use self::sign_in::{Person, SignIn};
-use crate::http::{HttpClient, HttpError, Outgoing};
+use self::sign_in::{Person, SignIn, locked};
+use crate::http::{HttpClient, HttpError, Outgoing, Response};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::sign::{DATE_HEADER, Signable, date_text};
 
@@ -72,7 +75,10 @@ impl std::fmt::Display for IamError {
 #[derive(Debug)]
 pub struct Caller {
     auth: Auth,
-    sign_in: SignIn,
+    /// Whom it signed in as last, where it signs in.
+    sign_in: Mutex<Option<Arc<SignIn>>>,
+    /// A refusal of an earlier run that nobody has asked for yet.
+    recalled: Mutex<Option<String>>,
 }
 
 /// The request that is to be proven.
@@ -102,7 +108,7 @@ pub struct Proof {
 impl Caller {
     /// Somebody who proves it in this way.
     pub fn new(auth: Auth) -> Caller {
-        Caller { auth, sign_in: SignIn::default() }
+        Caller { auth, sign_in: Mutex::default(), recalled: Mutex::default() }
     }
 
     /// The proof for one request at `now`. Where a token must be got first, `timeout` bounds that.
@@ -133,7 +139,7 @@ impl Caller {
                     domain: resolve("domain", domain)?.expose().to_string(),
                     project_id: ask.project_id.to_string(),
                 };
-                let token = self.sign_in.token(http, timeout, now, &person).await?;
+                let token = self.sign_in(&person).token(http, timeout, now, &person).await?;
                 proof.push("X-Auth-Token", token.expose());
                 proof.token = Some(token.clone());
                 proof.secrets.push(&token);
@@ -160,7 +166,36 @@ impl Caller {
 
     /// Throws away a token that a service calls stale, unless another one has taken its place already.
     pub async fn discard(&self, stale: &Secret) {
-        self.sign_in.discard(stale).await;
+        let sign_in = locked(&self.sign_in).clone();
+        if let Some(sign_in) = sign_in {
+            sign_in.discard(stale).await;
+        }
+    }
+
+    /// The token that `answer` calls stale, if the request went out with one that a password got: a token can end before its
+    /// time, and every service says so with 401 and words of its own. It is renewed once, at once.
+    pub fn stale_token<'a>(answer: &Response, token: Option<&'a Secret>) -> Option<&'a Secret> {
+        token.filter(|_| answer.status == 401)
+    }
+
+    /// That the password was refused, as a text to be taken along over a restart; nothing when all is well.
+    pub fn refusal(&self) -> Option<String> {
+        let recalled = locked(&self.recalled).clone();
+        recalled.or_else(|| locked(&self.sign_in).as_ref().and_then(|sign_in| sign_in.refusal()))
+    }
+
+    /// Takes over what [`Caller::refusal`] said in an earlier run.
+    pub fn recall(&self, refusal: &str) {
+        *locked(&self.recalled) = Some(refusal.to_string());
+    }
+
+    fn sign_in(&self, person: &Person) -> Arc<SignIn> {
+        let shared = SignIn::shared(person);
+        if let Some(refusal) = locked(&self.recalled).take() {
+            shared.recall(&refusal);
+        }
+        *locked(&self.sign_in) = Some(Arc::clone(&shared));
+        shared
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Reads keys and reports what is wrong with them; contacts nobody and resolves no secret.
 
+use super::hosts::{endpoint_of, is_region};
 use crate::http::checked_endpoint;
 use crate::secret::{Secret, SecretRef};
 use crate::yaml::{FromYaml as _, Located, Section, Value};
@@ -92,7 +93,7 @@ fn read_password(section: &Section<'_>, auth: &Section<'_>) -> Option<Auth> {
         _ if auth.has("iam_endpoint") => {
             checked_endpoint(auth, "iam_endpoint", &auth.optional::<String>("iam_endpoint")?)
         }
-        Some(region) => Some(format!("https://iam.{region}.myhuaweicloud.com")),
+        Some(region) => Some(endpoint_of("iam", &region)),
         None if section.has("region") => None,
         None => {
             let help = "without \"region\", say where to sign in, as in iam_endpoint: https://iam.example.com";
@@ -101,11 +102,6 @@ fn read_password(section: &Section<'_>, auth: &Section<'_>) -> Option<Auth> {
         }
     };
     Some(Auth::Password { iam_endpoint: iam_endpoint?, user: user?, password: password?, domain: domain? })
-}
-
-/// Whether a text can be a region's name, which becomes a part of a host's.
-pub fn is_region(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// A value that is no secret but often told by the environment: one in plain text earns no warning.

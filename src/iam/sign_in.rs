@@ -1,9 +1,12 @@
 //! Signing in as an IAM user: a name and a password for a token that is good for a day.
 //!
-//! Talks to the sign-in service only, and keeps what it gets in memory only: the token is renewed ahead of its end, and
-//! thrown away when the API calls it stale. A refused password is not tried again for a while, because the service
-//! locks a user after a handful of wrong ones. It knows nothing of what the token is used for.
+//! Talks to the sign-in service only, and keeps tokens in memory only: they are renewed ahead of their end, and thrown
+//! away when a service calls them stale. Whoever signs in as the same user shares tokens and pauses ([`SignIn::shared`]):
+//! a refused password is not tried again for a while by anybody, because the service locks a user after a handful of
+//! wrong ones. That pause can be taken along over a restart. It knows nothing of what a token is used for.
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex as SyncMutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +14,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Url};
 use serde::Deserialize;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::{Complaint, IamError, IamErrorKind};
@@ -34,29 +38,42 @@ pub(super) struct Person {
     pub(super) project_id: String,
 }
 
-/// The token of one caller.
+/// A user: the address of the sign-in service, the domain and the name.
+type User = (String, String, String);
+
+static USERS: LazyLock<SyncMutex<HashMap<User, Arc<SignIn>>>> = LazyLock::new(SyncMutex::default);
+
+/// What is held of one user, whoever signs in as it.
 #[derive(Debug, Default)]
 pub(super) struct SignIn {
-    held: Mutex<Held>,
+    /// The tokens, by project.
+    tokens: Mutex<HashMap<String, Token>>,
+    /// The refusals that are waited out: of the user under an empty name, and of a project.
+    refusals: SyncMutex<HashMap<String, Refusal>>,
 }
 
-#[derive(Debug, Default)]
-enum Held {
-    #[default]
-    Nothing,
-    Token {
-        token: Secret,
-        renew_at: Timestamp,
-    },
-    /// The password was refused, and when that was.
-    Refused {
-        password: Secret,
-        at: Timestamp,
-        error: IamError,
-    },
+#[derive(Debug)]
+struct Token {
+    token: Secret,
+    renew_at: Timestamp,
+}
+
+/// That a password was refused.
+#[derive(Debug, Clone)]
+struct Refusal {
+    /// Tells whether the password is still the same, and no more than that.
+    mark: String,
+    at: Timestamp,
+    error: IamError,
 }
 
 impl SignIn {
+    /// What everybody shares who signs in as this user.
+    pub(super) fn shared(person: &Person) -> Arc<SignIn> {
+        let user = (person.endpoint.clone(), person.domain.clone(), person.user.clone());
+        Arc::clone(locked(&USERS).entry(user).or_default())
+    }
+
     /// A token that is good at `now`: the one that is held, or a new one.
     ///
     /// # Errors
@@ -69,30 +86,35 @@ impl SignIn {
         person: &Person,
     ) -> Result<Secret, IamError> {
         // Held over the call: whoever else needs a token waits for this one instead of asking for a second.
-        let mut held = self.held.lock().await;
-        match &*held {
-            Held::Token { token, renew_at } if now < *renew_at => return Ok(token.clone()),
-            Held::Refused { password, at, error }
-                if password.expose() == person.password.expose()
-                    && now.duration_since(*at).unsigned_abs() < SIGN_IN_REFUSED_PAUSE =>
-            {
-                return Err(error.clone());
-            }
-            _ => {}
+        let mut tokens = self.tokens.lock().await;
+        if let Some(Token { token, renew_at }) = tokens.get(&person.project_id)
+            && now < *renew_at
+        {
+            return Ok(token.clone());
+        }
+        let mark = person.mark();
+        let is_held = |refusal: &&Refusal| {
+            refusal.mark == mark && now.duration_since(refusal.at).unsigned_abs() < SIGN_IN_REFUSED_PAUSE
+        };
+        let held =
+            ["", &person.project_id].iter().find_map(|of| locked(&self.refusals).get(*of).filter(is_held).cloned());
+        if let Some(refusal) = held {
+            return Err(refusal.error);
         }
         match ask(http, timeout, person, now).await {
             Ok((token, renew_at)) => {
-                *held = Held::Token { token: token.clone(), renew_at };
+                tokens.insert(person.project_id.clone(), Token { token: token.clone(), renew_at });
+                locked(&self.refusals).retain(|of, _| !of.is_empty() && *of != person.project_id);
                 Ok(token)
             }
-            Err(mut error) => {
+            Err((status, mut error)) => {
                 error.message = format!("cannot sign in: {}", error.message);
-                *held = match error.kind {
-                    IamErrorKind::Refused => {
-                        Held::Refused { password: person.password.clone(), at: now, error: error.clone() }
-                    }
-                    _ => Held::Nothing,
-                };
+                tokens.remove(&person.project_id);
+                if error.kind == IamErrorKind::Refused {
+                    // 401 is about the user, 403 about what the user may do here.
+                    let of = if status == Some(403) { person.project_id.clone() } else { String::new() };
+                    locked(&self.refusals).insert(of, Refusal { mark, at: now, error: error.clone() });
+                }
                 Err(error)
             }
         }
@@ -100,33 +122,57 @@ impl SignIn {
 
     /// Throws `stale` away, unless another one has taken its place already.
     pub(super) async fn discard(&self, stale: &Secret) {
-        let mut held = self.held.lock().await;
-        if matches!(&*held, Held::Token { token, .. } if token.expose() == stale.expose()) {
-            *held = Held::Nothing;
-        }
+        self.tokens.lock().await.retain(|_, held| held.token.expose() != stale.expose());
+    }
+
+    /// The refusal of the user that is waited out, as a text to be taken along. It holds no secret.
+    pub(super) fn refusal(&self) -> Option<String> {
+        locked(&self.refusals).get("").map(|refusal| format!("{} {}", refusal.at, refusal.mark))
+    }
+
+    /// Takes over a refusal of an earlier run.
+    pub(super) fn recall(&self, refusal: &str) {
+        let Some((at, mark)) = refusal.split_once(' ') else { return };
+        let Ok(at) = at.parse::<Timestamp>() else { return };
+        let message = format!("cannot sign in: the password was refused at {at} and is not tried again for a while");
+        let error = IamError::new(IamErrorKind::Refused, message, HELP_PASSWORD);
+        locked(&self.refusals).entry(String::new()).or_insert(Refusal { mark: mark.to_string(), at, error });
     }
 }
 
-/// Asks for a token; with it comes the time to ask for the next.
+impl Person {
+    /// Two bytes of a digest: enough to see that a password was changed, and too little to find it out.
+    fn mark(&self) -> String {
+        let digest = Sha256::digest([&self.domain, &self.user, self.password.expose()].join("\0"));
+        format!("{:02x}{:02x}", digest[0], digest[1])
+    }
+}
+
+pub(super) fn locked<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Asks for a token; with it comes the time to ask for the next. An error comes with the status that was answered.
 async fn ask(
     http: &HttpClient,
     timeout: Duration,
     person: &Person,
     now: Timestamp,
-) -> Result<(Secret, Timestamp), IamError> {
-    let outgoing = Outgoing::new(request(person)?, Secrets::from(&person.password));
-    let answer = http.send(outgoing, timeout, SOURCE_ERROR_BODY_BYTES_MAX).await.map_err(|error| IamError {
-        message: error.to_string(),
-        help: None,
-        kind: IamErrorKind::Unreachable(error),
+) -> Result<(Secret, Timestamp), (Option<u16>, IamError)> {
+    let request = request(person).map_err(|error| (None, error))?;
+    let outgoing = Outgoing::new(request, Secrets::from(&person.password));
+    let sent = http.send(outgoing, timeout, SOURCE_ERROR_BODY_BYTES_MAX).await;
+    let answer = sent.map_err(|error| {
+        let message = error.to_string();
+        (None, IamError { message, help: None, kind: IamErrorKind::Unreachable(error) })
     })?;
     if answer.status != 201 {
-        return Err(refusal(&answer));
+        return Err((Some(answer.status), refusal(&answer)));
     }
-    let Some(token) = answer.secret_header("x-subject-token") else {
-        return Err(no_service("the answer holds no token"));
-    };
-    Ok((token, renew_at(&answer, now)))
+    match answer.secret_header("x-subject-token") {
+        Some(token) => Ok((token, renew_at(&answer, now))),
+        None => Err((Some(answer.status), no_service("the answer holds no token"))),
+    }
 }
 
 /// What an answer without a token means. Its codes are those of HTTP.

@@ -15,8 +15,8 @@ use super::channel::{Channel, Parts, body_part, post_json};
 use super::fit::{self, Unit, fitted_for};
 use super::plain::Plain;
 use super::{AnyNotifier, Notifier, answer};
-use crate::http::{HttpClient, HttpSettings, Response, checked_endpoint};
-use crate::iam::{Ask, Auth, Caller, IamError, IamErrorKind, is_region};
+use crate::http::{HttpClient, HttpSettings, Response};
+use crate::iam::{Ask, Auth, Caller, IamError, IamErrorKind, read_endpoint};
 use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT, SMN_MESSAGE_BYTES_MAX, SMN_SMS_MAX, SMN_SUBJECT_BYTES_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
@@ -84,7 +84,7 @@ pub struct SmnSettings {
 
 impl SmnSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<SmnSettings> {
-        let endpoint = read_endpoint(section);
+        let endpoint = read_endpoint(section, "smn");
         let (project_id, topic_urn) =
             (section.required::<String>("project_id"), section.required::<String>("topic_urn"));
         let auth = Auth::read(section);
@@ -97,24 +97,6 @@ impl SmnSettings {
         let url = format!("{}/v2/{project}/notifications/topics/{topic}/publish", self.endpoint);
         answer::parse_url(&Secret::new(url))
     }
-}
-
-fn read_endpoint(section: &Section<'_>) -> Option<String> {
-    let region = section.optional::<String>("region");
-    if section.has("endpoint") {
-        return checked_endpoint(section, "endpoint", &section.optional::<String>("endpoint")?);
-    }
-    if !section.has("region") {
-        let help = Some("for example region: ap-southeast-3, or endpoint: https://… for a private cloud".to_string());
-        section.error("", "one of the keys \"region\" and \"endpoint\" is missing", help);
-        return None;
-    }
-    let region = region?;
-    if !is_region(&region) {
-        section.error("region", format!("{region:?} is no region"), Some("for example ap-southeast-3".into()));
-        return None;
-    }
-    Some(format!("https://smn.{region}.myhuaweicloud.com"))
 }
 
 impl Channel for SmnSettings {
@@ -217,12 +199,8 @@ impl SmnNotifier {
         };
         let result = self.client.send(outgoing, left(), ANSWER_BYTES_MAX).await;
         let attempt = answer::attempt(&result, now);
-        let is_stale = matches!(&result, Ok(answer) if answer.status == 401);
-        let attempt = match &result {
-            Ok(answer) => confirmed(answer, attempt),
-            Err(_) => attempt,
-        };
-        (attempt, proof.token.filter(|_| is_stale))
+        let Ok(answer) = &result else { return (attempt, None) };
+        (confirmed(answer, attempt), Caller::stale_token(answer, proof.token.as_ref()).cloned())
     }
 }
 

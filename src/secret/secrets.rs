@@ -79,6 +79,11 @@ impl Secrets {
         }
     }
 
+    /// Takes in those of another request.
+    pub fn join(&mut self, other: &Secrets) {
+        self.forms.extend(other.forms.iter().cloned());
+    }
+
     /// `text` with every secret replaced by `<secret>`.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let found = self.find(text.as_bytes());

@@ -254,6 +254,11 @@ fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
     let is_old = shared.config.dialect == Dialect::Dgc;
     let kind = value("instanceType").filter(|_| !is_old).map(|text| text.parse().map_err(|_| invalid())).transpose()?;
     let is_exact = value("preciseQuery") == Some("true") && !is_old;
+    if let Some(name) = value("jobName").filter(|_| is_exact && shared.config.unknown_jobs_refused)
+        && !lock(&shared.state).has_job(name)
+    {
+        return Err(Refusal(StatusCode::BAD_REQUEST, "DLF.0100", "The job does not exist.".to_string()));
+    }
     let filter = Filter {
         after,
         before,

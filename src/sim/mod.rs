@@ -108,6 +108,8 @@ pub struct SimConfig {
     pub span_days: i64,
     /// Milliseconds in one unit of `executeTime`.
     pub execute_time_unit: i64,
+    /// Whether a list of a job that is not there is refused.
+    pub unknown_jobs_refused: bool,
 }
 
 impl Default for SimConfig {
@@ -129,6 +131,7 @@ impl Default for SimConfig {
             window_by_start: false,
             span_days: 7,
             execute_time_unit: 60_000,
+            unknown_jobs_refused: false,
         }
     }
 }

@@ -258,6 +258,11 @@ impl State {
         State { jobs, entries, orders, added: 0, execute_time_unit, dialect }
     }
 
+    /// Whether an instance of a job of this name was ever put.
+    pub(super) fn has_job(&self, name: &str) -> bool {
+        self.orders.keys().any(|(job, _)| job == name)
+    }
+
     pub(super) fn put(&mut self, instance: SimInstance) {
         let key = (instance.job.clone(), instance.id);
         let plan_time = Reverse(instance.plan_time.as_millisecond());

@@ -5,12 +5,15 @@
 
 use std::borrow::Cow;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{SourceError, SourceErrorKind};
 use crate::http::{BodyEnd, HttpError, Response};
 pub(super) use crate::http::{cut_to, snippet};
 use crate::limits::{FIELD_BYTES_MAX, SOURCE_CLOCK_SKEW_MAX, SOURCE_JSON_DEPTH_MAX};
+use crate::sign::parse_date;
 use crate::yaml::duration_text;
 
 pub(super) const HELP_BAD_ANSWER: &str =
@@ -19,9 +22,9 @@ pub(super) const HELP_BAD_ANSWER: &str =
 /// The body as text, after the checks that guard the parser: something is there, it begins like JSON, and it does not
 /// nest deeper than anything that is documented.
 pub(super) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
-    let text = match String::from_utf8_lossy(body) {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
-        Cow::Owned(text) => Cow::Owned(text.trim_start_matches('\u{feff}').to_string()),
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
+        Err(_) => Cow::Owned(marked(body).trim_start_matches('\u{feff}').to_string()),
     };
     let beginning = text.trim_start();
     if beginning.is_empty() {
@@ -34,6 +37,39 @@ pub(super) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
         return Err(format!("JSON nested deeper than {SOURCE_JSON_DEPTH_MAX} levels"));
     }
     Ok(text)
+}
+
+/// Stands where bytes were no text. No text has this character, while an honest U+FFFD may stand in one.
+const BROKEN: char = '\u{ffff}';
+
+/// A body that is no UTF-8 as a whole: cut inside a character, or in another encoding. What is none is marked.
+fn marked(body: &[u8]) -> String {
+    let mut text = String::with_capacity(body.len());
+    for chunk in body.utf8_chunks() {
+        let after_broken = text.ends_with(BROKEN);
+        // The second byte of a character of GBK can be a backslash, which would escape what follows.
+        let is_half = |rest: &str| {
+            let next = rest.strip_prefix('\\')?.chars().next()?;
+            (!"\"\\/bfnrtu".contains(next)).then_some(())
+        };
+        let valid = chunk.valid();
+        let skipped = usize::from(after_broken && is_half(valid).is_some());
+        text.push_str(&valid[skipped..]);
+        if !chunk.invalid().is_empty() {
+            text.push(BROKEN);
+        }
+    }
+    text
+}
+
+/// Whether bytes of a raw field were no text.
+pub(super) fn is_broken(raw: &str) -> bool {
+    raw.contains(BROKEN)
+}
+
+/// A text as far as it can be read.
+pub(super) fn readable(text: Cow<'_, str>) -> Cow<'_, str> {
+    if is_broken(&text) { Cow::Owned(text.replace(BROKEN, "\u{fffd}")) } else { text }
 }
 
 fn nests_too_deep(text: &[u8]) -> bool {
@@ -99,10 +135,20 @@ pub(super) fn complete(response: Response) -> Result<Response, HttpError> {
     }
 }
 
-/// By how much this machine's clock is ahead of the answer's `Date`, if by more than the gateway bears.
+/// By how much this machine's clock is ahead of the service's, if by more than the gateway bears: of the time that the
+/// answer's words name, otherwise of its `Date`.
 pub(super) fn clock_difference(answer: &Response, now: Timestamp) -> Option<SignedDuration> {
-    let difference = now.duration_since(answer.date()?);
+    let difference = now.duration_since(server_time(&answer.text()).or_else(|| answer.date())?);
     (difference.unsigned_abs() > SOURCE_CLOCK_SKEW_MAX).then_some(difference)
+}
+
+/// The instant in words such as `signature time:20261121T000000Z,server time:20261121T010000Z`.
+fn server_time(text: &str) -> Option<Timestamp> {
+    const WORDS: &str = "server time";
+    let at = text.to_ascii_lowercase().find(WORDS)? + WORDS.len();
+    let time = text[at..].trim_start_matches([':', '=', ' ', '[']).split([',', ';', '"', ']', ')', '}']).next()?.trim();
+    let local = || time.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    parse_date(time).or_else(|| time.parse().ok()).or_else(local)
 }
 
 pub(super) fn difference_text(ahead: SignedDuration) -> String {

@@ -5,6 +5,7 @@
 //! with a classed [`SourceError`]; it never answers "nothing there" for "could not read".
 
 pub mod dataarts;
+mod excerpt;
 mod foreign;
 pub mod schedulerx;
 

@@ -97,3 +97,54 @@ async fn a_server_without_a_right_certificate_hears_nothing() {
     let attempt = open(&yaml).send(&delivery(&settings(&yaml), &firing()), super::now()).await;
     assert!(attempt.outcome == Delivered && heard.load(Ordering::SeqCst) > 0, "{attempt:?}");
 }
+
+/// A certificate that signed itself: as that of an authority it is refused, and the words say how to make a right one, which
+/// is then taken.
+#[tokio::test]
+async fn a_self_signed_certificate_is_taken_or_told_in_words() {
+    nightbell::http::install_crypto();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    for (name, is_ca, outcome) in [("plain", rcgen::IsCa::ExplicitNoCa, Delivered), ("authority", authority, Retry)] {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_string()]).unwrap();
+        params.is_ca = is_ca;
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(path("cert.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+        let (port, _) = server(acceptor(&path("cert.pem"), &path("key.pem")), Greeting::None).await;
+        let ca_file = path("cert.pem").display().to_string();
+        let yaml = format!("{{ type: webhook, url: 'https://localhost:{port}/', ca_file: {ca_file} }}");
+        let attempt = open(&yaml).send(&delivery(&settings(&yaml), &firing()), super::now()).await;
+        assert_eq!(attempt.outcome, outcome, "{name}: {attempt:?}");
+        let is_told = attempt.error.unwrap_or_default().contains("openssl req -x509");
+        assert_eq!(is_told, outcome == Retry, "{name}");
+    }
+}
+
+/// What is wrong with a certificate file is said by its name before anything is sent.
+#[test]
+fn certificate_files_are_checked() {
+    use nightbell::http::{check_ca_file, check_client_cert};
+    let ca = Ca::new();
+    let (cert, key) = ca.client_certificate("nightbell");
+    let (_, other) = ca.client_certificate("another");
+    let text = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        std::fs::write(ca.path(name), bytes).unwrap();
+        ca.path(name)
+    };
+    assert_eq!(check_ca_file(&ca.path("ca.pem")), Ok(()));
+    assert_eq!(check_client_cert(&file("pair.pem", (text(&cert) + &text(&key)).as_bytes())), Ok(()));
+    for (checked, words) in [
+        (check_ca_file(&file("empty.pem", b"")), "empty.pem: it is empty"),
+        (check_ca_file(&file("der.crt", &[0x30, 0x82, 1, 2, 3])), "openssl x509 -inform der"),
+        (check_ca_file(&file("words.pem", b"no certificate")), "no certificate in it"),
+        (check_ca_file(&ca.path("absent.pem")), "absent.pem"),
+        (check_client_cert(&file("alone.pem", text(&cert).as_bytes())), "alone.pem"),
+        (check_client_cert(&file("odd.pem", (text(&cert) + &text(&other)).as_bytes())), "does not fit"),
+    ] {
+        let said = checked.unwrap_err();
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}

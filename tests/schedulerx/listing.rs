@@ -195,3 +195,50 @@ async fn an_item_that_cannot_be_understood_is_set_aside() {
     assert_eq!((listing.instances.len(), listing.coverage.set_aside.len()), (1, 1));
     assert!(!format!("{listing:?}").contains("CANARY"), "{listing:?}");
 }
+
+#[tokio::test]
+async fn a_service_that_refuses_large_pages_is_asked_for_smaller_ones() {
+    for (page_size_max, refused) in [(50, 2), (20, 4), (10, 6)] {
+        let bench = Bench::with(|config| config.page_size_max = page_size_max).await;
+        (0..75).for_each(|id| bench.sim.put(success(id, 3600 + id as i64)));
+        let source = bench.source();
+        for _ in 0..2 {
+            assert_eq!(source.list(day()).await.unwrap().instances.len(), 75, "{page_size_max}");
+        }
+        // Once for the names and once for the instances; what is accepted is remembered.
+        assert_eq!(bench.sim.refused(), refused, "{page_size_max}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_removed_is_asked_for_a_day_long_and_no_longer() {
+    let bench = Bench::with(|config| config.lists_groups = GroupLists::Refused).await;
+    bench.sim.put_job(2, "sync");
+    bench.sim.put(success(1, 60));
+    let source = bench.source();
+    source.list(day()).await.unwrap();
+    bench.sim.remove_job(2);
+    for (minutes, calls) in [(6, 2), (24 * 60 + 5, 2), (24 * 60 + 12, 1)] {
+        bench.clock.set(now() + SignedDuration::from_mins(minutes));
+        let before = bench.sim.calls("GetJobInstanceList");
+        source.list(Window { from: ago(0), to: now() + SignedDuration::from_mins(minutes) }).await.unwrap();
+        let made = bench.sim.calls("GetJobInstanceList") - before;
+        assert!(made <= calls * 2 && made >= calls, "{minutes}: {made}");
+    }
+}
+
+/// A list of jobs that ends before its total is said to be short, and where jobs are asked one by one the listing is not whole.
+#[tokio::test]
+async fn a_list_of_jobs_that_ends_early_is_not_silent() {
+    let bench = Bench::with(|config| config.lists_groups = GroupLists::Refused).await;
+    bench.sim.put(success(1, 60));
+    let page = |jobs: &str| {
+        let body = format!(r#"{{"Success":true,"Data":{{"Total":3,"Jobs":[{jobs}]}}}}"#);
+        Fault::answer(200, body).on(Operation::Action("ListJobs"))
+    };
+    bench.sim.inject(page(r#"{"JobId":1,"Name":"load","Status":1}"#));
+    bench.sim.inject(page(""));
+    let listing = bench.source().list(day()).await.unwrap();
+    assert_eq!((listing.instances.len(), listing.coverage.is_whole()), (1, false));
+    assert!(listing.warnings.iter().any(|warning| warning.contains("1 of 3")), "{:?}", listing.warnings);
+}

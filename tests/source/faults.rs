@@ -127,3 +127,80 @@ async fn odd_times_are_unknown_times_and_no_endless_durations() {
         assert_eq!(listing.instances[0].duration(now()), lasted.map(Duration::from_secs), "{name}");
     }
 }
+
+/// Only what identifies must be clean; a text is shown as far as it can be read, and says what it can.
+#[tokio::test]
+async fn a_failure_text_in_broken_bytes_costs_no_alert() {
+    let bench = Bench::start(SimConfig::default()).await;
+    let table: [(&str, &[u8], &str); 4] = [
+        ("cut inside a character", b"out of \xe5\x86", "out of \u{fffd}"),
+        ("GBK", b"\xb1\xed\xb2\xbb\xb4\xe6\xd4\xda: t", ": t"),
+        ("GBK with a backslash for a second byte", b"\x8b\\ no table", " no table"),
+        ("a password", b"\xff password=canary", "password=<redacted>"),
+    ];
+    for (name, words, shown) in table {
+        let body = [
+            br#"{"total":2,"instances":[{"jobName":"a","instanceId":1,"status":"fail","errorMessage":""#.as_slice(),
+            words,
+            "\"},{\"jobName\":\"honest \u{fffd}\",\"instanceId\":2,\"status\":\"fail\"}]}".as_bytes(),
+        ];
+        bench.sim.inject(Fault::answer(200, body.concat()).on(Operation::List));
+        let listing = bench.source().list(hours(1)).await.unwrap();
+        assert_eq!((ids(&listing).len(), listing.coverage.set_aside.len()), (2, 0), "{name}");
+        let told = listing.instances.iter().find_map(|instance| instance.error.as_deref()).unwrap();
+        assert!(told.contains(shown) && !told.contains("canary") && !told.contains('\u{ffff}'), "{name}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_without_a_word_is_unknown() {
+    let bench = Bench::start(SimConfig::default()).await;
+    let body = r#"{"total":1,"instances":[{"jobName":"a","instanceId":1,"status":""}]}"#;
+    bench.sim.inject(Fault::answer(200, body).on(Operation::List));
+    let listing = bench.source().list(hours(1)).await.unwrap();
+    assert_eq!((listing.instances[0].status, listing.coverage.set_aside.len()), (Status::Unknown, 0));
+}
+
+/// The window of a lookback of a day reaches a millisecond further on both sides.
+#[tokio::test]
+async fn a_window_as_long_as_the_longest_span_is_read() {
+    for (days, hours_back) in [(1, 24), (3, 72), (7, 168)] {
+        let bench = Bench::start(SimConfig { span_days: days, ..SimConfig::default() }).await;
+        bench.sim.put(success(1, hours_back * 3600));
+        bench.sim.put(success(2, 60));
+        let source = bench.source();
+        assert_eq!(ids(&source.list(hours(hours_back)).await.unwrap()).len(), 2, "{days} days");
+        assert_eq!(ids(&source.list(hours(hours_back)).await.unwrap()).len(), 2, "{days} days");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_the_service_refuses_costs_its_own_job_only() {
+    let bench = Bench::start(SimConfig { unknown_jobs_refused: true, ..SimConfig::default() }).await;
+    bench.sim.put(success(1, 60));
+    bench.sim.put(SimInstance { job: "settlement".to_string(), ..success(2, 60) });
+    let named = |jobs: &[&str]| Settings { jobs: jobs.iter().map(|job| job.to_string()).collect(), ..bench.settings() };
+    let listing = bench.open(&named(&["etl_orders", "settlement", "gone"])).list(hours(1)).await.unwrap();
+    assert_eq!(ids(&listing).len(), 2);
+    let reasons = listing.coverage.reasons().join("; ");
+    assert!(reasons.contains("\"gone\"") && reasons.contains("does not exist"), "{reasons}");
+    assert!(listing.coverage.may_miss("gone", |_| true) && !listing.coverage.may_miss("settlement", |_| true));
+    let error = bench.open(&named(&["gone"])).list(hours(1)).await.unwrap_err();
+    assert!(error.message.contains("\"gone\""), "{error}");
+}
+
+/// Without a `Date`, or with that of a proxy, the words of the refusal tell whose clock is wrong.
+#[tokio::test]
+async fn a_wrong_clock_that_only_the_words_tell_is_named() {
+    let bench = Bench::start(SimConfig::default()).await;
+    for time in ["20261120T225800Z", "2026-11-20T22:58:00Z", "2026-11-20 22:58:00"] {
+        let words = format!("signature expired, signature time:20261121T000000Z,server time:{time}");
+        let body = format!(r#"{{"error_code":"APIGW.0301","error_msg":"{words}"}}"#);
+        bench.sim.inject(Fault::answer(401, body).on(Operation::List).times(2));
+        let source = bench.source();
+        let error = source.list(hours(1)).await.unwrap_err();
+        assert!(error.message.ends_with("this machine's clock is 1h 2m ahead of the service's"), "{error}");
+        let found = source.examine().await;
+        assert!(found[0].answer.contains("1h 2m ahead"), "{found:?}");
+    }
+}

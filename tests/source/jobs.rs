@@ -53,3 +53,37 @@ async fn the_nodes_of_a_real_time_job_come_with_its_status() {
     let gone = Job { name: "gone".to_string(), ..jobs[0].clone() };
     assert_eq!(source.job_nodes(&gone).await.unwrap_err().kind, SourceErrorKind::NotFound);
 }
+
+/// One odd item must not hide all other jobs for ever.
+#[tokio::test]
+async fn an_odd_job_costs_no_other_job() {
+    let bench = Bench::start(SimConfig::default()).await;
+    for (odd, known) in [
+        (r#"{"name":"b"}"#, 2),
+        (r#"{"name":"b","status":{}}"#, 2),
+        (r#"{"status":"NORMAL"}"#, 1),
+        ("null", 1),
+        (r#"{"name":"b","name":"c","status":"NORMAL"}"#, 1),
+    ] {
+        let body = format!(r#"{{"total":2,"jobs":[{{"name":"a","status":"STOPPED"}},{odd}]}}"#);
+        bench.sim.inject(Fault::answer(200, body).on(Operation::Jobs));
+        let jobs = bench.source().jobs().await.unwrap();
+        assert_eq!(jobs.len(), known, "{odd}");
+        assert!(jobs.iter().all(|job| job.name == "a" || job.status == JobStatus::Unknown), "{odd}");
+    }
+}
+
+/// Without a total, a full page is no end.
+#[tokio::test]
+async fn a_job_list_without_a_total_is_read_to_its_end() {
+    let bench = Bench::start(SimConfig::default()).await;
+    let page = |from: usize, to: usize| {
+        let jobs: Vec<String> = (from..to).map(|n| format!(r#"{{"name":"job_{n}","status":"STOPPED"}}"#)).collect();
+        Fault::answer(200, format!(r#"{{"jobs":[{}]}}"#, jobs.join(","))).on(Operation::Jobs)
+    };
+    // By pages: the second and the third follow, and behind them is nothing.
+    for (from, to) in [(0, 100), (100, 200), (200, 230), (0, 0)] {
+        bench.sim.inject(page(from, to));
+    }
+    assert_eq!(bench.source().jobs().await.unwrap().len(), 230);
+}

@@ -143,3 +143,52 @@ async fn a_token_that_ends_between_two_pages_is_renewed_and_no_row_is_missed() {
     assert_eq!((ids(&listing).len(), listing.coverage.is_whole()), (2500, true));
     assert_eq!(bench.sim.requests().sign_in, 2);
 }
+
+/// What a gateway says of a token that it does not know any more, in whatever words, is a reason for a new one.
+#[tokio::test]
+async fn a_token_that_the_gateway_has_forgotten_is_renewed_at_once() {
+    let (bench, clock) = bench().await;
+    let source = bench.open(&by_password(&bench, "watcher", PASSWORD, "acme"));
+    source.list(window(&clock)).await.unwrap();
+    let words = "Incorrect IAM authentication information: decrypt token fail";
+    let body = format!(r#"{{"error_code":"APIGW.0301","error_msg":"{words}"}}"#);
+    bench.sim.inject(Fault::answer(401, body).on(Operation::List));
+    source.list(window(&clock)).await.unwrap();
+    assert_eq!(bench.sim.requests().sign_in, 2);
+}
+
+#[tokio::test]
+async fn all_who_are_the_same_user_share_one_token_and_one_pause() {
+    let (bench, clock) = bench().await;
+    let right = by_password(&bench, "watcher", PASSWORD, "acme");
+    let (one, two) = (bench.open(&right), bench.open(&right));
+    for listing in futures_util::future::join_all([one.list(window(&clock)), two.list(window(&clock))]).await {
+        listing.unwrap();
+    }
+    assert_eq!(bench.sim.requests().sign_in, 1);
+    let wrong = by_password(&bench, "nobody", "wrong canary", "acme");
+    for _ in 0..5 {
+        let error = bench.open(&wrong).list(window(&clock)).await.unwrap_err();
+        assert_eq!(error.kind, SourceErrorKind::Credentials, "{error}");
+    }
+    assert_eq!(bench.sim.requests().sign_in, 2, "a wrong password is tried once");
+}
+
+/// `run --once` in a crontab must not lock the user: what was learnt goes from one run to the next, and holds no password.
+#[tokio::test]
+async fn a_refusal_is_remembered_over_a_restart() {
+    let (bench, clock) = bench().await;
+    let wrong = by_password(&bench, "watcher", "wrong canary", "acme");
+    let source = bench.open(&wrong);
+    source.list(window(&clock)).await.unwrap_err();
+    let learnt = source.learnt();
+    assert!(learnt.len() == 1 && !format!("{learnt:?}").contains("canary"), "{learnt:?}");
+    // The next run knows nothing but that. The service under another name stands in for the new process.
+    let Auth::Password { user, password, domain, .. } = wrong.auth.clone() else { unreachable!() };
+    let iam_endpoint = bench.sim.endpoint().replace("127.0.0.1", "localhost");
+    let next = bench.open(&Settings { auth: Auth::Password { iam_endpoint, user, password, domain }, ..wrong });
+    next.learn(&learnt);
+    let error = next.list(window(&clock)).await.unwrap_err();
+    assert!(error.kind == SourceErrorKind::Credentials && error.message.contains("not tried again"), "{error}");
+    assert_eq!((bench.sim.requests().sign_in, next.learnt()), (1, learnt));
+}

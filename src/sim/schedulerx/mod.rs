@@ -43,6 +43,8 @@ pub struct SimSchedulerXConfig {
     pub lists_groups: GroupLists,
     /// The most records that a page holds, whatever is asked for.
     pub page_max: usize,
+    /// The largest size of a page that may be asked for.
+    pub page_size_max: usize,
     /// Calls of one operation that a minute bears.
     pub calls_per_minute: usize,
     /// Whether logs are kept (Professional edition).
@@ -78,6 +80,7 @@ impl Default for SimSchedulerXConfig {
             is_granted: true,
             lists_groups: GroupLists::Whole,
             page_max: 100,
+            page_size_max: 1000,
             calls_per_minute: 100,
             has_logs: true,
             has_workflows: true,

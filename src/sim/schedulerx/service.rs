@@ -128,7 +128,9 @@ impl Call<'_> {
     pub(super) fn page(&self) -> Result<(usize, usize), Refusal> {
         let invalid = |name: &str| (400, format!("{name} is invalid"));
         let page = usize::try_from(self.number("PageNum", 1)?).ok().filter(|page| *page > 0);
-        let size = usize::try_from(self.number("PageSize", PAGE_DEFAULT as i64)?).ok().filter(|size| *size > 0);
+        let size = usize::try_from(self.number("PageSize", PAGE_DEFAULT as i64)?)
+            .ok()
+            .filter(|size| (1..=self.config.page_size_max).contains(size));
         let page = page.ok_or_else(|| invalid("PageNum"))?;
         Ok((page, size.ok_or_else(|| invalid("PageSize"))?.min(self.config.page_max)))
     }

@@ -4,17 +4,16 @@
 //! demand, since they contradict each other (types of ids, absent times, new statuses), and strict about the whole:
 //! what is no JSON object of the expected kind is no empty list.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::paging;
 use super::record::{Key, Record};
-use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX};
+use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SetAside, SourceId, Status};
 use crate::source::Detail;
-use crate::source::foreign::{checked_text, cut, cut_to, no_json, snippet};
+use crate::source::excerpt::{failure_text, without_secrets};
+use crate::source::foreign::{checked_text, cut, no_json, snippet};
 
 /// One item of a list: understood, or set aside.
 #[derive(Debug, Clone)]
@@ -55,11 +54,9 @@ pub(super) fn read_page(source: &SourceId, body: &[u8]) -> Result<paging::Page<I
         None if total == Some(0) => Vec::new(),
         None => return Err(format!("no list of instances in the answer: {}", snippet(&text))),
     };
-    // Bytes that are no text have been replaced, so that names may not be what the scheduler means.
-    let is_altered = matches!(text, Cow::Owned(_));
     let read: Vec<_> = records.iter().map(|record| read_instance(source, record)).collect();
-    let rows = if is_altered || read.iter().any(Result::is_err) {
-        set_aside(&text, is_altered, &records, read)?
+    let rows = if read.iter().any(Result::is_err) {
+        set_aside(&text, &records, read)?
     } else {
         read.into_iter().flatten().map(Item::Read).collect()
     };
@@ -67,12 +64,7 @@ pub(super) fn read_page(source: &SourceId, body: &[u8]) -> Result<paging::Page<I
 }
 
 /// Pairs the items that could not be read with their text, which takes a second look at the page.
-fn set_aside(
-    text: &str,
-    is_altered: bool,
-    records: &[Record<'_>],
-    read: Vec<Result<Instance, String>>,
-) -> Result<Vec<Item>, String> {
+fn set_aside(text: &str, records: &[Record<'_>], read: Vec<Result<Instance, String>>) -> Result<Vec<Item>, String> {
     #[derive(Deserialize)]
     struct Texts<'a> {
         #[serde(borrow)]
@@ -82,12 +74,12 @@ fn set_aside(
     let pairs = read.into_iter().zip(records).zip(texts.instances.unwrap_or_default());
     let items = pairs.map(|((read, record), raw)| {
         let reason = match read {
-            Ok(_) if is_altered && raw.get().contains('\u{fffd}') => "not valid UTF-8".to_string(),
             Ok(instance) => return Item::Read(instance),
             Err(reason) => reason,
         };
-        let job = record.text(Key::JobName).filter(|name| !name.is_empty() && !name.contains('\u{fffd}')).map(cut);
-        Item::SetAside(SetAside { reason, snippet: snippet(raw.get()), job })
+        let job = record.text(Key::JobName).filter(|name| !name.is_empty() && !record.is_broken(Key::JobName)).map(cut);
+        let snippet = without_secrets(&snippet(raw.get())).into_owned();
+        Item::SetAside(SetAside { reason, snippet, job })
     });
     Ok(items.collect())
 }
@@ -130,6 +122,10 @@ fn read_instance(source: &SourceId, record: &Record<'_>) -> Result<Instance, Str
     if let Some(wrong) = record.wrong {
         return Err(wrong.to_string());
     }
+    // Only what identifies must be clean: a name that was replaced in part may not be what the scheduler means.
+    if [Key::JobName, Key::InstanceId].into_iter().any(|key| record.is_broken(key)) {
+        return Err("not valid UTF-8".to_string());
+    }
     let id = record.id(Key::InstanceId).ok_or("no instance id that can be used")?;
     if id.len() > FIELD_BYTES_MAX {
         return Err(format!("an instance id of {} bytes", id.len()));
@@ -166,7 +162,7 @@ pub(super) fn read_node(record: &Record<'_>) -> Node {
 }
 
 fn read_status(record: &Record<'_>) -> Option<(Status, String)> {
-    let raw = record.text(Key::Status).filter(|word| !word.is_empty())?;
+    let raw = record.text(Key::Status)?;
     let status = match status(&raw) {
         // A success can be one by decree, or one in spite of a failed node; the flags tell.
         Status::Success if record.flag(Key::ForceSuccess) => Status::ForcedSuccess,
@@ -200,9 +196,7 @@ fn status(word: &str) -> Status {
 
 /// Why it failed, lines kept; the documents name the field, and not every service sends it.
 fn read_error(record: &Record<'_>) -> Option<String> {
-    let text = record.text(Key::ErrorMessage)?;
-    let text = text.trim();
-    (!text.is_empty()).then(|| cut_to(text.to_string(), INSTANCE_ERROR_BYTES_MAX))
+    failure_text(Some(&record.text(Key::ErrorMessage)?), &[])
 }
 
 fn read_type(record: &Record<'_>) -> InstanceType {

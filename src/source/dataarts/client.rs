@@ -40,7 +40,7 @@ pub(super) struct Client {
     http: HttpClient,
     clock: Arc<dyn Clock>,
     pace: Pace,
-    caller: Caller,
+    pub(super) caller: Caller,
     pub(super) patience: Patience,
 }
 
@@ -87,9 +87,7 @@ impl Client {
         })?;
         if !answer.is_success() || (answer.body().len() < 1000 && fault::is_error_body(answer.body())) {
             let error = fault::from_answer(&answer, self.clock.now());
-            if fault::is_stale_token(&answer)
-                && let Some(stale) = &token
-            {
+            if let Some(stale) = Caller::stale_token(&answer, token.as_ref()) {
                 self.caller.discard(stale).await;
                 return Err((error, Retry::WithNewToken));
             }

@@ -64,11 +64,6 @@ pub(super) fn from_iam(error: IamError) -> SourceError {
     SourceError { help: error.help, ..SourceError::new(kind, error.message) }
 }
 
-/// Whether an answer says that the token is stale.
-pub(super) fn is_stale_token(answer: &Response) -> bool {
-    answer.status == 401 && Complaint::read(answer.body()).number() == Some(307)
-}
-
 /// Whether a body is an error although its status says that all is well.
 pub(super) fn is_error_body(body: &[u8]) -> bool {
     Complaint::read(body).code.is_some()

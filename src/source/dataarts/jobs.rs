@@ -27,6 +27,8 @@ struct Page {
     total: Option<usize>,
     len: usize,
     jobs: Vec<Job>,
+    /// Items without a name that can be used: nobody can ask after such a job.
+    nameless: usize,
 }
 
 impl DataArts {
@@ -44,10 +46,9 @@ impl DataArts {
         let mut jobs: BTreeMap<String, Job> = BTreeMap::new();
         let first = self.job_page(is_real_time, 0).await?;
         let (total, page_len) = (first.total, first.len);
+        let (mut read, mut nameless, mut pages, mut has_ended) = (page_len, first.nameless, 1, page_len == 0);
         jobs.extend(first.jobs.into_iter().map(|job| (job.name.clone(), job)));
-        let mut read = page_len;
-        let mut pages = 1;
-        while total.is_some_and(|total| read < total) && page_len > 0 && pages < JOB_PAGES_MAX {
+        while !has_ended && total.is_none_or(|total| read < total) && pages < JOB_PAGES_MAX {
             let meaning = *self.meaning();
             let offset = match meaning {
                 Some(Meaning::Records) => read,
@@ -55,9 +56,12 @@ impl DataArts {
                 Some(Meaning::Pages) | None => pages,
             };
             let page = self.job_page(is_real_time, offset).await?;
-            if meaning.is_none() {
-                let shared = page.jobs.iter().filter(|job| jobs.contains_key(&job.name)).count();
-                let learnt = if shared > 1 { Meaning::Records } else { Meaning::Pages };
+            let known = page.jobs.iter().filter(|job| jobs.contains_key(&job.name)).count();
+            // Without a total, the page that brings nothing new is behind the last.
+            has_ended = page.len == 0 || total.is_none() && known == page.jobs.len();
+            let shows = known > 1 || known < page.jobs.len();
+            if meaning.is_none() && shows {
+                let learnt = if known > 1 { Meaning::Records } else { Meaning::Pages };
                 *self.meaning() = Some(learnt);
                 if learnt == Meaning::Records {
                     // It has brought one row; the next page begins behind it.
@@ -66,19 +70,19 @@ impl DataArts {
                     continue;
                 }
             }
-            if page.len == 0 {
-                break;
-            }
             pages += 1;
             read += page.len;
+            nameless += page.nameless;
             jobs.extend(page.jobs.into_iter().map(|job| (job.name.clone(), job)));
         }
+        let short = |of: String| {
+            let message = format!("{} of {of} jobs could be read", jobs.len());
+            SourceError::new(SourceErrorKind::BadAnswer, message)
+                .help("the next poll tries again; ask `nightbell doctor` if it stays")
+        };
         match total {
-            Some(total) if jobs.len() < total => Err(SourceError::new(
-                SourceErrorKind::BadAnswer,
-                format!("{} of {total} jobs could be read", jobs.len()),
-            )
-            .help("the next poll tries again; ask `nightbell doctor` if it stays")),
+            Some(total) if jobs.len() + nameless < total => Err(short(total.to_string())),
+            None if !has_ended => Err(short("more".to_string())),
             _ => Ok(jobs.into_values().collect()),
         }
     }
@@ -119,13 +123,16 @@ fn read_page(source: &SourceId, is_real_time: bool, body: &[u8]) -> Result<Page,
         None => return Err(format!("no list of jobs in the answer: {}", foreign::snippet(&text))),
     };
     let jobs: Vec<Job> = records.iter().filter_map(|record| read_job(source, is_real_time, record)).collect();
-    Ok(Page { total, len: records.len(), jobs })
+    Ok(Page { total, len: records.len(), nameless: records.len() - jobs.len(), jobs })
 }
 
-/// A job; `None` without a name or a status that can be used.
+/// A job; `None` without a name that can be used. One whose status cannot be read is there all the same.
 fn read_job(source: &SourceId, is_real_time: bool, record: &Record<'_>) -> Option<Job> {
+    if record.wrong.is_some() || record.is_broken(Key::Name) {
+        return None;
+    }
     let text = |key| record.text(key).filter(|text| !text.is_empty()).map(cut);
-    let raw_status = text(Key::Status).filter(|_| record.wrong.is_none())?;
+    let raw_status = text(Key::Status).unwrap_or_default();
     Some(Job {
         source: source.clone(),
         name: text(Key::Name)?,
@@ -213,11 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn odd_jobs_are_left_out_and_what_is_no_list_is_an_error() {
+    fn nameless_jobs_are_left_out_and_what_is_no_list_is_an_error() {
         let page = read(r#"{"total":"4","jobs":[{"name":"a"},{"status":"NORMAL"},7,{"name":"b","status":"WEIRD"}]}"#);
         let page = page.unwrap();
-        assert_eq!((page.total, page.len, page.jobs.len()), (Some(4), 4, 1));
-        assert_eq!((page.jobs[0].status, page.jobs[0].raw_status.as_str()), (JobStatus::Unknown, "WEIRD"));
+        assert_eq!((page.total, page.len, page.nameless), (Some(4), 4, 2));
+        let told: Vec<_> =
+            page.jobs.iter().map(|job| (job.name.as_str(), job.status, job.raw_status.as_str())).collect();
+        assert_eq!(told, [("a", JobStatus::Unknown, ""), ("b", JobStatus::Unknown, "WEIRD")]);
         for body in ["", "<html>", "[]", "{}", r#"{"total":1}"#, r#"{"jobs":"#] {
             assert!(read(body).is_err(), "{body}");
         }

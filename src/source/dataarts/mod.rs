@@ -64,6 +64,8 @@ pub struct DataArts {
 
 /// The question what `offset` counts; the answers are `records` and `pages`.
 const OFFSET: &str = "offset";
+/// When a password was refused, which must not be tried again at once by the next run.
+const SIGN_IN: &str = "sign_in_refused";
 /// The question how many days one query may span; the answer is a number.
 const SPAN_DAYS: &str = "span_days";
 /// Spans that services are known to accept, the longest first, in days.
@@ -161,7 +163,8 @@ impl DataArts {
         let asked = window.to.duration_since(window.from).unsigned_abs().min(self.span_max());
         for days in SPANS_DAYS {
             let span = Duration::from_secs(days * 24 * 3600);
-            if span >= asked {
+            // A span that is as long as the window is asked for in two parts: each query reaches a millisecond further.
+            if span > asked || span >= self.span_max() {
                 continue;
             }
             if let Ok(whole) = paging::read_all(window, span, meaning, fetch).await {
@@ -198,13 +201,30 @@ impl Source for DataArts {
             return self.list_of(None, window).await;
         }
         let mut listing = Listing::new(Vec::new(), Coverage::whole(window, self.jobs.join(",")));
+        let mut refused = Vec::new();
         for job in &self.jobs {
-            let mut part = self.list_of(Some(job), window).await?;
+            let mut part = match self.list_of(Some(job), window).await {
+                Ok(part) => part,
+                // A service may answer an error for a name that it does not know: the others are read all the same.
+                Err(error) if matches!(error.kind, SourceErrorKind::NotFound | SourceErrorKind::Configuration) => {
+                    refused.push((job, error));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             // A service of the older dialect takes the name for a part of a name.
             part.instances.retain(|instance| instance.job.name == *job);
             listing.instances.append(&mut part.instances);
             listing.coverage.join(part.coverage);
             listing.requests += part.requests;
+        }
+        let none_is_read = refused.len() == self.jobs.len();
+        for (job, error) in refused {
+            let reason = format!("the job {job:?} that \"jobs\" names could not be read: {}", error.message);
+            if none_is_read {
+                return Err(SourceError { message: reason, ..error });
+            }
+            listing.coverage = listing.coverage.without(Part::Job(job.clone()), reason);
         }
         Ok(listing)
     }
@@ -236,13 +256,20 @@ impl Source for DataArts {
         if let Some(meaning) = learnt.get(OFFSET).and_then(|word| Meaning::from_word(word)) {
             *self.meaning() = Some(meaning);
         }
-        *lock(&self.learnt) = learnt.clone();
+        let mut learnt = learnt.clone();
+        if let Some(refusal) = learnt.remove(SIGN_IN) {
+            self.client.caller.recall(&refusal);
+        }
+        *lock(&self.learnt) = learnt;
     }
 
     fn learnt(&self) -> Learnt {
         let mut learnt = lock(&self.learnt).clone();
         if let Some(meaning) = *self.meaning() {
             learnt.insert(OFFSET.to_string(), meaning.as_str().to_string());
+        }
+        if let Some(refusal) = self.client.caller.refusal() {
+            learnt.insert(SIGN_IN.to_string(), refusal);
         }
         learnt
     }

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::source::foreign::{is_broken, readable};
+
 /// Times before this (1973, in milliseconds) are seconds, or nonsense; the documents know milliseconds only.
 const EARLIEST_MILLISECOND: i64 = 100_000_000_000;
 
@@ -98,10 +100,15 @@ impl<'a> Record<'a> {
     pub(super) fn text(&self, key: Key) -> Option<Cow<'a, str>> {
         let raw = self.raw(key)?;
         match raw.as_bytes().first()? {
-            b'"' => unquoted(raw),
+            b'"' => unquoted(raw).map(readable),
             b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
             _ => None,
         }
+    }
+
+    /// Whether bytes of a field were no text.
+    pub(super) fn is_broken(&self, key: Key) -> bool {
+        self.raw(key).is_some_and(is_broken)
     }
 
     /// An id: a text that is not empty, or a whole number, digit by digit as it was sent.

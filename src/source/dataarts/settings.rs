@@ -4,8 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::http::checked_endpoint;
-use crate::iam::{Auth, is_region, read_name};
+use crate::iam::{Auth, read_endpoint, read_name};
 use crate::limits::SOURCE_JOBS_NAMED_MAX;
 use crate::secret::SecretRef;
 use crate::yaml::{OneOrMany, Section};
@@ -37,7 +36,7 @@ pub struct Settings {
 impl Settings {
     /// Reads DataArts' own keys of a source. The section stays open: the others are read elsewhere.
     pub fn read(section: &Section<'_>) -> Option<Settings> {
-        let endpoint = read_endpoint(section);
+        let endpoint = read_endpoint(section, "dayu-dlf");
         let project_id = read_name(section, "project_id");
         let workspace = section.optional::<String>("workspace");
         let auth = Auth::read(section);
@@ -61,24 +60,6 @@ impl Settings {
         secrets.extend(self.auth.secrets());
         secrets
     }
-}
-
-fn read_endpoint(section: &Section<'_>) -> Option<String> {
-    let region = section.optional::<String>("region");
-    if section.has("endpoint") {
-        return checked_endpoint(section, "endpoint", &section.optional::<String>("endpoint")?);
-    }
-    if !section.has("region") {
-        let help = "for example region: ap-southeast-3, or endpoint: https://… for a private cloud";
-        section.error("", "one of the keys \"region\" and \"endpoint\" is missing", Some(help.into()));
-        return None;
-    }
-    let region = region?;
-    if !is_region(&region) {
-        section.error("region", format!("{region:?} is no region"), Some("for example ap-southeast-3".into()));
-        return None;
-    }
-    Some(format!("https://dayu-dlf.{region}.myhuaweicloud.com"))
 }
 
 /// The jobs that the source names, each once.
@@ -175,7 +156,7 @@ mod tests {
     fn a_user_signs_in_where_the_region_says_or_the_key() {
         let auth = "auth: { user: u, password: { env: P }, domain: { env: D }";
         for (text, expected) in [
-            (format!("region: eu-west-101\nproject_id: p\n{auth} }}"), "https://iam.eu-west-101.myhuaweicloud.com"),
+            (format!("region: eu-west-101\nproject_id: p\n{auth} }}"), "https://iam.eu-west-101.myhuaweicloud.eu"),
             (format!("region: r\nendpoint: https://e\nproject_id: p\n{auth} }}"), "https://iam.r.myhuaweicloud.com"),
             (
                 format!("region: r\nproject_id: p\n{auth}, iam_endpoint: 'https://iam.example.com/' }}"),

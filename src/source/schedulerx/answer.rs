@@ -12,10 +12,10 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::excerpt;
 use super::status;
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{InstanceType, SetAside, Status};
+use crate::source::excerpt;
 use crate::source::foreign::{cut, snippet};
 
 pub(super) type Raw<'a> = Option<&'a RawValue>;

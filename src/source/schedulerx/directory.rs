@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::answer::{JobRow, Timing};
 use crate::model::{JobRef, JobSchedule};
@@ -21,7 +21,13 @@ pub(super) struct Job {
     pub(super) group: String,
     pub(super) is_enabled: bool,
     pub(super) timing: Timing,
+    /// Since when it is missing from the list of jobs.
+    pub(super) gone_at: Option<Timestamp>,
 }
+
+/// How long the runs of a removed job are still asked for, and how long its name is known.
+const REMOVED_ASKED: SignedDuration = SignedDuration::from_hours(24);
+const REMOVED_KNOWN: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// All jobs of the configured groups, as they were at one moment.
 #[derive(Debug, Default, Clone)]
@@ -29,20 +35,38 @@ pub(super) struct Directory {
     jobs: HashMap<String, Job>,
     /// When it was read; never, when absent.
     pub(super) read_at: Option<Timestamp>,
+    /// Whether there are more jobs than could be read.
+    pub(super) is_short: bool,
 }
 
 impl Directory {
     /// Adds a group's jobs.
     pub(super) fn add(&mut self, group: &str, rows: impl IntoIterator<Item = JobRow>) {
         for JobRow { id, name, is_enabled, timing } in rows {
-            self.jobs.insert(id.clone(), Job { id, name, group: group.to_string(), is_enabled, timing });
+            self.jobs.insert(id.clone(), Job { id, name, group: group.to_string(), is_enabled, timing, gone_at: None });
         }
     }
 
     /// Takes over the jobs of `older` that are here no more: runs of a removed job are still listed for a while.
-    pub(super) fn inherit(&mut self, older: &Directory) {
+    pub(super) fn inherit(&mut self, older: &Directory, now: Timestamp) {
         for (id, job) in &older.jobs {
-            self.jobs.entry(id.clone()).or_insert_with(|| Job { is_enabled: false, ..job.clone() });
+            let gone_at = job.gone_at.unwrap_or(now);
+            if now.duration_since(gone_at) < REMOVED_KNOWN {
+                self.jobs.entry(id.clone()).or_insert_with(|| Job {
+                    is_enabled: false,
+                    gone_at: Some(gone_at),
+                    ..job.clone()
+                });
+            }
+        }
+    }
+
+    /// Notes that the service knows the job no more: it is not asked for its runs again.
+    pub(super) fn retire(&mut self, id: &str) {
+        if let Some(job) = self.jobs.get_mut(id)
+            && let Some(gone_at) = &mut job.gone_at
+        {
+            *gone_at = gone_at.saturating_sub(REMOVED_ASKED).unwrap_or(*gone_at);
         }
     }
 
@@ -61,9 +85,10 @@ impl Directory {
         found
     }
 
-    /// The ids of a group's jobs, those whose schedule is on first.
-    pub(super) fn ids_of(&self, group: &str) -> Vec<String> {
-        let mut jobs: Vec<&Job> = self.jobs.values().filter(|job| job.group == group).collect();
+    /// The ids of a group's jobs whose runs are asked for, those whose schedule is on first.
+    pub(super) fn ids_of(&self, group: &str, now: Timestamp) -> Vec<String> {
+        let is_asked = |job: &&Job| job.gone_at.is_none_or(|at| now.duration_since(at) < REMOVED_ASKED);
+        let mut jobs: Vec<&Job> = self.jobs.values().filter(|job| job.group == group).filter(is_asked).collect();
         jobs.sort_by(|a, b| (!a.is_enabled, &a.id).cmp(&(!b.is_enabled, &b.id)));
         jobs.into_iter().map(|job| job.id.clone()).collect()
     }
@@ -126,7 +151,7 @@ mod tests {
         assert_eq!(ids("sync", None), ["3", "4", "2"]);
         assert_eq!(ids("sync", Some("99")), ["3", "4", "2"]);
         assert!(ids("gone", None).is_empty());
-        assert_eq!(directory.ids_of("g"), ["1", "2"]);
+        assert_eq!(directory.ids_of("g", Timestamp::UNIX_EPOCH), ["1", "2"]);
         assert_eq!(directory.namesakes(), [("sync".to_string(), vec!["3".to_string(), "4".to_string()])]);
     }
 
@@ -135,7 +160,20 @@ mod tests {
         let (mut older, mut newer) = (Directory::default(), Directory::default());
         older.add("g", [row("1", "load", true)]);
         newer.add("g", [row("2", "sync", true)]);
-        newer.inherit(&older);
+        let at = |hours| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
+        newer.inherit(&older, at(0));
         assert_eq!(newer.get("1").map(|job| (job.name.as_str(), job.is_enabled)), Some(("load", false)));
+        // Its runs are asked for a day long, or until the service knows it no more; its name is known for longer.
+        assert_eq!(
+            (newer.ids_of("g", at(23)), newer.ids_of("g", at(24))),
+            (vec!["2".into(), "1".into()], vec!["2".to_string()])
+        );
+        newer.retire("1");
+        assert_eq!(newer.ids_of("g", at(0)), ["2"]);
+        for (hours, is_known) in [(8 * 24 - 1 - 24, true), (8 * 24, false)] {
+            let mut later = Directory::default();
+            later.inherit(&newer, at(hours));
+            assert_eq!(later.get("1").is_some(), is_known, "{hours}");
+        }
     }
 }

@@ -18,10 +18,13 @@ const NEAR: SignedDuration = SignedDuration::from_mins(10);
 
 /// Asks, and tells what was found; the first answer that ends everything ends the examination.
 pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = host(source).into_iter().collect();
     let seen = match source.seen_groups().await {
         Ok(seen) => seen,
-        Err(error) => return vec![trouble("Can it sign in?", error)],
+        Err(error) => {
+            findings.push(trouble("Can it sign in?", error));
+            return findings;
+        }
     };
     findings.push(finding("Can it sign in?", "yes", Grade::Good));
     if let Err(error) = source.check_groups(&seen) {
@@ -47,6 +50,21 @@ pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
     findings
 }
 
+/// Whether the address is a guess: of four regions the hosts are known, and the others are said to share one.
+fn host(source: &SchedulerX) -> Option<Finding> {
+    let settings = &source.client.settings;
+    let region = settings.region.as_ref().filter(|_| settings.has_shared_host())?;
+    let answer = format!(
+        "{} is asked, which {region} is said to share with other regions; it may have a host of its own",
+        settings.endpoint
+    );
+    let mut found = finding("Which host is asked?", answer, Grade::Notice);
+    found.help = Some(
+        "if groups or jobs are missing here, set \"endpoint\" to the host that the console's API page names".into(),
+    );
+    Some(found)
+}
+
 fn group_list(source: &SchedulerX, group: &str, rows: usize) -> Finding {
     let question = format!("Can the group {group} be listed as a whole?");
     let way = source.state().ways.get(group).copied();
@@ -56,7 +74,7 @@ fn group_list(source: &SchedulerX, group: &str, rows: usize) -> Finding {
             finding(&question, answer, Grade::Good)
         }
         Some(Way::ByJob) => {
-            let jobs = source.state().directory.ids_of(group).len();
+            let jobs = source.state().directory.ids_of(group, source.client.clock.now()).len();
             let mut found = finding(&question, format!("no: its {jobs} jobs are asked one by one"), Grade::Notice);
             let minutes = jobs.div_ceil(source.client.settings.calls_per_minute.max(1));
             found.help = (minutes > 1).then(|| {
@@ -89,7 +107,7 @@ async fn time_zone(source: &SchedulerX, found: &[(String, Vec<Row>)]) -> Finding
     };
     let is_by_job = source.state().ways.get(group) == Some(&Way::ByJob);
     let job = is_by_job.then_some(row.job_id.as_str());
-    match listing::fetch(source, near, group, job, 1).await {
+    match listing::fetch(source, near, group, job, 1, &mut 0).await {
         Err(error) => trouble(QUESTION, error),
         Ok(again) if again.iter().flatten().any(|other| other.id == row.id) => {
             finding(QUESTION, format!("{name}: an instance is found at the time it shows, {time}"), Grade::Good)

@@ -20,7 +20,6 @@ mod answer;
 mod client;
 mod directory;
 mod examine;
-mod excerpt;
 mod fault;
 mod listing;
 mod pace;
@@ -38,14 +37,15 @@ use jiff::{SignedDuration, Timestamp};
 pub use settings::Settings;
 
 use self::answer::{Row, read_detail, read_log};
-use self::client::Client;
+use self::client::{Client, Pairs};
 use self::directory::{Directory, Job};
 use self::workflow::Workflows;
 use super::dataarts::Patience;
+use super::excerpt;
 use super::foreign::HELP_BAD_ANSWER;
 use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
-use crate::limits::LOG_TAIL_LINES;
+use crate::limits::{LOG_TAIL_LINES, SCHEDULERX_PAGE_RECORDS};
 use crate::model::{Instance, JobRef, JobSchedule, SourceId, Window, WorkflowRun};
 
 /// How long after a group refused its logs they are asked for again.
@@ -79,6 +79,8 @@ struct State {
     fullest_page: usize,
     /// Groups whose logs cannot be read, and since when.
     without_logs: BTreeMap<String, Timestamp>,
+    /// Records of a page that the service was asked for and gave, by operation.
+    page_sizes: BTreeMap<&'static str, usize>,
     /// Where the next search for a silent group's instances begins among its jobs.
     probed: usize,
     /// Ids that no list of jobs names and the service could not name either.
@@ -153,6 +155,32 @@ impl SchedulerX {
         let help = "check \"namespace\" and \"groups\" (the application id), and grant the RAM user the applications: \
                     without the right, the service shows empty lists";
         Err(SourceError::new(kind, message).help(help))
+    }
+
+    /// One page of a list, the first has the number 1. A service that refuses the size of a page is asked for smaller ones.
+    async fn page(
+        &self,
+        action: &'static str,
+        pairs: &Pairs,
+        page: usize,
+        calls: &mut usize,
+    ) -> Result<String, SourceError> {
+        let known = self.state().page_sizes.get(action).copied();
+        let mut refusal: Option<SourceError> = None;
+        for size in PAGE_SIZES.into_iter().filter(|size| known.is_none_or(|known| known == *size)) {
+            let mut pairs = pairs.clone();
+            pairs.extend([("PageNum", page.to_string()), ("PageSize", size.to_string())]);
+            *calls += 1;
+            match self.client.call(action, pairs).await {
+                Ok(data) => {
+                    self.state().page_sizes.insert(action, size);
+                    return Ok(data);
+                }
+                Err(error) if known.is_none() && is_about_size(&error) => refusal = refusal.or(Some(error)),
+                Err(error) => return Err(refusal.unwrap_or(error)),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| bad_answer("no size of a page is accepted")))
     }
 
     /// The detail of an instance in one job, as the service has it now.
@@ -320,6 +348,15 @@ impl Source for SchedulerX {
         let fullest = (state.fullest_page > 0).then(|| (FULLEST_PAGE.to_string(), state.fullest_page.to_string()));
         ways.chain(fullest).collect()
     }
+}
+
+/// Records of a page that are asked for; the smaller ones where the service refuses the larger.
+const PAGE_SIZES: [usize; 4] = [SCHEDULERX_PAGE_RECORDS, 50, 20, 10];
+
+/// Whether a refusal can be about the size of a page.
+fn is_about_size(error: &SourceError) -> bool {
+    let words = error.message.to_ascii_lowercase();
+    error.kind == SourceErrorKind::Configuration && ["size", "param"].iter().any(|word| words.contains(word))
 }
 
 /// What is learnt: how a group is listed (the group's id follows), and how full a page gets.

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 
 use crate::http::checked_endpoint;
+use crate::iam::is_region;
 use crate::limits::SCHEDULERX_CALLS_PER_MINUTE;
 use crate::secret::SecretRef;
 use crate::yaml::{OneOrMany, Section};
 
 /// Regions with a host of their own; all others share the central one.
 const REGIONS_WITH_A_HOST: [&str; 4] = ["cn-hangzhou", "cn-beijing", "cn-shanghai", "cn-shenzhen"];
+const SHARED_HOST: &str = "https://schedulerx.aliyuncs.com";
 /// The zone of the service's time strings where the configuration says nothing.
 const TIMEZONE: &str = "Asia/Shanghai";
 
@@ -50,6 +52,11 @@ impl Settings {
     pub(super) fn scope(&self) -> String {
         let workflows = if self.workflows { ";workflows" } else { "" };
         format!("{};{}{workflows}", self.groups.join(","), self.jobs.join(","))
+    }
+
+    /// Whether the region's host is the one that all regions without a host of their own are said to share.
+    pub(super) fn has_shared_host(&self) -> bool {
+        self.endpoint == SHARED_HOST
     }
 
     /// Reads SchedulerX' own keys of a source. The section stays open: the others are read elsewhere.
@@ -98,9 +105,6 @@ impl Settings {
 /// The endpoint, and the region where it is known.
 fn read_place(section: &Section<'_>) -> Option<(String, Option<String>)> {
     let region = section.optional::<String>("region");
-    let is_region = |region: &String| {
-        !region.is_empty() && region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-    };
     if let Some(wrong) = region.as_ref().filter(|region| !is_region(region)) {
         section.error("region", format!("{wrong:?} is no region"), Some("for example cn-hangzhou".into()));
         return None;
@@ -119,7 +123,7 @@ fn read_place(section: &Section<'_>) -> Option<(String, Option<String>)> {
     let endpoint = if REGIONS_WITH_A_HOST.contains(&region.as_str()) {
         format!("https://schedulerx.{region}.aliyuncs.com")
     } else {
-        "https://schedulerx.aliyuncs.com".to_string()
+        SHARED_HOST.to_string()
     };
     Some((endpoint, Some(region)))
 }
@@ -216,6 +220,7 @@ mod tests {
             let settings = settings.unwrap();
             assert_eq!((settings.endpoint.as_str(), settings.region.as_deref()), (endpoint, region), "{text}");
             assert_eq!(settings.timezone.iana_name(), Some("Asia/Shanghai"));
+            assert_eq!(settings.has_shared_host(), endpoint == SHARED_HOST);
         }
     }
 

@@ -89,6 +89,8 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
                 if is_out_of_time {
                     self.span.shrink(slice.window);
                 }
+                // Of a source that cannot be read, too: a refused password is not to be tried again by the next run.
+                self.keep_learnt().await;
                 self.store.record_unreadable(&self.settings.id, now, &error.to_string()).await?;
                 if let Some(memory) = &mut self.memory {
                     memory.polled_at = Some(now);

@@ -4,6 +4,7 @@ use crate::limits::ANSWER_KEPT_BYTES_MAX;
 use std::time::Duration;
 
 use super::*;
+use crate::limits::INSTANCE_ERROR_BYTES_MAX;
 use crate::model::InstanceType::{Backfill, Manual, Unknown as UnknownType};
 
 fn page(body: &str) -> Result<paging::Page<Item>, String> {

@@ -6,15 +6,13 @@
 mod names;
 mod workflows;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::answer::{Row, read_rows};
 use super::directory::Directory;
 use super::{SchedulerX, Way, bad_answer, zone};
-use crate::limits::{
-    SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_LISTING_CALLS_MAX, SCHEDULERX_PAGE_RECORDS, SCHEDULERX_PROBED_JOBS,
-};
+use crate::limits::{SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_LISTING_CALLS_MAX, SCHEDULERX_PROBED_JOBS};
 use crate::model::{Coverage, Instance, JobRef, Part, SetAside, Unread, Window};
 use crate::source::{Listing, SourceError, SourceErrorKind};
 
@@ -60,7 +58,7 @@ pub(super) async fn read_jobs(source: &SchedulerX) -> Result<Directory, SourceEr
     let mut reader = Reader::new(source, Window { from: now, to: now });
     reader.refresh_directory(JUST_NOW).await?;
     let directory = source.state().directory.clone();
-    if directory.read_at.is_some_and(|at| now.duration_since(at).unsigned_abs() < JUST_NOW) {
+    if directory.read_at.is_some_and(|at| now.duration_since(at).unsigned_abs() < JUST_NOW) && !directory.is_short {
         return Ok(directory);
     }
     let reasons: Vec<String> = reader.warnings.into_iter().map(|(_, reason)| reason).collect();
@@ -74,17 +72,57 @@ pub(super) async fn fetch(
     group: &str,
     job: Option<&str>,
     page: usize,
+    calls: &mut usize,
 ) -> Result<Vec<Result<Row, SetAside>>, SourceError> {
     let mut pairs = vec![
         ("GroupId", group.to_string()),
         ("StartTimestamp", window.from.as_millisecond().to_string()),
         ("EndTimestamp", window.to.as_millisecond().to_string()),
-        ("PageNum", page.to_string()),
-        ("PageSize", SCHEDULERX_PAGE_RECORDS.to_string()),
     ];
     pairs.extend(job.map(|job| ("JobId", job.to_string())));
-    let data = source.client.call("GetJobInstanceList", pairs).await?;
+    let data = source.page("GetJobInstanceList", &pairs, page, calls).await?;
     read_rows(&data, &source.client.settings.timezone).map_err(bad_answer)
+}
+
+/// A list of a group that tells its total: what there is by id, and why that is not all, if it is not.
+pub(super) struct Told<T> {
+    pub(super) items: BTreeMap<String, T>,
+    pub(super) short: Option<String>,
+}
+
+/// One page of such a list: its items by id, how many there were, and the total.
+pub(super) type ToldPage<T> = (Vec<(String, T)>, usize, Option<usize>);
+
+/// Reads all pages of a list that tells its total.
+pub(super) async fn read_told<T>(
+    source: &SchedulerX,
+    action: &'static str,
+    group: &str,
+    calls: &mut usize,
+    read: impl Fn(&str) -> Result<ToldPage<T>, &'static str>,
+) -> Result<Told<T>, SourceError> {
+    let mut items = BTreeMap::new();
+    let (mut received, mut told, mut has_ended) = (0, None, false);
+    let pairs = vec![("GroupId", group.to_string())];
+    for page in 1..=PAGES_MAX {
+        let data = source.page(action, &pairs, page, calls).await?;
+        let (rows, count, total) = read(&data).map_err(bad_answer)?;
+        let before = items.len();
+        items.extend(rows);
+        received += count;
+        told = total.or(told);
+        // With a total the end is known; without one it is the page that brings nothing new.
+        has_ended = count == 0 || total.is_some_and(|total| received >= total) || items.len() == before;
+        if has_ended {
+            break;
+        }
+    }
+    let short = match told {
+        Some(told) if received < told => Some(format!("{received} of {told} in {group} could be read ({action})")),
+        _ if !has_ended => Some(format!("only {received} in {group} could be read ({action})")),
+        _ => None,
+    };
+    Ok(Told { items, short })
 }
 
 struct Reader<'a> {
@@ -179,6 +217,8 @@ impl<'a> Reader<'a> {
     /// Lists job by job, and tells how many jobs there was an answer about.
     async fn read_jobs_of(&mut self, group: &str) -> Result<usize, SourceError> {
         let jobs = self.wanted_jobs(group);
+        // Jobs that the list of jobs left out are not asked.
+        self.is_cut |= self.source.state().directory.is_short;
         let mut answered = 0;
         for job in &jobs {
             if self.calls >= SCHEDULERX_LISTING_CALLS_MAX {
@@ -192,7 +232,7 @@ impl<'a> Reader<'a> {
             }
             match self.read_pages(group, Some(job)).await {
                 // A job that was removed meanwhile.
-                Err(error) if error.kind == SourceErrorKind::NotFound => {}
+                Err(error) if error.kind == SourceErrorKind::NotFound => self.source.state().directory.retire(job),
                 Err(error) => return Err(error),
                 Ok(_) => answered += 1,
             }
@@ -202,7 +242,7 @@ impl<'a> Reader<'a> {
 
     fn wanted_jobs(&self, group: &str) -> Vec<String> {
         let wanted = &self.source.client.settings.jobs;
-        let mut jobs = self.source.state().directory.ids_of(group);
+        let mut jobs = self.source.state().directory.ids_of(group, self.source.client.clock.now());
         jobs.retain(|id| wanted.is_empty() || wanted.contains(id));
         jobs
     }
@@ -230,6 +270,10 @@ impl<'a> Reader<'a> {
                 return Ok(count);
             }
             self.source.state().fullest_page = fullest.max(len);
+            if page == PAGES_MAX {
+                self.is_cut = true;
+                self.warn(group, format!("the list of {group} has more than {PAGES_MAX} pages; shorten \"lookback\""));
+            }
         }
         Ok(count)
     }
@@ -246,8 +290,7 @@ impl<'a> Reader<'a> {
         job: Option<&str>,
         page: usize,
     ) -> Result<Vec<Result<Row, SetAside>>, SourceError> {
-        self.calls += 1;
-        fetch(self.source, self.window, group, job, page).await
+        fetch(self.source, self.window, group, job, page, &mut self.calls).await
     }
 
     /// The first instances of a group, and how they were got; learns whether it can be listed as a whole.

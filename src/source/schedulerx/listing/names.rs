@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{PAGES_MAX, Reader, is_passing};
-use crate::limits::SCHEDULERX_PAGE_RECORDS;
+use super::{Reader, Told, is_passing, read_told};
 use crate::source::SourceError;
+use crate::source::schedulerx::SchedulerX;
 use crate::source::schedulerx::answer::{JobRow, Row, Timing, read_jobs};
 use crate::source::schedulerx::directory::{Directory, Job};
-use crate::source::schedulerx::{SchedulerX, bad_answer};
 
 /// Names that are asked for one by one in a listing; instances whose names come later are told later.
 const NAMES_ASKED_MAX: usize = 20;
@@ -24,9 +23,19 @@ impl Reader<'_> {
         }
         let mut fresh = Directory::default();
         fresh.read_at = Some(now);
+        let by_id = |data: &str| {
+            let (rows, count, total) = read_jobs(data)?;
+            Ok((rows.into_iter().map(|row| (row.id.clone(), row)).collect(), count, total))
+        };
         for group in &self.source.client.settings.groups {
-            match self.read_jobs(group).await {
-                Ok(rows) => fresh.add(group, rows),
+            match read_told(self.source, "ListJobs", group, &mut self.calls, by_id).await {
+                Ok(Told { items, short }) => {
+                    fresh.add(group, items.into_values());
+                    fresh.is_short |= short.is_some();
+                    if let Some(reason) = short {
+                        self.warn("jobs", format!("the list of jobs is not whole: {reason}"));
+                    }
+                }
                 // Names change seldom: those of a while ago serve while the service has trouble.
                 Err(error) if known.read_at.is_some() && is_passing(&error) => {
                     self.warn("names", format!("the names of the jobs are those of a while ago: {error}"));
@@ -35,32 +44,9 @@ impl Reader<'_> {
                 Err(error) => return Err(error),
             }
         }
-        fresh.inherit(&known);
+        fresh.inherit(&known, now);
         self.source.state().directory = fresh;
         Ok(())
-    }
-
-    async fn read_jobs(&mut self, group: &str) -> Result<Vec<JobRow>, SourceError> {
-        let mut jobs: HashMap<String, JobRow> = HashMap::new();
-        let mut received = 0;
-        for page in 1..=PAGES_MAX {
-            let pairs = vec![
-                ("GroupId", group.to_string()),
-                ("PageNum", page.to_string()),
-                ("PageSize", SCHEDULERX_PAGE_RECORDS.to_string()),
-            ];
-            self.calls += 1;
-            let data = self.source.client.call("ListJobs", pairs).await?;
-            let (rows, count, total) = read_jobs(&data).map_err(bad_answer)?;
-            let before = jobs.len();
-            jobs.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
-            received += count;
-            // With a total the end is known; without one it is the page that brings nothing new.
-            if count == 0 || total.is_some_and(|total| received >= total) || jobs.len() == before {
-                break;
-            }
-        }
-        Ok(jobs.into_values().collect())
     }
 
     /// Finds the names of jobs that are not in the directory: new ones by reading it again, others from an instance.
@@ -84,6 +70,7 @@ impl Reader<'_> {
         for row in open.into_iter().take(NAMES_ASKED_MAX) {
             let group = self.groups.get(&row.job_id).cloned().unwrap_or_default();
             let job = Job {
+                gone_at: None,
                 id: row.job_id.clone(),
                 name: String::new(),
                 group: group.clone(),

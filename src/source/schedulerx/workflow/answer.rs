@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::model::{Node, SetAside, Status};
+use crate::source::excerpt;
 use crate::source::foreign::{cut, snippet};
 use crate::source::schedulerx::answer::{Raw, id_of, read_time, text_of};
-use crate::source::schedulerx::{excerpt, status};
+use crate::source::schedulerx::status;
 
 /// The id and the name of a workflow.
 pub(super) type Named = (String, String);

@@ -25,15 +25,11 @@ use super::answer::Row;
 use super::answer::Timing;
 use super::directory::Job;
 use super::listing::is_passing;
-use super::{SchedulerX, bad_answer, excerpt, status};
-use crate::limits::{
-    SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_PAGE_RECORDS, SCHEDULERX_WORKFLOWS_PER_POLL, SCHEDULERX_WORKFLOWS_REFUSED_PAUSE,
-};
+use super::{SchedulerX, bad_answer, status};
+use crate::limits::{SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_WORKFLOWS_PER_POLL, SCHEDULERX_WORKFLOWS_REFUSED_PAUSE};
 use crate::model::{Instance, InstanceType, JobRef, Part as CoveragePart, SetAside, Unread, Window};
+use crate::source::excerpt;
 use crate::source::{Detail, SourceError, SourceErrorKind};
-
-/// Pages of a list of workflows at most.
-const PAGES_MAX: usize = 100;
 
 /// A workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,26 +181,20 @@ async fn refresh(source: &SchedulerX, part: &mut Part) -> Result<(), SourceError
 }
 
 /// The workflows of a group.
+///
+/// # Errors
+/// As for a list; also when not all of them could be read.
 pub(super) async fn all_of(source: &SchedulerX, group: &str, calls: &mut usize) -> Result<Vec<Workflow>, SourceError> {
-    let mut all = BTreeMap::new();
-    let mut received = 0;
-    for page in 1..=PAGES_MAX {
-        let pairs = vec![
-            ("GroupId", group.to_string()),
-            ("PageNum", page.to_string()),
-            ("PageSize", SCHEDULERX_PAGE_RECORDS.to_string()),
-        ];
-        *calls += 1;
-        let data = source.client.call("ListWorkFlows", pairs).await?;
-        let (rows, count, total) = read_workflows(&data).map_err(bad_answer)?;
-        let before = all.len();
-        all.extend(rows.into_iter().map(|(id, name)| (id.clone(), Workflow { id, name, group: group.to_string() })));
-        received += count;
-        if count == 0 || total.is_some_and(|total| received >= total) || all.len() == before {
-            break;
-        }
+    let named = |data: &str| {
+        let (rows, count, total) = read_workflows(data)?;
+        let workflow = |(id, name): (String, String)| (id.clone(), Workflow { id, name, group: group.to_string() });
+        Ok((rows.into_iter().map(workflow).collect(), count, total))
+    };
+    let told = super::listing::read_told(source, "ListWorkFlows", group, calls, named).await?;
+    match told.short {
+        Some(reason) => Err(SourceError::new(SourceErrorKind::Transient, format!("the list is not whole: {reason}"))),
+        None => Ok(told.items.into_values().collect()),
     }
-    Ok(all.into_values().collect())
 }
 
 fn instance(source: &SchedulerX, workflow: &Workflow, state: State) -> Instance {
@@ -261,6 +251,7 @@ async fn failure_text(source: &SchedulerX, workflow: &Workflow, steps: &[Step]) 
     let log = match failed().find_map(run_of) {
         Some(run) => {
             let job = Job {
+                gone_at: None,
                 id: run.job_id.clone(),
                 name: String::new(),
                 group: workflow.group.clone(),

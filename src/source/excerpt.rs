@@ -1,4 +1,4 @@
-//! The failure text of an instance: its result and the last lines of its log, made fit to be told.
+//! The failure text of an instance, of any scheduler: its result and the last lines of its log, made fit to be told.
 //!
 //! Pure. Logs hold what programs print: control characters, colours, and sometimes a password. What looks like a secret
 //! is cut out before anything is kept, for a message goes to more people than may read the log.
@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::foreign::cut_to;
 use crate::limits::{INSTANCE_ERROR_BYTES_MAX, LOG_TAIL_BYTES_MAX, LOG_TAIL_LINES};
-use crate::source::foreign::cut_to;
 
 /// Of one text so much is looked at, in bytes, and so many lines of a log: far more than is told, for what is cut out
 /// makes room.

@@ -1,0 +1,104 @@
+//! Certificate files: what is in them, and in words what is wrong with them.
+//!
+//! Reads files and the variables `SSL_CERT_FILE` and `SSL_CERT_DIR`; contacts nobody.
+
+use std::path::Path;
+
+use reqwest::{Certificate, Client, Identity};
+
+/// How to make a certificate that a server can show, and whose own file is its `ca_file`.
+const SELF_SIGNED: &str = "a self-signed certificate must not be that of an authority; make one with: openssl req -x509 \
+    -newkey rsa:2048 -nodes -days 825 -keyout key.pem -out cert.pem -subj /CN=HOST -addext subjectAltName=DNS:HOST \
+    -addext basicConstraints=critical,CA:FALSE";
+
+/// The certificates in a `ca_file`.
+///
+/// # Errors
+/// What is wrong with the file, with its name.
+pub(super) fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+    let pem = read(path, "ca_file")?;
+    let all = Certificate::from_pem_bundle(&pem)
+        .map_err(|error| format!("ca_file {}: {}", path.display(), error.without_url()))?;
+    match all.is_empty() {
+        true => Err(format!("ca_file {}: {}", path.display(), without_certificate(&pem))),
+        false => Ok(all),
+    }
+}
+
+/// The certificate and the key in a `client_cert`.
+///
+/// # Errors
+/// What is wrong with the file, with its name.
+pub(super) fn identity(path: &Path) -> Result<Identity, String> {
+    let pem = read(path, "client_cert")?;
+    Identity::from_pem(&pem).map_err(|error| format!("client_cert {}: {}", path.display(), error.without_url()))
+}
+
+/// What is wrong with a `ca_file`.
+///
+/// # Errors
+/// In words, with the file's name.
+pub fn check_ca_file(path: &Path) -> Result<(), String> {
+    let roots = authorities(path)?;
+    super::install_crypto();
+    let built = Client::builder().tls_certs_only(roots).build();
+    built.map(drop).map_err(|error| format!("ca_file {}: {}", path.display(), super::chain(&error.without_url())))
+}
+
+/// What is wrong with a `client_cert`: also when its key is that of another certificate.
+///
+/// # Errors
+/// In words, with the file's name.
+pub fn check_client_cert(path: &Path) -> Result<(), String> {
+    let identity = identity(path)?;
+    super::install_crypto();
+    let built = Client::builder().tls_certs_only([]).identity(identity).build();
+    built.map(drop).map_err(|error| {
+        let said = super::chain(&error.without_url());
+        let words = if said.contains("KeyMismatch") || said.contains("keys may not be consistent") {
+            "the key in it does not fit the certificate in it".to_string()
+        } else {
+            said
+        };
+        format!("client_cert {}: {words}", path.display())
+    })
+}
+
+/// Whether the environment names roots of its own, which are then not replaced by others.
+///
+/// # Errors
+/// When it names a file that has no certificate.
+pub(super) fn check_environment() -> Result<bool, String> {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(file) = named("SSL_CERT_FILE") {
+        check_roots(Path::new(&file))?;
+        return Ok(true);
+    }
+    Ok(named("SSL_CERT_DIR").is_some())
+}
+
+fn check_roots(path: &Path) -> Result<(), String> {
+    let pem = std::fs::read(path).map_err(|error| format!("SSL_CERT_FILE {}: {error}", path.display()))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(all) if !all.is_empty() => Ok(()),
+        _ => Err(format!("SSL_CERT_FILE {}: {}", path.display(), without_certificate(&pem))),
+    }
+}
+
+fn without_certificate(file: &[u8]) -> &'static str {
+    match file {
+        [] => "it is empty",
+        // DER begins with a sequence of a two-byte length.
+        [0x30, 0x82, ..] => "it is DER, and PEM is needed: openssl x509 -inform der -in FILE -out FILE.pem",
+        _ => "there is no certificate in it (PEM)",
+    }
+}
+
+/// What a TLS error means, where its own words do not say so.
+pub(super) fn explained(said: &str) -> String {
+    if said.contains("CaUsedAsEndEntity") { format!("{said}: {SELF_SIGNED}") } else { said.to_string() }
+}
+
+fn read(path: &Path, key: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{key} {}: {error}", path.display()))
+}

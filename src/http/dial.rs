@@ -1,0 +1,151 @@
+//! Which address of a host is tried first: the one that answers, found out side by side (RFC 8305).
+//!
+//! A host with several addresses of which one drops packets must not cost the time of a whole attempt. So the addresses
+//! are tried a moment apart, and the first that takes a connection leads the list for a while. Talks TCP to the hosts of
+//! requests and sends nothing.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::limits::CONNECT_TIMEOUT;
+
+/// How much later the next address is tried, as RFC 8305 recommends.
+const APART: Duration = Duration::from_millis(250);
+/// How long the address that answered is believed to do so.
+const BELIEVED: Duration = Duration::from_secs(5 * 60);
+
+/// Resolves names, the address first that answers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Dialer(Arc<Mutex<HashMap<String, Known>>>);
+
+#[derive(Debug, Clone, Default)]
+struct Known {
+    port: u16,
+    /// The address that answered, and until when that is believed.
+    best: Option<(SocketAddr, Instant)>,
+}
+
+impl Dialer {
+    /// Notes which port of its host a request goes to.
+    pub(super) fn expect(&self, url: &Url) {
+        if let (Some(host), Some(port)) = (url.domain(), url.port_or_known_default()) {
+            self.known().entry(host.to_string()).or_default().port = port;
+        }
+    }
+
+    /// Forgets which address of a host answered, when it does so no more.
+    pub(super) fn forget(&self, host: Option<&str>) {
+        if let Some(known) = self.known().get_mut(host.unwrap_or_default()) {
+            known.best = None;
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    async fn addresses(&self, name: &str) -> std::io::Result<Vec<SocketAddr>> {
+        let known = self.known().get(name).cloned();
+        let found: Vec<SocketAddr> =
+            tokio::net::lookup_host((name, known.as_ref().map_or(0, |it| it.port))).await?.collect();
+        // The port of a proxy is not known here.
+        let (Some(known), true) = (known, found.len() > 1) else { return Ok(found) };
+        let believed = known.best.filter(|(address, until)| *until > Instant::now() && found.contains(address));
+        let best = match believed {
+            Some((address, _)) => Some(address),
+            None => first_to_answer(&alternating(found.clone())).await,
+        };
+        if let Some(known) = self.known().get_mut(name) {
+            known.best = best.map(|address| (address, Instant::now() + BELIEVED));
+        }
+        Ok(led_by(best, found))
+    }
+}
+
+impl Resolve for Dialer {
+    fn resolve(&self, name: Name) -> Resolving {
+        let dialer = self.clone();
+        Box::pin(async move {
+            let addresses = dialer.addresses(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn led_by(best: Option<SocketAddr>, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    addresses.sort_by_key(|address| Some(*address) != best);
+    addresses
+}
+
+/// The addresses in their order, the two families taking turns.
+fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let is_first = |address: &SocketAddr| address.is_ipv6() == addresses[0].is_ipv6();
+    let (one, other): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses.iter().partition(|address| is_first(address));
+    let mut out = Vec::with_capacity(addresses.len());
+    for index in 0..one.len().max(other.len()) {
+        out.extend(one.get(index));
+        out.extend(other.get(index));
+    }
+    out
+}
+
+/// The first address that takes a connection.
+async fn first_to_answer(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let mut tries: FuturesUnordered<_> = (0..)
+        .zip(addresses)
+        .map(|(place, address)| async move {
+            tokio::time::sleep(APART * place).await;
+            TcpStream::connect(address).await.ok().map(|_| *address)
+        })
+        .collect();
+    let answer = async {
+        while let Some(tried) = tries.next().await {
+            if tried.is_some() {
+                return tried;
+            }
+        }
+        None
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, answer).await.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpSocket;
+
+    #[tokio::test]
+    async fn an_address_that_drops_packets_does_not_hold_up_the_others() {
+        // A listener whose queue is full drops what comes.
+        let full = TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(1).unwrap();
+        let dropping = full.local_addr().unwrap();
+        let waiting: Vec<_> = (0..16).map(|_| tokio::spawn(TcpStream::connect(dropping))).collect();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = good.local_addr().unwrap();
+        let began = Instant::now();
+        assert_eq!(first_to_answer(&[dropping, good]).await, Some(good));
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert_eq!(led_by(Some(good), vec![dropping, good]), [good, dropping]);
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let mixed = ["[::1]:1", "[::2]:1", "1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"].map(address);
+        let expected = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "1.1.1.3:1"].map(address);
+        assert_eq!(alternating(mixed.to_vec()), expected);
+    }
+}

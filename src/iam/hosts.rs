@@ -1,0 +1,65 @@
+//! Where Huawei Cloud's services are, by region.
+//!
+//! Reads keys and reports what is wrong with them; contacts nobody.
+
+use crate::http::checked_endpoint;
+use crate::yaml::Section;
+
+/// The hosts that are not called as all others are: service, region, host.
+const EXCEPTIONS: [(&str, &str, &str); 3] = [
+    ("dayu-dlf", "cn-east-4", "dayu.cn-east-4.myhuaweicloud.com"),
+    ("iam", "eu-west-101", "iam.eu-west-101.myhuaweicloud.eu"),
+    ("smn", "eu-west-101", "smn.eu-west-101.myhuaweicloud.eu"),
+];
+
+/// The address of a service in a region.
+pub(super) fn endpoint_of(service: &str, region: &str) -> String {
+    let exception = EXCEPTIONS.iter().find(|(s, r, _)| (*s, *r) == (service, region));
+    match exception {
+        Some((_, _, host)) => format!("https://{host}"),
+        None => format!("https://{service}.{region}.myhuaweicloud.com"),
+    }
+}
+
+/// The address of a service out of a section's `endpoint`, which wins, or its `region`.
+pub fn read_endpoint(section: &Section<'_>, service: &str) -> Option<String> {
+    let region = section.optional::<String>("region");
+    if section.has("endpoint") {
+        return checked_endpoint(section, "endpoint", &section.optional::<String>("endpoint")?);
+    }
+    if !section.has("region") {
+        let help = "for example region: ap-southeast-3, or endpoint: https://… for a private cloud";
+        section.error("", "one of the keys \"region\" and \"endpoint\" is missing", Some(help.into()));
+        return None;
+    }
+    let region = region?;
+    if !is_region(&region) {
+        section.error("region", format!("{region:?} is no region"), Some("for example ap-southeast-3".into()));
+        return None;
+    }
+    Some(endpoint_of(service, &region))
+}
+
+/// Whether a text can be a region's name, which becomes a part of a host's.
+pub fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_follow_a_rule_with_exceptions() {
+        for (service, region, host) in [
+            ("dayu-dlf", "ap-southeast-3", "dayu-dlf.ap-southeast-3.myhuaweicloud.com"),
+            ("dayu-dlf", "cn-east-4", "dayu.cn-east-4.myhuaweicloud.com"),
+            ("dayu-dlf", "eu-west-101", "dayu-dlf.eu-west-101.myhuaweicloud.com"),
+            ("iam", "cn-east-4", "iam.cn-east-4.myhuaweicloud.com"),
+            ("iam", "eu-west-101", "iam.eu-west-101.myhuaweicloud.eu"),
+            ("smn", "eu-west-101", "smn.eu-west-101.myhuaweicloud.eu"),
+        ] {
+            assert_eq!(endpoint_of(service, region), format!("https://{host}"));
+        }
+    }
+}

@@ -77,7 +77,7 @@ fn read_one(
         section.error("", "the key \"notify\" is missing", Some("name the receivers of the digest".into()));
     }
     for receiver in notify.iter().flatten() {
-        let pages = receivers.iter().any(|settings| settings.id == *receiver && settings.channel.kind() == "pagerduty");
+        let pages = receivers.iter().any(|settings| settings.id == *receiver && settings.channel.kind().pages);
         if pages {
             let help = Some("name a chat or a mailbox".to_string());
             section.error("notify", format!("{receiver} would open an incident for every digest"), help);

@@ -5,8 +5,9 @@
 
 use reqwest::Url;
 
-use super::channel::{Ready, destination, post_json, read_webhook_url};
+use super::channel::{destination, read_webhook_url};
 use super::mention::{Able, Mention};
+use super::over_http::{Ready, post_json};
 use crate::secret::{Secret, SecretRef};
 use crate::yaml::Section;
 

@@ -27,8 +27,7 @@ use super::budget::Budget;
 use super::retry;
 use crate::clock::Clock;
 use crate::limits::{
-    ATTEMPT_TIME_MAX, GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX,
-    RETRY_AFTER_MAX,
+    ATTEMPT_SLACK, GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX, RETRY_AFTER_MAX,
 };
 use crate::model::{Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
@@ -294,13 +293,14 @@ async fn attempt<N: Notifier>(
     started_at: Timestamp,
 ) -> Finished {
     let send = AssertUnwindSafe(async { notifier.send(&delivery, started_at).await }).catch_unwind();
-    let attempt = match tokio::time::timeout(ATTEMPT_TIME_MAX, send).await {
+    let limit = notifier.patience() + ATTEMPT_SLACK;
+    let attempt = match tokio::time::timeout(limit, send).await {
         Ok(Ok(attempt)) => attempt,
         Ok(Err(_)) => Attempt::failed(AttemptOutcome::Uncertain, None, "the notifier broke down (this is a bug)"),
         Err(_) => Attempt::failed(
             AttemptOutcome::Uncertain,
             Some("timeout".into()),
-            format!("no outcome within {} s", ATTEMPT_TIME_MAX.as_secs()),
+            format!("no outcome within {} s", limit.as_secs()),
         ),
     };
     // A clock that was set back must not make an attempt end before it began.

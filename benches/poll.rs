@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use nightbell::clock::{Clock, SystemClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::http::{HttpClient, HttpSettings};
+use nightbell::http::{HttpClient, HttpSettings, Outgoing};
 use nightbell::model::SourceId;
 use nightbell::rule::{MatchCache, Muting};
+use nightbell::secret::Secrets;
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
 use nightbell::store::{Mode, SqlStore};
@@ -98,8 +99,9 @@ async fn fetch_and_parse(workspace: &SimWorkspace, client: &HttpClient) {
             page * PAGE
         );
         let request = client.inner().get(url).header("X-Auth-Token", TOKEN).build().unwrap();
-        let answer = client.send(request, Duration::from_secs(30), 64 << 20).await.unwrap();
-        let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let answer =
+            client.send(Outgoing::new(request, Secrets::new()), Duration::from_secs(30), 64 << 20).await.unwrap();
+        let value: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!(value["instances"].as_array().unwrap().len() as u64, PAGE);
     }
 }

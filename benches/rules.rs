@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Instance, InstanceType, JobRef, SourceId, Status, Window};
+use nightbell::model::{Coverage, Instance, InstanceType, JobRef, SourceId, Status, Window};
 use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Source, SourceError};
 use nightbell::store::{Mode, SqlStore};
@@ -55,8 +55,8 @@ impl Source for Steady {
         "dataarts"
     }
 
-    async fn list(&self, _: Window) -> Result<Listing, SourceError> {
-        Ok(Listing { instances: self.0.clone(), ..Listing::default() })
+    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
+        Ok(Listing::new(self.0.clone(), Coverage::whole(window, "")))
     }
 
     async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {

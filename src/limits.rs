@@ -30,7 +30,7 @@ pub const SOURCE_OVERLAP: Duration = Duration::from_secs(600);
 /// Time one listing may take: what the requests it may spend need at the usual pace, three times over.
 pub const SOURCE_LISTING_TIME_MAX: Duration = Duration::from_secs(15 * 60);
 /// Items of one listing that are logged when they cannot be understood; their number is told in any case.
-pub const QUARANTINED_LOGGED_MAX: usize = 5;
+pub const SET_ASIDE_LOGGED_MAX: usize = 5;
 /// Windows in a row that may bring nothing new before a listing gives up on what it still misses: halving seven days
 /// down to one millisecond takes sixty.
 pub const SOURCE_LISTING_FRUITLESS_MAX: usize = 64;
@@ -277,8 +277,10 @@ pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEARTBEAT_ANSWER_BYTES_MAX: usize = 4 << 10;
 /// Slack beyond two turns of a poll loop before it is taken to hang.
 pub const HEARTBEAT_POLL_SLACK: Duration = Duration::from_secs(60);
-/// How long a delivery may be due, and its receiver not tried, before its lane is taken to hang: longer than any attempt.
-pub const HEARTBEAT_LANE_SLACK: Duration = Duration::from_secs(20 * 60);
+/// How long a turn of a loop may take, or its turns may fail, before the loop is taken to hang.
+pub const LOOP_HANGS_AFTER: Duration = Duration::from_secs(600);
+/// How long a delivery may be due and not tried before its lane is taken to hang: longer than any attempt takes.
+pub const LANE_HANGS_AFTER: Duration = Duration::from_secs(20 * 60);
 /// Longest time that one test of the rules looks at.
 pub const RULE_TEST_SPAN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 

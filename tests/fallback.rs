@@ -13,6 +13,7 @@ use nightbell::notify::Renderer;
 use nightbell::store::{PollCommit, Settled, SqlStore, Store as _};
 use nightbell::worker::fallback::{Fallbacks, Route};
 use nightbell::worker::poll::{Addressee, Addressees};
+use nightbell::worker::turn::{Runner, Statuses};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,7 @@ const RECEIVERS: &str = "version: 1\nsources:\n  s: { type: dataarts, region: r,
     team: { type: webhook, url: 'http://127.0.0.1:1/d', fallback: mail }\n  \
     mail: { type: email, smtp_url: 'smtp+plain://127.0.0.1:1', from: a@example.com, to: [b@example.com] }\n";
 
-fn fallbacks(store: &Arc<SqlStore>, clock: &ManualClock) -> Fallbacks<SqlStore> {
+fn fallbacks(store: &Arc<SqlStore>) -> Fallbacks<SqlStore> {
     let options = LoadOptions { offline: true };
     let loaded = Config::from_text(RECEIVERS.into(), "test", std::path::Path::new(""), &options);
     let (mut addressees, mut routes): (Addressees, Vec<Route>) = (HashMap::new(), Vec::new());
@@ -39,7 +40,7 @@ fn fallbacks(store: &Arc<SqlStore>, clock: &ManualClock) -> Fallbacks<SqlStore> 
         addressees.insert(settings.id.clone(), Addressee { renderer, send_resolved, nudge: Arc::new(Notify::new()) });
         routes.extend(settings.fallback.map(|fallback| Route { receiver: settings.id, fallback }));
     }
-    Fallbacks::new(Arc::clone(store), Arc::new(clock.clone()), Arc::new(addressees), routes)
+    Fallbacks::new(Arc::clone(store), Arc::new(addressees), routes)
 }
 
 /// The delivery that tells `receiver` of `alert`.
@@ -51,7 +52,7 @@ fn telling(id: &str, alert: &Alert, receiver: &str) -> Delivery {
 async fn owing(place: &Place, fired: Vec<Alert>, deliveries: Vec<Delivery>) -> (Arc<SqlStore>, Fallbacks<SqlStore>) {
     let store = Arc::new(place.open().await);
     store.commit_poll(&PollCommit { fired, deliveries, ..commit(0) }).await.unwrap();
-    let fallbacks = fallbacks(&store, &ManualClock::at(at(0)));
+    let fallbacks = fallbacks(&store);
     (store, fallbacks)
 }
 
@@ -105,7 +106,7 @@ async fn what_is_owed_for_fifteen_minutes_goes_to_the_fallback_once_over_restart
     assert_eq!(fallbacks.next_due().await.unwrap(), Some(at(45 * MINUTE)));
     drop((fallbacks, store));
     let store = Arc::new(place.open().await);
-    assert_eq!(self::fallbacks(&store, &ManualClock::at(at(0))).pass(at(16 * MINUTE)).await.unwrap(), 0);
+    assert_eq!(self::fallbacks(&store).pass(at(16 * MINUTE)).await.unwrap(), 0);
     let all = store.deliveries(9).await.unwrap();
     let one = all.iter().find(|one| one.receiver.as_str() == "pager").unwrap();
     assert_eq!((one.alert.as_ref(), one.severity), (Some(&told.id), Some(Severity::Error)));
@@ -167,7 +168,8 @@ async fn a_running_loop_wakes_for_a_death_and_tells_the_lane() {
     let told = alert("a1", "etl");
     let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
     let (nudge, stop) = (fallbacks.nudge(), CancellationToken::new());
-    let running = tokio::spawn(fallbacks.run(stop.clone()));
+    let (runner, until) = (Runner::new(Arc::new(ManualClock::at(at(0))), Statuses::default()), stop.clone());
+    let running = tokio::spawn(async move { runner.run(fallbacks, &until).await });
     dies(&store, "d1", at(2)).await;
     nudge.notify_one();
     let began = std::time::Instant::now();

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
-use nightbell::http::{Answer, HttpClient, HttpSettings};
+use nightbell::http::{HttpClient, HttpSettings, Outgoing, Response};
+use nightbell::secret::Secrets;
 use nightbell::sim::{OffsetMeaning, Requests, SimConfig, SimInstance, SimWorkspace};
 use serde_json::Value;
 
@@ -27,17 +28,20 @@ async fn workspace(offset: OffsetMeaning) -> SimWorkspace {
     SimWorkspace::start(config, clock).await.unwrap()
 }
 
-async fn get(sim: &SimWorkspace, path: &str, headers: &[(&'static str, &str)]) -> Answer {
+async fn get(sim: &SimWorkspace, path: &str, headers: &[(&'static str, &str)]) -> Response {
     let client = HttpClient::new(&HttpSettings::default()).unwrap();
     let mut request = client.inner().get(format!("{}{path}", sim.endpoint()));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    client.send(request.build().unwrap(), Duration::from_secs(20), 16 << 20).await.unwrap()
+    client
+        .send(Outgoing::new(request.build().unwrap(), Secrets::new()), Duration::from_secs(20), 16 << 20)
+        .await
+        .unwrap()
 }
 
 /// The answer to a list request that is known by its token.
-async fn list(sim: &SimWorkspace, query: &str) -> Answer {
+async fn list(sim: &SimWorkspace, query: &str) -> Response {
     get(sim, &format!("/v1/{PROJECT}/jobs/instances/detail?{query}"), &[("x-auth-token", TOKEN)]).await
 }
 
@@ -45,7 +49,7 @@ async fn list(sim: &SimWorkspace, query: &str) -> Answer {
 async fn ids(sim: &SimWorkspace, query: &str) -> (u64, Vec<u64>) {
     let answer = list(sim, query).await;
     assert_eq!(answer.status, 200, "{query}: {}", answer.text());
-    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    let body: Value = serde_json::from_slice(answer.body()).unwrap();
     let ids = body["instances"].as_array().unwrap().iter().map(|item| item["instanceId"].as_u64().unwrap());
     (body["total"].as_u64().unwrap(), ids.collect())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -23,9 +24,11 @@ use crate::worker::digest::{Digester, Grounds};
 use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
+use crate::worker::housekeeping::Housekeeping;
 use crate::worker::own::{Reloads, SelfWatch};
 use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
 use crate::worker::remind::Reminders;
+use crate::worker::turn::Statuses;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<AnySource>, SqlStore>, Option<LastPoll>);
@@ -37,12 +40,16 @@ pub(super) struct Ground {
     pub(super) clock: Arc<dyn Clock>,
     /// Since when the program runs.
     pub(super) started_at: Timestamp,
+    /// The same by the clock that cannot be set.
+    pub(super) started: Instant,
     /// Wakes the loop of the fallbacks.
     pub(super) mourners: Arc<Notify>,
     /// Wakes the loop of the escalations.
     pub(super) escalations: Arc<Notify>,
     /// Whether the configuration is in force that is wanted.
     pub(super) reloads: Reloads,
+    /// How the loops fare.
+    pub(super) statuses: Statuses,
 }
 
 /// A configuration, its parts opened, and nothing done yet.
@@ -212,22 +219,25 @@ impl Generation {
 
     /// The loop that has fallbacks told.
     pub(super) fn fallbacks(&self) -> Fallbacks<SqlStore> {
-        let Ground { store, clock, mourners, .. } = &self.ground;
+        let Ground { store, mourners, .. } = &self.ground;
         // In the order of the file, so that what one has told the next can take on in the same pass.
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
             .filter_map(|reach| Some(Route { receiver: reach.id.clone(), fallback: reach.fallback.clone()? }))
             .collect();
-        Fallbacks::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees), routes)
-            .woken_by(Arc::clone(mourners))
+        Fallbacks::new(Arc::clone(store), Arc::clone(&self.addressees), routes).woken_by(Arc::clone(mourners))
     }
 
     /// The loop that has alerts go further.
     pub(super) fn escalations(&self) -> Escalations<SqlStore> {
-        let Ground { store, clock, escalations, .. } = &self.ground;
-        let (store, clock, rules) = (Arc::clone(store), Arc::clone(clock), self.rules.clone());
-        Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
-            .woken_by(Arc::clone(escalations))
+        let Ground { store, escalations, .. } = &self.ground;
+        let (store, addressees) = (Arc::clone(store), Arc::clone(&self.addressees));
+        Escalations::new(store, addressees, self.rules.clone(), self.config.muting()).woken_by(Arc::clone(escalations))
+    }
+
+    /// The loop that removes what is old.
+    pub(super) fn housekeeping(&self) -> Housekeeping<SqlStore> {
+        Housekeeping(Arc::clone(&self.ground.store))
     }
 
     /// The loop that tells groups again.
@@ -235,7 +245,6 @@ impl Generation {
         let repeats = |rule: &Rule| rule.group.as_ref().is_some_and(|group| group.repeat.is_some());
         Reminders {
             store: Arc::clone(&self.ground.store),
-            clock: Arc::clone(&self.ground.clock),
             addressees: Arc::clone(&self.addressees),
             muting: self.config.muting(),
             is_wanted: self.rules.rules().iter().any(repeats),
@@ -245,11 +254,6 @@ impl Generation {
     /// The loop that watches sources and receivers.
     pub(super) fn watch(&self) -> SelfWatch<SqlStore> {
         own::watch(&self.config, &self.ground, &self.addressees)
-    }
-
-    /// Since when the program runs: what was asked from then on is fresh.
-    pub(super) fn began(&self) -> Timestamp {
-        self.ground.started_at
     }
 
     /// The heartbeat, if there is one.
@@ -264,7 +268,8 @@ impl Generation {
             grounds: Grounds::of(&self.config),
             store: Arc::clone(&self.ground.store),
             addressees: Arc::clone(&self.addressees),
-            clock: Arc::clone(&self.ground.clock),
+            began: self.ground.started_at,
+            started: self.ground.started,
         }
     }
 }

@@ -9,8 +9,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +17,7 @@ use tracing::info;
 use super::generation::{Generation, Ground, Polling};
 use crate::model::{ReceiverId, SourceId};
 use crate::worker::deliver::Rest;
-use crate::worker::housekeeping;
+use crate::worker::turn::{Runner, Turn};
 
 /// The configuration in force, and the word that it no longer is.
 #[derive(Clone)]
@@ -56,29 +54,15 @@ impl Loops {
         let present = InForce { generation: Arc::new(generation), retired: shutdown.child_token() };
         let in_force = watch::Sender::new(present);
         let mut tasks = JoinSet::new();
-        let mut keep = |start: fn(&Generation, CancellationToken) -> Option<BoxFuture<'static, ()>>| {
-            tasks.spawn(keep(in_force.subscribe(), shutdown.clone(), start));
-        };
-        keep(|generation, retired| {
-            let digester = generation.digester();
-            (!digester.digests.is_empty()).then(|| digester.run(generation.began(), retired).boxed())
-        });
-        keep(|generation, retired| {
-            let fallbacks = generation.fallbacks();
-            (!fallbacks.is_idle()).then(|| fallbacks.run(retired).boxed())
-        });
-        keep(|generation, retired| {
-            let reminders = generation.reminders();
-            reminders.is_wanted.then(|| reminders.run(retired).boxed())
-        });
-        keep(|generation, retired| Some(generation.escalations().run(retired).boxed()));
-        keep(|generation, retired| Some(generation.watch().run(retired).boxed()));
-        keep(|generation, retired| Some(generation.heartbeat()?.run(retired).boxed()));
-        let (store, clock, stop) = (Arc::clone(&ground.store), Arc::clone(&ground.clock), shutdown.clone());
-        tasks.spawn(async move {
-            housekeeping::run(store, clock, stop).await;
-            Ended::Stopped
-        });
+        let runner = Runner::new(Arc::clone(&ground.clock), ground.statuses.clone());
+        let keeper = || Keeper { runner: runner.clone(), in_force: in_force.subscribe(), shutdown: shutdown.clone() };
+        tasks.spawn(keeper().keep(|generation| Some(generation.digester()).filter(|it| !it.digests.is_empty())));
+        tasks.spawn(keeper().keep(|generation| Some(generation.fallbacks()).filter(|it| !it.is_idle())));
+        tasks.spawn(keeper().keep(|generation| Some(generation.reminders()).filter(|it| it.is_wanted)));
+        tasks.spawn(keeper().keep(|generation| Some(generation.escalations())));
+        tasks.spawn(keeper().keep(|generation| Some(generation.watch())));
+        tasks.spawn(keeper().keep(Generation::heartbeat));
+        tasks.spawn(keeper().keep(|generation| Some(generation.housekeeping())));
         let shutdown = shutdown.clone();
         let mut loops = Loops { tasks, sources: HashSet::new(), receivers: HashSet::new(), in_force, shutdown };
         loops.tend();
@@ -186,23 +170,28 @@ async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>,
     }
 }
 
-/// Runs what `start` makes of whatever is in force, each time another configuration is. Where there is nothing to run it
-/// waits for one that has something.
-async fn keep<W: Future<Output = ()>>(
-    mut in_force: watch::Receiver<InForce>,
+/// Keeps a loop running by whatever is in force.
+struct Keeper {
+    runner: Runner,
+    in_force: watch::Receiver<InForce>,
     shutdown: CancellationToken,
-    start: impl Fn(&Generation, CancellationToken) -> Option<W>,
-) -> Ended {
-    loop {
-        let InForce { generation, retired } = in_force.borrow_and_update().clone();
-        let work = start(&generation, retired.clone());
-        drop(generation);
-        match work {
-            Some(work) => work.await,
-            None => retired.cancelled().await,
-        }
-        if shutdown.is_cancelled() {
-            return Ended::Stopped;
+}
+
+impl Keeper {
+    /// Runs what `start` makes of whatever is in force, each time another configuration is. Where there is nothing to run
+    /// it waits for one that has something.
+    async fn keep<T: Turn>(mut self, start: impl Fn(&Generation) -> Option<T>) -> Ended {
+        loop {
+            let InForce { generation, retired } = self.in_force.borrow_and_update().clone();
+            let work = start(&generation);
+            drop(generation);
+            match work {
+                Some(work) => self.runner.run(work, &retired).await,
+                None => retired.cancelled().await,
+            }
+            if self.shutdown.is_cancelled() {
+                return Ended::Stopped;
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod reload;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use crate::limits::{STOP_TIME_MAX, STORE_CLOSE_TIME_MAX};
 use crate::source::SourceError;
 use crate::store::{Mode, SqlStore, Store as _, StoreError};
 use crate::worker::own::Reloads;
+use crate::worker::turn::Statuses;
 
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
@@ -93,9 +95,11 @@ impl App {
             store,
             clock,
             started_at: now,
+            started: Instant::now(),
             mourners: Arc::default(),
             escalations: Arc::default(),
             reloads: Reloads::default(),
+            statuses: Statuses::default(),
         };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;
         generation.digester().begin(now).await?;

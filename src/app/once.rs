@@ -4,7 +4,7 @@ use std::fmt;
 
 use futures_util::future::join_all;
 
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::{App, AppError, close};
 use crate::worker::deliver::Lane;
@@ -118,7 +118,10 @@ impl App {
         }
         report.left = left.into_iter().sum();
         if let Some(mut heartbeat) = heartbeat {
-            heartbeat.turn().await;
+            match heartbeat.beat(ground.clock.now()).await {
+                Ok(()) => {}
+                Err(missed) => error!("no heartbeat: {missed}"),
+            }
         }
         // Who has a crontab call it lets no housekeeping loop live long enough.
         if let Err(error) = housekeeping::purge(&*ground.store, now).await {

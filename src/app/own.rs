@@ -9,7 +9,7 @@ use crate::http::{HttpClient, HttpSettings};
 use crate::model::SourcePart;
 use crate::rule::Muting;
 use crate::store::SqlStore;
-use crate::worker::heartbeat::{Heartbeat, Turns};
+use crate::worker::heartbeat::{Asked, Heartbeat};
 use crate::worker::own::SelfWatch;
 use crate::worker::poll::Addressees;
 
@@ -37,7 +37,6 @@ pub(super) fn watch(config: &Config, ground: &Ground, addressees: &Arc<Addressee
         store: Arc::clone(&ground.store),
         addressees: Arc::clone(addressees),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
-        clock: Arc::clone(&ground.clock),
         started_at: ground.started_at,
         reloads: ground.reloads.clone(),
     }
@@ -53,9 +52,8 @@ pub(super) fn heartbeat(config: &Config, ground: &Ground, client: HttpClient) ->
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
         receivers: config.receivers.iter().map(|settings| settings.id.clone()).collect(),
         store: Arc::clone(&ground.store),
-        clock: Arc::clone(&ground.clock),
         started_at: ground.started_at,
-        turns: Turns::default(),
-        said: None,
+        asked: Asked::default(),
+        statuses: ground.statuses.clone(),
     })
 }

@@ -1,23 +1,27 @@
-//! Outbound HTTP: one way to build a client and one way to read an answer, shared by sources and notifiers.
+//! Outbound HTTP: one way to build a client and one way to read a response, shared by sources and notifiers.
 //!
 //! TLS is always verified, against the system's roots and an optional `ca_file`; redirects are never followed; proxies
-//! come from the environment; every request has a deadline; a body is read to a cap counted after decompression. Errors
-//! never hold a URL: a webhook's URL is a secret. This module knows nothing of schedulers or channels.
+//! come from the environment; every request has a deadline; a body is read to a cap counted after decompression. A request
+//! goes with its secrets ([`Outgoing`]), and nothing that comes back, response or error, is seen before they are removed
+//! from it. Errors never hold a URL: a webhook's URL is a secret. This module knows nothing of schedulers or channels.
 
+mod outgoing;
 mod quote;
+mod response;
 
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::HeaderMap;
-use reqwest::{Certificate, Client, Identity, Request, Url};
+use reqwest::{Certificate, Client, Identity, Url};
 
+pub use outgoing::{Outgoing, secrets_in};
 pub use quote::{cut_to, snippet};
+pub use response::{BodyEnd, Response};
 
 use crate::limits::{CONNECT_TIMEOUT, RETRY_AFTER_MAX};
-use crate::secret::Secret;
+use crate::secret::{Secret, Secrets};
 use crate::yaml::Section;
 
 /// How one client differs from another.
@@ -35,42 +39,7 @@ pub struct HttpClient {
     client: Client,
 }
 
-/// An answer, read to its end or to the cap.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body after decompression, at most as long as the caller's cap.
-    pub body: Vec<u8>,
-    /// Whether the body was longer than the cap.
-    pub cut: bool,
-}
-
-impl Answer {
-    /// Whether the status is 2xx.
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// A header's text, if it is there and is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// How long `Retry-After` asks to wait, if it is there and makes sense.
-    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
-        retry_after(self.header("retry-after")?, now)
-    }
-
-    /// The body as text; bytes that are no UTF-8 become replacement characters.
-    pub fn text(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.body)
-    }
-}
-
-/// Why there is no answer. No message holds a URL.
+/// Why there is no response. No message holds a URL or a secret of the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The client cannot be made: a certificate file is wrong.
@@ -110,26 +79,38 @@ impl HttpClient {
         &self.client
     }
 
-    /// Sends `request` and reads at most `body_bytes_max` bytes of the answer, all within `timeout`.
+    /// Sends a request and reads at most `body_bytes_max` bytes of the response's body, all within `timeout`. Once status
+    /// and headers are there it is a response, however its body ends.
     ///
     /// # Errors
     /// [`HttpError`], classed by whether anything can have arrived at the other side.
-    pub async fn send(&self, request: Request, timeout: Duration, body_bytes_max: usize) -> Result<Answer, HttpError> {
-        let exchange = async {
-            let mut response = self.client.execute(request).await.map_err(|error| classed(error, timeout))?;
-            let mut body = Vec::new();
-            let mut cut = false;
-            while let Some(chunk) = response.chunk().await.map_err(|error| classed(error, timeout))? {
-                let room = body_bytes_max - body.len();
-                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                if chunk.len() > room {
-                    cut = true;
-                    break;
+    pub async fn send(
+        &self,
+        outgoing: Outgoing,
+        timeout: Duration,
+        body_bytes_max: usize,
+    ) -> Result<Response, HttpError> {
+        let Outgoing { request, secrets } = outgoing;
+        let deadline = tokio::time::Instant::now() + timeout;
+        let late = |_| HttpError::Timeout(timeout);
+        let answered = tokio::time::timeout_at(deadline, self.client.execute(request)).await.map_err(late)?;
+        let mut response = answered.map_err(|error| classed(error, timeout, &secrets))?;
+        let mut body = Vec::new();
+        let end = loop {
+            match tokio::time::timeout_at(deadline, response.chunk()).await.map_err(late) {
+                Ok(Ok(None)) => break BodyEnd::Complete,
+                Ok(Ok(Some(chunk))) => {
+                    let room = body_bytes_max - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room {
+                        break BodyEnd::TooLong;
+                    }
                 }
+                Ok(Err(error)) => break BodyEnd::Broken(classed(error, timeout, &secrets)),
+                Err(late) => break BodyEnd::Broken(late),
             }
-            Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body, cut })
         };
-        tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(HttpError::Timeout(timeout)))
+        Ok(Response::new(response.status().as_u16(), response.headers().clone(), body, end, secrets))
     }
 }
 
@@ -167,7 +148,7 @@ pub fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) ->
     Some(url.as_str().trim_end_matches('/').to_string())
 }
 
-/// The URL in a secret.
+/// The URL in a secret; what of it is secret, [`secrets_in`] tells.
 ///
 /// # Errors
 /// When it is no http(s) URL with a host. The message does not repeat it.
@@ -218,16 +199,17 @@ fn read(path: &Path, key: &str) -> Result<Vec<u8>, HttpError> {
     std::fs::read(path).map_err(|error| HttpError::Setup(format!("{key} {}: {error}", path.display())))
 }
 
-fn classed(error: reqwest::Error, timeout: Duration) -> HttpError {
+fn classed(error: reqwest::Error, timeout: Duration, secrets: &Secrets) -> HttpError {
     let error = error.without_url();
+    let said = || snippet(&secrets.redact(&chain(&error)));
     if error.is_connect() {
-        HttpError::Connect(chain(&error))
+        HttpError::Connect(said())
     } else if error.is_timeout() {
         HttpError::Timeout(timeout)
     } else if error.is_builder() {
-        HttpError::Setup(chain(&error))
+        HttpError::Setup(said())
     } else {
-        HttpError::Broken(chain(&error))
+        HttpError::Broken(said())
     }
 }
 

@@ -23,8 +23,8 @@ pub use complaint::Complaint;
 pub use settings::{Auth, is_region, read_name};
 
 use self::sign_in::{Person, SignIn};
-use crate::http::{HttpClient, HttpError};
-use crate::secret::{Secret, SecretRef};
+use crate::http::{HttpClient, HttpError, Outgoing};
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::sign::{DATE_HEADER, Signable, date_text};
 
 /// What kind of trouble there is.
@@ -94,8 +94,7 @@ pub struct Ask<'a> {
 /// All headers of a request, and the secrets that are in them.
 pub struct Proof {
     headers: Vec<(String, String)>,
-    /// To be cut from whatever is answered.
-    pub secrets: Vec<Secret>,
+    secrets: Secrets,
     /// The token that a password got: when it is called stale, [`Caller::discard`] makes room for another.
     pub token: Option<Secret>,
 }
@@ -119,12 +118,12 @@ impl Caller {
     ) -> Result<Proof, IamError> {
         let mut headers = ask.headers;
         headers.push(("X-Project-Id".to_string(), ask.project_id.to_string()));
-        let mut proof = Proof { headers, secrets: Vec::new(), token: None };
+        let mut proof = Proof { headers, secrets: Secrets::new(), token: None };
         match &self.auth {
             Auth::Token(token) => {
                 let token = resolve("token", token)?;
                 proof.push("X-Auth-Token", token.expose());
-                proof.secrets.push(token);
+                proof.secrets.push(&token);
             }
             Auth::Password { iam_endpoint, user, password, domain } => {
                 let person = Person {
@@ -137,7 +136,7 @@ impl Caller {
                 let token = self.sign_in.token(http, timeout, now, &person).await?;
                 proof.push("X-Auth-Token", token.expose());
                 proof.token = Some(token.clone());
-                proof.secrets.extend([token, person.password]);
+                proof.secrets.push(&token);
             }
             Auth::Key { access_key, secret_key, security_token } => {
                 let access_key = resolve("access_key", access_key)?;
@@ -145,7 +144,7 @@ impl Caller {
                 if let Some(token) = security_token {
                     let token = resolve("security_token", token)?;
                     proof.push("X-Security-Token", token.expose());
-                    proof.secrets.push(token);
+                    proof.secrets.push(&token);
                 }
                 proof.push(DATE_HEADER, &date_text(now));
                 proof.push(HOST.as_str(), &host_of(ask.url));
@@ -153,7 +152,7 @@ impl Caller {
                 let signable = Signable { method, path: url.path(), query, headers: &proof.headers, body };
                 let authorization = signable.authorization(access_key.expose(), secret_key.expose());
                 proof.push(AUTHORIZATION.as_str(), &authorization);
-                proof.secrets.extend([secret_key, access_key]);
+                proof.secrets.extend([&secret_key, &access_key]);
             }
         }
         Ok(proof)
@@ -170,11 +169,11 @@ impl Proof {
         self.headers.push((name.to_string(), value.to_string()));
     }
 
-    /// Puts the headers into the request.
+    /// The request with the headers in it, and with the secrets in them.
     ///
     /// # Errors
     /// When a value cannot stand in a header.
-    pub fn apply(&self, request: &mut Request) -> Result<(), IamError> {
+    pub fn apply(&self, mut request: Request) -> Result<Outgoing, IamError> {
         for (name, text) in &self.headers {
             let wrong = || {
                 let message = format!("the value for the header {name} cannot be sent");
@@ -185,7 +184,7 @@ impl Proof {
             value.set_sensitive(header == AUTHORIZATION || header.as_str().ends_with("-token"));
             request.headers_mut().insert(header, value);
         }
-        Ok(())
+        Ok(Outgoing::new(request, self.secrets.clone()))
     }
 }
 

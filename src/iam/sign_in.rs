@@ -14,9 +14,9 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::{Complaint, IamError, IamErrorKind};
-use crate::http::{Answer, HttpClient, snippet};
+use crate::http::{HttpClient, Outgoing, Response, snippet};
 use crate::limits::{SIGN_IN_REFUSED_PAUSE, SOURCE_ERROR_BODY_BYTES_MAX, TOKEN_LIFE_UNTOLD, TOKEN_RENEWED_AHEAD};
-use crate::secret::Secret;
+use crate::secret::{Secret, Secrets};
 
 const HELP_PASSWORD: &str = "check \"auth.user\", \"auth.password\" and \"auth.domain\" (the account's name); after a few wrong \
                              passwords the user is locked for a while";
@@ -114,26 +114,25 @@ async fn ask(
     person: &Person,
     now: Timestamp,
 ) -> Result<(Secret, Timestamp), IamError> {
-    let answer = http.send(request(person)?, timeout, SOURCE_ERROR_BODY_BYTES_MAX).await.map_err(|error| IamError {
+    let outgoing = Outgoing::new(request(person)?, Secrets::from(&person.password));
+    let answer = http.send(outgoing, timeout, SOURCE_ERROR_BODY_BYTES_MAX).await.map_err(|error| IamError {
         message: error.to_string(),
         help: None,
         kind: IamErrorKind::Unreachable(error),
     })?;
     if answer.status != 201 {
-        let mut error = refusal(&answer);
-        error.message = person.password.cut_from(&error.message);
-        return Err(error);
+        return Err(refusal(&answer));
     }
-    let Some(token) = answer.header("x-subject-token").filter(|token| !token.is_empty()) else {
+    let Some(token) = answer.secret_header("x-subject-token") else {
         return Err(no_service("the answer holds no token"));
     };
-    Ok((Secret::new(token), renew_at(&answer, now)))
+    Ok((token, renew_at(&answer, now)))
 }
 
 /// What an answer without a token means. Its codes are those of HTTP.
-fn refusal(answer: &Answer) -> IamError {
-    let complaint = Complaint::read(&answer.body);
-    let said = complaint.words.as_deref().map_or_else(|| snippet(&answer.text()), snippet);
+fn refusal(answer: &Response) -> IamError {
+    let complaint = Complaint::read(answer.body());
+    let said = complaint.words.as_deref().map_or_else(|| answer.excerpt(), snippet);
     let mut message = format!("HTTP {}", answer.status);
     if let Some(code) = complaint.code.as_deref().filter(|code| *code != answer.status.to_string()) {
         message.push_str(&format!(" {}", snippet(code)));
@@ -179,7 +178,7 @@ fn request(person: &Person) -> Result<Request, IamError> {
 }
 
 /// An hour before its end, or a tenth of its life before, if that is less.
-fn renew_at(answer: &Answer, now: Timestamp) -> Timestamp {
+fn renew_at(answer: &Response, now: Timestamp) -> Timestamp {
     #[derive(Deserialize)]
     struct Whole {
         token: Token,
@@ -188,7 +187,7 @@ fn renew_at(answer: &Answer, now: Timestamp) -> Timestamp {
     struct Token {
         expires_at: Timestamp,
     }
-    let told = serde_json::from_slice::<Whole>(&answer.body).ok().map(|whole| whole.token.expires_at);
+    let told = serde_json::from_slice::<Whole>(answer.body()).ok().map(|whole| whole.token.expires_at);
     let life = told.map_or_else(
         || SignedDuration::try_from(TOKEN_LIFE_UNTOLD).unwrap_or(SignedDuration::ZERO),
         |end| end.duration_since(now),

@@ -5,6 +5,7 @@
 //! scheduler's wire format, of SQL or of a channel.
 
 mod alert;
+mod coverage;
 mod delivery;
 mod digest;
 mod escalation;
@@ -21,6 +22,7 @@ mod stand_in;
 mod status;
 
 pub use alert::{Alert, AlertState, Severity, Suppression};
+pub use coverage::{Coverage, Covered, Part, SetAside, Unread};
 pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Revival};
 pub use digest::{
     AlertsPart, BarPart, BreachPart, ChangePart, ChartPart, CompletenessPart, DigestFacts, DigestPart, GapCause,

@@ -6,18 +6,17 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::http::{Answer, HttpError};
-use crate::limits::{ANSWER_KEPT_BYTES_MAX, RETRY_AFTER_MAX};
+use crate::http::{HttpError, Response};
+use crate::limits::RETRY_AFTER_MAX;
 use crate::model::{Attempt, AttemptOutcome};
 use crate::secret::Secret;
-use crate::template::display_text;
 
 /// The attempt that ended with this answer, or with none. A 2xx counts as delivered; a channel that says more in its
 /// body looks there first.
-pub(super) fn attempt(result: &Result<Answer, HttpError>, now: Timestamp, secrets: &[Secret]) -> Attempt {
+pub(super) fn attempt(result: &Result<Response, HttpError>, now: Timestamp) -> Attempt {
     let answer = match result {
         Ok(answer) => answer,
-        Err(error) => return unanswered(error, secrets),
+        Err(error) => return unanswered(error),
     };
     let status = answer.status.to_string();
     let retry_after = answer.retry_after(now);
@@ -29,7 +28,7 @@ pub(super) fn attempt(result: &Result<Answer, HttpError>, now: Timestamp, secret
         401 | 403 => AttemptOutcome::Unauthorized,
         _ => AttemptOutcome::Rejected,
     };
-    let said = kept(&answer.text(), secrets);
+    let said = answer.excerpt();
     let mut error = match answer.status {
         300..=399 => format!("answered {status}: redirects are not followed"),
         _ => format!("answered {status}"),
@@ -41,14 +40,14 @@ pub(super) fn attempt(result: &Result<Answer, HttpError>, now: Timestamp, secret
     Attempt { retry_after: retry_after.filter(|_| waits), ..Attempt::failed(outcome, Some(status), error) }
 }
 
-fn unanswered(error: &HttpError, secrets: &[Secret]) -> Attempt {
+fn unanswered(error: &HttpError) -> Attempt {
     let (outcome, status) = match error {
         HttpError::Setup(_) => (AttemptOutcome::Retry, "setup"),
         HttpError::Connect(_) => (AttemptOutcome::Retry, "connect"),
         HttpError::Timeout(_) => (AttemptOutcome::Uncertain, "timeout"),
         HttpError::Broken(_) => (AttemptOutcome::Uncertain, "broken"),
     };
-    Attempt::failed(outcome, Some(status.to_string()), kept(&error.to_string(), secrets))
+    Attempt::failed(outcome, Some(status.to_string()), error.to_string())
 }
 
 /// An attempt that could not begin, because a secret has no usable value just now. It is tried again as refused
@@ -60,15 +59,13 @@ pub(super) fn no_secret(reason: impl std::fmt::Display) -> Attempt {
 /// How a channel answered that says in a number of its JSON body how it went, with HTTP 200 or not: zero is the only
 /// success. `class` says what another number means; none leaves it to the status. A 2xx without the number is not the channel's own answer (a captive portal's page), and is tried again.
 pub(super) fn by_code(
-    answer: &Answer,
+    answer: &Response,
     attempt: Attempt,
     keys: &[&str],
-    secrets: &[Secret],
     class: impl Fn(i64) -> Option<AttemptOutcome>,
 ) -> Attempt {
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let body = answer.json();
     let code = keys.iter().find_map(|key| Some((*key, body.get(key)?.as_i64()?)));
-    let said = || kept(&answer.text(), secrets);
     match code {
         Some((_, 0)) => attempt,
         Some((key, code)) => {
@@ -77,35 +74,16 @@ pub(super) fn by_code(
                 other => other,
             };
             let outcome = class(code).unwrap_or_else(by_status);
-            let error = format!("answered {} with {key} {code}: {}", answer.status, said());
+            let error = format!("answered {} with {key} {code}: {}", answer.status, answer.excerpt());
             let retry_after = attempt.retry_after.filter(|_| outcome == AttemptOutcome::Throttled);
             Attempt { retry_after, ..Attempt::failed(outcome, Some(code.to_string()), error) }
         }
         None if attempt.outcome == AttemptOutcome::Delivered => {
-            let error = format!("answered {} without {}: {}", answer.status, keys.join(" or "), said());
+            let error = format!("answered {} without {}: {}", answer.status, keys.join(" or "), answer.excerpt());
             Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
         }
         None => attempt,
     }
-}
-
-/// What is kept of a channel's answer: one line, without the secrets, at most [`ANSWER_KEPT_BYTES_MAX`] bytes.
-pub(super) fn kept(text: &str, secrets: &[Secret]) -> String {
-    let mut text = text.to_string();
-    for secret in secrets {
-        text = secret.cut_from(&text);
-    }
-    let mut text = display_text(text.trim());
-    if text.len() > ANSWER_KEPT_BYTES_MAX {
-        let mark = '…';
-        let mut end = ANSWER_KEPT_BYTES_MAX - mark.len_utf8();
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push(mark);
-    }
-    text
 }
 
 /// How long a body asks to wait, in seconds and perhaps parts of one, at most [`RETRY_AFTER_MAX`].
@@ -125,15 +103,6 @@ pub(super) fn parse_url(secret: &Secret) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_kept_is_short_and_has_no_secret() {
-        let secret = Secret::new("hunter2-hunter2");
-        let answer = format!("token hunter2-hunter2 is\r\nwrong{}", "订".repeat(400));
-        let kept = kept(&answer, &[secret]);
-        assert!(kept.starts_with("token <secret> is  wrong订"), "{kept}");
-        assert!(kept.len() <= ANSWER_KEPT_BYTES_MAX && kept.ends_with('…'));
-    }
 
     #[test]
     fn a_url_that_is_none_is_not_repeated() {

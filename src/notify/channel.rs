@@ -16,9 +16,10 @@ use serde_json::Value;
 use super::answer;
 use super::plain::Plain;
 use super::rate::Rate;
+use crate::http::secrets_in;
 use crate::limits::NOTIFY_HTTP_TIMEOUT;
 use crate::model::{Attempt, Delivery, Message};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{BuiltIn, markdown_text, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
@@ -185,13 +186,10 @@ pub(super) fn markdown_parts(plain: &Plain<'_>) -> Parts {
     Parts::from([("title".to_string(), title), ("text".to_string(), text)])
 }
 
-/// The URL that a secret holds now, and all of it that an answer must not repeat: who has the path or the query of a
-/// webhook can post with it.
-pub(super) fn destination(key: &str, secret: &SecretRef) -> Result<(Url, Vec<Secret>), String> {
+/// The URL that a secret holds now, and all of it that no response may repeat.
+pub(super) fn destination(key: &str, secret: &SecretRef) -> Result<(Url, Secrets), String> {
     let secret = secret.resolve().map_err(|error| error.to_string())?;
     let url = answer::parse_url(&secret).map_err(|reason| format!("{key}: {reason}"))?;
-    let mut secrets = vec![secret, Secret::new(url.path())];
-    secrets.extend(url.query_pairs().map(|(_, value)| Secret::new(value)));
-    secrets.extend(url.path_segments().and_then(Iterator::last).map(Secret::new));
+    let secrets = secrets_in(&url);
     Ok((url, secrets))
 }

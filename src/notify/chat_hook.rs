@@ -7,8 +7,9 @@ use reqwest::Url;
 
 use super::channel::{destination, read_webhook_url};
 use super::mention::{Able, Mention};
-use super::over_http::{Ready, post_json};
-use crate::secret::{Secret, SecretRef};
+use super::over_http::post_json;
+use crate::http::Outgoing;
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::yaml::Section;
 
 /// The keys of a receiver that posts to a chat's own address.
@@ -43,14 +44,14 @@ impl ChatHook {
     }
 
     /// The address as it is now, and the secrets that are in it.
-    pub(super) fn destination(&self) -> Result<(Url, Vec<Secret>), String> {
+    pub(super) fn destination(&self) -> Result<(Url, Secrets), String> {
         destination("webhook_url", &self.webhook_url)
     }
 
     /// The post of `body`, unsigned.
-    pub(super) fn post(&self, body: &str) -> Result<Ready, String> {
+    pub(super) fn post(&self, body: &str) -> Result<Outgoing, String> {
         let (url, secrets) = self.destination()?;
-        Ok(Ready { request: post_json(url, body.to_string()), secrets })
+        Ok(Outgoing::new(post_json(url, body.to_string()), secrets))
     }
 
     /// What posts are signed with, if they are, as it is now.

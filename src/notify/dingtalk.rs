@@ -16,10 +16,10 @@ use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_pa
 use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::{Able, Mention};
-use super::over_http::{HttpChannel, HttpNotifier, Ready, post_json};
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::markdown_text;
@@ -106,17 +106,17 @@ impl Channel for DingTalkSettings {
 }
 
 impl HttpChannel for DingTalkSettings {
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Outgoing, String> {
         let (mut url, mut secrets) = self.0.destination()?;
         if let Some(secret) = self.0.signing_secret()? {
             sign(&mut url, &secret, now)?;
-            secrets.push(secret);
+            secrets.push(&secret);
         }
-        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+        Ok(Outgoing::new(post_json(url, delivery.content.part("body").to_string()), secrets))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        answer::by_code(answer, attempt, &["errcode"], secrets, class)
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        answer::by_code(answer, attempt, &["errcode"], class)
     }
 }
 

@@ -10,14 +10,14 @@ use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_pa
 use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::Able;
-use super::over_http::{HttpChannel, HttpNotifier, Ready, post_json};
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::model::{
     AlertFacts, AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageKind, Severity, VerdictState,
 };
-use crate::secret::{Secret, SecretRef};
+use crate::secret::SecretRef;
 use crate::template::markdown_text;
 use crate::words::Language;
 use crate::yaml::Section;
@@ -113,22 +113,22 @@ fn color(message: &Message) -> u32 {
 }
 
 impl HttpChannel for DiscordSettings {
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         let (mut url, secrets) = self.0.destination()?;
         let kept: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != "wait").collect();
         url.query_pairs_mut().clear().extend_pairs(kept).append_pair("wait", "true");
-        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+        Ok(Outgoing::new(post_json(url, delivery.content.part("body").to_string()), secrets))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        let body = answer.json();
         match attempt.outcome {
             AttemptOutcome::Throttled => {
                 let asked = answer::retry_after_seconds(&body["retry_after"]);
                 Attempt { retry_after: asked.or(attempt.retry_after), ..attempt }
             }
             AttemptOutcome::Delivered if answer.status != 204 && body["id"].as_str().is_none() => {
-                let said = answer::kept(&answer.text(), secrets);
+                let said = answer.excerpt();
                 let error = format!("answered {} without the message: {said}", answer.status);
                 Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
             }

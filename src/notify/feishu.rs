@@ -15,10 +15,10 @@ use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed};
 use super::chat_hook::ChatHook;
 use super::fit::check_size;
 use super::mention::Able;
-use super::over_http::{HttpChannel, HttpNotifier, Ready, post_json};
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::truncated;
@@ -97,7 +97,7 @@ impl Channel for FeishuSettings {
 }
 
 impl HttpChannel for FeishuSettings {
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Outgoing, String> {
         let (url, mut secrets) = self.0.destination()?;
         let mut body = delivery.content.part("body").to_string();
         if let Some(secret) = self.0.signing_secret()? {
@@ -105,13 +105,13 @@ impl HttpChannel for FeishuSettings {
             // The body is an object: it was made by `finished`.
             let signed = format!("{{\"timestamp\":\"{timestamp}\",\"sign\":\"{sign}\",");
             body.replace_range(..1, &signed);
-            secrets.push(secret);
+            secrets.push(&secret);
         }
-        Ok(Ready { request: post_json(url, body), secrets })
+        Ok(Outgoing::new(post_json(url, body), secrets))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        answer::by_code(answer, attempt, &["code", "StatusCode"], secrets, class)
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        answer::by_code(answer, attempt, &["code", "StatusCode"], class)
     }
 }
 

@@ -12,10 +12,9 @@ use reqwest::{Method, Request, Url};
 
 use super::answer;
 use super::channel::{Attempting, Sender};
-use crate::http::{Answer, HttpClient, HttpSettings};
+use crate::http::{HttpClient, HttpSettings, Outgoing, Response};
 use crate::limits::ANSWER_BYTES_MAX;
 use crate::model::{Attempt, Delivery};
-use crate::secret::Secret;
 
 /// How one kind of receiver is sent to over HTTP.
 pub(super) trait HttpChannel: Debug + Send + Sync {
@@ -29,19 +28,19 @@ pub(super) trait HttpChannel: Debug + Send + Sync {
     ///
     /// # Errors
     /// When a secret has no usable value just now.
-    fn overture(&self, delivery: &Delivery, now: Timestamp) -> Result<Option<Ready>, String> {
+    fn overture(&self, delivery: &Delivery, now: Timestamp) -> Result<Option<Outgoing>, String> {
         let _ = (delivery, now);
         Ok(None)
     }
 
     /// What follows from the overture; `attempt` is what its answer's status and headers alone say.
-    fn after_overture(&self, delivery: &Delivery, answer: Option<&Answer>, attempt: Attempt) -> Overture {
+    fn after_overture(&self, delivery: &Delivery, answer: Option<&Response>, attempt: Attempt) -> Overture {
         let _ = (delivery, answer, attempt);
         Overture::Heard
     }
 
     /// Whether the answer refuses a message only because of what it replies to: then it is sent by itself.
-    fn has_lost_the_thread(&self, answer: &Answer) -> bool {
+    fn has_lost_the_thread(&self, answer: &Response) -> bool {
         let _ = answer;
         false
     }
@@ -50,11 +49,11 @@ pub(super) trait HttpChannel: Debug + Send + Sync {
     ///
     /// # Errors
     /// When a secret has no usable value just now.
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String>;
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Outgoing, String>;
 
     /// What the answer means; `attempt` is what its status and headers alone say.
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        let _ = (answer, secrets);
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        let _ = answer;
         attempt
     }
 
@@ -74,13 +73,6 @@ pub(super) enum Overture {
     Ended(Attempt),
 }
 
-/// A request that is ready to go.
-pub(super) struct Ready {
-    pub(super) request: Request,
-    /// The secrets in it, to be cut from whatever is answered.
-    pub(super) secrets: Vec<Secret>,
-}
-
 /// Sends to one channel over HTTP.
 #[derive(Debug)]
 pub(super) struct HttpNotifier {
@@ -95,11 +87,10 @@ impl HttpNotifier {
     }
 
     /// Makes one call. Without an answer the attempt says why there is none.
-    async fn call(&self, ready: Ready, now: Timestamp, within: Duration) -> (Option<Answer>, Attempt, Vec<Secret>) {
-        let Ready { request, secrets } = ready;
-        let result = self.client.send(request, within, ANSWER_BYTES_MAX).await;
-        let attempt = answer::attempt(&result, now, &secrets);
-        (result.ok(), attempt, secrets)
+    async fn call(&self, outgoing: Outgoing, now: Timestamp, within: Duration) -> (Option<Response>, Attempt) {
+        let result = self.client.send(outgoing, within, ANSWER_BYTES_MAX).await;
+        let attempt = answer::attempt(&result, now);
+        (result.ok(), attempt)
     }
 
     /// Whether the message may go, and whether by itself.
@@ -107,7 +98,7 @@ impl HttpNotifier {
         match self.channel.overture(delivery, now) {
             Ok(None) => Overture::Heard,
             Ok(Some(ready)) => {
-                let (answer, attempt, _) = self.call(ready, now, within).await;
+                let (answer, attempt) = self.call(ready, now, within).await;
                 self.channel.after_overture(delivery, answer.as_ref(), attempt)
             }
             Err(reason) => Overture::Ended(answer::no_secret(reason)),
@@ -120,9 +111,9 @@ impl HttpNotifier {
             Ok(ready) => ready,
             Err(reason) => return (answer::no_secret(reason), false),
         };
-        let (answer, attempt, secrets) = self.call(ready, now, within).await;
+        let (answer, attempt) = self.call(ready, now, within).await;
         match &answer {
-            Some(answer) => (self.channel.judged(answer, attempt, &secrets), self.channel.has_lost_the_thread(answer)),
+            Some(answer) => (self.channel.judged(answer, attempt), self.channel.has_lost_the_thread(answer)),
             None => (attempt, false),
         }
     }

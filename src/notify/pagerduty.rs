@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
 use super::fit::check_size;
-use super::over_http::{HttpChannel, HttpNotifier, Ready, post_json};
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, DigestFacts, Message, MessageData, MessageKind};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{clean_value, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
@@ -123,23 +123,23 @@ fn summary_event(facts: &DigestFacts, parts: &Parts) -> Value {
 }
 
 impl HttpChannel for PagerDutySettings {
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         let key = self.routing_key.resolve().map_err(|error| error.to_string())?;
         let url = answer::parse_url(&Secret::new(format!("{}/v2/enqueue", self.api_url)))?;
         let mut body: Value = serde_json::from_str(delivery.content.part("body")).unwrap_or_default();
         body["routing_key"] = Value::from(key.expose().trim());
-        Ok(Ready { request: post_json(url, body.to_string()), secrets: vec![key] })
+        Ok(Outgoing::new(post_json(url, body.to_string()), Secrets::from(&key)))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
         if attempt.outcome != AttemptOutcome::Delivered {
             return attempt;
         }
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let body = answer.json();
         if body["status"] == "success" {
             return attempt;
         }
-        let said = answer::kept(&answer.text(), secrets);
+        let said = answer.excerpt();
         let error = format!("answered {} without the status \"success\": {said}", answer.status);
         Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
     }

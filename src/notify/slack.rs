@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, destination, read_api_url, read_webhook_url};
-use super::over_http::{HttpChannel, HttpNotifier, Overture, Ready, post_json};
+use super::over_http::{HttpChannel, HttpNotifier, Overture, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
 use super::{answer, slack_group};
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{slack_text, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
@@ -170,9 +170,9 @@ impl SlackSettings {
     }
 
     /// What names the message that this answer confirms.
-    fn reference(&self, answer: &Answer) -> Option<String> {
+    fn reference(&self, answer: &Response) -> Option<String> {
         let SlackAccess::Bot { channel, .. } = &self.access else { return None };
-        let body: Value = serde_json::from_slice(&answer.body).ok()?;
+        let body = answer.json();
         let (id, ts) = (body["channel"].as_str()?.to_string(), body["ts"].as_str()?.to_string());
         serde_json::to_string(&Reference { channel: id, ts, configured: channel.clone() }).ok()
     }
@@ -190,12 +190,12 @@ struct Reference {
 }
 
 /// A call of the Web API.
-fn api_call(api_url: &str, method: &str, token: &SecretRef, body: String) -> Result<Ready, String> {
+fn api_call(api_url: &str, method: &str, token: &SecretRef, body: String) -> Result<Outgoing, String> {
     let token = token.resolve().map_err(|error| error.to_string())?;
     let url = answer::parse_url(&Secret::new(format!("{api_url}/{method}")))?;
     let mut request = post_json(url, body);
     request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
-    Ok(Ready { request, secrets: vec![token] })
+    Ok(Outgoing::new(request, Secrets::from(&token)))
 }
 
 /// A message's body with a few keys set, and without those that the call does not know.
@@ -210,7 +210,7 @@ fn body_with(body: &str, keys: &[(&str, &str)], unknown: &[&str]) -> String {
 
 impl HttpChannel for SlackSettings {
     /// The first message is made to show what its reply says: whoever scrolls by sees that it is over.
-    fn overture(&self, delivery: &Delivery, _now: Timestamp) -> Result<Option<Ready>, String> {
+    fn overture(&self, delivery: &Delivery, _now: Timestamp) -> Result<Option<Outgoing>, String> {
         let SlackAccess::Bot { token, api_url, .. } = &self.access else { return Ok(None) };
         let Some(Reference { channel, ts, .. }) = self.thread_of(delivery) else { return Ok(None) };
         let unknown = ["mrkdwn", "unfurl_links", "unfurl_media"];
@@ -226,8 +226,8 @@ impl HttpChannel for SlackSettings {
 
     /// The reply is the delivery, the update a courtesy. What looks like a moment's trouble is waited out for a few
     /// attempts, for nothing was posted yet; a message that is gone has no thread; any other refusal changes nothing.
-    fn after_overture(&self, delivery: &Delivery, answer: Option<&Answer>, attempt: Attempt) -> Overture {
-        let body: Value = answer.and_then(|it| serde_json::from_slice(&it.body).ok()).unwrap_or_default();
+    fn after_overture(&self, delivery: &Delivery, answer: Option<&Response>, attempt: Attempt) -> Overture {
+        let body = answer.map(Response::json).unwrap_or_default();
         let name = body["error"].as_str().unwrap_or_default();
         if matches!(name, "message_not_found" | "thread_not_found") {
             return Overture::Alone;
@@ -249,19 +249,19 @@ impl HttpChannel for SlackSettings {
         Overture::Ended(Attempt { retry_after, ..Attempt::failed(outcome, attempt.status, error) })
     }
 
-    fn has_lost_the_thread(&self, answer: &Answer) -> bool {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    fn has_lost_the_thread(&self, answer: &Response) -> bool {
+        let body = answer.json();
         matches!(
             body["error"].as_str(),
             Some("thread_not_found" | "message_not_found" | "cannot_reply_to_message" | "invalid_thread_ts")
         )
     }
 
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         match &self.access {
             SlackAccess::Webhook(url) => {
                 let (url, secrets) = destination("webhook_url", url)?;
-                Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+                Ok(Outgoing::new(post_json(url, delivery.content.part("body").to_string()), secrets))
             }
             SlackAccess::Bot { token, api_url, .. } => {
                 let body = match self.thread_of(delivery) {
@@ -275,10 +275,10 @@ impl HttpChannel for SlackSettings {
         }
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
         if attempt.outcome == AttemptOutcome::Delivered {
             let word_counts = matches!(self.access, SlackAccess::Webhook(_));
-            let attempt = judged_by_body(answer, attempt, word_counts, secrets);
+            let attempt = judged_by_body(answer, attempt, word_counts);
             let is_told = attempt.outcome == AttemptOutcome::Delivered;
             let reference = is_told.then(|| self.reference(answer)).flatten();
             return Attempt { reference, ..attempt };
@@ -316,7 +316,7 @@ fn fit_blocks(body: &mut Value, language: Language) {
 
 /// A 2xx is a success only when the body says `ok`, on a webhook as a word, with the Web API as `"ok": true`; otherwise the error it names decides, and a body that is not
 /// Slack's (a captive portal's page) is tried again.
-fn judged_by_body(answer: &Answer, delivered: Attempt, word_counts: bool, secrets: &[Secret]) -> Attempt {
+fn judged_by_body(answer: &Response, delivered: Attempt, word_counts: bool) -> Attempt {
     let text = answer.text();
     let text = text.trim();
     let body: Value = serde_json::from_str(text).unwrap_or_default();
@@ -347,8 +347,7 @@ fn judged_by_body(answer: &Answer, delivered: Attempt, word_counts: bool, secret
         | "team_disabled" => AttemptOutcome::Rejected,
         _ => AttemptOutcome::Retry,
     };
-    let said = answer::kept(text, secrets);
-    let error = format!("answered {} without the word ok: {said}", answer.status);
+    let error = format!("answered {} without the word ok: {}", answer.status, answer.excerpt());
     let retry_after = retry_after_in_body(text).filter(|_| outcome == AttemptOutcome::Throttled);
     Attempt { retry_after, ..Attempt::failed(outcome, delivered.status, error) }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::answer;
@@ -17,7 +17,7 @@ use super::fit::{self, Unit, fitted_for};
 use super::over_http::post_json;
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::{Answer, HttpClient, HttpSettings, checked_endpoint};
+use crate::http::{HttpClient, HttpSettings, Response, checked_endpoint};
 use crate::iam::{Ask, Auth, Caller, IamError, IamErrorKind, is_region};
 use crate::limits::ANSWER_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
@@ -179,15 +179,15 @@ impl SmnNotifier {
             Ok(proof) => proof,
             Err(error) => return (unproven(&error), None),
         };
-        let mut request = post_json(url, body);
-        if let Err(error) = proof.apply(&mut request) {
-            return (unproven(&error), None);
-        }
-        let result = self.client.send(request, left(), ANSWER_BYTES_MAX).await;
-        let attempt = answer::attempt(&result, now, &proof.secrets);
+        let outgoing = match proof.apply(post_json(url, body)) {
+            Ok(outgoing) => outgoing,
+            Err(error) => return (unproven(&error), None),
+        };
+        let result = self.client.send(outgoing, left(), ANSWER_BYTES_MAX).await;
+        let attempt = answer::attempt(&result, now);
         let is_stale = matches!(&result, Ok(answer) if answer.status == 401);
         let attempt = match &result {
-            Ok(answer) => confirmed(answer, attempt, &proof.secrets),
+            Ok(answer) => confirmed(answer, attempt),
             Err(_) => attempt,
         };
         (attempt, proof.token.filter(|_| is_stale))
@@ -218,11 +218,11 @@ fn unproven(error: &IamError) -> Attempt {
 }
 
 /// The attempt as the topic's own answer says it ended: a success names the message.
-fn confirmed(answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+fn confirmed(answer: &Response, attempt: Attempt) -> Attempt {
+    let body = answer.json();
     if attempt.outcome != AttemptOutcome::Delivered || body["message_id"].as_str().is_some_and(|id| !id.is_empty()) {
         return attempt;
     }
-    let error = format!("answered {} without a message_id: {}", answer.status, answer::kept(&answer.text(), secrets));
+    let error = format!("answered {} without a message_id: {}", answer.status, answer.excerpt());
     Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
 }

@@ -7,17 +7,16 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed};
 use super::chat_hook::ChatHook;
 use super::fit::check_size;
 use super::mention::Able;
-use super::over_http::{HttpChannel, HttpNotifier, Ready};
+use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::SecretRef;
 use crate::template::truncated;
 use crate::words::Language;
 use crate::yaml::Section;
@@ -100,11 +99,11 @@ impl Channel for TeamsSettings {
 }
 
 impl HttpChannel for TeamsSettings {
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         self.0.post(delivery.content.part("body"))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
         if attempt.outcome != AttemptOutcome::Delivered {
             return attempt;
         }
@@ -117,7 +116,7 @@ impl HttpChannel for TeamsSettings {
             _ if answer.status == 202 => return Attempt::delivered("accepted"),
             _ => AttemptOutcome::Retry,
         };
-        let error = format!("answered {} with: {}", answer.status, answer::kept(&text, secrets));
+        let error = format!("answered {} with: {}", answer.status, answer.excerpt());
         Attempt::failed(outcome, attempt.status, error)
     }
 }

@@ -3,15 +3,15 @@
 //! The token is part of the path, so the URL exists only while a request is made.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
 use super::fit::{self, Unit, fitted, fitted_for};
-use super::over_http::{HttpChannel, HttpNotifier, Ready, post_json};
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef};
 use crate::template::telegram_text;
@@ -166,23 +166,22 @@ fn whole_entities(html: &str) -> String {
 }
 
 impl HttpChannel for TelegramSettings {
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         let token = self.bot_token.resolve().map_err(|error| error.to_string())?;
         check_token(&token)?;
         let url = Secret::new(format!("{}/bot{}/sendMessage", self.api_url, token.expose().trim()));
         let url = answer::parse_url(&url)?;
         let secret_part = token.expose().trim().split_once(':').map(|(_, secret)| Secret::new(secret));
-        let secrets = std::iter::once(token).chain(secret_part).collect();
-        Ok(Ready { request: post_json(url, delivery.content.part("body").to_string()), secrets })
+        let secrets = std::iter::once(&token).chain(&secret_part).collect();
+        Ok(Outgoing::new(post_json(url, delivery.content.part("body").to_string()), secrets))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let said = || answer::kept(&answer.text(), secrets);
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        let body = answer.json();
         match (attempt.outcome, body["ok"].as_bool()) {
             (AttemptOutcome::Delivered, Some(true)) => attempt,
             (AttemptOutcome::Delivered, _) => {
-                let error = format!("answered {} without \"ok\": true: {}", answer.status, said());
+                let error = format!("answered {} without \"ok\": true: {}", answer.status, answer.excerpt());
                 Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
             }
             // An unknown token is an unknown address.

@@ -16,11 +16,11 @@ use reqwest::{Method, Request};
 use sha2::Sha256;
 
 use super::answer;
-use super::channel::{Channel, Kind, Parts, Sender, boxed};
+use super::channel::{Channel, Kind, Parts, Sender, boxed, destination};
 use super::fit::check_size;
-use super::over_http::{HttpChannel, HttpNotifier, Ready};
+use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
-use crate::http::{Answer, HttpSettings};
+use crate::http::{HttpSettings, Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::words::Language;
@@ -84,8 +84,7 @@ impl Success {
     }
 
     /// Why the body is no success, if it is none.
-    fn missing_in(&self, body: &[u8]) -> Option<String> {
-        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    fn missing_in(&self, body: &serde_json::Value) -> Option<String> {
         let found = match body.pointer(&self.pointer) {
             None => return Some(format!("there is no {} in it", self.pointer)),
             Some(serde_json::Value::String(text)) => text.clone(),
@@ -256,42 +255,40 @@ impl HttpChannel for WebhookSettings {
         HttpSettings { ca_file: self.ca_file.clone(), client_cert: self.client_cert.clone() }
     }
 
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Outgoing, String> {
         let body = delivery.content.part("body").as_bytes().to_vec();
-        let url = self.url.resolve().map_err(|error| error.to_string())?;
-        let mut request = Request::new(self.method.clone(), answer::parse_url(&url)?);
-        let mut secrets = vec![url];
+        let (url, mut secrets) = destination("url", &self.url)?;
+        let mut request = Request::new(self.method.clone(), url);
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in &self.headers {
             let secret = value.resolve().map_err(|error| format!("header {name}: {error}"))?;
             headers.insert(name.clone(), header_value(&secret).map_err(|reason| format!("header {name}: {reason}"))?);
             if holds_a_secret(name) || !matches!(value, SecretRef::Inline(_)) {
-                secrets.push(secret);
+                secrets.push(&secret);
             }
         }
         let key = match &self.secret {
             Some(secret) => {
                 let secret = secret.resolve().map_err(|error| error.to_string())?;
                 let key = signing_key(&secret)?;
-                secrets.push(secret);
+                secrets.push(&secret);
                 Some(key)
             }
             None => None,
         };
         identify(headers, delivery.id.as_str(), now, key.as_deref(), &body)?;
         *request.body_mut() = Some(body.into());
-        Ok(Ready { request, secrets })
+        Ok(Outgoing::new(request, secrets))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
         let delivered = attempt.outcome == AttemptOutcome::Delivered;
-        let Some(missing) = self.success.as_ref().filter(|_| delivered).and_then(|it| it.missing_in(&answer.body))
+        let Some(missing) = self.success.as_ref().filter(|_| delivered).and_then(|it| it.missing_in(&answer.json()))
         else {
             return attempt;
         };
-        let said = answer::kept(&answer.text(), secrets);
-        let error = format!("answered {}, but {missing}: {said}", answer.status);
+        let error = format!("answered {}, but {missing}: {}", answer.status, answer.excerpt());
         Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
     }
 

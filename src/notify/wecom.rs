@@ -8,12 +8,12 @@ use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_pa
 use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::Able;
-use super::over_http::{HttpChannel, HttpNotifier, Ready};
+use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::Answer;
+use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::SecretRef;
 use crate::template::markdown_text;
 use crate::words::Language;
 use crate::yaml::Section;
@@ -72,12 +72,12 @@ impl Channel for WeComSettings {
 }
 
 impl HttpChannel for WeComSettings {
-    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Ready, String> {
+    fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         self.0.post(delivery.content.part("body"))
     }
 
-    fn judged(&self, answer: &Answer, attempt: Attempt, secrets: &[Secret]) -> Attempt {
-        answer::by_code(answer, attempt, &["errcode"], secrets, class)
+    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
+        answer::by_code(answer, attempt, &["errcode"], class)
     }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{SourceError, SourceErrorKind};
-use crate::http::{Answer, HttpError, http_date};
+use crate::http::{BodyEnd, HttpError, Response};
 pub(super) use crate::http::{cut_to, snippet};
 use crate::limits::{FIELD_BYTES_MAX, SOURCE_CLOCK_SKEW_MAX, SOURCE_JSON_DEPTH_MAX};
 use crate::yaml::duration_text;
@@ -88,10 +88,20 @@ pub(super) fn from_http(error: &HttpError) -> SourceError {
     classed
 }
 
+/// The response, if all of its body arrived.
+///
+/// # Errors
+/// When it broke off, as for a response that never came.
+pub(super) fn complete(response: Response) -> Result<Response, HttpError> {
+    match response.end {
+        BodyEnd::Broken(error) => Err(error),
+        _ => Ok(response),
+    }
+}
+
 /// By how much this machine's clock is ahead of the answer's `Date`, if by more than the gateway bears.
-pub(super) fn clock_difference(answer: &Answer, now: Timestamp) -> Option<SignedDuration> {
-    let theirs = http_date(answer.header("date")?)?;
-    let difference = now.duration_since(theirs);
+pub(super) fn clock_difference(answer: &Response, now: Timestamp) -> Option<SignedDuration> {
+    let difference = now.duration_since(answer.date()?);
     (difference.unsigned_abs() > SOURCE_CLOCK_SKEW_MAX).then_some(difference)
 }
 

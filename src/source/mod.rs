@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::model::{Instance, Job, JobSchedule, Labels, Node, PartOf, SourceId, Window, WorkflowRun};
+use crate::model::{Coverage, Instance, Job, JobSchedule, Labels, Node, PartOf, SourceId, Window, WorkflowRun};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
 use crate::yaml::{Section, closest};
@@ -178,38 +178,23 @@ pub enum Grade {
 }
 
 /// What a listing yields.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Listing {
     /// The instances, each once, in no particular order.
     pub instances: Vec<Instance>,
-    /// Items that could not be understood; the others are processed all the same.
-    pub quarantined: Vec<Quarantined>,
-    /// Set when fewer instances could be read than the source says there are.
-    pub shortfall: Option<Shortfall>,
-    /// Parts that could not be read, each with why; what was read is whole by itself.
-    pub unread: Vec<String>,
+    /// What it proves to have been read.
+    pub coverage: Coverage,
     /// Requests it took.
     pub requests: usize,
     /// What is odd about it and should be seen by somebody: the listing itself is whole. Holds no secret.
     pub warnings: Vec<String>,
 }
 
-/// An item of a list that could not be understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantined {
-    /// What is wrong with it.
-    pub reason: String,
-    /// The beginning of its text, at most [`crate::limits::ANSWER_KEPT_BYTES_MAX`] bytes.
-    pub snippet: String,
-}
-
-/// A listing that the source itself says is not whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shortfall {
-    /// How many there are by the source's word.
-    pub told: u64,
-    /// How many could be read.
-    pub read: u64,
+impl Listing {
+    /// The instances with what they prove; it took no request that counts.
+    pub fn new(instances: Vec<Instance>, coverage: Coverage) -> Listing {
+        Listing { instances, coverage, requests: 0, warnings: Vec::new() }
+    }
 }
 
 /// What a detail call yields.

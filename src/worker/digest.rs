@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::poll::{Addressees, is_silent};
+use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::identity::digest_delivery_id;
-use crate::clock::Clock;
 use crate::config::{Config, DigestSettings};
 use crate::digest::{Due, Limits, Selects, Tally, due, spread_of};
 use crate::limits::DIGEST_WAIT_MAX;
@@ -28,8 +27,6 @@ use crate::store::{DigestCommit, DigestCursor, Since, Store, StoreError};
 
 /// Longest sleep, so that a step of the wall clock is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
-/// How soon a digest that waits for the polls looks again.
-const LOOK_SOON: Duration = Duration::from_millis(100);
 
 /// What digests are made of, beside the store: the sources and the rules of the configuration.
 #[derive(Debug, Clone)]
@@ -149,52 +146,28 @@ pub struct Digester<S> {
     pub store: Arc<S>,
     /// The receivers.
     pub addressees: Arc<Addressees>,
-    /// The time of day.
-    pub clock: Arc<dyn Clock>,
+    /// Since when the program runs: what was asked from then on is fresh.
+    pub began: Timestamp,
+    /// The same by the clock that cannot be set.
+    pub started: Instant,
 }
 
 impl<S: Store> Digester<S> {
-    /// Makes each digest when it is due, until `shutdown`. The program runs since `began`.
-    pub async fn run(self, began: Timestamp, shutdown: CancellationToken) {
-        let started = Instant::now();
-        loop {
-            let mut wait = LOOK_AGAIN;
-            for settings in &self.digests {
-                let look_again = self.turn(settings, began, started).await.unwrap_or_else(|error| {
-                    error!(digest = settings.name, %error, "the digest cannot be made; it is tried again");
-                    LOOK_AGAIN / 4
-                });
-                wait = wait.min(look_again);
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// Makes a digest if it is due and what it tells of has been read. Returns after how long to look again.
-    async fn turn(
-        &self,
-        settings: &DigestSettings,
-        began: Timestamp,
-        started: Instant,
-    ) -> Result<Duration, StoreError> {
-        let now = self.clock.now();
+    /// Makes a digest if it is due and what it tells of has been read. Returns when to look at it again.
+    async fn make_if_due(&self, settings: &DigestSettings, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let cursor = self.store.begin_digest(&settings.name, now).await?;
         let Some(due) = due(&settings.schedule, cursor.due_at, now) else {
-            let next = settings.schedule.next_after(now).map(|next| next.duration_since(now));
-            return Ok(next.and_then(|left| Duration::try_from(left).ok()).unwrap_or(LOOK_AGAIN));
+            return Ok(settings.schedule.next_after(now));
         };
-        if !self.is_read(settings, due.at.max(began).min(now)).await? {
-            let waited = Duration::try_from(now.duration_since(due.at)).unwrap_or_default().min(started.elapsed());
+        if !self.is_read(settings, due.at.max(self.began).min(now)).await? {
+            let waited = Duration::try_from(now.duration_since(due.at)).unwrap_or_default().min(self.started.elapsed());
             if waited < DIGEST_WAIT_MAX {
-                return Ok(LOOK_SOON);
+                return Ok(Some(now));
             }
             warn!(digest = settings.name, "not every source could be asked in time; the digest says so");
         }
         self.make(settings, cursor, due, now, true).await?;
-        Ok(Duration::ZERO)
+        Ok(Some(now))
     }
 
     /// Whether every source of a digest was asked at or after `from`.
@@ -272,5 +245,27 @@ impl<S: Store> Digester<S> {
             }
         }
         Ok(())
+    }
+}
+
+impl<S: Store> Turn for Digester<S> {
+    fn name(&self) -> &'static str {
+        "digest"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::every(LOOK_AGAIN)
+    }
+
+    /// A digest that cannot be made holds up no other.
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        let (mut turned, mut failed) = (Turned::default(), None);
+        for settings in &self.digests {
+            match self.make_if_due(settings, now).await {
+                Ok(next) => turned.next_due = [turned.next_due, next].into_iter().flatten().min(),
+                Err(error) => failed = Some(format!("digest {} cannot be made: {error}", settings.name)),
+            }
+        }
+        failed.map_or(Ok(turned), |failed| Err(failed.into()))
     }
 }

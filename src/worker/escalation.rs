@@ -12,19 +12,15 @@
 //! The loop must never know of channels, of pollers, or of how the steps are written in the configuration.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::poll::Addressees;
+use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::identity::{delivery_id, escalation_id};
 use crate::alert::{firing_message, resolved_message};
-use crate::clock::Clock;
-use crate::limits::{
-    ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX, ESCALATION_SLEEP_MIN, STORE_BACKOFF_MAX,
-};
+use crate::limits::{ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX};
 use crate::model::{Delivery, Escalation, MessageKind, ReceiverId};
 use crate::rule::{Muting, RuleSet};
 use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store, StoreError};
@@ -32,7 +28,6 @@ use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store,
 /// The steps of all rules, as one loop.
 pub struct Escalations<S> {
     store: Arc<S>,
-    clock: Arc<dyn Clock>,
     addressees: Arc<Addressees>,
     rules: RuleSet,
     steps: Vec<RuleStep>,
@@ -42,13 +37,7 @@ pub struct Escalations<S> {
 
 impl<S: Store> Escalations<S> {
     /// The loop over the steps of `rules`, to receivers among `addressees`; what `muting` mutes waits.
-    pub fn new(
-        store: Arc<S>,
-        clock: Arc<dyn Clock>,
-        addressees: Arc<Addressees>,
-        rules: RuleSet,
-        muting: Muting,
-    ) -> Self {
+    pub fn new(store: Arc<S>, addressees: Arc<Addressees>, rules: RuleSet, muting: Muting) -> Self {
         let steps = rules.rules().iter().flat_map(|rule| {
             rule.escalation.iter().zip(2..).map(|(step, number)| RuleStep {
                 rule: rule.id.clone(),
@@ -58,43 +47,13 @@ impl<S: Store> Escalations<S> {
             })
         });
         let steps = steps.collect();
-        Escalations { store, clock, addressees, rules, steps, muting, nudge: Arc::default() }
+        Escalations { store, addressees, rules, steps, muting, nudge: Arc::default() }
     }
 
     /// The same loop, woken by `nudge` when alerts have begun or ended: `notify_one` after the commit.
     #[must_use]
     pub fn woken_by(self, nudge: Arc<Notify>) -> Self {
         Escalations { nudge, ..self }
-    }
-
-    /// Works until `shutdown`. A store that fails is asked again a little later.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        loop {
-            let wait = match self.turn().await {
-                Ok(wait) => wait,
-                Err(error) => {
-                    tracing::error!(%error, "cannot look for alerts that must go further");
-                    STORE_BACKOFF_MAX
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = self.nudge.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// Does what is due and says how long nothing will be. What is due and muted is looked at again after the longest
-    /// sleep: nobody says when a silence is ended by hand.
-    async fn turn(&mut self) -> Result<Duration, StoreError> {
-        let now = self.clock.now();
-        self.pass(now).await?;
-        let wait = match self.next_due(now).await? {
-            Some(due) => due.duration_since(now).max(jiff::SignedDuration::ZERO).unsigned_abs(),
-            None => ESCALATION_SLEEP_MAX,
-        };
-        Ok(wait.clamp(ESCALATION_SLEEP_MIN, ESCALATION_SLEEP_MAX))
     }
 
     /// When the next step after `now` is due, if its alert fires until then.
@@ -196,5 +155,24 @@ impl<S: Store> Escalations<S> {
         for addressee in receivers.filter_map(|receiver| self.addressees.get(receiver)) {
             addressee.nudge.notify_one();
         }
+    }
+}
+
+impl<S: Store> Turn for Escalations<S> {
+    fn name(&self) -> &'static str {
+        "escalation"
+    }
+
+    /// What is due and muted is looked at again after the longest sleep: nobody says when a silence is ended by hand.
+    fn pace(&self) -> Pace {
+        Pace::every(ESCALATION_SLEEP_MAX)
+    }
+
+    fn nudge(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.nudge))
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        Ok(Turned { done: self.pass(now).await?, next_due: self.next_due(now).await? })
     }
 }

@@ -17,13 +17,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::poll::{Addressee, Addressees};
+use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::identity::stand_in_id;
 use crate::alert::message_of;
-use crate::clock::Clock;
-use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN, STORE_BACKOFF_MAX};
+use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
 use crate::model::{Alert, AlertState, Delivery, DeliveryId, MessageKind, ReceiverId, StandsInFor};
 use crate::notify::Fallback;
 use crate::store::{StandIn, Store, StoreError, ToldInstead, Undelivered};
@@ -40,7 +39,6 @@ pub struct Route {
 /// All the ways, as one loop.
 pub struct Fallbacks<S> {
     store: Arc<S>,
-    clock: Arc<dyn Clock>,
     addressees: Arc<Addressees>,
     routes: Vec<Route>,
     nudge: Arc<Notify>,
@@ -48,8 +46,8 @@ pub struct Fallbacks<S> {
 
 impl<S: Store> Fallbacks<S> {
     /// The loop over `routes`, between receivers among `addressees`.
-    pub fn new(store: Arc<S>, clock: Arc<dyn Clock>, addressees: Arc<Addressees>, routes: Vec<Route>) -> Self {
-        Fallbacks { store, clock, addressees, routes, nudge: Arc::default() }
+    pub fn new(store: Arc<S>, addressees: Arc<Addressees>, routes: Vec<Route>) -> Self {
+        Fallbacks { store, addressees, routes, nudge: Arc::default() }
     }
 
     /// The same loop, woken by `nudge`.
@@ -66,35 +64,6 @@ impl<S: Store> Fallbacks<S> {
     /// Whether there is nothing to do, ever.
     pub fn is_idle(&self) -> bool {
         self.routes.is_empty()
-    }
-
-    /// Works until `shutdown`. A store that fails is asked again a little later.
-    pub async fn run(self, shutdown: CancellationToken) {
-        loop {
-            let wait = match self.turn().await {
-                Ok(wait) => wait,
-                Err(error) => {
-                    tracing::error!(%error, "cannot look for what a fallback must be told");
-                    STORE_BACKOFF_MAX
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = self.nudge.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// Does what is due and says how long nothing will be.
-    async fn turn(&self) -> Result<Duration, StoreError> {
-        let now = self.clock.now();
-        self.pass(now).await?;
-        let wait = match self.next_due().await? {
-            Some(due) => due.duration_since(now).max(jiff::SignedDuration::ZERO).unsigned_abs(),
-            None => FALLBACK_SLEEP_MAX,
-        };
-        Ok(wait.clamp(FALLBACK_SLEEP_MIN, FALLBACK_SLEEP_MAX))
     }
 
     /// When the next message that is owed now goes to a fallback, if it does not arrive before.
@@ -176,6 +145,24 @@ impl<S: Store> Fallbacks<S> {
                 return Ok(told);
             }
         }
+    }
+}
+
+impl<S: Store> Turn for Fallbacks<S> {
+    fn name(&self) -> &'static str {
+        "fallback"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace { shortest: FALLBACK_SLEEP_MIN, ..Pace::every(FALLBACK_SLEEP_MAX) }
+    }
+
+    fn nudge(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.nudge))
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        Ok(Turned { done: self.pass(now).await?, next_due: self.next_due().await? })
     }
 }
 

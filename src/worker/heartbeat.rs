@@ -16,13 +16,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, Request};
-use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
 use super::poll::is_silent;
-use crate::clock::Clock;
-use crate::http::{HttpClient, secret_url};
-use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_LANE_SLACK, HEARTBEAT_POLL_SLACK, HEARTBEAT_TIMEOUT};
+use super::turn::{Failing, Pace, Statuses, Turn, TurnError, Turned};
+use crate::http::{HttpClient, Outgoing, secret_url, secrets_in};
+use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_POLL_SLACK, HEARTBEAT_TIMEOUT, LANE_HANGS_AFTER};
 use crate::model::{ReceiverId, SourceId};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
@@ -30,6 +28,9 @@ use crate::store::{SourceCondition, Store, StoreError};
 
 /// How long after the start the first beat is tried at most: by then a source can have been asked.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
+
+/// By what name its status is known.
+const NAME: &str = "heartbeat";
 
 /// Beats.
 pub struct Heartbeat<S> {
@@ -45,22 +46,20 @@ pub struct Heartbeat<S> {
     pub receivers: Vec<ReceiverId>,
     /// The store.
     pub store: Arc<S>,
-    /// The time of day.
-    pub clock: Arc<dyn Clock>,
     /// Since when the program runs: who was asked before that was asked by another one.
     pub started_at: Timestamp,
     /// How the sources were asked so far.
-    pub turns: Turns,
-    /// What was said last in the log, so that a trouble is said once.
-    pub said: Option<String>,
+    pub asked: Asked,
+    /// How the other loops fare.
+    pub statuses: Statuses,
 }
 
 /// When each source was asked last, and how long after the time before: a source whose list takes long is asked as often
 /// as that allows, and is not thereby silent.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(HashMap<SourceId, (Timestamp, SignedDuration)>);
+pub struct Asked(HashMap<SourceId, (Timestamp, SignedDuration)>);
 
-impl Turns {
+impl Asked {
     /// Notes when a source was asked last, and returns how long after the time before that was.
     fn note(&mut self, source: &SourceId, polled_at: Timestamp) -> SignedDuration {
         let (last, step) = self.0.entry(source.clone()).or_insert((polled_at, SignedDuration::ZERO));
@@ -99,6 +98,16 @@ pub enum Missed {
         /// Since when.
         since: Timestamp,
     },
+    /// Another loop does not work.
+    #[error("{name} has not worked since {since}: {error}")]
+    Loop {
+        /// Its name.
+        name: String,
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        error: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -108,44 +117,12 @@ pub enum Missed {
 }
 
 impl<S: Store> Heartbeat<S> {
-    /// Beats until `shutdown`.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut beats = tokio::time::interval_at(Instant::now() + self.every.min(FIRST_AFTER), self.every);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = beats.tick() => {}
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = self.turn() => {}
-            }
-        }
-    }
-
-    /// Beats once if all works, and says in the log when that changes.
-    pub async fn turn(&mut self) {
-        match self.beat().await {
-            Ok(()) if self.said.take().is_some() => tracing::info!("the heartbeat goes out again"),
-            Ok(()) => {}
-            Err(Missed::NotYet(id)) => tracing::debug!(source = %id, "no heartbeat yet: the source has not been asked"),
-            Err(missed) => {
-                let said = missed.to_string();
-                if self.said.as_ref() != Some(&said) {
-                    tracing::error!("no heartbeat: {said}");
-                    self.said = Some(said);
-                }
-            }
-        }
-    }
-
     /// Beats once if all works.
     ///
     /// # Errors
     /// [`Missed`], and nothing was sent but for [`Missed::Refused`].
-    pub async fn beat(&mut self) -> Result<(), Missed> {
-        self.examine(self.clock.now()).await?;
+    pub async fn beat(&mut self, now: Timestamp) -> Result<(), Missed> {
+        self.examine(now).await?;
         self.send().await.map_err(Missed::Refused)
     }
 
@@ -159,7 +136,8 @@ impl<S: Store> Heartbeat<S> {
         self.store.beat(now).await?;
         let conditions = self.store.sources().await?;
         self.examine_sources(&conditions, now)?;
-        let long_ago = now.checked_sub(HEARTBEAT_LANE_SLACK).unwrap_or(Timestamp::MIN);
+        self.examine_loops(now)?;
+        let long_ago = now.checked_sub(LANE_HANGS_AFTER).unwrap_or(Timestamp::MIN);
         for receiver in &self.receivers {
             let Some(since) = self.store.next_due(receiver).await?.filter(|due| *due <= long_ago) else { continue };
             // A receiver with more messages than it takes is behind, and not forgotten.
@@ -183,7 +161,7 @@ impl<S: Store> Heartbeat<S> {
                 }
                 return Err(Missed::NotYet(id.clone()));
             };
-            let step = self.turns.note(id, asked.polled_at);
+            let step = self.asked.note(id, asked.polled_at);
             let allowed = step + step + SignedDuration::try_from(HEARTBEAT_POLL_SLACK).unwrap_or_default();
             if is_silent(schedule, asked.polled_at, now) && now.duration_since(asked.polled_at) > allowed {
                 return Err(Missed::Silent { id: id.clone(), since: asked.polled_at });
@@ -193,14 +171,46 @@ impl<S: Store> Heartbeat<S> {
         if is_blind { Err(Missed::Blind) } else { Ok(()) }
     }
 
+    fn examine_loops(&self, now: Timestamp) -> Result<(), Missed> {
+        let others = self.statuses.all().into_iter().filter(|(name, _)| name != NAME);
+        let fault = others.filter_map(|(name, status)| Some((name, status.fault(now)?))).next();
+        fault.map_or(Ok(()), |(name, Failing { since, error })| Err(Missed::Loop { name, since, error }))
+    }
+
     async fn send(&self) -> Result<(), String> {
         let url = self.url.resolve().map_err(|error| error.to_string())?;
-        let request = Request::new(Method::GET, secret_url(&url)?);
-        let answer = self.client.send(request, HEARTBEAT_TIMEOUT, HEARTBEAT_ANSWER_BYTES_MAX).await;
+        let url = secret_url(&url)?;
+        let secrets = secrets_in(&url);
+        let outgoing = Outgoing::new(Request::new(Method::GET, url), secrets);
+        let answer = self.client.send(outgoing, HEARTBEAT_TIMEOUT, HEARTBEAT_ANSWER_BYTES_MAX).await;
         match answer {
             Ok(answer) if answer.is_success() => Ok(()),
             Ok(answer) => Err(format!("answered {}", answer.status)),
-            Err(error) => Err(url.cut_from(&error.to_string())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl<S: Store> Turn for Heartbeat<S> {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// A beat that is due late is not made up for, and one under way waits for nobody at the end.
+    fn pace(&self) -> Pace {
+        let pace = Pace::every(self.every);
+        Pace { first_after: self.every.min(FIRST_AFTER), backoff_max: self.every, is_given_up: true, ..pace }
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        let next_due = now.checked_add(self.every).ok();
+        match self.beat(now).await {
+            Ok(()) => Ok(Turned { done: 1, next_due }),
+            Err(Missed::NotYet(id)) => {
+                tracing::debug!(source = %id, "no heartbeat yet: the source has not been polled");
+                Ok(Turned { done: 0, next_due })
+            }
+            Err(missed) => Err(missed.into()),
         }
     }
 }

@@ -1,28 +1,33 @@
 //! Housekeeping: removes from the store what is older than the retention, at the start and then hourly.
 //!
-//! It reads the clock and writes the store. What may be removed is the store's own affair.
+//! It writes the store. What may be removed is the store's own affair.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::limits::{PURGE_INTERVAL, RETENTION};
 use crate::store::{Store, StoreError};
 
-/// Purges until `shutdown`. A store that fails is asked again at the next turn.
-pub async fn run<S: Store>(store: Arc<S>, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
-    loop {
-        match purge(&*store, clock.now()).await {
-            Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "removed what is older than the retention"),
-            Err(error) => tracing::error!(%error, "cannot remove what is older than the retention"),
+/// The loop over a store.
+pub struct Housekeeping<S>(pub Arc<S>);
+
+impl<S: Store> Turn for Housekeeping<S> {
+    fn name(&self) -> &'static str {
+        "housekeeping"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::every(PURGE_INTERVAL)
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        let rows = purge(&*self.0, now).await?;
+        if rows > 0 {
+            tracing::info!(rows, "removed what is older than the retention");
         }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(PURGE_INTERVAL) => {}
-        }
+        Ok(Turned { done: rows, next_due: None })
     }
 }
 

@@ -5,8 +5,8 @@
 //! `own` tells of trouble with sources and receivers themselves, and the heartbeat that all of this works; housekeeping
 //! forgets what is old.
 //!
-//! A loop is nudged when there is news and looks by itself from time to time; a nudge carries no data, for the store
-//! has it. Loops must never know of wire formats, SQL or the configuration file.
+//! Each of them is a [`turn::Turn`]: it is nudged when there is news and looks by itself from time to time; a nudge carries
+//! no data, for the store has it. Its last status is published by name. Loops must never know of wire formats, SQL or the configuration file.
 
 pub mod budget;
 pub mod deliver;
@@ -20,3 +20,4 @@ pub mod poll;
 pub mod remind;
 pub mod replay;
 pub mod retry;
+pub mod turn;

@@ -10,13 +10,12 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::poll::{Addressee, Addressees, delivery};
+use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::message_of;
 use crate::alert::own::{self, Decided, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
-use crate::clock::Clock;
-use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP, STORE_BACKOFF_MAX};
+use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
 use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
 use crate::rule::Muting;
 use crate::store::{OwnCommit, OwnState, Store, StoreError};
@@ -59,8 +58,6 @@ pub struct SelfWatch<S> {
     pub addressees: Arc<Addressees>,
     /// What mutes new alerts.
     pub muting: Muting,
-    /// The time of day.
-    pub clock: Arc<dyn Clock>,
     /// Since when the program runs: what the store says of sources that were not asked since is old.
     pub started_at: Timestamp,
     /// Whether the configuration is in force that is wanted.
@@ -68,26 +65,6 @@ pub struct SelfWatch<S> {
 }
 
 impl<S: Store> SelfWatch<S> {
-    /// Watches until `shutdown`. A store that fails is asked again a little later.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        let nudge = Arc::clone(&self.reloads.nudge);
-        loop {
-            let now = self.clock.now();
-            let wait = match self.pass(now).await {
-                Ok(_) => OWN_SLEEP,
-                Err(error) => {
-                    tracing::error!(%error, "cannot look after sources and receivers, and nobody can be told of it");
-                    STORE_BACKOFF_MAX
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = nudge.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
     /// Looks once, and owes what follows. Returns how many deliveries that are.
     ///
     /// # Errors
@@ -203,6 +180,24 @@ impl<S: Store> SelfWatch<S> {
             Some(delivery(alert, receiver, addressee, &message, now))
         };
         alert.receivers.iter().filter_map(owed).collect()
+    }
+}
+
+impl<S: Store> Turn for SelfWatch<S> {
+    fn name(&self) -> &'static str {
+        "self"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::every(OWN_SLEEP)
+    }
+
+    fn nudge(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.reloads.nudge))
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        Ok(Turned { done: self.pass(now).await? as u64, next_due: None })
     }
 }
 

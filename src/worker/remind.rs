@@ -9,11 +9,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
 use super::poll::{Addressee, Addressees};
+use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::identity::reminder_id;
-use crate::clock::Clock;
 use crate::limits::GROUP_REPEAT_LOOK;
 use crate::model::{AlertFacts, Delivery, GroupPlace, MessageKind};
 use crate::rule::Muting;
@@ -23,8 +22,6 @@ use crate::store::{Store, StoreError, Unrepeated};
 pub struct Reminders<S> {
     /// The store.
     pub store: Arc<S>,
-    /// The time of day.
-    pub clock: Arc<dyn Clock>,
     /// The receivers.
     pub addressees: Arc<Addressees>,
     /// What is not to be repeated.
@@ -34,19 +31,6 @@ pub struct Reminders<S> {
 }
 
 impl<S: Store> Reminders<S> {
-    /// Works until `shutdown`. A store that fails is asked again a little later.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        loop {
-            if let Err(error) = self.pass(self.clock.now()).await {
-                tracing::error!(%error, "cannot look for what is to be told again");
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(GROUP_REPEAT_LOOK) => {}
-            }
-        }
-    }
-
     /// Has every group that is due at `now` told again, and wakes the lanes. Returns how many messages that makes.
     ///
     /// # Errors
@@ -76,6 +60,20 @@ impl<S: Store> Reminders<S> {
             }
         }
         Ok(made)
+    }
+}
+
+impl<S: Store> Turn for Reminders<S> {
+    fn name(&self) -> &'static str {
+        "remind"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::every(GROUP_REPEAT_LOOK)
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        Ok(Turned { done: self.pass(now).await? as u64, next_due: None })
     }
 }
 

@@ -89,7 +89,6 @@ impl World {
             Addressee { renderer: Renderer::clone(&self.renderer), send_resolved: true, nudge: self.lane.nudge() };
         Reminders {
             store: Arc::clone(&self.store),
-            clock: Arc::new(self.clock.clone()),
             addressees: Arc::new(HashMap::from([(self.settings.id.clone(), addressee)])),
             muting: Muting::new(Arc::default()),
             is_wanted: true,

@@ -17,7 +17,8 @@ use nightbell::clock::ManualClock;
 use nightbell::model::{Delivery, DeliveryState, ReceiverId};
 use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
 use nightbell::worker::deliver::{Lane, Progress};
-use nightbell::worker::housekeeping;
+use nightbell::worker::housekeeping::{self, Housekeeping};
+use nightbell::worker::turn::{Runner, Statuses};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -328,7 +329,8 @@ async fn housekeeping_purges_at_the_start() {
     assert_eq!(housekeeping::purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
     let stop = CancellationToken::new();
     let clock = Arc::new(ManualClock::at(at(month + 1)));
-    let running = tokio::spawn(housekeeping::run(Arc::clone(&store), clock, stop.clone()));
+    let (runner, until, work) = (Runner::new(clock, Statuses::default()), stop.clone(), Arc::clone(&store));
+    let running = tokio::spawn(async move { runner.run(Housekeeping(work), &until).await });
     let began = Instant::now();
     while states(&store).await.len() > 1 {
         assert!(began.elapsed() < Duration::from_secs(60), "nothing was purged");

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use nightbell::http::{HttpClient, HttpError, HttpSettings};
+use nightbell::http::{HttpClient, HttpError, HttpSettings, Outgoing};
 use nightbell::model::{Attempt, AttemptOutcome, Delivery};
 use nightbell::notify::Notifier;
+use nightbell::secret::Secrets;
 use tokio::sync::Semaphore;
 
 /// What the sink answers to a message.
@@ -118,7 +119,10 @@ impl Notifier for Hook {
         assert!(self.under_way.fetch_add(1, Ordering::SeqCst) < self.concurrency, "more at once than it said");
         let body = delivery.content.part("body").to_string();
         let request = self.client.inner().post(&self.url).header("webhook-id", delivery.id.as_str()).body(body);
-        let answer = self.client.send(request.build().unwrap(), Duration::from_secs(600), 1024).await;
+        let answer = self
+            .client
+            .send(Outgoing::new(request.build().unwrap(), Secrets::new()), Duration::from_secs(600), 1024)
+            .await;
         self.under_way.fetch_sub(1, Ordering::SeqCst);
         match answer {
             Ok(answer) if answer.is_success() => Attempt::delivered(answer.status.to_string()),

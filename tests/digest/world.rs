@@ -47,7 +47,8 @@ impl World {
             grounds: Grounds::of(&config),
             store: Arc::clone(&store),
             addressees: Arc::new(addressees),
-            clock: Arc::new(clock.clone()),
+            began: clock.now(),
+            started: std::time::Instant::now(),
         };
         digester.begin(clock.now()).await.unwrap();
         assert_eq!(digester.make_due(clock.now(), true).await.unwrap(), 0, "nothing is due when it begins");

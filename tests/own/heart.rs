@@ -10,7 +10,8 @@ use nightbell::http::{HttpClient, HttpSettings};
 use nightbell::model::{ReceiverId, SourceId};
 use nightbell::secret::{Secret, SecretRef};
 use nightbell::store::{OwnCommit, PollCommit, SqlStore, Store as _};
-use nightbell::worker::heartbeat::{Heartbeat, Missed, Turns};
+use nightbell::worker::heartbeat::{Asked, Heartbeat, Missed};
+use nightbell::worker::turn::Statuses;
 
 use super::{FILE, MINUTE, World, busy};
 use crate::sample::{at, commit, delivery};
@@ -27,10 +28,9 @@ fn heart(store: &Arc<SqlStore>, clock: &ManualClock, schedule: &str) -> Heartbea
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
         receivers: vec![ReceiverId::new("oncall")],
         store: Arc::clone(store),
-        clock: Arc::new(clock.clone()),
         started_at: clock.now(),
-        turns: Turns::default(),
-        said: None,
+        asked: Asked::default(),
+        statuses: Statuses::default(),
     }
 }
 

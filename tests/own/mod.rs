@@ -10,7 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{
     Alert, AlertState, Attempt, AttemptOutcome, Concerns, Delivery, DeliveryId, DeliveryState, GapCause, GapPart,
@@ -60,7 +59,6 @@ fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> SelfW
         store: Arc::clone(store),
         addressees: Arc::new(addressees),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
-        clock: Arc::new(ManualClock::at(started_at)),
         started_at,
         reloads: Reloads::default(),
     }

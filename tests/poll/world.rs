@@ -7,10 +7,12 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Alert, Instance, InstanceType, JobRef, JobSchedule, SourceId, Status, Window};
+use nightbell::model::{
+    Alert, Coverage, Instance, InstanceType, JobRef, JobSchedule, Part, SetAside, SourceId, Status, Window,
+};
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
-use nightbell::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
+use nightbell::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
 use nightbell::store::{SqlStore, Store as _};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller, Terms};
@@ -24,6 +26,10 @@ pub(crate) struct Shown {
     pub(crate) listed: Vec<Instance>,
     /// What the list should hold and does not.
     pub(crate) withheld: u64,
+    /// Items of the list that nobody understands.
+    pub(crate) set_aside: Vec<SetAside>,
+    /// What the source is configured to list.
+    pub(crate) scope: String,
     /// What a detail call answers, by instance id, where that is not what is listed.
     pub(crate) details: BTreeMap<String, Instance>,
     /// Instances of which the source knows nothing.
@@ -83,9 +89,13 @@ impl Source for Puppet {
         let instances: Vec<Instance> =
             shown.listed.iter().filter(|instance| inside(instance.plan_time)).cloned().collect();
         shown.answered.clone_from(&instances);
-        let read = instances.len() as u64;
-        let shortfall = (shown.withheld > 0).then_some(Shortfall { told: read + shown.withheld, read });
-        Ok(Listing { instances, shortfall, ..Listing::default() })
+        let mut coverage = Coverage::whole(window, shown.scope.clone());
+        if shown.withheld > 0 {
+            let (read, all) = (instances.len(), instances.len() as u64 + shown.withheld);
+            coverage = coverage.without(Part::AnyRun, format!("{read} of {all} instances could be read"));
+        }
+        coverage.set_aside.clone_from(&shown.set_aside);
+        Ok(Listing::new(instances, coverage))
     }
 
     async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {
@@ -145,11 +155,15 @@ pub(crate) struct Scene {
 impl Scene {
     /// A scene with a source that shows nothing, the receivers `hook` and `mail`, and these rules.
     pub(crate) async fn open(rules: &str) -> Scene {
-        let place = Place::new();
+        Scene::open_in(Place::new(), at(0), rules).await
+    }
+
+    /// The same over the store that is there already, at that instant.
+    pub(crate) async fn open_in(place: Place, now: Timestamp, rules: &str) -> Scene {
         let store = Arc::new(place.open().await);
-        let (source, clock, config) = (Puppet::default(), ManualClock::at(at(0)), configuration(rules));
+        let (source, clock, config) = (Puppet::default(), ManualClock::at(now), configuration(rules));
         let poller = poller(&config, 0, &source, &store, &clock);
-        let escalations = escalations(&config, &store, &clock);
+        let escalations = escalations(&config, &store);
         Scene { store, source, clock, config, poller, escalations, _place: Some(place) }
     }
 
@@ -159,7 +173,7 @@ impl Scene {
         let (store, clock, config) = (Arc::clone(&self.store), self.clock.clone(), self.config.clone());
         let source = Puppet::default();
         let poller = poller(&config, 1, &source, &store, &clock);
-        let escalations = escalations(&config, &store, &clock);
+        let escalations = escalations(&config, &store);
         Scene { store, source, clock, config, poller, escalations, _place: None }
     }
 
@@ -224,7 +238,7 @@ impl Scene {
     /// Another process on the same store.
     pub(crate) fn restart(&mut self) {
         self.poller = poller(&self.config, 0, &self.source, &self.store, &self.clock);
-        self.escalations = escalations(&self.config, &self.store, &self.clock);
+        self.escalations = escalations(&self.config, &self.store);
     }
 
     /// The same with other rules.
@@ -261,7 +275,7 @@ fn configuration(rules: &str) -> Config {
 }
 
 /// The receivers; their templates are checked once, for that takes longer than many polls.
-fn addressees() -> Arc<Addressees> {
+pub(crate) fn addressees() -> Arc<Addressees> {
     static ADDRESSEES: LazyLock<Arc<Addressees>> = LazyLock::new(|| {
         let receivers = configuration("  any: { when: { status: [fail] }, notify: [hook, mail] }\n").receivers;
         let addressees = receivers.iter().map(|settings| {
@@ -274,9 +288,9 @@ fn addressees() -> Arc<Addressees> {
     Arc::clone(&ADDRESSEES)
 }
 
-fn escalations(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock) -> Escalations<SqlStore> {
+fn escalations(config: &Config, store: &Arc<SqlStore>) -> Escalations<SqlStore> {
     let (store, rules) = (Arc::clone(store), config.rules.clone());
-    Escalations::new(store, Arc::new(clock.clone()), addressees(), rules, muting(config))
+    Escalations::new(store, addressees(), rules, muting(config))
 }
 
 fn poller(

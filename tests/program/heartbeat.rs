@@ -61,7 +61,7 @@ async fn a_source_that_is_out_is_told_once_and_its_return_once_and_the_heart_sta
     refuse(&stage);
     let hook = |hits: &[super::sink::Hit], count| hits.iter().filter(|hit| hit.path == "/hook").count() >= count;
     stage.sink.wait("the alert", |hits| hook(hits, 1)).await;
-    logged(&stage, "no heartbeat: none of the sources can be read", 0).await;
+    logged(&stage, "heartbeat: none of the sources can be read", 0).await;
     no_more_beats(&stage).await;
     stage.workspace.clear_faults();
     stage.sink.wait("the end of it", |hits| hook(hits, 2)).await;
@@ -94,11 +94,11 @@ async fn the_heart_stands_still_while_the_store_takes_nothing() {
     // It may have to wait for its turn.
     other.execute("PRAGMA busy_timeout = 60000").await.unwrap();
     other.execute("BEGIN IMMEDIATE").await.unwrap();
-    logged(&stage, "no heartbeat: the store failed", 0).await;
+    logged(&stage, "heartbeat: the store failed", 0).await;
     no_more_beats(&stage).await;
     other.execute("ROLLBACK").await.unwrap();
     more_beats(&stage).await;
-    logged(&stage, "the heartbeat goes out again", 0).await;
+    logged(&stage, "heartbeat: it works again", 0).await;
     drop(running);
 }
 
@@ -111,10 +111,10 @@ async fn a_heartbeat_that_is_not_taken_is_said_once() {
     more_beats(&stage).await;
     more_beats(&stage).await;
     stage.sink.answer(200);
-    logged(&stage, "the heartbeat goes out again", 0).await;
+    logged(&stage, "heartbeat: it works again", 0).await;
     drop(running);
     let log = std::fs::read_to_string(stage.path("log")).unwrap();
-    assert_eq!(log.matches("no heartbeat: it was not taken: answered 500").count(), 1, "{log}");
+    assert_eq!(log.matches("heartbeat: it was not taken: answered 500").count(), 1, "{log}");
 }
 
 /// Who lets crontab call it has one beat for each cycle that went well.

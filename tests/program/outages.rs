@@ -129,7 +129,7 @@ async fn a_second_process_on_the_store_is_refused_with_the_pid_of_the_first() {
 
 /// An item that cannot be understood is shown, and keeps nobody from hearing of the others.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_item_is_quarantined_and_the_rest_is_told() {
+async fn a_bad_item_is_set_aside_and_the_rest_is_told() {
     let stage = Stage::set(TELL_FAILURES).await;
     stage.workspace.put_raw(ago(100), r#"{"jobName":"broken","status":"fail"}"#);
     stage.workspace.put(failed("etl", 1));

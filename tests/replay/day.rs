@@ -98,8 +98,7 @@ impl Day {
 
     fn escalations(&self) -> Escalations<SqlStore> {
         let (store, rules) = (Arc::clone(&self.store), self.config.rules.clone());
-        let clock = Arc::new(self.clock.clone());
-        Escalations::new(store, clock, Arc::clone(&self.addressees), rules, self.config.muting())
+        Escalations::new(store, Arc::clone(&self.addressees), rules, self.config.muting())
     }
 
     /// Has alerts go further, each when its step is due, until that instant.

@@ -15,7 +15,11 @@ async fn an_instance_comes_over_as_it_is() {
     bench.sim.put(failed(9_007_199_254_740_993, 3600, "code=500, orders table is locked"));
     bench.sim.put(SimRun { trigger: 3, ..SimRun::waiting(1, 2, ago(30)) });
     let listing = bench.source().list(day()).await.unwrap();
-    assert_eq!((listing.instances.len(), listing.shortfall, listing.warnings.len()), (2, None, 0), "{listing:?}");
+    assert_eq!(
+        (listing.instances.len(), listing.coverage.is_whole(), listing.warnings.len()),
+        (2, true, 0),
+        "{listing:?}"
+    );
     let first = listing.instances.iter().find(|instance| instance.id == "9007199254740993").unwrap();
     assert_eq!((first.job.name.as_str(), first.job.id.as_deref()), ("load", Some("1")));
     assert_eq!(

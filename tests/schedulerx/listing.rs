@@ -41,7 +41,7 @@ async fn pages_are_read_until_a_short_one_whatever_their_size() {
         for _ in 0..2 {
             let listing = source.list(day()).await.unwrap();
             assert_eq!((ids(&listing).len() as u64, listing.instances.len() as u64), (count, count), "{page_max}");
-            assert_eq!((listing.shortfall, listing.warnings), (None, vec![]));
+            assert_eq!((listing.coverage.is_whole(), listing.warnings), (true, vec![]));
         }
     }
 }
@@ -192,6 +192,6 @@ async fn an_item_that_cannot_be_understood_is_set_aside() {
     bench.sim.put(success(1, 60));
     bench.sim.put_raw(r#"{"JobId":1,"Status":5,"Result":"password=ITEMCANARY"}"#);
     let listing = bench.source().list(day()).await.unwrap();
-    assert_eq!((listing.instances.len(), listing.quarantined.len()), (1, 1));
+    assert_eq!((listing.instances.len(), listing.coverage.set_aside.len()), (1, 1));
     assert!(!format!("{listing:?}").contains("CANARY"), "{listing:?}");
 }

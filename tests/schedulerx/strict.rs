@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::http::{HttpClient, HttpSettings};
+use nightbell::http::{HttpClient, HttpSettings, Outgoing};
+use nightbell::secret::Secrets;
 use nightbell::sign::alibaba::{
     ACTION_HEADER, CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, Signable, TOKEN_HEADER, VERSION_HEADER, content_hash,
     date_text,
@@ -76,8 +77,9 @@ impl Call {
             request = request.header(name, value);
         }
         let request = request.header("authorization", authorization).build().unwrap();
-        let answer = client.send(request, Duration::from_secs(20), 1 << 20).await.unwrap();
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text())))
+        let answer =
+            client.send(Outgoing::new(request, Secrets::new()), Duration::from_secs(20), 1 << 20).await.unwrap();
+        (answer.status, serde_json::from_slice(answer.body()).unwrap_or_else(|_| panic!("{}", answer.text())))
     }
 }
 

@@ -51,7 +51,11 @@ async fn a_workflow_s_instance_comes_over_with_the_runs_of_its_jobs_as_nodes() {
     bench.sim.put(SimRun { job_id: 2, log, ..failed(102, 300, "exit code 1") });
     let source = listening(&bench);
     let listing = source.list(day()).await.unwrap();
-    assert_eq!((listing.shortfall, listing.unread.len(), listing.warnings.len()), (None, 0, 0), "{listing:?}");
+    assert_eq!(
+        (listing.coverage.is_whole(), listing.coverage.unread.len(), listing.warnings.len()),
+        (true, 0, 0),
+        "{listing:?}"
+    );
     assert_eq!(ids(&listing).len(), 2, "the job's run stands beside it");
     let instance = listing.instances.iter().find(|instance| instance.job.name == "nightly").unwrap();
     assert_eq!((instance.id.as_str(), instance.job.id.as_deref()), ("9007199254740993", Some("7")));
@@ -107,7 +111,7 @@ async fn a_workflow_that_was_removed_costs_nothing_else() {
     source.list(day()).await.unwrap();
     bench.sim.remove_workflow(7);
     let listing = source.list(day()).await.unwrap();
-    assert_eq!((listing.instances.len(), listing.unread.len()), (1, 0), "{listing:?}");
+    assert_eq!((listing.instances.len(), listing.coverage.unread.len()), (1, 0), "{listing:?}");
 }
 
 #[tokio::test]
@@ -139,23 +143,26 @@ async fn workflows_that_cannot_be_read_are_said_to_be_unread_and_hold_up_nothing
     let source = listening(&bench);
     for _ in 0..3 {
         let listing = source.list(day()).await.unwrap();
-        assert_eq!((listing.instances.len(), listing.shortfall), (1, None));
-        assert!(listing.unread.len() == 1 && listing.unread[0].contains("basic edition"), "{listing:?}");
+        assert_eq!((listing.instances.len(), listing.coverage.is_whole()), (1, true));
+        assert!(
+            listing.coverage.unread.len() == 1 && listing.coverage.reasons()[0].contains("basic edition"),
+            "{listing:?}"
+        );
     }
     assert_eq!(bench.sim.calls(ALL), 1, "a refusal is not asked for at every poll");
     bench.sim.configure(|config| config.has_workflows = true);
     bench.sim.put_workflow(7, "nightly");
     bench.sim.put_flow_run(run(2, 4, 60));
     bench.clock.set(now() + jiff::SignedDuration::from_hours(1));
-    assert_eq!(source.list(day()).await.unwrap().unread.len(), 0);
+    assert_eq!(source.list(day()).await.unwrap().coverage.unread.len(), 0);
     // Trouble in the middle is over at the next poll; names of a while ago serve meanwhile.
     for action in [LIST, ALL] {
         bench.clock.set(nightbell::clock::Clock::now(&bench.clock) + jiff::SignedDuration::from_mins(10));
         let busy = Fault::answer(503, r#"{"Code":"ServiceUnavailable","Message":"later"}"#);
         bench.sim.inject(busy.on(Operation::Action(action)).times(2));
         let listing = source.list(day()).await.unwrap();
-        assert_eq!(listing.unread.len(), usize::from(action == LIST), "{action}: {listing:?}");
-        assert_eq!(source.list(day()).await.unwrap().unread.len(), 0);
+        assert_eq!(listing.coverage.unread.len(), usize::from(action == LIST), "{action}: {listing:?}");
+        assert_eq!(source.list(day()).await.unwrap().coverage.unread.len(), 0);
     }
 }
 
@@ -170,11 +177,11 @@ async fn odd_answers_about_workflows_are_told() {
         .sim
         .inject(ok(r#"{"WfInstanceInfos":[{"Status":5},{"WfInstanceId":2,"Status":77}]}"#).on(Operation::Action(LIST)));
     let listing = source.list(day()).await.unwrap();
-    assert_eq!((listing.quarantined.len(), listing.instances.len()), (1, 1), "{listing:?}");
+    assert_eq!((listing.coverage.set_aside.len(), listing.instances.len()), (1, 1), "{listing:?}");
     assert_eq!((listing.instances[0].status, listing.instances[0].raw_status.as_str()), (Status::Unknown, "77"));
     bench.sim.inject(ok("[1]").on(Operation::Action(LIST)));
     let listing = source.list(day()).await.unwrap();
-    assert!(listing.unread[0].contains("nightly"), "{listing:?}");
+    assert!(listing.coverage.reasons()[0].contains("nightly"), "{listing:?}");
     bench.sim.inject(ok("null").on(Operation::Action(DETAIL)));
     assert_eq!(source.detail(&remembered("nightly", "1")).await.unwrap_err().kind, SourceErrorKind::NotFound);
     bench.sim.inject(ok("7").on(Operation::Action(DETAIL)));

@@ -11,10 +11,10 @@
 //! | F-37 pages that shift | `rows_that_come_meanwhile…` and `rows_that_go_meanwhile…` of `paging` |
 //! | F-38 pages that repeat, other hosts | `no_server_makes_it_endless_or_silent` of `paging`; a redirect is an error (`302`) |
 //! | F-39 one id in two jobs, two sources | `program::odd::one_id_in_two_jobs_and_two_sources…` |
-//! | F-40 ids beyond 2^53 | `a_bad_item_is_quarantined_and_exact_ids_pass`, and the unit tests of `answer` |
+//! | F-40 ids beyond 2^53 | `a_bad_item_is_set_aside_and_exact_ids_pass`, and the unit tests of `answer` |
 //! | F-41 odd times | `odd_times_are_unknown_times…`, and the unit tests of `record` |
 //! | F-42 unknown statuses | `program::odd::a_status_that_nobody_knows…`, `every_status_word_has_its_meaning` of `answer` |
-//! | F-43 missing and wrong fields | `a_bad_item_is_quarantined_and_exact_ids_pass`, `program::outages::a_bad_item…` |
+//! | F-43 missing and wrong fields | `a_bad_item_is_set_aside_and_exact_ids_pass`, `program::outages::a_bad_item…` |
 //! | F-44 late arrival | `program::odd::a_run_that_is_listed_long_after_its_end…` |
 //! | F-45 stale replicas | `program::story::a_stale_page_begins_no_episode`, `poll::a_stale_page…` |
 //! | F-46 401, 403, 429, a token that ends mid-list | `faults_are_classed_and_told`, `a_token_that_ends_between_two_pages…` |
@@ -97,7 +97,7 @@ async fn bytes_that_are_no_text_and_keys_that_stand_twice_cost_their_item_only()
         bench.sim.inject(Fault::answer(200, body).on(Operation::List));
         let listing = bench.source().list(hours(1)).await.unwrap();
         assert_eq!(ids(&listing), BTreeSet::from(["1".to_string()]), "{name}");
-        assert_eq!(listing.quarantined.len(), 1, "{name}");
+        assert_eq!(listing.coverage.set_aside.len(), 1, "{name}");
     }
     for number in ["NaN", "Infinity", "-Infinity"] {
         let body = format!(r#"{{"total":1,"instances":[{{"jobName":"a","instanceId":{number},"status":"fail"}}]}}"#);

@@ -111,7 +111,7 @@ async fn an_instance_comes_over_as_it_is() {
     bench.sim.put(success(1, 60));
     bench.sim.put(SimInstance { kind: 5, ..SimInstance::waiting("月结_v1.0", 2, ago(30)).running() });
     let listing = bench.source().list(hours(24)).await.unwrap();
-    assert_eq!((listing.instances.len(), listing.requests, listing.shortfall), (2, 1, None));
+    assert_eq!((listing.instances.len(), listing.requests, listing.coverage.is_whole()), (2, 1, true));
     let first = listing.instances.iter().find(|instance| instance.id == "1").unwrap();
     assert_eq!((first.job.name.as_str(), first.job.id.as_deref()), ("etl_orders", Some("600000")));
     assert_eq!((first.status, first.kind), (Status::Success, InstanceType::Scheduled));
@@ -139,7 +139,7 @@ async fn all_of_2500_instances_are_read_under_both_meanings_of_offset() {
         for poll in 0..2 {
             let listing = source.list(hours(24)).await.unwrap();
             assert_eq!((listing.instances.len(), ids(&listing).len()), (2500, 2500), "{offset:?}");
-            assert_eq!((listing.shortfall, listing.quarantined.len()), (None, 0), "{offset:?}");
+            assert_eq!((listing.coverage.is_whole(), listing.coverage.set_aside.len()), (true, 0), "{offset:?}");
             assert!(listing.requests <= 4 - poll.min(usize::from(offset == OffsetMeaning::Records)), "{listing:?}");
         }
     }
@@ -151,7 +151,7 @@ async fn three_thousand_instances_planned_at_one_moment_are_all_read() {
         let bench = Bench::start(SimConfig { offset, ..SimConfig::default() }).await;
         bench.sim.put_all((0..3000).map(|n| success(n, 3600)));
         let listing = bench.source().list(hours(24)).await.unwrap();
-        assert_eq!((ids(&listing).len(), listing.shortfall), (3000, None), "{offset:?}");
+        assert_eq!((ids(&listing).len(), listing.coverage.is_whole()), (3000, true), "{offset:?}");
     }
 }
 
@@ -161,7 +161,7 @@ async fn a_window_of_seven_days_and_more_is_asked_for_in_allowed_parts() {
     bench.sim.put_all((0..20).map(|day| success(day, day as i64 * 86_400 + 60)));
     for (days, count) in [(7, 7), (14, 14), (20, 20)] {
         let listing = bench.source().list(hours(days * 24)).await.unwrap();
-        assert_eq!((ids(&listing).len(), listing.shortfall), (count, None), "{days} days");
+        assert_eq!((ids(&listing).len(), listing.coverage.is_whole()), (count, true), "{days} days");
     }
 }
 
@@ -409,7 +409,7 @@ async fn nobody_listening_is_told_without_the_address() {
 }
 
 #[tokio::test]
-async fn a_bad_item_is_quarantined_and_exact_ids_pass() {
+async fn a_bad_item_is_set_aside_and_exact_ids_pass() {
     let bench = Bench::start(SimConfig::default()).await;
     bench.sim.put(success(1, 60));
     for item in [
@@ -426,9 +426,9 @@ async fn a_bad_item_is_quarantined_and_exact_ids_pass() {
     let expected =
         [("a", "9007199254740993", "fail"), ("b", "9007199254740993", "exploded"), ("etl_orders", "1", "success")];
     assert_eq!(found, expected);
-    assert_eq!(listing.quarantined.len(), 1);
-    assert!(listing.quarantined[0].snippet.contains("\"jobName\":\"c\""));
-    assert_eq!(listing.shortfall, None);
+    assert_eq!(listing.coverage.set_aside.len(), 1);
+    assert!(listing.coverage.set_aside[0].snippet.contains("\"jobName\":\"c\""));
+    assert!(listing.coverage.is_whole());
 }
 
 #[tokio::test]
@@ -438,8 +438,8 @@ async fn a_list_that_loses_rows_on_the_way_is_reported() {
     let body = r#"{"total":3,"instances":[{"jobName":"a","instanceId":1,"status":"fail"}]}"#;
     bench.sim.inject(Fault::answer(200, body).times(1000));
     let listing = bench.source().list(hours(1)).await.unwrap();
-    let shortfall = listing.shortfall.unwrap();
-    assert_eq!((shortfall.told, shortfall.read, listing.instances.len()), (3, 1, 1));
+    assert_eq!(listing.coverage.reasons(), ["1 of 3 instances could be read"]);
+    assert_eq!((listing.instances.len(), listing.coverage.is_whole()), (1, false));
     assert!(listing.requests < 60, "{}", listing.requests);
 }
 
@@ -452,5 +452,5 @@ async fn jobs_that_are_named_are_listed_one_by_one_and_no_other() {
     let jobs = vec!["etl_orders".to_string(), "settlement".to_string(), "absent".to_string()];
     let listing = bench.open(&Settings { jobs, ..bench.settings() }).list(hours(1)).await.unwrap();
     assert_eq!(ids(&listing), BTreeSet::from(["1".to_string(), "3".to_string()]));
-    assert_eq!((listing.requests, bench.sim.requests().list, listing.shortfall), (3, 3, None));
+    assert_eq!((listing.requests, bench.sim.requests().list, listing.coverage.is_whole()), (3, 3, true));
 }

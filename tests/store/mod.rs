@@ -2,6 +2,7 @@
 
 mod learnt;
 mod letters;
+mod migration;
 mod opening;
 mod silence;
 mod transition;

@@ -22,7 +22,7 @@ use super::session::{Failure, Session, Step, Stream, Why};
 use super::settings::{EmailSettings, Security};
 use crate::http::install_crypto;
 use crate::limits::CONNECT_TIMEOUT;
-use crate::secret::Secret;
+use crate::secret::{Secret, Secrets};
 
 /// How long a server may take for what only saves work, or is polite.
 const COURTESY: Duration = Duration::from_secs(5);
@@ -60,11 +60,10 @@ impl Connector {
     }
 
     /// The forms in which the server could repeat the credentials.
-    pub(super) fn secrets(&self, password: Option<&Secret>) -> Vec<Secret> {
-        let Some(password) = password else { return Vec::new() };
+    pub(super) fn secrets(&self, password: Option<&Secret>) -> Secrets {
+        let Some(password) = password else { return Secrets::new() };
         let plain = format!("\0{}\0{}", self.username.as_deref().unwrap_or_default(), password.expose());
-        // The longer one first: the shorter one's base64 can be the tail of the longer one's.
-        vec![Secret::new(plain), password.clone()]
+        [&Secret::new(plain), password].into_iter().collect()
     }
 
     /// A connection that is ready for mail.

@@ -27,9 +27,10 @@ use super::answer;
 use super::channel::{Attempting, Channel, Kind, Parts, Sender, boxed};
 use super::fit::check_size;
 use super::plain::Plain;
+use crate::http::snippet;
 use crate::limits::{NOTIFY_SMTP_TIMEOUT, SMTP_IDLE_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
-use crate::secret::{Secret, SecretRef};
+use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::truncated;
 use crate::words::Language;
 use connection::{Connection, Connector, Refusal, Told};
@@ -241,7 +242,7 @@ impl Sender for EmailNotifier {
 }
 
 /// How the attempt ended, out of how each recipient's part of it did.
-fn judged(progress: Progress, wanted: usize, done_before: &[String], secrets: &[Secret]) -> Attempt {
+fn judged(progress: Progress, wanted: usize, done_before: &[String], secrets: &Secrets) -> Attempt {
     let Progress { reached, refused, step, broken } = progress;
     if reached.len() == wanted {
         return Attempt { done: reached, ..Attempt::delivered("250") };
@@ -277,6 +278,6 @@ fn judged(progress: Progress, wanted: usize, done_before: &[String], secrets: &[
     if !have_it.is_empty() {
         said.push(format!("delivered to {}", have_it.join(", ")));
     }
-    let error = answer::kept(&said.join("; "), secrets);
+    let error = snippet(&secrets.redact(&said.join("; ")));
     Attempt { done: reached, ..Attempt::failed(outcome, Some(status), error) }
 }

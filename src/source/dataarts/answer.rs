@@ -12,15 +12,15 @@ use serde_json::value::RawValue;
 use super::paging;
 use super::record::{Key, Record};
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX};
-use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SourceId, Status};
+use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SetAside, SourceId, Status};
+use crate::source::Detail;
 use crate::source::foreign::{checked_text, cut, cut_to, no_json, snippet};
-use crate::source::{Detail, Quarantined};
 
 /// One item of a list: understood, or set aside.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
     Read(Instance),
-    Quarantined(Quarantined),
+    SetAside(SetAside),
 }
 
 impl paging::Row for Item {
@@ -30,7 +30,7 @@ impl paging::Row for Item {
     fn key(&self) -> InstanceKey {
         match self {
             Item::Read(instance) => instance.key(),
-            Item::Quarantined(item) => InstanceKey { job: String::new(), id: item.snippet.clone() },
+            Item::SetAside(item) => InstanceKey { job: String::new(), id: item.snippet.clone() },
         }
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn read_page(source: &SourceId, body: &[u8]) -> Result<paging::Page<I
     let is_altered = matches!(text, Cow::Owned(_));
     let read: Vec<_> = records.iter().map(|record| read_instance(source, record)).collect();
     let rows = if is_altered || read.iter().any(Result::is_err) {
-        set_aside(&text, is_altered, read)?
+        set_aside(&text, is_altered, &records, read)?
     } else {
         read.into_iter().flatten().map(Item::Read).collect()
     };
@@ -67,21 +67,27 @@ pub(super) fn read_page(source: &SourceId, body: &[u8]) -> Result<paging::Page<I
 }
 
 /// Pairs the items that could not be read with their text, which takes a second look at the page.
-fn set_aside(text: &str, is_altered: bool, read: Vec<Result<Instance, String>>) -> Result<Vec<Item>, String> {
+fn set_aside(
+    text: &str,
+    is_altered: bool,
+    records: &[Record<'_>],
+    read: Vec<Result<Instance, String>>,
+) -> Result<Vec<Item>, String> {
     #[derive(Deserialize)]
     struct Texts<'a> {
         #[serde(borrow)]
         instances: Option<Vec<&'a RawValue>>,
     }
     let texts: Texts<'_> = serde_json::from_str(text).map_err(|error| no_json(text, &error))?;
-    let pairs = read.into_iter().zip(texts.instances.unwrap_or_default());
-    let items = pairs.map(|(read, raw)| {
+    let pairs = read.into_iter().zip(records).zip(texts.instances.unwrap_or_default());
+    let items = pairs.map(|((read, record), raw)| {
         let reason = match read {
             Ok(_) if is_altered && raw.get().contains('\u{fffd}') => "not valid UTF-8".to_string(),
             Ok(instance) => return Item::Read(instance),
             Err(reason) => reason,
         };
-        Item::Quarantined(Quarantined { reason, snippet: snippet(raw.get()) })
+        let job = record.text(Key::JobName).filter(|name| !name.is_empty() && !name.contains('\u{fffd}')).map(cut);
+        Item::SetAside(SetAside { reason, snippet: snippet(raw.get()), job })
     });
     Ok(items.collect())
 }

@@ -12,8 +12,8 @@ use super::fault;
 use super::pace::Pace;
 use super::settings::Settings;
 use crate::clock::Clock;
-use crate::http::{Answer, HttpClient, HttpError, HttpSettings};
-use crate::iam::{Ask, Caller, Proof};
+use crate::http::{BodyEnd, HttpClient, HttpError, HttpSettings, Outgoing, Response};
+use crate::iam::{Ask, Caller};
 use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_REQUEST_TIMEOUT, SOURCE_RETRY_PAUSE, SOURCE_RETRY_PAUSE_MAX};
 use crate::secret::{Secret, SecretRef};
 use crate::sign::{canonical_query, percent_encoded};
@@ -78,21 +78,17 @@ impl Client {
 
     async fn get_once(&self, query: &Query) -> Result<Vec<u8>, (SourceError, Retry)> {
         self.pace.wait().await;
-        let (request, proof) = self.request(query).await.map_err(|error| (error, Retry::No))?;
-        let answer = self.http.send(request, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
-        let answer = answer.map_err(|error| {
+        let (outgoing, token) = self.request(query).await.map_err(|error| (error, Retry::No))?;
+        let answer = self.http.send(outgoing, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
+        let answer = answer.and_then(foreign::complete).map_err(|error| {
             let retry =
                 if matches!(error, HttpError::Connect(_) | HttpError::Broken(_)) { Retry::Once } else { Retry::No };
             (foreign::from_http(&error), retry)
         })?;
-        if !answer.is_success() || (answer.body.len() < 1000 && fault::is_error_body(&answer.body)) {
-            let mut error = fault::from_answer(&answer, self.clock.now());
-            // Gateways quote what they were sent.
-            for secret in &proof.secrets {
-                error.message = secret.cut_from(&error.message);
-            }
+        if !answer.is_success() || (answer.body().len() < 1000 && fault::is_error_body(answer.body())) {
+            let error = fault::from_answer(&answer, self.clock.now());
             if fault::is_stale_token(&answer)
-                && let Some(stale) = &proof.token
+                && let Some(stale) = &token
             {
                 self.caller.discard(stale).await;
                 return Err((error, Retry::WithNewToken));
@@ -100,11 +96,11 @@ impl Client {
             let retry = if matches!(answer.status, 429 | 500..=599) { Retry::Once } else { Retry::No };
             return Err((error, retry));
         }
-        whole_body(answer).map_err(|error| (error, Retry::No))
+        whole_body(&answer).map_err(|error| (error, Retry::No))
     }
 
-    /// The request, with the proof of who asks at this moment.
-    async fn request(&self, query: &Query) -> Result<(Request, Proof), SourceError> {
+    /// The request, with the proof of who asks at this moment, and the token in it that a password got.
+    async fn request(&self, query: &Query) -> Result<(Outgoing, Option<Secret>), SourceError> {
         let project = self.resolve("project_id", &self.settings.project_id)?;
         let url = self.url(project.expose(), query)?;
         let mut headers = vec![("Content-Type".to_string(), "application/json".to_string())];
@@ -113,9 +109,8 @@ impl Client {
         let ask = Ask { method: "GET", url: &url, query: &query.pairs, headers, body: b"", project_id };
         let proof = self.caller.prove(&self.http, self.patience.timeout, self.clock.now(), ask).await;
         let proof = proof.map_err(fault::from_iam)?;
-        let mut request = Request::new(Method::GET, url);
-        proof.apply(&mut request).map_err(fault::from_iam)?;
-        Ok((request, proof))
+        let outgoing = proof.apply(Request::new(Method::GET, url)).map_err(fault::from_iam)?;
+        Ok((outgoing, proof.token))
     }
 
     fn url(&self, project: &str, query: &Query) -> Result<Url, SourceError> {
@@ -152,8 +147,8 @@ enum Retry {
     WithNewToken,
 }
 
-fn whole_body(answer: Answer) -> Result<Vec<u8>, SourceError> {
-    if answer.cut {
+fn whole_body(answer: &Response) -> Result<Vec<u8>, SourceError> {
+    if answer.end == BodyEnd::TooLong {
         let message = format!("the answer is larger than {} MiB", SOURCE_BODY_BYTES_MAX >> 20);
         return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(foreign::HELP_BAD_ANSWER));
     }
@@ -161,7 +156,7 @@ fn whole_body(answer: Answer) -> Result<Vec<u8>, SourceError> {
         let message = format!("HTTP {} where 200 was expected", answer.status);
         return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(foreign::HELP_BAD_ANSWER));
     }
-    Ok(answer.body)
+    Ok(answer.body().to_vec())
 }
 
 fn configuration(message: impl Into<String>) -> SourceError {

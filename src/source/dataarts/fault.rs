@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use crate::http::Answer;
+use crate::http::Response;
 use crate::iam::{Complaint, IamError, IamErrorKind};
 use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, from_http, snippet};
 use crate::source::{SourceError, SourceErrorKind};
@@ -22,19 +22,19 @@ const HELP_GONE: &str = "the job or the instance was removed, or belongs to anot
 const HELP_SLOWER: &str = "poll less often, or lower \"requests_per_second\"";
 
 /// The error that an answer is. `now` is this machine's clock.
-pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
-    let complaint = Complaint::read(&answer.body);
+pub(super) fn from_answer(answer: &Response, now: Timestamp) -> SourceError {
+    let complaint = Complaint::read(answer.body());
     let (kind, help) = class(answer.status, complaint.number(), complaint.words.as_deref().unwrap_or_default());
     let mut message = format!("HTTP {}", answer.status);
     if let Some(code) = &complaint.code {
         message.push_str(&format!(" {}", snippet(code)));
     }
-    let said = complaint.words.as_deref().map(snippet).unwrap_or_else(|| snippet(&answer.text()));
+    let said = complaint.words.as_deref().map_or_else(|| answer.excerpt(), snippet);
     if !said.is_empty() {
         message.push_str(&format!(": {said}"));
     }
     if let Some(id) = answer.header("x-request-id") {
-        message.push_str(&format!(" (request {})", snippet(id)));
+        message.push_str(&format!(" (request {id})"));
     }
     let mut error = SourceError::new(kind, message);
     error.help = help.map(str::to_string);
@@ -65,8 +65,8 @@ pub(super) fn from_iam(error: IamError) -> SourceError {
 }
 
 /// Whether an answer says that the token is stale.
-pub(super) fn is_stale_token(answer: &Answer) -> bool {
-    answer.status == 401 && Complaint::read(&answer.body).number() == Some(307)
+pub(super) fn is_stale_token(answer: &Response) -> bool {
+    answer.status == 401 && Complaint::read(answer.body()).number() == Some(307)
 }
 
 /// Whether a body is an error although its status says that all is well.
@@ -103,12 +103,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::http::HttpError;
+    use crate::http::{BodyEnd, HttpError};
+    use crate::secret::Secrets;
     use SourceErrorKind::*;
 
-    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Answer { status, headers, body: body.as_bytes().to_vec(), cut: false }
+        Response::new(status, headers, body.as_bytes().to_vec(), BodyEnd::Complete, Secrets::new())
     }
 
     fn now() -> Timestamp {

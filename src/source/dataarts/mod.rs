@@ -39,11 +39,11 @@ use self::answer::Item;
 use self::client::{Client, Query};
 use self::paging::{Meaning, PageQuery, Whole};
 use self::streams::Streams;
-use super::{Detail, Finding, Learnt, Listing, Shortfall, Source, SourceError, SourceErrorKind};
+use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 pub use crate::iam::Auth;
 use crate::limits::SOURCE_WINDOW_MAX;
-use crate::model::{Instance, Job, Node, PartOf, SourceId, Window};
+use crate::model::{Coverage, Instance, Job, Node, Part, PartOf, SourceId, Window};
 use crate::source::foreign;
 
 /// A DataArts workspace.
@@ -127,12 +127,19 @@ impl DataArts {
             tracing::debug!(source = %self.id, ?meaning, "learnt what offsets count");
             *self.meaning() = meaning;
         }
-        let mut listing = Listing { shortfall: whole.shortfall, requests: whole.requests, ..Listing::default() };
+        let mut coverage = Coverage::whole(window, self.jobs.join(","));
+        if let Some(reason) = whole.shortfall {
+            coverage = match job {
+                Some(job) => coverage.without(Part::Job(job.to_string()), format!("{reason} of {job}")),
+                None => coverage.without(Part::AnyRun, reason),
+            };
+        }
+        let mut listing = Listing { requests: whole.requests, ..Listing::new(Vec::new(), coverage) };
         listing.instances.reserve(whole.rows.len());
         for item in whole.rows {
             match item {
                 Item::Read(instance) => listing.instances.push(instance),
-                Item::Quarantined(item) => listing.quarantined.push(item),
+                Item::SetAside(item) => listing.coverage.set_aside.push(item),
             }
         }
         Ok(listing)
@@ -190,18 +197,14 @@ impl Source for DataArts {
         if self.jobs.is_empty() {
             return self.list_of(None, window).await;
         }
-        let mut listing = Listing::default();
+        let mut listing = Listing::new(Vec::new(), Coverage::whole(window, self.jobs.join(",")));
         for job in &self.jobs {
             let mut part = self.list_of(Some(job), window).await?;
             // A service of the older dialect takes the name for a part of a name.
             part.instances.retain(|instance| instance.job.name == *job);
             listing.instances.append(&mut part.instances);
-            listing.quarantined.append(&mut part.quarantined);
+            listing.coverage.join(part.coverage);
             listing.requests += part.requests;
-            listing.shortfall = match (listing.shortfall, part.shortfall) {
-                (Some(a), Some(b)) => Some(Shortfall { told: a.told + b.told, read: a.read + b.read }),
-                (one, other) => one.or(other),
-            };
         }
         Ok(listing)
     }

@@ -31,7 +31,6 @@ pub(super) use self::place::{Meaning, PageQuery};
 use self::place::{Place, halves, parts};
 use crate::limits::{SOURCE_LISTING_FRUITLESS_MAX, SOURCE_LISTING_REQUESTS_MAX, SOURCE_PAGE_RECORDS};
 use crate::model::Window;
-use crate::source::Shortfall;
 
 /// Sweeps over one window before it is halved.
 const SWEEPS_MAX: usize = 3;
@@ -48,7 +47,8 @@ const FRUITLESS_SHORT_MAX: usize = 8;
 pub(super) struct Whole<R> {
     /// Every row once, each as it was last seen.
     pub(super) rows: Vec<R>,
-    pub(super) shortfall: Option<Shortfall>,
+    /// Why it is not every row, where the total says so.
+    pub(super) shortfall: Option<String>,
     pub(super) requests: usize,
 }
 
@@ -72,7 +72,7 @@ where
     }
     *meaning = reader.meaning;
     let read = reader.rows.len() as u64;
-    let shortfall = (missing > 0).then(|| Shortfall { told: read + missing, read });
+    let shortfall = (missing > 0).then(|| format!("{read} of {} instances could be read", read + missing));
     Ok(Whole { rows: reader.rows, shortfall, requests: reader.requests })
 }
 

@@ -15,8 +15,7 @@ use serde_json::value::RawValue;
 use super::excerpt;
 use super::status;
 use crate::limits::FIELD_BYTES_MAX;
-use crate::model::{InstanceType, Status};
-use crate::source::Quarantined;
+use crate::model::{InstanceType, SetAside, Status};
 use crate::source::foreign::{cut, snippet};
 
 pub(super) type Raw<'a> = Option<&'a RawValue>;
@@ -117,7 +116,7 @@ struct RowFields<'a> {
 ///
 /// # Errors
 /// When the data is no such page.
-pub(super) fn read_rows(data: &str, zone: &TimeZone) -> Result<Vec<Result<Row, Quarantined>>, &'static str> {
+pub(super) fn read_rows(data: &str, zone: &TimeZone) -> Result<Vec<Result<Row, SetAside>>, &'static str> {
     #[derive(Deserialize)]
     struct Data<'a> {
         #[serde(borrow, rename = "JobInstanceDetails")]
@@ -126,9 +125,10 @@ pub(super) fn read_rows(data: &str, zone: &TimeZone) -> Result<Vec<Result<Row, Q
     let data: Option<Data<'_>> = serde_json::from_str(data).map_err(|_| "the data is no list of instances")?;
     let rows = data.and_then(|data| data.rows).unwrap_or_default();
     let read = |raw: &RawValue| {
-        let set_aside = |reason: &str| Quarantined {
+        let set_aside = |reason: &str| SetAside {
             reason: reason.to_string(),
             snippet: excerpt::without_secrets(&snippet(raw.get())).into_owned(),
+            job: serde_json::from_str::<RowFields<'_>>(raw.get()).ok().and_then(|fields| job_name(fields.job_name)),
         };
         read_row(raw.get(), zone).map_err(set_aside)
     };
@@ -159,7 +159,7 @@ fn read_row(text: &str, zone: &TimeZone) -> Result<Row, &'static str> {
     Ok(Row {
         id: id_of(fields.instance_id).ok_or("no instance id that can be used")?,
         job_id: id_of(fields.job_id).ok_or("no job id that can be used")?,
-        job_name: text_of(fields.job_name).filter(|name| !name.is_empty()).map(cut),
+        job_name: job_name(fields.job_name),
         status,
         raw_status,
         kind: status::type_of(number(fields.trigger_type), number(fields.time_type)),
@@ -169,6 +169,10 @@ fn read_row(text: &str, zone: &TimeZone) -> Result<Row, &'static str> {
         end_time: time(fields.end_time).filter(|_| status.has_ended()),
         error: result.and_then(|result| excerpt::failure_text(Some(&result), &[])),
     })
+}
+
+fn job_name(raw: Raw<'_>) -> Option<String> {
+    text_of(raw).filter(|name| !name.is_empty()).map(cut)
 }
 
 /// A job of a group.

@@ -14,7 +14,7 @@ use super::fault;
 use super::pace::Pace;
 use super::settings::Settings;
 use crate::clock::Clock;
-use crate::http::{Answer, HttpClient, HttpError, HttpSettings};
+use crate::http::{BodyEnd, HttpClient, HttpError, HttpSettings, Outgoing, Response};
 use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_RETRY_PAUSE_MAX};
 use crate::secret::{Secret, SecretRef};
 use crate::sign::alibaba::{
@@ -23,7 +23,7 @@ use crate::sign::alibaba::{
 };
 use crate::sign::canonical_query;
 use crate::source::dataarts::Patience;
-use crate::source::foreign::{HELP_BAD_ANSWER, checked_text, from_http};
+use crate::source::foreign::{HELP_BAD_ANSWER, checked_text, complete, from_http};
 use crate::source::{SourceError, SourceErrorKind};
 
 /// The version of the API that is spoken.
@@ -68,16 +68,13 @@ impl Client {
         let pace = Pace::shared(&keys.access_key, action);
         pace.wait(self.settings.calls_per_minute).await;
         let request = self.request(action, pairs, &keys).map_err(|error| (error, Retry::No))?;
-        let answer = self.http.send(request, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
-        let answer = answer.map_err(|error| {
+        let outgoing = Outgoing::new(request, keys.all().collect());
+        let answer = self.http.send(outgoing, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
+        let answer = answer.and_then(complete).map_err(|error| {
             let is_lost = matches!(error, HttpError::Connect(_) | HttpError::Broken(_));
             (from_http(&error), if is_lost { Retry::Once } else { Retry::No })
         })?;
-        self.read(&answer).map_err(|mut error| {
-            // Gateways quote what they were sent.
-            for secret in keys.all() {
-                error.message = secret.cut_from(&error.message);
-            }
+        self.read(&answer).map_err(|error| {
             if error.kind == SourceErrorKind::Throttled {
                 // A retry of its own would only be refused again: the count starts anew for all callers.
                 let pause = error.retry_after.unwrap_or(THROTTLED_PAUSE).min(SOURCE_RETRY_PAUSE_MAX);
@@ -89,15 +86,15 @@ impl Client {
     }
 
     /// The data of an answer, or the error that it is.
-    fn read(&self, answer: &Answer) -> Result<String, SourceError> {
+    fn read(&self, answer: &Response) -> Result<String, SourceError> {
         if !answer.is_success() {
             return Err(fault::from_answer(answer, self.clock.now()));
         }
         let bad = |message: String| SourceError::new(SourceErrorKind::BadAnswer, message).help(HELP_BAD_ANSWER);
-        if answer.cut {
+        if answer.end == BodyEnd::TooLong {
             return Err(bad(format!("the answer is larger than {} MiB", SOURCE_BODY_BYTES_MAX >> 20)));
         }
-        let text = checked_text(&answer.body).map_err(bad)?;
+        let text = checked_text(answer.body()).map_err(bad)?;
         let envelope = Envelope::read(&text).map_err(|message| bad(message.to_string()))?;
         if envelope.success != Some(true) {
             return Err(fault::from_refusal(&envelope));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::Envelope;
-use crate::http::Answer;
+use crate::http::Response;
 use crate::source::foreign::snippet;
 use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text};
 use crate::source::{SourceError, SourceErrorKind};
@@ -30,7 +30,7 @@ const HELP_ENDPOINT: &str =
 const HELP_GONE: &str = "the job or the instance was removed, or belongs to another group";
 
 /// The error that an answer is whose HTTP status is no success. `now` is this machine's clock.
-pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
+pub(super) fn from_answer(answer: &Response, now: Timestamp) -> SourceError {
     let text = answer.text();
     let envelope = Envelope::read(&text).unwrap_or_default();
     let code = envelope.code.as_deref().unwrap_or_default();
@@ -42,7 +42,7 @@ pub(super) fn from_answer(answer: &Answer, now: Timestamp) -> SourceError {
     let said = match &envelope.message {
         Some(words) => snippet(words),
         None if text.trim_start().starts_with('{') => String::new(),
-        None => snippet(&text),
+        None => answer.excerpt(),
     };
     push_words(&mut message, &said, envelope.request_id.as_deref());
     let mut error = SourceError::new(kind, message).help(help);
@@ -113,7 +113,7 @@ fn class(status: u16, code: &str, words: &str) -> (SourceErrorKind, &'static str
 }
 
 /// How long the gateway asks to wait: in milliseconds under its own header, otherwise as HTTP has it.
-fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+fn retry_after(answer: &Response, now: Timestamp) -> Option<Duration> {
     let own = answer.header("x-acs-retry-after").and_then(|text| text.trim().parse().ok());
     own.map(Duration::from_millis).or_else(|| answer.retry_after(now))
 }
@@ -121,11 +121,13 @@ fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::BodyEnd;
+    use crate::secret::Secrets;
     use SourceErrorKind::*;
 
-    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Answer { status, headers, body: body.as_bytes().to_vec(), cut: false }
+        Response::new(status, headers, body.as_bytes().to_vec(), BodyEnd::Complete, Secrets::new())
     }
 
     fn now() -> Timestamp {

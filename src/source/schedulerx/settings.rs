@@ -46,6 +46,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What is listed, as a text that changes when that does.
+    pub(super) fn scope(&self) -> String {
+        let workflows = if self.workflows { ";workflows" } else { "" };
+        format!("{};{}{workflows}", self.groups.join(","), self.jobs.join(","))
+    }
+
     /// Reads SchedulerX' own keys of a source. The section stays open: the others are read elsewhere.
     pub fn read(section: &Section<'_>) -> Option<Settings> {
         let place = read_place(section);

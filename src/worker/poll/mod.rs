@@ -36,7 +36,7 @@ use tracing::{debug, error, info, warn};
 use crate::alert::identity::{delivery_id, overdue_delivery_id};
 use crate::alert::{Ledger, message_of};
 use crate::clock::Clock;
-use crate::limits::{QUARANTINED_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
+use crate::limits::{SET_ASIDE_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
 use crate::model::{
     Alert, Delivery, DeliveryId, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window,
 };
@@ -319,13 +319,13 @@ impl<C: Source, S: Store> Poller<C, S> {
         if let (Some((from, until)), Some(reason)) = (lost, &gap) {
             self.record_gap(GapCause::Lost, from, until, reason.clone(), now).await?;
         }
-        let reasons = [incompleteness(&listing, gap), jobs_unread, plans_unread.clone()];
-        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        let mut reasons = listing.coverage.reasons();
+        reasons.extend([gap, jobs_unread, plans_unread.clone()].into_iter().flatten());
         let incomplete = (!reasons.is_empty()).then(|| reasons.join("; "));
         if let Some(reason) = &incomplete {
             warn!(source = %self.settings.id, "the listing is not whole: {reason}");
         }
-        for item in listing.quarantined.iter().take(QUARANTINED_LOGGED_MAX) {
+        for item in listing.coverage.set_aside.iter().take(SET_ASIDE_LOGGED_MAX) {
             warn!(source = %self.settings.id, snippet = item.snippet, "an item could not be read: {}", item.reason);
         }
         for warning in &listing.warnings {
@@ -334,7 +334,7 @@ impl<C: Source, S: Store> Poller<C, S> {
         let listed = listing.instances.len();
         let mut seen = listing.instances;
         let followed = self.follow(&mut seen, now).await;
-        let moves_cursor = listing.shortfall.is_none() && plans_unread.is_none();
+        let moves_cursor = listing.coverage.is_whole() && plans_unread.is_none();
         let known_from = if read_until.is_some() && !has_gap { Timestamp::MIN } else { window.from };
         let result = self.conclude(seen, jobs.as_deref(), known_from, now, moves_cursor, incomplete).await;
         if result.is_err() {
@@ -488,17 +488,6 @@ pub(super) fn delivery(
         _ => (delivery_id(&alert.id, receiver, message.kind), None),
     };
     Delivery { follows, ..addressee.delivery(id, alert, receiver, message, now) }
-}
-
-/// Why a listing is not whole, if it is not.
-fn incompleteness(listing: &Listing, gap: Option<String>) -> Option<String> {
-    let shortfall =
-        listing.shortfall.map(|shortfall| format!("{} of {} instances could be read", shortfall.read, shortfall.told));
-    let quarantined = (!listing.quarantined.is_empty())
-        .then(|| format!("{} items could not be understood", listing.quarantined.len()));
-    let reasons = [shortfall, quarantined, gap].into_iter().flatten();
-    let reasons: Vec<String> = reasons.chain(listing.unread.iter().cloned()).collect();
-    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Takes over what was committed.

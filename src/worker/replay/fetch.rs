@@ -32,9 +32,8 @@ pub async fn fetched<C: Source>(
     while from <= until {
         let to = from.checked_add(SOURCE_WINDOW_MAX).unwrap_or(until).min(until);
         let listing = source.list(Window { from, to }).await?;
-        if let Some(shortfall) = listing.shortfall {
-            let words = format!("{} of {} instances could be read", shortfall.read, shortfall.told);
-            return Err(SourceError::new(SourceErrorKind::Transient, words));
+        if !listing.coverage.is_whole() {
+            return Err(SourceError::new(SourceErrorKind::Transient, listing.coverage.reasons().join("; ")));
         }
         instances.extend(listing.instances);
         from = to.checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);

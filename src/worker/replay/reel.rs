@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::super::poll::GONE;
-use crate::model::{Instance, InstanceKey, Sighting, SourceId, Status, Window};
-use crate::source::{Detail, Listing, Shortfall, Source, SourceError, SourceErrorKind};
+use crate::model::{Coverage, Instance, InstanceKey, Part, Sighting, SourceId, Status, Window};
+use crate::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
 use crate::store::{PollOutcome, PollRecord};
 
 /// What is played of one source.
@@ -114,10 +114,12 @@ impl Source for Projector {
         let listed = stage.shown.iter().map(|shown| &shown.instance);
         let instances: Vec<Instance> =
             listed.filter(|instance| inside(instance.plan_time) && !is_gone(instance)).cloned().collect();
-        let read = instances.len() as u64;
-        // How much was missing then is not known; that something was is what counts.
-        let shortfall = (stage.outcome == PollOutcome::Short).then_some(Shortfall { told: read + 1, read });
-        Ok(Listing { instances, shortfall, ..Listing::default() })
+        let mut coverage = Coverage::whole(window, "");
+        if stage.outcome == PollOutcome::Short {
+            // What was missing then is not known; that something was is what counts.
+            coverage = coverage.without(Part::AnyRun, "it was not read as a whole then");
+        }
+        Ok(Listing::new(instances, coverage))
     }
 
     async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {

@@ -38,9 +38,7 @@ impl Steps {
         Steps(has_steps.then(|| {
             let rules = config.rules.clone();
             let (store, addressees) = (Arc::clone(store), Arc::clone(addressees));
-            let timer = Arc::new(clock.clone());
-            let parts = (Arc::clone(&store), timer, Arc::clone(&addressees), rules, config.muting());
-            let escalations = Escalations::new(parts.0, parts.1, parts.2, parts.3, parts.4);
+            let escalations = Escalations::new(Arc::clone(&store), Arc::clone(&addressees), rules, config.muting());
             Ladder { escalations, store, clock: clock.clone(), addressees }
         }))
     }

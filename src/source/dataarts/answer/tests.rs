@@ -10,22 +10,22 @@ fn page(body: &str) -> Result<paging::Page<Item>, String> {
     read_page(&"warehouse".into(), body.as_bytes())
 }
 
-fn read(body: &str) -> (Vec<Instance>, Vec<Quarantined>) {
-    let (mut read, mut quarantined) = (Vec::new(), Vec::new());
+fn read(body: &str) -> (Vec<Instance>, Vec<SetAside>) {
+    let (mut read, mut aside) = (Vec::new(), Vec::new());
     for item in page(body).unwrap().rows {
         match item {
             Item::Read(instance) => read.push(instance),
-            Item::Quarantined(item) => quarantined.push(item),
+            Item::SetAside(item) => aside.push(item),
         }
     }
-    (read, quarantined)
+    (read, aside)
 }
 
 /// A list of one item: the least that is needed, and `fields`, which may name the same keys again in the other dialect.
 fn one(fields: &str) -> Instance {
     let body = format!("{{\"total\":1,\"instances\":[{{\"jobName\":\"j\",\"instanceId\":1{fields}}}]}}");
-    let (mut read, quarantined) = read(&body);
-    assert_eq!(quarantined, [], "{body}");
+    let (mut read, aside) = read(&body);
+    assert_eq!(aside, [], "{body}");
     read.remove(0)
 }
 
@@ -63,8 +63,8 @@ fn the_documents_example_lists_are_read() {
     ];
     for (body, rows) in tables {
         assert_eq!(page(body).unwrap().total, Some(2));
-        let (instances, quarantined) = read(body);
-        assert_eq!((instances.len(), quarantined.len()), (rows.len(), 0));
+        let (instances, aside) = read(body);
+        assert_eq!((instances.len(), aside.len()), (rows.len(), 0));
         for (instance, (id, job, status, kind, seconds)) in instances.iter().zip(rows) {
             assert_eq!((instance.id.as_str(), instance.job.name.as_str()), (*id, *job));
             assert_eq!((instance.status, instance.kind), (*status, *kind), "{id}");
@@ -220,11 +220,11 @@ fn a_bad_item_is_set_aside_and_the_rest_is_read() {
         ("3.5", "not an object"),
     ] {
         let body = format!("{{\"total\":3,\"instances\":[{good},{bad},{good}]}}");
-        let (instances, quarantined) = read(&body);
+        let (instances, aside) = read(&body);
         assert_eq!(instances.len(), 2, "{bad}");
-        assert_eq!(quarantined.len(), 1, "{bad}");
-        assert!(quarantined[0].reason.contains(reason), "{bad}: {}", quarantined[0].reason);
-        assert_eq!(quarantined[0].snippet, bad);
+        assert_eq!(aside.len(), 1, "{bad}");
+        assert!(aside[0].reason.contains(reason), "{bad}: {}", aside[0].reason);
+        assert_eq!(aside[0].snippet, bad);
     }
     let huge = format!(r#"{{"total":1,"instances":[{{"instanceId":"{}"}}]}}"#, "9".repeat(5000));
     assert!(read(&huge).1[0].snippet.len() <= ANSWER_KEPT_BYTES_MAX);
@@ -236,7 +236,7 @@ fn an_item_whose_bytes_are_no_text_is_set_aside() {
     body.extend(b"\xff\xfe\",\"instanceId\":2,\"status\":\"fail\"}]}");
     let rows = read_page(&"warehouse".into(), &body).unwrap().rows;
     assert!(matches!(&rows[0], Item::Read(instance) if instance.job.name == "a"));
-    assert!(matches!(&rows[1], Item::Quarantined(item) if item.reason == "not valid UTF-8"));
+    assert!(matches!(&rows[1], Item::SetAside(item) if item.reason == "not valid UTF-8"));
 }
 
 #[test]

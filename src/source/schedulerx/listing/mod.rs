@@ -15,8 +15,8 @@ use super::{SchedulerX, Way, bad_answer, zone};
 use crate::limits::{
     SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_LISTING_CALLS_MAX, SCHEDULERX_PAGE_RECORDS, SCHEDULERX_PROBED_JOBS,
 };
-use crate::model::{Instance, JobRef, Window};
-use crate::source::{Listing, Quarantined, Shortfall, SourceError, SourceErrorKind};
+use crate::model::{Coverage, Instance, JobRef, Part, SetAside, Unread, Window};
+use crate::source::{Listing, SourceError, SourceErrorKind};
 
 /// Pages of one list at most: it has come to a standstill, or the window is far too long.
 const PAGES_MAX: usize = 1000;
@@ -74,7 +74,7 @@ pub(super) async fn fetch(
     group: &str,
     job: Option<&str>,
     page: usize,
-) -> Result<Vec<Result<Row, Quarantined>>, SourceError> {
+) -> Result<Vec<Result<Row, SetAside>>, SourceError> {
     let mut pairs = vec![
         ("GroupId", group.to_string()),
         ("StartTimestamp", window.from.as_millisecond().to_string()),
@@ -96,7 +96,7 @@ struct Reader<'a> {
     seen: HashMap<String, usize>,
     /// The group of each job that was listed.
     groups: HashMap<String, String>,
-    quarantined: Vec<Quarantined>,
+    set_aside: Vec<SetAside>,
     /// What is to be said, each with the name of what it is about.
     warnings: Vec<(String, String)>,
     is_cut: bool,
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
             rows: Vec::new(),
             seen: HashMap::new(),
             groups: HashMap::new(),
-            quarantined: Vec::new(),
+            set_aside: Vec::new(),
             warnings: Vec::new(),
             is_cut: false,
         }
@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
         group: &str,
         job: Option<&str>,
         page: usize,
-    ) -> Result<Vec<Result<Row, Quarantined>>, SourceError> {
+    ) -> Result<Vec<Result<Row, SetAside>>, SourceError> {
         self.calls += 1;
         fetch(self.source, self.window, group, job, page).await
     }
@@ -278,7 +278,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes rows in, the later sight of an instance over the earlier, and tells how many were new.
-    fn take(&mut self, group: &str, rows: Vec<Result<Row, Quarantined>>) -> usize {
+    fn take(&mut self, group: &str, rows: Vec<Result<Row, SetAside>>) -> usize {
         let mut fresh = 0;
         for row in rows {
             match row {
@@ -293,8 +293,8 @@ impl<'a> Reader<'a> {
                 },
                 Err(item) => {
                     fresh += 1;
-                    if !self.quarantined.contains(&item) {
-                        self.quarantined.push(item);
+                    if !self.set_aside.contains(&item) {
+                        self.set_aside.push(item);
                     }
                 }
             }
@@ -315,17 +315,25 @@ impl<'a> Reader<'a> {
         let mut rows = std::mem::take(&mut self.rows);
         rows.retain(|row| wanted.is_empty() || wanted.contains(&row.job_id));
         self.name_unknown_jobs(&rows).await?;
+        let count = rows.len();
         let mut instances = self.named(rows);
+        let is_waited_for = instances.len() < count;
         self.warn_of_oddities(&instances);
         let unread = self.add_workflows(&mut instances).await;
-        let read = instances.len() as u64;
-        let shortfall = self.is_cut.then_some(Shortfall { told: read + 1, read });
+        let mut coverage = Coverage::whole(self.window, self.source.client.settings.scope());
+        coverage.unread.extend(unread);
+        if is_waited_for {
+            coverage.unread.push(Unread { part: Part::AnyRun, reason: None });
+        }
+        if self.is_cut {
+            let reason = format!("only {} instances could be read within the calls of one poll", instances.len());
+            coverage = coverage.without(Part::AnyRun, reason);
+        }
+        coverage.set_aside = self.set_aside;
         let now = self.source.client.clock.now();
         Ok(Listing {
             instances,
-            quarantined: self.quarantined,
-            shortfall,
-            unread: unread.into_iter().collect(),
+            coverage,
             requests: self.calls,
             warnings: self.source.state().not_told_lately(self.warnings, now),
         })

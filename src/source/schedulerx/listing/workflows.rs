@@ -2,18 +2,18 @@
 
 use super::Reader;
 use crate::limits::SCHEDULERX_WORKFLOWS_PER_POLL;
-use crate::model::{Instance, JobRef};
+use crate::model::{Instance, JobRef, Unread};
 use crate::source::schedulerx::workflow;
 
 impl Reader<'_> {
-    /// Adds the instances of the workflows, where they are listened to; tells why some could not be read.
-    pub(super) async fn add_workflows(&mut self, instances: &mut Vec<Instance>) -> Option<String> {
+    /// Adds the instances of the workflows, where they are listened to; tells which were not read.
+    pub(super) async fn add_workflows(&mut self, instances: &mut Vec<Instance>) -> Vec<Unread> {
         if !self.source.client.settings.workflows {
-            return None;
+            return Vec::new();
         }
         let part = workflow::read(self.source, self.window).await;
         self.calls += part.calls;
-        self.quarantined.extend(part.quarantined);
+        self.set_aside.extend(part.set_aside);
         instances.extend(part.instances);
         if let Some(count) = part.taking_turns {
             let polls = count.div_ceil(SCHEDULERX_WORKFLOWS_PER_POLL);

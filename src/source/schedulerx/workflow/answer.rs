@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::model::{Node, Status};
-use crate::source::Quarantined;
+use crate::model::{Node, SetAside, Status};
 use crate::source::foreign::{cut, snippet};
 use crate::source::schedulerx::answer::{Raw, id_of, read_time, text_of};
 use crate::source::schedulerx::{excerpt, status};
@@ -93,7 +92,7 @@ fn read_state(text: &str, zone: &TimeZone) -> Result<State, &'static str> {
 ///
 /// # Errors
 /// When the data is no such list.
-pub(super) fn read_states(data: &str, zone: &TimeZone) -> Result<Vec<Result<State, Quarantined>>, &'static str> {
+pub(super) fn read_states(data: &str, zone: &TimeZone) -> Result<Vec<Result<State, SetAside>>, &'static str> {
     #[derive(Deserialize)]
     struct Data<'a> {
         #[serde(borrow, rename = "WfInstanceInfos")]
@@ -107,9 +106,10 @@ pub(super) fn read_states(data: &str, zone: &TimeZone) -> Result<Vec<Result<Stat
             Some(_) => Ok(state),
             None => Err("no instance id that can be used"),
         });
-        state.map_err(|reason| Quarantined {
+        state.map_err(|reason| SetAside {
             reason: reason.to_string(),
             snippet: excerpt::without_secrets(&snippet(raw.get())).into_owned(),
+            job: None,
         })
     };
     Ok(rows.into_iter().map(read).collect())

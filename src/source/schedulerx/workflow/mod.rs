@@ -14,7 +14,7 @@
 mod answer;
 mod roots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -29,8 +29,8 @@ use super::{SchedulerX, bad_answer, excerpt, status};
 use crate::limits::{
     SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_PAGE_RECORDS, SCHEDULERX_WORKFLOWS_PER_POLL, SCHEDULERX_WORKFLOWS_REFUSED_PAUSE,
 };
-use crate::model::{Instance, InstanceType, JobRef, Window};
-use crate::source::{Detail, Quarantined, SourceError, SourceErrorKind};
+use crate::model::{Instance, InstanceType, JobRef, Part as CoveragePart, SetAside, Unread, Window};
+use crate::source::{Detail, SourceError, SourceErrorKind};
 
 /// Pages of a list of workflows at most.
 const PAGES_MAX: usize = 100;
@@ -82,10 +82,10 @@ impl Workflows {
 #[derive(Debug, Default)]
 pub(super) struct Part {
     pub(super) instances: Vec<Instance>,
-    pub(super) quarantined: Vec<Quarantined>,
+    pub(super) set_aside: Vec<SetAside>,
     pub(super) calls: usize,
-    /// Why some could not be read.
-    pub(super) unread: Option<String>,
+    /// What was not read of them.
+    pub(super) unread: Vec<Unread>,
     /// How many there are, where they take turns.
     pub(super) taking_turns: Option<usize>,
 }
@@ -95,7 +95,7 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
     let mut part = Part::default();
     source.state().workflows.runs.begin_poll();
     if let Err(error) = refresh(source, &mut part).await {
-        part.unread = Some(format!("the workflows could not be read: {error}"));
+        part.unread.push(unread(format!("the workflows could not be read: {error}")));
         return part;
     }
     let (turn, count) = {
@@ -103,6 +103,13 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
         (state.workflows.turn(SCHEDULERX_WORKFLOWS_PER_POLL), state.workflows.by_id.len())
     };
     part.taking_turns = (turn.len() < count).then_some(count);
+    if part.taking_turns.is_some() {
+        let asked: HashSet<&str> = turn.iter().map(|workflow| workflow.id.as_str()).collect();
+        let state = source.state();
+        let others = state.workflows.by_id.values().filter(|workflow| !asked.contains(workflow.id.as_str()));
+        let later = |workflow: &Workflow| Unread { part: CoveragePart::Job(workflow.name.clone()), reason: None };
+        part.unread.extend(others.map(later));
+    }
     for workflow in turn {
         let pairs = vec![("GroupId", workflow.group.clone()), ("WorkflowId", workflow.id.clone())];
         part.calls += 1;
@@ -113,7 +120,7 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
             // A workflow that was removed meanwhile.
             Err(error) if error.kind == SourceErrorKind::NotFound => continue,
             Err(error) => {
-                part.unread = Some(format!("the workflow {} could not be read: {error}", workflow.name));
+                part.unread.push(unread(format!("the workflow {} could not be read: {error}", workflow.name)));
                 // The next one would fare no better.
                 break;
             }
@@ -123,13 +130,18 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
             match row {
                 Ok(state) if is_in(&state, window) => part.instances.push(instance(source, &workflow, state)),
                 Ok(_) => {}
-                Err(item) if part.quarantined.contains(&item) => {}
-                Err(item) => part.quarantined.push(item),
+                Err(item) if part.set_aside.contains(&item) => {}
+                Err(item) => part.set_aside.push(SetAside { job: Some(workflow.name.clone()), ..item }),
             }
         }
         source.state().workflows.runs.take(&workflow.id, &part.instances[first..]);
     }
     part
+}
+
+/// The workflows are a kind of their own: their instances tell no type.
+fn unread(reason: String) -> Unread {
+    Unread { part: CoveragePart::Kind(InstanceType::Unknown), reason: Some(reason) }
 }
 
 /// An instance belongs to the window by its plan time, or by another where it tells none.

@@ -2,17 +2,16 @@
 //!
 //! A [`SecretRef`] is what the configuration holds (an environment variable, a file, or plain text); it is resolved
 //! to a [`Secret`] at the moment of use, so that a rotated file is picked up without a restart. Neither prints its
-//! value. Channels' answers can echo a secret: [`Secret::cut_from`] removes it before anything is kept.
+//! value. A server's response can echo a secret: [`Secrets`] removes those of one request from it.
+
+mod secrets;
 
 use std::fmt;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
-/// What is percent-encoded in an address: everything but RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub use secrets::Secrets;
 
 /// A value that must never be printed, logged or stored.
 #[derive(Clone)]
@@ -28,22 +27,6 @@ impl Secret {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
-
-    /// `text` with every occurrence of the secret, plain, base64 or percent-encoded, replaced by `<secret>`.
-    pub fn cut_from(&self, text: &str) -> String {
-        let plain = self.expose();
-        if plain.len() < 4 {
-            // Cutting a text of one or two letters would only shred the message.
-            return text.to_string();
-        }
-        let base64 = base64::engine::general_purpose::STANDARD.encode(plain);
-        let mut cut = text.replace(plain, "<secret>").replace(&base64, "<secret>");
-        let encoded = utf8_percent_encode(plain, RESERVED).to_string();
-        if encoded != plain {
-            cut = cut.replace(&encoded, "<secret>");
-        }
-        cut
-    }
 }
 
 impl fmt::Debug for Secret {
@@ -55,7 +38,7 @@ impl fmt::Debug for Secret {
 /// Where a secret is to be found. Resolved at the moment of use.
 #[derive(Clone)]
 pub enum SecretRef {
-    /// `{ env: NAME }`.
+    /// `{ env: NAME }`; surrounding white space trimmed.
     Env(String),
     /// `{ file: PATH }`; read at each use, surrounding white space trimmed.
     File(PathBuf),
@@ -72,17 +55,14 @@ impl SecretRef {
         match self {
             SecretRef::Inline(secret) => Ok(secret.clone()),
             SecretRef::Env(name) => match std::env::var(name) {
-                Ok(value) if !value.is_empty() => Ok(Secret::new(value)),
-                Ok(_) => Err(SecretError::EnvEmpty(name.clone())),
+                Ok(value) => bare(&value).map(Secret::new).ok_or_else(|| SecretError::EnvEmpty(name.clone())),
                 Err(_) => Err(SecretError::EnvMissing(name.clone())),
             },
             SecretRef::File(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| SecretError::File { path: path.clone(), reason: error.to_string() })?;
-                match text.trim() {
-                    "" => Err(SecretError::File { path: path.clone(), reason: "it is empty".into() }),
-                    value => Ok(Secret::new(value)),
-                }
+                let empty = || SecretError::File { path: path.clone(), reason: "it is empty".into() };
+                bare(&text).map(Secret::new).ok_or_else(empty)
             }
         }
     }
@@ -96,6 +76,12 @@ impl fmt::Debug for SecretRef {
             SecretRef::Inline(_) => f.write_str("<secret>"),
         }
     }
+}
+
+/// A value as it is meant: editors and shells leave a byte order mark before it and white space around it.
+fn bare(text: &str) -> Option<&str> {
+    let bare = text.trim_start_matches('\u{feff}').trim();
+    (!bare.is_empty()).then_some(bare)
 }
 
 /// Why a secret has no value just now.
@@ -115,4 +101,19 @@ pub enum SecretError {
         /// What the operating system said.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_trimmed_wherever_it_comes_from() {
+        for text in ["canary", " canary\n", "\u{feff}canary\r\n", "\u{feff} canary"] {
+            assert_eq!(bare(text), Some("canary"), "{text:?}");
+        }
+        for text in ["", " \n", "\u{feff}", "\u{feff}\r\n"] {
+            assert_eq!(bare(text), None, "{text:?}");
+        }
+    }
 }

@@ -1,0 +1,132 @@
+//! What a listing proves to have been read, and what is covered of a source.
+//!
+//! Plain data and the questions that are asked of it. Only inside what is covered is anything absent, is a rule known to
+//! have looked, and does the cursor of a source move: what was not read is unknown. This module must never know how a
+//! listing was made.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{InstanceType, Window};
+
+/// What one listing proves to have been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// The plan times that were asked for, both ends included.
+    pub window: Window,
+    /// What the source is configured to list, as a text that changes when that does: its jobs, groups and kinds.
+    pub scope: String,
+    /// The parts that were not read.
+    pub unread: Vec<Unread>,
+    /// The items that could not be understood; the others are processed all the same.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A part of a listing that was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Which part.
+    pub part: Part,
+    /// Why, in words without a secret; `None` of what is read in its turn by a later poll.
+    pub reason: Option<String>,
+}
+
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Some runs, and nobody can say of which job.
+    AnyRun,
+    /// Runs of this job.
+    Job(String),
+    /// The runs of a kind that the source lists by other calls than the rest.
+    Kind(InstanceType),
+}
+
+/// An item of a list that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// What is wrong with it.
+    pub reason: String,
+    /// The beginning of its text, at most [`crate::limits::ANSWER_KEPT_BYTES_MAX`] bytes, secrets redacted.
+    pub snippet: String,
+    /// The job that it is of, where that could be read.
+    pub job: Option<String>,
+}
+
+impl Coverage {
+    /// Everything that was planned in `window`, of what `scope` says.
+    pub fn whole(window: Window, scope: impl Into<String>) -> Coverage {
+        Coverage { window, scope: scope.into(), unread: Vec::new(), set_aside: Vec::new() }
+    }
+
+    /// The same without `part`, which was not read.
+    #[must_use]
+    pub fn without(mut self, part: Part, reason: impl Into<String>) -> Coverage {
+        self.unread.push(Unread { part, reason: Some(reason.into()) });
+        self
+    }
+
+    /// Whether the cursor of the source may move over the window. A kind that cannot be read does not hold it up, for an
+    /// edition of the scheduler may lack it altogether; neither does a part that a later poll reads in its turn, nor an
+    /// item that could not be understood, which every poll lists again.
+    pub fn is_whole(&self) -> bool {
+        self.unread.iter().all(|unread| matches!(unread.part, Part::Kind(_)) || unread.reason.is_none())
+    }
+
+    /// Whether a run of the job may be missing from the listing, though the scheduler has it. `takes` says of which
+    /// types it would be.
+    pub fn may_miss(&self, job: &str, takes: impl Fn(InstanceType) -> bool) -> bool {
+        let is_unread = |unread: &Unread| match &unread.part {
+            Part::AnyRun => true,
+            Part::Job(name) => name == job,
+            Part::Kind(kind) => takes(*kind),
+        };
+        let is_of_job = |item: &SetAside| item.job.as_deref().is_none_or(|name| name == job);
+        self.unread.iter().any(is_unread) || self.set_aside.iter().any(is_of_job)
+    }
+
+    /// Why the listing is not whole, each part with its reason; empty when it is.
+    pub fn reasons(&self) -> Vec<String> {
+        let mut reasons: Vec<String> = self.unread.iter().filter_map(|unread| unread.reason.clone()).collect();
+        if !self.set_aside.is_empty() {
+            let items = if self.set_aside.len() == 1 { "item" } else { "items" };
+            reasons.insert(0, format!("{} {items} could not be understood", self.set_aside.len()));
+        }
+        reasons
+    }
+
+    /// Takes in what another listing of the same window covers.
+    pub fn join(&mut self, other: Coverage) {
+        self.unread.extend(other.unread);
+        self.set_aside.extend(other.set_aside);
+    }
+}
+
+/// What is covered of a source, by all polls so far; kept in its row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Covered {
+    /// The earliest plan time from which on everything up to `until` was read.
+    pub from: Option<Timestamp>,
+    /// Up to when everything was read; `None` before the first listing that was whole.
+    pub until: Option<Timestamp>,
+    /// How far a catch-up in slices has come, by plan time; `None` when none is under way.
+    pub caught_up: Option<Timestamp>,
+    /// What was listed when all that was read: [`Coverage::scope`].
+    pub scope: Option<String>,
+    /// The rules about absence that were not judged up to `until`, by mark, with up to when they were.
+    pub lagging: BTreeMap<String, Timestamp>,
+}
+
+impl Covered {
+    /// Whether a run planned at `plan` was outside of what was covered before the listing, though the listing has it: then
+    /// what became of it long ago is history and no news. `is_known` says whether any run of its job is known.
+    pub fn was_outside(&self, plan: Option<Timestamp>, is_known: bool, listing: &Coverage) -> bool {
+        let (Some(from), Some(until)) = (self.from, self.until) else { return false };
+        let is_wider = self.scope.as_ref().is_some_and(|scope| *scope != listing.scope);
+        let is_earlier = plan.is_some_and(|plan| plan < from);
+        is_earlier || is_wider && (!is_known || plan.is_some_and(|plan| plan <= until))
+    }
+}

@@ -15,7 +15,7 @@ use nightbell::clock::{Clock as _, SystemClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Content, Delivery, DeliveryId, MessageKind, ReceiverId, SourceId};
 use nightbell::notify::AnyNotifier;
-use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
+use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::Lane;
 use tokio_util::sync::CancellationToken;
 

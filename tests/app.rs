@@ -10,7 +10,7 @@ use nightbell::app::{App, AppError};
 use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{AlertState, Status};
-use nightbell::store::Store as _;
+use nightbell::store::{Archive as _, PollLedger as _};
 use tokio_util::sync::CancellationToken;
 
 use super::sample::{Place, alert, at, commit, instance, resolved};

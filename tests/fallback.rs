@@ -10,7 +10,7 @@ use nightbell::model::{
     Alert, Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity,
 };
 use nightbell::notify::Renderer;
-use nightbell::store::{PollCommit, Settled, SqlStore, Store as _};
+use nightbell::store::{Deliveries as _, Outbox as _, PollCommit, PollLedger as _, Settled, SqlStore};
 use nightbell::worker::fallback::{Fallbacks, Route};
 use nightbell::worker::poll::{Addressee, Addressees};
 use nightbell::worker::turn::{Runner, Statuses};

@@ -11,7 +11,7 @@ use nightbell::clock::{Clock, SystemClock};
 use nightbell::config::{Config, LoadOptions, RuleFiles};
 use nightbell::model::{Alert, DeliveryState};
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
-use nightbell::store::{Mode, SqlStore, Store as _};
+use nightbell::store::{Archive as _, Deliveries as _, Mode, SqlStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

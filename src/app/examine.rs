@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::SourceId;
 use crate::source::{AnySource, Finding, Learnt, Source as _, SourceSettings};
-use crate::store::{Mode, SqlStore, Store as _, StoreError};
+use crate::store::{Mode, PollLedger as _, SqlStore, StoreError};
 
 /// A source with what was found.
 #[derive(Debug, Clone)]

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::limits::{STOP_TIME_MAX, STORE_CLOSE_TIME_MAX};
 use crate::source::SourceError;
-use crate::store::{Mode, SqlStore, Store as _, StoreError};
+use crate::store::{Mode, Outbox as _, SqlStore, StoreError, Upkeep as _};
 use crate::worker::own::Reloads;
 use crate::worker::turn::Statuses;
 

@@ -17,7 +17,7 @@ use crate::limits::RATE_MINUTE;
 use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, ReceiverId};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
 use crate::source::{AnySource, Learnt, Source as _};
-use crate::store::{SqlStore, Store as _, StoreError};
+use crate::store::{Outbox as _, PollLedger as _, SqlStore, StoreError};
 use crate::template::{TemplateProblem, sample_message};
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Jitter;

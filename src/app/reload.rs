@@ -10,7 +10,7 @@ use super::AppError;
 use super::generation::{Generation, Ground, Prepared};
 use super::loops::Loops;
 use crate::config::Config;
-use crate::store::Store as _;
+use crate::store::Upkeep as _;
 
 /// Asks the running program to go by another configuration. Cheap to copy.
 #[derive(Debug, Clone)]

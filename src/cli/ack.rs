@@ -7,7 +7,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::ALERT_PREFIX_MIN;
 use crate::model::{Ack, Alert, AlertId, AlertState};
-use crate::store::{Mode, SqlStore, Store as _, StoreError};
+use crate::store::{Desk as _, Mode, SqlStore, StoreError};
 use crate::template::display_text;
 
 /// Acknowledges the alerts whose ids begin with `names`: all of them, or none.

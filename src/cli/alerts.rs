@@ -10,7 +10,7 @@ use super::{Exit, Failure, Listing, unknown};
 use crate::config::Config;
 use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceId};
 use crate::rule::Pattern;
-use crate::store::{AlertQuery, Mode, SqlStore, Store as _};
+use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore};
 use crate::template::display_text;
 use crate::yaml::closest;
 

@@ -17,7 +17,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, DigestSettings};
 use crate::model::{AttemptOutcome, Content, Message};
 use crate::notify::{ReceiverSettings, mail_of_digest};
-use crate::store::{Mode, Since, SqlStore, Store as _};
+use crate::store::{Digests as _, Mode, Since, SqlStore};
 use crate::worker::digest::{Asked, Grounds, facts, message};
 
 /// How a digest is shown.

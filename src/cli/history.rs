@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::limits::{NOISY_ALERTS_A_DAY, OVERLAP_SHARE_PERCENT, OVERLAP_TELLINGS_MIN, RETENTION};
 use crate::model::{ReceiverId, RuleId};
 use crate::rule::RuleSet;
-use crate::store::{Mode, SqlStore, Store as _, Telling};
+use crate::store::{Archive as _, Inquiry as _, Mode, SqlStore, Telling};
 use crate::yaml::duration_text;
 
 /// Something that the past says of the rules.

@@ -12,7 +12,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::model::{Instance, SourceId, Status};
 use crate::rule::Pattern;
-use crate::store::{InstanceFilter, Mode, SqlStore, Store};
+use crate::store::{Archive, InstanceFilter, Mode, SqlStore};
 use crate::template::display_text;
 use crate::yaml::{closest, duration_text};
 
@@ -38,7 +38,7 @@ impl Chosen {
     pub(super) async fn filter(
         &self,
         config: &Config,
-        store: &impl Store,
+        store: &impl Archive,
         listing: &Listing,
         now: Timestamp,
     ) -> Result<InstanceFilter, Failure> {

@@ -8,7 +8,7 @@ use super::output::{complain, local, print, table};
 use super::{Exit, Failure, Listing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::store::{JobHistory, Mode, SqlStore, Store as _};
+use crate::store::{Archive as _, JobHistory, Mode, SqlStore};
 use crate::template::display_text;
 
 pub(super) async fn jobs(config: &Config, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {

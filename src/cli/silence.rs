@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::limits::{REASON_BYTES_MAX, SILENCE_TIME_MAX};
 use crate::model::{Concerns, LabelMatch, RuleId, Severity, Silence, SilenceId, SourceId};
 use crate::rule::AlertMatch;
-use crate::store::{Mode, NewSilence, SqlStore, Store as _};
+use crate::store::{Desk as _, Mode, NewSilence, SqlStore};
 use crate::template::display_text;
 use crate::yaml::{closest, duration_text};
 

@@ -1,10 +1,45 @@
-//! What the store is asked and told of alerts that go further.
+//! Steps: alerts that still fire a while after the first notification, and whom they went to then.
 
+use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::error::StoreError;
 use crate::model::{Alert, AlertId, Delivery, DeliveryId, Escalation, ReceiverId, RuleId};
+
+/// The later steps of rules.
+pub trait Steps: Send + Sync {
+    /// The alerts that fire, were told, and have come to one of these steps between `within.0` and `within.1`; those that
+    /// were acknowledged only where the step does not mind. At most `limit`, the longest due first, beginning after one.
+    fn due_steps(
+        &self,
+        steps: &[RuleStep],
+        within: (Timestamp, Timestamp),
+        after: Option<&AfterStep>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<DueStep>, StoreError>> + Send;
+
+    /// When the next of these steps is due later than `after`, if its alert fires until then.
+    fn next_step(
+        &self,
+        steps: &[RuleStep],
+        after: Timestamp,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// Takes steps, all in one transaction: what they owe is owed, once for each alert, step and receiver. One whose
+    /// alert fires no more, is held back, or was acknowledged where that counts, is left out. Returns how many deliveries
+    /// there are now.
+    fn take_steps(&self, taken: &[StepTaken], now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Alerts that have ended since they went further, one for each step and receiver, whose end is not settled; of one
+    /// alert and receiver the last step first.
+    fn escalated_ends(&self, limit: usize) -> impl Future<Output = Result<Vec<EscalatedEnd>, StoreError>> + Send;
+
+    /// Notes that these ends are settled, and owes the answers among them to who is not told of the end anyway, all in one
+    /// transaction. An answer that follows a dead delivery is born dead. Returns how many answers there are now.
+    fn settle_ends(&self, ends: &[EscalatedEnd]) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
 
 /// A later step of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,68 @@
-//! What is asked of the outbox about groups: which are due to be told, and which are to be told again. Plain data.
+//! Deliveries that are sent together: groups that wait, members that are merged, groups that are sent again.
 
+use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Alert, GroupPlace, ReceiverId};
+use super::error::StoreError;
+use super::outbox::Queued;
+use crate::model::{Alert, AlertFacts, Delivery, DeliveryId, GroupPlace, ReceiverId};
+
+/// What is sent together.
+pub trait Groups: Send + Sync {
+    /// The groups of `receiver` in which something has waited for others long enough at `by`, the worst first, each with
+    /// the last time before `now` at which it was told something: a later one comes from a wall clock that was set back. A
+    /// lane asks this before it claims: what waits is claimed by nobody until it was told with its group.
+    fn due_groups(
+        &self,
+        receiver: &ReceiverId,
+        by: Timestamp,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<DueGroup>, StoreError>> + Send;
+
+    /// What waits in a group and follows nothing that is still owed, the worst first.
+    fn gathered(
+        &self,
+        receiver: &ReceiverId,
+        key: &str,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Queued>, StoreError>> + Send;
+
+    /// Has what waits in a group wait until `until` at least.
+    fn postpone_group(
+        &self,
+        receiver: &ReceiverId,
+        key: &str,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends the wait of these deliveries: each is due at `now` by itself, and tells its group.
+    fn tell_alone(
+        &self,
+        deliveries: &[DeliveryId],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What the alerts are now whose beginnings a message tells together; nothing of a message about one.
+    fn told_by(&self, group: &DeliveryId) -> impl Future<Output = Result<Vec<AlertFacts>, StoreError>> + Send;
+
+    /// What the alerts of these deliveries are now, in the deliveries' order. Left out is what has no readable alert, and
+    /// what may have arrived already and must keep its name: that an attempt may have reached somebody is in its log.
+    fn mergeable(&self, deliveries: &[DeliveryId]) -> impl Future<Output = Result<Vec<Mergeable>, StoreError>> + Send;
+
+    /// Puts one delivery in the place of several: it is owed, they are merged into it, and what follows them follows it,
+    /// all in one transaction. Returns false, and changes nothing, when one of them is claimed or not owed any more, or
+    /// when the new one is there already.
+    fn merge(&self, group: &Delivery, members: &[DeliveryId]) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The groups of which something still fires, is not held back and nobody is on it, that were told nothing for as long
+    /// as their rule bears, and to which nothing is owed.
+    fn unrepeated(&self, now: Timestamp) -> impl Future<Output = Result<Vec<Unrepeated>, StoreError>> + Send;
+
+    /// Owes messages that tell groups again. One that is there already is left as it is.
+    fn tell_again(&self, deliveries: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
 
 /// A group in which something has waited long enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,4 +97,17 @@ impl Unrepeated {
     pub fn silent_for(&self, now: Timestamp) -> Duration {
         self.place.told_at.map_or(Duration::ZERO, |told_at| now.duration_since(told_at).unsigned_abs())
     }
+}
+
+/// A delivery that can be told together with others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mergeable {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// What is known of its alert now.
+    pub facts: AlertFacts,
+    /// The resolution that waits behind it, if the alert is over and that is owed too.
+    pub resolution: Option<DeliveryId>,
+    /// The delivery that it answers.
+    pub follows: Option<DeliveryId>,
 }

@@ -1,9 +1,23 @@
-//! What Nightbell asks the store about itself. Plain data.
+//! What Nightbell asks the store about itself.
+
+use std::future::Future;
 
 use jiff::Timestamp;
 
-use super::SourceCondition;
+use super::archive::SourceCondition;
+use super::error::StoreError;
 use crate::model::{Alert, Delivery, GapPart, ReceiverId};
+
+/// Nightbell's own condition, and the alerts about it.
+pub trait OwnAlerts: Send + Sync {
+    /// How sources and receivers fare, with the gaps that were closed since `closed_since`, and what is told of that
+    /// already. Polls know nothing of those alerts.
+    fn own_state(&self, closed_since: Timestamp) -> impl Future<Output = Result<OwnState, StoreError>> + Send;
+
+    /// Moves the alerts about Nightbell itself, and what is owed for them, in one transaction. Of repeats the same holds as
+    /// of a poll's.
+    fn commit_own(&self, commit: &OwnCommit) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
 
 /// How sources and receivers fare, and what is told of that already.
 #[derive(Debug, Clone, Default)]

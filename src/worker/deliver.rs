@@ -31,7 +31,7 @@ use crate::limits::{
 };
 use crate::model::{Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
-use crate::store::{Settled, Store, StoreError};
+use crate::store::{Groups, Outbox, Settled, StoreError};
 
 /// A source of random numbers from 0 up to 1.
 pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
@@ -84,7 +84,7 @@ struct Finished {
     attempt: Attempt,
 }
 
-impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
+impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     /// A lane to `receiver` through `notifier`, without a limit.
     pub fn new(receiver: ReceiverId, store: Arc<S>, notifier: Arc<N>, clock: Arc<dyn Clock>, jitter: Jitter) -> Self {
         let nudge = Arc::new(Notify::new());

@@ -23,7 +23,7 @@ use crate::model::{
 };
 use crate::rule::{Condition, MatchCache, Rule, RuleSet, RuleSetError};
 use crate::schedule::Schedule;
-use crate::store::{DigestCommit, DigestCursor, Since, Store, StoreError};
+use crate::store::{Archive, DigestCommit, DigestCursor, Digests, Since, StoreError};
 
 /// Longest sleep, so that a step of the wall clock is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
@@ -73,7 +73,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn facts<S: Store>(
+pub async fn facts<S: Archive + Digests>(
     store: &S,
     settings: &DigestSettings,
     grounds: &Grounds,
@@ -152,7 +152,7 @@ pub struct Digester<S> {
     pub started: Instant,
 }
 
-impl<S: Store> Digester<S> {
+impl<S: Archive + Digests> Digester<S> {
     /// Makes a digest if it is due and what it tells of has been read. Returns when to look at it again.
     async fn make_if_due(&self, settings: &DigestSettings, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let cursor = self.store.begin_digest(&settings.name, now).await?;
@@ -248,7 +248,7 @@ impl<S: Store> Digester<S> {
     }
 }
 
-impl<S: Store> Turn for Digester<S> {
+impl<S: Archive + Digests> Turn for Digester<S> {
     fn name(&self) -> &'static str {
         "digest"
     }

@@ -23,7 +23,7 @@ use crate::alert::{firing_message, resolved_message};
 use crate::limits::{ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX};
 use crate::model::{Delivery, Escalation, MessageKind, ReceiverId};
 use crate::rule::{Muting, RuleSet};
-use crate::store::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Store, StoreError};
+use crate::store::{AfterStep, Desk, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps, StoreError};
 
 /// The steps of all rules, as one loop.
 pub struct Escalations<S> {
@@ -35,7 +35,7 @@ pub struct Escalations<S> {
     nudge: Arc<Notify>,
 }
 
-impl<S: Store> Escalations<S> {
+impl<S: Desk + Steps> Escalations<S> {
     /// The loop over the steps of `rules`, to receivers among `addressees`; what `muting` mutes waits.
     pub fn new(store: Arc<S>, addressees: Arc<Addressees>, rules: RuleSet, muting: Muting) -> Self {
         let steps = rules.rules().iter().flat_map(|rule| {
@@ -158,7 +158,7 @@ impl<S: Store> Escalations<S> {
     }
 }
 
-impl<S: Store> Turn for Escalations<S> {
+impl<S: Desk + Steps> Turn for Escalations<S> {
     fn name(&self) -> &'static str {
         "escalation"
     }

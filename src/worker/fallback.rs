@@ -25,7 +25,7 @@ use crate::alert::message_of;
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
 use crate::model::{Alert, AlertState, Delivery, DeliveryId, MessageKind, ReceiverId, StandsInFor};
 use crate::notify::Fallback;
-use crate::store::{StandIn, Store, StoreError, ToldInstead, Undelivered};
+use crate::store::{FallbackDeliveries, StandIn, StoreError, ToldInstead, Undelivered};
 
 /// The way that what cannot be told goes.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub struct Fallbacks<S> {
     nudge: Arc<Notify>,
 }
 
-impl<S: Store> Fallbacks<S> {
+impl<S: FallbackDeliveries> Fallbacks<S> {
     /// The loop over `routes`, between receivers among `addressees`.
     pub fn new(store: Arc<S>, addressees: Arc<Addressees>, routes: Vec<Route>) -> Self {
         Fallbacks { store, addressees, routes, nudge: Arc::default() }
@@ -148,7 +148,7 @@ impl<S: Store> Fallbacks<S> {
     }
 }
 
-impl<S: Store> Turn for Fallbacks<S> {
+impl<S: FallbackDeliveries> Turn for Fallbacks<S> {
     fn name(&self) -> &'static str {
         "fallback"
     }

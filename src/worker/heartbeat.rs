@@ -24,7 +24,7 @@ use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_POLL_SLACK, HEARTBEAT_
 use crate::model::{ReceiverId, SourceId};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
-use crate::store::{SourceCondition, Store, StoreError};
+use crate::store::{Archive, Outbox, SourceCondition, StoreError, Upkeep};
 
 /// How long after the start the first beat is tried at most: by then a source can have been asked.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ pub enum Missed {
     Refused(String),
 }
 
-impl<S: Store> Heartbeat<S> {
+impl<S: Archive + Outbox + Upkeep> Heartbeat<S> {
     /// Beats once if all works.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl<S: Store> Heartbeat<S> {
     }
 }
 
-impl<S: Store> Turn for Heartbeat<S> {
+impl<S: Archive + Outbox + Upkeep> Turn for Heartbeat<S> {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::limits::{PURGE_INTERVAL, RETENTION};
-use crate::store::{Store, StoreError};
+use crate::store::{StoreError, Upkeep};
 
 /// The loop over a store.
 pub struct Housekeeping<S>(pub Arc<S>);
 
-impl<S: Store> Turn for Housekeeping<S> {
+impl<S: Upkeep> Turn for Housekeeping<S> {
     fn name(&self) -> &'static str {
         "housekeeping"
     }
@@ -35,6 +35,6 @@ impl<S: Store> Turn for Housekeeping<S> {
 ///
 /// # Errors
 /// When the store fails; what was removed until then stays removed.
-pub async fn purge<S: Store>(store: &S, now: Timestamp) -> Result<u64, StoreError> {
+pub async fn purge<S: Upkeep>(store: &S, now: Timestamp) -> Result<u64, StoreError> {
     store.purge(now.checked_sub(RETENTION).unwrap_or(Timestamp::MIN)).await
 }

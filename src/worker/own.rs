@@ -18,7 +18,7 @@ use crate::alert::own::{self, Decided, ReceiverSeen, Seen, SourceSeen, Trouble, 
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
 use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
 use crate::rule::Muting;
-use crate::store::{OwnCommit, OwnState, Store, StoreError};
+use crate::store::{Desk, OwnAlerts, OwnCommit, OwnState, PollLedger, StoreError};
 
 /// What became of the last try to change the configuration while the program runs. Whoever tries says so here.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +64,7 @@ pub struct SelfWatch<S> {
     pub reloads: Reloads,
 }
 
-impl<S: Store> SelfWatch<S> {
+impl<S: Desk + OwnAlerts + PollLedger> SelfWatch<S> {
     /// Looks once, and owes what follows. Returns how many deliveries that are.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl<S: Store> SelfWatch<S> {
     }
 }
 
-impl<S: Store> Turn for SelfWatch<S> {
+impl<S: Desk + OwnAlerts + PollLedger> Turn for SelfWatch<S> {
     fn name(&self) -> &'static str {
         "self"
     }

@@ -16,7 +16,7 @@ use crate::alert::identity::reminder_id;
 use crate::limits::GROUP_REPEAT_LOOK;
 use crate::model::{AlertFacts, Delivery, GroupPlace, MessageKind};
 use crate::rule::Muting;
-use crate::store::{Store, StoreError, Unrepeated};
+use crate::store::{Desk, Groups, StoreError, Unrepeated};
 
 /// The loop.
 pub struct Reminders<S> {
@@ -30,7 +30,7 @@ pub struct Reminders<S> {
     pub is_wanted: bool,
 }
 
-impl<S: Store> Reminders<S> {
+impl<S: Desk + Groups> Reminders<S> {
     /// Has every group that is due at `now` told again, and wakes the lanes. Returns how many messages that makes.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl<S: Store> Reminders<S> {
     }
 }
 
-impl<S: Store> Turn for Reminders<S> {
+impl<S: Desk + Groups> Turn for Reminders<S> {
     fn name(&self) -> &'static str {
         "remind"
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nightbell::clock::ManualClock;
 use nightbell::limits::LANE_CLAIM_PER_ATTEMPT;
 use nightbell::model::{Delivery, DeliveryState};
-use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
+use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::Progress;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

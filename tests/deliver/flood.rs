@@ -10,7 +10,7 @@ use nightbell::clock::{Clock as _, ManualClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Alert, Delivery, DeliveryState, MessageKind, ReceiverId, Severity};
 use nightbell::notify::{AnyNotifier, ReceiverSettings, Renderer};
-use nightbell::store::{PollCommit, SqlStore, Store as _};
+use nightbell::store::{Deliveries as _, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::budget::Budget;
 use nightbell::worker::deliver::{Lane, Progress};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nightbell::model::{Ack, Alert, AlertId, Delivery, DeliveryState, MessageKind, RuleId, Severity, SourceId};
 use nightbell::notify::Renderer;
 use nightbell::rule::{GroupBy, Grouping, Muting};
-use nightbell::store::{NewSilence, PollCommit, Store as _};
+use nightbell::store::{Deliveries as _, Desk as _, FallbackDeliveries as _, NewSilence, Outbox as _, PollCommit};
 use nightbell::worker::budget::Budget;
 use nightbell::worker::poll::Addressee;
 use nightbell::worker::remind::Reminders;

@@ -8,7 +8,7 @@ use nightbell::config::{Config, LoadOptions};
 use nightbell::limits::RATE_MINUTE;
 use nightbell::model::{AlertId, Content, Delivery, DeliveryId, DeliveryState, MessageKind, Severity};
 use nightbell::notify::{Rate, Renderer};
-use nightbell::store::Store as _;
+use nightbell::store::{Deliveries as _, Groups as _, Outbox as _, Upkeep as _};
 use nightbell::worker::budget::Budget;
 
 use super::super::sample::at;

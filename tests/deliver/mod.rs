@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::model::{Delivery, DeliveryState, ReceiverId};
-use nightbell::store::{Mode, PollCommit, SqlStore, Store as _};
+use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::{Lane, Progress};
 use nightbell::worker::housekeeping::{self, Housekeeping};
 use nightbell::worker::turn::{Runner, Statuses};

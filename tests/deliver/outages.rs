@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nightbell::clock::ManualClock;
 use nightbell::model::DeliveryState;
-use nightbell::store::{PollCommit, Store as _};
+use nightbell::store::{Deliveries as _, PollCommit, PollLedger as _};
 
 use super::super::sample::{Place, at, commit, delivery};
 use super::sink::{Hook, OK, Reply, Sink};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nightbell::limits::RATE_MINUTE;
 use nightbell::model::Severity;
 use nightbell::notify::Rate;
-use nightbell::store::{Mode, SqlStore, Store as _};
+use nightbell::store::{Mode, Outbox as _, SqlStore};
 use nightbell::worker::budget::Budget;
 use proptest::prelude::*;
 

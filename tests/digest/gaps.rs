@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{DigestFacts, GapCause};
 use nightbell::source::SourceErrorKind;
-use nightbell::store::{Since, Store as _};
+use nightbell::store::{Digests as _, Since};
 use proptest::prelude::*;
 
 use super::world::{empty_tally, finished};

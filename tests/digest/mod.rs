@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use nightbell::model::{DeliveryState, InstanceType, Status, VerdictState};
-use nightbell::store::{DigestCommit, DigestCursor, Since, Store as _, StoreError};
+use nightbell::store::{Deliveries as _, DigestCommit, DigestCursor, Digests as _, PollLedger as _, Since, StoreError};
 use proptest::prelude::*;
 
 use crate::sample::{Place, alert, at, commit, instance};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nightbell::model::{Instance, Status};
-use nightbell::store::{Since, Store as _};
+use nightbell::store::{Digests as _, Since};
 use tracing::span;
 
 use super::world::{World, empty_tally, finished};

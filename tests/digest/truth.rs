@@ -10,7 +10,7 @@ use nightbell::clock::{Clock, ManualClock, SystemClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{DigestFacts, MessageKind};
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
-use nightbell::store::{Mode, SqlStore, Store as _};
+use nightbell::store::{Deliveries as _, Mode, SqlStore};
 
 const INSTANCES: u64 = 2_000;
 /// The jobs that have a deadline, as a pattern and one by one.

@@ -11,7 +11,7 @@ use nightbell::config::{Config, LoadOptions};
 use nightbell::digest::{Limits, Tally};
 use nightbell::model::{Alert, DigestFacts, DigestPart, Instance, PeriodPart, SourceId, Status, TroublePart};
 use nightbell::notify::Renderer;
-use nightbell::store::{PollCommit, SqlStore, Store as _};
+use nightbell::store::{Deliveries as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::digest::{Digester, Grounds};
 use nightbell::worker::poll::{Addressee, Addressees};
 

@@ -11,7 +11,7 @@ use nightbell::app::explain::{Asked, Letter, Outcome, explain, find};
 use nightbell::model::{Attempt, AttemptOutcome, Concerns, DeliveryState, Instance, InstanceType, ReceiverId, Status};
 use nightbell::rule::history::Past;
 use nightbell::rule::{Objection, Reason, Standing};
-use nightbell::store::{InstanceFilter, NewSilence, Settled, Store as _};
+use nightbell::store::{Archive as _, Desk as _, InstanceFilter, NewSilence, Outbox as _, Settled};
 
 use crate::poll::world::{Scene, run};
 

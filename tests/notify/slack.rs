@@ -4,7 +4,7 @@ use nightbell::clock::ManualClock;
 use nightbell::model::AttemptOutcome::{Delivered, Retry, Throttled};
 use nightbell::model::{Attempt, Delivery, DeliveryId, MessageKind, Revival};
 use nightbell::notify::Notifier as _;
-use nightbell::store::{PollCommit, Store as _};
+use nightbell::store::{PollCommit, PollLedger as _};
 use nightbell::template::sample_message;
 use nightbell::worker::deliver::Lane;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use nightbell::config::{Config, LoadOptions};
 use nightbell::http::{HttpClient, HttpSettings};
 use nightbell::model::{ReceiverId, SourceId};
 use nightbell::secret::{Secret, SecretRef};
-use nightbell::store::{OwnCommit, PollCommit, SqlStore, Store as _};
+use nightbell::store::{OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::heartbeat::{Asked, Heartbeat, Missed};
 use nightbell::worker::turn::Statuses;
 

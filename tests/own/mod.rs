@@ -17,7 +17,10 @@ use nightbell::model::{
 };
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
-use nightbell::store::{NewSilence, OwnCommit, PollCommit, Settled, SqlStore, Store as _};
+use nightbell::store::{
+    Archive as _, Deliveries as _, Desk as _, NewSilence, Outbox as _, OwnAlerts as _, OwnCommit, PollCommit,
+    PollLedger as _, Settled, SqlStore,
+};
 use nightbell::worker::own::{Reloads, SelfWatch};
 use nightbell::worker::poll::{Addressee, Addressees};
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{Alert, AlertState, Instance, MessageKind, Stage, Status};
 use nightbell::source::SourceErrorKind;
-use nightbell::store::Store as _;
+use nightbell::store::Deliveries as _;
 use proptest::prelude::*;
 
 use super::world::{Scene, run};

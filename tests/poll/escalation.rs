@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use nightbell::model::{Ack, Alert, Attempt, Concerns, Delivery, DeliveryState, Instance, Status};
-use nightbell::store::{NewSilence, Settled, Store as _};
+use nightbell::store::{Deliveries as _, Desk as _, Groups as _, NewSilence, Outbox as _, Settled, Steps as _};
 
 use super::world::{Scene, run, told, told_to};
 

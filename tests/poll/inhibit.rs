@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use nightbell::model::{Alert, AlertState, Concerns, Instance, Status, Suppression};
-use nightbell::store::{NewSilence, Store as _};
+use nightbell::store::{Desk as _, NewSilence};
 
 use super::world::{Scene, run, told};
 

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 use nightbell::model::{Concerns, LabelMatch, Status};
-use nightbell::store::{NewSilence, Store as _};
+use nightbell::store::{Desk as _, NewSilence};
 
 use super::world::{Scene, bodies, run, told};
 

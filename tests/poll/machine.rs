@@ -9,7 +9,7 @@ use nightbell::model::{
     Ack, Alert, AlertId, AlertState, Concerns, Delivery, Instance, MessageKind, SilenceId, Status, Suppression,
 };
 use nightbell::source::SourceErrorKind;
-use nightbell::store::{NewSilence, Store as _};
+use nightbell::store::{Deliveries as _, Desk as _, NewSilence};
 use proptest::prelude::*;
 
 use super::world::{Scene, run};

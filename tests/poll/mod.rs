@@ -94,7 +94,7 @@ async fn a_listing_that_never_ends_is_given_up_and_the_source_is_unknown() {
     scene.hang();
     let Err(PollError::Source { error, .. }) = scene.try_poll().await else { panic!("the listing came to an end") };
     assert!(error.to_string().contains("not read to its end within 900 s"), "{error}");
-    let conditions = nightbell::store::Store::sources(&*scene.store).await.unwrap();
+    let conditions = nightbell::store::Archive::sources(&*scene.store).await.unwrap();
     assert!(conditions[0].unreadable.is_some(), "{conditions:?}");
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use nightbell::model::{AlertState, Concerns, SilenceId, Status, Suppression};
-use nightbell::store::{NewSilence, Store as _};
+use nightbell::store::{Deliveries as _, Desk as _, NewSilence};
 
 use super::world::{Scene, run, told};
 

@@ -12,7 +12,7 @@ use nightbell::model::{
     Suppression,
 };
 use nightbell::source::SourceErrorKind;
-use nightbell::store::{NewSilence, Store as _};
+use nightbell::store::{Deliveries as _, Desk as _, NewSilence};
 use proptest::prelude::*;
 
 use super::world::{Scene, run};

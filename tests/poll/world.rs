@@ -13,7 +13,7 @@ use nightbell::model::{
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
-use nightbell::store::{SqlStore, Store as _};
+use nightbell::store::{Archive as _, Deliveries as _, SqlStore};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller, Terms};
 

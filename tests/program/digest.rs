@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use nightbell::clock::{Clock as _, SystemClock};
 use nightbell::limits::DIGEST_LISTED_MAX;
 use nightbell::model::DeliveryState;
-use nightbell::store::{Mode, SqlStore, Store as _};
+use nightbell::store::{Archive as _, Deliveries as _, Digests as _, Mode, SqlStore};
 
 use super::kill::Random;
 use super::{Stage, ago, exists, failed, pause, text};

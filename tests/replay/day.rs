@@ -11,7 +11,7 @@ use nightbell::model::{Ack, Alert, AlertState, Concerns, Delivery};
 use nightbell::notify::Renderer;
 use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
-use nightbell::store::{NewSilence, SqlStore, Store as _};
+use nightbell::store::{Archive as _, Deliveries as _, Desk as _, NewSilence, SqlStore};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller, Terms};
 use nightbell::worker::replay::{Theatre, recorded};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use nightbell::model::SourceId;
-use nightbell::store::{Mode, SqlStore, Store as _};
+use nightbell::store::{Mode, PollLedger as _, SqlStore};
 
 use super::super::sample::{Place, source};
 

@@ -1,7 +1,7 @@
 //! Dead letters: which are sent again, and what comes with them.
 
 use nightbell::model::{Attempt, AttemptOutcome, DeliveryId, DeliveryState, ReceiverId, Revival};
-use nightbell::store::{DeadLetters, Mode, PollCommit, SqlStore, Store as _};
+use nightbell::store::{DeadLetters, Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 
 use super::super::sample::{Place, alert, at, commit, delivery, resolution};
 use super::{claimed, dead, outbox, pager, settled};

@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::ManualClock;
 use nightbell::model::{GapCause, Instance, ReceiverId, SourceId, Status};
 use nightbell::notify::{Fallback, Renderer};
-use nightbell::store::{SqlStore, Store as _};
+use nightbell::store::{
+    Archive as _, Deliveries as _, Desk as _, Digests as _, Outbox as _, OwnAlerts as _, PollLedger as _, SqlStore,
+    TransitionLog as _, Upkeep as _,
+};
 use nightbell::worker::budget::Budget;
 use nightbell::worker::fallback::{Fallbacks, Route};
 

@@ -15,7 +15,9 @@ use jiff::Timestamp;
 use nightbell::model::{
     AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, InstanceKey, ReceiverId, SourceId, Status,
 };
-use nightbell::store::{PollCommit, Settled, SqlStore, Store as _, StoreError};
+use nightbell::store::{
+    Archive as _, Deliveries as _, Outbox as _, PollCommit, PollLedger as _, Settled, SqlStore, StoreError, Upkeep as _,
+};
 use sqlx::Row as _;
 
 use super::sample::{Place, alert, at, commit, delivery, instance, resolution, resolved, source};

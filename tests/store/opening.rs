@@ -5,7 +5,7 @@ use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nightbell::store::{Mode, PollCommit, SqlStore, Store as _, StoreError};
+use nightbell::store::{Archive as _, Deliveries as _, Mode, PollCommit, PollLedger as _, SqlStore, StoreError};
 
 use super::super::sample::{Place, alert, commit, delivery};
 use super::meddle;

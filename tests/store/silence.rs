@@ -1,7 +1,7 @@
 //! Silences and acknowledgements in the store, written beside the process that works on it.
 
 use nightbell::model::{Ack, AlertId, Concerns, Severity, SilenceId, Suppression};
-use nightbell::store::{Mode, NewSilence, PollCommit, SqlStore, Store as _, StoreError};
+use nightbell::store::{Desk as _, Mode, NewSilence, PollCommit, PollLedger as _, SqlStore, StoreError, Upkeep as _};
 
 use super::super::sample::{Place, alert, at, commit, resolved};
 

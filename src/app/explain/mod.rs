@@ -17,7 +17,10 @@ use crate::limits::{
 use crate::model::{Ack, Alert, AlertId, DeliveryState, Instance, RuleId, SourceId};
 use crate::rule::history::Past;
 use crate::rule::{Objection, Rule, RuleSet, Standing};
-use crate::store::{DeliveryRecord, SqlStore, Store as _, StoreError, Transition};
+use crate::store::{
+    Archive as _, Deliveries as _, DeliveryRecord, Desk as _, Inquiry as _, SqlStore, StoreError, Transition,
+    TransitionLog as _,
+};
 use crate::yaml::closest;
 
 /// What somebody asks after.

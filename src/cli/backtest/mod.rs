@@ -15,7 +15,7 @@ use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::source::{AnySource, Source as _};
-use crate::store::{Mode, SqlStore, Store as _};
+use crate::store::{Desk as _, Mode, PollLedger as _, SqlStore};
 use crate::worker::replay::{OnRecord, Played, Script, Telling, Theatre, fetched, recorded, tellings};
 
 use self::notes::Rules;

@@ -17,7 +17,7 @@ pub(super) use show::attempt_objects;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::model::{AlertId, Delivery, DeliveryState, ReceiverId, RuleId};
-use crate::store::{DeliveryQuery, Mode, SqlStore, Store as _};
+use crate::store::{Deliveries as _, DeliveryQuery, Mode, SqlStore};
 use crate::template::display_text;
 use crate::yaml::parse_duration;
 

@@ -8,7 +8,7 @@ use super::super::{Exit, Failure, unknown};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::model::{DeliveryId, ReceiverId};
-use crate::store::{DeadLetters, Mode, Revived, SqlStore, Store as _};
+use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

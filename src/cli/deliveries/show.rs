@@ -10,7 +10,7 @@ use super::super::output::{complain, local, print, table};
 use super::super::{Exit, Failure};
 use crate::config::Config;
 use crate::model::{Alert, Delivery, DeliveryId, DeliveryState};
-use crate::store::{AttemptRecord, DeliveryRecord, Mode, SqlStore, Store as _};
+use crate::store::{AttemptRecord, Deliveries as _, DeliveryRecord, Mode, SqlStore};
 use crate::template::display_text;
 use crate::yaml::duration_text;
 

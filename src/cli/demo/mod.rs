@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::clock::{Clock, ShiftedClock, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::sim::{Inbox, SimConfig, SimWorkspace};
-use crate::store::{Mode, SqlStore, Store as _};
+use crate::store::{Archive as _, Deliveries as _, Mode, SqlStore};
 use crate::template::display_text;
 
 /// The rules that the demo runs under, as a user would write them.

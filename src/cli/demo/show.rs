@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::output::print;
 use crate::sim::{Inbox, Mail, Received};
-use crate::store::{SqlStore, Store as _};
+use crate::store::{Deliveries as _, SqlStore};
 use crate::template::display_text;
 
 /// The head of a line: how long the demo runs, and who speaks.

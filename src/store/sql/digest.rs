@@ -7,21 +7,93 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection};
 
-use super::super::{DigestCommit, DigestCursor, Since, StoreError};
+use super::database::SqlStore;
 use super::gap::next_moment;
 use super::items::{JobItem, SubjectItem, to_json};
-use super::{SqlStore, poll, rows};
+use super::{insert, rows};
 use crate::digest::{AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, OpenRow, SettledRow, SourceRow, Tally};
 use crate::limits::DIGEST_HISTORY_RUNS;
 use crate::model::{AlertFacts, AlertState, GapCause, InstanceType, RuleId, SourceId, Status};
+use crate::store::digests::{DigestCommit, DigestCursor, Digests, Since};
+use crate::store::error::StoreError;
 
-pub(super) async fn cursor(store: &SqlStore, name: &str) -> Result<Option<DigestCursor>, StoreError> {
-    let row = sqlx::query("SELECT moment, made_at, due_at FROM digest WHERE name = $1")
+impl Digests for SqlStore {
+    async fn digest_cursor(&self, name: &str) -> Result<Option<DigestCursor>, StoreError> {
+        let row = sqlx::query("SELECT moment, made_at, due_at FROM digest WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        row.as_ref().map(cursor_of).transpose()
+    }
+
+    async fn begin_digest(&self, name: &str, now: Timestamp) -> Result<DigestCursor, StoreError> {
+        if let Some(known) = self.digest_cursor(name).await? {
+            return Ok(known);
+        }
+        let mut write = self.write().await?;
+        let moment = next_moment(self, &mut write, now).await?;
+        sqlx::query(
+            "INSERT INTO digest (name, moment, made_at, due_at) VALUES ($1, $2, $3, $3) ON CONFLICT (name) DO NOTHING",
+        )
         .bind(name)
-        .fetch_optional(&store.readers)
+        .bind(moment)
+        .bind(now.as_millisecond())
+        .execute(write.on())
         .await
-        .map_err(|error| store.failed(error))?;
-    row.as_ref().map(cursor_of).transpose()
+        .map_err(|error| self.failed(error))?;
+        self.commit(write).await?;
+        Ok(DigestCursor { moment, made_at: now, due_at: now })
+    }
+
+    async fn tally(&self, since: Since, tally: &mut Tally) -> Result<i64, StoreError> {
+        // One transaction, so that all answers are of the same commit.
+        let mut read = self.readers.begin().await.map_err(|error| self.failed(error))?;
+        let reader = &mut Reader { store: self, on: &mut read, source: None };
+        let until = reader.last_moment().await?;
+        let (from, end) = match since {
+            Since::Moment(moment) => (moment, until),
+            // Where nothing happens no moments pass: the span is counted from now, or from the last moment after a clock was
+            // set back.
+            Since::Ago(span) => {
+                let end = until.max(tally.now().as_millisecond());
+                (end.saturating_sub(milliseconds(span)), end)
+            }
+        };
+        reader.sources(tally).await?;
+        reader.gaps(from, tally).await?;
+        reader.settled(from, tally).await?;
+        reader.before(from.saturating_sub(end.saturating_sub(from)), from, tally).await?;
+        reader.open(tally).await?;
+        reader.failed(from, tally).await?;
+        reader.history(tally).await?;
+        reader.nodes(tally).await?;
+        reader.alerts(from, tally).await?;
+        Ok(until)
+    }
+
+    async fn commit_digest(&self, commit: &DigestCommit) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        let moved = sqlx::query(
+            "UPDATE digest SET moment = $3, made_at = $4, due_at = $5 WHERE name = $1 AND moment = $2 AND due_at = $6",
+        )
+        .bind(commit.name.as_str())
+        .bind(commit.from.moment)
+        .bind(commit.to.moment)
+        .bind(commit.to.made_at.as_millisecond())
+        .bind(commit.to.due_at.as_millisecond())
+        .bind(commit.from.due_at.as_millisecond())
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        if moved.rows_affected() == 0 {
+            return Err(StoreError::DigestMoved(commit.name.clone()));
+        }
+        // The next digest ends at a later moment, and so has another name, also when nothing happens in between.
+        next_moment(self, &mut write, commit.to.made_at).await?;
+        insert::owe(self, &mut write, &commit.deliveries).await?;
+        self.commit(write).await
+    }
 }
 
 fn cursor_of(row: &AnyRow) -> Result<DigestCursor, StoreError> {
@@ -30,74 +102,6 @@ fn cursor_of(row: &AnyRow) -> Result<DigestCursor, StoreError> {
         made_at: rows::instant(rows::number(row, 1)?)?,
         due_at: rows::instant(rows::number(row, 2)?)?,
     })
-}
-
-pub(super) async fn begin(store: &SqlStore, name: &str, now: Timestamp) -> Result<DigestCursor, StoreError> {
-    if let Some(known) = cursor(store, name).await? {
-        return Ok(known);
-    }
-    let mut write = store.write().await?;
-    let moment = next_moment(store, &mut write, now).await?;
-    sqlx::query(
-        "INSERT INTO digest (name, moment, made_at, due_at) VALUES ($1, $2, $3, $3) ON CONFLICT (name) DO NOTHING",
-    )
-    .bind(name)
-    .bind(moment)
-    .bind(now.as_millisecond())
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
-    store.commit(write).await?;
-    Ok(DigestCursor { moment, made_at: now, due_at: now })
-}
-
-pub(super) async fn commit(store: &SqlStore, commit: &DigestCommit) -> Result<(), StoreError> {
-    let mut write = store.write().await?;
-    let moved = sqlx::query(
-        "UPDATE digest SET moment = $3, made_at = $4, due_at = $5 WHERE name = $1 AND moment = $2 AND due_at = $6",
-    )
-    .bind(commit.name.as_str())
-    .bind(commit.from.moment)
-    .bind(commit.to.moment)
-    .bind(commit.to.made_at.as_millisecond())
-    .bind(commit.to.due_at.as_millisecond())
-    .bind(commit.from.due_at.as_millisecond())
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
-    if moved.rows_affected() == 0 {
-        return Err(StoreError::DigestMoved(commit.name.clone()));
-    }
-    // The next digest ends at a later moment, and so has another name, also when nothing happens in between.
-    next_moment(store, &mut write, commit.to.made_at).await?;
-    poll::owe(store, &mut write, &commit.deliveries).await?;
-    store.commit(write).await
-}
-
-pub(super) async fn tally(store: &SqlStore, since: Since, tally: &mut Tally) -> Result<i64, StoreError> {
-    // One transaction, so that all answers are of the same commit.
-    let mut read = store.readers.begin().await.map_err(|error| store.failed(error))?;
-    let reader = &mut Reader { store, on: &mut read, source: None };
-    let until = reader.last_moment().await?;
-    let (from, end) = match since {
-        Since::Moment(moment) => (moment, until),
-        // Where nothing happens no moments pass: the span is counted from now, or from the last moment after a clock was
-        // set back.
-        Since::Ago(span) => {
-            let end = until.max(tally.now().as_millisecond());
-            (end.saturating_sub(milliseconds(span)), end)
-        }
-    };
-    reader.sources(tally).await?;
-    reader.gaps(from, tally).await?;
-    reader.settled(from, tally).await?;
-    reader.before(from.saturating_sub(end.saturating_sub(from)), from, tally).await?;
-    reader.open(tally).await?;
-    reader.failed(from, tally).await?;
-    reader.history(tally).await?;
-    reader.nodes(tally).await?;
-    reader.alerts(from, tally).await?;
-    Ok(until)
 }
 
 fn milliseconds(span: Duration) -> i64 {

@@ -3,11 +3,13 @@
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::super::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, StoreError};
-use super::items::{IdItem, StepItem, delivery_items, lists, to_json};
-use super::poll::bury_late_followers;
-use super::{SqlStore, Write, rows};
+use super::database::{SqlStore, Write};
+use super::insert::bury_late_followers;
+use super::items::{IdItem, StepItem, lists, to_json};
+use super::{insert, rows};
 use crate::model::{AlertId, Delivery, DeliveryId, ReceiverId};
+use crate::store::error::StoreError;
+use crate::store::escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps};
 
 /// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told. A telling is
 /// what is owed, whether or not it has arrived: who cannot be reached must not keep others from being told.
@@ -37,38 +39,123 @@ fn bound(steps: &[RuleStep]) -> Result<String, StoreError> {
     to_json(&items)
 }
 
-pub(super) async fn due(
-    store: &SqlStore,
-    steps: &[RuleStep],
-    (from, until): (Timestamp, Timestamp),
-    after: Option<&AfterStep>,
-    limit: usize,
-) -> Result<Vec<DueStep>, StoreError> {
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT {}, ahead.number, ahead.told_at, ahead.told_at + ahead.delay, ack.author \
-         FROM ({}) AS ahead JOIN alert ON alert.id = ahead.alert LEFT JOIN ack ON ack.alert = ahead.alert \
-         WHERE ahead.told_at + ahead.delay BETWEEN $2 AND $3 \
-           AND (ahead.told_at + ahead.delay, ahead.alert, ahead.number) > ($4, $5, $6) \
-         ORDER BY ahead.told_at + ahead.delay, ahead.alert, ahead.number LIMIT $7",
-        rows::alert_columns(),
-        ahead(store)
-    ));
-    let found = sqlx::query(statement)
-        .bind(bound(steps)?)
-        .bind(from.as_millisecond())
-        .bind(until.as_millisecond())
-        .bind(after.map_or(i64::MIN, |after| after.due_at.as_millisecond()))
-        .bind(after.map_or("", |after| after.alert.as_str()))
-        .bind(after.map_or(0, |after| i64::from(after.number)))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    let mut due = rows::all(&found, "alert", due_step);
-    for step in &mut due {
-        step.owed = owed_before(store, &step.alert.id).await?;
+impl Steps for SqlStore {
+    async fn due_steps(
+        &self,
+        steps: &[RuleStep],
+        (from, until): (Timestamp, Timestamp),
+        after: Option<&AfterStep>,
+        limit: usize,
+    ) -> Result<Vec<DueStep>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {}, ahead.number, ahead.told_at, ahead.told_at + ahead.delay, ack.author \
+             FROM ({}) AS ahead JOIN alert ON alert.id = ahead.alert LEFT JOIN ack ON ack.alert = ahead.alert \
+             WHERE ahead.told_at + ahead.delay BETWEEN $2 AND $3 \
+               AND (ahead.told_at + ahead.delay, ahead.alert, ahead.number) > ($4, $5, $6) \
+             ORDER BY ahead.told_at + ahead.delay, ahead.alert, ahead.number LIMIT $7",
+            rows::alert_columns(),
+            ahead(self)
+        ));
+        let found = sqlx::query(statement)
+            .bind(bound(steps)?)
+            .bind(from.as_millisecond())
+            .bind(until.as_millisecond())
+            .bind(after.map_or(i64::MIN, |after| after.due_at.as_millisecond()))
+            .bind(after.map_or("", |after| after.alert.as_str()))
+            .bind(after.map_or(0, |after| i64::from(after.number)))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let mut due = rows::all(&found, "alert", due_step);
+        for step in &mut due {
+            step.owed = owed_before(self, &step.alert.id).await?;
+        }
+        Ok(due)
     }
-    Ok(due)
+
+    async fn next_step(&self, steps: &[RuleStep], after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT MIN(ahead.told_at + ahead.delay) FROM ({}) AS ahead WHERE ahead.told_at + ahead.delay > $2",
+            ahead(self)
+        ));
+        let row = sqlx::query(statement)
+            .bind(bound(steps)?)
+            .bind(after.as_millisecond())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        rows::optional_instant(&row, 0)
+    }
+
+    async fn take_steps(&self, taken: &[StepTaken], now: Timestamp) -> Result<u64, StoreError> {
+        if taken.is_empty() {
+            return Ok(0);
+        }
+        let mut write = self.write().await?;
+        let mut owed = 0;
+        for step in taken {
+            if is_still_due(self, &mut write, step).await? {
+                for delivery in &step.deliveries {
+                    owed += take_one(self, &mut write, step, delivery, now).await?;
+                }
+            }
+        }
+        self.commit(write).await?;
+        Ok(owed)
+    }
+
+    async fn escalated_ends(&self, limit: usize) -> Result<Vec<EscalatedEnd>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {}, escalation.step, escalation.receiver, escalation.delivery FROM escalation \
+               JOIN alert ON alert.id = escalation.alert WHERE escalation.ended = 0 AND alert.state = 'resolved' \
+             ORDER BY escalation.alert, escalation.step DESC, escalation.receiver LIMIT $1",
+            rows::alert_columns()
+        ));
+        let found = sqlx::query(statement)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", |row| {
+            Ok(EscalatedEnd {
+                alert: rows::alert(row)?,
+                number: step_number(row, rows::alert_width())?,
+                receiver: ReceiverId::new(rows::text(row, rows::alert_width() + 1)?),
+                told_by: DeliveryId::new(rows::text(row, rows::alert_width() + 2)?),
+                answer: None,
+            })
+        }))
+    }
+
+    async fn settle_ends(&self, ends: &[EscalatedEnd]) -> Result<u64, StoreError> {
+        if ends.is_empty() {
+            return Ok(0);
+        }
+        let mut write = self.write().await?;
+        let mut told = Vec::new();
+        for end in ends {
+            sqlx::query("UPDATE escalation SET ended = 1 WHERE alert = $1 AND step = $2 AND receiver = $3")
+                .bind(end.alert.id.as_str())
+                .bind(i64::from(end.number))
+                .bind(end.receiver.as_str())
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+            let Some(answer) = &end.answer else { continue };
+            if !knows_of_end(self, &mut write, end).await? {
+                insert::owe(self, &mut write, std::slice::from_ref(answer)).await?;
+                told.push(IdItem { id: answer.id.as_str() });
+            }
+        }
+        for text in lists(&told)? {
+            let statement = self.statements.follow_merged.clone();
+            sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| self.failed(error))?;
+        }
+        bury_late_followers(self, &mut write, &told).await?;
+        self.commit(write).await?;
+        Ok(told.len() as u64)
+    }
 }
 
 fn due_step(row: &AnyRow) -> Result<DueStep, StoreError> {
@@ -101,41 +188,6 @@ async fn owed_before(store: &SqlStore, alert: &AlertId) -> Result<Vec<(ReceiverI
     .await
     .map_err(|error| store.failed(error))?;
     found.iter().map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::number(row, 1)? != 0))).collect()
-}
-
-pub(super) async fn next(
-    store: &SqlStore,
-    steps: &[RuleStep],
-    after: Timestamp,
-) -> Result<Option<Timestamp>, StoreError> {
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT MIN(ahead.told_at + ahead.delay) FROM ({}) AS ahead WHERE ahead.told_at + ahead.delay > $2",
-        ahead(store)
-    ));
-    let row = sqlx::query(statement)
-        .bind(bound(steps)?)
-        .bind(after.as_millisecond())
-        .fetch_one(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    rows::optional_instant(&row, 0)
-}
-
-pub(super) async fn take(store: &SqlStore, taken: &[StepTaken], now: Timestamp) -> Result<u64, StoreError> {
-    if taken.is_empty() {
-        return Ok(0);
-    }
-    let mut write = store.write().await?;
-    let mut owed = 0;
-    for step in taken {
-        if is_still_due(store, &mut write, step).await? {
-            for delivery in &step.deliveries {
-                owed += take_one(store, &mut write, step, delivery, now).await?;
-            }
-        }
-    }
-    store.commit(write).await?;
-    Ok(owed)
 }
 
 /// Whether the alert still fires, is told, and nobody has taken it on since: what was read before may be old by now.
@@ -174,69 +226,9 @@ async fn take_one(
     .await
     .map_err(|error| store.failed(error))?;
     if done.rows_affected() > 0 {
-        insert(store, write, delivery).await?;
+        insert::owe(store, write, std::slice::from_ref(delivery)).await?;
     }
     Ok(done.rows_affected())
-}
-
-async fn insert(store: &SqlStore, write: &mut Write, delivery: &Delivery) -> Result<(), StoreError> {
-    for text in lists(&delivery_items(std::iter::once(delivery))?)? {
-        let statement = store.statements.insert_deliveries.clone();
-        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
-    }
-    Ok(())
-}
-
-pub(super) async fn ended(store: &SqlStore, limit: usize) -> Result<Vec<EscalatedEnd>, StoreError> {
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT {}, escalation.step, escalation.receiver, escalation.delivery FROM escalation \
-           JOIN alert ON alert.id = escalation.alert WHERE escalation.ended = 0 AND alert.state = 'resolved' \
-         ORDER BY escalation.alert, escalation.step DESC, escalation.receiver LIMIT $1",
-        rows::alert_columns()
-    ));
-    let found = sqlx::query(statement)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "alert", |row| {
-        Ok(EscalatedEnd {
-            alert: rows::alert(row)?,
-            number: step_number(row, rows::alert_width())?,
-            receiver: ReceiverId::new(rows::text(row, rows::alert_width() + 1)?),
-            told_by: DeliveryId::new(rows::text(row, rows::alert_width() + 2)?),
-            answer: None,
-        })
-    }))
-}
-
-pub(super) async fn settle_ends(store: &SqlStore, ends: &[EscalatedEnd]) -> Result<u64, StoreError> {
-    if ends.is_empty() {
-        return Ok(0);
-    }
-    let mut write = store.write().await?;
-    let mut told = Vec::new();
-    for end in ends {
-        sqlx::query("UPDATE escalation SET ended = 1 WHERE alert = $1 AND step = $2 AND receiver = $3")
-            .bind(end.alert.id.as_str())
-            .bind(i64::from(end.number))
-            .bind(end.receiver.as_str())
-            .execute(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
-        let Some(answer) = &end.answer else { continue };
-        if !knows_of_end(store, &mut write, end).await? {
-            insert(store, &mut write, answer).await?;
-            told.push(IdItem { id: answer.id.as_str() });
-        }
-    }
-    for text in lists(&told)? {
-        let statement = store.statements.follow_merged.clone();
-        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
-    }
-    bury_late_followers(store, &mut write, &told).await?;
-    store.commit(write).await?;
-    Ok(told.len() as u64)
 }
 
 /// Whether the receiver is told of the end anyway: as one of the first who were told, or in another's place.

@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::super::{StandIn, StoreError, ToldInstead, Undelivered};
-use super::items::{IdItem, delivery_items, lists};
-use super::poll::bury_late_followers;
-use super::{SqlStore, Write, rows};
+use super::database::{SqlStore, Write};
+use super::insert::bury_late_followers;
+use super::items::IdItem;
+use super::{insert, rows};
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
+use crate::store::error::StoreError;
+use crate::store::fallback::{FallbackDeliveries, StandIn, ToldInstead, Undelivered};
 
 /// What a fallback may be told of: the beginnings of alerts that are bad enough and that nobody was told of in their place.
 fn concerns(row: &str) -> String {
@@ -77,69 +79,105 @@ fn untold() -> String {
     .join(" UNION ALL ")
 }
 
-pub(super) async fn undelivered(
-    store: &SqlStore,
-    receiver: &ReceiverId,
-    owed_before: Timestamp,
-    died_after: Timestamp,
-    limit: usize,
-) -> Result<Vec<Undelivered>, StoreError> {
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT {}, untold.id, untold.state, untold.since, untold.attempts, untold.error FROM ({}) AS untold \
-         JOIN alert ON alert.id = untold.alert ORDER BY untold.since, untold.id LIMIT $4",
-        rows::alert_columns(),
-        untold()
-    ));
-    let found = sqlx::query(statement)
-        .bind(receiver.as_str())
-        .bind(owed_before.as_millisecond())
-        .bind(died_after.as_millisecond())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    let behind = rows::alert_width();
-    Ok(rows::all(&found, "alert", |row| {
-        let untold = Untold {
-            given_up: rows::text(row, behind + 1)? == DeliveryState::Dead.as_str(),
-            since: rows::instant(rows::number(row, behind + 2)?)?,
-            attempts: u32::try_from(rows::number(row, behind + 3)?).unwrap_or(u32::MAX),
-            error: rows::optional_text(row, behind + 4)?,
-        };
-        Ok(Undelivered { id: DeliveryId::new(rows::text(row, behind)?), alert: rows::alert(row)?, untold })
-    }))
-}
-
-pub(super) async fn oldest_undelivered(
-    store: &SqlStore,
-    receiver: &ReceiverId,
-) -> Result<Option<Timestamp>, StoreError> {
-    // Whatever is owed at all, and nothing that is dead.
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT MIN(untold.since) FROM ({}) AS untold JOIN alert ON alert.id = untold.alert",
-        untold()
-    ));
-    let row = sqlx::query(statement)
-        .bind(receiver.as_str())
-        .bind(i64::MAX)
-        .bind(i64::MAX)
-        .fetch_one(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    rows::optional_instant(&row, 0)
-}
-
-pub(super) async fn stand_in(store: &SqlStore, stand_ins: &[StandIn]) -> Result<u64, StoreError> {
-    if stand_ins.is_empty() {
-        return Ok(0);
+impl FallbackDeliveries for SqlStore {
+    async fn undelivered(
+        &self,
+        receiver: &ReceiverId,
+        owed_before: Timestamp,
+        died_after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Undelivered>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {}, untold.id, untold.state, untold.since, untold.attempts, untold.error FROM ({}) AS untold \
+             JOIN alert ON alert.id = untold.alert ORDER BY untold.since, untold.id LIMIT $4",
+            rows::alert_columns(),
+            untold()
+        ));
+        let found = sqlx::query(statement)
+            .bind(receiver.as_str())
+            .bind(owed_before.as_millisecond())
+            .bind(died_after.as_millisecond())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let behind = rows::alert_width();
+        Ok(rows::all(&found, "alert", |row| {
+            let untold = Untold {
+                given_up: rows::text(row, behind + 1)? == DeliveryState::Dead.as_str(),
+                since: rows::instant(rows::number(row, behind + 2)?)?,
+                attempts: u32::try_from(rows::number(row, behind + 3)?).unwrap_or(u32::MAX),
+                error: rows::optional_text(row, behind + 4)?,
+            };
+            Ok(Undelivered { id: DeliveryId::new(rows::text(row, behind)?), alert: rows::alert(row)?, untold })
+        }))
     }
-    let mut write = store.write().await?;
-    let mut taken = 0;
-    for one in stand_ins {
-        taken += u64::from(stand_in_one(store, &mut write, one).await?);
+
+    async fn oldest_undelivered(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
+        // Whatever is owed at all, and nothing that is dead.
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT MIN(untold.since) FROM ({}) AS untold JOIN alert ON alert.id = untold.alert",
+            untold()
+        ));
+        let row = sqlx::query(statement)
+            .bind(receiver.as_str())
+            .bind(i64::MAX)
+            .bind(i64::MAX)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        rows::optional_instant(&row, 0)
     }
-    store.commit(write).await?;
-    Ok(taken)
+
+    async fn stand_in(&self, stand_ins: &[StandIn]) -> Result<u64, StoreError> {
+        if stand_ins.is_empty() {
+            return Ok(0);
+        }
+        let mut write = self.write().await?;
+        let mut taken = 0;
+        for one in stand_ins {
+            taken += u64::from(stand_in_one(self, &mut write, one).await?);
+        }
+        self.commit(write).await?;
+        Ok(taken)
+    }
+
+    async fn ended_since_told(&self, receiver: &ReceiverId, limit: usize) -> Result<Vec<ToldInstead>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {}, told.id, meant.receiver FROM delivery AS told \
+               JOIN alert ON alert.id = told.alert JOIN delivery AS meant ON meant.id = told.stands_in_for \
+             WHERE told.receiver = $1 AND told.stands_in_for IS NOT NULL AND told.kind = 'alert.firing' \
+               AND told.state <> 'dead' AND alert.state = 'resolved' \
+               AND NOT EXISTS (SELECT 1 FROM delivery AS answer WHERE answer.follows = told.id) \
+             ORDER BY told.created_at, told.id LIMIT $2",
+            rows::alert_columns()
+        ));
+        let found = sqlx::query(statement)
+            .bind(receiver.as_str())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let behind = rows::alert_width();
+        Ok(rows::all(&found, "alert", |row| {
+            Ok(ToldInstead {
+                id: DeliveryId::new(rows::text(row, behind)?),
+                alert: rows::alert(row)?,
+                meant_for: ReceiverId::new(rows::text(row, behind + 1)?),
+            })
+        }))
+    }
+
+    async fn add_answers(&self, answers: &[Delivery]) -> Result<(), StoreError> {
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let mut write = self.write().await?;
+        insert::owe(self, &mut write, answers).await?;
+        let ids: Vec<IdItem> = answers.iter().map(|answer| IdItem { id: answer.id.as_str() }).collect();
+        bury_late_followers(self, &mut write, &ids).await?;
+        self.commit(write).await
+    }
 }
 
 /// Marks the delivery and has the fallback told, unless the delivery has arrived since, was marked before, or the
@@ -166,60 +204,7 @@ async fn stand_in_one(store: &SqlStore, write: &mut Write, one: &StandIn) -> Res
     .map_err(|error| store.failed(error))?
     .rows_affected();
     if marked > 0 && known.is_none() {
-        insert(store, write, std::iter::once(&one.delivery)).await?;
+        insert::owe(store, write, std::slice::from_ref(&one.delivery)).await?;
     }
     Ok(marked > 0)
-}
-
-async fn insert<'a>(
-    store: &SqlStore,
-    write: &mut Write,
-    deliveries: impl Iterator<Item = &'a Delivery>,
-) -> Result<(), StoreError> {
-    for text in lists(&delivery_items(deliveries)?)? {
-        let statement = store.statements.insert_deliveries.clone();
-        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
-    }
-    Ok(())
-}
-
-pub(super) async fn ended_since_told(
-    store: &SqlStore,
-    receiver: &ReceiverId,
-    limit: usize,
-) -> Result<Vec<ToldInstead>, StoreError> {
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT {}, told.id, meant.receiver FROM delivery AS told \
-           JOIN alert ON alert.id = told.alert JOIN delivery AS meant ON meant.id = told.stands_in_for \
-         WHERE told.receiver = $1 AND told.stands_in_for IS NOT NULL AND told.kind = 'alert.firing' \
-           AND told.state <> 'dead' AND alert.state = 'resolved' \
-           AND NOT EXISTS (SELECT 1 FROM delivery AS answer WHERE answer.follows = told.id) \
-         ORDER BY told.created_at, told.id LIMIT $2",
-        rows::alert_columns()
-    ));
-    let found = sqlx::query(statement)
-        .bind(receiver.as_str())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    let behind = rows::alert_width();
-    Ok(rows::all(&found, "alert", |row| {
-        Ok(ToldInstead {
-            id: DeliveryId::new(rows::text(row, behind)?),
-            alert: rows::alert(row)?,
-            meant_for: ReceiverId::new(rows::text(row, behind + 1)?),
-        })
-    }))
-}
-
-pub(super) async fn add_answers(store: &SqlStore, answers: &[Delivery]) -> Result<(), StoreError> {
-    if answers.is_empty() {
-        return Ok(());
-    }
-    let mut write = store.write().await?;
-    insert(store, &mut write, answers.iter()).await?;
-    let ids: Vec<IdItem> = answers.iter().map(|answer| IdItem { id: answer.id.as_str() }).collect();
-    bury_late_followers(store, &mut write, &ids).await?;
-    store.commit(write).await
 }

@@ -4,9 +4,11 @@
 
 use jiff::Timestamp;
 
-use super::super::{PollCommit, StoreError};
-use super::{SqlStore, Write, rows};
-use crate::model::{GapCause, GapPart, SourceId};
+use super::database::{SqlStore, Write};
+use super::rows;
+use crate::model::{GapCause, SourceId};
+use crate::store::error::StoreError;
+use crate::store::ledger::PollCommit;
 
 /// The next moment: later than every one before, and the wall clock's as long as that goes forward.
 pub(super) async fn next_moment(store: &SqlStore, write: &mut Write, now: Timestamp) -> Result<i64, StoreError> {
@@ -99,40 +101,4 @@ async fn close(
     .await
     .map_err(|error| store.failed(error))?;
     Ok(())
-}
-
-/// Notes a gap that is over. One of the same cause and beginning takes its end over: the process died before the poll
-/// that followed was committed.
-pub(super) async fn record(store: &SqlStore, gap: &GapPart, now: Timestamp) -> Result<(), StoreError> {
-    let mut write = store.write().await?;
-    let moment = next_moment(store, &mut write, now).await?;
-    let until = gap.until.unwrap_or(now).as_millisecond();
-    let longer = sqlx::query(
-        "UPDATE gap SET ended_at = $4, closed_moment = $5 WHERE source = $1 AND cause = $2 AND began_at = $3 \
-           AND closed_moment IS NOT NULL",
-    )
-    .bind(gap.source.as_str())
-    .bind(gap.cause.as_str())
-    .bind(gap.from.as_millisecond())
-    .bind(until)
-    .bind(moment)
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
-    if longer.rows_affected() == 0 {
-        sqlx::query(
-            "INSERT INTO gap (source, cause, reason, began_at, ended_at, opened_moment, closed_moment) \
-             VALUES ($1, $2, $3, $4, $5, $6, $6)",
-        )
-        .bind(gap.source.as_str())
-        .bind(gap.cause.as_str())
-        .bind(gap.reason.as_str())
-        .bind(gap.from.as_millisecond())
-        .bind(until)
-        .bind(moment)
-        .execute(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
-    }
-    store.commit(write).await
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 
-use super::super::{PollCommit, Settled, StoreError};
 use super::dialect::Column;
 use crate::limits::STORE_STATEMENT_ROWS_MAX;
 use crate::model::{Alert, AlertState, Delivery, DeliveryState, Instance, Severity};
+use crate::store::error::StoreError;
+use crate::store::ledger::PollCommit;
+use crate::store::outbox::Settled;
 
 macro_rules! item {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ident $type:ty,)+ }) => {

@@ -13,11 +13,12 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
+use super::database::{Mode, SqlStore, words};
 use super::dialect::Dialect;
-use super::gather::Gathering;
+use super::gathering::Gathering;
 use super::statements::Statements;
-use super::{Mode, SqlStore, StoreError};
 use crate::limits::STORE_WAIT_MAX;
+use crate::store::error::StoreError;
 
 /// Marks a SQLite file as ours ("NBel" in the header's application id).
 const APPLICATION_ID: i64 = 0x4e42_656c;
@@ -331,19 +332,5 @@ async fn check_version(path: &Path, place: &str) -> Result<(), StoreError> {
             "store {place} is of an older nightbell; `nightbell run` brings it up to date"
         ))),
         _ => Ok(()),
-    }
-}
-
-/// What the database said, without the driver's preamble.
-pub(super) fn words(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => error.message().to_string(),
-        sqlx::Error::PoolTimedOut => {
-            format!(
-                "no turn to use it within {} s: another process holds it, or its disk is slow",
-                STORE_WAIT_MAX.as_secs()
-            )
-        }
-        other => other.to_string(),
     }
 }

@@ -4,44 +4,182 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 
-use super::super::{Settled, StoreError};
+use super::database::{SqlStore, Write};
+use super::insert::NEVER_FIRED;
 use super::items::{DamagedItem, IdItem, lists, settled_items};
-use super::poll::NEVER_FIRED;
-use super::{SqlStore, Write, own, rows};
+use super::{own, rows};
 use crate::limits::DELIVERY_AGE_MAX;
-use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity};
+use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+use crate::store::error::StoreError;
+use crate::store::outbox::{Outbox, Queued, Settled};
 
 /// What the log says of an attempt whose process died.
 const INTERRUPTED: &str = "nightbell stopped before the outcome was known; it may have arrived";
 
-pub(super) async fn reclaim(store: &SqlStore, now: Timestamp) -> Result<u64, StoreError> {
-    let mut write = store.write().await?;
-    sqlx::query(
-        "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, error) \
-         SELECT id, attempts + 1, claimed_at, $1, 'unknown', $2 FROM delivery WHERE state = 'pending' AND claimed_at IS NOT NULL \
-         ON CONFLICT (delivery, number) DO NOTHING",
-    )
-    .bind(now.as_millisecond())
-    .bind(INTERRUPTED)
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
-    let taken = sqlx::query(
-        "UPDATE delivery SET claimed_at = NULL, attempts = attempts + 1, last_status = NULL, last_error = $2, \
-           next_attempt_at = $1 WHERE state = 'pending' AND claimed_at IS NOT NULL",
-    )
-    .bind(now.as_millisecond())
-    .bind(INTERRUPTED)
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?
-    .rows_affected();
-    store.commit(write).await?;
-    if taken > 0 {
-        tracing::warn!(deliveries = taken, "took back deliveries that a stopped process had begun");
+impl Outbox for SqlStore {
+    async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, error) \
+             SELECT id, attempts + 1, claimed_at, $1, 'unknown', $2 FROM delivery WHERE state = 'pending' AND claimed_at IS NOT NULL \
+             ON CONFLICT (delivery, number) DO NOTHING",
+        )
+        .bind(now.as_millisecond())
+        .bind(INTERRUPTED)
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        let taken = sqlx::query(
+            "UPDATE delivery SET claimed_at = NULL, attempts = attempts + 1, last_status = NULL, last_error = $2, \
+               next_attempt_at = $1 WHERE state = 'pending' AND claimed_at IS NOT NULL",
+        )
+        .bind(now.as_millisecond())
+        .bind(INTERRUPTED)
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?
+        .rows_affected();
+        self.commit(write).await?;
+        if taken > 0 {
+            tracing::warn!(deliveries = taken, "took back deliveries that a stopped process had begun");
+        }
+        Ok(taken)
     }
-    Ok(taken)
+
+    async fn claim(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let mut write = self.write().await?;
+        let statement = sqlx::AssertSqlSafe(format!(
+            "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
+               WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 \
+               ORDER BY {ORDER} LIMIT $3) RETURNING {}",
+            rows::DELIVERY_COLUMNS
+        ));
+        let found = sqlx::query(statement)
+            .bind(receiver.as_str())
+            .bind(now.as_millisecond())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        let mut claimed = Vec::with_capacity(found.len());
+        let mut damaged = Vec::new();
+        for row in &found {
+            match rows::delivery(row) {
+                Ok(delivery) => claimed.push(delivery),
+                Err(error) => damaged.push((rows::text(row, 0)?, error.to_string())),
+            }
+        }
+        bury(self, &mut write, &damaged).await?;
+        self.commit(write).await?;
+        // RETURNING promises no order.
+        claimed.sort_by(|one: &Delivery, other| {
+            let place = |it: &Delivery| (Reverse(it.severity), it.next_attempt_at, it.created_at);
+            place(one).cmp(&place(other)).then_with(|| one.id.cmp(&other.id))
+        });
+        Ok(claimed)
+    }
+
+    async fn queue(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Queued>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT queued.id, queued.kind, queued.urgency, queued.next_attempt_at FROM delivery AS queued \
+             WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 ORDER BY {ORDER} LIMIT $3"
+        ));
+        let found = sqlx::query(statement)
+            .bind(receiver.as_str())
+            .bind(now.as_millisecond())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        // What cannot be understood is buried, aloud, by whoever claims it.
+        Ok(rows::all(&found, "delivery", queued))
+    }
+
+    async fn release(&self, claimed: &[DeliveryId]) -> Result<(), StoreError> {
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        let items: Vec<IdItem> = claimed.iter().map(|id| IdItem { id: id.as_str() }).collect();
+        let mut write = self.write().await?;
+        for text in lists(&items)? {
+            let statement = self.statements.release.clone();
+            sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| self.failed(error))?;
+        }
+        self.commit(write).await
+    }
+
+    async fn settle(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        if settled.is_empty() {
+            return Ok(());
+        }
+        let mut write = self.write().await?;
+        let done = done_by_now(self, &mut write, settled).await?;
+        let items = settled_items(settled, &done)?;
+        for text in lists(&items)? {
+            for statement in [&self.statements.log_attempts, &self.statements.settle] {
+                sqlx::query(statement.clone())
+                    .bind(text.as_str())
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+            }
+        }
+        own::note_outcomes(self, &mut write, settled).await?;
+        let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
+        bury_followers(self, &mut write, &dead.collect::<Vec<_>>()).await?;
+        self.commit(write).await
+    }
+
+    async fn next_due(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
+        // The queue's index has the instants in order within each urgency: a look at the head of each finds the earliest.
+        let urgencies: Vec<String> = std::iter::once(0)
+            .chain(Severity::ALL.map(Severity::urgency))
+            .map(|urgency| format!("SELECT {urgency} AS level"))
+            .collect();
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT MIN(head.due) FROM (SELECT (SELECT queued.next_attempt_at FROM delivery AS queued \
+               WHERE {FREE} AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at LIMIT 1) AS due \
+             FROM ({}) AS urgency) AS head",
+            urgencies.join(" UNION ALL ")
+        ));
+        let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&self.readers).await;
+        match row.map_err(|error| self.failed(error))? {
+            Some(row) => rows::optional_instant(&row, 0),
+            None => Ok(None),
+        }
+    }
+
+    async fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM delivery WHERE receiver = $1 AND state = 'pending' AND next_attempt_at <= $2",
+        )
+        .bind(receiver.as_str())
+        .bind(now.as_millisecond())
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
+    }
+
+    /// Deliveries live for a day and are purged with their alerts, so the few of the last days hold every recent attempt.
+    async fn attempts_since(&self, since: Timestamp) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
+        let made_since = since.checked_sub(DELIVERY_AGE_MAX * 2).unwrap_or(Timestamp::MIN);
+        let found = sqlx::query(
+            "SELECT delivery.receiver, attempt.started_at FROM delivery JOIN attempt ON attempt.delivery = delivery.id \
+             WHERE delivery.created_at >= $1 AND attempt.started_at >= $2 ORDER BY attempt.started_at",
+        )
+        .bind(made_since.as_millisecond())
+        .bind(since.as_millisecond())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        found
+            .iter()
+            .map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?)))
+            .collect()
+    }
 }
 
 /// Which deliveries of `$1` are free: owed, not held, and with no predecessor that is still owed.
@@ -53,44 +191,6 @@ pub(super) const TOLD: &str = "(queued.group_key IS NULL OR queued.group_told_at
 
 /// The order in which the queue is worked off.
 pub(super) const ORDER: &str = "queued.urgency DESC, queued.next_attempt_at, queued.created_at, queued.id";
-
-pub(super) async fn claim(
-    store: &SqlStore,
-    receiver: &ReceiverId,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<Delivery>, StoreError> {
-    let mut write = store.write().await?;
-    let statement = sqlx::AssertSqlSafe(format!(
-        "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
-           WHERE {FREE} AND {TOLD} AND queued.next_attempt_at <= $2 \
-           ORDER BY {ORDER} LIMIT $3) RETURNING {}",
-        rows::DELIVERY_COLUMNS
-    ));
-    let found = sqlx::query(statement)
-        .bind(receiver.as_str())
-        .bind(now.as_millisecond())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
-    let mut claimed = Vec::with_capacity(found.len());
-    let mut damaged = Vec::new();
-    for row in &found {
-        match rows::delivery(row) {
-            Ok(delivery) => claimed.push(delivery),
-            Err(error) => damaged.push((rows::text(row, 0)?, error.to_string())),
-        }
-    }
-    bury(store, &mut write, &damaged).await?;
-    store.commit(write).await?;
-    // RETURNING promises no order.
-    claimed.sort_by(|one: &Delivery, other| {
-        let place = |it: &Delivery| (Reverse(it.severity), it.next_attempt_at, it.created_at);
-        place(one).cmp(&place(other)).then_with(|| one.id.cmp(&other.id))
-    });
-    Ok(claimed)
-}
 
 /// What cannot be read can never be sent: it dies visibly and does not come up again and again.
 async fn bury(store: &SqlStore, write: &mut Write, damaged: &[(String, String)]) -> Result<(), StoreError> {
@@ -117,41 +217,6 @@ async fn bury_followers(store: &SqlStore, write: &mut Write, dead: &[&str]) -> R
             .map_err(|error| store.failed(error))?;
     }
     Ok(())
-}
-
-pub(super) async fn release(store: &SqlStore, claimed: &[DeliveryId]) -> Result<(), StoreError> {
-    if claimed.is_empty() {
-        return Ok(());
-    }
-    let items: Vec<IdItem> = claimed.iter().map(|id| IdItem { id: id.as_str() }).collect();
-    let mut write = store.write().await?;
-    for text in lists(&items)? {
-        let statement = store.statements.release.clone();
-        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
-    }
-    store.commit(write).await
-}
-
-pub(super) async fn settle(store: &SqlStore, settled: &[Settled]) -> Result<(), StoreError> {
-    if settled.is_empty() {
-        return Ok(());
-    }
-    let mut write = store.write().await?;
-    let done = done_by_now(store, &mut write, settled).await?;
-    let items = settled_items(settled, &done)?;
-    for text in lists(&items)? {
-        for statement in [&store.statements.log_attempts, &store.statements.settle] {
-            sqlx::query(statement.clone())
-                .bind(text.as_str())
-                .execute(write.on())
-                .await
-                .map_err(|error| store.failed(error))?;
-        }
-    }
-    own::note_outcomes(store, &mut write, settled).await?;
-    let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
-    bury_followers(store, &mut write, &dead.collect::<Vec<_>>()).await?;
-    store.commit(write).await
 }
 
 /// The recipients that have a message after these attempts, for the deliveries whose attempt reached somebody new.
@@ -181,62 +246,12 @@ async fn done_by_now<'a>(
     Ok(done)
 }
 
-pub(super) async fn next_due(store: &SqlStore, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
-    // The queue's index has the instants in order within each urgency: a look at the head of each finds the earliest.
-    let urgencies: Vec<String> = std::iter::once(0)
-        .chain(Severity::ALL.map(Severity::urgency))
-        .map(|urgency| format!("SELECT {urgency} AS level"))
-        .collect();
-    let statement = sqlx::AssertSqlSafe(format!(
-        "SELECT MIN(head.due) FROM (SELECT (SELECT queued.next_attempt_at FROM delivery AS queued \
-           WHERE {FREE} AND queued.urgency = urgency.level ORDER BY queued.next_attempt_at LIMIT 1) AS due \
-         FROM ({}) AS urgency) AS head",
-        urgencies.join(" UNION ALL ")
-    ));
-    let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&store.readers).await;
-    match row.map_err(|error| store.failed(error))? {
-        Some(row) => rows::optional_instant(&row, 0),
-        None => Ok(None),
-    }
-}
-
-/// Deliveries live for a day and are purged with their alerts, so the few of the last days hold every recent attempt.
-pub(super) async fn attempts_since(
-    store: &SqlStore,
-    since: Timestamp,
-) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
-    let made_since = since.checked_sub(DELIVERY_AGE_MAX * 2).unwrap_or(Timestamp::MIN);
-    let found = sqlx::query(
-        "SELECT delivery.receiver, attempt.started_at FROM delivery JOIN attempt ON attempt.delivery = delivery.id \
-         WHERE delivery.created_at >= $1 AND attempt.started_at >= $2 ORDER BY attempt.started_at",
-    )
-    .bind(made_since.as_millisecond())
-    .bind(since.as_millisecond())
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
-    found.iter().map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?))).collect()
-}
-
-pub(super) async fn count_due(store: &SqlStore, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) FROM delivery WHERE receiver = $1 AND state = 'pending' AND next_attempt_at <= $2",
-    )
-    .bind(receiver.as_str())
-    .bind(now.as_millisecond())
-    .fetch_one(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
-    Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
-}
-
-pub(super) async fn deliveries(store: &SqlStore, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-    let columns = rows::DELIVERY_COLUMNS;
-    let sql = sqlx::AssertSqlSafe(format!("SELECT {columns} FROM delivery ORDER BY created_at DESC, id DESC LIMIT $1"));
-    let found = sqlx::query(sql)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "delivery", rows::delivery))
+pub(super) fn queued(row: &AnyRow) -> Result<Queued, StoreError> {
+    let kind = rows::text(row, 1)?;
+    Ok(Queued {
+        id: DeliveryId::new(rows::text(row, 0)?),
+        kind: MessageKind::from_word(&kind).ok_or_else(|| rows::unknown("kind", &kind))?,
+        severity: rows::severity(row, 2)?,
+        due_at: rows::instant(rows::number(row, 3)?)?,
+    })
 }

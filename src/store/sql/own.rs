@@ -5,82 +5,76 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::super::{OwnCommit, OwnState, PollCommit, Settled, StoreError, Troubled};
+use super::database::{SqlStore, Write};
 use super::items::{IdItem, alert_items, lists};
-use super::{SqlStore, Write, gap, poll, rows};
+use super::{gap, insert, rows};
 use crate::model::{AttemptOutcome, DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
+use crate::store::archive::Archive as _;
+use crate::store::error::StoreError;
+use crate::store::outbox::Settled;
+use crate::store::own::{OwnAlerts, OwnCommit, OwnState, Troubled};
 
 /// The rows of Nightbell's own alerts, whose rules are called `self/…`; no other rule has a slash in its name. Written as a
 /// span, because an index answers that.
 pub(super) const IS_OWN: &str = "rule >= 'self/' AND rule < 'self0'";
 
-pub(super) async fn state(store: &SqlStore, closed_since: Timestamp) -> Result<OwnState, StoreError> {
-    let sources = poll::sources(store).await?;
-    // A row for each open gap, and those that ended lately: moments are the wall clock's milliseconds, or later.
-    let gaps = sqlx::query(
-        "SELECT source, cause, reason, began_at, ended_at FROM gap WHERE closed_moment IS NULL OR closed_moment >= $1 \
-         ORDER BY opened_moment",
-    )
-    .bind(closed_since.as_millisecond())
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
-    let troubled = sqlx::query("SELECT receiver, since, lasting, error FROM trouble ORDER BY receiver")
-        .fetch_all(&store.readers)
+impl OwnAlerts for SqlStore {
+    async fn own_state(&self, closed_since: Timestamp) -> Result<OwnState, StoreError> {
+        let sources = self.sources().await?;
+        // A row for each open gap, and those that ended lately: moments are the wall clock's milliseconds, or later.
+        let gaps = sqlx::query(
+            "SELECT source, cause, reason, began_at, ended_at FROM gap WHERE closed_moment IS NULL OR closed_moment >= $1 \
+             ORDER BY opened_moment",
+        )
+        .bind(closed_since.as_millisecond())
+        .fetch_all(&self.readers)
         .await
-        .map_err(|error| store.failed(error))?;
-    let firing = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT {} FROM alert WHERE state = 'firing' AND {IS_OWN} ORDER BY created_at, id",
-        rows::ALERT_COLUMNS
-    )))
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
-    Ok(OwnState {
-        sources,
-        gaps: rows::all(&gaps, "gap", |row| {
-            let cause = rows::text(row, 1)?;
-            Ok(GapPart {
-                source: SourceId::new(rows::text(row, 0)?),
-                cause: GapCause::from_word(&cause).ok_or_else(|| rows::unknown("cause of a gap", &cause))?,
-                reason: rows::text(row, 2)?,
-                from: rows::instant(rows::number(row, 3)?)?,
-                until: rows::optional_instant(row, 4)?,
-            })
-        }),
-        troubled: rows::all(&troubled, "trouble", |row| {
-            Ok(Troubled {
-                receiver: ReceiverId::new(rows::text(row, 0)?),
-                since: rows::instant(rows::number(row, 1)?)?,
-                is_lasting: rows::number(row, 2)? != 0,
-                error: rows::text(row, 3)?,
-            })
-        }),
-        firing: rows::all(&firing, "alert", rows::alert),
-    })
-}
+        .map_err(|error| self.failed(error))?;
+        let troubled = sqlx::query("SELECT receiver, since, lasting, error FROM trouble ORDER BY receiver")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let firing = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {} FROM alert WHERE state = 'firing' AND {IS_OWN} ORDER BY created_at, id",
+            rows::ALERT_COLUMNS
+        )))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(OwnState {
+            sources,
+            gaps: rows::all(&gaps, "gap", |row| {
+                let cause = rows::text(row, 1)?;
+                Ok(GapPart {
+                    source: SourceId::new(rows::text(row, 0)?),
+                    cause: GapCause::from_word(&cause).ok_or_else(|| rows::unknown("cause of a gap", &cause))?,
+                    reason: rows::text(row, 2)?,
+                    from: rows::instant(rows::number(row, 3)?)?,
+                    until: rows::optional_instant(row, 4)?,
+                })
+            }),
+            troubled: rows::all(&troubled, "trouble", |row| {
+                Ok(Troubled {
+                    receiver: ReceiverId::new(rows::text(row, 0)?),
+                    since: rows::instant(rows::number(row, 1)?)?,
+                    is_lasting: rows::number(row, 2)? != 0,
+                    error: rows::text(row, 3)?,
+                })
+            }),
+            firing: rows::all(&firing, "alert", rows::alert),
+        })
+    }
 
-/// Alerts and what is owed for them, as a poll commits them; no source is moved.
-pub(super) async fn commit(store: &SqlStore, own: &OwnCommit) -> Result<(), StoreError> {
-    let commit = PollCommit {
-        source: SourceId::new("nightbell"),
-        generation: 0,
-        now: own.now,
-        read_until: None,
-        incomplete: None,
-        known_rules: None,
-        instances: Vec::new(),
-        fired: own.fired.clone(),
-        changed: own.changed.clone(),
-        deliveries: own.deliveries.clone(),
-    };
-    let mut write = store.write().await?;
-    let moment = gap::next_moment(store, &mut write, commit.now).await?;
-    let changed = alert_items(&commit.changed, commit.now, moment)?;
-    poll::execute(store, &mut write, &store.statements.update_alerts, &changed).await?;
-    let repeated = poll::insert_fired(store, &mut write, &commit, moment).await?;
-    poll::insert_deliveries(store, &mut write, &commit, &repeated).await?;
-    store.commit(write).await
+    /// Alerts and what is owed for them, as a poll commits them; no source is moved.
+    async fn commit_own(&self, own: &OwnCommit) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        let moment = gap::next_moment(self, &mut write, own.now).await?;
+        let changed = alert_items(&own.changed, own.now, moment)?;
+        insert::execute(self, &mut write, &self.statements.update_alerts, &changed).await?;
+        let repeated = insert::insert_fired(self, &mut write, &own.fired, own.now, moment).await?;
+        insert::insert_deliveries(self, &mut write, &own.deliveries, &repeated).await?;
+        self.commit(write).await
+    }
 }
 
 /// What attempts did to the troubles of one receiver, in the order in which they ended.
@@ -177,14 +171,4 @@ async fn receivers_of(
         }
     }
     Ok(receivers)
-}
-
-pub(super) async fn beat(store: &SqlStore, now: Timestamp) -> Result<(), StoreError> {
-    let mut write = store.write().await?;
-    sqlx::query("INSERT INTO pulse (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at")
-        .bind(now.as_millisecond())
-        .execute(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
-    store.commit(write).await
 }

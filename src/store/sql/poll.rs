@@ -1,53 +1,239 @@
 //! What a poll reads and writes: the memory of a source, and the one transaction that moves all of it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
-use serde::Serialize;
-use sqlx::SqlStr;
 
-use super::super::{PollCommit, PollOutcome, SourceCondition, SourceMemory, StoreError};
-use super::items::{IdItem, alert_items, delivery_items, instance_items, lists, to_json};
+use super::database::{SqlStore, Write};
+use super::gap::next_moment;
+use super::items::{IdItem, alert_items, instance_items, lists, to_json};
 use super::own::IS_OWN;
-use super::{SqlStore, Write, gap, rows, transition};
+use super::{gap, insert, rows, transition};
 use crate::limits::LISTED_AGAIN_MAX;
-use crate::model::{Alert, AlertId, Delivery, GapCause, SourceId};
+use crate::model::{Alert, AlertId, GapCause, GapPart, InstanceType, SourceId};
+use crate::store::error::StoreError;
+use crate::store::ledger::{PastRuns, PollCommit, PollLedger, SourceMemory};
+use crate::store::transition::PollOutcome;
 
-/// What a delivery dies of when the message before it was never delivered.
-pub(super) const NEVER_FIRED: &str = "the firing message was never delivered";
+impl PollLedger for SqlStore {
+    async fn load_source(&self, source: &SourceId) -> Result<SourceMemory, StoreError> {
+        // One transaction, so that the three answers are of the same commit.
+        let mut read = self.readers.begin().await.map_err(|error| self.failed(error))?;
+        let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at FROM source WHERE id = $1")
+            .bind(source.as_str())
+            .fetch_optional(&mut *read)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let Some(row) = row else { return Ok(SourceMemory::default()) };
+        let (read_until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
+        // After a long outage the next poll reads back to the cursor, not only to the last try.
+        let last_seen = read_until.map_or(polled_at, |read_until| read_until.min(polled_at));
+        let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN);
+        let snapshots = sqlx::query(sql_snapshots())
+            .bind(source.as_str())
+            .bind(horizon.as_millisecond())
+            .fetch_all(&mut *read)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let firing = sqlx::query(sql_firing())
+            .bind(source.as_str())
+            .fetch_all(&mut *read)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(SourceMemory {
+            generation: rows::number(&row, 0)?,
+            polled_at: Some(polled_at),
+            read_until,
+            known_rules: rows::json(&row, 2)?,
+            snapshots: rows::all(&snapshots, "instance", rows::snapshot).into_iter().collect(),
+            firing: rows::all(&firing, "alert", rows::alert),
+        })
+    }
 
-pub(super) async fn load_source(store: &SqlStore, source: &SourceId) -> Result<SourceMemory, StoreError> {
-    // One transaction, so that the three answers are of the same commit.
-    let mut read = store.readers.begin().await.map_err(|error| store.failed(error))?;
-    let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at FROM source WHERE id = $1")
+    async fn generation(&self, source: &SourceId) -> Result<i64, StoreError> {
+        let row = sqlx::query("SELECT generation FROM source WHERE id = $1")
+            .bind(source.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        row.map_or(Ok(0), |row| rows::number(&row, 0))
+    }
+
+    async fn known_alerts(&self, ids: &[AlertId]) -> Result<HashSet<AlertId>, StoreError> {
+        let items: Vec<IdItem> = ids.iter().map(|id| IdItem { id: id.as_str() }).collect();
+        let mut known = HashSet::new();
+        for text in lists(&items)? {
+            let found = sqlx::query(self.statements.known_alerts.clone())
+                .bind(text)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| self.failed(error))?;
+            for row in &found {
+                known.insert(AlertId::new(rows::text(row, 0)?));
+            }
+        }
+        Ok(known)
+    }
+
+    async fn commit_poll(&self, commit: &PollCommit) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        move_source(self, &mut write, commit).await?;
+        let moment = gap::after_poll(self, &mut write, commit).await?;
+        let sql = &self.statements;
+
+        let instances = instance_items(commit, moment);
+        transition::log(self, &mut write, &instances, moment).await?;
+        transition::log_poll(self, &mut write, &commit.source, commit.now, outcome(commit)).await?;
+        insert::execute(self, &mut write, &sql.upsert_instances, &instances).await?;
+        // Resolutions go first: an instance's old episode makes room for its new one.
+        insert::execute(self, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now, moment)?)
+            .await?;
+        let repeated = insert::insert_fired(self, &mut write, &commit.fired, commit.now, moment).await?;
+        insert::insert_deliveries(self, &mut write, &commit.deliveries, &repeated).await?;
+        self.commit(write).await
+    }
+
+    async fn record_unreadable(&self, source: &SourceId, now: Timestamp, reason: &str) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO source (id, generation, known_rules, polled_at, unreadable_since, unreadable_reason) \
+             VALUES ($1, 0, '[]', $2, $2, $3) ON CONFLICT (id) DO UPDATE SET polled_at = excluded.polled_at, \
+               unreadable_since = COALESCE(source.unreadable_since, excluded.unreadable_since), \
+               unreadable_reason = excluded.unreadable_reason",
+        )
         .bind(source.as_str())
-        .fetch_optional(&mut *read)
+        .bind(now.as_millisecond())
+        .bind(reason)
+        .execute(write.on())
         .await
-        .map_err(|error| store.failed(error))?;
-    let Some(row) = row else { return Ok(SourceMemory::default()) };
-    let (read_until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
-    // After a long outage the next poll reads back to the cursor, not only to the last try.
-    let last_seen = read_until.map_or(polled_at, |read_until| read_until.min(polled_at));
-    let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN);
-    let snapshots = sqlx::query(sql_snapshots())
+        .map_err(|error| self.failed(error))?;
+        gap::open(self, &mut write, source, GapCause::Unreadable, reason, now).await?;
+        transition::log_poll(self, &mut write, source, now, PollOutcome::Unread).await?;
+        self.commit(write).await
+    }
+
+    /// Notes a gap that is over. One of the same cause and beginning takes its end over: the process died before the poll
+    /// that followed was committed.
+    async fn record_gap(&self, gap: &GapPart, now: Timestamp) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        let moment = next_moment(self, &mut write, now).await?;
+        let until = gap.until.unwrap_or(now).as_millisecond();
+        let longer = sqlx::query(
+            "UPDATE gap SET ended_at = $4, closed_moment = $5 WHERE source = $1 AND cause = $2 AND began_at = $3 \
+               AND closed_moment IS NOT NULL",
+        )
+        .bind(gap.source.as_str())
+        .bind(gap.cause.as_str())
+        .bind(gap.from.as_millisecond())
+        .bind(until)
+        .bind(moment)
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        if longer.rows_affected() == 0 {
+            sqlx::query(
+                "INSERT INTO gap (source, cause, reason, began_at, ended_at, opened_moment, closed_moment) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $6)",
+            )
+            .bind(gap.source.as_str())
+            .bind(gap.cause.as_str())
+            .bind(gap.reason.as_str())
+            .bind(gap.from.as_millisecond())
+            .bind(until)
+            .bind(moment)
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        }
+        self.commit(write).await
+    }
+
+    async fn past_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
+        let statement = format!(
+            "SELECT {} FROM instance WHERE source = $1 AND job = $2 \
+             ORDER BY COALESCE(plan_time, start_time) DESC, id DESC LIMIT $3",
+            rows::SNAPSHOT_COLUMNS
+        );
+        let mut runs = PastRuns::new();
+        for job in jobs {
+            let found = sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
+                .bind(source.as_str())
+                .bind(job)
+                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| self.failed(error))?;
+            let of_job = rows::all(&found, "instance", rows::snapshot);
+            runs.insert(job.clone(), of_job.into_iter().map(|(key, run)| (key.id, run)).collect());
+        }
+        Ok(runs)
+    }
+
+    async fn planned_jobs(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<BTreeSet<(String, InstanceType)>, StoreError> {
+        let found = sqlx::query(
+            "SELECT DISTINCT job, kind FROM instance \
+             WHERE source = $1 AND (plan_time BETWEEN $2 AND $3 OR start_time BETWEEN $2 AND $3)",
+        )
         .bind(source.as_str())
-        .bind(horizon.as_millisecond())
-        .fetch_all(&mut *read)
+        .bind(from.as_millisecond())
+        .bind(until.as_millisecond())
+        .fetch_all(&self.readers)
         .await
-        .map_err(|error| store.failed(error))?;
-    let firing = sqlx::query(sql_firing())
-        .bind(source.as_str())
-        .fetch_all(&mut *read)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(SourceMemory {
-        generation: rows::number(&row, 0)?,
-        polled_at: Some(polled_at),
-        read_until,
-        known_rules: rows::json(&row, 2)?,
-        snapshots: rows::all(&snapshots, "instance", rows::snapshot).into_iter().collect(),
-        firing: rows::all(&firing, "alert", rows::alert),
-    })
+        .map_err(|error| self.failed(error))?;
+        let jobs = rows::all(&found, "instance", |row| Ok((rows::text(row, 0)?, rows::instance_type(row, 1)?)));
+        Ok(jobs.into_iter().collect())
+    }
+
+    async fn told_and_firing(&self, sources: &[SourceId], limit: usize) -> Result<Vec<Alert>, StoreError> {
+        // One whose deadline is held back has receivers: they were warned of it.
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {} FROM alert WHERE state = 'firing' AND source IN {} AND (suppressed_by IS NULL OR receivers <> '[]') \
+             ORDER BY created_at, id LIMIT $2",
+            rows::ALERT_COLUMNS,
+            self.dialect.bound_texts(1)
+        ));
+        let items: Vec<IdItem> = sources.iter().map(|source| IdItem { id: source.as_str() }).collect();
+        let found = sqlx::query(statement)
+            .bind(to_json(&items)?)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", rows::alert))
+    }
+
+    async fn load_learnt(&self, source: &SourceId) -> Result<BTreeMap<String, String>, StoreError> {
+        let found = sqlx::query("SELECT question, answer FROM learnt WHERE source = $1")
+            .bind(source.as_str())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        found.iter().map(|row| Ok((rows::text(row, 0)?, rows::text(row, 1)?))).collect()
+    }
+
+    async fn save_learnt(&self, source: &SourceId, learnt: &BTreeMap<String, String>) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("DELETE FROM learnt WHERE source = $1")
+            .bind(source.as_str())
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        for (question, answer) in learnt {
+            sqlx::query("INSERT INTO learnt (source, question, answer) VALUES ($1, $2, $3)")
+                .bind(source.as_str())
+                .bind(question)
+                .bind(answer)
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+        }
+        self.commit(write).await
+    }
 }
 
 fn sql_snapshots() -> sqlx::AssertSqlSafe<String> {
@@ -64,48 +250,6 @@ fn sql_firing() -> sqlx::AssertSqlSafe<String> {
         "SELECT {} FROM alert WHERE source = $1 AND state = 'firing' AND NOT ({IS_OWN}) ORDER BY created_at, id",
         rows::ALERT_COLUMNS
     ))
-}
-
-pub(super) async fn generation(store: &SqlStore, source: &SourceId) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT generation FROM source WHERE id = $1")
-        .bind(source.as_str())
-        .fetch_optional(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    row.map_or(Ok(0), |row| rows::number(&row, 0))
-}
-
-pub(super) async fn known_alerts(store: &SqlStore, ids: &[AlertId]) -> Result<HashSet<AlertId>, StoreError> {
-    let items: Vec<IdItem> = ids.iter().map(|id| IdItem { id: id.as_str() }).collect();
-    let mut known = HashSet::new();
-    for text in lists(&items)? {
-        let found = sqlx::query(store.statements.known_alerts.clone())
-            .bind(text)
-            .fetch_all(&store.readers)
-            .await
-            .map_err(|error| store.failed(error))?;
-        for row in &found {
-            known.insert(AlertId::new(rows::text(row, 0)?));
-        }
-    }
-    Ok(known)
-}
-
-pub(super) async fn commit(store: &SqlStore, commit: &PollCommit) -> Result<(), StoreError> {
-    let mut write = store.write().await?;
-    move_source(store, &mut write, commit).await?;
-    let moment = gap::after_poll(store, &mut write, commit).await?;
-    let sql = &store.statements;
-
-    let instances = instance_items(commit, moment);
-    transition::log(store, &mut write, &instances, moment).await?;
-    transition::log_poll(store, &mut write, &commit.source, commit.now, outcome(commit)).await?;
-    execute(store, &mut write, &sql.upsert_instances, &instances).await?;
-    // Resolutions go first: an instance's old episode makes room for its new one.
-    execute(store, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now, moment)?).await?;
-    let repeated = insert_fired(store, &mut write, commit, moment).await?;
-    insert_deliveries(store, &mut write, commit, &repeated).await?;
-    store.commit(write).await
 }
 
 fn outcome(commit: &PollCommit) -> PollOutcome {
@@ -139,138 +283,4 @@ async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -
         .await
         .map_err(|error| store.failed(error))?;
     if done.rows_affected() == 0 { Err(StoreError::Conflict(commit.source.clone())) } else { Ok(()) }
-}
-
-/// Writes the new episodes and returns the ids of those that are none: repeats of what is there already.
-pub(super) async fn insert_fired<'a>(
-    store: &SqlStore,
-    write: &mut Write,
-    commit: &'a PollCommit,
-    moment: i64,
-) -> Result<HashSet<&'a str>, StoreError> {
-    let mut repeated: HashSet<&str> = commit.fired.iter().map(|alert| alert.id.as_str()).collect();
-    for text in lists(&alert_items(&commit.fired, commit.now, moment)?)? {
-        let inserted = sqlx::query(store.statements.insert_alerts.clone())
-            .bind(text)
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
-        for row in &inserted {
-            repeated.remove(rows::text(row, 0)?.as_str());
-        }
-    }
-    if !repeated.is_empty() {
-        let source = commit.source.as_str();
-        tracing::info!(source, alerts = repeated.len(), "left out alerts that are known already");
-    }
-    Ok(repeated)
-}
-
-pub(super) async fn insert_deliveries(
-    store: &SqlStore,
-    write: &mut Write,
-    commit: &PollCommit,
-    repeated: &HashSet<&str>,
-) -> Result<(), StoreError> {
-    let owed = commit.deliveries.iter().filter(|delivery| match &delivery.alert {
-        Some(alert) => !repeated.contains(alert.as_str()),
-        None => true,
-    });
-    store.gathering.note(commit.deliveries.iter());
-    let items = delivery_items(owed)?;
-    execute(store, write, &store.statements.insert_deliveries, &items).await?;
-
-    let followers: Vec<IdItem> =
-        items.iter().filter(|item| item.follows.is_some()).map(|item| IdItem { id: item.id }).collect();
-    execute(store, write, &store.statements.follow_merged, &followers).await?;
-    bury_late_followers(store, write, &followers).await
-}
-
-/// Of the listed deliveries, those whose predecessor is dead die.
-pub(super) async fn bury_late_followers(
-    store: &SqlStore,
-    write: &mut Write,
-    followers: &[IdItem<'_>],
-) -> Result<(), StoreError> {
-    for text in lists(followers)? {
-        sqlx::query(store.statements.bury_late_followers.clone())
-            .bind(text)
-            .bind(NEVER_FIRED)
-            .execute(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
-    }
-    Ok(())
-}
-
-pub(super) async fn record_unreadable(
-    store: &SqlStore,
-    source: &SourceId,
-    now: Timestamp,
-    reason: &str,
-) -> Result<(), StoreError> {
-    let mut write = store.write().await?;
-    sqlx::query(
-        "INSERT INTO source (id, generation, known_rules, polled_at, unreadable_since, unreadable_reason) \
-         VALUES ($1, 0, '[]', $2, $2, $3) ON CONFLICT (id) DO UPDATE SET polled_at = excluded.polled_at, \
-           unreadable_since = COALESCE(source.unreadable_since, excluded.unreadable_since), \
-           unreadable_reason = excluded.unreadable_reason",
-    )
-    .bind(source.as_str())
-    .bind(now.as_millisecond())
-    .bind(reason)
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
-    gap::open(store, &mut write, source, GapCause::Unreadable, reason, now).await?;
-    transition::log_poll(store, &mut write, source, now, PollOutcome::Unread).await?;
-    store.commit(write).await
-}
-
-pub(super) async fn alerts(store: &SqlStore, limit: usize) -> Result<Vec<Alert>, StoreError> {
-    let columns = rows::ALERT_COLUMNS;
-    let sql = sqlx::AssertSqlSafe(format!("SELECT {columns} FROM alert ORDER BY created_at DESC, id DESC LIMIT $1"));
-    let found = sqlx::query(sql)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "alert", rows::alert))
-}
-
-pub(super) async fn sources(store: &SqlStore) -> Result<Vec<SourceCondition>, StoreError> {
-    let found = sqlx::query(
-        "SELECT id, read_until, polled_at, unreadable_since, unreadable_reason, incomplete FROM source ORDER BY id",
-    )
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "source", |row| {
-        Ok(SourceCondition {
-            id: SourceId::new(rows::text(row, 0)?),
-            read_until: rows::optional_instant(row, 1)?,
-            polled_at: rows::instant(rows::number(row, 2)?)?,
-            unreadable: rows::optional_instant(row, 3)?.zip(rows::optional_text(row, 4)?),
-            incomplete: rows::optional_text(row, 5)?,
-        })
-    }))
-}
-
-/// Owes deliveries that tell of no alert.
-pub(super) async fn owe(store: &SqlStore, write: &mut Write, deliveries: &[Delivery]) -> Result<(), StoreError> {
-    let items = delivery_items(deliveries.iter())?;
-    execute(store, write, &store.statements.insert_deliveries, &items).await
-}
-
-/// Runs a statement over a list, in pieces that bound its text's size.
-pub(super) async fn execute<T: Serialize>(
-    store: &SqlStore,
-    write: &mut Write,
-    statement: &SqlStr,
-    items: &[T],
-) -> Result<(), StoreError> {
-    for text in lists(items)? {
-        sqlx::query(statement.clone()).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
-    }
-    Ok(())
 }

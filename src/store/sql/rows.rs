@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::super::{JobHistory, StoreError};
 use crate::model::{
     Alert, AlertId, Delivery, DeliveryId, DeliveryState, GroupPlace, Instance, InstanceKey, InstanceType, JobRef,
     MessageKind, ReceiverId, Revival, RuleId, Severity, Snapshot, SourceId, Status, Suppression,
 };
+use crate::store::archive::JobHistory;
+use crate::store::error::StoreError;
 
 /// The columns that [`alert`] reads, in its order.
 pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at, \

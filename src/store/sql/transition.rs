@@ -5,10 +5,12 @@ use sqlx::any::AnyRow;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Database};
 
-use super::super::{PollOutcome, PollRecord, StoreError, Transition};
+use super::database::{SqlStore, Write};
 use super::items::{InstanceItem, lists};
-use super::{SqlStore, Write, rows};
+use super::rows;
 use crate::model::SourceId;
+use crate::store::error::StoreError;
+use crate::store::transition::{PollOutcome, PollRecord, Transition, TransitionLog};
 
 /// A transition with what is remembered of its run beside, in the order in which [`rows::instance`] reads.
 const SELECT: &str = "SELECT log.source, log.job, log.id, run.job_id, run.name, log.status, \
@@ -56,70 +58,65 @@ pub(super) async fn log_poll(
     Ok(())
 }
 
-pub(super) async fn of_instance(
-    store: &SqlStore,
-    source: &SourceId,
-    job: &str,
-    id: &str,
-) -> Result<Vec<Transition>, StoreError> {
-    let sql = format!("{SELECT} WHERE log.source = $1 AND log.job = $2 AND log.id = $3 ORDER BY log.moment");
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(job).bind(id);
-    read(store, query).await
-}
+impl TransitionLog for SqlStore {
+    async fn transitions(&self, source: &SourceId, job: &str, id: &str) -> Result<Vec<Transition>, StoreError> {
+        let sql = format!("{SELECT} WHERE log.source = $1 AND log.job = $2 AND log.id = $3 ORDER BY log.moment");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(job).bind(id);
+        read(self, query).await
+    }
 
-pub(super) async fn between(
-    store: &SqlStore,
-    source: &SourceId,
-    from: Timestamp,
-    until: Timestamp,
-) -> Result<Vec<Transition>, StoreError> {
-    let sql = format!(
-        "{SELECT} WHERE log.source = $1 AND log.seen_at >= $2 AND log.seen_at <= $3 \
-         ORDER BY log.moment, log.job, log.id"
-    );
-    let query =
-        sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(from.as_millisecond()).bind(until.as_millisecond());
-    read(store, query).await
-}
+    async fn transitions_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Transition>, StoreError> {
+        let sql = format!(
+            "{SELECT} WHERE log.source = $1 AND log.seen_at >= $2 AND log.seen_at <= $3 \
+             ORDER BY log.moment, log.job, log.id"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(source.as_str())
+            .bind(from.as_millisecond())
+            .bind(until.as_millisecond());
+        read(self, query).await
+    }
 
-pub(super) async fn states_before(
-    store: &SqlStore,
-    source: &SourceId,
-    before: Timestamp,
-) -> Result<Vec<Transition>, StoreError> {
-    let sql = format!(
-        "{SELECT} WHERE log.source = $1 AND log.seen_at < $2 AND NOT EXISTS (SELECT 1 FROM transition AS later \
-           WHERE later.source = log.source AND later.job = log.job AND later.id = log.id \
-             AND later.moment > log.moment AND later.seen_at < $2) \
-         ORDER BY log.job, log.id"
-    );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(before.as_millisecond());
-    read(store, query).await
-}
+    async fn states_before(&self, source: &SourceId, before: Timestamp) -> Result<Vec<Transition>, StoreError> {
+        let sql = format!(
+            "{SELECT} WHERE log.source = $1 AND log.seen_at < $2 AND NOT EXISTS (SELECT 1 FROM transition AS later \
+               WHERE later.source = log.source AND later.job = log.job AND later.id = log.id \
+                 AND later.moment > log.moment AND later.seen_at < $2) \
+             ORDER BY log.job, log.id"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(before.as_millisecond());
+        read(self, query).await
+    }
 
-pub(super) async fn polls(
-    store: &SqlStore,
-    source: &SourceId,
-    from: Timestamp,
-    until: Timestamp,
-) -> Result<Vec<PollRecord>, StoreError> {
-    let found = sqlx::query(
-        "SELECT polled_at, outcome FROM poll WHERE source = $1 AND polled_at >= $2 AND polled_at <= $3 \
-         ORDER BY polled_at",
-    )
-    .bind(source.as_str())
-    .bind(from.as_millisecond())
-    .bind(until.as_millisecond())
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
-    Ok(rows::all(&found, "poll", |row| {
-        let word = rows::text(row, 1)?;
-        Ok(PollRecord {
-            polled_at: rows::instant(rows::number(row, 0)?)?,
-            outcome: PollOutcome::from_word(&word).ok_or_else(|| rows::unknown("poll outcome", &word))?,
-        })
-    }))
+    async fn polls_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<PollRecord>, StoreError> {
+        let found = sqlx::query(
+            "SELECT polled_at, outcome FROM poll WHERE source = $1 AND polled_at >= $2 AND polled_at <= $3 \
+             ORDER BY polled_at",
+        )
+        .bind(source.as_str())
+        .bind(from.as_millisecond())
+        .bind(until.as_millisecond())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "poll", |row| {
+            let word = rows::text(row, 1)?;
+            Ok(PollRecord {
+                polled_at: rows::instant(rows::number(row, 0)?)?,
+                outcome: PollOutcome::from_word(&word).ok_or_else(|| rows::unknown("poll outcome", &word))?,
+            })
+        }))
+    }
 }
 
 async fn read(

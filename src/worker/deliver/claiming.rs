@@ -13,7 +13,7 @@ use super::together::{Together, each_alert_once};
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::model::{Delivery, DeliveryId, MessageKind, ReceiverId, Severity};
 use crate::notify::Renderer;
-use crate::store::{Queued, Store, StoreError};
+use crate::store::{Groups, Outbox, Queued, StoreError};
 use crate::worker::budget::Budget;
 
 /// What was claimed.
@@ -59,7 +59,7 @@ impl<S> Clone for Claimer<S> {
     }
 }
 
-impl<S: Store> Claimer<S> {
+impl<S: Groups + Outbox> Claimer<S> {
     /// Claims at most `room` of what is due at `now` and may go, the most urgent first.
     pub(super) async fn claim(&self, now: Timestamp, room: usize) -> Result<Claim, StoreError> {
         self.tell_groups(now).await?;

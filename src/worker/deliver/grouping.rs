@@ -13,9 +13,9 @@ use super::claiming::Claimer;
 use super::together::{Together, Told, each_alert_once};
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::model::{AlertState, Delivery, DeliveryId, GroupPlace, MessageKind};
-use crate::store::{DueGroup, Queued, Store, StoreError};
+use crate::store::{DueGroup, Groups, Outbox, Queued, StoreError};
 
-impl<S: Store> Claimer<S> {
+impl<S: Groups + Outbox> Claimer<S> {
     /// Ends the wait of every group that is due at `now`.
     pub(super) async fn tell_groups(&self, now: Timestamp) -> Result<(), StoreError> {
         let by = if self.waits { now } else { Timestamp::MAX };

@@ -19,7 +19,7 @@ use super::{Finished, Lane, Rest, attempt};
 use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
-use crate::store::{Settled, Store, StoreError};
+use crate::store::{Groups, Outbox, Settled, StoreError};
 
 /// What a call to the store came to. What was handed to it comes back, to be kept if it failed.
 enum Answer {
@@ -68,7 +68,7 @@ struct Stream<S, N> {
     stop_by: Option<Instant>,
 }
 
-impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
+impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     /// Delivers until `shutdown`; then claims nothing more, waits up to [`LANE_STOP_MAX`] for attempts under way, settles
     /// them and gives back what it had claimed ahead.
     pub async fn run(self, shutdown: CancellationToken) {
@@ -84,7 +84,7 @@ impl<S: Store + 'static, N: Notifier + 'static> Lane<S, N> {
     }
 }
 
-impl<S: Store + 'static, N: Notifier + 'static> Stream<S, N> {
+impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     fn new(lane: Lane<S, N>) -> Self {
         Stream {
             lane,

@@ -9,7 +9,7 @@ use crate::alert::identity::group_id;
 use crate::alert::message_about;
 use crate::model::{AlertFacts, Content, Delivery, DeliveryId, MessageKind};
 use crate::notify::Renderer;
-use crate::store::{Mergeable, Store, StoreError};
+use crate::store::{Groups, Mergeable, Outbox, StoreError};
 
 /// An alert that is to be told, with every delivery that a message about it settles.
 pub(super) struct Told {
@@ -50,7 +50,7 @@ pub(super) fn each_alert_once(found: Vec<Mergeable>) -> Vec<Told> {
     all
 }
 
-impl<S: Store> Claimer<S> {
+impl<S: Groups + Outbox> Claimer<S> {
     /// What makes messages about several alerts; none where each is told alone.
     pub(super) fn merging(&self) -> Option<&Renderer> {
         self.renderer.as_deref().filter(|renderer| renderer.merges())

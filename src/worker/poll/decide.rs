@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::rule::{Rule, Trigger, Verdict};
 use crate::source::Source;
-use crate::store::{Store, StoreError};
+use crate::store::{Desk, PollLedger, StoreError};
 
 /// How a poll came to see what it saw.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ struct Candidate<'a> {
     has_turned: bool,
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Decides about everything that was seen.
     pub(super) async fn decide(
         &mut self,

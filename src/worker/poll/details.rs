@@ -16,7 +16,7 @@ use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLO
 use crate::model::{Alert, Instance, InstanceKey, JobRef, NodeDetails, PartOf, Snapshot, Status, WorkflowRun};
 use crate::rule::Grouping;
 use crate::source::{Source, SourceErrorKind};
-use crate::store::{SourceMemory, Store};
+use crate::store::{Desk, PollLedger, SourceMemory};
 
 /// The raw status given to an instance that its source no longer knows.
 pub(in crate::worker) const GONE: &str = "(no longer known to the source)";
@@ -36,7 +36,7 @@ impl Look {
     }
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Asks for the nodes behind each alert that is told, the worst first, once per instance.
     pub(super) async fn add_details<'a>(&self, fired: &mut [Alert], instances: impl Iterator<Item = &'a Instance>) {
         let by_key: HashMap<InstanceKey, &Instance> = instances.map(|instance| (instance.key(), instance)).collect();

@@ -8,9 +8,9 @@ use super::{Poller, window};
 use crate::limits::ONCE_SILENCE_MIN;
 use crate::model::{GapCause, GapPart};
 use crate::source::Source;
-use crate::store::{Store, StoreError};
+use crate::store::{Desk, PollLedger, StoreError};
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Records that the source was not asked when it should have been, if that is so: Nightbell was not running, or could
     /// not keep up. What happened then is read by the polls that follow.
     ///

@@ -17,7 +17,7 @@ use crate::model::{Alert, AlertId, ConditionKind, Instance, InstanceKey, Measure
 use crate::rule::history::{FailureRate, Past, Slower, went_well};
 use crate::rule::{Rule, Trigger};
 use crate::source::Source;
-use crate::store::{Store, StoreError};
+use crate::store::{Desk, PollLedger, StoreError};
 
 /// What is to be asked of one job's history.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl<'a> Case<'a> {
     }
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Decides which alerts about the history of jobs begin, and which about the share of failures end.
     pub(super) async fn judge_by_history(&mut self, decision: &mut Decision, look: &Look) -> Result<(), StoreError> {
         if !self.rules.looks_at_history(&self.settings.id) {

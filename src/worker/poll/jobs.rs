@@ -16,12 +16,12 @@ use crate::alert::{Holding, attach_nodes};
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, SOURCE_LISTING_TIME_MAX};
 use crate::model::{Job, NodeDetails, Suppression};
 use crate::source::Source;
-use crate::store::{Store, StoreError};
+use crate::store::{Desk, PollLedger, StoreError};
 
 /// Episodes of one alert told apart since its job was started.
 const EPISODES_MAX: u32 = 1000;
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// All jobs, where a rule asks for them and they could be read; with it, why they could not be.
     pub(super) async fn list_jobs(&self) -> (Option<Vec<Job>>, Option<String>) {
         if !self.rules.asks_for_jobs(&self.settings.id) {

@@ -45,7 +45,7 @@ use crate::rule::history::Past;
 use crate::rule::plans::Plans;
 use crate::rule::{MatchCache, Muting, RuleSet};
 use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
-use crate::store::{PollCommit, SourceMemory, Store, StoreError};
+use crate::store::{Desk, PollCommit, PollLedger, SourceMemory, StoreError};
 use crate::yaml::duration_text;
 
 use decide::Decision;
@@ -188,7 +188,7 @@ impl<C, S> Poller<C, S> {
     }
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Polls now and then whenever the schedule says, until `shutdown`, which gives up the poll under way.
     pub async fn run(self, shutdown: CancellationToken) {
         self.run_until(&shutdown, &shutdown.child_token(), None).await;

@@ -15,9 +15,9 @@ use crate::limits::INHIBITING_MAX;
 use crate::model::{Alert, AlertId, Silence, SilenceId, Suppression};
 use crate::rule::inhibit::{Upstream, was_told};
 use crate::source::Source;
-use crate::store::{Store, StoreError};
+use crate::store::{Desk, PollLedger, StoreError};
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Holds back those of the alerts that begin which something mutes. To be called when all of them are known, and
     /// before their nodes are asked for. Returns what fires in other sources and may hold back alerts of this one.
     pub(super) async fn mute(&mut self, decision: &mut Decision, now: Timestamp) -> Result<Vec<Alert>, StoreError> {

@@ -18,12 +18,12 @@ use crate::rule::plans::{OwnSchedule, Plan};
 use crate::rule::recurring::DueTime;
 use crate::rule::{Rule, Trigger};
 use crate::source::Source;
-use crate::store::Store;
+use crate::store::{Desk, PollLedger};
 
 /// The due times of each job that no run was looked for yet.
 type Owed = BTreeMap<String, (Plan, Vec<DueTime>)>;
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Reads the schedules where a rule needs them as they are now. Returns why that could not be done.
     pub(super) async fn read_plans(&mut self, now: Timestamp) -> Option<String> {
         if !self.rules.asks_for_schedules(&self.settings.id) || !self.needs_plans(now) {

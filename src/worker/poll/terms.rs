@@ -9,7 +9,7 @@ use super::decide::Decision;
 use crate::model::{Alert, Labels, ReceiverId, joined_labels};
 use crate::rule::{Route, addressed};
 use crate::source::Source;
-use crate::store::Store;
+use crate::store::{Desk, PollLedger};
 
 /// The terms on which a source's alerts are told.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ pub struct Terms {
     pub generation: Option<i64>,
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Gives the alerts that begin their labels, their generation, and everybody who is told of them. To be called when
     /// all of them are known, and before anything mutes them.
     pub(super) fn apply_terms(&self, decision: &mut Decision) {

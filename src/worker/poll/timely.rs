@@ -23,7 +23,7 @@ use crate::rule::daily::{Daily, Due, KnownRun, Late, Standing};
 use crate::rule::recurring::{DueTime, Recurring, missed};
 use crate::rule::{Rule, Trigger};
 use crate::source::Source;
-use crate::store::{Store, StoreError};
+use crate::store::{Desk, PollLedger, StoreError};
 
 /// All runs that are known of, by job and id.
 pub(super) type Runs = BTreeMap<String, BTreeMap<String, Run>>;
@@ -35,7 +35,7 @@ pub(super) struct Run {
     before: Option<Snapshot>,
 }
 
-impl<C: Source, S: Store> Poller<C, S> {
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Decides which alerts about deadlines and due times begin, and which of those about jobs end.
     pub(super) async fn judge_by_clock(&mut self, decision: &mut Decision, look: &Look) -> Result<(), StoreError> {
         if !self.rules.looks_at_clock(&self.settings.id) {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::model::{Ack, Alert, AlertId, Silence, SilenceId, Suppression};
-use crate::store::{NewSilence, SqlStore, Store as _, StoreError};
+use crate::store::{Desk as _, NewSilence, SqlStore, StoreError};
 
 /// What is still to be done.
 pub(super) struct Cues {

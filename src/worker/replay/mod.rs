@@ -34,7 +34,9 @@ use super::poll::{Addressee, Addressees, PollError, Poller, Terms};
 use crate::config::Config;
 use crate::model::{Ack, Alert, AlertId, Delivery, Silence, SourceId};
 use crate::notify::Renderer;
-use crate::store::{PollCommit, PollOutcome, SourceMemory, SqlStore, Store as _, StoreError};
+use crate::store::{
+    Archive as _, Deliveries as _, PollCommit, PollLedger as _, PollOutcome, SourceMemory, SqlStore, StoreError,
+};
 
 /// What is played.
 #[derive(Debug, Clone, Default)]

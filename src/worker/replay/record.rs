@@ -7,7 +7,7 @@ use super::{ReplayError, Script};
 use crate::limits::REPLAY_WARM_UP;
 use crate::model::{Sighting, SourceId};
 use crate::source::SourceSettings;
-use crate::store::{PollOutcome, PollRecord, Store, Transition};
+use crate::store::{Desk, PollOutcome, PollRecord, Transition, TransitionLog};
 
 /// A recorded time.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +38,7 @@ pub struct OnRecord {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn recorded<S: Store>(
+pub async fn recorded<S: Desk + TransitionLog>(
     store: &S,
     sources: &[SourceSettings],
     since: Timestamp,

@@ -15,7 +15,7 @@ use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, ReceiverId};
-use crate::store::{Settled, SqlStore, Store as _, StoreError};
+use crate::store::{Groups as _, Outbox as _, Settled, SqlStore, StoreError};
 
 /// The loop, where some rule has steps; without any it costs nothing.
 pub(super) struct Steps(Option<Ladder>);

@@ -1,31 +1,71 @@
-//! Forgetting: instances first, then alerts whose instance is gone, then deliveries whose alert is gone.
+//! What the program needs of its store as a whole: which configuration is in force, the proof of a write, and forgetting.
+//!
+//! Which configuration is in force is a number that grows with each one, over restarts too. Instances are forgotten first, then alerts whose instance is gone, then deliveries whose alert is gone.
 //!
 //! The order is the safety: an instance that its source can still list is kept, so its alert is kept, so the same
 //! failure cannot be told as a new one.
 
 use jiff::Timestamp;
 
-use super::super::StoreError;
-use super::{SqlStore, rows};
+use super::database::SqlStore;
+use super::rows;
 use crate::limits::{DELIVERY_AGE_MAX, FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_PURGE_ROWS_MAX};
 use crate::model::SourceId;
+use crate::store::error::StoreError;
+use crate::store::upkeep::Upkeep;
 
-pub(super) async fn purge(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
-    let found = sqlx::query("SELECT id, COALESCE(read_until, polled_at) FROM source ORDER BY id")
-        .fetch_all(&store.readers)
-        .await;
-    let mut removed = 0;
-    for row in &found.map_err(|error| store.failed(error))? {
-        let (source, last_seen) = (SourceId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?);
-        removed += purge_instances(store, &source, last_seen, before).await?;
+impl Upkeep for SqlStore {
+    async fn begin_generation(&self, fingerprint: &str, is_reload: bool, now: Timestamp) -> Result<i64, StoreError> {
+        let mut write = self.write().await?;
+        let row = sqlx::query(
+            "INSERT INTO generation (id, number, fingerprint, since) VALUES (1, 1, $1, $3) ON CONFLICT (id) DO UPDATE SET \
+               number = generation.number + 1, fingerprint = excluded.fingerprint, since = excluded.since \
+             WHERE $2 = 1 OR generation.fingerprint <> excluded.fingerprint RETURNING number",
+        )
+        .bind(fingerprint)
+        .bind(i64::from(is_reload))
+        .bind(now.as_millisecond())
+        .fetch_optional(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        let number = match row {
+            Some(row) => rows::number(&row, 0)?,
+            None => {
+                let row = sqlx::query("SELECT number FROM generation WHERE id = 1").fetch_one(write.on()).await;
+                rows::number(&row.map_err(|error| self.failed(error))?, 0)?
+            }
+        };
+        self.commit(write).await?;
+        Ok(number)
     }
-    removed += purge_alerts(store, before).await?;
-    removed += purge_deliveries(store, before).await?;
-    removed += purge_silences(store, before).await?;
-    removed += purge_gaps(store, before).await?;
-    removed += purge_transitions(store, before).await?;
-    removed += purge_polls(store, before).await?;
-    Ok(removed)
+
+    async fn beat(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("INSERT INTO pulse (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at")
+            .bind(now.as_millisecond())
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        self.commit(write).await
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let found = sqlx::query("SELECT id, COALESCE(read_until, polled_at) FROM source ORDER BY id")
+            .fetch_all(&self.readers)
+            .await;
+        let mut removed = 0;
+        for row in &found.map_err(|error| self.failed(error))? {
+            let (source, last_seen) = (SourceId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?);
+            removed += purge_instances(self, &source, last_seen, before).await?;
+        }
+        removed += purge_alerts(self, before).await?;
+        removed += purge_deliveries(self, before).await?;
+        removed += purge_silences(self, before).await?;
+        removed += purge_gaps(self, before).await?;
+        removed += purge_transitions(self, before).await?;
+        removed += purge_polls(self, before).await?;
+        Ok(removed)
+    }
 }
 
 /// Instances are measured against the source's cursor and not against the clock: after a long stop or outage, or with a

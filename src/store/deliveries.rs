@@ -1,62 +1,34 @@
-//! What is asked of the outbox beside claiming and settling: what was not delivered and who is told instead, all of one
-//! delivery, dead ones sent again. Plain data.
+//! What an operator asks of the outbox: which deliveries there are, all of one, and to send dead ones again.
+
+use std::future::Future;
 
 use jiff::Timestamp;
 
-use crate::model::{
-    Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, ReceiverId, RuleId, Severity, SourceId, Untold,
-};
+use super::error::StoreError;
+use crate::model::{Alert, AlertId, Delivery, DeliveryId, DeliveryState, ReceiverId, RuleId};
 
-/// The beginning of an alert that a receiver was not told of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Undelivered {
-    /// The delivery.
-    pub id: DeliveryId,
-    /// The alert as it is now.
-    pub alert: Alert,
-    /// How the delivery fared.
-    pub untold: Untold,
-}
+/// The outbox as an operator sees it.
+pub trait Deliveries: Send + Sync {
+    /// Deliveries, the newest first. Rows that cannot be understood are left out, with a log line.
+    fn deliveries(&self, limit: usize) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
-/// A delivery to a fallback.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StandIn {
-    /// The delivery that did not arrive.
-    pub original: DeliveryId,
-    /// What is owed in its place.
-    pub delivery: Delivery,
-}
+    /// The deliveries that `query` asks for, the newest first. Rows that cannot be understood are left out, with a log
+    /// line.
+    fn find_deliveries(
+        &self,
+        query: &DeliveryQuery,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
-/// An alert that a receiver was told of in the place of another one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ToldInstead {
-    /// The delivery that told it.
-    pub id: DeliveryId,
-    /// The alert as it is now.
-    pub alert: Alert,
-    /// The receiver that it was meant for.
-    pub meant_for: ReceiverId,
-}
+    /// All that is known of one delivery; nothing when there is none of that name.
+    fn delivery_record(
+        &self,
+        id: &DeliveryId,
+    ) -> impl Future<Output = Result<Option<DeliveryRecord>, StoreError>> + Send;
 
-/// Which alerts somebody wants to see; what is none is not asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AlertQuery {
-    /// Those of this source.
-    pub source: Option<SourceId>,
-    /// Those about these jobs and their runs; an empty list wants none.
-    pub jobs: Option<Vec<String>>,
-    /// Those of this rule.
-    pub rule: Option<RuleId>,
-    /// Those that are this bad; an empty list wants all.
-    pub severities: Vec<Severity>,
-    /// Those in this state.
-    pub state: Option<AlertState>,
-    /// Those that this receiver was told of.
-    pub receiver: Option<ReceiverId>,
-    /// Those that were recorded and not told, or those that were told.
-    pub is_suppressed: Option<bool>,
-    /// Those recorded then or later.
-    pub since: Option<Timestamp>,
+    /// Makes dead deliveries owed again, due at `now`, in one transaction: the age after which they are given up begins
+    /// anew, and what died with them is owed again behind them. Attempts made before stay in the log.
+    fn revive(&self, which: &DeadLetters, now: Timestamp) -> impl Future<Output = Result<Revived, StoreError>> + Send;
 }
 
 /// Which deliveries somebody wants to see; what is none is not asked for.

@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::super::StoreError;
-use super::{SqlStore, rows};
+use super::database::SqlStore;
+use super::rows;
 use crate::model::{Alert, AlertId, DeliveryId, Instance, SourceId};
+use crate::store::error::StoreError;
+use crate::store::inquiry::Inquiry;
 
 /// The jobs of the source bound as `$1`, as the rows of `known (known_job)`; the last row is null.
 const KNOWN_JOBS: &str = "WITH RECURSIVE known(known_job) AS (\
@@ -55,51 +57,31 @@ fn alerts_of_run_sql() -> String {
 
 const DELIVERIES: &str = "SELECT id FROM delivery WHERE alert = $1 ORDER BY created_at, id LIMIT $2";
 
-impl SqlStore {
-    /// The names of the jobs of which runs of `source` are remembered, in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`], here and below.
-    pub async fn jobs_of(&self, source: &SourceId) -> Result<Vec<String>, StoreError> {
+impl Inquiry for SqlStore {
+    async fn jobs_of(&self, source: &SourceId) -> Result<Vec<String>, StoreError> {
         let found = sqlx::query(AssertSqlSafe(jobs_sql())).bind(source.as_str()).fetch_all(&self.readers).await;
         let found = found.map_err(|error| self.failed(error))?;
         Ok(rows::all(&found, "instance", |row| rows::text(row, 0)))
     }
 
-    /// The runs of `source` whose id it is: one, unless its jobs count their runs each by itself.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn runs_named(&self, source: &SourceId, id: &str, limit: usize) -> Result<Vec<Instance>, StoreError> {
+    async fn runs_named(&self, source: &SourceId, id: &str, limit: usize) -> Result<Vec<Instance>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(run_sql())).bind(source.as_str()).bind(id).bind(bound(limit));
         let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
         Ok(rows::all(&found, "instance", rows::instance))
     }
 
-    /// The last runs of a job, the latest planned first.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn runs_of(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Instance>, StoreError> {
+    async fn runs_of(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Instance>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(runs_sql())).bind(source.as_str()).bind(job).bind(bound(limit));
         let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
         Ok(rows::all(&found, "instance", rows::instance))
     }
 
-    /// The alerts about a job and its runs, the newest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn alerts_about(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
+    async fn alerts_about(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(alerts_sql())).bind(source.as_str()).bind(job).bind(bound(limit));
         Ok(alerts(&query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?))
     }
 
-    /// The alerts about one run, the newest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn alerts_about_run(&self, run: &Instance, limit: usize) -> Result<Vec<Alert>, StoreError> {
+    async fn alerts_about_run(&self, run: &Instance, limit: usize) -> Result<Vec<Alert>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(alerts_of_run_sql()))
             .bind(run.source.as_str())
             .bind(run.job.name.as_str())
@@ -108,21 +90,13 @@ impl SqlStore {
         Ok(alerts(&query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?))
     }
 
-    /// What was owed for an alert, the oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn deliveries_of(&self, alert: &AlertId, limit: usize) -> Result<Vec<DeliveryId>, StoreError> {
+    async fn deliveries_of(&self, alert: &AlertId, limit: usize) -> Result<Vec<DeliveryId>, StoreError> {
         let found = sqlx::query(DELIVERIES).bind(alert.as_str()).bind(bound(limit)).fetch_all(&self.readers).await;
         let found = found.map_err(|error| self.failed(error))?;
         Ok(rows::all(&found, "delivery", |row| rows::text(row, 0).map(DeliveryId::new)))
     }
 
-    /// When the source was last asked, and the marks of the rules that have looked at it.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn looked_at(&self, source: &SourceId) -> Result<Option<(Timestamp, Vec<String>)>, StoreError> {
+    async fn looked_at(&self, source: &SourceId) -> Result<Option<(Timestamp, Vec<String>)>, StoreError> {
         let found = sqlx::query("SELECT polled_at, known_rules FROM source WHERE id = $1")
             .bind(source.as_str())
             .fetch_optional(&self.readers)

@@ -1,0 +1,61 @@
+//! What people say: silences and acknowledgements.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use crate::model::{Ack, Alert, AlertId, Concerns, Silence, SilenceId};
+
+/// Silences and acknowledgements.
+pub trait Desk: Send + Sync {
+    /// Records a silence that holds from `now` on, and returns its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when [`crate::limits::SILENCES_ACTIVE_MAX`] silences hold already.
+    fn add_silence(
+        &self,
+        new: &NewSilence,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<SilenceId, StoreError>> + Send;
+
+    /// Ends a silence early. Returns it as it is then: one that has ended already is left as it was.
+    fn expire_silence(
+        &self,
+        id: SilenceId,
+        by: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Silence>, StoreError>> + Send;
+
+    /// A silence, whether it holds or not.
+    fn silence(&self, id: SilenceId) -> impl Future<Output = Result<Option<Silence>, StoreError>> + Send;
+
+    /// The silences that hold at `now`, the oldest first.
+    fn active_silences(&self, now: Timestamp) -> impl Future<Output = Result<Vec<Silence>, StoreError>> + Send;
+
+    /// All silences, the newest first, each with the number of alerts that it holds back or that ended under it.
+    fn silences(&self) -> impl Future<Output = Result<Vec<(Silence, u64)>, StoreError>> + Send;
+
+    /// The alerts whose id begins with `prefix`, at most [`crate::limits::ALERTS_OF_A_PREFIX_MAX`].
+    fn alerts_named(&self, prefix: &str) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
+
+    /// Records that somebody is on these alerts. The first one to say so of an alert stays.
+    fn ack(&self, alerts: &[AlertId], ack: &Ack) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Who is on which alert.
+    fn acks(&self) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
+}
+
+/// A silence that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSilence {
+    /// Which alerts it concerns.
+    pub concerns: Concerns,
+    /// Why.
+    pub reason: String,
+    /// Who makes it.
+    pub by: String,
+    /// When it ends.
+    pub ends_at: Timestamp,
+}

@@ -1,0 +1,34 @@
+//! Why the store cannot do what it should.
+
+use crate::model::SourceId;
+
+/// Why the store cannot do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has committed for the source in between: decide again.
+    #[error("another process committed for source {0} in between")]
+    Conflict(SourceId),
+    /// A digest has moved on in between: it was made already.
+    #[error("the digest {0} was made in between")]
+    DigestMoved(String),
+    /// Another process holds the store.
+    #[error("{path} is in use by process {pid}: only one nightbell can work on a store file")]
+    Held {
+        /// The store file.
+        path: String,
+        /// The holder.
+        pid: String,
+    },
+    /// The file is no store of ours, or of a newer version.
+    #[error("{0}")]
+    Unusable(String),
+    /// The disk or the database refused; nothing was acknowledged.
+    #[error("the store failed: {0}")]
+    Database(String),
+    /// What was asked for is more than the store takes.
+    #[error("{0}")]
+    Refused(String),
+    /// A stored row cannot be understood.
+    #[error("a stored row cannot be understood: {0}")]
+    Row(String),
+}

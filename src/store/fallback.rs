@@ -1,0 +1,75 @@
+//! Deliveries that do not arrive, and the fallback deliveries in their place.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use crate::model::{Alert, Delivery, DeliveryId, ReceiverId, Untold};
+
+/// What was not delivered, and who is notified instead.
+pub trait FallbackDeliveries: Send + Sync {
+    /// Beginnings of critical and error alerts that `receiver` was not told of: owed since `owed_before` or longer, or
+    /// dead since `died_after` or later. Those that a fallback was told of are left out; what was merged fares as the
+    /// message that tells it. The longest owed first.
+    fn undelivered(
+        &self,
+        receiver: &ReceiverId,
+        owed_before: Timestamp,
+        died_after: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Undelivered>, StoreError>> + Send;
+
+    /// Since when the oldest of those is owed that are not dead, however short that is.
+    fn oldest_undelivered(
+        &self,
+        receiver: &ReceiverId,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// Has fallbacks told, and marks the deliveries they stand in for, all in one transaction: one that was marked
+    /// before, or has arrived since, is left as it is. A fallback that hears of the alert anyway is not told again.
+    /// Returns how many were marked.
+    fn stand_in(&self, stand_ins: &[StandIn]) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// What `receiver` was told in the place of others, of alerts that have ended since, and was not told of that.
+    fn ended_since_told(
+        &self,
+        receiver: &ReceiverId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<ToldInstead>, StoreError>> + Send;
+
+    /// Adds the resolutions of such alerts. Those that are there already are left as they are; one that follows a dead
+    /// delivery is born dead.
+    fn add_answers(&self, answers: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The beginning of an alert that a receiver was not told of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undelivered {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The alert as it is now.
+    pub alert: Alert,
+    /// How the delivery fared.
+    pub untold: Untold,
+}
+
+/// A delivery to a fallback.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StandIn {
+    /// The delivery that did not arrive.
+    pub original: DeliveryId,
+    /// What is owed in its place.
+    pub delivery: Delivery,
+}
+
+/// An alert that a receiver was told of in the place of another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToldInstead {
+    /// The delivery that told it.
+    pub id: DeliveryId,
+    /// The alert as it is now.
+    pub alert: Alert,
+    /// The receiver that it was meant for.
+    pub meant_for: ReceiverId,
+}

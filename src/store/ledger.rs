@@ -1,0 +1,128 @@
+//! What a poll reads and commits: the memory of a source, and the one transaction that moves all of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use crate::model::{Alert, AlertId, Delivery, GapPart, Instance, InstanceKey, InstanceType, Snapshot, SourceId};
+
+/// What a poll reads and commits.
+pub trait PollLedger: Send + Sync {
+    /// Everything remembered of a source that its next poll can meet again: instances that have not ended, those whose
+    /// plan time is at most [`crate::limits::LISTED_AGAIN_MAX`] before the cursor, and those with a firing alert.
+    /// An unknown source has an empty memory of generation 0.
+    fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<SourceMemory, StoreError>> + Send;
+
+    /// The generation of a source's memory: it grows by one with every commit, so that a cached memory can be checked.
+    fn generation(&self, source: &SourceId) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// Which of these alerts are there already, firing or ended.
+    fn known_alerts(&self, ids: &[AlertId]) -> impl Future<Output = Result<HashSet<AlertId>, StoreError>> + Send;
+
+    /// Moves cursor, snapshots, alerts and outbox in one transaction, and logs what changed. A repeat is no second telling: an alert that comes
+    /// as fired while its id is there already (firing or resolved), or while another episode of it still fires, is left
+    /// out, and so are the deliveries that come with it; a delivery whose id is there already is left as it is. An alert
+    /// that comes as changed is written only while it fires: an ended episode stays ended. Of alerts that resolve and
+    /// alerts that fire in the same commit the former are written first. A delivery that follows a merged one follows
+    /// what that was merged into; one that follows a dead one is born dead.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another process committed since `commit.generation`; nothing was written.
+    fn commit_poll(&self, commit: &PollCommit) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Records that a source could not be read. Moves no cursor and keeps the generation; the instant since when it
+    /// cannot be read stays that of the first such record after a successful poll.
+    fn record_unreadable(
+        &self,
+        source: &SourceId,
+        now: Timestamp,
+        reason: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Notes a time that is over in which a source was not read; the same beginning noted again is the same gap, longer.
+    fn record_gap(&self, gap: &GapPart, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The last runs of each of these jobs, at most `limit` of each, as far back as instances are kept.
+    fn past_runs(
+        &self,
+        source: &SourceId,
+        jobs: &[String],
+        limit: usize,
+    ) -> impl Future<Output = Result<PastRuns, StoreError>> + Send;
+
+    /// The jobs of which a run was planned or started between `from` and `until`, both included, with the type of that
+    /// run.
+    fn planned_jobs(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<BTreeSet<(String, InstanceType)>, StoreError>> + Send;
+
+    /// The alerts of these sources that fire and that people have heard of, the oldest first.
+    fn told_and_firing(
+        &self,
+        sources: &[SourceId],
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
+
+    /// What was learnt of a source, by question; empty for one that nothing is known of.
+    fn load_learnt(
+        &self,
+        source: &SourceId,
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, StoreError>> + Send;
+
+    /// Puts `learnt` in the place of what was learnt of a source before.
+    fn save_learnt(
+        &self,
+        source: &SourceId,
+        learnt: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Past runs by job, each with its instance id.
+pub type PastRuns = HashMap<String, Vec<(String, Snapshot)>>;
+
+/// Everything remembered of one source.
+#[derive(Debug, Clone, Default)]
+pub struct SourceMemory {
+    /// Counts the commits.
+    pub generation: i64,
+    /// When the source was last asked, with success or without.
+    pub polled_at: Option<Timestamp>,
+    /// Up to when the source has been read completely; `None` before the first complete poll.
+    pub read_until: Option<Timestamp>,
+    /// Marks of the rules that have looked at this source before.
+    pub known_rules: BTreeSet<String>,
+    /// The last snapshot of each instance.
+    pub snapshots: HashMap<InstanceKey, Snapshot>,
+    /// Alerts that fire.
+    pub firing: Vec<Alert>,
+}
+
+/// What one poll changes.
+#[derive(Debug, Clone)]
+pub struct PollCommit {
+    /// The source polled.
+    pub source: SourceId,
+    /// The generation the decisions rest on.
+    pub generation: i64,
+    /// When the poll began.
+    pub now: Timestamp,
+    /// The new cursor; `None` leaves it where it is (the listing was not whole).
+    pub read_until: Option<Timestamp>,
+    /// Why the listing was not whole, where it was not.
+    pub incomplete: Option<String>,
+    /// Marks of the rules that have looked at this source, this poll included; `None` when they are the same as before.
+    pub known_rules: Option<BTreeSet<String>>,
+    /// Instances that are new or changed.
+    pub instances: Vec<Instance>,
+    /// Alerts that began to fire.
+    pub fired: Vec<Alert>,
+    /// Alerts that fired before and have changed (resolved).
+    pub changed: Vec<Alert>,
+    /// Deliveries that are now owed.
+    pub deliveries: Vec<Delivery>,
+}

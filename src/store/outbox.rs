@@ -1,0 +1,87 @@
+//! The outbox: deliveries are claimed, attempted elsewhere, and settled.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+
+/// The queue of each receiver.
+pub trait Outbox: Send + Sync {
+    /// Takes back what dead processes had claimed: due at `now`, and an attempt with an unknown outcome is logged for
+    /// each, for it may have been sent. Returns how many there were. To be called before anything is claimed: it cannot
+    /// tell a living lane's claims from a dead one's.
+    fn reclaim(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Claims at most `limit` deliveries of a receiver that are due at `now`, the most urgent first and of them the longest
+    /// due. A resolution is not claimed before the firing it follows is settled. A row that cannot be understood dies, with a log line.
+    fn claim(
+        &self,
+        receiver: &ReceiverId,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
+
+    /// What [`Store::claim`] would claim, and claims nothing.
+    fn queue(
+        &self,
+        receiver: &ReceiverId,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Queued>, StoreError>> + Send;
+
+    /// Gives up claims without an attempt: the deliveries are as due as they were.
+    fn release(&self, claimed: &[DeliveryId]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Records attempts with the deliveries' new states, all in one transaction, and gives up the claims. When a
+    /// delivery dies, what follows it dies with it. Settling the same attempt twice is the same as once.
+    fn settle(&self, settled: &[Settled]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// When the next unclaimed delivery of a receiver is due, if any is owed. One that waits for its predecessor to be
+    /// settled does not count: there is no time at which it is due.
+    fn next_due(&self, receiver: &ReceiverId) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// How many deliveries are owed to a receiver that are due at `now`, those included that wait for a predecessor.
+    fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// When attempts began since `since`, by receiver, the earliest first.
+    fn attempts_since(
+        &self,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(ReceiverId, Timestamp)>, StoreError>> + Send;
+}
+
+/// An attempt with what follows from it.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Which attempt it was, counted from 1.
+    pub attempt_number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub attempt: Attempt,
+    /// The delivery's new state.
+    pub state: DeliveryState,
+    /// What is wrong with the delivery now: the attempt's error, or why it was given up.
+    pub last_error: Option<String>,
+    /// When it is tried again, if it is.
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// A delivery that is due and free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// What kind of message it is.
+    pub kind: MessageKind,
+    /// How bad what it tells of is.
+    pub severity: Option<Severity>,
+    /// Since when it is due.
+    pub due_at: Timestamp,
+}

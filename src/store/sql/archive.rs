@@ -1,0 +1,208 @@
+//! Looking at what is remembered of instances: what the commands show. Reads only, and never what a poll needs.
+
+use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::database::SqlStore;
+use super::dialect::Dialect;
+use super::items::{IdItem, to_json};
+use super::rows;
+use crate::model::{Alert, AlertState, Instance, ReceiverId, RuleId, Severity, SourceId, Status};
+use crate::store::archive::{AlertQuery, Archive, InstanceFilter, JobHistory, SourceCondition, Telling};
+use crate::store::error::StoreError;
+
+/// When an instance stands in the course of things: where it was planned, else where it began, else where it was seen.
+const WHEN: &str = "COALESCE(plan_time, start_time, changed_at)";
+
+impl Archive for SqlStore {
+    async fn sources(&self) -> Result<Vec<SourceCondition>, StoreError> {
+        let found = sqlx::query(
+            "SELECT id, read_until, polled_at, unreadable_since, unreadable_reason, incomplete FROM source ORDER BY id",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "source", |row| {
+            Ok(SourceCondition {
+                id: SourceId::new(rows::text(row, 0)?),
+                read_until: rows::optional_instant(row, 1)?,
+                polled_at: rows::instant(rows::number(row, 2)?)?,
+                unreadable: rows::optional_instant(row, 3)?.zip(rows::optional_text(row, 4)?),
+                incomplete: rows::optional_text(row, 5)?,
+            })
+        }))
+    }
+
+    /// The names of all jobs that a source, or any source, has shown, in order.
+    async fn job_names(&self, source: Option<&SourceId>) -> Result<Vec<String>, StoreError> {
+        let found = sqlx::query("SELECT DISTINCT job FROM instance WHERE $1 IS NULL OR source = $1 ORDER BY job")
+            .bind(source.map(SourceId::as_str))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "instance", |row| rows::text(row, 0)))
+    }
+
+    async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM instance WHERE {} ORDER BY {WHEN} DESC, source, job, id LIMIT $5",
+            rows::INSTANCE_COLUMNS,
+            wanted(self.dialect)
+        );
+        Ok(rows::all(&chosen(self, sql, filter).await?, "instance", rows::instance))
+    }
+
+    /// One row per job, by name. `limit` bounds the jobs, not the instances that are counted.
+    async fn jobs(&self, filter: &InstanceFilter) -> Result<Vec<JobHistory>, StoreError> {
+        // The bare columns beside MAX would be SQLite's alone; the window function says the same to every database.
+        let sql = format!(
+            "SELECT source, job, runs, failed, succeeded, status, plan_time, end_time, \
+               (SELECT COUNT(*) FROM alert WHERE alert.source = seen.source AND alert.job = seen.job AND alert.state = 'firing') \
+             FROM (SELECT source, job, status, plan_time, end_time, \
+                 COUNT(*) OVER (PARTITION BY source, job) AS runs, \
+                 SUM(CASE WHEN status IN ('fail', 'running-exception') THEN 1 ELSE 0 END) OVER (PARTITION BY source, job) AS failed, \
+                 SUM(CASE WHEN status IN ('success', 'forced-success') THEN 1 ELSE 0 END) OVER (PARTITION BY source, job) AS succeeded, \
+                 ROW_NUMBER() OVER (PARTITION BY source, job ORDER BY {WHEN} DESC, id DESC) AS place \
+               FROM instance WHERE {wanted}) AS seen \
+             WHERE place = 1 ORDER BY job, source LIMIT $5",
+            wanted = wanted(self.dialect)
+        );
+        Ok(rows::all(&chosen(self, sql, filter).await?, "instance", rows::job_history))
+    }
+
+    async fn alerts(&self, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let columns = rows::ALERT_COLUMNS;
+        let sql =
+            sqlx::AssertSqlSafe(format!("SELECT {columns} FROM alert ORDER BY created_at DESC, id DESC LIMIT $1"));
+        let found = sqlx::query(sql)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", rows::alert))
+    }
+
+    async fn find_alerts(&self, query: &AlertQuery, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let sql = format!(
+            "SELECT {columns} FROM alert WHERE ($1 IS NULL OR source = $1) AND ($2 IS NULL OR job IN {jobs}) \
+               AND ($3 IS NULL OR rule = $3) AND ($4 IS NULL OR {severity} IN {severities}) \
+               AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR {told}) \
+               AND ($7 IS NULL OR (suppressed_by IS NOT NULL) = ($7 = 1)) AND ($8 IS NULL OR created_at >= $8) \
+             ORDER BY created_at DESC, id DESC LIMIT $9",
+            columns = rows::ALERT_COLUMNS,
+            jobs = self.dialect.bound_texts(2),
+            severity = self.dialect.json_text("facts", "alert.severity"),
+            severities = self.dialect.bound_texts(4),
+            told = self.dialect.holds_text("receivers", 6),
+        );
+        let severities: Vec<&str> = query.severities.iter().copied().map(Severity::as_str).collect();
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .bind(query.source.as_ref().map(|it| it.as_str()))
+            .bind(query.jobs.as_ref().map(|jobs| list(jobs.iter().map(String::as_str))).transpose()?)
+            .bind(query.rule.as_ref().map(|it| it.as_str()))
+            .bind((!severities.is_empty()).then(|| list(severities.iter().copied())).transpose()?)
+            .bind(query.state.map(AlertState::as_str))
+            // As it stands in the JSON list; a name holds nothing that would be escaped there.
+            .bind(query.receiver.as_ref().map(|it| format!("\"{it}\"")))
+            .bind(query.is_suppressed.map(i64::from))
+            .bind(query.since.map(|since| since.as_millisecond()))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", rows::alert))
+    }
+
+    async fn alerted_jobs(&self) -> Result<Vec<String>, StoreError> {
+        let found = sqlx::query("SELECT DISTINCT job FROM alert ORDER BY job")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", |row| rows::text(row, 0)))
+    }
+
+    async fn history_begins(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MIN(first) FROM (SELECT MIN(COALESCE(plan_time, start_time, changed_at)) AS first FROM instance \
+             UNION ALL SELECT MIN(created_at) FROM alert) AS known",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        rows::optional_instant(&row, 0)
+    }
+
+    async fn tellings(&self, since: Timestamp) -> Result<Vec<Telling>, StoreError> {
+        let found = sqlx::query(
+            "SELECT rule, source, job, instance, receivers, created_at FROM alert WHERE created_at >= $1 \
+             ORDER BY created_at, id",
+        )
+        .bind(since.as_millisecond())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", |row| {
+            Ok(Telling {
+                rule: RuleId::new(rows::text(row, 0)?),
+                subject: (rows::text(row, 1)?, rows::text(row, 2)?, rows::text(row, 3)?),
+                receivers: rows::json(row, 4)?,
+                at: rows::instant(rows::number(row, 5)?)?,
+            })
+        }))
+    }
+
+    async fn owed_by_receiver(&self, since: Timestamp) -> Result<Vec<(ReceiverId, u64)>, StoreError> {
+        let found = sqlx::query(
+            "SELECT receiver, COUNT(*) FROM delivery WHERE created_at >= $1 GROUP BY receiver ORDER BY receiver",
+        )
+        .bind(since.as_millisecond())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", |row| {
+            Ok((ReceiverId::new(rows::text(row, 0)?), u64::try_from(rows::number(row, 1)?).unwrap_or(0)))
+        }))
+    }
+}
+
+/// The rows of a statement that asks for what [`wanted`] says, `$5` of them at most.
+async fn chosen(store: &SqlStore, sql: String, filter: &InstanceFilter) -> Result<Vec<AnyRow>, StoreError> {
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(filter.source.as_ref().map(|source| source.as_str()))
+        .bind(filter.from.map(|from| from.as_millisecond()))
+        .bind(names(filter.jobs.as_deref())?)
+        .bind(names_of(&filter.statuses)?)
+        .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))
+}
+
+/// Which instances the filter wants: bound as `$1` source, `$2` from, `$3` jobs, `$4` statuses; null means all.
+fn wanted(dialect: Dialect) -> String {
+    format!(
+        "($1 IS NULL OR source = $1) AND ($2 IS NULL OR {WHEN} >= $2) \
+         AND ($3 IS NULL OR job IN {}) \
+         AND ($4 IS NULL OR status IN {})",
+        dialect.bound_texts(3),
+        dialect.bound_texts(4)
+    )
+}
+
+/// A list of names as one bound text; `None` for no list.
+fn names(names: Option<&[String]>) -> Result<Option<String>, StoreError> {
+    let Some(names) = names else { return Ok(None) };
+    let items: Vec<IdItem> = names.iter().map(|id| IdItem { id }).collect();
+    to_json(&items).map(Some)
+}
+
+fn names_of(statuses: &[Status]) -> Result<Option<String>, StoreError> {
+    let words: Vec<String> = statuses.iter().map(|status| status.as_str().to_string()).collect();
+    if words.is_empty() { Ok(None) } else { names(Some(&words)) }
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> Result<String, StoreError> {
+    let items: Vec<IdItem<'_>> = words.map(|id| IdItem { id }).collect();
+    to_json(&items)
+}

@@ -1,0 +1,202 @@
+//! What an operator asks of the outbox: which deliveries there are, all of one, and to send dead ones again.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::database::{SqlStore, Write};
+use super::insert::NEVER_FIRED;
+use super::items::{IdItem, lists};
+use super::rows;
+use crate::model::{Delivery, DeliveryId, DeliveryState};
+use crate::store::deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
+use crate::store::error::StoreError;
+
+impl Deliveries for SqlStore {
+    async fn deliveries(&self, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let columns = rows::DELIVERY_COLUMNS;
+        let sql =
+            sqlx::AssertSqlSafe(format!("SELECT {columns} FROM delivery ORDER BY created_at DESC, id DESC LIMIT $1"));
+        let found = sqlx::query(sql)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", rows::delivery))
+    }
+
+    async fn find_deliveries(&self, query: &DeliveryQuery, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let columns = rows::DELIVERY_COLUMNS;
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {columns} FROM delivery WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR receiver = $2) \
+               AND ($3 IS NULL OR rule = $3) AND ($4 IS NULL OR alert = $4) AND ($5 IS NULL OR created_at >= $5) \
+             ORDER BY created_at DESC, id DESC LIMIT $6"
+        ));
+        let found = sqlx::query(statement)
+            .bind(query.state.map(DeliveryState::as_str))
+            .bind(query.receiver.as_ref().map(|it| it.as_str()))
+            .bind(query.rule.as_ref().map(|it| it.as_str()))
+            .bind(query.alert.as_ref().map(|it| it.as_str()))
+            .bind(query.since.map(Timestamp::as_millisecond))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", rows::delivery))
+    }
+
+    async fn delivery_record(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+        // One transaction, so that what is told is of one moment.
+        let mut read = self.readers.begin().await.map_err(|error| self.failed(error))?;
+        let columns = rows::DELIVERY_COLUMNS;
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {columns} FROM delivery WHERE id = $1")))
+            .bind(id.as_str())
+            .fetch_optional(&mut *read)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let Some(row) = row else { return Ok(None) };
+        let delivery = rows::delivery(&row)?;
+        let fallback = sqlx::query("SELECT fallback FROM delivery WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_one(&mut *read)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let fallback = rows::optional_text(&fallback, 0)?.map(DeliveryId::new);
+        let attempts = sqlx::query(
+            "SELECT number, started_at, ended_at, outcome, status, error FROM attempt WHERE delivery = $1 ORDER BY number",
+        )
+        .bind(id.as_str())
+        .fetch_all(&mut *read)
+        .await
+        .map_err(|error| self.failed(error))?;
+        let attempts = rows::all(&attempts, "attempt", |row| {
+            Ok(AttemptRecord {
+                number: u32::try_from(rows::number(row, 0)?).unwrap_or(u32::MAX),
+                started_at: rows::instant(rows::number(row, 1)?)?,
+                ended_at: rows::instant(rows::number(row, 2)?)?,
+                outcome: rows::text(row, 3)?,
+                status: rows::optional_text(row, 4)?,
+                error: rows::optional_text(row, 5)?,
+            })
+        });
+        let alert = match &delivery.alert {
+            Some(alert) => {
+                let columns = rows::ALERT_COLUMNS;
+                let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {columns} FROM alert WHERE id = $1")))
+                    .bind(alert.as_str())
+                    .fetch_optional(&mut *read)
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                rows::all(row.as_slice(), "alert", rows::alert).pop()
+            }
+            None => None,
+        };
+        Ok(Some(DeliveryRecord { delivery, alert, attempts, fallback }))
+    }
+
+    async fn revive(&self, which: &DeadLetters, now: Timestamp) -> Result<Revived, StoreError> {
+        let mut write = self.write().await?;
+        let candidates = candidates(self, &mut write, which).await?;
+        let mut revived = Revived::default();
+        if let DeadLetters::Named(ids) = which {
+            for id in ids.iter().filter(|id| !candidates.contains_key(id.as_str())) {
+                revived.refused.push((id.clone(), "there is no such delivery".to_string()));
+            }
+        }
+        let chosen: HashSet<&str> = candidates
+            .iter()
+            .filter(|(_, candidate)| candidate.state == DeliveryState::Dead.as_str())
+            .map(|(id, _)| id.as_str())
+            .collect();
+        for (id, candidate) in &candidates {
+            match refusal(candidate, &chosen) {
+                None => revived.revived.push(DeliveryId::new(id)),
+                Some(reason) => revived.refused.push((DeliveryId::new(id), reason)),
+            }
+        }
+        // Whatever died only because of one of these is owed again behind it.
+        let mut followers = followers(self, &mut write, &revived.revived).await?;
+        followers.retain(|id| !revived.revived.contains(id));
+        revived.revived.append(&mut followers);
+        revived.revived.sort();
+        revived.refused.sort();
+        let items: Vec<IdItem> = revived.revived.iter().map(|id| IdItem { id: id.as_str() }).collect();
+        for text in lists(&items)? {
+            sqlx::query(self.statements.revive.clone())
+                .bind(text)
+                .bind(now.as_millisecond())
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+        }
+        self.commit(write).await?;
+        Ok(revived)
+    }
+}
+
+/// What is known of a delivery that may be sent again.
+struct Candidate {
+    state: String,
+    leader: Option<(String, String)>,
+}
+
+/// Why a delivery cannot be sent again, if it cannot.
+fn refusal(candidate: &Candidate, chosen: &HashSet<&str>) -> Option<String> {
+    if candidate.state != DeliveryState::Dead.as_str() {
+        return Some(format!("it is {}, not dead", candidate.state));
+    }
+    let (leader, state) = candidate.leader.as_ref()?;
+    let is_owed_too = state != DeliveryState::Dead.as_str() || chosen.contains(leader.as_str());
+    (!is_owed_too).then(|| format!("the message that it answers, {leader}, is dead: send that one again"))
+}
+
+/// The named deliveries whatever their state, or the dead ones of a receiver; by id.
+async fn candidates(
+    store: &SqlStore,
+    write: &mut Write,
+    which: &DeadLetters,
+) -> Result<HashMap<String, Candidate>, StoreError> {
+    let mut found = Vec::new();
+    match which {
+        DeadLetters::Named(ids) => {
+            let items: Vec<IdItem> = ids.iter().map(|id| IdItem { id: id.as_str() }).collect();
+            for text in lists(&items)? {
+                let statement = store.statements.named.clone();
+                let some = sqlx::query(statement).bind(text).fetch_all(write.on()).await;
+                found.extend(some.map_err(|error| store.failed(error))?);
+            }
+        }
+        DeadLetters::Of { receiver, since } => {
+            let some = sqlx::query(
+                "SELECT one.id, one.state, leader.id, leader.state FROM delivery AS one \
+                   LEFT JOIN delivery AS leader ON leader.id = one.follows \
+                 WHERE one.receiver = $1 AND one.state = 'dead' AND one.created_at >= $2",
+            )
+            .bind(receiver.as_str())
+            .bind(since.as_millisecond())
+            .fetch_all(write.on())
+            .await;
+            found = some.map_err(|error| store.failed(error))?;
+        }
+    }
+    found
+        .iter()
+        .map(|row| {
+            let leader = rows::optional_text(row, 2)?.zip(rows::optional_text(row, 3)?);
+            Ok((rows::text(row, 0)?, Candidate { state: rows::text(row, 1)?, leader }))
+        })
+        .collect()
+}
+
+async fn followers(store: &SqlStore, write: &mut Write, leaders: &[DeliveryId]) -> Result<Vec<DeliveryId>, StoreError> {
+    let items: Vec<IdItem> = leaders.iter().map(|id| IdItem { id: id.as_str() }).collect();
+    let mut followers = Vec::new();
+    for text in lists(&items)? {
+        let statement = store.statements.buried_followers.clone();
+        let found = sqlx::query(statement).bind(text).bind(NEVER_FIRED).fetch_all(write.on()).await;
+        for row in &found.map_err(|error| store.failed(error))? {
+            followers.push(DeliveryId::new(rows::text(row, 0)?));
+        }
+    }
+    Ok(followers)
+}

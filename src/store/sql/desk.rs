@@ -1,0 +1,148 @@
+//! Silences and acknowledgements: rows that people make, beside a process that works.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+
+use super::database::{SqlStore, Write};
+use super::items::to_json;
+use super::rows;
+use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
+use crate::model::{Ack, Alert, AlertId, Silence, SilenceId};
+use crate::store::desk::{Desk, NewSilence};
+use crate::store::error::StoreError;
+
+const COLUMNS: &str = "id, concerns, reason, author, created_at, ends_at, expired_at, expired_by";
+
+fn silence(row: &AnyRow) -> Result<Silence, StoreError> {
+    Ok(Silence {
+        id: SilenceId(rows::number(row, 0)?),
+        concerns: rows::json(row, 1)?,
+        reason: rows::text(row, 2)?,
+        by: rows::text(row, 3)?,
+        created_at: rows::instant(rows::number(row, 4)?)?,
+        ends_at: rows::instant(rows::number(row, 5)?)?,
+        expired: rows::optional_instant(row, 6)?.zip(rows::optional_text(row, 7)?),
+    })
+}
+
+impl Desk for SqlStore {
+    async fn add_silence(&self, new: &NewSilence, now: Timestamp) -> Result<SilenceId, StoreError> {
+        let mut write = self.write().await?;
+        let counted = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM silence WHERE expired_at IS NULL AND ends_at > $1), \
+               (SELECT COALESCE(MAX(id), 0) FROM silence)",
+        )
+        .bind(now.as_millisecond())
+        .fetch_one(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        let (active, last) = (rows::number(&counted, 0)?, rows::number(&counted, 1)?);
+        if active >= i64::try_from(SILENCES_ACTIVE_MAX).unwrap_or(i64::MAX) {
+            return Err(StoreError::Refused(format!("{active} silences hold already, which is the most; expire some")));
+        }
+        let id = SilenceId(last + 1);
+        sqlx::query(
+            "INSERT INTO silence (id, concerns, reason, author, created_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(id.0)
+        .bind(to_json(&new.concerns)?)
+        .bind(new.reason.as_str())
+        .bind(new.by.as_str())
+        .bind(now.as_millisecond())
+        .bind(new.ends_at.as_millisecond())
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        self.commit(write).await?;
+        Ok(id)
+    }
+
+    async fn expire_silence(&self, id: SilenceId, by: &str, now: Timestamp) -> Result<Option<Silence>, StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query(
+            "UPDATE silence SET expired_at = $2, expired_by = $3 WHERE id = $1 AND expired_at IS NULL AND ends_at > $2",
+        )
+        .bind(id.0)
+        .bind(now.as_millisecond())
+        .bind(by)
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        self.commit(write).await?;
+        self.silence(id).await
+    }
+
+    async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM silence WHERE id = $1"));
+        let row = sqlx::query(statement).bind(id.0).fetch_optional(&self.readers).await;
+        row.map_err(|error| self.failed(error))?.as_ref().map(silence).transpose()
+    }
+
+    async fn active_silences(&self, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM silence WHERE expired_at IS NULL AND ends_at > $1 ORDER BY id"
+        ));
+        let found = sqlx::query(statement).bind(now.as_millisecond()).fetch_all(&self.readers).await;
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "silence", silence))
+    }
+
+    async fn silences(&self) -> Result<Vec<(Silence, u64)>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS}, (SELECT COUNT(*) FROM alert WHERE suppressed_by = 'silence:' || silence.id) \
+             FROM silence ORDER BY id DESC"
+        ));
+        let found = sqlx::query(statement).fetch_all(&self.readers).await;
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "silence", |row| {
+            Ok((silence(row)?, u64::try_from(rows::number(row, 8)?).unwrap_or(0)))
+        }))
+    }
+
+    async fn alerts_named(&self, prefix: &str) -> Result<Vec<Alert>, StoreError> {
+        // Bounds and no pattern: nothing in a prefix means anything else than itself, and the key's index serves.
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {} FROM alert WHERE id >= $1 AND substr(id, 1, $2) = $1 ORDER BY id LIMIT $3",
+            rows::ALERT_COLUMNS
+        ));
+        let found = sqlx::query(statement)
+            .bind(prefix)
+            .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
+            .bind(i64::try_from(ALERTS_OF_A_PREFIX_MAX).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", rows::alert))
+    }
+
+    async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        for alert in alerts {
+            insert_ack(self, &mut write, alert, ack).await?;
+        }
+        self.commit(write).await
+    }
+
+    async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {
+        let found = sqlx::query("SELECT alert, author, reason, at FROM ack").fetch_all(&self.readers).await;
+        let found = rows::all(&found.map_err(|error| self.failed(error))?, "ack", |row| {
+            let at = rows::instant(rows::number(row, 3)?)?;
+            let ack = Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at };
+            Ok((AlertId::new(rows::text(row, 0)?), ack))
+        });
+        Ok(found.into_iter().collect())
+    }
+}
+
+async fn insert_ack(store: &SqlStore, write: &mut Write, alert: &AlertId, ack: &Ack) -> Result<(), StoreError> {
+    // Who was first stays: the others learn that somebody is on it.
+    sqlx::query("INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4) ON CONFLICT (alert) DO NOTHING")
+        .bind(alert.as_str())
+        .bind(ack.by.as_str())
+        .bind(ack.reason.as_deref())
+        .bind(ack.at.as_millisecond())
+        .execute(write.on())
+        .await
+        .map(drop)
+        .map_err(|error| store.failed(error))
+}

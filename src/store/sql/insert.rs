@@ -1,0 +1,100 @@
+//! Writing alerts and deliveries, for whoever decided about them.
+
+//! Writing alerts and deliveries, for whoever decided about them.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::SqlStr;
+
+use super::database::{SqlStore, Write};
+use super::items::{IdItem, alert_items, delivery_items, lists};
+use super::rows;
+use crate::model::{Alert, Delivery};
+use crate::store::error::StoreError;
+
+/// What a delivery dies of when the message before it was never delivered.
+pub(super) const NEVER_FIRED: &str = "the firing message was never delivered";
+
+/// Writes the new episodes and returns the ids of those that are none: repeats of what is there already.
+pub(super) async fn insert_fired<'a>(
+    store: &SqlStore,
+    write: &mut Write,
+    fired: &'a [Alert],
+    now: Timestamp,
+    moment: i64,
+) -> Result<HashSet<&'a str>, StoreError> {
+    let mut repeated: HashSet<&str> = fired.iter().map(|alert| alert.id.as_str()).collect();
+    for text in lists(&alert_items(fired, now, moment)?)? {
+        let inserted = sqlx::query(store.statements.insert_alerts.clone())
+            .bind(text)
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+        for row in &inserted {
+            repeated.remove(rows::text(row, 0)?.as_str());
+        }
+    }
+    if !repeated.is_empty() {
+        let source = fired[0].source.as_str();
+        tracing::info!(source, alerts = repeated.len(), "left out alerts that are known already");
+    }
+    Ok(repeated)
+}
+
+pub(super) async fn insert_deliveries(
+    store: &SqlStore,
+    write: &mut Write,
+    deliveries: &[Delivery],
+    repeated: &HashSet<&str>,
+) -> Result<(), StoreError> {
+    let owed = deliveries.iter().filter(|delivery| match &delivery.alert {
+        Some(alert) => !repeated.contains(alert.as_str()),
+        None => true,
+    });
+    store.gathering.note(deliveries.iter());
+    let items = delivery_items(owed)?;
+    execute(store, write, &store.statements.insert_deliveries, &items).await?;
+
+    let followers: Vec<IdItem> =
+        items.iter().filter(|item| item.follows.is_some()).map(|item| IdItem { id: item.id }).collect();
+    execute(store, write, &store.statements.follow_merged, &followers).await?;
+    bury_late_followers(store, write, &followers).await
+}
+
+/// Of the listed deliveries, those whose predecessor is dead die.
+pub(super) async fn bury_late_followers(
+    store: &SqlStore,
+    write: &mut Write,
+    followers: &[IdItem<'_>],
+) -> Result<(), StoreError> {
+    for text in lists(followers)? {
+        sqlx::query(store.statements.bury_late_followers.clone())
+            .bind(text)
+            .bind(NEVER_FIRED)
+            .execute(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
+/// Owes deliveries that tell of no alert.
+pub(super) async fn owe(store: &SqlStore, write: &mut Write, deliveries: &[Delivery]) -> Result<(), StoreError> {
+    let items = delivery_items(deliveries.iter())?;
+    execute(store, write, &store.statements.insert_deliveries, &items).await
+}
+
+/// Runs a statement over a list, in pieces that bound its text's size.
+pub(super) async fn execute<T: Serialize>(
+    store: &SqlStore,
+    write: &mut Write,
+    statement: &SqlStr,
+    items: &[T],
+) -> Result<(), StoreError> {
+    for text in lists(items)? {
+        sqlx::query(statement.clone()).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}

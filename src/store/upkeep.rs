@@ -1,0 +1,26 @@
+//! What the program needs of its store as a whole: which configuration is in force, the proof of a write, the purge.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+
+/// Looking after the store.
+pub trait Upkeep: Send + Sync {
+    /// Counts a configuration that takes effect at `now`, and returns its number: one more than the one before it. When the
+    /// program starts (`!is_reload`) with the `fingerprint` of the last one, that one goes on.
+    fn begin_generation(
+        &self,
+        fingerprint: &str,
+        is_reload: bool,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// Proves that the store takes a write.
+    fn beat(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
+    /// list again, what is owed and what fires stays, however old it is; a delivery stays as long as its alert.
+    fn purge(&self, before: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}

@@ -260,8 +260,9 @@ pub const POLL_GAP_SLACK: Duration = Duration::from_secs(60);
 
 /// How long a source is unreadable before Nightbell tells of it, unless the file says else.
 pub const OWN_UNREADABLE_AFTER: Duration = Duration::from_secs(15 * 60);
-/// How long a refusal stands without a success beside it before its receiver is called dead: one message that is refused
-/// among many that arrive is that message's trouble.
+/// How many messages a receiver rejects in a row before it is taken to be at fault, and not the messages.
+pub const REJECTED_IN_A_ROW: u32 = 2;
+/// How long something that waiting will not mend stands without a success beside it before its receiver is called dead.
 pub const OWN_TROUBLE_SETTLES: Duration = Duration::from_secs(60);
 /// How often Nightbell looks at itself.
 pub const OWN_SLEEP: Duration = Duration::from_secs(5);
@@ -320,6 +321,8 @@ pub const REASON_BYTES_MAX: usize = 300;
 pub const INHIBITING_MAX: usize = 10_000;
 /// Fewest characters of an alert's id that may stand for it.
 pub const ALERT_PREFIX_MIN: usize = 4;
+/// Most alerts that one command acknowledges or closes.
+pub const ACK_ALERTS_MAX: usize = 10_000;
 /// Alerts that are read to find out which one the beginning of an id means.
 pub const ALERTS_OF_A_PREFIX_MAX: usize = 3;
 

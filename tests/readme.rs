@@ -99,9 +99,20 @@ fn every_documented_field_becomes_something_that_there_is_or_says_why_it_is_left
 
 #[test]
 fn every_command_is_in_the_readme_and_has_help() {
-    for command in
-        ["run", "check", "demo", "doctor", "send-test", "alerts", "deliveries", "jobs", "instances", "silence", "ack"]
-    {
+    for command in [
+        "run",
+        "check",
+        "demo",
+        "doctor",
+        "send-test",
+        "alerts",
+        "deliveries",
+        "jobs",
+        "instances",
+        "silence",
+        "ack",
+        "unack",
+    ] {
         assert!(
             README.contains(&format!("nightbell {command}")) || README.contains(&format!("-- {command}")),
             "{command}"

@@ -1,5 +1,5 @@
 //! Nightbell's alerts about itself: a source that cannot be read, or only in part; a receiver that cannot be told; a
-//! changed configuration that was refused.
+//! changed configuration that was refused; a background loop that does not work.
 //!
 //! Pure: what was seen of sources and receivers comes in, episodes that begin and end come out. They are alerts like all
 //! others, under rules of reserved names: a user's rule has no slash in its own. An episode is named by what it is about
@@ -33,8 +33,10 @@ pub const SOURCE_INCOMPLETE: &str = "self/source-incomplete";
 pub const RECEIVER_DEAD: &str = "self/receiver-dead";
 /// A changed configuration was refused.
 pub const RELOAD_REFUSED: &str = "self/reload-refused";
+/// A background loop does not work.
+pub const LOOP_FAILING: &str = "self/loop-failing";
 /// Their names.
-pub const RULES: [&str; 4] = [SOURCE_UNREADABLE, SOURCE_INCOMPLETE, RECEIVER_DEAD, RELOAD_REFUSED];
+pub const RULES: [&str; 5] = [SOURCE_UNREADABLE, SOURCE_INCOMPLETE, RECEIVER_DEAD, RELOAD_REFUSED, LOOP_FAILING];
 
 /// What stands in the place of the source, and of the job, where it is Nightbell itself.
 const NIGHTBELL: &str = "nightbell";
@@ -56,6 +58,8 @@ pub struct Watch {
     pub receiver_dead: bool,
     /// Whether it tells of configurations that were refused.
     pub reload_refused: bool,
+    /// Whether it tells of background loops that do not work.
+    pub loop_failing: bool,
 }
 
 /// What was seen.
@@ -67,6 +71,8 @@ pub struct Seen {
     pub receivers: Vec<ReceiverSeen>,
     /// Since when the changed configuration is refused, and why.
     pub refused: Option<(Timestamp, String)>,
+    /// The background loops that do not work: since when, and why.
+    pub loops: Vec<(String, Timestamp, String)>,
 }
 
 /// A source, as it is.
@@ -90,12 +96,12 @@ pub struct ReceiverSeen {
     /// The receiver.
     pub id: ReceiverId,
     /// What is wrong with it, since its last success.
-    pub trouble: Option<Trouble>,
+    pub ailment: Option<Ailment>,
 }
 
 /// Messages do not reach a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Ailment {
     /// When the first attempt failed.
     pub since: Timestamp,
     /// Whether waiting will not help: a message was given up, or the credentials were refused.
@@ -204,20 +210,23 @@ fn faults(watch: &Watch, seen: &Seen, now: Timestamp) -> Vec<Fault> {
         }
     }
     for one in seen.receivers.iter().filter(|_| watch.receiver_dead) {
-        let Some(trouble) = &one.trouble else { continue };
+        let Some(ailment) = &one.ailment else { continue };
         let settles = OWN_TROUBLE_SETTLES.min(watch.unreadable_after);
-        if has_lasted(trouble.since, if trouble.is_lasting { settles } else { watch.unreadable_after }) {
+        if has_lasted(ailment.since, if ailment.is_lasting { settles } else { watch.unreadable_after }) {
             faults.push(of_nightbell(
                 RECEIVER_DEAD,
                 one.id.as_str(),
                 ReasonCode::ReceiverDead,
-                trouble.since,
-                &trouble.error,
+                ailment.since,
+                &ailment.error,
             ));
         }
     }
     if let Some((since, why)) = seen.refused.as_ref().filter(|_| watch.reload_refused) {
         faults.push(of_nightbell(RELOAD_REFUSED, CONFIGURATION, ReasonCode::ReloadRefused, *since, why));
+    }
+    for (name, since, why) in seen.loops.iter().filter(|_| watch.loop_failing) {
+        faults.push(of_nightbell(LOOP_FAILING, name, ReasonCode::LoopFailing, *since, why));
     }
     faults
 }
@@ -257,11 +266,11 @@ fn standing(watch: &Watch, seen: &Seen, alert: &Alert, now: Timestamp) -> Standi
         }
         RECEIVER_DEAD => {
             let receiver = seen.receivers.iter().find(|one| one.id.as_str() == alert.facts.job.name);
-            match receiver.filter(|_| watch.receiver_dead).map(|receiver| &receiver.trouble) {
+            match receiver.filter(|_| watch.receiver_dead).map(|receiver| &receiver.ailment) {
                 None => Standing::Closed,
                 Some(None) => Standing::Over(ReasonCode::ReceiverWorks, now),
-                Some(Some(trouble)) if trouble.since > since => {
-                    Standing::Over(ReasonCode::ReceiverWorks, trouble.since)
+                Some(Some(ailment)) if ailment.since > since => {
+                    Standing::Over(ReasonCode::ReceiverWorks, ailment.since)
                 }
                 Some(Some(_)) => Standing::GoesOn,
             }
@@ -270,6 +279,13 @@ fn standing(watch: &Watch, seen: &Seen, alert: &Alert, now: Timestamp) -> Standi
             None => Standing::Over(ReasonCode::ReloadAccepted, now),
             Some(_) => Standing::GoesOn,
         },
+        LOOP_FAILING if watch.loop_failing => {
+            match seen.loops.iter().find(|(name, ..)| *name == alert.facts.job.name) {
+                None => Standing::Over(ReasonCode::LoopWorks, now),
+                Some((_, again, _)) if *again > since => Standing::Over(ReasonCode::LoopWorks, *again),
+                Some(_) => Standing::GoesOn,
+            }
+        }
         _ => Standing::Closed,
     }
 }

@@ -25,7 +25,7 @@ use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::Housekeeping;
-use crate::worker::own::{Reloads, SelfWatch};
+use crate::worker::own::{OwnWatch, Reloads};
 use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
 use crate::worker::remind::Reminders;
 use crate::worker::turn::Statuses;
@@ -215,6 +215,7 @@ impl Generation {
             .within(reach.budget.clone(), Arc::clone(&reach.renderer))
             .woken_by(Arc::clone(&reach.nudge))
             .telling_of_deaths(Arc::clone(mourners))
+            .publishing(&self.ground.statuses)
     }
 
     /// The loop that has fallbacks told.
@@ -252,7 +253,7 @@ impl Generation {
     }
 
     /// The loop that watches sources and receivers.
-    pub(super) fn watch(&self) -> SelfWatch<SqlStore> {
+    pub(super) fn watch(&self) -> OwnWatch<SqlStore> {
         own::watch(&self.config, &self.ground, &self.addressees)
     }
 

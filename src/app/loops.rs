@@ -144,7 +144,7 @@ async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>,
     loop {
         let InForce { generation, .. } = in_force.borrow_and_update().clone();
         let Some(reach) = generation.reach(&id).map(Arc::clone) else {
-            info!(receiver = %id, generation = generation.number, "no longer told; what is owed to it waits");
+            info!(receiver = %id, generation = generation.number, "the receiver was removed");
             return Ended::Receiver(id);
         };
         let lane = generation.lane(&reach).resting(rest);

@@ -72,7 +72,7 @@ pub enum AppError {
     #[error("heartbeat: {0}")]
     Heartbeat(String),
     /// A loop broke down.
-    #[error("a loop broke down (this is a bug); start nightbell again: what is owed is in the store")]
+    #[error("a loop broke down (this is a bug); start nightbell again: pending deliveries are in the store")]
     LoopEnded,
 }
 
@@ -145,7 +145,7 @@ impl App {
         };
         shutdown.cancel();
         if tokio::time::timeout(STOP_TIME_MAX, loops.end()).await.is_err() {
-            warn!("some loops did not stop in time; what they had claimed is taken back at the next start");
+            warn!("some loops did not stop in time; deliveries that they had begun are tried again at the next start");
         }
         loops.abort();
         close(&ground.store).await;

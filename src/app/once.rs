@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tracing::{error, warn};
 
 use super::{App, AppError, close};
+use crate::store::{Outbox as _, Pending};
 use crate::worker::deliver::Lane;
 use crate::worker::housekeeping;
 use crate::worker::poll::PollReport;
@@ -22,14 +23,16 @@ pub struct OnceReport {
     pub attempted: u64,
     /// Of those, confirmed.
     pub delivered: u64,
-    /// Deliveries still owed.
-    pub left: u64,
+    /// What is pending, to every receiver, also to those that the configuration no longer has.
+    pub pending: Vec<Pending>,
 }
 
 impl OnceReport {
-    /// Whether every source was read as a whole and nothing is owed any more.
+    /// Whether every source was read as a whole and nothing is pending.
     pub fn is_clean(&self) -> bool {
-        self.failed_polls.is_empty() && self.left == 0 && self.polls.iter().all(|poll| poll.incomplete.is_none())
+        self.failed_polls.is_empty()
+            && self.pending.is_empty()
+            && self.polls.iter().all(|poll| poll.incomplete.is_none())
     }
 }
 
@@ -38,7 +41,7 @@ impl fmt::Display for OnceReport {
         let sum = |count: fn(&PollReport) -> usize| self.polls.iter().map(count).sum::<usize>();
         write!(
             f,
-            "{} listed, {} changed, {} alerts fired, {} resolved, {} recorded and not told; {} of {} deliveries arrived, {} still owed",
+            "{} listed, {} changed, {} alerts fired, {} resolved, {} recorded and not told; {} of {} deliveries arrived, {} pending",
             sum(|poll| poll.listed),
             sum(|poll| poll.changed),
             sum(|poll| poll.fired),
@@ -46,8 +49,12 @@ impl fmt::Display for OnceReport {
             sum(|poll| poll.suppressed),
             self.delivered,
             self.attempted,
-            self.left
+            self.pending.iter().map(|pending| pending.count).sum::<u64>()
         )?;
+        for Pending { receiver, count, next_due } in &self.pending {
+            let due = next_due.map(|due| format!(", the next attempt is due at {due}")).unwrap_or_default();
+            write!(f, "\npending to {receiver}: {count}{due}")?;
+        }
         for poll in &self.polls {
             if let Some(reason) = &poll.incomplete {
                 write!(f, "\nnot whole: {reason}")?;
@@ -102,21 +109,18 @@ impl App {
         // is as long as there are receivers at most.
         fallbacks.pass(now).await?;
         watch.pass(now).await?;
-        let mut left = vec![0; lanes.len()];
         for _ in 0..=lanes.len() {
             let attempts = lanes.iter_mut().map(|lane| lane.attempt_due(now));
-            for (progress, left) in join_all(attempts).await.into_iter().zip(&mut left) {
+            for progress in join_all(attempts).await {
                 let progress = progress?;
                 report.attempted += progress.attempted;
                 report.delivered += progress.delivered;
-                // A lane that has attempted nothing more knows no better than before.
-                *left = if progress.attempted > 0 { *left + progress.left_due } else { progress.left_due.max(*left) };
             }
             if fallbacks.pass(now).await? == 0 && watch.pass(now).await? == 0 {
                 break;
             }
         }
-        report.left = left.into_iter().sum();
+        report.pending = ground.store.pending().await?;
         if let Some(mut heartbeat) = heartbeat {
             match heartbeat.beat(ground.clock.now()).await {
                 Ok(()) => {}

@@ -10,7 +10,7 @@ use crate::model::SourcePart;
 use crate::rule::Muting;
 use crate::store::SqlStore;
 use crate::worker::heartbeat::{Asked, Heartbeat};
-use crate::worker::own::SelfWatch;
+use crate::worker::own::OwnWatch;
 use crate::worker::poll::Addressees;
 
 /// What asks for the heartbeat; none where there is no heartbeat.
@@ -26,12 +26,12 @@ pub(super) fn heartbeat_client(config: &Config) -> Result<Option<HttpClient>, Ap
 }
 
 /// The loop that watches sources and receivers.
-pub(super) fn watch(config: &Config, ground: &Ground, addressees: &Arc<Addressees>) -> SelfWatch<SqlStore> {
+pub(super) fn watch(config: &Config, ground: &Ground, addressees: &Arc<Addressees>) -> OwnWatch<SqlStore> {
     let sources = config
         .sources
         .iter()
         .map(|settings| SourcePart { id: settings.id.clone(), kind: settings.scheduler.kind().to_string() });
-    SelfWatch {
+    OwnWatch {
         watch: config.watch.clone(),
         sources: sources.collect(),
         store: Arc::clone(&ground.store),
@@ -39,6 +39,7 @@ pub(super) fn watch(config: &Config, ground: &Ground, addressees: &Arc<Addressee
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         started_at: ground.started_at,
         reloads: ground.reloads.clone(),
+        statuses: ground.statuses.clone(),
     }
 }
 
@@ -50,7 +51,6 @@ pub(super) fn heartbeat(config: &Config, ground: &Ground, client: HttpClient) ->
         every: settings.every,
         client,
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-        receivers: config.receivers.iter().map(|settings| settings.id.clone()).collect(),
         store: Arc::clone(&ground.store),
         started_at: ground.started_at,
         asked: Asked::default(),

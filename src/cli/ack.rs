@@ -1,48 +1,157 @@
-//! `nightbell ack`: somebody is on it. Works beside a running `nightbell run`.
+//! `nightbell ack` and `nightbell unack`: somebody takes alerts on, or gives them up. Works beside a running
+//! `nightbell run`.
 
-use super::output::{complain, local, print};
+use std::collections::HashMap;
+
+use clap::Args;
+
+use super::output::{fail, local, print};
 use super::silence::{author, words};
-use super::{Exit, Failure};
+use super::{ConfigFile, Exit, Failure, load_sound};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::limits::ALERT_PREFIX_MIN;
-use crate::model::{Ack, Alert, AlertId, AlertState};
-use crate::store::{Desk as _, Mode, SqlStore, StoreError};
+use crate::limits::{ACK_ALERTS_MAX, ALERT_PREFIX_MIN};
+use crate::model::{Ack, Alert, AlertId, AlertState, RuleId};
+use crate::rule::Pattern;
+use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError};
 use crate::template::display_text;
 
-/// Acknowledges the alerts whose ids begin with `names`: all of them, or none.
-pub(super) async fn ack(
-    config: &Config,
-    names: &[String],
-    by: Option<&str>,
-    reason: Option<&str>,
-) -> Result<Exit, Failure> {
-    let by = author(by).map_err(Failure::Usage)?;
-    let reason = reason.map(|reason| words("--reason", reason)).transpose().map_err(Failure::Usage)?;
+/// Which firing alerts are meant. Alerts that several options name must meet all of them.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// The beginnings of their ids, as `nightbell alerts` shows them.
+    #[arg(value_name = "ALERT", required_unless_present_any = ["job", "rule", "group"])]
+    alerts: Vec<String>,
+    /// All firing alerts about jobs whose name matches: a pattern as in the rules, 'etl_*'. May be given several times.
+    #[arg(long, value_name = "PATTERN", value_parser = Pattern::parse, conflicts_with = "alerts")]
+    job: Vec<Pattern>,
+    /// All firing alerts of this rule.
+    #[arg(long, conflicts_with = "alerts")]
+    rule: Option<String>,
+    /// All firing alerts that belong to the same group of messages as this one.
+    #[arg(long, value_name = "ALERT", conflicts_with = "alerts")]
+    group: Option<String>,
+}
+
+/// Who takes alerts on, and what there is to say about it.
+#[derive(Debug, Args)]
+pub(super) struct Acknowledgement {
+    #[command(flatten)]
+    which: Which,
+    /// Who takes them on; without it, the login name.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// What there is to say about it.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// Which acknowledgements are removed.
+#[derive(Debug, Args)]
+pub(super) struct Removal {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// Acknowledges alerts: all that were named, or none. Whoever acknowledged one before is replaced.
+pub(super) async fn ack(arguments: &Acknowledgement) -> Result<Exit, Failure> {
+    let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
+    let reason = arguments.reason.as_deref().map(|reason| words("--reason", reason)).transpose();
+    let ack = Ack { by, reason: reason.map_err(Failure::Usage)?, at: SystemClock.now() };
+    let config = load_sound(&arguments.file)?;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
-    let mut alerts = Vec::new();
-    for name in names {
-        match named(&store, name).await? {
-            Ok(alert) => alerts.push(alert),
-            Err(fault) => complain(fault),
-        }
-    }
-    if alerts.len() < names.len() {
-        return Ok(Exit::Failed);
-    }
-    let ids: Vec<AlertId> = alerts.iter().map(|alert| alert.id.clone()).collect();
-    let at = SystemClock.now();
-    store.ack(&ids, &Ack { by, reason, at }).await?;
-    let acks = store.acks().await?;
+    let Some(alerts) = arguments.which.alerts(&store).await? else { return Ok(Exit::Failed) };
+    let before = store.ack(&ids(&alerts), &ack).await?;
     store.close().await;
     for alert in &alerts {
-        let what = display_text(&alert.facts.alert.summary);
-        if let Some(ack) = acks.get(&alert.id) {
-            let when = local(ack.at, &config.timezone);
-            print(format_args!("{what}: acknowledged by {} at {when}", display_text(&ack.by)))?;
+        let when = local(ack.at, &config.timezone);
+        let replaced = before.get(&alert.id).map(|before| format!(", instead of {}", said_of(before, &config)));
+        let by = display_text(&ack.by);
+        print(format_args!("{}: acknowledged by {by} at {when}{}", what(alert), replaced.unwrap_or_default()))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Removes the acknowledgements of alerts: steps that say "unless: acked" are taken again.
+pub(super) async fn unack(arguments: &Removal) -> Result<Exit, Failure> {
+    let config = load_sound(&arguments.file)?;
+    let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    let Some(alerts) = arguments.which.alerts(&store).await? else { return Ok(Exit::Failed) };
+    let before: HashMap<AlertId, Ack> = store.unack(&ids(&alerts)).await?;
+    store.close().await;
+    for alert in &alerts {
+        match before.get(&alert.id) {
+            Some(before) => {
+                print(format_args!("{}: no longer acknowledged by {}", what(alert), said_of(before, &config)))?;
+            }
+            None => print(format_args!("{}: was not acknowledged", what(alert)))?,
         }
     }
     Ok(Exit::Done)
+}
+
+fn ids(alerts: &[Alert]) -> Vec<AlertId> {
+    alerts.iter().map(|alert| alert.id.clone()).collect()
+}
+
+fn what(alert: &Alert) -> String {
+    display_text(&alert.facts.alert.summary)
+}
+
+/// "kim (at 03:12)".
+fn said_of(ack: &Ack, config: &Config) -> String {
+    format!("{} (since {})", display_text(&ack.by), local(ack.at, &config.timezone))
+}
+
+impl Which {
+    /// The alerts, all of which fire; none, and why on stderr, where one is not found or nothing fires.
+    pub(super) async fn alerts(&self, store: &SqlStore) -> Result<Option<Vec<Alert>>, Failure> {
+        if !self.alerts.is_empty() {
+            return self.named(store).await;
+        }
+        let query = AlertQuery {
+            jobs: super::alerts::jobs_matching(&self.job, store).await?,
+            rule: self.rule.as_ref().map(RuleId::new),
+            state: Some(AlertState::Firing),
+            ..AlertQuery::default()
+        };
+        let mut alerts = store.find_alerts(&query, ACK_ALERTS_MAX + 1).await?;
+        if let Some(name) = &self.group {
+            let one = match named(store, name).await? {
+                Ok(alert) => alert,
+                Err(fault) => {
+                    fail(fault);
+                    return Ok(None);
+                }
+            };
+            let group = store.told_in_group(&one.id).await?;
+            alerts.retain(|alert| alert.id == one.id || group.contains(&alert.id));
+        }
+        if alerts.is_empty() {
+            fail("no such alert fires; nightbell alerts --state firing shows those that do");
+            return Ok(None);
+        }
+        if alerts.len() > ACK_ALERTS_MAX {
+            fail(format_args!("more than {ACK_ALERTS_MAX} alerts; name fewer"));
+            return Ok(None);
+        }
+        Ok(Some(alerts))
+    }
+
+    async fn named(&self, store: &SqlStore) -> Result<Option<Vec<Alert>>, Failure> {
+        let mut alerts = Vec::new();
+        for name in &self.alerts {
+            match named(store, name).await? {
+                Ok(alert) => alerts.push(alert),
+                Err(fault) => fail(fault),
+            }
+        }
+        Ok((alerts.len() == self.alerts.len()).then_some(alerts))
+    }
 }
 
 /// The one alert that fires and whose id begins with `name`, or why there is none.
@@ -59,7 +168,7 @@ async fn named(store: &SqlStore, name: &str) -> Result<Result<Alert, String>, St
         (None, _) => Err(format!("no alert's id begins with {name:?}; nightbell alerts shows them")),
         (Some(_), false) => Err(format!("several alerts' ids begin with {name:?}; write more of it")),
         (Some(alert), true) if alert.state() == AlertState::Resolved => {
-            Err(format!("{name:?} is over already: {}", display_text(&alert.facts.alert.summary)))
+            Err(format!("{name:?} has ended: {}", what(&alert)))
         }
         (Some(alert), true) => Ok(alert),
     })

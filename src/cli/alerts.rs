@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::deliveries::instant;
-use super::output::{complain, local, print, table};
+use super::output::{complain, fail, local, print, table};
 use super::{Exit, Failure, Listing, unknown};
 use crate::config::Config;
 use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceId};
@@ -58,19 +58,9 @@ impl Filter {
             Ok(since) => since,
             Err(reason) => return Ok(Err(reason)),
         };
-        let jobs = match self.job.as_slice() {
-            [] => None,
-            patterns => {
-                let matchers: Result<Vec<_>, String> = patterns.iter().map(Pattern::matcher).collect();
-                let matchers = matchers.map_err(anyhow::Error::msg)?;
-                let mut names = store.alerted_jobs().await?;
-                names.retain(|name| matchers.iter().any(|matcher| matcher.matches(name)));
-                Some(names)
-            }
-        };
         Ok(Ok(AlertQuery {
             source: self.source.as_ref().map(SourceId::new),
-            jobs,
+            jobs: jobs_matching(&self.job, store).await?,
             rule: self.rule.as_ref().map(RuleId::new),
             severities: self.severity.clone(),
             state: self.state,
@@ -85,6 +75,18 @@ impl Filter {
     }
 }
 
+/// The jobs with alerts whose names match one of the patterns; none where there are no patterns.
+pub(super) async fn jobs_matching(patterns: &[Pattern], store: &SqlStore) -> Result<Option<Vec<String>>, Failure> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let matchers: Result<Vec<_>, String> = patterns.iter().map(Pattern::matcher).collect();
+    let matchers = matchers.map_err(anyhow::Error::msg)?;
+    let mut names = store.alerted_jobs().await?;
+    names.retain(|name| matchers.iter().any(|matcher| matcher.matches(name)));
+    Ok(Some(names))
+}
+
 pub(super) async fn alerts(config: &Config, filter: &Filter, listing: &Listing) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     for source in store.sources().await? {
@@ -96,7 +98,7 @@ pub(super) async fn alerts(config: &Config, filter: &Filter, listing: &Listing) 
     let query = match filter.query(config, &store).await? {
         Ok(query) => query,
         Err(reason) => {
-            complain(reason);
+            fail(reason);
             return Ok(Exit::Usage);
         }
     };
@@ -120,7 +122,7 @@ pub(super) async fn alerts(config: &Config, filter: &Filter, listing: &Listing) 
 fn row(alert: &Alert, ack: Option<&Ack>, zone: &TimeZone) -> Vec<String> {
     let facts = &alert.facts;
     let suppressed = alert.suppressed_by.as_ref().map(|by| format!(" (not told: {by})"));
-    let acked = ack.map(|ack| format!(", {} is on it", display_text(&ack.by)));
+    let acked = ack.map(|ack| format!(", acknowledged by {}", display_text(&ack.by)));
     vec![
         alert.id.as_str().chars().take(ID_SHOWN).collect(),
         local(facts.alert.starts_at, zone),

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::output::{complain, print};
+use super::output::{complain, fail, print};
 use super::{Exit, Failure};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
@@ -51,7 +51,7 @@ pub(super) async fn digest(config: &Config, show: &Show) -> Result<Exit, Failure
         let known: Vec<&str> = config.digests.iter().map(|settings| settings.name.as_str()).collect();
         let known =
             if known.is_empty() { "the file has none".into() } else { format!("there are {}", known.join(", ")) };
-        complain(format_args!("there is no digest {:?}; {known}", show.name));
+        fail(format_args!("there is no digest {:?}; {known}", show.name));
         return Ok(Exit::Usage);
     };
     let now = SystemClock.now();
@@ -132,7 +132,7 @@ async fn send(config: &Config, settings: &DigestSettings, message: &Message, now
             print(format_args!("delivered to {id} ({status})"))?;
         } else {
             let error = attempt.error.unwrap_or_default();
-            complain(format_args!("not delivered to {id} ({status}, {}): {error}", attempt.outcome.as_str()));
+            fail(format_args!("not delivered to {id} ({status}, {}): {error}", attempt.outcome.as_str()));
             exit = Exit::Failed;
         }
     }

@@ -31,13 +31,12 @@ pub(super) async fn doctor(config: &Config, source: Option<&str>, is_json: bool)
         examined.push(one);
     }
     match app::keep_learnt(config, &examined).await {
-        Kept::Stored => complain("what was found out is kept; `nightbell run` uses it"),
+        Kept::Stored => complain("findings saved; `nightbell run` uses them"),
         Kept::Nothing => {}
         Kept::Not(StoreError::Held { pid, .. }) => complain(format_args!(
-            "what was found out is not kept: nightbell runs (process {pid}) and holds the store; it finds out by itself \
-             what it needs, or stop it, ask the doctor again and start it"
+            "findings were not saved: process {pid} holds the store. Stop it, run doctor again, start it."
         )),
-        Kept::Not(error) => complain(format_args!("what was found out is not kept: {error}")),
+        Kept::Not(error) => complain(format_args!("findings were not saved: {error}")),
     }
     let is_bad = examined.iter().flat_map(|one| &one.findings).any(|finding| finding.grade == Grade::Bad);
     Ok(if is_bad { Exit::Failed } else { Exit::Done })

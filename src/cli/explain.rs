@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::output::{complain, local, print};
+use super::output::{fail, local, print};
 use super::{Exit, Failure, alerts, deliveries};
 use crate::app::explain::{Asked, Explanation, Letter, Outcome, RuleExplained, Told, explain, fate, find};
 use crate::clock::{Clock as _, SystemClock};
@@ -43,7 +43,7 @@ pub(super) async fn explain_one(config: &Config, arguments: &Arguments) -> Resul
                 || "`nightbell jobs` and `nightbell instances` list what is remembered".to_string(),
                 |near| format!("did you mean {near:?}?"),
             );
-            complain(format_args!("there is no job and no instance {:?}; {help}", arguments.subject));
+            fail(format_args!("there is no job and no instance {:?}; {help}", arguments.subject));
             return Ok(Exit::Failed);
         }
     };
@@ -193,7 +193,7 @@ fn told_text(told: &Told, zone: &TimeZone) -> String {
         let _ = writeln!(text, "    not told: {by}");
     }
     if let Some(ack) = &told.ack {
-        let _ = writeln!(text, "    {} is on it since {}", display_text(&ack.by), local(ack.at, zone));
+        let _ = writeln!(text, "    acknowledged by {} since {}", display_text(&ack.by), local(ack.at, zone));
     }
     told.letters.iter().for_each(|letter| text.push_str(&letter_text(letter, zone)));
     text

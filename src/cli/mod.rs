@@ -56,7 +56,7 @@ enum Command {
         #[command(flatten)]
         file: ConfigFile,
         /// One cycle now: poll every source, attempt every due delivery once, and exit; 0 when every source was read
-        /// and nothing is left due.
+        /// and nothing is pending.
         #[arg(long)]
         once: bool,
     },
@@ -169,22 +169,12 @@ enum Command {
     /// New alerts of some kind are not told for some time. A running Nightbell knows of it from its next poll on.
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
-    /// Says that somebody is on these alerts, for everybody who looks. Steps of "notify" that say "unless: acked" are left
-    /// out from now on.
-    Ack {
-        /// The beginnings of their ids, as `nightbell alerts` shows them.
-        #[arg(required = true, value_name = "ALERT")]
-        alerts: Vec<String>,
-        /// Who is on it; without it, the login name.
-        #[arg(long, value_name = "NAME")]
-        by: Option<String>,
-        /// What there is to say about it.
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-        #[command(flatten)]
-        file: ConfigFile,
-    },
-    /// Who was told what, or is still owed it, the newest first; with `show` one of them in full, with `retry` dead ones
+    /// Acknowledges firing alerts: everybody who looks sees who works on them. Steps of "notify" that say "unless: acked"
+    /// are left out from now on. A later acknowledgement replaces an earlier one.
+    Ack(ack::Acknowledgement),
+    /// Removes acknowledgements: steps of "notify" that say "unless: acked" are taken again.
+    Unack(ack::Removal),
+    /// What was delivered to whom, and what is pending or dead, the newest first; with `show` one of them in full, with `retry` dead ones
     /// sent again.
     Deliveries {
         #[command(flatten)]
@@ -228,7 +218,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(format_args!("cannot start: {error}"));
+            output::fail(format_args!("cannot start: {error}"));
             return ExitCode::from(Exit::Failed as u8);
         }
     };
@@ -256,9 +246,8 @@ pub fn run(cli: Cli) -> ExitCode {
             }
             Command::Deliveries { file, arguments } => deliveries::deliveries(&load_sound(&file)?, &arguments).await,
             Command::Silence(command) => silence::silence(&command).await,
-            Command::Ack { alerts, by, reason, file } => {
-                ack::ack(&load_sound(&file)?, &alerts, by.as_deref(), reason.as_deref()).await
-            }
+            Command::Ack(arguments) => ack::ack(&arguments).await,
+            Command::Unack(arguments) => ack::unack(&arguments).await,
         }
     });
     // What still runs in the background must not keep the process: everything owed is in the store.
@@ -271,12 +260,12 @@ pub fn run(cli: Cli) -> ExitCode {
             ExitCode::from(Exit::Config as u8)
         }
         Err(Failure::Usage(fault)) => {
-            output::complain(fault);
+            output::fail(fault);
             ExitCode::from(Exit::Usage as u8)
         }
         Err(Failure::Other(error)) if is_closed_pipe(&error) => ExitCode::from(Exit::Done as u8),
         Err(Failure::Other(error)) => {
-            output::complain(format_args!("{error:#}"));
+            output::fail(format_args!("{error:#}"));
             ExitCode::from(Exit::Failed as u8)
         }
     }

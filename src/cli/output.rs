@@ -17,14 +17,17 @@ pub(super) fn complain(text: impl Display) {
     drop(writeln!(anstream::stderr(), "{text}"));
 }
 
+/// Writes to stderr why a command did not do its work: as every error, with "error:" before it.
+pub(super) fn fail(text: impl Display) {
+    complain(format_args!("error: {text}"));
+}
+
 /// Says of which rules nothing can be told where no scheduler is asked.
 pub(super) fn complain_of_own_schedules(rules: &RuleSet) {
     let ids: Vec<&str> = rules.by_own_schedules().map(|rule| rule.as_str()).collect();
     if !ids.is_empty() {
         let ids = ids.join(", ");
-        complain(format_args!(
-            "no run is missing here by {ids}: the schedules are those of the scheduler, which is not asked"
-        ));
+        complain(format_args!("rules {ids} find no missing runs here: the scheduler's own schedules are not replayed"));
     }
 }
 

@@ -38,12 +38,12 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
     if let Some(mut requests) = StopRequests::listen() {
         tokio::spawn(async move {
             let signal = requests.next().await;
-            info!("{signal}: stopping; what is under way may finish, what is owed stays in the store");
+            info!("{signal}: stopping; deliveries under way may finish, pending ones stay in the store");
             stopper.cancel();
             let signal = requests.next().await;
             warn!("{signal} again: stopping at once");
             super::log::flush(Duration::from_millis(200));
-            // 128 + 15, as a shell reports a terminated process. Nothing is lost: what is owed is in the store.
+            // 128 + 15, as a shell reports a terminated process. Nothing is lost: pending deliveries are in the store.
             std::process::exit(143);
         });
     }

@@ -8,7 +8,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::model::AttemptOutcome;
 
-use super::output::{complain, print};
+use super::output::{fail, print};
 use super::{Exit, Failure, unknown};
 
 pub(super) async fn send_test(config: &Config, receiver: &str) -> Result<Exit, Failure> {
@@ -22,6 +22,6 @@ pub(super) async fn send_test(config: &Config, receiver: &str) -> Result<Exit, F
         return Ok(Exit::Done);
     }
     let error = attempt.error.unwrap_or_default();
-    complain(format_args!("not delivered to {receiver} ({status}, {}): {error}", attempt.outcome.as_str()));
+    fail(format_args!("not delivered to {receiver} ({status}, {}): {error}", attempt.outcome.as_str()));
     Ok(Exit::Failed)
 }

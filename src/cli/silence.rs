@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::output::{complain, local, print, table};
+use super::output::{complain, fail, local, print, table};
 use super::{ConfigFile, Exit, Failure, duration, load_sound};
 use crate::alert::own;
 use crate::clock::{Clock as _, SystemClock};
@@ -117,8 +117,8 @@ async fn add(config: &Config, wanted: &SilenceNew) -> Result<Exit, Failure> {
         new.reason
     ))?;
     complain(format_args!(
-        "what begins to fire by then is recorded and not told; what still fires at the end is told then. End it early: \
-         nightbell silence expire {id}"
+        "alerts that begin before then are recorded and not sent; those that still fire at its end are sent then. End it \
+         early: nightbell silence expire {id}"
     ));
     Ok(Exit::Done)
 }
@@ -290,16 +290,18 @@ async fn expire(config: &Config, id: SilenceId, by: Option<&str>) -> Result<Exit
     store.close().await;
     match silence {
         None => {
-            complain(format_args!("there is no silence {id}; nightbell silence list --all shows them"));
+            fail(format_args!("there is no silence {id}; nightbell silence list --all shows them"));
             Ok(Exit::Failed)
         }
         Some(silence) if silence.expired.as_ref().is_some_and(|(at, _)| *at == now) => {
-            print(format_args!("silence {id} has ended; what it held back and still fires is told at the next poll"))?;
+            print(format_args!(
+                "silence {id} has ended; alerts that it held back and that still fire are sent at the next poll"
+            ))?;
             Ok(Exit::Done)
         }
         Some(silence) => {
             let ended = silence.expired.map_or(silence.ends_at, |(at, _)| at);
-            complain(format_args!("silence {id} ended already, at {}", local(ended, &config.timezone)));
+            complain(format_args!("silence {id} had ended at {}", local(ended, &config.timezone)));
             Ok(Exit::Done)
         }
     }

@@ -36,6 +36,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
         source_incomplete: true,
         receiver_dead: true,
         reload_refused: true,
+        loop_failing: true,
     };
     let Some(section) = file.section("self") else { return watch };
     watch.notify = read_notify(&section, known).unwrap_or_default();
@@ -47,6 +48,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
     watch.source_incomplete = section.or("source_incomplete", true);
     watch.receiver_dead = section.or("receiver_dead", true);
     watch.reload_refused = section.or("reload_refused", true);
+    watch.loop_failing = section.or("loop_failing", true);
     if let ([only], true) = (watch.notify.as_slice(), watch.receiver_dead)
         && known.receivers.len() > 1
     {

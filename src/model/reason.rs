@@ -60,6 +60,10 @@ pub enum ReasonCode {
     ReloadRefused,
     /// The configuration is accepted again.
     ReloadAccepted,
+    /// A background loop of Nightbell does not work.
+    LoopFailing,
+    /// A background loop works again.
+    LoopWorks,
     /// A word of a later version of this program: the summary is all there is.
     #[serde(other)]
     Other,
@@ -67,7 +71,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 27] = [
+    pub const ALL: [ReasonCode; 29] = [
         ReasonCode::Status,
         ReasonCode::Recovered,
         ReasonCode::LaterRun,
@@ -95,6 +99,8 @@ impl ReasonCode {
         ReasonCode::ReceiverWorks,
         ReasonCode::ReloadRefused,
         ReasonCode::ReloadAccepted,
+        ReasonCode::LoopFailing,
+        ReasonCode::LoopWorks,
     ];
 
     /// The word used in messages and in the store.
@@ -127,6 +133,8 @@ impl ReasonCode {
             ReasonCode::ReceiverWorks => "receiver-works",
             ReasonCode::ReloadRefused => "reload-refused",
             ReasonCode::ReloadAccepted => "reload-accepted",
+            ReasonCode::LoopFailing => "loop-failing",
+            ReasonCode::LoopWorks => "loop-works",
             ReasonCode::Other => "other",
         }
     }

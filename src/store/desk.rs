@@ -1,6 +1,6 @@
 //! What people say: silences and acknowledgements.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -40,10 +40,20 @@ pub trait Desk: Send + Sync {
     /// The alerts whose id begins with `prefix`, at most [`crate::limits::ALERTS_OF_A_PREFIX_MAX`].
     fn alerts_named(&self, prefix: &str) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
 
-    /// Records that somebody is on these alerts. The first one to say so of an alert stays.
-    fn ack(&self, alerts: &[AlertId], ack: &Ack) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Records that somebody has acknowledged these alerts, and replaces whoever did before. Returns those who are replaced.
+    fn ack(
+        &self,
+        alerts: &[AlertId],
+        ack: &Ack,
+    ) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
 
-    /// Who is on which alert.
+    /// Removes the acknowledgements of these alerts, and returns them.
+    fn unack(&self, alerts: &[AlertId]) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
+
+    /// The firing alerts that belong to the same group of messages to some receiver as this one.
+    fn told_in_group(&self, alert: &AlertId) -> impl Future<Output = Result<HashSet<AlertId>, StoreError>> + Send;
+
+    /// Who has acknowledged which alert.
     fn acks(&self) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
 }
 

@@ -42,6 +42,9 @@ pub trait Outbox: Send + Sync {
     /// settled does not count: there is no time at which it is due.
     fn next_due(&self, receiver: &ReceiverId) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
 
+    /// What is pending, by receiver: also to those that the configuration no longer has.
+    fn pending(&self) -> impl Future<Output = Result<Vec<Pending>, StoreError>> + Send;
+
     /// How many deliveries are owed to a receiver that are due at `now`, those included that wait for a predecessor.
     fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
@@ -71,6 +74,17 @@ pub struct Settled {
     pub last_error: Option<String>,
     /// When it is tried again, if it is.
     pub next_attempt_at: Option<Timestamp>,
+}
+
+/// What is pending to one receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The receiver.
+    pub receiver: ReceiverId,
+    /// How many deliveries.
+    pub count: u64,
+    /// When the first of them is due.
+    pub next_due: Option<Timestamp>,
 }
 
 /// A delivery that is due and free.

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::archive::SourceCondition;
 use super::error::StoreError;
-use crate::model::{Alert, Delivery, GapPart, ReceiverId};
+use super::outbox::Settled;
+use crate::limits::REJECTED_IN_A_ROW;
+use crate::model::{Alert, AttemptOutcome, Delivery, DeliveryState, GapPart, ReceiverId};
 
 /// Nightbell's own condition, and the alerts about it.
 pub trait OwnAlerts: Send + Sync {
@@ -26,23 +28,55 @@ pub struct OwnState {
     pub sources: Vec<SourceCondition>,
     /// Gaps that are open, and those that were closed not long ago.
     pub gaps: Vec<GapPart>,
-    /// Receivers that were not told since their last success.
-    pub troubled: Vec<Troubled>,
+    /// Receivers to which something failed since their last success.
+    pub health: Vec<ReceiverHealth>,
     /// The alerts about Nightbell itself that fire.
     pub firing: Vec<Alert>,
 }
 
-/// A receiver that was not told since its last success.
+/// What has failed to a receiver since its last success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Troubled {
+pub struct ReceiverHealth {
     /// The receiver.
     pub receiver: ReceiverId,
-    /// When the first attempt failed.
+    /// When it began to fail.
     pub since: Timestamp,
     /// Whether waiting will not help: a message was given up, or the credentials were refused.
     pub is_lasting: bool,
+    /// How many messages in a row it rejected.
+    pub rejected: u32,
+    /// Whether anything but a rejection failed.
+    pub is_failing: bool,
     /// What the last failed attempt was told, secrets cut.
     pub error: String,
+}
+
+impl ReceiverHealth {
+    /// Whether the receiver is at fault. A single message that is rejected is that message's trouble.
+    pub fn is_bad(&self) -> bool {
+        self.is_failing || self.rejected >= REJECTED_IN_A_ROW
+    }
+
+    /// The health after an attempt to send to `receiver` has ended; none where it arrived.
+    pub fn after(before: Option<ReceiverHealth>, receiver: &ReceiverId, settled: &Settled) -> Option<ReceiverHealth> {
+        if settled.state == DeliveryState::Delivered {
+            return None;
+        }
+        let is_rejected = settled.attempt.outcome == AttemptOutcome::Rejected;
+        let rejected = before.as_ref().map_or(0, |before| before.rejected) + u32::from(is_rejected);
+        let gave_up = settled.state == DeliveryState::Dead && (!is_rejected || rejected >= REJECTED_IN_A_ROW);
+        let is_lasting = gave_up || settled.attempt.outcome == AttemptOutcome::Unauthorized;
+        // A message that was rejected long ago does not make the outage of today begin then.
+        let since = before.as_ref().filter(|before| is_rejected || before.is_bad()).map(|before| before.since);
+        Some(ReceiverHealth {
+            receiver: receiver.clone(),
+            since: since.unwrap_or(settled.started_at),
+            is_lasting: is_lasting || before.as_ref().is_some_and(|before| before.is_lasting),
+            rejected,
+            is_failing: !is_rejected || before.is_some_and(|before| before.is_failing),
+            error: settled.last_error.clone().unwrap_or_else(|| settled.attempt.outcome.as_str().to_string()),
+        })
+    }
 }
 
 /// What changes in alerts that no poll decides about.

@@ -25,6 +25,7 @@ use tokio::task::{JoinError, JoinSet};
 use self::claiming::Claimer;
 use super::budget::Budget;
 use super::retry;
+use super::turn::{Publisher, Statuses};
 use crate::clock::Clock;
 use crate::limits::{
     ATTEMPT_SLACK, GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX, RETRY_AFTER_MAX,
@@ -47,6 +48,8 @@ pub struct Lane<S, N> {
     nudge: Arc<Notify>,
     /// Woken when a delivery of this lane has died.
     mourners: Option<Arc<Notify>>,
+    /// Where the lane says how it fares.
+    published: Option<Publisher>,
     /// Outcomes that are not stored yet.
     unsettled: Vec<Settled>,
     /// Until when the channel asked to be left alone.
@@ -98,7 +101,20 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             named: Arc::new(AtomicUsize::new(GROUP_MEMBERS_MAX)),
             waits: true,
         };
-        Lane { receiver, store, claimer, notifier, clock, jitter, nudge, mourners, unsettled, paused_until, probing }
+        Lane {
+            receiver,
+            store,
+            claimer,
+            notifier,
+            clock,
+            jitter,
+            nudge,
+            mourners,
+            published: None,
+            unsettled,
+            paused_until,
+            probing,
+        }
     }
 
     /// The same lane keeping to a budget. When more alerts wait than it allows, `renderer` makes one message of several.
@@ -131,6 +147,21 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn resting(self, rest: Rest) -> Self {
         Lane { paused_until: rest.paused_until, probing: rest.probing, ..self }
+    }
+
+    /// The same lane, which publishes how it fares.
+    #[must_use]
+    pub fn publishing(self, statuses: &Statuses) -> Self {
+        let published = Some(statuses.publisher(status_name(&self.receiver)));
+        Lane { published, ..self }
+    }
+
+    /// Says how the lane fares at `now`.
+    fn publish(&self, now: Timestamp) {
+        if let Some(published) = &self.published {
+            let until = self.paused_until.filter(|_| self.is_paused(now));
+            published.publish(|status| (status.looked_at, status.asked_to_wait_until) = (Some(now), until));
+        }
     }
 
     /// To be called once outcomes are stored.
@@ -279,6 +310,11 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             next_attempt_at: verdict.next_attempt_at,
         }
     }
+}
+
+/// By what name the status of the lane to a receiver is known.
+pub fn status_name(receiver: &ReceiverId) -> String {
+    format!("deliver/{receiver}")
 }
 
 fn later(instant: Timestamp, span: Duration) -> Timestamp {

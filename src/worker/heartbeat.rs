@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, Request};
 
+use super::deliver::status_name;
 use super::poll::is_silent;
 use super::turn::{Failing, Pace, Statuses, Turn, TurnError, Turned};
 use crate::http::{HttpClient, Outgoing, secret_url, secrets_in};
@@ -24,13 +25,13 @@ use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_POLL_SLACK, HEARTBEAT_
 use crate::model::{ReceiverId, SourceId};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
-use crate::store::{Archive, Outbox, SourceCondition, StoreError, Upkeep};
+use crate::store::{Archive, Outbox, Pending, SourceCondition, StoreError, Upkeep};
 
 /// How long after the start the first beat is tried at most: by then a source can have been asked.
 const FIRST_AFTER: Duration = Duration::from_secs(5);
 
 /// By what name its status is known.
-const NAME: &str = "heartbeat";
+pub const NAME: &str = "heartbeat";
 
 /// Beats.
 pub struct Heartbeat<S> {
@@ -42,8 +43,6 @@ pub struct Heartbeat<S> {
     pub client: HttpClient,
     /// The sources, each with when it is asked.
     pub sources: Vec<(SourceId, Schedule)>,
-    /// The receivers.
-    pub receivers: Vec<ReceiverId>,
     /// The store.
     pub store: Arc<S>,
     /// Since when the program runs: who was asked before that was asked by another one.
@@ -138,12 +137,16 @@ impl<S: Archive + Outbox + Upkeep> Heartbeat<S> {
         self.examine_sources(&conditions, now)?;
         self.examine_loops(now)?;
         let long_ago = now.checked_sub(LANE_HANGS_AFTER).unwrap_or(Timestamp::MIN);
-        for receiver in &self.receivers {
-            let Some(since) = self.store.next_due(receiver).await?.filter(|due| *due <= long_ago) else { continue };
+        for Pending { receiver, next_due, .. } in self.store.pending().await? {
+            if next_due.is_none_or(|due| due > long_ago) || self.was_asked_to_wait(&receiver, long_ago) {
+                continue;
+            }
+            // What waits for a predecessor, or is being tried, is not due.
+            let Some(since) = self.store.next_due(&receiver).await?.filter(|due| *due <= long_ago) else { continue };
             // A receiver with more messages than it takes is behind, and not forgotten.
             let tried = self.store.attempts_since(long_ago).await?;
-            if !tried.iter().any(|(id, _)| id == receiver) {
-                return Err(Missed::Stuck { id: receiver.clone(), since });
+            if !tried.iter().any(|(id, _)| *id == receiver) {
+                return Err(Missed::Stuck { id: receiver, since });
             }
         }
         Ok(())
@@ -169,6 +172,12 @@ impl<S: Archive + Outbox + Upkeep> Heartbeat<S> {
             is_blind &= asked.unreadable.is_some();
         }
         if is_blind { Err(Missed::Blind) } else { Ok(()) }
+    }
+
+    /// Whether the channel of a receiver asked to be left alone until `long_ago` or later: its lane does not hang.
+    fn was_asked_to_wait(&self, receiver: &ReceiverId, long_ago: Timestamp) -> bool {
+        let until = self.statuses.get(&status_name(receiver)).and_then(|status| status.asked_to_wait_until);
+        until.is_some_and(|until| until > long_ago)
     }
 
     fn examine_loops(&self, now: Timestamp) -> Result<(), Missed> {

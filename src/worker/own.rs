@@ -1,5 +1,5 @@
-//! Nightbell watching itself: looks every few seconds how sources and receivers fare, and has people told when something
-//! stays wrong, and when it is over.
+//! Nightbell watching itself (`self` in the configuration, `own` in code, where that word is taken): looks every few
+//! seconds how sources, receivers and loops fare, and has people told when something stays wrong, and when it is over.
 //!
 //! Reads the store and writes it, in a transaction of its own: alerts and what is owed for them. What begins and ends is
 //! decided by [`own::decide`]. Polls and lanes only leave their traces in the store, and know nothing of this. A fault of
@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::heartbeat;
 use super::poll::{Addressee, Addressees, delivery};
-use super::turn::{Pace, Turn, TurnError, Turned};
+use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
 use crate::alert::message_of;
-use crate::alert::own::{self, Decided, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
+use crate::alert::own::{self, Ailment, Decided, ReceiverSeen, Seen, SourceSeen, Watch};
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
 use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
 use crate::rule::Muting;
@@ -29,7 +30,7 @@ pub struct Reloads {
 
 impl Reloads {
     /// The changed configuration was refused at `now`, and the one before stays in force. `reason` holds no secret. Refused
-    /// again, it is the same trouble.
+    /// again, it is the same refusal.
     pub fn refused(&self, reason: impl Into<String>, now: Timestamp) {
         self.lock().get_or_insert_with(|| (now, reason.into()));
         self.nudge.notify_one();
@@ -46,8 +47,11 @@ impl Reloads {
     }
 }
 
+/// By what name its status is known.
+const NAME: &str = "own";
+
 /// Watches sources and receivers.
-pub struct SelfWatch<S> {
+pub struct OwnWatch<S> {
     /// What is watched, and who is told.
     pub watch: Watch,
     /// The sources, each with its kind.
@@ -62,9 +66,11 @@ pub struct SelfWatch<S> {
     pub started_at: Timestamp,
     /// Whether the configuration is in force that is wanted.
     pub reloads: Reloads,
+    /// How the loops fare.
+    pub statuses: Statuses,
 }
 
-impl<S: Desk + OwnAlerts + PollLedger> SelfWatch<S> {
+impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
     /// Looks once, and owes what follows. Returns how many deliveries that are.
     ///
     /// # Errors
@@ -73,7 +79,7 @@ impl<S: Desk + OwnAlerts + PollLedger> SelfWatch<S> {
         // Where the clock was set back, what it says now is all there is to go by.
         self.started_at = self.started_at.min(now);
         let state = self.store.own_state(now.checked_sub(OWN_GAP_AGE_MAX).unwrap_or(Timestamp::MIN)).await?;
-        let seen = self.seen(&state);
+        let seen = self.seen(&state, now);
         let Decided { mut begun, ended, closed } = own::decide(&self.watch, &seen, &state.firing, now);
         let known = self.store.known_alerts(&begun.iter().map(|alert| alert.id.clone()).collect::<Vec<_>>()).await?;
         begun.retain(|alert| !known.contains(&alert.id));
@@ -101,7 +107,7 @@ impl<S: Desk + OwnAlerts + PollLedger> SelfWatch<S> {
     }
 
     /// What the store says of the sources and receivers that there are.
-    fn seen(&self, state: &OwnState) -> Seen {
+    fn seen(&self, state: &OwnState, now: Timestamp) -> Seen {
         let sources = self.sources.iter().map(|source| {
             let condition = state.sources.iter().find(|condition| condition.id == source.id);
             let gaps = || state.gaps.iter().filter(|gap| gap.source == source.id);
@@ -117,15 +123,22 @@ impl<S: Desk + OwnAlerts + PollLedger> SelfWatch<S> {
         let mut receivers: Vec<&ReceiverId> = self.addressees.keys().collect();
         receivers.sort();
         let receivers = receivers.into_iter().map(|id| {
-            let troubled = state.troubled.iter().find(|troubled| troubled.receiver == *id);
-            let trouble = troubled.map(|troubled| Trouble {
-                since: troubled.since,
-                is_lasting: troubled.is_lasting,
-                error: troubled.error.clone(),
+            let health = state.health.iter().find(|health| health.receiver == *id && health.is_bad());
+            let ailment = health.map(|health| Ailment {
+                since: health.since,
+                is_lasting: health.is_lasting,
+                error: health.error.clone(),
             });
-            ReceiverSeen { id: id.clone(), trouble }
+            ReceiverSeen { id: id.clone(), ailment }
         });
-        Seen { sources: sources.collect(), receivers: receivers.collect(), refused: self.reloads.lock().clone() }
+        // A heartbeat that stays away says so outside, and this loop is at work.
+        let others = self.statuses.all().into_iter().filter(|(name, _)| name != NAME && name != heartbeat::NAME);
+        let loops = others.filter_map(|(name, status)| {
+            let fault = status.fault(now)?;
+            Some((name, fault.since, fault.error))
+        });
+        let refused = self.reloads.lock().clone();
+        Seen { sources: sources.collect(), receivers: receivers.collect(), refused, loops: loops.collect() }
     }
 
     /// Holds back those that begin which something mutes. Returns those of `still`, which fire, that are told now or are
@@ -183,9 +196,9 @@ impl<S: Desk + OwnAlerts + PollLedger> SelfWatch<S> {
     }
 }
 
-impl<S: Desk + OwnAlerts + PollLedger> Turn for SelfWatch<S> {
+impl<S: Desk + OwnAlerts + PollLedger> Turn for OwnWatch<S> {
     fn name(&self) -> &'static str {
-        "self"
+        NAME
     }
 
     fn pace(&self) -> Pace {
@@ -203,7 +216,7 @@ impl<S: Desk + OwnAlerts + PollLedger> Turn for SelfWatch<S> {
 
 /// Says in the log what begins and ends: as an error where nobody hears of it otherwise.
 fn log(begun: &[Alert], ended: &[Alert], seen: &Seen) {
-    let is_in_trouble = |id: &ReceiverId| seen.receivers.iter().any(|one| one.id == *id && one.trouble.is_some());
+    let is_unwell = |id: &ReceiverId| seen.receivers.iter().any(|one| one.id == *id && one.ailment.is_some());
     for alert in begun {
         let part = &alert.facts.alert;
         let (rule, error) = (alert.rule.as_str(), part.measures.error.as_deref());
@@ -216,7 +229,7 @@ fn log(begun: &[Alert], ended: &[Alert], seen: &Seen) {
                 "{}; nobody is told: self: {{ notify: [...] }} names who is to be",
                 part.summary
             );
-        } else if alert.receivers.iter().all(is_in_trouble) {
+        } else if alert.receivers.iter().all(is_unwell) {
             tracing::error!(rule, error, "{}; and none of those who are to be told can be told now", part.summary);
         } else {
             tracing::warn!(rule, error, "{}", part.summary);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nightbell::alert::own::{self, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
+use nightbell::alert::own::{self, Ailment, ReceiverSeen, Seen, SourceSeen, Watch};
 use nightbell::alert::{firing_message, resolved_message};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Alert, AlertState, GapCause, ReceiverId, SourcePart};
@@ -68,11 +68,12 @@ fn one_of_each(watch: &Watch) -> Vec<Alert> {
         past: Vec::new(),
     };
     let gap = |cause| vec![(cause, at(-HOUR), at(0), "it was out".to_string())];
-    let trouble = Trouble { since: at(0), is_lasting: true, error: "answered 401: token_revoked".into() };
+    let ailment = Ailment { since: at(0), is_lasting: true, error: "answered 401: token_revoked".into() };
     let quiet = Seen {
         sources: vec![source.clone()],
-        receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), trouble: None }],
+        receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), ailment: None }],
         refused: None,
+        loops: Vec::new(),
     };
     let seen = [
         Seen {
@@ -83,10 +84,11 @@ fn one_of_each(watch: &Watch) -> Vec<Alert> {
         Seen { sources: vec![SourceSeen { past: gap(GapCause::Lost), ..source.clone() }], ..quiet.clone() },
         Seen { sources: vec![SourceSeen { past: gap(GapCause::Silent), ..source }], ..quiet.clone() },
         Seen {
-            receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), trouble: Some(trouble) }],
+            receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), ailment: Some(ailment) }],
             ..quiet.clone()
         },
         Seen { refused: why("rules.yaml:3:1: unknown key \"sourcs\""), ..quiet.clone() },
+        Seen { loops: vec![("escalation".into(), at(0), "it panicked (this is a bug)".into())], ..quiet.clone() },
     ];
     let mut all = Vec::new();
     for seen in seen {

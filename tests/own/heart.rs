@@ -10,8 +10,9 @@ use nightbell::http::{HttpClient, HttpSettings};
 use nightbell::model::{ReceiverId, SourceId};
 use nightbell::secret::{Secret, SecretRef};
 use nightbell::store::{OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, SqlStore};
+use nightbell::worker::deliver::status_name;
 use nightbell::worker::heartbeat::{Asked, Heartbeat, Missed};
-use nightbell::worker::turn::Statuses;
+use nightbell::worker::turn::{Failing, Statuses};
 
 use super::{FILE, MINUTE, World, busy};
 use crate::sample::{at, commit, delivery};
@@ -26,7 +27,6 @@ fn heart(store: &Arc<SqlStore>, clock: &ManualClock, schedule: &str) -> Heartbea
         every: Duration::from_secs(60),
         client: HttpClient::new(&HttpSettings::default()).unwrap(),
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-        receivers: vec![ReceiverId::new("oncall")],
         store: Arc::clone(store),
         started_at: clock.now(),
         asked: Asked::default(),
@@ -76,17 +76,62 @@ async fn the_heart_stands_still_when_a_lane_does() {
     let mut world = World::open("").await;
     let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
     world.readable(at(0), None).await;
-    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall"), delivery("d3", "gone-from-the-file")];
+    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall")];
     let own = OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries };
     world.store.commit_own(&own).await.unwrap();
-    heart.examine(at(9 * MINUTE)).await.unwrap();
-    let stuck = heart.examine(at(10 * MINUTE)).await;
+    heart.examine(at(19 * MINUTE)).await.unwrap();
+    let stuck = heart.examine(at(20 * MINUTE)).await;
     assert!(
         matches!(&stuck, Err(Missed::Stuck { id, since }) if id.as_str() == "oncall" && *since == at(0)),
         "{stuck:?}"
     );
     // It is behind, and at work.
-    world.attempt("d1", "oncall", 2, at(11 * MINUTE), busy()).await;
-    heart.examine(at(12 * MINUTE)).await.unwrap();
-    assert!(matches!(heart.examine(at(25 * MINUTE)).await, Err(Missed::Stuck { .. })));
+    world.attempt("d1", "oncall", 2, at(21 * MINUTE), busy()).await;
+    heart.examine(at(22 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(45 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}
+
+/// What is pending to a receiver that the configuration no longer has was not counted.
+#[tokio::test]
+async fn the_heart_stands_still_for_what_is_pending_to_a_receiver_that_was_removed() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
+    world.readable(at(0), None).await;
+    let deliveries = vec![delivery("d1", "gone-from-the-file")];
+    world.store.commit_own(&OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries }).await.unwrap();
+    heart.examine(at(9 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(10 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}
+
+/// A channel that asks for an hour of rest has a lane that does not hang: the heartbeat stopped all the same.
+#[tokio::test]
+async fn a_long_retry_after_does_not_stop_the_heart() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
+    world.readable(at(0), None).await;
+    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall")];
+    world.store.commit_own(&OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries }).await.unwrap();
+    world.attempt("d1", "oncall", 2, at(0), busy()).await;
+    let lane = heart.statuses.publisher(status_name(&ReceiverId::new("oncall")));
+    lane.publish(|status| status.asked_to_wait_until = Some(at(60 * MINUTE)));
+    // Up to the end of the pause, and while the one attempt is made that goes first then.
+    heart.examine(at(20 * MINUTE)).await.unwrap();
+    heart.examine(at(60 * MINUTE)).await.unwrap();
+    assert!(matches!(heart.examine(at(70 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}
+
+/// A loop that goes on failing, though the store works, is nothing that works.
+#[tokio::test]
+async fn the_heart_stands_still_while_another_loop_has_failed_for_ten_minutes() {
+    let mut world = World::open("").await;
+    let mut heart = heart(&world.store, &ManualClock::at(at(0)), "0 * * * *");
+    world.readable(at(0), None).await;
+    let failing = Failing { since: at(0), error: "it panicked (this is a bug)".into() };
+    for (name, stands_still) in [("heartbeat", false), ("escalation", true)] {
+        let published = heart.statuses.publisher(name);
+        published.publish(|status| status.failing = Some(failing.clone()));
+        heart.examine(at(9 * MINUTE)).await.unwrap();
+        let outcome = heart.examine(at(10 * MINUTE)).await;
+        assert_eq!(matches!(outcome, Err(Missed::Loop { .. })), stands_still, "{name}: {outcome:?}");
+    }
 }

@@ -21,8 +21,9 @@ use nightbell::store::{
     Archive as _, Deliveries as _, Desk as _, NewSilence, Outbox as _, OwnAlerts as _, OwnCommit, PollCommit,
     PollLedger as _, Settled, SqlStore,
 };
-use nightbell::worker::own::{Reloads, SelfWatch};
+use nightbell::worker::own::{OwnWatch, Reloads};
 use nightbell::worker::poll::{Addressee, Addressees};
+use nightbell::worker::turn::{Failing, Statuses};
 
 use super::sample::{Place, at, commit, delivery, source};
 
@@ -43,20 +44,20 @@ fn config(own: &str) -> Config {
 struct World {
     store: Arc<SqlStore>,
     config: Config,
-    watch: SelfWatch<SqlStore>,
+    watch: OwnWatch<SqlStore>,
     generation: i64,
     told: usize,
     _place: Place,
 }
 
-fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> SelfWatch<SqlStore> {
+fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> OwnWatch<SqlStore> {
     let mut addressees: Addressees = HashMap::new();
     for settings in &config.receivers {
         let renderer = Renderer::open(settings).unwrap();
         let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
         addressees.insert(settings.id.clone(), addressee);
     }
-    SelfWatch {
+    OwnWatch {
         watch: config.watch.clone(),
         sources: vec![SourcePart { id: source(), kind: "dataarts".into() }],
         store: Arc::clone(store),
@@ -64,6 +65,7 @@ fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> SelfW
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         started_at,
         reloads: Reloads::default(),
+        statuses: Statuses::default(),
     }
 }
 
@@ -251,7 +253,7 @@ async fn a_receiver_that_refuses_is_told_to_the_others_once_and_its_next_success
     assert_eq!(world.look(at(59)).await, nothing());
     let said = "team alert.firing self/receiver-dead: messages do not reach the receiver oncall";
     assert_eq!(world.look(at(MINUTE)).await, [said]);
-    // More of the same is the same trouble, also to another process.
+    // More of the same is the same outage, also to another process.
     for number in 2..5 {
         world.attempt("d1", "oncall", number, at(i64::from(number) * HOUR), refused()).await;
     }
@@ -281,6 +283,43 @@ async fn what_may_mend_itself_is_told_after_fifteen_minutes_and_what_came_right_
     assert_eq!(world.look(at(2 * HOUR)).await, nothing());
 }
 
+/// One message that is rejected, however long nothing else is sent, was taken for a dead receiver until the next success.
+#[tokio::test]
+async fn a_single_message_that_is_rejected_is_not_the_receivers_fault() {
+    let mut world = World::open("self: { notify: [team] }").await;
+    let bad = || Attempt::failed(AttemptOutcome::Rejected, Some("400".into()), "answered 400: invalid_blocks");
+    world.attempt("poison", "oncall", 1, at(0), bad()).await;
+    assert_eq!(world.look(at(HOUR)).await, nothing());
+    world.attempt("other", "mail", 1, at(0), bad()).await;
+    // An outage that begins later began then.
+    world.attempt("d2", "mail", 1, at(2 * HOUR), busy()).await;
+    assert_eq!(world.look(at(2 * HOUR + 14 * MINUTE)).await, nothing());
+    world.attempt("d3", "mail", 1, at(2 * HOUR + 14 * MINUTE), Attempt::delivered("250")).await;
+    // It rejects whatever it is sent.
+    world.attempt("d4", "oncall", 1, at(3 * HOUR), bad()).await;
+    let said = "team alert.firing self/receiver-dead: messages do not reach the receiver oncall";
+    assert_eq!(world.look(at(3 * HOUR + MINUTE)).await, [said]);
+    world.attempt("d5", "oncall", 1, at(4 * HOUR), Attempt::delivered("200")).await;
+    assert_eq!(world.look(at(4 * HOUR)).await.len(), 1);
+    world.attempt("d6", "oncall", 1, at(5 * HOUR), bad()).await;
+    assert_eq!(world.look(at(9 * HOUR)).await, nothing(), "it counts anew after a success");
+}
+
+/// A loop that goes on failing is an alert, until it works again; what the heartbeat says outside is not told again here.
+#[tokio::test]
+async fn a_loop_that_has_failed_for_ten_minutes_is_told_once_and_its_recovery_once() {
+    let mut world = World::open("self: { notify: [team] }").await;
+    let failing = Some(Failing { since: at(0), error: "it panicked (this is a bug)".into() });
+    let published = ["escalation", "heartbeat"].map(|name| world.watch.statuses.publisher(name));
+    published.iter().for_each(|one| one.publish(|status| status.failing = failing.clone()));
+    assert_eq!(world.look(at(9 * MINUTE)).await, nothing());
+    let said = "team alert.firing self/loop-failing: the escalation loop of Nightbell has not worked for 10m 0s";
+    assert_eq!(world.look(at(10 * MINUTE)).await, [said]);
+    published.iter().for_each(|one| one.publish(|status| status.failing = None));
+    let over = "team alert.resolved self/loop-failing: the escalation loop of Nightbell works again after 15m 0s";
+    assert_eq!(world.look(at(15 * MINUTE)).await, [over]);
+}
+
 /// Whoever is dead is not told of it, and that nobody is stands in the store.
 #[tokio::test]
 async fn the_only_receiver_is_not_told_that_it_is_dead() {
@@ -305,13 +344,10 @@ async fn outcomes_that_are_settled_together_count_in_the_order_of_their_ends() {
     let batch = [failed, arrived, refused];
     for _ in 0..2 {
         world.store.settle(&batch).await.unwrap();
-        let troubled = world.store.own_state(at(0)).await.unwrap().troubled;
-        assert_eq!(troubled.len(), 1);
+        let health = world.store.own_state(at(0)).await.unwrap().health;
+        assert_eq!(health.len(), 1);
         // The refusal came before the success, and says nothing any more.
-        assert_eq!(
-            (troubled[0].since, troubled[0].is_lasting, troubled[0].error.as_str()),
-            (at(3), false, "answered 503")
-        );
+        assert_eq!((health[0].since, health[0].is_lasting, health[0].error.as_str()), (at(3), false, "answered 503"));
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::alert::own::{self, ReceiverSeen, Seen, SourceSeen, Trouble, Watch};
+use nightbell::alert::own::{self, Ailment, ReceiverSeen, Seen, SourceSeen, Watch};
 use nightbell::model::{Alert, ReceiverId, SourcePart};
 use proptest::prelude::*;
 
@@ -21,10 +21,11 @@ proptest! {
             notify: vec![ReceiverId::new("oncall"), ReceiverId::new("team")],
             unreadable_after: Duration::from_secs(15 * 60),
             source_unreadable: true, source_incomplete: true, receiver_dead: true, reload_refused: true,
+            loop_failing: true,
         };
         let mut now = at(0);
         let (mut firing, mut ids): (Vec<Alert>, Vec<Alert>) = (Vec::new(), Vec::new());
-        let (mut unreadable, mut incomplete, mut trouble) = (None, None, None);
+        let (mut unreadable, mut incomplete, mut ailment) = (None, None, None);
         for (source_step, receiver_step, minutes) in steps {
             now += SignedDuration::from_mins(minutes);
             match source_step {
@@ -34,11 +35,11 @@ proptest! {
                 _ => {}
             }
             match receiver_step {
-                0 => trouble = None,
+                0 => ailment = None,
                 1 | 2 => {
-                    let before: Option<Trouble> = trouble.take();
+                    let before: Option<Ailment> = ailment.take();
                     let since = before.map_or(now, |before| before.since);
-                    trouble = Some(Trouble { since, is_lasting: receiver_step == 2, error: "no".into() });
+                    ailment = Some(Ailment { since, is_lasting: receiver_step == 2, error: "no".into() });
                 }
                 _ => {}
             }
@@ -51,8 +52,9 @@ proptest! {
                     incomplete: incomplete.clone(),
                     past: Vec::new(),
                 }],
-                receivers: vec![ReceiverSeen { id: ReceiverId::new("oncall"), trouble: trouble.clone() }],
+                receivers: vec![ReceiverSeen { id: ReceiverId::new("oncall"), ailment: ailment.clone() }],
                 refused: None,
+                loops: Vec::new(),
             };
             let decided = own::decide(&watch, &seen, &firing, now);
             prop_assert!(decided.closed.is_empty());
@@ -76,7 +78,7 @@ proptest! {
                 let expected = unreadable.as_ref().is_some_and(|(since, _)| lasted(*since));
                 prop_assert_eq!(alert_of(&firing, own::SOURCE_UNREADABLE).is_some(), expected);
             }
-            if trouble.is_none() {
+            if ailment.is_none() {
                 prop_assert!(alert_of(&firing, own::RECEIVER_DEAD).is_none());
             }
         }

@@ -239,6 +239,32 @@ async fn a_step_that_was_due_long_ago_is_not_taken() {
     }
 }
 
+/// The clock was a day ahead when the alert was told, and was set right: the steps stood still for a day.
+#[tokio::test]
+async fn steps_of_an_alert_that_was_told_by_a_clock_a_day_ahead_are_due() {
+    let mut scene = failing(RULES).await;
+    scene.pass(-SignedDuration::from_hours(24));
+    assert_eq!(scene.escalate().await, 3, "both steps");
+    assert_eq!(scene.escalate().await, 0, "once");
+    // A clock that was set back by less than the step waits makes it wait that much longer.
+    let mut scene = failing(RULES).await;
+    scene.pass(-minutes(20));
+    assert_eq!(scene.escalate().await, 0);
+    scene.pass(minutes(50));
+    assert_eq!(scene.escalate().await, 1);
+}
+
+/// An acknowledgement that is taken back lets the step be taken that it kept from being taken.
+#[tokio::test]
+async fn a_step_is_taken_after_the_acknowledgement_was_removed() {
+    let mut scene = failing(RULES).await;
+    ack(&scene, "wang").await;
+    scene.pass(minutes(40));
+    assert_eq!(scene.escalate().await, 0);
+    scene.store.unack(&[alert(&scene).await.id]).await.unwrap();
+    assert_eq!(scene.escalate().await, 1);
+}
+
 /// A rule that is gone ends its alerts without a word, for those it went to later as for the first.
 #[tokio::test]
 async fn nobody_is_told_of_the_end_of_a_rule() {

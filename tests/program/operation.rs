@@ -251,3 +251,16 @@ async fn a_full_disk_holds_back_and_loses_nothing() {
     drop(disk);
     assert_eq!(hits.len(), 60);
 }
+
+/// A retry that was not due yet was not counted: "0 still owed", and the exit code 0.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_cycle_says_what_is_pending_and_when_it_is_due() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    stage.sink.answer(500);
+    for attempted in [1, 0] {
+        let said = text(&stage.once(1).await.stderr);
+        assert!(said.contains(&format!("0 of {attempted} deliveries arrived, 1 pending")), "{said}");
+        assert!(said.contains("pending to hook: 1, the next attempt is due at 20"), "{said}");
+    }
+}

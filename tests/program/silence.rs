@@ -55,14 +55,34 @@ async fn an_alert_is_acknowledged_by_the_beginning_of_its_id_beside_a_running_pr
     let id = stage.listed("alerts").await[0]["alert"]["id"].as_str().unwrap().to_string();
     assert_eq!(stage.listed("alerts").await[0]["acked"], serde_json::Value::Null);
     assert!(text(&stage.output(&["alerts"]).await.stdout).contains(&id[..8]), "the table shows what to type");
-    for (who, name) in [("wang", &id[..6]), ("li", &id)] {
-        let acked = stage.output(&["ack", name, "--by", who, "--reason", "looking"]).await;
+    // How the alert is named, who acknowledges it, and what is said of whoever did before.
+    let cases = [
+        (vec![&id[..6]], "wang", None),
+        (vec![id.as_str()], "li", Some("instead of wang (since ")),
+        (vec!["--job", "et*", "--rule", "failed"], "zhao", Some("instead of li (since ")),
+        (vec!["--group", &id], "wang", Some("instead of zhao (since ")),
+    ];
+    for (which, who, replaced) in cases {
+        let arguments = [&["ack"], which.as_slice(), &["--by", who, "--reason", "looking"]].concat();
+        let acked = stage.output(&arguments).await;
         assert_eq!(acked.status.code(), Some(0), "{}", text(&acked.stderr));
-        assert!(text(&acked.stdout).contains(": acknowledged by wang at "), "{}", text(&acked.stdout));
+        let said = text(&acked.stdout);
+        assert!(said.contains(&format!(": acknowledged by {who} at ")), "{said}");
+        assert_eq!(replaced.is_some(), said.contains("instead of"), "{said}");
+        assert!(replaced.is_none_or(|replaced| said.contains(replaced)), "{said}");
     }
     let line = &stage.listed("alerts").await[0]["acked"];
     assert_eq!((&line["by"], &line["reason"]), (&"wang".into(), &"looking".into()));
-    assert!(text(&stage.output(&["alerts"]).await.stdout).contains("firing, wang is on it"));
+    assert!(text(&stage.output(&["alerts"]).await.stdout).contains("firing, acknowledged by wang"));
+    let removed = stage.output(&["unack", &id[..8]]).await;
+    assert!(text(&removed.stdout).contains("no longer acknowledged by wang"), "{}", text(&removed.stdout));
+    assert_eq!(stage.listed("alerts").await[0]["acked"], serde_json::Value::Null);
+    for which in [vec!["--job", "nothing_*"], vec!["--rule", "gone"]] {
+        let refused = stage.output(&[&["ack", "--by", "li"], which.as_slice()].concat()).await;
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused.stderr).contains("no such alert fires"), "{}", text(&refused.stderr));
+    }
+    assert_eq!(stage.output(&["ack", "--by", "li"]).await.status.code(), Some(2), "it names no alert");
     for (name, words) in [("zzzz", "no alert's id begins"), (&id[..2], "at least 4 characters")] {
         let refused = stage.output(&["ack", name, "--by", "li"]).await;
         assert_eq!(refused.status.code(), Some(1));

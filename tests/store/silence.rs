@@ -92,21 +92,22 @@ async fn a_silence_is_forgotten_when_no_alert_names_it_and_its_number_is_not_giv
 }
 
 #[tokio::test]
-async fn who_is_on_it_first_stays_and_goes_with_the_alert() {
+async fn a_later_acknowledgement_replaces_the_earlier_one_and_it_goes_with_the_alert() {
     let place = Place::new();
     let store = place.open().await;
     let alerts = vec![alert("aabb01", "etl"), alert("aabb02", "b"), alert("cc", "c")];
     store.commit_poll(&PollCommit { fired: alerts.clone(), ..commit(0) }).await.unwrap();
     let note = beside(&place).await;
     let ack = |by: &str| Ack { by: by.into(), reason: Some("looking".into()), at: at(5) };
-    note.ack(&[AlertId::new("aabb01")], &ack("wang")).await.unwrap();
-    note.ack(&[AlertId::new("aabb01"), AlertId::new("cc")], &ack("li")).await.unwrap();
+    let (aabb01, cc) = (AlertId::new("aabb01"), AlertId::new("cc"));
+    assert!(note.ack(std::slice::from_ref(&aabb01), &ack("wang")).await.unwrap().is_empty());
+    let replaced = note.ack(&[aabb01.clone(), cc.clone()], &ack("li")).await.unwrap();
+    assert_eq!(replaced.into_iter().collect::<Vec<_>>(), [(aabb01.clone(), ack("wang"))]);
     // An alert that is not there takes no acknowledgement, and nothing of the rest is kept.
     note.ack(&[AlertId::new("aabb02"), AlertId::new("none")], &ack("li")).await.unwrap_err();
     let acks = store.acks().await.unwrap();
     assert_eq!(acks.len(), 2);
-    assert_eq!(acks[&AlertId::new("aabb01")], ack("wang"));
-    assert_eq!(acks[&AlertId::new("cc")], ack("li"));
+    assert_eq!((&acks[&aabb01], &acks[&cc]), (&ack("li"), &ack("li")));
     let named = |alerts: Vec<nightbell::model::Alert>| -> Vec<String> {
         alerts.iter().map(|alert| alert.id.to_string()).collect()
     };
@@ -119,4 +120,7 @@ async fn who_is_on_it_first_stays_and_goes_with_the_alert() {
     store.commit_poll(&PollCommit { changed, ..commit(1) }).await.unwrap();
     store.purge(at(1_000)).await.unwrap();
     assert_eq!(store.acks().await.unwrap().len(), 1);
+    let removed = note.unack(&[aabb01.clone(), AlertId::new("aabb02")]).await.unwrap();
+    assert_eq!(removed.into_keys().collect::<Vec<_>>(), [aabb01]);
+    assert!(store.acks().await.unwrap().is_empty());
 }

@@ -78,7 +78,7 @@ impl Report {
     pub(super) fn print(&self) -> Result<(), Failure> {
         for source in &self.sources {
             let (id, polls, changes) = (&source.source, source.polls, source.transitions);
-            complain(format_args!("{id}: {polls} polls and {changes} changes of runs are played again"));
+            complain(format_args!("{id}: replaying {polls} polls and {changes} status changes"));
         }
         match &self.new {
             None => self.print_messages()?,

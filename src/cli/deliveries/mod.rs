@@ -1,4 +1,4 @@
-//! `nightbell deliveries`: who was told what, or is still owed it; one delivery in full; dead ones sent again.
+//! `nightbell deliveries`: what was delivered to whom, what is pending or dead; one delivery in full; dead ones sent again.
 
 mod retry;
 mod show;
@@ -9,7 +9,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::output::{complain, local, print, table};
+use super::output::{complain, fail, local, print, table};
 use super::{Exit, Failure};
 
 pub(super) use show::attempt_objects;
@@ -61,7 +61,7 @@ struct Filter {
 
 pub(super) async fn deliveries(config: &Config, arguments: &Arguments) -> Result<Exit, Failure> {
     if arguments.action.is_some() && arguments.filter != Filter::default() {
-        complain("the filters go with the listing, or behind `retry`");
+        fail("the filters go with the listing, or behind `retry`");
         return Ok(Exit::Usage);
     }
     let as_json = arguments.listing.json;
@@ -76,7 +76,7 @@ async fn list(config: &Config, filter: &Filter, listing: &super::Listing) -> Res
     let since = match filter.since.as_deref().map(|text| instant(text, &config.timezone)).transpose() {
         Ok(since) => since,
         Err(reason) => {
-            complain(reason);
+            fail(reason);
             return Ok(Exit::Usage);
         }
     };

@@ -1,9 +1,9 @@
-//! `nightbell deliveries retry`: dead letters are owed again.
+//! `nightbell deliveries retry`: dead letters are sent again.
 
 use clap::Args;
 use serde_json::json;
 
-use super::super::output::{complain, print};
+use super::super::output::{complain, fail, print};
 use super::super::{Exit, Failure, unknown};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -58,14 +58,14 @@ fn tell(revived: &Revived, as_json: bool) -> std::io::Result<()> {
         if as_json {
             print(json!({ "id": id, "state": null, "error": reason }))?;
         } else {
-            complain(format_args!("not sent again: {id}: {reason}"));
+            fail(format_args!("{id} is not sent again: {reason}"));
         }
     }
     match revived.revived.len() {
-        0 => complain("nothing is owed again"),
-        1 => complain("1 message is owed again; a running nightbell sends it within a minute"),
+        0 => complain("nothing to retry"),
+        1 => complain("1 message is pending again; a running nightbell sends it within a minute"),
         count => {
-            complain(format_args!("{count} messages are owed again; a running nightbell sends them within a minute"))
+            complain(format_args!("{count} messages are pending again; a running nightbell sends them within a minute"))
         }
     }
     Ok(())

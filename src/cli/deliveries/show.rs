@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::super::output::{complain, local, print, table};
+use super::super::output::{fail, local, print, table};
 use super::super::{Exit, Failure};
 use crate::config::Config;
 use crate::model::{Alert, Delivery, DeliveryId, DeliveryState};
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 pub(super) async fn show(config: &Config, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     let Some(record) = store.delivery_record(&DeliveryId::new(&arguments.id)).await? else {
-        complain(format_args!("there is no delivery {:?}; `nightbell deliveries` lists them", arguments.id));
+        fail(format_args!("there is no delivery {:?}; `nightbell deliveries` lists them", arguments.id));
         return Ok(Exit::Failed);
     };
     if arguments.json || as_json {

@@ -183,6 +183,7 @@ pub(super) fn own() -> Value {
         key("source_incomplete", flag(), "Tell of sources that can be read in part only. Default: true."),
         key("receiver_dead", flag(), "Tell of receivers that nothing reaches. Default: true."),
         key("reload_refused", flag(), "Tell of a changed configuration that is refused. Default: true."),
+        key("loop_failing", flag(), "Tell of a background loop that does not work. Default: true."),
     ];
     mapping("Who hears of trouble with sources and receivers, and with Nightbell itself.", keys)
 }

@@ -1,6 +1,6 @@
 //! Silences and acknowledgements: rows that people make, beside a process that works.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -115,34 +115,67 @@ impl Desk for SqlStore {
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
-    async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<(), StoreError> {
+    async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<HashMap<AlertId, Ack>, StoreError> {
         let mut write = self.write().await?;
+        let before = remove_acks(self, &mut write, alerts).await?;
         for alert in alerts {
-            insert_ack(self, &mut write, alert, ack).await?;
+            sqlx::query("INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4)")
+                .bind(alert.as_str())
+                .bind(ack.by.as_str())
+                .bind(ack.reason.as_deref())
+                .bind(ack.at.as_millisecond())
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
         }
-        self.commit(write).await
+        self.commit(write).await?;
+        Ok(before)
+    }
+
+    async fn unack(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Ack>, StoreError> {
+        let mut write = self.write().await?;
+        let before = remove_acks(self, &mut write, alerts).await?;
+        self.commit(write).await?;
+        Ok(before)
     }
 
     async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {
         let found = sqlx::query("SELECT alert, author, reason, at FROM ack").fetch_all(&self.readers).await;
-        let found = rows::all(&found.map_err(|error| self.failed(error))?, "ack", |row| {
-            let at = rows::instant(rows::number(row, 3)?)?;
-            let ack = Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at };
-            Ok((AlertId::new(rows::text(row, 0)?), ack))
-        });
-        Ok(found.into_iter().collect())
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "ack", acknowledgement).into_iter().collect())
+    }
+
+    async fn told_in_group(&self, alert: &AlertId) -> Result<HashSet<AlertId>, StoreError> {
+        let found = sqlx::query(
+            "SELECT alert.id FROM alert WHERE alert.state = 'firing' AND EXISTS (SELECT 1 FROM delivery AS member \
+               JOIN delivery AS one ON one.receiver = member.receiver AND one.group_key = member.group_key \
+               WHERE member.alert = alert.id AND one.alert = $1)",
+        )
+        .bind(alert.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        found.iter().map(|row| Ok(AlertId::new(rows::text(row, 0)?))).collect()
     }
 }
 
-async fn insert_ack(store: &SqlStore, write: &mut Write, alert: &AlertId, ack: &Ack) -> Result<(), StoreError> {
-    // Who was first stays: the others learn that somebody is on it.
-    sqlx::query("INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4) ON CONFLICT (alert) DO NOTHING")
-        .bind(alert.as_str())
-        .bind(ack.by.as_str())
-        .bind(ack.reason.as_deref())
-        .bind(ack.at.as_millisecond())
-        .execute(write.on())
-        .await
-        .map(drop)
-        .map_err(|error| store.failed(error))
+async fn remove_acks(
+    store: &SqlStore,
+    write: &mut Write,
+    alerts: &[AlertId],
+) -> Result<HashMap<AlertId, Ack>, StoreError> {
+    let mut removed = HashMap::new();
+    for alert in alerts {
+        let found = sqlx::query("DELETE FROM ack WHERE alert = $1 RETURNING alert, author, reason, at")
+            .bind(alert.as_str())
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| store.failed(error))?;
+        removed.extend(rows::all(&found, "ack", acknowledgement));
+    }
+    Ok(removed)
+}
+
+fn acknowledgement(row: &AnyRow) -> Result<(AlertId, Ack), StoreError> {
+    let at = rows::instant(rows::number(row, 3)?)?;
+    Ok((AlertId::new(rows::text(row, 0)?), Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at }))
 }

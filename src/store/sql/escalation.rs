@@ -26,6 +26,9 @@ fn ahead(store: &SqlStore) -> String {
     )
 }
 
+/// What was told further ahead of `$3` than its step waits: the clock was set back since, and the step is due.
+const TOLD_AHEAD: &str = "ahead.told_at > $3 + ahead.delay";
+
 fn bound(steps: &[RuleStep]) -> Result<String, StoreError> {
     let items: Vec<StepItem> = steps
         .iter()
@@ -50,7 +53,7 @@ impl Steps for SqlStore {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT {}, ahead.number, ahead.told_at, ahead.told_at + ahead.delay, ack.author \
              FROM ({}) AS ahead JOIN alert ON alert.id = ahead.alert LEFT JOIN ack ON ack.alert = ahead.alert \
-             WHERE ahead.told_at + ahead.delay BETWEEN $2 AND $3 \
+             WHERE (ahead.told_at + ahead.delay BETWEEN $2 AND $3 OR {TOLD_AHEAD}) \
                AND (ahead.told_at + ahead.delay, ahead.alert, ahead.number) > ($4, $5, $6) \
              ORDER BY ahead.told_at + ahead.delay, ahead.alert, ahead.number LIMIT $7",
             rows::alert_columns(),

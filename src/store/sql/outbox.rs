@@ -13,7 +13,7 @@ use super::{own, rows};
 use crate::limits::DELIVERY_AGE_MAX;
 use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
 use crate::store::error::StoreError;
-use crate::store::outbox::{Outbox, Queued, Settled};
+use crate::store::outbox::{Outbox, Pending, Queued, Settled};
 
 /// What the log says of an attempt whose process died.
 const INTERRUPTED: &str = "nightbell stopped before the outcome was known; it may have arrived";
@@ -149,6 +149,23 @@ impl Outbox for SqlStore {
             Some(row) => rows::optional_instant(&row, 0),
             None => Ok(None),
         }
+    }
+
+    async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        let found = sqlx::query(
+            "SELECT receiver, COUNT(*), MIN(next_attempt_at) FROM delivery WHERE state = 'pending' \
+             GROUP BY receiver ORDER BY receiver",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", |row| {
+            Ok(Pending {
+                receiver: ReceiverId::new(rows::text(row, 0)?),
+                count: u64::try_from(rows::number(row, 1)?).unwrap_or(0),
+                next_due: rows::optional_instant(row, 2)?,
+            })
+        }))
     }
 
     async fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {

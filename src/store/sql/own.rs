@@ -1,22 +1,26 @@
-//! What Nightbell watches of itself: receivers in trouble, noted as attempts are settled; its alerts, which no poll
+//! What Nightbell watches of itself: the health of receivers, noted as attempts are settled; its alerts, which no poll
 //! decides about; the proof that the store takes a write.
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, alert_items, lists};
 use super::{gap, insert, rows};
-use crate::model::{AttemptOutcome, DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
+use crate::model::{DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
 use crate::store::archive::Archive as _;
 use crate::store::error::StoreError;
 use crate::store::outbox::Settled;
-use crate::store::own::{OwnAlerts, OwnCommit, OwnState, Troubled};
+use crate::store::own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
 
 /// The rows of Nightbell's own alerts, whose rules are called `self/…`; no other rule has a slash in its name. Written as a
 /// span, because an index answers that.
 pub(super) const IS_OWN: &str = "rule >= 'self/' AND rule < 'self0'";
+
+/// The receivers to which something failed: few rows, or none.
+const HEALTH: &str = "SELECT receiver, since, lasting, rejected, failing, error FROM receiver_health ORDER BY receiver";
 
 impl OwnAlerts for SqlStore {
     async fn own_state(&self, closed_since: Timestamp) -> Result<OwnState, StoreError> {
@@ -30,10 +34,7 @@ impl OwnAlerts for SqlStore {
         .fetch_all(&self.readers)
         .await
         .map_err(|error| self.failed(error))?;
-        let troubled = sqlx::query("SELECT receiver, since, lasting, error FROM trouble ORDER BY receiver")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let unwell = sqlx::query(HEALTH).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
         let firing = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {} FROM alert WHERE state = 'firing' AND {IS_OWN} ORDER BY created_at, id",
             rows::ALERT_COLUMNS
@@ -53,14 +54,7 @@ impl OwnAlerts for SqlStore {
                     until: rows::optional_instant(row, 4)?,
                 })
             }),
-            troubled: rows::all(&troubled, "trouble", |row| {
-                Ok(Troubled {
-                    receiver: ReceiverId::new(rows::text(row, 0)?),
-                    since: rows::instant(rows::number(row, 1)?)?,
-                    is_lasting: rows::number(row, 2)? != 0,
-                    error: rows::text(row, 3)?,
-                })
-            }),
+            health: rows::all(&unwell, "receiver_health", health),
             firing: rows::all(&firing, "alert", rows::alert),
         })
     }
@@ -77,82 +71,68 @@ impl OwnAlerts for SqlStore {
     }
 }
 
-/// What attempts did to the troubles of one receiver, in the order in which they ended.
-#[derive(Default)]
-struct Course {
-    /// Whether one arrived.
-    arrived: bool,
-    /// What failed after the last one that did.
-    failed: Option<Failed>,
-}
-
-struct Failed {
-    since: Timestamp,
-    is_lasting: bool,
-    error: String,
-}
-
-impl Course {
-    fn note(&mut self, settled: &Settled) {
-        if settled.state == DeliveryState::Delivered {
-            *self = Course { arrived: true, failed: None };
-            return;
-        }
-        let is_lasting =
-            settled.state == DeliveryState::Dead || settled.attempt.outcome == AttemptOutcome::Unauthorized;
-        let error = settled.last_error.clone().unwrap_or_else(|| settled.attempt.outcome.as_str().to_string());
-        let before = self.failed.take();
-        self.failed = Some(Failed {
-            since: before.as_ref().map_or(settled.started_at, |before| before.since),
-            is_lasting: is_lasting || before.is_some_and(|before| before.is_lasting),
-            error,
-        });
-    }
-}
-
-/// Notes which receivers were told, and which were not. As long as everything arrives it only looks.
+/// Notes how receivers fare. As long as everything arrives it only looks.
 pub(super) async fn note_outcomes(store: &SqlStore, write: &mut Write, settled: &[Settled]) -> Result<(), StoreError> {
-    let all_arrived = settled.iter().all(|one| one.state == DeliveryState::Delivered);
-    if all_arrived && !any_trouble(store, write).await? {
+    let known = sqlx::query(HEALTH).fetch_all(write.on()).await.map_err(|error| store.failed(error))?;
+    if known.is_empty() && settled.iter().all(|one| one.state == DeliveryState::Delivered) {
         return Ok(());
     }
+    let known = rows::all(&known, "receiver_health", health).into_iter().map(|one| (one.receiver.clone(), one));
+    let known: HashMap<ReceiverId, ReceiverHealth> = known.collect();
     let receivers = receivers_of(store, write, settled).await?;
     let mut in_order: Vec<&Settled> = settled.iter().collect();
     in_order.sort_by_key(|one| one.ended_at);
-    let mut courses: BTreeMap<&ReceiverId, Course> = BTreeMap::new();
+    let mut now: BTreeMap<&ReceiverId, Option<ReceiverHealth>> = BTreeMap::new();
     for one in in_order {
         if let Some(receiver) = receivers.get(one.id.as_str()) {
-            courses.entry(receiver).or_default().note(one);
+            let health = now.entry(receiver).or_insert_with(|| known.get(receiver).cloned());
+            *health = ReceiverHealth::after(health.take(), receiver, one);
         }
     }
-    for (receiver, course) in courses {
-        if course.arrived {
-            sqlx::query("DELETE FROM trouble WHERE receiver = $1")
-                .bind(receiver.as_str())
-                .execute(write.on())
-                .await
-                .map_err(|error| store.failed(error))?;
+    for (receiver, health) in now {
+        if health.as_ref() != known.get(receiver) {
+            put_health(store, write, receiver, health.as_ref()).await?;
         }
-        let Some(failed) = course.failed else { continue };
-        sqlx::query(
-            "INSERT INTO trouble (receiver, since, lasting, error) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (receiver) DO UPDATE SET error = excluded.error, \
-               lasting = CASE WHEN excluded.lasting > trouble.lasting THEN excluded.lasting ELSE trouble.lasting END",
-        )
-        .bind(receiver.as_str())
-        .bind(failed.since.as_millisecond())
-        .bind(i64::from(failed.is_lasting))
-        .bind(failed.error.as_str())
-        .execute(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
     }
     Ok(())
 }
 
-async fn any_trouble(store: &SqlStore, write: &mut Write) -> Result<bool, StoreError> {
-    let found = sqlx::query("SELECT 1 FROM trouble LIMIT 1").fetch_optional(write.on()).await;
-    Ok(found.map_err(|error| store.failed(error))?.is_some())
+async fn put_health(
+    store: &SqlStore,
+    write: &mut Write,
+    receiver: &ReceiverId,
+    health: Option<&ReceiverHealth>,
+) -> Result<(), StoreError> {
+    let Some(health) = health else {
+        let removed = sqlx::query("DELETE FROM receiver_health WHERE receiver = $1").bind(receiver.as_str());
+        return removed.execute(write.on()).await.map(drop).map_err(|error| store.failed(error));
+    };
+    sqlx::query(
+        "INSERT INTO receiver_health (receiver, since, lasting, rejected, failing, error) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (receiver) DO UPDATE SET since = excluded.since, lasting = excluded.lasting, \
+           rejected = excluded.rejected, failing = excluded.failing, error = excluded.error",
+    )
+    .bind(receiver.as_str())
+    .bind(health.since.as_millisecond())
+    .bind(i64::from(health.is_lasting))
+    .bind(i64::from(health.rejected))
+    .bind(i64::from(health.is_failing))
+    .bind(health.error.as_str())
+    .execute(write.on())
+    .await
+    .map(drop)
+    .map_err(|error| store.failed(error))
+}
+
+fn health(row: &AnyRow) -> Result<ReceiverHealth, StoreError> {
+    Ok(ReceiverHealth {
+        receiver: ReceiverId::new(rows::text(row, 0)?),
+        since: rows::instant(rows::number(row, 1)?)?,
+        is_lasting: rows::number(row, 2)? != 0,
+        rejected: u32::try_from(rows::number(row, 3)?).unwrap_or(u32::MAX),
+        is_failing: rows::number(row, 4)? != 0,
+        error: rows::text(row, 5)?,
+    })
 }
 
 /// The receivers of the deliveries, by the deliveries' ids.

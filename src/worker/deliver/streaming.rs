@@ -143,6 +143,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             // Somebody else's patience is not ours to hold claims on: after a restart they would count as begun.
             self.give_up_ready();
         }
+        self.lane.publish(now);
         if self.failing.is_some() || self.is_closing {
             return;
         }

@@ -181,6 +181,8 @@ pub const LISTED_AGAIN_MAX: Duration = Duration::from_secs(8 * 24 * 3600);
 pub const STORE_STATEMENT_ROWS_MAX: usize = 1000;
 /// Rows that one transaction of the purge removes, so that it never holds up a poll or a lane for long.
 pub const STORE_PURGE_ROWS_MAX: usize = 1000;
+/// Largest store file, in bytes, that is read from end to end when it is opened, to prove that it is whole.
+pub const STORE_CHECK_SIZE_MAX: u64 = 64 * 1024 * 1024;
 /// How long a call waits for its turn to write, and for another process's lock on the file.
 pub const STORE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].

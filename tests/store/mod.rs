@@ -1,5 +1,6 @@
 //! The store on real files: what it keeps, what it refuses, and what it survives.
 
+mod growth;
 mod learnt;
 mod letters;
 mod migration;

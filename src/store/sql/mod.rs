@@ -25,6 +25,8 @@ mod items;
 mod open;
 mod outbox;
 mod own;
+#[cfg(test)]
+mod plans;
 mod poll;
 mod rows;
 mod statements;

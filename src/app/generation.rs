@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::http::HttpClient;
 use crate::model::{ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, Renderer};
-use crate::rule::{MatchCache, Rule, RuleSet};
+use crate::rule::{Rule, RuleSet};
 use crate::source::{AnySource, Learnt, SourceSettings};
 use crate::store::{SqlStore, StoreError};
 use crate::worker::budget::Budget;
@@ -26,7 +26,7 @@ use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::Housekeeping;
 use crate::worker::own::{OwnWatch, Reloads};
-use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
+use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller};
 use crate::worker::remind::Reminders;
 use crate::worker::turn::Statuses;
 
@@ -184,27 +184,17 @@ impl Generation {
     pub(super) fn poller(&self, id: &SourceId, before: Option<Polling>) -> Option<Polling> {
         let tended = self.sources.get(id)?;
         let Ground { store, clock, .. } = &self.ground;
-        let terms = Terms {
-            labels: tended.settings.labels.clone(),
-            routes: Arc::clone(&self.config.routes),
-            generation: Some(self.number),
-        };
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
         let (store, clock, addressees) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees));
-        let fresh = Poller {
-            muting: self.config.muting(),
-            escalations: Arc::clone(&self.ground.escalations),
-            terms,
-            learnt: tended.learnt.clone(),
-            ..Poller::new(settings, source, store, self.rules.clone(), addressees, clock)
-        };
+        let decider = self.config.decider(&settings, Some(self.number));
+        let mut fresh = Poller::new(settings, source, store, decider, addressees, clock);
+        fresh.escalations = Arc::clone(&self.ground.escalations);
+        fresh.learnt = tended.learnt.clone();
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
             return Some((fresh, None));
         };
-        let matches = if known.rules.marks() == self.rules.marks() { known.matches } else { MatchCache::default() };
-        let Poller { followed_at, past, learnt, memory, .. } = known;
-        Some((Poller { matches, followed_at, past, learnt, memory, ..fresh }, last))
+        Some((fresh.after(known), last))
     }
 
     /// The lane to a receiver.

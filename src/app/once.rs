@@ -90,7 +90,7 @@ impl App {
             if let Err(error) = poller.note_silence_between_calls().await {
                 warn!(%error, "cannot record for how long nobody asked");
             }
-            poller.poll().await
+            poller.poll_all().await
         });
         for outcome in join_all(polls).await {
             match outcome {

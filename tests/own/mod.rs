@@ -25,7 +25,7 @@ use nightbell::worker::own::{OwnWatch, Reloads};
 use nightbell::worker::poll::{Addressee, Addressees};
 use nightbell::worker::turn::{Failing, Statuses};
 
-use super::sample::{Place, at, commit, delivery, source};
+use super::sample::{Place, at, commit, covered, delivery, source};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
@@ -88,7 +88,7 @@ impl World {
 
     async fn readable(&mut self, now: Timestamp, incomplete: Option<&str>) {
         let incomplete = incomplete.map(str::to_string);
-        let poll = PollCommit { now, read_until: Some(now), incomplete, ..commit(self.generation) };
+        let poll = PollCommit { now, covered: covered(now), incomplete, ..commit(self.generation) };
         self.store.commit_poll(&poll).await.unwrap();
         self.generation += 1;
     }
@@ -469,6 +469,6 @@ async fn polls_leave_them_alone() {
     let mut world = World::open("self: { notify: [oncall] }").await;
     world.unreadable(at(0), "no answer").await;
     world.look(at(HOUR)).await;
-    assert_eq!(world.store.load_source(&source()).await.unwrap().firing, []);
+    assert!(world.store.load_source(&source()).await.unwrap().firing.is_empty());
     assert_eq!(world.store.own_state(at(0)).await.unwrap().firing.len(), 1);
 }

@@ -42,6 +42,7 @@ fn migrations() -> Migrator {
         step(11, "generation", include_str!("migrations/0011_generation.sql")),
         step(12, "transition", include_str!("migrations/0012_transition.sql")),
         step(14, "digest_nodes", include_str!("migrations/0014_digest_nodes.sql")),
+        step(15, "coverage", include_str!("migrations/0015_coverage.sql")),
         step(16, "hot_statements", include_str!("migrations/0016_hot_statements.sql")),
         step(20, "receiver_health", include_str!("migrations/0020_receiver_health.sql")),
     ])

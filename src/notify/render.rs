@@ -105,7 +105,7 @@ impl Renderer {
 
     /// Whether the receiver keeps an incident open for each alert until it hears of the end.
     pub fn keeps_incidents(&self) -> bool {
-        self.channel.channel().kind() == "pagerduty"
+        self.channel.kind().pages
     }
 
     /// Whether waiting alerts may be told together.

@@ -1,4 +1,4 @@
-//! Every named limit of the program, in one place, with the reason for its size.
+//! Every named limit of the program but those of one kind of receiver, which its own file has, with the reason for its size.
 //!
 //! A limit that is hit is always visible: in a log line, in the message, or in the delivery's error. This module
 //! knows nothing else of the program.
@@ -136,17 +136,6 @@ pub const ANSWER_KEPT_BYTES_MAX: usize = 500;
 pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Deadline of one attempt over HTTP, connect to last byte.
 pub const NOTIFY_HTTP_TIMEOUT: Duration = Duration::from_secs(30);
-/// Attempts under way at once to one webhook.
-pub const WEBHOOK_CONCURRENCY: usize = 32;
-/// Most that the blocks of one attachment may take in Slack's Web API, in characters of JSON: it refuses messages whose
-/// blocks come near 13,200.
-pub const SLACK_BLOCKS_MAX: usize = 12_000;
-/// Attempts in which a resolution waits until Slack has updated the first message: half a minute of trouble with it.
-pub const SLACK_UPDATES_AWAITED: u32 = 3;
-/// Largest message of a DingTalk robot, the whole body in bytes.
-pub const DINGTALK_MESSAGE_BYTES_MAX: usize = 20_000;
-/// Longest Markdown text of a WeCom robot, in bytes of UTF-8.
-pub const WECOM_TEXT_BYTES_MAX: usize = 4096;
 /// Alerts that are looked at for one message about several: more than any channel's message can name.
 pub const GROUP_MEMBERS_MAX: usize = 1000;
 /// How long the first alert of a group waits for others, unless the rule says otherwise.
@@ -167,40 +156,11 @@ pub const GROUP_REPEAT_LOOK: Duration = Duration::from_secs(15);
 pub const RATE_MAX: u32 = 100_000;
 /// What counts as a minute when sending keeps to so many a minute: what leaves evenly need not arrive evenly.
 pub const RATE_MINUTE: Duration = Duration::from_millis(61_500);
-/// Largest webhook body about several alerts: the specification of Standard Webhooks asks for less than 20 kB.
-pub const WEBHOOK_GROUP_BYTES_MAX: usize = 20_000;
-/// Largest HTML of a mail about several alerts: mail programs cut at 100 kB.
-pub const EMAIL_GROUP_BYTES_MAX: usize = 90_000;
-/// Longest text of one section in Slack, in characters.
-pub const SLACK_SECTION_MAX: usize = 3000;
-/// Largest body of a Feishu bot, less what a signature adds to it.
-pub const FEISHU_BODY_BYTES_MAX: usize = 20_000 - 200;
-/// Largest body of a Teams workflow: 28 KB by the documents, 21 KB as measured.
-pub const TEAMS_BODY_BYTES_MAX: usize = 21_000;
-/// Largest event of PagerDuty, less the routing key.
-pub const PAGERDUTY_BODY_BYTES_MAX: usize = (512 << 10) - 200;
-/// Longest summary of a PagerDuty event, in characters.
-pub const PAGERDUTY_SUMMARY_MAX: usize = 1024;
-/// Longest title of a Discord embed, in characters.
-pub const DISCORD_TITLE_MAX: usize = 256;
-/// Longest description of a Discord embed, in characters.
-pub const DISCORD_TEXT_MAX: usize = 4096;
-/// Longest text of a Telegram message, in characters.
-pub const TELEGRAM_TEXT_MAX: usize = 4096;
-/// Longest subject of an SMN message, in bytes.
-pub const SMN_SUBJECT_BYTES_MAX: usize = 512;
-/// Longest text of one protocol in an SMN message: 256 KB hold them all, escaped, with the mail's text twice.
-pub const SMN_MESSAGE_BYTES_MAX: usize = 48 << 10;
-/// Longest text message that SMN takes, in characters.
-pub const SMN_SMS_MAX: usize = 490;
-/// Deadline of one attempt over SMTP, connect to the reply after DATA.
-pub const NOTIFY_SMTP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Deadline of one attempt over SMTP, connect to receipt: above the ten minutes for which a server may think over a mail.
+pub const NOTIFY_SMTP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// Bytes an SMTP server may send in reply to one command. Small, because the SMTP library parses a reply anew for each
-/// of its lines.
+/// Bytes an SMTP server may send in reply to one command.
 pub const SMTP_REPLY_BYTES_MAX: usize = 16 << 10;
-/// The same inside TLS, where the server's certificates count too.
-pub const SMTP_TLS_REPLY_BYTES_MAX: usize = 64 << 10;
 /// How long an SMTP connection is kept for the next mail.
 pub const SMTP_IDLE_MAX: Duration = Duration::from_secs(30);
 
@@ -254,8 +214,8 @@ pub const LANE_CLAIM_PER_ATTEMPT: usize = 16;
 pub const LANE_PAUSE_UNASKED_MAX: Duration = Duration::from_secs(60);
 /// Longest sleep of a lane, so that a step of the wall clock is noticed.
 pub const LANE_SLEEP_MAX: Duration = Duration::from_secs(60);
-/// Time after which an attempt is given up although its notifier has not returned: above every notifier's own deadline.
-pub const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(90);
+/// How long after its notifier's own deadline an attempt is given up although the notifier has not returned.
+pub const ATTEMPT_SLACK: Duration = Duration::from_secs(30);
 /// How long a stopping lane waits for attempts under way. What is not known by then is taken back at the next start.
 pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
 /// How long the program takes to stop: it is gone within thirty seconds, whatever hangs.
@@ -340,9 +300,10 @@ pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEARTBEAT_ANSWER_BYTES_MAX: usize = 4 << 10;
 /// Slack beyond two turns of a poll loop before it is taken to hang.
 pub const HEARTBEAT_POLL_SLACK: Duration = Duration::from_secs(60);
-/// How long a turn of a loop may take, its turns may fail, or a delivery may be due and not tried, before the loop is taken
-/// to hang.
+/// How long a turn of a loop may take, or its turns may fail, before the loop is taken to hang.
 pub const LOOP_HANGS_AFTER: Duration = Duration::from_secs(600);
+/// How long a delivery may be due and not tried before its lane is taken to hang: longer than any attempt takes.
+pub const LANE_HANGS_AFTER: Duration = Duration::from_secs(20 * 60);
 /// Longest time that one test of the rules looks at.
 pub const RULE_TEST_SPAN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 

@@ -165,7 +165,7 @@ pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<At
     let id = delivery_id(&alert, &settings.id, MessageKind::Test);
     let content = renderer.render(&message).content;
     let delivery = Delivery::pending(id, settings.id.clone(), MessageKind::Test, content, now);
-    Ok(notifier.send(&delivery, now).await)
+    Ok(sent_once(&notifier, &delivery, now).await)
 }
 
 /// Makes one attempt to send a digest that was asked for to a receiver. Keeps nothing.
@@ -183,5 +183,11 @@ pub async fn send_once(
     let id = digest_delivery_id(&format!("asked/{digest}"), &settings.id, now.as_millisecond());
     let content = renderer.render(message).content;
     let delivery = Delivery::pending(id, settings.id.clone(), message.kind, content, now);
-    Ok(notifier.send(&delivery, now).await)
+    Ok(sent_once(&notifier, &delivery, now).await)
+}
+
+async fn sent_once(notifier: &AnyNotifier, delivery: &Delivery, now: Timestamp) -> Attempt {
+    let attempt = notifier.send(delivery, now).await;
+    notifier.close().await;
+    attempt
 }

@@ -106,7 +106,7 @@ pub(super) async fn preview(config: &Config, settings: &DigestSettings, now: Tim
 fn mail(config: &Config, settings: &DigestSettings, message: &Message) -> Result<Content, Failure> {
     let receivers = || settings.notify.iter().filter_map(|id| config.receivers.iter().find(|it| it.id == *id));
     let receiver: Option<&ReceiverSettings> =
-        receivers().find(|it| it.channel.kind() == "email").or_else(|| receivers().next());
+        receivers().find(|it| it.channel.kind().is_mail).or_else(|| receivers().next());
     let Some(receiver) = receiver else { return Err(anyhow::anyhow!("the digest has no receiver").into()) };
     let rendered = mail_of_digest(receiver, message).map_err(|problem| anyhow::anyhow!(problem))?;
     Ok(rendered)

@@ -83,7 +83,7 @@ fn read_one(digests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
         section.error("notify", "the list is empty", Some("name the receivers of the digest".into()));
     }
     for receiver in notify.iter().flatten() {
-        let pages = receivers.iter().any(|settings| settings.id == *receiver && settings.channel.kind() == "pagerduty");
+        let pages = receivers.iter().any(|settings| settings.id == *receiver && settings.channel.kind().pages);
         if pages {
             let help = Some("name a chat or a mailbox".to_string());
             section.error("notify", format!("{receiver} would open an incident for every digest"), help);

@@ -8,7 +8,7 @@ use super::fallback;
 use super::sources::check_file;
 use super::words::check_name;
 use crate::model::ReceiverId;
-use crate::notify::{ChannelSettings, Rate, ReceiverSettings};
+use crate::notify::{Rate, ReceiverSettings, kind_of};
 use crate::words::Language;
 use crate::yaml::{Entry, Section};
 
@@ -45,7 +45,7 @@ fn read_one(
     }
     let section = Section::open(&entry.node, path, findings)?;
     let names: Vec<String> = receivers.entries().iter().map(|entry| entry.key.clone()).collect();
-    let kind = section.required::<String>("type");
+    let kind = kind_of(&section);
     let send_resolved = section.optional::<bool>("send_resolved");
     let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let template = read_template(&section);
@@ -53,16 +53,14 @@ fn read_one(
     let fallback = fallback::read(&section, &names);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
     let kind = kind?;
-    let channel = ChannelSettings::read(&kind, &section);
-    let rate = Rate::read(&section, &kind);
+    let channel = kind.read(&section);
+    let rate = Rate::read(&section, kind.rate);
     check_file(&section, "ca_file");
     check_file(&section, "client_cert");
-    if crate::notify::KINDS.contains(&kind.as_str()) {
-        section.close();
-    }
+    section.close();
     let (channel, rate) = (channel?, rate?);
-    let send_resolved = send_resolved.unwrap_or_else(|| channel.sends_resolved_by_default());
-    let of_kind = templates.map(|directory| directory.join(channel.kind())).filter(|directory| directory.is_dir());
+    let send_resolved = send_resolved.unwrap_or(kind.sends_resolved);
+    let of_kind = templates.map(|directory| directory.join(kind.word)).filter(|directory| directory.is_dir());
     let templates = of_kind.into_iter().chain(template).collect();
     let id = ReceiverId::new(&entry.key);
     Some(ReceiverSettings { id, send_resolved, timezone, language, templates, rate, fallback, channel })

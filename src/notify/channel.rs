@@ -1,22 +1,23 @@
-//! What a kind of receiver is to the rest of the program, and the one way to send to those that speak HTTP.
+//! What a kind of receiver says about itself.
 //!
-//! [`Channel`] is the settings' side: keys, secrets, templates, the shape of what is sent. [`HttpChannel`] is the
-//! sender's side: the request of one attempt, and what the channel's answer means. Both are implemented by a kind's
-//! settings, in the kind's own file. Nothing here opens a connection but [`HttpNotifier::send`].
+//! [`Kind`] is what is the same for all receivers of a kind: its word, its limits, what it can do, its templates.
+//! [`Channel`] is one receiver's settings: its secrets, and the shape of what it is sent. [`Sender`] makes attempts. All
+//! three are filled in by the kind's own file; nothing here knows which kinds there are.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Request, Url};
+use reqwest::Url;
 use serde_json::Value;
 
+use super::answer;
 use super::plain::Plain;
-use super::{AnyNotifier, Notifier, answer};
-use crate::http::{HttpClient, HttpSettings, Outgoing, Response, secrets_in};
-use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT};
+use super::rate::Rate;
+use crate::http::secrets_in;
+use crate::limits::NOTIFY_HTTP_TIMEOUT;
 use crate::model::{Attempt, Delivery, Message};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{BuiltIn, markdown_text, truncated};
@@ -26,32 +27,54 @@ use crate::yaml::Section;
 /// Text by part name: what templates make, and what a delivery's content holds.
 pub(super) type Parts = BTreeMap<String, String>;
 
-/// The settings of one kind of receiver, as the rest of the program sees them.
-pub(super) trait Channel {
+/// What all receivers of one kind have in common.
+#[derive(Debug)]
+pub struct Kind {
     /// The word for `type`.
-    fn kind(&self) -> &'static str;
+    pub word: &'static str,
+    /// Reads the keys that belong to the kind. What is wrong is reported there; `None` means reported.
+    pub(super) read: fn(&Section<'_>) -> Option<Box<dyn Channel>>,
+    /// How often such a receiver may be told something, unless the configuration says otherwise.
+    pub rate: Rate,
+    /// The templates of messages about one alert.
+    pub alert: &'static [BuiltIn],
+    /// The same for several alerts at once; none where each is told by itself.
+    pub group: &'static [BuiltIn],
+    /// The same for digests.
+    pub digest: &'static [BuiltIn],
+    /// Whether it is told of resolutions unless the configuration says otherwise.
+    pub sends_resolved: bool,
+    /// Whether each message calls somebody out of bed: nothing for digests.
+    pub pages: bool,
+    /// Whether its messages are mails: digests come whole and with pictures.
+    pub is_mail: bool,
+    /// Whether, until the user replaces the template, the body is the message's own JSON, texts verbatim: machines read it.
+    pub is_verbatim: bool,
+}
 
-    /// Whether a receiver of this kind is told of resolutions unless it says otherwise.
-    fn sends_resolved_by_default(&self) -> bool {
-        true
-    }
-
-    /// The templates that come with the kind.
-    fn templates(&self) -> &'static [BuiltIn];
-
-    /// Whether, until the user replaces the template, the body is the message's own JSON, texts verbatim.
-    fn is_verbatim(&self) -> bool {
-        false
-    }
-
-    /// The templates for messages about several alerts, with the same parts.
-    fn group_templates(&self) -> &'static [BuiltIn];
+impl Kind {
+    /// What holds unless a kind says otherwise, for the rest of its declaration.
+    pub(super) const USUAL: Kind = Kind {
+        word: "",
+        read: |_| None,
+        rate: Rate::UNLIMITED,
+        alert: &[],
+        group: &[],
+        digest: &[],
+        sends_resolved: true,
+        pages: false,
+        is_mail: false,
+        is_verbatim: false,
+    };
 
     /// Whether waiting alerts may be told together in one message.
-    fn merges(&self) -> bool {
-        true
+    pub fn merges(&self) -> bool {
+        !self.group.is_empty()
     }
+}
 
+/// The settings of a receiver, as the rest of the program sees them.
+pub(super) trait Channel: Debug + Send + Sync {
     /// What of the address is no secret: where in the workspace, to whom.
     fn address(&self) -> String {
         String::new()
@@ -93,141 +116,40 @@ pub(super) trait Channel {
         None
     }
 
-    /// A notifier for these settings. Connects to nobody.
+    /// What sends to it. Connects to nobody.
     ///
     /// # Errors
     /// When a file that the settings name cannot be read or understood.
-    fn notifier(&self) -> Result<AnyNotifier, String>;
+    fn sender(&self) -> Result<Box<dyn Sender>, String>;
 }
 
-/// How one kind of receiver is sent to over HTTP.
-pub(super) trait HttpChannel: Debug + Send + Sync {
-    /// Certificates beside the system's.
-    fn http(&self) -> HttpSettings {
-        HttpSettings::default()
-    }
+/// One attempt under way.
+pub(super) type Attempting<'a> = BoxFuture<'a, Attempt>;
 
-    /// A call that goes before the message and does no harm when it is repeated: it brings what was told before up to
-    /// date. Whatever may be done but once goes last, so that a retry repeats nothing that has arrived.
-    ///
-    /// # Errors
-    /// When a secret has no usable value just now.
-    fn overture(&self, delivery: &Delivery, now: Timestamp) -> Result<Option<Outgoing>, String> {
-        let _ = (delivery, now);
-        Ok(None)
-    }
+/// Makes attempts to send to one receiver.
+pub(super) trait Sender: Debug + Send + Sync {
+    /// Makes one attempt that ends within `within`. Never panics on an answer.
+    fn send<'a>(&'a self, delivery: &'a Delivery, now: Timestamp, within: Duration) -> Attempting<'a>;
 
-    /// What follows from the overture; `attempt` is what its answer's status and headers alone say.
-    fn after_overture(&self, delivery: &Delivery, answer: Option<&Response>, attempt: Attempt) -> Overture {
-        let _ = (delivery, answer, attempt);
-        Overture::Heard
-    }
-
-    /// Whether the answer refuses a message only because of what it replies to: then it is sent by itself.
-    fn has_lost_the_thread(&self, answer: &Response) -> bool {
-        let _ = answer;
-        false
-    }
-
-    /// The request of one attempt, made anew for each: secrets are resolved and signatures made for `now`.
-    ///
-    /// # Errors
-    /// When a secret has no usable value just now.
-    fn request(&self, delivery: &Delivery, now: Timestamp) -> Result<Outgoing, String>;
-
-    /// What the answer means; `attempt` is what its status and headers alone say.
-    fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
-        let _ = answer;
-        attempt
+    /// How long one attempt may take.
+    fn patience(&self) -> Duration {
+        NOTIFY_HTTP_TIMEOUT
     }
 
     /// How many attempts may be under way at once. Chats take about one message a second.
     fn concurrency(&self) -> usize {
         1
     }
-}
 
-/// How an overture was taken.
-pub(super) enum Overture {
-    /// The message follows.
-    Heard,
-    /// There is nothing to reply to any more: the message goes by itself.
-    Alone,
-    /// The message must wait: the attempt ends here.
-    Ended(Attempt),
-}
-
-/// Sends to one channel over HTTP.
-#[derive(Debug)]
-pub struct HttpNotifier {
-    channel: Box<dyn HttpChannel>,
-    client: HttpClient,
-    deadline: Duration,
-}
-
-impl HttpNotifier {
-    pub(super) fn open(channel: impl HttpChannel + 'static) -> Result<AnyNotifier, String> {
-        let client = HttpClient::new(&channel.http()).map_err(|error| error.to_string())?;
-        let channel = Box::new(channel);
-        Ok(AnyNotifier::Http(HttpNotifier { channel, client, deadline: NOTIFY_HTTP_TIMEOUT }))
-    }
-
-    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
-        HttpNotifier { deadline, ..self }
-    }
-
-    /// Makes one call. Without an answer the attempt says why there is none.
-    async fn call(&self, outgoing: Outgoing, now: Timestamp) -> (Option<Response>, Attempt) {
-        let result = self.client.send(outgoing, self.deadline, ANSWER_BYTES_MAX).await;
-        let attempt = answer::attempt(&result, now);
-        (result.ok(), attempt)
-    }
-
-    /// Whether the message may go, and whether by itself.
-    async fn overture(&self, delivery: &Delivery, now: Timestamp) -> Overture {
-        match self.channel.overture(delivery, now) {
-            Ok(None) => Overture::Heard,
-            Ok(Some(ready)) => {
-                let (answer, attempt) = self.call(ready, now).await;
-                self.channel.after_overture(delivery, answer.as_ref(), attempt)
-            }
-            Err(reason) => Overture::Ended(answer::no_secret(reason)),
-        }
-    }
-
-    /// Sends the message, and says whether it was refused for what it replies to.
-    async fn tell(&self, delivery: &Delivery, now: Timestamp) -> (Attempt, bool) {
-        let ready = match self.channel.request(delivery, now) {
-            Ok(ready) => ready,
-            Err(reason) => return (answer::no_secret(reason), false),
-        };
-        let (answer, attempt) = self.call(ready, now).await;
-        match &answer {
-            Some(answer) => (self.channel.judged(answer, attempt), self.channel.has_lost_the_thread(answer)),
-            None => (attempt, false),
-        }
+    /// Takes leave of the other side, where that is the custom.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 
-impl Notifier for HttpNotifier {
-    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
-        if delivery.in_reply_to.is_none() {
-            return self.tell(delivery, now).await.0;
-        }
-        let alone = Delivery { in_reply_to: None, ..delivery.clone() };
-        match self.overture(delivery, now).await {
-            Overture::Ended(attempt) => attempt,
-            Overture::Alone => self.tell(&alone, now).await.0,
-            Overture::Heard => match self.tell(delivery, now).await {
-                (_, true) => self.tell(&alone, now).await.0,
-                (attempt, false) => attempt,
-            },
-        }
-    }
-
-    fn concurrency(&self) -> usize {
-        self.channel.concurrency()
-    }
+/// Settings as a [`Kind`] gives them.
+pub(super) fn boxed<C: Channel + 'static>(read: Option<C>) -> Option<Box<dyn Channel>> {
+    read.map(|channel| Box::new(channel) as Box<dyn Channel>)
 }
 
 /// The key `webhook_url`; one in plain text is checked at once.
@@ -270,12 +192,4 @@ pub(super) fn destination(key: &str, secret: &SecretRef) -> Result<(Url, Secrets
     let url = answer::parse_url(&secret).map_err(|reason| format!("{key}: {reason}"))?;
     let secrets = secrets_in(&url);
     Ok((url, secrets))
-}
-
-/// A POST of JSON.
-pub(super) fn post_json(url: Url, body: impl Into<reqwest::Body>) -> Request {
-    let mut request = Request::new(Method::POST, url);
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    *request.body_mut() = Some(body.into());
-    request
 }

@@ -5,8 +5,9 @@
 
 use reqwest::Url;
 
-use super::channel::{destination, post_json, read_webhook_url};
+use super::channel::{destination, read_webhook_url};
 use super::mention::{Able, Mention};
+use super::over_http::post_json;
 use crate::http::Outgoing;
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::yaml::Section;

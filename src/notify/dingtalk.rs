@@ -11,55 +11,49 @@ use reqwest::Url;
 use serde_json::json;
 use sha2::Sha256;
 
-use super::channel::{Channel, HttpChannel, Parts, body_part, markdown_parts, post_json};
+use super::answer;
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
 use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::{Able, Mention};
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
+use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::limits::DINGTALK_MESSAGE_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
-use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::template::markdown_text;
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// The title shows in the list of chats and in the notification, the text in the chat.
-const TEMPLATES: [BuiltIn; 2] = [
-    BuiltIn {
-        part: "title",
-        file: "title.md.hbs",
-        kind: OutputKind::Markdown,
-        text: include_str!("../../templates/dingtalk/title.md.hbs"),
-    },
-    BuiltIn {
-        part: "text",
-        file: "message.md.hbs",
-        kind: OutputKind::Markdown,
-        text: include_str!("../../templates/dingtalk/message.md.hbs"),
-    },
-];
+/// Largest message of a DingTalk robot, the whole body in bytes.
+const MESSAGE_BYTES_MAX: usize = 20_000;
 
-/// The same for several alerts at once.
-const GROUP_TEMPLATES: [BuiltIn; 2] = [
-    BuiltIn {
-        part: "title",
-        file: "group-title.md.hbs",
-        kind: OutputKind::Markdown,
-        text: include_str!("../../templates/dingtalk/group-title.md.hbs"),
-    },
-    BuiltIn {
-        part: "text",
-        file: "group.md.hbs",
-        kind: OutputKind::Markdown,
-        text: include_str!("../../templates/dingtalk/group.md.hbs"),
-    },
-];
+/// A group robot of DingTalk, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "dingtalk",
+    read: |section| boxed(DingTalkSettings::read(section)),
+    // The robot's own limit; whoever passes it is held off for ten minutes.
+    rate: Rate::of(None, 20, 5, 600),
+    // The title shows in the list of chats and in the notification, the text in the chat.
+    alert: &[
+        template!("title", Markdown, "dingtalk/title.md.hbs"),
+        template!("text", Markdown, "dingtalk/message.md.hbs"),
+    ],
+    group: &[
+        template!("title", Markdown, "dingtalk/group-title.md.hbs"),
+        template!("text", Markdown, "dingtalk/group.md.hbs"),
+    ],
+    digest: &[
+        template!("title", Markdown, "chat/digest-title.md.hbs"),
+        template!("text", Markdown, "chat/digest.md.hbs"),
+    ],
+    ..Kind::USUAL
+};
 
 /// The keys of a `dingtalk` receiver: a robot of a group, with its signing secret (`SEC…`) if it asks for signatures.
 #[derive(Debug, Clone)]
-pub struct DingTalkSettings(ChatHook);
+pub(super) struct DingTalkSettings(ChatHook);
 
 impl DingTalkSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<DingTalkSettings> {
@@ -68,18 +62,6 @@ impl DingTalkSettings {
 }
 
 impl Channel for DingTalkSettings {
-    fn kind(&self) -> &'static str {
-        "dingtalk"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &GROUP_TEMPLATES
-    }
-
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         self.0.secrets()
     }
@@ -101,7 +83,7 @@ impl Channel for DingTalkSettings {
         let log = fit::log_path(message).map(markdown_text);
         let room = |of: usize| of.saturating_sub(called.len());
         // What counts is the body, in which quotes, backslashes and line breaks take two bytes: cut until it fits.
-        let mut max = DINGTALK_MESSAGE_BYTES_MAX;
+        let mut max = MESSAGE_BYTES_MAX;
         loop {
             let text = fitted_for(message, part("text"), room(max), Unit::Bytes, log.as_deref(), language)?;
             let text = format!("{text}{called}");
@@ -111,14 +93,14 @@ impl Channel for DingTalkSettings {
                 body["at"] = json!({ "atMobiles": mobiles, "atUserIds": user_ids, "isAtAll": all });
             }
             let body = body.to_string();
-            if body.len() <= DINGTALK_MESSAGE_BYTES_MAX || max < 1000 {
+            if body.len() <= MESSAGE_BYTES_MAX || max < 1000 {
                 return Ok(body_part(body));
             }
-            max -= (body.len() - DINGTALK_MESSAGE_BYTES_MAX).max(100);
+            max -= (body.len() - MESSAGE_BYTES_MAX).max(100);
         }
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
     }
 }

@@ -5,57 +5,53 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::channel::{Channel, HttpChannel, Parts, body_part, markdown_parts, post_json};
+use super::answer;
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
 use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::Able;
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
+use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::limits::{DISCORD_TEXT_MAX, DISCORD_TITLE_MAX};
 use crate::model::{
     AlertFacts, AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageKind, Severity, VerdictState,
 };
 use crate::secret::SecretRef;
-use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::template::markdown_text;
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// The embed's title and its description.
-const TEMPLATES: [BuiltIn; 2] = [
-    BuiltIn {
-        part: "title",
-        file: "title.md.hbs",
-        kind: OutputKind::Markdown,
-        text: include_str!("../../templates/discord/title.md.hbs"),
-    },
-    BuiltIn {
-        part: "text",
-        file: "message.md.hbs",
-        kind: OutputKind::Markdown,
-        text: include_str!("../../templates/discord/message.md.hbs"),
-    },
-];
+/// Longest title of a Discord embed, in characters.
+const TITLE_MAX: usize = 256;
+/// Longest description of a Discord embed, in characters.
+const TEXT_MAX: usize = 4096;
 
-/// The same for several alerts at once.
-const GROUP_TEMPLATES: [BuiltIn; 2] = [
-    BuiltIn {
-        part: "title",
-        file: "group-title.md.hbs",
-        kind: OutputKind::Markdown,
-        text: include_str!("../../templates/discord/group-title.md.hbs"),
-    },
-    BuiltIn {
-        part: "text",
-        file: "group.md.hbs",
-        kind: OutputKind::Markdown,
-        text: include_str!("../../templates/discord/group.md.hbs"),
-    },
-];
+/// A webhook of Discord, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "discord",
+    read: |section| boxed(DiscordSettings::read(section)),
+    // The limits are told in each answer only; this many a minute have been borne.
+    rate: Rate::of(None, 20, 5, 60),
+    // The embed's title and its description.
+    alert: &[
+        template!("title", Markdown, "discord/title.md.hbs"),
+        template!("text", Markdown, "discord/message.md.hbs"),
+    ],
+    group: &[
+        template!("title", Markdown, "discord/group-title.md.hbs"),
+        template!("text", Markdown, "discord/group.md.hbs"),
+    ],
+    digest: &[
+        template!("title", Markdown, "chat/digest-title.md.hbs"),
+        template!("text", Markdown, "chat/digest.md.hbs"),
+    ],
+    ..Kind::USUAL
+};
 
 /// The keys of a `discord` receiver: a webhook of a channel. Messages mention by user id.
 #[derive(Debug, Clone)]
-pub struct DiscordSettings(ChatHook);
+pub(super) struct DiscordSettings(ChatHook);
 
 impl DiscordSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<DiscordSettings> {
@@ -64,18 +60,6 @@ impl DiscordSettings {
 }
 
 impl Channel for DiscordSettings {
-    fn kind(&self) -> &'static str {
-        "discord"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &GROUP_TEMPLATES
-    }
-
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         self.0.secrets()
     }
@@ -86,9 +70,9 @@ impl Channel for DiscordSettings {
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
-        let title = fit::cut(part("title"), DISCORD_TITLE_MAX, Unit::Characters);
+        let title = fit::cut(part("title"), TITLE_MAX, Unit::Characters);
         let log = fit::log_path(message).map(markdown_text);
-        let text = fitted_for(message, part("text"), DISCORD_TEXT_MAX, Unit::Characters, log.as_deref(), language)?;
+        let text = fitted_for(message, part("text"), TEXT_MAX, Unit::Characters, log.as_deref(), language)?;
         let mut body = json!({
             "embeds": [{ "title": title, "description": text, "color": color(message) }],
             "allowed_mentions": { "parse": [] },
@@ -101,7 +85,7 @@ impl Channel for DiscordSettings {
         Ok(body_part(body.to_string()))
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
     }
 }

@@ -10,39 +10,40 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::channel::{Channel, HttpChannel, Parts, body_part, post_json};
+use super::answer;
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed};
 use super::chat_hook::ChatHook;
 use super::fit::check_size;
 use super::mention::Able;
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
+use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::limits::FEISHU_BODY_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
-use crate::template::{BuiltIn, OutputKind, truncated};
+use crate::template::truncated;
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// The one part: the request's body without a signature.
-const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "body",
-    file: "card.json.hbs",
-    kind: OutputKind::Json,
-    text: include_str!("../../templates/feishu/card.json.hbs"),
-}];
+/// Largest body of a Feishu bot, less what a signature adds to it.
+const BODY_BYTES_MAX: usize = 20_000 - 200;
 
-/// The same for several alerts at once.
-const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "body",
-    file: "group.json.hbs",
-    kind: OutputKind::Json,
-    text: include_str!("../../templates/feishu/group.json.hbs"),
-}];
+/// A custom bot of Feishu or Lark, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "feishu",
+    read: |section| boxed(FeishuSettings::read(section)),
+    // The bot's own limits.
+    rate: Rate::of(Some(5), 100, 10, 60),
+    // The one part: the request's body without a signature.
+    alert: &[template!("body", Json, "feishu/card.json.hbs")],
+    group: &[template!("body", Json, "feishu/group.json.hbs")],
+    digest: &[template!("body", Json, "feishu/digest.json.hbs")],
+    ..Kind::USUAL
+};
 
 /// The keys of a `feishu` receiver: a bot of a group, with its signing secret if it asks for signatures.
 #[derive(Debug, Clone)]
-pub struct FeishuSettings(ChatHook);
+pub(super) struct FeishuSettings(ChatHook);
 
 impl FeishuSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<FeishuSettings> {
@@ -59,18 +60,6 @@ impl FeishuSettings {
 }
 
 impl Channel for FeishuSettings {
-    fn kind(&self) -> &'static str {
-        "feishu"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &GROUP_TEMPLATES
-    }
-
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         self.0.secrets()
     }
@@ -93,7 +82,7 @@ impl Channel for FeishuSettings {
             elements.push(self.call());
         }
         let body = body.to_string();
-        check_size(&body, FEISHU_BODY_BYTES_MAX)?;
+        check_size(&body, BODY_BYTES_MAX)?;
         Ok(body_part(body))
     }
 
@@ -102,7 +91,7 @@ impl Channel for FeishuSettings {
         Some(("/card/elements", 0, json!({ "tag": "div", "text": text })))
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
     }
 }

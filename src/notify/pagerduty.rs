@@ -5,35 +5,46 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::channel::{Channel, HttpChannel, Parts, body_part, post_json, read_api_url};
+use super::answer;
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
 use super::fit::check_size;
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
+use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::limits::{PAGERDUTY_BODY_BYTES_MAX, PAGERDUTY_SUMMARY_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, DigestFacts, Message, MessageData, MessageKind};
 use crate::secret::{Secret, SecretRef, Secrets};
-use crate::template::{BuiltIn, OutputKind, clean_value, truncated};
+use crate::template::{clean_value, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// The one part: the incident's title. The details are the message's facts, verbatim.
-const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "summary",
-    file: "summary.txt.hbs",
-    kind: OutputKind::Header,
-    text: include_str!("../../templates/pagerduty/summary.txt.hbs"),
-}];
+/// Largest event of PagerDuty, less the routing key.
+const BODY_BYTES_MAX: usize = (512 << 10) - 200;
+/// Longest summary of a PagerDuty event, in characters.
+const SUMMARY_MAX: usize = 1024;
+
+/// PagerDuty, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "pagerduty",
+    read: |section| boxed(PagerDutySettings::read(section)),
+    // About so many events a minute and key. They are never merged, so the burst is large.
+    rate: Rate::of(None, 120, 40, 60),
+    // The one part: the incident's title. The details are the message's facts, verbatim.
+    alert: &[template!("summary", Header, "pagerduty/summary.txt.hbs")],
+    digest: &[template!("summary", Header, "pagerduty/digest.txt.hbs")],
+    pages: true,
+    ..Kind::USUAL
+};
 
 const API_URL: &str = "https://events.pagerduty.com";
 
 /// The keys of a `pagerduty` receiver.
 #[derive(Debug, Clone)]
-pub struct PagerDutySettings {
+pub(super) struct PagerDutySettings {
     /// The integration's key, which chooses the service.
-    pub routing_key: SecretRef,
+    pub(super) routing_key: SecretRef,
     /// Scheme and host of the API.
-    pub api_url: String,
+    pub(super) api_url: String,
 }
 
 impl PagerDutySettings {
@@ -45,23 +56,6 @@ impl PagerDutySettings {
 }
 
 impl Channel for PagerDutySettings {
-    fn kind(&self) -> &'static str {
-        "pagerduty"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &[]
-    }
-
-    /// Each alert is an incident with a `dedup_key` of its own.
-    fn merges(&self) -> bool {
-        false
-    }
-
     fn address(&self) -> String {
         self.api_url.clone()
     }
@@ -84,7 +78,7 @@ impl Channel for PagerDutySettings {
         let mut details = serde_json::to_value(facts).unwrap_or_default();
         clean_value(&mut details);
         let action = if message.kind == MessageKind::AlertResolved { "resolve" } else { "trigger" };
-        let summary = truncated(parts.get("summary").map_or("", String::as_str), PAGERDUTY_SUMMARY_MAX);
+        let summary = truncated(parts.get("summary").map_or("", String::as_str), SUMMARY_MAX);
         let mut body = json!({
             "event_action": action,
             "dedup_key": facts.alert.id,
@@ -100,14 +94,14 @@ impl Channel for PagerDutySettings {
         });
         body["payload"]["custom_details"] = details;
         let mut text = body.to_string();
-        if check_size(&text, PAGERDUTY_BODY_BYTES_MAX).is_err() {
+        if check_size(&text, BODY_BYTES_MAX).is_err() {
             body["payload"]["custom_details"] = Value::from(language.say("cut.whole", &[]));
             text = body.to_string();
         }
         Ok(body_part(text))
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
     }
 }
@@ -120,7 +114,7 @@ fn summary_event(facts: &DigestFacts, parts: &Parts) -> Value {
         "dedup_key": format!("digest-{}", facts.digest.name),
         "client": "Nightbell",
         "payload": {
-            "summary": truncated(parts.get("summary").map_or("", String::as_str), PAGERDUTY_SUMMARY_MAX),
+            "summary": truncated(parts.get("summary").map_or("", String::as_str), SUMMARY_MAX),
             "source": "nightbell",
             "severity": "info",
             "timestamp": facts.period.until,

@@ -1,7 +1,7 @@
-//! How often each kind of channel may be told something: limits as data. Pure; who keeps to them is the worker's affair.
+//! How often a channel may be told something: limits as data. Pure; who keeps to them is the worker's affair.
 //!
-//! The vendor's own limits stand here where they are known, and lower ones for chats: more than twenty messages a minute
-//! are read by nobody. What does not fit is merged into fewer messages, so that a low limit costs no news.
+//! Each kind's file has its vendor's own limits where they are known, and lower ones for chats: more than twenty messages
+//! a minute are read by nobody. What does not fit is merged into fewer messages, so that a low limit costs no news.
 
 use std::time::Duration;
 
@@ -26,36 +26,9 @@ impl Rate {
     /// No limit.
     pub const UNLIMITED: Rate = Rate { per_second: None, per_minute: None, burst: 0, penalty: Duration::ZERO };
 
-    /// The limits of a kind of receiver, unless the configuration says otherwise.
-    pub fn of_kind(kind: &str) -> Rate {
-        let rate = |per_second, per_minute, burst, penalty| Rate {
-            per_second,
-            per_minute: Some(per_minute),
-            burst,
-            penalty: Duration::from_secs(penalty),
-        };
-        match kind {
-            // A message a second and short bursts, says Slack; a channel with more than twenty a minute is not read.
-            "slack" => rate(None, 20, 5, 60),
-            // The robot's own limit; whoever passes it is held off for ten minutes.
-            "dingtalk" => rate(None, 20, 5, 600),
-            // The robot's own limit.
-            "wecom" => rate(None, 20, 5, 60),
-            // The bot's own limits.
-            "feishu" => rate(Some(5), 100, 10, 60),
-            // Twenty a minute to a group, about one a second with short bursts to a chat.
-            "telegram" => rate(None, 20, 3, 60),
-            // The limits are told in each answer only; this many a minute have been borne.
-            "discord" => rate(None, 20, 5, 60),
-            // Four a second were throttled in the connectors before; a workflow's own budget nobody documents.
-            "teams" => rate(Some(2), 20, 5, 60),
-            // About so many events a minute and key. They are never merged, so the burst is large.
-            "pagerduty" => rate(None, 120, 40, 60),
-            // A topic's default is three thousand a minute; each message is a mail or a text message to every subscriber.
-            "smn" => rate(None, 60, 20, 60),
-            // Mail servers and webhooks are the user's own: no limit unless the configuration names one.
-            _ => Rate::UNLIMITED,
-        }
+    /// So many a second, so many a minute, so many of them at once, and so many seconds of rest after "too often".
+    pub(super) const fn of(per_second: Option<u32>, per_minute: u32, burst: u32, penalty: u64) -> Rate {
+        Rate { per_second, per_minute: Some(per_minute), burst, penalty: Duration::from_secs(penalty) }
     }
 
     /// Whether there is no limit at all.
@@ -83,10 +56,9 @@ impl Rate {
         }
     }
 
-    /// The key `rate` of a receiver: the kind's limits with what the configuration says in their place. `None` means that
+    /// The key `rate` of a receiver: the kind's limits, `known`, with what the configuration says in their place. `None` means that
     /// something in it was reported.
-    pub fn read(receiver: &Section<'_>, kind: &str) -> Option<Rate> {
-        let known = Rate::of_kind(kind);
+    pub fn read(receiver: &Section<'_>, known: Rate) -> Option<Rate> {
         if !receiver.has("rate") {
             let _ = receiver.node("rate");
             return Some(known);
@@ -144,21 +116,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_limits_that_make_sense() {
-        for kind in crate::notify::KINDS {
-            let rate = Rate::of_kind(kind);
-            assert_eq!(rate.is_unlimited(), ["webhook", "email"].contains(&kind), "{kind}");
-            if let Some(minute) = rate.per_minute {
-                // Some room is left for what comes after the burst, and a low limit leaves some for what is critical.
-                assert!(rate.burst >= 2 && rate.burst <= minute / 2, "{kind}");
-                assert!(rate.penalty >= Duration::from_secs(60), "{kind}");
-            }
-        }
-    }
-
-    #[test]
     fn two_that_share_a_destination_keep_to_the_stricter() {
-        let slack = Rate::of_kind("slack");
+        let slack = Rate::of(None, 20, 5, 60);
         let slow = Rate { per_second: Some(1), per_minute: Some(5), burst: 1, penalty: Duration::from_secs(10) };
         let both = Rate { penalty: Duration::from_secs(60), ..slow };
         assert_eq!(slack.stricter(slow), both);

@@ -8,9 +8,10 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::channel::{Parts, body_part};
-use super::email::with_pictures;
+use super::email;
 use super::plain::Plain;
-use super::{ChannelSettings, ReceiverSettings, digest_templates, stand_in};
+use super::receiver::{ChannelSettings, ReceiverSettings};
+use super::stand_in;
 use crate::alert::{group_message, reminder_message};
 use crate::limits::TEMPLATE_FILE_BYTES_MAX;
 use crate::model::{AlertFacts, Content, Message, MessageData, ReceiverId, StandsInFor};
@@ -65,8 +66,8 @@ impl Renderer {
     /// # Errors
     /// Everything wrong with them, each with file, line and column, found by reading and by rendering the samples.
     pub fn open(settings: &ReceiverSettings) -> Result<Renderer, Vec<TemplateProblem>> {
-        let channel = settings.channel.channel();
-        let built_in = [channel.templates(), channel.group_templates(), digest_templates::of(channel.kind())];
+        let kind = settings.channel.kind();
+        let built_in = [kind.alert, kind.group, kind.digest];
         let mut overrides: [Vec<Override>; 3] = Default::default();
         for path in &settings.templates {
             for (overrides, newer) in overrides.iter_mut().zip(read_overrides(built_in, path)?) {
@@ -76,8 +77,8 @@ impl Renderer {
         let [of_alerts, of_groups, of_digests] = overrides;
         let templates = TemplateSet::compile(built_in[0], &of_alerts, Form::Alert)?;
         // A service whose bodies are the user's own need not understand ours.
-        let only_theirs = channel.is_verbatim() && !of_alerts.is_empty() && of_groups.is_empty();
-        let group = match channel.merges() && !only_theirs {
+        let only_theirs = kind.is_verbatim && !of_alerts.is_empty() && of_groups.is_empty();
+        let group = match kind.merges() && !only_theirs {
             true => Some(TemplateSet::compile(built_in[1], &of_groups, Form::Group)?),
             false => None,
         };
@@ -109,7 +110,7 @@ impl Renderer {
 
     /// Whether the receiver keeps an incident open for each alert until it hears of the end.
     pub fn keeps_incidents(&self) -> bool {
-        self.channel.channel().kind() == "pagerduty"
+        self.channel.kind().pages
     }
 
     /// Whether waiting alerts may be told together.
@@ -203,7 +204,7 @@ impl Renderer {
     fn by_template(&self, message: &Message, meant: Option<&StandsInFor>) -> Result<Content, String> {
         let channel = self.channel.channel();
         let templates = self.templates_for(message).ok_or("alerts are not told together here")?;
-        if channel.is_verbatim() && !templates.is_replaced("body") {
+        if self.channel.kind().is_verbatim && !templates.is_replaced("body") {
             let parts = body_part(default_body(message, meant));
             return channel.finished(parts, message, self.locale.language).map(|parts| Content { parts });
         }
@@ -219,7 +220,7 @@ impl Renderer {
     fn finished(&self, mut parts: Parts, message: &Message, meant: Option<&StandsInFor>) -> Result<Content, String> {
         let channel = self.channel.channel();
         if let Some(meant) = meant {
-            stand_in::put(channel, &mut parts, meant, &self.locale);
+            stand_in::put(&self.channel, &mut parts, meant, &self.locale);
         }
         channel.finished(parts, message, self.locale.language).map(|parts| Content { parts })
     }
@@ -234,7 +235,7 @@ impl Renderer {
             // Of one that cannot be rendered the reason is told elsewhere.
             let Some(Ok(content)) = rendered else { continue };
             if let Err(reason) = self.channel.channel().finished(content.parts, &message, self.locale.language) {
-                let file = self.channel.kind().to_string();
+                let file = self.channel.kind().word.to_string();
                 let message = format!("{reason} (with the sample message {name:?})");
                 problems.push(TemplateProblem { file, line: 1, column: 1, message });
             }
@@ -249,15 +250,15 @@ impl Renderer {
 /// # Errors
 /// What is wrong with the templates, in words.
 pub fn mail_of_digest(settings: &ReceiverSettings, message: &Message) -> Result<Content, String> {
-    if settings.channel.kind() == "email" {
+    if settings.channel.kind().is_mail {
         let listed = |problems: Vec<TemplateProblem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
         return Ok(Renderer::open(settings).map_err(|found| listed(found).join("\n"))?.render(message).content);
     }
-    let templates = TemplateSet::compile(digest_templates::of("email"), &[], Form::Digest);
+    let templates = TemplateSet::compile(email::KIND.digest, &[], Form::Digest);
     let templates = templates.map_err(|_| "the built-in templates are damaged".to_string())?;
     let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
     let locale = Locale { timezone, receiver, language: settings.language };
-    Ok(Content { parts: with_pictures(templates.render(message, &locale)?.parts, message) })
+    Ok(Content { parts: email::with_pictures(templates.render(message, &locale)?.parts, message) })
 }
 
 /// From how many alerts in a message on it is found out more precisely how many fit.

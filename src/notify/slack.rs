@@ -12,34 +12,38 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::channel::{
-    Channel, HttpChannel, Overture, Parts, body_part, destination, post_json, read_api_url, read_webhook_url,
-};
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, destination, read_api_url, read_webhook_url};
+use super::over_http::{HttpChannel, HttpNotifier, Overture, post_json};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer, slack_group};
+use super::rate::Rate;
+use super::{answer, slack_group};
 use crate::http::{Outgoing, Response};
-use crate::limits::{SLACK_BLOCKS_MAX, SLACK_UPDATES_AWAITED};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef, Secrets};
-use crate::template::{BuiltIn, OutputKind, slack_text, truncated};
+use crate::template::{slack_text, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// The one part: the request's body.
-const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "body",
-    file: "message.json.hbs",
-    kind: OutputKind::Slack,
-    text: include_str!("../../templates/slack/message.json.hbs"),
-}];
+/// Most that the blocks of one attachment may take in Slack's Web API, in characters of JSON: it refuses messages whose
+/// blocks come near 13,200.
+pub(super) const BLOCKS_MAX: usize = 12_000;
+/// Attempts in which a resolution waits until Slack has updated the first message: half a minute of trouble with it.
+const UPDATES_AWAITED: u32 = 3;
+/// Longest text of one section in Slack, in characters.
+pub(super) const SECTION_MAX: usize = 3000;
 
-/// The same for several alerts at once.
-const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "body",
-    file: "group.json.hbs",
-    kind: OutputKind::Slack,
-    text: include_str!("../../templates/slack/group.json.hbs"),
-}];
+/// Slack, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "slack",
+    read: |section| boxed(SlackSettings::read(section)),
+    // A message a second and short bursts, says Slack; a channel with more than twenty a minute is not read.
+    rate: Rate::of(None, 20, 5, 60),
+    // The one part: the request's body.
+    alert: &[template!("body", Slack, "slack/message.json.hbs")],
+    group: &[template!("body", Slack, "slack/group.json.hbs")],
+    digest: &[template!("body", Slack, "slack/digest.json.hbs")],
+    ..Kind::USUAL
+};
 
 /// The part that says what the message which is answered says from now on, where that tells of several alerts.
 const GROUP_UPDATE: &str = "update";
@@ -48,14 +52,14 @@ const API_URL: &str = "https://slack.com/api";
 
 /// The keys of a `slack` receiver.
 #[derive(Debug, Clone)]
-pub struct SlackSettings {
+pub(super) struct SlackSettings {
     /// How messages get in.
-    pub access: SlackAccess,
+    pub(super) access: SlackAccess,
 }
 
 /// How messages get into a Slack channel.
 #[derive(Debug, Clone)]
-pub enum SlackAccess {
+pub(super) enum SlackAccess {
     /// An incoming webhook's URL: who has it can post, so it is a secret.
     Webhook(SecretRef),
     /// `chat.postMessage` with a bot's token.
@@ -99,18 +103,6 @@ impl SlackSettings {
 }
 
 impl Channel for SlackSettings {
-    fn kind(&self) -> &'static str {
-        "slack"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &GROUP_TEMPLATES
-    }
-
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         match &self.access {
             SlackAccess::Webhook(url) => vec![("webhook_url".to_string(), url)],
@@ -163,7 +155,7 @@ impl Channel for SlackSettings {
         Some(("/attachments/0/blocks", 0, json!({ "type": "section", "text": text })))
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
     }
 }
@@ -247,7 +239,7 @@ impl HttpChannel for SlackSettings {
             AttemptOutcome::Retry | AttemptOutcome::Uncertain => AttemptOutcome::Retry,
             _ => return Overture::Heard,
         };
-        if delivery.attempts_since() >= SLACK_UPDATES_AWAITED {
+        if delivery.attempts_since() >= UPDATES_AWAITED {
             return Overture::Heard;
         }
         let said = attempt.error.as_deref().unwrap_or(name);
@@ -312,7 +304,7 @@ fn fit_blocks(body: &mut Value, language: Language) {
     let Some(Value::Array(blocks)) = body.pointer_mut("/attachments/0/blocks") else { return };
     let size = |blocks: &[Value]| blocks.iter().map(|block| block.to_string().chars().count()).sum::<usize>();
     let mut cut = 0;
-    while size(blocks) > SLACK_BLOCKS_MAX && blocks.len() > 2 {
+    while size(blocks) > BLOCKS_MAX && blocks.len() > 2 {
         blocks.remove(blocks.len() - 2);
         cut += 1;
     }

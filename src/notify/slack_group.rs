@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::channel::{Parts, body_part};
-use crate::limits::{SLACK_BLOCKS_MAX, SLACK_SECTION_MAX};
+use super::slack::{BLOCKS_MAX as SIZE_MAX, SECTION_MAX};
 
 /// Most blocks of a message.
 const BLOCKS_MAX: usize = 50;
@@ -34,8 +34,8 @@ pub(super) fn finished(parts: &Parts) -> Result<Parts, String> {
     if count > BLOCKS_MAX {
         return Err(format!("the message has {count} blocks, and the channel takes {BLOCKS_MAX}"));
     }
-    if size > SLACK_BLOCKS_MAX {
-        return Err(format!("the message's blocks have {size} characters, and the channel takes {SLACK_BLOCKS_MAX}"));
+    if size > SIZE_MAX {
+        return Err(format!("the message's blocks have {size} characters, and the channel takes {SIZE_MAX}"));
     }
     Ok(body_part(body.to_string()))
 }
@@ -46,10 +46,10 @@ fn divided(block: Value) -> Result<Vec<Value>, String> {
     let mut size = 0;
     for line in text.lines().flat_map(short_lines) {
         let length = line.chars().count();
-        if length > SLACK_SECTION_MAX {
-            return Err(format!("a line has {length} characters, and the channel takes {SLACK_SECTION_MAX}"));
+        if length > SECTION_MAX {
+            return Err(format!("a line has {length} characters, and the channel takes {SECTION_MAX}"));
         }
-        if size > 0 && size + 1 + length > SLACK_SECTION_MAX {
+        if size > 0 && size + 1 + length > SECTION_MAX {
             pieces.push(String::new());
             size = 0;
         }
@@ -101,7 +101,7 @@ mod tests {
         let blocks = body["attachments"][0]["blocks"].as_array().unwrap();
         let sections: Vec<&str> = blocks.iter().filter_map(|block| block["text"]["text"].as_str()).collect();
         assert_eq!((sections.len(), blocks.len()), (4, 5));
-        assert!(sections.iter().all(|text| text.chars().count() <= SLACK_SECTION_MAX));
+        assert!(sections.iter().all(|text| text.chars().count() <= SECTION_MAX));
         let lines: Vec<&str> = sections.iter().flat_map(|text| text.lines()).collect();
         let expected: Vec<String> = (0..100).map(|number| format!("{number:099}")).collect();
         assert_eq!(lines, expected);

@@ -11,75 +11,65 @@ use reqwest::Url;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::channel::{Channel, Parts, body_part, post_json};
+use super::answer;
+use super::channel::{Attempting, Channel, Kind, Parts, Sender, body_part, boxed};
 use super::fit::{self, Unit, fitted_for};
+use super::over_http::post_json;
 use super::plain::Plain;
-use super::{AnyNotifier, Notifier, answer};
+use super::rate::Rate;
 use crate::http::{HttpClient, HttpSettings, Response};
 use crate::iam::{Ask, Auth, Caller, IamError, IamErrorKind, read_endpoint};
-use crate::limits::{ANSWER_BYTES_MAX, NOTIFY_HTTP_TIMEOUT, SMN_MESSAGE_BYTES_MAX, SMN_SMS_MAX, SMN_SUBJECT_BYTES_MAX};
+use crate::limits::ANSWER_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::sign::percent_encoded;
-use crate::template::{BuiltIn, OutputKind, truncated};
+use crate::template::truncated;
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// The mail's subject, the text of mails and of whatever has none of its own, and the text message.
-const TEMPLATES: [BuiltIn; 3] = [
-    BuiltIn {
-        part: "subject",
-        file: "subject.txt.hbs",
-        kind: OutputKind::Header,
-        text: include_str!("../../templates/smn/subject.txt.hbs"),
-    },
-    BuiltIn {
-        part: "text",
-        file: "message.txt.hbs",
-        kind: OutputKind::Plain,
-        text: include_str!("../../templates/smn/message.txt.hbs"),
-    },
-    BuiltIn {
-        part: "sms",
-        file: "sms.txt.hbs",
-        kind: OutputKind::Header,
-        text: include_str!("../../templates/smn/sms.txt.hbs"),
-    },
-];
+/// Longest subject of an SMN message, in bytes.
+const SUBJECT_BYTES_MAX: usize = 512;
+/// Longest text of one protocol in an SMN message: 256 KB hold them all, escaped, with the mail's text twice.
+const MESSAGE_BYTES_MAX: usize = 48 << 10;
+/// Longest text message that SMN takes, in characters.
+const SMS_MAX: usize = 490;
 
-/// The same for several alerts at once.
-const GROUP_TEMPLATES: [BuiltIn; 3] = [
-    BuiltIn {
-        part: "subject",
-        file: "group-subject.txt.hbs",
-        kind: OutputKind::Header,
-        text: include_str!("../../templates/smn/group-subject.txt.hbs"),
-    },
-    BuiltIn {
-        part: "text",
-        file: "group.txt.hbs",
-        kind: OutputKind::Plain,
-        text: include_str!("../../templates/smn/group.txt.hbs"),
-    },
-    BuiltIn {
-        part: "sms",
-        file: "group-sms.txt.hbs",
-        kind: OutputKind::Header,
-        text: include_str!("../../templates/smn/group-sms.txt.hbs"),
-    },
-];
+/// A topic of Huawei Cloud SMN, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "smn",
+    read: |section| boxed(SmnSettings::read(section)),
+    // A topic's default is three thousand a minute; each message is a mail or a text message to every subscriber.
+    rate: Rate::of(None, 60, 20, 60),
+    // The mail's subject, the text of mails and of whatever has none of its own, and the text message.
+    alert: &[
+        template!("subject", Header, "smn/subject.txt.hbs"),
+        template!("text", Plain, "smn/message.txt.hbs"),
+        template!("sms", Header, "smn/sms.txt.hbs"),
+    ],
+    group: &[
+        template!("subject", Header, "smn/group-subject.txt.hbs"),
+        template!("text", Plain, "smn/group.txt.hbs"),
+        template!("sms", Header, "smn/group-sms.txt.hbs"),
+    ],
+    digest: &[
+        template!("subject", Header, "smn/digest.subject.txt.hbs"),
+        template!("text", Plain, "email/digest.txt.hbs"),
+        template!("sms", Header, "smn/digest.sms.txt.hbs"),
+    ],
+    ..Kind::USUAL
+};
 
 /// The keys of an `smn` receiver.
 #[derive(Debug, Clone)]
-pub struct SmnSettings {
+pub(super) struct SmnSettings {
     /// Scheme and host, without a slash at the end.
-    pub endpoint: String,
+    pub(super) endpoint: String,
     /// The project's id.
-    pub project_id: String,
+    pub(super) project_id: String,
     /// The topic.
-    pub topic_urn: String,
+    pub(super) topic_urn: String,
     /// How requests prove who asks.
-    pub auth: Auth,
+    pub(super) auth: Auth,
 }
 
 impl SmnSettings {
@@ -100,18 +90,6 @@ impl SmnSettings {
 }
 
 impl Channel for SmnSettings {
-    fn kind(&self) -> &'static str {
-        "smn"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &GROUP_TEMPLATES
-    }
-
     fn address(&self) -> String {
         self.topic_urn.clone()
     }
@@ -130,24 +108,19 @@ impl Channel for SmnSettings {
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let log = fit::log_path(message);
-        let subject = fit::cut(part("subject"), SMN_SUBJECT_BYTES_MAX, Unit::Bytes);
-        let text = fitted_for(message, part("text"), SMN_MESSAGE_BYTES_MAX, Unit::Bytes, log, language)?;
+        let subject = fit::cut(part("subject"), SUBJECT_BYTES_MAX, Unit::Bytes);
+        let text = fitted_for(message, part("text"), MESSAGE_BYTES_MAX, Unit::Bytes, log, language)?;
         // Carriers refuse the brackets that they mark the sender with.
         let sms: String = part("sms").chars().map(unbracketed).collect();
-        let structure = json!({ "default": text, "email": text, "sms": truncated(&sms, SMN_SMS_MAX) });
+        let structure = json!({ "default": text, "email": text, "sms": truncated(&sms, SMS_MAX) });
         let body = json!({ "subject": subject, "message_structure": structure.to_string() });
         Ok(body_part(body.to_string()))
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         let client = HttpClient::new(&HttpSettings::default()).map_err(|error| error.to_string())?;
         let caller = Caller::new(self.auth.clone());
-        Ok(AnyNotifier::Smn(Box::new(SmnNotifier {
-            settings: self.clone(),
-            client,
-            caller,
-            deadline: NOTIFY_HTTP_TIMEOUT,
-        })))
+        Ok(Box::new(SmnNotifier { settings: self.clone(), client, caller }))
     }
 }
 
@@ -161,18 +134,13 @@ fn unbracketed(c: char) -> char {
 
 /// Publishes to one topic. Holds the token that a password got.
 #[derive(Debug)]
-pub struct SmnNotifier {
+struct SmnNotifier {
     settings: SmnSettings,
     client: HttpClient,
     caller: Caller,
-    deadline: Duration,
 }
 
 impl SmnNotifier {
-    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
-        SmnNotifier { deadline, ..self }
-    }
-
     /// One request, signing in first where that is needed; with the outcome, the token that may have been stale.
     async fn publish(&self, delivery: &Delivery, now: Timestamp, until: Instant) -> (Attempt, Option<Secret>) {
         let url = match self.settings.url() {
@@ -204,18 +172,16 @@ impl SmnNotifier {
     }
 }
 
-impl Notifier for SmnNotifier {
-    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt {
-        let until = Instant::now() + self.deadline;
-        let (attempt, stale) = self.publish(delivery, now, until).await;
-        let Some(stale) = stale else { return attempt };
-        // A token can end before its time, when the password or a right was changed: once, another one is got.
-        self.caller.discard(&stale).await;
-        self.publish(delivery, now, until).await.0
-    }
-
-    fn concurrency(&self) -> usize {
-        1
+impl Sender for SmnNotifier {
+    fn send<'a>(&'a self, delivery: &'a Delivery, now: Timestamp, within: Duration) -> Attempting<'a> {
+        let until = Instant::now() + within;
+        Box::pin(async move {
+            let (attempt, stale) = self.publish(delivery, now, until).await;
+            let Some(stale) = stale else { return attempt };
+            // A token can end before its time, when the password or a right was changed: once, another one is got.
+            self.caller.discard(&stale).await;
+            self.publish(delivery, now, until).await.0
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::channel::{Channel, Parts};
+use super::receiver::ChannelSettings;
 use crate::model::{StandsInFor, Untold};
 use crate::template::{Locale, OutputKind, display_text, local_time, markdown_text, telegram_text, truncated};
 
@@ -35,9 +36,10 @@ fn note(meant: &StandsInFor, locale: &Locale) -> String {
 }
 
 /// Puts the note into the parts, escaped for each.
-pub(super) fn put(channel: &dyn Channel, parts: &mut Parts, meant: &StandsInFor, locale: &Locale) {
+pub(super) fn put(settings: &ChannelSettings, parts: &mut Parts, meant: &StandsInFor, locale: &Locale) {
     let note = note(meant, locale);
-    for built_in in channel.templates() {
+    let channel = settings.channel();
+    for built_in in settings.kind().alert {
         let Some(text) = parts.get_mut(built_in.part) else { continue };
         match (built_in.kind, built_in.part) {
             (OutputKind::Json | OutputKind::Slack, _) => put_into_json(channel, text, &note),

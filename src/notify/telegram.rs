@@ -5,45 +5,46 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::channel::{Channel, HttpChannel, Parts, body_part, post_json, read_api_url};
+use super::answer;
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
 use super::fit::{self, Unit, fitted, fitted_for};
+use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
+use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::limits::TELEGRAM_TEXT_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef};
-use crate::template::{BuiltIn, OutputKind, telegram_text};
+use crate::template::telegram_text;
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// The one part: the text.
-const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "text",
-    file: "message.html.hbs",
-    kind: OutputKind::Telegram,
-    text: include_str!("../../templates/telegram/message.html.hbs"),
-}];
+/// Longest text of a Telegram message, in characters.
+const TEXT_MAX: usize = 4096;
 
-/// The same for several alerts at once.
-const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "text",
-    file: "group.html.hbs",
-    kind: OutputKind::Telegram,
-    text: include_str!("../../templates/telegram/group.html.hbs"),
-}];
+/// A bot of Telegram, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "telegram",
+    read: |section| boxed(TelegramSettings::read(section)),
+    // Twenty a minute to a group, about one a second with short bursts to a chat.
+    rate: Rate::of(None, 20, 3, 60),
+    // The one part: the text.
+    alert: &[template!("text", Telegram, "telegram/message.html.hbs")],
+    group: &[template!("text", Telegram, "telegram/group.html.hbs")],
+    digest: &[template!("text", Telegram, "telegram/digest.html.hbs")],
+    ..Kind::USUAL
+};
 
 const API_URL: &str = "https://api.telegram.org";
 
 /// The keys of a `telegram` receiver.
 #[derive(Debug, Clone)]
-pub struct TelegramSettings {
+pub(super) struct TelegramSettings {
     /// The bot's token.
-    pub bot_token: SecretRef,
+    pub(super) bot_token: SecretRef,
     /// The chat: a number, or a channel's `@name`.
-    pub chat_id: String,
+    pub(super) chat_id: String,
     /// Scheme and host of the API.
-    pub api_url: String,
+    pub(super) api_url: String,
 }
 
 impl TelegramSettings {
@@ -78,18 +79,6 @@ fn check_token(token: &Secret) -> Result<(), String> {
 }
 
 impl Channel for TelegramSettings {
-    fn kind(&self) -> &'static str {
-        "telegram"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &GROUP_TEMPLATES
-    }
-
     fn address(&self) -> String {
         format!("{} {}", self.api_url, self.chat_id)
     }
@@ -111,7 +100,7 @@ impl Channel for TelegramSettings {
         let log = fit::log_path(message).map(telegram_text);
         let text = parts.get("text").map_or("", String::as_str);
         let text = match message.data {
-            MessageData::Group(_) => fitted_for(message, text, TELEGRAM_TEXT_MAX, Unit::Characters, None, language)?,
+            MessageData::Group(_) => fitted_for(message, text, TEXT_MAX, Unit::Characters, None, language)?,
             MessageData::Alert(_) | MessageData::Digest(_) => fitted_html(text, log.as_deref(), language),
         };
         let body = json!({
@@ -123,7 +112,7 @@ impl Channel for TelegramSettings {
         Ok(body_part(body.to_string()))
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
     }
 }
@@ -131,12 +120,12 @@ impl Channel for TelegramSettings {
 /// The text fitted to Telegram's size. A cut that would leave a tag open takes all tags away: Telegram refuses what is
 /// not closed, and the words matter more.
 fn fitted_html(text: &str, log: Option<&str>, language: Language) -> String {
-    let cut = fitted(text, TELEGRAM_TEXT_MAX, Unit::Characters, log, language);
+    let cut = fitted(text, TEXT_MAX, Unit::Characters, log, language);
     if cut == text || is_closed(&cut) {
         return cut;
     }
     let words = without_tags(text);
-    whole_entities(&fitted(&words, TELEGRAM_TEXT_MAX, Unit::Characters, log, language))
+    whole_entities(&fitted(&words, TEXT_MAX, Unit::Characters, log, language))
 }
 
 /// Whether every tag that is opened is closed, and no tag and no entity is cut in two.

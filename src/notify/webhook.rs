@@ -15,60 +15,60 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request};
 use sha2::Sha256;
 
-use super::channel::{Channel, HttpChannel, Parts, destination};
+use super::answer;
+use super::channel::{Channel, Kind, Parts, Sender, boxed, destination};
 use super::fit::check_size;
+use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
 use crate::http::{HttpSettings, Outgoing, Response};
-use crate::limits::{WEBHOOK_CONCURRENCY, WEBHOOK_GROUP_BYTES_MAX};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
-use crate::template::{BuiltIn, OutputKind};
 use crate::words::Language;
 use crate::yaml::{FromYaml, Located, OneOrMany, Section, Value};
 
-/// The one part: the request's body. Used when it is replaced; the default body is written without a template.
-const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "body",
-    file: "body.json.hbs",
-    kind: OutputKind::Json,
-    text: include_str!("../../templates/webhook/body.json.hbs"),
-}];
+/// Attempts under way at once to one webhook.
+const CONCURRENCY: usize = 32;
+/// Largest webhook body about several alerts: the specification of Standard Webhooks asks for less than 20 kB.
+const GROUP_BYTES_MAX: usize = 20_000;
 
-/// The same for several alerts at once.
-const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "body",
-    file: "group.json.hbs",
-    kind: OutputKind::Json,
-    text: include_str!("../../templates/webhook/group.json.hbs"),
-}];
+/// Any HTTP endpoint, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "webhook",
+    read: |section| boxed(WebhookSettings::read(section)),
+    // The one part: the request's body. Used when it is replaced; the default body is written without a template.
+    alert: &[template!("body", Json, "webhook/body.json.hbs")],
+    group: &[template!("body", Json, "webhook/group.json.hbs")],
+    digest: &[template!("body", Json, "webhook/digest.json.hbs")],
+    is_verbatim: true,
+    ..Kind::USUAL
+};
 
 /// The keys of a `webhook` receiver.
 #[derive(Debug, Clone)]
-pub struct WebhookSettings {
+pub(super) struct WebhookSettings {
     /// Where to. It may hold a token, so it is treated as a secret.
-    pub url: SecretRef,
+    pub(super) url: SecretRef,
     /// `POST`, `PUT` or `PATCH`.
-    pub method: Method,
+    pub(super) method: Method,
     /// Headers to send beside our own.
-    pub headers: Vec<(HeaderName, SecretRef)>,
+    pub(super) headers: Vec<(HeaderName, SecretRef)>,
     /// The signing secret: base64, `whsec_` before it or not.
-    pub secret: Option<SecretRef>,
+    pub(super) secret: Option<SecretRef>,
     /// What in the answer's body means success, beside a 2xx.
-    pub success: Option<Success>,
+    pub(super) success: Option<Success>,
     /// PEM certificates to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
     /// PEM file with a certificate and its key, for servers that ask for one.
-    pub client_cert: Option<PathBuf>,
+    pub(super) client_cert: Option<PathBuf>,
 }
 
 /// A test of the answer's body, for services that answer 200 to everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Success {
+pub(super) struct Success {
     /// Where to look: a JSON pointer, `/errcode`.
-    pub pointer: String,
+    pub(super) pointer: String,
     /// The values that mean success, as text: `0`, `ok`, `true`.
-    pub values: Vec<String>,
+    pub(super) values: Vec<String>,
 }
 
 impl Success {
@@ -215,23 +215,6 @@ fn signing_key(secret: &Secret) -> Result<Vec<u8>, String> {
 }
 
 impl Channel for WebhookSettings {
-    fn kind(&self) -> &'static str {
-        "webhook"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &GROUP_TEMPLATES
-    }
-
-    /// Machines read it.
-    fn is_verbatim(&self) -> bool {
-        true
-    }
-
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         let headers = self.headers.iter().map(|(name, value)| (format!("headers.{name}"), value));
         let secret = self.secret.iter().map(|secret| ("secret".to_string(), secret));
@@ -257,12 +240,12 @@ impl Channel for WebhookSettings {
     fn finished(&self, parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
         // One alert is told whatever its size, and so are two.
         if message.data.alerts().len() > 2 {
-            check_size(parts.get("body").map_or("", String::as_str), WEBHOOK_GROUP_BYTES_MAX)?;
+            check_size(parts.get("body").map_or("", String::as_str), GROUP_BYTES_MAX)?;
         }
         Ok(parts)
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
     }
 }
@@ -310,7 +293,7 @@ impl HttpChannel for WebhookSettings {
     }
 
     fn concurrency(&self) -> usize {
-        WEBHOOK_CONCURRENCY
+        CONCURRENCY
     }
 }
 

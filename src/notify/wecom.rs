@@ -3,39 +3,40 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::channel::{Channel, HttpChannel, Parts, body_part, markdown_parts};
+use super::answer;
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
 use super::chat_hook::ChatHook;
 use super::fit::{self, Unit, fitted_for};
 use super::mention::Able;
+use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
-use super::{AnyNotifier, HttpNotifier, answer};
+use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::limits::WECOM_TEXT_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::SecretRef;
-use crate::template::{BuiltIn, OutputKind, markdown_text};
+use crate::template::markdown_text;
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// The one part: the Markdown.
-const TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "text",
-    file: "message.md.hbs",
-    kind: OutputKind::Markdown,
-    text: include_str!("../../templates/wecom/message.md.hbs"),
-}];
+/// Longest Markdown text of a WeCom robot, in bytes of UTF-8.
+const TEXT_BYTES_MAX: usize = 4096;
 
-/// The same for several alerts at once.
-const GROUP_TEMPLATES: [BuiltIn; 1] = [BuiltIn {
-    part: "text",
-    file: "group.md.hbs",
-    kind: OutputKind::Markdown,
-    text: include_str!("../../templates/wecom/group.md.hbs"),
-}];
+/// A group robot of WeCom, as the registry lists it.
+pub(super) const KIND: Kind = Kind {
+    word: "wecom",
+    read: |section| boxed(WeComSettings::read(section)),
+    // The robot's own limit.
+    rate: Rate::of(None, 20, 5, 60),
+    // The one part: the Markdown.
+    alert: &[template!("text", Markdown, "wecom/message.md.hbs")],
+    group: &[template!("text", Markdown, "wecom/group.md.hbs")],
+    digest: &[template!("text", Markdown, "chat/digest.md.hbs")],
+    ..Kind::USUAL
+};
 
 /// The keys of a `wecom` receiver: a robot of a group. Markdown messages mention by user id alone.
 #[derive(Debug, Clone)]
-pub struct WeComSettings(ChatHook);
+pub(super) struct WeComSettings(ChatHook);
 
 impl WeComSettings {
     pub(super) fn read(section: &Section<'_>) -> Option<WeComSettings> {
@@ -44,18 +45,6 @@ impl WeComSettings {
 }
 
 impl Channel for WeComSettings {
-    fn kind(&self) -> &'static str {
-        "wecom"
-    }
-
-    fn templates(&self) -> &'static [BuiltIn] {
-        &TEMPLATES
-    }
-
-    fn group_templates(&self) -> &'static [BuiltIn] {
-        &GROUP_TEMPLATES
-    }
-
     fn secrets(&self) -> Vec<(String, &SecretRef)> {
         self.0.secrets()
     }
@@ -72,12 +61,12 @@ impl Channel for WeComSettings {
         let called = if called.is_empty() { called } else { format!("\n{called}") };
         let log = fit::log_path(message).map(markdown_text);
         let text = parts.get("text").map_or("", String::as_str);
-        let room = WECOM_TEXT_BYTES_MAX.saturating_sub(called.len());
+        let room = TEXT_BYTES_MAX.saturating_sub(called.len());
         let content = format!("{}{called}", fitted_for(message, text, room, Unit::Bytes, log.as_deref(), language)?);
         Ok(body_part(json!({ "msgtype": "markdown", "markdown": { "content": content } }).to_string()))
     }
 
-    fn notifier(&self) -> Result<AnyNotifier, String> {
+    fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
     }
 }

@@ -53,6 +53,18 @@ pub struct BuiltIn {
     pub text: &'static str,
 }
 
+impl BuiltIn {
+    /// The name of the file at a path below `templates/`.
+    pub const fn file_name(path: &'static str) -> &'static str {
+        let bytes = path.as_bytes();
+        let mut at = bytes.len();
+        while at > 0 && bytes[at - 1] != b'/' {
+            at -= 1;
+        }
+        path.split_at(at).1
+    }
+}
+
 /// What the messages of a set of templates tell of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_burst_goes_at_once_and_its_last_place_is_for_what_is_critical() {
-        let budget = Budget::new(Rate::of_kind("slack"));
+        let budget = Budget::new(crate::notify::KINDS[0].rate);
         assert_eq!((budget.available(at(0), LOW), budget.available(at(0), CRITICAL)), (4, 5));
         for _ in 0..4 {
             assert!(budget.take(at(0), LOW));

@@ -21,7 +21,7 @@ use super::deliver::status_name;
 use super::poll::is_silent;
 use super::turn::{Failing, Pace, Statuses, Turn, TurnError, Turned};
 use crate::http::{HttpClient, Outgoing, secret_url, secrets_in};
-use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_POLL_SLACK, HEARTBEAT_TIMEOUT, LOOP_HANGS_AFTER};
+use crate::limits::{HEARTBEAT_ANSWER_BYTES_MAX, HEARTBEAT_POLL_SLACK, HEARTBEAT_TIMEOUT, LANE_HANGS_AFTER};
 use crate::model::{ReceiverId, SourceId};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
@@ -136,7 +136,7 @@ impl<S: Archive + Outbox + Upkeep> Heartbeat<S> {
         let conditions = self.store.sources().await?;
         self.examine_sources(&conditions, now)?;
         self.examine_loops(now)?;
-        let long_ago = now.checked_sub(LOOP_HANGS_AFTER).unwrap_or(Timestamp::MIN);
+        let long_ago = now.checked_sub(LANE_HANGS_AFTER).unwrap_or(Timestamp::MIN);
         for Pending { receiver, next_due, .. } in self.store.pending().await? {
             if next_due.is_none_or(|due| due > long_ago) || self.was_asked_to_wait(&receiver, long_ago) {
                 continue;

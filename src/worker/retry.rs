@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::limits::{ATTEMPT_TIME_MAX, DELIVERY_PATIENCE, RETRY_AFTER_MAX};
+use crate::limits::{DELIVERY_PATIENCE, NOTIFY_SMTP_TIMEOUT, RETRY_AFTER_MAX};
 use crate::model::{Attempt, AttemptOutcome, DeliveryState};
 
 /// The waits after the first, second … attempt; after the last of them it is [`HOURLY`].
@@ -51,7 +51,7 @@ pub struct Verdict {
 
 /// What follows from `attempt`, which ended at `now`. `jitter` is a random number from 0 up to 1.
 pub fn verdict(tries: Tries, attempt: &Attempt, now: Timestamp, jitter: f64) -> Verdict {
-    let spent = tries.spent + tries.took.min(ATTEMPT_TIME_MAX);
+    let spent = tries.spent + tries.took.min(NOTIFY_SMTP_TIMEOUT);
     let ended = |state, last_error| Verdict { state, next_attempt_at: None, patience_spent: spent, last_error };
     match attempt.outcome {
         AttemptOutcome::Delivered => return ended(DeliveryState::Delivered, None),

@@ -97,7 +97,7 @@ fn the_examples_in_comments_are_clean() {
     let options = LoadOptions { offline: true };
     let loaded =
         Config::from_text(lines.join("\n"), "example", Path::new(""), &options).unwrap_or_else(|it| panic!("{it}"));
-    let mut kinds: Vec<&str> = loaded.config.receivers.iter().map(|receiver| receiver.channel.kind()).collect();
+    let mut kinds: Vec<&str> = loaded.config.receivers.iter().map(|receiver| receiver.channel.kind().word).collect();
     kinds.sort_unstable();
     kinds.dedup();
     assert_eq!(kinds.len(), nightbell::notify::KINDS.len(), "{kinds:?}");

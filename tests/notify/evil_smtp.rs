@@ -1,5 +1,6 @@
 //! Mail against a server that does what good ones do not.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +26,11 @@ struct Script {
     end: &'static str,
     /// To RSET and NOOP.
     rset: &'static str,
+    /// How many mails, and recipients of one mail, a connection takes before 421.
+    mails_max: usize,
+    recipients_max: usize,
+    /// Holds the receipt of the mail back until it is told to go on.
+    gate: Option<&'static tokio::sync::Semaphore>,
 }
 
 const HANG: &str = "hang";
@@ -39,6 +45,9 @@ const GOOD: Script = Script {
     data: "354 go on\r\n",
     end: "250 taken\r\n",
     rset: "250 ok\r\n",
+    mails_max: usize::MAX,
+    recipients_max: usize::MAX,
+    gate: None,
 };
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -84,6 +93,7 @@ async fn converse(stream: TcpStream, script: Script, log: Log) -> Option<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
     say(&mut write, script.banner).await?;
+    let (mut mails, mut recipients) = (0, 0);
     loop {
         let mut line = Vec::new();
         lines.read_until(b'\n', &mut line).await.ok().filter(|read| *read > 0)?;
@@ -101,6 +111,15 @@ async fn converse(stream: TcpStream, script: Script, log: Log) -> Option<()> {
             "QUIT" => "221 bye\r\n",
             _ => "500 what\r\n",
         };
+        if verb == "MAIL" && mails == script.mails_max || verb == "RCPT" && recipients == script.recipients_max {
+            say(&mut write, "421 enough for one connection\r\n").await?;
+            return None;
+        }
+        recipients = match verb {
+            "MAIL" => 0,
+            "RCPT" => recipients + 1,
+            _ => recipients,
+        };
         say(&mut write, reply).await?;
         if verb == "DATA" && reply.starts_with("354") {
             let mut mail = Vec::new();
@@ -108,6 +127,10 @@ async fn converse(stream: TcpStream, script: Script, log: Log) -> Option<()> {
                 lines.read_until(b'\n', &mut mail).await.ok().filter(|read| *read > 0)?;
             }
             log.lock().unwrap().push(format!("MAILTEXT {}", String::from_utf8_lossy(&mail)));
+            mails += 1;
+            if let Some(gate) = script.gate {
+                gate.acquire().await.unwrap().forget();
+            }
             say(&mut write, script.end).await?;
         }
     }
@@ -184,12 +207,12 @@ async fn every_misdeed_has_its_outcome() {
             "a@x.org was refused: 550 gone",
         ),
         (rcpt(|_| "550 gone\r\n"), Rejected, "550", &[], "c@x.org was refused"),
-        (rcpt(|to| if to.contains("<b@") { "" } else { "250 ok\r\n" }), Retry, "connect", one, "delivered to a@x.org"),
+        (rcpt(|to| if to.contains("<b@") { "" } else { "250 ok\r\n" }), Retry, "connect", &[], ""),
         (
             rcpt(|to| if to.contains("<b@") { HANG } else { "250 ok\r\n" }),
             Retry,
             "timeout",
-            one,
+            &[],
             "while naming sender and recipient",
         ),
         (Script { mail: "530 log in first\r\n", ..GOOD }, Unauthorized, "530", &[], "530 log in first"),
@@ -226,7 +249,7 @@ async fn every_misdeed_has_its_outcome() {
         let done = if outcome == Delivered { all } else { done };
         assert_eq!(attempt.done, done, "{row}");
         assert!(attempt.error.unwrap_or_default().contains(said), "{row}");
-        assert!(server.count("CONNECTED") <= 2, "{row}");
+        assert!(server.count("CONNECTED") <= 3, "{row}");
     }
 }
 
@@ -267,14 +290,124 @@ async fn a_kept_connection_that_died_is_replaced() {
     let (notifier, delivery) = (open(&yaml), delivery(&settings(&yaml), &firing()));
     assert_eq!(notifier.send(&delivery, now()).await.outcome, Delivered);
     assert_eq!(notifier.send(&delivery, now()).await.outcome, Delivered);
-    assert_eq!((server.count("CONNECTED"), server.count("MAILTEXT")), (1, 6));
+    assert_eq!((server.count("CONNECTED"), server.count("MAILTEXT")), (1, 2));
     // A server that closes when it is asked whether it is still there: the kept connection is of no use.
     let dying = Server::start(Script { rset: "", ..GOOD }).await;
     let yaml = dying.yaml("smtp+plain://", "");
     let notifier = open(&yaml);
-    for mails in [3, 6] {
+    for mails in [1, 2] {
         assert_eq!(notifier.send(&delivery, now()).await.outcome, Delivered);
-        assert_eq!((dying.count("MAILTEXT"), dying.count("CONNECTED")), (mails, mails / 3));
+        assert_eq!((dying.count("MAILTEXT"), dying.count("CONNECTED")), (mails, mails));
+    }
+}
+
+/// A server that takes five mails a connection, or two recipients: the rest goes over a new one at once.
+#[tokio::test]
+async fn what_one_connection_does_not_take_goes_over_the_next() {
+    let server = Server::start(Script { mails_max: 5, ..GOOD }).await;
+    let yaml = server.yaml("smtp+plain://", "");
+    let (notifier, delivery) = (open(&yaml), delivery(&settings(&yaml), &firing()));
+    for number in 0..12 {
+        let attempt = notifier.send(&delivery, now()).await;
+        assert_eq!(attempt.outcome, Delivered, "mail {number}: {:?}", attempt.error);
+    }
+    assert_eq!((server.count("CONNECTED"), server.count("MAILTEXT")), (3, 12));
+    let server = Server::start(Script { recipients_max: 2, ..GOOD }).await;
+    let attempt = attempt(&server).await;
+    assert_eq!(attempt.outcome, Delivered, "{:?}", attempt.error);
+    assert_eq!(attempt.done, ["a@x.org", "b@x.org", "c@x.org"]);
+    assert_eq!((server.count("CONNECTED"), server.count("MAILTEXT")), (2, 2));
+}
+
+/// One envelope for all recipients; those that are too many for one go into the next.
+#[tokio::test]
+async fn one_envelope_carries_all_recipients() {
+    let server = Server::start(GOOD).await;
+    assert_eq!(attempt(&server).await.outcome, Delivered);
+    assert_eq!((server.count("MAIL FROM"), server.count("RCPT"), server.count("MAILTEXT")), (1, 3, 1));
+    static SECOND: AtomicUsize = AtomicUsize::new(0);
+    let too_many = |_: &str| match SECOND.fetch_add(1, Ordering::Relaxed) {
+        2 => "452 too many recipients\r\n",
+        _ => "250 ok\r\n",
+    };
+    let server = Server::start(Script { rcpt: too_many, ..GOOD }).await;
+    let attempt = attempt(&server).await;
+    assert_eq!((attempt.outcome, attempt.done.len()), (Delivered, 3), "{:?}", attempt.error);
+    assert_eq!((server.count("CONNECTED"), server.count("MAILTEXT")), (1, 2));
+}
+
+/// RFC 5321, 4.5.3.2.6: a server may think for ten minutes over a mail that it has got; giving up earlier makes copies.
+#[tokio::test]
+async fn a_server_that_thinks_for_seventy_seconds_gets_one_copy() {
+    static GATE: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(0);
+    let server = Server::start(Script { gate: Some(&GATE), ..GOOD }).await;
+    let yaml = server.yaml("smtp+plain://", "");
+    let (notifier, delivery) = (open(&yaml), delivery(&settings(&yaml), &firing()));
+    let sending = tokio::spawn(async move { notifier.send(&delivery, now()).await });
+    while server.count("MAILTEXT") == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(70)).await;
+    tokio::time::resume();
+    GATE.add_permits(1);
+    let attempt = sending.await.unwrap();
+    assert_eq!((attempt.outcome, server.count("MAILTEXT")), (Delivered, 1), "{:?}", attempt.error);
+}
+
+/// Who wants a full name gets one, or the address that the connection comes from; `hello` says another one.
+#[tokio::test]
+async fn the_greeting_has_a_full_name_or_an_address() {
+    let server = Server::start(GOOD).await;
+    assert_eq!(attempt(&server).await.outcome, Delivered);
+    let greeting = server.log().into_iter().find(|line| line.starts_with("EHLO ")).unwrap();
+    assert!(greeting.contains('.') || greeting == "EHLO [127.0.0.1]", "{greeting}");
+    let server = Server::start(GOOD).await;
+    let yaml = server.yaml("smtp+plain://", ", hello: bell.example.com");
+    open(&yaml).send(&delivery(&settings(&yaml), &firing()), now()).await;
+    assert_eq!(server.count("EHLO bell.example.com"), 1, "{:?}", server.log());
+}
+
+/// A connection that is of no use any more ends with QUIT.
+#[tokio::test]
+async fn quit_is_said() {
+    let server = Server::start(GOOD).await;
+    let yaml = server.yaml("smtp+plain://", "");
+    let notifier = open(&yaml);
+    assert_eq!(notifier.send(&delivery(&settings(&yaml), &firing()), now()).await.outcome, Delivered);
+    assert_eq!(server.count("QUIT"), 0, "it is kept for the next mail");
+    notifier.close().await;
+    assert_eq!(server.count("QUIT"), 1);
+}
+
+/// What a server says that takes no password is told as what it is, and people must mend it.
+#[tokio::test]
+async fn a_server_without_passwords_is_told_as_such() {
+    let ca = Ca::new();
+    let table = [
+        ("250-me\r\n250 AUTH XOAUTH2 OAUTHBEARER\r\n", "takes no password, only OAuth (XOAUTH2, OAUTHBEARER)"),
+        ("250-me\r\n250 AUTH CRAM-MD5\r\n", "offers CRAM-MD5 and neither PLAIN nor LOGIN"),
+        ("250 me\r\n", "offers no login"),
+    ];
+    for (ehlo, said) in table {
+        let server = Server::start(Script { ehlo, ..GOOD }).await;
+        let yaml = with_login(&server, "smtp+plain://", &ca);
+        let attempt = open(&yaml).send(&delivery(&settings(&yaml), &firing()), now()).await;
+        assert_eq!(attempt.outcome, Unauthorized, "{attempt:?}");
+        assert!(attempt.error.unwrap().contains(said), "{said}");
+    }
+}
+
+/// Keywords in any case, and a line with nothing in it: neither stops a mail, and nothing panics.
+#[tokio::test]
+async fn odd_greetings_do_no_harm() {
+    let ca = Ca::new();
+    for ehlo in ["250-me\r\n250-\r\n250 auth plain\r\n", "250-me\r\n \r\n250-   \r\n250 Auth=Plain login\r\n"] {
+        let server = Server::start(Script { ehlo, ..GOOD }).await;
+        let yaml = with_login(&server, "smtp+plain://", &ca);
+        let attempt = open(&yaml).send(&delivery(&settings(&yaml), &firing()), now()).await;
+        assert_eq!(attempt.outcome, Delivered, "{ehlo:?}: {attempt:?}");
+        assert_eq!(server.count("AUTH PLAIN"), 1);
     }
 }
 

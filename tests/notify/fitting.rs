@@ -129,7 +129,7 @@ proptest! {
         for (kind, language) in Language::ALL.into_iter().flat_map(|language| CHANNELS.map(|kind| (kind, language))) {
             let (hostile, harmless) = (saying(&text), saying("xy"));
             prop_assert_eq!(skeleton(kind, language, &hostile), skeleton(kind, language, &harmless), "{}", kind);
-            if settings(&yaml_of(kind, "https://chat.example.com")).channel.merges() {
+            if settings(&yaml_of(kind, "https://chat.example.com")).channel.kind().merges() {
                 let (hostile, harmless) = (group_saying(&text), group_saying("xy"));
                 prop_assert_eq!(skeleton(kind, language, &hostile), skeleton(kind, language, &harmless), "{}", kind);
             }

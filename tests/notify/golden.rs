@@ -26,7 +26,7 @@ fn templates_make_what_they_made() {
         for language in Language::ALL {
             let receiver = ReceiverSettings { language, ..settings(&yaml) };
             let renderer = Renderer::open(&receiver).unwrap();
-            let directory = golden.join(receiver.channel.kind());
+            let directory = golden.join(receiver.channel.kind().word);
             let directory = if language == Language::En { directory } else { directory.join(language.as_str()) };
             for (part, text, name) in rendered_samples(&renderer) {
                 let file = directory.join(format!("{}.{part}", name.replace(' ', "-")));

@@ -18,7 +18,7 @@ mod vendors;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, ReceiverId};
-use nightbell::notify::{AnyNotifier, ChannelSettings, Rate, ReceiverSettings, Renderer};
+use nightbell::notify::{AnyNotifier, ChannelSettings, ReceiverSettings, Renderer, kind_of};
 use nightbell::template::sample_message;
 use nightbell::words::Language;
 use nightbell::yaml::{Diagnostics, Environment, Level, Section, parse};
@@ -29,8 +29,7 @@ fn read(yaml: &str) -> (Result<ReceiverSettings, Vec<String>>, Vec<String>) {
     let environment = Environment { lookup: &|_| None, required: true };
     let node = parse(yaml, &environment, &findings).expect("the test's YAML is a tree");
     let section = Section::open(&node, "receivers.it", &findings).expect("the test's YAML is a mapping");
-    let kind: String = section.required("type").expect("the test names a type");
-    let channel = ChannelSettings::read(&kind, &section);
+    let channel = kind_of(&section).and_then(|kind| kind.read(&section));
     if channel.is_some() {
         section.close();
     }
@@ -57,7 +56,7 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
         language: Language::En,
         templates: Vec::new(),
         fallback: None,
-        rate: Rate::of_kind(channel.kind()),
+        rate: channel.kind().rate,
         channel,
     }
 }

@@ -1,7 +1,5 @@
 //! The keys of receivers: what is read, and what is said of mistakes.
 
-use nightbell::notify::ChannelSettings;
-
 use super::{read, settings};
 
 #[test]
@@ -66,7 +64,7 @@ fn right_settings_are_read() {
     for (yaml, kind, resolved, secrets) in table {
         let (receiver, warnings) = read(yaml);
         let channel = receiver.unwrap_or_else(|errors| panic!("{yaml}: {errors:?}")).channel;
-        assert_eq!((channel.kind(), channel.sends_resolved_by_default()), (kind, resolved), "{yaml}");
+        assert_eq!((channel.kind().word, channel.kind().sends_resolved), (kind, resolved), "{yaml}");
         let keys: Vec<String> = channel.secrets().into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys.join(" "), secrets, "{yaml}");
         assert_eq!(warnings, Vec::<String>::new(), "{yaml}");
@@ -143,6 +141,7 @@ fn wrong_settings_are_said() {
         (mail("username: u"), "no \"password\""),
         (mail("password: { env: P }"), "nobody to log in as"),
         (mail("cc: nobody"), "cc: \"nobody\" is no mail address"),
+        (mail("hello: localhost"), "hello: \"localhost\" is not a valid host name with its domain"),
         (mail("reply_to: \"x@y.z\\r\\nBcc: v@w.x\""), "with a line break"),
         (mail("cc: [a@b.c, 'x@']"), "cc[1]: \"x@\" is no mail address"),
         (mail("cc: 'a@b.c, d@e.f'"), "several addresses are a list"),
@@ -157,7 +156,7 @@ fn wrong_settings_are_said() {
         ),
     ];
     for (yaml, expected) in table {
-        let errors = read(&yaml).0.map(|it| it.channel.kind()).expect_err(&yaml).join("\n");
+        let errors = read(&yaml).0.map(|it| it.channel.kind().word).expect_err(&yaml).join("\n");
         assert!(errors.contains(expected), "{yaml}\n  expected: {expected}\n  found: {errors}");
         assert!(!errors.contains("canary"), "{errors}");
     }
@@ -174,6 +173,23 @@ fn secrets_in_plain_text_earn_a_warning_and_are_never_shown() {
     let (receiver, warnings) = read("{ type: slack, webhook_url: 'https://hooks.example.com/canary' }");
     assert_eq!(warnings.len(), 1);
     assert!(!format!("{receiver:?}").contains("canary"));
+}
+
+/// `smtps://` at 587 and `smtp://` at 465 wait for each other for ever.
+#[test]
+fn schemes_at_the_wrong_port_earn_a_hint() {
+    for (url, hint) in [
+        ("smtps://mx:587", "probably smtp:// (STARTTLS)"),
+        ("smtp://mx:465", "probably smtps://"),
+        ("smtps://mx", ""),
+        ("smtp://mx:587", ""),
+        ("smtps://mx:2465", ""),
+    ] {
+        let (receiver, warnings) = read(&format!("{{ type: email, smtp_url: '{url}', from: a@b.c, to: d@e.f }}"));
+        assert!(receiver.is_ok());
+        assert_eq!(warnings.len(), usize::from(!hint.is_empty()), "{url}: {warnings:?}");
+        assert!(warnings.iter().all(|it| it.contains(hint)), "{url}: {warnings:?}");
+    }
 }
 
 #[test]
@@ -205,7 +221,6 @@ fn a_certificate_file_that_is_none_is_said() {
         format!("{{ type: email, smtp_url: 'smtp://mx', from: a@b.c, to: a@b.c, ca_file: {} }}", file.display()),
     ] {
         let receiver = settings(&yaml);
-        assert!(matches!(receiver.channel, ChannelSettings::Email(_) | ChannelSettings::Webhook(_)));
         let error = nightbell::notify::AnyNotifier::open(&receiver).expect_err("no certificate in it");
         assert!(error.contains("ca.pem"), "{error}");
     }

@@ -293,7 +293,7 @@ async fn every_vendor_takes_every_sample() {
         let server = Server::start(Reply::Vendor(vendor(kind))).await;
         let yaml = yaml_of(kind, &server.base);
         let (receiver, notifier) = (settings(&yaml), open(&yaml));
-        let of_groups = group_samples().into_iter().filter(|_| receiver.channel.merges());
+        let of_groups = group_samples().into_iter().filter(|_| receiver.channel.kind().merges());
         for (name, message) in samples().into_iter().chain(of_groups) {
             let attempt = notifier.send(&delivery(&receiver, &message), now()).await;
             assert_eq!(attempt.outcome, Delivered, "{kind}, {name}: {attempt:?}");

@@ -12,11 +12,11 @@ use crate::words::Language;
 
 /// The mapping of names to receivers.
 pub(super) fn all() -> Value {
-    named(by_type("A place that is told.", "receiver", &KINDS))
+    named(by_type("A place that is told.", "receiver", &KINDS.each_ref().map(|kind| kind.word)))
 }
 
 pub(super) fn definitions() -> Map<String, Value> {
-    KINDS.into_iter().map(|kind| (format!("receiver_{kind}"), of_kind(kind))).collect()
+    KINDS.iter().map(|kind| (format!("receiver_{}", kind.word), of_kind(kind.word))).collect()
 }
 
 /// What every receiver has.
@@ -128,6 +128,11 @@ fn email() -> Vec<Key> {
         key("cc", texts(), "Who gets a copy."),
         key("reply_to", text(), "Where answers go."),
         key("ca_file", path(), "A certificate authority to trust beside the system's (PEM)."),
+        key(
+            "hello",
+            text(),
+            "What Nightbell calls itself to the server; default: the host's full name, or its address.",
+        ),
     ]
 }
 

@@ -21,9 +21,13 @@ pub(super) fn compose(settings: &EmailSettings, delivery: &Delivery) -> Result<V
         .from(settings.from.clone())
         .date(SystemTime::from(delivery.created_at))
         .message_id(Some(message_id(settings, &delivery.id)))
-        .subject(delivery.content.part("subject"))
-        // Keeps holiday responders from answering.
-        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_string()));
+        .raw_header(subject(delivery.content.part("subject")))
+        // Keeps holiday responders from answering, Exchange's among them.
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_string()))
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"),
+            "OOF, AutoReply".to_string(),
+        ));
     for to in &settings.to {
         builder = builder.to(to.clone());
     }
@@ -50,6 +54,27 @@ pub(super) fn compose(settings: &EmailSettings, delivery: &Delivery) -> Result<V
     };
     let mail = builder.multipart(parts).map_err(|error| format!("the mail cannot be composed: {error}"))?;
     Ok(mail.formatted())
+}
+
+/// The subject. What looks like an encoded word in it is data, which mail programs must not decode: it is encoded as a
+/// whole, so that decoding gives it back.
+fn subject(text: &str) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str("Subject");
+    if !text.contains("=?") {
+        return HeaderValue::new(name, text.to_string());
+    }
+    let mut words: Vec<String> = vec![String::new()];
+    for c in text.chars() {
+        // An encoded word has 75 characters at most, of which 12 are its frame.
+        if words.last().is_some_and(|word| word.len() + c.len_utf8() > 45) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    let words: Vec<String> = words.iter().map(|word| format!("=?utf-8?b?{}?=", STANDARD.encode(word))).collect();
+    HeaderValue::dangerous_new_pre_encoded(name, text.to_string(), words.join("\r\n "))
 }
 
 /// The pictures of a mail, by the content ids that its HTML calls them by.

@@ -1,75 +1,31 @@
 //! One SMTP connection: connected, encrypted and logged in as the settings say, then used one transaction at a time.
 //!
-//! Knows at every moment what it is doing, because a connection that breaks after the final dot has another meaning
-//! than one that breaks before. Credentials are sent after TLS only, unless the settings say otherwise.
+//! Credentials are sent after TLS only, unless the settings say otherwise.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lettre::Address;
-use lettre::transport::smtp::Error;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{
-    AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters, TlsParametersBuilder,
-};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
-use super::cause;
+use super::dial::dial;
+use super::session::{Failure, Session, Step, Stream, Why};
 use super::settings::{EmailSettings, Security};
 use crate::http::install_crypto;
-use crate::limits::{CONNECT_TIMEOUT, SMTP_REPLY_BYTES_MAX, SMTP_TLS_REPLY_BYTES_MAX};
+use crate::limits::CONNECT_TIMEOUT;
 use crate::secret::{Secret, Secrets};
 
-/// What the connection is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Step {
-    /// Waiting for the one connection to be free.
-    #[default]
-    Queue,
-    Connect,
-    Encrypt,
-    Login,
-    Envelope,
-    /// The mail is going out; from here on it may have arrived.
-    Body,
-}
-
-impl Step {
-    /// In words.
-    pub(super) fn doing(self) -> &'static str {
-        match self {
-            Step::Queue => "while waiting for the connection",
-            Step::Connect => "while connecting",
-            Step::Encrypt => "while starting TLS",
-            Step::Login => "while logging in",
-            Step::Envelope => "while naming sender and recipient",
-            Step::Body => "after the mail was sent",
-        }
-    }
-}
-
-/// Why a step failed: the server's code and text, or what became of the connection.
-#[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub(super) code: Option<u16>,
-    pub(super) text: String,
-    pub(super) timeout: bool,
-}
-
-impl Failure {
-    fn of(error: &Error) -> Failure {
-        Failure { code: error.status().map(u16::from), text: cause(error), timeout: error.is_timeout() }
-    }
-
-    fn because(text: impl Into<String>) -> Failure {
-        Failure { code: None, text: text.into(), timeout: false }
-    }
-}
+/// How long a server may take for what only saves work, or is polite.
+const COURTESY: Duration = Duration::from_secs(5);
 
 /// Makes connections for one receiver.
 pub(super) struct Connector {
@@ -77,8 +33,9 @@ pub(super) struct Connector {
     port: u16,
     security: Security,
     username: Option<String>,
-    tls: TlsParameters,
-    hello: ClientId,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+    hello: Option<String>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -89,35 +46,16 @@ impl std::fmt::Debug for Connector {
 
 impl Connector {
     pub(super) fn open(settings: &EmailSettings) -> Result<Connector, String> {
-        install_crypto();
-        let ca = match &settings.ca_file {
-            None => None,
-            Some(path) => {
-                let name = path.display();
-                let pem = std::fs::read(path).map_err(|error| format!("ca_file {name}: {error}"))?;
-                let holds_one = pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----");
-                let ca = Certificate::from_pem(&pem).ok().filter(|_| holds_one);
-                Some(ca.ok_or_else(|| format!("ca_file {name}: no certificate in it"))?)
-            }
-        };
-        let build = |store| {
-            let mut builder = TlsParametersBuilder::new(settings.host.clone()).certificate_store(store);
-            if let Some(ca) = &ca {
-                builder = builder.add_root_certificate(ca.clone());
-            }
-            builder.build_rustls()
-        };
-        // Images without a CA bundle: the bundled Mozilla roots stand in.
-        let tls = build(CertificateStore::Default)
-            .or_else(|_| build(CertificateStore::WebpkiRoots))
-            .map_err(|error| format!("TLS cannot be set up: {}", cause(&error)))?;
+        let name = ServerName::try_from(settings.host.clone())
+            .map_err(|_| format!("{:?} is not a valid host name", settings.host))?;
         Ok(Connector {
             host: settings.host.clone(),
             port: settings.port,
             security: settings.security,
             username: settings.username.clone(),
-            tls,
-            hello: ClientId::default(),
+            name,
+            tls: TlsConnector::from(Arc::new(tls(settings.ca_file.as_deref())?)),
+            hello: settings.hello.clone(),
         })
     }
 
@@ -131,43 +69,131 @@ impl Connector {
     /// A connection that is ready for mail.
     pub(super) async fn connect(&self, password: Option<&Secret>, step: &mut Step) -> Result<Connection, Failure> {
         *step = Step::Connect;
-        let place = (self.host.as_str(), self.port);
-        let mut smtp = if self.security == Security::Tls {
-            let tls = Some(self.tls.clone());
-            AsyncSmtpConnection::connect_tokio1(place, Some(CONNECT_TIMEOUT), &self.hello, tls, None)
-                .await
-                .map_err(|error| Failure::of(&error))?
-        } else {
-            let tcp = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(place))
-                .await
-                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-                .map_err(|error| Failure::because(error.to_string()))?;
-            AsyncSmtpConnection::connect_with_transport(Box::new(Guarded::new(tcp)), &self.hello)
-                .await
-                .map_err(|error| Failure::of(&error))?
+        let tcp = within(CONNECT_TIMEOUT, "cannot connect", dial(&self.host, self.port)).await?;
+        let hello = self.hello.clone().unwrap_or_else(|| own_name(&tcp));
+        let stream: Box<dyn Stream> = match self.security {
+            Security::Tls => self.encrypted(Box::new(tcp)).await?,
+            Security::StartTls | Security::None => Box::new(tcp),
         };
+        let mut session = Session::begin(stream, *step).await?;
+        session.greet(&hello, *step).await?;
         if self.security == Security::StartTls {
             *step = Step::Encrypt;
-            if !smtp.can_starttls() {
+            if !session.can("STARTTLS") {
                 let text = "the server offers no STARTTLS; nothing was sent (smtp:// requires it)";
-                return Err(Failure::because(text));
+                return Err(Failure::new(Why::Broken, text));
             }
-            smtp.starttls(self.tls.clone(), &self.hello).await.map_err(|error| Failure::of(&error))?;
+            session.command("STARTTLS", *step).await?;
+            let encrypted = self.encrypted(session.into_stream()?).await?;
+            session = Session::resume(encrypted);
+            session.greet(&hello, *step).await?;
         }
         if let (Some(user), Some(password)) = (&self.username, password) {
             *step = Step::Login;
-            let credentials = Credentials::new(user.clone(), password.expose().to_string());
-            smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
-                .await
-                .map_err(|error| Failure::of(&error))?;
+            log_in(&mut session, user, password).await?;
         }
-        Ok(Connection { smtp })
+        Ok(Connection { session, carried: 0 })
     }
+
+    async fn encrypted(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
+        let handshake = self.tls.connect(self.name.clone(), stream);
+        Ok(Box::new(within(CONNECT_TIMEOUT, "no TLS", handshake).await?))
+    }
+}
+
+/// The outcome of a step of connecting, if it comes in time.
+async fn within<T>(limit: Duration, what: &str, step: impl Future<Output = std::io::Result<T>>) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, step).await {
+        Ok(done) => done.map_err(|error| Failure::of(&error)),
+        Err(_) => Err(Failure::new(Why::Timeout, format!("{what} within {} s", limit.as_secs()))),
+    }
+}
+
+/// What vouches for servers: the system's roots, or the bundled ones where there are none, and those of `ca_file`.
+fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+    install_crypto();
+    let extra: Vec<CertificateDer<'static>> = match ca_file {
+        None => Vec::new(),
+        Some(path) => {
+            let fault = |reason: &dyn std::fmt::Display| format!("ca_file {}: {reason}", path.display());
+            let pem = std::fs::read(path).map_err(|error| fault(&error))?;
+            let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
+            if found.is_empty() {
+                return Err(fault(&"no certificate in it"));
+            }
+            found
+        }
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
+        .or_else(|_| {
+            let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
+            Verifier::new_with_extra_roots(bundled, Arc::clone(&provider))
+        })
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// What we call ourselves: the host's full name, or, where it has none, the address that the connection comes from, as
+/// RFC 5321 (4.1.4) wants it.
+fn own_name(tcp: &TcpStream) -> String {
+    let name = hostname::get().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| is_full_name(name)).unwrap_or_else(|| tcp.local_addr().map_or("localhost".into(), literal))
+}
+
+/// Whether a name can be that of a host on the network.
+pub(super) fn is_full_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let fits = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        fits && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.contains('.') && name.len() <= 253 && name.split('.').all(is_label)
+}
+
+fn literal(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) => format!("[{ip}]"),
+        IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
+    }
+}
+
+async fn log_in(session: &mut Session, user: &str, password: &Secret) -> Result<(), Failure> {
+    let step = Step::Login;
+    let offered = session.parameters("AUTH").unwrap_or_default();
+    let offers = |mechanism: &str| offered.iter().any(|it| it == mechanism);
+    if offers("PLAIN") {
+        let token = STANDARD.encode(format!("\0{user}\0{}", password.expose()));
+        return session.command(&format!("AUTH PLAIN {token}"), step).await.map(drop);
+    }
+    if offers("LOGIN") {
+        for line in ["AUTH LOGIN", &STANDARD.encode(user), &STANDARD.encode(password.expose())] {
+            session.command(line, step).await?;
+        }
+        return Ok(());
+    }
+    let text = match offered {
+        [] => "the server offers no login on this connection".to_string(),
+        _ if offers("XOAUTH2") || offers("OAUTHBEARER") => format!(
+            "the server takes no password, only OAuth ({}), which Nightbell does not speak: make an app password, or \
+             send by a relay",
+            offered.join(", ")
+        ),
+        _ => format!("the server offers {} and neither PLAIN nor LOGIN", offered.join(", ")),
+    };
+    Err(Failure::new(Why::NoLogin, text))
 }
 
 /// A connection that is ready for mail.
 pub(super) struct Connection {
-    smtp: AsyncSmtpConnection,
+    session: Session,
+    /// How many mails it has carried: some servers close it after a few.
+    carried: usize,
 }
 
 impl std::fmt::Debug for Connection {
@@ -176,101 +202,120 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+/// One recipient that the server would not take.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) recipient: Address,
+    pub(super) code: u16,
+    pub(super) text: String,
+}
+
+/// How a transaction ended that the connection outlived.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Who has the mail.
+    pub(super) reached: Vec<Address>,
+    pub(super) refused: Vec<Refusal>,
+}
+
 impl Connection {
     /// The connection, if the server still answers on it.
     pub(super) async fn alive(mut self) -> Option<Connection> {
-        self.smtp.test_connected().await.then_some(self)
+        self.asked("NOOP").await.then_some(self)
     }
 
     /// The connection as it was before the transaction that failed, if it can be had.
     pub(super) async fn reset(mut self) -> Option<Connection> {
-        self.smtp.command(Rset).await.is_ok().then_some(self)
+        self.asked("RSET").await.then_some(self)
     }
 
-    /// Sends the mail to one recipient.
+    /// Takes leave, as RFC 5321 (4.1.1.10) wants it.
+    pub(super) async fn quit(mut self) {
+        self.asked("QUIT").await;
+    }
+
+    async fn asked(&mut self, line: &str) -> bool {
+        let asked = self.session.command(line, Step::Envelope);
+        tokio::time::timeout(COURTESY, asked).await.is_ok_and(|reply| reply.is_ok())
+    }
+
+    /// How many mails it has carried.
+    pub(super) fn carried(&self) -> usize {
+        self.carried
+    }
+
+    /// Sends the mail to these recipients at once. The server may refuse some of them, or all.
+    ///
+    /// # Errors
+    /// When the connection is of no use any more, and how many recipients it had taken by then. Nobody has the mail for
+    /// sure.
     pub(super) async fn transaction(
         &mut self,
         from: &Address,
-        to: &Address,
+        to: &[Address],
         mail: &[u8],
         step: &mut Step,
-    ) -> Result<(), Failure> {
+    ) -> Result<Told, (Failure, usize)> {
         *step = Step::Envelope;
-        let refused = |error: Error| Failure::of(&error);
-        let mut parameters = Vec::new();
-        if !mail.is_ascii() && self.smtp.server_info().supports_feature(Extension::EightBitMime) {
-            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-        }
-        self.smtp.command(Mail::new(Some(from.clone()), parameters)).await.map_err(refused)?;
-        self.smtp.command(Rcpt::new(to.clone(), Vec::new())).await.map_err(refused)?;
-        self.smtp.command(Data).await.map_err(refused)?;
-        *step = Step::Body;
-        self.smtp.message(mail).await.map_err(refused)?;
-        Ok(())
-    }
-}
-
-/// A TCP stream that trusts the other side with little: one reply has a size limit, and until TLS begins no byte is
-/// read beyond the end of a line, so that nothing that was slipped in before TLS can pass for a reply after it.
-#[derive(Debug)]
-struct Guarded {
-    tcp: TcpStream,
-    plain: bool,
-    since_last_write: usize,
-}
-
-impl Guarded {
-    fn new(tcp: TcpStream) -> Guarded {
-        Guarded { tcp, plain: true, since_last_write: 0 }
-    }
-}
-
-/// The first byte of a TLS handshake record; no SMTP command begins with it.
-const TLS_HANDSHAKE: u8 = 0x16;
-
-impl AsyncRead for Guarded {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let max = if self.plain { SMTP_REPLY_BYTES_MAX } else { SMTP_TLS_REPLY_BYTES_MAX };
-        if self.since_last_write > max {
-            let text = format!("the server's reply is longer than {} KiB", max >> 10);
-            return Poll::Ready(Err(io::Error::other(text)));
-        }
-        let before = buf.filled().len();
-        let polled = if self.plain && buf.remaining() > 0 {
-            // A byte at a time: the few short lines before TLS are not worth a cleverer way to stop at their end.
-            let mut byte = [0];
-            let mut one = ReadBuf::new(&mut byte);
-            let polled = Pin::new(&mut self.tcp).poll_read(context, &mut one);
-            buf.put_slice(one.filled());
-            polled
-        } else {
-            Pin::new(&mut self.tcp).poll_read(context, buf)
+        let mut told = Told::default();
+        let refusal = |recipient: &Address, code, text: &str| Refusal {
+            recipient: recipient.clone(),
+            code,
+            text: text.to_string(),
         };
-        self.since_last_write += buf.filled().len() - before;
-        polled
-    }
-}
-
-impl AsyncWrite for Guarded {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if bytes.first() == Some(&TLS_HANDSHAKE) {
-            self.plain = false;
+        let all = |to: &[Address], code, text: &str| to.iter().map(|it| refusal(it, code, text)).collect::<Vec<_>>();
+        let eight_bit = !mail.is_ascii() && self.session.can("8BITMIME");
+        let parameters = if eight_bit { " BODY=8BITMIME" } else { "" };
+        match self.session.command(&format!("MAIL FROM:<{from}>{parameters}"), *step).await {
+            Ok(_) => {}
+            Err(Failure { why: Why::Said(code), text }) if code != 421 => {
+                told.refused = all(to, code, &text);
+                return Ok(told);
+            }
+            Err(failure) => return Err((failure, 0)),
         }
-        self.since_last_write = 0;
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
+        for recipient in to {
+            match self.session.command(&format!("RCPT TO:<{recipient}>"), *step).await {
+                Ok(_) => told.reached.push(recipient.clone()),
+                Err(Failure { why: Why::Said(code), text }) if code != 421 => {
+                    told.refused.push(refusal(recipient, code, &text));
+                }
+                Err(failure) => return Err((failure, told.reached.len())),
+            }
+        }
+        if told.reached.is_empty() {
+            return Ok(told);
+        }
+        match self.session.mail(mail, step).await {
+            Ok(()) => self.carried += 1,
+            Err(Failure { why: Why::Said(code), text }) if code != 421 => {
+                let refused = all(&std::mem::take(&mut told.reached), code, &text);
+                told.refused.extend(refused);
+            }
+            Err(failure) => return Err((failure, 0)),
+        }
+        Ok(told)
     }
 }
 
-impl AsyncTokioStream for Guarded {
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.peer_addr()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses_for_the_greeting() {
+        for (name, full) in [
+            ("mail.example.com", true),
+            ("localhost", false),
+            ("web-1", false),
+            ("a..b", false),
+            ("-a.b", false),
+            ("a_b.example.com", false),
+            ("x.y\r\nz", false),
+        ] {
+            assert_eq!(is_full_name(name), full, "{name}");
+        }
+        assert_eq!(literal("192.0.2.7:25".parse().unwrap()), "[192.0.2.7]");
+        assert_eq!(literal("[2001:db8::1]:25".parse().unwrap()), "[IPv6:2001:db8::1]");
     }
 }

@@ -6,13 +6,14 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use reqwest::Url;
 
+use super::connection::is_full_name;
 use crate::secret::SecretRef;
 use crate::template::display_text;
 use crate::yaml::{FromYaml, Located, OneOrMany, Section};
 
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
+pub(super) enum Security {
     /// TLS from the first byte (`smtps://`).
     Tls,
     /// Plain at first, then TLS or nothing (`smtp://`).
@@ -23,27 +24,29 @@ pub enum Security {
 
 /// The keys of an `email` receiver, checked.
 #[derive(Debug, Clone)]
-pub struct EmailSettings {
+pub(super) struct EmailSettings {
     /// How the connection is protected.
-    pub security: Security,
+    pub(super) security: Security,
     /// The server's name or address; its certificate must be for it.
-    pub host: String,
+    pub(super) host: String,
     /// The server's port.
-    pub port: u16,
+    pub(super) port: u16,
     /// Whom to log in as; nobody logs in without it.
-    pub username: Option<String>,
+    pub(super) username: Option<String>,
     /// The password for it.
-    pub password: Option<SecretRef>,
+    pub(super) password: Option<SecretRef>,
     /// The sender.
-    pub from: Mailbox,
+    pub(super) from: Mailbox,
     /// The recipients.
-    pub to: Vec<Mailbox>,
+    pub(super) to: Vec<Mailbox>,
     /// Those who get a copy.
-    pub cc: Vec<Mailbox>,
+    pub(super) cc: Vec<Mailbox>,
     /// Where answers go.
-    pub reply_to: Option<Mailbox>,
+    pub(super) reply_to: Option<Mailbox>,
     /// PEM certificates to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    /// What we call ourselves; none for the host's own name, or its address.
+    pub(super) hello: Option<String>,
 }
 
 /// A mailbox with a name or without: `team@example.com`, `Data Team <team@example.com>`.
@@ -82,7 +85,7 @@ struct Server {
 }
 
 impl EmailSettings {
-    pub(in crate::notify) fn read(section: &Section<'_>) -> Option<EmailSettings> {
+    pub(super) fn read(section: &Section<'_>) -> Option<EmailSettings> {
         let url = section.required::<String>("smtp_url");
         let server = url.and_then(|url| match read_url(&url) {
             Ok(server) => Some(server),
@@ -98,7 +101,14 @@ impl EmailSettings {
         let cc = section.optional::<OneOrMany<OneMailbox>>("cc").map(mailboxes).unwrap_or_default();
         let reply_to = section.optional::<OneMailbox>("reply_to").map(|it| it.0);
         let ca_file = section.optional("ca_file");
+        let hello = section.optional::<String>("hello");
+        if let Some(wrong) = hello.as_ref().filter(|hello| !is_full_name(hello) && !is_literal(hello)) {
+            let help = Some("for example mail.example.com, or [192.0.2.7]".to_string());
+            section.error("hello", format!("{wrong:?} is not a valid host name with its domain"), help);
+            return None;
+        }
         let server = server?;
+        hint_at_port(section, &server);
         let username = username.or(server.username);
         // A user or password that could not be read has been reported; that nobody can log in follows from it.
         let is_reported =
@@ -117,6 +127,7 @@ impl EmailSettings {
             cc,
             reply_to,
             ca_file,
+            hello,
         };
         right.then_some(settings)
     }
@@ -130,6 +141,26 @@ impl EmailSettings {
             }
         }
         all
+    }
+}
+
+/// An address in brackets, as a greeting may have it instead of a name.
+fn is_literal(text: &str) -> bool {
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    inner.is_some_and(|ip| ip.strip_prefix("IPv6:").unwrap_or(ip).parse::<std::net::IpAddr>().is_ok())
+}
+
+/// Ports have their customs: the wrong scheme at one of them waits for a greeting that never comes.
+fn hint_at_port(section: &Section<'_>, server: &Server) {
+    let (says, better) = match (server.security, server.port) {
+        (Security::Tls, 587 | 25) => ("smtps:// means TLS from the first byte", "smtp:// (STARTTLS)"),
+        (Security::StartTls, 465) => ("smtp:// means STARTTLS", "smtps:// (TLS from the first byte)"),
+        _ => return,
+    };
+    let message = format!("{says}, which servers at port {} rarely speak", server.port);
+    let at = section.node("smtp_url").map(|node| node.at);
+    if let Some(at) = at {
+        section.findings().warning(at, section.path_of("smtp_url"), message, Some(format!("probably {better}")));
     }
 }
 

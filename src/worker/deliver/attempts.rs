@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
 
 use crate::clock::Clock;
-use crate::limits::ATTEMPT_TIME_MAX;
+use crate::limits::ATTEMPT_SLACK;
 use crate::model::{Attempt, AttemptOutcome, Delivery};
 use crate::notify::Notifier;
 
@@ -79,13 +79,14 @@ async fn attempt<N: Notifier>(
     started_at: Timestamp,
 ) -> (Attempt, Timestamp) {
     let send = AssertUnwindSafe(async { notifier.send(&delivery, started_at).await }).catch_unwind();
-    let attempt = match tokio::time::timeout(ATTEMPT_TIME_MAX, send).await {
+    let limit = notifier.patience() + ATTEMPT_SLACK;
+    let attempt = match tokio::time::timeout(limit, send).await {
         Ok(Ok(attempt)) => attempt,
         Ok(Err(_)) => Attempt::failed(AttemptOutcome::Uncertain, None, "the notifier broke down (this is a bug)"),
         Err(_) => Attempt::failed(
             AttemptOutcome::Uncertain,
             Some("timeout".into()),
-            format!("no outcome within {} s", ATTEMPT_TIME_MAX.as_secs()),
+            format!("no outcome within {} s", limit.as_secs()),
         ),
     };
     (attempt, clock.now())

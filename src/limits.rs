@@ -318,6 +318,8 @@ pub const DIGEST_MISSED_COUNTED_MAX: u64 = 1000;
 /// Slack beyond two poll intervals before a pause in the polling is called a gap: what a slow listing may take.
 pub const POLL_GAP_SLACK: Duration = Duration::from_secs(60);
 
+/// How often Nightbell looks for alerts of sources that the configuration no longer has.
+pub const UNWATCHED_LOOK: Duration = Duration::from_secs(30);
 /// How long a source is unreadable before Nightbell tells of it, unless the file says else.
 pub const OWN_UNREADABLE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// How many messages a receiver rejects in a row before it is taken to be at fault, and not the messages.

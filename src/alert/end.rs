@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::begin::{instance_part, job_part, late};
 use super::summary;
+use crate::limits::UNWATCHED_AFTER;
 use crate::model::{Alert, AlertState, ConditionKind, EndReason, Ended, Instance, Job, Measures, ReasonCode};
 
 /// How an alert ends.
@@ -69,6 +70,25 @@ pub fn end(alert: &Alert, ending: Ending<'_>, now: Timestamp) -> Alert {
     let lasted = ending.run.and_then(|run| run.duration(now));
     summary::tell(&mut alert.facts, summary::resolved(ending.code, lasted));
     alert
+}
+
+/// What becomes at `now` of a firing alert that nothing covers: it is suspended, and over as unwatched when that has lasted.
+/// None where nothing changes.
+pub fn unwatched(alert: &Alert, now: Timestamp) -> Option<Alert> {
+    match alert.suspended_at {
+        None => Some(Alert { suspended_at: Some(now), ..alert.clone() }),
+        // A time ahead comes from a clock that was set back.
+        Some(since) if now.duration_since(since).unsigned_abs() >= UNWATCHED_AFTER => {
+            Some(end(alert, Ending::new(EndReason::Unwatched, ReasonCode::Unwatched, now), now))
+        }
+        Some(_) => None,
+    }
+}
+
+/// The alert, closed by a person for a reason.
+pub fn close(alert: &Alert, by: &str, reason: &str, now: Timestamp) -> Alert {
+    let ending = Ending { by: Some((by, reason)), ..Ending::new(EndReason::Closed, ReasonCode::Closed, now) };
+    end(alert, ending, now)
 }
 
 /// The alert about a job's own status, over, with the job as it is now.

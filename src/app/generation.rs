@@ -30,6 +30,7 @@ use crate::worker::pending::{Receiver, Receivers};
 use crate::worker::poll::{LastPoll, Poller};
 use crate::worker::remind::Reminders;
 use crate::worker::turn::Statuses;
+use crate::worker::unwatched::Unwatched;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<AnySource>, SqlStore>, Option<LastPoll>);
@@ -259,6 +260,15 @@ impl Generation {
             receivers: Arc::clone(&self.receivers),
             muting: self.config.muting(),
             is_wanted: self.rules.rules().iter().any(repeats),
+        }
+    }
+
+    /// The loop that ends the alerts of sources that are gone.
+    pub(super) fn unwatched(&self) -> Unwatched<SqlStore> {
+        Unwatched {
+            store: Arc::clone(&self.ground.store),
+            sources: self.sources.keys().cloned().collect(),
+            addressees: Arc::clone(&self.addressees),
         }
     }
 

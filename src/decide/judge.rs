@@ -11,11 +11,10 @@ use super::memory::Memory;
 use super::observe::{Observed, Seen};
 use super::standing::{Standing, of_run};
 use super::{Answers, Decider, Look, told_from};
-use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status};
-use crate::limits::UNWATCHED_AFTER;
+use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status, unwatched};
 use crate::model::{
-    Alert, AlertId, ConditionKind, EndReason, Instance, InstanceKey, Measures, ReasonCode, Snapshot, Status,
-    Suppression,
+    Alert, AlertId, AlertState, ConditionKind, EndReason, Instance, InstanceKey, Measures, ReasonCode, Snapshot,
+    Status, Suppression,
 };
 use crate::rule::{Recovers, Rule, RuleSet, Trigger, Verdict};
 
@@ -192,14 +191,10 @@ impl Decider {
             match (is_covered, alert.suspended_at) {
                 (true, None) => {}
                 (true, Some(_)) => changed.push(Alert { suspended_at: None, ..(**alert).clone() }),
-                (false, None) => changed.push(Alert { suspended_at: Some(bench.now), ..(**alert).clone() }),
-                (false, Some(since)) => {
-                    // A time ahead comes from a clock that was set back.
-                    if bench.now.duration_since(since).unsigned_abs() >= UNWATCHED_AFTER {
-                        let ending = Ending::new(EndReason::Unwatched, ReasonCode::Unwatched, bench.now);
-                        ended.push(end(alert, ending, bench.now));
-                    }
-                }
+                (false, _) => match unwatched(alert, bench.now) {
+                    Some(over) if over.state() == AlertState::Resolved => ended.push(over),
+                    suspended => changed.extend(suspended),
+                },
             }
         }
         for alert in &changed {

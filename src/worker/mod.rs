@@ -22,3 +22,4 @@ pub mod remind;
 pub mod replay;
 pub mod retry;
 pub mod turn;
+pub mod unwatched;

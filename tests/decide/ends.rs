@@ -86,7 +86,8 @@ fn a_failure_that_recovered_before_it_was_seen_is_told_once_as_over() {
 #[test]
 fn how_a_failure_ends() {
     // what the run, and another one planned later, are in the next poll; what is told
-    let cases: [(&str, Status, Option<Status>, &str, &[&str]); 8] = [
+    type Case<'a> = (&'a str, Status, Option<Status>, &'a str, &'a [&'a str]);
+    let cases: [Case<'_>; 8] = [
         ("the same run succeeds", Status::Success, None, "job", &["failed etl/1 over recovered"]),
         ("set to success by hand", Status::ForcedSuccess, None, "job", &["failed etl/1 over recovered"]),
         ("a later run succeeds", Status::Fail, Some(Status::Success), "job", &["failed etl/1 over recovered"]),

@@ -177,7 +177,8 @@ impl Groups for SqlStore {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT {}, member.group_key, member.group_interval, member.group_repeat, {last}, member.receiver \
              FROM alert CROSS JOIN delivery AS member WHERE member.alert = alert.id \
-             AND alert.state = 'firing' AND alert.suppressed_by IS NULL AND member.kind = 'alert.firing' \
+             AND alert.state = 'firing' AND alert.suppressed_by IS NULL AND alert.suspended_at IS NULL \
+             AND member.kind = 'alert.firing' \
                AND member.group_repeat IS NOT NULL AND {last} + member.group_repeat <= $1 \
                AND NOT EXISTS (SELECT 1 FROM ack WHERE ack.alert = alert.id) \
                AND NOT EXISTS (SELECT 1 FROM delivery AS owed WHERE owed.receiver = member.receiver \

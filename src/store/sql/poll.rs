@@ -172,7 +172,7 @@ impl PollLedger for SqlStore {
     async fn told_and_firing(&self, sources: &[SourceId], limit: usize) -> Result<Vec<Alert>, StoreError> {
         // One whose deadline is held back has receivers: they were warned of it.
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT {} FROM alert WHERE state = 'firing' AND source IN {} AND (suppressed_by IS NULL OR receivers <> '[]') \
+            "SELECT {} FROM alert WHERE state = 'firing' AND source IN {} AND suspended_at IS NULL AND (suppressed_by IS NULL OR receivers <> '[]') \
              ORDER BY created_at, id LIMIT $2",
             rows::ALERT_COLUMNS,
             self.dialect.bound_texts(1)

@@ -165,5 +165,5 @@ async fn every_run_is_told_once_when_it_has_ended() {
     }
     let mut told = summaries(&scene.store).await;
     told.sort();
-    assert_eq!(told, ["firing: etl ran and failed after 5m 0s", "firing: etl ran and succeeded after 5m 0s"]);
+    assert_eq!(told, ["resolved: etl ran and failed after 5m 0s", "resolved: etl ran and succeeded after 5m 0s"]);
 }

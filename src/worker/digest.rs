@@ -69,7 +69,7 @@ pub struct Asked {
     pub due: Option<Due>,
 }
 
-/// What a digest says at `now`, and the latest moment that it covers.
+/// What a digest says at `now`, and the latest sequence number that it covers.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -91,7 +91,7 @@ pub async fn facts<S: Archive + Digests>(
             tally.gap(GapPart { source, cause: GapCause::Silent, from, until: None, reason });
         }
     }
-    let moment = store.tally(asked.since, &mut tally).await?;
+    let sequence = store.tally(asked.since, &mut tally).await?;
     let digest = DigestPart {
         name: settings.name.clone(),
         due_at: asked.due.map_or(now, |due| due.at),
@@ -100,7 +100,7 @@ pub async fn facts<S: Archive + Digests>(
         preview: asked.due.is_none(),
         timezone: settings.timezone.iana_name().unwrap_or("local").to_string(),
     };
-    Ok((tally.finish(digest, PeriodPart { from: asked.from, until: now }), moment))
+    Ok((tally.finish(digest, PeriodPart { from: asked.from, until: now }), sequence))
 }
 
 /// Which jobs a digest is about, as its `match` says: the same patterns as a rule's.
@@ -216,10 +216,10 @@ impl<S: Archive + Digests> Digester<S> {
     ) -> Result<(), StoreError> {
         let (since, from) = match settings.period {
             Some(period) => (Since::Ago(period), now.checked_sub(period).unwrap_or(Timestamp::MIN)),
-            None => (Since::Moment(cursor.moment), cursor.made_at),
+            None => (Since::Sequence(cursor.sequence), cursor.made_at),
         };
         let asked = Asked { since, from, due: Some(due) };
-        let (facts, moment) = facts(&*self.store, settings, &self.grounds, &asked, now).await?;
+        let (facts, sequence) = facts(&*self.store, settings, &self.grounds, &asked, now).await?;
         let summary = facts.verdict.summary.clone();
         let message = message(facts, now);
         let spread = if is_spread { settings.spread } else { Duration::ZERO };
@@ -229,13 +229,13 @@ impl<S: Archive + Digests> Digester<S> {
             .filter_map(|receiver| {
                 let addressee = self.addressees.get(receiver)?;
                 let content = addressee.renderer.render(&message).into_content(receiver, &settings.name);
-                let id = digest_delivery_id(&settings.name, receiver, moment);
+                let id = digest_delivery_id(&settings.name, receiver, sequence);
                 let delivery = Delivery::owed(id, receiver.clone(), MessageKind::Digest, content, now);
                 let at = now.checked_add(spread_of(receiver.as_str(), spread)).unwrap_or(now);
                 Some(Delivery { next_attempt_at: Some(at), ..delivery })
             })
             .collect();
-        let to = DigestCursor { moment, made_at: now, due_at: due.at };
+        let to = DigestCursor { sequence, made_at: now, due_at: due.at };
         let commit = DigestCommit { name: settings.name.clone(), from: cursor, to, deliveries };
         self.store.commit_digest(&commit).await?;
         info!(digest = settings.name, missed = due.missed, "made a digest: {summary}");

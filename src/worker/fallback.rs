@@ -25,7 +25,7 @@ use crate::alert::message_of;
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
 use crate::model::{Alert, AlertState, Delivery, DeliveryId, MessageKind, ReceiverId, StandsInFor};
 use crate::notify::Fallback;
-use crate::store::{FallbackDeliveries, StandIn, StoreError, ToldInstead, Undelivered};
+use crate::store::{FallbackDeliveries, FallbackDelivery, StoreError, ToldInstead, Undelivered};
 
 /// The way that what cannot be told goes.
 #[derive(Debug, Clone)]
@@ -115,9 +115,9 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
         let mut gone = 0;
         loop {
             let found = self.store.undelivered(&route.receiver, owed_before, died_after, FALLBACK_BATCH).await?;
-            let stand_ins: Vec<StandIn> =
+            let stand_ins: Vec<FallbackDelivery> =
                 found.iter().map(|undelivered| stand_in(undelivered, route, addressee, now)).collect();
-            let marked = self.store.stand_in(&stand_ins).await?;
+            let marked = self.store.add_fallbacks(&stand_ins).await?;
             // Nothing marked: all there was, or what there is cannot be helped.
             if marked == 0 {
                 return Ok(gone);
@@ -166,7 +166,7 @@ impl<S: FallbackDeliveries> Turn for Fallbacks<S> {
     }
 }
 
-fn stand_in(undelivered: &Undelivered, route: &Route, addressee: &Addressee, now: Timestamp) -> StandIn {
+fn stand_in(undelivered: &Undelivered, route: &Route, addressee: &Addressee, now: Timestamp) -> FallbackDelivery {
     let Undelivered { id, alert, untold } = undelivered;
     let kind = match alert.state() {
         AlertState::Firing => MessageKind::AlertFiring,
@@ -174,7 +174,7 @@ fn stand_in(undelivered: &Undelivered, route: &Route, addressee: &Addressee, now
     };
     let meant = StandsInFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
     let delivery = delivery(alert, kind, &meant, &route.fallback.to, addressee, now);
-    StandIn { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
+    FallbackDelivery { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
 }
 
 fn answer(told: &ToldInstead, receiver: &ReceiverId, addressee: &Addressee, now: Timestamp) -> Delivery {

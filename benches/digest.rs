@@ -73,7 +73,7 @@ async fn read(url: &str) -> u64 {
     let store = SqlStore::open(url, Mode::Read).await.unwrap();
     let selects = Box::new(|_: &SourceId, _: &str, _| true);
     let mut tally = Tally::new([SourceId::new("warehouse")], selects, Default::default(), TimeZone::UTC, at(90_000));
-    store.tally(Since::Moment(i64::MIN), &mut tally).await.unwrap();
+    store.tally(Since::Sequence(i64::MIN), &mut tally).await.unwrap();
     let digest = DigestPart {
         name: "daily".into(),
         due_at: at(90_000),

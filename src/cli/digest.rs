@@ -85,7 +85,7 @@ async fn made(
     let (since, from) = match period.or(settings.period) {
         Some(span) => back(span),
         None => match store.digest_cursor(&settings.name).await? {
-            Some(cursor) => (Since::Moment(cursor.moment), cursor.made_at),
+            Some(cursor) => (Since::Sequence(cursor.sequence), cursor.made_at),
             // It has never been made: a day is what most are about.
             None => back(Duration::from_secs(24 * 3600)),
         },

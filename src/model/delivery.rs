@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Alert, AlertId, DeliveryId, MessageKind, ReceiverId, RuleId, Severity};
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
     /// Owed.

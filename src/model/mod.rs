@@ -9,6 +9,7 @@ mod coverage;
 mod delivery;
 mod digest;
 mod escalation;
+mod fate;
 mod id;
 mod instance;
 mod job;
@@ -30,6 +31,7 @@ pub use digest::{
     UsualRange, VerdictPart, VerdictState,
 };
 pub use escalation::Escalation;
+pub use fate::{INTERRUPTED, NEVER_FIRED, NotRevived};
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{
     Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window, WorkflowRun,

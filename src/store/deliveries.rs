@@ -5,7 +5,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Alert, AlertId, Delivery, DeliveryId, DeliveryState, ReceiverId, RuleId};
+use crate::model::{Alert, AlertId, Delivery, DeliveryId, DeliveryState, NotRevived, ReceiverId, RuleId};
 
 /// The outbox as an operator sees it.
 pub trait Deliveries: Send + Sync {
@@ -96,5 +96,5 @@ pub struct Revived {
     /// Owed again, those included that had died with them.
     pub revived: Vec<DeliveryId>,
     /// Left as they are, and why.
-    pub refused: Vec<(DeliveryId, String)>,
+    pub refused: Vec<(DeliveryId, NotRevived)>,
 }

@@ -19,7 +19,7 @@ pub trait Digests: Send + Sync {
     -> impl Future<Output = Result<DigestCursor, StoreError>> + Send;
 
     /// Puts everything that was recorded after `since` into the tally, with what is still open and still broken, by a
-    /// bounded number of queries on one state of the store; the rows are not held. Returns the latest moment, which
+    /// bounded number of queries on one state of the store; the rows are not held. Returns the latest sequence, which
     /// everything up to now has and nothing later will have.
     fn tally(&self, since: Since, tally: &mut Tally) -> impl Future<Output = Result<i64, StoreError>> + Send;
 
@@ -33,8 +33,8 @@ pub trait Digests: Send + Sync {
 /// How far a digest has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DigestCursor {
-    /// The last moment that it has covered.
-    pub moment: i64,
+    /// The last sequence that it has covered.
+    pub sequence: i64,
     /// When it was last made.
     pub made_at: Timestamp,
     /// The due time that it was made for; at its beginning, when that was.
@@ -44,9 +44,9 @@ pub struct DigestCursor {
 /// From where on a digest is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
-    /// After this moment.
-    Moment(i64),
-    /// This long before the latest moment.
+    /// After this sequence.
+    Sequence(i64),
+    /// This long before the latest sequence.
     Ago(Duration),
 }
 

@@ -39,7 +39,7 @@ pub trait FallbackDeliveries: Send + Sync {
     /// Has fallbacks told, and marks the deliveries they stand in for, all in one transaction: one that was marked
     /// before, or has arrived since, is left as it is. A fallback that hears of the alert anyway is not told again.
     /// Returns how many were marked.
-    fn stand_in(&self, stand_ins: &[StandIn]) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn add_fallbacks(&self, fallbacks: &[FallbackDelivery]) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// What `receiver` was told in the place of others, of alerts that have ended since, and was not told of that.
     fn ended_since_told(
@@ -75,7 +75,7 @@ pub struct Undelivered {
 
 /// A delivery to a fallback.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StandIn {
+pub struct FallbackDelivery {
     /// The delivery that did not arrive.
     pub original: DeliveryId,
     /// What is owed in its place.

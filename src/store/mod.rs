@@ -44,7 +44,7 @@ pub use desk::{Desk, NewSilence};
 pub use digests::{DigestCommit, DigestCursor, Digests, Since};
 pub use error::StoreError;
 pub use escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps};
-pub use fallback::{FallbackDeliveries, KnownReceiver, StandIn, ToldInstead, Undelivered};
+pub use fallback::{FallbackDeliveries, FallbackDelivery, KnownReceiver, ToldInstead, Undelivered};
 pub use groups::{DueGroup, Groups, Mergeable, Unrepeated};
 pub use inquiry::Inquiry;
 pub use ledger::{PastRuns, PollCommit, PollLedger};

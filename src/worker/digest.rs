@@ -69,7 +69,7 @@ pub struct Asked {
     pub due: Option<Due>,
 }
 
-/// What a digest says at `now`, and the latest moment that it covers.
+/// What a digest says at `now`, and the latest sequence number that it covers.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -91,7 +91,7 @@ pub async fn facts<S: Archive + Digests>(
             tally.gap(GapPart { source, cause: GapCause::Silent, from, until: None, reason });
         }
     }
-    let moment = store.tally(asked.since, &mut tally).await?;
+    let sequence = store.tally(asked.since, &mut tally).await?;
     let digest = DigestPart {
         name: settings.name.clone(),
         due_at: asked.due.map_or(now, |due| due.at),
@@ -100,7 +100,7 @@ pub async fn facts<S: Archive + Digests>(
         preview: asked.due.is_none(),
         timezone: settings.timezone.iana_name().unwrap_or("local").to_string(),
     };
-    Ok((tally.finish(digest, PeriodPart { from: asked.from, until: now }), moment))
+    Ok((tally.finish(digest, PeriodPart { from: asked.from, until: now }), sequence))
 }
 
 /// Which jobs a digest is about, as its `match` says: the same patterns as a rule's.
@@ -217,17 +217,17 @@ impl<S: Archive + Digests> Digester<S> {
     ) -> Result<(), StoreError> {
         let (since, from) = match settings.period {
             Some(period) => (Since::Ago(period), now.checked_sub(period).unwrap_or(Timestamp::MIN)),
-            None => (Since::Moment(cursor.moment), cursor.made_at),
+            None => (Since::Sequence(cursor.sequence), cursor.made_at),
         };
         let asked = Asked { since, from, due: Some(due) };
-        let (facts, moment) = facts(&*self.store, settings, &self.grounds, &asked, now).await?;
+        let (facts, sequence) = facts(&*self.store, settings, &self.grounds, &asked, now).await?;
         let summary = facts.verdict.summary.clone();
         let message = message(facts, now);
         let spread = if is_spread { settings.spread } else { Duration::ZERO };
         let receivers = settings.notify.iter().filter_map(|receiver| self.receivers.get(receiver));
         let deliveries: Vec<Delivery> =
-            receivers.map(|receiver| receiver.digest(&settings.name, &message, moment, spread, now)).collect();
-        let to = DigestCursor { moment, made_at: now, due_at: due.at };
+            receivers.map(|receiver| receiver.digest(&settings.name, &message, sequence, spread, now)).collect();
+        let to = DigestCursor { sequence, made_at: now, due_at: due.at };
         let commit = DigestCommit { name: settings.name.clone(), from: cursor, to, deliveries };
         self.store.commit_digest(&commit).await?;
         info!(digest = settings.name, missed = due.missed, "made a digest: {summary}");

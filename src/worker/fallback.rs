@@ -24,7 +24,7 @@ use crate::alert::message_of;
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
 use crate::model::{AlertState, Delivery, MessageKind, ReceiverId, StandsInFor};
 use crate::notify::Fallback;
-use crate::store::{FallbackDeliveries, StandIn, StoreError, ToldInstead, Undelivered};
+use crate::store::{FallbackDeliveries, FallbackDelivery, StoreError, ToldInstead, Undelivered};
 
 /// The way that what cannot be told goes.
 #[derive(Debug, Clone)]
@@ -111,9 +111,9 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
         let mut gone = 0;
         loop {
             let found = self.store.undelivered(&route.receiver, (owed_before, died_after), FALLBACK_BATCH, now).await?;
-            let stand_ins: Vec<StandIn> =
+            let stand_ins: Vec<FallbackDelivery> =
                 found.iter().map(|undelivered| stand_in(undelivered, route, fallback, now)).collect();
-            let marked = self.store.stand_in(&stand_ins).await?;
+            let marked = self.store.add_fallbacks(&stand_ins).await?;
             // Nothing marked: all there was, or what there is cannot be helped.
             if marked == 0 {
                 return Ok(gone);
@@ -162,7 +162,7 @@ impl<S: FallbackDeliveries> Turn for Fallbacks<S> {
     }
 }
 
-fn stand_in(undelivered: &Undelivered, route: &Route, fallback: &Receiver, now: Timestamp) -> StandIn {
+fn stand_in(undelivered: &Undelivered, route: &Route, fallback: &Receiver, now: Timestamp) -> FallbackDelivery {
     let Undelivered { id, alert, untold } = undelivered;
     let kind = match alert.state() {
         AlertState::Firing => MessageKind::AlertFiring,
@@ -170,7 +170,7 @@ fn stand_in(undelivered: &Undelivered, route: &Route, fallback: &Receiver, now: 
     };
     let meant = StandsInFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
     let delivery = fallback.fallback(alert, &message_of(alert, kind, now), &meant, None, now);
-    StandIn { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
+    FallbackDelivery { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
 }
 
 fn answer(told: &ToldInstead, fallback: &Receiver, now: Timestamp) -> Delivery {

@@ -24,7 +24,7 @@ enum Minute {
 
 async fn digest(scene: &Scene, since: i64) -> (DigestFacts, i64) {
     let mut tally = empty_tally(scene.now());
-    let moment = scene.store.tally(Since::Moment(since), &mut tally).await.unwrap();
+    let moment = scene.store.tally(Since::Sequence(since), &mut tally).await.unwrap();
     (finished(tally), moment)
 }
 

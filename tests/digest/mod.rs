@@ -131,7 +131,7 @@ async fn a_digest_that_was_made_in_between_is_not_made_again() {
     let store = place.open().await;
     let from = store.begin_digest("daily", at(0)).await.unwrap();
     assert_eq!(store.begin_digest("daily", at(500)).await.unwrap(), from, "it begins once");
-    let to = DigestCursor { moment: from.moment + 5, made_at: at(10), due_at: at(10) };
+    let to = DigestCursor { sequence: from.sequence + 5, made_at: at(10), due_at: at(10) };
     let made =
         DigestCommit { name: "daily".into(), from, to, deliveries: vec![crate::sample::delivery("d1", "pager")] };
     store.commit_digest(&made).await.unwrap();
@@ -157,7 +157,7 @@ async fn moments_grow_whatever_the_clock_does() {
         };
         store.commit_poll(&change).await.unwrap();
         let mut tally = world::empty_tally(at(seconds));
-        let moment = store.tally(Since::Moment(last), &mut tally).await.unwrap();
+        let moment = store.tally(Since::Sequence(last), &mut tally).await.unwrap();
         assert!(moment > last);
         assert_eq!(world::finished(tally).totals.outcomes.ended, 1, "only what came since, at {seconds}");
         last = moment;

@@ -57,7 +57,7 @@ async fn a_digest_takes_as_many_queries_of_a_large_store_as_of_a_small_one() {
         let queries = Arc::new(AtomicUsize::new(0));
         let counting = tracing::subscriber::set_default(Counter(Arc::clone(&queries)));
         let mut tally = empty_tally(world.now());
-        world.store.tally(Since::Moment(i64::MIN), &mut tally).await.unwrap();
+        world.store.tally(Since::Sequence(i64::MIN), &mut tally).await.unwrap();
         drop(counting);
         let digest = finished(tally);
         assert_eq!((digest.totals.outcomes.ended, digest.broken.total), (2 * jobs as u64, jobs as u64));

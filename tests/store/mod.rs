@@ -1,8 +1,8 @@
 //! The store on real files: what it keeps, what it refuses, and what it survives.
 
+mod dead_letters;
 mod growth;
 mod learnt;
-mod letters;
 mod migration;
 mod opening;
 mod retention;

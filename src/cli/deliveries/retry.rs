@@ -56,7 +56,7 @@ fn tell(revived: &Revived, as_json: bool) -> std::io::Result<()> {
     }
     for (id, reason) in &revived.refused {
         if as_json {
-            print(json!({ "id": id, "state": null, "error": reason }))?;
+            print(json!({ "id": id, "state": null, "error": reason.to_string() }))?;
         } else {
             fail(format_args!("{id} is not sent again: {reason}"));
         }

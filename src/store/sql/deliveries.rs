@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
-use super::insert::NEVER_FIRED;
 use super::items::{IdItem, lists};
 use super::rows;
-use crate::model::{Delivery, DeliveryId, DeliveryState};
+use crate::model::{Delivery, DeliveryId, DeliveryState, NEVER_FIRED, NotRevived};
 use crate::store::deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 use crate::store::error::StoreError;
 
@@ -100,12 +100,12 @@ impl Deliveries for SqlStore {
         let mut revived = Revived::default();
         if let DeadLetters::Named(ids) = which {
             for id in ids.iter().filter(|id| !candidates.contains_key(id.as_str())) {
-                revived.refused.push((id.clone(), "there is no such delivery".to_string()));
+                revived.refused.push((id.clone(), NotRevived::Unknown));
             }
         }
         let chosen: HashSet<&str> = candidates
             .iter()
-            .filter(|(_, candidate)| candidate.state == DeliveryState::Dead.as_str())
+            .filter(|(_, candidate)| candidate.state == DeliveryState::Dead)
             .map(|(id, _)| id.as_str())
             .collect();
         for (id, candidate) in &candidates {
@@ -136,18 +136,18 @@ impl Deliveries for SqlStore {
 
 /// What is known of a delivery that may be sent again.
 struct Candidate {
-    state: String,
-    leader: Option<(String, String)>,
+    state: DeliveryState,
+    leader: Option<(DeliveryId, DeliveryState)>,
 }
 
 /// Why a delivery cannot be sent again, if it cannot.
-fn refusal(candidate: &Candidate, chosen: &HashSet<&str>) -> Option<String> {
-    if candidate.state != DeliveryState::Dead.as_str() {
-        return Some(format!("it is {}, not dead", candidate.state));
+fn refusal(candidate: &Candidate, chosen: &HashSet<&str>) -> Option<NotRevived> {
+    if candidate.state != DeliveryState::Dead {
+        return Some(NotRevived::NotDead(candidate.state));
     }
     let (leader, state) = candidate.leader.as_ref()?;
-    let is_owed_too = state != DeliveryState::Dead.as_str() || chosen.contains(leader.as_str());
-    (!is_owed_too).then(|| format!("the message that it answers, {leader}, is dead: send that one again"))
+    let is_owed_too = *state != DeliveryState::Dead || chosen.contains(leader.as_str());
+    (!is_owed_too).then(|| NotRevived::FollowsDead(leader.clone()))
 }
 
 /// The named deliveries whatever their state, or the dead ones of a receiver; by id.
@@ -182,8 +182,11 @@ async fn candidates(
     found
         .iter()
         .map(|row| {
-            let leader = rows::optional_text(row, 2)?.zip(rows::optional_text(row, 3)?);
-            Ok((rows::text(row, 0)?, Candidate { state: rows::text(row, 1)?, leader }))
+            let leader = match rows::optional_text(row, 2)? {
+                Some(leader) => Some((DeliveryId::new(leader), state(row, 3)?)),
+                None => None,
+            };
+            Ok((rows::text(row, 0)?, Candidate { state: state(row, 1)?, leader }))
         })
         .collect()
 }
@@ -199,4 +202,9 @@ async fn followers(store: &SqlStore, write: &mut Write, leaders: &[DeliveryId]) 
         }
     }
     Ok(followers)
+}
+
+fn state(row: &AnyRow, index: usize) -> Result<DeliveryState, StoreError> {
+    let word = rows::text(row, index)?;
+    DeliveryState::from_word(&word).ok_or_else(|| rows::unknown("state", &word))
 }

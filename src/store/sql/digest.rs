@@ -45,7 +45,7 @@ impl Digests for SqlStore {
         .await
         .map_err(|error| self.failed(error))?;
         self.commit(write).await?;
-        Ok(DigestCursor { moment, made_at: now, due_at: now })
+        Ok(DigestCursor { sequence: moment, made_at: now, due_at: now })
     }
 
     async fn tally(&self, since: Since, tally: &mut Tally) -> Result<i64, StoreError> {
@@ -54,7 +54,7 @@ impl Digests for SqlStore {
         let reader = &mut Reader { store: self, on: &mut read, source: None };
         let until = reader.last_moment().await?;
         let (from, end) = match since {
-            Since::Moment(moment) => (moment, until),
+            Since::Sequence(sequence) => (sequence, until),
             // Where nothing happens no moments pass: the span is counted from now, or from the last moment after a clock was
             // set back.
             Since::Ago(span) => {
@@ -81,8 +81,8 @@ impl Digests for SqlStore {
             "UPDATE digest SET moment = $3, made_at = $4, due_at = $5 WHERE name = $1 AND moment = $2 AND due_at = $6",
         )
         .bind(commit.name.as_str())
-        .bind(commit.from.moment)
-        .bind(commit.to.moment)
+        .bind(commit.from.sequence)
+        .bind(commit.to.sequence)
         .bind(commit.to.made_at.as_millisecond())
         .bind(commit.to.due_at.as_millisecond())
         .bind(commit.from.due_at.as_millisecond())
@@ -101,7 +101,7 @@ impl Digests for SqlStore {
 
 fn cursor_of(row: &AnyRow) -> Result<DigestCursor, StoreError> {
     Ok(DigestCursor {
-        moment: rows::number(row, 0)?,
+        sequence: rows::number(row, 0)?,
         made_at: rows::instant(rows::number(row, 1)?)?,
         due_at: rows::instant(rows::number(row, 2)?)?,
     })

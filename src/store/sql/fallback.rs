@@ -11,7 +11,7 @@ use super::{insert, receivers, rows};
 use crate::clock::latest_due;
 use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
 use crate::store::error::StoreError;
-use crate::store::fallback::{FallbackDeliveries, KnownReceiver, StandIn, ToldInstead, Undelivered};
+use crate::store::fallback::{FallbackDeliveries, FallbackDelivery, KnownReceiver, ToldInstead, Undelivered};
 
 /// What a fallback may be told of: the beginnings of alerts that are bad enough and that nobody was told of in their place.
 fn concerns(row: &str) -> String {
@@ -143,14 +143,14 @@ impl FallbackDeliveries for SqlStore {
         rows::optional_instant(&row, 0)
     }
 
-    async fn stand_in(&self, stand_ins: &[StandIn]) -> Result<u64, StoreError> {
-        if stand_ins.is_empty() {
+    async fn add_fallbacks(&self, fallbacks: &[FallbackDelivery]) -> Result<u64, StoreError> {
+        if fallbacks.is_empty() {
             return Ok(0);
         }
         let mut write = self.write().await?;
         let mut taken = 0;
-        for one in stand_ins {
-            taken += u64::from(stand_in_one(self, &mut write, one).await?);
+        for one in fallbacks {
+            taken += u64::from(add_fallback(self, &mut write, one).await?);
         }
         self.commit(write).await?;
         Ok(taken)
@@ -196,7 +196,7 @@ impl FallbackDeliveries for SqlStore {
 
 /// Marks the delivery and has the fallback told, unless the delivery has arrived since, was marked before, or the
 /// fallback hears of this alert anyway: then that is what the mark names.
-async fn stand_in_one(store: &SqlStore, write: &mut Write, one: &StandIn) -> Result<bool, StoreError> {
+async fn add_fallback(store: &SqlStore, write: &mut Write, one: &FallbackDelivery) -> Result<bool, StoreError> {
     let known = sqlx::query(
         "SELECT id FROM delivery WHERE alert = $1 AND receiver = $2 AND (kind = 'alert.firing' OR stands_in_for IS NOT NULL) \
          ORDER BY created_at, id LIMIT 1",

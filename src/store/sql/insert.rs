@@ -11,11 +11,8 @@ use sqlx::SqlStr;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, alert_items, delivery_items, lists};
 use super::rows;
-use crate::model::{Alert, Delivery};
+use crate::model::{Alert, Delivery, NEVER_FIRED};
 use crate::store::error::StoreError;
-
-/// What a delivery dies of when the message before it was never delivered.
-pub(super) const NEVER_FIRED: &str = "the firing message was never delivered";
 
 /// Writes the new episodes and returns the ids of those that are none: repeats of what is there already.
 pub(super) async fn insert_fired<'a>(

@@ -7,17 +7,15 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
-use super::insert::NEVER_FIRED;
 use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
 use super::{own, rows};
 use crate::clock::{is_due, latest_due};
 use crate::limits::DELIVERY_WAIT_MAX;
-use crate::model::{Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+use crate::model::{
+    Content, Delivery, DeliveryId, DeliveryState, INTERRUPTED, MessageKind, NEVER_FIRED, ReceiverId, Severity,
+};
 use crate::store::error::StoreError;
 use crate::store::outbox::{Outbox, Pending, Queued, Settled};
-
-/// What the log says of an attempt whose process died.
-const INTERRUPTED: &str = "nightbell stopped before the outcome was known; it may have arrived";
 
 impl Outbox for SqlStore {
     async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -1,6 +1,6 @@
 //! Dead letters: which are sent again, and what comes with them.
 
-use nightbell::model::{Attempt, AttemptOutcome, DeliveryId, DeliveryState, ReceiverId, Revival};
+use nightbell::model::{Attempt, AttemptOutcome, DeliveryId, DeliveryState, NotRevived, ReceiverId, Revival};
 use nightbell::store::{DeadLetters, Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 
 use super::super::sample::{Place, alert, at, commit, delivery, resolution};
@@ -22,10 +22,10 @@ async fn a_dead_letter_is_owed_again_under_its_id_and_what_died_with_it_behind_i
     let beside = SqlStore::open(&place.url(), Mode::Amend).await.unwrap();
     let revived = beside.revive(&named(&["f1", "nobody"]), at(100)).await.unwrap();
     assert_eq!(revived.revived, ["f1", "r1"].map(DeliveryId::new));
-    assert_eq!(revived.refused, [(DeliveryId::new("nobody"), "there is no such delivery".to_string())]);
+    assert_eq!(revived.refused, [(DeliveryId::new("nobody"), NotRevived::Unknown)]);
     assert_eq!(outbox(&store).await, ["f1 pending 1 gone", "f2 dead 1 gone", "r1 pending 0 -"]);
     let again = beside.revive(&named(&["f1"]), at(101)).await.unwrap();
-    assert_eq!(again.refused, [(DeliveryId::new("f1"), "it is pending, not dead".to_string())]);
+    assert_eq!(again.refused, [(DeliveryId::new("f1"), NotRevived::NotDead(DeliveryState::Pending))]);
     let claimed = store.claim(&pager(), at(100), 9).await.unwrap();
     assert_eq!(claimed.len(), 1, "the follower waits");
     assert_eq!(claimed[0].revived, Some(Revival { at: at(100), attempts: 1 }));
@@ -45,7 +45,7 @@ async fn an_answer_is_not_sent_again_without_the_message_that_it_answers() {
     claimed(&store, at(1), 9).await;
     store.settle(&[dead("f1")]).await.unwrap();
     let refused = store.revive(&named(&["r1"]), at(2)).await.unwrap();
-    assert!(refused.revived.is_empty() && refused.refused[0].1.contains("f1, is dead"), "{refused:?}");
+    assert!(refused.revived.is_empty() && refused.refused[0].1.to_string().contains("f1, is dead"), "{refused:?}");
     let both = store.revive(&named(&["r1", "f1"]), at(2)).await.unwrap();
     assert_eq!((both.revived.len(), both.refused.len()), (2, 0));
 }

@@ -1,0 +1,35 @@
+//! Why deliveries stand as they do where no channel said so: what is stored as their last error, and why one cannot be sent
+//! again. It reads and writes nothing, and must never know of SQL.
+
+use std::fmt;
+
+use super::{DeliveryId, DeliveryState};
+
+/// What a delivery dies of when the message that it follows was never delivered.
+pub const NEVER_FIRED: &str = "the firing message was never delivered";
+
+/// What the log says of an attempt whose process died.
+pub const INTERRUPTED: &str = "nightbell stopped before the outcome was known; it may have arrived";
+
+/// Why a delivery cannot be sent again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotRevived {
+    /// There is none of that name.
+    Unknown,
+    /// It is in another state than dead.
+    NotDead(DeliveryState),
+    /// The message that it follows is dead, and stays so.
+    FollowsDead(DeliveryId),
+}
+
+impl fmt::Display for NotRevived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotRevived::Unknown => f.write_str("there is no such delivery"),
+            NotRevived::NotDead(state) => write!(f, "it is {}, not dead", state.as_str()),
+            NotRevived::FollowsDead(leader) => {
+                write!(f, "the message that it follows, {leader}, is dead: send that one again")
+            }
+        }
+    }
+}

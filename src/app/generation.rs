@@ -268,7 +268,7 @@ impl Generation {
         Unwatched {
             store: Arc::clone(&self.ground.store),
             sources: self.sources.keys().cloned().collect(),
-            addressees: Arc::clone(&self.addressees),
+            receivers: Arc::clone(&self.receivers),
         }
     }
 

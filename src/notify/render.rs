@@ -105,7 +105,7 @@ impl Renderer {
 
     /// The kind of receiver that it renders for.
     pub fn kind(&self) -> &'static str {
-        self.channel.kind()
+        self.channel.kind().word
     }
 
     /// Whether the receiver keeps an incident open for each alert until it hears of the end.

@@ -73,7 +73,7 @@ fn divided(block: Value) -> Result<Vec<Value>, String> {
 /// A line, or several: a list of names may be long, and is divided between them.
 fn short_lines(line: &str) -> Vec<&str> {
     let (mut lines, mut left) = (Vec::new(), line);
-    while let Some((end, _)) = left.char_indices().nth(SLACK_SECTION_MAX) {
+    while let Some((end, _)) = left.char_indices().nth(SECTION_MAX) {
         let Some(comma) = left[..end].rfind(", ") else { break };
         lines.push(&left[..=comma]);
         left = &left[comma + 2..];
@@ -115,7 +115,7 @@ mod tests {
         let body: Value = serde_json::from_str(&finished(&parts).unwrap()["body"]).unwrap();
         let texts: Vec<&str> =
             body["blocks"].as_array().unwrap().iter().filter_map(|block| block["text"]["text"].as_str()).collect();
-        assert!(texts.len() == 2 && texts.iter().all(|text| text.chars().count() <= SLACK_SECTION_MAX));
+        assert!(texts.len() == 2 && texts.iter().all(|text| text.chars().count() <= SECTION_MAX));
         assert_eq!(texts.join(" "), names.join(", "));
     }
 

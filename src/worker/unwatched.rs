@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::poll::{Addressees, delivery};
+use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::{resolved_message, unwatched};
 use crate::limits::UNWATCHED_LOOK;
@@ -24,7 +24,7 @@ pub struct Unwatched<S> {
     /// The sources that there are.
     pub sources: Vec<SourceId>,
     /// The receivers.
-    pub addressees: Arc<Addressees>,
+    pub receivers: Arc<Receivers>,
 }
 
 impl<S: OwnAlerts> Unwatched<S> {
@@ -40,29 +40,23 @@ impl<S: OwnAlerts> Unwatched<S> {
         }
         let ended = || changed.iter().filter(|alert| alert.state() == AlertState::Resolved);
         let deliveries: Vec<Delivery> =
-            ended().flat_map(|alert| ends(alert, &self.addressees, now).collect::<Vec<_>>()).collect();
+            ended().flat_map(|alert| ends(alert, &self.receivers, now).collect::<Vec<_>>()).collect();
         for source in changed.iter().map(|alert| &alert.source).collect::<BTreeSet<_>>() {
             tracing::warn!(%source, "alerts fire of a source that is not in the configuration; nobody watches them");
         }
         let count = ended().count() as u64;
         let commit = OwnCommit { now, fired: Vec::new(), changed, deliveries };
         self.store.commit_own(&commit).await?;
-        for delivery in &commit.deliveries {
-            if let Some(addressee) = self.addressees.get(&delivery.receiver) {
-                addressee.nudge.notify_one();
-            }
-        }
+        self.receivers.wake(commit.deliveries.iter().map(|delivery| &delivery.receiver));
         Ok(count)
     }
 }
 
 /// What the receivers of an alert that has ended are sent, as far as they want to hear of ends.
-pub fn ends<'a>(alert: &'a Alert, addressees: &'a Addressees, now: Timestamp) -> impl Iterator<Item = Delivery> + 'a {
+pub fn ends<'a>(alert: &'a Alert, receivers: &'a Receivers, now: Timestamp) -> impl Iterator<Item = Delivery> + 'a {
     let message = resolved_message(alert, now);
-    alert.receivers.iter().filter_map(move |receiver| {
-        let addressee = addressees.get(receiver).filter(|addressee| addressee.send_resolved)?;
-        Some(delivery(alert, receiver, addressee, &message, now))
-    })
+    let meant = alert.receivers.iter().filter_map(|id| receivers.get(id)).filter(|receiver| receiver.send_resolved);
+    meant.map(move |receiver| receiver.delivery(alert, &message, now))
 }
 
 impl<S: OwnAlerts> Turn for Unwatched<S> {

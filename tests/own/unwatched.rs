@@ -1,6 +1,5 @@
 //! Alerts of a source that the configuration no longer has: nobody polls it, and they fired for ever.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,21 +10,18 @@ use nightbell::store::{
     Archive as _, Deliveries as _, OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, RuleStep, SqlStore,
     Steps as _,
 };
-use nightbell::worker::poll::{Addressee, Addressees};
+use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::unwatched::Unwatched;
 
 use super::{MINUTE, config};
 use crate::sample::{Place, alert, at, commit, delivery, source};
 
 fn loop_over(store: &Arc<SqlStore>, sources: &[&str]) -> Unwatched<SqlStore> {
-    let mut addressees: Addressees = HashMap::new();
-    for settings in &config("").receivers {
-        let renderer = Renderer::open(settings).unwrap();
-        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
-        addressees.insert(settings.id.clone(), addressee);
-    }
+    let opened = config("").receivers;
+    let receivers: Receivers =
+        opened.iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap())).collect();
     let sources = sources.iter().map(SourceId::new).collect();
-    Unwatched { store: Arc::clone(store), sources, addressees: Arc::new(addressees) }
+    Unwatched { store: Arc::clone(store), sources, receivers: Arc::new(receivers) }
 }
 
 /// A store with an alert of `warehouse` that `oncall` was told of.

@@ -72,13 +72,13 @@ async fn a_digest_of_purged_runs_says_what_is_missing() {
     let store = store(&place).await;
     let whole = {
         let mut tally = empty_tally(at(0));
-        store.tally(Since::Moment(i64::MIN), &mut tally).await.unwrap();
+        store.tally(Since::Sequence(i64::MIN), &mut tally).await.unwrap();
         finished(tally)
     };
     assert!(whole.completeness.gaps.shown.iter().all(|gap| gap.cause != GapCause::Purged));
     store.purge(at(-30 * DAY), &KeptRuns::new()).await.unwrap();
     let mut tally = empty_tally(at(0));
-    store.tally(Since::Moment(i64::MIN), &mut tally).await.unwrap();
+    store.tally(Since::Sequence(i64::MIN), &mut tally).await.unwrap();
     let digest = finished(tally);
     let gap = digest.completeness.gaps.shown.iter().find(|gap| gap.cause == GapCause::Purged).unwrap();
     assert_eq!(gap.reason, "120 runs, 40 of them failed");

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use nightbell::clock::{Clock as _, SystemClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Content, Delivery, DeliveryId, MessageKind, ReceiverId, SourceId};
+use nightbell::model::{Content, Covered, Delivery, DeliveryId, MessageKind, ReceiverId, SourceId};
 use nightbell::notify::AnyNotifier;
-use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
+use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, PollOutcome, SqlStore};
 use nightbell::worker::deliver::Lane;
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +73,8 @@ async fn main() {
         source: SourceId::new("bench"),
         generation: 0,
         now,
-        read_until: Some(now),
+        covered: Covered { until: Some(now), ..Covered::default() },
+        outcome: PollOutcome::Whole,
         incomplete: None,
         known_rules: None,
         instances: Vec::new(),

@@ -13,8 +13,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nightbell::digest::Tally;
-use nightbell::model::{DigestPart, Instance, InstanceType, JobRef, PeriodPart, SourceId, Status};
-use nightbell::store::{Digests as _, Mode, PollCommit, PollLedger as _, Since, SqlStore};
+use nightbell::model::{Covered, DigestPart, Instance, InstanceType, JobRef, PeriodPart, SourceId, Status};
+use nightbell::store::{Digests as _, Mode, PollCommit, PollLedger as _, PollOutcome, Since, SqlStore};
 
 const SIZES: [i64; 3] = [10_000, 100_000, 1_000_000];
 const BATCH: i64 = 10_000;
@@ -54,7 +54,8 @@ async fn filled(url: &str, instances: i64) {
             source: SourceId::new("warehouse"),
             generation: batch,
             now: at(86_400 + batch),
-            read_until: Some(at(86_400 + batch)),
+            covered: Covered { until: Some(at(86_400 + batch)), ..Covered::default() },
+            outcome: PollOutcome::Whole,
             incomplete: None,
             known_rules: None,
             instances: (batch * BATCH..(batch + 1) * BATCH).map(instance).collect(),

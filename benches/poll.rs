@@ -18,7 +18,7 @@ use nightbell::clock::{Clock, SystemClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::http::{HttpClient, HttpSettings, Outgoing};
 use nightbell::model::SourceId;
-use nightbell::rule::{MatchCache, Muting};
+use nightbell::rule::MatchCache;
 use nightbell::secret::Secrets;
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
@@ -81,9 +81,9 @@ async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let source = AnySource::open(&config.sources[0], Arc::clone(&clock)).unwrap();
     let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await.unwrap());
-    let muting = Muting::new(Arc::clone(&config.mute_windows));
-    let (settings, rules) = (config.sources[0].clone(), config.rules.clone());
-    Poller { muting, ..Poller::new(settings, source, store, rules, Arc::default(), clock) }
+    let settings = config.sources[0].clone();
+    let decider = config.decider(&settings, None);
+    Poller::new(settings, source, store, decider, Arc::default(), clock)
 }
 
 /// Only what any poller must do: get the pages and parse them.

@@ -15,7 +15,6 @@ use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Coverage, Instance, InstanceType, JobRef, SourceId, Status, Window};
-use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Source, SourceError};
 use nightbell::store::{Mode, SqlStore};
 use nightbell::worker::poll::Poller;
@@ -111,9 +110,8 @@ async fn poll(config: Config) -> [Duration; 2] {
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
     let (settings, clock) = (config.sources[0].clone(), Arc::new(ManualClock::at(now)));
     let source = Steady(instances(now));
-    let muting = Muting::new(Arc::clone(&config.mute_windows));
-    let fresh = Poller::new(settings, source, Arc::clone(&store), config.rules, Arc::default(), clock);
-    let mut poller = Poller { muting, ..fresh };
+    let decider = config.decider(&settings, None);
+    let mut poller = Poller::new(settings, source, Arc::clone(&store), decider, Arc::default(), clock);
     let mut took = [Duration::ZERO; 2];
     for span in &mut took {
         let begun = Instant::now();

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use nightbell::model::{Instance, InstanceType, JobRef, SourceId, Status};
-use nightbell::store::{Mode, PollCommit, PollLedger as _, SqlStore};
+use nightbell::store::{Mode, PollCommit, PollLedger as _, PollOutcome, SqlStore};
 
 const INSTANCES: i64 = 10_000;
 
@@ -39,7 +39,8 @@ fn commit(generation: i64, instances: Vec<Instance>) -> PollCommit {
         source: SourceId::new("warehouse"),
         generation,
         now: jiff::Timestamp::UNIX_EPOCH,
-        read_until: Some(jiff::Timestamp::UNIX_EPOCH),
+        covered: Default::default(),
+        outcome: PollOutcome::Whole,
         incomplete: None,
         known_rules: Some((0..200).map(|number| format!("rule-{number}")).collect()),
         instances,
@@ -65,7 +66,7 @@ async fn main() {
             best[index] = best[index].min(began.elapsed().as_secs_f64() * 1000.0);
         }
         let began = Instant::now();
-        assert_eq!(store.load_source(&SourceId::new("warehouse")).await.unwrap().snapshots.len(), 10_000);
+        assert_eq!(store.load_source(&SourceId::new("warehouse")).await.unwrap().runs.len(), 10_000);
         best[3] = best[3].min(began.elapsed().as_secs_f64() * 1000.0);
     }
     let [new, changed, unchanged, loaded] = best;

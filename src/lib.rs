@@ -11,8 +11,9 @@
 //!
 //! 1. [`config`] turns a YAML file into a checked configuration; every mistake in it is reported at once, with its
 //!    place. It reads through [`yaml`], the located tree.
-//! 2. [`worker::poll`] asks a [`source`] for the instances planned in a window, compares them with what it remembers,
-//!    and asks [`rule`] which conditions hold and [`alert`] which episodes begin and end.
+//! 2. [`worker::poll`] asks a [`source`] for the instances planned in a window, with what that proves to have been read.
+//!    [`decide`] holds them against the memory, asks each [`rule`] what holds, and says which [`alert`]s begin, go on and
+//!    end, and who is notified: one pure place, stage by stage.
 //! 3. What follows is rendered by [`template`] and committed to the [`store`]: cursor, snapshots, alerts and outbox in
 //!    **one transaction**. Whatever rewinds the database then costs a repeat, never a loss.
 //! 4. [`worker::deliver`] has one lane per receiver. It claims what is due, lets [`notify`] make one attempt each, and
@@ -27,12 +28,12 @@
 //!
 //! # What holds everywhere
 //!
-//! - **Deciding is pure.** `rule`, `alert`, `digest` and `template` take data and `now` and return data: no I/O, no clock, no
+//! - **Deciding is pure.** `decide`, `rule`, `alert`, `digest` and `template` take data and `now` and return data: no I/O, no clock, no
 //!   async. The loops around them do the I/O, with [`clock`] and randomness injected.
 //! - **At least once, and a repeat is recognisable.** Ids are digests of what they name and travel with the message.
 //! - **Nothing is dropped silently.** Each alert ends as delivered, merged (into what), suppressed (by what) or dead
 //!   (why).
-//! - **A source that cannot be read is unknown**: never "all is well".
+//! - **What was not read is unknown**: never "all is well", never "it did not run", never the end of an alert.
 //! - **Foreign text stays text**: names and log paths are escaped for where they go and choose no destination.
 //! - **Secrets** live in [`secret`] and print as `<secret>`.
 //!
@@ -46,12 +47,12 @@
 //! app                               wires the checked config into running loops
 //! worker                            poll, deliver and the other loops; replay
 //! config                            YAML -> checked Config, with located diagnostics
-//! source | store | notify | sim     the outside world, each behind one trait
+//! source | store | notify | sim     the outside world; the store by role
+//! decide                            pure: from what is known to what follows
 //! iam                               proving to Huawei Cloud who asks
 //! http                              the one way to make a request
-//! rule | alert | template           pure
-//! words                             what messages say, in each language
 //! rule | alert | digest | template  pure
+//! words                             what messages say, in each language
 //! yaml                              located tree, diagnostics, section reader
 //! model                             plain data
 //! clock | secret | limits | schedule | sign    leaves
@@ -62,6 +63,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod decide;
 pub mod digest;
 pub mod http;
 pub mod iam;

@@ -96,6 +96,21 @@ pub const FOLLOWED_PER_POLL_MAX: usize = 50;
 /// How long an instance that never ends is followed (DataArts cancels waiting instances after 60 days).
 pub const FOLLOWED_AGE_MAX: Duration = Duration::from_secs(61 * 24 * 3600);
 
+/// How long a source must go on showing a state of a run that looks older than what is known, until it is believed: its
+/// replicas are not behind for so long, and it may have corrected a time.
+pub const STALE_BELIEVED_AFTER: Duration = Duration::from_secs(15 * 60);
+/// How often it must have been seen in that time.
+pub const STALE_SEEN_MIN: u32 = 5;
+
+/// Shortest span of plan times that a catch-up reads in one listing.
+pub const SLICE_MIN: Duration = Duration::from_secs(3600);
+/// How long nothing may cover an alert before it ends as unwatched: who edits a rule file is done by then.
+pub const UNWATCHED_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How far a rule about absence may lag behind what is covered: what it could not judge for longer is given up, and said.
+pub const LAGGING_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Episodes of one rule and subject with the same times; more are a fault of the source.
+pub const EPISODES_MAX: u32 = 1000;
+
 /// Past runs of one job that conditions on its history look at: a month of an hourly job.
 pub const HISTORY_RUNS_MAX: usize = 1000;
 /// Past runs of all jobs of a source that are kept at hand between polls (about 200 bytes each); beyond it all are
@@ -221,6 +236,8 @@ pub const LISTED_AGAIN_MAX: Duration = Duration::from_secs(8 * 24 * 3600);
 pub const STORE_STATEMENT_ROWS_MAX: usize = 1000;
 /// Rows that one transaction of the purge removes, so that it never holds up a poll or a lane for long.
 pub const STORE_PURGE_ROWS_MAX: usize = 1000;
+/// Largest store file, in bytes, that is read from end to end when it is opened, to prove that it is whole.
+pub const STORE_CHECK_SIZE_MAX: u64 = 64 * 1024 * 1024;
 /// How long a call waits for its turn to write, and for another process's lock on the file.
 pub const STORE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].
@@ -298,6 +315,8 @@ pub const DIGEST_MISSED_COUNTED_MAX: u64 = 1000;
 /// Slack beyond two poll intervals before a pause in the polling is called a gap: what a slow listing may take.
 pub const POLL_GAP_SLACK: Duration = Duration::from_secs(60);
 
+/// How often Nightbell looks for alerts of sources that the configuration no longer has.
+pub const UNWATCHED_LOOK: Duration = Duration::from_secs(30);
 /// How long a source is unreadable before Nightbell tells of it, unless the file says else.
 pub const OWN_UNREADABLE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// How many messages a receiver rejects in a row before it is taken to be at fault, and not the messages.

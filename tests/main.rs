@@ -6,6 +6,7 @@
 mod app;
 mod conditions;
 mod config;
+mod decide;
 mod deliver;
 mod digest;
 mod explain;

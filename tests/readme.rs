@@ -112,6 +112,7 @@ fn every_command_is_in_the_readme_and_has_help() {
         "silence",
         "ack",
         "unack",
+        "close",
     ] {
         assert!(
             README.contains(&format!("nightbell {command}")) || README.contains(&format!("-- {command}")),

@@ -17,6 +17,7 @@ fn rule(id: &str, matches: Matches, when: Condition) -> Rule {
         notify: Vec::new(),
         escalation: Vec::new(),
         group: None,
+        recovers: Default::default(),
         labels: Default::default(),
     }
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use nightbell::model::{
-    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Delivery, DeliveryId, Instance, InstancePart,
+    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Covered, Delivery, DeliveryId, Instance, InstancePart,
     InstanceType, JobPart, JobRef, MessageKind, ReceiverId, RuleId, Severity, SourceId, SourcePart, Status,
 };
-use nightbell::store::{Mode, PollCommit, SqlStore};
+use nightbell::store::{Mode, PollCommit, PollOutcome, SqlStore};
 
 /// The instant that samples are made at, plus `seconds`.
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -77,6 +77,8 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 held_back: None,
                 labels: Default::default(),
                 escalation: None,
+                episode: 1,
+                ended: None,
             },
             source: SourcePart { id: source(), kind: "dataarts".into() },
             job: JobPart { name: job.into(), ..JobPart::default() },
@@ -97,7 +99,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
             failing_nodes: Vec::new(),
             node_details: "ok".into(),
         },
-        resolves_on_end: false,
+        suspended_at: None,
         receivers: vec![ReceiverId::new("pager")],
         suppressed_by: None,
         created_at: at(0),
@@ -123,13 +125,19 @@ pub(crate) fn resolution(id: &str, receiver: &str, firing: &str) -> Delivery {
     Delivery { kind: MessageKind::AlertResolved, follows: Some(DeliveryId::new(firing)), ..delivery(id, receiver) }
 }
 
+/// Everything is covered up to then.
+pub(crate) fn covered(until: Timestamp) -> Covered {
+    Covered { from: Some(at(-86_400)), until: Some(until), ..Covered::default() }
+}
+
 /// A commit at `at(0)` that changes nothing but the source.
 pub(crate) fn commit(generation: i64) -> PollCommit {
     PollCommit {
         source: source(),
         generation,
         now: at(0),
-        read_until: Some(at(0)),
+        covered: covered(at(0)),
+        outcome: PollOutcome::Whole,
         incomplete: None,
         known_rules: Some(BTreeSet::from(["etl-failed".to_string()])),
         instances: Vec::new(),

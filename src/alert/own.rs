@@ -15,10 +15,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::identity::own_alert_id;
 use super::summary;
+use super::unwatched;
 use crate::limits::{INSTANCE_ERROR_BYTES_MAX, OWN_TROUBLE_SETTLES};
 use crate::model::{
-    Alert, AlertFacts, AlertPart, AlertState, GapCause, JobPart, Measures, Reason, ReasonCode, ReceiverId, RuleId,
-    Severity, SourceId, SourcePart,
+    Alert, AlertFacts, AlertPart, AlertState, EndReason, Ended, GapCause, JobPart, Measures, Reason, ReasonCode,
+    ReceiverId, RuleId, Severity, SourceId, SourcePart,
 };
 
 /// What the names of all of them begin with.
@@ -117,8 +118,8 @@ pub struct Decided {
     pub begun: Vec<Alert>,
     /// Alerts that end.
     pub ended: Vec<Alert>,
-    /// Alerts that are over without anything to tell: what they were about is not watched any more.
-    pub closed: Vec<Alert>,
+    /// Alerts that are suspended, because what they are about is not watched any more, or are not any longer.
+    pub changed: Vec<Alert>,
 }
 
 /// Something that is wrong.
@@ -138,7 +139,7 @@ struct Fault {
 enum Standing {
     GoesOn,
     Over(ReasonCode, Timestamp),
-    Closed,
+    Unwatched,
 }
 
 /// Decides what begins and what ends. `firing` are the alerts of these rules that fire.
@@ -147,9 +148,17 @@ pub fn decide(watch: &Watch, seen: &Seen, firing: &[Alert], now: Timestamp) -> D
     let mut going_on: Vec<&Alert> = Vec::new();
     for alert in firing {
         match standing(watch, seen, alert, now) {
-            Standing::GoesOn => going_on.push(alert),
-            Standing::Over(code, at) => decided.ended.push(end(alert, code, at, now)),
-            Standing::Closed => decided.closed.push(close(alert, now)),
+            Standing::GoesOn => {
+                going_on.push(alert);
+                if alert.suspended_at.is_some() {
+                    decided.changed.push(Alert { suspended_at: None, ..alert.clone() });
+                }
+            }
+            Standing::Over(code, at) => decided.ended.push(end(alert, code, at)),
+            Standing::Unwatched => match unwatched(alert, now) {
+                Some(over) if over.state() == AlertState::Resolved => decided.ended.push(over),
+                suspended => decided.changed.extend(suspended),
+            },
         }
     }
     for fault in faults(watch, seen, now) {
@@ -252,7 +261,7 @@ fn standing(watch: &Watch, seen: &Seen, alert: &Alert, now: Timestamp) -> Standi
             let is_watched = if rule == SOURCE_UNREADABLE { watch.source_unreadable } else { watch.source_incomplete };
             let source = seen.sources.iter().find(|one| one.source.id == alert.source);
             match source.filter(|_| is_watched) {
-                None => Standing::Closed,
+                None => Standing::Unwatched,
                 Some(source) if !source.was_asked => Standing::GoesOn,
                 Some(source) if rule == SOURCE_UNREADABLE => match &source.unreadable {
                     None => Standing::Over(ReasonCode::SourceReadable, now),
@@ -267,7 +276,7 @@ fn standing(watch: &Watch, seen: &Seen, alert: &Alert, now: Timestamp) -> Standi
         RECEIVER_DEAD => {
             let receiver = seen.receivers.iter().find(|one| one.id.as_str() == alert.facts.job.name);
             match receiver.filter(|_| watch.receiver_dead).map(|receiver| &receiver.ailment) {
-                None => Standing::Closed,
+                None => Standing::Unwatched,
                 Some(None) => Standing::Over(ReasonCode::ReceiverWorks, now),
                 Some(Some(ailment)) if ailment.since > since => {
                     Standing::Over(ReasonCode::ReceiverWorks, ailment.since)
@@ -286,7 +295,18 @@ fn standing(watch: &Watch, seen: &Seen, alert: &Alert, now: Timestamp) -> Standi
                 Some(_) => Standing::GoesOn,
             }
         }
-        _ => Standing::Closed,
+        _ => Standing::Unwatched,
+    }
+}
+
+/// What one of these alerts is about, which is no job: "source warehouse", "receiver oncall". None of any other alert.
+pub fn subject(alert: &Alert) -> Option<String> {
+    match alert.rule.as_str() {
+        SOURCE_UNREADABLE | SOURCE_INCOMPLETE => Some(format!("source {}", alert.source)),
+        RECEIVER_DEAD => Some(format!("receiver {}", alert.facts.job.name)),
+        LOOP_FAILING => Some(format!("loop {}", alert.facts.job.name)),
+        RELOAD_REFUSED => Some(CONFIGURATION.to_string()),
+        _ => None,
     }
 }
 
@@ -312,6 +332,8 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
             measures: Measures { error: Some(cut(fault.error)), ..Measures::default() },
             held_back: None,
             escalation: None,
+            episode: 1,
+            ended: None,
             labels: Default::default(),
         },
         source: fault.source.clone(),
@@ -328,7 +350,7 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
         source,
         rule,
         facts,
-        resolves_on_end: false,
+        suspended_at: None,
         receivers: Vec::new(),
         suppressed_by: None,
         created_at: now,
@@ -338,21 +360,14 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
     alert
 }
 
-fn end(alert: &Alert, code: ReasonCode, at: Timestamp, now: Timestamp) -> Alert {
-    let mut alert = close(alert, now);
-    let part = &mut alert.facts.alert;
-    let at = at.max(part.starts_at);
-    part.ends_at = Some(at);
-    let lasted = lasted(part.starts_at, at);
-    summary::tell(&mut alert.facts, Reason { lasted_ms: lasted, ..Reason::new(code) });
-    alert
-}
-
-fn close(alert: &Alert, now: Timestamp) -> Alert {
+fn end(alert: &Alert, code: ReasonCode, at: Timestamp) -> Alert {
     let mut alert = alert.clone();
     let part = &mut alert.facts.alert;
-    part.state = AlertState::Resolved;
-    part.ends_at = Some(now.max(part.starts_at));
+    let at = at.max(part.starts_at);
+    (part.state, part.ends_at) = (AlertState::Resolved, Some(at));
+    part.ended = Some(Ended { reason: EndReason::Over, by: None, note: None, at });
+    let lasted = lasted(part.starts_at, at);
+    summary::tell(&mut alert.facts, Reason { lasted_ms: lasted, ..Reason::new(code) });
     alert
 }
 

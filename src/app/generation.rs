@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::http::HttpClient;
 use crate::model::{ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, Renderer};
-use crate::rule::{MatchCache, Rule, RuleSet};
+use crate::rule::{Rule, RuleSet};
 use crate::source::{AnySource, Learnt, SourceSettings};
 use crate::store::{SqlStore, StoreError};
 use crate::worker::budget::Budget;
@@ -26,9 +26,10 @@ use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::Housekeeping;
 use crate::worker::own::{OwnWatch, Reloads};
-use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller, Terms};
+use crate::worker::poll::{Addressee, Addressees, LastPoll, Poller};
 use crate::worker::remind::Reminders;
 use crate::worker::turn::Statuses;
+use crate::worker::unwatched::Unwatched;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<AnySource>, SqlStore>, Option<LastPoll>);
@@ -184,27 +185,17 @@ impl Generation {
     pub(super) fn poller(&self, id: &SourceId, before: Option<Polling>) -> Option<Polling> {
         let tended = self.sources.get(id)?;
         let Ground { store, clock, .. } = &self.ground;
-        let terms = Terms {
-            labels: tended.settings.labels.clone(),
-            routes: Arc::clone(&self.config.routes),
-            generation: Some(self.number),
-        };
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
         let (store, clock, addressees) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.addressees));
-        let fresh = Poller {
-            muting: self.config.muting(),
-            escalations: Arc::clone(&self.ground.escalations),
-            terms,
-            learnt: tended.learnt.clone(),
-            ..Poller::new(settings, source, store, self.rules.clone(), addressees, clock)
-        };
+        let decider = self.config.decider(&settings, Some(self.number));
+        let mut fresh = Poller::new(settings, source, store, decider, addressees, clock);
+        fresh.escalations = Arc::clone(&self.ground.escalations);
+        fresh.learnt = tended.learnt.clone();
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
             return Some((fresh, None));
         };
-        let matches = if known.rules.marks() == self.rules.marks() { known.matches } else { MatchCache::default() };
-        let Poller { followed_at, past, learnt, memory, .. } = known;
-        Some((Poller { matches, followed_at, past, learnt, memory, ..fresh }, last))
+        Some((fresh.after(known), last))
     }
 
     /// The lane to a receiver.
@@ -249,6 +240,15 @@ impl Generation {
             addressees: Arc::clone(&self.addressees),
             muting: self.config.muting(),
             is_wanted: self.rules.rules().iter().any(repeats),
+        }
+    }
+
+    /// The loop that ends the alerts of sources that are gone.
+    pub(super) fn unwatched(&self) -> Unwatched<SqlStore> {
+        Unwatched {
+            store: Arc::clone(&self.ground.store),
+            sources: self.sources.keys().cloned().collect(),
+            addressees: Arc::clone(&self.addressees),
         }
     }
 

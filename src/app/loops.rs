@@ -60,6 +60,7 @@ impl Loops {
         tasks.spawn(keeper().keep(|generation| Some(generation.fallbacks()).filter(|it| !it.is_idle())));
         tasks.spawn(keeper().keep(|generation| Some(generation.reminders()).filter(|it| it.is_wanted)));
         tasks.spawn(keeper().keep(|generation| Some(generation.escalations())));
+        tasks.spawn(keeper().keep(|generation| Some(generation.unwatched())));
         tasks.spawn(keeper().keep(|generation| Some(generation.watch())));
         tasks.spawn(keeper().keep(Generation::heartbeat));
         tasks.spawn(keeper().keep(|generation| Some(generation.housekeeping())));

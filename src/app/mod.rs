@@ -5,6 +5,7 @@
 //! Everything fallible happens in [`App::open`], before any loop runs, and before a new configuration takes effect. This
 //! module decides nothing and sends nothing.
 
+mod close;
 mod examine;
 pub mod explain;
 mod generation;
@@ -32,6 +33,7 @@ use crate::store::{Mode, Outbox as _, SqlStore, StoreError, Upkeep as _};
 use crate::worker::own::Reloads;
 use crate::worker::turn::Statuses;
 
+pub use close::{Closing, close};
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
 pub use parts::{check_templates, send_once, send_test};
@@ -148,13 +150,13 @@ impl App {
             warn!("some loops did not stop in time; deliveries that they had begun are tried again at the next start");
         }
         loops.abort();
-        close(&ground.store).await;
+        close_store(&ground.store).await;
         outcome
     }
 }
 
 /// Closes the store, so that everything is in its one file. It is as safe without.
-async fn close(store: &SqlStore) {
+async fn close_store(store: &SqlStore) {
     if tokio::time::timeout(STORE_CLOSE_TIME_MAX, store.close()).await.is_err() {
         warn!("the store could not be closed in time; its log beside it is read at the next start");
     }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use tracing::{error, warn};
 
-use super::{App, AppError, close};
+use super::{App, AppError, close_store};
 use crate::store::{Outbox as _, Pending};
 use crate::worker::deliver::Lane;
 use crate::worker::housekeeping;
@@ -85,12 +85,13 @@ impl App {
         let (mut escalations, mut reminders) = (generation.escalations(), generation.reminders());
         let (fallbacks, digester) = (generation.fallbacks(), generation.digester());
         let (mut watch, heartbeat) = (generation.watch(), generation.heartbeat());
+        let unwatched = generation.unwatched();
         let mut report = OnceReport::default();
         let polls = pollers.iter_mut().map(|(poller, _)| async move {
             if let Err(error) = poller.note_silence_between_calls().await {
                 warn!(%error, "cannot record for how long nobody asked");
             }
-            poller.poll().await
+            poller.poll_all().await
         });
         for outcome in join_all(polls).await {
             match outcome {
@@ -100,6 +101,7 @@ impl App {
             }
         }
         let now = ground.clock.now();
+        unwatched.pass(now).await?;
         escalations.pass(now).await?;
         reminders.pass(now).await?;
         // Nobody is there later on to whom it could be left: what is told with its group does not wait for more of it.
@@ -131,7 +133,7 @@ impl App {
         if let Err(error) = housekeeping::purge(&*ground.store, now).await {
             warn!(%error, "cannot remove what is older than the retention");
         }
-        close(&ground.store).await;
+        close_store(&ground.store).await;
         Ok(report)
     }
 }

@@ -1,13 +1,14 @@
-//! `nightbell ack` and `nightbell unack`: somebody takes alerts on, or gives them up. Works beside a running
-//! `nightbell run`.
+//! `nightbell ack`, `nightbell unack` and `nightbell close`: somebody takes alerts on, gives them up, or ends them. Works
+//! beside a running `nightbell run`.
 
 use std::collections::HashMap;
 
 use clap::Args;
 
-use super::output::{fail, local, print};
+use super::output::{complain, fail, local, print};
 use super::silence::{author, words};
 use super::{ConfigFile, Exit, Failure, load_sound};
+use crate::app::{self, Closing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::{ACK_ALERTS_MAX, ALERT_PREFIX_MIN};
@@ -55,6 +56,40 @@ pub(super) struct Removal {
     which: Which,
     #[command(flatten)]
     file: ConfigFile,
+}
+
+/// Which alerts are closed, by whom and why.
+#[derive(Debug, Args)]
+pub(super) struct Closure {
+    #[command(flatten)]
+    which: Which,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who closes them; without it, the login name.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// Closes alerts: all that were named, or none.
+pub(super) async fn close(arguments: &Closure) -> Result<Exit, Failure> {
+    let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
+    let reason = words("--reason", &arguments.reason).map_err(Failure::Usage)?;
+    let config = load_sound(&arguments.file)?;
+    let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    let Some(alerts) = arguments.which.alerts(&store).await? else { return Ok(Exit::Failed) };
+    let closing = Closing { by, reason, at: SystemClock.now() };
+    let notified = app::close(&config, &store, &alerts, &closing).await?;
+    store.close().await;
+    for alert in &alerts {
+        print(format_args!("{}: closed by {}", what(alert), display_text(&closing.by)))?;
+    }
+    if notified > 0 {
+        complain(format_args!("{notified} resolutions are pending; a running nightbell sends them within a minute"));
+    }
+    Ok(Exit::Done)
 }
 
 /// Acknowledges alerts: all that were named, or none. Whoever acknowledged one before is replaced.

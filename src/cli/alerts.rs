@@ -7,6 +7,7 @@ use serde_json::json;
 use super::deliveries::instant;
 use super::output::{complain, fail, local, print, table};
 use super::{Exit, Failure, Listing, unknown};
+use crate::alert::own;
 use crate::config::Config;
 use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceId};
 use crate::rule::Pattern;
@@ -131,7 +132,7 @@ fn row(alert: &Alert, ack: Option<&Ack>, zone: &TimeZone) -> Vec<String> {
         alert.rule.to_string(),
         match &facts.instance {
             Some(instance) => format!("{} #{}", display_text(&facts.job.name), display_text(&instance.id)),
-            None => format!("{} (job)", display_text(&facts.job.name)),
+            None => own::subject(alert).unwrap_or_else(|| format!("{} (job)", display_text(&facts.job.name))),
         },
         display_text(&facts.alert.summary),
     ]

@@ -174,6 +174,9 @@ enum Command {
     Ack(ack::Acknowledgement),
     /// Removes acknowledgements: steps of "notify" that say "unless: acked" are taken again.
     Unack(ack::Removal),
+    /// Ends firing alerts by hand: those who were notified of the beginning are notified of the end, and the same failure does
+    /// not fire again.
+    Close(ack::Closure),
     /// What was delivered to whom, and what is pending or dead, the newest first; with `show` one of them in full, with `retry` dead ones
     /// sent again.
     Deliveries {
@@ -248,6 +251,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Silence(command) => silence::silence(&command).await,
             Command::Ack(arguments) => ack::ack(&arguments).await,
             Command::Unack(arguments) => ack::unack(&arguments).await,
+            Command::Close(arguments) => ack::close(&arguments).await,
         }
     });
     // What still runs in the background must not keep the process: everything owed is in the store.

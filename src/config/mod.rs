@@ -44,6 +44,7 @@ pub use schema::schema;
 pub use tests::{Expected, RuleTest};
 
 use crate::alert::own::{ALL, RULES, Watch};
+use crate::decide::{Decider, Terms};
 use crate::limits::CALENDAR_WARNED_AHEAD;
 use crate::notify::ReceiverSettings;
 use crate::rule::inhibit::Inhibition;
@@ -177,6 +178,15 @@ impl Config {
     pub fn muting(&self) -> Muting {
         let sources = self.sources.iter().map(|source| source.id.clone()).collect();
         Muting::new(Arc::clone(&self.mute_windows)).inhibiting(Arc::clone(&self.inhibitions), sources)
+    }
+
+    /// What decides about a source, by what is said here. `generation` counts the configurations in force.
+    pub fn decider(&self, settings: &SourceSettings, generation: Option<i64>) -> Decider {
+        let (id, kind) = (settings.id.clone(), settings.scheduler.kind());
+        let mut decider = Decider::new(id, kind, settings.first_poll, self.rules.clone());
+        decider.terms = Terms { labels: settings.labels.clone(), routes: Arc::clone(&self.routes), generation };
+        decider.muting = self.muting();
+        decider
     }
 
     /// What is missing of the calendars that anything goes by, now and in the weeks to come: of a year that a calendar

@@ -10,7 +10,7 @@ use super::labels;
 use super::notify::{self, Notify};
 use super::words::{check_name, read_reference, read_word, read_word_any_case};
 use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
-use crate::rule::{Condition, Matches, Pattern, Rule, Trigger};
+use crate::rule::{Condition, Matches, Pattern, Recovers, Rule, Trigger};
 use crate::yaml::{Entry, FromYaml, Located, Node, OneOrMany, Section, Value};
 
 /// What rules and digests may refer to.
@@ -65,6 +65,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
     let notify = notify::read(&section, known);
     let labels = labels::read(&section);
     let group = super::group::read(&section);
+    let recovers = section.or("recovers", RecoversWord(Recovers::LaterRun)).0;
     report_misplaced(&section);
     let has_clock = when.as_ref().is_some_and(|when| {
         matches!(
@@ -90,7 +91,17 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, timezone: &Ti
     }
     let id = RuleId::new(&entry.key);
     let Notify { first, later } = notify?;
-    Some(Rule { id, matches: matches?, when: when?, severity, notify: first, escalation: later, group, labels })
+    Some(Rule {
+        id,
+        matches: matches?,
+        when: when?,
+        severity,
+        notify: first,
+        escalation: later,
+        group,
+        labels,
+        recovers,
+    })
 }
 
 /// Warns of jobs that a rule names in full and whose absence nobody would notice: in which source they should be is not
@@ -244,6 +255,14 @@ impl FromYaml for StatusWord {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let known = Status::ALL.map(Status::as_str);
         read_word(located, "status", &known, Status::from_word).map(StatusWord)
+    }
+}
+
+struct RecoversWord(Recovers);
+
+impl FromYaml for RecoversWord {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        read_word(located, "recovery", &Recovers::WORDS, Recovers::from_word).map(RecoversWord)
     }
 }
 

@@ -78,6 +78,58 @@ impl AlertState {
     }
 }
 
+/// Why an alert has ended: each has one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndReason {
+    /// The run succeeded after all, or a run of the same job planned later did.
+    Recovered,
+    /// The condition holds no longer.
+    Over,
+    /// The source says that the run or the job no longer exists.
+    Gone,
+    /// No rule, source or `match` covers it any more.
+    Unwatched,
+    /// A person closed it.
+    Closed,
+}
+
+impl EndReason {
+    /// All of them.
+    pub const ALL: [EndReason; 5] =
+        [EndReason::Recovered, EndReason::Over, EndReason::Gone, EndReason::Unwatched, EndReason::Closed];
+
+    /// The word used in messages and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            EndReason::Recovered => "recovered",
+            EndReason::Over => "over",
+            EndReason::Gone => "gone",
+            EndReason::Unwatched => "unwatched",
+            EndReason::Closed => "closed",
+        }
+    }
+
+    /// The reason a stored word names.
+    pub fn from_word(word: &str) -> Option<EndReason> {
+        EndReason::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+}
+
+/// How an alert ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Why.
+    pub reason: EndReason,
+    /// The person who closed it; `null` where nobody did.
+    pub by: Option<String>,
+    /// What that person said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When the condition ceased to hold, as far as that is known.
+    pub at: Timestamp,
+}
+
 /// Why an alert was recorded and not told.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Suppression {
@@ -145,12 +197,12 @@ pub struct Alert {
     pub rule: RuleId,
     /// What messages say of it (section `data` of the webhook body); state, times and severity stand in there.
     pub facts: AlertFacts,
-    /// Whether it also resolves when the instance ends, however it ends (duration conditions).
-    pub resolves_on_end: bool,
     /// Who was told of the firing, and is told of the resolution if it wants that.
     pub receivers: Vec<ReceiverId>,
     /// Set when it was recorded and not told.
     pub suppressed_by: Option<Suppression>,
+    /// Since when no rule, source or `match` covers it; then it takes no step, is not repeated and inhibits nothing.
+    pub suspended_at: Option<Timestamp>,
     /// When Nightbell decided that it fires.
     pub created_at: Timestamp,
     /// The generation of the configuration by which it decided that; unknown of what an older version stored.

@@ -121,6 +121,27 @@ pub struct Covered {
 }
 
 impl Covered {
+    /// What is covered after a listing made at `now`, which reaches up to then unless it is one of a catch-up in slices and
+    /// not the last. One that is not whole adds nothing. The rules that lag behind are for others to say.
+    #[must_use]
+    pub fn after(&self, listing: &Coverage, now: Timestamp, is_last_slice: bool) -> Covered {
+        if !listing.is_whole() {
+            return self.clone();
+        }
+        // What lies between what was covered and a window that begins later was never read: what is covered begins anew.
+        let reaches = self.caught_up.max(self.until);
+        let joins = reaches.is_some_and(|reached| listing.window.from <= reached);
+        let from = match self.from.filter(|_| joins) {
+            Some(from) => Some(from.min(listing.window.from)),
+            None => Some(listing.window.from),
+        };
+        if !is_last_slice {
+            return Covered { from, caught_up: Some(listing.window.to), ..self.clone() };
+        }
+        let scope = Some(listing.scope.clone());
+        Covered { from, until: Some(now), caught_up: None, scope, lagging: BTreeMap::new() }
+    }
+
     /// Whether a run planned at `plan` was outside of what was covered before the listing, though the listing has it: then
     /// what became of it long ago is history and no news. `is_known` says whether any run of its job is known.
     pub fn was_outside(&self, plan: Option<Timestamp>, is_known: bool, listing: &Coverage) -> bool {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertId, AlertState, DigestFacts, Escalation, HeldBack, InstanceKey, InstanceType, Labels, Measures, Reason,
+    AlertId, AlertState, DigestFacts, Ended, Escalation, HeldBack, InstanceKey, InstanceType, Labels, Measures, Reason,
     RuleId, Severity, SourceId, Status,
 };
 
@@ -239,6 +239,17 @@ pub struct AlertPart {
     /// Whom it went to before, where it is told to further people because it still fires.
     #[serde(default)]
     pub escalation: Option<Escalation>,
+    /// Which failure of the run this is, counted from 1: a run that is made again and fails again begins a new episode.
+    #[serde(default = "first")]
+    pub episode: u32,
+    /// How it ended; `null` while it fires.
+    #[serde(default)]
+    pub ended: Option<Ended>,
+}
+
+/// What an older version stored tells of first episodes.
+const fn first() -> u32 {
+    1
 }
 
 /// Where an alert was seen.

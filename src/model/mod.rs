@@ -21,7 +21,7 @@ mod silence;
 mod stand_in;
 mod status;
 
-pub use alert::{Alert, AlertState, Severity, Suppression};
+pub use alert::{Alert, AlertState, EndReason, Ended, Severity, Suppression};
 pub use coverage::{Coverage, Covered, Part, SetAside, Unread};
 pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Revival};
 pub use digest::{

@@ -12,8 +12,18 @@ pub enum ReasonCode {
     Recovered,
     /// A later instance of the job succeeded.
     LaterRun,
-    /// The instance ended, however it did; ends alerts about durations.
+    /// The run ended in a status that the rule does not ask for; also of what it asked for while the run was under way.
     Ended,
+    /// The run has left the state that the rule asks for, and has not ended.
+    LeftStatus,
+    /// The run was made again and failed again: another alert takes the place of this one.
+    FailedAgain,
+    /// The source no longer knows the run.
+    RunGone,
+    /// No rule, source or `match` covers the alert any more.
+    Unwatched,
+    /// A person closed it.
+    Closed,
     /// The job itself is in a status that the rule asks for.
     JobStatus,
     /// The job itself is well again.
@@ -71,11 +81,16 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 29] = [
+    pub const ALL: [ReasonCode; 34] = [
         ReasonCode::Status,
         ReasonCode::Recovered,
         ReasonCode::LaterRun,
         ReasonCode::Ended,
+        ReasonCode::LeftStatus,
+        ReasonCode::FailedAgain,
+        ReasonCode::RunGone,
+        ReasonCode::Unwatched,
+        ReasonCode::Closed,
         ReasonCode::JobStatus,
         ReasonCode::JobRecovered,
         ReasonCode::JobGone,
@@ -110,6 +125,11 @@ impl ReasonCode {
             ReasonCode::Recovered => "recovered",
             ReasonCode::LaterRun => "later-run",
             ReasonCode::Ended => "ended",
+            ReasonCode::LeftStatus => "left-status",
+            ReasonCode::FailedAgain => "failed-again",
+            ReasonCode::RunGone => "run-gone",
+            ReasonCode::Unwatched => "unwatched",
+            ReasonCode::Closed => "closed",
             ReasonCode::JobStatus => "job-status",
             ReasonCode::JobRecovered => "job-recovered",
             ReasonCode::JobGone => "job-gone",

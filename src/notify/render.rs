@@ -102,6 +102,11 @@ impl Renderer {
         self.templates.check_about_jobs(self.locale.language)
     }
 
+    /// Whether the receiver keeps an incident open for each alert until it hears of the end.
+    pub fn keeps_incidents(&self) -> bool {
+        self.channel.channel().kind() == "pagerduty"
+    }
+
     /// Whether waiting alerts may be told together.
     pub fn merges(&self) -> bool {
         self.group.is_some()

@@ -84,6 +84,11 @@ impl Past {
         }
     }
 
+    /// The run of this id.
+    pub fn run(&self, id: &str) -> Option<Snapshot> {
+        self.runs.iter().rev().find(|((_, other), _)| other == id).map(|(_, run)| *run)
+    }
+
     /// How many runs it holds.
     pub fn len(&self) -> usize {
         self.runs.len()

@@ -55,6 +55,32 @@ pub struct Rule {
     pub escalation: Vec<Step>,
     /// How its alerts are told together; without it, each alone.
     pub group: Option<Grouping>,
+    /// Which success ends the alert of a run that failed.
+    pub recovers: Recovers,
+}
+
+/// Which success ends the alert of a run that failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Recovers {
+    /// That of the same run, and that of a run of the same job planned later.
+    #[default]
+    LaterRun,
+    /// That of the same run alone.
+    SameRun,
+}
+
+impl Recovers {
+    /// The words of the configuration.
+    pub const WORDS: [&'static str; 2] = ["job", "run"];
+
+    /// What a word of the configuration names.
+    pub fn from_word(word: &str) -> Option<Recovers> {
+        match word {
+            "job" => Some(Recovers::LaterRun),
+            "run" => Some(Recovers::SameRun),
+            _ => None,
+        }
+    }
 }
 
 /// A later step of a rule: who is told while the alert still fires.

@@ -99,6 +99,16 @@ impl RuleSet {
         &self.marks
     }
 
+    /// The rules about a source, each with its place in [`RuleSet::rules`].
+    pub fn of_source<'a>(&'a self, source: &'a SourceId) -> impl Iterator<Item = (usize, &'a Rule)> {
+        self.rules.iter().enumerate().filter(|(_, rule)| rule.concerns_source(source))
+    }
+
+    /// The place of the rule of this id in [`RuleSet::rules`].
+    pub fn index(&self, id: &RuleId) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
     /// The rule of this id.
     pub fn get(&self, id: &RuleId) -> Option<&Rule> {
         self.by_id.get(id).and_then(|index| self.rules.get(*index))

@@ -6,14 +6,33 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Alert, AlertId, Delivery, GapPart, Instance, InstanceKey, InstanceType, Snapshot, SourceId};
+use super::transition::PollOutcome;
+use crate::decide::Memory;
+use crate::model::{
+    Alert, AlertId, Covered, Delivery, GapPart, Instance, InstanceKey, InstanceType, Snapshot, SourceId,
+};
 
 /// What a poll reads and commits.
 pub trait PollLedger: Send + Sync {
     /// Everything remembered of a source that its next poll can meet again: instances that have not ended, those whose
     /// plan time is at most [`crate::limits::LISTED_AGAIN_MAX`] before the cursor, and those with a firing alert.
     /// An unknown source has an empty memory of generation 0.
-    fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<SourceMemory, StoreError>> + Send;
+    fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<Memory, StoreError>> + Send;
+
+    /// These runs as they were last seen; left out is what is not known.
+    fn snapshots(
+        &self,
+        source: &SourceId,
+        keys: &[InstanceKey],
+    ) -> impl Future<Output = Result<HashMap<InstanceKey, Snapshot>, StoreError>> + Send;
+
+    /// All runs that were planned or started between `from` and `until`, both included.
+    fn runs_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(InstanceKey, Snapshot)>, StoreError>> + Send;
 
     /// The generation of a source's memory: it grows by one with every commit, so that a cached memory can be checked.
     fn generation(&self, source: &SourceId) -> impl Future<Output = Result<i64, StoreError>> + Send;
@@ -85,23 +104,6 @@ pub trait PollLedger: Send + Sync {
 /// Past runs by job, each with its instance id.
 pub type PastRuns = HashMap<String, Vec<(String, Snapshot)>>;
 
-/// Everything remembered of one source.
-#[derive(Debug, Clone, Default)]
-pub struct SourceMemory {
-    /// Counts the commits.
-    pub generation: i64,
-    /// When the source was last asked, with success or without.
-    pub polled_at: Option<Timestamp>,
-    /// Up to when the source has been read completely; `None` before the first complete poll.
-    pub read_until: Option<Timestamp>,
-    /// Marks of the rules that have looked at this source before.
-    pub known_rules: BTreeSet<String>,
-    /// The last snapshot of each instance.
-    pub snapshots: HashMap<InstanceKey, Snapshot>,
-    /// Alerts that fire.
-    pub firing: Vec<Alert>,
-}
-
 /// What one poll changes.
 #[derive(Debug, Clone)]
 pub struct PollCommit {
@@ -111,17 +113,20 @@ pub struct PollCommit {
     pub generation: i64,
     /// When the poll began.
     pub now: Timestamp,
-    /// The new cursor; `None` leaves it where it is (the listing was not whole).
-    pub read_until: Option<Timestamp>,
+    /// What is covered from now on.
+    pub covered: Covered,
+    /// Whether the listing was whole.
+    pub outcome: PollOutcome,
     /// Why the listing was not whole, where it was not.
     pub incomplete: Option<String>,
-    /// Marks of the rules that have looked at this source, this poll included; `None` when they are the same as before.
+    /// Marks of the rules that have looked at all of this source, this poll included; `None` when they are the same as
+    /// before.
     pub known_rules: Option<BTreeSet<String>>,
     /// Instances that are new or changed.
     pub instances: Vec<Instance>,
     /// Alerts that began to fire.
     pub fired: Vec<Alert>,
-    /// Alerts that fired before and have changed (resolved).
+    /// Alerts that fired before and have changed: ended, let go, suspended.
     pub changed: Vec<Alert>,
     /// Deliveries that are now owed.
     pub deliveries: Vec<Delivery>,

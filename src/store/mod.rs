@@ -47,7 +47,7 @@ pub use escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Step
 pub use fallback::{FallbackDeliveries, StandIn, ToldInstead, Undelivered};
 pub use groups::{DueGroup, Groups, Mergeable, Unrepeated};
 pub use inquiry::Inquiry;
-pub use ledger::{PastRuns, PollCommit, PollLedger, SourceMemory};
+pub use ledger::{PastRuns, PollCommit, PollLedger};
 pub use outbox::{Outbox, Pending, Queued, Settled};
 pub use own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
 pub use sql::{Mode, SqlStore};

@@ -17,7 +17,7 @@ pub trait Upkeep: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<i64, StoreError>> + Send;
 
-    /// Proves that the store takes a write.
+    /// Proves that the store takes a write, and that the write will be there after a restart.
     fn beat(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, LABEL_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
-    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, Escalation, GroupFacts, HeldBack, InstancePart,
-    InstanceType, JobPart, Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode, ReceiverId,
-    RuleId, Severity, SourceId, SourcePart, Stage, Status,
+    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, EndReason, Ended, Escalation, GroupFacts, HeldBack,
+    InstancePart, InstanceType, JobPart, Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode,
+    ReceiverId, RuleId, Severity, SourceId, SourcePart, Stage, Status,
 };
 use crate::words::{self, Language};
 
@@ -36,6 +36,8 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             held_back: None,
             labels: [("team".to_string(), "finance".to_string())].into(),
             escalation: None,
+            episode: 1,
+            ended: resolved.then_some(Ended { reason: EndReason::Recovered, by: None, note: None, at: now }),
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
@@ -167,6 +169,7 @@ fn sample_instant() -> Timestamp {
 fn all_null(mut facts: AlertFacts) -> AlertFacts {
     facts.alert.labels.clear();
     facts.alert.ends_at = None;
+    facts.alert.ended = None;
     facts.job.id = None;
     facts.instance = facts.instance.map(|instance| InstancePart {
         name: None,
@@ -305,6 +308,9 @@ fn full_facts() -> AlertFacts {
     }
     if let Some(reason) = &mut facts.alert.reason {
         reason.limit_ms = Some(45_000);
+    }
+    if let Some(ended) = &mut facts.alert.ended {
+        (ended.by, ended.note) = (Some("kim".to_string()), Some("why".to_string()));
     }
     facts.alert.measures = Measures {
         condition: Some(ConditionKind::NotFinishedBy),

@@ -16,9 +16,16 @@ pub fn summary(facts: &AlertFacts, language: Language) -> String {
     match by_reason(facts, language) {
         // Whoever is told later need not know that the first telling was late, too.
         Some(line) if facts.alert.escalation.is_some() => line + &escalation(facts, language),
-        Some(line) => line + &held_back(facts, language),
+        Some(line) => line + &again(facts, language) + &held_back(facts, language),
         None => facts.alert.summary.clone(),
     }
+}
+
+/// What is added to the line of a run that failed before and has failed again.
+fn again(facts: &AlertFacts, language: Language) -> String {
+    let is_again = facts.alert.episode > 1 && facts.alert.state == AlertState::Firing;
+    let number = facts.alert.episode.to_string();
+    if is_again { language.say("summary.again", &[("n", &number)]) } else { String::new() }
 }
 
 /// What is added to the line of an alert that was held back and is told late: by what, until when and why. Empty for
@@ -80,7 +87,10 @@ fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
         (Some(job), Some(node)) => language.say("sub_job", &[("job", job), ("node", node)]),
         _ => facts.job.name.clone(),
     };
+    let ended = facts.alert.ended.as_ref();
     let values = [
+        ("who", ended.and_then(|ended| ended.by.as_deref()).unwrap_or_default()),
+        ("why", ended.and_then(|ended| ended.note.as_deref()).unwrap_or_default()),
         ("did", did.as_str()),
         ("failed", &found.failed),
         ("counted", &found.counted),
@@ -197,6 +207,8 @@ mod tests {
                 held_back: None,
                 labels: Default::default(),
                 escalation: None,
+                episode: 1,
+                ended: None,
             },
             source: SourcePart { id: SourceId::new("s"), kind: "dataarts".to_string() },
             job: JobPart { name: "etl".to_string(), status: Some("NORMAL".to_string()), ..JobPart::default() },

@@ -21,7 +21,7 @@ use crate::model::{
     Delivery, DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Labels, Message, MessageData, MessageKind,
     PeriodPart, RuleId, Severity, SourceId, joined_labels,
 };
-use crate::rule::{Condition, MatchCache, Rule, RuleSet, RuleSetError};
+use crate::rule::{Condition, MatchCache, Recovers, Rule, RuleSet, RuleSetError};
 use crate::schedule::Schedule;
 use crate::store::{Archive, DigestCommit, DigestCursor, Digests, Since, StoreError};
 
@@ -108,6 +108,7 @@ pub async fn facts<S: Archive + Digests>(
 fn selects(settings: &DigestSettings, grounds: &Grounds) -> Result<Selects, RuleSetError> {
     let rule = Rule {
         group: None,
+        recovers: Recovers::default(),
         id: RuleId::new(&settings.name),
         matches: settings.matches.clone(),
         when: Condition::default(),

@@ -21,3 +21,4 @@ pub mod remind;
 pub mod replay;
 pub mod retry;
 pub mod turn;
+pub mod unwatched;

@@ -80,14 +80,14 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
         self.started_at = self.started_at.min(now);
         let state = self.store.own_state(now.checked_sub(OWN_GAP_AGE_MAX).unwrap_or(Timestamp::MIN)).await?;
         let seen = self.seen(&state, now);
-        let Decided { mut begun, ended, closed } = own::decide(&self.watch, &seen, &state.firing, now);
+        let Decided { mut begun, ended, changed } = own::decide(&self.watch, &seen, &state.firing, now);
         let known = self.store.known_alerts(&begun.iter().map(|alert| alert.id.clone()).collect::<Vec<_>>()).await?;
         begun.retain(|alert| !known.contains(&alert.id));
-        let over: Vec<&Alert> = ended.iter().chain(&closed).collect();
+        let over: Vec<&Alert> = ended.iter().chain(&changed).collect();
         let still: Vec<Alert> =
             state.firing.iter().filter(|alert| over.iter().all(|over| over.id != alert.id)).cloned().collect();
         let released = self.mute(&mut begun, still, now).await?;
-        if begun.is_empty() && ended.is_empty() && closed.is_empty() && released.is_empty() {
+        if begun.is_empty() && ended.is_empty() && changed.is_empty() && released.is_empty() {
             return Ok(0);
         }
         let told = released.iter().filter(|alert| alert.suppressed_by.is_none()).chain(&begun);
@@ -95,7 +95,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
             told.flat_map(|alert| self.owed(alert, MessageKind::AlertFiring, now)).collect();
         deliveries.extend(ended.iter().flat_map(|alert| self.owed(alert, MessageKind::AlertResolved, now)));
         log(&begun, &ended, &seen);
-        let changed = ended.into_iter().chain(closed).chain(released).collect();
+        let changed = ended.into_iter().chain(changed).chain(released).collect();
         let commit = OwnCommit { now, fired: begun, changed, deliveries };
         self.store.commit_own(&commit).await?;
         for delivery in &commit.deliveries {

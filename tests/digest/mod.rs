@@ -167,7 +167,6 @@ async fn an_alert_counts_in_one_digest_and_a_breach_says_by_how_much() {
     let mut world = World::open("schedule: \"0 * * * *\"").await;
     let mut slow = alert("slow", "etl");
     slow.rule = "slow".into();
-    slow.resolves_on_end = true;
     let run = World::later(instance("etl", "7", Status::Running), -3000);
     let suppressed = nightbell::model::Alert {
         suppressed_by: Some(nightbell::model::Suppression::FirstPoll),

@@ -15,7 +15,7 @@ use nightbell::store::{Deliveries as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::digest::{Digester, Grounds};
 use nightbell::worker::poll::{Addressee, Addressees};
 
-use crate::sample::{Place, at, commit, instance, resolved};
+use crate::sample::{Place, at, commit, covered, instance, resolved};
 
 /// The digest `daily` for two webhooks, over a store that is written as a poller would.
 pub(super) struct World {
@@ -81,7 +81,7 @@ impl World {
 
     async fn write(&mut self, poll: PollCommit) {
         let (now, generation) = (self.now(), self.generation);
-        let poll = PollCommit { now, generation, read_until: Some(now), ..poll };
+        let poll = PollCommit { now, generation, covered: covered(now), ..poll };
         self.store.commit_poll(&poll).await.unwrap();
         self.generation += 1;
     }

@@ -4,6 +4,7 @@
 mod golden;
 mod heart;
 mod random;
+mod unwatched;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{
-    Alert, AlertState, Attempt, AttemptOutcome, Concerns, Delivery, DeliveryId, DeliveryState, GapCause, GapPart,
-    RuleId, SourcePart,
+    Alert, AlertState, Attempt, AttemptOutcome, Concerns, Delivery, DeliveryId, DeliveryState, EndReason, GapCause,
+    GapPart, RuleId, SourcePart,
 };
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
@@ -25,7 +26,7 @@ use nightbell::worker::own::{OwnWatch, Reloads};
 use nightbell::worker::poll::{Addressee, Addressees};
 use nightbell::worker::turn::{Failing, Statuses};
 
-use super::sample::{Place, at, commit, delivery, source};
+use super::sample::{Place, at, commit, covered, delivery, source};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
@@ -88,7 +89,7 @@ impl World {
 
     async fn readable(&mut self, now: Timestamp, incomplete: Option<&str>) {
         let incomplete = incomplete.map(str::to_string);
-        let poll = PollCommit { now, read_until: Some(now), incomplete, ..commit(self.generation) };
+        let poll = PollCommit { now, covered: covered(now), incomplete, ..commit(self.generation) };
         self.store.commit_poll(&poll).await.unwrap();
         self.generation += 1;
     }
@@ -444,9 +445,9 @@ async fn without_anybody_to_tell_it_is_recorded() {
     assert_eq!(world.alerts().await.len(), 2);
 }
 
-/// What is not watched any more ends without a word: nobody knows how it is.
+/// What is not watched any more is suspended, and ended without a word before: incidents stayed open for ever.
 #[tokio::test]
-async fn what_is_turned_off_or_gone_from_the_file_is_closed() {
+async fn what_is_turned_off_or_gone_from_the_file_ends_as_unwatched_after_ten_minutes() {
     let mut world = World::open("self: { notify: [oncall] }").await;
     world.unreadable(at(0), "no answer").await;
     world.attempt("d1", "team", 1, at(0), refused()).await;
@@ -455,12 +456,23 @@ async fn what_is_turned_off_or_gone_from_the_file_is_closed() {
     world.restart(at(HOUR));
     world.unreadable(at(HOUR), "no answer").await;
     assert_eq!(world.look(at(HOUR)).await, nothing());
-    assert!(world.alerts().await.iter().all(|alert| alert.state() == AlertState::Resolved));
+    assert_eq!(world.look(at(HOUR + 9 * MINUTE)).await, nothing());
+    assert!(world.alerts().await.iter().all(|alert| alert.state() == AlertState::Firing));
+    assert_eq!(world.look(at(HOUR + 10 * MINUTE)).await.len(), 2);
+    let reasons = world.alerts().await.into_iter().map(|alert| alert.facts.alert.ended.unwrap().reason);
+    assert!(reasons.collect::<Vec<_>>().iter().all(|reason| *reason == EndReason::Unwatched));
     let mut world = World::open("self: { notify: [oncall] }").await;
     world.unreadable(at(0), "no answer").await;
     assert_eq!(world.look(at(HOUR)).await.len(), 1);
-    world.watch.sources.clear();
+    let sources = std::mem::take(&mut world.watch.sources);
     assert_eq!(world.look(at(2 * HOUR)).await, nothing());
+    // It is back within the time, and goes on.
+    world.watch.sources = sources;
+    world.look(at(2 * HOUR + 9 * MINUTE)).await;
+    assert_eq!(world.alerts().await[0].suspended_at, None);
+    world.watch.sources.clear();
+    assert_eq!(world.look(at(3 * HOUR)).await, nothing());
+    assert_eq!(world.look(at(3 * HOUR + 10 * MINUTE)).await.len(), 1);
 }
 
 /// A poll knows nothing of them: it would end what no rule of its file began.
@@ -469,6 +481,6 @@ async fn polls_leave_them_alone() {
     let mut world = World::open("self: { notify: [oncall] }").await;
     world.unreadable(at(0), "no answer").await;
     world.look(at(HOUR)).await;
-    assert_eq!(world.store.load_source(&source()).await.unwrap().firing, []);
+    assert!(world.store.load_source(&source()).await.unwrap().firing.is_empty());
     assert_eq!(world.store.own_state(at(0)).await.unwrap().firing.len(), 1);
 }

@@ -57,7 +57,7 @@ proptest! {
                 loops: Vec::new(),
             };
             let decided = own::decide(&watch, &seen, &firing, now);
-            prop_assert!(decided.closed.is_empty());
+            prop_assert!(decided.changed.is_empty());
             for ended in &decided.ended {
                 let at = firing.iter().position(|alert| alert.id == ended.id);
                 prop_assert!(at.is_some(), "what does not fire cannot end");

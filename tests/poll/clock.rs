@@ -148,7 +148,7 @@ async fn an_outage_over_the_deadline_makes_the_truth_late_and_not_wrong() {
         (settlement("1", Status::Success, Some("06:10")), settlement("1", Status::Success, Some("06:50")));
     let cases = [
         ("it was in time", Some(in_time), vec![]),
-        ("it was late and is over", Some(late), vec!["firing: settlement finished 20m 0s after 06:30"]),
+        ("it was late and is over", Some(late), vec!["resolved: settlement finished 20m 0s after 06:30"]),
         (
             "it runs",
             Some(settlement("1", Status::Running, None)),
@@ -343,7 +343,7 @@ async fn an_outage_over_due_times_tells_the_truth_once_it_can_be_read_again() {
         (
             "one did not",
             vec![-1, 0, 1, 2, 4, 5],
-            vec!["firing: settlement did not run at 03:00: no run was planned or started; it has run since"],
+            vec!["resolved: settlement did not run at 03:00: no run was planned or started; it has run since"],
         ),
     ];
     for (name, hours, expected) in cases {

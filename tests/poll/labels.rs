@@ -42,7 +42,7 @@ async fn routes_add_receivers_and_each_is_told_once() {
     assert_eq!(body["data"]["alert"]["labels"], serde_json::json!({ "team": "finance" }));
     scene.show([run("etl", "1", Status::Success, scene.now(), Some(scene.now()))]);
     scene.poll().await;
-    assert_eq!(told(&scene.store).await.len(), 3, "who was told by a route hears of the end");
+    assert_eq!(told(&scene.store).await.len(), 4, "who was told by a route hears of the end, and of one that is gone");
 }
 
 /// A window and a silence of a team's hold back that team's alerts alone; what is let go is told by its routes, too.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{
-    Ack, Alert, AlertId, AlertState, Concerns, Delivery, Instance, MessageKind, SilenceId, Status, Suppression,
+    Ack, Alert, AlertId, AlertState, Concerns, Delivery, Instance, MessageKind, ReasonCode, SilenceId, Status,
+    Suppression,
 };
 use nightbell::source::SourceErrorKind;
 use nightbell::store::{Deliveries as _, Desk as _, NewSilence};
@@ -109,7 +110,8 @@ fn holds(upstream: &Alert, alert: &Alert) -> Option<&'static str> {
 impl Story {
     /// When the alert was first told.
     fn told_at(&self, alert: &Alert) -> Option<Timestamp> {
-        self.of(alert, "hook", MessageKind::AlertFiring).map(|delivery| delivery.created_at).min()
+        let kinds = [MessageKind::AlertFiring, MessageKind::AlertResolved];
+        kinds.into_iter().flat_map(|kind| self.of(alert, "hook", kind)).map(|delivery| delivery.created_at).min()
     }
 
     fn of<'s>(
@@ -203,6 +205,13 @@ impl Story {
             let beginnings: BTreeSet<_> =
                 self.of(alert, receiver, MessageKind::AlertFiring).map(|delivery| &delivery.id).collect();
             let ends: Vec<&Delivery> = self.of(alert, receiver, MessageKind::AlertResolved).collect();
+            // What was over when it was first seen is told once; of a run that failed again the next alert tells.
+            let is_alone = beginnings.is_empty() && receiver == "hook" && alert.suppressed_by.is_none();
+            let code = alert.facts.alert.reason.as_ref().map(|reason| reason.code);
+            let is_superseded = code == Some(ReasonCode::FailedAgain) && receiver == "hook";
+            if is_alone || is_superseded && ends.is_empty() {
+                continue;
+            }
             let expected = usize::from(!fires(alert) && !beginnings.is_empty());
             assert_eq!(ends.len(), expected, "{receiver} of {alert:?}");
             let follows = ends.iter().all(|end| end.follows.as_ref().is_some_and(|first| beginnings.contains(first)));

@@ -244,6 +244,9 @@ async fn what_is_held_back_ends_with_its_rule() {
     scene.restart_with("  other: { when: { status: [pause] }, notify: [hook] }\n");
     scene.pass(minutes(20));
     scene.poll().await;
+    assert_eq!(scene.alerts().await[0].suspended_at, Some(scene.now()));
+    scene.pass(minutes(10));
+    scene.poll().await;
     assert!(told(&scene.store).await.is_empty());
     assert_eq!(scene.alerts().await[0].state(), AlertState::Resolved);
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{
-    Alert, AlertId, AlertState, Concerns, Delivery, Instance, InstancePart, InstanceType, MessageKind, Status,
-    Suppression,
+    Alert, AlertId, AlertState, Concerns, Delivery, Instance, InstancePart, InstanceType, MessageKind, ReasonCode,
+    Status, Suppression,
 };
 use nightbell::source::SourceErrorKind;
 use nightbell::store::{Deliveries as _, Desk as _, NewSilence};
@@ -119,6 +119,8 @@ struct Story<'a> {
     open_before: BTreeSet<AlertId>,
     /// The silences that hold: number and pattern.
     silences: Vec<(i64, &'static str)>,
+    /// Ids of the alerts that were over when they were first seen.
+    born_over: BTreeSet<AlertId>,
 }
 
 /// The run of an alert; the rules here are about runs.
@@ -128,6 +130,11 @@ fn instance_of(alert: &Alert) -> &InstancePart {
 
 fn is_watched(instance: &Instance) -> bool {
     instance.job.name.starts_with("etl") && instance.kind != InstanceType::Backfill
+}
+
+/// It ended otherwise than the rules ask for.
+fn is_over(instance: &Instance) -> bool {
+    instance.status.has_ended() && instance.status != Status::Fail
 }
 
 fn is_well(instance: &Instance) -> bool {
@@ -206,7 +213,8 @@ impl Story<'_> {
             let is_silent =
                 own.iter().all(|alert| !is_well(seen) && (alert.rule.as_str() == "failed" || !seen.status.has_ended()));
             assert!(is_silent, "still firing: {own:?}\nalthough {seen:?}");
-            let mut earlier = firing().filter(|alert| {
+            // That another run went well says nothing of one that is under way.
+            let mut earlier = firing().filter(|alert| alert.rule.as_str() == "failed").filter(|alert| {
                 let own = self.truth.states(&instance_of(alert).id).last().unwrap();
                 self.vouches(seen, alert) && seen.end_time >= own.end_time
             });
@@ -215,12 +223,13 @@ impl Story<'_> {
         for alert in self.alerts.iter().filter(|alert| alert.state() == AlertState::Resolved) {
             let own = self.truth.states(&instance_of(alert).id);
             let starts_at = alert.facts.alert.starts_at;
+            let by_state = alert.rule.as_str() == "slow";
             let by_itself = own.iter().any(|state| {
-                let ends = is_well(state) || alert.resolves_on_end && state.status.has_ended();
-                ends && state.end_time.is_some_and(|end| end >= starts_at || alert.resolves_on_end)
+                // A run that is long is over when it ends, or is made again.
+                let ends = if by_state { state.status.has_ended() } else { is_well(state) || is_over(state) };
+                ends && state.end_time.is_some_and(|end| end >= starts_at || by_state)
             });
-            let made_again =
-                alert.suppressed_by.is_some() && own.iter().any(|state| state.start_time > Some(starts_at));
+            let made_again = own.iter().any(|state| state.start_time > Some(starts_at));
             let by_another = self.truth.0.iter().flatten().any(|state| self.vouches(state, alert));
             assert!(by_itself || made_again || by_another, "called over: {alert:?}");
         }
@@ -278,16 +287,22 @@ impl Story<'_> {
                     && other.receiver == delivery.receiver
                     && other.kind == MessageKind::AlertFiring
             });
-            let follows = (delivery.kind == MessageKind::AlertResolved).then(|| firing.unwrap().id.clone());
+            let follows =
+                firing.filter(|_| delivery.kind == MessageKind::AlertResolved).map(|firing| firing.id.clone());
             assert_eq!(delivery.follows, follows);
         }
         let mut due = BTreeMap::new();
         for alert in self.alerts.iter().filter(|alert| alert.suppressed_by.is_none()) {
             let receivers: &[&str] = if alert.rule.as_str() == "failed" { &["hook", "mail"] } else { &["hook"] };
+            // What was over when it was first seen is told once, as over.
+            let was_over = self.born_over.contains(&alert.id);
+            let kind = if was_over { MessageKind::AlertResolved } else { MessageKind::AlertFiring };
             for receiver in receivers {
-                due.insert((alert.id.as_str(), *receiver, MessageKind::AlertFiring), 1);
+                due.insert((alert.id.as_str(), *receiver, kind), 1);
             }
-            if alert.state() == AlertState::Resolved {
+            let is_superseded =
+                alert.facts.alert.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::FailedAgain);
+            if alert.state() == AlertState::Resolved && !was_over && !is_superseded {
                 due.insert((alert.id.as_str(), "hook", MessageKind::AlertResolved), 1);
             }
         }
@@ -307,6 +322,7 @@ async fn live(steps: Vec<Step>) {
     let mut first_read = None;
     let mut contents = BTreeMap::new();
     let mut open = BTreeSet::new();
+    let (mut known, mut born_over) = (BTreeSet::new(), BTreeSet::new());
     let mut silences: Vec<(i64, &'static str, Timestamp)> = Vec::new();
     for step in steps {
         scene.pass(SignedDuration::from_mins(1));
@@ -363,7 +379,11 @@ async fn live(steps: Vec<Step>) {
                 let open_before = std::mem::replace(&mut open, open_now);
                 let silences: Vec<(i64, &str)> =
                     silences.iter().filter(|(_, _, ends)| now < *ends).map(|(id, job, _)| (*id, *job)).collect();
-                Story { truth: &truth, seen, alerts, deliveries, now, first_read, open_before, silences }.check();
+                let new = alerts.iter().filter(|alert| known.insert(alert.id.clone()));
+                born_over.extend(new.filter(|it| it.state() == AlertState::Resolved).map(|it| it.id.clone()));
+                let born_over = born_over.clone();
+                Story { truth: &truth, seen, alerts, deliveries, now, first_read, open_before, silences, born_over }
+                    .check();
             }
         }
     }

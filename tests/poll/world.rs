@@ -15,7 +15,7 @@ use nightbell::rule::Muting;
 use nightbell::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
 use nightbell::store::{Archive as _, Deliveries as _, SqlStore};
 use nightbell::worker::escalation::Escalations;
-use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller, Terms};
+use nightbell::worker::poll::{Addressee, Addressees, PollError, PollReport, Poller};
 
 use crate::sample::{Place, at};
 
@@ -256,7 +256,7 @@ impl Scene {
     }
 }
 
-fn configuration(rules: &str) -> Config {
+pub(crate) fn configuration(rules: &str) -> Config {
     // Only some kinds tell the schedules of their jobs.
     let kind = match rules.contains("missing: { grace") {
         true => "schedulerx, namespace: n, groups: [g], auth: { access_key: a, secret_key: s }",
@@ -300,10 +300,9 @@ fn poller(
     store: &Arc<SqlStore>,
     clock: &ManualClock,
 ) -> Poller<Puppet, SqlStore> {
-    let (settings, rules) = (config.sources[place].clone(), config.rules.clone());
-    let terms = Terms { labels: settings.labels.clone(), routes: Arc::clone(&config.routes), generation: None };
-    let (store, clock) = (Arc::clone(store), Arc::new(clock.clone()));
-    Poller { muting: muting(config), terms, ..Poller::new(settings, source.clone(), store, rules, addressees(), clock) }
+    let settings = config.sources[place].clone();
+    let decider = config.decider(&settings, None);
+    Poller::new(settings, source.clone(), Arc::clone(store), decider, addressees(), Arc::new(clock.clone()))
 }
 
 fn muting(config: &Config) -> Muting {

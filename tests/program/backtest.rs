@@ -57,7 +57,7 @@ async fn what_was_told_is_what_would_have_been_told() {
     let output = stage.output(&["backtest"]).await;
     let shown = text(&output.stdout);
     assert!(shown.contains("etl_orders failed after") && shown.contains("messages from"), "{shown}");
-    assert!(text(&output.stderr).contains("warehouse: 2 polls and"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("warehouse: replaying 2 polls and"), "{}", text(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]

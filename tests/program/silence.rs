@@ -154,3 +154,29 @@ async fn a_broken_file_among_others_keeps_nobody_from_looking_acknowledging_and_
     std::fs::write(rules.join("more.yaml"), "version: 1\nstore: sqlite://elsewhere.db\nrules: [\n").unwrap();
     assert_eq!(with(&["alerts"]).status.code(), Some(78));
 }
+
+/// Nobody could end an alert whose job will not run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_is_closed_by_hand_is_over_for_those_who_were_told_and_does_not_fire_again() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    stage.once(0).await;
+    let id = stage.listed("alerts").await[0]["alert"]["id"].as_str().unwrap().to_string();
+    assert_eq!(stage.output(&["close", &id[..8], "--by", "li"]).await.status.code(), Some(2), "it says no reason");
+    let closed = stage.output(&["close", &id[..8], "--by", "li", "--reason", "it was planned"]).await;
+    assert_eq!(closed.status.code(), Some(0), "{}", text(&closed.stderr));
+    assert!(text(&closed.stdout).contains("closed by li"), "{}", text(&closed.stdout));
+    assert!(text(&closed.stderr).contains("resolutions are pending"), "{}", text(&closed.stderr));
+    for _ in 0..2 {
+        stage.once(0).await;
+    }
+    let told: Vec<serde_json::Value> = stage.sink.hits_at("hook").iter().map(|hit| hit.json()).collect();
+    let kinds: Vec<&str> = told.iter().map(|body| body["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["alert.firing", "alert.resolved"]);
+    let ended = &told[1]["data"]["alert"]["ended"];
+    assert_eq!((&ended["reason"], &ended["by"]), (&"closed".into(), &"li".into()), "{ended}");
+    let listed = stage.listed("alerts").await;
+    assert_eq!((listed.len(), &listed[0]["alert"]["state"]), (1, &"resolved".into()));
+    let again = stage.output(&["close", &id, "--by", "li", "--reason", "again"]).await;
+    assert_eq!(again.status.code(), Some(1));
+}

@@ -13,7 +13,7 @@ use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::AnySource;
 use nightbell::store::{Archive as _, Deliveries as _, Desk as _, NewSilence, SqlStore};
 use nightbell::worker::escalation::Escalations;
-use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller, Terms};
+use nightbell::worker::poll::{Addressee, Addressees, PollError, Poller};
 use nightbell::worker::replay::{Theatre, recorded};
 
 use crate::sample::{Place, at};
@@ -88,12 +88,9 @@ impl Day {
     fn poller(&self) -> Poller<AnySource, SqlStore> {
         let settings = self.config.sources[0].clone();
         let source = AnySource::open(&settings, Arc::new(self.clock.clone())).unwrap();
-        let (store, rules, clock) = (Arc::clone(&self.store), self.config.rules.clone(), Arc::new(self.clock.clone()));
-        Poller {
-            muting: self.config.muting(),
-            terms: Terms { labels: settings.labels.clone(), ..Terms::default() },
-            ..Poller::new(settings, source, store, rules, Arc::clone(&self.addressees), clock)
-        }
+        let (store, clock) = (Arc::clone(&self.store), Arc::new(self.clock.clone()));
+        let decider = self.config.decider(&settings, None);
+        Poller::new(settings, source, store, decider, Arc::clone(&self.addressees), clock)
     }
 
     fn escalations(&self) -> Escalations<SqlStore> {
@@ -152,7 +149,12 @@ impl Day {
         let now = self.clock.now();
         if self.acking.one_in(6) {
             let alerts = self.store.alerts(usize::MAX).await.unwrap();
-            let is_told = |alert: &&Alert| alert.state() == AlertState::Firing && alert.suppressed_by.is_none();
+            // Of one that was taken over only the last acknowledgement is known afterwards.
+            let acks = self.store.acks().await.unwrap();
+            let is_told = |alert: &&Alert| {
+                let is_free = !acks.contains_key(&alert.id);
+                is_free && alert.state() == AlertState::Firing && alert.suppressed_by.is_none()
+            };
             let ack = Ack { by: "ada".into(), reason: None, at: now };
             if let Some(alert) = alerts.iter().find(is_told) {
                 self.store.ack(std::slice::from_ref(&alert.id), &ack).await.unwrap();

@@ -15,7 +15,7 @@ use nightbell::source::schedulerx::{SchedulerX, Settings};
 use nightbell::store::SqlStore;
 use nightbell::worker::budget::Budget;
 use nightbell::worker::deliver::Lane;
-use nightbell::worker::poll::{Addressee, Poller, Terms};
+use nightbell::worker::poll::{Addressee, Poller};
 
 use super::{Bench, ago, day, now, open_with};
 use crate::deliver::sink::{OK, Sink};
@@ -211,11 +211,8 @@ impl<'a> Program<'a> {
         let source = Settings { workflows: true, ..self.bench.settings() };
         let addressees = Arc::new(HashMap::from([(settings.id.clone(), addressee)]));
         let reader = open_with(&source, clock.clone());
-        let rules = config.rules.clone();
-        let poller = Poller {
-            terms: Terms { labels: Default::default(), routes: Arc::clone(&config.routes), generation: None },
-            ..Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), rules, addressees, clock)
-        };
+        let decider = config.decider(&config.sources[0], None);
+        let poller = Poller::new(config.sources[0].clone(), reader, Arc::clone(&store), decider, addressees, clock);
         Process { store, poller, lane }
     }
 

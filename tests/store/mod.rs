@@ -1,5 +1,6 @@
 //! The store on real files: what it keeps, what it refuses, and what it survives.
 
+mod growth;
 mod learnt;
 mod letters;
 mod migration;
@@ -12,15 +13,19 @@ pub(crate) use learnt::read_learnt;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use nightbell::decide::Memory;
+use nightbell::decide::memory::Recalled;
 use nightbell::model::{
-    AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, InstanceKey, ReceiverId, SourceId, Status,
+    Alert, AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, SourceId,
+    Status,
 };
 use nightbell::store::{
-    Archive as _, Deliveries as _, Outbox as _, PollCommit, PollLedger as _, Settled, SqlStore, StoreError, Upkeep as _,
+    Archive as _, Deliveries as _, Outbox as _, PollCommit, PollLedger as _, PollOutcome, Settled, SqlStore,
+    StoreError, Upkeep as _,
 };
 use sqlx::Row as _;
 
-use super::sample::{Place, alert, at, commit, delivery, instance, resolution, resolved, source};
+use super::sample::{Place, alert, at, commit, covered, delivery, instance, resolution, resolved, source};
 
 fn pager() -> ReceiverId {
     ReceiverId::new("pager")
@@ -45,6 +50,13 @@ fn delivered(id: &str) -> Settled {
 
 fn dead(id: &str) -> Settled {
     settled(id, 1, Attempt::failed(AttemptOutcome::Rejected, Some("404".into()), "gone"), DeliveryState::Dead, None)
+}
+
+/// What fires, by id.
+fn firing(memory: &Memory) -> Vec<Alert> {
+    let mut firing: Vec<Alert> = memory.firing.firing().map(|alert| (**alert).clone()).collect();
+    firing.sort_by(|one, other| one.id.cmp(&other.id));
+    firing
 }
 
 async fn claimed(store: &SqlStore, now: Timestamp, limit: usize) -> Vec<String> {
@@ -104,14 +116,14 @@ async fn what_a_poll_commits_is_there_after_a_restart() {
 
     let store = place.open().await;
     let memory = store.load_source(&source()).await.unwrap();
-    assert_eq!((memory.generation, memory.read_until), (1, Some(at(0))));
+    assert_eq!((memory.generation, &memory.covered), (1, &covered(at(0))));
     assert_eq!(store.generation(&source()).await.unwrap(), 1);
-    assert_eq!(Some(memory.known_rules), first.known_rules);
-    assert_eq!(memory.snapshots.len(), names.len() * ids.len());
+    assert_eq!(Some(&memory.known_rules), first.known_rules.as_ref());
+    assert_eq!(memory.runs.len(), names.len() * ids.len());
     for instance in &first.instances {
-        assert_eq!(memory.snapshots.get(&instance.key()), Some(&instance.snapshot()), "{:?}", instance.key());
+        assert_eq!(memory.runs.open(&instance.key()), Some(&instance.snapshot()), "{:?}", instance.key());
     }
-    assert_eq!(memory.firing, first.fired);
+    assert_eq!(firing(&memory), first.fired);
     assert_eq!(store.alerts(10).await.unwrap(), first.fired);
     assert_eq!(store.deliveries(10).await.unwrap(), first.deliveries);
     assert_eq!(store.load_source(&SourceId::new("other")).await.unwrap().generation, 0);
@@ -133,7 +145,7 @@ async fn a_commit_on_a_stale_generation_writes_nothing() {
         assert!(matches!(&refused, StoreError::Conflict(id) if *id == source()), "{refused}");
     }
     let memory = store.load_source(&source()).await.unwrap();
-    assert_eq!((memory.generation, memory.snapshots.len(), memory.firing.len()), (1, 0, 0));
+    assert_eq!((memory.generation, memory.runs.len(), memory.firing.is_empty()), (1, 0, true));
     assert!(store.deliveries(10).await.unwrap().is_empty());
     store.commit_poll(&PollCommit { generation: 1, ..late }).await.unwrap();
     assert_eq!(store.load_source(&source()).await.unwrap().generation, 2);
@@ -177,7 +189,7 @@ async fn an_ended_episode_stays_ended_and_makes_room_for_the_next_in_one_commit(
     let second = alert("a2", "etl");
     let both = PollCommit { changed: vec![resolved(first.clone(), at(60))], fired: vec![second.clone()], ..commit(1) };
     store.commit_poll(&both).await.unwrap();
-    assert_eq!(store.load_source(&source()).await.unwrap().firing, [second]);
+    assert_eq!(firing(&store.load_source(&source()).await.unwrap()), [second]);
 
     store.commit_poll(&PollCommit { changed: vec![first.clone()], ..commit(2) }).await.unwrap();
     let alerts = store.alerts(10).await.unwrap();
@@ -195,7 +207,7 @@ async fn a_condition_fires_once_at_a_time() {
     deliveries[0].alert = Some(twin.id.clone());
     deliveries[1].alert = Some(other.id.clone());
     store.commit_poll(&PollCommit { fired: vec![twin, other], deliveries, ..commit(1) }).await.unwrap();
-    let firing = store.load_source(&source()).await.unwrap().firing;
+    let firing = firing(&store.load_source(&source()).await.unwrap());
     assert_eq!(firing.iter().map(|alert| alert.id.as_str()).collect::<Vec<_>>(), ["a1", "a3"]);
     assert_eq!(outbox(&store).await, ["d3 pending 0 -"]);
 }
@@ -220,10 +232,10 @@ async fn a_source_remembers_what_its_next_poll_can_meet() {
     ];
     first.fired = vec![alert("a1", "old-firing")];
     store.commit_poll(&first).await.unwrap();
-    let mut jobs: Vec<String> =
-        store.load_source(&source()).await.unwrap().snapshots.into_keys().map(|key| key.job).collect();
-    jobs.sort();
-    assert_eq!(jobs, ["old-firing", "old-running", "old-unknown", "recent"]);
+    let memory = store.load_source(&source()).await.unwrap();
+    let is_known = |run: &&Instance| memory.runs.recall(&run.key(), &run.snapshot()) == Recalled::Same;
+    let jobs: Vec<&str> = first.instances.iter().filter(is_known).map(|run| run.job.name.as_str()).collect();
+    assert_eq!(jobs, ["recent", "old-running", "old-unknown", "old-firing"]);
 }
 
 #[tokio::test]
@@ -233,9 +245,9 @@ async fn the_last_word_on_an_instance_counts() {
     let twice = vec![instance("etl", "1", Status::Running), instance("etl", "1", Status::Fail)];
     store.commit_poll(&PollCommit { instances: twice, ..commit(0) }).await.unwrap();
     store.commit_poll(&PollCommit { instances: vec![instance("etl", "2", Status::Fail)], ..commit(1) }).await.unwrap();
-    let snapshots = store.load_source(&source()).await.unwrap().snapshots;
-    assert_eq!(snapshots.len(), 2);
-    assert_eq!(snapshots[&InstanceKey { job: "etl".into(), id: "1".into() }].status, Status::Fail);
+    assert_eq!(store.load_source(&source()).await.unwrap().runs.len(), 2);
+    let key = InstanceKey { job: "etl".into(), id: "1".into() };
+    assert_eq!(store.snapshots(&source(), std::slice::from_ref(&key)).await.unwrap()[&key].status, Status::Fail);
 }
 
 #[tokio::test]
@@ -251,7 +263,12 @@ async fn a_source_that_cannot_be_read_keeps_its_cursor() {
     let condition = store.sources().await.unwrap().remove(0);
     assert_eq!(condition.unreadable, Some((at(60), "HTML".into())));
     assert_eq!((condition.read_until, condition.polled_at), (Some(at(0)), at(120)));
-    let short = PollCommit { read_until: None, incomplete: Some("9 of 10".into()), ..commit(1) };
+    let short = PollCommit {
+        covered: Default::default(),
+        outcome: PollOutcome::Short,
+        incomplete: Some("9 of 10".into()),
+        ..commit(1)
+    };
     store.commit_poll(&short).await.unwrap();
     let condition = store.sources().await.unwrap().remove(0);
     assert_eq!((condition.read_until, condition.incomplete.as_deref()), (Some(at(0)), Some("9 of 10")));
@@ -398,7 +415,7 @@ async fn a_damaged_row_is_left_out_and_its_neighbours_live() {
     meddle(&place, "UPDATE alert SET facts = 'x' WHERE id = 'a2'").await;
     meddle(&place, "UPDATE instance SET status = 'dancing' WHERE job = 'bad'").await;
     let memory = store.load_source(&source()).await.unwrap();
-    assert_eq!((memory.snapshots.len(), memory.firing.len()), (1, 1));
+    assert_eq!((memory.runs.len(), firing(&memory).len()), (1, 1));
     assert_eq!(store.alerts(9).await.unwrap().len(), 1);
     assert_eq!(claimed(&store, at(1), 9).await, ["d1"]);
     meddle(&place, "UPDATE delivery SET content = '{}' WHERE id = 'd2'").await;

@@ -5,9 +5,11 @@ use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nightbell::store::{Archive as _, Deliveries as _, Mode, PollCommit, PollLedger as _, SqlStore, StoreError};
+use nightbell::store::{
+    Archive as _, Deliveries as _, Mode, PollCommit, PollLedger as _, SqlStore, StoreError, Upkeep as _,
+};
 
-use super::super::sample::{Place, alert, commit, delivery};
+use super::super::sample::{Place, alert, at, commit, delivery};
 use super::meddle;
 
 async fn refusal(url: &str, mode: Mode) -> String {
@@ -162,4 +164,24 @@ async fn a_second_process_is_refused_with_the_holders_pid() {
     holder.kill().unwrap();
     holder.wait().unwrap();
     place.open().await;
+}
+
+#[tokio::test]
+async fn a_store_file_that_is_deleted_or_replaced_is_noticed_and_not_made_anew() {
+    let place = Place::new();
+    let store = place.open().await;
+    store.beat(at(0)).await.unwrap();
+    assert!(store.alerts(9).await.unwrap().is_empty());
+    let aside = place.directory.path().join("aside.db");
+    std::fs::rename(place.path(), &aside).unwrap();
+    for _ in 0..2 {
+        let words = store.beat(at(1)).await.unwrap_err().to_string();
+        assert!(words.contains("the file was deleted or replaced while nightbell works with it"), "{words}");
+        // Who is on call still hears of what happens.
+        store.commit_poll(&PollCommit { fired: vec![alert("a1", "etl")], ..commit(0) }).await.ok();
+        std::fs::write(place.path(), "another file").unwrap();
+    }
+    assert_eq!(store.alerts(9).await.unwrap().len(), 1);
+    std::fs::rename(&aside, place.path()).unwrap();
+    store.beat(at(2)).await.unwrap();
 }

@@ -3,7 +3,7 @@
 use nightbell::model::{Instance, Status};
 use nightbell::store::{PollCommit, PollLedger as _, PollOutcome, Transition, TransitionLog as _, Upkeep as _};
 
-use crate::sample::{Place, at, commit, instance, source};
+use crate::sample::{Place, at, commit, covered, instance, source};
 
 fn poll(generation: i64, seconds: i64, instances: Vec<Instance>) -> PollCommit {
     PollCommit { now: at(seconds), instances, ..commit(generation) }
@@ -29,7 +29,12 @@ async fn what_changes_is_noted_once_for_each_change() {
         // Named again because an alert begins, and not because it has changed.
         poll(1, 60, vec![running.clone()]),
         poll(2, 120, vec![renamed.clone()]),
-        PollCommit { read_until: None, incomplete: Some("short".into()), ..poll(3, 180, Vec::new()) },
+        PollCommit {
+            covered: Default::default(),
+            outcome: PollOutcome::Short,
+            incomplete: Some("short".into()),
+            ..poll(3, 180, Vec::new())
+        },
     ];
     for commit in &polls {
         store.commit_poll(commit).await.unwrap();
@@ -72,7 +77,7 @@ async fn the_purge_keeps_how_every_known_run_was_at_the_end_of_the_retention() {
     let polls = [
         poll(0, 0, vec![instance("old", "2", Status::Success), long(Status::Waiting)]),
         poll(1, 2 * day, vec![long(Status::Running)]),
-        PollCommit { read_until: Some(at(40 * day)), ..poll(2, 40 * day, vec![long(Status::Fail)]) },
+        PollCommit { covered: covered(at(40 * day)), ..poll(2, 40 * day, vec![long(Status::Fail)]) },
     ];
     for commit in &polls {
         store.commit_poll(commit).await.unwrap();

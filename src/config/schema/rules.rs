@@ -9,6 +9,7 @@ use super::values::{
 };
 use crate::config::calendars::WEEKDAYS;
 use crate::model::{InstanceType, Severity, Status};
+use crate::rule::Recovers;
 
 pub(super) fn definitions() -> Map<String, Value> {
     let all = [
@@ -64,6 +65,11 @@ fn rule() -> Value {
             key("severity", severity(), "How bad it is. Default: error."),
             telling::notify_or_steps(),
             telling::group(),
+            key(
+                "recovers",
+                word(&Recovers::WORDS),
+                "Whose success ends the alert of a failed run: \"job\" (the default) also that of a later run, \"run\" its own alone.",
+            ),
             key("labels", labels(), "Texts by name, for routes, mute windows, silences, digests and templates."),
         ],
     )

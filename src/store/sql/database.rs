@@ -1,6 +1,9 @@
 //! [`SqlStore`]: the connections of a store, and transactions that write.
 
 use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool};
@@ -33,6 +36,8 @@ pub struct SqlStore {
     pub(super) readers: AnyPool,
     pub(super) statements: Statements,
     pub(super) gathering: Gathering,
+    /// The file as it was opened; none in memory.
+    pub(super) opened: Option<Arc<Opened>>,
     /// Held as long as the store; the operating system lets go of it when the process dies, however it dies.
     pub(super) _lock: Option<File>,
 }
@@ -46,6 +51,7 @@ impl SqlStore {
 
     /// Begins a transaction that will write.
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
+        self.say_if_lost();
         let mut connection = self.writer.acquire().await.map_err(|error| self.failed(error))?;
         match sqlx::query(self.dialect.begin_write()).execute(&mut *connection).await {
             Ok(_) => Ok(Write { connection, committed: false }),
@@ -54,6 +60,28 @@ impl SqlStore {
                 Err(self.failed(error))
             }
         }
+    }
+
+    /// Says, once each time, that the file is not there any more. What is written goes on going into the file that was
+    /// opened, whose name is gone: who is on call still hears of what happens.
+    fn say_if_lost(&self) {
+        let Some(opened) = &self.opened else { return };
+        let is_lost = !opened.is_there();
+        if is_lost && !opened.is_said.swap(is_lost, Ordering::Relaxed) {
+            tracing::error!("{}", self.lost());
+        }
+    }
+
+    /// Proves that what is written will be there after a restart.
+    pub(super) fn check_file(&self) -> Result<(), StoreError> {
+        match &self.opened {
+            Some(opened) if !opened.is_there() => Err(self.lost()),
+            _ => Ok(()),
+        }
+    }
+
+    fn lost(&self) -> StoreError {
+        StoreError::Database(format!("{}: {LOST}", self.place))
     }
 
     pub(super) async fn commit(&self, mut write: Write) -> Result<(), StoreError> {
@@ -66,6 +94,40 @@ impl SqlStore {
     pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
         StoreError::Database(format!("{}: {}", self.place, words(&error)))
     }
+}
+
+/// What is said of a file that is gone.
+pub(super) const LOST: &str = "the file was deleted or replaced while nightbell works with it; what it records from now on \
+     is lost when it stops. Put the file back and start nightbell again";
+
+/// The file of a store as it was when it was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) path: PathBuf,
+    identity: Option<(u64, u64)>,
+    is_said: AtomicBool,
+}
+
+impl Opened {
+    /// The file at `path`, which is there.
+    pub(super) fn at(path: PathBuf) -> Opened {
+        let identity = identity(&path);
+        Opened { path, identity, is_said: AtomicBool::new(false) }
+    }
+
+    /// Whether the same file still has its name.
+    pub(super) fn is_there(&self) -> bool {
+        identity(&self.path) == self.identity
+    }
+}
+
+/// By what a file is known again; none where there is none.
+fn identity(path: &std::path::Path) -> Option<(u64, u64)> {
+    let meta = std::fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    return Some((std::os::unix::fs::MetadataExt::dev(&meta), std::os::unix::fs::MetadataExt::ino(&meta)));
+    #[cfg(not(unix))]
+    return Some((0, u64::from(meta.is_file())));
 }
 
 /// A transaction that writes. One that ends without a commit takes its connection with it: after a full disk SQLite may

@@ -19,7 +19,7 @@ fn ahead(store: &SqlStore) -> String {
            (SELECT MIN(first.created_at) FROM delivery AS first WHERE first.alert = alert.id \
              AND first.kind = 'alert.firing' AND first.stands_in_for IS NULL) AS told_at \
          FROM {} JOIN alert ON alert.rule = item.rule \
-         WHERE alert.state = 'firing' AND alert.suppressed_by IS NULL \
+         WHERE alert.state = 'firing' AND alert.suppressed_by IS NULL AND alert.suspended_at IS NULL \
            AND NOT EXISTS (SELECT 1 FROM escalation WHERE escalation.alert = alert.id AND escalation.step = item.number) \
            AND (item.unless_acked = 0 OR NOT EXISTS (SELECT 1 FROM ack WHERE ack.alert = alert.id))",
         store.dialect.items(StepItem::COLUMNS)
@@ -196,7 +196,7 @@ async fn owed_before(store: &SqlStore, alert: &AlertId) -> Result<Vec<(ReceiverI
 /// Whether the alert still fires, is told, and nobody has taken it on since: what was read before may be old by now.
 async fn is_still_due(store: &SqlStore, write: &mut Write, step: &StepTaken) -> Result<bool, StoreError> {
     let found = sqlx::query(
-        "SELECT 1 FROM alert WHERE id = $1 AND state = 'firing' AND suppressed_by IS NULL \
+        "SELECT 1 FROM alert WHERE id = $1 AND state = 'firing' AND suppressed_by IS NULL AND suspended_at IS NULL \
            AND ($2 = 0 OR NOT EXISTS (SELECT 1 FROM ack WHERE ack.alert = alert.id))",
     )
     .bind(step.alert.as_str())

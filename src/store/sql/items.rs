@@ -126,6 +126,8 @@ item! {
         ended_at: BigInt Option<i64>,
         noted_moment: BigInt i64,
         generation: BigInt Option<i64>,
+        suspended_at: BigInt Option<i64>,
+        end_reason: Text Option<&'static str>,
     }
 }
 
@@ -240,7 +242,8 @@ fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> Result<AlertItem<'_
         rule: alert.rule.as_str(),
         state: alert.state().as_str(),
         facts: to_json(&alert.facts)?,
-        resolves_on_end: i64::from(alert.resolves_on_end),
+        // Of older versions; whether the end of the run is the end of the alert is judged from the run now.
+        resolves_on_end: 0,
         receivers: to_json(&receivers)?,
         suppressed_by: alert.suppressed_by.as_ref().map(ToString::to_string),
         created_at: alert.created_at.as_millisecond(),
@@ -250,6 +253,8 @@ fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> Result<AlertItem<'_
         },
         noted_moment: moment,
         generation: alert.generation,
+        suspended_at: alert.suspended_at.map(Timestamp::as_millisecond),
+        end_reason: alert.facts.alert.ended.as_ref().map(|ended| ended.reason.as_str()),
     })
 }
 

@@ -4,7 +4,8 @@
 //! Each role of the store is implemented in the file that holds its statements: `poll` the ledger, `outbox` and `groups`
 //! what lanes do, `fallback` and `escalation` who else is notified, `desk` what people say, `archive`, `deliveries`,
 //! `inquiry` and `transition` what they ask, `digest`, `own` and `upkeep` the rest. Below them, `insert` writes alerts and
-//! deliveries for all of them, `gap` keeps when a source was not read, `gathering` whether anything waits for its group;
+//! deliveries for all of them, `gap` keeps when a source was not read, `gathering` whether anything waits for its group,
+//! `memory` loads what a poll remembers;
 //! `items` turns values into rows and `rows` turns rows into values; `statements` and `dialect` hold the SQL, so that
 //! another database needs a dialect and no second copy of the logic. Nothing here knows why a row is written.
 
@@ -22,9 +23,12 @@ mod groups;
 mod inquiry;
 mod insert;
 mod items;
+mod memory;
 mod open;
 mod outbox;
 mod own;
+#[cfg(test)]
+mod plans;
 mod poll;
 mod rows;
 mod statements;

@@ -7,17 +7,18 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
-use super::database::{Mode, SqlStore, words};
+use super::database::{LOST, Mode, Opened, SqlStore, words};
 use super::dialect::Dialect;
 use super::gathering::Gathering;
 use super::statements::Statements;
-use crate::limits::STORE_WAIT_MAX;
+use crate::limits::{STORE_CHECK_SIZE_MAX, STORE_WAIT_MAX};
 use crate::store::error::StoreError;
 
 /// Marks a SQLite file as ours ("NBel" in the header's application id).
@@ -41,6 +42,8 @@ fn migrations() -> Migrator {
         step(11, "generation", include_str!("migrations/0011_generation.sql")),
         step(12, "transition", include_str!("migrations/0012_transition.sql")),
         step(14, "digest_nodes", include_str!("migrations/0014_digest_nodes.sql")),
+        step(15, "coverage", include_str!("migrations/0015_coverage.sql")),
+        step(16, "hot_statements", include_str!("migrations/0016_hot_statements.sql")),
         step(20, "receiver_health", include_str!("migrations/0020_receiver_health.sql")),
     ])
 }
@@ -66,19 +69,21 @@ impl SqlStore {
         };
         sqlx::any::install_default_drivers();
         let place = path.display().to_string();
+        let opened = Arc::new(Opened::at(path.clone()));
+        let pool = |access| pool(&opened, access);
         let (writer, readers) = match mode {
             Mode::Work => {
                 prepare(&path, &place).await?;
-                (pool(&path, Access::Write)?, pool(&path, Access::Read)?)
+                (pool(Access::Write)?, pool(Access::Read)?)
             }
             Mode::Read => {
                 check_version(&path, &place).await?;
-                let readers = pool(&path, Access::ReadOnly)?;
+                let readers = pool(Access::ReadOnly)?;
                 (readers.clone(), readers)
             }
             Mode::Amend => {
                 check_version(&path, &place).await?;
-                (pool(&path, Access::Write)?, pool(&path, Access::ReadOnly)?)
+                (pool(Access::Write)?, pool(Access::ReadOnly)?)
             }
         };
         let dialect = Dialect::Sqlite;
@@ -89,6 +94,7 @@ impl SqlStore {
             readers,
             statements: Statements::new(dialect),
             gathering: Gathering::default(),
+            opened: Some(opened),
             _lock: lock,
         })
     }
@@ -124,6 +130,7 @@ impl SqlStore {
             readers: only,
             statements,
             gathering: Gathering::default(),
+            opened: None,
             _lock: None,
         })
     }
@@ -224,14 +231,17 @@ enum Access {
 
 impl Access {
     /// What a fresh connection is told. WAL lets readers and the writer work side by side; FULL means that a commit that
-    /// was answered survives a power cut. SQLite asks for foreign_keys on each connection.
+    /// was answered survives a power cut. SQLite asks for foreign_keys on each connection. What it sorts it keeps in memory:
+    /// there may be no directory for temporary files.
     const fn pragmas(self) -> &'static str {
         match self {
             Access::Write => {
                 "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                 PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864"
+                 PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY"
             }
-            Access::Read | Access::ReadOnly => "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON",
+            Access::Read | Access::ReadOnly => {
+                "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY"
+            }
         }
     }
 }
@@ -244,10 +254,14 @@ fn options(path: &Path, access: Access) -> Result<AnyConnectOptions, StoreError>
     let Some(text) = path.to_str() else { return Err(unusable(path, "its name is not UTF-8")) };
     let options =
         AnyConnectOptions::from_str(&format!("sqlite://{}?mode={mode}", utf8_percent_encode(text, NOT_IN_PATHS)));
-    Ok(options.map_err(|error| unusable(path, words(&error)))?.disable_statement_logging())
+    let options = options.map_err(|error| unusable(path, words(&error)))?;
+    // The tests of the plans take the statements from the driver's log.
+    Ok(if cfg!(test) { options } else { options.disable_statement_logging() })
 }
 
-fn pool(path: &Path, access: Access) -> Result<AnyPool, StoreError> {
+fn pool(opened: &Arc<Opened>, access: Access) -> Result<AnyPool, StoreError> {
+    let options = options(&opened.path, access)?;
+    let opened = Arc::clone(opened);
     Ok(AnyPoolOptions::new()
         .max_connections(if access == Access::Write { 1 } else { 2 })
         .acquire_timeout(STORE_WAIT_MAX)
@@ -255,9 +269,16 @@ fn pool(path: &Path, access: Access) -> Result<AnyPool, StoreError> {
         .max_lifetime(None)
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(access.pragmas())).await.map(drop) })
+            let opened = Arc::clone(&opened);
+            Box::pin(async move {
+                // Another file that has the name by now is another store.
+                if !opened.is_there() {
+                    return Err(sqlx::Error::Protocol(LOST.into()));
+                }
+                connection.execute(sqlx::raw_sql(access.pragmas())).await.map(drop)
+            })
         })
-        .connect_lazy_with(options(path, access)?))
+        .connect_lazy_with(options))
 }
 
 /// One connection outside of a pool: a pool would try again and again what is refused for good.
@@ -273,11 +294,17 @@ async fn prepare(path: &Path, place: &str) -> Result<(), StoreError> {
     let mut connection = connection(path, Access::Write).await?;
     let cannot = |error: sqlx::Error| StoreError::Unusable(format!("store {place}: {}", words(&error)));
     check_owner(&mut connection, place, true).await?;
-    let verdict: String = sqlx::query("PRAGMA quick_check(1)")
-        .fetch_one(&mut connection)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(cannot)?;
+    // Reading a large file from end to end would take longer than everything else that `run --once` does; what is wrong
+    // with it is said by the first statement that meets it.
+    let is_small = std::fs::metadata(path).is_ok_and(|meta| meta.len() <= STORE_CHECK_SIZE_MAX);
+    let verdict: String = match is_small {
+        true => sqlx::query("PRAGMA quick_check(1)")
+            .fetch_one(&mut connection)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(cannot)?,
+        false => "ok".into(),
+    };
     if verdict != "ok" {
         let advice = "restore a backup, or move it away to start with a new one";
         return Err(StoreError::Unusable(format!("store {place} is damaged ({verdict}); {advice}")));

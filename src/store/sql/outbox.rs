@@ -10,7 +10,6 @@ use super::database::{SqlStore, Write};
 use super::insert::NEVER_FIRED;
 use super::items::{DamagedItem, IdItem, lists, settled_items};
 use super::{own, rows};
-use crate::limits::DELIVERY_AGE_MAX;
 use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
 use crate::store::error::StoreError;
 use crate::store::outbox::{Outbox, Pending, Queued, Settled};
@@ -180,14 +179,11 @@ impl Outbox for SqlStore {
         Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
     }
 
-    /// Deliveries live for a day and are purged with their alerts, so the few of the last days hold every recent attempt.
     async fn attempts_since(&self, since: Timestamp) -> Result<Vec<(ReceiverId, Timestamp)>, StoreError> {
-        let made_since = since.checked_sub(DELIVERY_AGE_MAX * 2).unwrap_or(Timestamp::MIN);
         let found = sqlx::query(
-            "SELECT delivery.receiver, attempt.started_at FROM delivery JOIN attempt ON attempt.delivery = delivery.id \
-             WHERE delivery.created_at >= $1 AND attempt.started_at >= $2 ORDER BY attempt.started_at",
+            "SELECT delivery.receiver, attempt.started_at FROM attempt JOIN delivery ON delivery.id = attempt.delivery \
+             WHERE attempt.started_at >= $1 ORDER BY attempt.started_at",
         )
-        .bind(made_since.as_millisecond())
         .bind(since.as_millisecond())
         .fetch_all(&self.readers)
         .await

@@ -1,15 +1,15 @@
 //! What Nightbell watches of itself: the health of receivers, noted as attempts are settled; its alerts, which no poll
 //! decides about; the proof that the store takes a write.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
-use super::items::{IdItem, alert_items, lists};
+use super::items::{IdItem, alert_items, lists, to_json};
 use super::{gap, insert, rows};
-use crate::model::{DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
+use crate::model::{Alert, DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
 use crate::store::archive::Archive as _;
 use crate::store::error::StoreError;
 use crate::store::outbox::Settled;
@@ -59,12 +59,31 @@ impl OwnAlerts for SqlStore {
         })
     }
 
-    /// Alerts and what is owed for them, as a poll commits them; no source is moved.
+    async fn firing_elsewhere(&self, sources: &[SourceId]) -> Result<Vec<Alert>, StoreError> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {} FROM alert WHERE state = 'firing' AND NOT ({IS_OWN}) AND source NOT IN {} ORDER BY created_at, id",
+            rows::ALERT_COLUMNS,
+            self.dialect.bound_texts(1)
+        ));
+        let items: Vec<IdItem> = sources.iter().map(|source| IdItem { id: source.as_str() }).collect();
+        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "alert", rows::alert))
+    }
+
+    /// Alerts and what is owed for them, as a poll commits them; no cursor is moved.
     async fn commit_own(&self, own: &OwnCommit) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         let moment = gap::next_moment(self, &mut write, own.now).await?;
         let changed = alert_items(&own.changed, own.now, moment)?;
         insert::execute(self, &mut write, &self.statements.update_alerts, &changed).await?;
+        let touched = own.changed.iter().filter(|alert| !alert.rule.as_str().starts_with("self/"));
+        for source in touched.map(|alert| &alert.source).collect::<BTreeSet<_>>() {
+            sqlx::query("UPDATE source SET generation = generation + 1 WHERE id = $1")
+                .bind(source.as_str())
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+        }
         let repeated = insert::insert_fired(self, &mut write, &own.fired, own.now, moment).await?;
         insert::insert_deliveries(self, &mut write, &own.deliveries, &repeated).await?;
         self.commit(write).await

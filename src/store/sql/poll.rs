@@ -1,53 +1,42 @@
 //! What a poll reads and writes: the memory of a source, and the one transaction that moves all of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::gap::next_moment;
 use super::items::{IdItem, alert_items, instance_items, lists, to_json};
-use super::own::IS_OWN;
-use super::{gap, insert, rows, transition};
-use crate::limits::LISTED_AGAIN_MAX;
-use crate::model::{Alert, AlertId, GapCause, GapPart, InstanceType, SourceId};
+use super::{gap, insert, memory, rows, transition};
+use crate::decide::Memory;
+use crate::model::{Alert, AlertId, GapCause, GapPart, InstanceKey, InstanceType, Snapshot, SourceId};
 use crate::store::error::StoreError;
-use crate::store::ledger::{PastRuns, PollCommit, PollLedger, SourceMemory};
+use crate::store::ledger::{PastRuns, PollCommit, PollLedger};
 use crate::store::transition::PollOutcome;
 
 impl PollLedger for SqlStore {
-    async fn load_source(&self, source: &SourceId) -> Result<SourceMemory, StoreError> {
-        // One transaction, so that the three answers are of the same commit.
-        let mut read = self.readers.begin().await.map_err(|error| self.failed(error))?;
-        let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at FROM source WHERE id = $1")
-            .bind(source.as_str())
-            .fetch_optional(&mut *read)
-            .await
-            .map_err(|error| self.failed(error))?;
-        let Some(row) = row else { return Ok(SourceMemory::default()) };
-        let (read_until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
-        // After a long outage the next poll reads back to the cursor, not only to the last try.
-        let last_seen = read_until.map_or(polled_at, |read_until| read_until.min(polled_at));
-        let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN);
-        let snapshots = sqlx::query(sql_snapshots())
-            .bind(source.as_str())
-            .bind(horizon.as_millisecond())
-            .fetch_all(&mut *read)
-            .await
-            .map_err(|error| self.failed(error))?;
-        let firing = sqlx::query(sql_firing())
-            .bind(source.as_str())
-            .fetch_all(&mut *read)
-            .await
-            .map_err(|error| self.failed(error))?;
-        Ok(SourceMemory {
-            generation: rows::number(&row, 0)?,
-            polled_at: Some(polled_at),
-            read_until,
-            known_rules: rows::json(&row, 2)?,
-            snapshots: rows::all(&snapshots, "instance", rows::snapshot).into_iter().collect(),
-            firing: rows::all(&firing, "alert", rows::alert),
-        })
+    async fn load_source(&self, source: &SourceId) -> Result<Memory, StoreError> {
+        memory::load(self, source).await
+    }
+
+    async fn snapshots(
+        &self,
+        source: &SourceId,
+        keys: &[InstanceKey],
+    ) -> Result<HashMap<InstanceKey, Snapshot>, StoreError> {
+        memory::snapshots(self, source, keys).await
+    }
+
+    async fn runs_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(InstanceKey, Snapshot)>, StoreError> {
+        let found = in_span(self, rows::SNAPSHOT_COLUMNS, source, from, until).await?;
+        Ok(rows::all(&found, "instance", rows::snapshot))
     }
 
     async fn generation(&self, source: &SourceId) -> Result<i64, StoreError> {
@@ -83,7 +72,7 @@ impl PollLedger for SqlStore {
 
         let instances = instance_items(commit, moment);
         transition::log(self, &mut write, &instances, moment).await?;
-        transition::log_poll(self, &mut write, &commit.source, commit.now, outcome(commit)).await?;
+        transition::log_poll(self, &mut write, &commit.source, commit.now, commit.outcome).await?;
         insert::execute(self, &mut write, &sql.upsert_instances, &instances).await?;
         // Resolutions go first: an instance's old episode makes room for its new one.
         insert::execute(self, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now, moment)?)
@@ -175,16 +164,7 @@ impl PollLedger for SqlStore {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<BTreeSet<(String, InstanceType)>, StoreError> {
-        let found = sqlx::query(
-            "SELECT DISTINCT job, kind FROM instance \
-             WHERE source = $1 AND (plan_time BETWEEN $2 AND $3 OR start_time BETWEEN $2 AND $3)",
-        )
-        .bind(source.as_str())
-        .bind(from.as_millisecond())
-        .bind(until.as_millisecond())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        let found = in_span(self, "DISTINCT job, kind", source, from, until).await?;
         let jobs = rows::all(&found, "instance", |row| Ok((rows::text(row, 0)?, rows::instance_type(row, 1)?)));
         Ok(jobs.into_iter().collect())
     }
@@ -192,7 +172,7 @@ impl PollLedger for SqlStore {
     async fn told_and_firing(&self, sources: &[SourceId], limit: usize) -> Result<Vec<Alert>, StoreError> {
         // One whose deadline is held back has receivers: they were warned of it.
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT {} FROM alert WHERE state = 'firing' AND source IN {} AND (suppressed_by IS NULL OR receivers <> '[]') \
+            "SELECT {} FROM alert WHERE state = 'firing' AND source IN {} AND suspended_at IS NULL AND (suppressed_by IS NULL OR receivers <> '[]') \
              ORDER BY created_at, id LIMIT $2",
             rows::ALERT_COLUMNS,
             self.dialect.bound_texts(1)
@@ -236,49 +216,57 @@ impl PollLedger for SqlStore {
     }
 }
 
-fn sql_snapshots() -> sqlx::AssertSqlSafe<String> {
-    sqlx::AssertSqlSafe(format!(
-        "SELECT {} FROM instance WHERE source = $1 AND (ended = 0 OR COALESCE(plan_time, changed_at) >= $2 \
-         OR EXISTS (SELECT 1 FROM alert WHERE alert.source = instance.source AND alert.job = instance.job \
-           AND alert.instance = instance.id AND alert.state = 'firing'))",
-        rows::SNAPSHOT_COLUMNS
-    ))
-}
+/// How long after its plan time a run may start and still count for the span in which it starts.
+const STARTED_LATE_MAX: SignedDuration = SignedDuration::from_hours(48);
 
-fn sql_firing() -> sqlx::AssertSqlSafe<String> {
-    sqlx::AssertSqlSafe(format!(
-        "SELECT {} FROM alert WHERE source = $1 AND state = 'firing' AND NOT ({IS_OWN}) ORDER BY created_at, id",
-        rows::ALERT_COLUMNS
-    ))
-}
-
-fn outcome(commit: &PollCommit) -> PollOutcome {
-    if commit.read_until.is_some() { PollOutcome::Whole } else { PollOutcome::Short }
+async fn in_span(
+    store: &SqlStore,
+    columns: &str,
+    source: &SourceId,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<AnyRow>, StoreError> {
+    // The index goes by the plan time; a run that started in the span may have been planned before it.
+    let planned_from = from.checked_sub(STARTED_LATE_MAX).unwrap_or(Timestamp::MIN);
+    let statement = format!(
+        "SELECT {columns} FROM instance WHERE source = $1 AND COALESCE(plan_time, start_time) BETWEEN $4 AND $3 \
+         AND (plan_time BETWEEN $2 AND $3 OR start_time BETWEEN $2 AND $3)"
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(source.as_str())
+        .bind(from.as_millisecond())
+        .bind(until.as_millisecond())
+        .bind(planned_from.as_millisecond())
+        .fetch_all(&store.readers)
+        .await
+        .map_err(|error| store.failed(error))
 }
 
 /// Moves the cursor and counts the generation on, if it is still the one that the decisions rest on.
 async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -> Result<(), StoreError> {
     // The first commit may find a row that a failed poll left; a later one must find its row.
     let statement = if commit.generation == 0 {
-        "INSERT INTO source (generation, id, read_until, known_rules, polled_at, incomplete) \
-         VALUES ($1 + 1, $2, $3, COALESCE($4, '[]'), $5, $6) ON CONFLICT (id) DO UPDATE SET generation = source.generation + 1, \
+        "INSERT INTO source (generation, id, read_until, known_rules, polled_at, incomplete, coverage) \
+         VALUES ($1 + 1, $2, $3, COALESCE($4, '[]'), $5, $6, $7) ON CONFLICT (id) DO UPDATE SET generation = source.generation + 1, \
            read_until = excluded.read_until, known_rules = excluded.known_rules, polled_at = excluded.polled_at, \
-           incomplete = excluded.incomplete, unreadable_since = NULL, unreadable_reason = NULL \
+           incomplete = excluded.incomplete, coverage = excluded.coverage, unreadable_since = NULL, \
+           unreadable_reason = NULL \
          WHERE source.generation = 0"
     } else {
         "UPDATE source SET generation = generation + 1, read_until = COALESCE($3, read_until), \
            known_rules = COALESCE($4, known_rules), \
-           polled_at = $5, incomplete = $6, unreadable_since = NULL, unreadable_reason = NULL \
+           polled_at = $5, incomplete = $6, coverage = $7, unreadable_since = NULL, unreadable_reason = NULL \
          WHERE id = $2 AND generation = $1"
     };
     let known_rules = commit.known_rules.as_ref().map(to_json).transpose()?;
     let done = sqlx::query(statement)
         .bind(commit.generation)
         .bind(commit.source.as_str())
-        .bind(commit.read_until.map(Timestamp::as_millisecond))
+        .bind(commit.covered.until.map(Timestamp::as_millisecond))
         .bind(known_rules)
         .bind(commit.now.as_millisecond())
         .bind(commit.incomplete.as_deref())
+        .bind(to_json(&commit.covered)?)
         .execute(write.on())
         .await
         .map_err(|error| store.failed(error))?;

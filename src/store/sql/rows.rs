@@ -14,7 +14,7 @@ use crate::store::archive::JobHistory;
 use crate::store::error::StoreError;
 
 /// The columns that [`alert`] reads, in its order.
-pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, resolves_on_end, receivers, suppressed_by, created_at, \
+pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, suspended_at, receivers, suppressed_by, created_at, \
      generation";
 
 /// The columns that [`delivery`] reads, in its order.
@@ -26,6 +26,11 @@ pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, foll
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
+
+/// The same of the table `instance` among others.
+pub(super) fn snapshot_columns() -> String {
+    SNAPSHOT_COLUMNS.split(", ").map(|column| format!("instance.{column}")).collect::<Vec<_>>().join(", ")
+}
 
 /// The columns that [`instance`] reads, in its order.
 pub(super) const INSTANCE_COLUMNS: &str =
@@ -61,7 +66,7 @@ pub(super) fn alert(row: &AnyRow) -> Result<Alert, StoreError> {
             source: SourceId::new(text(row, 1)?),
             rule: RuleId::new(text(row, 2)?),
             facts: json(row, 3)?,
-            resolves_on_end: number(row, 4)? != 0,
+            suspended_at: optional_instant(row, 4)?,
             receivers: json(row, 5)?,
             suppressed_by: optional_text(row, 6)?
                 .map(|word| Suppression::from_word(&word).ok_or_else(|| unknown("suppression", &word)))

@@ -17,6 +17,8 @@ pub(super) struct Statements {
     /// Those of the listed instances that are new or look otherwise are noted, at the moment `$2`.
     pub(super) log_transitions: SqlStr,
     pub(super) known_alerts: SqlStr,
+    /// The listed runs as they were last seen.
+    pub(super) snapshots: SqlStr,
     pub(super) insert_alerts: SqlStr,
     pub(super) update_alerts: SqlStr,
     pub(super) insert_deliveries: SqlStr,
@@ -60,6 +62,12 @@ impl Statements {
             upsert_instances: upsert_instances(dialect),
             log_transitions: log_transitions(dialect),
             known_alerts: sql(format!("SELECT alert.id FROM {ids} JOIN alert ON alert.id = item.id")),
+            snapshots: sql(format!(
+                "SELECT {} FROM {} JOIN instance ON instance.source = item.source AND instance.job = item.job \
+                   AND instance.id = item.instance",
+                super::rows::snapshot_columns(),
+                dialect.items(SubjectItem::COLUMNS)
+            )),
             insert_alerts: insert(dialect, "alert", AlertItem::COLUMNS, "DO NOTHING RETURNING id"),
             update_alerts: update_alerts(dialect),
             insert_deliveries: insert(dialect, "delivery", DeliveryItem::COLUMNS, "DO NOTHING"),
@@ -203,7 +211,8 @@ fn update_alerts(dialect: Dialect) -> SqlStr {
     // An ended episode stays ended: what comes after it is another one.
     sql(format!(
         "UPDATE alert SET state = item.state, facts = item.facts, receivers = item.receivers, \
-           suppressed_by = item.suppressed_by, ended_at = item.ended_at \
+           suppressed_by = item.suppressed_by, ended_at = item.ended_at, \
+           suspended_at = item.suspended_at, end_reason = item.end_reason \
          FROM {} WHERE alert.id = item.id AND alert.state = 'firing'",
         dialect.items(AlertItem::COLUMNS)
     ))

@@ -40,6 +40,7 @@ impl Upkeep for SqlStore {
     }
 
     async fn beat(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.check_file()?;
         let mut write = self.write().await?;
         sqlx::query("INSERT INTO pulse (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at")
             .bind(now.as_millisecond())

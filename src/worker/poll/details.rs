@@ -1,4 +1,4 @@
-//! The calls about single instances: nodes of those that alert, and the state of those that left the listing.
+//! The calls about what alerts: the nodes of its run, and what the run is a part of.
 //!
 //! They are bounded in number, in concurrency and in time, because a night in which everything fails must not make the
 //! alarm late: what could not be asked in time is told without its nodes, and says so.
@@ -7,21 +7,17 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use jiff::Timestamp;
-use tracing::{debug, warn};
 
 use super::Poller;
-use crate::alert::{attach_error, attach_nodes, attach_part_of, attach_workflow};
-use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX, PART_OF_TIME_MAX};
-use crate::model::{Alert, Instance, InstanceKey, JobRef, NodeDetails, PartOf, Snapshot, Status, WorkflowRun};
+use crate::alert::{attach_error, attach_nodes, attach_part_of, attach_workflow, is_about_job_status};
+use crate::decide::Decided;
+use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, PART_OF_TIME_MAX};
+use crate::model::{Alert, Instance, InstanceKey, Job, JobRef, NodeDetails, PartOf, Severity, SourceId, WorkflowRun};
 use crate::rule::Grouping;
-use crate::source::{Source, SourceErrorKind};
-use crate::store::{Desk, PollLedger, SourceMemory};
+use crate::source::Source;
+use crate::store::{Desk, PollLedger};
 
-/// The raw status given to an instance that its source no longer knows.
-pub(in crate::worker) const GONE: &str = "(no longer known to the source)";
-
-/// What a look at one instance that alerts has told.
+/// What a look at one subject that alerts has told.
 struct Look {
     nodes: NodeDetails,
     error: Option<String>,
@@ -29,48 +25,48 @@ struct Look {
     workflow: Option<WorkflowRun>,
 }
 
-impl Look {
-    /// A look at something whose nodes are not known.
-    fn in_vain(reason: impl Into<String>) -> Look {
-        Look { nodes: NodeDetails::Unreadable(reason.into()), error: None, part_of: None, workflow: None }
-    }
+/// What is looked at.
+enum Subject {
+    Run { run: Box<Instance>, needs_root: bool },
+    Job(Box<Job>),
 }
 
 impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
-    /// Asks for the nodes behind each alert that is told, the worst first, once per instance.
-    pub(super) async fn add_details<'a>(&self, fired: &mut [Alert], instances: impl Iterator<Item = &'a Instance>) {
-        let by_key: HashMap<InstanceKey, &Instance> = instances.map(|instance| (instance.key(), instance)).collect();
-        let mut wanted: Vec<(std::cmp::Reverse<crate::model::Severity>, InstanceKey)> = fired
-            .iter()
-            .filter(|alert| alert.suppressed_by.is_none() && alert.facts.instance.is_some())
-            .map(|alert| (std::cmp::Reverse(alert.facts.alert.severity), alert.facts.subject()))
-            .collect();
-        wanted.sort();
+    /// Asks for the nodes behind each alert that is told now, the worst first, once per subject.
+    pub(super) async fn add_details(&self, decided: &mut Decided, jobs: Option<&[Job]>) {
+        let seen: HashMap<InstanceKey, Instance> = {
+            let wanted: HashSet<InstanceKey> = decided.to_detail().map(|alert| alert.facts.subject()).collect();
+            let instances = decided.instances.iter().map(|instance| (instance.key(), instance));
+            instances.filter(|(key, _)| wanted.contains(key)).map(|(key, it)| (key, it.clone())).collect()
+        };
+        let mut wanted: Vec<(std::cmp::Reverse<Severity>, InstanceKey, Subject)> = Vec::new();
         let mut asked = HashSet::new();
-        let keys: Vec<InstanceKey> =
-            wanted.into_iter().map(|(_, key)| key).filter(|key| asked.insert(key.clone())).collect();
-        if keys.is_empty() {
+        for alert in decided.to_detail() {
+            let key = alert.facts.subject();
+            let subject = match self.subject_of(alert, seen.get(&key), jobs) {
+                Some(subject) if asked.insert(key.clone()) => subject,
+                _ => continue,
+            };
+            wanted.push((std::cmp::Reverse(alert.facts.alert.severity), key, subject));
+        }
+        if wanted.is_empty() {
             return;
         }
-        let rooted: HashSet<InstanceKey> =
-            fired.iter().filter(|alert| self.needs_root(alert)).map(|alert| alert.facts.subject()).collect();
+        wanted.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
-        let count = keys.len();
-        let looks: HashMap<InstanceKey, Look> = stream::iter(keys)
-            .map(|key| {
-                let (instance, needs_root) = (by_key.get(&key).copied(), rooted.contains(&key));
-                async move {
-                    let look = match instance {
-                        Some(instance) => self.look_at(instance, needs_root, count, deadline).await,
-                        None => Look::in_vain("not asked for"),
-                    };
-                    (key, look)
-                }
+        let count = wanted.len();
+        let looks: HashMap<InstanceKey, Look> = stream::iter(wanted)
+            .map(|(_, key, subject)| async move {
+                let look = match subject {
+                    Subject::Run { run, needs_root } => self.look_at(&run, needs_root, count, deadline).await,
+                    Subject::Job(job) => self.look_at_job(&job, deadline).await,
+                };
+                (key, look)
             })
             .buffer_unordered(DETAIL_CONCURRENCY)
             .collect()
             .await;
-        for alert in fired.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
+        for alert in decided.to_detail() {
             let Some(look) = looks.get(&alert.facts.subject()) else { continue };
             attach_nodes(alert, look.nodes.clone());
             attach_error(alert, look.error.clone());
@@ -83,9 +79,19 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         }
     }
 
+    /// What there is to look at behind an alert: its run, as it was just seen or as the alert knows it, or a real-time job.
+    fn subject_of(&self, alert: &Alert, seen: Option<&Instance>, jobs: Option<&[Job]>) -> Option<Subject> {
+        if is_about_job_status(alert) {
+            let job = jobs?.iter().find(|job| job.name == alert.facts.job.name && job.is_real_time)?;
+            return Some(Subject::Job(Box::new(job.clone())));
+        }
+        let run = seen.cloned().or_else(|| instance_behind(&self.settings.id, alert))?;
+        Some(Subject::Run { run: Box::new(run), needs_root: self.needs_root(alert) })
+    }
+
     /// Whether the alert is told under its root, which is not known yet.
     fn needs_root(&self, alert: &Alert) -> bool {
-        let grouping = self.rules.get(&alert.rule).and_then(|rule| rule.group.as_ref());
+        let grouping = self.decider.rules.get(&alert.rule).and_then(|rule| rule.group.as_ref());
         grouping.is_some_and(Grouping::goes_by_root) && alert.facts.workflow_run().is_none()
     }
 
@@ -118,117 +124,30 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         Look { nodes, error, part_of: part_of.ok().flatten(), workflow: workflow.ok().flatten() }
     }
 
-    /// Asks after instances that the listing no longer holds and that are not settled: unfinished ones until they end,
-    /// and failed ones whose alert fires, for they may be rerun. Adds what it learns to `seen`; returns how many
-    /// answers there were.
-    pub(super) async fn follow(&mut self, seen: &mut Vec<Instance>, now: Timestamp) -> usize {
-        let Some(memory) = &self.memory else { return 0 };
-        let mut unlisted = unsettled(memory, now);
-        if !unlisted.is_empty() {
-            let listed: HashSet<InstanceKey> = seen.iter().map(Instance::key).collect();
-            unlisted.retain(|(key, _)| !listed.contains(key));
-            let unlisted: HashSet<&InstanceKey> = unlisted.iter().map(|(key, _)| key).collect();
-            self.followed_at.retain(|key, _| unlisted.contains(key));
-        }
-        if unlisted.is_empty() {
-            return 0;
-        }
-        // Taking turns: those asked longest ago come first.
-        unlisted.sort_by_key(|(key, _)| self.followed_at.get(key).copied());
-        if unlisted.len() > FOLLOWED_PER_POLL_MAX {
-            let (source, count) = (&self.settings.id, unlisted.len());
-            debug!(%source, count, "more instances to follow than one poll may ask after; they take turns");
-        }
-        unlisted.truncate(FOLLOWED_PER_POLL_MAX);
-        let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
-        let stale = unlisted.into_iter().map(|(key, snapshot)| self.remembered(key, snapshot));
-        let answers: Vec<_> = stream::iter(stale)
-            .map(|instance| {
-                let source = &self.source;
-                async move {
-                    let answer = tokio::time::timeout_at(deadline, source.detail(&instance)).await;
-                    (instance, answer)
-                }
-            })
-            .buffer_unordered(DETAIL_CONCURRENCY)
-            .collect()
-            .await;
-        let mut count = 0;
-        for (instance, answer) in answers {
-            self.followed_at.insert(instance.key(), now);
-            match answer {
-                Ok(Ok(detail)) => {
-                    count += 1;
-                    seen.push(detail.instance);
-                }
-                Ok(Err(error)) if error.kind == SourceErrorKind::NotFound => {
-                    count += 1;
-                    let raw_status = GONE.to_string();
-                    seen.push(Instance { status: Status::Unknown, raw_status, end_time: Some(now), ..instance });
-                }
-                Ok(Err(error)) => {
-                    warn!(source = %self.settings.id, job = instance.job.name, instance = instance.id,
-                        "cannot ask after an instance outside the listing: {error}");
-                }
-                Err(_) => debug!(source = %self.settings.id, "no time left to ask after every unlisted instance"),
-            }
-        }
-        count
-    }
-
-    /// The instance that an alert is about, as far as a question about it needs to know; none of an alert about a job.
-    pub(super) fn instance_behind(&self, alert: &Alert) -> Option<Instance> {
-        let part = alert.facts.instance.as_ref()?;
-        Some(Instance {
-            source: self.settings.id.clone(),
-            id: part.id.clone(),
-            job: JobRef { name: alert.facts.job.name.clone(), id: alert.facts.job.id.clone() },
-            name: part.name.clone(),
-            status: part.status,
-            raw_status: part.raw_status.clone(),
-            kind: part.kind,
-            plan_time: part.plan_time,
-            start_time: part.start_time,
-            end_time: part.end_time,
-            error: None,
-        })
-    }
-
-    /// An instance as it was last seen.
-    pub(super) fn remembered(&self, key: InstanceKey, snapshot: Snapshot) -> Instance {
-        Instance {
-            source: self.settings.id.clone(),
-            id: key.id,
-            job: JobRef { name: key.job, id: None },
-            name: None,
-            status: snapshot.status,
-            raw_status: snapshot.status.to_string(),
-            kind: snapshot.kind,
-            plan_time: snapshot.plan_time,
-            start_time: snapshot.start_time,
-            end_time: snapshot.end_time,
-            error: None,
-        }
+    async fn look_at_job(&self, job: &Job, deadline: tokio::time::Instant) -> Look {
+        let nodes = match tokio::time::timeout_at(deadline, self.source.job_nodes(job)).await {
+            Ok(Ok(nodes)) => NodeDetails::Known(nodes),
+            Ok(Err(error)) => NodeDetails::Unreadable(format!("could not be read: {error}")),
+            Err(_) => NodeDetails::Unreadable(format!("not read within {} s", DETAIL_TIME_MAX.as_secs())),
+        };
+        Look { nodes, error: None, part_of: None, workflow: None }
     }
 }
 
-/// The instances whose story is not over by what is remembered.
-fn unsettled(memory: &SourceMemory, now: Timestamp) -> Vec<(InstanceKey, Snapshot)> {
-    let horizon = now.checked_sub(FOLLOWED_AGE_MAX).unwrap_or(Timestamp::MIN);
-    let firing: HashSet<InstanceKey> = memory.firing.iter().map(|alert| alert.facts.subject()).collect();
-    memory
-        .snapshots
-        .iter()
-        .filter(|(key, snapshot)| {
-            let is_recent = snapshot.plan_time.or(snapshot.start_time).is_some_and(|time| time >= horizon);
-            let is_open = !snapshot.status.has_ended() || firing.contains(key);
-            is_open && is_recent && !is_gone(snapshot)
-        })
-        .map(|(key, snapshot)| (key.clone(), *snapshot))
-        .collect()
-}
-
-/// Whether the source no longer knows the instance: the only end that an instance of unknown status has.
-pub(super) fn is_gone(snapshot: &Snapshot) -> bool {
-    snapshot.status == Status::Unknown && snapshot.end_time.is_some()
+/// The instance that an alert is about, as far as a question about it needs to know; none of an alert about a job.
+fn instance_behind(source: &SourceId, alert: &Alert) -> Option<Instance> {
+    let part = alert.facts.instance.as_ref()?;
+    Some(Instance {
+        source: source.clone(),
+        id: part.id.clone(),
+        job: JobRef { name: alert.facts.job.name.clone(), id: alert.facts.job.id.clone() },
+        name: part.name.clone(),
+        status: part.status,
+        raw_status: part.raw_status.clone(),
+        kind: part.kind,
+        plan_time: part.plan_time,
+        start_time: part.start_time,
+        end_time: part.end_time,
+        error: None,
+    })
 }

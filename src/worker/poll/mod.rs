@@ -6,26 +6,24 @@
 //! cannot be read is recorded as unreadable, with why, and moves nothing. This module must never know a channel or a
 //! scheduler's wire format.
 
-mod decide;
+mod answers;
+mod asking;
 mod details;
+mod follow;
 mod gaps;
 mod group;
-mod history;
-mod jobs;
-mod mute;
-mod plans;
-mod terms;
-mod timely;
+mod turn;
 mod window;
 
-pub(super) use details::GONE;
-pub use terms::Terms;
+pub use crate::decide::Terms;
+pub use follow::Followed;
+pub(super) use follow::GONE;
 pub(super) use window::is_silent;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -33,22 +31,16 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::alert::identity::{delivery_id, overdue_delivery_id};
-use crate::alert::{Ledger, message_of};
 use crate::clock::Clock;
-use crate::limits::{SET_ASIDE_LOGGED_MAX, SOURCE_LISTING_TIME_MAX};
-use crate::model::{
-    Alert, Delivery, DeliveryId, GapCause, InstanceKey, Job, Message, MessageKind, ReceiverId, Stage, Window,
-};
+use crate::decide::{Decider, Memory};
+use crate::model::{Alert, Delivery, DeliveryId, Message, ReceiverId};
 use crate::notify::Renderer;
-use crate::rule::history::Past;
-use crate::rule::plans::Plans;
-use crate::rule::{MatchCache, Muting, RuleSet};
-use crate::source::{Learnt, Listing, Source, SourceError, SourceErrorKind, SourceSettings};
-use crate::store::{Desk, PollCommit, PollLedger, SourceMemory, StoreError};
+use crate::source::{Learnt, Source, SourceError, SourceSettings};
+use crate::store::{Desk, PollLedger, StoreError};
 use crate::yaml::duration_text;
 
-use decide::Decision;
+pub(super) use turn::delivery;
+use window::SliceSpan;
 
 /// What a poll needs to know of a receiver.
 #[derive(Debug)]
@@ -85,32 +77,19 @@ pub struct Poller<C, S> {
     pub settings: SourceSettings,
     /// The source.
     pub source: C,
-    /// The store.
-    pub store: Arc<S>,
-    /// The rules.
-    pub rules: RuleSet,
-    /// The receivers.
-    pub addressees: Arc<Addressees>,
-    /// The time of day.
-    pub clock: Arc<dyn Clock>,
+    /// Decides.
+    pub decider: Decider,
     /// Wakes the loop that has alerts go further, when some have begun or ended.
     pub escalations: Arc<Notify>,
-    /// What was decided by name patterns before; a job's name matches the same rules at every poll.
-    pub matches: MatchCache,
-    /// What mutes new alerts.
-    pub muting: Muting,
-    /// Labels, routes, and the generation of the configuration.
-    pub terms: Terms,
-    /// When instances outside the listing were last asked after, so that they take turns.
-    pub followed_at: HashMap<InstanceKey, Timestamp>,
     /// What the store holds of what was learnt about the source.
     pub learnt: Learnt,
-    /// Past runs of jobs that a rule compares with, by job; kept between polls as long as the memory is.
-    pub past: HashMap<String, Past>,
-    /// The schedules that the jobs have in the scheduler, as they were read last.
-    pub plans: Plans,
     /// What the store remembers, kept between polls and checked against the store's generation.
-    pub memory: Option<SourceMemory>,
+    pub memory: Option<Memory>,
+    store: Arc<S>,
+    addressees: Arc<Addressees>,
+    clock: Arc<dyn Clock>,
+    followed: Followed,
+    span: SliceSpan,
 }
 
 /// When a poller has polled last.
@@ -140,6 +119,8 @@ pub struct PollReport {
     pub deliveries: usize,
     /// Why the listing was not whole, where it was not.
     pub incomplete: Option<String>,
+    /// Whether there is a backlog that further polls are to read at once.
+    pub is_behind: bool,
 }
 
 /// Why a poll failed. Nothing was moved.
@@ -158,33 +139,37 @@ pub enum PollError {
     Store(#[from] StoreError),
 }
 
-impl<C, S> Poller<C, S> {
-    /// A poller that has seen nothing yet: nothing mutes, nobody else is told, and nobody waits for later steps.
+impl<C: Source, S> Poller<C, S> {
+    /// A poller that has seen nothing yet.
     pub fn new(
         settings: SourceSettings,
         source: C,
         store: Arc<S>,
-        rules: RuleSet,
+        decider: Decider,
         addressees: Arc<Addressees>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Poller {
             settings,
             source,
+            decider,
+            escalations: Arc::default(),
+            learnt: Learnt::default(),
+            memory: None,
             store,
-            rules,
             addressees,
             clock,
-            escalations: Arc::default(),
-            matches: MatchCache::default(),
-            muting: Muting::default(),
-            terms: Terms::default(),
-            followed_at: HashMap::new(),
-            learnt: Learnt::default(),
-            past: HashMap::new(),
-            plans: Plans::default(),
-            memory: None,
+            followed: Followed::default(),
+            span: SliceSpan::default(),
         }
+    }
+
+    /// The same, which goes on from what `before` has found out of the same source.
+    #[must_use]
+    pub fn after(self, before: Poller<C, S>) -> Self {
+        let decider = self.decider.after(before.decider);
+        let Poller { learnt, memory, followed, span, .. } = before;
+        Poller { decider, learnt, memory, followed, span, ..self }
     }
 }
 
@@ -216,13 +201,14 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             if retire.is_cancelled() || shutdown.is_cancelled() {
                 return (self, last);
             }
-            let began = self.clock.now();
+            let (began, mut is_behind) = (self.clock.now(), false);
             tokio::select! {
                 () = shutdown.cancelled() => return (self, last),
                 outcome = AssertUnwindSafe(self.turn()).catch_unwind() => match outcome {
                     Ok(outcome) => {
                         self.log(&outcome, is_first);
                         is_first &= outcome.is_err();
+                        is_behind = outcome.is_ok_and(|report| report.is_behind);
                     }
                     // What the memory holds may be half of a poll: the next one starts from what is stored.
                     Err(_) => {
@@ -235,7 +221,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             if self.settings.poll.next_after(began).is_some_and(|next| next < ended) {
                 warn!(source = %self.settings.id, "the poll took longer than its interval; due times were skipped");
             }
-            last = Some(LastPoll { ended });
+            last = if is_behind { None } else { Some(LastPoll { ended }) };
         }
     }
 
@@ -271,7 +257,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         match outcome {
             Ok(PollReport { listed, changed, followed, fired, resolved, suppressed, released, deliveries, .. }) => {
                 if is_first || fired + resolved + suppressed + released > 0 {
-                    let generation = self.terms.generation;
+                    let generation = self.decider.terms.generation;
                     info!(%source, generation, listed, changed, followed, fired, resolved, suppressed, released, deliveries, "polled");
                 } else {
                     debug!(%source, listed, changed, followed, "polled");
@@ -286,223 +272,4 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         self.note_silence().await?;
         self.poll().await
     }
-
-    /// Polls once.
-    ///
-    /// # Errors
-    /// [`PollError`]; nothing was moved, except that an unreadable source is recorded as such.
-    pub async fn poll(&mut self) -> Result<PollReport, PollError> {
-        let now = self.clock.now();
-        self.refresh_memory().await?;
-        let read_until = self.memory.as_ref().and_then(|memory| memory.read_until);
-        let lookback = window::lookback(&self.settings, &self.rules, read_until.is_none());
-        let (window, lost) = window::window(now, lookback, read_until);
-        let gap = lost.map(|(from, until)| {
-            format!(
-                "instances planned between {from} and {until} were not read: the source was unreadable for too long"
-            )
-        });
-        let listing = self.list(window).await;
-        // Of a source that cannot be read, too: a refused password is not to be tried again by the next run.
-        self.keep_learnt().await;
-        let listing = match listing {
-            Ok(listing) => listing,
-            Err(error) => {
-                self.store.record_unreadable(&self.settings.id, now, &error.to_string()).await?;
-                if let Some(memory) = &mut self.memory {
-                    memory.polled_at = Some(now);
-                }
-                return Err(PollError::Source { id: self.settings.id.to_string(), error });
-            }
-        };
-        let (jobs, jobs_unread) = self.list_jobs().await;
-        let plans_unread = self.read_plans(now).await;
-        let has_gap = lost.is_some();
-        if let (Some((from, until)), Some(reason)) = (lost, &gap) {
-            self.record_gap(GapCause::Lost, from, until, reason.clone(), now).await?;
-        }
-        let mut reasons = listing.coverage.reasons();
-        reasons.extend([gap, jobs_unread, plans_unread.clone()].into_iter().flatten());
-        let incomplete = (!reasons.is_empty()).then(|| reasons.join("; "));
-        if let Some(reason) = &incomplete {
-            warn!(source = %self.settings.id, "the listing is not whole: {reason}");
-        }
-        for item in listing.coverage.set_aside.iter().take(SET_ASIDE_LOGGED_MAX) {
-            warn!(source = %self.settings.id, snippet = item.snippet, "an item could not be read: {}", item.reason);
-        }
-        for warning in &listing.warnings {
-            warn!(source = %self.settings.id, "{warning}");
-        }
-        let listed = listing.instances.len();
-        let mut seen = listing.instances;
-        let followed = self.follow(&mut seen, now).await;
-        let moves_cursor = listing.coverage.is_whole() && plans_unread.is_none();
-        let known_from = if read_until.is_some() && !has_gap { Timestamp::MIN } else { window.from };
-        let result = self.conclude(seen, jobs.as_deref(), known_from, now, moves_cursor, incomplete).await;
-        if result.is_err() {
-            // What the memory holds may be ahead of the store: read it anew next time.
-            self.memory = None;
-        }
-        result.map(|report| PollReport { listed, followed, ..report })
-    }
-
-    /// Lists the window, within a time: a source that trickles must not keep its own loop for ever.
-    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
-        tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.list(window)).await.unwrap_or_else(|_| {
-            let reason = format!("the list was not read to its end within {} s", SOURCE_LISTING_TIME_MAX.as_secs());
-            Err(SourceError::new(SourceErrorKind::Transient, reason)
-                .help("a shorter \"lookback\", a \"jobs\" list or more \"requests_per_second\" make it shorter"))
-        })
-    }
-
-    /// Stores what the source has learnt by the way, so that it need not be found out again. Nothing rests on it: when the
-    /// store cannot take it, the poll goes on.
-    async fn keep_learnt(&mut self) {
-        let learnt = self.source.learnt();
-        if learnt == self.learnt {
-            return;
-        }
-        match self.store.save_learnt(&self.settings.id, &learnt).await {
-            Ok(()) => self.learnt = learnt,
-            Err(error) => warn!(source = %self.settings.id, "what was learnt of the source is not kept: {error}"),
-        }
-    }
-
-    /// Decides, asks for details, and commits.
-    async fn conclude(
-        &mut self,
-        seen: Vec<crate::model::Instance>,
-        jobs: Option<&[Job]>,
-        known_from: Timestamp,
-        now: Timestamp,
-        moves_cursor: bool,
-        incomplete: Option<String>,
-    ) -> Result<PollReport, PollError> {
-        let mut decision = self.decide(seen, moves_cursor, known_from, now).await?;
-        if let Some(jobs) = jobs {
-            self.decide_jobs(jobs, &mut decision, now).await?;
-        }
-        self.apply_terms(&mut decision);
-        let elsewhere = self.mute(&mut decision, now).await?;
-        let Decision { instances, unseen, fired, overdue, .. } = &mut decision;
-        self.add_details(fired, instances.iter().chain(&*unseen)).await;
-        self.add_details(overdue, instances.iter().chain(&*unseen)).await;
-        decision.resolve(now);
-        decision.spare_what_is_over();
-        self.let_go(&mut decision, &elsewhere, now).await?;
-        let deliveries = self.owed(&decision, now).await;
-        let report = PollReport {
-            changed: decision.instances.len(),
-            fired: decision.fired.iter().filter(|alert| alert.suppressed_by.is_none()).count(),
-            suppressed: decision.fired.iter().filter(|alert| alert.suppressed_by.is_some()).count(),
-            released: decision.held.iter().filter(|alert| alert.suppressed_by.is_none()).count(),
-            resolved: decision.resolved.len(),
-            deliveries: deliveries.len(),
-            incomplete: incomplete.clone(),
-            ..PollReport::default()
-        };
-        decision.settle_short_episodes();
-        let has_news = report.deliveries + report.resolved > 0;
-        let nudged: Vec<ReceiverId> = deliveries.iter().map(|delivery| delivery.receiver.clone()).collect();
-        let memory = self.memory.get_or_insert_default();
-        let Decision { instances, fired, resolved, closed, overdue, held, ledger, known_rules, .. } = decision;
-        let mut changed = resolved;
-        changed.extend(closed);
-        changed.extend(overdue);
-        changed.extend(held);
-        let commit = PollCommit {
-            source: self.settings.id.clone(),
-            generation: memory.generation,
-            now,
-            read_until: moves_cursor.then_some(now),
-            incomplete,
-            known_rules,
-            instances,
-            fired,
-            changed,
-            deliveries,
-        };
-        self.store.commit_poll(&commit).await?;
-        remember(memory, commit, ledger, now);
-        if has_news {
-            self.escalations.notify_one();
-        }
-        for receiver in nudged {
-            if let Some(addressee) = self.addressees.get(&receiver) {
-                addressee.nudge.notify_one();
-            }
-        }
-        Ok(report)
-    }
-
-    /// Makes sure that the memory is what the store holds.
-    async fn refresh_memory(&mut self) -> Result<(), StoreError> {
-        if let Some(memory) = &self.memory
-            && memory.generation == self.store.generation(&self.settings.id).await?
-        {
-            return Ok(());
-        }
-        self.memory = Some(self.store.load_source(&self.settings.id).await?);
-        self.past.clear();
-        Ok(())
-    }
-
-    /// The deliveries that the decision owes, rendered.
-    async fn owed(&self, decision: &Decision, now: Timestamp) -> Vec<Delivery> {
-        let mut owed = Vec::new();
-        let mut began = Instant::now();
-        for (alert, kind) in decision.told() {
-            let message = message_of(alert, kind, now);
-            for receiver in &alert.receivers {
-                let Some(addressee) = self.addressees.get(receiver) else { continue };
-                if kind == MessageKind::AlertFiring || addressee.send_resolved {
-                    let owed_now = delivery(alert, receiver, addressee, &message, now);
-                    owed.push(group::placed(owed_now, alert, self.rules.get(&alert.rule), addressee, now));
-                }
-            }
-            // A storm of thousands must not keep the lanes of other receivers from their turn.
-            if began.elapsed() > Duration::from_millis(5) {
-                tokio::task::yield_now().await;
-                began = Instant::now();
-            }
-        }
-        owed
-    }
-}
-
-/// The delivery that owes a receiver the message of an alert's beginning or end.
-pub(super) fn delivery(
-    alert: &Alert,
-    receiver: &ReceiverId,
-    addressee: &Addressee,
-    message: &Message,
-    now: Timestamp,
-) -> Delivery {
-    // A deadline that was warned of is told a second time, and the end follows the second telling.
-    let firing = match alert.facts.alert.measures.stage {
-        // Nobody was told that the deadline has passed, while that was held back.
-        Some(Stage::Overdue) if alert.suppressed_by.is_none() => overdue_delivery_id(&alert.id, receiver),
-        _ => delivery_id(&alert.id, receiver, MessageKind::AlertFiring),
-    };
-    let (id, follows) = match message.kind {
-        MessageKind::AlertFiring => (firing, None),
-        MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
-        _ => (delivery_id(&alert.id, receiver, message.kind), None),
-    };
-    Delivery { follows, ..addressee.delivery(id, alert, receiver, message, now) }
-}
-
-/// Takes over what was committed.
-fn remember(memory: &mut SourceMemory, commit: PollCommit, ledger: Ledger, now: Timestamp) {
-    memory.generation += 1;
-    memory.polled_at = Some(now);
-    memory.read_until = commit.read_until.or(memory.read_until);
-    if let Some(known_rules) = commit.known_rules {
-        memory.known_rules = known_rules;
-    }
-    for instance in commit.instances {
-        memory.snapshots.insert(instance.key(), instance.snapshot());
-    }
-    memory.firing = ledger.into_firing();
-    window::forget_old(memory, now);
 }

@@ -1,17 +1,54 @@
-//! Which plan times a poll reads, and which instances it may forget.
+//! Which plan times a poll reads.
+//!
+//! Pure: takes what is covered and gives the next window. After an outage, and where one listing cannot take in all that is
+//! wanted, the source is read in slices, the oldest first; each of them is committed, so that it comes to an end whatever
+//! the backlog is and however often the program is restarted.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::details;
-use crate::limits::{FOLLOWED_AGE_MAX, POLL_GAP_SLACK, SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
-use crate::model::{InstanceKey, Window};
+use crate::limits::{POLL_GAP_SLACK, SLICE_MIN, SOURCE_LISTING_TIME_MAX, SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
+use crate::model::{Covered, Window};
 use crate::rule::RuleSet;
 use crate::schedule::Schedule;
 use crate::source::SourceSettings;
-use crate::store::SourceMemory;
+
+/// What a poll reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slice {
+    /// The plan times.
+    pub(super) window: Window,
+    /// The plan times between which nothing is read any more: the source was unreadable for too long.
+    pub(super) lost: Option<(Timestamp, Timestamp)>,
+    /// Whether it reaches up to now.
+    pub(super) is_last: bool,
+}
+
+/// How long a slice may be, as far as that was found out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SliceSpan(Option<Duration>);
+
+impl SliceSpan {
+    /// A listing of this span did not come to its end in time, or not whole: the next one is half as long.
+    pub(super) fn shrink(&mut self, window: Window) {
+        let half = window.to.duration_since(window.from).unsigned_abs() / 2;
+        self.0 = Some(half.max(SLICE_MIN));
+    }
+
+    /// A listing of this span took so long and was whole: what fits is known better now.
+    pub(super) fn learn(&mut self, window: Window, took: Duration) {
+        let span = window.to.duration_since(window.from).unsigned_abs();
+        // Half of the time is left for a service that is slower the next time.
+        let fits = SOURCE_LISTING_TIME_MAX.as_secs_f64() / 2.0 / took.as_secs_f64().max(0.001);
+        let fitting = span.mul_f64(fits.min(1000.0));
+        self.0 = (fitting < SOURCE_WINDOW_MAX).then_some(fitting.max(SLICE_MIN));
+    }
+
+    fn span(self) -> Duration {
+        self.0.unwrap_or(SOURCE_WINDOW_MAX + SOURCE_OVERLAP)
+    }
+}
 
 /// How far back to list: the source's own `lookback`, and what the rules need to know that a run is not there.
 pub(super) fn lookback(settings: &SourceSettings, rules: &RuleSet, is_first_poll: bool) -> Duration {
@@ -20,43 +57,29 @@ pub(super) fn lookback(settings: &SourceSettings, rules: &RuleSet, is_first_poll
     settings.lookback.max(rules.reach(&settings.id)).max(at_first)
 }
 
-/// The window to read at `now`: the last `lookback`, and further back when the last complete poll is longer ago, at
-/// most [`SOURCE_WINDOW_MAX`]. When that is not far enough, the second value says between which plan times
-/// nothing is read.
-pub(super) fn window(
-    now: Timestamp,
-    lookback: Duration,
-    read_until: Option<Timestamp>,
-) -> (Window, Option<(Timestamp, Timestamp)>) {
+/// What to read at `now`: the last `lookback`, and further back when the last complete poll is longer ago, at most
+/// [`SOURCE_WINDOW_MAX`]; of that the part that follows what a catch-up under way has read.
+pub(super) fn next(now: Timestamp, lookback: Duration, covered: &Covered, span: SliceSpan) -> Slice {
     let back = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
     let oldest = back(SOURCE_WINDOW_MAX);
     let usual = back(lookback).max(oldest);
-    let Some(read_until) = read_until else {
-        return (Window { from: usual, to: now }, None);
-    };
-    // A cursor ahead of the clock (the clock was set back) tells nothing about what lies before it.
-    let wanted = read_until.min(now).checked_sub(SOURCE_OVERLAP).unwrap_or(Timestamp::MIN);
-    let gap = (wanted < oldest).then_some((wanted, oldest));
-    (Window { from: usual.min(wanted).max(oldest), to: now }, gap)
+    let (mut from, mut lost) = (usual, None);
+    if let Some(until) = covered.until {
+        // A cursor ahead of the clock (the clock was set back) tells nothing about what lies before it.
+        let wanted = until.min(now).checked_sub(SOURCE_OVERLAP).unwrap_or(Timestamp::MIN);
+        from = usual.min(wanted).max(oldest);
+        lost =
+            (wanted < oldest && covered.caught_up.is_none_or(|reached| reached < oldest)).then_some((wanted, oldest));
+    }
+    let from = covered.caught_up.filter(|reached| from <= *reached && *reached <= now).unwrap_or(from);
+    let to = from.checked_add(span.span()).unwrap_or(now).min(now);
+    Slice { window: Window { from, to }, lost, is_last: to == now }
 }
 
 /// Whether a source that was last asked at `polled_at` has missed two polls by `now`, with some slack.
 pub(in crate::worker) fn is_silent(poll: &Schedule, polled_at: Timestamp, now: Timestamp) -> bool {
     let second = poll.next_after(polled_at).and_then(|next| poll.next_after(next));
     second.and_then(|due| due.checked_add(POLL_GAP_SLACK).ok()).is_some_and(|due| due <= now)
-}
-
-/// Drops the snapshots of instances that fire nothing and will not be met again: those that are over and too old to be
-/// listed, and those that never ended and are too old to be followed.
-pub(super) fn forget_old(memory: &mut SourceMemory, now: Timestamp) {
-    let ago = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
-    let (listed_from, followed_from) = (ago(SOURCE_WINDOW_MAX + SOURCE_OVERLAP), ago(FOLLOWED_AGE_MAX));
-    let firing: HashSet<InstanceKey> = memory.firing.iter().map(|alert| alert.facts.subject()).collect();
-    memory.snapshots.retain(|key, snapshot| {
-        let is_over = snapshot.status.has_ended() || details::is_gone(snapshot);
-        let needed_from = if is_over { listed_from } else { followed_from };
-        snapshot.plan_time.or(snapshot.start_time).is_none_or(|time| time >= needed_from) || firing.contains(key)
-    });
 }
 
 #[cfg(test)]
@@ -79,35 +102,48 @@ mod tests {
             ("the clock was set back", Some(at(30)), 24, at(-24), false),
             ("a lookback of seven days", Some(at(0)), 7 * 24, at(-7 * 24), false),
         ];
-        for (name, read_until, lookback, from, has_gap) in cases {
-            let (window, gap) = window(at(0), HOUR * lookback, read_until);
-            assert_eq!((window.from, gap.is_some()), (from, has_gap), "{name}");
-            assert_eq!(window.to, at(0), "{name}");
+        for (name, until, lookback, from, has_gap) in cases {
+            let covered = Covered { until, ..Covered::default() };
+            let slice = next(at(0), HOUR * lookback, &covered, SliceSpan::default());
+            assert_eq!((slice.window.from, slice.lost.is_some()), (from, has_gap), "{name}");
+            assert_eq!((slice.window.to, slice.is_last), (at(0), true), "{name}");
         }
     }
 
+    /// However long a listing takes, the slices follow each other up to now.
     #[test]
-    fn what_never_ends_is_not_remembered_for_ever() {
-        use crate::model::{InstanceType, Snapshot, Status};
-        let day = 24;
-        // status, planned so many days ago, whether an end is known, whether it is still remembered
-        let cases = [
-            (Status::Success, 6, true, true),
-            (Status::Success, 8, true, false),
-            (Status::Running, 8, false, true),
-            (Status::Freeze, 62, false, false),
-            // Its source no longer knows it.
-            (Status::Unknown, 8, true, false),
-        ];
-        for (status, days, has_end, remembered) in cases {
-            let plan_time = Some(at(-days * day));
-            let end_time = has_end.then(|| at(0));
-            let snapshot =
-                Snapshot { status, kind: InstanceType::Scheduled, plan_time, start_time: plan_time, end_time };
-            let mut memory = SourceMemory::default();
-            memory.snapshots.insert(InstanceKey { job: "etl".into(), id: "1".into() }, snapshot);
-            forget_old(&mut memory, at(0));
-            assert_eq!(!memory.snapshots.is_empty(), remembered, "{status} for {days} days");
+    fn a_backlog_is_read_in_slices_that_come_to_an_end() {
+        let mut covered = Covered { from: Some(at(-200)), until: Some(at(-72)), ..Covered::default() };
+        let (mut span, mut slices) = (SliceSpan::default(), Vec::new());
+        // A listing of more than 20 hours is never read to its end.
+        for _ in 0..20 {
+            let slice = next(at(0), HOUR * 24, &covered, span);
+            let hours = slice.window.to.duration_since(slice.window.from).as_hours();
+            if hours > 20 {
+                span.shrink(slice.window);
+                continue;
+            }
+            slices.push((slice.window.from, slice.window.to));
+            let listing = crate::model::Coverage::whole(slice.window, "");
+            covered = covered.after(&listing, at(0), slice.is_last);
+            if slice.is_last {
+                break;
+            }
         }
+        assert_eq!((covered.from, covered.until, covered.caught_up), (Some(at(-200)), Some(at(0)), None));
+        assert!(slices.len() >= 4 && slices.windows(2).all(|pair| pair[0].1 == pair[1].0), "{slices:?}");
+        assert!(slices[0].0 <= at(-72));
+    }
+
+    #[test]
+    fn a_slice_is_as_long_as_fits() {
+        let window = |hours: i64| Window { from: at(-hours), to: at(0) };
+        let mut span = SliceSpan::default();
+        span.learn(window(24), Duration::from_secs(60));
+        assert!(span.span() > SOURCE_WINDOW_MAX, "seven days take seven minutes");
+        span.learn(window(24), Duration::from_secs(400));
+        assert_eq!(span.span().as_secs() / 3600, 27);
+        span.shrink(window(1));
+        assert_eq!(span.span(), SLICE_MIN, "an hour is read in any case");
     }
 }

@@ -30,13 +30,12 @@ pub use telling::{Telling, tellings};
 use self::cues::Cues;
 use self::reel::Projector;
 use self::steps::Steps;
-use super::poll::{Addressee, Addressees, PollError, Poller, Terms};
+use super::poll::{Addressee, Addressees, PollError, Poller};
 use crate::config::Config;
-use crate::model::{Ack, Alert, AlertId, Delivery, Silence, SourceId};
+use crate::decide::Memory;
+use crate::model::{Ack, Alert, AlertId, Covered, Delivery, Silence, SourceId};
 use crate::notify::Renderer;
-use crate::store::{
-    Archive as _, Deliveries as _, PollCommit, PollLedger as _, PollOutcome, SourceMemory, SqlStore, StoreError,
-};
+use crate::store::{Archive as _, Deliveries as _, PollCommit, PollLedger as _, PollOutcome, SqlStore, StoreError};
 
 /// What is played.
 #[derive(Debug, Clone, Default)]
@@ -150,13 +149,9 @@ impl Theatre {
                 store.commit_poll(&known_before(&settings.id, before, rules.marks())).await?;
             }
             due.extend(reel.polls.iter().map(|poll| (poll.polled_at, stages.len(), poll.outcome)));
-            let (labels, routes) = (settings.labels.clone(), Arc::clone(&config.routes));
+            let decider = config.decider(&settings, None);
             let (store, addressees) = (Arc::clone(&store), Arc::clone(&self.addressees));
-            stages.push(Poller {
-                terms: Terms { labels, routes, generation: None },
-                muting: config.muting(),
-                ..Poller::new(settings, source, store, rules.clone(), addressees, Arc::new(clock.clone()))
-            });
+            stages.push(Poller::new(settings, source, store, decider, addressees, Arc::new(clock.clone())));
         }
         due.sort_by_key(|(at, stage, _)| (*at, *stage));
         let mut cues = Cues::new(script.silences, script.acks);
@@ -186,8 +181,8 @@ impl Theatre {
 }
 
 /// Notes what is said now of what fires, where that is something new: an end changes what is said.
-fn note(said: &mut Said, memory: Option<&SourceMemory>, now: Timestamp) {
-    for alert in memory.into_iter().flat_map(|memory| &memory.firing) {
+fn note(said: &mut Said, memory: Option<&Memory>, now: Timestamp) {
+    for alert in memory.into_iter().flat_map(|memory| memory.firing.firing()) {
         let lines = said.entry(alert.id.clone()).or_default();
         let summary = &alert.facts.alert.summary;
         if lines.last().is_none_or(|(_, last)| last != summary) {
@@ -202,7 +197,8 @@ fn known_before(source: &SourceId, before: Before, marks: &[String]) -> PollComm
         source: source.clone(),
         generation: 0,
         now: before.read_until,
-        read_until: Some(before.read_until),
+        covered: Covered { from: Some(Timestamp::MIN), until: Some(before.read_until), ..Covered::default() },
+        outcome: PollOutcome::Whole,
         incomplete: None,
         known_rules: Some(marks.iter().cloned().collect()),
         instances: before.instances,

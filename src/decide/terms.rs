@@ -1,15 +1,13 @@
-//! What the configuration says of a source's alerts beside the rules: labels, and who else is told.
+//! The stage that completes what has begun: labels, who is told, and the generation of the configuration.
 //!
-//! Decides nothing of its own: it completes what rules have decided before anything mutes it.
+//! Decides nothing of its own: it says of alerts what the configuration says, before anything mutes them.
 
 use std::sync::Arc;
 
-use super::Poller;
-use super::decide::Decision;
+use super::live::Lived;
+use super::{Decider, Episodes};
 use crate::model::{Alert, Labels, ReceiverId, joined_labels};
 use crate::rule::{Route, addressed};
-use crate::source::Source;
-use crate::store::{Desk, PollLedger};
 
 /// The terms on which a source's alerts are told.
 #[derive(Debug, Clone, Default)]
@@ -22,22 +20,28 @@ pub struct Terms {
     pub generation: Option<i64>,
 }
 
-impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
-    /// Gives the alerts that begin their labels, their generation, and everybody who is told of them. To be called when
-    /// all of them are known, and before anything mutes them.
-    pub(super) fn apply_terms(&self, decision: &mut Decision) {
-        for alert in &mut decision.fired {
+/// Episodes that are addressed.
+#[derive(Debug)]
+pub(super) struct Addressed(pub(super) Lived);
+
+impl Decider {
+    /// Gives the alerts that begin their labels, their generation, and everybody who is told of them.
+    pub(super) fn address(&self, mut lived: Lived) -> Addressed {
+        let Episodes { ledger, fired, overdue, .. } = &mut lived.episodes;
+        for alert in fired {
             let of_rule = self.rules.get(&alert.rule).map(|rule| &rule.labels);
             alert.facts.alert.labels = joined_labels(&self.terms.labels, of_rule.unwrap_or(&Labels::new()));
             alert.generation = self.terms.generation;
             if alert.suppressed_by.is_none() {
                 alert.receivers = addressed(&alert.receivers, &self.terms.routes, alert);
             }
+            ledger.replace(alert);
         }
         // It is worse than it was, and there may be routes for that.
-        for alert in decision.overdue.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
+        for alert in overdue.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
             alert.receivers = addressed(&alert.receivers, &self.terms.routes, alert);
         }
+        Addressed(lived)
     }
 
     /// Everybody who is told of an alert by what the configuration says now.

@@ -1,0 +1,112 @@
+//! Deciding without a store: everything that was ever seen of a source is kept at hand.
+//!
+//! What replays, tests of rules and the property tests use in the place of a poll with its store. It asks and decides as a
+//! poll does, answers the questions from what it holds, and takes over what was decided.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::answers::{Answers, Questions, Span};
+use super::memory::{Change, Memory};
+use super::observe::to_recall;
+use super::{Decided, Decider, Look};
+use crate::model::{Alert, Coverage, Instance, InstanceKey, InstanceType, Silence, Snapshot};
+
+/// One source, with all that is known of it.
+#[derive(Debug, Clone, Default)]
+pub struct InMemory {
+    /// What a poll remembers.
+    pub memory: Memory,
+    /// The silences, those that are over among them.
+    pub silences: Vec<Silence>,
+    /// The alerts of other sources that people were told of and that fire.
+    pub elsewhere: Vec<Alert>,
+    runs: BTreeMap<String, BTreeMap<String, Snapshot>>,
+}
+
+impl InMemory {
+    /// What a poll that sees `instances` decides, taken over.
+    pub fn poll(
+        &mut self,
+        decider: &mut Decider,
+        instances: Vec<Instance>,
+        coverage: Coverage,
+        look: &Look,
+    ) -> Decided {
+        let recalled = self.recall(&to_recall(&self.memory, &instances));
+        let observed = decider.observe(&self.memory, instances, coverage, &recalled, look.now);
+        let asked = decider.ask(&self.memory, &observed, look);
+        let answers = self.answer(&asked, look);
+        let decided = decider.decide(&self.memory, observed, &answers, look);
+        self.take(&decided, look);
+        decided
+    }
+
+    /// The same source after the program was started anew: what only a process holds is gone.
+    pub fn restart(&self, decider: &Decider) -> Decider {
+        let mut fresh = Decider::new(decider.source.clone(), decider.kind, decider.first_poll, decider.rules.clone());
+        (fresh.terms, fresh.muting) = (decider.terms.clone(), decider.muting.clone());
+        fresh
+    }
+
+    /// Takes over what was decided.
+    pub fn take(&mut self, decided: &Decided, look: &Look) {
+        for instance in &decided.instances {
+            let of_job = self.runs.entry(instance.job.name.clone()).or_default();
+            of_job.insert(instance.id.clone(), instance.snapshot());
+        }
+        self.memory.take(&Change {
+            now: look.now,
+            covered: &decided.covered,
+            known_rules: decided.known_rules.as_ref(),
+            instances: &decided.instances,
+            fired: &decided.fired,
+            changed: &decided.changed,
+        });
+    }
+
+    /// These runs as they were last seen.
+    pub fn recall(&self, keys: &[InstanceKey]) -> HashMap<InstanceKey, Snapshot> {
+        let known = |key: &InstanceKey| Some((key.clone(), *self.runs.get(&key.job)?.get(&key.id)?));
+        keys.iter().filter_map(known).collect()
+    }
+
+    /// What is known of what is asked.
+    pub fn answer(&self, asked: &Questions, look: &Look) -> Answers {
+        let of_jobs = |jobs: &BTreeSet<String>, count: usize| {
+            jobs.iter().map(|job| (job.clone(), self.latest(job, count))).collect::<HashMap<_, _>>()
+        };
+        Answers {
+            past: of_jobs(&asked.past, crate::limits::HISTORY_RUNS_MAX),
+            latest: of_jobs(&asked.latest.0, asked.latest.1),
+            runs: asked.runs.map(|span| self.within(span)).unwrap_or_default(),
+            planned: asked.planned.iter().map(|span| (*span, self.jobs_within(*span))).collect(),
+            active_silences: self.silences.iter().filter(|silence| silence.is_active(look.now)).cloned().collect(),
+            silences: self.silences.iter().map(|silence| (silence.id, silence.clone())).collect(),
+            elsewhere: self.elsewhere.clone(),
+        }
+    }
+
+    fn latest(&self, job: &str, count: usize) -> Vec<(String, Snapshot)> {
+        let of_job = self.runs.get(job).into_iter().flatten();
+        let mut runs: Vec<(String, Snapshot)> = of_job.map(|(id, run)| (id.clone(), *run)).collect();
+        runs.sort_by(|(one_id, one), (other_id, other)| {
+            let due = |run: &Snapshot| run.plan_time.or(run.start_time);
+            (due(other), other_id).cmp(&(due(one), one_id))
+        });
+        runs.truncate(count);
+        runs
+    }
+
+    fn within(&self, (from, until): Span) -> Vec<(InstanceKey, Snapshot)> {
+        let is_inside = |run: &Snapshot| {
+            [run.plan_time, run.start_time].into_iter().flatten().any(|time| from <= time && time <= until)
+        };
+        let all = self.runs.iter().flat_map(|(job, runs)| runs.iter().map(move |(id, run)| (job, id, run)));
+        let inside = all.filter(|(_, _, run)| is_inside(run));
+        inside.map(|(job, id, run)| (InstanceKey { job: job.clone(), id: id.clone() }, *run)).collect()
+    }
+
+    fn jobs_within(&self, span: Span) -> BTreeSet<(String, InstanceType)> {
+        self.within(span).into_iter().map(|(key, run)| (key.job, run.kind)).collect()
+    }
+}

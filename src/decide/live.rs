@@ -1,0 +1,159 @@
+//! The stage in which episodes begin, go on and end.
+//!
+//! Takes what was judged. A condition that holds begins an alert unless one of its rule fires for its subject, or the
+//! episode is known to have ended already. What has just begun may be over in the same look: then it is told once, as over.
+
+use std::collections::{HashMap, HashSet};
+
+use super::judge::{Candidate, CandidateSubject, Judged, Naming, last_ends, recovers_by_later_run, succeeded};
+use super::memory::Memory;
+use super::{Decider, Episodes, Look};
+use crate::alert::identity::{alert_id, job_alert_id};
+use crate::alert::{Found, Subject, begin};
+use crate::limits::EPISODES_MAX;
+use crate::model::{Alert, AlertId, AlertState, EndReason, Instance, Stage};
+use crate::rule::Rule;
+
+/// What became of every episode.
+#[derive(Debug)]
+pub(super) struct Lived {
+    /// Runs to store: those that are new or have changed, and those that alert.
+    pub(super) instances: Vec<Instance>,
+    pub(super) episodes: Episodes,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Decider {
+    /// Begins and ends what begins and ends.
+    pub(super) fn live(&self, memory: &Memory, mut judged: Judged, look: &Look) -> Lived {
+        let candidates = std::mem::take(&mut judged.candidates);
+        let mut warnings = std::mem::take(&mut judged.warnings);
+        let ended_now: HashSet<AlertId> = judged.ended.iter().map(|alert| alert.id.clone()).collect();
+        let mut fired: Vec<Alert> = Vec::new();
+        for candidate in candidates {
+            let begun = self.begin(memory, &candidate, &judged, look, &mut warnings);
+            // What ends in this look under the same name does not begin again in it.
+            let Some(alert) = begun.filter(|alert| !ended_now.contains(&alert.id)) else { continue };
+            match candidate.subject {
+                CandidateSubject::Seen(at) => judged.is_stirred[at] = true,
+                CandidateSubject::Run(run) => judged.unseen.push(*run),
+                CandidateSubject::Job(_) | CandidateSubject::Status(_) => {}
+            }
+            if alert.state() == AlertState::Firing {
+                judged.ledger.insert(alert.clone());
+            }
+            fired.push(alert);
+        }
+        let ends = last_ends(memory, &judged.ledger, &judged.observed);
+        let is_meant = |alert: &Alert| recovers_by_later_run(alert, &self.rules);
+        let recovered = judged.ledger.recover(succeeded(&judged.observed), &ends, is_meant, look.now);
+        judged.ended.extend(recovered);
+        let Judged { observed, is_stirred, unseen, ledger, ended, continued, overdue, .. } = judged;
+        let mut episodes = Episodes { ledger, fired, ended: Vec::new(), continued, overdue };
+        episodes.end_all(ended);
+        let runs = observed.runs.into_iter().zip(is_stirred).filter(|(_, is_stirred)| *is_stirred);
+        let mut instances: Vec<Instance> = runs.map(|(seen, _)| seen.instance).collect();
+        instances.extend(unseen);
+        Lived { instances, episodes, warnings }
+    }
+
+    /// The alert that begins with what holds; none where one fires already, or the episode was told before.
+    fn begin(
+        &self,
+        memory: &Memory,
+        candidate: &Candidate,
+        judged: &Judged,
+        look: &Look,
+        warnings: &mut Vec<String>,
+    ) -> Option<Alert> {
+        let rule = &self.rules.rules()[candidate.rule];
+        let subject = match &candidate.subject {
+            CandidateSubject::Seen(at) => Subject::Run(&judged.observed.runs[*at].instance),
+            CandidateSubject::Run(run) => Subject::Run(run),
+            CandidateSubject::Job(name) => Subject::Job { source: &self.source, name },
+            CandidateSubject::Status(at) => Subject::Status(look.jobs.as_ref()?.get(*at)?),
+        };
+        if judged.ledger.fires(&subject.key(), &rule.id) {
+            return None;
+        }
+        let id = episode(memory, candidate, &subject, rule, warnings)?;
+        let found = Found {
+            id,
+            rule: rule.id.clone(),
+            severity: candidate.severity.unwrap_or(rule.severity),
+            receivers: rule.notify.clone(),
+            limit: rule.when.duration,
+            measures: candidate.measures.clone(),
+            since: candidate.since,
+            over_at: candidate.over_at,
+            episode: candidate.episode,
+            suppressed_by: candidate.suppressed_by.clone(),
+        };
+        Some(begin(subject, self.kind, found, look.now))
+    }
+}
+
+/// The name of the episode; none of one that was told before and goes on.
+fn episode(
+    memory: &Memory,
+    candidate: &Candidate,
+    subject: &Subject<'_>,
+    rule: &Rule,
+    warnings: &mut Vec<String>,
+) -> Option<AlertId> {
+    let (name, repeats): (Box<dyn Fn(u32) -> AlertId + '_>, bool) = match (&candidate.naming, *subject) {
+        (Naming::Exactly(id), _) => return memory.ended.why(id).is_none().then(|| id.clone()),
+        (Naming::Run { spans_end, repeats, is_settled }, Subject::Run(run)) => {
+            // An alert that began while the run was under way has gone on over its end.
+            if *is_settled && !spans_end && memory.ended.why(&alert_id(run, &rule.id, true, 1)).is_some() {
+                return None;
+            }
+            (Box::new(|ordinal| alert_id(run, &rule.id, *spans_end, ordinal)), *repeats)
+        }
+        (Naming::JobStart, Subject::Status(job)) => (Box::new(|ordinal| job_alert_id(job, &rule.id, ordinal)), true),
+        (Naming::Run { .. } | Naming::JobStart, _) => return None,
+    };
+    for ordinal in 1..=EPISODES_MAX {
+        let id = name(ordinal);
+        match memory.ended.why(&id) {
+            None => return Some(id),
+            // What a person closed stays closed until it is something else.
+            Some(Some(EndReason::Closed)) => return None,
+            // The rule is back, and the condition still holds.
+            Some(Some(EndReason::Unwatched)) => {}
+            Some(_) if repeats => {}
+            Some(_) => return None,
+        }
+    }
+    let (rule, job) = (&rule.id, subject.key().job);
+    warnings.push(format!("rule {rule}: {job} had {EPISODES_MAX} episodes with the same times; no more are notified"));
+    None
+}
+
+impl Episodes {
+    /// Takes over the ends of alerts. One that has just begun is told once, as over.
+    fn end_all(&mut self, ended: Vec<Alert>) {
+        let ids: HashSet<AlertId> = ended.iter().map(|alert| alert.id.clone()).collect();
+        // A deadline that passed is not told any more when it is over by now: it was warned of, and its end is told.
+        let is_spared = |alert: &Alert| self.overdue.iter().any(|overdue| overdue.id == alert.id);
+        let ended: Vec<Alert> = ended
+            .into_iter()
+            .map(|mut alert| {
+                if is_spared(&alert) {
+                    alert.facts.alert.measures.stage = Some(Stage::Warning);
+                }
+                alert
+            })
+            .collect();
+        self.overdue.retain(|alert| !ids.contains(&alert.id));
+        self.continued.retain(|alert| !ids.contains(&alert.id));
+        let begun: HashMap<AlertId, usize> =
+            self.fired.iter().enumerate().map(|(at, alert)| (alert.id.clone(), at)).collect();
+        for alert in ended {
+            match begun.get(&alert.id) {
+                Some(at) => self.fired[*at] = alert,
+                None => self.ended.push(alert),
+            }
+        }
+    }
+}

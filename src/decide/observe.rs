@@ -1,0 +1,171 @@
+//! The first stage: what was seen, held against what is remembered.
+//!
+//! Takes a listing with what was asked after one by one, and the memory; gives each run with how it was before. What is
+//! older than what is known is left out: a page of a stale replica must not begin or end anything. Knows no rule.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::memory::{Memory, Recalled};
+use crate::limits::{STALE_BELIEVED_AFTER, STALE_SEEN_MIN};
+use crate::model::{Coverage, Instance, InstanceKey, Snapshot, Status};
+
+/// What a poll saw.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The runs that were listed or asked after, but for stale states.
+    pub runs: Vec<Seen>,
+    /// What the listing proves to have been read.
+    pub coverage: Coverage,
+}
+
+/// A run as it was seen.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// As it is now.
+    pub instance: Instance,
+    /// As it was seen last; `None` when it is new.
+    pub before: Option<Snapshot>,
+    /// Whether it is new or looks otherwise than before.
+    pub has_changed: bool,
+    /// Whether it was outside of what was covered until now: what became of it long ago is history.
+    pub was_outside: bool,
+}
+
+/// States that look older than what is known, each with since when the source shows it and how often it was seen. A run
+/// under way that goes on being shown so is the truth after all: the source has corrected its start.
+#[derive(Debug, Clone, Default)]
+pub struct Doubts(HashMap<InstanceKey, (Snapshot, Timestamp, u32)>);
+
+/// The ended runs of a listing that look otherwise than remembered: how they were is asked of the store.
+pub fn to_recall(memory: &Memory, instances: &[Instance]) -> Vec<InstanceKey> {
+    let is_otherwise = |(key, now): &(InstanceKey, Snapshot)| memory.runs.recall(key, now) == Recalled::Otherwise;
+    instances.iter().map(|it| (it.key(), it.snapshot())).filter(is_otherwise).map(|(key, _)| key).collect()
+}
+
+/// Holds what was seen against what is remembered. `recalled` has the answers to [`to_recall`].
+pub fn observe(
+    memory: &Memory,
+    instances: Vec<Instance>,
+    coverage: Coverage,
+    recalled: &HashMap<InstanceKey, Snapshot>,
+    doubts: &mut Doubts,
+    now: Timestamp,
+) -> Observed {
+    let mut doubted = HashMap::new();
+    let mut runs = Vec::with_capacity(instances.len());
+    for instance in instances {
+        let (key, state) = (instance.key(), instance.snapshot());
+        let (before, has_changed) = match memory.runs.recall(&key, &state) {
+            Recalled::New => (None, true),
+            Recalled::Same => (Some(state), false),
+            Recalled::Was(before) => (Some(before), true),
+            Recalled::Otherwise => (recalled.get(&key).copied(), true),
+        };
+        if let Some(before) = before.filter(|before| is_older(&state, before)) {
+            let (since, count) = match doubts.0.get(&key) {
+                Some((shown, since, count)) if *shown == state => ((*since).min(now), count + 1),
+                _ => (now, 1),
+            };
+            let has_lasted = now.duration_since(since).unsigned_abs() >= STALE_BELIEVED_AFTER;
+            let is_correction = before.status == state.status && !state.status.has_ended();
+            if !(is_correction && has_lasted && count >= STALE_SEEN_MIN) {
+                doubted.insert(key, (state, since, count));
+                continue;
+            }
+        }
+        let is_known = || memory.runs.knows_job(&instance.job.name);
+        let planned = instance.plan_time.or(instance.start_time);
+        let was_outside = before.is_none() && memory.covered.was_outside(planned, is_known(), &coverage);
+        runs.push(Seen { instance, before, has_changed, was_outside });
+    }
+    doubts.0 = doubted;
+    Observed { runs, coverage }
+}
+
+/// A start is corrected by less than this; an earlier try of a run began longer before.
+const CORRECTION_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether a state is older than what is known of the run.
+fn is_older(new: &Snapshot, known: &Snapshot) -> bool {
+    match (new.start_time, known.start_time) {
+        // It ended after what is known to have begun, or began hardly earlier: not an earlier try, but the same one with
+        // its start corrected.
+        (Some(earlier), Some(start)) if earlier < start => {
+            let is_near = start.duration_since(earlier) < CORRECTION_MAX;
+            return new.end_time.map_or(!is_near, |end| end < start);
+        }
+        (Some(later), Some(start)) if later > start => return false,
+        // What waits was not begun yet, or is to be made again: that is news once it begins.
+        (None, Some(_)) if new.status == Status::Waiting => return true,
+        _ => {}
+    }
+    // The end of a run that its source had lost sight of is the time at which that was noticed, and proves nothing.
+    let Some(known_end) = known.end_time.filter(|_| known.status != Status::Unknown) else { return false };
+    match new.end_time {
+        Some(new_end) => new_end < known_end,
+        // A run that began at this very instant has ended since.
+        None => new.status == Status::Running && known.status.has_ended() && new.start_time == known.start_time,
+    }
+}
+
+impl Seen {
+    /// Whether a state with the times of one that was told already begins another episode. It does when the run was over
+    /// in between, and when nobody knows its end. A run that had ended and is said to be under way and to have ended then
+    /// was shown by a stale replica. That a run was out of sight for a while says nothing of what it did.
+    pub fn has_turned(&self) -> bool {
+        let Some(before) = &self.before else { return false };
+        let was_out_of_sight = before.status == Status::Unknown && before.end_time.is_some();
+        let is_otherwise = before.status != self.instance.status;
+        !was_out_of_sight && is_otherwise && (before.status.has_ended() || self.instance.end_time.is_none())
+    }
+
+    /// Whether nothing can be new about it: it is over, and as it was.
+    pub fn is_settled(&self) -> bool {
+        !self.has_changed && self.instance.status.has_ended()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::InstanceType;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    fn state(status: Status, start: Option<i64>, end: Option<i64>) -> Snapshot {
+        let [start_time, end_time] = [start, end].map(|minute| minute.map(at));
+        Snapshot { status, kind: InstanceType::Scheduled, plan_time: Some(at(0)), start_time, end_time }
+    }
+
+    #[test]
+    fn which_states_are_older_than_what_is_known() {
+        use Status::{Fail, Running, RunningException, Success, Unknown, Waiting};
+        let failed = state(Fail, Some(1), Some(5));
+        let cases = [
+            ("the same", failed, failed, false),
+            ("an earlier run", failed, state(Running, Some(6), None), true),
+            ("a rerun", state(Running, Some(6), None), failed, false),
+            ("not begun yet, or to be made again", state(Waiting, None, None), failed, true),
+            ("under way, which is over", state(Running, Some(1), None), failed, true),
+            ("under way, by another word", state(RunningException, Some(1), None), failed, false),
+            ("a later end", state(Success, Some(1), Some(9)), failed, false),
+            ("an earlier end", state(Success, Some(1), Some(4)), failed, true),
+            (
+                "ended, with its start corrected to earlier",
+                state(Fail, Some(0), Some(5)),
+                state(Running, Some(1), None),
+                false,
+            ),
+            ("under way since earlier", state(Running, Some(0), None), state(Running, Some(1), None), true),
+            // The follow-up found it gone at minute 7; then the list shows that it had failed at minute 5.
+            ("found again", failed, state(Unknown, Some(1), Some(7)), false),
+        ];
+        for (name, new, known, expected) in cases {
+            assert_eq!(is_older(&new, &known), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Whether the condition behind an alert about a run still holds.
+//!
+//! Judged anew from the run as it is seen, and from the state in which the alert last held, which its facts keep. Of a
+//! run that had ended, that is the end: a rerun under way changes nothing yet. Of one that had not, it is the state it was
+//! in: leaving it is the end. What is not understood is unknown, and changes nothing.
+
+use jiff::Timestamp;
+
+use super::memory::is_gone;
+use crate::alert::{Ending, is_about};
+use crate::model::{Alert, ConditionKind, EndReason, Instance, InstancePart, ReasonCode, Status};
+use crate::rule::{Rule, Verdict};
+
+/// How an alert about a run stands.
+#[derive(Debug)]
+pub(super) enum Standing<'a> {
+    /// It goes on as it is.
+    Holds,
+    /// It goes on, and the run is to be told as it is now.
+    HoldsOtherwise,
+    /// It is over.
+    Over(Box<Ending<'a>>),
+    /// It is over because the run failed once more: another episode begins.
+    FailedAgain,
+}
+
+/// How the alert of `rule` stands, now that its run is seen as `run`.
+pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Timestamp) -> Standing<'a> {
+    if is_gone(&run.snapshot()) {
+        return Standing::Over(Box::new(Ending::new(EndReason::Gone, ReasonCode::RunGone, now)));
+    }
+    let Some(held) = alert.facts.instance.as_ref().filter(|_| run.status != Status::Unknown) else {
+        return Standing::Holds;
+    };
+    match alert.facts.alert.measures.condition {
+        Some(ConditionKind::SlowerThanUsual) if is_same_state(held, run) => Standing::Holds,
+        Some(ConditionKind::SlowerThanUsual) => over_from_state(run, now),
+        Some(_) => of_history(alert, run, now),
+        None if held.status.has_ended() => of_ended(held, rule, run, now),
+        None => of_state(held, rule, run, now),
+    }
+}
+
+/// The run had ended in a status that the rule asks for.
+fn of_ended<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timestamp) -> Standing<'a> {
+    let is_same_try = held.start_time == run.start_time && (held.end_time == run.end_time || held.end_time.is_none());
+    let is_asked_for = matches!(rule.judge(run, now), Verdict::Holds { .. });
+    match (run.status.has_ended(), is_asked_for) {
+        (_, true) if is_same_try && held.status == run.status => Standing::Holds,
+        (true, true) if is_same_try => Standing::HoldsOtherwise,
+        (true, true) => Standing::FailedAgain,
+        // A rerun that is suspended by an exception has failed again, where the rule asks for that.
+        (false, true) if run.status.is_failure() && held.start_time != run.start_time => Standing::FailedAgain,
+        (false, _) => Standing::Holds,
+        (true, false) => over(run, now),
+    }
+}
+
+/// The run had not ended.
+fn of_state<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timestamp) -> Standing<'a> {
+    let is_asked_for = match rule.judge(run, now) {
+        Verdict::Holds { .. } => true,
+        // Nobody can say how long it lasts.
+        Verdict::DoesNotHold(crate::rule::Reason::DurationUnknown) => is_same_state(held, run),
+        Verdict::DoesNotHold(_) => false,
+    };
+    let goes_by_state = rule.when.statuses.is_empty() || rule.when.duration.is_some();
+    match (run.status.has_ended(), is_asked_for) {
+        (true, true) if !rule.when.statuses.is_empty() => Standing::HoldsOtherwise,
+        (false, true) if is_same_state(held, run) => Standing::Holds,
+        // To a rule that asks how long a run lasts, it lasts from its start on, whatever holds it up.
+        (false, true) if rule.when.statuses.is_empty() && held.start_time == run.start_time => Standing::Holds,
+        // The next try of the run.
+        (false, true) if held.start_time != run.start_time && run.status.is_failure() => Standing::FailedAgain,
+        (false, true) if !goes_by_state && held.start_time == run.start_time => Standing::HoldsOtherwise,
+        _ => over_from_state(run, now),
+    }
+}
+
+/// The alert is of a condition on the history of its job, or on a deadline, and the run is the one that it names.
+fn of_history<'a>(alert: &Alert, run: &'a Instance, now: Timestamp) -> Standing<'a> {
+    // A deadline is met by a run whose failure was ignored: its scheduler counts it as done.
+    let is_ignored = run.status == Status::IgnoredFailure && !is_about(alert, ConditionKind::NotStartedBy);
+    if run.status.is_recovery() {
+        over(run, now)
+    } else if is_ignored {
+        Standing::Over(Box::new(Ending::by_run(EndReason::Over, ReasonCode::Recovered, run, now)))
+    } else {
+        Standing::Holds
+    }
+}
+
+fn is_same_state(held: &InstancePart, run: &Instance) -> bool {
+    held.status == run.status && held.start_time == run.start_time
+}
+
+fn over(run: &Instance, now: Timestamp) -> Standing<'_> {
+    let ending = match run.status {
+        status if status.is_recovery() => Ending::by_run(EndReason::Recovered, ReasonCode::Recovered, run, now),
+        status if status.has_ended() => Ending::by_run(EndReason::Over, ReasonCode::Ended, run, now),
+        _ => Ending { run: Some(run), ..Ending::new(EndReason::Over, ReasonCode::LeftStatus, now) },
+    };
+    Standing::Over(Box::new(ending))
+}
+
+/// The run has left the state that was asked for: that is over, however well it went on.
+fn over_from_state(run: &Instance, now: Timestamp) -> Standing<'_> {
+    match over(run, now) {
+        Standing::Over(ending) => Standing::Over(Box::new(Ending { reason: EndReason::Over, ..*ending })),
+        other => other,
+    }
+}

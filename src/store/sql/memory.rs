@@ -1,0 +1,113 @@
+//! The memory of a source, as a poll finds it: what is covered, the runs that can be met again, and the alerts.
+
+use std::collections::HashMap;
+
+use futures_util::TryStreamExt as _;
+use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::database::SqlStore;
+use super::items::{SubjectItem, lists};
+use super::own::IS_OWN;
+use super::rows;
+use crate::decide::Memory;
+use crate::limits::LISTED_AGAIN_MAX;
+use crate::model::{AlertId, Covered, EndReason, InstanceKey, Snapshot, SourceId};
+use crate::store::error::StoreError;
+
+pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, StoreError> {
+    // One transaction, so that all answers are of the same commit.
+    let mut read = store.readers.begin().await.map_err(|error| store.failed(error))?;
+    let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at, coverage FROM source WHERE id = $1")
+        .bind(source.as_str())
+        .fetch_optional(&mut *read)
+        .await
+        .map_err(|error| store.failed(error))?;
+    let Some(row) = row else { return Ok(Memory::default()) };
+    let (until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
+    let firing = sqlx::query(sql_firing())
+        .bind(source.as_str())
+        .fetch_all(&mut *read)
+        .await
+        .map_err(|error| store.failed(error))?;
+    let mut memory = Memory {
+        generation: rows::number(&row, 0)?,
+        polled_at: Some(polled_at),
+        covered: covered(&row, 4, until)?,
+        known_rules: rows::json(&row, 2)?,
+        firing: rows::all(&firing, "alert", rows::alert).into_iter().collect(),
+        ..Memory::default()
+    };
+    // After a long outage the next poll reads back to the cursor, not only to the last try.
+    let last_seen = until.map_or(polled_at, |until| until.min(polled_at));
+    let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
+    // Row by row: of a run that has ended only a print is kept.
+    let mut snapshots = sqlx::query(sql_snapshots()).bind(source.as_str()).bind(horizon).fetch(&mut *read);
+    while let Some(row) = snapshots.try_next().await.map_err(|error| store.failed(error))? {
+        for (key, snapshot) in rows::all(std::slice::from_ref(&row), "instance", rows::snapshot) {
+            let is_firing = memory.firing.concerns_subject(&key);
+            memory.runs.enter(key, snapshot, is_firing);
+        }
+    }
+    drop(snapshots);
+    let ended = sqlx::query(SQL_ENDED)
+        .bind(source.as_str())
+        .bind(horizon)
+        .fetch_all(&mut *read)
+        .await
+        .map_err(|error| store.failed(error))?;
+    for row in &ended {
+        let reason = rows::optional_text(row, 1)?.and_then(|word| EndReason::from_word(&word));
+        memory.ended.enter(&AlertId::new(rows::text(row, 0)?), reason);
+    }
+    Ok(memory)
+}
+
+/// What is covered of a source. What an older version stored says up to when, and nothing of where that began: as far back
+/// as any listing can reach.
+fn covered(row: &AnyRow, index: usize, until: Option<Timestamp>) -> Result<Covered, StoreError> {
+    let stored: Option<Covered> = rows::optional_json(row, index)?;
+    let covered = stored.unwrap_or_else(|| {
+        let from = until.and_then(|until| until.checked_sub(LISTED_AGAIN_MAX).ok());
+        Covered { from, ..Covered::default() }
+    });
+    Ok(Covered { until, ..covered })
+}
+
+pub(super) async fn snapshots(
+    store: &SqlStore,
+    source: &SourceId,
+    keys: &[InstanceKey],
+) -> Result<HashMap<InstanceKey, Snapshot>, StoreError> {
+    let items: Vec<SubjectItem<'_>> =
+        keys.iter().map(|key| SubjectItem { source: source.as_str(), job: &key.job, instance: &key.id }).collect();
+    let mut known = HashMap::new();
+    for text in lists(&items)? {
+        let found = sqlx::query(store.statements.snapshots.clone())
+            .bind(text)
+            .fetch_all(&store.readers)
+            .await
+            .map_err(|error| store.failed(error))?;
+        known.extend(rows::all(&found, "instance", rows::snapshot));
+    }
+    Ok(known)
+}
+
+fn sql_snapshots() -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "SELECT {} FROM instance WHERE source = $1 AND (ended = 0 OR COALESCE(plan_time, changed_at) >= $2 \
+         OR EXISTS (SELECT 1 FROM alert WHERE alert.source = instance.source AND alert.job = instance.job \
+           AND alert.instance = instance.id AND alert.state = 'firing'))",
+        rows::SNAPSHOT_COLUMNS
+    ))
+}
+
+fn sql_firing() -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "SELECT {} FROM alert WHERE source = $1 AND state = 'firing' AND NOT ({IS_OWN}) ORDER BY created_at, id",
+        rows::ALERT_COLUMNS
+    ))
+}
+
+const SQL_ENDED: &str = "SELECT id, end_reason FROM alert WHERE source = $1 AND state = 'resolved' AND ended_at >= $2";

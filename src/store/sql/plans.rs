@@ -1,0 +1,174 @@
+//! How the database answers what is asked again and again: by an index, however much is stored.
+//!
+//! The statements are those that the store really runs: a store with something of everything in it is asked all of it, the
+//! driver's log names the statements, and each one's plan is looked at.
+
+use std::collections::BTreeSet;
+use std::fmt::{Debug, Write as _};
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use super::database::{Mode, SqlStore};
+use crate::model::{AlertId, DeliveryId, RuleId, SourceId};
+use crate::store::desk::Desk as _;
+use crate::store::digests::Digests as _;
+use crate::store::error::StoreError;
+use crate::store::escalation::{RuleStep, Steps as _};
+use crate::store::fallback::FallbackDeliveries as _;
+use crate::store::groups::Groups as _;
+use crate::store::ledger::PollLedger as _;
+use crate::store::outbox::Outbox as _;
+use crate::store::own::OwnAlerts as _;
+use crate::store::upkeep::Upkeep as _;
+
+/// What may be read from end to end: tables that do not grow, lists that were bound, what a statement made itself.
+const SMALL: [&str; 15] = [
+    "item",
+    "jsonb_each",
+    "source",
+    "silence",
+    "ack",
+    "moment",
+    "receiver_health",
+    "digest",
+    "gap",
+    "generation",
+    "pulse",
+    "known",
+    "urgency",
+    "head",
+    "CONSTANT",
+];
+/// Indexes of what is open, which is little whatever is stored.
+const OPEN: [&str; 6] = [
+    "alert_firing",
+    "alert_firing_by_rule",
+    "one_firing_alert",
+    "delivery_grouped",
+    "delivery_queue",
+    "escalation_open",
+];
+static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Notes the statements that the driver logs.
+struct Notes;
+
+impl<S: tracing::Subscriber> Layer<S> for Notes {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            let mut named = Named::default();
+            event.record(&mut named);
+            let sql = if named.statement.trim().is_empty() { named.summary } else { named.statement };
+            STATEMENTS.lock().unwrap().insert(sql.trim().to_string());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Named {
+    summary: String,
+    statement: String,
+}
+
+impl Visit for Named {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "summary" => self.summary = value.into(),
+            "db.statement" => self.statement = value.into(),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
+    let (source, alert, delivery) = (SourceId::new("warehouse"), AlertId::new("a"), DeliveryId::new("d"));
+    let now = Timestamp::from_second(1_795_224_000).unwrap();
+    store.generation(&source).await?;
+    store.known_alerts(std::slice::from_ref(&alert)).await?;
+    store.past_runs(&source, &["etl_told".into()], 5).await?;
+    store.told_and_firing(std::slice::from_ref(&source), 5).await?;
+    for receiver in ["hook", "mail"].map(Into::into) {
+        store.queue(&receiver, now, 5).await?;
+        store.next_due(&receiver).await?;
+        store.count_due(&receiver, now).await?;
+        for group in store.due_groups(&receiver, now, now).await? {
+            store.gathered(&receiver, &group.place.key, 5).await?;
+            store.postpone_group(&receiver, &group.place.key, now).await?;
+        }
+        store.undelivered(&receiver, now, now, 5).await?;
+        store.oldest_undelivered(&receiver).await?;
+        store.ended_since_told(&receiver, 5).await?;
+        let claimed: Vec<DeliveryId> = store.claim(&receiver, now, 5).await?.into_iter().map(|one| one.id).collect();
+        store.mergeable(&claimed).await?;
+        store.release(&claimed).await?;
+    }
+    store.attempts_since(now).await?;
+    store.told_by(&delivery).await?;
+    store.tell_alone(&[delivery], now).await?;
+    store.unrepeated(now).await?;
+    let after = std::time::Duration::from_secs(60);
+    let step = RuleStep { rule: RuleId::new("failed"), number: 2, after, unless_acked: true };
+    store.due_steps(std::slice::from_ref(&step), (now, now), None, 5).await?;
+    store.next_step(&[step], now).await?;
+    store.escalated_ends(5).await?;
+    store.active_silences(now).await?;
+    store.alerts_named("a").await?;
+    store.own_state(now).await?;
+    store.digest_cursor("hourly").await?;
+    store.reclaim(now).await?;
+    store.purge(now).await?;
+    Ok(())
+}
+
+/// What is wrong with a plan.
+fn wrong(step: &str) -> bool {
+    let mut words = step.split_whitespace();
+    match (words.next(), words.next()) {
+        (Some("SCAN"), Some(table)) => {
+            let index = step.split_once("INDEX ").and_then(|(_, rest)| rest.split_whitespace().next());
+            let is_derived = table.starts_with('(') || ["ahead", "untold"].contains(&table);
+            !is_derived && !SMALL.contains(&table) && !index.is_some_and(|index| OPEN.contains(&index))
+        }
+        // All that was ever seen of a source is not the answer to anything that is asked often.
+        (Some("SEARCH"), Some(_)) => step.contains("sqlite_autoindex_instance_1 (source=?)"),
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_often_is_answered_by_an_index() {
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Notes)).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", directory.path().join("plan.db").display());
+    sqlx::any::install_default_drivers();
+    let mut made = sqlx::AnyConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    sqlx::raw_sql(include_str!("../../../tests/data/store/schema-14.sql")).execute(&mut made).await.unwrap();
+    made.close().await.unwrap();
+
+    let store = SqlStore::open(&url, Mode::Work).await.unwrap();
+    STATEMENTS.lock().unwrap().clear();
+    ask_everything(&store).await.unwrap();
+    let statements = std::mem::take(&mut *STATEMENTS.lock().unwrap());
+    assert!(statements.len() > 40, "{statements:#?}");
+    let mut faults = String::new();
+    for sql in &statements {
+        // What forgets may look at all that is there: it does so once in a while.
+        if !["SELECT", "INSERT", "UPDATE", "WITH"].iter().any(|word| sql.starts_with(word)) {
+            continue;
+        }
+        let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let rows = query.fetch_all(&store.writer).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get::<String, _>(3)).collect();
+        if plan.iter().any(|step| wrong(step)) {
+            writeln!(faults, "{sql}\n{plan:#?}\n").unwrap();
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+    store.close().await;
+}

@@ -1,0 +1,75 @@
+//! What is asked of the source beside its runs: its jobs, their schedules, and what was learnt by the way.
+
+use jiff::Timestamp;
+use tracing::warn;
+
+use super::Poller;
+use crate::limits::SOURCE_LISTING_TIME_MAX;
+use crate::model::{Job, Window};
+use crate::source::{Listing, Source, SourceError, SourceErrorKind};
+use crate::store::{Desk, PollLedger};
+
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
+    /// Lists the window, within a time: a source that trickles must not keep its own loop for ever.
+    ///
+    /// # Errors
+    /// As for [`Source::list`]. The second value says whether it was the time that ran out.
+    pub(super) async fn list(&self, window: Window) -> Result<Listing, (SourceError, bool)> {
+        let listing = tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.list(window)).await;
+        listing.map(|listing| listing.map_err(|error| (error, false))).unwrap_or_else(|_| {
+            let reason = format!("the list was not read to its end within {} s", SOURCE_LISTING_TIME_MAX.as_secs());
+            let help = "a shorter \"lookback\", a \"jobs\" list or more \"requests_per_second\" make it shorter";
+            Err((SourceError::new(SourceErrorKind::Transient, reason).help(help), true))
+        })
+    }
+
+    /// Stores what the source has learnt by the way, so that it need not be found out again. Nothing rests on it: when the
+    /// store cannot take it, the poll goes on.
+    pub(super) async fn keep_learnt(&mut self) {
+        let learnt = self.source.learnt();
+        if learnt == self.learnt {
+            return;
+        }
+        match self.store.save_learnt(&self.settings.id, &learnt).await {
+            Ok(()) => self.learnt = learnt,
+            Err(error) => warn!(source = %self.settings.id, "what was learnt of the source is not kept: {error}"),
+        }
+    }
+
+    /// All jobs, where a rule asks for them and they could be read; with it, why they could not be. A list that cannot be
+    /// read leaves the alerts about jobs as they are and holds up nothing else.
+    pub(super) async fn list_jobs(&self) -> (Option<Vec<Job>>, Option<String>) {
+        if !self.decider.rules.asks_for_jobs(&self.settings.id) {
+            return (None, None);
+        }
+        let reason = match tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.jobs()).await {
+            Ok(Ok(jobs)) => return (Some(jobs), None),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", SOURCE_LISTING_TIME_MAX.as_secs()),
+        };
+        warn!(source = %self.settings.id, "the jobs could not be read: {reason}");
+        (None, Some(format!("the jobs could not be read: {reason}")))
+    }
+
+    /// Reads the schedules where a rule needs them as they are now. Returns why that could not be done. While they cannot be
+    /// read, nothing is missing by them: the truth is told when they can be read again.
+    pub(super) async fn read_schedules(&mut self, now: Timestamp) -> Option<String> {
+        let covered_until = self.memory.as_ref().and_then(|memory| memory.covered.until);
+        if !self.decider.needs_schedules(covered_until, now) {
+            return None;
+        }
+        let reason = match tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.schedules()).await {
+            // Then nothing is missing by them.
+            Ok(Ok(None)) => return None,
+            Ok(Ok(Some(told))) => {
+                if let Some(warning) = self.decider.take_schedules(told, now) {
+                    warn!(source = %self.settings.id, "{warning}");
+                }
+                return None;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", SOURCE_LISTING_TIME_MAX.as_secs()),
+        };
+        Some(format!("the schedules of the jobs could not be read, so no run is missed yet: {reason}"))
+    }
+}

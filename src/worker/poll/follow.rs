@@ -1,0 +1,144 @@
+//! The runs that the listing no longer holds and whose story is not over: they are asked after one by one.
+//!
+//! They are bounded in number and in time, so they take turns: first those whose next state ends or begins something, then
+//! the failures that fire, which may be made again.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::Timestamp;
+use tracing::{debug, warn};
+
+use super::Poller;
+use crate::decide::memory::is_gone;
+use crate::decide::{Memory, remembered};
+use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX};
+use crate::model::{Instance, InstanceKey, Snapshot, Status};
+use crate::source::{Source, SourceErrorKind};
+use crate::store::{Desk, PollLedger};
+
+/// The raw status given to an instance that its source no longer knows.
+pub(in crate::worker) const GONE: &str = "(no longer known to the source)";
+
+/// When runs outside the listing were last asked after.
+#[derive(Debug, Clone, Default)]
+pub struct Followed(HashMap<InstanceKey, Timestamp>);
+
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
+    /// Asks after instances that the listing no longer holds and that are not settled: unfinished ones until they end,
+    /// and failed ones whose alert fires, for they may be rerun. Adds what it learns to `seen`; returns how many
+    /// answers there were.
+    pub(super) async fn follow(&mut self, seen: &mut Vec<Instance>, now: Timestamp) -> usize {
+        let Some(memory) = &self.memory else { return 0 };
+        let mut unlisted = unsettled(memory, now);
+        if !unlisted.is_empty() {
+            let listed: HashSet<InstanceKey> = seen.iter().map(Instance::key).collect();
+            unlisted.retain(|(key, _)| !listed.contains(key));
+        }
+        let turn = self.followed.turn(unlisted);
+        if turn.is_empty() {
+            return 0;
+        }
+        let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
+        let id = &self.settings.id;
+        let stale = turn.into_iter().map(|(key, snapshot)| remembered(id, key, snapshot));
+        let answers: Vec<_> = stream::iter(stale)
+            .map(|instance| {
+                let source = &self.source;
+                async move {
+                    let answer = tokio::time::timeout_at(deadline, source.detail(&instance)).await;
+                    (instance, answer)
+                }
+            })
+            .buffer_unordered(DETAIL_CONCURRENCY)
+            .collect()
+            .await;
+        let mut count = 0;
+        for (instance, answer) in answers {
+            self.followed.0.insert(instance.key(), now);
+            match answer {
+                Ok(Ok(detail)) => {
+                    count += 1;
+                    seen.push(detail.instance);
+                }
+                Ok(Err(error)) if error.kind == SourceErrorKind::NotFound => {
+                    count += 1;
+                    let raw_status = GONE.to_string();
+                    seen.push(Instance { status: Status::Unknown, raw_status, end_time: Some(now), ..instance });
+                }
+                Ok(Err(error)) => {
+                    warn!(source = %self.settings.id, job = instance.job.name, instance = instance.id,
+                        "cannot ask after an instance outside the listing: {error}");
+                }
+                Err(_) => debug!(source = %self.settings.id, "no time left to ask after every unlisted instance"),
+            }
+        }
+        count
+    }
+}
+
+impl Followed {
+    /// Which of the runs outside the listing to ask after now.
+    fn turn(&mut self, mut unlisted: Vec<(InstanceKey, Snapshot)>) -> Vec<(InstanceKey, Snapshot)> {
+        let keys: HashSet<&InstanceKey> = unlisted.iter().map(|(key, _)| key).collect();
+        self.0.retain(|key, _| keys.contains(key));
+        // Of each class those asked longest ago come first.
+        let asked_at = |key: &InstanceKey| self.0.get(key).copied();
+        unlisted.sort_by_cached_key(|(key, snapshot)| (snapshot.status.has_ended(), asked_at(key), key.clone()));
+        let first_ended = unlisted.partition_point(|(_, snapshot)| !snapshot.status.has_ended());
+        let ended = unlisted.split_off(first_ended);
+        // What has ended may be made again, which is seldom: it gets a fifth of the turns, and whatever is left.
+        let for_ended =
+            ended.len().min((FOLLOWED_PER_POLL_MAX / 5).max(FOLLOWED_PER_POLL_MAX.saturating_sub(unlisted.len())));
+        unlisted.truncate(FOLLOWED_PER_POLL_MAX - for_ended);
+        unlisted.extend(ended.into_iter().take(for_ended));
+        unlisted
+    }
+}
+
+/// The instances whose story is not over by what is remembered.
+fn unsettled(memory: &Memory, now: Timestamp) -> Vec<(InstanceKey, Snapshot)> {
+    let horizon = now.checked_sub(FOLLOWED_AGE_MAX).unwrap_or(Timestamp::MIN);
+    memory
+        .runs
+        .all_open()
+        .filter(|(key, snapshot)| {
+            let is_recent = snapshot.plan_time.or(snapshot.start_time).is_some_and(|time| time >= horizon);
+            let is_open = !snapshot.status.has_ended() || memory.firing.concerns_subject(key);
+            is_open && is_recent && !is_gone(snapshot)
+        })
+        .map(|(key, snapshot)| (key.clone(), *snapshot))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::InstanceType;
+
+    /// A hundred failures that fire must not make the end of a long run noticed many polls late.
+    #[test]
+    fn a_run_under_way_is_asked_after_at_every_poll_beside_many_failures_that_fire() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let run = |id: String, status: Status| {
+            let end_time = status.has_ended().then_some(now);
+            let (kind, time) = (InstanceType::Scheduled, Some(now));
+            let state = Snapshot { status, kind, plan_time: time, start_time: time, end_time };
+            (InstanceKey { job: "etl".into(), id }, state)
+        };
+        let mut unlisted: Vec<_> = (0..100).map(|id| run(id.to_string(), Status::Fail)).collect();
+        unlisted.push(run("long".into(), Status::Running));
+        let mut followed = Followed::default();
+        let mut asked = HashSet::new();
+        for poll in 0..3 {
+            let turn = followed.turn(unlisted.clone());
+            assert!(turn.iter().any(|(key, _)| key.id == "long"), "{turn:?}");
+            for (key, _) in turn {
+                followed.0.insert(key.clone(), now + jiff::SignedDuration::from_mins(poll));
+                asked.insert(key);
+            }
+        }
+        assert_eq!(asked.len(), 101, "the failures have their turns");
+    }
+}

@@ -1,0 +1,293 @@
+//! One poll: ask, observe, decide, ask for the details of what begins, render, commit.
+
+use std::time::Instant;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::warn;
+
+use super::window::{self, Slice};
+use super::{Addressee, PollError, PollReport, Poller, group};
+use crate::alert::identity::{delivery_id, overdue_delivery_id};
+use crate::alert::message_of;
+use crate::decide::{Audience, Change, Decided, Look, Notice, Observed, to_recall};
+use crate::limits::SET_ASIDE_LOGGED_MAX;
+use crate::model::{Alert, AlertState, Coverage, Delivery, GapCause, Message, MessageKind, ReceiverId, Stage};
+use crate::source::{Listing, Source};
+use crate::store::{Desk, PollCommit, PollLedger, PollOutcome, StoreError};
+
+/// What a look at the source brought.
+struct Read {
+    slice: Slice,
+    listing: Listing,
+    /// Why it is not whole, beside what the listing says itself.
+    reasons: Vec<String>,
+    look: Look,
+}
+
+impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
+    /// Polls once. Where there is a backlog that one listing cannot take in, a part of it is read, and the report says that
+    /// there is more.
+    ///
+    /// # Errors
+    /// [`PollError`]; nothing was moved, except that an unreadable source is recorded as such.
+    pub async fn poll(&mut self) -> Result<PollReport, PollError> {
+        let now = self.clock.now();
+        self.refresh_memory().await?;
+        let Read { slice, listing, mut reasons, look } = self.read(now).await?;
+        let listed = listing.instances.len();
+        let (mut seen, coverage) = (listing.instances, listing.coverage);
+        let mut all = coverage.reasons();
+        all.append(&mut reasons);
+        let incomplete = (!all.is_empty()).then(|| all.join("; "));
+        if let Some(reason) = &incomplete {
+            warn!(source = %self.settings.id, "the listing is not whole: {reason}");
+        }
+        for item in coverage.set_aside.iter().take(SET_ASIDE_LOGGED_MAX) {
+            warn!(source = %self.settings.id, snippet = item.snippet, "an item could not be read: {}", item.reason);
+        }
+        for warning in &listing.warnings {
+            warn!(source = %self.settings.id, "{warning}");
+        }
+        let followed = if slice.is_last { self.follow(&mut seen, now).await } else { 0 };
+        let result = self.conclude(seen, coverage, &look, incomplete).await;
+        if result.is_err() {
+            // What the memory holds may be ahead of the store: read it anew next time.
+            self.memory = None;
+        }
+        result.map(|report| PollReport { listed, followed, is_behind: !slice.is_last, ..report })
+    }
+
+    /// Polls until there is no backlog left.
+    ///
+    /// # Errors
+    /// [`PollError`]; what was committed before stays.
+    pub async fn poll_all(&mut self) -> Result<PollReport, PollError> {
+        let mut report = self.poll().await?;
+        while report.is_behind {
+            let next = self.poll().await?;
+            report.add(next);
+        }
+        Ok(report)
+    }
+
+    /// Reads the next slice of the source, with what rules ask for beside it. Where it could not be read to its end in time,
+    /// the next one is shorter.
+    async fn read(&mut self, now: Timestamp) -> Result<Read, PollError> {
+        let covered = self.memory.get_or_insert_default().covered.clone();
+        let lookback = window::lookback(&self.settings, &self.decider.rules, covered.until.is_none());
+        let slice = window::next(now, lookback, &covered, self.span);
+        let began = self.clock.now();
+        let listing = match self.list(slice.window).await {
+            Ok(listing) => listing,
+            Err((error, is_out_of_time)) => {
+                if is_out_of_time {
+                    self.span.shrink(slice.window);
+                }
+                // Of a source that cannot be read, too: a refused password is not to be tried again by the next run.
+                self.keep_learnt().await;
+                self.store.record_unreadable(&self.settings.id, now, &error.to_string()).await?;
+                if let Some(memory) = &mut self.memory {
+                    memory.polled_at = Some(now);
+                }
+                return Err(PollError::Source { id: self.settings.id.to_string(), error });
+            }
+        };
+        if !listing.coverage.is_whole() && slice.window.to.duration_since(slice.window.from).unsigned_abs() > lookback {
+            // A backlog that no single listing takes in as a whole is read in parts.
+            self.span.shrink(slice.window);
+        } else if listing.coverage.is_whole() {
+            self.span.learn(slice.window, self.clock.now().duration_since(began).unsigned_abs());
+        }
+        self.keep_learnt().await;
+        let mut reasons = Vec::new();
+        if let Some((from, until)) = slice.lost {
+            let reason = format!(
+                "instances planned between {from} and {until} were not read: the source was unreadable for too long"
+            );
+            self.record_gap(GapCause::Lost, from, until, reason.clone(), now).await?;
+            reasons.push(reason);
+        }
+        let (jobs, jobs_unread) = if slice.is_last { self.list_jobs().await } else { (None, None) };
+        let schedules_unread = if slice.is_last { self.read_schedules(now).await } else { None };
+        let look = Look { now, is_last_slice: slice.is_last, jobs, has_schedules: schedules_unread.is_none() };
+        reasons.extend([jobs_unread, schedules_unread].into_iter().flatten());
+        Ok(Read { slice, listing, reasons, look })
+    }
+
+    /// Decides, asks for details, renders and commits.
+    async fn conclude(
+        &mut self,
+        seen: Vec<crate::model::Instance>,
+        coverage: Coverage,
+        look: &Look,
+        incomplete: Option<String>,
+    ) -> Result<PollReport, PollError> {
+        let now = look.now;
+        let outcome = if coverage.is_whole() { PollOutcome::Whole } else { PollOutcome::Short };
+        let observed = self.observe(seen, coverage, now).await?;
+        let memory = self.memory.get_or_insert_default();
+        let asked = self.decider.ask(memory, &observed, look);
+        let answers = self.answer(&asked, now).await?;
+        let memory = self.memory.get_or_insert_default();
+        let mut decided = self.decider.decide(memory, observed, &answers, look);
+        for warning in &decided.warnings {
+            warn!(source = %self.settings.id, "{warning}");
+        }
+        self.add_details(&mut decided, look.jobs.as_deref()).await;
+        let deliveries = self.owed(&decided, now).await;
+        let report = PollReport::of(&decided, deliveries.len(), incomplete.clone(), now);
+        let has_news = report.deliveries + report.resolved > 0;
+        let nudged: Vec<ReceiverId> = deliveries.iter().map(|delivery| delivery.receiver.clone()).collect();
+        let Decided { instances, fired, changed, covered, known_rules, .. } = decided;
+        let memory = self.memory.get_or_insert_default();
+        let commit = PollCommit {
+            source: self.settings.id.clone(),
+            generation: memory.generation,
+            now,
+            covered,
+            outcome,
+            incomplete,
+            known_rules,
+            instances,
+            fired,
+            changed,
+            deliveries,
+        };
+        self.store.commit_poll(&commit).await?;
+        memory.take(&Change {
+            now,
+            covered: &commit.covered,
+            known_rules: commit.known_rules.as_ref(),
+            instances: &commit.instances,
+            fired: &commit.fired,
+            changed: &commit.changed,
+        });
+        if has_news {
+            self.escalations.notify_one();
+        }
+        for receiver in nudged {
+            if let Some(addressee) = self.addressees.get(&receiver) {
+                addressee.nudge.notify_one();
+            }
+        }
+        Ok(report)
+    }
+
+    /// Holds what was seen against the memory; how ended runs were that look otherwise now is asked of the store.
+    async fn observe(
+        &mut self,
+        seen: Vec<crate::model::Instance>,
+        coverage: Coverage,
+        now: Timestamp,
+    ) -> Result<Observed, StoreError> {
+        let memory = self.memory.get_or_insert_default();
+        let keys = to_recall(memory, &seen);
+        let recalled =
+            if keys.is_empty() { HashMap::new() } else { self.store.snapshots(&self.settings.id, &keys).await? };
+        Ok(self.decider.observe(memory, seen, coverage, &recalled, now))
+    }
+
+    /// Makes sure that the memory is what the store holds.
+    pub(super) async fn refresh_memory(&mut self) -> Result<(), StoreError> {
+        if let Some(memory) = &self.memory
+            && memory.generation == self.store.generation(&self.settings.id).await?
+        {
+            return Ok(());
+        }
+        self.memory = Some(self.store.load_source(&self.settings.id).await?);
+        self.decider.forget_past();
+        Ok(())
+    }
+
+    /// The deliveries that follow from what was decided, rendered.
+    async fn owed(&self, decided: &Decided, now: Timestamp) -> Vec<Delivery> {
+        let mut owed = Vec::new();
+        let mut began = Instant::now();
+        for notice in &decided.notices {
+            let alert = decided.alert(notice.alert);
+            let message = message_of(alert, notice.kind, now);
+            for receiver in &alert.receivers {
+                let Some(addressee) = self.addressees.get(receiver).filter(|it| it.is_meant(notice)) else { continue };
+                let mut owed_now = delivery(alert, receiver, addressee, &message, now);
+                if notice.kind == MessageKind::AlertResolved && notice.audience == Audience::All {
+                    // It was over when it was first seen: there is no beginning that this would follow.
+                    owed_now.follows = None;
+                }
+                owed.push(group::placed(owed_now, alert, self.decider.rules.get(&alert.rule), addressee, now));
+            }
+            // A storm of thousands must not keep the lanes of other receivers from their turn.
+            if began.elapsed() > Duration::from_millis(5) {
+                tokio::task::yield_now().await;
+                began = Instant::now();
+            }
+        }
+        owed
+    }
+}
+
+impl Addressee {
+    /// Whether it is among those that a notice is for.
+    fn is_meant(&self, notice: &Notice) -> bool {
+        match notice.audience {
+            Audience::All => true,
+            Audience::WantEnds => self.send_resolved,
+            Audience::KeepIncidents => self.renderer.keeps_incidents(),
+        }
+    }
+}
+
+impl PollReport {
+    fn of(decided: &Decided, deliveries: usize, incomplete: Option<String>, now: Timestamp) -> PollReport {
+        let fired = |is_told: bool| decided.fired.iter().filter(move |alert| alert.suppressed_by.is_none() == is_told);
+        let changed = |state: AlertState| decided.changed.iter().filter(move |alert| alert.state() == state);
+        let is_let_go = |alert: &&Alert| alert.facts.alert.held_back.as_ref().is_some_and(|held| held.until == now);
+        PollReport {
+            changed: decided.instances.len(),
+            fired: fired(true).count(),
+            suppressed: fired(false).count(),
+            released: changed(AlertState::Firing).filter(is_let_go).count(),
+            resolved: changed(AlertState::Resolved).count(),
+            deliveries,
+            incomplete,
+            ..PollReport::default()
+        }
+    }
+
+    /// Takes in what a further poll of a backlog did.
+    fn add(&mut self, next: PollReport) {
+        self.listed += next.listed;
+        self.changed += next.changed;
+        self.followed += next.followed;
+        self.fired += next.fired;
+        self.resolved += next.resolved;
+        self.suppressed += next.suppressed;
+        self.released += next.released;
+        self.deliveries += next.deliveries;
+        (self.incomplete, self.is_behind) = (next.incomplete, next.is_behind);
+    }
+}
+
+/// The delivery that owes a receiver the message of an alert's beginning or end.
+pub(in crate::worker) fn delivery(
+    alert: &Alert,
+    receiver: &ReceiverId,
+    addressee: &Addressee,
+    message: &Message,
+    now: Timestamp,
+) -> Delivery {
+    // A deadline that was warned of is told a second time, and the end follows the second telling.
+    let firing = match alert.facts.alert.measures.stage {
+        // Nobody was told that the deadline has passed, while that was held back.
+        Some(Stage::Overdue) if alert.suppressed_by.is_none() => overdue_delivery_id(&alert.id, receiver),
+        _ => delivery_id(&alert.id, receiver, MessageKind::AlertFiring),
+    };
+    let (id, follows) = match message.kind {
+        MessageKind::AlertFiring => (firing, None),
+        MessageKind::AlertResolved => (delivery_id(&alert.id, receiver, message.kind), Some(firing)),
+        _ => (delivery_id(&alert.id, receiver, message.kind), None),
+    };
+    Delivery { follows, ..addressee.delivery(id, alert, receiver, message, now) }
+}

@@ -1,0 +1,80 @@
+//! Alerts of sources that the configuration no longer has: nobody polls them, so that no poll ends them.
+//!
+//! Reads the store for alerts that fire elsewhere than in the sources that there are, and commits what
+//! [`alert::unwatched`](crate::alert::unwatched) says of them: suspended at first, over as unwatched after ten minutes, and
+//! then those are notified who were notified of the beginning. An alert whose source comes back within that time goes on
+//! by that source's next poll. It must never know what a rule asks for, or how a poll decides.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::poll::{Addressees, delivery};
+use super::turn::{Pace, Turn, TurnError, Turned};
+use crate::alert::{resolved_message, unwatched};
+use crate::limits::UNWATCHED_LOOK;
+use crate::model::{Alert, AlertState, Delivery, SourceId};
+use crate::store::{OwnAlerts, OwnCommit, StoreError};
+
+/// The loop.
+pub struct Unwatched<S> {
+    /// The store.
+    pub store: Arc<S>,
+    /// The sources that there are.
+    pub sources: Vec<SourceId>,
+    /// The receivers.
+    pub addressees: Arc<Addressees>,
+}
+
+impl<S: OwnAlerts> Unwatched<S> {
+    /// Suspends and ends what is due to be at `now`, and wakes the lanes. Returns how many alerts ended.
+    ///
+    /// # Errors
+    /// When the store fails; nothing was written.
+    pub async fn pass(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let firing = self.store.firing_elsewhere(&self.sources).await?;
+        let changed: Vec<Alert> = firing.iter().filter_map(|alert| unwatched(alert, now)).collect();
+        if changed.is_empty() {
+            return Ok(0);
+        }
+        let ended = || changed.iter().filter(|alert| alert.state() == AlertState::Resolved);
+        let deliveries: Vec<Delivery> =
+            ended().flat_map(|alert| ends(alert, &self.addressees, now).collect::<Vec<_>>()).collect();
+        for source in changed.iter().map(|alert| &alert.source).collect::<BTreeSet<_>>() {
+            tracing::warn!(%source, "alerts fire of a source that is not in the configuration; nobody watches them");
+        }
+        let count = ended().count() as u64;
+        let commit = OwnCommit { now, fired: Vec::new(), changed, deliveries };
+        self.store.commit_own(&commit).await?;
+        for delivery in &commit.deliveries {
+            if let Some(addressee) = self.addressees.get(&delivery.receiver) {
+                addressee.nudge.notify_one();
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// What the receivers of an alert that has ended are sent, as far as they want to hear of ends.
+pub fn ends<'a>(alert: &'a Alert, addressees: &'a Addressees, now: Timestamp) -> impl Iterator<Item = Delivery> + 'a {
+    let message = resolved_message(alert, now);
+    alert.receivers.iter().filter_map(move |receiver| {
+        let addressee = addressees.get(receiver).filter(|addressee| addressee.send_resolved)?;
+        Some(delivery(alert, receiver, addressee, &message, now))
+    })
+}
+
+impl<S: OwnAlerts> Turn for Unwatched<S> {
+    fn name(&self) -> &'static str {
+        "unwatched"
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::every(UNWATCHED_LOOK)
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        Ok(Turned { done: self.pass(now).await?, next_due: None })
+    }
+}

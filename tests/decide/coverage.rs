@@ -1,0 +1,137 @@
+//! What was not read is unknown; what is covered since a moment ago is history.
+
+use jiff::SignedDuration;
+use nightbell::decide::Look;
+use nightbell::model::{Instance, SetAside, Status};
+
+use super::{Night, notices};
+use crate::poll::world::run;
+
+const FAILED: &str = "  failed: { when: { status: [fail] }, notify: [hook] }\n";
+
+#[test]
+fn a_first_poll_that_is_short_makes_no_news_of_what_the_second_reads() {
+    let mut night = Night::new(FAILED);
+    let hours = |hours: i64| night.ended(&hours.to_string(), Status::Fail, hours * 60);
+    let runs = [hours(10), hours(20), hours(15), hours(5)];
+    assert!(night.poll_with([runs[0].clone()], night.short()).is_empty());
+    night.pass(1);
+    assert!(night.poll(runs).is_empty(), "recorded, not told");
+}
+
+#[test]
+fn what_a_longer_lookback_or_a_wider_scope_brings_is_history() {
+    let mut night = Night::new(FAILED);
+    let old = night.ended("old", Status::Fail, 3 * 24 * 60);
+    let other = Instance {
+        job: nightbell::model::JobRef { name: "other".into(), id: None },
+        ..night.ended("7", Status::Fail, 600)
+    };
+    assert!(night.poll([]).is_empty());
+    night.pass(1);
+    night.lookback = SignedDuration::from_hours(7 * 24);
+    assert!(night.poll([old.clone()]).is_empty(), "the lookback was lengthened");
+    night.pass(1);
+    night.scope = "other too".into();
+    assert!(night.poll([old.clone(), other.clone()]).is_empty(), "another job was added");
+    night.pass(1);
+    let news = night.ended("new", Status::Fail, 6);
+    assert_eq!(night.poll([old, other, news]), ["failed etl/new firing"]);
+}
+
+#[test]
+fn a_new_rule_whose_first_listing_is_short_has_yet_to_look() {
+    let mut night = Night::new("  other: { when: { status: [pause] }, notify: [hook] }\n");
+    let failed = night.ended("1", Status::Fail, 30);
+    night.poll([failed.clone()]);
+    night.pass(1);
+    night.rules(FAILED);
+    assert!(night.poll_with([], night.short()).is_empty());
+    night.pass(1);
+    assert_eq!(night.poll([failed]), ["failed etl/1 firing"], "it was in the part that was not read");
+}
+
+#[test]
+fn a_poll_that_reads_nothing_changes_nothing() {
+    let mut night = Night::new(FAILED);
+    let failed = night.ended("1", Status::Fail, 30);
+    night.poll([failed]);
+    let before = night.known.memory.covered.clone();
+    night.pass(60);
+    assert!(night.poll_with([], night.short()).is_empty());
+    assert_eq!((night.firing(), night.known.memory.covered.clone()), (vec!["failed etl/1".to_string()], before));
+}
+
+/// An item without an id may be the very run that seems to be missing.
+#[test]
+fn a_run_is_not_missing_while_an_item_of_the_list_is_not_understood() {
+    let rule = "  owed: { match: { job: etl }, when: { missing: { schedule: \"0 * * * *\", grace: 10m } }, notify: [hook] }\n\
+                \u{20} also: { match: { job: other }, when: { missing: { schedule: \"0 * * * *\", grace: 10m } }, notify: [hook] }\n";
+    for (job, expected) in
+        [(None, &[][..]), (Some("etl"), &["also other/- firing"][..]), (Some("other"), &["owed etl/- firing"][..])]
+    {
+        let mut night = Night::new(rule);
+        let hours = SignedDuration::from_hours;
+        let planned = |job: &str, id: &str, at| run(job, id, Status::Success, at, Some(at));
+        let runs: Vec<Instance> = [1, 0]
+            .into_iter()
+            .flat_map(|before| {
+                let at = night.now - hours(before);
+                ["etl", "other"].map(|job| planned(job, &before.to_string(), at))
+            })
+            .collect();
+        assert!(night.poll(runs.clone()).is_empty());
+        let due = night.now.as_second() / 3600 * 3600 + 3600;
+        night.now = jiff::Timestamp::from_second(due + 11 * 60).unwrap();
+        let item = SetAside { reason: "no id".into(), snippet: "{}".into(), job: job.map(str::to_string) };
+        let mut coverage = night.whole();
+        coverage.set_aside.push(item);
+        assert_eq!(night.poll_with(runs.clone(), coverage), expected, "{job:?}");
+        night.pass(1);
+        let told = night.poll(runs);
+        assert_eq!(told.len() + expected.len(), 2, "once it was read, the other one is told: {told:?}");
+    }
+}
+
+/// Schedules that cannot be read hold up the rules that go by them, and no others.
+#[test]
+fn schedules_that_cannot_be_read_hold_up_no_other_rule() {
+    let rules = "  owed: { match: { job: etl }, when: { missing: { grace: 10m } }, notify: [hook] }\n\
+                 \u{20} failed: { when: { status: [fail] }, notify: [hook] }\n";
+    let mut night = Night::new(rules);
+    night.poll([]);
+    night.pass(1);
+    let failed = night.ended("1", Status::Fail, 6);
+    let look = Look { has_schedules: false, ..Look::at(night.now) };
+    let coverage = night.whole();
+    let decided = night.known.poll(&mut night.decider, vec![failed], coverage, &look);
+    assert_eq!(notices(&decided), ["failed etl/1 firing"]);
+    assert_eq!(decided.covered.until, Some(night.now), "the cursor moves");
+    assert_eq!(decided.covered.lagging.len(), 1, "one rule lags");
+}
+
+#[test]
+fn a_catch_up_in_slices_tells_each_failure_once() {
+    let mut night = Night::new(FAILED);
+    night.poll([]);
+    let last = night.now;
+    night.now = last + SignedDuration::from_hours(72);
+    let at = |hours: i64| last + SignedDuration::from_hours(hours);
+    let failures: Vec<Instance> =
+        (1..72).map(|hour| run(&format!("job{hour}"), "1", Status::Fail, at(hour), Some(at(hour)))).collect();
+    let mut told = Vec::new();
+    for (from, to) in [(0, 24), (24, 48), (48, 72)] {
+        let window = nightbell::model::Window { from: at(from), to: at(to) };
+        let listed = failures.iter().filter(|run| run.plan_time.is_some_and(|plan| at(from) <= plan && plan <= at(to)));
+        let look = Look { is_last_slice: to == 72, ..Look::at(night.now) };
+        let coverage = nightbell::model::Coverage::whole(window, "");
+        let decided = night.known.poll(&mut night.decider, listed.cloned().collect(), coverage, &look);
+        told.extend(notices(&decided));
+        night.restart();
+        night.pass(6);
+    }
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 71, "{told:?}");
+    assert_eq!(night.known.memory.covered.caught_up, None);
+}

@@ -1,0 +1,178 @@
+//! When an alert ends, and for which reason.
+
+use jiff::SignedDuration;
+use nightbell::model::{AlertId, EndReason, Instance, Status};
+
+use super::Night;
+
+const FAILED: &str = "  failed: { when: { status: [fail] }, notify: [hook] }\n";
+const SLOW: &str = "  slow: { when: { status: [running], duration: 30m }, notify: [hook] }\n";
+const LONG: &str = "  long: { when: { duration: 45m }, notify: [hook] }\n";
+
+#[test]
+fn the_success_of_another_run_says_nothing_of_one_that_is_under_way() {
+    let mut night = Night::new(SLOW);
+    let long = night.began("1", Status::Running, 31);
+    assert_eq!(night.poll([long.clone()]), ["slow etl/1 firing"]);
+    night.pass(15);
+    let later = night.ended("2", Status::Success, 10);
+    assert!(night.poll([long.clone(), later.clone()]).is_empty());
+    assert_eq!(night.firing(), ["slow etl/1"]);
+    night.pass(4);
+    let over = Instance { status: Status::Success, end_time: Some(night.now), ..long };
+    assert_eq!(night.poll([over, later]), ["slow etl/1 over over"]);
+}
+
+#[test]
+fn a_rerun_that_fails_is_another_episode() {
+    let mut night = Night::new(FAILED);
+    let first = night.ended("1", Status::Fail, 10);
+    assert_eq!(night.poll([first.clone()]), ["failed etl/1 firing"]);
+    let first_id = night.known.memory.firing.firing().next().unwrap().id.clone();
+    night.pass(25);
+    let rerun = Instance { status: Status::Running, start_time: Some(night.now), end_time: None, ..first.clone() };
+    assert!(night.poll([rerun.clone()]).is_empty(), "a rerun under way changes nothing yet");
+    night.pass(5);
+    let again = Instance { status: Status::Fail, end_time: Some(night.now), ..rerun };
+    assert_eq!(night.poll([again.clone()]), ["failed etl/1 firing again 2"]);
+    let second_id = night.known.memory.firing.firing().next().unwrap().id.clone();
+    assert_ne!(first_id, second_id, "what was acknowledged was the first one");
+    assert!(night.poll([again.clone()]).is_empty());
+    night.restart();
+    assert!(night.poll([again.clone()]).is_empty());
+    night.pass(5);
+    let well = Instance { status: Status::Success, start_time: Some(night.now), end_time: Some(night.now), ..again };
+    assert_eq!(night.poll([well]), ["failed etl/1 over recovered"]);
+}
+
+#[test]
+fn what_waits_too_long_is_over_when_it_starts_and_may_run_too_long_after_that() {
+    let mut night = Night::new("  late: { when: { duration: 30m }, notify: [hook] }\n");
+    let waiting = Instance { start_time: None, ..night.began("1", Status::Waiting, 31) };
+    assert_eq!(night.poll([waiting.clone()]), ["late etl/1 firing"]);
+    night.pass(1);
+    let running = Instance { status: Status::Running, start_time: Some(night.now), ..waiting };
+    assert_eq!(night.poll([running.clone()]), ["late etl/1 over over"]);
+    night.pass(30);
+    assert_eq!(night.poll([running.clone()]), ["late etl/1 firing"]);
+    night.pass(1);
+    let over = Instance { status: Status::Fail, end_time: Some(night.now), ..running };
+    assert_eq!(night.poll([over]), ["late etl/1 over over"]);
+}
+
+#[test]
+fn a_breach_that_is_over_when_it_is_first_seen_is_told_once_as_over() {
+    let mut night = Night::new(LONG);
+    night.poll([]);
+    night.pass(60);
+    let began = night.now - SignedDuration::from_mins(55);
+    let ended =
+        Instance { end_time: Some(began + SignedDuration::from_mins(50)), ..night.began("1", Status::Success, 55) };
+    assert_eq!(night.poll([ended.clone()]), ["long etl/1 over over"]);
+    assert!(night.poll([ended]).is_empty());
+    assert!(night.firing().is_empty());
+}
+
+#[test]
+fn a_failure_that_recovered_before_it_was_seen_is_told_once_as_over() {
+    let mut night = Night::new(FAILED);
+    night.poll([]);
+    night.pass(30);
+    let runs = [night.ended("1", Status::Fail, 20), night.ended("2", Status::Success, 10)];
+    assert_eq!(night.poll(runs.clone()), ["failed etl/1 over recovered"]);
+    assert!(night.poll(runs).is_empty());
+}
+
+#[test]
+fn how_a_failure_ends() {
+    // what the run, and another one planned later, are in the next poll; what is told
+    type Case<'a> = (&'a str, Status, Option<Status>, &'a str, &'a [&'a str]);
+    let cases: [Case<'_>; 8] = [
+        ("the same run succeeds", Status::Success, None, "job", &["failed etl/1 over recovered"]),
+        ("set to success by hand", Status::ForcedSuccess, None, "job", &["failed etl/1 over recovered"]),
+        ("a later run succeeds", Status::Fail, Some(Status::Success), "job", &["failed etl/1 over recovered"]),
+        ("its failure is ignored", Status::IgnoredFailure, None, "job", &["failed etl/1 over over"]),
+        ("it is cancelled when made again", Status::ManualStop, None, "job", &["failed etl/1 over over"]),
+        ("a later run fails", Status::Fail, Some(Status::Fail), "job", &["failed etl/2 firing"]),
+        ("only its own success counts", Status::Fail, Some(Status::Success), "run", &[]),
+        ("its own success counts", Status::Success, None, "run", &["failed etl/1 over recovered"]),
+    ];
+    for (name, own, other, recovers, expected) in cases {
+        let rule = format!("  failed: {{ when: {{ status: [fail] }}, recovers: {recovers}, notify: [hook] }}\n");
+        let mut night = Night::new(&rule);
+        let first = night.ended("1", Status::Fail, 20);
+        assert_eq!(night.poll([first.clone()]), ["failed etl/1 firing"], "{name}");
+        night.pass(30);
+        let mut runs = vec![first.clone()];
+        if own != Status::Fail {
+            runs[0] = Instance { status: own, end_time: Some(night.now), ..first };
+        }
+        runs.extend(other.map(|status| night.ended("2", status, 10)));
+        assert_eq!(night.poll(runs), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_the_source_no_longer_knows_ends_as_gone() {
+    let mut night = Night::new(FAILED);
+    let failed = night.ended("1", Status::Fail, 20);
+    night.poll([failed.clone()]);
+    night.pass(1);
+    let gone = Instance { status: Status::Unknown, end_time: Some(night.now), ..failed };
+    assert_eq!(night.poll([gone]), ["failed etl/1 over gone"]);
+}
+
+#[test]
+fn a_rule_that_is_away_for_a_moment_suspends_its_alerts_and_one_that_stays_away_ends_them_aloud() {
+    const OTHER: &str = "  other: { match: { job: nothing }, when: { status: [fail] }, notify: [hook] }\n";
+    let mut night = Night::new(FAILED);
+    let failed = night.ended("1", Status::Fail, 20);
+    night.poll([failed.clone()]);
+    for _ in 0..2 {
+        night.rules(OTHER);
+        night.pass(1);
+        assert!(night.poll([failed.clone()]).is_empty());
+        assert_eq!(night.firing(), ["failed etl/1 suspended"]);
+        night.pass(8);
+        night.rules(FAILED);
+        assert!(night.poll([failed.clone()]).is_empty(), "as if it had stayed");
+        assert_eq!(night.firing(), ["failed etl/1"]);
+    }
+    night.rules(OTHER);
+    night.poll([failed.clone()]);
+    night.pass(9);
+    assert!(night.poll([failed.clone()]).is_empty());
+    night.pass(1);
+    assert_eq!(night.poll([failed.clone()]), ["failed etl/1 over unwatched"]);
+    night.pass(1);
+    night.rules(FAILED);
+    assert_eq!(night.poll([failed]), ["failed etl/1 firing"], "it is watched again, and still broken");
+}
+
+#[test]
+fn what_a_person_has_closed_stays_closed_until_it_fails_again() {
+    let mut night = Night::new(FAILED);
+    let failed = night.ended("1", Status::Fail, 20);
+    night.poll([failed.clone()]);
+    let alert = night.known.memory.firing.firing().next().unwrap().clone();
+    night.known.memory.firing.remove(&alert.facts.subject(), &alert.id);
+    night.known.memory.ended.enter(&alert.id, Some(EndReason::Closed));
+    assert!(night.poll([failed.clone()]).is_empty());
+    night.rules("  failed: { when: { status: [fail, rejected] }, notify: [hook] }\n");
+    assert!(night.poll([failed.clone()]).is_empty(), "a first look of the rule is no reason");
+    night.pass(10);
+    let again = Instance { start_time: Some(night.now), end_time: Some(night.now), ..failed };
+    assert_eq!(night.poll([again]), ["failed etl/1 firing"]);
+    assert_ne!(alert.id, AlertId::new(""), "the alert has a name");
+}
+
+#[test]
+fn a_start_that_the_source_corrects_is_not_an_older_state() {
+    let mut night = Night::new(FAILED);
+    let running = night.began("1", Status::Running, 10);
+    night.poll([running.clone()]);
+    night.pass(5);
+    let earlier = running.start_time.map(|start| start - SignedDuration::from_secs(90));
+    let failed = Instance { status: Status::Fail, start_time: earlier, end_time: Some(night.now), ..running };
+    assert_eq!(night.poll([failed]), ["failed etl/1 firing"]);
+}

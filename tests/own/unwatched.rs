@@ -1,0 +1,85 @@
+//! Alerts of a source that the configuration no longer has: nobody polls it, and they fired for ever.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nightbell::model::{Alert, AlertState, Delivery, EndReason, SourceId};
+use nightbell::notify::Renderer;
+use nightbell::store::{
+    Archive as _, Deliveries as _, OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, RuleStep, SqlStore,
+    Steps as _,
+};
+use nightbell::worker::poll::{Addressee, Addressees};
+use nightbell::worker::unwatched::Unwatched;
+
+use super::{MINUTE, config};
+use crate::sample::{Place, alert, at, commit, delivery, source};
+
+fn loop_over(store: &Arc<SqlStore>, sources: &[&str]) -> Unwatched<SqlStore> {
+    let mut addressees: Addressees = HashMap::new();
+    for settings in &config("").receivers {
+        let renderer = Renderer::open(settings).unwrap();
+        let addressee = Addressee { renderer, send_resolved: settings.send_resolved, nudge: Arc::default() };
+        addressees.insert(settings.id.clone(), addressee);
+    }
+    let sources = sources.iter().map(SourceId::new).collect();
+    Unwatched { store: Arc::clone(store), sources, addressees: Arc::new(addressees) }
+}
+
+/// A store with an alert of `warehouse` that `oncall` was told of.
+async fn firing(place: &Place) -> Arc<SqlStore> {
+    let store = Arc::new(place.open().await);
+    let told = Alert { receivers: vec!["oncall".into()], ..alert("a1", "etl") };
+    let deliveries = vec![Delivery { next_attempt_at: Some(at(0)), ..delivery("d1", "oncall") }.about(&told)];
+    store.commit_poll(&PollCommit { fired: vec![told], deliveries, ..commit(0) }).await.unwrap();
+    store
+}
+
+async fn steps_due(store: &SqlStore, now: Timestamp) -> usize {
+    let rule = alert("a1", "etl").rule;
+    let steps = [RuleStep { rule, number: 2, after: Duration::from_secs(60), unless_acked: true }];
+    store.due_steps(&steps, (Timestamp::MIN, now), None, 10).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn alerts_of_a_removed_source_are_suspended_and_end_as_unwatched_after_ten_minutes() {
+    let place = Place::new();
+    let store = firing(&place).await;
+    let sources = [source()];
+    assert_eq!(steps_due(&store, at(2 * MINUTE)).await, 1);
+    assert_eq!(store.told_and_firing(&sources, 10).await.unwrap().len(), 1);
+    let watched = loop_over(&store, &["warehouse"]);
+    assert_eq!(watched.pass(at(0)).await.unwrap(), 0);
+    assert_eq!(store.alerts(9).await.unwrap()[0].suspended_at, None, "its source is there");
+
+    let removed = loop_over(&store, &["other"]);
+    assert_eq!(removed.pass(at(MINUTE)).await.unwrap(), 0);
+    assert_eq!(store.alerts(9).await.unwrap()[0].suspended_at, Some(at(MINUTE)));
+    assert_eq!(steps_due(&store, at(2 * MINUTE)).await, 0, "it takes no step");
+    assert!(store.told_and_firing(&sources, 10).await.unwrap().is_empty(), "it inhibits nothing");
+    assert_eq!(removed.pass(at(10 * MINUTE)).await.unwrap(), 0);
+    assert_eq!(removed.pass(at(11 * MINUTE)).await.unwrap(), 1);
+    assert_eq!(removed.pass(at(12 * MINUTE)).await.unwrap(), 0);
+    let over = store.alerts(9).await.unwrap().remove(0);
+    let ended = over.facts.alert.ended.clone().unwrap();
+    assert_eq!((over.state(), ended.reason), (AlertState::Resolved, EndReason::Unwatched));
+    let told: Vec<String> =
+        store.deliveries(9).await.unwrap().iter().map(|one| format!("{} {}", one.receiver, one.kind)).collect();
+    assert_eq!(told, ["oncall alert.resolved", "oncall alert.firing"]);
+}
+
+/// Alerts about Nightbell itself are looked after elsewhere.
+#[tokio::test]
+async fn alerts_about_nightbell_itself_are_left_alone() {
+    let place = Place::new();
+    let store = Arc::new(place.open().await);
+    let own = Alert { rule: "self/receiver-dead".into(), source: "nightbell".into(), ..alert("a1", "oncall") };
+    store.commit_own(&OwnCommit { now: at(0), fired: vec![own], changed: vec![], deliveries: vec![] }).await.unwrap();
+    let removed = loop_over(&store, &["other"]);
+    for minute in [0, 20] {
+        assert_eq!(removed.pass(at(minute * MINUTE)).await.unwrap(), 0);
+    }
+    assert_eq!(store.alerts(9).await.unwrap()[0].suspended_at, None);
+}

@@ -178,6 +178,12 @@ pub fn secret_url(secret: &Secret) -> Result<Url, String> {
     }
 }
 
+/// The `Host` header of a request to this address, as it goes out: with the port where it is not the scheme's own.
+pub fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
+}
+
 /// Makes ring the process's TLS provider. Idempotent; every client calls it, so that tests need not.
 pub fn install_crypto() {
     // An error means that a provider is installed already, which is what is wanted.

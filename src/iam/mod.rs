@@ -26,7 +26,7 @@ pub use hosts::{is_region, read_endpoint};
 pub use settings::{Auth, read_name};
 
 use self::sign_in::{Person, SignIn, locked};
-use crate::http::{HttpClient, HttpError, Outgoing, Response};
+use crate::http::{HttpClient, HttpError, Outgoing, Response, host_of};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::sign::{DATE_HEADER, Signable, date_text};
 
@@ -228,10 +228,4 @@ fn resolve(key: &str, secret: &SecretRef) -> Result<Secret, IamError> {
         let message = format!("auth.{key}: {error}");
         IamError::new(IamErrorKind::Configuration, message, "give it a value; it is read at each use")
     })
-}
-
-/// The `Host` header as it goes out: with the port where it is not the scheme's own.
-fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
 }

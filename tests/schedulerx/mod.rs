@@ -20,7 +20,7 @@ use nightbell::model::{Instance, InstanceType, JobRef, SourceId, Status, Window}
 use nightbell::secret::{Secret, SecretRef};
 use nightbell::sim::{Operation, SimRun, SimSchedulerX, SimSchedulerXConfig};
 use nightbell::source::Listing;
-use nightbell::source::dataarts::Patience;
+use nightbell::source::Patience;
 use nightbell::source::schedulerx::{SchedulerX, Settings};
 
 const NOW: &str = "2026-11-21T00:00:00Z";

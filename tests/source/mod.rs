@@ -16,7 +16,8 @@ use nightbell::clock::{Clock, ManualClock};
 use nightbell::model::{Instance, InstanceType, SourceId, Status, Window};
 use nightbell::secret::{Secret, SecretRef};
 use nightbell::sim::{Fault, FaultKind, OffsetMeaning, Operation, SimConfig, SimInstance, SimNode, SimWorkspace};
-use nightbell::source::dataarts::{Auth, DataArts, Patience, Settings};
+use nightbell::source::Patience;
+use nightbell::source::dataarts::{Auth, DataArts, Settings};
 use nightbell::source::{Listing, Source, SourceError, SourceErrorKind};
 
 const NOW: &str = "2026-11-21T00:00:00Z";

@@ -11,9 +11,9 @@ use super::paging;
 use super::record::{Key, Record};
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SetAside, SourceId, Status};
-use crate::source::Detail;
-use crate::source::excerpt::{failure_text, without_secrets};
-use crate::source::foreign::{checked_text, cut, no_json, snippet};
+use crate::source::contract::Detail;
+use crate::source::kit::excerpt::{failure_text, without_secrets};
+use crate::source::kit::foreign::{checked_text, cut, no_json, snippet};
 
 /// One item of a list: understood, or set aside.
 #[derive(Debug, Clone)]

@@ -4,7 +4,6 @@
 //! one of them. It knows addresses and headers, and nothing of what the answers mean beyond "a success" or not.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use reqwest::{Method, Request, Url};
 
@@ -12,28 +11,13 @@ use super::fault;
 use super::pace::Pace;
 use super::settings::Settings;
 use crate::clock::Clock;
-use crate::http::{BodyEnd, HttpClient, HttpError, HttpSettings, Outgoing, Response};
+use crate::http::{BodyEnd, HttpClient, HttpSettings, Outgoing, Response};
 use crate::iam::{Ask, Caller};
-use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_REQUEST_TIMEOUT, SOURCE_RETRY_PAUSE, SOURCE_RETRY_PAUSE_MAX};
+use crate::limits::SOURCE_BODY_BYTES_MAX;
 use crate::secret::{Secret, SecretRef};
 use crate::sign::{canonical_query, percent_encoded};
-use crate::source::foreign;
-use crate::source::{SourceError, SourceErrorKind};
-
-/// How long a request is waited for, and how long before it is made once more.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// From connecting to the last byte.
-    pub timeout: Duration,
-    /// Before the one retry, when the service names no pause.
-    pub retry_pause: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience { timeout: SOURCE_REQUEST_TIMEOUT, retry_pause: SOURCE_RETRY_PAUSE }
-    }
-}
+use crate::source::contract::{SourceError, SourceErrorKind};
+use crate::source::kit::{Patience, Retry, foreign, once_more, retry_of};
 
 pub(super) struct Client {
     settings: Settings,
@@ -62,34 +46,20 @@ impl Client {
 
     /// The body of the answer to a GET, which is a success and not cut.
     pub(super) async fn get(&self, query: &Query) -> Result<Vec<u8>, SourceError> {
-        let error = match self.get_once(query).await {
-            Ok(body) => return Ok(body),
-            Err((error, Retry::No)) => return Err(error),
-            Err((_, Retry::WithNewToken)) => return self.get_once(query).await.map_err(|(error, _)| error),
-            Err((error, Retry::Once)) => error,
-        };
-        let pause = error.retry_after.unwrap_or(self.patience.retry_pause);
-        if pause > SOURCE_RETRY_PAUSE_MAX {
-            return Err(error);
-        }
-        tokio::time::sleep(pause).await;
-        self.get_once(query).await.map_err(|(error, _)| error)
+        once_more(self.patience, || self.get_once(query)).await
     }
 
     async fn get_once(&self, query: &Query) -> Result<Vec<u8>, (SourceError, Retry)> {
         self.pace.wait().await;
         let (outgoing, token) = self.request(query).await.map_err(|error| (error, Retry::No))?;
         let answer = self.http.send(outgoing, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
-        let answer = answer.and_then(foreign::complete).map_err(|error| {
-            let retry =
-                if matches!(error, HttpError::Connect(_) | HttpError::Broken(_)) { Retry::Once } else { Retry::No };
-            (foreign::from_http(&error), retry)
-        })?;
+        let answer = answer.and_then(foreign::complete);
+        let answer = answer.map_err(|error| (foreign::from_http(&error), retry_of(&error)))?;
         if !answer.is_success() || (answer.body().len() < 1000 && fault::is_error_body(answer.body())) {
             let error = fault::from_answer(&answer, self.clock.now());
             if let Some(stale) = Caller::stale_token(&answer, token.as_ref()) {
                 self.caller.discard(stale).await;
-                return Err((error, Retry::WithNewToken));
+                return Err((error, Retry::AtOnce));
             }
             let retry = if matches!(answer.status, 429 | 500..=599) { Retry::Once } else { Retry::No };
             return Err((error, retry));
@@ -135,14 +105,6 @@ impl Client {
             .resolve()
             .map_err(|error| configuration(format!("{key}: {error}")).help("give it a value; it is read at each use"))
     }
-}
-
-/// Whether a failed request is worth making once more within the same poll.
-enum Retry {
-    No,
-    Once,
-    /// At once, after signing in anew.
-    WithNewToken,
 }
 
 fn whole_body(answer: &Response) -> Result<Vec<u8>, SourceError> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::client::Query;
 use super::paging::Meaning;
 use super::{DataArts, OFFSET, SPAN_DAYS, SPANS_DAYS, lock};
-use crate::source::{Finding, Grade, SourceError, SourceErrorKind};
+use crate::source::contract::{Finding, Grade, SourceError, SourceErrorKind};
 
 /// What is known only to who asks: whether the window means plan or start times.
 const WINDOW: &str = "window";
@@ -58,14 +58,16 @@ impl DataArts {
         let now = self.clock.now().as_millisecond();
         let sample = match self.rows(&calls, (now - DAY_MILLISECONDS, now), 0, SAMPLE).await {
             Ok(sample) => sample,
-            Err(error) => return vec![refused(&error)],
+            Err(error) => return vec![Finding::of_error("Can it sign in?", error)],
         };
         let count = sample.total.max(sample.rows.len() as u64);
         let signed_in = format!("yes; {count} instances of the last 24 hours can be seen");
         let mut findings = vec![match count {
-            0 => finding("Can it sign in?", "yes, but no instance of the last 24 hours can be seen", Grade::Notice)
-                .with_help("if jobs ran, check \"workspace\": each workspace has instances of its own"),
-            _ => finding("Can it sign in?", signed_in, Grade::Good),
+            0 => {
+                Finding::new("Can it sign in?", "yes, but no instance of the last 24 hours can be seen", Grade::Notice)
+                    .help("if jobs ran, check \"workspace\": each workspace has instances of its own")
+            }
+            _ => Finding::new("Can it sign in?", signed_in, Grade::Good),
         }];
         findings.push(self.ask_jobs(&calls).await);
         let (span, week) = self.ask_span(&calls, now).await;
@@ -88,10 +90,10 @@ impl DataArts {
             let pairs = [("jobType", kind), ("limit", "1"), ("offset", "0")];
             match self.value(calls, &["jobs"], &pairs).await {
                 Ok(body) => told.push(format!("{} {words} jobs", body["total"].as_u64().unwrap_or_default())),
-                Err(error) => return open(question, &error),
+                Err(error) => return Finding::of_error(question, error),
             }
         }
-        finding(question, told.join(", "), Grade::Good)
+        Finding::new(question, told.join(", "), Grade::Good)
     }
 
     /// The longest span that is accepted, and how many instances a span of seven days holds.
@@ -103,18 +105,18 @@ impl DataArts {
                     self.remember(SPAN_DAYS, &days.to_string());
                     let answer = format!("{days} days");
                     let grade = if days == 7 { Grade::Good } else { Grade::Notice };
-                    let mut found = finding(question, answer, grade);
+                    let mut found = Finding::new(question, answer, grade);
                     if days < 7 {
-                        found = found.with_help("longer spans are asked for in parts; a lookback up to this needs one");
+                        found = found.help("longer spans are asked for in parts; a lookback up to this needs one");
                     }
                     return (found, Some(page.total));
                 }
                 // Refused as a request, not as a person: a shorter span may do.
                 Err(error) if error.kind == SourceErrorKind::Configuration => {}
-                Err(error) => return (open(question, &error), None),
+                Err(error) => return (Finding::of_error(question, error), None),
             }
         }
-        (finding(question, "even one day is refused", Grade::Bad), None)
+        (Finding::new(question, "even one day is refused", Grade::Bad), None)
     }
 
     async fn ask_offset(&self, calls: &Calls, now: i64, day: u64, week: u64) -> Finding {
@@ -123,7 +125,7 @@ impl DataArts {
         let (days, total) = if day >= 6 { (1, day) } else { (i64::from(self.span_days()), week) };
         if total < 4 {
             let answer = "there are too few instances to tell";
-            return finding(question, answer, Grade::Open).with_help("it is found out when a list has two pages");
+            return Finding::new(question, answer, Grade::Open).help("it is found out when a list has two pages");
         }
         let limit = usize::try_from(total - 1).unwrap_or(usize::MAX).min(10);
         let window = (now - days * DAY_MILLISECONDS, now);
@@ -133,12 +135,12 @@ impl DataArts {
                 Some(meaning) => {
                     *self.meaning() = Some(meaning);
                     self.remember(OFFSET, meaning.as_str());
-                    finding(question, meaning.as_str(), Grade::Good)
+                    Finding::new(question, meaning.as_str(), Grade::Good)
                 }
-                None => finding(question, "the answers contradict each other", Grade::Notice)
-                    .with_help("lists longer than one page are read by halving the time they span"),
+                None => Finding::new(question, "the answers contradict each other", Grade::Notice)
+                    .help("lists longer than one page are read by halving the time they span"),
             },
-            (Err(error), _) | (_, Err(error)) => open(question, &error),
+            (Err(error), _) | (_, Err(error)) => Finding::of_error(question, error),
         }
     }
 
@@ -146,24 +148,24 @@ impl DataArts {
         let question = "Does the time window mean plan or start times?";
         let Some((row, plan, start)) = started_late(sample) else {
             let answer = "no instance of the last 24 hours started later than planned, so it cannot be told";
-            return finding(question, answer, Grade::Open).with_help("ask again on a busier day");
+            return Finding::new(question, answer, Grade::Open).help("ask again on a busier day");
         };
         for (at, word) in [(plan, "plan"), (start, "start")] {
             match self.rows(calls, (at - 500, at + 500), 0, SAMPLE).await {
                 Ok(page) if page.rows.iter().any(|other| other.id == row.id) => {
                     self.remember(WINDOW, word);
-                    let found = finding(question, format!("{word} times"), Grade::Good);
+                    let found = Finding::new(question, format!("{word} times"), Grade::Good);
                     return match word {
                         "start" => Finding { grade: Grade::Notice, ..found }
-                            .with_help("an instance that waits for long is seen once it starts"),
+                            .help("an instance that waits for long is seen once it starts"),
                         _ => found,
                     };
                 }
                 Ok(_) => {}
-                Err(error) => return open(question, &error),
+                Err(error) => return Finding::of_error(question, error),
             }
         }
-        finding(question, "neither shows a late instance again", Grade::Open)
+        Finding::new(question, "neither shows a late instance again", Grade::Open)
     }
 
     /// A page of the instance list between two moments, both included.
@@ -255,10 +257,10 @@ fn started_late(rows: &[Row]) -> Option<(&Row, i64, i64)> {
 fn waiting(rows: &[Row]) -> Finding {
     let question = "Are waiting instances listed?";
     if rows.iter().any(|row| row.status == "waiting") {
-        return finding(question, "yes", Grade::Good);
+        return Finding::new(question, "yes", Grade::Good);
     }
-    finding(question, "none was waiting just now", Grade::Open)
-        .with_help("rules about waiting instances need them; ask again while one waits")
+    Finding::new(question, "none was waiting just now", Grade::Open)
+        .help("rules about waiting instances need them; ask again while one waits")
 }
 
 /// The unit of `executeTime`, by the majority of the rows that can tell.
@@ -282,11 +284,11 @@ fn execute_time(rows: &[Row]) -> (Finding, Option<&'static str>) {
         Some(at) => {
             let unit = units[at].0;
             (
-                finding(question, format!("{unit}; not used, durations are counted from the times"), Grade::Good),
+                Finding::new(question, format!("{unit}; not used, durations are counted from the times"), Grade::Good),
                 Some(unit),
             )
         }
-        None => (finding(question, "no instance could tell; it is not used", Grade::Open), None),
+        None => (Finding::new(question, "no instance could tell; it is not used", Grade::Open), None),
     }
 }
 
@@ -294,13 +296,13 @@ fn error_message(rows: &[Row]) -> (Finding, Option<&'static str>) {
     let question = "Do failed instances say why (\"errorMessage\")?";
     let failed: Vec<&Row> = rows.iter().filter(|row| row.status == "fail").collect();
     match failed.iter().filter(|row| row.has_error).count() {
-        _ if failed.is_empty() => (finding(question, "none failed in the last 24 hours", Grade::Open), None),
+        _ if failed.is_empty() => (Finding::new(question, "none failed in the last 24 hours", Grade::Open), None),
         0 => {
             let answer = format!("no, none of {} does", failed.len());
             let help = "messages name the failing node and its log instead";
-            (finding(question, answer, Grade::Notice).with_help(help), Some("no"))
+            (Finding::new(question, answer, Grade::Notice).help(help), Some("no"))
         }
-        some => (finding(question, format!("yes, {some} of {}", failed.len()), Grade::Good), Some("yes")),
+        some => (Finding::new(question, format!("yes, {some} of {}", failed.len()), Grade::Good), Some("yes")),
     }
 }
 
@@ -308,38 +310,10 @@ fn rate(calls: &Calls, pace: f64) -> Finding {
     let question = "Does it keep within the rate limit?";
     let made = calls.made.load(Ordering::Relaxed);
     match calls.throttled.load(Ordering::Relaxed) {
-        0 => finding(question, format!("yes: {made} requests at {pace} a second, none refused"), Grade::Good),
-        some => finding(question, format!("{some} of {made} requests were refused at {pace} a second"), Grade::Notice)
-            .with_help("lower \"requests_per_second\", or use a key of its own"),
-    }
-}
-
-fn refused(error: &SourceError) -> Finding {
-    let found = finding("Can it sign in?", error.message.clone(), Grade::Bad);
-    Finding { help: error.help.clone(), ..found }
-}
-
-/// The finding of a question that a failing call left open.
-fn open(question: &str, error: &SourceError) -> Finding {
-    let grade = match error.kind {
-        SourceErrorKind::Credentials | SourceErrorKind::Configuration => Grade::Bad,
-        _ => Grade::Open,
-    };
-    Finding { help: error.help.clone(), ..finding(question, error.message.clone(), grade) }
-}
-
-fn finding(question: &str, answer: impl Into<String>, grade: Grade) -> Finding {
-    Finding { question: question.to_string(), answer: answer.into(), grade, help: None }
-}
-
-/// Advice at the end of a finding.
-trait Advised {
-    fn with_help(self, help: &str) -> Self;
-}
-
-impl Advised for Finding {
-    fn with_help(mut self, help: &str) -> Finding {
-        self.help = Some(help.to_string());
-        self
+        0 => Finding::new(question, format!("yes: {made} requests at {pace} a second, none refused"), Grade::Good),
+        some => {
+            Finding::new(question, format!("{some} of {made} requests were refused at {pace} a second"), Grade::Notice)
+                .help("lower \"requests_per_second\", or use a key of its own")
+        }
     }
 }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::http::Response;
 use crate::iam::{Complaint, IamError, IamErrorKind};
-use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, from_http, snippet};
-use crate::source::{SourceError, SourceErrorKind};
+use crate::source::contract::{SourceError, SourceErrorKind};
+use crate::source::kit::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, from_http, snippet};
 
 const HELP_ENDPOINT: &str = "check \"region\" or \"endpoint\": this host does not offer the DataArts Factory API";
 const HELP_WORKSPACE: &str = "set \"workspace\" to the id of a workspace that these credentials can see";

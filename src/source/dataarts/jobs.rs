@@ -18,8 +18,8 @@ use super::record::{Key, Record};
 use super::{DataArts, bad_answer};
 use crate::limits::{JOB_PAGE_RECORDS, JOB_PAGES_MAX};
 use crate::model::{Job, JobStatus, Node, SourceId, Status};
-use crate::source::foreign::{self, cut};
-use crate::source::{SourceError, SourceErrorKind};
+use crate::source::contract::{SourceError, SourceErrorKind};
+use crate::source::kit::foreign::{self, cut};
 
 /// A page of the job list.
 #[derive(Debug)]

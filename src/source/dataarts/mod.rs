@@ -32,19 +32,18 @@ mod streams;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub use client::Patience;
 pub use settings::Settings;
 
 use self::answer::Item;
 use self::client::{Client, Query};
 use self::paging::{Meaning, PageQuery, Whole};
 use self::streams::Streams;
-use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 pub use crate::iam::Auth;
 use crate::limits::SOURCE_WINDOW_MAX;
 use crate::model::{Coverage, Instance, Job, Node, Part, PartOf, SourceId, Window};
-use crate::source::foreign;
+use crate::source::contract::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
+use crate::source::kit::{Patience, foreign};
 
 /// A DataArts workspace.
 pub struct DataArts {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::source::foreign::{is_broken, readable};
+use crate::source::kit::foreign::{is_broken, readable};
 
 /// Times before this (1973, in milliseconds) are seconds, or nonsense; the documents know milliseconds only.
 const EARLIEST_MILLISECOND: i64 = 100_000_000_000;

@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 use super::status;
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{InstanceType, SetAside, Status};
-use crate::source::excerpt;
-use crate::source::foreign::{cut, snippet};
+use crate::source::kit::excerpt;
+use crate::source::kit::foreign::{cut, snippet};
 
 pub(super) type Raw<'a> = Option<&'a RawValue>;
 

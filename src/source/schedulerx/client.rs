@@ -14,7 +14,7 @@ use super::fault;
 use super::pace::Pace;
 use super::settings::Settings;
 use crate::clock::Clock;
-use crate::http::{BodyEnd, HttpClient, HttpError, HttpSettings, Outgoing, Response};
+use crate::http::{BodyEnd, HttpClient, HttpSettings, Outgoing, Response, host_of};
 use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_RETRY_PAUSE_MAX};
 use crate::secret::{Secret, SecretRef};
 use crate::sign::alibaba::{
@@ -22,9 +22,9 @@ use crate::sign::alibaba::{
     date_text, nonce_text,
 };
 use crate::sign::canonical_query;
-use crate::source::dataarts::Patience;
-use crate::source::foreign::{HELP_BAD_ANSWER, checked_text, complete, from_http};
-use crate::source::{SourceError, SourceErrorKind};
+use crate::source::contract::{SourceError, SourceErrorKind};
+use crate::source::kit::foreign::{HELP_BAD_ANSWER, checked_text, complete, from_http};
+use crate::source::kit::{Patience, Retry, once_more, retry_of};
 
 /// The version of the API that is spoken.
 const VERSION: &str = "2019-04-30";
@@ -50,17 +50,7 @@ impl Client {
 
     /// The `Data` of the answer to a call that was a success: raw JSON, `null` when there is none.
     pub(super) async fn call(&self, action: &'static str, pairs: Pairs) -> Result<String, SourceError> {
-        let error = match self.call_once(action, &pairs).await {
-            Ok(data) => return Ok(data),
-            Err((error, Retry::No)) => return Err(error),
-            Err((error, Retry::Once)) => error,
-        };
-        let pause = error.retry_after.unwrap_or(self.patience.retry_pause);
-        if pause > SOURCE_RETRY_PAUSE_MAX {
-            return Err(error);
-        }
-        tokio::time::sleep(pause).await;
-        self.call_once(action, &pairs).await.map_err(|(error, _)| error)
+        once_more(self.patience, || self.call_once(action, &pairs)).await
     }
 
     async fn call_once(&self, action: &'static str, pairs: &Pairs) -> Result<String, (SourceError, Retry)> {
@@ -70,10 +60,7 @@ impl Client {
         let request = self.request(action, pairs, &keys).map_err(|error| (error, Retry::No))?;
         let outgoing = Outgoing::new(request, keys.all().collect());
         let answer = self.http.send(outgoing, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
-        let answer = answer.and_then(complete).map_err(|error| {
-            let is_lost = matches!(error, HttpError::Connect(_) | HttpError::Broken(_));
-            (from_http(&error), if is_lost { Retry::Once } else { Retry::No })
-        })?;
+        let answer = answer.and_then(complete).map_err(|error| (from_http(&error), retry_of(&error)))?;
         self.read(&answer).map_err(|error| {
             if error.kind == SourceErrorKind::Throttled {
                 // A retry of its own would only be refused again: the count starts anew for all callers.
@@ -167,18 +154,6 @@ impl Keys {
     fn all(&self) -> impl Iterator<Item = &Secret> {
         [&self.secret_key, &self.access_key].into_iter().chain(&self.security_token)
     }
-}
-
-/// Whether a failed call is worth making once more within the same poll.
-enum Retry {
-    No,
-    Once,
-}
-
-/// The `Host` header as it goes out: with the port where it is not the scheme's own.
-fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
 }
 
 fn configuration(message: impl Into<String>) -> SourceError {

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::answer::{JobRow, Timing};
 use crate::model::{JobRef, JobSchedule};
 use crate::schedule::Schedule;
-use crate::source::foreign::snippet;
+use crate::source::kit::foreign::snippet;
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Eq)]

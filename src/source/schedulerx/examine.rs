@@ -9,7 +9,7 @@ use super::answer::Row;
 use super::{SchedulerX, Way, listing, workflow};
 use crate::limits::SCHEDULERX_PAGE_RECORDS;
 use crate::model::Window;
-use crate::source::{Finding, Grade, SourceError};
+use crate::source::contract::{Finding, Grade};
 
 /// How far back the examination looks.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
@@ -22,22 +22,22 @@ pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
     let seen = match source.seen_groups().await {
         Ok(seen) => seen,
         Err(error) => {
-            findings.push(trouble("Can it sign in?", error));
+            findings.push(Finding::of_error("Can it sign in?", error));
             return findings;
         }
     };
-    findings.push(finding("Can it sign in?", "yes", Grade::Good));
+    findings.push(Finding::new("Can it sign in?", "yes", Grade::Good));
     if let Err(error) = source.check_groups(&seen) {
-        findings.push(trouble("Does it see its groups?", error));
+        findings.push(Finding::of_error("Does it see its groups?", error));
         return findings;
     }
     let groups = source.client.settings.groups.join(", ");
-    findings.push(finding("Does it see its groups?", format!("yes: {groups}"), Grade::Good));
+    findings.push(Finding::new("Does it see its groups?", format!("yes: {groups}"), Grade::Good));
 
     let now = source.client.clock.now();
     let window = Window { from: now.saturating_sub(LOOK_BACK).unwrap_or(now), to: now };
     match listing::peek(source, window).await {
-        Err(error) => findings.push(trouble("Can instances be listed?", error)),
+        Err(error) => findings.push(Finding::of_error("Can instances be listed?", error)),
         Ok(found) => {
             for (group, rows) in &found {
                 findings.push(group_list(source, group, rows.len()));
@@ -58,7 +58,7 @@ fn host(source: &SchedulerX) -> Option<Finding> {
         "{} is asked, which {region} is said to share with other regions; it may have a host of its own",
         settings.endpoint
     );
-    let mut found = finding("Which host is asked?", answer, Grade::Notice);
+    let mut found = Finding::new("Which host is asked?", answer, Grade::Notice);
     found.help = Some(
         "if groups or jobs are missing here, set \"endpoint\" to the host that the console's API page names".into(),
     );
@@ -71,11 +71,11 @@ fn group_list(source: &SchedulerX, group: &str, rows: usize) -> Finding {
     match way {
         Some(Way::ByGroup) => {
             let answer = format!("yes: a poll makes one call for each {SCHEDULERX_PAGE_RECORDS} instances");
-            finding(&question, answer, Grade::Good)
+            Finding::new(&question, answer, Grade::Good)
         }
         Some(Way::ByJob) => {
             let jobs = source.state().directory.ids_of(group, source.client.clock.now()).len();
-            let mut found = finding(&question, format!("no: its {jobs} jobs are asked one by one"), Grade::Notice);
+            let mut found = Finding::new(&question, format!("no: its {jobs} jobs are asked one by one"), Grade::Notice);
             let minutes = jobs.div_ceil(source.client.settings.calls_per_minute.max(1));
             found.help = (minutes > 1).then(|| {
                 format!(
@@ -85,9 +85,9 @@ fn group_list(source: &SchedulerX, group: &str, rows: usize) -> Finding {
             found
         }
         None if rows == 0 => {
-            finding(&question, "no instance was found in 24 hours to tell by; polls find out", Grade::Open)
+            Finding::new(&question, "no instance was found in 24 hours to tell by; polls find out", Grade::Open)
         }
-        None => finding(&question, "it is not known", Grade::Open),
+        None => Finding::new(&question, "it is not known", Grade::Open),
     }
 }
 
@@ -99,7 +99,7 @@ async fn time_zone(source: &SchedulerX, found: &[(String, Vec<Row>)]) -> Finding
     let Some((group, row, time)) =
         found.iter().find_map(|(group, rows)| timed(rows).map(|(row, time)| (group, row, time)))
     else {
-        return finding(QUESTION, format!("{name} is assumed: there was no instance to tell by"), Grade::Open);
+        return Finding::new(QUESTION, format!("{name} is assumed: there was no instance to tell by"), Grade::Open);
     };
     let near = Window {
         from: time.saturating_sub(NEAR).unwrap_or(Timestamp::MIN),
@@ -108,17 +108,19 @@ async fn time_zone(source: &SchedulerX, found: &[(String, Vec<Row>)]) -> Finding
     let is_by_job = source.state().ways.get(group) == Some(&Way::ByJob);
     let job = is_by_job.then_some(row.job_id.as_str());
     match listing::fetch(source, near, group, job, 1, &mut 0).await {
-        Err(error) => trouble(QUESTION, error),
+        Err(error) => Finding::of_error(QUESTION, error),
         Ok(again) if again.iter().flatten().any(|other| other.id == row.id) => {
-            finding(QUESTION, format!("{name}: an instance is found at the time it shows, {time}"), Grade::Good)
+            Finding::new(QUESTION, format!("{name}: an instance is found at the time it shows, {time}"), Grade::Good)
         }
         // So many in twenty minutes that the one looked for may stand on another page.
-        Ok(again) if again.len() >= SCHEDULERX_PAGE_RECORDS => {
-            finding(QUESTION, format!("{name} is assumed: too many instances around {time} to tell by"), Grade::Open)
-        }
+        Ok(again) if again.len() >= SCHEDULERX_PAGE_RECORDS => Finding::new(
+            QUESTION,
+            format!("{name} is assumed: too many instances around {time} to tell by"),
+            Grade::Open,
+        ),
         Ok(_) => {
             let answer = format!("not {name}: an instance that would be of {time} is not found at that time");
-            let mut bad = finding(QUESTION, answer, Grade::Bad);
+            let mut bad = Finding::new(QUESTION, answer, Grade::Bad);
             bad.help =
                 Some("set the source's \"timezone\" to the zone that the SchedulerX console shows times in".into());
             bad
@@ -134,17 +136,19 @@ async fn workflows(source: &SchedulerX) -> Finding {
     for group in &settings.groups {
         match workflow::all_of(source, group, &mut 0).await {
             Ok(all) => count += all.len(),
-            Err(error) if settings.workflows || listing::is_passing(&error) => return trouble(QUESTION, error),
+            Err(error) if settings.workflows || listing::is_passing(&error) => {
+                return Finding::of_error(QUESTION, error);
+            }
             Err(error) => {
                 let answer = format!("no: {}", error.message);
-                let mut found = finding(QUESTION, answer, Grade::Notice);
+                let mut found = Finding::new(QUESTION, answer, Grade::Notice);
                 found.help =
                     Some("they are a part of the Professional edition; the runs of their jobs are read".into());
                 return found;
             }
         }
     }
-    let mut found = finding(QUESTION, format!("yes: there are {count}"), Grade::Good);
+    let mut found = Finding::new(QUESTION, format!("yes: there are {count}"), Grade::Good);
     found.help = (count > 0 && !settings.workflows)
         .then(|| "\"workflows: true\" tells of them too, beside the runs of their jobs".to_string());
     found
@@ -153,14 +157,5 @@ async fn workflows(source: &SchedulerX) -> Finding {
 fn calls(source: &SchedulerX) -> Finding {
     let allowed = source.client.settings.calls_per_minute;
     let answer = format!("all sources of this key together keep to {allowed} a minute; the service bears 100");
-    finding("How many calls of one operation?", answer, Grade::Good)
-}
-
-fn finding(question: &str, answer: impl Into<String>, grade: Grade) -> Finding {
-    Finding { question: question.to_string(), answer: answer.into(), grade, help: None }
-}
-
-fn trouble(question: &str, error: SourceError) -> Finding {
-    let grade = if listing::is_passing(&error) { Grade::Open } else { Grade::Bad };
-    Finding { question: question.to_string(), answer: error.message, grade, help: error.help }
+    Finding::new("How many calls of one operation?", answer, Grade::Good)
 }

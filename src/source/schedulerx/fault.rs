@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::answer::Envelope;
 use crate::http::Response;
-use crate::source::foreign::snippet;
-use crate::source::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text};
-use crate::source::{SourceError, SourceErrorKind};
+use crate::source::contract::{SourceError, SourceErrorKind};
+use crate::source::kit::foreign::snippet;
+use crate::source::kit::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text};
 
 const HELP_KEY: &str = "check the access key: it must exist and be active";
 const HELP_SECRET: &str = "check the secret key: it must be the one that belongs to the access key";

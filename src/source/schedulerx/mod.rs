@@ -40,13 +40,12 @@ use self::answer::{Row, read_detail, read_log};
 use self::client::{Client, Pairs};
 use self::directory::{Directory, Job};
 use self::workflow::Workflows;
-use super::dataarts::Patience;
-use super::excerpt;
-use super::foreign::HELP_BAD_ANSWER;
-use super::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
 use crate::clock::Clock;
 use crate::limits::{LOG_TAIL_LINES, SCHEDULERX_PAGE_RECORDS};
 use crate::model::{Instance, JobRef, JobSchedule, SourceId, Window, WorkflowRun};
+use crate::source::contract::{Detail, Finding, Learnt, Listing, Source, SourceError, SourceErrorKind};
+use crate::source::kit::foreign::HELP_BAD_ANSWER;
+use crate::source::kit::{Patience, excerpt};
 
 /// How long after a group refused its logs they are asked for again.
 const LOGS_AGAIN: SignedDuration = SignedDuration::from_hours(1);

@@ -5,7 +5,7 @@
 
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{InstanceType, Status};
-use crate::source::foreign::cut_to;
+use crate::source::kit::foreign::cut_to;
 
 /// The status that a number stands for, and the number with the vendor's word, which is kept beside it. A number that
 /// is not known is `unknown`: never a success, never an end.

@@ -14,7 +14,7 @@ use super::directory::Directory;
 use super::{SchedulerX, Way, bad_answer, zone};
 use crate::limits::{SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_LISTING_CALLS_MAX, SCHEDULERX_PROBED_JOBS};
 use crate::model::{Coverage, Instance, JobRef, Part, SetAside, Unread, Window};
-use crate::source::{Listing, SourceError, SourceErrorKind};
+use crate::source::contract::{Listing, SourceError, SourceErrorKind};
 
 /// Pages of one list at most: it has come to a standstill, or the window is far too long.
 const PAGES_MAX: usize = 1000;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Reader, Told, is_passing, read_told};
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 use crate::source::schedulerx::SchedulerX;
 use crate::source::schedulerx::answer::{JobRow, Row, Timing, read_jobs};
 use crate::source::schedulerx::directory::{Directory, Job};

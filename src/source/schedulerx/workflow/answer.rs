@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::model::{Node, SetAside, Status};
-use crate::source::excerpt;
-use crate::source::foreign::{cut, snippet};
+use crate::source::kit::excerpt;
+use crate::source::kit::foreign::{cut, snippet};
 use crate::source::schedulerx::answer::{Raw, id_of, read_time, text_of};
 use crate::source::schedulerx::status;
 

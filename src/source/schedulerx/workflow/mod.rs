@@ -28,8 +28,8 @@ use super::listing::is_passing;
 use super::{SchedulerX, bad_answer, status};
 use crate::limits::{SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_WORKFLOWS_PER_POLL, SCHEDULERX_WORKFLOWS_REFUSED_PAUSE};
 use crate::model::{Instance, InstanceType, JobRef, Part as CoveragePart, SetAside, Unread, Window};
-use crate::source::excerpt;
-use crate::source::{Detail, SourceError, SourceErrorKind};
+use crate::source::contract::{Detail, SourceError, SourceErrorKind};
+use crate::source::kit::excerpt;
 
 /// A workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::answer::{State, Step};
 use super::{Workflow, Workflows, read_run};
 use crate::limits::{SCHEDULERX_ROOT_CALLS_PER_POLL, SCHEDULERX_WORKFLOW_JOBS_AGE_MAX, SCHEDULERX_WORKFLOW_RUNS_KEPT};
 use crate::model::{Instance, WorkflowRun};
-use crate::source::SourceErrorKind;
+use crate::source::contract::SourceErrorKind;
 use crate::source::schedulerx::{SchedulerX, status};
 
 /// How far the times of a job's run may lie outside those of its workflow's: several machines write them.

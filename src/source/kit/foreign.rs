@@ -9,19 +9,19 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{SourceError, SourceErrorKind};
 use crate::http::{BodyEnd, HttpError, Response};
-pub(super) use crate::http::{cut_to, snippet};
+pub(in crate::source) use crate::http::{cut_to, snippet};
 use crate::limits::{FIELD_BYTES_MAX, SOURCE_CLOCK_SKEW_MAX, SOURCE_JSON_DEPTH_MAX};
 use crate::sign::parse_date;
+use crate::source::contract::{SourceError, SourceErrorKind};
 use crate::yaml::duration_text;
 
-pub(super) const HELP_BAD_ANSWER: &str =
+pub(in crate::source) const HELP_BAD_ANSWER: &str =
     "check \"endpoint\"; a proxy or a login page may answer in the service's place";
 
 /// The body as text, after the checks that guard the parser: something is there, it begins like JSON, and it does not
 /// nest deeper than anything that is documented.
-pub(super) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
+pub(in crate::source) fn checked_text(body: &[u8]) -> Result<Cow<'_, str>, String> {
     let text = match std::str::from_utf8(body) {
         Ok(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
         Err(_) => Cow::Owned(marked(body).trim_start_matches('\u{feff}').to_string()),
@@ -63,12 +63,12 @@ fn marked(body: &[u8]) -> String {
 }
 
 /// Whether bytes of a raw field were no text.
-pub(super) fn is_broken(raw: &str) -> bool {
+pub(in crate::source) fn is_broken(raw: &str) -> bool {
     raw.contains(BROKEN)
 }
 
 /// A text as far as it can be read.
-pub(super) fn readable(text: Cow<'_, str>) -> Cow<'_, str> {
+pub(in crate::source) fn readable(text: Cow<'_, str>) -> Cow<'_, str> {
     if is_broken(&text) { Cow::Owned(text.replace(BROKEN, "\u{fffd}")) } else { text }
 }
 
@@ -92,7 +92,7 @@ fn nests_too_deep(text: &[u8]) -> bool {
     false
 }
 
-pub(super) fn no_json(text: &str, error: &serde_json::Error) -> String {
+pub(in crate::source) fn no_json(text: &str, error: &serde_json::Error) -> String {
     match error.classify() {
         serde_json::error::Category::Eof => format!("JSON that breaks off after {} bytes", text.len()),
         serde_json::error::Category::Data => format!("JSON of another shape: {}", snippet(text)),
@@ -100,12 +100,12 @@ pub(super) fn no_json(text: &str, error: &serde_json::Error) -> String {
     }
 }
 
-pub(super) fn cut(text: Cow<'_, str>) -> String {
+pub(in crate::source) fn cut(text: Cow<'_, str>) -> String {
     cut_to(text.into_owned(), FIELD_BYTES_MAX)
 }
 
 /// The error that a request without an answer is.
-pub(super) fn from_http(error: &HttpError) -> SourceError {
+pub(in crate::source) fn from_http(error: &HttpError) -> SourceError {
     let (kind, help) = match error {
         HttpError::Setup(_) => (SourceErrorKind::Configuration, Some("check the file that \"ca_file\" names")),
         HttpError::Connect(reason) if reason.to_ascii_lowercase().contains("certificate") => (
@@ -128,7 +128,7 @@ pub(super) fn from_http(error: &HttpError) -> SourceError {
 ///
 /// # Errors
 /// When it broke off, as for a response that never came.
-pub(super) fn complete(response: Response) -> Result<Response, HttpError> {
+pub(in crate::source) fn complete(response: Response) -> Result<Response, HttpError> {
     match response.end {
         BodyEnd::Broken(error) => Err(error),
         _ => Ok(response),
@@ -137,7 +137,7 @@ pub(super) fn complete(response: Response) -> Result<Response, HttpError> {
 
 /// By how much this machine's clock is ahead of the service's, if by more than the gateway bears: of the time that the
 /// answer's words name, otherwise of its `Date`.
-pub(super) fn clock_difference(answer: &Response, now: Timestamp) -> Option<SignedDuration> {
+pub(in crate::source) fn clock_difference(answer: &Response, now: Timestamp) -> Option<SignedDuration> {
     let difference = now.duration_since(server_time(&answer.text()).or_else(|| answer.date())?);
     (difference.unsigned_abs() > SOURCE_CLOCK_SKEW_MAX).then_some(difference)
 }
@@ -151,7 +151,7 @@ fn server_time(text: &str) -> Option<Timestamp> {
     parse_date(time).or_else(|| time.parse().ok()).or_else(local)
 }
 
-pub(super) fn difference_text(ahead: SignedDuration) -> String {
+pub(in crate::source) fn difference_text(ahead: SignedDuration) -> String {
     let side = if ahead.is_positive() { "ahead of" } else { "behind" };
     format!("{} {side}", duration_text(ahead.unsigned_abs()))
 }

@@ -50,7 +50,7 @@ fn compiled(pattern: &str) -> Regex {
 
 /// What a failed instance says of itself: its result, and under it the last lines of its log (oldest first). `None` when
 /// there is nothing to say.
-pub(super) fn failure_text(result: Option<&str>, log: &[String]) -> Option<String> {
+pub(in crate::source) fn failure_text(result: Option<&str>, log: &[String]) -> Option<String> {
     let result = result.map(|text| readable(&cut_to(text.to_string(), READ_BYTES_MAX))).filter(|text| !text.is_empty());
     let mut tail: Vec<String> = Vec::new();
     let mut room = LOG_TAIL_BYTES_MAX;
@@ -79,7 +79,7 @@ fn readable(text: &str) -> String {
 }
 
 /// `text` with everything that looks like a secret replaced.
-pub(super) fn without_secrets(text: &str) -> Cow<'_, str> {
+pub(in crate::source) fn without_secrets(text: &str) -> Cow<'_, str> {
     let mut clean = Cow::Borrowed(text);
     for (pattern, left) in SECRETS.iter() {
         if let Cow::Owned(changed) = pattern.replace_all(&clean, *left) {

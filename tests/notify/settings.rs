@@ -141,7 +141,7 @@ fn wrong_settings_are_said() {
         (mail("username: u"), "no \"password\""),
         (mail("password: { env: P }"), "nobody to log in as"),
         (mail("cc: nobody"), "cc: \"nobody\" is no mail address"),
-        (mail("hello: localhost"), "hello: \"localhost\" is not a valid host name with its domain"),
+        (mail("hello: localhost"), "hello: \"localhost\" is not a full host name"),
         (mail("reply_to: \"x@y.z\\r\\nBcc: v@w.x\""), "with a line break"),
         (mail("cc: [a@b.c, 'x@']"), "cc[1]: \"x@\" is no mail address"),
         (mail("cc: 'a@b.c, d@e.f'"), "several addresses are a list"),

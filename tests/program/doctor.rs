@@ -43,7 +43,7 @@ async fn the_doctor_works_beside_a_running_process_and_says_that_nothing_is_kept
     let output = stage.output(&["doctor", "warehouse"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let stderr = text(&output.stderr);
-    assert!(stderr.contains(&format!("not kept: nightbell runs (process {})", running.0.id())), "{stderr}");
+    assert!(stderr.contains(&format!("not saved: process {} holds the store", running.0.id())), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,7 +104,7 @@ impl EmailSettings {
         let hello = section.optional::<String>("hello");
         if let Some(wrong) = hello.as_ref().filter(|hello| !is_full_name(hello) && !is_literal(hello)) {
             let help = Some("for example mail.example.com, or [192.0.2.7]".to_string());
-            section.error("hello", format!("{wrong:?} is not a valid host name with its domain"), help);
+            section.error("hello", format!("{wrong:?} is not a full host name"), help);
             return None;
         }
         let server = server?;

@@ -267,7 +267,7 @@ async fn an_alert_that_is_over_by_then_is_told_once_as_over() {
     let mail = mails.iter().find(|one| one.receiver.as_str() == "mail").unwrap();
     assert_eq!(mail.kind, MessageKind::AlertResolved);
     let text = mail.content.part("text");
-    assert!(text.starts_with("⚠️ Meant for team, which has not been told yet (not one attempt since "), "{text}");
+    assert!(text.starts_with("⚠️ Intended for team, which has not been reached yet (not attempted since "), "{text}");
 }
 
 #[tokio::test]

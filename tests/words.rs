@@ -49,7 +49,11 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
         said.extend(prefixed(&prefix, ["soon", "soon-none", "late", "late-none", "over"]));
     }
     said.extend(prefixed("summary.missing", ["now", "over"]));
-    said.extend(prefixed("summary", ["settled"]));
+    said.extend(prefixed("summary", ["settled", "job-exception", "job-stopped"]));
+    // By the level of an alert, and by what it is about.
+    let levels = || Severity::ALL.map(Severity::as_str).into_iter().chain([AlertState::Resolved.as_str()]);
+    said.extend(prefixed("group.all", levels()).chain(prefixed("group.count", levels())));
+    said.extend(["job", "job_of.schedulerx", "source", "receiver", "itself"].map(String::from));
     said.extend(prefixed("suppressed_by", ["first-poll", "silence", "mute-window", "inhibited"]));
     said.extend(prefixed("held_back", ["silence", "mute-window", "inhibited", "other"]));
     said.extend(prefixed("summary.status", Status::ALL.map(Status::as_str)));

@@ -36,7 +36,7 @@ use crate::worker::turn::Statuses;
 pub use close::{Closing, close};
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
-pub use parts::{check_templates, send_once, send_test};
+pub use parts::{check_receivers, send_once, send_test};
 pub use reload::{ReloadError, Reloader};
 pub use watch::{Attempted, OnReload, RuleWatch};
 

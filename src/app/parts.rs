@@ -59,7 +59,11 @@ fn tells_of_jobs(config: &Config) -> bool {
 
 fn open_receiver(settings: &ReceiverSettings) -> Result<Opened, AppError> {
     let failed = |reason: String| AppError::Receiver { id: settings.id.to_string(), reason };
-    let notifier = Arc::new(AnyNotifier::open(settings).map_err(failed)?);
+    let notifier = AnyNotifier::open(settings).unwrap_or_else(|reason| {
+        tracing::warn!(receiver = %settings.id, "the receiver cannot be reached until this is mended: {reason}");
+        AnyNotifier::open_later(settings)
+    });
+    let notifier = Arc::new(notifier);
     let renderer = Arc::new(Renderer::open(settings).map_err(|problems| failed(listed(&problems)))?);
     Ok(Opened { settings: settings.clone(), notifier, renderer })
 }
@@ -139,8 +143,20 @@ pub(super) fn jitter() -> Jitter {
     Box::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0)))
 }
 
-/// Everything wrong with the receivers' templates, found by rendering samples. Contacts nobody.
-pub fn check_templates(config: &Config) -> Vec<String> {
+/// Everything wrong with the receivers: their templates, found by rendering samples, the files they name, and, unless
+/// `offline`, the present values of their secrets. Contacts nobody.
+pub fn check_receivers(config: &Config, offline: bool) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for settings in &config.receivers {
+        let wrong = if offline { Vec::new() } else { settings.channel.check_secrets() };
+        all.extend(wrong.into_iter().map(|(key, wrong)| format!("receivers.{}.{key}: {wrong}", settings.id)));
+        all.extend(AnyNotifier::open(settings).err().map(|wrong| format!("receivers.{}: {wrong}", settings.id)));
+    }
+    all.extend(check_templates(config));
+    all
+}
+
+fn check_templates(config: &Config) -> Vec<String> {
     let is_about_jobs = tells_of_jobs(config);
     let problems = |settings| match Renderer::open(settings) {
         Ok(renderer) if is_about_jobs => renderer.problems_about_jobs(),

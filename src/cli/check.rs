@@ -24,10 +24,8 @@ pub(super) async fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     }
     // The environment's proxies and roots serve every request.
     let environment = HttpClient::new(&HttpSettings::default()).err().map(|error| error.to_string());
-    let problems: Vec<String> = environment
-        .into_iter()
-        .chain(crate::app::check_templates(&loaded.config).iter().map(ToString::to_string))
-        .collect();
+    let problems: Vec<String> =
+        environment.into_iter().chain(crate::app::check_receivers(&loaded.config, offline)).collect();
     if !problems.is_empty() {
         for problem in problems {
             complain(format_args!("error: {problem}"));

@@ -40,10 +40,15 @@ pub(super) fn start(filter: &str, format: LogFormat) -> Option<String> {
     // A second start (tests) keeps the first.
     let started = match format {
         LogFormat::Json => builder.json().try_init(),
-        LogFormat::Human => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Human => builder.with_ansi(is_coloured()).try_init(),
     };
     drop(started);
     fault
+}
+
+/// Colours are for a terminal whose owner has not said `NO_COLOR` (no-color.org).
+fn is_coloured() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|said| said.is_empty())
 }
 
 /// Waits until what was logged is written, at most for `patience`.

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use self::log::LogFormat;
 use crate::config::{Config, ConfigProblem, LoadOptions, Loaded, RuleFile, RuleFiles};
@@ -45,6 +45,9 @@ pub struct Cli {
     /// How it is logged: for people, or as one JSON object a line.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
     log_format: LogFormat,
+    /// The configuration file, or a directory of them.
+    #[arg(short = 'c', long = "config", value_name = "PATH", default_value = RULES, global = true)]
+    config: PathBuf,
     #[command(subcommand)]
     command: Command,
 }
@@ -187,11 +190,35 @@ enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+/// The configuration file where the command line names none.
+const RULES: &str = "rules.yaml";
+
+/// The configuration file that a command works on: the program's own option, which may stand before the command too.
+#[derive(Debug)]
 struct ConfigFile {
-    /// The configuration file, or a directory of them.
-    #[arg(short = 'c', long = "config", value_name = "PATH", default_value = "rules.yaml", global = true)]
     config: PathBuf,
+}
+
+impl FromArgMatches for ConfigFile {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let config = matches.get_one::<PathBuf>("config").cloned();
+        Ok(ConfigFile { config: config.unwrap_or_else(|| PathBuf::from(RULES)) })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = ConfigFile::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for ConfigFile {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
 }
 
 #[derive(Debug, Args)]

@@ -43,8 +43,8 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
             let signal = requests.next().await;
             warn!("{signal} again: stopping at once");
             super::log::flush(Duration::from_millis(200));
-            // 128 + 15, as a shell reports a terminated process. Nothing is lost: pending deliveries are in the store.
-            std::process::exit(143);
+            // 128 and the signal's number, as a shell reports it. Nothing is lost: pending deliveries are in the store.
+            std::process::exit(if signal == "SIGINT" { 130 } else { 143 });
         });
     }
     let asked = Arc::new(Notify::new());

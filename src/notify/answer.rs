@@ -25,12 +25,18 @@ pub(super) fn attempt(result: &Result<Response, HttpError>, now: Timestamp) -> A
         429 => AttemptOutcome::Throttled,
         503 if retry_after.is_some() => AttemptOutcome::Throttled,
         408 | 425 | 500..=599 => AttemptOutcome::Retry,
-        401 | 403 => AttemptOutcome::Unauthorized,
+        // A proxy that wants a password, and a redirect to a login or maintenance page, pass or are mended by people.
+        401 | 403 | 407 => AttemptOutcome::Unauthorized,
+        300..=399 if answer.header("location").is_some() => AttemptOutcome::Unauthorized,
         _ => AttemptOutcome::Rejected,
     };
     let said = answer.excerpt();
     let mut error = match answer.status {
-        300..=399 => format!("answered {status}: redirects are not followed"),
+        300..=399 => match answer.header("location") {
+            Some(location) => format!("answered {status}: redirects are not followed (to {location})"),
+            None => format!("answered {status}: redirects are not followed"),
+        },
+        407 => format!("answered {status}: the proxy wants to know who asks"),
         _ => format!("answered {status}"),
     };
     if !said.is_empty() {
@@ -97,6 +103,9 @@ pub(super) fn retry_after_seconds(value: &Value) -> Option<Duration> {
 /// # Errors
 /// When it is no http(s) URL with a host. The message does not repeat it.
 pub(super) fn parse_url(secret: &Secret) -> Result<Url, String> {
+    if secret.expose().trim().starts_with(['"', '\'', '“', '‘']) {
+        return Err("it is no URL: the value stands in quotes".to_string());
+    }
     crate::http::secret_url(secret)
 }
 

@@ -14,11 +14,9 @@ use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::model::{
-    AlertFacts, AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageKind, Severity, VerdictState,
-};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::SecretRef;
-use crate::template::markdown_text;
+use crate::template::{Palette, color, level, markdown_text};
 use crate::words::Language;
 use crate::yaml::Section;
 
@@ -74,7 +72,7 @@ impl Channel for DiscordSettings {
         let log = fit::log_path(message).map(markdown_text);
         let text = fitted_for(message, part("text"), TEXT_MAX, Unit::Characters, log.as_deref(), language)?;
         let mut body = json!({
-            "embeds": [{ "title": title, "description": text, "color": color(message) }],
+            "embeds": [{ "title": title, "description": text, "color": bar(message) }],
             "allowed_mentions": { "parse": [] },
         });
         if self.0.mention.applies(message) {
@@ -90,26 +88,10 @@ impl Channel for DiscordSettings {
     }
 }
 
-/// The bar beside the embed: red, orange, yellow or blue; green when it is over, purple for a test.
-fn color(message: &Message) -> u32 {
-    if let Some(facts) = message.digest() {
-        return match facts.verdict.state {
-            VerdictState::Broken => 0xb6_0205,
-            VerdictState::Unknown | VerdictState::Late => 0xdb_ab09,
-            VerdictState::Recovered | VerdictState::Well => 0x2d_a44e,
-            VerdictState::Quiet => 0x6e_7781,
-        };
-    }
-    let fires = |facts: &&AlertFacts| facts.alert.state == AlertState::Firing;
-    let worst = message.data.alerts().iter().filter(fires).map(|facts| facts.alert.severity).max();
-    match (message.kind, worst) {
-        (MessageKind::Test, _) => 0x82_50df,
-        (_, None) => 0x2d_a44e,
-        (_, Some(Severity::Critical)) => 0xb6_0205,
-        (_, Some(Severity::Error)) => 0xd9_3f0b,
-        (_, Some(Severity::Warning)) => 0xdb_ab09,
-        (_, Some(Severity::Info)) => 0x09_69da,
-    }
+/// The bar beside the embed.
+fn bar(message: &Message) -> u32 {
+    let word = message.digest().map_or_else(|| level(message), |facts| facts.verdict.state.as_str());
+    u32::from_str_radix(color(word, Palette::Hex).trim_start_matches('#'), 16).unwrap_or_default()
 }
 
 impl HttpChannel for DiscordSettings {

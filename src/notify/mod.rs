@@ -36,7 +36,7 @@ mod receiver;
 mod registry;
 mod render;
 mod slack;
-mod slack_group;
+mod slack_fit;
 mod smn;
 mod stand_in;
 mod teams;

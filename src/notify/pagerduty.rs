@@ -72,7 +72,7 @@ impl Channel for PagerDutySettings {
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let facts = match &message.data {
             MessageData::Alert(facts) => facts,
-            MessageData::Group(_) => return Err("an incident tells of one alert".to_string()),
+            MessageData::Group(_) => return Err("PagerDuty takes one alert per incident".to_string()),
             MessageData::Digest(facts) => return Ok(body_part(summary_event(facts, &parts).to_string())),
         };
         let mut details = serde_json::to_value(facts).unwrap_or_default();
@@ -95,7 +95,7 @@ impl Channel for PagerDutySettings {
         body["payload"]["custom_details"] = details;
         let mut text = body.to_string();
         if check_size(&text, BODY_BYTES_MAX).is_err() {
-            body["payload"]["custom_details"] = Value::from(language.say("cut.whole", &[]));
+            body["payload"]["custom_details"] = json!({ "note": language.say("cut.whole", &[]) });
             text = body.to_string();
         }
         Ok(body_part(text))
@@ -118,6 +118,7 @@ fn summary_event(facts: &DigestFacts, parts: &Parts) -> Value {
             "source": "nightbell",
             "severity": "info",
             "timestamp": facts.period.until,
+            "custom_details": { "digest": facts.digest.name, "verdict": facts.verdict.summary },
         },
     })
 }

@@ -1,8 +1,8 @@
 //! The message without any template: what is sent when a template fails, so that no alert is lost to one.
 
 use crate::model::{AlertFacts, AlertState, DigestFacts, GroupFacts, Message, MessageData, TroublePart};
-use crate::template::{Locale, display_text, level, local_time, truncated};
-use crate::words::{summary, verdict};
+use crate::template::{Locale, display_text, level, truncated};
+use crate::words::{Subject, headline, subject, summary, when};
 
 /// A message to be told plainly, and why.
 pub(super) struct Plain<'a> {
@@ -17,22 +17,19 @@ impl Plain<'_> {
     /// One line: how bad, what, since when.
     pub(super) fn headline(&self) -> String {
         let language = self.locale.language;
-        let level = language.word(level(self.message)).to_uppercase();
+        let level = level(self.message);
         let facts = match &self.message.data {
             MessageData::Alert(facts) => facts,
-            MessageData::Group(group) => {
-                let n = group.alerts.len().to_string();
-                let still = group.last_told_at.map(|_| language.say("group.still", &[])).unwrap_or_default();
-                return format!("[{level}] {still}{}", language.say("group.alerts", &[("n", &n)]));
+            MessageData::Group(_) => {
+                let level = language.word(level).to_uppercase();
+                return format!("[{level}] {}", headline(self.message, &level, language));
             }
-            MessageData::Digest(facts) => {
-                return display_text(&format!("{}: {}", facts.digest.name, verdict(facts, language)));
-            }
+            MessageData::Digest(_) => return display_text(&headline(self.message, level, language)),
         };
-        let since = local_time(facts.alert.starts_at, &self.locale.timezone);
+        let level = language.word(level).to_uppercase();
         let summary = truncated(&summary(facts, language), 300);
-        let said = language.say("headline_since", &[("summary", &summary), ("since", &since)]);
-        display_text(&format!("[{level}] {said}"))
+        let when = when(facts, self.message.timestamp, &self.locale.timezone, language);
+        display_text(&format!("[{level}] {summary}{when}"))
     }
 
     /// The whole message in lines, saying at its end why it looks like this. Free of control characters, not escaped.
@@ -52,7 +49,8 @@ impl Plain<'_> {
         let language = self.locale.language;
         let mut lines = vec![self.headline()];
         let mut say = |key: &str, values: &[(&str, &str)]| lines.push(language.say(key, values));
-        say("plain.job", &[("job", &facts.job.name), ("source", facts.source.id.as_str())]);
+        let Subject { label, name, source } = subject(facts, language);
+        say("plain.subject", &[("label", &label), ("name", &name), ("source", source.as_deref().unwrap_or_default())]);
         if let Some(instance) = &facts.instance {
             let status = language.word(instance.status.as_str());
             say("plain.instance", &[("instance", &instance.id), ("status", &status)]);

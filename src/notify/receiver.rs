@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
-use super::channel::{Channel, Kind, Sender};
+use super::answer;
+use super::channel::{Attempting, Channel, Kind, Sender};
 use super::rate::Rate;
 use crate::limits::NOTIFY_HTTP_TIMEOUT;
 use crate::model::{Attempt, Delivery, ReceiverId};
@@ -140,6 +141,13 @@ impl AnyNotifier {
         Ok(AnyNotifier { deadline: sender.patience(), sender })
     }
 
+    /// The same for settings that cannot be opened now: each attempt opens them again, and fails as long as that does. A
+    /// damaged file makes its own receiver unreachable, and no other.
+    pub fn open_later(settings: &ReceiverSettings) -> AnyNotifier {
+        let sender = Unopened(Arc::clone(&settings.channel.channel));
+        AnyNotifier { deadline: NOTIFY_HTTP_TIMEOUT, sender: Box::new(sender) }
+    }
+
     /// The same notifier with another deadline for one attempt.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> AnyNotifier {
@@ -149,6 +157,21 @@ impl AnyNotifier {
     /// Takes leave of the other side, where that is the custom, when nothing more will be sent.
     pub async fn close(&self) {
         self.sender.close().await;
+    }
+}
+
+/// A receiver that could not be opened.
+#[derive(Debug)]
+struct Unopened(Arc<dyn Channel>);
+
+impl Sender for Unopened {
+    fn send<'a>(&'a self, delivery: &'a Delivery, now: Timestamp, within: Duration) -> Attempting<'a> {
+        Box::pin(async move {
+            match self.0.sender() {
+                Ok(sender) => sender.send(delivery, now, within).await,
+                Err(reason) => answer::no_secret(reason),
+            }
+        })
     }
 }
 

@@ -372,6 +372,8 @@ fn read(file: &Path, part: &str) -> Result<Override, String> {
         return Err(format!("the template is larger than {} KiB", TEMPLATE_FILE_BYTES_MAX >> 10));
     }
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    // Some editors put a byte order mark in front, which would stand before the message.
+    let text = text.trim_start_matches('\u{feff}').to_string();
     Ok(Override { part: part.to_string(), file: file.display().to_string(), text })
 }
 

@@ -16,7 +16,7 @@ use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, destination
 use super::over_http::{HttpChannel, HttpNotifier, Overture, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
-use super::{answer, slack_group};
+use super::{answer, slack_fit};
 use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef, Secrets};
@@ -24,13 +24,8 @@ use crate::template::{slack_text, truncated};
 use crate::words::Language;
 use crate::yaml::Section;
 
-/// Most that the blocks of one attachment may take in Slack's Web API, in characters of JSON: it refuses messages whose
-/// blocks come near 13,200.
-pub(super) const BLOCKS_MAX: usize = 12_000;
 /// Attempts in which a resolution waits until Slack has updated the first message: half a minute of trouble with it.
 const UPDATES_AWAITED: u32 = 3;
-/// Longest text of one section in Slack, in characters.
-pub(super) const SECTION_MAX: usize = 3000;
 
 /// Slack, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
@@ -131,18 +126,14 @@ impl Channel for SlackSettings {
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
-        let parts = match message.data {
-            MessageData::Alert(_) | MessageData::Digest(_) => parts,
-            MessageData::Group(_) => slack_group::finished(&parts)?,
-        };
-        let SlackAccess::Bot { channel, .. } = &self.access else { return Ok(parts) };
         let rendered = parts.get("body").map_or("", String::as_str);
-        let mut body: Value = serde_json::from_str(rendered).unwrap_or_default();
-        if !body.is_object() {
-            return Err("the message is no JSON object".to_string());
+        let mut body = match message.data {
+            MessageData::Group(_) => slack_fit::whole(rendered)?,
+            MessageData::Alert(_) | MessageData::Digest(_) => slack_fit::cut(rendered, language)?,
+        };
+        if let SlackAccess::Bot { channel, .. } = &self.access {
+            body["channel"] = Value::from(channel.as_str());
         }
-        body["channel"] = Value::from(channel.as_str());
-        fit_blocks(&mut body, language);
         Ok(body_part(body.to_string()))
     }
 
@@ -296,22 +287,6 @@ fn bearer(token: &Secret) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(&text).map_err(|_| "the token has characters that no header can carry")?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Takes blocks away until the Web API takes the rest, which refuses messages whose blocks are long in total; the ones
-/// before the last, so that the head, the first log path and the last line stay, and says how many.
-fn fit_blocks(body: &mut Value, language: Language) {
-    let Some(Value::Array(blocks)) = body.pointer_mut("/attachments/0/blocks") else { return };
-    let size = |blocks: &[Value]| blocks.iter().map(|block| block.to_string().chars().count()).sum::<usize>();
-    let mut cut = 0;
-    while size(blocks) > BLOCKS_MAX && blocks.len() > 2 {
-        blocks.remove(blocks.len() - 2);
-        cut += 1;
-    }
-    if cut > 0 {
-        let text = json!({ "type": "plain_text", "emoji": false, "text": language.say("cut.parts", &[("n", &cut.to_string())]) });
-        blocks.insert(blocks.len() - 1, json!({ "type": "context", "elements": [text] }));
-    }
 }
 
 /// A 2xx is a success only when the body says `ok`, on a webhook as a word, with the Web API as `"ok": true`; otherwise the error it names decides, and a body that is not

@@ -4,6 +4,7 @@
 //! signed for its moment, or carries a token, which a user's password may have got. `message_id` confirms that the topic took it; what its subscribers'
 //! carriers do then, SMN does not tell.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -70,6 +71,8 @@ pub(super) struct SmnSettings {
     pub(super) topic_urn: String,
     /// How requests prove who asks.
     pub(super) auth: Auth,
+    /// PEM certificates to trust beside the system's.
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 impl SmnSettings {
@@ -78,7 +81,8 @@ impl SmnSettings {
         let (project_id, topic_urn) =
             (section.required::<String>("project_id"), section.required::<String>("topic_urn"));
         let auth = Auth::read(section);
-        Some(SmnSettings { endpoint: endpoint?, project_id: project_id?, topic_urn: topic_urn?, auth: auth? })
+        let ca_file = section.optional("ca_file");
+        Some(SmnSettings { endpoint: endpoint?, project_id: project_id?, topic_urn: topic_urn?, auth: auth?, ca_file })
     }
 
     /// The address of the topic. Each id is one segment, whatever is in it.
@@ -118,7 +122,8 @@ impl Channel for SmnSettings {
     }
 
     fn sender(&self) -> Result<Box<dyn Sender>, String> {
-        let client = HttpClient::new(&HttpSettings::default()).map_err(|error| error.to_string())?;
+        let client = HttpClient::new(&HttpSettings { ca_file: self.ca_file.clone(), ..HttpSettings::default() })
+            .map_err(|error| error.to_string())?;
         let caller = Caller::new(self.auth.clone());
         Ok(Box::new(SmnNotifier { settings: self.clone(), client, caller }))
     }

@@ -113,8 +113,11 @@ impl HttpChannel for TeamsSettings {
             // The connectors before the workflows told of a failure with HTTP 200.
             said if said.contains("HTTP error 429") => AttemptOutcome::Throttled,
             said if said.contains("HTTP error 413") => AttemptOutcome::Rejected,
-            _ if answer.status == 202 => return Attempt::delivered("accepted"),
-            _ => AttemptOutcome::Retry,
+            said if said.contains("HTTP error ") => AttemptOutcome::Retry,
+            // A page is not a flow's: somebody stands between.
+            said if answer.status != 202 && said.starts_with('<') => AttemptOutcome::Retry,
+            // A flow may answer whatever its author wants: it ran, and running it again would post the card again.
+            _ => return Attempt::delivered("accepted"),
         };
         let error = format!("answered {} with: {}", answer.status, answer.excerpt());
         Attempt::failed(outcome, attempt.status, error)

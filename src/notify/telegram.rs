@@ -184,6 +184,12 @@ impl HttpChannel for TelegramSettings {
                 let error = format!("answered {} without \"ok\": true: {}", answer.status, answer.excerpt());
                 Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
             }
+            // A group that became a supergroup has another number.
+            (_, Some(false)) if body["parameters"]["migrate_to_chat_id"].is_i64() => {
+                let new = &body["parameters"]["migrate_to_chat_id"];
+                let error = format!("the group has become a supergroup with another number: write chat_id: \"{new}\"");
+                Attempt::failed(AttemptOutcome::Unauthorized, attempt.status, error)
+            }
             // An unknown token is an unknown address.
             (AttemptOutcome::Rejected, Some(false)) if answer.status == 404 => {
                 Attempt { outcome: AttemptOutcome::Unauthorized, ..attempt }

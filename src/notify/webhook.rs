@@ -16,20 +16,20 @@ use reqwest::{Method, Request};
 use sha2::Sha256;
 
 use super::answer;
-use super::channel::{Channel, Kind, Parts, Sender, boxed, destination};
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, destination};
 use super::fit::check_size;
 use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
 use crate::http::{HttpSettings, Outgoing, Response};
-use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef};
 use crate::words::Language;
 use crate::yaml::{FromYaml, Located, OneOrMany, Section, Value};
 
 /// Attempts under way at once to one webhook.
 const CONCURRENCY: usize = 32;
-/// Largest webhook body about several alerts: the specification of Standard Webhooks asks for less than 20 kB.
-const GROUP_BYTES_MAX: usize = 20_000;
+/// Largest body about several alerts or a whole period: the specification of Standard Webhooks asks for less than 20 kB.
+const BODY_BYTES_MAX: usize = 20_000;
 
 /// Any HTTP endpoint, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
@@ -238,11 +238,13 @@ impl Channel for WebhookSettings {
     }
 
     fn finished(&self, parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
-        // One alert is told whatever its size, and so are two.
-        if message.data.alerts().len() > 2 {
-            check_size(parts.get("body").map_or("", String::as_str), GROUP_BYTES_MAX)?;
+        let body = parts.get("body").map_or("", String::as_str);
+        match &message.data {
+            MessageData::Digest(_) if body.len() > BODY_BYTES_MAX => Ok(body_part(shortened(body))),
+            // One alert is told whatever its size, and so are two.
+            MessageData::Group(group) if group.alerts.len() > 2 => check_size(body, BODY_BYTES_MAX).map(|()| parts),
+            _ => Ok(parts),
         }
-        Ok(parts)
     }
 
     fn sender(&self) -> Result<Box<dyn Sender>, String> {
@@ -294,6 +296,40 @@ impl HttpChannel for WebhookSettings {
 
     fn concurrency(&self) -> usize {
         CONCURRENCY
+    }
+}
+
+/// The body of a digest with its lists, each of which tells its total beside what it shows, shortened until it fits: the
+/// longest first, each from its end. A body of another shape stays as it is.
+fn shortened(body: &str) -> String {
+    let Ok(mut value) = serde_json::from_str::<serde_json::Value>(body) else { return body.to_string() };
+    loop {
+        let text = value.to_string();
+        if text.len() <= BODY_BYTES_MAX {
+            return text;
+        }
+        let mut longest: Option<&mut Vec<serde_json::Value>> = None;
+        let mut size = 0;
+        each_shown(&mut value, &mut |list| {
+            let length: usize = list.iter().map(|item| item.to_string().len()).sum();
+            if length > size {
+                (longest, size) = (Some(list), length);
+            }
+        });
+        let Some(list) = longest else { return text };
+        list.truncate(list.len() - list.len().div_ceil(8));
+    }
+}
+
+/// Every list of a digest that shows the first of its items.
+fn each_shown<'a>(value: &'a mut serde_json::Value, act: &mut impl FnMut(&'a mut Vec<serde_json::Value>)) {
+    let serde_json::Value::Object(map) = value else { return };
+    for (key, inner) in map {
+        if key != "shown" {
+            each_shown(inner, act);
+        } else if let serde_json::Value::Array(items) = inner {
+            act(items);
+        }
     }
 }
 

@@ -11,8 +11,9 @@ pub fn display_text(text: &str) -> String {
 fn shown(c: char) -> Option<char> {
     match c {
         '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(' '),
-        // Zero-width characters, soft hyphen, word joiner and the invisible operators, byte order mark.
-        '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}' => None,
+        // Zero-width space, soft hyphen, word joiner and the invisible operators, byte order mark. The zero-width joiner and
+        // non-joiner stay: Persian, the scripts of India and many emoji are written with them.
+        '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}' => None,
         // Bidirectional marks, embeddings, overrides and isolates.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}' => None,
         // Tag characters: an invisible copy of ASCII.
@@ -64,6 +65,7 @@ mod tests {
             ("订单 ETL 🚨", "订单 ETL 🚨"),
             ("a\r\nb\tc", "a  b c"),
             ("etl\u{202e}sredro", "etlsredro"),
+            ("می\u{200c}خواهم 👩\u{200d}💻", "می\u{200c}خواهم 👩\u{200d}💻"),
             ("ad\u{200b}min\u{feff}", "admin"),
             ("\u{1b}[31mred\u{7}", "\u{fffd}[31mred\u{fffd}"),
             ("x\u{2066}y\u{2069}", "xy"),

@@ -298,6 +298,7 @@ pub(super) fn shape() -> Value {
     if let Value::Object(map) = &mut shape {
         map.insert("receiver".to_string(), serde_json::json!({ "id": "team", "timezone": "UTC", "language": "en" }));
         map.insert("level".to_string(), Value::from("digest"));
+        map.insert("headline".to_string(), Value::from("daily: all well"));
     }
     shape
 }

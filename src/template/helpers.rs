@@ -1,5 +1,5 @@
 //! The helpers that templates may call, and the engine set up for one kind of output. Those that depend on the receiver
-//! (`local`, `duration`, `elapsed`, `noticed`, `t`, `word`) stand in `say`.
+//! (`local`, `duration`, `range`, `elapsed`, `noticed`, `t`, `word`) stand in `say`.
 //!
 //! | helper | gives |
 //! |---|---|
@@ -7,12 +7,16 @@
 //! | `local t "short"` | `08:05` on the day of the message, `20 Nov 23:10` on another |
 //! | `local t "day"` | `Sat 21 Nov` |
 //! | `duration ms` | `1m 0s`; nothing for null |
+//! | `range ms ms` | `6 to 8m` |
 //! | `elapsed a`, `elapsed a b` | how long from the instant `a` to the making of the message, or to `b`: `1m 3s` |
 //! | `noticed a` | (of `data.alert`) how long after its beginning it was noticed; nothing where the message itself is late |
 //! | `t "key" n=x …` | the phrase of the key in the receiver's language, with its values; `pad=11` fills up with blanks |
 //! | `word x` | a status, severity or type in the receiver's language; any other text as it is |
 //! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
 //! | `upper x` | in capitals |
+//! | `pad x 11` | filled up with blanks to 11 columns |
+//! | `mark x` | the mark of a level, a verdict or an alert, and a blank: `🔴 ` |
+//! | `color x "hex"` | its colour; the palettes are `hex`, `page`, `feishu` and `teams` |
 //! | `labels x 200` | (of `data.alert.labels`) all of them, `team=finance tier=1`, at most 200 characters |
 //! | `label x "team"` | one of them, nothing if there is none of that name |
 //! | `count n` | a number with its thousands apart, `1,204` |
@@ -30,6 +34,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::kind::OutputKind;
+use super::marks;
 use crate::words::grouped;
 
 /// A helper as the check sees it.
@@ -51,15 +56,19 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 24] = [
+pub(super) const HELPERS: [Signature; 28] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
+    takes("range", 2, 2),
     takes("elapsed", 1, 2),
     takes("noticed", 1, 1),
     takes("word", 1, 1),
     Signature { name: "t", values: (1, 1), pairs: true, only: &[] },
     takes("truncate", 2, 2),
     takes("upper", 1, 1),
+    takes("pad", 2, 2),
+    takes("mark", 1, 1),
+    takes("color", 2, 2),
     takes("labels", 2, 2),
     takes("label", 2, 2),
     takes("count", 1, 1),
@@ -89,18 +98,11 @@ pub(super) fn registry(kind: OutputKind) -> Handlebars<'static> {
     for unwanted in ["log", "lookup", "raw"] {
         registry.unregister_helper(unwanted);
     }
-    registry.register_helper("truncate", Box::new(Truncate(kind)));
-    registry.register_helper("upper", Box::new(Upper));
-    registry.register_helper("labels", Box::new(LabelsHelper(kind)));
-    registry.register_helper("label", Box::new(LabelHelper));
-    registry.register_helper("count", Box::new(Count));
-    registry.register_helper("pick", Box::new(Pick));
-    match kind {
-        OutputKind::Slack | OutputKind::Markdown | OutputKind::Telegram => {
-            registry.register_helper("code", Box::new(Code(kind)));
-        }
-        OutputKind::Json => registry.register_helper("json", Box::new(JsonHelper)),
-        OutputKind::Html | OutputKind::Header | OutputKind::Plain => {}
+    for (name, answer) in PLAIN {
+        registry.register_helper(name, Box::new(Shown(kind, answer)));
+    }
+    for (name, answer) in RAW {
+        registry.register_helper(name, Box::new(Written(kind, answer)));
     }
     registry
 }
@@ -154,6 +156,13 @@ pub(super) fn derived<'rc>(text: impl Into<String>) -> Result<ScopedJson<'rc>, R
     Ok(ScopedJson::Derived(Value::String(text.into())))
 }
 
+/// `said` with blanks behind it up to `width` columns; the letters of Chinese take two each.
+pub(super) fn padded(mut said: String, width: usize) -> String {
+    let columns: usize = said.chars().map(|c| if c < '\u{1100}' { 1 } else { 2 }).sum();
+    said.extend(std::iter::repeat_n(' ', width.saturating_sub(columns)));
+    said
+}
+
 /// A number of characters, given as the helper's second value.
 fn max_characters(helper: &Helper<'_>) -> Result<usize, RenderError> {
     match value(helper, 1).as_u64().and_then(|max| usize::try_from(max).ok()) {
@@ -162,124 +171,85 @@ fn max_characters(helper: &Helper<'_>) -> Result<usize, RenderError> {
     }
 }
 
-struct Truncate(OutputKind);
+/// Answers one call of a helper whose answer depends on the kind of output alone.
+type Plain = fn(OutputKind, &Helper<'_>) -> Result<String, RenderError>;
 
-impl HelperDef for Truncate {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        derived(truncated_by(&text(value(helper, 0)), max_characters(helper)?, |c| self.0.width(c)))
-    }
-}
+/// The helpers that are values, each with the function that answers for it.
+const PLAIN: [(&str, Plain); 9] = [
+    ("truncate", |kind, helper| Ok(truncated_by(&text(value(helper, 0)), max_characters(helper)?, |c| kind.width(c)))),
+    ("upper", |_, helper| Ok(text(value(helper, 0)).to_uppercase())),
+    ("labels", all_labels),
+    ("label", |_, helper| Ok(value(helper, 0).get(text(value(helper, 1))).map_or_else(String::new, text))),
+    ("count", |_, helper| match value(helper, 0).as_u64() {
+        Some(number) => Ok(grouped(number)),
+        None => failed("\"count\" wants a number, such as data.totals.ended"),
+    }),
+    ("pick", |_, helper| {
+        let picked = helper.hash_get(&text(value(helper, 0))).or_else(|| helper.hash_get("else"));
+        Ok(picked.map_or_else(String::new, |picked| text(picked.value())))
+    }),
+    ("pad", |_, helper| {
+        let width = value(helper, 1).as_u64().and_then(|width| usize::try_from(width).ok()).unwrap_or(0);
+        Ok(padded(text(value(helper, 0)), width))
+    }),
+    ("mark", |_, helper| Ok(marks::mark(&level_of(value(helper, 0))))),
+    ("color", |_, helper| match marks::Palette::named(&text(value(helper, 1))) {
+        Some(palette) => Ok(marks::color(&level_of(value(helper, 0)), palette).to_string()),
+        None => failed("the palettes of \"color\" are \"hex\", \"page\", \"feishu\" and \"teams\""),
+    }),
+];
 
-struct Upper;
-
-impl HelperDef for Upper {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        derived(text(value(helper, 0)).to_uppercase())
+/// How bad something is: a word says so itself, an alert by its state and its severity.
+fn level_of(value: &Value) -> String {
+    match value {
+        Value::Object(alert) => {
+            let of = |key: &str| alert.get(key).map(text).unwrap_or_default();
+            if of("state") == "resolved" { of("state") } else { of("severity") }
+        }
+        other => text(other),
     }
 }
 
 /// All labels in one line.
-struct LabelsHelper(OutputKind);
-
-impl HelperDef for LabelsHelper {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let Value::Object(labels) = value(helper, 0) else {
-            return failed("\"labels\" wants labels, such as data.alert.labels");
-        };
-        let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
-        derived(truncated_by(&pairs.join(" "), max_characters(helper)?, |c| self.0.width(c)))
-    }
+fn all_labels(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderError> {
+    let Value::Object(labels) = value(helper, 0) else {
+        return failed("\"labels\" wants labels, such as data.alert.labels");
+    };
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
+    Ok(truncated_by(&pairs.join(" "), max_characters(helper)?, |c| kind.width(c)))
 }
 
-/// One label, which need not be there.
-struct LabelHelper;
-
-impl HelperDef for LabelHelper {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let label = value(helper, 0).get(text(value(helper, 1)));
-        derived(label.map_or_else(String::new, text))
-    }
-}
-
-struct Count;
-
-impl HelperDef for Count {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        match value(helper, 0).as_u64() {
-            Some(number) => derived(grouped(number)),
-            None => failed("\"count\" wants a number, such as data.totals.ended"),
-        }
-    }
-}
-
-struct Pick;
-
-impl HelperDef for Pick {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let key = text(value(helper, 0));
-        let picked = helper.hash_get(&key).or_else(|| helper.hash_get("else"));
-        derived(picked.map_or_else(String::new, |picked| text(picked.value())))
-    }
-}
-
-struct Code(OutputKind);
-
-impl HelperDef for Code {
-    fn call<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-        out: &mut dyn Output,
-    ) -> HelperResult {
+/// The helpers that write their output themselves, because it is escaped in a way of its own.
+const RAW: [(&str, Plain); 2] = [
+    ("code", |kind, helper| {
         let mut shown = text(value(helper, 0));
         if helper.param(1).is_some() {
-            shown = truncated_by(&shown, max_characters(helper)?, |c| self.0.width(c));
+            shown = truncated_by(&shown, max_characters(helper)?, |c| kind.width(c));
         }
-        Ok(out.write(&self.0.code(&shown).unwrap_or_default())?)
+        Ok(kind.code(&shown).unwrap_or_default())
+    }),
+    ("json", |_, helper| Ok(value(helper, 0).to_string())),
+];
+
+/// A helper of [`PLAIN`].
+struct Shown(OutputKind, Plain);
+
+impl HelperDef for Shown {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        derived((self.1)(self.0, helper)?)
     }
 }
 
-struct JsonHelper;
+/// A helper of [`RAW`].
+struct Written(OutputKind, Plain);
 
-impl HelperDef for JsonHelper {
+impl HelperDef for Written {
     fn call<'reg: 'rc, 'rc>(
         &self,
         helper: &Helper<'rc>,
@@ -288,7 +258,7 @@ impl HelperDef for JsonHelper {
         _: &mut RenderContext<'reg, 'rc>,
         out: &mut dyn Output,
     ) -> HelperResult {
-        Ok(out.write(&value(helper, 0).to_string())?)
+        Ok(out.write(&(self.1)(self.0, helper)?)?)
     }
 }
 

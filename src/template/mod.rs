@@ -2,7 +2,8 @@
 //!
 //! [`TemplateSet::compile`] takes the built-in templates of a receiver kind and the user's replacements, and says
 //! everything wrong with them, with line and column; [`TemplateSet::render`] makes one message's [`Content`]. The data
-//! a template sees is the webhook body (its summary in the receiver's language), plus `receiver` and `level`. Every value is cleaned for display and escaped
+//! a template sees is the webhook body (its summary in the receiver's language), plus `receiver` and what Nightbell says of
+//! it: `level`, `headline`, and of one alert `subject` and `when`. Every value is cleaned for display and escaped
 //! for the part's [`OutputKind`]; output, nesting and loops are bounded, and templates reach no file and no network.
 //!
 //! Pure: reads no file and no clock (the zone and the instant are in its arguments). It must never know of a channel's
@@ -19,6 +20,7 @@ mod conditions;
 mod digest;
 mod helpers;
 mod kind;
+mod marks;
 mod sample;
 mod say;
 
@@ -28,12 +30,13 @@ use std::sync::Arc;
 
 use handlebars::{Context, Handlebars, Output, RenderContext, RenderError, RenderErrorReason, Renderable, Template};
 use jiff::tz::TimeZone;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use clean::{clean_value, display_text};
 pub use digest::{digest_samples, sample_digest};
 pub use helpers::{local_time, truncated};
 pub use kind::{OutputKind, markdown_text, slack_text, telegram_text};
+pub use marks::{Palette, color};
 pub use sample::{group_samples, sample_message, samples};
 
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
@@ -306,16 +309,32 @@ pub fn level(message: &Message) -> &'static str {
 fn data(message: &Message, locale: &Locale) -> Value {
     // A message is plain data with text keys, which always has a JSON form; without one, every name is missing and the
     // caller falls back to the plain message.
-    let mut value = serde_json::to_value(localised(message, locale.language)).unwrap_or_default();
+    let message = &localised(message, locale.language);
+    let mut value = serde_json::to_value(message).unwrap_or_default();
     clean::clean_value(&mut value);
     if let Value::Object(map) = &mut value {
         let zone = locale.timezone.iana_name().unwrap_or("local");
         let language = locale.language.as_str();
         let receiver = serde_json::json!({ "id": locale.receiver.as_str(), "timezone": zone, "language": language });
         map.insert("receiver".to_string(), receiver);
-        map.insert("level".to_string(), Value::from(level(message)));
+        said(map, message, locale);
     }
     value
+}
+
+/// What Nightbell says of the message as a whole: how bad it is, its headline, what it is about and since when.
+fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
+    let (level, language) = (level(message), locale.language);
+    let mut own = serde_json::json!({ "level": level, "headline": words::headline(message, level, language) });
+    if let MessageData::Alert(facts) = &message.data {
+        let words::Subject { label, name, source } = words::subject(facts, language);
+        own["subject"] = serde_json::json!({ "label": label, "name": name, "source": source });
+        own["when"] = Value::from(words::when(facts, message.timestamp, &locale.timezone, language));
+    }
+    clean::clean_value(&mut own);
+    if let Value::Object(own) = own {
+        map.extend(own);
+    }
 }
 
 /// Collects output up to the limit; a template that runs away is stopped there.

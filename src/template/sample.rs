@@ -347,7 +347,14 @@ fn with_receiver(message: &Message) -> Value {
     let mut shape = serde_json::to_value(message).unwrap_or(Value::Object(Map::new()));
     if let Value::Object(map) = &mut shape {
         map.insert("receiver".to_string(), serde_json::json!({ "id": "oncall", "timezone": "UTC", "language": "en" }));
-        map.insert("level".to_string(), Value::from("critical"));
+        for (key, text) in [("level", "critical"), ("headline", "CRITICAL: etl failed")] {
+            map.insert(key.to_string(), Value::from(text));
+        }
+        if matches!(message.data, MessageData::Alert(_)) {
+            let subject = serde_json::json!({ "label": "Job", "name": "etl", "source": "warehouse" });
+            map.insert("subject".to_string(), subject);
+            map.insert("when".to_string(), Value::from(", since 08:05"));
+        }
     }
     shape
 }

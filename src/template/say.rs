@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Locale;
-use super::helpers::{derived, failed, local_time, text, value};
-use crate::words::Language;
+use super::helpers::{derived, failed, local_time, padded, text, value};
+use crate::words::{Language, short_time};
 
 /// The pair of `t` that is no value of the phrase: the width to fill up with blanks, for columns in plain text.
 pub(super) const PAD: &str = "pad";
@@ -45,9 +45,10 @@ impl HelperDef for Told {
 /// Makes the helpers known to one rendering.
 pub(super) fn register(render: &mut RenderContext<'_, '_>, locale: &Locale, now: Timestamp) {
     let occasion = Arc::new(Occasion { locale: locale.clone(), now });
-    let helpers: [(&str, Answer); 6] = [
+    let helpers: [(&str, Answer); 7] = [
         ("local", local),
         ("duration", duration),
+        ("range", range),
         ("elapsed", elapsed),
         ("noticed", noticed),
         ("word", word),
@@ -73,12 +74,7 @@ fn local(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError
     };
     match helper.param(1).map(|form| form.value()) {
         None => Ok(local_time(instant, timezone)),
-        Some(Value::String(form)) if form == "short" => {
-            let there = instant.to_zoned(timezone.clone());
-            let same_day = there.date() == occasion.now.to_zoned(timezone.clone()).date();
-            let form = if same_day { "%H:%M".to_string() } else { language.say("date_short", &[]) };
-            Ok(there.strftime(&form).to_string())
-        }
+        Some(Value::String(form)) if form == "short" => Ok(short_time(instant, occasion.now, timezone, *language)),
         Some(Value::String(form)) if form == "day" => {
             Ok(instant.to_zoned(timezone.clone()).strftime(&language.say("date_day", &[])).to_string())
         }
@@ -129,6 +125,14 @@ fn noticed(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderErr
     Ok(if is_late { String::new() } else { span(occasion, from, occasion.now) })
 }
 
+fn range(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> {
+    let ends = [0, 1].map(|index| value(helper, index).as_u64().map(Duration::from_millis));
+    match ends {
+        [Some(from), Some(to)] => Ok(occasion.locale.language.range(from, to)),
+        _ => failed("\"range\" wants two numbers of milliseconds, such as usual.from_ms and usual.to_ms"),
+    }
+}
+
 fn word(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> {
     Ok(occasion.locale.language.word(&text(value(helper, 0))))
 }
@@ -141,13 +145,6 @@ fn phrase(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderErro
     let said = phrase.fill(&|name| helper.hash_get(name).map(|given| text(given.value())));
     let width = helper.hash_get(PAD).and_then(|pad| pad.value().as_u64()).and_then(|pad| usize::try_from(pad).ok());
     Ok(padded(said, width.unwrap_or(0)))
-}
-
-/// `said` with blanks behind it up to `width` columns; the letters of Chinese take two each.
-fn padded(mut said: String, width: usize) -> String {
-    let columns: usize = said.chars().map(|c| if c < '\u{1100}' { 1 } else { 2 }).sum();
-    said.extend(std::iter::repeat_n(' ', width.saturating_sub(columns)));
-    said
 }
 
 /// What is wrong with a call of `t`: an unknown key, values that the phrase has no place for, values that it lacks.

@@ -61,7 +61,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             Plain,
             "{{job.nmae}}",
-            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are data, level, receiver, timestamp, type",
+            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are data, headline, level, receiver, subject, timestamp, type, when",
         ),
         (Plain, "x\n  {{data.job.nmae}}", "2:3: unknown name \"nmae\" in \"data.job.nmae\"; did you mean \"name\"?"),
         (Plain, "{{#if data.alert.serverity}}x{{/if}}", "1:1: unknown name \"serverity\""),
@@ -273,7 +273,7 @@ fn words_are_the_receivers_and_values_are_escaped() {
     let said = |locale: &Locale| set.render(&message, locale).unwrap().part("body").to_string();
     assert_eq!(
         said(&locale()),
-        "tried again 2 times|fail|&lt;b&gt;|etl_orders failed after 1m 0s|1m 3s|1m 0s|CRITICAL|\
+        "retried twice|fail|&lt;b&gt;|etl_orders failed after 1m 0s|1m 3s|1m 0s|CRITICAL|\
          The failing node is not known: &lt;b&gt;|en"
     );
     assert_eq!(

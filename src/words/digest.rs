@@ -91,10 +91,15 @@ mod tests {
                 "27m 0s over the limit of 45m (1h 12m so far)",
                 "超出时限 45 分钟达 27 分钟（已运行 1 小时 12 分）",
             ),
-            ("not-finished-by", true, "not finished by 06:30, 27m 0s late so far", "未能在 06:30 前完成，已迟 27 分钟"),
-            ("not-finished-by", false, "finished 27m 0s after 06:30", "应在 06:30 前完成，迟了 27 分钟"),
-            ("not-started-by", true, "not started by 06:30, 27m 0s late so far", "未能在 06:30 前启动，已迟 27 分钟"),
-            ("not-started-by", false, "started 27m 0s after 06:30", "应在 06:30 前启动，迟了 27 分钟"),
+            (
+                "not-finished-by",
+                true,
+                "not finished by 06:30, 27m 0s late so far",
+                "未能在 06:30 前完成，已延迟 27 分钟",
+            ),
+            ("not-finished-by", false, "finished 27m 0s after 06:30", "应在 06:30 前完成，延迟 27 分钟"),
+            ("not-started-by", true, "not started by 06:30, 27m 0s late so far", "未能在 06:30 前启动，已延迟 27 分钟"),
+            ("not-started-by", false, "started 27m 0s after 06:30", "应在 06:30 前启动，延迟 27 分钟"),
             ("missing", true, "did not run at 06:30, 27m 0s ago", "应于 06:30 运行但没有运行，已过 27 分钟"),
             (
                 "missing",
@@ -117,7 +122,7 @@ mod tests {
         let silence = Suppression::Silence("3".parse().unwrap()).to_string();
         let window = Suppression::MuteWindow("nights".into()).to_string();
         let table = [
-            (Suppression::FirstPoll.to_string(), "the first poll (too old to tell)", "首次轮询（失败已久）"),
+            (Suppression::FirstPoll.to_string(), "older than first_poll", "早于 first_poll"),
             (silence, "silence 3", "静默 3"),
             (window, "the mute window nights", "静默时段 nights"),
             ("inhibited:etl-down".to_string(), "inhibition etl-down", "抑制规则 etl-down"),

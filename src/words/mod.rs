@@ -10,6 +10,7 @@
 
 mod catalog;
 mod digest;
+mod headline;
 mod phrase;
 mod summary;
 mod verdict;
@@ -17,6 +18,7 @@ mod verdict;
 use std::time::Duration;
 
 pub use digest::{breach, say_digest, suppression};
+pub use headline::{Subject, headline, short_time, subject, when};
 pub use phrase::Phrase;
 pub use summary::{escalation, held_back, summary};
 pub use verdict::{grouped, verdict};
@@ -105,6 +107,25 @@ impl Language {
     }
 }
 
+impl Language {
+    /// What is usual, from one duration to another: `6 to 8m`, `6m 30s to 8m`, `30～32 分钟`.
+    pub fn range(self, from: Duration, to: Duration) -> String {
+        let (from, to) = (self.limit(from), self.limit(to));
+        let between = match self {
+            Language::En => " to ",
+            Language::Zh => "～",
+        };
+        let unit = |text: &str| text.trim_start_matches(|c: char| c.is_ascii_digit()).to_string();
+        match unit(&from) {
+            of_from if of_from == unit(&to) && from != to => {
+                format!("{}{between}{to}", from.trim_end_matches(of_from.as_str()))
+            }
+            _ if from == to => to,
+            _ => format!("{from}{between}{to}"),
+        }
+    }
+}
+
 /// Two units at most, and no zero behind the first: `1 分 3 秒`, `45 分钟`, `2 小时 30 分`.
 fn chinese_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -143,6 +164,16 @@ mod tests {
             assert_eq!(Language::Zh.duration(duration), chinese);
         }
         assert_eq!(Language::En.limit(Duration::from_secs(2700)), "45m");
+        for (from, to, english, chinese) in [
+            (360, 480, "6 to 8m", "6～8 分钟"),
+            (390, 480, "6m 30s to 8m", "6 分 30 秒～8 分钟"),
+            (50, 120, "50s to 2m", "50 秒～2 分钟"),
+            (60, 60, "1m", "1 分钟"),
+        ] {
+            let (from, to) = (Duration::from_secs(from), Duration::from_secs(to));
+            assert_eq!(Language::En.range(from, to), english);
+            assert_eq!(Language::Zh.range(from, to), chinese);
+        }
     }
 
     #[test]

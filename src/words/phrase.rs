@@ -3,7 +3,8 @@
 //! | in a phrase | says |
 //! |---|---|
 //! | `{name}` | the value |
-//! | `{n:time\|times}` | the first word when the value is 1, otherwise the second |
+//! | `{n:time\|times}` | the first word when the value is 1, otherwise the last; of three, the second when it is 2 |
+//! | `{n:once\|# times}` | the value in the place of the `#` |
 //! | `[ after {lasted}]` | what is inside, unless a value in it is missing or empty |
 
 /// A text with places for values.
@@ -16,7 +17,7 @@ pub struct Phrase {
 enum Piece {
     Text(String),
     Value(String),
-    Plural { name: String, one: String, many: String },
+    Plural { name: String, forms: Vec<String> },
     Optional(Vec<Piece>),
 }
 
@@ -81,7 +82,14 @@ impl Piece {
         match self {
             Piece::Text(text) => Some(text.clone()),
             Piece::Value(name) => known(name),
-            Piece::Plural { name, one, many } => known(name).map(|n| if n == "1" { one } else { many }.clone()),
+            Piece::Plural { name, forms } => known(name).and_then(|n| {
+                let form = match n.as_str() {
+                    "1" => forms.first(),
+                    "2" if forms.len() > 2 => forms.get(1),
+                    _ => forms.last(),
+                };
+                form.map(|form| form.replace('#', &n))
+            }),
             Piece::Optional(inside) => inside.iter().map(|piece| piece.filled(value)).collect(),
         }
     }
@@ -100,8 +108,11 @@ fn values(text: &str) -> Result<Vec<Piece>, String> {
         pieces.push(match inside.split_once(':') {
             None => Piece::Value(inside.to_string()),
             Some((name, forms)) => {
-                let (one, many) = forms.split_once('|').ok_or_else(|| format!("{forms:?} has no |"))?;
-                Piece::Plural { name: name.to_string(), one: one.to_string(), many: many.to_string() }
+                let forms: Vec<String> = forms.split('|').map(str::to_string).collect();
+                if !(2..=3).contains(&forms.len()) {
+                    return Err(format!("{forms:?} are not two or three forms"));
+                }
+                Piece::Plural { name: name.to_string(), forms }
             }
         });
         rest = after;
@@ -128,6 +139,9 @@ mod tests {
         assert_eq!(said(text, &[("job", "etl"), ("n", "1")]), "etl failed, tried 1 time");
         assert_eq!(said(text, &[("job", "etl"), ("n", "2"), ("lasted", "")]), "etl failed, tried 2 times");
         assert_eq!(Phrase::parse(text).unwrap().names(), (vec!["job", "lasted", "n"], vec!["job"]));
+        for (n, expected) in [("1", "once"), ("2", "twice"), ("3", "3 times")] {
+            assert_eq!(said("{n:once|twice|# times}", &[("n", n)]), expected);
+        }
     }
 
     /// A job may be named as a phrase is written.

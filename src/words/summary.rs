@@ -68,6 +68,10 @@ fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
     let key = match reason.code {
         ReasonCode::Status => format!("summary.status.{status}"),
         ReasonCode::Recovered if status == "forced-success" => "summary.settled".to_string(),
+        ReasonCode::JobStatus if facts.job.status.as_deref() == Some("EXCEPTION") => {
+            "summary.job-exception".to_string()
+        }
+        ReasonCode::JobStatus if facts.job.status.as_deref() == Some("STOPPED") => "summary.job-stopped".to_string(),
         ReasonCode::Other => return None,
         code => format!("summary.{}", code.as_str()),
     };
@@ -264,8 +268,8 @@ mod tests {
             (
                 Status::ForcedSuccess,
                 reason(Recovered, minute, None),
-                "etl is settled: it was set to success by hand",
-                "etl 已处理：被手动置为成功",
+                "etl was marked successful by hand",
+                "etl 已被手动置为成功",
             ),
             (
                 Status::Fail,
@@ -331,13 +335,13 @@ mod tests {
                 NotFinishedBy,
                 late.clone(),
                 "etl has not finished by 06:30 (1m 0s late): it has been running for 1m 0s",
-                "etl 未在 06:30 前完成（已晚 1 分钟）：正在运行，已持续 1 分钟",
+                "etl 未在 06:30 前完成（已延迟 1 分钟）：正在运行，已持续 1 分钟",
             ),
             (
                 Status::Running,
                 NotFinishedBy,
                 soon.clone(),
-                "etl has yet to finish by 06:30: it has been running for 1m 0s",
+                "etl has not finished (due 06:30): it has been running for 1m 0s",
                 "etl 尚未完成，截止时间 06:30：正在运行，已持续 1 分钟",
             ),
             (
@@ -345,7 +349,7 @@ mod tests {
                 Missing,
                 late.clone(),
                 "etl did not run at 06:30: no run was planned or started",
-                "etl 在 06:30 没有运行：没有计划或启动的实例",
+                "etl 在 06:30 没有运行：未找到该时间的实例",
             ),
             (
                 Status::Success,

@@ -141,7 +141,7 @@ async fn a_group_is_told_at_most_once_in_its_interval() {
     world.until(WAIT + INTERVAL).await;
     assert_eq!(world.messages(), [(WAIT, 2), (WAIT + INTERVAL, 3)]);
     let told = world.told.lock().unwrap()[1].1.clone();
-    assert!(told.contains("3 alerts · 2 error · 1 resolved"), "{told}");
+    assert!(told.contains("3 alerts: 2 errors, 1 resolved"), "{told}");
     // What comes after a quiet interval waits as the first one did.
     world.until(1000).await;
     world.fire_into(&all, errors(4, 2)).await;
@@ -168,7 +168,7 @@ async fn what_begins_and_ends_within_the_wait_is_told_once_as_over() {
     world.resolve_into(&all, errors(1, 1)).await;
     world.until(2000).await;
     assert_eq!(world.messages()[1..], [(1000 + WAIT, 3)]);
-    assert!(world.told.lock().unwrap()[1].1.contains("3 alerts · 2 error · 1 resolved"));
+    assert!(world.told.lock().unwrap()[1].1.contains("3 alerts: 2 errors, 1 resolved"));
     world.assert_told_once((0..4).map(name)).await;
 }
 
@@ -341,7 +341,7 @@ async fn what_still_fires_is_told_again_and_what_is_over_held_or_taken_care_of_i
     world.pass(0).await;
     let body = world.told.lock().unwrap()[2].1.clone();
     assert_eq!(jobs(&body), BTreeSet::from([name(3).as_str(), name(4).as_str()]));
-    assert!(body.contains("Still failing: 2 alerts"), "{body}");
+    assert!(body.contains("Still failing: 2 errors"), "{body}");
     // Once more, as long after; the silence is over by then.
     world.now += REPEAT;
     assert_eq!(world.reminders().pass(at(world.now)).await.unwrap(), 1);
@@ -382,7 +382,7 @@ async fn an_alert_with_two_beginnings_is_named_once() {
     world.commit(PollCommit { deliveries, ..commit(world.generation) }).await;
     world.until(600).await;
     assert_eq!(world.messages(), [(WAIT, 2)]);
-    assert!(world.told.lock().unwrap()[0].1.contains("2 alerts"));
+    assert!(world.told.lock().unwrap()[0].1.contains("2 errors"));
     world.assert_told_once((0..2).map(name)).await;
 }
 
@@ -423,10 +423,10 @@ async fn ends_answer_the_message_of_their_group_and_bring_it_up_to_date() {
     assert_eq!(
         said[..4],
         [
-            ("🔴 4 alerts · 4 error", None, None),
-            ("🔴 4 alerts · 2 error · 2 resolved", Some("1.1"), None),
-            ("✅ 2 alerts · 2 resolved", None, Some("1.1")),
-            ("🔴 4 alerts · 1 error · 3 resolved", Some("1.1"), None),
+            ("🔴 4 errors", None, None),
+            ("🔴 4 alerts: 2 errors, 2 resolved", Some("1.1"), None),
+            ("✅ 2 alerts resolved", None, Some("1.1")),
+            ("🔴 4 alerts: 1 error, 3 resolved", Some("1.1"), None),
         ]
     );
     assert!(said[4].0.starts_with("✅ RESOLVED: job_00002") && said[4].2 == Some("1.1"), "{said:?}");

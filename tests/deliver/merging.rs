@@ -131,7 +131,7 @@ async fn an_alert_that_ends_while_it_waits_is_told_with_its_end() {
     world.assert_told_once((0..9).map(name)).await;
     let told = world.told.lock().unwrap().clone();
     assert_eq!(told.len(), 1);
-    assert!(told[0].1.contains("🔴 9 alerts · 6 error · 3 resolved"), "{}", told[0].1);
+    assert!(told[0].1.contains("🔴 9 alerts: 6 errors, 3 resolved"), "{}", told[0].1);
     assert_eq!(states(&world.store).await.values().filter(|state| state.0 == DeliveryState::Merged).count(), 12);
 }
 

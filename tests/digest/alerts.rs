@@ -104,7 +104,7 @@ async fn what_was_not_told_is_told_by_what_and_how_often() {
     assert_eq!(
         told,
         [
-            ("first-poll", 1, "the first poll (too old to tell)"),
+            ("first-poll", 1, "older than first_poll"),
             ("mute-window:nights", 2, "the mute window nights"),
             ("silence:3", 1, "silence 3"),
         ]
@@ -114,7 +114,7 @@ async fn what_was_not_told_is_told_by_what_and_how_often() {
     assert_eq!(digest.breaches.shown.iter().map(|it| it.job.as_str()).collect::<Vec<_>>(), ["late"]);
     say_digest(&mut digest, Language::Zh);
     assert_eq!(digest.alerts.suppressed_by[1].summary, "静默时段 nights");
-    assert_eq!(digest.breaches.shown[0].summary, "未能在 06:30 前完成，已迟 30 分钟");
+    assert_eq!(digest.breaches.shown[0].summary, "未能在 06:30 前完成，已延迟 30 分钟");
 }
 
 #[test]
@@ -134,14 +134,14 @@ fn a_verdict_says_how_many_jobs_and_how_many_runs() {
             [3, 0, 7, 1210],
             true,
             "3 jobs still broken · 1,204 of 1,210 ok",
-            "3 个任务仍未恢复 · 1,210 次运行中 1,204 次正常",
+            "3 个作业仍未恢复 · 1,210 次运行中 1,204 次成功",
         ),
         (
             Broken,
             [1, 2, 0, 1210],
             false,
             "1 job still broken, 2 late · 1,204 of 1,210 ok · not everything could be read",
-            "1 个任务仍未恢复，2 个迟到或超时 · 1,210 次运行中 1,204 次正常 · 部分数据未能读取",
+            "1 个作业仍未恢复，2 个延迟或超时 · 1,210 次运行中 1,204 次成功 · 部分数据未能读取",
         ),
         (Unknown, [0, 0, 0, 0], false, "not everything could be read", "部分数据未能读取"),
         (
@@ -149,16 +149,16 @@ fn a_verdict_says_how_many_jobs_and_how_many_runs() {
             [0, 2, 1, 1210],
             true,
             "2 late or too long, 1 recovered · 1,204 of 1,210 ok",
-            "2 个迟到或超时，1 个任务已恢复 · 1,210 次运行中 1,204 次正常",
+            "2 个延迟或超时，1 个作业已恢复 · 1,210 次运行中 1,204 次成功",
         ),
         (
             Recovered,
             [0, 0, 1, 1210],
             true,
             "1 job failed and recovered · 1,204 of 1,210 ok",
-            "1 个任务失败后已恢复 · 1,210 次运行中 1,204 次正常",
+            "1 个作业失败后已恢复 · 1,210 次运行中 1,204 次成功",
         ),
-        (Well, [0, 0, 0, 1210], true, "all well · 1,204 of 1,210 ok", "一切正常 · 1,210 次运行中 1,204 次正常"),
+        (Well, [0, 0, 0, 1210], true, "all well · 1,204 of 1,210 ok", "一切正常 · 1,210 次运行中 1,204 次成功"),
     ];
     for (state, numbers, complete, english, chinese) in table {
         assert_eq!(line(state, numbers, complete, Language::En), english);

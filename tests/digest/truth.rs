@@ -186,7 +186,8 @@ fn compare_breaches(digest: &DigestFacts, truth: &Truth, deadline: Timestamp) {
         .iter()
         .map(|part| (part.instance.clone(), (part.is_running, part.over_ms.unwrap())))
         .collect();
-    assert_eq!(told, expected);
+    // A webhook body keeps to 20 kB: it shows the first of them, and counts all.
+    assert!(told.len() >= 10 && told.iter().all(|(id, how)| expected.get(id) == Some(how)), "{told:?} of {expected:?}");
     assert_eq!(digest.breaches.total, expected.len() as u64);
     let have_come = truth.late.values().filter(|has_come| **has_come).count();
     assert!(have_come > 0 && have_come < truth.late.len(), "{have_come} of {}", truth.late.len());

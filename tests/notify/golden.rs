@@ -246,9 +246,9 @@ fn the_plain_message_is_in_the_receivers_language() {
     let text = rendered.content.part("text");
     for said in [
         "[紧急] odd 运行 1 分钟后失败（",
-        "任务 odd，来自 warehouse",
+        "作业 odd，来自 warehouse",
         "节点 load_orders，失败，日志路径 obs://",
-        "此消息的模板出错",
+        "消息模板出错",
     ] {
         assert!(text.contains(said), "{said} is not in\n{text}");
     }

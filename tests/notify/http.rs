@@ -129,11 +129,13 @@ fn status_rows() -> Vec<Row> {
     }
     for status in [300, 301, 302, 303, 304, 307, 308] {
         let reply = http(status, "location: http://127.0.0.1:1/\r\n", "");
-        rows.push(("webhook", reply, Rejected, None, "redirects are not followed"));
+        rows.push(("webhook", reply, Unauthorized, None, "redirects are not followed (to http://127.0.0.1:1/)"));
     }
     for status in [400, 402, 404, 405, 406, 409, 410, 411, 413, 414, 415, 418, 421, 422, 423, 424, 426, 428, 431, 451] {
         rows.push(("webhook", http(status, "retry-after: 5\r\n", "no"), Rejected, None, ": no"));
     }
+    rows.push(("webhook", http(302, "", ""), Rejected, None, "redirects are not followed"));
+    rows.push(("webhook", http(407, "", ""), Unauthorized, None, "the proxy wants to know who asks"));
     for status in [401, 403] {
         rows.push(("webhook", http(status, "", "who?"), Unauthorized, None, "who?"));
     }
@@ -206,7 +208,7 @@ fn slack_rows() -> Vec<Row> {
         ("slack", http(500, "", "rollup_error"), Retry, None, "rollup_error"),
         ("slack", http(429, "retry-after: 2\r\n", ""), Throttled, Some(2), ""),
         ("slack", http(429, "", "{\"retry_after\":1,\"ok\":false,\"error\":\"rate_limited\"}"), Throttled, Some(1), ""),
-        ("slack", http(302, "location: https://example.com/\r\n", ""), Rejected, None, "not followed"),
+        ("slack", http(302, "location: https://example.com/\r\n", ""), Unauthorized, None, "(to https://example.com/)"),
         ("slack", Reply::Close, Uncertain, None, ""),
     ]
 }

@@ -210,6 +210,56 @@ fn secrets_are_checked_by_their_present_value() {
     assert_eq!(checked("{ type: webhook, url: 'https://h' }"), []);
 }
 
+/// What `check` says of values that nobody can send with.
+#[test]
+fn values_that_cannot_be_used_are_told_by_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let quoted = file("quoted", "\"https://hooks.example.com/canary\"");
+    let bare = file("bare", "hooks.example.com/canary");
+    let broken = file("broken", "canary\nX-B: c");
+    let hook = |rest: &str| format!("{{ type: webhook, url: 'https://h', {rest} }}");
+    let table = [
+        (format!("{{ type: slack, webhook_url: {{ file: {quoted} }} }}"), "stands in quotes"),
+        (format!("{{ type: wecom, webhook_url: {{ file: {bare} }} }}"), "no URL"),
+        (hook(&format!("secret: {{ file: {bare} }}")), "no base64"),
+        (hook(&format!("headers: {{ X-A: {{ file: {broken} }} }}")), "characters that no header can carry"),
+        (
+            format!("{{ type: slack, bot_token: {{ file: {broken} }}, channel: C }}"),
+            "characters that no header can carry",
+        ),
+    ];
+    for (yaml, said) in table {
+        let wrong = settings(&yaml).channel.check_secrets();
+        assert!(wrong.len() == 1 && wrong[0].1.contains(said), "{yaml}: {wrong:?}");
+        assert!(!wrong[0].1.contains("canary"), "{wrong:?}");
+    }
+}
+
+/// A receiver that cannot be opened is unreachable by itself, and only until its file is mended.
+#[tokio::test]
+async fn a_receiver_that_cannot_be_opened_fails_alone_and_recovers() {
+    use nightbell::model::AttemptOutcome::{Retry, Unauthorized};
+    use nightbell::notify::{AnyNotifier, Notifier as _};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.pem");
+    std::fs::write(&file, "no certificate").unwrap();
+    let yaml = format!("{{ type: webhook, url: 'http://127.0.0.1:1/', ca_file: {} }}", file.display());
+    let receiver = settings(&yaml);
+    let (notifier, delivery) = (AnyNotifier::open_later(&receiver), super::delivery(&receiver, &super::firing()));
+    let attempt = notifier.send(&delivery, super::now()).await;
+    assert_eq!(attempt.outcome, Unauthorized);
+    assert!(attempt.error.unwrap().contains("ca.pem"));
+    let ca = super::smtp::Ca::new();
+    std::fs::copy(ca.path("ca.pem"), &file).unwrap();
+    // Nobody listens there: the attempt was made.
+    assert_eq!(notifier.send(&delivery, super::now()).await.outcome, Retry);
+}
+
 #[test]
 fn a_certificate_file_that_is_none_is_said() {
     let directory = tempfile::tempdir().unwrap();
@@ -218,6 +268,10 @@ fn a_certificate_file_that_is_none_is_said() {
     for yaml in [
         format!("{{ type: webhook, url: 'https://h', ca_file: {} }}", file.display()),
         format!("{{ type: webhook, url: 'https://h', client_cert: {} }}", file.display()),
+        format!(
+            "{{ type: smn, region: r-1, project_id: p, topic_urn: u, auth: {{ token: {{ env: T }} }}, ca_file: {} }}",
+            file.display()
+        ),
         format!("{{ type: email, smtp_url: 'smtp://mx', from: a@b.c, to: a@b.c, ca_file: {} }}", file.display()),
     ] {
         let receiver = settings(&yaml);

@@ -35,18 +35,21 @@ fn every_channel_says_whom_it_was_meant_for_and_why_it_did_not_arrive() {
     for yaml in every_kind() {
         let text = sent(&yaml, &firing(), &meant("answered 503"));
         if yaml.contains("pagerduty") {
-            assert!(text.contains("(meant for oncall)"), "{text}");
+            assert!(text.contains("(intended for oncall)"), "{text}");
             continue;
         }
         assert!(text.contains("oncall") && text.contains("answered 503"), "{yaml}: {text}");
         if yaml == WEBHOOK {
             assert!(text.contains("\"stands_in_for\":{\"receiver\":\"oncall\",\"given_up\":true,"), "{text}");
         } else {
-            assert!(text.contains("Meant for oncall, which could not be told (4 attempts since "), "{yaml}: {text}");
+            assert!(
+                text.contains("Intended for oncall, which could not be reached (4 attempts since "),
+                "{yaml}: {text}"
+            );
         }
         let end = StandsInFor { untold: None, ..meant("") };
         let text = sent(&yaml, &sample_message(MessageKind::AlertResolved, now()), &end);
-        assert!(yaml == WEBHOOK || text.contains("Meant for oncall, as was the alert"), "{yaml}: {text}");
+        assert!(yaml == WEBHOOK || text.contains("Intended for oncall; resolves the earlier alert"), "{yaml}: {text}");
         assert!(yaml != WEBHOOK || text.contains("\"stands_in_for\":{\"receiver\":\"oncall\"}"), "{text}");
     }
 }
@@ -63,7 +66,7 @@ fn it_is_said_in_the_receiver_s_language() {
 #[test]
 fn it_stands_near_the_top_of_a_mail() {
     let parts = Renderer::open(&settings(EMAIL)).unwrap().render_stand_in(&firing(), &meant("answered 503")).content;
-    assert!(parts.part("text").starts_with("⚠️ Meant for oncall"), "{}", parts.part("text"));
+    assert!(parts.part("text").starts_with("⚠️ Intended for oncall"), "{}", parts.part("text"));
     let html = parts.part("html");
     let body = &html[html.find("<body").unwrap()..];
     assert!(body[body.find('>').unwrap() + 1..].starts_with("<div class=\"note\""), "{body}");

@@ -10,7 +10,7 @@ use nightbell::model::AttemptOutcome::Delivered;
 use nightbell::model::{Message, MessageKind};
 use nightbell::notify::Notifier as _;
 use nightbell::sign::{Authorization, Signable, date_text, percent_decoded};
-use nightbell::template::{group_samples, sample_message, samples};
+use nightbell::template::{digest_samples, group_samples, sample_message, samples};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,6 +31,16 @@ pub(super) fn vendor(kind: &str) -> fn(&str, &[u8]) -> (u16, String) {
         "slack-bot" => |head, body| match slack(head, body) {
             Ok(()) => (200, json!({ "ok": true, "ts": "1.2", "channel": "C0123" }).to_string()),
             Err(name) => (200, json!({ "ok": false, "error": name }).to_string()),
+        },
+        "slack" => |head, body| match slack_message(&parsed(head, body)) {
+            Ok(()) => (200, "ok".to_string()),
+            Err(name) => (400, name.to_string()),
+        },
+        // Standard Webhooks: less than 20 kB, but for the one alert that must be told whatever its size.
+        "webhook" => |head, body| match parsed(head, body)["type"].as_str() {
+            Some("digest") if body.len() > 20_000 => (413, "too large".to_string()),
+            Some(_) => (204, String::new()),
+            None => (400, "no type".to_string()),
         },
         "dingtalk" => |head, body| (200, by_errcode(dingtalk(head, body))),
         "wecom" => |head, body| (200, by_errcode(wecom(head, body))),
@@ -97,8 +107,20 @@ fn slack(head: &str, body: &[u8]) -> Result<(), &'static str> {
     if target(head).0 != "/api/chat.postMessage" || body["channel"] != "C0123" {
         return Err("channel_not_found");
     }
-    let attached = body["attachments"][0]["blocks"].as_array().cloned().unwrap_or_default();
-    if attached.iter().map(|block| block.to_string().chars().count()).sum::<usize>() > 13_200 {
+    slack_message(&body)
+}
+
+fn slack_message(body: &Value) -> Result<(), &'static str> {
+    let list = |value: &Value| value["blocks"].as_array().cloned().unwrap_or_default();
+    let blocks = [list(body), list(&body["attachments"][0])].concat();
+    let fits = |block: &Value| {
+        let text = block["text"]["text"].as_str().unwrap_or("x").chars().count();
+        (1..=if block["type"] == "header" { 150 } else { 3000 }).contains(&text)
+    };
+    if blocks.len() > 50 || !blocks.iter().all(fits) {
+        return Err("invalid_blocks");
+    }
+    if blocks.iter().map(|block| block.to_string().chars().count()).sum::<usize>() > 13_200 {
         return Err("msg_blocks_too_long");
     }
     if body["text"].as_str().is_none_or(str::is_empty) { Err("no_text") } else { Ok(()) }
@@ -286,15 +308,15 @@ fn smn(head: &str, bytes: &[u8]) -> Result<(), (u16, &'static str)> {
     if subject.is_empty() || subject.contains(['\r', '\n']) { Err((400, "subject is invalid")) } else { Ok(()) }
 }
 
-/// Every sample, the huge and the hostile ones too, is taken by every vendor.
+/// Every sample of every kind of message, the huge and the hostile ones too, is taken by every vendor.
 #[tokio::test]
 async fn every_vendor_takes_every_sample() {
-    for kind in CHANNELS {
+    for kind in CHANNELS.into_iter().chain(["slack", "webhook"]) {
         let server = Server::start(Reply::Vendor(vendor(kind))).await;
         let yaml = yaml_of(kind, &server.base);
         let (receiver, notifier) = (settings(&yaml), open(&yaml));
         let of_groups = group_samples().into_iter().filter(|_| receiver.channel.kind().merges());
-        for (name, message) in samples().into_iter().chain(of_groups) {
+        for (name, message) in samples().into_iter().chain(of_groups).chain(digest_samples()) {
             let attempt = notifier.send(&delivery(&receiver, &message), now()).await;
             assert_eq!(attempt.outcome, Delivered, "{kind}, {name}: {attempt:?}");
         }

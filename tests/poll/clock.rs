@@ -47,7 +47,7 @@ async fn a_deadline_is_warned_of_told_and_over_once_each() {
     live(&mut scene, "05:30").await;
     assert!(summaries(&scene.store).await.is_empty());
     live(&mut scene, "06:00").await;
-    let warning = "firing: settlement has yet to finish by 06:30: it has been running for 4h 0m";
+    let warning = "firing: settlement has not finished (due 06:30): it has been running for 4h 0m";
     assert_eq!(summaries(&scene.store).await, [warning]);
     scene.restart();
     scene.poll().await;
@@ -201,7 +201,7 @@ async fn a_rerun_of_what_was_in_time_is_not_late() {
 async fn a_job_without_a_run_is_told_and_over_when_a_run_of_it_succeeds() {
     let mut scene = night(DEADLINE).await;
     live(&mut scene, "06:00").await;
-    assert_eq!(summaries(&scene.store).await, ["firing: settlement has yet to finish by 06:30: no run was planned"]);
+    assert_eq!(summaries(&scene.store).await, ["firing: settlement has not finished (due 06:30): no run was planned"]);
     scene.show([run("settlement", "1", Status::Running, at("06:20"), None)]);
     scene.set(at("06:31"));
     scene.poll().await;
@@ -275,7 +275,7 @@ async fn a_run_that_was_warned_of_and_ended_late_is_told_as_late_though_a_later_
     assert_eq!(
         summaries(&scene.store).await,
         [
-            "firing: settlement has yet to finish by 06:30: it has been running for 4h 0m",
+            "firing: settlement has not finished (due 06:30): it has been running for 4h 0m",
             "resolved: settlement recovered: it succeeded after 4h 31m, 1m 0s after 06:30"
         ]
     );
@@ -324,7 +324,7 @@ async fn a_run_that_is_missing_is_told_after_the_grace_and_over_when_there_is_on
         scene.poll().await;
         scene.restart();
     }
-    let again = "resolved: settlement runs again, 2h 0m after 03:00";
+    let again = "resolved: settlement is running again, 2h 0m after 03:00";
     assert_eq!(summaries(&scene.store).await, [missing, again]);
 }
 

@@ -161,3 +161,31 @@ fn the_demo_shows_a_night() {
         assert!(shown.contains(&without_digits(line)), "{line:?} of the README is not in\n{stdout}");
     }
 }
+
+/// The configuration may be named before the command, as behind it.
+#[test]
+fn the_configuration_stands_on_either_side_of_the_command() {
+    for arguments in [["-c", "elsewhere.yaml", "check"], ["check", "-c", "elsewhere.yaml"]] {
+        let output = nightbell(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}");
+        assert!(text(&output.stderr).contains("elsewhere.yaml"), "{}", text(&output.stderr));
+    }
+}
+
+/// `check` names values that nobody can send with.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_receivers_that_cannot_be_used() {
+    let stage = Stage::set("").await;
+    std::fs::write(stage.path("url"), "'https://hooks.example.com/x'\n").unwrap();
+    std::fs::write(
+        stage.path("rules.yaml"),
+        "version: 1\nsources:\n  w: { type: dataarts, endpoint: 'https://h', project_id: p, auth: { token: t } }\nreceivers:\n  chat: { type: slack, webhook_url: { file: url } }\n  \
+         hook: { type: webhook, url: 'https://h' }\nrules:\n  r: { when: { status: fail }, notify: [chat, hook] }\n",
+    )
+    .unwrap();
+    let mut check = nightbell(&["check"]);
+    let output = check.current_dir(stage.path("rules.yaml").parent().unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("receivers.chat.webhook_url: it is no URL: the value stands in quotes"), "{stderr}");
+}

@@ -104,7 +104,10 @@ async fn an_alert_that_was_acknowledged_beside_the_binary_goes_only_where_that_d
     let alert = &hits[0].json()["data"]["alert"];
     assert_eq!((&alert["escalation"]["step"], &alert["escalation"]["acked_by"]), (&3.into(), &"wang".into()));
     let summary = alert["summary"].as_str().unwrap();
-    assert!(summary.contains("(escalated: hook told ") && summary.ends_with(" ago, wang is on it)"), "{summary}");
+    assert!(
+        summary.contains("(escalated: hook told ") && summary.ends_with(" ago, acknowledged by wang)"),
+        "{summary}"
+    );
     let _running = stage.start();
     stage.workspace.put(failed("other", 2));
     let told = |path: &'static str| {

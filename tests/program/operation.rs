@@ -61,17 +61,23 @@ async fn sigterm_during_a_hanging_attempt_ends_within_thirty_seconds_and_loses_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_sigterm_ends_at_once_with_143_and_loses_nothing() {
+async fn a_second_request_to_stop_ends_at_once_and_loses_nothing() {
+    for (name, expected) in [("TERM", 143), ("INT", 130)] {
+        stopped_twice(name, expected).await;
+    }
+}
+
+async fn stopped_twice(name: &str, expected: i32) {
     let stage = Stage::set(TELL_FAILURES).await;
     stage.workspace.put(failed("etl", 1));
     stage.sink.hang(true);
     let mut running = stage.start();
     stage.sink.wait("the attempt to begin", |hits| hits.len() == 1).await;
-    signal("TERM", &running.0);
+    signal(name, &running.0);
     pause(500).await;
-    signal("TERM", &running.0);
+    signal(name, &running.0);
     let (code, took) = ended(&mut running).await;
-    assert_eq!(code, Some(143));
+    assert_eq!(code, Some(expected), "{name}");
     assert!(took < Duration::from_secs(10), "{took:?}");
     stage.sink.hang(false);
     let _running = stage.start();

@@ -111,6 +111,7 @@ fn smn() -> Value {
         must("project_id", text(), "The project's id."),
         must("topic_urn", text(), "The topic: urn:smn:REGION:PROJECT:NAME."),
         must("auth", huawei_auth(), "How requests prove who asks: keys, a token, or a user."),
+        key("ca_file", path(), "A certificate authority to trust beside the system's (PEM)."),
     ];
     let places: [&[&str]; 2] = [&["region"], &["endpoint"]];
     let mapping = mapping("A topic of Huawei Cloud SMN.", common("smn").into_iter().chain(own));
@@ -130,7 +131,7 @@ fn email() -> Vec<Key> {
         key("ca_file", path(), "A certificate authority to trust beside the system's (PEM)."),
         key(
             "hello",
-            text(),
+            json!({ "type": "string", "pattern": r"^\[.+\]$|\.|\$\{" }),
             "What Nightbell calls itself to the server; default: the host's full name, or its address.",
         ),
     ]

@@ -1,0 +1,75 @@
+//! How bad a message is, as a mark and as a colour: one table for all channels.
+
+/// Whose colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Palette {
+    /// Hexadecimal, for the bar beside a message.
+    Hex,
+    /// Hexadecimal, as the ground of white letters.
+    Page,
+    /// The names of Feishu's card headers.
+    Feishu,
+    /// The styles of an Adaptive Card's containers.
+    Teams,
+}
+
+impl Palette {
+    /// The palette that a template names.
+    pub(super) fn named(word: &str) -> Option<Palette> {
+        match word {
+            "hex" => Some(Palette::Hex),
+            "page" => Some(Palette::Page),
+            "feishu" => Some(Palette::Feishu),
+            "teams" => Some(Palette::Teams),
+            _ => None,
+        }
+    }
+}
+
+/// A level of an alert or a verdict of a digest: its mark, and its colour in each palette.
+struct Look(&'static str, &'static str, [&'static str; 4]);
+
+const LOOKS: [Look; 12] = [
+    Look("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis"]),
+    Look("resolved", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
+    Look("critical", "🚨", ["#b60205", "#b00020", "red", "attention"]),
+    Look("error", "🔴", ["#d93f0b", "#c2410c", "orange", "attention"]),
+    Look("warning", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
+    Look("info", "🔵", ["#0969da", "#0757b8", "blue", "accent"]),
+    Look("broken", "🔴", ["#b60205", "#b00020", "red", "attention"]),
+    Look("unknown", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
+    Look("late", "🟠", ["#dbab09", "#946200", "orange", "warning"]),
+    Look("recovered", "🟢", ["#2da44e", "#1a7f37", "green", "good"]),
+    Look("well", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
+    Look("quiet", "⚪", ["#6e7781", "#57606a", "grey", "emphasis"]),
+];
+
+fn look(word: &str) -> Option<&'static Look> {
+    LOOKS.iter().find(|look| look.0 == word)
+}
+
+/// The mark of a level or a verdict, with a blank behind it; nothing for another word.
+pub(super) fn mark(word: &str) -> String {
+    look(word).map(|look| format!("{} ", look.1)).unwrap_or_default()
+}
+
+/// The colour of a level or a verdict; a quiet one for another word.
+pub fn color(word: &str, palette: Palette) -> &'static str {
+    look(word).unwrap_or(&LOOKS[LOOKS.len() - 1]).2[palette as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Severity;
+
+    #[test]
+    fn every_level_and_every_verdict_has_a_look() {
+        let levels = Severity::ALL.map(Severity::as_str).into_iter().chain(["test", "resolved"]);
+        for word in levels.chain(["broken", "unknown", "late", "recovered", "well", "quiet"]) {
+            assert!(look(word).is_some(), "{word}");
+        }
+        assert_eq!((mark("critical").as_str(), mark("odd").as_str()), ("🚨 ", ""));
+        assert_eq!(color("late", Palette::Feishu), "orange");
+    }
+}

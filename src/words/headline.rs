@@ -1,0 +1,96 @@
+//! What a message is about, in a few words: its headline, its subject, and since when.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{Language, verdict};
+use crate::model::{AlertFacts, AlertState, GroupFacts, Message, MessageData, ReasonCode, Severity};
+
+/// What an alert is about: a job of a source, or a part of Nightbell itself, which has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// What kind of thing it is: "Job", "Source", "Receiver".
+    pub label: String,
+    /// Its name.
+    pub name: String,
+    /// The source that a job belongs to.
+    pub source: Option<String>,
+}
+
+/// What an alert is about.
+pub fn subject(facts: &AlertFacts, language: Language) -> Subject {
+    let of = |key: &str, name: &str| Subject { label: language.say(key, &[]), name: name.to_string(), source: None };
+    use ReasonCode as Code;
+    match facts.alert.reason.as_ref().map(|reason| reason.code) {
+        Some(
+            Code::SourceUnreadable
+            | Code::SourceReadable
+            | Code::SourceIncomplete
+            | Code::SourceWhole
+            | Code::SourceLost
+            | Code::SourceSilent,
+        ) => of("source", facts.source.id.as_str()),
+        Some(Code::ReceiverDead | Code::ReceiverWorks) => of("receiver", &facts.job.name),
+        Some(Code::ReloadRefused | Code::ReloadAccepted) => of("itself", &facts.job.name),
+        _ => {
+            // Schedulers have their own words for what they run.
+            let own = format!("job_of.{}", facts.source.kind);
+            let key = if language.phrase(&own).is_some() { own.as_str() } else { "job" };
+            Subject { source: Some(facts.source.id.to_string()), ..of(key, &facts.job.name) }
+        }
+    }
+}
+
+/// A message in one line: how bad and what, as its summary says, for several alerts how many, for a digest how the period
+/// went.
+pub fn headline(message: &Message, level: &str, language: Language) -> String {
+    match &message.data {
+        MessageData::Alert(facts) => {
+            let level = language.word(level).to_uppercase();
+            language.say("headline", &[("level", &level), ("summary", &facts.alert.summary)])
+        }
+        MessageData::Group(group) => of_group(group, language),
+        MessageData::Digest(facts) => format!("{}: {}", facts.digest.name, verdict(facts, language)),
+    }
+}
+
+/// "30 errors", "12 alerts resolved", "6 alerts: 1 critical, 4 errors, 1 resolved".
+fn of_group(group: &GroupFacts, language: Language) -> String {
+    let level = |facts: &AlertFacts| match facts.alert.state {
+        AlertState::Resolved => AlertState::Resolved.as_str(),
+        AlertState::Firing => facts.alert.severity.as_str(),
+    };
+    let levels = Severity::ALL.iter().map(|severity| severity.as_str()).chain([AlertState::Resolved.as_str()]);
+    let counted = levels.map(|it| (it, group.alerts.iter().filter(|facts| level(facts) == it).count()));
+    let counted: Vec<(&str, String)> =
+        counted.filter(|(_, count)| *count > 0).map(|(level, count)| (level, count.to_string())).collect();
+    let said = match &counted[..] {
+        [(level, n)] => language.say(&format!("group.all.{level}"), &[("n", n)]),
+        several => {
+            let counts: Vec<String> =
+                several.iter().map(|(level, n)| language.say(&format!("group.count.{level}"), &[("n", n)])).collect();
+            let (n, counts) = (group.alerts.len().to_string(), counts.join(&language.say("comma", &[])));
+            language.say("group.mixed", &[("n", &n), ("counts", &counts)])
+        }
+    };
+    let still = group.last_told_at.map(|_| language.say("group.still", &[])).unwrap_or_default();
+    format!("{still}{said}")
+}
+
+/// What stands behind the line of an alert: ", since 08:05", or " (fired 08:05, resolved 08:09)"; as of `now`.
+pub fn when(facts: &AlertFacts, now: Timestamp, timezone: &TimeZone, language: Language) -> String {
+    let short = |instant| short_time(instant, now, timezone, language);
+    let since = short(facts.alert.starts_at);
+    match facts.alert.ends_at.filter(|_| facts.alert.state == AlertState::Resolved) {
+        Some(until) => language.say("when_over", &[("since", &since), ("until", &short(until))]),
+        None => language.say("when", &[("since", &since)]),
+    }
+}
+
+/// `08:05` on the day of `now`, `20 Nov 23:10` on another.
+pub fn short_time(instant: Timestamp, now: Timestamp, timezone: &TimeZone, language: Language) -> String {
+    let there = instant.to_zoned(timezone.clone());
+    let same_day = there.date() == now.to_zoned(timezone.clone()).date();
+    let form = if same_day { "%H:%M".to_string() } else { language.say("date_short", &[]) };
+    there.strftime(&form).to_string()
+}

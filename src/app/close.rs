@@ -7,11 +7,10 @@ use jiff::Timestamp;
 use super::AppError;
 use crate::alert::close as closed;
 use crate::config::Config;
-use crate::model::{Alert, Delivery};
+use crate::model::{Alert, Delivery, MessageKind};
 use crate::notify::Renderer;
 use crate::store::{OwnAlerts as _, OwnCommit, SqlStore};
 use crate::worker::pending::{Receiver, Receivers};
-use crate::worker::unwatched::ends;
 
 /// Who closes an alert, and why.
 #[derive(Debug, Clone)]
@@ -42,7 +41,7 @@ pub async fn close(config: &Config, store: &SqlStore, alerts: &[Alert], closing:
     let now = closing.at;
     let changed: Vec<Alert> = alerts.iter().map(|alert| closed(alert, &closing.by, &closing.reason, now)).collect();
     let deliveries: Vec<Delivery> =
-        changed.iter().flat_map(|alert| ends(alert, &receivers, now).collect::<Vec<_>>()).collect();
+        changed.iter().flat_map(|alert| receivers.deliveries(alert, MessageKind::AlertResolved, now)).collect();
     let count = deliveries.len();
     store.commit_own(&OwnCommit { now, fired: Vec::new(), changed, deliveries }).await?;
     Ok(count)

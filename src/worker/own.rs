@@ -12,9 +12,8 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::heartbeat;
-use super::pending::{Receiver, Receivers};
+use super::pending::Receivers;
 use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
-use crate::alert::message_of;
 use crate::alert::own::{self, Ailment, Decided, ReceiverSeen, Seen, SourceSeen, Watch};
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
 use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
@@ -92,8 +91,9 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
         }
         let told = released.iter().filter(|alert| alert.suppressed_by.is_none()).chain(&begun);
         let mut deliveries: Vec<Delivery> =
-            told.flat_map(|alert| self.owed(alert, MessageKind::AlertFiring, now)).collect();
-        deliveries.extend(ended.iter().flat_map(|alert| self.owed(alert, MessageKind::AlertResolved, now)));
+            told.flat_map(|alert| self.receivers.deliveries(alert, MessageKind::AlertFiring, now)).collect();
+        deliveries
+            .extend(ended.iter().flat_map(|alert| self.receivers.deliveries(alert, MessageKind::AlertResolved, now)));
         log(&begun, &ended, &seen);
         let changed = ended.into_iter().chain(changed).chain(released).collect();
         let commit = OwnCommit { now, fired: begun, changed, deliveries };
@@ -178,16 +178,6 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
             }
         });
         Ok(held)
-    }
-
-    /// What the alert's receivers are owed of it.
-    fn owed(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Delivery> {
-        let message = message_of(alert, kind, now);
-        let wants = |receiver: &&Receiver| kind != MessageKind::AlertResolved || receiver.send_resolved;
-        let owed = |receiver: &ReceiverId| {
-            self.receivers.get(receiver).filter(wants).map(|receiver| receiver.delivery(alert, &message, now))
-        };
-        alert.receivers.iter().filter_map(owed).collect()
     }
 }
 

@@ -15,6 +15,7 @@ use super::deliver::Channel;
 use crate::alert::identity::{
     delivery_id, digest_delivery_id, escalation_id, overdue_delivery_id, reminder_id, stand_in_id,
 };
+use crate::alert::message_of;
 use crate::digest::spread_of;
 use crate::model::{Alert, AlertFacts, Content, Delivery, DeliveryId, GroupPlace, Message, MessageKind};
 use crate::model::{ReceiverId, Stage, StandsInFor};
@@ -63,6 +64,14 @@ impl Receivers {
         let mut ids: Vec<&ReceiverId> = self.0.keys().collect();
         ids.sort();
         ids
+    }
+
+    /// What the receivers of an alert are sent of its beginning, or of its end as far as they want to hear of ends.
+    pub fn deliveries(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Delivery> {
+        let message = message_of(alert, kind, now);
+        let is_meant = |receiver: &&Receiver| kind != MessageKind::AlertResolved || receiver.send_resolved;
+        let meant = alert.receivers.iter().filter_map(|id| self.get(id)).filter(is_meant);
+        meant.map(|receiver| receiver.delivery(alert, &message, now)).collect()
     }
 
     /// Wakes the lanes of these receivers. To be called after the commit.

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 
 use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
-use crate::alert::{resolved_message, unwatched};
+use crate::alert::unwatched;
 use crate::limits::UNWATCHED_LOOK;
-use crate::model::{Alert, AlertState, Delivery, SourceId};
+use crate::model::{Alert, AlertState, Delivery, MessageKind, SourceId};
 use crate::store::{OwnAlerts, OwnCommit, StoreError};
 
 /// The loop.
@@ -40,7 +40,7 @@ impl<S: OwnAlerts> Unwatched<S> {
         }
         let ended = || changed.iter().filter(|alert| alert.state() == AlertState::Resolved);
         let deliveries: Vec<Delivery> =
-            ended().flat_map(|alert| ends(alert, &self.receivers, now).collect::<Vec<_>>()).collect();
+            ended().flat_map(|alert| self.receivers.deliveries(alert, MessageKind::AlertResolved, now)).collect();
         for source in changed.iter().map(|alert| &alert.source).collect::<BTreeSet<_>>() {
             tracing::warn!(%source, "alerts fire of a source that is not in the configuration; nobody watches them");
         }
@@ -50,13 +50,6 @@ impl<S: OwnAlerts> Unwatched<S> {
         self.receivers.wake(commit.deliveries.iter().map(|delivery| &delivery.receiver));
         Ok(count)
     }
-}
-
-/// What the receivers of an alert that has ended are sent, as far as they want to hear of ends.
-pub fn ends<'a>(alert: &'a Alert, receivers: &'a Receivers, now: Timestamp) -> impl Iterator<Item = Delivery> + 'a {
-    let message = resolved_message(alert, now);
-    let meant = alert.receivers.iter().filter_map(|id| receivers.get(id)).filter(|receiver| receiver.send_resolved);
-    meant.map(move |receiver| receiver.delivery(alert, &message, now))
 }
 
 impl<S: OwnAlerts> Turn for Unwatched<S> {

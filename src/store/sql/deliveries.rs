@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, lists};
-use super::rows;
+use super::{insert, rows};
 use crate::model::{Delivery, DeliveryId, DeliveryState, NEVER_FIRED, NotRevived};
 use crate::store::deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 use crate::store::error::StoreError;
@@ -121,14 +121,7 @@ impl Deliveries for SqlStore {
         revived.revived.sort();
         revived.refused.sort();
         let items: Vec<IdItem> = revived.revived.iter().map(|id| IdItem { id: id.as_str() }).collect();
-        for text in lists(&items)? {
-            sqlx::query(self.statements.revive.clone())
-                .bind(text)
-                .bind(now.as_millisecond())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
-        }
+        insert::execute_with(self, &mut write, &self.statements.revive, &items, now.as_millisecond()).await?;
         self.commit(write).await?;
         Ok(revived)
     }

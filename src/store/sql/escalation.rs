@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
-use super::items::{IdItem, StepItem, lists, to_json};
+use super::items::{IdItem, StepItem, to_json};
 use super::{insert, rows};
 use crate::model::{AlertId, Delivery, DeliveryId, ReceiverId};
 use crate::store::error::StoreError;
@@ -151,10 +151,7 @@ impl Steps for SqlStore {
                 told.push(IdItem { id: answer.id.as_str() });
             }
         }
-        for text in lists(&told)? {
-            let statement = self.statements.follow_merged.clone();
-            sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| self.failed(error))?;
-        }
+        insert::execute(self, &mut write, &self.statements.follow_merged, &told).await?;
         bury_late_followers(self, &mut write, &told).await?;
         self.commit(write).await?;
         Ok(told.len() as u64)

@@ -86,14 +86,7 @@ impl Groups for SqlStore {
     async fn tell_alone(&self, deliveries: &[DeliveryId], now: Timestamp) -> Result<(), StoreError> {
         let items: Vec<IdItem> = deliveries.iter().map(|id| IdItem { id: id.as_str() }).collect();
         let mut write = self.write().await?;
-        for text in lists(&items)? {
-            sqlx::query(self.statements.tell_alone.clone())
-                .bind(text)
-                .bind(now.as_millisecond())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
-        }
+        insert::execute_with(self, &mut write, &self.statements.tell_alone, &items, now.as_millisecond()).await?;
         self.commit(write).await
     }
 

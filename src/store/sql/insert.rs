@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::SqlStr;
+use sqlx::{Any, Encode, SqlStr, Type};
 
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, alert_items, delivery_items, lists};
@@ -66,15 +66,7 @@ pub(super) async fn bury_late_followers(
     write: &mut Write,
     followers: &[IdItem<'_>],
 ) -> Result<(), StoreError> {
-    for text in lists(followers)? {
-        sqlx::query(store.statements.bury_late_followers.clone())
-            .bind(text)
-            .bind(NEVER_FIRED)
-            .execute(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
-    }
-    Ok(())
+    execute_with(store, write, &store.statements.bury_late_followers, followers, NEVER_FIRED).await
 }
 
 /// Owes deliveries that tell of no alert.
@@ -92,6 +84,24 @@ pub(super) async fn execute<T: Serialize>(
 ) -> Result<(), StoreError> {
     for text in lists(items)? {
         sqlx::query(statement.clone()).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
+/// The same, of a statement that takes a value beside the list, as `$2`.
+pub(super) async fn execute_with<T: Serialize, V>(
+    store: &SqlStore,
+    write: &mut Write,
+    statement: &SqlStr,
+    items: &[T],
+    value: V,
+) -> Result<(), StoreError>
+where
+    V: Encode<'static, Any> + Type<Any> + Copy + Send + 'static,
+{
+    for text in lists(items)? {
+        let run = sqlx::query(statement.clone()).bind(text).bind(value).execute(write.on()).await;
+        run.map_err(|error| store.failed(error))?;
     }
     Ok(())
 }

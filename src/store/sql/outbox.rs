@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
-use super::{own, rows};
+use super::{insert, own, rows};
 use crate::clock::{is_due, latest_due};
 use crate::limits::DELIVERY_WAIT_MAX;
 use crate::model::{
@@ -121,10 +121,7 @@ impl Outbox for SqlStore {
         }
         let items: Vec<IdItem> = claimed.iter().map(|id| IdItem { id: id.as_str() }).collect();
         let mut write = self.write().await?;
-        for text in lists(&items)? {
-            let statement = self.statements.release.clone();
-            sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| self.failed(error))?;
-        }
+        insert::execute(self, &mut write, &self.statements.release, &items).await?;
         self.commit(write).await
     }
 
@@ -252,25 +249,14 @@ async fn bury(store: &SqlStore, write: &mut Write, damaged: &[(String, String)])
         tracing::error!(delivery = id, %error, "gave up a delivery");
     }
     let items: Vec<DamagedItem> = damaged.iter().map(|(id, error)| DamagedItem { id, error }).collect();
-    for text in lists(&items)? {
-        let statement = store.statements.bury.clone();
-        sqlx::query(statement).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
-    }
+    insert::execute(store, write, &store.statements.bury, &items).await?;
     let ids: Vec<&str> = damaged.iter().map(|(id, _)| id.as_str()).collect();
     bury_followers(store, write, &ids).await
 }
 
 async fn bury_followers(store: &SqlStore, write: &mut Write, dead: &[&str]) -> Result<(), StoreError> {
     let items: Vec<IdItem> = dead.iter().map(|id| IdItem { id }).collect();
-    for text in lists(&items)? {
-        sqlx::query(store.statements.bury_followers.clone())
-            .bind(text)
-            .bind(NEVER_FIRED)
-            .execute(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
-    }
-    Ok(())
+    insert::execute_with(store, write, &store.statements.bury_followers, &items, NEVER_FIRED).await
 }
 
 /// The recipients that have a message after these attempts, for the deliveries whose attempt reached somebody new.

@@ -6,8 +6,8 @@ use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Database};
 
 use super::database::{SqlStore, Write};
-use super::items::{InstanceItem, lists};
-use super::rows;
+use super::items::InstanceItem;
+use super::{insert, rows};
 use crate::model::SourceId;
 use crate::store::error::StoreError;
 use crate::store::transition::{PollOutcome, PollRecord, Transition, TransitionLog};
@@ -25,15 +25,7 @@ pub(super) async fn log(
     items: &[InstanceItem<'_>],
     moment: i64,
 ) -> Result<(), StoreError> {
-    for text in lists(items)? {
-        sqlx::query(store.statements.log_transitions.clone())
-            .bind(text)
-            .bind(moment)
-            .execute(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
-    }
-    Ok(())
+    insert::execute_with(store, write, &store.statements.log_transitions, items, moment).await
 }
 
 /// Notes that a source was asked.

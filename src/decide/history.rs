@@ -39,7 +39,7 @@ impl Decider {
         if self.cache.past.values().map(Past::len).sum::<usize>() > HISTORY_RUNS_CACHED_MAX {
             self.cache.past.clear();
         }
-        let is_first: Vec<bool> = self.rules.marks().iter().map(|mark| !memory.known_rules.contains(mark)).collect();
+        let is_first = self.first_looks(memory);
         // Rows that end in this poll make room for others: more is asked for than is used.
         let wanted =
             self.wanted(observed, &Ledger::default(), &memory.firing, &is_first, |seen| seen.has_changed, look.now);

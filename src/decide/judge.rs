@@ -3,6 +3,7 @@
 //! Reads what was observed, what is remembered and what the store has answered. Every alert that fires is judged again
 //! from what is known: it holds, it is over for a named reason, or nobody knows, and then nothing changes.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
@@ -38,6 +39,8 @@ pub(super) struct Judged {
     /// The rules about absence that could not be judged up to now, with up to when they were.
     pub(super) lagging: BTreeMap<String, Timestamp>,
     pub(super) warnings: Vec<String>,
+    /// Where the runs of each job stand among those that were seen; found out when it is first asked.
+    places: OnceCell<HashMap<String, Vec<usize>>>,
 }
 
 /// A condition that holds, and begins an alert unless one fires.
@@ -102,12 +105,29 @@ impl Judged {
             candidates: Vec::new(),
             lagging: BTreeMap::new(),
             warnings: Vec::new(),
+            places: OnceCell::new(),
         }
     }
 
-    /// A run as it was seen in this poll.
+    /// A run as it was seen in this poll, by its place.
     pub(super) fn seen(&self, job: &str, id: &str) -> Option<usize> {
-        self.observed.runs.iter().position(|seen| seen.instance.id == id && seen.instance.job.name == job)
+        self.places_of(job).iter().copied().find(|at| self.observed.runs[*at].instance.id == id)
+    }
+
+    /// The runs of a job as they were seen in this poll.
+    pub(super) fn seen_of(&self, job: &str) -> impl Iterator<Item = &Seen> {
+        self.places_of(job).iter().map(|at| &self.observed.runs[*at])
+    }
+
+    fn places_of(&self, job: &str) -> &[usize] {
+        let places = self.places.get_or_init(|| {
+            let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+            for (at, seen) in self.observed.runs.iter().enumerate() {
+                places.entry(seen.instance.job.name.clone()).or_default().push(at);
+            }
+            places
+        });
+        places.get(job).map_or(&[], Vec::as_slice)
     }
 
     /// Ends alerts, and takes them out of what fires.
@@ -146,20 +166,6 @@ impl Bench<'_> {
 }
 
 impl Decider {
-    pub(super) fn bench<'a>(&self, memory: &'a Memory, answers: &'a Answers, look: &'a Look) -> Bench<'a> {
-        let now = look.now;
-        Bench {
-            memory,
-            answers,
-            look,
-            now,
-            is_first: self.rules.marks().iter().map(|mark| !memory.known_rules.contains(mark)).collect(),
-            told_from: told_from(now, self.first_poll, memory.covered.until),
-            horizon: told_from(now, self.first_poll, None),
-            known_from: Timestamp::MIN,
-        }
-    }
-
     /// Asks every rule.
     pub(super) fn judge(
         &mut self,
@@ -169,8 +175,17 @@ impl Decider {
         known_from: Option<Timestamp>,
         look: &Look,
     ) -> Judged {
-        let known_from = known_from.unwrap_or(Timestamp::MAX);
-        let bench = Bench { known_from, ..self.bench(memory, answers, look) };
+        let now = look.now;
+        let bench = Bench {
+            memory,
+            answers,
+            look,
+            now,
+            is_first: self.first_looks(memory),
+            told_from: told_from(now, self.first_poll, memory.covered.until),
+            horizon: told_from(now, self.first_poll, None),
+            known_from: known_from.unwrap_or(Timestamp::MAX),
+        };
         let mut judged = Judged::new(observed, memory.firing.clone());
         self.suspend(&mut judged, &bench);
         self.judge_firing_runs(&mut judged, &bench);
@@ -179,6 +194,11 @@ impl Decider {
         self.judge_clock(&mut judged, &bench);
         self.judge_jobs(&mut judged, &bench);
         judged
+    }
+
+    /// For each rule, whether it looks at the source for the first time.
+    pub(super) fn first_looks(&self, memory: &Memory) -> Vec<bool> {
+        self.rules.marks().iter().map(|mark| !memory.known_rules.contains(mark)).collect()
     }
 
     /// Suspends the alerts that no rule covers any more, lets those go on that one covers again, and ends those that none

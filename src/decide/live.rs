@@ -136,21 +136,17 @@ impl Episodes {
     fn end_all(&mut self, ended: Vec<Alert>) {
         let ids: HashSet<AlertId> = ended.iter().map(|alert| alert.id.clone()).collect();
         // A deadline that passed is not told any more when it is over by now: it was warned of, and its end is told.
-        let is_spared = |alert: &Alert| self.overdue.iter().any(|overdue| overdue.id == alert.id);
-        let ended: Vec<Alert> = ended
-            .into_iter()
-            .map(|mut alert| {
-                if is_spared(&alert) {
-                    alert.facts.alert.measures.stage = Some(Stage::Warning);
-                }
-                alert
-            })
-            .collect();
-        self.overdue.retain(|alert| !ids.contains(&alert.id));
+        let (spared, overdue) =
+            std::mem::take(&mut self.overdue).into_iter().partition(|alert| ids.contains(&alert.id));
+        self.overdue = overdue;
+        let spared: HashSet<AlertId> = Vec::into_iter(spared).map(|alert| alert.id).collect();
         self.continued.retain(|alert| !ids.contains(&alert.id));
         let begun: HashMap<AlertId, usize> =
             self.fired.iter().enumerate().map(|(at, alert)| (alert.id.clone(), at)).collect();
-        for alert in ended {
+        for mut alert in ended {
+            if spared.contains(&alert.id) {
+                alert.facts.alert.measures.stage = Some(Stage::Warning);
+            }
             match begun.get(&alert.id) {
                 Some(at) => self.fired[*at] = alert,
                 None => self.ended.push(alert),

@@ -205,18 +205,15 @@ impl Decider {
         if are_same {
             return None;
         }
-        let unread: HashSet<&str> = observed
-            .coverage
-            .unread
-            .iter()
-            .filter_map(|unread| if let Part::Job(job) = &unread.part { Some(job.as_str()) } else { None })
-            .collect();
-        let has_unread_part = |index: usize| {
-            let is_any = observed.coverage.unread.iter().any(|unread| unread.part == Part::AnyRun);
-            is_any || unread.iter().any(|job| self.rules.matched_by(&self.source, job).contains(&index))
-        };
+        let unread = || observed.coverage.unread.iter().map(|unread| &unread.part);
+        let is_any_unread = unread().any(|part| *part == Part::AnyRun);
+        let jobs: HashSet<&str> =
+            unread().filter_map(|part| if let Part::Job(job) = part { Some(job.as_str()) } else { None }).collect();
+        let with_unread_jobs: HashSet<usize> =
+            jobs.into_iter().flat_map(|job| self.rules.matched_by(&self.source, job)).collect();
         let is_known = |(index, mark): &(usize, &String)| {
-            memory.known_rules.contains(*mark) || look.is_last_slice && !has_unread_part(*index)
+            let has_looked = look.is_last_slice && !is_any_unread && !with_unread_jobs.contains(index);
+            has_looked || memory.known_rules.contains(*mark)
         };
         Some(marks.iter().enumerate().filter(is_known).map(|(_, mark)| mark.clone()).collect())
     }

@@ -73,7 +73,7 @@ impl Decider {
             }
             let mut runs: BTreeMap<&str, Snapshot> =
                 bench.answers.latest.get(&job).into_iter().flatten().map(|(id, run)| (id.as_str(), *run)).collect();
-            let seen = judged.observed.runs.iter().filter(|seen| seen.instance.job.name == job);
+            let seen = judged.seen_of(&job);
             runs.extend(seen.map(|seen| (seen.instance.id.as_str(), seen.instance.snapshot())));
             let scheduled = runs
                 .values()

@@ -42,13 +42,14 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         if !self.decider.rules.asks_for_jobs(&self.settings.id) {
             return (None, None);
         }
-        let reason = match tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.jobs()).await {
-            Ok(Ok(jobs)) => return (Some(jobs), None),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", SOURCE_LISTING_TIME_MAX.as_secs()),
-        };
-        warn!(source = %self.settings.id, "the jobs could not be read: {reason}");
-        (None, Some(format!("the jobs could not be read: {reason}")))
+        match in_time(self.source.jobs()).await {
+            Ok(jobs) => (Some(jobs), None),
+            Err(reason) => {
+                let reason = format!("the jobs could not be read: {reason}");
+                warn!(source = %self.settings.id, "{reason}");
+                (None, Some(reason))
+            }
+        }
     }
 
     /// Reads the schedules where a rule needs them as they are now. Returns why that could not be done. While they cannot be
@@ -58,18 +59,26 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         if !self.decider.needs_schedules(covered_until, now) {
             return None;
         }
-        let reason = match tokio::time::timeout(SOURCE_LISTING_TIME_MAX, self.source.schedules()).await {
+        match in_time(self.source.schedules()).await {
             // Then nothing is missing by them.
-            Ok(Ok(None)) => return None,
-            Ok(Ok(Some(told))) => {
+            Ok(None) => None,
+            Ok(Some(told)) => {
                 if let Some(warning) = self.decider.take_schedules(told, now) {
                     warn!(source = %self.settings.id, "{warning}");
                 }
-                return None;
+                None
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", SOURCE_LISTING_TIME_MAX.as_secs()),
-        };
-        Some(format!("the schedules of the jobs could not be read, so no run is missed yet: {reason}"))
+            Err(reason) => {
+                Some(format!("the schedules of the jobs could not be read, so no run is missed yet: {reason}"))
+            }
+        }
+    }
+}
+
+/// The answer of a source to what is asked beside its runs, or why there is none.
+async fn in_time<T>(asked: impl Future<Output = Result<T, SourceError>>) -> Result<T, String> {
+    match tokio::time::timeout(SOURCE_LISTING_TIME_MAX, asked).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", SOURCE_LISTING_TIME_MAX.as_secs())),
     }
 }

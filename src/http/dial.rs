@@ -9,17 +9,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::addresses::{interleaved, side_by_side};
 use crate::limits::CONNECT_TIMEOUT;
 
-/// How much later the next address is tried, as RFC 8305 recommends.
-const APART: Duration = Duration::from_millis(250);
 /// How long the address that answered is believed to do so.
 const BELIEVED: Duration = Duration::from_secs(5 * 60);
 
@@ -62,7 +59,7 @@ impl Dialer {
         let believed = known.best.filter(|(address, until)| *until > Instant::now() && found.contains(address));
         let best = match believed {
             Some((address, _)) => Some(address),
-            None => first_to_answer(&alternating(found.clone())).await,
+            None => first_to_answer(&interleaved(found.clone())).await,
         };
         if let Some(known) = self.known().get_mut(name) {
             known.best = best.map(|address| (address, Instant::now() + BELIEVED));
@@ -86,36 +83,11 @@ fn led_by(best: Option<SocketAddr>, mut addresses: Vec<SocketAddr>) -> Vec<Socke
     addresses
 }
 
-/// The addresses in their order, the two families taking turns.
-fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let is_first = |address: &SocketAddr| address.is_ipv6() == addresses[0].is_ipv6();
-    let (one, other): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses.iter().partition(|address| is_first(address));
-    let mut out = Vec::with_capacity(addresses.len());
-    for index in 0..one.len().max(other.len()) {
-        out.extend(one.get(index));
-        out.extend(other.get(index));
-    }
-    out
-}
-
 /// The first address that takes a connection.
 async fn first_to_answer(addresses: &[SocketAddr]) -> Option<SocketAddr> {
-    let mut tries: FuturesUnordered<_> = (0..)
-        .zip(addresses)
-        .map(|(place, address)| async move {
-            tokio::time::sleep(APART * place).await;
-            TcpStream::connect(address).await.ok().map(|_| *address)
-        })
-        .collect();
-    let answer = async {
-        while let Some(tried) = tries.next().await {
-            if tried.is_some() {
-                return tried;
-            }
-        }
-        None
-    };
-    tokio::time::timeout(CONNECT_TIMEOUT, answer).await.ok().flatten()
+    let connect = |address| async move { TcpStream::connect(address).await.map(|_| address) };
+    let answer = side_by_side(addresses.to_vec(), connect);
+    tokio::time::timeout(CONNECT_TIMEOUT, answer).await.ok()?.ok()
 }
 
 #[cfg(test)]
@@ -139,13 +111,5 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
         assert_eq!(led_by(Some(good), vec![dropping, good]), [good, dropping]);
         waiting.iter().for_each(tokio::task::JoinHandle::abort);
-    }
-
-    #[test]
-    fn families_take_turns() {
-        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let mixed = ["[::1]:1", "[::2]:1", "1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"].map(address);
-        let expected = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "1.1.1.3:1"].map(address);
-        assert_eq!(alternating(mixed.to_vec()), expected);
     }
 }

@@ -5,6 +5,7 @@
 //! goes with its secrets ([`Outgoing`]), and nothing that comes back, response or error, is seen before they are removed
 //! from it. Errors never hold a URL: a webhook's URL is a secret. This module knows nothing of schedulers or channels.
 
+mod addresses;
 mod certificates;
 mod dial;
 mod outgoing;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::{Certificate, Client, Proxy, Url};
 
+pub(crate) use addresses::dial;
 pub use certificates::{check_ca_file, check_client_cert};
 pub use outgoing::{Outgoing, secrets_in};
 pub use quote::{cut_to, snippet};

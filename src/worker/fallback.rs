@@ -20,9 +20,9 @@ use tokio::sync::Notify;
 
 use super::pending::{Receiver, Receivers};
 use super::turn::{Pace, Turn, TurnError, Turned};
-use crate::alert::message_of;
+use crate::alert::{message_about, message_of};
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
-use crate::model::{AlertState, Delivery, MessageKind, ReceiverId, StandsInFor};
+use crate::model::{Delivery, MessageKind, ReceiverId, StandsInFor};
 use crate::notify::Fallback;
 use crate::store::{FallbackDeliveries, FallbackDelivery, StoreError, ToldInstead, Undelivered};
 
@@ -164,12 +164,8 @@ impl<S: FallbackDeliveries> Turn for Fallbacks<S> {
 
 fn stand_in(undelivered: &Undelivered, route: &Route, fallback: &Receiver, now: Timestamp) -> FallbackDelivery {
     let Undelivered { id, alert, untold } = undelivered;
-    let kind = match alert.state() {
-        AlertState::Firing => MessageKind::AlertFiring,
-        AlertState::Resolved => MessageKind::AlertResolved,
-    };
     let meant = StandsInFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
-    let delivery = fallback.fallback(alert, &message_of(alert, kind, now), &meant, None, now);
+    let delivery = fallback.fallback(alert, &message_about(alert.facts.clone(), now), &meant, None, now);
     FallbackDelivery { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
 }
 

@@ -17,10 +17,9 @@ use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::dial::dial;
 use super::session::{Failure, Session, Step, Stream, Why};
 use super::settings::{EmailSettings, Security};
-use crate::http::install_crypto;
+use crate::http::{dial, install_crypto};
 use crate::limits::CONNECT_TIMEOUT;
 use crate::secret::{Secret, Secrets};
 

@@ -5,7 +5,6 @@
 
 mod compose;
 mod connection;
-mod dial;
 mod picture;
 mod session;
 mod settings;

@@ -1,5 +1,5 @@
 //! Connecting to a host that has several addresses, as RFC 8305 says: side by side, a little apart, the first that
-//! answers counts. One that drops packets costs a moment and not the mail.
+//! answers counts. One that drops packets costs a moment and not the message.
 
 use std::future::Future;
 use std::io;
@@ -9,20 +9,20 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::net::{TcpStream, lookup_host};
 
-/// How long an address is given before the next one is tried beside it.
+/// How long an address is given before the next one is tried beside it, as RFC 8305 recommends.
 const LEAD: Duration = Duration::from_millis(250);
 
 /// A connection to whichever address of the host answers first.
 ///
 /// # Errors
 /// When the name has no address, or none of them answers: what each said, at most the first three.
-pub(super) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+pub(crate) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
     side_by_side(interleaved(addresses), TcpStream::connect).await
 }
 
 /// IPv6 and IPv4 in turn, each in the order of the answer.
-fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (one, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|it| it.is_ipv6() == first_is_v6);
     let (mut one, mut other) = (one.into_iter(), other.into_iter());
@@ -34,7 +34,11 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     .collect()
 }
 
-async fn side_by_side<S, F>(addresses: Vec<SocketAddr>, connect: impl Fn(SocketAddr) -> F) -> io::Result<S>
+/// What `connect` makes of whichever address answers first.
+///
+/// # Errors
+/// As [`dial`].
+pub(super) async fn side_by_side<S, F>(addresses: Vec<SocketAddr>, connect: impl Fn(SocketAddr) -> F) -> io::Result<S>
 where
     F: Future<Output = io::Result<S>>,
 {

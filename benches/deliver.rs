@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use nightbell::clock::{Clock as _, SystemClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Content, Covered, Delivery, DeliveryId, MessageKind, ReceiverId, SourceId};
+use nightbell::model::{Content, Covered, Delivery, DeliveryId, MessageKind, PollOutcome, ReceiverId, SourceId};
 use nightbell::notify::AnyNotifier;
-use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, PollOutcome, SqlStore};
+use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::Lane;
 use tokio_util::sync::CancellationToken;
 

@@ -13,8 +13,10 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nightbell::digest::Tally;
-use nightbell::model::{Covered, DigestPart, Instance, InstanceType, JobRef, PeriodPart, SourceId, Status};
-use nightbell::store::{Digests as _, Mode, PollCommit, PollLedger as _, PollOutcome, Since, SqlStore};
+use nightbell::model::{
+    Covered, DigestPart, Instance, InstanceType, JobRef, PeriodPart, PollOutcome, SourceId, Status,
+};
+use nightbell::store::{Digests as _, Mode, PollCommit, PollLedger as _, Since, SqlStore};
 
 const SIZES: [i64; 3] = [10_000, 100_000, 1_000_000];
 const BATCH: i64 = 10_000;

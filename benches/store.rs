@@ -7,8 +7,8 @@
 
 use std::time::Instant;
 
-use nightbell::model::{Instance, InstanceType, JobRef, SourceId, Status};
-use nightbell::store::{Mode, PollCommit, PollLedger as _, PollOutcome, SqlStore};
+use nightbell::model::{Instance, InstanceType, JobRef, PollOutcome, SourceId, Status};
+use nightbell::store::{Mode, PollCommit, PollLedger as _, SqlStore};
 
 const INSTANCES: i64 = 10_000;
 

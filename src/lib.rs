@@ -23,7 +23,7 @@
 //!    [`worker::own`] watches Nightbell itself, and [`worker::heartbeat`] says to the outside that all of it works.
 //! 6. When a [`digest`] is due, [`worker::digest`] sums up what the store holds of the period and owes it like any other
 //!    message.
-//! 7. [`worker::replay`] has the same poller decide about a time that is past, or made up: backtests, and tests of rules.
+//! 7. [`worker::replay`] has [`decide`] judge a time that is past, or made up, without a store: backtests, and tests of rules.
 //! 8. [`app`] wires all that and puts another configuration in force while it runs, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.
 //!
 //! # What holds everywhere

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use nightbell::model::{
     Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Covered, Delivery, DeliveryId, Instance, InstancePart,
-    InstanceType, JobPart, JobRef, MessageKind, ReceiverId, RuleId, Severity, SourceId, SourcePart, Status,
+    InstanceType, JobPart, JobRef, MessageKind, PollOutcome, ReceiverId, RuleId, Severity, SourceId, SourcePart,
+    Status,
 };
-use nightbell::store::{Mode, PollCommit, PollOutcome, SqlStore};
+use nightbell::store::{Mode, PollCommit, SqlStore};
 
 /// The instant that samples are made at, plus `seconds`.
 pub(crate) fn at(seconds: i64) -> Timestamp {

@@ -135,6 +135,19 @@ fn pure_modules_stay_pure() {
     }
 }
 
+/// What is played again is decided by pure functions over what is held in memory.
+#[test]
+fn a_replay_needs_no_store() {
+    for file in rust_files(&root().join("src/worker/replay")) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!named_modules(&text).iter().any(|(_, name)| name == "store"), "{} names the store", file.display());
+        for word in ["async fn", ".await", "Poller"] {
+            let is_fetch = file.ends_with("fetch.rs");
+            assert!(is_fetch || !text.contains(word), "{} holds {word:?}", file.display());
+        }
+    }
+}
+
 #[test]
 fn the_project_stands_alone() {
     for directory in ["src", "tests", "benches", "templates", ".ci"] {

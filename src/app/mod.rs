@@ -13,6 +13,7 @@ mod loops;
 mod once;
 mod own;
 mod parts;
+mod recorded;
 mod reload;
 mod watch;
 
@@ -37,6 +38,7 @@ pub use close::{Closing, close};
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
 pub use parts::{check_receivers, send_once, send_test};
+pub use recorded::{OnRecord, Recorded, recorded};
 pub use reload::{ReloadError, Reloader};
 pub use watch::{Attempted, OnReload, RuleWatch};
 

@@ -19,7 +19,7 @@ use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer
 use crate::source::{AnySource, Learnt, Source as _};
 use crate::store::{Outbox as _, PollLedger as _, SqlStore, StoreError};
 use crate::template::{TemplateProblem, sample_message};
-use crate::worker::budget::Budget;
+use crate::worker::budget::{self, Budget};
 use crate::worker::deliver::Jitter;
 
 /// A receiver, opened.
@@ -100,14 +100,9 @@ pub(super) async fn budgets(
     store: &SqlStore,
     now: Timestamp,
 ) -> Result<Budgets, StoreError> {
-    let mut rates: HashMap<String, Rate> = HashMap::new();
-    for receiver in &config.receivers {
-        let rate = rates.entry(receiver.channel.destination()).or_insert(receiver.rate);
-        *rate = rate.stricter(receiver.rate);
-    }
     let mut budgets = Budgets::new();
     let mut fresh: HashMap<&ReceiverId, Budget> = HashMap::new();
-    for (destination, rate) in rates {
+    for (destination, rate) in budget::rates(&config.receivers) {
         let kept = before.and_then(|before| before.get(&destination)).filter(|(known, _)| *known == rate);
         let budget = kept.map_or_else(|| Budget::new(rate), |(_, budget)| budget.clone());
         if kept.is_none() {

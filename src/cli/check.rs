@@ -8,7 +8,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::http::{HttpClient, HttpSettings};
 
-pub(super) async fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
+pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
     for warning in loaded.rendered_warnings() {
         complain(warning);
@@ -33,7 +33,7 @@ pub(super) async fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Config);
     }
     let config = &loaded.config;
-    let (tests, failed) = super::test::all(&loaded).await?;
+    let (tests, failed) = super::test::all(&loaded)?;
     if failed > 0 {
         complain(format_args!("error: {failed} of {} failed", count(tests, "test")));
         return Ok(Exit::Config);

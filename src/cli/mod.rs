@@ -74,7 +74,7 @@ enum Command {
         /// never told. Reads the store, beside a running Nightbell too.
         #[arg(long)]
         history: bool,
-        /// With --history: more alerts of a rule than this on one day are noise.
+        /// With --history: more messages of a rule than this to one receiver on one day are noise.
         #[arg(long, value_name = "N", requires = "history")]
         noise: Option<usize>,
         /// With --history: one JSON object a line.
@@ -258,9 +258,9 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Check { file, history: true, noise, json, .. } => {
                 history::history(&load(&file, true)?, noise, json).await
             }
-            Command::Check { file, offline, .. } => check::check(&file.config, offline).await,
+            Command::Check { file, offline, .. } => check::check(&file.config, offline),
             Command::Backtest { chosen, file } => backtest::backtest(&load(&file, !chosen.fetches())?, &chosen).await,
-            Command::Test { chosen, file } => test::test(&load_with_files(&file, true)?, &chosen).await,
+            Command::Test { chosen, file } => test::test(&load_with_files(&file, true)?, &chosen),
             Command::Demo { duration } => demo::demo(duration).await,
             Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,
             Command::Doctor { source, file, json } => {

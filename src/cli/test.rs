@@ -21,7 +21,7 @@ pub(super) struct Chosen {
     json: bool,
 }
 
-pub(super) async fn test(loaded: &Loaded, chosen: &Chosen) -> Result<Exit, Failure> {
+pub(super) fn test(loaded: &Loaded, chosen: &Chosen) -> Result<Exit, Failure> {
     let config = &loaded.config;
     let known = || config.tests.iter().map(|test| test.name.as_str());
     if let Some(name) = chosen.names.iter().find(|name| !known().any(|known| known == name.as_str())) {
@@ -38,7 +38,7 @@ pub(super) async fn test(loaded: &Loaded, chosen: &Chosen) -> Result<Exit, Failu
     let width = tests.iter().map(|test| test.name.chars().count()).max().unwrap_or(0);
     let mut failed = 0;
     for test in &tests {
-        let outcome = theatre.rehearse(config, test).await;
+        let outcome = theatre.rehearse(config, test);
         failed += usize::from(!has_passed(&outcome));
         match chosen.json {
             true => print(line(test, &outcome, loaded))?,
@@ -53,7 +53,7 @@ pub(super) async fn test(loaded: &Loaded, chosen: &Chosen) -> Result<Exit, Failu
 
 /// Runs every test of a configuration that is being checked; what fails is told as `nightbell test` does. Returns how
 /// many there are, and how many failed.
-pub(super) async fn all(loaded: &Loaded) -> Result<(usize, usize), Failure> {
+pub(super) fn all(loaded: &Loaded) -> Result<(usize, usize), Failure> {
     let config = &loaded.config;
     if config.tests.is_empty() {
         return Ok((0, 0));
@@ -61,7 +61,7 @@ pub(super) async fn all(loaded: &Loaded) -> Result<(usize, usize), Failure> {
     let theatre = Theatre::open(config)?;
     let mut failed = 0;
     for test in &config.tests {
-        let outcome = theatre.rehearse(config, test).await;
+        let outcome = theatre.rehearse(config, test);
         if !has_passed(&outcome) {
             failed += 1;
             complain(text(test, &outcome, test.name.chars().count(), file_of(test, loaded)));

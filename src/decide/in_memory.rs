@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
+
 use super::answers::{Answers, Questions, Span};
 use super::memory::{Change, Memory};
 use super::observe::to_recall;
 use super::{Decided, Decider, Look};
-use crate::model::{Alert, Coverage, Instance, InstanceKey, InstanceType, Silence, Snapshot};
+use crate::model::{Alert, Coverage, Covered, Instance, InstanceKey, InstanceType, Silence, Snapshot};
 
 /// One source, with all that is known of it.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +26,15 @@ pub struct InMemory {
 }
 
 impl InMemory {
+    /// A source of which these runs were read until `until` by rules of these marks, and that nobody was told anything of.
+    pub fn read_until(until: Timestamp, runs: Vec<Instance>, marks: &[String]) -> InMemory {
+        let covered = Covered { from: Some(Timestamp::MIN), until: Some(until), ..Covered::default() };
+        let known_rules = Some(marks.iter().cloned().collect());
+        let mut known = InMemory::default();
+        known.take(&Decided { instances: runs, covered, known_rules, ..Decided::default() }, until);
+        known
+    }
+
     /// What a poll that sees `instances` decides, taken over.
     pub fn poll(
         &mut self,
@@ -32,13 +43,18 @@ impl InMemory {
         coverage: Coverage,
         look: &Look,
     ) -> Decided {
+        let decided = self.decide(decider, instances, coverage, look);
+        self.take(&decided, look.now);
+        decided
+    }
+
+    /// What a poll that sees `instances` decides. Nothing is taken over.
+    pub fn decide(&self, decider: &mut Decider, instances: Vec<Instance>, coverage: Coverage, look: &Look) -> Decided {
         let recalled = self.recall(&to_recall(&self.memory, &instances));
         let observed = decider.observe(&self.memory, instances, coverage, &recalled, look.now);
         let asked = decider.ask(&self.memory, &observed, look);
         let answers = self.answer(&asked, look);
-        let decided = decider.decide(&self.memory, observed, &answers, look);
-        self.take(&decided, look);
-        decided
+        decider.decide(&self.memory, observed, &answers, look)
     }
 
     /// The same source after the program was started anew: what only a process holds is gone.
@@ -48,14 +64,14 @@ impl InMemory {
         fresh
     }
 
-    /// Takes over what was decided.
-    pub fn take(&mut self, decided: &Decided, look: &Look) {
+    /// Takes over what was decided at `now`.
+    pub fn take(&mut self, decided: &Decided, now: Timestamp) {
         for instance in &decided.instances {
             let of_job = self.runs.entry(instance.job.name.clone()).or_default();
             of_job.insert(instance.id.clone(), instance.snapshot());
         }
         self.memory.take(&Change {
-            now: look.now,
+            now,
             covered: &decided.covered,
             known_rules: decided.known_rules.as_ref(),
             instances: &decided.instances,
@@ -65,23 +81,24 @@ impl InMemory {
     }
 
     /// These runs as they were last seen.
-    pub fn recall(&self, keys: &[InstanceKey]) -> HashMap<InstanceKey, Snapshot> {
+    fn recall(&self, keys: &[InstanceKey]) -> HashMap<InstanceKey, Snapshot> {
         let known = |key: &InstanceKey| Some((key.clone(), *self.runs.get(&key.job)?.get(&key.id)?));
         keys.iter().filter_map(known).collect()
     }
 
     /// What is known of what is asked.
-    pub fn answer(&self, asked: &Questions, look: &Look) -> Answers {
+    fn answer(&self, asked: &Questions, look: &Look) -> Answers {
         let of_jobs = |jobs: &BTreeSet<String>, count: usize| {
             jobs.iter().map(|job| (job.clone(), self.latest(job, count))).collect::<HashMap<_, _>>()
         };
+        let asked_for = self.silences.iter().filter(|silence| asked.silences.contains(&silence.id));
         Answers {
             past: of_jobs(&asked.past, crate::limits::HISTORY_RUNS_MAX),
             latest: of_jobs(&asked.latest.0, asked.latest.1),
             runs: asked.runs.map(|span| self.within(span)).unwrap_or_default(),
             planned: asked.planned.iter().map(|span| (*span, self.jobs_within(*span))).collect(),
             active_silences: self.silences.iter().filter(|silence| silence.is_active(look.now)).cloned().collect(),
-            silences: self.silences.iter().map(|silence| (silence.id, silence.clone())).collect(),
+            silences: asked_for.map(|silence| (silence.id, silence.clone())).collect(),
             elsewhere: self.elsewhere.clone(),
         }
     }

@@ -112,7 +112,7 @@ pub struct Notice {
 }
 
 /// Where an alert stands among those decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// In [`Decided::fired`].
     Fired(usize),

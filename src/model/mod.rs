@@ -16,6 +16,8 @@ mod job;
 mod labels;
 mod measures;
 mod message;
+mod poll;
+mod queue;
 mod reason;
 mod sighting;
 mod silence;
@@ -30,7 +32,7 @@ pub use digest::{
     GapPart, Listed, Outcomes, PeriodPart, ReasonCount, RunPart, SourceLine, StatusCount, TotalsPart, TroublePart,
     UsualRange, VerdictPart, VerdictState,
 };
-pub use escalation::Escalation;
+pub use escalation::{DueStep, EscalatedEnd, Escalation, RuleStep, StepTaken};
 pub use fate::{INTERRUPTED, NEVER_FIRED, NotRevived};
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{
@@ -43,6 +45,8 @@ pub use message::{
     AlertFacts, AlertPart, GroupCounts, GroupFacts, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart,
     SourcePart,
 };
+pub use poll::{PollOutcome, PollRecord};
+pub use queue::{DueGroup, Mergeable, Queued};
 pub use reason::{Reason, ReasonCode};
 pub use sighting::Sighting;
 pub use silence::{Ack, Concerns, HeldBack, Silence, SilenceId};

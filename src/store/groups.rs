@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use super::outbox::Queued;
-use crate::model::{Alert, AlertFacts, Delivery, DeliveryId, GroupPlace, ReceiverId};
+use crate::model::{Alert, AlertFacts, Delivery, DeliveryId, DueGroup, GroupPlace, Mergeable, Queued, ReceiverId};
 
 /// What is sent together.
 pub trait Groups: Send + Sync {
@@ -67,23 +66,6 @@ pub trait Groups: Send + Sync {
     fn tell_again(&self, deliveries: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// A group in which something has waited long enough.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueGroup {
-    /// Its name, its times, and when it was last told something.
-    pub place: GroupPlace,
-    /// How many deliveries wait in it.
-    pub waiting: u64,
-}
-
-impl DueGroup {
-    /// From when on it may be told something again; none when it was never told anything.
-    pub fn free_at(&self) -> Option<Timestamp> {
-        let told_at = self.place.told_at?;
-        Some(told_at.checked_add(self.place.interval).unwrap_or(Timestamp::MAX))
-    }
-}
-
 /// A group of which something still fires, and that was told nothing for long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unrepeated {
@@ -100,17 +82,4 @@ impl Unrepeated {
     pub fn silent_for(&self, now: Timestamp) -> Duration {
         self.place.told_at.map_or(Duration::ZERO, |told_at| now.duration_since(told_at).unsigned_abs())
     }
-}
-
-/// A delivery that can be told together with others.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mergeable {
-    /// The delivery.
-    pub id: DeliveryId,
-    /// What is known of its alert now.
-    pub facts: AlertFacts,
-    /// The resolution that waits behind it, if the alert is over and that is owed too.
-    pub resolution: Option<DeliveryId>,
-    /// The delivery that it answers.
-    pub follows: Option<DeliveryId>,
 }

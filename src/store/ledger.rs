@@ -6,10 +6,9 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use super::transition::PollOutcome;
 use crate::decide::Memory;
 use crate::model::{
-    Alert, AlertId, Covered, Delivery, GapPart, Instance, InstanceKey, InstanceType, Snapshot, SourceId,
+    Alert, AlertId, Covered, Delivery, GapPart, Instance, InstanceKey, InstanceType, PollOutcome, Snapshot, SourceId,
 };
 
 /// What a poll reads and commits.

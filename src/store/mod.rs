@@ -43,13 +43,13 @@ pub use deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, Deli
 pub use desk::{Desk, NewSilence};
 pub use digests::{DigestCommit, DigestCursor, Digests, Since};
 pub use error::StoreError;
-pub use escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps};
+pub use escalation::{AfterStep, Steps};
 pub use fallback::{FallbackDeliveries, FallbackDelivery, KnownReceiver, ToldInstead, Undelivered};
-pub use groups::{DueGroup, Groups, Mergeable, Unrepeated};
+pub use groups::{Groups, Unrepeated};
 pub use inquiry::Inquiry;
 pub use ledger::{PastRuns, PollCommit, PollLedger};
-pub use outbox::{Outbox, Pending, Queued, Settled};
+pub use outbox::{Outbox, Pending, Settled};
 pub use own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
 pub use sql::{Mode, SqlStore};
-pub use transition::{PollOutcome, PollRecord, Transition, TransitionLog};
+pub use transition::{Transition, TransitionLog};
 pub use upkeep::{KeptRuns, Upkeep};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Attempt, Content, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity};
+use crate::model::{Attempt, Content, Delivery, DeliveryId, DeliveryState, Queued, ReceiverId};
 
 /// The queue of each receiver.
 pub trait Outbox: Send + Sync {
@@ -111,17 +111,4 @@ pub struct Pending {
     pub count: u64,
     /// When the first of them is due.
     pub next_due: Option<Timestamp>,
-}
-
-/// A delivery that is due and free.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queued {
-    /// The delivery.
-    pub id: DeliveryId,
-    /// What kind of message it is; none where this version does not know it.
-    pub kind: Option<MessageKind>,
-    /// How bad what it tells of is.
-    pub severity: Option<Severity>,
-    /// Since when it is due.
-    pub due_at: Timestamp,
 }

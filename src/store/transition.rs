@@ -5,7 +5,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Instance, SourceId};
+use crate::model::{Instance, PollRecord, SourceId};
 
 /// What changed when, as polls saw it.
 pub trait TransitionLog: Send + Sync {
@@ -49,42 +49,4 @@ pub struct Transition {
     pub seen_at: Timestamp,
     /// The run from then on. Why it failed, in the source's words, is not kept here.
     pub instance: Instance,
-}
-
-/// One look at a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PollRecord {
-    /// When it began.
-    pub polled_at: Timestamp,
-    /// With what success.
-    pub outcome: PollOutcome,
-}
-
-/// How a look at a source went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PollOutcome {
-    /// Everything in the window was read.
-    Whole,
-    /// Less was read than the source says there is: the cursor stayed where it was.
-    Short,
-    /// The source could not be read.
-    Unread,
-}
-
-impl PollOutcome {
-    /// The word used in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            PollOutcome::Whole => "whole",
-            PollOutcome::Short => "short",
-            PollOutcome::Unread => "unread",
-        }
-    }
-
-    /// The outcome a stored word names.
-    pub fn from_word(word: &str) -> Option<PollOutcome> {
-        [PollOutcome::Whole, PollOutcome::Short, PollOutcome::Unread]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == word)
-    }
 }

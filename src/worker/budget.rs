@@ -7,7 +7,7 @@
 //! After a restart the bucket is filled with the attempts that the store remembers of the last minute, so that the
 //! promise holds across it. Receivers that share a destination share its [`Budget`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::limits::RATE_MINUTE;
 use crate::model::Severity;
-use crate::notify::Rate;
+use crate::notify::{Rate, ReceiverSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -112,6 +112,16 @@ fn is_within(at: Timestamp, now: Timestamp, span: Duration) -> bool {
 
 fn later(instant: Timestamp, span: Duration) -> Timestamp {
     instant.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// How often each destination of these receivers may be told something: as the strictest of those says that lead there.
+pub fn rates(receivers: &[ReceiverSettings]) -> HashMap<String, Rate> {
+    let mut rates: HashMap<String, Rate> = HashMap::new();
+    for receiver in receivers {
+        let rate = rates.entry(receiver.channel.destination()).or_insert(receiver.rate);
+        *rate = rate.stricter(receiver.rate);
+    }
+    rates
 }
 
 /// What a destination may be sent, shared by the lanes that lead to it.

@@ -9,16 +9,15 @@
 mod attempts;
 mod channel;
 mod claiming;
+pub(super) mod composer;
 mod converting;
 mod grouping;
 mod streaming;
-mod together;
 
 pub use self::channel::Channel;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,11 +25,12 @@ use tokio::sync::Notify;
 
 use self::attempts::{Attempts, Finished};
 use self::claiming::{Claim, Claimer};
+use self::composer::Composer;
 use super::budget::Budget;
 use super::retry::{self, Tries};
 use super::turn::{Publisher, Statuses};
 use crate::clock::Clock;
-use crate::limits::{GROUP_MEMBERS_MAX, LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
+use crate::limits::{LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
 use crate::model::{AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
 use crate::store::{Groups, Outbox, Settled, StoreError};
@@ -77,10 +77,8 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         let nudge = Arc::new(Notify::new());
         let claimer = Claimer {
             store: Arc::clone(&store),
-            receiver: receiver.clone(),
             budget: Budget::unlimited(),
-            renderer: None,
-            named: Arc::new(AtomicUsize::new(GROUP_MEMBERS_MAX)),
+            composer: Composer::of(receiver.clone()),
             waits: true,
         };
         let (dead_letters, published) = (None, None);
@@ -91,7 +89,8 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     /// The same lane keeping to a budget. When more alerts wait than it allows, `renderer` makes one message of several.
     #[must_use]
     pub fn within(mut self, budget: Budget, renderer: Arc<Renderer>) -> Self {
-        (self.claimer.budget, self.claimer.renderer) = (budget, Some(renderer));
+        self.claimer.budget = budget;
+        self.claimer.composer = self.claimer.composer.by(renderer);
         self
     }
 

@@ -20,33 +20,29 @@ use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::{firing_message, resolved_message};
 use crate::limits::{ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX};
-use crate::model::{Delivery, Escalation};
+use crate::model::{Delivery, DueStep, EscalatedEnd, Escalation, RuleStep, StepTaken};
 use crate::rule::{Muting, RuleSet};
-use crate::store::{AfterStep, Desk, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps, StoreError};
+use crate::store::{AfterStep, Desk, Steps, StoreError};
 
 /// The steps of all rules, as one loop.
 pub struct Escalations<S> {
     store: Arc<S>,
+    ladder: Ladder,
+    muting: Muting,
+    nudge: Arc<Notify>,
+}
+
+/// What the later steps of rules say, and to whom. Pure: which step is due is found out by somebody else.
+pub struct Ladder {
     receivers: Arc<Receivers>,
     rules: RuleSet,
     steps: Vec<RuleStep>,
-    muting: Muting,
-    nudge: Arc<Notify>,
 }
 
 impl<S: Desk + Steps> Escalations<S> {
     /// The loop over the steps of `rules`, to receivers among `receivers`; what `muting` mutes waits.
     pub fn new(store: Arc<S>, receivers: Arc<Receivers>, rules: RuleSet, muting: Muting) -> Self {
-        let steps = rules.rules().iter().flat_map(|rule| {
-            rule.escalation.iter().zip(2..).map(|(step, number)| RuleStep {
-                rule: rule.id.clone(),
-                number,
-                after: step.after,
-                unless_acked: step.unless_acked,
-            })
-        });
-        let steps = steps.collect();
-        Escalations { store, receivers, rules, steps, muting, nudge: Arc::default() }
+        Escalations { store, ladder: Ladder::new(receivers, rules), muting, nudge: Arc::default() }
     }
 
     /// The same loop, woken by `nudge` when alerts have begun or ended: `notify_one` after the commit.
@@ -60,7 +56,7 @@ impl<S: Desk + Steps> Escalations<S> {
     /// # Errors
     /// When the store fails.
     pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        if self.steps.is_empty() { Ok(None) } else { self.store.next_step(&self.steps, now).await }
+        if self.ladder.steps.is_empty() { Ok(None) } else { self.store.next_step(&self.ladder.steps, now).await }
     }
 
     /// Takes every step that is due at `now`, tells those who were escalated to of the ends since, and wakes their lanes.
@@ -69,7 +65,7 @@ impl<S: Desk + Steps> Escalations<S> {
     /// # Errors
     /// When the store fails; what was committed before stays.
     pub async fn pass(&mut self, now: Timestamp) -> Result<u64, StoreError> {
-        let taken = if self.steps.is_empty() { 0 } else { self.take_steps(now).await? };
+        let taken = if self.ladder.steps.is_empty() { 0 } else { self.take_steps(now).await? };
         Ok(taken + self.tell_ends(now).await?)
     }
 
@@ -80,16 +76,18 @@ impl<S: Desk + Steps> Escalations<S> {
         let from = now.checked_sub(ESCALATION_LATE_MAX).unwrap_or(Timestamp::MIN);
         let (mut owed, mut after) = (0, None);
         loop {
-            let due = self.store.due_steps(&self.steps, (from, now), after.as_ref(), ESCALATION_BATCH).await?;
+            let due = self.store.due_steps(&self.ladder.steps, (from, now), after.as_ref(), ESCALATION_BATCH).await?;
             let taken: Vec<StepTaken> = due
                 .iter()
                 .filter(|due| self.muting.mutes(&due.alert, now).is_none())
-                .filter_map(|due| self.step(due, now))
+                .filter_map(|due| self.ladder.step(due, now))
                 .collect();
             let new = self.store.take_steps(&taken, now).await?;
             if new > 0 {
                 tracing::info!(deliveries = new, "alerts that still fire go further");
-                self.receivers.wake(taken.iter().flat_map(|step| &step.deliveries).map(|delivery| &delivery.receiver));
+                self.ladder
+                    .receivers
+                    .wake(taken.iter().flat_map(|step| &step.deliveries).map(|delivery| &delivery.receiver));
             }
             owed += new;
             let Some(last) = due.last().filter(|_| due.len() == ESCALATION_BATCH) else { return Ok(owed) };
@@ -97,8 +95,44 @@ impl<S: Desk + Steps> Escalations<S> {
         }
     }
 
+    async fn tell_ends(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut told = 0;
+        loop {
+            let mut ends = self.store.escalated_ends(ESCALATION_BATCH).await?;
+            for end in &mut ends {
+                end.answer = self.ladder.answer(end, now);
+            }
+            told += self.store.settle_ends(&ends).await?;
+            self.ladder.receivers.wake(ends.iter().filter(|end| end.answer.is_some()).map(|end| &end.receiver));
+            if ends.len() < ESCALATION_BATCH {
+                return Ok(told);
+            }
+        }
+    }
+}
+
+impl Ladder {
+    /// The steps of `rules`, to receivers among `receivers`.
+    pub fn new(receivers: Arc<Receivers>, rules: RuleSet) -> Ladder {
+        let steps = rules.rules().iter().flat_map(|rule| {
+            rule.escalation.iter().zip(2..).map(|(step, number)| RuleStep {
+                rule: rule.id.clone(),
+                number,
+                after: step.after,
+                unless_acked: step.unless_acked,
+            })
+        });
+        let steps = steps.collect();
+        Ladder { receivers, rules, steps }
+    }
+
+    /// The later steps of all rules.
+    pub fn steps(&self) -> &[RuleStep] {
+        &self.steps
+    }
+
     /// What a due step tells whom. None when the rule has no such step.
-    fn step(&self, due: &DueStep, now: Timestamp) -> Option<StepTaken> {
+    pub fn step(&self, due: &DueStep, now: Timestamp) -> Option<StepTaken> {
         let rule = self.rules.get(&due.alert.rule)?;
         let step = rule.escalation.get(usize::try_from(due.number).ok()?.checked_sub(2)?)?;
         let seconds = u64::try_from(now.duration_since(due.told_at).as_secs()).unwrap_or(0);
@@ -124,24 +158,9 @@ impl<S: Desk + Steps> Escalations<S> {
         Some(StepTaken { alert, number: due.number, unless_acked: step.unless_acked, note, deliveries })
     }
 
-    async fn tell_ends(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut told = 0;
-        loop {
-            let mut ends = self.store.escalated_ends(ESCALATION_BATCH).await?;
-            for end in &mut ends {
-                end.answer = self.answer(end, now);
-            }
-            told += self.store.settle_ends(&ends).await?;
-            self.receivers.wake(ends.iter().filter(|end| end.answer.is_some()).map(|end| &end.receiver));
-            if ends.len() < ESCALATION_BATCH {
-                return Ok(told);
-            }
-        }
-    }
-
     /// The message that tells a receiver of the end: none if it wants no such word, and none of an alert whose rule is
     /// gone, for then nobody is told.
-    fn answer(&self, end: &EscalatedEnd, now: Timestamp) -> Option<Delivery> {
+    pub fn answer(&self, end: &EscalatedEnd, now: Timestamp) -> Option<Delivery> {
         self.rules.get(&end.alert.rule)?;
         let receiver = self.receivers.get(&end.receiver)?;
         receiver.resolution(&end.alert, &resolved_message(&end.alert, now), end.told_by.clone(), now)

@@ -16,11 +16,12 @@ use crate::alert::identity::{
     delivery_id, digest_delivery_id, escalation_id, overdue_delivery_id, reminder_id, stand_in_id,
 };
 use crate::alert::message_of;
+use crate::decide::{Audience, Notice};
 use crate::digest::spread_of;
 use crate::model::{Alert, AlertFacts, Content, Delivery, DeliveryId, GroupPlace, Message, MessageKind};
 use crate::model::{ReceiverId, Stage, StandsInFor};
 use crate::notify::{ReceiverSettings, Renderer};
-use crate::rule::Rule;
+use crate::rule::{Rule, RuleSet};
 
 /// A receiver, as those need it who have something for it.
 #[derive(Debug)]
@@ -74,6 +75,21 @@ impl Receivers {
         meant.map(|receiver| receiver.delivery(alert, &message, now)).collect()
     }
 
+    /// What those receivers of an alert are sent that a notice of it is for, each with the group that its rule asks for.
+    pub fn notified(&self, alert: &Alert, notice: &Notice, rules: &RuleSet, now: Timestamp) -> Vec<Delivery> {
+        let (message, rule) = (message_of(alert, notice.kind, now), rules.get(&alert.rule));
+        let meant = alert.receivers.iter().filter_map(|id| self.get(id)).filter(|it| it.is_meant(notice.audience));
+        let sent = meant.map(|receiver| {
+            let mut delivery = receiver.delivery(alert, &message, now);
+            if notice.kind == MessageKind::AlertResolved && notice.audience == Audience::All {
+                // It was over when it was first seen: there is no beginning that this would follow.
+                delivery.follows = None;
+            }
+            receiver.grouped(delivery, alert, rule, now)
+        });
+        sent.collect()
+    }
+
     /// Wakes the lanes of these receivers. To be called after the commit.
     pub fn wake<'a>(&self, ids: impl IntoIterator<Item = &'a ReceiverId>) {
         for receiver in ids.into_iter().filter_map(|id| self.get(id)) {
@@ -100,6 +116,15 @@ impl Receiver {
     #[must_use]
     pub fn through(self, channel: Channel) -> Self {
         Receiver { channel, ..self }
+    }
+
+    /// Whether it is among those that a notice is for.
+    fn is_meant(&self, audience: Audience) -> bool {
+        match audience {
+            Audience::All => true,
+            Audience::WantEnds => self.send_resolved,
+            Audience::KeepIncidents => self.renderer.keeps_incidents(),
+        }
     }
 
     /// The beginning or the end of an alert, by the kind of `message`.
@@ -154,7 +179,7 @@ impl Receiver {
 
     /// The delivery with the group that the alert's rule asks for: it waits for others of that instead of going out at
     /// once. A receiver that is sent each alert alone has none.
-    pub fn grouped(&self, delivery: Delivery, alert: &Alert, rule: Option<&Rule>, now: Timestamp) -> Delivery {
+    fn grouped(&self, delivery: Delivery, alert: &Alert, rule: Option<&Rule>, now: Timestamp) -> Delivery {
         let grouping = rule.and_then(|rule| rule.group.as_ref()).filter(|_| self.renderer.merges());
         let Some((group, due)) = grouping.map(|grouping| grouping.place(&alert.facts, now)) else { return delivery };
         Delivery { group: Some(group), next_attempt_at: Some(due), ..delivery }

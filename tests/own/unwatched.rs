@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nightbell::model::{Alert, AlertState, Delivery, EndReason, SourceId};
+use nightbell::model::{Alert, AlertState, Delivery, EndReason, RuleStep, SourceId};
 use nightbell::notify::Renderer;
 use nightbell::store::{
-    Archive as _, Deliveries as _, OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, RuleStep, SqlStore,
-    Steps as _,
+    Archive as _, Deliveries as _, OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, SqlStore, Steps as _,
 };
 use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::unwatched::Unwatched;

@@ -284,7 +284,7 @@ async fn nobody_is_told_of_the_end_of_a_rule() {
 #[tokio::test]
 async fn an_acknowledgement_counts_up_to_the_transaction_that_takes_the_step() {
     use nightbell::model::Escalation;
-    use nightbell::store::{RuleStep, StepTaken};
+    use nightbell::model::{RuleStep, StepTaken};
     let mut scene = failing(RULES).await;
     scene.pass(minutes(30));
     let of = |unless_acked| RuleStep {

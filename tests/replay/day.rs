@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::alert::identity::escalation_step;
+use nightbell::app::recorded;
 use nightbell::clock::{Clock as _, ManualClock};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Ack, Alert, AlertState, Concerns, Delivery};
@@ -15,7 +16,7 @@ use nightbell::store::{Archive as _, Deliveries as _, Desk as _, NewSilence, Sql
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::poll::{PollError, Poller};
-use nightbell::worker::replay::{Theatre, recorded};
+use nightbell::worker::replay::Theatre;
 
 use crate::sample::{Place, at};
 
@@ -38,7 +39,7 @@ inhibit:
 "#;
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
-pub(super) struct Numbers(pub(super) u64);
+struct Numbers(u64);
 
 impl Numbers {
     /// Below `end`.
@@ -56,13 +57,13 @@ impl Numbers {
 }
 
 /// The running program's parts for one source, with time by hand.
-struct Day {
+pub(super) struct Day {
     place: Place,
-    store: Arc<SqlStore>,
-    clock: ManualClock,
-    workspace: SimWorkspace,
-    config: Config,
-    receivers: Arc<Receivers>,
+    pub(super) store: Arc<SqlStore>,
+    pub(super) clock: ManualClock,
+    pub(super) workspace: SimWorkspace,
+    pub(super) config: Config,
+    pub(super) receivers: Arc<Receivers>,
     /// Runs that are there: job and id.
     runs: Vec<(String, u64)>,
     numbers: Numbers,
@@ -72,10 +73,15 @@ struct Day {
 
 impl Day {
     async fn begin(seed: u64) -> Day {
+        Day::begin_with(seed, "", RULES).await
+    }
+
+    /// A day under these rules, with further receivers.
+    pub(super) async fn begin_with(seed: u64, receivers: &str, rules: &str) -> Day {
         let (place, clock) = (Place::new(), ManualClock::at(at(0)));
         let sim = SimConfig { token: Some("t".to_string()), ..SimConfig::default() };
         let workspace = SimWorkspace::start(sim, Arc::new(clock.clone())).await.unwrap();
-        let config = configuration(&workspace, RULES);
+        let config = configuration(&workspace, receivers, rules);
         let receivers =
             config.receivers.iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap()));
         let store = Arc::new(place.open().await);
@@ -84,7 +90,7 @@ impl Day {
         Day { place, store, clock, workspace, config, receivers, runs: Vec::new(), numbers, acking }
     }
 
-    fn poller(&self) -> Poller<AnySource, SqlStore> {
+    pub(super) fn poller(&self) -> Poller<AnySource, SqlStore> {
         let settings = self.config.sources[0].clone();
         let source = AnySource::open(&settings, Arc::new(self.clock.clone())).unwrap();
         let (store, clock) = (Arc::clone(&self.store), Arc::new(self.clock.clone()));
@@ -92,7 +98,7 @@ impl Day {
         Poller::new(settings, source, store, decider, Arc::clone(&self.receivers), clock)
     }
 
-    fn escalations(&self) -> Escalations<SqlStore> {
+    pub(super) fn escalations(&self) -> Escalations<SqlStore> {
         let (store, rules) = (Arc::clone(&self.store), self.config.rules.clone());
         Escalations::new(store, Arc::clone(&self.receivers), rules, self.config.muting())
     }
@@ -107,7 +113,7 @@ impl Day {
     }
 
     /// What happens in the workspace between two polls.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         let now = self.clock.now();
         if self.numbers.one_in(2) {
             let job = ["etl_0", "etl_1", "etl_2", "load_a", "load_b", "other"][self.numbers.below(6) as usize];
@@ -144,7 +150,7 @@ impl Day {
     }
 
     /// Silences come and go, and somebody takes on what fires.
-    async fn hush(&mut self) {
+    pub(super) async fn hush(&mut self) {
         let now = self.clock.now();
         if self.acking.one_in(6) {
             let alerts = self.store.alerts(usize::MAX).await.unwrap();
@@ -200,13 +206,13 @@ impl Day {
     }
 }
 
-pub(super) fn configuration(workspace: &SimWorkspace, rules: &str) -> Config {
+fn configuration(workspace: &SimWorkspace, receivers: &str, rules: &str) -> Config {
     let text = format!(
         "version: 1\nsources:\n  warehouse: {{ type: dataarts, endpoint: \"{}\", project_id: {}, poll: \"*/5 * * * *\", \
          lookback: 6h, requests_per_second: 1000, auth: {{ token: t }} }}\nreceivers:\n  \
          hook: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\n  \
          mail: {{ type: email, smtp_url: \"smtp+plain://127.0.0.1:9\", from: a@example.com, to: [b@example.com] }}\n\
-         rules:{rules}",
+         {receivers}rules:{rules}",
         workspace.endpoint(),
         workspace.config().project_id,
     );
@@ -253,7 +259,7 @@ async fn a_recorded_day_that_is_played_again_comes_to_the_same_decisions() {
     let theatre = Theatre::open(&day.config).unwrap();
 
     let all = recorded(&*day.store, &day.config.sources, Timestamp::UNIX_EPOCH, until).await.unwrap();
-    let played = theatre.play(&day.config, all.script).await.unwrap();
+    let played = theatre.play(&day.config, all.script).unwrap();
     let since = Timestamp::UNIX_EPOCH;
     assert_eq!(decisions(&played.alerts, since), decisions(&alerts, since));
     assert_eq!(tellings(&played.deliveries, since), tellings(&deliveries, since));
@@ -296,7 +302,7 @@ async fn a_replay_that_begins_later_tells_of_what_is_new_and_of_nothing_else() {
     assert!(before.read_until <= middle && reel.polls.iter().all(|poll| poll.polled_at > before.read_until));
     assert!(before.instances.len() > 40, "{} runs are known", before.instances.len());
 
-    let played = Theatre::open(&day.config).unwrap().play(&day.config, recorded.script).await.unwrap();
+    let played = Theatre::open(&day.config).unwrap().play(&day.config, recorded.script).unwrap();
     // What fired before is told by neither; a rule about one run by itself rests on nothing else.
     let failed = |alerts: &[Alert]| -> Vec<String> {
         let of_rule = alerts.iter().filter(|it| it.rule.as_str() == "failed" && it.created_at > since);

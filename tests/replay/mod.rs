@@ -1,5 +1,6 @@
 //! Days that are played again: the decisions are those that were made.
 
+mod counts;
 mod day;
 mod notes;
 mod rehearsal;

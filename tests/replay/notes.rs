@@ -11,14 +11,13 @@ const MORE: &str = "  stopped: { match: { job: nowhere }, when: { job_status: [S
 const NODES: &str = "the nodes of runs are not recorded";
 const WORDS: &str = "why runs failed, in the scheduler's words, is not recorded";
 const JOBS: &str = "the states of jobs are not recorded: stopped is not played";
-const GROUPS: &str = "groups are not played: of flood each alert is counted by itself";
 
 /// Which of these the notes hold.
 async fn notes(stage: &Stage, arguments: &[&str]) -> Vec<&'static str> {
     let output = stage.output(&[&["backtest", "--since", "1h"], arguments].concat()).await;
     let says = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{says}");
-    [NODES, WORDS, JOBS, GROUPS].into_iter().filter(|note| says.contains(note)).collect()
+    [NODES, WORDS, JOBS].into_iter().filter(|note| says.contains(note)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,5 +30,5 @@ async fn the_notes_tell_what_cannot_be_known_only_where_it_matters() {
     assert_eq!(notes(&stage, &[]).await, [NODES, WORDS]);
     assert_eq!(notes(&stage, &["--fetch"]).await, [NODES], "the list has the words");
     stage.write_config(&format!("{RULES}{MORE}"));
-    assert_eq!(notes(&stage, &[]).await, [NODES, WORDS, JOBS, GROUPS]);
+    assert_eq!(notes(&stage, &[]).await, [NODES, WORDS, JOBS]);
 }

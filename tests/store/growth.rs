@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use nightbell::model::{ReceiverId, RuleId};
+use nightbell::model::{ReceiverId, RuleId, RuleStep};
 use nightbell::store::{
-    Desk as _, FallbackDeliveries as _, Groups as _, Outbox as _, OwnAlerts as _, PollLedger as _, RuleStep, SqlStore,
-    Steps as _,
+    Desk as _, FallbackDeliveries as _, Groups as _, Outbox as _, OwnAlerts as _, PollLedger as _, SqlStore, Steps as _,
 };
 
 use crate::sample::{Place, alert, at, source};

@@ -17,12 +17,11 @@ use jiff::Timestamp;
 use nightbell::decide::Memory;
 use nightbell::decide::memory::Recalled;
 use nightbell::model::{
-    Alert, AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, Instance, InstanceKey, ReceiverId, SourceId,
-    Status,
+    Alert, AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, Instance, InstanceKey, PollOutcome,
+    ReceiverId, SourceId, Status,
 };
 use nightbell::store::{
-    Archive as _, Deliveries as _, Outbox as _, PollCommit, PollLedger as _, PollOutcome, Settled, SqlStore,
-    StoreError, Upkeep as _,
+    Archive as _, Deliveries as _, Outbox as _, PollCommit, PollLedger as _, Settled, SqlStore, StoreError, Upkeep as _,
 };
 use sqlx::Row as _;
 

@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use super::deliveries::instant;
 use super::output::{complain, complain_of_own_schedules};
 use super::{Exit, Failure};
+use crate::app::{OnRecord, recorded};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::source::{AnySource, Source as _};
 use crate::store::{Desk as _, Mode, PollLedger as _, SqlStore};
-use crate::worker::replay::{OnRecord, Played, Script, Telling, Theatre, fetched, recorded, tellings};
+use crate::worker::replay::{Played, Script, Telling, Theatre, fetched};
 
 use self::notes::Rules;
 use self::report::{Report, Version};
@@ -65,14 +66,14 @@ pub(super) async fn backtest(config: &Config, chosen: &Chosen) -> Result<Exit, F
         (recorded.script, recorded.sources)
     };
     complain_of_own_schedules(&other.as_ref().unwrap_or(config).rules);
-    let old = Version::of(config, play(config, &script).await?, since);
+    let old = Version::of(config, play(config, &script)?, since);
     let new = match &other {
         Some(other) => {
             let (script, lost) = only_known(script, other);
             for source in lost {
                 complain(format_args!("the other version has no source {source}: nothing of it is played there"));
             }
-            Some(Version::of(other, play(other, &script).await?, since))
+            Some(Version::of(other, play(other, &script)?, since))
         }
         None => None,
     };
@@ -97,7 +98,7 @@ fn other_version(path: &Path) -> Result<Config, Failure> {
     Ok(loaded.config)
 }
 
-async fn play(config: &Config, script: &Script) -> Result<Played, Failure> {
+fn play(config: &Config, script: &Script) -> Result<Played, Failure> {
     let bar = indicatif::ProgressBar::no_length();
     let style = indicatif::ProgressStyle::with_template("  {wide_bar} {pos}/{len} polls");
     bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
@@ -106,7 +107,7 @@ async fn play(config: &Config, script: &Script) -> Result<Played, Failure> {
         watcher.set_length(polls as u64);
         watcher.set_position(made as u64);
     });
-    let played = theatre.play(config, script.clone()).await;
+    let played = theatre.play(config, script.clone());
     bar.finish_and_clear();
     Ok(played?)
 }
@@ -121,7 +122,7 @@ fn only_known(script: Script, config: &Config) -> (Script, Vec<String>) {
 /// Reads the runs of that time from the sources, and the silences from the store, where there is one.
 async fn from_sources(config: &Config, since: Timestamp, until: Timestamp) -> Result<Script, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await.ok();
-    let mut script = Script::default();
+    let mut script = Script { until: Some(until), ..Script::default() };
     for settings in &config.sources {
         let source = AnySource::open(settings, Arc::new(SystemClock));
         let source = source.map_err(|error| anyhow::anyhow!("source {}: {error}", settings.id))?;

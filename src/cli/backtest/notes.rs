@@ -49,7 +49,7 @@ impl Rules<'_> {
                     .to_string(),
             );
         }
-        notes.extend(self.of_sending());
+        notes.push(self.of_sending());
         notes
     }
 
@@ -62,7 +62,7 @@ impl Rules<'_> {
         ];
         notes.extend(self.of_jobs());
         notes.extend(of_nodes(told));
-        notes.extend(self.of_sending());
+        notes.push(self.of_sending());
         notes
     }
 
@@ -71,19 +71,12 @@ impl Rules<'_> {
         (!rules.is_empty()).then(|| format!("the states of jobs are not recorded: {} is not played", join(&rules)))
     }
 
-    fn of_sending(&self) -> Vec<String> {
-        let mut notes = vec![
-            "each message is counted by itself and as delivered: rates, merging and fallbacks are not played"
-                .to_string(),
-        ];
-        let grouped = self.all(|rule| rule.group.is_some());
-        if !grouped.is_empty() {
-            let rules = join(&grouped);
-            notes.push(format!(
-                "groups are not played: of {rules} each alert is counted by itself, and none is repeated"
-            ));
-        }
-        notes
+    fn of_sending(&self) -> String {
+        let digests = [Some(self.config), self.other].into_iter().flatten().any(|config| !config.digests.is_empty());
+        let besides = if digests { ", and digests are not played" } else { "" };
+        format!(
+            "each message is counted as delivered at the first attempt: retries and fallbacks are not played{besides}"
+        )
     }
 
     /// The names of those rules, of both versions.

@@ -9,15 +9,17 @@ use serde_json::json;
 use super::super::Failure;
 use super::super::output::{complain, local, print, table};
 use super::super::test::told_line;
-use super::{OnRecord, Played, tellings};
+use super::{OnRecord, Played};
 use crate::config::Config;
 use crate::model::ReceiverId;
 use crate::template::display_text;
-use crate::worker::replay::{Difference, How, Telling, differences};
+use crate::worker::replay::{Difference, How, Sent, Telling, differences};
 
 /// What one version of the rules tells.
 pub(super) struct Version {
     tellings: Vec<Telling>,
+    /// The messages that go out.
+    sent: Vec<Sent>,
     /// Messages by receiver; every receiver of the configuration is there.
     counts: BTreeMap<ReceiverId, u64>,
     /// Alerts that were never told, by what held them back.
@@ -27,10 +29,11 @@ pub(super) struct Version {
 impl Version {
     /// What was played, from `since` on.
     pub(super) fn of(config: &Config, played: Played, since: Timestamp) -> Version {
-        let tellings: Vec<Telling> = tellings(&played).into_iter().filter(|telling| telling.at >= since).collect();
+        let tellings: Vec<Telling> = played.tellings.into_iter().filter(|telling| telling.at >= since).collect();
         let mut counts: BTreeMap<ReceiverId, u64> = config.receivers.iter().map(|it| (it.id.clone(), 0)).collect();
-        for receiver in tellings.iter().flat_map(|telling| telling.messages.keys()) {
-            *counts.entry(receiver.clone()).or_default() += 1;
+        let sent: Vec<Sent> = played.sent.into_iter().filter(|sent| sent.at >= since).collect();
+        for message in &sent {
+            *counts.entry(message.receiver.clone()).or_default() += 1;
         }
         let mut untold: BTreeMap<String, u64> = BTreeMap::new();
         for alert in played.alerts.iter().filter(|alert| alert.created_at >= since) {
@@ -38,7 +41,7 @@ impl Version {
                 *untold.entry(by.to_string()).or_default() += 1;
             }
         }
-        Version { tellings, counts, untold }
+        Version { tellings, sent, counts, untold }
     }
 
     /// What it tells, the earliest first.
@@ -53,11 +56,9 @@ impl Version {
     /// Messages by hour, in the order of time, and by receiver.
     fn by_hour(&self) -> BTreeMap<Timestamp, BTreeMap<ReceiverId, u64>> {
         let mut hours: BTreeMap<Timestamp, BTreeMap<ReceiverId, u64>> = BTreeMap::new();
-        for telling in &self.tellings {
-            let Ok(hour) = Timestamp::from_second(telling.at.as_second().div_euclid(3600) * 3600) else { continue };
-            for receiver in telling.messages.keys() {
-                *hours.entry(hour).or_default().entry(receiver.clone()).or_default() += 1;
-            }
+        for Sent { at, receiver, .. } in &self.sent {
+            let Ok(hour) = Timestamp::from_second(at.as_second().div_euclid(3600) * 3600) else { continue };
+            *hours.entry(hour).or_default().entry(receiver.clone()).or_default() += 1;
         }
         hours
     }

@@ -7,9 +7,9 @@ use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
 use super::items::{IdItem, StepItem, to_json};
 use super::{insert, rows};
-use crate::model::{AlertId, Delivery, DeliveryId, ReceiverId};
+use crate::model::{AlertId, Delivery, DeliveryId, DueStep, EscalatedEnd, ReceiverId, RuleStep, StepTaken};
 use crate::store::error::StoreError;
-use crate::store::escalation::{AfterStep, DueStep, EscalatedEnd, RuleStep, StepTaken, Steps};
+use crate::store::escalation::{AfterStep, Steps};
 
 /// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told. A telling is
 /// what is owed, whether or not it has arrived: who cannot be reached must not keep others from being told.

@@ -14,10 +14,9 @@ use super::items::{IdItem, MemberItem, delivery_items, lists};
 use super::outbox::{FREE, ORDER, queued};
 use super::{insert, rows};
 use crate::alert::attach_escalation;
-use crate::model::{AlertFacts, Delivery, DeliveryId, ReceiverId};
+use crate::model::{AlertFacts, Delivery, DeliveryId, DueGroup, Mergeable, Queued, ReceiverId};
 use crate::store::error::StoreError;
-use crate::store::groups::{DueGroup, Groups, Mergeable, Unrepeated};
-use crate::store::outbox::Queued;
+use crate::store::groups::{Groups, Unrepeated};
 
 impl Groups for SqlStore {
     async fn due_groups(

@@ -12,10 +12,10 @@ use super::{insert, own, rows};
 use crate::clock::{is_due, latest_due};
 use crate::limits::DELIVERY_WAIT_MAX;
 use crate::model::{
-    Content, Delivery, DeliveryId, DeliveryState, INTERRUPTED, MessageKind, NEVER_FIRED, ReceiverId, Severity,
+    Content, Delivery, DeliveryId, DeliveryState, INTERRUPTED, MessageKind, NEVER_FIRED, Queued, ReceiverId, Severity,
 };
 use crate::store::error::StoreError;
-use crate::store::outbox::{Outbox, Pending, Queued, Settled};
+use crate::store::outbox::{Outbox, Pending, Settled};
 
 impl Outbox for SqlStore {
     async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {

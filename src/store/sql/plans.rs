@@ -15,11 +15,12 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::database::{Mode, SqlStore};
+use crate::model::RuleStep;
 use crate::model::{AlertId, DeliveryId, RuleId, SourceId};
 use crate::store::desk::Desk as _;
 use crate::store::digests::Digests as _;
 use crate::store::error::StoreError;
-use crate::store::escalation::{RuleStep, Steps as _};
+use crate::store::escalation::Steps as _;
 use crate::store::fallback::FallbackDeliveries as _;
 use crate::store::groups::Groups as _;
 use crate::store::ledger::PollLedger as _;

@@ -11,10 +11,9 @@ use super::gap::next_moment;
 use super::items::{IdItem, alert_items, instance_items, lists, to_json};
 use super::{gap, insert, memory, rows, transition};
 use crate::decide::Memory;
-use crate::model::{Alert, AlertId, GapCause, GapPart, InstanceKey, InstanceType, Snapshot, SourceId};
+use crate::model::{Alert, AlertId, GapCause, GapPart, InstanceKey, InstanceType, PollOutcome, Snapshot, SourceId};
 use crate::store::error::StoreError;
 use crate::store::ledger::{PastRuns, PollCommit, PollLedger};
-use crate::store::transition::PollOutcome;
 
 impl PollLedger for SqlStore {
     async fn load_source(&self, source: &SourceId) -> Result<Memory, StoreError> {

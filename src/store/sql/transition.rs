@@ -8,9 +8,9 @@ use sqlx::{Any, AssertSqlSafe, Database};
 use super::database::{SqlStore, Write};
 use super::items::InstanceItem;
 use super::{insert, rows};
-use crate::model::SourceId;
+use crate::model::{PollOutcome, PollRecord, SourceId};
 use crate::store::error::StoreError;
-use crate::store::transition::{PollOutcome, PollRecord, Transition, TransitionLog};
+use crate::store::transition::{Transition, TransitionLog};
 
 /// A transition with what is remembered of its run beside, in the order in which [`rows::instance`] reads.
 const SELECT: &str = "SELECT log.source, log.job, log.id, run.job_id, run.name, log.status, \

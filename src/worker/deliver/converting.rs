@@ -17,7 +17,7 @@ impl<S: Groups + Outbox> Claimer<S> {
     /// The claimed deliveries, each in the form that the receiver takes, and those whose claims are to be given up, for
     /// the store failed meanwhile.
     pub(super) async fn converted(&self, claimed: Vec<Delivery>, now: Timestamp) -> (Vec<Delivery>, Vec<DeliveryId>) {
-        let Some(renderer) = self.renderer.as_deref() else { return (claimed, Vec::new()) };
+        let Some(renderer) = self.composer.renderer() else { return (claimed, Vec::new()) };
         let (mut fit, mut failed) = (Vec::with_capacity(claimed.len()), Vec::new());
         for delivery in claimed {
             let Some(before) = delivery.rendered_for.clone().filter(|kind| kind != renderer.kind()) else {
@@ -44,7 +44,7 @@ impl<S: Groups + Outbox> Claimer<S> {
         before: &str,
         now: Timestamp,
     ) -> Result<Option<Delivery>, StoreError> {
-        let (id, receiver, kind) = (delivery.id.as_str(), self.receiver.as_str(), renderer.kind());
+        let (id, receiver, kind) = (delivery.id.as_str(), self.composer.receiver().as_str(), renderer.kind());
         let Some(content) = self.rendered_again(renderer, &delivery, now).await? else {
             let reason = format!(
                 "rendered for the kind {before}, of which {receiver} was then; it is {kind} now, and this message cannot be \
@@ -69,13 +69,13 @@ impl<S: Groups + Outbox> Claimer<S> {
             MessageKind::AlertFiring | MessageKind::AlertResolved => {
                 let found = self.store.facts_of(&delivery.id).await?;
                 let rendered = found.map(|facts| renderer.render(&message_about(facts, now)));
-                Ok(rendered.map(|rendered| rendered.into_content(&self.receiver, delivery.id.as_str())))
+                Ok(rendered.map(|rendered| rendered.into_content(self.composer.receiver(), delivery.id.as_str())))
             }
             MessageKind::AlertGroup => {
                 let facts = self.store.told_by(&delivery.id).await?;
                 let grouped = renderer.group(&facts, 0, now, GROUP_MEMBERS_MAX);
                 let whole = grouped.filter(|grouped| grouped.named == facts.len());
-                Ok(whole.map(|whole| whole.rendered.into_content(&self.receiver, delivery.id.as_str())))
+                Ok(whole.map(|whole| whole.rendered.into_content(self.composer.receiver(), delivery.id.as_str())))
             }
             _ => Ok(None),
         }

@@ -14,12 +14,12 @@ use super::Poller;
 use crate::decide::memory::is_gone;
 use crate::decide::{Memory, remembered};
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX};
-use crate::model::{Instance, InstanceKey, Snapshot, Status};
+use crate::model::{Instance, InstanceKey, Snapshot, SourceId, Status};
 use crate::source::{Source, SourceErrorKind};
 use crate::store::{Desk, PollLedger};
 
 /// The raw status given to an instance that its source no longer knows.
-pub(in crate::worker) const GONE: &str = "(no longer known to the source)";
+const GONE: &str = "(no longer known to the source)";
 
 /// When runs outside the listing were last asked after.
 #[derive(Debug, Clone, Default)]
@@ -31,18 +31,11 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// answers there were.
     pub(super) async fn follow(&mut self, seen: &mut Vec<Instance>, now: Timestamp) -> usize {
         let Some(memory) = &self.memory else { return 0 };
-        let mut unlisted = unsettled(memory, now);
-        if !unlisted.is_empty() {
-            let listed: HashSet<InstanceKey> = seen.iter().map(Instance::key).collect();
-            unlisted.retain(|(key, _)| !listed.contains(key));
-        }
-        let turn = self.followed.turn(unlisted);
-        if turn.is_empty() {
+        let stale = self.followed.next(&self.settings.id, memory, seen, now);
+        if stale.is_empty() {
             return 0;
         }
         let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
-        let id = &self.settings.id;
-        let stale = turn.into_iter().map(|(key, snapshot)| remembered(id, key, snapshot));
         let answers: Vec<_> = stream::iter(stale)
             .map(|instance| {
                 let source = &self.source;
@@ -56,7 +49,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             .await;
         let mut count = 0;
         for (instance, answer) in answers {
-            self.followed.0.insert(instance.key(), now);
+            self.followed.note(&instance, now);
             match answer {
                 Ok(Ok(detail)) => {
                     count += 1;
@@ -64,8 +57,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
                 }
                 Ok(Err(error)) if error.kind == SourceErrorKind::NotFound => {
                     count += 1;
-                    let raw_status = GONE.to_string();
-                    seen.push(Instance { status: Status::Unknown, raw_status, end_time: Some(now), ..instance });
+                    seen.push(gone(instance, now));
                 }
                 Ok(Err(error)) => {
                     warn!(source = %self.settings.id, job = instance.job.name, instance = instance.id,
@@ -78,7 +70,40 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     }
 }
 
+/// A run that its source no longer knows at `now`.
+pub(in crate::worker) fn gone(run: Instance, now: Timestamp) -> Instance {
+    Instance { status: Status::Unknown, raw_status: GONE.to_string(), end_time: Some(now), ..run }
+}
+
+/// Whether the poll that saw this had found that the source no longer knew the run.
+pub(in crate::worker) fn was_gone(run: &Instance) -> bool {
+    run.status == Status::Unknown && run.raw_status == GONE
+}
+
 impl Followed {
+    /// The runs to ask after now: of those that are not settled by what is remembered and not among the `listed`, as many
+    /// as one poll asks after.
+    pub(in crate::worker) fn next(
+        &mut self,
+        source: &SourceId,
+        memory: &Memory,
+        listed: &[Instance],
+        now: Timestamp,
+    ) -> Vec<Instance> {
+        let mut unlisted = unsettled(memory, now);
+        if !unlisted.is_empty() {
+            let listed: HashSet<InstanceKey> = listed.iter().map(Instance::key).collect();
+            unlisted.retain(|(key, _)| !listed.contains(key));
+        }
+        let turn = self.turn(unlisted);
+        turn.into_iter().map(|(key, snapshot)| remembered(source, key, snapshot)).collect()
+    }
+
+    /// A run was asked after.
+    pub(in crate::worker) fn note(&mut self, run: &Instance, now: Timestamp) {
+        self.0.insert(run.key(), now);
+    }
+
     /// Which of the runs outside the listing to ask after now.
     fn turn(&mut self, mut unlisted: Vec<(InstanceKey, Snapshot)>) -> Vec<(InstanceKey, Snapshot)> {
         let keys: HashSet<&InstanceKey> = unlisted.iter().map(|(key, _)| key).collect();

@@ -9,14 +9,13 @@
 mod answers;
 mod asking;
 mod details;
-mod follow;
+pub(super) mod follow;
 mod gaps;
 mod turn;
-mod window;
+pub(super) mod window;
 
 pub use crate::decide::Terms;
 pub use follow::Followed;
-pub(super) use follow::GONE;
 pub(super) use window::is_silent;
 
 use std::panic::AssertUnwindSafe;

@@ -8,15 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::super::pending::Receiver;
 use super::window::{self, Slice};
 use super::{PollError, PollReport, Poller};
-use crate::alert::message_of;
-use crate::decide::{Audience, Change, Decided, Look, Notice, Observed, to_recall};
+use crate::decide::{Change, Decided, Look, Observed, to_recall};
 use crate::limits::SET_ASIDE_LOGGED_MAX;
-use crate::model::{Alert, AlertState, Coverage, Delivery, GapCause, MessageKind, ReceiverId};
+use crate::model::{Alert, AlertState, Coverage, Delivery, GapCause, PollOutcome, ReceiverId};
 use crate::source::{Listing, Source};
-use crate::store::{Desk, PollCommit, PollLedger, PollOutcome, StoreError};
+use crate::store::{Desk, PollCommit, PollLedger, StoreError};
 
 /// What a look at the source brought.
 struct Read {
@@ -206,17 +204,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let mut owed = Vec::new();
         let mut began = Instant::now();
         for notice in &decided.notices {
-            let alert = decided.alert(notice.alert);
-            let message = message_of(alert, notice.kind, now);
-            for receiver in &alert.receivers {
-                let Some(receiver) = self.receivers.get(receiver).filter(|it| it.is_meant(notice)) else { continue };
-                let mut delivery = receiver.delivery(alert, &message, now);
-                if notice.kind == MessageKind::AlertResolved && notice.audience == Audience::All {
-                    // It was over when it was first seen: there is no beginning that this would follow.
-                    delivery.follows = None;
-                }
-                owed.push(receiver.grouped(delivery, alert, self.decider.rules.get(&alert.rule), now));
-            }
+            owed.extend(self.receivers.notified(decided.alert(notice.alert), notice, &self.decider.rules, now));
             // A storm of thousands must not keep the lanes of other receivers from their turn.
             if began.elapsed() > Duration::from_millis(5) {
                 tokio::task::yield_now().await;
@@ -224,17 +212,6 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             }
         }
         owed
-    }
-}
-
-impl Receiver {
-    /// Whether it is among those that a notice is for.
-    fn is_meant(&self, notice: &Notice) -> bool {
-        match notice.audience {
-            Audience::All => true,
-            Audience::WantEnds => self.send_resolved,
-            Audience::KeepIncidents => self.renderer.keeps_incidents(),
-        }
     }
 }
 

@@ -16,28 +16,28 @@ use crate::source::SourceSettings;
 
 /// What a poll reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slice {
+pub(in crate::worker) struct Slice {
     /// The plan times.
-    pub(super) window: Window,
+    pub(in crate::worker) window: Window,
     /// The plan times between which nothing is read any more: the source was unreadable for too long.
-    pub(super) lost: Option<(Timestamp, Timestamp)>,
+    pub(in crate::worker) lost: Option<(Timestamp, Timestamp)>,
     /// Whether it reaches up to now.
-    pub(super) is_last: bool,
+    pub(in crate::worker) is_last: bool,
 }
 
 /// How long a slice may be, as far as that was found out.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct SliceSpan(Option<Duration>);
+pub(in crate::worker) struct SliceSpan(Option<Duration>);
 
 impl SliceSpan {
     /// A listing of this span did not come to its end in time, or not whole: the next one is half as long.
-    pub(super) fn shrink(&mut self, window: Window) {
+    pub(in crate::worker) fn shrink(&mut self, window: Window) {
         let half = window.to.duration_since(window.from).unsigned_abs() / 2;
         self.0 = Some(half.max(SLICE_MIN));
     }
 
     /// A listing of this span took so long and was whole: what fits is known better now.
-    pub(super) fn learn(&mut self, window: Window, took: Duration) {
+    pub(in crate::worker) fn learn(&mut self, window: Window, took: Duration) {
         let span = window.to.duration_since(window.from).unsigned_abs();
         // Half of the time is left for a service that is slower the next time.
         let fits = SOURCE_LISTING_TIME_MAX.as_secs_f64() / 2.0 / took.as_secs_f64().max(0.001);
@@ -51,7 +51,7 @@ impl SliceSpan {
 }
 
 /// How far back to list: the source's own `lookback`, and what the rules need to know that a run is not there.
-pub(super) fn lookback(settings: &SourceSettings, rules: &RuleSet, is_first_poll: bool) -> Duration {
+pub(in crate::worker) fn lookback(settings: &SourceSettings, rules: &RuleSet, is_first_poll: bool) -> Duration {
     let at_first = rules.reach_at_first(&settings.id).filter(|_| is_first_poll);
     let at_first = at_first.map(|reach| reach + settings.first_poll).unwrap_or_default();
     settings.lookback.max(rules.reach(&settings.id)).max(at_first)
@@ -59,7 +59,7 @@ pub(super) fn lookback(settings: &SourceSettings, rules: &RuleSet, is_first_poll
 
 /// What to read at `now`: the last `lookback`, and further back when the last complete poll is longer ago, at most
 /// [`SOURCE_WINDOW_MAX`]; of that the part that follows what a catch-up under way has read.
-pub(super) fn next(now: Timestamp, lookback: Duration, covered: &Covered, span: SliceSpan) -> Slice {
+pub(in crate::worker) fn next(now: Timestamp, lookback: Duration, covered: &Covered, span: SliceSpan) -> Slice {
     let back = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
     let oldest = back(SOURCE_WINDOW_MAX);
     let usual = back(lookback).max(oldest);

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::reel::{Before, Reel};
+use super::stage::{Before, Reel};
 use crate::limits::{REPLAY_WARM_UP, SOURCE_WINDOW_MAX};
-use crate::model::{Instance, Sighting, Status, Window};
+use crate::model::{Instance, PollOutcome, PollRecord, Sighting, Status, Window};
 use crate::source::{Source, SourceError, SourceErrorKind, SourceSettings};
-use crate::store::{PollOutcome, PollRecord};
 
 /// Polls that are made up are not closer than a minute: the times of runs say no more.
 const POLLS_APART_MIN: Duration = Duration::from_secs(59);

@@ -1,42 +1,45 @@
 //! Playing a past or an imagined time again: what would have been told?
 //!
-//! The decisions are those of the running program, because it is the running program that makes them: the real poller,
-//! before a source that shows what it is told to, and the real loop that has alerts go further, on a store in memory, with
-//! the clock set from poll to poll. Nothing is sent, and nothing outside is read or written. This module must never decide anything by itself.
+//! The decisions are those of the running program, because they are made by the same pure functions: what a poll decides,
+//! what its receivers are sent, what later steps and repeats say, and what goes out together. All that is known is held in memory, and time goes from poll to
+//! poll. Nothing is sent, nothing outside is read or written, and nothing waits. This module must never decide anything by
+//! itself, and must never know a store.
 
-mod cues;
 mod difference;
 mod fetch;
-mod record;
-mod reel;
+mod lanes;
+mod log;
+mod people;
 mod rehearsal;
+mod repeats;
+mod stage;
 mod steps;
 mod telling;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 pub use difference::{Difference, How, differences};
 pub use fetch::fetched;
-pub use record::{OnRecord, Recorded, recorded};
-pub use reel::{Before, Reel};
+pub use lanes::Sent;
 pub use rehearsal::{Problem, Rehearsal};
-pub use telling::{Telling, tellings};
+pub use stage::{Before, Reel};
+pub use telling::Telling;
 
-use self::cues::Cues;
-use self::reel::Projector;
+use self::lanes::Lanes;
+use self::log::Log;
+use self::people::People;
+use self::repeats::Repeats;
+use self::stage::Stage;
 use self::steps::Steps;
 use super::pending::{Receiver, Receivers};
-use super::poll::{PollError, Poller};
 use crate::config::Config;
-use crate::decide::Memory;
-use crate::model::{Ack, Alert, AlertId, Covered, Delivery, Silence, SourceId};
+use crate::limits::INHIBITING_MAX;
+use crate::model::{Ack, Alert, AlertId, Delivery, PollOutcome, Silence, SourceId};
 use crate::notify::Renderer;
-use crate::store::{Archive as _, Deliveries as _, PollCommit, PollLedger as _, PollOutcome, SqlStore, StoreError};
+use crate::rule::inhibit::was_told;
 
 /// What is played.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +50,8 @@ pub struct Script {
     pub silences: Vec<Silence>,
     /// Who took on which alert.
     pub acks: Vec<(AlertId, Ack)>,
+    /// Until when steps are taken and messages go out; until the last poll where nobody says.
+    pub until: Option<Timestamp>,
 }
 
 /// What was decided.
@@ -54,23 +59,14 @@ pub struct Script {
 pub struct Played {
     /// The alerts, as they are at the end; the earliest first.
     pub alerts: Vec<Alert>,
-    /// What is owed to whom; the earliest first.
+    /// What is pending for whom, as it was decided; the earliest first.
     pub deliveries: Vec<Delivery>,
+    /// What people are told; the earliest first.
+    pub tellings: Vec<Telling>,
+    /// The messages that go out for that, alone or together; the earliest first.
+    pub sent: Vec<Sent>,
     /// How many polls were made.
     pub polls: usize,
-    /// What was said of each alert in one line, from when on.
-    said: Said,
-}
-
-/// What was said of alerts while they fired, each with when that began to be said.
-type Said = HashMap<AlertId, Vec<(Timestamp, String)>>;
-
-impl Played {
-    /// What was said of an alert at an instant, while it fired.
-    fn said_at(&self, alert: &AlertId, at: Timestamp) -> Option<&str> {
-        let lines = self.said.get(alert)?;
-        lines.iter().rev().find(|(since, _)| *since <= at).map(|(_, line)| line.as_str())
-    }
 }
 
 /// Why something cannot be played.
@@ -87,12 +83,6 @@ pub enum ReplayError {
         /// What is wrong.
         reason: String,
     },
-    /// The store in memory.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A poll that should have gone well.
-    #[error(transparent)]
-    Poll(#[from] PollError),
 }
 
 /// Everything that does not change from one play to the next: making it takes longer than many polls.
@@ -128,92 +118,98 @@ impl Theatre {
     /// Plays a script under the rules of `config`, which must have the receivers that this was opened with.
     ///
     /// # Errors
-    /// [`ReplayError`].
-    pub async fn play(&self, config: &Config, script: Script) -> Result<Played, ReplayError> {
-        // What the polls have to say is about a time that is over.
-        self.play_aloud(config, script).with_subscriber(NoSubscriber::default()).await
+    /// [`ReplayError::NoSource`].
+    pub fn play(&self, config: &Config, script: Script) -> Result<Played, ReplayError> {
+        // What there is to log is about a time that is over.
+        tracing::subscriber::with_default(NoSubscriber::default(), || self.play_aloud(config, script))
     }
 
-    async fn play_aloud(&self, config: &Config, script: Script) -> Result<Played, ReplayError> {
-        let store = Arc::new(SqlStore::in_memory().await?);
-        let clock = crate::clock::ManualClock::at(Timestamp::UNIX_EPOCH);
-        let rules = config.rules.clone();
+    fn play_aloud(&self, config: &Config, script: Script) -> Result<Played, ReplayError> {
         let mut stages = Vec::new();
         let mut due: Vec<(Timestamp, usize, PollOutcome)> = Vec::new();
-        for reel in script.reels {
-            let settings = config.sources.iter().find(|settings| settings.id == reel.source);
-            let Some(settings) = settings.cloned() else { return Err(ReplayError::NoSource(reel.source)) };
-            let known = reel.before.as_ref().map_or(&[][..], |before| &before.instances);
-            let source = Projector::new(settings.scheduler.kind(), known, reel.sightings);
-            if let Some(before) = reel.before {
-                store.commit_poll(&known_before(&settings.id, before, rules.marks())).await?;
-            }
-            due.extend(reel.polls.iter().map(|poll| (poll.polled_at, stages.len(), poll.outcome)));
+        for Reel { source, before, sightings, polls } in script.reels {
+            let settings = config.sources.iter().find(|settings| settings.id == source);
+            let Some(settings) = settings.cloned() else { return Err(ReplayError::NoSource(source)) };
+            due.extend(polls.iter().map(|poll| (poll.polled_at, stages.len(), poll.outcome)));
             let decider = config.decider(&settings, None);
-            let (store, receivers) = (Arc::clone(&store), Arc::clone(&self.receivers));
-            stages.push(Poller::new(settings, source, store, decider, receivers, Arc::new(clock.clone())));
+            stages.push(Stage::new(settings, decider, before, sightings));
         }
         due.sort_by_key(|(at, stage, _)| (*at, *stage));
-        let mut cues = Cues::new(script.silences, script.acks);
-        let mut steps = Steps::of(config, &store, &clock, &self.receivers);
-        let (polls, mut said, mut last) = (due.len(), Said::new(), Timestamp::MIN);
+        let polls = due.len();
+        let mut play = Play {
+            receivers: &self.receivers,
+            people: People::new(script.silences, script.acks),
+            log: Log::default(),
+            steps: Steps::of(config, &self.receivers),
+            repeats: Repeats::of(config),
+            lanes: Lanes::of(config, &self.receivers),
+            now: Timestamp::MIN,
+        };
         for (made, (now, stage, outcome)) in due.into_iter().enumerate() {
             (self.watcher)(made, polls);
-            steps.between(last, now, &mut cues).await?;
-            clock.set(now);
-            cues.give(&store, now).await?;
-            stages[stage].source.advance(now, outcome);
-            let is_told = match stages[stage].poll().await {
-                Ok(report) => report.deliveries > 0,
-                Err(PollError::Source { .. }) if outcome == PollOutcome::Unread => false,
-                Err(error) => return Err(error.into()),
-            };
-            if is_told {
-                note(&mut said, stages[stage].memory.as_ref(), now);
+            play.go_on_before(now);
+            play.people.act(now, |alert| play.log.has(alert));
+            let elsewhere = elsewhere(&stages, stage);
+            if let Some(decided) = stages[stage].poll(now, outcome, play.people.silences(), elsewhere) {
+                play.log.take(&decided, &self.receivers, &config.rules, now);
             }
-            steps.after_poll(now, is_told).await?;
-            last = now;
+            play.act(now);
         }
-        let mut played = Played { polls, said, ..told(&store).await? };
-        cues.name_as_before(&mut played.alerts);
-        Ok(played)
+        if let Some(until) = script.until {
+            play.go_on_before(until);
+        }
+        let Play { log, lanes, .. } = play;
+        let (alerts, deliveries, tellings) = log.into_parts();
+        Ok(Played { alerts, deliveries, tellings, sent: lanes.into_sent(), polls })
     }
 }
 
-/// Notes what is said now of what fires, where that is something new: an end changes what is said.
-fn note(said: &mut Said, memory: Option<&Memory>, now: Timestamp) {
-    for alert in memory.into_iter().flat_map(|memory| memory.firing.firing()) {
-        let lines = said.entry(alert.id.clone()).or_default();
-        let summary = &alert.facts.alert.summary;
-        if lines.last().is_none_or(|(_, last)| last != summary) {
-            lines.push((now, summary.clone()));
+/// What goes on beside the polls.
+struct Play<'a> {
+    receivers: &'a Receivers,
+    people: People,
+    log: Log,
+    steps: Steps,
+    repeats: Repeats,
+    lanes: Lanes,
+    /// Up to when it has gone on.
+    now: Timestamp,
+}
+
+impl Play<'_> {
+    /// Does all that is due before `next`, each at its time.
+    fn go_on_before(&mut self, next: Timestamp) {
+        while let Some(due) = self.next_due().filter(|due| *due < next) {
+            self.act(due);
         }
     }
-}
 
-/// What a source told before anything is played, as one poll that nobody heard of.
-fn known_before(source: &SourceId, before: Before, marks: &[String]) -> PollCommit {
-    PollCommit {
-        source: source.clone(),
-        generation: 0,
-        now: before.read_until,
-        covered: Covered { from: Some(Timestamp::MIN), until: Some(before.read_until), ..Covered::default() },
-        outcome: PollOutcome::Whole,
-        incomplete: None,
-        known_rules: Some(marks.iter().cloned().collect()),
-        instances: before.instances,
-        fired: Vec::new(),
-        changed: Vec::new(),
-        deliveries: Vec::new(),
+    fn next_due(&self) -> Option<Timestamp> {
+        let step = self.steps.next_due(&self.log, &self.people, self.now);
+        let repeat = self.repeats.next_due(&self.log, &self.people, &self.lanes, self.now);
+        [step, repeat, self.lanes.next_due(self.now)].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    fn act(&mut self, now: Timestamp) {
+        self.now = now;
+        self.people.act(now, |alert| self.log.has(alert));
+        self.lanes.pass(&self.log, now);
+        self.steps.pass(&mut self.log, &self.people, now, |delivery| self.lanes.has_arrived(delivery));
+        self.repeats.pass(&self.log, &self.people, (&mut self.lanes, self.receivers), now);
+        self.lanes.pass(&self.log, now);
     }
 }
 
-async fn told(store: &SqlStore) -> Result<Played, StoreError> {
-    let (mut alerts, mut deliveries) = (store.alerts(usize::MAX).await?, store.deliveries(usize::MAX).await?);
+/// The alerts of other sources that people were told of, that fire, and that may inhibit those of this one.
+fn elsewhere(stages: &[Stage], own: usize) -> Vec<Alert> {
+    let decider = &stages[own].decider;
+    let upstream = decider.muting.upstream_of(&decider.source);
+    let meant = stages.iter().filter(|stage| upstream.contains(&stage.decider.source));
+    let firing = meant.flat_map(|stage| stage.known.memory.firing.firing());
+    let holding = firing.filter(|alert| was_told(alert) && alert.suspended_at.is_none());
+    let mut alerts: Vec<Alert> = holding.map(|alert| (**alert).clone()).collect();
     alerts.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
-    deliveries.sort_by(|one, other| {
-        let order = |it: &Delivery| (it.created_at, it.alert.clone(), it.kind.as_str(), it.receiver.clone());
-        order(one).cmp(&order(other))
-    });
-    Ok(Played { alerts, deliveries, ..Played::default() })
+    alerts.truncate(INHIBITING_MAX);
+    alerts
 }

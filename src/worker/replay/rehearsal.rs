@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::telling::{Telling, tellings};
-use super::{Before, Played, Reel, ReplayError, Script, Theatre};
+use super::{Before, Played, Reel, ReplayError, Script, Telling, Theatre};
 use crate::config::{Config, Expected, RuleTest};
-use crate::model::{Content, Instance, ReceiverId, Sighting};
+use crate::model::{Content, Instance, PollOutcome, PollRecord, ReceiverId, Sighting};
 use crate::rule::{MatchCache, Rule, Verdict};
 use crate::source::SourceSettings;
-use crate::store::{PollOutcome, PollRecord};
 
 /// How a test went.
 #[derive(Debug, Clone)]
@@ -38,17 +36,17 @@ impl Theatre {
     ///
     /// # Errors
     /// [`ReplayError`] when it cannot be played.
-    pub async fn rehearse(&self, config: &Config, test: &RuleTest) -> Result<Rehearsal, ReplayError> {
+    pub fn rehearse(&self, config: &Config, test: &RuleTest) -> Result<Rehearsal, ReplayError> {
         let known = |sighting: &&Sighting| !config.sources.iter().any(|it| it.id == sighting.instance.source);
         if let Some(sighting) = test.sightings.iter().find(known) {
             return Err(ReplayError::NoSource(sighting.instance.source.clone()));
         }
         let reels = config.sources.iter().map(|settings| reel(settings, test)).collect();
-        let played = self.play(config, Script { reels, silences: test.silences.clone(), acks: Vec::new() }).await?;
-        let told = tellings(&played);
+        let silences = test.silences.clone();
+        let played = self.play(config, Script { reels, silences, acks: Vec::new(), until: Some(test.until) })?;
         let judge = Judge { config, test, played: &played, zone: &config.timezone };
-        let problems = judge.problems(&told);
-        Ok(Rehearsal { told, problems })
+        let problems = judge.problems(&played.tellings);
+        Ok(Rehearsal { told: played.tellings, problems })
     }
 }
 

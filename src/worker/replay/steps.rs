@@ -1,123 +1,144 @@
-//! Alerts that go further while a time is played: the real loop takes their steps, at the instants at which it would have
-//! woken, and with every poll.
+//! Alerts that go further while a time is played: steps are taken when they are due, and with every poll.
 //!
-//! What is told arrives at once: who was told before stands in the messages of a step, and nothing is sent here. This
-//! module must never decide which step is due.
+//! What a step says, and to whom, is decided where it is decided for the running loop ([`Ladder`]); which step is due is
+//! found in the log of what is played. One that a silence or a mute window holds up is taken with a later poll.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::escalation::Escalations;
+use super::super::escalation::Ladder;
 use super::super::pending::Receivers;
-use super::cues::Cues;
-use crate::clock::ManualClock;
+use super::log::{Entry, Log};
+use super::people::People;
 use crate::config::Config;
-use crate::limits::GROUP_MEMBERS_MAX;
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, ReceiverId};
-use crate::store::{Groups as _, Outbox as _, Settled, SqlStore, StoreError};
+use crate::limits::ESCALATION_LATE_MAX;
+use crate::model::{
+    AlertId, AlertState, Delivery, DeliveryId, DueStep, EscalatedEnd, MessageKind, ReceiverId, RuleId, RuleStep,
+};
+use crate::rule::Muting;
 
-/// The loop, where some rule has steps; without any it costs nothing.
-pub(super) struct Steps(Option<Ladder>);
+/// The later steps of all rules.
+pub(super) struct Steps {
+    ladder: Ladder,
+    of_rules: HashMap<RuleId, Vec<RuleStep>>,
+    muting: Muting,
+    /// Whom alerts went to that have not ended.
+    told: Vec<Told>,
+}
 
-struct Ladder {
-    escalations: Escalations<SqlStore>,
-    store: Arc<SqlStore>,
-    clock: ManualClock,
-    receivers: Arc<Receivers>,
+/// One of those whom an alert went to.
+struct Told {
+    alert: AlertId,
+    number: u32,
+    receiver: ReceiverId,
+    by: DeliveryId,
+}
+
+/// A step that an alert has before it.
+struct Ahead<'a> {
+    entry: &'a Entry,
+    number: u32,
+    told_at: Timestamp,
+    due_at: Timestamp,
 }
 
 impl Steps {
-    pub(super) fn of(config: &Config, store: &Arc<SqlStore>, clock: &ManualClock, receivers: &Arc<Receivers>) -> Steps {
-        let has_steps = config.rules.rules().iter().any(|rule| !rule.escalation.is_empty());
-        Steps(has_steps.then(|| {
-            let rules = config.rules.clone();
-            let (store, receivers) = (Arc::clone(store), Arc::clone(receivers));
-            let escalations = Escalations::new(Arc::clone(&store), Arc::clone(&receivers), rules, config.muting());
-            Ladder { escalations, store, clock: clock.clone(), receivers }
-        }))
+    pub(super) fn of(config: &Config, receivers: &Arc<Receivers>) -> Steps {
+        let ladder = Ladder::new(Arc::clone(receivers), config.rules.clone());
+        let mut of_rules: HashMap<RuleId, Vec<RuleStep>> = HashMap::new();
+        for step in ladder.steps() {
+            of_rules.entry(step.rule.clone()).or_default().push(step.clone());
+        }
+        Steps { ladder, of_rules, muting: config.muting(), told: Vec::new() }
     }
 
-    /// Takes the steps that come due after `last` and before `next`, each at its time. One that a silence or a mute window
-    /// holds up is taken with a later poll.
-    pub(super) async fn between(
+    /// The steps that alerts which fire have before them.
+    fn ahead<'a>(&'a self, log: &'a Log, people: &'a People) -> impl Iterator<Item = Ahead<'a>> {
+        let firing = log.firing().filter(|_| !self.of_rules.is_empty());
+        firing.flat_map(move |entry| {
+            let alert = &entry.alert;
+            let is_told = alert.suppressed_by.is_none() && alert.suspended_at.is_none();
+            let steps = self.of_rules.get(&alert.rule).filter(|_| is_told).into_iter().flatten();
+            let first = || log.deliveries_of(entry).find(|delivery| delivery.kind == MessageKind::AlertFiring);
+            let told_at = first().map(|delivery| delivery.created_at);
+            steps.filter_map(move |step| {
+                let told_at = told_at?;
+                let is_free = !step.unless_acked || people.ack(&alert.id).is_none();
+                let is_ahead = is_free && !entry.steps.contains(&step.number);
+                let due_at = told_at.checked_add(step.after).ok().filter(|_| is_ahead)?;
+                Some(Ahead { entry, number: step.number, told_at, due_at })
+            })
+        })
+    }
+
+    /// When the next step after `now` is due.
+    pub(super) fn next_due(&self, log: &Log, people: &People, now: Timestamp) -> Option<Timestamp> {
+        self.ahead(log, people).map(|ahead| ahead.due_at).filter(|due_at| *due_at > now).min()
+    }
+
+    /// Takes every step that is due at `now`, and notifies those who were escalated to of the ends since. `has_arrived`
+    /// says whether a delivery did.
+    pub(super) fn pass(
         &mut self,
-        last: Timestamp,
-        next: Timestamp,
-        cues: &mut Cues,
-    ) -> Result<(), StoreError> {
-        let Some(ladder) = &mut self.0 else { return Ok(()) };
-        let mut now = last;
-        while let Some(due) = ladder.escalations.next_due(now).await?.filter(|due| *due < next) {
-            now = due;
-            ladder.clock.set(now);
-            cues.give(&ladder.store, now).await?;
-            ladder.pass(now).await?;
+        log: &mut Log,
+        people: &People,
+        now: Timestamp,
+        has_arrived: impl Fn(&DeliveryId) -> bool,
+    ) {
+        let from = now.checked_sub(ESCALATION_LATE_MAX).unwrap_or(Timestamp::MIN);
+        let mut due: Vec<Ahead<'_>> =
+            self.ahead(log, people).filter(|ahead| (from..=now).contains(&ahead.due_at)).collect();
+        due.sort_by_key(|ahead| (ahead.due_at, &ahead.entry.alert.id, ahead.number));
+        let due: Vec<DueStep> = due.into_iter().map(|ahead| due_step(ahead, log, people, &has_arrived)).collect();
+        if !due.is_empty() {
+            drop(self.muting.set_silences(&people.active_silences(now)));
         }
-        Ok(())
+        for due in due.iter().filter(|due| self.muting.mutes(&due.alert, now).is_none()) {
+            let Some(taken) = self.ladder.step(due, now) else { continue };
+            self.told.extend(taken.deliveries.iter().map(|delivery| Told {
+                alert: taken.alert.clone(),
+                number: taken.number,
+                receiver: delivery.receiver.clone(),
+                by: delivery.id.clone(),
+            }));
+            log.take_step(taken);
+        }
+        self.tell_ends(log, now);
     }
 
-    /// What the loop does once a poll is committed, which owes somebody something or not.
-    pub(super) async fn after_poll(&mut self, now: Timestamp, is_told: bool) -> Result<(), StoreError> {
-        let Some(ladder) = &mut self.0 else { return Ok(()) };
-        if is_told {
-            ladder.arrive(now).await?;
+    fn tell_ends(&mut self, log: &mut Log, now: Timestamp) {
+        let has_ended =
+            |told: &mut Told| log.entry(&told.alert).is_some_and(|entry| entry.alert.state() == AlertState::Resolved);
+        let mut ended: Vec<Told> = self.told.extract_if(.., has_ended).collect();
+        ended.sort_by(|one, other| {
+            let order = |told: &Told| (told.alert.clone(), Reverse(told.number), told.receiver.clone());
+            order(one).cmp(&order(other))
+        });
+        for Told { alert, number, receiver, by } in ended {
+            let Some(entry) = log.entry(&alert) else { continue };
+            let is_end_of = |it: &Delivery| it.kind == MessageKind::AlertResolved && it.receiver == receiver;
+            if log.deliveries_of(entry).any(is_end_of) {
+                continue;
+            }
+            let end = EscalatedEnd { alert: entry.alert.clone(), number, receiver, told_by: by, answer: None };
+            log.add(self.ladder.answer(&end, now).into_iter().collect(), None);
         }
-        ladder.pass(now).await
     }
 }
 
-impl Ladder {
-    async fn pass(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if self.escalations.pass(now).await? > 0 {
-            self.arrive(now).await?;
+fn due_step(ahead: Ahead<'_>, log: &Log, people: &People, has_arrived: impl Fn(&DeliveryId) -> bool) -> DueStep {
+    let Ahead { entry, number, told_at, due_at } = ahead;
+    let mut owed: Vec<(ReceiverId, bool)> = Vec::new();
+    for delivery in log.deliveries_of(entry).filter(|delivery| delivery.kind == MessageKind::AlertFiring) {
+        let arrived = has_arrived(&delivery.id);
+        match owed.iter_mut().find(|(receiver, _)| *receiver == delivery.receiver) {
+            Some((_, any)) => *any |= arrived,
+            None => owed.push((delivery.receiver.clone(), arrived)),
         }
-        Ok(())
     }
-
-    /// Everything that is owed is delivered; what waits for others of its group, by itself.
-    async fn arrive(&self, now: Timestamp) -> Result<(), StoreError> {
-        for receiver in self.receivers.ids() {
-            self.end_waits(receiver, now).await?;
-            loop {
-                let claimed = self.store.claim(receiver, now, GROUP_MEMBERS_MAX).await?;
-                if claimed.is_empty() {
-                    break;
-                }
-                let settled: Vec<Settled> = claimed.iter().map(|delivery| arrived(delivery, now)).collect();
-                self.store.settle(&settled).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn end_waits(&self, receiver: &ReceiverId, now: Timestamp) -> Result<(), StoreError> {
-        for group in self.store.due_groups(receiver, Timestamp::MAX, now).await? {
-            let mut left = group.waiting;
-            while left > 0 {
-                let found = self.store.gathered(receiver, &group.place.key, GROUP_MEMBERS_MAX).await?;
-                let ids: Vec<DeliveryId> = found.into_iter().map(|one| one.id).collect();
-                if ids.is_empty() {
-                    break;
-                }
-                self.store.tell_alone(&ids, now).await?;
-                left = left.saturating_sub(ids.len() as u64);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn arrived(delivery: &Delivery, now: Timestamp) -> Settled {
-    Settled {
-        id: delivery.id.clone(),
-        attempt_number: delivery.attempts + 1,
-        started_at: now,
-        ended_at: now,
-        attempt: Attempt::delivered("200"),
-        state: DeliveryState::Delivered,
-        last_error: None,
-        next_attempt_at: None,
-        patience_spent: std::time::Duration::ZERO,
-    }
+    let acked_by = people.ack(&entry.alert.id).map(|ack| ack.by.clone());
+    DueStep { alert: entry.alert.clone(), number, told_at, due_at, owed, acked_by }
 }

@@ -1,13 +1,13 @@
-//! A recorded time as a script: from the log of transitions, the log of polls and the silences of a store.
+//! A recorded time as a script to play: from the log of transitions, the log of polls, the silences and the
+//! acknowledgements of a store. Reads only.
 
 use jiff::Timestamp;
 
-use super::reel::{Before, Reel};
-use super::{ReplayError, Script};
 use crate::limits::REPLAY_WARM_UP;
-use crate::model::{Sighting, SourceId};
+use crate::model::{PollOutcome, PollRecord, Sighting, SourceId};
 use crate::source::SourceSettings;
-use crate::store::{Desk, PollOutcome, PollRecord, Transition, TransitionLog};
+use crate::store::{Desk, StoreError, Transition, TransitionLog};
+use crate::worker::replay::{Before, Reel, Script};
 
 /// A recorded time.
 #[derive(Debug, Clone, Default)]
@@ -43,8 +43,9 @@ pub async fn recorded<S: Desk + TransitionLog>(
     sources: &[SourceSettings],
     since: Timestamp,
     until: Timestamp,
-) -> Result<Recorded, ReplayError> {
+) -> Result<Recorded, StoreError> {
     let mut recorded = Recorded::default();
+    recorded.script.until = Some(until);
     let played_from = since.checked_sub(REPLAY_WARM_UP).unwrap_or(Timestamp::MIN);
     for settings in sources {
         let all = store.polls_between(&settings.id, Timestamp::MIN, until).await?;

@@ -14,8 +14,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::{NOISY_ALERTS_A_DAY, OVERLAP_SHARE_PERCENT, OVERLAP_TELLINGS_MIN};
 use crate::model::{ReceiverId, RuleId};
-use crate::rule::RuleSet;
-use crate::store::{Archive as _, Inquiry as _, Mode, SqlStore, Telling};
+use crate::rule::{Rule, RuleSet, Trigger};
+use crate::store::{Archive as _, Inquiry as _, MessageRecord, Mode, SqlStore, Telling};
 use crate::yaml::duration_text;
 
 /// Something that the past says of the rules.
@@ -27,8 +27,8 @@ enum Finding {
     NeverTold { receiver: ReceiverId },
     /// Two rules told the same people of the same runs.
     Overlap { rules: [RuleId; 2], receivers: Vec<ReceiverId>, both: usize, of: usize },
-    /// The rule told too often on its worst day.
-    Noisy { rule: RuleId, day: Date, on_that_day: usize, in_all: usize },
+    /// Somebody was sent too many messages of the rule on its worst day.
+    Noisy { rule: RuleId, receiver: ReceiverId, day: Date, on_that_day: usize, in_all: usize },
 }
 
 /// What is looked at.
@@ -36,7 +36,7 @@ struct Past {
     /// The sources with their jobs.
     jobs: Vec<(crate::model::SourceId, Vec<String>)>,
     tellings: Vec<Telling>,
-    owed: Vec<(ReceiverId, u64)>,
+    messages: Vec<MessageRecord>,
 }
 
 pub(super) async fn history(config: &Config, noise: Option<usize>, as_json: bool) -> Result<Exit, Failure> {
@@ -53,7 +53,7 @@ pub(super) async fn history(config: &Config, noise: Option<usize>, as_json: bool
         let names = store.jobs_of(&source.id).await?;
         jobs.push((source.id, names));
     }
-    let past = Past { jobs, tellings: store.tellings(since).await?, owed: store.owed_by_receiver(since).await? };
+    let past = Past { jobs, tellings: store.tellings(since).await?, messages: store.messages(since).await? };
     let findings = findings(config, &past, noise.unwrap_or(NOISY_ALERTS_A_DAY), &config.timezone);
     if as_json {
         for finding in &findings {
@@ -64,9 +64,10 @@ pub(super) async fn history(config: &Config, noise: Option<usize>, as_json: bool
     let reach = duration_text(std::time::Duration::try_from(now.duration_since(since)).unwrap_or_default());
     let number: usize = past.jobs.iter().map(|(_, names)| names.len()).sum();
     print(format_args!(
-        "the last {reach}, since {}: {number} jobs, {} alerts",
+        "the last {reach}, since {}: {number} jobs, {} alerts, {} messages",
         local(since, &config.timezone),
-        past.tellings.len()
+        past.tellings.len(),
+        past.messages.len()
     ))?;
     for finding in &findings {
         print(words(finding))?;
@@ -79,11 +80,11 @@ pub(super) async fn history(config: &Config, noise: Option<usize>, as_json: bool
 
 fn findings(config: &Config, past: &Past, noise: usize, zone: &TimeZone) -> Vec<Finding> {
     let mut findings = match_nothing(&config.rules, past);
-    let told: BTreeSet<&str> = past.owed.iter().map(|(receiver, _)| receiver.as_str()).collect();
+    let told: BTreeSet<&str> = past.messages.iter().map(|message| message.receiver.as_str()).collect();
     let silent = config.receivers.iter().filter(|receiver| !told.contains(receiver.id.as_str()));
     findings.extend(silent.map(|receiver| Finding::NeverTold { receiver: receiver.id.clone() }));
     findings.extend(overlaps(&past.tellings));
-    findings.extend(noisy(&past.tellings, noise, zone));
+    findings.extend(noisy(&past.messages, noise, zone));
     findings
 }
 
@@ -94,7 +95,11 @@ fn match_nothing(rules: &RuleSet, past: &Past) -> Vec<Finding> {
             rules.matched_by(source, name).into_iter().for_each(|index| matched[index] = true);
         }
     }
-    let dead = rules.rules().iter().zip(matched).filter(|(_, matched)| !matched);
+    let fired: BTreeSet<&RuleId> = past.tellings.iter().map(|telling| &telling.rule).collect();
+    // That a job was never seen is what a rule about a missing run waits for, and of jobs without runs nobody noted any.
+    let waits = |rule: &Rule| rule.is_about_jobs() || rule.when.trigger.as_ref().is_some_and(Trigger::misses_runs);
+    let is_dead = |rule: &Rule, matched: bool| !matched && !fired.contains(&rule.id) && !waits(rule);
+    let dead = rules.rules().iter().zip(matched).filter(|(rule, matched)| is_dead(rule, *matched));
     dead.map(|(rule, _)| Finding::MatchesNothing { rule: rule.id.clone() }).collect()
 }
 
@@ -131,17 +136,25 @@ fn overlaps(tellings: &[Telling]) -> Vec<Finding> {
     pairs.into_iter().filter_map(overlap).collect()
 }
 
-/// Rules that told more than `noise` times on a day, with the worst of their days.
-fn noisy(tellings: &[Telling], noise: usize, zone: &TimeZone) -> Vec<Finding> {
-    let mut days: BTreeMap<&RuleId, BTreeMap<Date, usize>> = BTreeMap::new();
-    for telling in tellings.iter().filter(|telling| !telling.receivers.is_empty()) {
-        let day = telling.at.to_zoned(zone.clone()).date();
-        *days.entry(&telling.rule).or_default().entry(day).or_default() += 1;
+/// Rules of which somebody was sent more than `noise` messages on a day, with the worst of their days, and how many that
+/// receiver was sent in all.
+fn noisy(messages: &[MessageRecord], noise: usize, zone: &TimeZone) -> Vec<Finding> {
+    let mut days: BTreeMap<&RuleId, BTreeMap<&ReceiverId, BTreeMap<Date, usize>>> = BTreeMap::new();
+    for message in messages {
+        let day = message.at.to_zoned(zone.clone()).date();
+        for rule in &message.rules {
+            let of_receiver = days.entry(rule).or_default().entry(&message.receiver).or_default();
+            *of_receiver.entry(day).or_default() += 1;
+        }
     }
-    let worst = |(rule, days): (&RuleId, BTreeMap<Date, usize>)| {
-        let (day, on_that_day) = days.iter().max_by_key(|(_, count)| **count).map(|(day, count)| (*day, *count))?;
-        let in_all = days.values().sum();
-        (on_that_day > noise).then(|| Finding::Noisy { rule: rule.clone(), day, on_that_day, in_all })
+    let worst = |(rule, receivers): (&RuleId, BTreeMap<&ReceiverId, BTreeMap<Date, usize>>)| {
+        let each = receivers.iter().flat_map(|(receiver, days)| {
+            let in_all: usize = days.values().sum();
+            days.iter().map(move |(day, count)| (*count, *day, *receiver, in_all))
+        });
+        let (on_that_day, day, receiver, in_all) = each.max_by_key(|(count, ..)| *count)?;
+        let (rule, receiver) = (rule.clone(), receiver.clone());
+        (on_that_day > noise).then_some(Finding::Noisy { rule, receiver, day, on_that_day, in_all })
     };
     days.into_iter().filter_map(worst).collect()
 }
@@ -160,9 +173,9 @@ fn words(finding: &Finding) -> String {
                 receivers.join(", ")
             )
         }
-        Finding::Noisy { rule, day, on_that_day, in_all } => format!(
-            "noisy: {rule} told {on_that_day} times on {day}, {in_all} in all\n  narrow its match, or ask for \
-             consecutive failures"
+        Finding::Noisy { rule, receiver, day, on_that_day, in_all } => format!(
+            "noisy: {rule} sent {receiver} {on_that_day} messages on {day}, {in_all} in all\n  narrow its match, group \
+             its alerts, or ask for consecutive failures"
         ),
     }
 }
@@ -175,9 +188,9 @@ fn object(finding: &Finding, since: Timestamp) -> Value {
         Finding::Overlap { rules, receivers, both, of } => {
             json!({ "finding": "overlap", "rules": rules, "receivers": receivers, "both": both, "of": of })
         }
-        Finding::Noisy { rule, day, on_that_day, in_all } => {
-            json!({ "finding": "noisy", "rule": rule, "day": day, "alerts": on_that_day, "in_all": in_all })
-        }
+        Finding::Noisy { rule, receiver, day, on_that_day, in_all } => json!({
+            "finding": "noisy", "rule": rule, "receiver": receiver, "day": day, "messages": on_that_day, "in_all": in_all,
+        }),
     };
     object["since"] = json!(since);
     object
@@ -220,13 +233,27 @@ mod tests {
 
     #[test]
     fn the_worst_day_of_a_noisy_rule_is_one_of_the_zone() {
-        let mut tellings: Vec<Telling> = (0..5).map(|run| telling("r", run, &["a"], "2026-11-21T15:59:00Z")).collect();
-        tellings.extend((5..9).map(|run| telling("r", run, &["a"], "2026-11-21T16:00:00Z")));
+        let message = |receiver: &str, rules: &[&str], at: &str| MessageRecord {
+            receiver: ReceiverId::new(receiver),
+            rules: rules.iter().map(RuleId::new).collect(),
+            at: at.parse().unwrap(),
+        };
+        let mut messages: Vec<MessageRecord> =
+            (0..5).map(|_| message("a", &["r", "other"], "2026-11-21T15:59:00Z")).collect();
+        messages.extend((5..9).map(|_| message("a", &["r"], "2026-11-21T16:00:00Z")));
+        // Another receiver heard of it less often; and a digest is no rule's.
+        messages.extend((0..4).map(|_| message("b", &["r"], "2026-11-21T15:59:00Z")));
+        messages.extend((0..9).map(|_| message("a", &[], "2026-11-21T15:59:00Z")));
         let shanghai = TimeZone::get("Asia/Shanghai").unwrap();
-        let found = noisy(&tellings, 4, &shanghai);
+        let found = noisy(&messages, 4, &shanghai);
         let day = "2026-11-21".parse().unwrap();
-        assert_eq!(found, [Finding::Noisy { rule: RuleId::new("r"), day, on_that_day: 5, in_all: 9 }]);
-        assert_eq!(noisy(&tellings, 5, &shanghai), []);
-        assert_eq!(noisy(&tellings, 5, &TimeZone::UTC).len(), 1);
+        let (rule, receiver) = (RuleId::new("r"), ReceiverId::new("a"));
+        let of = |rule: &str, in_all| {
+            let (rule, receiver) = (RuleId::new(rule), receiver.clone());
+            Finding::Noisy { rule, receiver, day, on_that_day: 5, in_all }
+        };
+        assert_eq!(found, [of("other", 5), of(rule.as_str(), 9)]);
+        assert_eq!(noisy(&messages, 5, &shanghai), []);
+        assert_eq!(noisy(&messages, 5, &TimeZone::UTC).len(), 1);
     }
 }

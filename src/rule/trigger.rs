@@ -41,6 +41,11 @@ impl Trigger {
         matches!(self, Trigger::FailureRate(_) | Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_))
     }
 
+    /// Whether it waits for runs that do not come: then it may mean jobs that nobody has seen.
+    pub fn misses_runs(&self) -> bool {
+        matches!(self, Trigger::Daily(_) | Trigger::Missing(_) | Trigger::Unplanned(_))
+    }
+
     /// How many past runs of a job it looks at; zero for one that looks at the clock.
     pub fn runs_wanted(&self) -> usize {
         match self {

@@ -1,5 +1,6 @@
 //! What is stored, as the commands show it: sources, jobs, instances, alerts.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -40,11 +41,8 @@ pub trait Archive: Send + Sync {
     /// All alerts recorded since then, the oldest first.
     fn tellings(&self, since: Timestamp) -> impl Future<Output = Result<Vec<Telling>, StoreError>> + Send;
 
-    /// How many messages were owed to each receiver since then.
-    fn owed_by_receiver(
-        &self,
-        since: Timestamp,
-    ) -> impl Future<Output = Result<Vec<(ReceiverId, u64)>, StoreError>> + Send;
+    /// The messages that were made since then, the oldest first: what was merged counts with the message that tells it.
+    fn messages(&self, since: Timestamp) -> impl Future<Output = Result<Vec<MessageRecord>, StoreError>> + Send;
 }
 
 /// Which instances to look at.
@@ -119,6 +117,17 @@ pub struct AlertQuery {
     pub is_suppressed: Option<bool>,
     /// Those recorded then or later.
     pub since: Option<Timestamp>,
+}
+
+/// A message, as far as it counts for a look at all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRecord {
+    /// The receiver.
+    pub receiver: ReceiverId,
+    /// The rules whose alerts it tells of; none of a digest, a test or a repeat.
+    pub rules: BTreeSet<RuleId>,
+    /// When it was made.
+    pub at: Timestamp,
 }
 
 /// An alert, as far as it counts for a look at all of them.

@@ -38,7 +38,7 @@ mod sql;
 mod transition;
 mod upkeep;
 
-pub use archive::{AlertQuery, Archive, InstanceFilter, JobHistory, SourceCondition, Telling};
+pub use archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
 pub use deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 pub use desk::{Desk, NewSilence};
 pub use digests::{DigestCommit, DigestCursor, Digests, Since};

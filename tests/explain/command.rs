@@ -112,11 +112,11 @@ async fn the_past_tells_which_rules_are_dead_which_overlap_and_who_is_never_told
     let said = text(&stage.output(&["check", "--history", "--noise", "3"]).await.stdout);
     for expected in [
         "the last ",
-        ": 2 jobs, 8 alerts\n",
+        ": 2 jobs, 8 alerts, 8 messages\n",
         "dead: elsewhere matched no job\n",
         "unused: team was told nothing\n",
         "overlap: failed and failed-too told hook of the same 4 of 4\n",
-        "noisy: failed told 4 times on ",
+        "noisy: failed sent hook 4 messages on ",
     ] {
         assert!(said.contains(expected), "no {expected:?} in\n{said}");
     }
@@ -127,6 +127,35 @@ async fn the_past_tells_which_rules_are_dead_which_overlap_and_who_is_never_told
         .map(|line| line["finding"].as_str().unwrap().to_string())
         .collect();
     assert_eq!(findings, ["dead", "unused", "overlap"]);
+}
+
+/// What counts is how often somebody's telephone rang, and what a rule waits for need not have been seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_one_message_and_a_rule_that_fired_or_waits_for_a_missing_run_is_not_dead() {
+    let failed_of = |jobs: &str| {
+        format!(
+            "rules:\n  failed: {{ match: {{ job: '{jobs}' }}, when: {{ status: fail }}, notify: [hook], group: {{ by: [source], \
+             wait: 0s }} }}\n  absent: {{ match: {{ source: warehouse, job: never_came }}, when: {{ missing: {{ schedule: \
+             \"0 4 * * *\" }} }}, notify: [hook] }}\n  late: {{ match: {{ source: warehouse, job: nor_this }}, when: {{ \
+             not_finished_by: \"23:59\" }}, notify: [hook] }}\n"
+        )
+    };
+    let stage = Stage::set(&failed_of("etl_*")).await;
+    for id in 1..=4 {
+        stage.workspace.put(failed("etl_orders", id));
+    }
+    stage.once(0).await;
+    // It matches nothing any more, and has fired.
+    stage.write_config(&failed_of("renamed_*"));
+    let said = text(&stage.output(&["check", "--history", "--noise", "3"]).await.stdout);
+    assert!(said.contains(": 1 jobs, 4 alerts, 1 messages\n"), "{said}");
+    assert!(said.contains("every rule matched a job, none is noisy"), "{said}");
+    stage.write_config(&format!(
+        "{}  other: {{ match: {{ job: nowhere }}, when: {{ status: fail }} }}\n",
+        failed_of("etl_*")
+    ));
+    let said = text(&stage.output(&["check", "--history", "--noise", "3"]).await.stdout);
+    assert!(said.contains("dead: other matched no job\n") && !said.contains("dead: failed"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

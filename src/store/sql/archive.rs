@@ -1,5 +1,7 @@
 //! Looking at what is remembered of instances: what the commands show. Reads only, and never what a poll needs.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
@@ -9,7 +11,7 @@ use super::dialect::Dialect;
 use super::items::{IdItem, to_json};
 use super::rows;
 use crate::model::{Alert, AlertState, Instance, ReceiverId, RuleId, Severity, SourceId, Status};
-use crate::store::archive::{AlertQuery, Archive, InstanceFilter, JobHistory, SourceCondition, Telling};
+use crate::store::archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
 use crate::store::error::StoreError;
 
 /// When an instance stands in the course of things: where it was planned, else where it began, else where it was seen.
@@ -152,17 +154,32 @@ impl Archive for SqlStore {
         }))
     }
 
-    async fn owed_by_receiver(&self, since: Timestamp) -> Result<Vec<(ReceiverId, u64)>, StoreError> {
+    async fn messages(&self, since: Timestamp) -> Result<Vec<MessageRecord>, StoreError> {
         let found = sqlx::query(
-            "SELECT receiver, COUNT(*) FROM delivery WHERE created_at >= $1 GROUP BY receiver ORDER BY receiver",
+            "SELECT DISTINCT COALESCE(whole.created_at, one.created_at) AS made_at, COALESCE(whole.id, one.id) AS message, \
+               one.receiver, one.rule \
+             FROM delivery AS one LEFT JOIN delivery AS whole ON whole.id = one.merged_into \
+             WHERE COALESCE(whole.created_at, one.created_at) >= $1 ORDER BY 1, 2",
         )
         .bind(since.as_millisecond())
         .fetch_all(&self.readers)
         .await
         .map_err(|error| self.failed(error))?;
-        Ok(rows::all(&found, "delivery", |row| {
-            Ok((ReceiverId::new(rows::text(row, 0)?), u64::try_from(rows::number(row, 1)?).unwrap_or(0)))
-        }))
+        let mut messages: Vec<(String, MessageRecord)> = Vec::new();
+        let read = |row: &AnyRow| {
+            let rule = rows::optional_text(row, 3)?.map(RuleId::new);
+            let (at, receiver) = (rows::instant(rows::number(row, 0)?)?, ReceiverId::new(rows::text(row, 2)?));
+            Ok((rows::text(row, 1)?, rule, MessageRecord { receiver, rules: BTreeSet::new(), at }))
+        };
+        for (id, rule, message) in rows::all(&found, "delivery", read) {
+            if messages.last().is_none_or(|(last, _)| *last != id) {
+                messages.push((id, message));
+            }
+            if let Some((_, message)) = messages.last_mut() {
+                message.rules.extend(rule);
+            }
+        }
+        Ok(messages.into_iter().map(|(_, message)| message).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{DeliveryId, DeliveryState};
+use super::{DeliveryId, DeliveryState, ReceiverId};
 
 /// What a delivery dies of when the message that it follows was never delivered.
 pub const NEVER_FIRED: &str = "the firing message was never delivered";
@@ -20,6 +20,8 @@ pub enum NotRevived {
     NotDead(DeliveryState),
     /// The message that it follows is dead, and stays so.
     FollowsDead(DeliveryId),
+    /// The configuration in force has no such receiver.
+    NoReceiver(ReceiverId),
 }
 
 impl fmt::Display for NotRevived {
@@ -29,6 +31,9 @@ impl fmt::Display for NotRevived {
             NotRevived::NotDead(state) => write!(f, "it is {}, not dead", state.as_str()),
             NotRevived::FollowsDead(leader) => {
                 write!(f, "the message that it follows, {leader}, is dead: send that one again")
+            }
+            NotRevived::NoReceiver(receiver) => {
+                write!(f, "its receiver {receiver} is no longer in the configuration: put it back first")
             }
         }
     }

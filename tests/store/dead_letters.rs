@@ -1,7 +1,10 @@
 //! Dead letters: which are sent again, and what comes with them.
 
 use nightbell::model::{Attempt, AttemptOutcome, DeliveryId, DeliveryState, NotRevived, ReceiverId, Revival};
-use nightbell::store::{DeadLetters, Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
+use nightbell::store::{
+    DeadLetters, Deliveries as _, FallbackDeliveries as _, KnownReceiver, Mode, Outbox as _, PollCommit,
+    PollLedger as _, SqlStore,
+};
 
 use super::super::sample::{Place, alert, at, commit, delivery, resolution};
 use super::{claimed, dead, outbox, pager, settled};
@@ -48,6 +51,27 @@ async fn an_answer_is_not_sent_again_without_the_message_that_it_answers() {
     assert!(refused.revived.is_empty() && refused.refused[0].1.to_string().contains("f1, is dead"), "{refused:?}");
     let both = store.revive(&named(&["r1", "f1"]), at(2)).await.unwrap();
     assert_eq!((both.revived.len(), both.refused.len()), (2, 0));
+}
+
+/// What is pending for a receiver that is gone would stay so until the next start.
+#[tokio::test]
+async fn what_was_meant_for_a_receiver_that_is_gone_is_not_sent_again_until_it_is_back() {
+    let place = Place::new();
+    let store = place.open().await;
+    let deliveries = vec![delivery("f1", "pager"), resolution("r1", "pager", "f1")];
+    store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
+    let known = |id: &str| KnownReceiver { id: ReceiverId::new(id), fallback: None };
+    store.keep_receivers(&[known("pager"), known("team")], at(1)).await.unwrap();
+    store.keep_receivers(&[known("team")], at(2)).await.unwrap();
+    assert!(outbox(&store).await.iter().all(|line| line.contains(" dead 0 ")), "{:?}", outbox(&store).await);
+    let all = DeadLetters::Of { receiver: pager(), since: at(0) };
+    for which in [named(&["f1", "r1"]), all.clone()] {
+        let refused = store.revive(&which, at(3)).await.unwrap();
+        let gone = |id: &str| (DeliveryId::new(id), NotRevived::NoReceiver(pager()));
+        assert_eq!((refused.revived.len(), refused.refused), (0, vec![gone("f1"), gone("r1")]));
+    }
+    store.keep_receivers(&[known("pager"), known("team")], at(4)).await.unwrap();
+    assert_eq!(store.revive(&all, at(5)).await.unwrap().revived.len(), 2);
 }
 
 #[tokio::test]

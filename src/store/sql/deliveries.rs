@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, lists};
 use super::{insert, rows};
-use crate::model::{Delivery, DeliveryId, DeliveryState, NEVER_FIRED, NotRevived};
+use crate::model::{Delivery, DeliveryId, DeliveryState, NEVER_FIRED, NotRevived, ReceiverId};
 use crate::store::deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 use crate::store::error::StoreError;
 
@@ -127,16 +127,26 @@ impl Deliveries for SqlStore {
     }
 }
 
-/// What is known of a delivery that may be sent again.
+/// What is known of a delivery that may be sent again: id, state, the same of what it follows, the receiver, and whether
+/// that is gone. A store whose receivers nobody has noted yet knows of none that is gone.
+pub(super) const CANDIDATE: &str = "one.id, one.state, leader.id, leader.state, one.receiver, \
+     CASE WHEN EXISTS (SELECT 1 FROM receiver) AND NOT EXISTS (SELECT 1 FROM receiver \
+       WHERE receiver.id = one.receiver AND receiver.removed_at IS NULL) THEN 1 ELSE 0 END";
+
 struct Candidate {
     state: DeliveryState,
     leader: Option<(DeliveryId, DeliveryState)>,
+    /// The receiver, where it is gone.
+    gone: Option<ReceiverId>,
 }
 
 /// Why a delivery cannot be sent again, if it cannot.
 fn refusal(candidate: &Candidate, chosen: &HashSet<&str>) -> Option<NotRevived> {
     if candidate.state != DeliveryState::Dead {
         return Some(NotRevived::NotDead(candidate.state));
+    }
+    if let Some(receiver) = &candidate.gone {
+        return Some(NotRevived::NoReceiver(receiver.clone()));
     }
     let (leader, state) = candidate.leader.as_ref()?;
     let is_owed_too = *state != DeliveryState::Dead || chosen.contains(leader.as_str());
@@ -160,11 +170,10 @@ async fn candidates(
             }
         }
         DeadLetters::Of { receiver, since } => {
-            let some = sqlx::query(
-                "SELECT one.id, one.state, leader.id, leader.state FROM delivery AS one \
-                   LEFT JOIN delivery AS leader ON leader.id = one.follows \
-                 WHERE one.receiver = $1 AND one.state = 'dead' AND one.created_at >= $2",
-            )
+            let some = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT {CANDIDATE} FROM delivery AS one LEFT JOIN delivery AS leader ON leader.id = one.follows \
+                 WHERE one.receiver = $1 AND one.state = 'dead' AND one.created_at >= $2"
+            )))
             .bind(receiver.as_str())
             .bind(since.as_millisecond())
             .fetch_all(write.on())
@@ -179,7 +188,8 @@ async fn candidates(
                 Some(leader) => Some((DeliveryId::new(leader), state(row, 3)?)),
                 None => None,
             };
-            Ok((rows::text(row, 0)?, Candidate { state: state(row, 1)?, leader }))
+            let gone = (rows::number(row, 5)? != 0).then(|| rows::text(row, 4)).transpose()?.map(ReceiverId::new);
+            Ok((rows::text(row, 0)?, Candidate { state: state(row, 1)?, leader, gone }))
         })
         .collect()
 }

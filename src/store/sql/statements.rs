@@ -5,6 +5,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
+use super::deliveries::CANDIDATE;
 use super::dialect::{Column, Dialect};
 use super::items::{
     AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, JobItem, MemberItem, SettledItem, SubjectItem,
@@ -33,7 +34,7 @@ pub(super) struct Statements {
     pub(super) done_so_far: SqlStr,
     pub(super) release: SqlStr,
     pub(super) bury: SqlStr,
-    /// The listed deliveries: id, state, and the same of what they follow.
+    /// The listed deliveries, as [`CANDIDATE`] says.
     pub(super) named: SqlStr,
     /// What died (`$2`: of what) because of the listed ones.
     pub(super) buried_followers: SqlStr,
@@ -100,7 +101,7 @@ impl Statements {
                 items = dialect.items(DamagedItem::COLUMNS)
             )),
             named: sql(format!(
-                "SELECT one.id, one.state, leader.id, leader.state FROM {ids} JOIN delivery AS one ON one.id = item.id \
+                "SELECT {CANDIDATE} FROM {ids} JOIN delivery AS one ON one.id = item.id \
                    LEFT JOIN delivery AS leader ON leader.id = one.follows"
             )),
             buried_followers: sql(format!(

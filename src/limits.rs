@@ -138,13 +138,9 @@ pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub const NOTIFY_HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Alerts that are looked at for one message about several: more than any channel's message can name.
 pub const GROUP_MEMBERS_MAX: usize = 1000;
-/// How long the first alert of a group waits for others, unless the rule says otherwise.
-pub const GROUP_WAIT: Duration = Duration::from_secs(30);
-/// Most of it: who wants to hear later wants a digest.
+/// The longest that the first alert of a group waits for others: who wants to hear later wants a digest.
 pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(3600);
-/// How far apart two messages of a group are at least, unless the rule says otherwise.
-pub const GROUP_INTERVAL: Duration = Duration::from_secs(300);
-/// Most of it.
+/// The farthest apart that two messages of a group can be told to be.
 pub const GROUP_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Least time after which what still fires is told again.
 pub const GROUP_REPEAT_MIN: Duration = Duration::from_secs(60);
@@ -222,8 +218,6 @@ pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(27);
 /// How long closing the store may take.
 pub const STORE_CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
-/// How long a critical or error alert may be owed to a receiver before its fallback is told, unless the file says else.
-pub const FALLBACK_AFTER: Duration = Duration::from_secs(15 * 60);
 /// How long ago a delivery may have died for its fallback still to be told: who adds a fallback to the file today does
 /// not want the dead letters of a month, and who starts Nightbell again in the morning wants those of the night.
 pub const FALLBACK_DEAD_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -280,8 +274,6 @@ pub const POLL_GAP_SLACK: Duration = Duration::from_secs(60);
 
 /// How often Nightbell looks for alerts of sources that the configuration no longer has.
 pub const UNWATCHED_LOOK: Duration = Duration::from_secs(30);
-/// How long a source is unreadable before Nightbell tells of it, unless the file says else.
-pub const OWN_UNREADABLE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// How many messages a receiver rejects in a row before it is taken to be at fault, and not the messages.
 pub const REJECTED_IN_A_ROW: u32 = 2;
 /// How long something that waiting will not mend stands without a success beside it before its receiver is called dead.
@@ -311,9 +303,7 @@ pub const RULE_TEST_SPAN_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 /// going on is known.
 pub const REPLAY_WARM_UP: Duration = LISTED_AGAIN_MAX;
 
-/// How long alerts, deliveries and runs are kept after they ended, unless the file says else.
-pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Most of it.
+/// The longest that alerts, deliveries and runs can be kept after they ended.
 pub const RETENTION_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
 /// Least of it: a source can list a run again for so long, so it would be kept all the same.
 pub const RETENTION_MIN: Duration = LISTED_AGAIN_MAX;

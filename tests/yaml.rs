@@ -2,7 +2,8 @@
 
 use nightbell::secret::SecretRef;
 use nightbell::yaml::{
-    Diagnostic, Diagnostics, Environment, Node, OneOrMany, Section, Value, duration_text, parse, parse_duration,
+    Diagnostic, Diagnostics, Environment, Key, Keys, Node, OneOrMany, Section, Shape, Value, duration_text, parse,
+    parse_duration,
 };
 use proptest::prelude::*;
 
@@ -318,10 +319,25 @@ fn secrets_are_never_rendered() {
     assert!(seen > 60, "only {seen} findings were looked at");
 }
 
+/// The keys of the tests.
+static LETTERS: Keys = Keys::of(
+    "letters",
+    "Letters.",
+    &[&[
+        Key::new("a", Shape::Text, "A letter."),
+        Key::new("b", Shape::Text, "A letter."),
+        Key::new("c", Shape::Text, "A letter."),
+        Key::new("d", Shape::Text, "A letter."),
+        Key::new("e", Shape::Text, "A letter."),
+        Key::new("f", Shape::Text, "A letter."),
+        Key::new("g", Shape::Text, "A letter."),
+    ]],
+);
+
 /// A finding at every place of the tree.
 fn report_everything(node: &Node, findings: &Diagnostics) {
     findings.error(node.at, "path", "wrong", None);
-    let _ = Section::open(node, "section", findings);
+    let _ = Section::of(&LETTERS, node, "section", findings);
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| report_everything(item, findings)),
         Value::Map(entries) => entries.iter().for_each(|entry| {
@@ -338,7 +354,7 @@ fn secret_references_are_read_and_remembered() {
     let text = "a: { env: TOKEN }\nb: { file: token }\nc: plain\nd: { env: A, file: b }\ne: {}\nf: ''\ng: ${SECRET}\n";
     let environment = Environment { lookup: &|_| Some(CANARY.into()), required: true };
     let tree = parse(text, &environment, &findings).unwrap();
-    let section = Section::open(&tree, "", &findings).unwrap();
+    let section = Section::of(&LETTERS, &tree, "", &findings).unwrap();
     let read = |key| format!("{:?}", section.optional::<SecretRef>(key));
     assert_eq!(read("a"), "Some(env TOKEN)");
     assert_eq!(read("b"), "Some(file /base/token)");
@@ -357,7 +373,7 @@ fn one_or_many_reports_each_wrong_item() {
     let findings = Diagnostics::new("");
     let environment = Environment { lookup: &|_| None, required: true };
     let tree = parse("a: [1, x, 2, y]\nb: 3\nc: []\nd: {}\n", &environment, &findings).unwrap();
-    let section = Section::open(&tree, "", &findings).unwrap();
+    let section = Section::of(&LETTERS, &tree, "", &findings).unwrap();
     assert_eq!(section.optional::<OneOrMany<u32>>("a"), None);
     assert_eq!(section.optional::<OneOrMany<u32>>("b"), Some(OneOrMany(vec![3])));
     assert_eq!(section.optional::<OneOrMany<u32>>("c"), None);

@@ -151,7 +151,7 @@ pub(super) fn line(alert: &Alert, ack: Option<&Ack>) -> serde_json::Value {
     })
 }
 
-fn severity(word: &str) -> Result<Severity, String> {
+pub(super) fn severity(word: &str) -> Result<Severity, String> {
     let known = Severity::ALL.map(Severity::as_str);
     Severity::from_word(word).ok_or_else(|| meant(word, "severities", &known))
 }

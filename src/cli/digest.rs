@@ -19,6 +19,7 @@ use crate::model::{AttemptOutcome, Content, Message};
 use crate::notify::{ReceiverSettings, mail_of_digest};
 use crate::store::{Digests as _, Mode, Since, SqlStore};
 use crate::worker::digest::{Asked, Grounds, facts, message};
+use crate::yaml::closest;
 
 /// How a digest is shown.
 #[derive(Debug, Args)]
@@ -49,8 +50,11 @@ impl Show {
 pub(super) async fn digest(config: &Config, show: &Show) -> Result<Exit, Failure> {
     let Some(settings) = config.digests.iter().find(|settings| settings.name == show.name) else {
         let known: Vec<&str> = config.digests.iter().map(|settings| settings.name.as_str()).collect();
-        let known =
-            if known.is_empty() { "the file has none".into() } else { format!("there are {}", known.join(", ")) };
+        let known = match closest(&show.name, known.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None if known.is_empty() => "the file has none".to_string(),
+            None => format!("there are {}", known.join(", ")),
+        };
         fail(format_args!("there is no digest {:?}; {known}", show.name));
         return Ok(Exit::Usage);
     };

@@ -133,6 +133,9 @@ enum Command {
         /// For the files of a directory, where what every configuration needs may stand in another one.
         #[arg(long)]
         part: bool,
+        /// All keys as Markdown, for people.
+        #[arg(long, conflicts_with = "part")]
+        reference: bool,
     },
     /// What fired, and what became of it; the newest first.
     Alerts {
@@ -267,7 +270,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
             Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
-            Command::Schema { part } => schema::schema(part),
+            Command::Schema { part, reference } => schema::schema(part, reference),
             Command::Alerts { file, filter, listing } => alerts::alerts(&load_sound(&file)?, &filter, &listing).await,
             Command::Explain { arguments, file } => explain::explain_one(&load(&file, true)?, &arguments).await,
             Command::Jobs { file, chosen, listing } => jobs::jobs(&load_sound(&file)?, &chosen, &listing).await,

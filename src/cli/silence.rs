@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::alerts::severity;
 use super::output::{complain, fail, local, print, table};
 use super::{ConfigFile, Exit, Failure, duration, load_sound};
 use crate::alert::own;
@@ -94,10 +95,6 @@ pub(super) async fn silence(command: &SilenceCommand) -> Result<Exit, Failure> {
         SilenceCommand::List { all, json, file } => list(&load_sound(file)?, *all, *json).await,
         SilenceCommand::Expire { id, by, file } => expire(&load_sound(file)?, *id, by.as_deref()).await,
     }
-}
-
-fn severity(text: &str) -> Result<Severity, String> {
-    Severity::from_word(text).ok_or_else(|| "write critical, error, warning or info".to_string())
 }
 
 /// Makes a silence.

@@ -6,10 +6,44 @@ use std::sync::Arc;
 
 use jiff::civil::{Date, Weekday};
 
-use super::words::{check_name, read_word};
+use super::words::{open_named, read_word};
 use crate::limits::{CALENDAR_FILE_BYTES_MAX, CALENDAR_SPAN_DAYS_MAX};
 use crate::schedule::{CN, Calendar};
-use crate::yaml::{self, Diagnostics, Entry, Environment, FromYaml, Level, Located, OneOrMany, Section, Value};
+use crate::yaml::{
+    self, Diagnostics, Entry, Environment, FromYaml, Key, Keys, Level, Located, OneOrMany, Section, Shape, Value,
+};
+
+/// A calendar of the user's.
+pub(super) static CALENDAR: Keys = Keys::of(
+    "calendar",
+    "A calendar of yours; one with the name of a built-in one adds years to it.",
+    &[&[Key::new("file", Shape::Texts, "The file or files that hold its years, holidays and workdays.").required()]],
+);
+
+/// A calendar's file.
+static CALENDAR_FILE: Keys = Keys::of(
+    "calendar_file",
+    "A calendar's file: which days are worked.",
+    &[&[
+        Key::new("years", Shape::Texts, "The years that it covers.").required().example("[2027]"),
+        Key::new("weekend", Shape::Words(|| WEEKDAYS.map(|(short, _, _)| short).to_vec()), "The days off of a week.")
+            .default("[sat, sun]"),
+        Key::new("holidays", Shape::TextsOrMappings(&SPAN), "Days off. No other weekday is one.")
+            .example("[2027-01-01, { from: 2027-02-05, to: 2027-02-11, name: Spring Festival }]"),
+        Key::new("workdays", Shape::TextsOrMappings(&SPAN), "Days of a weekend that are worked.")
+            .example("[2027-02-20]"),
+    ]],
+);
+
+static SPAN: Keys = Keys::of(
+    "calendar_span",
+    "The days from one to another, both included.",
+    &[&[
+        Key::new("from", Shape::Text, "The first day.").required().example("2027-02-05"),
+        Key::new("to", Shape::Text, "The last day.").required().example("2027-02-11"),
+        Key::new("name", Shape::Text, "What they are called, for people."),
+    ]],
+);
 
 /// The calendars by name.
 pub(super) type Calendars = BTreeMap<String, Arc<Calendar>>;
@@ -29,13 +63,8 @@ pub(super) fn read(file: &Section<'_>) -> Calendars {
 
 /// A calendar that is broken is there all the same: what refers to it refers to something.
 fn read_one(calendars: &Section<'_>, entry: &Entry, known: &mut BTreeMap<String, Calendar>) {
-    let findings = calendars.findings();
-    let path = calendars.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
     let calendar = known.entry(entry.key.clone()).or_default();
-    let Some(section) = Section::open(&entry.node, path, findings) else { return };
+    let Some(section) = open_named(calendars, entry) else { return };
     let files = section.required::<OneOrMany<PathBuf>>("file").map_or_else(Vec::new, |files| files.0);
     for file in &files {
         match read_file(file) {
@@ -65,7 +94,7 @@ fn parse(text: &str) -> Result<Calendar, Vec<String>> {
     let nothing = |_: &str| None;
     let environment = Environment { lookup: &nothing, required: true };
     let calendar = yaml::parse(text, &environment, &findings).and_then(|tree| {
-        let section = Section::open(&tree, "", &findings)?;
+        let section = Section::of(&CALENDAR_FILE, &tree, "", &findings)?;
         let calendar = read_calendar(&section);
         section.close();
         calendar
@@ -88,7 +117,7 @@ fn parse(text: &str) -> Result<Calendar, Vec<String>> {
 
 fn read_calendar(section: &Section<'_>) -> Option<Calendar> {
     let years = section.required::<OneOrMany<Year>>("years");
-    let weekend = section.or("weekend", OneOrMany(vec![Day(Weekday::Saturday), Day(Weekday::Sunday)]));
+    let weekend = section.or_default::<OneOrMany<Day>>("weekend");
     let holidays = section.optional::<OneOrMany<Span>>("holidays").map_or_else(Vec::new, |spans| spans.0);
     let workdays = section.optional::<OneOrMany<Span>>("workdays").map_or_else(Vec::new, |spans| spans.0);
     let years: Vec<i16> = years?.0.into_iter().map(|year| year.0).collect();
@@ -162,7 +191,7 @@ impl FromYaml for Span {
         let Value::Map(_) = &located.node.value else {
             return CalendarDate::from_yaml(located).map(|date| Span { from: date.0, to: date.0 });
         };
-        let section = Section::open(located.node, located.path, located.findings)?;
+        let section = Section::of(&SPAN, located.node, located.path, located.findings)?;
         let (from, to) = (section.required::<CalendarDate>("from"), section.required::<CalendarDate>("to"));
         let _for_people = section.optional::<String>("name");
         section.close();

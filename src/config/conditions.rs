@@ -6,18 +6,113 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use serde_json::json;
 
-use super::days;
+use super::days::{self, DAYS};
 use super::rules::Shared;
 use super::sources::read_schedule;
-use crate::limits::{GRACE_MAX, HISTORY_RUNS_MAX, RETENTION, RETENTION_MAX};
-use crate::model::SourceId;
+use super::words::statuses;
+use crate::limits::{GRACE_MAX, HISTORY_RUNS_MAX, RETENTION_MAX};
+use crate::model::{JobStatus, SourceId};
 use crate::rule::daily::{Daily, Goal};
 use crate::rule::history::{FailureRate, Slower};
 use crate::rule::plans::OwnSchedule;
 use crate::rule::recurring::Recurring;
 use crate::rule::{Matches, Trigger};
-use crate::yaml::{FromYaml, Located, Section, duration_text};
+use crate::yaml::{FromYaml, Key, Keys, Located, Section, Shape, duration_text};
+
+/// The conditions.
+pub(super) static WHEN: Keys = Keys::of(
+    "when",
+    "What must hold.",
+    &[
+        &[
+            Key::new("any", Shape::Flag, "Every run, told once when it has ended. Stands alone."),
+            Key::new("status", Shape::Words(statuses), "The run is in one of these statuses."),
+            Key::new(
+                "duration",
+                Shape::Duration,
+                "It has lasted at least this long (waiting: since it was due; running: since it started).",
+            )
+            .example("45m"),
+            Key::new(
+                "job_status",
+                Shape::WordsAnyCase(job_statuses),
+                "The job itself is in one of these; about no run. Stands alone.",
+            )
+            .example("[EXCEPTION, STOPPED]"),
+            Key::new("consecutive", Shape::Whole, "The last so many runs of the job failed: 2 to 100."),
+            Key::new(
+                "failure_rate",
+                Shape::Mapping(&FAILURE_RATE),
+                "More than this share of the last so many runs failed.",
+            ),
+            Key::new(
+                "not_finished_by",
+                Shape::ClockTime,
+                "The runs planned since the last deadline (a week back at most) have not succeeded by this time of day.",
+            )
+            .example("\"06:30\""),
+            Key::new("not_started_by", Shape::ClockTime, "The same for starting.").example("\"02:15\""),
+            Key::new("warn_at", Shape::ClockTime, "When a deadline is warned of."),
+            Key::new("missing", Shape::Mapping(&MISSING), "No run was planned or started for a due time of a schedule."),
+            Key::new(
+                "slower_than_usual",
+                Shape::Mapping(&SLOWER),
+                "The run takes longer than the job's own runs usually do.",
+            ),
+        ],
+        DAYS,
+    ],
+)
+.not_empty();
+
+static FAILURE_RATE: Keys = Keys::of(
+    "failure_rate",
+    "More than this share of the last so many runs failed.",
+    &[&[
+        Key::new("over", Shape::Whole, "How many runs are counted, 2 to 1000; with fewer nothing is said.")
+            .required()
+            .example("20"),
+        Key::new("above", Shape::Other("a share", share), "The share that is too much.").required().example("25%"),
+    ]],
+);
+
+static MISSING: Keys = Keys::of(
+    "missing",
+    "No run was planned or started for a due time.",
+    &[
+        &[
+            Key::new(
+                "schedule",
+                Shape::Schedule,
+                "The due times. Left out: the job's own schedule, where the scheduler tells it (schedulerx).",
+            )
+            .example("\"0 2 * * *\""),
+            Key::new("grace", Shape::Duration, "How late a run may come, at most 1d.").default("15m"),
+        ],
+        DAYS,
+    ],
+);
+
+static SLOWER: Keys = Keys::of(
+    "slower_than_usual",
+    "A run takes longer than the job's own runs usually do; at most its last 1000 runs are compared with.",
+    &[&[
+        Key::new("factor", Shape::Number, "So many times the usual duration.").default("2"),
+        Key::new("over", Shape::Duration, "How far back runs are compared with, at most the retention.").default("30d"),
+        Key::new("min_runs", Shape::Whole, "With fewer runs to compare with nothing is said: 3 to 500.").default("10"),
+    ]],
+);
+
+/// The statuses of a job that can be a reason to notify.
+fn job_statuses() -> Vec<&'static str> {
+    JobStatus::ALL.into_iter().filter(|status| !status.is_healthy()).map(JobStatus::as_str).collect()
+}
+
+fn share() -> serde_json::Value {
+    json!({ "type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$|\$\{" })
+}
 
 /// The keys of these conditions; each stands alone.
 pub(super) const KEYS: [&str; 6] =
@@ -153,17 +248,16 @@ fn read_daily(when: &Section<'_>, key: &'static str, goal: Goal, around: &Surrou
 }
 
 fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<Trigger>> {
-    const GRACE: Duration = Duration::from_secs(15 * 60);
     let Some(section) = when.section("missing") else { return when.has("missing").then_some(None) };
     let is_own = !section.has("schedule");
-    let schedule = if is_own { None } else { read_schedule(&section, "schedule", None, around.zone) };
+    let schedule = if is_own { None } else { read_schedule(&section, "schedule", around.zone) };
     if let (true, Some(source)) = (is_own, around.unscheduled) {
         let message = format!("a \"schedule\" is needed: {source} does not tell those of its jobs");
         let help = "write schedule: \"0 2 * * *\", or name sources of the type schedulerx alone in match";
         section.error("", message, Some(help.into()));
     }
     let days = days::read(&section, around.shared.calendars);
-    let grace = section.or("grace", GRACE);
+    let grace = section.or_default::<Duration>("grace");
     let is_sound = grace <= GRACE_MAX;
     if !is_sound {
         let most = duration_text(GRACE_MAX);
@@ -182,14 +276,15 @@ fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<
 }
 
 fn read_slower(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<Trigger>> {
-    const FACTOR: f64 = 2.0;
-    const MIN_RUNS: u32 = 10;
     let Some(section) = when.section("slower_than_usual") else {
         return when.has("slower_than_usual").then_some(None);
     };
-    let factor = section.or("factor", FACTOR);
-    let over = section.or("over", RETENTION.min(around.shared.retention));
-    let min_runs = section.or("min_runs", MIN_RUNS);
+    let factor = section.or_default::<f64>("factor");
+    let over = section.optional::<Duration>("over").unwrap_or_else(|| {
+        let usual: Option<Duration> = section.default_of("over");
+        usual.map_or(around.shared.retention, |usual| usual.min(around.shared.retention))
+    });
+    let min_runs = section.or_default::<u32>("min_runs");
     let mut is_sound = true;
     let mut refuse = |key: &str, is_wrong: bool, message: String| {
         if is_wrong {

@@ -3,14 +3,45 @@
 use std::sync::Arc;
 
 use jiff::civil::Weekday;
+use serde_json::json;
 
 use super::calendars::{Calendars, WEEKDAYS, weekday};
+use super::schema::{any_case, flexible, one_or_many};
 use super::words::read_reference;
 use crate::schedule::{Calendar, Days};
-use crate::yaml::{FromYaml, Located, OneOrMany, Section, closest};
+use crate::yaml::{FromYaml, Key, Located, OneOrMany, Section, Shape, closest};
+
+/// The keys.
+pub(super) const DAYS: &[Key] = &[
+    Key::new(
+        "days",
+        Shape::Other("one or a list of mon … sun, mon-fri, workdays, days-off, holidays, 1 … 31, last", day),
+        "On which days. Without it: every day.",
+    )
+    .example("[workdays]"),
+    Key::new(
+        "calendar",
+        Shape::Other("a name", calendar),
+        "What workdays, days-off and holidays go by: cn, or one of yours. Without it, Monday to Friday are worked.",
+    ),
+];
+
+fn day() -> serde_json::Value {
+    let weekdays: Vec<&str> = WEEKDAYS.iter().flat_map(|(short, long, _)| [*short, *long]).collect();
+    let (weekdays, words) = (any_case(&weekdays), any_case(&[&CALENDAR_WORDS[..], &["last"]].concat()));
+    let of_month = "0?[1-9]|[12][0-9]|3[01]";
+    let pattern = format!(r"^\s*(({weekdays})\s*(-\s*({weekdays})\s*)?|{words}|{of_month})\s*$|\$\{{");
+    let names = [&WEEKDAYS.map(|(short, _, _)| short)[..], &CALENDAR_WORDS].concat();
+    let number = json!({ "type": "integer", "minimum": 1, "maximum": 31 });
+    one_or_many(&json!({ "anyOf": [{ "enum": names }, number, { "type": "string", "pattern": pattern }] }))
+}
+
+fn calendar() -> serde_json::Value {
+    flexible(json!({ "type": "string" }))
+}
 
 /// The words for days that go by a calendar.
-pub(super) const CALENDAR_WORDS: [&str; 3] = ["workdays", "days-off", "holidays"];
+const CALENDAR_WORDS: [&str; 3] = ["workdays", "days-off", "holidays"];
 
 /// Reads `days` and `calendar`; without `days`, every day. `None` when something is wrong, and reported.
 pub(super) fn read(section: &Section<'_>, calendars: &Calendars) -> Option<Days> {

@@ -10,11 +10,23 @@ use super::group;
 use super::labels;
 use super::merge::DEFAULTS;
 use super::notify;
-use super::rules::{Names, SeverityWord, read_matches, read_selection};
-use crate::yaml::{Diagnostics, Entry, Node, Section, Value};
+use super::rules::{MATCH, Names, SeverityWord, read_matches, read_selection};
+use super::words::severities;
+use crate::yaml::{Diagnostics, Entry, Key, Keys, Node, Section, Shape, Value};
 
-/// The keys that a file's rules can have in common.
-const KEYS: [&str; 6] = ["severity", "notify", "group", "timezone", "labels", "match"];
+/// What the rules of one file have in common.
+pub(super) static COMMON: Keys = Keys::of(
+    "defaults",
+    "What the rules of this file have in common, where a rule does not say it itself.",
+    &[&[
+        Key::new("severity", Shape::Word(severities), "For rules that name none."),
+        notify::NOTIFY,
+        group::GROUP,
+        Key::new("timezone", Shape::Zone, "For rules that look at the clock and name none."),
+        Key::new("labels", Shape::TextsByName, "Each for rules that do not have it."),
+        Key::new("match", Shape::Mapping(&MATCH), "Each key for rules that do not have it."),
+    ]],
+);
 
 /// Gives each rule in `tree` what it does not say itself of the `defaults` of its file. What is wrong with them is
 /// reported once, and given to no rule.
@@ -35,7 +47,7 @@ pub(super) fn apply(tree: &mut Node, defaults: &[Entry], known: &Names<'_>, find
 
 /// The entries of one file's defaults that can be used.
 fn read<'a>(entry: &'a Entry, known: &Names<'_>, findings: &'a Diagnostics) -> Vec<&'a Entry> {
-    let Some(section) = Section::open(&entry.node, DEFAULTS, findings) else { return Vec::new() };
+    let Some(section) = Section::of(&COMMON, &entry.node, DEFAULTS, findings) else { return Vec::new() };
     let mut sound = Vec::new();
     let _severity = section.optional::<SeverityWord>("severity");
     let _notify = notify::read(&section, known);
@@ -47,7 +59,7 @@ fn read<'a>(entry: &'a Entry, known: &Names<'_>, findings: &'a Diagnostics) -> V
         let starts = |place: crate::yaml::Place| place >= default.at;
         let ends = section.entries().iter().map(|other| other.at).filter(|at| *at > default.at).min();
         let is_inside = |place| starts(place) && ends.is_none_or(|end| place < end);
-        if KEYS.contains(&default.key.as_str())
+        if COMMON.find(&default.key).is_some()
             && !findings.has_error_where(|at| at.file == entry.at.file && is_inside(at))
         {
             sound.push(default);

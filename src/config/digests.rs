@@ -5,18 +5,47 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::labels;
-use super::rules::{Names, read_matches, read_notify, read_selection};
+use super::mute::LABELS;
+use super::rules::{MATCH_KEYS, Names, read_matches, read_notify, read_selection};
 use super::sources::read_schedule;
-use super::words::check_name;
+use super::words::open_named;
 use crate::limits::{DIGEST_SPREAD_MAX, RETENTION_MAX};
 use crate::model::{LabelMatch, ReceiverId};
 use crate::notify::ReceiverSettings;
 use crate::rule::Matches;
 use crate::schedule::Schedule;
-use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section, duration_text, parse_duration};
+use crate::yaml::{Entry, FromYaml, Key, Keys, Located, OneOrMany, Section, Shape, duration_text, parse_duration};
 
-/// Chats' gateways are busiest at the full hour; within a minute of it nobody notices the difference.
-const SPREAD_DEFAULT: Duration = Duration::from_secs(60);
+/// A digest.
+pub(super) static DIGEST: Keys = Keys::of(
+    "digest",
+    "A summary of a period.",
+    &[&[
+        Key::new("schedule", Shape::Schedule, "When it is due.").required().example("\"0 8 * * *\""),
+        Key::new("timezone", Shape::Zone, "The zone of the schedule and of the chart, where it is not the file's."),
+        Key::new("match", Shape::Mapping(&DIGEST_MATCH), "Which runs; without it, every one."),
+        Key::new(
+            "period",
+            Shape::Duration,
+            "How far back, at most the retention. Without it, everything since the last one.",
+        )
+        .example("7d"),
+        Key::new(
+            "spread",
+            Shape::DurationOrZero,
+            "Receivers are sent to at different seconds of this span; 0s for at once.",
+        )
+        .default("1m"),
+        Key::new("notify", Shape::Texts, "Who gets it.").required().example("[team]"),
+    ]],
+);
+
+static DIGEST_MATCH: Keys = Keys::of(
+    "digest_match",
+    "Which runs: a list means \"one of\", different keys mean \"and\".",
+    &[MATCH_KEYS, &[LABELS]],
+)
+.not_empty();
 
 /// A digest of the configuration.
 #[derive(Debug, Clone)]
@@ -57,21 +86,16 @@ pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<DigestS
 
 fn read_one(digests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<DigestSettings> {
     let Surroundings { names: known, timezone, receivers, .. } = *around;
-    let findings = digests.findings();
-    let path = digests.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
-    let section = Section::open(&entry.node, path, findings)?;
+    let section = open_named(digests, entry)?;
     let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
-    let schedule = read_schedule(&section, "schedule", None, &timezone);
+    let schedule = read_schedule(&section, "schedule", &timezone);
     let selected = read_selection(&section, "match", |inner| {
         let (matches, labels) = (read_matches(inner, known), labels::read_wanted(inner));
         Some((matches?, labels?))
     });
     let period = section.optional::<Duration>("period");
     check_retention(&section, schedule.as_ref(), period, around.retention);
-    let spread = section.or("spread", Spread(SPREAD_DEFAULT)).0;
+    let spread = section.or_default::<Spread>("spread").0;
     if spread > DIGEST_SPREAD_MAX {
         let help = Some(format!("write at most {}", duration_text(DIGEST_SPREAD_MAX)));
         section.error("spread", format!("{} is too long", duration_text(spread)), help);
@@ -135,13 +159,14 @@ pub(super) fn receivers(file: &Section<'_>) -> Vec<String> {
     let Some(digests) = file.section("digests") else { return Vec::new() };
     let quiet = crate::yaml::Diagnostics::new(std::path::Path::new(""));
     let named = |entry: &Entry| {
-        let section = Section::open(&entry.node, "", &quiet)?;
+        let section = Section::of(&DIGEST, &entry.node, "", &quiet)?;
         section.optional::<OneOrMany<String>>("notify")
     };
     digests.entries().iter().filter_map(named).flat_map(|names| names.0).collect()
 }
 
 /// A duration that may be zero.
+#[derive(Default)]
 struct Spread(Duration);
 
 impl FromYaml for Spread {

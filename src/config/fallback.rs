@@ -1,10 +1,22 @@
 //! `fallback` of a receiver: who is told in its place, and that nobody stands in for himself.
 
+use std::time::Duration;
+
 use super::words::read_reference;
-use crate::limits::{DELIVERY_PATIENCE, FALLBACK_AFTER};
+use crate::limits::DELIVERY_PATIENCE;
 use crate::model::ReceiverId;
 use crate::notify::{Fallback, ReceiverSettings};
-use crate::yaml::{Located, Section, Value};
+use crate::yaml::{Key, Keys, Located, Section, Shape, Value};
+
+/// `fallback` of a receiver.
+pub(super) static FALLBACK: Keys = Keys::of(
+    "fallback",
+    "Who is told in its place when an alert does not get through.",
+    &[&[
+        Key::new("to", Shape::Text, "The receiver that is told instead.").required(),
+        Key::new("after", Shape::Duration, "How long a message may wait before that.").default("15m"),
+    ]],
+);
 
 /// Reads the key of one receiver: a name, or `{ to: NAME, after: DURATION }`. `names` are all receivers of the file.
 pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback> {
@@ -13,16 +25,16 @@ pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback>
     let findings = receiver.findings();
     if !matches!(node.value, Value::Map(_)) {
         let to = read_reference(Located { node, path: &path, findings }, "receiver", names)?;
-        return Some(Fallback { to: ReceiverId::new(to), after: FALLBACK_AFTER });
+        return Some(Fallback { to: ReceiverId::new(to), after: FALLBACK.default_of("after").unwrap_or_default() });
     }
-    let section = Section::open(node, path, findings)?;
+    let section = Section::of(&FALLBACK, node, path, findings)?;
     let to = section
         .node("to")
         .and_then(|node| read_reference(Located { node, path: &section.path_of("to"), findings }, "receiver", names));
     if !section.has("to") {
         section.error("", "the key \"to\" is missing", Some("name the receiver that is told instead".into()));
     }
-    let after = section.or("after", FALLBACK_AFTER);
+    let after = section.or_default::<Duration>("after");
     if after > DELIVERY_PATIENCE {
         let hours = DELIVERY_PATIENCE.as_secs() / 3600;
         section.error("after", format!("a message is given up after {hours} hours, sooner than this"), None);

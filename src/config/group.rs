@@ -3,12 +3,43 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
+
+use super::schema::{flexible, one_or_many};
 use super::words::read_word;
-use crate::limits::{
-    GROUP_INTERVAL, GROUP_INTERVAL_MAX, GROUP_REPEAT_MAX, GROUP_REPEAT_MIN, GROUP_WAIT, GROUP_WAIT_MAX,
-};
+use crate::limits::{GROUP_INTERVAL_MAX, GROUP_REPEAT_MAX, GROUP_REPEAT_MIN, GROUP_WAIT_MAX};
 use crate::rule::{GroupBy, Grouping};
-use crate::yaml::{FromYaml, Located, OneOrMany, Section, Value, duration_text};
+use crate::yaml::{FromYaml, Key, Keys, Located, OneOrMany, Section, Shape, Value, duration_text};
+
+/// `group` of a rule.
+pub(super) const GROUP: Key = Key::new("group", Shape::Mapping(&GROUP_KEYS), "Tells many alerts in one message.");
+
+static GROUP_KEYS: Keys = Keys::of(
+    "group",
+    "One message for many alerts; without it, each is told alone.",
+    &[&[
+        Key::new(
+            "by",
+            Shape::Other("one or a list of source, job, rule, severity, root", by),
+            "What the alerts of a group have in common. Without it, or [], all are one group.",
+        ),
+        Key::new("wait", Shape::DurationOrZero, "How long the first alert waits for others, at most 1h.")
+            .default("30s"),
+        Key::new("interval", Shape::DurationOrZero, "How far apart two messages of a group are at least, at most 1d.")
+            .default("5m"),
+        Key::new(
+            "repeat",
+            Shape::Duration,
+            "After how long without a message it is told again what still fires. Without it, never.",
+        )
+        .example("4h"),
+    ]],
+);
+
+fn by() -> serde_json::Value {
+    let by = one_or_many(&flexible(json!({ "enum": GroupBy::ALL.map(GroupBy::as_str) })));
+    json!({ "anyOf": [by, { "type": "array", "maxItems": 0 }] })
+}
 
 /// Reads the key of one rule. Without it, or when it is wrong and was reported, each alert is told alone.
 pub(super) fn read(rule: &Section<'_>) -> Option<Grouping> {
@@ -27,9 +58,9 @@ pub(super) fn read(rule: &Section<'_>) -> Option<Grouping> {
             .map(|list| list.0.into_iter().map(|word| word.0).collect())
             .unwrap_or_default(),
     };
-    let wait = at_most(&section, "wait", GROUP_WAIT, GROUP_WAIT_MAX);
-    let interval = at_most(&section, "interval", GROUP_INTERVAL, GROUP_INTERVAL_MAX);
-    let repeat = section.has("repeat").then(|| at_most(&section, "repeat", GROUP_REPEAT_MAX, GROUP_REPEAT_MAX));
+    let wait = at_most(&section, "wait", GROUP_WAIT_MAX).unwrap_or_default();
+    let interval = at_most(&section, "interval", GROUP_INTERVAL_MAX).unwrap_or_default();
+    let repeat = at_most(&section, "repeat", GROUP_REPEAT_MAX);
     if let Some(repeat) = repeat {
         let least = interval.max(GROUP_REPEAT_MIN);
         if repeat < least {
@@ -45,12 +76,13 @@ pub(super) fn read(rule: &Section<'_>) -> Option<Grouping> {
     Some(Grouping { by, wait, interval, repeat })
 }
 
-fn at_most(section: &Section<'_>, key: &'static str, default: Duration, most: Duration) -> Duration {
-    let span = section.or(key, Span(default)).0;
+/// The duration under `key`, or its default; `None` where there is neither.
+fn at_most(section: &Section<'_>, key: &'static str, most: Duration) -> Option<Duration> {
+    let Span(span) = section.optional(key).or_else(|| section.default_of(key))?;
     if span > most {
         section.error(key, format!("{} is more than {}", duration_text(span), duration_text(most)), None);
     }
-    span
+    Some(span)
 }
 
 /// A duration that may be none at all: who groups what comes at once need not wait.

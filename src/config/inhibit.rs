@@ -1,10 +1,25 @@
 //! `inhibit`: a mapping from an inhibition's name to the alerts upstream, the alerts that they hold back, and what both
 //! must have in common.
 
-use super::mute::{Surroundings, read_alert_match};
-use super::words::{check_name, read_word};
+use super::mute::{ALERT_MATCH, Surroundings, read_alert_match};
+use super::words::{open_named, read_word};
 use crate::rule::inhibit::{Inhibition, Shared};
-use crate::yaml::{Entry, FromYaml, Located, Node, OneOrMany, Section, Value};
+use crate::yaml::{Entry, FromYaml, Key, Keys, Located, Node, OneOrMany, Section, Shape, Value};
+
+/// An inhibition.
+pub(super) static INHIBITION: Keys = Keys::of(
+    "inhibition",
+    "While an alert upstream fires, those that only follow from it are not told.",
+    &[&[
+        Key::new("by", Shape::Mapping(&ALERT_MATCH), "The alerts upstream.").required(),
+        Key::new("match", Shape::Mapping(&ALERT_MATCH), "The alerts that they hold back.").required(),
+        Key::new("equal", Shape::Words(shared), "What both must have in common."),
+    ]],
+);
+
+fn shared() -> Vec<&'static str> {
+    Shared::ALL.map(Shared::as_str).to_vec()
+}
 
 /// Reads all inhibitions. The broken ones are reported and left out.
 pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<Inhibition> {
@@ -13,12 +28,7 @@ pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<Inhibit
 }
 
 fn read_one(inhibitions: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<Inhibition> {
-    let findings = inhibitions.findings();
-    let path = inhibitions.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
-    let section = Section::open(&entry.node, path, findings)?;
+    let section = open_named(inhibitions, entry)?;
     for (key, whose) in [("by", "the alerts upstream"), ("match", "the alerts that they hold back")] {
         if !section.has(key) {
             let help = Some(format!("say which are {whose}: {key}: {{ job: … }}"));

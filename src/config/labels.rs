@@ -3,7 +3,11 @@
 use super::words::check_name;
 use crate::limits::LABEL_BYTES_MAX;
 use crate::model::{LabelMatch, Labels};
-use crate::yaml::{FromYaml, Located, OneOrMany, Section};
+use crate::yaml::{FromYaml, Key, Located, OneOrMany, Section, Shape};
+
+/// `labels` of a source.
+pub(super) const LABELS: Key =
+    Key::new("labels", Shape::TextsByName, "Texts by name, for what its jobs raise.").example("{ team: finance }");
 
 /// `labels` of a rule or a source. The broken ones are reported and left out.
 pub(super) fn read(section: &Section<'_>) -> Labels {

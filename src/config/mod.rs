@@ -42,19 +42,105 @@ pub use files::{NoFiles, RuleFile, RuleFiles, Unreadable};
 pub use load::{ConfigProblem, LoadOptions, Loaded};
 pub use marks::Marks;
 pub use own::HeartbeatSettings;
-pub use schema::schema;
+pub use schema::{reference, schema};
 pub use tests::{Expected, RuleTest};
 
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::decide::{Decider, Terms};
-use crate::limits::{CALENDAR_WARNED_AHEAD, RETENTION, RETENTION_MAX, RETENTION_MIN};
+use crate::limits::{CALENDAR_WARNED_AHEAD, RETENTION_MAX, RETENTION_MIN};
 use crate::notify::ReceiverSettings;
 use crate::rule::inhibit::Inhibition;
 use crate::rule::{MuteWindow, Muting, Route, RuleSet};
 use crate::schedule::{Calendar, Window};
 use crate::source::SourceSettings;
 use crate::words::Language;
-use crate::yaml::{Diagnostics, Entry, Node, Section, Value, duration_text};
+use crate::yaml::{Diagnostics, Entry, Key, Keys, Node, Section, Shape, Value, duration_text};
+
+/// The keys of the file.
+static FILE: Keys = Keys::of(
+    "file",
+    "The configuration of Nightbell: what is watched, who is told, and when. `nightbell check` says everything that is wrong \
+     with it.",
+    &[&[
+        Key::new("version", Shape::Other("1", version), "The version of this file's form.").required().example("1"),
+        Key::new("timezone", Shape::Zone, "The zone of schedules and of the times in messages.").default("UTC"),
+        Key::new("language", Shape::Word(words::languages), "The language of messages.").default("en"),
+        Key::new(
+            "store",
+            Shape::Other("sqlite://PATH", store_address),
+            "Where Nightbell remembers what it saw and owes.",
+        )
+        .default("sqlite://nightbell.db"),
+        Key::new(
+            "retention",
+            Shape::Duration,
+            "How long alerts, deliveries and runs are kept after they ended: 8d to 400d.",
+        )
+        .default("30d"),
+        Key::new(
+            "templates",
+            Shape::Text,
+            "A directory whose templates replace the built-in ones, by kind of receiver: templates/slack/…",
+        ),
+        Key::new(
+            "sources",
+            Shape::ByKind(&sources::SOURCE, source_kinds),
+            "The schedulers that are polled, by a name of yours: letters, digits, - _ and .",
+        )
+        .required(),
+        Key::new(
+            "receivers",
+            Shape::ByKind(&receivers::RECEIVER, receiver_kinds),
+            "The places that are notified, by a name of yours.",
+        ),
+        Key::new(
+            "rules",
+            Shape::ByName(&rules::RULE),
+            "What people must hear about. The key is the rule's id: it is part of every alert.",
+        ),
+        Key::new(
+            "mute_windows",
+            Shape::ByName(&mute::MUTE_WINDOW),
+            "Recurring times in which new alerts of some kind are not told.",
+        ),
+        Key::new("inhibit", Shape::ByName(&inhibit::INHIBITION), "Alerts that hold back what only follows from them."),
+        Key::new("calendars", Shape::ByName(&calendars::CALENDAR), "Working days and holidays, for days."),
+        Key::new("routes", Shape::ByName(&routes::ROUTE), "Who else is told of alerts of some kind."),
+        Key::new("defaults", Shape::Mapping(&defaults::COMMON), "What the rules of this file have in common."),
+        Key::new(
+            "self",
+            Shape::Mapping(&own::OWN),
+            "Who hears of trouble with sources and receivers, and with Nightbell itself.",
+        ),
+        Key::new("heartbeat", Shape::Mapping(&own::HEARTBEAT), "Whom Nightbell tells that it works."),
+        Key::new(
+            "tests",
+            Shape::ByName(&tests::TEST),
+            "What the rules must tell of given runs: `nightbell test` plays them.",
+        ),
+        Key::new(
+            "digests",
+            Shape::ByName(&digests::DIGEST),
+            "Summaries of a period, delivered like any other message.",
+        ),
+    ]],
+);
+
+fn source_kinds() -> Vec<(&'static str, &'static Keys)> {
+    crate::source::KINDS.iter().map(|kind| (kind.word, kind.keys)).collect()
+}
+
+fn receiver_kinds() -> Vec<(&'static str, &'static Keys)> {
+    crate::notify::KINDS.iter().map(|kind| (kind.word, kind.keys)).collect()
+}
+
+fn version() -> serde_json::Value {
+    schema::flexible(serde_json::json!({ "enum": [1, "1"] }))
+}
+
+fn store_address() -> serde_json::Value {
+    serde_json::json!({ "type": "string", "pattern": r"^sqlite://[^?]+$|\$\{" })
+}
 
 /// The keys of the file, checked.
 #[derive(Debug, Clone)]
@@ -99,7 +185,7 @@ impl Config {
     /// Reads the files' trees as one. What is wrong is reported; `None` means that something was.
     fn read(trees: Vec<Node>, findings: &Diagnostics) -> Option<Config> {
         for tree in &trees {
-            match Section::open(tree, "", findings) {
+            match Section::of(&FILE, tree, "", findings) {
                 Some(file) => check_version(&file),
                 None => findings.note_partial(),
             }
@@ -113,7 +199,7 @@ impl Config {
         rule_names.extend(RULES.iter().chain(&[ALL]).map(ToString::to_string));
         let known = rules::Names { sources: &source_names, receivers: &receiver_names, unscheduled: &[] };
         defaults::apply(&mut tree, &defaults, &known, findings);
-        let file = Section::open(&tree, "", findings)?;
+        let file = Section::of(&FILE, &tree, "", findings)?;
         // Of each file they have been looked at.
         let _known = (file.node("version"), file.node(merge::DEFAULTS));
         let timezone = read_timezone(&file).unwrap_or(TimeZone::UTC);
@@ -262,8 +348,7 @@ fn read_language(section: &Section<'_>) -> Option<Language> {
 }
 
 fn read_store(file: &Section<'_>) -> String {
-    let default = "sqlite://nightbell.db".to_string();
-    let Some(store) = file.optional::<String>("store") else { return default };
+    let store = file.or_default::<String>("store");
     let example = || Some("write sqlite://PATH, as in sqlite://nightbell.db".to_string());
     // The value is not repeated: the address of a database can hold a password.
     match store.split_once("://") {
@@ -280,7 +365,7 @@ fn read_store(file: &Section<'_>) -> String {
 }
 
 fn read_retention(file: &Section<'_>) -> Duration {
-    let retention = file.or("retention", RETENTION);
+    let retention = file.or_default::<Duration>("retention");
     if !(RETENTION_MIN..=RETENTION_MAX).contains(&retention) {
         let days = |span: Duration| format!("{}d", span.as_secs() / 86_400);
         let help = format!("write something from {} to {}", days(RETENTION_MIN), days(RETENTION_MAX));

@@ -6,15 +6,53 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::calendars::Calendars;
-use super::days;
+use super::days::{self, DAYS};
 use super::labels;
-use super::rules::{Names, SeverityWord, read_matches, read_references, read_selection};
+use super::rules::{MATCH_KEYS, Names, SeverityWord, read_matches, read_references, read_selection};
 use super::sources::read_schedule;
-use super::words::check_name;
+use super::words::{open_named, severities};
 use crate::model::RuleId;
 use crate::rule::{AlertMatch, Matches, MuteWindow};
 use crate::schedule::{DAY_SECONDS, Daily, Window};
-use crate::yaml::{Entry, FromYaml, Located, OneOrMany, Section};
+use crate::yaml::{Entry, FromYaml, Key, Keys, Located, OneOrMany, Section, Shape};
+
+/// Labels that are wanted, in a `match` about alerts or digests.
+pub(super) const LABELS: Key =
+    Key::new("labels", Shape::WantedByName, "Labels of the rule or the source; a list means \"one of\".")
+        .example("{ team: finance }");
+
+/// A `match` about alerts.
+pub(super) static ALERT_MATCH: Keys = Keys::of(
+    "alert_match",
+    "Which alerts: a list means \"one of\", different keys mean \"and\".",
+    &[
+        MATCH_KEYS,
+        &[
+            Key::new("rule", Shape::Texts, "Ids of rules; self/* for those about Nightbell itself."),
+            Key::new("severity", Shape::Words(severities), "How bad the alert is."),
+            LABELS,
+        ],
+    ],
+)
+.not_empty();
+
+/// A mute window.
+pub(super) static MUTE_WINDOW: Keys = Keys::of(
+    "mute_window",
+    "A recurring time in which new alerts of some kind are recorded and not told.",
+    &[
+        &[
+            Key::new("match", Shape::Mapping(&ALERT_MATCH), "Which alerts; without it, every one."),
+            Key::new("from", Shape::ClockTime, "When it opens.").example("\"22:00\""),
+            Key::new("to", Shape::ClockTime, "When it closes; of the next day unless it is later than \"from\"."),
+            Key::new("schedule", Shape::Schedule, "Instead of days, from and to: it opens whenever this is due."),
+            Key::new("for", Shape::Duration, "How long a scheduled window is open.").example("3h"),
+            Key::new("timezone", Shape::Zone, "Its zone, where it is not the file's."),
+        ],
+        DAYS,
+    ],
+)
+.pairs(&[("schedule", "for")]);
 
 /// What windows may refer to, and the zone they go by unless they name one.
 pub(super) struct Surroundings<'a> {
@@ -32,11 +70,7 @@ pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<MuteWin
 
 fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<MuteWindow> {
     let findings = windows.findings();
-    let path = windows.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
-    let section = Section::open(&entry.node, path, findings)?;
+    let section = open_named(windows, entry)?;
     let matches = read_alert_match(&section, "match", around);
     let zone = super::read_timezone(&section).unwrap_or_else(|| around.timezone.clone());
     let window =
@@ -71,7 +105,7 @@ pub(super) fn read_alert_match(
 
 /// A window that a schedule opens.
 fn read_scheduled(section: &Section<'_>, zone: &TimeZone) -> Option<Window> {
-    let schedule = read_schedule(section, "schedule", None, zone);
+    let schedule = read_schedule(section, "schedule", zone);
     let lasts = section.required::<Duration>("for");
     for key in ["days", "from", "to", "calendar"] {
         if section.node(key).is_some() {

@@ -11,7 +11,28 @@ use super::words::read_word;
 use crate::limits::{ESCALATION_AFTER_MAX, ESCALATION_STEPS_MAX};
 use crate::model::ReceiverId;
 use crate::rule::Step;
-use crate::yaml::{FromYaml, Located, Node, Section, Value, duration_text};
+use crate::yaml::{FromYaml, Key, Keys, Located, Node, Section, Shape, Value, duration_text};
+
+/// `notify` of a rule.
+pub(super) const NOTIFY: Key = Key::new(
+    "notify",
+    Shape::TextsOrSteps(&FIRST_STEP, &STEP),
+    "Whom to notify: names from \"receivers\", or steps. The first step is told at once, each later one while the alert \
+     still fires so long after that.",
+)
+.example("[{ to: oncall }, { after: 30m, unless: acked, to: lead }]");
+
+const TO: Key = Key::new("to", Shape::Texts, "The receivers.").required().example("oncall");
+const AFTER: Key = Key::new("after", Shape::Duration, "How long after the first step.").example("30m");
+const UNLESS: Key =
+    Key::new("unless", Shape::Word(|| vec!["acked"]), "acked: not when somebody has acknowledged the alert.");
+
+/// What belongs to later steps is known in the first, and refused with the reason.
+static FIRST_STEP: Keys =
+    Keys::of("first_step", "Who is told at once; the other keys belong to later steps.", &[&[TO, AFTER, UNLESS]]);
+
+static STEP: Keys =
+    Keys::of("step", "Who is told later, while the alert still fires.", &[&[TO, AFTER.required(), UNLESS]]);
 
 /// Whom a rule tells.
 #[derive(Debug, Default)]
@@ -77,7 +98,7 @@ fn read_step(node: &Node, path: &str, is_first: bool, around: &Section<'_>, know
         findings.error(node.at, path, "beside steps, a receiver is a step, too", help);
         return None;
     }
-    let section = Section::open(node, path, findings)?;
+    let section = Section::of(if is_first { &FIRST_STEP } else { &STEP }, node, path, findings)?;
     if !section.has("to") {
         section.error("", "the key \"to\" is missing", Some("name the receivers that this step tells".into()));
     }

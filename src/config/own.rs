@@ -7,14 +7,40 @@ use std::time::Duration;
 use super::rules::{Names, read_notify};
 use super::sources::check_file;
 use crate::alert::own::Watch;
-use crate::http::secret_url;
-use crate::limits::{HEARTBEAT_EVERY_MAX, HEARTBEAT_EVERY_MIN, OWN_UNREADABLE_AFTER};
+use crate::http::{CA_FILE, secret_url};
+use crate::limits::{HEARTBEAT_EVERY_MAX, HEARTBEAT_EVERY_MIN};
 use crate::model::ReceiverId;
 use crate::secret::SecretRef;
-use crate::yaml::{Section, duration_text};
+use crate::yaml::{Key, Keys, Section, Shape, duration_text};
 
-/// The default of `every`: what most of those who listen for heartbeats count in.
-const EVERY: Duration = Duration::from_secs(60);
+/// `self`.
+pub(super) static OWN: Keys = Keys::of(
+    "self",
+    "Who hears of trouble with sources and receivers, and with Nightbell itself.",
+    &[&[
+        Key::new("notify", Shape::Texts, "Who is told; two are better than one.").required().example("[oncall, team]"),
+        Key::new("unreadable_after", Shape::Duration, "How long a source must be unreadable to be told.")
+            .default("15m"),
+        Key::new("source_unreadable", Shape::Flag, "Tell of sources that cannot be read.").default("true"),
+        Key::new("source_incomplete", Shape::Flag, "Tell of sources that can be read in part only.").default("true"),
+        Key::new("receiver_dead", Shape::Flag, "Tell of receivers that nothing reaches.").default("true"),
+        Key::new("reload_refused", Shape::Flag, "Tell of a changed configuration that is refused.").default("true"),
+        Key::new("loop_failing", Shape::Flag, "Tell of a background loop that does not work.").default("true"),
+    ]],
+);
+
+/// `heartbeat`.
+pub(super) static HEARTBEAT: Keys = Keys::of(
+    "heartbeat",
+    "Whom Nightbell tells that it works.",
+    &[&[
+        Key::new("url", Shape::Secret, "What is asked as long as Nightbell works: a dead man's switch.")
+            .required()
+            .example("{ env: HEARTBEAT_URL }"),
+        Key::new("every", Shape::Duration, "How often.").default("1m"),
+        CA_FILE,
+    ]],
+);
 
 /// Whom Nightbell tells that it works.
 #[derive(Debug, Clone)]
@@ -31,7 +57,7 @@ pub struct HeartbeatSettings {
 pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
     let mut watch = Watch {
         notify: Vec::new(),
-        unreadable_after: OWN_UNREADABLE_AFTER,
+        unreadable_after: OWN.default_of("unreadable_after").unwrap_or_default(),
         source_unreadable: true,
         source_incomplete: true,
         receiver_dead: true,
@@ -47,12 +73,12 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
     if !section.has("notify") {
         section.error("", "the key \"notify\" is missing", Some("name the receivers that are told".into()));
     }
-    watch.unreadable_after = section.or("unreadable_after", watch.unreadable_after);
-    watch.source_unreadable = section.or("source_unreadable", true);
-    watch.source_incomplete = section.or("source_incomplete", true);
-    watch.receiver_dead = section.or("receiver_dead", true);
-    watch.reload_refused = section.or("reload_refused", true);
-    watch.loop_failing = section.or("loop_failing", true);
+    watch.unreadable_after = section.or_default("unreadable_after");
+    watch.source_unreadable = section.or_default("source_unreadable");
+    watch.source_incomplete = section.or_default("source_incomplete");
+    watch.receiver_dead = section.or_default("receiver_dead");
+    watch.reload_refused = section.or_default("reload_refused");
+    watch.loop_failing = section.or_default("loop_failing");
     if let ([only], true) = (watch.notify.as_slice(), watch.receiver_dead)
         && known.receivers.len() > 1
     {
@@ -77,7 +103,7 @@ pub(super) fn read_heartbeat(file: &Section<'_>) -> Option<HeartbeatSettings> {
     {
         section.error("url", reason, None);
     }
-    let every = section.or("every", EVERY);
+    let every = section.or_default::<Duration>("every");
     if !(HEARTBEAT_EVERY_MIN..=HEARTBEAT_EVERY_MAX).contains(&every) {
         let (least, most) = (duration_text(HEARTBEAT_EVERY_MIN), duration_text(HEARTBEAT_EVERY_MAX));
         let help = Some(format!("write something from {least} to {most}"));

@@ -4,13 +4,45 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use super::fallback;
+use super::fallback::{self, FALLBACK};
 use super::sources::check_file;
-use super::words::check_name;
+use super::words::{languages, open_named};
 use crate::model::ReceiverId;
-use crate::notify::{Rate, ReceiverSettings, kind_of};
+use crate::notify::{KINDS, Rate, ReceiverSettings, kind_of};
 use crate::words::Language;
-use crate::yaml::{Entry, Section};
+use crate::yaml::{Entry, Key, Keys, Section, Shape};
+
+/// What every receiver has.
+pub(super) static RECEIVER: Keys = Keys::of(
+    "receiver",
+    "A place that is notified. These keys belong to every type; those of each type follow.",
+    &[&[
+        Key::new("type", Shape::Word(kinds), "The kind of receiver.").required().example("slack"),
+        Key::new(
+            "send_resolved",
+            Shape::Flag,
+            "Whether it is also notified when an alert is over. Default: true; false for email.",
+        ),
+        Key::new("timezone", Shape::Zone, "The zone of the times in its messages, where it is not the file's."),
+        Key::new("language", Shape::Word(languages), "The language of its messages, where it is not the file's."),
+        Key::new(
+            "template",
+            Shape::Text,
+            "A file or directory whose templates replace the built-in ones for this receiver.",
+        ),
+        Key::new(
+            "fallback",
+            Shape::TextOr(&FALLBACK),
+            "Who is notified in its place when an alert does not get through.",
+        ),
+        Key::new("rate", Shape::Mapping(Rate::KEYS), "How often it may be notified; what is more is sent together.")
+            .example("{ per_minute: 20, burst: 5 }"),
+    ]],
+);
+
+fn kinds() -> Vec<&'static str> {
+    KINDS.iter().map(|kind| kind.word).collect()
+}
 
 /// Reads all receivers. The broken ones are reported and left out. A file may have none: a rule that needs one says so.
 ///
@@ -38,12 +70,7 @@ fn read_one(
     language: Language,
     templates: Option<&Path>,
 ) -> Option<ReceiverSettings> {
-    let findings = receivers.findings();
-    let path = receivers.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
-    let section = Section::open(&entry.node, path, findings)?;
+    let section = open_named(receivers, entry)?;
     let names: Vec<String> = receivers.entries().iter().map(|entry| entry.key.clone()).collect();
     let kind = kind_of(&section);
     let send_resolved = section.optional::<bool>("send_resolved");
@@ -53,6 +80,7 @@ fn read_one(
     let fallback = fallback::read(&section, &names);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
     let kind = kind?;
+    let section = section.with(kind.keys);
     let channel = kind.read(&section);
     let rate = Rate::read(&section, kind.rate);
     check_file(&section, "ca_file");

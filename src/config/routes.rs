@@ -2,11 +2,21 @@
 
 use std::sync::Arc;
 
-use super::mute::{Surroundings, read_alert_match};
+use super::mute::{ALERT_MATCH, Surroundings, read_alert_match};
 use super::rules::read_notify;
-use super::words::check_name;
+use super::words::open_named;
 use crate::rule::Route;
-use crate::yaml::{Entry, Section};
+use crate::yaml::{Entry, Key, Keys, Section, Shape};
+
+/// A route.
+pub(super) static ROUTE: Keys = Keys::of(
+    "route",
+    "Who else is told of alerts of some kind, beside the receivers that the rule names.",
+    &[&[
+        Key::new("match", Shape::Mapping(&ALERT_MATCH), "Which alerts; without it, every one."),
+        Key::new("notify", Shape::Texts, "Who is told as well.").required().example("[team]"),
+    ]],
+);
 
 /// Reads all routes. The broken ones are reported and left out.
 pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Arc<[Route]> {
@@ -15,12 +25,7 @@ pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Arc<[Route]
 }
 
 fn read_one(routes: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<Route> {
-    let findings = routes.findings();
-    let path = routes.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
-    let section = Section::open(&entry.node, path, findings)?;
+    let section = open_named(routes, entry)?;
     let matches = read_alert_match(&section, "match", around);
     let notify = read_notify(&section, around.names);
     if notify.as_ref().is_some_and(Vec::is_empty) {

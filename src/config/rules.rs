@@ -6,13 +6,71 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::calendars::Calendars;
-use super::conditions::{self, Surroundings};
+use super::conditions::{self, Surroundings, WHEN};
+use super::group::GROUP;
 use super::labels;
-use super::notify::{self, Notify};
-use super::words::{check_name, read_reference, read_word, read_word_any_case};
+use super::notify::{self, NOTIFY, Notify};
+use super::words::{instance_types, open_named, read_reference, read_word, read_word_any_case, severities};
 use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
 use crate::rule::{Condition, Matches, Pattern, Recovers, Rule, Trigger};
-use crate::yaml::{Entry, FromYaml, Located, Node, OneOrMany, Section, Value};
+use crate::yaml::{Entry, FromYaml, Key, Keys, Located, Node, OneOrMany, Section, Shape, Value};
+
+/// Which runs: the keys that every `match` has.
+pub(super) const MATCH_KEYS: &[Key] = &[
+    Key::new("source", Shape::Texts, "Names from \"sources\"."),
+    Key::new(
+        "job",
+        Shape::Texts,
+        "Patterns of job names: a glob (* ? [..] {a,b}) or a /regular expression/, of the whole name.",
+    )
+    .example("\"etl_*\""),
+    Key::new("not", Shape::Texts, "Patterns of job names that are left out."),
+    Key::new(
+        "instance_type",
+        Shape::Words(instance_types),
+        "How the run came about. Without it, all types but backfill.",
+    ),
+];
+
+/// `match` of a rule.
+pub(super) static MATCH: Keys =
+    Keys::of("match", "Which runs: a list means \"one of\", different keys mean \"and\".", &[MATCH_KEYS]).not_empty();
+
+/// A rule.
+pub(super) static RULE: Keys = Keys::of(
+    "rule",
+    "A rule: what it matches, what must hold, who is told.",
+    &[&[
+        Key::new("match", Shape::Mapping(&MATCH), "Which runs; without it, every one."),
+        Key::new(
+            "when",
+            Shape::Mapping(&WHEN),
+            "What must hold: a status, a duration or another condition; any: true for every run.",
+        )
+        .required()
+        .example("{ status: [fail] }"),
+        Key::new(
+            "timezone",
+            Shape::Zone,
+            "The zone of times of day, schedules and weekdays, where it is not the file's.",
+        ),
+        Key::new("severity", Shape::Word(severities), "How bad it is.").default("error"),
+        NOTIFY,
+        GROUP,
+        Key::new(
+            "recovers",
+            Shape::Word(|| Recovers::WORDS.to_vec()),
+            "Whose success ends the alert of a failed run: job: its own, or that of a later run of the job; run: its own alone.",
+        )
+        .default("job"),
+        Key::new(
+            "labels",
+            Shape::TextsByName,
+            "Texts by name, for routes, mute windows, silences, digests and templates.",
+        )
+        .example("{ team: finance }"),
+    ]],
+);
 
 /// What rules and digests may refer to.
 pub(super) struct Names<'a> {
@@ -48,11 +106,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>, shared: &Shared<'_>) -
 
 fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shared<'_>) -> Option<Rule> {
     let findings = rules.findings();
-    let path = rules.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
-    let section = Section::open(&entry.node, path, findings)?;
+    let section = open_named(rules, entry)?;
     let matches = read_selection(&section, "match", |inner| read_matches(inner, known));
     let zone = section.optional::<TimeZone>("timezone");
     let sole_source = matches.as_ref().and_then(|matches| conditions::sole_source(matches, known.sources));
@@ -78,11 +132,11 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
             None
         }
     };
-    let severity = section.or("severity", SeverityWord(Severity::Error)).0;
+    let severity = section.or_default::<SeverityWord>("severity").0;
     let notify = notify::read(&section, known);
     let labels = labels::read(&section);
     let group = super::group::read(&section);
-    let recovers = section.or("recovers", RecoversWord(Recovers::LaterRun)).0;
+    let recovers = section.or_default::<RecoversWord>("recovers").0;
     let has_clock = when.as_ref().is_some_and(|when| {
         matches!(
             when.trigger,
@@ -155,7 +209,7 @@ fn report_misplaced(section: &Section<'_>) -> bool {
         let at = section.entries().iter().find(|entry| entry.key == key).map_or(section.at(), |entry| entry.at);
         let help = Some(format!("write {home}: {{ {key}: … }}"));
         section.findings().error(at, section.path_of(key), format!("{key:?} belongs under {home:?}"), help);
-        let _asked_for = section.node(key);
+        section.excuse(key);
         found_condition |= home == "when";
     }
     found_condition
@@ -179,7 +233,7 @@ pub(super) fn read_selection<T: Default>(
         section.error(key, format!("{key:?} is empty"), Some(help));
         return None;
     }
-    let inner = Section::open(node, section.path_of(key), section.findings())?;
+    let inner = section.section(key)?;
     let found = read(&inner);
     inner.close();
     found
@@ -321,6 +375,7 @@ impl FromYaml for StatusWord {
     }
 }
 
+#[derive(Default)]
 struct RecoversWord(Recovers);
 
 impl FromYaml for RecoversWord {
@@ -353,6 +408,7 @@ impl FromYaml for TypeWord {
 }
 
 /// A severity.
+#[derive(Default)]
 pub(super) struct SeverityWord(pub(super) Severity);
 
 impl FromYaml for SeverityWord {

@@ -6,17 +6,35 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::labels;
-use super::words::check_name;
+use super::words::open_named;
 use crate::http::{check_ca_file, check_client_cert};
 use crate::limits::LOOKBACK_MAX;
 use crate::model::SourceId;
 use crate::schedule::Schedule;
-use crate::source::{SchedulerSettings, SourceSettings};
-use crate::yaml::{Entry, Section, duration_text};
+use crate::source::{KINDS, SchedulerKind, SourceSettings};
+use crate::yaml::{Entry, Key, Keys, Section, Shape, duration_text};
 
-const POLL_DEFAULT: &str = "* * * * *";
-const LOOKBACK_DEFAULT: Duration = Duration::from_secs(24 * 3600);
-const FIRST_POLL_DEFAULT: Duration = Duration::from_secs(3600);
+/// What every source has.
+pub(super) static SOURCE: Keys = Keys::of(
+    "source",
+    "A scheduler that is polled. These keys belong to every type; those of each type follow.",
+    &[&[
+        Key::new("type", Shape::Word(kinds), "The kind of scheduler.").required().example("dataarts"),
+        Key::new("poll", Shape::Schedule, "When it is asked; six fields put seconds first.").default("\"* * * * *\""),
+        Key::new("lookback", Shape::Duration, "How far back each poll looks, by plan time; at most 7d.").default("24h"),
+        Key::new(
+            "first_poll",
+            Shape::Duration,
+            "On the very first poll, failures that ended longer ago are recorded and not sent.",
+        )
+        .default("1h"),
+        labels::LABELS,
+    ]],
+);
+
+fn kinds() -> Vec<&'static str> {
+    KINDS.iter().map(|kind| kind.word).collect()
+}
 
 /// Reads all sources. The broken ones are reported and left out.
 pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<SourceSettings> {
@@ -31,45 +49,31 @@ pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<SourceSetting
 }
 
 fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option<SourceSettings> {
-    let findings = sources.findings();
-    let path = sources.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
-    let section = Section::open(&entry.node, path, findings)?;
+    let section = open_named(sources, entry)?;
     let kind = section.required::<String>("type");
-    let poll = read_schedule(&section, "poll", Some(POLL_DEFAULT), timezone);
-    let lookback = section.or("lookback", LOOKBACK_DEFAULT);
+    let poll = read_schedule(&section, "poll", timezone);
+    let lookback = section.or_default::<Duration>("lookback");
     if lookback > LOOKBACK_MAX {
         let help = format!("write at most {}d", LOOKBACK_MAX.as_secs() / 86_400);
         section.error("lookback", format!("{} is too long", duration_text(lookback)), Some(help));
     }
-    let first_poll = section.or("first_poll", FIRST_POLL_DEFAULT);
+    let first_poll = section.or_default::<Duration>("first_poll");
     let labels = labels::read(&section);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
-    let kind = kind?;
-    let scheduler = SchedulerSettings::read(&kind, &section);
+    let kind = SchedulerKind::of(&kind?, &section)?;
+    let section = section.with(kind.keys);
+    let scheduler = kind.read(&section);
     check_file(&section, "ca_file");
-    if crate::source::KINDS.contains(&kind.as_str()) {
-        section.close();
-    }
+    section.close();
     let id = SourceId::new(&entry.key);
     Some(SourceSettings { id, labels, poll: poll?, lookback, first_poll, scheduler: scheduler? })
 }
 
-/// The schedule under `key`, or the default one; without a default, the key must be there.
-pub(super) fn read_schedule(
-    section: &Section<'_>,
-    key: &'static str,
-    default: Option<&str>,
-    timezone: &TimeZone,
-) -> Option<Schedule> {
-    let written = if default.is_none() { section.required::<String>(key) } else { section.optional(key) };
-    // A value of the wrong shape has been reported.
-    if written.is_none() && section.has(key) {
-        return None;
-    }
-    let text = written.or_else(|| default.map(str::to_string))?;
+/// The schedule under `key`, or the default one of the key's table; without a default, the key must be there.
+pub(super) fn read_schedule(section: &Section<'_>, key: &'static str, timezone: &TimeZone) -> Option<Schedule> {
+    let default = if section.has(key) { None } else { section.default_of::<String>(key) };
+    let text = default.or_else(|| section.required::<String>(key))?;
+    let _known = section.node(key);
     Schedule::parse(&text, timezone).map_err(|fault| section.error(key, fault, None)).ok()
 }
 

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::json;
 
 pub use self::expected::Expected;
 use self::times::{Times, read_anchor};
 use super::labels;
 use super::rules::{JobPattern, Names, SeverityWord, read_references};
-use super::words::check_name;
+use super::words::{open_named, severities};
 use crate::limits::RULE_TEST_SPAN_MAX;
 use crate::model::{Concerns, RuleId, Sighting, Silence, SilenceId, SourceId};
-use crate::yaml::{Entry, Node, OneOrMany, Section, Value, duration_text};
+use crate::yaml::{Entry, Key, Keys, Node, OneOrMany, Section, Shape, Value, duration_text};
 
 /// How long is looked at after the last thing that a test names, where it does not say.
 const LOOKED_AT_AFTER: Duration = Duration::from_secs(3600);
@@ -44,6 +45,40 @@ pub struct RuleTest {
     pub expect: Vec<Expected>,
 }
 
+/// A test.
+pub(super) static TEST: Keys = Keys::of(
+    "test",
+    "What the rules must tell of given runs: `nightbell test` plays it.",
+    &[&[
+        Key::new("at", Shape::Other("a time", time), "When the clock begins.")
+            .required()
+            .example("\"2026-11-21 01:00\""),
+        Key::new("until", Shape::Other("a time or a duration", time), "When it ends."),
+        Key::new("instances", Shape::List(&runs::RUN), "The runs: as they end up, and what comes then."),
+        Key::new("silences", Shape::List(&SILENCE), "Silences that are made."),
+        Key::new("expect", Shape::ListOr(&expected::EXPECTED, "nothing"), "What is told.").required(),
+    ]],
+);
+
+static SILENCE: Keys = Keys::of(
+    "test_silence",
+    "A silence.",
+    &[&[
+        Key::new("source", Shape::Texts, "Of these sources."),
+        Key::new("job", Shape::Texts, "Of jobs whose name matches: patterns as in a rule."),
+        Key::new("rule", Shape::Texts, "Of these rules."),
+        Key::new("severity", Shape::Words(severities), "This bad."),
+        Key::new("labels", Shape::WantedByName, "With these labels."),
+        Key::new("from", Shape::Other("a time", time), "From when on; without it, from the clock's beginning."),
+        Key::new("for", Shape::Duration, "For how long.").required().example("2h"),
+    ]],
+);
+
+/// A time: of the test's day, of days before and after, or in full.
+fn time() -> serde_json::Value {
+    json!({ "type": ["string", "number"], "examples": ["02:10", "-1d 02:10", "2026-11-21 02:10"] })
+}
+
 /// What tests may refer to, and the zone their times are in.
 pub(super) struct Surroundings<'a> {
     pub(super) names: &'a Names<'a>,
@@ -59,11 +94,7 @@ pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<RuleTes
 
 fn read_one(tests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<RuleTest> {
     let findings = tests.findings();
-    let path = tests.path_of(&entry.key);
-    if let Err(fault) = check_name(&entry.key) {
-        findings.error(entry.at, path.as_str(), fault, None);
-    }
-    let section = Section::open(&entry.node, path, findings)?;
+    let section = open_named(tests, entry)?;
     // Without a clock no time of day means anything: the other keys are still known, and read on the first of all days,
     // so that what else is wrong with them is told in the same run.
     let at = read_anchor(&section, "at", around.timezone);
@@ -102,7 +133,6 @@ fn section_error(findings: &crate::yaml::Diagnostics, entry: &Entry, tests: &Sec
 /// The mappings of a list; none when the key is absent. What is no list of mappings is reported, and yields nothing.
 fn items<'a>(section: &Section<'a>, key: &'static str) -> Option<Vec<Section<'a>>> {
     let node: &Node = section.node(key)?;
-    let path = section.path_of(key);
     let Value::List(list) = &node.value else {
         if node.value != Value::Null {
             let help = Some("write one item a line, each beginning with \"- \"".to_string());
@@ -110,7 +140,7 @@ fn items<'a>(section: &Section<'a>, key: &'static str) -> Option<Vec<Section<'a>
         }
         return None;
     };
-    let open = |(index, item)| Section::open(item, format!("{path}[{index}]"), section.findings());
+    let open = |(index, item)| section.item_section(key, index, item);
     Some(list.iter().enumerate().filter_map(open).collect())
 }
 

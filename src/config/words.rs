@@ -1,6 +1,25 @@
 //! Words that stand for one of a known few: names and values with "did you mean".
 
-use crate::yaml::{FromYaml, Located, closest};
+use crate::model::{InstanceType, Severity, Status};
+use crate::words::Language;
+use crate::yaml::{Entry, FromYaml, Located, Section, closest};
+
+/// The words of the sets that several tables name.
+pub(super) fn statuses() -> Vec<&'static str> {
+    Status::ALL.map(Status::as_str).to_vec()
+}
+
+pub(super) fn severities() -> Vec<&'static str> {
+    Severity::ALL.map(Severity::as_str).to_vec()
+}
+
+pub(super) fn instance_types() -> Vec<&'static str> {
+    InstanceType::ALL.map(InstanceType::as_str).to_vec()
+}
+
+pub(super) fn languages() -> Vec<&'static str> {
+    Language::ALL.map(Language::as_str).to_vec()
+}
 
 /// Reads a word of a known set: `from_word` says what it stands for, `known` are all of them.
 pub(super) fn read_word<T>(
@@ -59,4 +78,12 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Opens what the file defines under a name of the user's.
+pub(super) fn open_named<'a>(section: &Section<'a>, entry: &'a Entry) -> Option<Section<'a>> {
+    if let Err(fault) = check_name(&entry.key) {
+        section.findings().error(entry.at, section.path_of(&entry.key), fault, None);
+    }
+    section.entry_section(entry)
 }

@@ -6,6 +6,12 @@ use std::path::Path;
 
 use reqwest::{Certificate, Client, Identity};
 
+use crate::yaml::{Key, Shape};
+
+/// The key `ca_file` of whoever makes requests.
+pub const CA_FILE: Key = Key::new("ca_file", Shape::Text, "Certificates to trust beside the system's (PEM).")
+    .example("/etc/ssl/private-ca.pem");
+
 /// How to make a certificate that a server can show, and whose own file is its `ca_file`.
 const SELF_SIGNED: &str = "a self-signed certificate must not be that of an authority; make one with: openssl req -x509 \
     -newkey rsa:2048 -nodes -days 825 -keyout key.pem -out cert.pem -subj /CN=HOST -addext subjectAltName=DNS:HOST \

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use reqwest::{Certificate, Client, Proxy, Url};
 
 pub(crate) use addresses::dial;
-pub use certificates::{check_ca_file, check_client_cert};
+pub use certificates::{CA_FILE, check_ca_file, check_client_cert};
 pub use outgoing::{Outgoing, secrets_in};
 pub use quote::{cut_to, snippet};
 pub use response::{BodyEnd, Response};

@@ -3,7 +3,16 @@
 //! Reads keys and reports what is wrong with them; contacts nobody.
 
 use crate::http::checked_endpoint;
-use crate::yaml::Section;
+use crate::yaml::{Key, Section, Shape};
+
+/// The keys that say where a service is.
+pub const PLACE: &[Key] = &[
+    Key::new("region", Shape::Text, "The region; or name an endpoint.").example("ap-southeast-3"),
+    Key::new("endpoint", Shape::Text, "Instead of the region's own host: private clouds, proxies.")
+        .example("https://proxy.example.com"),
+];
+/// Either of them.
+pub const PLACES: &[&[&str]] = &[&["region"], &["endpoint"]];
 
 /// The hosts that are not called as all others are: service, region, host.
 const EXCEPTIONS: [(&str, &str, &str); 3] = [

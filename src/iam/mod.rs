@@ -22,8 +22,8 @@ use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use reqwest::{Request, Url};
 
 pub use complaint::Complaint;
-pub use hosts::{is_region, read_endpoint};
-pub use settings::{Auth, read_name};
+pub use hosts::{PLACE, PLACES, is_region, read_endpoint};
+pub use settings::{AUTH, Auth, read_name};
 
 use self::sign_in::{Person, SignIn, locked};
 use crate::http::{HttpClient, HttpError, Outgoing, Response, host_of};

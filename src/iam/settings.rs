@@ -5,7 +5,28 @@
 use super::hosts::{endpoint_of, is_region};
 use crate::http::checked_endpoint;
 use crate::secret::{Secret, SecretRef};
-use crate::yaml::{FromYaml as _, Located, Section, Value};
+use crate::yaml::{FromYaml as _, Key, Keys, Located, Section, Shape, Value};
+
+/// The key `auth` of what signs in to Huawei Cloud.
+pub const AUTH: Key = Key::new("auth", Shape::Mapping(&KEYS), "How requests prove who asks: keys, a token, or a user.")
+    .required()
+    .example("{ access_key: { env: HW_AK }, secret_key: { env: HW_SK } }");
+
+static KEYS: Keys = Keys::of(
+    "auth_huawei",
+    "How requests prove who asks: keys, a token, or a user.",
+    &[&[
+        Key::new("access_key", Shape::Secret, "The access key (AK).").example("{ env: HW_AK }"),
+        Key::new("secret_key", Shape::Secret, "The secret key (SK), which signs requests.").example("{ env: HW_SK }"),
+        Key::new("security_token", Shape::Secret, "Comes with a temporary access key."),
+        Key::new("token", Shape::Secret, "An IAM token instead of keys; a file is read again when it changes."),
+        Key::new("user", Shape::Secret, "The name of an IAM user with programmatic access."),
+        Key::new("password", Shape::Secret, "The user's password.").example("{ env: IAM_PASSWORD }"),
+        Key::new("domain", Shape::Secret, "The name of the account that the user belongs to."),
+        Key::new("iam_endpoint", Shape::Text, "Where the user signs in, instead of the region's own host."),
+    ]],
+)
+.any_of(&[&["access_key", "secret_key"], &["token"], &["user", "password", "domain"]]);
 
 /// How requests prove who asks.
 #[derive(Debug, Clone)]

@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{AlertFacts, AlertId, ReceiverId, RuleId, SilenceId, SourceId};
 
 /// How bad it is, as the rule says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
     Info,
     /// Look at it in the morning.
     Warning,
-    /// Look at it soon. The default.
+    /// Look at it soon.
+    #[default]
     Error,
     /// Get up.
     Critical,

@@ -22,7 +22,7 @@ use crate::model::{Attempt, Delivery, Message};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{BuiltIn, markdown_text, truncated};
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Key, Keys, Section, Shape};
 
 /// Text by part name: what templates make, and what a delivery's content holds.
 pub(super) type Parts = BTreeMap<String, String>;
@@ -32,7 +32,9 @@ pub(super) type Parts = BTreeMap<String, String>;
 pub struct Kind {
     /// The word for `type`.
     pub word: &'static str,
-    /// Reads the keys that belong to the kind. What is wrong is reported there; `None` means reported.
+    /// The keys that belong to the kind, beside those that every receiver has.
+    pub keys: &'static Keys,
+    /// Reads them. What is wrong is reported there; `None` means reported.
     pub(super) read: fn(&Section<'_>) -> Option<Box<dyn Channel>>,
     /// How often such a receiver may be told something, unless the configuration says otherwise.
     pub rate: Rate,
@@ -56,6 +58,7 @@ impl Kind {
     /// What holds unless a kind says otherwise, for the rest of its declaration.
     pub(super) const USUAL: Kind = Kind {
         word: "",
+        keys: &Keys::of("", "", &[]),
         read: |_| None,
         rate: Rate::UNLIMITED,
         alert: &[],
@@ -152,7 +155,16 @@ pub(super) fn boxed<C: Channel + 'static>(read: Option<C>) -> Option<Box<dyn Cha
     read.map(|channel| Box::new(channel) as Box<dyn Channel>)
 }
 
-/// The key `webhook_url`; one in plain text is checked at once.
+/// The key `webhook_url`.
+pub(super) const WEBHOOK_URL: Key =
+    Key::new("webhook_url", Shape::Secret, "The webhook's URL. Whoever has it can post, so it is a secret.")
+        .example("{ env: WEBHOOK_URL }");
+
+/// The key `api_url`, which stands in for the vendor's host.
+pub(super) const API_URL: Key =
+    Key::new("api_url", Shape::Text, "Where the vendor's API is: for proxies and private installations.");
+
+/// Reads `webhook_url`; one in plain text is checked at once.
 pub(super) fn read_webhook_url(section: &Section<'_>) -> Option<SecretRef> {
     let webhook_url: SecretRef = section.required("webhook_url")?;
     if let SecretRef::Inline(url) = &webhook_url
@@ -164,10 +176,11 @@ pub(super) fn read_webhook_url(section: &Section<'_>) -> Option<SecretRef> {
     Some(webhook_url)
 }
 
-/// The key `api_url`, which stands in for the vendor's host; without a slash at its end.
-pub(super) fn read_api_url(section: &Section<'_>, default: &str) -> Option<String> {
-    let url = section.or("api_url", default.to_string());
+/// Reads `api_url`; without a slash at its end.
+pub(super) fn read_api_url(section: &Section<'_>) -> Option<String> {
+    let url = section.or_default::<String>("api_url");
     if let Err(reason) = answer::parse_url(&Secret::new(url.as_str())) {
+        let default = section.default_of::<String>("api_url").unwrap_or_default();
         section.error("api_url", reason, Some(format!("the default is {default}")));
         return None;
     }

@@ -5,14 +5,21 @@
 
 use reqwest::Url;
 
-use super::channel::{destination, read_webhook_url};
-use super::mention::{Able, Mention};
+use super::channel::{WEBHOOK_URL, destination, read_webhook_url};
+use super::mention::{Able, MENTION, Mention};
 use super::over_http::post_json;
 use crate::http::Outgoing;
 use crate::secret::{Secret, SecretRef, Secrets};
-use crate::yaml::Section;
+use crate::yaml::{Key, Section, Shape};
 
 /// The keys of a receiver that posts to a chat's own address.
+pub(super) const KEYS: &[Key] = &[WEBHOOK_URL.required(), MENTION];
+
+/// The signing secret, for a chat that knows signatures.
+pub(super) const SECRET: Key =
+    Key::new("secret", Shape::Secret, "The robot's signing secret.").example("{ env: ROBOT_SECRET }");
+
+/// The settings of a receiver that posts to a chat's own address.
 #[derive(Debug, Clone)]
 pub(super) struct ChatHook {
     /// The address; the token in it is all that is needed to post.

@@ -13,7 +13,7 @@ use sha2::Sha256;
 
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
-use super::chat_hook::ChatHook;
+use super::chat_hook::{self, ChatHook, SECRET};
 use super::fit::{self, Unit, fitted_for};
 use super::mention::{Able, Mention};
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
@@ -24,14 +24,18 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::markdown_text;
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Keys, Section};
 
 /// Largest message of a DingTalk robot, the whole body in bytes.
 const MESSAGE_BYTES_MAX: usize = 20_000;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of("receiver_dingtalk", "A group robot of DingTalk.", &[chat_hook::KEYS, &[SECRET]]);
+
 /// A group robot of DingTalk, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "dingtalk",
+    keys: &KEYS,
     read: |section| boxed(DingTalkSettings::read(section)),
     // The robot's own limit; whoever passes it is held off for ten minutes.
     rate: Rate::of(None, 20, 5, 600),
@@ -51,7 +55,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// The keys of a `dingtalk` receiver: a robot of a group, with its signing secret (`SEC…`) if it asks for signatures.
+/// The settings of a `dingtalk` receiver: a robot of a group, with its signing secret (`SEC…`) if it asks for signatures.
 #[derive(Debug, Clone)]
 pub(super) struct DingTalkSettings(ChatHook);
 

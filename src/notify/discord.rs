@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
-use super::chat_hook::ChatHook;
+use super::chat_hook::{self, ChatHook};
 use super::fit::{self, Unit, fitted_for};
 use super::mention::Able;
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
@@ -18,16 +18,20 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::SecretRef;
 use crate::template::{Palette, color, level, markdown_text};
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Keys, Section};
 
 /// Longest title of a Discord embed, in characters.
 const TITLE_MAX: usize = 256;
 /// Longest description of a Discord embed, in characters.
 const TEXT_MAX: usize = 4096;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of("receiver_discord", "A webhook of Discord.", &[chat_hook::KEYS]);
+
 /// A webhook of Discord, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "discord",
+    keys: &KEYS,
     read: |section| boxed(DiscordSettings::read(section)),
     // The limits are told in each answer only; this many a minute have been borne.
     rate: Rate::of(None, 20, 5, 60),
@@ -47,7 +51,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// The keys of a `discord` receiver: a webhook of a channel. Messages mention by user id.
+/// The settings of a `discord` receiver: a webhook of a channel. Messages mention by user id.
 #[derive(Debug, Clone)]
 pub(super) struct DiscordSettings(ChatHook);
 

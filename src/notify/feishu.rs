@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed};
-use super::chat_hook::ChatHook;
+use super::chat_hook::{self, ChatHook, SECRET};
 use super::fit::check_size;
 use super::mention::Able;
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
@@ -23,14 +23,18 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::template::truncated;
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Keys, Section};
 
 /// Largest body of a Feishu bot, less what a signature adds to it.
 const BODY_BYTES_MAX: usize = 20_000 - 200;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of("receiver_feishu", "A custom bot of Feishu or Lark.", &[chat_hook::KEYS, &[SECRET]]);
+
 /// A custom bot of Feishu or Lark, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "feishu",
+    keys: &KEYS,
     read: |section| boxed(FeishuSettings::read(section)),
     // The bot's own limits.
     rate: Rate::of(Some(5), 100, 10, 60),
@@ -41,7 +45,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// The keys of a `feishu` receiver: a bot of a group, with its signing secret if it asks for signatures.
+/// The settings of a `feishu` receiver: a bot of a group, with its signing secret if it asks for signatures.
 #[derive(Debug, Clone)]
 pub(super) struct FeishuSettings(ChatHook);
 

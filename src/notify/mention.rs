@@ -1,7 +1,22 @@
 //! `mention`: whom a message calls. Only the configuration says so, never data.
 
 use crate::model::{AlertState, Message, MessageKind};
-use crate::yaml::{OneOrMany, Section};
+use crate::yaml::{Key, Keys, OneOrMany, Section, Shape};
+
+/// The key `mention`.
+pub(super) const MENTION: Key =
+    Key::new("mention", Shape::Mapping(&KEYS), "Whom a message mentions while something fails.")
+        .example("{ user_ids: [lead] }");
+
+static KEYS: Keys = Keys::of(
+    "mention",
+    "Whom a message mentions while something fails. What a type cannot do, `check` refuses.",
+    &[&[
+        Key::new("mobiles", Shape::Texts, "Phone numbers (DingTalk).").example("[\"+86-13900000000\"]"),
+        Key::new("user_ids", Shape::Texts, "The channel's own ids of people.").example("[lead]"),
+        Key::new("all", Shape::Flag, "Everybody in the chat (DingTalk, Feishu).").default("false"),
+    ]],
+);
 
 /// Whom a receiver's messages mention.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +46,7 @@ impl Mention {
         let keys = section.section("mention")?;
         let names = |key| keys.optional::<OneOrMany<String>>(key).map(|it| it.0).unwrap_or_default();
         let (mobiles, user_ids) = (names("mobiles"), names("user_ids"));
-        let all = keys.or("all", false);
+        let all = keys.or_default::<bool>("all");
         let mut right = true;
         for (key, asked, can) in [("mobiles", !mobiles.is_empty(), able.mobiles), ("all", all, able.all)] {
             if asked && !can {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer;
-use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
+use super::channel::{API_URL, Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
 use super::fit::check_size;
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
@@ -16,16 +16,29 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, DigestFacts, Message, Mess
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{clean_value, truncated};
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Key, Keys, Section, Shape};
 
 /// Largest event of PagerDuty, less the routing key.
 const BODY_BYTES_MAX: usize = (512 << 10) - 200;
 /// Longest summary of a PagerDuty event, in characters.
 const SUMMARY_MAX: usize = 1024;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of(
+    "receiver_pagerduty",
+    "A service of PagerDuty.",
+    &[&[
+        Key::new("routing_key", Shape::Secret, "The integration's key (Events API v2).")
+            .required()
+            .example("{ env: PAGERDUTY_KEY }"),
+        API_URL.default("https://events.pagerduty.com"),
+    ]],
+);
+
 /// PagerDuty, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "pagerduty",
+    keys: &KEYS,
     read: |section| boxed(PagerDutySettings::read(section)),
     // About so many events a minute and key. They are never merged, so the burst is large.
     rate: Rate::of(None, 120, 40, 60),
@@ -36,9 +49,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-const API_URL: &str = "https://events.pagerduty.com";
-
-/// The keys of a `pagerduty` receiver.
+/// The settings of a `pagerduty` receiver.
 #[derive(Debug, Clone)]
 pub(super) struct PagerDutySettings {
     /// The integration's key, which chooses the service.
@@ -50,7 +61,7 @@ pub(super) struct PagerDutySettings {
 impl PagerDutySettings {
     pub(super) fn read(section: &Section<'_>) -> Option<PagerDutySettings> {
         let routing_key = section.required("routing_key");
-        let api_url = read_api_url(section, API_URL);
+        let api_url = read_api_url(section);
         Some(PagerDutySettings { routing_key: routing_key?, api_url: api_url? })
     }
 }

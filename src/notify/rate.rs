@@ -6,7 +6,23 @@
 use std::time::Duration;
 
 use crate::limits::{RATE_MAX, RETRY_AFTER_MAX};
-use crate::yaml::{Section, Value};
+use crate::yaml::{Key, Keys, Section, Shape, Value};
+
+static KEYS: Keys = Keys::of(
+    "rate",
+    "How often a receiver may be notified. What a key does not say stays as its type has it.",
+    &[&[
+        Key::new("per_second", Shape::Whole, "At most this many messages in any second.").example("1"),
+        Key::new("per_minute", Shape::Whole, "At most this many messages in any minute.").example("20"),
+        Key::new("burst", Shape::Whole, "How many of a minute's messages may go at once.").example("5"),
+        Key::new(
+            "penalty",
+            Shape::Duration,
+            "How long the receiver is left alone when it says \"too often\" and names no time; at most 1h.",
+        )
+        .example("1m"),
+    ]],
+);
 
 /// How often a destination may be told something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,6 +39,9 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// The keys of `rate` of a receiver.
+    pub const KEYS: &'static Keys = &KEYS;
+
     /// No limit.
     pub const UNLIMITED: Rate = Rate { per_second: None, per_minute: None, burst: 0, penalty: Duration::ZERO };
 

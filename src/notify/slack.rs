@@ -12,7 +12,9 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, destination, read_api_url, read_webhook_url};
+use super::channel::{
+    API_URL, Channel, Kind, Parts, Sender, WEBHOOK_URL, body_part, boxed, destination, read_api_url, read_webhook_url,
+};
 use super::over_http::{HttpChannel, HttpNotifier, Overture, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
@@ -22,14 +24,30 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{slack_text, truncated};
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Key, Keys, Section, Shape};
 
 /// Attempts in which a resolution waits until Slack has updated the first message: half a minute of trouble with it.
 const UPDATES_AWAITED: u32 = 3;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of(
+    "receiver_slack",
+    "A channel of Slack.",
+    &[&[
+        Key { says: "An incoming webhook's URL; or write a bot_token with a channel.", ..WEBHOOK_URL }
+            .example("{ env: SLACK_WEBHOOK_URL }"),
+        Key::new("bot_token", Shape::Secret, "A bot's token (xoxb-…) with the scope chat:write.")
+            .example("{ env: SLACK_BOT_TOKEN }"),
+        Key::new("channel", Shape::Text, "The channel that the bot posts to: its id or name.").example("C0123456789"),
+        API_URL.default("https://slack.com/api"),
+    ]],
+)
+.any_of(&[&["webhook_url"], &["bot_token", "channel"]]);
+
 /// Slack, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "slack",
+    keys: &KEYS,
     read: |section| boxed(SlackSettings::read(section)),
     // A message a second and short bursts, says Slack; a channel with more than twenty a minute is not read.
     rate: Rate::of(None, 20, 5, 60),
@@ -43,9 +61,7 @@ pub(super) const KIND: Kind = Kind {
 /// The part that says what the message which is answered says from now on, where that tells of several alerts.
 const GROUP_UPDATE: &str = "update";
 
-const API_URL: &str = "https://slack.com/api";
-
-/// The keys of a `slack` receiver.
+/// The settings of a `slack` receiver.
 #[derive(Debug, Clone)]
 pub(super) struct SlackSettings {
     /// How messages get in.
@@ -83,7 +99,7 @@ impl SlackSettings {
             return alone.then_some(SlackSettings { access });
         }
         let (token, channel) = (section.required("bot_token"), section.required::<String>("channel"));
-        let api_url = read_api_url(section, API_URL);
+        let api_url = read_api_url(section);
         if section.node("webhook_url").is_some() {
             let help = Some("keep one way to post".to_string());
             section.error("webhook_url", "both \"webhook_url\" and \"bot_token\" are given", help);

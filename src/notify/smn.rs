@@ -18,15 +18,15 @@ use super::fit::{self, Unit, fitted_for};
 use super::over_http::post_json;
 use super::plain::Plain;
 use super::rate::Rate;
-use crate::http::{HttpClient, HttpSettings, Response};
-use crate::iam::{Ask, Auth, Caller, IamError, IamErrorKind, read_endpoint};
+use crate::http::{CA_FILE, HttpClient, HttpSettings, Response};
+use crate::iam::{AUTH, Ask, Auth, Caller, IamError, IamErrorKind, PLACE, PLACES, read_endpoint};
 use crate::limits::ANSWER_BYTES_MAX;
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
 use crate::sign::percent_encoded;
 use crate::template::truncated;
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Key, Keys, Section, Shape};
 
 /// Longest subject of an SMN message, in bytes.
 const SUBJECT_BYTES_MAX: usize = 512;
@@ -35,9 +35,28 @@ const MESSAGE_BYTES_MAX: usize = 48 << 10;
 /// Longest text message that SMN takes, in characters.
 const SMS_MAX: usize = 490;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of(
+    "receiver_smn",
+    "A topic of Huawei Cloud SMN.",
+    &[
+        PLACE,
+        &[
+            Key::new("project_id", Shape::Text, "The project's id.").required(),
+            Key::new("topic_urn", Shape::Text, "The topic.")
+                .required()
+                .example("urn:smn:ap-southeast-3:0123456789abcdef:oncall"),
+            AUTH,
+            CA_FILE,
+        ],
+    ],
+)
+.any_of(PLACES);
+
 /// A topic of Huawei Cloud SMN, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "smn",
+    keys: &KEYS,
     read: |section| boxed(SmnSettings::read(section)),
     // A topic's default is three thousand a minute; each message is a mail or a text message to every subscriber.
     rate: Rate::of(None, 60, 20, 60),
@@ -60,7 +79,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// The keys of an `smn` receiver.
+/// The settings of an `smn` receiver.
 #[derive(Debug, Clone)]
 pub(super) struct SmnSettings {
     /// Scheme and host, without a slash at the end.

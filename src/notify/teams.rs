@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed};
-use super::chat_hook::ChatHook;
+use super::chat_hook::{self, ChatHook};
 use super::fit::check_size;
 use super::mention::Able;
 use super::over_http::{HttpChannel, HttpNotifier};
@@ -19,14 +19,18 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::SecretRef;
 use crate::template::truncated;
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Keys, Section};
 
 /// Largest body of a Teams workflow: 28 KB by the documents, 21 KB as measured.
 const BODY_BYTES_MAX: usize = 21_000;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of("receiver_teams", "A workflow of Microsoft Teams.", &[chat_hook::KEYS]);
+
 /// A workflow of Microsoft Teams, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "teams",
+    keys: &KEYS,
     read: |section| boxed(TeamsSettings::read(section)),
     // Four a second were throttled in the connectors before; a workflow's own budget nobody documents.
     rate: Rate::of(Some(2), 20, 5, 60),
@@ -37,7 +41,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// The keys of a `teams` receiver: the URL of a workflow, signature and all. Cards mention by user principal name or
+/// The settings of a `teams` receiver: the URL of a workflow, signature and all. Cards mention by user principal name or
 /// directory id.
 #[derive(Debug, Clone)]
 pub(super) struct TeamsSettings(ChatHook);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::answer;
-use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
+use super::channel::{API_URL, Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
 use super::fit::{self, Unit, fitted, fitted_for};
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
@@ -16,14 +16,28 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef};
 use crate::template::telegram_text;
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Key, Keys, Section, Shape};
 
 /// Longest text of a Telegram message, in characters.
 const TEXT_MAX: usize = 4096;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of(
+    "receiver_telegram",
+    "A chat of Telegram.",
+    &[&[
+        Key::new("bot_token", Shape::Secret, "The bot's token.").required().example("{ env: TELEGRAM_BOT_TOKEN }"),
+        Key::new("chat_id", Shape::Text, "The chat's number in quotes, or the @name of a channel.")
+            .required()
+            .example("\"-1001234567890\""),
+        API_URL.default("https://api.telegram.org"),
+    ]],
+);
+
 /// A bot of Telegram, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "telegram",
+    keys: &KEYS,
     read: |section| boxed(TelegramSettings::read(section)),
     // Twenty a minute to a group, about one a second with short bursts to a chat.
     rate: Rate::of(None, 20, 3, 60),
@@ -34,9 +48,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-const API_URL: &str = "https://api.telegram.org";
-
-/// The keys of a `telegram` receiver.
+/// The settings of a `telegram` receiver.
 #[derive(Debug, Clone)]
 pub(super) struct TelegramSettings {
     /// The bot's token.
@@ -62,7 +74,7 @@ impl TelegramSettings {
             section.error("chat_id", "it is empty", Some("a number, or the @name of a channel".into()));
             right = false;
         }
-        let api_url = read_api_url(section, API_URL);
+        let api_url = read_api_url(section);
         right.then_some(())?;
         Some(TelegramSettings { bot_token: bot_token?, chat_id: chat_id?, api_url: api_url? })
     }

@@ -20,20 +20,52 @@ use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, destination
 use super::fit::check_size;
 use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
-use crate::http::{HttpSettings, Outgoing, Response};
+use crate::http::{CA_FILE, HttpSettings, Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef};
 use crate::words::Language;
-use crate::yaml::{FromYaml, Located, OneOrMany, Section, Value};
+use crate::yaml::{FromYaml, Key, Keys, Located, OneOrMany, Section, Shape, Value};
 
 /// Attempts under way at once to one webhook.
 const CONCURRENCY: usize = 32;
 /// Largest body about several alerts or a whole period: the specification of Standard Webhooks asks for less than 20 kB.
 const BODY_BYTES_MAX: usize = 20_000;
 
+/// The methods there are.
+const METHODS: [&str; 3] = ["POST", "PUT", "PATCH"];
+
+static SUCCESS: Keys = Keys::of(
+    "success",
+    "For services that answer 200 to everything.",
+    &[&[
+        Key::new("pointer", Shape::Text, "Where in the answer to look, as a JSON pointer.")
+            .required()
+            .example("/errcode"),
+        Key::new("values", Shape::Texts, "What stands there on success.").required().example("[\"0\"]"),
+    ]],
+);
+
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of(
+    "receiver_webhook",
+    "Any HTTP endpoint; its messages are signed as Standard Webhooks says.",
+    &[&[
+        Key::new("url", Shape::Secret, "Where the message goes.").required().example("https://pager.example.com/hook"),
+        Key::new("secret", Shape::Secret, "Signs each body (Standard Webhooks): base64, with or without whsec_.")
+            .example("{ env: PAGER_SECRET }"),
+        Key::new("method", Shape::WordAnyCase(|| METHODS.to_vec()), "How it is sent.").default("POST"),
+        Key::new("headers", Shape::SecretsByName, "More headers.")
+            .example("{ Authorization: { env: PAGER_AUTHORIZATION } }"),
+        Key::new("success", Shape::Mapping(&SUCCESS), "What the answer must say beside its status."),
+        CA_FILE,
+        Key::new("client_cert", Shape::Text, "Certificate and key, for servers that ask for one (PEM)."),
+    ]],
+);
+
 /// Any HTTP endpoint, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "webhook",
+    keys: &KEYS,
     read: |section| boxed(WebhookSettings::read(section)),
     // The one part: the request's body. Used when it is replaced; the default body is written without a template.
     alert: &[template!("body", Json, "webhook/body.json.hbs")],
@@ -43,7 +75,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// The keys of a `webhook` receiver.
+/// The settings of a `webhook` receiver.
 #[derive(Debug, Clone)]
 pub(super) struct WebhookSettings {
     /// Where to. It may hold a token, so it is treated as a secret.
@@ -126,7 +158,7 @@ impl WebhookSettings {
         {
             refuse("secret", reason);
         }
-        let method = match section.or("method", "POST".to_string()).to_ascii_uppercase().as_str() {
+        let method = match section.or_default::<String>("method").to_ascii_uppercase().as_str() {
             "POST" => Method::POST,
             "PUT" => Method::PUT,
             "PATCH" => Method::PATCH,

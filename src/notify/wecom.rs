@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
-use super::chat_hook::ChatHook;
+use super::chat_hook::{self, ChatHook};
 use super::fit::{self, Unit, fitted_for};
 use super::mention::Able;
 use super::over_http::{HttpChannel, HttpNotifier};
@@ -16,14 +16,18 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::SecretRef;
 use crate::template::markdown_text;
 use crate::words::Language;
-use crate::yaml::Section;
+use crate::yaml::{Keys, Section};
 
 /// Longest Markdown text of a WeCom robot, in bytes of UTF-8.
 const TEXT_BYTES_MAX: usize = 4096;
 
+/// The keys that belong to the kind.
+static KEYS: Keys = Keys::of("receiver_wecom", "A group robot of WeCom.", &[chat_hook::KEYS]);
+
 /// A group robot of WeCom, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "wecom",
+    keys: &KEYS,
     read: |section| boxed(WeComSettings::read(section)),
     // The robot's own limit.
     rate: Rate::of(None, 20, 5, 60),
@@ -34,7 +38,7 @@ pub(super) const KIND: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// The keys of a `wecom` receiver: a robot of a group. Markdown messages mention by user id alone.
+/// The settings of a `wecom` receiver: a robot of a group. Markdown messages mention by user id alone.
 #[derive(Debug, Clone)]
 pub(super) struct WeComSettings(ChatHook);
 

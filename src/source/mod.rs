@@ -19,4 +19,4 @@ pub mod schedulerx;
 
 pub use contract::{Detail, Finding, Grade, Learnt, Listing, Source, SourceError, SourceErrorKind};
 pub use kit::Patience;
-pub use registry::{AnySource, KINDS, SchedulerSettings, SourceSettings};
+pub use registry::{AnySource, KINDS, SchedulerKind, SchedulerSettings, SourceSettings};

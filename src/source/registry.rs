@@ -14,27 +14,52 @@ use crate::clock::Clock;
 use crate::model::{Instance, Job, JobSchedule, Labels, Node, PartOf, SourceId, Window, WorkflowRun};
 use crate::schedule::Schedule;
 use crate::secret::SecretRef;
-use crate::yaml::{Section, closest};
+use crate::yaml::{Keys, Section, closest};
 
-/// Reads the keys that belong to one kind of scheduler.
-type Read = fn(&Section<'_>) -> Option<SchedulerSettings>;
+/// One kind of scheduler.
+#[derive(Debug)]
+pub struct SchedulerKind {
+    /// The word for `type`.
+    pub word: &'static str,
+    /// The keys that belong to the kind, beside those that every source has.
+    pub keys: &'static Keys,
+    /// Reads them.
+    read: fn(&Section<'_>) -> Option<SchedulerSettings>,
+}
 
-/// The kinds, by the word for `type`: one line for each.
-const TABLE: [(&str, Read); 2] = [
-    ("dataarts", |section| dataarts::Settings::read(section).map(SchedulerSettings::new)),
-    ("schedulerx", |section| schedulerx::Settings::read(section).map(SchedulerSettings::new)),
+/// The kinds of source that can be used: one line for each.
+pub static KINDS: [SchedulerKind; 2] = [
+    kind("dataarts", &dataarts::KEYS, |section| dataarts::Settings::read(section).map(SchedulerSettings::new)),
+    kind("schedulerx", &schedulerx::KEYS, |section| schedulerx::Settings::read(section).map(SchedulerSettings::new)),
 ];
 
-/// The kinds of source that can be used: the words for `type`.
-pub const KINDS: [&str; TABLE.len()] = {
-    let mut words = [""; TABLE.len()];
-    let mut at = 0;
-    while at < words.len() {
-        words[at] = TABLE[at].0;
-        at += 1;
+const fn kind(
+    word: &'static str,
+    keys: &'static Keys,
+    read: fn(&Section<'_>) -> Option<SchedulerSettings>,
+) -> SchedulerKind {
+    SchedulerKind { word, keys, read }
+}
+
+impl SchedulerKind {
+    /// The kind that `word`, the `type` of a source's section, names. One that there is not is reported.
+    pub fn of(word: &str, section: &Section<'_>) -> Option<&'static SchedulerKind> {
+        let found = KINDS.iter().find(|kind| kind.word == word);
+        if found.is_none() {
+            let words = || KINDS.iter().map(|kind| kind.word);
+            let near = closest(word, words()).map(|near| format!("did you mean {near:?}?"));
+            let help = near.unwrap_or_else(|| format!("the types are {}", words().collect::<Vec<_>>().join(", ")));
+            section.error("type", format!("there is no source of the type {word:?}"), Some(help));
+        }
+        found
     }
-    words
-};
+
+    /// Reads the keys that belong to the kind. The section, which is opened with them, stays open: the keys that all
+    /// sources share are read elsewhere.
+    pub fn read(&self, section: &Section<'_>) -> Option<SchedulerSettings> {
+        (self.read)(section)
+    }
+}
 
 /// A source as the configuration describes it.
 #[derive(Debug, Clone)]
@@ -77,18 +102,6 @@ pub struct SchedulerSettings(Arc<dyn Scheduler>);
 impl SchedulerSettings {
     fn new(settings: impl Scheduler + 'static) -> SchedulerSettings {
         SchedulerSettings(Arc::new(settings))
-    }
-
-    /// Reads the keys that belong to one kind of scheduler. The section stays open: the keys that all sources share are
-    /// read elsewhere. A `kind` that there is not is reported at the key `type`.
-    pub fn read(kind: &str, section: &Section<'_>) -> Option<SchedulerSettings> {
-        if let Some((_, read)) = TABLE.iter().find(|(word, _)| *word == kind) {
-            return read(section);
-        }
-        let near = closest(kind, KINDS).map(|near| format!("did you mean {near:?}?"));
-        let help = near.unwrap_or_else(|| format!("the types are {}", KINDS.join(", ")));
-        section.error("type", format!("there is no source of the type {kind:?}"), Some(help));
-        None
     }
 
     /// The kind, as the configuration's `type` names it.

@@ -220,10 +220,11 @@ fn pad_for(above: char) -> &'static str {
 }
 
 /// The top-level keys whose values never hold a secret.
-const OPEN_SECTIONS: [&str; 11] = [
+const OPEN_SECTIONS: [&str; 12] = [
     "version",
     "timezone",
     "store",
+    "retention",
     "templates",
     "defaults",
     "rules",
@@ -268,32 +269,18 @@ fn smells_of_a_secret(line: &str) -> bool {
 /// The candidate nearest to `word`, if one is near enough to be what was meant.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).max(1);
+    // Upper and lower case are the same here, and so are `-` and `_`.
+    let folded = |text: &str| text.to_lowercase().replace('_', "-");
+    let word = folded(word);
+    let distance = |candidate: &str| {
+        // `crit` is near to `critical`, however much is missing.
+        let is_beginning = word.chars().count() >= 3 && candidate.starts_with(&word);
+        if is_beginning { 1 } else { strsim::osa_distance(&word, candidate) }
+    };
     candidates
         .into_iter()
-        .map(|candidate| (edit_distance(word, candidate), candidate))
+        .map(|candidate| (distance(&folded(candidate)), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be added, removed, changed or swapped with a neighbour to get from one word to the other;
-/// upper and lower case are the same, and so are `-` and `_`.
-fn edit_distance(from: &str, to: &str) -> usize {
-    let fold = |text: &str| -> Vec<char> {
-        text.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
-    };
-    let (from, to) = (fold(from), fold(to));
-    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
-    for (i, a) in from.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let mut cost = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
-                cost = cost.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(cost);
-        }
-        rows.push(row);
-    }
-    rows[from.len()][to.len()]
 }

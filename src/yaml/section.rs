@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Diagnostics, Entry, FromYaml, Node, Place, Value, closest};
+use super::{Diagnostics, Entry, FromYaml, Key, Keys, Node, Place, Shape, Value, closest};
 
 /// A value on its way to become a typed one: where it stands, what it is called, and where findings go.
 #[derive(Clone, Copy)]
@@ -25,27 +25,66 @@ impl Located<'_> {
     }
 }
 
-/// A mapping being read. Keys that nobody asked for by [`Section::close`] are unknown, and are reported there.
+/// A mapping being read, by the table of its keys. Keys that nobody asked for by [`Section::close`] are unknown, and are
+/// reported there.
 pub struct Section<'a> {
     at: Place,
     path: String,
     entries: &'a [Entry],
     known: RefCell<Vec<&'static str>>,
     findings: &'a Diagnostics,
+    /// The tables of its keys; none where they are names of the user's.
+    tables: Vec<&'static Keys>,
+    /// The table of each mapping in it, where its keys are names of the user's and stand for mappings.
+    each: Option<&'static Keys>,
 }
 
 impl<'a> Section<'a> {
-    /// Opens the mapping `node`, called `path`. Anything but a mapping is reported.
-    pub fn open(node: &'a Node, path: impl Into<String>, findings: &'a Diagnostics) -> Option<Self> {
-        let path = path.into();
-        match &node.value {
-            Value::Map(entries) => Some(Section { at: node.at, path, entries, known: RefCell::default(), findings }),
-            other => {
-                let message = format!("expected a mapping of keys to values, found {}", kind_of(other));
-                findings.error(node.at, path, message, None);
-                None
-            }
-        }
+    /// Opens the mapping `node`, called `path`, which has these keys. Anything but a mapping is reported.
+    pub fn of(keys: &'static Keys, node: &'a Node, path: impl Into<String>, findings: &'a Diagnostics) -> Option<Self> {
+        Section::open(vec![keys], None, node, path.into(), findings)
+    }
+
+    fn open(
+        tables: Vec<&'static Keys>,
+        each: Option<&'static Keys>,
+        node: &'a Node,
+        path: String,
+        findings: &'a Diagnostics,
+    ) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            let message = format!("expected a mapping of keys to values, found {}", kind_of(&node.value));
+            findings.error(node.at, path, message, None);
+            return None;
+        };
+        Some(Section { at: node.at, path, entries, known: RefCell::default(), findings, tables, each })
+    }
+
+    /// The same mapping with the keys of its kind beside those that all kinds have.
+    #[must_use]
+    pub fn with(mut self, keys: &'static Keys) -> Self {
+        self.tables.push(keys);
+        self
+    }
+
+    /// Opens what stands under one of the user's names that are the keys here.
+    pub fn entry_section(&self, entry: &'a Entry) -> Option<Section<'a>> {
+        let tables = self.each.into_iter().collect();
+        Section::open(tables, None, &entry.node, self.path_of(&entry.key), self.findings)
+    }
+
+    /// Opens one of the mappings in the list under `key`; `index` is its place there.
+    pub fn item_section(&self, key: &'static str, index: usize, item: &'a Node) -> Option<Section<'a>> {
+        let tables = match self.told(key).map(|key| key.shape) {
+            Some(Shape::List(keys) | Shape::ListOr(keys, _)) => vec![keys],
+            _ => Vec::new(),
+        };
+        Section::open(tables, None, item, format!("{}[{index}]", self.path_of(key)), self.findings)
+    }
+
+    /// What the tables say of a key.
+    fn told(&self, key: &str) -> Option<&'static Key> {
+        self.tables.iter().find_map(|keys| keys.find(key))
     }
 
     /// Where the mapping begins.
@@ -84,8 +123,20 @@ impl<'a> Section<'a> {
 
     /// The value of a key that may be absent, untyped.
     pub fn node(&self, key: &'static str) -> Option<&'a Node> {
+        self.ask(key).and_then(|_| self.entry(key)).map(|entry| &entry.node)
+    }
+
+    /// Notes that the reader knows a key, which must be in a table.
+    fn ask(&self, key: &'static str) -> Option<&'static Key> {
+        let told = self.told(key);
+        debug_assert!(told.is_some(), "the reader of {:?} asks for {key:?}, which is in no table", self.path);
+        self.excuse(key);
+        told
+    }
+
+    /// Takes a key for known that does not belong here, and of which more is said than that.
+    pub fn excuse(&self, key: &'static str) {
         self.known.borrow_mut().push(key);
-        self.entry(key).map(|entry| &entry.node)
     }
 
     /// The last one of duplicate keys; the duplicate itself has been reported.
@@ -103,29 +154,44 @@ impl<'a> Section<'a> {
     /// The value of a key that must be there. Absence is reported.
     pub fn required<T: FromYaml>(&self, key: &'static str) -> Option<T> {
         if !self.has(key) {
-            self.known.borrow_mut().push(key);
-            self.findings.error(self.at, self.path.as_str(), format!("the key {key:?} is missing"), None);
+            self.missing(key);
             return None;
         }
         self.optional(key)
     }
 
-    /// The value of a key, or `default` when it is absent or wrong.
-    pub fn or<T: FromYaml>(&self, key: &'static str, default: T) -> T {
-        self.optional(key).unwrap_or(default)
+    /// Reports that a key is missing, with how one writes it.
+    fn missing(&self, key: &'static str) {
+        let example = self.ask(key).and_then(|key| key.example);
+        let help = example.map(|example| format!("write {key}: {example}"));
+        self.findings.error(self.at, self.path.as_str(), format!("the key {key:?} is missing"), help);
+    }
+
+    /// The value of a key, or the default that its table names when it is absent or wrong.
+    pub fn or_default<T: FromYaml + Default>(&self, key: &'static str) -> T {
+        self.optional(key).or_else(|| self.default_of(key)).unwrap_or_default()
+    }
+
+    /// The default that the table names.
+    pub fn default_of<T: FromYaml>(&self, key: &str) -> Option<T> {
+        self.told(key)?.default_value()
     }
 
     /// The mapping under a key that may be absent.
     pub fn section(&self, key: &'static str) -> Option<Section<'a>> {
         let node = self.node(key)?;
-        Section::open(node, self.path_of(key), self.findings)
+        let (table, each) = match self.told(key)?.shape {
+            Shape::Mapping(keys) | Shape::TextOr(keys) => (Some(keys), None),
+            Shape::ByName(keys) | Shape::ByKind(keys, _) => (None, Some(keys)),
+            _ => (None, None),
+        };
+        Section::open(table.into_iter().collect(), each, node, self.path_of(key), self.findings)
     }
 
     /// The mapping under a key that must be there.
     pub fn required_section(&self, key: &'static str) -> Option<Section<'a>> {
         if !self.has(key) {
-            self.known.borrow_mut().push(key);
-            self.findings.error(self.at, self.path.as_str(), format!("the key {key:?} is missing"), None);
+            self.missing(key);
             return None;
         }
         self.section(key)
@@ -158,17 +224,14 @@ impl<'a> Section<'a> {
     /// Reports every key that was not asked for by now: [`Section::close`] for who still needs the section.
     pub fn report_unknown(&self) {
         let known = self.known.borrow();
+        let mut names: Vec<&str> = self.tables.iter().flat_map(|keys| keys.iter()).map(|key| key.name).collect();
+        names.sort_unstable();
         for entry in self.entries {
             if known.contains(&entry.key.as_str()) {
                 continue;
             }
-            let help = closest(&entry.key, known.iter().copied()).map_or_else(
-                || {
-                    let mut names = known.clone();
-                    names.sort_unstable();
-                    names.dedup();
-                    format!("the keys here are {}", names.join(", "))
-                },
+            let help = closest(&entry.key, names.iter().copied()).map_or_else(
+                || format!("the keys here are {}", names.join(", ")),
                 |near| format!("did you mean {near:?}?"),
             );
             let message = format!("unknown key {:?}", entry.key);
@@ -185,5 +248,51 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
         Value::Scalar(_) => "a number or boolean",
         Value::List(_) => "a list",
         Value::Map(_) => "a mapping",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::{Environment, parse};
+
+    static TABLE: Keys = Keys::of(
+        "table",
+        "A table.",
+        &[&[
+            Key::new("poll", Shape::Text, "When.").default("\"* * * * *\""),
+            Key::new("days", Shape::Texts, "Which days.").required().example("[mon]"),
+        ]],
+    );
+
+    fn with_section<T>(text: &str, read: impl FnOnce(Section<'_>) -> T) -> (T, Vec<crate::yaml::Diagnostic>) {
+        let findings = Diagnostics::default();
+        let tree = parse(text, &Environment { lookup: &|_| None, required: false }, &findings).unwrap();
+        let read = read(Section::of(&TABLE, &tree, "", &findings).unwrap());
+        (read, findings.into_sorted())
+    }
+
+    /// What a reader asks for must be in the table, so that help, schema and reference know it.
+    #[test]
+    #[should_panic(expected = "asks for \"pole\", which is in no table")]
+    fn a_reader_cannot_read_a_key_that_is_in_no_table() {
+        with_section("pole: x", |section| section.optional::<String>("pole"));
+    }
+
+    #[test]
+    fn defaults_and_help_come_from_the_table() {
+        let (poll, found) = with_section("dais: [tue]", |section| {
+            let poll = section.or_default::<String>("poll");
+            let _days = section.required::<String>("days");
+            section.close();
+            poll
+        });
+        assert_eq!(poll, "* * * * *");
+        let said: Vec<_> = found.iter().map(|it| (it.message.as_str(), it.help.as_deref())).collect();
+        let expected = [
+            ("the key \"days\" is missing", Some("write days: [mon]")),
+            ("unknown key \"dais\"", Some("did you mean \"days\"?")),
+        ];
+        assert_eq!(said, expected);
     }
 }

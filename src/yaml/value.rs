@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::section::kind_of;
-use super::{Located, Origin, Section, Value, closest};
+use super::{Key, Keys, Located, Origin, Section, Shape, Value, closest};
 use crate::secret::{Secret, SecretRef};
 
 /// A type that can be read from a value of the file. What is wrong is reported with its place; `None` means reported.
@@ -98,6 +98,12 @@ impl FromYaml for TimeZone {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneOrMany<T>(pub Vec<T>);
 
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        OneOrMany(Vec::new())
+    }
+}
+
 impl<T: FromYaml> FromYaml for OneOrMany<T> {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let Value::List(items) = &located.node.value else {
@@ -119,6 +125,18 @@ impl<T: FromYaml> FromYaml for OneOrMany<T> {
     }
 }
 
+/// A secret that stands elsewhere.
+pub static SECRET: Keys = Keys::of(
+    "secret",
+    "A secret that does not stand in the file. In plain text it works, and earns a warning.",
+    &[&[
+        Key::new("env", Shape::Text, "The environment variable that holds it.").example("SLACK_WEBHOOK_URL"),
+        Key::new("file", Shape::Text, "The file that holds it; it is read again at each use.")
+            .example("/run/secrets/slack"),
+    ]],
+)
+.not_empty();
+
 impl FromYaml for SecretRef {
     /// `{ env: NAME }`, `{ file: PATH }`, or a plain text, which earns a warning.
     fn from_yaml(located: Located<'_>) -> Option<Self> {
@@ -137,7 +155,7 @@ impl FromYaml for SecretRef {
             }
             return Some(SecretRef::Inline(Secret::new(text)));
         };
-        let section = Section::open(located.node, located.path, located.findings)?;
+        let section = Section::of(&SECRET, located.node, located.path, located.findings)?;
         let (env, file) = (section.optional::<String>("env"), section.optional::<PathBuf>("file"));
         let is_empty = section.entries().is_empty();
         section.close();

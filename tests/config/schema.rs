@@ -239,7 +239,7 @@ fn the_schema_knows_the_keys_that_the_readers_know_and_no_others() {
             let all: Vec<String> = readers.union(&named).cloned().collect();
             let unknown = editor.unknown_keys(&with_keys(&file, &pointer, &all), &pointer);
             for key in readers.intersection(&unknown) {
-                wrong.insert(format!("{name}{pointer}: add the key {key:?} to its table under src/config/schema"));
+                wrong.insert(format!("{name}{pointer}: add the key {key:?} to the table beside its reader"));
             }
             for key in all.iter().filter(|key| !readers.contains(*key) && !unknown.contains(*key)) {
                 let found = errors(with_keys(&file, &pointer, std::slice::from_ref(key)).to_string());
@@ -275,4 +275,45 @@ fn every_key_says_what_it_is() {
     walk(&schema(false), &mut silent);
     assert!(silent.is_empty(), "{silent:?}");
     assert!(example().starts_with("# yaml-language-server: $schema=nightbell.schema.json\n"));
+}
+
+/// docs/reference.md is what `nightbell schema --reference` prints. `UPDATE=1` writes it.
+#[test]
+fn the_reference_is_printed_from_the_tables() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    let reference = nightbell::config::reference();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &reference).unwrap();
+    }
+    assert!(std::fs::read_to_string(path).is_ok_and(|text| text == reference), "run this test with UPDATE=1");
+}
+
+/// What the tables show as an example or name as a default is something that the key takes.
+#[test]
+fn examples_and_defaults_are_what_their_keys_take() {
+    fn walk(part: &Value, at: &str, into: &mut Vec<(String, Value)>) {
+        if let Some(Value::Object(keys)) = part.get("properties") {
+            for (key, takes) in keys {
+                let shown = takes.get("examples").and_then(Value::as_array).into_iter().flatten();
+                let shown = shown.chain(takes.get("default")).cloned();
+                into.extend(shown.map(|value| (format!("{at}/properties/{key}"), value)));
+            }
+        }
+        if let Some(Value::Object(definitions)) = part.get("$defs") {
+            definitions.iter().for_each(|(name, part)| walk(part, &format!("{at}/$defs/{name}"), into));
+        }
+    }
+    let (mut shown, mut wrong) = (Vec::new(), Vec::new());
+    walk(&schema(false), "", &mut shown);
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("nightbell.schema.json", schema(false)).unwrap();
+    for (at, value) in &shown {
+        let index = compiler.compile(&format!("nightbell.schema.json#{at}"), &mut schemas).unwrap();
+        if let Err(error) = schemas.validate(value, index) {
+            wrong.push(format!("{at}: {value}: {error:#}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(shown.len() > 80, "only {} are shown", shown.len());
 }

@@ -328,7 +328,7 @@ async fn housekeeping_purges_at_the_start() {
     let store = owing(&place, vec![over, delivery("owed", "pager")]).await;
     let month = 31 * 24 * 3600;
     let no_rules = nightbell::rule::RuleSet::compile(Vec::new()).unwrap();
-    let retention = Retention::new(nightbell::limits::RETENTION, no_rules);
+    let retention = Retention::new(std::time::Duration::from_secs(30 * 86_400), no_rules);
     assert_eq!(retention.purge(&*store, at(month - 2 * 24 * 3600)).await.unwrap(), 0);
     let stop = CancellationToken::new();
     let clock = Arc::new(ManualClock::at(at(month + 1)));

@@ -21,18 +21,25 @@ use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, ReceiverId};
 use nightbell::notify::{AnyNotifier, ChannelSettings, ReceiverSettings, Renderer, kind_of};
 use nightbell::template::sample_message;
 use nightbell::words::Language;
-use nightbell::yaml::{Diagnostics, Environment, Level, Section, parse};
+use nightbell::yaml::{Diagnostics, Environment, Key, Keys, Level, Section, Shape, parse};
+
+/// What every kind has that the tests need.
+static TYPE: Keys = Keys::of("receiver", "A receiver.", &[&[Key::new("type", Shape::Text, "Its kind.").required()]]);
 
 /// The settings of a receiver written as YAML, or the errors in it, and the warnings.
 fn read(yaml: &str) -> (Result<ReceiverSettings, Vec<String>>, Vec<String>) {
     let findings = Diagnostics::new("/nowhere");
     let environment = Environment { lookup: &|_| None, required: true };
     let node = parse(yaml, &environment, &findings).expect("the test's YAML is a tree");
-    let section = Section::open(&node, "receivers.it", &findings).expect("the test's YAML is a mapping");
-    let channel = kind_of(&section).and_then(|kind| kind.read(&section));
-    if channel.is_some() {
-        section.close();
-    }
+    let section = Section::of(&TYPE, &node, "receivers.it", &findings).expect("the test's YAML is a mapping");
+    let channel = kind_of(&section).and_then(|kind| {
+        let section = section.with(kind.keys);
+        let channel = kind.read(&section);
+        if channel.is_some() {
+            section.close();
+        }
+        channel
+    });
     let said: Vec<_> = findings.into_sorted();
     let (errors, warnings): (Vec<_>, Vec<_>) = said.into_iter().partition(|it| it.level == Level::Error);
     let words = |it: &nightbell::yaml::Diagnostic| format!("{}: {} {:?}", it.path, it.message, it.help);

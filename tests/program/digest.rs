@@ -177,7 +177,7 @@ async fn the_command_shows_a_digest_beside_a_running_nightbell_and_moves_nothing
     assert!(html.contains("data:image/png;base64,") && !html.contains("cid:"), "{html}");
     let output = stage.output(&["digest", "dayly"]).await;
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("there are daily"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("did you mean \"daily\"?"), "{}", text(&output.stderr));
     assert!(stage.sink.hits().is_empty(), "nothing was sent");
     let output = stage.output(&["digest", "daily", "--send"]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -1,36 +1,35 @@
-//! The configuration as a JSON Schema, for editors: they complete keys, explain them, and mark what is misspelt.
+//! The tables of keys, printed: as a JSON Schema, with which editors complete keys, explain them and mark what is misspelt,
+//! and as a reference in Markdown.
 //!
-//! Tables that stand beside the readers, one line a key: its name, what it takes, what an editor shows. Pure: reads
-//! nothing but the words that the rest of the program knows, and prints nothing. It says what a file looks like, not
-//! whether it makes sense: names that point nowhere, conditions that contradict each other and patterns that do not
-//! compile are found by the readers alone. A test holds both against each other, key by key.
+//! Pure: reads the tables and prints them. A schema says what a file looks like, not whether it makes sense: names that
+//! point nowhere, conditions that contradict each other and patterns that do not compile are found by the readers alone. A
+//! test holds both against each other, key by key.
 
-mod receivers;
-mod rules;
-mod sources;
-mod telling;
-mod tests;
-mod values;
+mod reference;
+mod shapes;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use self::values::{Key, flexible, key, map_of, mapping, must, needing_one_of, path, text, word};
-use crate::words::Language;
+pub use self::reference::reference;
+pub(super) use self::shapes::{any_case, flexible, one_or_many};
+use crate::yaml::{Key, Keys, Shape, json_of};
 
 /// The schema of a file that stands alone, in the dialect of 2020-12; or, with `is_part`, of one in a directory of files,
 /// where what every configuration needs may stand in another one.
 pub fn schema(is_part: bool) -> Value {
-    let mut schema = mapping(
-        "The configuration of Nightbell: what is watched, who is told, and when. `nightbell check` says everything that \
-         is wrong with it.",
-        top_level(),
-    );
-    let mut definitions = values::definitions();
-    definitions.extend(sources::definitions());
-    definitions.extend(receivers::definitions());
-    definitions.extend(rules::definitions());
-    definitions.insert("inhibition".into(), telling::inhibition());
-    definitions.insert("test".into(), tests::test());
+    let mut schema = mapping(&super::FILE);
+    let mut definitions = shapes::definitions();
+    for keys in tables(&super::FILE).into_iter().skip(1) {
+        definitions.insert(keys.name.to_string(), mapping(keys));
+    }
+    for (common, kinds) in super::FILE.iter().filter_map(|key| shapes::kinds_of(&key.shape)) {
+        for (_, keys) in kinds() {
+            let mut mapping = mapping_of(&[common, keys]);
+            mapping["description"] = json!(keys.says);
+            definitions.insert(keys.name.to_string(), mapping);
+        }
+        definitions.remove(common.name);
+    }
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("Nightbell");
     if is_part {
@@ -40,85 +39,91 @@ pub fn schema(is_part: bool) -> Value {
     schema
 }
 
-/// The keys of the file.
-fn top_level() -> Vec<Key> {
-    let version = flexible(json!({ "enum": [1, "1"] }));
-    let store = json!({ "type": "string", "pattern": r"^sqlite://[^?]+$|\$\{" });
-    let languages = Language::ALL.map(Language::as_str);
-    vec![
-        must("version", version, "The version of this file's form: 1."),
-        key(
-            "timezone",
-            values::zone(),
-            "The zone of schedules and of the times in messages: an IANA name. Default: UTC.",
-        ),
-        key("language", word(&languages), "The language of messages: en (the default) or zh."),
-        key("store", store, "Where Nightbell remembers what it saw and owes. Default: sqlite://nightbell.db"),
-        key(
-            "retention",
-            values::duration(),
-            "How long alerts, deliveries and runs are kept after they ended: 8d to 400d. Default: 30d.",
-        ),
-        key(
-            "templates",
-            path(),
-            "A directory whose templates replace the built-in ones, by kind of receiver: templates/slack/…",
-        ),
-        must(
-            "sources",
-            sources::all(),
-            "The schedulers that are polled, by a name of yours: letters, digits, - _ and .",
-        ),
-        key("receivers", receivers::all(), "The places that are told, by a name of yours."),
-        key(
-            "rules",
-            map_of("rule"),
-            "What people must hear about. The key is the rule's id: it is part of every alert.",
-        ),
-        key("mute_windows", map_of("mute_window"), "Recurring times in which new alerts of some kind are not told."),
-        key("inhibit", map_of("inhibition"), "Alerts that hold back what only follows from them."),
-        key("calendars", map_of("calendar"), "Working days and holidays, for the days of mute windows."),
-        key("routes", map_of("route"), "Who else is told of alerts of some kind."),
-        key("defaults", rules::defaults(), "What the rules of this file have in common."),
-        key("self", rules::own(), "Who hears of trouble with sources and receivers, and with Nightbell itself."),
-        key("heartbeat", rules::heartbeat(), "Whom Nightbell tells that it works."),
-        key("tests", map_of("test"), "What the rules must tell of given runs: `nightbell test` plays them."),
-        key("digests", map_of("digest"), "Summaries of a period, delivered like any other message."),
-    ]
+/// All tables that can be reached from one, itself first, each once, in the order in which they are met.
+fn tables(keys: &'static Keys) -> Vec<&'static Keys> {
+    let mut met: Vec<&'static Keys> = vec![keys];
+    let mut next = 0;
+    while let Some(keys) = met.get(next) {
+        next += 1;
+        let inner: Vec<&'static Keys> = keys.iter().flat_map(inner).collect();
+        for keys in inner {
+            if met.iter().all(|known| known.name != keys.name) {
+                met.push(keys);
+            }
+        }
+    }
+    met
 }
 
-/// A source or receiver: the mapping of its kind, chosen by `type`.
-fn by_type(says: &str, prefix: &str, kinds: &[&str]) -> Value {
-    let choices: Vec<Value> = kinds
-        .iter()
-        .map(|kind| {
-            json!({
-                "if": { "properties": { "type": { "const": kind } }, "required": ["type"] },
-                "then": { "$ref": format!("#/$defs/{prefix}_{kind}") },
-            })
-        })
-        .collect();
-    json!({
-        "description": says,
-        "type": "object",
-        "required": ["type"],
-        "properties": { "type": word(kinds) },
-        "allOf": choices,
-    })
+/// The tables of what a key takes.
+fn inner(key: &Key) -> Vec<&'static Keys> {
+    match key.shape {
+        Shape::Mapping(keys) | Shape::TextOr(keys) | Shape::List(keys) | Shape::ByName(keys) => vec![keys],
+        Shape::ByKind(common, kinds) => {
+            std::iter::once(common).chain(kinds().into_iter().map(|(_, keys)| keys)).collect()
+        }
+        Shape::TextsOrMappings(keys) | Shape::ListOr(keys, _) => vec![keys],
+        Shape::TextsOrSteps(first, later) => vec![first, later],
+        _ => Vec::new(),
+    }
 }
 
-/// The keys of an `auth` that signs in to Huawei Cloud in one of three ways.
-fn huawei_auth() -> Value {
-    let keys = [
-        key("access_key", values::secret(), "The access key (AK)."),
-        key("secret_key", values::secret(), "The secret key (SK) that signs requests."),
-        key("security_token", values::secret(), "Comes with a temporary access key."),
-        key("token", values::secret(), "An IAM token instead of keys; a file is read again when it changes."),
-        key("user", values::secret(), "The name of an IAM user with programmatic access."),
-        key("password", values::secret(), "The user's password."),
-        key("domain", values::secret(), "The name of the account that the user belongs to."),
-        key("iam_endpoint", text(), "Where the user signs in, instead of the region's own host."),
-    ];
-    let ways: [&[&str]; 3] = [&["access_key", "secret_key"], &["token"], &["user", "password", "domain"]];
-    needing_one_of(mapping("How requests prove who asks: keys, a token, or a user.", keys), &ways)
+/// A mapping of these keys and no others.
+fn mapping(keys: &Keys) -> Value {
+    let mut mapping = mapping_of(&[keys]);
+    mapping["description"] = json!(keys.says);
+    if keys.needs_one {
+        mapping["minProperties"] = json!(1);
+    }
+    mapping
+}
+
+/// A mapping of the keys of all these tables and no others.
+fn mapping_of(tables: &[&Keys]) -> Value {
+    let keys = || tables.iter().flat_map(|keys| keys.iter());
+    let properties: Map<String, Value> = keys().map(|key| (key.name.to_string(), property(key))).collect();
+    let required: Vec<&str> = keys().filter(|key| key.is_required).map(|key| key.name).collect();
+    let mut mapping = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    if !required.is_empty() {
+        mapping["required"] = json!(required);
+    }
+    for (one, other) in tables.iter().flat_map(|keys| keys.pairs) {
+        mapping["dependentRequired"][one] = json!([other]);
+        mapping["dependentRequired"][other] = json!([one]);
+    }
+    let sets: Vec<Value> = tables.iter().flat_map(|keys| keys.any_of).map(|set| json!({ "required": set })).collect();
+    if !sets.is_empty() {
+        mapping["anyOf"] = json!(sets);
+    }
+    mapping
+}
+
+fn property(key: &Key) -> Value {
+    let mut takes = shapes::schema_of(&key.shape);
+    let default = key.default.map(|default| format!(" Default: {default}.")).unwrap_or_default();
+    takes["description"] = json!(format!("{}{default}", key.says));
+    if let Some(default) = key.default.and_then(json_of) {
+        takes["default"] = default;
+    }
+    if let Some(example) = key.example.and_then(json_of) {
+        takes["examples"] = json!([example]);
+    }
+    takes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the schema a table goes by its name, so no two may have one.
+    #[test]
+    fn no_two_tables_have_one_name() {
+        let tables = tables(&super::super::FILE);
+        for keys in &tables {
+            for inner in keys.iter().flat_map(inner) {
+                let known = tables.iter().find(|known| known.name == inner.name);
+                assert!(known.is_some_and(|known| std::ptr::eq(*known, inner)), "{}", inner.name);
+            }
+        }
+    }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::times::Times;
-use super::{Surroundings, close, items};
+use super::{Surroundings, close, items, time};
 use crate::config::rules::read_references;
 use crate::model::{ReceiverId, RuleId};
-use crate::yaml::{OneOrMany, Section, Value};
+use crate::yaml::{Key, Keys, OneOrMany, Section, Shape, Value};
 
 /// One telling that is expected. What is not given may be anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,20 @@ pub struct Expected {
     /// The line it stands on.
     pub line: u32,
 }
+
+/// One telling.
+pub(in crate::config) static EXPECTED: Keys = Keys::of(
+    "expected",
+    "One telling.",
+    &[&[
+        Key::new("rule", Shape::Texts, "The rule that tells.").required(),
+        Key::new("resolved", Shape::Flag, "Whether it tells of the end.").default("false"),
+        Key::new("job", Shape::Text, "The job it is about."),
+        Key::new("to", Shape::TextsOrNone, "Everybody who is told; an empty list where nobody is."),
+        Key::new("at", Shape::Other("a time", time), "When: to the minute, or to the second."),
+        Key::new("contains", Shape::Texts, "Texts that every one of the messages holds."),
+    ]],
+);
 
 /// `expect`: a list, or the word "nothing".
 pub(super) fn read(section: &Section<'_>, times: &Times<'_>, around: &Surroundings<'_>) -> Option<Vec<Expected>> {
@@ -56,7 +70,7 @@ fn read_one(item: &Section<'_>, times: &Times<'_>, around: &Surroundings<'_>) ->
     if !item.has("rule") {
         item.error("", "the key \"rule\" is missing", Some("name the rule that tells".into()));
     }
-    let resolved = item.or("resolved", false);
+    let resolved = item.or_default::<bool>("resolved");
     let job = item.optional::<String>("job");
     let to = match item.node("to").map(|node| &node.value) {
         // Nobody is told: the alert is held back.

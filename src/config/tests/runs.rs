@@ -3,10 +3,52 @@
 use jiff::Timestamp;
 
 use super::times::Times;
-use super::{Surroundings, close, items};
+use super::{Surroundings, close, items, time};
 use crate::config::rules::{StatusWord, TypeWord, read_references};
+use crate::config::words::{instance_types, statuses};
 use crate::model::{Instance, InstanceType, JobRef, Node, Sighting, SourceId, Status};
-use crate::yaml::Section;
+use crate::yaml::{Key, Keys, Section, Shape};
+
+/// A run of a test.
+pub(in crate::config) static RUN: Keys = Keys::of(
+    "test_run",
+    "A run.",
+    &[&[
+        Key::new("source", Shape::Texts, "Its source; may be left out where there is only one."),
+        Key::new("job", Shape::Text, "Its job's name.").required(),
+        Key::new("id", Shape::Text, "Its id; its place in the list where it is left out."),
+        Key::new("type", Shape::Word(instance_types), "How it came about.").default("scheduled"),
+        Key::new("plan", Shape::Other("a time", time), "When it was planned.").required().example("\"02:00\""),
+        Key::new("start", Shape::Other("a time", time), "When it started; as planned where it is left out."),
+        Key::new("end", Shape::Other("a time", time), "When it ended."),
+        Key::new("status", Shape::Word(statuses), "How it ended up.").required().example("fail"),
+        Key::new("raw_status", Shape::Text, "The source's own word for that."),
+        Key::new("error", Shape::Text, "Why it failed, in the source's words."),
+        Key::new("nodes", Shape::List(&NODE), "Its failing steps."),
+        Key::new("then", Shape::List(&THEN), "What comes then: made again, say."),
+    ]],
+);
+
+static NODE: Keys = Keys::of(
+    "test_node",
+    "A step of the run.",
+    &[&[
+        Key::new("name", Shape::Text, "Its name.").required(),
+        Key::new("status", Shape::Word(statuses), "Its status.").default("fail"),
+        Key::new("type", Shape::Text, "What kind of work it does."),
+        Key::new("log_path", Shape::Text, "Where its log is."),
+        Key::new("retries", Shape::Whole, "How often it was retried."),
+    ]],
+);
+
+static THEN: Keys = Keys::of(
+    "test_then",
+    "What comes then.",
+    &[&[
+        Key::new("at", Shape::Other("a time", time), "When it comes.").required(),
+        Key::new("status", Shape::Word(statuses), "How it is then.").required(),
+    ]],
+);
 
 /// Reads one run: how it is from when on.
 pub(super) fn read(
@@ -17,7 +59,7 @@ pub(super) fn read(
 ) -> Option<Vec<Sighting>> {
     let source = read_source(item, around);
     let job = item.required::<String>("job");
-    let id = item.or("id", (index + 1).to_string());
+    let id = item.optional::<String>("id").unwrap_or_else(|| (index + 1).to_string());
     let kind = item.optional::<TypeWord>("type").map_or(InstanceType::Scheduled, |word| word.0);
     let plan = times.required(item, "plan");
     let start = times.optional(item, "start");

@@ -7,9 +7,46 @@ use lettre::message::Mailbox;
 use reqwest::Url;
 
 use super::connection::is_full_name;
+use crate::http::CA_FILE;
 use crate::secret::SecretRef;
 use crate::template::display_text;
-use crate::yaml::{FromYaml, Located, OneOrMany, Section};
+use crate::yaml::{FromYaml, Key, Keys, Located, OneOrMany, Section, Shape};
+
+/// The keys that belong to the kind.
+pub(super) static KEYS: Keys = Keys::of(
+    "receiver_email",
+    "Mail over SMTP.",
+    &[&[
+        Key::new(
+            "smtp_url",
+            Shape::Other("an address", smtp_url),
+            "The server: smtps:// (implicit TLS), smtp:// (STARTTLS, required) or smtp+plain:// (neither).",
+        )
+        .required()
+        .example("smtps://nightbell@smtp.example.com:465"),
+        Key::new("username", Shape::Text, "Who logs in, where the address does not say it."),
+        Key::new("password", Shape::Secret, "The password.").example("{ env: SMTP_PASSWORD }"),
+        Key::new("from", Shape::Text, "The sender.").required().example("\"Nightbell <nightbell@example.com>\""),
+        Key::new("to", Shape::Texts, "The recipients.").required().example("[data-team@example.com]"),
+        Key::new("cc", Shape::Texts, "Who gets a copy."),
+        Key::new("reply_to", Shape::Text, "Where answers go."),
+        CA_FILE,
+        Key::new(
+            "hello",
+            Shape::Other("a host's full name, or an address in brackets", hello),
+            "What Nightbell calls itself in EHLO. Without it, the host's full name, or its address.",
+        )
+        .example("bell.example.com"),
+    ]],
+);
+
+fn smtp_url() -> serde_json::Value {
+    serde_json::json!({ "type": "string", "pattern": r"^(smtps|smtp|smtp\+plain)://|\$\{" })
+}
+
+fn hello() -> serde_json::Value {
+    serde_json::json!({ "type": "string", "pattern": r"^\[.+\]$|\.|\$\{" })
+}
 
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +59,7 @@ pub(super) enum Security {
     None,
 }
 
-/// The keys of an `email` receiver, checked.
+/// The settings of an `email` receiver, checked.
 #[derive(Debug, Clone)]
 pub(super) struct EmailSettings {
     /// How the connection is protected.

@@ -32,7 +32,7 @@ mod streams;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub use settings::Settings;
+pub use settings::{KEYS, Settings};
 
 use self::answer::Item;
 use self::client::{Client, Query};

@@ -4,15 +4,39 @@
 
 use std::path::PathBuf;
 
-use crate::iam::{Auth, read_endpoint, read_name};
+use crate::http::CA_FILE;
+use crate::iam::{AUTH, Auth, PLACE, PLACES, read_endpoint, read_name};
 use crate::limits::SOURCE_JOBS_NAMED_MAX;
 use crate::secret::SecretRef;
-use crate::yaml::{OneOrMany, Section};
+use crate::yaml::{Key, Keys, OneOrMany, Section, Shape};
 
-/// Requests a second where the configuration says nothing: far below the documented 30 per user.
-const REQUESTS_PER_SECOND: f64 = 2.0;
 /// The highest pace that is taken for meant.
 const REQUESTS_PER_SECOND_MAX: f64 = 10_000.0;
+
+/// The keys that belong to the kind.
+pub static KEYS: Keys = Keys::of(
+    "source_dataarts",
+    "A workspace of Huawei Cloud DataArts Factory.",
+    &[
+        PLACE,
+        &[
+            Key::new("project_id", Shape::Secret, "The project's id.")
+                .required()
+                .example("{ env: DATAARTS_PROJECT_ID }"),
+            Key::new("workspace", Shape::Text, "The workspace's id; without it, the default workspace."),
+            Key::new(
+                "jobs",
+                Shape::Texts,
+                "Read only these jobs, by their exact names. Without it, the whole workspace.",
+            ),
+            // Far below the documented 30 per user.
+            Key::new("requests_per_second", Shape::Number, "How many requests may be made in a second.").default("2"),
+            AUTH,
+            CA_FILE,
+        ],
+    ],
+)
+.any_of(PLACES);
 
 /// How to reach one workspace.
 #[derive(Debug, Clone)]
@@ -84,14 +108,14 @@ fn read_jobs(section: &Section<'_>) -> Option<Vec<String>> {
 }
 
 fn read_pace(section: &Section<'_>) -> Option<f64> {
-    let pace = section.or("requests_per_second", REQUESTS_PER_SECOND);
+    let pace = section.or_default::<f64>("requests_per_second");
     if pace > 0.0 && pace <= REQUESTS_PER_SECOND_MAX {
         return Some(pace);
     }
     section.error(
         "requests_per_second",
         "expected a number above 0",
-        Some(format!("the default is {REQUESTS_PER_SECOND}; at most {REQUESTS_PER_SECOND_MAX}")),
+        Some(format!("the default is 2; at most {REQUESTS_PER_SECOND_MAX}")),
     );
     None
 }
@@ -99,7 +123,7 @@ fn read_pace(section: &Section<'_>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::SchedulerSettings;
+    use crate::source::SchedulerKind;
     use crate::yaml::{Diagnostic, Diagnostics, Environment, Node, parse};
 
     fn node(text: &str, findings: &Diagnostics) -> Node {
@@ -110,7 +134,7 @@ mod tests {
     fn read(text: &str) -> (Option<Settings>, Vec<Diagnostic>) {
         let findings = Diagnostics::new("/etc/nightbell");
         let node = node(text, &findings);
-        let section = Section::open(&node, "sources.w", &findings).unwrap();
+        let section = Section::of(&super::KEYS, &node, "sources.w", &findings).unwrap();
         let settings = Settings::read(&section);
         section.close();
         (settings, findings.into_sorted())
@@ -239,8 +263,8 @@ mod tests {
         {
             let findings = Diagnostics::new("");
             let node = node(&format!("type: {kind}"), &findings);
-            let section = Section::open(&node, "sources.w", &findings).unwrap();
-            assert!(SchedulerSettings::read(kind, &section).is_none());
+            let section = Section::of(&super::KEYS, &node, "sources.w", &findings).unwrap();
+            assert!(SchedulerKind::of(kind, &section).is_none());
             let findings = findings.into_sorted();
             assert_eq!((findings.len(), findings[0].path.as_str()), (1, "sources.w.type"));
             assert_eq!(findings[0].help.as_deref(), Some(words));

@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use settings::Settings;
+pub use settings::{KEYS, Settings};
 
 use self::answer::{Row, read_detail, read_log};
 use self::client::{Client, Pairs};

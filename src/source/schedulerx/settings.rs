@@ -6,17 +6,50 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use crate::http::checked_endpoint;
+use crate::http::{CA_FILE, checked_endpoint};
 use crate::iam::is_region;
 use crate::limits::SCHEDULERX_CALLS_PER_MINUTE;
 use crate::secret::SecretRef;
-use crate::yaml::{OneOrMany, Section};
+use crate::yaml::{Key, Keys, OneOrMany, Section, Shape};
 
 /// Regions with a host of their own; all others share the central one.
 const REGIONS_WITH_A_HOST: [&str; 4] = ["cn-hangzhou", "cn-beijing", "cn-shanghai", "cn-shenzhen"];
 const SHARED_HOST: &str = "https://schedulerx.aliyuncs.com";
-/// The zone of the service's time strings where the configuration says nothing.
-const TIMEZONE: &str = "Asia/Shanghai";
+
+/// The keys that belong to the kind.
+pub static KEYS: Keys = Keys::of(
+    "source_schedulerx",
+    "Groups of Alibaba Cloud SchedulerX.",
+    &[&[
+        Key::new("region", Shape::Text, "The region; or name an endpoint.").example("cn-hangzhou"),
+        Key::new("endpoint", Shape::Text, "Instead of the region's own host: VPC, proxies."),
+        Key::new("namespace", Shape::Text, "The namespace's id.").required(),
+        Key::new("groups", Shape::Texts, "The groups' ids (\"application id\" in the console).").required(),
+        Key::new("jobs", Shape::Texts, "The ids of the jobs to listen to. Without it, all jobs of the groups."),
+        Key::new(
+            "workflows",
+            Shape::Flag,
+            "Also tell of workflows, the runs of their jobs as nodes (Professional edition).",
+        )
+        .default("false"),
+        Key::new("auth", Shape::Mapping(&AUTH), "The keys of a RAM user who may read the groups.")
+            .required()
+            .example("{ access_key: { env: ALIBABA_AK }, secret_key: { env: ALIBABA_SK } }"),
+        Key::new("timezone", Shape::Zone, "The zone of the service's time strings.").default("Asia/Shanghai"),
+        CA_FILE,
+    ]],
+)
+.any_of(&[&["region"], &["endpoint"]]);
+
+static AUTH: Keys = Keys::of(
+    "auth_alibaba",
+    "The keys of a RAM user.",
+    &[&[
+        Key::new("access_key", Shape::Secret, "The AccessKey's id.").required().example("{ env: ALIBABA_AK }"),
+        Key::new("secret_key", Shape::Secret, "The AccessKey's secret.").required().example("{ env: ALIBABA_SK }"),
+        Key::new("security_token", Shape::Secret, "Comes with temporary (STS) keys."),
+    ]],
+);
 
 /// How to reach the groups of one namespace.
 #[derive(Debug, Clone)]
@@ -65,7 +98,7 @@ impl Settings {
         let namespace = read_id(section, "namespace");
         let groups = read_ids(section, "groups", true);
         let jobs = read_ids(section, "jobs", false);
-        let workflows = section.or("workflows", false);
+        let workflows = section.or_default::<bool>("workflows");
         let auth = section.required_section("auth");
         let keys = auth.and_then(|auth| {
             let (access_key, secret_key) = (auth.required("access_key"), auth.required("secret_key"));
@@ -87,7 +120,7 @@ impl Settings {
             access_key,
             secret_key,
             security_token,
-            timezone: timezone.or_else(|| TimeZone::get(TIMEZONE).ok()).unwrap_or(TimeZone::UTC),
+            timezone: timezone.or_else(|| section.default_of("timezone")).unwrap_or(TimeZone::UTC),
             ca_file,
             calls_per_minute: SCHEDULERX_CALLS_PER_MINUTE,
         })
@@ -174,7 +207,7 @@ mod tests {
     fn read(text: &str) -> (Option<Settings>, Vec<Diagnostic>) {
         let findings = Diagnostics::new("/etc/nightbell");
         let node = parse(text, &Environment { lookup: &|_| None, required: false }, &findings).unwrap();
-        let section = Section::open(&node, "sources.x", &findings).unwrap();
+        let section = Section::of(&super::KEYS, &node, "sources.x", &findings).unwrap();
         let settings = Settings::read(&section);
         section.close();
         (settings, findings.into_sorted())

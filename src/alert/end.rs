@@ -72,6 +72,12 @@ pub fn end(alert: &Alert, ending: Ending<'_>, now: Timestamp) -> Alert {
     alert
 }
 
+/// Whether an alert is over because another failure of its run took its place: who keeps no incident open has nothing to
+/// hear of that.
+pub fn is_superseded(alert: &Alert) -> bool {
+    alert.facts.alert.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::FailedAgain)
+}
+
 /// What becomes at `now` of a firing alert that nothing covers: it is suspended, and over as unwatched when that has lasted.
 /// None where nothing changes.
 pub fn unwatched(alert: &Alert, now: Timestamp) -> Option<Alert> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::failing_nodes;
 use super::summary;
 use crate::model::{
-    Alert, AlertFacts, AlertState, GroupFacts, Message, MessageData, MessageKind, NodeDetails, PartOf, WorkflowRun,
+    Alert, AlertFacts, GroupFacts, Message, MessageData, MessageKind, NodeDetails, PartOf, WorkflowRun,
 };
 
 /// The message that tells of an alert's beginning.
@@ -20,11 +20,7 @@ pub fn resolved_message(alert: &Alert, now: Timestamp) -> Message {
 
 /// The message that tells of an alert as it is now, whatever was to be told of it before.
 pub fn message_about(facts: AlertFacts, now: Timestamp) -> Message {
-    let kind = match facts.alert.state {
-        AlertState::Firing => MessageKind::AlertFiring,
-        AlertState::Resolved => MessageKind::AlertResolved,
-    };
-    Message { kind, timestamp: now, data: MessageData::Alert(Box::new(facts)) }
+    Message { kind: MessageKind::about(facts.alert.state), timestamp: now, data: MessageData::Alert(Box::new(facts)) }
 }
 
 /// The message that tells of several alerts at once, `waiting` more behind it.

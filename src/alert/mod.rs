@@ -19,7 +19,7 @@ mod ledger;
 mod message;
 
 pub use begin::{Found, Subject, begin, held_as, is_about, is_about_job_status, late, overdue};
-pub use end::{Ending, close, end, end_with_job, unwatched};
+pub use end::{Ending, close, end, end_with_job, is_superseded, unwatched};
 pub use escalate::attach_escalation;
 pub use failing::failing_nodes;
 pub use ledger::Ledger;

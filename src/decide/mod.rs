@@ -43,7 +43,7 @@ pub use terms::Terms;
 use crate::alert::Ledger;
 use crate::limits::SOURCE_OVERLAP;
 use crate::model::{
-    Alert, AlertState, Covered, Instance, InstanceKey, Job, MessageKind, Part, ReceiverId, Snapshot, SourceId,
+    Alert, AlertId, AlertState, Covered, Instance, InstanceKey, Job, MessageKind, Part, ReceiverId, Snapshot, SourceId,
 };
 use crate::rule::history::Past;
 use crate::rule::plans::Plans;
@@ -109,6 +109,8 @@ pub struct Notice {
     pub kind: MessageKind,
     /// For whom.
     pub audience: Audience,
+    /// The alert whose run has failed again, where this is told in its thread.
+    pub again_after: Option<AlertId>,
 }
 
 /// Where an alert stands among those decided.

@@ -12,8 +12,8 @@ use super::answers::{Answers, Questions};
 use super::memory::Memory;
 use super::terms::Addressed;
 use super::{Audience, Decided, Decider, Episodes, Look, Notice, Place};
-use crate::alert::{Ending, end};
-use crate::model::{Alert, AlertId, AlertState, EndReason, MessageKind, ReasonCode, Suppression};
+use crate::alert::{Ending, end, is_superseded};
+use crate::model::{Alert, AlertId, EndReason, InstanceKey, MessageKind, ReasonCode, RuleId, Suppression};
 use crate::rule::inhibit::{Upstream, was_told};
 
 /// What is held back, and what is let go.
@@ -75,7 +75,7 @@ impl Decider {
         let is_told = |alert: &&Alert| alert.suppressed_by.is_none();
         let new = fired.iter().chain(&*overdue).filter(is_told);
         // What was held back until now counts as well, where it is about to be told.
-        let is_free = |alert: &&Alert| is_held(alert) && self.muting.mutes(alert, now).is_none();
+        let is_free = |alert: &&Alert| alert.is_held_back() && self.muting.mutes(alert, now).is_none();
         let freed = ledger.firing().map(|alert| &**alert).filter(|alert| !begun.contains(&alert.id)).filter(is_free);
         let new: Vec<&Alert> = new.chain(freed).collect();
         let held = upstream.settle(&new);
@@ -109,27 +109,12 @@ impl Decider {
         // What has just begun is decided: should its alert upstream have ended in this very look, the next one tells it.
         let begun: HashSet<&AlertId> = episodes.fired.iter().map(|alert| &alert.id).collect();
         let firing = episodes.ledger.firing().map(|alert| &**alert);
-        let held: Vec<&Alert> = firing.filter(|alert| is_held(alert) && !begun.contains(&alert.id)).collect();
+        let held: Vec<&Alert> = firing.filter(|alert| alert.is_held_back() && !begun.contains(&alert.id)).collect();
         let holders = self.holders(&held, episodes, &answers.elsewhere, now);
-        let mut changed = Vec::new();
-        for (alert, by) in held.into_iter().zip(holders) {
-            let mut alert = alert.clone();
-            match by {
-                Some(by) if alert.suppressed_by.as_ref() == Some(&by) => continue,
-                // Who was warned of its deadline keeps the right to hear of the end, whatever holds it back.
-                Some(by) => alert.suppressed_by = Some(by),
-                None => {
-                    let silence = match &alert.suppressed_by {
-                        Some(Suppression::Silence(id)) => answers.silences.get(id),
-                        _ => None,
-                    };
-                    let receivers = self.receivers_of(&alert);
-                    alert.let_go(&receivers, silence, now);
-                }
-            }
-            changed.push(alert);
-        }
-        changed
+        let each = held.into_iter().zip(holders);
+        let changed =
+            each.filter_map(|(alert, by)| alert.held_on(by, &answers.silences, |it| self.receivers_of(it), now));
+        changed.collect()
     }
 
     /// What holds back each of these alerts from now on. A silence or a window comes before an alert upstream, unless
@@ -168,40 +153,42 @@ fn holds_others(alert: &Alert) -> bool {
     was_told(alert) && alert.suspended_at.is_none()
 }
 
-/// Whether something holds the alert back for the time being.
-fn is_held(alert: &Alert) -> bool {
-    alert.suspended_at.is_none() && alert.suppressed_by.as_ref().is_some_and(Suppression::holds_back)
-}
-
 impl Muted {
     /// What follows for people, and what is to be stored.
     pub(super) fn pending(self) -> Decided {
         let Muted { addressed: Addressed(lived), held } = self;
         let Episodes { fired, ended, continued, overdue, .. } = lived.episodes;
         let mut notices = Vec::new();
+        let superseded: HashMap<(&RuleId, InstanceKey), &AlertId> = ended
+            .iter()
+            .filter(|alert| is_superseded(alert))
+            .map(|alert| ((&alert.rule, alert.facts.subject()), &alert.id))
+            .collect();
         let is_told = |alert: &Alert| alert.suppressed_by.is_none();
         for (at, alert) in fired.iter().enumerate().filter(|(_, alert)| is_told(alert)) {
             // A breach that was over when it was first seen opens no incident.
-            let kind = match alert.state() {
-                AlertState::Firing => MessageKind::AlertFiring,
-                AlertState::Resolved => MessageKind::AlertResolved,
-            };
-            notices.push(Notice { alert: Place::Fired(at), kind, audience: Audience::All });
+            let kind = MessageKind::about(alert.state());
+            let again_after = superseded.get(&(&alert.rule, alert.facts.subject())).map(|earlier| (*earlier).clone());
+            notices.push(Notice { alert: Place::Fired(at), kind, audience: Audience::All, again_after });
         }
         let mut changed = Vec::new();
         for alert in overdue.into_iter().chain(held) {
             if is_told(&alert) {
                 let alert = Place::Changed(changed.len());
-                notices.push(Notice { alert, kind: MessageKind::AlertFiring, audience: Audience::All });
+                notices.push(Notice {
+                    alert,
+                    kind: MessageKind::AlertFiring,
+                    audience: Audience::All,
+                    again_after: None,
+                });
             }
             changed.push(alert);
         }
         for alert in ended {
             // What was told as a warning and is held back now still has its receivers: they hear of its end.
-            let is_superseded =
-                alert.facts.alert.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::FailedAgain);
-            let audience = if is_superseded { Audience::KeepIncidents } else { Audience::WantEnds };
-            notices.push(Notice { alert: Place::Changed(changed.len()), kind: MessageKind::AlertResolved, audience });
+            let audience = if is_superseded(&alert) { Audience::KeepIncidents } else { Audience::WantEnds };
+            let (place, kind) = (Place::Changed(changed.len()), MessageKind::AlertResolved);
+            notices.push(Notice { alert: place, kind, audience, again_after: None });
             changed.push(alert);
         }
         changed.extend(continued);

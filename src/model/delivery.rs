@@ -76,6 +76,9 @@ pub struct Delivery {
     pub kind: MessageKind,
     /// The delivery it must not overtake: a resolution follows the firing it answers.
     pub follows: Option<DeliveryId>,
+    /// The delivery in whose thread it is told, where the channel has threads: the run of that one has failed again. It
+    /// neither waits for that delivery nor dies with it.
+    pub in_thread_of: Option<DeliveryId>,
     /// The delivery that tells it together with others, once it is merged.
     pub merged_into: Option<DeliveryId>,
     /// The delivery whose place it takes, because that one did not arrive.
@@ -97,7 +100,8 @@ pub struct Delivery {
     pub done: Vec<String>,
     /// The channel's own name of the message, where it gives one and an answer to it can be posted.
     pub reference: Option<String>,
-    /// The channel's own name of the message that this one follows; known only to who has claimed it.
+    /// The channel's own name of the message that this one follows, or in whose thread it is told; known only to who has
+    /// claimed it.
     pub in_reply_to: Option<String>,
     /// Whether that message tells of several alerts: then what this one says of one is no new text for it.
     pub answers_group: bool,
@@ -133,6 +137,7 @@ impl Delivery {
             receiver,
             kind,
             follows: None,
+            in_thread_of: None,
             merged_into: None,
             stands_in_for: None,
             group: None,

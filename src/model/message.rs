@@ -54,6 +54,14 @@ impl MessageKind {
         }
     }
 
+    /// The kind of the message about an alert that is in this state.
+    pub const fn about(state: AlertState) -> MessageKind {
+        match state {
+            AlertState::Firing => MessageKind::AlertFiring,
+            AlertState::Resolved => MessageKind::AlertResolved,
+        }
+    }
+
     /// The kind a stored word names.
     pub fn from_word(word: &str) -> Option<MessageKind> {
         MessageKind::ALL.into_iter().find(|kind| kind.as_str() == word)

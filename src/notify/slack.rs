@@ -20,7 +20,7 @@ use super::plain::Plain;
 use super::rate::Rate;
 use super::{answer, slack_fit};
 use crate::http::{Outgoing, Response};
-use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{slack_text, truncated};
 use crate::words::Language;
@@ -180,7 +180,9 @@ impl SlackSettings {
     fn reference(&self, answer: &Response) -> Option<String> {
         let SlackAccess::Bot { channel, .. } = &self.access else { return None };
         let body = answer.json();
-        let (id, ts) = (body["channel"].as_str()?.to_string(), body["ts"].as_str()?.to_string());
+        // A reply is named by the message that began its thread: only that one can be answered, and only it is seen.
+        let ts = body["message"]["thread_ts"].as_str().or(body["ts"].as_str())?.to_string();
+        let id = body["channel"].as_str()?.to_string();
         serde_json::to_string(&Reference { channel: id, ts, configured: channel.clone() }).ok()
     }
 }
@@ -206,11 +208,11 @@ fn api_call(api_url: &str, method: &str, token: &SecretRef, body: String) -> Res
 }
 
 /// A message's body with a few keys set, and without those that the call does not know.
-fn body_with(body: &str, keys: &[(&str, &str)], unknown: &[&str]) -> String {
+fn body_with(body: &str, keys: impl IntoIterator<Item = (&'static str, Value)>, unknown: &[&str]) -> String {
     let mut body: Value = serde_json::from_str(body).unwrap_or_default();
     if let Value::Object(map) = &mut body {
         map.retain(|key, _| !unknown.contains(&key.as_str()));
-        map.extend(keys.iter().map(|(key, value)| ((*key).to_string(), Value::from(*value))));
+        map.extend(keys.into_iter().map(|(key, value)| (key.to_string(), value)));
     }
     body.to_string()
 }
@@ -227,7 +229,7 @@ impl HttpChannel for SlackSettings {
         if now_says.is_empty() {
             return Ok(None);
         }
-        let body = body_with(now_says, &[("channel", &channel), ("ts", &ts)], &unknown);
+        let body = body_with(now_says, [("channel", channel.into()), ("ts", ts.into())], &unknown);
         api_call(api_url, "chat.update", token, body).map(Some)
     }
 
@@ -273,7 +275,12 @@ impl HttpChannel for SlackSettings {
             SlackAccess::Bot { token, api_url, .. } => {
                 let body = match self.thread_of(delivery) {
                     Some(Reference { channel, ts, .. }) => {
-                        body_with(delivery.content.part("body"), &[("channel", &channel), ("thread_ts", &ts)], &[])
+                        let mut keys = vec![("channel", channel.into()), ("thread_ts", ts.into())];
+                        // What has failed again is news to the whole channel.
+                        if delivery.kind == MessageKind::AlertFiring {
+                            keys.push(("reply_broadcast", true.into()));
+                        }
+                        body_with(delivery.content.part("body"), keys, &[])
                     }
                     None => delivery.content.part("body").to_string(),
                 };

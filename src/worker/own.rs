@@ -142,8 +142,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
     /// Holds back those that begin which something mutes. Returns those of `still`, which fire, that are told now or are
     /// held back by something else.
     async fn mute(&mut self, begun: &mut [Alert], still: Vec<Alert>, now: Timestamp) -> Result<Vec<Alert>, StoreError> {
-        let is_held = |alert: &Alert| alert.suppressed_by.as_ref().is_some_and(Suppression::holds_back);
-        let mut held: Vec<Alert> = still.into_iter().filter(is_held).collect();
+        let held: Vec<Alert> = still.into_iter().filter(Alert::is_held_back).collect();
         if begun.is_empty() && held.is_empty() {
             return Ok(Vec::new());
         }
@@ -155,29 +154,16 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
                 alert.hold_back(by);
             }
         }
-        let mut silences: HashMap<SilenceId, Option<Silence>> = HashMap::new();
+        let mut silences: HashMap<SilenceId, Silence> = HashMap::new();
         for alert in &held {
             if let Some(Suppression::Silence(id)) = alert.suppressed_by {
-                silences.insert(id, self.store.silence(id).await?);
+                silences.extend(self.store.silence(id).await?.map(|silence| (id, silence)));
             }
         }
-        held.retain_mut(|alert| match self.muting.mutes(alert, now) {
-            Some(by) if alert.suppressed_by.as_ref() == Some(&by) => false,
-            Some(by) => {
-                alert.hold_back(by);
-                true
-            }
-            None => {
-                let silence = match &alert.suppressed_by {
-                    Some(Suppression::Silence(id)) => silences.get(id).and_then(Option::as_ref),
-                    _ => None,
-                };
-                let receivers = own::receivers(&self.watch, alert);
-                alert.let_go(&receivers, silence, now);
-                true
-            }
-        });
-        Ok(held)
+        let receivers = |alert: &Alert| own::receivers(&self.watch, alert);
+        let changed =
+            held.iter().filter_map(|alert| alert.held_on(self.muting.mutes(alert, now), &silences, receivers, now));
+        Ok(changed.collect())
     }
 }
 

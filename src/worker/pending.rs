@@ -15,7 +15,7 @@ use super::deliver::Channel;
 use crate::alert::identity::{
     delivery_id, digest_delivery_id, escalation_id, overdue_delivery_id, reminder_id, stand_in_id,
 };
-use crate::alert::message_of;
+use crate::alert::{is_superseded, message_of};
 use crate::decide::{Audience, Notice};
 use crate::digest::spread_of;
 use crate::model::{Alert, AlertFacts, Content, Delivery, DeliveryId, GroupPlace, Message, MessageKind};
@@ -85,6 +85,8 @@ impl Receivers {
                 // It was over when it was first seen: there is no beginning that this would follow.
                 delivery.follows = None;
             }
+            let first = |earlier| delivery_id(earlier, &receiver.id, MessageKind::AlertFiring);
+            delivery.in_thread_of = notice.again_after.as_ref().map(first);
             receiver.grouped(delivery, alert, rule, now)
         });
         sent.collect()
@@ -116,6 +118,11 @@ impl Receiver {
     #[must_use]
     pub fn through(self, channel: Channel) -> Self {
         Receiver { channel, ..self }
+    }
+
+    /// Whether the end of an alert is anything to it: not where the run has failed again, unless it keeps incidents.
+    pub(super) fn hears_of_end(&self, alert: &Alert) -> bool {
+        !is_superseded(alert) || self.renderer.keeps_incidents()
     }
 
     /// Whether it is among those that a notice is for.

@@ -1,9 +1,10 @@
 //! When an alert ends, and for which reason.
 
 use jiff::SignedDuration;
-use nightbell::model::{AlertId, EndReason, Instance, Status};
+use nightbell::decide::{Audience, Notice};
+use nightbell::model::{AlertId, EndReason, Instance, MessageKind, Status};
 
-use super::Night;
+use super::{Night, notices};
 
 const FAILED: &str = "  failed: { when: { status: [fail] }, notify: [hook] }\n";
 const SLOW: &str = "  slow: { when: { status: [running], duration: 30m }, notify: [hook] }\n";
@@ -34,7 +35,17 @@ fn a_rerun_that_fails_is_another_episode() {
     assert!(night.poll([rerun.clone()]).is_empty(), "a rerun under way changes nothing yet");
     night.pass(5);
     let again = Instance { status: Status::Fail, end_time: Some(night.now), ..rerun };
-    assert_eq!(night.poll([again.clone()]), ["failed etl/1 firing again 2"]);
+    let decided = night.decide([again.clone()], night.whole());
+    assert_eq!(notices(&decided), ["failed etl/1 firing again 2"]);
+    let told = |notice: &Notice| (notice.kind, notice.audience, notice.again_after.clone());
+    assert_eq!(
+        decided.notices.iter().map(told).collect::<Vec<_>>(),
+        [
+            (MessageKind::AlertFiring, Audience::All, Some(first_id.clone())),
+            (MessageKind::AlertResolved, Audience::KeepIncidents, None),
+        ],
+        "the first one is over for those who keep incidents, and the second is told in its thread"
+    );
     let second_id = night.known.memory.firing.firing().next().unwrap().id.clone();
     assert_ne!(first_id, second_id, "what was acknowledged was the first one");
     assert!(night.poll([again.clone()]).is_empty());

@@ -31,8 +31,10 @@ fn slack(head: &str, body: &[u8]) -> (u16, String) {
         ("chat.update", Some("1.5")) => (503, "no".into()),
         ("chat.update", Some("1.6")) => (429, "{\"ok\":false,\"error\":\"ratelimited\",\"retry_after\":7}".into()),
         ("chat.update", _) => no("message_not_found"),
-        ("chat.postMessage", Some("1.1" | "1.2" | "1.5" | "1.6" | "9.9") | None) => {
-            (200, json!({ "ok": true, "channel": "C0123", "ts": "9.9" }).to_string())
+        ("chat.postMessage", None) => (200, json!({ "ok": true, "channel": "C0123", "ts": "9.9" }).to_string()),
+        ("chat.postMessage", Some(thread @ ("1.1" | "1.2" | "1.5" | "1.6" | "9.9"))) => {
+            let message = json!({ "thread_ts": thread });
+            (200, json!({ "ok": true, "channel": "C0123", "ts": "9.10", "message": message }).to_string())
         }
         ("chat.postMessage", Some("1.4")) => no("cannot_reply_to_message"),
         ("chat.postMessage", _) => no("thread_not_found"),
@@ -147,4 +149,43 @@ async fn a_lane_threads_the_resolution_under_its_firing() {
     assert_eq!(calls.len(), 3);
     assert!(calls[1].contains("chat.update") && calls[1].contains("\"ts\":\"9.9\""), "{}", calls[1]);
     assert!(calls[2].contains("chat.postMessage") && calls[2].contains("\"thread_ts\":\"9.9\""), "{}", calls[2]);
+}
+
+/// A failure of a run that has failed again is told in the thread of the first message, which shows it, and to the channel;
+/// what ends it is told there, too: a reply has no thread of its own.
+#[tokio::test]
+async fn what_has_failed_again_is_told_in_the_thread_of_the_first_message() {
+    let server = Server::start(Reply::Vendor(slack)).await;
+    let yaml = yaml_of("slack-bot", &server.base);
+    let place = Place::new();
+    let store = std::sync::Arc::new(place.open().await);
+    let receiver = settings(&yaml);
+    let named = |id: &str| Delivery { id: DeliveryId::new(id), ..delivery(&receiver, &firing()) };
+    let again = Delivery { in_thread_of: Some(DeliveryId::new("f1")), ..named("f2") };
+    let over = delivery(&receiver, &sample_message(MessageKind::AlertResolved, now()));
+    let resolution = Delivery { id: DeliveryId::new("r2"), follows: Some(again.id.clone()), ..over };
+    let clock = std::sync::Arc::new(ManualClock::at(now()));
+    let notifier = std::sync::Arc::new(open(&yaml));
+    let mut lane = Lane::new(receiver.id.clone(), std::sync::Arc::clone(&store), notifier, clock, Box::new(|| 0.5));
+    for (generation, delivery) in (0..).zip([named("f1"), again, resolution]) {
+        let deliveries = vec![delivery];
+        store.commit_poll(&PollCommit { deliveries, now: now(), ..commit(generation) }).await.unwrap();
+        assert_eq!(lane.attempt_due(now()).await.unwrap().delivered, 1);
+    }
+    let call = |request: &Vec<u8>| {
+        let (head, body) = split(request).unwrap();
+        let body: Value = serde_json::from_slice(body).unwrap();
+        let method = head.split(' ').nth(1).unwrap().trim_start_matches("/api/chat.").to_string();
+        let names = [&body["ts"], &body["thread_ts"]].map(|name| name.as_str().unwrap_or("-").to_string());
+        format!("{method} {} {} {}", names[0], names[1], body["reply_broadcast"] == true)
+    };
+    let calls: Vec<String> = server.requests().iter().map(call).collect();
+    let expected = [
+        "postMessage - - false",
+        "update 9.9 - false",
+        "postMessage - 9.9 true",
+        "update 9.9 - false",
+        "postMessage - 9.9 false",
+    ];
+    assert_eq!(calls, expected);
 }

@@ -1,7 +1,7 @@
 //! Escalation, told by what each of the people hears, and when.
 
 use jiff::SignedDuration;
-use nightbell::model::{Ack, Alert, Attempt, Concerns, Delivery, DeliveryState, Instance, Status};
+use nightbell::model::{Ack, Alert, Attempt, Concerns, Delivery, DeliveryState, Instance, MessageKind, Status};
 use nightbell::store::{Deliveries as _, Desk as _, Groups as _, NewSilence, Outbox as _, Settled, Steps as _};
 
 use super::world::{Scene, run, told, told_to};
@@ -124,6 +124,40 @@ async fn an_alert_that_still_fires_goes_further_step_by_step_once_over_restarts_
         deliveries.iter().find(|one| one.receiver.as_str() == "lead" && one.kind.as_str() == kind).unwrap()
     };
     assert_eq!(of_lead("alert.resolved").follows.as_ref(), Some(&of_lead("alert.firing").id));
+}
+
+/// Of a failure that another one took the place of only those hear the end who keep an incident open for it; the next one is
+/// told in its thread.
+#[tokio::test]
+async fn what_fails_again_is_told_in_the_thread_of_the_first_failure_whose_end_only_incidents_need() {
+    let rules =
+        "  failed: { when: { status: [fail] }, notify: [{ to: [hook, pager] }, { after: 30m, to: [lead, pager] }] }\n";
+    let mut scene = Scene::open(rules).await;
+    scene.poll().await;
+    let first = failed(&scene, "etl");
+    scene.show([first.clone()]);
+    scene.poll().await;
+    scene.pass(minutes(30));
+    assert_eq!(scene.escalate().await, 2);
+    scene.pass(minutes(5));
+    scene.show([Instance { start_time: Some(scene.now() - minutes(2)), end_time: Some(scene.now()), ..first }]);
+    scene.poll().await;
+    assert_eq!(scene.escalate().await, 0, "the lead hears nothing of the end, and the pager has heard it");
+
+    let deliveries = scene.store.deliveries(usize::MAX).await.unwrap();
+    let to = |receiver: &str, kind: MessageKind| {
+        let mut all: Vec<&Delivery> =
+            deliveries.iter().filter(|one| one.receiver.as_str() == receiver && one.kind == kind).collect();
+        all.sort_by_key(|one| one.created_at);
+        all
+    };
+    for (receiver, ends) in [("hook", 0), ("lead", 0), ("pager", 1)] {
+        assert_eq!(to(receiver, MessageKind::AlertResolved).len(), ends, "{receiver}");
+    }
+    let firing = to("hook", MessageKind::AlertFiring);
+    assert_eq!(firing.len(), 2);
+    assert_eq!((&firing[0].in_thread_of, firing[1].in_thread_of.as_ref()), (&None, Some(&firing[0].id)));
+    assert_eq!(firing[1].follows, None, "it waits for nobody");
 }
 
 #[tokio::test]

@@ -268,6 +268,7 @@ pub(crate) fn configuration(rules: &str) -> Config {
     let text = format!(
         "version: 1\nsources:\n{}{lake}receivers:\n  hook: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\n  \
          lead: {{ type: webhook, url: \"http://127.0.0.1:9/lead\" }}\n  boss: {{ type: webhook, url: \"http://127.0.0.1:9/boss\" }}\n  \
+         pager: {{ type: pagerduty, routing_key: k }}\n  \
          mail: {{ type: email, smtp_url: \"smtp+plain://127.0.0.1:9\", from: a@example.com, to: [b@example.com] }}\n\
          rules:\n{rules}",
         source("warehouse")

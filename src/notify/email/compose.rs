@@ -37,7 +37,7 @@ pub(super) fn compose(settings: &EmailSettings, delivery: &Delivery) -> Result<V
     if let Some(reply_to) = &settings.reply_to {
         builder = builder.reply_to(reply_to.clone());
     }
-    if let Some(first) = &delivery.follows {
+    if let Some(first) = delivery.follows.as_ref().or(delivery.in_thread_of.as_ref()) {
         let first = message_id(settings, first);
         builder = builder.in_reply_to(first.clone()).references(first);
     }

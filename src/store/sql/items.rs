@@ -157,6 +157,7 @@ item! {
         group_repeat: BigInt Option<i64>,
         group_told_at: BigInt Option<i64>,
         rendered_for: Text Option<&'a str>,
+        in_thread_of: Text Option<&'a str>,
         content: Text String,
     }
 }
@@ -298,6 +299,7 @@ fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
         group_repeat: delivery.group.as_ref().and_then(|group| group.repeat).map(milliseconds),
         group_told_at: delivery.group.as_ref().and_then(|group| group.told_at).map(Timestamp::as_millisecond),
         rendered_for: delivery.rendered_for.as_deref(),
+        in_thread_of: delivery.in_thread_of.as_ref().map(|id| id.as_str()),
         content: to_json(&delivery.content)?,
     })
 }

@@ -20,9 +20,13 @@ pub(super) const ALERT_COLUMNS: &str = "id, source, rule, facts, suspended_at, r
 /// The columns that [`delivery`] reads, in its order.
 pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, follows, state, attempts, done, \
      last_status, last_error, created_at, next_attempt_at, delivered_at, urgency, merged_into, stands_in_for, \
-     reference, (SELECT leader.reference FROM delivery AS leader WHERE leader.id = delivery.follows), revived_at, \
+     reference, (SELECT COALESCE(leader.reference, whole.reference) FROM delivery AS leader \
+       LEFT JOIN delivery AS whole ON whole.id = leader.merged_into \
+       WHERE leader.id = COALESCE(delivery.follows, delivery.in_thread_of)), revived_at, \
      revived_attempts, content, group_key, group_interval, group_repeat, group_told_at, \
-     (SELECT leader.kind FROM delivery AS leader WHERE leader.id = delivery.follows), patience_spent, rendered_for";
+     (SELECT COALESCE(whole.kind, leader.kind) FROM delivery AS leader \
+       LEFT JOIN delivery AS whole ON whole.id = leader.merged_into \
+       WHERE leader.id = COALESCE(delivery.follows, delivery.in_thread_of)), patience_spent, rendered_for, in_thread_of";
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
@@ -109,6 +113,7 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
             group: group_place(row, 22)?,
             content: json(row, 21)?,
             rendered_for: optional_text(row, 28)?,
+            in_thread_of: optional_text(row, 29)?.map(DeliveryId::new),
         })
     };
     decoded().map_err(|error| of("delivery", &id, &error))

@@ -15,8 +15,7 @@ use crate::alert::identity::group_id;
 use crate::alert::message_about;
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::model::{
-    AlertFacts, AlertState, Content, Delivery, DeliveryId, GroupPlace, Mergeable, MessageKind, Queued, ReceiverId,
-    Severity,
+    AlertFacts, Content, Delivery, DeliveryId, GroupPlace, Mergeable, MessageKind, Queued, ReceiverId, Severity,
 };
 use crate::notify::Renderer;
 
@@ -263,9 +262,5 @@ fn each_alert_once(found: Vec<Mergeable>) -> Vec<Told> {
 /// Whether the only delivery of the only alert says what the alert is now: then that one goes out.
 fn says_so_already(found: &[Queued], told: &[Told]) -> bool {
     let ([only], [alert]) = (found, told) else { return false };
-    let is_so = match alert.facts.alert.state {
-        AlertState::Firing => only.kind == Some(MessageKind::AlertFiring),
-        AlertState::Resolved => only.kind == Some(MessageKind::AlertResolved),
-    };
-    is_so && alert.members.len() == 1
+    only.kind == Some(MessageKind::about(alert.facts.alert.state)) && alert.members.len() == 1
 }

@@ -138,6 +138,12 @@ pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub const NOTIFY_HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Alerts that are looked at for one message about several: more than any channel's message can name.
 pub const GROUP_MEMBERS_MAX: usize = 1000;
+/// From how many alerts on that are alike a group gives them one line together.
+pub const GROUP_ALIKE_MIN: usize = 3;
+/// Most lines of a group; what goes beyond is named without its errors.
+pub const GROUP_LINES_MAX: usize = 12;
+/// Of how many of its lines a group tells the node and the log path.
+pub const GROUP_NODES_MAX: usize = 3;
 /// The longest that the first alert of a group waits for others: who wants to hear later wants a digest.
 pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// The farthest apart that two messages of a group can be told to be.

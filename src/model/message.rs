@@ -163,10 +163,13 @@ impl GroupFacts {
         let is_over = |facts: &AlertFacts| facts.alert.state == AlertState::Resolved;
         // A workflow fails of the job in it, though both may show the same second.
         let is_part = |facts: &AlertFacts| facts.workflow_run().is_some();
-        // What failed first may be what the others failed of. The sort is stable: among equals the order in which they
-        // waited stays.
-        alerts.sort_by_key(|facts| {
-            (is_over(facts), std::cmp::Reverse(facts.alert.severity), facts.alert.starts_at, !is_part(facts))
+        // What failed first may be what the others failed of. Among equals the names decide, so that every receiver has the
+        // same order.
+        alerts.sort_by(|one, other| {
+            let place =
+                |it: &AlertFacts| (is_over(it), std::cmp::Reverse(it.alert.severity), it.alert.starts_at, !is_part(it));
+            let name = |it: &AlertFacts| (it.job.name.clone(), it.alert.id.clone());
+            place(one).cmp(&place(other)).then_with(|| name(one).cmp(&name(other)))
         });
         let mut counts = GroupCounts::default();
         for facts in &alerts {

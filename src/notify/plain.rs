@@ -1,8 +1,8 @@
 //! The message without any template: what is sent when a template fails, so that no alert is lost to one.
 
-use crate::model::{AlertFacts, AlertState, DigestFacts, GroupFacts, Message, MessageData, TroublePart};
+use crate::model::{AlertState, DigestFacts, GroupFacts, Message, MessageData, TroublePart};
 use crate::template::{Locale, display_text, level, truncated};
-use crate::words::{Subject, headline, subject, summary, when};
+use crate::words::{Listener, Subject, group_lines, headline, subject, summary, when};
 
 /// A message to be told plainly, and why.
 pub(super) struct Plain<'a> {
@@ -22,9 +22,11 @@ impl Plain<'_> {
             MessageData::Alert(facts) => facts,
             MessageData::Group(_) => {
                 let level = language.word(level).to_uppercase();
-                return format!("[{level}] {}", headline(self.message, &level, language));
+                return format!("[{level}] {}", headline(self.message, &level, &self.locale.timezone, language));
             }
-            MessageData::Digest(_) => return display_text(&headline(self.message, level, language)),
+            MessageData::Digest(_) => {
+                return display_text(&headline(self.message, level, &self.locale.timezone, language));
+            }
         };
         let level = language.word(level).to_uppercase();
         let summary = truncated(&summary(facts, language), 300);
@@ -82,21 +84,15 @@ impl Plain<'_> {
         std::iter::once(self.headline()).chain(facts.broken.shown.iter().take(20).map(line)).collect()
     }
 
-    /// A line for each alert: how bad, what, which run.
+    /// How bad each alert is, what it is about, and which jobs the lines stand for that tell of several.
     fn group_lines(&self, group: &GroupFacts) -> Vec<String> {
         let language = self.locale.language;
-        let line = |facts: &AlertFacts| {
-            let level = match facts.alert.state {
-                AlertState::Resolved => AlertState::Resolved.as_str(),
-                AlertState::Firing => facts.alert.severity.as_str(),
-            };
-            let summary = truncated(&summary(facts, language), 160);
-            let run = facts.instance.as_ref().map(|instance| truncated(&instance.id, 60));
-            let run = run.map(|id| language.say("group.instance", &[("instance", &id)])).unwrap_or_default();
-            format!("{}: {summary}{run}", language.word(level).to_uppercase())
-        };
+        let listener = Listener { language, timezone: &self.locale.timezone, now: self.message.timestamp };
         let mut lines = vec![self.headline()];
-        lines.extend(group.alerts.iter().map(line));
+        for line in group_lines(group, &listener) {
+            lines.push(format!("{}: {}", language.word(line.level).to_uppercase(), line.text));
+            lines.extend(line.names.into_iter().chain(line.node));
+        }
         if group.waiting > 0 {
             lines.push(language.say("group.more", &[("n", &group.waiting.to_string())]));
         }

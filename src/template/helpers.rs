@@ -112,11 +112,6 @@ pub fn local_time(instant: Timestamp, zone: &TimeZone) -> String {
     instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
-/// `text` cut to `max` characters, the last one `…` when something was cut.
-pub fn truncated(text: &str, max: usize) -> String {
-    truncated_by(text, max, |_| 1)
-}
-
 fn truncated_by(text: &str, max: usize, width: impl Fn(char) -> usize) -> String {
     if text.chars().map(&width).sum::<usize>() <= max {
         return text.to_string();
@@ -265,14 +260,6 @@ impl HelperDef for Written {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn truncation_counts_characters_and_says_that_it_cut() {
-        assert_eq!(truncated("订单任务失败", 6), "订单任务失败");
-        assert_eq!(truncated("订单任务失败了", 6), "订单任务失…");
-        assert_eq!(truncated("abc", 1), "…");
-        assert_eq!(truncated("", 1), "");
-    }
 
     #[test]
     fn truncation_for_slack_counts_what_slack_counts() {

@@ -3,7 +3,7 @@
 //! [`TemplateSet::compile`] takes the built-in templates of a receiver kind and the user's replacements, and says
 //! everything wrong with them, with line and column; [`TemplateSet::render`] makes one message's [`Content`]. The data
 //! a template sees is the webhook body (its summary in the receiver's language), plus `receiver` and what Nightbell says of
-//! it: `level`, `headline`, and of one alert `subject` and `when`. Every value is cleaned for display and escaped
+//! it: `level`, `headline`, of one alert `subject` and `when`, of several their `lines`. Every value is cleaned for display and escaped
 //! for the part's [`OutputKind`]; output, nesting and loops are bounded, and templates reach no file and no network.
 //!
 //! Pure: reads no file and no clock (the zone and the instant are in its arguments). It must never know of a channel's
@@ -34,14 +34,15 @@ use serde_json::{Map, Value};
 
 pub use clean::{clean_value, display_text};
 pub use digest::{digest_samples, sample_digest};
-pub use helpers::{local_time, truncated};
+pub use helpers::local_time;
 pub use kind::{OutputKind, markdown_text, slack_text, telegram_text};
 pub use marks::{Palette, color};
 pub use sample::{group_samples, sample_message, samples};
 
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
 use crate::model::{AlertFacts, AlertState, Content, Message, MessageData, MessageKind, ReceiverId};
-use crate::words::{self, Language};
+pub use crate::words::truncated;
+use crate::words::{self, GroupLine, Language, Listener};
 
 /// A template that comes with the program.
 #[derive(Debug, Clone, Copy)]
@@ -325,16 +326,26 @@ fn data(message: &Message, locale: &Locale) -> Value {
 /// What Nightbell says of the message as a whole: how bad it is, its headline, what it is about and since when.
 fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
     let (level, language) = (level(message), locale.language);
-    let mut own = serde_json::json!({ "level": level, "headline": words::headline(message, level, language) });
+    let headline = words::headline(message, level, &locale.timezone, language);
+    let mut own = serde_json::json!({ "level": level, "headline": headline });
     if let MessageData::Alert(facts) = &message.data {
         let words::Subject { label, name, source } = words::subject(facts, language);
         own["subject"] = serde_json::json!({ "label": label, "name": name, "source": source });
         own["when"] = Value::from(words::when(facts, message.timestamp, &locale.timezone, language));
     }
+    if let MessageData::Group(group) = &message.data {
+        let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
+        let lines = words::group_lines(group, &listener).into_iter();
+        own["lines"] = lines.map(|line| line_value(&line)).collect();
+    }
     clean::clean_value(&mut own);
     if let Value::Object(own) = own {
         map.extend(own);
     }
+}
+
+fn line_value(line: &GroupLine) -> Value {
+    serde_json::json!({ "level": line.level, "text": line.text, "names": line.names, "node": line.node })
 }
 
 /// Collects output up to the limit; a template that runs away is stopped there.

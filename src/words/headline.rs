@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::group::{Listener, group_headline};
 use super::{Language, verdict};
-use crate::model::{AlertFacts, AlertState, GroupFacts, Message, MessageData, ReasonCode, Severity};
+use crate::model::{AlertFacts, AlertState, Message, MessageData, ReasonCode};
 
 /// What an alert is about: a job of a source, or a part of Nightbell itself, which has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,40 +42,17 @@ pub fn subject(facts: &AlertFacts, language: Language) -> Subject {
     }
 }
 
-/// A message in one line: how bad and what, as its summary says, for several alerts how many, for a digest how the period
-/// went.
-pub fn headline(message: &Message, level: &str, language: Language) -> String {
+/// A message in one line: how bad and what, as its summary says, for several alerts what they share, for a digest how the
+/// period went.
+pub fn headline(message: &Message, level: &str, timezone: &TimeZone, language: Language) -> String {
     match &message.data {
         MessageData::Alert(facts) => {
             let level = language.word(level).to_uppercase();
             language.say("headline", &[("level", &level), ("summary", &facts.alert.summary)])
         }
-        MessageData::Group(group) => of_group(group, language),
+        MessageData::Group(group) => group_headline(group, &Listener { language, timezone, now: message.timestamp }),
         MessageData::Digest(facts) => format!("{}: {}", facts.digest.name, verdict(facts, language)),
     }
-}
-
-/// "30 errors", "12 alerts resolved", "6 alerts: 1 critical, 4 errors, 1 resolved".
-fn of_group(group: &GroupFacts, language: Language) -> String {
-    let level = |facts: &AlertFacts| match facts.alert.state {
-        AlertState::Resolved => AlertState::Resolved.as_str(),
-        AlertState::Firing => facts.alert.severity.as_str(),
-    };
-    let levels = Severity::ALL.iter().map(|severity| severity.as_str()).chain([AlertState::Resolved.as_str()]);
-    let counted = levels.map(|it| (it, group.alerts.iter().filter(|facts| level(facts) == it).count()));
-    let counted: Vec<(&str, String)> =
-        counted.filter(|(_, count)| *count > 0).map(|(level, count)| (level, count.to_string())).collect();
-    let said = match &counted[..] {
-        [(level, n)] => language.say(&format!("group.all.{level}"), &[("n", n)]),
-        several => {
-            let counts: Vec<String> =
-                several.iter().map(|(level, n)| language.say(&format!("group.count.{level}"), &[("n", n)])).collect();
-            let (n, counts) = (group.alerts.len().to_string(), counts.join(&language.say("comma", &[])));
-            language.say("group.mixed", &[("n", &n), ("counts", &counts)])
-        }
-    };
-    let still = group.last_told_at.map(|_| language.say("group.still", &[])).unwrap_or_default();
-    format!("{still}{said}")
 }
 
 /// What stands behind the line of an alert: ", since 08:05", or " (fired 08:05, resolved 08:09)"; as of `now`.

@@ -10,6 +10,7 @@
 
 mod catalog;
 mod digest;
+mod group;
 mod headline;
 mod phrase;
 mod summary;
@@ -18,6 +19,7 @@ mod verdict;
 use std::time::Duration;
 
 pub use digest::{breach, say_digest, suppression};
+pub use group::{GroupLine, Listener, group_lines};
 pub use headline::{Subject, headline, short_time, subject, when};
 pub use phrase::Phrase;
 pub use summary::{escalation, held_back, summary};
@@ -126,6 +128,14 @@ impl Language {
     }
 }
 
+/// `text` cut to `max` characters, the last one `…` when something was cut.
+pub fn truncated(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_string(),
+        Some(_) => text.chars().take(max.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 /// Two units at most, and no zero behind the first: `1 分 3 秒`, `45 分钟`, `2 小时 30 分`.
 fn chinese_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -174,6 +184,14 @@ mod tests {
             assert_eq!(Language::En.range(from, to), english);
             assert_eq!(Language::Zh.range(from, to), chinese);
         }
+    }
+
+    #[test]
+    fn truncation_counts_characters_and_says_that_it_cut() {
+        assert_eq!(truncated("订单任务失败", 6), "订单任务失败");
+        assert_eq!(truncated("订单任务失败了", 6), "订单任务失…");
+        assert_eq!(truncated("abc", 1), "…");
+        assert_eq!(truncated("", 1), "");
     }
 
     #[test]

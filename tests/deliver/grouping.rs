@@ -97,7 +97,8 @@ impl World {
 
 /// The jobs that a message names.
 fn jobs(body: &str) -> BTreeSet<&str> {
-    let words = body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    // A line break in JSON ends a word.
+    let words = body.split("\\n").flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
     words.filter(|word| word.starts_with("job_")).collect()
 }
 
@@ -416,7 +417,7 @@ async fn ends_answer_the_message_of_their_group_and_bring_it_up_to_date() {
         .iter()
         .map(|call| {
             // The names of the first jobs stand behind it.
-            let headline = call["text"].as_str().unwrap().split(" · job_").next().unwrap();
+            let headline = call["text"].as_str().unwrap().split(['(', '·']).next().unwrap().trim();
             (headline, call["ts"].as_str(), call["thread_ts"].as_str())
         })
         .collect();

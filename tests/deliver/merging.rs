@@ -100,6 +100,30 @@ async fn a_channel_that_is_dead_for_six_hours_gets_all_of_it_later_and_once() {
     assert!(world.most_in_a_minute() <= 20);
 }
 
+/// Whoever reads that more follows waits for it: the number is that of the alerts in the messages behind.
+#[tokio::test]
+async fn what_is_said_to_follow_follows() {
+    let of = |critical: usize, warnings: usize| {
+        let mut all = numbered(0, critical, Severity::Critical);
+        all.extend(numbered(critical, warnings, Severity::Warning));
+        all
+    };
+    for (critical, warnings) in [(3, 2), (0, 5), (1, 9), (5, 5), (12, 30)] {
+        let mut world = World::new("slack", |_| (200, "ok")).await;
+        world.fire(of(critical, warnings)).await;
+        world.run_dry(1, 600).await;
+        world.assert_told_once((0..critical + warnings).map(name)).await;
+        let told: Vec<String> = world.told.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
+        for (index, body) in told.iter().enumerate() {
+            let Some((before, _)) = body.split_once(" more, which follow") else { continue };
+            let said: usize = before.rsplit(' ').next().unwrap().parse().unwrap();
+            let later = |number: &usize| told[index + 1..].iter().any(|body| body.contains(&name(*number)));
+            let follow = (0..critical + warnings).filter(later).count();
+            assert_eq!(said, follow, "{critical} and {warnings}: {body}");
+        }
+    }
+}
+
 /// A resolution never overtakes the message that its firing became part of, whenever it is decided.
 #[tokio::test]
 async fn a_resolution_follows_the_message_its_firing_was_merged_into() {

@@ -7,6 +7,7 @@ mod certificates;
 mod evil_smtp;
 mod fitting;
 mod golden;
+mod groups;
 mod http;
 mod settings;
 mod slack;

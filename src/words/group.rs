@@ -1,0 +1,277 @@
+//! What several alerts come to: their headline, and the lines that name each of them.
+//!
+//! At night a bad connection fails thirty jobs at once, and what matters is what they share: where, since when, and of what.
+//! So the headline says what all of them have in common, and alerts that are alike share a line: one line for each error,
+//! with the names of its jobs and the first log to look at. Reads facts; knows no channel and no escaping.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::headline::short_time;
+use super::{Language, grouped, truncated};
+use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_NODES_MAX};
+use crate::model::{AlertFacts, AlertState, GroupFacts, ReasonCode, Severity};
+
+/// For whom something is said: the language, the zone of the times, and the instant of the message.
+#[derive(Clone, Copy)]
+pub struct Listener<'a> {
+    /// The language.
+    pub language: Language,
+    /// The zone of the times.
+    pub timezone: &'a TimeZone,
+    /// When the message is made: times of the same day need no date.
+    pub now: Timestamp,
+}
+
+/// One line of a message about several alerts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupLine {
+    /// `resolved`, or the severity of what fires.
+    pub level: &'static str,
+    /// What happened: to one job, or to how many.
+    pub text: String,
+    /// The jobs that the line stands for, where it stands for several alerts.
+    pub names: Option<String>,
+    /// The node to look at first and its log path, where they are known.
+    pub node: Option<String>,
+}
+
+/// Longest text of one alert in a group, in characters.
+const TEXT_MAX: usize = 120;
+/// Longest error in a group, in characters.
+const ERROR_MAX: usize = 100;
+/// Longest log path in a group, in characters. Half a path leads nowhere, so a longer one is left out.
+const LOG_MAX: usize = 200;
+/// Longest name in a group, in characters.
+const NAME_MAX: usize = 60;
+
+/// "30 load_* jobs failed in warehouse since 20:31: connection refused", or how many there are of each severity.
+pub(super) fn group_headline(group: &GroupFacts, listener: &Listener<'_>) -> String {
+    let language = listener.language;
+    let all: Vec<&AlertFacts> = group.alerts.iter().collect();
+    let said = match Alike::of(&all).filter(|alike| all.len() > 1 && alike.did(language).is_some()) {
+        Some(alike) => alike.text(listener, true),
+        None => counted(group, listener),
+    };
+    let still = group.last_told_at.map(|_| language.say("group.still", &[])).unwrap_or_default();
+    format!("{still}{said}")
+}
+
+/// "6 alerts: 1 critical, 4 errors, 1 resolved (warehouse, since 20:31)".
+fn counted(group: &GroupFacts, listener: &Listener<'_>) -> String {
+    let language = listener.language;
+    let levels = Severity::ALL.iter().map(|severity| severity.as_str()).chain([AlertState::Resolved.as_str()]);
+    let counts = levels.map(|it| (it, group.alerts.iter().filter(|facts| level(facts) == it).count()));
+    let counts: Vec<(&str, String)> =
+        counts.filter(|(_, count)| *count > 0).map(|(level, count)| (level, count.to_string())).collect();
+    let said = match &counts[..] {
+        [(level, n)] => language.say(&format!("group.all.{level}"), &[("n", n)]),
+        several => {
+            let counts: Vec<String> =
+                several.iter().map(|(level, n)| language.say(&format!("group.count.{level}"), &[("n", n)])).collect();
+            let (n, counts) = (group.alerts.len().to_string(), counts.join(&language.say("comma", &[])));
+            language.say("group.mixed", &[("n", &n), ("counts", &counts)])
+        }
+    };
+    let firing = group.alerts.iter().filter(|facts| facts.alert.state == AlertState::Firing);
+    let Some(since) = firing.map(|facts| facts.alert.starts_at).min() else { return said };
+    let source = only(group.alerts.iter().map(|facts| facts.source.id.as_str())).map(name).unwrap_or_default();
+    let since = listener.short(since);
+    said + &language.say("group.where", &[("source", &source), ("since", &since)])
+}
+
+/// The lines of a group, the worst first: alerts that are alike share one. From a number of lines on, the rest share theirs
+/// whatever their errors are.
+pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine> {
+    let mut heaps = heaps(&group.alerts, |facts| facts.alert.state.as_str().to_string() + &likeness(facts));
+    if heaps.len() > GROUP_LINES_MAX {
+        let rest: Vec<&AlertFacts> = heaps.split_off(GROUP_LINES_MAX - 2).into_iter().flatten().collect();
+        heaps.extend(heaps_of(rest, |facts| format!("{}/{}", level(facts), did_key(facts))));
+    }
+    let lines = heaps.iter().flat_map(|heap| match Alike::of(heap).filter(|_| heap.len() >= GROUP_ALIKE_MIN) {
+        Some(alike) => vec![(heap[0], alike.text(listener, false), Some(alike.names()))],
+        None => heap.iter().map(|facts| (*facts, alone(facts, listener), None)).collect(),
+    });
+    lines
+        .enumerate()
+        .map(|(index, (facts, text, names))| {
+            let of = names.is_some().then_some(facts.job.name.as_str());
+            let node = Some(facts).filter(|_| index < GROUP_NODES_MAX).and_then(|facts| node(facts, of, listener));
+            GroupLine { level: level(facts), text, names, node }
+        })
+        .collect()
+}
+
+/// The alerts with the same key together, in the order of the first of each.
+fn heaps(alerts: &[AlertFacts], key: impl Fn(&AlertFacts) -> String) -> Vec<Vec<&AlertFacts>> {
+    heaps_of(alerts.iter().collect(), key)
+}
+
+fn heaps_of(alerts: Vec<&AlertFacts>, key: impl Fn(&AlertFacts) -> String) -> Vec<Vec<&AlertFacts>> {
+    let mut places: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
+    let mut heaps: Vec<Vec<&AlertFacts>> = Vec::new();
+    for facts in alerts {
+        match places.entry(key(facts)) {
+            std::collections::hash_map::Entry::Occupied(place) => heaps[*place.get()].push(facts),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(heaps.len());
+                heaps.push(vec![facts]);
+            }
+        }
+    }
+    heaps
+}
+
+/// What alerts must share to share a line. Numbers in an error do not count: a time or an id makes no other error.
+fn likeness(facts: &AlertFacts) -> String {
+    let error = error(facts).map(|error| shape(&error)).unwrap_or_default();
+    format!("{}/{}/{}/{}", level(facts), did_key(facts), facts.source.id, error)
+}
+
+/// An error without its numbers.
+fn shape(error: &str) -> String {
+    let mut shape = String::with_capacity(error.len());
+    for c in error.chars() {
+        match (c.is_ascii_digit(), shape.ends_with('#')) {
+            (true, true) => {}
+            (true, false) => shape.push('#'),
+            (false, _) => shape.push(c),
+        }
+    }
+    shape
+}
+
+/// `resolved`, or the severity of what fires.
+fn level(facts: &AlertFacts) -> &'static str {
+    match facts.alert.state {
+        AlertState::Resolved => AlertState::Resolved.as_str(),
+        AlertState::Firing => facts.alert.severity.as_str(),
+    }
+}
+
+/// The phrase that says what several of its kind did; one that says nothing where there is none.
+fn did_key(facts: &AlertFacts) -> String {
+    let code = facts.alert.reason.as_ref().map_or(ReasonCode::Other, |reason| reason.code);
+    match (code, &facts.instance) {
+        (ReasonCode::Status, Some(run)) => format!("group.did.{}", run.status.as_str()),
+        // A run that recovered and one whose successor did are the same news.
+        (ReasonCode::LaterRun, _) => format!("group.did.{}", ReasonCode::Recovered.as_str()),
+        (code, _) => format!("group.did.{}", code.as_str()),
+    }
+}
+
+/// The first line of what the scheduler says of a failure.
+fn error(facts: &AlertFacts) -> Option<String> {
+    let own = facts.alert.measures.error.as_ref();
+    let error = facts.instance.as_ref().and_then(|instance| instance.error.as_ref()).or(own);
+    let mut lines = error.filter(|_| facts.alert.state == AlertState::Firing)?.lines();
+    let line = lines.find(|line| !line.trim().is_empty())?;
+    Some(truncated(line.trim(), ERROR_MAX))
+}
+
+/// The line of one alert.
+fn alone(facts: &AlertFacts, listener: &Listener<'_>) -> String {
+    let language = listener.language;
+    let summary = super::summary(facts, language);
+    let run = facts.instance.as_ref().map(|run| truncated(&run.id, NAME_MAX)).unwrap_or_default();
+    let (since, error) = (listener.short(facts.alert.starts_at), error(facts).unwrap_or_default());
+    let values = [("summary", truncated(&summary, TEXT_MAX)), ("instance", run), ("since", since), ("error", error)];
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    language.say("group.line", &values)
+}
+
+/// The first node to look at, of `job` where the line names several.
+fn node(facts: &AlertFacts, job: Option<&str>, listener: &Listener<'_>) -> Option<String> {
+    let nodes = &facts.failing_nodes[..];
+    let fires = facts.alert.state == AlertState::Firing;
+    let node = nodes.iter().find(|node| node.log_path.is_some()).or(nodes.first()).filter(|_| fires)?;
+    let log = node.log_path.as_deref().filter(|log| log.chars().count() <= LOG_MAX).unwrap_or_default();
+    let job = job.map(name).unwrap_or_default();
+    Some(listener.language.say("group.node", &[("job", &job), ("node", &name(&node.name)), ("log", log)]))
+}
+
+/// Alerts that one phrase can say together.
+struct Alike<'a> {
+    alerts: &'a [&'a AlertFacts],
+    key: String,
+}
+
+impl<'a> Alike<'a> {
+    /// `alerts`, where all of them did the same and there is a phrase for it.
+    fn of(alerts: &'a [&'a AlertFacts]) -> Option<Alike<'a>> {
+        let first = alerts.first()?;
+        let (key, level) = (did_key(first), level(first));
+        let is_alike = alerts.iter().all(|facts| did_key(facts) == key && self::level(facts) == level);
+        is_alike.then_some(Alike { alerts, key })
+    }
+
+    /// What they did, where there are words for it.
+    fn did(&self, language: Language) -> Option<String> {
+        language.phrase(&self.key).map(|phrase| phrase.fill(&|_| None))
+    }
+
+    /// "28 load_* jobs failed since 20:31: connection refused"; with the source where they share one and it is wanted.
+    fn text(&self, listener: &Listener<'_>, with_source: bool) -> String {
+        let language = listener.language;
+        let names: std::collections::BTreeSet<&str> = self.alerts.iter().map(|facts| facts.job.name.as_str()).collect();
+        let n = grouped(self.alerts.len() as u64);
+        let said = match (self.did(language), names.len()) {
+            (None, _) => language.say(&format!("group.all.{}", level(self.alerts[0])), &[("n", &n)]),
+            (Some(did), 1) => {
+                let job = name(&self.alerts[0].job.name);
+                language.say("group.runs", &[("n", &n), ("job", &job), ("did", &did)])
+            }
+            (Some(did), jobs) => {
+                let n = grouped(jobs as u64);
+                let pattern = pattern(&names).unwrap_or_default();
+                let kinds = only(self.alerts.iter().map(|facts| facts.source.kind.as_str()));
+                let own = format!("group.jobs_of.{}", kinds.unwrap_or_default());
+                let key = if language.phrase(&own).is_some() { own.as_str() } else { "group.jobs" };
+                language.say(key, &[("n", &n), ("pattern", &pattern), ("did", &did)])
+            }
+        };
+        let source = only(self.alerts.iter().map(|facts| facts.source.id.as_str())).filter(|_| with_source);
+        let source = source.map(name).unwrap_or_default();
+        if self.alerts[0].alert.state == AlertState::Resolved {
+            return said + &language.say("group.in", &[("source", &source)]);
+        }
+        let since = self.alerts.iter().map(|facts| facts.alert.starts_at).min();
+        let since = since.map(|since| listener.short(since)).unwrap_or_default();
+        let shapes = self.alerts.iter().map(|facts| error(facts).map(|error| shape(&error)));
+        let error = only(shapes).and_then(|_| error(self.alerts[0])).unwrap_or_default();
+        said + &language.say("group.place", &[("source", &source), ("since", &since), ("error", &error)])
+    }
+
+    /// The jobs in the order of their alerts, each once.
+    fn names(&self) -> String {
+        let mut seen = std::collections::HashSet::new();
+        let names = self.alerts.iter().map(|facts| facts.job.name.as_str()).filter(|name| seen.insert(*name));
+        names.map(name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Listener<'_> {
+    fn short(&self, instant: Timestamp) -> String {
+        short_time(instant, self.now, self.timezone, self.language)
+    }
+}
+
+/// The value that all of them are; none where they differ.
+fn only<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
+}
+
+/// What all names begin with, up to a separator: `load_*`. None for what says too little.
+fn pattern(names: &std::collections::BTreeSet<&str>) -> Option<String> {
+    // Of sorted names, the first and the last share what all share.
+    let (first, last) = (names.first()?, names.last()?);
+    let shared: usize =
+        first.chars().zip(last.chars()).take_while(|(one, other)| one == other).map(|(c, _)| c.len_utf8()).sum();
+    let end = first[..shared].rfind(['_', '-', '.', '/', ':', ' '])? + 1;
+    (first[..end].chars().count() >= 3).then(|| format!("{}*", truncated(&first[..end], NAME_MAX)))
+}
+
+fn name(name: &str) -> String {
+    truncated(name, NAME_MAX)
+}

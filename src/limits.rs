@@ -365,6 +365,18 @@ pub const EXPLAINED_DELIVERIES_MAX: usize = 50;
 pub const EXPLAINED_TRANSITIONS_MAX: usize = 20;
 /// Rules about other jobs that an explanation names one by one; of more it tells the number.
 pub const EXPLAINED_OTHERS_MAX: usize = 20;
+/// Mistakes of a broken configuration that a person on call is shown before what they asked for.
+pub const MISTAKES_SHOWN_ON_CALL: usize = 3;
+/// Receivers of an alert up to which `explain` tells every attempt; of more it tells each in one line.
+pub const EXPLAINED_IN_FULL_MAX: usize = 5;
+/// Jobs that a pattern may mean for `explain`: more are a list, and no explanation.
+pub const EXPLAINED_JOBS_MAX: usize = 20;
+/// How narrow the last column of a table may become before its rows are written below each other, in characters.
+pub const TABLE_TEXT_WIDTH_MIN: usize = 24;
+/// Names that are listed where one is not known and none is near.
+pub const NAMES_SHOWN: usize = 20;
+/// How long before a source became unreadable its last good poll is looked for.
+pub const LAST_GOOD_POLL_SOUGHT: Duration = Duration::from_secs(3600);
 /// Alerts of one rule on one day that are called noise where nothing else is said: one an hour is read by nobody.
 pub const NOISY_ALERTS_A_DAY: usize = 24;
 /// Runs that two rules must have told the same people of before that is called an overlap, and no accident.

@@ -1,18 +1,19 @@
 //! `nightbell ack`, `nightbell unack` and `nightbell close`: somebody takes alerts on, gives them up, or ends them. Works
 //! beside a running `nightbell run`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use clap::Args;
 
 use super::output::{complain, fail, local, print};
+use super::place::{Desk, StorePlace, load_desk};
 use super::silence::{author, words};
-use super::{ConfigFile, Exit, Failure, load_sound};
+use super::{Exit, Failure, names};
 use crate::app::{self, Closing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::{ACK_ALERTS_MAX, ALERT_PREFIX_MIN};
-use crate::model::{Ack, Alert, AlertId, AlertState, RuleId};
+use crate::model::{Ack, Alert, AlertId, AlertState, ReceiverId, RuleId};
 use crate::rule::Pattern;
 use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError};
 use crate::template::display_text;
@@ -46,7 +47,7 @@ pub(super) struct Acknowledgement {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
-    file: ConfigFile,
+    place: StorePlace,
 }
 
 /// Which acknowledgements are removed.
@@ -55,7 +56,7 @@ pub(super) struct Removal {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    file: ConfigFile,
+    place: StorePlace,
 }
 
 /// Which alerts are closed, by whom and why.
@@ -70,21 +71,30 @@ pub(super) struct Closure {
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     #[command(flatten)]
-    file: ConfigFile,
+    place: StorePlace,
 }
 
 /// Closes alerts: all that were named, or none.
 pub(super) async fn close(arguments: &Closure) -> Result<Exit, Failure> {
     let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
     let reason = words("--reason", &arguments.reason).map_err(Failure::Usage)?;
-    let config = load_sound(&arguments.file)?;
+    let desk = load_desk(&arguments.place)?;
+    let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
-    let Some(alerts) = arguments.which.alerts(&store).await? else { return Ok(Exit::Failed) };
+    let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
     let closing = Closing { by, reason, at: SystemClock.now() };
-    let notified = app::close(&config, &store, &alerts, &closing).await?;
+    let notified = app::close(config, &store, &alerts, &closing).await?;
     store.close().await;
     for alert in &alerts {
         print(format_args!("{}: closed by {}", what(alert), display_text(&closing.by)))?;
+    }
+    let known = |receiver: &ReceiverId| config.receivers.iter().any(|settings| settings.id == *receiver);
+    let told: BTreeSet<&ReceiverId> = alerts.iter().flat_map(|alert| &alert.receivers).collect();
+    let left_out: Vec<&str> = told.into_iter().filter(|it| !known(it)).map(ReceiverId::as_str).collect();
+    if !left_out.is_empty() {
+        let why =
+            if desk.is_whole { "not in the configuration any more" } else { "not to be read in the configuration" };
+        complain(format_args!("warning: {} not told of the end: {why}", left_out.join(", ")));
     }
     if notified > 0 {
         complain(format_args!("{notified} resolutions are pending; a running nightbell sends them within a minute"));
@@ -97,14 +107,15 @@ pub(super) async fn ack(arguments: &Acknowledgement) -> Result<Exit, Failure> {
     let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
     let reason = arguments.reason.as_deref().map(|reason| words("--reason", reason)).transpose();
     let ack = Ack { by, reason: reason.map_err(Failure::Usage)?, at: SystemClock.now() };
-    let config = load_sound(&arguments.file)?;
+    let desk = load_desk(&arguments.place)?;
+    let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
-    let Some(alerts) = arguments.which.alerts(&store).await? else { return Ok(Exit::Failed) };
+    let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
     let before = store.ack(&ids(&alerts), &ack).await?;
     store.close().await;
     for alert in &alerts {
         let when = local(ack.at, &config.timezone);
-        let replaced = before.get(&alert.id).map(|before| format!(", instead of {}", said_of(before, &config)));
+        let replaced = before.get(&alert.id).map(|before| format!(", instead of {}", said_of(before, config)));
         let by = display_text(&ack.by);
         print(format_args!("{}: acknowledged by {by} at {when}{}", what(alert), replaced.unwrap_or_default()))?;
     }
@@ -113,15 +124,16 @@ pub(super) async fn ack(arguments: &Acknowledgement) -> Result<Exit, Failure> {
 
 /// Removes the acknowledgements of alerts: steps that say "unless: acked" are taken again.
 pub(super) async fn unack(arguments: &Removal) -> Result<Exit, Failure> {
-    let config = load_sound(&arguments.file)?;
+    let desk = load_desk(&arguments.place)?;
+    let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
-    let Some(alerts) = arguments.which.alerts(&store).await? else { return Ok(Exit::Failed) };
+    let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
     let before: HashMap<AlertId, Ack> = store.unack(&ids(&alerts)).await?;
     store.close().await;
     for alert in &alerts {
         match before.get(&alert.id) {
             Some(before) => {
-                print(format_args!("{}: no longer acknowledged by {}", what(alert), said_of(before, &config)))?;
+                print(format_args!("{}: no longer acknowledged by {}", what(alert), said_of(before, config)))?;
             }
             None => print(format_args!("{}: was not acknowledged", what(alert)))?,
         }
@@ -144,10 +156,11 @@ fn said_of(ack: &Ack, config: &Config) -> String {
 
 impl Which {
     /// The alerts, all of which fire; none, and why on stderr, where one is not found or nothing fires.
-    pub(super) async fn alerts(&self, store: &SqlStore) -> Result<Option<Vec<Alert>>, Failure> {
+    pub(super) async fn alerts(&self, desk: &Desk, store: &SqlStore) -> Result<Option<Vec<Alert>>, Failure> {
         if !self.alerts.is_empty() {
             return self.named(store).await;
         }
+        names::rules(desk, store, self.rule.as_slice()).await?;
         let query = AlertQuery {
             jobs: super::alerts::jobs_matching(&self.job, store).await?,
             rule: self.rule.as_ref().map(RuleId::new),

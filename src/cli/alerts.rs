@@ -5,13 +5,13 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::deliveries::instant;
-use super::output::{complain, fail, local, print, table};
-use super::{Exit, Failure, Listing, unknown};
+use super::output::{complain, complain_of_left_out, fail, local, print, table};
+use super::place::Desk;
+use super::{Exit, Failure, Listing, names};
 use crate::alert::own;
-use crate::config::Config;
 use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceId};
 use crate::rule::Pattern;
-use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore};
+use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError, Tally as _};
 use crate::template::display_text;
 use crate::yaml::closest;
 
@@ -49,13 +49,11 @@ pub(super) struct Filter {
 
 impl Filter {
     /// The query as the store takes it; inside, what is wrong with a time.
-    async fn query(&self, config: &Config, store: &SqlStore) -> Result<Result<AlertQuery, String>, Failure> {
-        if let Some(name) = &self.source
-            && config.sources.iter().all(|source| source.id.as_str() != name)
-        {
-            return Err(unknown("source", name, config.sources.iter().map(|source| source.id.as_str())));
-        }
-        let since = match self.since(&config.timezone) {
+    async fn query(&self, desk: &Desk, store: &SqlStore) -> Result<Result<AlertQuery, String>, Failure> {
+        names::sources(desk, store, self.source.as_slice()).await?;
+        names::rules(desk, store, self.rule.as_slice()).await?;
+        names::receivers(desk, store, self.receiver.as_slice()).await?;
+        let since = match self.since(&desk.config.timezone) {
             Ok(since) => since,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -88,7 +86,8 @@ pub(super) async fn jobs_matching(patterns: &[Pattern], store: &SqlStore) -> Res
     Ok(Some(names))
 }
 
-pub(super) async fn alerts(config: &Config, filter: &Filter, listing: &Listing) -> Result<Exit, Failure> {
+pub(super) async fn alerts(desk: &Desk, filter: &Filter, listing: &Listing) -> Result<Exit, Failure> {
+    let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     for source in store.sources().await? {
         if let Some((since, reason)) = source.unreadable {
@@ -96,20 +95,20 @@ pub(super) async fn alerts(config: &Config, filter: &Filter, listing: &Listing) 
             complain(format_args!("source {} is unknown since {since}: {}", source.id, display_text(&reason)));
         }
     }
-    let query = match filter.query(config, &store).await? {
+    let query = match filter.query(desk, &store).await? {
         Ok(query) => query,
         Err(reason) => {
             fail(reason);
             return Ok(Exit::Usage);
         }
     };
-    let alerts = store.find_alerts(&query, listing.limit).await?;
+    let alerts = newest(&store, &query, listing.limit).await?;
     let acks = store.acks().await?;
     if listing.json {
         for alert in &alerts {
             print(line(alert, acks.get(&alert.id)))?;
         }
-        return Ok(Exit::Done);
+        return left_out(&store, &query, alerts.len(), listing.limit).await;
     }
     if alerts.is_empty() {
         complain(if query == AlertQuery::default() { "no alerts" } else { "no such alerts" });
@@ -117,7 +116,34 @@ pub(super) async fn alerts(config: &Config, filter: &Filter, listing: &Listing) 
     }
     let rows = alerts.iter().map(|alert| row(alert, acks.get(&alert.id), &config.timezone)).collect();
     print(table(&["ID", "SINCE", "SEVERITY", "STATE", "RULE", "INSTANCE", "WHAT"], rows))?;
+    left_out(&store, &query, alerts.len(), listing.limit).await
+}
+
+/// Says how many alerts are not shown.
+async fn left_out(store: &SqlStore, query: &AlertQuery, shown: usize, limit: usize) -> Result<Exit, Failure> {
+    if shown >= limit {
+        complain_of_left_out("the newest", shown, store.count_alerts(query).await?, "alerts");
+    }
     Ok(Exit::Done)
+}
+
+/// The alerts that began last, the newest first: by the time that the table shows. The store gives those that were recorded
+/// last, and an alert is not recorded before it begins: what is recorded before the beginning of the last one that is wanted
+/// cannot be newer.
+async fn newest(store: &SqlStore, query: &AlertQuery, limit: usize) -> Result<Vec<Alert>, StoreError> {
+    let mut asked = limit;
+    loop {
+        let mut found = store.find_alerts(query, asked).await?;
+        let is_all = found.len() < asked;
+        let recorded = found.last().map(|alert| alert.created_at);
+        found.sort_by_key(|alert| std::cmp::Reverse(alert.facts.alert.starts_at));
+        found.truncate(limit);
+        let oldest = found.last().map(|alert| alert.facts.alert.starts_at);
+        if is_all || oldest >= recorded || asked >= limit.saturating_mul(16) {
+            return Ok(found);
+        }
+        asked = asked.saturating_mul(4);
+    }
 }
 
 fn row(alert: &Alert, ack: Option<&Ack>, zone: &TimeZone) -> Vec<String> {

@@ -6,13 +6,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::output::{complain, local, print, table};
-use super::{Exit, Failure, Listing, duration, unknown};
+use super::output::{complain, complain_of_left_out, local, print, table};
+use super::place::Desk;
+use super::{Exit, Failure, Listing, duration, names};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
 use crate::model::{Instance, SourceId, Status};
 use crate::rule::Pattern;
-use crate::store::{Archive, InstanceFilter, Mode, SqlStore};
+use crate::store::{Archive as _, InstanceFilter, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
 use crate::yaml::{closest, duration_text};
 
@@ -37,16 +37,12 @@ impl Chosen {
     /// The filter as the store takes it.
     pub(super) async fn filter(
         &self,
-        config: &Config,
-        store: &impl Archive,
+        desk: &Desk,
+        store: &SqlStore,
         listing: &Listing,
         now: Timestamp,
     ) -> Result<InstanceFilter, Failure> {
-        if let Some(name) = &self.source
-            && config.sources.iter().all(|source| source.id.as_str() != name)
-        {
-            return Err(unknown("source", name, config.sources.iter().map(|source| source.id.as_str())));
-        }
+        names::sources(desk, store, self.source.as_slice()).await?;
         let source = self.source.as_deref().map(SourceId::new);
         let jobs = match self.job.as_slice() {
             [] => None,
@@ -63,14 +59,19 @@ impl Chosen {
     }
 }
 
-pub(super) async fn instances(config: &Config, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {
+pub(super) async fn instances(desk: &Desk, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {
+    let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     let now = SystemClock.now();
-    let instances = store.instances(&chosen.filter(config, &store, listing, now).await?).await?;
+    let filter = chosen.filter(desk, &store, listing, now).await?;
+    let instances = store.instances(&filter).await?;
+    let shown = instances.len();
+    let all = if shown < listing.limit { shown as u64 } else { store.count_instances(&filter).await? };
     if listing.json {
         for instance in &instances {
             print(line(instance, now))?;
         }
+        complain_of_left_out("the latest", shown, all, "instances");
         return Ok(Exit::Done);
     }
     if instances.is_empty() {
@@ -94,6 +95,7 @@ pub(super) async fn instances(config: &Config, chosen: &Chosen, listing: &Listin
         })
         .collect();
     print(table(&["PLANNED", "STARTED", "LASTED", "STATUS", "TYPE", "SOURCE", "JOB", "ID"], rows))?;
+    complain_of_left_out("the latest", shown, all, "instances");
     Ok(Exit::Done)
 }
 

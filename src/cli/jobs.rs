@@ -4,20 +4,24 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::instances::Chosen;
-use super::output::{complain, local, print, table};
+use super::output::{complain, complain_of_left_out, local, print, table};
+use super::place::Desk;
 use super::{Exit, Failure, Listing};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
-use crate::store::{Archive as _, JobHistory, Mode, SqlStore};
+use crate::store::{Archive as _, JobHistory, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
 
-pub(super) async fn jobs(config: &Config, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {
+pub(super) async fn jobs(desk: &Desk, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {
+    let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let jobs = store.jobs(&chosen.filter(config, &store, listing, SystemClock.now()).await?).await?;
+    let filter = chosen.filter(desk, &store, listing, SystemClock.now()).await?;
+    let jobs = store.jobs(&filter).await?;
+    let all = if jobs.len() < listing.limit { jobs.len() as u64 } else { store.count_jobs(&filter).await? };
     if listing.json {
         for job in &jobs {
             print(line(job))?;
         }
+        complain_of_left_out("the first", jobs.len(), all, "jobs");
         return Ok(Exit::Done);
     }
     if jobs.is_empty() {
@@ -43,6 +47,7 @@ pub(super) async fn jobs(config: &Config, chosen: &Chosen, listing: &Listing) ->
         .collect();
     let header = ["JOB", "SOURCE", "RUNS", "OK", "FAILED", "LAST STATUS", "LAST PLANNED", "LAST END", "ALERTS"];
     print(table(&header, rows))?;
+    complain_of_left_out("the first", jobs.len(), all, "jobs");
     Ok(Exit::Done)
 }
 

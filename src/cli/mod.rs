@@ -13,24 +13,31 @@ mod digest;
 mod doctor;
 mod explain;
 mod history;
+mod init;
 mod instances;
 mod jobs;
 mod log;
+mod names;
 mod output;
+mod place;
 mod run;
 mod schema;
 mod send_test;
+mod shell;
 mod silence;
+mod simulate;
+mod status;
 mod test;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use self::log::LogFormat;
-use crate::config::{Config, ConfigProblem, LoadOptions, Loaded, RuleFile, RuleFiles};
+use self::place::{ConfigFile, RULES, StorePlace, load, load_desk, load_with_files};
+use crate::config::ConfigProblem;
 
 /// The on-call bell for scheduled data jobs.
 ///
@@ -39,9 +46,10 @@ use crate::config::{Config, ConfigProblem, LoadOptions, Loaded, RuleFile, RuleFi
 #[derive(Debug, Parser)]
 #[command(name = "nightbell", version, max_term_width = 100)]
 pub struct Cli {
-    /// How much is logged on stderr: error, warn, info, debug, trace, or a filter as `nightbell=debug,warn`.
-    #[arg(long, global = true, default_value = "info")]
-    log: String,
+    /// How much is logged on stderr: error, warn, info (the default; error for the demo), debug, trace, or a filter as
+    /// `nightbell=debug,warn`.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
     /// How it is logged: for people, or as one JSON object a line.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
     log_format: LogFormat,
@@ -97,11 +105,7 @@ enum Command {
         file: ConfigFile,
     },
     /// The whole thing on a simulated workspace: no account, no configuration, no network.
-    Demo {
-        /// How long it runs.
-        #[arg(long = "for", value_name = "DURATION", default_value = "40s", value_parser = duration)]
-        duration: Duration,
-    },
+    Demo(demo::Arguments),
     /// One message marked TEST through the real path to one receiver.
     SendTest {
         /// The receiver's key in the configuration.
@@ -137,10 +141,21 @@ enum Command {
         #[arg(long, conflicts_with = "part")]
         reference: bool,
     },
+    /// Writes a configuration to begin with, with a comment for each thing to change; asks nothing and replaces nothing.
+    Init(init::Arguments),
+    /// Whether nightbell runs and sees: each source with its last poll and its error, what is pending and dead, what fires,
+    /// what is silenced. Needs the store alone; exits with 1 when it does not run, or a source is not read.
+    Status {
+        #[command(flatten)]
+        place: StorePlace,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// What fired, and what became of it; the newest first.
     Alerts {
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
         #[command(flatten)]
         filter: alerts::Filter,
         #[command(flatten)]
@@ -152,12 +167,12 @@ enum Command {
         #[command(flatten)]
         arguments: explain::Arguments,
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
     },
     /// What is remembered of the jobs: how often they ran and failed, how they stand; by name.
     Jobs {
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
         #[command(flatten)]
         chosen: instances::Chosen,
         #[command(flatten)]
@@ -166,7 +181,7 @@ enum Command {
     /// The instances that are remembered; the latest planned first.
     Instances {
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
         #[command(flatten)]
         chosen: instances::Chosen,
         #[command(flatten)]
@@ -187,41 +202,24 @@ enum Command {
     /// sent again.
     Deliveries {
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
         #[command(flatten)]
         arguments: deliveries::Arguments,
     },
-}
-
-/// The configuration file where the command line names none.
-const RULES: &str = "rules.yaml";
-
-/// The configuration file that a command works on: the program's own option, which may stand before the command too.
-#[derive(Debug)]
-struct ConfigFile {
-    config: PathBuf,
-}
-
-impl FromArgMatches for ConfigFile {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let config = matches.get_one::<PathBuf>("config").cloned();
-        Ok(ConfigFile { config: config.unwrap_or_else(|| PathBuf::from(RULES)) })
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = ConfigFile::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
-impl Args for ConfigFile {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        command
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        command
-    }
+    /// What the shell completes after "nightbell": a script for bash, zsh, fish, elvish or PowerShell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// A simulated workspace that goes on, with a configuration that watches it: to try packages, and for long trials.
+    #[command(hide = true)]
+    Simulate(simulate::Arguments),
+    /// Writes a manual page for the program and for each command into a directory.
+    #[command(hide = true)]
+    Man {
+        /// The directory; it is made where it is not there.
+        directory: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -245,7 +243,9 @@ enum Exit {
 
 /// Runs the command that was given and returns the exit code.
 pub fn run(cli: Cli) -> ExitCode {
-    if let Some(fault) = log::start(&cli.log, cli.log_format) {
+    // Between the demo's messages nothing else is to stand.
+    let usual = if matches!(cli.command, Command::Demo(_)) { "error" } else { "info" };
+    if let Some(fault) = log::start(cli.log.as_deref().unwrap_or(usual), cli.log_format) {
         output::complain(fault);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -264,20 +264,25 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Check { file, offline, .. } => check::check(&file.config, offline),
             Command::Backtest { chosen, file } => backtest::backtest(&load(&file, !chosen.fetches())?, &chosen).await,
             Command::Test { chosen, file } => test::test(&load_with_files(&file, true)?, &chosen),
-            Command::Demo { duration } => demo::demo(duration).await,
+            Command::Demo(arguments) => demo::demo(&arguments).await,
             Command::SendTest { receiver, file } => send_test::send_test(&load(&file, false)?, &receiver).await,
             Command::Doctor { source, file, json } => {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
             Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
             Command::Schema { part, reference } => schema::schema(part, reference),
-            Command::Alerts { file, filter, listing } => alerts::alerts(&load_sound(&file)?, &filter, &listing).await,
-            Command::Explain { arguments, file } => explain::explain_one(&load(&file, true)?, &arguments).await,
-            Command::Jobs { file, chosen, listing } => jobs::jobs(&load_sound(&file)?, &chosen, &listing).await,
-            Command::Instances { file, chosen, listing } => {
-                instances::instances(&load_sound(&file)?, &chosen, &listing).await
+            Command::Init(arguments) => init::init(&arguments),
+            Command::Status { place, json } => status::status(&load_desk(&place)?, json).await,
+            Command::Alerts { place, filter, listing } => alerts::alerts(&load_desk(&place)?, &filter, &listing).await,
+            Command::Explain { arguments, place } => explain::explain_all(&load_desk(&place)?, &arguments).await,
+            Command::Jobs { place, chosen, listing } => jobs::jobs(&load_desk(&place)?, &chosen, &listing).await,
+            Command::Instances { place, chosen, listing } => {
+                instances::instances(&load_desk(&place)?, &chosen, &listing).await
             }
-            Command::Deliveries { file, arguments } => deliveries::deliveries(&load_sound(&file)?, &arguments).await,
+            Command::Deliveries { place, arguments } => deliveries::deliveries(&load_desk(&place)?, &arguments).await,
+            Command::Completions { shell } => shell::completions(shell),
+            Command::Simulate(arguments) => simulate::simulate(&arguments).await,
+            Command::Man { directory } => shell::man(&directory),
             Command::Silence(command) => silence::silence(&command).await,
             Command::Ack(arguments) => ack::ack(&arguments).await,
             Command::Unack(arguments) => ack::unack(&arguments).await,
@@ -322,69 +327,6 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Failure::Other(error.into())
     }
-}
-
-/// Loads the configuration; warnings go to stderr.
-fn load(file: &ConfigFile, offline: bool) -> Result<Config, Failure> {
-    Ok(load_with_files(file, offline)?.config)
-}
-
-/// The same, with the files it was read from.
-fn load_with_files(file: &ConfigFile, offline: bool) -> Result<Loaded, Failure> {
-    let loaded =
-        Config::load(&file.config, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
-    for warning in loaded.rendered_warnings() {
-        output::complain(warning);
-    }
-    Ok(loaded)
-}
-
-/// Loads what is sound of the configuration, for commands that work on the store beside a running Nightbell: that goes on
-/// by the last good version of a broken file of a directory, and people must be able to look and to say that they are on it.
-/// What is broken is told on stderr. Never leaves out a file that may say where the store is.
-fn load_sound(file: &ConfigFile) -> Result<Config, Failure> {
-    let whole = match load(file, true) {
-        Err(Failure::Config(problem)) => problem,
-        other => return other,
-    };
-    let Some((loaded, left_out)) = sound_part(&file.config, &whole) else { return Err(Failure::Config(whole)) };
-    output::complain(&whole);
-    for path in left_out {
-        output::complain(format_args!("{} is broken: this goes by the other files", path.display()));
-    }
-    Ok(loaded)
-}
-
-/// What the sound files of the directory at `path` say, and the others; none where they do not make a configuration.
-fn sound_part(path: &Path, whole: &ConfigProblem) -> Option<(Config, Vec<PathBuf>)> {
-    let RuleFiles { is_directory: true, mut files } = RuleFiles::read(path).ok()? else { return None };
-    let mut left_out = Vec::new();
-    let mut broken = whole.broken_files();
-    loop {
-        let numbered = (0_u16..).zip(files);
-        let (out, sound): (Vec<_>, Vec<_>) = numbered.partition(|(number, _)| broken.contains(number));
-        let may_be_left_out = |file: &RuleFile| file.text.as_ref().is_ok_and(|text| !names_the_store(text));
-        if out.is_empty() || sound.is_empty() || !out.iter().all(|(_, file)| may_be_left_out(file)) {
-            return None;
-        }
-        left_out.extend(out.into_iter().map(|(_, file)| file.path));
-        files = sound.into_iter().map(|(_, file)| file).collect();
-        match Config::from_files(&files, &LoadOptions { offline: true }) {
-            Ok(loaded) => return Some((loaded.config, left_out)),
-            Err(problem) => broken = problem.broken_files(),
-        }
-    }
-}
-
-/// Whether a text that is broken may say where the store is.
-fn names_the_store(text: &str) -> bool {
-    ["store:", "\"store\"", "sqlite:"].iter().any(|sign| text.contains(sign))
-}
-
-/// Why there is nothing called `name` among the configuration's `what`s.
-fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
-    let known: Vec<&str> = known.collect();
-    Failure::Usage(format!("there is no {what} {name:?}; the {what}s are {}", known.join(", ")))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,13 +1,15 @@
 //! What the commands print, and where: data to stdout, talk to stderr.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::log;
+use crate::limits::TABLE_TEXT_WIDTH_MIN;
 use crate::rule::RuleSet;
 
 /// Writes a line to stderr.
@@ -44,13 +46,111 @@ pub(super) fn local(time: Timestamp, zone: &TimeZone) -> String {
     time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A table of the rows, columns aligned whatever the width of their characters.
+/// A table of the rows, columns aligned whatever the width of their characters. On a terminal it keeps to its width.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(header.to_vec());
-    for row in rows {
+    // A pipe has no width: whoever cuts columns out of a line wants the line whole.
+    let width = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    laid_out(header, rows, width.map(|(width, _)| usize::from(width.0)))
+}
+
+/// The rows within a width: as they are, or the last column on several lines, or each row's cells below each other.
+fn laid_out(header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(header.to_vec());
+    for row in &rows {
         table.add_row(row);
     }
+    let Some(width) = width else { return table.trim_fmt() };
+    // A cell has a blank on either side, of which the outermost two are trimmed.
+    let widths: Vec<usize> = table.column_max_content_widths().iter().map(|width| usize::from(*width) + 2).collect();
+    let natural = widths.iter().sum::<usize>().saturating_sub(2);
+    let others = widths.iter().rev().skip(1).sum::<usize>();
+    if natural <= width {
+        return table.trim_fmt();
+    }
+    if others + TABLE_TEXT_WIDTH_MIN > width {
+        return stacked(header, &rows);
+    }
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    let all = table.column_count();
+    for column in table.column_iter_mut().take(all.saturating_sub(1)) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
     table.trim_fmt()
+}
+
+/// A line for each cell that says something, after its heading, and an empty line between rows.
+fn stacked(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = header.iter().map(|word| word.len()).max().unwrap_or_default();
+    let row = |row: &Vec<String>| {
+        let cells = header.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+        let lines: Vec<String> = cells.map(|(word, cell)| format!("{word:<width$}  {cell}")).collect();
+        lines.join("\n")
+    };
+    rows.iter().map(row).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Says on stderr how many rows a listing leaves out, if it does. `which` tells the shown ones: "the newest".
+pub(super) fn complain_of_left_out(which: &str, shown: usize, all: u64, what: &str) {
+    if (shown as u64) < all {
+        let (shown, all) = (grouped(shown as u64), grouped(all));
+        complain(format_args!("{which} {shown} of {all} {what}; --limit N shows more, --since and --job fewer"));
+    }
+}
+
+/// A number with its thousands apart: `10,000`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: [&str; 4] = ["ID", "SINCE", "STATE", "WHAT"];
+
+    fn rows() -> Vec<Vec<String>> {
+        let row = |cells: [&str; 4]| cells.map(str::to_string).to_vec();
+        vec![
+            row([
+                "46030c65",
+                "2026-11-21 02:05:00",
+                "firing",
+                "etl_orders failed after 1m 3s, its node load_orders too",
+            ]),
+            row(["d1", "2026-11-21 02:04:00", "", "订单_每日汇总 已失败，用时 1 分 3 秒"]),
+        ]
+    }
+
+    /// Columns over 80 characters were broken by the terminal in the middle of words and times.
+    #[test]
+    fn a_table_fits_the_terminal() {
+        let whole = laid_out(&HEADER, rows(), None);
+        assert_eq!(whole.lines().count(), 3, "{whole}");
+        assert_eq!(laid_out(&HEADER, rows(), Some(120)), whole);
+        let narrower = laid_out(&HEADER, rows(), Some(70));
+        assert!(narrower.lines().count() > 3, "{narrower}");
+        assert!(narrower.lines().all(|line| line.chars().count() <= 70), "{narrower}");
+        assert!(narrower.contains("2026-11-21 02:05:00") && narrower.contains("46030c65"), "{narrower}");
+        let stacked = laid_out(&HEADER, rows(), Some(48));
+        let expected = "ID     46030c65\nSINCE  2026-11-21 02:05:00\nSTATE  firing\nWHAT   etl_orders failed after 1m 3s, its \
+                        node load_orders too\n\nID     d1\nSINCE  2026-11-21 02:04:00\nWHAT   ";
+        assert!(stacked.starts_with(expected), "{stacked}");
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        let table = [(0, "0"), (999, "999"), (1000, "1,000"), (10_000, "10,000"), (1_234_567, "1,234,567")];
+        for (number, expected) in table {
+            assert_eq!(grouped(number), expected);
+        }
+    }
 }

@@ -11,14 +11,14 @@ use serde_json::json;
 
 use super::alerts::severity;
 use super::output::{complain, fail, local, print, table};
-use super::{ConfigFile, Exit, Failure, duration, load_sound};
-use crate::alert::own;
+use super::place::{Desk, StorePlace, load_desk};
+use super::{Exit, Failure, duration, names};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::{REASON_BYTES_MAX, SILENCE_TIME_MAX};
-use crate::model::{Concerns, LabelMatch, RuleId, Severity, Silence, SilenceId, SourceId};
-use crate::rule::AlertMatch;
-use crate::store::{Desk as _, Mode, NewSilence, SqlStore};
+use crate::model::{Concerns, LabelMatch, Labels, RuleId, Severity, Silence, SilenceId, SourceId};
+use crate::rule::{AlertMatch, Pattern};
+use crate::store::{Archive as _, Desk as _, Mode, NewSilence, SqlStore};
 use crate::template::display_text;
 use crate::yaml::{closest, duration_text};
 
@@ -30,7 +30,7 @@ pub(super) enum SilenceCommand {
         #[command(flatten)]
         new: SilenceNew,
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
     },
     /// The silences that hold.
     List {
@@ -41,7 +41,7 @@ pub(super) enum SilenceCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
     },
     /// Ends a silence now.
     Expire {
@@ -52,7 +52,7 @@ pub(super) enum SilenceCommand {
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
     },
 }
 
@@ -91,17 +91,20 @@ pub(super) struct SilenceNew {
 /// Does what was asked for.
 pub(super) async fn silence(command: &SilenceCommand) -> Result<Exit, Failure> {
     match command {
-        SilenceCommand::Add { new, file } => add(&load_sound(file)?, new).await,
-        SilenceCommand::List { all, json, file } => list(&load_sound(file)?, *all, *json).await,
-        SilenceCommand::Expire { id, by, file } => expire(&load_sound(file)?, *id, by.as_deref()).await,
+        SilenceCommand::Add { new, place } => add(&load_desk(place)?, new).await,
+        SilenceCommand::List { all, json, place } => list(&load_desk(place)?.config, *all, *json).await,
+        SilenceCommand::Expire { id, by, place } => expire(&load_desk(place)?.config, *id, by.as_deref()).await,
     }
 }
 
 /// Makes a silence.
-async fn add(config: &Config, wanted: &SilenceNew) -> Result<Exit, Failure> {
-    let now = SystemClock.now();
+async fn add(desk: &Desk, wanted: &SilenceNew) -> Result<Exit, Failure> {
+    let (config, now) = (&desk.config, SystemClock.now());
     let new = checked(config, wanted, now).map_err(Failure::Usage)?;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    names::sources(desk, &store, &wanted.source).await?;
+    names::rules(desk, &store, &wanted.rule).await?;
+    let unmatched = unmatched(desk, &store, &new.concerns).await?;
     let id = store.add_silence(&new, now).await?;
     store.close().await;
     let lasts = new.ends_at.duration_since(now).unsigned_abs();
@@ -113,6 +116,9 @@ async fn add(config: &Config, wanted: &SilenceNew) -> Result<Exit, Failure> {
         new.by,
         new.reason
     ))?;
+    for what in unmatched {
+        complain(format_args!("warning: {what}; look at the spelling if it is not about something to come"));
+    }
     complain(format_args!(
         "alerts that begin before then are recorded and not sent; those that still fire at its end are sent then. End it \
          early: nightbell silence expire {id}"
@@ -132,11 +138,6 @@ fn labels(wanted: &[String]) -> Result<LabelMatch, String> {
 
 /// What was asked for, if it makes sense.
 fn checked(config: &Config, wanted: &SilenceNew, now: Timestamp) -> Result<NewSilence, String> {
-    let sources: Vec<&str> = config.sources.iter().map(|source| source.id.as_str()).collect();
-    let own = own::RULES.into_iter().chain([own::ALL]);
-    let rules: Vec<&str> = config.rules.rules().iter().map(|rule| rule.id.as_str()).chain(own).collect();
-    known("source", &wanted.source, &sources)?;
-    known("rule", &wanted.rule, &rules)?;
     let concerns = Concerns {
         sources: wanted.source.iter().map(SourceId::new).collect(),
         jobs: wanted.job.clone(),
@@ -165,11 +166,32 @@ fn checked(config: &Config, wanted: &SilenceNew, now: Timestamp) -> Result<NewSi
     Ok(NewSilence { concerns, reason: words("--reason", &wanted.reason)?, by: author(wanted.by.as_deref())?, ends_at })
 }
 
-fn known(what: &str, names: &[String], defined: &[&str]) -> Result<(), String> {
-    let Some(name) = names.iter().find(|name| !defined.contains(&name.as_str())) else { return Ok(()) };
-    let help = closest(name, defined.iter().copied())
-        .map_or_else(|| format!("the file defines {}", defined.join(", ")), |near| format!("did you mean {near:?}?"));
-    Err(format!("there is no {what} {name:?}; {help}"))
+/// What a silence names that nothing known bears: it holds all the same, for jobs to come may be meant.
+async fn unmatched(desk: &Desk, store: &SqlStore, concerns: &Concerns) -> Result<Vec<String>, Failure> {
+    let mut unmatched = Vec::new();
+    if !concerns.jobs.is_empty() {
+        let mut names = store.job_names(None).await?;
+        names.extend(store.alerted_jobs().await?);
+        let rules = desk.config.rules.rules().iter();
+        names.extend(rules.flat_map(|rule| &rule.matches.jobs).filter_map(|job| job.literal()).map(str::to_string));
+        for text in &concerns.jobs {
+            let matcher = Pattern::parse(text).and_then(|pattern| pattern.matcher()).map_err(Failure::Usage)?;
+            if !names.iter().any(|name| matcher.matches(name)) {
+                let near = closest(text, names.iter().map(String::as_str));
+                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                unmatched.push(format!("no known job matches {text:?}{near}"));
+            }
+        }
+    }
+    let rules = desk.config.rules.rules().iter().map(|rule| &rule.labels);
+    let labels: Vec<&Labels> = rules.chain(desk.config.sources.iter().map(|source| &source.labels)).collect();
+    for (name, values) in &concerns.labels.0 {
+        let is_borne = |value: &String| labels.iter().any(|labels| labels.get(name) == Some(value));
+        for value in values.iter().filter(|value| !is_borne(value)) {
+            unmatched.push(format!("no rule and no source has the label {name}={value}"));
+        }
+    }
+    Ok(unmatched)
 }
 
 /// A text that goes into the one line of a message.
@@ -187,9 +209,11 @@ pub(super) fn words(option: &str, text: &str) -> Result<String, String> {
     Ok(text.to_string())
 }
 
-/// Who does it: as said, or the login name.
+/// Who does it: as said, or the login name, which the system knows where no variable tells it (cron, services, containers).
 pub(super) fn author(by: Option<&str>) -> Result<String, String> {
-    let login = || ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    let told = || ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    // In a container the user has often no name.
+    let login = || told().or_else(|| whoami::username().ok().filter(|name| !name.trim().is_empty()));
     match by.map(str::to_string).or_else(login) {
         Some(by) => words("--by", &by),
         None => Err("say who you are: --by NAME".into()),

@@ -25,7 +25,7 @@ pub(super) fn test(loaded: &Loaded, chosen: &Chosen) -> Result<Exit, Failure> {
     let config = &loaded.config;
     let known = || config.tests.iter().map(|test| test.name.as_str());
     if let Some(name) = chosen.names.iter().find(|name| !known().any(|known| known == name.as_str())) {
-        return Err(super::unknown("test", name, known()));
+        return Err(super::names::unknown("test", name, known()));
     }
     let is_chosen = |test: &&RuleTest| chosen.names.is_empty() || chosen.names.contains(&test.name);
     let tests: Vec<&RuleTest> = config.tests.iter().filter(is_chosen).collect();

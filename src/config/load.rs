@@ -33,6 +33,9 @@ pub struct ConfigProblem {
     pub diagnostics: Vec<Diagnostic>,
     /// The same as a person reads them, and what is wrong where there is no finding.
     pub rendered: Vec<String>,
+    /// What could be read all the same, where every file could be read as YAML: without the rules, receivers and sources
+    /// that are wrong. For who must not wait for the file to be mended, and never for who sends.
+    pub sound: Option<Box<Config>>,
 }
 
 impl fmt::Display for ConfigProblem {
@@ -45,11 +48,16 @@ impl std::error::Error for ConfigProblem {}
 
 impl From<NoFiles> for ConfigProblem {
     fn from(none: NoFiles) -> Self {
-        ConfigProblem { diagnostics: Vec::new(), rendered: vec![none.to_string()] }
+        ConfigProblem { diagnostics: Vec::new(), rendered: vec![none.to_string()], sound: None }
     }
 }
 
 impl ConfigProblem {
+    /// Whether an error is about the key at this path.
+    pub fn is_about(&self, path: &str) -> bool {
+        self.diagnostics.iter().any(|found| found.level == Level::Error && found.path == path)
+    }
+
     /// The numbers of the files that hold an error, in order.
     pub fn broken_files(&self) -> Vec<u16> {
         let errors = self.diagnostics.iter().filter(|found| found.level == Level::Error);
@@ -121,13 +129,18 @@ impl Config {
             check_secrets(&findings);
         }
         let has_errors = findings.has_errors();
+        let is_partial = findings.is_partial();
         let diagnostics = findings.into_sorted();
         match config {
             Some(config) if !has_errors => {
                 let config = Config { fingerprint: fingerprint(&files), ..config };
                 Ok(Loaded { config, warnings: diagnostics, files })
             }
-            _ => Err(ConfigProblem { rendered: Diagnostic::render_all(&diagnostics, &files), diagnostics }),
+            config => Err(ConfigProblem {
+                rendered: Diagnostic::render_all(&diagnostics, &files),
+                diagnostics,
+                sound: config.filter(|_| !is_partial).map(Box::new),
+            }),
         }
     }
 }

@@ -147,7 +147,8 @@ fn store_address() -> serde_json::Value {
 pub struct Config {
     /// The zone of schedules and of the times in messages.
     pub timezone: TimeZone,
-    /// Where the store is, as the file says it: `sqlite://PATH`, relative to the working directory.
+    /// Where the store is, as the file says it: `sqlite://PATH`, relative to the working directory. Empty where that is not
+    /// known, for a `${NAME}` in it has no value and the file was read without.
     pub store: String,
     /// How long alerts, deliveries and runs are kept after they ended.
     pub retention: Duration,
@@ -348,6 +349,10 @@ fn read_language(section: &Section<'_>) -> Option<Language> {
 }
 
 fn read_store(file: &Section<'_>) -> String {
+    // Without the value it is not known, and the default would be another store.
+    if file.node("store").is_some_and(Node::is_unresolved) {
+        return String::new();
+    }
     let store = file.or_default::<String>("store");
     let example = || Some("write sqlite://PATH, as in sqlite://nightbell.db".to_string());
     // The value is not repeated: the address of a database can hold a password.

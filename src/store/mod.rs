@@ -9,7 +9,7 @@
 //! | [`Outbox`], [`Groups`] | lanes: what is due is claimed, sent alone or together, and settled |
 //! | [`FallbackDeliveries`], [`Steps`] | who else is notified when a message does not arrive or an alert goes on firing |
 //! | [`Desk`] | what people say: silences, acknowledgements |
-//! | [`Archive`], [`Deliveries`], [`Inquiry`], [`TransitionLog`] | what people ask |
+//! | [`Archive`], [`Deliveries`], [`Inquiry`], [`Tally`], [`TransitionLog`] | what people ask |
 //! | [`Digests`] | summaries |
 //! | [`OwnAlerts`], [`Upkeep`] | Nightbell itself |
 //!
@@ -35,6 +35,7 @@ mod ledger;
 mod outbox;
 mod own;
 mod sql;
+mod tally;
 mod transition;
 mod upkeep;
 
@@ -51,5 +52,6 @@ pub use ledger::{PastRuns, PollCommit, PollLedger};
 pub use outbox::{Outbox, Pending, Settled};
 pub use own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
 pub use sql::{Mode, SqlStore};
+pub use tally::{Backlog, Tally, Worker};
 pub use transition::{Transition, TransitionLog};
 pub use upkeep::{KeptRuns, Upkeep};

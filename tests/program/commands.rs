@@ -126,7 +126,9 @@ fn wrong_usage_exits_with_2() {
 /// a digest at its end.
 #[test]
 fn the_demo_shows_a_night() {
-    let output = nightbell(&["demo", "--for", "30s"]).output().unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let kept = kept.path().join("kept");
+    let output = nightbell(&["demo", "--for", "30s", "--json", "--keep"]).arg(&kept).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let stdout = text(&output.stdout);
     for part in [
@@ -146,6 +148,9 @@ fn the_demo_shows_a_night() {
         "still broken",
         "Subject:",
         "\"type\": \"alert.firing\"",
+        "workspace, in 30s, under these rules",
+        "06:29:5",
+        "Try:",
     ] {
         assert!(stdout.contains(part), "{part:?} is not in\n{stdout}");
     }
@@ -153,6 +158,21 @@ fn the_demo_shows_a_night() {
     let page = stdout.lines().find_map(|line| line.split("with its pictures: ").nth(1)).expect("a page");
     assert!(std::fs::read_to_string(page).unwrap().contains("data:image/png;base64,"));
     std::fs::remove_file(page).unwrap();
+    assert!(output.stderr.is_empty(), "nothing stands between the messages: {}", text(&output.stderr));
+    // The store that stays answers for itself, and nothing of the workspace is asked for that.
+    let rules = kept.join("rules.yaml").display().to_string();
+    for (command, part) in [
+        (&["alerts"][..], "settlement_daily"),
+        (&["explain", "etl_orders"], "load_orders"),
+        (&["ack", "--job", "sync_*", "--by", "li"], "acknowledged by li"),
+        (&["silence", "add", "--job", "sync_*", "--for", "2h", "--reason", "x", "--by", "li"], "silence 1"),
+    ] {
+        let output = nightbell(command).args(["-c", &rules]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).contains(part), "{command:?}: {}", text(&output.stdout));
+    }
+    let again = nightbell(&["demo", "--keep"]).arg(&kept).output().unwrap();
+    assert_eq!(again.status.code(), Some(2), "what is there stays: {}", text(&again.stderr));
     // What the README shows is what the demo shows, but for the time of day.
     let without_digits =
         |text: &str| text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>();

@@ -69,8 +69,14 @@ async fn dead_letters_are_listed_shown_and_sent_again_beside_a_running_program()
     let dead =
         said(&stage, &["deliveries", "--state", "dead", "--receiver", "hook", "--since", "1h", "--json"], 0).await;
     assert_eq!(dead.len(), 2);
-    for filter in [["--state", "pending"], ["--receiver", "nobody"], ["--rule", "no"], ["--since", "2999-01-01"]] {
-        assert!(said(&stage, &["deliveries", "--json", filter[0], filter[1]], 0).await.is_empty(), "{filter:?}");
+    let filters = [
+        (["--state", "pending"], 0),
+        (["--receiver", "nobody"], 2),
+        (["--rule", "no"], 2),
+        (["--since", "2999-01-01"], 0),
+    ];
+    for (filter, code) in filters {
+        assert!(said(&stage, &["deliveries", "--json", filter[0], filter[1]], code).await.is_empty(), "{filter:?}");
     }
     let id = dead[0]["id"].as_str().unwrap().to_string();
     let shown = said(&stage, &["deliveries", "show", &id, "--json"], 0).await.remove(0);
@@ -117,7 +123,6 @@ async fn wishes_that_make_no_sense_are_refused() {
         (&["deliveries", "retry"][..], 2, "ID"),
         (&["deliveries", "retry", "--receiver", "hook"], 2, "--since"),
         (&["deliveries", "retry", "x", "--receiver", "hook", "--since", "1h"], 2, "cannot be used with"),
-        (&["deliveries", "retry", "--receiver", "hok", "--since", "1h"], 2, "the receivers are hook"),
         (&["deliveries", "retry", "--receiver", "hook", "--since", "soon"], 2, "is no time"),
         (&["deliveries", "retry", "x"], 1, "there is no such file"),
         (&["deliveries", "--since", "soon"], 2, "is no time"),
@@ -131,6 +136,8 @@ async fn wishes_that_make_no_sense_are_refused() {
     }
     assert!(!stage.path("nightbell.db").exists(), "none of them makes a store");
     stage.once(0).await;
+    let output = stage.output(&["deliveries", "retry", "--receiver", "x", "--since", "1h"]).await;
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("the receivers are hook"));
     let output = stage.output(&["deliveries", "show", "x"]).await;
     assert!(output.status.code() == Some(1) && text(&output.stderr).contains("there is no delivery \"x\""));
 }

@@ -70,7 +70,7 @@ async fn what_is_not_there_is_said_with_what_is() {
     let stage = Stage::set(TELL_FAILURES).await;
     stage.once(0).await;
     let cases: [(&[&str], &str); 3] = [
-        (&["instances", "--source", "warehose"], "there is no source \"warehose\"; the sources are warehouse"),
+        (&["instances", "--source", "warehose"], "there is no source \"warehose\"; did you mean \"warehouse\"?"),
         (&["instances", "--status", "failed"], "did you mean \"fail\"?"),
         (&["jobs", "--job", "[a"], "a \"[\" is not closed"),
     ];

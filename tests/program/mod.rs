@@ -12,6 +12,7 @@ mod kill;
 mod language;
 mod look;
 mod odd;
+mod on_call;
 mod operation;
 mod outages;
 mod pictures;

@@ -77,10 +77,12 @@ async fn an_alert_is_acknowledged_by_the_beginning_of_its_id_beside_a_running_pr
     let removed = stage.output(&["unack", &id[..8]]).await;
     assert!(text(&removed.stdout).contains("no longer acknowledged by wang"), "{}", text(&removed.stdout));
     assert_eq!(stage.listed("alerts").await[0]["acked"], serde_json::Value::Null);
-    for which in [vec!["--job", "nothing_*"], vec!["--rule", "gone"]] {
-        let refused = stage.output(&[&["ack", "--by", "li"], which.as_slice()].concat()).await;
-        assert_eq!(refused.status.code(), Some(1));
-        assert!(text(&refused.stderr).contains("no such alert fires"), "{}", text(&refused.stderr));
+    let refused =
+        [("--job", "nothing_*", 1, "no such alert fires"), ("--rule", "gone", 2, "there is no rule \"gone\"")];
+    for (option, name, code, words) in refused {
+        let output = stage.output(&["ack", "--by", "li", option, name]).await;
+        assert_eq!(output.status.code(), Some(code));
+        assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
     }
     assert_eq!(stage.output(&["ack", "--by", "li"]).await.status.code(), Some(2), "it names no alert");
     for (name, words) in [("zzzz", "no alert's id begins"), (&id[..2], "at least 4 characters")] {

@@ -16,7 +16,7 @@ use crate::limits::{
 };
 use crate::model::{Ack, Alert, AlertId, DeliveryState, Instance, RuleId, SourceId};
 use crate::rule::history::Past;
-use crate::rule::{Objection, Rule, RuleSet, Standing};
+use crate::rule::{Matcher, Objection, Rule, RuleSet, Standing};
 use crate::store::{
     Archive as _, Deliveries as _, DeliveryRecord, Desk as _, Inquiry as _, SqlStore, StoreError, Transition,
     TransitionLog as _,
@@ -51,6 +51,8 @@ pub struct Explanation<'a> {
     pub runs: Vec<Instance>,
     /// When the source was last asked.
     pub polled_at: Option<Timestamp>,
+    /// Since when the source cannot be read, and why; what is told here is as old as that.
+    pub unreadable: Option<(Timestamp, String)>,
     /// What each rule makes of it, in the order of the configuration.
     pub rules: Vec<RuleExplained<'a>>,
     /// Alerts of rules that the configuration does not have any more.
@@ -152,6 +154,27 @@ pub async fn find(
     Ok(if found.is_empty() { Err(near()) } else { Ok(found) })
 }
 
+/// The jobs whose names match a pattern, in every source that was ever asked, at most `limit`; and how many match in all.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn find_matching(
+    store: &SqlStore,
+    pattern: &Matcher,
+    limit: usize,
+) -> Result<(Vec<Asked>, usize), StoreError> {
+    let (mut found, mut all) = (Vec::new(), 0);
+    for source in store.sources().await? {
+        for job in store.jobs_of(&source.id).await?.into_iter().filter(|job| pattern.matches(job)) {
+            all += 1;
+            if found.len() < limit {
+                found.push(Asked::Job(source.id.clone(), job));
+            }
+        }
+    }
+    Ok((found, all))
+}
+
 /// Everything that can be said of what is asked after, at `now`. Times in words are on the clock of `zone`.
 ///
 /// # Errors
@@ -201,6 +224,8 @@ pub async fn explain<'a>(
     let is_gone = |alert: &Alert| rules.get(&alert.rule).is_none();
     let of_gone_rules = told(store, &own, &acks, is_gone).await?;
     let polled_at = looked.map(|(at, _)| at);
+    let sources = store.sources().await?;
+    let unreadable = sources.into_iter().find(|one| one.id == source).and_then(|one| one.unreadable);
     Ok(Explanation {
         source,
         job,
@@ -210,6 +235,7 @@ pub async fn explain<'a>(
         transitions_before,
         runs,
         polled_at,
+        unreadable,
         rules: explained,
         of_gone_rules,
     })

@@ -9,15 +9,15 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::output::{complain, fail, local, print, table};
-use super::{Exit, Failure};
+use super::output::{complain, complain_of_left_out, fail, local, print, table};
+use super::place::Desk;
+use super::{Exit, Failure, names};
 
 pub(super) use show::attempt_objects;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
-use crate::model::{AlertId, Delivery, DeliveryState, ReceiverId, RuleId};
-use crate::store::{Deliveries as _, DeliveryQuery, Mode, SqlStore};
+use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId, RuleId};
+use crate::store::{Deliveries as _, DeliveryQuery, Desk as _, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
 use crate::yaml::parse_duration;
 
@@ -51,7 +51,7 @@ struct Filter {
     /// Only those of this rule's alerts.
     #[arg(long)]
     rule: Option<String>,
-    /// Only those that tell of this alert, by its id.
+    /// Only those that tell of this alert, by its id or its beginning.
     #[arg(long, value_name = "ID")]
     alert: Option<String>,
     /// Only those made since: 6h, 2d, 2026-11-21, 2026-11-21T03:00 (in the configured zone), or with a zone.
@@ -59,20 +59,21 @@ struct Filter {
     since: Option<String>,
 }
 
-pub(super) async fn deliveries(config: &Config, arguments: &Arguments) -> Result<Exit, Failure> {
+pub(super) async fn deliveries(desk: &Desk, arguments: &Arguments) -> Result<Exit, Failure> {
     if arguments.action.is_some() && arguments.filter != Filter::default() {
         fail("the filters go with the listing, or behind `retry`");
         return Ok(Exit::Usage);
     }
     let as_json = arguments.listing.json;
     match &arguments.action {
-        None => list(config, &arguments.filter, &arguments.listing).await,
-        Some(Action::Show(show)) => show::show(config, show, as_json).await,
-        Some(Action::Retry(retry)) => retry::retry(config, retry, as_json).await,
+        None => list(desk, &arguments.filter, &arguments.listing).await,
+        Some(Action::Show(show)) => show::show(&desk.config, show, as_json).await,
+        Some(Action::Retry(retry)) => retry::retry(desk, retry, as_json).await,
     }
 }
 
-async fn list(config: &Config, filter: &Filter, listing: &super::Listing) -> Result<Exit, Failure> {
+async fn list(desk: &Desk, filter: &Filter, listing: &super::Listing) -> Result<Exit, Failure> {
+    let config = &desk.config;
     let since = match filter.since.as_deref().map(|text| instant(text, &config.timezone)).transpose() {
         Ok(since) => since,
         Err(reason) => {
@@ -80,44 +81,80 @@ async fn list(config: &Config, filter: &Filter, listing: &super::Listing) -> Res
             return Ok(Exit::Usage);
         }
     };
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    names::rules(desk, &store, filter.rule.as_slice()).await?;
+    names::receivers(desk, &store, filter.receiver.as_slice()).await?;
     let query = DeliveryQuery {
         state: filter.state,
         receiver: filter.receiver.as_ref().map(ReceiverId::new),
         rule: filter.rule.as_ref().map(RuleId::new),
-        alert: filter.alert.as_ref().map(AlertId::new),
+        alert: match &filter.alert {
+            Some(name) => Some(alert_named(&store, name).await?),
+            None => None,
+        },
         since,
     };
-    let store = SqlStore::open(&config.store, Mode::Read).await?;
     let deliveries = store.find_deliveries(&query, listing.limit).await?;
     if listing.json {
         for delivery in &deliveries {
             print(line(delivery))?;
         }
-        return Ok(Exit::Done);
+        return left_out(&store, &query, deliveries.len(), listing.limit).await;
     }
     if deliveries.is_empty() {
         complain(if query == DeliveryQuery::default() { "no deliveries" } else { "no such deliveries" });
         return Ok(Exit::Done);
     }
-    let rows = deliveries.iter().map(|delivery| row(delivery, &config.timezone)).collect();
-    let header = ["CREATED", "RECEIVER", "KIND", "RULE", "STATE", "ATTEMPTS", "LAST ERROR", "ID"];
+    let alerts: Vec<AlertId> = deliveries.iter().filter_map(|delivery| delivery.alert.clone()).collect();
+    let jobs = store.jobs_of_alerts(&alerts).await?;
+    let job_of = |delivery: &Delivery| delivery.alert.as_ref().and_then(|alert| jobs.get(alert));
+    let rows = deliveries.iter().map(|delivery| row(delivery, job_of(delivery), &config.timezone)).collect();
+    let header = ["ID", "CREATED", "RECEIVER", "KIND", "JOB", "RULE", "STATE", "ATTEMPTS", "LAST ERROR"];
     print(table(&header, rows))?;
+    left_out(&store, &query, deliveries.len(), listing.limit).await
+}
+
+/// Says how many deliveries are not shown.
+async fn left_out(store: &SqlStore, query: &DeliveryQuery, shown: usize, limit: usize) -> Result<Exit, Failure> {
+    if shown >= limit {
+        complain_of_left_out("the newest", shown, store.count_deliveries(query).await?, "deliveries");
+    }
     Ok(Exit::Done)
 }
 
-fn row(delivery: &Delivery, zone: &TimeZone) -> Vec<String> {
+/// The alert whose id is, or begins with, `name`. One that is not known has no deliveries either.
+async fn alert_named(store: &SqlStore, name: &str) -> Result<AlertId, Failure> {
+    let mut found = store.alerts_named(&name.to_ascii_lowercase()).await?;
+    match (found.pop(), found.is_empty()) {
+        (Some(alert), true) => Ok(alert.id),
+        (Some(_), false) => Err(Failure::Usage(format!("several alerts' ids begin with {name:?}; write more of it"))),
+        (None, _) => Err(Failure::Usage(format!("no alert's id begins with {name:?}; nightbell alerts shows them"))),
+    }
+}
+
+/// What a delivery tells of: its job; of several alerts, and of none, what it is.
+fn about(delivery: &Delivery, job: Option<&String>) -> String {
+    match (job, delivery.kind) {
+        (Some(job), _) => display_text(job),
+        (None, MessageKind::AlertGroup) => "(several)".to_string(),
+        (None, _) => String::new(),
+    }
+}
+
+fn row(delivery: &Delivery, job: Option<&String>, zone: &TimeZone) -> Vec<String> {
     let next = delivery.next_attempt_at.map(|at| format!("next attempt {}", local(at, zone)));
     let merged = delivery.merged_into.as_ref().map(|id| format!("merged into {id}"));
     let outcome = delivery.last_error.as_deref().map(display_text).into_iter().chain(merged).chain(next);
     vec![
+        delivery.id.to_string(),
         local(delivery.created_at, zone),
         delivery.receiver.to_string(),
         delivery.kind.to_string(),
+        about(delivery, job),
         delivery.rule.as_ref().map(ToString::to_string).unwrap_or_default(),
         delivery.state.as_str().to_string(),
         delivery.attempts.to_string(),
         outcome.collect::<Vec<_>>().join("; "),
-        delivery.id.to_string(),
     ]
 }
 

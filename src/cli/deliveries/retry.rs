@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::output::{complain, fail, print};
-use super::super::{Exit, Failure, unknown};
+use super::super::place::Desk;
+use super::super::{Exit, Failure, names};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
 use crate::model::{DeliveryId, ReceiverId};
 use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
 
@@ -26,23 +26,21 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn retry(config: &Config, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
-    let which = which(config, arguments)?;
-    let store = SqlStore::open(&config.store, Mode::Amend).await?;
+pub(super) async fn retry(desk: &Desk, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
+    let which = which(desk, arguments)?;
+    let store = SqlStore::open(&desk.config.store, Mode::Amend).await?;
+    names::receivers(desk, &store, arguments.receiver.as_slice()).await?;
     let revived = store.revive(&which, SystemClock.now()).await?;
     store.close().await;
     tell(&revived, arguments.json || as_json)?;
     Ok(if revived.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-fn which(config: &Config, arguments: &Arguments) -> Result<DeadLetters, Failure> {
+fn which(desk: &Desk, arguments: &Arguments) -> Result<DeadLetters, Failure> {
     let (Some(receiver), Some(since)) = (&arguments.receiver, &arguments.since) else {
         return Ok(DeadLetters::Named(arguments.ids.iter().map(DeliveryId::new).collect()));
     };
-    if !config.receivers.iter().any(|known| known.id.as_str() == receiver) {
-        return Err(unknown("receiver", receiver, config.receivers.iter().map(|known| known.id.as_str())));
-    }
-    let since = super::instant(since, &config.timezone).map_err(Failure::Usage)?;
+    let since = super::instant(since, &desk.config.timezone).map_err(Failure::Usage)?;
     Ok(DeadLetters::Of { receiver: ReceiverId::new(receiver), since })
 }
 

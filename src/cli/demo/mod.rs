@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use clap::Args;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{complain, print};
@@ -24,6 +26,7 @@ use crate::config::{Config, LoadOptions};
 use crate::sim::{Inbox, SimConfig, SimWorkspace};
 use crate::store::{Archive as _, Deliveries as _, Mode, SqlStore};
 use crate::template::display_text;
+use crate::yaml::duration_text;
 
 /// The rules that the demo runs under, as a user would write them.
 const RULES: &str = include_str!("rules.yaml");
@@ -31,15 +34,33 @@ const RULES: &str = include_str!("rules.yaml");
 /// When the demo begins by its own clock, in the zone of its rules: deadlines at half past six are twelve seconds away.
 const BEGINS: &str = "06:29:48";
 
-/// Runs the demo for `duration`.
-pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
-    let directory = Scratch::new()?;
+/// How the demo runs.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How long it runs.
+    #[arg(long = "for", value_name = "DURATION", default_value = "40s", value_parser = super::duration)]
+    duration: Duration,
+    /// Show the bodies that the webhook gets, too.
+    #[arg(long)]
+    json: bool,
+    /// Leave the configuration and the store in this directory, to try alerts, explain, ack and silence on.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// Runs it.
+pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
+    let duration = arguments.duration;
+    let directory = Place::new(arguments.keep.as_deref())?;
     let shown = ShiftedClock::showing(beginning()?);
     let clock: Arc<dyn Clock> = Arc::new(shown.clone());
     let workspace = SimWorkspace::start(SimConfig::default(), Arc::clone(&clock)).await?;
     let inbox = Inbox::open().await?;
-    let config = configure(&directory.0, &workspace, &inbox)?;
-    print("The end of a night at a simulated DataArts workspace, under these rules:\n")?;
+    let config = configure(&directory.path, &workspace, &inbox)?;
+    print(format_args!(
+        "The end of a night at a simulated DataArts workspace, in {}, under these rules:\n",
+        duration_text(duration)
+    ))?;
     let rules = RULES.lines().skip_while(|line| !line.starts_with("rules:")).map(|line| format!("    {line}"));
     print(rules.collect::<Vec<_>>().join("\n"))?;
     print("\nIt is almost half past six. What happens there, and what Nightbell tells of it:\n")?;
@@ -48,14 +69,14 @@ pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
     let shutdown = CancellationToken::new();
     // However long it took to come this far, the story and the clock begin together.
     shown.show(beginning()?);
-    let began = Instant::now();
+    let (began, clock_shown) = (Instant::now(), Shown { clock: Arc::clone(&clock), zone: config.timezone.clone() });
     let running = tokio::spawn(app.run(shutdown.clone()));
     let progress = progress(duration);
-    let mut telling = tokio::spawn(story::tell(workspace.clone(), Arc::clone(&clock), began));
+    let mut telling = tokio::spawn(story::tell(workspace.clone(), clock_shown.clone(), began));
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     let stop = tokio::signal::ctrl_c();
     tokio::select! {
-        shown = show::show(inbox, &store, began, &progress) => shown?,
+        shown = show::show(inbox, &store, &clock_shown, arguments.json, &progress) => shown?,
         () = tokio::time::sleep(duration) => {}
         _ = stop => {}
     }
@@ -66,13 +87,48 @@ pub(super) async fn demo(duration: Duration) -> Result<Exit, Failure> {
     running.await??;
     sum_up(&store).await?;
     show_digest(&config, clock.now()).await?;
-    complain("\nNext: copy rules.example.yaml to rules.yaml, then `nightbell check` and `nightbell run --once`.");
+    match &arguments.keep {
+        Some(kept) => print(what_to_try(kept))?,
+        None => complain(
+            "\nNext: `nightbell demo --keep DIR` leaves a store to try things on; `nightbell init` writes a configuration for \
+             your own account.",
+        ),
+    }
     Ok(Exit::Done)
+}
+
+/// The demo's clock, as everything that it prints shows it: the one that the messages go by.
+#[derive(Clone)]
+struct Shown {
+    clock: Arc<dyn Clock>,
+    zone: TimeZone,
+}
+
+impl Shown {
+    /// The head of a line: what the clock shows, and who speaks.
+    fn stamp(&self, who: &str) -> String {
+        format!("{} {who:<10}", self.clock.now().to_zoned(self.zone.clone()).strftime("%H:%M:%S"))
+    }
+}
+
+/// Commands for a store that was kept.
+fn what_to_try(kept: &Path) -> String {
+    let file = kept.join("rules.yaml");
+    let commands = [
+        "alerts",
+        "explain etl_orders",
+        "ack --job settlement_daily --reason \"I am on it\"",
+        "silence add --job 'sync_*' --for 2h --reason deploy",
+        "deliveries",
+        "status",
+    ];
+    let lines = commands.map(|command| format!("  nightbell {command} -c {}", file.display()));
+    format!("\nThe store is in {}. Try:\n{}", kept.display(), lines.join("\n"))
 }
 
 /// This morning's [`BEGINS`].
 fn beginning() -> anyhow::Result<Timestamp> {
-    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").context("the demo's time zone")?;
+    let zone = TimeZone::get("Asia/Shanghai").context("the demo's time zone")?;
     let today = SystemClock.now().to_zoned(zone).date();
     let time = BEGINS.parse().context("the demo's time of day")?;
     Ok(today.to_datetime(time).in_tz("Asia/Shanghai").context("the demo's beginning")?.timestamp())
@@ -155,20 +211,38 @@ async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A directory that goes away with the demo.
-struct Scratch(PathBuf);
+/// The directory of configuration and store: one that goes away with the demo, or one that stays.
+struct Place {
+    path: PathBuf,
+    is_kept: bool,
+}
 
-impl Scratch {
-    fn new() -> std::io::Result<Scratch> {
-        let path = std::env::temp_dir().join(format!("nightbell-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Scratch(path))
+impl Place {
+    /// Makes the directory. One to keep holds no configuration yet: somebody's would be replaced.
+    fn new(kept: Option<&Path>) -> Result<Place, Failure> {
+        let Some(path) = kept else {
+            let path = std::env::temp_dir().join(format!("nightbell-demo-{}", std::process::id()));
+            std::fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+            return Ok(Place { path, is_kept: false });
+        };
+        std::fs::create_dir_all(path).with_context(|| format!("{} cannot be made", path.display()))?;
+        for name in ["rules.yaml", "nightbell.db"] {
+            if path.join(name).exists() {
+                let problem = format!("{} is there already; name an empty directory", path.join(name).display());
+                return Err(Failure::Usage(problem));
+            }
+        }
+        // The configuration names the store, and is used from elsewhere.
+        let path = path.canonicalize().with_context(|| format!("{} cannot be used", path.display()))?;
+        Ok(Place { path, is_kept: true })
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Place {
     fn drop(&mut self) {
-        // What cannot be removed is left to the system's own cleaning of its temporary directory.
-        drop(std::fs::remove_dir_all(&self.0));
+        if !self.is_kept {
+            // What cannot be removed is left to the system's own cleaning of its temporary directory.
+            drop(std::fs::remove_dir_all(&self.path));
+        }
     }
 }

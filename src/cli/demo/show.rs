@@ -1,39 +1,32 @@
 //! Shows what arrives at the demo's receivers.
 
-use std::time::Instant;
-
 use serde_json::Value;
 
+use super::Shown;
 use crate::cli::output::print;
 use crate::sim::{Inbox, Mail, Received};
 use crate::store::{Deliveries as _, SqlStore};
 use crate::template::display_text;
 
-/// The head of a line: how long the demo runs, and who speaks.
-pub(super) fn stamp(began: Instant, who: &str) -> String {
-    format!("{:>3}s  {who:<10}", began.elapsed().as_secs())
-}
-
 /// Shows messages as they arrive; does not end by itself.
 pub(super) async fn show(
     mut inbox: Inbox,
     store: &SqlStore,
-    began: Instant,
+    clock: &Shown,
+    as_json: bool,
     progress: &indicatif::ProgressBar,
 ) -> Result<(), crate::cli::Failure> {
-    let mut bodies_shown = 0;
     while let Some(received) = inbox.received.recv().await {
         let text = match received {
-            Received::Slack(body) => indented(&stamp(began, "Slack"), &slack_lines(&body)),
+            Received::Slack(body) => indented(&clock.stamp("Slack"), &slack_lines(&body)),
             Received::Mail(mail) => {
-                let head = format!("{} {}", stamp(began, "email"), mail.recipients.join(", "));
+                let head = format!("{} {}", clock.stamp("email"), mail.recipients.join(", "));
                 indented(&head, &mail_lines(&mail, store).await?)
             }
             Received::Webhook { id, signed, body } => {
                 let signed = if signed { "signed" } else { "not signed" };
-                let head = format!("{} webhook-id {id}, {signed}", stamp(began, "webhook"));
-                bodies_shown += 1;
-                indented(&head, &body_lines(&body, bodies_shown == 1))
+                let head = format!("{} webhook-id {id}, {signed}", clock.stamp("webhook"));
+                indented(&head, &body_lines(&body, as_json))
             }
         };
         progress.suspend(|| print(text))?;
@@ -86,7 +79,7 @@ async fn mail_lines(mail: &Mail, store: &SqlStore) -> Result<Vec<String>, crate:
     Ok([subject, String::new()].into_iter().chain(text).collect())
 }
 
-/// The first body in full, later ones in a line: they are all alike.
+/// A body in a line, or in full: it says what the message beside it says.
 fn body_lines(body: &str, in_full: bool) -> Vec<String> {
     let Ok(value) = serde_json::from_str::<Value>(body) else { return vec![body.to_string()] };
     if in_full {

@@ -1,13 +1,11 @@
 //! What happens in the demo's workspace, told by the second.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::show::stamp;
+use super::Shown;
 use crate::cli::output::print;
-use crate::clock::Clock;
 use crate::sim::{SimInstance, SimNode, SimWorkspace};
 
 const ORDERS: (&str, u64) = ("etl_orders", 34765);
@@ -20,7 +18,7 @@ const BALANCE: (&str, u64) = ("balance_sheet", 34773);
 const EXPORT: (&str, u64) = ("export_ledger", 34774);
 
 /// Lets the end of the night take its course, which begins 12 seconds before half past six.
-pub(super) async fn tell(workspace: SimWorkspace, clock: Arc<dyn Clock>, began: Instant) {
+pub(super) async fn tell(workspace: SimWorkspace, clock: Shown, began: Instant) {
     let night = Night { workspace, clock, began };
     night.set();
     night.fails().await;
@@ -30,7 +28,7 @@ pub(super) async fn tell(workspace: SimWorkspace, clock: Arc<dyn Clock>, began: 
 
 struct Night {
     workspace: SimWorkspace,
-    clock: Arc<dyn Clock>,
+    clock: Shown,
     began: Instant,
 }
 
@@ -44,7 +42,7 @@ impl Night {
         let merging = SimNode {
             end_time: None,
             ..SimNode::ended("merge_ledgers", "MRS Spark", "running", before(start, 2600), start)
-                .log_path("obs://dlf-log/settlement_daily/2026-11-21 05_45_00.000/merge_ledgers/merge_ledgers.job")
+                .log_path(&self.log_path(SETTLEMENT.0, before(start, 45 * 60 - 9), "merge_ledgers"))
         };
         self.workspace.put_all(vec![
             run(ORDERS, 60),
@@ -64,7 +62,7 @@ impl Night {
         let end = self.now();
         self.workspace.update(ORDERS.0, ORDERS.1, |instance| {
             let mut node = SimNode::ended("load_orders", "DWS SQL", "fail", before(end, 40), end)
-                .log_path("obs://dlf-log/etl_orders/2026-11-21 06_28_48.000/load_orders/load_orders.job");
+                .log_path(&self.log_path(ORDERS.0, instance.plan_time, "load_orders"));
             node.retries = 2;
             *instance = instance.clone().ended("fail", end).node(node);
         });
@@ -90,8 +88,11 @@ impl Night {
         let now = self.now();
         self.workspace.update(CUSTOMERS.0, CUSTOMERS.1, |instance| {
             instance.status = "running-exception".to_string();
-            let node = SimNode::ended("check_keys", "Shell", "fail", before(now, 5), now)
-                .log_path("obs://dlf-log/etl_customers/2026-11-21 06_29_18.000/check_keys/check_keys.job");
+            let node = SimNode::ended("check_keys", "Shell", "fail", before(now, 5), now).log_path(&self.log_path(
+                CUSTOMERS.0,
+                instance.plan_time,
+                "check_keys",
+            ));
             instance.nodes.push(node);
         });
     }
@@ -123,11 +124,17 @@ impl Night {
     async fn event(&self, second: u64, what: &str) {
         tokio::time::sleep_until((self.began + Duration::from_secs(second)).into()).await;
         // A closed stdout ends the demo where it shows messages.
-        drop(print(format_args!("{} {what}\n", stamp(self.began, "scheduler"))));
+        drop(print(format_args!("{} {what}\n", self.clock.stamp("scheduler"))));
+    }
+
+    /// Where a node of a run that was planned then writes its log.
+    fn log_path(&self, job: &str, planned: Timestamp, node: &str) -> String {
+        let planned = planned.to_zoned(self.clock.zone.clone()).strftime("%Y-%m-%d %H_%M_%S.000");
+        format!("obs://dlf-log/{job}/{planned}/{node}/{node}.job")
     }
 
     fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.clock.clock.now()
     }
 }
 

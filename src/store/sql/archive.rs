@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe};
 
 use super::database::SqlStore;
 use super::dialect::Dialect;
@@ -87,28 +88,11 @@ impl Archive for SqlStore {
 
     async fn find_alerts(&self, query: &AlertQuery, limit: usize) -> Result<Vec<Alert>, StoreError> {
         let sql = format!(
-            "SELECT {columns} FROM alert WHERE ($1 IS NULL OR source = $1) AND ($2 IS NULL OR job IN {jobs}) \
-               AND ($3 IS NULL OR rule = $3) AND ($4 IS NULL OR {severity} IN {severities}) \
-               AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR {told}) \
-               AND ($7 IS NULL OR (suppressed_by IS NOT NULL) = ($7 = 1)) AND ($8 IS NULL OR created_at >= $8) \
-             ORDER BY created_at DESC, id DESC LIMIT $9",
-            columns = rows::ALERT_COLUMNS,
-            jobs = self.dialect.bound_texts(2),
-            severity = self.dialect.json_text("facts", "alert.severity"),
-            severities = self.dialect.bound_texts(4),
-            told = self.dialect.holds_text("receivers", 6),
+            "SELECT {} FROM alert WHERE {} ORDER BY created_at DESC, id DESC LIMIT $9",
+            rows::ALERT_COLUMNS,
+            wanted_alerts(self.dialect)
         );
-        let severities: Vec<&str> = query.severities.iter().copied().map(Severity::as_str).collect();
-        let found = sqlx::query(AssertSqlSafe(sql))
-            .bind(query.source.as_ref().map(|it| it.as_str()))
-            .bind(query.jobs.as_ref().map(|jobs| list(jobs.iter().map(String::as_str))).transpose()?)
-            .bind(query.rule.as_ref().map(|it| it.as_str()))
-            .bind((!severities.is_empty()).then(|| list(severities.iter().copied())).transpose()?)
-            .bind(query.state.map(AlertState::as_str))
-            // As it stands in the JSON list; a name holds nothing that would be escaped there.
-            .bind(query.receiver.as_ref().map(|it| format!("\"{it}\"")))
-            .bind(query.is_suppressed.map(i64::from))
-            .bind(query.since.map(|since| since.as_millisecond()))
+        let found = alerts_bound(sqlx::query(AssertSqlSafe(sql)), query)?
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.readers)
             .await
@@ -185,11 +169,7 @@ impl Archive for SqlStore {
 
 /// The rows of a statement that asks for what [`wanted`] says, `$5` of them at most.
 async fn chosen(store: &SqlStore, sql: String, filter: &InstanceFilter) -> Result<Vec<AnyRow>, StoreError> {
-    sqlx::query(AssertSqlSafe(sql))
-        .bind(filter.source.as_ref().map(|source| source.as_str()))
-        .bind(filter.from.map(|from| from.as_millisecond()))
-        .bind(names(filter.jobs.as_deref())?)
-        .bind(names_of(&filter.statuses)?)
+    instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?
         .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
         .fetch_all(&store.readers)
         .await
@@ -197,7 +177,7 @@ async fn chosen(store: &SqlStore, sql: String, filter: &InstanceFilter) -> Resul
 }
 
 /// Which instances the filter wants: bound as `$1` source, `$2` from, `$3` jobs, `$4` statuses; null means all.
-fn wanted(dialect: Dialect) -> String {
+pub(super) fn wanted(dialect: Dialect) -> String {
     format!(
         "($1 IS NULL OR source = $1) AND ($2 IS NULL OR {WHEN} >= $2) \
          AND ($3 IS NULL OR job IN {}) \
@@ -205,6 +185,50 @@ fn wanted(dialect: Dialect) -> String {
         dialect.bound_texts(3),
         dialect.bound_texts(4)
     )
+}
+
+/// What [`wanted`] binds.
+pub(super) fn instances_bound<'q>(
+    query: Query<'q, Any, AnyArguments>,
+    filter: &InstanceFilter,
+) -> Result<Query<'q, Any, AnyArguments>, StoreError> {
+    Ok(query
+        .bind(filter.source.as_ref().map(|source| source.as_str().to_string()))
+        .bind(filter.from.map(|from| from.as_millisecond()))
+        .bind(names(filter.jobs.as_deref())?)
+        .bind(names_of(&filter.statuses)?))
+}
+
+/// Which alerts a query wants: its parts are bound as `$1` to `$8` in their order; null means all.
+pub(super) fn wanted_alerts(dialect: Dialect) -> String {
+    format!(
+        "($1 IS NULL OR source = $1) AND ($2 IS NULL OR job IN {jobs}) \
+         AND ($3 IS NULL OR rule = $3) AND ($4 IS NULL OR {severity} IN {severities}) \
+         AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR {told}) \
+         AND ($7 IS NULL OR (suppressed_by IS NOT NULL) = ($7 = 1)) AND ($8 IS NULL OR created_at >= $8)",
+        jobs = dialect.bound_texts(2),
+        severity = dialect.json_text("facts", "alert.severity"),
+        severities = dialect.bound_texts(4),
+        told = dialect.holds_text("receivers", 6),
+    )
+}
+
+/// What [`wanted_alerts`] binds.
+pub(super) fn alerts_bound<'q>(
+    sql: Query<'q, Any, AnyArguments>,
+    query: &AlertQuery,
+) -> Result<Query<'q, Any, AnyArguments>, StoreError> {
+    let severities: Vec<&str> = query.severities.iter().copied().map(Severity::as_str).collect();
+    Ok(sql
+        .bind(query.source.as_ref().map(ToString::to_string))
+        .bind(query.jobs.as_ref().map(|jobs| list(jobs.iter().map(String::as_str))).transpose()?)
+        .bind(query.rule.as_ref().map(ToString::to_string))
+        .bind((!severities.is_empty()).then(|| list(severities.iter().copied())).transpose()?)
+        .bind(query.state.map(AlertState::as_str))
+        // As it stands in the JSON list; a name holds nothing that would be escaped there.
+        .bind(query.receiver.as_ref().map(|it| format!("\"{it}\"")))
+        .bind(query.is_suppressed.map(i64::from))
+        .bind(query.since.map(|since| since.as_millisecond())))
 }
 
 /// A list of names as one bound text; `None` for no list.

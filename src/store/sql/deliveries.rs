@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use sqlx::any::AnyRow;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, lists};
@@ -28,16 +30,10 @@ impl Deliveries for SqlStore {
     async fn find_deliveries(&self, query: &DeliveryQuery, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         let columns = rows::DELIVERY_COLUMNS;
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT {columns} FROM delivery WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR receiver = $2) \
-               AND ($3 IS NULL OR rule = $3) AND ($4 IS NULL OR alert = $4) AND ($5 IS NULL OR created_at >= $5) \
-             ORDER BY created_at DESC, id DESC LIMIT $6"
+            "SELECT {columns} FROM delivery WHERE {} ORDER BY created_at DESC, id DESC LIMIT $6",
+            wanted_deliveries()
         ));
-        let found = sqlx::query(statement)
-            .bind(query.state.map(DeliveryState::as_str))
-            .bind(query.receiver.as_ref().map(|it| it.as_str()))
-            .bind(query.rule.as_ref().map(|it| it.as_str()))
-            .bind(query.alert.as_ref().map(|it| it.as_str()))
-            .bind(query.since.map(Timestamp::as_millisecond))
+        let found = deliveries_bound(sqlx::query(statement), query)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.readers)
             .await
@@ -125,6 +121,24 @@ impl Deliveries for SqlStore {
         self.commit(write).await?;
         Ok(revived)
     }
+}
+
+/// Which deliveries a query wants: its parts are bound as `$1` to `$5` in their order; null means all.
+pub(super) const fn wanted_deliveries() -> &'static str {
+    "($1 IS NULL OR state = $1) AND ($2 IS NULL OR receiver = $2) AND ($3 IS NULL OR rule = $3) \
+     AND ($4 IS NULL OR alert = $4) AND ($5 IS NULL OR created_at >= $5)"
+}
+
+/// What [`wanted_deliveries`] binds.
+pub(super) fn deliveries_bound<'q>(
+    sql: Query<'q, Any, AnyArguments>,
+    query: &DeliveryQuery,
+) -> Query<'q, Any, AnyArguments> {
+    sql.bind(query.state.map(DeliveryState::as_str))
+        .bind(query.receiver.as_ref().map(ToString::to_string))
+        .bind(query.rule.as_ref().map(ToString::to_string))
+        .bind(query.alert.as_ref().map(ToString::to_string))
+        .bind(query.since.map(Timestamp::as_millisecond))
 }
 
 /// What is known of a delivery that may be sent again: id, state, the same of what it follows, the receiver, and whether

@@ -1,9 +1,9 @@
 //! [`SqlStore`]: the store in a SQL database.
 //!
-//! It reads and writes one SQLite file. `database` has the connections and transactions, `open` finds and guards the file.
+//! It reads and writes one SQLite file. `database` has the connections and transactions, `open` finds the file, `lock` guards it.
 //! Each role of the store is implemented in the file that holds its statements: `poll` the ledger, `outbox` and `groups`
 //! what lanes do, `fallback` and `escalation` who else is notified, `desk` what people say, `archive`, `deliveries`,
-//! `inquiry` and `transition` what they ask, `digest`, `own` and `upkeep` (with `forget` for runs) the rest. Below them,
+//! `inquiry`, `tally` and `transition` what they ask, `digest`, `own` and `upkeep` (with `forget` for runs) the rest. Below them,
 //! `insert` writes alerts and deliveries for all of them, `gap` keeps when a source was not read, `gathering` whether
 //! anything waits for its group, `memory` loads what a poll remembers;
 //! `items` turns values into rows and `rows` turns rows into values; `statements` and `dialect` hold the SQL, so that
@@ -24,6 +24,7 @@ mod groups;
 mod inquiry;
 mod insert;
 mod items;
+mod lock;
 mod memory;
 mod open;
 mod outbox;
@@ -34,6 +35,7 @@ mod poll;
 mod receivers;
 mod rows;
 mod statements;
+mod tally;
 mod transition;
 mod upkeep;
 

@@ -1,10 +1,8 @@
 //! Opening the store: from the URL to guarded, migrated, connected.
 //!
-//! A worker holds an exclusive lock beside the file (`<file>.lock`, the holder's pid inside) before it touches the file.
+//! A worker holds an exclusive lock beside the file before it touches the file.
 //! A file that is no store of ours, or one of a newer version, is refused with words and left as it is.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -17,6 +15,7 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executo
 use super::database::{LOST, Mode, Opened, SqlStore, words};
 use super::dialect::Dialect;
 use super::gathering::Gathering;
+use super::lock::{locked, private};
 use super::statements::Statements;
 use crate::limits::{STORE_CHECK_SIZE_MAX, STORE_WAIT_MAX};
 use crate::store::error::StoreError;
@@ -140,12 +139,12 @@ impl SqlStore {
     }
 }
 
-fn unusable(path: &Path, reason: impl std::fmt::Display) -> StoreError {
+pub(super) fn unusable(path: &Path, reason: impl std::fmt::Display) -> StoreError {
     StoreError::Unusable(format!("store {}: {reason}", path.display()))
 }
 
 /// The file that the URL names.
-fn path_of(url: &str) -> Result<PathBuf, StoreError> {
+pub(super) fn path_of(url: &str) -> Result<PathBuf, StoreError> {
     match url.strip_prefix("sqlite://") {
         Some("" | "/" | ":memory:") => {
             Err(StoreError::Unusable(format!("store {url:?} names no file; write sqlite://nightbell.db")))
@@ -159,7 +158,7 @@ fn path_of(url: &str) -> Result<PathBuf, StoreError> {
 }
 
 /// The file under its one true name, so that two names of a file have one lock.
-fn found(path: &Path, mode: Mode) -> Result<PathBuf, StoreError> {
+pub(super) fn found(path: &Path, mode: Mode) -> Result<PathBuf, StoreError> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => return Err(unusable(path, "it is a directory, a file is wanted")),
         Ok(_) => return path.canonicalize().map_err(|error| unusable(path, error)),
@@ -180,41 +179,6 @@ fn found(path: &Path, mode: Mode) -> Result<PathBuf, StoreError> {
         Some(name) => Ok(directory.join(name)),
         None => Err(unusable(path, "it names no file")),
     }
-}
-
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Takes the lock beside the file and writes this process's pid into it.
-fn locked(path: &Path) -> Result<File, StoreError> {
-    let mut lock_path = path.as_os_str().to_owned();
-    lock_path.push(".lock");
-    let lock_path = PathBuf::from(lock_path);
-    let cannot = |error: std::io::Error| unusable(path, format!("its lock {}: {error}", lock_path.display()));
-    let mut lock = private().open(&lock_path).map_err(cannot)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // The pid is for the reader's convenience: who cannot read it is refused all the same.
-            let read = lock.read_to_string(&mut pid);
-            let pid = if read.is_ok() && !pid.trim().is_empty() { pid.trim().to_string() } else { "unknown".into() };
-            return Err(StoreError::Held { path: path.display().to_string(), pid });
-        }
-        Err(TryLockError::Error(error)) => return Err(cannot(error)),
-    }
-    let pid = std::process::id().to_string();
-    let written = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(pid.as_bytes()));
-    if let Err(error) = written {
-        // A full disk keeps the pid out of the file, not the lock from holding.
-        tracing::warn!(lock = %lock_path.display(), %error, "cannot note this process's id in the store's lock");
-    }
-    Ok(lock)
 }
 
 /// Makes the file, private to its owner, or proves that it can be written: SQLite would open a read-only one and

@@ -1,80 +1,39 @@
-//! `nightbell explain`: why somebody was told of a run or a job, or why not. Lines for a phone, not a wide table.
+//! An explanation for people: lines for a phone, not a wide table.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
 
-use super::output::{fail, local, print};
-use super::{Exit, Failure, alerts, deliveries};
-use crate::app::explain::{Asked, Explanation, Letter, Outcome, RuleExplained, Told, explain, fate, find};
-use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
-use crate::limits::EXPLAINED_OTHERS_MAX;
+use super::super::alerts;
+use super::super::output::local;
+use super::Shown;
+use crate::app::explain::{Explanation, Letter, Outcome, RuleExplained, Told};
+use crate::limits::{EXPLAINED_IN_FULL_MAX, EXPLAINED_OTHERS_MAX};
 use crate::model::{DeliveryState, Instance, MessageKind};
 use crate::rule::Standing;
-use crate::store::{Mode, SqlStore, Transition};
 use crate::template::display_text;
 use crate::yaml::duration_text;
 
-/// The command's arguments, without the configuration file.
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// A job's name, an instance's id, or both: etl_orders, 34765, etl_orders/34765.
-    #[arg(value_name = "INSTANCE|JOB")]
-    subject: String,
-    /// One JSON object for each run or job of that name.
-    #[arg(long)]
-    json: bool,
-    /// Every rule, those about other jobs too.
-    #[arg(long)]
-    all: bool,
-}
-
-pub(super) async fn explain_one(config: &Config, arguments: &Arguments) -> Result<Exit, Failure> {
-    let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let now = SystemClock.now();
-    let found = match find(&store, &arguments.subject, &config.rules).await? {
-        Ok(found) => found,
-        Err(near) => {
-            let help = near.map_or_else(
-                || "`nightbell jobs` and `nightbell instances` list what is remembered".to_string(),
-                |near| format!("did you mean {near:?}?"),
-            );
-            fail(format_args!("there is no job and no instance {:?}; {help}", arguments.subject));
-            return Ok(Exit::Failed);
-        }
-    };
-    for (index, asked) in found.into_iter().enumerate() {
-        let explanation = explain(&store, &config.rules, Asked::clone(&asked), now, &config.timezone).await?;
-        if arguments.json {
-            print(object(&explanation, &config.timezone, now))?;
-        } else {
-            let gap = if index > 0 { "\n" } else { "" };
-            print(format_args!("{gap}{}", as_text(&explanation, &config.timezone, now, arguments.all).trim_end()))?;
-        }
-    }
-    Ok(Exit::Done)
-}
-
-fn as_text(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp, all: bool) -> String {
-    let mut text = heading(explanation, zone, now);
+pub(super) fn as_text(explanation: &Explanation<'_>, how: &Shown<'_>) -> String {
+    let zone = how.zone;
+    let mut text = heading(explanation, zone, how.now);
     let (about, others) = explanation.matching();
     for explained in about {
         text.push('\n');
         text.push_str(&rule_text(explained, zone));
     }
     for told in &explanation.of_gone_rules {
-        let _ = write!(text, "\n{}: the rule is not in the configuration any more\n", told.alert.rule);
+        let why = if how.is_whole { "is not in the configuration any more" } else { "cannot be read" };
+        let _ = write!(text, "\n{}: the rule {why}\n", told.alert.rule);
         text.push_str(&told_text(told, zone));
     }
     if others.is_empty() {
         return text;
     }
     let _ = writeln!(text, "\nabout other jobs: {}", rules(others.len()));
-    let shown = if all { others.len() } else { EXPLAINED_OTHERS_MAX };
+    let shown = if how.all { others.len() } else { EXPLAINED_OTHERS_MAX };
     for explained in others.iter().take(shown) {
         let why = standing_text(explained, zone).unwrap_or_default();
         let _ = writeln!(text, "  {}: {}", explained.rule.id, display_text(&why));
@@ -111,8 +70,16 @@ fn heading(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp) -> St
             }
         }
     }
-    if let Some(polled_at) = explanation.polled_at {
-        let _ = writeln!(text, "as of the last poll, {}", local(polled_at, zone));
+    match (&explanation.unreadable, explanation.polled_at) {
+        (Some((since, reason)), _) => {
+            let (since, reason) = (local(*since, zone), display_text(reason));
+            let _ = writeln!(text, "{} cannot be read since {since}: {reason}", explanation.source);
+            text.push_str("what follows is as of before that\n");
+        }
+        (None, Some(polled_at)) => {
+            let _ = writeln!(text, "as of the last poll, {}", local(polled_at, zone));
+        }
+        (None, None) => {}
     }
     text
 }
@@ -174,7 +141,7 @@ fn outcome_text(outcome: &Outcome) -> String {
     }
 }
 
-fn standing_text(explained: &RuleExplained<'_>, zone: &TimeZone) -> Option<String> {
+pub(super) fn standing_text(explained: &RuleExplained<'_>, zone: &TimeZone) -> Option<String> {
     Some(match explained.standing.as_ref()? {
         Standing::Holds(found) => found.clone(),
         Standing::Fails(objection) => objection.words(explained.rule, zone),
@@ -195,8 +162,63 @@ fn told_text(told: &Told, zone: &TimeZone) -> String {
     if let Some(ack) = &told.ack {
         let _ = writeln!(text, "    acknowledged by {} since {}", display_text(&ack.by), local(ack.at, zone));
     }
-    told.letters.iter().for_each(|letter| text.push_str(&letter_text(letter, zone)));
+    text.push_str(&failure_text(told));
+    let receivers: BTreeSet<&str> = told.letters.iter().map(|it| it.record.delivery.receiver.as_str()).collect();
+    if receivers.len() > EXPLAINED_IN_FULL_MAX {
+        receivers.iter().for_each(|receiver| text.push_str(&receiver_line(receiver, told, zone)));
+    } else {
+        told.letters.iter().for_each(|letter| text.push_str(&letter_text(letter, zone)));
+    }
     text
+}
+
+/// What failed, as the messages said it: the error, and each failing node with its log.
+fn failure_text(told: &Told) -> String {
+    let facts = &told.alert.facts;
+    let mut text = String::new();
+    let error = facts.instance.as_ref().and_then(|it| it.error.as_deref());
+    if let Some(error) = error {
+        let _ = writeln!(text, "    error: {}", display_text(error));
+    }
+    for node in &facts.failing_nodes {
+        let retries = node.retries.filter(|number| *number > 0).map(|number| format!(", {number} retries"));
+        let line = format!("node {}: {}{}", node.name, node.status, retries.unwrap_or_default());
+        let _ = writeln!(text, "    {}", display_text(&line));
+        if let Some(path) = &node.log_path {
+            let _ = writeln!(text, "      {}", display_text(path));
+        }
+    }
+    text
+}
+
+/// One of many receivers: `    hook: delivered 2026-11-21 02:05:00; its end: owed, next attempt …`.
+fn receiver_line(receiver: &str, told: &Told, zone: &TimeZone) -> String {
+    let letters = told.letters.iter().filter(|letter| letter.record.delivery.receiver.as_str() == receiver);
+    let states = letters.map(|letter| {
+        let what = match letter.record.delivery.kind {
+            MessageKind::AlertResolved => "its end: ",
+            _ => "",
+        };
+        let delivery = &letter.group.as_ref().unwrap_or(&letter.record).delivery;
+        let failed = delivery.state != DeliveryState::Delivered;
+        let error = delivery.last_error.as_deref().filter(|_| failed);
+        let error = error.map(|error| format!(" ({})", display_text(error))).unwrap_or_default();
+        format!("{what}{}{error}", state_text(letter, zone))
+    });
+    format!("    {receiver}: {}\n", states.collect::<Vec<_>>().join("; "))
+}
+
+/// Where a message stands, and since or until when.
+fn state_text(letter: &Letter, zone: &TimeZone) -> String {
+    let teller = letter.group.as_ref().unwrap_or(&letter.record);
+    match (teller.delivery.state, teller.delivery.delivered_at, teller.delivery.next_attempt_at) {
+        (DeliveryState::Delivered, Some(at), _) => format!("delivered {}", local(at, zone)),
+        (DeliveryState::Pending, _, Some(until)) if letter.gathers_until().is_some() => {
+            format!("pending, waits for others of its group until {}", local(until, zone))
+        }
+        (DeliveryState::Pending, _, Some(next)) => format!("pending, next attempt {}", local(next, zone)),
+        (state, ..) => state.as_str().to_string(),
+    }
 }
 
 fn letter_text(letter: &Letter, zone: &TimeZone) -> String {
@@ -213,14 +235,7 @@ fn letter_text(letter: &Letter, zone: &TimeZone) -> String {
         (Some(group), None) => format!(", merged into {group}"),
         (None, _) => String::new(),
     };
-    let state = match (teller.delivery.state, teller.delivery.delivered_at, teller.delivery.next_attempt_at) {
-        (DeliveryState::Delivered, Some(at), _) => format!("delivered {}", local(at, zone)),
-        (DeliveryState::Pending, _, Some(until)) if letter.gathers_until().is_some() => {
-            format!("owed, waits for others of its group until {}", local(until, zone))
-        }
-        (DeliveryState::Pending, _, Some(next)) => format!("owed, next attempt {}", local(next, zone)),
-        (state, ..) => state.as_str().to_string(),
-    };
+    let state = state_text(letter, zone);
     let mut text = format!("    {}{what}: {state}{merged}\n", delivery.receiver);
     for attempt in &teller.attempts {
         let status = attempt.status.as_deref().unwrap_or("-");
@@ -235,81 +250,4 @@ fn letter_text(letter: &Letter, zone: &TimeZone) -> String {
         let _ = writeln!(text, "      its fallback was told: {fallback}");
     }
     text
-}
-
-fn object(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp) -> Value {
-    let run = |run: &Instance| {
-        json!({
-            "id": run.id,
-            "status": run.status,
-            "raw_status": run.raw_status,
-            "type": run.kind,
-            "plan_time": run.plan_time,
-            "start_time": run.start_time,
-            "end_time": run.end_time,
-            "duration_ms": run.duration(now).and_then(|lasted| u64::try_from(lasted.as_millis()).ok()),
-        })
-    };
-    let transition = |transition: &Transition| {
-        let Instance { status, raw_status, .. } = &transition.instance;
-        json!({ "seen_at": transition.seen_at, "status": status, "raw_status": raw_status })
-    };
-    let rules: Vec<Value> = explanation.rules.iter().map(|explained| rule_object(explained, zone)).collect();
-    json!({
-        "source": explanation.source,
-        "job": explanation.job,
-        "asked_for": if explanation.is_about_job { "job" } else { "instance" },
-        "instance": explanation.run.as_ref().map(run),
-        "transitions": explanation.transitions.iter().map(transition).collect::<Vec<_>>(),
-        "transitions_before": explanation.transitions_before,
-        "last_instances": explanation.runs.iter().map(run).collect::<Vec<_>>(),
-        "polled_at": explanation.polled_at,
-        "rules": rules,
-        "alerts_of_gone_rules": explanation.of_gone_rules.iter().map(told_object).collect::<Vec<_>>(),
-    })
-}
-
-fn rule_object(explained: &RuleExplained<'_>, zone: &TimeZone) -> Value {
-    let (code, why) = match &explained.outcome {
-        Outcome::NotTold { code, why } => (Some(*code), Some(why.as_str())),
-        Outcome::Told | Outcome::Owed => (None, None),
-    };
-    let objection = match &explained.standing {
-        Some(Standing::Fails(objection)) => Some(objection),
-        _ => None,
-    };
-    json!({
-        "rule": explained.rule.id,
-        "severity": explained.rule.severity,
-        "notify": explained.rule.notify,
-        "matches": !objection.is_some_and(|objection| objection.is_of_match()),
-        "holds": explained.standing.as_ref().map(|standing| matches!(standing, Standing::Holds(_))),
-        "standing": objection.map(|objection| objection.code()),
-        "evaluated": standing_text(explained, zone),
-        "outcome": explained.outcome.as_str(),
-        "reason": code,
-        "why": why,
-        "alerts": explained.told.iter().map(told_object).collect::<Vec<_>>(),
-    })
-}
-
-fn told_object(told: &Told) -> Value {
-    let deliveries: Vec<Value> = told.letters.iter().map(letter_object).collect();
-    let outcome = fate(&told.alert, &told.letters);
-    let mut object = alerts::line(&told.alert, told.ack.as_ref());
-    object["outcome"] = json!(outcome.as_str());
-    object["generation"] = json!(told.alert.generation);
-    object["deliveries"] = json!(deliveries);
-    object
-}
-
-fn letter_object(letter: &Letter) -> Value {
-    let teller = letter.group.as_ref().unwrap_or(&letter.record);
-    let mut object = deliveries::line(&letter.record.delivery);
-    object["told_as"] = json!(letter.state());
-    object["step"] = json!(letter.step());
-    object["gathers_until"] = json!(letter.gathers_until());
-    object["fallback"] = json!(letter.record.fallback);
-    object["attempt_log"] = deliveries::attempt_objects(&teller.attempts);
-    object
 }

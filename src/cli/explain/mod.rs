@@ -1,0 +1,92 @@
+//! `nightbell explain`: why somebody was told of a run or a job, or why not.
+
+mod object;
+mod text;
+
+use clap::Args;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use self::object::object;
+use self::text::as_text;
+use super::output::{complain, fail, grouped, print};
+use super::place::Desk;
+use super::{Exit, Failure};
+use crate::app::explain::{Asked, explain, find, find_matching};
+use crate::clock::{Clock as _, SystemClock};
+use crate::limits::EXPLAINED_JOBS_MAX;
+use crate::rule::Pattern;
+use crate::store::{Mode, SqlStore};
+
+/// The command's arguments, without the configuration file.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A job's name, an instance's id, or both: etl_orders, 34765, etl_orders/34765; or a pattern of jobs: 'etl_*'.
+    #[arg(value_name = "INSTANCE|JOB|PATTERN")]
+    subject: String,
+    /// One JSON object for each run or job of that name.
+    #[arg(long)]
+    json: bool,
+    /// Every rule, those about other jobs too.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn explain_all(desk: &Desk, arguments: &Arguments) -> Result<Exit, Failure> {
+    let config = &desk.config;
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let now = SystemClock.now();
+    let found = match find(&store, &arguments.subject, &config.rules).await? {
+        Ok(found) => found,
+        Err(near) => match matching(&store, &arguments.subject).await? {
+            Some(found) => found,
+            None => return Ok(not_found(&arguments.subject, near.as_deref())),
+        },
+    };
+    for (index, asked) in found.into_iter().enumerate() {
+        let explanation = explain(&store, &config.rules, Asked::clone(&asked), now, &config.timezone).await?;
+        if arguments.json {
+            print(object(&explanation, &config.timezone, now))?;
+        } else {
+            let gap = if index > 0 { "\n" } else { "" };
+            let shown = Shown { zone: &config.timezone, now, all: arguments.all, is_whole: desk.is_whole };
+            print(format_args!("{gap}{}", as_text(&explanation, &shown).trim_end()))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// How an explanation is shown.
+struct Shown<'a> {
+    zone: &'a TimeZone,
+    now: Timestamp,
+    /// Whether every rule is named.
+    all: bool,
+    /// Whether the configuration could be read as a whole.
+    is_whole: bool,
+}
+
+/// The jobs that a pattern means; nothing where the text is no pattern, or matches none.
+async fn matching(store: &SqlStore, text: &str) -> Result<Option<Vec<Asked>>, Failure> {
+    let Ok(pattern) = Pattern::parse(text) else { return Ok(None) };
+    if pattern.literal().is_some() {
+        return Ok(None);
+    }
+    let matcher = pattern.matcher().map_err(Failure::Usage)?;
+    let (found, all) = find_matching(store, &matcher, EXPLAINED_JOBS_MAX).await?;
+    if found.len() < all {
+        let (shown, all) = (found.len(), grouped(all as u64));
+        complain(format_args!("the first {shown} of {all} jobs; write more of the name"));
+    }
+    Ok((!found.is_empty()).then_some(found))
+}
+
+/// Says that nothing bears the name, and what may have been meant.
+fn not_found(subject: &str, near: Option<&str>) -> Exit {
+    let help = near.map_or_else(
+        || "`nightbell jobs` and `nightbell instances` list what is remembered".to_string(),
+        |near| format!("did you mean {near:?}?"),
+    );
+    fail(format_args!("there is no job and no instance {subject:?}; {help}"));
+    Exit::Failed
+}

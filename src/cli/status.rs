@@ -1,0 +1,244 @@
+//! `nightbell status`: whether Nightbell runs and sees, in a screenful.
+//!
+//! Reads the store alone, beside the process that works on it; of the configuration it takes when sources are polled, as far
+//! as it can be read. Exits with 1 when nobody would hear of a failure: nothing runs, or a source is not read.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::output::{complain, grouped, local, print, table};
+use super::place::Desk;
+use super::{Exit, Failure};
+use crate::clock::{Clock as _, SystemClock};
+use crate::limits::{HEARTBEAT_POLL_SLACK, LAST_GOOD_POLL_SOUGHT};
+use crate::model::{AlertState, PollOutcome, SourceId};
+use crate::store::{
+    AlertQuery, Backlog, Desk as _, Mode, OwnAlerts as _, ReceiverHealth, SourceCondition, SqlStore, StoreError,
+    Tally as _, TransitionLog as _, Worker,
+};
+use crate::template::display_text;
+use crate::yaml::duration_text;
+
+/// How things stand.
+struct Status {
+    now: Timestamp,
+    /// Who works on the store: nobody, somebody, or that cannot be told.
+    worker: Option<Option<Worker>>,
+    sources: Vec<Source>,
+    /// Sources of the configuration that were never asked.
+    never_asked: Vec<SourceId>,
+    backlog: Vec<Backlog>,
+    health: Vec<ReceiverHealth>,
+    firing: u64,
+    held_back: u64,
+    silences: usize,
+}
+
+/// How one source stands.
+struct Source {
+    condition: SourceCondition,
+    /// When it was last read, at least in part.
+    good: Option<Timestamp>,
+    /// Whether it has not been asked although it was due.
+    is_overdue: bool,
+}
+
+pub(super) async fn status(desk: &Desk, as_json: bool) -> Result<Exit, Failure> {
+    let store = SqlStore::open(&desk.config.store, Mode::Read).await?;
+    let status = Status::read(desk, &store, SystemClock.now()).await?;
+    let blind = status.blind();
+    if as_json {
+        print(object(&status, &blind))?;
+    } else {
+        print(as_text(&status, &desk.config.timezone).trim_end())?;
+        blind.iter().for_each(|why| complain(format_args!("blind: {why}")));
+    }
+    Ok(if blind.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+impl Status {
+    async fn read(desk: &Desk, store: &SqlStore, now: Timestamp) -> Result<Status, StoreError> {
+        let own = store.own_state(now).await?;
+        let configured = |id: &SourceId| desk.config.sources.iter().find(|source| source.id == *id);
+        let was_asked = |id: &SourceId| own.sources.iter().any(|condition| condition.id == *id);
+        let ids = desk.config.sources.iter().map(|source| source.id.clone());
+        let never_asked = ids.filter(|id| !was_asked(id)).collect();
+        let mut sources = Vec::with_capacity(own.sources.len());
+        for condition in own.sources {
+            let settings = configured(&condition.id);
+            // What the configuration has no more is asked no more, and remembered.
+            if settings.is_none() && desk.is_whole {
+                continue;
+            }
+            let is_overdue = settings.is_some_and(|settings| {
+                let next = settings.poll.next_after(condition.polled_at);
+                let second = next.and_then(|next| settings.poll.next_after(next));
+                let slack = SignedDuration::try_from(HEARTBEAT_POLL_SLACK).unwrap_or_default();
+                second.is_some_and(|second| second.checked_add(slack).is_ok_and(|latest| latest < now))
+            });
+            let good = match &condition.unreadable {
+                None => Some(condition.polled_at),
+                Some((since, _)) => last_good_poll(store, &condition, *since).await?,
+            };
+            sources.push(Source { condition, good, is_overdue });
+        }
+        let firing = AlertQuery { state: Some(AlertState::Firing), ..AlertQuery::default() };
+        let held_back = AlertQuery { is_suppressed: Some(true), ..firing.clone() };
+        Ok(Status {
+            now,
+            worker: desk
+                .config
+                .store
+                .starts_with("sqlite:")
+                .then(|| SqlStore::worker(&desk.config.store))
+                .transpose()?,
+            sources,
+            never_asked,
+            backlog: store.backlog().await?,
+            health: own.health.into_iter().filter(ReceiverHealth::is_bad).collect(),
+            firing: store.count_alerts(&firing).await?,
+            held_back: store.count_alerts(&held_back).await?,
+            silences: store.active_silences(now).await?.len(),
+        })
+    }
+
+    /// Why a failure might be seen by nobody; nothing when all is well.
+    fn blind(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        if matches!(self.worker, Some(None)) {
+            why.push("nightbell does not run on this store".to_string());
+        }
+        if self.sources.is_empty() && self.never_asked.is_empty() {
+            why.push("no source was ever asked".to_string());
+        }
+        why.extend(self.never_asked.iter().map(|id| format!("{id} was never asked")));
+        for Source { condition, is_overdue, .. } in &self.sources {
+            match &condition.unreadable {
+                Some((_, reason)) => why.push(format!("{} cannot be read: {}", condition.id, display_text(reason))),
+                None if *is_overdue => why.push(format!("{} was not asked when it was due", condition.id)),
+                None => {}
+            }
+        }
+        why
+    }
+
+    fn pending(&self) -> (u64, Option<Timestamp>) {
+        let oldest = self.backlog.iter().filter_map(|one| one.oldest).min();
+        (self.backlog.iter().map(|one| one.pending).sum(), oldest)
+    }
+
+    fn dead(&self) -> u64 {
+        self.backlog.iter().map(|one| one.dead).sum()
+    }
+}
+
+/// When a source that has been unreadable since then was last read.
+async fn last_good_poll(
+    store: &SqlStore,
+    condition: &SourceCondition,
+    since: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let from = since.checked_sub(LAST_GOOD_POLL_SOUGHT).unwrap_or(Timestamp::MIN);
+    let polls = store.polls_between(&condition.id, from, since).await?;
+    Ok(polls.iter().rev().find(|poll| poll.outcome != PollOutcome::Unread).map(|poll| poll.polled_at))
+}
+
+fn as_text(status: &Status, zone: &TimeZone) -> String {
+    let ago = |at: Timestamp| duration_text(status.now.duration_since(at).unsigned_abs());
+    let mut text = match &status.worker {
+        Some(Some(worker)) => {
+            let since = worker.since.map(|at| format!(" since {} ({})", local(at, zone), ago(at))).unwrap_or_default();
+            let pid = worker.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
+            format!("nightbell runs{since}{pid}\n")
+        }
+        Some(None) => "nightbell does not run\n".to_string(),
+        None => String::new(),
+    };
+    if !status.sources.is_empty() {
+        let rows = status.sources.iter().map(|source| row(source, zone)).collect();
+        text.push_str(&format!("\n{}\n", table(&["SOURCE", "LAST GOOD POLL", "LAST POLL", "STATE"], rows)));
+    }
+    let (pending, oldest) = status.pending();
+    let oldest = oldest.map(|at| format!(", the oldest from {} ({})", local(at, zone), ago(at))).unwrap_or_default();
+    text.push_str(&format!("\npending   {}{oldest}{}\n", grouped(pending), by(status, |one| one.pending)));
+    text.push_str(&format!("dead      {}{}\n", grouped(status.dead()), by(status, |one| one.dead)));
+    for health in &status.health {
+        let since = local(health.since, zone);
+        text.push_str(&format!("failing   {} since {since}: {}\n", health.receiver, display_text(&health.error)));
+    }
+    let held = if status.held_back == 0 { String::new() } else { format!(", {} held back", grouped(status.held_back)) };
+    text.push_str(&format!("firing    {}{held}\nsilences  {}\n", grouped(status.firing), status.silences));
+    text
+}
+
+/// Where a number comes from: " (oncall 2, pager 1)".
+fn by(status: &Status, count: impl Fn(&Backlog) -> u64) -> String {
+    let counted = status.backlog.iter().filter(|one| count(one) > 0);
+    let parts: Vec<String> = counted.map(|one| format!("{} {}", one.receiver, grouped(count(one)))).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+fn row(source: &Source, zone: &TimeZone) -> Vec<String> {
+    let Source { condition, good, is_overdue } = source;
+    let state = match (&condition.unreadable, &condition.incomplete) {
+        (Some((since, reason)), _) => {
+            format!("cannot be read since {}: {}", local(*since, zone), display_text(reason))
+        }
+        (None, _) if *is_overdue => "was not asked when it was due".to_string(),
+        (None, Some(reason)) => format!("read in part: {}", display_text(reason)),
+        (None, None) => "ok".to_string(),
+    };
+    vec![
+        condition.id.to_string(),
+        good.map(|at| local(at, zone)).unwrap_or_default(),
+        local(condition.polled_at, zone),
+        state,
+    ]
+}
+
+fn object(status: &Status, blind: &[String]) -> Value {
+    let sources: Vec<Value> = status.sources.iter().map(source_object).collect();
+    let never_asked = &status.never_asked;
+    let receivers: Vec<Value> = status.backlog.iter().map(backlog_object).collect();
+    let failing: Vec<Value> = status
+        .health
+        .iter()
+        .map(|one| json!({ "receiver": one.receiver, "since": one.since, "error": one.error }))
+        .collect();
+    let worker = status.worker.as_ref().and_then(Option::as_ref);
+    let (pending, oldest) = status.pending();
+    json!({
+        "blind": blind,
+        "running": status.worker.as_ref().map(Option::is_some),
+        "pid": worker.and_then(|worker| worker.pid),
+        "since": worker.and_then(|worker| worker.since),
+        "sources": sources,
+        "never_asked": never_asked,
+        "pending": pending,
+        "oldest_pending": oldest,
+        "dead": status.dead(),
+        "receivers": receivers,
+        "failing_receivers": failing,
+        "firing": status.firing,
+        "held_back": status.held_back,
+        "silences": status.silences,
+    })
+}
+
+fn source_object(source: &Source) -> Value {
+    let Source { condition, good, is_overdue } = source;
+    json!({
+        "source": condition.id,
+        "last_poll": condition.polled_at,
+        "last_good_poll": good,
+        "read_until": condition.read_until,
+        "unreadable_since": condition.unreadable.as_ref().map(|(since, _)| since),
+        "error": condition.unreadable.as_ref().map(|(_, reason)| reason).or(condition.incomplete.as_ref()),
+        "overdue": is_overdue,
+    })
+}
+
+fn backlog_object(one: &Backlog) -> Value {
+    json!({ "receiver": one.receiver, "pending": one.pending, "oldest": one.oldest, "dead": one.dead })
+}

@@ -1,0 +1,96 @@
+//! How much there is: numbers and names for a person who asks how things stand. Reads only.
+//!
+//! What is pending and what is dead is counted by the indexes that the lanes use. The names that rows bear are looked for in
+//! every row, which is asked only where a name is not configured.
+
+use std::collections::HashMap;
+
+use sqlx::AssertSqlSafe;
+
+use super::archive::{alerts_bound, instances_bound, wanted, wanted_alerts};
+use super::database::SqlStore;
+use super::deliveries::{deliveries_bound, wanted_deliveries};
+use super::items::{IdItem, lists};
+use super::rows;
+use crate::model::{AlertId, ReceiverId, RuleId};
+use crate::store::archive::{AlertQuery, InstanceFilter};
+use crate::store::deliveries::DeliveryQuery;
+use crate::store::error::StoreError;
+use crate::store::tally::{Backlog, Tally};
+
+/// By receiver; both halves are answered by an index of their own.
+const BACKLOG: &str = "SELECT receiver, SUM(pending), MIN(oldest), SUM(dead) FROM ( \
+       SELECT receiver, COUNT(*) AS pending, MIN(created_at) AS oldest, 0 AS dead FROM delivery \
+         WHERE state = 'pending' GROUP BY receiver \
+       UNION ALL \
+       SELECT receiver, 0, NULL, COUNT(*) FROM delivery WHERE state = 'dead' GROUP BY receiver) AS part \
+     GROUP BY receiver ORDER BY receiver";
+
+impl Tally for SqlStore {
+    async fn count_alerts(&self, query: &AlertQuery) -> Result<u64, StoreError> {
+        let sql = format!("SELECT COUNT(*) FROM alert WHERE {}", wanted_alerts(self.dialect));
+        let row = alerts_bound(sqlx::query(AssertSqlSafe(sql)), query)?.fetch_one(&self.readers).await;
+        counted(&row.map_err(|error| self.failed(error))?)
+    }
+
+    async fn count_deliveries(&self, query: &DeliveryQuery) -> Result<u64, StoreError> {
+        let sql = format!("SELECT COUNT(*) FROM delivery WHERE {}", wanted_deliveries());
+        let row = deliveries_bound(sqlx::query(AssertSqlSafe(sql)), query).fetch_one(&self.readers).await;
+        counted(&row.map_err(|error| self.failed(error))?)
+    }
+
+    async fn count_instances(&self, filter: &InstanceFilter) -> Result<u64, StoreError> {
+        let sql = format!("SELECT COUNT(*) FROM instance WHERE {}", wanted(self.dialect));
+        let row = instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?.fetch_one(&self.readers).await;
+        counted(&row.map_err(|error| self.failed(error))?)
+    }
+
+    async fn count_jobs(&self, filter: &InstanceFilter) -> Result<u64, StoreError> {
+        let wanted = wanted(self.dialect);
+        let sql = format!("SELECT COUNT(*) FROM (SELECT DISTINCT source, job FROM instance WHERE {wanted}) AS known");
+        let row = instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?.fetch_one(&self.readers).await;
+        counted(&row.map_err(|error| self.failed(error))?)
+    }
+
+    async fn recorded_rules(&self) -> Result<Vec<RuleId>, StoreError> {
+        let found = sqlx::query("SELECT DISTINCT rule FROM alert ORDER BY rule").fetch_all(&self.readers).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", |row| rows::text(row, 0).map(RuleId::new)))
+    }
+
+    async fn recorded_receivers(&self) -> Result<Vec<ReceiverId>, StoreError> {
+        let found =
+            sqlx::query("SELECT DISTINCT receiver FROM delivery ORDER BY receiver").fetch_all(&self.readers).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", |row| rows::text(row, 0).map(ReceiverId::new)))
+    }
+
+    async fn jobs_of_alerts(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, String>, StoreError> {
+        let ids: Vec<IdItem> = alerts.iter().map(|alert| IdItem { id: alert.as_str() }).collect();
+        let sql = format!("SELECT id, job FROM alert WHERE id IN {}", self.dialect.bound_texts(1));
+        let mut jobs = HashMap::new();
+        for text in lists(&ids)? {
+            let found = sqlx::query(AssertSqlSafe(sql.as_str())).bind(text).fetch_all(&self.readers).await;
+            let found = found.map_err(|error| self.failed(error))?;
+            jobs.extend(rows::all(&found, "alert", |row| Ok((AlertId::new(rows::text(row, 0)?), rows::text(row, 1)?))));
+        }
+        Ok(jobs)
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        let found = sqlx::query(BACKLOG).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", |row| {
+            Ok(Backlog {
+                receiver: ReceiverId::new(rows::text(row, 0)?),
+                pending: u64::try_from(rows::number(row, 1)?).unwrap_or(0),
+                oldest: rows::optional_instant(row, 2)?,
+                dead: u64::try_from(rows::number(row, 3)?).unwrap_or(0),
+            })
+        }))
+    }
+}
+
+/// The number in a row of one.
+fn counted(row: &sqlx::any::AnyRow) -> Result<u64, StoreError> {
+    Ok(u64::try_from(rows::number(row, 0)?).unwrap_or(0))
+}

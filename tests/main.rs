@@ -13,6 +13,7 @@ mod explain;
 mod fallback;
 mod notify;
 mod own;
+mod packages;
 mod poll;
 mod program;
 mod readme;

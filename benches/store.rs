@@ -65,8 +65,13 @@ async fn main() {
             let index = usize::try_from(generation).unwrap();
             best[index] = best[index].min(began.elapsed().as_secs_f64() * 1000.0);
         }
+        let listed = instances(Status::Success);
+        let keys: Vec<_> = listed.iter().map(Instance::key).collect();
         let began = Instant::now();
-        assert_eq!(store.load_source(&SourceId::new("warehouse")).await.unwrap().runs.len(), 10_000);
+        let source = SourceId::new("warehouse");
+        let mut memory = store.load_source(&source).await.unwrap();
+        memory.runs.learn(&store.snapshots(&source, &keys).await.unwrap(), []);
+        assert_eq!(memory.runs.len(), 10_000);
         best[3] = best[3].min(began.elapsed().as_secs_f64() * 1000.0);
     }
     let [new, changed, unchanged, loaded] = best;

@@ -196,6 +196,10 @@ pub const CONFIG_DEPTH_MAX: usize = 32;
 pub const LISTED_AGAIN_MAX: Duration = Duration::from_secs(8 * 24 * 3600);
 /// Rows that one bulk statement of the store writes; more are written by several in the same transaction.
 pub const STORE_STATEMENT_ROWS_MAX: usize = 1000;
+/// About how much text one statement over rows takes at most: the database holds it several times while it works on it.
+pub const STORE_STATEMENT_BYTES_MAX: usize = 256 << 10;
+/// How many messages a poll renders before it writes them: so many are held at once of those of thousands of alerts.
+pub const RENDERED_AT_ONCE: usize = 100;
 /// Rows that one transaction of the purge removes, so that it never holds up a poll or a lane for long.
 pub const STORE_PURGE_ROWS_MAX: usize = 1000;
 /// Largest store file, in bytes, that is read from end to end when it is opened, to prove that it is whole.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::answers::{Answers, Questions, Span};
 use super::memory::{Change, Memory};
-use super::observe::to_recall;
+use super::observe::ToRecall;
 use super::{Decided, Decider, Look};
 use crate::model::{Alert, Coverage, Covered, Instance, InstanceKey, InstanceType, Silence, Snapshot};
 
@@ -49,8 +49,14 @@ impl InMemory {
     }
 
     /// What a poll that sees `instances` decides. Nothing is taken over.
-    pub fn decide(&self, decider: &mut Decider, instances: Vec<Instance>, coverage: Coverage, look: &Look) -> Decided {
-        let recalled = self.recall(&to_recall(&self.memory, &instances));
+    pub fn decide(
+        &mut self,
+        decider: &mut Decider,
+        instances: Vec<Instance>,
+        coverage: Coverage,
+        look: &Look,
+    ) -> Decided {
+        let recalled = self.recall(&ToRecall::of(&self.memory, &instances, &coverage));
         let observed = decider.observe(&self.memory, instances, coverage, &recalled, look.now);
         let asked = decider.ask(&self.memory, &observed, look);
         let answers = self.answer(&asked, look);
@@ -70,20 +76,24 @@ impl InMemory {
             let of_job = self.runs.entry(instance.job.name.clone()).or_default();
             of_job.insert(instance.id.clone(), instance.snapshot());
         }
-        self.memory.take(&Change {
+        self.memory.take(Change {
             now,
-            covered: &decided.covered,
-            known_rules: decided.known_rules.as_ref(),
-            instances: &decided.instances,
-            fired: &decided.fired,
-            changed: &decided.changed,
+            covered: decided.covered.clone(),
+            listed_from: decided.listed_from,
+            known_rules: decided.known_rules.clone(),
+            instances: decided.instances.clone(),
+            fired: decided.fired.clone(),
+            changed: decided.changed.clone(),
         });
     }
 
-    /// These runs as they were last seen.
-    fn recall(&self, keys: &[InstanceKey]) -> HashMap<InstanceKey, Snapshot> {
+    /// The runs that are asked for as they were last seen, which the memory learns.
+    pub fn recall(&mut self, asked: &ToRecall) -> HashMap<InstanceKey, Snapshot> {
         let known = |key: &InstanceKey| Some((key.clone(), *self.runs.get(&key.job)?.get(&key.id)?));
-        keys.iter().filter_map(known).collect()
+        let recalled: HashMap<InstanceKey, Snapshot> = asked.runs.iter().filter_map(known).collect();
+        let jobs = asked.jobs.iter().map(String::as_str).filter(|job| self.runs.contains_key(*job));
+        self.memory.runs.learn(&recalled, jobs);
+        recalled
     }
 
     /// What is known of what is asked.

@@ -1,9 +1,11 @@
 //! What is remembered of a source from poll to poll.
 //!
 //! # Design
-//! A run that has ended is met again at every poll for as long as it is listed, and nearly always as it was. So of those
-//! only a print is kept, a few dozen bytes each: it says whether a run looks as it did. What it looked like is asked of the
-//! store, for the few that do not. Runs that have not ended, and those whose alerts fire, are kept as they are.
+//! Runs that have not ended, and those whose alerts fire, are kept as they are: they are few, and are asked after. A run that
+//! has ended is met again at every poll for as long as it is listed, and nearly always as it was. So of those that were
+//! listed last only a print is kept, a few dozen bytes each: it says whether a run looks as it did. What it looked like is
+//! asked of the store, for the few that do not, and for those of which nothing is at hand: after a start nothing is, so that
+//! a start costs what is listed and not what is stored.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,7 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::Timestamp;
 
 use crate::alert::Ledger;
-use crate::limits::{FOLLOWED_AGE_MAX, SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
+use crate::limits::{FOLLOWED_AGE_MAX, SOURCE_OVERLAP};
 use crate::model::{Alert, AlertId, AlertState, Covered, EndReason, Instance, InstanceKey, Snapshot, Status};
 
 /// Everything remembered of one source.
@@ -33,14 +35,14 @@ pub struct Memory {
     pub ended: EndedAlerts,
 }
 
-/// The runs that a poll can meet again.
+/// The runs that a poll can meet again, as far as they are at hand.
 #[derive(Debug, Clone, Default)]
 pub struct Runs {
-    /// Those that have not ended, and those whose alerts fire.
+    /// Those that have not ended, and those whose alerts fire: all of them.
     open: HashMap<InstanceKey, Snapshot>,
-    /// The others.
+    /// Of the others those that were listed last.
     ended: HashMap<u64, Print>,
-    /// The jobs of all of them.
+    /// The jobs of all that was ever at hand.
     jobs: HashSet<u64>,
 }
 
@@ -55,7 +57,7 @@ struct Print {
 /// How a run stands to what is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recalled {
-    /// Nobody knows it.
+    /// Nothing of it is at hand. Once the store was asked: nobody knows it.
     New,
     /// It is as it was.
     Same,
@@ -88,9 +90,20 @@ impl Runs {
         self.open.iter()
     }
 
-    /// Whether any run of the job is known.
+    /// Whether any run of the job was ever at hand. Of a job of which none was, the store knows.
     pub fn knows_job(&self, job: &str) -> bool {
         self.jobs.contains(&print_of(&job))
+    }
+
+    /// Takes in what the store has answered: how runs were that are not at hand, and of which jobs any run is known.
+    pub fn learn<'a>(&mut self, recalled: &HashMap<InstanceKey, Snapshot>, jobs: impl IntoIterator<Item = &'a str>) {
+        for (key, snapshot) in recalled {
+            // What fires is at hand already.
+            if !self.open.contains_key(key) {
+                self.enter(key.clone(), *snapshot, false);
+            }
+        }
+        self.jobs.extend(jobs.into_iter().map(|job| print_of(&job)));
     }
 
     /// Enters a run as it is now; `is_firing` says whether an alert about it fires.
@@ -106,10 +119,10 @@ impl Runs {
         self.ended.insert(print_of_key(&key), Print { state: print_of_state(&key, &now), planned });
     }
 
-    /// Drops what fires nothing and will not be met again, and keeps only the print of what has ended.
-    fn forget_old(&mut self, firing: &Ledger, now: Timestamp) {
-        let ago = |span| now.checked_sub(span).unwrap_or(Timestamp::MIN);
-        let (listed_from, followed_from) = (ago(SOURCE_WINDOW_MAX + SOURCE_OVERLAP), ago(FOLLOWED_AGE_MAX));
+    /// Drops what fires nothing and will not be asked after, keeps only the print of what has ended, and that only for as
+    /// long as it is listed: `listed_from` is from when on the last listing reads.
+    fn forget_old(&mut self, firing: &Ledger, now: Timestamp, listed_from: Option<Timestamp>) {
+        let followed_from = now.checked_sub(FOLLOWED_AGE_MAX).unwrap_or(Timestamp::MIN);
         let settled: Vec<InstanceKey> = self
             .open
             .iter()
@@ -125,8 +138,13 @@ impl Runs {
             let planned = snapshot.plan_time.or(snapshot.start_time);
             firing.concerns_subject(key) || planned.is_none_or(|time| time >= followed_from)
         });
-        let listed_from = listed_from.as_second();
-        self.ended.retain(|_, print| print.planned.is_none_or(|planned| planned >= listed_from));
+        // The window moves on with the clock, and some sources read a little more than was asked for.
+        let listed_from = listed_from.and_then(|from| from.checked_sub(SOURCE_OVERLAP).ok()).map(Timestamp::as_second);
+        self.ended.retain(|_, print| print.planned >= listed_from);
+        // A catch-up may have listed many times as many.
+        if self.ended.capacity() / 4 > self.ended.len() {
+            self.ended.shrink_to(self.ended.len() * 2);
+        }
     }
 
     /// How many runs are remembered.
@@ -200,38 +218,40 @@ fn number(id: &AlertId) -> u128 {
 
 /// What a poll changes of the memory.
 #[derive(Debug, Clone)]
-pub struct Change<'a> {
+pub struct Change {
     /// When it began.
     pub now: Timestamp,
     /// What is covered now.
-    pub covered: &'a Covered,
+    pub covered: Covered,
+    /// From when on the listing reads; none where nothing was listed.
+    pub listed_from: Option<Timestamp>,
     /// The rules that have looked, where they are others than before.
-    pub known_rules: Option<&'a BTreeSet<String>>,
+    pub known_rules: Option<BTreeSet<String>>,
     /// Runs that are new or changed.
-    pub instances: &'a [Instance],
+    pub instances: Vec<Instance>,
     /// Alerts that began.
-    pub fired: &'a [Alert],
+    pub fired: Vec<Alert>,
     /// Alerts that fired before and have changed.
-    pub changed: &'a [Alert],
+    pub changed: Vec<Alert>,
 }
 
 impl Memory {
     /// Takes over what was committed.
-    pub fn take(&mut self, change: &Change<'_>) {
+    pub fn take(&mut self, change: Change) {
         self.generation += 1;
         self.polled_at = Some(change.now);
-        self.covered.clone_from(change.covered);
+        self.covered = change.covered;
         if let Some(known_rules) = change.known_rules {
-            self.known_rules.clone_from(known_rules);
+            self.known_rules = known_rules;
         }
-        for alert in change.changed.iter().chain(change.fired) {
+        for alert in change.changed.into_iter().chain(change.fired) {
             match alert.state() {
                 AlertState::Firing
                     if self.firing.of_subject(&alert.facts.subject()).iter().any(|it| it.id == alert.id) =>
                 {
-                    self.firing.replace(alert);
+                    self.firing.replace(&alert);
                 }
-                AlertState::Firing => self.firing.insert(alert.clone()),
+                AlertState::Firing => self.firing.insert(alert),
                 AlertState::Resolved => {
                     self.firing.remove(&alert.facts.subject(), &alert.id);
                     self.ended.enter(&alert.id, alert.facts.alert.ended.as_ref().map(|ended| ended.reason));
@@ -243,7 +263,7 @@ impl Memory {
             let is_firing = self.firing.concerns_subject(&key);
             self.runs.enter(key, instance.snapshot(), is_firing);
         }
-        self.runs.forget_old(&self.firing, change.now);
+        self.runs.forget_old(&self.firing, change.now, change.listed_from);
     }
 }
 
@@ -270,8 +290,8 @@ mod tests {
         let day = 24;
         // status, planned so many days ago, whether an end is known, whether it is still remembered
         let cases = [
-            (Status::Success, 6, true, true),
-            (Status::Success, 8, true, false),
+            (Status::Success, 1, true, true),
+            (Status::Success, 3, true, false),
             (Status::Running, 8, false, true),
             (Status::Freeze, 62, false, false),
             // Its source no longer knows it.
@@ -280,7 +300,7 @@ mod tests {
         for (status, days, has_end, remembered) in cases {
             let mut runs = Runs::default();
             runs.enter(key("1"), state(status, -days * day, has_end.then_some(0)), false);
-            runs.forget_old(&Ledger::default(), at(0));
+            runs.forget_old(&Ledger::default(), at(0), Some(at(-2 * day)));
             assert_eq!(!runs.is_empty(), remembered, "{status} for {days} days");
         }
     }
@@ -297,5 +317,19 @@ mod tests {
         runs.enter(key("1"), running, false);
         assert_eq!(runs.recall(&key("1"), &failed), Recalled::Was(running));
         assert!(runs.knows_job("etl") && !runs.knows_job("other"));
+    }
+
+    #[test]
+    fn what_the_store_has_answered_is_at_hand() {
+        let mut runs = Runs::default();
+        let (failed, running) = (state(Status::Fail, -2, Some(-1)), state(Status::Running, -2, None));
+        runs.enter(key("1"), running, false);
+        // The store was asked of the second alone; of the first it is known better here.
+        let recalled = HashMap::from([(key("1"), failed), (key("2"), failed)]);
+        runs.learn(&recalled, ["load"]);
+        assert_eq!(runs.recall(&key("1"), &running), Recalled::Same);
+        assert_eq!(runs.recall(&key("2"), &failed), Recalled::Same);
+        assert_eq!(runs.recall(&key("2"), &running), Recalled::Otherwise);
+        assert!(runs.knows_job("etl") && runs.knows_job("load") && !runs.knows_job("other"));
     }
 }

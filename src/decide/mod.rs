@@ -37,7 +37,7 @@ pub use answers::{Answers, Questions, Span};
 pub use in_memory::InMemory;
 pub use judge::remembered;
 pub use memory::{Change, Memory};
-pub use observe::{Doubts, Observed, Seen, observe, to_recall};
+pub use observe::{Doubts, Observed, Seen, ToRecall, observe};
 pub use terms::Terms;
 
 use crate::alert::Ledger;
@@ -94,6 +94,8 @@ pub struct Decided {
     pub notices: Vec<Notice>,
     /// What is covered from now on.
     pub covered: Covered,
+    /// From when on the listing reads.
+    pub listed_from: Option<Timestamp>,
     /// The rules that have looked at all of the source, where they are others than before.
     pub known_rules: Option<BTreeSet<String>>,
     /// What somebody should know who reads the log.
@@ -157,7 +159,8 @@ impl Decider {
         self
     }
 
-    /// Holds what was seen against what is remembered. `recalled` has the answers to [`to_recall`].
+    /// Holds what was seen against what is remembered. `recalled` has the runs of [`ToRecall`] that the store knows, which the
+    /// memory has learnt.
     pub fn observe(
         &mut self,
         memory: &Memory,
@@ -174,6 +177,7 @@ impl Decider {
         let faults = self.muting.set_silences(&answers.active_silences);
         let mut covered = memory.covered.after(&observed.coverage, look.now, look.is_last_slice);
         let known_rules = self.known_rules(memory, &observed, look);
+        let listed_from = Some(observed.coverage.window.from);
         let mut judged = self.judge(memory, observed, answers, covered.from, look);
         covered.lagging = std::mem::take(&mut judged.lagging);
         let mut lived = self.live(memory, judged, look);
@@ -182,7 +186,7 @@ impl Decider {
         let addressed = self.address(lived);
         let muted = self.mute(addressed, answers, look);
         let pending = muted.pending();
-        Decided { covered, known_rules, warnings, ..pending }
+        Decided { covered, listed_from, known_rules, warnings, ..pending }
     }
 
     /// What the store must answer before anything can be decided about what was seen.

@@ -3,7 +3,7 @@
 //! Takes a listing with what was asked after one by one, and the memory; gives each run with how it was before. What is
 //! older than what is known is left out: a page of a stale replica must not begin or end anything. Knows no rule.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -38,13 +38,41 @@ pub struct Seen {
 #[derive(Debug, Clone, Default)]
 pub struct Doubts(HashMap<InstanceKey, (Snapshot, Timestamp, u32)>);
 
-/// The ended runs of a listing that look otherwise than remembered: how they were is asked of the store.
-pub fn to_recall(memory: &Memory, instances: &[Instance]) -> Vec<InstanceKey> {
-    let is_otherwise = |(key, now): &(InstanceKey, Snapshot)| memory.runs.recall(key, now) == Recalled::Otherwise;
-    instances.iter().map(|it| (it.key(), it.snapshot())).filter(is_otherwise).map(|(key, _)| key).collect()
+/// What is to be asked of the store before a listing can be held against the memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToRecall {
+    /// Runs that look otherwise than the memory has them, and those of which nothing is at hand: how they were.
+    pub runs: Vec<InstanceKey>,
+    /// Jobs of such runs, where it matters: whether any run of them is known.
+    pub jobs: BTreeSet<String>,
 }
 
-/// Holds what was seen against what is remembered. `recalled` has the answers to [`to_recall`].
+impl ToRecall {
+    /// What is to be asked for a listing.
+    pub fn of(memory: &Memory, instances: &[Instance], coverage: &Coverage) -> ToRecall {
+        // The store knows nothing of a source of which nothing was ever committed.
+        if memory.generation == 0 {
+            return ToRecall::default();
+        }
+        let is_wider = memory.covered.is_wider_in(coverage);
+        let mut asked = ToRecall::default();
+        for instance in instances {
+            let key = instance.key();
+            match memory.runs.recall(&key, &instance.snapshot()) {
+                Recalled::New if is_wider && !memory.runs.knows_job(&key.job) => {
+                    asked.jobs.insert(key.job.clone());
+                    asked.runs.push(key);
+                }
+                Recalled::New | Recalled::Otherwise => asked.runs.push(key),
+                Recalled::Same | Recalled::Was(_) => {}
+            }
+        }
+        asked
+    }
+}
+
+/// Holds what was seen against what is remembered. `recalled` has the runs of [`ToRecall`] that the store knows, which the
+/// memory has [learnt](super::memory::Runs::learn).
 pub fn observe(
     memory: &Memory,
     instances: Vec<Instance>,

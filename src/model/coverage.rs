@@ -142,11 +142,16 @@ impl Covered {
         Covered { from, until: Some(now), caught_up: None, scope, lagging: BTreeMap::new() }
     }
 
+    /// Whether the listing is of other jobs, groups or kinds than what was covered before it.
+    pub fn is_wider_in(&self, listing: &Coverage) -> bool {
+        self.scope.as_ref().is_some_and(|scope| *scope != listing.scope)
+    }
+
     /// Whether a run planned at `plan` was outside of what was covered before the listing, though the listing has it: then
     /// what became of it long ago is history and no news. `is_known` says whether any run of its job is known.
     pub fn was_outside(&self, plan: Option<Timestamp>, is_known: bool, listing: &Coverage) -> bool {
         let (Some(from), Some(until)) = (self.from, self.until) else { return false };
-        let is_wider = self.scope.as_ref().is_some_and(|scope| *scope != listing.scope);
+        let is_wider = self.is_wider_in(listing);
         let is_earlier = plan.is_some_and(|plan| plan < from);
         is_earlier || is_wider && (!is_known || plan.is_some_and(|plan| plan <= until))
     }

@@ -13,8 +13,8 @@ use crate::model::{
 
 /// What a poll reads and commits.
 pub trait PollLedger: Send + Sync {
-    /// Everything remembered of a source that its next poll can meet again: instances that have not ended, those whose
-    /// plan time is at most [`crate::limits::LISTED_AGAIN_MAX`] before the cursor, and those with a firing alert.
+    /// What a poll has at hand of a source from the start: what is covered, the instances that have not ended, those with a
+    /// firing alert, and the alerts. The other instances it asks for, as it meets them: [`PollLedger::snapshots`].
     /// An unknown source has an empty memory of generation 0.
     fn load_source(&self, source: &SourceId) -> impl Future<Output = Result<Memory, StoreError>> + Send;
 
@@ -24,6 +24,13 @@ pub trait PollLedger: Send + Sync {
         source: &SourceId,
         keys: &[InstanceKey],
     ) -> impl Future<Output = Result<HashMap<InstanceKey, Snapshot>, StoreError>> + Send;
+
+    /// Those of these jobs of which any run is known.
+    fn known_jobs(
+        &self,
+        source: &SourceId,
+        jobs: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<HashSet<String>, StoreError>> + Send;
 
     /// All runs that were planned or started between `from` and `until`, both included.
     fn runs_between(
@@ -48,7 +55,21 @@ pub trait PollLedger: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another process committed since `commit.generation`; nothing was written.
-    fn commit_poll(&self, commit: &PollCommit) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn commit_poll(&self, commit: &PollCommit) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.commit_rendering(commit, std::iter::empty())
+    }
+
+    /// The same with further deliveries that are pending from now on, rendered in slices: each slice is asked for when the
+    /// one before it is written, all of them in the one transaction, so that of the messages of thousands of alerts few are
+    /// held at once. Nothing that takes long may be done to render them: the store takes no other write meanwhile.
+    ///
+    /// # Errors
+    /// As for [`PollLedger::commit_poll`].
+    fn commit_rendering(
+        &self,
+        commit: &PollCommit,
+        rendered: impl Iterator<Item = Vec<Delivery>> + Send,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Records that a source could not be read. Moves no cursor and keeps the generation; the instant since when it
     /// cannot be read stays that of the first such record after a successful poll.

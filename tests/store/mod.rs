@@ -14,11 +14,11 @@ pub(crate) use learnt::read_learnt;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use nightbell::decide::Memory;
 use nightbell::decide::memory::Recalled;
+use nightbell::decide::{Memory, ToRecall};
 use nightbell::model::{
-    Alert, AlertState, Attempt, AttemptOutcome, DeliveryId, DeliveryState, Instance, InstanceKey, PollOutcome,
-    ReceiverId, SourceId, Status,
+    Alert, AlertState, Attempt, AttemptOutcome, Coverage, DeliveryId, DeliveryState, Instance, InstanceKey,
+    PollOutcome, ReceiverId, SourceId, Status, Window,
 };
 use nightbell::store::{
     Archive as _, Deliveries as _, Outbox as _, PollCommit, PollLedger as _, Settled, SqlStore, StoreError, Upkeep as _,
@@ -233,10 +233,24 @@ async fn a_source_remembers_what_its_next_poll_can_meet() {
     ];
     first.fired = vec![alert("a1", "old-firing")];
     store.commit_poll(&first).await.unwrap();
-    let memory = store.load_source(&source()).await.unwrap();
-    let is_known = |run: &&Instance| memory.runs.recall(&run.key(), &run.snapshot()) == Recalled::Same;
-    let jobs: Vec<&str> = first.instances.iter().filter(is_known).map(|run| run.job.name.as_str()).collect();
-    assert_eq!(jobs, ["recent", "old-running", "old-unknown", "old-firing"]);
+    let mut memory = store.load_source(&source()).await.unwrap();
+    let known_to = |memory: &Memory| -> Vec<String> {
+        let is_known = |run: &&Instance| memory.runs.recall(&run.key(), &run.snapshot()) == Recalled::Same;
+        first.instances.iter().filter(is_known).map(|run| run.job.name.clone()).collect()
+    };
+    // Of what has ended and fires nothing, nothing is read before it is listed again.
+    assert_eq!(known_to(&memory), ["old-running", "old-unknown", "old-firing"]);
+    memory.covered.scope = Some("narrower".into());
+    let coverage = Coverage::whole(Window { from: at(-10 * day), to: at(0) }, "wider");
+    let asked = ToRecall::of(&memory, &first.instances, &coverage);
+    assert_eq!(asked.runs, [first.instances[0].key(), first.instances[1].key()]);
+    assert_eq!(asked.jobs, ["recent", "old"].map(str::to_string).into());
+    let recalled = store.snapshots(&source(), &asked.runs).await.unwrap();
+    let jobs = ["recent", "old", "none"].map(str::to_string).into();
+    let jobs = store.known_jobs(&source(), &jobs).await.unwrap();
+    assert_eq!(jobs, ["recent", "old"].map(str::to_string).into());
+    memory.runs.learn(&recalled, jobs.iter().map(String::as_str));
+    assert_eq!(known_to(&memory), ["recent", "old", "old-running", "old-unknown", "old-firing"]);
 }
 
 #[tokio::test]
@@ -246,9 +260,9 @@ async fn the_last_word_on_an_instance_counts() {
     let twice = vec![instance("etl", "1", Status::Running), instance("etl", "1", Status::Fail)];
     store.commit_poll(&PollCommit { instances: twice, ..commit(0) }).await.unwrap();
     store.commit_poll(&PollCommit { instances: vec![instance("etl", "2", Status::Fail)], ..commit(1) }).await.unwrap();
-    assert_eq!(store.load_source(&source()).await.unwrap().runs.len(), 2);
-    let key = InstanceKey { job: "etl".into(), id: "1".into() };
-    assert_eq!(store.snapshots(&source(), std::slice::from_ref(&key)).await.unwrap()[&key].status, Status::Fail);
+    let keys = ["1", "2"].map(|id| InstanceKey { job: "etl".into(), id: id.into() });
+    let known = store.snapshots(&source(), &keys).await.unwrap();
+    assert_eq!(keys.map(|key| known[&key].status), [Status::Fail, Status::Fail]);
 }
 
 #[tokio::test]
@@ -406,7 +420,7 @@ async fn a_damaged_row_is_left_out_and_its_neighbours_live() {
     let place = Place::new();
     let store = place.open().await;
     let first = PollCommit {
-        instances: vec![instance("good", "1", Status::Fail), instance("bad", "1", Status::Fail)],
+        instances: vec![instance("good", "1", Status::Running), instance("bad", "1", Status::Running)],
         fired: vec![alert("a1", "good"), alert("a2", "bad")],
         deliveries: vec![delivery("d1", "pager"), delivery("d2", "pager"), resolution("r2", "pager", "d2")],
         ..commit(0)
@@ -437,7 +451,9 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
         instance.plan_time = Some(at(-days * day));
         instance
     };
+    let timeless = Instance { plan_time: None, start_time: None, ..planned("timeless", Status::Fail, 41) };
     all.instances = vec![
+        timeless,
         planned("gone", Status::Fail, 41),
         planned("listed", Status::Fail, 3),
         planned("running", Status::Running, 41),
@@ -481,8 +497,8 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
         ["d-firing", "d-listed", "d-owed", "digest-owed"]
     );
     assert!(attempts(&place).await.is_empty(), "attempts go with their delivery");
-    // Two instances with how they were, an alert, the deliveries, and the poll itself.
-    assert_eq!(removed, 2 + 2 + 1 + 2502 + 1);
+    // Three instances with how they were, an alert, the deliveries, and the poll itself.
+    assert_eq!(removed, 3 + 3 + 1 + 2502 + 1);
     // A clock far ahead asks for everything: what the source can list again stays.
     store.purge(at(4000 * day), &Default::default()).await.unwrap();
     assert_eq!(names(meddle(&place, "SELECT job FROM instance ORDER BY job").await), ["firing", "listed", "running"]);

@@ -29,65 +29,100 @@ pub(super) async fn purge_instances(
     kept: &KeptRuns,
 ) -> Result<u64, StoreError> {
     let ago = |span| last_seen.checked_sub(span).unwrap_or(Timestamp::MIN).min(before);
-    let bounds = [before, ago(LISTED_AGAIN_MAX), ago(FOLLOWED_AGE_MAX)];
+    let bounds = Bounds { before, listed: ago(LISTED_AGAIN_MAX), followed: ago(FOLLOWED_AGE_MAX) };
     let none = BTreeMap::new();
     let kept = kept.get(source).unwrap_or(&none);
-    let mut after = InstanceKey { job: String::new(), id: String::new() };
-    let mut since: (String, Since) = Default::default();
+    let mut since: HashMap<String, Since> = HashMap::new();
     let mut removed = 0;
-    loop {
-        let (page, is_last) = old_runs(store, source, &bounds, &after).await?;
-        let Some(last) = page.last().map(|(key, _)| key.clone()) else { return Ok(removed) };
-        let mut gone = Vec::new();
-        for (key, run) in page {
-            if let Some(runs) = kept.get(&key.job) {
-                if since.0 != key.job {
-                    since = (key.job.clone(), since_kept(store, source, &key.job, *runs).await?);
+    for mut place in [Place::first(None), Place::first(Some(Timestamp::MIN))] {
+        loop {
+            let (page, is_last) = old_runs(store, source, &bounds, &place).await?;
+            let last = page.last().cloned();
+            let mut gone = Vec::new();
+            for (key, run) in page {
+                if let Some(runs) = kept.get(&key.job) {
+                    if !since.contains_key(&key.job) {
+                        since.insert(key.job.clone(), since_kept(store, source, &key.job, *runs).await?);
+                    }
+                    if since.get(&key.job).is_some_and(|since| is_kept(since, &run)) {
+                        continue;
+                    }
                 }
-                if is_kept(&since.1, &run) {
-                    continue;
-                }
+                gone.push(key);
             }
-            gone.push(key);
+            removed += forget(store, source, before, &gone).await?;
+            match last.filter(|_| !is_last) {
+                Some((after, run)) => place = Place { due: due(&run), after },
+                None => break,
+            }
         }
-        removed += forget(store, source, before, &gone).await?;
-        if is_last {
-            return Ok(removed);
-        }
-        after = last;
     }
+    Ok(removed)
+}
+
+/// What is old.
+struct Bounds {
+    /// What has changed since stays.
+    before: Timestamp,
+    /// What has ended and was planned since may be listed again.
+    listed: Timestamp,
+    /// What has not ended and was planned since may be asked after.
+    followed: Timestamp,
+}
+
+/// How far the runs of a source were looked through. Those that nobody knows when they were due are looked through by
+/// themselves: an index has the others in order.
+struct Place {
+    due: Option<Timestamp>,
+    after: InstanceKey,
+}
+
+impl Place {
+    fn first(due: Option<Timestamp>) -> Place {
+        Place { due, after: InstanceKey { job: String::new(), id: String::new() } }
+    }
+}
+
+fn due(run: &Snapshot) -> Option<Timestamp> {
+    run.plan_time.or(run.start_time)
 }
 
 /// From which due time on the runs of a job are kept, by type.
 type Since = HashMap<&'static str, Timestamp>;
 
 fn is_kept(since: &Since, run: &Snapshot) -> bool {
-    let since = since.get(run.kind.as_str());
-    since.zip(run.plan_time.or(run.start_time)).is_some_and(|(since, due)| due >= *since)
+    since.get(run.kind.as_str()).zip(due(run)).is_some_and(|(since, due)| due >= *since)
 }
 
-/// The next runs, by job and id, that are old enough to go, and whether they are the last ones.
+/// The next runs that are old enough to go, by when they were due, and whether they are the last ones.
 async fn old_runs(
     store: &SqlStore,
     source: &SourceId,
-    [before, listed, followed]: &[Timestamp; 3],
-    after: &InstanceKey,
+    bounds: &Bounds,
+    place: &Place,
 ) -> Result<(Vec<(InstanceKey, Snapshot)>, bool), StoreError> {
+    const DUE: &str = "COALESCE(old.plan_time, old.start_time)";
+    let wanted = match place.due {
+        None => format!("{DUE} IS NULL AND $7 IS NULL AND (old.job, old.id) > ($2, $3)"),
+        // Whatever its status, what was due later than this may be listed or asked after.
+        Some(_) => format!("{DUE} >= $7 AND {DUE} < $5 AND ({DUE} > $7 OR (old.job, old.id) > ($2, $3))"),
+    };
     let statement = format!(
-        "SELECT {} FROM instance AS old WHERE old.source = $1 AND (old.job, old.id) > ($2, $3) AND old.changed_at < $4 \
+        "SELECT {} FROM instance AS old WHERE old.source = $1 AND {wanted} AND old.changed_at < $4 \
            AND COALESCE(old.plan_time, old.changed_at) < CASE old.ended WHEN 1 THEN $5 ELSE $6 END \
            AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.source = old.source AND alert.job = old.job \
              AND alert.instance = old.id AND alert.state = 'firing') \
-         ORDER BY old.job, old.id LIMIT $7",
+         ORDER BY {DUE}, old.job, old.id LIMIT $8",
         rows::SNAPSHOT_COLUMNS
     );
     let found = sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(source.as_str())
-        .bind(after.job.as_str())
-        .bind(after.id.as_str())
-        .bind(before.as_millisecond())
-        .bind(listed.as_millisecond())
-        .bind(followed.as_millisecond())
+        .bind(place.after.job.as_str())
+        .bind(place.after.id.as_str())
+        .bind(bounds.before.as_millisecond())
+        .bind(bounds.listed.as_millisecond())
+        .bind(bounds.followed.as_millisecond())
+        .bind(place.due.map(Timestamp::as_millisecond))
         .bind(i64::try_from(STORE_PURGE_ROWS_MAX).unwrap_or(i64::MAX))
         .fetch_all(&store.readers)
         .await

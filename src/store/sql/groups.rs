@@ -144,7 +144,7 @@ impl Groups for SqlStore {
             merged += done.map_err(|error| self.failed(error))?.rows_affected();
         }
         let mut inserted = 0;
-        for text in lists(&delivery_items(std::iter::once(group))?)? {
+        for text in lists(&delivery_items(std::iter::once(group)))? {
             let done = sqlx::query(self.statements.insert_deliveries.clone()).bind(text).execute(write.on()).await;
             inserted += done.map_err(|error| self.failed(error))?.rows_affected();
         }

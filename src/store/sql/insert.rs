@@ -1,7 +1,5 @@
 //! Writing alerts and deliveries, for whoever decided about them.
 
-//! Writing alerts and deliveries, for whoever decided about them.
-
 use std::collections::HashSet;
 
 use jiff::Timestamp;
@@ -9,9 +7,9 @@ use serde::Serialize;
 use sqlx::{Any, Encode, SqlStr, Type};
 
 use super::database::{SqlStore, Write};
-use super::items::{IdItem, alert_items, delivery_items, lists};
+use super::items::{IdItem, alert_items, delivery_items, pieces};
 use super::rows;
-use crate::model::{Alert, Delivery, NEVER_FIRED};
+use crate::model::{Alert, Delivery, DeliveryId, NEVER_FIRED};
 use crate::store::error::StoreError;
 
 /// Writes the new episodes and returns the ids of those that are none: repeats of what is there already.
@@ -23,9 +21,9 @@ pub(super) async fn insert_fired<'a>(
     moment: i64,
 ) -> Result<HashSet<&'a str>, StoreError> {
     let mut repeated: HashSet<&str> = fired.iter().map(|alert| alert.id.as_str()).collect();
-    for text in lists(&alert_items(fired, now, moment)?)? {
+    for text in pieces(&alert_items(fired, now, moment)) {
         let inserted = sqlx::query(store.statements.insert_alerts.clone())
-            .bind(text)
+            .bind(text?)
             .fetch_all(write.on())
             .await
             .map_err(|error| store.failed(error))?;
@@ -40,22 +38,27 @@ pub(super) async fn insert_fired<'a>(
     Ok(repeated)
 }
 
-pub(super) async fn insert_deliveries(
+/// Writes deliveries, but for those of repeated alerts. They come in slices, and each is written before the next one is asked
+/// for.
+pub(super) async fn insert_deliveries<D: AsRef<[Delivery]>>(
     store: &SqlStore,
     write: &mut Write,
-    deliveries: &[Delivery],
+    slices: impl Iterator<Item = D>,
     repeated: &HashSet<&str>,
 ) -> Result<(), StoreError> {
-    let owed = deliveries.iter().filter(|delivery| match &delivery.alert {
-        Some(alert) => !repeated.contains(alert.as_str()),
-        None => true,
-    });
-    store.gathering.note(deliveries.iter());
-    let items = delivery_items(owed)?;
-    execute(store, write, &store.statements.insert_deliveries, &items).await?;
-
-    let followers: Vec<IdItem> =
-        items.iter().filter(|item| item.follows.is_some()).map(|item| IdItem { id: item.id }).collect();
+    let mut followers: Vec<DeliveryId> = Vec::new();
+    for slice in slices {
+        let deliveries = slice.as_ref();
+        store.gathering.note(deliveries.iter());
+        let is_new = |delivery: &&Delivery| match &delivery.alert {
+            Some(alert) => !repeated.contains(alert.as_str()),
+            None => true,
+        };
+        let owed = || deliveries.iter().filter(is_new);
+        execute(store, write, &store.statements.insert_deliveries, &delivery_items(owed())).await?;
+        followers.extend(owed().filter(|delivery| delivery.follows.is_some()).map(|delivery| delivery.id.clone()));
+    }
+    let followers: Vec<IdItem> = followers.iter().map(|id| IdItem { id: id.as_str() }).collect();
     execute(store, write, &store.statements.follow_merged, &followers).await?;
     bury_late_followers(store, write, &followers).await
 }
@@ -71,7 +74,7 @@ pub(super) async fn bury_late_followers(
 
 /// Owes deliveries that tell of no alert.
 pub(super) async fn owe(store: &SqlStore, write: &mut Write, deliveries: &[Delivery]) -> Result<(), StoreError> {
-    let items = delivery_items(deliveries.iter())?;
+    let items = delivery_items(deliveries.iter());
     execute(store, write, &store.statements.insert_deliveries, &items).await
 }
 
@@ -82,8 +85,8 @@ pub(super) async fn execute<T: Serialize>(
     statement: &SqlStr,
     items: &[T],
 ) -> Result<(), StoreError> {
-    for text in lists(items)? {
-        sqlx::query(statement.clone()).bind(text).execute(write.on()).await.map_err(|error| store.failed(error))?;
+    for text in pieces(items) {
+        sqlx::query(statement.clone()).bind(text?).execute(write.on()).await.map_err(|error| store.failed(error))?;
     }
     Ok(())
 }
@@ -99,8 +102,8 @@ pub(super) async fn execute_with<T: Serialize, V>(
 where
     V: Encode<'static, Any> + Type<Any> + Copy + Send + 'static,
 {
-    for text in lists(items)? {
-        let run = sqlx::query(statement.clone()).bind(text).bind(value).execute(write.on()).await;
+    for text in pieces(items) {
+        let run = sqlx::query(statement.clone()).bind(text?).bind(value).execute(write.on()).await;
         run.map_err(|error| store.failed(error))?;
     }
     Ok(())

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 
 use super::dialect::Column;
-use crate::limits::STORE_STATEMENT_ROWS_MAX;
-use crate::model::{Alert, AlertState, Delivery, DeliveryState, Instance, Severity};
+use crate::limits::{STORE_STATEMENT_BYTES_MAX, STORE_STATEMENT_ROWS_MAX};
+use crate::model::{Alert, AlertFacts, AlertState, Content, Delivery, DeliveryState, Instance, ReceiverId, Severity};
 use crate::store::error::StoreError;
 use crate::store::ledger::PollCommit;
 use crate::store::outbox::Settled;
@@ -118,9 +118,9 @@ item! {
         instance: Text &'a str,
         rule: Text &'a str,
         state: Text &'static str,
-        facts: Text String,
+        facts: Text Nested<'a, AlertFacts>,
         resolves_on_end: BigInt i64,
-        receivers: Text String,
+        receivers: Text Nested<'a, Vec<ReceiverId>>,
         suppressed_by: Text Option<String>,
         created_at: BigInt i64,
         ended_at: BigInt Option<i64>,
@@ -142,7 +142,7 @@ item! {
         follows: Text Option<&'a str>,
         state: Text &'static str,
         attempts: BigInt u32,
-        done: Text String,
+        done: Text Nested<'a, Vec<String>>,
         last_status: Text Option<&'a str>,
         last_error: Text Option<&'a str>,
         created_at: BigInt i64,
@@ -158,7 +158,7 @@ item! {
         group_told_at: BigInt Option<i64>,
         rendered_for: Text Option<&'a str>,
         in_thread_of: Text Option<&'a str>,
-        content: Text String,
+        content: Text Nested<'a, Content>,
     }
 }
 
@@ -181,6 +181,41 @@ item! {
         delivered_at: BigInt Option<i64>,
         reference: Text Option<&'a str>,
     }
+}
+
+/// What stands in a column as a JSON text of its own. It is written out with the row and not before: a poll in which
+/// thousands of alerts begin holds one list of them at a time.
+pub(super) struct Nested<'a, T>(&'a T);
+
+impl<T: Serialize> Serialize for Nested<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_string(self.0).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&text)
+    }
+}
+
+/// The JSON lists that a statement over `items` binds, one after the other. Each is made when it is asked for, and has at
+/// most [`STORE_STATEMENT_ROWS_MAX`] items and little more than [`STORE_STATEMENT_BYTES_MAX`].
+pub(super) fn pieces<T: Serialize>(items: &[T]) -> impl Iterator<Item = Result<String, StoreError>> {
+    let mut left = items;
+    std::iter::from_fn(move || {
+        let mut text = String::new();
+        let mut rows = 0;
+        while let Some(row) = left.get(rows) {
+            if rows == STORE_STATEMENT_ROWS_MAX || text.len() >= STORE_STATEMENT_BYTES_MAX {
+                break;
+            }
+            text.push(if rows == 0 { '[' } else { ',' });
+            match to_json(row) {
+                Ok(row) => text.push_str(&row),
+                Err(error) => return Some(Err(error)),
+            }
+            rows += 1;
+        }
+        text.push(']');
+        left = &left[rows..];
+        (rows > 0).then_some(Ok(text))
+    })
 }
 
 /// The JSON lists that statements bind, each of at most [`STORE_STATEMENT_ROWS_MAX`] items.
@@ -229,25 +264,24 @@ fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit, moment: i64
 }
 
 /// The alerts as items, recorded at `moment` if they are new, in key order.
-pub(super) fn alert_items(alerts: &[Alert], now: Timestamp, moment: i64) -> Result<Vec<AlertItem<'_>>, StoreError> {
-    let mut items = alerts.iter().map(|alert| alert_item(alert, now, moment)).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn alert_items(alerts: &[Alert], now: Timestamp, moment: i64) -> Vec<AlertItem<'_>> {
+    let mut items: Vec<AlertItem> = alerts.iter().map(|alert| alert_item(alert, now, moment)).collect();
     items.sort_by(|one, other| one.id.cmp(other.id));
-    Ok(items)
+    items
 }
 
-fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> Result<AlertItem<'_>, StoreError> {
-    let receivers: Vec<&str> = alert.receivers.iter().map(|receiver| receiver.as_str()).collect();
-    Ok(AlertItem {
+fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> AlertItem<'_> {
+    AlertItem {
         id: alert.id.as_str(),
         source: alert.source.as_str(),
         job: &alert.facts.job.name,
         instance: alert.facts.instance.as_ref().map_or("", |instance| &instance.id),
         rule: alert.rule.as_str(),
         state: alert.state().as_str(),
-        facts: to_json(&alert.facts)?,
+        facts: Nested(&alert.facts),
         // Of older versions; whether the end of the run is the end of the alert is judged from the run now.
         resolves_on_end: 0,
-        receivers: to_json(&receivers)?,
+        receivers: Nested(&alert.receivers),
         suppressed_by: alert.suppressed_by.as_ref().map(ToString::to_string),
         created_at: alert.created_at.as_millisecond(),
         ended_at: match alert.state() {
@@ -258,23 +292,21 @@ fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> Result<AlertItem<'_
         generation: alert.generation,
         suspended_at: alert.suspended_at.map(Timestamp::as_millisecond),
         end_reason: alert.facts.alert.ended.as_ref().map(|ended| ended.reason.as_str()),
-    })
+    }
 }
 
 /// Deliveries as items, in key order.
-pub(super) fn delivery_items<'a>(
-    deliveries: impl Iterator<Item = &'a Delivery>,
-) -> Result<Vec<DeliveryItem<'a>>, StoreError> {
-    let mut items = deliveries.map(delivery_item).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn delivery_items<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<DeliveryItem<'a>> {
+    let mut items: Vec<DeliveryItem> = deliveries.map(delivery_item).collect();
     items.sort_by(|one, other| one.id.cmp(other.id));
-    Ok(items)
+    items
 }
 
-fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
+fn delivery_item(delivery: &Delivery) -> DeliveryItem<'_> {
     let created_at = delivery.created_at;
     let pending = delivery.state == DeliveryState::Pending;
     let delivered = delivery.state == DeliveryState::Delivered;
-    Ok(DeliveryItem {
+    DeliveryItem {
         id: delivery.id.as_str(),
         alert: delivery.alert.as_ref().map(|alert| alert.as_str()),
         rule: delivery.rule.as_ref().map(|rule| rule.as_str()),
@@ -283,7 +315,7 @@ fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
         follows: delivery.follows.as_ref().map(|id| id.as_str()),
         state: delivery.state.as_str(),
         attempts: delivery.attempts,
-        done: to_json(&delivery.done)?,
+        done: Nested(&delivery.done),
         last_status: delivery.last_status.as_deref(),
         last_error: delivery.last_error.as_deref(),
         created_at: created_at.as_millisecond(),
@@ -300,8 +332,8 @@ fn delivery_item(delivery: &Delivery) -> Result<DeliveryItem<'_>, StoreError> {
         group_told_at: delivery.group.as_ref().and_then(|group| group.told_at).map(Timestamp::as_millisecond),
         rendered_for: delivery.rendered_for.as_deref(),
         in_thread_of: delivery.in_thread_of.as_ref().map(|id| id.as_str()),
-        content: to_json(&delivery.content)?,
-    })
+        content: Nested(&delivery.content),
+    }
 }
 
 pub(super) fn milliseconds(span: Duration) -> i64 {

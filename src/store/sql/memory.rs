@@ -1,6 +1,9 @@
-//! The memory of a source, as a poll finds it: what is covered, the runs that can be met again, and the alerts.
+//! The memory of a source, as a poll finds it: what is covered, the runs whose story is not over, and the alerts; and the
+//! runs that it asks for.
+//!
+//! Runs that have ended are many, and most of them are never listed again: none is read before it is asked for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -8,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::database::SqlStore;
-use super::items::{SubjectItem, lists};
+use super::items::{JobItem, SubjectItem, lists};
 use super::own::IS_OWN;
 use super::rows;
 use crate::decide::Memory;
@@ -26,31 +29,30 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
         .map_err(|error| store.failed(error))?;
     let Some(row) = row else { return Ok(Memory::default()) };
     let (until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
-    let firing = sqlx::query(sql_firing())
-        .bind(source.as_str())
-        .fetch_all(&mut *read)
-        .await
-        .map_err(|error| store.failed(error))?;
     let mut memory = Memory {
         generation: rows::number(&row, 0)?,
         polled_at: Some(polled_at),
         covered: covered(&row, 4, until)?,
         known_rules: rows::json(&row, 2)?,
-        firing: rows::all(&firing, "alert", rows::alert).into_iter().collect(),
         ..Memory::default()
     };
-    // After a long outage the next poll reads back to the cursor, not only to the last try.
-    let last_seen = until.map_or(polled_at, |until| until.min(polled_at));
-    let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
-    // Row by row: of a run that has ended only a print is kept.
-    let mut snapshots = sqlx::query(sql_snapshots()).bind(source.as_str()).bind(horizon).fetch(&mut *read);
+    // Row by row: what a row is read into is several times as large as what is kept of it.
+    let mut firing = sqlx::query(sql_firing()).bind(source.as_str()).fetch(&mut *read);
+    while let Some(row) = firing.try_next().await.map_err(|error| store.failed(error))? {
+        rows::all(&[row], "alert", rows::alert).into_iter().for_each(|alert| memory.firing.insert(alert));
+    }
+    drop(firing);
+    let mut snapshots = sqlx::query(sql_snapshots()).bind(source.as_str()).fetch(&mut *read);
     while let Some(row) = snapshots.try_next().await.map_err(|error| store.failed(error))? {
-        for (key, snapshot) in rows::all(std::slice::from_ref(&row), "instance", rows::snapshot) {
+        for (key, snapshot) in rows::all(&[row], "instance", rows::snapshot) {
             let is_firing = memory.firing.concerns_subject(&key);
             memory.runs.enter(key, snapshot, is_firing);
         }
     }
     drop(snapshots);
+    // After a long outage the next poll reads back to the cursor, not only to the last try.
+    let last_seen = until.map_or(polled_at, |until| until.min(polled_at));
+    let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
     let ended = sqlx::query(SQL_ENDED)
         .bind(source.as_str())
         .bind(horizon)
@@ -96,12 +98,30 @@ pub(super) async fn snapshots(
     Ok(known)
 }
 
+pub(super) async fn known_jobs(
+    store: &SqlStore,
+    source: &SourceId,
+    jobs: &BTreeSet<String>,
+) -> Result<HashSet<String>, StoreError> {
+    let items: Vec<JobItem<'_>> = jobs.iter().map(|job| JobItem { source: source.as_str(), job }).collect();
+    let mut known = HashSet::new();
+    for text in lists(&items)? {
+        let found = sqlx::query(store.statements.known_jobs.clone()).bind(text).fetch_all(&store.readers).await;
+        for row in &found.map_err(|error| store.failed(error))? {
+            known.insert(rows::text(row, 0)?);
+        }
+    }
+    Ok(known)
+}
+
 fn sql_snapshots() -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
-        "SELECT {} FROM instance WHERE source = $1 AND (ended = 0 OR COALESCE(plan_time, changed_at) >= $2 \
-         OR EXISTS (SELECT 1 FROM alert WHERE alert.source = instance.source AND alert.job = instance.job \
-           AND alert.instance = instance.id AND alert.state = 'firing'))",
-        rows::SNAPSHOT_COLUMNS
+        "SELECT {} FROM instance WHERE source = $1 AND ended = 0 \
+         UNION ALL SELECT {} FROM alert JOIN instance ON instance.source = alert.source AND instance.job = alert.job \
+             AND instance.id = alert.instance \
+           WHERE alert.source = $1 AND alert.state = 'firing'",
+        rows::SNAPSHOT_COLUMNS,
+        rows::snapshot_columns()
     ))
 }
 

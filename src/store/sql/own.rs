@@ -74,7 +74,7 @@ impl OwnAlerts for SqlStore {
     async fn commit_own(&self, own: &OwnCommit) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         let moment = gap::next_moment(self, &mut write, own.now).await?;
-        let changed = alert_items(&own.changed, own.now, moment)?;
+        let changed = alert_items(&own.changed, own.now, moment);
         insert::execute(self, &mut write, &self.statements.update_alerts, &changed).await?;
         let touched = own.changed.iter().filter(|alert| !alert.rule.as_str().starts_with("self/"));
         for source in touched.map(|alert| &alert.source).collect::<BTreeSet<_>>() {
@@ -85,7 +85,7 @@ impl OwnAlerts for SqlStore {
                 .map_err(|error| self.failed(error))?;
         }
         let repeated = insert::insert_fired(self, &mut write, &own.fired, own.now, moment).await?;
-        insert::insert_deliveries(self, &mut write, &own.deliveries, &repeated).await?;
+        insert::insert_deliveries(self, &mut write, std::iter::once(&own.deliveries), &repeated).await?;
         self.commit(write).await
     }
 }

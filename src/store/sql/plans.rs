@@ -15,8 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::database::{Mode, SqlStore};
-use crate::model::RuleStep;
-use crate::model::{AlertId, DeliveryId, RuleId, SourceId};
+use crate::model::{AlertId, DeliveryId, InstanceKey, RuleId, RuleStep, SourceId};
 use crate::store::desk::Desk as _;
 use crate::store::digests::Digests as _;
 use crate::store::error::StoreError;
@@ -97,6 +96,11 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     let (source, alert, delivery) = (SourceId::new("warehouse"), AlertId::new("a"), DeliveryId::new("d"));
     let now = Timestamp::from_second(1_795_224_000).unwrap();
     store.generation(&source).await?;
+    store.load_source(&source).await?;
+    store.snapshots(&source, &[InstanceKey { job: "etl_told".into(), id: "1".into() }]).await?;
+    store.known_jobs(&source, &BTreeSet::from(["etl_told".to_string()])).await?;
+    store.runs_between(&source, now, now).await?;
+    store.planned_jobs(&source, now, now).await?;
     store.known_alerts(std::slice::from_ref(&alert)).await?;
     store.past_runs(&source, &["etl_told".into()], 5).await?;
     store.told_and_firing(std::slice::from_ref(&source), 5).await?;

@@ -1,5 +1,6 @@
 //! What a poll reads and writes: the memory of a source, and the one transaction that moves all of it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +12,9 @@ use super::gap::next_moment;
 use super::items::{IdItem, alert_items, instance_items, lists, to_json};
 use super::{gap, insert, memory, rows, transition};
 use crate::decide::Memory;
-use crate::model::{Alert, AlertId, GapCause, GapPart, InstanceKey, InstanceType, PollOutcome, Snapshot, SourceId};
+use crate::model::{
+    Alert, AlertId, Delivery, GapCause, GapPart, InstanceKey, InstanceType, PollOutcome, Snapshot, SourceId,
+};
 use crate::store::error::StoreError;
 use crate::store::ledger::{PastRuns, PollCommit, PollLedger};
 
@@ -26,6 +29,10 @@ impl PollLedger for SqlStore {
         keys: &[InstanceKey],
     ) -> Result<HashMap<InstanceKey, Snapshot>, StoreError> {
         memory::snapshots(self, source, keys).await
+    }
+
+    async fn known_jobs(&self, source: &SourceId, jobs: &BTreeSet<String>) -> Result<HashSet<String>, StoreError> {
+        memory::known_jobs(self, source, jobs).await
     }
 
     async fn runs_between(
@@ -63,7 +70,11 @@ impl PollLedger for SqlStore {
         Ok(known)
     }
 
-    async fn commit_poll(&self, commit: &PollCommit) -> Result<(), StoreError> {
+    async fn commit_rendering(
+        &self,
+        commit: &PollCommit,
+        rendered: impl Iterator<Item = Vec<Delivery>> + Send,
+    ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         move_source(self, &mut write, commit).await?;
         let moment = gap::after_poll(self, &mut write, commit).await?;
@@ -74,10 +85,11 @@ impl PollLedger for SqlStore {
         transition::log_poll(self, &mut write, &commit.source, commit.now, commit.outcome).await?;
         insert::execute(self, &mut write, &sql.upsert_instances, &instances).await?;
         // Resolutions go first: an instance's old episode makes room for its new one.
-        insert::execute(self, &mut write, &sql.update_alerts, &alert_items(&commit.changed, commit.now, moment)?)
-            .await?;
+        let changed = alert_items(&commit.changed, commit.now, moment);
+        insert::execute(self, &mut write, &sql.update_alerts, &changed).await?;
         let repeated = insert::insert_fired(self, &mut write, &commit.fired, commit.now, moment).await?;
-        insert::insert_deliveries(self, &mut write, &commit.deliveries, &repeated).await?;
+        let slices = std::iter::once(Cow::Borrowed(commit.deliveries.as_slice())).chain(rendered.map(Cow::Owned));
+        insert::insert_deliveries(self, &mut write, slices, &repeated).await?;
         self.commit(write).await
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Statements {
     pub(super) known_alerts: SqlStr,
     /// The listed runs as they were last seen.
     pub(super) snapshots: SqlStr,
+    /// Those of the listed jobs of which any run is known.
+    pub(super) known_jobs: SqlStr,
     pub(super) insert_alerts: SqlStr,
     pub(super) update_alerts: SqlStr,
     pub(super) insert_deliveries: SqlStr,
@@ -70,6 +72,11 @@ impl Statements {
                    AND instance.id = item.instance",
                 super::rows::snapshot_columns(),
                 dialect.items(SubjectItem::COLUMNS)
+            )),
+            known_jobs: sql(format!(
+                "SELECT item.job FROM {} WHERE EXISTS (SELECT 1 FROM instance \
+                   WHERE instance.source = item.source AND instance.job = item.job)",
+                dialect.items(JobItem::COLUMNS)
             )),
             insert_alerts: insert(dialect, "alert", AlertItem::COLUMNS, "DO NOTHING RETURNING id"),
             update_alerts: update_alerts(dialect),

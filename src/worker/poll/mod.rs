@@ -11,6 +11,7 @@ mod asking;
 mod details;
 pub(super) mod follow;
 mod gaps;
+mod rendering;
 mod turn;
 pub(super) mod window;
 

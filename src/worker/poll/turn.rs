@@ -1,18 +1,16 @@
-//! One poll: ask, observe, decide, ask for the details of what begins, render, commit.
+//! One poll: ask, observe, decide, ask for the details of what begins, render and commit.
 
-use std::time::Instant;
-
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use tracing::warn;
 
+use super::rendering::Rendering;
 use super::window::{self, Slice};
 use super::{PollError, PollReport, Poller};
-use crate::decide::{Change, Decided, Look, Observed, to_recall};
+use crate::decide::{Change, Decided, Look, Observed, ToRecall};
 use crate::limits::SET_ASIDE_LOGGED_MAX;
-use crate::model::{Alert, AlertState, Coverage, Delivery, GapCause, PollOutcome, ReceiverId};
+use crate::model::{Alert, AlertState, Coverage, GapCause, PollOutcome};
 use crate::source::{Listing, Source};
 use crate::store::{Desk, PollCommit, PollLedger, StoreError};
 
@@ -138,11 +136,8 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             warn!(source = %self.settings.id, "{warning}");
         }
         self.add_details(&mut decided, look.jobs.as_deref()).await;
-        let deliveries = self.owed(&decided, now).await;
-        let report = PollReport::of(&decided, deliveries.len(), incomplete.clone(), now);
-        let has_news = report.deliveries + report.resolved > 0;
-        let nudged: Vec<ReceiverId> = deliveries.iter().map(|delivery| delivery.receiver.clone()).collect();
-        let Decided { instances, fired, changed, covered, known_rules, .. } = decided;
+        let mut report = PollReport::of(&decided, incomplete.clone(), now);
+        let Decided { instances, fired, changed, notices, covered, listed_from, known_rules, .. } = decided;
         let memory = self.memory.get_or_insert_default();
         let commit = PollCommit {
             source: self.settings.id.clone(),
@@ -155,25 +150,23 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             instances,
             fired,
             changed,
-            deliveries,
+            deliveries: Vec::new(),
         };
-        self.store.commit_poll(&commit).await?;
-        memory.take(&Change {
-            now,
-            covered: &commit.covered,
-            known_rules: commit.known_rules.as_ref(),
-            instances: &commit.instances,
-            fired: &commit.fired,
-            changed: &commit.changed,
-        });
-        if has_news {
+        let alerts = (commit.fired.as_slice(), commit.changed.as_slice());
+        let mut rendering = Rendering::new(&notices, alerts, &self.receivers, &self.decider.rules, now);
+        self.store.commit_rendering(&commit, &mut rendering).await?;
+        let Rendering { count, nudged, .. } = rendering;
+        report.deliveries = count;
+        let PollCommit { covered, known_rules, instances, fired, changed, .. } = commit;
+        memory.take(Change { now, covered, listed_from, known_rules, instances, fired, changed });
+        if report.deliveries + report.resolved > 0 {
             self.escalations.notify_one();
         }
         self.receivers.wake(&nudged);
         Ok(report)
     }
 
-    /// Holds what was seen against the memory; how ended runs were that look otherwise now is asked of the store.
+    /// Holds what was seen against the memory; how runs were of which it does not know is asked of the store.
     async fn observe(
         &mut self,
         seen: Vec<crate::model::Instance>,
@@ -181,9 +174,11 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         now: Timestamp,
     ) -> Result<Observed, StoreError> {
         let memory = self.memory.get_or_insert_default();
-        let keys = to_recall(memory, &seen);
+        let (id, asked) = (&self.settings.id, ToRecall::of(memory, &seen, &coverage));
         let recalled =
-            if keys.is_empty() { HashMap::new() } else { self.store.snapshots(&self.settings.id, &keys).await? };
+            if asked.runs.is_empty() { HashMap::new() } else { self.store.snapshots(id, &asked.runs).await? };
+        let jobs = if asked.jobs.is_empty() { HashSet::new() } else { self.store.known_jobs(id, &asked.jobs).await? };
+        memory.runs.learn(&recalled, jobs.iter().map(String::as_str));
         Ok(self.decider.observe(memory, seen, coverage, &recalled, now))
     }
 
@@ -198,25 +193,10 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         self.decider.forget_past();
         Ok(())
     }
-
-    /// The deliveries that follow from what was decided, rendered.
-    async fn owed(&self, decided: &Decided, now: Timestamp) -> Vec<Delivery> {
-        let mut owed = Vec::new();
-        let mut began = Instant::now();
-        for notice in &decided.notices {
-            owed.extend(self.receivers.notified(decided.alert(notice.alert), notice, &self.decider.rules, now));
-            // A storm of thousands must not keep the lanes of other receivers from their turn.
-            if began.elapsed() > Duration::from_millis(5) {
-                tokio::task::yield_now().await;
-                began = Instant::now();
-            }
-        }
-        owed
-    }
 }
 
 impl PollReport {
-    fn of(decided: &Decided, deliveries: usize, incomplete: Option<String>, now: Timestamp) -> PollReport {
+    fn of(decided: &Decided, incomplete: Option<String>, now: Timestamp) -> PollReport {
         let fired = |is_told: bool| decided.fired.iter().filter(move |alert| alert.suppressed_by.is_none() == is_told);
         let changed = |state: AlertState| decided.changed.iter().filter(move |alert| alert.state() == state);
         let is_let_go = |alert: &&Alert| alert.facts.alert.held_back.as_ref().is_some_and(|held| held.until == now);
@@ -226,7 +206,6 @@ impl PollReport {
             suppressed: fired(false).count(),
             released: changed(AlertState::Firing).filter(is_let_go).count(),
             resolved: changed(AlertState::Resolved).count(),
-            deliveries,
             incomplete,
             ..PollReport::default()
         }

@@ -56,12 +56,14 @@
 //! yaml                              located tree, diagnostics, section reader
 //! model                             plain data
 //! clock | secret | limits | schedule | sign    leaves
+//! coding                            hex and percent coding
 //! ```
 
 pub mod alert;
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod coding;
 pub mod config;
 pub mod decide;
 pub mod digest;

@@ -11,6 +11,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::coding::hex;
 use crate::limits::ESCALATION_STEPS_MAX;
 use crate::model::{AlertId, Delivery, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId, Snapshot, SourceId};
 
@@ -122,7 +123,7 @@ fn digest(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

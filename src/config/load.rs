@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Config;
 use super::files::{NoFiles, RuleFile, RuleFiles};
+use crate::coding::hex;
 use crate::yaml::{self, Diagnostic, Diagnostics, Environment, FileText, Level, Place};
 
 /// How to load.
@@ -155,7 +156,7 @@ fn fingerprint(files: &[FileText]) -> String {
             hash.update(part);
         }
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }
 
 /// Reports every secret that has no value just now.

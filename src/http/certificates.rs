@@ -2,9 +2,12 @@
 //!
 //! Reads files and the variables `SSL_CERT_FILE` and `SSL_CERT_DIR`; contacts nobody.
 
+use std::error::Error as _;
 use std::path::Path;
 
 use reqwest::{Certificate, Client, Identity};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::yaml::{Key, Shape};
 
@@ -17,18 +20,25 @@ const SELF_SIGNED: &str = "a self-signed certificate must not be that of an auth
     -newkey rsa:2048 -nodes -days 825 -keyout key.pem -out cert.pem -subj /CN=HOST -addext subjectAltName=DNS:HOST \
     -addext basicConstraints=critical,CA:FALSE";
 
-/// The certificates in a `ca_file`.
+/// The certificates in a `ca_file`, as they are.
 ///
 /// # Errors
 /// What is wrong with the file, with its name.
-pub(super) fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+pub(crate) fn trusted(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let pem = read(path, "ca_file")?;
-    let all = Certificate::from_pem_bundle(&pem)
-        .map_err(|error| format!("ca_file {}: {}", path.display(), error.without_url()))?;
-    match all.is_empty() {
-        true => Err(format!("ca_file {}: {}", path.display(), without_certificate(&pem))),
-        false => Ok(all),
+    let wrong = |reason: &dyn std::fmt::Display| format!("ca_file {}: {reason}", path.display());
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match all {
+        Ok(all) if all.is_empty() => Err(wrong(&without_certificate(&pem))),
+        Ok(all) => Ok(all),
+        Err(error) => Err(wrong(&error)),
     }
+}
+
+/// The same for a client.
+pub(super) fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+    let wrong = |error: reqwest::Error| format!("ca_file {}: {}", path.display(), chain(&error.without_url()));
+    trusted(path)?.iter().map(|der| Certificate::from_der(der).map_err(wrong)).collect()
 }
 
 /// The certificate and the key in a `client_cert`.
@@ -46,9 +56,9 @@ pub(super) fn identity(path: &Path) -> Result<Identity, String> {
 /// In words, with the file's name.
 pub fn check_ca_file(path: &Path) -> Result<(), String> {
     let roots = authorities(path)?;
-    super::install_crypto();
+    install_crypto();
     let built = Client::builder().tls_certs_only(roots).build();
-    built.map(drop).map_err(|error| format!("ca_file {}: {}", path.display(), super::chain(&error.without_url())))
+    built.map(drop).map_err(|error| format!("ca_file {}: {}", path.display(), chain(&error.without_url())))
 }
 
 /// What is wrong with a `client_cert`: also when its key is that of another certificate.
@@ -57,10 +67,10 @@ pub fn check_ca_file(path: &Path) -> Result<(), String> {
 /// In words, with the file's name.
 pub fn check_client_cert(path: &Path) -> Result<(), String> {
     let identity = identity(path)?;
-    super::install_crypto();
+    install_crypto();
     let built = Client::builder().tls_certs_only([]).identity(identity).build();
     built.map(drop).map_err(|error| {
-        let said = super::chain(&error.without_url());
+        let said = chain(&error.without_url());
         let words = if said.contains("KeyMismatch") || said.contains("keys may not be consistent") {
             "the key in it does not fit the certificate in it".to_string()
         } else {
@@ -101,10 +111,27 @@ fn without_certificate(file: &[u8]) -> &'static str {
 }
 
 /// What a TLS error means, where its own words do not say so.
-pub(super) fn explained(said: &str) -> String {
+pub(crate) fn explained(said: &str) -> String {
     if said.contains("CaUsedAsEndEntity") { format!("{said}: {SELF_SIGNED}") } else { said.to_string() }
 }
 
 fn read(path: &Path, key: &str) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{key} {}: {error}", path.display()))
+}
+
+/// Makes ring the process's TLS provider. Idempotent; every client calls it, so that tests need not.
+pub fn install_crypto() {
+    // An error means that a provider is installed already, which is what is wanted.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// The last cause of an error: reqwest's own words say little ("error sending request"), its causes say what happened.
+pub(super) fn chain(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        last = next;
+        cause = next.source();
+    }
+    last.to_string()
 }

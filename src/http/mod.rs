@@ -7,30 +7,36 @@
 
 mod addresses;
 mod certificates;
+mod date;
 mod dial;
+mod error;
 mod outgoing;
+mod place;
 mod proxy;
 mod quote;
 mod response;
 
-use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use reqwest::{Certificate, Client, Proxy, Url};
 
 pub(crate) use addresses::dial;
-pub use certificates::{CA_FILE, check_ca_file, check_client_cert};
-pub use outgoing::{Outgoing, secrets_in};
+pub use certificates::{CA_FILE, check_ca_file, check_client_cert, install_crypto};
+pub(crate) use certificates::{explained, trusted};
+pub use date::http_date;
+pub use error::HttpError;
+pub use outgoing::{Outgoing, secrets_in, set_headers};
+pub use place::{checked_endpoint, is_region, read_place};
 pub use quote::{cut_to, snippet};
 pub use response::{BodyEnd, Response};
 
+use self::certificates::chain;
 use self::dial::Dialer;
+use self::error::classed;
 use self::proxy::Proxies;
-use crate::limits::{CONNECT_TIMEOUT, RETRY_AFTER_MAX};
+use crate::limits::CONNECT_TIMEOUT;
 use crate::secret::{Secret, Secrets};
-use crate::yaml::Section;
 
 /// How one client differs from another.
 #[derive(Debug, Clone, Default)]
@@ -48,23 +54,6 @@ pub struct HttpClient {
     dialer: Dialer,
     /// The credentials in proxies' addresses.
     proxies: Secrets,
-}
-
-/// Why there is no response. No message holds a URL or a secret of the request.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HttpError {
-    /// The client cannot be made: a certificate file is wrong.
-    #[error("{0}")]
-    Setup(String),
-    /// Nothing was sent: no connection (name, refused, TLS, timeout).
-    #[error("cannot connect: {0}")]
-    Connect(String),
-    /// The request may have arrived; its answer did not, in time.
-    #[error("no answer within {} s", .0.as_secs())]
-    Timeout(Duration),
-    /// The request may have arrived; its answer broke off or was no HTTP.
-    #[error("the answer broke off: {0}")]
-    Broken(String),
 }
 
 impl HttpClient {
@@ -133,40 +122,6 @@ impl HttpClient {
     }
 }
 
-/// The instant that a header such as `Date` or `Retry-After` names, if it is a date as RFC 2822 writes one.
-pub fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
-}
-
-/// How long a `Retry-After` asks to wait, at most [`RETRY_AFTER_MAX`]: seconds or an HTTP date. Nothing when it is in
-/// the past or makes no sense.
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are longer than the longest wait that is believed.
-        text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
-    } else {
-        Duration::try_from(http_date(text)?.duration_since(now)).ok()?
-    };
-    (!wait.is_zero()).then(|| wait.min(RETRY_AFTER_MAX))
-}
-
-/// The address of an API in the configuration, without a slash at its end. What is wrong with it is reported at `key`.
-pub fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) -> Option<String> {
-    let wrong = |message: &str| {
-        section.error(key, message, Some("write it as https://host or https://host:port".into()));
-        None
-    };
-    let Ok(url) = Url::parse(text) else { return wrong("this is no address") };
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return wrong("an address beginning with https:// or http:// is needed");
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return wrong("an address has no user, query or fragment here");
-    }
-    Some(url.as_str().trim_end_matches('/').to_string())
-}
-
 /// The URL in a secret; what of it is secret, [`secrets_in`] tells.
 ///
 /// # Errors
@@ -184,12 +139,6 @@ pub fn secret_url(secret: &Secret) -> Result<Url, String> {
 pub fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
-}
-
-/// Makes ring the process's TLS provider. Idempotent; every client calls it, so that tests need not.
-pub fn install_crypto() {
-    // An error means that a provider is installed already, which is what is wanted.
-    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 fn build(settings: &HttpSettings, roots: Option<Vec<Certificate>>) -> Result<HttpClient, HttpError> {
@@ -213,62 +162,4 @@ fn build(settings: &HttpSettings, roots: Option<Vec<Certificate>>) -> Result<Htt
     }
     let client = builder.build().map_err(|error| HttpError::Setup(chain(&error.without_url())))?;
     Ok(HttpClient { client, dialer, proxies: secrets })
-}
-
-fn classed(error: reqwest::Error, timeout: Duration, secrets: &Secrets) -> HttpError {
-    let error = error.without_url();
-    let said = || snippet(&secrets.redact(&certificates::explained(&chain(&error))));
-    if error.is_connect() {
-        HttpError::Connect(said())
-    } else if error.is_timeout() {
-        HttpError::Timeout(timeout)
-    } else if error.is_builder() {
-        HttpError::Setup(said())
-    } else {
-        HttpError::Broken(said())
-    }
-}
-
-/// The last cause of an error: reqwest's own words say little ("error sending request"), its causes say what happened.
-fn chain(error: &reqwest::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        last = next;
-        cause = next.source();
-    }
-    last.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_table() {
-        let now: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
-        let seconds = |n| Some(Duration::from_secs(n));
-        let table = [
-            ("1", seconds(1)),
-            (" 30 ", seconds(30)),
-            ("3600", seconds(3600)),
-            ("3601", seconds(3600)),
-            ("1000000000", seconds(3600)),
-            ("99999999999999999999999999", seconds(3600)),
-            ("0", None),
-            ("-5", None),
-            ("1e9", None),
-            ("1.5", None),
-            ("soon", None),
-            ("", None),
-            ("Sat, 21 Nov 2026 00:01:00 GMT", seconds(60)),
-            ("Sat, 21 Nov 2026 09:00:00 GMT", seconds(3600)),
-            ("Fri, 20 Nov 2026 23:59:00 GMT", None),
-            ("Sat, 21 Nov 2026", None),
-            ("Sat, 99 Nov 2026 00:01:00 GMT", None),
-        ];
-        for (text, expected) in table {
-            assert_eq!(retry_after(text, now), expected, "{text:?}");
-        }
-    }
 }

@@ -2,14 +2,12 @@
 //!
 //! Pure. It must never know what the request is for.
 
-use std::borrow::Cow;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Request, Url};
 
+use crate::coding::percent_decoded;
 use crate::secret::{Secret, Secrets};
 
 /// A request, ready to be sent.
@@ -39,10 +37,24 @@ impl Outgoing {
     }
 }
 
+/// Puts headers into a request; those that prove who asks are marked, so that nothing prints them.
+///
+/// # Errors
+/// The name of a header whose value cannot be sent: it holds a line break or a control character.
+pub fn set_headers(request: &mut Request, headers: &[(String, String)]) -> Result<(), String> {
+    for (name, text) in headers {
+        let header = HeaderName::try_from(name.as_str()).map_err(|_| name.clone())?;
+        let mut value = HeaderValue::try_from(text).map_err(|_| name.clone())?;
+        value.set_sensitive(header == AUTHORIZATION || header.as_str().ends_with("-token"));
+        request.headers_mut().insert(header, value);
+    }
+    Ok(())
+}
+
 /// `user:password` of an address, which loses them.
 fn taken_credentials(url: &mut Url) -> Option<Secret> {
-    let password = url.password().map(decoded).map(Cow::into_owned);
-    let user = decoded(url.username()).into_owned();
+    let password = url.password().map(decoded);
+    let user = decoded(url.username());
     if user.is_empty() && password.is_none() {
         return None;
     }
@@ -82,8 +94,8 @@ pub fn secrets_in(url: &Url) -> Secrets {
     secrets
 }
 
-fn decoded(text: &str) -> Cow<'_, str> {
-    percent_decode_str(text).decode_utf8_lossy()
+fn decoded(text: &str) -> String {
+    String::from_utf8_lossy(&percent_decoded(text)).into_owned()
 }
 
 /// Whether a key of a query says that its value is a secret.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 
+use super::date::{http_date, retry_after};
+use super::error::HttpError;
 use super::quote::snippet;
-use super::{HttpError, http_date, retry_after};
 use crate::secret::{Secret, Secrets};
 
 /// How a body ended.
@@ -73,6 +74,11 @@ impl Response {
     /// The body after decompression, at most as long as the caller's cap.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The same body, given away.
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
     }
 
     /// The body as JSON; `null` when it is none.

@@ -2,7 +2,7 @@
 //!
 //! Reads keys and reports what is wrong with them; contacts nobody.
 
-use crate::http::checked_endpoint;
+use crate::http::read_place;
 use crate::yaml::{Key, Section, Shape};
 
 /// The keys that say where a service is.
@@ -23,35 +23,17 @@ const EXCEPTIONS: [(&str, &str, &str); 3] = [
 
 /// The address of a service in a region.
 pub(super) fn endpoint_of(service: &str, region: &str) -> String {
+    format!("https://{}", host_of(service, region))
+}
+
+fn host_of(service: &str, region: &str) -> String {
     let exception = EXCEPTIONS.iter().find(|(s, r, _)| (*s, *r) == (service, region));
-    match exception {
-        Some((_, _, host)) => format!("https://{host}"),
-        None => format!("https://{service}.{region}.myhuaweicloud.com"),
-    }
+    exception.map_or_else(|| format!("{service}.{region}.myhuaweicloud.com"), |(_, _, host)| (*host).to_string())
 }
 
 /// The address of a service out of a section's `endpoint`, which wins, or its `region`.
 pub fn read_endpoint(section: &Section<'_>, service: &str) -> Option<String> {
-    let region = section.optional::<String>("region");
-    if section.has("endpoint") {
-        return checked_endpoint(section, "endpoint", &section.optional::<String>("endpoint")?);
-    }
-    if !section.has("region") {
-        let help = "for example region: ap-southeast-3, or endpoint: https://… for a private cloud";
-        section.error("", "one of the keys \"region\" and \"endpoint\" is missing", Some(help.into()));
-        return None;
-    }
-    let region = region?;
-    if !is_region(&region) {
-        section.error("region", format!("{region:?} is no region"), Some("for example ap-southeast-3".into()));
-        return None;
-    }
-    Some(endpoint_of(service, &region))
-}
-
-/// Whether a text can be a region's name, which becomes a part of a host's.
-pub fn is_region(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    read_place(section, "ap-southeast-3", |region| host_of(service, region)).map(|(endpoint, _)| endpoint)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! what the requests are for: the DataArts source and the SMN receiver share it.
 
 mod complaint;
+mod error;
 mod hosts;
 mod settings;
 mod sign_in;
@@ -18,58 +19,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HOST};
 use reqwest::{Request, Url};
 
 pub use complaint::Complaint;
-pub use hosts::{PLACE, PLACES, is_region, read_endpoint};
+pub use error::{IamError, IamErrorKind};
+pub use hosts::{PLACE, PLACES, read_endpoint};
 pub use settings::{AUTH, Auth, read_name};
 
 use self::sign_in::{Person, SignIn, locked};
-use crate::http::{HttpClient, HttpError, Outgoing, Response, host_of};
+use crate::http::{HttpClient, Outgoing, Response, host_of, set_headers};
 use crate::secret::{Secret, SecretRef, Secrets};
-use crate::sign::{DATE_HEADER, Signable, date_text};
-
-/// What kind of trouble there is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IamErrorKind {
-    /// The configuration is wrong: an address, a project, a secret without a value.
-    Configuration,
-    /// The sign-in service does not know the user, or does not let the user in.
-    Refused,
-    /// The sign-in service has trouble of its own.
-    Transient,
-    /// Something that is no sign-in service answered.
-    BadAnswer,
-    /// The sign-in service gave no answer.
-    Unreachable(HttpError),
-}
-
-/// Why a request could not be given a proof. Holds no URL and no secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IamError {
-    /// The class.
-    pub kind: IamErrorKind,
-    /// What happened, in words.
-    pub message: String,
-    /// What the user can do, where there is something.
-    pub help: Option<String>,
-}
-
-impl IamError {
-    fn new(kind: IamErrorKind, message: impl Into<String>, help: impl Into<String>) -> IamError {
-        IamError { kind, message: message.into(), help: Some(help.into()) }
-    }
-}
-
-impl std::fmt::Display for IamError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.help {
-            Some(help) => write!(f, "{} ({help})", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
+use crate::sign::Signable;
+use crate::sign::huawei::{DATE_HEADER, authorization, date_text};
 
 /// Somebody who asks, with what is held from one request to the next.
 #[derive(Debug)]
@@ -156,8 +118,8 @@ impl Caller {
                 proof.push(HOST.as_str(), &host_of(ask.url));
                 let Ask { method, url, query, body, .. } = ask;
                 let signable = Signable { method, path: url.path(), query, headers: &proof.headers, body };
-                let authorization = signable.authorization(access_key.expose(), secret_key.expose());
-                proof.push(AUTHORIZATION.as_str(), &authorization);
+                let proven = authorization(&signable, access_key.expose(), secret_key.expose());
+                proof.push(AUTHORIZATION.as_str(), &proven);
                 proof.secrets.extend([&secret_key, &access_key]);
             }
         }
@@ -209,16 +171,10 @@ impl Proof {
     /// # Errors
     /// When a value cannot stand in a header.
     pub fn apply(&self, mut request: Request) -> Result<Outgoing, IamError> {
-        for (name, text) in &self.headers {
-            let wrong = || {
-                let message = format!("the value for the header {name} cannot be sent");
-                IamError::new(IamErrorKind::Configuration, message, "it holds a line break or a control character")
-            };
-            let header = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
-            let mut value = HeaderValue::try_from(text).map_err(|_| wrong())?;
-            value.set_sensitive(header == AUTHORIZATION || header.as_str().ends_with("-token"));
-            request.headers_mut().insert(header, value);
-        }
+        set_headers(&mut request, &self.headers).map_err(|name| {
+            let message = format!("the value for the header {name} cannot be sent");
+            IamError::new(IamErrorKind::Configuration, message, "it holds a line break or a control character")
+        })?;
         Ok(Outgoing::new(request, self.secrets.clone()))
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Reads keys and reports what is wrong with them; contacts nobody and resolves no secret.
 
-use super::hosts::{endpoint_of, is_region};
-use crate::http::checked_endpoint;
+use super::hosts::endpoint_of;
+use crate::http::{checked_endpoint, is_region};
 use crate::secret::{Secret, SecretRef};
 use crate::yaml::{FromYaml as _, Key, Keys, Located, Section, Shape, Value};
 

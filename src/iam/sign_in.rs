@@ -17,7 +17,9 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
-use super::{Complaint, IamError, IamErrorKind};
+use super::complaint::Complaint;
+use super::error::{IamError, IamErrorKind};
+use crate::coding::hex;
 use crate::http::{HttpClient, Outgoing, Response, snippet};
 use crate::limits::{SIGN_IN_REFUSED_PAUSE, SOURCE_ERROR_BODY_BYTES_MAX, TOKEN_LIFE_UNTOLD, TOKEN_RENEWED_AHEAD};
 use crate::secret::{Secret, Secrets};
@@ -144,7 +146,7 @@ impl Person {
     /// Two bytes of a digest: enough to see that a password was changed, and too little to find it out.
     fn mark(&self) -> String {
         let digest = Sha256::digest([&self.domain, &self.user, self.password.expose()].join("\0"));
-        format!("{:02x}{:02x}", digest[0], digest[1])
+        hex(&digest[..2])
     }
 }
 

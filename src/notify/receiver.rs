@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::answer;
 use super::channel::{Attempting, Channel, Kind, Sender};
 use super::rate::Rate;
+use crate::coding::hex;
 use crate::limits::NOTIFY_HTTP_TIMEOUT;
 use crate::model::{Attempt, Delivery, ReceiverId};
 use crate::secret::SecretRef;
@@ -121,7 +122,7 @@ impl ChannelSettings {
 }
 
 fn hex_digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }
 
 /// The notifier of any kind of receiver.

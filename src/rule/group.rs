@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::coding::hex;
 use crate::model::{AlertFacts, GroupPlace};
 
 /// What alerts of one group have in common.
@@ -107,7 +108,7 @@ impl Grouping {
             put(by.as_str());
             by.values(facts).into_iter().for_each(&mut put);
         }
-        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..16])
     }
 }
 

@@ -34,6 +34,7 @@ pub use set::{MatchCache, RuleSet, RuleSetError};
 pub use trace::{Objection, Standing};
 pub use trigger::Trigger;
 
+use crate::coding::hex;
 use crate::model::{InstanceType, JobStatus, Labels, ReceiverId, RuleId, Severity, SourceId, Status};
 
 /// One rule of the configuration.
@@ -182,6 +183,6 @@ impl Rule {
         if let Some(trigger) = &self.when.trigger {
             part("trigger", &trigger.mark());
         }
-        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..8])
     }
 }

@@ -5,35 +5,13 @@
 //! value. A server's response can echo a secret: [`Secrets`] removes those of one request from it.
 
 mod secrets;
+mod value;
 
 use std::fmt;
 use std::path::PathBuf;
 
-use secrecy::{ExposeSecret, SecretString};
-
 pub use secrets::Secrets;
-
-/// A value that must never be printed, logged or stored.
-#[derive(Clone)]
-pub struct Secret(SecretString);
-
-impl Secret {
-    /// Takes the text into custody.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(SecretString::from(text.into()))
-    }
-
-    /// The value itself, for the one line that sends or signs with it.
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
+pub use value::Secret;
 
 /// Where a secret is to be found. Resolved at the moment of use.
 #[derive(Clone)]

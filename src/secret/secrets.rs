@@ -9,9 +9,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Secret;
+use super::value::Secret;
+use crate::coding::percent_encoded;
 
 /// What stands in a secret's place.
 const REDACTED: &str = "<secret>";
@@ -19,8 +19,6 @@ const REDACTED: &str = "<secret>";
 const BYTES_MIN: usize = 4;
 /// From this many bytes on, a value's beginning gives it away, and is redacted as far as it goes.
 const HEAD_BYTES: usize = 16;
-/// What is percent-encoded in an address: everything but RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The secrets of one request, in every form in which a response can repeat them.
 #[derive(Clone, Default)]
@@ -60,7 +58,7 @@ impl Secrets {
         }
         let escaped = serde_json::Value::from(plain).to_string();
         let escaped = escaped[1..escaped.len() - 1].to_string();
-        let encoded = utf8_percent_encode(plain, RESERVED).to_string();
+        let encoded = percent_encoded(plain);
         let forms = [
             plain.to_string(),
             escaped.replace('/', "\\/"),

@@ -16,7 +16,9 @@ use serde_json::json;
 use super::fault::{self, FaultKind, Operation};
 use super::state::Filter;
 use super::{Dialect, OffsetMeaning, Shared, lock};
-use crate::sign::{Authorization, DATE_HEADER, Signable, parse_date, parse_query, percent_decoded};
+use crate::coding::percent_decoded;
+use crate::sign::huawei::{DATE_HEADER, is_signed_by, parse, parse_date};
+use crate::sign::{Signable, parse_query};
 
 /// Furthest that the clock of a signed request may be off.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
@@ -130,7 +132,7 @@ fn check_caller(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, 
         let refusal = || Refusal(StatusCode::UNAUTHORIZED, "APIGW.0307", "The token must be updated.".to_string());
         return is_known.then_some(()).ok_or_else(refusal);
     }
-    let claimed = header("Authorization").and_then(Authorization::parse);
+    let claimed = header("Authorization").and_then(parse);
     let claimed = claimed.ok_or_else(|| unauthorized("the request is not signed"))?;
     if claimed.access_key != config.access_key {
         return Err(unauthorized(&format!("verify aksk signature fail, ak {} not exist", claimed.access_key)));
@@ -152,7 +154,7 @@ fn check_caller(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, 
         claimed.signed_headers.iter().map(|name| Some((name.clone(), header(name)?.to_string()))).collect();
     let signed = signed.ok_or_else(|| unauthorized("verify aksk signature fail, a signed header is missing"))?;
     let request = Signable { method, path, query, headers: &signed, body: b"" };
-    if !request.is_signed_by(&config.secret_key, &claimed.signature) {
+    if !is_signed_by(&request, &config.secret_key, &claimed.signature) {
         return Err(unauthorized("verify aksk signature fail, signature does not match"));
     }
     Ok(())

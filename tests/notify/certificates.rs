@@ -119,6 +119,15 @@ async fn a_self_signed_certificate_is_taken_or_told_in_words() {
         assert_eq!(attempt.outcome, outcome, "{name}: {attempt:?}");
         let is_told = attempt.error.unwrap_or_default().contains("openssl req -x509");
         assert_eq!(is_told, outcome == Retry, "{name}");
+        if outcome == Retry {
+            // A mail server's is told in the same words.
+            let yaml = format!(
+                "{{ type: email, smtp_url: 'smtps://localhost:{port}', from: bell@example.com, to: a@example.com, \
+                 ca_file: {ca_file} }}"
+            );
+            let attempt = open(&yaml).send(&delivery(&settings(&yaml), &firing()), super::now()).await;
+            assert!(attempt.error.as_deref().unwrap_or_default().contains("openssl req -x509"), "{attempt:?}");
+        }
     }
 }
 
@@ -136,6 +145,20 @@ fn certificate_files_are_checked() {
     };
     assert_eq!(check_ca_file(&ca.path("ca.pem")), Ok(()));
     assert_eq!(check_client_cert(&file("pair.pem", (text(&cert) + &text(&key)).as_bytes())), Ok(()));
+    // A receiver of mail reads its file as the others do.
+    let yaml = |name: &str| {
+        let path = ca.path(name).display().to_string();
+        format!(
+            "{{ type: email, smtp_url: smtp://localhost, from: a@example.com, to: b@example.com, ca_file: {path} }}"
+        )
+    };
+    for (name, bytes, words) in
+        [("mail-empty.pem", b"".as_slice(), "it is empty"), ("mail.crt", &[0x30, 0x82, 1, 2, 3], "-inform der")]
+    {
+        file(name, bytes);
+        let said = nightbell::notify::AnyNotifier::open(&settings(&yaml(name))).unwrap_err();
+        assert!(said.contains(words) && said.contains(name), "{said}");
+    }
     for (checked, words) in [
         (check_ca_file(&file("empty.pem", b"")), "empty.pem: it is empty"),
         (check_ca_file(&file("der.crt", &[0x30, 0x82, 1, 2, 3])), "openssl x509 -inform der"),

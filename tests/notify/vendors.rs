@@ -6,10 +6,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use nightbell::coding::percent_decoded;
 use nightbell::model::AttemptOutcome::Delivered;
 use nightbell::model::{Message, MessageKind};
 use nightbell::notify::Notifier as _;
-use nightbell::sign::{Authorization, Signable, date_text, percent_decoded};
+use nightbell::sign::Signable;
+use nightbell::sign::huawei::{date_text, is_signed_by, parse};
 use nightbell::template::{digest_samples, group_samples, sample_message, samples};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -282,12 +284,12 @@ fn smn(head: &str, bytes: &[u8]) -> Result<(), (u16, &'static str)> {
         .collect();
     let value = |name: &str| headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
     let path = target(head).0;
-    let claimed = Authorization::parse(value("authorization")).ok_or((401, "no authorization"))?;
+    let claimed = parse(value("authorization")).ok_or((401, "no authorization"))?;
     let signed: Vec<_> = headers.iter().filter(|(name, _)| claimed.signed_headers.contains(name)).cloned().collect();
     let all_signed =
         ["host", "x-sdk-date", "x-security-token"].iter().all(|it| claimed.signed_headers.contains(&it.to_string()));
     let signable = Signable { method: "POST", path: &path, query: &[], headers: &signed, body: bytes };
-    if !all_signed || claimed.access_key != "canary-ak" || !signable.is_signed_by("canary-sk", &claimed.signature) {
+    if !all_signed || claimed.access_key != "canary-ak" || !is_signed_by(&signable, "canary-sk", &claimed.signature) {
         return Err((401, "the signature does not match"));
     }
     if value("x-sdk-date") != date_text(now()) || value("x-security-token") != "canary-st" {

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use nightbell::http::{HttpClient, HttpSettings, Outgoing};
 use nightbell::secret::Secrets;
 use nightbell::sign::alibaba::{
-    ACTION_HEADER, CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, Signable, TOKEN_HEADER, VERSION_HEADER, content_hash,
-    date_text,
+    ACTION_HEADER, CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, TOKEN_HEADER, VERSION_HEADER, authorization,
+    content_hash, date_text,
 };
-use nightbell::sign::canonical_query;
+use nightbell::sign::{Signable, canonical_query};
 use serde_json::Value;
 
 use super::{Bench, ago, now, success};
@@ -68,15 +68,15 @@ impl Call {
     async fn send(self, bench: &Bench) -> (u16, Value) {
         let mut signed = self.headers.clone();
         signed.retain(|(name, _)| Some(name.as_str()) != self.unsigned);
-        let signable = Signable { method: "GET", query: &self.query, headers: &signed, body: b"" };
-        let authorization = signable.authorization(&self.access_key, &self.secret_key);
+        let signable = Signable { method: "GET", path: "/", query: &self.query, headers: &signed, body: b"" };
+        let proof = authorization(&signable, &self.access_key, &self.secret_key);
         let query = self.sent_query.unwrap_or_else(|| canonical_query(&self.query));
         let client = HttpClient::new(&HttpSettings::default()).unwrap();
         let mut request = client.inner().get(format!("{}/?{query}", bench.sim.endpoint()));
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request.header("authorization", authorization).build().unwrap();
+        let request = request.header("authorization", proof).build().unwrap();
         let answer =
             client.send(Outgoing::new(request, Secrets::new()), Duration::from_secs(20), 1 << 20).await.unwrap();
         (answer.status, serde_json::from_slice(answer.body()).unwrap_or_else(|_| panic!("{}", answer.text())))

@@ -10,9 +10,13 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Attachment, MultiPart, SinglePart};
 use sha2::{Digest as _, Sha256};
 
-use super::PICTURE;
 use super::settings::EmailSettings;
+use crate::coding::hex;
 use crate::model::{Delivery, DeliveryId};
+
+/// What the names of the parts begin with that hold a picture, in base64. The HTML calls `image/NAME.png` by the content
+/// id `NAME@nightbell`.
+pub(super) const PICTURE: &str = "image/";
 
 /// The mail of a delivery: its date is the delivery's, its id and boundary come from the delivery's id, and the
 /// resolution answers the mail that told of the failure.
@@ -107,8 +111,4 @@ fn boundary(delivery: &Delivery) -> String {
         hash.update(text);
     }
     format!("=_nightbell_{}", &hex(&hash.finalize())[..32])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -11,15 +11,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::Address;
 use rustls::ClientConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::session::{Failure, Session, Step, Stream, Why};
-use super::settings::{EmailSettings, Security};
-use crate::http::{dial, install_crypto};
+use super::settings::{EmailSettings, Security, is_full_name};
+use crate::http::{dial, install_crypto, trusted};
 use crate::limits::CONNECT_TIMEOUT;
 use crate::secret::{Secret, Secrets};
 
@@ -111,18 +110,7 @@ async fn within<T>(limit: Duration, what: &str, step: impl Future<Output = std::
 /// What vouches for servers: the system's roots, or the bundled ones where there are none, and those of `ca_file`.
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     install_crypto();
-    let extra: Vec<CertificateDer<'static>> = match ca_file {
-        None => Vec::new(),
-        Some(path) => {
-            let fault = |reason: &dyn std::fmt::Display| format!("ca_file {}: {reason}", path.display());
-            let pem = std::fs::read(path).map_err(|error| fault(&error))?;
-            let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
-            if found.is_empty() {
-                return Err(fault(&"no certificate in it"));
-            }
-            found
-        }
-    };
+    let extra = ca_file.map(trusted).transpose()?.unwrap_or_default();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
         .or_else(|_| {
@@ -144,15 +132,6 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
 fn own_name(tcp: &TcpStream) -> String {
     let name = hostname::get().ok().and_then(|name| name.into_string().ok());
     name.filter(|name| is_full_name(name)).unwrap_or_else(|| tcp.local_addr().map_or("localhost".into(), literal))
-}
-
-/// Whether a name can be that of a host on the network.
-pub(super) fn is_full_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        let fits = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        fits && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
-    };
-    name.contains('.') && name.len() <= 253 && name.split('.').all(is_label)
 }
 
 fn literal(address: SocketAddr) -> String {

@@ -32,12 +32,9 @@ use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::truncated;
 use crate::words::Language;
+use compose::PICTURE;
 use connection::{Connection, Connector, Refusal, Told};
 use session::{Failure, Step, Why};
-
-/// What the names of the parts begin with that hold a picture, in base64. The HTML calls `image/NAME.png` by the content
-/// id `NAME@nightbell`.
-pub(crate) const PICTURE: &str = "image/";
 
 /// Largest HTML of a mail about several alerts: mail programs cut at 100 kB.
 const GROUP_BYTES_MAX: usize = 90_000;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::http::explained;
 use crate::limits::SMTP_REPLY_BYTES_MAX;
 use crate::template::display_text;
 
@@ -82,7 +83,7 @@ impl Failure {
     /// The same for an error of the connection.
     pub(super) fn of(error: &io::Error) -> Failure {
         let why = if error.kind() == io::ErrorKind::TimedOut { Why::Timeout } else { Why::Broken };
-        Failure::new(why, error.to_string())
+        Failure::new(why, explained(&error.to_string()))
     }
 
     fn in_time(step: Step) -> Failure {

@@ -6,7 +6,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use reqwest::Url;
 
-use super::connection::is_full_name;
+use crate::coding::percent_decoded;
 use crate::http::CA_FILE;
 use crate::secret::SecretRef;
 use crate::template::display_text;
@@ -181,6 +181,15 @@ impl EmailSettings {
     }
 }
 
+/// Whether a name can be that of a host on the network.
+pub(super) fn is_full_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let fits = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        fits && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.contains('.') && name.len() <= 253 && name.split('.').all(is_label)
+}
+
 /// An address in brackets, as a greeting may have it instead of a name.
 fn is_literal(text: &str) -> bool {
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
@@ -248,30 +257,14 @@ fn read_url(text: &str) -> Result<Server, Wrong> {
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err(("the URL has more than a user, a host and a port".to_string(), forms));
     }
-    let username = percent_decoded(url.username()).ok_or(("the user in the URL is no text".to_string(), None))?;
+    let username = String::from_utf8(percent_decoded(url.username()));
+    let username = username.map_err(|_| ("the user in the URL is no text".to_string(), None))?;
     Ok(Server {
         security,
         host: host.trim_start_matches('[').trim_end_matches(']').to_string(),
         port: url.port().unwrap_or(default_port),
         username: Some(username).filter(|user| !user.is_empty()),
     })
-}
-
-/// `text` with `%40` and the like made characters again.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        if let (b'%', [high, low, beyond @ ..]) = (first, after) {
-            let digit = |byte: &u8| char::from(*byte).to_digit(16);
-            bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
-            rest = beyond;
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

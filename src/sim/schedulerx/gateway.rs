@@ -15,10 +15,10 @@ use serde_json::json;
 
 use super::{Shared, service};
 use crate::sign::alibaba::{
-    ACTION_HEADER, Authorization, CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, Signable, TOKEN_HEADER, VERSION_HEADER,
-    content_hash, parse_date,
+    ACTION_HEADER, CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, TOKEN_HEADER, VERSION_HEADER, canonical, content_hash,
+    is_signed_by, parse, parse_date,
 };
-use crate::sign::parse_query;
+use crate::sign::{Signable, parse_query};
 use crate::sim::fault::{self, Operation};
 use crate::sim::lock;
 
@@ -89,7 +89,7 @@ fn check(shared: &Shared, method: &str, path: &str, headers: &HeaderMap, query: 
             "Specified parameter Version is not valid.".into(),
         ));
     }
-    let claimed = header("Authorization").and_then(Authorization::parse);
+    let claimed = header("Authorization").and_then(parse);
     let claimed = claimed.ok_or_else(|| bad("IncompleteSignature", "The request signature does not conform."))?;
     if claimed.access_key != config.access_key {
         let words = "Specified access key is not found.";
@@ -116,13 +116,13 @@ fn check(shared: &Shared, method: &str, path: &str, headers: &HeaderMap, query: 
     let signed: Option<Pairs> =
         claimed.signed_headers.iter().map(|name| Some((name.clone(), header(name)?.to_string()))).collect();
     let signed = signed.ok_or_else(|| bad("IncompleteSignature", "A signed header is missing."))?;
-    let request = Signable { method, query, headers: &signed, body: b"" };
+    let request = Signable { method, path: "/", query, headers: &signed, body: b"" };
     let is_whole = header(CONTENT_HEADER) == Some(content_hash(b"").as_str());
-    if !is_whole || !request.is_signed_by(&config.secret_key, &claimed.signature) {
+    if !is_whole || !is_signed_by(&request, &config.secret_key, &claimed.signature) {
         // The real gateway quotes what it was sent, keys and tokens included.
         let words = format!(
             "Specified signature is not matched with our calculation. server canonical request is: {}",
-            request.canonical()
+            canonical(&request)
         );
         return Err(bad("SignatureDoesNotMatch", &words));
     }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
@@ -17,6 +16,7 @@ use super::dialect::Dialect;
 use super::gathering::Gathering;
 use super::lock::{locked, private};
 use super::statements::Statements;
+use crate::coding::percent_encoded_path;
 use crate::limits::{STORE_CHECK_SIZE_MAX, STORE_WAIT_MAX};
 use crate::store::error::StoreError;
 
@@ -214,14 +214,10 @@ impl Access {
     }
 }
 
-/// What is percent-encoded in the path of a store's address.
-const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
-
 fn options(path: &Path, access: Access) -> Result<AnyConnectOptions, StoreError> {
     let mode = if access == Access::ReadOnly { "ro" } else { "rw" };
     let Some(text) = path.to_str() else { return Err(unusable(path, "its name is not UTF-8")) };
-    let options =
-        AnyConnectOptions::from_str(&format!("sqlite://{}?mode={mode}", utf8_percent_encode(text, NOT_IN_PATHS)));
+    let options = AnyConnectOptions::from_str(&format!("sqlite://{}?mode={mode}", percent_encoded_path(text)));
     let options = options.map_err(|error| unusable(path, words(&error)))?;
     // The tests of the plans take the statements from the driver's log.
     Ok(if cfg!(test) { options } else { options.disable_statement_logging() })
@@ -328,5 +324,26 @@ async fn check_version(path: &Path, place: &str) -> Result<(), StoreError> {
             "store {place} is of an older nightbell; `nightbell run` brings it up to date"
         ))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A root that cannot be written, without a directory for temporary files, is enough for a poll that sorts hundreds of runs.
+    #[tokio::test]
+    async fn what_is_sorted_is_kept_in_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nightbell.db");
+        let store = SqlStore::open(&format!("sqlite://{}", path.display()), Mode::Work).await.unwrap();
+        for access in [Access::Write, Access::Read, Access::ReadOnly] {
+            let mut connection = connection(&path, access).await.unwrap();
+            let row = sqlx::query("PRAGMA temp_store").fetch_one(&mut connection).await.unwrap();
+            // 2 is memory.
+            assert_eq!(row.try_get::<i64, _>(0).unwrap(), 2);
+            connection.close().await.unwrap();
+        }
+        store.close().await;
     }
 }

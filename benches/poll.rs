@@ -21,7 +21,7 @@ use nightbell::model::SourceId;
 use nightbell::rule::MatchCache;
 use nightbell::secret::Secrets;
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
-use nightbell::source::AnySource;
+use nightbell::source::Source;
 use nightbell::store::{Mode, SqlStore};
 use nightbell::worker::poll::Poller;
 
@@ -77,9 +77,9 @@ fn configuration(workspace: &SimWorkspace, directory: &Path, rules: usize) -> Co
     Config::load(&directory.join("rules.yaml"), &LoadOptions { offline: false }).unwrap().config
 }
 
-async fn poller(config: &Config) -> Poller<AnySource, SqlStore> {
+async fn poller(config: &Config) -> Poller<Arc<dyn Source>, SqlStore> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let source = AnySource::open(&config.sources[0], Arc::clone(&clock)).unwrap();
+    let source = config.sources[0].open(Arc::clone(&clock)).unwrap();
     let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await.unwrap());
     let settings = config.sources[0].clone();
     let decider = config.decider(&settings, None);

@@ -11,11 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Coverage, Instance, InstanceType, JobRef, SourceId, Status, Window};
-use nightbell::source::{Detail, Listing, Source, SourceError};
+use nightbell::source::{Detail, Finding, Listing, Source, SourceError};
 use nightbell::store::{Mode, SqlStore};
 use nightbell::worker::poll::Poller;
 
@@ -54,12 +55,16 @@ impl Source for Steady {
         "dataarts"
     }
 
-    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
-        Ok(Listing::new(self.0.clone(), Coverage::whole(window, "")))
+    fn list(&self, window: Window) -> BoxFuture<'_, Result<Listing, SourceError>> {
+        Box::pin(async move { Ok(Listing::new(self.0.clone(), Coverage::whole(window, ""))) })
     }
 
-    async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
-        Ok(Detail { instance: instance.clone(), nodes: Vec::new() })
+    fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>> {
+        Box::pin(async { Ok(Detail { instance: instance.clone(), nodes: Vec::new() }) })
+    }
+
+    fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {
+        Box::pin(async { Vec::new() })
     }
 }
 

@@ -23,8 +23,8 @@ pub const PART_OF_TIME_MAX: Duration = Duration::from_secs(10);
 pub const PART_OF_CANDIDATES_MAX: usize = 4;
 /// Requests one listing may spend before it is called incomplete.
 pub const SOURCE_LISTING_REQUESTS_MAX: usize = 500;
-/// Longest plan-time span one query may ask for (DataArts: seven days).
-pub const SOURCE_WINDOW_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Longest plan-time span that one query to DataArts may ask for.
+pub const DATAARTS_SPAN_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How far a poll reads back before the last complete one, so that late rows are still seen.
 pub const SOURCE_OVERLAP: Duration = Duration::from_secs(600);
 /// Time one listing may take: what the requests it may spend need at the usual pace, three times over.
@@ -61,6 +61,8 @@ pub const SCHEDULERX_PAGE_RECORDS: usize = 100;
 pub const SCHEDULERX_CALLS_PER_MINUTE: usize = 80;
 /// Calls that one SchedulerX listing may spend before it is called incomplete: 20 minutes at the allowed rate.
 pub const SCHEDULERX_LISTING_CALLS_MAX: usize = 1600;
+/// Pages of one SchedulerX list at most: beyond it the list has come to a standstill, or the window is far too long.
+pub const SCHEDULERX_PAGES_MAX: usize = 1000;
 /// How long names of SchedulerX jobs are believed before they are read again.
 pub const SCHEDULERX_JOBS_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// How long the schedules that jobs have in their schedulers are believed before they are read again; when one of them
@@ -173,8 +175,8 @@ pub const TEMPLATE_FILE_BYTES_MAX: usize = 64 << 10;
 /// Deepest nesting of blocks in a template: deeper ones overflow the engine's stack.
 pub const TEMPLATE_DEPTH_MAX: usize = 32;
 
-/// Longest `lookback` of a source: the longest plan-time span one query may ask for.
-pub const LOOKBACK_MAX: Duration = SOURCE_WINDOW_MAX;
+/// Longest `lookback` of a source, and as far as a catch-up after an outage goes back: a week.
+pub const LOOKBACK_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Largest configuration file.
 pub const CONFIG_FILE_BYTES_MAX: usize = 8 << 20;
@@ -226,6 +228,8 @@ pub const ATTEMPT_SLACK: Duration = Duration::from_secs(30);
 pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
 /// How long the program takes to stop: it is gone within thirty seconds, whatever hangs.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(27);
+/// Time that the end of kept connections may take when the program stops: it is polite, and nothing rests on it.
+pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long closing the store may take.
 pub const STORE_CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long ago a delivery may have died for its fallback still to be told: who adds a fallback to the file today does

@@ -1,5 +1,6 @@
 //! Holds the house in order: the direction of dependencies, and the habits that a reader relies on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +106,142 @@ fn dependencies_point_one_way() {
         }
     }
     assert!(wrong.is_empty(), "dependencies that point the wrong way:\n{}", wrong.join("\n"));
+}
+
+/// The rooms in which no module names one above it, and no arrow comes back to where it began.
+const ROOMS: [&str; 6] = ["source", "notify", "http", "iam", "sign", "secret"];
+
+/// The modules of a room by their path, each with its code, without its tests.
+fn modules_of(room: &str) -> BTreeMap<Vec<String>, String> {
+    let src = root().join("src");
+    let mut modules = BTreeMap::new();
+    for file in rust_files(&src.join(room)).into_iter().filter(|file| !file.ends_with("tests.rs")) {
+        let inside = file.strip_prefix(&src).unwrap().with_extension("");
+        let mut path: Vec<String> = inside.iter().map(|part| part.to_str().unwrap().to_string()).collect();
+        path.pop_if(|last| last == "mod");
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let code: Vec<&str> = code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+        modules.insert(path, code.join("\n"));
+    }
+    modules
+}
+
+/// The paths in a tree of a `use`, one for each leaf.
+fn leaves(tree: &str) -> Vec<String> {
+    let tree = tree.trim();
+    let Some((prefix, inner)) = tree.split_once('{') else { return vec![tree.to_string()] };
+    let inner = inner.strip_suffix('}').unwrap_or(inner);
+    let (mut depth, mut parts) = (0, vec![String::new()]);
+    for c in inner.chars() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        match c {
+            ',' if depth == 0 => parts.push(String::new()),
+            c => parts.last_mut().unwrap().push(c),
+        }
+    }
+    let parts = parts.into_iter().filter(|part| !part.trim().is_empty());
+    parts.flat_map(|part| leaves(&part)).map(|leaf| format!("{prefix}{leaf}")).collect()
+}
+
+/// Every path that a module's code names: those of `use`, and those in the code that begin with `super` or `crate`.
+fn named_paths(code: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut rest = String::new();
+    for (index, part) in code.split("use ").enumerate() {
+        match part.split_once(';').filter(|_| index > 0) {
+            Some((tree, after)) => {
+                paths.extend(leaves(tree));
+                rest.push_str(after);
+            }
+            None => rest.push_str(part),
+        }
+    }
+    for word in rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
+        // What stands behind `pub(in …)` says who may see it.
+        if ["super::", "crate::"].iter().any(|start| word.starts_with(start)) {
+            paths.push(word.to_string());
+        }
+    }
+    paths
+}
+
+/// The module that a path leads to from `module`, as far as it leads through modules of the room.
+fn led_to<'a>(modules: &'a BTreeMap<Vec<String>, String>, module: &[String], path: &str) -> Option<&'a Vec<String>> {
+    let mut place: Vec<String> = Vec::new();
+    let mut parts = path.split("::").map(|part| part.trim().to_string()).peekable();
+    match parts.next()?.as_str() {
+        "crate" => {}
+        "self" => place = module.to_vec(),
+        "super" => place = module[..module.len() - 1].to_vec(),
+        // A module of its own.
+        name => {
+            place = module.to_vec();
+            place.push(name.to_string());
+            if !modules.contains_key(&place) {
+                return None;
+            }
+        }
+    }
+    while parts.next_if(|part| part == "super").is_some() {
+        place.pop();
+    }
+    for part in parts {
+        place.push(part);
+        if !modules.contains_key(&place) {
+            place.pop();
+            break;
+        }
+    }
+    modules.get_key_value(&place).map(|(found, _)| found).filter(|found| found.as_slice() != module)
+}
+
+#[test]
+fn no_arrow_runs_back_up_inside_a_room() {
+    let mut wrong = Vec::new();
+    for room in ROOMS {
+        let modules = modules_of(room);
+        let arrows: BTreeMap<&Vec<String>, BTreeSet<&Vec<String>>> = modules
+            .iter()
+            .map(|(module, code)| {
+                let code = code.replace("pub(in crate", "pub(in ");
+                (module, named_paths(&code).iter().filter_map(|path| led_to(&modules, module, path)).collect())
+            })
+            .collect();
+        assert!(
+            arrows.values().map(BTreeSet::len).sum::<usize>() >= modules.len() - 2,
+            "{room}: arrows are overlooked"
+        );
+        for (module, named) in &arrows {
+            for above in named.iter().filter(|other| module.starts_with(other.as_slice())) {
+                wrong.push(format!("{} names {} above it", module.join("::"), above.join("::")));
+            }
+            // Whatever is named leads back here?
+            let (mut seen, mut open) = (BTreeSet::new(), named.iter().copied().collect::<Vec<_>>());
+            while let Some(next) = open.pop() {
+                if seen.insert(next) {
+                    open.extend(arrows.get(next).into_iter().flatten());
+                }
+            }
+            if seen.contains(module) {
+                wrong.push(format!("arrows from {} lead back to it", module.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a server answers is redacted before anybody sees it, because nobody but `http` can read a response.
+#[test]
+fn only_http_reads_responses() {
+    for file in rust_files(&root().join("src")).into_iter().filter(|file| module_of(file) != "http") {
+        let code = fs::read_to_string(&file).unwrap();
+        for word in
+            ["reqwest::Response", "reqwest::get", ".chunk()", ".bytes_stream()", ".error_for_status", ".text().await"]
+        {
+            assert!(!code.contains(word), "{} holds {word:?}", file.display());
+        }
+    }
 }
 
 #[test]

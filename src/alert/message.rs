@@ -4,9 +4,7 @@ use jiff::Timestamp;
 
 use super::failing_nodes;
 use super::summary;
-use crate::model::{
-    Alert, AlertFacts, GroupFacts, Message, MessageData, MessageKind, NodeDetails, PartOf, WorkflowRun,
-};
+use crate::model::{Alert, AlertFacts, Belonging, GroupFacts, Message, MessageData, MessageKind, NodeDetails};
 
 /// The message that tells of an alert's beginning.
 pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
@@ -55,19 +53,21 @@ pub fn attach_error(alert: &mut Alert, error: Option<String>) {
     }
 }
 
-/// Names the real-time job and the node that the alert's job stands for.
-pub fn attach_part_of(alert: &mut Alert, part_of: PartOf) {
+/// Names what the alert's run is a part of: the real-time job and the node that its job stands for, or the workflow's run.
+pub fn attach_belonging(alert: &mut Alert, belonging: Belonging) {
     let facts = &mut alert.facts;
-    (facts.job.real_time_job, facts.job.node) = (Some(part_of.job), Some(part_of.node));
-    if let Some(reason) = facts.alert.reason.clone() {
-        summary::tell(facts, reason);
-    }
-}
-
-/// Names the workflow's run that the alert's run is a part of.
-pub fn attach_workflow(alert: &mut Alert, run: WorkflowRun) {
-    if let Some(instance) = &mut alert.facts.instance {
-        (alert.facts.job.workflow, instance.workflow_instance) = (Some(run.workflow), Some(run.instance));
+    match belonging {
+        Belonging::Node(part_of) => {
+            (facts.job.real_time_job, facts.job.node) = (Some(part_of.job), Some(part_of.node));
+            if let Some(reason) = facts.alert.reason.clone() {
+                summary::tell(facts, reason);
+            }
+        }
+        Belonging::Workflow(run) => {
+            if let Some(instance) = &mut facts.instance {
+                (facts.job.workflow, instance.workflow_instance) = (Some(run.workflow), Some(run.instance));
+            }
+        }
     }
 }
 

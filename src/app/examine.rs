@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::SourceId;
-use crate::source::{AnySource, Finding, Learnt, Source as _, SourceSettings};
+use crate::source::{Finding, Learnt, SourceSettings};
 use crate::store::{Mode, PollLedger as _, SqlStore, StoreError};
 
 /// A source with what was found.
@@ -37,7 +37,7 @@ pub enum Kept {
 /// Examines one source. A source that cannot be opened at all is a finding too.
 pub async fn examine(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Examined {
     let (id, kind) = (settings.id.clone(), settings.scheduler.kind());
-    match AnySource::open(settings, clock) {
+    match settings.open(clock) {
         Ok(source) => {
             let findings = source.examine().await;
             Examined { id, kind, findings, learnt: source.learnt() }

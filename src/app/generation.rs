@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tracing::debug;
 
 use super::AppError;
 use super::own;
@@ -13,10 +15,11 @@ use super::parts::{self, Budgets, Opened};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
+use crate::limits::LEAVE_TIME_MAX;
 use crate::model::{ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
 use crate::rule::{Rule, RuleSet};
-use crate::source::{AnySource, Learnt, SourceSettings};
+use crate::source::{Learnt, Source, SourceSettings};
 use crate::store::{FallbackDeliveries as _, KnownReceiver, SqlStore, StoreError};
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Lane;
@@ -33,7 +36,7 @@ use crate::worker::turn::Statuses;
 use crate::worker::unwatched::Unwatched;
 
 /// A poller of the program, with when it has polled last.
-pub(super) type Polling = (Poller<Arc<AnySource>, SqlStore>, Option<LastPoll>);
+pub(super) type Polling = (Poller<Arc<dyn Source>, SqlStore>, Option<LastPoll>);
 
 /// What outlives every configuration.
 #[derive(Clone)]
@@ -58,7 +61,7 @@ pub(super) struct Ground {
 pub(super) struct Prepared {
     config: Config,
     receivers: Vec<Opened>,
-    sources: Vec<Arc<AnySource>>,
+    sources: Vec<Arc<dyn Source>>,
     heartbeat: Option<HttpClient>,
 }
 
@@ -91,7 +94,7 @@ pub(super) struct Reach {
 /// A source that is polled.
 struct Tended {
     settings: SourceSettings,
-    source: Arc<AnySource>,
+    source: Arc<dyn Source>,
     learnt: Learnt,
 }
 
@@ -173,7 +176,7 @@ impl Generation {
     }
 
     /// The source of this name, if `config` says the same of it.
-    pub(super) fn same_source(&self, config: &Config, id: &SourceId) -> Option<Arc<AnySource>> {
+    pub(super) fn same_source(&self, config: &Config, id: &SourceId) -> Option<Arc<dyn Source>> {
         let is_same = self.config.marks.have_same_source(&config.marks, id.as_str());
         self.sources.get(id).filter(|_| is_same).map(|tended| Arc::clone(&tended.source))
     }
@@ -197,6 +200,14 @@ impl Generation {
     /// The way to a receiver.
     pub(super) fn reach(&self, id: &ReceiverId) -> Option<&Arc<Reach>> {
         self.reaches.get(id)
+    }
+
+    /// Takes leave of the receivers' servers: connections that are kept for the next message end as their protocol wants it.
+    pub(super) async fn take_leave(&self) {
+        let all = join_all(self.reaches.values().map(|reach| reach.notifier.close()));
+        if tokio::time::timeout(LEAVE_TIME_MAX, all).await.is_err() {
+            debug!("not every server took notice of the end of its connection in time");
+        }
     }
 
     /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source.

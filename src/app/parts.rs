@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::limits::RATE_MINUTE;
 use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, ReceiverId};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
-use crate::source::{AnySource, Learnt, Source as _};
+use crate::source::{Learnt, Source};
 use crate::store::{Outbox as _, PollLedger as _, SqlStore, StoreError};
 use crate::template::{TemplateProblem, sample_message};
 use crate::worker::budget::{self, Budget};
@@ -77,14 +77,12 @@ pub(super) fn open_sources(
     config: &Config,
     before: Option<&Generation>,
     clock: &Arc<dyn Clock>,
-) -> Result<Vec<Arc<AnySource>>, AppError> {
+) -> Result<Vec<Arc<dyn Source>>, AppError> {
     let open = |settings: &crate::source::SourceSettings| {
         if let Some(known) = before.and_then(|before| before.same_source(config, &settings.id)) {
             return Ok(known);
         }
-        AnySource::open(settings, Arc::clone(clock))
-            .map(Arc::new)
-            .map_err(|error| AppError::Source { id: settings.id.to_string(), error })
+        settings.open(Arc::clone(clock)).map_err(|error| AppError::Source { id: settings.id.to_string(), error })
     };
     config.sources.iter().map(open).collect()
 }
@@ -124,7 +122,7 @@ pub(super) async fn budgets(
 
 /// Hands a source that was just opened what was learnt of it before.
 pub(super) async fn teach(
-    source: &AnySource,
+    source: &dyn Source,
     id: &crate::model::SourceId,
     store: &SqlStore,
 ) -> Result<Learnt, StoreError> {

@@ -198,7 +198,7 @@ impl Config {
         let [source_names, receiver_names, mut rule_names] =
             ["sources", "receivers", "rules"].map(|key| names(&tree, key));
         rule_names.extend(RULES.iter().chain(&[ALL]).map(ToString::to_string));
-        let known = rules::Names { sources: &source_names, receivers: &receiver_names, unscheduled: &[] };
+        let known = rules::Names { sources: &source_names, receivers: &receiver_names, unscheduled: &[], jobless: &[] };
         defaults::apply(&mut tree, &defaults, &known, findings);
         let file = Section::of(&FILE, &tree, "", findings)?;
         // Of each file they have been looked at.
@@ -212,9 +212,12 @@ impl Config {
         let receivers = receivers::read(&file, &timezone, language, templates.as_deref());
         let tells_none = |source: &&SourceSettings| !source.scheduler.tells_schedules();
         let unscheduled: Vec<String> = sources.iter().filter(tells_none).map(|source| source.id.to_string()).collect();
+        let is_jobless = |source: &&SourceSettings| !source.scheduler.tells_jobs();
+        let jobless: Vec<String> = sources.iter().filter(is_jobless).map(|source| source.id.to_string()).collect();
         let mut calendars = calendars::read(&file);
         let shared = rules::Shared { calendars: &calendars, timezone: &timezone, retention };
-        let rules = rules::read(&file, &rules::Names { unscheduled: &unscheduled, ..known }, &shared);
+        let rules =
+            rules::read(&file, &rules::Names { unscheduled: &unscheduled, jobless: &jobless, ..known }, &shared);
         let around =
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();

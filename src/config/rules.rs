@@ -80,6 +80,8 @@ pub(super) struct Names<'a> {
     pub(super) receivers: &'a [String],
     /// Those sources whose schedulers do not tell when their jobs are due; none before the sources are read.
     pub(super) unscheduled: &'a [String],
+    /// Those sources whose schedulers do not tell their jobs; none before the sources are read.
+    pub(super) jobless: &'a [String],
 }
 
 /// What rules take from the rest of the file.
@@ -153,11 +155,13 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
     section.close();
     if let (Some(matches), Some(when)) = (&matches, &when)
         && !when.job_statuses.is_empty()
-        && !matches.instance_types.is_empty()
     {
-        let words = "a rule about the status of jobs concerns no instance, so it has no \"instance_type\"";
-        findings.error(entry.at, format!("rules.{}.match.instance_type", entry.key), words, None);
-        return None;
+        if !matches.instance_types.is_empty() {
+            let words = "a rule about the status of jobs concerns no instance, so it has no \"instance_type\"";
+            findings.error(entry.at, format!("rules.{}.match.instance_type", entry.key), words, None);
+            return None;
+        }
+        warn_of_jobs_untold(rules, entry, known, is_meant);
     }
     let id = RuleId::new(&entry.key);
     let Notify { first, later } = notify?;
@@ -187,6 +191,17 @@ fn warn_of_jobs_nowhere(
     if is_named && conditions::is_about_absence(when) && around.sole_source.is_none() {
         let help = Some("write one source: match: { source: …, job: … }".into());
         section.warning("match", "a job that never ran is looked for only where the rule names one source", help);
+    }
+}
+
+/// Warns of a rule about the status of jobs that no source it is about can tell: it would never be true.
+fn warn_of_jobs_untold(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, is_meant: impl Fn(&&String) -> bool) {
+    let meant: Vec<&String> = known.sources.iter().filter(|source| is_meant(source)).collect();
+    if !meant.is_empty() && meant.iter().all(|source| known.jobless.contains(source)) {
+        let path = format!("rules.{}.when.job_status", entry.key);
+        let words = "it is never true: no source that the rule is about tells the status of its jobs";
+        let help = Some("name a source of the type dataarts in match, or ask for the status of runs".into());
+        rules.findings().warning(entry.at, path, words, help);
     }
 }
 

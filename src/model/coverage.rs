@@ -53,6 +53,15 @@ pub struct SetAside {
     pub snippet: String,
     /// The job that it is of, where that could be read.
     pub job: Option<String>,
+    /// Where it stood in its page, as a JSON pointer.
+    pub at: String,
+}
+
+impl SetAside {
+    /// Whether both are the same item, seen twice: pages overlap, and its place differs.
+    pub fn is_same(&self, other: &SetAside) -> bool {
+        (&self.reason, &self.snippet) == (&other.reason, &other.snippet)
+    }
 }
 
 impl Coverage {

@@ -166,6 +166,15 @@ pub struct Node {
     pub log_path: Option<String>,
 }
 
+/// What a run is a part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Belonging {
+    /// A sub-job's run does the work of a node of a real-time job.
+    Node(PartOf),
+    /// A job's run belongs to a workflow's.
+    Workflow(WorkflowRun),
+}
+
 /// What a sub-job is a part of: the real-time job, and the node of it whose work the sub-job does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartOf {

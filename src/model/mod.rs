@@ -36,7 +36,7 @@ pub use escalation::{DueStep, EscalatedEnd, Escalation, RuleStep, StepTaken};
 pub use fate::{INTERRUPTED, NEVER_FIRED, NotRevived};
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{
-    Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window, WorkflowRun,
+    Belonging, Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window, WorkflowRun,
 };
 pub use job::{Job, JobSchedule, JobStatus};
 pub use labels::{LabelMatch, Labels, joined as joined_labels};

@@ -59,6 +59,8 @@ pub enum FaultKind {
     BreakOff(usize),
     /// The answer's body never ends.
     Endless,
+    /// The answer's body comes byte by byte, each after such a time.
+    Drip(Duration),
 }
 
 impl Fault {
@@ -130,12 +132,22 @@ pub(super) async fn apply(fault: Option<FaultKind>, status: StatusCode, body: Ve
             let broken = stream::iter([Ok(begun), Err(std::io::Error::other("the connection breaks off here"))]);
             json(status, Body::from_stream(broken))
         }
+        Some(FaultKind::Drip(each)) => json(status, dripping(body, each)),
         Some(FaultKind::Endless) => {
             let beginning = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{\"total\": 1, \"instances\": ["))]);
             let rest = stream::repeat_with(|| Ok(Bytes::from(vec![b' '; 64 << 10])));
             json(status, Body::from_stream(beginning.chain(rest)))
         }
     }
+}
+
+/// The body, a byte at a time.
+fn dripping(body: Vec<u8>, each: Duration) -> Body {
+    let bytes = stream::iter(body).then(move |byte| async move {
+        tokio::time::sleep(each).await;
+        Ok::<_, Infallible>(Bytes::from(vec![byte]))
+    });
+    Body::from_stream(bytes)
 }
 
 fn json(status: StatusCode, body: Body) -> Response<Body> {

@@ -1,16 +1,21 @@
 //! What every source is to the rest of the program: the trait [`Source`], what it yields and how it fails.
 //!
-//! Plain data and one trait. It must never know which schedulers there are.
+//! Plain data and traits. It must never know which schedulers there are.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Coverage, Instance, Job, JobSchedule, Node, PartOf, Window, WorkflowRun};
+use futures_util::future::BoxFuture;
 
-/// A connection to one scheduler.
+use crate::clock::Clock;
+use crate::limits::LOOKBACK_MAX;
+use crate::model::{Belonging, Coverage, Instance, Job, JobSchedule, Node, SourceId, Window};
+use crate::secret::SecretRef;
+
+/// A connection to one scheduler: it lists runs, tells the details of one, and examines itself. Everything else is what
+/// some schedulers can and others cannot.
 pub trait Source: Send + Sync {
     /// The kind, as the configuration's `type` names it.
     fn kind(&self) -> &'static str;
@@ -19,55 +24,38 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// When the list could not be read as a whole; what was read before the error is dropped.
-    fn list(&self, window: Window) -> impl Future<Output = Result<Listing, SourceError>> + Send;
+    fn list(&self, window: Window) -> BoxFuture<'_, Result<Listing, SourceError>>;
 
     /// One instance as it is now, with its nodes.
     ///
     /// # Errors
     /// [`SourceErrorKind::NotFound`] when the source no longer knows it; otherwise as for `list`.
-    fn detail(&self, instance: &Instance) -> impl Future<Output = Result<Detail, SourceError>> + Send;
-
-    /// The jobs themselves, as they are now. Asked for only when a rule is about them.
-    ///
-    /// # Errors
-    /// When the list could not be read as a whole.
-    fn jobs(&self) -> impl Future<Output = Result<Vec<Job>, SourceError>> + Send {
-        async { Ok(Vec::new()) }
-    }
-
-    /// The schedules of the jobs, as they are now; `None` where the source does not tell them. Asked for only when a rule
-    /// goes by them.
-    ///
-    /// # Errors
-    /// When they could not be read as a whole.
-    fn schedules(&self) -> impl Future<Output = Result<Option<Vec<JobSchedule>>, SourceError>> + Send {
-        async { Ok(None) }
-    }
-
-    /// The nodes of a real-time job, as they are now.
-    ///
-    /// # Errors
-    /// As for `detail`.
-    fn job_nodes(&self, _job: &Job) -> impl Future<Output = Result<Vec<Node>, SourceError>> + Send {
-        async { Ok(Vec::new()) }
-    }
-
-    /// What a sub-job's instance is a part of, where that can be told. Asked only for instances that alert; trouble leaves
-    /// it untold, for the alarm is right without it.
-    fn part_of(&self, _instance: &Instance) -> impl Future<Output = Option<PartOf>> + Send {
-        async { None }
-    }
-
-    /// The workflow's run that a job's run is a part of, where that can be told. Asked only for instances whose alert is told
-    /// under its root; trouble leaves it untold, for the alarm is right without it.
-    fn workflow_of(&self, _instance: &Instance) -> impl Future<Output = Option<WorkflowRun>> + Send {
-        async { None }
-    }
+    fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>>;
 
     /// Asks the account, with a handful of read-only calls, what its documents leave open (`nightbell doctor`). Trouble
     /// is a finding, not an error.
-    fn examine(&self) -> impl Future<Output = Vec<Finding>> + Send {
-        async { Vec::new() }
+    fn examine(&self) -> BoxFuture<'_, Vec<Finding>>;
+
+    /// The longest span of plan times that one `list` is asked for: whoever wants more asks several times.
+    fn span_max(&self) -> Duration {
+        LOOKBACK_MAX
+    }
+
+    /// The source as one that tells its jobs, where it does.
+    fn tells_jobs(&self) -> Option<&dyn TellsJobs> {
+        None
+    }
+
+    /// The source as one that tells when its jobs are due, where it does.
+    fn tells_schedules(&self) -> Option<&dyn TellsSchedules> {
+        None
+    }
+
+    /// What a run is a part of, where that can be told. Asked only for runs that alert; trouble leaves it untold, for the
+    /// alarm is right without it. `needs_root` says that the alert is told under what its run belongs to: where it costs
+    /// calls that the service counts, it is found out for those alone.
+    fn belonging<'a>(&'a self, _instance: &'a Instance, _needs_root: bool) -> BoxFuture<'a, Option<Belonging>> {
+        Box::pin(std::future::ready(None))
     }
 
     /// Takes over what an earlier examination, or an earlier run, has learnt.
@@ -79,42 +67,62 @@ pub trait Source: Send + Sync {
     }
 }
 
+/// A scheduler that tells its jobs beside their runs. They are asked for only when a rule is about them.
+pub trait TellsJobs: Send + Sync {
+    /// The jobs themselves, as they are now.
+    ///
+    /// # Errors
+    /// When the list could not be read as a whole.
+    fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, SourceError>>;
+
+    /// The nodes of a real-time job, as they are now.
+    ///
+    /// # Errors
+    /// As for [`Source::detail`].
+    fn nodes_of<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Vec<Node>, SourceError>>;
+}
+
+/// A scheduler that tells when its jobs are due. It is asked only when a rule goes by that.
+pub trait TellsSchedules: Send + Sync {
+    /// The schedules of the jobs, as they are now.
+    ///
+    /// # Errors
+    /// When they could not be read as a whole.
+    fn schedules(&self) -> BoxFuture<'_, Result<Vec<JobSchedule>, SourceError>>;
+}
+
 /// A source that outlives who asks it.
-impl<C: Source> Source for Arc<C> {
+impl<C: Source + ?Sized> Source for Arc<C> {
     fn kind(&self) -> &'static str {
         C::kind(self)
     }
 
-    fn list(&self, window: Window) -> impl Future<Output = Result<Listing, SourceError>> + Send {
+    fn list(&self, window: Window) -> BoxFuture<'_, Result<Listing, SourceError>> {
         C::list(self, window)
     }
 
-    fn detail(&self, instance: &Instance) -> impl Future<Output = Result<Detail, SourceError>> + Send {
+    fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>> {
         C::detail(self, instance)
     }
 
-    fn jobs(&self) -> impl Future<Output = Result<Vec<Job>, SourceError>> + Send {
-        C::jobs(self)
-    }
-
-    fn schedules(&self) -> impl Future<Output = Result<Option<Vec<JobSchedule>>, SourceError>> + Send {
-        C::schedules(self)
-    }
-
-    fn job_nodes(&self, job: &Job) -> impl Future<Output = Result<Vec<Node>, SourceError>> + Send {
-        C::job_nodes(self, job)
-    }
-
-    fn part_of(&self, instance: &Instance) -> impl Future<Output = Option<PartOf>> + Send {
-        C::part_of(self, instance)
-    }
-
-    fn workflow_of(&self, instance: &Instance) -> impl Future<Output = Option<WorkflowRun>> + Send {
-        C::workflow_of(self, instance)
-    }
-
-    fn examine(&self) -> impl Future<Output = Vec<Finding>> + Send {
+    fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {
         C::examine(self)
+    }
+
+    fn span_max(&self) -> Duration {
+        C::span_max(self)
+    }
+
+    fn tells_jobs(&self) -> Option<&dyn TellsJobs> {
+        C::tells_jobs(self)
+    }
+
+    fn tells_schedules(&self) -> Option<&dyn TellsSchedules> {
+        C::tells_schedules(self)
+    }
+
+    fn belonging<'a>(&'a self, instance: &'a Instance, needs_root: bool) -> BoxFuture<'a, Option<Belonging>> {
+        C::belonging(self, instance, needs_root)
     }
 
     fn learn(&self, learnt: &Learnt) {
@@ -124,6 +132,28 @@ impl<C: Source> Source for Arc<C> {
     fn learnt(&self) -> Learnt {
         C::learnt(self)
     }
+}
+
+/// What the settings of one kind of scheduler are to the rest of the program.
+pub(super) trait Scheduler: fmt::Debug + Send + Sync {
+    /// The word for `type`.
+    fn kind(&self) -> &'static str;
+
+    /// Whether the scheduler tells its jobs beside their runs, as [`Source::tells_jobs`] of the open source says.
+    fn tells_jobs(&self) -> bool {
+        false
+    }
+
+    /// Whether the scheduler tells when its jobs are due, as [`Source::tells_schedules`] of the open source says.
+    fn tells_schedules(&self) -> bool {
+        false
+    }
+
+    /// What must have a value before the source can be asked, each with its key within the source's section.
+    fn secrets(&self) -> Vec<(String, &SecretRef)>;
+
+    /// A connection to the scheduler; nothing is sent yet.
+    fn open(&self, id: SourceId, clock: Arc<dyn Clock>) -> Result<Arc<dyn Source>, SourceError>;
 }
 
 /// What was learnt about a source that its documents leave open, by the name of the question. Kept in the store.
@@ -152,7 +182,10 @@ impl Finding {
     pub fn of_error(question: &str, error: SourceError) -> Finding {
         let grade = match error.kind {
             SourceErrorKind::Credentials | SourceErrorKind::Configuration => Grade::Bad,
-            _ => Grade::Open,
+            SourceErrorKind::Throttled
+            | SourceErrorKind::Transient
+            | SourceErrorKind::BadAnswer
+            | SourceErrorKind::NotFound => Grade::Open,
         };
         Finding { help: error.help, ..Finding::new(question, error.message, grade) }
     }
@@ -259,6 +292,11 @@ impl SourceError {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Whether it is likely to be over soon, without anybody doing anything.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.kind, SourceErrorKind::Transient | SourceErrorKind::Throttled)
     }
 }
 

@@ -1,10 +1,10 @@
-//! Sources: the schedulers that are polled, each behind the one trait [`Source`].
+//! Sources: the schedulers that are polled, each behind the trait [`Source`].
 //!
 //! ```text
 //! registry   one line for each kind: its settings, and the source that they open
 //! dataarts | schedulerx
 //! kit        what sources are made of
-//! contract   the trait, what it yields, how it fails
+//! contract   the trait and what a source may tell besides, what it yields, how it fails
 //! ```
 //!
 //! A source lists the instances planned in a window and tells the details of one instance. It reads the network and
@@ -17,6 +17,8 @@ mod kit;
 mod registry;
 pub mod schedulerx;
 
-pub use contract::{Detail, Finding, Grade, Learnt, Listing, Source, SourceError, SourceErrorKind};
+pub use contract::{
+    Detail, Finding, Grade, Learnt, Listing, Source, SourceError, SourceErrorKind, TellsJobs, TellsSchedules,
+};
 pub use kit::Patience;
-pub use registry::{AnySource, KINDS, SchedulerKind, SchedulerSettings, SourceSettings};
+pub use registry::{KINDS, SchedulerKind, SchedulerSettings, SourceSettings};

@@ -83,7 +83,8 @@ fn a_run_is_not_missing_while_an_item_of_the_list_is_not_understood() {
         assert!(night.poll(runs.clone()).is_empty());
         let due = night.now.as_second() / 3600 * 3600 + 3600;
         night.now = jiff::Timestamp::from_second(due + 11 * 60).unwrap();
-        let item = SetAside { reason: "no id".into(), snippet: "{}".into(), job: job.map(str::to_string) };
+        let item =
+            SetAside { reason: "no id".into(), snippet: "{}".into(), job: job.map(str::to_string), at: "/0".into() };
         let mut coverage = night.whole();
         coverage.set_aside.push(item);
         assert_eq!(night.poll_with(runs.clone(), coverage), expected, "{job:?}");

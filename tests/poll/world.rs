@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
@@ -12,7 +13,7 @@ use nightbell::model::{
 };
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
-use nightbell::source::{Detail, Listing, Source, SourceError, SourceErrorKind};
+use nightbell::source::{Detail, Finding, Listing, Source, SourceError, SourceErrorKind, TellsSchedules};
 use nightbell::store::{Archive as _, Deliveries as _, SqlStore};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::pending::{Receiver, Receivers};
@@ -69,12 +70,8 @@ impl Puppet {
     }
 }
 
-impl Source for Puppet {
-    fn kind(&self) -> &'static str {
-        "dataarts"
-    }
-
-    async fn list(&self, window: Window) -> Result<Listing, SourceError> {
+impl Puppet {
+    async fn listed(&self, window: Window) -> Result<Listing, SourceError> {
         let hangs = self.shown().hangs;
         if hangs {
             // With the runtime's clock stopped, the next deadline comes at once.
@@ -99,16 +96,7 @@ impl Source for Puppet {
         Ok(Listing::new(instances, coverage))
     }
 
-    async fn schedules(&self) -> Result<Option<Vec<JobSchedule>>, SourceError> {
-        let mut shown = self.shown();
-        shown.schedules_asked += 1;
-        match shown.hides_schedules {
-            true => Err(SourceError::new(SourceErrorKind::Transient, "out of order")),
-            false => Ok(shown.schedules.clone()),
-        }
-    }
-
-    async fn detail(&self, instance: &Instance) -> Result<Detail, SourceError> {
+    fn detailed(&self, instance: &Instance) -> Result<Detail, SourceError> {
         let mut shown = self.shown();
         if let Some(kind) = shown.fails {
             return Err(SourceError::new(kind, "out of order"));
@@ -122,6 +110,42 @@ impl Source for Puppet {
             }
             _ => Err(SourceError::new(SourceErrorKind::NotFound, "no such instance")),
         }
+    }
+}
+
+impl Source for Puppet {
+    fn kind(&self) -> &'static str {
+        "dataarts"
+    }
+
+    fn list(&self, window: Window) -> BoxFuture<'_, Result<Listing, SourceError>> {
+        Box::pin(self.listed(window))
+    }
+
+    fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>> {
+        Box::pin(async { self.detailed(instance) })
+    }
+
+    fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn tells_schedules(&self) -> Option<&dyn TellsSchedules> {
+        let shown = self.shown();
+        (shown.schedules.is_some() || shown.hides_schedules).then_some(self)
+    }
+}
+
+impl TellsSchedules for Puppet {
+    fn schedules(&self) -> BoxFuture<'_, Result<Vec<JobSchedule>, SourceError>> {
+        Box::pin(async {
+            let mut shown = self.shown();
+            shown.schedules_asked += 1;
+            match shown.hides_schedules {
+                true => Err(SourceError::new(SourceErrorKind::Transient, "out of order")),
+                false => Ok(shown.schedules.clone().unwrap_or_default()),
+            }
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Ack, Alert, AlertState, Concerns, Delivery};
 use nightbell::notify::Renderer;
 use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
-use nightbell::source::AnySource;
+use nightbell::source::Source;
 use nightbell::store::{Archive as _, Deliveries as _, Desk as _, NewSilence, SqlStore};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::pending::{Receiver, Receivers};
@@ -90,9 +90,9 @@ impl Day {
         Day { place, store, clock, workspace, config, receivers, runs: Vec::new(), numbers, acking }
     }
 
-    pub(super) fn poller(&self) -> Poller<AnySource, SqlStore> {
+    pub(super) fn poller(&self) -> Poller<Arc<dyn Source>, SqlStore> {
         let settings = self.config.sources[0].clone();
-        let source = AnySource::open(&settings, Arc::new(self.clock.clone())).unwrap();
+        let source = settings.open(Arc::new(self.clock.clone())).unwrap();
         let (store, clock) = (Arc::clone(&self.store), Arc::new(self.clock.clone()));
         let decider = self.config.decider(&settings, None);
         Poller::new(settings, source, store, decider, Arc::clone(&self.receivers), clock)

@@ -9,7 +9,7 @@ use nightbell::sim::{Fault, GroupLists, Operation, SimRun};
 use nightbell::source::schedulerx::Settings;
 use nightbell::source::{Listing, Source};
 
-use super::{Bench, ago, day, failed, ids, now, remembered, success};
+use super::{Bench, LIST, ago, day, failed, ids, now, remembered, success};
 
 #[tokio::test]
 async fn a_quiet_poll_costs_one_call() {
@@ -241,4 +241,25 @@ async fn a_list_of_jobs_that_ends_early_is_not_silent() {
     let listing = bench.source().list(day()).await.unwrap();
     assert_eq!((listing.instances.len(), listing.coverage.is_whole()), (1, false));
     assert!(listing.warnings.iter().any(|warning| warning.contains("1 of 3")), "{:?}", listing.warnings);
+}
+
+/// A list that takes more calls than one poll may make, or whose pages repeat themselves, is not whole, and says why.
+#[tokio::test]
+async fn a_list_that_ends_at_a_limit_is_not_silent() {
+    let bench = Bench::with(|config| config.lists_groups = GroupLists::Refused).await;
+    (1..=1700).for_each(|job| bench.sim.put_job(job, &format!("job_{job}")));
+    bench.sim.put(success(1, 60));
+    let listing = bench.source().list(day()).await.unwrap();
+    assert!(!listing.coverage.is_whole(), "{:?}", listing.coverage.unread);
+    assert!(listing.warnings.iter().any(|warning| warning.contains("takes too many calls")), "{:?}", listing.warnings);
+
+    let bench = Bench::start().await;
+    let page = |ids: std::ops::Range<u64>| {
+        let rows: Vec<String> = ids.map(|id| format!(r#"{{"InstanceId":{id},"JobId":1,"Status":4}}"#)).collect();
+        format!(r#"{{"Success":true,"Code":200,"Data":{{"JobInstanceDetails":[{}]}}}}"#, rows.join(","))
+    };
+    bench.sim.inject(Fault::answer(200, page(0..100)).on(LIST).times(100));
+    let listing = bench.source().list(day()).await.unwrap();
+    assert_eq!((listing.instances.len(), listing.coverage.is_whole()), (100, false));
+    assert!(listing.warnings.iter().any(|warning| warning.contains("repeat themselves")), "{:?}", listing.warnings);
 }

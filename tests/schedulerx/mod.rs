@@ -24,16 +24,16 @@ use nightbell::source::Patience;
 use nightbell::source::schedulerx::{SchedulerX, Settings};
 
 const NOW: &str = "2026-11-21T00:00:00Z";
-const LIST: Operation = Operation::Action("GetJobInstanceList");
+pub(crate) const LIST: Operation = Operation::Action("GetJobInstanceList");
 
 /// A service with the job `load` (1), and the clock that it and its clients share.
-struct Bench {
-    sim: SimSchedulerX,
-    clock: ManualClock,
+pub(crate) struct Bench {
+    pub(crate) sim: SimSchedulerX,
+    pub(crate) clock: ManualClock,
 }
 
 impl Bench {
-    async fn start() -> Bench {
+    pub(crate) async fn start() -> Bench {
         Bench::with(|_| {}).await
     }
 
@@ -53,7 +53,7 @@ impl Bench {
     }
 
     /// The right settings for the service.
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let config = self.sim.config();
         Settings {
             endpoint: self.sim.endpoint().to_string(),
@@ -81,7 +81,7 @@ impl Bench {
 }
 
 fn open_with(settings: &Settings, clock: Arc<dyn Clock>) -> SchedulerX {
-    let patience = Patience { timeout: Duration::from_secs(20), retry_pause: Duration::ZERO };
+    let patience = Patience::without_pauses(Duration::from_secs(20));
     SchedulerX::open(SourceId::new("billing"), settings, clock).unwrap().with_patience(patience)
 }
 
@@ -101,7 +101,7 @@ fn day() -> Window {
     Window { from: ago(24 * 3600), to: now() }
 }
 
-fn success(id: u64, seconds_ago: i64) -> SimRun {
+pub(crate) fn success(id: u64, seconds_ago: i64) -> SimRun {
     SimRun::waiting(1, id, ago(seconds_ago)).ended(4, ago(seconds_ago - 18), "ok")
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use nightbell::clock::Clock as _;
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Instance, WorkflowRun};
+use nightbell::model::{Belonging, Instance, WorkflowRun};
 use nightbell::notify::{AnyNotifier, Renderer};
 use nightbell::sim::{Fault, Operation, SimFlowRun, SimRun, SimStep};
 use nightbell::source::Source as _;
@@ -80,8 +80,8 @@ async fn poll(source: &SchedulerX) -> HashMap<String, Instance> {
     listing.instances.into_iter().map(|instance| (instance.id.clone(), instance)).collect()
 }
 
-fn nightly() -> Option<WorkflowRun> {
-    Some(WorkflowRun { workflow: "nightly".into(), instance: "9007199254740993".into() })
+fn nightly() -> Option<Belonging> {
+    Some(Belonging::Workflow(WorkflowRun { workflow: "nightly".into(), instance: "9007199254740993".into() }))
 }
 
 #[tokio::test]
@@ -91,30 +91,30 @@ async fn a_job_s_run_finds_its_workflow_while_that_still_runs_and_one_call_serve
     bench.sim.put(run_of_job(6, 106, 5));
     let source = listening(&bench);
     let seen = poll(&source).await;
-    assert_eq!(source.workflow_of(&seen["102"]).await, nightly());
-    assert_eq!(source.workflow_of(&seen["101"]).await, nightly());
-    assert_eq!(source.workflow_of(&seen["106"]).await, None);
-    assert_eq!(source.workflow_of(&seen["9007199254740993"]).await, None, "it is no part, but the whole");
+    assert_eq!(source.belonging(&seen["102"], true).await, nightly());
+    assert_eq!(source.belonging(&seen["101"], true).await, nightly());
+    assert_eq!(source.belonging(&seen["106"], true).await, None);
+    assert_eq!(source.belonging(&seen["9007199254740993"], true).await, None, "it is no part, but the whole");
     assert_eq!(bench.sim.calls(DETAIL), 1);
     // What is known stays known, also that a job is in none of the workflows.
     let seen = poll(&source).await;
-    assert_eq!(source.workflow_of(&seen["102"]).await, nightly());
-    assert_eq!(source.workflow_of(&seen["106"]).await, None);
+    assert_eq!(source.belonging(&seen["102"], true).await, nightly());
+    assert_eq!(source.belonging(&seen["106"], true).await, None);
     assert_eq!(bench.sim.calls(DETAIL), 1);
     // One that comes to run later is found then.
     bench.sim.put_flow_run(SimFlowRun { steps: vec![step(1, 4), step(2, 5), step(3, 5)], ..chain(5) });
     bench.sim.put(run_of_job(3, 103, 5));
     let seen = poll(&source).await;
-    assert_eq!(source.workflow_of(&seen["103"]).await, nightly());
+    assert_eq!(source.belonging(&seen["103"], true).await, nightly());
     assert_eq!(bench.sim.calls(DETAIL), 2);
     // A run that is over is looked at once: somebody made the job run by hand beside it.
     bench.sim.put(run_of_job(2, 302, 5));
     let seen = poll(&source).await;
-    assert_eq!((source.workflow_of(&seen["302"]).await, bench.sim.calls(DETAIL)), (None, 2));
+    assert_eq!((source.belonging(&seen["302"], true).await, bench.sim.calls(DETAIL)), (None, 2));
     // Who does not listen to workflows pays nothing for them.
     let deaf = bench.source();
     let seen = poll(&deaf).await;
-    assert_eq!((deaf.workflow_of(&seen["102"]).await, bench.sim.calls(DETAIL)), (None, 2));
+    assert_eq!((deaf.belonging(&seen["102"], true).await, bench.sim.calls(DETAIL)), (None, 2));
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn the_detail_of_a_workflow_that_failed_tells_its_parts_by_the_way() {
     let source = listening(&bench);
     let seen = poll(&source).await;
     source.detail(&seen["9007199254740993"]).await.unwrap();
-    assert_eq!(source.workflow_of(&seen["102"]).await, nightly());
+    assert_eq!(source.belonging(&seen["102"], true).await, nightly());
     assert_eq!(bench.sim.calls(DETAIL), 1);
 }
 
@@ -143,8 +143,8 @@ async fn among_many_workflows_a_poll_spends_a_few_calls_and_later_ones_know_more
     for _ in 0..3 {
         let before = bench.sim.calls(DETAIL);
         let seen = poll(&source).await;
-        found.push(source.workflow_of(&seen["102"]).await);
-        assert_eq!(source.workflow_of(&seen["101"]).await, found[found.len() - 1]);
+        found.push(source.belonging(&seen["102"], true).await);
+        assert_eq!(source.belonging(&seen["101"], true).await, found[found.len() - 1]);
         assert!(bench.sim.calls(DETAIL) - before <= 4);
     }
     assert_eq!(found, [None, None, nightly()]);
@@ -154,7 +154,7 @@ async fn among_many_workflows_a_poll_spends_a_few_calls_and_later_ones_know_more
     bench.sim.put(run_of_job(2, 202, 5));
     let before = bench.sim.calls(DETAIL);
     let seen = poll(&source).await;
-    let run = source.workflow_of(&seen["202"]).await.unwrap();
+    let Some(Belonging::Workflow(run)) = source.belonging(&seen["202"], true).await else { unreachable!() };
     assert_eq!((run.instance.as_str(), bench.sim.calls(DETAIL) - before), ("8", 1));
 }
 
@@ -164,11 +164,11 @@ async fn trouble_leaves_it_untold_until_the_next_poll() {
     let source = listening(&bench);
     let seen = poll(&source).await;
     bench.sim.inject(Fault::answer(400, "no").on(Operation::Action(DETAIL)));
-    assert_eq!(source.workflow_of(&seen["102"]).await, None);
-    assert_eq!(source.workflow_of(&seen["102"]).await, None);
+    assert_eq!(source.belonging(&seen["102"], true).await, None);
+    assert_eq!(source.belonging(&seen["102"], true).await, None);
     assert_eq!(bench.sim.calls(DETAIL), 1, "it was not asked twice");
     let seen = poll(&source).await;
-    assert_eq!(source.workflow_of(&seen["102"]).await, nightly());
+    assert_eq!(source.belonging(&seen["102"], true).await, nightly());
 }
 
 /// A program that polls the service and tells a webhook, with a rule that groups by `by`.

@@ -3,17 +3,17 @@
 use jiff::SignedDuration;
 use nightbell::model::JobSchedule;
 use nightbell::sim::{Fault, Operation, SimTiming};
-use nightbell::source::Source as _;
+use nightbell::source::TellsSchedules as _;
 
 use super::{Bench, now};
 
 /// Each schedule as "job: next due time" or "job: why not".
-fn told(schedules: Option<Vec<JobSchedule>>) -> Vec<String> {
+fn told(schedules: Vec<JobSchedule>) -> Vec<String> {
     let line = |told: JobSchedule| match told.due {
         Ok(schedule) => format!("{}: {}", told.job, schedule.next_after(now()).unwrap()),
         Err(why) => format!("{}: {why}", told.job),
     };
-    schedules.expect("the service tells them").into_iter().map(line).collect()
+    schedules.into_iter().map(line).collect()
 }
 
 fn timing(time_type: i64, expression: &str) -> SimTiming {

@@ -48,10 +48,10 @@ async fn the_nodes_of_a_real_time_job_come_with_its_status() {
     let source = bench.source();
     let jobs = source.jobs().await.unwrap();
     assert_eq!((jobs[0].status, jobs[0].owner.as_deref()), (JobStatus::Exception, Some("etl-team")));
-    let nodes = source.job_nodes(&jobs[0]).await.unwrap();
+    let nodes = source.nodes_of(&jobs[0]).await.unwrap();
     assert_eq!((nodes[0].status, nodes[0].log_path.as_deref()), (Status::Fail, Some("obs://log/流 a")));
     let gone = Job { name: "gone".to_string(), ..jobs[0].clone() };
-    assert_eq!(source.job_nodes(&gone).await.unwrap_err().kind, SourceErrorKind::NotFound);
+    assert_eq!(source.nodes_of(&gone).await.unwrap_err().kind, SourceErrorKind::NotFound);
 }
 
 /// One odd item must not hide all other jobs for ever.

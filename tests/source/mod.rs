@@ -3,9 +3,11 @@
 mod dialects;
 mod doctor;
 mod faults;
+mod gate;
 mod jobs;
 mod sign_in;
 mod sub_jobs;
+mod suite;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use nightbell::secret::{Secret, SecretRef};
 use nightbell::sim::{Fault, FaultKind, OffsetMeaning, Operation, SimConfig, SimInstance, SimNode, SimWorkspace};
 use nightbell::source::Patience;
 use nightbell::source::dataarts::{Auth, DataArts, Settings};
-use nightbell::source::{Listing, Source, SourceError, SourceErrorKind};
+use nightbell::source::{Listing, Source, SourceError, SourceErrorKind, TellsJobs};
 
 const NOW: &str = "2026-11-21T00:00:00Z";
 
@@ -62,7 +64,7 @@ impl Bench {
 }
 
 fn open_with(settings: &Settings, clock: Arc<dyn Clock>) -> DataArts {
-    let patience = Patience { timeout: Duration::from_secs(20), retry_pause: Duration::ZERO };
+    let patience = Patience::without_pauses(Duration::from_secs(20));
     DataArts::open(SourceId::new("warehouse"), settings, clock).unwrap().with_patience(patience)
 }
 
@@ -368,7 +370,7 @@ async fn faults_are_classed_and_told() {
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up_at_the_deadline() {
     let bench = Bench::start(SimConfig::default()).await;
-    let patience = Patience { timeout: Duration::from_millis(200), retry_pause: Duration::ZERO };
+    let patience = Patience::without_pauses(Duration::from_millis(200));
     let source = bench.source().with_patience(patience);
     bench.sim.inject(Fault::once(FaultKind::Hang));
     let error = source.list(hours(1)).await.unwrap_err();

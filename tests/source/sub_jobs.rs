@@ -1,7 +1,7 @@
 //! Which real-time job a sub-job belongs to, and what it costs to find out.
 
 use super::*;
-use nightbell::model::{JobRef, PartOf};
+use nightbell::model::{Belonging, JobRef, PartOf};
 use nightbell::sim::SimJob;
 
 /// A run of a sub-job of this name.
@@ -14,8 +14,8 @@ fn stream(name: &str, nodes: &[&str]) -> SimJob {
     SimJob { nodes, ..SimJob::real_time(name, "NORMAL") }
 }
 
-fn part(job: &str, node: &str) -> Option<PartOf> {
-    Some(PartOf { job: job.to_string(), node: node.to_string() })
+fn part(job: &str, node: &str) -> Option<Belonging> {
+    Some(Belonging::Node(PartOf { job: job.to_string(), node: node.to_string() }))
 }
 
 /// (list of jobs, status of a job) asked for so far.
@@ -56,7 +56,7 @@ async fn a_sub_job_belongs_to_the_real_time_job_whose_name_and_node_it_has() {
         ("job_sms_DLI_SMS_PROCESS", Scheduled, None),
     ];
     for (name, kind, expected) in table {
-        assert_eq!(source.part_of(&run_of(name, kind)).await, expected, "{name} {kind:?}");
+        assert_eq!(source.belonging(&run_of(name, kind), false).await, expected, "{name} {kind:?}");
     }
     assert_eq!(asked(&bench), (1, 3), "one list, and each of three jobs once");
 }
@@ -73,17 +73,17 @@ async fn the_list_of_real_time_jobs_serves_for_minutes_and_trouble_is_not_asked_
     {
         bench.sim.put_job(stream("s", &["out"]));
         manual.set(now() + SignedDuration::from_mins(minutes));
-        assert_eq!(source.part_of(&run).await, expected, "after {minutes} minutes");
+        assert_eq!(source.belonging(&run, false).await, expected, "after {minutes} minutes");
         assert_eq!(asked(&bench), (lists, 0), "after {minutes} minutes");
     }
     // Names of a while ago serve while the list cannot be read.
     manual.set(now() + SignedDuration::from_mins(20));
     bench.sim.inject(Fault::answer(403, "").on(Operation::Jobs));
-    assert_eq!(source.part_of(&run).await, part("s", "out"));
+    assert_eq!(source.belonging(&run, false).await, part("s", "out"));
     // Who reads all jobs anyway has the names.
     manual.set(now() + SignedDuration::from_mins(30));
     source.jobs().await.unwrap();
     let before = asked(&bench);
-    assert_eq!(source.part_of(&run).await, part("s", "out"));
+    assert_eq!(source.belonging(&run, false).await, part("s", "out"));
     assert_eq!(asked(&bench), before);
 }

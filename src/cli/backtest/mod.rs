@@ -15,7 +15,6 @@ use super::{Exit, Failure};
 use crate::app::{OnRecord, recorded};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
-use crate::source::{AnySource, Source as _};
 use crate::store::{Desk as _, Mode, PollLedger as _, SqlStore};
 use crate::worker::replay::{Played, Script, Telling, Theatre, fetched};
 
@@ -124,7 +123,7 @@ async fn from_sources(config: &Config, since: Timestamp, until: Timestamp) -> Re
     let store = SqlStore::open(&config.store, Mode::Read).await.ok();
     let mut script = Script { until: Some(until), ..Script::default() };
     for settings in &config.sources {
-        let source = AnySource::open(settings, Arc::new(SystemClock));
+        let source = settings.open(Arc::new(SystemClock));
         let source = source.map_err(|error| anyhow::anyhow!("source {}: {error}", settings.id))?;
         if let Some(store) = &store {
             source.learn(&store.load_learnt(&settings.id).await?);

@@ -295,6 +295,11 @@ impl SimSchedulerX {
         lock(&self.shared.state).faults.push(fault);
     }
 
+    /// Nothing goes wrong any more.
+    pub fn clear_faults(&self) {
+        lock(&self.shared.state).faults.clear();
+    }
+
     /// How often an operation was called.
     pub fn calls(&self, action: &str) -> usize {
         lock(&self.shared.state).counts.get(action).copied().unwrap_or_default()

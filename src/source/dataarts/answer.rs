@@ -7,13 +7,14 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::paging;
 use super::record::{Key, Record};
+use crate::http::snippet;
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SetAside, SourceId, Status};
 use crate::source::contract::Detail;
-use crate::source::kit::excerpt::{failure_text, without_secrets};
-use crate::source::kit::foreign::{checked_text, cut, no_json, snippet};
+use crate::source::kit::excerpt::failure_text;
+use crate::source::kit::text::{checked_text, cut, no_json};
+use crate::source::kit::{json, paging};
 
 /// One item of a list: understood, or set aside.
 #[derive(Debug, Clone)]
@@ -72,14 +73,13 @@ fn set_aside(text: &str, records: &[Record<'_>], read: Vec<Result<Instance, Stri
     }
     let texts: Texts<'_> = serde_json::from_str(text).map_err(|error| no_json(text, &error))?;
     let pairs = read.into_iter().zip(records).zip(texts.instances.unwrap_or_default());
-    let items = pairs.map(|((read, record), raw)| {
+    let items = pairs.enumerate().map(|(index, ((read, record), raw))| {
         let reason = match read {
             Ok(instance) => return Item::Read(instance),
             Err(reason) => reason,
         };
         let job = record.text(Key::JobName).filter(|name| !name.is_empty() && !record.is_broken(Key::JobName)).map(cut);
-        let snippet = without_secrets(&snippet(raw.get())).into_owned();
-        Item::SetAside(SetAside { reason, snippet, job })
+        Item::SetAside(json::set_aside(raw.get(), reason, job, format!("/instances/{index}")))
     });
     Ok(items.collect())
 }
@@ -208,12 +208,6 @@ fn read_type(record: &Record<'_>) -> InstanceType {
         Some(7) => InstanceType::Once,
         _ => InstanceType::Unknown,
     }
-}
-
-/// The body as a JSON tree, for who looks at fields as they came.
-pub(super) fn read_value(body: &[u8]) -> Result<serde_json::Value, String> {
-    let text = checked_text(body)?;
-    serde_json::from_str(&text).map_err(|error| no_json(&text, &error))
 }
 
 #[cfg(test)]

@@ -1,124 +1,76 @@
-//! Requests to the DataArts API: built, signed, paced, tried once more, and answered or classed as an error.
+//! The DataArts API as it is asked: where it is, who asks, and what is no success.
 //!
-//! Reads the network and, for each request, the present value of the secrets it signs with; nothing it returns holds
-//! one of them. It knows addresses and headers, and nothing of what the answers mean beyond "a success" or not.
+//! Reads, for each request, the present value of the secrets that prove who asks; nothing that comes out holds one of them.
+//! It knows addresses and headers, and nothing of what the answers mean beyond "a success" or not.
 
 use std::sync::Arc;
 
-use reqwest::{Method, Request, Url};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, HeaderName};
 
 use super::fault;
-use super::pace::Pace;
 use super::settings::Settings;
-use crate::clock::Clock;
-use crate::http::{BodyEnd, HttpClient, HttpSettings, Outgoing, Response};
+use crate::coding::percent_encoded;
+use crate::http::Response;
 use crate::iam::{Ask, Caller};
-use crate::limits::SOURCE_BODY_BYTES_MAX;
-use crate::secret::{Secret, SecretRef};
-use crate::sign::{canonical_query, percent_encoded};
-use crate::source::contract::{SourceError, SourceErrorKind};
-use crate::source::kit::{Patience, Retry, foreign, once_more, retry_of};
+use crate::secret::Secret;
+use crate::source::contract::SourceError;
+use crate::source::kit::fault::{bad_answer, resolved};
+use crate::source::kit::{Api, Attempt, Call, Client, Moment, Pace};
 
-pub(super) struct Client {
+/// A connection to the API.
+pub(super) type Connection = Client<Gateway>;
+
+/// The API of one workspace.
+pub(super) struct Gateway {
     settings: Settings,
-    http: HttpClient,
-    clock: Arc<dyn Clock>,
-    pace: Pace,
+    pace: Arc<Pace>,
+    /// Who asks.
     pub(super) caller: Caller,
-    pub(super) patience: Patience,
 }
 
-/// What is asked for: the path behind `/v1/{project_id}`, and the query.
-pub(super) struct Query {
-    /// Its segments, in plain text.
-    pub(super) path: Vec<String>,
-    pub(super) pairs: Vec<(String, String)>,
-}
-
-impl Client {
-    pub(super) fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Client, SourceError> {
-        let http = HttpClient::new(&HttpSettings { ca_file: settings.ca_file.clone(), client_cert: None })
-            .map_err(|error| foreign::from_http(&error))?;
-        let pace = Pace::new(settings.requests_per_second);
+impl Gateway {
+    pub(super) fn new(settings: Settings) -> Gateway {
+        let pace = Arc::new(Pace::per_second(settings.requests_per_second));
         let caller = Caller::new(settings.auth.clone());
-        Ok(Client { settings, http, clock, pace, caller, patience: Patience::default() })
+        Gateway { settings, pace, caller }
     }
+}
 
-    /// The body of the answer to a GET, which is a success and not cut.
-    pub(super) async fn get(&self, query: &Query) -> Result<Vec<u8>, SourceError> {
-        once_more(self.patience, || self.get_once(query)).await
-    }
+impl Api for Gateway {
+    type Call = Call;
 
-    async fn get_once(&self, query: &Query) -> Result<Vec<u8>, (SourceError, Retry)> {
-        self.pace.wait().await;
-        let (outgoing, token) = self.request(query).await.map_err(|error| (error, Retry::No))?;
-        let answer = self.http.send(outgoing, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
-        let answer = answer.and_then(foreign::complete);
-        let answer = answer.map_err(|error| (foreign::from_http(&error), retry_of(&error)))?;
-        if !answer.is_success() || (answer.body().len() < 1000 && fault::is_error_body(answer.body())) {
-            let error = fault::from_answer(&answer, self.clock.now());
-            if let Some(stale) = Caller::stale_token(&answer, token.as_ref()) {
-                self.caller.discard(stale).await;
-                return Err((error, Retry::AtOnce));
-            }
-            let retry = if matches!(answer.status, 429 | 500..=599) { Retry::Once } else { Retry::No };
-            return Err((error, retry));
-        }
-        whole_body(&answer).map_err(|error| (error, Retry::No))
-    }
-
-    /// The request, with the proof of who asks at this moment, and the token in it that a password got.
-    async fn request(&self, query: &Query) -> Result<(Outgoing, Option<Secret>), SourceError> {
-        let project = self.resolve("project_id", &self.settings.project_id)?;
-        let url = self.url(project.expose(), query)?;
-        let mut headers = vec![("Content-Type".to_string(), "application/json".to_string())];
-        headers.extend(self.settings.workspace.iter().map(|id| ("workspace".to_string(), id.clone())));
+    async fn attempt(&self, call: &Call, moment: Moment<'_>) -> Result<Attempt, SourceError> {
+        let project = resolved("project_id", &self.settings.project_id)?;
         let project_id = project.expose();
-        let ask = Ask { method: "GET", url: &url, query: &query.pairs, headers, body: b"", project_id };
-        let proof = self.caller.prove(&self.http, self.patience.timeout, self.clock.now(), ask).await;
+        let request = call.request(&format!("{}/v1/{}", self.settings.endpoint, percent_encoded(project_id)))?;
+        let mut headers = vec![(CONTENT_TYPE.to_string(), "application/json".to_string())];
+        headers.extend(self.settings.workspace.iter().map(|id| (WORKSPACE.to_string(), id.clone())));
+        let (method, url) = (call.method.as_str(), request.url());
+        let ask = Ask { method, url, query: &call.query, headers, body: b"", project_id };
+        let proof = self.caller.prove(moment.http, moment.timeout, moment.now, ask).await;
         let proof = proof.map_err(fault::from_iam)?;
-        let outgoing = proof.apply(Request::new(Method::GET, url)).map_err(fault::from_iam)?;
-        Ok((outgoing, proof.token))
+        Ok(Attempt { outgoing: proof.apply(request).map_err(fault::from_iam)?, token: proof.token })
     }
 
-    fn url(&self, project: &str, query: &Query) -> Result<Url, SourceError> {
-        let mut text = format!("{}/v1/{}", self.settings.endpoint, percent_encoded(project));
-        for segment in &query.path {
-            if matches!(segment.as_str(), "." | "..") {
-                // An address cannot hold such a segment: it would mean another address.
-                let message = format!("{segment:?} cannot be asked for");
-                return Err(SourceError::new(SourceErrorKind::NotFound, message).help("rename the job"));
-            }
-            text.push('/');
-            text.push_str(&percent_encoded(segment));
+    fn pace(&self, _call: &Call) -> Result<Arc<Pace>, SourceError> {
+        Ok(Arc::clone(&self.pace))
+    }
+
+    fn judge(&self, answer: &Response, now: Timestamp) -> Result<(), SourceError> {
+        if !answer.is_success() || (answer.body().len() < 1000 && fault::is_error_body(answer.body())) {
+            return Err(fault::from_answer(answer, now));
         }
-        if !query.pairs.is_empty() {
-            text.push('?');
-            text.push_str(&canonical_query(&query.pairs));
+        if answer.status != 200 {
+            return Err(bad_answer(format!("HTTP {} where 200 was expected", answer.status)));
         }
-        Url::parse(&text)
-            .map_err(|_| configuration("the address of the API cannot be understood").help("check \"endpoint\""))
+        Ok(())
     }
 
-    fn resolve(&self, key: &str, secret: &SecretRef) -> Result<Secret, SourceError> {
-        secret
-            .resolve()
-            .map_err(|error| configuration(format!("{key}: {error}")).help("give it a value; it is read at each use"))
+    async fn renew(&self, stale: &Secret) {
+        self.caller.discard(stale).await;
     }
 }
 
-fn whole_body(answer: &Response) -> Result<Vec<u8>, SourceError> {
-    if answer.end == BodyEnd::TooLong {
-        let message = format!("the answer is larger than {} MiB", SOURCE_BODY_BYTES_MAX >> 20);
-        return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(foreign::HELP_BAD_ANSWER));
-    }
-    if answer.status != 200 {
-        let message = format!("HTTP {} where 200 was expected", answer.status);
-        return Err(SourceError::new(SourceErrorKind::BadAnswer, message).help(foreign::HELP_BAD_ANSWER));
-    }
-    Ok(answer.body().to_vec())
-}
-
-fn configuration(message: impl Into<String>) -> SourceError {
-    SourceError::new(SourceErrorKind::Configuration, message)
-}
+/// The header that names the workspace.
+const WORKSPACE: HeaderName = HeaderName::from_static("workspace");

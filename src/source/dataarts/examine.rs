@@ -3,14 +3,13 @@
 //! Takes pages of the instance list as they come and gives findings that a person understands. What can be used is
 //! learnt with them. It changes nothing at the service and knows nothing of where findings are shown or kept.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use jiff::Timestamp;
 
-use serde_json::Value;
-
-use super::client::Query;
-use super::paging::Meaning;
-use super::{DataArts, OFFSET, SPAN_DAYS, SPANS_DAYS, lock};
+use super::workspace::{DataArts, OFFSET, SPAN_DAYS, SPANS_DAYS};
 use crate::source::contract::{Finding, Grade, SourceError, SourceErrorKind};
+use crate::source::kit::Call;
+use crate::source::kit::json::{Json, Spot};
+use crate::source::kit::paging::Meaning;
 
 /// What is known only to who asks: whether the window means plan or start times.
 const WINDOW: &str = "window";
@@ -44,19 +43,12 @@ struct Rows {
     rows: Vec<Row>,
 }
 
-/// How the calls went that were made so far.
-#[derive(Default)]
-struct Calls {
-    made: AtomicU32,
-    throttled: AtomicU32,
-}
-
 impl DataArts {
     /// Asks every question, in an order in which each answer helps with the next.
     pub(super) async fn ask_all(&self) -> Vec<Finding> {
-        let calls = Calls::default();
-        let now = self.clock.now().as_millisecond();
-        let sample = match self.rows(&calls, (now - DAY_MILLISECONDS, now), 0, SAMPLE).await {
+        let before = self.client.counts();
+        let now = self.client.clock.now().as_millisecond();
+        let sample = match self.rows((now - DAY_MILLISECONDS, now), 0, SAMPLE).await {
             Ok(sample) => sample,
             Err(error) => return vec![Finding::of_error("Can it sign in?", error)],
         };
@@ -69,27 +61,27 @@ impl DataArts {
             }
             _ => Finding::new("Can it sign in?", signed_in, Grade::Good),
         }];
-        findings.push(self.ask_jobs(&calls).await);
-        let (span, week) = self.ask_span(&calls, now).await;
+        findings.push(self.ask_jobs().await);
+        let (span, week) = self.ask_span(now).await;
         findings.push(span);
         let total = week.map_or(count, |week| week.max(count));
-        findings.push(self.ask_offset(&calls, now, count, total).await);
-        findings.push(self.ask_window(&calls, &sample.rows).await);
+        findings.push(self.ask_offset(now, count, total).await);
+        findings.push(self.ask_window(&sample.rows).await);
         findings.push(waiting(&sample.rows));
         findings.push(self.note(EXECUTE_TIME, execute_time(&sample.rows)));
         findings.push(self.note(ERROR_MESSAGE, error_message(&sample.rows)));
-        findings.push(rate(&calls, self.pace));
+        findings.push(rate(before, self.client.counts(), self.pace));
         findings
     }
 
     /// Whether the job list can be read, which rules about jobs need.
-    async fn ask_jobs(&self, calls: &Calls) -> Finding {
+    async fn ask_jobs(&self) -> Finding {
         let question = "Can it list the jobs?";
         let mut told = Vec::new();
         for (kind, words) in [("BATCH", "batch"), ("REAL_TIME", "real-time")] {
-            let pairs = [("jobType", kind), ("limit", "1"), ("offset", "0")];
-            match self.value(calls, &["jobs"], &pairs).await {
-                Ok(body) => told.push(format!("{} {words} jobs", body["total"].as_u64().unwrap_or_default())),
+            let call = Call::get(&["jobs"]).query("jobType", kind).query("limit", 1).query("offset", 0);
+            match self.client.json(&call).await {
+                Ok(page) => told.push(format!("{} {words} jobs", total_of(&page))),
                 Err(error) => return Finding::of_error(question, error),
             }
         }
@@ -97,10 +89,10 @@ impl DataArts {
     }
 
     /// The longest span that is accepted, and how many instances a span of seven days holds.
-    async fn ask_span(&self, calls: &Calls, now: i64) -> (Finding, Option<u64>) {
+    async fn ask_span(&self, now: i64) -> (Finding, Option<u64>) {
         let question = "How long a span may one query ask for?";
         for days in SPANS_DAYS.map(|days| days as i64) {
-            match self.rows(calls, (now - days * DAY_MILLISECONDS, now), 0, 1).await {
+            match self.rows((now - days * DAY_MILLISECONDS, now), 0, 1).await {
                 Ok(page) => {
                     self.remember(SPAN_DAYS, &days.to_string());
                     let answer = format!("{days} days");
@@ -119,7 +111,7 @@ impl DataArts {
         (Finding::new(question, "even one day is refused", Grade::Bad), None)
     }
 
-    async fn ask_offset(&self, calls: &Calls, now: i64, day: u64, week: u64) -> Finding {
+    async fn ask_offset(&self, now: i64, day: u64, week: u64) -> Finding {
         let question = "What does \"offset\" count?";
         // The end of the window lies in the past, where fewer new instances come up between the two calls.
         let (days, total) = if day >= 6 { (1, day) } else { (i64::from(self.span_days()), week) };
@@ -129,7 +121,7 @@ impl DataArts {
         }
         let limit = usize::try_from(total - 1).unwrap_or(usize::MAX).min(10);
         let window = (now - days * DAY_MILLISECONDS, now);
-        let pages = (self.rows(calls, window, 0, limit).await, self.rows(calls, window, 1, limit).await);
+        let pages = (self.rows(window, 0, limit).await, self.rows(window, 1, limit).await);
         match pages {
             (Ok(first), Ok(second)) => match offset_meaning(&first.rows, &second.rows) {
                 Some(meaning) => {
@@ -144,14 +136,14 @@ impl DataArts {
         }
     }
 
-    async fn ask_window(&self, calls: &Calls, sample: &[Row]) -> Finding {
+    async fn ask_window(&self, sample: &[Row]) -> Finding {
         let question = "Does the time window mean plan or start times?";
         let Some((row, plan, start)) = started_late(sample) else {
             let answer = "no instance of the last 24 hours started later than planned, so it cannot be told";
             return Finding::new(question, answer, Grade::Open).help("ask again on a busier day");
         };
         for (at, word) in [(plan, "plan"), (start, "start")] {
-            match self.rows(calls, (at - 500, at + 500), 0, SAMPLE).await {
+            match self.rows((at - 500, at + 500), 0, SAMPLE).await {
                 Ok(page) if page.rows.iter().any(|other| other.id == row.id) => {
                     self.remember(WINDOW, word);
                     let found = Finding::new(question, format!("{word} times"), Grade::Good);
@@ -169,40 +161,19 @@ impl DataArts {
     }
 
     /// A page of the instance list between two moments, both included.
-    async fn rows(
-        &self,
-        calls: &Calls,
-        (from, to): (i64, i64),
-        offset: u64,
-        limit: usize,
-    ) -> Result<Rows, SourceError> {
-        let texts = [limit.to_string(), to.to_string(), from.to_string(), offset.to_string()];
-        let keys = ["limit", "maxPlanTime", "minPlanTime", "offset"];
-        let pairs: Vec<(&str, &str)> = keys.into_iter().zip(texts.iter().map(String::as_str)).collect();
-        let body = self.value(calls, &["jobs", "instances", "detail"], &pairs).await?;
-        let rows = body["instances"].as_array().map(|items| items.iter().map(Row::read).collect());
-        Ok(Rows { total: body["total"].as_u64().unwrap_or_default(), rows: rows.unwrap_or_default() })
-    }
-
-    async fn value(&self, calls: &Calls, path: &[&str], pairs: &[(&str, &str)]) -> Result<Value, SourceError> {
-        calls.made.fetch_add(1, Ordering::Relaxed);
-        let query = Query {
-            path: path.iter().map(ToString::to_string).collect(),
-            pairs: pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
-        };
-        let body = self.client.get(&query).await.inspect_err(|error| {
-            let is_throttled = error.kind == SourceErrorKind::Throttled;
-            calls.throttled.fetch_add(u32::from(is_throttled), Ordering::Relaxed);
-        })?;
-        super::answer::read_value(&body).map_err(super::bad_answer)
+    async fn rows(&self, (from, to): (i64, i64), offset: u64, limit: usize) -> Result<Rows, SourceError> {
+        let call = Call::get(&["jobs", "instances", "detail"])
+            .query("limit", limit)
+            .query("maxPlanTime", to)
+            .query("minPlanTime", from)
+            .query("offset", offset);
+        let page = self.client.json(&call).await?;
+        let rows = page.root().list("/instances").unwrap_or_default();
+        Ok(Rows { total: total_of(&page), rows: rows.iter().map(Row::read).collect() })
     }
 
     fn span_days(&self) -> u32 {
-        u32::try_from(self.span_max().as_secs() / 86_400).unwrap_or(1)
-    }
-
-    fn remember(&self, question: &str, answer: &str) {
-        lock(&self.learnt).insert(question.to_string(), answer.to_string());
+        u32::try_from(self.query_span_max().as_secs() / 86_400).unwrap_or(1)
     }
 
     /// A finding with the word to remember it by, remembered.
@@ -215,25 +186,26 @@ impl DataArts {
 }
 
 impl Row {
-    fn read(item: &Value) -> Row {
-        let number =
-            |key: &str| item[key].as_i64().or_else(|| item[key].as_str()?.parse().ok()).filter(|time| *time > 0);
-        let execute_time = ["executeTime", "exeTime", "execute_time"].iter().find_map(|key| item[*key].as_f64());
-        let text = |key: &str| match &item[key] {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => String::new(),
-        };
+    fn read(item: &Spot<'_>) -> Row {
+        let text = |key: &str| item.find(key).and_then(|spot| spot.text()).unwrap_or_default().into_owned();
+        let time = |key: &str| item.find(key).and_then(|spot| spot.instant()).map(Timestamp::as_millisecond);
+        let execute_time =
+            ["/executeTime", "/exeTime", "/execute_time"].iter().find_map(|key| text(key).parse::<f64>().ok());
         Row {
-            id: format!("{} {}", text("jobName"), text("instanceId")),
-            status: text("status"),
-            plan: number("planTime"),
-            start: number("startTime"),
-            end: number("endTime"),
+            id: format!("{} {}", text("/jobName"), text("/instanceId")),
+            status: text("/status"),
+            plan: time("/planTime"),
+            start: time("/startTime"),
+            end: time("/endTime"),
             execute_time,
-            has_error: item["errorMessage"].as_str().is_some_and(|words| !words.trim().is_empty()),
+            has_error: !text("/errorMessage").trim().is_empty(),
         }
     }
+}
+
+/// How many rows the list has by the service's word.
+fn total_of(page: &Json) -> u64 {
+    page.root().find("/total").and_then(|spot| spot.count()).unwrap_or_default()
 }
 
 /// What two pages of the same limit show, one asked for with the offset 0 and one with 1: moved by one record, they
@@ -306,10 +278,10 @@ fn error_message(rows: &[Row]) -> (Finding, Option<&'static str>) {
     }
 }
 
-fn rate(calls: &Calls, pace: f64) -> Finding {
+fn rate(before: (usize, usize), after: (usize, usize), pace: f64) -> Finding {
     let question = "Does it keep within the rate limit?";
-    let made = calls.made.load(Ordering::Relaxed);
-    match calls.throttled.load(Ordering::Relaxed) {
+    let made = after.0 - before.0;
+    match after.1 - before.1 {
         0 => Finding::new(question, format!("yes: {made} requests at {pace} a second, none refused"), Grade::Good),
         some => {
             Finding::new(question, format!("{some} of {made} requests were refused at {pace} a second"), Grade::Notice)

@@ -6,45 +6,36 @@
 
 use jiff::Timestamp;
 
-use crate::http::Response;
+use crate::http::{Response, snippet};
 use crate::iam::{Complaint, IamError, IamErrorKind};
 use crate::source::contract::{SourceError, SourceErrorKind};
-use crate::source::kit::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text, from_http, snippet};
+use crate::source::kit::fault::{HELP_LATER, Helps, blame_clock, from_http, told};
 
-const HELP_ENDPOINT: &str = "check \"region\" or \"endpoint\": this host does not offer the DataArts Factory API";
+const HELPS: Helps = Helps {
+    credentials: "check the access key, the secret key and, for a temporary key, its security token",
+    permission: "give the user permission to read DataArts Factory in this project and region",
+    endpoint: "check \"region\" or \"endpoint\": this host does not offer the DataArts Factory API",
+    parameters: "check \"project_id\" and \"workspace\"",
+    slower: "poll less often, or lower \"requests_per_second\"",
+};
 const HELP_WORKSPACE: &str = "set \"workspace\" to the id of a workspace that these credentials can see";
-const HELP_KEYS: &str = "check the access key, the secret key and, for a temporary key, its security token";
 const HELP_TOKEN: &str = "get a new token, or use an access key, which does not expire";
-const HELP_PERMISSION: &str = "give the user permission to read DataArts Factory in this project and region";
 const HELP_SCOPE: &str = "check \"project_id\", and that the token is one for this project";
-const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
 const HELP_GONE: &str = "the job or the instance was removed, or belongs to another workspace";
-const HELP_SLOWER: &str = "poll less often, or lower \"requests_per_second\"";
 
 /// The error that an answer is. `now` is this machine's clock.
 pub(super) fn from_answer(answer: &Response, now: Timestamp) -> SourceError {
     let complaint = Complaint::read(answer.body());
     let (kind, help) = class(answer.status, complaint.number(), complaint.words.as_deref().unwrap_or_default());
-    let mut message = format!("HTTP {}", answer.status);
+    let mut head = format!("HTTP {}", answer.status);
     if let Some(code) = &complaint.code {
-        message.push_str(&format!(" {}", snippet(code)));
+        head.push_str(&format!(" {}", snippet(code)));
     }
     let said = complaint.words.as_deref().map_or_else(|| answer.excerpt(), snippet);
-    if !said.is_empty() {
-        message.push_str(&format!(": {said}"));
-    }
-    if let Some(id) = answer.header("x-request-id") {
-        message.push_str(&format!(" (request {id})"));
-    }
-    let mut error = SourceError::new(kind, message);
-    error.help = help.map(str::to_string);
+    let mut error = SourceError::new(kind, told(head, &said, answer.header("x-request-id").as_deref())).help(help);
     // A token holds whatever the clock says; a signature does not.
-    if help == Some(HELP_KEYS)
-        && let Some(difference) = clock_difference(answer, now)
-    {
-        let words = difference_text(difference);
-        error.message.push_str(&format!("; this machine's clock is {words} the service's"));
-        error.help = Some("set this machine's clock: signatures hold for 15 minutes only".to_string());
+    if help == HELPS.credentials {
+        blame_clock(&mut error, answer, now);
     }
     if kind == SourceErrorKind::Throttled {
         error.retry_after = answer.retry_after(now);
@@ -69,27 +60,20 @@ pub(super) fn is_error_body(body: &[u8]) -> bool {
     Complaint::read(body).code.is_some()
 }
 
-fn class(status: u16, code: Option<u32>, words: &str) -> (SourceErrorKind, Option<&'static str>) {
-    use SourceErrorKind::{BadAnswer, Configuration, Credentials, NotFound, Throttled, Transient};
-    match (code, status) {
-        (Some(308), _) | (_, 429) => (Throttled, Some(HELP_SLOWER)),
-        (Some(100 | 137 | 30137), _) => (NotFound, Some(HELP_GONE)),
-        (Some(101), _) => (Configuration, Some(HELP_ENDPOINT)),
-        (Some(106 | 819 | 20819), _) => (Configuration, Some(HELP_WORKSPACE)),
-        (Some(307), _) => (Credentials, Some(HELP_TOKEN)),
-        (Some(301 | 303 | 305), _) => (Credentials, Some(HELP_KEYS)),
-        (Some(306 | 401 | 402 | 802 | 6888), _) => (Credentials, Some(HELP_PERMISSION)),
-        (Some(601 | 602), _) => (Transient, Some(HELP_LATER)),
-        _ if words.to_ascii_lowercase().contains("unknown exception") => (Credentials, Some(HELP_SCOPE)),
-        (_, 401) => (Credentials, Some(HELP_KEYS)),
-        (_, 403) => (Credentials, Some(HELP_PERMISSION)),
-        (_, 404) => (Configuration, Some(HELP_ENDPOINT)),
-        (_, 408 | 425 | 500..=599) => (Transient, Some(HELP_LATER)),
-        (_, 300..=399) => {
-            (Configuration, Some("set \"endpoint\" to the address of the API itself: redirects are never followed"))
-        }
-        (_, 400..=499) => (Configuration, Some("check \"project_id\" and \"workspace\"")),
-        _ => (BadAnswer, Some(HELP_BAD_ANSWER)),
+fn class(status: u16, code: Option<u32>, words: &str) -> (SourceErrorKind, &'static str) {
+    use SourceErrorKind::{Configuration, Credentials, NotFound, Throttled, Transient};
+    match code {
+        Some(308) => (Throttled, HELPS.slower),
+        _ if status == 429 => (Throttled, HELPS.slower),
+        Some(100 | 137 | 30137) => (NotFound, HELP_GONE),
+        Some(101) => (Configuration, HELPS.endpoint),
+        Some(106 | 819 | 20819) => (Configuration, HELP_WORKSPACE),
+        Some(307) => (Credentials, HELP_TOKEN),
+        Some(301 | 303 | 305) => (Credentials, HELPS.credentials),
+        Some(306 | 401 | 402 | 802 | 6888) => (Credentials, HELPS.permission),
+        Some(601 | 602) => (Transient, HELP_LATER),
+        _ if words.to_ascii_lowercase().contains("unknown exception") => (Credentials, HELP_SCOPE),
+        _ => HELPS.by_status(status),
     }
 }
 
@@ -98,7 +82,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::http::{BodyEnd, HttpError};
+    use crate::http::BodyEnd;
     use crate::secret::Secrets;
     use SourceErrorKind::*;
 
@@ -189,14 +173,5 @@ mod tests {
         assert_eq!(wait("Sat, 21 Nov 2026 00:01:00 GMT"), Some(Duration::from_secs(60)));
         assert_eq!(wait("Fri, 20 Nov 2026 00:01:00 GMT"), None);
         assert_eq!(wait("soon"), None);
-    }
-
-    #[test]
-    fn a_certificate_that_is_not_trusted_points_at_the_ca_file() {
-        let error = from_http(&HttpError::Connect("invalid peer certificate: UnknownIssuer".into()));
-        assert_eq!(error.kind, Configuration);
-        assert!(error.help.unwrap().contains("ca_file"));
-        let error = from_http(&HttpError::Timeout(Duration::from_secs(30)));
-        assert_eq!((error.kind, error.message.as_str()), (Transient, "no answer within 30 s"));
     }
 }

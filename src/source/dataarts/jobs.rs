@@ -12,14 +12,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer;
-use super::client::Query;
-use super::paging::Meaning;
 use super::record::{Key, Record};
-use super::{DataArts, bad_answer};
+use super::workspace::DataArts;
+use crate::http::snippet;
 use crate::limits::{JOB_PAGE_RECORDS, JOB_PAGES_MAX};
 use crate::model::{Job, JobStatus, Node, SourceId, Status};
 use crate::source::contract::{SourceError, SourceErrorKind};
-use crate::source::kit::foreign::{self, cut};
+use crate::source::kit::Call;
+use crate::source::kit::fault::bad_answer;
+use crate::source::kit::paging::Meaning;
+use crate::source::kit::text::{checked_text, cut, no_json};
 
 /// A page of the job list.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl DataArts {
     pub(super) async fn read_jobs(&self) -> Result<Vec<Job>, SourceError> {
         let mut all = self.jobs_of(false).await?;
         let mut streams = self.jobs_of(true).await?;
-        self.streams.take(&streams, self.clock.now()).await;
+        self.streams.take(&streams, self.client.clock.now()).await;
         all.append(&mut streams);
         Ok(all)
     }
@@ -88,21 +90,16 @@ impl DataArts {
     }
 
     async fn job_page(&self, is_real_time: bool, offset: usize) -> Result<Page, SourceError> {
-        let pairs = [
-            ("jobType", if is_real_time { "REAL_TIME" } else { "BATCH" }.to_string()),
-            ("limit", JOB_PAGE_RECORDS.to_string()),
-            ("offset", offset.to_string()),
-        ];
-        let pairs = pairs.map(|(key, value)| (key.to_string(), value)).to_vec();
-        let body = self.client.get(&Query { path: vec!["jobs".to_string()], pairs }).await?;
-        read_page(&self.id, is_real_time, &body).map_err(bad_answer)
+        let call = Call::get(&["jobs"])
+            .query("jobType", if is_real_time { "REAL_TIME" } else { "BATCH" })
+            .query("limit", JOB_PAGE_RECORDS)
+            .query("offset", offset);
+        read_page(&self.id, is_real_time, &self.client.body(&call).await?).map_err(bad_answer)
     }
 
     /// The nodes of a real-time job.
     pub(super) async fn read_job_nodes(&self, name: &str) -> Result<Vec<Node>, SourceError> {
-        let path = ["jobs", name, "status"].map(str::to_string).to_vec();
-        let body = self.client.get(&Query { path, pairs: Vec::new() }).await?;
-        read_nodes(&body).map_err(bad_answer)
+        read_nodes(&self.client.body(&Call::get(&["jobs", name, "status"])).await?).map_err(bad_answer)
     }
 }
 
@@ -114,13 +111,13 @@ fn read_page(source: &SourceId, is_real_time: bool, body: &[u8]) -> Result<Page,
         #[serde(borrow)]
         jobs: Option<Vec<Record<'a>>>,
     }
-    let text = foreign::checked_text(body)?;
-    let whole: Whole<'_> = serde_json::from_str(&text).map_err(|error| foreign::no_json(&text, &error))?;
+    let text = checked_text(body)?;
+    let whole: Whole<'_> = serde_json::from_str(&text).map_err(|error| no_json(&text, &error))?;
     let total = whole.total.and_then(|raw| raw.get().trim_matches('"').parse().ok());
     let records = match whole.jobs {
         Some(records) => records,
         None if total == Some(0) => Vec::new(),
-        None => return Err(format!("no list of jobs in the answer: {}", foreign::snippet(&text))),
+        None => return Err(format!("no list of jobs in the answer: {}", snippet(&text))),
     };
     let jobs: Vec<Job> = records.iter().filter_map(|record| read_job(source, is_real_time, record)).collect();
     Ok(Page { total, len: records.len(), nameless: records.len() - jobs.len(), jobs })
@@ -160,10 +157,10 @@ fn status(word: &str) -> JobStatus {
 }
 
 fn read_nodes(body: &[u8]) -> Result<Vec<Node>, String> {
-    let text = foreign::checked_text(body)?;
-    let record: Record<'_> = serde_json::from_str(&text).map_err(|error| foreign::no_json(&text, &error))?;
+    let text = checked_text(body)?;
+    let record: Record<'_> = serde_json::from_str(&text).map_err(|error| no_json(&text, &error))?;
     if let Some(wrong) = record.wrong {
-        return Err(format!("{wrong}: {}", foreign::snippet(&text)));
+        return Err(format!("{wrong}: {}", snippet(&text)));
     }
     let nodes = match record.raw(Key::Nodes) {
         Some(raw) => serde_json::from_str::<Vec<Record<'_>>>(raw).map_err(|_| "its nodes are no list".to_string())?,

@@ -15,10 +15,8 @@ use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::source::kit::foreign::{is_broken, readable};
-
-/// Times before this (1973, in milliseconds) are seconds, or nonsense; the documents know milliseconds only.
-const EARLIEST_MILLISECOND: i64 = 100_000_000_000;
+use crate::source::kit::json::{id_of, instant_of, text_of};
+use crate::source::kit::text::is_broken;
 
 /// The fields that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -98,12 +96,7 @@ impl<'a> Record<'a> {
 
     /// A field that is text, as text; a number counts as the text that was sent. `None` when it is absent or neither.
     pub(super) fn text(&self, key: Key) -> Option<Cow<'a, str>> {
-        let raw = self.raw(key)?;
-        match raw.as_bytes().first()? {
-            b'"' => unquoted(raw).map(readable),
-            b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
-            _ => None,
-        }
+        text_of(self.raw(key)?)
     }
 
     /// Whether bytes of a field were no text.
@@ -113,18 +106,12 @@ impl<'a> Record<'a> {
 
     /// An id: a text that is not empty, or a whole number, digit by digit as it was sent.
     pub(super) fn id(&self, key: Key) -> Option<Cow<'a, str>> {
-        let is_number = !self.raw(key)?.starts_with('"');
-        self.text(key).filter(|id| !id.is_empty()).filter(|id| !is_number || !id.contains(['.', 'e', 'E']))
+        id_of(self.raw(key)?)
     }
 
     /// An instant in milliseconds; `None` when it is absent, zero, negative, in another unit or beyond the year 9999.
     pub(super) fn time(&self, key: Key) -> Option<Timestamp> {
-        let text = self.text(key)?;
-        let whole = || text.parse::<i64>().ok();
-        // Through a float only for what is no integer literal (`1.5e12`), where nothing better was sent.
-        let rounded = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| number as i64);
-        let milliseconds = whole().or_else(rounded).filter(|time| *time >= EARLIEST_MILLISECOND)?;
-        Timestamp::from_millisecond(milliseconds).ok()
+        instant_of(self.raw(key)?)
     }
 
     /// A count; `None` when it is absent or none.
@@ -136,12 +123,6 @@ impl<'a> Record<'a> {
     pub(super) fn flag(&self, key: Key) -> bool {
         self.raw(key).is_some_and(|raw| raw.trim_matches('"').eq_ignore_ascii_case("true"))
     }
-}
-
-/// The text of a JSON string. Half a surrogate pair makes it `None`: there is no such text.
-fn unquoted(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {

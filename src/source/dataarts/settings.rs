@@ -8,10 +8,8 @@ use crate::http::CA_FILE;
 use crate::iam::{AUTH, Auth, PLACE, PLACES, read_endpoint, read_name};
 use crate::limits::SOURCE_JOBS_NAMED_MAX;
 use crate::secret::SecretRef;
-use crate::yaml::{Key, Keys, OneOrMany, Section, Shape};
-
-/// The highest pace that is taken for meant.
-const REQUESTS_PER_SECOND_MAX: f64 = 10_000.0;
+use crate::source::kit::settings::{read_pace, read_texts};
+use crate::yaml::{Key, Keys, Section, Shape};
 
 /// The keys that belong to the kind.
 pub static KEYS: Keys = Keys::of(
@@ -88,36 +86,18 @@ impl Settings {
 
 /// The jobs that the source names, each once.
 fn read_jobs(section: &Section<'_>) -> Option<Vec<String>> {
-    if section.node("jobs").is_none() {
-        return Some(Vec::new());
-    }
-    let OneOrMany(mut jobs) = section.optional::<OneOrMany<String>>("jobs")?;
-    let mut seen = std::collections::BTreeSet::new();
-    jobs.retain(|name| seen.insert(name.clone()));
+    let jobs = read_texts(section, "jobs")?;
     let advice = || Some("leave \"jobs\" out and choose jobs in the rules, by \"match\": { job: … }".to_string());
     if jobs.len() > SOURCE_JOBS_NAMED_MAX {
         let words = format!("{} jobs are named; at most {SOURCE_JOBS_NAMED_MAX}", jobs.len());
         section.error("jobs", format!("{words}, for each costs a request at every poll"), advice());
         return None;
     }
-    if let Some(wrong) = jobs.iter().find(|name| name.is_empty() || name.contains(['*', '?'])) {
+    if let Some(wrong) = jobs.iter().find(|name| name.contains(['*', '?'])) {
         section.error("jobs", format!("{wrong:?} is no name of a job: exact names are wanted here"), advice());
         return None;
     }
     Some(jobs)
-}
-
-fn read_pace(section: &Section<'_>) -> Option<f64> {
-    let pace = section.or_default::<f64>("requests_per_second");
-    if pace > 0.0 && pace <= REQUESTS_PER_SECOND_MAX {
-        return Some(pace);
-    }
-    section.error(
-        "requests_per_second",
-        "expected a number above 0",
-        Some(format!("the default is 2; at most {REQUESTS_PER_SECOND_MAX}")),
-    );
-    None
 }
 
 #[cfg(test)]

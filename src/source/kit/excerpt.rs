@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::foreign::cut_to;
+use crate::http::cut_to;
 use crate::limits::{INSTANCE_ERROR_BYTES_MAX, LOG_TAIL_BYTES_MAX, LOG_TAIL_LINES};
 
 /// Of one text so much is looked at, in bytes, and so many lines of a log: far more than is told, for what is cut out

@@ -1,11 +1,30 @@
-//! What sources are made of, whatever scheduler they speak to: patience and the one retry, texts that are safe to parse and to
-//! show, failure texts without secrets.
+//! What sources are made of, whatever scheduler they speak to.
+//!
+//! ```text
+//! settings   keys that several kinds have
+//! client     one GET or POST: paced, tried once more, answered or classed; an Api says what differs
+//! paging     pages that overlap, a total held against what was read
+//! json       JSON by its raw text, values that know their place, items set aside
+//! fault      errors that every API can have, and what to do about them
+//! call | pace | retry | text | excerpt | lock
+//! ```
 //!
 //! It knows no scheduler's fields, codes or addresses.
 
+mod call;
+mod client;
 pub(super) mod excerpt;
-pub(super) mod foreign;
+pub(super) mod fault;
+pub(super) mod json;
+mod lock;
+mod pace;
+pub(super) mod paging;
 mod retry;
+pub(super) mod settings;
+pub(super) mod text;
 
+pub(super) use call::{Call, with_headers};
+pub(super) use client::{Api, Attempt, Client, Moment};
+pub(super) use lock::locked;
+pub(super) use pace::Pace;
 pub use retry::Patience;
-pub(super) use retry::{Retry, once_more, retry_of};

@@ -15,17 +15,26 @@ pub struct Patience {
     pub timeout: Duration,
     /// Before the one retry, when the service names no pause.
     pub retry_pause: Duration,
+    /// How long everybody of a pace waits after a refusal for too many requests, when the service names no pause.
+    pub throttled_pause: Duration,
+}
+
+impl Patience {
+    /// One that waits for answers and makes no pauses.
+    pub const fn without_pauses(timeout: Duration) -> Patience {
+        Patience { timeout, retry_pause: Duration::ZERO, throttled_pause: Duration::ZERO }
+    }
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { timeout: SOURCE_REQUEST_TIMEOUT, retry_pause: SOURCE_RETRY_PAUSE }
+        Patience { timeout: SOURCE_REQUEST_TIMEOUT, retry_pause: SOURCE_RETRY_PAUSE, throttled_pause: Duration::ZERO }
     }
 }
 
 /// Whether a failed request is worth making once more within the same poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::source) enum Retry {
+pub(super) enum Retry {
     No,
     /// After a pause.
     Once,
@@ -34,12 +43,12 @@ pub(in crate::source) enum Retry {
 }
 
 /// Whether a request without an answer is worth making once more: not when it took all its time already.
-pub(in crate::source) fn retry_of(error: &HttpError) -> Retry {
+pub(super) fn retry_of(error: &HttpError) -> Retry {
     if matches!(error, HttpError::Connect(_) | HttpError::Broken(_)) { Retry::Once } else { Retry::No }
 }
 
 /// Makes a request, and once more where that is worth it: after the pause that the service asks for, if it is a short one.
-pub(in crate::source) async fn once_more<T, F>(patience: Patience, request: impl Fn() -> F) -> Result<T, SourceError>
+pub(super) async fn once_more<T, F>(patience: Patience, request: impl Fn() -> F) -> Result<T, SourceError>
 where
     F: Future<Output = Result<T, (SourceError, Retry)>>,
 {

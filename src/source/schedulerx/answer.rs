@@ -16,9 +16,10 @@ use super::status;
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{InstanceType, SetAside, Status};
 use crate::source::kit::excerpt;
-use crate::source::kit::foreign::{cut, snippet};
+use crate::source::kit::json::{Spot, text_of};
+use crate::source::kit::text::cut;
 
-pub(super) type Raw<'a> = Option<&'a RawValue>;
+type Raw<'a> = Option<&'a RawValue>;
 
 /// What stands around every answer.
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ impl<'a> Envelope<'a> {
             serde_json::error::Category::Data => "JSON of another shape than documented",
             _ => "not JSON",
         })?;
-        let owned = |raw| text_of(raw).map(Cow::into_owned);
+        let owned = |raw: Raw<'_>| text_of(raw?.get()).map(Cow::into_owned);
         Ok(Envelope {
             success: text_or_word(fields.success).and_then(|word| word.to_ascii_lowercase().parse().ok()),
             code: owned(fields.code),
@@ -87,52 +88,14 @@ pub(super) struct Row {
     pub(super) error: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RowFields<'a> {
-    #[serde(borrow)]
-    instance_id: Raw<'a>,
-    #[serde(borrow)]
-    job_id: Raw<'a>,
-    #[serde(borrow)]
-    job_name: Raw<'a>,
-    #[serde(borrow)]
-    status: Raw<'a>,
-    #[serde(borrow)]
-    result: Raw<'a>,
-    #[serde(borrow)]
-    time_type: Raw<'a>,
-    #[serde(borrow)]
-    trigger_type: Raw<'a>,
-    #[serde(borrow)]
-    schedule_time: Raw<'a>,
-    #[serde(borrow)]
-    start_time: Raw<'a>,
-    #[serde(borrow)]
-    end_time: Raw<'a>,
-}
-
 /// The rows of a page of instances. Times without a zone are read in `zone`.
 ///
 /// # Errors
 /// When the data is no such page.
 pub(super) fn read_rows(data: &str, zone: &TimeZone) -> Result<Vec<Result<Row, SetAside>>, &'static str> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, rename = "JobInstanceDetails")]
-        rows: Option<Vec<&'a RawValue>>,
-    }
-    let data: Option<Data<'_>> = serde_json::from_str(data).map_err(|_| "the data is no list of instances")?;
-    let rows = data.and_then(|data| data.rows).unwrap_or_default();
-    let read = |raw: &RawValue| {
-        let set_aside = |reason: &str| SetAside {
-            reason: reason.to_string(),
-            snippet: excerpt::without_secrets(&snippet(raw.get())).into_owned(),
-            job: serde_json::from_str::<RowFields<'_>>(raw.get()).ok().and_then(|fields| job_name(fields.job_name)),
-        };
-        read_row(raw.get(), zone).map_err(set_aside)
-    };
-    Ok(rows.into_iter().map(read).collect())
+    let rows = items_of(data, "/JobInstanceDetails", "the data is no list of instances")?;
+    let read = |item: &Spot<'_>| read_row(item, zone).map_err(|reason| item.set_aside(reason, name(item, "/JobName")));
+    Ok(rows.iter().map(read).collect())
 }
 
 /// The instance of a detail; `None` when the service knows none.
@@ -140,39 +103,30 @@ pub(super) fn read_rows(data: &str, zone: &TimeZone) -> Result<Vec<Result<Row, S
 /// # Errors
 /// When the data is no detail.
 pub(super) fn read_detail(data: &str, zone: &TimeZone) -> Result<Option<Row>, &'static str> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, rename = "JobInstanceDetail")]
-        row: Raw<'a>,
-    }
-    let data: Option<Data<'_>> = serde_json::from_str(data).map_err(|_| "the data is no detail of an instance")?;
-    data.and_then(|data| data.row).filter(|raw| raw.get() != "null").map(|raw| read_row(raw.get(), zone)).transpose()
+    let Some(data) = object_of(data, "the data is no detail of an instance")? else { return Ok(None) };
+    data.find("/JobInstanceDetail").map(|item| read_row(&item, zone)).transpose()
 }
 
-fn read_row(text: &str, zone: &TimeZone) -> Result<Row, &'static str> {
-    let fields: RowFields<'_> = serde_json::from_str(text).map_err(|_| "not an object with each key once")?;
-    let status_text = text_of(fields.status).ok_or("no status that can be used")?;
-    let (status, raw_status) = status::of_instance(&status_text);
-    let number = |raw| text_of(raw).and_then(|text| text.parse::<i64>().ok());
-    let time = |raw| text_of(raw).and_then(|text| read_time(&text, zone));
-    let result = text_of(fields.result).filter(|_| status::is_failure(status));
+fn read_row(item: &Spot<'_>, zone: &TimeZone) -> Result<Row, &'static str> {
+    if !item.is_object() {
+        return Err("not an object");
+    }
+    let (status, raw_status) = status::of_instance(&text(item, "/Status").ok_or("no status that can be used")?);
+    let number = |key| text(item, key).and_then(|text| text.parse::<i64>().ok());
+    let result = text(item, "/Result").filter(|_| status::is_failure(status));
     Ok(Row {
-        id: id_of(fields.instance_id).ok_or("no instance id that can be used")?,
-        job_id: id_of(fields.job_id).ok_or("no job id that can be used")?,
-        job_name: job_name(fields.job_name),
+        id: id(item, "/InstanceId").ok_or("no instance id that can be used")?,
+        job_id: id(item, "/JobId").ok_or("no job id that can be used")?,
+        job_name: name(item, "/JobName"),
         status,
         raw_status,
-        kind: status::type_of(number(fields.trigger_type), number(fields.time_type)),
-        plan_time: time(fields.schedule_time),
-        start_time: time(fields.start_time),
+        kind: status::type_of(number("/TriggerType"), number("/TimeType")),
+        plan_time: time(item, "/ScheduleTime", zone),
+        start_time: time(item, "/StartTime", zone),
         // A run that is under way again may still show the end of the earlier try.
-        end_time: time(fields.end_time).filter(|_| status.has_ended()),
+        end_time: time(item, "/EndTime", zone).filter(|_| status.has_ended()),
         error: result.and_then(|result| excerpt::failure_text(Some(&result), &[])),
     })
-}
-
-fn job_name(raw: Raw<'_>) -> Option<String> {
-    text_of(raw).filter(|name| !name.is_empty()).map(cut)
 }
 
 /// A job of a group.
@@ -197,65 +151,30 @@ pub(super) enum Timing {
     Unclear(&'static str),
 }
 
-/// A page of jobs, and how many there are in all by the service's word.
+/// A page of jobs, how many items it had, and how many there are in all by the service's word.
 ///
 /// # Errors
 /// When the data is no such page.
-pub(super) fn read_jobs(data: &str) -> Result<(Vec<JobRow>, usize, Option<usize>), &'static str> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, rename = "Jobs")]
-        jobs: Option<Vec<&'a RawValue>>,
-        #[serde(borrow, rename = "Total")]
-        total: Raw<'a>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Fields<'a> {
-        #[serde(borrow)]
-        job_id: Raw<'a>,
-        #[serde(borrow)]
-        name: Raw<'a>,
-        #[serde(borrow)]
-        status: Raw<'a>,
-        #[serde(borrow)]
-        time_config: Raw<'a>,
-    }
-    let data: Option<Data<'_>> = serde_json::from_str(data).map_err(|_| "the data is no list of jobs")?;
-    let Some(data) = data else { return Ok((Vec::new(), 0, None)) };
-    let items = data.jobs.unwrap_or_default();
-    let read = |raw: &RawValue| {
-        let fields: Fields<'_> = serde_json::from_str(raw.get()).ok()?;
+pub(super) fn read_jobs(data: &str) -> Result<Paged<JobRow>, &'static str> {
+    read_paged(data, "/Jobs", "the data is no list of jobs", |item| {
         Some(JobRow {
-            id: id_of(fields.job_id)?,
-            name: text_of(fields.name).filter(|name| !name.is_empty()).map(cut)?,
-            is_enabled: text_of(fields.status).is_none_or(|status| status != "0"),
-            timing: read_timing(fields.time_config),
+            id: id(item, "/JobId")?,
+            name: name(item, "/Name")?,
+            is_enabled: text(item, "/Status").is_none_or(|status| status != "0"),
+            timing: read_timing(item.find("/TimeConfig").as_ref()),
         })
-    };
-    let total = text_of(data.total).and_then(|total| total.parse().ok());
-    let count = items.len();
-    Ok((items.into_iter().filter_map(read).collect(), count, total))
+    })
 }
 
 /// What plans a job, by the numbers that the service has for it.
-fn read_timing(config: Raw<'_>) -> Timing {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Fields<'a> {
-        #[serde(borrow)]
-        time_type: Raw<'a>,
-        #[serde(borrow)]
-        time_expression: Raw<'a>,
-        #[serde(borrow)]
-        calendar: Raw<'a>,
-    }
-    let fields: Option<Fields<'_>> = config.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let Some(fields) = fields else { return Timing::Unclear("its schedule is not told") };
-    let text = |raw| text_of(raw).filter(|text| !text.trim().is_empty());
-    match text(fields.time_type).as_deref() {
-        Some("1") if text(fields.calendar).is_some() => Timing::Unclear("it goes by a calendar of the service"),
-        Some("1") => match text(fields.time_expression) {
+fn read_timing(config: Option<&Spot<'_>>) -> Timing {
+    let Some(config) = config.filter(|config| config.is_object()) else {
+        return Timing::Unclear("its schedule is not told");
+    };
+    let said = |key| text(config, key).filter(|text| !text.trim().is_empty());
+    match said("/TimeType").as_deref() {
+        Some("1") if said("/Calendar").is_some() => Timing::Unclear("it goes by a calendar of the service"),
+        Some("1") => match said("/TimeExpression") {
             Some(expression) if expression.len() <= FIELD_BYTES_MAX => Timing::Cron(expression.into_owned()),
             _ => Timing::Unclear("its cron expression is not told"),
         },
@@ -271,19 +190,8 @@ fn read_timing(config: Raw<'_>) -> Timing {
 /// # Errors
 /// When the data is no list of groups.
 pub(super) fn read_groups(data: &str) -> Result<Vec<String>, &'static str> {
-    #[derive(Deserialize)]
-    struct Group<'a> {
-        #[serde(borrow, rename = "GroupId")]
-        id: Raw<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, rename = "AppGroups")]
-        groups: Option<Vec<Group<'a>>>,
-    }
-    let data: Option<Data<'_>> = serde_json::from_str(data).map_err(|_| "the data is no list of groups")?;
-    let groups = data.and_then(|data| data.groups).unwrap_or_default();
-    Ok(groups.into_iter().filter_map(|group| id_of(group.id)).collect())
+    let groups = items_of(data, "/AppGroups", "the data is no list of groups")?;
+    Ok(groups.iter().filter_map(|group| id(group, "/GroupId")).collect())
 }
 
 /// The lines of a log, in the service's order.
@@ -306,26 +214,70 @@ pub(super) fn read_time(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     local.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
 }
 
-/// A text, or a number as the text that was sent.
-pub(super) fn text_of(raw: Raw<'_>) -> Option<Cow<'_, str>> {
-    let raw = raw?.get();
-    match raw.as_bytes().first()? {
-        b'"' => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
-        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
-        _ => None,
+/// The data of an answer; `None` where there is none.
+///
+/// # Errors
+/// `wrong`, when it is no object.
+pub(super) fn object_of<'a>(data: &'a str, wrong: &'static str) -> Result<Option<Spot<'a>>, &'static str> {
+    let data = Spot::of(data, "/Data");
+    match data.find("") {
+        Some(data) if !data.is_object() => Err(wrong),
+        found => Ok(found),
     }
 }
 
-/// The same, or the bare word of a boolean.
-fn text_or_word(raw: Raw<'_>) -> Option<Cow<'_, str>> {
-    text_of(raw).or_else(|| raw.map(|raw| Cow::Borrowed(raw.get())))
+/// The items of the list under a key of the data; none where there is none.
+///
+/// # Errors
+/// `wrong`, when it is no such list.
+pub(super) fn items_of<'a>(data: &'a str, key: &str, wrong: &'static str) -> Result<Vec<Spot<'a>>, &'static str> {
+    match object_of(data, wrong)?.and_then(|data| data.find(key)) {
+        Some(list) => list.list("").map_err(|_| wrong),
+        None => Ok(Vec::new()),
+    }
 }
 
-/// An id: a text that is neither empty nor a book, or a whole number, digit by digit as it was sent.
-pub(super) fn id_of(raw: Raw<'_>) -> Option<String> {
-    let is_number = !raw?.get().starts_with('"');
-    let id = text_of(raw).filter(|id| !id.is_empty() && id.len() <= FIELD_BYTES_MAX)?;
-    (!is_number || !id.contains(['.', 'e', 'E'])).then(|| id.into_owned())
+/// What of a page could be understood, how many items it had, and how many there are in all by the service's word.
+pub(super) type Paged<T> = (Vec<T>, usize, Option<usize>);
+
+/// A page of a list that tells its total.
+///
+/// # Errors
+/// `wrong`, when the data is no such page.
+pub(super) fn read_paged<T>(
+    data: &str,
+    key: &str,
+    wrong: &'static str,
+    read: impl Fn(&Spot<'_>) -> Option<T>,
+) -> Result<Paged<T>, &'static str> {
+    let items = items_of(data, key, wrong)?;
+    let total = Spot::of(data, "/Data").find("/Total").and_then(|total| total.text()?.parse().ok());
+    Ok((items.iter().filter_map(read).collect(), items.len(), total))
+}
+
+/// The text under a key, or a number as the text that was sent.
+pub(super) fn text<'a>(item: &Spot<'a>, key: &str) -> Option<Cow<'a, str>> {
+    item.find(key)?.text()
+}
+
+/// The id under a key: a text that is neither empty nor a book, or a whole number, digit by digit as it was sent.
+pub(super) fn id(item: &Spot<'_>, key: &str) -> Option<String> {
+    item.find(key)?.id().filter(|id| id.len() <= FIELD_BYTES_MAX).map(Cow::into_owned)
+}
+
+/// The name under a key, if there is one.
+pub(super) fn name(item: &Spot<'_>, key: &str) -> Option<String> {
+    text(item, key).filter(|name| !name.is_empty()).map(cut)
+}
+
+/// The time under a key.
+pub(super) fn time(item: &Spot<'_>, key: &str, zone: &TimeZone) -> Option<Timestamp> {
+    read_time(&text(item, key)?, zone)
+}
+
+/// A text, or the bare word of a boolean, as it was sent.
+fn text_or_word(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+    raw.map(|raw| text_of(raw.get()).unwrap_or_else(|| Cow::Borrowed(raw.get())))
 }
 
 #[cfg(test)]

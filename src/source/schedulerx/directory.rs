@@ -9,9 +9,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::answer::{JobRow, Timing};
+use crate::http::snippet;
 use crate::model::{JobRef, JobSchedule};
 use crate::schedule::Schedule;
-use crate::source::kit::foreign::snippet;
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::answer::Row;
-use super::{SchedulerX, Way, listing, workflow};
+use super::service::SchedulerX;
+use super::state::Way;
+use super::{listing, workflow};
 use crate::limits::SCHEDULERX_PAGE_RECORDS;
 use crate::model::Window;
 use crate::source::contract::{Finding, Grade};
@@ -31,7 +33,7 @@ pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
         findings.push(Finding::of_error("Does it see its groups?", error));
         return findings;
     }
-    let groups = source.client.settings.groups.join(", ");
+    let groups = source.client.api.settings.groups.join(", ");
     findings.push(Finding::new("Does it see its groups?", format!("yes: {groups}"), Grade::Good));
 
     let now = source.client.clock.now();
@@ -52,7 +54,7 @@ pub(super) async fn examine(source: &SchedulerX) -> Vec<Finding> {
 
 /// Whether the address is a guess: of four regions the hosts are known, and the others are said to share one.
 fn host(source: &SchedulerX) -> Option<Finding> {
-    let settings = &source.client.settings;
+    let settings = &source.client.api.settings;
     let region = settings.region.as_ref().filter(|_| settings.has_shared_host())?;
     let answer = format!(
         "{} is asked, which {region} is said to share with other regions; it may have a host of its own",
@@ -76,7 +78,7 @@ fn group_list(source: &SchedulerX, group: &str, rows: usize) -> Finding {
         Some(Way::ByJob) => {
             let jobs = source.state().directory.ids_of(group, source.client.clock.now()).len();
             let mut found = Finding::new(&question, format!("no: its {jobs} jobs are asked one by one"), Grade::Notice);
-            let minutes = jobs.div_ceil(source.client.settings.calls_per_minute.max(1));
+            let minutes = jobs.div_ceil(source.client.api.settings.calls_per_minute.max(1));
             found.help = (minutes > 1).then(|| {
                 format!(
                     "a poll takes about {minutes} minutes: poll less often, or name the jobs that matter in \"jobs\""
@@ -94,7 +96,7 @@ fn group_list(source: &SchedulerX, group: &str, rows: usize) -> Finding {
 /// Looks for one instance by the times it shows: in the right zone it is found there.
 async fn time_zone(source: &SchedulerX, found: &[(String, Vec<Row>)]) -> Finding {
     const QUESTION: &str = "Which zone are its times in?";
-    let name = source.client.settings.timezone.iana_name().unwrap_or("the configured zone");
+    let name = source.client.api.settings.timezone.iana_name().unwrap_or("the configured zone");
     let timed = |rows: &[Row]| rows.iter().find_map(|row| Some((row.clone(), row.plan_time.or(row.start_time)?)));
     let Some((group, row, time)) =
         found.iter().find_map(|(group, rows)| timed(rows).map(|(row, time)| (group, row, time)))
@@ -131,12 +133,12 @@ async fn time_zone(source: &SchedulerX, found: &[(String, Vec<Row>)]) -> Finding
 /// Whether workflows can be read: the edition may not have them, and the documents do not say how that is told.
 async fn workflows(source: &SchedulerX) -> Finding {
     const QUESTION: &str = "Can workflows be read?";
-    let settings = &source.client.settings;
+    let settings = &source.client.api.settings;
     let mut count = 0;
     for group in &settings.groups {
         match workflow::all_of(source, group, &mut 0).await {
             Ok(all) => count += all.len(),
-            Err(error) if settings.workflows || listing::is_passing(&error) => {
+            Err(error) if settings.workflows || error.is_passing() => {
                 return Finding::of_error(QUESTION, error);
             }
             Err(error) => {
@@ -155,7 +157,39 @@ async fn workflows(source: &SchedulerX) -> Finding {
 }
 
 fn calls(source: &SchedulerX) -> Finding {
-    let allowed = source.client.settings.calls_per_minute;
+    let allowed = source.client.api.settings.calls_per_minute;
     let answer = format!("all sources of this key together keep to {allowed} a minute; the service bears 100");
     Finding::new("How many calls of one operation?", answer, Grade::Good)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::model::SourceId;
+    use crate::source::schedulerx::settings::{KEYS, Settings};
+    use crate::yaml::{Diagnostics, Environment, Section, parse};
+
+    #[test]
+    fn a_host_that_is_a_guess_is_said_to_be_one() {
+        for (place, is_doubtful) in [
+            ("region: ap-southeast-1", true),
+            ("region: cn-beijing", false),
+            ("region: ap-southeast-1\nendpoint: https://schedulerx.ap-southeast-1.aliyuncs.com", false),
+        ] {
+            let findings = Diagnostics::new("");
+            let text = format!("{place}\nnamespace: n\ngroups: g\nauth: {{ access_key: a, secret_key: s }}");
+            let node = parse(&text, &Environment { lookup: &|_| None, required: false }, &findings).unwrap();
+            let settings = Settings::read(&Section::of(&KEYS, &node, "sources.x", &findings).unwrap()).unwrap();
+            let source = SchedulerX::open(SourceId::new("x"), &settings, Arc::new(SystemClock)).unwrap();
+            let found = host(&source);
+            assert_eq!(found.is_some(), is_doubtful, "{place}");
+            if let Some(found) = found {
+                assert_eq!(found.grade, Grade::Notice);
+                assert!(found.answer.contains("ap-southeast-1") && found.help.unwrap().contains("endpoint"));
+            }
+        }
+    }
 }

@@ -9,24 +9,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::Envelope;
-use crate::http::Response;
+use crate::http::{Response, snippet};
 use crate::source::contract::{SourceError, SourceErrorKind};
-use crate::source::kit::foreign::snippet;
-use crate::source::kit::foreign::{HELP_BAD_ANSWER, clock_difference, difference_text};
+use crate::source::kit::fault::{HELP_CLOCK, HELP_LATER, Helps, bad_answer, blame_clock, told};
 
+const HELP_PERMISSION: &str =
+    "grant the RAM user edas:ReadSchedulerx* on acs:edas:*:*:*, and the applications that others have created";
+pub(super) const HELPS: Helps = Helps {
+    credentials: HELP_PERMISSION,
+    permission: HELP_PERMISSION,
+    endpoint: "check \"region\" or \"endpoint\": this host does not offer the SchedulerX API of 2019-04-30",
+    parameters: "check \"namespace\", \"groups\" and \"jobs\"",
+    slower: "poll less often: the service bears 100 calls of one operation a minute for all users of the key",
+};
 const HELP_KEY: &str = "check the access key: it must exist and be active";
 const HELP_SECRET: &str = "check the secret key: it must be the one that belongs to the access key";
 const HELP_TOKEN: &str = "get new temporary keys: all three parts of them change together";
-const HELP_CLOCK: &str = "set this machine's clock: signatures hold for 15 minutes only";
-const HELP_PERMISSION: &str =
-    "grant the RAM user edas:ReadSchedulerx* on acs:edas:*:*:*, and the applications that others have created";
-const HELP_SLOWER: &str =
-    "poll less often: the service bears 100 calls of one operation a minute for all users of the key";
-const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
-pub(super) const HELP_PARAMETERS: &str = "check \"namespace\", \"groups\" and \"jobs\"";
 const HELP_REGION: &str = "set \"region\" beside \"endpoint\"";
-const HELP_ENDPOINT: &str =
-    "check \"region\" or \"endpoint\": this host does not offer the SchedulerX API of 2019-04-30";
 const HELP_GONE: &str = "the job or the instance was removed, or belongs to another group";
 
 /// The error that an answer is whose HTTP status is no success. `now` is this machine's clock.
@@ -35,21 +34,18 @@ pub(super) fn from_answer(answer: &Response, now: Timestamp) -> SourceError {
     let envelope = Envelope::read(&text).unwrap_or_default();
     let code = envelope.code.as_deref().unwrap_or_default();
     let (kind, help) = class(answer.status, code, envelope.message.as_deref().unwrap_or_default());
-    let mut message = format!("HTTP {}", answer.status);
+    let mut head = format!("HTTP {}", answer.status);
     if !code.is_empty() {
-        message.push_str(&format!(" {}", snippet(code)));
+        head.push_str(&format!(" {}", snippet(code)));
     }
     let said = match &envelope.message {
         Some(words) => snippet(words),
         None if text.trim_start().starts_with('{') => String::new(),
         None => answer.excerpt(),
     };
-    push_words(&mut message, &said, envelope.request_id.as_deref());
-    let mut error = SourceError::new(kind, message).help(help);
-    if help == HELP_CLOCK
-        && let Some(difference) = clock_difference(answer, now)
-    {
-        error.message.push_str(&format!("; this machine's clock is {} the service's", difference_text(difference)));
+    let mut error = SourceError::new(kind, told(head, &said, envelope.request_id.as_deref())).help(help);
+    if help == HELP_CLOCK {
+        blame_clock(&mut error, answer, now);
     }
     if kind == SourceErrorKind::Throttled {
         error.retry_after = retry_after(answer, now);
@@ -62,53 +58,39 @@ pub(super) fn from_refusal(envelope: &Envelope<'_>) -> SourceError {
     let words = envelope.message.as_deref().unwrap_or_default();
     let code = envelope.code.as_deref().unwrap_or_default();
     if envelope.success.is_none() && (code.is_empty() || words.is_empty()) {
-        let message = "the answer does not say that the call was a success";
-        return SourceError::new(SourceErrorKind::BadAnswer, message).help(HELP_BAD_ANSWER);
+        return bad_answer("the answer does not say that the call was a success");
     }
     let (kind, help) = match code.parse::<u16>() {
         // "200" with a refusal beside it says nothing of its kind.
         Ok(status) if status != 200 => class(status, "", words),
         _ => class(400, code, words),
     };
-    let mut message = "the service refused the call".to_string();
+    let mut head = "the service refused the call".to_string();
     if !code.is_empty() {
-        message.push_str(&format!(" with code {}", snippet(code)));
+        head.push_str(&format!(" with code {}", snippet(code)));
     }
-    push_words(&mut message, &snippet(words), envelope.request_id.as_deref());
-    SourceError::new(kind, message).help(help)
-}
-
-fn push_words(message: &mut String, words: &str, request: Option<&str>) {
-    if !words.is_empty() {
-        message.push_str(&format!(": {words}"));
-    }
-    if let Some(id) = request.filter(|id| !id.is_empty()) {
-        message.push_str(&format!(" (request {})", snippet(id)));
-    }
+    SourceError::new(kind, told(head, &snippet(words), envelope.request_id.as_deref())).help(help)
 }
 
 fn class(status: u16, code: &str, words: &str) -> (SourceErrorKind, &'static str) {
-    use SourceErrorKind::{BadAnswer, Configuration, Credentials, NotFound, Throttled, Transient};
+    use SourceErrorKind::{Configuration, Credentials, NotFound, Throttled, Transient};
     let is = |prefix: &str| code.starts_with(prefix);
     let words = words.to_ascii_lowercase();
     let says = |part: &str| words.contains(part);
     match status {
-        _ if is("Throttling") || status == 429 || says("flow control") || says("throttl") => (Throttled, HELP_SLOWER),
+        _ if is("Throttling") || status == 429 || says("flow control") || says("throttl") => (Throttled, HELPS.slower),
         _ if is("SignatureNonceUsed") => (Transient, HELP_LATER),
         _ if is("InvalidTimeStamp") => (Credentials, HELP_CLOCK),
         _ if is("SignatureDoesNotMatch") || is("IncompleteSignature") => (Credentials, HELP_SECRET),
         _ if is("InvalidAccessKeyId") => (Credentials, HELP_KEY),
         _ if is("InvalidSecurityToken") || is("MissingSecurityToken") => (Credentials, HELP_TOKEN),
         _ if is("Forbidden") || is("NoPermission") || is("Unauthorized") => (Credentials, HELP_PERMISSION),
-        _ if is("InvalidAction") || is("InvalidVersion") || is("InvalidProduct") => (Configuration, HELP_ENDPOINT),
+        _ if is("InvalidAction") || is("InvalidVersion") || is("InvalidProduct") => (Configuration, HELPS.endpoint),
         _ if is("MissingRegion") || is("InvalidRegion") => (Configuration, HELP_REGION),
         500..=599 | 408 => (Transient, HELP_LATER),
         _ if says("not match") || says("not exist") || says("not found") => (NotFound, HELP_GONE),
-        401 | 403 => (Credentials, HELP_PERMISSION),
-        404 if code.is_empty() => (Configuration, HELP_ENDPOINT),
-        300..=399 => (Configuration, "set \"endpoint\" to the address of the API itself: redirects are never followed"),
-        400..=499 => (Configuration, HELP_PARAMETERS),
-        _ => (BadAnswer, HELP_BAD_ANSWER),
+        404 if !code.is_empty() => (Configuration, HELPS.parameters),
+        _ => HELPS.by_status(status),
     }
 }
 

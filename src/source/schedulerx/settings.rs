@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use crate::http::{CA_FILE, checked_endpoint};
-use crate::iam::is_region;
+use crate::http::{CA_FILE, read_place};
 use crate::limits::SCHEDULERX_CALLS_PER_MINUTE;
 use crate::secret::SecretRef;
+use crate::source::kit::settings::read_texts;
 use crate::yaml::{Key, Keys, OneOrMany, Section, Shape};
 
 /// Regions with a host of their own; all others share the central one.
 const REGIONS_WITH_A_HOST: [&str; 4] = ["cn-hangzhou", "cn-beijing", "cn-shanghai", "cn-shenzhen"];
-const SHARED_HOST: &str = "https://schedulerx.aliyuncs.com";
+const SHARED_HOST: &str = "schedulerx.aliyuncs.com";
 
 /// The keys that belong to the kind.
 pub static KEYS: Keys = Keys::of(
@@ -89,12 +89,12 @@ impl Settings {
 
     /// Whether the region's host is the one that all regions without a host of their own are said to share.
     pub(super) fn has_shared_host(&self) -> bool {
-        self.endpoint == SHARED_HOST
+        self.endpoint.strip_prefix("https://") == Some(SHARED_HOST)
     }
 
     /// Reads SchedulerX' own keys of a source. The section stays open: the others are read elsewhere.
     pub fn read(section: &Section<'_>) -> Option<Settings> {
-        let place = read_place(section);
+        let place = read_where(section);
         let namespace = read_id(section, "namespace");
         let groups = read_ids(section, "groups", true);
         let jobs = read_ids(section, "jobs", false);
@@ -136,29 +136,14 @@ impl Settings {
 }
 
 /// The endpoint, and the region where it is known.
-fn read_place(section: &Section<'_>) -> Option<(String, Option<String>)> {
-    let region = section.optional::<String>("region");
-    if let Some(wrong) = region.as_ref().filter(|region| !is_region(region)) {
-        section.error("region", format!("{wrong:?} is no region"), Some("for example cn-hangzhou".into()));
-        return None;
-    }
-    if section.has("endpoint") {
-        let endpoint = checked_endpoint(section, "endpoint", &section.optional::<String>("endpoint")?)?;
-        let region = region.or_else(|| region_of(&endpoint));
-        return Some((endpoint, region));
-    }
-    if !section.has("region") {
-        let help = "for example region: cn-hangzhou, or endpoint: https://… for a host of its own";
-        section.error("", "one of the keys \"region\" and \"endpoint\" is missing", Some(help.into()));
-        return None;
-    }
-    let region = region?;
-    let endpoint = if REGIONS_WITH_A_HOST.contains(&region.as_str()) {
-        format!("https://schedulerx.{region}.aliyuncs.com")
-    } else {
-        SHARED_HOST.to_string()
+fn read_where(section: &Section<'_>) -> Option<(String, Option<String>)> {
+    let host_of = |region: &str| match REGIONS_WITH_A_HOST.contains(&region) {
+        true => format!("schedulerx.{region}.aliyuncs.com"),
+        false => SHARED_HOST.to_string(),
     };
-    Some((endpoint, Some(region)))
+    let (endpoint, region) = read_place(section, "cn-hangzhou", host_of)?;
+    let region = region.or_else(|| region_of(&endpoint));
+    Some((endpoint, region))
 }
 
 /// The region that a host of the service shows: `schedulerx.cn-hangzhou.aliyuncs.com`, or the same for a VPC.
@@ -180,23 +165,10 @@ fn read_id(section: &Section<'_>, key: &'static str) -> Option<String> {
 
 /// The ids under a key, one or a list of them, each once.
 fn read_ids(section: &Section<'_>, key: &'static str, is_required: bool) -> Option<Vec<String>> {
-    let read = if is_required || section.has(key) {
-        section.required::<OneOrMany<String>>(key)?.0
-    } else {
-        let _ = section.node(key);
-        Vec::new()
-    };
-    let mut ids: Vec<String> = Vec::with_capacity(read.len());
-    for id in read {
-        if id.is_empty() {
-            section.error(key, "an id is empty", None);
-            return None;
-        }
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
+    if is_required && !section.has(key) {
+        return section.required::<OneOrMany<String>>(key).map(|ids| ids.0);
     }
-    Some(ids)
+    read_texts(section, key)
 }
 
 #[cfg(test)]
@@ -253,7 +225,7 @@ mod tests {
             let settings = settings.unwrap();
             assert_eq!((settings.endpoint.as_str(), settings.region.as_deref()), (endpoint, region), "{text}");
             assert_eq!(settings.timezone.iana_name(), Some("Asia/Shanghai"));
-            assert_eq!(settings.has_shared_host(), endpoint == SHARED_HOST);
+            assert_eq!(settings.has_shared_host(), endpoint == "https://schedulerx.aliyuncs.com");
         }
     }
 

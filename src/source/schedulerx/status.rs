@@ -3,9 +3,9 @@
 //! Pure tables. The numbers are those of the vendor's own worker client, which knows more of them than the API's
 //! documents do.
 
+use crate::http::cut_to;
 use crate::limits::FIELD_BYTES_MAX;
 use crate::model::{InstanceType, Status};
-use crate::source::kit::foreign::cut_to;
 
 /// The status that a number stands for, and the number with the vendor's word, which is kept beside it. A number that
 /// is not known is `unknown`: never a success, never an end.

@@ -42,7 +42,9 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         if !self.decider.rules.asks_for_jobs(&self.settings.id) {
             return (None, None);
         }
-        match in_time(self.source.jobs()).await {
+        // Where the source tells none, nothing is known of them; that a rule asks for it is said when the file is read.
+        let Some(source) = self.source.tells_jobs() else { return (None, None) };
+        match in_time(source.jobs()).await {
             Ok(jobs) => (Some(jobs), None),
             Err(reason) => {
                 let reason = format!("the jobs could not be read: {reason}");
@@ -59,10 +61,10 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         if !self.decider.needs_schedules(covered_until, now) {
             return None;
         }
-        match in_time(self.source.schedules()).await {
-            // Then nothing is missing by them.
-            Ok(None) => None,
-            Ok(Some(told)) => {
+        // Where the source tells none, nothing is missing by them.
+        let source = self.source.tells_schedules()?;
+        match in_time(source.schedules()).await {
+            Ok(told) => {
                 if let Some(warning) = self.decider.take_schedules(told, now) {
                     warn!(source = %self.settings.id, "{warning}");
                 }

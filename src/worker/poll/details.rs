@@ -9,10 +9,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::Poller;
-use crate::alert::{attach_error, attach_nodes, attach_part_of, attach_workflow, is_about_job_status};
+use crate::alert::{attach_belonging, attach_error, attach_nodes, is_about_job_status};
 use crate::decide::Decided;
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, PART_OF_TIME_MAX};
-use crate::model::{Alert, Instance, InstanceKey, Job, JobRef, NodeDetails, PartOf, Severity, SourceId, WorkflowRun};
+use crate::model::{Alert, Belonging, Instance, InstanceKey, Job, JobRef, NodeDetails, Severity, SourceId};
 use crate::rule::Grouping;
 use crate::source::Source;
 use crate::store::{Desk, PollLedger};
@@ -21,8 +21,7 @@ use crate::store::{Desk, PollLedger};
 struct Look {
     nodes: NodeDetails,
     error: Option<String>,
-    part_of: Option<PartOf>,
-    workflow: Option<WorkflowRun>,
+    belonging: Option<Belonging>,
 }
 
 /// What is looked at.
@@ -70,11 +69,8 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             let Some(look) = looks.get(&alert.facts.subject()) else { continue };
             attach_nodes(alert, look.nodes.clone());
             attach_error(alert, look.error.clone());
-            if let Some(part_of) = &look.part_of {
-                attach_part_of(alert, part_of.clone());
-            }
-            if let Some(workflow) = &look.workflow {
-                attach_workflow(alert, workflow.clone());
+            if let Some(belonging) = &look.belonging {
+                attach_belonging(alert, belonging.clone());
             }
         }
     }
@@ -104,11 +100,9 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         deadline: tokio::time::Instant,
     ) -> Look {
         let named_by = deadline.min(tokio::time::Instant::now() + PART_OF_TIME_MAX);
-        let workflow = async { if needs_root { self.source.workflow_of(instance).await } else { None } };
-        let (detail, part_of, workflow) = tokio::join!(
+        let (detail, belonging) = tokio::join!(
             tokio::time::timeout_at(deadline, self.source.detail(instance)),
-            tokio::time::timeout_at(named_by, self.source.part_of(instance)),
-            tokio::time::timeout_at(named_by, workflow),
+            tokio::time::timeout_at(named_by, self.source.belonging(instance, needs_root)),
         );
         let (nodes, error) = match detail {
             Ok(Ok(detail)) => (NodeDetails::Known(detail.nodes), detail.instance.error),
@@ -121,16 +115,22 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
                 (NodeDetails::Unreadable(reason), None)
             }
         };
-        Look { nodes, error, part_of: part_of.ok().flatten(), workflow: workflow.ok().flatten() }
+        Look { nodes, error, belonging: belonging.ok().flatten() }
     }
 
     async fn look_at_job(&self, job: &Job, deadline: tokio::time::Instant) -> Look {
-        let nodes = match tokio::time::timeout_at(deadline, self.source.job_nodes(job)).await {
+        let told = async {
+            match self.source.tells_jobs() {
+                Some(source) => source.nodes_of(job).await.map_err(|error| error.to_string()),
+                None => Err("the source tells no nodes of jobs".to_string()),
+            }
+        };
+        let nodes = match tokio::time::timeout_at(deadline, told).await {
             Ok(Ok(nodes)) => NodeDetails::Known(nodes),
             Ok(Err(error)) => NodeDetails::Unreadable(format!("could not be read: {error}")),
             Err(_) => NodeDetails::Unreadable(format!("not read within {} s", DETAIL_TIME_MAX.as_secs())),
         };
-        Look { nodes, error: None, part_of: None, workflow: None }
+        Look { nodes, error: None, belonging: None }
     }
 }
 

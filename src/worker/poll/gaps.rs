@@ -49,7 +49,15 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         reason: String,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let gap = GapPart { source: self.settings.id.clone(), cause, from, until: Some(until), reason };
+        let gap = GapPart {
+            source: self.settings.id.clone(),
+            cause,
+            from,
+            until: Some(until),
+            reason,
+            runs: None,
+            failed: None,
+        };
         self.store.record_gap(&gap, now).await
     }
 }

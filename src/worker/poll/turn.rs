@@ -42,7 +42,8 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             warn!(source = %self.settings.id, "the listing is not whole: {reason}");
         }
         for item in coverage.set_aside.iter().take(SET_ASIDE_LOGGED_MAX) {
-            warn!(source = %self.settings.id, snippet = item.snippet, "an item could not be read: {}", item.reason);
+            let (at, snippet) = (&item.at, &item.snippet);
+            warn!(source = %self.settings.id, at, snippet, "an item could not be read: {}", item.reason);
         }
         for warning in &listing.warnings {
             warn!(source = %self.settings.id, "{warning}");
@@ -77,7 +78,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     async fn read(&mut self, now: Timestamp) -> Result<Read, PollError> {
         let covered = self.memory.get_or_insert_default().covered.clone();
         let lookback = window::lookback(&self.settings, &self.decider.rules, covered.until.is_none());
-        let slice = window::next(now, lookback, &covered, self.span);
+        let slice = window::next(now, lookback, &covered, self.span.within(self.source.span_max()));
         let began = self.clock.now();
         let listing = match self.list(slice.window).await {
             Ok(listing) => listing,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::limits::{POLL_GAP_SLACK, SLICE_MIN, SOURCE_LISTING_TIME_MAX, SOURCE_OVERLAP, SOURCE_WINDOW_MAX};
+use crate::limits::{LOOKBACK_MAX, POLL_GAP_SLACK, SLICE_MIN, SOURCE_LISTING_TIME_MAX, SOURCE_OVERLAP};
 use crate::model::{Covered, Window};
 use crate::rule::RuleSet;
 use crate::schedule::Schedule;
@@ -42,11 +42,12 @@ impl SliceSpan {
         // Half of the time is left for a service that is slower the next time.
         let fits = SOURCE_LISTING_TIME_MAX.as_secs_f64() / 2.0 / took.as_secs_f64().max(0.001);
         let fitting = span.mul_f64(fits.min(1000.0));
-        self.0 = (fitting < SOURCE_WINDOW_MAX).then_some(fitting.max(SLICE_MIN));
+        self.0 = (fitting < LOOKBACK_MAX).then_some(fitting.max(SLICE_MIN));
     }
 
-    fn span(self) -> Duration {
-        self.0.unwrap_or(SOURCE_WINDOW_MAX + SOURCE_OVERLAP)
+    /// How long a slice may be of a source of which one listing takes `span_max` at most.
+    pub(in crate::worker) fn within(self, span_max: Duration) -> Duration {
+        self.0.map_or(span_max, |fitting| fitting.min(span_max))
     }
 }
 
@@ -58,10 +59,10 @@ pub(in crate::worker) fn lookback(settings: &SourceSettings, rules: &RuleSet, is
 }
 
 /// What to read at `now`: the last `lookback`, and further back when the last complete poll is longer ago, at most
-/// [`SOURCE_WINDOW_MAX`]; of that the part that follows what a catch-up under way has read.
-pub(in crate::worker) fn next(now: Timestamp, lookback: Duration, covered: &Covered, span: SliceSpan) -> Slice {
+/// [`LOOKBACK_MAX`]; of that the part that follows what a catch-up under way has read, at most `span` long.
+pub(in crate::worker) fn next(now: Timestamp, lookback: Duration, covered: &Covered, span: Duration) -> Slice {
     let back = |span: Duration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
-    let oldest = back(SOURCE_WINDOW_MAX);
+    let oldest = back(LOOKBACK_MAX);
     let usual = back(lookback).max(oldest);
     let (mut from, mut lost) = (usual, None);
     if let Some(until) = covered.until {
@@ -72,7 +73,7 @@ pub(in crate::worker) fn next(now: Timestamp, lookback: Duration, covered: &Cove
             (wanted < oldest && covered.caught_up.is_none_or(|reached| reached < oldest)).then_some((wanted, oldest));
     }
     let from = covered.caught_up.filter(|reached| from <= *reached && *reached <= now).unwrap_or(from);
-    let to = from.checked_add(span.span()).unwrap_or(now).min(now);
+    let to = from.checked_add(span).unwrap_or(now).min(now);
     Slice { window: Window { from, to }, lost, is_last: to == now }
 }
 
@@ -104,7 +105,7 @@ mod tests {
         ];
         for (name, until, lookback, from, has_gap) in cases {
             let covered = Covered { until, ..Covered::default() };
-            let slice = next(at(0), HOUR * lookback, &covered, SliceSpan::default());
+            let slice = next(at(0), HOUR * lookback, &covered, LOOKBACK_MAX);
             assert_eq!((slice.window.from, slice.lost.is_some()), (from, has_gap), "{name}");
             assert_eq!((slice.window.to, slice.is_last), (at(0), true), "{name}");
         }
@@ -117,7 +118,7 @@ mod tests {
         let (mut span, mut slices) = (SliceSpan::default(), Vec::new());
         // A listing of more than 20 hours is never read to its end.
         for _ in 0..20 {
-            let slice = next(at(0), HOUR * 24, &covered, span);
+            let slice = next(at(0), HOUR * 24, &covered, span.within(LOOKBACK_MAX));
             let hours = slice.window.to.duration_since(slice.window.from).as_hours();
             if hours > 20 {
                 span.shrink(slice.window);
@@ -140,10 +141,11 @@ mod tests {
         let window = |hours: i64| Window { from: at(-hours), to: at(0) };
         let mut span = SliceSpan::default();
         span.learn(window(24), Duration::from_secs(60));
-        assert!(span.span() > SOURCE_WINDOW_MAX, "seven days take seven minutes");
+        assert_eq!(span.within(LOOKBACK_MAX), LOOKBACK_MAX, "seven days take seven minutes");
+        assert_eq!(span.within(HOUR * 24), HOUR * 24, "a source that takes a day at most");
         span.learn(window(24), Duration::from_secs(400));
-        assert_eq!(span.span().as_secs() / 3600, 27);
+        assert_eq!(span.within(LOOKBACK_MAX).as_secs() / 3600, 27);
         span.shrink(window(1));
-        assert_eq!(span.span(), SLICE_MIN, "an hour is read in any case");
+        assert_eq!(span.within(LOOKBACK_MAX), SLICE_MIN, "an hour is read in any case");
     }
 }

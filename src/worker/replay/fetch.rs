@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::stage::{Before, Reel};
-use crate::limits::{REPLAY_WARM_UP, SOURCE_WINDOW_MAX};
+use crate::limits::REPLAY_WARM_UP;
 use crate::model::{Instance, PollOutcome, PollRecord, Sighting, Status, Window};
 use crate::source::{Source, SourceError, SourceErrorKind, SourceSettings};
 
@@ -29,7 +29,7 @@ pub async fn fetched<C: Source>(
     let mut instances: Vec<Instance> = Vec::new();
     let mut from = read_from;
     while from <= until {
-        let to = from.checked_add(SOURCE_WINDOW_MAX).unwrap_or(until).min(until);
+        let to = from.checked_add(source.span_max()).unwrap_or(until).min(until);
         let listing = source.list(Window { from, to }).await?;
         if !listing.coverage.is_whole() {
             return Err(SourceError::new(SourceErrorKind::Transient, listing.coverage.reasons().join("; ")));

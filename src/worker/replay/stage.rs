@@ -14,6 +14,7 @@ use super::super::poll::follow::{gone, was_gone};
 use super::super::poll::window::{self, SliceSpan};
 use crate::alert::{attach_error, attach_nodes, is_about_job_status};
 use crate::decide::{Decided, Decider, InMemory, Look};
+use crate::limits::LOOKBACK_MAX;
 use crate::model::{
     Alert, Coverage, Instance, InstanceKey, NodeDetails, Part, PollOutcome, PollRecord, Sighting, Silence, SourceId,
     Window,
@@ -95,7 +96,7 @@ impl Stage {
         }
         let covered = &self.known.memory.covered;
         let lookback = window::lookback(&self.settings, &self.decider.rules, covered.until.is_none());
-        let slice = window::next(now, lookback, covered, self.span);
+        let slice = window::next(now, lookback, covered, self.span.within(LOOKBACK_MAX));
         let (mut seen, coverage) = self.list(slice.window, outcome);
         if coverage.is_whole() {
             self.span.learn(slice.window, Duration::ZERO);

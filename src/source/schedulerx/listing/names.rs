@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Reader, Told, is_passing, read_told};
+use super::reader::Reader;
 use crate::source::contract::SourceError;
-use crate::source::schedulerx::SchedulerX;
 use crate::source::schedulerx::answer::{JobRow, Row, Timing, read_jobs};
 use crate::source::schedulerx::directory::{Directory, Job};
+use crate::source::schedulerx::service::SchedulerX;
+use crate::source::schedulerx::told::{Told, read_told};
 
 /// Names that are asked for one by one in a listing; instances whose names come later are told later.
 const NAMES_ASKED_MAX: usize = 20;
@@ -27,7 +28,7 @@ impl Reader<'_> {
             let (rows, count, total) = read_jobs(data)?;
             Ok((rows.into_iter().map(|row| (row.id.clone(), row)).collect(), count, total))
         };
-        for group in &self.source.client.settings.groups {
+        for group in &self.source.client.api.settings.groups {
             match read_told(self.source, "ListJobs", group, &mut self.calls, by_id).await {
                 Ok(Told { items, short }) => {
                     fresh.add(group, items.into_values());
@@ -37,7 +38,7 @@ impl Reader<'_> {
                     }
                 }
                 // Names change seldom: those of a while ago serve while the service has trouble.
-                Err(error) if known.read_at.is_some() && is_passing(&error) => {
+                Err(error) if known.read_at.is_some() && error.is_passing() => {
                     self.warn("names", format!("the names of the jobs are those of a while ago: {error}"));
                     return Ok(());
                 }
@@ -80,7 +81,7 @@ impl Reader<'_> {
             self.calls += 1;
             let name = match self.source.row(&job, &row.id).await {
                 Ok(detail) => detail.job_name,
-                Err(error) if is_passing(&error) => {
+                Err(error) if error.is_passing() => {
                     self.warn("names", format!("some instances wait for the names of their jobs: {error}"));
                     return Ok(());
                 }

@@ -1,6 +1,6 @@
 //! The workflows' part of a listing.
 
-use super::Reader;
+use super::reader::Reader;
 use crate::limits::SCHEDULERX_WORKFLOWS_PER_POLL;
 use crate::model::{Instance, JobRef, Unread};
 use crate::source::schedulerx::workflow;
@@ -8,7 +8,7 @@ use crate::source::schedulerx::workflow;
 impl Reader<'_> {
     /// Adds the instances of the workflows, where they are listened to; tells which were not read.
     pub(super) async fn add_workflows(&mut self, instances: &mut Vec<Instance>) -> Vec<Unread> {
-        if !self.source.client.settings.workflows {
+        if !self.source.client.api.settings.workflows {
             return Vec::new();
         }
         let part = workflow::read(self.source, self.window).await;

@@ -4,12 +4,10 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 
 use crate::model::{Node, SetAside, Status};
-use crate::source::kit::excerpt;
-use crate::source::kit::foreign::{cut, snippet};
-use crate::source::schedulerx::answer::{Raw, id_of, read_time, text_of};
+use crate::source::kit::json::Spot;
+use crate::source::schedulerx::answer::{Paged, id, items_of, name, object_of, read_paged, text, time};
 use crate::source::schedulerx::status;
 
 /// The id and the name of a workflow.
@@ -19,32 +17,10 @@ pub(super) type Named = (String, String);
 ///
 /// # Errors
 /// When the data is no such page.
-pub(super) fn read_workflows(data: &str) -> Result<(Vec<Named>, usize, Option<usize>), &'static str> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, rename = "Records")]
-        records: Option<Vec<&'a serde_json::value::RawValue>>,
-        #[serde(borrow, rename = "Total")]
-        total: Raw<'a>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Fields<'a> {
-        #[serde(borrow)]
-        workflow_id: Raw<'a>,
-        #[serde(borrow)]
-        name: Raw<'a>,
-    }
-    let data: Option<Data<'_>> = serde_json::from_str(data).map_err(|_| "the data is no list of workflows")?;
-    let Some(data) = data else { return Ok((Vec::new(), 0, None)) };
-    let items = data.records.unwrap_or_default();
-    let count = items.len();
-    let read = |raw: &serde_json::value::RawValue| {
-        let fields: Fields<'_> = serde_json::from_str(raw.get()).ok()?;
-        Some((id_of(fields.workflow_id)?, text_of(fields.name).filter(|name| !name.is_empty()).map(cut)?))
-    };
-    let total = text_of(data.total).and_then(|total| total.parse().ok());
-    Ok((items.into_iter().filter_map(read).collect(), count, total))
+pub(super) fn read_workflows(data: &str) -> Result<Paged<Named>, &'static str> {
+    read_paged(data, "/Records", "the data is no list of workflows", |item| {
+        Some((id(item, "/WorkflowId")?, name(item, "/Name")?))
+    })
 }
 
 /// The state of a workflow's instance; its id only where a list tells it.
@@ -58,34 +34,19 @@ pub(super) struct State {
     pub(super) end_time: Option<Timestamp>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct StateFields<'a> {
-    #[serde(borrow)]
-    wf_instance_id: Raw<'a>,
-    #[serde(borrow)]
-    status: Raw<'a>,
-    #[serde(borrow)]
-    schedule_time: Raw<'a>,
-    #[serde(borrow)]
-    start_time: Raw<'a>,
-    #[serde(borrow)]
-    end_time: Raw<'a>,
-}
-
-fn read_state(text: &str, zone: &TimeZone) -> Result<State, &'static str> {
-    let fields: StateFields<'_> = serde_json::from_str(text).map_err(|_| "not an object with each key once")?;
-    let number = text_of(fields.status).ok_or("no status that can be used")?;
-    let (status, raw_status) = status::of_workflow(&number);
-    let time = |raw| text_of(raw).and_then(|text| read_time(&text, zone));
+fn read_state(item: &Spot<'_>, zone: &TimeZone) -> Result<State, &'static str> {
+    if !item.is_object() {
+        return Err("not an object");
+    }
+    let (status, raw_status) = status::of_workflow(&text(item, "/Status").ok_or("no status that can be used")?);
     Ok(State {
-        id: id_of(fields.wf_instance_id),
+        id: id(item, "/WfInstanceId"),
         status,
         raw_status,
-        plan_time: time(fields.schedule_time),
-        start_time: time(fields.start_time),
+        plan_time: time(item, "/ScheduleTime", zone),
+        start_time: time(item, "/StartTime", zone),
         // A run that is under way again may still show the end of the earlier try.
-        end_time: time(fields.end_time).filter(|_| status.has_ended()),
+        end_time: time(item, "/EndTime", zone).filter(|_| status.has_ended()),
     })
 }
 
@@ -94,26 +55,15 @@ fn read_state(text: &str, zone: &TimeZone) -> Result<State, &'static str> {
 /// # Errors
 /// When the data is no such list.
 pub(super) fn read_states(data: &str, zone: &TimeZone) -> Result<Vec<Result<State, SetAside>>, &'static str> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, rename = "WfInstanceInfos")]
-        rows: Option<Vec<&'a serde_json::value::RawValue>>,
-    }
-    let data: Option<Data<'_>> =
-        serde_json::from_str(data).map_err(|_| "the data is no list of instances of a workflow")?;
-    let rows = data.and_then(|data| data.rows).unwrap_or_default();
-    let read = |raw: &serde_json::value::RawValue| {
-        let state = read_state(raw.get(), zone).and_then(|state| match state.id {
+    let read = |item: &Spot<'_>| {
+        let state = read_state(item, zone).and_then(|state| match state.id {
             Some(_) => Ok(state),
             None => Err("no instance id that can be used"),
         });
-        state.map_err(|reason| SetAside {
-            reason: reason.to_string(),
-            snippet: excerpt::without_secrets(&snippet(raw.get())).into_owned(),
-            job: None,
-        })
+        state.map_err(|reason| item.set_aside(reason, None))
     };
-    Ok(rows.into_iter().map(read).collect())
+    let items = items_of(data, "/WfInstanceInfos", "the data is no list of instances of a workflow")?;
+    Ok(items.iter().map(read).collect())
 }
 
 /// A node of a workflow's instance: the run of one job.
@@ -131,68 +81,37 @@ pub(super) struct Step {
 /// # Errors
 /// When the data is no such detail.
 pub(super) fn read_detail(data: &str, zone: &TimeZone) -> Result<Option<(State, Vec<Step>)>, &'static str> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, rename = "WfInstanceInfo")]
-        info: Raw<'a>,
-        #[serde(borrow, rename = "WfInstanceDag")]
-        dag: Option<Dag<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct Dag<'a> {
-        #[serde(borrow, rename = "Nodes")]
-        nodes: Option<Vec<&'a serde_json::value::RawValue>>,
-    }
-    let data: Option<Data<'_>> = serde_json::from_str(data).map_err(|_| "the data is no detail of a workflow")?;
-    let Some(data) = data else { return Ok(None) };
-    let Some(info) = data.info.filter(|raw| raw.get() != "null") else { return Ok(None) };
-    let nodes = data.dag.and_then(|dag| dag.nodes).unwrap_or_default();
-    let steps = nodes.into_iter().filter_map(|raw| read_step(raw.get(), zone)).collect();
-    read_state(info.get(), zone).map(|state| Some((state, steps)))
+    const WRONG: &str = "the data is no detail of a workflow";
+    let Some(data) = object_of(data, WRONG)? else { return Ok(None) };
+    let nodes = match data.find("/WfInstanceDag") {
+        Some(dag) if !dag.is_object() => return Err(WRONG),
+        Some(dag) => dag.find("/Nodes").map(|nodes| nodes.list("").map_err(|_| WRONG)).transpose()?,
+        None => None,
+    };
+    let Some(info) = data.find("/WfInstanceInfo") else { return Ok(None) };
+    let steps = nodes.unwrap_or_default().iter().filter_map(|node| read_step(node, zone)).collect();
+    read_state(&info, zone).map(|state| Some((state, steps)))
 }
 
-fn read_step(text: &str, zone: &TimeZone) -> Option<Step> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Fields<'a> {
-        #[serde(borrow)]
-        job_id: Raw<'a>,
-        #[serde(borrow)]
-        job_instance_id: Raw<'a>,
-        #[serde(borrow)]
-        job_name: Raw<'a>,
-        #[serde(borrow)]
-        status: Raw<'a>,
-        #[serde(borrow)]
-        result: Raw<'a>,
-        #[serde(borrow)]
-        attempt: Raw<'a>,
-        #[serde(borrow)]
-        start_time: Raw<'a>,
-        #[serde(borrow)]
-        end_time: Raw<'a>,
-    }
-    let fields: Fields<'_> = serde_json::from_str(text).ok()?;
+fn read_step(item: &Spot<'_>, zone: &TimeZone) -> Option<Step> {
     // A step that has not begun may have no status yet.
-    let (status, raw_status) = status::of_instance(text_of(fields.status).as_deref().unwrap_or("1"));
-    let job_id = id_of(fields.job_id);
-    let name = text_of(fields.job_name).filter(|name| !name.is_empty()).map(cut);
-    let name = name.or_else(|| job_id.as_ref().map(|id| format!("job {id}")))?;
-    let time = |raw| text_of(raw).and_then(|text| read_time(&text, zone));
+    let (status, raw_status) = status::of_instance(text(item, "/Status").as_deref().unwrap_or("1"));
+    let job_id = id(item, "/JobId");
+    let name = name(item, "/JobName").or_else(|| job_id.as_ref().map(|id| format!("job {id}")))?;
     Some(Step {
         node: Node {
             name,
             kind: None,
             status,
             raw_status,
-            retries: text_of(fields.attempt).and_then(|count| count.parse().ok()),
-            start_time: time(fields.start_time),
-            end_time: time(fields.end_time),
+            retries: text(item, "/Attempt").and_then(|count| count.parse().ok()),
+            start_time: time(item, "/StartTime", zone),
+            end_time: time(item, "/EndTime", zone),
             log_path: None,
         },
         job_id,
-        instance_id: id_of(fields.job_instance_id).filter(|id| id != "0"),
-        result: text_of(fields.result).filter(|text| !text.trim().is_empty()).map(|text| text.into_owned()),
+        instance_id: id(item, "/JobInstanceId").filter(|id| id != "0"),
+        result: text(item, "/Result").filter(|text| !text.trim().is_empty()).map(|text| text.into_owned()),
     })
 }
 

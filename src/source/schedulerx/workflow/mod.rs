@@ -12,67 +12,26 @@
 //! - Workflows that cannot be read hold up nothing else, and are said to be unread at every poll until they can be.
 
 mod answer;
+mod detail;
+pub(super) mod known;
 mod roots;
+mod runs;
 
 use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
-use self::answer::{State, Step, read_detail, read_states, read_workflows};
-use self::roots::Runs;
+use self::answer::{State, read_states, read_workflows};
+pub(super) use self::detail::detail;
+use self::detail::instance;
+use self::known::Workflow;
 pub(super) use self::roots::workflow_of;
-use super::answer::Row;
-use super::answer::Timing;
-use super::directory::Job;
-use super::listing::is_passing;
-use super::{SchedulerX, bad_answer, status};
+use super::service::SchedulerX;
+use super::told::read_told;
 use crate::limits::{SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_WORKFLOWS_PER_POLL, SCHEDULERX_WORKFLOWS_REFUSED_PAUSE};
-use crate::model::{Instance, InstanceType, JobRef, Part as CoveragePart, SetAside, Unread, Window};
-use crate::source::contract::{Detail, SourceError, SourceErrorKind};
-use crate::source::kit::excerpt;
-
-/// A workflow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Workflow {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) group: String,
-}
-
-/// What is known of the workflows between polls.
-#[derive(Debug, Default)]
-pub(super) struct Workflows {
-    by_id: BTreeMap<String, Workflow>,
-    read_at: Option<Timestamp>,
-    /// When they were refused, and with which words.
-    refused: Option<(Timestamp, String)>,
-    /// The workflow that was asked last.
-    asked_last: Option<String>,
-    runs: Runs,
-}
-
-impl Workflows {
-    /// The workflows that an instance of `job` may belong to: the one with the id and the name, or all of the name.
-    pub(super) fn candidates(&self, job: &JobRef) -> Vec<Workflow> {
-        let is_meant = |known: &&Workflow| known.name == job.name && job.id.as_ref().is_none_or(|id| *id == known.id);
-        self.by_id.values().filter(is_meant).cloned().collect()
-    }
-
-    /// The names, each with its workflow's id.
-    pub(super) fn names(&self) -> Vec<(String, String)> {
-        self.by_id.values().map(|known| (known.name.clone(), known.id.clone())).collect()
-    }
-
-    /// Those to ask now: at most `count`, beginning behind the one that was asked last.
-    fn turn(&mut self, count: usize) -> Vec<Workflow> {
-        let last = self.asked_last.take().unwrap_or_default();
-        let behind = self.by_id.values().filter(|known| known.id > last);
-        let before = self.by_id.values().filter(|known| known.id <= last);
-        let turn: Vec<Workflow> = behind.chain(before).take(count).cloned().collect();
-        self.asked_last = turn.last().map(|workflow| workflow.id.clone());
-        turn
-    }
-}
+use crate::model::{Instance, InstanceType, Part as CoveragePart, SetAside, Unread, Window};
+use crate::source::contract::{SourceError, SourceErrorKind};
+use crate::source::kit::fault::bad_answer;
 
 /// What a poll reads of the workflows.
 #[derive(Debug, Default)]
@@ -110,7 +69,7 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
         let pairs = vec![("GroupId", workflow.group.clone()), ("WorkflowId", workflow.id.clone())];
         part.calls += 1;
         let data = source.client.call("ListWorkflowInstance", pairs).await;
-        let zone = &source.client.settings.timezone;
+        let zone = &source.client.api.settings.timezone;
         let rows = match data.and_then(|data| read_states(&data, zone).map_err(bad_answer)) {
             Ok(rows) => rows,
             // A workflow that was removed meanwhile.
@@ -126,7 +85,7 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
             match row {
                 Ok(state) if is_in(&state, window) => part.instances.push(instance(source, &workflow, state)),
                 Ok(_) => {}
-                Err(item) if part.set_aside.contains(&item) => {}
+                Err(item) if part.set_aside.iter().any(|known| known.is_same(&item)) => {}
                 Err(item) => part.set_aside.push(SetAside { job: Some(workflow.name.clone()), ..item }),
             }
         }
@@ -162,13 +121,13 @@ async fn refresh(source: &SchedulerX, part: &mut Part) -> Result<(), SourceError
         }
     }
     let mut fresh = BTreeMap::new();
-    for group in &source.client.settings.groups {
+    for group in &source.client.api.settings.groups {
         match all_of(source, group, &mut part.calls).await {
             Ok(workflows) => fresh.extend(workflows.into_iter().map(|workflow| (workflow.id.clone(), workflow))),
             // They change seldom: those of a while ago serve while the service has trouble.
-            Err(error) if is_passing(&error) && source.state().workflows.read_at.is_some() => return Ok(()),
+            Err(error) if error.is_passing() && source.state().workflows.read_at.is_some() => return Ok(()),
             Err(error) => {
-                if !is_passing(&error) {
+                if !error.is_passing() {
                     source.state().workflows.refused = Some((now, error.to_string()));
                 }
                 return Err(error);
@@ -190,109 +149,9 @@ pub(super) async fn all_of(source: &SchedulerX, group: &str, calls: &mut usize) 
         let workflow = |(id, name): (String, String)| (id.clone(), Workflow { id, name, group: group.to_string() });
         Ok((rows.into_iter().map(workflow).collect(), count, total))
     };
-    let told = super::listing::read_told(source, "ListWorkFlows", group, calls, named).await?;
+    let told = read_told(source, "ListWorkFlows", group, calls, named).await?;
     match told.short {
         Some(reason) => Err(SourceError::new(SourceErrorKind::Transient, format!("the list is not whole: {reason}"))),
         None => Ok(told.items.into_values().collect()),
-    }
-}
-
-fn instance(source: &SchedulerX, workflow: &Workflow, state: State) -> Instance {
-    let State { id, status, raw_status, plan_time, start_time, end_time } = state;
-    Instance {
-        source: source.id.clone(),
-        id: id.unwrap_or_default(),
-        job: JobRef { name: workflow.name.clone(), id: Some(workflow.id.clone()) },
-        name: None,
-        status,
-        raw_status,
-        // The service does not tell what triggered it.
-        kind: InstanceType::Unknown,
-        plan_time,
-        start_time,
-        end_time,
-        error: None,
-    }
-}
-
-/// An instance of a workflow as it is now, with the runs of its jobs.
-pub(super) async fn detail(source: &SchedulerX, workflow: &Workflow, asked: &Instance) -> Result<Detail, SourceError> {
-    let (state, steps) = read_run(source, workflow, &asked.id).await?;
-    let plan_time = state.plan_time.or(asked.plan_time);
-    let state = State { id: Some(asked.id.clone()), plan_time, ..state };
-    let mut instance = instance(source, workflow, state);
-    if status::is_failure(instance.status) {
-        instance.error = failure_text(source, workflow, &steps).await;
-    }
-    Ok(Detail { instance, nodes: steps.into_iter().map(|step| step.node).collect() })
-}
-
-/// A workflow's run and the runs of its jobs; which those are is remembered.
-async fn read_run(source: &SchedulerX, workflow: &Workflow, id: &str) -> Result<(State, Vec<Step>), SourceError> {
-    let pairs = vec![
-        ("GroupId", workflow.group.clone()),
-        ("WorkflowId", workflow.id.clone()),
-        ("WfInstanceId", id.to_string()),
-    ];
-    let data = source.client.call("GetWorkflowInstance", pairs).await?;
-    let gone = || SourceError::new(SourceErrorKind::NotFound, "the service knows no such instance of the workflow");
-    let (state, steps) = read_detail(&data, &source.client.settings.timezone).map_err(bad_answer)?.ok_or_else(gone)?;
-    let now = source.client.clock.now();
-    source.state().workflows.runs.learn(&workflow.id, id, &state, &steps, now);
-    Ok((state, steps))
-}
-
-/// What the failed nodes say of themselves, and under it the end of the first one's log.
-async fn failure_text(source: &SchedulerX, workflow: &Workflow, steps: &[Step]) -> Option<String> {
-    let failed = || steps.iter().filter(|step| status::is_failure(step.node.status));
-    let said: Vec<String> = failed()
-        .filter_map(|step| step.result.as_ref().map(|result| format!("{}: {}", step.node.name, result.trim())))
-        .collect();
-    let log = match failed().find_map(run_of) {
-        Some(run) => {
-            let job = Job {
-                gone_at: None,
-                id: run.job_id.clone(),
-                name: String::new(),
-                group: workflow.group.clone(),
-                is_enabled: true,
-                timing: Timing::Called,
-            };
-            source.log_tail(&job, &run).await
-        }
-        None => Vec::new(),
-    };
-    excerpt::failure_text((!said.is_empty()).then(|| said.join("\n")).as_deref(), &log)
-}
-
-/// The run of a job that a node stands for, as far as its log is looked for by it.
-fn run_of(step: &Step) -> Option<Row> {
-    Some(Row {
-        id: step.instance_id.clone()?,
-        job_id: step.job_id.clone()?,
-        job_name: None,
-        status: step.node.status,
-        raw_status: step.node.raw_status.clone(),
-        kind: InstanceType::Unknown,
-        plan_time: None,
-        start_time: step.node.start_time,
-        end_time: step.node.end_time,
-        error: None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn workflows_take_turns() {
-        let known = |id: &str| {
-            let workflow = Workflow { id: id.to_string(), name: format!("w{id}"), group: "g".to_string() };
-            (id.to_string(), workflow)
-        };
-        let mut workflows = Workflows { by_id: ["1", "2", "3"].map(known).into(), ..Workflows::default() };
-        let mut turn = |count| workflows.turn(count).into_iter().map(|it| it.id).collect::<Vec<_>>().join(" ");
-        assert_eq!([turn(2), turn(2), turn(2), turn(9)], ["1 2", "3 1", "2 3", "1 2 3"]);
     }
 }

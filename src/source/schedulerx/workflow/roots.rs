@@ -10,118 +10,14 @@
 //!   workflow also while that still runs.
 //! - A poll may spend a few calls on it, for all its failures together. What cannot be found out is told by itself.
 
-use std::collections::{BTreeSet, HashMap};
+use jiff::Timestamp;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::answer::{State, Step};
-use super::{Workflow, Workflows, read_run};
-use crate::limits::{SCHEDULERX_ROOT_CALLS_PER_POLL, SCHEDULERX_WORKFLOW_JOBS_AGE_MAX, SCHEDULERX_WORKFLOW_RUNS_KEPT};
+use super::detail::read_run;
+use super::known::{Workflow, Workflows};
+use crate::limits::SCHEDULERX_ROOT_CALLS_PER_POLL;
 use crate::model::{Instance, WorkflowRun};
 use crate::source::contract::SourceErrorKind;
-use crate::source::schedulerx::{SchedulerX, status};
-
-/// How far the times of a job's run may lie outside those of its workflow's: several machines write them.
-const MARGIN: SignedDuration = SignedDuration::from_mins(1);
-
-/// The runs of workflows that were listed lately, and what their details have told.
-#[derive(Debug, Default)]
-pub(super) struct Runs {
-    /// By workflow.
-    listed: HashMap<String, Vec<Run>>,
-    /// The jobs of each workflow by its latest run that was looked at, and when that was.
-    jobs: HashMap<String, (Timestamp, BTreeSet<String>)>,
-    /// The runs that were looked at since the last listing, by workflow and id: looking again would tell the same.
-    looked_at: BTreeSet<(String, String)>,
-    /// Calls spent since the last listing.
-    spent: usize,
-}
-
-/// A run of a workflow.
-#[derive(Debug, Clone, PartialEq)]
-struct Run {
-    id: String,
-    began: Option<Timestamp>,
-    ended: Option<Timestamp>,
-    is_failure: bool,
-    /// The runs of jobs in it, as far as it was looked at.
-    parts: BTreeSet<String>,
-    /// The end that it had when it was looked at: until it has another one, all of it is known.
-    settled: Option<Timestamp>,
-}
-
-impl Runs {
-    /// What was looked at may have gone on since.
-    pub(super) fn begin_poll(&mut self) {
-        self.looked_at.clear();
-        self.spent = 0;
-    }
-
-    /// Takes over the runs of a workflow, as they were listed.
-    pub(super) fn take(&mut self, workflow: &str, instances: &[Instance]) {
-        let known = self.listed.remove(workflow).unwrap_or_default();
-        let mut known: HashMap<String, Run> = known.into_iter().map(|run| (run.id.clone(), run)).collect();
-        let mut runs: Vec<Run> = instances
-            .iter()
-            .map(|instance| {
-                let earlier = known.remove(&instance.id);
-                let (parts, settled) = earlier.map(|run| (run.parts, run.settled)).unwrap_or_default();
-                Run {
-                    id: instance.id.clone(),
-                    began: instance.start_time.or(instance.plan_time),
-                    ended: instance.end_time,
-                    is_failure: status::is_failure(instance.status),
-                    parts,
-                    settled,
-                }
-            })
-            .collect();
-        runs.sort_by_key(|run| std::cmp::Reverse(run.began));
-        runs.truncate(SCHEDULERX_WORKFLOW_RUNS_KEPT);
-        self.listed.insert(workflow.to_string(), runs);
-    }
-
-    /// Takes over what a look at a workflow's run has told.
-    pub(super) fn learn(&mut self, workflow: &str, run: &str, state: &State, steps: &[Step], now: Timestamp) {
-        self.looked_at.insert((workflow.to_string(), run.to_string()));
-        let jobs: Option<BTreeSet<String>> = steps.iter().map(|step| step.job_id.clone()).collect();
-        if let Some(jobs) = jobs.filter(|jobs| !jobs.is_empty()) {
-            self.jobs.insert(workflow.to_string(), (now, jobs));
-        }
-        let listed = self.listed.get_mut(workflow).into_iter().flatten().find(|listed| listed.id == run);
-        if let Some(listed) = listed {
-            // A job that was made to run again has another run there: the earlier one belonged to it all the same.
-            listed.settled = state.end_time;
-            listed.parts.extend(steps.iter().filter_map(|step| step.instance_id.clone()));
-        }
-    }
-
-    fn has(&self, workflow: &str, id: &str) -> bool {
-        self.listed.get(workflow).is_some_and(|runs| runs.iter().any(|run| run.id == id))
-    }
-
-    /// Whether a workflow has one of these jobs; `None` when that is not known well enough.
-    fn has_job(&self, workflow: &str, jobs: &[String], now: Timestamp) -> Option<bool> {
-        let (at, known) = self.jobs.get(workflow)?;
-        let is_fresh = now.duration_since(*at).unsigned_abs() < SCHEDULERX_WORKFLOW_JOBS_AGE_MAX;
-        (is_fresh && !jobs.is_empty()).then(|| jobs.iter().any(|job| known.contains(job)))
-    }
-}
-
-impl Run {
-    /// Whether something that began at `at` may have begun in it.
-    fn may_hold(&self, at: Option<Timestamp>) -> bool {
-        let Some(at) = at else { return true };
-        let is_late = self.began.is_some_and(|began| began.duration_since(at) > MARGIN);
-        let is_over = self.ended.is_some_and(|ended| at.duration_since(ended) > MARGIN);
-        !is_late && !is_over
-    }
-
-    /// How long before `at` it began; the latest one is the likeliest.
-    fn distance(&self, at: Option<Timestamp>) -> SignedDuration {
-        self.began.zip(at).map_or(SignedDuration::MAX, |(began, at)| at.duration_since(began).abs())
-    }
-}
+use crate::source::schedulerx::service::SchedulerX;
 
 impl Workflows {
     /// The workflow's run that is known to hold a job's run.
@@ -174,7 +70,7 @@ pub(in crate::source::schedulerx) async fn workflow_of(
     source: &SchedulerX,
     instance: &Instance,
 ) -> Option<WorkflowRun> {
-    if !source.client.settings.workflows {
+    if !source.client.api.settings.workflows {
         return None;
     }
     let _turn = source.asking_roots.lock().await;

@@ -10,7 +10,7 @@ use crate::model::Window;
 
 /// What `offset` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Meaning {
+pub(in crate::source) enum Meaning {
     /// Records: a page starts at `offset`.
     Records,
     /// Pages: a page starts at `offset * limit`.
@@ -19,10 +19,10 @@ pub(in super::super) enum Meaning {
 
 /// One page to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct PageQuery {
-    pub(in super::super) window: Window,
-    pub(in super::super) offset: u64,
-    pub(in super::super) limit: u64,
+pub(in crate::source) struct PageQuery {
+    pub(in crate::source) window: Window,
+    pub(in crate::source) offset: u64,
+    pub(in crate::source) limit: u64,
 }
 
 /// Where a page lies in the list.
@@ -35,7 +35,7 @@ pub(super) struct Place {
 
 impl Meaning {
     /// The word it is remembered by.
-    pub(in super::super) const fn as_str(self) -> &'static str {
+    pub(in crate::source) const fn as_str(self) -> &'static str {
         match self {
             Meaning::Records => "records",
             Meaning::Pages => "pages",
@@ -43,7 +43,7 @@ impl Meaning {
     }
 
     /// The meaning that a remembered word names.
-    pub(in super::super) fn from_word(word: &str) -> Option<Meaning> {
+    pub(in crate::source) fn from_word(word: &str) -> Option<Meaning> {
         [Meaning::Records, Meaning::Pages].into_iter().find(|meaning| meaning.as_str() == word)
     }
 

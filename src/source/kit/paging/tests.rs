@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::place::span;
 use super::*;
-use crate::limits::SOURCE_WINDOW_MAX;
+use crate::limits::DATAARTS_SPAN_MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Item {
@@ -315,7 +315,7 @@ fn a_server_with_smaller_pages_than_asked_for_is_read_whole() {
 fn long_windows_are_asked_for_in_parts_that_do_not_touch() {
     let week = 7 * SPAN;
     let from = day().from.as_millisecond();
-    let parts = parts(span(from, from + 2 * week).unwrap(), SOURCE_WINDOW_MAX);
+    let parts = parts(span(from, from + 2 * week).unwrap(), DATAARTS_SPAN_MAX);
     assert_eq!(parts.len(), 3);
     assert_eq!(parts[0].from.as_millisecond(), from);
     assert_eq!(parts[2].to.as_millisecond(), from + 2 * week);

@@ -6,14 +6,14 @@ use super::place::{Meaning, Place};
 
 /// One page as it came.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Page<R> {
+pub(in crate::source) struct Page<R> {
     /// How many rows the window has by the server's word; `None` when the word is no count.
-    pub(in super::super) total: Option<u64>,
-    pub(in super::super) rows: Vec<R>,
+    pub(in crate::source) total: Option<u64>,
+    pub(in crate::source) rows: Vec<R>,
 }
 
 /// What a row is told apart by.
-pub(in super::super) trait Row {
+pub(in crate::source) trait Row {
     type Key: Eq + Hash;
     fn key(&self) -> Self::Key;
 }

@@ -26,10 +26,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use self::page::Fetched;
-pub(super) use self::page::{Page, Row};
-pub(super) use self::place::{Meaning, PageQuery};
+pub(in crate::source) use self::page::{Page, Row};
+pub(in crate::source) use self::place::{Meaning, PageQuery};
 use self::place::{Place, halves, parts};
-use crate::limits::{SOURCE_LISTING_FRUITLESS_MAX, SOURCE_LISTING_REQUESTS_MAX, SOURCE_PAGE_RECORDS};
+use crate::limits::{SOURCE_LISTING_FRUITLESS_MAX, SOURCE_LISTING_REQUESTS_MAX};
 use crate::model::Window;
 
 /// Sweeps over one window before it is halved.
@@ -42,21 +42,31 @@ const STEP_BACK_FACTOR: u64 = 6;
 /// total is then more likely wrong than the list long.
 const FRUITLESS_SHORT_MAX: usize = 8;
 
-/// What reading a window gave.
-#[derive(Debug)]
-pub(super) struct Whole<R> {
-    /// Every row once, each as it was last seen.
-    pub(super) rows: Vec<R>,
-    /// Why it is not every row, where the total says so.
-    pub(super) shortfall: Option<String>,
-    pub(super) requests: usize,
+/// What one query may ask for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::source) struct Limits {
+    /// The longest span of time.
+    pub(in crate::source) span_max: Duration,
+    /// The most rows of a page.
+    pub(in crate::source) page_max: usize,
 }
 
-/// Reads every row of `window`, which may be longer than `span_max`, the longest that one query can ask for. `meaning` is what was learnt before
-/// and holds afterwards what is known now.
-pub(super) async fn read_all<R, E, F, Fut>(
+/// What reading a window gave.
+#[derive(Debug)]
+pub(in crate::source) struct Whole<R> {
+    /// Every row once, each as it was last seen.
+    pub(in crate::source) rows: Vec<R>,
+    /// Why it is not every row, where the total says so.
+    pub(in crate::source) shortfall: Option<String>,
+    /// Queries it took.
+    pub(in crate::source) requests: usize,
+}
+
+/// Reads every row of `window`, which may be longer than one query may ask for. `meaning` is what was learnt before, or what
+/// the API's documents say, and holds afterwards what is known now.
+pub(in crate::source) async fn read_all<R, E, F, Fut>(
     window: Window,
-    span_max: Duration,
+    limits: Limits,
     meaning: &mut Option<Meaning>,
     fetch: F,
 ) -> Result<Whole<R>, E>
@@ -65,9 +75,9 @@ where
     F: Fn(PageQuery) -> Fut,
     Fut: Future<Output = Result<Page<R>, E>>,
 {
-    let mut reader = Reader::new(fetch, *meaning, SOURCE_PAGE_RECORDS as u64);
+    let mut reader = Reader::new(fetch, *meaning, limits.page_max as u64);
     let mut missing = 0;
-    for part in parts(window, span_max) {
+    for part in parts(window, limits.span_max) {
         missing += reader.read_part(part).await?;
     }
     *meaning = reader.meaning;

@@ -213,7 +213,7 @@ fn faults(watch: &Watch, seen: &Seen, now: Timestamp) -> Vec<Fault> {
                 GapCause::Silent if until.duration_since(*from) >= signed(watch.unreadable_after) => {
                     ReasonCode::SourceSilent
                 }
-                _ => continue,
+                GapCause::Silent | GapCause::Unreadable | GapCause::Incomplete | GapCause::Purged => continue,
             };
             faults.push(about(SOURCE_INCOMPLETE, Severity::Warning, code, *from, Some(*until), why));
         }

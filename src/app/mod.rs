@@ -152,6 +152,7 @@ impl App {
             warn!("some loops did not stop in time; deliveries that they had begun are tried again at the next start");
         }
         loops.abort();
+        loops.generation().take_leave().await;
         close_store(&ground.store).await;
         outcome
     }

@@ -133,6 +133,7 @@ impl App {
         if let Err(error) = Retention::of(&generation.config).purge(&*ground.store, now).await {
             warn!(%error, "cannot remove what is older than the retention");
         }
+        generation.take_leave().await;
         close_store(&ground.store).await;
         Ok(report)
     }

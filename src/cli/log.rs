@@ -4,6 +4,7 @@
 //! must not keep anybody from being told that a job failed. Lines that find the queue full are dropped and counted. A
 //! line is one line: what foreign text in it could do to a terminal or to a reader of lines is taken out.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -40,15 +41,18 @@ pub(super) fn start(filter: &str, format: LogFormat) -> Option<String> {
     // A second start (tests) keeps the first.
     let started = match format {
         LogFormat::Json => builder.json().try_init(),
-        LogFormat::Human => builder.with_ansi(is_coloured()).try_init(),
+        LogFormat::Human => builder
+            .with_ansi(is_coloured(io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref()))
+            .try_init(),
     };
     drop(started);
     fault
 }
 
-/// Colours are for a terminal whose owner has not said `NO_COLOR` (no-color.org).
-fn is_coloured() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|said| said.is_empty())
+/// Colours are for a terminal whose owner has not said `NO_COLOR` (no-color.org): set to anything, as long as it is
+/// something.
+fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// Waits until what was logged is written, at most for `patience`.
@@ -199,6 +203,19 @@ mod tests {
         let written = text.lines().filter(|line| line.starts_with("line ")).count();
         assert!((LOG_LINES_QUEUED_MAX..count).contains(&written), "{written}");
         assert!(text.contains(&format!("WARN {} log lines were dropped", count - written)), "{}", &text[..200]);
+    }
+
+    #[test]
+    fn colours_are_for_terminals_whose_owner_has_not_said_no() {
+        for (is_terminal, no_color, expected) in [
+            (true, None, true),
+            (true, Some(""), true),
+            (true, Some("1"), false),
+            (true, Some("0"), false),
+            (false, None, false),
+        ] {
+            assert_eq!(is_coloured(is_terminal, no_color.map(OsStr::new)), expected, "{is_terminal} {no_color:?}");
+        }
     }
 
     #[test]

@@ -193,9 +193,10 @@ impl Tally {
         let mut outcomes = Outcomes::default();
         self.sources.values().for_each(|(_, of_source)| outcomes.merge(of_source));
         for (source, (runs, failed, until)) in self.purged {
-            let reason = format!("{runs} runs, {failed} of them failed");
+            // What it says is said with the rest of the digest, in the language of each receiver.
+            let (cause, reason, from) = (GapCause::Purged, String::new(), period.from);
             let until = Some(until.clamp(period.from, period.until));
-            self.gaps.push(GapRow { source, cause: GapCause::Purged, from: period.from, until, reason });
+            self.gaps.push(GapRow { source, cause, from, until, reason, runs: Some(runs), failed: Some(failed) });
         }
         let completeness = completeness(self.sources, self.gaps);
         let breaches = Listed::of(sorted(self.breaches), DIGEST_LISTED_MAX);

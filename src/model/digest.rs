@@ -170,6 +170,12 @@ pub struct GapPart {
     pub until: Option<Timestamp>,
     /// Why, in words.
     pub reason: String,
+    /// Of runs that are no longer kept: how many there were, and how many of them failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<u64>,
+    /// See `runs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
 }
 
 /// How a period went.

@@ -118,7 +118,7 @@ fn late(now: Timestamp) -> DigestFacts {
 
 fn gap(now: Timestamp, cause: GapCause, until: Option<Timestamp>) -> GapPart {
     let reason = "403: the access key is disabled".to_string();
-    GapPart { source: warehouse(), cause, from: ago(now, 360), until, reason }
+    GapPart { source: warehouse(), cause, from: ago(now, 360), until, reason, runs: None, failed: None }
 }
 
 fn bars(now: Timestamp, has_failures: bool) -> Vec<BarPart> {

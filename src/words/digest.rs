@@ -12,6 +12,12 @@ pub fn say_digest(facts: &mut DigestFacts, language: Language) {
     for part in &mut facts.breaches.shown {
         part.summary = breach(part, language);
     }
+    for part in &mut facts.completeness.gaps.shown {
+        if let Some((runs, failed)) = part.runs.zip(part.failed) {
+            part.reason =
+                language.say("digest.no_longer_kept", &[("n", &runs.to_string()), ("failed", &failed.to_string())]);
+        }
+    }
     for part in &mut facts.alerts.suppressed_by {
         part.summary = suppression(&part.reason, language);
     }

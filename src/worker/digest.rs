@@ -88,7 +88,7 @@ pub async fn facts<S: Archive + Digests>(
         if polls.is_some_and(|(_, schedule)| is_silent(schedule, condition.polled_at, now)) {
             let (source, from) = (condition.id, condition.polled_at);
             let reason = "nobody has asked since: nightbell is not running, or cannot keep up".to_string();
-            tally.gap(GapPart { source, cause: GapCause::Silent, from, until: None, reason });
+            tally.gap(GapPart { source, cause: GapCause::Silent, from, until: None, reason, runs: None, failed: None });
         }
     }
     let sequence = store.tally(asked.since, &mut tally).await?;

@@ -144,7 +144,9 @@ impl Receiver {
         };
         match message.kind {
             MessageKind::AlertResolved => self.answer(alert, message, firing, now),
-            _ => self.about(firing, alert, message, now),
+            MessageKind::AlertFiring | MessageKind::AlertGroup | MessageKind::Digest | MessageKind::Test => {
+                self.about(firing, alert, message, now)
+            }
         }
     }
 

@@ -189,6 +189,15 @@ fn a_template_of_the_users_replaces_one_part() {
     assert_eq!(content.part("body"), "{\"text\": \"etl_orders failed after 1m 0s\" }");
 }
 
+/// Some editors put a mark in front of a file: it stands in front of no message, and breaks no JSON.
+#[test]
+fn a_byte_order_mark_in_a_template_does_no_harm() {
+    let (_directory, receiver) = with_template(EMAIL, &[("subject.txt.hbs", "\u{feff}{{data.job.name}}")]);
+    assert_eq!(Renderer::open(&receiver).unwrap().render(&firing()).content.part("subject"), "etl_orders");
+    let (_directory, receiver) = with_template(WEBHOOK, &[("body.json.hbs", "\u{feff}{\"text\": 1 }")]);
+    assert_eq!(Renderer::open(&receiver).unwrap().render(&firing()).content.part("body"), "{\"text\": 1 }");
+}
+
 #[test]
 fn wrong_template_files_are_all_said() {
     let files = [("subjct.txt.hbs", "x"), ("message.txt.hbs", "a\n{{data.jobb}}"), ("notes.md", "not a template")];

@@ -90,7 +90,15 @@ impl World {
     }
 
     async fn gap(&self, cause: GapCause, from: Timestamp, until: Timestamp, now: Timestamp) {
-        let gap = GapPart { source: source(), cause, from, until: Some(until), reason: "it was out".into() };
+        let gap = GapPart {
+            source: source(),
+            cause,
+            from,
+            until: Some(until),
+            reason: "it was out".into(),
+            runs: None,
+            failed: None,
+        };
         self.store.record_gap(&gap, now).await.unwrap();
     }
 

@@ -209,3 +209,30 @@ async fn check_names_receivers_that_cannot_be_used() {
     let stderr = text(&output.stderr);
     assert!(stderr.contains("receivers.chat.webhook_url: it is no URL: the value stands in quotes"), "{stderr}");
 }
+
+/// Roots and proxies out of the environment that cannot be used are said, and never replaced or passed by.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_that_cannot_be_used_is_told_by_check_and_at_the_start() {
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    stage.workspace.put(super::failed("etl", 1));
+    std::fs::write(stage.path("empty.pem"), "").unwrap();
+    std::fs::write(stage.path("words.pem"), "no certificate").unwrap();
+    let (empty, other) = (stage.path("empty.pem").display().to_string(), stage.path("words.pem").display().to_string());
+    for (name, value, words) in [
+        ("SSL_CERT_FILE", empty.as_str(), "empty.pem: it is empty"),
+        ("SSL_CERT_FILE", &other, "words.pem: there is no certificate in it"),
+        ("SSL_CERT_FILE", "/nowhere/roots.pem", "/nowhere/roots.pem"),
+        ("https_proxy", "ftp://bell:proxy-canary@proxy:21", "a proxy cannot be reached by \"ftp\""),
+        ("all_proxy", "http://", "the proxy's address is not valid"),
+    ] {
+        for arguments in [["check"].as_slice(), &["run", "--once"]] {
+            let mut command = stage.command(arguments);
+            command.env(name, value);
+            let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+            let stderr = text(&output.stderr);
+            assert!(!output.status.success() && stderr.contains(words), "{arguments:?} {name}={value}: {stderr}");
+            assert!(stderr.contains(name) && !stderr.contains("canary"), "{arguments:?} {name}={value}: {stderr}");
+        }
+    }
+    assert_eq!(stage.workspace.requests().list, 0, "nothing went past a proxy that cannot be used");
+}

@@ -79,9 +79,13 @@ async fn a_digest_of_purged_runs_says_what_is_missing() {
     store.purge(at(-30 * DAY), &KeptRuns::new()).await.unwrap();
     let mut tally = empty_tally(at(0));
     store.tally(Since::Sequence(i64::MIN), &mut tally).await.unwrap();
-    let digest = finished(tally);
+    let mut digest = finished(tally);
     let gap = digest.completeness.gaps.shown.iter().find(|gap| gap.cause == GapCause::Purged).unwrap();
     assert_eq!(gap.reason, "120 runs, 40 of them failed");
     assert!(!digest.completeness.complete);
     assert_ne!(digest.verdict.state, nightbell::model::VerdictState::Well);
+    // Whoever reads Chinese is told in Chinese.
+    nightbell::words::say_digest(&mut digest, nightbell::words::Language::Zh);
+    let gap = digest.completeness.gaps.shown.iter().find(|gap| gap.cause == GapCause::Purged).unwrap();
+    assert_eq!((gap.reason.as_str(), gap.runs, gap.failed), ("120 次运行，其中 40 次失败", Some(120), Some(40)));
 }

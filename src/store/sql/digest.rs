@@ -168,6 +168,8 @@ impl Reader<'_> {
                 reason: rows::text(row, 2)?,
                 from: rows::instant(rows::number(row, 3)?)?,
                 until: rows::optional_instant(row, 4)?,
+                runs: None,
+                failed: None,
             });
             Ok(())
         })

@@ -52,6 +52,8 @@ impl OwnAlerts for SqlStore {
                     reason: rows::text(row, 2)?,
                     from: rows::instant(rows::number(row, 3)?)?,
                     until: rows::optional_instant(row, 4)?,
+                    runs: None,
+                    failed: None,
                 })
             }),
             health: rows::all(&unwell, "receiver_health", health),

@@ -21,12 +21,15 @@ use super::gate::{Gate, Trick};
 use super::{Bench, ago, hours, now, success};
 use crate::schedulerx;
 
+/// Opens a source of a kind.
+type Open = Box<dyn Fn(Patience, Arc<dyn Clock>) -> Arc<dyn Source> + Send + Sync>;
+
 /// A kind of source, with a service of its own that is well.
 struct Stage {
     kind: &'static str,
     gate: Gate,
     /// Opens a source that goes through the gate.
-    open: Box<dyn Fn(Patience, Arc<dyn Clock>) -> Arc<dyn Source> + Send + Sync>,
+    open: Open,
     inject: Box<dyn Fn(Fault) + Send + Sync>,
     clear: Box<dyn Fn() + Send + Sync>,
     /// Adds a successful run, planned so many seconds ago.

@@ -60,7 +60,7 @@ impl Source for Steady {
     }
 
     fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>> {
-        Box::pin(async { Ok(Detail { instance: instance.clone(), nodes: Vec::new() }) })
+        Box::pin(async { Ok(Detail::new(instance.clone(), Vec::new())) })
     }
 
     fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {

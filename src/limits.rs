@@ -52,6 +52,9 @@ pub const SIGN_IN_REFUSED_PAUSE: Duration = Duration::from_secs(15 * 60);
 pub const SOURCE_JOBS_NAMED_MAX: usize = 50;
 /// Deadline of one request to a scheduler, connect to last byte.
 pub const SOURCE_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest text that is read through for its end, counted after decompression: a log of a million lines is more than anybody
+/// waits for.
+pub const TAILED_BYTES_MAX: usize = 128 << 20;
 /// Deadline for connecting to anything.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -53,6 +53,14 @@ pub fn attach_error(alert: &mut Alert, error: Option<String>) {
     }
 }
 
+/// Says where people look at the alert's run, and who owns its job, where a look at the run told that.
+pub fn attach_place(alert: &mut Alert, url: Option<String>, owner: Option<String>) {
+    if let Some(instance) = &mut alert.facts.instance {
+        instance.url = url.or(instance.url.take());
+    }
+    alert.facts.job.owner = owner.or(alert.facts.job.owner.take());
+}
+
 /// Names what the alert's run is a part of: the real-time job and the node that its job stands for, or the workflow's run.
 pub fn attach_belonging(alert: &mut Alert, belonging: Belonging) {
     let facts = &mut alert.facts;

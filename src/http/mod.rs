@@ -35,7 +35,7 @@ use self::certificates::chain;
 use self::dial::Dialer;
 use self::error::classed;
 use self::proxy::Proxies;
-use crate::limits::CONNECT_TIMEOUT;
+use crate::limits::{CONNECT_TIMEOUT, TAILED_BYTES_MAX};
 use crate::secret::{Secret, Secrets};
 
 /// How one client differs from another.
@@ -92,6 +92,30 @@ impl HttpClient {
         timeout: Duration,
         body_bytes_max: usize,
     ) -> Result<Response, HttpError> {
+        self.exchange(outgoing, timeout, body_bytes_max, Kept::Beginning).await
+    }
+
+    /// The same for a long text of which the end matters: reads all of the body, [`TAILED_BYTES_MAX`] bytes at most, and
+    /// keeps about the last `kept_bytes` of it.
+    ///
+    /// # Errors
+    /// As for [`HttpClient::send`].
+    pub async fn send_for_end(
+        &self,
+        outgoing: Outgoing,
+        timeout: Duration,
+        kept_bytes: usize,
+    ) -> Result<Response, HttpError> {
+        self.exchange(outgoing, timeout, TAILED_BYTES_MAX, Kept::End(kept_bytes)).await
+    }
+
+    async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        timeout: Duration,
+        body_bytes_max: usize,
+        kept: Kept,
+    ) -> Result<Response, HttpError> {
         let Outgoing { request, mut secrets } = outgoing;
         secrets.join(&self.proxies);
         self.dialer.expect(request.url());
@@ -103,15 +127,22 @@ impl HttpClient {
             self.dialer.forget(host.as_deref().filter(|_| error.is_connect()));
             classed(error, timeout, &secrets)
         })?;
-        let mut body = Vec::new();
+        let (mut body, mut dropped) = (Vec::new(), 0);
         let end = loop {
             match tokio::time::timeout_at(deadline, response.chunk()).await.map_err(late) {
                 Ok(Ok(None)) => break BodyEnd::Complete,
                 Ok(Ok(Some(chunk))) => {
-                    let room = body_bytes_max - body.len();
+                    let room = body_bytes_max - dropped - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                     if chunk.len() > room {
                         break BodyEnd::TooLong;
+                    }
+                    if let Kept::End(bytes) = kept
+                        && body.len() > 2 * bytes
+                    {
+                        let surplus = body.len() - bytes;
+                        body.drain(..surplus);
+                        dropped += surplus;
                     }
                 }
                 Ok(Err(error)) => break BodyEnd::Broken(classed(error, timeout, &secrets)),
@@ -120,6 +151,13 @@ impl HttpClient {
         };
         Ok(Response::new(response.status().as_u16(), response.headers().clone(), body, end, secrets))
     }
+}
+
+/// Which part of a body is kept.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    Beginning,
+    End(usize),
 }
 
 /// The URL in a secret; what of it is secret, [`secrets_in`] tells.

@@ -44,6 +44,17 @@ impl Response {
         Response { status, end, headers, body, secrets }
     }
 
+    /// The response, if all of its body arrived, or as much as was to be read.
+    ///
+    /// # Errors
+    /// When it broke off, as for a response that never came.
+    pub fn complete(self) -> Result<Response, HttpError> {
+        match self.end {
+            BodyEnd::Broken(error) => Err(error),
+            BodyEnd::Complete | BodyEnd::TooLong => Ok(self),
+        }
+    }
+
     /// Whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -59,6 +70,21 @@ impl Response {
     pub fn secret_header(&self, name: &str) -> Option<Secret> {
         let text = self.headers.get(name)?.to_str().ok().filter(|text| !text.is_empty())?;
         Some(Secret::new(text))
+    }
+
+    /// All headers of a name that are secrets themselves: a service may set several cookies.
+    pub fn secret_headers(&self, name: &str) -> Vec<Secret> {
+        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(Secret::new).collect()
+    }
+
+    /// The body of an answer that holds a secret of its own: the token that a sign-in got.
+    pub fn secret_text(&self) -> Secret {
+        Secret::new(self.text().into_owned())
+    }
+
+    /// A header's whole text, for who goes by it and shows it to nobody: the address of a next page.
+    pub fn whole_header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// How long `Retry-After` asks to wait, if it is there and makes sense.

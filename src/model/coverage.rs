@@ -96,12 +96,14 @@ impl Coverage {
         self.unread.iter().any(is_unread) || self.set_aside.iter().any(is_of_job)
     }
 
-    /// Why the listing is not whole, each part with its reason; empty when it is.
+    /// Why the listing is not whole, each part with its reason; of items that could not be understood, the first one's. Empty
+    /// when it is whole.
     pub fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.unread.iter().filter_map(|unread| unread.reason.clone()).collect();
         if !self.set_aside.is_empty() {
             let items = if self.set_aside.len() == 1 { "item" } else { "items" };
-            reasons.insert(0, format!("{} {items} could not be understood", self.set_aside.len()));
+            let first = &self.set_aside[0].reason;
+            reasons.insert(0, format!("{} {items} could not be understood: {first}", self.set_aside.len()));
         }
         reasons
     }

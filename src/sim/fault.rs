@@ -100,7 +100,7 @@ impl Fault {
 }
 
 /// The first fault that is meant for `operation`, one use of it spent.
-pub(super) fn take(faults: &mut Vec<Fault>, operation: Operation) -> Option<FaultKind> {
+pub fn take(faults: &mut Vec<Fault>, operation: Operation) -> Option<FaultKind> {
     let at = faults.iter().position(|fault| fault.on == Operation::Any || fault.on == operation)?;
     let kind = faults[at].kind.clone();
     faults[at].times = faults[at].times.saturating_sub(1);
@@ -111,7 +111,7 @@ pub(super) fn take(faults: &mut Vec<Fault>, operation: Operation) -> Option<Faul
 }
 
 /// What comes of an answer under a fault.
-pub(super) async fn apply(fault: Option<FaultKind>, status: StatusCode, body: Vec<u8>) -> Response<Body> {
+pub async fn apply(fault: Option<FaultKind>, status: StatusCode, body: Vec<u8>) -> Response<Body> {
     match fault {
         None => json(status, Body::from(body)),
         Some(FaultKind::Answer { status, headers, body }) => {

@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 pub use dialect::Dialect;
-pub use fault::{Fault, FaultKind, Operation};
+pub use fault::{Fault, FaultKind, Operation, apply as apply_fault, take as take_fault};
 pub use inbox::{Inbox, Received};
 pub use jobs::SimJob;
 pub use mail::Mail;

@@ -149,6 +149,16 @@ pub(super) trait Scheduler: fmt::Debug + Send + Sync {
         false
     }
 
+    /// The crontab by which it is polled where the configuration does not say, if it should be another than usual.
+    fn poll_default(&self) -> Option<String> {
+        None
+    }
+
+    /// A saved answer as the settings map it; nothing where they map none.
+    fn map_sample(&self, _body: &[u8]) -> Option<Result<Sample, String>> {
+        None
+    }
+
     /// What must have a value before the source can be asked, each with its key within the source's section.
     fn secrets(&self) -> Vec<(String, &SecretRef)>;
 
@@ -250,6 +260,35 @@ pub struct Detail {
     pub instance: Instance,
     /// Its nodes, in the source's order.
     pub nodes: Vec<Node>,
+    /// Where people look at it: its page in the scheduler's console, where that is known.
+    pub url: Option<String>,
+    /// Who owns its job, where that is told.
+    pub owner: Option<String>,
+}
+
+impl Detail {
+    /// An instance with its nodes, of which no more is told.
+    pub fn new(instance: Instance, nodes: Vec<Node>) -> Detail {
+        Detail { instance, nodes, url: None, owner: None }
+    }
+}
+
+/// A saved answer of a scheduler, as the configuration maps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Its rows.
+    pub rows: Vec<SampleRow>,
+    /// What is odd about it, in words.
+    pub notes: Vec<String>,
+}
+
+/// One row of a saved answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleRow {
+    /// The beginning of its text.
+    pub raw: String,
+    /// What it is read as.
+    pub mapped: String,
 }
 
 /// What kind of trouble a source has, which decides what the user is told to do.

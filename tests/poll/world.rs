@@ -105,9 +105,7 @@ impl Puppet {
         let known = shown.details.get(&instance.id);
         let known = known.or_else(|| shown.listed.iter().find(|listed| listed.id == instance.id));
         match known {
-            Some(instance) if !shown.lost.contains(&instance.id) => {
-                Ok(Detail { instance: instance.clone(), nodes: Vec::new() })
-            }
+            Some(instance) if !shown.lost.contains(&instance.id) => Ok(Detail::new(instance.clone(), Vec::new())),
             _ => Err(SourceError::new(SourceErrorKind::NotFound, "no such instance")),
         }
     }

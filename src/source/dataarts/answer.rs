@@ -115,7 +115,7 @@ pub(super) fn read_detail(asked: &Instance, body: &[u8]) -> Result<Detail, Strin
         None => Vec::new(),
     };
     let nodes = nodes.iter().filter(|node| node.wrong.is_none()).map(read_node).collect();
-    Ok(Detail { instance, nodes })
+    Ok(Detail::new(instance, nodes))
 }
 
 fn read_instance(source: &SourceId, record: &Record<'_>) -> Result<Instance, String> {

@@ -4,18 +4,19 @@
 //! means that is no success. Nothing that comes out holds a secret of the request.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::fault::{bad_answer, from_http};
 use super::json::Json;
+use super::lock::locked;
 use super::pace::Pace;
 use super::retry::{Patience, Retry, once_more, retry_of};
 use crate::clock::Clock;
-use crate::http::{BodyEnd, HttpClient, HttpError, HttpSettings, Outgoing, Response};
+use crate::http::{BodyEnd, HttpClient, HttpSettings, Outgoing, Response};
 use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_RETRY_PAUSE_MAX};
 use crate::secret::Secret;
 use crate::source::contract::{SourceError, SourceErrorKind};
@@ -52,6 +53,11 @@ pub(in crate::source) trait Api: Send + Sync {
     fn renew(&self, _stale: &Secret) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+
+    /// Whether an answer calls the token stale that its request had.
+    fn is_stale(&self, answer: &Response) -> bool {
+        answer.status == 401
+    }
 }
 
 /// When, and with what, an attempt is made.
@@ -85,6 +91,8 @@ pub(in crate::source) struct Client<A> {
     /// Attempts that were made, and those that were refused for being too many.
     made: AtomicUsize,
     throttled: AtomicUsize,
+    /// What the service's clock said last.
+    server_time: Mutex<Option<Timestamp>>,
 }
 
 impl<A: Api> Client<A> {
@@ -99,7 +107,8 @@ impl<A: Api> Client<A> {
     ) -> Result<Client<A>, SourceError> {
         let http = HttpClient::new(&HttpSettings { ca_file, client_cert: None }).map_err(|error| from_http(&error))?;
         let (made, throttled) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Client { api, clock, patience: Patience::default(), http, made, throttled })
+        let server_time = Mutex::default();
+        Ok(Client { api, clock, patience: Patience::default(), http, made, throttled, server_time })
     }
 
     /// The body of the answer to a call, which is a success and whole.
@@ -118,6 +127,27 @@ impl<A: Api> Client<A> {
         Json::read(&self.body(call).await?).map_err(bad_answer)
     }
 
+    /// About the last `bytes` of the answer to a call, which is a success: of a long text whose end matters. There is no second
+    /// attempt.
+    ///
+    /// # Errors
+    /// When there was no such answer.
+    pub(in crate::source) async fn end_of(&self, call: &A::Call, bytes: usize) -> Result<Vec<u8>, SourceError> {
+        self.api.pace(call)?.wait().await;
+        let moment = Moment { http: &self.http, timeout: self.patience.timeout, now: self.clock.now() };
+        let Attempt { outgoing, .. } = self.api.attempt(call, moment).await?;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let answer = self.http.send_for_end(outgoing, self.patience.timeout, bytes).await;
+        let answer = answer.and_then(Response::complete).map_err(|error| from_http(&error))?;
+        self.api.judge(&answer, self.clock.now())?;
+        Ok(answer.into_body())
+    }
+
+    /// What the service's clock said in its latest answer that said it.
+    pub(in crate::source) fn server_time(&self) -> Option<Timestamp> {
+        *locked(&self.server_time)
+    }
+
     /// How many attempts were made so far, and how many of them were refused for being too many.
     pub(in crate::source) fn counts(&self) -> (usize, usize) {
         (self.made.load(Ordering::Relaxed), self.throttled.load(Ordering::Relaxed))
@@ -131,13 +161,16 @@ impl<A: Api> Client<A> {
         let Attempt { outgoing, token } = self.api.attempt(call, moment).await.map_err(last)?;
         self.made.fetch_add(1, Ordering::Relaxed);
         let answer = self.http.send(outgoing, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;
-        let answer = answer.and_then(complete).map_err(|error| (from_http(&error), retry_of(&error)))?;
+        let answer = answer.and_then(Response::complete).map_err(|error| (from_http(&error), retry_of(&error)))?;
+        if let Some(time) = answer.date() {
+            *locked(&self.server_time) = Some(time);
+        }
         if answer.is_success() && answer.end == BodyEnd::TooLong {
             let message = format!("the answer is larger than {} MiB", SOURCE_BODY_BYTES_MAX >> 20);
             return Err(last(bad_answer(message)));
         }
         let Err(error) = self.api.judge(&answer, self.clock.now()) else { return Ok(answer.into_body()) };
-        if let Some(stale) = token.filter(|_| answer.status == 401) {
+        if let Some(stale) = token.filter(|_| self.api.is_stale(&answer)) {
             self.api.renew(&stale).await;
             return Err((error, Retry::AtOnce));
         }
@@ -151,16 +184,5 @@ impl<A: Api> Client<A> {
         }
         let retry = if error.is_passing() { Retry::Once } else { Retry::No };
         Err((error, retry))
-    }
-}
-
-/// The response, if all of its body arrived.
-///
-/// # Errors
-/// When it broke off, as for a response that never came.
-fn complete(response: Response) -> Result<Response, HttpError> {
-    match response.end {
-        BodyEnd::Broken(error) => Err(error),
-        BodyEnd::Complete | BodyEnd::TooLong => Ok(response),
     }
 }

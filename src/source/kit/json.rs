@@ -107,6 +107,16 @@ impl<'a> Spot<'a> {
         }
     }
 
+    /// Its own text.
+    pub(in crate::source) fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    /// Whether it has this key, be it `null`.
+    pub(in crate::source) fn has(&self, key: &str) -> bool {
+        self.child(key).is_some()
+    }
+
     /// The value at a pointer from here on; `None` where there is none, and for `null`.
     pub(in crate::source) fn find(&self, pointer: &str) -> Option<Spot<'a>> {
         let mut spot = self.clone();

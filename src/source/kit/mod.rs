@@ -6,6 +6,7 @@
 //! paging     pages that overlap, a total held against what was read
 //! json       JSON by its raw text, values that know their place, items set aside
 //! fault      errors that every API can have, and what to do about them
+//! session    a token that a sign-in got: renewed ahead, and once when it is stale
 //! call | pace | retry | text | excerpt | lock
 //! ```
 //!
@@ -20,6 +21,7 @@ mod lock;
 mod pace;
 pub(super) mod paging;
 mod retry;
+pub(super) mod session;
 pub(super) mod settings;
 pub(super) mod text;
 
@@ -28,3 +30,4 @@ pub(super) use client::{Api, Attempt, Client, Moment};
 pub(super) use lock::locked;
 pub(super) use pace::Pace;
 pub use retry::Patience;
+pub(super) use retry::{Retry, once_more, retry_of};

@@ -34,7 +34,7 @@ impl Default for Patience {
 
 /// Whether a failed request is worth making once more within the same poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retry {
+pub(in crate::source) enum Retry {
     No,
     /// After a pause.
     Once,
@@ -43,12 +43,12 @@ pub(super) enum Retry {
 }
 
 /// Whether a request without an answer is worth making once more: not when it took all its time already.
-pub(super) fn retry_of(error: &HttpError) -> Retry {
+pub(in crate::source) fn retry_of(error: &HttpError) -> Retry {
     if matches!(error, HttpError::Connect(_) | HttpError::Broken(_)) { Retry::Once } else { Retry::No }
 }
 
 /// Makes a request, and once more where that is worth it: after the pause that the service asks for, if it is a short one.
-pub(super) async fn once_more<T, F>(patience: Patience, request: impl Fn() -> F) -> Result<T, SourceError>
+pub(in crate::source) async fn once_more<T, F>(patience: Patience, request: impl Fn() -> F) -> Result<T, SourceError>
 where
     F: Future<Output = Result<T, (SourceError, Retry)>>,
 {

@@ -53,7 +53,7 @@ impl SchedulerX {
                         }
                     }
                     let named = JobRef { name: instance.job.name.clone(), id: Some(job.id) };
-                    return Ok(Detail { instance: self.instance(row, named), nodes: Vec::new() });
+                    return Ok(Detail::new(self.instance(row, named), Vec::new()));
                 }
                 Err(error) if error.kind == SourceErrorKind::NotFound => last = error,
                 Err(error) => return Err(error),

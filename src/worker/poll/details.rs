@@ -9,12 +9,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::Poller;
-use crate::alert::{attach_belonging, attach_error, attach_nodes, is_about_job_status};
+use crate::alert::{attach_belonging, attach_error, attach_nodes, attach_place, is_about_job_status};
 use crate::decide::Decided;
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, PART_OF_TIME_MAX};
 use crate::model::{Alert, Belonging, Instance, InstanceKey, Job, JobRef, NodeDetails, Severity, SourceId};
 use crate::rule::Grouping;
-use crate::source::Source;
+use crate::source::{Detail, Source};
 use crate::store::{Desk, PollLedger};
 
 /// What a look at one subject that alerts has told.
@@ -22,6 +22,8 @@ struct Look {
     nodes: NodeDetails,
     error: Option<String>,
     belonging: Option<Belonging>,
+    url: Option<String>,
+    owner: Option<String>,
 }
 
 /// What is looked at.
@@ -69,6 +71,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             let Some(look) = looks.get(&alert.facts.subject()) else { continue };
             attach_nodes(alert, look.nodes.clone());
             attach_error(alert, look.error.clone());
+            attach_place(alert, look.url.clone(), look.owner.clone());
             if let Some(belonging) = &look.belonging {
                 attach_belonging(alert, belonging.clone());
             }
@@ -104,18 +107,21 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             tokio::time::timeout_at(deadline, self.source.detail(instance)),
             tokio::time::timeout_at(named_by, self.source.belonging(instance, needs_root)),
         );
-        let (nodes, error) = match detail {
-            Ok(Ok(detail)) => (NodeDetails::Known(detail.nodes), detail.instance.error),
-            Ok(Err(error)) => (NodeDetails::Unreadable(format!("could not be read: {error}")), None),
+        let belonging = belonging.ok().flatten();
+        let nodes = match detail {
+            Ok(Ok(Detail { instance, nodes, url, owner })) => {
+                return Look { nodes: NodeDetails::Known(nodes), error: instance.error, belonging, url, owner };
+            }
+            Ok(Err(error)) => NodeDetails::Unreadable(format!("could not be read: {error}")),
             Err(_) => {
                 let reason = format!(
                     "not read: {count} instances alerted at once and the {} s for details were over",
                     DETAIL_TIME_MAX.as_secs()
                 );
-                (NodeDetails::Unreadable(reason), None)
+                NodeDetails::Unreadable(reason)
             }
         };
-        Look { nodes, error, belonging: belonging.ok().flatten() }
+        Look { nodes, error: None, belonging, url: None, owner: None }
     }
 
     async fn look_at_job(&self, job: &Job, deadline: tokio::time::Instant) -> Look {
@@ -130,7 +136,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             Ok(Err(error)) => NodeDetails::Unreadable(format!("could not be read: {error}")),
             Err(_) => NodeDetails::Unreadable(format!("not read within {} s", DETAIL_TIME_MAX.as_secs())),
         };
-        Look { nodes, error: None, belonging: None }
+        Look { nodes, error: None, belonging: None, url: None, owner: None }
     }
 }
 

@@ -45,7 +45,7 @@ pub(in crate::source::schedulerx) async fn detail(
     if status::is_failure(instance.status) {
         instance.error = failure_text(source, workflow, &steps).await;
     }
-    Ok(Detail { instance, nodes: steps.into_iter().map(|step| step.node).collect() })
+    Ok(Detail::new(instance, steps.into_iter().map(|step| step.node).collect()))
 }
 
 /// A workflow's run and the runs of its jobs; which those are is remembered.

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say what they skip and what they drew by chance")]
 
+mod airflow;
 mod app;
 mod conditions;
 mod config;
 mod decide;
 mod deliver;
+mod described;
 mod digest;
 mod explain;
 mod fallback;

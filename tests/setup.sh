@@ -1,13 +1,42 @@
 #!/bin/sh
 # Installs what the tests need beside Rust, and says so. Does nothing when it is all there.
 set -eu
+cd "$(dirname "$0")"
 
-if /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null; then
-    echo "setup: python3-aiosmtpd is there"
-    exit 0
-fi
-as_root=""
-[ "$(id -u)" = 0 ] || as_root="sudo"
-echo "setup: installing python3-aiosmtpd, the SMTP server that the mail tests talk to"
-$as_root apt-get update -q
-$as_root apt-get install -q -y --no-install-recommends python3-aiosmtpd
+mail_server() {
+    if /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null; then
+        echo "setup: python3-aiosmtpd is there"
+        return
+    fi
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    echo "setup: installing python3-aiosmtpd, the SMTP server that the mail tests talk to"
+    $as_root apt-get update -q
+    $as_root apt-get install -q -y --no-install-recommends python3-aiosmtpd
+}
+
+# A virtual environment with Apache Airflow, for the tests that watch one at work: 133 packages, about 80 MB to fetch and
+# 330 MB on disk. It is kept outside of target/, so that it is made once for a list of versions, and it is made in the
+# background: the test waits for it, and nothing else does.
+airflow() {
+    versions="$PWD/data/airflow/requirements.txt"
+    digest=$(sha256sum "$versions" | cut -c1-12)
+    home="${NIGHTBELL_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nightbell}/airflow-$digest"
+    if [ -e "$home/ready" ]; then
+        echo "setup: Apache Airflow is there ($home)"
+        return
+    fi
+    mkdir -p "$home"
+    echo "setup: installing Apache Airflow in the background: 330 MB in $home, see $home/log"
+    nohup sh -c '
+        # One at a time; whoever comes second finds it done.
+        exec 9>"$0/lock"
+        flock 9
+        [ -e "$0/ready" ] && exit 0
+        rm -rf "$0/failed" "$0/venv"
+        { python3 -m venv "$0/venv" && "$0/venv/bin/pip" install --no-input -q -r "$1"; } && touch "$0/ready" || touch "$0/failed"
+    ' "$home" "$versions" >"$home/log" 2>&1 </dev/null &
+}
+
+mail_server
+airflow

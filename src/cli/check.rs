@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::output::{complain, print};
-use super::{Exit, Failure};
+use super::{Exit, Failure, unknown};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::http::{HttpClient, HttpSettings};
+use crate::template::display_text;
 
 pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
@@ -47,6 +48,38 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         count(config.rules.rules().len(), "rule"),
         if tests == 0 { String::new() } else { format!(", {}", count(tests, "test")) },
     ))?;
+    Ok(Exit::Done)
+}
+
+/// Maps a saved answer of a described scheduler, and shows each row as it is read beside the raw one. Contacts nobody.
+pub(super) fn sample(config: &Config, path: &Path, source: Option<&str>) -> Result<Exit, Failure> {
+    let body = std::fs::read(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    let mapped = config.sources.iter().filter(|settings| source.is_none_or(|id| settings.id.as_str() == id));
+    let mut mapped = mapped.filter_map(|settings| Some((&settings.id, settings.scheduler.map_sample(&body)?)));
+    let ids = || config.sources.iter().map(|settings| settings.id.as_str());
+    let Some((id, sample)) = mapped.next() else {
+        return match source {
+            Some(source) if !ids().any(|id| id == source) => Err(unknown("source", source, ids())),
+            _ => Err(anyhow::anyhow!("no source of the type http maps {}", path.display()).into()),
+        };
+    };
+    if let Some((other, _)) = mapped.next() {
+        return Err(anyhow::anyhow!("{id} and {other} map answers; name one with --source").into());
+    }
+    let sample = match sample {
+        Ok(sample) => sample,
+        Err(reason) => {
+            complain(format_args!("error: {}: {}", path.display(), display_text(&reason)));
+            return Ok(Exit::Failed);
+        }
+    };
+    for row in &sample.rows {
+        print(format_args!("{}\n  from {}", display_text(&row.mapped), display_text(&row.raw)))?;
+    }
+    for note in &sample.notes {
+        complain(format_args!("note: {}", display_text(note)));
+    }
+    print(format_args!("{} of {id}", count(sample.rows.len(), "row")))?;
     Ok(Exit::Done)
 }
 

@@ -85,6 +85,12 @@ enum Command {
         /// With --history: more messages of a rule than this to one receiver on one day are noise.
         #[arg(long, value_name = "N", requires = "history")]
         noise: Option<usize>,
+        /// Map a saved answer of a scheduler of the type http as a poll would, and show its rows beside the raw ones.
+        #[arg(long, value_name = "FILE", conflicts_with = "history")]
+        sample: Option<std::path::PathBuf>,
+        /// With --sample: the source whose answer it is, where there are several.
+        #[arg(long, value_name = "SOURCE", requires = "sample")]
+        source: Option<String>,
         /// With --history: one JSON object a line.
         #[arg(long, requires = "history")]
         json: bool,
@@ -260,6 +266,9 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Run { file, once } => run::run(&file.config, once).await,
             Command::Check { file, history: true, noise, json, .. } => {
                 history::history(&load(&file, true)?, noise, json).await
+            }
+            Command::Check { file, sample: Some(sample), source, .. } => {
+                check::sample(&load(&file, true)?, &sample, source.as_deref())
             }
             Command::Check { file, offline, .. } => check::check(&file.config, offline),
             Command::Backtest { chosen, file } => backtest::backtest(&load(&file, !chosen.fetches())?, &chosen).await,

@@ -11,7 +11,7 @@ use crate::http::{check_ca_file, check_client_cert};
 use crate::limits::LOOKBACK_MAX;
 use crate::model::SourceId;
 use crate::schedule::Schedule;
-use crate::source::{KINDS, SchedulerKind, SourceSettings};
+use crate::source::{KINDS, SchedulerKind, SchedulerSettings, SourceSettings};
 use crate::yaml::{Entry, Key, Keys, Section, Shape, duration_text};
 
 /// What every source has.
@@ -51,7 +51,6 @@ pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<SourceSetting
 fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option<SourceSettings> {
     let section = open_named(sources, entry)?;
     let kind = section.required::<String>("type");
-    let poll = read_schedule(&section, "poll", timezone);
     let lookback = section.or_default::<Duration>("lookback");
     if lookback > LOOKBACK_MAX {
         let help = format!("write at most {}d", LOOKBACK_MAX.as_secs() / 86_400);
@@ -63,6 +62,12 @@ fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option
     let kind = SchedulerKind::of(&kind?, &section)?;
     let section = section.with(kind.keys);
     let scheduler = kind.read(&section);
+    // A source whose calls are counted is polled as often as they allow.
+    let planned = scheduler.as_ref().and_then(SchedulerSettings::poll_default).filter(|_| !section.has("poll"));
+    let poll = match planned {
+        Some(text) => Schedule::parse(&text, timezone).ok(),
+        None => read_schedule(&section, "poll", timezone),
+    };
     check_file(&section, "ca_file");
     section.close();
     let id = SourceId::new(&entry.key);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! registry   one line for each kind: its settings, and the source that they open
-//! dataarts | schedulerx
+//! dataarts | schedulerx | airflow | http
 //! kit        what sources are made of
 //! contract   the trait and what a source may tell besides, what it yields, how it fails
 //! ```
@@ -11,14 +11,17 @@
 //! nothing else; it must never know of rules, alerts, the store or receivers. A source that cannot be read says so
 //! with a classed [`SourceError`]; it never answers "nothing there" for "could not read".
 
+pub mod airflow;
 mod contract;
 pub mod dataarts;
+pub mod http;
 mod kit;
 mod registry;
 pub mod schedulerx;
 
 pub use contract::{
-    Detail, Finding, Grade, Learnt, Listing, Source, SourceError, SourceErrorKind, TellsJobs, TellsSchedules,
+    Detail, Finding, Grade, Learnt, Listing, Sample, SampleRow, Source, SourceError, SourceErrorKind, TellsJobs,
+    TellsSchedules,
 };
 pub use kit::Patience;
 pub use registry::{KINDS, SchedulerKind, SchedulerSettings, SourceSettings};

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::contract::{Scheduler, Source, SourceError};
-use super::{dataarts, schedulerx};
+use super::contract::{Sample, Scheduler, Source, SourceError};
+use super::{airflow, dataarts, http, schedulerx};
 use crate::clock::Clock;
 use crate::model::{Labels, SourceId};
 use crate::schedule::Schedule;
@@ -25,9 +25,11 @@ pub struct SchedulerKind {
 }
 
 /// The kinds of source that can be used: one line for each.
-pub static KINDS: [SchedulerKind; 2] = [
+pub static KINDS: [SchedulerKind; 4] = [
     kind("dataarts", &dataarts::KEYS, |section| dataarts::Settings::read(section).map(SchedulerSettings::new)),
     kind("schedulerx", &schedulerx::KEYS, |section| schedulerx::Settings::read(section).map(SchedulerSettings::new)),
+    kind("airflow", &airflow::KEYS, |section| airflow::Settings::read(section).map(SchedulerSettings::new)),
+    kind("http", &http::KEYS, |section| http::Settings::read(section).map(SchedulerSettings::new)),
 ];
 
 const fn kind(
@@ -107,6 +109,16 @@ impl SchedulerSettings {
     /// Whether the scheduler tells when its jobs are due.
     pub fn tells_schedules(&self) -> bool {
         self.0.tells_schedules()
+    }
+
+    /// The crontab by which it is polled where the configuration does not say, if it should be another than usual.
+    pub fn poll_default(&self) -> Option<String> {
+        self.0.poll_default()
+    }
+
+    /// A saved answer as the settings map it; nothing where they map none.
+    pub fn map_sample(&self, body: &[u8]) -> Option<Result<Sample, String>> {
+        self.0.map_sample(body)
     }
 
     /// What must have a value before the source can be asked, each with its key within the source's section.

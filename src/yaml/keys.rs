@@ -98,6 +98,8 @@ pub enum Shape {
     Mapping(&'static Keys),
     /// A mapping, or a text in its place.
     TextOr(&'static Keys),
+    /// One text or a list of them that is not empty, or a mapping.
+    TextsOr(&'static Keys),
     /// A list of mappings, which may be empty.
     List(&'static Keys),
     /// A text or a mapping, or a list of them.

@@ -181,7 +181,7 @@ impl<'a> Section<'a> {
     pub fn section(&self, key: &'static str) -> Option<Section<'a>> {
         let node = self.node(key)?;
         let (table, each) = match self.told(key)?.shape {
-            Shape::Mapping(keys) | Shape::TextOr(keys) => (Some(keys), None),
+            Shape::Mapping(keys) | Shape::TextOr(keys) | Shape::TextsOr(keys) => (Some(keys), None),
             Shape::ByName(keys) | Shape::ByKind(keys, _) => (None, Some(keys)),
             _ => (None, None),
         };

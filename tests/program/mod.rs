@@ -23,8 +23,9 @@ mod requests;
 mod schedulerx;
 mod secrets;
 mod silence;
-mod sink;
+pub(crate) mod sink;
 mod story;
+mod together;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -5,6 +5,7 @@ mod doctor;
 mod faults;
 mod gate;
 mod jobs;
+mod plain;
 mod sign_in;
 mod sub_jobs;
 mod suite;

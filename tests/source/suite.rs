@@ -16,8 +16,12 @@ use nightbell::source::SourceErrorKind::{self, BadAnswer, Configuration, Credent
 use nightbell::source::dataarts::DataArts;
 use nightbell::source::schedulerx::SchedulerX;
 use nightbell::source::{KINDS, Listing, Patience, Source, SourceError};
+use nightbell::source::{airflow, http};
+
+use nightbell::yaml::{Diagnostics, Environment, Section, parse};
 
 use super::gate::{Gate, Trick};
+use super::plain::{self, Plain};
 use super::{Bench, ago, hours, now, success};
 use crate::schedulerx;
 
@@ -48,8 +52,12 @@ struct Stage {
 type Start = fn() -> BoxFuture<'static, Stage>;
 
 /// One line for each kind.
-const STAGES: [(&str, Start); 2] =
-    [("dataarts", || Box::pin(dataarts())), ("schedulerx", || Box::pin(schedulerx_stage()))];
+const STAGES: [(&str, Start); 4] = [
+    ("dataarts", || Box::pin(dataarts())),
+    ("schedulerx", || Box::pin(schedulerx_stage())),
+    ("airflow", || Box::pin(airflow())),
+    ("http", || Box::pin(described())),
+];
 
 async fn dataarts() -> Stage {
     let bench = Bench::start(SimConfig::default()).await;
@@ -118,6 +126,91 @@ async fn schedulerx_stage() -> Stage {
         ],
         secrets,
     }
+}
+
+/// A stage whose service is a plain one.
+async fn plain(
+    kind: &'static str,
+    plain: Plain,
+    page: fn(&[String]) -> String,
+    item: fn(&str) -> String,
+    broken: &'static [&'static str],
+    open: impl Fn(&str, Patience, Arc<dyn Clock>) -> Arc<dyn Source> + Send + Sync + 'static,
+) -> Stage {
+    let gate = Gate::before(&plain.endpoint).await;
+    let endpoint = gate.endpoint.clone();
+    let service = Arc::new(plain);
+    let (injected, cleared, put) = (Arc::clone(&service), Arc::clone(&service), service);
+    Stage {
+        kind,
+        gate,
+        open: Box::new(move |patience, clock| open(&endpoint, patience, clock)),
+        inject: Box::new(move |fault| injected.faults.lock().unwrap().push(fault)),
+        clear: Box::new(move || cleared.faults.lock().unwrap().clear()),
+        put: Box::new(move |id, seconds| put.put(id, seconds)),
+        list: Operation::List,
+        page,
+        item,
+        broken,
+        secrets: vec!["CANARY-token-of-a-user".to_string(), "CANARY-password".to_string()],
+    }
+}
+
+async fn airflow() -> Stage {
+    let open = |endpoint: &str, patience: Patience, clock: Arc<dyn Clock>| -> Arc<dyn Source> {
+        let settings = airflow::Settings {
+            url: endpoint.to_string(),
+            auth: airflow::Auth::Password { user: super::inline("night"), password: super::inline("CANARY-password") },
+            headers: Vec::new(),
+            dags: Vec::new(),
+            ca_file: None,
+            requests_per_second: 10_000.0,
+        };
+        Arc::new(airflow::Airflow::open(SourceId::new("s"), &settings, clock).unwrap().with_patience(patience))
+    };
+    plain(
+        "airflow",
+        Plain::start(plain::airflow).await,
+        |items| format!(r#"{{"dag_runs":[{}],"next_cursor":null}}"#, items.join(",")),
+        |id| format!(r#"{{"dag_id":"load","dag_run_id":{id},"state":"success","run_after":"2026-11-20T23:59:00Z"}}"#),
+        &[
+            "null",
+            "7",
+            "[]",
+            r#"{"dag_id":null,"dag_run_id":null,"state":null,"run_after":null}"#,
+            r#"{"dag_id":{},"dag_run_id":[],"state":true,"run_after":"soon"}"#,
+            r#"{"dag_id":"a","dag_run_id":1.5,"state":"failed"}"#,
+        ],
+        open,
+    )
+    .await
+}
+
+async fn described() -> Stage {
+    let open = |endpoint: &str, patience: Patience, clock: Arc<dyn Clock>| -> Arc<dyn Source> {
+        let findings = Diagnostics::new("/");
+        let environment = Environment { lookup: &|_| None, required: false };
+        let node = parse(&plain::DESCRIPTION.replace("ENDPOINT", endpoint), &environment, &findings).unwrap();
+        let section = Section::of(&http::KEYS, &node, "s", &findings).unwrap();
+        let settings = http::Settings::read(&section).unwrap();
+        Arc::new(http::HttpSource::open(SourceId::new("s"), &settings, clock).unwrap().with_patience(patience))
+    };
+    plain(
+        "http",
+        Plain::start(plain::described).await,
+        |items| format!(r#"{{"runs":[{}]}}"#, items.join(",")),
+        |id| format!(r#"{{"id":{id},"job":"load","state":"success","due":1795219140}}"#),
+        &[
+            "null",
+            "7",
+            "[]",
+            r#"{"id":null,"job":null,"state":null,"due":null}"#,
+            r#"{"id":[],"job":{},"state":true,"due":"soon"}"#,
+            r#"{"id":1.5,"job":"a","state":"success"}"#,
+        ],
+        open,
+    )
+    .await
 }
 
 impl Stage {

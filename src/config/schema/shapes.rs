@@ -38,6 +38,7 @@ pub(super) fn schema_of(shape: &Shape) -> Value {
         }
         Shape::Mapping(keys) => mapping(keys),
         Shape::TextOr(keys) => or_text(mapping(keys)),
+        Shape::TextsOr(keys) => json!({ "anyOf": [one_or_many(&text()), mapping(keys)] }),
         Shape::List(keys) => json!({ "type": ["array", "null"], "items": mapping(keys) }),
         Shape::TextsOrMappings(keys) => one_or_many(&or_text(mapping(keys))),
         Shape::ListOr(keys, word) => {
@@ -76,6 +77,7 @@ pub(super) fn words_of(shape: &Shape) -> String {
         Shape::SecretsByName => "secrets by name".to_string(),
         Shape::Mapping(keys) => link(keys),
         Shape::TextOr(keys) => format!("a name, or {}", link(keys)),
+        Shape::TextsOr(keys) => format!("one or a list of texts, or {}", link(keys)),
         Shape::List(keys) => format!("a list of {}", link(keys)),
         Shape::TextsOrMappings(keys) => format!("one or a list of texts or {}", link(keys)),
         Shape::ListOr(keys, word) => format!("a list of {}, or {word}", link(keys)),

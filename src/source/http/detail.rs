@@ -1,0 +1,85 @@
+//! One run as it is now, with its steps and the end of its log, as far as the description says how they are asked for.
+//!
+//! Reads the requests `run`, `detail` and `log`.
+
+use super::client::{Purpose, bad};
+use super::connection::HttpSource;
+use super::fill::{Name, Place, Values};
+use super::listing;
+use super::map::Step;
+use crate::model::{Instance, Status};
+use crate::source::contract::{Detail, SourceError, SourceErrorKind};
+use crate::source::kit::excerpt;
+use crate::source::kit::json::Json;
+
+impl HttpSource {
+    /// The run that was asked for.
+    pub(super) async fn look_at(&self, asked: &Instance) -> Result<Detail, SourceError> {
+        let values = self.values(asked);
+        let mut instance = self.look_at_run(asked, &values).await?;
+        let mut steps = Vec::new();
+        // The steps of a run that waits, runs or went well tell nobody anything.
+        let is_telling = !matches!(instance.status, Status::Waiting | Status::Running | Status::Success);
+        if is_telling && let Some((request, items, map)) = &self.client.settings.detail {
+            let answer = self.client.ask(request, &values, None, Purpose::One).await?;
+            let json = answer.json()?;
+            let rows = listing::rows(&json.root(), items)?;
+            steps = rows.iter().filter_map(|row| map.read(row)).collect();
+        }
+        if instance.status.is_failure() {
+            let log = self.log_tail(&values, &steps).await;
+            let said = steps.iter().filter(|step| step.node.status == Status::Fail).find_map(|step| step.error.clone());
+            instance.error =
+                excerpt::failure_text(instance.error.as_deref().or(said.as_deref()), &log).or(instance.error);
+        }
+        let (told, console) = (self.state().told.get(&asked.id).cloned(), self.client.settings.console_url.as_ref());
+        let url = told.as_ref().and_then(|told| told.url.clone());
+        let url = url.or_else(|| console.map(|console| console.fill(&values, Place::Address)));
+        let nodes = steps.into_iter().map(|step| step.node).collect();
+        Ok(Detail { url, owner: told.and_then(|told| told.owner), ..Detail::new(instance, nodes) })
+    }
+
+    /// The run as it is now; as it was asked for, where no request tells.
+    async fn look_at_run(&self, asked: &Instance, values: &Values) -> Result<Instance, SourceError> {
+        let Some((request, pointer)) = &self.client.settings.run else { return Ok(asked.clone()) };
+        let answer = self.client.ask(request, values, None, Purpose::One).await?;
+        let json = answer.json()?;
+        let gone = |words: &str| SourceError::new(SourceErrorKind::NotFound, words);
+        let row = pointer.find(&json.root()).ok_or_else(|| gone("the scheduler knows no such run"))?;
+        let mut run = self.client.settings.map.read(&row).map_err(|aside| bad(aside.reason))?;
+        if run.whole_id() != asked.id {
+            return Err(gone("the scheduler has another run in its place"));
+        }
+        run.job.clone_from(&asked.job.name);
+        run.job_id = run.job_id.or_else(|| asked.job.id.clone());
+        Ok(self.instance(run))
+    }
+
+    /// The last lines of a failed run's log, oldest first. Nothing where there is none: the alarm says enough.
+    async fn log_tail(&self, values: &Values, steps: &[Step]) -> Vec<String> {
+        let Some((request, pointer)) = &self.client.settings.log else { return Vec::new() };
+        let failed =
+            steps.iter().filter(|step| step.node.status == Status::Fail).max_by_key(|step| step.node.start_time);
+        let node = failed.and_then(|step| step.id.clone());
+        if request.names().contains(&Name::Node) && node.is_none() {
+            return Vec::new();
+        }
+        let values = Values { node, ..values.clone() };
+        match self.client.ask(request, &values, None, Purpose::One).await {
+            Ok(answer) => {
+                let text = match pointer {
+                    None => Some(String::from_utf8_lossy(&answer.body).into_owned()),
+                    Some(pointer) => {
+                        let json = Json::read(&answer.body).ok();
+                        json.and_then(|json| pointer.word(&json.root()).map(std::borrow::Cow::into_owned))
+                    }
+                };
+                text.unwrap_or_default().lines().map(str::to_string).collect()
+            }
+            Err(error) => {
+                tracing::debug!(source = %self.id, "no log of a failed run: {error}");
+                Vec::new()
+            }
+        }
+    }
+}

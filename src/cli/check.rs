@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::names::unknown;
 use super::output::{complain, print};
-use super::{Exit, Failure, unknown};
+use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::http::{HttpClient, HttpSettings};

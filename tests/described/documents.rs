@@ -50,7 +50,7 @@ fn dolphin(asked: &Asked, runs: &str, code: &str) -> Told {
     }
     if let Some(rest) = asked.path.strip_prefix(&format!("{list}/")) {
         let (id, what) = rest.split_once('/').unwrap_or((rest, ""));
-        let run = all.iter().find(|run| run["id"].to_string() == id);
+        let run = all.iter().find(|run| format!("{}", run["id"]) == id);
         return match (run, what) {
             (None, _) => {
                 ok(json!({ "code": 50001, "msg": format!("workflow instance {id} does not exist"), "data": null }))

@@ -162,6 +162,9 @@ impl JsonBody {
     }
 }
 
+/// A request, the secrets in its headers, and its query as pairs, which a signer signs.
+pub(super) type Built = (Request, Secrets, Vec<(String, String)>);
+
 impl RequestSettings {
     /// Reads the keys of one request. `allowed` are the places that have a value in it.
     pub(super) fn read(section: &Section<'_>, allowed: &[Name]) -> Option<RequestSettings> {
@@ -234,12 +237,7 @@ impl RequestSettings {
 
     /// The request, and the secrets in its headers. `base` is the list's address, whose host a mere path is asked of;
     /// `link` an address that a page before told.
-    pub(super) fn build(
-        &self,
-        base: &Url,
-        values: &Values,
-        link: Option<&str>,
-    ) -> Result<(Request, Secrets, Vec<(String, String)>), SourceError> {
+    pub(super) fn build(&self, base: &Url, values: &Values, link: Option<&str>) -> Result<Built, SourceError> {
         let mut url = match link {
             Some(link) => linked(base, link)?,
             None => self.address(Some(base), values)?,

@@ -205,10 +205,11 @@ impl Story {
             let beginnings: BTreeSet<_> =
                 self.of(alert, receiver, MessageKind::AlertFiring).map(|delivery| &delivery.id).collect();
             let ends: Vec<&Delivery> = self.of(alert, receiver, MessageKind::AlertResolved).collect();
-            // What was over when it was first seen is told once; of a run that failed again the next alert tells.
+            // What was over when it was first seen is told once; of a run that failed again the next alert tells, also those
+            // whom a later step had told.
             let is_alone = beginnings.is_empty() && receiver == "hook" && alert.suppressed_by.is_none();
             let code = alert.facts.alert.reason.as_ref().map(|reason| reason.code);
-            let is_superseded = code == Some(ReasonCode::FailedAgain) && receiver == "hook";
+            let is_superseded = code == Some(ReasonCode::FailedAgain);
             if is_alone || is_superseded && ends.is_empty() {
                 continue;
             }

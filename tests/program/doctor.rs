@@ -56,7 +56,7 @@ async fn the_doctor_exits_with_1_when_something_is_bad_and_knows_the_sources() {
     assert!(!exists(&stage.path("nightbell.db")), "nothing was learnt, so nothing is made");
     let output = stage.output(&["doctor", "warehous"]).await;
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("the sources are warehouse"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("did you mean \"warehouse\"?"), "{}", text(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,9 +62,28 @@ fn inner(key: &Key) -> Vec<&'static Keys> {
         Shape::ByKind(common, kinds) => {
             std::iter::once(common).chain(kinds().into_iter().map(|(_, keys)| keys)).collect()
         }
-        Shape::TextsOrMappings(keys) | Shape::ListOr(keys, _) => vec![keys],
+        Shape::TextsOr(keys) | Shape::TextsOrMappings(keys) | Shape::ListOr(keys, _) => vec![keys],
         Shape::TextsOrSteps(first, later) => vec![first, later],
-        _ => Vec::new(),
+        Shape::Text
+        | Shape::Texts
+        | Shape::TextsOrNone
+        | Shape::Flag
+        | Shape::Whole
+        | Shape::Number
+        | Shape::Duration
+        | Shape::DurationOrZero
+        | Shape::Schedule
+        | Shape::ClockTime
+        | Shape::Zone
+        | Shape::Secret
+        | Shape::Word(_)
+        | Shape::WordAnyCase(_)
+        | Shape::Words(_)
+        | Shape::WordsAnyCase(_)
+        | Shape::TextsByName
+        | Shape::WantedByName
+        | Shape::SecretsByName
+        | Shape::Other(..) => Vec::new(),
     }
 }
 

@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_type_that_there_is_not_is_told_with_what_was_meant() {
         for (kind, words) in
-            [("dataart", "did you mean \"dataarts\"?"), ("airflow", "the types are dataarts, schedulerx")]
+            [("dataart", "did you mean \"dataarts\"?"), ("cobol", "the types are dataarts, schedulerx, airflow, http")]
         {
             let findings = Diagnostics::new("");
             let node = node(&format!("type: {kind}"), &findings);

@@ -104,7 +104,7 @@ pub(super) fn retry_after_seconds(value: &Value) -> Option<Duration> {
 /// When it is no http(s) URL with a host. The message does not repeat it.
 pub(super) fn parse_url(secret: &Secret) -> Result<Url, String> {
     if secret.expose().trim().starts_with(['"', '\'', '“', '‘']) {
-        return Err("it is no URL: the value stands in quotes".to_string());
+        return Err("it is not a valid URL: the value stands in quotes".to_string());
     }
     crate::http::secret_url(secret)
 }
@@ -116,9 +116,9 @@ mod tests {
     #[test]
     fn a_url_that_is_none_is_not_repeated() {
         for (text, expected) in [
-            ("hooks.example.com/T/canary", "no URL"),
+            ("hooks.example.com/T/canary", "not a valid URL"),
             ("ftp://example.com/canary", "must begin with"),
-            ("https://", "no URL"),
+            ("https://", "not a valid URL"),
             ("http:///canary path", ""),
         ] {
             if let Err(error) = parse_url(&Secret::new(text)) {

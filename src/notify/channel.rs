@@ -22,7 +22,7 @@ use crate::model::{Attempt, Delivery, Message};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{BuiltIn, markdown_text, truncated};
 use crate::words::Language;
-use crate::yaml::{Key, Keys, Section, Shape};
+use crate::yaml::{self, FromYaml, Key, Keys, Located, Section, Shape};
 
 /// Text by part name: what templates make, and what a delivery's content holds.
 pub(super) type Parts = BTreeMap<String, String>;
@@ -32,6 +32,8 @@ pub(super) type Parts = BTreeMap<String, String>;
 pub struct Kind {
     /// The word for `type`.
     pub word: &'static str,
+    /// What else people call it: who writes one of these means the kind.
+    pub(super) also: &'static [&'static str],
     /// The keys that belong to the kind, beside those that every receiver has.
     pub keys: &'static Keys,
     /// Reads them. What is wrong is reported there; `None` means reported.
@@ -58,6 +60,7 @@ impl Kind {
     /// What holds unless a kind says otherwise, for the rest of its declaration.
     pub(super) const USUAL: Kind = Kind {
         word: "",
+        also: &[],
         keys: &Keys::of("", "", &[]),
         read: |_| None,
         rate: Rate::UNLIMITED,
@@ -185,6 +188,18 @@ pub(super) fn read_api_url(section: &Section<'_>) -> Option<String> {
         return None;
     }
     Some(url.trim_end_matches('/').to_string())
+}
+
+/// A value that may be a secret, but in plain text is nothing to warn of: a URL, a header, a topic.
+pub(super) struct PlainOrSecret(pub(super) SecretRef);
+
+impl FromYaml for PlainOrSecret {
+    fn from_yaml(located: Located<'_>) -> Option<Self> {
+        match &located.node.value {
+            yaml::Value::Map(_) => SecretRef::from_yaml(located).map(PlainOrSecret),
+            _ => String::from_yaml(located).map(|text| PlainOrSecret(SecretRef::Inline(Secret::new(text)))),
+        }
+    }
 }
 
 /// A content of one part, the request's body.

@@ -35,6 +35,7 @@ static KEYS: Keys = Keys::of("receiver_dingtalk", "A group robot of DingTalk.", 
 /// A group robot of DingTalk, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "dingtalk",
+    also: &["dingding", "ding"],
     keys: &KEYS,
     read: |section| boxed(DingTalkSettings::read(section)),
     // The robot's own limit; whoever passes it is held off for ten minutes.

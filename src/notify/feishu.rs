@@ -34,6 +34,7 @@ static KEYS: Keys = Keys::of("receiver_feishu", "A custom bot of Feishu or Lark.
 /// A custom bot of Feishu or Lark, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "feishu",
+    also: &["lark", "larksuite"],
     keys: &KEYS,
     read: |section| boxed(FeishuSettings::read(section)),
     // The bot's own limits.

@@ -28,6 +28,7 @@ mod email;
 mod feishu;
 mod fit;
 mod mention;
+mod ntfy;
 mod over_http;
 mod pagerduty;
 mod plain;

@@ -30,6 +30,7 @@ static KEYS: Keys = Keys::of("receiver_teams", "A workflow of Microsoft Teams.",
 /// A workflow of Microsoft Teams, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "teams",
+    also: &["msteams"],
     keys: &KEYS,
     read: |section| boxed(TeamsSettings::read(section)),
     // Four a second were throttled in the connectors before; a workflow's own budget nobody documents.

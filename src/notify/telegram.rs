@@ -86,7 +86,7 @@ fn check_token(token: &Secret) -> Result<(), String> {
     match token.expose().trim() {
         "" => Err("the bot's token is empty".to_string()),
         token if token.chars().all(allowed) => Ok(()),
-        _ => Err("this is no bot's token: digits, a colon, letters, digits, - and _".to_string()),
+        _ => Err("this is not a valid bot token: digits, a colon, then letters, digits, - and _".to_string()),
     }
 }
 

@@ -16,7 +16,7 @@ use reqwest::{Method, Request};
 use sha2::Sha256;
 
 use super::answer;
-use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, destination};
+use super::channel::{Channel, Kind, Parts, PlainOrSecret, Sender, body_part, boxed, destination};
 use super::fit::check_size;
 use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
@@ -24,7 +24,7 @@ use crate::http::{CA_FILE, HttpSettings, Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
 use crate::secret::{Secret, SecretRef};
 use crate::words::Language;
-use crate::yaml::{FromYaml, Key, Keys, Located, OneOrMany, Section, Shape, Value};
+use crate::yaml::{FromYaml, Key, Keys, Located, OneOrMany, Section, Shape};
 
 /// Attempts under way at once to one webhook.
 const CONCURRENCY: usize = 32;
@@ -65,6 +65,7 @@ static KEYS: Keys = Keys::of(
 /// Any HTTP endpoint, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "webhook",
+    also: &["http", "https"],
     keys: &KEYS,
     read: |section| boxed(WebhookSettings::read(section)),
     // The one part: the request's body. Used when it is replaced; the default body is written without a template.
@@ -109,7 +110,7 @@ impl Success {
         let values = section.required::<OneOrMany<String>>("values");
         if let Some(wrong) = pointer.as_ref().filter(|pointer| !pointer.starts_with('/')) {
             let help = Some("for example /errcode, or /result/status".to_string());
-            section.error("pointer", format!("{wrong:?} is no JSON pointer"), help);
+            section.error("pointer", format!("{wrong:?} is not a valid JSON pointer"), help);
         }
         section.close();
         Some(Success { pointer: pointer?, values: values?.0 })
@@ -124,18 +125,6 @@ impl Success {
         };
         let wanted = || format!("{} is not {}", self.pointer, self.values.join(" or "));
         (!self.values.contains(&found)).then(wanted)
-    }
-}
-
-/// A value that may be a secret, but in plain text is nothing to warn of: a URL, a header.
-struct PlainOrSecret(SecretRef);
-
-impl FromYaml for PlainOrSecret {
-    fn from_yaml(located: Located<'_>) -> Option<Self> {
-        match &located.node.value {
-            Value::Map(_) => SecretRef::from_yaml(located).map(PlainOrSecret),
-            _ => String::from_yaml(located).map(|text| PlainOrSecret(SecretRef::Inline(Secret::new(text)))),
-        }
     }
 }
 
@@ -242,7 +231,7 @@ fn signing_key(secret: &Secret) -> Result<Vec<u8>, String> {
     let padding_optional = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let key = GeneralPurpose::new(&ALPHABET, padding_optional)
         .decode(text)
-        .map_err(|_| "the signing secret is no base64 (with or without whsec_ before it)".to_string())?;
+        .map_err(|_| "the signing secret is not valid base64 (with or without whsec_ before it)".to_string())?;
     if key.is_empty() { Err("the signing secret is empty".to_string()) } else { Ok(key) }
 }
 

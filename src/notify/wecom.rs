@@ -27,6 +27,7 @@ static KEYS: Keys = Keys::of("receiver_wecom", "A group robot of WeCom.", &[chat
 /// A group robot of WeCom, as the registry lists it.
 pub(super) const KIND: Kind = Kind {
     word: "wecom",
+    also: &["wechat", "weixin", "wework", "qywx"],
     keys: &KEYS,
     read: |section| boxed(WeComSettings::read(section)),
     // The robot's own limit.

@@ -190,7 +190,7 @@ const PLAIN: [(&str, Plain); 9] = [
     ("mark", |_, helper| Ok(marks::mark(&level_of(value(helper, 0))))),
     ("color", |_, helper| match marks::Palette::named(&text(value(helper, 1))) {
         Some(palette) => Ok(marks::color(&level_of(value(helper, 0)), palette).to_string()),
-        None => failed("the palettes of \"color\" are \"hex\", \"page\", \"feishu\" and \"teams\""),
+        None => failed("the palettes of \"color\" are \"hex\", \"page\", \"names\" and \"styles\""),
     }),
 ];
 

@@ -1,16 +1,16 @@
 //! How bad a message is, as a mark and as a colour: one table for all channels.
 
-/// Whose colours.
+/// How colours are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Palette {
     /// Hexadecimal, for the bar beside a message.
     Hex,
     /// Hexadecimal, as the ground of white letters.
     Page,
-    /// The names of Feishu's card headers.
-    Feishu,
-    /// The styles of an Adaptive Card's containers.
-    Teams,
+    /// Their plain names, for cards that know a few.
+    Names,
+    /// What they mean, for cards that choose the colour: `attention`, `warning`, `good`, `accent`, `emphasis`.
+    Styles,
 }
 
 impl Palette {
@@ -19,8 +19,8 @@ impl Palette {
         match word {
             "hex" => Some(Palette::Hex),
             "page" => Some(Palette::Page),
-            "feishu" => Some(Palette::Feishu),
-            "teams" => Some(Palette::Teams),
+            "names" => Some(Palette::Names),
+            "styles" => Some(Palette::Styles),
             _ => None,
         }
     }
@@ -70,6 +70,6 @@ mod tests {
             assert!(look(word).is_some(), "{word}");
         }
         assert_eq!((mark("critical").as_str(), mark("odd").as_str()), ("🚨 ", ""));
-        assert_eq!(color("late", Palette::Feishu), "orange");
+        assert_eq!(color("late", Palette::Names), "orange");
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn errcode_rows() -> Vec<Row> {
     ]
 }
 
-/// PagerDuty, Teams, Discord and Telegram: a status that counts, and a body that confirms.
+/// PagerDuty, Teams, Discord, ntfy and Telegram: a status that counts, and a body that confirms.
 pub(super) fn chat_rows() -> Vec<Row> {
     let says = |body: &str| http(200, "", body);
     let event = "{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"sample\"}";
@@ -64,6 +64,9 @@ pub(super) fn chat_rows() -> Vec<Row> {
         "{\"ok\":false,\"error_code\":429,\"description\":\"Too Many Requests\",\"parameters\":{\"retry_after\":5}}";
     let no = |code: u16, text: &str| {
         http(code, "", &format!("{{\"ok\":false,\"error_code\":{code},\"description\":\"{text}\"}}"))
+    };
+    let ntfy = |code: u16, text: &str| {
+        http(code / 100, "", &format!("{{\"code\":{code},\"http\":{},\"error\":\"{text}\"}}", code / 100))
     };
     let slack = |name: &str| says(&format!("{{\"ok\":false,\"error\":\"{name}\"}}"));
     vec![
@@ -140,6 +143,16 @@ pub(super) fn chat_rows() -> Vec<Row> {
             None,
             "write chat_id: \"-1001234\"",
         ),
+        ("ntfy", says("{\"id\":\"hwQ2YpKdmg\",\"event\":\"message\",\"topic\":\"t\"}"), Delivered, None, ""),
+        ("ntfy", says("<html>Log in</html>"), Retry, None, "without the message"),
+        ("ntfy", says("{\"id\":\"x\",\"event\":\"keepalive\"}"), Retry, None, "without the message"),
+        ("ntfy", ntfy(40_101, "unauthorized"), Unauthorized, None, "40101"),
+        ("ntfy", ntfy(40_301, "forbidden for tk_canary"), Unauthorized, None, "forbidden for <secret>"),
+        ("ntfy", ntfy(40_009, "invalid request: topic invalid"), Rejected, None, "topic invalid"),
+        ("ntfy", ntfy(40_014, "invalid request: attachments not allowed"), Rejected, None, "attachments"),
+        ("ntfy", ntfy(41_303, "JSON body too large"), Rejected, None, "41303"),
+        ("ntfy", ntfy(42_908, "limit reached: daily message quota reached"), Throttled, None, "quota"),
+        ("ntfy", ntfy(50_001, "internal server error"), Retry, None, "50001"),
         ("telegram", no(400, "Bad Request: chat not found"), Rejected, None, "chat not found"),
         ("telegram", no(401, "Unauthorized"), Unauthorized, None, "401"),
         ("telegram", no(403, "Forbidden: bot was kicked"), Unauthorized, None, "kicked"),

@@ -70,8 +70,8 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
 }
 
 /// The kinds that are chats or incident services, each spoken to as its vendor wants it.
-const CHANNELS: [&str; 9] =
-    ["slack-bot", "dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram", "smn"];
+const CHANNELS: [&str; 10] =
+    ["slack-bot", "dingtalk", "wecom", "feishu", "pagerduty", "teams", "discord", "telegram", "smn", "ntfy"];
 
 /// A receiver of a kind whose vendor is at `base`. Its secrets hold the word canary.
 fn yaml_of(kind: &str, base: &str) -> String {
@@ -96,6 +96,7 @@ fn yaml_of(kind: &str, base: &str) -> String {
             "{{ type: smn, endpoint: '{base}', project_id: p1, topic_urn: 'urn:smn:r:p1:t', \
              auth: {{ access_key: canary-ak, secret_key: canary-sk, security_token: canary-st }} }}"
         ),
+        "ntfy" => format!("{{ type: ntfy, topic: canary-topic, token: tk_canary, api_url: '{base}' }}"),
         "teams" => url("/workflows/w1/triggers/manual/paths/invoke?sig=canary-sig"),
         "discord" => url("/api/webhooks/1/canary-discord"),
         "telegram" => {

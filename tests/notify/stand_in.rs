@@ -83,7 +83,7 @@ async fn a_hostile_answer_adds_no_markup_and_every_vendor_takes_it() {
         let yaml = yaml_of(kind, &server.base);
         let text = sent(&yaml, &firing(), &meant(hostile));
         for raw in ["<!channel>", "<@U1>", "\u{202e}"] {
-            let is_plain_element = matches!(kind, "feishu" | "teams" | "smn");
+            let is_plain_element = matches!(kind, "feishu" | "teams" | "smn" | "ntfy");
             assert!(!text.contains(raw) || (is_plain_element && raw != "\u{202e}"), "{kind}: {text}");
         }
         let receiver = settings(&yaml);

@@ -72,6 +72,12 @@ pub(super) fn vendor(kind: &str) -> fn(&str, &[u8]) -> (u16, String) {
             Ok(()) => (200, json!({ "request_id": "r", "message_id": "m" }).to_string()),
             Err((status, said)) => (status, json!({ "code": "SMN.00011001", "message": said }).to_string()),
         },
+        "ntfy" => |head, body| match ntfy(head, body) {
+            Ok(()) => {
+                (200, json!({ "id": "hwQ2YpKdmg", "time": 1, "event": "message", "topic": "canary-topic" }).to_string())
+            }
+            Err((code, said)) => (code / 100, json!({ "code": code, "http": code / 100, "error": said }).to_string()),
+        },
         other => panic!("no vendor of {other}"),
     }
 }
@@ -310,6 +316,43 @@ fn smn(head: &str, bytes: &[u8]) -> Result<(), (u16, &'static str)> {
     if subject.is_empty() || subject.contains(['\r', '\n']) { Err((400, "subject is invalid")) } else { Ok(()) }
 }
 
+/// What a server of ntfy with access control and no room for files takes; the numbers of errors are its own.
+fn ntfy(head: &str, bytes: &[u8]) -> Result<(), (u16, &'static str)> {
+    if target(head).0 != "/" {
+        return Err((40_401, "page not found"));
+    }
+    if !head.lines().any(|line| line.eq_ignore_ascii_case("authorization: bearer tk_canary")) {
+        return Err((40_301, "forbidden"));
+    }
+    if bytes.len() > 8192 {
+        return Err((41_303, "JSON body too large"));
+    }
+    let body = parsed(head, bytes);
+    let known = ["topic", "title", "message", "priority", "tags", "click", "actions", "markdown"];
+    if body.as_object().is_none_or(|keys| keys.keys().any(|key| !known.contains(&key.as_str()))) {
+        return Err((40_017, "invalid request: request body must be message JSON"));
+    }
+    if body["topic"] != "canary-topic" {
+        return Err((40_301, "forbidden"));
+    }
+    if !body["priority"].as_u64().is_some_and(|priority| (1..=5).contains(&priority)) {
+        return Err((40_007, "invalid priority parameter"));
+    }
+    let text = |key: &str| body[key].as_str().unwrap_or_default();
+    // An empty message is made one that says "triggered"; one of the full size is a file.
+    if text("message").trim().is_empty() || text("message").len() >= 4096 {
+        return Err((40_014, "invalid request: attachments not allowed"));
+    }
+    let title = text("title");
+    if title.is_empty() || title.contains('\n') || title.chars().count() > 200 {
+        return Err((40_017, "invalid request: title"));
+    }
+    if body.get("click").is_some_and(|link| link.as_str().is_none_or(|link| !link.starts_with("http"))) {
+        return Err((40_017, "invalid request: click"));
+    }
+    Ok(())
+}
+
 /// Every sample of every kind of message, the huge and the hostile ones too, is taken by every vendor.
 #[tokio::test]
 async fn every_vendor_takes_every_sample() {
@@ -328,7 +371,7 @@ async fn every_vendor_takes_every_sample() {
 /// The vendors here are not made of rubber: what is wrong with a message is refused, by its name.
 #[tokio::test]
 async fn vendors_refuse_what_is_wrong() {
-    let wrong: [(&str, &str, &str, &str); 14] = [
+    let wrong: [(&str, &str, &str, &str); 16] = [
         ("smn", "canary-sk", "other", "does not match"),
         ("smn", "canary-ak", "other", "does not match"),
         ("smn", "urn:smn", "urn:nms", "no such topic"),
@@ -343,6 +386,8 @@ async fn vendors_refuse_what_is_wrong() {
         ("teams", "canary-sig", "other", "refused"),
         ("discord", "canary-discord", "other", "Unknown Webhook"),
         ("telegram", "'-1001'", "'7'", "chat not found"),
+        ("ntfy", "tk_canary", "tk_other", "40301"),
+        ("ntfy", "canary-topic", "other", "40301"),
     ];
     for (kind, right, other, said) in wrong {
         let server = Server::start(Reply::Vendor(vendor(kind))).await;

@@ -69,11 +69,12 @@ async fn no_secret_turns_up_in_any_output_log_or_file() {
          teams: {{ type: teams, webhook_url: {{ file: secret-slack }} }}\n  \
          discord: {{ type: discord, webhook_url: {{ file: secret-slack }} }}\n  \
          telegram: {{ type: telegram, bot_token: {{ file: secret-token }}, chat_id: \"1\", api_url: \"http://{closed}\" }}\n  \
+         ntfy: {{ type: ntfy, topic: {{ file: secret-token }}, token: {{ file: secret-key }}, api_url: \"http://{closed}\" }}\n  \
          pagerduty: {{ type: pagerduty, routing_key: {{ file: secret-token }}, api_url: \"http://{closed}\" }}\n  \
          smn: {{ type: smn, endpoint: \"http://{closed}\", project_id: p, topic_urn: \"urn:smn:r:p:t\", \
            auth: {{ access_key: {{ file: secret-token }}, secret_key: {{ file: secret-key }} }} }}\n\
          rules:\n  failed: {{ when: {{ status: [fail] }}, notify: [slack, lost, hook, mail, bot, dingtalk, wecom, \
-           feishu, teams, discord, telegram, pagerduty, smn] }}\n",
+           feishu, teams, discord, telegram, pagerduty, smn, ntfy] }}\n",
         store = stage.path("nightbell.db").display(),
         hook = stage.sink.url("hook"),
     );

@@ -45,6 +45,7 @@ const RECIPIENTS_MAX: usize = 100;
 /// Mail, as the registry lists it.
 pub(in crate::notify) const KIND: Kind = Kind {
     word: "email",
+    also: &["mail", "smtp"],
     keys: &settings::KEYS,
     read: |section| boxed(EmailSettings::read(section)),
     // The parts of a mail.

@@ -107,7 +107,7 @@ impl FromYaml for OneMailbox {
             Err(_) => {
                 let comma =
                     text.contains(',').then_some("several addresses are a list: [a@example.com, b@example.com]");
-                located.wrong(format!("{text:?} is no mail address"), comma.map(str::to_string).or_else(help))
+                located.wrong(format!("{text:?} is not a valid mail address"), comma.map(str::to_string).or_else(help))
             }
         }
     }
@@ -243,7 +243,7 @@ type Wrong = (String, Option<&'static str>);
 /// The server that a `smtp_url` names. Errors never repeat the URL: people do write passwords into it.
 fn read_url(text: &str) -> Result<Server, Wrong> {
     let forms = Some("write smtps://user@host:465, smtp://user@host:587 or smtp+plain://host:25");
-    let url = Url::parse(text.trim()).map_err(|error| (format!("it is no URL: {error}"), forms))?;
+    let url = Url::parse(text.trim()).map_err(|error| (format!("it is not a valid URL: {error}"), forms))?;
     let (security, default_port) = match url.scheme() {
         "smtps" => (Security::Tls, 465),
         "smtp" => (Security::StartTls, 587),

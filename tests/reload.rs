@@ -238,7 +238,10 @@ async fn a_broken_file_keeps_its_last_good_version_while_the_others_load() {
     let kept: Vec<&str> = attempted.kept.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(kept, ["finance.yaml", "new.yaml"]);
     let problems = attempted.problems.join("\n");
-    assert!(problems.contains("finance.yaml:3:") && problems.contains("\"high\" is no severity"), "{problems}");
+    assert!(
+        problems.contains("finance.yaml:3:") && problems.contains("\"high\" is not a valid severity"),
+        "{problems}"
+    );
     assert!(problems.contains("new.yaml:3:3: rules.data: the name \"data\" is defined twice"), "{problems}");
     stage.workspace.put(failed("data", 1));
     stage.workspace.put(failed("finance", 2));

@@ -237,10 +237,10 @@ fn variables_without_a_value_are_reported_unless_offline() {
         ("${MISSING}", "variable MISSING is not set"),
         ("${EMPTY}", "variable EMPTY is not set"),
         ("\"x ${open\"", "without a closing"),
-        ("${}", "is no name"),
-        ("${1}", "is no name"),
-        ("${A B}", "is no name"),
-        ("${NAME:+x}", "is no name"),
+        ("${}", "is not a valid name"),
+        ("${1}", "is not a valid name"),
+        ("${A B}", "is not a valid name"),
+        ("${NAME:+x}", "is not a valid name"),
     ] {
         let (_, findings) = parse_with(&format!("a: 1\nk: {written}"), true);
         assert_eq!(findings.len(), 1, "{written}: {findings:?}");

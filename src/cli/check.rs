@@ -12,13 +12,17 @@ use crate::template::display_text;
 
 pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
+    let mut warnings = 0;
     for warning in loaded.rendered_warnings() {
+        warnings += 1;
         complain(warning);
     }
     for gap in loaded.config.calendar_gaps(SystemClock.now()) {
+        warnings += 1;
         complain(format_args!("warning: {gap}"));
     }
     if let (true, Some(receiver)) = (loaded.config.watch.notify.is_empty(), loaded.config.receivers.first()) {
+        warnings += 1;
         complain(format_args!(
             "warning: nobody is told when a source cannot be read or a receiver cannot be told; write self: {{ notify: [{}] }}",
             receiver.id
@@ -42,12 +46,13 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     }
     let files = if path.is_dir() { count(loaded.files.len(), "file") + ", " } else { String::new() };
     print(format_args!(
-        "{}: {files}{}, {}, {}{}; nothing is wrong",
+        "{}: {files}{}, {}, {}{}; {}",
         path.display(),
         count(config.sources.len(), "source"),
         count(config.receivers.len(), "receiver"),
         count(config.rules.rules().len(), "rule"),
         if tests == 0 { String::new() } else { format!(", {}", count(tests, "test")) },
+        if warnings == 0 { "nothing is wrong".to_string() } else { count(warnings, "warning") },
     ))?;
     Ok(Exit::Done)
 }

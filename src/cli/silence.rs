@@ -240,7 +240,7 @@ fn instant(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, Str
         let tomorrow = today.checked_add(SignedDuration::from_hours(24)).map_err(|error| error.to_string())?;
         return if today > now { Ok(today) } else { of(tomorrow.to_zoned(zone.clone()).date().to_datetime(time)) };
     }
-    Err(format!("--until: {text:?} is no time; write 06:00, 2026-11-22T06:00, or 2026-11-22T06:00:00+08:00"))
+    Err(format!("--until: {text:?} is not a valid time; write 06:00, 2026-11-22T06:00, or 2026-11-22T06:00:00+08:00"))
 }
 
 /// Lists silences: those that hold, or all.

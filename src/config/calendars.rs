@@ -142,7 +142,7 @@ impl FromYaml for Year {
         let text = String::from_yaml(located)?;
         match text.parse::<i16>() {
             Ok(year) if (1970..=9998).contains(&year) => Some(Year(year)),
-            _ => located.wrong(format!("{text:?} is no year"), None),
+            _ => located.wrong(format!("{text:?} is not a valid year"), Some("write it as 2027".into())),
         }
     }
 }
@@ -198,7 +198,7 @@ impl FromYaml for Span {
         let (from, to) = (from?.0, to?.0);
         let days = from.until(to).map_or(i32::MAX, |span| span.get_days());
         if to < from || days > CALENDAR_SPAN_DAYS_MAX {
-            return located.wrong(format!("from {from} to {to} is no holiday"), None);
+            return located.wrong(format!("from {from} to {to} is not a valid holiday"), None);
         }
         Some(Span { from, to })
     }
@@ -211,7 +211,7 @@ impl FromYaml for CalendarDate {
         let text = String::from_yaml(located)?;
         match text.parse::<Date>() {
             Ok(date) if text.len() == 10 => Some(CalendarDate(date)),
-            _ => located.wrong(format!("{text:?} is no date"), Some("write it as 2027-02-06".into())),
+            _ => located.wrong(format!("{text:?} is not a valid date"), Some("write it as 2027-02-06".into())),
         }
     }
 }
@@ -246,17 +246,17 @@ mod tests {
             ("years: 2027\nholidays: [2026-01-01]", "2:11: holidays: 2026-01-01 is of a year that is not among"),
             (
                 "years: 2027\nholidays: [27-01-01]",
-                "2:12: holidays[0]: \"27-01-01\" is no date (write it as 2027-02-06)",
+                "2:12: holidays[0]: \"27-01-01\" is not a valid date (write it as 2027-02-06)",
             ),
-            ("years: 2027\nholidays: [2027-02-30]", "2:12: holidays[0]: \"2027-02-30\" is no date"),
+            ("years: 2027\nholidays: [2027-02-30]", "2:12: holidays[0]: \"2027-02-30\" is not a valid date"),
             ("years: 2027\nworkdays: [2027-01-01]\nholidays: [2027-01-01]", "2:11: workdays: 2027-01-01 is a holiday"),
             (
                 "years: 2027\nholydays: [2027-01-01]",
                 "2:1: holydays: unknown key \"holydays\" (did you mean \"holidays\"?)",
             ),
-            ("years: 2027\nweekend: [saturn]", "2:11: weekend[0]: \"saturn\" is no weekday"),
-            ("years: 2027\nholidays: [{ from: 2027-02-11, to: 2027-02-05 }]", "is no holiday"),
-            ("years: soon", "\"soon\" is no year"),
+            ("years: 2027\nweekend: [saturn]", "2:11: weekend[0]: \"saturn\" is not a valid weekday"),
+            ("years: 2027\nholidays: [{ from: 2027-02-11, to: 2027-02-05 }]", "is not a valid holiday"),
+            ("years: soon", "\"soon\" is not a valid year"),
         ];
         for (text, expected) in cases {
             let said = parse(text).unwrap_err().join("\n");

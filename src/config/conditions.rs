@@ -28,7 +28,8 @@ pub(super) static WHEN: Keys = Keys::of(
     &[
         &[
             Key::new("any", Shape::Flag, "Every run, told once when it has ended. Stands alone."),
-            Key::new("status", Shape::Words(statuses), "The run is in one of these statuses."),
+            Key::new("status", Shape::Words(statuses), "The run is in one of these statuses.")
+                .example("[fail, running-exception]"),
             Key::new(
                 "duration",
                 Shape::Duration,
@@ -41,12 +42,13 @@ pub(super) static WHEN: Keys = Keys::of(
                 "The job itself is in one of these; about no run. Stands alone.",
             )
             .example("[EXCEPTION, STOPPED]"),
-            Key::new("consecutive", Shape::Whole, "The last so many runs of the job failed: 2 to 100."),
+            Key::new("consecutive", Shape::Whole, "The last so many runs of the job failed: 2 to 100.").example("3"),
             Key::new(
                 "failure_rate",
                 Shape::Mapping(&FAILURE_RATE),
                 "More than this share of the last so many runs failed.",
-            ),
+            )
+            .example("{ over: 20, above: 25% }"),
             Key::new(
                 "not_finished_by",
                 Shape::ClockTime,
@@ -54,13 +56,15 @@ pub(super) static WHEN: Keys = Keys::of(
             )
             .example("\"06:30\""),
             Key::new("not_started_by", Shape::ClockTime, "The same for starting.").example("\"02:15\""),
-            Key::new("warn_at", Shape::ClockTime, "When a deadline is warned of."),
-            Key::new("missing", Shape::Mapping(&MISSING), "No run was planned or started for a due time of a schedule."),
+            Key::new("warn_at", Shape::ClockTime, "When a deadline is warned of.").example("\"06:00\""),
+            Key::new("missing", Shape::Mapping(&MISSING), "No run was planned or started for a due time of a schedule.")
+                .example("{ schedule: \"0 2 * * *\" }"),
             Key::new(
                 "slower_than_usual",
                 Shape::Mapping(&SLOWER),
                 "The run takes longer than the job's own runs usually do.",
-            ),
+            )
+            .example("{ factor: 2 }"),
         ],
         DAYS,
     ],
@@ -234,6 +238,14 @@ fn read_daily(when: &Section<'_>, key: &'static str, goal: Goal, around: &Surrou
         when.error("warn_at", "the warning would come with the deadline itself", Some("write an earlier time".into()));
         return Some(None);
     }
+    if let (Some(by), Some(warn_at)) = (&by, &warn_at)
+        && warn_at.0 > by.0
+        // Of a deadline in the morning one may be warned the evening before.
+        && !(by.0.hour() < 12 && warn_at.0.hour() >= 12)
+    {
+        let message = "it is later than the deadline, so the warning comes the day before";
+        when.warning("warn_at", message, Some("write an earlier time".into()));
+    }
     let trigger = by.filter(|_| is_sound).zip(days).map(|(by, days)| {
         Trigger::Daily(Daily {
             goal,
@@ -325,7 +337,7 @@ impl FromYaml for ClockTime {
         };
         read().map(ClockTime).or_else(|| {
             let help = Some("write hours and minutes of a 24-hour clock, as in \"06:30\"".into());
-            located.wrong(format!("{text:?} is no time of day"), help)
+            located.wrong(format!("{text:?} is not a valid time of day"), help)
         })
     }
 }
@@ -341,7 +353,7 @@ impl FromYaml for Percent {
             Some(number) => Some(Percent(number)),
             None => {
                 let help = Some("write a share under 100% with its sign, as in \"25%\"".into());
-                located.wrong(format!("{text:?} is no share of runs"), help)
+                located.wrong(format!("{text:?} is not a valid share of runs"), help)
             }
         }
     }

@@ -9,7 +9,7 @@ use super::calendars::{Calendars, WEEKDAYS, weekday};
 use super::schema::{any_case, flexible, one_or_many};
 use super::words::read_reference;
 use crate::schedule::{Calendar, Days};
-use crate::yaml::{FromYaml, Key, Located, OneOrMany, Section, Shape, closest};
+use crate::yaml::{FromYaml, Key, Located, OneOrMany, Section, Shape, Value, closest};
 
 /// The keys.
 pub(super) const DAYS: &[Key] = &[
@@ -51,6 +51,14 @@ pub(super) fn read(section: &Section<'_>, calendars: &Calendars) -> Option<Days>
         Some(node) => {
             let names: Vec<String> = calendars.keys().cloned().collect();
             let located = Located { node, path: &section.path_of("calendar"), findings: section.findings() };
+            if let Value::Scalar(word) = &node.value
+                && CALENDAR_WORDS.contains(&word.text.as_str())
+                && !names.contains(&word.text)
+            {
+                let help =
+                    format!("write days: [{}]; a calendar is the one that they go by: cn, or one of yours", word.text);
+                return located.wrong(format!("{:?} are days, and not a calendar", word.text), Some(help));
+            }
             Some(calendars.get(&read_reference(located, "calendar", &names)?).map(Arc::clone)?)
         }
     };
@@ -126,6 +134,9 @@ impl FromYaml for DayWords {
             let words = WEEKDAYS.iter().flat_map(|(short, long, _)| [*short, *long]);
             let near = closest(&text.to_ascii_lowercase(), words.chain(CALENDAR_WORDS).chain(["last"]));
             let help = match near {
+                _ if text.eq_ignore_ascii_case("weekdays") => {
+                    "write mon-fri, or workdays for those that a calendar says are worked".to_string()
+                }
                 Some(near) => format!("did you mean {near:?}?"),
                 None => "write mon … sun, mon-fri, workdays, days-off, holidays, 1 … 31, or last".to_string(),
             };

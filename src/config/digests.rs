@@ -102,7 +102,7 @@ fn read_one(digests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
     }
     let notify = read_notify(&section, known);
     if !section.has("notify") {
-        section.error("", "the key \"notify\" is missing", Some("name the receivers of the digest".into()));
+        section.missing("notify", Some("name the receivers of the digest".into()));
     } else if notify.as_ref().is_some_and(Vec::is_empty) {
         section.error("notify", "the list is empty", Some("name the receivers of the digest".into()));
     }
@@ -176,6 +176,8 @@ impl FromYaml for Spread {
             return Some(Spread(Duration::ZERO));
         }
         let help = "write it as 30s or 5m, or 0s to send to all at once".to_string();
-        parse_duration(&text).map(Spread).or_else(|| located.wrong(format!("{text:?} is no duration"), Some(help)))
+        parse_duration(&text)
+            .map(Spread)
+            .or_else(|| located.wrong(format!("{text:?} is not a valid duration"), Some(help)))
     }
 }

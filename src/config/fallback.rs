@@ -32,7 +32,7 @@ pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback>
         .node("to")
         .and_then(|node| read_reference(Located { node, path: &section.path_of("to"), findings }, "receiver", names));
     if !section.has("to") {
-        section.error("", "the key \"to\" is missing", Some("name the receiver that is told instead".into()));
+        section.missing("to", Some("name the receiver that is told instead".into()));
     }
     let after = section.or_default::<Duration>("after");
     if after > DELIVERY_PATIENCE {

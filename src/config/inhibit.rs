@@ -32,7 +32,7 @@ fn read_one(inhibitions: &Section<'_>, entry: &Entry, around: &Surroundings<'_>)
     for (key, whose) in [("by", "the alerts upstream"), ("match", "the alerts that they hold back")] {
         if !section.has(key) {
             let help = Some(format!("say which are {whose}: {key}: {{ job: … }}"));
-            section.error("", format!("the key {key:?} is missing"), help);
+            section.missing(key, help);
         }
     }
     let (by, matches) = (read_alert_match(&section, "by", around), read_alert_match(&section, "match", around));

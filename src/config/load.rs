@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::Config;
+use super::doubts::is_placeholder;
 use super::files::{NoFiles, RuleFile, RuleFiles};
 use crate::coding::hex;
 use crate::yaml::{self, Diagnostic, Diagnostics, Environment, FileText, Level, Place};
@@ -159,12 +160,37 @@ fn fingerprint(files: &[FileText]) -> String {
     hex(&hash.finalize()[..8])
 }
 
-/// Reports every secret that has no value just now.
+/// What is odd about a secret's value, which is not repeated. A URL's own faults its receiver finds.
+fn doubt_of(value: &str) -> Option<(&'static str, &'static str)> {
+    let value = value.trim();
+    let is_quoted = value.len() > 1
+        && [('"', '"'), ('\'', '\''), ('“', '”')]
+            .iter()
+            .any(|(open, close)| value.starts_with(*open) && value.ends_with(*close));
+    match value {
+        _ if value.contains("://") => None,
+        _ if is_quoted => Some(("the secret's value stands in quotes", "take them away: they are part of the value")),
+        _ if is_placeholder(value) => Some(("the secret's value is a placeholder", "put the real one in its place")),
+        _ if value.contains(char::is_whitespace) => {
+            Some(("the secret's value has a blank or a line break in it", "take it away, unless it is meant"))
+        }
+        _ => None,
+    }
+}
+
+/// Reports every secret that has no value just now, and what is odd about the values of the others.
 fn check_secrets(findings: &Diagnostics) {
     for noted in findings.noted_secrets() {
-        if let Err(error) = noted.secret.resolve() {
-            let help = "or check the rest of the file without secrets: nightbell check --offline";
-            findings.error(noted.at, noted.path, error.to_string(), Some(help.into()));
+        match noted.secret.resolve() {
+            Err(error) => {
+                let help = "or check the rest of the file without secrets: nightbell check --offline";
+                findings.error(noted.at, noted.path, error.to_string(), Some(help.into()));
+            }
+            Ok(value) => {
+                if let Some((message, help)) = doubt_of(value.expose()) {
+                    findings.warning(noted.at, noted.path, message, Some(help.into()));
+                }
+            }
         }
     }
 }

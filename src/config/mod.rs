@@ -10,6 +10,7 @@ mod conditions;
 mod days;
 mod defaults;
 mod digests;
+mod doubts;
 mod fallback;
 mod files;
 mod group;
@@ -111,8 +112,10 @@ static FILE: Keys = Keys::of(
             "self",
             Shape::Mapping(&own::OWN),
             "Who hears of trouble with sources and receivers, and with Nightbell itself.",
-        ),
-        Key::new("heartbeat", Shape::Mapping(&own::HEARTBEAT), "Whom Nightbell tells that it works."),
+        )
+        .example("{ notify: [oncall, team] }"),
+        Key::new("heartbeat", Shape::Mapping(&own::HEARTBEAT), "Whom Nightbell tells that it works.")
+            .example("{ url: { env: HEARTBEAT_URL } }"),
         Key::new(
             "tests",
             Shape::ByName(&tests::TEST),
@@ -186,6 +189,7 @@ impl Config {
     /// Reads the files' trees as one. What is wrong is reported; `None` means that something was.
     fn read(trees: Vec<Node>, findings: &Diagnostics) -> Option<Config> {
         for tree in &trees {
+            doubts::warn_of_texts(tree, findings);
             match Section::of(&FILE, tree, "", findings) {
                 Some(file) => check_version(&file),
                 None => findings.note_partial(),
@@ -246,13 +250,14 @@ impl Config {
             .chain(fallbacks)
             .chain(routed)
             .collect();
+        file.report_unknown();
         // A broken rule may be the one that notifies it.
         if !findings.has_errors() {
             warn_of_unused_receivers(&file, &told);
+            doubts::warn(&file, &rules, &routes, &sources);
         }
         let rules_at = file.place_of("rules");
         let (marks, fingerprint) = (Marks::of(&tree), String::new());
-        file.close();
         let rules =
             RuleSet::compile(rules).map_err(|error| findings.error(rules_at, "rules", error.to_string(), None)).ok()?;
         Some(Config {
@@ -346,7 +351,7 @@ fn read_language(section: &Section<'_>) -> Option<Language> {
         let known = Language::ALL.map(Language::as_str).join(" or ");
         let near = Language::near(&word);
         let help = near.map_or_else(|| format!("write {known}"), |near| format!("did you mean {:?}?", near.as_str()));
-        section.error("language", format!("{word:?} is no language that messages come in"), Some(help));
+        section.error("language", format!("{word:?} is not a valid language"), Some(help));
     }
     language
 }
@@ -367,7 +372,7 @@ fn read_store(file: &Section<'_>) -> String {
         Some(("postgres" | "postgresql", _)) => {
             file.error("store", "PostgreSQL is not supported by this version yet", example());
         }
-        _ => file.error("store", "this is no address of a store", example()),
+        _ => file.error("store", "this is not a valid address of a store", example()),
     }
     store
 }

@@ -161,8 +161,8 @@ impl FromYaml for ClockTime {
             let seconds = hour * 3600 + minute * 60;
             (minute < 60 && seconds <= DAY_SECONDS).then_some(seconds)
         };
-        seconds()
-            .map(ClockTime)
-            .or_else(|| located.wrong(format!("{text:?} is no time of the day"), Some("write it as \"22:00\"".into())))
+        seconds().map(ClockTime).or_else(|| {
+            located.wrong(format!("{text:?} is not a valid time of day"), Some("write it as \"22:00\"".into()))
+        })
     }
 }

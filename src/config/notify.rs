@@ -100,7 +100,7 @@ fn read_step(node: &Node, path: &str, is_first: bool, around: &Section<'_>, know
     }
     let section = Section::of(if is_first { &FIRST_STEP } else { &STEP }, node, path, findings)?;
     if !section.has("to") {
-        section.error("", "the key \"to\" is missing", Some("name the receivers that this step tells".into()));
+        section.missing("to", Some("name the receivers that this step tells".into()));
     }
     let names = read_references(&section, "to", "receiver", known.receivers);
     let after = section.optional::<Duration>("after");
@@ -112,11 +112,7 @@ fn read_step(node: &Node, path: &str, is_first: bool, around: &Section<'_>, know
             is_sound = false;
         }
     } else if !section.has("after") {
-        section.error(
-            "",
-            "the key \"after\" is missing",
-            Some("say how long after the first telling: after: 30m".into()),
-        );
+        section.missing("after", Some("say how long after the first telling: after: 30m".into()));
         is_sound = false;
     }
     if let Some(after) = after.filter(|after| *after > ESCALATION_AFTER_MAX) {

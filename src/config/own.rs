@@ -71,7 +71,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
     }
     watch.notify = notify.unwrap_or_default();
     if !section.has("notify") {
-        section.error("", "the key \"notify\" is missing", Some("name the receivers that are told".into()));
+        section.missing("notify", Some("name the receivers that are told".into()));
     }
     watch.unreadable_after = section.or_default("unreadable_after");
     watch.source_unreadable = section.or_default("source_unreadable");
@@ -107,7 +107,7 @@ pub(super) fn read_heartbeat(file: &Section<'_>) -> Option<HeartbeatSettings> {
     if !(HEARTBEAT_EVERY_MIN..=HEARTBEAT_EVERY_MAX).contains(&every) {
         let (least, most) = (duration_text(HEARTBEAT_EVERY_MIN), duration_text(HEARTBEAT_EVERY_MAX));
         let help = Some(format!("write something from {least} to {most}"));
-        section.error("every", format!("a heartbeat every {} is none", duration_text(every)), help);
+        section.error("every", format!("{} is not a valid interval of a heartbeat", duration_text(every)), help);
     }
     let ca_file = section.optional::<PathBuf>("ca_file");
     check_file(&section, "ca_file");

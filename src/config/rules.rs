@@ -41,14 +41,14 @@ pub(super) static RULE: Keys = Keys::of(
     "rule",
     "A rule: what it matches, what must hold, who is told.",
     &[&[
-        Key::new("match", Shape::Mapping(&MATCH), "Which runs; without it, every one."),
+        Key::new("match", Shape::Mapping(&MATCH), "Which runs; without it, every one.").example("{ job: \"etl_*\" }"),
         Key::new(
             "when",
             Shape::Mapping(&WHEN),
             "What must hold: a status, a duration or another condition; any: true for every run.",
         )
         .required()
-        .example("{ status: [fail] }"),
+        .example("{ status: [fail, running-exception] }"),
         Key::new(
             "timezone",
             Shape::Zone,
@@ -129,8 +129,8 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
         None if section.has("when") => None,
         None if is_misplaced => None,
         None => {
-            let help = "write when: { status: [fail] }, or when: { any: true } for every run";
-            section.error("", "the key \"when\" is missing", Some(help.into()));
+            let help = "write when: { status: [fail, running-exception] }, or when: { any: true } for every run";
+            section.missing("when", Some(help.into()));
             None
         }
     };
@@ -375,10 +375,29 @@ impl FromYaml for JobPattern {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let text = String::from_yaml(located)?;
         match Pattern::parse(&text) {
-            Ok(pattern) => Some(JobPattern(pattern)),
+            Ok(pattern) => {
+                if looks_like_a_regex(&text) {
+                    let Located { node, path, findings } = located;
+                    let help = format!("for a regular expression write '/{text}/'; for a dot itself write [.]");
+                    findings.warning(
+                        node.at,
+                        path,
+                        format!("{text:?} is a glob, and looks like a regular expression"),
+                        Some(help),
+                    );
+                }
+                Some(JobPattern(pattern))
+            }
             Err(fault) => located.wrong(fault, None),
         }
     }
+}
+
+/// Whether a glob has what means something in regular expressions only.
+fn looks_like_a_regex(text: &str) -> bool {
+    let is_regex = text.starts_with('/');
+    let marks = [".*", ".+", "\\d", "\\w", "\\s", "\\.", "(", ")", "|"];
+    !is_regex && (text.starts_with('^') || text.ends_with('$') || marks.iter().any(|mark| text.contains(mark)))
 }
 
 pub(super) struct StatusWord(pub(super) Status);

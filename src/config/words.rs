@@ -32,7 +32,7 @@ pub(super) fn read_word<T>(
     from_word(&word).or_else(|| {
         let help = closest(&word, known.iter().copied())
             .map_or_else(|| format!("one of {}", known.join(", ")), |near| format!("did you mean {near:?}?"));
-        located.wrong(format!("{word:?} is no {what}"), Some(help))
+        located.wrong(format!("{word:?} is not a valid {what}"), Some(help))
     })
 }
 
@@ -47,7 +47,7 @@ pub(super) fn read_word_any_case<T>(
     from_word(&word).or_else(|| {
         let help = closest(&word.to_ascii_uppercase(), known.iter().copied())
             .map_or_else(|| format!("one of {}", known.join(", ")), |near| format!("did you mean {near:?}?"));
-        located.wrong(format!("{word:?} is no {what}"), Some(help))
+        located.wrong(format!("{word:?} is not a valid {what}"), Some(help))
     })
 }
 
@@ -73,7 +73,7 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > crate::limits::NAME_BYTES_MAX || !name.chars().all(allowed) {
         return Err(format!(
-            "{name:?} is no name: letters, digits, -, _ and . are allowed, at most {} of them",
+            "{name:?} is not a valid name: letters, digits, -, _ and . are allowed, at most {} of them",
             crate::limits::NAME_BYTES_MAX
         ));
     }

@@ -165,7 +165,7 @@ enum Kept {
 /// # Errors
 /// When it is no http(s) URL with a host. The message does not repeat it.
 pub fn secret_url(secret: &Secret) -> Result<Url, String> {
-    let url = Url::parse(secret.expose().trim()).map_err(|error| format!("it is no URL: {error}"))?;
+    let url = Url::parse(secret.expose().trim()).map_err(|error| format!("it is not a valid URL: {error}"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         "http" | "https" => Err("the URL names no host".to_string()),

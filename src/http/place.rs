@@ -12,7 +12,7 @@ pub fn checked_endpoint(section: &Section<'_>, key: &'static str, text: &str) ->
         section.error(key, message, Some("write it as https://host or https://host:port".into()));
         None
     };
-    let Ok(url) = Url::parse(text) else { return wrong("this is no address") };
+    let Ok(url) = Url::parse(text) else { return wrong("this is not a valid address") };
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return wrong("an address beginning with https:// or http:// is needed");
     }
@@ -31,7 +31,7 @@ pub fn read_place(
 ) -> Option<(String, Option<String>)> {
     let region = section.optional::<String>("region");
     if let Some(wrong) = region.as_ref().filter(|region| !is_region(region)) {
-        section.error("region", format!("{wrong:?} is no region"), Some(format!("for example {example}")));
+        section.error("region", format!("{wrong:?} is not a valid region"), Some(format!("for example {example}")));
         return None;
     }
     if section.has("endpoint") {

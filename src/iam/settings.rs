@@ -118,7 +118,7 @@ fn read_password(section: &Section<'_>, auth: &Section<'_>) -> Option<Auth> {
         None if section.has("region") => None,
         None => {
             let help = "without \"region\", say where to sign in, as in iam_endpoint: https://iam.example.com";
-            auth.error("", "the key \"iam_endpoint\" is missing", Some(help.into()));
+            auth.missing("iam_endpoint", Some(help.into()));
             None
         }
     };

@@ -139,7 +139,7 @@ fn regex_fault(text: &str, error: &regex::Error) -> String {
         other => {
             let message = other.to_string();
             let fault = message.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("{text:?} is no regular expression: {fault}")
+            format!("{text:?} is not a valid regular expression: {fault}")
         }
     }
 }
@@ -166,7 +166,7 @@ fn glob_fault(text: &str, kind: &ErrorKind) -> String {
         ErrorKind::DanglingEscape => "a \"\\\" at the end escapes nothing".into(),
         other => other.to_string(),
     };
-    format!("{text:?} is no glob: {fault}")
+    format!("{text:?} is not a valid glob: {fault}")
 }
 
 /// A glob that the glob crate has accepted, gone through once.

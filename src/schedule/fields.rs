@@ -150,7 +150,8 @@ fn read_step(item: &str, step: &str, range: &str, kind: &Kind) -> Result<usize, 
         return Err(format!("{item:?} in the {name} field: a step needs a range; write {range}-{last}/{step}"));
     }
     let parsed = step.parse::<usize>().ok().filter(|step| *step >= 1);
-    let step = parsed.ok_or_else(|| format!("{item:?} in the {name} field: the step {step:?} is no number above 0"))?;
+    let step =
+        parsed.ok_or_else(|| format!("{item:?} in the {name} field: the step {step:?} is not a number above 0"))?;
     let span = (kind.last - kind.first) as usize;
     if step > span {
         return Err(format!(
@@ -206,7 +207,10 @@ fn read_number(item: &str, text: &str, kind: &Kind) -> Result<u32, String> {
         _ if text.ends_with(['L', 'W']) || text.contains('#') => {
             format!("{item:?} in the {name} field: L, W and # are not part of crontab(5); list the days")
         }
-        _ if kind.words.is_empty() => format!("{item:?} in the {name} field: {text:?} is no number"),
+        "workdays" | "weekdays" if kind.words.len() == 7 => {
+            format!("{item:?} in the {name} field: write mon-fri; what a calendar says is worked, \"days\" knows")
+        }
+        _ if kind.words.is_empty() => format!("{item:?} in the {name} field: {text:?} is not a number"),
         _ => format!("{item:?} in the {name} field: {text:?} is neither a number nor a name such as {}", kind.words[1]),
     })
 }

@@ -62,7 +62,7 @@ impl Schedule {
     fn of(text: &str, zone: &TimeZone, expressions: &[String], every_pass: bool) -> Result<Schedule, String> {
         let fields = expressions
             .iter()
-            .map(|expression| expression.parse().map_err(|_| format!("{text:?} is no schedule")))
+            .map(|expression| expression.parse().map_err(|_| format!("{text:?} is not a valid schedule")))
             .collect::<Result<Vec<cron::Schedule>, String>>()?;
         let schedule = Schedule { text: text.trim().to_string(), zone: zone.clone(), fields, every_pass };
         // 31 February is written with valid fields and never comes.

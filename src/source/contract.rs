@@ -149,6 +149,11 @@ pub(super) trait Scheduler: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether a run can stand still on a failed node until somebody acts: `running-exception`, and not `fail`.
+    fn stands_still(&self) -> bool {
+        false
+    }
+
     /// The crontab by which it is polled where the configuration does not say, if it should be another than usual.
     fn poll_default(&self) -> Option<String> {
         None

@@ -18,6 +18,8 @@ use crate::yaml::{Keys, Section, closest};
 pub struct SchedulerKind {
     /// The word for `type`.
     pub word: &'static str,
+    /// What else people call it: who writes one of these means the kind.
+    also: &'static [&'static str],
     /// The keys that belong to the kind, beside those that every source has.
     pub keys: &'static Keys,
     /// Reads them.
@@ -26,18 +28,27 @@ pub struct SchedulerKind {
 
 /// The kinds of source that can be used: one line for each.
 pub static KINDS: [SchedulerKind; 4] = [
-    kind("dataarts", &dataarts::KEYS, |section| dataarts::Settings::read(section).map(SchedulerSettings::new)),
-    kind("schedulerx", &schedulerx::KEYS, |section| schedulerx::Settings::read(section).map(SchedulerSettings::new)),
-    kind("airflow", &airflow::KEYS, |section| airflow::Settings::read(section).map(SchedulerSettings::new)),
-    kind("http", &http::KEYS, |section| http::Settings::read(section).map(SchedulerSettings::new)),
+    kind("dataarts", &["dgc", "dlf", "dayu"], &dataarts::KEYS, |section| {
+        dataarts::Settings::read(section).map(SchedulerSettings::new)
+    }),
+    kind("schedulerx", &["edas"], &schedulerx::KEYS, |section| {
+        schedulerx::Settings::read(section).map(SchedulerSettings::new)
+    }),
+    kind("airflow", &["mwaa", "composer"], &airflow::KEYS, |section| {
+        airflow::Settings::read(section).map(SchedulerSettings::new)
+    }),
+    kind("http", &["https", "rest", "api"], &http::KEYS, |section| {
+        http::Settings::read(section).map(SchedulerSettings::new)
+    }),
 ];
 
 const fn kind(
     word: &'static str,
+    also: &'static [&'static str],
     keys: &'static Keys,
     read: fn(&Section<'_>) -> Option<SchedulerSettings>,
 ) -> SchedulerKind {
-    SchedulerKind { word, keys, read }
+    SchedulerKind { word, also, keys, read }
 }
 
 impl SchedulerKind {
@@ -46,8 +57,11 @@ impl SchedulerKind {
         let found = KINDS.iter().find(|kind| kind.word == word);
         if found.is_none() {
             let words = || KINDS.iter().map(|kind| kind.word);
-            let near = closest(word, words()).map(|near| format!("did you mean {near:?}?"));
-            let help = near.unwrap_or_else(|| format!("the types are {}", words().collect::<Vec<_>>().join(", ")));
+            let called = KINDS.iter().find(|kind| kind.also.contains(&word.to_ascii_lowercase().as_str()));
+            let near = called.map(|kind| kind.word).or_else(|| closest(word, words()));
+            let help = near
+                .map(|near| format!("did you mean {near:?}?"))
+                .unwrap_or_else(|| format!("the types are {}", words().collect::<Vec<_>>().join(", ")));
             section.error("type", format!("there is no source of the type {word:?}"), Some(help));
         }
         found
@@ -119,6 +133,11 @@ impl SchedulerSettings {
     /// A saved answer as the settings map it; nothing where they map none.
     pub fn map_sample(&self, body: &[u8]) -> Option<Result<Sample, String>> {
         self.0.map_sample(body)
+    }
+
+    /// Whether a run can stand still on a failed node until somebody acts: `running-exception`, and not `fail`.
+    pub fn stands_still(&self) -> bool {
+        self.0.stands_still()
     }
 
     /// What must have a value before the source can be asked, each with its key within the source's section.

@@ -116,6 +116,18 @@ impl Diagnostics {
         self.push(Diagnostic { level: Level::Warning, at, path: path.into(), message: message.into(), help });
     }
 
+    /// How many findings there are.
+    pub(super) fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
+    /// Says what to do about the errors that were added after the first `before` and do not say it themselves.
+    pub(super) fn help_since(&self, before: usize, help: Option<String>) {
+        let mut found = self.found.borrow_mut();
+        let mute = found.iter_mut().skip(before).filter(|one| one.level == Level::Error && one.help.is_none());
+        mute.for_each(|one| one.help.clone_from(&help));
+    }
+
     /// Adds a finding.
     pub fn push(&self, diagnostic: Diagnostic) {
         self.found.borrow_mut().push(diagnostic);
@@ -160,7 +172,7 @@ impl Diagnostic {
     /// The finding as a person reads it, with the line it is about and a mark under the place:
     ///
     /// ```text
-    /// error: rules.yaml:3:36: rules.slow.when.duration: "many" is no duration
+    /// error: rules.yaml:3:36: rules.slow.when.duration: "many" is not a valid duration
     ///   3 |     when: { status: [running], duration: many }
     ///     |                                          ^
     ///   help: write it as 45m, 2h30m or 1d

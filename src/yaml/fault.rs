@@ -4,6 +4,43 @@ use serde_yaml::Error;
 
 use crate::limits::CONFIG_DEPTH_MAX;
 
+/// A character that looks like one that YAML reads: what to do about it.
+pub(super) fn odd_character(text: &str) -> Option<&'static str> {
+    let odd = |c: char| match c {
+        '：' => Some("this is a full-width colon (：): write an ordinary one and a blank, as in key: value"),
+        '\u{a0}' => Some("there is a no-break space (U+00A0) here: write an ordinary one"),
+        '\u{3000}' => Some("there is a full-width space (U+3000) here: write ordinary ones"),
+        '“' | '”' | '‘' | '’' => Some("these are quotation marks of text: write ordinary ones (\" or ')"),
+        _ => None,
+    };
+    text.chars().find_map(odd)
+}
+
+/// The first character, in the line of an error or the one above, that looks like one that YAML reads and stands where
+/// that one would: its line and column, counted from 1, and what to do about it. Texts in quotes and comments hold what
+/// they like.
+pub(super) fn look_alike(text: &str, line: u32) -> Option<(u32, u32, &'static str)> {
+    let first = line.saturating_sub(1).max(1);
+    for (number, line) in (1..).zip(text.lines()).filter(|(number, _)| (first..=line).contains(number)) {
+        let mut before = '\n';
+        for (column, c) in (1..).zip(line.chars()) {
+            if matches!(c, '"' | '\'' | '#') {
+                break;
+            }
+            // A colon ends a key; a blank indents, or stands behind a colon or a dash.
+            let stands_there = match c {
+                '：' => before.is_ascii_alphanumeric() || matches!(before, '_' | '-'),
+                _ => matches!(before, '\n' | ' ' | ':' | '-' | '\u{a0}' | '\u{3000}'),
+            };
+            if let (true, Some(help)) = (stands_there, odd_character(c.encode_utf8(&mut [0; 4]))) {
+                return Some((number, column, help));
+            }
+            before = c;
+        }
+    }
+    None
+}
+
 /// What is wrong, and what to do about it. Never holds a value of the file: it may be a secret.
 pub(super) fn in_words(error: &Error) -> (String, Option<String>) {
     let (message, help) = match error.without_snippet() {
@@ -66,6 +103,10 @@ fn scanner_in_words(message: &str) -> (String, Option<&'static str>) {
     if says("mapping values are not allowed") {
         let help = "check the indentation, and put text that holds \": \" in quotes";
         return ("a \":\" where no key can be".into(), Some(help));
+    }
+    if says("escape") {
+        let help = "text with backslashes stands in single quotes: '\\d+'";
+        return ("a backslash in double quotes begins what YAML does not know".into(), Some(help));
     }
     if says("quoted scalar") || says("unclosed quote") {
         return ("a quoted text is not closed".into(), Some("the quote that opens it is on this line or above"));

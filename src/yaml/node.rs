@@ -115,8 +115,12 @@ pub fn parse_file(file: u16, text: &str, environment: &Environment<'_>, findings
     let raw = match read(text, DuplicateKeyPolicy::LastWins) {
         Ok(raw) => raw,
         Err(error) => {
-            let (message, help) = fault::in_words(&error);
-            let at = error.location().map_or(top, |location| place(file, &location));
+            let (mut message, mut help) = fault::in_words(&error);
+            let mut at = error.location().map_or(top, |location| place(file, &location));
+            if let Some((line, column, what)) = fault::look_alike(text, at.line) {
+                (message, help) = ("a character that only looks like the right one".into(), Some(what.into()));
+                at = Place { file, line, column };
+            }
             findings.error(at, "", format!("not readable as YAML: {message}"), help);
             return None;
         }
@@ -263,7 +267,7 @@ impl Build<'_> {
             && name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
         if !is_name {
             let help = "write ${NAME} or ${NAME:-default}, or $${ for a literal ${";
-            self.findings.error(at, path, format!("{name:?} is no name of a variable"), Some(help.into()));
+            self.findings.error(at, path, format!("{name:?} is not a valid name of a variable"), Some(help.into()));
             return None;
         }
         let set = (self.environment.lookup)(name).filter(|value| !value.is_empty());

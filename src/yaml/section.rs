@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use super::fault::odd_character;
 use super::{Diagnostics, Entry, FromYaml, Key, Keys, Node, Place, Shape, Value, closest};
 
 /// A value on its way to become a typed one: where it stands, what it is called, and where findings go.
@@ -54,7 +55,11 @@ impl<'a> Section<'a> {
     ) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
             let message = format!("expected a mapping of keys to values, found {}", kind_of(&node.value));
-            findings.error(node.at, path, message, None);
+            let help = match &node.value {
+                Value::Scalar(scalar) => odd_character(&scalar.text).map(str::to_string),
+                _ => None,
+            };
+            findings.error(node.at, path, message, help);
             return None;
         };
         Some(Section { at: node.at, path, entries, known: RefCell::default(), findings, tables, each })
@@ -147,24 +152,59 @@ impl<'a> Section<'a> {
     /// The value of a key that may be absent. A value of the wrong shape is reported and counts as absent.
     pub fn optional<T: FromYaml>(&self, key: &'static str) -> Option<T> {
         let node = self.node(key)?;
-        let path = self.path_of(key);
-        T::from_yaml(Located { node, path: &path, findings: self.findings })
+        let (path, before) = (self.path_of(key), self.findings.count());
+        let value = T::from_yaml(Located { node, path: &path, findings: self.findings });
+        if value.is_none() {
+            self.findings.help_since(before, self.written(key));
+        }
+        value
+    }
+
+    /// How one writes a key, by its example or its default.
+    fn written(&self, key: &str) -> Option<String> {
+        let told = self.told(key)?;
+        told.example.or(told.default).map(|example| format!("write {key}: {example}"))
     }
 
     /// The value of a key that must be there. Absence is reported.
     pub fn required<T: FromYaml>(&self, key: &'static str) -> Option<T> {
         if !self.has(key) {
-            self.missing(key);
+            self.missing(key, None);
             return None;
         }
         self.optional(key)
     }
 
-    /// Reports that a key is missing, with how one writes it.
-    fn missing(&self, key: &'static str) {
-        let example = self.ask(key).and_then(|key| key.example);
-        let help = example.map(|example| format!("write {key}: {example}"));
+    /// Reports that a key is missing, with `help` or with how one writes it. Where it is only misspelt, that alone is
+    /// reported.
+    pub fn missing(&self, key: &'static str, help: Option<String>) {
+        self.ask(key);
+        let is_meant = |entry: &&Entry| self.told(&entry.key).is_none() && self.near(&entry.key) == Some(key);
+        if let Some(misspelt) = self.entries.iter().find(is_meant) {
+            return self.unknown(misspelt);
+        }
+        let help = help.or_else(|| self.written(key));
         self.findings.error(self.at, self.path.as_str(), format!("the key {key:?} is missing"), help);
+    }
+
+    /// The key of the tables that is near to a word.
+    fn near(&self, word: &str) -> Option<&'static str> {
+        closest(word, self.tables.iter().flat_map(|keys| keys.iter()).map(|key| key.name))
+    }
+
+    /// Reports a key that is in no table. Twice the same is once.
+    fn unknown(&self, entry: &Entry) {
+        let help = odd_character(&entry.key).map(str::to_string).unwrap_or_else(|| match self.near(&entry.key) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => {
+                let mut names: Vec<&str> =
+                    self.tables.iter().flat_map(|keys| keys.iter()).map(|key| key.name).collect();
+                names.sort_unstable();
+                format!("the keys here are {}", names.join(", "))
+            }
+        });
+        let message = format!("unknown key {:?}", entry.key);
+        self.findings.error(entry.at, self.path_of(&entry.key), message, Some(help));
     }
 
     /// The value of a key, or the default that its table names when it is absent or wrong.
@@ -185,13 +225,18 @@ impl<'a> Section<'a> {
             Shape::ByName(keys) | Shape::ByKind(keys, _) => (None, Some(keys)),
             _ => (None, None),
         };
-        Section::open(table.into_iter().collect(), each, node, self.path_of(key), self.findings)
+        let before = self.findings.count();
+        let section = Section::open(table.into_iter().collect(), each, node, self.path_of(key), self.findings);
+        if section.is_none() {
+            self.findings.help_since(before, self.written(key));
+        }
+        section
     }
 
     /// The mapping under a key that must be there.
     pub fn required_section(&self, key: &'static str) -> Option<Section<'a>> {
         if !self.has(key) {
-            self.missing(key);
+            self.missing(key, None);
             return None;
         }
         self.section(key)
@@ -224,19 +269,7 @@ impl<'a> Section<'a> {
     /// Reports every key that was not asked for by now: [`Section::close`] for who still needs the section.
     pub fn report_unknown(&self) {
         let known = self.known.borrow();
-        let mut names: Vec<&str> = self.tables.iter().flat_map(|keys| keys.iter()).map(|key| key.name).collect();
-        names.sort_unstable();
-        for entry in self.entries {
-            if known.contains(&entry.key.as_str()) {
-                continue;
-            }
-            let help = closest(&entry.key, names.iter().copied()).map_or_else(
-                || format!("the keys here are {}", names.join(", ")),
-                |near| format!("did you mean {near:?}?"),
-            );
-            let message = format!("unknown key {:?}", entry.key);
-            self.findings.error(entry.at, self.path_of(&entry.key), message, Some(help));
-        }
+        self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())).for_each(|entry| self.unknown(entry));
     }
 }
 

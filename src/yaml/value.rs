@@ -71,7 +71,7 @@ impl FromYaml for Duration {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let text = String::from_yaml(located)?;
         parse_duration(&text).or_else(|| {
-            located.wrong(format!("{text:?} is no duration"), Some("write it as 30s, 45m, 2h30m or 1d".into()))
+            located.wrong(format!("{text:?} is not a valid duration"), Some("write it as 30s, 45m, 2h30m or 1d".into()))
         })
     }
 }
@@ -83,6 +83,19 @@ impl FromYaml for TimeZone {
         if let Ok(zone) = TimeZone::get(&name) {
             return Some(zone);
         }
+        // China has one zone, and no city but Shanghai names it.
+        const OF_CHINA: [&str; 6] =
+            ["asia/beijing", "beijing", "china", "asia/shenzhen", "asia/hangzhou", "asia/guangzhou"];
+        let help = match name.to_lowercase().as_str() {
+            "cst" => Some("several zones are called so: write Asia/Shanghai, or America/Chicago"),
+            "ist" => Some("several zones are called so: write Asia/Kolkata, Europe/Dublin or Asia/Jerusalem"),
+            "bst" => Some("several zones are called so: write Europe/London or Asia/Dhaka"),
+            other if OF_CHINA.contains(&other) => Some("did you mean \"Asia/Shanghai\"?"),
+            _ => None,
+        };
+        if let Some(help) = help {
+            return located.wrong(format!("{name:?} is not a valid time zone"), Some(help.into()));
+        }
         let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
         // An abbreviation is near to many: CST is not a misspelt CET.
         let near = closest(&name, known.iter().map(String::as_str)).filter(|_| name.len() > 5);
@@ -90,7 +103,7 @@ impl FromYaml for TimeZone {
             || "write an IANA name such as Asia/Shanghai, Europe/Berlin or UTC".to_string(),
             |near| format!("did you mean {near:?}?"),
         );
-        located.wrong(format!("{name:?} is no time zone"), Some(help))
+        located.wrong(format!("{name:?} is not a valid time zone"), Some(help))
     }
 }
 

@@ -35,7 +35,10 @@ fn said(files: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn files_make_one_configuration_in_the_order_of_their_names() {
     let directory = directory(&[
-        ("20-finance.yaml", "rules:\n  b: { match: { source: warehouse }, when: { status: fail }, notify: hook }\n"),
+        (
+            "20-finance.yaml",
+            "rules:\n  b: { match: { source: warehouse }, when: { status: [fail, running-exception] }, notify: hook }\n",
+        ),
         ("10-base.yml", &format!("timezone: Asia/Shanghai\n{SOURCE}{HOOK}")),
         (
             "30-data.yaml",

@@ -21,7 +21,7 @@ async fn every_mistake_is_reported_at_once_and_nothing_is_touched() {
             "rules.yaml:5:14: receivers.a.type",
             "did you mean \"slack\"?",
             "did you mean \"fail\"?",
-            "rules.r.when.duration: \"many\" is no duration",
+            "rules.r.when.duration: \"many\" is not a valid duration",
             "rules.r.notify",
         ] {
             assert!(stderr.contains(part), "{arguments:?}: {part:?} is not in\n{stderr}");
@@ -32,11 +32,21 @@ async fn every_mistake_is_reported_at_once_and_nothing_is_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_says_that_nothing_is_wrong_where_it_warns_of_nothing() {
+    let rules =
+        "rules:\n  failed: { when: { status: [fail, running-exception] }, notify: [hook] }\nself: { notify: [hook] }\n";
+    let output = Stage::set(rules).await.output(&["check"]).await;
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    assert!(text(&output.stdout).contains("1 source, 1 receiver, 1 rule; nothing is wrong"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_is_content_with_a_good_file_and_contacts_nobody() {
     let stage = Stage::set(TELL_FAILURES).await;
     let output = stage.output(&["check"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("1 source, 1 receiver, 1 rule; nothing is wrong"));
+    // Nobody hears of Nightbell's own trouble, and no rule is about runs that stand still.
+    assert!(text(&output.stdout).contains("1 source, 1 receiver, 1 rule; 2 warnings"), "{}", text(&output.stdout));
     assert_eq!(stage.workspace.requests().list, 0);
     assert!(stage.sink.hits().is_empty());
     assert!(!exists(&stage.path("nightbell.db")));
@@ -207,7 +217,10 @@ async fn check_names_receivers_that_cannot_be_used() {
     let output = check.current_dir(stage.path("rules.yaml").parent().unwrap()).output().unwrap();
     assert_eq!(output.status.code(), Some(78));
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("receivers.chat.webhook_url: it is no URL: the value stands in quotes"), "{stderr}");
+    assert!(
+        stderr.contains("receivers.chat.webhook_url: it is not a valid URL: the value stands in quotes"),
+        "{stderr}"
+    );
 }
 
 /// Roots and proxies out of the environment that cannot be used are said, and never replaced or passed by.

@@ -123,9 +123,9 @@ async fn wishes_that_make_no_sense_are_refused() {
         (&["deliveries", "retry"][..], 2, "ID"),
         (&["deliveries", "retry", "--receiver", "hook"], 2, "--since"),
         (&["deliveries", "retry", "x", "--receiver", "hook", "--since", "1h"], 2, "cannot be used with"),
-        (&["deliveries", "retry", "--receiver", "hook", "--since", "soon"], 2, "is no time"),
+        (&["deliveries", "retry", "--receiver", "hook", "--since", "soon"], 2, "is not a valid time"),
         (&["deliveries", "retry", "x"], 1, "there is no such file"),
-        (&["deliveries", "--since", "soon"], 2, "is no time"),
+        (&["deliveries", "--since", "soon"], 2, "is not a valid time"),
         (&["deliveries", "--state", "gone"], 2, "the states are pending"),
         (&["deliveries", "--state", "dead", "show", "x"], 2, "filters"),
     ] {

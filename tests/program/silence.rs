@@ -106,7 +106,7 @@ async fn a_silence_without_an_end_a_reason_or_a_subject_is_refused() {
         (&["--job", "etl", "--until", "whenever", "--reason", "deploy", "--by", "wang"], "write 06:00"),
         (&["--job", "etl", "--until", "2020-01-01T00:00:00Z", "--reason", "d", "--by", "wang"], "have ended already"),
         (&["--job", "etl", "--for", "900d", "--reason", "d", "--by", "wang"], "at most 366 days"),
-        (&["--job", "etl[", "--for", "2h", "--reason", "d", "--by", "wang"], "\"etl[\" is no glob"),
+        (&["--job", "etl[", "--for", "2h", "--reason", "d", "--by", "wang"], "\"etl[\" is not a valid glob"),
         (&["--rule", "faild", "--for", "2h", "--reason", "d", "--by", "wang"], "did you mean \"failed\"?"),
         (&["--job", "etl", "--for", "2h", "--reason", "a\nb", "--by", "wang"], "--reason must be one line"),
         (&ends_and_reason, "name what it concerns"),

@@ -195,7 +195,9 @@ pub(super) fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> 
     let there = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|day| day.at(0, 0, 0, 0)));
     let at = there.and_then(|there| there.to_zoned(zone.clone()));
     at.map(|at| at.timestamp()).map_err(|_| {
-        format!("{text:?} is no time: write 6h or 2d (ago), 2026-11-21, 2026-11-21T03:00 or 2026-11-21T03:00:00Z")
+        format!(
+            "{text:?} is not a valid time: write 6h or 2d (ago), 2026-11-21, 2026-11-21T03:00 or 2026-11-21T03:00:00Z"
+        )
     })
 }
 

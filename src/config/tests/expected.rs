@@ -49,7 +49,7 @@ pub(in crate::config) static EXPECTED: Keys = Keys::of(
 pub(super) fn read(section: &Section<'_>, times: &Times<'_>, around: &Surroundings<'_>) -> Option<Vec<Expected>> {
     let Some(node) = section.node("expect") else {
         let help = "write what is told, as in - { rule: etl-failed, to: [oncall] }, or expect: nothing";
-        section.error("", "the key \"expect\" is missing", Some(help.into()));
+        section.missing("expect", Some(help.into()));
         return None;
     };
     match &node.value {
@@ -68,7 +68,7 @@ pub(super) fn read(section: &Section<'_>, times: &Times<'_>, around: &Surroundin
 fn read_one(item: &Section<'_>, times: &Times<'_>, around: &Surroundings<'_>) -> Option<Expected> {
     let rules = read_references(item, "rule", "rule", around.rules);
     if !item.has("rule") {
-        item.error("", "the key \"rule\" is missing", Some("name the rule that tells".into()));
+        item.missing("rule", Some("name the rule that tells".into()));
     }
     let resolved = item.or_default::<bool>("resolved");
     let job = item.optional::<String>("job");

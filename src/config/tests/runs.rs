@@ -112,7 +112,7 @@ fn read_source(item: &Section<'_>, around: &Surroundings<'_>) -> Option<SourceId
         ([], [only]) => Some(SourceId::new(only)),
         ([], _) => {
             let sources = around.names.sources.join(", ");
-            item.error("", "the key \"source\" is missing", Some(format!("the sources are {sources}")));
+            item.missing("source", Some(format!("the sources are {sources}")));
             None
         }
         _ => {

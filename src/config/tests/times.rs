@@ -26,7 +26,7 @@ pub(super) fn read_anchor(section: &Section<'_>, key: &'static str, zone: &TimeZ
     let text = section.required::<Text>(key)?.0;
     in_full(&text, zone).or_else(|| {
         let help = "write a date, \"2026-11-21\", or with a time, \"2026-11-21 01:00\"".to_string();
-        section.error(key, format!("{text:?} is no date"), Some(help));
+        section.error(key, format!("{text:?} is not a valid date"), Some(help));
         None
     })
 }
@@ -84,7 +84,7 @@ impl<'a> Times<'a> {
     fn wrong<T>(&self, section: &Section<'_>, key: &'static str, text: &str) -> Option<T> {
         let help = "write \"02:10\" for that time of the day on which the test begins, \"-1d 02:10\" for the day before, \
                     or \"2026-11-21 02:10\"";
-        section.error(key, format!("{text:?} is no time"), Some(help.to_string()));
+        section.error(key, format!("{text:?} is not a valid time"), Some(help.to_string()));
         None
     }
 

@@ -162,7 +162,7 @@ fn read_headers(section: &Section<'_>) -> Option<Vec<(String, SecretRef)>> {
         let path = headers.path_of(&entry.key);
         let located = Located { node: &entry.node, path: &path, findings: headers.findings() };
         if HeaderName::try_from(entry.key.as_str()).is_err() {
-            return located.wrong(format!("{:?} is no name of a header", entry.key), None);
+            return located.wrong(format!("{:?} is not a valid name of a header", entry.key), None);
         }
         read.push((entry.key.clone(), SecretRef::from_yaml(located)?));
     }

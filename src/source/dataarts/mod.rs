@@ -103,6 +103,10 @@ impl Scheduler for Settings {
         KIND
     }
 
+    fn stands_still(&self) -> bool {
+        true
+    }
+
     fn tells_jobs(&self) -> bool {
         true
     }

@@ -93,8 +93,8 @@ fn read_jobs(section: &Section<'_>) -> Option<Vec<String>> {
         section.error("jobs", format!("{words}, for each costs a request at every poll"), advice());
         return None;
     }
-    if let Some(wrong) = jobs.iter().find(|name| name.contains(['*', '?'])) {
-        section.error("jobs", format!("{wrong:?} is no name of a job: exact names are wanted here"), advice());
+    if let Some(wrong) = jobs.iter().find(|name| name.is_empty() || name.contains(['*', '?'])) {
+        section.error("jobs", format!("{wrong:?} is not a valid name of a job here: only exact names are"), advice());
         return None;
     }
     Some(jobs)

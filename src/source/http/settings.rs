@@ -232,7 +232,7 @@ impl Settings {
             return None;
         }
         if self.list.request.address(None, &Values::default()).is_err() {
-            section.error("url", "this is no address", Some("write it as https://host/path".into()));
+            section.error("url", "this is not a valid address", Some("write it as https://host/path".into()));
             return None;
         }
         if let Some(log) = &self.log

@@ -1,0 +1,94 @@
+//! What is right by its form and probably not meant: findings that are warnings, about the file as a whole.
+//!
+//! Reads what was read of the file; changes nothing of it.
+
+use crate::model::Status;
+use crate::rule::{Route, Rule};
+use crate::source::SourceSettings;
+use crate::yaml::{Diagnostics, Node, Origin, Section, Value};
+
+/// Looks at rules that are right each by itself.
+pub(super) fn warn(file: &Section<'_>, rules: &[Rule], routes: &[Route], sources: &[SourceSettings]) {
+    warn_of_silent_rules(file, rules, routes);
+    warn_of_runs_that_stand_still(file, rules, sources);
+}
+
+/// A rule that notifies nobody is only recorded. Where there are routes, they may be what names its receivers.
+fn warn_of_silent_rules(file: &Section<'_>, rules: &[Rule], routes: &[Route]) {
+    if !routes.is_empty() {
+        return;
+    }
+    for rule in rules.iter().filter(|rule| rule.receivers().next().is_none()) {
+        let help = "write notify: [NAME], or leave it so if its alerts are only to be recorded";
+        warn_at(file, rule, "", "the rule notifies nobody", help);
+    }
+}
+
+/// A run of DataArts whose node failed may stand still until somebody acts. Then it is no failed run yet, and a rule about
+/// `fail` alone tells of it only when it has been given up.
+fn warn_of_runs_that_stand_still(file: &Section<'_>, rules: &[Rule], sources: &[SourceSettings]) {
+    let is_told = |rule: &Rule| rule.when.statuses.contains(&Status::RunningException);
+    if rules.iter().any(is_told) {
+        return;
+    }
+    let stands_still = |rule: &&Rule| {
+        let named = &rule.matches.sources;
+        let mut of_rule = sources.iter().filter(|source| named.is_empty() || named.contains(&source.id));
+        of_rule.any(|source| source.scheduler.stands_still())
+    };
+    let is_about_failure = |rule: &&Rule| rule.when.statuses.contains(&Status::Fail);
+    if let Some(rule) = rules.iter().filter(is_about_failure).find(stands_still) {
+        let message =
+            "no rule is about running-exception: a run that stands still on a failed node until somebody acts";
+        warn_at(file, rule, ".when.status", message, "write status: [fail, running-exception]");
+    }
+}
+
+fn warn_at(file: &Section<'_>, rule: &Rule, key: &str, message: &str, help: &str) {
+    let Some(Node { value: Value::Map(entries), .. }) = file.node("rules") else { return };
+    // The last one of duplicate keys counts.
+    let Some(entry) = entries.iter().rev().find(|entry| entry.key == rule.id.as_str()) else { return };
+    let path = format!("rules.{}{key}", rule.id);
+    file.findings().warning(entry.at, path, message, Some(help.to_string()));
+}
+
+/// Warns of values that are still what a page or an example had in their place, `<your token>`, and of those that stand in
+/// quotation marks that YAML does not know. What stands in them is not repeated.
+pub(super) fn warn_of_texts(tree: &Node, findings: &Diagnostics) {
+    walk(tree, "", findings);
+}
+
+/// Whether a value is a placeholder in angle brackets.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let inner = text.trim().strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+    inner.is_some_and(|inner| !inner.trim().is_empty() && !inner.contains(['<', '>', '@']))
+}
+
+/// Whether a value stands in quotation marks that are none for YAML, as word processors write them.
+fn is_in_odd_quotes(text: &str) -> bool {
+    [('“', '”'), ('‘', '’'), ('「', '」')].iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close))
+}
+
+fn walk(node: &Node, path: &str, findings: &Diagnostics) {
+    match &node.value {
+        Value::Scalar(scalar) if scalar.origin == Origin::File && is_placeholder(&scalar.text) => {
+            let help = Some("write the value itself, without the brackets".to_string());
+            findings.warning(node.at, path, "this is a placeholder", help);
+        }
+        Value::Scalar(scalar) if scalar.origin == Origin::File && is_in_odd_quotes(&scalar.text) => {
+            let help = Some("write ordinary ones, \" or '".to_string());
+            findings.warning(node.at, path, "the quotation marks (“…”) are a part of this text", help);
+        }
+        Value::Scalar(_) | Value::Null => {}
+        Value::List(items) => {
+            let items = items.iter().enumerate();
+            items.for_each(|(index, item)| walk(item, &format!("{path}[{index}]"), findings));
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                let path = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
+                walk(&entry.node, &path, findings);
+            }
+        }
+    }
+}

@@ -45,6 +45,8 @@
 //! main
 //! cli                               one file per command
 //! app                               wires the checked config into running loops
+//! web                               pages, API, metrics, health: reads the store, does what people may do
+//! desk                              what people ask and do, by command, page and API alike
 //! worker                            poll, deliver and the other loops; replay
 //! config                            YAML -> checked Config, with located diagnostics
 //! source | store | notify | sim     the outside world; the store by role
@@ -55,7 +57,7 @@
 //! words                             what messages say, in each language
 //! yaml                              located tree, diagnostics, section reader
 //! model                             plain data
-//! clock | secret | limits | schedule | sign    leaves
+//! clock | secret | limits | schedule | sign | metrics    leaves
 //! coding                            hex and percent coding
 //! ```
 
@@ -66,10 +68,12 @@ pub mod clock;
 pub mod coding;
 pub mod config;
 pub mod decide;
+pub mod desk;
 pub mod digest;
 pub mod http;
 pub mod iam;
 pub mod limits;
+pub mod metrics;
 pub mod model;
 pub mod notify;
 pub mod rule;
@@ -80,6 +84,7 @@ pub mod sim;
 pub mod source;
 pub mod store;
 pub mod template;
+pub mod web;
 pub mod words;
 pub mod worker;
 pub mod yaml;

@@ -394,3 +394,60 @@ pub const NOISY_ALERTS_A_DAY: usize = 24;
 pub const OVERLAP_TELLINGS_MIN: usize = 3;
 /// The share of the less frequent rule's runs that the other one must have told of as well.
 pub const OVERLAP_SHARE_PERCENT: usize = 50;
+
+/// Connections that the page and the API hold at once; more are turned away with 503.
+pub const WEB_CONNECTIONS_MAX: usize = 256;
+/// Time for the head of a request, from its first byte or from the answer before it.
+pub const WEB_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time in which a connection must make some progress, reading or writing.
+pub const WEB_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest life of a connection, however busy: who reads an answer byte by byte gives the place up in the end.
+pub const WEB_CONNECTION_LIFE_MAX: Duration = Duration::from_secs(300);
+/// Time for an answer, the body of the request included.
+pub const WEB_REQUEST_TIME_MAX: Duration = Duration::from_secs(20);
+/// Largest head of a request: a page's address with its cookies.
+pub const WEB_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Largest body of a request: a silence with many patterns.
+pub const WEB_BODY_BYTES_MAX: usize = 64 << 10;
+/// Time that open connections get to finish when the program stops.
+pub const WEB_STOP_TIME_MAX: Duration = Duration::from_secs(3);
+/// How long the answer to `/-/ready` is believed: a probe must not become a write to the store for each asker.
+pub const WEB_READY_AGE_MAX: Duration = Duration::from_secs(2);
+/// How long a sign-in lasts.
+pub const WEB_SESSION_TIME: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Longest life of a token that ends by itself.
+pub const TOKEN_TIME_MAX: Duration = Duration::from_secs(2 * 366 * 24 * 3600);
+/// Fewest characters of a token's id that may stand for it.
+pub const TOKEN_PREFIX_MIN: usize = 4;
+/// How often systemd is told how Nightbell fares where it wants no watchdog.
+pub const SUPERVISOR_EVERY: Duration = Duration::from_secs(10);
+
+/// Rows of a list on a page.
+pub const PAGE_ROWS: usize = 50;
+/// Rows of a list of the API where nobody asks for a number.
+pub const API_ROWS: usize = 100;
+/// Most rows of one answer of the API.
+pub const API_ROWS_MAX: usize = 500;
+/// Alerts that fire which the night shows; of more, the newest.
+pub const NIGHT_ALERTS_MAX: usize = 300;
+/// Runs of one source, and open runs of all, that the night reads.
+pub const NIGHT_RUNS_MAX: usize = 2000;
+/// Jobs with alerts whose runs the night reads one job at a time.
+pub const NIGHT_JOBS_READ_MAX: usize = 40;
+/// Runs of one job that the night shows.
+pub const NIGHT_RUNS_OF_A_JOB_MAX: usize = 40;
+/// Jobs of one kind (failing, running, the rest) that the night shows.
+pub const NIGHT_ROWS_MAX: usize = 100;
+/// Days of a job's calendar.
+pub const CALENDAR_DAYS: i64 = 34;
+/// Runs whose durations a job's chart shows.
+pub const JOB_CHART_RUNS: usize = 60;
+/// Silences that are over which the page shows.
+pub const SILENCES_SHOWN_MAX: usize = 50;
+/// Alerts that are looked at to say how many a silence would hit.
+pub const SILENCE_PREVIEW_ALERTS_MAX: usize = 5000;
+/// How far back those are looked for.
+pub const SILENCE_PREVIEW_SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the link of a message may acknowledge its alert.
+pub const ACK_LINK_TIME: Duration = Duration::from_secs(7 * 24 * 3600);

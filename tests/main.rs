@@ -29,6 +29,7 @@ mod sim;
 mod source;
 mod store;
 mod tidy;
+mod web;
 mod window;
 mod words;
 mod yaml;

@@ -80,6 +80,8 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 escalation: None,
                 episode: 1,
                 ended: None,
+                url: None,
+                ack_url: None,
             },
             source: SourcePart { id: source(), kind: "dataarts".into() },
             job: JobPart { name: job.into(), ..JobPart::default() },

@@ -38,5 +38,26 @@ airflow() {
     ' "$home" "$versions" >"$home/log" 2>&1 </dev/null &
 }
 
+# The browser that clicks through the pages, what drives it, and what looks for barriers in them.
+browser() {
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    if command -v "${CHROMIUM:-chromium}" >/dev/null && command -v npm >/dev/null; then
+        echo "setup: a browser and npm are there"
+    else
+        echo "setup: installing chromium, fonts with Chinese letters, and npm: the browser that clicks through the pages"
+        $as_root apt-get update -q
+        $as_root apt-get install -q -y --no-install-recommends chromium fonts-noto-cjk nodejs npm
+    fi
+    modules="$PWD/../target/browser"
+    if [ -d "$modules/node_modules/playwright-core" ] && [ -d "$modules/node_modules/axe-core" ]; then
+        echo "setup: playwright-core and axe-core are there"
+    else
+        echo "setup: installing playwright-core, which drives the browser, and axe-core, which looks for barriers"
+        npm install --silent --no-audit --no-fund --prefix "$modules" playwright-core@1.65.1 axe-core@4.14.1
+    fi
+}
+
 mail_server
 airflow
+browser

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use nightbell::model::{AlertState, InstanceType, MessageKind, ReasonCode, Severity, Status};
+use nightbell::model::{AlertState, DeliveryState, EndReason, InstanceType, MessageKind, ReasonCode, Severity, Status};
 use nightbell::words::Language;
 
 /// What stands between quotes behind every `before` in the files of a directory that end with `extension`.
@@ -39,6 +39,25 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     for call in ["language.say(\"", "say(\""] {
         said.extend(quoted("src", ".rs", call));
     }
+    for call in ["p.say(\"", "say_with(\""] {
+        said.extend(quoted("templates/web", ".html", call));
+        said.extend(quoted("src/web", ".rs", call));
+    }
+    // Keys that pages put together from a word, or keep in a table.
+    said.extend(prefixed("web.ended", EndReason::ALL.map(EndReason::as_str)));
+    said.extend(prefixed("web.delivery", DeliveryState::ALL.map(DeliveryState::as_str)));
+    said.extend(prefixed("web.outcome", nightbell::metrics::ATTEMPT_OUTCOMES));
+    said.extend(prefixed("web.number", ["critical", "error", "warning", "info", "running", "done"]));
+    said.extend(prefixed("web.night", ["failing", "running", "rest"]));
+    said.extend(prefixed("web.kind", ["firing", "resolved", "group", "digest", "test"]));
+    said.extend(prefixed("web.day", ["met", "failed", "open", "unknown", "nothing"]));
+    said.extend(prefixed("web.silence", ["job", "for", "until", "reason", "by"]));
+    said.extend(prefixed("web.delivery", ["follows", "merged_into", "stands_in_for", "fallback"]));
+    said.extend(prefixed("web.story", ["told", "told_end", "told_with", "gathers"]));
+    said.extend(prefixed("web.fault", ["missing", "forbidden", "broken", "wrong"]));
+    let conditions =
+        ["consecutive", "failure-rate", "not-finished-by", "not-started-by", "missing", "slower-than-usual"];
+    said.extend(prefixed("web.condition", conditions));
     // These have several lines each.
     let deadlines = [ReasonCode::NotFinishedBy, ReasonCode::NotStartedBy];
     let several =

@@ -16,11 +16,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
 use crate::limits::LEAVE_TIME_MAX;
-use crate::model::{ReceiverId, SourceId};
+use crate::metrics::Metrics;
+use crate::model::{EndReason, ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
 use crate::rule::{Rule, RuleSet};
+use crate::sign::LinkKey;
 use crate::source::{Learnt, Source, SourceSettings};
 use crate::store::{FallbackDeliveries as _, KnownReceiver, SqlStore, StoreError};
+use crate::web::InForce;
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Lane;
 use crate::worker::digest::{Digester, Grounds};
@@ -55,6 +58,10 @@ pub(super) struct Ground {
     pub(super) reloads: Reloads,
     /// How the loops fare.
     pub(super) statuses: Statuses,
+    /// What they have done.
+    pub(super) metrics: Metrics,
+    /// What the links of messages are signed with.
+    pub(super) links: LinkKey,
 }
 
 /// A configuration, its parts opened, and nothing done yet.
@@ -96,6 +103,8 @@ struct Tended {
     settings: SourceSettings,
     source: Arc<dyn Source>,
     learnt: Learnt,
+    /// Has it polled now; the same for all configurations that have the source.
+    nudge: Arc<Notify>,
 }
 
 impl Prepared {
@@ -142,11 +151,12 @@ impl Generation {
                 Some(same) => same.learnt.clone(),
                 None => parts::teach(&source, &settings.id, &ground.store).await?,
             };
-            tended.insert(settings.id.clone(), Tended { settings: settings.clone(), source, learnt });
+            let nudge = same.map(|same| Arc::clone(&same.nudge)).unwrap_or_default();
+            tended.insert(settings.id.clone(), Tended { settings: settings.clone(), source, learnt, nudge });
         }
         let reaches: HashMap<ReceiverId, Arc<Reach>> = receivers
             .into_iter()
-            .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, &budgets)))
+            .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, (&budgets, &ground.links))))
             .collect();
         let receivers = Arc::new(reaches.values().map(|reach| Arc::clone(&reach.receiver)).collect());
         let removed = remove_others(&config, &ground.store, now).await?;
@@ -163,6 +173,20 @@ impl Generation {
             heartbeat,
             removed,
         })
+    }
+
+    /// The configuration for who looks, in force since `now`; every series of its names is there from now on.
+    pub(super) fn shown(&self, now: Timestamp) -> Arc<InForce> {
+        let metrics = &self.ground.metrics;
+        metrics.expect_common();
+        self.sources.keys().for_each(|id| metrics.expect_source(id.as_str()));
+        self.reaches.keys().for_each(|id| metrics.expect_receiver(id.as_str()));
+        for rule in self.rules.rules() {
+            metrics.expect_rule(rule.id.as_str(), rule.severity.as_str(), EndReason::ALL.map(EndReason::as_str));
+        }
+        let (number, config, receivers) = (self.number, self.config.clone(), Arc::clone(&self.receivers));
+        let polls = self.sources.iter().map(|(id, tended)| (id.clone(), Arc::clone(&tended.nudge))).collect();
+        Arc::new(InForce { number, since: now, config, receivers, polls })
     }
 
     /// Has what is pending for receivers that are gone be dead, and the loop of the fallbacks look: to be called when
@@ -220,6 +244,8 @@ impl Generation {
         let mut fresh = Poller::new(settings, source, store, decider, receivers, clock);
         fresh.escalations = Arc::clone(&self.ground.escalations);
         fresh.learnt = tended.learnt.clone();
+        fresh.metrics = self.ground.metrics.clone();
+        fresh.nudge = Arc::clone(&tended.nudge);
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
             return Some((fresh, None));
@@ -237,6 +263,7 @@ impl Generation {
             .through(reach.receiver.channel.clone())
             .reporting_dead_letters(Arc::clone(dead_letters))
             .publishing(&self.ground.statuses)
+            .counting(self.ground.metrics.clone())
     }
 
     /// The loop that has fallbacks told.
@@ -322,7 +349,12 @@ async fn remove_others(config: &Config, store: &SqlStore, now: Timestamp) -> Res
 }
 
 /// The way to a receiver: the one there was before, if nothing of it has changed.
-fn reach(opened: Opened, before: Option<&Generation>, config: &Config, budgets: &Budgets) -> Arc<Reach> {
+fn reach(
+    opened: Opened,
+    before: Option<&Generation>,
+    config: &Config,
+    (budgets, links): (&Budgets, &LinkKey),
+) -> Arc<Reach> {
     let Opened { settings, notifier, renderer } = opened;
     let destination = settings.channel.destination();
     let (rate, budget) =
@@ -334,6 +366,7 @@ fn reach(opened: Opened, before: Option<&Generation>, config: &Config, budgets: 
         return Arc::clone(same);
     }
     let known = before.and_then(|before| before.reaches.get(&settings.id));
+    let renderer = Arc::unwrap_or_clone(renderer).signing(links.clone());
     let receiver = Receiver::new(&settings, renderer);
     let receiver = Arc::new(match known {
         Some(known) => receiver.woken_by(Arc::clone(&known.receiver.nudge)).through(known.receiver.channel.clone()),

@@ -3,7 +3,9 @@
 //! It is opened and checked as a whole before anything changes. Then it counts as the next generation, and takes effect in
 //! one step. What is refused leaves everything as it was.
 
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use super::AppError;
@@ -11,6 +13,7 @@ use super::generation::{Generation, Ground, Prepared};
 use super::loops::Loops;
 use crate::config::Config;
 use crate::store::Upkeep as _;
+use crate::web::InForce;
 
 /// Asks the running program to go by another configuration. Cheap to copy.
 #[derive(Debug, Clone)]
@@ -29,6 +32,9 @@ pub enum ReloadError {
     /// It names another store.
     #[error("the store cannot change while nightbell runs: restart it to go by another \"store\"")]
     Store,
+    /// It has the page served elsewhere, or no longer, or only now.
+    #[error("the address of \"web\" cannot change while nightbell runs: restart it to go by another \"listen\"")]
+    Listen,
     /// Something that it names cannot be opened, or the store failed.
     #[error(transparent)]
     App(#[from] AppError),
@@ -56,10 +62,19 @@ impl Reloader {
 }
 
 /// Puts `config` in force, if everything it names can be opened.
-pub(super) async fn take_up(config: Box<Config>, loops: &mut Loops, ground: &Ground) -> Result<i64, ReloadError> {
+pub(super) async fn take_up(
+    config: Box<Config>,
+    loops: &mut Loops,
+    ground: &Ground,
+    shown: &watch::Sender<Arc<InForce>>,
+) -> Result<i64, ReloadError> {
     let before = loops.generation();
     if config.store != before.config.store {
         return Err(ReloadError::Store);
+    }
+    let listen = |config: &Config| config.web.as_ref().map(|web| web.listen);
+    if listen(&config) != listen(&before.config) {
+        return Err(ReloadError::Listen);
     }
     let now = ground.clock.now();
     for gap in config.calendar_gaps(now) {
@@ -70,9 +85,11 @@ pub(super) async fn take_up(config: Box<Config>, loops: &mut Loops, ground: &Gro
     let number = ground.store.begin_generation(&fingerprint, true, now).await.map_err(AppError::from)?;
     let next = Generation::new(prepared, number, Some(&before), ground, now).await.map_err(AppError::from)?;
     next.digester().begin(now).await.map_err(AppError::from)?;
+    let known = next.shown(now);
     let (sources, receivers, rules) =
         (next.config.sources.len(), next.config.receivers.len(), next.config.rules.rules().len());
     loops.replace(next);
+    shown.send_replace(known);
     info!(generation = number, sources, receivers, rules, "the configuration was read again and is in force");
     Ok(number)
 }

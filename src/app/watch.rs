@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::reload::{ReloadError, Reloader};
+use super::supervisor;
 use crate::config::{Config, ConfigProblem, LoadOptions, Loaded, NoFiles, RuleFile, RuleFiles};
 use crate::limits::CONFIG_LOOK_AGAIN;
 
@@ -107,6 +108,14 @@ impl RuleWatch {
     }
 
     async fn take_up(&mut self, read: Result<RuleFiles, NoFiles>) -> Attempted {
+        supervisor::reloading();
+        let attempted = self.attempt(read).await;
+        // Whatever became of it: Nightbell runs, by this configuration or by the one before.
+        supervisor::ready();
+        attempted
+    }
+
+    async fn attempt(&mut self, read: Result<RuleFiles, NoFiles>) -> Attempted {
         self.seen = read.clone();
         let attempted = match read {
             Err(none) => Attempted { problems: vec![none.to_string()], ..Attempted::default() },

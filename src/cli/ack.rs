@@ -9,9 +9,9 @@ use super::output::{complain, fail, local, print};
 use super::place::{Desk, StorePlace, load_desk};
 use super::silence::{author, words};
 use super::{Exit, Failure, names};
-use crate::app::{self, Closing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::desk::{self as asked, Closing};
 use crate::limits::{ACK_ALERTS_MAX, ALERT_PREFIX_MIN};
 use crate::model::{Ack, Alert, AlertId, AlertState, ReceiverId, RuleId};
 use crate::rule::Pattern;
@@ -83,7 +83,8 @@ pub(super) async fn close(arguments: &Closure) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
     let closing = Closing { by, reason, at: SystemClock.now() };
-    let notified = app::close(config, &store, &alerts, &closing).await?;
+    let receivers = asked::receivers_of(config, &alerts)?;
+    let notified = asked::close(&store, &receivers, &alerts, &closing).await?;
     store.close().await;
     for alert in &alerts {
         print(format_args!("{}: closed by {}", what(alert), display_text(&closing.by)))?;

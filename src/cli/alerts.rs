@@ -2,13 +2,13 @@
 
 use clap::Args;
 use jiff::tz::TimeZone;
-use serde_json::json;
 
 use super::deliveries::instant;
 use super::output::{complain, complain_of_left_out, fail, local, print, table};
 use super::place::Desk;
 use super::{Exit, Failure, Listing, names};
 use crate::alert::own;
+use crate::desk::json;
 use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceId};
 use crate::rule::Pattern;
 use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError, Tally as _};
@@ -106,7 +106,7 @@ pub(super) async fn alerts(desk: &Desk, filter: &Filter, listing: &Listing) -> R
     let acks = store.acks().await?;
     if listing.json {
         for alert in &alerts {
-            print(line(alert, acks.get(&alert.id)))?;
+            print(json::alert(alert, acks.get(&alert.id)))?;
         }
         return left_out(&store, &query, alerts.len(), listing.limit).await;
     }
@@ -162,19 +162,6 @@ fn row(alert: &Alert, ack: Option<&Ack>, zone: &TimeZone) -> Vec<String> {
         },
         display_text(&facts.alert.summary),
     ]
-}
-
-/// An alert as one JSON object.
-pub(super) fn line(alert: &Alert, ack: Option<&Ack>) -> serde_json::Value {
-    json!({
-        "alert": alert.facts.alert,
-        "source": alert.facts.source,
-        "job": alert.facts.job,
-        "instance": alert.facts.instance,
-        "suppressed_by": alert.suppressed_by,
-        "acked": ack,
-        "generation": alert.generation,
-    })
 }
 
 pub(super) fn severity(word: &str) -> Result<Severity, String> {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::output::{complain, complain_of_left_out, local, print, table};
 use super::place::Desk;
 use super::{Exit, Failure, Listing, duration, names};
 use crate::clock::{Clock as _, SystemClock};
-use crate::model::{Instance, SourceId, Status};
+use crate::desk::json;
+use crate::model::{SourceId, Status};
 use crate::rule::Pattern;
 use crate::store::{Archive as _, InstanceFilter, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
@@ -69,7 +69,7 @@ pub(super) async fn instances(desk: &Desk, chosen: &Chosen, listing: &Listing) -
     let all = if shown < listing.limit { shown as u64 } else { store.count_instances(&filter).await? };
     if listing.json {
         for instance in &instances {
-            print(line(instance, now))?;
+            print(json::instance(instance, now))?;
         }
         complain_of_left_out("the latest", shown, all, "instances");
         return Ok(Exit::Done);
@@ -97,25 +97,6 @@ pub(super) async fn instances(desk: &Desk, chosen: &Chosen, listing: &Listing) -
     print(table(&["PLANNED", "STARTED", "LASTED", "STATUS", "TYPE", "SOURCE", "JOB", "ID"], rows))?;
     complain_of_left_out("the latest", shown, all, "instances");
     Ok(Exit::Done)
-}
-
-/// An instance as one JSON object, under the names of the webhook body.
-fn line(instance: &Instance, now: Timestamp) -> serde_json::Value {
-    json!({
-        "source": instance.source,
-        "job": { "name": instance.job.name, "id": instance.job.id },
-        "instance": {
-            "id": instance.id,
-            "name": instance.name,
-            "status": instance.status,
-            "raw_status": instance.raw_status,
-            "type": instance.kind,
-            "plan_time": instance.plan_time,
-            "start_time": instance.start_time,
-            "end_time": instance.end_time,
-            "duration_ms": instance.duration(now).map(|lasted| u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)),
-        },
-    })
 }
 
 fn pattern(text: &str) -> Result<Pattern, String> {

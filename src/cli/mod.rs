@@ -12,6 +12,7 @@ mod demo;
 mod digest;
 mod doctor;
 mod explain;
+mod healthcheck;
 mod history;
 mod init;
 mod instances;
@@ -28,6 +29,7 @@ mod silence;
 mod simulate;
 mod status;
 mod test;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -204,6 +206,18 @@ enum Command {
     /// Ends firing alerts by hand: those who were notified of the beginning are notified of the end, and the same failure does
     /// not fire again.
     Close(ack::Closure),
+    /// Who may look at the page and ask the API: makes, lists and ends tokens. A running Nightbell knows of it at once.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Asks the Nightbell that runs on this machine by this configuration whether it is well; 1 when it is not, or does not
+    /// answer.
+    Healthcheck {
+        /// Whether it is ready: its store takes writes, and every source was asked since the start.
+        #[arg(long)]
+        ready: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// What was delivered to whom, and what is pending or dead, the newest first; with `show` one of them in full, with `retry` dead ones
     /// sent again.
     Deliveries {
@@ -292,6 +306,8 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Completions { shell } => shell::completions(shell),
             Command::Simulate(arguments) => simulate::simulate(&arguments).await,
             Command::Man { directory } => shell::man(&directory),
+            Command::Token(command) => token::token(&command).await,
+            Command::Healthcheck { ready, file } => healthcheck::healthcheck(&load(&file, true)?, ready).await,
             Command::Silence(command) => silence::silence(&command).await,
             Command::Ack(arguments) => ack::ack(&arguments).await,
             Command::Unack(arguments) => ack::unack(&arguments).await,

@@ -22,7 +22,7 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
     for warning in loaded.rendered_warnings() {
         complain(warning);
     }
-    let app = App::open(&loaded.config, Arc::new(SystemClock)).await?;
+    let mut app = App::open(&loaded.config, Arc::new(SystemClock)).await?;
     if once {
         // A pipe gets no progress: a hidden bar draws nothing.
         let progress = indicatif::ProgressBar::new_spinner().with_message("polling and delivering");
@@ -32,6 +32,9 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
         let report = report?;
         complain(&report);
         return Ok(if report.is_clean() { Exit::Done } else { Exit::Failed });
+    }
+    if let Some(address) = app.listen().await? {
+        info!("the page is at http://{address}");
     }
     let shutdown = CancellationToken::new();
     let stopper = shutdown.clone();

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use super::alerts::severity;
 use super::output::{complain, fail, local, print, table};
@@ -15,8 +14,9 @@ use super::place::{Desk, StorePlace, load_desk};
 use super::{Exit, Failure, duration, names};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::desk::json;
 use crate::limits::{REASON_BYTES_MAX, SILENCE_TIME_MAX};
-use crate::model::{Concerns, LabelMatch, Labels, RuleId, Severity, Silence, SilenceId, SourceId};
+use crate::model::{Concerns, LabelMatch, Labels, RuleId, Severity, SilenceId, SourceId};
 use crate::rule::{AlertMatch, Pattern};
 use crate::store::{Archive as _, Desk as _, Mode, NewSilence, SqlStore};
 use crate::template::display_text;
@@ -251,7 +251,7 @@ async fn list(config: &Config, all: bool, as_json: bool) -> Result<Exit, Failure
     silences.retain(|(silence, _)| all || silence.is_active(now));
     if as_json {
         for (silence, held) in &silences {
-            print(line(silence, *held, now))?;
+            print(json::silence(silence, *held, now))?;
         }
         return Ok(Exit::Done);
     }
@@ -279,27 +279,6 @@ async fn list(config: &Config, all: bool, as_json: bool) -> Result<Exit, Failure
         .collect();
     print(table(&["ID", "STATE", "CONCERNS", "ENDS", "ALERTS", "BY", "REASON"], rows))?;
     Ok(Exit::Done)
-}
-
-/// A silence as one JSON object.
-fn line(silence: &Silence, held: u64, now: Timestamp) -> serde_json::Value {
-    let Concerns { sources, jobs, rules, severities, labels } = &silence.concerns;
-    json!({
-        "id": silence.id,
-        "state": silence.state(now),
-        "sources": sources,
-        "jobs": jobs,
-        "rules": rules,
-        "severities": severities,
-        "labels": labels,
-        "reason": silence.reason,
-        "by": silence.by,
-        "created_at": silence.created_at,
-        "ends_at": silence.ends_at,
-        "expired_at": silence.expired.as_ref().map(|(at, _)| at),
-        "expired_by": silence.expired.as_ref().map(|(_, by)| by),
-        "alerts": held,
-    })
 }
 
 /// Ends a silence early.

@@ -13,7 +13,7 @@ use crate::yaml::{Node, Value};
 pub struct Marks(HashMap<(&'static str, String), u64>);
 
 /// What a part takes from the whole.
-const SHARED: [&str; 3] = ["timezone", "language", "templates"];
+const SHARED: [&str; 4] = ["timezone", "language", "templates", "web"];
 
 /// Keys that name files whose content counts.
 const FILES: [&str; 3] = ["ca_file", "client_cert", "template"];

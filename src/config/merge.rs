@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use crate::yaml::{Diagnostics, Entry, Node, Place, Value};
 
 /// Top-level keys of which there is one for all files.
-const SINGLE: [&str; 7] = ["timezone", "language", "store", "retention", "templates", "self", "heartbeat"];
+const SINGLE: [&str; 8] = ["timezone", "language", "store", "retention", "templates", "self", "heartbeat", "web"];
 
 /// The key of which each file has its own.
 pub(super) const DEFAULTS: &str = "defaults";

@@ -28,6 +28,7 @@ mod rules;
 mod schema;
 mod sources;
 mod tests;
+mod web;
 mod words;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub use marks::Marks;
 pub use own::HeartbeatSettings;
 pub use schema::{reference, schema};
 pub use tests::{Expected, RuleTest};
+pub use web::{TrustedProxy, WebSettings};
 
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::decide::{Decider, Terms};
@@ -117,6 +119,11 @@ static FILE: Keys = Keys::of(
         Key::new("heartbeat", Shape::Mapping(&own::HEARTBEAT), "Whom Nightbell tells that it works.")
             .example("{ url: { env: HEARTBEAT_URL } }"),
         Key::new(
+            "web",
+            Shape::Mapping(&web::WEB),
+            "The page, the API and the metrics: where they are served and who may look.",
+        ),
+        Key::new(
             "tests",
             Shape::ByName(&tests::TEST),
             "What the rules must tell of given runs: `nightbell test` plays them.",
@@ -177,6 +184,8 @@ pub struct Config {
     pub watch: Watch,
     /// Whom Nightbell tells that it works.
     pub heartbeat: Option<HeartbeatSettings>,
+    /// Where the page and the API are served; none where nothing listens.
+    pub web: Option<WebSettings>,
     /// By what an unchanged source or receiver is known again.
     pub marks: Marks,
     /// By what the files together are known again: a digest of their names and texts.
@@ -238,6 +247,10 @@ impl Config {
         let digests = digests::read(&file, &around);
         let watch = own::read(&file, &known);
         let heartbeat = own::read_heartbeat(&file);
+        let web = web::read(&file);
+        let page = web.as_ref().and_then(|web| web.url.clone());
+        let receivers: Vec<ReceiverSettings> =
+            receivers.into_iter().map(|receiver| ReceiverSettings { page: page.clone(), ..receiver }).collect();
         let (own_names, zone) = (names(&tree, "rules"), &timezone);
         let around = tests::Surroundings { names: &known, rules: &own_names, timezone: zone };
         let tests = tests::read(&file, &around);
@@ -274,6 +287,7 @@ impl Config {
             digests,
             watch,
             heartbeat,
+            web,
             marks,
             fingerprint,
             tests,

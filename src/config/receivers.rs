@@ -91,7 +91,7 @@ fn read_one(
     let of_kind = templates.map(|directory| directory.join(kind.word)).filter(|directory| directory.is_dir());
     let templates = of_kind.into_iter().chain(template).collect();
     let id = ReceiverId::new(&entry.key);
-    Some(ReceiverSettings { id, send_resolved, timezone, language, templates, rate, fallback, channel })
+    Some(ReceiverSettings { id, send_resolved, timezone, language, templates, page: None, rate, fallback, channel })
 }
 
 fn read_template(section: &Section<'_>) -> Option<PathBuf> {

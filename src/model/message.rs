@@ -256,6 +256,12 @@ pub struct AlertPart {
     /// How it ended; `null` while it fires.
     #[serde(default)]
     pub ended: Option<Ended>,
+    /// Its address on Nightbell's page, where there is one; put in when a message is rendered.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Where whoever receives the message can acknowledge the alert; like `url`, and only while it fires.
+    #[serde(default)]
+    pub ack_url: Option<String>,
 }
 
 /// What an older version stored tells of first episodes.

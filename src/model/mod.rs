@@ -19,6 +19,7 @@ mod message;
 mod poll;
 mod queue;
 mod reason;
+mod role;
 mod sighting;
 mod silence;
 mod stand_in;
@@ -48,6 +49,7 @@ pub use message::{
 pub use poll::{PollOutcome, PollRecord};
 pub use queue::{DueGroup, Mergeable, Queued};
 pub use reason::{Reason, ReasonCode};
+pub use role::Role;
 pub use sighting::Sighting;
 pub use silence::{Ack, Concerns, HeldBack, Silence, SilenceId};
 pub use stand_in::{StandsInFor, Untold};

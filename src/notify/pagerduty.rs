@@ -103,6 +103,11 @@ impl Channel for PagerDutySettings {
                 "class": details["alert"]["rule"],
             },
         });
+        if let Some(url) = &facts.alert.url {
+            body["client_url"] = json!(url);
+            let links = [(url, "open_page")].into_iter().chain(facts.alert.ack_url.iter().map(|url| (url, "ack_page")));
+            body["links"] = links.map(|(url, key)| json!({ "href": url, "text": language.say(key, &[]) })).collect();
+        }
         body["payload"]["custom_details"] = details;
         let mut text = body.to_string();
         if check_size(&text, BODY_BYTES_MAX).is_err() {

@@ -47,6 +47,8 @@ pub struct ReceiverSettings {
     /// Directories (or, for kinds with one part, files) of templates that replace the built-in ones; of two that replace
     /// the same one the later counts.
     pub templates: Vec<PathBuf>,
+    /// How people reach Nightbell's page, without a slash at the end; none where there is none.
+    pub page: Option<String>,
     /// How often it may be told something.
     pub rate: Rate,
     /// Who is told in its place when it cannot be.

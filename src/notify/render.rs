@@ -1,5 +1,6 @@
 //! From a message to what one receiver is sent. Never fails: a template that does is replaced by the plain message.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
@@ -13,8 +14,9 @@ use super::plain::Plain;
 use super::receiver::{ChannelSettings, ReceiverSettings};
 use super::stand_in;
 use crate::alert::{group_message, reminder_message};
-use crate::limits::TEMPLATE_FILE_BYTES_MAX;
-use crate::model::{AlertFacts, Content, Message, MessageData, ReceiverId, StandsInFor};
+use crate::limits::{ACK_LINK_TIME, TEMPLATE_FILE_BYTES_MAX};
+use crate::model::{AlertFacts, Content, Message, MessageData, MessageKind, ReceiverId, StandsInFor};
+use crate::sign::{ACK, Link, LinkKey};
 use crate::template::{BuiltIn, Form, Locale, Override, TemplateProblem, TemplateSet, samples_of};
 use crate::yaml::closest;
 
@@ -58,6 +60,10 @@ pub struct Renderer {
     /// The built-in templates of digests are long, and tests hold them: only what took their place is tried out.
     are_digests_replaced: bool,
     locale: Locale,
+    /// How people reach the page.
+    page: Option<String>,
+    /// What the links of messages are signed with; without it they have none that does something.
+    links: Option<LinkKey>,
 }
 
 impl Renderer {
@@ -92,10 +98,16 @@ impl Renderer {
         }
         let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
         let locale = Locale { timezone, receiver, language: settings.language };
-        let channel = settings.channel.clone();
-        let renderer = Renderer { channel, templates, group, digests, are_digests_replaced, locale };
+        let (channel, page) = (settings.channel.clone(), settings.page.clone());
+        let renderer = Renderer { channel, templates, group, digests, are_digests_replaced, locale, page, links: None };
         let problems = renderer.oversized();
         if problems.is_empty() { Ok(renderer) } else { Err(problems) }
+    }
+
+    /// The same, whose messages have links that do something, signed with `key`.
+    #[must_use]
+    pub fn signing(self, key: LinkKey) -> Renderer {
+        Renderer { links: Some(key), ..self }
     }
 
     /// What is wrong with the templates for alerts about jobs, which have no instance: `{{#if data.instance}}` guards.
@@ -201,7 +213,31 @@ impl Renderer {
         }
     }
 
+    /// The message with where each of its alerts is on the page.
+    fn linked<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
+        let Some(page) = &self.page else { return Cow::Borrowed(message) };
+        let mut message = message.clone();
+        let until = message.timestamp.checked_add(ACK_LINK_TIME).unwrap_or(message.timestamp);
+        let offers = self.links.as_ref().filter(|_| message.kind == MessageKind::AlertFiring);
+        let link = |facts: &mut AlertFacts| {
+            let part = &mut facts.alert;
+            part.url = Some(format!("{page}/alerts/{}", part.id));
+            let link = Link { alert: part.id.as_str(), episode: part.episode, action: ACK, until };
+            let second = until.as_second();
+            let signed =
+                offers.map(|key| format!("{page}/ack/{}?until={second}&sign={}", part.id, key.signature(&link)));
+            part.ack_url = signed;
+        };
+        match &mut message.data {
+            MessageData::Alert(facts) => link(facts),
+            MessageData::Group(group) => group.alerts.iter_mut().for_each(link),
+            MessageData::Digest(_) => {}
+        }
+        Cow::Owned(message)
+    }
+
     fn by_template(&self, message: &Message, meant: Option<&StandsInFor>) -> Result<Content, String> {
+        let message = &*self.linked(message);
         let channel = self.channel.channel();
         let templates = self.templates_for(message).ok_or("alerts are not told together here")?;
         if self.channel.kind().is_verbatim && !templates.is_replaced("body") {
@@ -212,6 +248,7 @@ impl Renderer {
     }
 
     fn plain(&self, message: &Message, meant: Option<&StandsInFor>, problem: &str) -> Result<Content, String> {
+        let message = &*self.linked(message);
         let plain = Plain { message, locale: &self.locale, problem };
         self.finished(self.channel.channel().plain(&plain), message, meant)
     }

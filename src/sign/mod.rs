@@ -4,6 +4,8 @@
 
 pub mod alibaba;
 pub mod huawei;
+mod link;
 mod request;
 
+pub use link::{ACK, Link, LinkKey};
 pub use request::{Authorization, Signable, canonical_query, parse_query};

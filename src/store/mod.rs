@@ -22,13 +22,16 @@
 //! Each role has a file with its trait and the records that it takes and gives; [`SqlStore`] implements it in the file of
 //! `sql` that holds its statements: SQL that is common to SQLite and PostgreSQL, with a small dialect for the rest.
 
+mod access;
 mod archive;
+mod board;
 mod deliveries;
 mod desk;
 mod digests;
 mod error;
 mod escalation;
 mod fallback;
+mod gauges;
 mod groups;
 mod inquiry;
 mod ledger;
@@ -39,13 +42,16 @@ mod tally;
 mod transition;
 mod upkeep;
 
+pub use access::{Access, NewToken, TokenRecord};
 pub use archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
+pub use board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, StepRow};
 pub use deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 pub use desk::{Desk, NewSilence};
 pub use digests::{DigestCommit, DigestCursor, Digests, Since};
 pub use error::StoreError;
 pub use escalation::{AfterStep, Steps};
 pub use fallback::{FallbackDeliveries, FallbackDelivery, KnownReceiver, ToldInstead, Undelivered};
+pub use gauges::{Counted, Gauges};
 pub use groups::{Groups, Unrepeated};
 pub use inquiry::Inquiry;
 pub use ledger::{PastRuns, PollCommit, PollLedger};

@@ -36,6 +36,8 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             held_back: None,
             labels: [("team".to_string(), "finance".to_string())].into(),
             escalation: None,
+            url: None,
+            ack_url: None,
             episode: 1,
             ended: resolved.then_some(Ended { reason: EndReason::Recovered, by: None, note: None, at: now }),
         },
@@ -336,6 +338,8 @@ fn full_facts() -> AlertFacts {
     };
     facts.instance = facts.instance.map(|run| InstancePart { workflow_instance: Some("9007".to_string()), ..run });
     facts.alert.held_back = Some(held_back("deploy"));
+    facts.alert.url = Some("https://bell.example.com/alerts/1".to_string());
+    facts.alert.ack_url = Some("https://bell.example.com/ack/1".to_string());
     facts.alert = escalated(&facts.alert);
     if let Some(escalation) = &mut facts.alert.escalation {
         escalation.acked_by = Some("maria".to_string());

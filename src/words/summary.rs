@@ -213,6 +213,8 @@ mod tests {
                 escalation: None,
                 episode: 1,
                 ended: None,
+                url: None,
+                ack_url: None,
             },
             source: SourcePart { id: SourceId::new("s"), kind: "dataarts".to_string() },
             job: JobPart { name: "etl".to_string(), status: Some("NORMAL".to_string()), ..JobPart::default() },

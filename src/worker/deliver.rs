@@ -31,6 +31,7 @@ use super::retry::{self, Tries};
 use super::turn::{Publisher, Statuses};
 use crate::clock::Clock;
 use crate::limits::{LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
+use crate::metrics::{Attempted, Metrics};
 use crate::model::{AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
 use crate::store::{Groups, Outbox, Settled, StoreError};
@@ -51,6 +52,8 @@ pub struct Lane<S, N> {
     dead_letters: Option<Arc<Notify>>,
     /// Where the lane says how it fares.
     published: Option<Publisher>,
+    /// Where the lane counts what it does.
+    metrics: Metrics,
     /// Outcomes that are not stored yet.
     unsettled: Vec<Settled>,
     /// Whether the channel wants to be left alone.
@@ -82,8 +85,21 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             waits: true,
         };
         let (dead_letters, published) = (None, None);
-        let (unsettled, channel) = (Vec::new(), Channel::default());
-        Lane { receiver, store, claimer, notifier, clock, jitter, nudge, dead_letters, published, unsettled, channel }
+        let (metrics, unsettled, channel) = (Metrics::default(), Vec::new(), Channel::default());
+        Lane {
+            receiver,
+            store,
+            claimer,
+            notifier,
+            clock,
+            jitter,
+            nudge,
+            dead_letters,
+            published,
+            metrics,
+            unsettled,
+            channel,
+        }
     }
 
     /// The same lane keeping to a budget. When more alerts wait than it allows, `renderer` makes one message of several.
@@ -124,6 +140,12 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     pub fn publishing(self, statuses: &Statuses) -> Self {
         let published = Some(statuses.publisher(status_name(&self.receiver)));
         Lane { published, ..self }
+    }
+
+    /// The same lane, which counts what it does.
+    #[must_use]
+    pub fn counting(self, metrics: Metrics) -> Self {
+        Lane { metrics, ..self }
     }
 
     /// Says how the lane fares at `now`.
@@ -267,6 +289,15 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         } else {
             self.channel.answered(ended_at);
         }
+        let is_delivered = verdict.state == DeliveryState::Delivered;
+        let lasted = ended_at.duration_since(delivery.created_at).try_into().unwrap_or_default();
+        let counted = Attempted {
+            outcome: attempt.outcome.as_str(),
+            is_first: attempt_number == 1,
+            is_dead: verdict.state == DeliveryState::Dead,
+            arrived_after: is_delivered.then_some(lasted),
+        };
+        self.metrics.attempted(self.receiver.as_str(), counted);
         Settled {
             id: delivery.id.clone(),
             attempt_number,

@@ -41,6 +41,11 @@ impl Reloads {
         self.nudge.notify_one();
     }
 
+    /// Since when the configuration that is wanted is refused, and why; none while what is wanted is in force.
+    pub fn refusal(&self) -> Option<(Timestamp, String)> {
+        self.lock().clone()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Timestamp, String)>> {
         self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -113,10 +113,14 @@ pub struct Failing {
 }
 
 impl Status {
+    /// Whether a turn does not come to an end.
+    pub fn hangs(&self) -> bool {
+        self.under_way.is_some_and(|began| began.elapsed() >= LOOP_HANGS_AFTER)
+    }
+
     /// What is wrong at `now`: a turn that does not come to an end, or turns that have failed for long.
     pub fn fault(&self, now: Timestamp) -> Option<Failing> {
-        let hangs = self.under_way.is_some_and(|began| began.elapsed() >= LOOP_HANGS_AFTER);
-        if let (true, Some(since)) = (hangs, self.looked_at) {
+        if let (true, Some(since)) = (self.hangs(), self.looked_at) {
             return Some(Failing { since, error: "its turn does not come to an end".into() });
         }
         let has_lasted = |failing: &&Failing| now.duration_since(failing.since).unsigned_abs() >= LOOP_HANGS_AFTER;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use nightbell::app::explain::{Asked, Letter, Outcome, explain, find};
+use nightbell::desk::explain::{Asked, Letter, Outcome, explain, find};
 use nightbell::model::{Attempt, AttemptOutcome, Concerns, DeliveryState, Instance, InstanceType, ReceiverId, Status};
 use nightbell::rule::history::Past;
 use nightbell::rule::{Objection, Reason, Standing};

@@ -9,6 +9,7 @@ mod fitting;
 mod golden;
 mod groups;
 mod http;
+mod page;
 mod settings;
 mod slack;
 mod smn;
@@ -63,6 +64,7 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
         timezone: TimeZone::get("Asia/Shanghai").expect("the zone is bundled"),
         language: Language::En,
         templates: Vec::new(),
+        page: None,
         fallback: None,
         rate: channel.kind().rate,
         channel,

@@ -7,15 +7,13 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use serde_json::json;
 
 use super::output::{complain, complain_of_left_out, fail, local, print, table};
 use super::place::Desk;
 use super::{Exit, Failure, names};
 
-pub(super) use show::attempt_objects;
-
 use crate::clock::{Clock as _, SystemClock};
+use crate::desk::json;
 use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId, RuleId};
 use crate::store::{Deliveries as _, DeliveryQuery, Desk as _, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
@@ -97,7 +95,7 @@ async fn list(desk: &Desk, filter: &Filter, listing: &super::Listing) -> Result<
     let deliveries = store.find_deliveries(&query, listing.limit).await?;
     if listing.json {
         for delivery in &deliveries {
-            print(line(delivery))?;
+            print(json::delivery(delivery))?;
         }
         return left_out(&store, &query, deliveries.len(), listing.limit).await;
     }
@@ -156,26 +154,6 @@ fn row(delivery: &Delivery, job: Option<&String>, zone: &TimeZone) -> Vec<String
         delivery.attempts.to_string(),
         outcome.collect::<Vec<_>>().join("; "),
     ]
-}
-
-/// A delivery as one JSON object.
-pub(super) fn line(delivery: &Delivery) -> serde_json::Value {
-    json!({
-        "id": delivery.id,
-        "alert": delivery.alert,
-        "rule": delivery.rule,
-        "receiver": delivery.receiver,
-        "kind": delivery.kind,
-        "state": delivery.state,
-        "merged_into": delivery.merged_into,
-        "attempts": delivery.attempts,
-        "last_status": delivery.last_status,
-        "last_error": delivery.last_error,
-        "created_at": delivery.created_at,
-        "next_attempt_at": delivery.next_attempt_at,
-        "delivered_at": delivery.delivered_at,
-        "stands_in_for": delivery.stands_in_for,
-    })
 }
 
 fn state(text: &str) -> Result<DeliveryState, String> {

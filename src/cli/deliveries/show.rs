@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::output::{fail, local, print, table};
 use super::super::{Exit, Failure};
 use crate::config::Config;
+use crate::desk::json;
 use crate::model::{Alert, Delivery, DeliveryId, DeliveryState};
 use crate::store::{AttemptRecord, Deliveries as _, DeliveryRecord, Mode, SqlStore};
 use crate::template::display_text;
@@ -30,40 +31,11 @@ pub(super) async fn show(config: &Config, arguments: &Arguments, as_json: bool) 
         return Ok(Exit::Failed);
     };
     if arguments.json || as_json {
-        print(object(&record))?;
+        print(json::delivery_record(&record))?;
     } else {
         print(as_text(&record, &config.timezone).trim_end())?;
     }
     Ok(Exit::Done)
-}
-
-/// The attempts as JSON objects, in a list.
-pub(in crate::cli) fn attempt_objects(attempts: &[AttemptRecord]) -> Value {
-    let attempt = |one: &AttemptRecord| {
-        json!({
-            "number": one.number,
-            "started_at": one.started_at,
-            "ended_at": one.ended_at,
-            "outcome": one.outcome,
-            "status": one.status,
-            "error": one.error,
-        })
-    };
-    attempts.iter().map(attempt).collect()
-}
-
-/// The listing's line and what the listing leaves out.
-fn object(record: &DeliveryRecord) -> Value {
-    let DeliveryRecord { delivery, alert, attempts, fallback } = record;
-    let mut shown = super::line(delivery);
-    shown["follows"] = json!(delivery.follows);
-    shown["fallback"] = json!(fallback);
-    shown["retried_at"] = json!(delivery.revived.map(|revival| revival.at));
-    shown["recipients_done"] = json!(delivery.done);
-    shown["attempt_log"] = attempt_objects(attempts);
-    shown["alert_data"] = json!(alert.as_ref().map(|alert| &alert.facts));
-    shown["content"] = json!(delivery.content);
-    shown
 }
 
 fn as_text(record: &DeliveryRecord, zone: &TimeZone) -> String {

@@ -65,7 +65,10 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
     print(rules.collect::<Vec<_>>().join("\n"))?;
     print("\nIt is almost half past six. What happens there, and what Nightbell tells of it:\n")?;
 
-    let app = App::open(&config, Arc::clone(&clock)).await?;
+    let mut app = App::open(&config, Arc::clone(&clock)).await?;
+    if let Some(address) = app.listen().await? {
+        print(format_args!("The page of the night: http://{address}\n"))?;
+    }
     let shutdown = CancellationToken::new();
     // However long it took to come this far, the story and the clock begin together.
     shown.show(beginning()?);

@@ -1,19 +1,18 @@
 //! `nightbell explain`: why somebody was told of a run or a job, or why not.
 
-mod object;
 mod text;
 
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use self::object::object;
 use self::text::as_text;
 use super::output::{complain, fail, grouped, print};
 use super::place::Desk;
 use super::{Exit, Failure};
-use crate::app::explain::{Asked, explain, find, find_matching};
 use crate::clock::{Clock as _, SystemClock};
+use crate::desk::explain::{Asked, explain, find, find_matching};
+use crate::desk::json;
 use crate::limits::EXPLAINED_JOBS_MAX;
 use crate::rule::Pattern;
 use crate::store::{Mode, SqlStore};
@@ -46,7 +45,7 @@ pub(super) async fn explain_all(desk: &Desk, arguments: &Arguments) -> Result<Ex
     for (index, asked) in found.into_iter().enumerate() {
         let explanation = explain(&store, &config.rules, Asked::clone(&asked), now, &config.timezone).await?;
         if arguments.json {
-            print(object(&explanation, &config.timezone, now))?;
+            print(json::explanation(&explanation, &config.timezone, now))?;
         } else {
             let gap = if index > 0 { "\n" } else { "" };
             let shown = Shown { zone: &config.timezone, now, all: arguments.all, is_whole: desk.is_whole };

@@ -9,10 +9,9 @@ use jiff::tz::TimeZone;
 use super::super::alerts;
 use super::super::output::local;
 use super::Shown;
-use crate::app::explain::{Explanation, Letter, Outcome, RuleExplained, Told};
+use crate::desk::explain::{Explanation, Letter, Outcome, RuleExplained, Told};
 use crate::limits::{EXPLAINED_IN_FULL_MAX, EXPLAINED_OTHERS_MAX};
 use crate::model::{DeliveryState, Instance, MessageKind};
-use crate::rule::Standing;
 use crate::template::display_text;
 use crate::yaml::duration_text;
 
@@ -35,7 +34,7 @@ pub(super) fn as_text(explanation: &Explanation<'_>, how: &Shown<'_>) -> String 
     let _ = writeln!(text, "\nabout other jobs: {}", rules(others.len()));
     let shown = if how.all { others.len() } else { EXPLAINED_OTHERS_MAX };
     for explained in others.iter().take(shown) {
-        let why = standing_text(explained, zone).unwrap_or_default();
+        let why = explained.measured(zone).unwrap_or_default();
         let _ = writeln!(text, "  {}: {}", explained.rule.id, display_text(&why));
     }
     if others.len() > shown {
@@ -121,7 +120,7 @@ fn run_text(run: &Instance, zone: &TimeZone, now: Timestamp) -> String {
 fn rule_text(explained: &RuleExplained<'_>, zone: &TimeZone) -> String {
     let RuleExplained { rule, outcome, told, .. } = explained;
     let mut text = format!("{} ({}): {}\n", rule.id, rule.severity, outcome_text(outcome));
-    if let Some(standing) = standing_text(explained, zone) {
+    if let Some(standing) = explained.measured(zone) {
         // What was told once may hold no more: both are said.
         let is_said = matches!(outcome, Outcome::NotTold { why, .. } if *why == standing);
         if !is_said {
@@ -139,13 +138,6 @@ fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Owed => "owed".to_string(),
         Outcome::NotTold { why, .. } => format!("not told: {}", display_text(why)),
     }
-}
-
-pub(super) fn standing_text(explained: &RuleExplained<'_>, zone: &TimeZone) -> Option<String> {
-    Some(match explained.standing.as_ref()? {
-        Standing::Holds(found) => found.clone(),
-        Standing::Fails(objection) => objection.words(explained.rule, zone),
-    })
 }
 
 fn told_text(told: &Told, zone: &TimeZone) -> String {

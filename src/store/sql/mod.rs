@@ -9,7 +9,9 @@
 //! `items` turns values into rows and `rows` turns rows into values; `statements` and `dialect` hold the SQL, so that
 //! another database needs a dialect and no second copy of the logic. Nothing here knows why a row is written.
 
+mod access;
 mod archive;
+mod board;
 mod database;
 mod deliveries;
 mod desk;
@@ -20,6 +22,7 @@ mod fallback;
 mod forget;
 mod gap;
 mod gathering;
+mod gauges;
 mod groups;
 mod inquiry;
 mod insert;

@@ -47,6 +47,9 @@ fn migrations() -> Migrator {
         step(19, "receivers", include_str!("migrations/0019_receivers.sql")),
         step(20, "receiver_health", include_str!("migrations/0020_receiver_health.sql")),
         step(22, "job_day", include_str!("migrations/0022_job_day.sql")),
+        step(30, "access", include_str!("migrations/0030_access.sql")),
+        step(31, "lists", include_str!("migrations/0031_lists.sql")),
+        step(32, "link_key", include_str!("migrations/0032_link_key.sql")),
         step(34, "thread", include_str!("migrations/0034_thread.sql")),
     ])
 }

@@ -16,11 +16,13 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::database::{Mode, SqlStore};
 use crate::model::{AlertId, DeliveryId, InstanceKey, RuleId, RuleStep, SourceId};
+use crate::store::access::Access as _;
 use crate::store::desk::Desk as _;
 use crate::store::digests::Digests as _;
 use crate::store::error::StoreError;
 use crate::store::escalation::Steps as _;
 use crate::store::fallback::FallbackDeliveries as _;
+use crate::store::gauges::Gauges as _;
 use crate::store::groups::Groups as _;
 use crate::store::ledger::PollLedger as _;
 use crate::store::outbox::Outbox as _;
@@ -28,7 +30,8 @@ use crate::store::own::OwnAlerts as _;
 use crate::store::upkeep::{KeptRuns, Upkeep as _};
 
 /// What may be read from end to end: tables that do not grow, lists that were bound, what a statement made itself.
-const SMALL: [&str; 15] = [
+const SMALL: [&str; 16] = [
+    "access_token",
     "item",
     "jsonb_each",
     "source",
@@ -46,12 +49,14 @@ const SMALL: [&str; 15] = [
     "CONSTANT",
 ];
 /// Indexes of what is open, which is little whatever is stored.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 8] = [
+    "alert_firing_by_age",
     "alert_firing",
     "alert_firing_by_rule",
     "one_firing_alert",
     "delivery_grouped",
     "delivery_queue",
+    "delivery_dead",
     "escalation_open",
 ];
 static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -133,6 +138,9 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.active_silences(now).await?;
     store.alerts_named("a").await?;
     store.own_state(now).await?;
+    store.gauges(now).await?;
+    store.token("t", now).await?;
+    store.session("s", now).await?;
     store.digest_cursor("hourly").await?;
     store.reclaim(now).await?;
     store.purge(now, &KeptRuns::default()).await?;

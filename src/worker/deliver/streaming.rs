@@ -227,7 +227,13 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         if !self.lane.unsettled.is_empty() {
             let settled = std::mem::take(&mut self.lane.unsettled);
             self.being_settled = settled.len();
-            return Some(Box::pin(async move { Answer::Settled(store.settle(&settled).await, settled) }));
+            let metrics = self.lane.metrics.clone();
+            return Some(Box::pin(async move {
+                let began = Instant::now();
+                let result = store.settle(&settled).await;
+                metrics.stored("attempts", began.elapsed());
+                Answer::Settled(result, settled)
+            }));
         }
         if !self.unsent.is_empty() {
             let unsent = std::mem::take(&mut self.unsent);

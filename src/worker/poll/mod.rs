@@ -21,7 +21,7 @@ pub(super) use window::is_silent;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -32,6 +32,7 @@ use tracing::{debug, error, info, warn};
 use super::pending::Receivers;
 use crate::clock::Clock;
 use crate::decide::{Decider, Memory};
+use crate::metrics::{Metrics, Polled};
 use crate::source::{Learnt, Source, SourceError, SourceSettings};
 use crate::store::{Desk, PollLedger, StoreError};
 use crate::yaml::duration_text;
@@ -48,6 +49,10 @@ pub struct Poller<C, S> {
     pub decider: Decider,
     /// Wakes the loop that has alerts go further, when some have begun or ended.
     pub escalations: Arc<Notify>,
+    /// Has it poll now, whatever the schedule says.
+    pub nudge: Arc<Notify>,
+    /// Where it counts what it does.
+    pub metrics: Metrics,
     /// What the store holds of what was learnt about the source.
     pub learnt: Learnt,
     /// What the store remembers, kept between polls and checked against the store's generation.
@@ -121,6 +126,8 @@ impl<C: Source, S> Poller<C, S> {
             source,
             decider,
             escalations: Arc::default(),
+            nudge: Arc::default(),
+            metrics: Metrics::default(),
             learnt: Learnt::default(),
             memory: None,
             store,
@@ -169,11 +176,13 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
                 return (self, last);
             }
             let (began, mut is_behind) = (self.clock.now(), false);
+            let started = Instant::now();
             tokio::select! {
                 () = shutdown.cancelled() => return (self, last),
                 outcome = AssertUnwindSafe(self.turn()).catch_unwind() => match outcome {
                     Ok(outcome) => {
                         self.log(&outcome, is_first);
+                        self.count(&outcome, started.elapsed());
                         is_first &= outcome.is_err();
                         is_behind = outcome.is_ok_and(|report| report.is_behind);
                     }
@@ -213,6 +222,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
             tokio::select! {
                 () = retire.cancelled() => return std::ops::ControlFlow::Break(()),
+                () = self.nudge.notified() => return std::ops::ControlFlow::Continue(()),
                 () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
             }
         }
@@ -232,6 +242,18 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             }
             Err(error) => warn!(%source, "{error}; its state is unknown until it can be read"),
         }
+    }
+
+    /// Counts how a poll went.
+    fn count(&self, outcome: &Result<PollReport, PollError>, took: Duration) {
+        let (word, listed) = match outcome {
+            Ok(report) if report.incomplete.is_some() => ("short", report.listed),
+            Ok(report) => ("whole", report.listed),
+            Err(PollError::Source { .. }) => ("unread", 0),
+            Err(PollError::Store(_)) => ("failed", 0),
+        };
+        let ended_at = self.clock.now().as_duration().as_secs_f64();
+        self.metrics.polled(self.settings.id.as_str(), Polled { outcome: word, listed, took, ended_at });
     }
 
     /// Polls when it is due, and notes for how long nobody did.

@@ -1,6 +1,7 @@
 //! One poll: ask, observe, decide, ask for the details of what begins, render and commit.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tracing::warn;
@@ -10,6 +11,7 @@ use super::window::{self, Slice};
 use super::{PollError, PollReport, Poller};
 use crate::decide::{Change, Decided, Look, Observed, ToRecall};
 use crate::limits::SET_ASIDE_LOGGED_MAX;
+use crate::metrics::Metrics;
 use crate::model::{Alert, AlertState, Coverage, GapCause, PollOutcome};
 use crate::source::{Listing, Source};
 use crate::store::{Desk, PollCommit, PollLedger, StoreError};
@@ -155,9 +157,12 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         };
         let alerts = (commit.fired.as_slice(), commit.changed.as_slice());
         let mut rendering = Rendering::new(&notices, alerts, &self.receivers, &self.decider.rules, now);
+        let began = Instant::now();
         self.store.commit_rendering(&commit, &mut rendering).await?;
+        self.metrics.stored("poll", began.elapsed());
         let Rendering { count, nudged, .. } = rendering;
         report.deliveries = count;
+        count_alerts(&self.metrics, &commit.fired, &commit.changed, now);
         let PollCommit { covered, known_rules, instances, fired, changed, .. } = commit;
         memory.take(Change { now, covered, listed_from, known_rules, instances, fired, changed });
         if report.deliveries + report.resolved > 0 {
@@ -193,6 +198,23 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         self.memory = Some(self.store.load_source(&self.settings.id).await?);
         self.decider.forget_past();
         Ok(())
+    }
+}
+
+/// Counts the alerts that began and ended.
+fn count_alerts(metrics: &Metrics, fired: &[Alert], changed: &[Alert], now: Timestamp) {
+    for alert in fired {
+        let part = &alert.facts.alert;
+        let lag = now.duration_since(part.starts_at).try_into().unwrap_or_default();
+        metrics.fired(alert.rule.as_str(), part.severity.as_str(), lag);
+        if let Some(by) = &alert.suppressed_by {
+            metrics.held_back(&by.to_string());
+        }
+    }
+    for alert in fired.iter().chain(changed) {
+        if let Some(ended) = &alert.facts.alert.ended {
+            metrics.ended(alert.rule.as_str(), ended.reason.as_str());
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::AppError;
+use super::DeskError;
 use crate::alert::close as closed;
 use crate::config::Config;
 use crate::model::{Alert, Delivery, MessageKind};
@@ -23,26 +23,39 @@ pub struct Closing {
     pub at: Timestamp,
 }
 
-/// Closes alerts that fire. Returns how many receivers are notified.
+/// Opens what the receivers of these alerts need to be told, for who has not got it open.
 ///
 /// # Errors
-/// When a receiver's templates cannot be used, or the store fails; nothing was written.
-pub async fn close(config: &Config, store: &SqlStore, alerts: &[Alert], closing: &Closing) -> Result<usize, AppError> {
+/// When a receiver's templates cannot be used.
+pub fn receivers_of(config: &Config, alerts: &[Alert]) -> Result<Receivers, DeskError> {
     let is_meant = |receiver| alerts.iter().any(|alert| alert.receivers.contains(receiver));
     let meant = config.receivers.iter().filter(|settings| is_meant(&settings.id));
     let opened = meant.map(|settings| match Renderer::open(settings) {
         Ok(renderer) => Ok(Receiver::new(settings, renderer)),
         Err(problems) => {
             let reason = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-            Err(AppError::Receiver { id: settings.id.to_string(), reason })
+            Err(DeskError::Receiver { id: settings.id.to_string(), reason })
         }
     });
-    let receivers: Receivers = opened.collect::<Result<Vec<_>, _>>()?.into_iter().collect();
+    Ok(opened.collect::<Result<Vec<_>, _>>()?.into_iter().collect())
+}
+
+/// Closes alerts that fire. Returns how many receivers are notified.
+///
+/// # Errors
+/// When the store fails; nothing was written.
+pub async fn close(
+    store: &SqlStore,
+    receivers: &Receivers,
+    alerts: &[Alert],
+    closing: &Closing,
+) -> Result<usize, DeskError> {
     let now = closing.at;
     let changed: Vec<Alert> = alerts.iter().map(|alert| closed(alert, &closing.by, &closing.reason, now)).collect();
     let deliveries: Vec<Delivery> =
         changed.iter().flat_map(|alert| receivers.deliveries(alert, MessageKind::AlertResolved, now)).collect();
     let count = deliveries.len();
     store.commit_own(&OwnCommit { now, fired: Vec::new(), changed, deliveries }).await?;
+    receivers.wake(alerts.iter().flat_map(|alert| &alert.receivers));
     Ok(count)
 }

@@ -263,18 +263,27 @@ async fn told(
 ) -> Result<Vec<Told>, StoreError> {
     let mut told = Vec::new();
     for alert in alerts.iter().filter(|alert| is_wanted(alert)).take(EXPLAINED_RUNS_MAX) {
-        let mut letters = Vec::new();
-        for id in store.deliveries_of(&alert.id, EXPLAINED_DELIVERIES_MAX).await? {
-            let Some(record) = store.delivery_record(&id).await? else { continue };
-            let group = match &record.delivery.merged_into {
-                Some(group) => store.delivery_record(group).await?,
-                None => None,
-            };
-            letters.push(Letter { record, group });
-        }
+        let letters = letters(store, &alert.id).await?;
         told.push(Told { alert: alert.clone(), ack: acks.get(&alert.id).cloned(), letters });
     }
     Ok(told)
+}
+
+/// What was owed for an alert, the oldest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn letters(store: &SqlStore, alert: &AlertId) -> Result<Vec<Letter>, StoreError> {
+    let mut letters = Vec::new();
+    for id in store.deliveries_of(alert, EXPLAINED_DELIVERIES_MAX).await? {
+        let Some(record) = store.delivery_record(&id).await? else { continue };
+        let group = match &record.delivery.merged_into {
+            Some(group) => store.delivery_record(group).await?,
+            None => None,
+        };
+        letters.push(Letter { record, group });
+    }
+    Ok(letters)
 }
 
 impl Explanation<'_> {
@@ -290,6 +299,14 @@ impl Explanation<'_> {
 }
 
 impl RuleExplained<'_> {
+    /// What the rule measured, in words; nothing where it takes a run and there is none.
+    pub fn measured(&self, zone: &TimeZone) -> Option<String> {
+        Some(match self.standing.as_ref()? {
+            Standing::Holds(found) => found.clone(),
+            Standing::Fails(objection) => objection.words(self.rule, zone),
+        })
+    }
+
     /// Whether the rule is about other jobs, and never said anything of this one.
     pub fn is_of_other_jobs(&self) -> bool {
         let mismatches =

@@ -1,0 +1,61 @@
+//! `nightbell healthcheck`: asks the running Nightbell whether it is well, for containers that have no other program.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::output::{fail, print};
+use super::{Exit, Failure};
+use crate::config::Config;
+
+/// Time for the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// More than any answer about health has.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
+
+/// Asks `/-/healthy`, or `/-/ready`, of the address that the configuration listens on.
+pub(super) async fn healthcheck(config: &Config, is_ready: bool) -> Result<Exit, Failure> {
+    let Some(web) = &config.web else {
+        fail("the configuration has no \"web\": there is nobody to ask");
+        return Ok(Exit::Usage);
+    };
+    let path = if is_ready { "/-/ready" } else { "/-/healthy" };
+    let asked = tokio::time::timeout(PATIENCE, ask(reachable(web.listen), path)).await;
+    match asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs()))) {
+        Ok(said) => {
+            print(said)?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            fail(format_args!("{error:#}"));
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+/// Where an address that is listened on can be reached from here.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let here: IpAddr = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(here, listen.port())
+}
+
+/// The body of a good answer. One short request over plain TCP: no proxy of the environment stands between the two.
+async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address).await.with_context(|| format!("cannot reach {address}"))?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
+    if head.split(' ').nth(1) != Some("200") {
+        bail!("{}: {body}", head.lines().next().unwrap_or_default());
+    }
+    Ok(body.to_string())
+}

@@ -1,0 +1,27 @@
+//! What there is at a moment, counted: for the metrics.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use crate::model::{ReceiverId, RuleId, Severity};
+
+/// What there is at a moment. Answered by indexes of what is open, which is little whatever is stored.
+pub trait Gauges: Send + Sync {
+    /// Counts what is open at `now`, on one state of the store.
+    fn gauges(&self, now: Timestamp) -> impl Future<Output = Result<Counted, StoreError>> + Send;
+}
+
+/// What is open, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// What is pending, by receiver, with when the oldest of it was made.
+    pub pending: Vec<(ReceiverId, u64, Timestamp)>,
+    /// Dead letters by receiver.
+    pub dead: Vec<(ReceiverId, u64)>,
+    /// Alerts that fire, by rule and severity; of a severity that is unknown, none.
+    pub firing: Vec<(RuleId, Option<Severity>, u64)>,
+    /// Silences that hold.
+    pub silences: u64,
+}

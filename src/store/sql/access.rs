@@ -1,0 +1,139 @@
+//! Who may look and act over the web.
+
+use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::database::SqlStore;
+use super::rows;
+use crate::model::Role;
+use crate::store::access::{Access, NewToken, TokenRecord};
+use crate::store::error::StoreError;
+
+const COLUMNS: &str = "hash, name, role, created_at, expires_at, revoked_at";
+
+/// Whether the token in the row holds at the instant bound as `$2`.
+const HOLDS: &str =
+    "access_token.revoked_at IS NULL AND (access_token.expires_at IS NULL OR access_token.expires_at > $2)";
+
+impl Access for SqlStore {
+    async fn add_token(&self, new: &NewToken, now: Timestamp) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("INSERT INTO access_token (hash, name, role, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)")
+            .bind(new.hash.as_str())
+            .bind(new.name.as_str())
+            .bind(new.role.as_str())
+            .bind(now.as_millisecond())
+            .bind(new.expires_at.map(Timestamp::as_millisecond))
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        self.commit(write).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        let statement = AssertSqlSafe(format!("SELECT {COLUMNS} FROM access_token ORDER BY created_at DESC, hash"));
+        let found = sqlx::query(statement).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "access_token", record))
+    }
+
+    async fn revoke_tokens(&self, prefix: &str, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+        let mut write = self.write().await?;
+        let statement = AssertSqlSafe(format!(
+            "UPDATE access_token SET revoked_at = $3 \
+             WHERE hash >= $1 AND substr(hash, 1, $2) = $1 AND revoked_at IS NULL RETURNING {COLUMNS}"
+        ));
+        let found = sqlx::query(statement)
+            .bind(prefix)
+            .bind(i64::try_from(prefix.len()).unwrap_or(i64::MAX))
+            .bind(now.as_millisecond())
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        let revoked = rows::all(&found, "access_token", record);
+        for token in &revoked {
+            sqlx::query("DELETE FROM access_session WHERE token = $1")
+                .bind(token.hash.as_str())
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+        }
+        self.commit(write).await?;
+        Ok(revoked)
+    }
+
+    async fn token(&self, hash: &str, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
+        let statement = AssertSqlSafe(format!("SELECT {COLUMNS} FROM access_token WHERE hash = $1 AND {HOLDS}"));
+        let found = sqlx::query(statement).bind(hash).bind(now.as_millisecond()).fetch_optional(&self.readers).await;
+        found.map_err(|error| self.failed(error))?.as_ref().map(record).transpose()
+    }
+
+    async fn begin_session(
+        &self,
+        session: &str,
+        token: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("DELETE FROM access_session WHERE expires_at <= $1")
+            .bind(now.as_millisecond())
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        sqlx::query("INSERT INTO access_session (hash, token, created_at, expires_at) VALUES ($1, $2, $3, $4)")
+            .bind(session)
+            .bind(token)
+            .bind(now.as_millisecond())
+            .bind(until.as_millisecond())
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        self.commit(write).await
+    }
+
+    async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
+        let columns = COLUMNS.split(", ").map(|column| format!("access_token.{column}")).collect::<Vec<_>>().join(", ");
+        let statement = AssertSqlSafe(format!(
+            "SELECT {columns} FROM access_session JOIN access_token ON access_token.hash = access_session.token \
+             WHERE access_session.hash = $1 AND access_session.expires_at > $2 AND {HOLDS}"
+        ));
+        let found = sqlx::query(statement).bind(hash).bind(now.as_millisecond()).fetch_optional(&self.readers).await;
+        found.map_err(|error| self.failed(error))?.as_ref().map(record).transpose()
+    }
+
+    async fn link_key(&self, fresh: &str) -> Result<String, StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("INSERT INTO link_key (id, secret) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
+            .bind(fresh)
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        let row = sqlx::query("SELECT secret FROM link_key WHERE id = 1").fetch_one(write.on()).await;
+        let key = rows::text(&row.map_err(|error| self.failed(error))?, 0)?;
+        self.commit(write).await?;
+        Ok(key)
+    }
+
+    async fn end_session(&self, hash: &str) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("DELETE FROM access_session WHERE hash = $1")
+            .bind(hash)
+            .execute(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        self.commit(write).await
+    }
+}
+
+fn record(row: &AnyRow) -> Result<TokenRecord, StoreError> {
+    let word = rows::text(row, 2)?;
+    Ok(TokenRecord {
+        hash: rows::text(row, 0)?,
+        name: rows::text(row, 1)?,
+        role: Role::from_word(&word).ok_or_else(|| rows::unknown("role", &word))?,
+        created_at: rows::instant(rows::number(row, 3)?)?,
+        expires_at: rows::optional_instant(row, 4)?,
+        revoked_at: rows::optional_instant(row, 5)?,
+    })
+}

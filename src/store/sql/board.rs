@@ -1,0 +1,347 @@
+//! What the page and the API show, page by page. Reads only, but for what somebody gives up.
+//!
+//! A statement holds the conditions that are asked for and no others, so that the database sees which index answers it.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+
+use super::database::SqlStore;
+use super::items::{IdItem, to_json};
+use super::rows;
+use crate::model::{
+    Ack, Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, ReceiverId, SourceId, Status,
+};
+use crate::store::board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, StepRow};
+use crate::store::error::StoreError;
+
+/// The conditions of a statement, with what is bound for them.
+#[derive(Default)]
+struct Wanted {
+    conditions: Vec<String>,
+    bound: Vec<Bound>,
+    /// Whether the conditions leave few rows, which an index finds that is sorted otherwise.
+    is_of_few: bool,
+}
+
+enum Bound {
+    Text(String),
+    Number(i64),
+}
+
+impl Wanted {
+    /// Asks for `condition`, in which `?` is what is bound.
+    fn and(&mut self, condition: &str, value: Option<Bound>) {
+        let Some(value) = value else { return };
+        self.bound.push(value);
+        self.conditions.push(condition.replace('?', &format!("${}", self.bound.len())));
+    }
+
+    /// Asks for what stands after a place in a list from the newest to the oldest.
+    fn after(&mut self, place: Option<&Place>) {
+        let Some(place) = place else { return };
+        self.bound.push(Bound::Number(place.at.as_millisecond()));
+        self.bound.push(Bound::Text(place.id.clone()));
+        let last = self.bound.len();
+        self.conditions.push(format!("(created_at, id) < (${}, ${last})", last - 1));
+    }
+
+    /// The statement that selects `columns` of so many rows of `table`, the newest first.
+    fn newest(&self, columns: &str, table: &str, limit: usize) -> AssertSqlSafe<String> {
+        let conditions = if self.conditions.is_empty() { "1 = 1".into() } else { self.conditions.join(" AND ") };
+        // A sum is what no index is sorted by: then the few rows are found by the conditions, and sorted.
+        let age = if self.is_of_few { "created_at + 0" } else { "created_at" };
+        AssertSqlSafe(format!(
+            "SELECT {columns} FROM {table} WHERE {conditions} ORDER BY {age} DESC, id DESC LIMIT {limit}"
+        ))
+    }
+}
+
+/// The statement with everything bound in its place.
+fn filled(sql: AssertSqlSafe<String>, wanted: Wanted) -> Query<'static, sqlx::Any, AnyArguments> {
+    wanted.bound.into_iter().fold(sqlx::query(sql), |query, value| match value {
+        Bound::Text(text) => query.bind(text),
+        Bound::Number(number) => query.bind(number),
+    })
+}
+
+fn text(value: impl ToString) -> Bound {
+    Bound::Text(value.to_string())
+}
+
+fn at(instant: Timestamp) -> Bound {
+    Bound::Number(instant.as_millisecond())
+}
+
+/// What is asked of alerts. What stands inside COALESCE is found by no index: the others leave fewer rows.
+fn alerts_sql(ask: &AlertAsk, limit: usize) -> (AssertSqlSafe<String>, Wanted) {
+    let mut wanted = Wanted::default();
+    match ask.state {
+        // What fires has indexes of its own, and a database sees that only in the text.
+        Some(AlertState::Firing) => wanted.conditions.push("state = 'firing'".into()),
+        // What is over is nearly all there is.
+        Some(AlertState::Resolved) => wanted.conditions.push("COALESCE(state, '') = 'resolved'".into()),
+        None => {}
+    }
+    let source = if ask.job.is_some() { "COALESCE(source, '') = ?" } else { "source = ?" };
+    wanted.and(source, ask.source.as_ref().map(text));
+    wanted.and("job = ?", ask.job.as_ref().map(text));
+    wanted.and("rule = ?", ask.rule.as_ref().map(text));
+    wanted.and("created_at >= ?", ask.since.map(at));
+    wanted.after(ask.after.as_ref());
+    (wanted.newest(rows::ALERT_COLUMNS, "alert", limit), wanted)
+}
+
+/// What is asked of deliveries.
+fn deliveries_sql(ask: &DeliveryAsk, limit: usize) -> (AssertSqlSafe<String>, Wanted) {
+    let mut wanted = Wanted::default();
+    if let Some(state) = ask.state {
+        wanted.conditions.push(format!("state = '{}'", state.as_str()));
+        wanted.is_of_few = matches!(state, DeliveryState::Pending | DeliveryState::Merged);
+    }
+    if ask.state == Some(DeliveryState::Merged) {
+        wanted.conditions.push("merged_into IS NOT NULL".into());
+    }
+    if ask.digests {
+        wanted.conditions.push("kind = 'digest'".into());
+    }
+    let is_open = ask.state.is_some_and(|state| state != DeliveryState::Delivered);
+    let receiver = if is_open { "COALESCE(receiver, '') = ?" } else { "receiver = ?" };
+    wanted.and(receiver, ask.receiver.as_ref().map(text));
+    wanted.and("alert = ?", ask.alert.as_ref().map(text));
+    wanted.is_of_few |= ask.alert.is_some();
+    wanted.after(ask.after.as_ref());
+    (wanted.newest(rows::DELIVERY_COLUMNS, "delivery", limit), wanted)
+}
+
+impl Board for SqlStore {
+    async fn alert_page(&self, ask: &AlertAsk, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        let (sql, wanted) = alerts_sql(ask, limit);
+        let found = filled(sql, wanted).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", rows::alert))
+    }
+
+    async fn alert(&self, id: &AlertId) -> Result<Option<Alert>, StoreError> {
+        let statement = AssertSqlSafe(format!("SELECT {} FROM alert WHERE id = $1", rows::ALERT_COLUMNS));
+        let row = sqlx::query(statement).bind(id.as_str()).fetch_optional(&self.readers).await;
+        row.map_err(|error| self.failed(error))?.as_ref().map(rows::alert).transpose()
+    }
+
+    async fn acks_of(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Ack>, StoreError> {
+        let items: Vec<IdItem> = alerts.iter().map(|alert| IdItem { id: alert.as_str() }).collect();
+        let list = self.dialect.bound_texts(1);
+        let statement = AssertSqlSafe(format!("SELECT alert, author, reason, at FROM ack WHERE alert IN {list}"));
+        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
+        let found = found.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "ack", |row| {
+            let at = rows::instant(rows::number(row, 3)?)?;
+            let ack = Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at };
+            Ok((AlertId::new(rows::text(row, 0)?), ack))
+        })
+        .into_iter()
+        .collect())
+    }
+
+    async fn steps_of(&self, alert: &AlertId) -> Result<Vec<StepRow>, StoreError> {
+        let found = sqlx::query(
+            "SELECT step, receiver, delivery, taken_at FROM escalation WHERE alert = $1 ORDER BY step, receiver",
+        )
+        .bind(alert.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "escalation", |row| {
+            Ok(StepRow {
+                step: u32::try_from(rows::number(row, 0)?).unwrap_or(u32::MAX),
+                receiver: ReceiverId::new(rows::text(row, 1)?),
+                delivery: DeliveryId::new(rows::text(row, 2)?),
+                taken_at: rows::instant(rows::number(row, 3)?)?,
+            })
+        }))
+    }
+
+    async fn delivery_page(&self, ask: &DeliveryAsk, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let (sql, wanted) = deliveries_sql(ask, limit);
+        let found = filled(sql, wanted).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "delivery", rows::delivery))
+    }
+
+    async fn drop_deliveries(
+        &self,
+        ids: &[DeliveryId],
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let mut write = self.write().await?;
+        let mut dropped = Vec::new();
+        for id in ids {
+            // One that a lane holds may be on its way: its attempt decides. What follows it has nothing to follow any more.
+            let found = sqlx::query(
+                "UPDATE delivery SET state = 'dead', last_error = $2, next_attempt_at = NULL, claimed_at = NULL, \
+                   dead_at = $3 WHERE (id = $1 OR follows = $1) AND state = 'pending' AND claimed_at IS NULL \
+                 RETURNING id",
+            )
+            .bind(id.as_str())
+            .bind(reason)
+            .bind(now.as_millisecond())
+            .fetch_all(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+            for row in &found {
+                dropped.push(DeliveryId::new(rows::text(row, 0)?));
+            }
+        }
+        self.commit(write).await?;
+        Ok(dropped)
+    }
+
+    async fn job_page(&self, source: &SourceId, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        // Each name is one step in the key's index.
+        let found = sqlx::query(
+            "WITH RECURSIVE known(known_job, place) AS (\
+               SELECT MIN(job), 1 FROM instance WHERE source = $1 AND job > $2 \
+               UNION ALL \
+               SELECT (SELECT MIN(job) FROM instance WHERE source = $1 AND job > known_job), place + 1 FROM known \
+                 WHERE known_job IS NOT NULL AND place < $3) \
+             SELECT known_job FROM known WHERE known_job IS NOT NULL",
+        )
+        .bind(source.as_str())
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "instance", |row| rows::text(row, 0)))
+    }
+
+    async fn run_page(
+        &self,
+        source: &SourceId,
+        job: &str,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, Instance)>, StoreError> {
+        let when = "COALESCE(plan_time, start_time, changed_at)";
+        let columns = rows::INSTANCE_COLUMNS;
+        let after_place = if after.is_some() { format!("AND ({when}, id) < ($3, $4)") } else { String::new() };
+        let statement = AssertSqlSafe(format!(
+            "SELECT {columns}, {when} FROM instance WHERE source = $1 AND job = $2 {after_place} \
+             ORDER BY {when} DESC, id DESC LIMIT {limit}"
+        ));
+        let mut query = sqlx::query(statement).bind(source.as_str()).bind(job);
+        if let Some(place) = after {
+            query = query.bind(place.at.as_millisecond()).bind(place.id.as_str());
+        }
+        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let width = columns.split(", ").count();
+        Ok(rows::all(&found, "instance", |row| Ok((rows::instant(rows::number(row, width)?)?, rows::instance(row)?))))
+    }
+
+    async fn open_runs(&self, limit: usize) -> Result<Vec<Instance>, StoreError> {
+        let statement = AssertSqlSafe(format!(
+            "SELECT {} FROM instance WHERE ended = 0 ORDER BY source, job, id LIMIT {limit}",
+            rows::INSTANCE_COLUMNS
+        ));
+        let found = sqlx::query(statement).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "instance", rows::instance))
+    }
+
+    async fn runs_between(
+        &self,
+        source: &SourceId,
+        (from, until): (Timestamp, Timestamp),
+        limit: usize,
+    ) -> Result<Vec<Instance>, StoreError> {
+        let statement = AssertSqlSafe(format!(
+            "SELECT {} FROM instance WHERE source = $1 AND COALESCE(plan_time, start_time) >= $2 \
+               AND COALESCE(plan_time, start_time) <= $3 ORDER BY COALESCE(plan_time, start_time) DESC LIMIT {limit}",
+            rows::INSTANCE_COLUMNS
+        ));
+        let found = sqlx::query(statement)
+            .bind(source.as_str())
+            .bind(from.as_millisecond())
+            .bind(until.as_millisecond())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "instance", rows::instance))
+    }
+
+    async fn days_of(&self, source: &SourceId, job: &str, since: i64) -> Result<Vec<DayCount>, StoreError> {
+        let found = sqlx::query(
+            "SELECT day, status, CAST(SUM(runs) AS BIGINT) FROM job_day WHERE source = $1 AND job = $2 AND day >= $3 \
+             GROUP BY day, status ORDER BY day",
+        )
+        .bind(source.as_str())
+        .bind(job)
+        .bind(since)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "job_day", day_count))
+    }
+}
+
+fn day_count(row: &AnyRow) -> Result<DayCount, StoreError> {
+    let word = rows::text(row, 1)?;
+    Ok(DayCount {
+        day: rows::number(row, 0)?,
+        status: Status::from_word(&word).ok_or_else(|| rows::unknown("status", &word))?,
+        runs: u64::try_from(rows::number(row, 2)?).unwrap_or(0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+    use crate::store::Mode;
+
+    /// Each way to ask for a list, and the index that must answer it, so that a page takes no longer the more is stored.
+    #[tokio::test]
+    async fn every_list_is_answered_by_its_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", directory.path().join("plan.db").display());
+        let store = SqlStore::open(&url, Mode::Work).await.unwrap();
+        let place = || Some(Place { at: Timestamp::UNIX_EPOCH, id: "x".into() });
+        let alerts = |ask: AlertAsk| alerts_sql(&ask, 5);
+        let deliveries = |ask: DeliveryAsk| deliveries_sql(&ask, 5);
+        let (firing, resolved) = (Some(AlertState::Firing), Some(AlertState::Resolved));
+        let (none, all) = (AlertAsk::default, DeliveryAsk::default);
+        let (s, j, r) = (Some("s".into()), Some("j".to_string()), Some("r".into()));
+        let of = |state| DeliveryAsk { state: Some(state), receiver: Some("r".into()), ..all() };
+        let questions = [
+            (alerts(none()), "alert_by_age"),
+            (alerts(AlertAsk { after: place(), ..none() }), "alert_by_age"),
+            (alerts(AlertAsk { state: resolved, ..none() }), "alert_by_age"),
+            (alerts(AlertAsk { since: Some(Timestamp::UNIX_EPOCH), ..none() }), "alert_by_age"),
+            (alerts(AlertAsk { state: firing, ..none() }), "alert_firing_by_age"),
+            (alerts(AlertAsk { state: firing, after: place(), ..none() }), "alert_firing_by_age"),
+            (alerts(AlertAsk { rule: r.clone(), after: place(), ..none() }), "alert_by_rule"),
+            (alerts(AlertAsk { source: s.clone(), ..none() }), "alert_by_source"),
+            (alerts(AlertAsk { source: s, job: j.clone(), after: place(), ..none() }), "alert_by_job"),
+            (alerts(AlertAsk { job: j, ..none() }), "alert_by_job"),
+            (deliveries(all()), "delivery_by_age"),
+            (deliveries(DeliveryAsk { after: place(), ..all() }), "delivery_by_age"),
+            (deliveries(DeliveryAsk { receiver: Some("r".into()), ..all() }), "delivery_by_receiver"),
+            (deliveries(of(DeliveryState::Delivered)), "delivery_by_receiver"),
+            (deliveries(of(DeliveryState::Dead)), "delivery_dead_by_age"),
+            (deliveries(of(DeliveryState::Pending)), "delivery_queue"),
+            (deliveries(of(DeliveryState::Merged)), "delivery_merged"),
+            (deliveries(DeliveryAsk { alert: Some("a".into()), ..all() }), "delivery_by_alert"),
+            (deliveries(DeliveryAsk { digests: true, after: place(), ..all() }), "delivery_digests"),
+        ];
+        for ((sql, wanted), index) in questions {
+            let AssertSqlSafe(sql) = sql;
+            let query = filled(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")), wanted);
+            let found = query.fetch_all(&store.readers).await.unwrap();
+            let plan: Vec<String> = found.iter().map(|row| row.get::<String, _>(3)).collect();
+            assert!(plan[0].split([' ', '(']).any(|word| word == index), "{index} does not answer {sql}\n{plan:#?}");
+        }
+        store.close().await;
+    }
+}

@@ -1,0 +1,126 @@
+//! Alerts over the API.
+
+use std::collections::HashMap;
+
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Body, Said, answer, limit, list};
+use crate::desk::explain::letters;
+use crate::desk::json;
+use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, SourceId};
+use crate::store::{AlertAsk, Board as _, Place};
+use crate::web::access::Person;
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+use crate::web::{cursor, deeds};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct Asked {
+    state: Option<AlertState>,
+    source: Option<String>,
+    job: Option<String>,
+    rule: Option<String>,
+    since: Option<Timestamp>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The object of an alert, with where its page is.
+fn object(web: &Web, alert: &Alert, ack: Option<&Ack>) -> Value {
+    let mut object = json::alert(alert, ack);
+    object["suspended_at"] = json!(alert.suspended_at);
+    let url = web.in_force().web().url.map(|url| format!("{url}/alerts/{}", alert.id));
+    object["url"] = json!(url);
+    object
+}
+
+/// `GET /api/v1/alerts`.
+pub(in crate::web) async fn alerts(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let limit = limit(asked.limit)?;
+    let ask = AlertAsk {
+        state: asked.state,
+        source: asked.source.map(SourceId::new),
+        job: asked.job,
+        rule: asked.rule.map(RuleId::new),
+        since: asked.since,
+        after: asked.cursor.as_deref().map(cursor::read).transpose()?,
+    };
+    let mut found = web.store.alert_page(&ask, limit + 1).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let place = |alert: &Alert| cursor::write(&Place { at: alert.created_at, id: alert.id.to_string() });
+    let next = found.last().filter(|_| has_more).map(place);
+    let ids: Vec<AlertId> = found.iter().map(|alert| alert.id.clone()).collect();
+    let acks: HashMap<AlertId, Ack> = web.store.acks_of(&ids).await?;
+    let items = found.iter().map(|alert| object(&web, alert, acks.get(&alert.id))).collect();
+    Ok(answer(&headers, &list(items, next)))
+}
+
+/// `GET /api/v1/alerts/{id}`: the alert with its whole story.
+pub(in crate::web) async fn alert(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let id = AlertId::new(&id);
+    let alert = web.store.alert(&id).await?.ok_or_else(Fault::not_found)?;
+    let ack = web.store.acks_of(std::slice::from_ref(&id)).await?.remove(&id);
+    let letters = letters(&web.store, &id).await?;
+    let steps = web.store.steps_of(&id).await?;
+    let mut whole = object(&web, &alert, ack.as_ref());
+    whole["failing_nodes"] = json!(alert.facts.failing_nodes);
+    whole["node_details"] = json!(alert.facts.node_details);
+    whole["created_at"] = json!(alert.created_at);
+    whole["deliveries"] = letters.iter().map(json::letter).collect();
+    whole["steps"] = steps
+        .iter()
+        .map(|step| json!({ "step": step.step, "receiver": step.receiver, "delivery": step.delivery, "taken_at": step.taken_at }))
+        .collect();
+    Ok(answer(&headers, &whole))
+}
+
+/// `POST /api/v1/alerts/{id}/ack`.
+pub(in crate::web) async fn ack(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    Extension(person): Extension<Person>,
+    headers: HeaderMap,
+    Body(said): Body<Said>,
+) -> Result<Response, Fault> {
+    let reason = Some(said.reason.as_str()).filter(|reason| !reason.trim().is_empty());
+    let before = deeds::ack(&web, &id, &person.name, reason).await?;
+    let now = web.store.acks_of(&[AlertId::new(&id)]).await?.remove(id.as_str());
+    Ok(answer(&headers, &json!({ "acked": now, "instead_of": before })))
+}
+
+/// `DELETE /api/v1/alerts/{id}/ack`.
+pub(in crate::web) async fn unack(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    Extension(person): Extension<Person>,
+) -> Result<Response, Fault> {
+    deeds::unack(&web, &id, &person.name).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /api/v1/alerts/{id}/close`.
+pub(in crate::web) async fn close(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    Extension(person): Extension<Person>,
+    headers: HeaderMap,
+    Body(said): Body<Said>,
+) -> Result<Response, Fault> {
+    let notified = deeds::close(&web, &id, &person.name, &said.reason).await?;
+    Ok(answer(&headers, &json!({ "notified": notified })))
+}

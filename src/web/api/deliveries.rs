@@ -1,0 +1,125 @@
+//! Deliveries and digests over the API.
+
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Body, Said, answer, limit, list};
+use crate::desk::json;
+use crate::model::{AlertId, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
+use crate::store::{Board as _, Deliveries as _, DeliveryAsk, Place};
+use crate::web::access::Person;
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+use crate::web::{cursor, deeds};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct Asked {
+    state: Option<DeliveryState>,
+    receiver: Option<String>,
+    alert: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct DigestsAsked {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+fn place(delivery: &Delivery) -> String {
+    cursor::write(&Place { at: delivery.created_at, id: delivery.id.to_string() })
+}
+
+/// `GET /api/v1/deliveries`.
+pub(in crate::web) async fn deliveries(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let limit = limit(asked.limit)?;
+    let ask = DeliveryAsk {
+        state: asked.state,
+        receiver: asked.receiver.map(ReceiverId::new),
+        alert: asked.alert.map(AlertId::new),
+        digests: false,
+        after: asked.cursor.as_deref().map(cursor::read).transpose()?,
+    };
+    let mut found = web.store.delivery_page(&ask, limit + 1).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(place);
+    Ok(answer(&headers, &list(found.iter().map(json::delivery).collect(), next)))
+}
+
+/// `GET /api/v1/deliveries/{id}`.
+pub(in crate::web) async fn delivery(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let record = web.store.delivery_record(&DeliveryId::new(&id)).await?.ok_or_else(Fault::not_found)?;
+    Ok(answer(&headers, &json::delivery_record(&record)))
+}
+
+/// `POST /api/v1/deliveries/{id}/retry`.
+pub(in crate::web) async fn retry(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    Extension(person): Extension<Person>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let revived = deeds::retry(&web, &id, &person.name).await?;
+    Ok(answer(&headers, &json!({ "pending": revived })))
+}
+
+/// `POST /api/v1/deliveries/{id}/drop`.
+pub(in crate::web) async fn drop_delivery(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    Extension(person): Extension<Person>,
+    headers: HeaderMap,
+    Body(said): Body<Said>,
+) -> Result<Response, Fault> {
+    let dropped = deeds::drop_delivery(&web, &id, &person.name, &said.reason).await?;
+    Ok(answer(&headers, &json!({ "dead": dropped })))
+}
+
+/// `GET /api/v1/digests`.
+pub(in crate::web) async fn digests(
+    State(web): State<Web>,
+    Query(asked): Query<DigestsAsked>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let limit = limit(asked.limit)?;
+    let after = asked.cursor.as_deref().map(cursor::read).transpose()?;
+    let ask = DeliveryAsk { digests: true, after, ..DeliveryAsk::default() };
+    let mut found = web.store.delivery_page(&ask, limit + 1).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(place);
+    let item = |delivery: &Delivery| {
+        let mut item = json::delivery(delivery);
+        item["subject"] = json!(delivery.content.part("subject"));
+        item
+    };
+    Ok(answer(&headers, &list(found.iter().map(item).collect(), next)))
+}
+
+/// `GET /api/v1/digests/{id}`: as it was sent.
+pub(in crate::web) async fn digest(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let record = web.store.delivery_record(&DeliveryId::new(&id)).await?.ok_or_else(Fault::not_found)?;
+    if record.delivery.kind != MessageKind::Digest {
+        return Err(Fault::not_found());
+    }
+    Ok(answer(&headers, &json::delivery_record(&record)))
+}

@@ -1,0 +1,113 @@
+//! Jobs and their runs over the API.
+
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{answer, limit, list};
+use crate::desk::json;
+use crate::model::{Instance, SourceId};
+use crate::store::{Board as _, Inquiry as _, Place};
+use crate::web::cursor;
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct Asked {
+    source: String,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct RunsAsked {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /api/v1/jobs`: the jobs of a source of which runs are known, by name.
+pub(in crate::web) async fn jobs(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let limit = limit(asked.limit)?;
+    let after =
+        asked.cursor.map(|cursor| URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|it| String::from_utf8(it).ok()));
+    let after = match after {
+        Some(None) => return Err(Fault::bad_request("the cursor is none of an answer from here")),
+        Some(Some(after)) => after,
+        None => String::new(),
+    };
+    let source = SourceId::new(&asked.source);
+    let mut names = web.store.job_page(&source, &after, limit + 1).await?;
+    let has_more = names.len() > limit;
+    names.truncate(limit);
+    let next = names.last().filter(|_| has_more).map(|name| URL_SAFE_NO_PAD.encode(name));
+    let mut items = Vec::with_capacity(names.len());
+    for name in names {
+        let last = web.store.runs_of(&source, &name, 1).await?;
+        items.push(
+            json!({ "source": source, "job": name, "last_instance": last.first().map(|run| run_object(&web, run)) }),
+        );
+    }
+    Ok(answer(&headers, &list(items, next)))
+}
+
+fn run_object(web: &Web, run: &Instance) -> Value {
+    json::instance(run, web.now())["instance"].take()
+}
+
+/// `GET /api/v1/jobs/{source}/{job}`.
+pub(in crate::web) async fn job(
+    State(web): State<Web>,
+    Path((source, job)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let source = SourceId::new(&source);
+    let runs = web.store.runs_of(&source, &job, 1).await?;
+    let last = runs.first().ok_or_else(Fault::not_found)?;
+    let in_force = web.in_force();
+    let rules = &in_force.config.rules;
+    let matching = rules.matched_by(&source, &job).into_iter().filter_map(|at| rules.rules().get(at));
+    let rules: Vec<Value> = matching.map(|rule| json!({ "id": rule.id, "severity": rule.severity })).collect();
+    let days = web.store.days_of(&source, &job, 0).await?;
+    let days: Vec<Value> =
+        days.iter().map(|it| json!({ "day": it.day, "status": it.status, "runs": it.runs })).collect();
+    let object = json!({
+        "source": source,
+        "job": { "name": last.job.name, "id": last.job.id },
+        "last_instance": run_object(&web, last),
+        "rules": rules,
+        "days_no_longer_kept": days,
+    });
+    Ok(answer(&headers, &object))
+}
+
+/// `GET /api/v1/jobs/{source}/{job}/instances`: its runs, the latest planned first.
+pub(in crate::web) async fn instances(
+    State(web): State<Web>,
+    Path((source, job)): Path<(String, String)>,
+    Query(asked): Query<RunsAsked>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let limit = limit(asked.limit)?;
+    let after = asked.cursor.as_deref().map(cursor::read).transpose()?;
+    let source = SourceId::new(&source);
+    let mut found = web.store.run_page(&source, &job, after.as_ref(), limit + 1).await?;
+    if found.is_empty() && after.is_none() {
+        return Err(Fault::not_found());
+    }
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let place = |(at, run): &(jiff::Timestamp, Instance)| cursor::write(&Place { at: *at, id: run.id.clone() });
+    let next = found.last().filter(|_| has_more).map(place);
+    let items = found.iter().map(|(_, run)| json::instance(run, web.now())).collect();
+    Ok(answer(&headers, &list(items, next)))
+}

@@ -1,0 +1,149 @@
+//! Silences over the API.
+
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Body, answer, limit, list};
+use crate::desk::{check_silence, ends_after, is_everything, json, preview_silence};
+use crate::model::{Concerns, LabelMatch, RuleId, Severity, SilenceId, SourceId};
+use crate::store::{Desk as _, NewSilence};
+use crate::web::access::Person;
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+use crate::yaml::parse_duration;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct Asked {
+    /// `active`, or `all`.
+    state: Option<String>,
+    cursor: Option<i64>,
+    limit: Option<usize>,
+}
+
+/// Which alerts somebody wants silenced.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::web) struct Wish {
+    sources: Vec<SourceId>,
+    jobs: Vec<String>,
+    rules: Vec<RuleId>,
+    severities: Vec<Severity>,
+    labels: LabelMatch,
+    reason: String,
+    /// How long it holds, as `2h`.
+    #[serde(rename = "for")]
+    lasts: Option<String>,
+    /// When it ends, instead.
+    ends_at: Option<Timestamp>,
+    /// Whether it may hit everything.
+    everything: bool,
+}
+
+impl Wish {
+    fn concerns(&self) -> Concerns {
+        let Wish { sources, jobs, rules, severities, labels, .. } = self;
+        Concerns {
+            sources: sources.clone(),
+            jobs: jobs.clone(),
+            rules: rules.clone(),
+            severities: severities.clone(),
+            labels: labels.clone(),
+        }
+    }
+}
+
+/// `GET /api/v1/silences`, the newest first.
+pub(in crate::web) async fn silences(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let (limit, now) = (limit(asked.limit)?, web.now());
+    let all = match asked.state.as_deref() {
+        None | Some("active") => false,
+        Some("all") => true,
+        Some(_) => return Err(Fault::bad_request("state: active or all")),
+    };
+    let mut found = web.store.silences().await?;
+    found.retain(|(silence, _)| {
+        (all || silence.is_active(now)) && asked.cursor.is_none_or(|cursor| silence.id.0 < cursor)
+    });
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|(silence, _)| silence.id.to_string());
+    let items = found.iter().map(|(silence, held)| json::silence(silence, *held, now)).collect();
+    Ok(answer(&headers, &list(items, next)))
+}
+
+/// `GET /api/v1/silences/{id}`.
+pub(in crate::web) async fn silence(
+    State(web): State<Web>,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let found = web.store.silences().await?;
+    let (silence, held) = found.iter().find(|(silence, _)| silence.id.0 == id).ok_or_else(Fault::not_found)?;
+    Ok(answer(&headers, &json::silence(silence, *held, web.now())))
+}
+
+/// `POST /api/v1/silences/preview`.
+pub(in crate::web) async fn preview(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Body(wish): Body<Wish>,
+) -> Result<Response, Fault> {
+    let hits = preview_silence(&*web.store, &wish.concerns(), web.now()).await??;
+    let examples: Vec<_> =
+        hits.examples.iter().map(|alert| json!({ "id": alert.id, "summary": alert.facts.alert.summary })).collect();
+    let object = json!({
+        "firing": hits.firing,
+        "firing_of": hits.firing_of,
+        "last_7_days": hits.week,
+        "last_7_days_of": hits.week_of,
+        "is_at_least": hits.is_at_least,
+        "is_everything": hits.is_everything,
+        "examples": examples,
+    });
+    Ok(answer(&headers, &object))
+}
+
+/// `POST /api/v1/silences`.
+pub(in crate::web) async fn add(
+    State(web): State<Web>,
+    Extension(person): Extension<Person>,
+    Body(wish): Body<Wish>,
+) -> Result<Response, Fault> {
+    let now = web.now();
+    let concerns = wish.concerns();
+    let ends_at = match (wish.ends_at, wish.lasts.as_deref().map(parse_duration)) {
+        (Some(ends_at), None) => ends_at,
+        (None, Some(Some(lasts))) => ends_after(lasts, now)?,
+        _ => return Err(Fault::bad_request("say when it ends: \"for\": \"2h\", or \"ends_at\"")),
+    };
+    if is_everything(&concerns) && !wish.everything {
+        return Err(Fault::conflict("this would silence everything; say \"everything\": true if that is meant"));
+    }
+    let new = NewSilence { concerns, reason: wish.reason, by: person.name, ends_at };
+    let new = check_silence(&web.in_force().config, new, now)?;
+    let id = web.store.add_silence(&new, now).await?;
+    tracing::info!(silence = id.0, by = new.by, "silenced over the API: {}", new.concerns);
+    let silence = web.store.silence(id).await?.ok_or_else(Fault::not_found)?;
+    let place = [(axum::http::header::LOCATION, format!("/api/v1/silences/{id}"))];
+    Ok((StatusCode::CREATED, place, axum::Json(json::silence(&silence, 0, now))).into_response())
+}
+
+/// `DELETE /api/v1/silences/{id}`: it ends now.
+pub(in crate::web) async fn expire(
+    State(web): State<Web>,
+    Path(id): Path<i64>,
+    Extension(person): Extension<Person>,
+) -> Result<Response, Fault> {
+    web.store.expire_silence(SilenceId(id), &person.name, web.now()).await?.ok_or_else(Fault::not_found)?;
+    tracing::info!(silence = id, by = person.name, "expired over the API");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

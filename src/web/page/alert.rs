@@ -1,0 +1,202 @@
+//! One alert: its whole story in order, what was found, and what can be done.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use jiff::Timestamp;
+
+use super::alerts::{Row, standing, waits};
+use super::{Page, alert_link, encoded, job_link, run_link, shown};
+use crate::desk::explain::{Letter, letters};
+use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX};
+use crate::model::{Ack, Alert, AlertId, AlertState, DeliveryState, Instance, MessageKind, NodePart};
+use crate::store::{Board as _, Inquiry as _, StepRow};
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+
+#[derive(Template)]
+#[template(path = "web/alert.html")]
+struct AlertPage {
+    p: Page,
+    alert: Alert,
+    summary: String,
+    state: &'static str,
+    ack: Option<Ack>,
+    waits: Option<String>,
+    story: Vec<Event>,
+    dead: Vec<(String, String)>,
+    job_link: String,
+    run_link: Option<String>,
+    silence_link: String,
+    nodes: Vec<NodePart>,
+    runs: Vec<Run>,
+    others: Vec<Row>,
+}
+
+/// One thing that happened.
+struct Event {
+    at: Timestamp,
+    class: String,
+    title: String,
+    details: Vec<String>,
+    link: Option<String>,
+}
+
+/// A run of the job.
+struct Run {
+    id: String,
+    link: String,
+    status: &'static str,
+    at: Option<Timestamp>,
+    lasted: String,
+}
+
+/// `GET /alerts/{id}`.
+pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>, p: Page) -> Result<Response, Fault> {
+    let id = AlertId::new(&id);
+    let alert = web.store.alert(&id).await?.ok_or_else(Fault::not_found)?;
+    let ack = web.store.acks_of(std::slice::from_ref(&id)).await?.remove(&id);
+    let letters = letters(&web.store, &id).await?;
+    let steps = web.store.steps_of(&id).await?;
+    let job = &alert.facts.job.name;
+    let runs = web.store.runs_of(&alert.source, job, EXPLAINED_RUNS_MAX).await?;
+    let mut others = web.store.alerts_about(&alert.source, job, EXPLAINED_ALERTS_MAX).await?;
+    others.retain(|other| other.id != id);
+    others.truncate(EXPLAINED_RUNS_MAX);
+    let run_id = alert.facts.instance.as_ref().map(|instance| instance.id.as_str());
+    let page = AlertPage {
+        summary: p.summary(&alert),
+        state: standing(&alert),
+        waits: waits(&p, &alert),
+        story: story(&p, &alert, ack.as_ref(), &letters, &steps),
+        dead: dead(&letters),
+        job_link: job_link(alert.source.as_str(), job),
+        run_link: run_id.map(|run| run_link(alert.source.as_str(), job, run)),
+        silence_link: format!("/silences?job={}&rule={}#new", encoded(job), encoded(alert.rule.as_str())),
+        nodes: alert.facts.failing_nodes.clone(),
+        runs: runs.iter().map(|run| shown_run(&p, run)).collect(),
+        others: super::alerts::rows(&web, &p, &others).await?,
+        ack,
+        alert,
+        p,
+    };
+    shown(&page.p, &page)
+}
+
+fn shown_run(p: &Page, run: &Instance) -> Run {
+    Run {
+        id: p.plain(&run.id),
+        link: run_link(run.source.as_str(), &run.job.name, &run.id),
+        status: run.status.as_str(),
+        at: run.plan_time.or(run.start_time),
+        lasted: run.duration(p.now).map(|lasted| p.lasted(lasted)).unwrap_or_default(),
+    }
+}
+
+/// The dead letters that can be sent again, each with its receiver.
+fn dead(letters: &[Letter]) -> Vec<(String, String)> {
+    let tellers = letters.iter().map(|letter| &letter.group.as_ref().unwrap_or(&letter.record).delivery);
+    let mut dead: Vec<(String, String)> = tellers
+        .filter(|delivery| delivery.state == DeliveryState::Dead)
+        .map(|delivery| (delivery.id.to_string(), delivery.receiver.to_string()))
+        .collect();
+    dead.dedup();
+    dead
+}
+
+fn story(p: &Page, alert: &Alert, ack: Option<&Ack>, letters: &[Letter], steps: &[StepRow]) -> Vec<Event> {
+    let part = &alert.facts.alert;
+    let mut events = vec![event(part.starts_at, part.severity.as_str(), p.say("web.story.began"), Vec::new())];
+    let mut decided = vec![p.summary(alert)];
+    if let Some(number) = alert.generation {
+        decided.push(p.say_with("web.story.generation", "n", number));
+    }
+    if part.episode > 1 {
+        decided.push(p.say_with("web.story.episode", "n", part.episode));
+    }
+    events.push(event(alert.created_at, part.severity.as_str(), p.say("web.story.decided"), decided));
+    if let Some(by) = &alert.suppressed_by {
+        let title = p.say_with("web.waits.held_back", "by", p.plain(&by.to_string()));
+        events.push(event(alert.created_at, "warning", title, Vec::new()));
+    }
+    if let Some(held) = &part.held_back {
+        let title = p.say_with("web.story.released", "by", p.plain(&held.by));
+        events.push(event(held.until, "info", title, held.reason.iter().map(|reason| p.plain(reason)).collect()));
+    }
+    for step in steps {
+        let (n, to) = (step.step.to_string(), step.receiver.to_string());
+        let title = p.language.say("web.story.step", &[("n", &n), ("to", &to)]);
+        events.push(event(step.taken_at, "info", title, Vec::new()));
+    }
+    letters.iter().for_each(|letter| events.push(of_letter(p, letter)));
+    if let Some(ack) = ack {
+        let reason = ack.reason.iter().map(|reason| p.plain(reason)).collect();
+        events.push(event(ack.at, "info", p.say_with("web.acked_by", "who", p.plain(&ack.by)), reason));
+    }
+    if let Some(at) = alert.suspended_at {
+        events.push(event(at, "warning", p.say("web.waits.suspended"), Vec::new()));
+    }
+    if let Some(ended) = &part.ended {
+        let by = ended.by.as_ref().map(|by| p.say_with("web.story.by", "who", p.plain(by)));
+        let details = by.into_iter().chain(ended.note.iter().map(|note| p.plain(note))).collect();
+        events.push(event(ended.at, "ok", p.say(&format!("web.ended.{}", ended.reason.as_str())), details));
+    } else if let Some(at) = part.ends_at {
+        events.push(event(at, "ok", p.say("web.state.resolved"), Vec::new()));
+    }
+    events.sort_by_key(|event| event.at);
+    events
+}
+
+fn event(at: Timestamp, class: &str, title: String, details: Vec<String>) -> Event {
+    Event { at, class: class.to_string(), title, details, link: None }
+}
+
+/// What became of one message.
+fn of_letter(p: &Page, letter: &Letter) -> Event {
+    let delivery = &letter.record.delivery;
+    let teller = letter.group.as_ref().unwrap_or(&letter.record);
+    let what = match delivery.kind {
+        MessageKind::AlertResolved => "web.story.told_end",
+        _ if letter.group.is_some() => "web.story.told_with",
+        _ => "web.story.told",
+    };
+    let state = p.say(&format!("web.delivery.{}", teller.delivery.state.as_str()));
+    let (to, id) = (delivery.receiver.to_string(), delivery.id.to_string());
+    let title = p.language.say(what, &[("to", &to), ("state", &state)]);
+    let mut details: Vec<String> = teller
+        .attempts
+        .iter()
+        .map(|attempt| {
+            let answer = [attempt.status.as_deref(), attempt.error.as_deref()];
+            let answer = answer.into_iter().flatten().map(|text| p.plain(text)).collect::<Vec<_>>().join(" ");
+            let (n, at, outcome) = (
+                attempt.number.to_string(),
+                p.clock(&attempt.started_at),
+                p.say(&format!("web.outcome.{}", attempt.outcome)),
+            );
+            p.language.say("web.story.attempt", &[("n", &n), ("at", &at), ("outcome", &outcome), ("answer", &answer)])
+        })
+        .collect();
+    if let (DeliveryState::Pending, Some(next)) = (teller.delivery.state, teller.delivery.next_attempt_at) {
+        let key = if letter.gathers_until().is_some() { "web.story.gathers" } else { "web.next_try" };
+        details.push(p.say_with(key, "in", p.ahead(&next)));
+    }
+    if let (DeliveryState::Dead, Some(error)) = (teller.delivery.state, &teller.delivery.last_error) {
+        details.push(p.plain(error));
+    }
+    if letter.record.fallback.is_some() {
+        details.push(p.say("web.story.fallback"));
+    }
+    let class = teller.delivery.state.as_str().to_string();
+    Event { at: delivery.created_at, class, title, details, link: Some(format!("/deliveries/{}", encoded(&id))) }
+}
+
+impl AlertPage {
+    fn is_firing(&self) -> bool {
+        self.alert.state() == AlertState::Firing
+    }
+
+    fn here(&self) -> String {
+        alert_link(self.alert.id.as_str())
+    }
+}

@@ -1,0 +1,168 @@
+//! Deliveries, dead letters among them; and one of them in full.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Page, alert_link, encoded, shown};
+use crate::desk::json::without_signatures;
+use crate::limits::PAGE_ROWS;
+use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
+use crate::store::{Board as _, Deliveries as _, DeliveryAsk, DeliveryRecord, Place};
+use crate::web::cursor;
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct Asked {
+    #[serde(default)]
+    state: String,
+    receiver: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "web/deliveries.html")]
+struct DeliveriesPage {
+    p: Page,
+    state: String,
+    receiver: String,
+    receivers: Vec<String>,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+/// One delivery in a list.
+pub(super) struct Row {
+    pub(super) link: String,
+    pub(super) made: Timestamp,
+    pub(super) receiver: String,
+    pub(super) kind_key: &'static str,
+    pub(super) state: &'static str,
+    pub(super) state_key: String,
+    pub(super) attempts: u32,
+    pub(super) what: Option<String>,
+    pub(super) alert_link: String,
+    pub(super) error: Option<String>,
+    pub(super) next: Option<Timestamp>,
+}
+
+/// The key of the phrase for a kind of message.
+pub(super) fn kind_key(kind: MessageKind) -> &'static str {
+    match kind {
+        MessageKind::AlertFiring => "web.kind.firing",
+        MessageKind::AlertResolved => "web.kind.resolved",
+        MessageKind::AlertGroup => "web.kind.group",
+        MessageKind::Digest => "web.kind.digest",
+        MessageKind::Test => "web.kind.test",
+    }
+}
+
+/// The row of a delivery.
+pub(super) fn row(p: &Page, delivery: &Delivery) -> Row {
+    let alert = delivery.alert.as_ref();
+    Row {
+        link: format!("/deliveries/{}", encoded(delivery.id.as_str())),
+        made: delivery.created_at,
+        receiver: delivery.receiver.to_string(),
+        kind_key: kind_key(delivery.kind),
+        state: delivery.state.as_str(),
+        state_key: format!("web.delivery.{}", delivery.state.as_str()),
+        attempts: delivery.attempts,
+        what: delivery.rule.as_ref().map(ToString::to_string),
+        alert_link: alert.map(|alert| alert_link(alert.as_str())).unwrap_or_default(),
+        error: delivery.last_error.as_deref().map(|error| p.plain(error)),
+        next: delivery.next_attempt_at,
+    }
+}
+
+/// `GET /deliveries`.
+pub(in crate::web) async fn deliveries(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    p: Page,
+) -> Result<Response, Fault> {
+    let receiver = asked.receiver.filter(|receiver| !receiver.is_empty());
+    let ask = DeliveryAsk {
+        state: DeliveryState::from_word(&asked.state),
+        receiver: receiver.as_ref().map(ReceiverId::new),
+        after: asked.cursor.as_deref().map(cursor::read).transpose()?,
+        ..DeliveryAsk::default()
+    };
+    let mut found = web.store.delivery_page(&ask, PAGE_ROWS + 1).await?;
+    let state = ask.state.map_or("", DeliveryState::as_str).to_string();
+    let narrowed = receiver.as_ref().map(|it| format!("&receiver={}", encoded(it))).unwrap_or_default();
+    let next = (found.len() > PAGE_ROWS).then(|| {
+        let place = |it: &Delivery| Place { at: it.created_at, id: it.id.to_string() };
+        let after = found.get(PAGE_ROWS - 1).map(|last| cursor::write(&place(last))).unwrap_or_default();
+        format!("/deliveries?state={state}{narrowed}&cursor={after}")
+    });
+    found.truncate(PAGE_ROWS);
+    let receivers = p.in_force.config.receivers.iter().map(|it| it.id.to_string()).collect();
+    let rows = found.iter().map(|delivery| row(&p, delivery)).collect();
+    let page = DeliveriesPage { p, state, receiver: receiver.unwrap_or_default(), receivers, rows, next };
+    shown(&page.p, &page)
+}
+
+#[derive(Template)]
+#[template(path = "web/delivery.html")]
+struct DeliveryPage {
+    p: Page,
+    record: DeliveryRecord,
+    row: Row,
+    parts: Vec<(String, String)>,
+    alert: Option<String>,
+    links: Vec<(String, String, String)>,
+}
+
+/// `GET /deliveries/{id}`.
+pub(in crate::web) async fn delivery(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    p: Page,
+) -> Result<Response, Fault> {
+    let record = web.store.delivery_record(&DeliveryId::new(&id)).await?.ok_or_else(Fault::not_found)?;
+    let delivery = &record.delivery;
+    let link = |key: &str, id: &Option<DeliveryId>| {
+        id.as_ref().map(|id| (p.say(key), format!("/deliveries/{}", encoded(id.as_str())), id.to_string()))
+    };
+    let links = [
+        link("web.delivery.follows", &delivery.follows),
+        link("web.delivery.merged_into", &delivery.merged_into),
+        link("web.delivery.stands_in_for", &delivery.stands_in_for),
+        link("web.delivery.fallback", &record.fallback),
+    ];
+    let page = DeliveryPage {
+        row: row(&p, delivery),
+        parts: delivery.content.parts.iter().map(|(name, text)| (name.clone(), laid_out(&p, name, text))).collect(),
+        alert: record.alert.as_ref().map(|alert| p.summary(alert)),
+        links: links.into_iter().flatten().collect(),
+        record,
+        p,
+    };
+    shown(&page.p, &page)
+}
+
+/// A part as a person reads it: JSON laid out, a page of HTML as its source.
+fn laid_out(p: &Page, part: &str, text: &str) -> String {
+    let text = &*without_signatures(text);
+    let value = serde_json::from_str::<serde_json::Value>(text).ok().filter(|it| it.is_object() || it.is_array());
+    let laid_out = value.and_then(|value| serde_json::to_string_pretty(&value).ok()).filter(|_| part != "html");
+    laid_out.as_deref().unwrap_or(text).lines().map(|line| p.plain(line)).collect::<Vec<_>>().join("\n")
+}
+
+impl DeliveryPage {
+    fn is_dead(&self) -> bool {
+        self.record.delivery.state == DeliveryState::Dead
+    }
+
+    fn is_pending(&self) -> bool {
+        self.record.delivery.state == DeliveryState::Pending
+    }
+
+    fn took(&self, from: &Timestamp, until: &Timestamp) -> String {
+        self.p.lasted(until.duration_since(*from).unsigned_abs())
+    }
+}

@@ -1,0 +1,110 @@
+//! Digests as they were sent.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Page, encoded, shown};
+use crate::desk::json::without_signatures;
+use crate::limits::PAGE_ROWS;
+use crate::model::{Delivery, DeliveryId, MessageKind};
+use crate::store::{Board as _, Deliveries as _, DeliveryAsk, Place};
+use crate::web::cursor;
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct Asked {
+    cursor: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "web/digests.html")]
+struct DigestsPage {
+    p: Page,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+struct Row {
+    link: String,
+    made: Timestamp,
+    receiver: String,
+    subject: String,
+    state: &'static str,
+}
+
+fn row(p: &Page, delivery: &Delivery) -> Row {
+    Row {
+        link: format!("/digests/{}", encoded(delivery.id.as_str())),
+        made: delivery.created_at,
+        receiver: delivery.receiver.to_string(),
+        subject: p.plain(delivery.content.part("subject")),
+        state: delivery.state.as_str(),
+    }
+}
+
+/// `GET /digests`.
+pub(in crate::web) async fn digests(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    p: Page,
+) -> Result<Response, Fault> {
+    let after = asked.cursor.as_deref().map(cursor::read).transpose()?;
+    let ask = DeliveryAsk { digests: true, after, ..DeliveryAsk::default() };
+    let mut found = web.store.delivery_page(&ask, PAGE_ROWS + 1).await?;
+    let next = (found.len() > PAGE_ROWS).then(|| {
+        let place = |it: &Delivery| Place { at: it.created_at, id: it.id.to_string() };
+        let after = found.get(PAGE_ROWS - 1).map(|last| cursor::write(&place(last))).unwrap_or_default();
+        format!("/digests?cursor={after}")
+    });
+    found.truncate(PAGE_ROWS);
+    let rows = found.iter().map(|delivery| row(&p, delivery)).collect();
+    let page = DigestsPage { p, rows, next };
+    shown(&page.p, &page)
+}
+
+#[derive(Template)]
+#[template(path = "web/digest.html")]
+struct DigestPage {
+    p: Page,
+    row: Row,
+    delivery_link: String,
+    html_link: Option<String>,
+    texts: Vec<String>,
+}
+
+async fn found(web: &Web, id: &str) -> Result<Delivery, Fault> {
+    let record = web.store.delivery_record(&DeliveryId::new(id)).await?.ok_or_else(Fault::not_found)?;
+    Some(record.delivery).filter(|delivery| delivery.kind == MessageKind::Digest).ok_or_else(Fault::not_found)
+}
+
+/// `GET /digests/{id}`.
+pub(in crate::web) async fn digest(State(web): State<Web>, Path(id): Path<String>, p: Page) -> Result<Response, Fault> {
+    let delivery = found(&web, &id).await?;
+    let parts = delivery.content.parts.iter().filter(|(name, _)| !matches!(name.as_str(), "html" | "subject"));
+    let lines = |text: &str| without_signatures(text).lines().map(|line| p.plain(line)).collect::<Vec<_>>().join("\n");
+    let page = DigestPage {
+        row: row(&p, &delivery),
+        delivery_link: format!("/deliveries/{}", encoded(&id)),
+        html_link: delivery.content.parts.contains_key("html").then(|| format!("/digests/{}/html", encoded(&id))),
+        texts: parts.map(|(_, text)| lines(text)).collect(),
+        p,
+    };
+    shown(&page.p, &page)
+}
+
+/// `GET /digests/{id}/html`: the page of the mail, in a box of its own: it may use its own styles and nothing else, and
+/// counts as a page of no site.
+pub(in crate::web) async fn digest_html(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
+    let delivery = found(&web, &id).await?;
+    let text = delivery.content.parts.get("html").cloned().ok_or_else(Fault::not_found)?;
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
+                  frame-ancestors 'none'; sandbox";
+    let mut response = Html(text).into_response();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    Ok(response)
+}

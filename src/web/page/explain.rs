@@ -1,0 +1,154 @@
+//! Why somebody was told of a run or a job, or why not: every rule, what it measured, and the one reason.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::job::{RunRow, run_row};
+use super::{Page, alert_link, encoded, job_link, shown};
+use crate::desk::explain::{Asked as Subject, Explanation, Outcome, RuleExplained, Told, explain as explained, find};
+use crate::limits::{EXPLAINED_OTHERS_MAX, EXPLAINED_RUNS_MAX};
+use crate::model::SourceId;
+use crate::rule::Standing;
+use crate::store::Inquiry as _;
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct Asked {
+    /// A job, a run's id, or both, as on the command line.
+    subject: Option<String>,
+    source: Option<String>,
+    job: Option<String>,
+    run: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "web/explain.html")]
+struct ExplainPage {
+    p: Page,
+    asked: String,
+    near: Option<String>,
+    subjects: Vec<Shown>,
+}
+
+/// What is said of one run or job.
+struct Shown {
+    title: String,
+    job_link: String,
+    source: String,
+    run: Option<RunRow>,
+    transitions: Vec<(Timestamp, &'static str, String)>,
+    polled_at: Option<Timestamp>,
+    rules: Vec<Ruled>,
+    others: Vec<(String, String)>,
+    others_more: usize,
+}
+
+/// What one rule makes of it.
+struct Ruled {
+    id: String,
+    severity: &'static str,
+    class: &'static str,
+    outcome: String,
+    measured: Option<String>,
+    alerts: Vec<(String, String, Timestamp)>,
+}
+
+/// `GET /explain`.
+pub(in crate::web) async fn explain(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    p: Page,
+) -> Result<Response, Fault> {
+    let rules = &p.in_force.config.rules;
+    let (found, near, text) = match (&asked.source, &asked.job) {
+        (Some(source), Some(job)) => (named(&web, source, job, asked.run.as_deref()).await?, None, job.clone()),
+        _ => {
+            let text = asked.subject.clone().unwrap_or_default().trim().to_string();
+            match find(&web.store, &text, rules).await? {
+                Ok(found) => (found, None, text),
+                Err(near) => (Vec::new(), near, text),
+            }
+        }
+    };
+    let mut subjects = Vec::new();
+    for subject in found.into_iter().take(EXPLAINED_RUNS_MAX) {
+        let explanation = explained(&web.store, rules, subject, p.now, &p.zone).await?;
+        subjects.push(said(&p, &explanation));
+    }
+    let page = ExplainPage { asked: p.plain(&text), near, subjects, p };
+    shown(&page.p, &page)
+}
+
+/// The run or the job that is named in full.
+async fn named(web: &Web, source: &str, job: &str, run: Option<&str>) -> Result<Vec<Subject>, Fault> {
+    let source = SourceId::new(source);
+    let Some(run) = run else { return Ok(vec![Subject::Job(source, job.to_string())]) };
+    let found = web.store.runs_named(&source, run, EXPLAINED_RUNS_MAX).await?;
+    let found = found.into_iter().filter(|found| found.job.name == job).map(|run| Subject::Run(Box::new(run)));
+    Ok(found.collect())
+}
+
+fn said(p: &Page, explanation: &Explanation<'_>) -> Shown {
+    let (about, others) = explanation.matching();
+    let name = p.plain(&explanation.job);
+    let run = explanation.run.as_ref();
+    Shown {
+        title: match run.filter(|_| !explanation.is_about_job) {
+            Some(run) => format!("{name} / {}", p.plain(&run.id)),
+            None => name,
+        },
+        job_link: job_link(explanation.source.as_str(), &explanation.job),
+        source: explanation.source.to_string(),
+        run: run.map(|run| run_row(p, run)),
+        transitions: explanation
+            .transitions
+            .iter()
+            .map(|it| (it.seen_at, it.instance.status.as_str(), p.plain(&it.instance.raw_status)))
+            .collect(),
+        polled_at: explanation.polled_at,
+        rules: about.into_iter().map(|rule| ruled(p, rule)).collect(),
+        others_more: others.len().saturating_sub(EXPLAINED_OTHERS_MAX),
+        others: others
+            .into_iter()
+            .take(EXPLAINED_OTHERS_MAX)
+            .map(|rule| (rule.rule.id.to_string(), standing(p, rule).unwrap_or_default()))
+            .collect(),
+    }
+}
+
+fn standing(p: &Page, explained: &RuleExplained<'_>) -> Option<String> {
+    Some(match explained.standing.as_ref()? {
+        Standing::Holds(found) => p.plain(found),
+        Standing::Fails(objection) => p.plain(&objection.words(explained.rule, &p.zone)),
+    })
+}
+
+fn ruled(p: &Page, explained: &RuleExplained<'_>) -> Ruled {
+    let (class, outcome) = match &explained.outcome {
+        Outcome::Told => ("ok", p.say("web.explain.told")),
+        Outcome::Owed => ("pending", p.say("web.explain.pending")),
+        Outcome::NotTold { why, .. } => ("", p.say_with("web.explain.not_told", "why", p.plain(why))),
+    };
+    let measured = standing(p, explained);
+    let is_said = matches!(&explained.outcome, Outcome::NotTold { why, .. } if Some(why) == measured.as_ref());
+    let alert =
+        |told: &Told| (alert_link(told.alert.id.as_str()), p.summary(&told.alert), told.alert.facts.alert.starts_at);
+    Ruled {
+        id: explained.rule.id.to_string(),
+        severity: explained.rule.severity.as_str(),
+        class,
+        outcome,
+        measured: measured.filter(|_| !is_said),
+        alerts: explained.told.iter().map(alert).collect(),
+    }
+}
+
+impl ExplainPage {
+    fn near_link(&self) -> String {
+        format!("/explain?subject={}", encoded(self.near.as_deref().unwrap_or_default()))
+    }
+}

@@ -1,0 +1,297 @@
+//! The list of jobs, and one job: how long its runs took against what is usual and what rules allow, how each day went,
+//! and which rules mean it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::svg::percent;
+use super::{Page, encoded, job_link, run_link, shown};
+use crate::limits::{CALENDAR_DAYS, EXPLAINED_RUNS_MAX, HISTORY_RUNS_MAX, JOB_CHART_RUNS, PAGE_ROWS};
+use crate::model::{Instance, SourceId, Status};
+use crate::rule::history::Past;
+use crate::rule::{Rule, Trigger};
+use crate::store::{Board as _, DayCount, Inquiry as _};
+use crate::web::fault::Fault;
+use crate::web::page::alerts;
+use crate::web::state::Web;
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct Asked {
+    source: Option<String>,
+    after: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "web/jobs.html")]
+struct JobsPage {
+    p: Page,
+    sources: Vec<String>,
+    source: String,
+    rows: Vec<JobRow>,
+    next: Option<String>,
+}
+
+struct JobRow {
+    name: String,
+    link: String,
+    last: Option<RunRow>,
+}
+
+/// A run in a list.
+pub(super) struct RunRow {
+    pub(super) id: String,
+    pub(super) link: String,
+    pub(super) status: &'static str,
+    pub(super) plan: Option<Timestamp>,
+    pub(super) start: Option<Timestamp>,
+    pub(super) end: Option<Timestamp>,
+    pub(super) lasted: String,
+}
+
+/// The row of a run.
+pub(super) fn run_row(p: &Page, run: &Instance) -> RunRow {
+    RunRow {
+        id: p.plain(&run.id),
+        link: run_link(run.source.as_str(), &run.job.name, &run.id),
+        status: run.status.as_str(),
+        plan: run.plan_time,
+        start: run.start_time,
+        end: run.end_time,
+        lasted: run.duration(p.now).map(|lasted| p.lasted(lasted)).unwrap_or_default(),
+    }
+}
+
+/// `GET /jobs`.
+pub(in crate::web) async fn jobs(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    p: Page,
+) -> Result<Response, Fault> {
+    let sources: Vec<String> = p.in_force.config.sources.iter().map(|source| source.id.to_string()).collect();
+    let source = asked.source.or_else(|| sources.first().cloned()).unwrap_or_default();
+    let id = SourceId::new(&source);
+    let mut names = web.store.job_page(&id, &asked.after.unwrap_or_default(), PAGE_ROWS + 1).await?;
+    let more = names.len() > PAGE_ROWS;
+    names.truncate(PAGE_ROWS);
+    let next = names.last().filter(|_| more);
+    let next = next.map(|last| format!("/jobs?source={}&after={}", encoded(&source), encoded(last)));
+    let mut rows = Vec::with_capacity(names.len());
+    for name in names {
+        let last = web.store.runs_of(&id, &name, 1).await?;
+        let last = last.first().map(|run| run_row(&p, run));
+        rows.push(JobRow { link: job_link(&source, &name), name: p.plain(&name), last });
+    }
+    let page = JobsPage { p, sources, source, rows, next };
+    shown(&page.p, &page)
+}
+
+#[derive(Template)]
+#[template(path = "web/job.html")]
+struct JobPage {
+    p: Page,
+    name: String,
+    source: String,
+    explain_link: String,
+    chart: Option<Chart>,
+    days: Vec<Day>,
+    rules: Vec<(String, &'static str, String)>,
+    runs: Vec<RunRow>,
+    alerts: Vec<alerts::Row>,
+}
+
+/// How long runs took.
+struct Chart {
+    bars: Vec<ChartBar>,
+    band: Option<(String, String)>,
+    median: Option<(String, String)>,
+    limit: Option<(String, String)>,
+    longest: String,
+    from: String,
+    to: String,
+}
+
+struct ChartBar {
+    x: String,
+    y: String,
+    width: String,
+    height: String,
+    status: &'static str,
+    link: String,
+    title: String,
+}
+
+/// How a day went.
+struct Day {
+    label: String,
+    title: String,
+    class: &'static str,
+    text: String,
+}
+
+/// `GET /jobs/{source}/{job}`.
+pub(in crate::web) async fn job(
+    State(web): State<Web>,
+    Path((source, job)): Path<(String, String)>,
+    p: Page,
+) -> Result<Response, Fault> {
+    let id = SourceId::new(&source);
+    let found = web.store.alerts_about(&id, &job, EXPLAINED_RUNS_MAX).await?;
+    let runs = web.store.runs_of(&id, &job, HISTORY_RUNS_MAX).await?;
+    let rules = &p.in_force.config.rules;
+    let meaning: Vec<&Rule> = rules.matched_by(&id, &job).into_iter().filter_map(|at| rules.rules().get(at)).collect();
+    let is_named = |rule: &&Rule| rule.matches.jobs.iter().any(|pattern| pattern.literal() == Some(job.as_str()));
+    if runs.is_empty() && found.is_empty() && !meaning.iter().any(is_named) {
+        return Err(Fault::not_found());
+    }
+    let since = p.now.to_zoned(p.zone.clone()).date().checked_sub(SignedDuration::from_hours(24 * CALENDAR_DAYS)).ok();
+    let counts = web.store.days_of(&id, &job, since.map_or(0, day_number)).await?;
+    let page = JobPage {
+        name: p.plain(&job),
+        explain_link: format!("/explain?source={}&job={}", encoded(&source), encoded(&job)),
+        chart: chart(&p, &runs, &meaning),
+        days: since.map(|since| days(&p, since, &runs, &counts)).unwrap_or_default(),
+        rules: meaning.iter().map(|rule| (rule.id.to_string(), rule.severity.as_str(), says(&p, rule))).collect(),
+        alerts: alerts::rows(&web, &p, &found).await?,
+        runs: runs.iter().take(2 * EXPLAINED_RUNS_MAX).map(|run| run_row(&p, run)).collect(),
+        source,
+        p,
+    };
+    shown(&page.p, &page)
+}
+
+/// What a rule asks for, in a few words.
+fn says(p: &Page, rule: &Rule) -> String {
+    let mut parts = Vec::new();
+    if let Some(trigger) = &rule.when.trigger {
+        parts.push(match trigger {
+            Trigger::Daily(daily) => {
+                format!("{} {}", p.say(&format!("web.condition.{}", trigger.kind().as_str())), daily.text())
+            }
+            other => p.say(&format!("web.condition.{}", other.kind().as_str())),
+        });
+    }
+    let words: Vec<String> = rule.when.statuses.iter().map(|status| p.word(status.as_str())).collect();
+    parts.extend((!words.is_empty()).then(|| words.join(", ")));
+    parts.extend(rule.when.duration.map(|limit| format!("≥ {}", p.language.limit(limit))));
+    parts.extend(rule.when.job_statuses.iter().map(|status| status.as_str().to_string()));
+    let to: Vec<String> = rule.receivers().map(ToString::to_string).collect();
+    if to.is_empty() { parts.join(" · ") } else { format!("{} → {}", parts.join(" · "), to.join(", ")) }
+}
+
+fn chart(p: &Page, runs: &[Instance], rules: &[&Rule]) -> Option<Chart> {
+    let timed: Vec<(&Instance, Duration)> = runs
+        .iter()
+        .filter(|run| run.start_time.is_some())
+        .filter_map(|run| Some((run, run.duration(p.now)?)))
+        .take(JOB_CHART_RUNS)
+        .collect();
+    let (newest, oldest) = (timed.first()?, timed.last()?);
+    let mut good: Vec<Duration> =
+        timed.iter().filter(|(run, _)| run.status.is_recovery()).map(|(_, lasted)| *lasted).collect();
+    good.sort();
+    let share = |part: usize| good.get(good.len().saturating_sub(1) * part / 100).copied();
+    let mut past = Past::default();
+    runs.iter().for_each(|run| past.enter(&run.id, &run.snapshot()));
+    let due = newest.0.plan_time.or(newest.0.start_time).unwrap_or(p.now);
+    let limits = rules.iter().filter_map(|rule| match &rule.when.trigger {
+        Some(Trigger::Slower(slower)) => past.usual(slower, due, |kind| rule.concerns(kind)).map(|usual| usual.limit),
+        _ => rule
+            .when
+            .duration
+            .filter(|_| rule.when.statuses.is_empty() || rule.when.statuses.contains(&Status::Running)),
+    });
+    let limit = limits.min();
+    let top =
+        timed.iter().map(|(_, lasted)| *lasted).chain(limit).max()?.max(Duration::from_secs(1)).as_secs_f64() * 1.08;
+    let y = |lasted: Duration| 100.0 - lasted.as_secs_f64() / top * 100.0;
+    let step = 100.0 / timed.len() as f64;
+    let bar = |(index, (run, lasted)): (usize, &(&Instance, Duration))| {
+        let at = run.plan_time.or(run.start_time).map(|at| p.clock(&at)).unwrap_or_default();
+        ChartBar {
+            x: percent(index as f64 * step + step * 0.12),
+            y: percent(y(*lasted).min(99.0)),
+            width: percent((step * 0.76).min(4.0)),
+            height: percent((100.0 - y(*lasted)).max(1.0)),
+            status: run.status.as_str(),
+            link: run_link(run.source.as_str(), &run.job.name, &run.id),
+            title: format!("{at}: {}, {}", p.word(run.status.as_str()), p.lasted(*lasted)),
+        }
+    };
+    let when = |run: &Instance| run.plan_time.or(run.start_time).map(|at| p.clock(&at)).unwrap_or_default();
+    let has_usual = good.len() >= 3;
+    let band = share(10).zip(share(90)).filter(|_| has_usual);
+    Some(Chart {
+        bars: timed.iter().rev().enumerate().map(bar).collect(),
+        band: band.map(|(low, high)| (percent(y(high)), percent((y(low) - y(high)).max(0.5)))),
+        median: share(50).filter(|_| has_usual).map(|median| (percent(y(median)), p.lasted(median))),
+        limit: limit.map(|limit| (percent(y(limit)), p.language.limit(limit))),
+        longest: p.lasted(timed.iter().map(|(_, lasted)| *lasted).max()?),
+        from: when(oldest.0),
+        to: when(newest.0),
+    })
+}
+
+/// Days since 1970.
+fn day_number(date: Date) -> i64 {
+    i64::from(date.since(Date::constant(1970, 1, 1)).map_or(0, |span| span.get_days()))
+}
+
+/// The last days, each with how it went: by the runs that are kept, and by what is counted of those that are not.
+fn days(p: &Page, since: Date, runs: &[Instance], counts: &[DayCount]) -> Vec<Day> {
+    #[derive(Default)]
+    struct Went {
+        well: u64,
+        badly: u64,
+        open: u64,
+        unknown: u64,
+    }
+    let mut by_day: BTreeMap<i64, Went> = BTreeMap::new();
+    let mut enter = |day: i64, status: Status, runs: u64| {
+        let went = by_day.entry(day).or_default();
+        let place = match () {
+            () if status.is_recovery() || status == Status::IgnoredFailure => &mut went.well,
+            () if status.is_failure() => &mut went.badly,
+            () if status == Status::Unknown => &mut went.unknown,
+            () if status.has_ended() => &mut went.well,
+            () => &mut went.open,
+        };
+        *place += runs;
+    };
+    for run in runs {
+        if let Some(at) = run.plan_time.or(run.start_time) {
+            enter(day_number(at.to_zoned(p.zone.clone()).date()), run.status, 1);
+        }
+    }
+    counts.iter().for_each(|count| enter(count.day, count.status, count.runs));
+    let today = p.now.to_zoned(p.zone.clone()).date();
+    let mut days = Vec::new();
+    let mut date = since;
+    while date <= today {
+        let went = by_day.remove(&day_number(date)).unwrap_or_default();
+        let class = match went {
+            Went { badly: 1.., .. } => "failed",
+            Went { unknown: 1.., .. } => "unknown",
+            Went { open: 1.., .. } => "open",
+            Went { well: 1.., .. } => "met",
+            _ => "nothing",
+        };
+        let text = match (went.well, went.badly) {
+            (0, 0) => String::new(),
+            (well, 0) => format!("✓ {well}"),
+            (0, badly) => format!("✗ {badly}"),
+            (well, badly) => format!("✓ {well} ✗ {badly}"),
+        };
+        let title = format!("{date}: {} {text}", p.say(&format!("web.day.{class}")));
+        days.push(Day { label: date.strftime("%-m/%-d").to_string(), title, class, text });
+        let Ok(next) = date.tomorrow() else { break };
+        date = next;
+    }
+    days
+}

@@ -1,0 +1,359 @@
+//! The night: one row a job, bars for its runs on a time axis, with deadlines and what was not read; and the same for a
+//! wall.
+//!
+//! Jobs of which an alert fires come first, then those that run, then the rest, folded. It reads what is open, and of each
+//! source a bounded number of runs in the span that is shown.
+
+use std::collections::{BTreeMap, HashMap};
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::svg::{Axis, Extent, Tick};
+use super::{Page, alert_link, job_link, run_link, shown};
+use crate::limits::{
+    NIGHT_ALERTS_MAX, NIGHT_JOBS_READ_MAX, NIGHT_ROWS_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX, OWN_GAP_AGE_MAX,
+};
+use crate::model::{Alert, AlertState, GapPart, Instance, Severity, SourceId, Status};
+use crate::rule::{Rule, Trigger};
+use crate::store::{AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, SourceCondition};
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+
+/// The spans that can be chosen, in hours.
+const SPANS: [i64; 4] = [6, 12, 24, 48];
+
+/// What can be asked of the page.
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct Asked {
+    /// How many hours back.
+    hours: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "web/night.html")]
+struct NightPage {
+    p: Page,
+    hours: i64,
+    spans: [i64; 4],
+    is_wall: bool,
+    night: Night,
+}
+
+/// What is shown.
+pub(super) struct Night {
+    pub(super) sources: Vec<Tile>,
+    pub(super) numbers: Vec<Number>,
+    pub(super) ticks: Vec<Tick>,
+    pub(super) now_x: String,
+    pub(super) groups: Vec<Group>,
+}
+
+/// How a source fares.
+pub(super) struct Tile {
+    pub(super) id: String,
+    pub(super) mark: &'static str,
+    pub(super) read_until: Option<Timestamp>,
+    pub(super) polled_at: Option<Timestamp>,
+    pub(super) unknown_since: Option<Timestamp>,
+    pub(super) error: Option<String>,
+}
+
+/// How many there are of something.
+pub(super) struct Number {
+    pub(super) class: &'static str,
+    pub(super) count: usize,
+    pub(super) key: &'static str,
+}
+
+/// Rows of one kind.
+pub(super) struct Group {
+    pub(super) key: &'static str,
+    pub(super) is_folded: bool,
+    pub(super) rows: Vec<Row>,
+    pub(super) more: usize,
+}
+
+/// One job.
+pub(super) struct Row {
+    pub(super) job: String,
+    pub(super) source: String,
+    pub(super) link: String,
+    pub(super) severity: Option<Severity>,
+    pub(super) alert_link: Option<String>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) status: Option<Status>,
+    pub(super) status_since: Option<Timestamp>,
+    pub(super) bars: Vec<Bar>,
+    pub(super) dues: Vec<Due>,
+    pub(super) unread: Vec<Extent>,
+}
+
+/// One run.
+pub(super) struct Bar {
+    pub(super) extent: Extent,
+    pub(super) class: &'static str,
+    pub(super) is_open: bool,
+    pub(super) plan_x: Option<String>,
+    pub(super) delay: Option<(String, String)>,
+    pub(super) link: String,
+    pub(super) title: String,
+}
+
+/// One deadline.
+pub(super) struct Due {
+    pub(super) x: String,
+    pub(super) is_passed: bool,
+    pub(super) title: String,
+}
+
+/// `GET /`.
+pub(in crate::web) async fn night(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    p: Page,
+) -> Result<Response, Fault> {
+    show(&web, asked, p, false).await
+}
+
+/// `GET /wall`: the same for a screen that nobody touches.
+pub(in crate::web) async fn wall(
+    State(web): State<Web>,
+    Query(asked): Query<Asked>,
+    p: Page,
+) -> Result<Response, Fault> {
+    show(&web, asked, p, true).await
+}
+
+async fn show(web: &Web, asked: Asked, p: Page, is_wall: bool) -> Result<Response, Fault> {
+    let hours = asked.hours.filter(|hours| SPANS.contains(hours)).unwrap_or(12);
+    let night = gather(web, &p, hours).await?;
+    let page = NightPage { p, hours, spans: SPANS, is_wall, night };
+    shown(&page.p, &page)
+}
+
+/// A job, while its row is put together.
+#[derive(Default)]
+struct Lane {
+    runs: BTreeMap<String, Instance>,
+    alerts: Vec<Alert>,
+}
+
+type Key = (SourceId, String);
+
+async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
+    let ahead = SignedDuration::from_mins(hours * 60 / 8);
+    let from = p.now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
+    let axis = Axis { from, until: p.now.checked_add(ahead).unwrap_or(Timestamp::MAX) };
+    let state =
+        web.store.own_state(p.now.checked_sub(OWN_GAP_AGE_MAX.max(hours_of(hours))).unwrap_or(Timestamp::MIN)).await?;
+    let mut lanes: BTreeMap<Key, Lane> = BTreeMap::new();
+    let firing = AlertAsk { state: Some(AlertState::Firing), ..AlertAsk::default() };
+    let firing = web.store.alert_page(&firing, NIGHT_ALERTS_MAX).await?;
+    for alert in firing.iter().filter(|alert| !alert.rule.as_str().starts_with("self/")) {
+        let key = (alert.source.clone(), alert.facts.job.name.clone());
+        lanes.entry(key).or_default().alerts.push(alert.clone());
+    }
+    let named: Vec<Key> = lanes.keys().cloned().collect();
+    let enter = |lanes: &mut BTreeMap<Key, Lane>, run: Instance| {
+        let key = (run.source.clone(), run.job.name.clone());
+        lanes.entry(key).or_default().runs.insert(run.id.clone(), run);
+    };
+    for run in web.store.open_runs(NIGHT_RUNS_MAX).await? {
+        enter(&mut lanes, run);
+    }
+    for source in &p.in_force.config.sources {
+        for run in web.store.runs_between(&source.id, (axis.from, axis.until), NIGHT_RUNS_MAX).await? {
+            enter(&mut lanes, run);
+        }
+    }
+    // Runs of jobs that an alert is about may lie outside of what was read so far.
+    for (source, job) in named.iter().take(NIGHT_JOBS_READ_MAX) {
+        for run in web.store.runs_of(source, job, NIGHT_RUNS_OF_A_JOB_MAX).await? {
+            enter(&mut lanes, run);
+        }
+    }
+    let unread = unread(&state.sources, &state.gaps, p.now, &axis);
+    Ok(Night {
+        sources: p.in_force.config.sources.iter().map(|source| tile(&source.id, &state.sources)).collect(),
+        numbers: numbers(&lanes),
+        ticks: axis.ticks(&p.zone),
+        now_x: axis.x(p.now),
+        groups: groups(p, lanes, &axis, &unread),
+    })
+}
+
+fn hours_of(hours: i64) -> std::time::Duration {
+    std::time::Duration::from_secs(u64::try_from(hours).unwrap_or(0) * 3600)
+}
+
+fn tile(id: &SourceId, conditions: &[SourceCondition]) -> Tile {
+    let condition = conditions.iter().find(|condition| condition.id == *id);
+    let unreadable = condition.and_then(|condition| condition.unreadable.clone());
+    let incomplete = condition.and_then(|condition| condition.incomplete.clone());
+    let mark = match (condition, &unreadable, &incomplete) {
+        (None, ..) => "none",
+        (_, Some(_), _) => "bad",
+        (_, None, Some(_)) => "warn",
+        _ => "",
+    };
+    Tile {
+        id: id.to_string(),
+        mark,
+        read_until: condition.and_then(|condition| condition.read_until),
+        polled_at: condition.map(|condition| condition.polled_at),
+        unknown_since: unreadable.as_ref().map(|(since, _)| *since),
+        error: unreadable.map(|(_, why)| why).or(incomplete),
+    }
+}
+
+fn numbers(lanes: &BTreeMap<Key, Lane>) -> Vec<Number> {
+    let of = |severity| {
+        lanes.values().flat_map(|lane| &lane.alerts).filter(|it| it.facts.alert.severity == severity).count()
+    };
+    let runs = |is: fn(Status) -> bool| {
+        lanes.values().flat_map(|lane| lane.runs.values()).filter(|run| is(run.status)).count()
+    };
+    let running = runs(|status| matches!(status, Status::Running | Status::RunningException));
+    let done = runs(|status| matches!(status, Status::Success | Status::ForcedSuccess));
+    let all = [
+        Number { class: "critical", count: of(Severity::Critical), key: "web.number.critical" },
+        Number { class: "error", count: of(Severity::Error), key: "web.number.error" },
+        Number { class: "warning", count: of(Severity::Warning), key: "web.number.warning" },
+        Number { class: "info", count: of(Severity::Info), key: "web.number.info" },
+        Number { class: "", count: running, key: "web.number.running" },
+        Number { class: "ok", count: done, key: "web.number.done" },
+    ];
+    all.into_iter().filter(|number| number.count > 0).collect()
+}
+
+/// The spans in which each source was not read.
+fn unread(
+    conditions: &[SourceCondition],
+    gaps: &[GapPart],
+    now: Timestamp,
+    axis: &Axis,
+) -> HashMap<SourceId, Vec<Extent>> {
+    let mut unread: HashMap<SourceId, Vec<Extent>> = HashMap::new();
+    for gap in gaps {
+        let until = gap.until.unwrap_or(now);
+        if until >= axis.from && gap.from <= axis.until {
+            unread.entry(gap.source.clone()).or_default().push(axis.extent(gap.from, until));
+        }
+    }
+    // A source that cannot be read and has no gap on record yet is unknown since it was read last.
+    for condition in conditions.iter().filter(|condition| condition.unreadable.is_some()) {
+        let from = condition.read_until.unwrap_or(axis.from);
+        unread.entry(condition.id.clone()).or_insert_with(|| vec![axis.extent(from, now)]);
+    }
+    unread
+}
+
+fn groups(p: &Page, lanes: BTreeMap<Key, Lane>, axis: &Axis, unread: &HashMap<SourceId, Vec<Extent>>) -> Vec<Group> {
+    let (mut failing, mut running, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, lane) in lanes {
+        let is_under_way = |run: &Instance| matches!(run.status, Status::Running | Status::RunningException);
+        let place = match () {
+            () if !lane.alerts.is_empty() => &mut failing,
+            () if lane.runs.values().any(is_under_way) => &mut running,
+            () => &mut rest,
+        };
+        place.push((key, lane));
+    }
+    // The worst first, and of the same the one that has fired longest.
+    failing.sort_by_key(|(_, lane)| {
+        let worst = lane.alerts.iter().map(|alert| alert.facts.alert.severity).max();
+        let since = lane.alerts.iter().map(|alert| alert.facts.alert.starts_at).min();
+        (std::cmp::Reverse(worst), since)
+    });
+    let group = |key, is_folded, lanes: Vec<(Key, Lane)>| {
+        let more = lanes.len().saturating_sub(NIGHT_ROWS_MAX);
+        let shown = lanes.into_iter().take(NIGHT_ROWS_MAX);
+        let rows = shown.map(|(key, lane)| row(p, key, lane, axis, unread)).collect();
+        Group { key, is_folded, rows, more }
+    };
+    let all = [
+        group("web.night.failing", false, failing),
+        group("web.night.running", false, running),
+        group("web.night.rest", true, rest),
+    ];
+    all.into_iter().filter(|group| !group.rows.is_empty()).collect()
+}
+
+fn row(p: &Page, (source, job): Key, lane: Lane, axis: &Axis, unread: &HashMap<SourceId, Vec<Extent>>) -> Row {
+    let worst = lane.alerts.iter().max_by_key(|alert| alert.facts.alert.severity);
+    let mut runs: Vec<&Instance> = lane.runs.values().collect();
+    runs.sort_by_key(|run| run.plan_time.or(run.start_time));
+    let last = runs.iter().rev().find(|run| run.status != Status::Waiting).or(runs.last());
+    let skip = runs.len().saturating_sub(NIGHT_RUNS_OF_A_JOB_MAX);
+    Row {
+        link: job_link(source.as_str(), &job),
+        severity: worst.map(|alert| alert.facts.alert.severity),
+        alert_link: worst.map(|alert| alert_link(alert.id.as_str())),
+        since: worst.map(|alert| alert.facts.alert.starts_at),
+        status: last.map(|run| run.status),
+        status_since: last.and_then(|run| run.end_time.or(run.start_time).or(run.plan_time)),
+        bars: runs.iter().skip(skip).filter_map(|run| bar(p, run, axis)).collect(),
+        dues: dues(p, &source, &job, axis),
+        unread: unread.get(&source).cloned().unwrap_or_default(),
+        job: p.plain(&job),
+        source: source.to_string(),
+    }
+}
+
+/// The bar of a run; none of one that is not on the axis.
+fn bar(p: &Page, run: &Instance, axis: &Axis) -> Option<Bar> {
+    let begin = run.start_time.or(run.plan_time)?;
+    let is_open = !run.status.has_ended();
+    // What waits has not begun: it is drawn from when it should have.
+    let end = if is_open { p.now.max(begin) } else { run.end_time.unwrap_or(begin) };
+    if end < axis.from || begin > axis.until {
+        return None;
+    }
+    let delay = match (run.plan_time, run.start_time) {
+        (Some(plan), Some(start)) if start.duration_since(plan).as_secs() >= 1 => Some((axis.x(plan), axis.x(start))),
+        _ => None,
+    };
+    let lasted = run.duration(p.now).map(|lasted| format!(", {}", p.lasted(lasted))).unwrap_or_default();
+    let from = p.clock(&begin);
+    let title =
+        format!("{} {}: {}, {from}{lasted}", p.plain(&run.job.name), p.plain(&run.id), p.word(run.status.as_str()));
+    Some(Bar {
+        extent: axis.extent(begin, end),
+        class: run.status.as_str(),
+        is_open: is_open && run.status != Status::Waiting,
+        plan_x: run.plan_time.filter(|plan| axis.holds(*plan)).map(|plan| axis.x(plan)),
+        delay,
+        link: run_link(run.source.as_str(), &run.job.name, &run.id),
+        title,
+    })
+}
+
+/// The deadlines of a job on the axis.
+fn dues(p: &Page, source: &SourceId, job: &str, axis: &Axis) -> Vec<Due> {
+    let rules = &p.in_force.config.rules;
+    let matching = rules.matched_by(source, job).into_iter().filter_map(|index| rules.rules().get(index));
+    let of_rule = |rule: &Rule| match &rule.when.trigger {
+        Some(Trigger::Daily(daily)) => {
+            let due = |at: Timestamp| Due {
+                x: axis.x(at),
+                is_passed: at <= p.now,
+                title: format!("{}: {} {}", rule.id, p.word(daily.kind().as_str()), daily.text()),
+            };
+            daily.dues(axis.from, axis.until).into_iter().map(|it| due(it.at)).collect()
+        }
+        Some(Trigger::Missing(recurring)) => {
+            let due = |at: Timestamp| Due {
+                x: axis.x(at),
+                is_passed: at <= p.now,
+                title: format!("{}: {}", rule.id, p.clock(&at)),
+            };
+            recurring.due_times(axis.from, axis.until).0.into_iter().take(24).map(|it| due(it.at)).collect()
+        }
+        _ => Vec::new(),
+    };
+    matching.flat_map(of_rule).collect()
+}

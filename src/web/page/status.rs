@@ -1,0 +1,116 @@
+//! How Nightbell itself fares: its loops, the configuration in force, its sources and receivers; and how the reader reads.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+
+use super::{Page, encoded, shown};
+use crate::store::{Archive as _, Counted, Gauges as _, OwnAlerts as _, PollLedger as _, SourceCondition};
+use crate::web::fault::Fault;
+use crate::web::state::Web;
+use crate::words::Language;
+use crate::worker::turn::Status;
+
+#[derive(Template)]
+#[template(path = "web/status.html")]
+struct StatusPage {
+    p: Page,
+    started_at: Timestamp,
+    refusal: Option<(Timestamp, String)>,
+    loops: Vec<(String, Status)>,
+    sources: Vec<Source>,
+    receivers: Vec<Receiver>,
+    rules: usize,
+    languages: [(&'static str, &'static str); 2],
+    is_zone_chosen: bool,
+}
+
+struct Source {
+    id: String,
+    condition: Option<SourceCondition>,
+    learnt: Vec<(String, String)>,
+}
+
+struct Receiver {
+    id: String,
+    kind: &'static str,
+    link: String,
+    pending: u64,
+    oldest: Option<Timestamp>,
+    dead: u64,
+    error: Option<(Timestamp, String)>,
+}
+
+/// `GET /status`.
+pub(in crate::web) async fn status(
+    State(web): State<Web>,
+    headers: axum::http::HeaderMap,
+    p: Page,
+) -> Result<Response, Fault> {
+    let conditions = web.store.sources().await?;
+    let counted = web.store.gauges(p.now).await?;
+    let own = web.store.own_state(p.now).await?;
+    let config = &p.in_force.config;
+    let mut sources = Vec::new();
+    for settings in &config.sources {
+        let learnt = web.store.load_learnt(&settings.id).await?;
+        sources.push(Source {
+            id: settings.id.to_string(),
+            condition: conditions.iter().find(|condition| condition.id == settings.id).cloned(),
+            learnt: learnt.iter().map(|(what, value)| (what.clone(), p.plain(value))).collect(),
+        });
+    }
+    let receivers = config.receivers.iter().map(|settings| {
+        let health = own.health.iter().find(|health| health.receiver == settings.id);
+        let error = health.filter(|health| health.is_bad()).map(|health| (health.since, p.plain(&health.error)));
+        receiver(settings.id.as_str(), settings.channel.kind().word, &counted, error)
+    });
+    let page = StatusPage {
+        started_at: web.started_at,
+        refusal: web.reloads.refusal(),
+        loops: web.statuses.all().into_iter().collect(),
+        receivers: receivers.collect(),
+        sources,
+        rules: config.rules.rules().len(),
+        languages: Language::ALL.map(|language| match language {
+            Language::En => ("en", "English"),
+            Language::Zh => ("zh", "简体中文"),
+        }),
+        is_zone_chosen: crate::web::access::cookie(&headers, "zone_chosen").is_some(),
+        p,
+    };
+    shown(&page.p, &page)
+}
+
+fn receiver(id: &str, kind: &'static str, counted: &Counted, error: Option<(Timestamp, String)>) -> Receiver {
+    let pending = counted.pending.iter().find(|(receiver, ..)| receiver.as_str() == id);
+    Receiver {
+        id: id.to_string(),
+        kind,
+        link: format!("/deliveries?receiver={}", encoded(id)),
+        pending: pending.map_or(0, |(_, count, _)| *count),
+        oldest: pending.map(|(.., made)| *made),
+        dead: counted.dead.iter().find(|(receiver, _)| receiver.as_str() == id).map_or(0, |(_, count)| *count),
+        error,
+    }
+}
+
+impl StatusPage {
+    fn mark(&self, status: &Status) -> &'static str {
+        match (status.fault(self.p.now), &status.failing) {
+            (Some(_), _) => "bad",
+            (None, Some(_)) => "warn",
+            (None, None) if status.looked_at.is_none() => "none",
+            _ => "",
+        }
+    }
+
+    fn is_language(&self, word: &str) -> bool {
+        self.p.language.as_str() == word
+    }
+
+    fn zone(&self) -> String {
+        if self.is_zone_chosen { self.p.zone.iana_name().unwrap_or_default().to_string() } else { String::new() }
+    }
+}

@@ -1,0 +1,99 @@
+// Clicks through the pages of a running Nightbell in a real browser. Arguments: the directory of the node modules, the
+// page's address, where pictures go. Prints one line for each thing that is wrong, and nothing when all is well.
+import fs from "node:fs";
+
+const [modules, base, pictures] = process.argv.slice(2);
+const { chromium } = await import(`${modules}/playwright-core/index.mjs`);
+const axe = fs.readFileSync(`${modules}/axe-core/axe.min.js`, "utf8");
+fs.mkdirSync(pictures, { recursive: true });
+const wrong = [];
+const say = (text) => wrong.push(text);
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
+
+async function open(width, options = {}) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, timezoneId: "Asia/Shanghai", ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20000);
+  page.on("console", (message) => message.type() === "error" && say(`console: ${message.text()}`));
+  page.on("pageerror", (error) => say(`script: ${error}`));
+  page.on("request", (request) => request.url().startsWith(base) || say(`asks elsewhere: ${request.url()}`));
+  page.on("dialog", (dialog) => { say(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
+  return { context, page };
+}
+
+async function visit(page, path, what) {
+  const answer = await page.goto(base + path);
+  if (!answer.ok()) say(`${what} ${path}: ${answer.status()}`);
+  if (page.context()._options?.javaScriptEnabled !== false) {
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth).catch(() => 0);
+    if (over > 0) say(`${what} ${path}: ${over} px wider than the screen`);
+  }
+}
+
+// Every page at three widths, in both themes and languages.
+const { page: first, context: firstContext } = await open(1440, { locale: "en-US" });
+await visit(first, "/alerts", "the list");
+const alert = await first.locator(".list .title a").first().getAttribute("href");
+await visit(first, "/deliveries", "the list");
+const delivery = await first.locator("td a").first().getAttribute("href");
+await visit(first, "/jobs", "the list");
+const job = await first.locator(".list .title a").first().getAttribute("href");
+await firstContext.close();
+const paths = {
+  night: "/", wall: "/wall", alerts: "/alerts?state=all", alert, jobs: "/jobs", job, explain: "/explain?subject=etl_orders",
+  deliveries: "/deliveries", delivery, silences: "/silences", digests: "/digests", status: "/status", missing: "/jobs/warehouse",
+};
+for (const [name, path] of Object.entries(paths)) {
+  for (const [width, colorScheme, locale] of [[1440, "light", "en-US"], [768, "dark", "en-US"], [360, "light", "zh-CN"], [1440, "dark", "zh-CN"]]) {
+    const { context, page } = await open(width, { colorScheme, locale, bypassCSP: true });
+    const what = `${name} ${width} ${colorScheme} ${locale}`;
+    if (name === "missing") { page.removeAllListeners("console"); await page.goto(base + path); } else await visit(page, path, what);
+    await page.screenshot({ path: `${pictures}/${name}-${width}-${colorScheme}-${locale.slice(0, 2)}.png`, fullPage: true });
+    await page.addScriptTag({ content: axe });
+    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    for (const it of found.violations.filter((it) => ["serious", "critical"].includes(it.impact))) {
+      say(`${what}: ${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target} (${node.failureSummary})`).join("; ")}`);
+    }
+    await context.close();
+  }
+}
+
+// What people do, with a script and without.
+for (const javaScriptEnabled of [true, false]) {
+  const { context, page } = await open(360, { locale: "en-US", javaScriptEnabled });
+  const what = javaScriptEnabled ? "with a script" : "without a script";
+  await visit(page, alert, what);
+  await page.fill("#ack-reason", `on it ${what}`);
+  await page.click("form[action$='/ack'] button");
+  const shown = (text) => page.getByText(text).first().waitFor().catch(() => say(`${what}: ${text} is not shown`));
+  await shown(`on it ${what}`);
+  await page.click("form[action$='/unack'] button");
+  if (await page.locator("form[action$='/unack']").count()) say(`${what}: it is still acknowledged`);
+  await page.getByRole("link", { name: "Silence" }).last().click();
+  await page.fill("#reason", `deploy ${what}`);
+  await page.click("button[value=preview]");
+  await shown("Would have hit");
+  if (await page.locator("form[action$='/expire']").count()) say(`${what}: a preview makes a silence`);
+  await page.click("button[value=make]");
+  await shown(`deploy ${what}`);
+  await page.click("form[action$='/expire'] button");
+  await shown("Nothing is silenced.");
+  await context.close();
+}
+
+// A page that is open shows what happens by itself.
+const { context, page } = await open(1440, { locale: "en-US" });
+await visit(page, alert, "an open page");
+const other = await open(1440, { locale: "en-US" });
+await visit(other.page, alert, "another page");
+await other.page.fill("#ack-reason", "seen from afar");
+await other.page.click("form[action$='/ack'] button");
+await page.getByText("seen from afar").first().waitFor().catch(() => say("an open page does not show what is new"));
+await other.page.click("details#close summary");
+await other.page.fill("#close-reason", "planned");
+await other.page.click("form[action$='/close'] button");
+await other.page.getByText("closed by a person").first().waitFor().catch(() => say("a closed alert is not shown as such"));
+await other.context.close();
+await context.close();
+await browser.close();
+console.log(wrong.join("\n"));

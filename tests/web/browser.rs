@@ -1,0 +1,51 @@
+//! A real browser on the pages of the real binary over the simulated night of the demo. `tests/setup.sh` installs what it
+//! needs; where that is not there, it says so and tests nothing.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::program::{Running, nightbell};
+
+/// Where `tests/setup.sh` has put the browser's driver.
+fn modules() -> Option<PathBuf> {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser/node_modules");
+    modules.join("playwright-core").is_dir().then_some(modules)
+}
+
+fn browser() -> Option<String> {
+    let named = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".into());
+    let found = Command::new("sh").args(["-c", &format!("command -v {named}")]).output().ok()?;
+    let path = String::from_utf8_lossy(&found.stdout).trim().to_string();
+    (found.status.success() && !path.is_empty()).then_some(path)
+}
+
+#[test]
+fn people_click_through_the_night() {
+    let (Some(modules), Some(chromium)) = (modules(), browser()) else {
+        println!("there is no browser to click with: sh tests/setup.sh installs it");
+        return;
+    };
+    let mut child = nightbell(&["demo", "--for", "600s"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let running = Running(child);
+    let address =
+        lines.find_map(|line| Some(line.unwrap().split_once("The page of the night: ")?.1.trim().to_string()));
+    let address = address.expect("the demo tells where its page is");
+    // The last thing of the night: then everything there is to see has happened.
+    let last = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("settlement_daily ends")));
+    assert!(last.is_some(), "the demo ended early");
+    // Nobody reads on: the demo must not stop for that.
+    std::thread::spawn(move || lines.for_each(drop));
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("node")
+        .arg(root.join("tests/web/browser.mjs"))
+        .args([modules.as_os_str(), address.as_ref(), root.join("target/pictures/web").as_os_str()])
+        .env("CHROMIUM", chromium)
+        .output()
+        .unwrap();
+    let (wrong, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && wrong.trim().is_empty(), "{wrong}\n{error}");
+    drop(running);
+}

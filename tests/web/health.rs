@@ -1,0 +1,92 @@
+//! Health, and what the metrics say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use nightbell::clock::ManualClock;
+use nightbell::store::{Archive as _, PollLedger as _};
+
+use super::Served;
+use crate::sample::{Place, alert, at, commit, delivery};
+
+const OPEN: &str = "web: { listen: \"127.0.0.1:0\" }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_healthy_at_once_and_ready_when_every_source_was_asked() {
+    let served = Served::start(OPEN).await;
+    let healthy = served.get("/-/healthy", &[]).await;
+    assert_eq!((healthy.status, healthy.json()["status"].as_str()), (200, Some("ok")));
+    // Nobody answers at the source's address: it was asked all the same.
+    for _ in 0..300 {
+        let ready = served.get("/-/ready", &[]).await;
+        if ready.status == 200 {
+            served.stop().await;
+            return;
+        }
+        assert!(ready.body.contains("has not been asked yet"), "{ready:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("it never became ready");
+}
+
+/// Names of families are compared with what the packaging says elsewhere; here, what the numbers are.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_tell_what_the_store_holds_and_every_series_from_the_start() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut poll = commit(0);
+    poll.fired = vec![alert("a1", "etl_orders")];
+    poll.deliveries = vec![delivery("d1", "hook")];
+    store.commit_poll(&poll).await.unwrap();
+    assert_eq!(store.alerts(5).await.unwrap().len(), 1);
+    store.close().await;
+    drop(store);
+    let served = Served::start_in(place, OPEN, Arc::new(ManualClock::at(at(600)))).await;
+    let answer = served.get("/metrics", &[]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let kind = answer.header("content-type").unwrap();
+    assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
+    assert!(answer.body.ends_with("# EOF\n"), "{}", answer.body);
+    for line in [
+        "nightbell_store_up 1",
+        "nightbell_config_last_reload_successful 1",
+        "nightbell_config_generation 1",
+        "nightbell_deliveries_dead_total{receiver=\"hook\"} 0",
+        "nightbell_alerts_firing{rule=\"slow\",severity=\"warning\"} 0",
+        "nightbell_alerts_suppressed_total{reason=\"inhibited\"} 0",
+        "nightbell_polls_total{source=\"s\",outcome=\"whole\"} 0",
+        "nightbell_delivery_lag_seconds_count{receiver=\"hook\"} 0",
+        "nightbell_outbox_pending{receiver=\"hook\"} 1",
+    ] {
+        assert!(answer.body.lines().any(|it| it == line), "{line} is not in\n{}", answer.body);
+    }
+    assert!(!answer.body.contains("etl_orders"), "a job's name is a label:\n{}", answer.body);
+    // Label names are few, and known.
+    let labels: BTreeSet<&str> =
+        answer.body.split(['{', ',']).skip(1).filter_map(|part| part.split_once("=\"")).map(|(name, _)| name).collect();
+    let known = BTreeSet::from([
+        "class", "le", "loop", "outcome", "reason", "receiver", "rule", "severity", "source", "version", "write",
+    ]);
+    assert!(labels.is_subset(&known), "{labels:?}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_tell_browsers_to_run_nothing_from_elsewhere() {
+    let served = Served::start(OPEN).await;
+    for path in ["/-/healthy", "/metrics", "/nothing", "/nothing/%00/..%2f"] {
+        let answer = served.get(path, &[]).await;
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{path}: {answer:?}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert!(!answer.body.contains("canary"), "{path}: {}", answer.body);
+    }
+    let missing = served.get("/api/v1/nothing", &[]).await;
+    assert_eq!((missing.status, missing.header("content-type")), (404, Some("application/problem+json")));
+    let wrong = served.ask("PUT", "/metrics", &[], "").await;
+    assert_eq!((wrong.status, wrong.json()["status"].as_u64()), (405, Some(405)));
+    let elsewhere = served.get("/metrics", &[("host", "evil.example.com")]).await;
+    assert_eq!(elsewhere.status, 421, "a page from elsewhere could read it under a name of its own");
+    served.stop().await;
+}

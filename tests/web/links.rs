@@ -1,0 +1,71 @@
+//! The acknowledge link of a message: opening it changes nothing, its button does, and once is as good as twice.
+
+use nightbell::sign::{ACK, Link, LinkKey};
+use nightbell::store::{Access as _, Desk as _};
+
+use super::night::{Night, night};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_acknowledges_when_its_button_is_pressed_and_nothing_else() {
+    let Night { served, clock, .. } = night().await;
+    let store = served.store().await;
+    let key = LinkKey::new(store.link_key("never taken: there is one").await.unwrap());
+    let until = super::night::now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+    let link = Link { alert: "a1", episode: 1, action: ACK, until };
+    let address = |alert: &str, sign: &str| format!("/ack/{alert}?until={}&sign={sign}", until.as_second());
+    let signature = key.signature(&link);
+    let path = address("a1", &signature);
+    for _ in 0..3 {
+        let page = served.get(&path, &[("user-agent", "a mail scanner")]).await;
+        assert!(page.status == 200 && page.body.contains("<form method=\"post\""), "{page:?}");
+        assert!(!store.acks().await.unwrap().contains_key("a1"), "to look changes nothing");
+    }
+    let form = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
+    let nameless = served.ask("POST", &path, &form, "who=").await;
+    assert!(nameless.status == 200 && !store.acks().await.unwrap().contains_key("a1"), "{nameless:?}");
+    let crossed = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(served.ask("POST", &path, &crossed, "who=kim").await.status, 403);
+    let done = served.ask("POST", &path, &form, "who=kim&reason=on+it").await;
+    assert_eq!(done.status, 200, "{done:?}");
+    let first = store.acks().await.unwrap().remove("a1").unwrap();
+    assert_eq!((first.by.as_str(), first.reason.as_deref()), ("kim (link)", Some("on it")));
+    clock.set(super::night::now().checked_add(jiff::SignedDuration::from_mins(5)).unwrap());
+    assert_eq!(served.ask("POST", &path, &form, "who=kim").await.status, 200);
+    assert_eq!(store.acks().await.unwrap().remove("a1").unwrap(), first, "twice is once");
+    for wrong in [
+        address("a1", &signature[1..]),
+        address("a2", &signature),
+        address("a1", ""),
+        path.replace("until=", "until=1"),
+    ] {
+        for method in ["GET", "POST"] {
+            assert_eq!(served.ask(method, &wrong, &form, "who=eve").await.status, 404, "{method} {wrong}");
+        }
+    }
+    clock.set(until.checked_add(jiff::SignedDuration::from_secs(1)).unwrap());
+    assert_eq!(served.ask("POST", &path, &form, "who=kim").await.status, 410);
+    let over = Link { alert: "a3", ..link };
+    clock.set(super::night::now());
+    let done = served.ask("POST", &address("a3", &key.signature(&over)), &form, "who=kim").await;
+    assert!(
+        done.status == 200 && !store.acks().await.unwrap().contains_key("a3"),
+        "what is over takes no ack: {done:?}"
+    );
+    served.stop().await;
+}
+
+/// Who looks at a delivery on the page has not received the message.
+#[test]
+fn what_is_shown_of_a_message_holds_no_signature() {
+    let key = LinkKey::new("canary");
+    let until = super::night::now();
+    let sign = key.signature(&Link { alert: "a1", episode: 1, action: ACK, until });
+    for text in [
+        format!("https://bell.example.com/ack/a1?until=1&sign={sign}"),
+        format!("<a href=\"https://bell.example.com/ack/a1?until=1&amp;sign={sign}\">"),
+        format!("{{\"ack_url\":\"https://bell.example.com/ack/a1?until=1&sign={sign}\"}}"),
+    ] {
+        let shown = nightbell::desk::json::without_signatures(&text);
+        assert!(!shown.contains(&sign) && shown.contains("sign=<secret>"), "{shown}");
+    }
+}

@@ -1,0 +1,117 @@
+//! A night in the store: jobs, runs, alerts, deliveries and silences with names as hostile as a scheduler's may be.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use nightbell::clock::ManualClock;
+use nightbell::desk::{hash_of, new_token};
+use nightbell::model::{Ack, AlertId, Concerns, Content, DeliveryState, MessageKind, NodePart, Role, RuleId, Status};
+use nightbell::store::{Access as _, Desk as _, NewSilence, NewToken, PollLedger as _, SqlStore};
+
+use super::Served;
+use crate::sample::{Place, alert, at, commit, delivery, instance, resolved};
+
+/// What a browser would run if it were let, in every place that a text can stand in.
+pub(crate) const HOSTILE: &str =
+    "<img src=x onerror=alert(1)>\"'`</script><script>alert(2)</script>\u{202e}&amp;{{7*7}}";
+
+/// Where everything is served, with a token for each role.
+pub(crate) struct Night {
+    pub(crate) served: Served,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) viewer: String,
+    pub(crate) responder: String,
+}
+
+/// When it is.
+pub(crate) fn now() -> Timestamp {
+    at(7200)
+}
+
+/// Adds a token of this role, and returns its header.
+pub(crate) async fn token(store: &SqlStore, role: Role) -> String {
+    let token = new_token().unwrap();
+    let name = format!("{role} {HOSTILE}").chars().filter(|c| !c.is_control()).collect();
+    store.add_token(&NewToken { hash: hash_of(&token), name, role, expires_at: None }, at(0)).await.unwrap();
+    format!("Bearer {token}")
+}
+
+/// Puts the night into the store.
+pub(crate) async fn fill(store: &SqlStore) {
+    let mut poll = commit(0);
+    poll.source = "s".into();
+    poll.now = at(3600);
+    let mut runs = Vec::new();
+    for (id, status) in [("1", Status::Success), ("2", Status::Fail), ("3", Status::Running)] {
+        for job in ["etl_orders", HOSTILE] {
+            let mut run = instance(job, id, status);
+            run.source = "s".into();
+            run.raw_status = HOSTILE.into();
+            run.plan_time = Some(at(3600 + id.parse::<i64>().unwrap() * 300));
+            run.start_time = run.plan_time;
+            run.end_time = status.has_ended().then(|| at(5400));
+            runs.push(run);
+        }
+    }
+    poll.instances = runs;
+    for (id, job) in [("a1", "etl_orders"), ("a2", HOSTILE), ("a3", HOSTILE)] {
+        let mut one = alert(id, job);
+        (one.source, one.rule) = ("s".into(), "failed".into());
+        one.facts.alert.rule = RuleId::new("failed");
+        one.facts.alert.summary = format!("{job} failed");
+        one.facts.job.owner = Some(HOSTILE.into());
+        one.facts.node_details = HOSTILE.into();
+        one.facts.alert.labels = [(HOSTILE.to_string(), HOSTILE.to_string())].into();
+        if let Some(run) = &mut one.facts.instance {
+            run.id = format!("{HOSTILE}{id}");
+            run.error = Some(format!("{HOSTILE}\n{HOSTILE}"));
+            run.raw_status = HOSTILE.into();
+        }
+        let node = NodePart {
+            name: HOSTILE.into(),
+            kind: Some(HOSTILE.into()),
+            status: Status::Fail,
+            retries: Some(2),
+            start_time: None,
+            end_time: None,
+            log_path: Some(format!("javascript:alert(1)//{HOSTILE}")),
+        };
+        one.facts.failing_nodes = vec![node];
+        poll.fired.push(if id == "a3" { resolved(one, at(5000)) } else { one });
+    }
+    for (id, state, kind) in [
+        ("d1", DeliveryState::Delivered, MessageKind::AlertFiring),
+        ("d2", DeliveryState::Dead, MessageKind::AlertFiring),
+        ("d3", DeliveryState::Pending, MessageKind::AlertFiring),
+        ("d4", DeliveryState::Delivered, MessageKind::Digest),
+    ] {
+        let mut one = delivery(id, "hook");
+        (one.state, one.kind, one.last_error) = (state, kind, Some(HOSTILE.into()));
+        one.alert = (kind != MessageKind::Digest).then(|| AlertId::new("a2"));
+        one.rule = Some(RuleId::new("failed"));
+        one.delivered_at = (state == DeliveryState::Delivered).then(|| at(4000));
+        one.next_attempt_at = (state == DeliveryState::Pending).then(|| at(90_000));
+        let parts = ["subject", "text", "html"].map(|part| (part.to_string(), HOSTILE.to_string()));
+        one.content = Content { parts: parts.into() };
+        poll.deliveries.push(one);
+    }
+    store.commit_poll(&poll).await.unwrap();
+    let ack = Ack { by: HOSTILE.into(), reason: Some(HOSTILE.into()), at: at(6000) };
+    store.ack(&[AlertId::new("a2")], &ack).await.unwrap();
+    let concerns = Concerns { jobs: vec![HOSTILE.replace(['[', '{', '/'], "?")], ..Concerns::default() };
+    let new = NewSilence { concerns, reason: HOSTILE.into(), by: HOSTILE.into(), ends_at: at(100_000) };
+    store.add_silence(&new, at(6000)).await.unwrap();
+}
+
+/// The night, served to whoever has a token.
+pub(crate) async fn night() -> Night {
+    let place = Place::new();
+    let store = place.open().await;
+    fill(&store).await;
+    let (viewer, responder) = (token(&store, Role::Viewer).await, token(&store, Role::Responder).await);
+    store.close().await;
+    drop(store);
+    let clock = Arc::new(ManualClock::at(now()));
+    let served = Served::start_in(place, "web: { listen: \"127.0.0.1:0\", tokens: true }\n", clock.clone()).await;
+    Night { served, clock, viewer, responder }
+}

@@ -58,16 +58,14 @@ fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option
     }
     let first_poll = section.or_default::<Duration>("first_poll");
     let labels = labels::read(&section);
+    let written = read_schedule(&section, "poll", timezone);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
     let kind = SchedulerKind::of(&kind?, &section)?;
     let section = section.with(kind.keys);
     let scheduler = kind.read(&section);
     // A source whose calls are counted is polled as often as they allow.
     let planned = scheduler.as_ref().and_then(SchedulerSettings::poll_default).filter(|_| !section.has("poll"));
-    let poll = match planned {
-        Some(text) => Schedule::parse(&text, timezone).ok(),
-        None => read_schedule(&section, "poll", timezone),
-    };
+    let poll = planned.map_or(written, |text| Schedule::parse(&text, timezone).ok());
     check_file(&section, "ca_file");
     section.close();
     let id = SourceId::new(&entry.key);

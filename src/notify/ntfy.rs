@@ -130,6 +130,9 @@ impl Channel for NtfySettings {
             if let Some(link) = link(message) {
                 body["click"] = Value::from(link);
             }
+            if let Some(link) = message.alert().and_then(|facts| facts.alert.ack_url.as_deref()) {
+                body["actions"] = json!([{ "action": "view", "label": language.say("ack_page", &[]), "url": link }]);
+            }
             Ok::<String, String>(body.to_string())
         };
         let mut body = body_of(TEXT_BYTES_MAX)?;
@@ -155,9 +158,11 @@ fn priority(message: &Message) -> u8 {
     }
 }
 
-/// What a tap on the notification opens: the run in the scheduler's console.
+/// What a tap on the notification opens: the alert on Nightbell's page, or the run in the scheduler's console.
 fn link(message: &Message) -> Option<&str> {
-    let link = message.alert()?.instance.as_ref()?.url.as_deref()?;
+    let facts = message.alert()?;
+    let console = facts.instance.as_ref().and_then(|run| run.url.as_deref());
+    let link = facts.alert.url.as_deref().or(console)?;
     Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https")).then_some(link)
 }
 

@@ -67,7 +67,7 @@ fn is_about_shape(found: &Diagnostic) -> bool {
         || message.starts_with("unknown type of receiver")
         || message.starts_with("there is no source of the type")
         || message.starts_with("expected ") && !message.contains("above 0")
-        || message.contains("is missing")
+        || message.contains("is missing") && !message.starts_with("the request has a {{")
         || message == "the list is empty"
         || words.iter().any(|words| message.contains(words.as_str()))
 }

@@ -291,7 +291,7 @@ mod tests {
             ("https://canary.example.com", "must begin with"),
             ("smtps://h/canary", "more than"),
             ("smtps://h?tls=canary", "more than"),
-            ("canary", "no URL"),
+            ("canary", "not a valid URL"),
         ] {
             let error = server(text).expect_err(text);
             assert!(error.contains(expected) && !error.contains("canary"), "{text}: {error}");

@@ -188,7 +188,7 @@ mod tests {
     fn what_is_wrong_is_told_at_its_key() {
         let table: &[(&str, &str, &str)] = &[
             ("project_id: p\nKEYS", "sources.w", "\"region\" and \"endpoint\""),
-            ("region: Frankfurt am Main\nproject_id: p\nKEYS", "sources.w.region", "no region"),
+            ("region: Frankfurt am Main\nproject_id: p\nKEYS", "sources.w.region", "not a valid region"),
             ("endpoint: dayu.example.com\nproject_id: p\nKEYS", "sources.w.endpoint", "address"),
             ("endpoint: ftp://x\nproject_id: p\nKEYS", "sources.w.endpoint", "https://"),
             ("endpoint: https://user:pw@x\nproject_id: p\nKEYS", "sources.w.endpoint", "no user"),

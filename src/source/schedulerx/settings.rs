@@ -233,7 +233,7 @@ mod tests {
     fn what_is_wrong_is_told_at_its_key() {
         let table: &[(&str, &str, &str)] = &[
             ("namespace: n\ngroups: g\nKEYS", "sources.x", "\"region\" and \"endpoint\""),
-            ("region: China\nnamespace: n\ngroups: g\nKEYS", "sources.x.region", "no region"),
+            ("region: China\nnamespace: n\ngroups: g\nKEYS", "sources.x.region", "not a valid region"),
             ("endpoint: x.example.com\nnamespace: n\ngroups: g\nKEYS", "sources.x.endpoint", "address"),
             ("region: r\ngroups: g\nKEYS", "sources.x", "\"namespace\" is missing"),
             ("region: r\nnamespace: \"\"\ngroups: g\nKEYS", "sources.x.namespace", "empty"),
@@ -242,7 +242,11 @@ mod tests {
             ("region: r\nnamespace: n\ngroups: [\"\"]\nKEYS", "sources.x.groups", "empty"),
             ("region: r\nnamespace: n\ngroups: g\njobs: {a: b}\nKEYS", "sources.x.jobs", "expected"),
             ("region: r\nnamespace: n\ngroups: g\nworkflows: [7]\nKEYS", "sources.x.workflows", "expected"),
-            ("region: r\nnamespace: n\ngroups: g\ntimezone: Asia/Shangai\nKEYS", "sources.x.timezone", "no time zone"),
+            (
+                "region: r\nnamespace: n\ngroups: g\ntimezone: Asia/Shangai\nKEYS",
+                "sources.x.timezone",
+                "not a valid time zone",
+            ),
             ("region: r\nnamespace: n\ngroups: g", "sources.x", "\"auth\" is missing"),
             (
                 "region: r\nnamespace: n\ngroups: g\nauth: { access_key: { env: A } }",

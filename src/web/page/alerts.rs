@@ -102,12 +102,11 @@ pub(super) fn waits(p: &Page, alert: &Alert) -> Option<String> {
         return Some(p.say_with("web.waits.held_back", "by", p.plain(&by.to_string())));
     }
     let rule = p.in_force.config.rules.get(&alert.rule)?;
-    let next = rule.escalation.iter().find_map(|step| {
+    rule.escalation.iter().find_map(|step| {
         let at = alert.created_at.checked_add(step.after).ok().filter(|at| *at > p.now)?;
         let to = step.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         Some(p.language.say("web.waits.step", &[("to", &to), ("in", &p.ahead(&at))]))
-    });
-    next
+    })
 }
 
 /// `GET /alerts`.

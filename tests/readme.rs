@@ -76,7 +76,7 @@ fn every_configuration_in_the_documents_is_clean() {
                 "receivers:\n",
                 "timezone: Asia/Shanghai\nreceivers:\n  team: { type: wecom, webhook_url: { env: W } }\n",
             );
-            let others = "  others: { when: { status: fail }, notify: [oncall, team] }\n";
+            let others = "  others: { when: { status: [fail, running-exception] }, notify: [oncall, team] }\n";
             assert_clean(&document.path.display().to_string(), &format!("{base}rules:\n{rule}{others}"));
             seen += 1;
         }

@@ -15,8 +15,12 @@ pub(super) static WEB: Keys = Keys::of(
         Key::new("listen", Shape::Text, "The address and the port.").required().example("\"127.0.0.1:8910\""),
         Key::new("url", Shape::Text, "How people reach it: links in messages begin with it.")
             .example("https://nightbell.example.com"),
-        Key::new("tokens", Shape::Flag, "Whether people may sign in with a token of `nightbell token create`.")
-            .default("false"),
+        Key::new(
+            "tokens",
+            Shape::Flag,
+            "Whether people may sign in with a token that `nightbell token create --name NAME` makes.",
+        )
+        .default("false"),
         Key::new("trusted_proxy", Shape::Mapping(&PROXY), "A proxy that has people sign in and says who they are."),
     ]],
 );

@@ -112,6 +112,6 @@ async fn a_directory_with_a_broken_file_is_refused_at_the_start() {
     std::fs::write(directory.join("b.yaml"), "version: 1\nrules:\n  b: { notify: [hook], when: { status: fail } }\n")
         .unwrap();
     let output = run(&["check"]);
-    assert_eq!(text(&output.stdout), "rules.d: 2 files, 1 source, 1 receiver, 2 rules; 2 warnings\n");
+    assert_eq!(text(&output.stdout), "rules.d: 2 files, 1 source, 1 receiver, 2 rules; 4 warnings\n");
     assert_eq!(run(&["run", "--once"]).status.code(), Some(0));
 }

@@ -141,7 +141,8 @@ async fn show(web: &Web, p: Page, wish: Wish, wrong: Option<String>, hits: Optio
         rules: config.rules.rules().iter().map(|rule| rule.id.to_string()).collect(),
         sources: config.sources.iter().map(|source| source.id.to_string()).collect(),
         severities: Severity::ALL.map(Severity::as_str),
-        wish,
+        // What somebody typed comes back without what cannot be seen.
+        wish: Wish { job: p.plain(&wish.job), lasts: p.plain(&wish.lasts), reason: p.plain(&wish.reason), ..wish },
         wrong,
         hits,
         active,

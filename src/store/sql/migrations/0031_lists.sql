@@ -4,6 +4,7 @@ CREATE INDEX alert_firing_by_age ON alert (created_at, id) WHERE state = 'firing
 CREATE INDEX alert_by_rule ON alert (rule, created_at, id);
 CREATE INDEX alert_by_job ON alert (job, created_at, id);
 CREATE INDEX alert_by_source ON alert (source, created_at, id);
-CREATE INDEX delivery_by_receiver ON delivery (receiver, created_at, id);
+-- With the state before the age: what is pending is found by this index, too, and must not be looked for among all.
+CREATE INDEX delivery_by_receiver ON delivery (receiver, state, created_at, id);
 CREATE INDEX delivery_dead_by_age ON delivery (created_at, id) WHERE state = 'dead';
 CREATE INDEX delivery_digests ON delivery (created_at, id) WHERE kind = 'digest';

@@ -1,10 +1,12 @@
-//! Cursors of lists: where a page ends, as a text that says nothing to its reader and is the same as long as its row is.
+//! Pages of lists: what one shows, and the cursor that leads to the next, a text that says nothing to its reader and is the
+//! same as long as its row is.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
 use super::fault::Fault;
+use crate::model::{Alert, Delivery};
 use crate::store::Place;
 
 /// Longer than any cursor of ours.
@@ -15,8 +17,32 @@ pub(super) fn write(place: &Place) -> String {
     URL_SAFE_NO_PAD.encode(format!("{} {}", place.at.as_millisecond(), place.id))
 }
 
+/// The cursor that leads to what stands after an alert.
+pub(super) fn of_alert(alert: &Alert) -> String {
+    write(&Place { at: alert.created_at, id: alert.id.to_string() })
+}
+
+/// The same for a delivery.
+pub(super) fn of_delivery(delivery: &Delivery) -> String {
+    write(&Place { at: delivery.created_at, id: delivery.id.to_string() })
+}
+
+/// What a page of at most `limit` rows shows of those that were `found`, one more than it can, and the cursor to the next
+/// page, if there is one.
+pub(super) fn page<T>(mut found: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> String) -> (Vec<T>, Option<String>) {
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(cursor);
+    (found, next)
+}
+
+/// Where the page begins that a request asks for; at the head of the list without a cursor.
+pub(super) fn after(cursor: Option<&str>) -> Result<Option<Place>, Fault> {
+    cursor.map(read).transpose()
+}
+
 /// The place of a cursor.
-pub(super) fn read(text: &str) -> Result<Place, Fault> {
+fn read(text: &str) -> Result<Place, Fault> {
     let place = || {
         let bytes = URL_SAFE_NO_PAD.decode(Some(text).filter(|text| text.len() <= LONGEST)?).ok()?;
         let (at, id) = std::str::from_utf8(&bytes).ok()?.split_once(' ')?;

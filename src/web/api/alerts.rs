@@ -13,7 +13,7 @@ use super::{Body, Said, answer, limit, list};
 use crate::desk::explain::letters;
 use crate::desk::json;
 use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, SourceId};
-use crate::store::{AlertAsk, Board as _, Place};
+use crate::store::{AlertAsk, Board as _};
 use crate::web::access::Person;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
@@ -53,13 +53,9 @@ pub(in crate::web) async fn alerts(
         job: asked.job,
         rule: asked.rule.map(RuleId::new),
         since: asked.since,
-        after: asked.cursor.as_deref().map(cursor::read).transpose()?,
+        after: cursor::after(asked.cursor.as_deref())?,
     };
-    let mut found = web.store.alert_page(&ask, limit + 1).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let place = |alert: &Alert| cursor::write(&Place { at: alert.created_at, id: alert.id.to_string() });
-    let next = found.last().filter(|_| has_more).map(place);
+    let (found, next) = cursor::page(web.store.alert_page(&ask, limit + 1).await?, limit, cursor::of_alert);
     let ids: Vec<AlertId> = found.iter().map(|alert| alert.id.clone()).collect();
     let acks: HashMap<AlertId, Ack> = web.store.acks_of(&ids).await?;
     let items = found.iter().map(|alert| object(&web, alert, acks.get(&alert.id))).collect();

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Body, Said, answer, limit, list};
 use crate::desk::json;
 use crate::model::{AlertId, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
-use crate::store::{Board as _, Deliveries as _, DeliveryAsk, Place};
+use crate::store::{Board as _, Deliveries as _, DeliveryAsk};
 use crate::web::access::Person;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
@@ -32,10 +32,6 @@ pub(in crate::web) struct DigestsAsked {
     limit: Option<usize>,
 }
 
-fn place(delivery: &Delivery) -> String {
-    cursor::write(&Place { at: delivery.created_at, id: delivery.id.to_string() })
-}
-
 /// `GET /api/v1/deliveries`.
 pub(in crate::web) async fn deliveries(
     State(web): State<Web>,
@@ -48,12 +44,9 @@ pub(in crate::web) async fn deliveries(
         receiver: asked.receiver.map(ReceiverId::new),
         alert: asked.alert.map(AlertId::new),
         digests: false,
-        after: asked.cursor.as_deref().map(cursor::read).transpose()?,
+        after: cursor::after(asked.cursor.as_deref())?,
     };
-    let mut found = web.store.delivery_page(&ask, limit + 1).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(place);
+    let (found, next) = cursor::page(web.store.delivery_page(&ask, limit + 1).await?, limit, cursor::of_delivery);
     Ok(answer(&headers, &list(found.iter().map(json::delivery).collect(), next)))
 }
 
@@ -97,12 +90,9 @@ pub(in crate::web) async fn digests(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let limit = limit(asked.limit)?;
-    let after = asked.cursor.as_deref().map(cursor::read).transpose()?;
+    let after = cursor::after(asked.cursor.as_deref())?;
     let ask = DeliveryAsk { digests: true, after, ..DeliveryAsk::default() };
-    let mut found = web.store.delivery_page(&ask, limit + 1).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(place);
+    let (found, next) = cursor::page(web.store.delivery_page(&ask, limit + 1).await?, limit, cursor::of_delivery);
     let item = |delivery: &Delivery| {
         let mut item = json::delivery(delivery);
         item["subject"] = json!(delivery.content.part("subject"));

@@ -46,10 +46,8 @@ pub(in crate::web) async fn jobs(
         None => String::new(),
     };
     let source = SourceId::new(&asked.source);
-    let mut names = web.store.job_page(&source, &after, limit + 1).await?;
-    let has_more = names.len() > limit;
-    names.truncate(limit);
-    let next = names.last().filter(|_| has_more).map(|name| URL_SAFE_NO_PAD.encode(name));
+    let found = web.store.job_page(&source, &after, limit + 1).await?;
+    let (names, next) = cursor::page(found, limit, |name| URL_SAFE_NO_PAD.encode(name));
     let mut items = Vec::with_capacity(names.len());
     for name in names {
         let last = web.store.runs_of(&source, &name, 1).await?;
@@ -98,16 +96,13 @@ pub(in crate::web) async fn instances(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let limit = limit(asked.limit)?;
-    let after = asked.cursor.as_deref().map(cursor::read).transpose()?;
+    let after = cursor::after(asked.cursor.as_deref())?;
     let source = SourceId::new(&source);
-    let mut found = web.store.run_page(&source, &job, after.as_ref(), limit + 1).await?;
+    let found = web.store.run_page(&source, &job, after.as_ref(), limit + 1).await?;
     if found.is_empty() && after.is_none() {
         return Err(Fault::not_found());
     }
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let place = |(at, run): &(jiff::Timestamp, Instance)| cursor::write(&Place { at: *at, id: run.id.clone() });
-    let next = found.last().filter(|_| has_more).map(place);
+    let (found, next) = cursor::page(found, limit, |(at, run)| cursor::write(&Place { at: *at, id: run.id.clone() }));
     let items = found.iter().map(|(_, run)| json::instance(run, web.now())).collect();
     Ok(answer(&headers, &list(items, next)))
 }

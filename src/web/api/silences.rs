@@ -12,6 +12,7 @@ use crate::desk::{check_silence, ends_after, is_everything, json, preview_silenc
 use crate::model::{Concerns, LabelMatch, RuleId, Severity, SilenceId, SourceId};
 use crate::store::{Desk as _, NewSilence};
 use crate::web::access::Person;
+use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 use crate::yaml::parse_duration;
@@ -73,9 +74,7 @@ pub(in crate::web) async fn silences(
     found.retain(|(silence, _)| {
         (all || silence.is_active(now)) && asked.cursor.is_none_or(|cursor| silence.id.0 < cursor)
     });
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(|(silence, _)| silence.id.to_string());
+    let (found, next) = cursor::page(found, limit, |(silence, _)| silence.id.to_string());
     let items = found.iter().map(|(silence, held)| json::silence(silence, *held, now)).collect();
     Ok(answer(&headers, &list(items, next)))
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Page, alert_link, encoded, job_link, shown};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, Severity, SourceId};
-use crate::store::{AlertAsk, Board as _, Place};
+use crate::store::{AlertAsk, Board as _};
 use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
@@ -131,19 +131,15 @@ pub(in crate::web) async fn alerts(
         source: asked.source.as_ref().map(SourceId::new),
         job: asked.job.clone(),
         since: None,
-        after: asked.cursor.as_deref().map(cursor::read).transpose()?,
+        after: cursor::after(asked.cursor.as_deref())?,
     };
-    let mut found = web.store.alert_page(&ask, PAGE_ROWS + 1).await?;
-    let place = |alert: &Alert| Place { at: alert.created_at, id: alert.id.to_string() };
+    let found = web.store.alert_page(&ask, PAGE_ROWS + 1).await?;
     let narrowed: String = [("rule", &asked.rule), ("source", &asked.source), ("job", &asked.job)]
         .into_iter()
         .filter_map(|(key, value)| Some(format!("&{key}={}", encoded(value.as_ref()?))))
         .collect();
-    let next = (found.len() > PAGE_ROWS).then(|| {
-        let after = found.get(PAGE_ROWS - 1).map(|last| cursor::write(&place(last))).unwrap_or_default();
-        format!("/alerts?state={state}{narrowed}&cursor={after}")
-    });
-    found.truncate(PAGE_ROWS);
+    let (mut found, next) = cursor::page(found, PAGE_ROWS, cursor::of_alert);
+    let next = next.map(|after| format!("/alerts?state={state}{narrowed}&cursor={after}"));
     found.retain(|alert| match state {
         "suspended" => alert.suspended_at.is_some(),
         "firing" => alert.suspended_at.is_none(),

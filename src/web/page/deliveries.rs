@@ -10,7 +10,7 @@ use super::{Page, alert_link, encoded, shown};
 use crate::desk::json::without_signatures;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
-use crate::store::{Board as _, Deliveries as _, DeliveryAsk, DeliveryRecord, Place};
+use crate::store::{Board as _, Deliveries as _, DeliveryAsk, DeliveryRecord};
 use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
@@ -88,18 +88,14 @@ pub(in crate::web) async fn deliveries(
     let ask = DeliveryAsk {
         state: DeliveryState::from_word(&asked.state),
         receiver: receiver.as_ref().map(ReceiverId::new),
-        after: asked.cursor.as_deref().map(cursor::read).transpose()?,
+        after: cursor::after(asked.cursor.as_deref())?,
         ..DeliveryAsk::default()
     };
-    let mut found = web.store.delivery_page(&ask, PAGE_ROWS + 1).await?;
+    let found = web.store.delivery_page(&ask, PAGE_ROWS + 1).await?;
     let state = ask.state.map_or("", DeliveryState::as_str).to_string();
     let narrowed = receiver.as_ref().map(|it| format!("&receiver={}", encoded(it))).unwrap_or_default();
-    let next = (found.len() > PAGE_ROWS).then(|| {
-        let place = |it: &Delivery| Place { at: it.created_at, id: it.id.to_string() };
-        let after = found.get(PAGE_ROWS - 1).map(|last| cursor::write(&place(last))).unwrap_or_default();
-        format!("/deliveries?state={state}{narrowed}&cursor={after}")
-    });
-    found.truncate(PAGE_ROWS);
+    let (found, next) = cursor::page(found, PAGE_ROWS, cursor::of_delivery);
+    let next = next.map(|after| format!("/deliveries?state={state}{narrowed}&cursor={after}"));
     let receivers = p.in_force.config.receivers.iter().map(|it| it.id.to_string()).collect();
     let rows = found.iter().map(|delivery| row(&p, delivery)).collect();
     let page = DeliveriesPage { p, state, receiver: receiver.unwrap_or_default(), receivers, rows, next };

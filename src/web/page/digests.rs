@@ -11,7 +11,7 @@ use super::{Page, encoded, shown};
 use crate::desk::json::without_signatures;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Delivery, DeliveryId, MessageKind};
-use crate::store::{Board as _, Deliveries as _, DeliveryAsk, Place};
+use crate::store::{Board as _, Deliveries as _, DeliveryAsk};
 use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
@@ -53,15 +53,11 @@ pub(in crate::web) async fn digests(
     Query(asked): Query<Asked>,
     p: Page,
 ) -> Result<Response, Fault> {
-    let after = asked.cursor.as_deref().map(cursor::read).transpose()?;
+    let after = cursor::after(asked.cursor.as_deref())?;
     let ask = DeliveryAsk { digests: true, after, ..DeliveryAsk::default() };
-    let mut found = web.store.delivery_page(&ask, PAGE_ROWS + 1).await?;
-    let next = (found.len() > PAGE_ROWS).then(|| {
-        let place = |it: &Delivery| Place { at: it.created_at, id: it.id.to_string() };
-        let after = found.get(PAGE_ROWS - 1).map(|last| cursor::write(&place(last))).unwrap_or_default();
-        format!("/digests?cursor={after}")
-    });
-    found.truncate(PAGE_ROWS);
+    let found = web.store.delivery_page(&ask, PAGE_ROWS + 1).await?;
+    let (found, next) = cursor::page(found, PAGE_ROWS, cursor::of_delivery);
+    let next = next.map(|after| format!("/digests?cursor={after}"));
     let rows = found.iter().map(|delivery| row(&p, delivery)).collect();
     let page = DigestsPage { p, rows, next };
     shown(&page.p, &page)

@@ -18,6 +18,7 @@ use crate::model::{Instance, SourceId, Status};
 use crate::rule::history::Past;
 use crate::rule::{Rule, Trigger};
 use crate::store::{Board as _, DayCount, Inquiry as _};
+use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::page::alerts;
 use crate::web::state::Web;
@@ -77,11 +78,9 @@ pub(in crate::web) async fn jobs(
     let sources: Vec<String> = p.in_force.config.sources.iter().map(|source| source.id.to_string()).collect();
     let source = asked.source.or_else(|| sources.first().cloned()).unwrap_or_default();
     let id = SourceId::new(&source);
-    let mut names = web.store.job_page(&id, &asked.after.unwrap_or_default(), PAGE_ROWS + 1).await?;
-    let more = names.len() > PAGE_ROWS;
-    names.truncate(PAGE_ROWS);
-    let next = names.last().filter(|_| more);
-    let next = next.map(|last| format!("/jobs?source={}&after={}", encoded(&source), encoded(last)));
+    let names = web.store.job_page(&id, &asked.after.unwrap_or_default(), PAGE_ROWS + 1).await?;
+    let link = |last: &String| format!("/jobs?source={}&after={}", encoded(&source), encoded(last));
+    let (names, next) = cursor::page(names, PAGE_ROWS, link);
     let mut rows = Vec::with_capacity(names.len());
     for name in names {
         let last = web.store.runs_of(&id, &name, 1).await?;

@@ -14,8 +14,7 @@ use super::place::{Desk, StorePlace, load_desk};
 use super::{Exit, Failure, duration, names};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::desk::json;
-use crate::limits::{REASON_BYTES_MAX, SILENCE_TIME_MAX};
+use crate::desk::{check_length, json, one_line};
 use crate::model::{Concerns, LabelMatch, Labels, RuleId, Severity, SilenceId, SourceId};
 use crate::rule::{AlertMatch, Pattern};
 use crate::store::{Archive as _, Desk as _, Mode, NewSilence, SqlStore};
@@ -159,10 +158,7 @@ fn checked(config: &Config, wanted: &SilenceNew, now: Timestamp) -> Result<NewSi
     if ends_at <= now {
         return Err(format!("it would have ended already, at {}", local(ends_at, &config.timezone)));
     }
-    if ends_at.duration_since(now).unsigned_abs() > SILENCE_TIME_MAX {
-        let days = SILENCE_TIME_MAX.as_secs() / 86_400;
-        return Err(format!("a silence lasts at most {days} days; for longer, change the rules"));
-    }
+    check_length(ends_at, now).map_err(|wrong| wrong.why)?;
     Ok(NewSilence { concerns, reason: words("--reason", &wanted.reason)?, by: author(wanted.by.as_deref())?, ends_at })
 }
 
@@ -195,18 +191,8 @@ async fn unmatched(desk: &Desk, store: &SqlStore, concerns: &Concerns) -> Result
 }
 
 /// A text that goes into the one line of a message.
-pub(super) fn words(option: &str, text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(format!("{option} is empty"));
-    }
-    if text.len() > REASON_BYTES_MAX {
-        return Err(format!("{option} is longer than {REASON_BYTES_MAX} bytes"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(format!("{option} must be one line"));
-    }
-    Ok(text.to_string())
+pub(super) fn words(option: &'static str, text: &str) -> Result<String, String> {
+    one_line(option, text).map_err(|wrong| format!("{option} {}", wrong.why))
 }
 
 /// Who does it: as said, or the login name, which the system knows where no variable tells it (cron, services, containers).

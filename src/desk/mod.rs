@@ -11,7 +11,7 @@ mod silence;
 mod token;
 
 pub use close::{Closing, close, receivers_of};
-pub use silence::{Hits, Wrong, check_silence, ends_after, is_everything, one_line, preview_silence};
+pub use silence::{Hits, Wrong, check_length, check_silence, ends_after, is_everything, one_line, preview_silence};
 pub use token::{TOKEN_HEAD, hash_of, new_secret, new_token};
 
 use crate::store::StoreError;

@@ -42,16 +42,25 @@ pub fn check_silence(config: &Config, new: NewSilence, now: Timestamp) -> Result
     if new.ends_at <= now {
         return wrong("until", "it would have ended already");
     }
-    if new.ends_at.duration_since(now).unsigned_abs() > SILENCE_TIME_MAX {
+    check_length(new.ends_at, now)?;
+    let reason = one_line("reason", &new.reason)?;
+    let by = one_line("by", &new.by)?;
+    Ok(NewSilence { reason, by, ..new })
+}
+
+/// Whether a silence that ends then is no longer than one may be.
+///
+/// # Errors
+/// [`Wrong`] when it is.
+pub fn check_length(ends_at: Timestamp, now: Timestamp) -> Result<(), Wrong> {
+    if ends_at.duration_since(now).unsigned_abs() > SILENCE_TIME_MAX {
         let days = SILENCE_TIME_MAX.as_secs() / 86_400;
         return Err(Wrong {
             part: None,
             why: format!("a silence lasts at most {days} days; for longer, change the rules"),
         });
     }
-    let reason = one_line("reason", &new.reason)?;
-    let by = one_line("by", &new.by)?;
-    Ok(NewSilence { reason, by, ..new })
+    Ok(())
 }
 
 fn known<'a>(what: &'static str, names: impl Iterator<Item = &'a str>, defined: &[&str]) -> Result<(), Wrong> {

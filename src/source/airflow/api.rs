@@ -13,10 +13,9 @@ use serde_json::json;
 
 use super::settings::{Auth, Settings};
 use crate::http::{Outgoing, Response};
-use crate::limits::ANSWER_BYTES_MAX;
 use crate::secret::{Secret, Secrets};
 use crate::source::contract::{SourceError, SourceErrorKind};
-use crate::source::kit::fault::{Helps, from_http, resolved, told};
+use crate::source::kit::fault::{Helps, resolved, told};
 use crate::source::kit::json::Json;
 use crate::source::kit::session::{Granted, Session};
 use crate::source::kit::{Api, Attempt, Call, Moment, Pace, with_headers};
@@ -61,8 +60,7 @@ impl AirflowApi {
         let (headers, mut secrets) = self.further_headers()?;
         secrets.push(password);
         let request = with_headers(Call::post(&["auth", "token"], body).request(&self.settings.url)?, &headers)?;
-        let answer = moment.http.send(Outgoing::new(request, secrets), moment.timeout, ANSWER_BYTES_MAX).await;
-        let answer = answer.map_err(|error| from_http(&error))?;
+        let answer = moment.sign_in(request, secrets).await?;
         if !answer.is_success() {
             let mut error = refused(&answer, moment.now);
             error.message = format!("the sign-in was refused: {}", error.message);

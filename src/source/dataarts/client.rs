@@ -48,7 +48,7 @@ impl Api for Gateway {
         headers.extend(self.settings.workspace.iter().map(|id| (WORKSPACE.to_string(), id.clone())));
         let (method, url) = (call.method.as_str(), request.url());
         let ask = Ask { method, url, query: &call.query, headers, body: b"", project_id };
-        let proof = self.caller.prove(moment.http, moment.timeout, moment.now, ask).await;
+        let proof = self.caller.prove(moment.http, moment.patience.timeout, moment.now, ask).await;
         let proof = proof.map_err(fault::from_iam)?;
         Ok(Attempt { outgoing: proof.apply(request).map_err(fault::from_iam)?, token: proof.token })
     }

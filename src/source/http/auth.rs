@@ -14,15 +14,15 @@ use reqwest::header::HOST;
 use super::fill::{Name, Template, Values};
 use super::pointer::Pointer;
 use super::request::{Body, REQUEST, RequestSettings, put_header};
-use crate::http::{HttpClient, Outgoing, Response, host_of};
-use crate::limits::ANSWER_BYTES_MAX;
+use crate::http::{Response, host_of};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::sign::Signable;
 use crate::sign::alibaba::{
     CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, TOKEN_HEADER, authorization, content_hash, date_text, nonce_text,
 };
 use crate::source::contract::{SourceError, SourceErrorKind};
-use crate::source::kit::fault::{configuration, from_http, resolved};
+use crate::source::kit;
+use crate::source::kit::fault::{configuration, resolved};
 use crate::source::kit::json::Json;
 use crate::source::kit::session::{Granted, Session};
 use crate::yaml::{Key, Keys, Section, Shape, closest};
@@ -287,9 +287,7 @@ fn read_oauth2(section: &Section<'_>) -> Option<Login> {
 
 /// What a proof needs beside the settings.
 pub(super) struct Moment<'a> {
-    pub(super) http: &'a HttpClient,
-    pub(super) timeout: Duration,
-    pub(super) now: Timestamp,
+    pub(super) kit: kit::Moment<'a>,
     /// The address of the list, whose host a mere path is asked of.
     pub(super) base: &'a reqwest::Url,
 }
@@ -324,7 +322,7 @@ impl AuthSettings {
                     (resolved("auth.login.user", &login.user)?, resolved("auth.login.password", &login.password)?);
                 let credentials = Secret::new(format!("{}\n{}", user.expose(), password.expose()));
                 let sign_in = async || login.sign_in(moment, &user, &password).await;
-                let token = session.token(moment.now, &credentials, sign_in).await?;
+                let token = session.token(moment.kit.now, &credentials, sign_in).await?;
                 secrets.push(&token);
                 match &login.yields {
                     Yields::Cookie(name) => put_header(request, "cookie", &format!("{name}={}", token.expose()), true)?,
@@ -339,7 +337,7 @@ impl AuthSettings {
                     (resolved("auth.acs3.access_key", access_key)?, resolved("auth.acs3.secret_key", secret_key)?);
                 let token =
                     security_token.as_ref().map(|token| resolved("auth.acs3.security_token", token)).transpose()?;
-                sign(request, query, moment.now, &access_key, &secret_key, token.as_ref())?;
+                sign(request, query, moment.kit.now, &access_key, &secret_key, token.as_ref())?;
                 secrets.extend([&secret_key, &access_key].into_iter().chain(token.as_ref()));
             }
         }
@@ -398,8 +396,7 @@ impl Login {
             basic(&mut request, user, password, &mut secrets)?;
         }
         secrets.push(password);
-        let answer = moment.http.send(Outgoing::new(request, secrets), moment.timeout, ANSWER_BYTES_MAX).await;
-        let answer = answer.and_then(Response::complete).map_err(|error| from_http(&error))?;
+        let answer = moment.kit.sign_in(request, secrets).await?;
         self.judge(&answer)?;
         let token = match &self.yields {
             Yields::Cookie(name) => cookie(&answer, name),

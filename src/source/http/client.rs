@@ -19,7 +19,7 @@ use crate::source::contract::{SourceError, SourceErrorKind};
 use crate::source::kit::fault::{configuration, from_http};
 use crate::source::kit::json::Json;
 use crate::source::kit::session::Session;
-use crate::source::kit::{Pace, Patience, Retry, locked, once_more, retry_of};
+use crate::source::kit::{self, Pace, Patience, Retry, locked, once_more, retry_of};
 use crate::yaml::duration_text;
 
 const HELP_BAD_ANSWER: &str = "check \"url\"; a proxy or a login page may answer in the scheduler's place";
@@ -106,8 +106,8 @@ impl Client {
         self.pace.wait().await;
         let success = request.success.as_ref().or(self.settings.list.request.success.as_ref());
         let (mut request, mut secrets, query) = request.build(&self.base, values, link).map_err(no)?;
-        let moment =
-            Moment { http: &self.http, timeout: self.patience.timeout, now: self.clock.now(), base: &self.base };
+        let kit = kit::Moment { http: &self.http, patience: self.patience, now: self.clock.now() };
+        let moment = Moment { kit, base: &self.base };
         let auth = &self.settings.auth;
         let token = auth.prove(&self.session, &moment, &mut request, &query, &mut secrets).await.map_err(no)?;
         self.count().map_err(no)?;

@@ -34,7 +34,6 @@ impl Call {
     }
 
     /// A POST of this body to this path.
-    #[allow(dead_code, reason = "no kind of source in this tree posts yet")]
     pub(in crate::source) fn post(path: &[&str], body: Value) -> Call {
         Call { method: Method::POST, body: Some(body), ..Call::get(path) }
     }

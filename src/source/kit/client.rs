@@ -6,9 +6,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use jiff::Timestamp;
+use reqwest::Request;
 
 use super::fault::{bad_answer, from_http};
 use super::json::Json;
@@ -17,8 +17,8 @@ use super::pace::Pace;
 use super::retry::{Patience, Retry, once_more, retry_of};
 use crate::clock::Clock;
 use crate::http::{BodyEnd, HttpClient, HttpSettings, Outgoing, Response};
-use crate::limits::{SOURCE_BODY_BYTES_MAX, SOURCE_RETRY_PAUSE_MAX};
-use crate::secret::Secret;
+use crate::limits::{ANSWER_BYTES_MAX, SOURCE_BODY_BYTES_MAX, SOURCE_RETRY_PAUSE_MAX};
+use crate::secret::{Secret, Secrets};
 use crate::source::contract::{SourceError, SourceErrorKind};
 
 /// What one API is, beside what all are.
@@ -65,10 +65,27 @@ pub(in crate::source) trait Api: Send + Sync {
 pub(in crate::source) struct Moment<'a> {
     /// For signing in, where that is needed first.
     pub(in crate::source) http: &'a HttpClient,
-    /// How long signing in may take.
-    pub(in crate::source) timeout: Duration,
+    /// How long signing in is waited for.
+    pub(in crate::source) patience: Patience,
     /// This machine's clock.
     pub(in crate::source) now: Timestamp,
+}
+
+impl Moment<'_> {
+    /// The answer to the request of a sign-in, which is made once more when its connection breaks.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub(in crate::source) async fn sign_in(&self, request: Request, secrets: Secrets) -> Result<Response, SourceError> {
+        let cannot = || bad_answer("the request of the sign-in cannot be made twice");
+        let once = async || {
+            let request = request.try_clone().ok_or_else(|| (cannot(), Retry::No))?;
+            let outgoing = Outgoing::new(request, secrets.clone());
+            let answer = self.http.send(outgoing, self.patience.timeout, ANSWER_BYTES_MAX).await;
+            answer.and_then(Response::complete).map_err(|error| (from_http(&error), retry_of(&error)))
+        };
+        once_more(self.patience, once).await
+    }
 }
 
 /// One attempt.
@@ -134,7 +151,7 @@ impl<A: Api> Client<A> {
     /// When there was no such answer.
     pub(in crate::source) async fn end_of(&self, call: &A::Call, bytes: usize) -> Result<Vec<u8>, SourceError> {
         self.api.pace(call)?.wait().await;
-        let moment = Moment { http: &self.http, timeout: self.patience.timeout, now: self.clock.now() };
+        let moment = Moment { http: &self.http, patience: self.patience, now: self.clock.now() };
         let Attempt { outgoing, .. } = self.api.attempt(call, moment).await?;
         self.made.fetch_add(1, Ordering::Relaxed);
         let answer = self.http.send_for_end(outgoing, self.patience.timeout, bytes).await;
@@ -157,7 +174,7 @@ impl<A: Api> Client<A> {
         let last = |error| (error, Retry::No);
         let pace = self.api.pace(call).map_err(last)?;
         pace.wait().await;
-        let moment = Moment { http: &self.http, timeout: self.patience.timeout, now: self.clock.now() };
+        let moment = Moment { http: &self.http, patience: self.patience, now: self.clock.now() };
         let Attempt { outgoing, token } = self.api.attempt(call, moment).await.map_err(last)?;
         self.made.fetch_add(1, Ordering::Relaxed);
         let answer = self.http.send(outgoing, self.patience.timeout, SOURCE_BODY_BYTES_MAX).await;

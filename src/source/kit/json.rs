@@ -4,7 +4,6 @@
 //! Pure. Places are JSON pointers (RFC 6901). It knows no scheduler's fields.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -78,7 +77,6 @@ impl Json {
     }
 }
 
-#[allow(dead_code, reason = "each kind of source uses a part of it")]
 impl<'a> Spot<'a> {
     /// A part of an answer that was cut out of it as raw text, with the place where it stood.
     pub(in crate::source) fn of(raw: &'a str, at: &str) -> Spot<'a> {
@@ -88,23 +86,6 @@ impl<'a> Spot<'a> {
     /// Whether it is an object.
     pub(in crate::source) fn is_object(&self) -> bool {
         self.raw.starts_with('{')
-    }
-
-    /// Where it stands, as a JSON pointer: empty for the whole answer.
-    pub(in crate::source) fn at(&self) -> &str {
-        &self.at
-    }
-
-    /// What is wrong with it as an item of a list: it is no object, or a key stands in it twice, so that nobody can say which
-    /// of the two is meant.
-    pub(in crate::source) fn wrong(&self) -> Option<&'static str> {
-        let mut keys = HashSet::new();
-        let mut is_twice = false;
-        let visitor = Members(|key: String, _| is_twice |= !keys.insert(key));
-        match serde_json::Deserializer::from_str(self.raw).deserialize_map(visitor) {
-            Err(_) => Some("not an object"),
-            Ok(()) => is_twice.then_some("a key stands twice"),
-        }
     }
 
     /// Its own text.
@@ -248,22 +229,17 @@ mod tests {
         let json = Json::read(BODY.as_bytes()).unwrap();
         let root = json.root();
         let runs = root.list("/data/runs").unwrap();
-        assert_eq!(runs.iter().map(Spot::at).collect::<Vec<_>>(), ["/data/runs/0", "/data/runs/1"]);
+        assert_eq!(runs.iter().map(|run| run.at.as_str()).collect::<Vec<_>>(), ["/data/runs/0", "/data/runs/1"]);
         let text = |pointer: &str| runs[0].find(pointer).and_then(|spot| spot.text().map(Cow::into_owned));
         assert_eq!(text("/id").as_deref(), Some("9007199254740993"), "never through a float");
         assert_eq!(text("/a~1b/~0").as_deref(), Some("x"));
         for absent in ["/none", "/twice", "/gone", "/id/x", "id"] {
             assert_eq!(text(absent), None, "{absent}");
         }
-        assert_eq!(root.find("/data/runs/0/a~1b").unwrap().at(), "/data/runs/0/a~1b");
+        assert_eq!(root.find("/data/runs/0/a~1b").unwrap().at, "/data/runs/0/a~1b");
         let instants = ["/at", "/ms"].map(|key| runs[0].find(key).unwrap().instant().unwrap().to_string());
         assert_eq!(instants, ["2026-11-21T00:00:00Z", "2019-03-04T03:53:00Z"]);
         assert_eq!(root.find("/total").unwrap().count(), Some(2));
-        assert_eq!(
-            runs.iter().map(Spot::wrong).collect::<Vec<_>>(),
-            [Some("a key stands twice"), Some("not an object")]
-        );
-        assert_eq!(root.wrong(), None);
         let item = runs[1].set_aside("no object", None);
         assert_eq!((item.at.as_str(), item.snippet.as_str()), ("/data/runs/1", "7"));
     }

@@ -42,7 +42,7 @@ pub use sample::{group_samples, sample_message, samples};
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
 use crate::model::{AlertFacts, AlertState, Content, Message, MessageData, MessageKind, ReceiverId};
 pub use crate::words::truncated;
-use crate::words::{self, GroupLine, Language, Listener};
+use crate::words::{self, Language, Listener};
 
 /// A template that comes with the program.
 #[derive(Debug, Clone, Copy)]
@@ -335,17 +335,12 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
     }
     if let MessageData::Group(group) = &message.data {
         let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
-        let lines = words::group_lines(group, &listener).into_iter();
-        own["lines"] = lines.map(|line| line_value(&line)).collect();
+        own["lines"] = serde_json::json!(words::group_lines(group, &listener));
     }
     clean::clean_value(&mut own);
     if let Value::Object(own) = own {
         map.extend(own);
     }
-}
-
-fn line_value(line: &GroupLine) -> Value {
-    serde_json::json!({ "level": line.level, "text": line.text, "names": line.names, "node": line.node })
 }
 
 /// Collects output up to the limit; a template that runs away is stopped there.

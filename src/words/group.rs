@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use super::headline::short_time;
 use super::{Language, grouped, truncated};
@@ -24,7 +25,7 @@ pub struct Listener<'a> {
 }
 
 /// One line of a message about several alerts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupLine {
     /// `resolved`, or the severity of what fires.
     pub level: &'static str,

@@ -108,8 +108,10 @@ fn deliveries_sql(ask: &DeliveryAsk, limit: usize) -> (AssertSqlSafe<String>, Wa
     if ask.digests {
         wanted.conditions.push("kind = 'digest'".into());
     }
+    // The list of a receiver has an index of the first expression; of the second there is none, for what is not delivered is
+    // found by its state.
     let is_open = ask.state.is_some_and(|state| state != DeliveryState::Delivered);
-    let receiver = if is_open { "COALESCE(receiver, '') = ?" } else { "receiver = ?" };
+    let receiver = if is_open { "receiver || '' = ?" } else { "COALESCE(receiver, '') = ?" };
     wanted.and(receiver, ask.receiver.as_ref().map(text));
     wanted.and("alert = ?", ask.alert.as_ref().map(text));
     wanted.is_of_few |= ask.alert.is_some();

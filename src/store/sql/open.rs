@@ -51,6 +51,7 @@ fn migrations() -> Migrator {
         step(31, "lists", include_str!("migrations/0031_lists.sql")),
         step(32, "link_key", include_str!("migrations/0032_link_key.sql")),
         step(34, "thread", include_str!("migrations/0034_thread.sql")),
+        step(36, "receiver_list", include_str!("migrations/0036_receiver_list.sql")),
     ])
 }
 

@@ -113,8 +113,8 @@ struct Story<'a> {
     alerts: Vec<Alert>,
     deliveries: Vec<Delivery>,
     now: Timestamp,
-    /// When the source was read for the first time.
-    first_read: Timestamp,
+    /// When the source was read whole for the first time: what a short list shows does not make it covered.
+    covered_from: Timestamp,
     /// Ids of the alerts that fired before the poll.
     open_before: BTreeSet<AlertId>,
     /// The silences that hold: number and pattern.
@@ -190,7 +190,7 @@ impl Story<'_> {
                         part.starts_at <= ended && part.ends_at.is_none_or(|end| ended <= end)
                     }
                     Some(Suppression::FirstPoll) => {
-                        alert.facts.alert.starts_at == ended && ended < self.first_read - FIRST_POLL
+                        alert.facts.alert.starts_at == ended && ended < self.covered_from - FIRST_POLL
                     }
                 });
                 assert!(is_told, "not told: {seen:?}\n{:#?}", self.alerts);
@@ -319,7 +319,7 @@ fn page(truth: &Truth, withheld: &[bool], stale: &[u8]) -> Vec<Instance> {
 async fn live(steps: Vec<Step>) {
     let mut scene = Scene::open(RULES).await;
     let mut truth = Truth::new(scene.now());
-    let mut first_read = None;
+    let mut covered_from = None;
     let mut contents = BTreeMap::new();
     let mut open = BTreeSet::new();
     let (mut known, mut born_over) = (BTreeSet::new(), BTreeSet::new());
@@ -357,7 +357,9 @@ async fn live(steps: Vec<Step>) {
                     shown.listed = listed;
                 }
                 scene.poll().await;
-                first_read = first_read.or(Some(scene.now()));
+                if scene.source.shown().withheld == 0 {
+                    covered_from = covered_from.or(Some(scene.now()));
+                }
                 let seen = {
                     let shown = scene.source.shown();
                     let answered: BTreeSet<&str> = shown.answered.iter().map(|run| run.id.as_str()).collect();
@@ -373,7 +375,7 @@ async fn live(steps: Vec<Step>) {
                     assert_eq!(*content, delivery.content, "a message changed after it was made");
                 }
                 let now = scene.now();
-                let first_read = first_read.unwrap_or(now);
+                let covered_from = covered_from.unwrap_or(now);
                 let firing = alerts.iter().filter(|alert| alert.state() == AlertState::Firing);
                 let open_now = firing.map(|alert| alert.id.clone()).collect();
                 let open_before = std::mem::replace(&mut open, open_now);
@@ -382,7 +384,7 @@ async fn live(steps: Vec<Step>) {
                 let new = alerts.iter().filter(|alert| known.insert(alert.id.clone()));
                 born_over.extend(new.filter(|it| it.state() == AlertState::Resolved).map(|it| it.id.clone()));
                 let born_over = born_over.clone();
-                Story { truth: &truth, seen, alerts, deliveries, now, first_read, open_before, silences, born_over }
+                Story { truth: &truth, seen, alerts, deliveries, now, covered_from, open_before, silences, born_over }
                     .check();
             }
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nightbell::clock::{Clock as _, SystemClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Content, Covered, Delivery, DeliveryId, MessageKind, PollOutcome, ReceiverId, SourceId};
+use nightbell::model::{Content, Covered, DeliveryId, MessageKind, Notification, PollOutcome, ReceiverId, SourceId};
 use nightbell::notify::AnyNotifier;
 use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::Lane;
@@ -52,13 +52,13 @@ async fn sink(seen: Seen) -> String {
     url
 }
 
-fn deliveries(now: jiff::Timestamp) -> Vec<Delivery> {
+fn deliveries(now: jiff::Timestamp) -> Vec<Notification> {
     let body = format!("{{\"type\":\"alert.firing\",\"data\":\"{}\"}}", "x".repeat(1200));
     let content = Content { parts: BTreeMap::from([("body".to_string(), body)]) };
     (0..DELIVERIES)
         .map(|number| {
             let id = DeliveryId::new(format!("delivery-{number:032}"));
-            Delivery::pending(id, ReceiverId::new("pager"), MessageKind::AlertFiring, content.clone(), now)
+            Notification::new(id, ReceiverId::new("pager"), MessageKind::AlertFiring, content.clone(), now)
         })
         .collect()
 }

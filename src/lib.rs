@@ -21,7 +21,7 @@
 //! 5. Other loops look after what the store holds: [`worker::fallback`] tells somebody else what does not arrive,
 //!    [`worker::escalation`] tells further people of what still fires, [`worker::remind`] tells a group again,
 //!    [`worker::own`] watches Nightbell itself, and [`worker::heartbeat`] says to the outside that all of it works.
-//! 6. When a [`digest`] is due, [`worker::digest`] sums up what the store holds of the period and owes it like any other
+//! 6. When a [`digest`] is due, [`worker::digest`] sums up what the store holds of the period, which is then pending like any other
 //!    message.
 //! 7. [`worker::replay`] has [`decide`] judge a time that is past, or made up, without a store: backtests, and tests of rules.
 //! 8. [`app`] wires all that and puts another configuration in force while it runs, [`cli`] is what a person calls, [`sim`] is a scheduler to try it on.

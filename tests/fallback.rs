@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{
-    Alert, Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, Severity,
+    Alert, Attempt, AttemptOutcome, Delivery, DeliveryId, DeliveryState, MessageKind, Notification, ReceiverId,
+    Severity,
 };
 use nightbell::notify::{Fallback, ReceiverSettings, Renderer};
 use nightbell::store::{
-    Deliveries as _, FallbackDeliveries as _, KnownReceiver, Outbox as _, OwnAlerts as _, PollCommit, PollLedger as _,
-    Settled, SqlStore,
+    Deliveries as _, FallbackDeliveries as _, Groups as _, KnownReceiver, Outbox as _, OwnAlerts as _, PollCommit,
+    PollLedger as _, Settled, SqlStore,
 };
 use nightbell::worker::fallback::{Fallbacks, Route};
 use nightbell::worker::pending::{Receiver, Receivers};
@@ -48,12 +49,16 @@ fn fallbacks(store: &Arc<SqlStore>) -> Fallbacks<SqlStore> {
 }
 
 /// The delivery that tells `receiver` of `alert`.
-fn telling(id: &str, alert: &Alert, receiver: &str) -> Delivery {
+fn telling(id: &str, alert: &Alert, receiver: &str) -> Notification {
     let severity = Some(alert.facts.alert.severity);
-    Delivery { alert: Some(alert.id.clone()), severity, ..delivery(id, receiver) }
+    Notification { alert: Some(alert.id.clone()), severity, ..delivery(id, receiver) }
 }
 
-async fn owing(place: &Place, fired: Vec<Alert>, deliveries: Vec<Delivery>) -> (Arc<SqlStore>, Fallbacks<SqlStore>) {
+async fn with_pending(
+    place: &Place,
+    fired: Vec<Alert>,
+    deliveries: Vec<Notification>,
+) -> (Arc<SqlStore>, Fallbacks<SqlStore>) {
     let store = Arc::new(place.open().await);
     store.commit_poll(&PollCommit { fired, deliveries, ..commit(0) }).await.unwrap();
     let fallbacks = fallbacks(&store);
@@ -61,11 +66,11 @@ async fn owing(place: &Place, fired: Vec<Alert>, deliveries: Vec<Delivery>) -> (
 }
 
 /// The deliveries as "receiver kind state", the oldest first, of those that stand in for others or answer them.
-async fn stand_ins(store: &SqlStore) -> Vec<String> {
+async fn fallbacks_made(store: &SqlStore) -> Vec<String> {
     let mut all = store.deliveries(1000).await.unwrap();
     all.sort_by_key(|one| (one.created_at, one.id.clone()));
     let by_fallback =
-        |one: &&Delivery| one.content.part("body").contains("stands_in_for") || one.stands_in_for.is_some();
+        |one: &&Delivery| one.content.part("body").contains("stands_in_for") || one.fallback_for.is_some();
     all.iter().filter(by_fallback).map(|one| format!("{} {} {}", one.receiver, one.kind, one.state.as_str())).collect()
 }
 
@@ -97,16 +102,16 @@ async fn end(store: &SqlStore, alert: Alert, generation: i64, ended: Timestamp) 
 }
 
 #[tokio::test]
-async fn what_is_owed_for_fifteen_minutes_goes_to_the_fallback_once_over_restarts() {
+async fn what_is_pending_for_fifteen_minutes_goes_to_the_fallback_once_over_restarts() {
     let place = Place::new();
     let told = alert("a1", "etl");
-    let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
+    let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
     let busy = Attempt::failed(AttemptOutcome::Retry, Some("503".into()), "answered 503");
     settle(&store, "d1", at(5), busy, DeliveryState::Pending).await;
     assert_eq!(fallbacks.next_due().await.unwrap(), Some(at(15 * MINUTE)));
     assert_eq!(fallbacks.pass(at(15 * MINUTE - 1)).await.unwrap(), 0);
     assert_eq!(fallbacks.pass(at(15 * MINUTE)).await.unwrap(), 1);
-    assert_eq!(stand_ins(&store).await, ["pager alert.firing pending"]);
+    assert_eq!(fallbacks_made(&store).await, ["pager alert.firing pending"]);
     // What stands in is due itself at the next link of the chain, not the original again.
     assert_eq!(fallbacks.next_due().await.unwrap(), Some(at(45 * MINUTE)));
     drop((fallbacks, store));
@@ -115,7 +120,7 @@ async fn what_is_owed_for_fifteen_minutes_goes_to_the_fallback_once_over_restart
     let all = store.deliveries(9).await.unwrap();
     let one = all.iter().find(|one| one.receiver.as_str() == "pager").unwrap();
     assert_eq!((one.alert.as_ref(), one.severity), (Some(&told.id), Some(Severity::Error)));
-    assert_eq!(one.stands_in_for, Some(DeliveryId::new("d1")));
+    assert_eq!(one.fallback_for, Some(DeliveryId::new("d1")));
     let body: serde_json::Value = serde_json::from_str(one.content.part("body")).unwrap();
     assert_eq!(body["type"], "alert.firing");
     assert_eq!(body["data"]["job"]["name"], "etl");
@@ -123,7 +128,7 @@ async fn what_is_owed_for_fifteen_minutes_goes_to_the_fallback_once_over_restart
         body["stands_in_for"],
         serde_json::json!({ "receiver": "oncall", "given_up": false, "since": at(0).to_string(), "attempts": 1, "error": "answered 503" })
     );
-    // The original is owed as before, and arrives after all.
+    // The original is pending as before, and arrives after all.
     settle(&store, "d1", at(3600), Attempt::delivered("200"), DeliveryState::Delivered).await;
     assert_eq!(store.count_due(&ReceiverId::new("pager"), at(3600)).await.unwrap(), 1);
 }
@@ -134,7 +139,7 @@ async fn the_id_of_what_stands_in_is_the_same_each_time_and_not_that_of_a_direct
     for _ in 0..2 {
         let place = Place::new();
         let told = alert("a1", "etl");
-        let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
+        let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
         fallbacks.pass(at(3600)).await.unwrap();
         ids.extend(
             store
@@ -143,7 +148,7 @@ async fn the_id_of_what_stands_in_is_the_same_each_time_and_not_that_of_a_direct
                 .unwrap()
                 .into_iter()
                 .filter(|one| one.receiver.as_str() == "pager")
-                .map(|one| one.id),
+                .map(|one| one.notification.id),
         );
     }
     let id = nightbell::alert::identity::delivery_id;
@@ -155,13 +160,14 @@ async fn the_id_of_what_stands_in_is_the_same_each_time_and_not_that_of_a_direct
 async fn a_dead_letter_goes_to_the_fallback_at_once_and_down_the_chain() {
     let place = Place::new();
     let told = alert("a1", "etl");
-    let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
+    let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
     dies(&store, "d1", at(2)).await;
     assert_eq!(fallbacks.pass(at(3)).await.unwrap(), 1);
-    let id = store.deliveries(9).await.unwrap().into_iter().find(|one| one.receiver.as_str() == "pager").unwrap().id;
+    let id =
+        store.deliveries(9).await.unwrap().into_iter().find(|one| one.receiver.as_str() == "pager").unwrap().id.clone();
     dies(&store, id.as_str(), at(4)).await;
     assert_eq!(fallbacks.pass(at(5)).await.unwrap(), 1);
-    assert_eq!(stand_ins(&store).await, ["pager alert.firing dead", "boss alert.firing pending"]);
+    assert_eq!(fallbacks_made(&store).await, ["pager alert.firing dead", "boss alert.firing pending"]);
     assert_eq!(fallbacks.pass(at(6)).await.unwrap(), 0);
     let last = store.deliveries(9).await.unwrap().into_iter().find(|one| one.receiver.as_str() == "boss").unwrap();
     assert!(last.content.part("body").contains("\"receiver\":\"pager\",\"given_up\":true"), "{:?}", last.content);
@@ -171,14 +177,14 @@ async fn a_dead_letter_goes_to_the_fallback_at_once_and_down_the_chain() {
 async fn a_running_loop_wakes_for_a_death_and_tells_the_lane() {
     let place = Place::new();
     let told = alert("a1", "etl");
-    let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
+    let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
     let (nudge, stop) = (fallbacks.nudge(), CancellationToken::new());
     let (runner, until) = (Runner::new(Arc::new(ManualClock::at(at(0))), Statuses::default()), stop.clone());
     let running = tokio::spawn(async move { runner.run(fallbacks, &until).await });
     dies(&store, "d1", at(2)).await;
     nudge.notify_one();
     let began = std::time::Instant::now();
-    while stand_ins(&store).await.is_empty() {
+    while fallbacks_made(&store).await.is_empty() {
         assert!(began.elapsed() < std::time::Duration::from_secs(60), "the loop slept on");
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
@@ -199,7 +205,7 @@ async fn what_is_not_bad_enough_or_was_told_or_died_long_ago_stays_where_it_is()
         telling("d4", &other, "boss"),
         delivery("no-alert", "oncall"),
     ];
-    let (store, fallbacks) = owing(&place, vec![mild, fine, old, other], deliveries).await;
+    let (store, fallbacks) = with_pending(&place, vec![mild, fine, old, other], deliveries).await;
     settle(&store, "d2", at(1), Attempt::delivered("200"), DeliveryState::Delivered).await;
     dies(&store, "d3", at(1)).await;
     dies(&store, "d4", at(1)).await;
@@ -212,10 +218,10 @@ async fn who_hears_of_the_alert_anyway_is_not_told_twice() {
     let place = Place::new();
     let told = alert("a1", "etl");
     let both = vec![telling("d1", &told, "oncall"), telling("d2", &told, "pager")];
-    let (store, fallbacks) = owing(&place, vec![told], both).await;
+    let (store, fallbacks) = with_pending(&place, vec![told], both).await;
     dies(&store, "d1", at(1)).await;
     assert_eq!(fallbacks.pass(at(2)).await.unwrap(), 1);
-    assert!(stand_ins(&store).await.is_empty());
+    assert!(fallbacks_made(&store).await.is_empty());
     assert_eq!(fallbacks.pass(at(3)).await.unwrap(), 0);
 }
 
@@ -225,14 +231,14 @@ async fn the_end_of_an_alert_is_told_to_who_was_told_of_it() {
     let (one, two) = (alert("a1", "one"), alert("a2", "two"));
     // The receivers' own resolutions wait behind their firings, or died with them, and are no business of the fallback.
     let deliveries = vec![telling("d1", &one, "oncall"), telling("d2", &two, "team"), resolution("r1", "oncall", "d1")];
-    let (store, fallbacks) = owing(&place, vec![one.clone(), two.clone()], deliveries).await;
+    let (store, fallbacks) = with_pending(&place, vec![one.clone(), two.clone()], deliveries).await;
     assert_eq!(fallbacks.pass(at(15 * MINUTE)).await.unwrap(), 2);
     end(&store, one, 1, at(20 * MINUTE)).await;
     end(&store, two, 2, at(20 * MINUTE)).await;
     assert_eq!(fallbacks.pass(at(21 * MINUTE)).await.unwrap(), 1, "mail wants no resolutions");
     assert_eq!(fallbacks.pass(at(22 * MINUTE)).await.unwrap(), 0);
     let all = store.deliveries(99).await.unwrap();
-    let firing = all.iter().find(|one| one.receiver.as_str() == "pager" && one.stands_in_for.is_some()).unwrap();
+    let firing = all.iter().find(|one| one.receiver.as_str() == "pager" && one.fallback_for.is_some()).unwrap();
     let answer = all.iter().find(|it| it.follows.as_ref() == Some(&firing.id)).unwrap();
     assert_eq!((answer.receiver.as_str(), answer.kind), ("pager", MessageKind::AlertResolved));
     assert!(
@@ -240,16 +246,17 @@ async fn the_end_of_an_alert_is_told_to_who_was_told_of_it() {
         "{:?}",
         answer.content
     );
-    assert_eq!(stand_ins(&store).await.len(), 3);
+    assert_eq!(fallbacks_made(&store).await.len(), 3);
 }
 
 #[tokio::test]
 async fn a_fallback_that_was_not_told_of_an_alert_is_not_told_of_its_end() {
     let place = Place::new();
     let told = alert("a1", "etl");
-    let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "pager")]).await;
+    let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "pager")]).await;
     fallbacks.pass(at(30 * MINUTE)).await.unwrap();
-    let id = store.deliveries(9).await.unwrap().into_iter().find(|one| one.receiver.as_str() == "boss").unwrap().id;
+    let id =
+        store.deliveries(9).await.unwrap().into_iter().find(|one| one.receiver.as_str() == "boss").unwrap().id.clone();
     dies(&store, id.as_str(), at(31 * MINUTE)).await;
     end(&store, told, 1, at(32 * MINUTE)).await;
     assert_eq!(fallbacks.pass(at(33 * MINUTE)).await.unwrap(), 0);
@@ -259,7 +266,7 @@ async fn a_fallback_that_was_not_told_of_an_alert_is_not_told_of_its_end() {
 async fn an_alert_that_is_over_by_then_is_told_once_as_over() {
     let place = Place::new();
     let told = alert("a1", "etl");
-    let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "team")]).await;
+    let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "team")]).await;
     end(&store, told, 1, at(10 * MINUTE)).await;
     assert_eq!(fallbacks.pass(at(15 * MINUTE)).await.unwrap(), 1);
     assert_eq!(fallbacks.pass(at(16 * MINUTE)).await.unwrap(), 0);
@@ -274,24 +281,18 @@ async fn an_alert_that_is_over_by_then_is_told_once_as_over() {
 async fn what_was_merged_falls_back_with_the_message_that_tells_it() {
     let place = Place::new();
     let (one, two, mild) = (alert("a1", "one"), alert("a2", "two"), alert("a3", "mild"));
-    let merged = |id: &str, about: &Alert, severity| Delivery {
-        state: DeliveryState::Merged,
-        merged_into: Some(DeliveryId::new("whole")),
-        severity: Some(severity),
-        ..telling(id, about, "oncall")
-    };
-    let deliveries = vec![
-        merged("d1", &one, Severity::Critical),
-        merged("d2", &two, Severity::Error),
-        merged("d3", &mild, Severity::Info),
-        delivery("whole", "oncall"),
-    ];
-    let (store, fallbacks) = owing(&place, vec![one, two, mild], deliveries).await;
+    let of =
+        |id: &str, about: &Alert, severity| Notification { severity: Some(severity), ..telling(id, about, "oncall") };
+    let deliveries =
+        vec![of("d1", &one, Severity::Critical), of("d2", &two, Severity::Error), of("d3", &mild, Severity::Info)];
+    let (store, fallbacks) = with_pending(&place, vec![one, two, mild], deliveries).await;
+    let members = ["d1", "d2", "d3"].map(DeliveryId::new);
+    assert!(store.merge(&delivery("whole", "oncall"), &members).await.unwrap());
     assert_eq!(fallbacks.next_due().await.unwrap(), Some(at(15 * MINUTE)));
     assert_eq!(fallbacks.pass(at(14 * MINUTE)).await.unwrap(), 0);
     dies(&store, "whole", at(14 * MINUTE)).await;
     assert_eq!(fallbacks.pass(at(14 * MINUTE)).await.unwrap(), 2);
-    assert_eq!(stand_ins(&store).await, ["pager alert.firing pending", "pager alert.firing pending"]);
+    assert_eq!(fallbacks_made(&store).await, ["pager alert.firing pending", "pager alert.firing pending"]);
     assert_eq!(fallbacks.pass(at(20 * MINUTE)).await.unwrap(), 0);
 }
 
@@ -299,12 +300,8 @@ async fn what_was_merged_falls_back_with_the_message_that_tells_it() {
 async fn a_group_that_has_arrived_leaves_nothing_to_fall_back() {
     let place = Place::new();
     let told = alert("a1", "one");
-    let merged = Delivery {
-        state: DeliveryState::Merged,
-        merged_into: Some(DeliveryId::new("whole")),
-        ..telling("d1", &told, "oncall")
-    };
-    let (store, fallbacks) = owing(&place, vec![told], vec![merged, delivery("whole", "oncall")]).await;
+    let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
+    assert!(store.merge(&delivery("whole", "oncall"), &[DeliveryId::new("d1")]).await.unwrap());
     settle(&store, "whole", at(1), Attempt::delivered("200"), DeliveryState::Delivered).await;
     assert_eq!(fallbacks.pass(at(3600)).await.unwrap(), 0);
 }
@@ -313,12 +310,12 @@ async fn a_group_that_has_arrived_leaves_nothing_to_fall_back() {
 async fn mark_and_message_are_one_transaction() {
     let place = Place::new();
     let told = alert("a1", "etl");
-    let (store, fallbacks) = owing(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
+    let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
     meddle(&place, "CREATE TRIGGER trouble BEFORE INSERT ON delivery BEGIN SELECT RAISE(ABORT, 'trouble'); END").await;
     assert!(fallbacks.pass(at(3600)).await.is_err());
     meddle(&place, "DROP TRIGGER trouble").await;
     assert_eq!(fallbacks.pass(at(3600)).await.unwrap(), 1);
-    assert_eq!(stand_ins(&store).await.len(), 1);
+    assert_eq!(fallbacks_made(&store).await.len(), 1);
 }
 
 #[tokio::test]
@@ -326,7 +323,7 @@ async fn a_storm_goes_to_the_fallback_whole() {
     let place = Place::new();
     let alerts: Vec<Alert> = (0..1234).map(|number| alert(&format!("a{number}"), &format!("job{number}"))).collect();
     let deliveries = alerts.iter().map(|alert| telling(&format!("d-{}", alert.id.as_str()), alert, "oncall")).collect();
-    let (store, fallbacks) = owing(&place, alerts, deliveries).await;
+    let (store, fallbacks) = with_pending(&place, alerts, deliveries).await;
     assert_eq!(fallbacks.pass(at(15 * MINUTE)).await.unwrap(), 1234);
     assert_eq!(store.count_due(&ReceiverId::new("pager"), at(15 * MINUTE)).await.unwrap(), 1234);
 }
@@ -366,7 +363,7 @@ async fn what_is_pending_for_a_receiver_that_is_gone_is_dead_and_its_fallback_he
     let fallbacks = Fallbacks::new(Arc::clone(&store), receivers(), vec![route]);
     assert_eq!(fallbacks.pass(now).await.unwrap(), 1);
     let told = store.deliveries(10).await.unwrap();
-    assert!(told.iter().any(|one| one.receiver.as_str() == "pager" && one.stands_in_for.is_some()));
+    assert!(told.iter().any(|one| one.receiver.as_str() == "pager" && one.fallback_for.is_some()));
     // A day later it is over; whoever comes back is a receiver like any other.
     assert!(store.keep_receivers(&after, at(4 * 86_400)).await.unwrap().is_empty());
     assert!(store.own_state(now).await.unwrap().health.is_empty());

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use nightbell::model::{
-    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Covered, Delivery, DeliveryId, Instance, InstancePart,
-    InstanceType, JobPart, JobRef, MessageKind, PollOutcome, ReceiverId, RuleId, Severity, SourceId, SourcePart,
-    Status,
+    Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Covered, DeliveryId, Instance, InstancePart,
+    InstanceType, JobPart, JobRef, MessageKind, Notification, PollOutcome, ReceiverId, RuleId, Severity, SourceId,
+    SourcePart, Status,
 };
 use nightbell::store::{Mode, PollCommit, SqlStore};
 
@@ -117,15 +117,15 @@ pub(crate) fn resolved(mut alert: Alert, at: Timestamp) -> Alert {
     alert
 }
 
-/// A delivery owed to `receiver` since `at(0)`.
-pub(crate) fn delivery(id: &str, receiver: &str) -> Delivery {
+/// A delivery pending for `receiver` since `at(0)`.
+pub(crate) fn delivery(id: &str, receiver: &str) -> Notification {
     let content = Content { parts: BTreeMap::from([("body".into(), format!("body of {id}"))]) };
-    Delivery::pending(DeliveryId::new(id), ReceiverId::new(receiver), MessageKind::AlertFiring, content, at(0))
+    Notification::new(DeliveryId::new(id), ReceiverId::new(receiver), MessageKind::AlertFiring, content, at(0))
 }
 
 /// The resolution that follows the delivery `firing`.
-pub(crate) fn resolution(id: &str, receiver: &str, firing: &str) -> Delivery {
-    Delivery { kind: MessageKind::AlertResolved, follows: Some(DeliveryId::new(firing)), ..delivery(id, receiver) }
+pub(crate) fn resolution(id: &str, receiver: &str, firing: &str) -> Notification {
+    Notification { kind: MessageKind::AlertResolved, follows: Some(DeliveryId::new(firing)), ..delivery(id, receiver) }
 }
 
 /// Everything is covered up to then.

@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 
 use crate::coding::hex;
 use crate::limits::ESCALATION_STEPS_MAX;
-use crate::model::{AlertId, Delivery, DeliveryId, Instance, Job, MessageKind, ReceiverId, RuleId, Snapshot, SourceId};
+use crate::model::{
+    AlertId, DeliveryId, Instance, Job, MessageKind, Notification, ReceiverId, RuleId, Snapshot, SourceId,
+};
 
 /// The name of the episode that begins with `rule` holding for `instance` as it is now. `ordinal` is 1 but for a
 /// second episode with the same times. A condition that outlasts the end of the run (`spans_end`: a duration) leaves
@@ -76,7 +78,7 @@ pub fn escalation_id(alert: &AlertId, receiver: &ReceiverId, step: u32) -> Deliv
 }
 
 /// Which later step of its rule made this delivery; none of a first telling, or of what is no beginning.
-pub fn escalation_step(delivery: &Delivery) -> Option<u32> {
+pub fn escalation_step(delivery: &Notification) -> Option<u32> {
     let alert = delivery.alert.as_ref().filter(|_| delivery.kind == MessageKind::AlertFiring)?;
     (2..).take(ESCALATION_STEPS_MAX - 1).find(|step| escalation_id(alert, &delivery.receiver, *step) == delivery.id)
 }
@@ -87,11 +89,11 @@ pub fn delivery_id(alert: &AlertId, receiver: &ReceiverId, kind: MessageKind) ->
 }
 
 /// The name of the delivery that tells `fallback` of `alert` because `receiver` could not be told.
-pub fn stand_in_id(alert: &AlertId, receiver: &ReceiverId, fallback: &ReceiverId, kind: MessageKind) -> DeliveryId {
+pub fn fallback_id(alert: &AlertId, receiver: &ReceiverId, fallback: &ReceiverId, kind: MessageKind) -> DeliveryId {
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), fallback.as_str(), kind.as_str()]))
 }
 
-/// The name of the delivery that tells `receiver` of what these deliveries owe it, all at once; their order is no matter.
+/// The name of the delivery that tells `receiver` of what these deliveries were to tell it, all at once; their order is no matter.
 pub fn group_id(receiver: &ReceiverId, members: &[DeliveryId]) -> DeliveryId {
     let mut parts: Vec<&str> = members.iter().map(DeliveryId::as_str).collect();
     parts.sort_unstable();

@@ -1,4 +1,4 @@
-//! The message that is owed for an alert.
+//! The message about an alert.
 
 use jiff::Timestamp;
 

@@ -96,7 +96,7 @@ impl App {
         for outcome in join_all(polls).await {
             match outcome {
                 Ok(poll) => report.polls.push(poll),
-                // Whatever befell it, the others go on, and what is owed is attempted.
+                // Whatever befell it, the others go on, and what is pending is attempted.
                 Err(error) => report.failed_polls.push(error.to_string()),
             }
         }
@@ -107,7 +107,7 @@ impl App {
         // Nobody is there later on to whom it could be left: what is told with its group does not wait for more of it.
         lanes = lanes.into_iter().map(Lane::waiting_for_nobody).collect();
         digester.make_due(now, false).await?;
-        // What was owed too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
+        // What was pending too long before this cycle goes to the fallbacks, and so does what dies in it: a chain of them
         // is as long as there are receivers at most.
         fallbacks.pass(now).await?;
         watch.pass(now).await?;

@@ -14,7 +14,7 @@ use crate::alert::identity::{delivery_id, digest_delivery_id};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limits::RATE_MINUTE;
-use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, ReceiverId};
+use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, Notification, ReceiverId};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
 use crate::source::{Learnt, Source};
 use crate::store::{Outbox as _, PollLedger as _, SqlStore, StoreError};
@@ -173,7 +173,8 @@ pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<At
     let alert = AlertId::new(format!("test-{}", now.as_millisecond()));
     let id = delivery_id(&alert, &settings.id, MessageKind::Test);
     let content = renderer.render(&message).content;
-    let delivery = Delivery::pending(id, settings.id.clone(), MessageKind::Test, content, now);
+    let notification = Notification::new(id, settings.id.clone(), MessageKind::Test, content, now);
+    let delivery = Delivery::pending(notification);
     Ok(sent_once(&notifier, &delivery, now).await)
 }
 
@@ -191,7 +192,8 @@ pub async fn send_once(
     // No digest of the configuration has a name with a slash, so that no scheduled one is taken for a repeat.
     let id = digest_delivery_id(&format!("asked/{digest}"), &settings.id, now.as_millisecond());
     let content = renderer.render(message).content;
-    let delivery = Delivery::pending(id, settings.id.clone(), message.kind, content, now);
+    let notification = Notification::new(id, settings.id.clone(), message.kind, content, now);
+    let delivery = Delivery::pending(notification);
     Ok(sent_once(&notifier, &delivery, now).await)
 }
 

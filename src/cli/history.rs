@@ -23,7 +23,7 @@ use crate::yaml::duration_text;
 enum Finding {
     /// The rule matched no job.
     MatchesNothing { rule: RuleId },
-    /// Nothing was ever owed to the receiver.
+    /// Nothing was ever pending for the receiver.
     NeverTold { receiver: ReceiverId },
     /// Two rules told the same people of the same runs.
     Overlap { rules: [RuleId; 2], receivers: Vec<ReceiverId>, both: usize, of: usize },

@@ -314,7 +314,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Close(arguments) => ack::close(&arguments).await,
         }
     });
-    // What still runs in the background must not keep the process: everything owed is in the store.
+    // What still runs in the background must not keep the process: everything pending is in the store.
     runtime.shutdown_timeout(Duration::from_secs(1));
     log::flush(Duration::from_secs(1));
     match outcome {

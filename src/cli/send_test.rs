@@ -1,7 +1,7 @@
 //! `nightbell send-test`: one message marked TEST through the real path.
 //!
 //! It renders and sends as the deliver loop does, and keeps nothing: it works beside a running Nightbell, and what it
-//! sends is owed to nobody.
+//! sends is pending for nobody.
 
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};

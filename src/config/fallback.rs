@@ -1,4 +1,4 @@
-//! `fallback` of a receiver: who is told in its place, and that nobody stands in for himself.
+//! `fallback` of a receiver: who is told in its place, and that nobody is his own fallback.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback>
     Some(Fallback { to: ReceiverId::new(to?), after })
 }
 
-/// Reports receivers that stand in for each other in a circle, each circle once, at its first receiver in the file.
+/// Reports receivers that are each other's fallback in a circle, each circle once, at its first receiver in the file.
 pub(super) fn check_cycles(receivers: &Section<'_>, all: &[ReceiverSettings]) {
     let next = |id: &ReceiverId| all.iter().find(|it| it.id == *id)?.fallback.as_ref().map(|fallback| &fallback.to);
     let mut reported: Vec<&ReceiverId> = Vec::new();
@@ -73,10 +73,10 @@ fn report(receivers: &Section<'_>, way: &[&ReceiverId]) {
     let at = keys.iter().rev().find(|key| key.key == "fallback").map_or(entry.at, |key| key.node.at);
     let path = format!("{}.fallback", receivers.path_of(first));
     let message = if way.len() == 1 {
-        format!("{first:?} cannot stand in for itself")
+        format!("{first:?} cannot be its own fallback")
     } else {
         let circle: Vec<&str> = way.iter().chain(&way[..1]).map(|id| id.as_str()).collect();
-        format!("these receivers stand in for each other in a circle: {}", circle.join(" -> "))
+        format!("these receivers are each other's fallback in a circle: {}", circle.join(" -> "))
     };
     receivers.findings().error(at, path, message, Some("end the chain at a receiver without a fallback".into()));
 }

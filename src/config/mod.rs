@@ -71,7 +71,7 @@ static FILE: Keys = Keys::of(
         Key::new(
             "store",
             Shape::Other("sqlite://PATH", store_address),
-            "Where Nightbell remembers what it saw and owes.",
+            "Where Nightbell remembers what it saw and what is pending.",
         )
         .default("sqlite://nightbell.db"),
         Key::new(

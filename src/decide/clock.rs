@@ -1,4 +1,4 @@
-//! Conditions on the clock: deadlines of the day, and runs that a schedule owes.
+//! Conditions on the clock: deadlines of the day, and runs that are due by a schedule.
 //!
 //! Each deadline and each due time is judged by the first look that reads what it is about after it: how far a rule has
 //! judged is kept with what is covered, so that an outage makes the truth late, and neither a restart nor a kill makes it
@@ -270,17 +270,17 @@ impl Decider {
         bench: &Bench<'_>,
     ) -> bool {
         dues.retain(|due| due.at >= bench.known_from);
-        let mut owed: BTreeMap<String, Vec<DueTime>> = BTreeMap::new();
+        let mut due_of: BTreeMap<String, Vec<DueTime>> = BTreeMap::new();
         for due in dues {
             let before = recurring.week_before(due).map(|due| (due.at, due.until));
             let planned = before.unwrap_or((Timestamp::MAX, Timestamp::MIN));
             let sole_source = recurring.sole_source.as_ref();
             for job in self.expected((index, rule), sole_source, planned, Rule::concerns, bench) {
-                owed.entry(job).or_default().push(due);
+                due_of.entry(job).or_default().push(due);
             }
         }
         let mut is_judged = true;
-        for (job, dues) in owed {
+        for (job, dues) in due_of {
             if judged.observed.coverage.may_miss(&job, |kind| rule.concerns(kind)) {
                 is_judged = false;
                 continue;

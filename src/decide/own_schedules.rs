@@ -1,4 +1,4 @@
-//! Runs that are owed by the schedules that jobs have in their scheduler.
+//! Runs that are due by the schedules that jobs have in their scheduler.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::rule::recurring::DueTime;
 use crate::rule::{Rule, Trigger};
 
 /// The due times of each job for which no run was looked for yet.
-type Owed = BTreeMap<String, (Plan, Vec<DueTime>)>;
+type Due = BTreeMap<String, (Plan, Vec<DueTime>)>;
 
 impl Decider {
     /// Whether the schedules must be read: a rule goes by them, and what is known is too old, or a due time has passed by
@@ -45,14 +45,14 @@ impl Decider {
         index: usize,
         after: Timestamp,
         until: Timestamp,
-    ) -> Owed {
+    ) -> Due {
         let due = |(job, plan): (&str, &Plan)| {
             let dues = plan.due_times(own, after, until);
             (!dues.is_empty()).then(|| (job.to_string(), (plan.clone(), dues)))
         };
-        let mut owed: Owed = self.plans.iter().filter_map(due).collect();
-        owed.retain(|job, _| self.matches(job, index));
-        owed
+        let mut due: Due = self.plans.iter().filter_map(due).collect();
+        due.retain(|job, _| self.matches(job, index));
+        due
     }
 
     /// Judges the jobs that have missed due times of their own schedules; says whether that could be done for every job.

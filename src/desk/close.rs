@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::DeskError;
 use crate::alert::close as closed;
 use crate::config::Config;
-use crate::model::{Alert, Delivery, MessageKind};
+use crate::model::{Alert, MessageKind, Notification};
 use crate::notify::Renderer;
 use crate::store::{OwnAlerts as _, OwnCommit, SqlStore};
 use crate::worker::pending::{Receiver, Receivers};
@@ -52,7 +52,7 @@ pub async fn close(
 ) -> Result<usize, DeskError> {
     let now = closing.at;
     let changed: Vec<Alert> = alerts.iter().map(|alert| closed(alert, &closing.by, &closing.reason, now)).collect();
-    let deliveries: Vec<Delivery> =
+    let deliveries: Vec<Notification> =
         changed.iter().flat_map(|alert| receivers.deliveries(alert, MessageKind::AlertResolved, now)).collect();
     let count = deliveries.len();
     store.commit_own(&OwnCommit { now, fired: Vec::new(), changed, deliveries }).await?;

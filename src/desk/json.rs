@@ -51,7 +51,7 @@ pub fn delivery(delivery: &Delivery) -> Value {
         "created_at": delivery.created_at,
         "next_attempt_at": delivery.next_attempt_at,
         "delivered_at": delivery.delivered_at,
-        "stands_in_for": delivery.stands_in_for,
+        "stands_in_for": delivery.fallback_for,
     })
 }
 
@@ -175,7 +175,7 @@ pub fn explanation(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestam
 fn rule(explained: &RuleExplained<'_>, zone: &TimeZone) -> Value {
     let (code, why) = match &explained.outcome {
         Outcome::NotTold { code, why } => (Some(*code), Some(why.as_str())),
-        Outcome::Told | Outcome::Owed => (None, None),
+        Outcome::Told | Outcome::Pending => (None, None),
     };
     let objection = match &explained.standing {
         Some(Standing::Fails(objection)) => Some(objection),

@@ -1,6 +1,7 @@
-//! Deliveries: one message owed to one receiver, and the attempts to send it.
+//! Deliveries: what one receiver is to be sent, how that fares, and the attempts to send it.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use super::{Alert, AlertId, DeliveryId, MessageKind, ReceiverId, RuleId, Severit
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
-    /// Owed.
+    /// To be sent, now or later.
     Pending,
     /// The channel's own answer says that it arrived.
     Delivered,
@@ -59,9 +60,9 @@ impl Content {
     }
 }
 
-/// One message owed to one receiver: a row of the outbox.
+/// What one receiver is to be sent: made once, by whoever decides that it is. How it fares is no part of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Delivery {
+pub struct Notification {
     /// Derived from what it says; travels with the message, so that a repeat is recognisable.
     pub id: DeliveryId,
     /// The alert it tells of; none for digests and tests.
@@ -70,7 +71,7 @@ pub struct Delivery {
     pub rule: Option<RuleId>,
     /// The severity of what it tells of; none for digests and tests. The worst goes first.
     pub severity: Option<Severity>,
-    /// Whom it is owed to.
+    /// Whom it is for.
     pub receiver: ReceiverId,
     /// What kind of message it is.
     pub kind: MessageKind,
@@ -79,18 +80,29 @@ pub struct Delivery {
     /// The delivery in whose thread it is told, where the channel has threads: the run of that one has failed again. It
     /// neither waits for that delivery nor dies with it.
     pub in_thread_of: Option<DeliveryId>,
-    /// The delivery that tells it together with others, once it is merged.
-    pub merged_into: Option<DeliveryId>,
-    /// The delivery whose place it takes, because that one did not arrive.
-    pub stands_in_for: Option<DeliveryId>,
+    /// The delivery whose fallback it is, because that one did not arrive.
+    pub fallback_for: Option<DeliveryId>,
     /// The group that it is told with, where its rule asks for one.
     pub group: Option<GroupPlace>,
-    /// Where it stands.
-    pub state: DeliveryState,
     /// What is sent.
     pub content: Content,
     /// The kind of receiver that this is rendered for; none where nobody noted it.
     pub rendered_for: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the first attempt is due.
+    pub due_at: Timestamp,
+}
+
+/// A notification and how it fares: a row of the outbox. It reads as the notification does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// What is sent, to whom.
+    pub notification: Notification,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// The delivery that tells it together with others, once it is merged.
+    pub merged_into: Option<DeliveryId>,
     /// Attempts made so far.
     pub attempts: u32,
     /// The waits between them, next to which only time counts in which an attempt could be made; at most
@@ -111,25 +123,16 @@ pub struct Delivery {
     pub last_status: Option<String>,
     /// The last error, secrets cut.
     pub last_error: Option<String>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When the next attempt is due; none when no more is owed.
+    /// When the next attempt is due; none when there is none to come.
     pub next_attempt_at: Option<Timestamp>,
     /// When the channel confirmed it.
     pub delivered_at: Option<Timestamp>,
 }
 
-impl Delivery {
-    /// The same delivery, telling of `alert`.
-    #[must_use]
-    pub fn about(self, alert: &Alert) -> Self {
-        let severity = Some(alert.facts.alert.severity);
-        Delivery { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, ..self }
-    }
-
-    /// A delivery that is pending from `now` on, not tried yet, and belongs to no alert.
-    pub fn pending(id: DeliveryId, receiver: ReceiverId, kind: MessageKind, content: Content, now: Timestamp) -> Self {
-        Delivery {
+impl Notification {
+    /// A notification that is due from `now` on and belongs to no alert.
+    pub fn new(id: DeliveryId, receiver: ReceiverId, kind: MessageKind, content: Content, now: Timestamp) -> Self {
+        Notification {
             id,
             alert: None,
             rule: None,
@@ -138,12 +141,37 @@ impl Delivery {
             kind,
             follows: None,
             in_thread_of: None,
-            merged_into: None,
-            stands_in_for: None,
+            fallback_for: None,
             group: None,
-            state: DeliveryState::Pending,
             content,
             rendered_for: None,
+            created_at: now,
+            due_at: now,
+        }
+    }
+
+    /// The same, telling of `alert`.
+    #[must_use]
+    pub fn about(self, alert: &Alert) -> Self {
+        let severity = Some(alert.facts.alert.severity);
+        Notification { alert: Some(alert.id.clone()), rule: Some(alert.rule.clone()), severity, ..self }
+    }
+}
+
+impl Deref for Delivery {
+    type Target = Notification;
+
+    fn deref(&self) -> &Notification {
+        &self.notification
+    }
+}
+
+impl Delivery {
+    /// A delivery that is pending and was not tried yet.
+    pub fn pending(notification: Notification) -> Self {
+        Delivery {
+            state: DeliveryState::Pending,
+            merged_into: None,
             attempts: 0,
             patience_spent: Duration::ZERO,
             done: Vec::new(),
@@ -153,15 +181,15 @@ impl Delivery {
             revived: None,
             last_status: None,
             last_error: None,
-            created_at: now,
-            next_attempt_at: Some(now),
+            next_attempt_at: Some(notification.due_at),
             delivered_at: None,
+            notification,
         }
     }
 
-    /// Since when it is owed: its making, the end of its wait for others, or the last time that somebody had it sent
+    /// Since when it is pending: its making, the end of its wait for others, or the last time that somebody had it sent
     /// again.
-    pub fn owed_since(&self) -> Timestamp {
+    pub fn pending_since(&self) -> Timestamp {
         let gathered = self.group.as_ref().and_then(|group| group.told_at);
         self.revived.map(|revival| revival.at).or(gathered).unwrap_or(self.created_at)
     }

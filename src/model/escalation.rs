@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertId, Delivery, DeliveryId, ReceiverId, RuleId};
+use super::{Alert, AlertId, DeliveryId, Notification, ReceiverId, RuleId};
 
 /// A later step of a rule's `notify`: who was told before, how long ago, and whether anybody is on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +47,8 @@ pub struct DueStep {
     pub told_at: Timestamp,
     /// When the step was due.
     pub due_at: Timestamp,
-    /// Who was owed the alert before, and whether it has arrived there; in the order of the steps.
-    pub owed: Vec<(ReceiverId, bool)>,
+    /// Who was to be notified of the alert before, and whether it has arrived there; in the order of the steps.
+    pub notified: Vec<(ReceiverId, bool)>,
     /// Who has acknowledged the alert.
     pub acked_by: Option<String>,
 }
@@ -65,7 +65,7 @@ pub struct StepTaken {
     /// What the messages say of it.
     pub note: Escalation,
     /// One for each receiver.
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<Notification>,
 }
 
 /// An alert that has ended since it went further, and one of those whom it went to.
@@ -80,5 +80,5 @@ pub struct EscalatedEnd {
     /// The delivery that did.
     pub told_by: DeliveryId,
     /// The message that tells of the end; none where that is not wanted.
-    pub answer: Option<Delivery>,
+    pub answer: Option<Notification>,
 }

@@ -68,6 +68,6 @@ text_id! {
     AlertId
 }
 text_id! {
-    /// Names one message owed to one receiver: derived from the alert, the receiver and the kind of message.
+    /// Names one message pending for one receiver: derived from the alert, the receiver and the kind of message.
     DeliveryId
 }

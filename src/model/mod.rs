@@ -14,6 +14,7 @@ mod id;
 mod instance;
 mod job;
 mod labels;
+mod meant_for;
 mod measures;
 mod message;
 mod poll;
@@ -22,12 +23,11 @@ mod reason;
 mod role;
 mod sighting;
 mod silence;
-mod stand_in;
 mod status;
 
 pub use alert::{Alert, AlertState, EndReason, Ended, Severity, Suppression};
 pub use coverage::{Coverage, Covered, Part, SetAside, Unread};
-pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Revival};
+pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Notification, Revival};
 pub use digest::{
     AlertsPart, BarPart, BreachPart, ChangePart, ChartPart, CompletenessPart, DigestFacts, DigestPart, GapCause,
     GapPart, Listed, Outcomes, PeriodPart, ReasonCount, RunPart, SourceLine, StatusCount, TotalsPart, TroublePart,
@@ -41,6 +41,7 @@ pub use instance::{
 };
 pub use job::{Job, JobSchedule, JobStatus};
 pub use labels::{LabelMatch, Labels, joined as joined_labels};
+pub use meant_for::{MeantFor, Untold};
 pub use measures::{ConditionKind, Measures, Stage};
 pub use message::{
     AlertFacts, AlertPart, GroupCounts, GroupFacts, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart,
@@ -52,5 +53,4 @@ pub use reason::{Reason, ReasonCode};
 pub use role::Role;
 pub use sighting::Sighting;
 pub use silence::{Ack, Concerns, HeldBack, Silence, SilenceId};
-pub use stand_in::{StandsInFor, Untold};
 pub use status::Status;

@@ -41,7 +41,7 @@ pub struct Mergeable {
     pub id: DeliveryId,
     /// What is known of its alert now.
     pub facts: AlertFacts,
-    /// The resolution that waits behind it, if the alert is over and that is owed too.
+    /// The resolution that waits behind it, if the alert is over and that is pending too.
     pub resolution: Option<DeliveryId>,
     /// The delivery that it answers.
     pub follows: Option<DeliveryId>,

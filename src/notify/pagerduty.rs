@@ -122,7 +122,7 @@ impl Channel for PagerDutySettings {
     }
 }
 
-/// A digest as the least of events: the configuration keeps digests from here, but what stands in for another receiver
+/// A digest as the least of events: the configuration keeps digests from here, but what goes there as the fallback of another receiver
 /// may still come.
 fn summary_event(facts: &DigestFacts, parts: &Parts) -> Value {
     json!({

@@ -62,7 +62,7 @@ pub struct ReceiverSettings {
 pub struct Fallback {
     /// The other receiver.
     pub to: ReceiverId,
-    /// How long a message may be owed before it goes there; one that is given up goes there at once.
+    /// How long a message may be pending before it goes there; one that is given up goes there at once.
     pub after: Duration,
 }
 

@@ -10,12 +10,12 @@ use tracing::warn;
 
 use super::channel::{Parts, body_part};
 use super::email;
+use super::fallback;
 use super::plain::Plain;
 use super::receiver::{ChannelSettings, ReceiverSettings};
-use super::stand_in;
 use crate::alert::{group_message, reminder_message};
 use crate::limits::{ACK_LINK_TIME, TEMPLATE_FILE_BYTES_MAX};
-use crate::model::{AlertFacts, Content, Message, MessageData, MessageKind, ReceiverId, StandsInFor};
+use crate::model::{AlertFacts, Content, MeantFor, Message, MessageData, MessageKind, ReceiverId};
 use crate::sign::{ACK, Link, LinkKey};
 use crate::template::{BuiltIn, Form, Locale, Override, TemplateProblem, TemplateSet, samples_of};
 use crate::yaml::closest;
@@ -136,11 +136,11 @@ impl Renderer {
     }
 
     /// The receiver's form of a message that was meant for another one, which it says.
-    pub fn render_stand_in(&self, message: &Message, meant: &StandsInFor) -> Rendered {
+    pub fn render_fallback(&self, message: &Message, meant: &MeantFor) -> Rendered {
         self.render_for(message, Some(meant))
     }
 
-    fn render_for(&self, message: &Message, meant: Option<&StandsInFor>) -> Rendered {
+    fn render_for(&self, message: &Message, meant: Option<&MeantFor>) -> Rendered {
         match self.by_template(message, meant) {
             Ok(content) => Rendered { content, problem: None },
             Err(problem) => {
@@ -236,7 +236,7 @@ impl Renderer {
         Cow::Owned(message)
     }
 
-    fn by_template(&self, message: &Message, meant: Option<&StandsInFor>) -> Result<Content, String> {
+    fn by_template(&self, message: &Message, meant: Option<&MeantFor>) -> Result<Content, String> {
         let message = &*self.linked(message);
         let channel = self.channel.channel();
         let templates = self.templates_for(message).ok_or("alerts are not told together here")?;
@@ -247,17 +247,17 @@ impl Renderer {
         self.finished(templates.render(message, &self.locale)?.parts, message, meant)
     }
 
-    fn plain(&self, message: &Message, meant: Option<&StandsInFor>, problem: &str) -> Result<Content, String> {
+    fn plain(&self, message: &Message, meant: Option<&MeantFor>, problem: &str) -> Result<Content, String> {
         let message = &*self.linked(message);
         let plain = Plain { message, locale: &self.locale, problem };
         self.finished(self.channel.channel().plain(&plain), message, meant)
     }
 
     /// The content as the channel wants it, saying for whom it was meant where that was somebody else.
-    fn finished(&self, mut parts: Parts, message: &Message, meant: Option<&StandsInFor>) -> Result<Content, String> {
+    fn finished(&self, mut parts: Parts, message: &Message, meant: Option<&MeantFor>) -> Result<Content, String> {
         let channel = self.channel.channel();
         if let Some(meant) = meant {
-            stand_in::put(&self.channel, &mut parts, meant, &self.locale);
+            fallback::put(&self.channel, &mut parts, meant, &self.locale);
         }
         channel.finished(parts, message, self.locale.language).map(|parts| Content { parts })
     }
@@ -341,13 +341,13 @@ fn replace(overrides: &mut Vec<Override>, newer: Vec<Override>) {
 }
 
 /// The webhook body of the contract, texts verbatim: machines read it.
-fn default_body(message: &Message, meant: Option<&StandsInFor>) -> String {
+fn default_body(message: &Message, meant: Option<&MeantFor>) -> String {
     #[derive(Serialize)]
     struct Body<'a> {
         #[serde(flatten)]
         message: &'a Message,
         #[serde(skip_serializing_if = "Option::is_none")]
-        stands_in_for: Option<&'a StandsInFor>,
+        stands_in_for: Option<&'a MeantFor>,
     }
     // A message is plain data with text keys, which always has a JSON form.
     serde_json::to_string(&Body { message, stands_in_for: meant }).unwrap_or_default()

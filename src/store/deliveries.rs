@@ -26,8 +26,8 @@ pub trait Deliveries: Send + Sync {
         id: &DeliveryId,
     ) -> impl Future<Output = Result<Option<DeliveryRecord>, StoreError>> + Send;
 
-    /// Makes dead deliveries owed again, due at `now`, in one transaction: the age after which they are given up begins
-    /// anew, and what died with them is owed again behind them. Attempts made before stay in the log.
+    /// Makes dead deliveries pending again, due at `now`, in one transaction: the age after which they are given up begins
+    /// anew, and what died with them is pending again behind them. Attempts made before stay in the log.
     fn revive(&self, which: &DeadLetters, now: Timestamp) -> impl Future<Output = Result<Revived, StoreError>> + Send;
 }
 
@@ -93,7 +93,7 @@ pub enum DeadLetters {
 /// What became of a wish to send dead deliveries again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revived {
-    /// Owed again, those included that had died with them.
+    /// Pending again, those included that had died with them.
     pub revived: Vec<DeliveryId>,
     /// Left as they are, and why.
     pub refused: Vec<(DeliveryId, NotRevived)>,

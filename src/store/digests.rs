@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use crate::digest::Tally;
-use crate::model::Delivery;
+use crate::model::Notification;
 
 /// What digests read and move.
 pub trait Digests: Send + Sync {
@@ -23,7 +23,7 @@ pub trait Digests: Send + Sync {
     /// everything up to now has and nothing later will have.
     fn tally(&self, since: Since, tally: &mut Tally) -> impl Future<Output = Result<i64, StoreError>> + Send;
 
-    /// Moves a digest on and owes its deliveries, in one transaction.
+    /// Moves a digest on and adds its deliveries, in one transaction.
     ///
     /// # Errors
     /// [`StoreError::DigestMoved`] when it is not where the commit takes it from; nothing was written.
@@ -60,5 +60,5 @@ pub struct DigestCommit {
     /// Where it stands now.
     pub to: DigestCursor,
     /// One for each receiver.
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<Notification>,
 }

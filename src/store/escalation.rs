@@ -26,7 +26,7 @@ pub trait Steps: Send + Sync {
         after: Timestamp,
     ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
 
-    /// Takes steps, all in one transaction: what they owe is owed, once for each alert, step and receiver. One whose
+    /// Takes steps, all in one transaction: what they send is pending, once for each alert, step and receiver. One whose
     /// alert fires no more, is held back, or was acknowledged where that counts, is left out. Returns how many deliveries
     /// there are now.
     fn take_steps(&self, taken: &[StepTaken], now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -35,7 +35,7 @@ pub trait Steps: Send + Sync {
     /// alert and receiver the last step first.
     fn escalated_ends(&self, limit: usize) -> impl Future<Output = Result<Vec<EscalatedEnd>, StoreError>> + Send;
 
-    /// Notes that these ends are settled, and owes the answers among them to who is not told of the end anyway, all in one
+    /// Notes that these ends are settled, and adds the answers among them for who is not told of the end anyway, all in one
     /// transaction. An answer that follows a dead delivery is born dead. Returns how many answers there are now.
     fn settle_ends(&self, ends: &[EscalatedEnd]) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Alert, Delivery, DeliveryId, ReceiverId, Untold};
+use crate::model::{Alert, DeliveryId, Notification, ReceiverId, Untold};
 
 /// What was not delivered, and who is notified instead.
 pub trait FallbackDeliveries: Send + Sync {
@@ -21,7 +21,7 @@ pub trait FallbackDeliveries: Send + Sync {
 
     /// Beginnings of critical and error alerts that `receiver` was not told of: pending since `since.0` or longer, or
     /// dead since `since.1` or later. Those that a fallback was told of are left out; what was merged fares as the
-    /// message that tells it. The longest owed first.
+    /// message that tells it. The longest pending first.
     fn undelivered(
         &self,
         receiver: &ReceiverId,
@@ -30,13 +30,13 @@ pub trait FallbackDeliveries: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Undelivered>, StoreError>> + Send;
 
-    /// Since when the oldest of those is owed that are not dead, however short that is.
+    /// Since when the oldest of those is pending that are not dead, however short that is.
     fn oldest_undelivered(
         &self,
         receiver: &ReceiverId,
     ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
 
-    /// Has fallbacks told, and marks the deliveries they stand in for, all in one transaction: one that was marked
+    /// Has fallbacks told, and marks the deliveries that they are made for, all in one transaction: one that was marked
     /// before, or has arrived since, is left as it is. A fallback that hears of the alert anyway is not told again.
     /// Returns how many were marked.
     fn add_fallbacks(&self, fallbacks: &[FallbackDelivery]) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -50,7 +50,7 @@ pub trait FallbackDeliveries: Send + Sync {
 
     /// Adds the resolutions of such alerts. Those that are there already are left as they are; one that follows a dead
     /// delivery is born dead.
-    fn add_answers(&self, answers: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn add_answers(&self, answers: &[Notification]) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// A receiver, with who is notified in its place and after how long.
@@ -78,8 +78,8 @@ pub struct Undelivered {
 pub struct FallbackDelivery {
     /// The delivery that did not arrive.
     pub original: DeliveryId,
-    /// What is owed in its place.
-    pub delivery: Delivery,
+    /// What is pending in its place.
+    pub delivery: Notification,
 }
 
 /// An alert that a receiver was told of in the place of another one.

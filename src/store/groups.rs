@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Alert, AlertFacts, Delivery, DeliveryId, DueGroup, GroupPlace, Mergeable, Queued, ReceiverId};
+use crate::model::{Alert, AlertFacts, DeliveryId, DueGroup, GroupPlace, Mergeable, Notification, Queued, ReceiverId};
 
 /// What is sent together.
 pub trait Groups: Send + Sync {
@@ -20,7 +20,7 @@ pub trait Groups: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<DueGroup>, StoreError>> + Send;
 
-    /// What waits in a group and follows nothing that is still owed, the worst first.
+    /// What waits in a group and follows nothing that is still pending, the worst first.
     fn gathered(
         &self,
         receiver: &ReceiverId,
@@ -53,17 +53,21 @@ pub trait Groups: Send + Sync {
     /// what may have arrived already and must keep its name: that an attempt may have reached somebody is in its log.
     fn mergeable(&self, deliveries: &[DeliveryId]) -> impl Future<Output = Result<Vec<Mergeable>, StoreError>> + Send;
 
-    /// Puts one delivery in the place of several: it is owed, they are merged into it, and what follows them follows it,
-    /// all in one transaction. Returns false, and changes nothing, when one of them is claimed or not owed any more, or
+    /// Puts one delivery in the place of several: it is pending, they are merged into it, and what follows them follows it,
+    /// all in one transaction. Returns false, and changes nothing, when one of them is claimed or not pending any more, or
     /// when the new one is there already.
-    fn merge(&self, group: &Delivery, members: &[DeliveryId]) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn merge(
+        &self,
+        group: &Notification,
+        members: &[DeliveryId],
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The groups of which something still fires, is not held back and nobody is on it, that were told nothing for as long
-    /// as their rule bears, and to which nothing is owed.
+    /// as their rule bears, and to which nothing is pending.
     fn unrepeated(&self, now: Timestamp) -> impl Future<Output = Result<Vec<Unrepeated>, StoreError>> + Send;
 
-    /// Owes messages that tell groups again. One that is there already is left as it is.
-    fn tell_again(&self, deliveries: &[Delivery]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Adds messages that tell groups again. One that is there already is left as it is.
+    fn tell_again(&self, deliveries: &[Notification]) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// A group of which something still fires, and that was told nothing for long.

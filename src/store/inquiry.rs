@@ -43,7 +43,7 @@ pub trait Inquiry: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
 
-    /// What was owed for an alert, the oldest first.
+    /// What was pending for an alert, the oldest first.
     fn deliveries_of(
         &self,
         alert: &AlertId,

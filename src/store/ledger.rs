@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::error::StoreError;
 use crate::decide::Memory;
 use crate::model::{
-    Alert, AlertId, Covered, Delivery, GapPart, Instance, InstanceKey, InstanceType, PollOutcome, Snapshot, SourceId,
+    Alert, AlertId, Covered, GapPart, Instance, InstanceKey, InstanceType, Notification, PollOutcome, Snapshot,
+    SourceId,
 };
 
 /// What a poll reads and commits.
@@ -68,7 +69,7 @@ pub trait PollLedger: Send + Sync {
     fn commit_rendering(
         &self,
         commit: &PollCommit,
-        rendered: impl Iterator<Item = Vec<Delivery>> + Send,
+        rendered: impl Iterator<Item = Vec<Notification>> + Send,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Records that a source could not be read. Moves no cursor and keeps the generation; the instant since when it
@@ -148,6 +149,6 @@ pub struct PollCommit {
     pub fired: Vec<Alert>,
     /// Alerts that fired before and have changed: ended, let go, suspended.
     pub changed: Vec<Alert>,
-    /// Deliveries that are now owed.
-    pub deliveries: Vec<Delivery>,
+    /// Deliveries that are now pending.
+    pub deliveries: Vec<Notification>,
 }

@@ -69,7 +69,7 @@ pub trait Outbox: Send + Sync {
     /// What is pending, by receiver: also to those that the configuration no longer has.
     fn pending(&self) -> impl Future<Output = Result<Vec<Pending>, StoreError>> + Send;
 
-    /// How many deliveries are owed to a receiver that are due at `now`, those included that wait for a predecessor.
+    /// How many deliveries are pending for a receiver that are due at `now`, those included that wait for a predecessor.
     fn count_due(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// When attempts began since `since`, by receiver, the earliest first.

@@ -8,7 +8,7 @@ use super::archive::SourceCondition;
 use super::error::StoreError;
 use super::outbox::Settled;
 use crate::limits::REJECTED_IN_A_ROW;
-use crate::model::{Alert, AttemptOutcome, Delivery, DeliveryState, GapPart, ReceiverId, SourceId};
+use crate::model::{Alert, AttemptOutcome, DeliveryState, GapPart, Notification, ReceiverId, SourceId};
 
 /// Nightbell's own condition, and the alerts about it.
 pub trait OwnAlerts: Send + Sync {
@@ -19,7 +19,7 @@ pub trait OwnAlerts: Send + Sync {
     /// The alerts that fire of other sources than these; not those about Nightbell itself. The oldest first.
     fn firing_elsewhere(&self, sources: &[SourceId]) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
 
-    /// Moves alerts that no poll decides about, and what is owed for them, in one transaction. Of repeats the same holds as
+    /// Moves alerts that no poll decides about, and what is pending for them, in one transaction. Of repeats the same holds as
     /// of a poll's. A poll of the source of such an alert that is under way meets a conflict, and decides anew.
     fn commit_own(&self, commit: &OwnCommit) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
@@ -91,6 +91,6 @@ pub struct OwnCommit {
     pub fired: Vec<Alert>,
     /// Alerts that fired before and have changed.
     pub changed: Vec<Alert>,
-    /// Deliveries that are now owed.
-    pub deliveries: Vec<Delivery>,
+    /// Deliveries that are now pending.
+    pub deliveries: Vec<Notification>,
 }

@@ -26,7 +26,7 @@ pub trait Upkeep: Send + Sync {
     fn beat(&self, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
-    /// list again, what is owed and what fires stays, however old it is, and so do the `kept` runs; a delivery stays as long
+    /// list again, what is pending and what fires stays, however old it is, and so do the `kept` runs; a delivery stays as long
     /// as its alert. The runs that go are counted by job and day.
     fn purge(&self, before: Timestamp, kept: &KeptRuns) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

@@ -69,8 +69,8 @@ pub struct Progress {
     pub delivered: u64,
     /// Deliveries that were given up, those not counted that died with their predecessor.
     pub dead: u64,
-    /// Deliveries that were due and are still owed: to be tried again, or not attempted because the channel asked for
-    /// a pause or a predecessor is still owed.
+    /// Deliveries that were due and are still pending: to be tried again, or not attempted because the channel asked for
+    /// a pause or a predecessor is still pending.
     pub left_due: u64,
 }
 
@@ -205,7 +205,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
                 self.unsettled.push(settled);
             }
             self.settle_kept().await?;
-            let unsent: Vec<DeliveryId> = ready.into_iter().map(|delivery| delivery.id).collect();
+            let unsent: Vec<DeliveryId> = ready.into_iter().map(|delivery| delivery.notification.id).collect();
             self.store.release(&unsent).await?;
         }
         progress.left_due = owed_again + self.store.count_due(&self.receiver, now).await?;

@@ -1,8 +1,8 @@
-//! Digests: made when they are due, out of what the store holds, and owed to their receivers.
+//! Digests: made when they are due, out of what the store holds, and pending for their receivers.
 //!
-//! Reads the store and the clock; writes the store, once per digest, in one transaction that moves the digest on and owes
+//! Reads the store and the clock; writes the store, once per digest, in one transaction that moves the digest on and adds
 //! its deliveries. A process that dies before that makes the digest again, with other words perhaps, for nobody has
-//! seen any; one that dies after it owes what it rendered. This module must never know a channel or SQL.
+//! seen any; one that dies after it leaves what it rendered pending. This module must never know a channel or SQL.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::config::{Config, DigestSettings};
 use crate::digest::{Due, Limits, Selects, Tally, due};
 use crate::limits::DIGEST_WAIT_MAX;
 use crate::model::{
-    Delivery, DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Labels, Message, MessageData, MessageKind,
+    DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Labels, Message, MessageData, MessageKind, Notification,
     PeriodPart, RuleId, Severity, SourceId, joined_labels,
 };
 use crate::rule::{Condition, MatchCache, Recovers, Rule, RuleSet, RuleSetError};
@@ -193,7 +193,7 @@ impl<S: Archive + Digests> Digester<S> {
     /// Returns how many.
     ///
     /// # Errors
-    /// When the store fails; what was made until then is owed.
+    /// When the store fails; what was made until then is pending.
     pub async fn make_due(&self, now: Timestamp, is_spread: bool) -> Result<usize, StoreError> {
         let mut made = 0;
         for settings in &self.digests {
@@ -225,7 +225,7 @@ impl<S: Archive + Digests> Digester<S> {
         let message = message(facts, now);
         let spread = if is_spread { settings.spread } else { Duration::ZERO };
         let receivers = settings.notify.iter().filter_map(|receiver| self.receivers.get(receiver));
-        let deliveries: Vec<Delivery> =
+        let deliveries: Vec<Notification> =
             receivers.map(|receiver| receiver.digest(&settings.name, &message, sequence, spread, now)).collect();
         let to = DigestCursor { sequence, made_at: now, due_at: due.at };
         let commit = DigestCommit { name: settings.name.clone(), from: cursor, to, deliveries };

@@ -7,7 +7,7 @@
 //! concerns the alert, the step waits. When the alert ends, those to whom it went hear of that.
 //!
 //! Whether somebody has acknowledged the alert is asked in the transaction that takes the step: an acknowledgement counts
-//! from the moment it is stored, whichever process stored it. What is owed by then is sent.
+//! from the moment it is stored, whichever process stored it. What is pending by then is sent.
 //!
 //! The loop must never know of channels, of pollers, or of how the steps are written in the configuration.
 
@@ -20,7 +20,7 @@ use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::{firing_message, resolved_message};
 use crate::limits::{ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX};
-use crate::model::{Delivery, DueStep, EscalatedEnd, Escalation, RuleStep, StepTaken};
+use crate::model::{DueStep, EscalatedEnd, Escalation, Notification, RuleStep, StepTaken};
 use crate::rule::{Muting, RuleSet};
 use crate::store::{AfterStep, Desk, Steps, StoreError};
 
@@ -74,7 +74,7 @@ impl<S: Desk + Steps> Escalations<S> {
         // A silence that cannot be understood is told of by every poll.
         drop(self.muting.set_silences(&active));
         let from = now.checked_sub(ESCALATION_LATE_MAX).unwrap_or(Timestamp::MIN);
-        let (mut owed, mut after) = (0, None);
+        let (mut pending, mut after) = (0, None);
         loop {
             let due = self.store.due_steps(&self.ladder.steps, (from, now), after.as_ref(), ESCALATION_BATCH).await?;
             let taken: Vec<StepTaken> = due
@@ -89,8 +89,8 @@ impl<S: Desk + Steps> Escalations<S> {
                     .receivers
                     .wake(taken.iter().flat_map(|step| &step.deliveries).map(|delivery| &delivery.receiver));
             }
-            owed += new;
-            let Some(last) = due.last().filter(|_| due.len() == ESCALATION_BATCH) else { return Ok(owed) };
+            pending += new;
+            let Some(last) = due.last().filter(|_| due.len() == ESCALATION_BATCH) else { return Ok(pending) };
             after = Some(AfterStep { due_at: last.due_at, alert: last.alert.id.clone(), number: last.number });
         }
     }
@@ -137,8 +137,8 @@ impl Ladder {
         let step = rule.escalation.get(usize::try_from(due.number).ok()?.checked_sub(2)?)?;
         let seconds = u64::try_from(now.duration_since(due.told_at).as_secs()).unwrap_or(0);
         let of = |has_arrived| {
-            let owed = due.owed.iter().filter(move |(_, arrived)| *arrived == has_arrived);
-            owed.map(|(receiver, _)| receiver.clone()).collect()
+            let pending = due.notified.iter().filter(move |(_, arrived)| *arrived == has_arrived);
+            pending.map(|(receiver, _)| receiver.clone()).collect()
         };
         let note = Escalation {
             step: due.number,
@@ -161,7 +161,7 @@ impl Ladder {
     /// The message that tells a receiver of the end: none if it wants no such word, none of an alert whose run has failed
     /// again unless it keeps incidents, and none of an alert whose rule is
     /// gone, for then nobody is told.
-    pub fn answer(&self, end: &EscalatedEnd, now: Timestamp) -> Option<Delivery> {
+    pub fn answer(&self, end: &EscalatedEnd, now: Timestamp) -> Option<Notification> {
         self.rules.get(&end.alert.rule)?;
         let receiver = self.receivers.get(&end.receiver).filter(|it| it.hears_of_end(&end.alert))?;
         receiver.resolution(&end.alert, &resolved_message(&end.alert, now), end.told_by.clone(), now)

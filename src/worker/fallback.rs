@@ -1,7 +1,7 @@
 //! Falling back: a critical or error alert that a receiver could not be told for a while, or not at all, goes to the
-//! receiver that stands in for it, once.
+//! receiver that is its fallback, once.
 //!
-//! It looks into the store for what is owed too long or died, renders each alert anew for the fallback with a line that
+//! It looks into the store for what is pending too long or died, renders each alert anew for the fallback with a line that
 //! says whom it was meant for and why it did not arrive there, and commits delivery and mark together: a restart or a
 //! kill repeats nothing. The original is retried as before; told on two channels is right. When the alert ends, who was
 //! told in another's place is told that, too. A fallback may have one of its own; what goes to it is a delivery like any
@@ -9,7 +9,7 @@
 //!
 //! An alert that has ended by the time its fallback is due is told in one message, as what it is now: over. Merged
 //! deliveries need no care here: the store counts each of them as it counts the message that tells it, and the fallback's
-//! own lane may merge what it is owed.
+//! own lane may merge what is pending for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::pending::{Receiver, Receivers};
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::{message_about, message_of};
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
-use crate::model::{Delivery, MessageKind, ReceiverId, StandsInFor};
+use crate::model::{MeantFor, MessageKind, Notification, ReceiverId};
 use crate::notify::Fallback;
 use crate::store::{FallbackDeliveries, FallbackDelivery, StoreError, ToldInstead, Undelivered};
 
@@ -65,7 +65,7 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
         self.routes.is_empty()
     }
 
-    /// When the next message that is owed now goes to a fallback, if it does not arrive before.
+    /// When the next message that is pending now goes to a fallback, if it does not arrive before.
     ///
     /// # Errors
     /// When the store fails.
@@ -111,9 +111,9 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
         let mut gone = 0;
         loop {
             let found = self.store.undelivered(&route.receiver, (owed_before, died_after), FALLBACK_BATCH, now).await?;
-            let stand_ins: Vec<FallbackDelivery> =
-                found.iter().map(|undelivered| stand_in(undelivered, route, fallback, now)).collect();
-            let marked = self.store.add_fallbacks(&stand_ins).await?;
+            let fallbacks_made: Vec<FallbackDelivery> =
+                found.iter().map(|undelivered| fallback_delivery(undelivered, route, fallback, now)).collect();
+            let marked = self.store.add_fallbacks(&fallbacks_made).await?;
             // Nothing marked: all there was, or what there is cannot be helped.
             if marked == 0 {
                 return Ok(gone);
@@ -134,7 +134,7 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
         let mut told = 0;
         loop {
             let found = self.store.ended_since_told(&fallback.id, FALLBACK_BATCH).await?;
-            let answers: Vec<Delivery> = found.iter().map(|told| answer(told, fallback, now)).collect();
+            let answers: Vec<Notification> = found.iter().map(|told| answer(told, fallback, now)).collect();
             self.store.add_answers(&answers).await?;
             told += answers.len() as u64;
             if answers.len() < FALLBACK_BATCH {
@@ -162,15 +162,20 @@ impl<S: FallbackDeliveries> Turn for Fallbacks<S> {
     }
 }
 
-fn stand_in(undelivered: &Undelivered, route: &Route, fallback: &Receiver, now: Timestamp) -> FallbackDelivery {
+fn fallback_delivery(
+    undelivered: &Undelivered,
+    route: &Route,
+    fallback: &Receiver,
+    now: Timestamp,
+) -> FallbackDelivery {
     let Undelivered { id, alert, untold } = undelivered;
-    let meant = StandsInFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
+    let meant = MeantFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
     let delivery = fallback.fallback(alert, &message_about(alert.facts.clone(), now), &meant, None, now);
-    FallbackDelivery { original: id.clone(), delivery: Delivery { stands_in_for: Some(id.clone()), ..delivery } }
+    FallbackDelivery { original: id.clone(), delivery: Notification { fallback_for: Some(id.clone()), ..delivery } }
 }
 
-fn answer(told: &ToldInstead, fallback: &Receiver, now: Timestamp) -> Delivery {
-    let meant = StandsInFor { receiver: told.meant_for.clone(), untold: None };
+fn answer(told: &ToldInstead, fallback: &Receiver, now: Timestamp) -> Notification {
+    let meant = MeantFor { receiver: told.meant_for.clone(), untold: None };
     let message = message_of(&told.alert, MessageKind::AlertResolved, now);
     fallback.fallback(&told.alert, &message, &meant, Some(told.id.clone()), now)
 }

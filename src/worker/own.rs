@@ -1,7 +1,7 @@
 //! Nightbell watching itself (`self` in the configuration, `own` in code, where that word is taken): looks every few
 //! seconds how sources, receivers and loops fare, and has people told when something stays wrong, and when it is over.
 //!
-//! Reads the store and writes it, in a transaction of its own: alerts and what is owed for them. What begins and ends is
+//! Reads the store and writes it, in a transaction of its own: alerts and what is pending for them. What begins and ends is
 //! decided by [`own::decide`]. Polls and lanes only leave their traces in the store, and know nothing of this. A fault of
 //! the store itself cannot be told this way: it is logged, and keeps the heartbeat from going out.
 
@@ -16,7 +16,9 @@ use super::pending::Receivers;
 use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
 use crate::alert::own::{self, Ailment, Decided, ReceiverSeen, Seen, SourceSeen, Watch};
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
-use crate::model::{Alert, Delivery, GapCause, MessageKind, ReceiverId, Silence, SilenceId, SourcePart, Suppression};
+use crate::model::{
+    Alert, GapCause, MessageKind, Notification, ReceiverId, Silence, SilenceId, SourcePart, Suppression,
+};
 use crate::rule::Muting;
 use crate::store::{Desk, OwnAlerts, OwnCommit, OwnState, PollLedger, StoreError};
 
@@ -75,7 +77,7 @@ pub struct OwnWatch<S> {
 }
 
 impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
-    /// Looks once, and owes what follows. Returns how many deliveries that are.
+    /// Looks once, and adds what follows. Returns how many deliveries that are.
     ///
     /// # Errors
     /// When the store fails; nothing was written.
@@ -95,7 +97,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
             return Ok(0);
         }
         let told = released.iter().filter(|alert| alert.suppressed_by.is_none()).chain(&begun);
-        let mut deliveries: Vec<Delivery> =
+        let mut deliveries: Vec<Notification> =
             told.flat_map(|alert| self.receivers.deliveries(alert, MessageKind::AlertFiring, now)).collect();
         deliveries
             .extend(ended.iter().flat_map(|alert| self.receivers.deliveries(alert, MessageKind::AlertResolved, now)));

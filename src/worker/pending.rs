@@ -13,13 +13,13 @@ use tokio::sync::Notify;
 
 use super::deliver::Channel;
 use crate::alert::identity::{
-    delivery_id, digest_delivery_id, escalation_id, overdue_delivery_id, reminder_id, stand_in_id,
+    delivery_id, digest_delivery_id, escalation_id, fallback_id, overdue_delivery_id, reminder_id,
 };
 use crate::alert::{is_superseded, message_of};
 use crate::decide::{Audience, Notice};
 use crate::digest::spread_of;
-use crate::model::{Alert, AlertFacts, Content, Delivery, DeliveryId, GroupPlace, Message, MessageKind};
-use crate::model::{ReceiverId, Stage, StandsInFor};
+use crate::model::{Alert, AlertFacts, Content, DeliveryId, GroupPlace, Message, MessageKind, Notification};
+use crate::model::{MeantFor, ReceiverId, Stage};
 use crate::notify::{ReceiverSettings, Renderer};
 use crate::rule::{Rule, RuleSet};
 
@@ -68,7 +68,7 @@ impl Receivers {
     }
 
     /// What the receivers of an alert are sent of its beginning, or of its end as far as they want to hear of ends.
-    pub fn deliveries(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Delivery> {
+    pub fn deliveries(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Notification> {
         let message = message_of(alert, kind, now);
         let is_meant = |receiver: &&Receiver| kind != MessageKind::AlertResolved || receiver.send_resolved;
         let meant = alert.receivers.iter().filter_map(|id| self.get(id)).filter(is_meant);
@@ -76,7 +76,7 @@ impl Receivers {
     }
 
     /// What those receivers of an alert are sent that a notice of it is for, each with the group that its rule asks for.
-    pub fn notified(&self, alert: &Alert, notice: &Notice, rules: &RuleSet, now: Timestamp) -> Vec<Delivery> {
+    pub fn notified(&self, alert: &Alert, notice: &Notice, rules: &RuleSet, now: Timestamp) -> Vec<Notification> {
         let (message, rule) = (message_of(alert, notice.kind, now), rules.get(&alert.rule));
         let meant = alert.receivers.iter().filter_map(|id| self.get(id)).filter(|it| it.is_meant(notice.audience));
         let sent = meant.map(|receiver| {
@@ -135,7 +135,7 @@ impl Receiver {
     }
 
     /// The beginning or the end of an alert, by the kind of `message`.
-    pub fn delivery(&self, alert: &Alert, message: &Message, now: Timestamp) -> Delivery {
+    pub fn delivery(&self, alert: &Alert, message: &Message, now: Timestamp) -> Notification {
         // A deadline that was warned of is told a second time, and the end follows the second message.
         let firing = match alert.facts.alert.measures.stage {
             // Nobody was told that the deadline has passed, while that was held back.
@@ -157,17 +157,17 @@ impl Receiver {
         message: &Message,
         follows: DeliveryId,
         now: Timestamp,
-    ) -> Option<Delivery> {
+    ) -> Option<Notification> {
         self.send_resolved.then(|| self.answer(alert, message, follows, now))
     }
 
-    fn answer(&self, alert: &Alert, message: &Message, follows: DeliveryId, now: Timestamp) -> Delivery {
+    fn answer(&self, alert: &Alert, message: &Message, follows: DeliveryId, now: Timestamp) -> Notification {
         let id = delivery_id(&alert.id, &self.id, MessageKind::AlertResolved);
-        Delivery { follows: Some(follows), ..self.about(id, alert, message, now) }
+        Notification { follows: Some(follows), ..self.about(id, alert, message, now) }
     }
 
     /// What step `number` of a rule sends of an alert.
-    pub fn escalation(&self, alert: &Alert, number: u32, message: &Message, now: Timestamp) -> Delivery {
+    pub fn escalation(&self, alert: &Alert, number: u32, message: &Message, now: Timestamp) -> Notification {
         self.about(escalation_id(&alert.id, &self.id, number), alert, message, now)
     }
 
@@ -177,25 +177,25 @@ impl Receiver {
         &self,
         alert: &Alert,
         message: &Message,
-        meant: &StandsInFor,
+        meant: &MeantFor,
         follows: Option<DeliveryId>,
         now: Timestamp,
-    ) -> Delivery {
-        let content = self.renderer.render_stand_in(message, meant).into_content(&self.id, &alert.id);
-        let id = stand_in_id(&alert.id, &meant.receiver, &self.id, message.kind);
-        Delivery { follows, ..self.pending(id, message.kind, content, now).about(alert) }
+    ) -> Notification {
+        let content = self.renderer.render_fallback(message, meant).into_content(&self.id, &alert.id);
+        let id = fallback_id(&alert.id, &meant.receiver, &self.id, message.kind);
+        Notification { follows, ..self.pending(id, message.kind, content, now).about(alert) }
     }
 
     /// The delivery with the group that the alert's rule asks for: it waits for others of that instead of going out at
     /// once. A receiver that is sent each alert alone has none.
-    fn grouped(&self, delivery: Delivery, alert: &Alert, rule: Option<&Rule>, now: Timestamp) -> Delivery {
+    fn grouped(&self, delivery: Notification, alert: &Alert, rule: Option<&Rule>, now: Timestamp) -> Notification {
         let grouping = rule.and_then(|rule| rule.group.as_ref()).filter(|_| self.renderer.merges());
         let Some((group, due)) = grouping.map(|grouping| grouping.place(&alert.facts, now)) else { return delivery };
-        Delivery { group: Some(group), next_attempt_at: Some(due), ..delivery }
+        Notification { group: Some(group), due_at: due, ..delivery }
     }
 
     /// The messages that repeat a group of which these alerts still fire: one, or as many as it takes to name all.
-    pub fn repeats(&self, place: &GroupPlace, alerts: &[AlertFacts], now: Timestamp) -> Vec<Delivery> {
+    pub fn repeats(&self, place: &GroupPlace, alerts: &[AlertFacts], now: Timestamp) -> Vec<Notification> {
         let mut left = alerts.to_vec();
         let last_told_at = place.told_at.unwrap_or(now);
         let mut messages = Vec::new();
@@ -205,28 +205,28 @@ impl Receiver {
             let group = GroupPlace { told_at: Some(now), ..place.clone() };
             let severity = left[..grouped.named].iter().map(|facts| facts.alert.severity).max();
             let delivery = self.pending(id, MessageKind::AlertGroup, content, now);
-            messages.push(Delivery { severity, group: Some(group), ..delivery });
+            messages.push(Notification { severity, group: Some(group), ..delivery });
             left.drain(..grouped.named);
         }
         messages
     }
 
     /// The digest `name` that ends at `moment`, to be sent within `spread`.
-    pub fn digest(&self, name: &str, message: &Message, moment: i64, spread: Duration, now: Timestamp) -> Delivery {
+    pub fn digest(&self, name: &str, message: &Message, moment: i64, spread: Duration, now: Timestamp) -> Notification {
         let content = self.renderer.render(message).into_content(&self.id, name);
         let id = digest_delivery_id(name, &self.id, moment);
         let at = now.checked_add(spread_of(self.id.as_str(), spread)).unwrap_or(now);
         let delivery = self.pending(id, message.kind, content, now);
-        Delivery { next_attempt_at: Some(at), ..delivery }
+        Notification { due_at: at, ..delivery }
     }
 
-    fn about(&self, id: DeliveryId, alert: &Alert, message: &Message, now: Timestamp) -> Delivery {
+    fn about(&self, id: DeliveryId, alert: &Alert, message: &Message, now: Timestamp) -> Notification {
         let content = self.renderer.render(message).into_content(&self.id, &alert.id);
         self.pending(id, message.kind, content, now).about(alert)
     }
 
-    fn pending(&self, id: DeliveryId, kind: MessageKind, content: Content, now: Timestamp) -> Delivery {
+    fn pending(&self, id: DeliveryId, kind: MessageKind, content: Content, now: Timestamp) -> Notification {
         let rendered_for = Some(self.renderer.kind().to_string());
-        Delivery { rendered_for, ..Delivery::pending(id, self.id.clone(), kind, content, now) }
+        Notification { rendered_for, ..Notification::new(id, self.id.clone(), kind, content, now) }
     }
 }

@@ -14,7 +14,7 @@ use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::unwatched;
 use crate::limits::UNWATCHED_LOOK;
-use crate::model::{Alert, AlertState, Delivery, MessageKind, SourceId};
+use crate::model::{Alert, AlertState, MessageKind, Notification, SourceId};
 use crate::store::{OwnAlerts, OwnCommit, StoreError};
 
 /// The loop.
@@ -39,7 +39,7 @@ impl<S: OwnAlerts> Unwatched<S> {
             return Ok(0);
         }
         let ended = || changed.iter().filter(|alert| alert.state() == AlertState::Resolved);
-        let deliveries: Vec<Delivery> =
+        let deliveries: Vec<Notification> =
             ended().flat_map(|alert| self.receivers.deliveries(alert, MessageKind::AlertResolved, now)).collect();
         for source in changed.iter().map(|alert| &alert.source).collect::<BTreeSet<_>>() {
             tracing::warn!(%source, "alerts fire of a source that is not in the configuration; nobody watches them");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::limits::LANE_CLAIM_PER_ATTEMPT;
-use nightbell::model::{Attempt, Delivery, DeliveryState, Severity};
+use nightbell::model::{Attempt, Delivery, DeliveryState, Notification, Severity};
 use nightbell::notify::Notifier;
 use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::{Lane, Progress};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::sample::{Place, at, commit, delivery};
 use super::flood::{self, World};
 use super::sink::{Hook, OK, Reply, Sink};
-use super::{lane, lane_to, numbered, owing, pager, states};
+use super::{lane, lane_to, numbered, pager, states, with_pending};
 
 #[tokio::test]
 async fn what_a_killed_process_had_begun_is_sent_again_under_the_same_id() {
@@ -27,7 +27,7 @@ async fn what_a_killed_process_had_begun_is_sent_again_under_the_same_id() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
     let sink = Sink::new(move |count, _| if count == 0 { Reply::Held(Arc::clone(&held)) } else { OK }).await;
-    let store = owing(&place, numbered(6)).await;
+    let store = with_pending(&place, numbered(6)).await;
     let clock = ManualClock::at(at(0));
     let running = tokio::spawn(lane(&store, &sink, 3, &clock).run(CancellationToken::new()));
     sink.until(3).await;
@@ -64,7 +64,7 @@ async fn settling_fails(place: &Place, fails: bool) {
 async fn an_outcome_that_could_not_be_stored_is_stored_later_and_not_sent_again() {
     let place = Place::new();
     let sink = Sink::new(|_, _| OK).await;
-    let store = owing(&place, numbered(5)).await;
+    let store = with_pending(&place, numbered(5)).await;
     let mut lane = lane(&store, &sink, 2, &ManualClock::at(at(0)));
     settling_fails(&place, true).await;
     let error = lane.attempt_due(at(0)).await.unwrap_err();
@@ -81,7 +81,7 @@ async fn an_outcome_that_could_not_be_stored_is_stored_later_and_not_sent_again(
 async fn a_running_lane_outlives_a_failing_store() {
     let place = Place::new();
     let sink = Sink::new(|_, _| OK).await;
-    let store = owing(&place, numbered(50)).await;
+    let store = with_pending(&place, numbered(50)).await;
     settling_fails(&place, true).await;
     let (lane, stop) = (lane(&store, &sink, 2, &ManualClock::at(at(0))), CancellationToken::new());
     let running = tokio::spawn(lane.run(stop.clone()));
@@ -145,7 +145,7 @@ async fn a_full_disk_loses_nothing_and_sends_nothing_twice() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let sent = sink.ids().len();
     assert!((4..500).contains(&sent), "{sent} messages on a full disk");
-    let more: Vec<Delivery> = (0..5000).map(|number| delivery(&format!("m{number}"), "pager")).collect();
+    let more: Vec<Notification> = (0..5000).map(|number| delivery(&format!("m{number}"), "pager")).collect();
     let refused = store.commit_poll(&PollCommit { deliveries: more.clone(), ..commit(1) }).await.unwrap_err();
     assert!(refused.to_string().contains("full"), "{refused}");
     assert_eq!(store.generation(&commit(0).source).await.unwrap(), 1, "the cursor did not move");
@@ -177,7 +177,7 @@ async fn a_disk_that_turns_read_only_stops_the_work_until_it_is_writable() {
     assert_eq!(progress.delivered, 5);
 }
 
-/// The other half of `nothing_is_lost_to_kills`: a process that delivers what is owed, until it is done or killed. By
+/// The other half of `nothing_is_lost_to_kills`: a process that delivers what is pending, until it is done or killed. By
 /// itself, without the variables that the other half sets, it has nothing to do.
 #[tokio::test]
 async fn deliver_until_killed() {
@@ -208,7 +208,7 @@ async fn nothing_is_lost_to_kills() {
     let mut random: u64 = seed;
     let place = Place::new();
     let sink = Sink::new(|_, _| OK).await;
-    owing(&place, numbered(3000)).await.close().await;
+    with_pending(&place, numbered(3000)).await.close().await;
     let mut kills = 0;
     loop {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -274,7 +274,7 @@ impl Notifier for Exploding {
 async fn the_claim_of_an_attempt_that_was_lost_is_given_up() {
     let place = Place::new();
     let sink = Sink::new(|_, _| OK).await;
-    let store = owing(&place, numbered(1)).await;
+    let store = with_pending(&place, numbered(1)).await;
     let clock = ManualClock::at(at(0));
     let timer = Arc::new(clock.clone());
     let mut lost = Lane::new(pager(), Arc::clone(&store), Arc::new(Exploding), timer, Box::new(|| 0.5));

@@ -8,7 +8,7 @@ use nightbell::alert::identity::delivery_id;
 use nightbell::alert::{firing_message, resolved_message};
 use nightbell::clock::{Clock as _, ManualClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Alert, Delivery, DeliveryState, MessageKind, ReceiverId, Severity};
+use nightbell::model::{Alert, Delivery, DeliveryState, MessageKind, Notification, ReceiverId, Severity};
 use nightbell::notify::{AnyNotifier, ReceiverSettings, Renderer};
 use nightbell::store::{Deliveries as _, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::budget::Budget;
@@ -64,14 +64,14 @@ impl World {
 
     /// Alerts begin, all in one poll.
     pub(crate) async fn fire(&mut self, alerts: Vec<Alert>) {
-        let deliveries = alerts.iter().map(|alert| self.owed(alert, MessageKind::AlertFiring)).collect();
+        let deliveries = alerts.iter().map(|alert| self.pending(alert, MessageKind::AlertFiring)).collect();
         self.commit(PollCommit { fired: alerts, deliveries, ..commit(self.generation) }).await;
     }
 
     /// Alerts end.
     pub(crate) async fn resolve(&mut self, alerts: Vec<Alert>) {
         let changed: Vec<Alert> = alerts.into_iter().map(|alert| resolved(alert, at(self.now))).collect();
-        let deliveries = changed.iter().map(|alert| self.owed(alert, MessageKind::AlertResolved)).collect();
+        let deliveries = changed.iter().map(|alert| self.pending(alert, MessageKind::AlertResolved)).collect();
         self.commit(PollCommit { changed, deliveries, ..commit(self.generation) }).await;
     }
 
@@ -80,7 +80,7 @@ impl World {
         self.generation += 1;
     }
 
-    pub(crate) fn owed(&self, alert: &Alert, kind: MessageKind) -> Delivery {
+    pub(crate) fn pending(&self, alert: &Alert, kind: MessageKind) -> Notification {
         let receiver = &self.settings.id;
         let message = match kind {
             MessageKind::AlertResolved => resolved_message(alert, at(self.now)),
@@ -88,14 +88,14 @@ impl World {
         };
         let content = self.renderer.render(&message).content;
         let firing = delivery_id(&alert.id, receiver, MessageKind::AlertFiring);
-        let owed =
-            Delivery::pending(delivery_id(&alert.id, receiver, kind), receiver.clone(), kind, content, at(self.now));
-        Delivery {
+        let pending =
+            Notification::new(delivery_id(&alert.id, receiver, kind), receiver.clone(), kind, content, at(self.now));
+        Notification {
             alert: Some(alert.id.clone()),
             rule: Some(alert.rule.clone()),
             severity: Some(alert.facts.alert.severity),
             follows: (kind == MessageKind::AlertResolved).then_some(firing),
-            ..owed
+            ..pending
         }
     }
 
@@ -106,16 +106,16 @@ impl World {
         self.lane.attempt_due(at(self.now)).await.unwrap()
     }
 
-    /// Passes until nothing is owed any more; none of it may take longer than until the second `end`.
+    /// Passes until nothing is pending any more; none of it may take longer than until the second `end`.
     pub(crate) async fn run_dry(&mut self, step: i64, end: i64) {
         self.pass(0).await;
         while self.store.next_due(&self.settings.id, at(self.now)).await.unwrap().is_some() {
-            assert!(self.now < end, "still owed: {:?}", self.owed_still().await);
+            assert!(self.now < end, "still pending: {:?}", self.still_pending().await);
             self.pass(step).await;
         }
     }
 
-    pub(crate) async fn owed_still(&self) -> Vec<String> {
+    pub(crate) async fn still_pending(&self) -> Vec<String> {
         let all = self.store.deliveries(20_000).await.unwrap();
         all.iter().filter(|one| one.state == DeliveryState::Pending).take(5).map(|one| format!("{one:?}")).collect()
     }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nightbell::model::{Ack, Alert, AlertId, Delivery, DeliveryState, MessageKind, RuleId, Severity, SourceId};
+use nightbell::model::{
+    Ack, Alert, AlertId, Delivery, DeliveryState, MessageKind, Notification, RuleId, Severity, SourceId,
+};
 use nightbell::notify::Renderer;
 use nightbell::rule::{GroupBy, Grouping, Muting};
 use nightbell::store::{Deliveries as _, Desk as _, FallbackDeliveries as _, NewSilence, Outbox as _, PollCommit};
@@ -35,9 +37,9 @@ async fn world() -> World {
 }
 
 impl World {
-    fn grouped(&self, alert: &Alert, kind: MessageKind, grouping: &Grouping) -> Delivery {
+    fn grouped(&self, alert: &Alert, kind: MessageKind, grouping: &Grouping) -> Notification {
         let (group, due) = grouping.place(&alert.facts, at(self.now));
-        Delivery { group: Some(group), next_attempt_at: Some(due), ..self.owed(alert, kind) }
+        Notification { group: Some(group), due_at: due, ..self.pending(alert, kind) }
     }
 
     async fn fire_into(&mut self, grouping: &Grouping, alerts: Vec<Alert>) {
@@ -279,7 +281,7 @@ async fn one_cycle_waits_for_nobody_and_tells_together() {
     assert_eq!(world.messages(), [(0, 3), (1, 1)]);
 }
 
-/// While it waits it is not owed, so nobody stands in; from then on the time counts.
+/// While it waits it is not pending, so nobody stands in; from then on the time counts.
 #[tokio::test]
 async fn a_fallback_does_not_stand_in_for_what_waits_for_its_group() {
     let mut world = World::new("slack", |_| (503, "")).await;
@@ -293,7 +295,7 @@ async fn a_fallback_does_not_stand_in_for_what_waits_for_its_group() {
     assert_eq!(untold(&world, 20).await, 0);
     world.until(WAIT + 1).await;
     world.fire_into(&all, errors(1, 2)).await;
-    assert_eq!(untold(&world, WAIT - 1).await, 0, "it was not owed before");
+    assert_eq!(untold(&world, WAIT - 1).await, 0, "it was not pending before");
     assert_eq!(untold(&world, WAIT).await, 1);
     world.until(WAIT + INTERVAL + 1).await;
     assert_eq!(untold(&world, WAIT + INTERVAL - 1).await, 1);
@@ -371,7 +373,7 @@ async fn nothing_is_told_again_while_the_channel_owes_the_first_message_or_witho
     assert_eq!(world.reminders().pass(due).await.unwrap(), 0);
 }
 
-/// An episode that was warned of and has run over its deadline owes two beginnings: the message names it once.
+/// An episode that was warned of and has run over its deadline has two beginnings pending: the message names it once.
 #[tokio::test]
 async fn an_alert_with_two_beginnings_is_named_once() {
     let (mut world, all) = (world().await, grouping(&[]));
@@ -379,7 +381,7 @@ async fn an_alert_with_two_beginnings_is_named_once() {
     world.fire_into(&all, alerts.clone()).await;
     let again = world.grouped(&alerts[0], MessageKind::AlertFiring, &all);
     let id = nightbell::alert::identity::overdue_delivery_id(&alerts[0].id, &world.settings.id);
-    let deliveries = vec![Delivery { id, ..again }];
+    let deliveries = vec![Notification { id, ..again }];
     world.commit(PollCommit { deliveries, ..commit(world.generation) }).await;
     world.until(600).await;
     assert_eq!(world.messages(), [(WAIT, 2)]);
@@ -474,7 +476,7 @@ async fn assert_groups_keep_their_promises(steps: Vec<Step>, groups: usize) {
     }
     let end = world.now + WAIT + INTERVAL + 1;
     world.until(end).await;
-    assert!(world.store.next_due(&world.settings.id, at(world.now)).await.unwrap().is_none(), "still owed");
+    assert!(world.store.next_due(&world.settings.id, at(world.now)).await.unwrap().is_none(), "still pending");
     let told = world.told.lock().unwrap().clone();
     let mut tellings: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
     let mut of_group: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
@@ -511,7 +513,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     /// Every alert is told in one message, and its end in that or one other; none sooner or later than its group may be
-    /// told; no group more often than its interval says; nothing stays owed.
+    /// told; no group more often than its interval says; nothing stays pending.
     #[test]
     fn groups_keep_their_promises(steps in proptest::collection::vec(step(), 1..14), groups in 1_usize..3) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nightbell::alert::identity::delivery_id;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::limits::RATE_MINUTE;
-use nightbell::model::{AlertId, Content, Delivery, DeliveryId, DeliveryState, MessageKind, Severity};
+use nightbell::model::{AlertId, Content, Delivery, DeliveryId, DeliveryState, MessageKind, Notification, Severity};
 use nightbell::notify::{Rate, ReceiverSettings, Renderer};
 use nightbell::store::{Deliveries as _, Groups as _, Outbox as _, PollCommit, PollLedger as _, Upkeep as _};
 use nightbell::worker::budget::Budget;
@@ -14,7 +14,7 @@ use nightbell::worker::budget::Budget;
 use super::super::sample::{Place, at, commit, delivery, resolution};
 use super::flood::{World, lane, name, numbered};
 use super::sink::{Hook, OK, Sink};
-use super::{lane_to, owing, pager, states};
+use super::{lane_to, pager, states, with_pending};
 
 #[tokio::test]
 async fn ten_thousand_alerts_to_slack_are_few_messages_and_a_critical_one_overtakes_them() {
@@ -134,11 +134,11 @@ async fn a_resolution_follows_the_message_its_firing_was_merged_into() {
     let all = world.store.deliveries(20).await.unwrap();
     let group = all.into_iter().find(|one| one.kind == MessageKind::AlertGroup).expect("ten are more than a burst");
     assert_eq!((group.state, group.attempts), (DeliveryState::Pending, 1));
-    assert_eq!((group.severity, group.alert), (Some(Severity::Error), None));
+    assert_eq!((group.severity, group.alert.clone()), (Some(Severity::Error), None));
     world.resolve(alerts[..1].to_vec()).await;
     let resolution = delivery_id(&alerts[0].id, &world.settings.id, MessageKind::AlertResolved);
-    let follows = |all: Vec<Delivery>| all.into_iter().find(|one| one.id == resolution).unwrap().follows;
-    assert_eq!(follows(world.store.deliveries(20).await.unwrap()), Some(group.id));
+    let follows = |all: Vec<Delivery>| all.into_iter().find(|one| one.id == resolution).unwrap().notification.follows;
+    assert_eq!(follows(world.store.deliveries(20).await.unwrap()), Some(group.notification.id));
     world.run_dry(1, 600).await;
     let told: Vec<bool> = world.told.lock().unwrap().iter().map(|(_, body)| body.contains("RESOLVED")).collect();
     assert_eq!(told, [false, true]);
@@ -170,7 +170,8 @@ async fn few_alerts_are_told_one_by_one_and_an_uncertain_one_under_its_own_name(
     let uncertain = delivery_id(&AlertId::new("a00005"), &world.settings.id, MessageKind::AlertFiring);
     let claimed = world.store.claim(&world.settings.id, at(0), 2).await.unwrap();
     assert_eq!(claimed.len(), 2);
-    let others: Vec<DeliveryId> = claimed.into_iter().map(|one| one.id).filter(|id| *id != uncertain).collect();
+    let others: Vec<DeliveryId> =
+        claimed.into_iter().map(|one| one.notification.id).filter(|id| *id != uncertain).collect();
     world.store.release(&others).await.unwrap();
     let count = world.store.reclaim(at(0)).await.unwrap();
     world.run_dry(1, 600).await;
@@ -190,10 +191,10 @@ async fn a_merge_is_whole_or_not_at_all() {
     let members: Vec<DeliveryId> =
         world.store.queue(&receiver, at(0), 9).await.unwrap().into_iter().map(|one| one.id).collect();
     let group = |id: &str| {
-        Delivery::pending(DeliveryId::new(id), receiver.clone(), MessageKind::AlertGroup, Content::default(), at(0))
+        Notification::new(DeliveryId::new(id), receiver.clone(), MessageKind::AlertGroup, Content::default(), at(0))
     };
     let before = states(&world.store).await;
-    let held = world.store.claim(&receiver, at(0), 1).await.unwrap().remove(0).id;
+    let held = world.store.claim(&receiver, at(0), 1).await.unwrap().remove(0).notification.id;
     assert!(!world.store.merge(&group("g"), &members).await.unwrap(), "one of them is under way");
     world.store.release(std::slice::from_ref(&held)).await.unwrap();
     assert!(!world.store.merge(&group(members[0].as_str()), &members[1..]).await.unwrap(), "its name is taken");
@@ -280,7 +281,7 @@ async fn a_running_lane_lets_a_critical_alert_overtake() {
     assert_eq!(world.told.lock().unwrap().len(), 5);
     let began = Instant::now();
     while world.store.count_due(&world.settings.id, at(world.now)).await.unwrap() > 0 {
-        assert!(began.elapsed() < Duration::from_secs(60), "still owed: {:?}", world.owed_still().await);
+        assert!(began.elapsed() < Duration::from_secs(60), "still pending: {:?}", world.still_pending().await);
         world.now += 8;
         world.clock.set(at(world.now));
         nudge.notify_one();
@@ -295,8 +296,11 @@ async fn a_running_lane_lets_a_critical_alert_overtake() {
 #[tokio::test]
 async fn a_resolution_does_not_overtake_what_was_merged_twice() {
     let place = Place::new();
-    let store =
-        owing(&place, vec![delivery("warned", "pager"), delivery("firing", "pager"), delivery("other", "pager")]).await;
+    let store = with_pending(
+        &place,
+        vec![delivery("warned", "pager"), delivery("firing", "pager"), delivery("other", "pager")],
+    )
+    .await;
     let ids = |ids: &[&str]| ids.iter().map(|id| DeliveryId::new(*id)).collect::<Vec<_>>();
     assert!(store.merge(&delivery("as-it-is", "pager"), &ids(&["warned", "firing"])).await.unwrap());
     assert!(store.merge(&delivery("group", "pager"), &ids(&["as-it-is", "other"])).await.unwrap());
@@ -314,10 +318,10 @@ async fn a_resolution_does_not_overtake_what_was_merged_twice() {
 #[tokio::test]
 async fn what_was_rendered_for_another_kind_is_rendered_again() {
     let mut world = World::new("slack", |_| (503, "")).await;
-    let of_slack = |one: Delivery| Delivery { rendered_for: Some("slack".into()), ..one };
+    let of_slack = |one: Notification| Notification { rendered_for: Some("slack".into()), ..one };
     let alert = numbered(1, 1, Severity::Error).remove(0);
-    let mut deliveries = vec![of_slack(world.owed(&alert, MessageKind::AlertFiring))];
-    deliveries.push(of_slack(Delivery { kind: MessageKind::Digest, ..delivery("digest", "pager") }));
+    let mut deliveries = vec![of_slack(world.pending(&alert, MessageKind::AlertFiring))];
+    deliveries.push(of_slack(Notification { kind: MessageKind::Digest, ..delivery("digest", "pager") }));
     world.commit(PollCommit { fired: vec![alert], deliveries, ..commit(0) }).await;
     assert_eq!(world.pass(0).await.attempted, 2);
     let mail = flood_mail(&world);

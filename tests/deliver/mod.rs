@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use nightbell::clock::ManualClock;
-use nightbell::model::{Delivery, DeliveryState, ReceiverId};
+use nightbell::model::{DeliveryState, Notification, ReceiverId};
 use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::{Lane, Progress};
 use nightbell::worker::housekeeping::{Housekeeping, Retention};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::sink::{Hook, OK, Reply, Sink};
 use super::sample::{Place, at, commit, delivery, resolution};
+use super::store::meddle;
 
 pub(crate) fn pager() -> ReceiverId {
     ReceiverId::new("pager")
@@ -43,7 +44,7 @@ pub(crate) fn lane(
     lane_to("pager", store, Hook::new(&sink.url, concurrency), clock)
 }
 
-pub(crate) async fn owing(place: &Place, deliveries: Vec<Delivery>) -> Arc<SqlStore> {
+pub(crate) async fn with_pending(place: &Place, deliveries: Vec<Notification>) -> Arc<SqlStore> {
     let store = place.open().await;
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     Arc::new(store)
@@ -54,7 +55,7 @@ pub(crate) async fn states(store: &SqlStore) -> BTreeMap<String, (DeliveryState,
     deliveries.into_iter().map(|one| (one.id.to_string(), (one.state, one.attempts))).collect()
 }
 
-pub(crate) fn numbered(count: usize) -> Vec<Delivery> {
+pub(crate) fn numbered(count: usize) -> Vec<Notification> {
     (0..count).map(|number| delivery(&format!("d{number:05}"), "pager")).collect()
 }
 
@@ -62,7 +63,7 @@ pub(crate) fn numbered(count: usize) -> Vec<Delivery> {
 async fn a_day_of_failures_keeps_to_the_schedule_and_ends() {
     let place = Place::new();
     let sink = Sink::new(|_, _| Reply::Status(503, None)).await;
-    let store = owing(&place, vec![delivery("d1", "pager")]).await;
+    let store = with_pending(&place, vec![delivery("d1", "pager")]).await;
     let clock = ManualClock::at(at(0));
     let mut lane = lane(&store, &sink, 4, &clock);
     let (mut seconds, mut now) = (Vec::new(), at(0));
@@ -92,7 +93,7 @@ async fn a_restart_goes_on_with_the_schedule() {
     let place = Place::new();
     let sink = Sink::new(|count, _| if count == 0 { Reply::Status(500, None) } else { OK }).await;
     let clock = ManualClock::at(at(0));
-    let store = owing(&place, vec![delivery("d1", "pager")]).await;
+    let store = with_pending(&place, vec![delivery("d1", "pager")]).await;
     lane(&store, &sink, 1, &clock).attempt_due(at(0)).await.unwrap();
     drop(store);
     let store = Arc::new(place.open().await);
@@ -113,13 +114,13 @@ async fn one_pass_attempts_each_due_delivery_once_and_says_what_is_left() {
     })
     .await;
     let mut later = delivery("later", "pager");
-    later.next_attempt_at = Some(at(1));
+    later.due_at = at(1);
     let mut deliveries =
         vec![later, resolution("busy-over", "pager", "busy"), resolution("fine-over", "pager", "fine")];
     deliveries.extend(["busy", "wrong", "locked", "fine"].map(|id| delivery(id, "pager")));
-    let store = owing(&place, deliveries).await;
+    let store = with_pending(&place, deliveries).await;
     let progress = lane(&store, &sink, 4, &ManualClock::at(at(0))).attempt_due(at(0)).await.unwrap();
-    // Owed still: `busy` and `locked` again later, `busy-over` after `busy`.
+    // Pending still: `busy` and `locked` again later, `busy-over` after `busy`.
     assert_eq!(progress, Progress { attempted: 5, delivered: 2, dead: 1, left_due: 3 });
     let next: BTreeMap<String, Option<Timestamp>> =
         store.deliveries(9).await.unwrap().into_iter().map(|one| (one.id.to_string(), one.next_attempt_at)).collect();
@@ -137,7 +138,7 @@ async fn a_resolution_arrives_after_its_firing() {
         deliveries.push(resolution(&format!("a-over-{number}"), "pager", &format!("b-firing-{number}")));
         deliveries.push(delivery(&format!("b-firing-{number}"), "pager"));
     }
-    let store = owing(&place, deliveries).await;
+    let store = with_pending(&place, deliveries).await;
     let stop = CancellationToken::new();
     let running = tokio::spawn(lane(&store, &sink, 8, &ManualClock::at(at(0))).run(stop.clone()));
     sink.until(100).await;
@@ -159,7 +160,7 @@ async fn a_channel_that_asks_for_a_pause_gets_it_for_the_whole_lane() {
         _ => OK,
     })
     .await;
-    let store = owing(&place, numbered(6)).await;
+    let store = with_pending(&place, numbered(6)).await;
     let clock = ManualClock::at(at(0));
     let mut lane = lane(&store, &sink, 1, &clock);
     let progress = lane.attempt_due(at(0)).await.unwrap();
@@ -177,7 +178,7 @@ async fn a_channel_that_asks_for_a_pause_gets_it_for_the_whole_lane() {
 async fn after_a_pause_a_busy_channel_is_asked_once() {
     let place = Place::new();
     let sink = Sink::new(|_, _| Reply::Status(429, Some(60))).await;
-    let store = owing(&place, numbered(40)).await;
+    let store = with_pending(&place, numbered(40)).await;
     let clock = ManualClock::at(at(0));
     let mut lane = lane(&store, &sink, 8, &clock);
     lane.attempt_due(at(0)).await.unwrap();
@@ -195,7 +196,7 @@ async fn a_running_lane_pauses_and_goes_on() {
     let place = Place::new();
     let sink =
         Sink::new(|count, id| if id == "d00000" && count == 0 { Reply::Status(429, Some(600)) } else { OK }).await;
-    let store = owing(&place, numbered(20)).await;
+    let store = with_pending(&place, numbered(20)).await;
     let clock = ManualClock::at(at(0));
     let (lane, stop) = (lane(&store, &sink, 1, &clock), CancellationToken::new());
     let nudge = lane.nudge();
@@ -224,7 +225,7 @@ async fn a_receiver_that_hangs_delays_no_other() {
     let healthy = Sink::new(|_, _| OK).await;
     let mut deliveries = numbered(200);
     deliveries.extend((0..200).map(|number| delivery(&format!("t{number}"), "team")));
-    let store = owing(&place, deliveries).await;
+    let store = with_pending(&place, deliveries).await;
     let (clock, stop) = (ManualClock::at(at(0)), CancellationToken::new());
     let stuck = tokio::spawn(lane(&store, &hanging, 4, &clock).run(stop.clone()));
     hanging.until(4).await;
@@ -252,7 +253,7 @@ async fn a_notifier_that_breaks_down_does_not_kill_its_lane() {
     let sink = Sink::new(|_, _| OK).await;
     let mut deliveries = numbered(3);
     deliveries.push(delivery("panic", "pager"));
-    let store = owing(&place, deliveries).await;
+    let store = with_pending(&place, deliveries).await;
     let (lane, stop) = (lane(&store, &sink, 2, &ManualClock::at(at(0))), CancellationToken::new());
     let running = tokio::spawn(lane.run(stop.clone()));
     sink.until(3).await;
@@ -270,7 +271,7 @@ async fn a_notifier_that_breaks_down_does_not_kill_its_lane() {
 async fn a_nudge_wakes_an_idle_lane() {
     let place = Place::new();
     let sink = Sink::new(|_, _| OK).await;
-    let store = owing(&place, numbered(1)).await;
+    let store = with_pending(&place, numbered(1)).await;
     let (lane, stop) = (lane(&store, &sink, 2, &ManualClock::at(at(0))), CancellationToken::new());
     let nudge = lane.nudge();
     let running = tokio::spawn(lane.run(stop.clone()));
@@ -290,7 +291,7 @@ async fn a_stopping_lane_finishes_what_is_under_way_and_gives_back_the_rest() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
     let sink = Sink::new(move |_, _| Reply::Held(Arc::clone(&held))).await;
-    let store = owing(&place, numbered(100)).await;
+    let store = with_pending(&place, numbered(100)).await;
     let (clock, stop) = (ManualClock::at(at(0)), CancellationToken::new());
     let running = tokio::spawn(lane(&store, &sink, 4, &clock).run(stop.clone()));
     sink.until(4).await;
@@ -309,7 +310,7 @@ async fn a_stopping_lane_finishes_what_is_under_way_and_gives_back_the_rest() {
 async fn ten_thousand_deliveries_arrive_exactly_once() {
     let place = Place::new();
     let sink = Sink::new(|_, _| OK).await;
-    let store = owing(&place, numbered(10_000)).await;
+    let store = with_pending(&place, numbered(10_000)).await;
     let stop = CancellationToken::new();
     let running = tokio::spawn(lane(&store, &sink, 32, &ManualClock::at(at(0))).run(stop.clone()));
     sink.until(10_000).await;
@@ -323,9 +324,8 @@ async fn ten_thousand_deliveries_arrive_exactly_once() {
 #[tokio::test]
 async fn housekeeping_purges_at_the_start() {
     let place = Place::new();
-    let mut over = delivery("over", "pager");
-    over.state = DeliveryState::Delivered;
-    let store = owing(&place, vec![over, delivery("owed", "pager")]).await;
+    let store = with_pending(&place, vec![delivery("over", "pager"), delivery("pending", "pager")]).await;
+    meddle(&place, "UPDATE delivery SET state = 'delivered', next_attempt_at = NULL WHERE id = 'over'").await;
     let month = 31 * 24 * 3600;
     let no_rules = nightbell::rule::RuleSet::compile(Vec::new()).unwrap();
     let retention = Retention::new(std::time::Duration::from_secs(30 * 86_400), no_rules);
@@ -341,5 +341,5 @@ async fn housekeeping_purges_at_the_start() {
     }
     stop.cancel();
     running.await.unwrap();
-    assert!(states(&store).await.contains_key("owed"));
+    assert!(states(&store).await.contains_key("pending"));
 }

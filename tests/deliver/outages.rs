@@ -14,7 +14,7 @@ use super::{lane_to, states};
 
 const MINUTE: i64 = 60;
 
-/// Runs a night: each five minutes for `hours` a message is owed to each of two receivers, one of which answers `reply`
+/// Runs a night: each five minutes for `hours` a message is pending for each of two receivers, one of which answers `reply`
 /// for so long and is well afterwards. Returns, for each receiver, at which second each id was taken, and how often the
 /// one that was out was asked.
 async fn night(hours: i64, reply: Reply) -> (BTreeMap<String, i64>, BTreeMap<String, i64>, usize) {
@@ -40,11 +40,11 @@ async fn night(hours: i64, reply: Reply) -> (BTreeMap<String, i64>, BTreeMap<Str
         let now = at(tick * 5 * MINUTE);
         clock.set(now);
         if tick < hours * 12 {
-            let owed = ["pager", "team"].map(|receiver| {
+            let pending = ["pager", "team"].map(|receiver| {
                 let one = delivery(&format!("{receiver}-{tick:03}"), receiver);
-                nightbell::model::Delivery { created_at: now, next_attempt_at: Some(now), ..one }
+                nightbell::model::Notification { created_at: now, due_at: now, ..one }
             });
-            store.commit_poll(&PollCommit { deliveries: owed.into(), now, ..commit(tick) }).await.unwrap();
+            store.commit_poll(&PollCommit { deliveries: pending.into(), now, ..commit(tick) }).await.unwrap();
         } else if is_out.swap(false, Ordering::SeqCst) {
             asked_while_out = asked.load(Ordering::SeqCst);
         }

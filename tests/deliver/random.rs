@@ -91,7 +91,7 @@ async fn nothing_is_lost_or_told_in_two_messages(per_minute: u32, burst: u32, st
     }
     works.store(true, Ordering::SeqCst);
     while let Some(next) = world.store.next_due(&world.settings.id, at(world.now)).await.unwrap() {
-        assert!(world.now < 12 * 3600, "still owed: {:?}", world.owed_still().await);
+        assert!(world.now < 12 * 3600, "still pending: {:?}", world.still_pending().await);
         let wait = next.duration_since(at(world.now)).as_secs().max(1);
         world.pass(wait).await;
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use mail_parser::{MessageParser, MimeHeaders as _, PartType};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{AttemptOutcome, Delivery, DeliveryId, Message, MessageKind};
+use nightbell::model::{AttemptOutcome, Delivery, DeliveryId, Message, MessageKind, Notification};
 use nightbell::notify::{AnyNotifier, Notifier as _, ReceiverSettings, Renderer};
 use nightbell::sim::{Inbox, Received};
 use nightbell::template::digest_samples;
@@ -29,7 +29,8 @@ async fn received(message: &Message, language: &str) -> String {
     let rendered = Renderer::open(settings).unwrap().render(message);
     assert_eq!(rendered.problem, None);
     let (id, now) = (DeliveryId::new("d1"), at(0));
-    let delivery = Delivery::pending(id, settings.id.clone(), MessageKind::Digest, rendered.content, now);
+    let sent = Notification::new(id, settings.id.clone(), MessageKind::Digest, rendered.content, now);
+    let delivery = Delivery::pending(sent);
     let notifier = AnyNotifier::open(settings).unwrap();
     let attempt = notifier.send(&delivery, now).await;
     assert_eq!(attempt.outcome, AttemptOutcome::Delivered, "{attempt:?}");

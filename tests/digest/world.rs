@@ -85,7 +85,8 @@ impl World {
 
     /// The digest, if one is due: as the first receiver gets it.
     pub(super) async fn made(&self) -> Option<DigestFacts> {
-        let known: Vec<_> = self.store.deliveries(1000).await.unwrap().into_iter().map(|it| it.id).collect();
+        let known: Vec<_> =
+            self.store.deliveries(1000).await.unwrap().into_iter().map(|it| it.notification.id).collect();
         if self.digester.make_due(self.now(), true).await.unwrap() == 0 {
             return None;
         }

@@ -27,7 +27,7 @@ const RULES: &str = "  failed: { when: { status: [fail, running-exception] }, se
   slow: { when: { slower_than_usual: { factor: 2, min_runs: 4 } }, notify: [hook] }
   in-time: { when: { not_finished_by: \"12:30\", warn_at: \"12:10\" }, notify: [hook] }
   begun: { match: { job: load_b }, when: { not_started_by: \"06:15\" }, notify: [hook] }
-  owed: { match: { job: load_a }, when: { missing: { schedule: \"0 * * * *\", grace: 20m } }, notify: [hook] }
+  pending: { match: { job: load_a }, when: { missing: { schedule: \"0 * * * *\", grace: 20m } }, notify: [hook] }
 mute_windows:
   lunch: { match: { severity: warning }, from: \"12:00\", to: \"13:00\" }
 inhibit:
@@ -159,9 +159,9 @@ async fn outcomes(scene: &Scene, seed: u64) -> BTreeMap<String, usize> {
                     assert!(states.contains(&DeliveryState::Delivered), "{}", context());
                     "told".to_string()
                 }
-                Outcome::Owed => {
+                Outcome::Pending => {
                     assert!(states.contains(&DeliveryState::Pending), "{}", context());
-                    "owed".to_string()
+                    "pending".to_string()
                 }
                 Outcome::NotTold { code, why } => {
                     assert!(why.len() > 5, "{}", context());
@@ -300,7 +300,7 @@ async fn every_condition_says_what_it_measured() {
         ("in-time", &running, after(20), "not due before Sat 12:10"),
         ("in-time", &running, after(151), "holds: running, due Sat 12:30"),
         ("begun", &running, after(20), "in time: Sat 10:00, due Sun 06:15"),
-        ("owed", &failed, after(20), "there is a run for Sat 10:00"),
+        ("pending", &failed, after(20), "there is a run for Sat 10:00"),
     ];
     for (rule, run, now, expected) in table {
         assert_eq!(said(rule, run, now), expected, "{rule}");

@@ -169,9 +169,9 @@ async fn a_group_is_as_large_as_the_vendor_takes_and_cuts_no_name() {
             let is_named = |number: usize| shown(number).iter().any(|name| body.contains(name));
             assert!((0..grouped.named).all(is_named) && !is_named(grouped.named), "{kind}: {body}");
             assert!(body.contains(&format!("{} more", 307 - grouped.named)), "{kind}: {body}");
-            let mut owed = delivery(&receiver, &firing());
-            owed.content = grouped.rendered.content;
-            assert_eq!(notifier.send(&owed, now()).await.error, None, "{kind}");
+            let mut pending = delivery(&receiver, &firing());
+            pending.notification.content = grouped.rendered.content;
+            assert_eq!(notifier.send(&pending, now()).await.error, None, "{kind}");
         }
         assert!(renderer.group(&[], 0, now(), 300).is_none());
         let alone = renderer.group(firing().data.alerts(), 0, now(), 300);
@@ -233,7 +233,7 @@ async fn what_is_too_long_is_cut_and_taken() {
             let server = Server::start(Reply::Vendor(vendor(kind))).await;
             let yaml = yaml_of(kind, &server.base);
             let mut delivery = delivery(&settings(&yaml), &firing());
-            delivery.content = rendered.content;
+            delivery.notification.content = rendered.content;
             let attempt = open(&yaml).send(&delivery, now()).await;
             assert_eq!(attempt.error, None, "{kind}");
         }

@@ -5,6 +5,7 @@
 mod answers;
 mod certificates;
 mod evil_smtp;
+mod fallback;
 mod fitting;
 mod golden;
 mod groups;
@@ -14,12 +15,11 @@ mod settings;
 mod slack;
 mod smn;
 mod smtp;
-mod stand_in;
 mod vendors;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, ReceiverId};
+use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, Notification, ReceiverId};
 use nightbell::notify::{AnyNotifier, ChannelSettings, ReceiverSettings, Renderer, kind_of};
 use nightbell::template::sample_message;
 use nightbell::words::Language;
@@ -122,7 +122,7 @@ fn delivery(settings: &ReceiverSettings, message: &Message) -> Delivery {
     let rendered = Renderer::open(settings).expect("the built-in templates are right").render(message);
     assert_eq!(rendered.problem, None);
     let id = DeliveryId::new("d-0123456789abcdef");
-    Delivery::pending(id, settings.id.clone(), message.kind, rendered.content, now())
+    Delivery::pending(Notification::new(id, settings.id.clone(), message.kind, rendered.content, now()))
 }
 
 fn firing() -> Message {

@@ -2,7 +2,7 @@
 
 use nightbell::clock::ManualClock;
 use nightbell::model::AttemptOutcome::{Delivered, Retry, Throttled};
-use nightbell::model::{Attempt, Delivery, DeliveryId, MessageKind, Revival};
+use nightbell::model::{Attempt, Delivery, DeliveryId, MessageKind, Notification, Revival};
 use nightbell::notify::Notifier as _;
 use nightbell::store::{PollCommit, PollLedger as _};
 use nightbell::template::sample_message;
@@ -104,7 +104,10 @@ async fn a_message_about_several_alerts_is_answered_and_is_not_made_to_tell_of_o
     let (attempt, calls) = told(answers, "1.1", "C0123").await;
     assert_eq!((attempt.outcome, calls), (Delivered, vec!["postMessage 1.1".to_string()]));
     let with_update = |mut it: Delivery| {
-        it.content.parts.insert("update".into(), "{\"channel\":\"C0123\",\"text\":\"2 alerts, 1 RESOLVED\"}".into());
+        it.notification
+            .content
+            .parts
+            .insert("update".into(), "{\"channel\":\"C0123\",\"text\":\"2 alerts, 1 RESOLVED\"}".into());
         answers(it)
     };
     let (attempt, calls) = told(with_update, "1.1", "C0123").await;
@@ -135,9 +138,9 @@ async fn a_lane_threads_the_resolution_under_its_firing() {
     let place = Place::new();
     let store = std::sync::Arc::new(place.open().await);
     let receiver = settings(&yaml);
-    let firing = Delivery { id: DeliveryId::new("f1"), ..delivery(&receiver, &firing()) };
-    let over = delivery(&receiver, &sample_message(MessageKind::AlertResolved, now()));
-    let resolution = Delivery { id: DeliveryId::new("r1"), follows: Some(firing.id.clone()), ..over };
+    let firing = Notification { id: DeliveryId::new("f1"), ..delivery(&receiver, &firing()).notification };
+    let over = delivery(&receiver, &sample_message(MessageKind::AlertResolved, now())).notification;
+    let resolution = Notification { id: DeliveryId::new("r1"), follows: Some(firing.id.clone()), ..over };
     let deliveries = vec![resolution, firing];
     store.commit_poll(&PollCommit { deliveries, now: now(), ..commit(0) }).await.unwrap();
     let clock = std::sync::Arc::new(ManualClock::at(now()));
@@ -160,10 +163,10 @@ async fn what_has_failed_again_is_told_in_the_thread_of_the_first_message() {
     let place = Place::new();
     let store = std::sync::Arc::new(place.open().await);
     let receiver = settings(&yaml);
-    let named = |id: &str| Delivery { id: DeliveryId::new(id), ..delivery(&receiver, &firing()) };
-    let again = Delivery { in_thread_of: Some(DeliveryId::new("f1")), ..named("f2") };
-    let over = delivery(&receiver, &sample_message(MessageKind::AlertResolved, now()));
-    let resolution = Delivery { id: DeliveryId::new("r2"), follows: Some(again.id.clone()), ..over };
+    let named = |id: &str| Notification { id: DeliveryId::new(id), ..delivery(&receiver, &firing()).notification };
+    let again = Notification { in_thread_of: Some(DeliveryId::new("f1")), ..named("f2") };
+    let over = delivery(&receiver, &sample_message(MessageKind::AlertResolved, now())).notification;
+    let resolution = Notification { id: DeliveryId::new("r2"), follows: Some(again.id.clone()), ..over };
     let clock = std::sync::Arc::new(ManualClock::at(now()));
     let notifier = std::sync::Arc::new(open(&yaml));
     let mut lane = Lane::new(receiver.id.clone(), std::sync::Arc::clone(&store), notifier, clock, Box::new(|| 0.5));

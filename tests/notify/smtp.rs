@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use nightbell::model::AttemptOutcome::{Delivered, Rejected, Retry, Unauthorized};
-use nightbell::model::{Delivery, DeliveryId, Message, MessageKind};
+use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, Notification};
 use nightbell::notify::Notifier as _;
 use nightbell::template::{sample_message, samples};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -204,12 +204,13 @@ async fn a_mail_arrives_as_it_was_meant() {
 async fn a_resolution_answers_the_firing_mail() {
     let server = Server::start("tls");
     let yaml = server.yaml("smtps", "team@example.com", PASSWORD);
-    let resolved = Delivery {
+    let of = |message: &Message| delivery(&settings(&yaml), message).notification;
+    let resolved = Delivery::pending(Notification {
         id: DeliveryId::new("resolved-1"),
         follows: Some(DeliveryId::new("firing 1, with odd characters>")),
-        ..delivery(&settings(&yaml), &sample_message(MessageKind::AlertResolved, now()))
-    };
-    let fired = Delivery { id: resolved.follows.clone().unwrap(), ..delivery(&settings(&yaml), &firing()) };
+        ..of(&sample_message(MessageKind::AlertResolved, now()))
+    });
+    let fired = Delivery::pending(Notification { id: resolved.follows.clone().unwrap(), ..of(&firing()) });
     let notifier = open(&yaml);
     assert_eq!(notifier.send(&fired, now()).await.outcome, Delivered);
     assert_eq!(notifier.send(&resolved, now()).await.outcome, Delivered);

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{
     Alert, AlertState, Attempt, AttemptOutcome, Concerns, Delivery, DeliveryId, DeliveryState, EndReason, GapCause,
-    GapPart, RuleId, SourcePart,
+    GapPart, Notification, RuleId, SourcePart,
 };
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
@@ -110,7 +110,7 @@ impl World {
             _ => DeliveryState::Pending,
         };
         if number == 1 {
-            let deliveries = vec![Delivery { next_attempt_at: Some(ended), ..delivery(id, receiver) }];
+            let deliveries = vec![Notification { due_at: ended, ..delivery(id, receiver) }];
             let own = OwnCommit { now: ended, fired: vec![], changed: vec![], deliveries };
             self.store.commit_own(&own).await.unwrap();
         }
@@ -437,7 +437,7 @@ async fn a_silence_holds_it_back_and_what_still_fires_is_told_then() {
     assert_eq!(world.look(at(HOUR + 2)).await, nothing());
 }
 
-/// Without `self:` everything is recorded, and nobody is owed anything.
+/// Without `self:` everything is recorded, and nobody is pending anything.
 #[tokio::test]
 async fn without_anybody_to_tell_it_is_recorded() {
     let mut world = World::open("").await;

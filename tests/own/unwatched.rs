@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nightbell::model::{Alert, AlertState, Delivery, EndReason, RuleStep, SourceId};
+use nightbell::model::{Alert, AlertState, EndReason, Notification, RuleStep, SourceId};
 use nightbell::notify::Renderer;
 use nightbell::store::{
     Archive as _, Deliveries as _, OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, SqlStore, Steps as _,
@@ -27,7 +27,7 @@ fn loop_over(store: &Arc<SqlStore>, sources: &[&str]) -> Unwatched<SqlStore> {
 async fn firing(place: &Place) -> Arc<SqlStore> {
     let store = Arc::new(place.open().await);
     let told = Alert { receivers: vec!["oncall".into()], ..alert("a1", "etl") };
-    let deliveries = vec![Delivery { next_attempt_at: Some(at(0)), ..delivery("d1", "oncall") }.about(&told)];
+    let deliveries = vec![Notification { due_at: at(0), ..delivery("d1", "oncall") }.about(&told)];
     store.commit_poll(&PollCommit { fired: vec![told], deliveries, ..commit(0) }).await.unwrap();
     store
 }

@@ -1,7 +1,9 @@
 //! Escalation, told by what each of the people hears, and when.
 
 use jiff::SignedDuration;
-use nightbell::model::{Ack, Alert, Attempt, Concerns, Delivery, DeliveryState, Instance, MessageKind, Status};
+use nightbell::model::{
+    Ack, Alert, Attempt, Concerns, Delivery, DeliveryState, Instance, MessageKind, Notification, Status,
+};
 use nightbell::store::{Deliveries as _, Desk as _, Groups as _, NewSilence, Outbox as _, Settled, Steps as _};
 
 use super::world::{Scene, run, told, told_to};
@@ -37,7 +39,7 @@ async fn arrive(scene: &Scene) {
     for receiver in ["hook", "mail", "boss"] {
         let claimed = scene.store.claim(&receiver.into(), scene.now(), 999).await.unwrap();
         let settled = claimed.into_iter().map(|delivery| Settled {
-            id: delivery.id,
+            id: delivery.notification.id,
             attempt_number: delivery.attempts + 1,
             started_at: scene.now(),
             ended_at: scene.now(),
@@ -337,7 +339,7 @@ async fn an_acknowledgement_counts_up_to_the_transaction_that_takes_the_step() {
         number: 2,
         unless_acked,
         note: Escalation { step: 2, after_ms: 0, told: Vec::new(), unreached: Vec::new(), acked_by: None },
-        deliveries: vec![Delivery { id: "new".into(), receiver: "lead".into(), ..telling.clone() }],
+        deliveries: vec![Notification { id: "new".into(), receiver: "lead".into(), ..telling.notification.clone() }],
     };
     assert_eq!(scene.store.take_steps(&[taken(true)], scene.now()).await.unwrap(), 0);
     assert!(scene.store.due_steps(&[of(true)], within, None, 9).await.unwrap().is_empty());

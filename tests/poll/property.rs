@@ -150,7 +150,7 @@ impl Story<'_> {
         self.nothing_is_invented();
         self.whatever_is_demanded_is_told();
         self.what_is_over_is_over();
-        self.each_telling_is_owed_once();
+        self.each_telling_is_pending_once();
         self.nothing_is_told_while_it_is_muted();
     }
 
@@ -277,7 +277,7 @@ impl Story<'_> {
     }
 
     /// Who is to be told is owed each beginning once, and each end once where they want it.
-    fn each_telling_is_owed_once(&self) {
+    fn each_telling_is_pending_once(&self) {
         let mut owed: BTreeMap<(&str, &str, MessageKind), u32> = BTreeMap::new();
         for delivery in &self.deliveries {
             let alert = delivery.alert.as_ref().unwrap();

@@ -51,7 +51,7 @@ async fn kills_around_the_boundary_leave_each_run_in_exactly_one_digest() {
         *fell.entry(place).or_default() += 1;
         reach = match place {
             Fell::TooSoon => reach + reach / 4 + 5,
-            Fell::InBetween | Fell::Owed => reach,
+            Fell::InBetween | Fell::Pending => reach,
             Fell::TooLate => reach - reach / 6,
         };
         kill += 1;
@@ -95,7 +95,7 @@ enum Fell {
     /// It had recorded what the digest tells, and not the digest.
     InBetween,
     /// The digest was recorded and not yet told.
-    Owed,
+    Pending,
     /// It was told.
     TooLate,
 }
@@ -106,12 +106,12 @@ async fn place(stage: &Stage, began: Timestamp) -> Fell {
     let store = SqlStore::open(&url, Mode::Read).await.unwrap();
     let polled_at = store.sources().await.unwrap().first().map(|source| source.polled_at);
     let made_at = store.digest_cursor("beat").await.unwrap().map(|cursor| cursor.made_at);
-    let is_owed = store.deliveries(1).await.unwrap().iter().any(|latest| latest.state == DeliveryState::Pending);
+    let is_pending = store.deliveries(1).await.unwrap().iter().any(|latest| latest.state == DeliveryState::Pending);
     store.close().await;
     match (polled_at, made_at) {
         (Some(polled_at), Some(made_at)) if polled_at >= began && made_at >= polled_at => {
-            if is_owed {
-                Fell::Owed
+            if is_pending {
+                Fell::Pending
             } else {
                 Fell::TooLate
             }

@@ -137,7 +137,7 @@ async fn a_low_limit_of_open_files_is_survived() {
     let told = |hits: &[super::sink::Hit]| {
         hits.iter().map(super::sink::Hit::id).collect::<std::collections::BTreeSet<_>>().len()
     };
-    // What found no file to open is owed, and tried again on the schedule of every failed attempt, which may be minutes.
+    // What found no file to open is pending, and tried again on the schedule of every failed attempt, which may be minutes.
     for _ in 0..400 {
         if told(&stage.sink.hits()) == 200 {
             break;
@@ -258,7 +258,7 @@ async fn a_full_disk_holds_back_and_loses_nothing() {
     assert_eq!(hits.len(), 60);
 }
 
-/// A retry that was not due yet was not counted: "0 still owed", and the exit code 0.
+/// A retry that was not due yet was not counted: "0 still pending", and the exit code 0.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_cycle_says_what_is_pending_and_when_it_is_due() {
     let stage = Stage::set(TELL_FAILURES).await;

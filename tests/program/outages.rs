@@ -84,14 +84,14 @@ async fn failures_during_an_outage_longer_than_the_lookback_are_told_afterwards(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_delivery_is_owed_and_sent_under_its_id_later() {
+async fn a_refused_delivery_is_pending_and_sent_under_its_id_later() {
     let stage = Stage::set(TELL_FAILURES).await;
     stage.workspace.put(failed("etl", 1));
     stage.sink.answer(503);
     stage.once(1).await;
-    let owed = stage.listed("deliveries").await;
-    assert_eq!((owed[0]["state"].as_str(), owed[0]["attempts"].as_u64()), (Some("pending"), Some(1)));
-    assert_eq!(owed[0]["last_status"], "503");
+    let pending = stage.listed("deliveries").await;
+    assert_eq!((pending[0]["state"].as_str(), pending[0]["attempts"].as_u64()), (Some("pending"), Some(1)));
+    assert_eq!(pending[0]["last_status"], "503");
     stage.sink.answer(200);
     let running = stage.start();
     let hits = stage.sink.wait("the second attempt", |hits| hits.len() == 2).await;

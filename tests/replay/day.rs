@@ -8,7 +8,7 @@ use nightbell::alert::identity::escalation_step;
 use nightbell::app::recorded;
 use nightbell::clock::{Clock as _, ManualClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Ack, Alert, AlertState, Concerns, Delivery};
+use nightbell::model::{Ack, Alert, AlertState, Concerns, Notification};
 use nightbell::notify::Renderer;
 use nightbell::sim::{Fault, SimConfig, SimInstance, SimWorkspace};
 use nightbell::source::Source;
@@ -237,9 +237,9 @@ fn decisions(alerts: &[Alert], since: Timestamp) -> Vec<String> {
 }
 
 /// Who was told what when.
-fn tellings(deliveries: &[Delivery], since: Timestamp) -> Vec<String> {
-    let mut lines: Vec<String> = deliveries
-        .iter()
+fn tellings<'a>(all: impl IntoIterator<Item = &'a Notification>, since: Timestamp) -> Vec<String> {
+    let mut lines: Vec<String> = all
+        .into_iter()
         .filter(|delivery| delivery.created_at >= since)
         .map(|one| format!("{} {} {} {:?}", one.created_at, one.id, one.receiver, one.follows))
         .collect();
@@ -262,7 +262,7 @@ async fn a_recorded_day_that_is_played_again_comes_to_the_same_decisions() {
     let played = theatre.play(&day.config, all.script).unwrap();
     let since = Timestamp::UNIX_EPOCH;
     assert_eq!(decisions(&played.alerts, since), decisions(&alerts, since));
-    assert_eq!(tellings(&played.deliveries, since), tellings(&deliveries, since));
+    assert_eq!(tellings(&played.deliveries, since), tellings(deliveries.iter().map(|one| &one.notification), since));
 
     // The day is worth something: each rule has told, and something was held back by each kind of muting.
     for rule in day.config.rules.rules() {
@@ -272,7 +272,7 @@ async fn a_recorded_day_that_is_played_again_comes_to_the_same_decisions() {
         let held = |alert: &&Alert| alert.suppressed_by.as_ref().is_some_and(|it| it.to_string().starts_with(by));
         assert!(alerts.iter().any(|alert| held(&alert)), "nothing was held back by {by}");
     }
-    let steps: Vec<u32> = deliveries.iter().filter_map(escalation_step).collect();
+    let steps: Vec<u32> = deliveries.iter().filter_map(|one| escalation_step(one)).collect();
     for step in [2, 3] {
         assert!(steps.contains(&step), "nothing went to step {step}: {steps:?}");
     }

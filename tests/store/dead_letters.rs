@@ -14,7 +14,7 @@ fn named(ids: &[&str]) -> DeadLetters {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_owed_again_under_its_id_and_what_died_with_it_behind_it() {
+async fn a_dead_letter_is_pending_again_under_its_id_and_what_died_with_it_behind_it() {
     let place = Place::new();
     let store = place.open().await;
     let deliveries = vec![delivery("f1", "pager"), resolution("r1", "pager", "f1"), delivery("f2", "pager")];
@@ -32,7 +32,7 @@ async fn a_dead_letter_is_owed_again_under_its_id_and_what_died_with_it_behind_i
     let claimed = store.claim(&pager(), at(100), 9).await.unwrap();
     assert_eq!(claimed.len(), 1, "the follower waits");
     assert_eq!(claimed[0].revived, Some(Revival { at: at(100), attempts: 1 }));
-    assert_eq!((claimed[0].owed_since(), claimed[0].attempts_since(), claimed[0].created_at), (at(100), 0, at(0)));
+    assert_eq!((claimed[0].pending_since(), claimed[0].attempts_since(), claimed[0].created_at), (at(100), 0, at(0)));
     store.settle(&[settled("f1", 2, Attempt::delivered("200"), DeliveryState::Delivered, None)]).await.unwrap();
     let record = store.delivery_record(&DeliveryId::new("f1")).await.unwrap().unwrap();
     let log: Vec<(u32, &str)> = record.attempts.iter().map(|one| (one.number, one.outcome.as_str())).collect();
@@ -80,9 +80,7 @@ async fn the_dead_letters_of_a_receiver_are_taken_by_their_age_and_five_thousand
     let store = place.open().await;
     let mut deliveries = Vec::new();
     for number in 0..5000 {
-        let mut one = delivery(&format!("d{number:04}"), "pager");
-        (one.state, one.next_attempt_at) = (DeliveryState::Dead, None);
-        deliveries.push(one);
+        deliveries.push(delivery(&format!("d{number:04}"), "pager"));
     }
     let mut old = deliveries[0].clone();
     (old.id, old.created_at) = (DeliveryId::new("old"), at(-1));
@@ -90,6 +88,7 @@ async fn the_dead_letters_of_a_receiver_are_taken_by_their_age_and_five_thousand
     (other.id, other.receiver) = (DeliveryId::new("other"), ReceiverId::new("team"));
     deliveries.extend([old, other]);
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
+    super::meddle(&place, "UPDATE delivery SET state = 'dead', next_attempt_at = NULL").await;
     let which = DeadLetters::Of { receiver: pager(), since: at(0) };
     assert_eq!(store.revive(&which, at(9)).await.unwrap().revived.len(), 5000);
     assert_eq!(store.count_due(&pager(), at(9)).await.unwrap(), 5000);

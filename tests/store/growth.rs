@@ -82,7 +82,7 @@ async fn times(store: &SqlStore) -> Vec<(&'static str, Duration)> {
         assert_eq!(timed!("queue", store.queue(&mail, now, 100)).len(), 100);
         let claimed = timed!("claim", store.claim(&mail, now, 100));
         assert_eq!(claimed.len(), 100);
-        let claimed: Vec<_> = claimed.into_iter().map(|one| one.id).collect();
+        let claimed: Vec<_> = claimed.into_iter().map(|one| one.notification.id).collect();
         timed!("release", store.release(&claimed));
         assert_eq!(timed!("mergeable", store.mergeable(&claimed)).len(), 100);
         timed!("next_due", store.next_due(&mail, now));

@@ -50,7 +50,7 @@ const ALERTS: [&str; 13] = [
     "slow_one slow firing",
 ];
 
-/// What is owed, as "receiver kind job".
+/// What is pending, as "receiver kind job".
 const OWED: [&str; 8] = [
     "boss alert.firing etl_owed",
     "hook alert.firing etl_cut",
@@ -123,7 +123,7 @@ async fn deliveries(store: &SqlStore) -> HashMap<String, (String, &'static str)>
         .collect()
 }
 
-/// Has lanes send what is owed until the clock stands at `until`; says what arrived, in order.
+/// Has lanes send what is pending until the clock stands at `until`; says what arrived, in order.
 async fn arrived(scene: &Scene, until: Timestamp) -> Vec<String> {
     let sink = Sink::new(|_, _| OK).await;
     let clock = ManualClock::at(scene.now());

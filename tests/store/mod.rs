@@ -17,8 +17,8 @@ use jiff::Timestamp;
 use nightbell::decide::memory::Recalled;
 use nightbell::decide::{Memory, ToRecall};
 use nightbell::model::{
-    Alert, AlertState, Attempt, AttemptOutcome, Coverage, DeliveryId, DeliveryState, Instance, InstanceKey,
-    PollOutcome, ReceiverId, SourceId, Status, Window,
+    Alert, AlertState, Attempt, AttemptOutcome, Coverage, Delivery, DeliveryId, DeliveryState, Instance, InstanceKey,
+    Notification, PollOutcome, ReceiverId, SourceId, Status, Window,
 };
 use nightbell::store::{
     Archive as _, Deliveries as _, Outbox as _, PollCommit, PollLedger as _, Settled, SqlStore, StoreError, Upkeep as _,
@@ -58,6 +58,11 @@ fn firing(memory: &Memory) -> Vec<Alert> {
     let mut firing: Vec<Alert> = memory.firing.firing().map(|alert| (**alert).clone()).collect();
     firing.sort_by(|one, other| one.id.cmp(&other.id));
     firing
+}
+
+/// What is sent by these deliveries.
+fn notifications(deliveries: Vec<Delivery>) -> Vec<Notification> {
+    deliveries.into_iter().map(|delivery| delivery.notification).collect()
 }
 
 async fn claimed(store: &SqlStore, now: Timestamp, limit: usize) -> Vec<String> {
@@ -126,7 +131,7 @@ async fn what_a_poll_commits_is_there_after_a_restart() {
     }
     assert_eq!(firing(&memory), first.fired);
     assert_eq!(store.alerts(10).await.unwrap(), first.fired);
-    assert_eq!(store.deliveries(10).await.unwrap(), first.deliveries);
+    assert_eq!(notifications(store.deliveries(10).await.unwrap()), first.deliveries);
     assert_eq!(store.load_source(&SourceId::new("other")).await.unwrap().generation, 0);
 }
 
@@ -296,7 +301,7 @@ async fn a_claim_takes_what_is_due_longest_due_first_and_nothing_else() {
     let store = place.open().await;
     let due = |id: &str, seconds| {
         let mut delivery = delivery(id, "pager");
-        delivery.next_attempt_at = Some(at(seconds));
+        delivery.due_at = at(seconds);
         delivery
     };
     let mut elsewhere = due("elsewhere", 0);
@@ -458,28 +463,37 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
         planned("listed", Status::Fail, 3),
         planned("running", Status::Running, 41),
         planned("firing", Status::Fail, 41),
-        planned("owed", Status::Fail, 41),
+        planned("pending", Status::Fail, 41),
     ];
     let over = |id: &str, job: &str| resolved(alert(id, job), at(-39 * day));
-    all.fired =
-        vec![over("a-gone", "gone"), over("a-listed", "listed"), alert("a-firing", "firing"), over("a-owed", "owed")];
-    let of = |id: &str, about: Option<&str>, state| {
+    all.fired = vec![
+        over("a-gone", "gone"),
+        over("a-listed", "listed"),
+        alert("a-firing", "firing"),
+        over("a-pending", "pending"),
+    ];
+    let of = |id: &str, about: Option<&str>| {
         let mut delivery = delivery(id, "pager");
         delivery.alert = about.map(nightbell::model::AlertId::new);
         delivery.created_at = at(-40 * day);
-        delivery.state = state;
         delivery
     };
     all.deliveries = vec![
-        of("d-gone", Some("a-gone"), DeliveryState::Delivered),
-        of("d-listed", Some("a-listed"), DeliveryState::Delivered),
-        of("d-firing", Some("a-firing"), DeliveryState::Delivered),
-        of("d-owed", Some("a-owed"), DeliveryState::Pending),
-        of("digest-dead", None, DeliveryState::Dead),
-        of("digest-owed", None, DeliveryState::Pending),
+        of("d-gone", Some("a-gone")),
+        of("d-listed", Some("a-listed")),
+        of("d-firing", Some("a-firing")),
+        of("d-pending", Some("a-pending")),
+        of("digest-dead", None),
+        of("digest-pending", None),
     ];
-    all.deliveries.extend((0..2500).map(|n| of(&format!("x{n}"), None, DeliveryState::Delivered)));
+    all.deliveries.extend((0..2500).map(|n| of(&format!("x{n}"), None)));
     store.commit_poll(&all).await.unwrap();
+    meddle(
+        &place,
+        "UPDATE delivery SET state = CASE id WHEN 'digest-dead' THEN 'dead' ELSE 'delivered' END, next_attempt_at = NULL \
+         WHERE id NOT IN ('d-pending', 'digest-pending')",
+    )
+    .await;
     meddle(
         &place,
         "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome) VALUES ('d-gone', 1, 0, 0, 'delivered')",
@@ -491,10 +505,10 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
     let removed = store.purge(at(-30 * day), &Default::default()).await.unwrap();
     let names = |rows: Vec<sqlx::any::AnyRow>| rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>();
     assert_eq!(names(meddle(&place, "SELECT job FROM instance ORDER BY job").await), ["firing", "listed", "running"]);
-    assert_eq!(names(meddle(&place, "SELECT id FROM alert ORDER BY id").await), ["a-firing", "a-listed", "a-owed"]);
+    assert_eq!(names(meddle(&place, "SELECT id FROM alert ORDER BY id").await), ["a-firing", "a-listed", "a-pending"]);
     assert_eq!(
         names(meddle(&place, "SELECT id FROM delivery ORDER BY id").await),
-        ["d-firing", "d-listed", "d-owed", "digest-owed"]
+        ["d-firing", "d-listed", "d-pending", "digest-pending"]
     );
     assert!(attempts(&place).await.is_empty(), "attempts go with their delivery");
     // Three instances with how they were, an alert, the deliveries, and the poll itself.
@@ -502,7 +516,7 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
     // A clock far ahead asks for everything: what the source can list again stays.
     store.purge(at(4000 * day), &Default::default()).await.unwrap();
     assert_eq!(names(meddle(&place, "SELECT job FROM instance ORDER BY job").await), ["firing", "listed", "running"]);
-    assert_eq!(names(meddle(&place, "SELECT id FROM alert ORDER BY id").await), ["a-firing", "a-listed", "a-owed"]);
+    assert_eq!(names(meddle(&place, "SELECT id FROM alert ORDER BY id").await), ["a-firing", "a-listed", "a-pending"]);
 }
 
 #[tokio::test]

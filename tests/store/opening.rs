@@ -121,7 +121,7 @@ async fn a_reader_looks_beside_the_worker() {
     let fired = PollCommit { fired: vec![alert("a1", "etl")], deliveries: vec![delivery("d1", "pager")], ..commit(0) };
     store.commit_poll(&fired).await.unwrap();
     assert_eq!(reader.alerts(9).await.unwrap(), fired.fired);
-    assert_eq!(reader.deliveries(9).await.unwrap(), fired.deliveries);
+    assert_eq!(super::notifications(reader.deliveries(9).await.unwrap()), fired.deliveries);
     assert!(reader.commit_poll(&commit(1)).await.is_err(), "a reader writes nothing");
     store.commit_poll(&commit(1)).await.unwrap();
 }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::desk::{hash_of, new_token};
-use nightbell::model::{Ack, AlertId, Concerns, Content, DeliveryState, MessageKind, NodePart, Role, RuleId, Status};
-use nightbell::store::{Access as _, Desk as _, NewSilence, NewToken, PollLedger as _, SqlStore};
+use nightbell::model::{
+    Ack, AlertId, Attempt, AttemptOutcome, Concerns, Content, DeliveryId, DeliveryState, MessageKind, NodePart,
+    ReceiverId, Role, RuleId, Status,
+};
+use nightbell::store::{Access as _, Desk as _, NewSilence, NewToken, Outbox as _, PollLedger as _, Settled, SqlStore};
 
 use super::Served;
 use crate::sample::{Place, alert, at, commit, delivery, instance, resolved};
@@ -34,6 +37,25 @@ pub(crate) async fn token(store: &SqlStore, role: Role) -> String {
     let name = format!("{role} {HOSTILE}").chars().filter(|c| !c.is_control()).collect();
     store.add_token(&NewToken { hash: hash_of(&token), name, role, expires_at: None }, at(0)).await.unwrap();
     format!("Bearer {token}")
+}
+
+/// The one attempt of a delivery that is in this state now.
+fn attempted(id: &str, state: DeliveryState) -> Settled {
+    let attempt = match state {
+        DeliveryState::Delivered => Attempt::delivered("200"),
+        _ => Attempt::failed(AttemptOutcome::Rejected, Some("404".into()), HOSTILE),
+    };
+    Settled {
+        id: DeliveryId::new(id),
+        attempt_number: 1,
+        started_at: at(3600),
+        ended_at: at(4000),
+        attempt,
+        state,
+        last_error: Some(HOSTILE.into()),
+        next_attempt_at: (state == DeliveryState::Pending).then(|| at(90_000)),
+        patience_spent: std::time::Duration::ZERO,
+    }
 }
 
 /// Puts the night into the store.
@@ -79,6 +101,7 @@ pub(crate) async fn fill(store: &SqlStore) {
         one.facts.failing_nodes = vec![node];
         poll.fired.push(if id == "a3" { resolved(one, at(5000)) } else { one });
     }
+    let mut settled = Vec::new();
     for (id, state, kind) in [
         ("d1", DeliveryState::Delivered, MessageKind::AlertFiring),
         ("d2", DeliveryState::Dead, MessageKind::AlertFiring),
@@ -86,16 +109,17 @@ pub(crate) async fn fill(store: &SqlStore) {
         ("d4", DeliveryState::Delivered, MessageKind::Digest),
     ] {
         let mut one = delivery(id, "hook");
-        (one.state, one.kind, one.last_error) = (state, kind, Some(HOSTILE.into()));
+        one.kind = kind;
         one.alert = (kind != MessageKind::Digest).then(|| AlertId::new("a2"));
         one.rule = Some(RuleId::new("failed"));
-        one.delivered_at = (state == DeliveryState::Delivered).then(|| at(4000));
-        one.next_attempt_at = (state == DeliveryState::Pending).then(|| at(90_000));
         let parts = ["subject", "text", "html"].map(|part| (part.to_string(), HOSTILE.to_string()));
         one.content = Content { parts: parts.into() };
         poll.deliveries.push(one);
+        settled.push(attempted(id, state));
     }
     store.commit_poll(&poll).await.unwrap();
+    assert_eq!(store.claim(&ReceiverId::new("hook"), at(3600), 9).await.unwrap().len(), settled.len());
+    store.settle(&settled).await.unwrap();
     let ack = Ack { by: HOSTILE.into(), reason: Some(HOSTILE.into()), at: at(6000) };
     store.ack(&[AlertId::new("a2")], &ack).await.unwrap();
     let concerns = Concerns { jobs: vec![HOSTILE.replace(['[', '{', '/'], "?")], ..Concerns::default() };

@@ -55,7 +55,7 @@ fn as_text(record: &DeliveryRecord, zone: &TimeZone) -> String {
     let links = [
         ("answers", &delivery.follows),
         ("told inside", &delivery.merged_into),
-        ("stands in for", &delivery.stands_in_for),
+        ("fallback for", &delivery.fallback_for),
         ("fallback told", fallback),
     ];
     for (what, id) in links {

@@ -135,7 +135,7 @@ fn rule_text(explained: &RuleExplained<'_>, zone: &TimeZone) -> String {
 fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Told => "told".to_string(),
-        Outcome::Owed => "owed".to_string(),
+        Outcome::Pending => "pending".to_string(),
         Outcome::NotTold { why, .. } => format!("not told: {}", display_text(why)),
     }
 }
@@ -183,7 +183,7 @@ fn failure_text(told: &Told) -> String {
     text
 }
 
-/// One of many receivers: `    hook: delivered 2026-11-21 02:05:00; its end: owed, next attempt …`.
+/// One of many receivers: `    hook: delivered 2026-11-21 02:05:00; its end: pending, next attempt …`.
 fn receiver_line(receiver: &str, told: &Told, zone: &TimeZone) -> String {
     let letters = told.letters.iter().filter(|letter| letter.record.delivery.receiver.as_str() == receiver);
     let states = letters.map(|letter| {

@@ -79,7 +79,7 @@ pub struct Told {
     pub alert: Alert,
     /// Who is on it.
     pub ack: Option<Ack>,
-    /// What was owed for it, the oldest first.
+    /// What was pending for it, the oldest first.
     pub letters: Vec<Letter>,
 }
 
@@ -269,7 +269,7 @@ async fn told(
     Ok(told)
 }
 
-/// What was owed for an alert, the oldest first.
+/// The deliveries for an alert, the oldest first.
 ///
 /// # Errors
 /// [`StoreError`].

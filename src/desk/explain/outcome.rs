@@ -1,4 +1,4 @@
-//! What came of a rule and a run: told, owed, or not told, for one reason. Pure: it is given what the store holds.
+//! What came of a rule and a run: told, pending, or not told, for one reason. Pure: it is given what the store holds.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -13,8 +13,8 @@ use crate::rule::{Rule, Standing};
 pub enum Outcome {
     /// A receiver has it.
     Told,
-    /// It is owed and on its way.
-    Owed,
+    /// It is pending and on its way.
+    Pending,
     /// Nobody was told, and this is why.
     NotTold {
         /// One word for the reason, the same in every version.
@@ -25,11 +25,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The word for it: `told`, `owed` or `not-told`.
+    /// The word for it: `told`, `pending` or `not-told`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Outcome::Told => "told",
-            Outcome::Owed => "owed",
+            Outcome::Pending => "pending",
             Outcome::NotTold { .. } => "not-told",
         }
     }
@@ -70,7 +70,7 @@ pub fn fate(alert: &Alert, letters: &[Letter]) -> Outcome {
         return Outcome::Told;
     }
     if firing.iter().any(|letter| letter.state() == DeliveryState::Pending) {
-        return Outcome::Owed;
+        return Outcome::Pending;
     }
     if let Some(by) = &alert.suppressed_by {
         return not_told("suppressed", format!("recorded and not told: {}", held_back_by(by)));

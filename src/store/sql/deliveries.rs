@@ -110,7 +110,7 @@ impl Deliveries for SqlStore {
                 Some(reason) => revived.refused.push((DeliveryId::new(id), reason)),
             }
         }
-        // Whatever died only because of one of these is owed again behind it.
+        // Whatever died only because of one of these is pending again behind it.
         let mut followers = followers(self, &mut write, &revived.revived).await?;
         followers.retain(|id| !revived.revived.contains(id));
         revived.revived.append(&mut followers);
@@ -163,8 +163,8 @@ fn refusal(candidate: &Candidate, chosen: &HashSet<&str>) -> Option<NotRevived> 
         return Some(NotRevived::NoReceiver(receiver.clone()));
     }
     let (leader, state) = candidate.leader.as_ref()?;
-    let is_owed_too = *state != DeliveryState::Dead || chosen.contains(leader.as_str());
-    (!is_owed_too).then(|| NotRevived::FollowsDead(leader.clone()))
+    let is_pending_too = *state != DeliveryState::Dead || chosen.contains(leader.as_str());
+    (!is_pending_too).then(|| NotRevived::FollowsDead(leader.clone()))
 }
 
 /// The named deliveries whatever their state, or the dead ones of a receiver; by id.

@@ -94,7 +94,7 @@ impl Digests for SqlStore {
         }
         // The next digest ends at a later moment, and so has another name, also when nothing happens in between.
         next_moment(self, &mut write, commit.to.made_at).await?;
-        insert::owe(self, &mut write, &commit.deliveries).await?;
+        insert::add(self, &mut write, &commit.deliveries).await?;
         self.commit(write).await
     }
 }

@@ -7,12 +7,12 @@ use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
 use super::items::{IdItem, StepItem, to_json};
 use super::{insert, rows};
-use crate::model::{AlertId, Delivery, DeliveryId, DueStep, EscalatedEnd, ReceiverId, RuleStep, StepTaken};
+use crate::model::{AlertId, DeliveryId, DueStep, EscalatedEnd, Notification, ReceiverId, RuleStep, StepTaken};
 use crate::store::error::StoreError;
 use crate::store::escalation::{AfterStep, Steps};
 
 /// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told. A telling is
-/// what is owed, whether or not it has arrived: who cannot be reached must not keep others from being told.
+/// what is pending, whether or not it has arrived: who cannot be reached must not keep others from being told.
 fn ahead(store: &SqlStore) -> String {
     format!(
         "SELECT alert.id AS alert, item.number AS number, item.delay AS delay, \
@@ -72,7 +72,7 @@ impl Steps for SqlStore {
             .map_err(|error| self.failed(error))?;
         let mut due = rows::all(&found, "alert", due_step);
         for step in &mut due {
-            step.owed = owed_before(self, &step.alert.id).await?;
+            step.notified = notified_before(self, &step.alert.id).await?;
         }
         Ok(due)
     }
@@ -96,16 +96,16 @@ impl Steps for SqlStore {
             return Ok(0);
         }
         let mut write = self.write().await?;
-        let mut owed = 0;
+        let mut pending = 0;
         for step in taken {
             if is_still_due(self, &mut write, step).await? {
                 for delivery in &step.deliveries {
-                    owed += take_one(self, &mut write, step, delivery, now).await?;
+                    pending += take_one(self, &mut write, step, delivery, now).await?;
                 }
             }
         }
         self.commit(write).await?;
-        Ok(owed)
+        Ok(pending)
     }
 
     async fn escalated_ends(&self, limit: usize) -> Result<Vec<EscalatedEnd>, StoreError> {
@@ -147,7 +147,7 @@ impl Steps for SqlStore {
                 .map_err(|error| self.failed(error))?;
             let Some(answer) = &end.answer else { continue };
             if !knows_of_end(self, &mut write, end).await? {
-                insert::owe(self, &mut write, std::slice::from_ref(answer)).await?;
+                insert::add(self, &mut write, std::slice::from_ref(answer)).await?;
                 told.push(IdItem { id: answer.id.as_str() });
             }
         }
@@ -164,7 +164,7 @@ fn due_step(row: &AnyRow) -> Result<DueStep, StoreError> {
         number: step_number(row, rows::alert_width())?,
         told_at: rows::instant(rows::number(row, rows::alert_width() + 1)?)?,
         due_at: rows::instant(rows::number(row, rows::alert_width() + 2)?)?,
-        owed: Vec::new(),
+        notified: Vec::new(),
         acked_by: rows::optional_text(row, rows::alert_width() + 3)?,
     })
 }
@@ -174,9 +174,9 @@ fn step_number(row: &AnyRow, index: usize) -> Result<u32, StoreError> {
     u32::try_from(number).map_err(|_| rows::unknown("step", &number.to_string()))
 }
 
-/// Who is owed the beginning of the alert, and whether one of the messages has arrived; what was merged fares as the
+/// Who is to be notified of the beginning of the alert, and whether one of the messages has arrived; what was merged fares as the
 /// message that tells it.
-async fn owed_before(store: &SqlStore, alert: &AlertId) -> Result<Vec<(ReceiverId, bool)>, StoreError> {
+async fn notified_before(store: &SqlStore, alert: &AlertId) -> Result<Vec<(ReceiverId, bool)>, StoreError> {
     let found = sqlx::query(
         "SELECT one.receiver, MAX(CASE COALESCE(whole.state, one.state) WHEN 'delivered' THEN 1 ELSE 0 END) \
          FROM delivery AS one LEFT JOIN delivery AS whole ON whole.id = one.merged_into \
@@ -204,12 +204,12 @@ async fn is_still_due(store: &SqlStore, write: &mut Write, step: &StepTaken) -> 
     Ok(found.is_some())
 }
 
-/// Owes one receiver of a step its message, once. Returns how many that were.
+/// Adds the message of a step for one receiver, once. Returns how many that were.
 async fn take_one(
     store: &SqlStore,
     write: &mut Write,
     step: &StepTaken,
-    delivery: &Delivery,
+    delivery: &Notification,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let done = sqlx::query(
@@ -226,7 +226,7 @@ async fn take_one(
     .await
     .map_err(|error| store.failed(error))?;
     if done.rows_affected() > 0 {
-        insert::owe(store, write, std::slice::from_ref(delivery)).await?;
+        insert::add(store, write, std::slice::from_ref(delivery)).await?;
     }
     Ok(done.rows_affected())
 }

@@ -9,7 +9,7 @@ use super::insert::bury_late_followers;
 use super::items::IdItem;
 use super::{insert, receivers, rows};
 use crate::clock::latest_due;
-use crate::model::{Delivery, DeliveryId, DeliveryState, ReceiverId, Severity, Untold};
+use crate::model::{DeliveryId, DeliveryState, Notification, ReceiverId, Severity, Untold};
 use crate::store::error::StoreError;
 use crate::store::fallback::{FallbackDeliveries, FallbackDelivery, KnownReceiver, ToldInstead, Undelivered};
 
@@ -21,13 +21,13 @@ fn concerns(row: &str) -> String {
     )
 }
 
-/// Since when a delivery is owed: [`Delivery::owed_since`].
-fn owed_since(row: &str) -> String {
-    owed_within(row, row)
+/// Since when a delivery is pending: [`crate::model::Delivery::pending_since`].
+fn pending_since(row: &str) -> String {
+    pending_within(row, row)
 }
 
-/// The same for a part of a message: while it waited for others of its group it was not owed.
-fn owed_within(part: &str, whole: &str) -> String {
+/// The same for a part of a message: while it waited for others of its group it was not pending.
+fn pending_within(part: &str, whole: &str) -> String {
     format!("COALESCE({part}.revived_at, {whole}.group_told_at, {part}.created_at)")
 }
 
@@ -40,21 +40,21 @@ fn too_long(since: &str) -> String {
 fn died_at(row: &str) -> String {
     format!(
         "COALESCE({row}.dead_at, (SELECT MAX(attempt.ended_at) FROM attempt WHERE attempt.delivery = {row}.id), {})",
-        owed_since(row)
+        pending_since(row)
     )
 }
 
-/// The rows that are owed too long (`$2`: owed since then or earlier) or died not long ago (`$3`). What was merged fares
+/// The rows that are pending too long (`$2`: pending since then or earlier) or died not long ago (`$3`). What was merged fares
 /// as the message that tells it, and goes to the fallback by itself: there its own lane may merge it anew. Each arm is
 /// one that an index answers.
 fn untold() -> String {
-    /// What waits for others of its group is owed to nobody yet.
+    /// What waits for others of its group is pending for nobody yet.
     const TOLD: &str = "(one.group_key IS NULL OR one.group_told_at IS NOT NULL)";
     let row = |part: &str, whole: &str| {
         format!(
             "SELECT {part}.id AS id, {part}.alert AS alert, {} AS since, {whole}.state AS state, \
              {whole}.attempts AS attempts, {whole}.last_error AS error",
-            owed_within(part, whole)
+            pending_within(part, whole)
         )
     };
     let parts = "delivery AS whole JOIN delivery AS part ON part.merged_into = whole.id AND part.state = 'merged'";
@@ -62,7 +62,7 @@ fn untold() -> String {
         format!(
             "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'pending' AND {TOLD} AND {} AND {}",
             row("one", "one"),
-            too_long(&owed_since("one")),
+            too_long(&pending_since("one")),
             concerns("one")
         ),
         format!(
@@ -74,7 +74,7 @@ fn untold() -> String {
         format!(
             "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'pending' AND {} AND {}",
             row("part", "whole"),
-            too_long(&owed_within("part", "whole")),
+            too_long(&pending_within("part", "whole")),
             concerns("part")
         ),
         format!(
@@ -127,7 +127,7 @@ impl FallbackDeliveries for SqlStore {
     }
 
     async fn oldest_undelivered(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
-        // Whatever is owed at all, and nothing that is dead.
+        // Whatever is pending at all, and nothing that is dead.
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT MIN(untold.since) FROM ({}) AS untold JOIN alert ON alert.id = untold.alert",
             untold()
@@ -182,12 +182,12 @@ impl FallbackDeliveries for SqlStore {
         }))
     }
 
-    async fn add_answers(&self, answers: &[Delivery]) -> Result<(), StoreError> {
+    async fn add_answers(&self, answers: &[Notification]) -> Result<(), StoreError> {
         if answers.is_empty() {
             return Ok(());
         }
         let mut write = self.write().await?;
-        insert::owe(self, &mut write, answers).await?;
+        insert::add(self, &mut write, answers).await?;
         let ids: Vec<IdItem> = answers.iter().map(|answer| IdItem { id: answer.id.as_str() }).collect();
         bury_late_followers(self, &mut write, &ids).await?;
         self.commit(write).await
@@ -218,7 +218,7 @@ async fn add_fallback(store: &SqlStore, write: &mut Write, one: &FallbackDeliver
     .map_err(|error| store.failed(error))?
     .rows_affected();
     if marked > 0 && known.is_none() {
-        insert::owe(store, write, std::slice::from_ref(&one.delivery)).await?;
+        insert::add(store, write, std::slice::from_ref(&one.delivery)).await?;
     }
     Ok(marked > 0)
 }

@@ -9,7 +9,7 @@ use sqlx::{AnyPool, AssertSqlSafe};
 use super::outbox::FREE;
 use crate::clock::latest_due;
 use crate::limits::GROUP_WAIT_MAX;
-use crate::model::{Delivery, ReceiverId};
+use crate::model::{Notification, ReceiverId};
 
 /// Which rows wait.
 pub(super) const WAITS: &str = "queued.group_key IS NOT NULL AND queued.group_told_at IS NULL";
@@ -32,7 +32,7 @@ const SOMETHING: u8 = 2;
 
 impl Gathering {
     /// To be called before such deliveries are written.
-    pub(super) fn note<'a>(&self, mut deliveries: impl Iterator<Item = &'a Delivery>) {
+    pub(super) fn note<'a>(&self, mut deliveries: impl Iterator<Item = &'a Notification>) {
         if deliveries.any(|one| one.group.is_some()) {
             self.0.store(SOMETHING, Ordering::SeqCst);
         }

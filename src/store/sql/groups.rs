@@ -14,7 +14,7 @@ use super::items::{IdItem, MemberItem, delivery_items, lists};
 use super::outbox::{FREE, ORDER, queued};
 use super::{insert, rows};
 use crate::alert::attach_escalation;
-use crate::model::{AlertFacts, Delivery, DeliveryId, DueGroup, Mergeable, Queued, ReceiverId};
+use crate::model::{AlertFacts, DeliveryId, DueGroup, Mergeable, Notification, Queued, ReceiverId};
 use crate::store::error::StoreError;
 use crate::store::groups::{Groups, Unrepeated};
 
@@ -134,7 +134,7 @@ impl Groups for SqlStore {
         Ok(deliveries.iter().filter_map(|id| known.remove(id)).collect())
     }
 
-    async fn merge(&self, group: &Delivery, members: &[DeliveryId]) -> Result<bool, StoreError> {
+    async fn merge(&self, group: &Notification, members: &[DeliveryId]) -> Result<bool, StoreError> {
         let mut write = self.write().await?;
         let items: Vec<MemberItem> =
             members.iter().map(|id| MemberItem { id: id.as_str(), group_id: group.id.as_str() }).collect();
@@ -173,8 +173,8 @@ impl Groups for SqlStore {
              AND member.kind = 'alert.firing' \
                AND member.group_repeat IS NOT NULL AND {last} + member.group_repeat <= $1 \
                AND NOT EXISTS (SELECT 1 FROM ack WHERE ack.alert = alert.id) \
-               AND NOT EXISTS (SELECT 1 FROM delivery AS owed WHERE owed.receiver = member.receiver \
-                 AND owed.group_key = member.group_key AND owed.state = 'pending') \
+               AND NOT EXISTS (SELECT 1 FROM delivery AS pending WHERE pending.receiver = member.receiver \
+                 AND pending.group_key = member.group_key AND pending.state = 'pending') \
              ORDER BY member.receiver, member.group_key, alert.created_at, alert.id",
             rows::alert_columns()
         ));
@@ -202,9 +202,9 @@ impl Groups for SqlStore {
         Ok(groups)
     }
 
-    async fn tell_again(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
+    async fn tell_again(&self, deliveries: &[Notification]) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        insert::owe(self, &mut write, deliveries).await?;
+        insert::add(self, &mut write, deliveries).await?;
         self.commit(write).await
     }
 }

@@ -9,7 +9,7 @@ use sqlx::{Any, Encode, SqlStr, Type};
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, alert_items, delivery_items, pieces};
 use super::rows;
-use crate::model::{Alert, Delivery, DeliveryId, NEVER_FIRED};
+use crate::model::{Alert, DeliveryId, NEVER_FIRED, Notification};
 use crate::store::error::StoreError;
 
 /// Writes the new episodes and returns the ids of those that are none: repeats of what is there already.
@@ -40,7 +40,7 @@ pub(super) async fn insert_fired<'a>(
 
 /// Writes deliveries, but for those of repeated alerts. They come in slices, and each is written before the next one is asked
 /// for.
-pub(super) async fn insert_deliveries<D: AsRef<[Delivery]>>(
+pub(super) async fn insert_deliveries<D: AsRef<[Notification]>>(
     store: &SqlStore,
     write: &mut Write,
     slices: impl Iterator<Item = D>,
@@ -50,13 +50,13 @@ pub(super) async fn insert_deliveries<D: AsRef<[Delivery]>>(
     for slice in slices {
         let deliveries = slice.as_ref();
         store.gathering.note(deliveries.iter());
-        let is_new = |delivery: &&Delivery| match &delivery.alert {
+        let is_new = |delivery: &&Notification| match &delivery.alert {
             Some(alert) => !repeated.contains(alert.as_str()),
             None => true,
         };
-        let owed = || deliveries.iter().filter(is_new);
-        execute(store, write, &store.statements.insert_deliveries, &delivery_items(owed())).await?;
-        followers.extend(owed().filter(|delivery| delivery.follows.is_some()).map(|delivery| delivery.id.clone()));
+        let new = || deliveries.iter().filter(is_new);
+        execute(store, write, &store.statements.insert_deliveries, &delivery_items(new())).await?;
+        followers.extend(new().filter(|delivery| delivery.follows.is_some()).map(|delivery| delivery.id.clone()));
     }
     let followers: Vec<IdItem> = followers.iter().map(|id| IdItem { id: id.as_str() }).collect();
     execute(store, write, &store.statements.follow_merged, &followers).await?;
@@ -72,8 +72,8 @@ pub(super) async fn bury_late_followers(
     execute_with(store, write, &store.statements.bury_late_followers, followers, NEVER_FIRED).await
 }
 
-/// Owes deliveries that tell of no alert.
-pub(super) async fn owe(store: &SqlStore, write: &mut Write, deliveries: &[Delivery]) -> Result<(), StoreError> {
+/// Adds notifications that tell of no alert, once each.
+pub(super) async fn add(store: &SqlStore, write: &mut Write, deliveries: &[Notification]) -> Result<(), StoreError> {
     let items = delivery_items(deliveries.iter());
     execute(store, write, &store.statements.insert_deliveries, &items).await
 }

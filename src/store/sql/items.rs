@@ -11,7 +11,9 @@ use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 
 use super::dialect::Column;
 use crate::limits::{STORE_STATEMENT_BYTES_MAX, STORE_STATEMENT_ROWS_MAX};
-use crate::model::{Alert, AlertFacts, AlertState, Content, Delivery, DeliveryState, Instance, ReceiverId, Severity};
+use crate::model::{
+    Alert, AlertFacts, AlertState, Content, DeliveryState, Instance, Notification, ReceiverId, Severity,
+};
 use crate::store::error::StoreError;
 use crate::store::ledger::PollCommit;
 use crate::store::outbox::Settled;
@@ -132,7 +134,7 @@ item! {
 }
 
 item! {
-    /// A delivery as the table has it, unclaimed.
+    /// A delivery as the table has it, pending and unclaimed.
     DeliveryItem {
         id: Text &'a str,
         alert: Text Option<&'a str>,
@@ -142,16 +144,11 @@ item! {
         follows: Text Option<&'a str>,
         state: Text &'static str,
         attempts: BigInt u32,
-        done: Text Nested<'a, Vec<String>>,
-        last_status: Text Option<&'a str>,
-        last_error: Text Option<&'a str>,
+        done: Text &'static str,
         created_at: BigInt i64,
-        next_attempt_at: BigInt Option<i64>,
-        delivered_at: BigInt Option<i64>,
+        next_attempt_at: BigInt i64,
         urgency: BigInt u8,
-        merged_into: Text Option<&'a str>,
         stands_in_for: Text Option<&'a str>,
-        reference: Text Option<&'a str>,
         group_key: Text Option<&'a str>,
         group_interval: BigInt Option<i64>,
         group_repeat: BigInt Option<i64>,
@@ -296,43 +293,35 @@ fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> AlertItem<'_> {
 }
 
 /// Deliveries as items, in key order.
-pub(super) fn delivery_items<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<DeliveryItem<'a>> {
-    let mut items: Vec<DeliveryItem> = deliveries.map(delivery_item).collect();
+pub(super) fn delivery_items<'a>(notifications: impl Iterator<Item = &'a Notification>) -> Vec<DeliveryItem<'a>> {
+    let mut items: Vec<DeliveryItem> = notifications.map(delivery_item).collect();
     items.sort_by(|one, other| one.id.cmp(other.id));
     items
 }
 
-fn delivery_item(delivery: &Delivery) -> DeliveryItem<'_> {
-    let created_at = delivery.created_at;
-    let pending = delivery.state == DeliveryState::Pending;
-    let delivered = delivery.state == DeliveryState::Delivered;
+fn delivery_item(notification: &Notification) -> DeliveryItem<'_> {
+    let group = notification.group.as_ref();
     DeliveryItem {
-        id: delivery.id.as_str(),
-        alert: delivery.alert.as_ref().map(|alert| alert.as_str()),
-        rule: delivery.rule.as_ref().map(|rule| rule.as_str()),
-        receiver: delivery.receiver.as_str(),
-        kind: delivery.kind.as_str(),
-        follows: delivery.follows.as_ref().map(|id| id.as_str()),
-        state: delivery.state.as_str(),
-        attempts: delivery.attempts,
-        done: Nested(&delivery.done),
-        last_status: delivery.last_status.as_deref(),
-        last_error: delivery.last_error.as_deref(),
-        created_at: created_at.as_millisecond(),
-        // What is owed is owed at some time: at once, if nobody says otherwise.
-        next_attempt_at: pending.then(|| delivery.next_attempt_at.unwrap_or(created_at).as_millisecond()),
-        delivered_at: delivered.then(|| delivery.delivered_at.unwrap_or(created_at).as_millisecond()),
-        urgency: delivery.severity.map_or(0, Severity::urgency),
-        merged_into: delivery.merged_into.as_ref().map(|id| id.as_str()),
-        stands_in_for: delivery.stands_in_for.as_ref().map(|id| id.as_str()),
-        reference: delivery.reference.as_deref(),
-        group_key: delivery.group.as_ref().map(|group| group.key.as_str()),
-        group_interval: delivery.group.as_ref().map(|group| milliseconds(group.interval)),
-        group_repeat: delivery.group.as_ref().and_then(|group| group.repeat).map(milliseconds),
-        group_told_at: delivery.group.as_ref().and_then(|group| group.told_at).map(Timestamp::as_millisecond),
-        rendered_for: delivery.rendered_for.as_deref(),
-        in_thread_of: delivery.in_thread_of.as_ref().map(|id| id.as_str()),
-        content: Nested(&delivery.content),
+        id: notification.id.as_str(),
+        alert: notification.alert.as_ref().map(|alert| alert.as_str()),
+        rule: notification.rule.as_ref().map(|rule| rule.as_str()),
+        receiver: notification.receiver.as_str(),
+        kind: notification.kind.as_str(),
+        follows: notification.follows.as_ref().map(|id| id.as_str()),
+        state: DeliveryState::Pending.as_str(),
+        attempts: 0,
+        done: "[]",
+        created_at: notification.created_at.as_millisecond(),
+        next_attempt_at: notification.due_at.as_millisecond(),
+        urgency: notification.severity.map_or(0, Severity::urgency),
+        stands_in_for: notification.fallback_for.as_ref().map(|id| id.as_str()),
+        group_key: group.map(|group| group.key.as_str()),
+        group_interval: group.map(|group| milliseconds(group.interval)),
+        group_repeat: group.and_then(|group| group.repeat).map(milliseconds),
+        group_told_at: group.and_then(|group| group.told_at).map(Timestamp::as_millisecond),
+        rendered_for: notification.rendered_for.as_deref(),
+        in_thread_of: notification.in_thread_of.as_ref().map(|id| id.as_str()),
+        content: Nested(&notification.content),
     }
 }
 

@@ -225,7 +225,7 @@ async fn count(store: &SqlStore, which: &str, receiver: &ReceiverId, now: Timest
     Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
 }
 
-/// Which deliveries of `$1` are free: owed, not held, and with no predecessor that is still owed.
+/// Which deliveries of `$1` are free: pending, not held, and with no predecessor that is still pending.
 pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
      AND NOT EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = queued.follows AND leader.state = 'pending')";
 

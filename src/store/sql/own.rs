@@ -72,7 +72,7 @@ impl OwnAlerts for SqlStore {
         Ok(rows::all(&found.map_err(|error| self.failed(error))?, "alert", rows::alert))
     }
 
-    /// Alerts and what is owed for them, as a poll commits them; no cursor is moved.
+    /// Alerts and what is pending for them, as a poll commits them; no cursor is moved.
     async fn commit_own(&self, own: &OwnCommit) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         let moment = gap::next_moment(self, &mut write, own.now).await?;

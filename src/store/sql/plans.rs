@@ -121,7 +121,8 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
         store.undelivered(&receiver, (now, now), 5, now).await?;
         store.oldest_undelivered(&receiver).await?;
         store.ended_since_told(&receiver, 5).await?;
-        let claimed: Vec<DeliveryId> = store.claim(&receiver, now, 5).await?.into_iter().map(|one| one.id).collect();
+        let claimed: Vec<DeliveryId> =
+            store.claim(&receiver, now, 5).await?.into_iter().map(|one| one.notification.id).collect();
         store.mergeable(&claimed).await?;
         store.release(&claimed).await?;
     }

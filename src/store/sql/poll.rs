@@ -13,7 +13,7 @@ use super::items::{IdItem, alert_items, instance_items, lists, to_json};
 use super::{gap, insert, memory, rows, transition};
 use crate::decide::Memory;
 use crate::model::{
-    Alert, AlertId, Delivery, GapCause, GapPart, InstanceKey, InstanceType, PollOutcome, Snapshot, SourceId,
+    Alert, AlertId, GapCause, GapPart, InstanceKey, InstanceType, Notification, PollOutcome, Snapshot, SourceId,
 };
 use crate::store::error::StoreError;
 use crate::store::ledger::{PastRuns, PollCommit, PollLedger};
@@ -73,7 +73,7 @@ impl PollLedger for SqlStore {
     async fn commit_rendering(
         &self,
         commit: &PollCommit,
-        rendered: impl Iterator<Item = Vec<Delivery>> + Send,
+        rendered: impl Iterator<Item = Vec<Notification>> + Send,
     ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         move_source(self, &mut write, commit).await?;

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use crate::model::{
     Alert, AlertId, Delivery, DeliveryId, DeliveryState, GroupPlace, Instance, InstanceKey, InstanceType, JobRef,
-    MessageKind, ReceiverId, Revival, RuleId, Severity, Snapshot, SourceId, Status, Suppression,
+    MessageKind, Notification, ReceiverId, Revival, RuleId, Severity, Snapshot, SourceId, Status, Suppression,
 };
 use crate::store::archive::JobHistory;
 use crate::store::error::StoreError;
@@ -87,33 +87,38 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
     let decoded = || -> Result<Delivery, StoreError> {
         let (kind, state) = (text(row, 4)?, text(row, 6)?);
         let attempts = number(row, 7)?;
-        Ok(Delivery {
+        let (created_at, next_attempt_at) = (instant(number(row, 11)?)?, optional_instant(row, 12)?);
+        let notification = Notification {
             id: DeliveryId::new(&id),
             alert: optional_text(row, 1)?.map(AlertId::new),
             rule: optional_text(row, 2)?.map(RuleId::new),
+            severity: severity(row, 14)?,
             receiver: ReceiverId::new(text(row, 3)?),
             kind: MessageKind::from_word(&kind).ok_or_else(|| unknown("kind", &kind))?,
             follows: optional_text(row, 5)?.map(DeliveryId::new),
+            in_thread_of: optional_text(row, 29)?.map(DeliveryId::new),
+            fallback_for: optional_text(row, 16)?.map(DeliveryId::new),
+            group: group_place(row, 22)?,
+            content: json(row, 21)?,
+            rendered_for: optional_text(row, 28)?,
+            created_at,
+            due_at: next_attempt_at.unwrap_or(created_at),
+        };
+        Ok(Delivery {
+            notification,
             state: DeliveryState::from_word(&state).ok_or_else(|| unknown("state", &state))?,
+            merged_into: optional_text(row, 15)?.map(DeliveryId::new),
             attempts: u32::try_from(attempts).map_err(|_| unknown("number of attempts", &attempts.to_string()))?,
             patience_spent: optional_span(row, 27)?.unwrap_or_default(),
             done: json(row, 8)?,
-            last_status: optional_text(row, 9)?,
-            last_error: optional_text(row, 10)?,
-            created_at: instant(number(row, 11)?)?,
-            next_attempt_at: optional_instant(row, 12)?,
-            delivered_at: optional_instant(row, 13)?,
-            severity: severity(row, 14)?,
-            merged_into: optional_text(row, 15)?.map(DeliveryId::new),
-            stands_in_for: optional_text(row, 16)?.map(DeliveryId::new),
             reference: optional_text(row, 17)?,
             in_reply_to: optional_text(row, 18)?,
             answers_group: optional_text(row, 26)?.as_deref() == Some(MessageKind::AlertGroup.as_str()),
             revived: revival(row, 19)?,
-            group: group_place(row, 22)?,
-            content: json(row, 21)?,
-            rendered_for: optional_text(row, 28)?,
-            in_thread_of: optional_text(row, 29)?.map(DeliveryId::new),
+            last_status: optional_text(row, 9)?,
+            last_error: optional_text(row, 10)?,
+            next_attempt_at,
+            delivered_at: optional_instant(row, 13)?,
         })
     };
     decoded().map_err(|error| of("delivery", &id, &error))

@@ -42,7 +42,7 @@ pub(super) struct Statements {
     pub(super) buried_followers: SqlStr,
     /// The listed deliveries wait for no others any more: they are due at `$2`.
     pub(super) tell_alone: SqlStr,
-    /// Dead ones are owed again from `$2` on.
+    /// Dead ones are pending again from `$2` on.
     pub(super) revive: SqlStr,
     /// The facts of the listed deliveries' alerts, with the resolutions behind them that can be told at once.
     pub(super) mergeable: SqlStr,
@@ -164,13 +164,13 @@ impl Statements {
 fn mergeable(dialect: Dialect) -> SqlStr {
     // One statement sees one state of the database: where the facts say that the alert is over, its resolution is there.
     sql(format!(
-        "SELECT owed.id, alert.facts, CASE alert.state WHEN 'resolved' THEN (SELECT next.id FROM delivery AS next \
-           WHERE next.follows = owed.id AND next.kind = 'alert.resolved' AND next.state = 'pending' \
-             AND next.claimed_at IS NULL LIMIT 1) END, owed.follows, \
-           (SELECT note FROM escalation WHERE escalation.delivery = owed.id) \
-         FROM {} JOIN delivery AS owed ON owed.id = item.id JOIN alert ON alert.id = owed.alert \
-         WHERE owed.kind IN ('alert.firing', 'alert.resolved') AND owed.done = '[]' \
-           AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = owed.id AND attempt.outcome = 'unknown')",
+        "SELECT pending.id, alert.facts, CASE alert.state WHEN 'resolved' THEN (SELECT next.id FROM delivery AS next \
+           WHERE next.follows = pending.id AND next.kind = 'alert.resolved' AND next.state = 'pending' \
+             AND next.claimed_at IS NULL LIMIT 1) END, pending.follows, \
+           (SELECT note FROM escalation WHERE escalation.delivery = pending.id) \
+         FROM {} JOIN delivery AS pending ON pending.id = item.id JOIN alert ON alert.id = pending.alert \
+         WHERE pending.kind IN ('alert.firing', 'alert.resolved') AND pending.done = '[]' \
+           AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = pending.id AND attempt.outcome = 'unknown')",
         dialect.items(IdItem::COLUMNS)
     ))
 }

@@ -127,7 +127,7 @@ pub(in crate::web) async fn delivery(
     let links = [
         link("web.delivery.follows", &delivery.follows),
         link("web.delivery.merged_into", &delivery.merged_into),
-        link("web.delivery.stands_in_for", &delivery.stands_in_for),
+        link("web.delivery.stands_in_for", &delivery.fallback_for),
         link("web.delivery.fallback", &record.fallback),
     ];
     let page = DeliveryPage {

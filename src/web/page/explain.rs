@@ -130,7 +130,7 @@ fn standing(p: &Page, explained: &RuleExplained<'_>) -> Option<String> {
 fn ruled(p: &Page, explained: &RuleExplained<'_>) -> Ruled {
     let (class, outcome) = match &explained.outcome {
         Outcome::Told => ("ok", p.say("web.explain.told")),
-        Outcome::Owed => ("pending", p.say("web.explain.pending")),
+        Outcome::Pending => ("pending", p.say("web.explain.pending")),
         Outcome::NotTold { why, .. } => ("", p.say_with("web.explain.not_told", "why", p.plain(why))),
     };
     let measured = standing(p, explained);

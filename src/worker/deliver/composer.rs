@@ -15,7 +15,7 @@ use crate::alert::identity::group_id;
 use crate::alert::message_about;
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::model::{
-    AlertFacts, Content, Delivery, DeliveryId, GroupPlace, Mergeable, MessageKind, Queued, ReceiverId, Severity,
+    AlertFacts, Content, DeliveryId, GroupPlace, Mergeable, MessageKind, Notification, Queued, ReceiverId, Severity,
 };
 use crate::notify::Renderer;
 
@@ -58,7 +58,7 @@ struct Told {
 /// A message that tells what several deliveries have pending.
 #[derive(Debug)]
 pub(in crate::worker) struct Together {
-    pub(in crate::worker) delivery: Delivery,
+    pub(in crate::worker) delivery: Notification,
     pub(in crate::worker) members: Vec<DeliveryId>,
     /// How many alerts it names.
     pub(in crate::worker) named: usize,
@@ -147,7 +147,8 @@ impl Composer {
         // It takes the place in the queue of the one that waited longest, before those that have waited as long.
         let due_at = waiting.iter().filter(|one| members.contains(&one.id)).map(|one| one.due_at).min();
         let due_at = due_at.map(|due_at| due_at.checked_sub(Duration::from_millis(1)).unwrap_or(due_at));
-        Some(Together { delivery: Delivery { next_attempt_at: due_at, ..delivery }, members, named })
+        let due_at = due_at.unwrap_or(delivery.due_at);
+        Some(Together { delivery: Notification { due_at, ..delivery }, members, named })
     }
 
     /// What becomes of `found`, whose group has waited long enough; `mergeable` is what is known of them, `waiting` are in
@@ -229,7 +230,7 @@ impl Composer {
         let severity = told.iter().map(|one| one.facts.alert.severity).max();
         let rendered_for = self.merging().map(|renderer| renderer.kind().to_string());
         let delivery =
-            Delivery { severity, rendered_for, ..Delivery::pending(id, self.receiver.clone(), kind, content, now) };
+            Notification { severity, rendered_for, ..Notification::new(id, self.receiver.clone(), kind, content, now) };
         Together { delivery, members, named: told.len() }
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::claiming::Claimer;
 use crate::alert::message_about;
 use crate::limits::GROUP_MEMBERS_MAX;
-use crate::model::{Content, Delivery, DeliveryId, MessageKind};
+use crate::model::{Content, Delivery, DeliveryId, MessageKind, Notification};
 use crate::notify::Renderer;
 use crate::store::{Groups, Outbox, StoreError};
 
@@ -56,7 +56,8 @@ impl<S: Groups + Outbox> Claimer<S> {
         self.store.rewrite(&delivery.id, &content, kind).await?;
         tracing::info!(delivery = id, receiver, before, kind, "rendered again for another kind of receiver");
         let rendered_for = Some(kind.to_string());
-        Ok(Some(Delivery { content, rendered_for, in_reply_to: None, ..delivery }))
+        let notification = Notification { content, rendered_for, ..delivery.notification };
+        Ok(Some(Delivery { notification, in_reply_to: None, ..delivery }))
     }
 
     async fn rendered_again(

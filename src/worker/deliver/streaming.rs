@@ -202,7 +202,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     }
 
     fn give_up_ready(&mut self) {
-        self.unsent.extend(self.ready.drain(..).map(|delivery| delivery.id));
+        self.unsent.extend(self.ready.drain(..).map(|delivery| delivery.notification.id));
     }
 
     /// The most urgent call to the store, if any is due.

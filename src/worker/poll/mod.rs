@@ -87,7 +87,7 @@ pub struct PollReport {
     pub suppressed: usize,
     /// Alerts that were held back until now, and are told.
     pub released: usize,
-    /// Deliveries now owed.
+    /// Deliveries now pending.
     pub deliveries: usize,
     /// Why the listing was not whole, where it was not.
     pub incomplete: Option<String>,

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::super::pending::Receivers;
 use crate::decide::{Notice, Place};
 use crate::limits::RENDERED_AT_ONCE;
-use crate::model::{Alert, Delivery, ReceiverId};
+use crate::model::{Alert, Notification, ReceiverId};
 use crate::rule::RuleSet;
 
 /// After so long a slice is handed over as it is: a storm of thousands must not keep the lanes from their turn.
@@ -47,7 +47,7 @@ impl<'a> Rendering<'a> {
     }
 
     /// What the receivers of a notice are sent.
-    fn render(&self, notice: &Notice) -> Vec<Delivery> {
+    fn render(&self, notice: &Notice) -> Vec<Notification> {
         let alert = match notice.alert {
             Place::Fired(at) => &self.fired[at],
             Place::Changed(at) => &self.changed[at],
@@ -57,9 +57,9 @@ impl<'a> Rendering<'a> {
 }
 
 impl Iterator for Rendering<'_> {
-    type Item = Vec<Delivery>;
+    type Item = Vec<Notification>;
 
-    fn next(&mut self) -> Option<Vec<Delivery>> {
+    fn next(&mut self) -> Option<Vec<Notification>> {
         let (mut slice, began) = (Vec::new(), Instant::now());
         while let Some(notice) = self.notices.next() {
             slice.extend(self.render(notice));

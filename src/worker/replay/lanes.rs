@@ -18,7 +18,7 @@ use super::log::Log;
 use crate::config::Config;
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::model::{
-    AlertFacts, AlertId, AlertState, Delivery, DeliveryId, DueGroup, GroupPlace, Mergeable, MessageKind, Queued,
+    AlertFacts, AlertId, AlertState, DeliveryId, DueGroup, GroupPlace, Mergeable, MessageKind, Notification, Queued,
     ReceiverId, Severity,
 };
 
@@ -125,7 +125,7 @@ impl Lanes {
     }
 
     /// Has a message wait that repeats what a group was told.
-    pub(super) fn add(&mut self, delivery: &Delivery) {
+    pub(super) fn add(&mut self, delivery: &Notification) {
         let Some(lane) = self.lanes.get_mut(&delivery.receiver) else { return };
         lane.add(delivery, &mut self.fates);
     }
@@ -137,7 +137,7 @@ impl Lanes {
 }
 
 impl Lane {
-    fn add(&mut self, delivery: &Delivery, fates: &mut Fates) {
+    fn add(&mut self, delivery: &Notification, fates: &mut Fates) {
         fates.of.insert(delivery.id.clone(), Fate::Pending);
         if let Some(GroupPlace { key, told_at: Some(told_at), .. }) = &delivery.group {
             self.told_at.insert(key.clone(), *told_at);
@@ -147,7 +147,7 @@ impl Lane {
                 id: delivery.id.clone(),
                 kind: Some(delivery.kind),
                 severity: delivery.severity,
-                due_at: delivery.next_attempt_at.unwrap_or(delivery.created_at),
+                due_at: delivery.due_at,
             },
             created_at: delivery.created_at,
             alert: delivery.alert.clone(),

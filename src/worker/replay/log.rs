@@ -10,7 +10,9 @@ use super::super::pending::Receivers;
 use super::telling::Telling;
 use crate::alert::attach_escalation;
 use crate::decide::{Decided, Place};
-use crate::model::{Alert, AlertFacts, AlertId, AlertState, Delivery, DeliveryId, Escalation, MessageKind, StepTaken};
+use crate::model::{
+    Alert, AlertFacts, AlertId, AlertState, DeliveryId, Escalation, MessageKind, Notification, StepTaken,
+};
 use crate::rule::RuleSet;
 
 /// Everything that was decided so far.
@@ -19,7 +21,7 @@ pub(super) struct Log {
     alerts: HashMap<AlertId, Entry>,
     /// The alerts that fire.
     firing: BTreeSet<AlertId>,
-    deliveries: Vec<Delivery>,
+    deliveries: Vec<Notification>,
     known: HashSet<DeliveryId>,
     /// What the messages of later steps say besides.
     notes: HashMap<DeliveryId, Escalation>,
@@ -52,12 +54,12 @@ impl Log {
     }
 
     /// What was pending of an alert, the earliest first.
-    pub(super) fn deliveries_of<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Delivery> {
+    pub(super) fn deliveries_of<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Notification> {
         entry.deliveries.iter().map(|place| &self.deliveries[*place])
     }
 
     /// What is pending from this place on, in the order in which it was decided.
-    pub(super) fn deliveries_from(&self, place: usize) -> &[Delivery] {
+    pub(super) fn deliveries_from(&self, place: usize) -> &[Notification] {
         &self.deliveries[place..]
     }
 
@@ -115,7 +117,7 @@ impl Log {
     }
 
     /// Adds what is pending of alerts: told by a later step, or else at once.
-    pub(super) fn add(&mut self, deliveries: Vec<Delivery>, step: Option<u32>) {
+    pub(super) fn add(&mut self, deliveries: Vec<Notification>, step: Option<u32>) {
         for delivery in deliveries {
             let Some(entry) = delivery.alert.as_ref().and_then(|alert| self.alerts.get_mut(alert)) else { continue };
             if !self.known.insert(delivery.id.clone()) {
@@ -131,12 +133,12 @@ impl Log {
     }
 
     /// The alerts, the deliveries and the tellings; the earliest first.
-    pub(super) fn into_parts(self) -> (Vec<Alert>, Vec<Delivery>, Vec<Telling>) {
+    pub(super) fn into_parts(self) -> (Vec<Alert>, Vec<Notification>, Vec<Telling>) {
         let mut alerts: Vec<Alert> = self.alerts.into_values().map(|entry| entry.alert).collect();
         alerts.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
         let mut deliveries = self.deliveries;
         deliveries.sort_by(|one, other| {
-            let order = |it: &Delivery| (it.created_at, it.alert.clone(), it.kind.as_str(), it.receiver.clone());
+            let order = |it: &Notification| (it.created_at, it.alert.clone(), it.kind.as_str(), it.receiver.clone());
             order(one).cmp(&order(other))
         });
         (alerts, deliveries, self.tellings.into_values().collect())

@@ -37,7 +37,7 @@ use self::steps::Steps;
 use super::pending::{Receiver, Receivers};
 use crate::config::Config;
 use crate::limits::INHIBITING_MAX;
-use crate::model::{Ack, Alert, AlertId, Delivery, PollOutcome, Silence, SourceId};
+use crate::model::{Ack, Alert, AlertId, Notification, PollOutcome, Silence, SourceId};
 use crate::notify::Renderer;
 use crate::rule::inhibit::was_told;
 
@@ -60,7 +60,7 @@ pub struct Played {
     /// The alerts, as they are at the end; the earliest first.
     pub alerts: Vec<Alert>,
     /// What is pending for whom, as it was decided; the earliest first.
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<Notification>,
     /// What people are told; the earliest first.
     pub tellings: Vec<Telling>,
     /// The messages that go out for that, alone or together; the earliest first.

@@ -16,7 +16,7 @@ use super::people::People;
 use crate::config::Config;
 use crate::limits::ESCALATION_LATE_MAX;
 use crate::model::{
-    AlertId, AlertState, Delivery, DeliveryId, DueStep, EscalatedEnd, MessageKind, ReceiverId, RuleId, RuleStep,
+    AlertId, AlertState, DeliveryId, DueStep, EscalatedEnd, MessageKind, Notification, ReceiverId, RuleId, RuleStep,
 };
 use crate::rule::Muting;
 
@@ -119,7 +119,7 @@ impl Steps {
         });
         for Told { alert, number, receiver, by } in ended {
             let Some(entry) = log.entry(&alert) else { continue };
-            let is_end_of = |it: &Delivery| it.kind == MessageKind::AlertResolved && it.receiver == receiver;
+            let is_end_of = |it: &Notification| it.kind == MessageKind::AlertResolved && it.receiver == receiver;
             if log.deliveries_of(entry).any(is_end_of) {
                 continue;
             }
@@ -131,14 +131,14 @@ impl Steps {
 
 fn due_step(ahead: Ahead<'_>, log: &Log, people: &People, has_arrived: impl Fn(&DeliveryId) -> bool) -> DueStep {
     let Ahead { entry, number, told_at, due_at } = ahead;
-    let mut owed: Vec<(ReceiverId, bool)> = Vec::new();
+    let mut notified: Vec<(ReceiverId, bool)> = Vec::new();
     for delivery in log.deliveries_of(entry).filter(|delivery| delivery.kind == MessageKind::AlertFiring) {
         let arrived = has_arrived(&delivery.id);
-        match owed.iter_mut().find(|(receiver, _)| *receiver == delivery.receiver) {
+        match notified.iter_mut().find(|(receiver, _)| *receiver == delivery.receiver) {
             Some((_, any)) => *any |= arrived,
-            None => owed.push((delivery.receiver.clone(), arrived)),
+            None => notified.push((delivery.receiver.clone(), arrived)),
         }
     }
     let acked_by = people.ack(&entry.alert.id).map(|ack| ack.by.clone());
-    DueStep { alert: entry.alert.clone(), number, told_at, due_at, owed, acked_by }
+    DueStep { alert: entry.alert.clone(), number, told_at, due_at, notified, acked_by }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Alert, AlertId, Content, Delivery, MessageKind, ReceiverId, RuleId, Severity, SourceId};
+use crate::model::{Alert, AlertId, Content, MessageKind, Notification, ReceiverId, RuleId, Severity, SourceId};
 
 /// One telling.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Telling {
 
 impl Telling {
     /// The telling of an alert by `delivery`, and by those that are made with it; nobody is in it yet.
-    pub(super) fn of(alert: &Alert, delivery: &Delivery, step: Option<u32>) -> Telling {
+    pub(super) fn of(alert: &Alert, delivery: &Notification, step: Option<u32>) -> Telling {
         Telling {
             at: delivery.created_at,
             alert: alert.id.clone(),

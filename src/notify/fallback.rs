@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::channel::{Channel, Parts};
 use super::receiver::ChannelSettings;
-use crate::model::{StandsInFor, Untold};
+use crate::model::{MeantFor, Untold};
 use crate::template::{Locale, OutputKind, display_text, local_time, markdown_text, telegram_text, truncated};
 
 /// Most of an error that the note quotes, in characters: enough to know who must mend what.
 const ERROR_MAX: usize = 240;
 
 /// A note in one line, free of control characters, not escaped.
-fn note(meant: &StandsInFor, locale: &Locale) -> String {
+fn note(meant: &MeantFor, locale: &Locale) -> String {
     let language = locale.language;
     let receiver = meant.receiver.as_str();
     let Some(Untold { given_up, since, attempts, error }) = &meant.untold else {
@@ -36,7 +36,7 @@ fn note(meant: &StandsInFor, locale: &Locale) -> String {
 }
 
 /// Puts the note into the parts, escaped for each.
-pub(super) fn put(settings: &ChannelSettings, parts: &mut Parts, meant: &StandsInFor, locale: &Locale) {
+pub(super) fn put(settings: &ChannelSettings, parts: &mut Parts, meant: &MeantFor, locale: &Locale) {
     let note = note(meant, locale);
     let channel = settings.channel();
     for built_in in settings.kind().alert {

@@ -1,6 +1,6 @@
 //! The line that says whom a message was meant for: there in every channel, escaped in every channel.
 
-use nightbell::model::{DeliveryId, Message, MessageKind, ReceiverId, StandsInFor, Untold};
+use nightbell::model::{Delivery, DeliveryId, MeantFor, Message, MessageKind, Notification, ReceiverId, Untold};
 use nightbell::notify::{Notifier as _, Renderer};
 use nightbell::template::{sample_message, samples};
 use nightbell::words::Language;
@@ -18,14 +18,14 @@ fn every_kind() -> Vec<String> {
     [SLACK, EMAIL, WEBHOOK].map(str::to_string).into_iter().chain(chats).collect()
 }
 
-fn meant(error: &str) -> StandsInFor {
+fn meant(error: &str) -> MeantFor {
     let untold = Untold { given_up: true, since: now(), attempts: 4, error: Some(error.into()) };
-    StandsInFor { receiver: ReceiverId::new("oncall"), untold: Some(untold) }
+    MeantFor { receiver: ReceiverId::new("oncall"), untold: Some(untold) }
 }
 
 /// All that a receiver is sent, as one text.
-fn sent(yaml: &str, message: &Message, meant: &StandsInFor) -> String {
-    let rendered = Renderer::open(&settings(yaml)).unwrap().render_stand_in(message, meant);
+fn sent(yaml: &str, message: &Message, meant: &MeantFor) -> String {
+    let rendered = Renderer::open(&settings(yaml)).unwrap().render_fallback(message, meant);
     assert_eq!(rendered.problem, None, "{yaml}");
     rendered.content.parts.into_values().collect::<Vec<_>>().join("\n")
 }
@@ -47,7 +47,7 @@ fn every_channel_says_whom_it_was_meant_for_and_why_it_did_not_arrive() {
                 "{yaml}: {text}"
             );
         }
-        let end = StandsInFor { untold: None, ..meant("") };
+        let end = MeantFor { untold: None, ..meant("") };
         let text = sent(&yaml, &sample_message(MessageKind::AlertResolved, now()), &end);
         assert!(yaml == WEBHOOK || text.contains("Intended for oncall; resolves the earlier alert"), "{yaml}: {text}");
         assert!(yaml != WEBHOOK || text.contains("\"stands_in_for\":{\"receiver\":\"oncall\"}"), "{text}");
@@ -58,14 +58,14 @@ fn every_channel_says_whom_it_was_meant_for_and_why_it_did_not_arrive() {
 fn it_is_said_in_the_receiver_s_language() {
     let receiver = nightbell::notify::ReceiverSettings { language: Language::Zh, ..settings(EMAIL) };
     let renderer = Renderer::open(&receiver).unwrap();
-    let text = renderer.render_stand_in(&firing(), &meant("answered 503")).content.part("text").to_string();
+    let text = renderer.render_fallback(&firing(), &meant("answered 503")).content.part("text").to_string();
     assert!(text.starts_with("⚠️ 本消息原应发送至 oncall，但无法送达（自 "), "{text}");
     assert!(text.lines().next().unwrap().ends_with("已尝试 4 次）：answered 503"), "{text}");
 }
 
 #[test]
 fn it_stands_near_the_top_of_a_mail() {
-    let parts = Renderer::open(&settings(EMAIL)).unwrap().render_stand_in(&firing(), &meant("answered 503")).content;
+    let parts = Renderer::open(&settings(EMAIL)).unwrap().render_fallback(&firing(), &meant("answered 503")).content;
     assert!(parts.part("text").starts_with("⚠️ Intended for oncall"), "{}", parts.part("text"));
     let html = parts.part("html");
     let body = &html[html.find("<body").unwrap()..];
@@ -89,11 +89,10 @@ async fn a_hostile_answer_adds_no_markup_and_every_vendor_takes_it() {
         let receiver = settings(&yaml);
         let (renderer, notifier) = (Renderer::open(&receiver).unwrap(), open(&yaml));
         for (name, message) in samples() {
-            let content = renderer.render_stand_in(&message, &meant(hostile)).content;
+            let content = renderer.render_fallback(&message, &meant(hostile)).content;
             let id = DeliveryId::new("d-0123456789abcdef");
-            let delivery =
-                nightbell::model::Delivery::pending(id, receiver.id.clone(), MessageKind::AlertFiring, content, now());
-            let attempt = notifier.send(&delivery, now()).await;
+            let sent = Notification::new(id, receiver.id.clone(), MessageKind::AlertFiring, content, now());
+            let attempt = notifier.send(&Delivery::pending(sent), now()).await;
             assert_eq!(attempt.error, None, "{kind}, {name}");
         }
     }
@@ -101,7 +100,7 @@ async fn a_hostile_answer_adds_no_markup_and_every_vendor_takes_it() {
         let text = sent(yaml, &firing(), &meant(hostile));
         assert!(!text.contains("<!channel>") || yaml == EMAIL, "{text}");
     }
-    let mail = Renderer::open(&settings(EMAIL)).unwrap().render_stand_in(&firing(), &meant(hostile)).content;
+    let mail = Renderer::open(&settings(EMAIL)).unwrap().render_fallback(&firing(), &meant(hostile)).content;
     assert!(
         !mail.part("html").contains("<b>bold") && !mail.part("html").contains("<!channel"),
         "{}",

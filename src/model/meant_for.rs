@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::ReceiverId;
 
-/// Whom a message was meant for. It stands in the body of a webhook as `stands_in_for`.
+/// Whom a fallback delivery was meant for. In the body of a webhook it is `stands_in_for`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StandsInFor {
+pub struct MeantFor {
     /// The receiver that should have been told.
     pub receiver: ReceiverId,
     /// Why it was not; none in the resolution of an alert that had gone to the fallback already.
@@ -20,7 +20,7 @@ pub struct StandsInFor {
 pub struct Untold {
     /// Whether it was given up there; otherwise it is still being tried.
     pub given_up: bool,
-    /// Since when it was owed there.
+    /// Since when it was pending there.
     pub since: Timestamp,
     /// Attempts made there.
     pub attempts: u32,

@@ -108,8 +108,16 @@ fn dependencies_point_one_way() {
     assert!(wrong.is_empty(), "dependencies that point the wrong way:\n{}", wrong.join("\n"));
 }
 
-/// The rooms in which no module names one above it, and no arrow comes back to where it began.
-const ROOMS: [&str; 6] = ["source", "notify", "http", "iam", "sign", "secret"];
+/// The rooms in which no arrow comes back to where it began, besides.
+const ROOMS_WITHOUT_CIRCLES: [&str; 6] = ["source", "notify", "http", "iam", "sign", "secret"];
+/// The rooms in which modules still name one above them.
+const UNTIDY_ROOMS: [&str; 6] = ["app", "config", "decide", "rule", "template", "worker"];
+
+/// The modules that are folders.
+fn rooms() -> Vec<String> {
+    let entries = fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_dir()).map(|path| path.file_name().unwrap().to_str().unwrap().to_string()).collect()
+}
 
 /// The modules of a room by their path, each with its code, without its tests.
 fn modules_of(room: &str) -> BTreeMap<Vec<String>, String> {
@@ -199,8 +207,9 @@ fn led_to<'a>(modules: &'a BTreeMap<Vec<String>, String>, module: &[String], pat
 #[test]
 fn no_arrow_runs_back_up_inside_a_room() {
     let mut wrong = Vec::new();
-    for room in ROOMS {
+    for room in rooms().iter().filter(|room| !UNTIDY_ROOMS.contains(&room.as_str())) {
         let modules = modules_of(room);
+        let may_circle = !ROOMS_WITHOUT_CIRCLES.contains(&room.as_str());
         let arrows: BTreeMap<&Vec<String>, BTreeSet<&Vec<String>>> = modules
             .iter()
             .map(|(module, code)| {
@@ -215,6 +224,9 @@ fn no_arrow_runs_back_up_inside_a_room() {
         for (module, named) in &arrows {
             for above in named.iter().filter(|other| module.starts_with(other.as_slice())) {
                 wrong.push(format!("{} names {} above it", module.join("::"), above.join("::")));
+            }
+            if may_circle {
+                continue;
             }
             // Whatever is named leads back here?
             let (mut seen, mut open) = (BTreeSet::new(), named.iter().copied().collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::failing_nodes;
+use super::failing::failing_nodes;
 use super::summary;
 use crate::model::{Alert, AlertFacts, Belonging, GroupFacts, Message, MessageData, MessageKind, NodeDetails};
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::end::unwatched;
 use super::identity::own_alert_id;
 use super::summary;
-use super::unwatched;
 use crate::limits::{INSTANCE_ERROR_BYTES_MAX, OWN_TROUBLE_SETTLES};
 use crate::model::{
     Alert, AlertFacts, AlertPart, AlertState, EndReason, Ended, GapCause, JobPart, Measures, Reason, ReasonCode,

@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use clap::Args;
 
+use super::ground::{Exit, Failure};
+use super::names;
 use super::output::{complain, fail, local, print};
 use super::place::{Desk, StorePlace, load_desk};
 use super::silence::{author, words};
-use super::{Exit, Failure, names};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::desk::{self as asked, Closing};

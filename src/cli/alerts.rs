@@ -3,10 +3,10 @@
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::deliveries::instant;
+use super::ground::{Exit, Failure, Listing, instant};
+use super::names;
 use super::output::{complain, complain_of_left_out, fail, local, print, table};
 use super::place::Desk;
-use super::{Exit, Failure, Listing, names};
 use crate::alert::own;
 use crate::desk::json;
 use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceId};

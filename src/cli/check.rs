@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::ground::{Exit, Failure};
 use super::names::unknown;
 use super::output::{complain, print};
-use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::http::{HttpClient, HttpSettings};

@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 
+use super::ground::{Exit, Failure, duration};
 use super::output::{complain, fail, print};
-use super::{Exit, Failure};
 use crate::app;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, DigestSettings};
@@ -27,7 +27,7 @@ pub(super) struct Show {
     /// The digest's key in the configuration.
     pub(super) name: String,
     /// How far back it reaches; without it, as the scheduled one will: since the last one, or its own period.
-    #[arg(long, value_name = "DURATION", value_parser = super::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     period: Option<Duration>,
     /// Writes the mail's HTML to a file, pictures inside, instead of its text to stdout.
     #[arg(long, value_name = "FILE.html", conflicts_with_all = ["send", "json"])]

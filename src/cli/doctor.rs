@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::ground::{Exit, Failure};
 use super::names::unknown;
 use super::output::{complain, print, table};
-use super::{Exit, Failure};
 use crate::app::{self, Examined, Kept};
 use crate::clock::SystemClock;
 use crate::config::Config;

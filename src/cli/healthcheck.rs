@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::ground::{Exit, Failure};
 use super::output::{fail, print};
-use super::{Exit, Failure};
 use crate::config::Config;
 
 /// Time for the answer.

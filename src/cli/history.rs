@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::ground::{Exit, Failure};
 use super::output::{complain, local, print};
-use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::{NOISY_ALERTS_A_DAY, OVERLAP_SHARE_PERCENT, OVERLAP_TELLINGS_MIN};

@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
+use super::ground::{Exit, Failure, Listing, duration};
+use super::names;
 use super::output::{complain, complain_of_left_out, local, print, table};
 use super::place::Desk;
-use super::{Exit, Failure, Listing, duration, names};
 use crate::clock::{Clock as _, SystemClock};
 use crate::desk::json;
 use crate::model::{SourceId, Status};

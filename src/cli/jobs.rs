@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::ground::{Exit, Failure, Listing};
 use super::instances::Chosen;
 use super::output::{complain, complain_of_left_out, local, print, table};
 use super::place::Desk;
-use super::{Exit, Failure, Listing};
 use crate::clock::{Clock as _, SystemClock};
 use crate::store::{Archive as _, JobHistory, Mode, SqlStore, Tally as _};
 use crate::template::display_text;

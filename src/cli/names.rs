@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Failure;
+use super::ground::Failure;
 use super::place::Desk;
 use crate::alert::own;
 use crate::limits::NAMES_SHOWN;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Args, FromArgMatches};
 
-use super::{Failure, output};
+use super::ground::Failure;
+use super::output;
 use crate::config::{Config, ConfigProblem, LoadOptions, Loaded, RuleFile, RuleFiles};
 use crate::limits::MISTAKES_SHOWN_ON_CALL;
 

@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::ground::{Exit, Failure};
 use super::output::complain;
-use super::{Exit, Failure};
 use crate::app::{App, Attempted, RuleWatch};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, ConfigProblem, LoadOptions, RuleFiles};

@@ -1,8 +1,8 @@
 //! `nightbell schema`: the configuration file as a JSON Schema, for editors, and all its keys as
 //! Markdown, for people.
 
+use super::ground::{Exit, Failure};
 use super::output::print;
-use super::{Exit, Failure};
 
 pub(super) fn schema(is_part: bool, as_reference: bool) -> Result<Exit, Failure> {
     if as_reference {

@@ -8,9 +8,9 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::model::AttemptOutcome;
 
+use super::ground::{Exit, Failure};
 use super::names::unknown;
 use super::output::{fail, print};
-use super::{Exit, Failure};
 
 pub(super) async fn send_test(config: &Config, receiver: &str) -> Result<Exit, Failure> {
     let Some(settings) = config.receivers.iter().find(|settings| settings.id.as_str() == receiver) else {

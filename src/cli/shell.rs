@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
+use super::command_line::Cli;
+use super::ground::{Exit, Failure};
 use super::output::{complain, print};
-use super::{Cli, Exit, Failure};
 
 /// Prints the script that tells a shell what can follow.
 pub(super) fn completions(shell: Shell) -> Result<Exit, Failure> {

@@ -9,9 +9,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::alerts::severity;
+use super::ground::{Exit, Failure, duration};
+use super::names;
 use super::output::{complain, fail, local, print, table};
 use super::place::{Desk, StorePlace, load_desk};
-use super::{Exit, Failure, duration, names};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::desk::{check_length, json, one_line};

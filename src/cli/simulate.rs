@@ -13,8 +13,8 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::ground::{Exit, Failure, duration};
 use super::output::{complain, print};
-use super::{Exit, Failure, duration};
 use crate::clock::{Clock, SystemClock};
 use crate::sim::{Inbox, Received, SimConfig, SimInstance, SimNode, SimWorkspace};
 

@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::ground::{Exit, Failure};
 use super::output::{complain, grouped, local, print, table};
 use super::place::Desk;
-use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::limits::{HEARTBEAT_POLL_SLACK, LAST_GOOD_POLL_SOUGHT};
 use crate::model::{AlertState, PollOutcome, SourceId};

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
+use super::ground::{Exit, Failure};
 use super::output::{complain, complain_of_own_schedules, print};
-use super::{Exit, Failure};
 use crate::config::{Loaded, RuleTest};
 use crate::template::display_text;
 use crate::worker::replay::{Rehearsal, ReplayError, Telling, Theatre};

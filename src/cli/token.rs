@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::ground::{Exit, Failure, duration};
 use super::output::{complain, fail, local, print, table};
 use super::place::{StorePlace, load_desk};
 use super::silence::words;
-use super::{Exit, Failure, duration};
 use crate::clock::{Clock as _, SystemClock};
 use crate::desk::{hash_of, new_token};
 use crate::limits::{TOKEN_PREFIX_MIN, TOKEN_TIME_MAX};

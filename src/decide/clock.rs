@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::answers::Questions;
 use super::answers::Span;
 use super::history::candidate;
 use super::judge::{Bench, Candidate, CandidateSubject, Judged, Naming};
 use super::memory::Memory;
-use super::{Decider, Look, Questions};
+use super::{Decider, Look};
 use crate::alert::identity::due_alert_id;
 use crate::alert::{Ending, end, late, overdue};
 use crate::limits::{DUE_TIMES_PER_POLL_MAX, LAGGING_MAX};

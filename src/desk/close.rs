@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::DeskError;
+use super::error::DeskError;
 use crate::alert::close as closed;
 use crate::config::Config;
 use crate::model::{Alert, MessageKind, Notification};

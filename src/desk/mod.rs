@@ -5,32 +5,13 @@
 //! know of the command line, of HTTP or of a page.
 
 mod close;
+mod error;
 pub mod explain;
 pub mod json;
 mod silence;
 mod token;
 
 pub use close::{Closing, close, receivers_of};
+pub use error::DeskError;
 pub use silence::{Hits, Wrong, check_length, check_silence, ends_after, is_everything, one_line, preview_silence};
 pub use token::{TOKEN_HEAD, hash_of, new_secret, new_token};
-
-use crate::store::StoreError;
-
-/// Why a wish was not fulfilled; nothing was written.
-#[derive(Debug, thiserror::Error)]
-pub enum DeskError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The templates of a receiver cannot be used.
-    #[error("receiver {id}: {reason}")]
-    Receiver {
-        /// The receiver.
-        id: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The operating system has no random numbers to give.
-    #[error("the operating system has no random numbers to give")]
-    Random,
-}

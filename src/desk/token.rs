@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::DeskError;
+use super::error::DeskError;
 
 /// What every token begins with, so that people and scanners of leaked secrets know one when they see it.
 pub const TOKEN_HEAD: &str = "nb_";

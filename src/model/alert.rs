@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{AlertFacts, AlertId, ReceiverId, RuleId, SilenceId, SourceId};
+use super::id::{AlertId, ReceiverId, RuleId, SourceId};
+use super::message::AlertFacts;
+use super::silence::SilenceId;
 
 /// How bad it is, as the rule says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{InstanceType, Window};
+use super::instance::{InstanceType, Window};
 
 /// What one listing proves to have been read.
 #[derive(Debug, Clone, PartialEq, Eq)]

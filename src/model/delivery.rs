@@ -7,7 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertId, DeliveryId, MessageKind, ReceiverId, RuleId, Severity};
+use super::alert::{Alert, Severity};
+use super::id::{AlertId, DeliveryId, ReceiverId, RuleId};
+use super::message::MessageKind;
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

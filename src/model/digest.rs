@@ -8,7 +8,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{RuleId, Severity, SourceId, Status};
+use super::alert::Severity;
+use super::id::{RuleId, SourceId};
+use super::status::Status;
 
 /// Everything a digest says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertId, DeliveryId, Notification, ReceiverId, RuleId};
+use super::alert::Alert;
+use super::delivery::Notification;
+use super::id::{AlertId, DeliveryId, ReceiverId, RuleId};
 
 /// A later step of a rule's `notify`: who was told before, how long ago, and whether anybody is on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::{DeliveryId, DeliveryState, ReceiverId};
+use super::delivery::DeliveryState;
+use super::id::{DeliveryId, ReceiverId};
 
 /// What a delivery dies of when the message that it follows was never delivered.
 pub const NEVER_FIRED: &str = "the firing message was never delivered";

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{SourceId, Status};
+use super::id::SourceId;
+use super::status::Status;
 
 /// A job as the source names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

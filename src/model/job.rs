@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::SourceId;
+use super::id::SourceId;
 use crate::schedule::Schedule;
 
 /// What state a job is in. The words are those of the DataArts API.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::ReceiverId;
+use super::id::ReceiverId;
 
 /// Whom a fallback delivery was meant for. In the body of a webhook it is `stands_in_for`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

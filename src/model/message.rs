@@ -8,10 +8,16 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AlertId, AlertState, DigestFacts, Ended, Escalation, HeldBack, InstanceKey, InstanceType, Labels, Measures, Reason,
-    RuleId, Severity, SourceId, Status,
-};
+use super::alert::{AlertState, Ended, Severity};
+use super::digest::DigestFacts;
+use super::escalation::Escalation;
+use super::id::{AlertId, RuleId, SourceId};
+use super::instance::{InstanceKey, InstanceType};
+use super::labels::Labels;
+use super::measures::Measures;
+use super::reason::Reason;
+use super::silence::HeldBack;
+use super::status::Status;
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{AlertFacts, DeliveryId, GroupPlace, MessageKind, Severity};
+use super::alert::Severity;
+use super::delivery::GroupPlace;
+use super::id::DeliveryId;
+use super::message::{AlertFacts, MessageKind};
 
 /// A delivery that is due and free.
 #[derive(Debug, Clone, PartialEq, Eq)]

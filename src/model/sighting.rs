@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Instance, Node};
+use super::instance::{Instance, Node};
 
 /// How a run is from an instant on.
 #[derive(Debug, Clone, PartialEq)]

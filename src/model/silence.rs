@@ -6,7 +6,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LabelMatch, RuleId, Severity, SourceId};
+use super::alert::Severity;
+use super::id::{RuleId, SourceId};
+use super::labels::LabelMatch;
 
 /// Names a silence: a small number, because people type it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::AlertMatch;
+use super::mute::AlertMatch;
 use crate::model::{Alert, AlertId, Suppression};
 
 /// Which alerts hold back which.

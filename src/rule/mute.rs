@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Matches;
 use super::inhibit::Inhibition;
-use super::{Matcher, Matches, Pattern};
+use super::pattern::{Matcher, Pattern};
 use crate::model::{
     Alert, Concerns, InstanceType, LabelMatch, RuleId, Severity, Silence, SilenceId, SourceId, Suppression,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::AlertMatch;
+use super::mute::AlertMatch;
 use crate::model::{Alert, ReceiverId};
 
 /// A way that alerts of some kind go, whichever rule they are of.

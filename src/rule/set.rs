@@ -9,9 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Rule;
 use super::index::PatternIndex;
 use super::pattern::{Form, Pattern};
-use super::{Objection, Rule, Trigger};
+use super::trace::Objection;
+use super::trigger::Trigger;
 use crate::limits::{MATCH_CACHE_NAMES_MAX, SOURCE_OVERLAP};
 use crate::model::{RuleId, SourceId};
 

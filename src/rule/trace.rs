@@ -9,10 +9,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use super::Rule;
 use super::daily::{Daily, KnownRun, Late, Standing as Reached};
 use super::history::{FailureRate, Past, Slower, went_well};
+use super::judge::{Reason, Verdict};
 use super::recurring::{Recurring, missed};
-use super::{Reason, Rule, Trigger, Verdict};
+use super::trigger::Trigger;
 use crate::model::{Instance, InstanceType, Status};
 use crate::yaml::duration_text;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::civil::{Date, Weekday};
 
-use super::Calendar;
+use super::calendar::Calendar;
 
 /// The days of which any of these is true.
 #[derive(Clone, Default)]

@@ -10,7 +10,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Days, Schedule};
+use super::cron::Schedule;
+use super::days::Days;
 
 /// The seconds of a day by the clock.
 pub const DAY_SECONDS: i32 = 86_400;

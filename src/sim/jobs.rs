@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Dialect, SimNode};
+use super::dialect::Dialect;
+use super::state::SimNode;
 
 /// A job, as the job list tells it.
 #[derive(Debug, Clone, PartialEq)]

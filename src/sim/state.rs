@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::ListOrder;
 use super::dialect::Dialect;
 use super::jobs::Jobs;
+use super::workspace::ListOrder;
 
 /// An instance of a job.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::{Language, Phrase};
+use super::language::Language;
+use super::phrase::Phrase;
 use crate::yaml::{Diagnostics, Environment, Node, Value, parse};
 
 /// Phrases by key. A mapping inside a catalog gives its keys a name in front: `word.fail`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Language;
+use super::language::Language;
 use super::verdict::verdict;
 use crate::model::{BreachPart, DigestFacts};
 

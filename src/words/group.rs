@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::headline::short_time;
-use super::{Language, grouped, truncated};
+use super::language::{Language, truncated};
+use super::verdict::grouped;
 use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_NODES_MAX};
 use crate::model::{AlertFacts, AlertState, GroupFacts, ReasonCode, Severity};
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::group::{Listener, group_headline};
-use super::{Language, verdict};
+use super::language::Language;
+use super::verdict::verdict;
 use crate::model::{AlertFacts, AlertState, Message, MessageData, ReasonCode};
 
 /// What an alert is about: a job of a source, or a part of Nightbell itself, which has none.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Language;
+use super::language::Language;
 use crate::model::{AlertFacts, AlertState, Measures, Reason, ReasonCode, ReceiverId, Stage};
 
 /// What an alert says in one line, in this language: "etl_orders failed after 1m 0s", "settlement_daily 已运行 46 分 3 秒".

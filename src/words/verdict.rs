@@ -1,6 +1,6 @@
 //! How a period went, in one line.
 
-use super::Language;
+use super::language::Language;
 use crate::model::{DigestFacts, VerdictState};
 
 /// What a digest says first, in this language: "3 jobs still broken, 2 late · 1,204 of 1,210 ok", and that not everything

@@ -11,7 +11,10 @@
 
 use serde_json::Value;
 
-use super::{Diagnostics, Environment, FromYaml, Located, parse};
+use super::diagnostic::Diagnostics;
+use super::node::{Environment, parse};
+use super::section::Located;
+use super::value::FromYaml;
 
 /// The keys of one mapping.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options, Spanned};
 
-use super::{Diagnostics, duplicates, fault};
+use super::diagnostic::Diagnostics;
+use super::{duplicates, fault};
 use crate::limits::{CONFIG_DEPTH_MAX, CONFIG_FILE_BYTES_MAX};
 
 /// A line and a column, both counted from 1; columns count characters. Places of several files are in the files' order.

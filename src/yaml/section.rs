@@ -2,8 +2,11 @@
 
 use std::cell::RefCell;
 
+use super::diagnostic::{Diagnostics, closest};
 use super::fault::odd_character;
-use super::{Diagnostics, Entry, FromYaml, Key, Keys, Node, Place, Shape, Value, closest};
+use super::keys::{Key, Keys, Shape};
+use super::node::{Entry, Node, Place, Value};
+use super::value::FromYaml;
 
 /// A value on its way to become a typed one: where it stands, what it is called, and where findings go.
 #[derive(Clone, Copy)]

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::diagnostic::closest;
+use super::keys::{Key, Keys, Shape};
+use super::node::{Origin, Value};
 use super::section::kind_of;
-use super::{Key, Keys, Located, Origin, Section, Shape, Value, closest};
+use super::section::{Located, Section};
 use crate::secret::{Secret, SecretRef};
 
 /// A type that can be read from a value of the file. What is wrong is reported with its place; `None` means reported.

@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::deliveries::instant;
+use super::ground::{Exit, Failure, instant};
 use super::output::{complain, complain_of_own_schedules};
-use super::{Exit, Failure};
-use crate::app::{OnRecord, recorded};
+use crate::app::recorded;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::store::{Desk as _, Mode, PollLedger as _, SqlStore};

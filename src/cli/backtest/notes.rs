@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::super::output::local;
-use super::OnRecord;
+use crate::app::OnRecord;
 use crate::config::Config;
 use crate::model::Status;
 use crate::rule::Rule;

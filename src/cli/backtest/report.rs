@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::super::Failure;
+use super::super::ground::Failure;
 use super::super::output::{complain, local, print, table};
 use super::super::test::told_line;
-use super::{OnRecord, Played};
+use crate::app::OnRecord;
 use crate::config::Config;
 use crate::model::ReceiverId;
 use crate::template::display_text;
+use crate::worker::replay::Played;
 use crate::worker::replay::{Difference, How, Sent, Telling, differences};
 
 /// What one version of the rules tells.

@@ -4,20 +4,17 @@ mod retry;
 mod show;
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
+use super::ground::{Exit, Failure, Listing, instant};
+use super::names;
 use super::output::{complain, complain_of_left_out, fail, local, print, table};
 use super::place::Desk;
-use super::{Exit, Failure, names};
 
-use crate::clock::{Clock as _, SystemClock};
 use crate::desk::json;
 use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId, RuleId};
 use crate::store::{Deliveries as _, DeliveryQuery, Desk as _, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
-use crate::yaml::parse_duration;
 
 /// The command's arguments, without the configuration file.
 #[derive(Debug, Args)]
@@ -27,7 +24,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
-    listing: super::Listing,
+    listing: Listing,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,7 +67,7 @@ pub(super) async fn deliveries(desk: &Desk, arguments: &Arguments) -> Result<Exi
     }
 }
 
-async fn list(desk: &Desk, filter: &Filter, listing: &super::Listing) -> Result<Exit, Failure> {
+async fn list(desk: &Desk, filter: &Filter, listing: &Listing) -> Result<Exit, Failure> {
     let config = &desk.config;
     let since = match filter.since.as_deref().map(|text| instant(text, &config.timezone)).transpose() {
         Ok(since) => since,
@@ -159,48 +156,4 @@ fn row(delivery: &Delivery, job: Option<&String>, zone: &TimeZone) -> Vec<String
 fn state(text: &str) -> Result<DeliveryState, String> {
     let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
     DeliveryState::from_word(text).ok_or_else(|| format!("the states are {words}"))
-}
-
-/// The instant that somebody means: so long ago, a day or a time in `zone`, or an instant with its own zone.
-pub(super) fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
-    let text = text.trim();
-    if let Some(ago) = parse_duration(text) {
-        return Ok(SystemClock.now().checked_sub(ago).unwrap_or(Timestamp::MIN));
-    }
-    if let Ok(instant) = text.parse::<Timestamp>() {
-        return Ok(instant);
-    }
-    let there = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|day| day.at(0, 0, 0, 0)));
-    let at = there.and_then(|there| there.to_zoned(zone.clone()));
-    at.map(|at| at.timestamp()).map_err(|_| {
-        format!(
-            "{text:?} is not a valid time: write 6h or 2d (ago), 2026-11-21, 2026-11-21T03:00 or 2026-11-21T03:00:00Z"
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        let zone = TimeZone::get("Asia/Shanghai").unwrap();
-        let table = [
-            ("2026-11-21", "2026-11-20T16:00:00Z"),
-            ("2026-11-21T03:00", "2026-11-20T19:00:00Z"),
-            ("2026-11-21 03:00:07", "2026-11-20T19:00:07Z"),
-            ("2026-11-21T03:00:00Z", "2026-11-21T03:00:00Z"),
-            ("2026-11-21T03:00:00+01:00", "2026-11-21T02:00:00Z"),
-        ];
-        for (text, expected) in table {
-            assert_eq!(instant(text, &zone).map(|at| at.to_string()), Ok(expected.to_string()), "{text}");
-        }
-        let now = SystemClock.now();
-        let ago = now.duration_since(instant("6h", &zone).unwrap()).as_secs();
-        assert!((6 * 3600 - 600..=6 * 3600).contains(&ago), "{ago}");
-        for wrong in ["", "yesterday", "25:00", "2026-13-01"] {
-            assert!(instant(wrong, &zone).is_err(), "{wrong}");
-        }
-    }
 }

@@ -3,9 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
+use super::super::ground::{Exit, Failure, instant};
+use super::super::names;
 use super::super::output::{complain, fail, print};
 use super::super::place::Desk;
-use super::super::{Exit, Failure, names};
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{DeliveryId, ReceiverId};
 use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
@@ -40,7 +41,7 @@ fn which(desk: &Desk, arguments: &Arguments) -> Result<DeadLetters, Failure> {
     let (Some(receiver), Some(since)) = (&arguments.receiver, &arguments.since) else {
         return Ok(DeadLetters::Named(arguments.ids.iter().map(DeliveryId::new).collect()));
     };
-    let since = super::instant(since, &desk.config.timezone).map_err(Failure::Usage)?;
+    let since = instant(since, &desk.config.timezone).map_err(Failure::Usage)?;
     Ok(DeadLetters::Of { receiver: ReceiverId::new(receiver), since })
 }
 

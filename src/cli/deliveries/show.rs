@@ -6,8 +6,8 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::super::ground::{Exit, Failure};
 use super::super::output::{fail, local, print, table};
-use super::super::{Exit, Failure};
 use crate::config::Config;
 use crate::desk::json;
 use crate::model::{Alert, Delivery, DeliveryId, DeliveryState};

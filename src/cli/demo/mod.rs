@@ -18,8 +18,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
+use super::digest;
+use super::ground::{Exit, Failure, duration};
 use super::output::{complain, print};
-use super::{Exit, Failure, digest};
 use crate::app::App;
 use crate::clock::{Clock, ShiftedClock, SystemClock};
 use crate::config::{Config, LoadOptions};
@@ -38,7 +39,7 @@ const BEGINS: &str = "06:29:48";
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// How long it runs.
-    #[arg(long = "for", value_name = "DURATION", default_value = "40s", value_parser = super::duration)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "40s", value_parser = duration)]
     duration: Duration,
     /// Show the bodies that the webhook gets, too.
     #[arg(long)]
@@ -72,7 +73,8 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
     let shutdown = CancellationToken::new();
     // However long it took to come this far, the story and the clock begin together.
     shown.show(beginning()?);
-    let (began, clock_shown) = (Instant::now(), Shown { clock: Arc::clone(&clock), zone: config.timezone.clone() });
+    let (began, clock_shown) =
+        (Instant::now(), show::Shown { clock: Arc::clone(&clock), zone: config.timezone.clone() });
     let running = tokio::spawn(app.run(shutdown.clone()));
     let progress = progress(duration);
     let mut telling = tokio::spawn(story::tell(workspace.clone(), clock_shown.clone(), began));
@@ -98,20 +100,6 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
         ),
     }
     Ok(Exit::Done)
-}
-
-/// The demo's clock, as everything that it prints shows it: the one that the messages go by.
-#[derive(Clone)]
-struct Shown {
-    clock: Arc<dyn Clock>,
-    zone: TimeZone,
-}
-
-impl Shown {
-    /// The head of a line: what the clock shows, and who speaks.
-    fn stamp(&self, who: &str) -> String {
-        format!("{} {who:<10}", self.clock.now().to_zoned(self.zone.clone()).strftime("%H:%M:%S"))
-    }
 }
 
 /// Commands for a store that was kept.

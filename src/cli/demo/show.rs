@@ -1,12 +1,30 @@
 //! Shows what arrives at the demo's receivers.
 
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::Shown;
+use crate::cli::ground::Failure;
 use crate::cli::output::print;
+use crate::clock::Clock;
 use crate::sim::{Inbox, Mail, Received};
 use crate::store::{Deliveries as _, SqlStore};
 use crate::template::display_text;
+
+/// The demo's clock, as everything that it prints shows it: the one that the messages go by.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) zone: TimeZone,
+}
+
+impl Shown {
+    /// The head of a line: what the clock shows, and who speaks.
+    pub(super) fn stamp(&self, who: &str) -> String {
+        format!("{} {who:<10}", self.clock.now().to_zoned(self.zone.clone()).strftime("%H:%M:%S"))
+    }
+}
 
 /// Shows messages as they arrive; does not end by itself.
 pub(super) async fn show(
@@ -15,7 +33,7 @@ pub(super) async fn show(
     clock: &Shown,
     as_json: bool,
     progress: &indicatif::ProgressBar,
-) -> Result<(), crate::cli::Failure> {
+) -> Result<(), Failure> {
     while let Some(received) = inbox.received.recv().await {
         let text = match received {
             Received::Slack(body) => indented(&clock.stamp("Slack"), &slack_lines(&body)),
@@ -67,7 +85,7 @@ fn plain(line: &str) -> String {
 }
 
 /// Subject and text of a mail. What went over the wire is encoded for mail; the outbox has the words.
-async fn mail_lines(mail: &Mail, store: &SqlStore) -> Result<Vec<String>, crate::cli::Failure> {
+async fn mail_lines(mail: &Mail, store: &SqlStore) -> Result<Vec<String>, Failure> {
     let header = mail.header("Message-ID");
     let id = header.trim_start_matches('<').split('@').next().unwrap_or_default();
     let deliveries = store.deliveries(1000).await?;

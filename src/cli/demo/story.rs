@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Shown;
+use super::show::Shown;
 use crate::cli::output::print;
 use crate::sim::{SimInstance, SimNode, SimWorkspace};
 

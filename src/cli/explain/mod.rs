@@ -3,13 +3,11 @@
 mod text;
 
 use clap::Args;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use self::text::as_text;
+use super::ground::{Exit, Failure};
 use super::output::{complain, fail, grouped, print};
 use super::place::Desk;
-use super::{Exit, Failure};
 use crate::clock::{Clock as _, SystemClock};
 use crate::desk::explain::{Asked, explain, find, find_matching};
 use crate::desk::json;
@@ -48,21 +46,11 @@ pub(super) async fn explain_all(desk: &Desk, arguments: &Arguments) -> Result<Ex
             print(json::explanation(&explanation, &config.timezone, now))?;
         } else {
             let gap = if index > 0 { "\n" } else { "" };
-            let shown = Shown { zone: &config.timezone, now, all: arguments.all, is_whole: desk.is_whole };
+            let shown = text::Shown { zone: &config.timezone, now, all: arguments.all, is_whole: desk.is_whole };
             print(format_args!("{gap}{}", as_text(&explanation, &shown).trim_end()))?;
         }
     }
     Ok(Exit::Done)
-}
-
-/// How an explanation is shown.
-struct Shown<'a> {
-    zone: &'a TimeZone,
-    now: Timestamp,
-    /// Whether every rule is named.
-    all: bool,
-    /// Whether the configuration could be read as a whole.
-    is_whole: bool,
 }
 
 /// The jobs that a pattern means; nothing where the text is no pattern, or matches none.

@@ -8,12 +8,21 @@ use jiff::tz::TimeZone;
 
 use super::super::alerts;
 use super::super::output::local;
-use super::Shown;
 use crate::desk::explain::{Explanation, Letter, Outcome, RuleExplained, Told};
 use crate::limits::{EXPLAINED_IN_FULL_MAX, EXPLAINED_OTHERS_MAX};
 use crate::model::{DeliveryState, Instance, MessageKind};
 use crate::template::display_text;
 use crate::yaml::duration_text;
+
+/// How an explanation is shown.
+pub(super) struct Shown<'a> {
+    pub(super) zone: &'a TimeZone,
+    pub(super) now: Timestamp,
+    /// Whether every rule is named.
+    pub(super) all: bool,
+    /// Whether the configuration could be read as a whole.
+    pub(super) is_whole: bool,
+}
 
 pub(super) fn as_text(explanation: &Explanation<'_>, how: &Shown<'_>) -> String {
     let zone = how.zone;

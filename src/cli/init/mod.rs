@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
+use super::ground::{Exit, Failure};
 use super::output::{complain, fail, print};
 use super::place::ConfigFile;
-use super::{Exit, Failure};
 
 /// The least that watches one source and notifies one receiver.
 const STARTER: &str = include_str!("starter.yaml");

@@ -13,14 +13,15 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{Shared, service};
+use super::server::Shared;
+use super::service;
 use crate::sign::alibaba::{
     ACTION_HEADER, CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, TOKEN_HEADER, VERSION_HEADER, canonical, content_hash,
     is_signed_by, parse, parse_date,
 };
 use crate::sign::{Signable, parse_query};
 use crate::sim::fault::{self, Operation};
-use crate::sim::lock;
+use crate::sim::workspace::lock;
 
 /// Furthest that the clock of a signed request may be off.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{GroupLists, Shared, SimRun, SimSchedulerXConfig, State};
-use crate::sim::lock;
+use super::server::{GroupLists, SimRun, SimSchedulerXConfig};
+use super::server::{Shared, State};
+use crate::sim::workspace::lock;
 
 /// The operations there are.
 pub(super) const ACTIONS: [&str; 8] = [

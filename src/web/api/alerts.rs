@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Body, Said, answer, limit, list};
+use super::exchange::{Body, Said, answer, limit, list};
 use crate::desk::explain::letters;
 use crate::desk::json;
 use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, SourceId};

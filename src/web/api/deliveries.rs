@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Body, Said, answer, limit, list};
+use super::exchange::{Body, Said, answer, limit, list};
 use crate::desk::json;
 use crate::model::{AlertId, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
 use crate::store::{Board as _, Deliveries as _, DeliveryAsk};

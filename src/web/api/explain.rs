@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::{answer, list};
+use super::exchange::{answer, list};
 use crate::desk::explain::{Asked as Subject, explain as explained, find};
 use crate::desk::json;
 use crate::limits::EXPLAINED_RUNS_MAX;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{answer, limit, list};
+use super::exchange::{answer, limit, list};
 use crate::desk::json;
 use crate::model::{Instance, SourceId};
 use crate::store::{Board as _, Inquiry as _, Place};

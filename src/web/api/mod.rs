@@ -6,6 +6,7 @@
 
 mod alerts;
 mod deliveries;
+mod exchange;
 mod explain;
 mod jobs;
 mod silences;
@@ -17,67 +18,3 @@ pub(super) use explain::explain;
 pub(super) use jobs::{instances, job, jobs};
 pub(super) use silences::{add, expire, preview, silence, silences};
 pub(super) use status::{document, poll, status};
-
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-
-use super::fault::Fault;
-use crate::limits::{API_ROWS, API_ROWS_MAX};
-
-/// How many rows are asked for.
-fn limit(asked: Option<usize>) -> Result<usize, Fault> {
-    let limit = asked.unwrap_or(API_ROWS);
-    if (1..=API_ROWS_MAX).contains(&limit) {
-        Ok(limit)
-    } else {
-        Err(Fault::bad_request(format!("limit: 1 to {API_ROWS_MAX}")))
-    }
-}
-
-/// A page of a list.
-fn list(items: Vec<Value>, next: Option<String>) -> Value {
-    json!({ "items": items, "next": next })
-}
-
-/// An answer; nothing but a word where the asker has it already.
-fn answer(headers: &HeaderMap, value: &Value) -> Response {
-    let text = value.to_string();
-    let digest: String = Sha256::digest(text.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{digest}\"");
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
-    let own = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_string())];
-    if known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag) {
-        return (StatusCode::NOT_MODIFIED, own).into_response();
-    }
-    (own, [(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
-/// A body that is JSON; what is wrong with another one is told in words.
-pub(super) struct Body<T>(T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Fault;
-
-    async fn from_request(request: Request, state: &S) -> Result<Body<T>, Fault> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Body(value)),
-            Err(JsonRejection::BytesRejection(rejection)) => {
-                Err(Fault::new(rejection.status(), "the body cannot be read"))
-            }
-            Err(rejection) => Err(Fault::new(rejection.status(), rejection.body_text())),
-        }
-    }
-}
-
-/// What somebody says to what they do.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Said {
-    reason: String,
-}

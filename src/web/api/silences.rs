@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Body, answer, limit, list};
+use super::exchange::{Body, answer, limit, list};
 use crate::desk::{check_silence, ends_after, is_everything, json, preview_silence};
 use crate::model::{Concerns, LabelMatch, RuleId, Severity, SilenceId, SourceId};
 use crate::store::{Desk as _, NewSilence};

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::answer;
+use super::exchange::answer;
 use crate::store::{Archive as _, Gauges as _, SourceCondition};
 use crate::web::access::Person;
 use crate::web::deeds;

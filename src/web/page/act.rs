@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
-use super::{Page, alert_link, encoded};
+use super::frame::{Page, alert_link, encoded};
 use crate::web::deeds;
 use crate::web::fault::Fault;
 use crate::web::state::Web;

@@ -6,7 +6,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::alerts::{Row, standing, waits};
-use super::{Page, alert_link, encoded, job_link, run_link, shown};
+use super::frame::{Page, alert_link, encoded, job_link, run_link, shown};
 use crate::desk::explain::{Letter, letters};
 use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX};
 use crate::model::{Ack, Alert, AlertId, AlertState, DeliveryState, Instance, MessageKind, NodePart};

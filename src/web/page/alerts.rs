@@ -8,7 +8,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Page, alert_link, encoded, job_link, shown};
+use super::frame::{Page, alert_link, encoded, job_link, shown};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, Severity, SourceId};
 use crate::store::{AlertAsk, Board as _};

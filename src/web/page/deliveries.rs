@@ -6,7 +6,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Page, alert_link, encoded, shown};
+use super::frame::{Page, alert_link, encoded, shown};
 use crate::desk::json::without_signatures;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};

@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Page, encoded, shown};
+use super::frame::{Page, encoded, shown};
 use crate::desk::json::without_signatures;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Delivery, DeliveryId, MessageKind};

@@ -6,8 +6,8 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::frame::{Page, alert_link, encoded, job_link, shown};
 use super::job::{RunRow, run_row};
-use super::{Page, alert_link, encoded, job_link, shown};
 use crate::desk::explain::{Asked as Subject, Explanation, Outcome, RuleExplained, Told, explain as explained, find};
 use crate::limits::{EXPLAINED_OTHERS_MAX, EXPLAINED_RUNS_MAX};
 use crate::model::SourceId;

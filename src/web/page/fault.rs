@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use jiff::Timestamp;
 
-use super::Page;
+use super::frame::Page;
 use crate::web::fault::Fault;
 use crate::web::state::InForce;
 

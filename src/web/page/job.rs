@@ -11,8 +11,9 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::alerts;
+use super::frame::{Page, encoded, job_link, run_link, shown};
 use super::svg::percent;
-use super::{Page, encoded, job_link, run_link, shown};
 use crate::limits::{CALENDAR_DAYS, EXPLAINED_RUNS_MAX, HISTORY_RUNS_MAX, JOB_CHART_RUNS, PAGE_ROWS};
 use crate::model::{Instance, SourceId, Status};
 use crate::rule::history::Past;
@@ -20,7 +21,6 @@ use crate::rule::{Rule, Trigger};
 use crate::store::{Board as _, DayCount, Inquiry as _};
 use crate::web::cursor;
 use crate::web::fault::Fault;
-use crate::web::page::alerts;
 use crate::web::state::Web;
 
 #[derive(Debug, Deserialize)]

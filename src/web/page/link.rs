@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Page, rendered};
+use super::frame::{Page, rendered};
 use crate::desk::one_line;
 use crate::model::{Ack, Alert, AlertId, AlertState};
 use crate::sign::{ACK, Link};

@@ -12,8 +12,8 @@ use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::frame::{Page, alert_link, job_link, run_link, shown};
 use super::svg::{Axis, Extent, Tick};
-use super::{Page, alert_link, job_link, run_link, shown};
 use crate::limits::{
     NIGHT_ALERTS_MAX, NIGHT_JOBS_READ_MAX, NIGHT_ROWS_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX, OWN_GAP_AGE_MAX,
 };

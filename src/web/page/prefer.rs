@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use super::encoded;
+use super::frame::encoded;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 use crate::words::Language;

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
-use super::{Page, rendered};
+use super::frame::{Page, rendered};
 use crate::desk::{hash_of, new_secret};
 use crate::limits::WEB_SESSION_TIME;
 use crate::store::Access as _;

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
-use super::{Page, shown};
+use super::frame::{Page, shown};
 use crate::desk::{Hits, Wrong, check_silence, ends_after, is_everything, preview_silence};
 use crate::limits::SILENCES_SHOWN_MAX;
 use crate::model::{Concerns, RuleId, Severity, Silence, SilenceId, SourceId};

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::{Page, encoded, shown};
+use super::frame::{Page, encoded, shown};
 use crate::store::{Archive as _, Counted, Gauges as _, OwnAlerts as _, PollLedger as _, SourceCondition};
 use crate::web::fault::Fault;
 use crate::web::state::Web;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::Poller;
+use super::poller::Poller;
 use crate::decide::{Answers, Questions};
 use crate::limits::{HISTORY_RUNS_MAX, INHIBITING_MAX};
 use crate::source::Source;

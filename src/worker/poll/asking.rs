@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::Poller;
+use super::poller::Poller;
 use crate::limits::SOURCE_LISTING_TIME_MAX;
 use crate::model::{Job, Window};
 use crate::source::{Listing, Source, SourceError, SourceErrorKind};

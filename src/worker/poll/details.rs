@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::Poller;
+use super::poller::Poller;
 use crate::alert::{attach_belonging, attach_error, attach_nodes, attach_place, is_about_job_status};
 use crate::decide::Decided;
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, PART_OF_TIME_MAX};

@@ -10,7 +10,7 @@ use futures_util::stream;
 use jiff::Timestamp;
 use tracing::{debug, warn};
 
-use super::Poller;
+use super::poller::Poller;
 use crate::decide::memory::is_gone;
 use crate::decide::{Memory, remembered};
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, FOLLOWED_AGE_MAX, FOLLOWED_PER_POLL_MAX};

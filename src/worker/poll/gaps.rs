@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Poller, window};
+use super::poller::Poller;
+use super::window;
 use crate::limits::ONCE_SILENCE_MIN;
 use crate::model::{GapCause, GapPart};
 use crate::source::Source;

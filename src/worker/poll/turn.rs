@@ -6,9 +6,9 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tracing::warn;
 
+use super::poller::{PollError, PollReport, Poller};
 use super::rendering::Rendering;
 use super::window::{self, Slice};
-use super::{PollError, PollReport, Poller};
 use crate::decide::{Change, Decided, Look, Observed, ToRecall};
 use crate::limits::SET_ASIDE_LOGGED_MAX;
 use crate::metrics::Metrics;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::Telling;
+use super::telling::Telling;
 use crate::model::{ReceiverId, RuleId, SourceId};
 
 /// One telling that the two versions do not share.

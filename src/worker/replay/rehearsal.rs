@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Before, Played, Reel, ReplayError, Script, Telling, Theatre};
+use super::stage::{Before, Reel};
+use super::telling::Telling;
+use super::theatre::{Played, ReplayError, Script, Theatre};
 use crate::config::{Config, Expected, RuleTest};
 use crate::model::{Content, Instance, PollOutcome, PollRecord, ReceiverId, Sighting};
 use crate::rule::{MatchCache, Rule, Verdict};

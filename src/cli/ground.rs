@@ -1,0 +1,93 @@
+//! What the commands share: how a list is asked for, how a command ends, how a duration is read.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::ConfigProblem;
+use crate::yaml::parse_duration;
+
+#[derive(Debug, Args)]
+pub(super) struct Listing {
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(super) limit: usize,
+}
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Config = 78,
+}
+
+/// Why a command did not do its work.
+pub(super) enum Failure {
+    Config(Box<ConfigProblem>),
+    /// The command line names what the configuration does not have.
+    Usage(String),
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Other(error.into())
+    }
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write it as 30s, 5m or 1h30m".to_string())
+}
+
+/// The instant that somebody means: so long ago, a day or a time in `zone`, or an instant with its own zone.
+pub(super) fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Some(ago) = parse_duration(text) {
+        return Ok(SystemClock.now().checked_sub(ago).unwrap_or(Timestamp::MIN));
+    }
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Ok(instant);
+    }
+    let there = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(|day| day.at(0, 0, 0, 0)));
+    let at = there.and_then(|there| there.to_zoned(zone.clone()));
+    at.map(|at| at.timestamp()).map_err(|_| {
+        format!(
+            "{text:?} is not a valid time: write 6h or 2d (ago), 2026-11-21, 2026-11-21T03:00 or 2026-11-21T03:00:00Z"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        let table = [
+            ("2026-11-21", "2026-11-20T16:00:00Z"),
+            ("2026-11-21T03:00", "2026-11-20T19:00:00Z"),
+            ("2026-11-21 03:00:07", "2026-11-20T19:00:07Z"),
+            ("2026-11-21T03:00:00Z", "2026-11-21T03:00:00Z"),
+            ("2026-11-21T03:00:00+01:00", "2026-11-21T02:00:00Z"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(instant(text, &zone).map(|at| at.to_string()), Ok(expected.to_string()), "{text}");
+        }
+        let now = SystemClock.now();
+        let ago = now.duration_since(instant("6h", &zone).unwrap()).as_secs();
+        assert!((6 * 3600 - 600..=6 * 3600).contains(&ago), "{ago}");
+        for wrong in ["", "yesterday", "25:00", "2026-13-01"] {
+            assert!(instant(wrong, &zone).is_err(), "{wrong}");
+        }
+    }
+}

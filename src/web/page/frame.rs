@@ -1,0 +1,263 @@
+//! What every page shares: who reads it and how, its head, the links to other pages, and the answer that it becomes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sha2::{Digest as _, Sha256};
+
+use crate::model::{Alert, Role};
+use crate::store::Gauges as _;
+use crate::template::display_text;
+use crate::web::access::{Person, cookie};
+use crate::web::fault::Fault;
+use crate::web::state::{InForce, Web};
+use crate::words::{self, Language};
+
+/// What every page has: who reads it, how they read, and the numbers in its head.
+pub(in crate::web) struct Page {
+    pub(in crate::web) language: Language,
+    pub(in crate::web) zone: TimeZone,
+    /// `light`, `dark`, or nothing where the system decides.
+    pub(in crate::web) theme: &'static str,
+    pub(in crate::web) person: Option<Person>,
+    pub(in crate::web) now: Timestamp,
+    /// Path and query of the page.
+    pub(in crate::web) here: String,
+    pub(in crate::web) in_force: Arc<InForce>,
+    /// Alerts that fire.
+    pub(in crate::web) firing: u64,
+    /// Dead letters.
+    pub(in crate::web) dead: u64,
+    /// By what the reader's copy is known, if there is one.
+    known: Option<String>,
+}
+
+impl FromRequestParts<Web> for Page {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Page, Fault> {
+        let now = web.now();
+        let counted = web.store.gauges(now).await?;
+        let mut page = Page::bare(&parts.headers, web.in_force(), now);
+        page.person = parts.extensions.get::<Person>().cloned();
+        page.here = parts.uri.path_and_query().map_or_else(|| "/".into(), ToString::to_string);
+        page.firing = counted.firing.iter().map(|(_, _, count)| count).sum();
+        page.dead = counted.dead.iter().map(|(_, count)| count).sum();
+        Ok(page)
+    }
+}
+
+impl Page {
+    /// A page of which no number is known, and nobody who reads it.
+    pub(in crate::web) fn bare(headers: &HeaderMap, in_force: Arc<InForce>, now: Timestamp) -> Page {
+        let zone = cookie(headers, "zone").and_then(|text| {
+            let name = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
+            // A path, a rule or an offset is no name of a zone.
+            let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte));
+            if is_name && name.len() < 64 { TimeZone::get(&name).ok() } else { None }
+        });
+        Page {
+            language: language_of(headers),
+            zone: zone.unwrap_or_else(|| in_force.config.timezone.clone()),
+            theme: match cookie(headers, "theme") {
+                Some("light") => "light",
+                Some("dark") => "dark",
+                _ => "",
+            },
+            person: None,
+            now,
+            here: "/".into(),
+            in_force,
+            firing: 0,
+            dead: 0,
+            known: headers.get(header::IF_NONE_MATCH).and_then(|tag| Some(tag.to_str().ok()?.to_string())),
+        }
+    }
+
+    /// Whether the reader may do more than look.
+    pub(in crate::web) fn may_act(&self) -> bool {
+        self.person.as_ref().is_some_and(|person| person.role >= Role::Responder)
+    }
+
+    /// Who reads.
+    pub(in crate::web) fn reader(&self) -> String {
+        self.person.as_ref().map(|person| display_text(&person.name)).unwrap_or_default()
+    }
+
+    /// Whether the reader has signed in here, and can sign out.
+    pub(in crate::web) fn has_session(&self) -> bool {
+        self.person.as_ref().is_some_and(|person| person.known_by == crate::web::access::KnownBy::Session)
+    }
+
+    /// Whether the reader is whoever is on the machine, and has no name.
+    pub(in crate::web) fn is_alone(&self) -> bool {
+        self.person.as_ref().is_some_and(|person| person.known_by == crate::web::access::KnownBy::Machine)
+    }
+
+    /// Whether the page is one of `section`.
+    pub(in crate::web) fn is_at(&self, section: &str) -> bool {
+        let path = self.here.split('?').next().unwrap_or_default();
+        if section == "/" { path == "/" } else { path == section || path.starts_with(&format!("{section}/")) }
+    }
+
+    /// A phrase of the catalog.
+    pub(in crate::web) fn say(&self, key: &str) -> String {
+        self.language.say(key, &[])
+    }
+
+    /// A phrase with one value in it.
+    pub(in crate::web) fn say_with(&self, key: &str, name: &str, value: impl ToString) -> String {
+        self.language.say(key, &[(name, &value.to_string())])
+    }
+
+    /// The phrase for one of several words, by its key's head and the word.
+    pub(in crate::web) fn say_of(&self, head: &str, word: &str) -> String {
+        self.say(&format!("{head}.{word}"))
+    }
+
+    /// One of the program's own words.
+    pub(in crate::web) fn word(&self, word: &str) -> String {
+        self.language.word(word)
+    }
+
+    /// The time of day, with the day where it is another.
+    pub(in crate::web) fn clock(&self, at: &Timestamp) -> String {
+        words::short_time(*at, self.now, &self.zone, self.language)
+    }
+
+    /// Date, time and offset in full.
+    pub(in crate::web) fn full(&self, at: &Timestamp) -> String {
+        at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+    }
+
+    /// How long ago it was.
+    pub(in crate::web) fn ago(&self, at: &Timestamp) -> String {
+        let ago = self.now.duration_since(*at);
+        if ago.is_negative() || ago.as_secs() < 1 {
+            return self.say("web.just_now");
+        }
+        self.say_with("web.ago", "n", self.lasted(ago.unsigned_abs()))
+    }
+
+    /// How far ahead it is.
+    pub(in crate::web) fn ahead(&self, at: &Timestamp) -> String {
+        let ahead = at.duration_since(self.now);
+        if ahead.is_negative() {
+            self.say("web.now")
+        } else {
+            self.say_with("web.in", "n", self.lasted(ahead.unsigned_abs()))
+        }
+    }
+
+    /// A duration in words, to the second.
+    pub(in crate::web) fn lasted(&self, duration: Duration) -> String {
+        let whole = if duration.as_secs() > 0 { Duration::from_secs(duration.as_secs()) } else { duration };
+        self.language.duration(whole)
+    }
+
+    /// A duration of milliseconds.
+    pub(in crate::web) fn lasted_ms(&self, milliseconds: &u64) -> String {
+        self.lasted(Duration::from_millis(*milliseconds))
+    }
+
+    /// The zone by name and offset.
+    pub(in crate::web) fn zone_name(&self) -> String {
+        let name = self.zone.iana_name().unwrap_or("");
+        format!("{name} (UTC{})", self.now.to_zoned(self.zone.clone()).strftime("%:z")).trim().to_string()
+    }
+
+    /// A foreign text as it may be shown: nothing in it steers the terminal, the page or the direction of reading.
+    pub(in crate::web) fn plain(&self, text: &str) -> String {
+        display_text(text)
+    }
+
+    /// What an alert is about, in the reader's language.
+    pub(in crate::web) fn summary(&self, alert: &Alert) -> String {
+        let facts = &alert.facts;
+        let said = if self.language == Language::En {
+            facts.alert.summary.clone()
+        } else {
+            words::summary(facts, self.language)
+        };
+        display_text(&said)
+    }
+
+    /// The language as a browser is told of it.
+    pub(in crate::web) fn lang(&self) -> &'static str {
+        match self.language {
+            Language::En => "en",
+            Language::Zh => "zh-CN",
+        }
+    }
+
+    /// A text as a part of a query.
+    pub(in crate::web) fn enc(&self, text: &str) -> String {
+        encoded(text)
+    }
+
+    /// The version that runs.
+    pub(in crate::web) fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}
+
+/// The language that the reader has chosen, or that their browser asks for first of those that there are.
+pub(in crate::web) fn language_of(headers: &HeaderMap) -> Language {
+    if let Some(chosen) = cookie(headers, "lang").and_then(Language::from_word) {
+        return chosen;
+    }
+    let asked = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = asked.split(',').find_map(|part| {
+        let tag = part.split([';', '-']).next().unwrap_or_default().trim().to_ascii_lowercase();
+        Language::from_word(&tag)
+    });
+    first.unwrap_or_default()
+}
+
+/// A page as it goes out; nothing but a word where the reader has it already.
+pub(in crate::web) fn shown(page: &Page, template: &impl Template) -> Result<Response, Fault> {
+    let text = rendered(template)?;
+    let digest: String = Sha256::digest(text.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("W/\"{digest}\"");
+    // Forms and names of the reader are in it: it is this reader's alone, and asked for anew each time.
+    let headers = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_string())];
+    if page.known.as_deref() == Some(tag.as_str()) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    Ok((headers, Html(text)).into_response())
+}
+
+/// The text of a template.
+pub(in crate::web) fn rendered(template: &impl Template) -> Result<String, Fault> {
+    template.render().map_err(|error| {
+        tracing::error!(%error, "a page cannot be rendered");
+        Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be shown; the log says why")
+    })
+}
+
+/// A name as a part of a path or a query.
+pub(in crate::web) fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The page of a job.
+pub(in crate::web) fn job_link(source: &str, job: &str) -> String {
+    format!("/jobs/{}/{}", encoded(source), encoded(job))
+}
+
+/// The explanation of a run.
+pub(in crate::web) fn run_link(source: &str, job: &str, run: &str) -> String {
+    format!("/explain?source={}&job={}&run={}", encoded(source), encoded(job), encoded(run))
+}
+
+/// The page of an alert.
+pub(in crate::web) fn alert_link(id: &str) -> String {
+    format!("/alerts/{}", encoded(id))
+}

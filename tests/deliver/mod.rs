@@ -325,7 +325,11 @@ async fn ten_thousand_deliveries_arrive_exactly_once() {
 async fn housekeeping_purges_at_the_start() {
     let place = Place::new();
     let store = with_pending(&place, vec![delivery("over", "pager"), delivery("pending", "pager")]).await;
-    meddle(&place, "UPDATE delivery SET state = 'delivered', next_attempt_at = NULL WHERE id = 'over'").await;
+    meddle(
+        &place,
+        "UPDATE delivery SET state = 'delivered', next_attempt_at = NULL, delivered_at = created_at WHERE id = 'over'",
+    )
+    .await;
     let month = 31 * 24 * 3600;
     let no_rules = nightbell::rule::RuleSet::compile(Vec::new()).unwrap();
     let retention = Retention::new(std::time::Duration::from_secs(30 * 86_400), no_rules);

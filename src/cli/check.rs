@@ -61,7 +61,8 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
 pub(super) fn sample(config: &Config, path: &Path, source: Option<&str>) -> Result<Exit, Failure> {
     let body = std::fs::read(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
     let mapped = config.sources.iter().filter(|settings| source.is_none_or(|id| settings.id.as_str() == id));
-    let mut mapped = mapped.filter_map(|settings| Some((&settings.id, settings.scheduler.map_sample(&body)?)));
+    let mut mapped =
+        mapped.filter_map(|settings| Some((&settings.id, settings.scheduler.map_sample(&settings.id, &body)?)));
     let ids = || config.sources.iter().map(|settings| settings.id.as_str());
     let Some((id, sample)) = mapped.next() else {
         return match source {

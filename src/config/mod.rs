@@ -252,7 +252,7 @@ impl Config {
         let receivers: Vec<ReceiverSettings> =
             receivers.into_iter().map(|receiver| ReceiverSettings { page: page.clone(), ..receiver }).collect();
         let (own_names, zone) = (names(&tree, "rules"), &timezone);
-        let around = tests::Surroundings { names: &known, rules: &own_names, timezone: zone };
+        let around = tests::Surroundings { names: &known, rules: &own_names, sources: &sources, timezone: zone };
         let tests = tests::read(&file, &around);
         let told = rules.iter().flat_map(|rule| rule.receivers().map(|id| id.as_str().to_string()));
         let fallbacks = receivers.iter().filter_map(|receiver| Some(receiver.fallback.as_ref()?.to.to_string()));

@@ -4,6 +4,7 @@
 
 mod expected;
 mod runs;
+mod samples;
 mod times;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::rules::{JobPattern, Names, SeverityWord, read_references};
 use super::words::{open_named, severities};
 use crate::limits::RULE_TEST_SPAN_MAX;
 use crate::model::{Concerns, RuleId, Sighting, Silence, SilenceId, SourceId};
+use crate::source::SourceSettings;
 use crate::yaml::{Entry, Key, Keys, Node, OneOrMany, Section, Shape, Value, duration_text};
 
 /// How long is looked at after the last thing that a test names, where it does not say.
@@ -55,6 +57,7 @@ pub(super) static TEST: Keys = Keys::of(
             .example("\"2026-11-21 01:00\""),
         Key::new("until", Shape::Other("a time or a duration", time), "When it ends."),
         Key::new("instances", Shape::List(&runs::RUN), "The runs: as they end up, and what comes then."),
+        Key::new("samples", Shape::List(&samples::SAMPLE), "Saved answers of a scheduler, whose runs are listed, too."),
         Key::new("silences", Shape::List(&SILENCE), "Silences that are made."),
         Key::new("expect", Shape::ListOr(&expected::EXPECTED, "nothing"), "What is told.").required(),
     ]],
@@ -83,6 +86,7 @@ fn time() -> serde_json::Value {
 pub(super) struct Surroundings<'a> {
     pub(super) names: &'a Names<'a>,
     pub(super) rules: &'a [String],
+    pub(super) sources: &'a [SourceSettings],
     pub(super) timezone: &'a TimeZone,
 }
 
@@ -100,11 +104,12 @@ fn read_one(tests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Op
     let at = read_anchor(&section, "at", around.timezone);
     let times = Times::new(at.unwrap_or(Timestamp::UNIX_EPOCH), around.timezone);
     let sightings = read_items(&section, "instances", |item, index| runs::read(item, index, &times, around));
+    let sampled = read_items(&section, "samples", |item, _| samples::read(item, times.at(), around));
     let silences = read_items(&section, "silences", |item, index| read_silence(item, index, &times, around));
     let expect = expected::read(&section, &times, around);
     let until = times.read_until(&section, "until");
     section.close();
-    let sightings: Vec<Sighting> = sightings?.into_iter().flatten().collect();
+    let sightings: Vec<Sighting> = sightings?.into_iter().chain(sampled?).flatten().collect();
     let (at, silences, expect) = (at?, silences?, expect?);
     let named = sightings.iter().map(|sighting| sighting.at).chain(silences.iter().map(|silence| silence.created_at));
     let last = named.chain(expect.iter().filter_map(|one| one.at)).max().unwrap_or(at).max(at);

@@ -160,7 +160,7 @@ pub(super) trait Scheduler: fmt::Debug + Send + Sync {
     }
 
     /// A saved answer as the settings map it; nothing where they map none.
-    fn map_sample(&self, _body: &[u8]) -> Option<Result<Sample, String>> {
+    fn map_sample(&self, _source: &SourceId, _body: &[u8]) -> Option<Result<Sample, String>> {
         None
     }
 
@@ -279,7 +279,7 @@ impl Detail {
 }
 
 /// A saved answer of a scheduler, as the configuration maps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Its rows.
     pub rows: Vec<SampleRow>,
@@ -288,12 +288,14 @@ pub struct Sample {
 }
 
 /// One row of a saved answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SampleRow {
     /// The beginning of its text.
     pub raw: String,
-    /// What it is read as.
+    /// What it is read as, in words.
     pub mapped: String,
+    /// The same, as a listing has it.
+    pub instance: Instance,
 }
 
 /// What kind of trouble a source has, which decides what the user is told to do.

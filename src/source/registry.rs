@@ -131,8 +131,8 @@ impl SchedulerSettings {
     }
 
     /// A saved answer as the settings map it; nothing where they map none.
-    pub fn map_sample(&self, body: &[u8]) -> Option<Result<Sample, String>> {
-        self.0.map_sample(body)
+    pub fn map_sample(&self, source: &SourceId, body: &[u8]) -> Option<Result<Sample, String>> {
+        self.0.map_sample(source, body)
     }
 
     /// Whether a run can stand still on a failed node until somebody acts: `running-exception`, and not `fail`.

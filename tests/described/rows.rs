@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::service::{Asked, Service, Told, ok, told};
 use super::{configured, listed, refused, source};
+use crate::program::{nightbell, text};
 
 const HOST: &str = "https://s.example.com";
 const ROWS: &str = r#"items: /rows
@@ -222,7 +223,7 @@ async fn doctor_shows_rows_as_they_are_read_beside_the_raw_ones() {
 async fn a_saved_answer_is_mapped_without_a_network() {
     let service = Service::start(|_| told(500, "")).await;
     let config = configured(&keys("success: { pointer: /code, values: [\"0\"] }"), HOST, &service);
-    let map = |text: &str| config.sources[0].scheduler.map_sample(text.as_bytes()).unwrap();
+    let map = |text: &str| config.sources[0].scheduler.map_sample(&config.sources[0].id, text.as_bytes()).unwrap();
     let sample =
         map(&json!({ "code": 0, "rows": [row(1, "bad"), row(2, "dreaming"), { "id": 3 }] }).to_string()).unwrap();
     assert_eq!(sample.rows.len(), 2);
@@ -256,4 +257,42 @@ fn what_is_wrong_with_a_description_is_told_at_its_key() {
         let problem = *problem.expect_err(more).downcast::<String>().unwrap();
         assert!(problem.contains(path) && problem.contains(words), "{more}: {problem}");
     }
+}
+
+/// A test in the rule file lists the runs of a saved answer, and is held to what it expects.
+#[test]
+fn a_test_plays_a_saved_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let due = "2026-11-21T02:00:00Z";
+    let row =
+        |id, state: &str, ended: &str| json!({ "id": id, "job": "etl", "state": state, "due": due, "ended": ended });
+    let answer = json!({ "rows": [row(1, "ok", due), row(2, "bad", "2026-11-21T03:10:00Z")] });
+    write("runs.json", &answer.to_string());
+    let rules = |to: &str, file: &str| {
+        format!(
+            "version: 1\nsources:\n  night:\n    type: http\n    url: http://127.0.0.1:9/runs\n    items: /rows\n    fields: {{ id: /id, \
+             job: /job, status: /state, planned: /due, ended: /ended }}\n    status_map: {{ ok: success, bad: fail }}\nreceivers:\n  hook: {{ type: webhook, \
+             url: \"http://127.0.0.1:9/\" }}\n  mail: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\nrules:\n  failed: {{ when: {{ \
+             status: [fail] }}, notify: [hook] }}\ntests:\n  saved:\n    at: \"2026-11-21T02:30:00Z\"\n    samples: [{{ file: {file} }}]\n    \
+             expect:\n      - {{ at: \"2026-11-21T03:10:00Z\", rule: failed, job: etl, to: [{to}] }}\n"
+        )
+    };
+    let run = |rules: &str| {
+        write("rules.yaml", rules);
+        let output = nightbell(&["test", "-c", "rules.yaml"]).current_dir(directory.path()).output().unwrap();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        (output.status.code(), said)
+    };
+    assert_eq!(run(&rules("hook", "runs.json")).0, Some(0), "{:?}", run(&rules("hook", "runs.json")));
+    let (code, said) = run(&rules("mail", "runs.json"));
+    assert!(code == Some(1) && said.contains("it went to hook, and not to mail"), "{code:?} {said}");
+    let (code, said) = run(&rules("hook", "gone.json"));
+    assert!(
+        code == Some(78) && said.contains("tests.saved.samples[0].file") && said.contains("cannot be read"),
+        "{code:?} {said}"
+    );
+    write("empty.json", "{\"rows\": []}");
+    let (code, said) = run(&rules("hook", "empty.json"));
+    assert!(code == Some(78) && said.contains("it has no run"), "{code:?} {said}");
 }

@@ -490,8 +490,8 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
     store.commit_poll(&all).await.unwrap();
     meddle(
         &place,
-        "UPDATE delivery SET state = CASE id WHEN 'digest-dead' THEN 'dead' ELSE 'delivered' END, next_attempt_at = NULL \
-         WHERE id NOT IN ('d-pending', 'digest-pending')",
+        "UPDATE delivery SET state = CASE id WHEN 'digest-dead' THEN 'dead' ELSE 'delivered' END, next_attempt_at = NULL, \
+         delivered_at = CASE id WHEN 'digest-dead' THEN NULL ELSE created_at END WHERE id NOT IN ('d-pending', 'digest-pending')",
     )
     .await;
     meddle(

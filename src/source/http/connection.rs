@@ -13,9 +13,9 @@ use super::fill::Values;
 use super::map::{Origin, Run};
 use super::settings::Settings;
 use crate::clock::Clock;
-use crate::model::{Instance, JobRef, SourceId};
+use crate::model::{Instance, SourceId};
 use crate::source::contract::SourceError;
-use crate::source::kit::{Patience, excerpt, locked};
+use crate::source::kit::{Patience, locked};
 
 /// A scheduler as the configuration describes it.
 pub struct HttpSource {
@@ -70,21 +70,7 @@ impl HttpSource {
     }
 
     pub(super) fn instance(&self, run: Run) -> Instance {
-        let id = run.whole_id();
-        let again = run.attempt.as_ref().filter(|attempt| !matches!(attempt.as_str(), "0" | "1"));
-        Instance {
-            source: self.id.clone(),
-            name: again.map(|attempt| format!("{id} (attempt {attempt})")),
-            id,
-            job: JobRef { name: run.job, id: run.job_id },
-            status: run.status,
-            raw_status: run.raw_status,
-            kind: run.kind,
-            plan_time: run.planned.or(run.started),
-            start_time: run.started,
-            end_time: run.ended,
-            error: run.error.and_then(|text| excerpt::failure_text(Some(&text), &[])),
-        }
+        run.into_instance(&self.id)
     }
 
     /// What is filled in about one run.

@@ -12,7 +12,8 @@ use regex::Regex;
 
 use super::pointer::Pointer;
 use super::time::TimeFormat;
-use crate::model::{InstanceType, SetAside, Status};
+use crate::model::{Instance, InstanceType, JobRef, SetAside, SourceId, Status};
+use crate::source::kit::excerpt;
 use crate::source::kit::json::Spot;
 use crate::source::kit::text::cut;
 
@@ -108,6 +109,25 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// The run as every source tells one.
+    pub(super) fn into_instance(self, source: &SourceId) -> Instance {
+        let id = self.whole_id();
+        let again = self.attempt.as_ref().filter(|attempt| !matches!(attempt.as_str(), "0" | "1"));
+        Instance {
+            source: source.clone(),
+            name: again.map(|attempt| format!("{id} (attempt {attempt})")),
+            id,
+            job: JobRef { name: self.job, id: self.job_id },
+            status: self.status,
+            raw_status: self.raw_status,
+            kind: self.kind,
+            plan_time: self.planned.or(self.started),
+            start_time: self.started,
+            end_time: self.ended,
+            error: self.error.and_then(|text| excerpt::failure_text(Some(&text), &[])),
+        }
+    }
+
     /// The id as one text.
     pub(super) fn whole_id(&self) -> String {
         self.id.join(JOINT)

@@ -87,8 +87,8 @@ impl Scheduler for Settings {
         Settings::poll_default(self)
     }
 
-    fn map_sample(&self, body: &[u8]) -> Option<Result<Sample, String>> {
-        Some(Settings::map_sample(self, body))
+    fn map_sample(&self, source: &SourceId, body: &[u8]) -> Option<Result<Sample, String>> {
+        Some(Settings::map_sample(self, source, body))
     }
 
     fn secrets(&self) -> Vec<(String, &SecretRef)> {

@@ -9,7 +9,7 @@ use super::listing::{read_page, rows};
 use super::map::Run;
 use super::settings::Settings;
 use crate::http::snippet;
-use crate::model::{SetAside, Window};
+use crate::model::{SetAside, SourceId, Window};
 use crate::source::contract::{Sample, SampleRow};
 use crate::source::kit::json::Json;
 
@@ -18,7 +18,7 @@ impl Settings {
     ///
     /// # Errors
     /// When it is no such answer, in words.
-    pub fn map_sample(&self, body: &[u8]) -> Result<Sample, String> {
+    pub fn map_sample(&self, source: &SourceId, body: &[u8]) -> Result<Sample, String> {
         let json = Json::read(body)?;
         let root = json.root();
         if let Some(success) = &self.list.request.success {
@@ -36,7 +36,7 @@ impl Settings {
         let raw = rows.iter().map(|row| snippet(row.raw()));
         let read = page.rows.iter().zip(raw).filter_map(|(id, raw)| {
             let run = runs.iter().find(|run| run.whole_id() == *id)?;
-            Some(SampleRow { raw, mapped: shown(run) })
+            Some(SampleRow { raw, mapped: shown(run), instance: run.clone().into_instance(source) })
         });
         let mut notes: Vec<String> =
             set_aside.iter().map(|SetAside { reason, snippet, .. }| format!("{reason}: {snippet}")).collect();

@@ -58,6 +58,38 @@ browser() {
     fi
 }
 
+# promtool, which reads the alert rules as Prometheus does: one program out of Debian's package, which is not installed.
+promtool() {
+    home="$PWD/../target/promtool"
+    if [ -x "$home/promtool" ]; then
+        echo "setup: promtool is there"
+        return
+    fi
+    echo "setup: fetching promtool out of Debian's package of Prometheus: 19 MB"
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    rm -rf "$home"
+    mkdir -p "$home"
+    (cd "$home" && { apt-get download -q prometheus || { $as_root apt-get update -q && apt-get download -q prometheus; }; })
+    dpkg-deb --fsys-tarfile "$home"/prometheus_*.deb | tar -x -C "$home" --strip-components=3 ./usr/bin/promtool
+    rm "$home"/prometheus_*.deb
+}
+
+# Schemathesis, which asks the API whatever its description allows and more: 95 MB in an environment of its own.
+schemathesis() {
+    home="$PWD/../target/schemathesis"
+    if [ -x "$home/bin/schemathesis" ]; then
+        echo "setup: schemathesis is there"
+        return
+    fi
+    echo "setup: installing schemathesis, which asks the API whatever its description allows: 95 MB in target/"
+    rm -rf "$home"
+    python3 -m venv "$home"
+    "$home/bin/pip" install --no-input -q "schemathesis==4.32.5"
+}
+
 mail_server
 airflow
 browser
+promtool
+schemathesis

@@ -8,6 +8,7 @@ mod links;
 mod night;
 mod packaging;
 mod routes;
+mod schemathesis;
 mod sessions;
 mod supervisor;
 mod tokens;

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::explain::{Explanation, Letter, Outcome, RuleExplained, Told, fate};
+use super::explain::{Explanation, Outcome, RuleExplained, Told, TracedDelivery, fate};
 use crate::model::{Ack, Alert, Concerns, Delivery, Instance, Silence};
 use crate::rule::Standing;
 use crate::store::{AttemptRecord, DeliveryRecord, Transition};
@@ -86,13 +86,13 @@ pub fn delivery_record(record: &DeliveryRecord) -> Value {
 }
 
 /// A message of an alert, with the one that told it together with others.
-pub fn letter(letter: &Letter) -> Value {
-    let teller = letter.group.as_ref().unwrap_or(&letter.record);
-    let mut object = delivery(&letter.record.delivery);
-    object["told_as"] = json!(letter.state());
-    object["step"] = json!(letter.step());
-    object["gathers_until"] = json!(letter.gathers_until());
-    object["fallback"] = json!(letter.record.fallback);
+pub fn traced_delivery(traced: &TracedDelivery) -> Value {
+    let teller = traced.group.as_ref().unwrap_or(&traced.record);
+    let mut object = delivery(&traced.record.delivery);
+    object["told_as"] = json!(traced.state());
+    object["step"] = json!(traced.step());
+    object["gathers_until"] = json!(traced.gathers_until());
+    object["fallback"] = json!(traced.record.fallback);
     object["attempt_log"] = attempts(&teller.attempts);
     object
 }
@@ -197,8 +197,8 @@ fn rule(explained: &RuleExplained<'_>, zone: &TimeZone) -> Value {
 }
 
 fn told(told: &Told) -> Value {
-    let deliveries: Vec<Value> = told.letters.iter().map(letter).collect();
-    let outcome = fate(&told.alert, &told.letters);
+    let deliveries: Vec<Value> = told.deliveries.iter().map(traced_delivery).collect();
+    let outcome = fate(&told.alert, &told.deliveries);
     let mut object = alert(&told.alert, told.ack.as_ref());
     object["outcome"] = json!(outcome.as_str());
     object["generation"] = json!(told.alert.generation);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use nightbell::desk::explain::{Asked, Letter, Outcome, explain, find};
+use nightbell::desk::explain::{Asked, Outcome, TracedDelivery, explain, find};
 use nightbell::model::{Attempt, AttemptOutcome, Concerns, DeliveryState, Instance, InstanceType, ReceiverId, Status};
 use nightbell::rule::history::Past;
 use nightbell::rule::{Objection, Reason, Standing};
@@ -153,7 +153,7 @@ async fn outcomes(scene: &Scene, seed: u64) -> BTreeMap<String, usize> {
                 .filter(|alert| alert.facts.instance.as_ref().is_some_and(|part| part.id == run.id));
             assert_eq!(explained.told.len(), own.count(), "{}", context());
             let states: Vec<DeliveryState> =
-                explained.told.iter().flat_map(|told| told.letters.iter().map(|letter| letter.state())).collect();
+                explained.told.iter().flat_map(|told| told.deliveries.iter().map(|traced| traced.state())).collect();
             let word = match &explained.outcome {
                 Outcome::Told => {
                     assert!(states.contains(&DeliveryState::Delivered), "{}", context());
@@ -180,7 +180,7 @@ async fn outcomes(scene: &Scene, seed: u64) -> BTreeMap<String, usize> {
                 }
             };
             *counted.entry(word).or_default() += 1;
-            for step in explained.told.iter().flat_map(|told| &told.letters).filter_map(Letter::step) {
+            for step in explained.told.iter().flat_map(|told| &told.deliveries).filter_map(TracedDelivery::step) {
                 *counted.entry(format!("step {step}")).or_default() += 1;
             }
         }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::super::alerts;
 use super::super::output::local;
-use crate::desk::explain::{Explanation, Letter, Outcome, RuleExplained, Told};
+use crate::desk::explain::{Explanation, Outcome, RuleExplained, Told, TracedDelivery};
 use crate::limits::{EXPLAINED_IN_FULL_MAX, EXPLAINED_OTHERS_MAX};
 use crate::model::{DeliveryState, Instance, MessageKind};
 use crate::template::display_text;
@@ -164,11 +164,11 @@ fn told_text(told: &Told, zone: &TimeZone) -> String {
         let _ = writeln!(text, "    acknowledged by {} since {}", display_text(&ack.by), local(ack.at, zone));
     }
     text.push_str(&failure_text(told));
-    let receivers: BTreeSet<&str> = told.letters.iter().map(|it| it.record.delivery.receiver.as_str()).collect();
+    let receivers: BTreeSet<&str> = told.deliveries.iter().map(|it| it.record.delivery.receiver.as_str()).collect();
     if receivers.len() > EXPLAINED_IN_FULL_MAX {
         receivers.iter().for_each(|receiver| text.push_str(&receiver_line(receiver, told, zone)));
     } else {
-        told.letters.iter().for_each(|letter| text.push_str(&letter_text(letter, zone)));
+        told.deliveries.iter().for_each(|traced| text.push_str(&delivery_text(traced, zone)));
     }
     text
 }
@@ -194,27 +194,27 @@ fn failure_text(told: &Told) -> String {
 
 /// One of many receivers: `    hook: delivered 2026-11-21 02:05:00; its end: pending, next attempt …`.
 fn receiver_line(receiver: &str, told: &Told, zone: &TimeZone) -> String {
-    let letters = told.letters.iter().filter(|letter| letter.record.delivery.receiver.as_str() == receiver);
-    let states = letters.map(|letter| {
-        let what = match letter.record.delivery.kind {
+    let deliveries = told.deliveries.iter().filter(|traced| traced.record.delivery.receiver.as_str() == receiver);
+    let states = deliveries.map(|traced| {
+        let what = match traced.record.delivery.kind {
             MessageKind::AlertResolved => "its end: ",
             _ => "",
         };
-        let delivery = &letter.group.as_ref().unwrap_or(&letter.record).delivery;
+        let delivery = &traced.group.as_ref().unwrap_or(&traced.record).delivery;
         let failed = delivery.state != DeliveryState::Delivered;
         let error = delivery.last_error.as_deref().filter(|_| failed);
         let error = error.map(|error| format!(" ({})", display_text(error))).unwrap_or_default();
-        format!("{what}{}{error}", state_text(letter, zone))
+        format!("{what}{}{error}", state_text(traced, zone))
     });
     format!("    {receiver}: {}\n", states.collect::<Vec<_>>().join("; "))
 }
 
 /// Where a message stands, and since or until when.
-fn state_text(letter: &Letter, zone: &TimeZone) -> String {
-    let teller = letter.group.as_ref().unwrap_or(&letter.record);
+fn state_text(traced: &TracedDelivery, zone: &TimeZone) -> String {
+    let teller = traced.group.as_ref().unwrap_or(&traced.record);
     match (teller.delivery.state, teller.delivery.delivered_at, teller.delivery.next_attempt_at) {
         (DeliveryState::Delivered, Some(at), _) => format!("delivered {}", local(at, zone)),
-        (DeliveryState::Pending, _, Some(until)) if letter.gathers_until().is_some() => {
+        (DeliveryState::Pending, _, Some(until)) if traced.gathers_until().is_some() => {
             format!("pending, waits for others of its group until {}", local(until, zone))
         }
         (DeliveryState::Pending, _, Some(next)) => format!("pending, next attempt {}", local(next, zone)),
@@ -222,10 +222,10 @@ fn state_text(letter: &Letter, zone: &TimeZone) -> String {
     }
 }
 
-fn letter_text(letter: &Letter, zone: &TimeZone) -> String {
-    let delivery = &letter.record.delivery;
-    let teller = letter.group.as_ref().unwrap_or(&letter.record);
-    let what = match (delivery.kind, letter.step()) {
+fn delivery_text(traced: &TracedDelivery, zone: &TimeZone) -> String {
+    let delivery = &traced.record.delivery;
+    let teller = traced.group.as_ref().unwrap_or(&traced.record);
+    let what = match (delivery.kind, traced.step()) {
         (MessageKind::AlertFiring, Some(step)) => format!(" (as step {step} at {})", local(delivery.created_at, zone)),
         (MessageKind::AlertFiring, None) => String::new(),
         (MessageKind::AlertResolved, _) => " (its end)".to_string(),
@@ -236,7 +236,7 @@ fn letter_text(letter: &Letter, zone: &TimeZone) -> String {
         (Some(group), None) => format!(", merged into {group}"),
         (None, _) => String::new(),
     };
-    let state = state_text(letter, zone);
+    let state = state_text(traced, zone);
     let mut text = format!("    {}{what}: {state}{merged}\n", delivery.receiver);
     for attempt in &teller.attempts {
         let status = attempt.status.as_deref().unwrap_or("-");
@@ -247,7 +247,7 @@ fn letter_text(letter: &Letter, zone: &TimeZone) -> String {
     if let (DeliveryState::Dead, Some(error)) = (teller.delivery.state, &teller.delivery.last_error) {
         let _ = writeln!(text, "      given up: {}", display_text(error));
     }
-    if let Some(fallback) = &letter.record.fallback {
+    if let Some(fallback) = &traced.record.fallback {
         let _ = writeln!(text, "      its fallback was told: {fallback}");
     }
     text

@@ -7,7 +7,7 @@ mod outcome;
 mod told;
 
 pub use outcome::{Outcome, fate};
-pub use told::{Asked, Explanation, Letter, RuleExplained, Told};
+pub use told::{Asked, Explanation, RuleExplained, Told, TracedDelivery};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -172,8 +172,8 @@ async fn told(
 ) -> Result<Vec<Told>, StoreError> {
     let mut told = Vec::new();
     for alert in alerts.iter().filter(|alert| is_wanted(alert)).take(EXPLAINED_RUNS_MAX) {
-        let letters = letters(store, &alert.id).await?;
-        told.push(Told { alert: alert.clone(), ack: acks.get(&alert.id).cloned(), letters });
+        let deliveries = traced_deliveries(store, &alert.id).await?;
+        told.push(Told { alert: alert.clone(), ack: acks.get(&alert.id).cloned(), deliveries });
     }
     Ok(told)
 }
@@ -182,17 +182,17 @@ async fn told(
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn letters(store: &SqlStore, alert: &AlertId) -> Result<Vec<Letter>, StoreError> {
-    let mut letters = Vec::new();
+pub async fn traced_deliveries(store: &SqlStore, alert: &AlertId) -> Result<Vec<TracedDelivery>, StoreError> {
+    let mut deliveries = Vec::new();
     for id in store.deliveries_of(alert, EXPLAINED_DELIVERIES_MAX).await? {
         let Some(record) = store.delivery_record(&id).await? else { continue };
         let group = match &record.delivery.merged_into {
             Some(group) => store.delivery_record(group).await?,
             None => None,
         };
-        letters.push(Letter { record, group });
+        deliveries.push(TracedDelivery { record, group });
     }
-    Ok(letters)
+    Ok(deliveries)
 }
 
 impl Explanation<'_> {

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::told::{Letter, Told};
+use super::told::{Told, TracedDelivery};
 use crate::model::{Alert, AlertState, DeliveryState, Instance, MessageKind, Suppression};
 use crate::rule::history::Past;
 use crate::rule::{Rule, Standing};
@@ -53,7 +53,7 @@ pub(super) struct Ground<'a> {
 /// The outcome of a rule with these alerts of its own.
 pub(super) fn outcome(rule: &Rule, standing: Option<&Standing>, told: &[Told], ground: &Ground<'_>) -> Outcome {
     if let Some(newest) = told.first() {
-        return fate(&newest.alert, &newest.letters);
+        return fate(&newest.alert, &newest.deliveries);
     }
     match standing {
         None => not_told("no-run", "no run of the job is known"),
@@ -63,20 +63,20 @@ pub(super) fn outcome(rule: &Rule, standing: Option<&Standing>, told: &[Told], g
 }
 
 /// What became of one alert.
-pub fn fate(alert: &Alert, letters: &[Letter]) -> Outcome {
-    let is_firing = |letter: &&Letter| letter.record.delivery.kind != MessageKind::AlertResolved;
-    let firing: Vec<&Letter> = letters.iter().filter(is_firing).collect();
-    if firing.iter().any(|letter| letter.state() == DeliveryState::Delivered) {
+pub fn fate(alert: &Alert, deliveries: &[TracedDelivery]) -> Outcome {
+    let is_firing = |traced: &&TracedDelivery| traced.record.delivery.kind != MessageKind::AlertResolved;
+    let firing: Vec<&TracedDelivery> = deliveries.iter().filter(is_firing).collect();
+    if firing.iter().any(|traced| traced.state() == DeliveryState::Delivered) {
         return Outcome::Told;
     }
-    if firing.iter().any(|letter| letter.state() == DeliveryState::Pending) {
+    if firing.iter().any(|traced| traced.state() == DeliveryState::Pending) {
         return Outcome::Pending;
     }
     if let Some(by) = &alert.suppressed_by {
         return not_told("suppressed", format!("recorded and not told: {}", held_back_by(by)));
     }
-    if let Some(letter) = firing.last() {
-        let delivery = &letter.group.as_ref().unwrap_or(&letter.record).delivery;
+    if let Some(traced) = firing.last() {
+        let delivery = &traced.group.as_ref().unwrap_or(&traced.record).delivery;
         let why = delivery.last_error.as_deref().unwrap_or("nobody knows why");
         return not_told("dead", format!("given up, {}: {why}", delivery.receiver));
     }

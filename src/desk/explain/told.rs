@@ -65,19 +65,19 @@ pub struct Told {
     /// Who is on it.
     pub ack: Option<Ack>,
     /// What was pending for it, the oldest first.
-    pub letters: Vec<Letter>,
+    pub deliveries: Vec<TracedDelivery>,
 }
 
 /// One message, with the one that told it together with others.
 #[derive(Debug)]
-pub struct Letter {
+pub struct TracedDelivery {
     /// The message.
     pub record: DeliveryRecord,
     /// Where it was merged.
     pub group: Option<DeliveryRecord>,
 }
 
-impl Letter {
+impl TracedDelivery {
     /// Where it stands: what was merged stands where its group does.
     pub fn state(&self) -> DeliveryState {
         self.group.as_ref().unwrap_or(&self.record).delivery.state

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::exchange::{Body, Said, answer, limit, list};
-use crate::desk::explain::letters;
+use crate::desk::explain::traced_deliveries;
 use crate::desk::json;
 use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, SourceId};
 use crate::store::{AlertAsk, Board as _};
@@ -71,13 +71,13 @@ pub(in crate::web) async fn alert(
     let id = AlertId::new(&id);
     let alert = web.store.alert(&id).await?.ok_or_else(Fault::not_found)?;
     let ack = web.store.acks_of(std::slice::from_ref(&id)).await?.remove(&id);
-    let letters = letters(&web.store, &id).await?;
+    let deliveries = traced_deliveries(&web.store, &id).await?;
     let steps = web.store.steps_of(&id).await?;
     let mut whole = object(&web, &alert, ack.as_ref());
     whole["failing_nodes"] = json!(alert.facts.failing_nodes);
     whole["node_details"] = json!(alert.facts.node_details);
     whole["created_at"] = json!(alert.created_at);
-    whole["deliveries"] = letters.iter().map(json::letter).collect();
+    whole["deliveries"] = deliveries.iter().map(json::traced_delivery).collect();
     whole["steps"] = steps
         .iter()
         .map(|step| json!({ "step": step.step, "receiver": step.receiver, "delivery": step.delivery, "taken_at": step.taken_at }))

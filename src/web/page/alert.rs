@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::alerts::{Row, standing, waits};
 use super::frame::{Page, alert_link, encoded, job_link, run_link, shown};
-use crate::desk::explain::{Letter, letters};
+use crate::desk::explain::{TracedDelivery, traced_deliveries};
 use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX};
 use crate::model::{Ack, Alert, AlertId, AlertState, DeliveryState, Instance, MessageKind, NodePart};
 use crate::store::{Board as _, Inquiry as _, StepRow};
@@ -56,7 +56,7 @@ pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>
     let id = AlertId::new(&id);
     let alert = web.store.alert(&id).await?.ok_or_else(Fault::not_found)?;
     let ack = web.store.acks_of(std::slice::from_ref(&id)).await?.remove(&id);
-    let letters = letters(&web.store, &id).await?;
+    let deliveries = traced_deliveries(&web.store, &id).await?;
     let steps = web.store.steps_of(&id).await?;
     let job = &alert.facts.job.name;
     let runs = web.store.runs_of(&alert.source, job, EXPLAINED_RUNS_MAX).await?;
@@ -68,8 +68,8 @@ pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>
         summary: p.summary(&alert),
         state: standing(&alert),
         waits: waits(&p, &alert),
-        story: story(&p, &alert, ack.as_ref(), &letters, &steps),
-        dead: dead(&letters),
+        story: story(&p, &alert, ack.as_ref(), &deliveries, &steps),
+        dead: dead(&deliveries),
         job_link: job_link(alert.source.as_str(), job),
         run_link: run_id.map(|run| run_link(alert.source.as_str(), job, run)),
         silence_link: format!("/silences?job={}&rule={}#new", encoded(job), encoded(alert.rule.as_str())),
@@ -94,8 +94,8 @@ fn shown_run(p: &Page, run: &Instance) -> Run {
 }
 
 /// The dead letters that can be sent again, each with its receiver.
-fn dead(letters: &[Letter]) -> Vec<(String, String)> {
-    let tellers = letters.iter().map(|letter| &letter.group.as_ref().unwrap_or(&letter.record).delivery);
+fn dead(deliveries: &[TracedDelivery]) -> Vec<(String, String)> {
+    let tellers = deliveries.iter().map(|traced| &traced.group.as_ref().unwrap_or(&traced.record).delivery);
     let mut dead: Vec<(String, String)> = tellers
         .filter(|delivery| delivery.state == DeliveryState::Dead)
         .map(|delivery| (delivery.id.to_string(), delivery.receiver.to_string()))
@@ -104,7 +104,7 @@ fn dead(letters: &[Letter]) -> Vec<(String, String)> {
     dead
 }
 
-fn story(p: &Page, alert: &Alert, ack: Option<&Ack>, letters: &[Letter], steps: &[StepRow]) -> Vec<Event> {
+fn story(p: &Page, alert: &Alert, ack: Option<&Ack>, deliveries: &[TracedDelivery], steps: &[StepRow]) -> Vec<Event> {
     let part = &alert.facts.alert;
     let mut events = vec![event(part.starts_at, part.severity.as_str(), p.say("web.story.began"), Vec::new())];
     let mut decided = vec![p.summary(alert)];
@@ -128,7 +128,7 @@ fn story(p: &Page, alert: &Alert, ack: Option<&Ack>, letters: &[Letter], steps: 
         let title = p.language.say("web.story.step", &[("n", &n), ("to", &to)]);
         events.push(event(step.taken_at, "info", title, Vec::new()));
     }
-    letters.iter().for_each(|letter| events.push(of_letter(p, letter)));
+    deliveries.iter().for_each(|traced| events.push(of_delivery(p, traced)));
     if let Some(ack) = ack {
         let reason = ack.reason.iter().map(|reason| p.plain(reason)).collect();
         events.push(event(ack.at, "info", p.say_with("web.acked_by", "who", p.plain(&ack.by)), reason));
@@ -152,12 +152,12 @@ fn event(at: Timestamp, class: &str, title: String, details: Vec<String>) -> Eve
 }
 
 /// What became of one message.
-fn of_letter(p: &Page, letter: &Letter) -> Event {
-    let delivery = &letter.record.delivery;
-    let teller = letter.group.as_ref().unwrap_or(&letter.record);
+fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
+    let delivery = &traced.record.delivery;
+    let teller = traced.group.as_ref().unwrap_or(&traced.record);
     let what = match delivery.kind {
         MessageKind::AlertResolved => "web.story.told_end",
-        _ if letter.group.is_some() => "web.story.told_with",
+        _ if traced.group.is_some() => "web.story.told_with",
         _ => "web.story.told",
     };
     let state = p.say(&format!("web.delivery.{}", teller.delivery.state.as_str()));
@@ -178,13 +178,13 @@ fn of_letter(p: &Page, letter: &Letter) -> Event {
         })
         .collect();
     if let (DeliveryState::Pending, Some(next)) = (teller.delivery.state, teller.delivery.next_attempt_at) {
-        let key = if letter.gathers_until().is_some() { "web.story.gathers" } else { "web.next_try" };
+        let key = if traced.gathers_until().is_some() { "web.story.gathers" } else { "web.next_try" };
         details.push(p.say_with(key, "in", p.ahead(&next)));
     }
     if let (DeliveryState::Dead, Some(error)) = (teller.delivery.state, &teller.delivery.last_error) {
         details.push(p.plain(error));
     }
-    if letter.record.fallback.is_some() {
+    if traced.record.fallback.is_some() {
         details.push(p.say("web.story.fallback"));
     }
     let class = teller.delivery.state.as_str().to_string();

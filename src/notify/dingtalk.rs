@@ -14,7 +14,7 @@ use sha2::Sha256;
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
 use super::chat_hook::{self, ChatHook, SECRET};
-use super::fit::{self, Unit, fitted_for};
+use super::fit::{self, Kept, Unit, fitted_for};
 use super::mention::{Able, Mention};
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
@@ -85,12 +85,12 @@ impl Channel for DingTalkSettings {
             false => String::new(),
         };
         let called = if called.is_empty() { called } else { format!("\n\n{}", called.trim_start()) };
-        let log = fit::log_path(message).map(markdown_text);
+        let kept = Kept::of(message, markdown_text);
         let room = |of: usize| of.saturating_sub(called.len());
         // What counts is the body, in which quotes, backslashes and line breaks take two bytes: cut until it fits.
         let mut max = MESSAGE_BYTES_MAX;
         loop {
-            let text = fitted_for(message, part("text"), room(max), Unit::Bytes, log.as_deref(), language)?;
+            let text = fitted_for(message, part("text"), room(max), Unit::Bytes, &kept, language)?;
             let text = format!("{text}{called}");
             let mut body = json!({ "msgtype": "markdown", "markdown": { "title": title, "text": text } });
             if calls {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
 use super::chat_hook::{self, ChatHook};
-use super::fit::{self, Unit, fitted_for};
+use super::fit::{self, Kept, Unit, fitted_for};
 use super::mention::Able;
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
@@ -73,8 +73,8 @@ impl Channel for DiscordSettings {
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let title = fit::cut(part("title"), TITLE_MAX, Unit::Characters);
-        let log = fit::log_path(message).map(markdown_text);
-        let text = fitted_for(message, part("text"), TEXT_MAX, Unit::Characters, log.as_deref(), language)?;
+        let kept = Kept::of(message, markdown_text);
+        let text = fitted_for(message, part("text"), TEXT_MAX, Unit::Characters, &kept, language)?;
         let mut body = json!({
             "embeds": [{ "title": title, "description": text, "color": bar(message) }],
             "allowed_mentions": { "parse": [] },

@@ -1,4 +1,5 @@
-//! Text cut to a channel's size: the head stays, the log path stays, and how much is gone is said. Pure.
+//! Text cut to a channel's size: the head stays, the log path and the line by which one acts stay, and how much is gone is
+//! said. Pure.
 
 use crate::model::{Message, MessageData, NodePart};
 use crate::words::Language;
@@ -34,23 +35,80 @@ impl Unit {
 /// Room for the note that says how much is gone.
 const NOTE_SIZE: usize = 48;
 
-/// `text`, or as much of its head as leaves room for a note of how much is gone; `log`, which is escaped already, is
-/// put behind the head when the cut took it. The result is never larger than `max`, which is at least 200.
-pub(super) fn fitted(text: &str, max: usize, unit: Unit, log: Option<&str>, language: Language) -> String {
+/// What of a message a cut leaves beside the head, however long the message is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    /// The log path of the likeliest culprit, escaped for the channel.
+    log: Option<String>,
+    /// What only the line holds by which one acts on the alert: the alert's id, in the addresses of its links.
+    mark: Option<String>,
+}
+
+impl Kept {
+    /// What must be left of `message`, in a channel that escapes foreign text so.
+    pub(super) fn of(message: &Message, escaped: impl Fn(&str) -> String) -> Kept {
+        Kept { log: log_path(message).map(escaped), mark: mark(message).map(str::to_string) }
+    }
+
+    /// The first line of `text` by which one acts, if it is no longer than `room`.
+    fn act_line<'a>(&self, text: &'a str, room: usize, unit: Unit) -> Option<&'a str> {
+        let mark = self.mark.as_deref()?;
+        text.lines().map(str::trim_end).find(|line| line.contains(mark)).filter(|line| unit.size(line) <= room)
+    }
+}
+
+/// A text that was too long.
+pub(super) struct Cut<'a> {
+    /// Its head.
+    pub(super) head: &'a str,
+    /// The log path, where the head has it not.
+    pub(super) log: Option<&'a str>,
+    /// The line by which one acts, where the head has it not.
+    pub(super) act: Option<&'a str>,
+    /// How much is gone, in words.
+    pub(super) note: String,
+}
+
+impl Cut<'_> {
+    /// The pieces as one text, under the head as it is given.
+    pub(super) fn under(&self, head: &str) -> String {
+        let pieces = [Some(head), self.log, self.act, Some(&self.note)];
+        pieces.into_iter().flatten().collect::<Vec<_>>().join(PARAGRAPH)
+    }
+}
+
+/// What stands between the pieces.
+const PARAGRAPH: &str = "\n\n";
+
+/// The pieces of `text` that are left within `max`, which is at least 200; none when all of it fits. Of what is kept the log
+/// path has at most a half of the room, and the line by which one acts at most a third of it.
+pub(super) fn pieces<'a>(text: &'a str, max: usize, unit: Unit, kept: &'a Kept, language: Language) -> Option<Cut<'a>> {
     let whole = unit.size(text);
     if whole <= max {
-        return text.to_string();
+        return None;
     }
     let room = max.saturating_sub(NOTE_SIZE);
+    let act = kept.act_line(text, room / 3, unit);
+    let log = kept.log.as_deref();
+    let has = |head: &str, piece: Option<&str>| piece.is_none_or(|piece| head.contains(piece));
+    // The head has most where it holds both by itself; what it does not hold makes it shorter, so that it may lose the other.
     let mut head = head_of(text, room, unit);
-    let mut kept_log = String::new();
-    if let Some(log) = log.filter(|log| !head.contains(*log)) {
-        let log = cut(log, room / 2, unit);
-        head = head_of(text, room.saturating_sub(unit.size(log) + 2), unit);
-        kept_log = format!("\n\n{log}");
+    let (mut keeps_log, mut keeps_act) = (false, false);
+    while !has(head, log.filter(|_| !keeps_log)) || !has(head, act.filter(|_| !keeps_act)) {
+        keeps_log |= !has(head, log);
+        keeps_act |= !has(head, act);
+        let beside = [log.filter(|_| keeps_log).map(|log| cut(log, room / 2, unit)), act.filter(|_| keeps_act)];
+        let taken: usize = beside.iter().flatten().map(|piece| unit.size(piece) + PARAGRAPH.len()).sum();
+        head = head_of(text, room.saturating_sub(taken), unit);
     }
-    let gone = whole - unit.size(head);
-    format!("{head}{kept_log}\n\n{}", unit.note(gone, language))
+    let log = log.filter(|_| keeps_log).map(|log| cut(log, room / 2, unit));
+    let note = unit.note(whole - unit.size(head), language);
+    Some(Cut { head, log, act: act.filter(|_| keeps_act), note })
+}
+
+/// `text`, or what a cut leaves of it. The result is never larger than `max`, which is at least 200.
+pub(super) fn fitted(text: &str, max: usize, unit: Unit, kept: &Kept, language: Language) -> String {
+    pieces(text, max, unit, kept, language).map_or_else(|| text.to_string(), |cut| cut.under(cut.head))
 }
 
 /// The same for the text of a message. One about several alerts is never cut, for each of its lines names one.
@@ -62,7 +120,7 @@ pub(super) fn fitted_for(
     text: &str,
     max: usize,
     unit: Unit,
-    log: Option<&str>,
+    kept: &Kept,
     language: Language,
 ) -> Result<String, String> {
     let size = unit.size(text);
@@ -70,7 +128,7 @@ pub(super) fn fitted_for(
         MessageData::Group(_) if size > max => {
             Err(format!("the message has {size} {unit:?}, and the channel takes {max}"))
         }
-        _ => Ok(fitted(text, max, unit, log, language)),
+        _ => Ok(fitted(text, max, unit, kept, language)),
     }
 }
 
@@ -96,8 +154,13 @@ pub(super) fn cut(text: &str, room: usize, unit: Unit) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
+/// What the line by which one acts on the alert of a message holds, and no other line: the alert's id.
+pub(super) fn mark(message: &Message) -> Option<&str> {
+    message.alert().map(|facts| facts.alert.id.as_str()).filter(|id| !id.is_empty())
+}
+
 /// The log path that must survive a cut: that of the likeliest culprit.
-pub(super) fn log_path(message: &Message) -> Option<&str> {
+fn log_path(message: &Message) -> Option<&str> {
     message.alert()?.failing_nodes.iter().find_map(|NodePart { log_path, .. }| log_path.as_deref())
 }
 
@@ -120,34 +183,53 @@ mod tests {
 
     #[test]
     fn what_fits_is_left_alone_and_what_does_not_says_so() {
-        assert_eq!(fitted("short", 200, Unit::Bytes, Some("obs://log"), Language::En), "short");
+        let kept = |log: &str| Kept { log: Some(log.to_string()), mark: Some("/alerts/1f".to_string()) };
+        assert_eq!(fitted("short", 200, Unit::Bytes, &kept("obs://log"), Language::En), "short");
         let text = format!("etl_orders failed\nJob etl_orders\n{}", "订".repeat(300));
-        let cut = fitted(&text, 200, Unit::Bytes, Some("obs://log/path"), Language::En);
+        let cut = fitted(&text, 200, Unit::Bytes, &kept("obs://log/path"), Language::En);
         assert!(cut.starts_with("etl_orders failed\nJob etl_orders"), "{cut}");
         assert!(cut.contains("\n\nobs://log/path\n\n… ") && cut.ends_with(" bytes cut"), "{cut}");
         let text = format!("failed obs://log/path {}", "x".repeat(500));
-        let cut = fitted(&text, 200, Unit::Characters, Some("obs://log/path"), Language::Zh);
+        let cut = fitted(&text, 200, Unit::Characters, &kept("obs://log/path"), Language::Zh);
         assert_eq!(cut.matches("obs://").count(), 1);
         assert!(cut.ends_with(" 个字符"), "{cut}");
+        // The line by which one acts stands where it stood, or under what is left.
+        let line = "Open: https://bell.example.com/alerts/1f";
+        let text = format!("etl_orders failed\n{}\n{line}\nRule etl", "订".repeat(300));
+        let cut = fitted(&text, 200, Unit::Bytes, &kept("obs://log/path"), Language::En);
+        assert!(cut.contains(&format!("\n\nobs://log/path\n\n{line}\n\n… ")), "{cut}");
+        let text = format!("etl_orders failed\n{line}\n{}", "订\n".repeat(300));
+        let cut = fitted(&text, 200, Unit::Bytes, &kept("订"), Language::En);
+        assert!(cut.starts_with(&format!("etl_orders failed\n{line}\n订")), "{cut}");
+        assert_eq!((cut.matches(line).count(), cut.matches("\n\n").count()), (1, 1), "{cut}");
     }
 
     proptest! {
         #[test]
-        fn no_cut_is_too_large_or_loses_the_log(
+        fn no_cut_is_too_large_or_loses_what_must_stay(
             text in "(\\PC|\n){0,900}",
             log in proptest::option::of("[a-z/订🚨]{1,40}"),
+            act in proptest::option::of("[a-z]{0,20}/alerts/1f[a-z]{0,20}"),
+            at in any::<prop::sample::Index>(),
             max in 200usize..700,
             bytes in any::<bool>(),
             chinese in any::<bool>(),
         ) {
             let unit = if bytes { Unit::Bytes } else { Unit::Characters };
             let language = if chinese { Language::Zh } else { Language::En };
-            let cut = fitted(&text, max, unit, log.as_deref(), language);
+            let mut lines: Vec<&str> = text.lines().collect();
+            if let Some(act) = &act {
+                lines.insert(at.index(lines.len() + 1), act);
+            }
+            let text = lines.join("\n");
+            let kept = Kept { log: log.clone(), mark: Some("/alerts/1f".to_string()) };
+            let cut = fitted(&text, max, unit, &kept, language);
             prop_assert!(unit.size(&cut) <= max, "{} > {max}", unit.size(&cut));
             if unit.size(&text) > max {
                 prop_assert!(cut.lines().last().is_some_and(|note| note.starts_with("… ")));
                 let kept = log.map(|log| super::cut(&log, (max - NOTE_SIZE) / 2, unit).to_string());
                 prop_assert!(kept.is_none_or(|log| cut.contains(&log)));
+                prop_assert!(act.is_none_or(|act| cut.lines().any(|line| line == act)));
             }
         }
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer;
 use super::channel::{API_URL, Channel, Kind, Parts, PlainOrSecret, Sender, body_part, boxed, read_api_url};
-use super::fit::{self, Unit, fitted_for};
+use super::fit::{Kept, Unit, fitted_for};
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
@@ -123,9 +123,9 @@ impl Channel for NtfySettings {
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
-        let (title, log) = (truncated(part("title"), TITLE_MAX), fit::log_path(message));
+        let (title, kept) = (truncated(part("title"), TITLE_MAX), Kept::of(message, str::to_string));
         let body_of = |room: usize| {
-            let text = fitted_for(message, part("text").trim(), room, Unit::Bytes, log, language)?;
+            let text = fitted_for(message, part("text").trim(), room, Unit::Bytes, &kept, language)?;
             let mut body = json!({ "title": title, "message": text, "priority": priority(message) });
             if let Some(link) = link(message) {
                 body["click"] = Value::from(link);

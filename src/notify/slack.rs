@@ -18,7 +18,7 @@ use super::channel::{
 use super::over_http::{HttpChannel, HttpNotifier, Overture, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
-use super::{answer, slack_fit};
+use super::{answer, fit, slack_fit};
 use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind};
 use crate::secret::{Secret, SecretRef, Secrets};
@@ -145,7 +145,7 @@ impl Channel for SlackSettings {
         let rendered = parts.get("body").map_or("", String::as_str);
         let mut body = match message.data {
             MessageData::Group(_) => slack_fit::whole(rendered)?,
-            MessageData::Alert(_) | MessageData::Digest(_) => slack_fit::cut(rendered, language)?,
+            MessageData::Alert(_) | MessageData::Digest(_) => slack_fit::cut(rendered, fit::mark(message), language)?,
         };
         if let SlackAccess::Bot { channel, .. } = &self.access {
             body["channel"] = Value::from(channel.as_str());

@@ -34,11 +34,12 @@ pub(super) fn whole(rendered: &str) -> Result<Value, String> {
 }
 
 /// The same, cut where that is not enough: lines that are too long lose their ends, and whole blocks go, the ones before
-/// the last of the attachment, so that the head, the first log path and the last line stay. How many went is said.
+/// the last of the attachment, so that the head, the first log path and the last line stay, and the block with `mark` in its
+/// text, by which one acts on the alert. How many went is said.
 ///
 /// # Errors
 /// When it is no message.
-pub(super) fn cut(rendered: &str, language: Language) -> Result<Value, String> {
+pub(super) fn cut(rendered: &str, mark: Option<&str>, language: Language) -> Result<Value, String> {
     let mut body = parsed(rendered)?;
     for_each_list(&mut body, &mut |blocks| divide(blocks, Some(SECTION_MAX)))?;
     let mut gone = 0;
@@ -48,15 +49,18 @@ pub(super) fn cut(rendered: &str, language: Language) -> Result<Value, String> {
         let is_fine =
             count < BLOCKS_MAX && size <= SIZE_MAX - 200 || gone == 0 && count <= BLOCKS_MAX && size <= SIZE_MAX;
         let Some(Value::Array(blocks)) = body.pointer_mut("/attachments/0/blocks") else { return Ok(body) };
-        if is_fine || blocks.len() <= 2 {
+        let stays =
+            |block: &Value| mark.is_some_and(|mark| block["text"]["text"].as_str().is_some_and(|it| it.contains(mark)));
+        let goes = (1..blocks.len().saturating_sub(1)).rev().find(|at| !stays(&blocks[*at]));
+        let Some(goes) = goes.filter(|_| !is_fine) else {
             if gone > 0 {
                 let said = language.say("cut.parts", &[("n", &gone.to_string())]);
                 let text = json!({ "type": "plain_text", "emoji": false, "text": said });
                 blocks.insert(blocks.len() - 1, json!({ "type": "context", "elements": [text] }));
             }
             return Ok(body);
-        }
-        blocks.remove(blocks.len() - 2);
+        };
+        blocks.remove(goes);
         gone += 1;
     }
 }
@@ -194,7 +198,7 @@ mod tests {
     #[test]
     fn what_may_be_cut_is_cut_to_what_slack_takes() {
         for (lines, width) in [(1, 10), (40, 99), (130, 99), (3, 5000), (900, 60)] {
-            let mut cut = cut(&body(lines, width), Language::En).unwrap();
+            let mut cut = cut(&body(lines, width), None, Language::En).unwrap();
             let (count, size) = measured(&mut cut);
             assert!(count <= BLOCKS_MAX && size <= SIZE_MAX, "{lines} x {width}: {count}, {size}");
             let blocks = cut["attachments"][0]["blocks"].as_array().unwrap();

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::answer;
 use super::channel::{Attempting, Channel, Kind, Parts, Sender, body_part, boxed};
-use super::fit::{self, Unit, fitted_for};
+use super::fit::{self, Kept, Unit, fitted_for};
 use super::over_http::post_json;
 use super::plain::Plain;
 use super::rate::Rate;
@@ -130,9 +130,9 @@ impl Channel for SmnSettings {
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
-        let log = fit::log_path(message);
+        let kept = Kept::of(message, str::to_string);
         let subject = fit::cut(part("subject"), SUBJECT_BYTES_MAX, Unit::Bytes);
-        let text = fitted_for(message, part("text"), MESSAGE_BYTES_MAX, Unit::Bytes, log, language)?;
+        let text = fitted_for(message, part("text"), MESSAGE_BYTES_MAX, Unit::Bytes, &kept, language)?;
         // Carriers refuse the brackets that they mark the sender with.
         let sms: String = part("sms").chars().map(unbracketed).collect();
         let structure = json!({ "default": text, "email": text, "sms": truncated(&sms, SMS_MAX) });

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answer;
 use super::channel::{API_URL, Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
-use super::fit::{self, Unit, fitted, fitted_for};
+use super::fit::{self, Kept, Unit, fitted, fitted_for};
 use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
@@ -109,11 +109,11 @@ impl Channel for TelegramSettings {
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
-        let log = fit::log_path(message).map(telegram_text);
+        let kept = Kept::of(message, telegram_text);
         let text = parts.get("text").map_or("", String::as_str);
         let text = match message.data {
-            MessageData::Group(_) => fitted_for(message, text, TEXT_MAX, Unit::Characters, None, language)?,
-            MessageData::Alert(_) | MessageData::Digest(_) => fitted_html(text, log.as_deref(), language),
+            MessageData::Group(_) => fitted_for(message, text, TEXT_MAX, Unit::Characters, &kept, language)?,
+            MessageData::Alert(_) | MessageData::Digest(_) => fitted_html(text, &kept, language),
         };
         let body = json!({
             "chat_id": self.chat_id,
@@ -129,21 +129,43 @@ impl Channel for TelegramSettings {
     }
 }
 
-/// The text fitted to Telegram's size. A cut that would leave a tag open takes all tags away: Telegram refuses what is
-/// not closed, and the words matter more.
-fn fitted_html(text: &str, log: Option<&str>, language: Language) -> String {
-    let cut = fitted(text, TEXT_MAX, Unit::Characters, log, language);
-    if cut == text || is_closed(&cut) {
-        return cut;
+/// Room for what closes the tags that a cut has left open.
+const CLOSING_SIZE: usize = 48;
+
+/// The text fitted to Telegram's size. Telegram refuses what is not closed, so what the cut has left open is closed. Where
+/// that takes too much, all tags go: the words matter more.
+fn fitted_html(text: &str, kept: &Kept, language: Language) -> String {
+    if Unit::Characters.size(text) <= TEXT_MAX {
+        return text.to_string();
+    }
+    if let Some(cut) = fit::pieces(text, TEXT_MAX - CLOSING_SIZE, Unit::Characters, kept, language)
+        && let Some(head) = closed(cut.head)
+        && head.len() <= cut.head.len() + CLOSING_SIZE
+    {
+        let log = cut.log.map(whole_entities);
+        return fit::Cut { log: log.as_deref(), ..cut }.under(&head);
     }
     let words = without_tags(text);
-    whole_entities(&fitted(&words, TEXT_MAX, Unit::Characters, log, language))
+    whole_entities(&fitted(&words, TEXT_MAX, Unit::Characters, kept, language))
 }
 
-/// Whether every tag that is opened is closed, and no tag and no entity is cut in two.
-fn is_closed(html: &str) -> bool {
-    let (opened, closed) = (html.matches('<').count(), html.matches("</").count());
-    opened == closed * 2 && opened == html.matches('>').count() && whole_entities(html) == html
+/// The head of a text with what it leaves open closed, and without a tag or an entity that is cut in two; none when it closes
+/// what it has not opened.
+fn closed(head: &str) -> Option<String> {
+    let whole = match (head.rfind('<'), head.rfind('>')) {
+        (Some(opened), shut) if shut.is_none_or(|shut| shut < opened) => &head[..opened],
+        _ => head,
+    };
+    let mut open: Vec<&str> = Vec::new();
+    for tag in whole.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {
+        match tag.strip_prefix('/') {
+            Some(name) if open.last() == Some(&name) => drop(open.pop()),
+            Some(_) => return None,
+            None => open.push(tag.split(' ').next().unwrap_or_default()),
+        }
+    }
+    let closing = open.iter().rev().map(|name| format!("</{name}>"));
+    Some(std::iter::once(whole_entities(whole)).chain(closing).collect())
 }
 
 fn without_tags(html: &str) -> String {
@@ -218,15 +240,24 @@ impl HttpChannel for TelegramSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::MessageKind;
+    use crate::template::sample_message;
 
     #[test]
     fn a_cut_leaves_no_tag_and_no_entity_open() {
         let lines: String = (0..400).map(|n| format!("<b>Node</b> <code>n{n} &lt;x&gt;</code>\n")).collect();
-        let cut = fitted_html(&lines, Some("obs:∕∕log"), Language::En);
+        let kept = Kept::of(&sample_message(MessageKind::AlertFiring, Timestamp::UNIX_EPOCH), |_| "obs:∕∕log".into());
+        let is_closed = |html: &str| closed(html).as_deref() == Some(html);
+        let cut = fitted_html(&lines, &kept, Language::En);
         assert!(is_closed(&cut) && cut.contains("<b>Node</b>") && cut.contains("obs:∕∕log") && cut.ends_with("cut"));
         let one = format!("<b>{}</b>", "&lt;".repeat(3000));
-        let cut = fitted_html(&one, None, Language::En);
-        assert!(!cut.contains('<') && whole_entities(&cut) == cut && cut.len() <= 4100, "{cut}");
+        let cut = fitted_html(&one, &Kept::default(), Language::En);
+        assert!(is_closed(&cut) && cut.contains("&lt;</b>\n\n… ") && cut.len() <= TEXT_MAX + 2, "{cut}");
+        // What a template of one's own leaves open by itself, or nests too deep, loses its tags.
+        for wrong in [format!("</b>{}", "x".repeat(5000)), format!("{}{}", "<code>".repeat(20), "x".repeat(5000))] {
+            let cut = fitted_html(&wrong, &Kept::default(), Language::En);
+            assert!(!cut.contains('<') && cut.len() <= TEXT_MAX + 2, "{cut}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::answer;
 use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
 use super::chat_hook::{self, ChatHook};
-use super::fit::{self, Unit, fitted_for};
+use super::fit::{Kept, Unit, fitted_for};
 use super::mention::Able;
 use super::over_http::{HttpChannel, HttpNotifier};
 use super::plain::Plain;
@@ -64,10 +64,10 @@ impl Channel for WeComSettings {
             false => String::new(),
         };
         let called = if called.is_empty() { called } else { format!("\n{called}") };
-        let log = fit::log_path(message).map(markdown_text);
+        let kept = Kept::of(message, markdown_text);
         let text = parts.get("text").map_or("", String::as_str);
         let room = TEXT_BYTES_MAX.saturating_sub(called.len());
-        let content = format!("{}{called}", fitted_for(message, text, room, Unit::Bytes, log.as_deref(), language)?);
+        let content = format!("{}{called}", fitted_for(message, text, room, Unit::Bytes, &kept, language)?);
         Ok(body_part(json!({ "msgtype": "markdown", "markdown": { "content": content } }).to_string()))
     }
 

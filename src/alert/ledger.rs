@@ -80,17 +80,19 @@ impl Ledger {
     }
 
     /// Enters an alert that fires.
-    pub fn insert(&mut self, alert: Alert) {
+    pub fn insert(&mut self, alert: impl Into<Arc<Alert>>) {
+        let alert = alert.into();
         let key = alert.facts.subject();
         self.by_job.entry(key.job.clone()).or_default().insert(key.id.clone());
-        self.firing.entry(key).or_default().push(Arc::new(alert));
+        self.firing.entry(key).or_default().push(alert);
     }
 
     /// Takes over what has become of an alert that is entered, while it goes on firing.
-    pub fn replace(&mut self, newer: &Alert) {
+    pub fn replace(&mut self, newer: impl Into<Arc<Alert>>) {
+        let newer = newer.into();
         let entered = self.firing.get_mut(&newer.facts.subject()).into_iter().flatten();
         for alert in entered.filter(|alert| alert.id == newer.id) {
-            *alert = Arc::new(newer.clone());
+            *alert = Arc::clone(&newer);
         }
     }
 

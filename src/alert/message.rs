@@ -36,13 +36,13 @@ fn group_of(group: GroupFacts, now: Timestamp) -> Message {
 }
 
 /// Puts what is known of the nodes into the alert: the nodes to look at, or why they cannot be told.
-pub fn attach_nodes(alert: &mut Alert, details: NodeDetails) {
+pub fn attach_nodes(alert: &mut Alert, details: &NodeDetails) {
     match details {
         NodeDetails::Known(nodes) => {
-            alert.facts.failing_nodes = failing_nodes(&nodes);
+            alert.facts.failing_nodes = failing_nodes(nodes);
             alert.facts.node_details = "ok".to_string();
         }
-        NodeDetails::Unreadable(reason) => alert.facts.node_details = reason,
+        NodeDetails::Unreadable(reason) => alert.facts.node_details.clone_from(reason),
     }
 }
 

@@ -56,13 +56,13 @@ impl Decider {
             let judged_until = self.judged_until(memory, index, look.now);
             match &rule.when.trigger {
                 Some(Trigger::Daily(daily)) => {
-                    for due in daily.dues(judged_until, look.now) {
+                    for due in self.cache.dues.daily(index, daily, judged_until, look.now).iter() {
                         since = Some(since.map_or(due.planned_after, |since: Timestamp| since.min(due.planned_after)));
-                        questions.planned.insert(week_before_deadline(&due));
+                        questions.planned.insert(week_before_deadline(due));
                     }
                 }
                 Some(Trigger::Missing(recurring)) => {
-                    for due in recurring.due_times(judged_until, look.now).0 {
+                    for due in self.cache.dues.recurring(index, recurring, judged_until, look.now).0.iter().copied() {
                         since = Some(since.map_or(due.at, |since: Timestamp| since.min(due.at)));
                         questions.planned.extend(recurring.week_before(due).map(|due| (due.at, due.until)));
                     }
@@ -71,7 +71,7 @@ impl Decider {
                     let due = self.due_of_schedules(own, index, judged_until, look.now);
                     let most = due.values().map(|(_, dues)| dues.len()).max().unwrap_or_default();
                     let (jobs, count) = &mut questions.latest;
-                    jobs.extend(due.into_keys());
+                    jobs.extend(due.keys().cloned());
                     // A run for each due time, and the one planned last, which says whether the schedule is read rightly.
                     *count = (*count).max(most + RUNS_TO_SPARE);
                 }
@@ -101,15 +101,16 @@ impl Decider {
             let is_judged = match trigger {
                 Trigger::Daily(daily) => {
                     let mut is_judged = true;
-                    for due in daily.dues(judged_until, bench.now) {
+                    for due in self.cache.dues.daily(index, daily, judged_until, bench.now).iter().copied() {
                         let runs = runs.get_or_insert_with(|| known_runs(judged, bench));
                         is_judged &= self.judge_deadline((index, rule), daily, due, runs, judged, bench);
                     }
                     is_judged
                 }
                 Trigger::Missing(recurring) => {
-                    let (dues, are_more) = recurring.due_times(judged_until, bench.now);
-                    if are_more {
+                    let known = self.cache.dues.recurring(index, recurring, judged_until, bench.now);
+                    let (dues, are_more) = &*known;
+                    if *are_more {
                         judged.warnings.push(format!(
                             "rule {}: more due times passed since the last poll than one looks at; the last \
                              {DUE_TIMES_PER_POLL_MAX} count",
@@ -121,7 +122,9 @@ impl Decider {
                     } else {
                         Some(runs.get_or_insert_with(|| known_runs(judged, bench)))
                     };
-                    runs.is_none_or(|runs| self.judge_missing((index, rule), recurring, dues, runs, judged, bench))
+                    runs.is_none_or(|runs| {
+                        self.judge_missing((index, rule), recurring, dues.clone(), runs, judged, bench)
+                    })
                 }
                 Trigger::Unplanned(_) if !bench.look.has_schedules => false,
                 Trigger::Unplanned(own) => self.judge_by_schedules((index, rule), own, judged_until, judged, bench),
@@ -239,7 +242,7 @@ impl Decider {
             let is_warned = measures.due_at == Some(due.at) && measures.stage == Some(Stage::Warning);
             if is_warned && !is_warning && alert.suspended_at.is_none() {
                 let alert = overdue(&alert, run.as_deref(), rule.severity, bench.now);
-                judged.ledger.replace(&alert);
+                judged.ledger.replace(alert.clone());
                 judged.overdue.push(alert);
                 judged.unseen.extend(run.map(|run| *run));
             }

@@ -11,7 +11,9 @@ use super::answers::{Answers, Questions, Span};
 use super::memory::{Change, Memory};
 use super::observe::ToRecall;
 use super::{Decided, Decider, Look};
+use crate::limits::HISTORY_RUNS_MAX;
 use crate::model::{Alert, Coverage, Covered, Instance, InstanceKey, InstanceType, Silence, Snapshot};
+use crate::rule::history::went_well;
 
 /// One source, with all that is known of it.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +58,9 @@ impl InMemory {
         coverage: Coverage,
         look: &Look,
     ) -> Decided {
-        let recalled = self.recall(&ToRecall::of(&self.memory, &instances, &coverage));
-        let observed = decider.observe(&self.memory, instances, coverage, &recalled, look.now);
+        let asked = ToRecall::of(&self.memory, &instances, &coverage);
+        let recalled = self.recall(&asked);
+        let observed = decider.observe(&self.memory, instances, coverage, (&asked, &recalled), look.now);
         let asked = decider.ask(&self.memory, &observed, look);
         let answers = self.answer(&asked, look);
         decider.decide(&self.memory, observed, &answers, look)
@@ -103,7 +106,7 @@ impl InMemory {
         };
         let asked_for = self.silences.iter().filter(|silence| asked.silences.contains(&silence.id));
         Answers {
-            past: of_jobs(&asked.past, crate::limits::HISTORY_RUNS_MAX),
+            past: asked.past.iter().map(|job| (job.clone(), self.counted(job))).collect(),
             latest: of_jobs(&asked.latest.0, asked.latest.1),
             runs: asked.runs.map(|span| self.within(span)).unwrap_or_default(),
             planned: asked.planned.iter().map(|span| (*span, self.jobs_within(*span))).collect(),
@@ -111,6 +114,18 @@ impl InMemory {
             silences: asked_for.map(|silence| (silence.id, silence.clone())).collect(),
             elsewhere: self.elsewhere.clone(),
         }
+    }
+
+    /// The last runs of each type that say whether the job goes well.
+    fn counted(&self, job: &str) -> Vec<(String, Snapshot)> {
+        let mut counts: BTreeMap<InstanceType, usize> = BTreeMap::new();
+        let mut runs = self.latest(job, usize::MAX);
+        runs.retain(|(_, run)| {
+            let count = counts.entry(run.kind).or_default();
+            *count += usize::from(went_well(run.status).is_some());
+            went_well(run.status).is_some() && *count <= HISTORY_RUNS_MAX
+        });
+        runs
     }
 
     fn latest(&self, job: &str, count: usize) -> Vec<(String, Snapshot)> {

@@ -219,7 +219,7 @@ impl Decider {
             }
         }
         for alert in &changed {
-            judged.ledger.replace(alert);
+            judged.ledger.replace(alert.clone());
         }
         for alert in &ended {
             judged.ledger.remove(&alert.facts.subject(), &alert.id);
@@ -285,7 +285,7 @@ impl Decider {
                 judged.is_stirred[at] = true;
             }
             for alert in &continued {
-                judged.ledger.replace(alert);
+                judged.ledger.replace(alert.clone());
             }
             for alert in &ended {
                 judged.ledger.remove(&key, &alert.id);

@@ -4,6 +4,7 @@
 //! episode is known to have ended already. What has just begun may be over in the same look: then it is told once, as over.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::judge::{Candidate, CandidateSubject, Judged, Naming, last_ends, recovers_by_later_run, succeeded};
 use super::memory::Memory;
@@ -29,18 +30,18 @@ impl Decider {
         let candidates = std::mem::take(&mut judged.candidates);
         let mut warnings = std::mem::take(&mut judged.warnings);
         let ended_now: HashSet<AlertId> = judged.ended.iter().map(|alert| alert.id.clone()).collect();
-        let mut fired: Vec<Alert> = Vec::new();
+        let mut fired: Vec<Arc<Alert>> = Vec::new();
         for candidate in candidates {
             let begun = self.begin(memory, &candidate, &judged, look, &mut warnings);
             // What ends in this look under the same name does not begin again in it.
-            let Some(alert) = begun.filter(|alert| !ended_now.contains(&alert.id)) else { continue };
+            let Some(alert) = begun.filter(|alert| !ended_now.contains(&alert.id)).map(Arc::new) else { continue };
             match candidate.subject {
                 CandidateSubject::Seen(at) => judged.is_stirred[at] = true,
                 CandidateSubject::Run(run) => judged.unseen.push(*run),
                 CandidateSubject::Job(_) | CandidateSubject::Status(_) => {}
             }
             if alert.state() == AlertState::Firing {
-                judged.ledger.insert(alert.clone());
+                judged.ledger.insert(Arc::clone(&alert));
             }
             fired.push(alert);
         }
@@ -148,7 +149,7 @@ impl Episodes {
                 alert.facts.alert.measures.stage = Some(Stage::Warning);
             }
             match begun.get(&alert.id) {
-                Some(at) => self.fired[*at] = alert,
+                Some(at) => self.fired[*at] = Arc::new(alert),
                 None => self.ended.push(alert),
             }
         }

@@ -69,14 +69,20 @@ pub enum Recalled {
 
 impl Runs {
     /// How a run stands to what is remembered of it.
-    pub fn recall(&self, key: &InstanceKey, now: &Snapshot) -> Recalled {
-        if let Some(before) = self.open.get(key) {
-            return if before == now { Recalled::Same } else { Recalled::Was(*before) };
+    pub fn recall(&self, run: &Instance) -> Recalled {
+        let now = run.snapshot();
+        // A run is either open or ended, and most of those that are listed have ended.
+        let (key, state) = prints(&run.job.name, &run.id, &now);
+        match self.ended.get(&key) {
+            Some(print) if print.state == state => return Recalled::Same,
+            Some(_) => return Recalled::Otherwise,
+            None if self.open.is_empty() => return Recalled::New,
+            None => {}
         }
-        match self.ended.get(&print_of_key(key)) {
+        match self.open.get(&run.key()) {
+            Some(before) if *before == now => Recalled::Same,
+            Some(before) => Recalled::Was(*before),
             None => Recalled::New,
-            Some(print) if print.state == print_of_state(key, now) => Recalled::Same,
-            Some(_) => Recalled::Otherwise,
         }
     }
 
@@ -109,14 +115,15 @@ impl Runs {
     /// Enters a run as it is now; `is_firing` says whether an alert about it fires.
     pub fn enter(&mut self, key: InstanceKey, now: Snapshot, is_firing: bool) {
         self.jobs.insert(print_of(&key.job.as_str()));
+        let (print_of_key, state) = prints(&key.job, &key.id, &now);
         if is_open(&now) || is_firing {
-            self.ended.remove(&print_of_key(&key));
+            self.ended.remove(&print_of_key);
             self.open.insert(key, now);
             return;
         }
         self.open.remove(&key);
         let planned = now.plan_time.or(now.start_time).map(Timestamp::as_second);
-        self.ended.insert(print_of_key(&key), Print { state: print_of_state(&key, &now), planned });
+        self.ended.insert(print_of_key, Print { state, planned });
     }
 
     /// Drops what fires nothing and will not be asked after, keeps only the print of what has ended, and that only for as
@@ -174,15 +181,16 @@ fn print_of(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn print_of_key(key: &InstanceKey) -> u64 {
-    print_of(&(&key.job, &key.id))
-}
-
-/// The state with the key in another order: two runs that share the print of their keys do not share this one.
-fn print_of_state(key: &InstanceKey, state: &Snapshot) -> u64 {
+/// The print of a run's key, and that of its state. The second goes on where the first ended, with more in hand than that
+/// shows: two runs that share the print of their keys do not share this one.
+fn prints(job: &str, id: &str, state: &Snapshot) -> (u64, u64) {
+    let mut hasher = DefaultHasher::new();
+    (job, id).hash(&mut hasher);
+    let key = hasher.finish();
     let time = |time: Option<Timestamp>| time.map(Timestamp::as_millisecond);
     let Snapshot { status, kind, plan_time, start_time, end_time } = *state;
-    print_of(&(status, kind, time(plan_time), time(start_time), time(end_time), &key.id, &key.job))
+    (status, kind, time(plan_time), time(start_time), time(end_time)).hash(&mut hasher);
+    (key, hasher.finish())
 }
 
 /// The alerts that have ended, with why; nothing where an older version ended them.
@@ -249,7 +257,7 @@ impl Memory {
                 AlertState::Firing
                     if self.firing.of_subject(&alert.facts.subject()).iter().any(|it| it.id == alert.id) =>
                 {
-                    self.firing.replace(&alert);
+                    self.firing.replace(alert);
                 }
                 AlertState::Firing => self.firing.insert(alert),
                 AlertState::Resolved => {
@@ -285,6 +293,10 @@ mod tests {
         InstanceKey { job: "etl".into(), id: id.into() }
     }
 
+    fn run(id: &str, state: Snapshot) -> Instance {
+        crate::decide::remembered(&"s".into(), key(id), state)
+    }
+
     #[test]
     fn what_never_ends_is_not_remembered_for_ever() {
         let day = 24;
@@ -310,12 +322,12 @@ mod tests {
         let mut runs = Runs::default();
         let failed = state(Status::Fail, -2, Some(-1));
         runs.enter(key("1"), failed, false);
-        assert_eq!(runs.recall(&key("1"), &failed), Recalled::Same);
-        assert_eq!(runs.recall(&key("1"), &state(Status::Fail, -2, Some(0))), Recalled::Otherwise);
-        assert_eq!(runs.recall(&key("2"), &failed), Recalled::New);
+        assert_eq!(runs.recall(&run("1", failed)), Recalled::Same);
+        assert_eq!(runs.recall(&run("1", state(Status::Fail, -2, Some(0)))), Recalled::Otherwise);
+        assert_eq!(runs.recall(&run("2", failed)), Recalled::New);
         let running = state(Status::Running, -2, None);
         runs.enter(key("1"), running, false);
-        assert_eq!(runs.recall(&key("1"), &failed), Recalled::Was(running));
+        assert_eq!(runs.recall(&run("1", failed)), Recalled::Was(running));
         assert!(runs.knows_job("etl") && !runs.knows_job("other"));
     }
 
@@ -327,9 +339,9 @@ mod tests {
         // The store was asked of the second alone; of the first it is known better here.
         let recalled = HashMap::from([(key("1"), failed), (key("2"), failed)]);
         runs.learn(&recalled, ["load"]);
-        assert_eq!(runs.recall(&key("1"), &running), Recalled::Same);
-        assert_eq!(runs.recall(&key("2"), &failed), Recalled::Same);
-        assert_eq!(runs.recall(&key("2"), &running), Recalled::Otherwise);
+        assert_eq!(runs.recall(&run("1", running)), Recalled::Same);
+        assert_eq!(runs.recall(&run("2", failed)), Recalled::Same);
+        assert_eq!(runs.recall(&run("2", running)), Recalled::Otherwise);
         assert!(runs.knows_job("etl") && runs.knows_job("load") && !runs.knows_job("other"));
     }
 }

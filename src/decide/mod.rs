@@ -16,6 +16,7 @@
 
 mod answers;
 mod clock;
+mod dues;
 mod history;
 mod in_memory;
 mod jobs;
@@ -29,6 +30,7 @@ mod standing;
 mod terms;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -79,6 +81,8 @@ pub struct Cache {
     past: HashMap<String, Past>,
     /// States that look older than what is known.
     doubts: Doubts,
+    /// Due times of the look under way.
+    dues: dues::Dues,
 }
 
 /// What was decided.
@@ -153,23 +157,23 @@ impl Decider {
     /// The same, with what `before` has at hand, as far as it can be of use.
     #[must_use]
     pub fn after(mut self, before: Decider) -> Decider {
-        let Cache { matches, past, doubts } = before.cache;
+        let Cache { matches, past, doubts, .. } = before.cache;
         let matches = if before.rules.marks() == self.rules.marks() { matches } else { MatchCache::default() };
-        self.cache = Cache { matches, past, doubts };
+        self.cache = Cache { matches, past, doubts, ..Cache::default() };
         self
     }
 
-    /// Holds what was seen against what is remembered. `recalled` has the runs of [`ToRecall`] that the store knows, which the
-    /// memory has learnt.
+    /// Holds what was seen against what is remembered. `asked` is what was to be asked for the same listing, `recalled` has the
+    /// runs of it that the store knows, which the memory has learnt.
     pub fn observe(
         &mut self,
         memory: &Memory,
         instances: Vec<Instance>,
         coverage: crate::model::Coverage,
-        recalled: &HashMap<InstanceKey, Snapshot>,
+        (asked, recalled): (&ToRecall, &HashMap<InstanceKey, Snapshot>),
         now: Timestamp,
     ) -> Observed {
-        observe(memory, instances, coverage, recalled, &mut self.cache.doubts, now)
+        observe(memory, instances, coverage, (asked, recalled), &mut self.cache.doubts, now)
     }
 
     /// Decides. `until` is up to when the source is read by this poll: earlier than `now` while a catch-up is under way.
@@ -266,16 +270,17 @@ impl Decided {
     pub fn receivers(&self, notice: &Notice) -> &[ReceiverId] {
         &self.alert(notice.alert).receivers
     }
+}
 
-    /// The alerts that people are notified of now and whose nodes nobody has asked for yet.
-    pub fn to_detail(&mut self) -> impl Iterator<Item = &mut Alert> {
-        let held = self.changed.iter_mut().filter(|alert| {
-            let is_let_go = alert.facts.alert.held_back.is_some() && alert.facts.node_details == "not asked for";
-            let is_overdue = alert.facts.alert.measures.stage == Some(crate::model::Stage::Overdue);
-            alert.state() == AlertState::Firing && (is_let_go || is_overdue)
-        });
-        self.fired.iter_mut().chain(held).filter(|alert| alert.suppressed_by.is_none())
-    }
+/// Of the alerts that begin and those that have changed the ones that people are notified of now and whose nodes nobody has
+/// asked for yet.
+pub fn to_detail<'a>(fired: &'a mut [Alert], changed: &'a mut [Alert]) -> impl Iterator<Item = &'a mut Alert> {
+    let held = changed.iter_mut().filter(|alert| {
+        let is_let_go = alert.facts.alert.held_back.is_some() && alert.facts.node_details == "not asked for";
+        let is_overdue = alert.facts.alert.measures.stage == Some(crate::model::Stage::Overdue);
+        alert.state() == AlertState::Firing && (is_let_go || is_overdue)
+    });
+    fired.iter_mut().chain(held).filter(|alert| alert.suppressed_by.is_none())
 }
 
 /// What still fires after a poll, and what has become of it.
@@ -283,8 +288,8 @@ impl Decided {
 struct Episodes {
     /// What fires.
     ledger: Ledger,
-    /// Alerts that begin.
-    fired: Vec<Alert>,
+    /// Alerts that begin; those that fire are in the ledger, too.
+    fired: Vec<Arc<Alert>>,
     /// Alerts that end.
     ended: Vec<Alert>,
     /// Alerts that go on and are to be told as they are now, or are suspended, or are not any more.

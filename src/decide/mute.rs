@@ -5,6 +5,7 @@
 //! suspended inhibits nothing, and waits itself.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -41,7 +42,7 @@ impl Decider {
         let episodes = &mut addressed.0.episodes;
         for alert in episodes.fired.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
             if let Some(by) = self.muting.mutes(alert, now) {
-                alert.hold_back(by);
+                Arc::make_mut(alert).hold_back(by);
             }
         }
         for alert in episodes.overdue.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {
@@ -49,8 +50,11 @@ impl Decider {
             alert.suppressed_by = self.muting.mutes(alert, now);
         }
         self.inhibit(episodes, &answers.elsewhere, now);
-        for alert in episodes.fired.iter().chain(&episodes.overdue) {
-            episodes.ledger.replace(alert);
+        for alert in &episodes.fired {
+            episodes.ledger.replace(Arc::clone(alert));
+        }
+        for alert in &episodes.overdue {
+            episodes.ledger.replace(alert.clone());
         }
         self.end_lapsed(episodes, now);
         let held = self.let_go(episodes, answers, now);
@@ -73,7 +77,7 @@ impl Decider {
             ledger.firing().map(|alert| &**alert).filter(|alert| holds_others(alert) && !begun.contains(&alert.id));
         let mut upstream = Upstream::new(&inhibitions, own.chain(elsewhere));
         let is_told = |alert: &&Alert| alert.suppressed_by.is_none();
-        let new = fired.iter().chain(&*overdue).filter(is_told);
+        let new = fired.iter().map(|alert| &**alert).chain(&*overdue).filter(is_told);
         // What was held back until now counts as well, where it is about to be told.
         let is_free = |alert: &&Alert| alert.is_held_back() && self.muting.mutes(alert, now).is_none();
         let freed = ledger.firing().map(|alert| &**alert).filter(|alert| !begun.contains(&alert.id)).filter(is_free);
@@ -83,7 +87,7 @@ impl Decider {
             new.iter().zip(held).filter_map(|(alert, by)| Some((alert.id.clone(), by?))).collect();
         for alert in fired {
             if let Some(by) = held.get(&alert.id) {
-                alert.hold_back(by.clone());
+                Arc::make_mut(alert).hold_back(by.clone());
             }
         }
         for alert in overdue {
@@ -157,7 +161,10 @@ impl Muted {
     /// What follows for people, and what is to be stored.
     pub(super) fn pending(self) -> Decided {
         let Muted { addressed: Addressed(lived), held } = self;
-        let Episodes { fired, ended, continued, overdue, .. } = lived.episodes;
+        let Episodes { ledger, fired, ended, continued, overdue } = lived.episodes;
+        // It shares what begins, which is ours alone from here on.
+        drop(ledger);
+        let fired: Vec<Alert> = fired.into_iter().map(Arc::unwrap_or_clone).collect();
         let mut notices = Vec::new();
         let superseded: HashMap<(&RuleId, InstanceKey), &AlertId> = ended
             .iter()

@@ -45,6 +45,8 @@ pub struct ToRecall {
     pub runs: Vec<InstanceKey>,
     /// Jobs of such runs, where it matters: whether any run of them is known.
     pub jobs: BTreeSet<String>,
+    /// How each run of the listing stands to the memory; nothing where nothing is to be asked.
+    standing: Vec<Recalled>,
 }
 
 impl ToRecall {
@@ -55,43 +57,48 @@ impl ToRecall {
             return ToRecall::default();
         }
         let is_wider = memory.covered.is_wider_in(coverage);
-        let mut asked = ToRecall::default();
+        let mut asked = ToRecall { standing: Vec::with_capacity(instances.len()), ..ToRecall::default() };
         for instance in instances {
-            let key = instance.key();
-            match memory.runs.recall(&key, &instance.snapshot()) {
-                Recalled::New if is_wider && !memory.runs.knows_job(&key.job) => {
-                    asked.jobs.insert(key.job.clone());
-                    asked.runs.push(key);
-                }
-                Recalled::New | Recalled::Otherwise => asked.runs.push(key),
-                Recalled::Same | Recalled::Was(_) => {}
+            let stands = memory.runs.recall(instance);
+            if matches!(stands, Recalled::New | Recalled::Otherwise) {
+                asked.runs.push(instance.key());
             }
+            if stands == Recalled::New && is_wider && !memory.runs.knows_job(&instance.job.name) {
+                asked.jobs.insert(instance.job.name.clone());
+            }
+            asked.standing.push(stands);
         }
         asked
     }
 }
 
-/// Holds what was seen against what is remembered. `recalled` has the runs of [`ToRecall`] that the store knows, which the
-/// memory has [learnt](super::memory::Runs::learn).
+/// Holds what was seen against what is remembered. `asked` is what was to be asked for the same listing, `recalled` has the
+/// runs of it that the store knows, which the memory has [learnt](super::memory::Runs::learn).
 pub fn observe(
     memory: &Memory,
     instances: Vec<Instance>,
     coverage: Coverage,
-    recalled: &HashMap<InstanceKey, Snapshot>,
+    (asked, recalled): (&ToRecall, &HashMap<InstanceKey, Snapshot>),
     doubts: &mut Doubts,
     now: Timestamp,
 ) -> Observed {
     let mut doubted = HashMap::new();
     let mut runs = Vec::with_capacity(instances.len());
-    for instance in instances {
-        let (key, state) = (instance.key(), instance.snapshot());
-        let (before, has_changed) = match memory.runs.recall(&key, &state) {
-            Recalled::New => (None, true),
-            Recalled::Same => (Some(state), false),
-            Recalled::Was(before) => (Some(before), true),
-            Recalled::Otherwise => (recalled.get(&key).copied(), true),
+    for (at, instance) in instances.into_iter().enumerate() {
+        let state = instance.snapshot();
+        let (before, has_changed) = match asked.standing.get(at) {
+            Some(Recalled::Same) => (Some(state), false),
+            Some(Recalled::Was(before)) => (Some(*before), true),
+            Some(Recalled::Otherwise) => (recalled.get(&instance.key()).copied(), true),
+            // Nothing of it was at hand; the store may know it, as it is or otherwise.
+            Some(Recalled::New) => {
+                let before = recalled.get(&instance.key()).copied();
+                (before, before.is_none_or(|before| !before.is_same(&state)))
+            }
+            None => (None, true),
         };
         if let Some(before) = before.filter(|before| is_older(&state, before)) {
+            let key = instance.key();
             let (since, count) = match doubts.0.get(&key) {
                 Some((shown, since, count)) if *shown == state => ((*since).min(now), count + 1),
                 _ => (now, 1),

@@ -1,6 +1,7 @@
 //! Runs that are due by the schedules that jobs have in their scheduler.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -13,7 +14,7 @@ use crate::rule::recurring::DueTime;
 use crate::rule::{Rule, Trigger};
 
 /// The due times of each job for which no run was looked for yet.
-type Due = BTreeMap<String, (Plan, Vec<DueTime>)>;
+pub(super) type DueByJob = BTreeMap<String, (Plan, Vec<DueTime>)>;
 
 impl Decider {
     /// Whether the schedules must be read: a rule goes by them, and what is known is too old, or a due time has passed by
@@ -36,6 +37,7 @@ impl Decider {
     /// Takes over the schedules as they were read at `now`; says what somebody should know of them.
     pub fn take_schedules(&mut self, told: Vec<JobSchedule>, now: Timestamp) -> Option<String> {
         self.plans.take(told, now);
+        self.cache.dues.forget_own();
         self.unclear_schedules()
     }
 
@@ -45,14 +47,17 @@ impl Decider {
         index: usize,
         after: Timestamp,
         until: Timestamp,
-    ) -> Due {
+    ) -> Arc<DueByJob> {
+        if let Some(due) = self.cache.dues.own(index, after, until) {
+            return due;
+        }
         let due = |(job, plan): (&str, &Plan)| {
             let dues = plan.due_times(own, after, until);
             (!dues.is_empty()).then(|| (job.to_string(), (plan.clone(), dues)))
         };
-        let mut due: Due = self.plans.iter().filter_map(due).collect();
+        let mut due: DueByJob = self.plans.iter().filter_map(due).collect();
         due.retain(|job, _| self.matches(job, index));
-        due
+        self.cache.dues.keep_own(index, after, until, due)
     }
 
     /// Judges the jobs that have missed due times of their own schedules; says whether that could be done for every job.
@@ -65,21 +70,22 @@ impl Decider {
         bench: &Bench<'_>,
     ) -> bool {
         let mut is_judged = true;
-        for (job, (plan, mut dues)) in self.due_of_schedules(own, index, judged_until, bench.now) {
+        for (job, (plan, dues)) in self.due_of_schedules(own, index, judged_until, bench.now).iter() {
+            let mut dues = dues.clone();
             dues.retain(|due| due.at >= bench.known_from);
-            if judged.observed.coverage.may_miss(&job, |kind| rule.concerns(kind)) {
+            if judged.observed.coverage.may_miss(job, |kind| rule.concerns(kind)) {
                 is_judged = false;
                 continue;
             }
             let mut runs: BTreeMap<&str, Snapshot> =
-                bench.answers.latest.get(&job).into_iter().flatten().map(|(id, run)| (id.as_str(), *run)).collect();
-            let seen = judged.seen_of(&job);
+                bench.answers.latest.get(job).into_iter().flatten().map(|(id, run)| (id.as_str(), *run)).collect();
+            let seen = judged.seen_of(job);
             runs.extend(seen.map(|seen| (seen.instance.id.as_str(), seen.instance.snapshot())));
             let scheduled = runs
                 .values()
                 .filter_map(|run| (run.kind == InstanceType::Scheduled).then_some(run.plan_time).flatten());
             if !plan.agrees_with(scheduled) {
-                if self.plans.is_first_warning(&job) {
+                if self.plans.is_first_warning(job) {
                     judged.warnings.push(format!(
                         "the last run of {job} was not planned by the schedule that the scheduler tells ({}), so none is \
                          missed; is the source's \"timezone\" the job's?",
@@ -89,7 +95,7 @@ impl Decider {
                 continue;
             }
             let text = |at| plan.text(own, at);
-            let found = self.missing_of((index, rule), &job, &dues, text, runs.into_values(), bench.now);
+            let found = self.missing_of((index, rule), job, &dues, text, runs.into_values(), bench.now);
             judged.candidates.extend(found);
         }
         is_judged

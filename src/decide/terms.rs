@@ -28,14 +28,15 @@ impl Decider {
     /// Gives the alerts that begin their labels, their generation, and everybody who is told of them.
     pub(super) fn address(&self, mut lived: Lived) -> Addressed {
         let Episodes { ledger, fired, overdue, .. } = &mut lived.episodes;
-        for alert in fired {
+        for shared in fired {
+            let alert = Arc::make_mut(shared);
             let of_rule = self.rules.get(&alert.rule).map(|rule| &rule.labels);
             alert.facts.alert.labels = joined_labels(&self.terms.labels, of_rule.unwrap_or(&Labels::new()));
             alert.generation = self.terms.generation;
             if alert.suppressed_by.is_none() {
                 alert.receivers = addressed(&alert.receivers, &self.terms.routes, alert);
             }
-            ledger.replace(alert);
+            ledger.replace(Arc::clone(shared));
         }
         // It is worse than it was, and there may be routes for that.
         for alert in overdue.iter_mut().filter(|alert| alert.suppressed_by.is_none()) {

@@ -146,6 +146,15 @@ pub struct Snapshot {
     pub end_time: Option<Timestamp>,
 }
 
+impl Snapshot {
+    /// Whether it is the same state, to the millisecond: the store keeps no more.
+    pub fn is_same(&self, other: &Snapshot) -> bool {
+        let times =
+            |it: &Snapshot| [it.plan_time, it.start_time, it.end_time].map(|time| time.map(Timestamp::as_millisecond));
+        (self.status, self.kind) == (other.status, other.kind) && times(self) == times(other)
+    }
+}
+
 /// A step inside an instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {

@@ -4,13 +4,16 @@
 //! demand, since they contradict each other (types of ids, absent times, new statuses), and strict about the whole:
 //! what is no JSON object of the expected kind is no empty list.
 
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::record::{Key, Record};
 use crate::http::snippet;
 use crate::limits::FIELD_BYTES_MAX;
-use crate::model::{Instance, InstanceKey, InstanceType, JobRef, Node, SetAside, SourceId, Status};
+use crate::model::{Instance, InstanceType, JobRef, Node, SetAside, SourceId, Status};
 use crate::source::contract::Detail;
 use crate::source::kit::excerpt::failure_text;
 use crate::source::kit::text::{checked_text, cut, no_json};
@@ -24,14 +27,20 @@ pub(super) enum Item {
 }
 
 impl paging::Row for Item {
-    /// An instance by what names it; an item that was not understood by its text.
-    type Key = InstanceKey;
+    /// An instance by what names it, an item that was not understood by its text; of either the print, in 128 bits: tens of
+    /// thousands are compared, and no two of so many share one.
+    type Key = (u64, u64);
 
-    fn key(&self) -> InstanceKey {
-        match self {
-            Item::Read(instance) => instance.key(),
-            Item::SetAside(item) => InstanceKey { job: String::new(), id: item.snippet.clone() },
-        }
+    fn key(&self) -> (u64, u64) {
+        let named = match self {
+            Item::Read(instance) => (instance.job.name.as_str(), instance.id.as_str()),
+            Item::SetAside(item) => ("", item.snippet.as_str()),
+        };
+        let mut hasher = DefaultHasher::new();
+        named.hash(&mut hasher);
+        let first = hasher.finish();
+        hasher.write_u8(0);
+        (first, hasher.finish())
     }
 }
 
@@ -174,9 +183,10 @@ fn read_status(record: &Record<'_>) -> Option<(Status, String)> {
 
 /// What a status word of the API means. Words are compared without regard to case, `-` and `_`.
 fn status(word: &str) -> Status {
-    let folded: String =
-        word.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).take(32).collect();
-    match folded.as_str() {
+    let is_folded = word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let folded = || word.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).take(32).collect();
+    let word: Cow<'_, str> = if is_folded { Cow::Borrowed(word) } else { Cow::Owned(folded()) };
+    match &*word {
         "waiting" | "waitingconfirm" | "initialized" => Status::Waiting,
         "running" => Status::Running,
         "success" => Status::Success,

@@ -62,23 +62,36 @@ pub(in crate::source) fn readable(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 fn nests_too_deep(text: &[u8]) -> bool {
-    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
-    for byte in text {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = text.get(at) {
+        at += 1;
         match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_string => is_escaped = true,
-            b'"' => is_string = !is_string,
-            b'[' | b'{' if !is_string => {
+            b'"' => at += string_len(&text[at..]),
+            b'[' | b'{' => {
                 depth += 1;
                 if depth > SOURCE_JSON_DEPTH_MAX {
                     return true;
                 }
             }
-            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
     false
+}
+
+/// How long the string is that begins here, its closing quotation mark included.
+fn string_len(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &text[at.min(text.len())..]) {
+        at += found + 1;
+        if text[at - 1] == b'"' {
+            return at;
+        }
+        // What is escaped is passed over.
+        at += 1;
+    }
+    text.len()
 }
 
 /// What is wrong with a text that cannot be parsed as what was expected.

@@ -16,7 +16,7 @@ use super::own::IS_OWN;
 use super::rows;
 use crate::decide::Memory;
 use crate::limits::LISTED_AGAIN_MAX;
-use crate::model::{AlertId, Covered, EndReason, InstanceKey, Snapshot, SourceId};
+use crate::model::{Alert, AlertId, Covered, EndReason, InstanceKey, ReceiverId, RuleId, Snapshot, SourceId};
 use crate::store::error::StoreError;
 
 pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, StoreError> {
@@ -37,9 +37,13 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
         ..Memory::default()
     };
     // Row by row: what a row is read into is several times as large as what is kept of it.
+    let mut names = Names::default();
     let mut firing = sqlx::query(sql_firing()).bind(source.as_str()).fetch(&mut *read);
     while let Some(row) = firing.try_next().await.map_err(|error| store.failed(error))? {
-        rows::all(&[row], "alert", rows::alert).into_iter().for_each(|alert| memory.firing.insert(alert));
+        for mut alert in rows::all(&[row], "alert", rows::alert) {
+            names.share(&mut alert);
+            memory.firing.insert(alert);
+        }
     }
     drop(firing);
     let mut snapshots = sqlx::query(sql_snapshots()).bind(source.as_str()).fetch(&mut *read);
@@ -64,6 +68,30 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
         memory.ended.enter(&AlertId::new(rows::text(row, 0)?), reason);
     }
     Ok(memory)
+}
+
+/// The names that alerts share: of thousands of one rule it is held once.
+#[derive(Default)]
+struct Names {
+    rules: BTreeSet<RuleId>,
+    receivers: BTreeSet<ReceiverId>,
+}
+
+impl Names {
+    fn share(&mut self, alert: &mut Alert) {
+        shared(&mut self.rules, &mut alert.rule);
+        alert.receivers.iter_mut().for_each(|receiver| shared(&mut self.receivers, receiver));
+        let facts = &mut alert.facts;
+        (facts.alert.id, facts.alert.rule) = (alert.id.clone(), alert.rule.clone());
+        facts.source.id = alert.source.clone();
+    }
+}
+
+fn shared<T: Ord + Clone>(known: &mut BTreeSet<T>, name: &mut T) {
+    match known.get(name) {
+        Some(same) => *name = same.clone(),
+        None => drop(known.insert(name.clone())),
+    }
 }
 
 /// How far back an older version is taken to have read: as far as a poll does unless the file says else.

@@ -3,14 +3,15 @@
 //! They are bounded in number, in concurrency and in time, because a night in which everything fails must not make the
 //! alarm late: what could not be asked in time is told without its nodes, and says so.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::poller::Poller;
 use crate::alert::{attach_belonging, attach_error, attach_nodes, attach_place, is_about_job_status};
-use crate::decide::Decided;
+use crate::decide::{Decided, to_detail};
 use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, PART_OF_TIME_MAX};
 use crate::model::{Alert, Belonging, Instance, InstanceKey, Job, JobRef, NodeDetails, Severity, SourceId};
 use crate::rule::Grouping;
@@ -26,66 +27,99 @@ struct Look {
     owner: Option<String>,
 }
 
+impl Look {
+    fn attach_to(&self, alert: &mut Alert) {
+        attach_nodes(alert, &self.nodes);
+        attach_error(alert, self.error.clone());
+        attach_place(alert, self.url.clone(), self.owner.clone());
+        if let Some(belonging) = &self.belonging {
+            attach_belonging(alert, belonging.clone());
+        }
+    }
+}
+
 /// What is looked at.
 enum Subject {
+    /// A run that was just seen, by its place.
+    Seen { at: usize, needs_root: bool },
+    /// A run as its alert knows it.
     Run { run: Box<Instance>, needs_root: bool },
+    /// A real-time job.
     Job(Box<Job>),
+}
+
+impl Subject {
+    fn seen(&self) -> Option<usize> {
+        match self {
+            Subject::Seen { at, .. } => Some(*at),
+            Subject::Run { .. } | Subject::Job(_) => None,
+        }
+    }
 }
 
 impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Asks for the nodes behind each alert that is told now, the worst first, once per subject.
     pub(super) async fn add_details(&self, decided: &mut Decided, jobs: Option<&[Job]>) {
-        let seen: HashMap<InstanceKey, Instance> = {
-            let wanted: HashSet<InstanceKey> = decided.to_detail().map(|alert| alert.facts.subject()).collect();
-            let instances = decided.instances.iter().map(|instance| (instance.key(), instance));
-            instances.filter(|(key, _)| wanted.contains(key)).map(|(key, it)| (key, it.clone())).collect()
-        };
-        let mut wanted: Vec<(std::cmp::Reverse<Severity>, InstanceKey, Subject)> = Vec::new();
-        let mut asked = HashSet::new();
-        for alert in decided.to_detail() {
-            let key = alert.facts.subject();
-            let subject = match self.subject_of(alert, seen.get(&key), jobs) {
-                Some(subject) if asked.insert(key.clone()) => subject,
-                _ => continue,
-            };
-            wanted.push((std::cmp::Reverse(alert.facts.alert.severity), key, subject));
-        }
-        if wanted.is_empty() {
+        let Decided { instances, fired, changed, .. } = decided;
+        let mut alerts: Vec<&mut Alert> = to_detail(fired, changed).collect();
+        if alerts.is_empty() {
             return;
+        }
+        let mut by_subject: HashMap<InstanceKey, Vec<usize>> = HashMap::new();
+        for (at, alert) in alerts.iter().enumerate() {
+            by_subject.entry(alert.facts.subject()).or_default().push(at);
+        }
+        let keys = instances.iter().enumerate().map(|(at, instance)| (instance.key(), at));
+        let seen: HashMap<InstanceKey, usize> = keys.filter(|(key, _)| by_subject.contains_key(key)).collect();
+        let mut wanted: Vec<(Reverse<Severity>, InstanceKey, Subject)> = Vec::new();
+        for (key, of_subject) in &by_subject {
+            let found = of_subject.iter().find_map(|at| {
+                let subject = self.subject_of(alerts[*at], seen.get(key).copied(), jobs)?;
+                Some((Reverse(alerts[*at].facts.alert.severity), key.clone(), subject))
+            });
+            wanted.extend(found);
         }
         wanted.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         let deadline = tokio::time::Instant::now() + DETAIL_TIME_MAX;
         let count = wanted.len();
-        let looks: HashMap<InstanceKey, Look> = stream::iter(wanted)
-            .map(|(_, key, subject)| async move {
-                let look = match subject {
-                    Subject::Run { run, needs_root } => self.look_at(&run, needs_root, count, deadline).await,
-                    Subject::Job(job) => self.look_at_job(&job, deadline).await,
-                };
-                (key, look)
+        let mut looks = stream::iter(wanted)
+            .map(|(_, key, subject)| {
+                // Of thousands of runs those are copied that are asked for just now.
+                let run = subject.seen().map(|at| instances[at].clone());
+                async move {
+                    let look = match (subject, run) {
+                        (Subject::Seen { needs_root, .. }, Some(run)) => {
+                            self.look_at(&run, needs_root, count, deadline).await
+                        }
+                        (Subject::Run { run, needs_root }, _) => self.look_at(&run, needs_root, count, deadline).await,
+                        (Subject::Job(job), _) => self.look_at_job(&job, deadline).await,
+                        (Subject::Seen { .. }, None) => return None,
+                    };
+                    Some((key, look))
+                }
             })
             .buffer_unordered(DETAIL_CONCURRENCY)
-            .collect()
-            .await;
-        for alert in decided.to_detail() {
-            let Some(look) = looks.get(&alert.facts.subject()) else { continue };
-            attach_nodes(alert, look.nodes.clone());
-            attach_error(alert, look.error.clone());
-            attach_place(alert, look.url.clone(), look.owner.clone());
-            if let Some(belonging) = &look.belonging {
-                attach_belonging(alert, belonging.clone());
+            .filter_map(std::future::ready);
+        // Each is put where it belongs as it comes: of thousands a few are held.
+        while let Some((key, look)) = looks.next().await {
+            for at in by_subject.get(&key).into_iter().flatten() {
+                look.attach_to(alerts[*at]);
             }
         }
     }
 
     /// What there is to look at behind an alert: its run, as it was just seen or as the alert knows it, or a real-time job.
-    fn subject_of(&self, alert: &Alert, seen: Option<&Instance>, jobs: Option<&[Job]>) -> Option<Subject> {
+    fn subject_of(&self, alert: &Alert, seen: Option<usize>, jobs: Option<&[Job]>) -> Option<Subject> {
         if is_about_job_status(alert) {
             let job = jobs?.iter().find(|job| job.name == alert.facts.job.name && job.is_real_time)?;
             return Some(Subject::Job(Box::new(job.clone())));
         }
-        let run = seen.cloned().or_else(|| instance_behind(&self.settings.id, alert))?;
-        Some(Subject::Run { run: Box::new(run), needs_root: self.needs_root(alert) })
+        let needs_root = self.needs_root(alert);
+        if let Some(at) = seen {
+            return Some(Subject::Seen { at, needs_root });
+        }
+        let run = Box::new(instance_behind(&self.settings.id, alert)?);
+        Some(Subject::Run { run, needs_root })
     }
 
     /// Whether the alert is told under its root, which is not known yet.

@@ -91,10 +91,7 @@ impl Followed {
         now: Timestamp,
     ) -> Vec<Instance> {
         let mut unlisted = unsettled(memory, now);
-        if !unlisted.is_empty() {
-            let listed: HashSet<InstanceKey> = listed.iter().map(Instance::key).collect();
-            unlisted.retain(|(key, _)| !listed.contains(key));
-        }
+        drop_listed(&mut unlisted, listed);
         let turn = self.turn(unlisted);
         turn.into_iter().map(|(key, snapshot)| remembered(source, key, snapshot)).collect()
     }
@@ -120,6 +117,24 @@ impl Followed {
         unlisted.extend(ended.into_iter().take(for_ended));
         unlisted
     }
+}
+
+/// Leaves out of `runs` those that were seen.
+fn drop_listed(runs: &mut Vec<(InstanceKey, Snapshot)>, seen: &[Instance]) {
+    // Many are listed, and few of them are looked for: those that are looked for are put in order, and not the others.
+    let mut listed: HashMap<&str, HashMap<&str, bool>> = HashMap::new();
+    for (key, _) in runs.iter() {
+        listed.entry(&key.job).or_default().insert(&key.id, false);
+    }
+    for instance in seen {
+        let of_job = listed.get_mut(instance.job.name.as_str());
+        if let Some(is_listed) = of_job.and_then(|ids| ids.get_mut(instance.id.as_str())) {
+            *is_listed = true;
+        }
+    }
+    let is_listed: Vec<bool> = runs.iter().map(|(key, _)| listed[key.job.as_str()][key.id.as_str()]).collect();
+    let mut is_listed = is_listed.into_iter();
+    runs.retain(|_| !is_listed.next().unwrap_or_default());
 }
 
 /// The instances whose story is not over by what is remembered.

@@ -185,7 +185,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             if asked.runs.is_empty() { HashMap::new() } else { self.store.snapshots(id, &asked.runs).await? };
         let jobs = if asked.jobs.is_empty() { HashSet::new() } else { self.store.known_jobs(id, &asked.jobs).await? };
         memory.runs.learn(&recalled, jobs.iter().map(String::as_str));
-        Ok(self.decider.observe(memory, seen, coverage, &recalled, now))
+        Ok(self.decider.observe(memory, seen, coverage, (&asked, &recalled), now))
     }
 
     /// Makes sure that the memory is what the store holds.

@@ -13,7 +13,7 @@ use super::super::poll::Followed;
 use super::super::poll::follow::{gone, was_gone};
 use super::super::poll::window::{self, SliceSpan};
 use crate::alert::{attach_error, attach_nodes, is_about_job_status};
-use crate::decide::{Decided, Decider, InMemory, Look};
+use crate::decide::{Decided, Decider, InMemory, Look, to_detail};
 use crate::limits::LOOKBACK_MAX;
 use crate::model::{
     Alert, Coverage, Instance, InstanceKey, NodeDetails, Part, PollOutcome, PollRecord, Sighting, Silence, SourceId,
@@ -156,18 +156,18 @@ impl Stage {
 
     /// Puts the nodes and the failure text of what begins into its alerts, as far as they are known.
     fn add_details(&self, decided: &mut Decided) {
-        for alert in decided.to_detail() {
+        for alert in to_detail(&mut decided.fired, &mut decided.changed) {
             if alert.facts.instance.is_none() || is_about_job_status(alert) {
                 continue;
             }
             match self.shown(&alert.facts.subject()) {
                 Some(shown) => {
-                    attach_nodes(alert, NodeDetails::Known(shown.nodes.clone()));
+                    attach_nodes(alert, &NodeDetails::Known(shown.nodes.clone()));
                     attach_error(alert, shown.instance.error.clone());
                 }
                 None => {
                     let reason = "could not be read: there was no such instance then".to_string();
-                    attach_nodes(alert, NodeDetails::Unreadable(reason));
+                    attach_nodes(alert, &NodeDetails::Unreadable(reason));
                 }
             }
         }

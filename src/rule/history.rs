@@ -71,7 +71,8 @@ pub fn went_well(status: Status) -> Option<bool> {
 
 impl Past {
     /// Enters a run, or what has become of it. One whose time nobody knows has no place in the order and is left out.
-    /// Of more than [`HISTORY_RUNS_MAX`] runs the oldest go.
+    /// Of more than [`HISTORY_RUNS_MAX`] runs of one type the oldest go; those that say nothing of the job make no room for
+    /// themselves among those that do.
     pub fn enter(&mut self, id: &str, run: &Snapshot) {
         let Some(due) = run.plan_time.or(run.start_time) else { return };
         let place = (due, id.to_string());
@@ -80,7 +81,17 @@ impl Past {
             self.runs.retain(|other, _| other.1 != id || *other == place);
         }
         if self.runs.len() > HISTORY_RUNS_MAX {
-            self.runs.pop_first();
+            self.drop_oldest_like(run);
+        }
+    }
+
+    /// Drops the oldest run of those like this one, where there are too many of them.
+    fn drop_oldest_like(&mut self, run: &Snapshot) {
+        let class = |it: &Snapshot| (it.kind, went_well(it.status).is_some());
+        let mut alike = self.runs.iter().filter(|(_, other)| class(other) == class(run)).map(|(place, _)| place);
+        let oldest = alike.next().cloned();
+        if let Some(oldest) = oldest.filter(|_| alike.count() >= HISTORY_RUNS_MAX) {
+            self.runs.remove(&oldest);
         }
     }
 

@@ -84,7 +84,17 @@ pub trait PollLedger: Send + Sync {
     /// Notes a time that is over in which a source was not read; the same beginning noted again is the same gap, longer.
     fn record_gap(&self, gap: &GapPart, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The last runs of each of these jobs, at most `limit` of each, as far back as instances are kept.
+    /// The last runs of each of these jobs that say whether it goes well, at most `limit` of each of its types, as far back
+    /// as instances are kept: what waits or runs, and what came to be otherwise, takes no place from them.
+    fn counted_runs(
+        &self,
+        source: &SourceId,
+        jobs: &[String],
+        limit: usize,
+    ) -> impl Future<Output = Result<PastRuns, StoreError>> + Send;
+
+    /// The last runs of each of these jobs, whatever became of them, at most `limit` of each, as far back as instances are
+    /// kept.
     fn past_runs(
         &self,
         source: &SourceId,

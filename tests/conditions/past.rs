@@ -80,3 +80,19 @@ fn a_run_that_is_due_at_another_time_stands_there_once() {
     past.enter("1", &run(Status::Success, InstanceType::Scheduled, 30));
     assert_eq!((past.len(), past.failed_in_a_row(1, |_| true)), (2, None));
 }
+
+/// What waits, and what came to be otherwise, crowds nothing out that a rule counts.
+#[test]
+fn failures_in_a_row_are_found_behind_any_number_of_runs_that_say_nothing() {
+    let mut past = Past::default();
+    for minute in 0..3 {
+        past.enter(&format!("failed-{minute}"), &run(Status::Fail, InstanceType::Scheduled, minute));
+    }
+    for minute in 10..1_500 {
+        past.enter(&format!("waiting-{minute}"), &run(Status::Waiting, InstanceType::Scheduled, minute));
+        past.enter(&format!("made-up-{minute}"), &run(Status::Success, InstanceType::Backfill, minute));
+    }
+    let (id, row) = past.failed_in_a_row(3, |kind| kind == InstanceType::Scheduled).unwrap();
+    assert_eq!((id, row), ("failed-2", 3));
+    assert!(past.len() <= 3 + 2 * nightbell::limits::HISTORY_RUNS_MAX);
+}

@@ -157,6 +157,67 @@ async fn a_commit_on_a_stale_generation_writes_nothing() {
     assert_eq!(store.load_source(&source()).await.unwrap().generation, 2);
 }
 
+/// Messages are made while the poll is written, and are part of the same transaction.
+#[tokio::test]
+async fn messages_that_come_in_slices_are_there_all_or_none() {
+    let place = Place::new();
+    let store = std::sync::Arc::new(place.open().await);
+    let slice =
+        |number: usize| vec![delivery(&format!("d{number}a"), "pager"), delivery(&format!("d{number}b"), "mail")];
+    let first = PollCommit { fired: vec![alert("a1", "etl")], ..commit(0) };
+    let broken = {
+        let (store, first) = (std::sync::Arc::clone(&store), first.clone());
+        let slices = (0..3).map(move |number| if number < 2 { slice(number) } else { panic!("as the test has it") });
+        tokio::spawn(async move { store.commit_rendering(&first, slices).await })
+    };
+    assert!(broken.await.is_err());
+    assert_eq!(store.generation(&source()).await.unwrap(), 0);
+    assert!(store.deliveries(10).await.unwrap().is_empty() && store.alerts(10).await.unwrap().is_empty());
+
+    store.commit_rendering(&first, (0..3).map(slice)).await.unwrap();
+    assert_eq!(store.deliveries(10).await.unwrap().len(), 6);
+    assert_eq!(claimed(&store, at(1), 10).await, ["d0a", "d1a", "d2a"]);
+    store.settle(&[dead("d0a")]).await.unwrap();
+    // What cannot be written is not even made.
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let never = std::iter::from_fn(|| {
+        asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        None
+    });
+    assert!(store.commit_rendering(&first, never).await.is_err());
+    assert_eq!(asked.into_inner(), 0);
+    // A slice may answer what is dead by now; one after it changes nothing of that.
+    let ends = [vec![resolution("r0", "pager", "d0a")], vec![resolution("r1", "mail", "d1b")]];
+    store.commit_rendering(&commit(1), ends.into_iter()).await.unwrap();
+    let lines = outbox(&store).await;
+    assert!(lines.iter().any(|line| line.starts_with("r0 dead")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("r1 pending")), "{lines:?}");
+}
+
+/// A job of every minute has more runs that wait than any rule counts, and a hand may have made up for a year.
+#[tokio::test]
+async fn runs_that_say_nothing_take_no_place_from_those_that_rules_count() {
+    let place = Place::new();
+    let store = place.open().await;
+    let run = |id: usize, status, kind, minute: i64| Instance {
+        kind,
+        plan_time: Some(at(minute * 60)),
+        ..instance("etl", &id.to_string(), status)
+    };
+    use nightbell::model::InstanceType::{Backfill, Scheduled};
+    let failed = (0..3).map(|id| run(id, Status::Fail, Scheduled, id as i64));
+    let waiting = (0..60).map(|id| run(100 + id, Status::Waiting, Scheduled, 100 + id as i64));
+    let made_up = (0..60).map(|id| run(200 + id, Status::Success, Backfill, 200 + id as i64));
+    store
+        .commit_poll(&PollCommit { instances: failed.chain(waiting).chain(made_up).collect(), ..commit(0) })
+        .await
+        .unwrap();
+    let runs = store.counted_runs(&source(), &["etl".to_string()], 50).await.unwrap().remove("etl").unwrap();
+    let count = |status| runs.iter().filter(|(_, run)| run.status == status).count();
+    assert_eq!([Status::Fail, Status::Waiting, Status::Success].map(count), [3, 0, 50]);
+    assert_eq!(store.past_runs(&source(), &["etl".to_string()], 50).await.unwrap()["etl"].len(), 50);
+}
+
 #[tokio::test]
 async fn a_repeated_alert_does_not_reopen_and_is_not_told_again() {
     let place = Place::new();
@@ -240,7 +301,7 @@ async fn a_source_remembers_what_its_next_poll_can_meet() {
     store.commit_poll(&first).await.unwrap();
     let mut memory = store.load_source(&source()).await.unwrap();
     let known_to = |memory: &Memory| -> Vec<String> {
-        let is_known = |run: &&Instance| memory.runs.recall(&run.key(), &run.snapshot()) == Recalled::Same;
+        let is_known = |run: &&Instance| memory.runs.recall(run) == Recalled::Same;
         first.instances.iter().filter(is_known).map(|run| run.job.name.clone()).collect()
     };
     // Of what has ended and fires nothing, nothing is read before it is listed again.

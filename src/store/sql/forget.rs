@@ -130,20 +130,21 @@ async fn old_runs(
     Ok((rows::all(&found, "instance", rows::snapshot), found.len() < STORE_PURGE_ROWS_MAX))
 }
 
+/// The statuses that say whether a job goes well, as a list of SQL.
+pub(super) fn counted_statuses() -> String {
+    let counted = Status::ALL.into_iter().filter(|status| went_well(*status).is_some());
+    counted.map(|status| format!("'{status}'")).collect::<Vec<_>>().join(", ")
+}
+
 /// When the last `runs` runs of a job that say whether it went well begin, for each type of run.
 async fn since_kept(store: &SqlStore, source: &SourceId, job: &str, runs: usize) -> Result<Since, StoreError> {
-    let counted: Vec<String> = Status::ALL
-        .into_iter()
-        .filter(|status| went_well(*status).is_some())
-        .map(|status| format!("'{status}'"))
-        .collect();
     let statement = format!(
         "SELECT kind, MIN(due) FROM (SELECT kind, COALESCE(plan_time, start_time) AS due, \
            ROW_NUMBER() OVER (PARTITION BY kind ORDER BY COALESCE(plan_time, start_time) DESC, id DESC) AS place \
            FROM instance WHERE source = $1 AND job = $2 AND status IN ({}) \
              AND COALESCE(plan_time, start_time) IS NOT NULL) AS run \
          WHERE place <= $3 GROUP BY kind",
-        counted.join(", ")
+        counted_statuses()
     );
     let found = sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(source.as_str())

@@ -107,6 +107,7 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.runs_between(&source, now, now).await?;
     store.planned_jobs(&source, now, now).await?;
     store.known_alerts(std::slice::from_ref(&alert)).await?;
+    store.counted_runs(&source, &["etl_told".into()], 5).await?;
     store.past_runs(&source, &["etl_told".into()], 5).await?;
     store.told_and_firing(std::slice::from_ref(&source), 5).await?;
     for receiver in ["hook", "mail"].map(Into::into) {
@@ -154,7 +155,7 @@ fn wrong(step: &str) -> bool {
     match (words.next(), words.next()) {
         (Some("SCAN"), Some(table)) => {
             let index = step.split_once("INDEX ").and_then(|(_, rest)| rest.split_whitespace().next());
-            let is_derived = table.starts_with('(') || ["ahead", "untold"].contains(&table);
+            let is_derived = table.starts_with('(') || ["ahead", "untold", "latest"].contains(&table);
             !is_derived && !SMALL.contains(&table) && !index.is_some_and(|index| OPEN.contains(&index))
         }
         // All that was ever seen of a source is not the answer to anything that is asked often.
@@ -179,8 +180,11 @@ async fn what_is_asked_often_is_answered_by_an_index() {
     assert!(statements.len() > 40, "{statements:#?}");
     let mut faults = String::new();
     for sql in &statements {
-        // What forgets may look at all that is there: it does so once in a while.
-        if !["SELECT", "INSERT", "UPDATE", "WITH"].iter().any(|word| sql.starts_with(word)) {
+        if !["SELECT", "INSERT", "UPDATE", "WITH", "DELETE"].iter().any(|word| sql.starts_with(word)) {
+            continue;
+        }
+        // What forgets calls what it looks at by one name, the small tables too.
+        if ["DELETE FROM silence", "DELETE FROM gap"].iter().any(|start| sql.starts_with(start)) {
             continue;
         }
         let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use super::database::{SqlStore, Write};
 use super::gap::next_moment;
 use super::items::{IdItem, alert_items, instance_items, lists, to_json};
-use super::{gap, insert, memory, rows, transition};
+use super::{forget, gap, insert, memory, rows, transition};
 use crate::decide::Memory;
 use crate::model::{
     Alert, AlertId, GapCause, GapPart, InstanceKey, InstanceType, Notification, PollOutcome, Snapshot, SourceId,
@@ -148,25 +148,24 @@ impl PollLedger for SqlStore {
         self.commit(write).await
     }
 
+    async fn counted_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
+        let statement = format!(
+            "SELECT {columns} FROM (SELECT {columns}, ROW_NUMBER() OVER (PARTITION BY kind \
+                 ORDER BY COALESCE(plan_time, start_time) DESC, id DESC) AS place \
+               FROM instance WHERE source = $1 AND job = $2 AND status IN ({})) AS latest WHERE place <= $3",
+            forget::counted_statuses(),
+            columns = rows::SNAPSHOT_COLUMNS
+        );
+        runs_of(self, statement, source, jobs, limit).await
+    }
+
     async fn past_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
         let statement = format!(
             "SELECT {} FROM instance WHERE source = $1 AND job = $2 \
              ORDER BY COALESCE(plan_time, start_time) DESC, id DESC LIMIT $3",
             rows::SNAPSHOT_COLUMNS
         );
-        let mut runs = PastRuns::new();
-        for job in jobs {
-            let found = sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
-                .bind(source.as_str())
-                .bind(job)
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .fetch_all(&self.readers)
-                .await
-                .map_err(|error| self.failed(error))?;
-            let of_job = rows::all(&found, "instance", rows::snapshot);
-            runs.insert(job.clone(), of_job.into_iter().map(|(key, run)| (key.id, run)).collect());
-        }
-        Ok(runs)
+        runs_of(self, statement, source, jobs, limit).await
     }
 
     async fn planned_jobs(
@@ -225,6 +224,29 @@ impl PollLedger for SqlStore {
         }
         self.commit(write).await
     }
+}
+
+/// What a statement about one job, `$2`, finds of each of these.
+async fn runs_of(
+    store: &SqlStore,
+    statement: String,
+    source: &SourceId,
+    jobs: &[String],
+    limit: usize,
+) -> Result<PastRuns, StoreError> {
+    let mut runs = PastRuns::new();
+    for job in jobs {
+        let found = sqlx::query(AssertSqlSafe(statement.clone()))
+            .bind(source.as_str())
+            .bind(job)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&store.readers)
+            .await
+            .map_err(|error| store.failed(error))?;
+        let of_job = rows::all(&found, "instance", rows::snapshot);
+        runs.insert(job.clone(), of_job.into_iter().map(|(key, run)| (key.id, run)).collect());
+    }
+    Ok(runs)
 }
 
 /// How long after its plan time a run may start and still count for the span in which it starts.

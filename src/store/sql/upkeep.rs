@@ -120,24 +120,33 @@ async fn purge_transitions(store: &SqlStore, before: Timestamp) -> Result<u64, S
 
 async fn purge_polls(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
     let statement = "DELETE FROM poll WHERE (source, polled_at) IN \
-         (SELECT source, polled_at FROM poll AS old WHERE old.polled_at < $2 LIMIT $1)";
+         (SELECT source, polled_at FROM poll AS old WHERE old.source IN (SELECT id FROM source) AND old.polled_at < $2 \
+          LIMIT $1)";
     in_batches(store, statement, &[before]).await
 }
 
 /// The counts of a day stay for so long after its runs could have gone.
 async fn purge_days(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {
     let statement = "DELETE FROM job_day WHERE (source, job, day, kind, status) IN \
-         (SELECT source, job, day, kind, status FROM job_day AS old WHERE old.day * 86400000 < $2 LIMIT $1)";
-    in_batches(store, statement, &[before.checked_sub(JOB_DAYS_KEPT).unwrap_or(Timestamp::MIN)]).await
+         (SELECT source, job, day, kind, status FROM job_day AS old WHERE old.day < $2 LIMIT $1)";
+    const DAY_MS: i64 = 86_400_000;
+    let kept_from = before.checked_sub(JOB_DAYS_KEPT).unwrap_or(Timestamp::MIN).as_millisecond();
+    // The first day that begins then or later stays.
+    in_batches_of(store, statement, &[-(-kept_from).div_euclid(DAY_MS)]).await
 }
 
 /// Repeats a deletion of at most `$1` rows, each time in its own transaction, until it finds no full batch any more.
 async fn in_batches(store: &SqlStore, statement: &'static str, bounds: &[Timestamp]) -> Result<u64, StoreError> {
+    let bounds: Vec<i64> = bounds.iter().map(|bound| bound.as_millisecond()).collect();
+    in_batches_of(store, statement, &bounds).await
+}
+
+async fn in_batches_of(store: &SqlStore, statement: &'static str, bounds: &[i64]) -> Result<u64, StoreError> {
     let mut removed = 0;
     loop {
         let mut deletion = sqlx::query(statement).bind(i64::try_from(STORE_PURGE_ROWS_MAX).unwrap_or(i64::MAX));
         for bound in bounds {
-            deletion = deletion.bind(bound.as_millisecond());
+            deletion = deletion.bind(*bound);
         }
         let mut write = store.write().await?;
         let rows = deletion.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();

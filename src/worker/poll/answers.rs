@@ -17,7 +17,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let (store, source) = (&*self.store, &self.settings.id);
         let jobs: Vec<String> = asked.past.iter().cloned().collect();
         let past =
-            if jobs.is_empty() { HashMap::new() } else { store.past_runs(source, &jobs, HISTORY_RUNS_MAX).await? };
+            if jobs.is_empty() { HashMap::new() } else { store.counted_runs(source, &jobs, HISTORY_RUNS_MAX).await? };
         let (jobs, count) = (&asked.latest.0, asked.latest.1);
         let jobs: Vec<String> = jobs.iter().cloned().collect();
         let latest = if jobs.is_empty() { HashMap::new() } else { store.past_runs(source, &jobs, count).await? };

@@ -19,6 +19,7 @@
 //! | `color x "hex"` | its colour; the palettes are `hex`, `page`, `feishu` and `teams` |
 //! | `labels x 200` | (of `data.alert.labels`) all of them, `team=finance tier=1`, at most 200 characters |
 //! | `label x "team"` | one of them, nothing if there is none of that name |
+//! | `shorten x m n 9000` | the names of a list, in full, or as short as it takes for the `m` alerts of the message and the `n` that wait to be named in the messages of a minute, of which each has room for 9,000 characters of names |
 //! | `count n` | a number with its thousands apart, `1,204` |
 //! | `pick x fail="…" else="…"` | the text after the key that `x` equals, or after `else` |
 //! | `code x 500` | (chats) `x` for a code span: only what could end the span is changed |
@@ -35,6 +36,7 @@ use serde_json::Value;
 
 use super::kind::OutputKind;
 use super::marks;
+use super::names::listed;
 use crate::words::grouped;
 
 /// A helper as the check sees it.
@@ -56,7 +58,7 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 28] = [
+pub(super) const HELPERS: [Signature; 29] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
     takes("range", 2, 2),
@@ -71,6 +73,7 @@ pub(super) const HELPERS: [Signature; 28] = [
     takes("color", 2, 2),
     takes("labels", 2, 2),
     takes("label", 2, 2),
+    takes("shorten", 4, 4),
     takes("count", 1, 1),
     Signature { name: "pick", values: (1, 1), pairs: true, only: &[] },
     Signature { name: "code", values: (1, 2), pairs: false, only: CODE },
@@ -170,11 +173,12 @@ fn max_characters(helper: &Helper<'_>) -> Result<usize, RenderError> {
 type Plain = fn(OutputKind, &Helper<'_>) -> Result<String, RenderError>;
 
 /// The helpers that are values, each with the function that answers for it.
-const PLAIN: [(&str, Plain); 9] = [
+const PLAIN: [(&str, Plain); 10] = [
     ("truncate", |kind, helper| Ok(truncated_by(&text(value(helper, 0)), max_characters(helper)?, |c| kind.width(c)))),
     ("upper", |_, helper| Ok(text(value(helper, 0)).to_uppercase())),
     ("labels", all_labels),
     ("label", |_, helper| Ok(value(helper, 0).get(text(value(helper, 1))).map_or_else(String::new, text))),
+    ("shorten", shortened),
     ("count", |_, helper| match value(helper, 0).as_u64() {
         Some(number) => Ok(grouped(number)),
         None => failed("\"count\" wants a number, such as data.totals.ended"),
@@ -212,6 +216,21 @@ fn all_labels(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderErr
     };
     let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
     Ok(truncated_by(&pairs.join(" "), max_characters(helper)?, |c| kind.width(c)))
+}
+
+/// Names, as full as there is room for all that are to be told.
+fn shortened(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderError> {
+    let Value::Array(names) = value(helper, 0) else {
+        return failed("\"shorten\" wants names, such as the jobs of a line");
+    };
+    let number = |index| value(helper, index).as_u64().and_then(|number| usize::try_from(number).ok());
+    let (Some(here), Some(waiting), Some(room)) = (number(1), number(2), number(3)) else {
+        return failed(
+            "\"shorten\" wants three numbers: how many are told here, how many wait, and the room for names",
+        );
+    };
+    let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+    Ok(listed(&names, here.saturating_add(waiting), room, |c| kind.width(c)))
 }
 
 /// The helpers that write their output themselves, because it is escaped in a way of its own.

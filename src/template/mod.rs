@@ -21,6 +21,7 @@ mod digest;
 mod helpers;
 mod kind;
 mod marks;
+mod names;
 mod sample;
 mod say;
 

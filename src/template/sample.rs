@@ -360,8 +360,9 @@ fn with_receiver(message: &Message) -> Value {
             map.insert("when".to_string(), Value::from(", since 08:05"));
         }
         if matches!(message.data, MessageData::Group(_)) {
-            let line =
-                serde_json::json!({ "level": "error", "text": "etl failed", "names": "a, b", "node": "node load" });
+            let line = serde_json::json!({
+                "level": "error", "text": "etl failed", "names": "a, b", "jobs": ["a", "b"], "node": "node load"
+            });
             map.insert("lines".to_string(), Value::from(vec![line]));
         }
     }

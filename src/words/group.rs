@@ -32,8 +32,10 @@ pub struct GroupLine {
     pub level: &'static str,
     /// What happened: to one job, or to how many.
     pub text: String,
-    /// The jobs that the line stands for, where it stands for several alerts.
+    /// The names of the jobs that the line stands for, where it stands for several alerts.
     pub names: Option<String>,
+    /// The same jobs one by one.
+    pub jobs: Vec<String>,
     /// The node to look at first and its log path, where they are known.
     pub node: Option<String>,
 }
@@ -91,15 +93,16 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
         heaps.extend(heaps_of(rest, |facts| format!("{}/{}", level(facts), did_key(facts))));
     }
     let lines = heaps.iter().flat_map(|heap| match Alike::of(heap).filter(|_| heap.len() >= GROUP_ALIKE_MIN) {
-        Some(alike) => vec![(heap[0], alike.text(listener, false), Some(alike.names()))],
-        None => heap.iter().map(|facts| (*facts, alone(facts, listener), None)).collect(),
+        Some(alike) => vec![(heap[0], alike.text(listener, false), alike.jobs())],
+        None => heap.iter().map(|facts| (*facts, alone(facts, listener), Vec::new())).collect(),
     });
     lines
         .enumerate()
-        .map(|(index, (facts, text, names))| {
+        .map(|(index, (facts, text, jobs))| {
+            let names = (!jobs.is_empty()).then(|| jobs.iter().map(|job| name(job)).collect::<Vec<_>>().join(", "));
             let of = names.is_some().then_some(facts.job.name.as_str());
             let node = Some(facts).filter(|_| index < GROUP_NODES_MAX).and_then(|facts| node(facts, of, listener));
-            GroupLine { level: level(facts), text, names, node }
+            GroupLine { level: level(facts), text, names, jobs, node }
         })
         .collect()
 }
@@ -245,10 +248,10 @@ impl<'a> Alike<'a> {
     }
 
     /// The jobs in the order of their alerts, each once.
-    fn names(&self) -> String {
+    fn jobs(&self) -> Vec<String> {
         let mut seen = std::collections::HashSet::new();
         let names = self.alerts.iter().map(|facts| facts.job.name.as_str()).filter(|name| seen.insert(*name));
-        names.map(name).collect::<Vec<_>>().join(", ")
+        names.map(str::to_string).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Floods: more alerts than a channel takes, through hours that pass second by second by hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use nightbell::notify::{Rate, ReceiverSettings, Renderer};
 use nightbell::store::{Deliveries as _, Groups as _, Outbox as _, PollCommit, PollLedger as _, Upkeep as _};
 use nightbell::worker::budget::Budget;
 
-use super::super::sample::{Place, at, commit, delivery, resolution};
+use super::super::sample::{Place, alert, at, commit, delivery, resolution};
 use super::flood::{World, lane, name, numbered};
 use super::sink::{Hook, OK, Sink};
 use super::{lane_to, pager, states, with_pending};
@@ -48,6 +49,61 @@ async fn ten_thousand_alerts_to_slack_are_few_messages_and_a_critical_one_overta
     assert!(messages <= 20, "{messages} messages: each could name more");
     let longest = world.told.lock().unwrap().iter().map(|(_, body)| body.len()).max();
     println!("{messages} messages in {} s, the longest of {longest:?} bytes", world.now);
+}
+
+/// Names that are too long for the messages of a minute are shortened, so that each job is named in it all the same: what
+/// neighbours share is written once, and what shares nothing loses its middle.
+#[tokio::test]
+async fn ten_thousand_jobs_with_long_names_are_named_within_a_minute() {
+    let mut world = World::new("slack", |_| (200, "ok")).await;
+    let long = |number: usize| match number % 3 {
+        0 => format!("dwd_trade_settlement_detail_{number:05}_di"),
+        1 => format!("ods_customer_orders_snapshot_hourly_{number:05}"),
+        _ => {
+            format!("{:032x}_{number:05}", (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+        }
+    };
+    let one = |number: usize| {
+        let mut alert = alert(&format!("a{number:05}"), &long(number));
+        alert.receivers = vec![pager()];
+        alert
+    };
+    world.fire((0..10_000).map(one).collect()).await;
+    world.pass(2).await;
+    for _ in 0..58 {
+        world.pass(1).await;
+    }
+    let told = world.told.lock().unwrap().clone();
+    assert!(told.len() <= 20, "{} messages in the first minute", told.len());
+    let numbers: BTreeSet<&str> = told
+        .iter()
+        .flat_map(|(_, body)| body.split(|c: char| !c.is_ascii_digit()))
+        .filter(|word| word.len() == 5)
+        .collect();
+    let unnamed: Vec<String> = (0..10_000).map(|number| format!("{number:05}")).collect();
+    let unnamed: Vec<&String> = unnamed.iter().filter(|number| !numbers.contains(number.as_str())).collect();
+    assert!(unnamed.is_empty(), "{} are not named: {:?}", unnamed.len(), &unnamed[..unnamed.len().min(5)]);
+    assert!(told[0].1.contains("dwd_trade_settlement_detail_{"), "{}", told[0].1);
+}
+
+/// The same with names that fit: they stand in full.
+#[tokio::test]
+async fn names_that_fit_into_the_messages_of_a_minute_are_not_shortened() {
+    let mut world = World::new("slack", |_| (200, "ok")).await;
+    let full = |number: usize| format!("dwd_trade_settlement_detail_{number:05}");
+    let one = |number: usize| {
+        let mut alert = alert(&format!("a{number:05}"), &full(number));
+        alert.receivers = vec![pager()];
+        alert
+    };
+    world.fire((0..2_000).map(one).collect()).await;
+    world.pass(2).await;
+    for _ in 0..58 {
+        world.pass(1).await;
+    }
+    let told = world.told.lock().unwrap().clone();
+    let all: String = told.iter().map(|(_, body)| body.as_str()).collect();
+    assert!(told.len() <= 20 && (0..2_000).all(|number| all.contains(&full(number))), "{} messages", told.len());
 }
 
 #[tokio::test]

@@ -211,6 +211,26 @@ pub const STORE_PURGE_ROWS_MAX: usize = 1000;
 pub const STORE_CHECK_SIZE_MAX: u64 = 64 * 1024 * 1024;
 /// How long a call waits for its turn to write, and for another process's lock on the file.
 pub const STORE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often a transaction is tried that the database gives up because of others.
+pub const STORE_TRIES_MAX: u32 = 6;
+/// Pause before such a transaction is tried again, the first time; one more of it each time after.
+pub const STORE_RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Longest time that one statement may take on a database server, until it says the next row.
+pub const STORE_CALL_MAX: Duration = Duration::from_secs(30);
+/// Longest time that bringing a database up to date may take.
+pub const STORE_MIGRATION_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long a connection may hold a transaction open without asking for anything: what it has locked is free then.
+pub const STORE_IDLE_TRANSACTION_MAX: Duration = Duration::from_secs(8);
+/// After how long without an answer the database server gives a connection up.
+pub const STORE_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Connections to a database server that write, and as many that read, of one process.
+pub const STORE_CONNECTIONS_MAX: u32 = 4;
+/// A connection that was idle for so long is asked whether it is there before it is used.
+pub const STORE_IDLE_MAX: Duration = Duration::from_secs(5);
+/// How long it may take to answer that.
+pub const STORE_PING_MAX: Duration = Duration::from_secs(2);
+/// How long a connection to a database server is used before another takes its place.
+pub const STORE_CONNECTION_LIFE: Duration = Duration::from_secs(30 * 60);
 /// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].
 pub const STORE_BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// Longest pause between two tries to write to a store that fails: once it is mended, deliveries go on within ten seconds.

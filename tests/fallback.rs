@@ -308,7 +308,7 @@ async fn a_group_that_has_arrived_leaves_nothing_to_fall_back() {
 
 #[tokio::test]
 async fn mark_and_message_are_one_transaction() {
-    let place = Place::new();
+    let place = Place::file();
     let told = alert("a1", "etl");
     let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "oncall")]).await;
     meddle(&place, "CREATE TRIGGER trouble BEFORE INSERT ON delivery BEGIN SELECT RAISE(ABORT, 'trouble'); END").await;

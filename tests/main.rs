@@ -5,6 +5,7 @@
 
 mod airflow;
 mod app;
+mod cluster;
 mod conditions;
 mod config;
 mod decide;
@@ -17,6 +18,7 @@ mod notify;
 mod own;
 mod packages;
 mod poll;
+mod postgres;
 mod program;
 mod readme;
 mod reload;

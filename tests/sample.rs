@@ -10,19 +10,42 @@ use nightbell::model::{
 };
 use nightbell::store::{Mode, PollCommit, SqlStore};
 
+use super::cluster;
+
 /// The instant that samples are made at, plus `seconds`.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_795_219_200 + seconds).unwrap()
 }
 
-/// A directory with a store in it.
+/// Whether this run of the tests has its stores in a PostgreSQL database.
+pub(crate) fn is_on_server() -> bool {
+    std::env::var_os(cluster::GIVEN).is_some()
+}
+
+/// The address of a fresh database that is a store with nothing in it.
+pub(crate) fn fresh_database() -> String {
+    cluster::copy_of("nightbell_template", |url| {
+        cluster::outside(|| async { SqlStore::open(url, Mode::Work).await.unwrap().close().await });
+    })
+}
+
+/// A directory with a store in it, or beside one in a database.
 pub(crate) struct Place {
     pub(crate) directory: tempfile::TempDir,
+    database: Option<String>,
 }
 
 impl Place {
+    /// A place on the kind of database that this run of the tests is about.
     pub(crate) fn new() -> Place {
-        Place { directory: tempfile::tempdir().unwrap() }
+        let mut place = Place::file();
+        place.database = is_on_server().then(fresh_database);
+        place
+    }
+
+    /// A place whose store is a file in any case: for what is about files.
+    pub(crate) fn file() -> Place {
+        Place { directory: tempfile::tempdir().unwrap(), database: None }
     }
 
     pub(crate) fn path(&self) -> std::path::PathBuf {
@@ -30,11 +53,25 @@ impl Place {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("sqlite://{}", self.path().display())
+        self.database.clone().unwrap_or_else(|| format!("sqlite://{}", self.path().display()))
+    }
+
+    /// For a connection beside the store.
+    pub(crate) fn raw_url(&self) -> String {
+        self.database.clone().unwrap_or_else(|| format!("{}?mode=rw", self.url()))
     }
 
     pub(crate) async fn open(&self) -> SqlStore {
         SqlStore::open(&self.url(), Mode::Work).await.unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            // Beside the tests: nobody waits for it.
+            std::thread::spawn(move || cluster::remove(&database));
+        }
     }
 }
 

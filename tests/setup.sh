@@ -15,6 +15,24 @@ mail_server() {
     $as_root apt-get install -q -y --no-install-recommends python3-aiosmtpd
 }
 
+# The tests start a cluster of their own, in a temporary folder; the package's service is not used.
+postgresql() {
+    if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+        echo "setup: PostgreSQL is there"
+        return
+    fi
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    # A cluster of the system would be made and started with the package.
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        $as_root mkdir -p /etc/postgresql-common
+        echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    fi
+    echo "setup: installing PostgreSQL, the database that replicas share"
+    $as_root apt-get update -q
+    $as_root apt-get install -q -y --no-install-recommends postgresql
+}
+
 # A virtual environment with Apache Airflow, for the tests that watch one at work: 133 packages, about 80 MB to fetch and
 # 330 MB on disk. It is kept outside of target/, so that it is made once for a list of versions, and it is made in the
 # background: the test waits for it, and nothing else does.
@@ -89,6 +107,7 @@ schemathesis() {
 }
 
 mail_server
+postgresql
 airflow
 browser
 promtool

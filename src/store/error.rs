@@ -3,7 +3,7 @@
 use crate::model::SourceId;
 
 /// Why the store cannot do what it should.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Another process has committed for the source in between: decide again.
     #[error("another process committed for source {0} in between")]
@@ -22,9 +22,18 @@ pub enum StoreError {
     /// The file is no store of ours, or of a newer version.
     #[error("{0}")]
     Unusable(String),
+    /// The database cannot be reached just now.
+    #[error("{0}")]
+    Away(String),
+    /// The server does not let us in, as the configuration has it.
+    #[error("{0}")]
+    Misconfigured(String),
     /// The disk or the database refused; nothing was acknowledged.
     #[error("the store failed: {0}")]
     Database(String),
+    /// The database gave this up because others were in its way, again and again; nothing of it is there.
+    #[error("the store is too busy: {0}")]
+    Contended(String),
     /// What was asked for is more than the store takes.
     #[error("{0}")]
     Refused(String),

@@ -57,19 +57,20 @@ pub trait PollLedger: Send + Sync {
     /// # Errors
     /// [`StoreError::Conflict`] when another process committed since `commit.generation`; nothing was written.
     fn commit_poll(&self, commit: &PollCommit) -> impl Future<Output = Result<(), StoreError>> + Send {
-        self.commit_rendering(commit, std::iter::empty())
+        async move { self.commit_rendering(commit, &mut std::iter::empty()).await }
     }
 
     /// The same with further deliveries that are pending from now on, rendered in slices: each slice is asked for when the
     /// one before it is written, all of them in the one transaction, so that of the messages of thousands of alerts few are
-    /// held at once. Nothing that takes long may be done to render them: the store takes no other write meanwhile.
+    /// held at once. Nothing that takes long may be done to render them: the store takes no other write meanwhile. They are
+    /// rendered once more, from the beginning, when the database asks for the transaction again.
     ///
     /// # Errors
     /// As for [`PollLedger::commit_poll`].
     fn commit_rendering(
         &self,
         commit: &PollCommit,
-        rendered: impl Iterator<Item = Vec<Notification>> + Send,
+        rendered: &mut (impl Iterator<Item = Vec<Notification>> + Clone + Send + Sync),
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Records that a source could not be read. Moves no cursor and keeps the generation; the instant since when it

@@ -23,6 +23,7 @@
 //! `sql` that holds its statements: SQL that is common to SQLite and PostgreSQL, with a small dialect for the rest.
 
 mod access;
+mod address;
 mod archive;
 mod board;
 mod deliveries;
@@ -43,6 +44,7 @@ mod transition;
 mod upkeep;
 
 pub use access::{Access, NewToken, TokenRecord};
+pub use address::{StoreAddress, TLS_MODES};
 pub use archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
 pub use board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, StepRow};
 pub use deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};

@@ -16,7 +16,7 @@ use nightbell::worker::deliver::{Lane, Progress};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::super::sample::{Place, at, commit, delivery};
+use super::super::sample::{Place, at, commit, delivery, is_on_server};
 use super::flood::{self, World};
 use super::sink::{Hook, OK, Reply, Sink};
 use super::{lane, lane_to, numbered, pager, states, with_pending};
@@ -50,13 +50,17 @@ async fn what_a_killed_process_had_begun_is_sent_again_under_the_same_id() {
 /// Makes every settlement fail, or lets it work again: a database error like any other.
 async fn settling_fails(place: &Place, fails: bool) {
     sqlx::any::install_default_drivers();
-    let pool = sqlx::AnyPool::connect(&format!("{}?mode=rw", place.url())).await.unwrap();
-    let statement = if fails {
-        "CREATE TRIGGER trouble BEFORE INSERT ON attempt BEGIN SELECT RAISE(ABORT, 'trouble'); END"
-    } else {
-        "DROP TRIGGER trouble"
+    let pool = sqlx::AnyPool::connect(&place.raw_url()).await.unwrap();
+    let statement = match (fails, is_on_server()) {
+        (true, false) => "CREATE TRIGGER trouble BEFORE INSERT ON attempt BEGIN SELECT RAISE(ABORT, 'trouble'); END",
+        (false, false) => "DROP TRIGGER trouble",
+        (true, true) => {
+            "CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''trouble''; END'; \
+             CREATE TRIGGER trouble BEFORE INSERT ON attempt FOR EACH ROW EXECUTE FUNCTION trouble()"
+        }
+        (false, true) => "DROP TRIGGER trouble ON attempt; DROP FUNCTION trouble()",
     };
-    sqlx::query(statement).execute(&pool).await.unwrap();
+    sqlx::raw_sql(statement).execute(&pool).await.unwrap();
     pool.close().await;
 }
 
@@ -290,7 +294,7 @@ async fn the_claim_of_an_attempt_that_was_lost_is_given_up() {
 async fn a_message_of_an_unknown_kind_alone_in_a_limited_queue_dies() {
     let mut world = World::new("slack", |_| (200, "ok")).await;
     world.fire(flood::numbered(0, 1, Severity::Error)).await;
-    let pool = sqlx::AnyPool::connect(&format!("{}?mode=rw", world.place.url())).await.unwrap();
+    let pool = sqlx::AnyPool::connect(&world.place.raw_url()).await.unwrap();
     sqlx::query("UPDATE delivery SET kind = 'from.the.future'").execute(&pool).await.unwrap();
     pool.close().await;
     assert_eq!(world.pass(0).await, Progress::default());

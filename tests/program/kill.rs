@@ -11,10 +11,10 @@ use super::{Stage, ago, failed, pause};
 const KILLS: u64 = 60;
 
 /// A small random generator, seeded and printed, so that a run can be repeated.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn from_environment() -> Random {
+    pub(crate) fn from_environment() -> Random {
         let seed = match std::env::var("NIGHTBELL_SEED") {
             Ok(seed) => seed.parse().expect("NIGHTBELL_SEED is no number"),
             Err(_) => u64::from(getrandom::u32().unwrap()),
@@ -24,7 +24,7 @@ impl Random {
     }
 
     /// A number below `end`. (SplitMix64.)
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

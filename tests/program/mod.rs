@@ -8,7 +8,7 @@ mod doctor;
 mod escalation;
 mod heartbeat;
 mod jobs;
-mod kill;
+pub(crate) mod kill;
 mod language;
 mod leave;
 mod look;
@@ -36,6 +36,7 @@ use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, SystemClock};
 use nightbell::sim::{SimConfig, SimInstance, SimNode, SimWorkspace};
 
+pub(crate) use kill::Random;
 use sink::Sink;
 
 /// A directory with a configuration, a workspace to poll, and a sink to tell.

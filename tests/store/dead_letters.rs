@@ -97,7 +97,7 @@ async fn the_dead_letters_of_a_receiver_are_taken_by_their_age_and_five_thousand
 
 #[tokio::test]
 async fn an_amending_process_makes_no_store_and_works_on_no_other_version() {
-    let place = Place::new();
+    let place = Place::file();
     let refused = SqlStore::open(&place.url(), Mode::Amend).await.unwrap_err().to_string();
     assert!(refused.contains("there is no such file") && !place.path().exists(), "{refused}");
     drop(place.open().await);

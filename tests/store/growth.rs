@@ -48,7 +48,7 @@ async fn holding(stored: usize) -> (Place, SqlStore) {
          SELECT 'd' || i, 1, {now} - 90000000, {now} - 90000000, 'delivered' FROM n WHERE i <= {stored}"
     );
     sqlx::any::install_default_drivers();
-    let pool = sqlx::AnyPool::connect(&format!("{}?mode=rw", place.url())).await.unwrap();
+    let pool = sqlx::AnyPool::connect(&place.raw_url()).await.unwrap();
     for statement in [alerts, waiting, due, attempts] {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await.unwrap();
     }

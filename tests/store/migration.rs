@@ -68,7 +68,7 @@ fn minutes(minutes: i64) -> SignedDuration {
 
 /// A file as that version left it.
 async fn left_by(dump: &'static str) -> Place {
-    let place = Place::new();
+    let place = Place::file();
     sqlx::any::install_default_drivers();
     let pool = sqlx::AnyPool::connect(&format!("{}?mode=rwc", place.url())).await.unwrap();
     sqlx::raw_sql(dump).execute(&pool).await.unwrap();

@@ -88,7 +88,7 @@ async fn outbox(store: &SqlStore) -> Vec<String> {
 /// Runs a statement on the file beside the store, as an operator or an accident would.
 pub(crate) async fn meddle(place: &Place, statement: &'static str) -> Vec<sqlx::any::AnyRow> {
     sqlx::any::install_default_drivers();
-    let pool = sqlx::AnyPool::connect(&format!("{}?mode=rw", place.url())).await.unwrap();
+    let pool = sqlx::AnyPool::connect(&place.raw_url()).await.unwrap();
     let rows = sqlx::query(statement).fetch_all(&pool).await.unwrap();
     pool.close().await;
     rows
@@ -108,7 +108,7 @@ async fn what_a_poll_commits_is_there_after_a_restart() {
     let place = Place::new();
     let store = place.open().await;
     assert_eq!(store.load_source(&source()).await.unwrap().generation, 0);
-    let names = ["etl_orders", "a\0b", "引\u{301}\"'\\; DROP TABLE alert", ""];
+    let names = ["etl_orders", "a\u{1}b", "引\u{301}\"'\\; DROP TABLE alert", ""];
     let ids = ["9007199254740993", "9007199254740992", "007", "7"];
     let mut first = commit(0);
     for name in names {
@@ -167,28 +167,28 @@ async fn messages_that_come_in_slices_are_there_all_or_none() {
     let first = PollCommit { fired: vec![alert("a1", "etl")], ..commit(0) };
     let broken = {
         let (store, first) = (std::sync::Arc::clone(&store), first.clone());
-        let slices = (0..3).map(move |number| if number < 2 { slice(number) } else { panic!("as the test has it") });
-        tokio::spawn(async move { store.commit_rendering(&first, slices).await })
+        let mut slices = (0..3).map(move |number| if number < 2 { slice(number) } else { panic!("as the test has it") });
+        tokio::spawn(async move { store.commit_rendering(&first, &mut slices).await })
     };
     assert!(broken.await.is_err());
     assert_eq!(store.generation(&source()).await.unwrap(), 0);
     assert!(store.deliveries(10).await.unwrap().is_empty() && store.alerts(10).await.unwrap().is_empty());
 
-    store.commit_rendering(&first, (0..3).map(slice)).await.unwrap();
+    store.commit_rendering(&first, &mut (0..3).map(slice)).await.unwrap();
     assert_eq!(store.deliveries(10).await.unwrap().len(), 6);
     assert_eq!(claimed(&store, at(1), 10).await, ["d0a", "d1a", "d2a"]);
     store.settle(&[dead("d0a")]).await.unwrap();
     // What cannot be written is not even made.
     let asked = std::sync::atomic::AtomicUsize::new(0);
-    let never = std::iter::from_fn(|| {
+    let mut never = std::iter::from_fn(|| {
         asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         None
     });
-    assert!(store.commit_rendering(&first, never).await.is_err());
+    assert!(store.commit_rendering(&first, &mut never).await.is_err());
     assert_eq!(asked.into_inner(), 0);
     // A slice may answer what is dead by now; one after it changes nothing of that.
     let ends = [vec![resolution("r0", "pager", "d0a")], vec![resolution("r1", "mail", "d1b")]];
-    store.commit_rendering(&commit(1), ends.into_iter()).await.unwrap();
+    store.commit_rendering(&commit(1), &mut ends.into_iter()).await.unwrap();
     let lines = outbox(&store).await;
     assert!(lines.iter().any(|line| line.starts_with("r0 dead")), "{lines:?}");
     assert!(lines.iter().any(|line| line.starts_with("r1 pending")), "{lines:?}");

@@ -18,7 +18,7 @@ async fn refusal(url: &str, mode: Mode) -> String {
 
 #[tokio::test]
 async fn what_cannot_be_a_store_is_refused_with_words_and_left_alone() {
-    let place = Place::new();
+    let place = Place::file();
     let directory = place.directory.path().display().to_string();
     for url in ["nightbell.db", "postgres://x", "sqlite://", "sqlite://:memory:", "sqlite://x.db?mode=rwc", "sqlite:x"]
     {
@@ -45,7 +45,7 @@ async fn what_cannot_be_a_store_is_refused_with_words_and_left_alone() {
 
 #[tokio::test]
 async fn the_database_of_another_program_is_refused() {
-    let place = Place::new();
+    let place = Place::file();
     std::fs::write(place.path(), "").unwrap();
     meddle(&place, "CREATE TABLE diary (day TEXT)").await;
     for mode in [Mode::Work, Mode::Read] {
@@ -55,7 +55,7 @@ async fn the_database_of_another_program_is_refused() {
 
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_refused_and_left_alone() {
-    let place = Place::new();
+    let place = Place::file();
     place.open().await.close().await;
     meddle(
         &place,
@@ -71,7 +71,7 @@ async fn a_store_of_a_newer_version_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_damaged_file_is_refused_and_kept() {
-    let place = Place::new();
+    let place = Place::file();
     let store = place.open().await;
     let deliveries = (0..200).map(|number| delivery(&format!("d{number}"), "pager")).collect();
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_damaged_file_is_refused_and_kept() {
 #[tokio::test]
 async fn the_files_are_their_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new();
+    let place = Place::file();
     let store = place.open().await;
     store.commit_poll(&commit(0)).await.unwrap();
     let mut seen = BTreeSet::new();
@@ -106,7 +106,7 @@ async fn the_files_are_their_owners_alone() {
 
 #[tokio::test]
 async fn a_name_with_odd_characters_is_a_name() {
-    let place = Place::new();
+    let place = Place::file();
     let odd = place.directory.path().join("night bell 100%#é.db");
     let store = SqlStore::open(&format!("sqlite://{}", odd.display()), Mode::Work).await.unwrap();
     store.commit_poll(&commit(0)).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_name_with_odd_characters_is_a_name() {
 
 #[tokio::test]
 async fn a_reader_looks_beside_the_worker() {
-    let place = Place::new();
+    let place = Place::file();
     let store = place.open().await;
     let reader = SqlStore::open(&place.url(), Mode::Read).await.unwrap();
     let fired = PollCommit { fired: vec![alert("a1", "etl")], deliveries: vec![delivery("d1", "pager")], ..commit(0) };
@@ -139,7 +139,7 @@ async fn hold_a_store() {
 
 #[tokio::test]
 async fn a_second_process_is_refused_with_the_holders_pid() {
-    let place = Place::new();
+    let place = Place::file();
     let mut holder = Command::new(std::env::current_exe().unwrap())
         .args(["store::opening::hold_a_store", "--exact", "--nocapture"])
         .env("NIGHTBELL_TEST_HOLD", place.url())
@@ -168,7 +168,7 @@ async fn a_second_process_is_refused_with_the_holders_pid() {
 
 #[tokio::test]
 async fn a_store_file_that_is_deleted_or_replaced_is_noticed_and_not_made_anew() {
-    let place = Place::new();
+    let place = Place::file();
     let store = place.open().await;
     store.beat(at(0)).await.unwrap();
     assert!(store.alerts(9).await.unwrap().is_empty());

@@ -45,7 +45,8 @@ async fn the_last_runs_that_rules_count_stay_and_the_others_are_counted_by_day()
     let left: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let expected: Vec<(String, String)> = (40..60).rev().map(|days| ("counted".into(), days.to_string())).collect();
     assert_eq!(left, expected);
-    let counts = "SELECT job, status, SUM(runs), SUM(timed), SUM(took_ms), MAX(longest_ms) FROM job_day \
+    let counts = "SELECT job, status, CAST(SUM(runs) AS BIGINT), CAST(SUM(timed) AS BIGINT), CAST(SUM(took_ms) AS BIGINT), \
+           MAX(longest_ms) FROM job_day \
          GROUP BY job, status ORDER BY job, status";
     let rows = meddle(&place, counts).await;
     let counted: Vec<(String, String, i64, i64, i64, i64)> =

@@ -49,7 +49,7 @@ async fn a_silence_is_made_and_ended_beside_a_process_that_works() {
 /// A word can be left only where a worker has been: another version's file, or none, is not touched.
 #[tokio::test]
 async fn a_word_is_left_in_a_store_of_this_version_only() {
-    let place = Place::new();
+    let place = Place::file();
     let missing = SqlStore::open(&place.url(), Mode::Amend).await.unwrap_err().to_string();
     assert!(missing.contains("`nightbell run` makes it"), "{missing}");
     assert!(!place.path().exists());

@@ -5,6 +5,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::database::SqlStore;
+use super::items::clean;
 use super::rows;
 use crate::model::Role;
 use crate::store::access::{Access, NewToken, TokenRecord};
@@ -18,17 +19,24 @@ const HOLDS: &str =
 
 impl Access for SqlStore {
     async fn add_token(&self, new: &NewToken, now: Timestamp) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("INSERT INTO access_token (hash, name, role, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)")
-            .bind(new.hash.as_str())
-            .bind(new.name.as_str())
-            .bind(new.role.as_str())
-            .bind(now.as_millisecond())
-            .bind(new.expires_at.map(Timestamp::as_millisecond))
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query(
+                    "INSERT INTO access_token (hash, name, role, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+                )
+                .bind(new.hash.as_str())
+                .bind(clean(&new.name).into_owned())
+                .bind(new.role.as_str())
+                .bind(now.as_millisecond())
+                .bind(new.expires_at.map(Timestamp::as_millisecond))
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
@@ -38,28 +46,33 @@ impl Access for SqlStore {
     }
 
     async fn revoke_tokens(&self, prefix: &str, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
-        let mut write = self.write().await?;
-        let statement = AssertSqlSafe(format!(
-            "UPDATE access_token SET revoked_at = $3 \
-             WHERE hash >= $1 AND substr(hash, 1, $2) = $1 AND revoked_at IS NULL RETURNING {COLUMNS}"
-        ));
-        let found = sqlx::query(statement)
-            .bind(prefix)
-            .bind(i64::try_from(prefix.len()).unwrap_or(i64::MAX))
-            .bind(now.as_millisecond())
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        let revoked = rows::all(&found, "access_token", record);
-        for token in &revoked {
-            sqlx::query("DELETE FROM access_session WHERE token = $1")
-                .bind(token.hash.as_str())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
-        }
-        self.commit(write).await?;
-        Ok(revoked)
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let statement = AssertSqlSafe(format!(
+                    "UPDATE access_token SET revoked_at = $3 \
+             WHERE hash >= $1 AND substr(hash, 1, CAST($2 AS INTEGER)) = $1 AND revoked_at IS NULL RETURNING {COLUMNS}"
+                ));
+                let found = sqlx::query(statement)
+                    .bind(prefix)
+                    .bind(i64::try_from(prefix.len()).unwrap_or(i64::MAX))
+                    .bind(now.as_millisecond())
+                    .fetch_all(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                let revoked = rows::all(&found, "access_token", record);
+                for token in &revoked {
+                    sqlx::query("DELETE FROM access_session WHERE token = $1")
+                        .bind(token.hash.as_str())
+                        .execute(write.on())
+                        .await
+                        .map_err(|error| self.failed(error))?;
+                }
+                self.commit(write).await?;
+                Ok(revoked)
+            })
+        })
+        .await
     }
 
     async fn token(&self, hash: &str, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
@@ -75,21 +88,26 @@ impl Access for SqlStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("DELETE FROM access_session WHERE expires_at <= $1")
-            .bind(now.as_millisecond())
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        sqlx::query("INSERT INTO access_session (hash, token, created_at, expires_at) VALUES ($1, $2, $3, $4)")
-            .bind(session)
-            .bind(token)
-            .bind(now.as_millisecond())
-            .bind(until.as_millisecond())
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query("DELETE FROM access_session WHERE expires_at <= $1")
+                    .bind(now.as_millisecond())
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                sqlx::query("INSERT INTO access_session (hash, token, created_at, expires_at) VALUES ($1, $2, $3, $4)")
+                    .bind(session)
+                    .bind(token)
+                    .bind(now.as_millisecond())
+                    .bind(until.as_millisecond())
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 
     async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
@@ -103,26 +121,36 @@ impl Access for SqlStore {
     }
 
     async fn link_key(&self, fresh: &str) -> Result<String, StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("INSERT INTO link_key (id, secret) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
-            .bind(fresh)
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        let row = sqlx::query("SELECT secret FROM link_key WHERE id = 1").fetch_one(write.on()).await;
-        let key = rows::text(&row.map_err(|error| self.failed(error))?, 0)?;
-        self.commit(write).await?;
-        Ok(key)
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query("INSERT INTO link_key (id, secret) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
+                    .bind(fresh)
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                let row = sqlx::query("SELECT secret FROM link_key WHERE id = 1").fetch_one(write.on()).await;
+                let key = rows::text(&row.map_err(|error| self.failed(error))?, 0)?;
+                self.commit(write).await?;
+                Ok(key)
+            })
+        })
+        .await
     }
 
     async fn end_session(&self, hash: &str) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("DELETE FROM access_session WHERE hash = $1")
-            .bind(hash)
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query("DELETE FROM access_session WHERE hash = $1")
+                    .bind(hash)
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
 use super::database::SqlStore;
-use super::items::{IdItem, to_json};
+use super::items::{IdItem, clean, to_json};
 use super::rows;
 use crate::model::{
     Ack, Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, ReceiverId, SourceId, Status,
@@ -44,7 +44,7 @@ impl Wanted {
     fn after(&mut self, place: Option<&Place>) {
         let Some(place) = place else { return };
         self.bound.push(Bound::Number(place.at.as_millisecond()));
-        self.bound.push(Bound::Text(place.id.clone()));
+        self.bound.push(text(&place.id));
         let last = self.bound.len();
         self.conditions.push(format!("(created_at, id) < (${}, ${last})", last - 1));
     }
@@ -69,7 +69,8 @@ fn filled(sql: AssertSqlSafe<String>, wanted: Wanted) -> Query<'static, sqlx::An
 }
 
 fn text(value: impl ToString) -> Bound {
-    Bound::Text(value.to_string())
+    // What somebody typed into an address may hold anything.
+    Bound::Text(clean(&value.to_string()).into_owned())
 }
 
 fn at(instant: Timestamp) -> Bound {
@@ -177,27 +178,32 @@ impl Board for SqlStore {
         reason: &str,
         now: Timestamp,
     ) -> Result<Vec<DeliveryId>, StoreError> {
-        let mut write = self.write().await?;
-        let mut dropped = Vec::new();
-        for id in ids {
-            // One that a lane holds may be on its way: its attempt decides. What follows it has nothing to follow any more.
-            let found = sqlx::query(
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let mut dropped = Vec::new();
+                for id in ids {
+                    // One that a lane holds may be on its way: its attempt decides. What follows it has nothing to follow any more.
+                    let found = sqlx::query(
                 "UPDATE delivery SET state = 'dead', last_error = $2, next_attempt_at = NULL, claimed_at = NULL, \
                    dead_at = $3 WHERE (id = $1 OR follows = $1) AND state = 'pending' AND claimed_at IS NULL \
                  RETURNING id",
             )
             .bind(id.as_str())
-            .bind(reason)
+            .bind(clean(reason).into_owned())
             .bind(now.as_millisecond())
             .fetch_all(write.on())
             .await
             .map_err(|error| self.failed(error))?;
-            for row in &found {
-                dropped.push(DeliveryId::new(rows::text(row, 0)?));
-            }
-        }
-        self.commit(write).await?;
-        Ok(dropped)
+                    for row in &found {
+                        dropped.push(DeliveryId::new(rows::text(row, 0)?));
+                    }
+                }
+                self.commit(write).await?;
+                Ok(dropped)
+            })
+        })
+        .await
     }
 
     async fn job_page(&self, source: &SourceId, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool};
+use futures_util::future::BoxFuture;
 
+use super::connections::{Connection, Connections};
 use super::dialect::Dialect;
 use super::gathering::Gathering;
 use super::statements::Statements;
-use crate::limits::STORE_WAIT_MAX;
+use crate::limits::{STORE_RETRY_PAUSE, STORE_TRIES_MAX, STORE_WAIT_MAX};
 use crate::store::error::StoreError;
 
 /// What a store is opened for.
@@ -31,9 +31,9 @@ pub struct SqlStore {
     pub(super) dialect: Dialect,
     /// The file, for messages.
     pub(super) place: String,
-    /// A single connection: writers wait for their turn here, in order, and not in the database with back-off.
-    pub(super) writer: AnyPool,
-    pub(super) readers: AnyPool,
+    /// A single connection to a file: writers wait for their turn here, in order, and not in the database with back-off.
+    pub(super) writer: Connections,
+    pub(super) readers: Connections,
     pub(super) statements: Statements,
     pub(super) gathering: Gathering,
     /// The file as it was opened; none in memory.
@@ -52,12 +52,46 @@ impl SqlStore {
     /// Begins a transaction that will write.
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
         self.say_if_lost();
-        let mut connection = self.writer.acquire().await.map_err(|error| self.failed(error))?;
-        match sqlx::query(self.dialect.begin_write()).execute(&mut *connection).await {
-            Ok(_) => Ok(Write { connection, committed: false }),
-            Err(error) => {
-                connection.close_on_drop();
-                Err(self.failed(error))
+        let connection = self.writer.take().await.map_err(|error| self.failed(error))?;
+        // The guard stands before the transaction begins: whatever ends this half-way, nobody is handed an open one.
+        let mut write = Transaction { connection, is_over: false };
+        self.begin(&mut write, self.dialect.begin_write()).await?;
+        Ok(write)
+    }
+
+    /// Begins a transaction in which all that is read is of one commit. To be ended by [`SqlStore::done`].
+    pub(super) async fn snapshot(&self) -> Result<Read, StoreError> {
+        let connection = self.readers.take().await.map_err(|error| self.failed(error))?;
+        let mut read = Transaction { connection, is_over: false };
+        self.begin(&mut read, self.dialect.begin_snapshot()).await?;
+        Ok(read)
+    }
+
+    async fn begin(&self, transaction: &mut Transaction, statement: &'static str) -> Result<(), StoreError> {
+        let begun = sqlx::query(statement).execute(transaction.on()).await;
+        begun.map(drop).map_err(|error| self.failed(error))
+    }
+
+    /// Ends a transaction that has only read.
+    pub(super) async fn done(&self, read: Read) -> Result<(), StoreError> {
+        self.commit(read).await
+    }
+
+    /// Does the work again when the database says that others were in its way, which leaves nothing of it behind: at most
+    /// [`STORE_TRIES_MAX`] times.
+    pub(super) async fn retried<'a, T>(
+        &self,
+        work: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut tries = 1;
+        loop {
+            match work().await {
+                Err(StoreError::Contended(words)) if tries < STORE_TRIES_MAX => {
+                    tracing::debug!(tries, "the store is asked again: {words}");
+                    tokio::time::sleep(STORE_RETRY_PAUSE * tries).await;
+                    tries += 1;
+                }
+                outcome => return outcome,
             }
         }
     }
@@ -86,13 +120,14 @@ impl SqlStore {
 
     pub(super) async fn commit(&self, mut write: Write) -> Result<(), StoreError> {
         sqlx::query("COMMIT").execute(write.on()).await.map_err(|error| self.failed(error))?;
-        write.committed = true;
+        write.is_over = true;
         Ok(())
     }
 
     /// The error of a statement, with the place it happened at.
     pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
-        StoreError::Database(format!("{}: {}", self.place, words(&error)))
+        let words = format!("{}: {}", self.place, words(&error));
+        if is_contended(&error) { StoreError::Contended(words) } else { StoreError::Database(words) }
     }
 }
 
@@ -130,26 +165,37 @@ fn identity(path: &std::path::Path) -> Option<(u64, u64)> {
     return Some((0, u64::from(meta.is_file())));
 }
 
-/// A transaction that writes. One that ends without a commit takes its connection with it: after a full disk SQLite may
+/// A transaction that writes.
+pub(super) type Write = Transaction;
+/// A transaction that only reads.
+pub(super) type Read = Transaction;
+
+/// A transaction. One that ends without a commit takes its connection with it: after a full disk SQLite may
 /// have rolled back by itself, and a fresh connection is the one state that is certain.
-pub(super) struct Write {
-    connection: PoolConnection<Any>,
-    committed: bool,
+pub(super) struct Transaction {
+    connection: Connection,
+    is_over: bool,
 }
 
-impl Write {
+impl Transaction {
     /// The connection, for one statement.
-    pub(super) fn on(&mut self) -> &mut AnyConnection {
+    pub(super) fn on(&mut self) -> &mut Connection {
         &mut self.connection
     }
 }
 
-impl Drop for Write {
+impl Drop for Transaction {
     fn drop(&mut self) {
-        if !self.committed {
+        if !self.is_over {
             self.connection.close_on_drop();
         }
     }
+}
+
+/// Whether the database gave this transaction up because of others: a deadlock, or an order that cannot be.
+fn is_contended(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| ["40001", "40P01"].contains(&code.as_ref()))
 }
 
 /// What the database said, without the driver's preamble.

@@ -43,18 +43,21 @@ impl Deliveries for SqlStore {
 
     async fn delivery_record(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
         // One transaction, so that what is told is of one moment.
-        let mut read = self.readers.begin().await.map_err(|error| self.failed(error))?;
+        let mut read = self.snapshot().await?;
         let columns = rows::DELIVERY_COLUMNS;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {columns} FROM delivery WHERE id = $1")))
             .bind(id.as_str())
-            .fetch_optional(&mut *read)
+            .fetch_optional(read.on())
             .await
             .map_err(|error| self.failed(error))?;
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = row else {
+            self.done(read).await?;
+            return Ok(None);
+        };
         let delivery = rows::delivery(&row)?;
         let fallback = sqlx::query("SELECT fallback FROM delivery WHERE id = $1")
             .bind(id.as_str())
-            .fetch_one(&mut *read)
+            .fetch_one(read.on())
             .await
             .map_err(|error| self.failed(error))?;
         let fallback = rows::optional_text(&fallback, 0)?.map(DeliveryId::new);
@@ -62,7 +65,7 @@ impl Deliveries for SqlStore {
             "SELECT number, started_at, ended_at, outcome, status, error FROM attempt WHERE delivery = $1 ORDER BY number",
         )
         .bind(id.as_str())
-        .fetch_all(&mut *read)
+        .fetch_all(read.on())
         .await
         .map_err(|error| self.failed(error))?;
         let attempts = rows::all(&attempts, "attempt", |row| {
@@ -80,46 +83,52 @@ impl Deliveries for SqlStore {
                 let columns = rows::ALERT_COLUMNS;
                 let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {columns} FROM alert WHERE id = $1")))
                     .bind(alert.as_str())
-                    .fetch_optional(&mut *read)
+                    .fetch_optional(read.on())
                     .await
                     .map_err(|error| self.failed(error))?;
                 rows::all(row.as_slice(), "alert", rows::alert).pop()
             }
             None => None,
         };
+        self.done(read).await?;
         Ok(Some(DeliveryRecord { delivery, alert, attempts, fallback }))
     }
 
     async fn revive(&self, which: &DeadLetters, now: Timestamp) -> Result<Revived, StoreError> {
-        let mut write = self.write().await?;
-        let candidates = candidates(self, &mut write, which).await?;
-        let mut revived = Revived::default();
-        if let DeadLetters::Named(ids) = which {
-            for id in ids.iter().filter(|id| !candidates.contains_key(id.as_str())) {
-                revived.refused.push((id.clone(), NotRevived::Unknown));
-            }
-        }
-        let chosen: HashSet<&str> = candidates
-            .iter()
-            .filter(|(_, candidate)| candidate.state == DeliveryState::Dead)
-            .map(|(id, _)| id.as_str())
-            .collect();
-        for (id, candidate) in &candidates {
-            match refusal(candidate, &chosen) {
-                None => revived.revived.push(DeliveryId::new(id)),
-                Some(reason) => revived.refused.push((DeliveryId::new(id), reason)),
-            }
-        }
-        // Whatever died only because of one of these is pending again behind it.
-        let mut followers = followers(self, &mut write, &revived.revived).await?;
-        followers.retain(|id| !revived.revived.contains(id));
-        revived.revived.append(&mut followers);
-        revived.revived.sort();
-        revived.refused.sort();
-        let items: Vec<IdItem> = revived.revived.iter().map(|id| IdItem { id: id.as_str() }).collect();
-        insert::execute_with(self, &mut write, &self.statements.revive, &items, now.as_millisecond()).await?;
-        self.commit(write).await?;
-        Ok(revived)
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let candidates = candidates(self, &mut write, which).await?;
+                let mut revived = Revived::default();
+                if let DeadLetters::Named(ids) = which {
+                    for id in ids.iter().filter(|id| !candidates.contains_key(id.as_str())) {
+                        revived.refused.push((id.clone(), NotRevived::Unknown));
+                    }
+                }
+                let chosen: HashSet<&str> = candidates
+                    .iter()
+                    .filter(|(_, candidate)| candidate.state == DeliveryState::Dead)
+                    .map(|(id, _)| id.as_str())
+                    .collect();
+                for (id, candidate) in &candidates {
+                    match refusal(candidate, &chosen) {
+                        None => revived.revived.push(DeliveryId::new(id)),
+                        Some(reason) => revived.refused.push((DeliveryId::new(id), reason)),
+                    }
+                }
+                // Whatever died only because of one of these is pending again behind it.
+                let mut followers = followers(self, &mut write, &revived.revived).await?;
+                followers.retain(|id| !revived.revived.contains(id));
+                revived.revived.append(&mut followers);
+                revived.revived.sort();
+                revived.refused.sort();
+                let items: Vec<IdItem> = revived.revived.iter().map(|id| IdItem { id: id.as_str() }).collect();
+                insert::execute_with(self, &mut write, &self.statements.revive, &items, now.as_millisecond()).await?;
+                self.commit(write).await?;
+                Ok(revived)
+            })
+        })
+        .await
     }
 }
 

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::items::to_json;
-use super::rows;
+use super::{gap, rows};
 use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
 use crate::model::{Ack, Alert, AlertId, Silence, SilenceId};
 use crate::store::desk::{Desk, NewSilence};
@@ -29,21 +29,27 @@ fn silence(row: &AnyRow) -> Result<Silence, StoreError> {
 
 impl Desk for SqlStore {
     async fn add_silence(&self, new: &NewSilence, now: Timestamp) -> Result<SilenceId, StoreError> {
-        let mut write = self.write().await?;
-        let counted = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM silence WHERE expired_at IS NULL AND ends_at > $1), \
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                // The numbers are given one after the other: whoever comes second waits here.
+                gap::queue_up(self, &mut write).await?;
+                let counted = sqlx::query(
+                    "SELECT (SELECT COUNT(*) FROM silence WHERE expired_at IS NULL AND ends_at > $1), \
                (SELECT COALESCE(MAX(id), 0) FROM silence)",
-        )
-        .bind(now.as_millisecond())
-        .fetch_one(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
-        let (active, last) = (rows::number(&counted, 0)?, rows::number(&counted, 1)?);
-        if active >= i64::try_from(SILENCES_ACTIVE_MAX).unwrap_or(i64::MAX) {
-            return Err(StoreError::Refused(format!("{active} silences hold already, which is the most; expire some")));
-        }
-        let id = SilenceId(last + 1);
-        sqlx::query(
+                )
+                .bind(now.as_millisecond())
+                .fetch_one(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+                let (active, last) = (rows::number(&counted, 0)?, rows::number(&counted, 1)?);
+                if active >= i64::try_from(SILENCES_ACTIVE_MAX).unwrap_or(i64::MAX) {
+                    return Err(StoreError::Refused(format!(
+                        "{active} silences hold already, which is the most; expire some"
+                    )));
+                }
+                let id = SilenceId(last + 1);
+                sqlx::query(
             "INSERT INTO silence (id, concerns, reason, author, created_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(id.0)
@@ -55,13 +61,18 @@ impl Desk for SqlStore {
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
-        self.commit(write).await?;
-        Ok(id)
+                self.commit(write).await?;
+                Ok(id)
+            })
+        })
+        .await
     }
 
     async fn expire_silence(&self, id: SilenceId, by: &str, now: Timestamp) -> Result<Option<Silence>, StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query(
             "UPDATE silence SET expired_at = $2, expired_by = $3 WHERE id = $1 AND expired_at IS NULL AND ends_at > $2",
         )
         .bind(id.0)
@@ -70,8 +81,11 @@ impl Desk for SqlStore {
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
-        self.commit(write).await?;
-        self.silence(id).await
+                self.commit(write).await?;
+                self.silence(id).await
+            })
+        })
+        .await
     }
 
     async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError> {
@@ -102,7 +116,7 @@ impl Desk for SqlStore {
     async fn alerts_named(&self, prefix: &str) -> Result<Vec<Alert>, StoreError> {
         // Bounds and no pattern: nothing in a prefix means anything else than itself, and the key's index serves.
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT {} FROM alert WHERE id >= $1 AND substr(id, 1, $2) = $1 ORDER BY id LIMIT $3",
+            "SELECT {} FROM alert WHERE id >= $1 AND substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id LIMIT $3",
             rows::ALERT_COLUMNS
         ));
         let found = sqlx::query(statement)
@@ -116,10 +130,15 @@ impl Desk for SqlStore {
     }
 
     async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<HashMap<AlertId, Ack>, StoreError> {
-        let mut write = self.write().await?;
-        let before = remove_acks(self, &mut write, alerts).await?;
-        for alert in alerts {
-            sqlx::query("INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4)")
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let before = remove_acks(self, &mut write, alerts).await?;
+                for alert in alerts {
+                    sqlx::query(
+                "INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4) ON CONFLICT (alert) DO UPDATE \
+                 SET author = excluded.author, reason = excluded.reason, at = excluded.at",
+            )
                 .bind(alert.as_str())
                 .bind(ack.by.as_str())
                 .bind(ack.reason.as_deref())
@@ -127,16 +146,24 @@ impl Desk for SqlStore {
                 .execute(write.on())
                 .await
                 .map_err(|error| self.failed(error))?;
-        }
-        self.commit(write).await?;
-        Ok(before)
+                }
+                self.commit(write).await?;
+                Ok(before)
+            })
+        })
+        .await
     }
 
     async fn unack(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Ack>, StoreError> {
-        let mut write = self.write().await?;
-        let before = remove_acks(self, &mut write, alerts).await?;
-        self.commit(write).await?;
-        Ok(before)
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let before = remove_acks(self, &mut write, alerts).await?;
+                self.commit(write).await?;
+                Ok(before)
+            })
+        })
+        .await
     }
 
     async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {

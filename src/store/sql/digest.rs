@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
+use sqlx::Any;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection};
 
+use super::connections::Connection;
 use super::database::SqlStore;
 use super::gap::next_moment;
 use super::items::{JobItem, SubjectItem, to_json};
@@ -30,12 +31,14 @@ impl Digests for SqlStore {
     }
 
     async fn begin_digest(&self, name: &str, now: Timestamp) -> Result<DigestCursor, StoreError> {
-        if let Some(known) = self.digest_cursor(name).await? {
-            return Ok(known);
-        }
-        let mut write = self.write().await?;
-        let moment = next_moment(self, &mut write, now).await?;
-        sqlx::query(
+        self.retried(|| {
+            Box::pin(async {
+                if let Some(known) = self.digest_cursor(name).await? {
+                    return Ok(known);
+                }
+                let mut write = self.write().await?;
+                let moment = next_moment(self, &mut write, now).await?;
+                sqlx::query(
             "INSERT INTO digest (name, moment, made_at, due_at) VALUES ($1, $2, $3, $3) ON CONFLICT (name) DO NOTHING",
         )
         .bind(name)
@@ -44,14 +47,19 @@ impl Digests for SqlStore {
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
-        self.commit(write).await?;
-        Ok(DigestCursor { sequence: moment, made_at: now, due_at: now })
+                self.commit(write).await?;
+                // Another process may have been first.
+                let begun = DigestCursor { sequence: moment, made_at: now, due_at: now };
+                Ok(self.digest_cursor(name).await?.unwrap_or(begun))
+            })
+        })
+        .await
     }
 
     async fn tally(&self, since: Since, tally: &mut Tally) -> Result<i64, StoreError> {
         // One transaction, so that all answers are of the same commit.
-        let mut read = self.readers.begin().await.map_err(|error| self.failed(error))?;
-        let reader = &mut Reader { store: self, on: &mut read, source: None };
+        let mut read = self.snapshot().await?;
+        let reader = &mut Reader { store: self, on: read.on(), source: None };
         let until = reader.last_moment().await?;
         let (from, end) = match since {
             Since::Sequence(sequence) => (sequence, until),
@@ -72,12 +80,15 @@ impl Digests for SqlStore {
         reader.history(tally).await?;
         reader.nodes(tally).await?;
         reader.alerts(from, tally).await?;
+        self.done(read).await?;
         Ok(until)
     }
 
     async fn commit_digest(&self, commit: &DigestCommit) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let moved = sqlx::query(
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let moved = sqlx::query(
             "UPDATE digest SET moment = $3, made_at = $4, due_at = $5 WHERE name = $1 AND moment = $2 AND due_at = $6",
         )
         .bind(commit.name.as_str())
@@ -89,13 +100,16 @@ impl Digests for SqlStore {
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
-        if moved.rows_affected() == 0 {
-            return Err(StoreError::DigestMoved(commit.name.clone()));
-        }
-        // The next digest ends at a later moment, and so has another name, also when nothing happens in between.
-        next_moment(self, &mut write, commit.to.made_at).await?;
-        insert::add(self, &mut write, &commit.deliveries).await?;
-        self.commit(write).await
+                if moved.rows_affected() == 0 {
+                    return Err(StoreError::DigestMoved(commit.name.clone()));
+                }
+                // The next digest ends at a later moment, and so has another name, also when nothing happens in between.
+                next_moment(self, &mut write, commit.to.made_at).await?;
+                insert::add(self, &mut write, &commit.deliveries).await?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 }
 
@@ -117,7 +131,7 @@ const OK: &str = "status IN ('success', 'forced-success', 'ignored-failure')";
 /// Reads one state of the store.
 struct Reader<'a> {
     store: &'a SqlStore,
-    on: &'a mut AnyConnection,
+    on: &'a mut Connection,
     /// The source of the last row: neighbours mostly share it.
     source: Option<SourceId>,
 }
@@ -248,7 +262,7 @@ impl Reader<'_> {
     /// neither vouches for the schedule nor is vouched for by it.
     async fn failed(&mut self, from: i64, tally: &mut Tally) -> Result<(), StoreError> {
         let text = format!(
-            "SELECT run.source, run.job, run.id, run.kind, run.status, {due}, run.end_time, run.failed_moment > $1, good.at \
+            "SELECT run.source, run.job, run.id, run.kind, run.status, {due}, run.end_time, CASE WHEN run.failed_moment > $1 THEN 1 ELSE 0 END, good.at \
              FROM instance AS run LEFT JOIN (SELECT source, job, CASE kind WHEN 'backfill' THEN 1 ELSE 0 END AS past, \
                MAX(COALESCE(plan_time, start_time, end_time)) AS at FROM instance WHERE {OK} AND (source, job) IN \
                  (SELECT source, job FROM instance WHERE failed_moment IS NOT NULL) GROUP BY source, job, past) AS good \

@@ -92,20 +92,25 @@ impl Steps for SqlStore {
     }
 
     async fn take_steps(&self, taken: &[StepTaken], now: Timestamp) -> Result<u64, StoreError> {
-        if taken.is_empty() {
-            return Ok(0);
-        }
-        let mut write = self.write().await?;
-        let mut pending = 0;
-        for step in taken {
-            if is_still_due(self, &mut write, step).await? {
-                for delivery in &step.deliveries {
-                    pending += take_one(self, &mut write, step, delivery, now).await?;
+        self.retried(|| {
+            Box::pin(async {
+                if taken.is_empty() {
+                    return Ok(0);
                 }
-            }
-        }
-        self.commit(write).await?;
-        Ok(pending)
+                let mut write = self.write().await?;
+                let mut pending = 0;
+                for step in taken {
+                    if is_still_due(self, &mut write, step).await? {
+                        for delivery in &step.deliveries {
+                            pending += take_one(self, &mut write, step, delivery, now).await?;
+                        }
+                    }
+                }
+                self.commit(write).await?;
+                Ok(pending)
+            })
+        })
+        .await
     }
 
     async fn escalated_ends(&self, limit: usize) -> Result<Vec<EscalatedEnd>, StoreError> {
@@ -132,29 +137,34 @@ impl Steps for SqlStore {
     }
 
     async fn settle_ends(&self, ends: &[EscalatedEnd]) -> Result<u64, StoreError> {
-        if ends.is_empty() {
-            return Ok(0);
-        }
-        let mut write = self.write().await?;
-        let mut told = Vec::new();
-        for end in ends {
-            sqlx::query("UPDATE escalation SET ended = 1 WHERE alert = $1 AND step = $2 AND receiver = $3")
-                .bind(end.alert.id.as_str())
-                .bind(i64::from(end.number))
-                .bind(end.receiver.as_str())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
-            let Some(answer) = &end.answer else { continue };
-            if !knows_of_end(self, &mut write, end).await? {
-                insert::add(self, &mut write, std::slice::from_ref(answer)).await?;
-                told.push(IdItem { id: answer.id.as_str() });
-            }
-        }
-        insert::execute(self, &mut write, &self.statements.follow_merged, &told).await?;
-        bury_late_followers(self, &mut write, &told).await?;
-        self.commit(write).await?;
-        Ok(told.len() as u64)
+        self.retried(|| {
+            Box::pin(async {
+                if ends.is_empty() {
+                    return Ok(0);
+                }
+                let mut write = self.write().await?;
+                let mut told = Vec::new();
+                for end in ends {
+                    sqlx::query("UPDATE escalation SET ended = 1 WHERE alert = $1 AND step = $2 AND receiver = $3")
+                        .bind(end.alert.id.as_str())
+                        .bind(i64::from(end.number))
+                        .bind(end.receiver.as_str())
+                        .execute(write.on())
+                        .await
+                        .map_err(|error| self.failed(error))?;
+                    let Some(answer) = &end.answer else { continue };
+                    if !knows_of_end(self, &mut write, end).await? {
+                        insert::add(self, &mut write, std::slice::from_ref(answer)).await?;
+                        told.push(IdItem { id: answer.id.as_str() });
+                    }
+                }
+                insert::execute(self, &mut write, &self.statements.follow_merged, &told).await?;
+                bury_late_followers(self, &mut write, &told).await?;
+                self.commit(write).await?;
+                Ok(told.len() as u64)
+            })
+        })
+        .await
     }
 }
 

@@ -89,7 +89,7 @@ fn untold() -> String {
 
 impl FallbackDeliveries for SqlStore {
     async fn keep_receivers(&self, known: &[KnownReceiver], now: Timestamp) -> Result<Vec<KnownReceiver>, StoreError> {
-        receivers::keep(self, known, now).await
+        self.retried(|| Box::pin(receivers::keep(self, known, now))).await
     }
 
     async fn undelivered(
@@ -144,16 +144,21 @@ impl FallbackDeliveries for SqlStore {
     }
 
     async fn add_fallbacks(&self, fallbacks: &[FallbackDelivery]) -> Result<u64, StoreError> {
-        if fallbacks.is_empty() {
-            return Ok(0);
-        }
-        let mut write = self.write().await?;
-        let mut taken = 0;
-        for one in fallbacks {
-            taken += u64::from(add_fallback(self, &mut write, one).await?);
-        }
-        self.commit(write).await?;
-        Ok(taken)
+        self.retried(|| {
+            Box::pin(async {
+                if fallbacks.is_empty() {
+                    return Ok(0);
+                }
+                let mut write = self.write().await?;
+                let mut taken = 0;
+                for one in fallbacks {
+                    taken += u64::from(add_fallback(self, &mut write, one).await?);
+                }
+                self.commit(write).await?;
+                Ok(taken)
+            })
+        })
+        .await
     }
 
     async fn ended_since_told(&self, receiver: &ReceiverId, limit: usize) -> Result<Vec<ToldInstead>, StoreError> {
@@ -183,14 +188,19 @@ impl FallbackDeliveries for SqlStore {
     }
 
     async fn add_answers(&self, answers: &[Notification]) -> Result<(), StoreError> {
-        if answers.is_empty() {
-            return Ok(());
-        }
-        let mut write = self.write().await?;
-        insert::add(self, &mut write, answers).await?;
-        let ids: Vec<IdItem> = answers.iter().map(|answer| IdItem { id: answer.id.as_str() }).collect();
-        bury_late_followers(self, &mut write, &ids).await?;
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                if answers.is_empty() {
+                    return Ok(());
+                }
+                let mut write = self.write().await?;
+                insert::add(self, &mut write, answers).await?;
+                let ids: Vec<IdItem> = answers.iter().map(|answer| IdItem { id: answer.id.as_str() }).collect();
+                bury_late_followers(self, &mut write, &ids).await?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn purge_instances(
                 }
                 gone.push(key);
             }
-            removed += forget(store, source, before, &gone).await?;
+            removed += store.retried(|| Box::pin(forget(store, source, before, &gone))).await?;
             match last.filter(|_| !is_last) {
                 Some((after, run)) => place = Place { due: due(&run), after },
                 None => break,

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::database::{SqlStore, Write};
+use super::items::clean;
 use super::rows;
 use crate::model::{GapCause, SourceId};
 use crate::store::error::StoreError;
@@ -20,6 +21,12 @@ pub(super) async fn next_moment(store: &SqlStore, write: &mut Write, now: Timest
     .await
     .map_err(|error| store.failed(error))?;
     rows::number(&row, 0)
+}
+
+/// Waits until no other transaction is between this call, or a moment of its own, and its end.
+pub(super) async fn queue_up(store: &SqlStore, write: &mut Write) -> Result<(), StoreError> {
+    let row = sqlx::query("UPDATE moment SET last = last WHERE id = 1").execute(write.on()).await;
+    row.map(drop).map_err(|error| store.failed(error))
 }
 
 /// Opens or closes the gap of a source that was polled. Returns the moment of the commit; a poll that has nothing to
@@ -58,7 +65,7 @@ pub(super) async fn open(
     let goes_on = sqlx::query("UPDATE gap SET reason = $3 WHERE source = $1 AND cause = $2 AND closed_moment IS NULL")
         .bind(source.as_str())
         .bind(cause.as_str())
-        .bind(reason)
+        .bind(clean(reason).into_owned())
         .execute(write.on())
         .await
         .map_err(|error| store.failed(error))?;
@@ -72,7 +79,7 @@ pub(super) async fn open(
     )
     .bind(source.as_str())
     .bind(cause.as_str())
-    .bind(reason)
+    .bind(clean(reason).into_owned())
     .bind(now.as_millisecond())
     .bind(moment)
     .execute(write.on())

@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use jiff::Timestamp;
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::AssertSqlSafe;
 
+use super::connections::Connections;
 use super::outbox::FREE;
 use crate::clock::latest_due;
 use crate::limits::GROUP_WAIT_MAX;
@@ -31,6 +32,11 @@ const NOTHING: u8 = 1;
 const SOMETHING: u8 = 2;
 
 impl Gathering {
+    /// Of a store that others write, too: it is asked each time.
+    pub(super) fn shared() -> Gathering {
+        Gathering(AtomicU8::new(SOMETHING))
+    }
+
     /// To be called before such deliveries are written.
     pub(super) fn note<'a>(&self, mut deliveries: impl Iterator<Item = &'a Notification>) {
         if deliveries.any(|one| one.group.is_some()) {
@@ -41,7 +47,7 @@ impl Gathering {
     /// Whether something of `receiver` waits longer than anything may.
     pub(super) async fn waits_too_long(
         &self,
-        readers: &AnyPool,
+        readers: &Connections,
         receiver: &ReceiverId,
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
@@ -56,7 +62,7 @@ impl Gathering {
     }
 
     /// Whether there may be something that waits. Only the first call asks the database.
-    pub(super) async fn may_wait(&self, readers: &AnyPool) -> Result<bool, sqlx::Error> {
+    pub(super) async fn may_wait(&self, readers: &Connections) -> Result<bool, sqlx::Error> {
         if self.0.load(Ordering::SeqCst) == UNKNOWN {
             let statement = AssertSqlSafe(format!(
                 "SELECT 1 FROM delivery AS queued WHERE queued.state = 'pending' AND {WAITS} LIMIT 1"

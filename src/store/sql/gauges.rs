@@ -11,18 +11,18 @@ use crate::store::gauges::{Counted, Gauges};
 
 impl Gauges for SqlStore {
     async fn gauges(&self, now: Timestamp) -> Result<Counted, StoreError> {
-        let mut read = self.readers.begin().await.map_err(|error| self.failed(error))?;
+        let mut read = self.snapshot().await?;
         let found = sqlx::query(
             "SELECT receiver, COUNT(*), MIN(created_at) FROM delivery WHERE state = 'pending' GROUP BY receiver",
         )
-        .fetch_all(&mut *read)
+        .fetch_all(read.on())
         .await
         .map_err(|error| self.failed(error))?;
         let pending = rows::all(&found, "delivery", |row| {
             Ok((ReceiverId::new(rows::text(row, 0)?), count(row, 1)?, rows::instant(rows::number(row, 2)?)?))
         });
         let found = sqlx::query("SELECT receiver, COUNT(*) FROM delivery WHERE state = 'dead' GROUP BY receiver")
-            .fetch_all(&mut *read)
+            .fetch_all(read.on())
             .await
             .map_err(|error| self.failed(error))?;
         let dead = rows::all(&found, "delivery", |row| Ok((ReceiverId::new(rows::text(row, 0)?), count(row, 1)?)));
@@ -30,17 +30,19 @@ impl Gauges for SqlStore {
         let statement = AssertSqlSafe(format!(
             "SELECT rule, {severity} AS severity, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, {severity}"
         ));
-        let found = sqlx::query(statement).fetch_all(&mut *read).await.map_err(|error| self.failed(error))?;
+        let found = sqlx::query(statement).fetch_all(read.on()).await.map_err(|error| self.failed(error))?;
         let firing = rows::all(&found, "alert", |row| {
             let severity = rows::optional_text(row, 1)?.as_deref().and_then(Severity::from_word);
             Ok((RuleId::new(rows::text(row, 0)?), severity, count(row, 2)?))
         });
         let row = sqlx::query("SELECT COUNT(*) FROM silence WHERE expired_at IS NULL AND ends_at > $1")
             .bind(now.as_millisecond())
-            .fetch_one(&mut *read)
+            .fetch_one(read.on())
             .await
             .map_err(|error| self.failed(error))?;
-        Ok(Counted { pending, dead, firing, silences: count(&row, 0)? })
+        let silences = count(&row, 0)?;
+        self.done(read).await?;
+        Ok(Counted { pending, dead, firing, silences })
     }
 }
 

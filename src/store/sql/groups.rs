@@ -68,8 +68,10 @@ impl Groups for SqlStore {
     }
 
     async fn postpone_group(&self, receiver: &ReceiverId, key: &str, until: Timestamp) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query(
             "UPDATE delivery SET next_attempt_at = $3 WHERE receiver = $1 AND group_key = $2 AND group_told_at IS NULL \
                AND state = 'pending'",
         )
@@ -79,14 +81,23 @@ impl Groups for SqlStore {
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
-        self.commit(write).await
+                self.commit(write).await
+            })
+        })
+        .await
     }
 
     async fn tell_alone(&self, deliveries: &[DeliveryId], now: Timestamp) -> Result<(), StoreError> {
-        let items: Vec<IdItem> = deliveries.iter().map(|id| IdItem { id: id.as_str() }).collect();
-        let mut write = self.write().await?;
-        insert::execute_with(self, &mut write, &self.statements.tell_alone, &items, now.as_millisecond()).await?;
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                let items: Vec<IdItem> = deliveries.iter().map(|id| IdItem { id: id.as_str() }).collect();
+                let mut write = self.write().await?;
+                insert::execute_with(self, &mut write, &self.statements.tell_alone, &items, now.as_millisecond())
+                    .await?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 
     async fn facts_of(&self, delivery: &DeliveryId) -> Result<Option<AlertFacts>, StoreError> {
@@ -135,31 +146,37 @@ impl Groups for SqlStore {
     }
 
     async fn merge(&self, group: &Notification, members: &[DeliveryId]) -> Result<bool, StoreError> {
-        let mut write = self.write().await?;
-        let items: Vec<MemberItem> =
-            members.iter().map(|id| MemberItem { id: id.as_str(), group_id: group.id.as_str() }).collect();
-        let mut merged = 0;
-        for text in lists(&items)? {
-            let done = sqlx::query(self.statements.merge.clone()).bind(text).execute(write.on()).await;
-            merged += done.map_err(|error| self.failed(error))?.rows_affected();
-        }
-        let mut inserted = 0;
-        for text in lists(&delivery_items(std::iter::once(group)))? {
-            let done = sqlx::query(self.statements.insert_deliveries.clone()).bind(text).execute(write.on()).await;
-            inserted += done.map_err(|error| self.failed(error))?.rows_affected();
-        }
-        if merged != members.len() as u64 || inserted != 1 {
-            // Dropped without a commit, the transaction is as if it had never been.
-            return Ok(false);
-        }
-        for text in lists(&items)? {
-            for statement in [&self.statements.merge_members, &self.statements.follow_group] {
-                let done = sqlx::query(statement.clone()).bind(text.as_str()).execute(write.on()).await;
-                done.map_err(|error| self.failed(error))?;
-            }
-        }
-        self.commit(write).await?;
-        Ok(true)
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let items: Vec<MemberItem> =
+                    members.iter().map(|id| MemberItem { id: id.as_str(), group_id: group.id.as_str() }).collect();
+                let mut merged = 0;
+                for text in lists(&items)? {
+                    let done = sqlx::query(self.statements.merge.clone()).bind(text).execute(write.on()).await;
+                    merged += done.map_err(|error| self.failed(error))?.rows_affected();
+                }
+                let mut inserted = 0;
+                for text in lists(&delivery_items(std::iter::once(group)))? {
+                    let done =
+                        sqlx::query(self.statements.insert_deliveries.clone()).bind(text).execute(write.on()).await;
+                    inserted += done.map_err(|error| self.failed(error))?.rows_affected();
+                }
+                if merged != members.len() as u64 || inserted != 1 {
+                    // Dropped without a commit, the transaction is as if it had never been.
+                    return Ok(false);
+                }
+                for text in lists(&items)? {
+                    for statement in [&self.statements.merge_members, &self.statements.follow_group] {
+                        let done = sqlx::query(statement.clone()).bind(text.as_str()).execute(write.on()).await;
+                        done.map_err(|error| self.failed(error))?;
+                    }
+                }
+                self.commit(write).await?;
+                Ok(true)
+            })
+        })
+        .await
     }
 
     async fn unrepeated(&self, now: Timestamp) -> Result<Vec<Unrepeated>, StoreError> {
@@ -203,9 +220,14 @@ impl Groups for SqlStore {
     }
 
     async fn tell_again(&self, deliveries: &[Notification]) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        insert::add(self, &mut write, deliveries).await?;
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                insert::add(self, &mut write, deliveries).await?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 }
 

@@ -3,10 +3,12 @@
 //! A row is a JSON array in the order of its columns, because reading fields by name costs the database twice the time.
 //! The macro keeps the order in one place: the struct's fields are the columns.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use memchr::memmem;
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 
 use super::dialect::Column;
@@ -220,8 +222,37 @@ pub(super) fn lists<T: Serialize>(items: &[T]) -> Result<Vec<String>, StoreError
     items.chunks(STORE_STATEMENT_ROWS_MAX).map(|piece| to_json(&piece)).collect()
 }
 
+/// A value as JSON text that every database takes.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Row(error.to_string()))
+    serde_json::to_string(value).map(without_nul).map_err(|error| StoreError::Row(error.to_string()))
+}
+
+/// A text that every database takes: PostgreSQL has none with a NUL in it.
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+/// The JSON text with U+FFFD in the place of each NUL. PostgreSQL would refuse all that is bound with one, and nobody means
+/// anything by it. What sources answer has none any more; this is for whatever else may.
+fn without_nul(json: String) -> String {
+    const NUL: &str = "\\u0000";
+    if memmem::find(json.as_bytes(), NUL.as_bytes()).is_none() {
+        return json;
+    }
+    let mut clean = String::with_capacity(json.len());
+    let mut rest = json.as_str();
+    while let Some(at) = rest.find('\\') {
+        clean.push_str(&rest[..at]);
+        rest = &rest[at..];
+        // A backslash and what it escapes go together: an escaped backslash before "u0000" is no NUL.
+        let (escape, written) = match rest.starts_with(NUL) {
+            true => (NUL.len(), "\\ufffd"),
+            false => (2, &rest[..2]),
+        };
+        clean.push_str(written);
+        rest = &rest[escape..];
+    }
+    clean + rest
 }
 
 /// The instances as items, recorded at `moment`, in key order: writers that lock rows in the same order cannot block each other for good.
@@ -359,4 +390,19 @@ fn settled_item<'a>(settled: &'a Settled, done: Option<&Vec<String>>) -> Result<
         delivered_at: (settled.state == DeliveryState::Delivered).then_some(ended_at),
         reference: settled.attempt.reference.as_deref(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_replaced_and_what_only_looks_like_one_is_not() {
+        for text in ["", "a\0b", "\0", "\\u0000", "\\\0", "\\\\u0000\0\\", "引\0\"", "no nul at all", "tab\t\0\u{1}"] {
+            let json = to_json(&text).unwrap();
+            let read: String = serde_json::from_str(&json).unwrap();
+            assert_eq!(read, text.replace('\0', "\u{fffd}"), "{json}");
+            assert_eq!(read, clean(text));
+        }
+    }
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::database::{Mode, SqlStore};
-use super::open::{found, path_of, unusable};
+use super::file::{found, unusable};
+use crate::store::address::{Kind, StoreAddress};
 use crate::store::error::StoreError;
 use crate::store::tally::Worker;
 
@@ -19,13 +20,14 @@ const LOCK_TRIES: usize = 4;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
 
 impl SqlStore {
-    /// The process that works on the store at `url`, if one does. Whoever asks holds the store's lock for a moment, which a
+    /// The process that works on the store file at `address`, if one does; none for a database on a server. Whoever asks holds the store's lock for a moment, which a
     /// process that starts waits for.
     ///
     /// # Errors
     /// [`StoreError::Unusable`] when the file is not there or its lock cannot be looked at.
-    pub fn worker(url: &str) -> Result<Option<Worker>, StoreError> {
-        let path = found(&path_of(url)?, Mode::Read)?;
+    pub fn worker(address: impl Into<StoreAddress>) -> Result<Option<Worker>, StoreError> {
+        let Kind::File(path) = address.into().kind()? else { return Ok(None) };
+        let path = found(&path, Mode::Read)?;
         let lock_path = lock_of(&path);
         let cannot = |error: std::io::Error| unusable(&path, format!("its lock {}: {error}", lock_path.display()));
         let mut lock = match File::open(&lock_path) {

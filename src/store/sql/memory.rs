@@ -21,13 +21,16 @@ use crate::store::error::StoreError;
 
 pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, StoreError> {
     // One transaction, so that all answers are of the same commit.
-    let mut read = store.readers.begin().await.map_err(|error| store.failed(error))?;
+    let mut read = store.snapshot().await?;
     let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at, coverage FROM source WHERE id = $1")
         .bind(source.as_str())
-        .fetch_optional(&mut *read)
+        .fetch_optional(read.on())
         .await
         .map_err(|error| store.failed(error))?;
-    let Some(row) = row else { return Ok(Memory::default()) };
+    let Some(row) = row else {
+        store.done(read).await?;
+        return Ok(Memory::default());
+    };
     let (until, polled_at) = (rows::optional_instant(&row, 1)?, rows::instant(rows::number(&row, 3)?)?);
     let mut memory = Memory {
         generation: rows::number(&row, 0)?,
@@ -38,7 +41,7 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
     };
     // Row by row: what a row is read into is several times as large as what is kept of it.
     let mut names = Names::default();
-    let mut firing = sqlx::query(sql_firing()).bind(source.as_str()).fetch(&mut *read);
+    let mut firing = sqlx::query(sql_firing()).bind(source.as_str()).fetch(read.on());
     while let Some(row) = firing.try_next().await.map_err(|error| store.failed(error))? {
         for mut alert in rows::all(&[row], "alert", rows::alert) {
             names.share(&mut alert);
@@ -46,7 +49,7 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
         }
     }
     drop(firing);
-    let mut snapshots = sqlx::query(sql_snapshots()).bind(source.as_str()).fetch(&mut *read);
+    let mut snapshots = sqlx::query(sql_snapshots()).bind(source.as_str()).fetch(read.on());
     while let Some(row) = snapshots.try_next().await.map_err(|error| store.failed(error))? {
         for (key, snapshot) in rows::all(&[row], "instance", rows::snapshot) {
             let is_firing = memory.firing.concerns_subject(&key);
@@ -60,13 +63,14 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
     let ended = sqlx::query(SQL_ENDED)
         .bind(source.as_str())
         .bind(horizon)
-        .fetch_all(&mut *read)
+        .fetch_all(read.on())
         .await
         .map_err(|error| store.failed(error))?;
     for row in &ended {
         let reason = rows::optional_text(row, 1)?.and_then(|word| EndReason::from_word(&word));
         memory.ended.enter(&AlertId::new(rows::text(row, 0)?), reason);
     }
+    store.done(read).await?;
     Ok(memory)
 }
 

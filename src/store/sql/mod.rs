@@ -1,6 +1,7 @@
 //! [`SqlStore`]: the store in a SQL database.
 //!
-//! It reads and writes one SQLite file. `database` has the connections and transactions, `open` finds the file, `lock` guards it.
+//! It reads and writes one SQLite file, or one PostgreSQL database. `database` has the transactions, on `connections`;
+//! `open` finds the store, by `file` (which `lock` guards) or `server`, and `migrations` bring it up to date.
 //! Each role of the store is implemented in the file that holds its statements: `poll` the ledger, `outbox` and `groups`
 //! what lanes do, `fallback` and `escalation` who else is notified, `desk` what people say, `archive`, `deliveries`,
 //! `inquiry`, `tally` and `transition` what they ask, `digest`, `own` and `upkeep` (with `forget` for runs) the rest. Below them,
@@ -12,6 +13,7 @@
 mod access;
 mod archive;
 mod board;
+mod connections;
 mod database;
 mod deliveries;
 mod desk;
@@ -19,6 +21,7 @@ mod dialect;
 mod digest;
 mod escalation;
 mod fallback;
+mod file;
 mod forget;
 mod gap;
 mod gathering;
@@ -29,6 +32,7 @@ mod insert;
 mod items;
 mod lock;
 mod memory;
+mod migrations;
 mod open;
 mod outbox;
 mod own;
@@ -37,6 +41,7 @@ mod plans;
 mod poll;
 mod receivers;
 mod rows;
+mod server;
 mod statements;
 mod tally;
 mod transition;

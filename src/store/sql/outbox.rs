@@ -19,6 +19,8 @@ use crate::store::outbox::{Outbox, Pending, Settled};
 
 impl Outbox for SqlStore {
     async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.retried(|| {
+            Box::pin(async {
         let mut write = self.write().await?;
         sqlx::query(
             "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, error) \
@@ -45,39 +47,49 @@ impl Outbox for SqlStore {
             tracing::warn!(deliveries = taken, "took back deliveries that a stopped process had begun");
         }
         Ok(taken)
+            })
+        })
+        .await
     }
 
     async fn claim(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        let mut write = self.write().await?;
-        let statement = sqlx::AssertSqlSafe(format!(
-            "UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT queued.id FROM delivery AS queued \
-               WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4) RETURNING {}",
-            rows::DELIVERY_COLUMNS
-        ));
-        let found = sqlx::query(statement)
-            .bind(receiver.as_str())
-            .bind(now.as_millisecond())
-            .bind(latest(now))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        let mut claimed = Vec::with_capacity(found.len());
-        let mut damaged = Vec::new();
-        for row in &found {
-            match rows::delivery(row) {
-                Ok(delivery) => claimed.push(delivery),
-                Err(error) => damaged.push((rows::text(row, 0)?, error.to_string())),
-            }
-        }
-        bury(self, &mut write, &damaged).await?;
-        self.commit(write).await?;
-        // RETURNING promises no order.
-        claimed.sort_by(|one: &Delivery, other| {
-            let place = |it: &Delivery| (Reverse(it.severity), it.next_attempt_at, it.created_at);
-            place(one).cmp(&place(other)).then_with(|| one.id.cmp(&other.id))
-        });
-        Ok(claimed)
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let statement = sqlx::AssertSqlSafe(format!(
+                    "WITH chosen AS MATERIALIZED (SELECT queued.id FROM delivery AS queued \
+               WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4{}) \
+             UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT chosen.id FROM chosen) RETURNING {}",
+                    self.dialect.skip_locked("queued"),
+                    rows::DELIVERY_COLUMNS
+                ));
+                let found = sqlx::query(statement)
+                    .bind(receiver.as_str())
+                    .bind(now.as_millisecond())
+                    .bind(latest(now))
+                    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                    .fetch_all(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                let mut claimed = Vec::with_capacity(found.len());
+                let mut damaged = Vec::new();
+                for row in &found {
+                    match rows::delivery(row) {
+                        Ok(delivery) => claimed.push(delivery),
+                        Err(error) => damaged.push((rows::text(row, 0)?, error.to_string())),
+                    }
+                }
+                bury(self, &mut write, &damaged).await?;
+                self.commit(write).await?;
+                // RETURNING promises no order.
+                claimed.sort_by(|one: &Delivery, other| {
+                    let place = |it: &Delivery| (Reverse(it.severity), it.next_attempt_at, it.created_at);
+                    place(one).cmp(&place(other)).then_with(|| one.id.cmp(&other.id))
+                });
+                Ok(claimed)
+            })
+        })
+        .await
     }
 
     async fn queue(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Queued>, StoreError> {
@@ -98,53 +110,73 @@ impl Outbox for SqlStore {
     }
 
     async fn rewrite(&self, delivery: &DeliveryId, content: &Content, rendered_for: &str) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("UPDATE delivery SET content = $2, rendered_for = $3 WHERE id = $1 AND state = 'pending'")
-            .bind(delivery.as_str())
-            .bind(to_json(content)?)
-            .bind(rendered_for)
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        self.commit(write).await
-    }
-
-    async fn reject(&self, delivery: &DeliveryId, reason: &str) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        bury(self, &mut write, &[(delivery.to_string(), reason.to_string())]).await?;
-        self.commit(write).await
-    }
-
-    async fn release(&self, claimed: &[DeliveryId]) -> Result<(), StoreError> {
-        if claimed.is_empty() {
-            return Ok(());
-        }
-        let items: Vec<IdItem> = claimed.iter().map(|id| IdItem { id: id.as_str() }).collect();
-        let mut write = self.write().await?;
-        insert::execute(self, &mut write, &self.statements.release, &items).await?;
-        self.commit(write).await
-    }
-
-    async fn settle(&self, settled: &[Settled]) -> Result<(), StoreError> {
-        if settled.is_empty() {
-            return Ok(());
-        }
-        let mut write = self.write().await?;
-        let done = done_by_now(self, &mut write, settled).await?;
-        let items = settled_items(settled, &done)?;
-        for text in lists(&items)? {
-            for statement in [&self.statements.log_attempts, &self.statements.settle] {
-                sqlx::query(statement.clone())
-                    .bind(text.as_str())
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query("UPDATE delivery SET content = $2, rendered_for = $3 WHERE id = $1 AND state = 'pending'")
+                    .bind(delivery.as_str())
+                    .bind(to_json(content)?)
+                    .bind(rendered_for)
                     .execute(write.on())
                     .await
                     .map_err(|error| self.failed(error))?;
-            }
-        }
-        own::note_outcomes(self, &mut write, settled).await?;
-        let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
-        bury_followers(self, &mut write, &dead.collect::<Vec<_>>()).await?;
-        self.commit(write).await
+                self.commit(write).await
+            })
+        })
+        .await
+    }
+
+    async fn reject(&self, delivery: &DeliveryId, reason: &str) -> Result<(), StoreError> {
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                bury(self, &mut write, &[(delivery.to_string(), reason.to_string())]).await?;
+                self.commit(write).await
+            })
+        })
+        .await
+    }
+
+    async fn release(&self, claimed: &[DeliveryId]) -> Result<(), StoreError> {
+        self.retried(|| {
+            Box::pin(async {
+                if claimed.is_empty() {
+                    return Ok(());
+                }
+                let items: Vec<IdItem> = claimed.iter().map(|id| IdItem { id: id.as_str() }).collect();
+                let mut write = self.write().await?;
+                insert::execute(self, &mut write, &self.statements.release, &items).await?;
+                self.commit(write).await
+            })
+        })
+        .await
+    }
+
+    async fn settle(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        self.retried(|| {
+            Box::pin(async {
+                if settled.is_empty() {
+                    return Ok(());
+                }
+                let mut write = self.write().await?;
+                let done = done_by_now(self, &mut write, settled).await?;
+                let items = settled_items(settled, &done)?;
+                for text in lists(&items)? {
+                    for statement in [&self.statements.log_attempts, &self.statements.settle] {
+                        sqlx::query(statement.clone())
+                            .bind(text.as_str())
+                            .execute(write.on())
+                            .await
+                            .map_err(|error| self.failed(error))?;
+                    }
+                }
+                own::note_outcomes(self, &mut write, settled).await?;
+                let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
+                bury_followers(self, &mut write, &dead.collect::<Vec<_>>()).await?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 
     async fn next_due(&self, receiver: &ReceiverId, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
-use super::items::{IdItem, alert_items, lists, to_json};
+use super::items::{IdItem, alert_items, clean, lists, to_json};
 use super::{gap, insert, rows};
 use crate::model::{Alert, DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
 use crate::store::archive::Archive as _;
@@ -74,21 +74,26 @@ impl OwnAlerts for SqlStore {
 
     /// Alerts and what is pending for them, as a poll commits them; no cursor is moved.
     async fn commit_own(&self, own: &OwnCommit) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let moment = gap::next_moment(self, &mut write, own.now).await?;
-        let changed = alert_items(&own.changed, own.now, moment);
-        insert::execute(self, &mut write, &self.statements.update_alerts, &changed).await?;
-        let touched = own.changed.iter().filter(|alert| !alert.rule.as_str().starts_with("self/"));
-        for source in touched.map(|alert| &alert.source).collect::<BTreeSet<_>>() {
-            sqlx::query("UPDATE source SET generation = generation + 1 WHERE id = $1")
-                .bind(source.as_str())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
-        }
-        let repeated = insert::insert_fired(self, &mut write, &own.fired, own.now, moment).await?;
-        insert::insert_deliveries(self, &mut write, std::iter::once(&own.deliveries), &repeated).await?;
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let moment = gap::next_moment(self, &mut write, own.now).await?;
+                let changed = alert_items(&own.changed, own.now, moment);
+                insert::execute(self, &mut write, &self.statements.update_alerts, &changed).await?;
+                let touched = own.changed.iter().filter(|alert| !alert.rule.as_str().starts_with("self/"));
+                for source in touched.map(|alert| &alert.source).collect::<BTreeSet<_>>() {
+                    sqlx::query("UPDATE source SET generation = generation + 1 WHERE id = $1")
+                        .bind(source.as_str())
+                        .execute(write.on())
+                        .await
+                        .map_err(|error| self.failed(error))?;
+                }
+                let repeated = insert::insert_fired(self, &mut write, &own.fired, own.now, moment).await?;
+                insert::insert_deliveries(self, &mut write, std::iter::once(&own.deliveries), &repeated).await?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 }
 
@@ -138,7 +143,7 @@ async fn put_health(
     .bind(i64::from(health.is_lasting))
     .bind(i64::from(health.rejected))
     .bind(i64::from(health.is_failing))
-    .bind(health.error.as_str())
+    .bind(clean(&health.error).into_owned())
     .execute(write.on())
     .await
     .map(drop)

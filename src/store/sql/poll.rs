@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::gap::next_moment;
-use super::items::{IdItem, alert_items, instance_items, lists, to_json};
+use super::items::{IdItem, alert_items, clean, instance_items, lists, to_json};
 use super::{forget, gap, insert, memory, rows, transition};
 use crate::decide::Memory;
 use crate::model::{
@@ -73,52 +73,47 @@ impl PollLedger for SqlStore {
     async fn commit_rendering(
         &self,
         commit: &PollCommit,
-        rendered: impl Iterator<Item = Vec<Notification>> + Send,
+        rendered: &mut (impl Iterator<Item = Vec<Notification>> + Clone + Send + Sync),
     ) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        move_source(self, &mut write, commit).await?;
-        let moment = gap::after_poll(self, &mut write, commit).await?;
-        let sql = &self.statements;
-
-        let instances = instance_items(commit, moment);
-        transition::log(self, &mut write, &instances, moment).await?;
-        transition::log_poll(self, &mut write, &commit.source, commit.now, commit.outcome).await?;
-        insert::execute(self, &mut write, &sql.upsert_instances, &instances).await?;
-        // Resolutions go first: an instance's old episode makes room for its new one.
-        let changed = alert_items(&commit.changed, commit.now, moment);
-        insert::execute(self, &mut write, &sql.update_alerts, &changed).await?;
-        let repeated = insert::insert_fired(self, &mut write, &commit.fired, commit.now, moment).await?;
-        let slices = std::iter::once(Cow::Borrowed(commit.deliveries.as_slice())).chain(rendered.map(Cow::Owned));
-        insert::insert_deliveries(self, &mut write, slices, &repeated).await?;
-        self.commit(write).await
+        let from = &*rendered;
+        let done = self.retried(|| Box::pin(written(self, commit, from.clone()))).await?;
+        *rendered = done;
+        Ok(())
     }
 
     async fn record_unreadable(&self, source: &SourceId, now: Timestamp, reason: &str) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
-            "INSERT INTO source (id, generation, known_rules, polled_at, unreadable_since, unreadable_reason) \
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query(
+                    "INSERT INTO source (id, generation, known_rules, polled_at, unreadable_since, unreadable_reason) \
              VALUES ($1, 0, '[]', $2, $2, $3) ON CONFLICT (id) DO UPDATE SET polled_at = excluded.polled_at, \
                unreadable_since = COALESCE(source.unreadable_since, excluded.unreadable_since), \
                unreadable_reason = excluded.unreadable_reason",
-        )
-        .bind(source.as_str())
-        .bind(now.as_millisecond())
-        .bind(reason)
-        .execute(write.on())
+                )
+                .bind(source.as_str())
+                .bind(now.as_millisecond())
+                .bind(clean(reason).into_owned())
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+                gap::open(self, &mut write, source, GapCause::Unreadable, reason, now).await?;
+                transition::log_poll(self, &mut write, source, now, PollOutcome::Unread).await?;
+                self.commit(write).await
+            })
+        })
         .await
-        .map_err(|error| self.failed(error))?;
-        gap::open(self, &mut write, source, GapCause::Unreadable, reason, now).await?;
-        transition::log_poll(self, &mut write, source, now, PollOutcome::Unread).await?;
-        self.commit(write).await
     }
 
     /// Notes a gap that is over. One of the same cause and beginning takes its end over: the process died before the poll
     /// that followed was committed.
     async fn record_gap(&self, gap: &GapPart, now: Timestamp) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let moment = next_moment(self, &mut write, now).await?;
-        let until = gap.until.unwrap_or(now).as_millisecond();
-        let longer = sqlx::query(
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let moment = next_moment(self, &mut write, now).await?;
+                let until = gap.until.unwrap_or(now).as_millisecond();
+                let longer = sqlx::query(
             "UPDATE gap SET ended_at = $4, closed_moment = $5 WHERE source = $1 AND cause = $2 AND began_at = $3 \
                AND closed_moment IS NOT NULL",
         )
@@ -130,28 +125,31 @@ impl PollLedger for SqlStore {
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
-        if longer.rows_affected() == 0 {
-            sqlx::query(
-                "INSERT INTO gap (source, cause, reason, began_at, ended_at, opened_moment, closed_moment) \
+                if longer.rows_affected() == 0 {
+                    sqlx::query(
+                        "INSERT INTO gap (source, cause, reason, began_at, ended_at, opened_moment, closed_moment) \
                  VALUES ($1, $2, $3, $4, $5, $6, $6)",
-            )
-            .bind(gap.source.as_str())
-            .bind(gap.cause.as_str())
-            .bind(gap.reason.as_str())
-            .bind(gap.from.as_millisecond())
-            .bind(until)
-            .bind(moment)
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        }
-        self.commit(write).await
+                    )
+                    .bind(gap.source.as_str())
+                    .bind(gap.cause.as_str())
+                    .bind(clean(&gap.reason).into_owned())
+                    .bind(gap.from.as_millisecond())
+                    .bind(until)
+                    .bind(moment)
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                }
+                self.commit(write).await
+            })
+        })
+        .await
     }
 
     async fn counted_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
         let statement = format!(
             "SELECT {columns} FROM (SELECT {columns}, ROW_NUMBER() OVER (PARTITION BY kind \
-                 ORDER BY COALESCE(plan_time, start_time) DESC, id DESC) AS place \
+                 ORDER BY COALESCE(plan_time, start_time) DESC NULLS LAST, id DESC) AS place \
                FROM instance WHERE source = $1 AND job = $2 AND status IN ({})) AS latest WHERE place <= $3",
             forget::counted_statuses(),
             columns = rows::SNAPSHOT_COLUMNS
@@ -162,7 +160,7 @@ impl PollLedger for SqlStore {
     async fn past_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
         let statement = format!(
             "SELECT {} FROM instance WHERE source = $1 AND job = $2 \
-             ORDER BY COALESCE(plan_time, start_time) DESC, id DESC LIMIT $3",
+             ORDER BY COALESCE(plan_time, start_time) DESC NULLS LAST, id DESC LIMIT $3",
             rows::SNAPSHOT_COLUMNS
         );
         runs_of(self, statement, source, jobs, limit).await
@@ -207,22 +205,30 @@ impl PollLedger for SqlStore {
     }
 
     async fn save_learnt(&self, source: &SourceId, learnt: &BTreeMap<String, String>) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query("DELETE FROM learnt WHERE source = $1")
-            .bind(source.as_str())
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        for (question, answer) in learnt {
-            sqlx::query("INSERT INTO learnt (source, question, answer) VALUES ($1, $2, $3)")
-                .bind(source.as_str())
-                .bind(question)
-                .bind(answer)
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
-        }
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                sqlx::query("DELETE FROM learnt WHERE source = $1")
+                    .bind(source.as_str())
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                for (question, answer) in learnt {
+                    sqlx::query(
+                        "INSERT INTO learnt (source, question, answer) VALUES ($1, $2, $3) \
+                 ON CONFLICT (source, question) DO UPDATE SET answer = excluded.answer",
+                    )
+                    .bind(source.as_str())
+                    .bind(question)
+                    .bind(answer)
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                }
+                self.commit(write).await
+            })
+        })
+        .await
     }
 }
 
@@ -298,10 +304,34 @@ async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -
         .bind(commit.covered.until.map(Timestamp::as_millisecond))
         .bind(known_rules)
         .bind(commit.now.as_millisecond())
-        .bind(commit.incomplete.as_deref())
+        .bind(commit.incomplete.as_deref().map(|reason| clean(reason).into_owned()))
         .bind(to_json(&commit.covered)?)
         .execute(write.on())
         .await
         .map_err(|error| store.failed(error))?;
     if done.rows_affected() == 0 { Err(StoreError::Conflict(commit.source.clone())) } else { Ok(()) }
+}
+
+/// Writes a poll and returns what was rendered, which has come to its end.
+async fn written<R>(store: &SqlStore, commit: &PollCommit, mut rendered: R) -> Result<R, StoreError>
+where
+    R: Iterator<Item = Vec<Notification>> + Send,
+{
+    let mut write = store.write().await?;
+    move_source(store, &mut write, commit).await?;
+    let moment = gap::after_poll(store, &mut write, commit).await?;
+    let sql = &store.statements;
+
+    let instances = instance_items(commit, moment);
+    transition::log(store, &mut write, &instances, moment).await?;
+    transition::log_poll(store, &mut write, &commit.source, commit.now, commit.outcome).await?;
+    insert::execute(store, &mut write, &sql.upsert_instances, &instances).await?;
+    // Resolutions go first: an instance's old episode makes room for its new one.
+    let changed = alert_items(&commit.changed, commit.now, moment);
+    insert::execute(store, &mut write, &sql.update_alerts, &changed).await?;
+    let repeated = insert::insert_fired(store, &mut write, &commit.fired, commit.now, moment).await?;
+    let slices = std::iter::once(Cow::Borrowed(commit.deliveries.as_slice())).chain(rendered.by_ref().map(Cow::Owned));
+    insert::insert_deliveries(store, &mut write, slices, &repeated).await?;
+    store.commit(write).await?;
+    Ok(rendered)
 }

@@ -12,7 +12,6 @@ use super::items::{
 };
 
 /// Statements over a bound list.
-#[derive(Debug)]
 pub(super) struct Statements {
     pub(super) upsert_instances: SqlStr,
     /// Those of the listed instances that are new or look otherwise are noted, at the moment `$2`.
@@ -60,9 +59,16 @@ pub(super) struct Statements {
     pub(super) receivers: SqlStr,
 }
 
+/// A store prints without its statements, which are long.
+impl std::fmt::Debug for Statements {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Statements")
+    }
+}
+
 impl Statements {
     pub(super) fn new(dialect: Dialect) -> Statements {
-        let ids = dialect.items(IdItem::COLUMNS);
+        let (ids, listed) = (dialect.items(IdItem::COLUMNS), dialect.is_listed("id"));
         Statements {
             upsert_instances: upsert_instances(dialect),
             log_transitions: log_transitions(dialect),
@@ -83,28 +89,30 @@ impl Statements {
             insert_deliveries: insert(dialect, "delivery", DeliveryItem::COLUMNS, "DO NOTHING"),
             follow_merged: sql(format!(
                 "UPDATE delivery SET follows = (SELECT leader.merged_into FROM delivery AS leader WHERE leader.id = delivery.follows) \
-                 WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' \
+                 WHERE {listed} AND state = 'pending' \
                    AND EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = delivery.follows AND leader.state = 'merged')"
             )),
             bury_late_followers: sql(format!(
                 "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, last_error = $2 \
-                 WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' \
+                 WHERE {listed} AND state = 'pending' \
                    AND EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = delivery.follows AND leader.state = 'dead')"
             )),
             settle: settle(dialect),
             log_attempts: log_attempts(dialect),
             bury_followers: sql(format!(
                 "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, claimed_at = NULL, last_error = $2 \
-                 WHERE state = 'pending' AND follows IN (SELECT leader.id FROM {ids} \
-                   JOIN delivery AS leader ON leader.id = item.id WHERE leader.state = 'dead')"
+                 WHERE state = 'pending' AND {} \
+                   AND EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = delivery.follows AND leader.state = 'dead')",
+                dialect.is_listed("follows")
             )),
             done_so_far: sql(format!(
                 "SELECT delivery.id, delivery.done FROM {ids} JOIN delivery ON delivery.id = item.id"
             )),
-            release: sql(format!("UPDATE delivery SET claimed_at = NULL WHERE id IN (SELECT item.id FROM {ids})")),
+            release: sql(format!("UPDATE delivery SET claimed_at = NULL WHERE {listed}")),
             bury: sql(format!(
                 "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, claimed_at = NULL, last_error = item.error \
-                 FROM {items} WHERE delivery.id = item.id AND delivery.state = 'pending'",
+                 FROM {items} WHERE delivery.id = item.id AND delivery.state = 'pending'{}",
+                dialect.and_is_listed("delivery.id"),
                 items = dialect.items(DamagedItem::COLUMNS)
             )),
             named: sql(format!(
@@ -118,28 +126,31 @@ impl Statements {
             tell_alone: sql(format!(
                 "UPDATE delivery SET group_told_at = $2, \
                    next_attempt_at = CASE WHEN next_attempt_at > $2 THEN $2 ELSE next_attempt_at END \
-                 WHERE id IN (SELECT item.id FROM {ids}) AND state = 'pending' AND group_key IS NOT NULL AND group_told_at IS NULL"
+                 WHERE {listed} AND state = 'pending' AND group_key IS NOT NULL AND group_told_at IS NULL"
             )),
             revive: sql(format!(
                 "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, patience_spent = 0, dead_at = NULL, \
                    group_told_at = CASE WHEN group_key IS NULL THEN NULL ELSE COALESCE(group_told_at, $2) END, \
                    last_error = CASE attempts WHEN 0 THEN NULL ELSE last_error END \
-                 WHERE id IN (SELECT item.id FROM {ids}) AND state = 'dead'"
+                 WHERE {listed} AND state = 'dead'"
             )),
             mergeable: mergeable(dialect),
             merge: sql(format!(
                 "UPDATE delivery SET state = 'merged', merged_into = item.group_id, next_attempt_at = NULL FROM {} \
-                 WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.claimed_at IS NULL",
-                dialect.items(MemberItem::COLUMNS)
+                 WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.claimed_at IS NULL{}",
+                dialect.items(MemberItem::COLUMNS),
+                dialect.and_is_listed("delivery.id")
             )),
             merge_members: sql(format!(
-                "UPDATE delivery SET merged_into = item.group_id FROM {} WHERE delivery.merged_into = item.id",
-                dialect.items(MemberItem::COLUMNS)
+                "UPDATE delivery SET merged_into = item.group_id FROM {} WHERE delivery.merged_into = item.id{}",
+                dialect.items(MemberItem::COLUMNS),
+                dialect.and_is_listed("delivery.merged_into")
             )),
             follow_group: sql(format!(
                 "UPDATE delivery SET follows = item.group_id FROM {} \
-                 WHERE delivery.follows = item.id AND delivery.state = 'pending'",
-                dialect.items(MemberItem::COLUMNS)
+                 WHERE delivery.follows = item.id AND delivery.state = 'pending'{}",
+                dialect.items(MemberItem::COLUMNS),
+                dialect.and_is_listed("delivery.follows")
             )),
             durations: sql(format!(
                 "SELECT source, job, duration FROM (SELECT run.source, run.job, run.end_time - run.start_time AS duration, \
@@ -170,8 +181,9 @@ fn mergeable(dialect: Dialect) -> SqlStr {
            (SELECT note FROM escalation WHERE escalation.delivery = pending.id) \
          FROM {} JOIN delivery AS pending ON pending.id = item.id JOIN alert ON alert.id = pending.alert \
          WHERE pending.kind IN ('alert.firing', 'alert.resolved') AND pending.done = '[]' \
-           AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = pending.id AND attempt.outcome = 'unknown')",
-        dialect.items(IdItem::COLUMNS)
+           AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.delivery = pending.id AND attempt.outcome = 'unknown'){}",
+        dialect.items(IdItem::COLUMNS),
+        dialect.and_is_listed("pending.id")
     ))
 }
 
@@ -227,8 +239,9 @@ fn update_alerts(dialect: Dialect) -> SqlStr {
         "UPDATE alert SET state = item.state, facts = item.facts, receivers = item.receivers, \
            suppressed_by = item.suppressed_by, ended_at = item.ended_at, \
            suspended_at = item.suspended_at, end_reason = item.end_reason \
-         FROM {} WHERE alert.id = item.id AND alert.state = 'firing'",
-        dialect.items(AlertItem::COLUMNS)
+         FROM {} WHERE alert.id = item.id AND alert.state = 'firing'{}",
+        dialect.items(AlertItem::COLUMNS),
+        dialect.and_is_listed("alert.id")
     ))
 }
 
@@ -238,8 +251,9 @@ fn settle(dialect: Dialect) -> SqlStr {
         "UPDATE delivery SET state = item.state, attempts = item.number, last_status = item.status, \
            last_error = item.last_error, patience_spent = item.patience_spent, done = COALESCE(item.done, delivery.done), \
            next_attempt_at = item.next_attempt_at, delivered_at = item.delivered_at, reference = COALESCE(item.reference, delivery.reference), claimed_at = NULL \
-         FROM {} WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.attempts < item.number",
-        dialect.items(SettledItem::COLUMNS)
+         FROM {} WHERE delivery.id = item.id AND delivery.state = 'pending' AND delivery.attempts < item.number{}",
+        dialect.items(SettledItem::COLUMNS),
+        dialect.and_is_listed("delivery.id")
     ))
 }
 

@@ -19,7 +19,7 @@ use crate::store::error::StoreError;
 use crate::store::tally::{Backlog, Tally};
 
 /// By receiver; both halves are answered by an index of their own.
-const BACKLOG: &str = "SELECT receiver, SUM(pending), MIN(oldest), SUM(dead) FROM ( \
+const BACKLOG: &str = "SELECT receiver, CAST(SUM(pending) AS BIGINT), MIN(oldest), CAST(SUM(dead) AS BIGINT) FROM ( \
        SELECT receiver, COUNT(*) AS pending, MIN(created_at) AS oldest, 0 AS dead FROM delivery \
          WHERE state = 'pending' GROUP BY receiver \
        UNION ALL \

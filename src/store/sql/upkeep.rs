@@ -16,6 +16,8 @@ use crate::store::upkeep::{KeptRuns, Upkeep};
 
 impl Upkeep for SqlStore {
     async fn begin_generation(&self, fingerprint: &str, is_reload: bool, now: Timestamp) -> Result<i64, StoreError> {
+        self.retried(|| {
+            Box::pin(async {
         let mut write = self.write().await?;
         let row = sqlx::query(
             "INSERT INTO generation (id, number, fingerprint, since) VALUES (1, 1, $1, $3) ON CONFLICT (id) DO UPDATE SET \
@@ -37,17 +39,27 @@ impl Upkeep for SqlStore {
         };
         self.commit(write).await?;
         Ok(number)
+            })
+        })
+        .await
     }
 
     async fn beat(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.check_file()?;
-        let mut write = self.write().await?;
-        sqlx::query("INSERT INTO pulse (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at")
-            .bind(now.as_millisecond())
-            .execute(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
-        self.commit(write).await
+        self.retried(|| {
+            Box::pin(async {
+                self.check_file()?;
+                let mut write = self.write().await?;
+                sqlx::query(
+                    "INSERT INTO pulse (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
+                )
+                .bind(now.as_millisecond())
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
+                self.commit(write).await
+            })
+        })
+        .await
     }
 
     async fn purge(&self, before: Timestamp, kept: &KeptRuns) -> Result<u64, StoreError> {
@@ -144,16 +156,21 @@ async fn in_batches(store: &SqlStore, statement: &'static str, bounds: &[Timesta
 async fn in_batches_of(store: &SqlStore, statement: &'static str, bounds: &[i64]) -> Result<u64, StoreError> {
     let mut removed = 0;
     loop {
-        let mut deletion = sqlx::query(statement).bind(i64::try_from(STORE_PURGE_ROWS_MAX).unwrap_or(i64::MAX));
-        for bound in bounds {
-            deletion = deletion.bind(*bound);
-        }
-        let mut write = store.write().await?;
-        let rows = deletion.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();
-        store.commit(write).await?;
+        let rows = store.retried(|| Box::pin(delete(store, statement, bounds))).await?;
         removed += rows;
         if rows < STORE_PURGE_ROWS_MAX as u64 {
             return Ok(removed);
         }
     }
+}
+
+async fn delete(store: &SqlStore, statement: &'static str, bounds: &[i64]) -> Result<u64, StoreError> {
+    let mut deletion = sqlx::query(statement).bind(i64::try_from(STORE_PURGE_ROWS_MAX).unwrap_or(i64::MAX));
+    for bound in bounds {
+        deletion = deletion.bind(*bound);
+    }
+    let mut write = store.write().await?;
+    let rows = deletion.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();
+    store.commit(write).await?;
+    Ok(rows)
 }

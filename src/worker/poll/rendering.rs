@@ -20,6 +20,7 @@ use crate::rule::RuleSet;
 const SLICE_TIME_MAX: Duration = Duration::from_millis(5);
 
 /// The deliveries that follow from what was decided, slice by slice.
+#[derive(Clone)]
 pub(super) struct Rendering<'a> {
     notices: Iter<'a, Notice>,
     fired: &'a [Alert],

@@ -1,5 +1,5 @@
 //! The README and the documents under docs/ are checked: their configurations load, their webhook body is the real one,
-//! their commands exist, their links lead somewhere; the Chinese README says what the English one says.
+//! their commands exist, their links lead somewhere; what is written in English and in Chinese says the same.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,17 +27,34 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The files under a directory, by their paths from the project's root.
+fn files_under(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(root().join(directory)).unwrap() {
+        let path = directory.join(entry.unwrap().file_name());
+        if root().join(&path).is_dir() {
+            files.extend(files_under(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
 /// The documents for users.
 fn documents() -> Vec<Document> {
     let mut paths: Vec<PathBuf> =
         ["README.md", "README.zh.md", "SECURITY.md", "CONTRIBUTING.md"].map(PathBuf::from).into();
-    for entry in std::fs::read_dir(root().join("docs")).unwrap() {
-        paths.push(entry.unwrap().path().strip_prefix(root()).unwrap().to_path_buf());
-    }
+    paths.extend(files_under(Path::new("docs")));
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.sort();
     let read = |path: PathBuf| Document { text: std::fs::read_to_string(root().join(&path)).unwrap(), path };
     paths.into_iter().map(read).collect()
+}
+
+/// A text without its fenced blocks.
+fn prose(text: &str) -> String {
+    text.split("```").step_by(2).collect()
 }
 
 /// The fenced blocks of one language in a text.
@@ -63,7 +80,8 @@ fn assert_clean(what: &str, text: &str) {
 #[test]
 fn every_configuration_in_the_documents_is_clean() {
     let mut seen = 0;
-    for document in documents() {
+    // What stands under sources describes one source, and is tried in tests/described.
+    for document in documents().iter().filter(|document| !document.path.parent().unwrap().ends_with("sources")) {
         for text in blocks_in(&document.text, "yaml") {
             assert_clean(&document.path.display().to_string(), text);
             seen += 1;
@@ -180,7 +198,7 @@ fn typed(text: &str) -> Vec<String> {
 
 /// Those, and what stands between backticks.
 fn commands(text: &str) -> Vec<String> {
-    let prose: String = text.split("```").step_by(2).collect();
+    let prose = prose(text);
     let named = quoted(&prose).map(|code| code.split_whitespace().collect::<Vec<_>>().join(" "));
     named.chain(typed(text)).collect()
 }
@@ -262,35 +280,80 @@ fn anchor(heading: &str) -> String {
     kept.trim().replace(' ', "-")
 }
 
+/// The anchors of a text's headings, in their order.
+fn anchors(text: &str) -> Vec<String> {
+    prose(text).lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
+/// The links in a text.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).filter(|link| !link.contains('{'))
+}
+
+/// Where a link of a document leads: a path from the project's root, and the anchor of a heading; or an address elsewhere.
+fn destination<'a>(document: &Path, link: &'a str) -> (PathBuf, &'a str) {
+    if link.contains("://") {
+        return (PathBuf::from(link), "");
+    }
+    let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+    if file.is_empty() {
+        return (document.to_path_buf(), heading);
+    }
+    let mut path = document.parent().unwrap().to_path_buf();
+    for part in file.split('/') {
+        match part {
+            ".." => assert!(path.pop(), "{}: {link}", document.display()),
+            part => path.push(part),
+        }
+    }
+    (path, heading)
+}
+
+/// The number of the heading that a link leads to, where it names one.
+fn heading_number(path: &Path, heading: &str) -> Option<usize> {
+    if heading.is_empty() {
+        return None;
+    }
+    anchors(&std::fs::read_to_string(root().join(path)).unwrap()).iter().position(|it| it == heading)
+}
+
 #[test]
 fn every_link_in_the_documents_leads_somewhere() {
     let mut seen = 0;
     for document in documents() {
-        let prose: String = document.text.split("```").step_by(2).collect();
-        for target in prose.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
-            if target.contains("://") || target.contains('{') {
-                continue;
-            }
+        for link in links(&prose(&document.text)).filter(|link| !link.contains("://")) {
             seen += 1;
-            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-            let here = document.path.parent().unwrap();
-            let path = if file.is_empty() { root().join(&document.path) } else { root().join(here).join(file) };
-            assert!(path.exists(), "{}: {target}", document.path.display());
-            if !heading.is_empty() {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let headings =
-                    text.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#')));
-                assert!(headings.into_iter().any(|it| it == heading), "{}: {target}", document.path.display());
-            }
+            let (path, heading) = destination(&document.path, link);
+            assert!(root().join(&path).exists(), "{}: {link}", document.path.display());
+            let leads = heading.is_empty() || heading_number(&path, heading).is_some();
+            assert!(leads, "{}: {link}", document.path.display());
         }
     }
     assert!(seen > 30, "{seen}");
 }
 
-/// What of a text is the same in every language: levels of headings, blocks without their comments, targets of links.
-fn bones(text: &str) -> Vec<String> {
+/// The page in Chinese that says what a page in English says.
+fn in_chinese(path: &Path) -> PathBuf {
+    match path.strip_prefix("docs") {
+        Ok(rest) => Path::new("docs/zh").join(rest),
+        Err(_) => path.with_extension("zh.md"),
+    }
+}
+
+/// The page in English that a page in Chinese says in Chinese; any other path as it is.
+fn in_english(path: &Path) -> PathBuf {
+    match path.strip_prefix("docs/zh") {
+        Ok(rest) => Path::new("docs").join(rest),
+        Err(_) if path == Path::new("README.zh.md") => PathBuf::from("README.md"),
+        Err(_) => path.to_path_buf(),
+    }
+}
+
+/// What of a page is the same in every language: levels of headings, blocks without their comments, the shapes of tables with
+/// what stands between backticks in them, and where links lead. `other` is the page in the other language.
+fn bones(page: &Document, other: &Path) -> Vec<String> {
     let mut bones = Vec::new();
-    for (index, part) in text.split("```").enumerate() {
+    for (index, part) in page.text.split("```").enumerate() {
         if index % 2 == 1 {
             let lines =
                 part.lines().map(|line| line.split("  #").next().unwrap().split(" # ").next().unwrap().trim_end());
@@ -304,20 +367,66 @@ fn bones(text: &str) -> Vec<String> {
                 let cells: Vec<&str> = line.split('|').collect();
                 bones.push(format!("{} cells: {}", cells.len(), quoted(line).collect::<Vec<_>>().join(" ")));
             }
-            let links = line.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
-            bones.extend(links.filter(|link| !link.starts_with("README")).map(str::to_string));
+            for link in links(line) {
+                let (path, heading) = destination(&page.path, link);
+                if path != other {
+                    bones.push(format!("{} {:?}", in_english(&path).display(), heading_number(&path, heading)));
+                }
+            }
         }
     }
     bones
 }
 
+/// The words between backticks in each section, but for tables and blocks.
+fn named(text: &str) -> Vec<BTreeSet<String>> {
+    let prose = prose(text);
+    let lines: Vec<&str> = prose.lines().filter(|line| !line.starts_with('|')).collect();
+    let words = |section: &str| quoted(section).map(|it| it.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    lines.join("\n").split("\n#").map(words).collect()
+}
+
 #[test]
-fn the_chinese_readme_has_the_headings_blocks_and_links_of_the_english_one() {
-    let (english, chinese) = (bones(README), bones(README_ZH));
-    for (en, zh) in english.iter().zip(&chinese) {
-        assert_eq!(en, zh, "README.zh.md does not follow README.md");
+fn every_page_has_a_chinese_one_with_its_headings_blocks_tables_and_links() {
+    let pages = documents();
+    let page_at = |path: &Path| pages.iter().find(|page| page.path == path);
+    let mut seen = 0;
+    for english in &pages {
+        // The reference is generated; the others are for people who work on the project.
+        let single = ["docs/reference.md", "SECURITY.md", "CONTRIBUTING.md"];
+        if single.iter().any(|it| english.path == Path::new(it)) {
+            continue;
+        }
+        let original = in_english(&english.path);
+        if original != english.path {
+            assert!(page_at(&original).is_some(), "{} says what no page says", english.path.display());
+            continue;
+        }
+        seen += 1;
+        let path = in_chinese(&english.path);
+        let place = path.display();
+        let chinese = page_at(&path).unwrap_or_else(|| panic!("{} has no {place}", english.path.display()));
+        let (en, zh) = (bones(english, &chinese.path), bones(chinese, &english.path));
+        for (en, zh) in en.iter().zip(&zh) {
+            assert_eq!(en, zh, "{place} does not follow {}", english.path.display());
+        }
+        assert_eq!(en.len(), zh.len(), "{place}");
+        for (number, (en, zh)) in named(&english.text).iter().zip(&named(&chinese.text)).enumerate() {
+            let missing: Vec<&String> = en.difference(zh).collect();
+            assert!(missing.is_empty(), "{place}, section {number}, does not name {missing:?}");
+        }
+        for (page, other) in [(english, chinese), (chinese, english)] {
+            let head = page.text.split("\n## ").next().unwrap();
+            let leads = links(head).any(|link| destination(&page.path, link).0 == other.path);
+            assert!(leads, "{} does not begin with a link to {}", page.path.display(), other.path.display());
+        }
+        // Whoever reads Chinese is led to what there is in Chinese.
+        for link in links(&prose(&chinese.text)) {
+            let (to, _) = destination(&path, link);
+            assert!(to == english.path || page_at(&in_chinese(&to)).is_none(), "{place}: {link}");
+        }
     }
-    assert_eq!(english.len(), chinese.len());
+    assert!(seen > 15, "{seen}");
 }
 
 #[test]

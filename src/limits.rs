@@ -376,6 +376,8 @@ pub const REASON_BYTES_MAX: usize = 300;
 pub const INHIBITING_MAX: usize = 10_000;
 /// Fewest characters of an alert's id that may stand for it.
 pub const ALERT_PREFIX_MIN: usize = 4;
+/// Characters of an alert's id that people are shown: enough to tell thousands apart, and few enough to type.
+pub const ALERT_ID_SHOWN: usize = 8;
 /// Most alerts that one command acknowledges or closes.
 pub const ACK_ALERTS_MAX: usize = 10_000;
 /// Alerts that are read to find out which one the beginning of an id means.

@@ -117,6 +117,8 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 escalation: None,
                 episode: 1,
                 ended: None,
+                acked: None,
+                acked_before: None,
                 url: None,
                 ack_url: None,
             },

@@ -110,6 +110,8 @@ pub fn begin(subject: Subject<'_>, source_kind: &str, found: Found, now: Timesta
             held_back: None,
             labels: Default::default(),
             escalation: None,
+            acked: None,
+            acked_before: None,
             url: None,
             ack_url: None,
             episode: found.episode,

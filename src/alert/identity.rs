@@ -88,6 +88,12 @@ pub fn delivery_id(alert: &AlertId, receiver: &ReceiverId, kind: MessageKind) ->
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), kind.as_str()]))
 }
 
+/// The name of the delivery that tells `receiver` who acknowledged `alert` at an instant, or that it is not acknowledged any
+/// more since.
+pub fn ack_delivery_id(alert: &AlertId, receiver: &ReceiverId, kind: MessageKind, at: Timestamp) -> DeliveryId {
+    DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), kind.as_str(), &time_text(Some(at))]))
+}
+
 /// The name of the delivery that tells `fallback` of `alert` because `receiver` could not be told.
 pub fn fallback_id(alert: &AlertId, receiver: &ReceiverId, fallback: &ReceiverId, kind: MessageKind) -> DeliveryId {
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), fallback.as_str(), kind.as_str()]))

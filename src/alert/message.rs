@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::failing::failing_nodes;
 use super::summary;
-use crate::model::{Alert, AlertFacts, Belonging, GroupFacts, Message, MessageData, MessageKind, NodeDetails};
+use crate::model::{Ack, Alert, AlertFacts, Belonging, GroupFacts, Message, MessageData, MessageKind, NodeDetails};
+use crate::words::{self, Language};
 
 /// The message that tells of an alert's beginning.
 pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
@@ -33,6 +34,28 @@ pub fn reminder_message(alerts: Vec<AlertFacts>, waiting: u64, last_told_at: Tim
 
 fn group_of(group: GroupFacts, now: Timestamp) -> Message {
     Message { kind: MessageKind::AlertGroup, timestamp: now, data: MessageData::Group(Box::new(group)) }
+}
+
+/// The message that tells that `ack` is on an alert, or without it that nobody is any more; `before` is whose acknowledgement
+/// went.
+pub fn ack_message(alert: &Alert, ack: Option<&Ack>, before: Option<&Ack>, now: Timestamp) -> Message {
+    let kind = if ack.is_some() { MessageKind::AlertAcknowledged } else { MessageKind::AlertUnacknowledged };
+    let mut message = message_of(alert, kind, now);
+    if let MessageData::Alert(facts) = &mut message.data {
+        (facts.alert.acked, facts.alert.acked_before) = (ack.cloned(), before.cloned());
+    }
+    message
+}
+
+/// The message that told of an alert's beginning, as it reads now that `ack` is on it, or nobody.
+pub fn marked_message(alert: &Alert, ack: Option<&Ack>) -> Message {
+    // Made when the first one was: how late that was is told as it was told then.
+    let mut message = firing_message(alert, alert.created_at);
+    if let MessageData::Alert(facts) = &mut message.data {
+        facts.alert.acked = ack.cloned();
+        facts.alert.summary = words::summary(facts, Language::En);
+    }
+    message
 }
 
 /// Puts what is known of the nodes into the alert: the nodes to look at, or why they cannot be told.

@@ -334,6 +334,8 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
             escalation: None,
             episode: 1,
             ended: None,
+            acked: None,
+            acked_before: None,
             url: None,
             ack_url: None,
             labels: Default::default(),

@@ -1,7 +1,7 @@
 //! `nightbell ack`, `nightbell unack` and `nightbell close`: somebody takes alerts on, gives them up, or ends them. Works
 //! beside a running `nightbell run`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use clap::Args;
 
@@ -12,9 +12,9 @@ use super::place::{Desk, StorePlace, load_desk};
 use super::silence::{author, words};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::desk::{self as asked, Closing};
+use crate::desk::{self as asked, Acked, Closing};
 use crate::limits::{ACK_ALERTS_MAX, ALERT_PREFIX_MIN};
-use crate::model::{Ack, Alert, AlertId, AlertState, ReceiverId, RuleId};
+use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId};
 use crate::rule::Pattern;
 use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError};
 use crate::template::display_text;
@@ -113,7 +113,8 @@ pub(super) async fn ack(arguments: &Acknowledgement) -> Result<Exit, Failure> {
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
-    let before = store.ack(&ids(&alerts), &ack).await?;
+    let receivers = asked::hearers(config, &store, &alerts).await?;
+    let Acked { before, notified } = asked::acknowledge(&store, &receivers, &alerts, &ack).await?;
     store.close().await;
     for alert in &alerts {
         let when = local(ack.at, &config.timezone);
@@ -121,6 +122,7 @@ pub(super) async fn ack(arguments: &Acknowledgement) -> Result<Exit, Failure> {
         let by = display_text(&ack.by);
         print(format_args!("{}: acknowledged by {by} at {when}{}", what(alert), replaced.unwrap_or_default()))?;
     }
+    tell_pending(notified);
     Ok(Exit::Done)
 }
 
@@ -130,7 +132,9 @@ pub(super) async fn unack(arguments: &Removal) -> Result<Exit, Failure> {
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
-    let before: HashMap<AlertId, Ack> = store.unack(&ids(&alerts)).await?;
+    let receivers = asked::hearers(config, &store, &alerts).await?;
+    let now = SystemClock.now();
+    let Acked { before, notified } = asked::unacknowledge(&store, &receivers, &alerts, now).await?;
     store.close().await;
     for alert in &alerts {
         match before.get(&alert.id) {
@@ -140,11 +144,18 @@ pub(super) async fn unack(arguments: &Removal) -> Result<Exit, Failure> {
             None => print(format_args!("{}: was not acknowledged", what(alert)))?,
         }
     }
+    tell_pending(notified);
     Ok(Exit::Done)
 }
 
-fn ids(alerts: &[Alert]) -> Vec<AlertId> {
-    alerts.iter().map(|alert| alert.id.clone()).collect()
+/// Who is told of it, on stderr.
+fn tell_pending(notified: usize) {
+    if notified > 0 {
+        let messages = if notified == 1 { "message tells" } else { "messages tell" };
+        complain(format_args!(
+            "{notified} {messages} those who were notified; a running nightbell sends within a minute"
+        ));
+    }
 }
 
 fn what(alert: &Alert) -> String {

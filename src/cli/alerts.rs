@@ -15,9 +15,6 @@ use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreErr
 use crate::template::display_text;
 use crate::yaml::closest;
 
-/// Characters of an alert's id that the table shows: enough to tell thousands apart, and few enough to type.
-pub(super) const ID_SHOWN: usize = 8;
-
 /// Which alerts are meant.
 #[derive(Debug, Args)]
 pub(super) struct Filter {
@@ -151,7 +148,7 @@ fn row(alert: &Alert, ack: Option<&Ack>, zone: &TimeZone) -> Vec<String> {
     let suppressed = alert.suppressed_by.as_ref().map(|by| format!(" (not told: {by})"));
     let acked = ack.map(|ack| format!(", acknowledged by {}", display_text(&ack.by)));
     vec![
-        alert.id.as_str().chars().take(ID_SHOWN).collect(),
+        alert.id.short().to_string(),
         local(facts.alert.starts_at, zone),
         facts.alert.severity.to_string(),
         [facts.alert.state.as_str(), &suppressed.unwrap_or_default(), &acked.unwrap_or_default()].concat(),

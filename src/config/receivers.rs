@@ -23,6 +23,12 @@ pub(super) static RECEIVER: Keys = Keys::of(
             Shape::Flag,
             "Whether it is also notified when an alert is over. Default: true; false for email.",
         ),
+        Key::new(
+            "tell_ack",
+            Shape::Flag,
+            "Whether it is also notified when somebody acknowledges an alert. Default: true where that disturbs nobody (a bot \
+             of Slack, Telegram, PagerDuty); false elsewhere.",
+        ),
         Key::new("timezone", Shape::Zone, "The zone of the times in its messages, where it is not the file's."),
         Key::new("language", Shape::Word(languages), "The language of its messages, where it is not the file's."),
         Key::new(
@@ -74,6 +80,7 @@ fn read_one(
     let names: Vec<String> = receivers.entries().iter().map(|entry| entry.key.clone()).collect();
     let kind = kind_of(&section);
     let send_resolved = section.optional::<bool>("send_resolved");
+    let tell_ack = section.optional::<bool>("tell_ack");
     let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let template = read_template(&section);
     let language = super::read_language(&section).unwrap_or(language);
@@ -91,7 +98,8 @@ fn read_one(
     let of_kind = templates.map(|directory| directory.join(kind.word)).filter(|directory| directory.is_dir());
     let templates = of_kind.into_iter().chain(template).collect();
     let id = ReceiverId::new(&entry.key);
-    Some(ReceiverSettings { id, send_resolved, timezone, language, templates, page: None, rate, fallback, channel })
+    let page = None;
+    Some(ReceiverSettings { id, send_resolved, tell_ack, timezone, language, templates, page, rate, fallback, channel })
 }
 
 fn read_template(section: &Section<'_>) -> Option<PathBuf> {

@@ -1,9 +1,10 @@
-//! What people ask and do: explained runs, closed alerts, tokens. Commands, pages and the API all come here, so that the
-//! same wish has the same outcome however it is uttered.
+//! What people ask and do: explained runs, acknowledged and closed alerts, tokens. Commands, pages and the API all come here,
+//! so that the same wish has the same outcome however it is uttered.
 //!
 //! Reads the store and writes it as [`crate::store::Desk`] and its like allow; nothing here runs by itself. It must never
 //! know of the command line, of HTTP or of a page.
 
+mod ack;
 mod close;
 mod error;
 pub mod explain;
@@ -11,6 +12,7 @@ pub mod json;
 mod silence;
 mod token;
 
+pub use ack::{Acked, acknowledge, hearers, unacknowledge};
 pub use close::{Closing, close, receivers_of};
 pub use error::DeskError;
 pub use silence::{Hits, Wrong, check_length, check_silence, ends_after, is_everything, one_line, preview_silence};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::ALERT_ID_SHOWN;
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -67,6 +69,14 @@ text_id! {
     /// Names one episode: derived from source, job, instance, rule and episode, the same over restarts.
     AlertId
 }
+impl AlertId {
+    /// Its beginning, which stands for it wherever people read or type it.
+    pub fn short(&self) -> &str {
+        let end = self.0.char_indices().nth(ALERT_ID_SHOWN).map_or(self.0.len(), |(end, _)| end);
+        &self.0[..end]
+    }
+}
+
 text_id! {
     /// Names one message pending for one receiver: derived from the alert, the receiver and the kind of message.
     DeliveryId

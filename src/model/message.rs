@@ -16,7 +16,7 @@ use super::instance::{InstanceKey, InstanceType};
 use super::labels::Labels;
 use super::measures::Measures;
 use super::reason::Reason;
-use super::silence::HeldBack;
+use super::silence::{Ack, HeldBack};
 use super::status::Status;
 
 /// What a message is about.
@@ -28,6 +28,12 @@ pub enum MessageKind {
     /// It no longer holds.
     #[serde(rename = "alert.resolved")]
     AlertResolved,
+    /// Somebody has acknowledged an alert that fires.
+    #[serde(rename = "alert.acknowledged")]
+    AlertAcknowledged,
+    /// An acknowledgement was removed; the alert fires on.
+    #[serde(rename = "alert.unacknowledged")]
+    AlertUnacknowledged,
     /// Several alerts in one message, because more waited than the channel takes.
     #[serde(rename = "alert.group")]
     AlertGroup,
@@ -41,9 +47,11 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// All of them.
-    pub const ALL: [MessageKind; 5] = [
+    pub const ALL: [MessageKind; 7] = [
         MessageKind::AlertFiring,
         MessageKind::AlertResolved,
+        MessageKind::AlertAcknowledged,
+        MessageKind::AlertUnacknowledged,
         MessageKind::AlertGroup,
         MessageKind::Digest,
         MessageKind::Test,
@@ -54,10 +62,17 @@ impl MessageKind {
         match self {
             MessageKind::AlertFiring => "alert.firing",
             MessageKind::AlertResolved => "alert.resolved",
+            MessageKind::AlertAcknowledged => "alert.acknowledged",
+            MessageKind::AlertUnacknowledged => "alert.unacknowledged",
             MessageKind::AlertGroup => "alert.group",
             MessageKind::Digest => "digest",
             MessageKind::Test => "test",
         }
+    }
+
+    /// Whether it tells who is on an alert, and nothing of the alert itself.
+    pub const fn is_about_ack(self) -> bool {
+        matches!(self, MessageKind::AlertAcknowledged | MessageKind::AlertUnacknowledged)
     }
 
     /// The kind of the message about an alert that is in this state.
@@ -146,6 +161,8 @@ pub struct GroupFacts {
     pub alerts: Vec<AlertFacts>,
     /// When this was told before, where the message tells again what still fires.
     pub last_told_at: Option<Timestamp>,
+    /// What fires, on Nightbell's page, where there is one; put in when the message is rendered.
+    pub url: Option<String>,
 }
 
 /// How many alerts of a group fire, by severity, and how many are over.
@@ -189,7 +206,7 @@ impl GroupFacts {
             *count += 1;
         }
         let severity = alerts.iter().find(|facts| !is_over(facts)).map(|facts| facts.alert.severity);
-        GroupFacts { severity, counts, waiting, alerts, last_told_at: None }
+        GroupFacts { severity, counts, waiting, alerts, last_told_at: None, url: None }
     }
 }
 
@@ -262,6 +279,12 @@ pub struct AlertPart {
     /// How it ended; `null` while it fires.
     #[serde(default)]
     pub ended: Option<Ended>,
+    /// Who has acknowledged it: in messages that tell of that, and `null` in every other.
+    #[serde(default)]
+    pub acked: Option<Ack>,
+    /// Whose acknowledgement was replaced or removed; only in messages that tell of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked_before: Option<Ack>,
     /// Its address on Nightbell's page, where there is one; put in when a message is rendered.
     #[serde(default)]
     pub url: Option<String>,

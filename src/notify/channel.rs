@@ -18,7 +18,7 @@ use super::plain::Plain;
 use super::rate::Rate;
 use crate::http::secrets_in;
 use crate::limits::NOTIFY_HTTP_TIMEOUT;
-use crate::model::{Attempt, Delivery, Message};
+use crate::model::{Attempt, Delivery, Message, MessageKind};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{BuiltIn, markdown_text, truncated};
 use crate::words::Language;
@@ -112,6 +112,17 @@ pub(super) trait Channel: Debug + Send + Sync {
     /// Where a message about several alerts can be brought up to date when some are over: the part that holds such a message,
     /// and the part of the answer that is to hold its new form.
     fn updates(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// Which messages about acknowledgements it gets without being asked, for they disturb nobody.
+    fn hears_of_acks(&self) -> &'static [MessageKind] {
+        &[]
+    }
+
+    /// Where the first message of an alert can be made to show who is on it: the part of a delivery that holds such a message,
+    /// and the part that is to hold its new form.
+    fn marks(&self) -> Option<(&'static str, &'static str)> {
         None
     }
 

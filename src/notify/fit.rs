@@ -1,4 +1,4 @@
-//! Text cut to a channel's size: the head stays, the log path and the line by which one acts stay, and how much is gone is
+//! Text cut to a channel's size: the head stays, the log path and the lines by which one acts stay, and how much is gone is
 //! said. Pure.
 
 use crate::model::{Message, MessageData, NodePart};
@@ -40,7 +40,7 @@ const NOTE_SIZE: usize = 48;
 pub(super) struct Kept {
     /// The log path of the likeliest culprit, escaped for the channel.
     log: Option<String>,
-    /// What only the line holds by which one acts on the alert: the alert's id, in the addresses of its links.
+    /// What those lines hold by which one acts on the alert, and no other: its short id, in links and in the command.
     mark: Option<String>,
 }
 
@@ -50,10 +50,16 @@ impl Kept {
         Kept { log: log_path(message).map(escaped), mark: mark(message).map(str::to_string) }
     }
 
-    /// The first line of `text` by which one acts, if it is no longer than `room`.
-    fn act_line<'a>(&self, text: &'a str, room: usize, unit: Unit) -> Option<&'a str> {
-        let mark = self.mark.as_deref()?;
-        text.lines().map(str::trim_end).find(|line| line.contains(mark)).filter(|line| unit.size(line) <= room)
+    /// The lines of `text` by which one acts, as many as have room.
+    fn act_lines<'a>(&self, text: &'a str, room: usize, unit: Unit) -> Vec<&'a str> {
+        let Some(mark) = self.mark.as_deref() else { return Vec::new() };
+        let mut left = room;
+        let lines = text.lines().map(str::trim_end).filter(|line| line.contains(mark));
+        lines
+            .take_while(|line| {
+                left.checked_sub(unit.size(line) + PARAGRAPH.len()).inspect(|rest| left = *rest).is_some()
+            })
+            .collect()
     }
 }
 
@@ -63,8 +69,8 @@ pub(super) struct Cut<'a> {
     pub(super) head: &'a str,
     /// The log path, where the head has it not.
     pub(super) log: Option<&'a str>,
-    /// The line by which one acts, where the head has it not.
-    pub(super) act: Option<&'a str>,
+    /// The lines by which one acts, where the head has them not.
+    pub(super) act: Vec<&'a str>,
     /// How much is gone, in words.
     pub(super) note: String,
 }
@@ -72,8 +78,8 @@ pub(super) struct Cut<'a> {
 impl Cut<'_> {
     /// The pieces as one text, under the head as it is given.
     pub(super) fn under(&self, head: &str) -> String {
-        let pieces = [Some(head), self.log, self.act, Some(&self.note)];
-        pieces.into_iter().flatten().collect::<Vec<_>>().join(PARAGRAPH)
+        let pieces = [Some(head), self.log].into_iter().flatten().chain(self.act.iter().copied()).chain([&*self.note]);
+        pieces.collect::<Vec<_>>().join(PARAGRAPH)
     }
 }
 
@@ -81,29 +87,32 @@ impl Cut<'_> {
 const PARAGRAPH: &str = "\n\n";
 
 /// The pieces of `text` that are left within `max`, which is at least 200; none when all of it fits. Of what is kept the log
-/// path has at most a half of the room, and the line by which one acts at most a third of it.
+/// path has at most a half of the room, and the lines by which one acts at most a third of it.
 pub(super) fn pieces<'a>(text: &'a str, max: usize, unit: Unit, kept: &'a Kept, language: Language) -> Option<Cut<'a>> {
     let whole = unit.size(text);
     if whole <= max {
         return None;
     }
     let room = max.saturating_sub(NOTE_SIZE);
-    let act = kept.act_line(text, room / 3, unit);
-    let log = kept.log.as_deref();
-    let has = |head: &str, piece: Option<&str>| piece.is_none_or(|piece| head.contains(piece));
-    // The head has most where it holds both by itself; what it does not hold makes it shorter, so that it may lose the other.
+    let (log, mut act) = (kept.log.as_deref(), kept.act_lines(text, room / 3, unit));
+    // What the head has by itself takes no room beside it. A head that is shorter for the one may lose the other.
     let mut head = head_of(text, room, unit);
-    let (mut keeps_log, mut keeps_act) = (false, false);
-    while !has(head, log.filter(|_| !keeps_log)) || !has(head, act.filter(|_| !keeps_act)) {
-        keeps_log |= !has(head, log);
-        keeps_act |= !has(head, act);
-        let beside = [log.filter(|_| keeps_log).map(|log| cut(log, room / 2, unit)), act.filter(|_| keeps_act)];
-        let taken: usize = beside.iter().flatten().map(|piece| unit.size(piece) + PARAGRAPH.len()).sum();
+    let mut beside = Vec::new();
+    loop {
+        let lost_log = log.filter(|log| !head.contains(log)).map(|log| cut(log, room / 2, unit));
+        let lost = lost_log.into_iter().chain(act.iter().copied().filter(|line| !head.contains(line)));
+        let lost: Vec<&str> = lost.collect();
+        if lost.len() <= beside.len() {
+            break;
+        }
+        let taken: usize = lost.iter().map(|piece| unit.size(piece) + PARAGRAPH.len()).sum();
         head = head_of(text, room.saturating_sub(taken), unit);
+        beside = lost;
     }
-    let log = log.filter(|_| keeps_log).map(|log| cut(log, room / 2, unit));
+    act.retain(|line| beside.contains(line));
+    let log = log.map(|log| cut(log, room / 2, unit)).filter(|log| beside.contains(log));
     let note = unit.note(whole - unit.size(head), language);
-    Some(Cut { head, log, act: act.filter(|_| keeps_act), note })
+    Some(Cut { head, log, act, note })
 }
 
 /// `text`, or what a cut leaves of it. The result is never larger than `max`, which is at least 200.
@@ -154,9 +163,9 @@ pub(super) fn cut(text: &str, room: usize, unit: Unit) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// What the line by which one acts on the alert of a message holds, and no other line: the alert's id.
+/// What the lines by which one acts on the alert of a message hold, and no others: its short id.
 pub(super) fn mark(message: &Message) -> Option<&str> {
-    message.alert().map(|facts| facts.alert.id.as_str()).filter(|id| !id.is_empty())
+    message.alert().map(|facts| facts.alert.id.short()).filter(|id| !id.is_empty())
 }
 
 /// The log path that must survive a cut: that of the likeliest culprit.
@@ -209,7 +218,7 @@ mod tests {
         fn no_cut_is_too_large_or_loses_what_must_stay(
             text in "(\\PC|\n){0,900}",
             log in proptest::option::of("[a-z/订🚨]{1,40}"),
-            act in proptest::option::of("[a-z]{0,20}/alerts/1f[a-z]{0,20}"),
+            act in proptest::option::of("[a-z]{0,16}/alerts/1f[a-z]{0,16}"),
             at in any::<prop::sample::Index>(),
             max in 200usize..700,
             bytes in any::<bool>(),

@@ -72,10 +72,11 @@ impl Mention {
         right.then_some(Mention { mobiles, user_ids, all })
     }
 
-    /// Whether this message calls anybody: the end of an alert disturbs nobody.
+    /// Whether this message calls anybody: the end of an alert disturbs nobody, and neither does who is on it.
     pub(super) fn applies(&self, message: &Message) -> bool {
         // A summary calls nobody: no alert of it fires.
         let fires = message.data.alerts().iter().any(|facts| facts.alert.state == AlertState::Firing);
-        fires && message.kind != MessageKind::AlertResolved && *self != Mention::default()
+        let is_quiet = message.kind == MessageKind::AlertResolved || message.kind.is_about_ack();
+        fires && !is_quiet && *self != Mention::default()
     }
 }

@@ -76,7 +76,11 @@ impl Channel for PagerDutySettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        let said = plain.locale.language.say("plain.failed", &[("headline", &plain.headline())]);
+        let headline = plain.headline();
+        let said = match plain.problem {
+            Some(_) => plain.locale.language.say("plain.failed", &[("headline", &headline)]),
+            None => headline,
+        };
         Parts::from([("summary".to_string(), said)])
     }
 
@@ -88,7 +92,11 @@ impl Channel for PagerDutySettings {
         };
         let mut details = serde_json::to_value(facts).unwrap_or_default();
         clean_value(&mut details);
-        let action = if message.kind == MessageKind::AlertResolved { "resolve" } else { "trigger" };
+        let action = match message.kind {
+            MessageKind::AlertResolved => "resolve",
+            MessageKind::AlertAcknowledged => "acknowledge",
+            _ => "trigger",
+        };
         let summary = truncated(parts.get("summary").map_or("", String::as_str), SUMMARY_MAX);
         let mut body = json!({
             "event_action": action,
@@ -115,6 +123,11 @@ impl Channel for PagerDutySettings {
             text = body.to_string();
         }
         Ok(body_part(text))
+    }
+
+    /// An event of its own. There is none that takes it back.
+    fn hears_of_acks(&self) -> &'static [MessageKind] {
+        &[MessageKind::AlertAcknowledged]
     }
 
     fn sender(&self) -> Result<Box<dyn Sender>, String> {

@@ -1,22 +1,26 @@
-//! The message without any template: what is sent when a template fails, so that no alert is lost to one.
+//! The message without any template: what is sent when a template fails, so that no alert is lost to one, and what is too
+//! short for one.
 
 use crate::model::{AlertState, DigestFacts, GroupFacts, Message, MessageData, TroublePart};
 use crate::template::{Locale, display_text, level, truncated};
-use crate::words::{Listener, Subject, group_lines, headline, subject, summary, when};
+use crate::words::{Listener, Subject, ack_line, command, group_lines, headline, short_id, subject, summary, when};
 
 /// A message to be told plainly, and why.
 pub(super) struct Plain<'a> {
     pub(super) message: &'a Message,
     /// For whom it is told.
     pub(super) locale: &'a Locale,
-    /// What was wrong with the templates.
-    pub(super) problem: &'a str,
+    /// What was wrong with the templates; none of a message that has none.
+    pub(super) problem: Option<&'a str>,
 }
 
 impl Plain<'_> {
-    /// One line: how bad, what, since when.
+    /// One line: how bad, what, since when; or who is on it.
     pub(super) fn headline(&self) -> String {
         let language = self.locale.language;
+        if let Some(line) = ack_line(self.message, language) {
+            return display_text(&truncated(&line, 400));
+        }
         let level = level(self.message);
         let facts = match &self.message.data {
             MessageData::Alert(facts) => facts,
@@ -36,10 +40,12 @@ impl Plain<'_> {
 
     /// The whole message in lines, saying at its end why it looks like this. Free of control characters, not escaped.
     pub(super) fn text(&self) -> String {
-        let problem = display_text(&truncated(self.problem, 500));
-        let note = self.locale.language.say("plain.note", &[("problem", &problem)]);
+        let note = self.problem.map(|problem| {
+            let problem = display_text(&truncated(problem, 500));
+            self.locale.language.say("plain.note", &[("problem", &problem)])
+        });
         let lines = self.lines().into_iter().map(|line| display_text(&truncated(&line, 1500)));
-        lines.chain([note]).collect::<Vec<_>>().join("\n")
+        lines.chain(note).collect::<Vec<_>>().join("\n")
     }
 
     fn lines(&self) -> Vec<String> {
@@ -50,6 +56,12 @@ impl Plain<'_> {
         };
         let language = self.locale.language;
         let mut lines = vec![self.headline()];
+        if self.message.kind.is_about_ack() {
+            let reason = facts.alert.acked.as_ref().and_then(|ack| ack.reason.as_deref());
+            lines.extend(reason.map(|why| language.say("ack.reason", &[("why", why)])));
+            lines.extend(self.act());
+            return lines;
+        }
         let mut say = |key: &str, values: &[(&str, &str)]| lines.push(language.say(key, values));
         let Subject { label, name, source } = subject(facts, language);
         say("plain.subject", &[("label", &label), ("name", &name), ("source", source.as_deref().unwrap_or_default())]);
@@ -73,6 +85,7 @@ impl Plain<'_> {
             say("node_unknown", &[("why", &language.word(&facts.node_details))]);
         }
         say("plain.rule", &[("rule", facts.alert.rule.as_str())]);
+        lines.extend(self.act());
         lines
     }
 
@@ -96,6 +109,14 @@ impl Plain<'_> {
         if group.waiting > 0 {
             lines.push(language.say("group.more", &[("n", &group.waiting.to_string())]));
         }
+        lines.extend(self.act());
         lines
+    }
+
+    /// By what the message is known, and how people act on it without a page.
+    fn act(&self) -> Option<String> {
+        let language = self.locale.language;
+        let command = command(self.message).map(|command| format!("{} {command}", language.say("ack_page", &[])));
+        command.or_else(|| Some(format!("{} {}", language.say("alert", &[]), short_id(self.message)?)))
     }
 }

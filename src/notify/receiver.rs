@@ -14,7 +14,7 @@ use super::channel::{Attempting, Channel, Kind, Sender};
 use super::rate::Rate;
 use crate::coding::hex;
 use crate::limits::NOTIFY_HTTP_TIMEOUT;
-use crate::model::{Attempt, Delivery, ReceiverId};
+use crate::model::{Attempt, Delivery, MessageKind, ReceiverId};
 use crate::secret::SecretRef;
 use crate::words::Language;
 use crate::yaml::Section;
@@ -40,6 +40,8 @@ pub struct ReceiverSettings {
     pub id: ReceiverId,
     /// Whether it is told of resolutions.
     pub send_resolved: bool,
+    /// Whether it is told who acknowledges an alert; without a word, where that disturbs nobody.
+    pub tell_ack: Option<bool>,
     /// The zone of the times in its messages.
     pub timezone: TimeZone,
     /// The language of its messages.
@@ -55,6 +57,19 @@ pub struct ReceiverSettings {
     pub fallback: Option<Fallback>,
     /// The channel behind it.
     pub channel: ChannelSettings,
+}
+
+impl ReceiverSettings {
+    /// Which messages about acknowledgements it gets. An incident has its own way to be taken on, and none to be given back.
+    pub fn hears_of_acks(&self) -> &'static [MessageKind] {
+        const BOTH: &[MessageKind] = &[MessageKind::AlertAcknowledged, MessageKind::AlertUnacknowledged];
+        let quietly = self.channel.channel().hears_of_acks();
+        match self.tell_ack {
+            Some(false) => &[],
+            Some(true) if quietly.is_empty() => BOTH,
+            Some(true) | None => quietly,
+        }
+    }
 }
 
 /// Who is told in a receiver's place, and when.

@@ -151,6 +151,27 @@ impl Renderer {
         }
     }
 
+    /// The receiver's form of a message that tells who is on an alert: short, and with what the first message of the alert says
+    /// from now on (`marked`), where the channel can change that.
+    pub fn render_ack(&self, message: &Message, marked: &Message) -> Rendered {
+        let made = match self.channel.kind().is_verbatim {
+            true => self.by_template(message, None),
+            false => self.untemplated(message, None, None),
+        };
+        let mut rendered = match made {
+            Ok(content) => Rendered { content, problem: None },
+            Err(problem) => {
+                let content = self.untemplated(message, None, Some(&problem)).unwrap_or_default();
+                Rendered { content, problem: Some(problem) }
+            }
+        };
+        if let Some((holds, mark)) = self.channel.channel().marks() {
+            let first = self.render(marked).content;
+            rendered.content.parts.insert(mark.to_string(), first.part(holds).to_string());
+        }
+        rendered
+    }
+
     /// The receiver's form of one message about the first of `alerts`, as many as fit, two at least; what does not fit
     /// waits with the `waiting` others. `guess` says where to begin to measure. None when not even two fit, or when the
     /// receiver is told of each alert alone.
@@ -226,11 +247,14 @@ impl Renderer {
             let second = until.as_second();
             let signed =
                 offers.map(|key| format!("{page}/ack/{}?until={second}&sign={}", part.id, key.signature(&link)));
-            part.ack_url = signed;
+            part.ack_url = signed.filter(|_| part.acked.is_none());
         };
         match &mut message.data {
             MessageData::Alert(facts) => link(facts),
-            MessageData::Group(group) => group.alerts.iter_mut().for_each(link),
+            MessageData::Group(group) => {
+                group.alerts.iter_mut().for_each(link);
+                group.url = Some(format!("{page}/alerts"));
+            }
             MessageData::Digest(_) => {}
         }
         Cow::Owned(message)
@@ -248,6 +272,16 @@ impl Renderer {
     }
 
     fn plain(&self, message: &Message, meant: Option<&MeantFor>, problem: &str) -> Result<Content, String> {
+        self.untemplated(message, meant, Some(problem))
+    }
+
+    /// The message without a template; `problem` is what is wrong with that, where there should be one.
+    fn untemplated(
+        &self,
+        message: &Message,
+        meant: Option<&MeantFor>,
+        problem: Option<&str>,
+    ) -> Result<Content, String> {
         let message = &*self.linked(message);
         let plain = Plain { message, locale: &self.locale, problem };
         self.finished(self.channel.channel().plain(&plain), message, meant)

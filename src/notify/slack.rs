@@ -3,7 +3,7 @@
 //! A bot's resolution is a reply in the thread of the message that it answers, and that message is updated first. The
 //! update can be repeated without harm, the reply cannot, so the reply goes last and is what counts as delivered. What is
 //! over of a message about several alerts is told in its thread, too; that message is updated where it is known what all
-//! of its alerts have come to.
+//! of its alerts have come to. Who is on an alert is told in the same way: in the thread, and by a mark on the first message.
 
 use std::time::Duration;
 
@@ -60,6 +60,9 @@ pub(super) const KIND: Kind = Kind {
 
 /// The part that says what the message which is answered says from now on, where that tells of several alerts.
 const GROUP_UPDATE: &str = "update";
+
+/// The part that says what the first message of an alert says from now on, where that tells of it alone.
+const MARK: &str = "marked";
 
 /// The settings of a `slack` receiver.
 #[derive(Debug, Clone)]
@@ -157,6 +160,17 @@ impl Channel for SlackSettings {
         matches!(self.access, SlackAccess::Bot { .. }).then_some(("body", GROUP_UPDATE))
     }
 
+    fn hears_of_acks(&self) -> &'static [MessageKind] {
+        match self.access {
+            SlackAccess::Bot { .. } => &[MessageKind::AlertAcknowledged, MessageKind::AlertUnacknowledged],
+            SlackAccess::Webhook(_) => &[],
+        }
+    }
+
+    fn marks(&self) -> Option<(&'static str, &'static str)> {
+        matches!(self.access, SlackAccess::Bot { .. }).then_some(("body", MARK))
+    }
+
     fn note_block(&self, note: &str) -> Option<(&'static str, usize, Value)> {
         let text = json!({ "type": "mrkdwn", "verbatim": true, "text": slack_text(note) });
         Some(("/attachments/0/blocks", 0, json!({ "type": "section", "text": text })))
@@ -224,8 +238,12 @@ impl HttpChannel for SlackSettings {
         let Some(Reference { channel, ts, .. }) = self.thread_of(delivery) else { return Ok(None) };
         let unknown = ["mrkdwn", "unfurl_links", "unfurl_media"];
         // A message about several alerts is not over when one of them is: it says what the whole group has come to.
-        let now_says =
-            if delivery.answers_group { delivery.content.part(GROUP_UPDATE) } else { delivery.content.part("body") };
+        let part = match (delivery.answers_group, delivery.kind.is_about_ack()) {
+            (true, _) => GROUP_UPDATE,
+            (false, true) => MARK,
+            (false, false) => "body",
+        };
+        let now_says = delivery.content.part(part);
         if now_says.is_empty() {
             return Ok(None);
         }

@@ -1,9 +1,11 @@
 //! Telegram, by a bot: HTML with the few tags it knows, confirmed by `ok: true`.
 //!
-//! The token is part of the path, so the URL exists only while a request is made.
+//! Who is on an alert is told by a mark on its first message, which notifies nobody; where that message tells of several
+//! alerts, by a silent reply. The token is part of the path, so the URL exists only while a request is made.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::answer;
 use super::channel::{API_URL, Channel, Kind, Parts, Sender, body_part, boxed, read_api_url};
@@ -12,7 +14,7 @@ use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData};
+use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind};
 use crate::secret::{Secret, SecretRef};
 use crate::template::telegram_text;
 use crate::words::Language;
@@ -47,6 +49,9 @@ pub(super) const KIND: Kind = Kind {
     digest: &[template!("text", Telegram, "telegram/digest.html.hbs")],
     ..Kind::USUAL
 };
+
+/// The part that says what the first message of an alert says from now on.
+const MARK: &str = "marked";
 
 /// The settings of a `telegram` receiver.
 #[derive(Debug, Clone)]
@@ -124,8 +129,57 @@ impl Channel for TelegramSettings {
         Ok(body_part(body.to_string()))
     }
 
+    fn hears_of_acks(&self) -> &'static [MessageKind] {
+        &[MessageKind::AlertAcknowledged, MessageKind::AlertUnacknowledged]
+    }
+
+    fn marks(&self) -> Option<(&'static str, &'static str)> {
+        Some(("body", MARK))
+    }
+
     fn sender(&self) -> Result<Box<dyn Sender>, String> {
         HttpNotifier::open(self.clone())
+    }
+}
+
+/// A message as Telegram names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Reference {
+    /// The chat as the configuration called it then.
+    chat: String,
+    /// Names the message within the chat.
+    message_id: i64,
+}
+
+impl TelegramSettings {
+    /// The message that a delivery follows, if it was sent to the chat that is configured now.
+    fn followed(&self, delivery: &Delivery) -> Option<i64> {
+        let reference: Reference = serde_json::from_str(delivery.in_reply_to.as_deref()?).ok()?;
+        (reference.chat == self.chat_id).then_some(reference.message_id)
+    }
+
+    /// The method that sends a delivery, and its body. Where there is a first message that tells of the alert alone, who is on
+    /// it is marked there.
+    fn call(&self, delivery: &Delivery) -> (&'static str, String) {
+        if !delivery.kind.is_about_ack() {
+            return ("sendMessage", delivery.content.part("body").to_string());
+        }
+        let first = self.followed(delivery);
+        let with = |part: &str, keys: Value| {
+            let mut body: Value = serde_json::from_str(delivery.content.part(part)).unwrap_or_default();
+            if let (Value::Object(body), Value::Object(keys)) = (&mut body, keys) {
+                body.extend(keys);
+            }
+            body.to_string()
+        };
+        match first {
+            Some(id) if !delivery.answers_group => ("editMessageText", with(MARK, json!({ "message_id": id }))),
+            Some(id) => {
+                let reply = json!({ "message_id": id, "allow_sending_without_reply": true });
+                ("sendMessage", with("body", json!({ "disable_notification": true, "reply_parameters": reply })))
+            }
+            None => ("sendMessage", with("body", json!({ "disable_notification": true }))),
+        }
     }
 }
 
@@ -203,17 +257,32 @@ impl HttpChannel for TelegramSettings {
     fn request(&self, delivery: &Delivery, _now: Timestamp) -> Result<Outgoing, String> {
         let token = self.bot_token.resolve().map_err(|error| error.to_string())?;
         check_token(&token)?;
-        let url = Secret::new(format!("{}/bot{}/sendMessage", self.api_url, token.expose().trim()));
+        let (method, body) = self.call(delivery);
+        let url = Secret::new(format!("{}/bot{}/{method}", self.api_url, token.expose().trim()));
         let url = answer::parse_url(&url)?;
         let secret_part = token.expose().trim().split_once(':').map(|(_, secret)| Secret::new(secret));
         let secrets = std::iter::once(&token).chain(&secret_part).collect();
-        Ok(Outgoing::new(post_json(url, delivery.content.part("body").to_string()), secrets))
+        Ok(Outgoing::new(post_json(url, body), secrets))
+    }
+
+    /// A message that was deleted, or is too old, can be marked no more: who is on it is told by itself.
+    fn has_lost_the_thread(&self, answer: &Response) -> bool {
+        let body = answer.json();
+        let said = body["description"].as_str().unwrap_or_default().to_lowercase();
+        ["message to edit not found", "message can't be edited"].iter().any(|lost| said.contains(lost))
     }
 
     fn judged(&self, answer: &Response, attempt: Attempt) -> Attempt {
         let body = answer.json();
         match (attempt.outcome, body["ok"].as_bool()) {
-            (AttemptOutcome::Delivered, Some(true)) => attempt,
+            (AttemptOutcome::Delivered, Some(true)) => {
+                let id = body["result"]["message_id"].as_i64();
+                let reference = id.map(|message_id| Reference { chat: self.chat_id.clone(), message_id });
+                let reference = reference.and_then(|reference| serde_json::to_string(&reference).ok());
+                Attempt { reference, ..attempt }
+            }
+            // It says so already: an attempt whose answer was lost has arrived.
+            (AttemptOutcome::Rejected, Some(false)) if is_marked_already(&body) => Attempt::delivered("200"),
             (AttemptOutcome::Delivered, _) => {
                 let error = format!("answered {} without \"ok\": true: {}", answer.status, answer.excerpt());
                 Attempt::failed(AttemptOutcome::Retry, attempt.status, error)
@@ -235,6 +304,10 @@ impl HttpChannel for TelegramSettings {
             _ => attempt,
         }
     }
+}
+
+fn is_marked_already(body: &Value) -> bool {
+    body["description"].as_str().is_some_and(|said| said.contains("message is not modified"))
 }
 
 #[cfg(test)]

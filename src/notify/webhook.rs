@@ -253,7 +253,7 @@ impl Channel for WebhookSettings {
     fn plain(&self, plain: &Plain<'_>) -> Parts {
         let mut body = serde_json::to_value(plain.message).unwrap_or_default();
         if let serde_json::Value::Object(map) = &mut body {
-            map.insert("template_problem".to_string(), serde_json::Value::from(plain.problem));
+            map.extend(plain.problem.map(|problem| ("template_problem".to_string(), serde_json::Value::from(problem))));
         }
         Parts::from([("body".to_string(), body.to_string())])
     }

@@ -6,7 +6,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Ack, Alert, AlertId, Concerns, Silence, SilenceId};
+use crate::model::{Ack, Alert, AlertId, Concerns, DeliveryId, Notification, ReceiverId, Silence, SilenceId};
 
 /// Silences and acknowledgements.
 pub trait Desk: Send + Sync {
@@ -45,16 +45,51 @@ pub trait Desk: Send + Sync {
         &self,
         alerts: &[AlertId],
         ack: &Ack,
+    ) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send {
+        self.ack_and_tell(alerts, ack, &[])
+    }
+
+    /// The same with the deliveries that tell of it, all in one transaction. What was pending to the same receivers of who is on
+    /// the same alerts is merged into them; one that follows a dead delivery is born dead.
+    fn ack_and_tell(
+        &self,
+        alerts: &[AlertId],
+        ack: &Ack,
+        deliveries: &[Notification],
     ) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
 
     /// Removes the acknowledgements of these alerts, and returns them.
-    fn unack(&self, alerts: &[AlertId]) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
+    fn unack(&self, alerts: &[AlertId]) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send {
+        self.unack_and_tell(alerts, &[])
+    }
 
-    /// The firing alerts that belong to the same group of messages to some receiver as this one.
+    /// The same with the deliveries that tell of it, as with [`Desk::ack_and_tell`].
+    fn unack_and_tell(
+        &self,
+        alerts: &[AlertId],
+        deliveries: &[Notification],
+    ) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
+
+    /// Who was told that these alerts began, or is about to be, each once for an alert: with the last message that told it.
+    fn told(&self, alerts: &[AlertId]) -> impl Future<Output = Result<Vec<Told>, StoreError>> + Send;
+
+    /// The firing alerts that belong to the same group of messages to some receiver as this one, or were told in the same
+    /// message.
     fn told_in_group(&self, alert: &AlertId) -> impl Future<Output = Result<HashSet<AlertId>, StoreError>> + Send;
 
     /// Who has acknowledged which alert.
     fn acks(&self) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
+}
+
+/// A receiver that was told of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The alert.
+    pub alert: AlertId,
+    /// The receiver.
+    pub receiver: ReceiverId,
+    /// The message.
+    pub by: DeliveryId,
 }
 
 /// A silence that is to be made.

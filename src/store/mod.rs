@@ -48,7 +48,7 @@ pub use address::{StoreAddress, TLS_MODES};
 pub use archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
 pub use board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, StepRow};
 pub use deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
-pub use desk::{Desk, NewSilence};
+pub use desk::{Desk, NewSilence, Told};
 pub use digests::{DigestCommit, DigestCursor, Digests, Since};
 pub use error::StoreError;
 pub use escalation::{AfterStep, Steps};

@@ -41,7 +41,7 @@ pub use marks::{Palette, color};
 pub use sample::{group_samples, sample_message, samples};
 
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
-use crate::model::{AlertFacts, AlertState, Content, Message, MessageData, MessageKind, ReceiverId};
+use crate::model::{AlertFacts, AlertState, Content, Message, MessageData, MessageKind, ReceiverId, Severity};
 pub use crate::words::truncated;
 use crate::words::{self, Language, Listener};
 
@@ -302,6 +302,8 @@ pub fn level(message: &Message) -> &'static str {
     let worst = message.data.alerts().iter().filter(fires).map(|facts| facts.alert.severity).max();
     match (message.kind, worst) {
         (MessageKind::Test, _) => MessageKind::Test.as_str(),
+        // Who is on an alert is news for those who were told, and wakes nobody.
+        (MessageKind::AlertAcknowledged | MessageKind::AlertUnacknowledged, _) => Severity::Info.as_str(),
         (_, None) => AlertState::Resolved.as_str(),
         (_, Some(severity)) => severity.as_str(),
     }
@@ -329,6 +331,10 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
     let (level, language) = (level(message), locale.language);
     let headline = words::headline(message, level, &locale.timezone, language);
     let mut own = serde_json::json!({ "level": level, "headline": headline });
+    if !matches!(message.data, MessageData::Digest(_)) {
+        own["short_id"] = serde_json::json!(words::short_id(message));
+        own["command"] = serde_json::json!(words::command(message));
+    }
     if let MessageData::Alert(facts) = &message.data {
         let words::Subject { label, name, source } = words::subject(facts, language);
         own["subject"] = serde_json::json!({ "label": label, "name": name, "source": source });

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, LABEL_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
-    AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, EndReason, Ended, Escalation, GroupFacts, HeldBack,
+    Ack, AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, EndReason, Ended, Escalation, GroupFacts, HeldBack,
     InstancePart, InstanceType, JobPart, Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode,
     ReceiverId, RuleId, Severity, SourceId, SourcePart, Stage, Status,
 };
@@ -36,6 +36,8 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             held_back: None,
             labels: [("team".to_string(), "finance".to_string())].into(),
             escalation: None,
+            acked: None,
+            acked_before: None,
             url: None,
             ack_url: None,
             episode: 1,
@@ -298,6 +300,7 @@ pub(super) fn group_shape() -> Value {
     if let MessageData::Group(group) = &mut message.data {
         group.severity = Some(Severity::Critical);
         group.last_told_at = Some(sample_instant());
+        group.url = Some("https://bell.example.com/alerts".to_string());
     }
     with_receiver(&message)
 }
@@ -340,6 +343,8 @@ fn full_facts() -> AlertFacts {
     facts.alert.held_back = Some(held_back("deploy"));
     facts.alert.url = Some("https://bell.example.com/alerts/1".to_string());
     facts.alert.ack_url = Some("https://bell.example.com/ack/1".to_string());
+    let ack = |by: &str| Some(Ack { by: by.to_string(), reason: Some("why".to_string()), at: sample_instant() });
+    (facts.alert.acked, facts.alert.acked_before) = (ack("kim"), ack("maria"));
     facts.alert = escalated(&facts.alert);
     if let Some(escalation) = &mut facts.alert.escalation {
         escalation.acked_by = Some("maria".to_string());
@@ -351,7 +356,12 @@ fn with_receiver(message: &Message) -> Value {
     let mut shape = serde_json::to_value(message).unwrap_or(Value::Object(Map::new()));
     if let Value::Object(map) = &mut shape {
         map.insert("receiver".to_string(), serde_json::json!({ "id": "oncall", "timezone": "UTC", "language": "en" }));
-        for (key, text) in [("level", "critical"), ("headline", "CRITICAL: etl failed")] {
+        for (key, text) in [
+            ("level", "critical"),
+            ("headline", "CRITICAL: etl failed"),
+            ("short_id", "1f2e3d4c"),
+            ("command", "nightbell ack 1f2e3d4c"),
+        ] {
             map.insert(key.to_string(), Value::from(text));
         }
         if matches!(message.data, MessageData::Alert(_)) {

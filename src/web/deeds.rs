@@ -2,7 +2,7 @@
 
 use crate::desk::{self, Closing, Wrong, one_line};
 use crate::model::{Ack, Alert, AlertId, AlertState, DeliveryId};
-use crate::store::{Board as _, DeadLetters, Deliveries as _, Desk as _};
+use crate::store::{Board as _, DeadLetters, Deliveries as _};
 
 use super::fault::Fault;
 use super::state::Web;
@@ -28,17 +28,19 @@ pub(super) async fn ack(web: &Web, id: &str, by: &str, reason: Option<&str>) -> 
     let alert = firing(web, id).await?;
     let reason = reason.map(|reason| one_line("reason", reason)).transpose()?;
     let ack = Ack { by: by.to_string(), reason, at: web.now() };
-    let mut before = web.store.ack(std::slice::from_ref(&alert.id), &ack).await?;
-    tracing::info!(alert = id, by, "acknowledged over the web");
-    Ok(before.remove(&alert.id))
+    let in_force = web.in_force();
+    let mut acked = desk::acknowledge(&web.store, &in_force.receivers, std::slice::from_ref(&alert), &ack).await?;
+    tracing::info!(alert = id, by, notified = acked.notified, "acknowledged over the web");
+    Ok(acked.before.remove(&alert.id))
 }
 
 /// Removes the acknowledgement of an alert; returns it.
 pub(super) async fn unack(web: &Web, id: &str, by: &str) -> Result<Option<Ack>, Fault> {
     let alert = firing(web, id).await?;
-    let mut before = web.store.unack(std::slice::from_ref(&alert.id)).await?;
-    tracing::info!(alert = id, by, "no longer acknowledged, over the web");
-    Ok(before.remove(&alert.id))
+    let (in_force, now) = (web.in_force(), web.now());
+    let mut given = desk::unacknowledge(&web.store, &in_force.receivers, std::slice::from_ref(&alert), now).await?;
+    tracing::info!(alert = id, by, notified = given.notified, "no longer acknowledged, over the web");
+    Ok(given.before.remove(&alert.id))
 }
 
 /// Closes an alert; returns how many receivers are notified.

@@ -8,6 +8,7 @@
 //! A new key goes into every catalog; a test holds that they have the same keys, the same values in them, and none that
 //! nobody says.
 
+mod act;
 mod catalog;
 mod digest;
 mod group;
@@ -17,6 +18,7 @@ mod phrase;
 mod summary;
 mod verdict;
 
+pub use act::{ack_line, command, short_id};
 pub use digest::{breach, say_digest, suppression};
 pub use group::{GroupLine, Listener, group_lines};
 pub use headline::{Subject, headline, short_time, subject, when};

@@ -16,7 +16,7 @@ pub fn summary(facts: &AlertFacts, language: Language) -> String {
     match by_reason(facts, language) {
         // Whoever is told later need not know that the first telling was late, too.
         Some(line) if facts.alert.escalation.is_some() => line + &escalation(facts, language),
-        Some(line) => line + &again(facts, language) + &held_back(facts, language),
+        Some(line) => line + &again(facts, language) + &held_back(facts, language) + &acked(facts, language),
         None => facts.alert.summary.clone(),
     }
 }
@@ -40,6 +40,12 @@ pub fn held_back(facts: &AlertFacts, language: Language) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let (who, why) = (text(&held_back.who), text(&held_back.reason));
     language.say(key, &[("name", name), ("by", &held_back.by), ("who", &who), ("why", &why)])
+}
+
+/// What is added to the line of an alert that somebody has acknowledged since it was told.
+fn acked(facts: &AlertFacts, language: Language) -> String {
+    let ack = facts.alert.acked.as_ref().filter(|_| facts.alert.state == AlertState::Firing);
+    ack.map(|ack| language.say("ack.mark", &[("who", &ack.by)])).unwrap_or_default()
 }
 
 /// What is added to the line of an alert that goes further: who was told before, how long ago, and whether anybody is on
@@ -213,6 +219,8 @@ mod tests {
                 escalation: None,
                 episode: 1,
                 ended: None,
+                acked: None,
+                acked_before: None,
                 url: None,
                 ack_url: None,
             },

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::deliver::Channel;
 use crate::alert::identity::{
-    delivery_id, digest_delivery_id, escalation_id, fallback_id, overdue_delivery_id, reminder_id,
+    ack_delivery_id, delivery_id, digest_delivery_id, escalation_id, fallback_id, overdue_delivery_id, reminder_id,
 };
 use crate::alert::{is_superseded, message_of};
 use crate::decide::{Audience, Notice};
@@ -32,6 +32,8 @@ pub struct Receiver {
     pub renderer: Arc<Renderer>,
     /// Whether it is sent resolutions.
     pub send_resolved: bool,
+    /// Which messages it gets about who is on an alert.
+    pub hears_of_acks: &'static [MessageKind],
     /// Wakes its lane when something new is pending.
     pub nudge: Arc<Notify>,
     /// Whether its channel wants to be left alone.
@@ -105,7 +107,8 @@ impl Receiver {
     pub fn new(settings: &ReceiverSettings, renderer: impl Into<Arc<Renderer>>) -> Self {
         let (id, renderer) = (settings.id.clone(), renderer.into());
         let (nudge, channel) = (Arc::default(), Channel::default());
-        Receiver { id, renderer, send_resolved: settings.send_resolved, nudge, channel }
+        let (send_resolved, hears_of_acks) = (settings.send_resolved, settings.hears_of_acks());
+        Receiver { id, renderer, send_resolved, hears_of_acks, nudge, channel }
     }
 
     /// The same receiver, whose lane `nudge` wakes.
@@ -144,9 +147,7 @@ impl Receiver {
         };
         match message.kind {
             MessageKind::AlertResolved => self.answer(alert, message, firing, now),
-            MessageKind::AlertFiring | MessageKind::AlertGroup | MessageKind::Digest | MessageKind::Test => {
-                self.about(firing, alert, message, now)
-            }
+            _ => self.about(firing, alert, message, now),
         }
     }
 
@@ -164,6 +165,24 @@ impl Receiver {
     fn answer(&self, alert: &Alert, message: &Message, follows: DeliveryId, now: Timestamp) -> Notification {
         let id = delivery_id(&alert.id, &self.id, MessageKind::AlertResolved);
         Notification { follows: Some(follows), ..self.about(id, alert, message, now) }
+    }
+
+    /// What it is sent of who is on an alert; `marked` is the alert's first message as it reads from now on, which is the
+    /// delivery `follows` or stands in it. None where it hears of nothing like that. It is the last in the queue: what fires
+    /// comes first.
+    pub fn acknowledgement(
+        &self,
+        alert: &Alert,
+        (message, marked): (&Message, &Message),
+        follows: DeliveryId,
+        now: Timestamp,
+    ) -> Option<Notification> {
+        self.hears_of_acks.contains(&message.kind).then(|| {
+            let content = self.renderer.render_ack(message, marked).into_content(&self.id, &alert.id);
+            let id = ack_delivery_id(&alert.id, &self.id, message.kind, now);
+            let notification = self.pending(id, message.kind, content, now).about(alert);
+            Notification { follows: Some(follows), severity: None, ..notification }
+        })
     }
 
     /// What step `number` of a rule sends of an alert.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use nightbell::model::{Message, MessageData};
+use nightbell::alert::{ack_message, marked_message};
+use nightbell::model::{Ack, Message, MessageData};
 use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::template::{digest_samples, group_samples, samples};
 use nightbell::words::Language;
@@ -54,7 +55,19 @@ fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
         let texts = rendered.content.parts.into_iter().filter(|(part, _)| !part.starts_with("image/"));
         all.extend(texts.map(|(part, text)| (part, text, name.clone())));
     }
+    for (name, ack, before) in [("taken", Some("kim"), Some("maria")), ("given-up", None, Some("kim"))] {
+        let [ack, before] = [ack, before].map(|by| by.map(ack_by));
+        let alert = super::acks::alert();
+        let message = ack_message(&alert, ack.as_ref(), before.as_ref(), super::now());
+        let rendered = renderer.render_ack(&message, &marked_message(&alert, ack.as_ref()));
+        assert_eq!(rendered.problem, None, "{name}");
+        all.extend(rendered.content.parts.into_iter().map(|(part, text)| (part, text, format!("ack-{name}"))));
+    }
     all
+}
+
+fn ack_by(name: &str) -> Ack {
+    Ack { by: name.to_string(), reason: Some("restarting the gateway".to_string()), at: super::now() }
 }
 
 /// All samples of a firing, and one or two of each other kind: the rest differ in nothing that the first do not show.
@@ -149,7 +162,7 @@ fn the_webhook_body_is_the_contract() {
     assert_eq!(keys(&body["data"]), "alert failing_nodes instance job node_details source");
     assert_eq!(
         keys(&body["data"]["alert"]),
-        "ack_url condition due due_at due_times_missed ended ends_at episode error escalation held_back id labels late_ms limit_ms limit_percent reason rule runs_counted \
+        "ack_url acked condition due due_at due_times_missed ended ends_at episode error escalation held_back id labels late_ms limit_ms limit_percent reason rule runs_counted \
          runs_failed severity stage starts_at state summary url usual_ms"
     );
     assert_eq!(

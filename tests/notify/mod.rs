@@ -2,6 +2,7 @@
 //! loopback; nothing is slept for, and time is handed in.
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test, which is what is wanted")]
 
+mod acks;
 mod answers;
 mod certificates;
 mod evil_smtp;
@@ -61,6 +62,7 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
     ReceiverSettings {
         id: ReceiverId::new("it"),
         send_resolved: true,
+        tell_ack: None,
         timezone: TimeZone::get("Asia/Shanghai").expect("the zone is bundled"),
         language: Language::En,
         templates: Vec::new(),

@@ -1,17 +1,18 @@
-//! Where Nightbell has a page, each message about an alert says where on it the alert is.
+//! Each message about an alert says how one acts on it: where it is on Nightbell's page, or by which command.
 
-use nightbell::model::MessageData;
+use nightbell::model::{MessageData, MessageKind};
 use nightbell::notify::{ReceiverSettings, Renderer};
-use nightbell::template::samples;
+use nightbell::template::{group_samples, samples};
 use nightbell::words::Language;
 
 use super::{CHANNELS, settings, yaml_of};
 
+const SLACK: &str = "{ type: slack, webhook_url: 'https://hooks.example.com/x' }";
+const EMAIL: &str = "{ type: email, smtp_url: 'smtp://mx.example.com', from: a@example.com, to: b@example.com }";
+const WEBHOOK: &str = "{ type: webhook, url: 'https://example.com/hook' }";
+
 #[test]
 fn every_channels_message_holds_the_alerts_address_where_there_is_a_page() {
-    const SLACK: &str = "{ type: slack, webhook_url: 'https://hooks.example.com/x' }";
-    const EMAIL: &str = "{ type: email, smtp_url: 'smtp://mx.example.com', from: a@example.com, to: b@example.com }";
-    const WEBHOOK: &str = "{ type: webhook, url: 'https://example.com/hook' }";
     let kinds = [SLACK, EMAIL, WEBHOOK].map(str::to_string).into_iter();
     let mut seen = 0;
     for yaml in kinds.chain(CHANNELS.map(|kind| yaml_of(kind, "https://chat.example.com"))) {
@@ -36,5 +37,39 @@ fn every_channels_message_holds_the_alerts_address_where_there_is_a_page() {
             }
         }
     }
-    assert!(seen > 60, "only {seen} messages were looked at");
+    assert!(seen > 300, "only {seen} messages were looked at");
+}
+
+/// Where it has none, the message says by which command one acts: also one that was too long and was cut.
+#[test]
+fn every_channels_message_holds_the_command_where_there_is_no_page() {
+    let kinds = [SLACK, EMAIL].map(str::to_string).into_iter();
+    let channels = CHANNELS.into_iter().filter(|kind| *kind != "pagerduty");
+    let mut seen = 0;
+    for yaml in kinds.chain(channels.map(|kind| yaml_of(kind, "https://chat.example.com"))) {
+        for language in Language::ALL {
+            let renderer = Renderer::open(&ReceiverSettings { language, ..settings(&yaml) }).unwrap();
+            for (name, message) in samples().into_iter().chain(group_samples()) {
+                if message.kind == MessageKind::AlertGroup && !renderer.merges() {
+                    continue;
+                }
+                seen += 1;
+                let content = renderer.render(&message).content;
+                let all = content.parts.values().map(String::as_str).collect::<Vec<_>>().join("\n");
+                let said = match &message.data {
+                    MessageData::Alert(facts) if message.kind == MessageKind::AlertFiring => {
+                        format!("nightbell ack {}", facts.alert.id.short())
+                    }
+                    MessageData::Alert(facts) => facts.alert.id.short().to_string(),
+                    MessageData::Group(group) if group.severity.is_some() => {
+                        let several = if group.alerts.len() > 1 { "--group " } else { "" };
+                        format!("nightbell ack {several}{}", group.alerts[0].alert.id.short())
+                    }
+                    _ => continue,
+                };
+                assert!(all.contains(&said), "{yaml} {name} {said}:\n{all}");
+            }
+        }
+    }
+    assert!(seen > 300, "only {seen} messages were looked at");
 }

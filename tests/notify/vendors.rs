@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use nightbell::coding::percent_decoded;
 use nightbell::model::AttemptOutcome::Delivered;
-use nightbell::model::{Message, MessageKind};
-use nightbell::notify::Notifier as _;
-use nightbell::sign::Signable;
+use nightbell::model::{Delivery, Message, MessageKind, Notification};
+use nightbell::notify::{Notifier as _, ReceiverSettings, Renderer};
 use nightbell::sign::huawei::{date_text, is_signed_by, parse};
+use nightbell::sign::{LinkKey, Signable};
 use nightbell::template::{digest_samples, group_samples, sample_message, samples};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -185,6 +185,11 @@ fn feishu(head: &str, bytes: &[u8]) -> Result<(), (i64, &'static str)> {
         Some("div") => element["text"]["content"].as_str().is_some_and(|text| !text.is_empty()),
         Some("hr") => true,
         Some("note") => element["elements"].as_array().is_some_and(|it| !it.is_empty()),
+        Some("action") => element["actions"].as_array().is_some_and(|it| {
+            it.iter().all(|button| {
+                button["tag"] == "button" && button["url"].as_str().is_some_and(|url| url.starts_with("http"))
+            })
+        }),
         _ => false,
     };
     let elements = body["card"]["elements"].as_array().cloned().unwrap_or_default();
@@ -202,7 +207,7 @@ fn pagerduty(head: &str, body: &[u8]) -> Result<String, String> {
         (path == "/v2/enqueue", "path"),
         (body.len() <= 512 << 10, "size"),
         (event["routing_key"] == "canary-routing-key", "routing_key"),
-        (["trigger", "resolve"].contains(&text(&event["event_action"]).as_str()), "event_action"),
+        (["trigger", "acknowledge", "resolve"].contains(&text(&event["event_action"]).as_str()), "event_action"),
         ((1..=255).contains(&text(&event["dedup_key"]).len()), "dedup_key"),
         ((1..=1024).contains(&text(&payload["summary"]).chars().count()), "summary"),
         (!text(&payload["source"]).is_empty(), "source"),
@@ -230,7 +235,7 @@ fn teams(head: &str, bytes: &[u8]) -> Result<(), String> {
         return Err("no adaptive card".into());
     }
     let elements = card["body"].as_array().cloned().unwrap_or_default();
-    let known = ["Container", "FactSet", "RichTextBlock", "TextBlock"];
+    let known = ["ActionSet", "Container", "FactSet", "RichTextBlock", "TextBlock"];
     match elements.iter().find(|it| !it["type"].as_str().is_some_and(|kind| known.contains(&kind))) {
         None if !elements.is_empty() => Ok(()),
         other => Err(format!("unknown element {other:?}")),
@@ -252,10 +257,27 @@ fn discord(head: &str, body: &[u8]) -> Result<(), String> {
     checks.iter().find(|(right, _)| !right).map_or(Ok(()), |(_, wrong)| Err(format!("{wrong}: invalid form body")))
 }
 
+/// A chat in which the messages 7 and 8 are ours: 8 says already what it is made to say, 9 is gone.
 fn telegram(head: &str, body: &[u8]) -> Result<(), String> {
     let body = parsed(head, body);
-    if target(head).0 != "/bot123:canary-telegram/sendMessage" || body["chat_id"] != "-1001" {
+    let (path, id) = (target(head).0, body["message_id"].as_i64());
+    let method = path.strip_prefix("/bot123:canary-telegram/").unwrap_or_default();
+    if body["chat_id"] != "-1001" {
         return Err("Bad Request: chat not found".into());
+    }
+    match (method, id) {
+        ("sendMessage", None) | ("editMessageText", Some(7)) => {}
+        ("editMessageText", Some(8)) => {
+            let same = "specified new message content and reply markup are exactly the same as a current content";
+            return Err(format!("Bad Request: message is not modified: {same} and reply markup of the message"));
+        }
+        ("editMessageText", Some(_)) => return Err("Bad Request: message to edit not found".into()),
+        ("editMessageText", None) => return Err("Bad Request: message identifier is not specified".into()),
+        _ => return Err("Not Found".into()),
+    }
+    let reply = &body["reply_parameters"];
+    if !reply.is_null() && reply["message_id"] != 7 && reply["allow_sending_without_reply"] != true {
+        return Err("Bad Request: message to be replied not found".into());
     }
     let text = body["text"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
@@ -265,11 +287,14 @@ fn telegram(head: &str, body: &[u8]) -> Result<(), String> {
     let mut opened: Vec<&str> = Vec::new();
     while let Some(at) = rest.find(['<', '>', '&']) {
         rest = &rest[at..];
-        let end = rest.find([';', '>']).ok_or("Bad Request: can't parse entities: unfinished")?;
+        // An address in a tag may have entities of its own.
+        let end = if rest.starts_with('<') { rest.find('>') } else { rest.find([';', '>']) };
+        let end = end.ok_or("Bad Request: can't parse entities: unfinished")?;
         let (token, after) = rest.split_at(end + 1);
         match token {
             "<b>" | "<i>" | "<code>" | "<pre>" => opened.push(&token[1..token.len() - 1]),
-            "</b>" | "</i>" | "</code>" | "</pre>" if opened.pop() == Some(&token[2..token.len() - 1]) => {}
+            link if link.starts_with("<a href=\"http") && link.ends_with("\">") => opened.push("a"),
+            "</b>" | "</i>" | "</code>" | "</pre>" | "</a>" if opened.pop() == Some(&token[2..token.len() - 1]) => {}
             "&lt;" | "&gt;" | "&amp;" | "&quot;" => {}
             numeric if numeric.starts_with("&#") && numeric.len() <= 9 => {}
             other => return Err(format!("Bad Request: can't parse entities: unsupported {other}")),
@@ -360,9 +385,17 @@ async fn every_vendor_takes_every_sample() {
         let server = Server::start(Reply::Vendor(vendor(kind))).await;
         let yaml = yaml_of(kind, &server.base);
         let (receiver, notifier) = (settings(&yaml), open(&yaml));
-        let of_groups = group_samples().into_iter().filter(|_| receiver.channel.kind().merges());
-        for (name, message) in samples().into_iter().chain(of_groups).chain(digest_samples()) {
-            let attempt = notifier.send(&delivery(&receiver, &message), now()).await;
+        let page = Some("https://bell.example.com:8443".to_string());
+        let with_page = ReceiverSettings { page, ..receiver.clone() };
+        let of_groups = || group_samples().into_iter().filter(|_| receiver.channel.kind().merges());
+        let all = || samples().into_iter().chain(of_groups()).chain(digest_samples());
+        for (receiver, (name, message)) in
+            [&receiver, &with_page].into_iter().flat_map(|it| all().map(move |one| (it, one)))
+        {
+            let renderer = Renderer::open(receiver).unwrap().signing(LinkKey::new("any"));
+            let content = renderer.render(&message).content;
+            let sent = Notification { content, ..delivery(receiver, &message).notification };
+            let attempt = notifier.send(&Delivery::pending(sent), now()).await;
             assert_eq!(attempt.outcome, Delivered, "{kind}, {name}: {attempt:?}");
         }
     }

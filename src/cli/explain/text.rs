@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::super::alerts;
 use super::super::output::local;
 use crate::desk::explain::{Explanation, Outcome, RuleExplained, Told, TracedDelivery};
 use crate::limits::{EXPLAINED_IN_FULL_MAX, EXPLAINED_OTHERS_MAX};
@@ -151,7 +150,7 @@ fn outcome_text(outcome: &Outcome) -> String {
 
 fn told_text(told: &Told, zone: &TimeZone) -> String {
     let part = &told.alert.facts.alert;
-    let id: String = told.alert.id.as_str().chars().take(alerts::ID_SHOWN).collect();
+    let id = told.alert.id.short();
     let until = part.ends_at.map(|end| format!(" until {}", local(end, zone))).unwrap_or_default();
     let under = told.alert.generation.map(|number| format!(", configuration {number}")).unwrap_or_default();
     let since = local(part.starts_at, zone);
@@ -198,6 +197,8 @@ fn receiver_line(receiver: &str, told: &Told, zone: &TimeZone) -> String {
     let states = deliveries.map(|traced| {
         let what = match traced.record.delivery.kind {
             MessageKind::AlertResolved => "its end: ",
+            MessageKind::AlertAcknowledged => "acknowledged: ",
+            MessageKind::AlertUnacknowledged => "no longer acknowledged: ",
             _ => "",
         };
         let delivery = &traced.group.as_ref().unwrap_or(&traced.record).delivery;
@@ -229,6 +230,8 @@ fn delivery_text(traced: &TracedDelivery, zone: &TimeZone) -> String {
         (MessageKind::AlertFiring, Some(step)) => format!(" (as step {step} at {})", local(delivery.created_at, zone)),
         (MessageKind::AlertFiring, None) => String::new(),
         (MessageKind::AlertResolved, _) => " (its end)".to_string(),
+        (MessageKind::AlertAcknowledged, _) => " (that somebody is on it)".to_string(),
+        (MessageKind::AlertUnacknowledged, _) => " (that nobody is on it any more)".to_string(),
         _ => " (with others)".to_string(),
     };
     let merged = match (&delivery.merged_into, &delivery.group) {

@@ -64,7 +64,8 @@ pub(super) fn outcome(rule: &Rule, standing: Option<&Standing>, told: &[Told], g
 
 /// What became of one alert.
 pub fn fate(alert: &Alert, deliveries: &[TracedDelivery]) -> Outcome {
-    let is_firing = |traced: &&TracedDelivery| traced.record.delivery.kind != MessageKind::AlertResolved;
+    let kind = |traced: &&TracedDelivery| traced.record.delivery.kind;
+    let is_firing = |it: &&TracedDelivery| kind(it) != MessageKind::AlertResolved && !kind(it).is_about_ack();
     let firing: Vec<&TracedDelivery> = deliveries.iter().filter(is_firing).collect();
     if firing.iter().any(|traced| traced.state() == DeliveryState::Delivered) {
         return Outcome::Told;
@@ -134,8 +135,7 @@ fn with_another<'a>(rule: &Rule, ground: &Ground<'a>) -> Option<&'a Alert> {
 
 fn told_with(alert: &Alert) -> Outcome {
     let of = alert.facts.instance.as_ref().map_or_else(|| "the job".to_string(), |run| format!("run {}", run.id));
-    let id: String = alert.id.as_str().chars().take(8).collect();
-    not_told("same-episode", format!("the same episode was told with {of}: alert {id}"))
+    not_told("same-episode", format!("the same episode was told with {of}: alert {}", alert.id.short()))
 }
 
 fn not_told(code: &'static str, why: impl Into<String>) -> Outcome {

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
+use super::insert::insert_deliveries;
 use super::items::to_json;
 use super::{gap, rows};
 use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
-use crate::model::{Ack, Alert, AlertId, Silence, SilenceId};
-use crate::store::desk::{Desk, NewSilence};
+use crate::model::{Ack, Alert, AlertId, DeliveryId, Notification, ReceiverId, Silence, SilenceId};
+use crate::store::desk::{Desk, NewSilence, Told};
 use crate::store::error::StoreError;
 
 const COLUMNS: &str = "id, concerns, reason, author, created_at, ends_at, expired_at, expired_by";
@@ -129,24 +130,30 @@ impl Desk for SqlStore {
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
-    async fn ack(&self, alerts: &[AlertId], ack: &Ack) -> Result<HashMap<AlertId, Ack>, StoreError> {
+    async fn ack_and_tell(
+        &self,
+        alerts: &[AlertId],
+        ack: &Ack,
+        deliveries: &[Notification],
+    ) -> Result<HashMap<AlertId, Ack>, StoreError> {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
                 let before = remove_acks(self, &mut write, alerts).await?;
                 for alert in alerts {
                     sqlx::query(
-                "INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4) ON CONFLICT (alert) DO UPDATE \
-                 SET author = excluded.author, reason = excluded.reason, at = excluded.at",
-            )
-                .bind(alert.as_str())
-                .bind(ack.by.as_str())
-                .bind(ack.reason.as_deref())
-                .bind(ack.at.as_millisecond())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
+                        "INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4) ON CONFLICT (alert) DO UPDATE \
+                         SET author = excluded.author, reason = excluded.reason, at = excluded.at",
+                    )
+                    .bind(alert.as_str())
+                    .bind(ack.by.as_str())
+                    .bind(ack.reason.as_deref())
+                    .bind(ack.at.as_millisecond())
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
                 }
+                insert_deliveries(self, &mut write, std::iter::once(deliveries), &HashSet::new()).await?;
                 self.commit(write).await?;
                 Ok(before)
             })
@@ -154,16 +161,43 @@ impl Desk for SqlStore {
         .await
     }
 
-    async fn unack(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Ack>, StoreError> {
+    async fn unack_and_tell(
+        &self,
+        alerts: &[AlertId],
+        deliveries: &[Notification],
+    ) -> Result<HashMap<AlertId, Ack>, StoreError> {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
                 let before = remove_acks(self, &mut write, alerts).await?;
+                insert_deliveries(self, &mut write, std::iter::once(deliveries), &HashSet::new()).await?;
                 self.commit(write).await?;
                 Ok(before)
             })
         })
         .await
+    }
+
+    async fn told(&self, alerts: &[AlertId]) -> Result<Vec<Told>, StoreError> {
+        let mut told: Vec<Told> = Vec::new();
+        for alert in alerts {
+            let found = sqlx::query(
+                "SELECT one.receiver, one.id FROM delivery AS one LEFT JOIN delivery AS whole ON whole.id = one.merged_into \
+                 WHERE one.alert = $1 AND one.kind = 'alert.firing' AND COALESCE(whole.state, one.state) <> 'dead' \
+                 ORDER BY one.receiver, one.created_at DESC, one.id DESC",
+            )
+            .bind(alert.as_str())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+            let mut of_alert = rows::all(&found, "delivery", |row| {
+                let (receiver, by) = (ReceiverId::new(rows::text(row, 0)?), DeliveryId::new(rows::text(row, 1)?));
+                Ok(Told { alert: alert.clone(), receiver, by })
+            });
+            of_alert.dedup_by(|later, first| later.receiver == first.receiver);
+            told.append(&mut of_alert);
+        }
+        Ok(told)
     }
 
     async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {
@@ -174,7 +208,8 @@ impl Desk for SqlStore {
     async fn told_in_group(&self, alert: &AlertId) -> Result<HashSet<AlertId>, StoreError> {
         let found = sqlx::query(
             "SELECT alert.id FROM alert WHERE alert.state = 'firing' AND EXISTS (SELECT 1 FROM delivery AS member \
-               JOIN delivery AS one ON one.receiver = member.receiver AND one.group_key = member.group_key \
+               JOIN delivery AS one ON one.merged_into = member.merged_into \
+                 OR (one.receiver = member.receiver AND one.group_key = member.group_key) \
                WHERE member.alert = alert.id AND one.alert = $1)",
         )
         .bind(alert.as_str())

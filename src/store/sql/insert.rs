@@ -60,6 +60,7 @@ pub(super) async fn insert_deliveries<D: AsRef<[Notification]>>(
     }
     let followers: Vec<IdItem> = followers.iter().map(|id| IdItem { id: id.as_str() }).collect();
     execute(store, write, &store.statements.follow_merged, &followers).await?;
+    execute(store, write, &store.statements.supersede_acks, &followers).await?;
     bury_late_followers(store, write, &followers).await
 }
 

@@ -15,7 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::database::{Mode, SqlStore};
-use crate::model::{AlertId, DeliveryId, InstanceKey, RuleId, RuleStep, SourceId};
+use crate::model::{AlertId, Content, DeliveryId, InstanceKey, MessageKind, Notification, RuleId, RuleStep, SourceId};
 use crate::store::access::Access as _;
 use crate::store::desk::Desk as _;
 use crate::store::digests::Digests as _;
@@ -139,6 +139,13 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.escalated_ends(5).await?;
     store.active_silences(now).await?;
     store.alerts_named("a").await?;
+    store.told(std::slice::from_ref(&alert)).await?;
+    store.told_in_group(&alert).await?;
+    let ack = Notification {
+        follows: Some(DeliveryId::new("d")),
+        ..Notification::new("ack".into(), "hook".into(), MessageKind::AlertUnacknowledged, Content::default(), now)
+    };
+    store.unack_and_tell(&[alert], &[ack]).await?;
     store.own_state(now).await?;
     store.gauges(now).await?;
     store.token("t", now).await?;

@@ -26,6 +26,9 @@ pub(super) struct Statements {
     pub(super) insert_deliveries: SqlStr,
     /// Of the listed deliveries, those whose predecessor was merged follow what it was merged into.
     pub(super) follow_merged: SqlStr,
+    /// What is pending of who is on an alert is told by a listed delivery that tells the same receiver of its end, or of who is
+    /// on it since.
+    pub(super) supersede_acks: SqlStr,
     /// Of the listed deliveries, those whose predecessor is dead die.
     pub(super) bury_late_followers: SqlStr,
     pub(super) settle: SqlStr,
@@ -91,6 +94,14 @@ impl Statements {
                 "UPDATE delivery SET follows = (SELECT leader.merged_into FROM delivery AS leader WHERE leader.id = delivery.follows) \
                  WHERE {listed} AND state = 'pending' \
                    AND EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = delivery.follows AND leader.state = 'merged')"
+            )),
+            supersede_acks: sql(format!(
+                "UPDATE delivery SET state = 'merged', merged_into = later.id, next_attempt_at = NULL \
+                 FROM {ids} JOIN delivery AS later ON later.id = item.id \
+                 WHERE delivery.alert = later.alert AND delivery.receiver = later.receiver AND delivery.id <> later.id \
+                   AND delivery.kind IN ('alert.acknowledged', 'alert.unacknowledged') AND delivery.state = 'pending' \
+                   AND delivery.claimed_at IS NULL AND later.state = 'pending' \
+                   AND later.kind IN ('alert.resolved', 'alert.acknowledged', 'alert.unacknowledged')"
             )),
             bury_late_followers: sql(format!(
                 "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, last_error = $2 \

@@ -157,6 +157,7 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
     let teller = traced.group.as_ref().unwrap_or(&traced.record);
     let what = match delivery.kind {
         MessageKind::AlertResolved => "web.story.told_end",
+        MessageKind::AlertAcknowledged | MessageKind::AlertUnacknowledged => "web.story.told_ack",
         _ if traced.group.is_some() => "web.story.told_with",
         _ => "web.story.told",
     };

@@ -54,6 +54,8 @@ pub(super) fn kind_key(kind: MessageKind) -> &'static str {
     match kind {
         MessageKind::AlertFiring => "web.kind.firing",
         MessageKind::AlertResolved => "web.kind.resolved",
+        MessageKind::AlertAcknowledged => "web.kind.acknowledged",
+        MessageKind::AlertUnacknowledged => "web.kind.unacknowledged",
         MessageKind::AlertGroup => "web.kind.group",
         MessageKind::Digest => "web.kind.digest",
         MessageKind::Test => "web.kind.test",

@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::frame::{Page, rendered};
-use crate::desk::one_line;
+use crate::desk::{self, one_line};
 use crate::model::{Ack, Alert, AlertId, AlertState};
 use crate::sign::{ACK, Link};
-use crate::store::{Board as _, Desk as _};
+use crate::store::Board as _;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 
@@ -90,7 +90,8 @@ pub(in crate::web) async fn follow(
     if is_news {
         let reason = Some(said.reason.trim()).filter(|reason| !reason.is_empty());
         let reason = reason.map(|reason| one_line("reason", reason)).transpose()?;
-        web.store.ack(std::slice::from_ref(&alert.id), &Ack { by: by.clone(), reason, at: web.now() }).await?;
+        let (ack, in_force) = (Ack { by: by.clone(), reason, at: web.now() }, web.in_force());
+        desk::acknowledge(&web.store, &in_force.receivers, std::slice::from_ref(&alert), &ack).await?;
         tracing::info!(alert = id, by, "acknowledged by the link of a message");
     }
     show(&web, &headers, &alert, &signed, true, None).await

@@ -376,6 +376,12 @@ pub const REASON_BYTES_MAX: usize = 300;
 pub const INHIBITING_MAX: usize = 10_000;
 /// Fewest characters of an alert's id that may stand for it.
 pub const ALERT_PREFIX_MIN: usize = 4;
+/// How far back an alert says how its job has fared.
+pub const LATELY_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Successful runs that tell what is usual of a job, the latest ones, and the fewest that do.
+pub const USUAL_RUNS_MAX: usize = 20;
+/// See [`USUAL_RUNS_MAX`].
+pub const USUAL_RUNS_MIN: usize = 3;
 /// Characters of an alert's id that people are shown: enough to tell thousands apart, and few enough to type.
 pub const ALERT_ID_SHOWN: usize = 8;
 /// Most alerts that one command acknowledges or closes.

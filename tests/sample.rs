@@ -117,6 +117,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 escalation: None,
                 episode: 1,
                 ended: None,
+                history: None,
                 acked: None,
                 acked_before: None,
                 url: None,

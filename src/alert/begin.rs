@@ -110,6 +110,7 @@ pub fn begin(subject: Subject<'_>, source_kind: &str, found: Found, now: Timesta
             held_back: None,
             labels: Default::default(),
             escalation: None,
+            history: None,
             acked: None,
             acked_before: None,
             url: None,

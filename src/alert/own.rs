@@ -334,6 +334,7 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
             escalation: None,
             episode: 1,
             ended: None,
+            history: None,
             acked: None,
             acked_before: None,
             url: None,

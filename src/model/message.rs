@@ -14,6 +14,7 @@ use super::escalation::Escalation;
 use super::id::{AlertId, RuleId, SourceId};
 use super::instance::{InstanceKey, InstanceType};
 use super::labels::Labels;
+use super::lately::Lately;
 use super::measures::Measures;
 use super::reason::Reason;
 use super::silence::{Ack, HeldBack};
@@ -279,6 +280,9 @@ pub struct AlertPart {
     /// How it ended; `null` while it fires.
     #[serde(default)]
     pub ended: Option<Ended>,
+    /// How its job has fared before it, where that was looked up: in alerts about jobs, when they are told.
+    #[serde(default)]
+    pub history: Option<Lately>,
     /// Who has acknowledged it: in messages that tell of that, and `null` in every other.
     #[serde(default)]
     pub acked: Option<Ack>,

@@ -14,6 +14,7 @@ mod id;
 mod instance;
 mod job;
 mod labels;
+mod lately;
 mod meant_for;
 mod measures;
 mod message;
@@ -41,6 +42,7 @@ pub use instance::{
 };
 pub use job::{Job, JobSchedule, JobStatus};
 pub use labels::{LabelMatch, Labels, joined as joined_labels};
+pub use lately::Lately;
 pub use meant_for::{MeantFor, Untold};
 pub use measures::{ConditionKind, Measures, Stage};
 pub use message::{

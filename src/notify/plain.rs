@@ -3,7 +3,9 @@
 
 use crate::model::{AlertState, DigestFacts, GroupFacts, Message, MessageData, TroublePart};
 use crate::template::{Locale, display_text, level, truncated};
-use crate::words::{Listener, Subject, ack_line, command, group_lines, headline, short_id, subject, summary, when};
+use crate::words::{
+    Listener, Subject, ack_line, command, group_lines, headline, lately, short_id, subject, summary, when,
+};
 
 /// A message to be told plainly, and why.
 pub(super) struct Plain<'a> {
@@ -71,6 +73,10 @@ impl Plain<'_> {
         }
         if let Some(status) = &facts.job.status {
             say("plain.job_status", &[("status", status)]);
+        }
+        let lately = lately(facts, self.message.timestamp, &self.locale.timezone, language);
+        if let Some(lately) = lately {
+            say("plain.lately", &[("lately", &lately)]);
         }
         let own = facts.alert.measures.error.as_ref();
         let error = facts.instance.as_ref().and_then(|instance| instance.error.as_ref()).or(own);

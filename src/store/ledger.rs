@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::error::StoreError;
 use crate::decide::Memory;
 use crate::model::{
-    Alert, AlertId, Covered, GapPart, Instance, InstanceKey, InstanceType, Notification, PollOutcome, Snapshot,
+    Alert, AlertId, Covered, GapPart, Instance, InstanceKey, InstanceType, Lately, Notification, PollOutcome, Snapshot,
     SourceId,
 };
 
@@ -102,6 +102,14 @@ pub trait PollLedger: Send + Sync {
         jobs: &[String],
         limit: usize,
     ) -> impl Future<Output = Result<PastRuns, StoreError>> + Send;
+
+    /// How the jobs of these alerts have fared before them, by the alert: the runs since `since`, and what is usual. Asked for
+    /// all of them at once.
+    fn lately(
+        &self,
+        alerts: &[Alert],
+        since: Timestamp,
+    ) -> impl Future<Output = Result<HashMap<AlertId, Lately>, StoreError>> + Send;
 
     /// The jobs of which a run was planned or started between `from` and `until`, both included, with the type of that
     /// run.

@@ -338,6 +338,7 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
     if let MessageData::Alert(facts) = &message.data {
         let words::Subject { label, name, source } = words::subject(facts, language);
         own["subject"] = serde_json::json!({ "label": label, "name": name, "source": source });
+        own["lately"] = serde_json::json!(words::lately(facts, message.timestamp, &locale.timezone, language));
         own["when"] = Value::from(words::when(facts, message.timestamp, &locale.timezone, language));
     }
     if let MessageData::Group(group) = &message.data {

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, LABEL_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
     Ack, AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, EndReason, Ended, Escalation, GroupFacts, HeldBack,
-    InstancePart, InstanceType, JobPart, Measures, Message, MessageData, MessageKind, NodePart, Reason, ReasonCode,
-    ReceiverId, RuleId, Severity, SourceId, SourcePart, Stage, Status,
+    InstancePart, InstanceType, JobPart, Lately, Measures, Message, MessageData, MessageKind, NodePart, Reason,
+    ReasonCode, ReceiverId, RuleId, Severity, SourceId, SourcePart, Stage, Status,
 };
 use crate::words::{self, Language};
 
@@ -36,6 +36,7 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             held_back: None,
             labels: [("team".to_string(), "finance".to_string())].into(),
             escalation: None,
+            history: (kind == MessageKind::AlertFiring).then(|| sample_history(now)),
             acked: None,
             acked_before: None,
             url: None,
@@ -109,6 +110,19 @@ pub fn samples() -> Vec<(String, Message)> {
     all
 }
 
+/// How its job fared before.
+fn sample_history(now: Timestamp) -> Lately {
+    let ago = |hours| now.saturating_sub(SignedDuration::from_hours(hours)).unwrap_or(now);
+    Lately {
+        runs: 42,
+        failed: 3,
+        last_success_at: Some(ago(24)),
+        usual_ms: Some(55_000),
+        last_ended: Some(Ended { reason: EndReason::Recovered, by: None, note: None, at: ago(50) }),
+        last_lasted_ms: Some(1_500_000),
+    }
+}
+
 /// The same alert half an hour later, when nobody has taken it on.
 fn escalated(alert: &AlertPart) -> AlertPart {
     let [told, unreached] = ["oncall", "team"].map(|receiver| vec![ReceiverId::new(receiver)]);
@@ -172,6 +186,7 @@ fn sample_instant() -> Timestamp {
 
 fn all_null(mut facts: AlertFacts) -> AlertFacts {
     facts.alert.labels.clear();
+    facts.alert.history = None;
     facts.alert.ends_at = None;
     facts.alert.ended = None;
     facts.job.id = None;
@@ -214,6 +229,7 @@ fn about_source(mut facts: AlertFacts) -> AlertFacts {
     facts.alert.rule = RuleId::new("self/source-unreadable");
     facts.alert.severity = Severity::Error;
     facts.job = JobPart { name: "nightbell".to_string(), ..JobPart::default() };
+    facts.alert.history = None;
     facts.instance = None;
     facts.failing_nodes = Vec::new();
     facts.alert.measures.error = Some("HTTP 401, APIGW.0301: Incorrect IAM authentication information".to_string());
@@ -251,7 +267,12 @@ fn sample_job(now: Timestamp) -> JobPart {
 fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     let error = cut(&text.repeat(INSTANCE_ERROR_BYTES_MAX / text.len() + 1), INSTANCE_ERROR_BYTES_MAX).to_string();
     let text = cut(text, FIELD_BYTES_MAX);
-    facts.alert.held_back = Some(held_back(cut(text, REASON_BYTES_MAX)));
+    let reason = cut(text, REASON_BYTES_MAX);
+    facts.alert.held_back = Some(held_back(reason));
+    if let Some(history) = &mut facts.alert.history {
+        let (by, note) = (Some(reason.to_string()), Some(reason.to_string()));
+        history.last_ended = history.last_ended.take().map(|it| Ended { reason: EndReason::Closed, by, note, ..it });
+    }
     let label = cut(text, LABEL_BYTES_MAX).to_string();
     facts.alert.labels = (0..9).map(|number| (format!("label-{number}"), label.clone())).collect();
     facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()), ..JobPart::default() };
@@ -343,6 +364,11 @@ fn full_facts() -> AlertFacts {
     facts.alert.held_back = Some(held_back("deploy"));
     facts.alert.url = Some("https://bell.example.com/alerts/1".to_string());
     facts.alert.ack_url = Some("https://bell.example.com/ack/1".to_string());
+    let mut history = sample_history(sample_instant());
+    if let Some(ended) = &mut history.last_ended {
+        (ended.by, ended.note) = (Some("kim".to_string()), Some("why".to_string()));
+    }
+    facts.alert.history = Some(history);
     let ack = |by: &str| Some(Ack { by: by.to_string(), reason: Some("why".to_string()), at: sample_instant() });
     (facts.alert.acked, facts.alert.acked_before) = (ack("kim"), ack("maria"));
     facts.alert = escalated(&facts.alert);
@@ -368,6 +394,7 @@ fn with_receiver(message: &Message) -> Value {
             let subject = serde_json::json!({ "label": "Job", "name": "etl", "source": "warehouse" });
             map.insert("subject".to_string(), subject);
             map.insert("when".to_string(), Value::from(", since 08:05"));
+            map.insert("lately".to_string(), Value::from("3 of 42 runs failed in the last 7 days"));
         }
         if matches!(message.data, MessageData::Group(_)) {
             let line = serde_json::json!({

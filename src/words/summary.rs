@@ -219,6 +219,7 @@ mod tests {
                 escalation: None,
                 episode: 1,
                 ended: None,
+                history: None,
                 acked: None,
                 acked_before: None,
                 url: None,

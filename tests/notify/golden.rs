@@ -162,7 +162,7 @@ fn the_webhook_body_is_the_contract() {
     assert_eq!(keys(&body["data"]), "alert failing_nodes instance job node_details source");
     assert_eq!(
         keys(&body["data"]["alert"]),
-        "ack_url acked condition due due_at due_times_missed ended ends_at episode error escalation held_back id labels late_ms limit_ms limit_percent reason rule runs_counted \
+        "ack_url acked condition due due_at due_times_missed ended ends_at episode error escalation held_back history id labels late_ms limit_ms limit_percent reason rule runs_counted \
          runs_failed severity stage starts_at state summary url usual_ms"
     );
     assert_eq!(

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod growth;
+mod lately;
 mod learnt;
 mod migration;
 mod opening;

@@ -83,6 +83,17 @@ item! {
 }
 
 item! {
+    /// An alert with what it is about.
+    AboutItem {
+        id: Text &'a str,
+        source: Text &'a str,
+        job: Text &'a str,
+        instance: Text &'a str,
+        rule: Text &'a str,
+    }
+}
+
+item! {
     /// A later step of a rule.
     StepItem {
         rule: Text &'a str,

@@ -30,6 +30,7 @@ mod groups;
 mod inquiry;
 mod insert;
 mod items;
+mod lately;
 mod lock;
 mod memory;
 mod migrations;

@@ -15,7 +15,9 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::database::{Mode, SqlStore};
-use crate::model::{AlertId, Content, DeliveryId, InstanceKey, MessageKind, Notification, RuleId, RuleStep, SourceId};
+use crate::model::{
+    Alert, AlertId, Content, DeliveryId, InstanceKey, MessageKind, Notification, RuleId, RuleStep, SourceId,
+};
 use crate::store::access::Access as _;
 use crate::store::desk::Desk as _;
 use crate::store::digests::Digests as _;
@@ -109,6 +111,9 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.known_alerts(std::slice::from_ref(&alert)).await?;
     store.counted_runs(&source, &["etl_told".into()], 5).await?;
     store.past_runs(&source, &["etl_told".into()], 5).await?;
+    let alerts: Vec<Alert> = store.told_and_firing(std::slice::from_ref(&source), 5).await?;
+    assert!(!alerts.is_empty(), "the store has an alert that fires");
+    store.lately(&alerts, now).await?;
     store.told_and_firing(std::slice::from_ref(&source), 5).await?;
     for receiver in ["hook", "mail"].map(Into::into) {
         store.queue(&receiver, now, 5).await?;

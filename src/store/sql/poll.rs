@@ -10,10 +10,10 @@ use sqlx::any::AnyRow;
 use super::database::{SqlStore, Write};
 use super::gap::next_moment;
 use super::items::{IdItem, alert_items, clean, instance_items, lists, to_json};
-use super::{forget, gap, insert, memory, rows, transition};
+use super::{forget, gap, insert, lately, memory, rows, transition};
 use crate::decide::Memory;
 use crate::model::{
-    Alert, AlertId, GapCause, GapPart, InstanceKey, InstanceType, Notification, PollOutcome, Snapshot, SourceId,
+    Alert, AlertId, GapCause, GapPart, InstanceKey, InstanceType, Lately, Notification, PollOutcome, Snapshot, SourceId,
 };
 use crate::store::error::StoreError;
 use crate::store::ledger::{PastRuns, PollCommit, PollLedger};
@@ -164,6 +164,10 @@ impl PollLedger for SqlStore {
             rows::SNAPSHOT_COLUMNS
         );
         runs_of(self, statement, source, jobs, limit).await
+    }
+
+    async fn lately(&self, alerts: &[Alert], since: Timestamp) -> Result<HashMap<AlertId, Lately>, StoreError> {
+        lately::lately(self, alerts, since).await
     }
 
     async fn planned_jobs(

@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use super::deliveries::CANDIDATE;
 use super::dialect::{Column, Dialect};
 use super::items::{
-    AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, JobItem, MemberItem, SettledItem, SubjectItem,
+    AboutItem, AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, JobItem, MemberItem, SettledItem,
+    SubjectItem,
 };
 
 /// Statements over a bound list.
@@ -56,6 +57,9 @@ pub(super) struct Statements {
     pub(super) follow_group: SqlStr,
     /// The latest successful durations of the listed jobs, at most `$2` of each.
     pub(super) durations: SqlStr,
+    /// How the jobs of the listed alerts have fared before them: their runs since `$2` without the alert's own, how many of
+    /// those failed, the last success, and the facts of the last alert of the same rule that is over.
+    pub(super) lately: SqlStr,
     /// The facts of the alerts about the listed runs, over or not, the latest last.
     pub(super) facts_of_runs: SqlStr,
     /// The listed deliveries with their receivers.
@@ -170,6 +174,20 @@ impl Statements {
                  WHERE run.status IN ('success', 'forced-success', 'ignored-failure') \
                    AND run.settled_moment IS NOT NULL AND run.end_time >= run.start_time) AS latest WHERE place <= $2",
                 jobs = dialect.items(JobItem::COLUMNS)
+            )),
+            lately: sql(format!(
+                "SELECT item.id, \
+                   COUNT(CASE WHEN COALESCE(run.plan_time, run.start_time) >= $2 THEN 1 END), \
+                   COUNT(CASE WHEN COALESCE(run.plan_time, run.start_time) >= $2 \
+                     AND run.status IN ('fail', 'running-exception', 'rejected') THEN 1 END), \
+                   MAX(CASE WHEN run.status IN ('success', 'forced-success') THEN run.end_time END), \
+                   (SELECT earlier.facts FROM alert AS earlier WHERE earlier.source = item.source AND earlier.job = item.job \
+                      AND earlier.rule = item.rule AND earlier.state = 'resolved' AND earlier.id <> item.id \
+                      ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1) \
+                 FROM {about} LEFT JOIN instance AS run ON run.source = item.source AND run.job = item.job \
+                   AND run.id <> item.instance AND run.ended = 1 AND run.kind <> 'backfill' \
+                 GROUP BY item.id, item.source, item.job, item.instance, item.rule",
+                about = dialect.items(AboutItem::COLUMNS)
             )),
             receivers: sql(format!(
                 "SELECT delivery.id, delivery.receiver FROM {ids} JOIN delivery ON delivery.id = item.id"

@@ -1,4 +1,4 @@
-//! The questions of a decision, put to the store.
+//! The questions of a decision, and of how the jobs that alert have fared before, put to the store.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,27 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::poller::Poller;
-use crate::decide::{Answers, Questions};
-use crate::limits::{HISTORY_RUNS_MAX, INHIBITING_MAX};
+use crate::decide::{Answers, Decided, Questions};
+use crate::limits::{HISTORY_RUNS_MAX, INHIBITING_MAX, LATELY_TIME};
+use crate::model::Alert;
 use crate::source::Source;
 use crate::store::{Desk, PollLedger, StoreError};
 
 impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
+    /// Has each alert that is told now say how its job has fared before it.
+    pub(super) async fn add_history(&self, decided: &mut Decided, now: Timestamp) -> Result<(), StoreError> {
+        let alerts: Vec<Alert> = decided.to_detail().map(|alert| alert.clone()).collect();
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let since = now.checked_sub(LATELY_TIME).unwrap_or(Timestamp::MIN);
+        let mut lately = self.store.lately(&alerts, since).await?;
+        for alert in decided.to_detail() {
+            alert.facts.alert.history = lately.remove(&alert.id);
+        }
+        Ok(())
+    }
+
     /// What the store knows of what is asked, at `now`.
     pub(super) async fn answer(&self, asked: &Questions, now: Timestamp) -> Result<Answers, StoreError> {
         let (store, source) = (&*self.store, &self.settings.id);

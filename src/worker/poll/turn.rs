@@ -138,6 +138,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         for warning in &decided.warnings {
             warn!(source = %self.settings.id, "{warning}");
         }
+        self.add_history(&mut decided, now).await?;
         self.add_details(&mut decided, look.jobs.as_deref()).await;
         let mut report = PollReport::of(&decided, incomplete.clone(), now);
         let Decided { instances, fired, changed, notices, covered, listed_from, known_rules, .. } = decided;

@@ -50,6 +50,7 @@ fn part(row: AlertRow) -> BreachPart {
     BreachPart {
         rule: row.rule,
         severity: row.severity,
+        labels: row.labels,
         source: row.source,
         job: row.job,
         instance: row.instance,
@@ -64,10 +65,11 @@ fn part(row: AlertRow) -> BreachPart {
     }
 }
 
-/// What went furthest beyond its limit first.
+/// The worst first, and of them what went furthest beyond its limit.
 pub(super) fn sorted(mut breaches: Vec<BreachPart>) -> Vec<BreachPart> {
     breaches.sort_by(|one, other| {
-        other.over_ms.cmp(&one.over_ms).then_with(|| (&one.job, &one.rule).cmp(&(&other.job, &other.rule)))
+        let worst = |it: &BreachPart| (it.severity, it.over_ms);
+        worst(other).cmp(&worst(one)).then_with(|| (&one.job, &one.rule).cmp(&(&other.job, &other.rule)))
     });
     breaches
 }
@@ -91,6 +93,11 @@ mod tests {
             job: "etl".to_string(),
             instance: "1".to_string(),
             kind: InstanceType::Scheduled,
+            is_new: true,
+            since: at(-60),
+            labels: Default::default(),
+            error: None,
+            is_about_job: false,
             is_firing,
             suppressed_by: None,
             start_time: Some(at(-60)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{GapPart, InstanceType, Measures, RuleId, Severity, SourceId, Status};
+use crate::model::{GapPart, InstanceType, Labels, Measures, RuleId, Severity, SourceId, Status};
 
 /// Whether a digest is about a job: source, name, and how the run came to be.
 pub type Selects = Box<dyn FnMut(&SourceId, &str, InstanceType) -> bool + Send>;
@@ -93,7 +93,7 @@ pub struct OpenRow {
     pub start_time: Option<Timestamp>,
 }
 
-/// A run that failed once: in the period, or earlier without a success since.
+/// A run that failed once: in the period, or earlier without a success before the period.
 #[derive(Debug, Clone)]
 pub struct FailedRow {
     /// Its source.
@@ -127,9 +127,11 @@ pub struct HistoryRow {
     pub duration_ms: u64,
 }
 
-/// An alert that was recorded in the period.
+/// An alert that was recorded in the period, or still fires.
 #[derive(Debug, Clone)]
 pub struct AlertRow {
+    /// Whether it was recorded in the period.
+    pub is_new: bool,
     /// Its rule.
     pub rule: RuleId,
     /// How bad it is.
@@ -142,6 +144,14 @@ pub struct AlertRow {
     pub instance: String,
     /// How the run came to be.
     pub kind: InstanceType,
+    /// Since when.
+    pub since: Timestamp,
+    /// The labels of its rule and its source.
+    pub labels: Labels,
+    /// Why, in the source's words, where it tells.
+    pub error: Option<String>,
+    /// Whether it is about the status of the job itself: a real-time job that has stopped.
+    pub is_about_job: bool,
     /// Whether it still fires.
     pub is_firing: bool,
     /// By what it was suppressed.

@@ -144,7 +144,7 @@ impl Tally {
         self.timing.wanted()
     }
 
-    /// Which runs' failing nodes are wanted. To be called once all failures are in.
+    /// Which runs' failing nodes are wanted. To be called once all failures and all alerts are in.
     pub fn wanted_nodes(&mut self) -> Vec<Subject> {
         let (broken, recovered) = std::mem::take(&mut self.troubles).sorted();
         self.broken = Listed::of(broken, DIGEST_LISTED_MAX);
@@ -168,16 +168,19 @@ impl Tally {
         }
     }
 
-    /// An alert that was recorded in the period.
+    /// An alert that was recorded in the period, or still fires. To be called before [`Tally::wanted_nodes`].
     pub fn alert(&mut self, row: AlertRow) {
         if !self.sources.contains_key(&row.source) || !(self.selects)(&row.source, &row.job, row.kind) {
             return;
         }
-        self.alerts.fired += 1;
+        self.alerts.fired += u64::from(row.is_new);
         self.alerts.firing += u64::from(row.is_firing);
+        self.troubles.alert(&row);
         if let Some(reason) = &row.suppressed_by {
-            self.alerts.suppressed += 1;
-            *self.suppressed_by.entry(reason.clone()).or_default() += 1;
+            if row.is_new {
+                self.alerts.suppressed += 1;
+                *self.suppressed_by.entry(reason.clone()).or_default() += 1;
+            }
             // What a night's mute window kept from waking people is what they read of in the morning. What was old at the
             // first poll is of a time that no digest is about.
             if *reason == Suppression::FirstPoll.to_string() {

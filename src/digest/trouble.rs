@@ -1,13 +1,13 @@
-//! Jobs that failed: which are still broken, and which are well again.
+//! Jobs that failed: which are still broken, and which are well again. How bad that is, the alerts about them say.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::rows::FailedRow;
+use super::rows::{AlertRow, FailedRow};
 use super::timing::of_job;
-use crate::model::{AlertFacts, SourceId, Status, TroublePart};
+use crate::model::{AlertFacts, Labels, Severity, SourceId, Status, TroublePart};
 
 /// What is known of the failures of one job.
 #[derive(Default)]
@@ -23,7 +23,22 @@ struct Failures {
 #[derive(Default)]
 pub(super) struct Troubles {
     jobs: HashMap<SourceId, HashMap<String, Failures>>,
+    /// What the worst alert about each job says.
+    alerts: HashMap<SourceId, HashMap<String, Option<Told>>>,
+    /// Real-time jobs that have stopped, since when, and whether that is new.
+    stopped: Vec<(SourceId, String, Timestamp, bool)>,
 }
+
+/// What an alert says of its job.
+struct Told {
+    severity: Severity,
+    is_firing: bool,
+    labels: Labels,
+    error: Option<String>,
+}
+
+/// The word for what is older than the first look at a source.
+const FIRST_POLL: &str = "first-poll";
 
 /// Whether the failure still stands: nobody has made the run again with success or given it up by hand, and no later run
 /// of the job has succeeded.
@@ -60,18 +75,33 @@ impl Troubles {
                 open => *open = Some((earliest, row.clone())),
             }
         }
-        if row.is_new {
-            failures.in_period += 1;
-            if failures.last.as_ref().is_none_or(|last| last.due <= row.due) {
-                failures.last = Some(row);
-            }
+        failures.in_period += u64::from(row.is_new);
+        if failures.last.as_ref().is_none_or(|last| last.due <= row.due) {
+            failures.last = Some(row);
         }
     }
 
-    /// The jobs that are still broken, the freshest first, and those that are well again.
+    /// An alert that fires or began in the period: it tells how bad it is, and of a job that broke without a run.
+    pub(super) fn alert(&mut self, row: &AlertRow) {
+        let known = of_job(&mut self.alerts, &row.source, &row.job);
+        let rank = |severity, is_firing| (is_firing, severity);
+        if known.as_ref().is_none_or(|known| rank(known.severity, known.is_firing) < rank(row.severity, row.is_firing))
+        {
+            let (labels, error) = (row.labels.clone(), row.error.clone());
+            let (severity, is_firing) = (row.severity, row.is_firing);
+            *known = Some(Told { severity, is_firing, labels, error });
+        }
+        if row.is_about_job && row.is_firing && row.suppressed_by.as_deref() != Some(FIRST_POLL) {
+            self.stopped.push((row.source.clone(), row.job.clone(), row.since, row.is_new));
+        }
+    }
+
+    /// The jobs that are still broken, the worst first and of them those that have been broken longest, and those that are well
+    /// again.
     pub(super) fn sorted(self) -> (Vec<TroublePart>, Vec<TroublePart>) {
+        let Troubles { jobs, mut alerts, stopped } = self;
         let (mut broken, mut recovered) = (Vec::new(), Vec::new());
-        for failures in self.jobs.into_values().flat_map(HashMap::into_values) {
+        for failures in jobs.into_values().flat_map(HashMap::into_values) {
             match failures {
                 Failures { in_period, open: Some((since, row)), .. } => broken.push(part(row, since, in_period, None)),
                 Failures { in_period, last: Some(row), .. } => {
@@ -86,18 +116,57 @@ impl Troubles {
                 Failures { .. } => {}
             }
         }
-        for list in [&mut broken, &mut recovered] {
-            list.sort_by(|one, other| {
-                let key = |part: &TroublePart| (Reverse(part.is_new), Reverse(part.since));
-                key(one).cmp(&key(other)).then_with(|| one.job.cmp(&other.job))
-            });
+        let is_broken = |source: &SourceId, job: &str, all: &[TroublePart]| {
+            all.iter().any(|part: &TroublePart| part.source == *source && part.job == job)
+        };
+        for (source, job, since, is_new) in stopped {
+            if !is_broken(&source, &job, &broken) {
+                broken.push(stopped_job(source, job, since, is_new));
+            }
         }
+        for part in broken.iter_mut().chain(&mut recovered) {
+            let told =
+                alerts.get_mut(&part.source).and_then(|of_source| of_source.get_mut(&part.job)).and_then(Option::take);
+            if let Some(Told { severity, labels, error, .. }) = told {
+                (part.severity, part.labels) = (Some(severity), labels);
+                part.error = error.filter(|_| part.recovered_by.is_none());
+            }
+        }
+        broken.sort_by(|one, other| {
+            let key = |part: &TroublePart| (Reverse(part.severity), part.since);
+            key(one).cmp(&key(other)).then_with(|| one.job.cmp(&other.job))
+        });
+        recovered.sort_by(|one, other| {
+            let key = |part: &TroublePart| (Reverse(part.severity), Reverse(part.since));
+            key(one).cmp(&key(other)).then_with(|| one.job.cmp(&other.job))
+        });
         (broken, recovered)
+    }
+}
+
+/// A real-time job that has stopped: it has no run.
+fn stopped_job(source: SourceId, job: String, since: Timestamp, is_new: bool) -> TroublePart {
+    TroublePart {
+        severity: None,
+        labels: Labels::new(),
+        source,
+        job,
+        instance: String::new(),
+        status: Status::RunningException,
+        since: Some(since),
+        failures: 0,
+        is_new,
+        recovered_by: None,
+        node: None,
+        log_path: None,
+        error: None,
     }
 }
 
 fn part(row: FailedRow, since: Option<Timestamp>, failures: u64, recovered_by: Option<&str>) -> TroublePart {
     TroublePart {
+        severity: None,
+        labels: Labels::new(),
         source: row.source,
         job: row.job,
         instance: row.id,

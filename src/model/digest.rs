@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Severity;
 use super::id::{RuleId, SourceId};
+use super::labels::Labels;
 use super::status::Status;
 
 /// Everything a digest says.
@@ -25,7 +26,7 @@ pub struct DigestFacts {
     pub verdict: VerdictPart,
     /// Jobs that failed and have not succeeded since, those of earlier periods too.
     pub broken: Listed<TroublePart>,
-    /// Jobs that failed in the period and are well again.
+    /// Jobs that failed in the period, or that an earlier digest called broken, and are well again.
     pub recovered: Listed<TroublePart>,
     /// What took longer than a rule allows, or was not there when a rule says it must be.
     pub breaches: Listed<BreachPart>,
@@ -230,11 +231,17 @@ pub struct VerdictPart {
 /// A job that failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TroublePart {
+    /// The worst severity of the alerts about it that fire or began in the period; `null` where no rule told of it.
+    #[serde(default)]
+    pub severity: Option<Severity>,
+    /// The labels of the worst of them.
+    #[serde(default)]
+    pub labels: Labels,
     /// Its source.
     pub source: SourceId,
     /// Its name.
     pub job: String,
-    /// The run that failed last.
+    /// The run that failed last; empty of a real-time job.
     pub instance: String,
     /// The status of that run now.
     pub status: Status,
@@ -262,6 +269,9 @@ pub struct BreachPart {
     pub rule: RuleId,
     /// As the rule says.
     pub severity: Severity,
+    /// The labels of the rule and the source.
+    #[serde(default)]
+    pub labels: Labels,
     /// The source.
     pub source: SourceId,
     /// The job.
@@ -391,12 +401,12 @@ pub struct StatusCount {
     pub count: u64,
 }
 
-/// The alerts that began in a period.
+/// The alerts of a period.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertsPart {
     /// How many began.
     pub fired: u64,
-    /// Of those, how many still fire.
+    /// How many fire now, whenever they began.
     pub firing: u64,
     /// Of those that began, how many were recorded and not told.
     pub suppressed: u64,

@@ -107,7 +107,7 @@ pub trait PollLedger: Send + Sync {
     /// all of them at once.
     fn lately(
         &self,
-        alerts: &[Alert],
+        alerts: &[&Alert],
         since: Timestamp,
     ) -> impl Future<Output = Result<HashMap<AlertId, Lately>, StoreError>> + Send;
 

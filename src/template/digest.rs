@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::model::{
     AlertsPart, BarPart, BreachPart, ChangePart, ChartPart, CompletenessPart, DigestFacts, DigestPart, GapCause,
-    GapPart, Listed, Message, MessageData, MessageKind, Outcomes, PeriodPart, ReasonCount, RuleId, RunPart, Severity,
-    SourceId, SourceLine, Status, StatusCount, TotalsPart, TroublePart, UsualRange, VerdictPart, VerdictState,
+    GapPart, Labels, Listed, Message, MessageData, MessageKind, Outcomes, PeriodPart, ReasonCount, RuleId, RunPart,
+    Severity, SourceId, SourceLine, Status, StatusCount, TotalsPart, TroublePart, UsualRange, VerdictPart,
+    VerdictState,
 };
 use crate::words::{Language, say_digest};
 
@@ -136,6 +137,8 @@ fn bars(now: Timestamp, has_failures: bool) -> Vec<BarPart> {
 
 fn trouble(now: Timestamp, job: &str, minutes: i64, recovered_by: Option<&str>) -> TroublePart {
     TroublePart {
+        severity: Some(Severity::Error),
+        labels: Labels::from([("team".to_string(), "finance".to_string())]),
         source: warehouse(),
         job: job.to_string(),
         instance: "34765".to_string(),
@@ -178,7 +181,17 @@ fn ordinary(now: Timestamp) -> DigestFacts {
     report.status = Status::RunningException;
     let mut refunds = trouble(now, "etl_refunds", 2000, None);
     (refunds.is_new, refunds.failures) = (false, 0);
-    facts.broken = Listed::of(vec![report, orders, refunds], 3);
+    orders.severity = Some(Severity::Critical);
+    let mut stream = trouble(now, "stream_clicks", 130, None);
+    (stream.instance, stream.failures) = (String::new(), 0);
+    stream.status = Status::RunningException;
+    let loads = ["load_items", "load_stores", "load_users"].map(|job| {
+        let mut load = trouble(now, job, 94, None);
+        load.error = Some("connection to dws-prod refused".to_string());
+        load
+    });
+    let broken: Vec<TroublePart> = [orders, refunds, stream].into_iter().chain(loads).chain([report]).collect();
+    facts.broken = Listed::of(broken, 7);
     let recovered = [("etl_users", "rerun"), ("etl_stock", "later"), ("etl_tmp_load", "stopped")];
     facts.recovered =
         Listed::of(recovered.iter().map(|(job, by)| trouble(now, job, 400, Some(by))).collect::<Vec<_>>(), 3);
@@ -226,6 +239,7 @@ fn breaches(now: Timestamp) -> Vec<BreachPart> {
     let breach = |rule: &str, job: &str, kind: &str, over: u64| BreachPart {
         rule: RuleId::new(rule),
         severity: Severity::Warning,
+        labels: Labels::new(),
         source: warehouse(),
         job: job.to_string(),
         instance: String::new(),
@@ -299,6 +313,9 @@ pub(super) fn shape() -> Value {
         map.insert("receiver".to_string(), serde_json::json!({ "id": "team", "timezone": "UTC", "language": "en" }));
         map.insert("level".to_string(), Value::from("digest"));
         map.insert("headline".to_string(), Value::from("daily: all well"));
+        let line =
+            serde_json::json!({ "level": "error", "text": "etl, since 03:10", "names": "a, b", "node": "node load" });
+        map.insert("lines".to_string(), Value::from(vec![line]));
     }
     shape
 }

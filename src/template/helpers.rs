@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `local t` | the instant in the receiver's zone, `2026-11-21 08:05:03 +08:00`; nothing for null |
 //! | `local t "short"` | `08:05` on the day of the message, `20 Nov 23:10` on another |
+//! | `local t "date"` | `20 Nov 23:10`, whatever the day |
 //! | `local t "day"` | `Sat 21 Nov` |
 //! | `duration ms` | `1m 0s`; nothing for null |
 //! | `range ms ms` | `6 to 8m` |

@@ -345,6 +345,10 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
         let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
         own["lines"] = serde_json::json!(words::group_lines(group, &listener));
     }
+    if let MessageData::Digest(facts) = &message.data {
+        let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
+        own["lines"] = serde_json::json!(words::digest_lines(facts, &listener));
+    }
     clean::clean_value(&mut own);
     if let Value::Object(own) = own {
         map.extend(own);

@@ -75,10 +75,13 @@ fn local(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError
     match helper.param(1).map(|form| form.value()) {
         None => Ok(local_time(instant, timezone)),
         Some(Value::String(form)) if form == "short" => Ok(short_time(instant, occasion.now, timezone, *language)),
+        Some(Value::String(form)) if form == "date" => {
+            Ok(instant.to_zoned(timezone.clone()).strftime(&language.say("date_short", &[])).to_string())
+        }
         Some(Value::String(form)) if form == "day" => {
             Ok(instant.to_zoned(timezone.clone()).strftime(&language.say("date_day", &[])).to_string())
         }
-        Some(_) => failed("the other forms of \"local\" are \"short\" and \"day\""),
+        Some(_) => failed("the other forms of \"local\" are \"short\", \"date\" and \"day\""),
     }
 }
 

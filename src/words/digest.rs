@@ -68,6 +68,7 @@ mod tests {
         BreachPart {
             rule: RuleId::new("r"),
             severity: Severity::Error,
+            labels: Default::default(),
             source: SourceId::new("s"),
             job: "etl".to_string(),
             instance: "1".to_string(),

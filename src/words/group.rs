@@ -112,9 +112,10 @@ fn heaps(alerts: &[AlertFacts], key: impl Fn(&AlertFacts) -> String) -> Vec<Vec<
     heaps_of(alerts.iter().collect(), key)
 }
 
-fn heaps_of(alerts: Vec<&AlertFacts>, key: impl Fn(&AlertFacts) -> String) -> Vec<Vec<&AlertFacts>> {
+/// The same of anything.
+pub(super) fn heaps_of<T>(alerts: Vec<&T>, key: impl Fn(&T) -> String) -> Vec<Vec<&T>> {
     let mut places: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
-    let mut heaps: Vec<Vec<&AlertFacts>> = Vec::new();
+    let mut heaps: Vec<Vec<&T>> = Vec::new();
     for facts in alerts {
         match places.entry(key(facts)) {
             std::collections::hash_map::Entry::Occupied(place) => heaps[*place.get()].push(facts),
@@ -134,7 +135,7 @@ fn likeness(facts: &AlertFacts) -> String {
 }
 
 /// An error without its numbers.
-fn shape(error: &str) -> String {
+pub(super) fn shape(error: &str) -> String {
     let mut shape = String::with_capacity(error.len());
     for c in error.chars() {
         match (c.is_ascii_digit(), shape.ends_with('#')) {
@@ -256,19 +257,19 @@ impl<'a> Alike<'a> {
 }
 
 impl Listener<'_> {
-    fn short(&self, instant: Timestamp) -> String {
+    pub(super) fn short(&self, instant: Timestamp) -> String {
         short_time(instant, self.now, self.timezone, self.language)
     }
 }
 
 /// The value that all of them are; none where they differ.
-fn only<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+pub(super) fn only<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)
 }
 
 /// What all names begin with, up to a separator: `load_*`. None for what says too little.
-fn pattern(names: &std::collections::BTreeSet<&str>) -> Option<String> {
+pub(super) fn pattern(names: &std::collections::BTreeSet<&str>) -> Option<String> {
     // Of sorted names, the first and the last share what all share.
     let (first, last) = (names.first()?, names.last()?);
     let shared: usize =

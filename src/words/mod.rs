@@ -11,6 +11,7 @@
 mod act;
 mod catalog;
 mod digest;
+mod digest_lines;
 mod group;
 mod headline;
 mod language;
@@ -21,6 +22,7 @@ mod verdict;
 
 pub use act::{ack_line, command, short_id};
 pub use digest::{breach, say_digest, suppression};
+pub use digest_lines::digest_lines;
 pub use group::{GroupLine, Listener, group_lines};
 pub use headline::{Subject, headline, short_time, subject, when};
 pub use language::{Language, truncated};

@@ -1,9 +1,12 @@
 //! What digests say of alerts: deadlines that were not kept, failing nodes, and what kept alerts from being told.
 
 use jiff::SignedDuration;
-use nightbell::model::{Alert, ConditionKind, Measures, NodePart, Outcomes, Status, Suppression, VerdictState};
+use nightbell::model::{
+    Alert, ConditionKind, Instance, Measures, NodePart, Outcomes, Reason, ReasonCode, Severity, Status, Suppression,
+    VerdictState,
+};
 use nightbell::template::sample_digest;
-use nightbell::words::{Language, say_digest, verdict};
+use nightbell::words::{Language, Listener, digest_lines, say_digest, verdict};
 
 use super::world::World;
 use crate::sample::{alert, at, instance};
@@ -46,8 +49,99 @@ async fn deadlines_that_were_not_kept_are_breaches_also_when_they_are_over() {
             ("over", "started 7m 0s after 06:30"),
         ]
     );
+    // What came is in one digest; what is still late is in each, as late as it is by then.
     world.pass(3600);
-    assert_eq!(world.made().await.unwrap().breaches.total, 0, "each in one digest");
+    let digest = world.made().await.unwrap();
+    let told: Vec<_> = digest.breaches.shown.iter().map(|it| it.summary.as_str()).collect();
+    assert_eq!(told, ["did not run at 06:30, 1h 30m ago", "not finished by 06:30, 1h 30m late so far"]);
+    assert_eq!((digest.alerts.fired, digest.alerts.firing), (0, 3));
+}
+
+/// The worst first, and of them what has been broken longest; a real-time job that stopped is broken, too, for it has no run
+/// that could fail.
+#[tokio::test]
+async fn what_is_broken_stands_in_the_order_of_how_bad_it_is() {
+    let mut world = World::open("schedule: \"0 * * * *\"").await;
+    let told = |job: &str, severity: Severity| {
+        let mut alert = alert(job, job);
+        alert.facts.alert.severity = severity;
+        alert.facts.alert.labels.insert("team".to_string(), format!("{job}-team"));
+        alert
+    };
+    let mut stream = told("stream", Severity::Error);
+    stream.facts.instance = None;
+    stream.facts.alert.reason = Some(Reason::new(ReasonCode::JobStatus));
+    let failed = |job: &str, seconds: i64| {
+        let run = instance(job, "7", Status::Fail);
+        Instance { end_time: run.end_time.map(|end| end + SignedDuration::from_secs(seconds)), ..run }
+    };
+    let runs = vec![
+        failed("minor", -90),
+        failed("later", 5),
+        failed("earlier", -60),
+        failed("untold", -99),
+        failed("worst", 9),
+    ];
+    let alerts = vec![
+        told("minor", Severity::Info),
+        told("later", Severity::Error),
+        told("earlier", Severity::Error),
+        told("worst", Severity::Critical),
+        stream,
+    ];
+    world.commit(runs, alerts).await;
+    for _ in 0..2 {
+        world.pass(3600);
+        let digest = world.made().await.unwrap();
+        let shown: Vec<_> = digest.broken.shown.iter().map(|it| (it.job.as_str(), it.instance.as_str())).collect();
+        let expected =
+            [("worst", "7"), ("earlier", "7"), ("stream", ""), ("later", "7"), ("minor", "7"), ("untold", "7")];
+        assert_eq!(shown, expected);
+        assert_eq!(digest.broken.shown[0].severity, Some(Severity::Critical));
+        assert_eq!(digest.broken.shown[0].labels["team"], "worst-team");
+        assert_eq!(digest.broken.shown[5].severity, None);
+        assert_eq!(digest.alerts.firing, 5);
+    }
+}
+
+/// Whoever read in one digest that a job is broken reads in another that it is well again, once.
+#[tokio::test]
+async fn what_an_earlier_digest_called_broken_is_told_when_it_is_well_again() {
+    let mut world = World::open("schedule: \"0 * * * *\"").await;
+    world.show(["again", "next"].map(|job| instance(job, "7", Status::Fail))).await;
+    world.pass(3600);
+    assert_eq!(world.made().await.unwrap().broken.total, 2);
+    world.pass(60);
+    world
+        .show([instance("again", "7", Status::Success), World::later(instance("next", "8", Status::Success), 600)])
+        .await;
+    world.pass(3540);
+    let digest = world.made().await.unwrap();
+    assert_eq!((digest.broken.total, digest.verdict.state), (0, VerdictState::Recovered));
+    let told: Vec<_> =
+        digest.recovered.shown.iter().map(|it| (it.job.as_str(), it.recovered_by.as_deref(), it.is_new)).collect();
+    assert_eq!(told, [("again", Some("rerun"), false), ("next", Some("later"), false)]);
+    world.pass(3600);
+    assert_eq!(world.made().await.unwrap().recovered.total, 0, "once");
+}
+
+/// In a chat, jobs that failed of the same error share a line; the rest is counted.
+#[test]
+fn the_short_form_groups_what_failed_of_the_same_error() {
+    let message = sample_digest(at(0));
+    let utc = jiff::tz::TimeZone::UTC;
+    let listener = Listener { language: Language::En, timezone: &utc, now: at(0) };
+    let mut facts = message.digest().unwrap().clone();
+    let lines = digest_lines(&facts, &listener);
+    let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+    assert!(texts[0].starts_with("etl_orders, since "), "{texts:#?}");
+    assert!(texts.iter().any(|text| text.starts_with("real-time job stream_clicks stopped with an exception, since ")));
+    let several = lines.iter().find(|line| line.text.starts_with("3 load_* jobs, since ")).expect("they share a line");
+    assert!(several.text.ends_with(": connection to dws-prod refused"), "{}", several.text);
+    assert_eq!(several.names.as_deref(), Some("load_items, load_stores, load_users"));
+    facts.broken.total = 100;
+    let more = digest_lines(&facts, &listener).pop().unwrap();
+    assert_eq!(more.text, "… and 93 more");
 }
 
 /// It was told once, at night, and the episode ended with a rerun that failed again without a new alert, say: whoever opens

@@ -43,7 +43,11 @@ async fn a_run_belongs_to_the_digest_after_its_end_and_to_no_other() {
     world.show([World::later(instance("etl", "3", Status::Success), 600)]).await;
     world.pass(3600);
     let third = world.made().await.unwrap();
-    assert_eq!((third.verdict.state, third.broken.total, third.recovered.total), (VerdictState::Well, 0, 0));
+    // What was called broken twice is well again, which is told once.
+    assert_eq!((third.verdict.state, third.broken.total, third.recovered.total), (VerdictState::Recovered, 0, 1));
+    world.pass(3600);
+    let fourth = world.made().await.unwrap();
+    assert_eq!((fourth.verdict.state, fourth.recovered.total), (VerdictState::Quiet, 0));
 }
 
 #[tokio::test]
@@ -184,7 +188,9 @@ async fn an_alert_counts_in_one_digest_and_a_breach_says_by_how_much() {
     assert_eq!(breach.over_ms.unwrap() + 45 * 60_000, breach.duration_ms.unwrap());
     world.pass(3600);
     let second = world.made().await.unwrap();
-    assert_eq!((second.alerts.fired, second.breaches.total), (0, 0));
+    // Both fire on, and what takes too long takes longer by now.
+    assert_eq!((second.alerts.fired, second.alerts.firing, second.alerts.suppressed), (0, 2, 0));
+    assert_eq!(second.breaches.shown[0].over_ms, breach.over_ms.map(|over| over + 3_600_000));
 }
 
 #[tokio::test]

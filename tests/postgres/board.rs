@@ -27,7 +27,7 @@ async fn fill(store: &SqlStore) {
         .map(|number| {
             let mut one = delivery(&format!("d{number}"), if number % 2 == 0 { "pager" } else { "team" });
             one.alert = Some(AlertId::new(format!("a{}", number % 6)));
-            one.created_at = at(i64::try_from(number).unwrap());
+            one.created_at = at(i64::from(number));
             one
         })
         .collect();

@@ -57,7 +57,7 @@ async fn an_alert_knows_how_its_job_has_fared() {
 
     let asked = [named("now", "etl"), named("1", "other"), named("x", "unknown")];
     let since = at(-7 * DAY);
-    let found = store.lately(&asked, since).await.unwrap();
+    let found = store.lately(&asked.iter().collect::<Vec<_>>(), since).await.unwrap();
     let etl = &found["now"];
     assert_eq!((etl.runs, etl.failed), (5, 2));
     let last = run("etl", "4", Status::Success, -4, 400).end_time;

@@ -168,7 +168,8 @@ async fn messages_that_come_in_slices_are_there_all_or_none() {
     let first = PollCommit { fired: vec![alert("a1", "etl")], ..commit(0) };
     let broken = {
         let (store, first) = (std::sync::Arc::clone(&store), first.clone());
-        let mut slices = (0..3).map(move |number| if number < 2 { slice(number) } else { panic!("as the test has it") });
+        let mut slices =
+            (0..3).map(move |number| if number < 2 { slice(number) } else { panic!("as the test has it") });
         tokio::spawn(async move { store.commit_rendering(&first, &mut slices).await })
     };
     assert!(broken.await.is_err());

@@ -16,7 +16,7 @@ use crate::digest::{
     AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, OpenRow, PurgedRow, SettledRow, SourceRow, Tally,
 };
 use crate::limits::DIGEST_HISTORY_RUNS;
-use crate::model::{AlertFacts, AlertState, GapCause, InstanceType, RuleId, SourceId, Status};
+use crate::model::{AlertFacts, AlertState, GapCause, InstanceType, ReasonCode, RuleId, SourceId, Status};
 use crate::store::digests::{DigestCommit, DigestCursor, Digests, Since};
 use crate::store::error::StoreError;
 
@@ -78,8 +78,8 @@ impl Digests for SqlStore {
         reader.open(tally).await?;
         reader.failed(from, tally).await?;
         reader.history(tally).await?;
-        reader.nodes(tally).await?;
         reader.alerts(from, tally).await?;
+        reader.nodes(tally).await?;
         self.done(read).await?;
         Ok(until)
     }
@@ -258,18 +258,25 @@ impl Reader<'_> {
         .await
     }
 
-    /// What failed in the period, and what is older and was not followed by a success. Backfill re-does old days: it
-    /// neither vouches for the schedule nor is vouched for by it.
+    /// What failed in the period, and what is older and was still broken when it began. Backfill re-does old days: it neither
+    /// vouches for the schedule nor is vouched for by it.
     async fn failed(&mut self, from: i64, tally: &mut Tally) -> Result<(), StoreError> {
+        // What was made again with success had its first end, and so its moment, before the period: when it was seen to change
+        // tells whether that success is new.
         let text = format!(
-            "SELECT run.source, run.job, run.id, run.kind, run.status, {due}, run.end_time, CASE WHEN run.failed_moment > $1 THEN 1 ELSE 0 END, good.at \
+            "SELECT run.source, run.job, run.id, run.kind, run.status, {due}, run.end_time, \
+               CASE WHEN run.failed_moment > $1 THEN 1 ELSE 0 END, good.at \
              FROM instance AS run LEFT JOIN (SELECT source, job, CASE kind WHEN 'backfill' THEN 1 ELSE 0 END AS past, \
-               MAX(COALESCE(plan_time, start_time, end_time)) AS at FROM instance WHERE {OK} AND (source, job) IN \
+               MAX(COALESCE(plan_time, start_time, end_time)) AS at, \
+               MAX(CASE WHEN CASE WHEN failed_moment IS NULL THEN settled_moment ELSE changed_at END <= $1 \
+                 THEN COALESCE(plan_time, start_time, end_time) END) AS earlier \
+               FROM instance WHERE {OK} AND (source, job) IN \
                  (SELECT source, job FROM instance WHERE failed_moment IS NOT NULL) GROUP BY source, job, past) AS good \
              ON good.source = run.source AND good.job = run.job \
                AND good.past = CASE run.kind WHEN 'backfill' THEN 1 ELSE 0 END \
              WHERE run.failed_moment IS NOT NULL AND (run.failed_moment > $1 OR \
-               (run.status NOT IN ('success', 'forced-success', 'ignored-failure') AND (good.at IS NULL OR {due} >= good.at)))",
+               ((good.earlier IS NULL OR {due} >= good.earlier) AND (run.changed_at > $1 OR \
+                 run.status NOT IN ('success', 'forced-success', 'ignored-failure', 'manual-stop', 'skip', 'freeze', 'pause'))))",
             due = "COALESCE(run.plan_time, run.start_time, run.end_time)"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(from);
@@ -321,10 +328,11 @@ impl Reader<'_> {
     async fn alerts(&mut self, from: i64, tally: &mut Tally) -> Result<(), StoreError> {
         let query = sqlx::query(
             "SELECT alert.source, alert.job, alert.instance, alert.rule, alert.state, alert.suppressed_by, \
-               run.kind, run.start_time, run.end_time, alert.facts \
+               run.kind, run.start_time, run.end_time, alert.facts, \
+               CASE WHEN alert.noted_moment > $1 THEN 1 ELSE 0 END \
              FROM alert LEFT JOIN instance AS run \
                ON run.source = alert.source AND run.job = alert.job AND run.id = alert.instance \
-             WHERE alert.noted_moment > $1",
+             WHERE alert.noted_moment > $1 OR alert.state = 'firing'",
         );
         self.each(query.bind(from), "alert", |row, last| {
             let facts = rows::json::<AlertFacts>(row, 9)?;
@@ -335,7 +343,15 @@ impl Reader<'_> {
                 Some(_) => (rows::optional_instant(row, 7)?, rows::optional_instant(row, 8)?),
                 None => (told.and_then(|run| run.start_time), told.and_then(|run| run.end_time)),
             };
+            let own = facts.alert.measures.error.as_ref();
+            let error = told.and_then(|run| run.error.as_ref()).or(own).cloned();
+            let is_about_job = facts.alert.reason.as_ref().is_some_and(|it| it.code == ReasonCode::JobStatus);
             tally.alert(AlertRow {
+                is_new: rows::number(row, 10)? != 0,
+                since: facts.alert.starts_at,
+                labels: facts.alert.labels.clone(),
+                error,
+                is_about_job,
                 source: source(row, last)?,
                 job: rows::text(row, 1)?,
                 instance: rows::text(row, 2)?,

@@ -14,7 +14,7 @@ use crate::store::error::StoreError;
 /// How the jobs of these alerts have fared; what cannot be understood is left out.
 pub(super) async fn lately(
     store: &SqlStore,
-    alerts: &[Alert],
+    alerts: &[&Alert],
     since: Timestamp,
 ) -> Result<HashMap<AlertId, Lately>, StoreError> {
     let subjects: Vec<_> = alerts.iter().map(|alert| (alert, alert.facts.subject())).collect();
@@ -61,7 +61,7 @@ pub(super) async fn lately(
 
 /// How long runs of these alerts' jobs usually take that succeed, by source and job: the middle one of the latest. Of too few
 /// runs nothing is usual.
-async fn usual(store: &SqlStore, alerts: &[Alert]) -> Result<HashMap<(String, String), u64>, StoreError> {
+async fn usual(store: &SqlStore, alerts: &[&Alert]) -> Result<HashMap<(String, String), u64>, StoreError> {
     let jobs: BTreeSet<(&str, &str)> =
         alerts.iter().map(|alert| (alert.source.as_str(), alert.facts.job.name.as_str())).collect();
     let items: Vec<JobItem<'_>> = jobs.into_iter().map(|(source, job)| JobItem { source, job }).collect();

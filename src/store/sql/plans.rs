@@ -113,7 +113,7 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.past_runs(&source, &["etl_told".into()], 5).await?;
     let alerts: Vec<Alert> = store.told_and_firing(std::slice::from_ref(&source), 5).await?;
     assert!(!alerts.is_empty(), "the store has an alert that fires");
-    store.lately(&alerts, now).await?;
+    store.lately(&alerts.iter().collect::<Vec<_>>(), now).await?;
     store.told_and_firing(std::slice::from_ref(&source), 5).await?;
     for receiver in ["hook", "mail"].map(Into::into) {
         store.queue(&receiver, now, 5).await?;

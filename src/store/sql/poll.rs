@@ -166,7 +166,7 @@ impl PollLedger for SqlStore {
         runs_of(self, statement, source, jobs, limit).await
     }
 
-    async fn lately(&self, alerts: &[Alert], since: Timestamp) -> Result<HashMap<AlertId, Lately>, StoreError> {
+    async fn lately(&self, alerts: &[&Alert], since: Timestamp) -> Result<HashMap<AlertId, Lately>, StoreError> {
         lately::lately(self, alerts, since).await
     }
 

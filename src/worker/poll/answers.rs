@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::poller::Poller;
-use crate::decide::{Answers, Decided, Questions};
+use crate::decide::{Answers, Decided, Questions, to_detail};
 use crate::limits::{HISTORY_RUNS_MAX, INHIBITING_MAX, LATELY_TIME};
 use crate::model::Alert;
 use crate::source::Source;
@@ -15,13 +15,14 @@ use crate::store::{Desk, PollLedger, StoreError};
 impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// Has each alert that is told now say how its job has fared before it.
     pub(super) async fn add_history(&self, decided: &mut Decided, now: Timestamp) -> Result<(), StoreError> {
-        let alerts: Vec<Alert> = decided.to_detail().map(|alert| alert.clone()).collect();
+        let Decided { fired, changed, .. } = decided;
+        let alerts: Vec<&Alert> = to_detail(fired, changed).map(|alert| &*alert).collect();
         if alerts.is_empty() {
             return Ok(());
         }
         let since = now.checked_sub(LATELY_TIME).unwrap_or(Timestamp::MIN);
         let mut lately = self.store.lately(&alerts, since).await?;
-        for alert in decided.to_detail() {
+        for alert in to_detail(fired, changed) {
             alert.facts.alert.history = lately.remove(&alert.id);
         }
         Ok(())

@@ -1,0 +1,89 @@
+//! What is still broken, line by line: jobs that failed of the same error share one. Pure.
+
+use super::group::{GroupLine, Listener, heaps_of, only, pattern, shape};
+use super::language::truncated;
+use super::verdict::grouped;
+use crate::limits::{DIGEST_LINES_MAX, GROUP_ALIKE_MIN};
+use crate::model::{DigestFacts, Labels, Severity, TroublePart};
+
+/// Longest name of a job in a line, in characters.
+const NAME_MAX: usize = 80;
+/// Longest error in a line, in characters.
+const ERROR_MAX: usize = 100;
+/// Longest list of names under a line, in characters.
+const NAMES_MAX: usize = 300;
+/// Longest labels in a line, in characters.
+const LABELS_MAX: usize = 60;
+
+/// The lines of the jobs that are still broken, the worst first, as many as a phone shows; the last one says how many more there
+/// are.
+pub fn digest_lines(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<GroupLine> {
+    let broken = &facts.broken;
+    let key = |part: &&TroublePart| match error(part) {
+        Some(error) => format!("{}/{}/{}", level(part), part.source, shape(&error)),
+        // What says no error shares its line with nobody.
+        None => format!("{}/{}/", part.source, part.job),
+    };
+    let heaps = heaps_of(broken.shown.iter().collect(), |part| key(&part));
+    let told: Vec<Vec<&TroublePart>> = heaps
+        .into_iter()
+        .flat_map(|heap| match heap.len() >= GROUP_ALIKE_MIN {
+            true => vec![heap],
+            false => heap.into_iter().map(|part| vec![part]).collect(),
+        })
+        .collect();
+    let mut lines: Vec<GroupLine> = told.iter().take(DIGEST_LINES_MAX).map(|heap| line(heap, listener)).collect();
+    let named: u64 = told.iter().take(DIGEST_LINES_MAX).map(|heap| heap.len() as u64).sum();
+    if broken.total > named {
+        let text = listener.language.say("digest.more_broken", &[("n", &grouped(broken.total - named))]);
+        let level = lines.last().map_or(Severity::Error.as_str(), |last| last.level);
+        lines.push(GroupLine { level, text, names: None, jobs: Vec::new(), node: None });
+    }
+    lines
+}
+
+fn level(part: &TroublePart) -> &'static str {
+    part.severity.unwrap_or(Severity::Error).as_str()
+}
+
+/// The first line of what the scheduler says of a failure.
+fn error(part: &TroublePart) -> Option<String> {
+    let line = part.error.as_ref()?.lines().find(|line| !line.trim().is_empty())?;
+    Some(truncated(line.trim(), ERROR_MAX))
+}
+
+/// "team=finance tier=1".
+fn joined(labels: &Labels) -> String {
+    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+fn line(heap: &[&TroublePart], listener: &Listener<'_>) -> GroupLine {
+    let (first, language) = (heap[0], listener.language);
+    let since = heap.iter().filter_map(|part| part.since).min().map(|at| listener.short(at)).unwrap_or_default();
+    let error = error(first).unwrap_or_default();
+    let labels = only(heap.iter().map(|part| &part.labels)).map(|labels| truncated(&joined(labels), LABELS_MAX));
+    let labels = labels.unwrap_or_default();
+    let mut values = vec![("since", since), ("error", error), ("labels", labels)];
+    let name = |part: &TroublePart| truncated(&part.job, NAME_MAX);
+    let key = if heap.len() > 1 {
+        let names: std::collections::BTreeSet<&str> = heap.iter().map(|part| part.job.as_str()).collect();
+        values.extend([("n", grouped(heap.len() as u64)), ("pattern", pattern(&names).unwrap_or_default())]);
+        "digest.line_several"
+    } else {
+        let failures = if first.failures > 1 { first.failures.to_string() } else { String::new() };
+        let before = if first.is_new { String::new() } else { language.say("digest.before", &[]) };
+        values.extend([("job", name(first)), ("failures", failures), ("before", before)]);
+        if first.instance.is_empty() { "digest.line_stopped" } else { "digest.line" }
+    };
+    let values: Vec<(&str, &str)> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let names = heap.iter().map(|part| name(part)).collect::<Vec<_>>().join(", ");
+    let node = first.node.as_deref().filter(|_| heap.len() == 1);
+    let node = node.map(|node| language.say("digest.line_node", &[("node", &truncated(node, NAME_MAX))]));
+    GroupLine {
+        level: level(first),
+        text: language.say(key, &values),
+        names: (heap.len() > 1).then(|| truncated(&names, NAMES_MAX)),
+        jobs: heap.iter().map(|part| part.job.clone()).collect(),
+        node,
+    }
+}

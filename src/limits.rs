@@ -367,6 +367,11 @@ pub const NAME_BYTES_MAX: usize = 100;
 /// Longest value of a label, in bytes.
 pub const LABEL_BYTES_MAX: usize = 200;
 
+/// Longest address of a link in a message. Chats take two thousand characters and some more.
+pub const LINK_BYTES_MAX: usize = 2000;
+/// Longest `description` and address in the file, as it is written.
+pub const GUIDE_TEXT_BYTES_MAX: usize = 2000;
+
 /// Silences that may hold at once: every poll reads them all.
 pub const SILENCES_ACTIVE_MAX: usize = 1000;
 /// Longest silence: what is to be quiet for longer is no rule any more.

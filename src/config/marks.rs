@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 
-use crate::yaml::{Node, Value};
+use super::guide::GUIDE;
+use crate::yaml::{Entry, Node, Value};
 
 /// The marks of a configuration's sources and receivers.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +44,7 @@ impl Marks {
             entry.key.hash(&mut shared);
             hash(&entry.node.value, &mut shared);
         });
+        let said = guides(top);
         let replaces_templates = top.iter().any(|entry| entry.key == "templates");
         for section in ["sources", "receivers"] {
             let entries = top.iter().rev().find(|entry| entry.key == section).map(|entry| &entry.node.value);
@@ -54,12 +56,37 @@ impl Marks {
                 if !has_files {
                     let mut hasher = shared.clone();
                     hash(&entry.node.value, &mut hasher);
+                    if section == "receivers" {
+                        said.hash(&mut hasher);
+                    }
                     marks.insert((section, entry.key.clone()), hasher.finish());
                 }
             }
         }
         Marks(marks)
     }
+}
+
+/// A number made of what rules, sources and jobs have messages say: every receiver says it.
+fn guides(top: &[Entry]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for section in top {
+        let Value::Map(entries) = &section.node.value else { continue };
+        match section.key.as_str() {
+            "jobs" => hash(&section.node.value, &mut hasher),
+            "rules" | "sources" => {
+                for entry in entries {
+                    let Value::Map(keys) = &entry.node.value else { continue };
+                    for key in keys.iter().filter(|key| GUIDE.iter().any(|known| known.name == key.key)) {
+                        (&section.key, &entry.key, &key.key).hash(&mut hasher);
+                        hash(&key.node.value, &mut hasher);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    hasher.finish()
 }
 
 /// What is written, wherever it stands.

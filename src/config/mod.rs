@@ -14,6 +14,7 @@ mod doubts;
 mod fallback;
 mod files;
 mod group;
+mod guide;
 mod inhibit;
 mod labels;
 mod load;
@@ -51,11 +52,12 @@ pub use web::{TrustedProxy, WebSettings};
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::decide::{Decider, Terms};
 use crate::limits::{CALENDAR_WARNED_AHEAD, RETENTION_MAX, RETENTION_MIN};
-use crate::notify::ReceiverSettings;
+use crate::notify::{GuideTable, Guides, ReceiverSettings};
 use crate::rule::inhibit::Inhibition;
-use crate::rule::{MuteWindow, Muting, Route, RuleSet};
+use crate::rule::{MuteWindow, Muting, Route, Rule, RuleSet};
 use crate::schedule::{Calendar, Window};
 use crate::source::SourceSettings;
+use crate::template::Guide;
 use crate::words::Language;
 use crate::yaml::{Diagnostics, Entry, Key, Keys, Node, Section, Shape, Value, duration_text};
 
@@ -101,6 +103,7 @@ static FILE: Keys = Keys::of(
             Shape::ByName(&rules::RULE),
             "What people must hear about. The key is the rule's id: it is part of every alert.",
         ),
+        Key::new("jobs", Shape::ByName(&guide::JOBS), "What is said of the alerts of some jobs, by a name of yours."),
         Key::new(
             "mute_windows",
             Shape::ByName(&mute::MUTE_WINDOW),
@@ -168,6 +171,8 @@ pub struct Config {
     pub sources: Vec<SourceSettings>,
     /// The receivers, in file order.
     pub receivers: Vec<ReceiverSettings>,
+    /// What is said to whoever receives an alert.
+    pub guides: Guides,
     /// The rules, in file order.
     pub rules: RuleSet,
     /// The mute windows, in file order.
@@ -221,7 +226,8 @@ impl Config {
         let store = read_store(&file);
         let retention = read_retention(&file);
         let templates = read_templates(&file);
-        let sources = sources::read(&file, &timezone);
+        let (sources, of_sources): (Vec<SourceSettings>, Vec<Guide>) =
+            sources::read(&file, &timezone).into_iter().unzip();
         let receivers = receivers::read(&file, &timezone, language, templates.as_deref());
         let tells_none = |source: &&SourceSettings| !source.scheduler.tells_schedules();
         let unscheduled: Vec<String> = sources.iter().filter(tells_none).map(|source| source.id.to_string()).collect();
@@ -229,8 +235,15 @@ impl Config {
         let jobless: Vec<String> = sources.iter().filter(is_jobless).map(|source| source.id.to_string()).collect();
         let mut calendars = calendars::read(&file);
         let shared = rules::Shared { calendars: &calendars, timezone: &timezone, retention };
-        let rules =
-            rules::read(&file, &rules::Names { unscheduled: &unscheduled, jobless: &jobless, ..known }, &shared);
+        let names_of_rules = rules::Names { unscheduled: &unscheduled, jobless: &jobless, ..known };
+        let (rules, of_rules): (Vec<Rule>, Vec<Guide>) =
+            rules::read(&file, &names_of_rules, &shared).into_iter().unzip();
+        let table = GuideTable {
+            jobs: Vec::new(),
+            rules: rules.iter().map(|rule| rule.id.clone()).zip(of_rules).collect(),
+            sources: sources.iter().map(|source| source.id.clone()).zip(of_sources).collect(),
+        };
+        let guides = guide::read_all(&file, &known, table);
         let around =
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
@@ -249,8 +262,8 @@ impl Config {
         let heartbeat = own::read_heartbeat(&file);
         let web = web::read(&file);
         let page = web.as_ref().and_then(|web| web.url.clone());
-        let receivers: Vec<ReceiverSettings> =
-            receivers.into_iter().map(|receiver| ReceiverSettings { page: page.clone(), ..receiver }).collect();
+        let whole = |receiver| ReceiverSettings { page: page.clone(), guides: guides.clone(), ..receiver };
+        let receivers: Vec<ReceiverSettings> = receivers.into_iter().map(whole).collect();
         let (own_names, zone) = (names(&tree, "rules"), &timezone);
         let around = tests::Surroundings { names: &known, rules: &own_names, sources: &sources, timezone: zone };
         let tests = tests::read(&file, &around);
@@ -280,6 +293,7 @@ impl Config {
             templates,
             sources,
             receivers,
+            guides,
             rules,
             mute_windows,
             routes,

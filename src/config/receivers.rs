@@ -8,7 +8,7 @@ use super::fallback::{self, FALLBACK};
 use super::sources::check_file;
 use super::words::{languages, open_named};
 use crate::model::ReceiverId;
-use crate::notify::{KINDS, Rate, ReceiverSettings, kind_of};
+use crate::notify::{Guides, KINDS, Rate, ReceiverSettings, kind_of};
 use crate::words::Language;
 use crate::yaml::{Entry, Key, Keys, Section, Shape};
 
@@ -98,8 +98,19 @@ fn read_one(
     let of_kind = templates.map(|directory| directory.join(kind.word)).filter(|directory| directory.is_dir());
     let templates = of_kind.into_iter().chain(template).collect();
     let id = ReceiverId::new(&entry.key);
-    let page = None;
-    Some(ReceiverSettings { id, send_resolved, tell_ack, timezone, language, templates, page, rate, fallback, channel })
+    Some(ReceiverSettings {
+        id,
+        send_resolved,
+        tell_ack,
+        timezone,
+        language,
+        templates,
+        page: None,
+        guides: Guides::default(),
+        rate,
+        fallback,
+        channel,
+    })
 }
 
 fn read_template(section: &Section<'_>) -> Option<PathBuf> {

@@ -8,11 +8,13 @@ use jiff::tz::TimeZone;
 use super::calendars::Calendars;
 use super::conditions::{self, Surroundings, WHEN};
 use super::group::GROUP;
+use super::guide::{self, GUIDE};
 use super::labels;
 use super::notify::{self, NOTIFY, Notify};
 use super::words::{instance_types, open_named, read_reference, read_word, read_word_any_case, severities};
 use crate::model::{InstanceType, JobStatus, ReceiverId, RuleId, Severity, SourceId, Status};
 use crate::rule::{Condition, Matches, Pattern, Recovers, Rule, Trigger};
+use crate::template::Guide;
 use crate::yaml::{Entry, FromYaml, Key, Keys, Located, Node, OneOrMany, Section, Shape, Value};
 
 /// Which runs: the keys that every `match` has.
@@ -69,7 +71,7 @@ pub(super) static RULE: Keys = Keys::of(
             "Texts by name, for routes, mute windows, silences, digests and templates.",
         )
         .example("{ team: finance }"),
-    ]],
+    ], GUIDE],
 );
 
 /// What rules and digests may refer to.
@@ -95,7 +97,7 @@ pub(super) struct Shared<'a> {
 }
 
 /// Reads all rules. The broken ones are reported and left out.
-pub(super) fn read(file: &Section<'_>, known: &Names<'_>, shared: &Shared<'_>) -> Vec<Rule> {
+pub(super) fn read(file: &Section<'_>, known: &Names<'_>, shared: &Shared<'_>) -> Vec<(Rule, Guide)> {
     let Some(rules) = file.section("rules") else {
         if !file.has("rules") && !file.findings().is_partial() {
             let help = Some("see rules.example.yaml".into());
@@ -106,7 +108,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>, shared: &Shared<'_>) -
     rules.entries().iter().filter_map(|entry| read_one(&rules, entry, known, shared)).collect()
 }
 
-fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shared<'_>) -> Option<Rule> {
+fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shared<'_>) -> Option<(Rule, Guide)> {
     let findings = rules.findings();
     let section = open_named(rules, entry)?;
     let matches = read_selection(&section, "match", |inner| read_matches(inner, known));
@@ -137,6 +139,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
     let severity = section.or_default::<SeverityWord>("severity").0;
     let notify = notify::read(&section, known);
     let labels = labels::read(&section);
+    let guide = guide::read(&section);
     let group = super::group::read(&section);
     let recovers = section.or_default::<RecoversWord>("recovers").0;
     let has_clock = when.as_ref().is_some_and(|when| {
@@ -165,7 +168,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
     }
     let id = RuleId::new(&entry.key);
     let Notify { first, later } = notify?;
-    Some(Rule {
+    let rule = Rule {
         id,
         matches: matches?,
         when: when?,
@@ -175,7 +178,8 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
         group,
         labels,
         recovers,
-    })
+    };
+    Some((rule, guide))
 }
 
 /// Warns of jobs that a rule names in full and whose absence nobody would notice: in which source they should be is not
@@ -256,13 +260,19 @@ pub(super) fn read_selection<T: Default>(
 
 /// What a `match` says of instances. Whoever opened it closes it.
 pub(super) fn read_matches(section: &Section<'_>, known: &Names<'_>) -> Option<Matches> {
+    let jobs = read_jobs(section, known);
+    let types = section.optional::<OneOrMany<TypeWord>>("instance_type");
+    let is_sound = types.is_some() || !section.has("instance_type");
+    let instance_types = types.map_or_else(Vec::new, |list| list.0.into_iter().map(|word| word.0).collect());
+    jobs.map(|jobs| Matches { instance_types, ..jobs }).filter(|_| is_sound)
+}
+
+/// What a `match` says of jobs, whatever their runs are. Whoever opened it closes it.
+pub(super) fn read_jobs(section: &Section<'_>, known: &Names<'_>) -> Option<Matches> {
     let sources = read_references(section, "source", "source", known.sources);
     let jobs = section.optional::<OneOrMany<JobPattern>>("job");
     let not = section.optional::<OneOrMany<JobPattern>>("not");
-    let types = section.optional::<OneOrMany<TypeWord>>("instance_type");
-    let sound = (jobs.is_some() || !section.has("job"))
-        && (not.is_some() || !section.has("not"))
-        && (types.is_some() || !section.has("instance_type"));
+    let sound = (jobs.is_some() || !section.has("job")) && (not.is_some() || !section.has("not"));
     let unwrap = |patterns: Option<OneOrMany<JobPattern>>| {
         patterns.map_or_else(Vec::new, |list| list.0.into_iter().map(|pattern| pattern.0).collect())
     };
@@ -270,7 +280,7 @@ pub(super) fn read_matches(section: &Section<'_>, known: &Names<'_>) -> Option<M
         sources: sources?.iter().map(SourceId::new).collect(),
         jobs: unwrap(jobs),
         not: unwrap(not),
-        instance_types: types.map_or_else(Vec::new, |list| list.0.into_iter().map(|word| word.0).collect()),
+        instance_types: Vec::new(),
     })
     .filter(|_| sound)
 }

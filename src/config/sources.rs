@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::guide::{self, GUIDE};
 use super::labels;
 use super::words::open_named;
 use crate::http::{check_ca_file, check_client_cert};
@@ -12,24 +13,30 @@ use crate::limits::LOOKBACK_MAX;
 use crate::model::SourceId;
 use crate::schedule::Schedule;
 use crate::source::{KINDS, SchedulerKind, SchedulerSettings, SourceSettings};
+use crate::template::Guide;
 use crate::yaml::{Entry, Key, Keys, Section, Shape, duration_text};
 
 /// What every source has.
 pub(super) static SOURCE: Keys = Keys::of(
     "source",
     "A scheduler that is polled. These keys belong to every type; those of each type follow.",
-    &[&[
-        Key::new("type", Shape::Word(kinds), "The kind of scheduler.").required().example("dataarts"),
-        Key::new("poll", Shape::Schedule, "When it is asked; six fields put seconds first.").default("\"* * * * *\""),
-        Key::new("lookback", Shape::Duration, "How far back each poll looks, by plan time; at most 7d.").default("24h"),
-        Key::new(
-            "first_poll",
-            Shape::Duration,
-            "On the very first poll, failures that ended longer ago are recorded and not sent.",
-        )
-        .default("1h"),
-        labels::LABELS,
-    ]],
+    &[
+        &[
+            Key::new("type", Shape::Word(kinds), "The kind of scheduler.").required().example("dataarts"),
+            Key::new("poll", Shape::Schedule, "When it is asked; six fields put seconds first.")
+                .default("\"* * * * *\""),
+            Key::new("lookback", Shape::Duration, "How far back each poll looks, by plan time; at most 7d.")
+                .default("24h"),
+            Key::new(
+                "first_poll",
+                Shape::Duration,
+                "On the very first poll, failures that ended longer ago are recorded and not sent.",
+            )
+            .default("1h"),
+            labels::LABELS,
+        ],
+        GUIDE,
+    ],
 );
 
 fn kinds() -> Vec<&'static str> {
@@ -37,7 +44,7 @@ fn kinds() -> Vec<&'static str> {
 }
 
 /// Reads all sources. The broken ones are reported and left out.
-pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<SourceSettings> {
+pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<(SourceSettings, Guide)> {
     // They may be defined in a file that could not be read.
     let is_partial = file.findings().is_partial();
     let sources = if is_partial { file.section("sources") } else { file.required_section("sources") };
@@ -48,7 +55,7 @@ pub(super) fn read(file: &Section<'_>, timezone: &TimeZone) -> Vec<SourceSetting
     sources.entries().iter().filter_map(|entry| read_one(&sources, entry, timezone)).collect()
 }
 
-fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option<SourceSettings> {
+fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option<(SourceSettings, Guide)> {
     let section = open_named(sources, entry)?;
     let kind = section.required::<String>("type");
     let lookback = section.or_default::<Duration>("lookback");
@@ -63,13 +70,15 @@ fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option
     let kind = SchedulerKind::of(&kind?, &section)?;
     let section = section.with(kind.keys);
     let scheduler = kind.read(&section);
+    // A kind that is told where the pages of its runs are says it run by run.
+    let guide = guide::read_but(&section, kind.keys.find("console_url").is_some().then_some("console_url"));
     // A source whose calls are counted is polled as often as they allow.
     let planned = scheduler.as_ref().and_then(SchedulerSettings::poll_default).filter(|_| !section.has("poll"));
     let poll = planned.map_or(written, |text| Schedule::parse(&text, timezone).ok());
     check_file(&section, "ca_file");
     section.close();
     let id = SourceId::new(&entry.key);
-    Some(SourceSettings { id, labels, poll: poll?, lookback, first_poll, scheduler: scheduler? })
+    Some((SourceSettings { id, labels, poll: poll?, lookback, first_poll, scheduler: scheduler? }, guide))
 }
 
 /// The schedule under `key`, or the default one of the key's table; without a default, the key must be there.

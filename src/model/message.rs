@@ -16,6 +16,7 @@ use super::instance::{InstanceKey, InstanceType};
 use super::labels::Labels;
 use super::lately::Lately;
 use super::measures::Measures;
+use super::prose::Prose;
 use super::reason::Reason;
 use super::silence::{Ack, HeldBack};
 use super::status::Status;
@@ -295,6 +296,15 @@ pub struct AlertPart {
     /// Where whoever receives the message can acknowledge the alert; like `url`, and only while it fires.
     #[serde(default)]
     pub ack_url: Option<String>,
+    /// What the configuration says of alerts like this; put in, like what follows, when a message is rendered.
+    #[serde(default)]
+    pub description: Option<Prose>,
+    /// The address of what to do about it, by the configuration.
+    #[serde(default)]
+    pub runbook: Option<String>,
+    /// The address of the job or the run in the scheduler's console, by the configuration.
+    #[serde(default)]
+    pub console_url: Option<String>,
 }
 
 /// What an older version stored tells of first episodes.

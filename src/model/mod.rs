@@ -19,6 +19,7 @@ mod meant_for;
 mod measures;
 mod message;
 mod poll;
+mod prose;
 mod queue;
 mod reason;
 mod role;
@@ -50,6 +51,7 @@ pub use message::{
     SourcePart,
 };
 pub use poll::{PollOutcome, PollRecord};
+pub use prose::{Piece, Prose};
 pub use queue::{DueGroup, Mergeable, Queued};
 pub use reason::{Reason, ReasonCode};
 pub use role::Role;

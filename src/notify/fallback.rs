@@ -53,6 +53,8 @@ pub(super) fn put(settings: &ChannelSettings, parts: &mut Parts, meant: &MeantFo
             (OutputKind::Telegram, _) => under_head(text, &format!("<i>{}</i>", telegram_text(&note))),
             (OutputKind::Plain, _) => *text = format!("{note}\n\n{text}"),
             (OutputKind::Html, _) => into_page(text, &note),
+            // No part of a message is one of these.
+            (OutputKind::Address | OutputKind::Prose, _) => {}
         }
     }
 }

@@ -28,6 +28,7 @@ mod email;
 mod fallback;
 mod feishu;
 mod fit;
+mod guides;
 mod mention;
 mod ntfy;
 mod over_http;
@@ -46,6 +47,7 @@ mod webhook;
 mod wecom;
 
 pub use channel::Kind;
+pub use guides::{Guides, Table as GuideTable};
 pub use mention::Mention;
 pub use rate::Rate;
 pub use receiver::{AnyNotifier, ChannelSettings, Fallback, Notifier, ReceiverSettings};

@@ -130,8 +130,9 @@ impl Channel for NtfySettings {
             if let Some(link) = link(message) {
                 body["click"] = Value::from(link);
             }
-            if let Some(link) = message.alert().and_then(|facts| facts.alert.ack_url.as_deref()) {
-                body["actions"] = json!([{ "action": "view", "label": language.say("ack_page", &[]), "url": link }]);
+            let actions = actions(message, language);
+            if !actions.is_empty() {
+                body["actions"] = Value::from(actions);
             }
             Ok::<String, String>(body.to_string())
         };
@@ -164,6 +165,14 @@ fn link(message: &Message) -> Option<&str> {
     let console = facts.instance.as_ref().and_then(|run| run.url.as_deref());
     let link = facts.alert.url.as_deref().or(console)?;
     Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https")).then_some(link)
+}
+
+/// The buttons below the notification; ntfy shows three at most.
+fn actions(message: &Message, language: Language) -> Vec<Value> {
+    let Some(part) = message.alert().map(|facts| &facts.alert) else { return Vec::new() };
+    let links = [(&part.ack_url, "ack_page"), (&part.runbook, "runbook"), (&part.console_url, "open_console")];
+    let links = links.into_iter().filter_map(|(url, key)| Some((url.as_ref()?, key)));
+    links.map(|(url, key)| json!({ "action": "view", "label": language.say(key, &[]), "url": url })).collect()
 }
 
 fn bearer(token: &Secret) -> Result<HeaderValue, String> {

@@ -113,8 +113,19 @@ impl Channel for PagerDutySettings {
         });
         if let Some(url) = &facts.alert.url {
             body["client_url"] = json!(url);
-            let links = [(url, "open_page")].into_iter().chain(facts.alert.ack_url.iter().map(|url| (url, "ack_page")));
-            body["links"] = links.map(|(url, key)| json!({ "href": url, "text": language.say(key, &[]) })).collect();
+        }
+        let part = &facts.alert;
+        let links = [
+            (&part.runbook, "runbook"),
+            (&part.console_url, "open_console"),
+            (&part.url, "open_page"),
+            (&part.ack_url, "ack_page"),
+        ];
+        let links = links.into_iter().filter_map(|(url, key)| Some((url.as_ref()?, key)));
+        let links = links.map(|(url, key)| json!({ "href": url, "text": language.say(key, &[]) }));
+        let links: Vec<Value> = links.collect();
+        if !links.is_empty() {
+            body["links"] = Value::from(links);
         }
         body["payload"]["custom_details"] = details;
         let mut text = body.to_string();

@@ -1,7 +1,7 @@
 //! The message without any template: what is sent when a template fails, so that no alert is lost to one, and what is too
 //! short for one.
 
-use crate::model::{AlertState, DigestFacts, GroupFacts, Message, MessageData, TroublePart};
+use crate::model::{AlertState, DigestFacts, GroupFacts, Message, MessageData, Prose, TroublePart};
 use crate::template::{Locale, display_text, level, truncated};
 use crate::words::{
     Listener, Subject, ack_line, command, group_lines, headline, lately, short_id, subject, summary, when,
@@ -91,6 +91,10 @@ impl Plain<'_> {
             say("node_unknown", &[("why", &language.word(&facts.node_details))]);
         }
         say("plain.rule", &[("rule", facts.alert.rule.as_str())]);
+        lines.extend(facts.alert.description.as_ref().map(Prose::text));
+        let link = |url: &Option<String>, key| Some(format!("{}: {}", language.say(key, &[]), url.as_ref()?));
+        lines.extend(link(&facts.alert.runbook, "runbook"));
+        lines.extend(link(&facts.alert.console_url, "open_console"));
         lines.extend(self.act());
         lines
     }

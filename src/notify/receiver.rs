@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::answer;
 use super::channel::{Attempting, Channel, Kind, Sender};
+use super::guides::Guides;
 use super::rate::Rate;
 use crate::coding::hex;
 use crate::limits::NOTIFY_HTTP_TIMEOUT;
@@ -51,6 +52,8 @@ pub struct ReceiverSettings {
     pub templates: Vec<PathBuf>,
     /// How people reach Nightbell's page, without a slash at the end; none where there is none.
     pub page: Option<String>,
+    /// What the configuration says to whoever receives an alert.
+    pub guides: Guides,
     /// How often it may be told something.
     pub rate: Rate,
     /// Who is told in its place when it cannot be.

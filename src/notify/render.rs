@@ -11,6 +11,7 @@ use tracing::warn;
 use super::channel::{Parts, body_part};
 use super::email;
 use super::fallback;
+use super::guides::Guides;
 use super::plain::Plain;
 use super::receiver::{ChannelSettings, ReceiverSettings};
 use crate::alert::{group_message, reminder_message};
@@ -62,6 +63,8 @@ pub struct Renderer {
     locale: Locale,
     /// How people reach the page.
     page: Option<String>,
+    /// What the configuration says to whoever receives an alert.
+    guides: Guides,
     /// What the links of messages are signed with; without it they have none that does something.
     links: Option<LinkKey>,
 }
@@ -98,8 +101,9 @@ impl Renderer {
         }
         let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
         let locale = Locale { timezone, receiver, language: settings.language };
-        let (channel, page) = (settings.channel.clone(), settings.page.clone());
-        let renderer = Renderer { channel, templates, group, digests, are_digests_replaced, locale, page, links: None };
+        let (channel, page, guides) = (settings.channel.clone(), settings.page.clone(), settings.guides.clone());
+        let renderer =
+            Renderer { channel, templates, group, digests, are_digests_replaced, locale, page, guides, links: None };
         let problems = renderer.oversized();
         if problems.is_empty() { Ok(renderer) } else { Err(problems) }
     }
@@ -141,6 +145,7 @@ impl Renderer {
     }
 
     fn render_for(&self, message: &Message, meant: Option<&MeantFor>) -> Rendered {
+        let message = &*self.guided(message);
         match self.by_template(message, meant) {
             Ok(content) => Rendered { content, problem: None },
             Err(problem) => {
@@ -176,14 +181,14 @@ impl Renderer {
     /// waits with the `waiting` others. `guess` says where to begin to measure. None when not even two fit, or when the
     /// receiver is told of each alert alone.
     pub fn group(&self, alerts: &[AlertFacts], waiting: u64, now: Timestamp, guess: usize) -> Option<Grouped> {
-        self.as_many_as_fit(2, alerts, guess, |named| {
+        self.as_many_as_fit(2, &self.all_guided(alerts, now), guess, |named| {
             group_message(named.to_vec(), waiting + (alerts.len() - named.len()) as u64, now)
         })
     }
 
     /// The same about alerts that were told before and still fire; one is enough.
     pub fn group_again(&self, alerts: &[AlertFacts], last_told_at: Timestamp, now: Timestamp) -> Option<Grouped> {
-        self.as_many_as_fit(1, alerts, alerts.len(), |named| {
+        self.as_many_as_fit(1, &self.all_guided(alerts, now), alerts.len(), |named| {
             reminder_message(named.to_vec(), (alerts.len() - named.len()) as u64, last_told_at, now)
         })
     }
@@ -197,7 +202,8 @@ impl Renderer {
     /// fit any more, that message stays as it was.
     pub fn add_update(&self, answer: &mut Content, alerts: &[AlertFacts], now: Timestamp) {
         let Some((holds, update)) = self.channel.channel().updates() else { return };
-        let whole = self.as_many_as_fit(1, alerts, alerts.len(), |named| group_message(named.to_vec(), 0, now));
+        let guided = self.all_guided(alerts, now);
+        let whole = self.as_many_as_fit(1, &guided, alerts.len(), |named| group_message(named.to_vec(), 0, now));
         if let Some(Grouped { named, rendered: Rendered { content, .. } }) = whole
             && named == alerts.len()
         {
@@ -232,6 +238,27 @@ impl Renderer {
             MessageData::Group(_) => self.group.as_ref(),
             MessageData::Digest(_) => Some(&self.digests),
         }
+    }
+
+    /// The message about one alert with what the configuration says of it. A test is about nothing that it knows.
+    fn guided<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
+        let MessageData::Alert(facts) = &message.data else { return Cow::Borrowed(message) };
+        if self.guides.is_empty() || message.kind == MessageKind::Test {
+            return Cow::Borrowed(message);
+        }
+        let mut facts = facts.clone();
+        self.guides.put(&mut facts, message.timestamp, &self.locale);
+        Cow::Owned(Message { data: MessageData::Alert(facts), ..message.clone() })
+    }
+
+    /// Alerts that are told together, with what the configuration says of each.
+    fn all_guided<'a>(&self, alerts: &'a [AlertFacts], now: Timestamp) -> Cow<'a, [AlertFacts]> {
+        if self.guides.is_empty() {
+            return Cow::Borrowed(alerts);
+        }
+        let mut alerts = alerts.to_vec();
+        alerts.iter_mut().for_each(|facts| self.guides.put(facts, now, &self.locale));
+        Cow::Owned(alerts)
     }
 
     /// The message with where each of its alerts is on the page.

@@ -12,6 +12,7 @@ mod group;
 pub mod history;
 mod index;
 pub mod inhibit;
+mod jobs;
 mod judge;
 mod mute;
 mod pattern;
@@ -26,6 +27,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use group::{GroupBy, Grouping};
+pub use jobs::JobMatch;
 pub use judge::{Reason, Verdict};
 pub use mute::{AlertMatch, MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};

@@ -21,6 +21,8 @@
 //! | `labels x 200` | (of `data.alert.labels`) all of them, `team=finance tier=1`, at most 200 characters |
 //! | `label x "team"` | one of them, nothing if there is none of that name |
 //! | `shorten x m n 9000` | the names of a list, in full, or as short as it takes for the `m` alerts of the message and the `n` that wait to be named in the messages of a minute, of which each has room for 9,000 characters of names |
+//! | `prose description 500` | a rule's description: what its author wrote whole, the values in it escaped |
+//! | `link x` | an address of the web as the destination of a link; nothing for anything else |
 //! | `count n` | a number with its thousands apart, `1,204` |
 //! | `pick x fail="…" else="…"` | the text after the key that `x` equals, or after `else` |
 //! | `code x 500` | (chats) `x` for a code span: only what could end the span is changed |
@@ -59,7 +61,7 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 29] = [
+pub(super) const HELPERS: [Signature; 31] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
     takes("range", 2, 2),
@@ -75,6 +77,8 @@ pub(super) const HELPERS: [Signature; 29] = [
     takes("labels", 2, 2),
     takes("label", 2, 2),
     takes("shorten", 4, 4),
+    takes("prose", 2, 2),
+    takes("link", 1, 1),
     takes("count", 1, 1),
     Signature { name: "pick", values: (1, 1), pairs: true, only: &[] },
     Signature { name: "code", values: (1, 2), pairs: false, only: CODE },
@@ -104,6 +108,9 @@ pub(super) fn registry(kind: OutputKind) -> Handlebars<'static> {
     }
     for (name, answer) in PLAIN {
         registry.register_helper(name, Box::new(Shown(kind, answer)));
+    }
+    for (name, answer) in OWN {
+        registry.register_helper(name, Box::new(WrittenByAuthor(kind, answer)));
     }
     for (name, answer) in RAW {
         registry.register_helper(name, Box::new(Written(kind, answer)));
@@ -174,11 +181,9 @@ fn max_characters(helper: &Helper<'_>) -> Result<usize, RenderError> {
 type Plain = fn(OutputKind, &Helper<'_>) -> Result<String, RenderError>;
 
 /// The helpers that are values, each with the function that answers for it.
-const PLAIN: [(&str, Plain); 10] = [
+const PLAIN: [(&str, Plain); 8] = [
     ("truncate", |kind, helper| Ok(truncated_by(&text(value(helper, 0)), max_characters(helper)?, |c| kind.width(c)))),
     ("upper", |_, helper| Ok(text(value(helper, 0)).to_uppercase())),
-    ("labels", all_labels),
-    ("label", |_, helper| Ok(value(helper, 0).get(text(value(helper, 1))).map_or_else(String::new, text))),
     ("shorten", shortened),
     ("count", |_, helper| match value(helper, 0).as_u64() {
         Some(number) => Ok(grouped(number)),
@@ -210,13 +215,50 @@ fn level_of(value: &Value) -> String {
     }
 }
 
-/// All labels in one line.
+/// The helpers whose answer is what the configuration's author wrote. Written to the output it stays whole; inside another
+/// helper it is a text like others.
+const OWN: [(&str, Plain); 2] = [
+    ("labels", all_labels),
+    ("label", |_, helper| Ok(value(helper, 0).get(text(value(helper, 1))).map_or_else(String::new, text))),
+];
+
+/// All labels in one line. One that does not fit is left out whole, for half an address leads nowhere.
 fn all_labels(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderError> {
     let Value::Object(labels) = value(helper, 0) else {
         return failed("\"labels\" wants labels, such as data.alert.labels");
     };
-    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
-    Ok(truncated_by(&pairs.join(" "), max_characters(helper)?, |c| kind.width(c)))
+    let max = max_characters(helper)?;
+    let width = |said: &str| said.chars().map(|c| kind.width(c)).sum::<usize>();
+    let mut said = String::new();
+    for (name, value) in labels {
+        let more = format!("{}{name}={}", if said.is_empty() { "" } else { " " }, text(value));
+        if width(&said) + width(&more) + 2 > max {
+            said.push_str(if said.is_empty() { "…" } else { " …" });
+            break;
+        }
+        said.push_str(&more);
+    }
+    Ok(said)
+}
+
+/// A text in pieces: what the configuration's author wrote stays whole, what was filled in is escaped like any other value.
+fn prose(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderError> {
+    let Value::Array(pieces) = value(helper, 0) else {
+        return if value(helper, 0).is_null() { Ok(String::new()) } else { failed("\"prose\" wants description") };
+    };
+    let mut room = max_characters(helper)?;
+    let mut said = String::new();
+    for piece in pieces {
+        let whole = piece.get("text").map(text).unwrap_or_default();
+        let part = if room == 0 { String::new() } else { truncated_by(&whole, room, |c| kind.width(c)) };
+        room = room.saturating_sub(part.chars().map(|c| kind.width(c)).sum());
+        let is_own = piece.get("is_own").is_some_and(|own| own == true);
+        said.push_str(&if is_own { kind.own(&part) } else { kind.escaped(&part) });
+        if part != whole {
+            break;
+        }
+    }
+    Ok(said)
 }
 
 /// Names, as full as there is room for all that are to be told.
@@ -235,7 +277,9 @@ fn shortened(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderErro
 }
 
 /// The helpers that write their output themselves, because it is escaped in a way of its own.
-const RAW: [(&str, Plain); 2] = [
+const RAW: [(&str, Plain); 4] = [
+    ("prose", prose),
+    ("link", |kind, helper| Ok(kind.link(&text(value(helper, 0))))),
     ("code", |kind, helper| {
         let mut shown = text(value(helper, 0));
         if helper.param(1).is_some() {
@@ -258,6 +302,32 @@ impl HelperDef for Shown {
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
         derived((self.1)(self.0, helper)?)
+    }
+}
+
+/// A helper of [`OWN`].
+struct WrittenByAuthor(OutputKind, Plain);
+
+impl HelperDef for WrittenByAuthor {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        derived((self.1)(self.0, helper)?)
+    }
+
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        Ok(out.write(&self.0.own(&(self.1)(self.0, helper)?))?)
     }
 }
 

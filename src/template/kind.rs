@@ -1,6 +1,9 @@
 //! What a part's output is, and how a value is escaped for it.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::IgnoredAny;
+
+use super::address;
 
 /// What the output of a template is. Values are escaped accordingly; the template's own text is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,7 +22,20 @@ pub enum OutputKind {
     Header,
     /// Plain text.
     Plain,
+    /// An address whose template the configuration holds; values are percent-encoded, and none may be empty.
+    Address,
+    /// A text whose template the configuration holds, from which the values can be told apart afterwards.
+    Prose,
 }
+
+/// Stands around each value in [`OutputKind::Prose`]. No value holds it, for values are cleaned, and no template does.
+pub(super) const VALUE_MARK: char = '\u{1}';
+/// Stands for a value that is empty in [`OutputKind::Address`].
+const NO_VALUE: char = '\u{2}';
+/// Why an address is not made.
+pub(super) const HAS_NO_VALUE: &str = "a value of the address is empty in this alert";
+/// All but what is unreserved in an address (RFC 3986).
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl OutputKind {
     /// Whether values may be written unescaped (`{{{x}}}`). Plain text has nothing to escape; everywhere else foreign
@@ -38,6 +54,46 @@ impl OutputKind {
             OutputKind::Telegram => telegram_text(text),
             OutputKind::Header => one_line(text),
             OutputKind::Plain => text.to_string(),
+            OutputKind::Address if text.is_empty() => NO_VALUE.to_string(),
+            OutputKind::Address => utf8_percent_encode(text, VALUE).to_string(),
+            OutputKind::Prose => format!("{VALUE_MARK}{text}{VALUE_MARK}"),
+        }
+    }
+
+    /// What the configuration's author wrote, inside output of this kind: nothing of it is replaced, its lines stay, and
+    /// what is an address becomes a link where the channel makes none by itself.
+    pub(super) fn own(self, text: &str) -> String {
+        match self {
+            OutputKind::Html => {
+                let link = |url: &str| format!("<a href=\"{url}\" style=\"color:#0969da;\">{url}</a>");
+                address::linked(text, handlebars::html_escape, |url| link(&handlebars::html_escape(url)))
+                    .replace('\n', "<br>")
+            }
+            OutputKind::Slack => {
+                let said = address::linked(text, entities, |url| format!("<{}>", entities(url)));
+                json_inner(&said)
+            }
+            // A line breaks where two blanks end it.
+            OutputKind::Markdown => text.replace('\n', "  \n"),
+            OutputKind::Telegram => handlebars::html_escape(text),
+            OutputKind::Prose => text.to_string(),
+            other => other.escaped(text),
+        }
+    }
+
+    /// An address as a link's destination in output of this kind; empty for what is no address of the web. Whatever could
+    /// end the destination is percent-encoded.
+    pub(super) fn link(self, url: &str) -> String {
+        let Some(url) = address::sound(url) else { return String::new() };
+        match self {
+            OutputKind::Slack => json_inner(&entities(&url)),
+            // Some dialects end the destination at the first bracket.
+            OutputKind::Markdown => without_brackets(&url),
+            // A card may hold Markdown.
+            OutputKind::Json => json_inner(&without_brackets(&url)),
+            OutputKind::Telegram => handlebars::html_escape(&url),
+            OutputKind::Prose => url,
+            other => other.escaped(&url),
         }
     }
 
@@ -65,6 +121,11 @@ impl OutputKind {
     pub(super) fn finished(self, output: String) -> Result<String, String> {
         match self {
             OutputKind::Header => Ok(one_line(&output)),
+            OutputKind::Address if output.contains(NO_VALUE) => Err(HAS_NO_VALUE.to_string()),
+            OutputKind::Address => {
+                address::sound(output.trim()).ok_or_else(|| "the output is no address of the web".to_string())
+            }
+            OutputKind::Prose => Ok(output.trim().to_string()),
             OutputKind::Json | OutputKind::Slack => match serde_json::from_str::<IgnoredAny>(&output) {
                 Ok(IgnoredAny) => Ok(output),
                 // The parser's words quote nothing of the text; its place is in the output, not in the template.
@@ -74,6 +135,15 @@ impl OutputKind {
             OutputKind::Html | OutputKind::Plain => Ok(output),
         }
     }
+}
+
+fn without_brackets(url: &str) -> String {
+    url.replace('(', "%28").replace(')', "%29")
+}
+
+/// The three characters that mean something to Slack, written so that they do not.
+fn entities(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// The inside of a JSON string literal.

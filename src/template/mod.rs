@@ -3,7 +3,7 @@
 //! [`TemplateSet::compile`] takes the built-in templates of a receiver kind and the user's replacements, and says
 //! everything wrong with them, with line and column; [`TemplateSet::render`] makes one message's [`Content`]. The data
 //! a template sees is the webhook body (its summary in the receiver's language), plus `receiver` and what Nightbell says of
-//! it: `level`, `headline`, of one alert `subject` and `when`, of several their `lines`. Every value is cleaned for display and escaped
+//! it: `level`, `headline`, of one alert `subject`, `when` and the pieces of its `description`, of several their `lines`. Every value is cleaned for display and escaped
 //! for the part's [`OutputKind`]; output, nesting and loops are bounded, and templates reach no file and no network.
 //!
 //! Pure: reads no file and no clock (the zone and the instant are in its arguments). It must never know of a channel's
@@ -14,10 +14,12 @@
 //! ever in partials that include each other. So a template is walked before it is accepted: names against the shape
 //! of the data, helpers against the list of [`helpers`], nesting against the limits; partials and decorators are refused.
 
+mod address;
 mod check;
 mod clean;
 mod conditions;
 mod digest;
+mod guide;
 mod helpers;
 mod kind;
 mod marks;
@@ -35,13 +37,14 @@ use serde_json::{Map, Value};
 
 pub use clean::{clean_value, display_text};
 pub use digest::{digest_samples, sample_digest};
+pub use guide::{Guide, Line, put as put_guides};
 pub use helpers::local_time;
 pub use kind::{OutputKind, markdown_text, slack_text, telegram_text};
 pub use marks::{Palette, color};
 pub use sample::{group_samples, sample_message, samples};
 
 use crate::limits::TEMPLATE_OUTPUT_BYTES_MAX;
-use crate::model::{AlertFacts, AlertState, Content, Message, MessageData, MessageKind, ReceiverId, Severity};
+use crate::model::{AlertFacts, AlertState, Content, Message, MessageData, MessageKind, Piece, ReceiverId, Severity};
 pub use crate::words::truncated;
 use crate::words::{self, Language, Listener};
 
@@ -260,18 +263,22 @@ impl Part {
 
     /// The engine's error in our words: its own may quote data.
     fn problem(&self, error: &RenderError) -> TemplateProblem {
-        let message = match error.reason() {
-            RenderErrorReason::MissingVariable(Some(name)) => format!("there is no value {name:?} in this message"),
-            RenderErrorReason::IOError(error) => error.to_string(),
-            RenderErrorReason::InvalidJsonIndex(_) => "a list has no named values".to_string(),
-            RenderErrorReason::Other(reason) => reason.clone(),
-            RenderErrorReason::ParamTypeMismatchForName(helper, ..) => {
-                format!("{helper:?} cannot take a value of this type")
-            }
-            _ => "it cannot be rendered".to_string(),
-        };
+        let message = reason_in_words(error);
         let (line, column) = (error.line_no.unwrap_or(1), error.column_no.unwrap_or(1));
         TemplateProblem { file: self.file.clone(), line, column, message }
+    }
+}
+
+fn reason_in_words(error: &RenderError) -> String {
+    match error.reason() {
+        RenderErrorReason::MissingVariable(Some(name)) => format!("there is no value {name:?} in this message"),
+        RenderErrorReason::IOError(error) => error.to_string(),
+        RenderErrorReason::InvalidJsonIndex(_) => "a list has no named values".to_string(),
+        RenderErrorReason::Other(reason) => reason.clone(),
+        RenderErrorReason::ParamTypeMismatchForName(helper, ..) => {
+            format!("{helper:?} cannot take a value of this type")
+        }
+        _ => "it cannot be rendered".to_string(),
     }
 }
 
@@ -350,6 +357,14 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
         own["lines"] = serde_json::json!(words::digest_lines(facts, &listener));
     }
     clean::clean_value(&mut own);
+    // What its author wrote keeps its lines.
+    if let MessageData::Alert(facts) = &message.data {
+        let piece = |Piece { text, is_own }: &Piece| {
+            let text = if *is_own { text.clone() } else { display_text(text) };
+            serde_json::json!({ "text": text, "is_own": is_own })
+        };
+        own["description"] = facts.alert.description.iter().flat_map(|prose| &prose.0).map(piece).collect();
+    }
     if let Value::Object(own) = own {
         map.extend(own);
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, LABEL_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
     Ack, AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, EndReason, Ended, Escalation, GroupFacts, HeldBack,
-    InstancePart, InstanceType, JobPart, Lately, Measures, Message, MessageData, MessageKind, NodePart, Reason,
+    InstancePart, InstanceType, JobPart, Lately, Measures, Message, MessageData, MessageKind, NodePart, Piece, Prose, Reason,
     ReasonCode, ReceiverId, RuleId, Severity, SourceId, SourcePart, Stage, Status,
 };
 use crate::words::{self, Language};
@@ -41,6 +41,9 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             acked_before: None,
             url: None,
             ack_url: None,
+            description: None,
+            runbook: None,
+            console_url: None,
             episode: 1,
             ended: resolved.then_some(Ended { reason: EndReason::Recovered, by: None, note: None, at: now }),
         },
@@ -105,6 +108,8 @@ pub fn samples() -> Vec<(String, Message)> {
         alert: escalated(&sample_facts(MessageKind::AlertFiring, now).alert),
         ..sample_facts(MessageKind::AlertFiring, now)
     });
+    let data = MessageData::Alert(Box::new(guided(sample_facts(MessageKind::AlertFiring, now))));
+    all.push(("alert.firing guided".to_string(), Message { kind: MessageKind::AlertFiring, timestamp: now, data }));
     let data = MessageData::Alert(Box::new(escalated));
     all.push(("alert.firing escalated".to_string(), Message { kind: MessageKind::AlertFiring, timestamp: now, data }));
     all
@@ -159,6 +164,12 @@ pub fn group_samples() -> Vec<(String, Message)> {
         ordinary.push(told(facts));
     }
     let mut all = vec![group("ordinary", ordinary, 9952, now), group("resolved", vec![resolved; 2], 0, now)];
+    let alike = ["load_orders", "load_stock", "load_users"].map(|name| {
+        let mut facts = guided(firing.clone());
+        facts.job.name = name.to_string();
+        told(facts)
+    });
+    all.push(group("guided", alike.into(), 0, now));
     let (name, mut again) = group("again", vec![firing.clone()], 0, now);
     if let MessageData::Group(facts) = &mut again.data {
         facts.last_told_at = now.checked_sub(SignedDuration::from_hours(4)).ok();
@@ -273,7 +284,11 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
         let (by, note) = (Some(reason.to_string()), Some(reason.to_string()));
         history.last_ended = history.last_ended.take().map(|it| Ended { reason: EndReason::Closed, by, note, ..it });
     }
-    let label = cut(text, LABEL_BYTES_MAX).to_string();
+    // Labels and the addresses are the configuration's, and no job chooses them.
+    let label = cut(&"订单etl_orders".repeat(100), LABEL_BYTES_MAX).to_string();
+    let piece = |text: &str, is_own| Piece { text: text.to_string(), is_own };
+    facts.alert.description =
+        Some(Prose(vec![piece("About ", true), piece(text, false), piece(": *see* the wiki", true)]));
     facts.alert.labels = (0..9).map(|number| (format!("label-{number}"), label.clone())).collect();
     facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()), ..JobPart::default() };
     facts.source.id = SourceId::new(text);
@@ -293,6 +308,20 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     };
     facts.failing_nodes = vec![node; nodes];
     told(facts)
+}
+
+/// An alert of which the configuration says what it means and what to do about it.
+fn guided(mut facts: AlertFacts) -> AlertFacts {
+    let piece = |text: &str, is_own| Piece { text: text.to_string(), is_own };
+    facts.alert.description = Some(Prose(vec![
+        piece("Finance reads ", true),
+        piece(&facts.job.name, false),
+        piece(" before 09:00.\nSee https://wiki.example.com/finance_reports?year=2026&team=a_b or call *kim*.", true),
+    ]));
+    facts.alert.runbook =
+        Some("https://wiki.example.com/runbooks/etl%20orders?from=bell&step=1#restart_(safe)".to_string());
+    facts.alert.console_url = Some("https://console.example.com/jobs/etl_orders?run=34765".to_string());
+    facts
 }
 
 fn held_back(text: &str) -> HeldBack {
@@ -371,6 +400,7 @@ fn full_facts() -> AlertFacts {
     facts.alert.history = Some(history);
     let ack = |by: &str| Some(Ack { by: by.to_string(), reason: Some("why".to_string()), at: sample_instant() });
     (facts.alert.acked, facts.alert.acked_before) = (ack("kim"), ack("maria"));
+    facts = guided(facts);
     facts.alert = escalated(&facts.alert);
     if let Some(escalation) = &mut facts.alert.escalation {
         escalation.acked_by = Some("maria".to_string());
@@ -395,10 +425,13 @@ fn with_receiver(message: &Message) -> Value {
             map.insert("subject".to_string(), subject);
             map.insert("when".to_string(), Value::from(", since 08:05"));
             map.insert("lately".to_string(), Value::from("3 of 42 runs failed in the last 7 days"));
+            let piece = serde_json::json!({ "text": "why", "is_own": true });
+            map.insert("description".to_string(), Value::from(vec![piece]));
         }
         if matches!(message.data, MessageData::Group(_)) {
             let line = serde_json::json!({
-                "level": "error", "text": "etl failed", "names": "a, b", "jobs": ["a", "b"], "node": "node load"
+                "level": "error", "text": "etl failed", "names": "a, b", "jobs": ["a", "b"], "node": "node load",
+                "runbook": "https://wiki.example.com"
             });
             map.insert("lines".to_string(), Value::from(vec![line]));
         }
@@ -435,6 +468,6 @@ mod tests {
         let all = names.len();
         names.sort();
         names.dedup();
-        assert_eq!((names.len(), all), (41, 41));
+        assert_eq!((names.len(), all), (43, 43));
     }
 }

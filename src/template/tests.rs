@@ -61,7 +61,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             Plain,
             "{{job.nmae}}",
-            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are command, data, headline, lately, level, receiver, short_id, subject, timestamp, type, when",
+            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are command, data, description, headline, lately, level, receiver, short_id, subject, timestamp, type, when",
         ),
         (Plain, "x\n  {{data.job.nmae}}", "2:3: unknown name \"nmae\" in \"data.job.nmae\"; did you mean \"name\"?"),
         (Plain, "{{#if data.alert.serverity}}x{{/if}}", "1:1: unknown name \"serverity\""),

@@ -38,6 +38,8 @@ pub struct GroupLine {
     pub jobs: Vec<String>,
     /// The node to look at first and its log path, where they are known.
     pub node: Option<String>,
+    /// Where it says what to do, if the configuration says the same of all of them.
+    pub runbook: Option<String>,
 }
 
 /// Longest text of one alert in a group, in characters.
@@ -93,16 +95,22 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
         heaps.extend(heaps_of(rest, |facts| format!("{}/{}", level(facts), did_key(facts))));
     }
     let lines = heaps.iter().flat_map(|heap| match Alike::of(heap).filter(|_| heap.len() >= GROUP_ALIKE_MIN) {
-        Some(alike) => vec![(heap[0], alike.text(listener, false), alike.jobs())],
-        None => heap.iter().map(|facts| (*facts, alone(facts, listener), Vec::new())).collect(),
+        Some(alike) => {
+            let runbook = only(heap.iter().map(|facts| facts.alert.runbook.clone())).flatten();
+            vec![(heap[0], alike.text(listener, false), alike.jobs(), runbook)]
+        }
+        None => {
+            heap.iter().map(|facts| (*facts, alone(facts, listener), Vec::new(), facts.alert.runbook.clone())).collect()
+        }
     });
     lines
         .enumerate()
-        .map(|(index, (facts, text, jobs))| {
+        .map(|(index, (facts, text, jobs, runbook))| {
             let names = (!jobs.is_empty()).then(|| jobs.iter().map(|job| name(job)).collect::<Vec<_>>().join(", "));
             let of = names.is_some().then_some(facts.job.name.as_str());
             let node = Some(facts).filter(|_| index < GROUP_NODES_MAX).and_then(|facts| node(facts, of, listener));
-            GroupLine { level: level(facts), text, names, jobs, node }
+            let runbook = runbook.filter(|_| index < GROUP_NODES_MAX);
+            GroupLine { level: level(facts), text, names, jobs, node, runbook }
         })
         .collect()
 }

@@ -10,6 +10,7 @@ mod fallback;
 mod fitting;
 mod golden;
 mod groups;
+mod guides;
 mod http;
 mod page;
 mod settings;
@@ -21,7 +22,7 @@ mod vendors;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, Notification, ReceiverId};
-use nightbell::notify::{AnyNotifier, ChannelSettings, ReceiverSettings, Renderer, kind_of};
+use nightbell::notify::{AnyNotifier, ChannelSettings, Guides, ReceiverSettings, Renderer, kind_of};
 use nightbell::template::sample_message;
 use nightbell::words::Language;
 use nightbell::yaml::{Diagnostics, Environment, Key, Keys, Level, Section, Shape, parse};
@@ -67,6 +68,7 @@ fn receiver(channel: ChannelSettings) -> ReceiverSettings {
         language: Language::En,
         templates: Vec::new(),
         page: None,
+        guides: Guides::default(),
         fallback: None,
         rate: channel.kind().rate,
         channel,

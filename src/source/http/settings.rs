@@ -48,7 +48,11 @@ pub static KEYS: Keys = Keys::of(
             Key::new("detail", Shape::Mapping(&DETAIL), "The request for the steps of a run that failed."),
             Key::new("log", Shape::Mapping(&LOG), "The request for the log of a run, or of the step that failed last."),
             Key::new("jobs", Shape::Mapping(&JOBS), "The list of jobs, where runs have their jobs' ids only."),
-            Key::new("console_url", Shape::Text, "A run's page, for people."),
+            Key::new(
+                "console_url",
+                Shape::Text,
+                "A run's page, for people; {{id}}, {{job}} and {{job_id}} are its values.",
+            ),
             Key::new("requests_per_second", Shape::Number, "At most so many requests a second.").default("5"),
             Key::new(
                 "calls_per_day",

@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 use super::exchange::{Body, Said, answer, limit, list};
 use crate::desk::explain::traced_deliveries;
 use crate::desk::json;
-use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, SourceId};
+use crate::model::{Ack, Alert, AlertId, AlertState, ReceiverId, RuleId, SourceId};
 use crate::store::{AlertAsk, Board as _};
+use crate::template::Locale;
 use crate::web::access::Person;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 use crate::web::{cursor, deeds};
+use crate::words::Language;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,9 +35,14 @@ pub(in crate::web) struct Asked {
 
 /// The object of an alert, with where its page is.
 fn object(web: &Web, alert: &Alert, ack: Option<&Ack>) -> Value {
-    let mut object = json::alert(alert, ack);
+    let in_force = web.in_force();
+    let mut alert = alert.clone();
+    let receiver = ReceiverId::new("api");
+    let locale = Locale { timezone: in_force.config.timezone.clone(), receiver, language: Language::En };
+    in_force.config.guides.put(&mut alert.facts, web.now(), &locale);
+    let mut object = json::alert(&alert, ack);
     object["suspended_at"] = json!(alert.suspended_at);
-    let url = web.in_force().web().url.map(|url| format!("{url}/alerts/{}", alert.id));
+    let url = in_force.web().url.map(|url| format!("{url}/alerts/{}", alert.id));
     object["url"] = json!(url);
     object
 }

@@ -9,8 +9,9 @@ use super::alerts::{Row, standing, waits};
 use super::frame::{Page, alert_link, encoded, job_link, run_link, shown};
 use crate::desk::explain::{TracedDelivery, traced_deliveries};
 use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX};
-use crate::model::{Ack, Alert, AlertId, AlertState, DeliveryState, Instance, MessageKind, NodePart};
+use crate::model::{Ack, Alert, AlertId, AlertState, DeliveryState, Instance, MessageKind, NodePart, ReceiverId};
 use crate::store::{Board as _, Inquiry as _, StepRow};
+use crate::template::Locale;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 
@@ -20,6 +21,7 @@ struct AlertPage {
     p: Page,
     alert: Alert,
     summary: String,
+    said: Said,
     state: &'static str,
     ack: Option<Ack>,
     waits: Option<String>,
@@ -31,6 +33,14 @@ struct AlertPage {
     nodes: Vec<NodePart>,
     runs: Vec<Run>,
     others: Vec<Row>,
+}
+
+/// What the configuration in force says of it.
+struct Said {
+    /// The lines of its description.
+    description: Vec<String>,
+    /// Each with the key of its words.
+    links: Vec<(&'static str, String)>,
 }
 
 /// One thing that happened.
@@ -64,7 +74,9 @@ pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>
     others.retain(|other| other.id != id);
     others.truncate(EXPLAINED_RUNS_MAX);
     let run_id = alert.facts.instance.as_ref().map(|instance| instance.id.as_str());
+    let said = said_of(&p, &alert);
     let page = AlertPage {
+        said,
         summary: p.summary(&alert),
         state: standing(&alert),
         waits: waits(&p, &alert),
@@ -81,6 +93,20 @@ pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>
         p,
     };
     shown(&page.p, &page)
+}
+
+/// What is said of alerts like this now, whatever was said when it was told.
+fn said_of(p: &Page, alert: &Alert) -> Said {
+    let mut facts = alert.facts.clone();
+    let locale = Locale { timezone: p.zone.clone(), receiver: ReceiverId::new("page"), language: p.language };
+    p.in_force.config.guides.put(&mut facts, p.now, &locale);
+    let part = facts.alert;
+    let description = part.description.map(|prose| prose.text()).unwrap_or_default();
+    let links = [("runbook", part.runbook), ("open_console", part.console_url)];
+    Said {
+        description: description.lines().map(|line| p.plain(line)).collect(),
+        links: links.into_iter().filter_map(|(key, url)| Some((key, url?))).collect(),
+    }
 }
 
 fn shown_run(p: &Page, run: &Instance) -> Run {

@@ -153,6 +153,10 @@ pub const GROUP_NODES_MAX: usize = 3;
 pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// The farthest apart that two messages of a group can be told to be.
 pub const GROUP_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The longest that anything is held back until a window opens: a week of holidays with the weekends around it, and some days.
+pub const HOLD_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How far ahead it is looked for times that no step and no route covers.
+pub const HOURS_LOOKED_AHEAD: Duration = Duration::from_secs(370 * 24 * 3600);
 /// Least time after which what still fires is told again.
 pub const GROUP_REPEAT_MIN: Duration = Duration::from_secs(60);
 /// Most of it: what was told may be forgotten after the retention.

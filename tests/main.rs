@@ -14,6 +14,7 @@ mod described;
 mod digest;
 mod explain;
 mod fallback;
+mod hours;
 mod notify;
 mod own;
 mod packages;

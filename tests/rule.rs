@@ -15,6 +15,7 @@ fn rule(id: &str, matches: Matches, when: Condition) -> Rule {
         when,
         severity: Severity::Error,
         notify: Vec::new(),
+        hours: Vec::new(),
         escalation: Vec::new(),
         group: None,
         recovers: Default::default(),

@@ -86,6 +86,12 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     said.extend(prefixed("word", InstanceType::ALL.map(InstanceType::as_str)));
     said.extend(prefixed("word", [AlertState::Firing, AlertState::Resolved].map(AlertState::as_str)));
     said.extend(prefixed("word", [MessageKind::Test.as_str(), "job", "not asked for"]));
+    said.extend(prefixed("ack", ["taken", "given_up"]));
+    said.extend(prefixed("web.kind", ["acknowledged", "unacknowledged"]));
+    said.insert("web.story.told_ack".to_string());
+    said.extend(prefixed("lately", ["failed", "none_failed", "no_run"]));
+    said.extend(prefixed("lately.ended", EndReason::ALL.map(EndReason::as_str)));
+    said.extend(prefixed("digest", ["line", "line_several", "line_stopped"]));
     for language in Language::ALL {
         let there: BTreeSet<String> = language.keys().map(str::to_string).collect();
         let missing: Vec<_> = said.difference(&there).collect();

@@ -32,6 +32,11 @@ pub fn reminder_message(alerts: Vec<AlertFacts>, waiting: u64, last_told_at: Tim
     group_of(GroupFacts { last_told_at: Some(last_told_at), ..GroupFacts::of(alerts, waiting) }, now)
 }
 
+/// The same about alerts that were held back until the window `window` has opened.
+pub fn bundle_message(alerts: Vec<AlertFacts>, waiting: u64, window: &str, now: Timestamp) -> Message {
+    group_of(GroupFacts { held_for: Some(window.to_string()), ..GroupFacts::of(alerts, waiting) }, now)
+}
+
 fn group_of(group: GroupFacts, now: Timestamp) -> Message {
     Message { kind: MessageKind::AlertGroup, timestamp: now, data: MessageData::Group(Box::new(group)) }
 }

@@ -107,7 +107,7 @@ impl App {
     /// [`AppError`]; nothing was polled or sent.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<App, AppError> {
         let now = clock.now();
-        for gap in config.calendar_gaps(now) {
+        for gap in config.calendar_gaps(now).into_iter().chain(config.uncovered_hours(now)) {
             warn!("{gap}");
         }
         let prepared = Prepared::open(config.clone(), None, &clock)?;

@@ -28,10 +28,10 @@ pub struct OnceReport {
 }
 
 impl OnceReport {
-    /// Whether every source was read as a whole and nothing is pending.
+    /// Whether every source was read as a whole, and nothing is pending but what is held back until a window opens.
     pub fn is_clean(&self) -> bool {
         self.failed_polls.is_empty()
-            && self.pending.is_empty()
+            && self.pending.iter().all(|pending| pending.count == pending.held)
             && self.polls.iter().all(|poll| poll.incomplete.is_none())
     }
 }
@@ -51,9 +51,11 @@ impl fmt::Display for OnceReport {
             self.attempted,
             self.pending.iter().map(|pending| pending.count).sum::<u64>()
         )?;
-        for Pending { receiver, count, next_due } in &self.pending {
+        for Pending { receiver, count, next_due, held } in &self.pending {
+            let held =
+                if *held > 0 { format!(", {held} of them held back until a window opens") } else { String::new() };
             let due = next_due.map(|due| format!(", the next attempt is due at {due}")).unwrap_or_default();
-            write!(f, "\npending to {receiver}: {count}{due}")?;
+            write!(f, "\npending to {receiver}: {count}{held}{due}")?;
         }
         for poll in &self.polls {
             if let Some(reason) = &poll.incomplete {

@@ -77,7 +77,7 @@ pub(super) async fn take_up(
         return Err(ReloadError::Listen);
     }
     let now = ground.clock.now();
-    for gap in config.calendar_gaps(now) {
+    for gap in config.calendar_gaps(now).into_iter().chain(config.uncovered_hours(now)) {
         warn!("{gap}");
     }
     let prepared = Prepared::open(*config, Some(&before), &ground.clock)?;

@@ -17,7 +17,8 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         warnings += 1;
         complain(warning);
     }
-    for gap in loaded.config.calendar_gaps(SystemClock.now()) {
+    let now = SystemClock.now();
+    for gap in loaded.config.calendar_gaps(now).into_iter().chain(loaded.config.uncovered_hours(now)) {
         warnings += 1;
         complain(format_args!("warning: {gap}"));
     }

@@ -7,6 +7,7 @@
 
 use super::conditions;
 use super::group;
+use super::hours::Windows;
 use super::labels;
 use super::merge::DEFAULTS;
 use super::notify;
@@ -30,9 +31,9 @@ pub(super) static COMMON: Keys = Keys::of(
 
 /// Gives each rule in `tree` what it does not say itself of the `defaults` of its file. What is wrong with them is
 /// reported once, and given to no rule.
-pub(super) fn apply(tree: &mut Node, defaults: &[Entry], known: &Names<'_>, findings: &Diagnostics) {
+pub(super) fn apply(tree: &mut Node, defaults: &[Entry], known: &Names<'_>, windows: &Windows, findings: &Diagnostics) {
     let sound: Vec<(u16, Vec<&Entry>)> =
-        defaults.iter().map(|entry| (entry.at.file, read(entry, known, findings))).collect();
+        defaults.iter().map(|entry| (entry.at.file, read(entry, known, windows, findings))).collect();
     let Value::Map(sections) = &mut tree.value else { return };
     for rules in sections.iter_mut().filter(|section| section.key == "rules") {
         let Value::Map(rules) = &mut rules.node.value else { continue };
@@ -46,11 +47,11 @@ pub(super) fn apply(tree: &mut Node, defaults: &[Entry], known: &Names<'_>, find
 }
 
 /// The entries of one file's defaults that can be used.
-fn read<'a>(entry: &'a Entry, known: &Names<'_>, findings: &'a Diagnostics) -> Vec<&'a Entry> {
+fn read<'a>(entry: &'a Entry, known: &Names<'_>, windows: &Windows, findings: &'a Diagnostics) -> Vec<&'a Entry> {
     let Some(section) = Section::of(&COMMON, &entry.node, DEFAULTS, findings) else { return Vec::new() };
     let mut sound = Vec::new();
     let _severity = section.optional::<SeverityWord>("severity");
-    let _notify = notify::read(&section, known);
+    let _notify = notify::read(&section, known, windows);
     let _group = group::read(&section);
     let _timezone = super::read_timezone(&section);
     let _labels = labels::read(&section);

@@ -2,7 +2,7 @@
 //!
 //! Reads what was read of the file; changes nothing of it.
 
-use crate::model::Status;
+use crate::model::{Severity, Status};
 use crate::rule::{Route, Rule};
 use crate::source::SourceSettings;
 use crate::yaml::{Diagnostics, Node, Origin, Section, Value};
@@ -41,6 +41,30 @@ fn warn_of_runs_that_stand_still(file: &Section<'_>, rules: &[Rule], sources: &[
         let message =
             "no rule is about running-exception: a run that stands still on a failed node until somebody acts";
         warn_at(file, rule, ".when.status", message, "write status: [fail, running-exception]");
+    }
+}
+
+/// What is held back is for those that may wait; and a window that nobody goes by is probably misspelt somewhere.
+pub(super) fn warn_of_hours(file: &Section<'_>, rules: &[Rule], routes: &[Route]) {
+    let is_urgent = |rule: &&Rule| rule.severity == Severity::Critical;
+    for rule in rules.iter().filter(is_urgent).filter(|rule| rule.hours.iter().any(|step| step.hours.hold.is_some())) {
+        let help = "leave out \"hold\", or say a lower severity";
+        warn_at(file, rule, ".notify", "what is critical is held back while the window is closed", help);
+    }
+    let Some(Node { value: Value::Map(entries), .. }) = file.node("windows") else { return };
+    let of_rules = rules.iter().flat_map(|rule| {
+        rule.hours.iter().map(|step| &step.hours).chain(rule.escalation.iter().map(|step| &step.hours))
+    });
+    let named: Vec<&str> = of_rules
+        .chain(routes.iter().map(|route| &route.hours))
+        .flat_map(|hours| [&hours.during, &hours.hold])
+        .flatten()
+        .map(|window| &*window.name)
+        .collect();
+    for entry in entries.iter().filter(|entry| !named.contains(&entry.key.as_str())) {
+        let help = Some("name it under \"during\" or \"hold\" of a step or a route, or remove it".to_string());
+        let path = format!("windows.{}", entry.key);
+        file.findings().warning(entry.at, path, format!("nothing goes by the window {:?}", entry.key), help);
     }
 }
 

@@ -15,6 +15,7 @@ mod fallback;
 mod files;
 mod group;
 mod guide;
+mod hours;
 mod inhibit;
 mod labels;
 mod load;
@@ -51,10 +52,10 @@ pub use web::{TrustedProxy, WebSettings};
 
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::decide::{Decider, Terms};
-use crate::limits::{CALENDAR_WARNED_AHEAD, RETENTION_MAX, RETENTION_MIN};
+use crate::limits::{CALENDAR_WARNED_AHEAD, HOURS_LOOKED_AHEAD, RETENTION_MAX, RETENTION_MIN};
 use crate::notify::{GuideTable, Guides, ReceiverSettings};
 use crate::rule::inhibit::Inhibition;
-use crate::rule::{MuteWindow, Muting, Route, Rule, RuleSet};
+use crate::rule::{MuteWindow, Muting, NamedWindow, Route, Rule, RuleSet, first_gap};
 use crate::schedule::{Calendar, Window};
 use crate::source::SourceSettings;
 use crate::template::Guide;
@@ -108,6 +109,11 @@ static FILE: Keys = Keys::of(
             "mute_windows",
             Shape::ByName(&mute::MUTE_WINDOW),
             "Recurring times in which new alerts of some kind are not told.",
+        ),
+        Key::new(
+            "windows",
+            Shape::ByName(&hours::WINDOW),
+            "Recurring times by name, for during and hold of routes and steps. They mute nothing.",
         ),
         Key::new("inhibit", Shape::ByName(&inhibit::INHIBITION), "Alerts that hold back what only follows from them."),
         Key::new("calendars", Shape::ByName(&calendars::CALENDAR), "Working days and holidays, for days."),
@@ -217,7 +223,10 @@ impl Config {
             ["sources", "receivers", "rules"].map(|key| names(&tree, key));
         rule_names.extend(RULES.iter().chain(&[ALL]).map(ToString::to_string));
         let known = rules::Names { sources: &source_names, receivers: &receiver_names, unscheduled: &[], jobless: &[] };
-        defaults::apply(&mut tree, &defaults, &known, findings);
+        let window_names = ["windows", "mute_windows"].map(|key| names(&tree, key));
+        // What they mean is not read yet, and does not matter to what is given to rules.
+        let named = hours::Windows { names: window_names.concat(), ..hours::Windows::default() };
+        defaults::apply(&mut tree, &defaults, &known, &named, findings);
         let file = Section::of(&FILE, &tree, "", findings)?;
         // Of each file they have been looked at.
         let _known = (file.node("version"), file.node(merge::DEFAULTS));
@@ -234,7 +243,11 @@ impl Config {
         let is_jobless = |source: &&SourceSettings| !source.scheduler.tells_jobs();
         let jobless: Vec<String> = sources.iter().filter(is_jobless).map(|source| source.id.to_string()).collect();
         let mut calendars = calendars::read(&file);
-        let shared = rules::Shared { calendars: &calendars, timezone: &timezone, retention };
+        let around =
+            mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
+        let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
+        let windows = hours::read(&file, window_names, &mute_windows, &around);
+        let shared = rules::Shared { calendars: &calendars, windows: &windows, timezone: &timezone, retention };
         let names_of_rules = rules::Names { unscheduled: &unscheduled, jobless: &jobless, ..known };
         let (rules, of_rules): (Vec<Rule>, Vec<Guide>) =
             rules::read(&file, &names_of_rules, &shared).into_iter().unzip();
@@ -244,17 +257,14 @@ impl Config {
             sources: sources.iter().map(|source| source.id.clone()).zip(of_sources).collect(),
         };
         let guides = guide::read_all(&file, &known, table);
-        let around =
-            mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
-        let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
         let inhibitions = inhibit::read(&file, &around).into();
-        let routes = routes::read(&file, &around);
-        let days = |window: &MuteWindow| match &window.window {
+        let routes = routes::read(&file, &around, &windows);
+        let days = |window: &Window| match window {
             Window::Daily(daily) => Some(daily.days.calendar.clone()),
             Window::Scheduled { .. } => None,
         };
         let of_rules = rules.iter().filter_map(|rule| Some(rule.when.trigger.as_ref()?.days()?.calendar.clone()));
-        let used: Vec<Arc<Calendar>> = mute_windows.iter().filter_map(days).chain(of_rules).collect();
+        let used: Vec<Arc<Calendar>> = windows.read.values().filter_map(days).chain(of_rules).collect();
         calendars.retain(|_, calendar| used.iter().any(|used| Arc::ptr_eq(used, calendar)));
         let around = digests::Surroundings { names: &known, timezone: &timezone, receivers: &receivers, retention };
         let digests = digests::read(&file, &around);
@@ -279,6 +289,7 @@ impl Config {
         file.report_unknown();
         // A broken rule may be the one that notifies it.
         if !findings.has_errors() {
+            doubts::warn_of_hours(&file, &rules, &routes);
             warn_of_unused_receivers(&file, &told);
             doubts::warn(&file, &rules, &routes, &sources);
         }
@@ -324,6 +335,37 @@ impl Config {
         decider.terms = Terms { labels: settings.labels.clone(), routes: Arc::clone(&self.routes), generation };
         decider.muting = self.muting();
         decider
+    }
+
+    /// The times to come at which nobody would be told of what some rule finds: no step of it and no route goes by them.
+    pub fn uncovered_hours(&self, now: Timestamp) -> Vec<String> {
+        let until = now.checked_add(HOURS_LOOKED_AHEAD).unwrap_or(Timestamp::MAX);
+        let uncovered = |rule: &Rule| {
+            let of_steps = rule.hours.iter().map(|step| step.hours.during.as_ref());
+            let of_routes = self.routes.iter().filter(|route| route.matches.may_concern(rule));
+            let at_once = rule.notify.iter().take(1).filter(|_| rule.hours.is_empty()).map(|_| None);
+            let all: Vec<Option<&NamedWindow>> =
+                at_once.chain(of_steps).chain(of_routes.map(|route| route.hours.during.as_ref())).collect();
+            // One of them tells at any hour; or nobody is told at all, which is said elsewhere.
+            let windows =
+                all.into_iter().collect::<Option<Vec<&NamedWindow>>>().filter(|windows| !windows.is_empty())?;
+            let open: Vec<&Window> = windows.iter().map(|named| &named.window).collect();
+            let (from, to) = first_gap(&open, now, until)?;
+            let mut names: Vec<&str> = windows.iter().map(|named| &*named.name).collect();
+            names.dedup();
+            let shown = |at: Timestamp| at.to_zoned(self.timezone.clone()).strftime("%a %Y-%m-%d %H:%M").to_string();
+            Some(format!(
+                "rules.{}: nobody is notified from {} to {}: {} closed then; add a step or a route for that time",
+                rule.id,
+                shown(from),
+                shown(to),
+                match names.as_slice() {
+                    [one] => format!("{one} is"),
+                    several => format!("{} are", several.join(", ")),
+                }
+            ))
+        };
+        self.rules.rules().iter().filter_map(uncovered).collect()
     }
 
     /// What is missing of the calendars that anything goes by, now and in the weeks to come: of a year that a calendar

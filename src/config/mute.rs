@@ -36,21 +36,20 @@ pub(super) static ALERT_MATCH: Keys = Keys::of(
 )
 .not_empty();
 
+/// When a window is open, beside the days.
+pub(super) const TIMES: &[Key] = &[
+    Key::new("from", Shape::ClockTime, "When it opens.").example("\"22:00\""),
+    Key::new("to", Shape::ClockTime, "When it closes; of the next day unless it is later than \"from\"."),
+    Key::new("schedule", Shape::Schedule, "Instead of days, from and to: it opens whenever this is due."),
+    Key::new("for", Shape::Duration, "How long a scheduled window is open.").example("3h"),
+    Key::new("timezone", Shape::Zone, "Its zone, where it is not the file's."),
+];
+
 /// A mute window.
 pub(super) static MUTE_WINDOW: Keys = Keys::of(
     "mute_window",
     "A recurring time in which new alerts of some kind are recorded and not told.",
-    &[
-        &[
-            Key::new("match", Shape::Mapping(&ALERT_MATCH), "Which alerts; without it, every one."),
-            Key::new("from", Shape::ClockTime, "When it opens.").example("\"22:00\""),
-            Key::new("to", Shape::ClockTime, "When it closes; of the next day unless it is later than \"from\"."),
-            Key::new("schedule", Shape::Schedule, "Instead of days, from and to: it opens whenever this is due."),
-            Key::new("for", Shape::Duration, "How long a scheduled window is open.").example("3h"),
-            Key::new("timezone", Shape::Zone, "Its zone, where it is not the file's."),
-        ],
-        DAYS,
-    ],
+    &[&[Key::new("match", Shape::Mapping(&ALERT_MATCH), "Which alerts; without it, every one.")], TIMES, DAYS],
 )
 .pairs(&[("schedule", "for")]);
 
@@ -72,9 +71,7 @@ fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
     let findings = windows.findings();
     let section = open_named(windows, entry)?;
     let matches = read_alert_match(&section, "match", around);
-    let zone = super::read_timezone(&section).unwrap_or_else(|| around.timezone.clone());
-    let window =
-        if section.has("schedule") { read_scheduled(&section, &zone) } else { read_daily(&section, zone, around) };
+    let window = read_window(&section, around);
     section.close();
     let window = window?;
     if window.never_closes() {
@@ -82,6 +79,12 @@ fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
         findings.error(entry.at, windows.path_of(&entry.key), "it never closes: nothing would ever be told", help);
     }
     Some(MuteWindow { name: entry.key.as_str().into(), matches: matches?, window })
+}
+
+/// When a window is open; its section stays open.
+pub(super) fn read_window(section: &Section<'_>, around: &Surroundings<'_>) -> Option<Window> {
+    let zone = super::read_timezone(section).unwrap_or_else(|| around.timezone.clone());
+    if section.has("schedule") { read_scheduled(section, &zone) } else { read_daily(section, zone, around) }
 }
 
 /// `match`, as a rule has it, with `rule`, `severity` and `labels` beside; under `key`.

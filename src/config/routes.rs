@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hours::{DURING, HOLD, Windows, read_hours};
 use super::mute::{ALERT_MATCH, Surroundings, read_alert_match};
 use super::rules::read_notify;
 use super::words::open_named;
@@ -15,16 +16,18 @@ pub(super) static ROUTE: Keys = Keys::of(
     &[&[
         Key::new("match", Shape::Mapping(&ALERT_MATCH), "Which alerts; without it, every one."),
         Key::new("notify", Shape::Texts, "Who is told as well.").required().example("[team]"),
+        DURING,
+        HOLD,
     ]],
 );
 
 /// Reads all routes. The broken ones are reported and left out.
-pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Arc<[Route]> {
+pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>, windows: &Windows) -> Arc<[Route]> {
     let Some(routes) = file.section("routes") else { return Arc::default() };
-    routes.entries().iter().filter_map(|entry| read_one(&routes, entry, around)).collect()
+    routes.entries().iter().filter_map(|entry| read_one(&routes, entry, around, windows)).collect()
 }
 
-fn read_one(routes: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<Route> {
+fn read_one(routes: &Section<'_>, entry: &Entry, around: &Surroundings<'_>, windows: &Windows) -> Option<Route> {
     let section = open_named(routes, entry)?;
     let matches = read_alert_match(&section, "match", around);
     let notify = read_notify(&section, around.names);
@@ -32,6 +35,7 @@ fn read_one(routes: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> O
         let help = Some("name the receivers that are told of these alerts as well".to_string());
         section.error("notify", "the route tells nobody", help);
     }
+    let hours = read_hours(&section, windows);
     section.close();
-    Some(Route { name: entry.key.as_str().into(), matches: matches?, notify: notify? })
+    Some(Route { name: entry.key.as_str().into(), matches: matches?, notify: notify?, hours: hours? })
 }

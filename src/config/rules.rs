@@ -9,6 +9,7 @@ use super::calendars::Calendars;
 use super::conditions::{self, Surroundings, WHEN};
 use super::group::GROUP;
 use super::guide::{self, GUIDE};
+use super::hours::Windows;
 use super::labels;
 use super::notify::{self, NOTIFY, Notify};
 use super::words::{instance_types, open_named, read_reference, read_word, read_word_any_case, severities};
@@ -90,6 +91,8 @@ pub(super) struct Names<'a> {
 pub(super) struct Shared<'a> {
     /// What `calendar` can name.
     pub(super) calendars: &'a Calendars,
+    /// What `during` and `hold` can name.
+    pub(super) windows: &'a Windows,
     /// The zone of rules that name none.
     pub(super) timezone: &'a TimeZone,
     /// How long past runs are kept.
@@ -137,7 +140,7 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
         }
     };
     let severity = section.or_default::<SeverityWord>("severity").0;
-    let notify = notify::read(&section, known);
+    let notify = notify::read(&section, known, shared.windows);
     let labels = labels::read(&section);
     let guide = guide::read(&section);
     let group = super::group::read(&section);
@@ -167,13 +170,14 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
         warn_of_jobs_untold(rules, entry, known, is_meant);
     }
     let id = RuleId::new(&entry.key);
-    let Notify { first, later } = notify?;
+    let Notify { first, hours, later } = notify?;
     let rule = Rule {
         id,
         matches: matches?,
         when: when?,
         severity,
         notify: first,
+        hours,
         escalation: later,
         group,
         labels,

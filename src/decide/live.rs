@@ -82,7 +82,7 @@ impl Decider {
             id,
             rule: rule.id.clone(),
             severity: candidate.severity.unwrap_or(rule.severity),
-            receivers: rule.notify.clone(),
+            receivers: rule.told_at(look.now),
             limit: rule.when.duration,
             measures: candidate.measures.clone(),
             since: candidate.since,

@@ -49,7 +49,7 @@ use crate::model::{
 };
 use crate::rule::history::Past;
 use crate::rule::plans::Plans;
-use crate::rule::{MatchCache, Muting, RuleSet};
+use crate::rule::{Hold, MatchCache, Muting, RuleSet};
 
 /// What the configuration says of a source, and what was found out before and is kept at hand.
 #[derive(Debug)]
@@ -117,6 +117,8 @@ pub struct Notice {
     pub audience: Audience,
     /// The alert whose run has failed again, where this is told in its thread.
     pub again_after: Option<AlertId>,
+    /// Who is not told at once, and until when that is held back.
+    pub held: Vec<(ReceiverId, Hold)>,
 }
 
 /// Where an alert stands among those decided.
@@ -187,9 +189,10 @@ impl Decider {
         let mut lived = self.live(memory, judged, look);
         let mut warnings = std::mem::take(&mut lived.warnings);
         warnings.extend(faults);
-        let addressed = self.address(lived);
+        let addressed = self.address(lived, look.now);
         let muted = self.mute(addressed, answers, look);
-        let pending = muted.pending();
+        let mut pending = muted.pending();
+        self.hold(&mut pending, look.now);
         Decided { covered, listed_from, known_rules, warnings, ..pending }
     }
 

@@ -117,7 +117,7 @@ impl Decider {
         let holders = self.holders(&held, episodes, &answers.elsewhere, now);
         let each = held.into_iter().zip(holders);
         let changed =
-            each.filter_map(|(alert, by)| alert.held_on(by, &answers.silences, |it| self.receivers_of(it), now));
+            each.filter_map(|(alert, by)| alert.held_on(by, &answers.silences, |it| self.receivers_of(it, now), now));
         changed.collect()
     }
 
@@ -176,7 +176,8 @@ impl Muted {
             // A breach that was over when it was first seen opens no incident.
             let kind = MessageKind::about(alert.state());
             let again_after = superseded.get(&(&alert.rule, alert.facts.subject())).map(|earlier| (*earlier).clone());
-            notices.push(Notice { alert: Place::Fired(at), kind, audience: Audience::All, again_after });
+            let (audience, held) = (Audience::All, Vec::new());
+            notices.push(Notice { alert: Place::Fired(at), kind, audience, again_after, held });
         }
         let mut changed = Vec::new();
         for alert in overdue.into_iter().chain(held) {
@@ -187,6 +188,7 @@ impl Muted {
                     kind: MessageKind::AlertFiring,
                     audience: Audience::All,
                     again_after: None,
+                    held: Vec::new(),
                 });
             }
             changed.push(alert);
@@ -195,7 +197,7 @@ impl Muted {
             // What was told as a warning and is held back now still has its receivers: they hear of its end.
             let audience = if is_superseded(&alert) { Audience::KeepIncidents } else { Audience::WantEnds };
             let (place, kind) = (Place::Changed(changed.len()), MessageKind::AlertResolved);
-            notices.push(Notice { alert: place, kind, audience, again_after: None });
+            notices.push(Notice { alert: place, kind, audience, again_after: None, held: Vec::new() });
             changed.push(alert);
         }
         changed.extend(continued);

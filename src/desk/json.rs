@@ -92,6 +92,7 @@ pub fn traced_delivery(traced: &TracedDelivery) -> Value {
     object["told_as"] = json!(traced.state());
     object["step"] = json!(traced.step());
     object["gathers_until"] = json!(traced.gathers_until());
+    object["held_for"] = json!(traced.held_for());
     object["fallback"] = json!(traced.record.fallback);
     object["attempt_log"] = attempts(&teller.attempts);
     object

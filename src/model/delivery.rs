@@ -215,6 +215,21 @@ pub struct GroupPlace {
     pub told_at: Option<Timestamp>,
 }
 
+impl GroupPlace {
+    /// What goes out together when the window of this name opens.
+    pub fn of_window(window: &str) -> GroupPlace {
+        GroupPlace { key: format!("{HELD}{window}"), interval: Duration::ZERO, repeat: None, told_at: None }
+    }
+
+    /// The window that the group is held back for.
+    pub fn window(&self) -> Option<&str> {
+        self.key.strip_prefix(HELD)
+    }
+}
+
+/// What the names of groups begin with that are held back until a window opens. Those of others are digests.
+const HELD: &str = "hold/";
+
 /// A dead delivery sent again: what is spent on it is counted anew from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revival {

@@ -24,6 +24,11 @@ impl LabelMatch {
         self.0.is_empty()
     }
 
+    /// Whether it can be that all are there, where others may come to these labels.
+    pub fn may_hold(&self, labels: &Labels) -> bool {
+        self.0.iter().all(|(name, values)| labels.get(name).is_none_or(|value| values.contains(value)))
+    }
+
     /// Whether these labels are what is wanted.
     pub fn holds(&self, labels: &Labels) -> bool {
         self.0.iter().all(|(name, values)| labels.get(name).is_some_and(|value| values.contains(value)))

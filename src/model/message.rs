@@ -165,6 +165,8 @@ pub struct GroupFacts {
     pub last_told_at: Option<Timestamp>,
     /// What fires, on Nightbell's page, where there is one; put in when the message is rendered.
     pub url: Option<String>,
+    /// The window that has opened, where the message tells what was held back until then.
+    pub held_for: Option<String>,
 }
 
 /// How many alerts of a group fire, by severity, and how many are over.
@@ -208,7 +210,7 @@ impl GroupFacts {
             *count += 1;
         }
         let severity = alerts.iter().find(|facts| !is_over(facts)).map(|facts| facts.alert.severity);
-        GroupFacts { severity, counts, waiting, alerts, last_told_at: None, url: None }
+        GroupFacts { severity, counts, waiting, alerts, last_told_at: None, url: None, held_for: None }
     }
 }
 

@@ -14,7 +14,7 @@ use super::fallback;
 use super::guides::Guides;
 use super::plain::Plain;
 use super::receiver::{ChannelSettings, ReceiverSettings};
-use crate::alert::{group_message, reminder_message};
+use crate::alert::{bundle_message, group_message, reminder_message};
 use crate::limits::{ACK_LINK_TIME, TEMPLATE_FILE_BYTES_MAX};
 use crate::model::{AlertFacts, Content, MeantFor, Message, MessageData, MessageKind, ReceiverId};
 use crate::sign::{ACK, Link, LinkKey};
@@ -183,6 +183,21 @@ impl Renderer {
     pub fn group(&self, alerts: &[AlertFacts], waiting: u64, now: Timestamp, guess: usize) -> Option<Grouped> {
         self.as_many_as_fit(2, &self.all_guided(alerts, now), guess, |named| {
             group_message(named.to_vec(), waiting + (alerts.len() - named.len()) as u64, now)
+        })
+    }
+
+    /// The same about alerts that were held back until a window of this name has opened.
+    pub fn bundle(
+        &self,
+        alerts: &[AlertFacts],
+        waiting: u64,
+        window: &str,
+        now: Timestamp,
+        guess: usize,
+    ) -> Option<Grouped> {
+        self.as_many_as_fit(2, &self.all_guided(alerts, now), guess, |named| {
+            let others = waiting + (alerts.len() - named.len()) as u64;
+            bundle_message(named.to_vec(), others, window, now)
         })
     }
 

@@ -10,6 +10,7 @@
 pub mod daily;
 mod group;
 pub mod history;
+mod hours;
 mod index;
 pub mod inhibit;
 mod jobs;
@@ -27,6 +28,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use group::{GroupBy, Grouping};
+pub use hours::{FirstStep, Hold, Hours, NamedWindow, first_gap, held};
 pub use jobs::JobMatch;
 pub use judge::{Reason, Verdict};
 pub use mute::{AlertMatch, MuteWindow, Muting};
@@ -50,8 +52,10 @@ pub struct Rule {
     pub when: Condition,
     /// How bad that is.
     pub severity: Severity,
-    /// Who is told.
+    /// Who is told at once, at whatever hour.
     pub notify: Vec<ReceiverId>,
+    /// In which hours each of them is, where any goes by hours; empty where all are told at any time.
+    pub hours: Vec<FirstStep>,
     /// What its alerts are called by.
     pub labels: Labels,
     /// Who is told later, while the alert still fires; the earliest first.
@@ -87,7 +91,7 @@ impl Recovers {
 }
 
 /// A later step of a rule: who is told while the alert still fires.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// How long after the first telling.
     pub after: Duration,
@@ -95,6 +99,8 @@ pub struct Step {
     pub unless_acked: bool,
     /// Who is told.
     pub to: Vec<ReceiverId>,
+    /// In which hours: an alert that comes to the step at another time passes it by.
+    pub hours: Hours,
 }
 
 /// Which instances a rule concerns: alternatives within each field, all fields together.

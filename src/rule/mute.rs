@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Matches;
 use super::inhibit::Inhibition;
 use super::pattern::{Matcher, Pattern};
+use super::{Matches, Rule};
 use crate::model::{
     Alert, Concerns, InstanceType, LabelMatch, RuleId, Severity, Silence, SilenceId, SourceId, Suppression,
 };
@@ -67,6 +67,17 @@ impl AlertMatch {
     /// Whether it can concern alerts of this source.
     pub fn concerns_source(&self, source: &SourceId) -> bool {
         self.sources.is_empty() || self.sources.contains(source)
+    }
+
+    /// Whether it can concern alerts of a rule, which has these labels of its own: its sources may have others.
+    pub fn may_concern(&self, rule: &Rule) -> bool {
+        let of_sources = &rule.matches.sources;
+        (self.rules.is_empty() || self.rules.iter().any(|named| names(named, &rule.id)))
+            && (self.severities.is_empty() || self.severities.contains(&rule.severity))
+            && (self.sources.is_empty()
+                || of_sources.is_empty()
+                || of_sources.iter().any(|one| self.sources.contains(one)))
+            && self.labels.may_hold(&rule.labels)
     }
 
     /// Whether it concerns the alert. An alert about a job itself is of no instance type.

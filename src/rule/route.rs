@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use super::hours::Hours;
 use super::mute::AlertMatch;
 use crate::model::{Alert, ReceiverId};
 
@@ -14,12 +17,14 @@ pub struct Route {
     pub matches: AlertMatch,
     /// Who is told of them.
     pub notify: Vec<ReceiverId>,
+    /// In which hours.
+    pub hours: Hours,
 }
 
-/// Everybody who is told of an alert: those in `named`, then those of every route that concerns it, each once.
-pub fn addressed(named: &[ReceiverId], routes: &[Route], alert: &Alert) -> Vec<ReceiverId> {
+/// Everybody who is told at `now` of an alert: those in `named`, then those of every route that concerns it, each once.
+pub fn addressed(named: &[ReceiverId], routes: &[Route], alert: &Alert, now: Timestamp) -> Vec<ReceiverId> {
     let mut told = named.to_vec();
-    let concerned = routes.iter().filter(|route| route.matches.concerns(alert));
+    let concerned = routes.iter().filter(|route| route.hours.include(now) && route.matches.concerns(alert));
     for receiver in concerned.flat_map(|route| &route.notify) {
         if !told.contains(receiver) {
             told.push(receiver.clone());

@@ -55,6 +55,26 @@ impl Window {
         }
     }
 
+    /// When it opens next, later than `now`; none where it does not within some years.
+    pub fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Window::Daily(daily) => daily.next_opening(now),
+            Window::Scheduled { schedule, .. } => schedule.next_after(now),
+        }
+    }
+
+    /// When it closes that is open at `now`; none where it is closed. It may open again at that very instant.
+    pub fn closes_after(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Window::Daily(daily) => daily.around(now).map(|(_, closes)| closes).max(),
+            Window::Scheduled { schedule, lasts } => {
+                let opened_after = now.checked_sub(*lasts).unwrap_or(Timestamp::MIN);
+                let due = std::iter::successors(schedule.next_after(opened_after), |due| schedule.next_after(*due));
+                due.take_while(|due| *due <= now).last()?.checked_add(*lasts).ok()
+            }
+        }
+    }
+
     /// Whether it is open because nobody works then: it goes by the days off or the holidays of a calendar.
     pub fn is_of_days_off(&self) -> bool {
         matches!(self, Window::Daily(daily) if daily.days.days_off || daily.days.holidays)
@@ -83,13 +103,28 @@ impl Window {
 
 impl Daily {
     fn is_open(&self, now: Timestamp) -> bool {
+        self.around(now).next().is_some()
+    }
+
+    /// The openings that are under way at `now`.
+    fn around(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let today = self.zone.to_datetime(now).date();
         // Yesterday's may reach over midnight; tomorrow's may have opened before the clocks went back over midnight.
         [today.yesterday().ok(), Some(today), today.tomorrow().ok()]
             .into_iter()
             .flatten()
             .filter_map(|date| self.opening(date))
-            .any(|(opens, closes)| opens <= now && now < closes)
+            .filter(move |(opens, closes)| *opens <= now && now < *closes)
+    }
+
+    fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
+        /// Days of which one at least is meant: a leap year has one more than others.
+        const DAYS: usize = 366 * 8;
+        let today = self.zone.to_datetime(now).date();
+        let dates = std::iter::successors(Some(today), |date| date.tomorrow().ok()).take(DAYS);
+        let openings = dates.filter_map(|date| self.opening(date));
+        // One that the clocks leap over never opens.
+        openings.filter(|(opens, closes)| *opens > now && closes > opens).map(|(opens, _)| opens).next()
     }
 
     /// When the window of a day opens and closes; `None` on days that are not its own. Where the clocks leap over the

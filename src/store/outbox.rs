@@ -111,4 +111,6 @@ pub struct Pending {
     pub count: u64,
     /// When the first of them is due.
     pub next_due: Option<Timestamp>,
+    /// How many of them are held back until a window opens.
+    pub held: u64,
 }

@@ -4,9 +4,10 @@
 //! in one. Full names are best, for they are found by searching. Where they do not fit, what neighbours in the alphabet
 //! have in common is written once (`etl_orders_{daily, hourly}`), and where that does not fit either, each loses its middle.
 
-/// In how many messages all is named in full, if it can be: of a minute's twenty that leaves most for a storm that is
-/// larger by far, for how many were named before nobody knows here.
-const FULL_MESSAGES: usize = 8;
+/// How many messages more full names may take than short ones: with a dozen for ten thousand short names a storm stays
+/// within the twenty of a chat's minute, and two are left for what is more urgent. How many were named before, nobody knows
+/// here; so what is too much must not depend on it.
+const MORE_MESSAGES: usize = 6;
 /// Longest name.
 const NAME_MAX: usize = 60;
 /// What is left of a name where there are too many: so much that ten thousand are named in a dozen messages.
@@ -17,17 +18,17 @@ const COMMA: &str = ", ";
 /// The names in a message with `room` for names, in which and after which `all` alerts are to be named. `width` says how many
 /// characters one takes.
 pub(super) fn listed(names: &[&str], all: usize, room: usize, width: impl Fn(char) -> usize + Copy) -> String {
-    let fits = |text: &str| {
-        let wide: usize = text.chars().map(width).sum();
-        // So wide would be all of them.
-        wide.saturating_mul(all) <= room.saturating_mul(FULL_MESSAGES).saturating_mul(names.len())
+    let wide = |text: &str| text.chars().map(width).sum::<usize>();
+    let least = folded(names, NAME_SHORT);
+    let base = wide(&least);
+    let is_affordable = |text: &String| {
+        // So much more would all of them take.
+        let more = wide(text).saturating_sub(base).saturating_mul(all);
+        more <= room.saturating_mul(MORE_MESSAGES).saturating_mul(names.len())
     };
     let full = names.iter().map(|name| short(name, NAME_MAX)).collect::<Vec<_>>().join(COMMA);
-    if fits(&full) {
-        return full;
-    }
-    let shared = folded(names, NAME_MAX);
-    if fits(&shared) { shared } else { folded(names, NAME_SHORT) }
+    let kinds = [full, folded(names, NAME_MAX)];
+    kinds.into_iter().find(is_affordable).unwrap_or(least)
 }
 
 /// The names in the order of the alphabet, what neighbours share written once where that is shorter, and each cut to `max`.
@@ -76,8 +77,7 @@ mod tests {
     fn names_are_as_full_as_there_is_room() {
         let names = ["etl_orders_daily", "load", "etl_orders_hourly"];
         assert_eq!(listed(&names, 3, 1000, |_| 1), "etl_orders_daily, load, etl_orders_hourly");
-        // Six times as many, with room for twelve characters of each.
-        assert_eq!(listed(&names, 18, 28, |_| 1), "etl_orders_{daily, hourly}, load");
+        assert_eq!(listed(&names, 18, 8, |_| 1), "etl_orders_{daily, hourly}, load");
         assert_eq!(listed(&["settlement_of_accounts_0017"], 100, 10, |_| 1), "sett…_0017");
     }
 

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, LABEL_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
     Ack, AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, EndReason, Ended, Escalation, GroupFacts, HeldBack,
-    InstancePart, InstanceType, JobPart, Lately, Measures, Message, MessageData, MessageKind, NodePart, Piece, Prose, Reason,
-    ReasonCode, ReceiverId, RuleId, Severity, SourceId, SourcePart, Stage, Status,
+    InstancePart, InstanceType, JobPart, Lately, Measures, Message, MessageData, MessageKind, NodePart, Piece, Prose,
+    Reason, ReasonCode, ReceiverId, RuleId, Severity, SourceId, SourcePart, Stage, Status,
 };
 use crate::words::{self, Language};
 
@@ -163,13 +163,24 @@ pub fn group_samples() -> Vec<(String, Message)> {
         }
         ordinary.push(told(facts));
     }
-    let mut all = vec![group("ordinary", ordinary, 9952, now), group("resolved", vec![resolved; 2], 0, now)];
+    let mut all = vec![group("ordinary", ordinary, 9952, now), group("resolved", vec![resolved.clone(); 2], 0, now)];
     let alike = ["load_orders", "load_stock", "load_users"].map(|name| {
         let mut facts = guided(firing.clone());
         facts.job.name = name.to_string();
         told(facts)
     });
     all.push(group("guided", alike.into(), 0, now));
+    let mut held = vec![resolved.clone(); 3];
+    for (facts, job) in held.iter_mut().zip(["load_a", "sync_b", "report_c"]) {
+        facts.job.name = job.to_string();
+        *facts = told(facts.clone());
+    }
+    held.push(firing.clone());
+    let (name, mut held) = group("held", held, 0, now);
+    if let MessageData::Group(facts) = &mut held.data {
+        facts.held_for = Some("workhours".to_string());
+    }
+    all.push((name, held));
     let (name, mut again) = group("again", vec![firing.clone()], 0, now);
     if let MessageData::Group(facts) = &mut again.data {
         facts.last_told_at = now.checked_sub(SignedDuration::from_hours(4)).ok();
@@ -351,6 +362,7 @@ pub(super) fn group_shape() -> Value {
         group.severity = Some(Severity::Critical);
         group.last_told_at = Some(sample_instant());
         group.url = Some("https://bell.example.com/alerts".to_string());
+        group.held_for = Some("workhours".to_string());
     }
     with_receiver(&message)
 }
@@ -468,6 +480,6 @@ mod tests {
         let all = names.len();
         names.sort();
         names.dedup();
-        assert_eq!((names.len(), all), (43, 43));
+        assert_eq!((names.len(), all), (44, 44));
     }
 }

@@ -37,7 +37,7 @@ pub fn digest_lines(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<GroupLi
     if broken.total > named {
         let text = listener.language.say("digest.more_broken", &[("n", &grouped(broken.total - named))]);
         let level = lines.last().map_or(Severity::Error.as_str(), |last| last.level);
-        lines.push(GroupLine { level, text, names: None, jobs: Vec::new(), node: None });
+        lines.push(GroupLine { level, text, names: None, jobs: Vec::new(), node: None, runbook: None });
     }
     lines
 }
@@ -85,5 +85,6 @@ fn line(heap: &[&TroublePart], listener: &Listener<'_>) -> GroupLine {
         names: (heap.len() > 1).then(|| truncated(&names, NAMES_MAX)),
         jobs: heap.iter().map(|part| part.job.clone()).collect(),
         node,
+        runbook: None,
     }
 }

@@ -60,7 +60,9 @@ pub(super) fn group_headline(group: &GroupFacts, listener: &Listener<'_>) -> Str
         None => counted(group, listener),
     };
     let still = group.last_told_at.map(|_| language.say("group.still", &[])).unwrap_or_default();
-    format!("{still}{said}")
+    let held =
+        group.held_for.as_ref().map(|window| language.say("group.held", &[("window", window)])).unwrap_or_default();
+    format!("{held}{still}{said}")
 }
 
 /// "6 alerts: 1 critical, 4 errors, 1 resolved (warehouse, since 20:31)".
@@ -89,7 +91,11 @@ fn counted(group: &GroupFacts, listener: &Listener<'_>) -> String {
 /// The lines of a group, the worst first: alerts that are alike share one. From a number of lines on, the rest share theirs
 /// whatever their errors are.
 pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine> {
-    let mut heaps = heaps(&group.alerts, |facts| facts.alert.state.as_str().to_string() + &likeness(facts));
+    // Of what was held back and is over by now nobody need know more than that: it shares one line.
+    let is_over = |facts: &&AlertFacts| facts.alert.state == AlertState::Resolved;
+    let (over, told): (Vec<&AlertFacts>, Vec<&AlertFacts>) =
+        group.alerts.iter().partition(|facts| group.held_for.is_some() && is_over(facts));
+    let mut heaps = heaps_of(told, |facts| facts.alert.state.as_str().to_string() + &likeness(facts));
     if heaps.len() > GROUP_LINES_MAX {
         let rest: Vec<&AlertFacts> = heaps.split_off(GROUP_LINES_MAX - 2).into_iter().flatten().collect();
         heaps.extend(heaps_of(rest, |facts| format!("{}/{}", level(facts), did_key(facts))));
@@ -103,7 +109,7 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
             heap.iter().map(|facts| (*facts, alone(facts, listener), Vec::new(), facts.alert.runbook.clone())).collect()
         }
     });
-    lines
+    let mut lines: Vec<GroupLine> = lines
         .enumerate()
         .map(|(index, (facts, text, jobs, runbook))| {
             let names = (!jobs.is_empty()).then(|| jobs.iter().map(|job| name(job)).collect::<Vec<_>>().join(", "));
@@ -112,15 +118,24 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
             let runbook = runbook.filter(|_| index < GROUP_NODES_MAX);
             GroupLine { level: level(facts), text, names, jobs, node, runbook }
         })
-        .collect()
+        .collect();
+    lines.extend(recovered(&over, listener));
+    lines
 }
 
-/// The alerts with the same key together, in the order of the first of each.
-fn heaps(alerts: &[AlertFacts], key: impl Fn(&AlertFacts) -> String) -> Vec<Vec<&AlertFacts>> {
-    heaps_of(alerts.iter().collect(), key)
+/// One line for all that recovered while it was held back.
+fn recovered(over: &[&AlertFacts], listener: &Listener<'_>) -> Option<GroupLine> {
+    let alike = Alike { alerts: over, key: String::new() };
+    let n = grouped(over.len() as u64);
+    let text = listener.language.say("group.recovered", &[("n", &n)]);
+    let level = AlertState::Resolved.as_str();
+    let jobs = alike.jobs();
+    let names = jobs.iter().map(|job| name(job)).collect::<Vec<_>>().join(", ");
+    let line = || GroupLine { level, text, names: Some(names), jobs, node: None, runbook: None };
+    (!over.is_empty()).then(line)
 }
 
-/// The same of anything.
+/// What has the same key together, in the order of the first of each.
 pub(super) fn heaps_of<T>(alerts: Vec<&T>, key: impl Fn(&T) -> String) -> Vec<Vec<&T>> {
     let mut places: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
     let mut heaps: Vec<Vec<&T>> = Vec::new();

@@ -114,6 +114,7 @@ fn selects(settings: &DigestSettings, grounds: &Grounds) -> Result<Selects, Rule
         when: Condition::default(),
         severity: Severity::Info,
         notify: Vec::new(),
+        hours: Vec::new(),
         labels: Labels::new(),
         escalation: Vec::new(),
     };

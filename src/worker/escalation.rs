@@ -131,10 +131,13 @@ impl Ladder {
         &self.steps
     }
 
-    /// What a due step tells whom. None when the rule has no such step.
+    /// What a due step tells whom. None when the rule has no such step, or when it came to it outside its hours.
     pub fn step(&self, due: &DueStep, now: Timestamp) -> Option<StepTaken> {
         let rule = self.rules.get(&due.alert.rule)?;
         let step = rule.escalation.get(usize::try_from(due.number).ok()?.checked_sub(2)?)?;
+        if !step.hours.include(due.due_at) {
+            return None;
+        }
         let seconds = u64::try_from(now.duration_since(due.told_at).as_secs()).unwrap_or(0);
         let of = |has_arrived| {
             let pending = due.notified.iter().filter(move |(_, arrived)| *arrived == has_arrived);
@@ -149,10 +152,9 @@ impl Ladder {
         };
         let alert = due.alert.escalated(note.clone());
         let message = firing_message(&alert, now);
-        let deliveries = step
-            .to
-            .iter()
-            .filter_map(|receiver| Some(self.receivers.get(receiver)?.escalation(&alert, due.number, &message, now)));
+        let deliveries = step.to.iter().filter_map(|receiver| {
+            Some(self.receivers.get(receiver)?.escalation(&alert, due.number, &message, &step.hours, now))
+        });
         let deliveries = deliveries.collect();
         let alert = due.alert.id.clone();
         Some(StepTaken { alert, number: due.number, unless_acked: step.unless_acked, note, deliveries })

@@ -21,7 +21,7 @@ use crate::digest::spread_of;
 use crate::model::{Alert, AlertFacts, Content, DeliveryId, GroupPlace, Message, MessageKind, Notification};
 use crate::model::{MeantFor, ReceiverId, Stage};
 use crate::notify::{ReceiverSettings, Renderer};
-use crate::rule::{Rule, RuleSet};
+use crate::rule::{Hold, Hours, Rule, RuleSet};
 
 /// A receiver, as those need it who have something for it.
 #[derive(Debug)]
@@ -89,7 +89,10 @@ impl Receivers {
             }
             let first = |earlier| delivery_id(earlier, &receiver.id, MessageKind::AlertFiring);
             delivery.in_thread_of = notice.again_after.as_ref().map(first);
-            receiver.grouped(delivery, alert, rule, now)
+            match notice.held.iter().find(|(held, _)| *held == receiver.id) {
+                Some((_, hold)) => held_back(delivery, hold),
+                None => receiver.grouped(delivery, alert, rule, now),
+            }
         });
         sent.collect()
     }
@@ -100,6 +103,11 @@ impl Receivers {
             receiver.nudge.notify_one();
         }
     }
+}
+
+/// The notification, which goes out with others when a window opens.
+fn held_back(notification: Notification, hold: &Hold) -> Notification {
+    Notification { group: Some(GroupPlace::of_window(&hold.window)), due_at: hold.until, ..notification }
 }
 
 impl Receiver {
@@ -186,8 +194,19 @@ impl Receiver {
     }
 
     /// What step `number` of a rule sends of an alert.
-    pub fn escalation(&self, alert: &Alert, number: u32, message: &Message, now: Timestamp) -> Notification {
-        self.about(escalation_id(&alert.id, &self.id, number), alert, message, now)
+    pub fn escalation(
+        &self,
+        alert: &Alert,
+        number: u32,
+        message: &Message,
+        hours: &Hours,
+        now: Timestamp,
+    ) -> Notification {
+        let delivery = self.about(escalation_id(&alert.id, &self.id, number), alert, message, now);
+        match hours.hold(now) {
+            Some(hold) => held_back(delivery, &hold),
+            None => delivery,
+        }
     }
 
     /// What the receiver is sent of an alert as the fallback of another receiver. `follows` is the delivery that it

@@ -85,7 +85,7 @@ fn paths(node: &Node, path: &str, into: &mut Vec<String>) {
 fn is_name(path: &str) -> bool {
     let parts: Vec<&str> = path.split('.').collect();
     parts.len() == 2
-        && ["sources", "receivers", "rules", "mute_windows", "inhibit", "digests", "routes", "tests"]
+        && ["sources", "receivers", "rules", "windows", "jobs", "mute_windows", "inhibit", "digests", "routes", "tests"]
             .contains(&parts[0])
         || parts.len() > 2 && parts[parts.len() - 2] == "labels"
 }

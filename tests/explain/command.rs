@@ -1,5 +1,7 @@
 //! The commands that look back, from the real binary: explain, check --history, and the filters of alerts.
 
+use jiff::tz::TimeZone;
+use nightbell::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use crate::program::{Stage, ago, failed, pause, text};
@@ -132,12 +134,14 @@ async fn the_past_tells_which_rules_are_dead_which_overlap_and_who_is_never_told
 /// What counts is how often somebody's telephone rang, and what a rule waits for need not have been seen.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_is_one_message_and_a_rule_that_fired_or_waits_for_a_missing_run_is_not_dead() {
+    // Half a day from now, whenever that is: neither is due while this runs, and neither was of late.
+    let hour = (SystemClock.now().to_zoned(TimeZone::UTC).hour() + 12) % 24;
     let failed_of = |jobs: &str| {
         format!(
             "rules:\n  failed: {{ match: {{ job: '{jobs}' }}, when: {{ status: fail }}, notify: [hook], group: {{ by: [source], \
              wait: 0s }} }}\n  absent: {{ match: {{ source: warehouse, job: never_came }}, when: {{ missing: {{ schedule: \
-             \"0 4 * * *\" }} }}, notify: [hook] }}\n  late: {{ match: {{ source: warehouse, job: nor_this }}, when: {{ \
-             not_finished_by: \"23:59\" }}, notify: [hook] }}\n"
+             \"0 {hour} * * *\" }} }}, notify: [hook] }}\n  late: {{ match: {{ source: warehouse, job: nor_this }}, when: {{ \
+             not_finished_by: \"{hour:02}:30\" }}, notify: [hook] }}\n"
         )
     };
     let stage = Stage::set(&failed_of("etl_*")).await;

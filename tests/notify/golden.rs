@@ -3,12 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-<<<<<<< HEAD
 use nightbell::alert::{ack_message, marked_message};
-use nightbell::model::{Ack, Message, MessageData};
-=======
-use nightbell::model::{Message, MessageData, Piece, Prose};
->>>>>>> fc7ef11 (rules, messages: description, runbook and console_url, whole and as links in every channel)
+use nightbell::model::{Ack, Message, MessageData, Piece, Prose};
 use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::template::{digest_samples, group_samples, samples};
 use nightbell::words::Language;
@@ -170,11 +166,7 @@ fn the_webhook_body_is_the_contract() {
     assert_eq!(keys(&body["data"]), "alert failing_nodes instance job node_details source");
     assert_eq!(
         keys(&body["data"]["alert"]),
-<<<<<<< HEAD
-        "ack_url acked condition due due_at due_times_missed ended ends_at episode error escalation held_back history id labels late_ms limit_ms limit_percent reason rule runs_counted \
-=======
-        "ack_url condition console_url description due due_at due_times_missed ended ends_at episode error escalation held_back id labels late_ms limit_ms limit_percent reason rule runbook runs_counted \
->>>>>>> fc7ef11 (rules, messages: description, runbook and console_url, whole and as links in every channel)
+        "ack_url acked condition console_url description due due_at due_times_missed ended ends_at episode error escalation held_back history id labels late_ms limit_ms limit_percent reason rule runbook runs_counted \
          runs_failed severity stage starts_at state summary url usual_ms"
     );
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Each message about an alert says how one acts on it: where it is on Nightbell's page, or by which command.
 
-use nightbell::model::{MessageData, MessageKind};
+use nightbell::model::{AlertFacts, AlertState, MessageData, MessageKind};
 use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::template::{group_samples, samples};
 use nightbell::words::Language;
@@ -62,8 +62,10 @@ fn every_channels_message_holds_the_command_where_there_is_no_page() {
                     }
                     MessageData::Alert(facts) => facts.alert.id.short().to_string(),
                     MessageData::Group(group) if group.severity.is_some() => {
-                        let several = if group.alerts.len() > 1 { "--group " } else { "" };
-                        format!("nightbell ack {several}{}", group.alerts[0].alert.id.short())
+                        let fires = |facts: &&AlertFacts| facts.alert.state == AlertState::Firing;
+                        let first = group.alerts.iter().find(fires).unwrap();
+                        let several = if group.alerts.iter().filter(fires).count() > 1 { "--group " } else { "" };
+                        format!("nightbell ack {several}{}", first.alert.id.short())
                     }
                     _ => continue,
                 };

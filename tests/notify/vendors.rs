@@ -389,12 +389,11 @@ async fn every_vendor_takes_every_sample() {
         let with_page = ReceiverSettings { page, ..receiver.clone() };
         let of_groups = || group_samples().into_iter().filter(|_| receiver.channel.kind().merges());
         let all = || samples().into_iter().chain(of_groups()).chain(digest_samples());
-        for (receiver, (name, message)) in
-            [&receiver, &with_page].into_iter().flat_map(|it| all().map(move |one| (it, one)))
-        {
-            let renderer = Renderer::open(receiver).unwrap().signing(LinkKey::new("any"));
+        // Opened once each: that tries every sample out, too.
+        let renderers = [&receiver, &with_page].map(|it| Renderer::open(it).unwrap().signing(LinkKey::new("any")));
+        for (renderer, (name, message)) in renderers.iter().flat_map(|it| all().map(move |one| (it, one))) {
             let content = renderer.render(&message).content;
-            let sent = Notification { content, ..delivery(receiver, &message).notification };
+            let sent = Notification { content, ..delivery(&receiver, &message).notification };
             let attempt = notifier.send(&Delivery::pending(sent), now()).await;
             assert_eq!(attempt.outcome, Delivered, "{kind}, {name}: {attempt:?}");
         }

@@ -213,6 +213,9 @@ fn receiver_line(receiver: &str, told: &Told, zone: &TimeZone) -> String {
 /// Where a message stands, and since or until when.
 fn state_text(traced: &TracedDelivery, zone: &TimeZone) -> String {
     let teller = traced.group.as_ref().unwrap_or(&traced.record);
+    if let (Some(window), Some(until)) = (traced.held_for(), traced.gathers_until()) {
+        return format!("pending, held back until the window {window} opens, {}", local(until, zone));
+    }
     match (teller.delivery.state, teller.delivery.delivered_at, teller.delivery.next_attempt_at) {
         (DeliveryState::Delivered, Some(at), _) => format!("delivered {}", local(at, zone)),
         (DeliveryState::Pending, _, Some(until)) if traced.gathers_until().is_some() => {

@@ -88,6 +88,11 @@ impl TracedDelivery {
         escalation_step(&self.record.delivery)
     }
 
+    /// The window that it is held back for, while it is.
+    pub fn held_for(&self) -> Option<&str> {
+        self.gathers_until().and(self.record.delivery.group.as_ref()?.window())
+    }
+
     /// Until when it waits for others of its group; none for one that waits for none, or does no longer.
     pub fn gathers_until(&self) -> Option<Timestamp> {
         let delivery = &self.record.delivery;

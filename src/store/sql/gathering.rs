@@ -16,7 +16,9 @@ use crate::model::{Notification, ReceiverId};
 pub(super) const WAITS: &str = "queued.group_key IS NOT NULL AND queued.group_told_at IS NULL";
 
 /// Which of them wait until later than `$4` ([`latest`]) and their interval allow: by a clock that was set back.
-pub(super) const AHEAD: &str = "queued.next_attempt_at > $4 + COALESCE(queued.group_interval, 0)";
+/// What is held back until a window opens waits for [`crate::limits::HOLD_MAX`] at most.
+pub(super) const AHEAD: &str = "queued.next_attempt_at > $4 + COALESCE(queued.group_interval, 0) \
+     + CASE WHEN queued.group_key LIKE 'hold/%' THEN 1209600000 ELSE 0 END";
 
 /// The latest time until which a group waits by a clock that is right, its interval not counted.
 pub(super) fn latest(now: Timestamp) -> i64 {
@@ -73,5 +75,19 @@ impl Gathering {
             let _ = self.0.compare_exchange(UNKNOWN, answer, Ordering::SeqCst, Ordering::SeqCst);
         }
         Ok(self.0.load(Ordering::SeqCst) == SOMETHING)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::HOLD_MAX;
+    use crate::model::GroupPlace;
+
+    #[test]
+    fn the_statement_knows_how_long_anything_is_held_back() {
+        assert!(AHEAD.contains(&format!("THEN {} ELSE", HOLD_MAX.as_millis())));
+        let prefix = AHEAD.split("LIKE '").nth(1).unwrap().split('%').next().unwrap();
+        assert!(GroupPlace::of_window("nights").key.starts_with(prefix));
     }
 }

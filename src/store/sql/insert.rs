@@ -75,6 +75,7 @@ pub(super) async fn bury_late_followers(
 
 /// Adds notifications that tell of no alert, once each.
 pub(super) async fn add(store: &SqlStore, write: &mut Write, deliveries: &[Notification]) -> Result<(), StoreError> {
+    store.gathering.note(deliveries.iter());
     let items = delivery_items(deliveries.iter());
     execute(store, write, &store.statements.insert_deliveries, &items).await
 }

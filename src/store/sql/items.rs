@@ -200,7 +200,7 @@ pub(super) struct Nested<'a, T>(&'a T);
 impl<T: Serialize> Serialize for Nested<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = serde_json::to_string(self.0).map_err(serde::ser::Error::custom)?;
-        serializer.serialize_str(&text)
+        serializer.serialize_str(&without_nul(text))
     }
 }
 

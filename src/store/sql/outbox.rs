@@ -210,8 +210,9 @@ impl Outbox for SqlStore {
 
     async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
         let found = sqlx::query(
-            "SELECT receiver, COUNT(*), MIN(next_attempt_at) FROM delivery WHERE state = 'pending' \
-             GROUP BY receiver ORDER BY receiver",
+            "SELECT receiver, COUNT(*), MIN(next_attempt_at), \
+               SUM(CASE WHEN group_key LIKE 'hold/%' AND group_told_at IS NULL THEN 1 ELSE 0 END) \
+             FROM delivery WHERE state = 'pending' GROUP BY receiver ORDER BY receiver",
         )
         .fetch_all(&self.readers)
         .await
@@ -221,6 +222,7 @@ impl Outbox for SqlStore {
                 receiver: ReceiverId::new(rows::text(row, 0)?),
                 count: u64::try_from(rows::number(row, 1)?).unwrap_or(0),
                 next_due: rows::optional_instant(row, 2)?,
+                held: u64::try_from(rows::number(row, 3)?).unwrap_or(0),
             })
         }))
     }

@@ -205,8 +205,12 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
         })
         .collect();
     if let (DeliveryState::Pending, Some(next)) = (teller.delivery.state, teller.delivery.next_attempt_at) {
-        let key = if traced.gathers_until().is_some() { "web.story.gathers" } else { "web.next_try" };
-        details.push(p.say_with(key, "in", p.ahead(&next)));
+        let goes_out = p.ahead(&next);
+        details.push(match traced.held_for() {
+            Some(window) => p.language.say("web.story.held", &[("window", window), ("in", &goes_out)]),
+            None if traced.gathers_until().is_some() => p.say_with("web.story.gathers", "in", goes_out),
+            None => p.say_with("web.next_try", "in", goes_out),
+        });
     }
     if let (DeliveryState::Dead, Some(error)) = (teller.delivery.state, &teller.delivery.last_error) {
         details.push(p.plain(error));

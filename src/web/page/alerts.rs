@@ -103,7 +103,7 @@ pub(super) fn waits(p: &Page, alert: &Alert) -> Option<String> {
     }
     let rule = p.in_force.config.rules.get(&alert.rule)?;
     rule.escalation.iter().find_map(|step| {
-        let at = alert.created_at.checked_add(step.after).ok().filter(|at| *at > p.now)?;
+        let at = alert.created_at.checked_add(step.after).ok().filter(|at| *at > p.now && step.hours.include(*at))?;
         let to = step.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         Some(p.language.say("web.waits.step", &[("to", &to), ("in", &p.ahead(&at))]))
     })

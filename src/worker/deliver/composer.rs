@@ -143,7 +143,7 @@ impl Composer {
         now: Timestamp,
     ) -> Option<Together> {
         let others = queued.saturating_sub(found.len() as u64);
-        let Together { delivery, members, named } = self.together(each_alert_once(found), others, now)?;
+        let Together { delivery, members, named } = self.together(each_alert_once(found), others, None, now)?;
         // It takes the place in the queue of the one that waited longest, before those that have waited as long.
         let due_at = waiting.iter().filter(|one| members.contains(&one.id)).map(|one| one.due_at).min();
         let due_at = due_at.map(|due_at| due_at.checked_sub(Duration::from_millis(1)).unwrap_or(due_at));
@@ -173,7 +173,7 @@ impl Composer {
             0 => None,
             1 if thread.is_none() && says_so_already(found, &told) => None,
             1 => told.into_iter().next().and_then(|one| self.as_it_is(one, now)),
-            _ => self.together(told, beyond, now),
+            _ => self.together(told, beyond, place.window(), now),
         };
         if let (Some(one), Some(thread)) = (&mut one, thread) {
             self.answer(one, thread, now);
@@ -183,12 +183,16 @@ impl Composer {
         Gathered::Together(Box::new(one))
     }
 
-    /// One message about the first of `told`, as many as it can name; `others` wait beside them. None when it cannot name
-    /// two.
-    fn together(&self, mut told: Vec<Told>, others: u64, now: Timestamp) -> Option<Together> {
+    /// One message about the first of `told`, as many as it can name; `others` wait beside them. They were held back until
+    /// `window` opened, where there is one. None when it cannot name two.
+    fn together(&self, mut told: Vec<Told>, others: u64, window: Option<&str>, now: Timestamp) -> Option<Together> {
         let facts: Vec<AlertFacts> = told.iter().map(|one| one.facts.clone()).collect();
         let guess = self.named.load(Ordering::Relaxed);
-        let grouped = self.merging()?.group(&facts, others, now, guess)?;
+        let merging = self.merging()?;
+        let grouped = match window {
+            Some(window) => merging.bundle(&facts, others, window, now, guess)?,
+            None => merging.group(&facts, others, now, guess)?,
+        };
         // That few were told together says nothing of how many could be.
         let fits = if grouped.named < facts.len() { grouped.named } else { grouped.named.max(guess) };
         self.named.store(fits, Ordering::Relaxed);

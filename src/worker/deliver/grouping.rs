@@ -21,7 +21,16 @@ impl<S: Groups + Outbox> Claimer<S> {
     pub(super) async fn tell_groups(&self, now: Timestamp) -> Result<(), StoreError> {
         let by = if self.waits { now } else { Timestamp::MAX };
         let receiver = self.composer.receiver();
-        for group in self.store.due_groups(receiver, by, now).await? {
+        let mut groups = self.store.due_groups(receiver, by, now).await?;
+        if !self.waits && groups.iter().any(|group| group.place.window().is_some()) {
+            // Who waits for nobody does not open a window.
+            let open = self.store.due_groups(receiver, now, now).await?;
+            groups.retain(|group| {
+                let is_open = || open.iter().any(|due| due.place.key == group.place.key);
+                group.place.window().is_none() || is_open()
+            });
+        }
+        for group in groups {
             match group.free_at().filter(|free_at| self.waits && *free_at > now) {
                 Some(free_at) => self.store.postpone_group(receiver, &group.place.key, free_at).await?,
                 None => self.tell_group(&group, now).await?,

@@ -29,17 +29,15 @@ pub(super) fn read(item: &Section<'_>, at: Timestamp, around: &Surroundings<'_>)
     let file = item.required::<PathBuf>("file");
     item.report_unknown();
     let (named, file) = (named?, file?);
-    let body = match std::fs::metadata(&file).and_then(|found| Ok((found.len(), std::fs::read(&file)?))) {
-        Ok((length, _)) if length > SOURCE_BODY_BYTES_MAX as u64 => {
-            item.error("file", format!("{} is larger than any answer that is read", file.display()), None);
-            return None;
+    let shown = file.display();
+    let body = match std::fs::metadata(&file) {
+        // Its size is asked for first, so that no huge file is read to be refused.
+        Ok(found) if found.len() > SOURCE_BODY_BYTES_MAX as u64 => {
+            Err(format!("{shown} is larger than any answer that is read"))
         }
-        Ok((_, body)) => body,
-        Err(error) => {
-            item.error("file", format!("{} cannot be read: {error}", file.display()), None);
-            return None;
-        }
+        found => found.and_then(|_| std::fs::read(&file)).map_err(|error| format!("{shown} cannot be read: {error}")),
     };
+    let body = body.map_err(|fault| item.error("file", fault, None)).ok()?;
     let is_meant = |settings: &&SourceSettings| named.is_empty() || named.iter().any(|id| id == settings.id.as_str());
     let mapped: Vec<Result<Sample, String>> = around
         .sources

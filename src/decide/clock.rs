@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::answers::Questions;
-use super::answers::Span;
+use super::answers::{Questions, Span};
 use super::history::candidate;
 use super::judge::{Bench, Candidate, CandidateSubject, Judged, Naming};
 use super::memory::Memory;

@@ -112,7 +112,7 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
     let mut lines: Vec<GroupLine> = lines
         .enumerate()
         .map(|(index, (facts, text, jobs, runbook))| {
-            let names = (!jobs.is_empty()).then(|| jobs.iter().map(|job| name(job)).collect::<Vec<_>>().join(", "));
+            let names = (!jobs.is_empty()).then(|| listed(&jobs));
             let of = names.is_some().then_some(facts.job.name.as_str());
             let node = Some(facts).filter(|_| index < GROUP_NODES_MAX).and_then(|facts| node(facts, of, listener));
             let runbook = runbook.filter(|_| index < GROUP_NODES_MAX);
@@ -125,14 +125,18 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
 
 /// One line for all that recovered while it was held back.
 fn recovered(over: &[&AlertFacts], listener: &Listener<'_>) -> Option<GroupLine> {
-    let alike = Alike { alerts: over, key: String::new() };
-    let n = grouped(over.len() as u64);
-    let text = listener.language.say("group.recovered", &[("n", &n)]);
-    let level = AlertState::Resolved.as_str();
-    let jobs = alike.jobs();
-    let names = jobs.iter().map(|job| name(job)).collect::<Vec<_>>().join(", ");
-    let line = || GroupLine { level, text, names: Some(names), jobs, node: None, runbook: None };
-    (!over.is_empty()).then(line)
+    if over.is_empty() {
+        return None;
+    }
+    let text = listener.language.say("group.recovered", &[("n", &grouped(over.len() as u64))]);
+    let jobs = Alike { alerts: over, key: String::new() }.jobs();
+    let (level, names) = (AlertState::Resolved.as_str(), Some(listed(&jobs)));
+    Some(GroupLine { level, text, names, jobs, node: None, runbook: None })
+}
+
+/// Names of jobs, one after the other, each as long as a line takes.
+fn listed(jobs: &[String]) -> String {
+    jobs.iter().map(|job| name(job)).collect::<Vec<_>>().join(", ")
 }
 
 /// What has the same key together, in the order of the first of each.

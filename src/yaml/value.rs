@@ -8,8 +8,7 @@ use jiff::tz::TimeZone;
 use super::diagnostic::closest;
 use super::keys::{Key, Keys, Shape};
 use super::node::{Origin, Value};
-use super::section::kind_of;
-use super::section::{Located, Section};
+use super::section::{Located, Section, kind_of};
 use crate::secret::{Secret, SecretRef};
 
 /// A type that can be read from a value of the file. What is wrong is reported with its place; `None` means reported.

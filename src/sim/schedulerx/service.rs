@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::server::{GroupLists, SimRun, SimSchedulerXConfig};
-use super::server::{Shared, State};
+use super::server::{GroupLists, Shared, SimRun, SimSchedulerXConfig, State};
 use crate::sim::workspace::lock;
 
 /// The operations there are.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::AppError;
+use super::error::AppError;
 use super::own;
 use super::parts::{self, Budgets, Opened};
 use crate::clock::Clock;

@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 
 use tracing::{error, warn};
 
-use super::{App, AppError, close_store};
+use super::error::AppError;
+use super::program::{App, close_store};
 use crate::store::{Outbox as _, Pending};
 use crate::worker::deliver::Lane;
 use crate::worker::housekeeping::Retention;

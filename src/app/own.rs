@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::AppError;
+use super::error::AppError;
 use super::generation::Ground;
 use crate::config::Config;
 use crate::http::{HttpClient, HttpSettings};

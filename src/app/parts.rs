@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::AppError;
+use super::error::AppError;
 use super::generation::Generation;
 use crate::alert::identity::{delivery_id, digest_delivery_id};
 use crate::clock::Clock;

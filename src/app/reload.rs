@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
-use super::AppError;
+use super::error::AppError;
 use super::generation::{Generation, Ground, Prepared};
 use super::loops::Loops;
 use crate::config::Config;

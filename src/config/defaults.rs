@@ -53,7 +53,7 @@ fn read<'a>(entry: &'a Entry, known: &Names<'_>, windows: &Windows, findings: &'
     let _severity = section.optional::<SeverityWord>("severity");
     let _notify = notify::read(&section, known, windows);
     let _group = group::read(&section);
-    let _timezone = super::read_timezone(&section);
+    let _timezone = super::locale::read_timezone(&section);
     let _labels = labels::read(&section);
     let _match = read_selection(&section, "match", |inner| read_matches(inner, known));
     for default in section.entries() {

@@ -87,7 +87,7 @@ pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<DigestS
 fn read_one(digests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<DigestSettings> {
     let Surroundings { names: known, timezone, receivers, .. } = *around;
     let section = open_named(digests, entry)?;
-    let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
+    let timezone = super::locale::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let schedule = read_schedule(&section, "schedule", &timezone);
     let selected = read_selection(&section, "match", |inner| {
         let (matches, labels) = (read_matches(inner, known), labels::read_wanted(inner));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::Config;
+use super::checked::Config;
 use super::doubts::is_placeholder;
 use super::files::{NoFiles, RuleFile, RuleFiles};
 use crate::coding::hex;

@@ -83,7 +83,7 @@ fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
 
 /// When a window is open; its section stays open.
 pub(super) fn read_window(section: &Section<'_>, around: &Surroundings<'_>) -> Option<Window> {
-    let zone = super::read_timezone(section).unwrap_or_else(|| around.timezone.clone());
+    let zone = super::locale::read_timezone(section).unwrap_or_else(|| around.timezone.clone());
     if section.has("schedule") { read_scheduled(section, &zone) } else { read_daily(section, zone, around) }
 }
 

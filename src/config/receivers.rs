@@ -81,9 +81,9 @@ fn read_one(
     let kind = kind_of(&section);
     let send_resolved = section.optional::<bool>("send_resolved");
     let tell_ack = section.optional::<bool>("tell_ack");
-    let timezone = super::read_timezone(&section).unwrap_or_else(|| timezone.clone());
+    let timezone = super::locale::read_timezone(&section).unwrap_or_else(|| timezone.clone());
     let template = read_template(&section);
-    let language = super::read_language(&section).unwrap_or(language);
+    let language = super::locale::read_language(&section).unwrap_or(language);
     let fallback = fallback::read(&section, &names);
     // Without a kind nobody knows which keys belong here, so none is called unknown.
     let kind = kind?;

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::answers::{Questions, Span};
+use super::decider::Decider;
 use super::history::candidate;
 use super::judge::{Bench, Candidate, CandidateSubject, Judged, Naming};
+use super::look::Look;
 use super::memory::Memory;
-use super::{Decider, Look};
 use crate::alert::identity::due_alert_id;
 use crate::alert::{Ending, end, late, overdue};
 use crate::limits::{DUE_TIMES_PER_POLL_MAX, LAGGING_MAX};
@@ -156,7 +157,7 @@ impl Decider {
         let lags = memory.covered.lagging.get(mark).copied();
         match lags.or(memory.covered.until) {
             Some(until) if memory.known_rules.contains(mark) => until.min(now),
-            _ => super::told_from(now, self.first_poll, memory.covered.until),
+            _ => super::look::told_from(now, self.first_poll, memory.covered.until),
         }
     }
 

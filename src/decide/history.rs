@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::decider::Decider;
 use super::judge::{Bench, Candidate, CandidateSubject, Judged, Naming, last_ends, succeeded};
+use super::look::Look;
 use super::memory::Memory;
-use super::observe::Observed;
-use super::{Decider, Look};
+use super::observe::{Observed, Seen};
 use crate::alert::identity::{alert_id, rate_alert_id};
 use crate::alert::{Ending, Ledger, end, is_about};
 use crate::limits::{HISTORY_RUNS_CACHED_MAX, SLOWER_EXCESS_MIN};
@@ -54,7 +55,7 @@ impl Decider {
         self.end_broken_rows(judged, bench);
         let stirred = std::mem::take(&mut judged.is_stirred);
         let mut places = stirred.iter();
-        let is_stirred = |_: &super::Seen| places.next().copied().unwrap_or_default();
+        let is_stirred = |_: &Seen| places.next().copied().unwrap_or_default();
         let wanted =
             self.wanted(&judged.observed, &judged.ledger, &judged.ledger, &bench.is_first, is_stirred, bench.now);
         self.take_past(judged, &stirred, bench);
@@ -94,7 +95,7 @@ impl Decider {
         firing: &Ledger,
         about_rates: &Ledger,
         is_first: &[bool],
-        mut is_news: impl FnMut(&super::Seen) -> bool,
+        mut is_news: impl FnMut(&Seen) -> bool,
         now: Timestamp,
     ) -> BTreeMap<String, Wanted> {
         let rules = self.rules.clone();

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::answers::{Answers, Questions, Span};
+use super::decided::Decided;
+use super::decider::Decider;
+use super::look::Look;
 use super::memory::{Change, Memory};
 use super::observe::ToRecall;
-use super::{Decided, Decider, Look};
 use crate::limits::HISTORY_RUNS_MAX;
 use crate::model::{Alert, Coverage, Covered, Instance, InstanceKey, InstanceType, Silence, Snapshot};
 use crate::rule::history::went_well;

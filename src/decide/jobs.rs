@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Decider;
+use super::decider::Decider;
 use super::history::candidate;
 use super::judge::{Bench, CandidateSubject, Judged, Naming};
 use crate::alert::{Ending, end, end_with_job, is_about, is_about_job_status};

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use super::answers::Answers;
+use super::decider::Decider;
+use super::look::{Look, told_from};
 use super::memory::Memory;
 use super::observe::{Observed, Seen};
 use super::standing::{Standing, of_run};
-use super::{Decider, Look, told_from};
 use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status, unwatched};
 use crate::model::{
     Alert, AlertId, AlertState, ConditionKind, EndReason, Instance, InstanceKey, Measures, ReasonCode, Snapshot,

@@ -6,9 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::decider::Decider;
+use super::episodes::Episodes;
 use super::judge::{Candidate, CandidateSubject, Judged, Naming, last_ends, recovers_by_later_run, succeeded};
+use super::look::Look;
 use super::memory::Memory;
-use super::{Decider, Episodes, Look};
 use crate::alert::identity::{alert_id, job_alert_id};
 use crate::alert::{Found, Subject, begin};
 use crate::limits::EPISODES_MAX;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Decider;
+use super::decider::Decider;
 use super::judge::{Bench, Judged};
 use crate::limits::{JOBS_NAMED_MAX, OWN_SCHEDULES_AGE_MAX};
 use crate::model::{InstanceType, JobSchedule, Snapshot};

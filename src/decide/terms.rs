@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::decided::{Decided, Place};
+use super::decider::Decider;
+use super::episodes::Episodes;
 use super::live::Lived;
-use super::{Decided, Decider, Episodes, Place};
 use crate::model::{Alert, Labels, ReceiverId, joined_labels};
 use crate::rule::{Route, addressed, held};
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Route, Rule};
+use super::definition::Rule;
+use super::route::Route;
 use crate::limits::HOLD_MAX;
 use crate::model::{Alert, MessageKind, ReceiverId};
 use crate::schedule::Window;

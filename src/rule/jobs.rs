@@ -1,6 +1,7 @@
 //! Which jobs something is about: by source and by patterns of names, without anything about their runs.
 
-use super::{Matcher, Matches, Pattern};
+use super::matches::Matches;
+use super::pattern::{Matcher, Pattern};
 use crate::model::SourceId;
 
 /// Jobs by source and name: alternatives within each field, all fields together. An empty field means any.

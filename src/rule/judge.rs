@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Condition, Rule};
+use super::definition::{Condition, Rule};
 use crate::model::{Instance, InstanceType, Job, Status};
 use crate::yaml::duration_text;
 

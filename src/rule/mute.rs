@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::definition::Rule;
 use super::inhibit::Inhibition;
+use super::matches::Matches;
 use super::pattern::{Matcher, Pattern};
-use super::{Matches, Rule};
 use crate::model::{
     Alert, Concerns, InstanceType, LabelMatch, RuleId, Severity, Silence, SilenceId, SourceId, Suppression,
 };

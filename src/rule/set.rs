@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Rule;
+use super::definition::Rule;
 use super::index::PatternIndex;
 use super::pattern::{Form, Pattern};
 use super::trace::Objection;

@@ -1,6 +1,6 @@
 //! What stands against a rule, in numbers: for people who ask why they were told, or why not.
 //!
-//! It asks the same judges as the poll does: [`super::Rule::judge`] for status and duration, [`super::history`],
+//! It asks the same judges as the poll does: [`super::definition::Rule::judge`] for status and duration, [`super::history`],
 //! [`super::daily`] and [`super::recurring`] for what looks further. What it says of a run is what holds of it now, with
 //! the runs that were due before it; what a poll saw in between is not known here.
 
@@ -9,10 +9,11 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Rule;
 use super::daily::{Daily, KnownRun, Late, Standing as Reached};
+use super::definition::Rule;
 use super::history::{FailureRate, Past, Slower, went_well};
 use super::judge::{Reason, Verdict};
+use super::pattern::Pattern;
 use super::recurring::{Recurring, missed};
 use super::trigger::Trigger;
 use crate::model::{Instance, InstanceType, Status};
@@ -223,8 +224,8 @@ fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%a %H:%M").to_string()
 }
 
-fn patterns(patterns: &[super::Pattern]) -> String {
-    let texts: Vec<&str> = patterns.iter().map(super::Pattern::as_str).collect();
+fn patterns(patterns: &[Pattern]) -> String {
+    let texts: Vec<&str> = patterns.iter().map(Pattern::as_str).collect();
     texts.join(" or ")
 }
 

@@ -10,9 +10,10 @@ use handlebars::template::{BlockParam, HelperTemplate, Parameter, TemplateElemen
 use handlebars::{Template, TemplateError, TemplateErrorReason};
 use serde_json::Value;
 
+use super::form::{Form, TemplateProblem};
 use super::helpers::{BLOCKS, HELPERS};
 use super::kind::OutputKind;
-use super::{Form, TemplateProblem, digest, sample, say};
+use super::{digest, sample, say};
 use crate::limits::{TEMPLATE_DEPTH_MAX, TEMPLATE_FILE_BYTES_MAX};
 use crate::yaml::closest;
 

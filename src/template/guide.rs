@@ -15,8 +15,12 @@ use handlebars::{Context, Handlebars, RenderContext, Renderable, Template};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::data::data;
+use super::form::{Form, Locale};
 use super::kind::{HAS_NO_VALUE, OutputKind, VALUE_MARK};
-use super::{Capped, Form, Locale, address, check, clean, data, helpers, sample_message, say};
+use super::output::{Capped, reason_in_words};
+use super::sample::sample_message;
+use super::{address, check, clean, helpers, say};
 use crate::limits::GUIDE_TEXT_BYTES_MAX;
 use crate::model::{AlertFacts, Message, MessageData, MessageKind, Piece, Prose, ReceiverId};
 use crate::words::Language;
@@ -129,7 +133,7 @@ impl Line {
         say::register(&mut render_context, locale, now);
         let mut output = Capped::default();
         let rendered = template.render(registry, context, &mut render_context, &mut output);
-        rendered.map_err(|error| super::reason_in_words(&error))?;
+        rendered.map_err(|error| reason_in_words(&error))?;
         kind.finished(output.text)
     }
 }

@@ -8,7 +8,7 @@ use handlebars::{Context, Handlebars, Helper, HelperDef, RenderContext, RenderEr
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Locale;
+use super::form::Locale;
 use super::helpers::{derived, failed, local_time, padded, text, value};
 use crate::words::{Language, short_time};
 

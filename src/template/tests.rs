@@ -1,9 +1,11 @@
 //! Templates that are right, wrong and hostile.
 
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AlertFacts, Escalation, HeldBack};
+use crate::model::{AlertFacts, Escalation, HeldBack, MessageData, MessageKind, ReceiverId};
+use crate::words::Language;
 
 fn compile(kind: OutputKind, text: &str) -> Result<TemplateSet, Vec<String>> {
     let text: &'static str = Box::leak(text.to_string().into_boxed_str());

@@ -3,23 +3,23 @@
 use std::fmt::Write as _;
 
 use super::shapes::{kinds_of, words_of};
-use super::tables;
+use super::tables::tables;
 use crate::yaml::{Key, Keys, SECRET};
 
-/// All keys of the file, a section for each mapping.
-pub fn reference() -> String {
+/// All keys that can be reached from those of the file, a section for each mapping.
+pub(in crate::config) fn reference(file: &'static Keys) -> String {
     let mut out = "# All keys of the configuration\n\n\
         `nightbell schema --reference` prints this page from the tables that `nightbell check` reads the file by. A key in \
         bold must be there. Every value may hold `${NAME}` or `${NAME:-default}`. Durations are written as `45s`, `30m`, \
         `2h30m` or `1d`. A path that does not begin with `/` starts from the directory of its file.\n"
         .to_string();
-    for keys in tables(&crate::config::FILE).into_iter().chain([&SECRET]) {
-        section(keys, &mut out);
+    for keys in tables(file).into_iter().chain([&SECRET]) {
+        section(file, keys, &mut out);
     }
     out
 }
 
-fn section(keys: &Keys, out: &mut String) {
+fn section(file: &'static Keys, keys: &Keys, out: &mut String) {
     let _ = write!(out, "\n## {}\n\n{}\n", keys.name, keys.says);
     if !keys.any_of.is_empty() {
         let set = |set: &&[&str]| set.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" with ");
@@ -29,7 +29,7 @@ fn section(keys: &Keys, out: &mut String) {
     for (one, other) in keys.pairs {
         let _ = writeln!(out, "\nNeither of `{one}` and `{other}` stands without the other.");
     }
-    let kinds = crate::config::FILE.iter().filter_map(|key| kinds_of(&key.shape));
+    let kinds = file.iter().filter_map(|key| kinds_of(&key.shape));
     if let Some((_, kinds)) = kinds.into_iter().find(|(common, _)| common.name == keys.name) {
         let kinds: Vec<String> = kinds().iter().map(|(word, keys)| format!("[{word}](#{})", keys.name)).collect();
         let _ = writeln!(out, "\nThe types: {}.", kinds.join(", "));

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::limits::{ESCALATION_STEPS_MAX, NAME_BYTES_MAX};
-use crate::yaml::{Keys, Kinds, SECRET, Shape};
+use crate::yaml::{Keys, Kinds, Shape};
 
 /// What a key of this shape takes.
 pub(super) fn schema_of(shape: &Shape) -> Value {
@@ -108,9 +108,6 @@ fn link(keys: &Keys) -> String {
 /// What many keys share.
 pub(super) fn definitions() -> Map<String, Value> {
     let units = ["w", "d", "h", "m(in)?", "s"].map(|unit| format!(r"([0-9]+\s*{unit}\s*)?")).concat();
-    let mut secret = super::mapping(&SECRET);
-    secret["type"] = json!(["object", "string", "number", "boolean"]);
-    secret["maxProperties"] = json!(1);
     let duration = json!({
         "type": "string",
         "minLength": 2,
@@ -125,7 +122,6 @@ pub(super) fn definitions() -> Map<String, Value> {
         ("duration", duration),
         ("schedule", schedule),
         ("clock_time", json!({ "type": "string", "pattern": r"^\s*[0-9]{1,2}:[0-9]{2}\s*$|\$\{" })),
-        ("secret", secret),
     ];
     all.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
 }

@@ -38,9 +38,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Lane;
 use super::attempts::{Attempts, Finished};
 use super::claiming::{Claim, More};
+use super::lane::Lane;
 use crate::clock::is_due;
 use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::model::{Delivery, DeliveryId, DeliveryState};

@@ -1,0 +1,166 @@
+//! The program, wired: opened from a checked configuration, run until it is told to stop.
+//!
+//! Reads the configuration and the clock, opens the store, the loops and the page; decides nothing and sends nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch as watched};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::error::AppError;
+use super::generation::{Generation, Ground, Prepared};
+use super::loops::Loops;
+use super::reload::Reloader;
+use super::{reload, supervisor};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::desk::new_secret;
+use crate::limits::{STOP_TIME_MAX, STORE_CLOSE_TIME_MAX};
+use crate::metrics::Metrics;
+use crate::sign::LinkKey;
+use crate::store::{Access as _, Mode, Outbox as _, SqlStore, Upkeep as _};
+use crate::web::{self, InForce, Web};
+use crate::worker::own::Reloads;
+use crate::worker::turn::Statuses;
+
+/// The program, wired and ready to run.
+pub struct App {
+    pub(super) ground: Ground,
+    pub(super) generation: Generation,
+    /// The configuration in force, for who looks.
+    shown: watched::Sender<Arc<InForce>>,
+    requests: mpsc::Receiver<reload::Request>,
+    reloader: Reloader,
+    /// Where the page is served, once it is listened on.
+    listener: Option<TcpListener>,
+}
+
+impl App {
+    /// Opens everything the configuration names.
+    ///
+    /// # Errors
+    /// [`AppError`]; nothing was polled or sent.
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<App, AppError> {
+        let now = clock.now();
+        for gap in config.calendar_gaps(now).into_iter().chain(config.uncovered_hours(now)) {
+            warn!("{gap}");
+        }
+        let prepared = Prepared::open(config.clone(), None, &clock)?;
+        let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await?);
+        let now = clock.now();
+        store.reclaim(now).await?;
+        let number = store.begin_generation(&config.fingerprint, false, now).await?;
+        let links = LinkKey::new(store.link_key(&new_secret()?).await?);
+        let ground = Ground {
+            store,
+            clock,
+            started_at: now,
+            started: Instant::now(),
+            dead_letters: Arc::default(),
+            escalations: Arc::default(),
+            reloads: Reloads::default(),
+            statuses: Statuses::default(),
+            metrics: Metrics::default(),
+            links,
+        };
+        let generation = Generation::new(prepared, number, None, &ground, now).await?;
+        let shown = watched::Sender::new(generation.shown(now));
+        generation.digester().begin(now).await?;
+        let (reloader, requests) = Reloader::new();
+        Ok(App { ground, generation, shown, requests, reloader, listener: None })
+    }
+
+    /// Where to say whether a changed configuration was accepted.
+    pub fn reloads(&self) -> Reloads {
+        self.ground.reloads.clone()
+    }
+
+    /// What has another configuration take the place of the one in force, while the program runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
+    /// Listens where the configuration says that the page is served, so that [`App::run`] answers there. Returns the
+    /// address; none where nothing is to be served.
+    ///
+    /// # Errors
+    /// [`AppError::Web`].
+    pub async fn listen(&mut self) -> Result<Option<SocketAddr>, AppError> {
+        let Some(settings) = &self.generation.config.web else { return Ok(None) };
+        let address = settings.listen;
+        let cannot = |error| AppError::Web { address, error };
+        let listener = TcpListener::bind(address).await.map_err(cannot)?;
+        let bound = listener.local_addr().map_err(cannot)?;
+        self.listener = Some(listener);
+        Ok(Some(bound))
+    }
+
+    /// Runs every loop until `shutdown`, then lets what is under way finish, for at most [`STOP_TIME_MAX`].
+    ///
+    /// # Errors
+    /// [`AppError::LoopEnded`]; otherwise the loops mend themselves or log what they cannot do.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
+        let App { ground, generation, shown, mut requests, reloader: _open, listener } = self;
+        let (sources, receivers) = (generation.config.sources.len(), generation.config.receivers.len());
+        info!(generation = generation.number, sources, receivers, "nightbell runs");
+        let serving = listener.map(|listener| serve(listener, &ground, &shown, &shutdown));
+        let mut loops = Loops::start(generation, &ground, &shutdown);
+        supervisor::ready();
+        tokio::spawn(supervisor::attend(ground.statuses.clone(), shutdown.clone()));
+        // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or
+        // tells a receiver nothing, is worse than one that is started anew.
+        let outcome = loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break Ok(()),
+                is_well = loops.watch_over() => {
+                    if !is_well {
+                        break if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) };
+                    }
+                }
+                Some(request) = requests.recv() => {
+                    let outcome = reload::take_up(request.config, &mut loops, &ground, &shown).await;
+                    // Who asked may have gone; it is logged all the same.
+                    drop(request.answer.send(outcome));
+                }
+            }
+        };
+        supervisor::stopping();
+        shutdown.cancel();
+        if tokio::time::timeout(STOP_TIME_MAX, loops.end()).await.is_err() {
+            warn!("some loops did not stop in time; deliveries that they had begun are tried again at the next start");
+        }
+        loops.abort();
+        loops.generation().take_leave().await;
+        if let Some(serving) = serving {
+            // It ends by itself within its own time, before the store is closed under it.
+            drop(serving.await);
+        }
+        close_store(&ground.store).await;
+        outcome
+    }
+}
+
+/// Serves the page.
+fn serve(
+    listener: TcpListener,
+    ground: &Ground,
+    shown: &watched::Sender<Arc<InForce>>,
+    shutdown: &CancellationToken,
+) -> JoinHandle<()> {
+    let Ground { store, clock, statuses, reloads, metrics, started_at, links, .. } = ground;
+    let counted = (statuses.clone(), reloads.clone(), metrics.clone());
+    let web = Web::new(Arc::clone(store), Arc::clone(clock), counted, shown.subscribe(), (*started_at, links.clone()));
+    tokio::spawn(web::serve(listener, web, shutdown.clone()))
+}
+
+/// Closes the store, so that everything is in its one file. It is as safe without.
+pub(super) async fn close_store(store: &SqlStore) {
+    if tokio::time::timeout(STORE_CLOSE_TIME_MAX, store.close()).await.is_err() {
+        warn!("the store could not be closed in time; its log beside it is read at the next start");
+    }
+}

@@ -1,0 +1,98 @@
+//! What a template sees of a message: the webhook body, cleaned for display, and what Nightbell itself says of it.
+//!
+//! Pure. It must never know what a template does with it.
+
+use serde_json::{Map, Value};
+
+use super::clean::{self, display_text};
+use super::form::Locale;
+use crate::model::{AlertFacts, AlertState, Message, MessageData, MessageKind, Piece, Severity};
+use crate::words::{self, Language, Listener};
+
+/// The message with what Nightbell itself says in it, the summary, in a language.
+fn localised(message: &Message, language: Language) -> Message {
+    let mut message = message.clone();
+    // English is what is stored, and stays as it was told.
+    if language != Language::En {
+        match &mut message.data {
+            MessageData::Alert(facts) => facts.alert.summary = words::summary(facts, language),
+            MessageData::Group(group) => {
+                for facts in &mut group.alerts {
+                    facts.alert.summary = words::summary(facts, language);
+                }
+            }
+            MessageData::Digest(facts) => words::say_digest(facts, language),
+        }
+    }
+    message
+}
+
+/// How bad it is in one word: `test`, `resolved` when all of it is over, or the worst severity.
+pub fn level(message: &Message) -> &'static str {
+    if message.digest().is_some() {
+        return message.kind.as_str();
+    }
+    let fires = |facts: &&AlertFacts| facts.alert.state == AlertState::Firing;
+    let worst = message.data.alerts().iter().filter(fires).map(|facts| facts.alert.severity).max();
+    match (message.kind, worst) {
+        (MessageKind::Test, _) => MessageKind::Test.as_str(),
+        // Who is on an alert is news for those who were told, and wakes nobody.
+        (MessageKind::AlertAcknowledged | MessageKind::AlertUnacknowledged, _) => Severity::Info.as_str(),
+        (_, None) => AlertState::Resolved.as_str(),
+        (_, Some(severity)) => severity.as_str(),
+    }
+}
+
+/// What a template sees: the webhook body, its texts cleaned for display, the receiver, and how bad it is.
+pub(super) fn data(message: &Message, locale: &Locale) -> Value {
+    // A message is plain data with text keys, which always has a JSON form; without one, every name is missing and the
+    // caller falls back to the plain message.
+    let message = &localised(message, locale.language);
+    let mut value = serde_json::to_value(message).unwrap_or_default();
+    clean::clean_value(&mut value);
+    if let Value::Object(map) = &mut value {
+        let zone = locale.timezone.iana_name().unwrap_or("local");
+        let language = locale.language.as_str();
+        let receiver = serde_json::json!({ "id": locale.receiver.as_str(), "timezone": zone, "language": language });
+        map.insert("receiver".to_string(), receiver);
+        said(map, message, locale);
+    }
+    value
+}
+
+/// What Nightbell says of the message as a whole: how bad it is, its headline, what it is about and since when.
+fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
+    let (level, language) = (level(message), locale.language);
+    let headline = words::headline(message, level, &locale.timezone, language);
+    let mut own = serde_json::json!({ "level": level, "headline": headline });
+    if !matches!(message.data, MessageData::Digest(_)) {
+        own["short_id"] = serde_json::json!(words::short_id(message));
+        own["command"] = serde_json::json!(words::command(message));
+    }
+    if let MessageData::Alert(facts) = &message.data {
+        let words::Subject { label, name, source } = words::subject(facts, language);
+        own["subject"] = serde_json::json!({ "label": label, "name": name, "source": source });
+        own["lately"] = serde_json::json!(words::lately(facts, message.timestamp, &locale.timezone, language));
+        own["when"] = Value::from(words::when(facts, message.timestamp, &locale.timezone, language));
+    }
+    if let MessageData::Group(group) = &message.data {
+        let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
+        own["lines"] = serde_json::json!(words::group_lines(group, &listener));
+    }
+    if let MessageData::Digest(facts) = &message.data {
+        let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
+        own["lines"] = serde_json::json!(words::digest_lines(facts, &listener));
+    }
+    clean::clean_value(&mut own);
+    // What its author wrote keeps its lines.
+    if let MessageData::Alert(facts) = &message.data {
+        let piece = |Piece { text, is_own }: &Piece| {
+            let text = if *is_own { text.clone() } else { display_text(text) };
+            serde_json::json!({ "text": text, "is_own": is_own })
+        };
+        own["description"] = facts.alert.description.iter().flat_map(|prose| &prose.0).map(piece).collect();
+    }
+    if let Value::Object(own) = own {
+        map.extend(own);
+    }
+}

@@ -3,6 +3,7 @@
 //! What a test says is read here and tried nowhere: [`crate::worker`] plays it.
 
 mod expected;
+mod items;
 mod runs;
 mod samples;
 mod times;
@@ -10,18 +11,17 @@ mod times;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use serde_json::json;
 
 pub use self::expected::Expected;
+pub(super) use self::items::Surroundings;
+use self::items::{items, time};
 use self::times::{Times, read_anchor};
 use super::labels;
-use super::rules::{JobPattern, Names, SeverityWord, read_references};
+use super::rules::{JobPattern, SeverityWord, read_references};
 use super::words::{open_named, severities};
 use crate::limits::RULE_TEST_SPAN_MAX;
 use crate::model::{Concerns, RuleId, Sighting, Silence, SilenceId, SourceId};
-use crate::source::SourceSettings;
-use crate::yaml::{Entry, Key, Keys, Node, OneOrMany, Section, Shape, Value, duration_text};
+use crate::yaml::{Entry, Key, Keys, OneOrMany, Section, Shape, duration_text};
 
 /// How long is looked at after the last thing that a test names, where it does not say.
 const LOOKED_AT_AFTER: Duration = Duration::from_secs(3600);
@@ -77,19 +77,6 @@ static SILENCE: Keys = Keys::of(
     ]],
 );
 
-/// A time: of the test's day, of days before and after, or in full.
-fn time() -> serde_json::Value {
-    json!({ "type": ["string", "number"], "examples": ["02:10", "-1d 02:10", "2026-11-21 02:10"] })
-}
-
-/// What tests may refer to, and the zone their times are in.
-pub(super) struct Surroundings<'a> {
-    pub(super) names: &'a Names<'a>,
-    pub(super) rules: &'a [String],
-    pub(super) sources: &'a [SourceSettings],
-    pub(super) timezone: &'a TimeZone,
-}
-
 /// Reads all tests. The broken ones are reported and left out.
 pub(super) fn read(file: &Section<'_>, around: &Surroundings<'_>) -> Vec<RuleTest> {
     let Some(tests) = file.section("tests") else { return Vec::new() };
@@ -108,7 +95,7 @@ fn read_one(tests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Op
     let silences = read_items(&section, "silences", |item, index| read_silence(item, index, &times, around));
     let expect = expected::read(&section, &times, around);
     let until = times.read_until(&section, "until");
-    section.close();
+    section.report_unknown();
     let sightings: Vec<Sighting> = sightings?.into_iter().chain(sampled?).flatten().collect();
     let (at, silences, expect) = (at?, silences?, expect?);
     let named = sightings.iter().map(|sighting| sighting.at).chain(silences.iter().map(|silence| silence.created_at));
@@ -133,20 +120,6 @@ fn read_one(tests: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Op
 fn section_error(findings: &crate::yaml::Diagnostics, entry: &Entry, tests: &Section<'_>, words: &str) {
     let help = Some("see \"at\" and \"until\"; what lies before \"at\" counts as history".to_string());
     findings.error(entry.at, tests.path_of(&entry.key), words, help);
-}
-
-/// The mappings of a list; none when the key is absent. What is no list of mappings is reported, and yields nothing.
-fn items<'a>(section: &Section<'a>, key: &'static str) -> Option<Vec<Section<'a>>> {
-    let node: &Node = section.node(key)?;
-    let Value::List(list) = &node.value else {
-        if node.value != Value::Null {
-            let help = Some("write one item a line, each beginning with \"- \"".to_string());
-            section.error(key, "expected a list", help);
-        }
-        return None;
-    };
-    let open = |(index, item)| section.item_section(key, index, item);
-    Some(list.iter().enumerate().filter_map(open).collect())
 }
 
 /// Reads every item of a list that may be absent, so that each wrong one is reported; one wrong item makes the list wrong.
@@ -183,15 +156,10 @@ fn read_silence(item: &Section<'_>, index: usize, times: &Times<'_>, around: &Su
         item.error("", "nothing says what is silenced", Some("name a job, rule, source, severity or labels".into()));
         return None;
     }
-    close(item);
+    item.report_unknown();
     let created_at = created_at?;
     let ends_at = created_at.checked_add(lasts?).ok()?;
     let id = SilenceId(i64::try_from(index).unwrap_or(0) + 1);
     let (reason, by) = ("made up for a test".to_string(), "test".to_string());
     sound.then_some(Silence { id, concerns, reason, by, created_at, ends_at, expired: None })
-}
-
-/// Reports the keys of an item that nobody asked for.
-fn close(item: &Section<'_>) {
-    item.report_unknown();
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::items::{Surroundings, items, time};
 use super::times::Times;
-use super::{Surroundings, close, items, time};
 use crate::config::rules::read_references;
 use crate::model::{ReceiverId, RuleId};
 use crate::yaml::{Key, Keys, OneOrMany, Section, Shape, Value};
@@ -80,7 +80,7 @@ fn read_one(item: &Section<'_>, times: &Times<'_>, around: &Surroundings<'_>) ->
     let at = times.optional(item, "at");
     let any_second = item.optional::<String>("at").is_some_and(|text| Times::is_to_the_minute(&text));
     let contains = item.optional::<OneOrMany<String>>("contains").map_or_else(Vec::new, |list| list.0);
-    close(item);
+    item.report_unknown();
     let to: BTreeSet<ReceiverId> = to?.iter().map(ReceiverId::new).collect();
     Some(Expected {
         rule: RuleId::new(rules?.first()?),

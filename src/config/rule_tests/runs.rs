@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::items::{Surroundings, items, time};
 use super::times::Times;
-use super::{Surroundings, close, items, time};
 use crate::config::rules::{StatusWord, TypeWord, read_references};
 use crate::config::words::{instance_types, statuses};
 use crate::model::{Instance, InstanceType, JobRef, Node, Sighting, SourceId, Status};
@@ -69,7 +69,7 @@ pub(super) fn read(
     let error = item.optional::<String>("error");
     let nodes = items(item, "nodes").map_or_else(|| Some(Vec::new()), |nodes| read_nodes(&nodes));
     let then = items(item, "then").map_or_else(|| Some(Vec::new()), |steps| read_steps(&steps, times));
-    close(item);
+    item.report_unknown();
     let (status, plan) = (status?, plan?);
     let (start, end) = (start.map_or(Some(None), |it| it.map(Some))?, end.map_or(Some(None), |it| it.map(Some))?);
     let base = Instance {
@@ -193,7 +193,7 @@ fn states(
 fn read_steps(steps: &[Section<'_>], times: &Times<'_>) -> Option<Vec<(Timestamp, Status)>> {
     let read = |step: &Section<'_>| {
         let (at, status) = (times.required(step, "at"), step.required::<StatusWord>("status"));
-        close(step);
+        step.report_unknown();
         Some((at?, status?.0))
     };
     let read: Vec<_> = steps.iter().map(read).collect();
@@ -206,7 +206,7 @@ fn read_nodes(nodes: &[Section<'_>]) -> Option<Vec<Node>> {
         let status = node.optional::<StatusWord>("status").map_or(Status::Fail, |word| word.0);
         let (kind, log_path) = (node.optional::<String>("type"), node.optional::<String>("log_path"));
         let retries = node.optional::<u32>("retries").map(u64::from);
-        close(node);
+        node.report_unknown();
         let raw_status = status.as_str().to_string();
         Some(Node { name: name?, kind, status, raw_status, retries, start_time: None, end_time: None, log_path })
     };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::Surroundings;
+use super::items::Surroundings;
 use crate::config::rules::read_references;
 use crate::limits::SOURCE_BODY_BYTES_MAX;
 use crate::model::{Instance, Sighting};

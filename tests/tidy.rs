@@ -108,8 +108,8 @@ fn dependencies_point_one_way() {
     assert!(wrong.is_empty(), "dependencies that point the wrong way:\n{}", wrong.join("\n"));
 }
 
-/// The rooms in which no arrow comes back to where it began, besides.
-const ROOMS_WITHOUT_CIRCLES: [&str; 6] = ["source", "notify", "http", "iam", "sign", "secret"];
+/// The rooms in which arrows may still come back to where they began.
+const ROOMS_WITH_CIRCLES: [&str; 5] = ["sim", "store", "template", "web", "words"];
 
 /// The modules that are folders.
 fn rooms() -> Vec<String> {
@@ -207,7 +207,7 @@ fn no_arrow_runs_back_up_inside_a_room() {
     let mut wrong = Vec::new();
     for room in &rooms() {
         let modules = modules_of(room);
-        let may_circle = !ROOMS_WITHOUT_CIRCLES.contains(&room.as_str());
+        let may_circle = ROOMS_WITH_CIRCLES.contains(&room.as_str());
         let arrows: BTreeMap<&Vec<String>, BTreeSet<&Vec<String>>> = modules
             .iter()
             .map(|(module, code)| {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -10,13 +9,13 @@ use tokio::sync::Notify;
 use tracing::debug;
 
 use super::error::AppError;
+use super::ground::Ground;
 use super::own;
 use super::parts::{self, Budgets, Opened};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
 use crate::limits::LEAVE_TIME_MAX;
-use crate::metrics::Metrics;
 use crate::model::{EndReason, ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
 use crate::rule::{Rule, RuleSet};
@@ -31,38 +30,14 @@ use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::{Housekeeping, Retention};
-use crate::worker::own::{OwnWatch, Reloads};
+use crate::worker::own::OwnWatch;
 use crate::worker::pending::{Receiver, Receivers};
 use crate::worker::poll::{LastPoll, Poller};
 use crate::worker::remind::Reminders;
-use crate::worker::turn::Statuses;
 use crate::worker::unwatched::Unwatched;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<dyn Source>, SqlStore>, Option<LastPoll>);
-
-/// What outlives every configuration.
-#[derive(Clone)]
-pub(super) struct Ground {
-    pub(super) store: Arc<SqlStore>,
-    pub(super) clock: Arc<dyn Clock>,
-    /// Since when the program runs.
-    pub(super) started_at: Timestamp,
-    /// The same by the clock that cannot be set.
-    pub(super) started: Instant,
-    /// Wakes the loop of the fallbacks.
-    pub(super) dead_letters: Arc<Notify>,
-    /// Wakes the loop of the escalations.
-    pub(super) escalations: Arc<Notify>,
-    /// Whether the configuration is in force that is wanted.
-    pub(super) reloads: Reloads,
-    /// How the loops fare.
-    pub(super) statuses: Statuses,
-    /// What they have done.
-    pub(super) metrics: Metrics,
-    /// What the links of messages are signed with.
-    pub(super) links: LinkKey,
-}
 
 /// A configuration, its parts opened, and nothing done yet.
 pub(super) struct Prepared {
@@ -117,8 +92,13 @@ impl Prepared {
         before: Option<&Generation>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Prepared, AppError> {
-        let receivers = parts::open_receivers(&config, before)?;
-        let sources = parts::open_sources(&config, before, clock)?;
+        let same = |id: &ReceiverId| {
+            let reach = before?.same_reach(&config, id)?;
+            Some((Arc::clone(&reach.notifier), Arc::clone(&reach.receiver.renderer)))
+        };
+        let were_about_jobs = before.is_some_and(|before| parts::tells_of_jobs(&before.config));
+        let receivers = parts::open_receivers(&config, were_about_jobs, same)?;
+        let sources = parts::open_sources(&config, |id| before?.same_source(&config, id), clock)?;
         let heartbeat = own::heartbeat_client(&config)?;
         Ok(Prepared { config, receivers, sources, heartbeat })
     }

@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::generation::{Generation, Ground, Polling};
+use super::generation::{Generation, Polling};
+use super::ground::Ground;
 use crate::model::{ReceiverId, SourceId};
 use crate::worker::turn::{Runner, Turn};
 

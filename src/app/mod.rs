@@ -8,6 +8,7 @@
 mod error;
 mod examine;
 mod generation;
+mod ground;
 mod loops;
 mod once;
 mod own;

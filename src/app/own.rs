@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::AppError;
-use super::generation::Ground;
+use super::ground::Ground;
 use crate::config::Config;
 use crate::http::{HttpClient, HttpSettings};
 use crate::model::SourcePart;

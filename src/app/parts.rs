@@ -9,18 +9,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::error::AppError;
-use super::generation::Generation;
 use crate::alert::identity::{delivery_id, digest_delivery_id};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limits::RATE_MINUTE;
-use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, Notification, ReceiverId};
+use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, Notification, ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
 use crate::source::{Learnt, Source};
 use crate::store::{Outbox as _, PollLedger as _, SqlStore, StoreError};
 use crate::template::{TemplateProblem, sample_message};
 use crate::worker::budget::{self, Budget};
 use crate::worker::deliver::Jitter;
+
+/// What a receiver has open.
+pub(super) type Known = (Arc<AnyNotifier>, Arc<Renderer>);
 
 /// A receiver, opened.
 pub(super) struct Opened {
@@ -29,17 +31,17 @@ pub(super) struct Opened {
     pub(super) renderer: Arc<Renderer>,
 }
 
-/// Opens every receiver, except those that `before` has open and that are what they were.
-pub(super) fn open_receivers(config: &Config, before: Option<&Generation>) -> Result<Vec<Opened>, AppError> {
+/// Opens every receiver, except those that are `known`: open already, and what they were. `were_about_jobs` says whether
+/// messages could be about jobs before.
+pub(super) fn open_receivers(
+    config: &Config,
+    were_about_jobs: bool,
+    known: impl Fn(&ReceiverId) -> Option<Known>,
+) -> Result<Vec<Opened>, AppError> {
     let is_about_jobs = tells_of_jobs(config);
-    let were_about_jobs = before.is_some_and(|before| tells_of_jobs(&before.config));
     let open = |settings: &ReceiverSettings| {
-        let known = before.and_then(|before| before.same_reach(config, &settings.id));
-        let (opened, is_known) = match known {
-            Some(reach) => {
-                let (notifier, renderer) = (Arc::clone(&reach.notifier), Arc::clone(&reach.receiver.renderer));
-                (Opened { settings: settings.clone(), notifier, renderer }, true)
-            }
+        let (opened, is_known) = match known(&settings.id) {
+            Some((notifier, renderer)) => (Opened { settings: settings.clone(), notifier, renderer }, true),
             None => (open_receiver(settings)?, false),
         };
         let is_proven = !is_about_jobs || is_known && were_about_jobs;
@@ -53,7 +55,7 @@ pub(super) fn open_receivers(config: &Config, before: Option<&Generation>) -> Re
 }
 
 /// Whether messages can be about something that is no instance.
-fn tells_of_jobs(config: &Config) -> bool {
+pub(super) fn tells_of_jobs(config: &Config) -> bool {
     config.rules.tells_of_jobs() || !config.watch.notify.is_empty()
 }
 
@@ -72,14 +74,14 @@ fn listed(problems: &[TemplateProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Opens every source, except those that `before` has open and that are what they were.
+/// Opens every source, except those that are `known`: open already, and what they were.
 pub(super) fn open_sources(
     config: &Config,
-    before: Option<&Generation>,
+    known: impl Fn(&SourceId) -> Option<Arc<dyn Source>>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Arc<dyn Source>>, AppError> {
     let open = |settings: &crate::source::SourceSettings| {
-        if let Some(known) = before.and_then(|before| before.same_source(config, &settings.id)) {
+        if let Some(known) = known(&settings.id) {
             return Ok(known);
         }
         settings.open(Arc::clone(clock)).map_err(|error| AppError::Source { id: settings.id.to_string(), error })

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::error::AppError;
-use super::generation::{Generation, Ground, Prepared};
+use super::generation::{Generation, Prepared};
+use super::ground::Ground;
 use super::loops::Loops;
 use super::reload::Reloader;
 use super::{reload, supervisor};

@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use super::error::AppError;
-use super::generation::{Generation, Ground, Prepared};
+use super::generation::{Generation, Prepared};
+use super::ground::Ground;
 use super::loops::Loops;
 use crate::config::Config;
 use crate::store::Upkeep as _;

@@ -14,8 +14,10 @@ use super::digests::DigestSettings;
 use super::keys::FILE;
 use super::locale::{read_language, read_timezone};
 use super::marks::Marks;
+use super::matching::Names;
 use super::own::HeartbeatSettings;
 use super::rule_tests::RuleTest;
+use super::shared::Shared;
 use super::web::WebSettings;
 use super::{
     calendars, defaults, digests, doubts, guide, hours, inhibit, merge, mute, own, receivers, routes, rule_tests,
@@ -93,7 +95,7 @@ impl Config {
         let [source_names, receiver_names, mut rule_names] =
             ["sources", "receivers", "rules"].map(|key| names(&tree, key));
         rule_names.extend(RULES.iter().chain(&[ALL]).map(ToString::to_string));
-        let known = rules::Names { sources: &source_names, receivers: &receiver_names, unscheduled: &[], jobless: &[] };
+        let known = Names { sources: &source_names, receivers: &receiver_names, unscheduled: &[], jobless: &[] };
         let window_names = ["windows", "mute_windows"].map(|key| names(&tree, key));
         // What they mean is not read yet, and does not matter to what is given to rules.
         let named = hours::Windows { names: window_names.concat(), ..hours::Windows::default() };
@@ -118,8 +120,8 @@ impl Config {
             mute::Surroundings { names: &known, rules: &rule_names, calendars: &calendars, timezone: &timezone };
         let mute_windows: Arc<[MuteWindow]> = mute::read(&file, &around).into();
         let windows = hours::read(&file, window_names, &mute_windows, &around);
-        let shared = rules::Shared { calendars: &calendars, windows: &windows, timezone: &timezone, retention };
-        let names_of_rules = rules::Names { unscheduled: &unscheduled, jobless: &jobless, ..known };
+        let shared = Shared { calendars: &calendars, windows: &windows, timezone: &timezone, retention };
+        let names_of_rules = Names { unscheduled: &unscheduled, jobless: &jobless, ..known };
         let (rules, of_rules): (Vec<Rule>, Vec<Guide>) =
             rules::read(&file, &names_of_rules, &shared).into_iter().unzip();
         let table = GuideTable {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::days::{self, DAYS};
-use super::rules::Shared;
+use super::shared::Shared;
 use super::sources::read_schedule;
 use super::words::statuses;
 use crate::limits::{GRACE_MAX, HISTORY_RUNS_MAX, RETENTION_MAX};

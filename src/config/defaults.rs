@@ -9,9 +9,9 @@ use super::conditions;
 use super::group;
 use super::hours::Windows;
 use super::labels;
+use super::matching::{MATCH, Names, SeverityWord, read_matches, read_selection};
 use super::merge::DEFAULTS;
 use super::notify;
-use super::rules::{MATCH, Names, SeverityWord, read_matches, read_selection};
 use super::words::severities;
 use crate::yaml::{Diagnostics, Entry, Key, Keys, Node, Section, Shape, Value};
 

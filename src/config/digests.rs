@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::labels;
+use super::matching::{MATCH_KEYS, Names, read_matches, read_selection};
 use super::mute::LABELS;
-use super::rules::{MATCH_KEYS, Names, read_matches, read_notify, read_selection};
+use super::notify::read_notify;
 use super::sources::read_schedule;
 use super::words::open_named;
 use crate::limits::{DIGEST_SPREAD_MAX, RETENTION_MAX};

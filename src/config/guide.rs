@@ -1,7 +1,7 @@
 //! `description`, `runbook` and `console_url`: what is said to whoever receives an alert. Rules and sources have them beside
 //! their other keys, and `jobs` is a mapping of its own, from a name to which jobs and what is said of them.
 
-use super::rules::{Names, read_jobs, read_selection};
+use super::matching::{Names, read_jobs, read_selection};
 use super::words::open_named;
 use crate::notify::{GuideTable, Guides};
 use crate::rule::{JobMatch, Matches};

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::calendars::Calendars;
 use super::days::{self, DAYS};
 use super::labels;
-use super::rules::{MATCH_KEYS, Names, SeverityWord, read_matches, read_references, read_selection};
+use super::matching::{MATCH_KEYS, Names, SeverityWord, read_matches, read_references, read_selection};
 use super::sources::read_schedule;
 use super::words::{open_named, severities};
 use crate::model::RuleId;

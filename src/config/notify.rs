@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::hours::{DURING, HOLD, Windows, read_hours};
-use super::rules::{Names, read_notify, read_references};
+use super::matching::{Names, read_references};
 use super::words::read_word;
 use crate::limits::{ESCALATION_AFTER_MAX, ESCALATION_STEPS_MAX};
 use crate::model::ReceiverId;
@@ -183,4 +183,21 @@ impl FromYaml for UnlessWord {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         read_word(located, "reason to leave a step out", &["acked"], |word| (word == "acked").then_some(UnlessWord))
     }
+}
+
+/// `notify` where it has no steps; absent, nobody is notified. It may be an empty list: a rule has one where routes name
+/// the receivers, or against the defaults of its file.
+pub(super) fn read_notify(section: &Section<'_>, known: &Names<'_>) -> Option<Vec<ReceiverId>> {
+    if has_steps(section) {
+        section.error("notify", "only a rule has steps", Some("name receivers: notify: [team]".into()));
+        return None;
+    }
+    let is_empty_list = |node: &Node| matches!(&node.value, Value::List(items) if items.is_empty());
+    if section.node("notify").is_some_and(is_empty_list) {
+        return Some(Vec::new());
+    }
+    let names = read_references(section, "notify", "receiver", known.receivers)?;
+    let mut seen = BTreeSet::new();
+    // Named twice, it is told once all the same.
+    Some(names.iter().filter(|name| seen.insert(name.as_str())).map(ReceiverId::new).collect())
 }

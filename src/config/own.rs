@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::rules::{Names, read_notify};
+use super::matching::Names;
+use super::notify::read_notify;
 use super::sources::check_file;
 use crate::alert::own::Watch;
 use crate::http::{CA_FILE, secret_url};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::hours::{DURING, HOLD, Windows, read_hours};
 use super::mute::{ALERT_MATCH, Surroundings, read_alert_match};
-use super::rules::read_notify;
+use super::notify::read_notify;
 use super::words::open_named;
 use crate::rule::Route;
 use crate::yaml::{Entry, Key, Keys, Section, Shape};

@@ -17,7 +17,7 @@ pub(super) use self::items::Surroundings;
 use self::items::{items, time};
 use self::times::{Times, read_anchor};
 use super::labels;
-use super::rules::{JobPattern, SeverityWord, read_references};
+use super::matching::{JobPattern, SeverityWord, read_references};
 use super::words::{open_named, severities};
 use crate::limits::RULE_TEST_SPAN_MAX;
 use crate::model::{Concerns, RuleId, Sighting, Silence, SilenceId, SourceId};

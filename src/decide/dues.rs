@@ -3,13 +3,13 @@
 //! The same due times are asked for before the schedules are read, when the store is asked, and when they are judged; of
 //! thousands of jobs with schedules of their own that is most of what a quiet look costs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::own_schedules::DueByJob;
 use crate::rule::daily::{Daily, Due};
+use crate::rule::plans::Plan;
 use crate::rule::recurring::{DueTime, Recurring};
 
 /// By rule, and up to when it has judged.
@@ -69,3 +69,6 @@ impl Dues {
         self.own.clear();
     }
 }
+
+/// The due times of each job for which no run was looked for yet.
+pub(super) type DueByJob = BTreeMap<String, (Plan, Vec<DueTime>)>;

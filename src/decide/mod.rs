@@ -14,6 +14,7 @@
 //! with what it has at hand; a poll, a replay, `nightbell test` and the property tests call it alike. No I/O, no clock, no
 //! async, no store: `now` and all else comes in. What is decided is committed by somebody else, who finds repeats.
 
+mod address;
 mod answers;
 mod clock;
 mod decided;

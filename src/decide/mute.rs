@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::address::Addressed;
 use super::answers::{Answers, Questions};
 use super::decided::{Audience, Decided, Notice, Place};
 use super::decider::Decider;
 use super::episodes::Episodes;
 use super::look::Look;
 use super::memory::Memory;
-use super::terms::Addressed;
 use crate::alert::{Ending, end, is_superseded};
 use crate::model::{Alert, AlertId, EndReason, InstanceKey, MessageKind, ReasonCode, RuleId, Suppression};
 use crate::rule::inhibit::{Upstream, was_told};

@@ -6,15 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::decider::Decider;
+use super::dues::DueByJob;
 use super::judge::{Bench, Judged};
 use crate::limits::{JOBS_NAMED_MAX, OWN_SCHEDULES_AGE_MAX};
 use crate::model::{InstanceType, JobSchedule, Snapshot};
 use crate::rule::plans::{OwnSchedule, Plan};
-use crate::rule::recurring::DueTime;
 use crate::rule::{Rule, Trigger};
-
-/// The due times of each job for which no run was looked for yet.
-pub(super) type DueByJob = BTreeMap<String, (Plan, Vec<DueTime>)>;
 
 impl Decider {
     /// Whether the schedules must be read: a rule goes by them, and what is known is too old, or a due time has passed by

@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::alert::{Alert, Severity};
+use super::alert::Alert;
 use super::id::{AlertId, DeliveryId, ReceiverId, RuleId};
 use super::message::MessageKind;
+use super::severity::Severity;
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -8,9 +8,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::alert::Severity;
 use super::id::{RuleId, SourceId};
 use super::labels::Labels;
+use super::severity::Severity;
 use super::status::Status;
 
 /// Everything a digest says.

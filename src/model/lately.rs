@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::alert::Ended;
+use super::state::Ended;
 
 /// How the job of an alert has fared before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,6 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::alert::{AlertState, Ended, Severity};
 use super::digest::DigestFacts;
 use super::escalation::Escalation;
 use super::id::{AlertId, RuleId, SourceId};
@@ -18,7 +17,9 @@ use super::lately::Lately;
 use super::measures::Measures;
 use super::prose::Prose;
 use super::reason::Reason;
+use super::severity::Severity;
 use super::silence::{Ack, HeldBack};
+use super::state::{AlertState, Ended};
 use super::status::Status;
 
 /// What a message is about.

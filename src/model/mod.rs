@@ -23,11 +23,14 @@ mod prose;
 mod queue;
 mod reason;
 mod role;
+mod severity;
 mod sighting;
 mod silence;
+mod state;
 mod status;
+mod step;
 
-pub use alert::{Alert, AlertState, EndReason, Ended, Severity, Suppression};
+pub use alert::{Alert, Suppression};
 pub use coverage::{Coverage, Covered, Part, SetAside, Unread};
 pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Notification, Revival};
 pub use digest::{
@@ -35,7 +38,7 @@ pub use digest::{
     GapPart, Listed, Outcomes, PeriodPart, ReasonCount, RunPart, SourceLine, StatusCount, TotalsPart, TroublePart,
     UsualRange, VerdictPart, VerdictState,
 };
-pub use escalation::{DueStep, EscalatedEnd, Escalation, RuleStep, StepTaken};
+pub use escalation::{Escalation, RuleStep};
 pub use fate::{INTERRUPTED, NEVER_FIRED, NotRevived};
 pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{
@@ -55,6 +58,9 @@ pub use prose::{Piece, Prose};
 pub use queue::{DueGroup, Mergeable, Queued};
 pub use reason::{Reason, ReasonCode};
 pub use role::Role;
+pub use severity::Severity;
 pub use sighting::Sighting;
 pub use silence::{Ack, Concerns, HeldBack, Silence, SilenceId};
+pub use state::{AlertState, EndReason, Ended};
 pub use status::Status;
+pub use step::{DueStep, EscalatedEnd, StepTaken};

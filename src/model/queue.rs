@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::alert::Severity;
 use super::delivery::GroupPlace;
 use super::id::DeliveryId;
 use super::message::{AlertFacts, MessageKind};
+use super::severity::Severity;
 
 /// A delivery that is due and free.
 #[derive(Debug, Clone, PartialEq, Eq)]

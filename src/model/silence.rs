@@ -6,9 +6,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::alert::Severity;
 use super::id::{RuleId, SourceId};
 use super::labels::LabelMatch;
+use super::severity::Severity;
 
 /// Names a silence: a small number, because people type it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::mute::AlertMatch;
+use super::concerns::AlertMatch;
 use crate::model::{Alert, AlertId, Suppression};
 
 /// Which alerts hold back which.

@@ -7,10 +7,12 @@
 //! the instance or alert, the history and `now` it is given, nothing else. It must never know of episodes, of what was
 //! told before, or of the configuration's syntax beyond that of a job pattern.
 
+mod concerns;
 pub mod daily;
 mod definition;
 mod group;
 pub mod history;
+mod holding;
 mod hours;
 mod index;
 pub mod inhibit;
@@ -26,13 +28,15 @@ mod set;
 mod trace;
 mod trigger;
 
+pub use concerns::AlertMatch;
 pub use definition::{Condition, Recovers, Rule, Step};
 pub use group::{GroupBy, Grouping};
-pub use hours::{FirstStep, Hold, Hours, NamedWindow, first_gap, held};
+pub use holding::held;
+pub use hours::{FirstStep, Hold, Hours, NamedWindow, first_gap};
 pub use jobs::JobMatch;
 pub use judge::{Reason, Verdict};
 pub use matches::Matches;
-pub use mute::{AlertMatch, MuteWindow, Muting};
+pub use mute::{MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};
 pub use route::{Route, addressed};
 pub use set::{MatchCache, RuleSet, RuleSetError};

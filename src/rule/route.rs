@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::concerns::AlertMatch;
 use super::hours::Hours;
-use super::mute::AlertMatch;
 use crate::model::{Alert, ReceiverId};
 
 /// A way that alerts of some kind go, whichever rule they are of.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::node::Place;
+use super::place::Place;
 use crate::secret::SecretRef;
 
 /// How much a finding matters.

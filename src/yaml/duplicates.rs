@@ -8,7 +8,8 @@
 use std::collections::HashMap;
 
 use super::diagnostic::Diagnostics;
-use super::node::{Entry, Node, Place, Value};
+use super::node::{Entry, Node, Value};
+use super::place::Place;
 
 /// Reports that `key` at `at` stands where it stood before.
 pub(super) fn report(key: &str, at: Place, first: Place, path: &str, findings: &Diagnostics) {

@@ -12,9 +12,9 @@
 use serde_json::Value;
 
 use super::diagnostic::Diagnostics;
-use super::node::{Environment, parse};
-use super::section::Located;
-use super::value::FromYaml;
+use super::located::FromYaml;
+use super::located::Located;
+use super::parser::{Environment, parse};
 
 /// The keys of one mapping.
 #[derive(Debug)]

@@ -5,29 +5,10 @@ use std::cell::RefCell;
 use super::diagnostic::{Diagnostics, closest};
 use super::fault::odd_character;
 use super::keys::{Key, Keys, Shape};
-use super::node::{Entry, Node, Place, Value};
-use super::value::FromYaml;
-
-/// A value on its way to become a typed one: where it stands, what it is called, and where findings go.
-#[derive(Clone, Copy)]
-pub struct Located<'a> {
-    /// The value.
-    pub node: &'a Node,
-    /// Its key path.
-    pub path: &'a str,
-    /// Where findings go.
-    pub findings: &'a Diagnostics,
-}
-
-impl Located<'_> {
-    /// Reports that the value is wrong, and yields nothing. Of a text that is not known yet nothing is reported.
-    pub fn wrong<T>(&self, message: impl Into<String>, help: Option<String>) -> Option<T> {
-        if !self.node.is_unresolved() {
-            self.findings.error(self.node.at, self.path, message, help);
-        }
-        None
-    }
-}
+use super::located::FromYaml;
+use super::located::{Located, kind_of};
+use super::node::{Entry, Node, Value};
+use super::place::Place;
 
 /// A mapping being read, by the table of its keys. Keys that nobody asked for by [`Section::close`] are unknown, and are
 /// reported there.
@@ -273,17 +254,6 @@ impl<'a> Section<'a> {
     pub fn report_unknown(&self) {
         let known = self.known.borrow();
         self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())).for_each(|entry| self.unknown(entry));
-    }
-}
-
-/// What a value is, in words.
-pub(super) fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Scalar(scalar) if scalar.is_text => "a text",
-        Value::Scalar(_) => "a number or boolean",
-        Value::List(_) => "a list",
-        Value::Map(_) => "a mapping",
     }
 }
 

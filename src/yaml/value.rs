@@ -7,15 +7,10 @@ use jiff::tz::TimeZone;
 
 use super::diagnostic::closest;
 use super::keys::{Key, Keys, Shape};
+use super::located::{FromYaml, Located, kind_of};
 use super::node::{Origin, Value};
-use super::section::{Located, Section, kind_of};
+use super::section::Section;
 use crate::secret::{Secret, SecretRef};
-
-/// A type that can be read from a value of the file. What is wrong is reported with its place; `None` means reported.
-pub trait FromYaml: Sized {
-    /// Reads the value.
-    fn from_yaml(located: Located<'_>) -> Option<Self>;
-}
 
 impl FromYaml for String {
     fn from_yaml(located: Located<'_>) -> Option<Self> {

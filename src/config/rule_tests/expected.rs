@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::items::{Surroundings, items, time};
 use super::times::Times;
-use crate::config::rules::read_references;
+use crate::config::matching::read_references;
 use crate::model::{ReceiverId, RuleId};
 use crate::yaml::{Key, Keys, OneOrMany, Section, Shape, Value};
 

@@ -5,7 +5,7 @@
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use crate::config::rules::Names;
+use crate::config::matching::Names;
 use crate::source::SourceSettings;
 use crate::yaml::{Node, Section, Value};
 

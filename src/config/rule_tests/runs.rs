@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::items::{Surroundings, items, time};
 use super::times::Times;
-use crate::config::rules::{StatusWord, TypeWord, read_references};
+use crate::config::matching::{TypeWord, read_references};
+use crate::config::rules::StatusWord;
 use crate::config::words::{instance_types, statuses};
 use crate::model::{Instance, InstanceType, JobRef, Node, Sighting, SourceId, Status};
 use crate::yaml::{Key, Keys, Section, Shape};

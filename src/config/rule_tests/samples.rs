@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::items::Surroundings;
-use crate::config::rules::read_references;
+use crate::config::matching::read_references;
 use crate::limits::SOURCE_BODY_BYTES_MAX;
 use crate::model::{Instance, Sighting};
 use crate::source::{Sample, SourceSettings};

@@ -5,9 +5,11 @@
 
 mod outcome;
 mod told;
+mod traced;
 
 pub use outcome::{Outcome, fate};
-pub use told::{Asked, Explanation, RuleExplained, Told, TracedDelivery};
+pub use told::{Asked, Explanation, RuleExplained};
+pub use traced::{Told, TracedDelivery};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::told::{Told, TracedDelivery};
+use super::traced::{Told, TracedDelivery};
 use crate::model::{Alert, AlertState, DeliveryState, Instance, MessageKind, Suppression};
 use crate::rule::history::Past;
 use crate::rule::{Rule, Standing};

@@ -10,6 +10,7 @@ mod answers;
 mod asking;
 mod details;
 pub(super) mod follow;
+mod followed;
 mod gaps;
 mod poller;
 mod rendering;
@@ -17,6 +18,6 @@ mod turn;
 pub(super) mod window;
 
 pub use crate::decide::Terms;
-pub use follow::Followed;
+pub use followed::Followed;
 pub use poller::{LastPoll, PollError, PollReport, Poller};
 pub(super) use window::is_silent;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::super::pending::Receivers;
-use super::follow::Followed;
+use super::followed::Followed;
 use super::window::SliceSpan;
 use crate::clock::Clock;
 use crate::decide::{Decider, Memory};

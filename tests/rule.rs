@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nightbell::model::{Instance, InstanceType, JobRef, RuleId, Severity, SourceId, Status};
-use nightbell::rule::{Condition, MatchCache, Matches, Pattern, Reason, Rule, RuleSet, Verdict};
+use nightbell::rule::{Condition, MatchCache, Matches, Pattern, Rule, RuleSet, Unmet, Verdict};
 use proptest::prelude::*;
 
 fn rule(id: &str, matches: Matches, when: Condition) -> Rule {
@@ -198,8 +198,8 @@ fn a_condition_holds_since_it_began_to() {
         (when(&[Running], None), instance(Running, Some(1), None), holds(60)),
         (when(&[RunningException], None), instance(RunningException, Some(1), Some(9)), holds(60)),
         (when(&[], None), instance(Success, Some(1), Some(5)), holds(5)),
-        (when(&[Fail], None), instance(Success, Some(1), Some(5)), no(Reason::StatusNotInSet(Success))),
-        (when(&[Success], None), instance(Unknown, Some(1), Some(5)), no(Reason::StatusNotInSet(Unknown))),
+        (when(&[Fail], None), instance(Success, Some(1), Some(5)), no(Unmet::StatusNotInSet(Success))),
+        (when(&[Success], None), instance(Unknown, Some(1), Some(5)), no(Unmet::StatusNotInSet(Unknown))),
         // A duration alone: since it was crossed.
         (when(&[], Some(45)), instance(Running, Some(1), None), holds(46)),
         (when(&[], Some(45)), instance(Waiting, None, None), holds(45)),
@@ -208,16 +208,16 @@ fn a_condition_holds_since_it_began_to() {
         (
             when(&[], Some(60)),
             instance(Running, Some(1), None),
-            no(Reason::TooShort { lasted: minutes(59), threshold: minutes(60) }),
+            no(Unmet::TooShort { lasted: minutes(59), threshold: minutes(60) }),
         ),
-        (when(&[], Some(45)), instance(Running, None, None), no(Reason::DurationUnknown)),
-        (when(&[], Some(45)), instance(Success, Some(1), None), no(Reason::DurationUnknown)),
-        (when(&[], Some(45)), instance(Success, Some(9), Some(5)), no(Reason::DurationUnknown)),
-        (when(&[], Some(45)), instance(Running, Some(70), None), no(Reason::DurationUnknown)),
+        (when(&[], Some(45)), instance(Running, None, None), no(Unmet::DurationUnknown)),
+        (when(&[], Some(45)), instance(Success, Some(1), None), no(Unmet::DurationUnknown)),
+        (when(&[], Some(45)), instance(Success, Some(9), Some(5)), no(Unmet::DurationUnknown)),
+        (when(&[], Some(45)), instance(Running, Some(70), None), no(Unmet::DurationUnknown)),
         // Both.
         (when(&[Running], Some(45)), instance(Running, Some(1), None), holds(46)),
         (when(&[Fail], Some(45)), instance(Fail, Some(1), Some(50)), holds(50)),
-        (when(&[Running], Some(45)), instance(Waiting, None, None), no(Reason::StatusNotInSet(Waiting))),
+        (when(&[Running], Some(45)), instance(Waiting, None, None), no(Unmet::StatusNotInSet(Waiting))),
     ];
     for (index, (when, instance, expected)) in table.into_iter().enumerate() {
         let verdict = rule("r", Matches::default(), when.clone()).judge(&instance, at(60));
@@ -233,22 +233,22 @@ fn backfill_concerns_only_rules_that_name_it() {
         rule("r", matches, when(&[Status::Fail], None)).judge(instance, at(60))
     };
     use InstanceType::*;
-    assert_eq!(judge(&[], &backfill), Verdict::DoesNotHold(Reason::BackfillNotNamed));
-    assert_eq!(judge(&[Manual], &backfill), Verdict::DoesNotHold(Reason::TypeNotMatched(Backfill)));
+    assert_eq!(judge(&[], &backfill), Verdict::DoesNotHold(Unmet::BackfillNotNamed));
+    assert_eq!(judge(&[Manual], &backfill), Verdict::DoesNotHold(Unmet::TypeNotMatched(Backfill)));
     assert_eq!(judge(&[Manual, Backfill], &backfill), Verdict::Holds { since: at(5) });
     for kind in InstanceType::ALL.into_iter().filter(|kind| *kind != Backfill) {
         let other = Instance { kind, ..backfill.clone() };
         assert_eq!(judge(&[], &other), Verdict::Holds { since: at(5) }, "{kind:?}");
-        assert_eq!(judge(&[Backfill], &other), Verdict::DoesNotHold(Reason::TypeNotMatched(kind)));
+        assert_eq!(judge(&[Backfill], &other), Verdict::DoesNotHold(Unmet::TypeNotMatched(kind)));
     }
 }
 
 #[test]
 fn reasons_read_as_words() {
-    let reason = Reason::TooShort { lasted: Duration::from_secs(100), threshold: Duration::from_secs(2700) };
+    let reason = Unmet::TooShort { lasted: Duration::from_secs(100), threshold: Duration::from_secs(2700) };
     assert_eq!(reason.to_string(), "lasted 1m 40s, which is under 45m 0s");
     assert_eq!(
-        Reason::TypeNotMatched(InstanceType::Manual).to_string(),
+        Unmet::TypeNotMatched(InstanceType::Manual).to_string(),
         "the rule does not name the instance type manual"
     );
 }

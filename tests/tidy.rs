@@ -241,6 +241,35 @@ fn no_arrow_runs_back_up_inside_a_room() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The rooms that decide, and what they decide about.
+const CORE: [&str; 7] = ["alert", "decide", "digest", "model", "rule", "schedule", "template"];
+
+/// Whoever reads the core must know what a word means without looking where it was imported from.
+#[test]
+fn no_two_types_of_the_core_have_one_name() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in CORE.iter().flat_map(|room| rust_files(&root().join("src").join(room))) {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate().filter(|_| !file.ends_with("tests.rs")) {
+            let words: Vec<&str> = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+            let is_type = |word: &&str| matches!(*word, "struct" | "enum" | "trait" | "type");
+            let at = words.iter().position(is_type).filter(|_| !line.starts_with("//") && !line.starts_with(' '));
+            if let Some(name) = at.and_then(|at| words.get(at + 1)) {
+                let place = format!("{}:{}", file.strip_prefix(root()).unwrap().display(), number + 1);
+                places.entry((*name).to_string()).or_default().push(place);
+            }
+        }
+    }
+    assert!(places.len() > 150, "{} types are found", places.len());
+    let twice: Vec<String> = places
+        .iter()
+        .filter(|(_, places)| places.len() > 1)
+        .map(|(name, places)| format!("{name}: {}", places.join(", ")))
+        .collect();
+    assert!(twice.is_empty(), "{}", twice.join("\n"));
+}
+
 /// What a server answers is redacted before anybody sees it, because nobody but `http` can read a response.
 #[test]
 fn only_http_reads_responses() {

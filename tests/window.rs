@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
-use nightbell::schedule::{Calendar, DAY_SECONDS, Daily, Days, Schedule, Window};
+use nightbell::schedule::{Calendar, DAY_SECONDS, DailyWindow, Days, RecurringWindow, Schedule};
 
 fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).unwrap()
@@ -22,15 +22,15 @@ fn every_day() -> Days {
     Days { weekdays: (0..7).map(|day| Weekday::from_monday_zero_offset(day).unwrap()).collect(), ..Days::default() }
 }
 
-fn daily(days: Days, from: &str, to: &str, zone: &TimeZone) -> Daily {
-    Daily { days, from: clock(from), to: clock(to), zone: zone.clone() }
+fn daily(days: Days, from: &str, to: &str, zone: &TimeZone) -> DailyWindow {
+    DailyWindow { days, from: clock(from), to: clock(to), zone: zone.clone() }
 }
 
 #[test]
 fn a_window_is_open_from_its_beginning_to_just_before_its_end() {
     let zone = zone("Asia/Shanghai");
     let weekend = Days { weekdays: vec![Weekday::Saturday, Weekday::Sunday], ..Days::default() };
-    let nights = Window::Daily(daily(weekend, "22:00", "06:00", &zone));
+    let nights = RecurringWindow::Daily(daily(weekend, "22:00", "06:00", &zone));
     // 2026-11-21 is a Saturday.
     let cases = [
         ("2026-11-20T23:00:00", false),
@@ -48,7 +48,7 @@ fn a_window_is_open_from_its_beginning_to_just_before_its_end() {
         assert_eq!(nights.is_open(now), open, "{at}");
     }
     let schedule = Schedule::parse("0 2 * * Sun", &zone).unwrap();
-    let maintenance = Window::Scheduled { schedule, lasts: SignedDuration::from_hours(3) };
+    let maintenance = RecurringWindow::Scheduled { schedule, lasts: SignedDuration::from_hours(3) };
     for (at, open) in [
         ("2026-11-22T01:59:59.999", false),
         ("2026-11-22T02:00:00", true),
@@ -94,18 +94,23 @@ fn days_go_by_the_calendar() {
 #[test]
 fn a_window_that_never_closes_is_found_out() {
     let zone = zone("Europe/Berlin");
-    let scheduled = |text: &str, hours| Window::Scheduled {
+    let scheduled = |text: &str, hours| RecurringWindow::Scheduled {
         schedule: Schedule::parse(text, &zone).unwrap(),
         lasts: SignedDuration::from_hours(hours),
     };
     let cases = [
-        (Window::Daily(daily(every_day(), "00:00", "24:00", &zone)), true),
+        (RecurringWindow::Daily(daily(every_day(), "00:00", "24:00", &zone)), true),
         (
-            Window::Daily(daily(Days { workdays: true, days_off: true, ..Days::default() }, "00:00", "24:00", &zone)),
+            RecurringWindow::Daily(daily(
+                Days { workdays: true, days_off: true, ..Days::default() },
+                "00:00",
+                "24:00",
+                &zone,
+            )),
             true,
         ),
-        (Window::Daily(daily(every_day(), "00:00", "23:59", &zone)), false),
-        (Window::Daily(daily(Days { workdays: true, ..Days::default() }, "00:00", "24:00", &zone)), false),
+        (RecurringWindow::Daily(daily(every_day(), "00:00", "23:59", &zone)), false),
+        (RecurringWindow::Daily(daily(Days { workdays: true, ..Days::default() }, "00:00", "24:00", &zone)), false),
         (scheduled("0 * * * *", 1), true),
         (scheduled("0 8-18 * * *", 1), false),
         (scheduled("0 2 * * *", 26), true),
@@ -173,7 +178,7 @@ fn around(zone: &TimeZone, change: Timestamp, spans: &[(&str, &str)], name: &str
             };
             let last = inside.next_back().unwrap_or(first);
             assert_eq!((opens, closes), (first, last + 1.minute()), "{name} {date} {from}-{to} around {change}");
-            let window = Window::Daily(Daily { days: only(*date), ..daily.clone() });
+            let window = RecurringWindow::Daily(DailyWindow { days: only(*date), ..daily.clone() });
             for (at, open) in [(opens - 1.second(), false), (opens, true), (closes - 1.second(), true), (closes, false)]
             {
                 assert_eq!(window.is_open(at), open, "{name} {date} {from}-{to} at {at}");

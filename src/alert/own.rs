@@ -65,7 +65,7 @@ pub struct Watch {
 
 /// What was seen.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct OwnSeen {
     /// The sources there are.
     pub sources: Vec<SourceSeen>,
     /// The receivers there are.
@@ -113,7 +113,7 @@ pub struct Ailment {
 
 /// What follows.
 #[derive(Debug, Clone, Default)]
-pub struct Decided {
+pub struct OwnDecided {
     /// Alerts that begin; those that are over already are told once, as that.
     pub begun: Vec<Alert>,
     /// Alerts that end.
@@ -136,26 +136,26 @@ struct Fault {
 }
 
 /// What becomes of an alert that fires.
-enum Standing {
+enum OwnStanding {
     GoesOn,
     Over(ReasonCode, Timestamp),
     Unwatched,
 }
 
 /// Decides what begins and what ends. `firing` are the alerts of these rules that fire.
-pub fn decide(watch: &Watch, seen: &Seen, firing: &[Alert], now: Timestamp) -> Decided {
-    let mut decided = Decided::default();
+pub fn decide(watch: &Watch, seen: &OwnSeen, firing: &[Alert], now: Timestamp) -> OwnDecided {
+    let mut decided = OwnDecided::default();
     let mut going_on: Vec<&Alert> = Vec::new();
     for alert in firing {
         match standing(watch, seen, alert, now) {
-            Standing::GoesOn => {
+            OwnStanding::GoesOn => {
                 going_on.push(alert);
                 if alert.suspended_at.is_some() {
                     decided.changed.push(Alert { suspended_at: None, ..alert.clone() });
                 }
             }
-            Standing::Over(code, at) => decided.ended.push(end(alert, code, at)),
-            Standing::Unwatched => match unwatched(alert, now) {
+            OwnStanding::Over(code, at) => decided.ended.push(end(alert, code, at)),
+            OwnStanding::Unwatched => match unwatched(alert, now) {
                 Some(over) if over.state() == AlertState::Resolved => decided.ended.push(over),
                 suspended => decided.changed.extend(suspended),
             },
@@ -176,7 +176,7 @@ pub fn decide(watch: &Watch, seen: &Seen, firing: &[Alert], now: Timestamp) -> D
 }
 
 /// Everything that is wrong and has been for long enough to be told.
-fn faults(watch: &Watch, seen: &Seen, now: Timestamp) -> Vec<Fault> {
+fn faults(watch: &Watch, seen: &OwnSeen, now: Timestamp) -> Vec<Fault> {
     let has_lasted = |since: Timestamp, span: Duration| now.duration_since(since) >= signed(span);
     let mut faults = Vec::new();
     for one in seen.sources.iter().filter(|one| one.was_asked) {
@@ -254,48 +254,48 @@ fn of_nightbell(rule: &'static str, subject: &str, code: ReasonCode, since: Time
     }
 }
 
-fn standing(watch: &Watch, seen: &Seen, alert: &Alert, now: Timestamp) -> Standing {
+fn standing(watch: &Watch, seen: &OwnSeen, alert: &Alert, now: Timestamp) -> OwnStanding {
     let since = alert.facts.alert.starts_at;
     match alert.rule.as_str() {
         rule @ (SOURCE_UNREADABLE | SOURCE_INCOMPLETE) => {
             let is_watched = if rule == SOURCE_UNREADABLE { watch.source_unreadable } else { watch.source_incomplete };
             let source = seen.sources.iter().find(|one| one.source.id == alert.source);
             match source.filter(|_| is_watched) {
-                None => Standing::Unwatched,
-                Some(source) if !source.was_asked => Standing::GoesOn,
+                None => OwnStanding::Unwatched,
+                Some(source) if !source.was_asked => OwnStanding::GoesOn,
                 Some(source) if rule == SOURCE_UNREADABLE => match &source.unreadable {
-                    None => Standing::Over(ReasonCode::SourceReadable, now),
+                    None => OwnStanding::Over(ReasonCode::SourceReadable, now),
                     // It was readable in between: that is another episode.
-                    Some((again, _)) if *again > since => Standing::Over(ReasonCode::SourceReadable, *again),
-                    Some(_) => Standing::GoesOn,
+                    Some((again, _)) if *again > since => OwnStanding::Over(ReasonCode::SourceReadable, *again),
+                    Some(_) => OwnStanding::GoesOn,
                 },
-                Some(source) if source.incomplete.is_some() || source.unreadable.is_some() => Standing::GoesOn,
-                Some(_) => Standing::Over(ReasonCode::SourceWhole, now),
+                Some(source) if source.incomplete.is_some() || source.unreadable.is_some() => OwnStanding::GoesOn,
+                Some(_) => OwnStanding::Over(ReasonCode::SourceWhole, now),
             }
         }
         RECEIVER_DEAD => {
             let receiver = seen.receivers.iter().find(|one| one.id.as_str() == alert.facts.job.name);
             match receiver.filter(|_| watch.receiver_dead).map(|receiver| &receiver.ailment) {
-                None => Standing::Unwatched,
-                Some(None) => Standing::Over(ReasonCode::ReceiverWorks, now),
+                None => OwnStanding::Unwatched,
+                Some(None) => OwnStanding::Over(ReasonCode::ReceiverWorks, now),
                 Some(Some(ailment)) if ailment.since > since => {
-                    Standing::Over(ReasonCode::ReceiverWorks, ailment.since)
+                    OwnStanding::Over(ReasonCode::ReceiverWorks, ailment.since)
                 }
-                Some(Some(_)) => Standing::GoesOn,
+                Some(Some(_)) => OwnStanding::GoesOn,
             }
         }
         RELOAD_REFUSED if watch.reload_refused => match seen.refused {
-            None => Standing::Over(ReasonCode::ReloadAccepted, now),
-            Some(_) => Standing::GoesOn,
+            None => OwnStanding::Over(ReasonCode::ReloadAccepted, now),
+            Some(_) => OwnStanding::GoesOn,
         },
         LOOP_FAILING if watch.loop_failing => {
             match seen.loops.iter().find(|(name, ..)| *name == alert.facts.job.name) {
-                None => Standing::Over(ReasonCode::LoopWorks, now),
-                Some((_, again, _)) if *again > since => Standing::Over(ReasonCode::LoopWorks, *again),
-                Some(_) => Standing::GoesOn,
+                None => OwnStanding::Over(ReasonCode::LoopWorks, now),
+                Some((_, again, _)) if *again > since => OwnStanding::Over(ReasonCode::LoopWorks, *again),
+                Some(_) => OwnStanding::GoesOn,
             }
         }
-        _ => Standing::Unwatched,
+        _ => OwnStanding::Unwatched,
     }
 }
 

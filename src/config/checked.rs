@@ -29,7 +29,7 @@ use crate::limits::{CALENDAR_WARNED_AHEAD, HOURS_LOOKED_AHEAD, RETENTION_MAX, RE
 use crate::notify::{GuideTable, Guides, ReceiverSettings};
 use crate::rule::inhibit::Inhibition;
 use crate::rule::{MuteWindow, Muting, NamedWindow, Route, Rule, RuleSet, first_gap};
-use crate::schedule::{Calendar, Window};
+use crate::schedule::{Calendar, RecurringWindow};
 use crate::source::SourceSettings;
 use crate::template::Guide;
 use crate::yaml::{Diagnostics, Entry, Node, Section, Value, duration_text};
@@ -132,9 +132,9 @@ impl Config {
         let guides = guide::read_all(&file, &known, table);
         let inhibitions = inhibit::read(&file, &around).into();
         let routes = routes::read(&file, &around, &windows);
-        let days = |window: &Window| match window {
-            Window::Daily(daily) => Some(daily.days.calendar.clone()),
-            Window::Scheduled { .. } => None,
+        let days = |window: &RecurringWindow| match window {
+            RecurringWindow::Daily(daily) => Some(daily.days.calendar.clone()),
+            RecurringWindow::Scheduled { .. } => None,
         };
         let of_rules = rules.iter().filter_map(|rule| Some(rule.when.trigger.as_ref()?.days()?.calendar.clone()));
         let used: Vec<Arc<Calendar>> = windows.read.values().filter_map(days).chain(of_rules).collect();
@@ -222,7 +222,7 @@ impl Config {
             // One of them tells at any hour; or nobody is told at all, which is said elsewhere.
             let windows =
                 all.into_iter().collect::<Option<Vec<&NamedWindow>>>().filter(|windows| !windows.is_empty())?;
-            let open: Vec<&Window> = windows.iter().map(|named| &named.window).collect();
+            let open: Vec<&RecurringWindow> = windows.iter().map(|named| &named.window).collect();
             let (from, to) = first_gap(&open, now, until)?;
             let mut names: Vec<&str> = windows.iter().map(|named| &*named.name).collect();
             names.dedup();

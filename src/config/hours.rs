@@ -8,7 +8,7 @@ use super::days::DAYS;
 use super::mute::{Surroundings, TIMES, read_window};
 use super::words::{open_named, read_reference};
 use crate::rule::{Hours, MuteWindow, NamedWindow};
-use crate::schedule::Window;
+use crate::schedule::RecurringWindow;
 use crate::yaml::{Entry, FromYaml as _, Key, Keys, Located, Section, Shape, Value};
 
 /// A window of time.
@@ -38,7 +38,7 @@ pub(super) struct Windows {
     /// Every name that the file has, whether or not what it names is right.
     pub(super) names: Vec<String>,
     /// Those that are right.
-    pub(super) read: BTreeMap<String, Window>,
+    pub(super) read: BTreeMap<String, RecurringWindow>,
 }
 
 /// Reads `windows`, beside the mute windows that were read.
@@ -48,7 +48,7 @@ pub(super) fn read(
     muting: &[MuteWindow],
     around: &Surroundings<'_>,
 ) -> Windows {
-    let mut read: BTreeMap<String, Window> =
+    let mut read: BTreeMap<String, RecurringWindow> =
         muting.iter().map(|one| (one.name.to_string(), one.window.clone())).collect();
     let [own, of_muting] = names;
     if let Some(windows) = file.section("windows") {
@@ -66,7 +66,7 @@ pub(super) fn read(
     Windows { names: own.into_iter().chain(of_muting).collect(), read }
 }
 
-fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<Window> {
+fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> Option<RecurringWindow> {
     let section = open_named(windows, entry)?;
     let window = read_window(&section, around);
     section.close();

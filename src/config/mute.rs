@@ -13,7 +13,7 @@ use super::sources::read_schedule;
 use super::words::{open_named, severities};
 use crate::model::RuleId;
 use crate::rule::{AlertMatch, Matches, MuteWindow};
-use crate::schedule::{DAY_SECONDS, Daily, Window};
+use crate::schedule::{DAY_SECONDS, DailyWindow, RecurringWindow};
 use crate::yaml::{Entry, FromYaml, Key, Keys, Located, OneOrMany, Section, Shape};
 
 /// Labels that are wanted, in a `match` about alerts or digests.
@@ -82,7 +82,7 @@ fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
 }
 
 /// When a window is open; its section stays open.
-pub(super) fn read_window(section: &Section<'_>, around: &Surroundings<'_>) -> Option<Window> {
+pub(super) fn read_window(section: &Section<'_>, around: &Surroundings<'_>) -> Option<RecurringWindow> {
     let zone = super::locale::read_timezone(section).unwrap_or_else(|| around.timezone.clone());
     if section.has("schedule") { read_scheduled(section, &zone) } else { read_daily(section, zone, around) }
 }
@@ -107,7 +107,7 @@ pub(super) fn read_alert_match(
 }
 
 /// A window that a schedule opens.
-fn read_scheduled(section: &Section<'_>, zone: &TimeZone) -> Option<Window> {
+fn read_scheduled(section: &Section<'_>, zone: &TimeZone) -> Option<RecurringWindow> {
     let schedule = read_schedule(section, "schedule", zone);
     let lasts = section.required::<Duration>("for");
     for key in ["days", "from", "to", "calendar"] {
@@ -117,11 +117,11 @@ fn read_scheduled(section: &Section<'_>, zone: &TimeZone) -> Option<Window> {
         }
     }
     let lasts = SignedDuration::try_from(lasts?).ok()?;
-    Some(Window::Scheduled { schedule: schedule?, lasts })
+    Some(RecurringWindow::Scheduled { schedule: schedule?, lasts })
 }
 
 /// A window between two times of the day.
-fn read_daily(section: &Section<'_>, zone: TimeZone, around: &Surroundings<'_>) -> Option<Window> {
+fn read_daily(section: &Section<'_>, zone: TimeZone, around: &Surroundings<'_>) -> Option<RecurringWindow> {
     if section.node("for").is_some() {
         section.error("for", "\"for\" belongs to a \"schedule\"", Some("write from: and to:, or a schedule:".into()));
     }
@@ -145,7 +145,7 @@ fn read_daily(section: &Section<'_>, zone: TimeZone, around: &Surroundings<'_>) 
         section.error("to", "the window ends when it begins, so it is never open", help);
         return None;
     }
-    Some(Window::Daily(Daily { days: days?, from, to, zone }))
+    Some(RecurringWindow::Daily(DailyWindow { days: days?, from, to, zone }))
 }
 
 /// A time of the day in seconds: `22:00`, or `24:00` for its end.

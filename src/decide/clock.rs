@@ -22,16 +22,16 @@ use crate::model::{
     Alert, ConditionKind, EndReason, Instance, InstanceKey, InstanceType, Measures, ReasonCode, Severity, Snapshot,
     SourceId, Stage,
 };
-use crate::rule::daily::{Daily, Due, KnownRun, Late, Standing};
+use crate::rule::daily::{Daily, Due, GoalState, KnownRun, Late};
 use crate::rule::recurring::{DueTime, Recurring, missed};
 use crate::rule::{Rule, Trigger};
 
 /// All runs that are known of, by job and id.
-pub(super) type Runs = BTreeMap<String, BTreeMap<String, Run>>;
+pub(super) type RunsByJob = BTreeMap<String, BTreeMap<String, RunChange>>;
 
 /// A run as it is, and as it was before this poll.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
+pub(super) struct RunChange {
     pub(super) now: Snapshot,
     before: Option<Snapshot>,
 }
@@ -167,7 +167,7 @@ impl Decider {
         (index, rule): (usize, &Rule),
         daily: &Daily,
         due: Due,
-        runs: &Runs,
+        runs: &RunsByJob,
         judged: &mut Judged,
         bench: &Bench<'_>,
     ) -> bool {
@@ -269,7 +269,7 @@ impl Decider {
         (index, rule): (usize, &Rule),
         recurring: &Recurring,
         mut dues: Vec<DueTime>,
-        runs: &Runs,
+        runs: &RunsByJob,
         judged: &mut Judged,
         bench: &Bench<'_>,
     ) -> bool {
@@ -375,7 +375,7 @@ impl Decider {
         rule: &Rule,
         due: &Due,
         late_ones: &[(String, Lateness)],
-        runs: &Runs,
+        runs: &RunsByJob,
         judged: &mut Judged,
         now: Timestamp,
     ) {
@@ -403,14 +403,14 @@ impl Decider {
 const RUNS_TO_SPARE: usize = 10;
 
 /// The runs that the store knows and those that were just seen.
-fn known_runs(judged: &Judged, bench: &Bench<'_>) -> Runs {
-    let mut runs = Runs::new();
+fn known_runs(judged: &Judged, bench: &Bench<'_>) -> RunsByJob {
+    let mut runs = RunsByJob::new();
     for (key, snapshot) in &bench.answers.runs {
-        let run = Run { now: *snapshot, before: Some(*snapshot) };
+        let run = RunChange { now: *snapshot, before: Some(*snapshot) };
         runs.entry(key.job.clone()).or_default().insert(key.id.clone(), run);
     }
     for seen in &judged.observed.runs {
-        let run = Run { now: seen.instance.snapshot(), before: seen.before };
+        let run = RunChange { now: seen.instance.snapshot(), before: seen.before };
         runs.entry(seen.instance.job.name.clone()).or_default().insert(seen.instance.id.clone(), run);
     }
     runs
@@ -441,8 +441,8 @@ fn deadline_met(alert: &Alert, daily: &Daily, rule: &Rule, runs: &[&Instance], n
         }
     };
     let (run, at) = runs.iter().filter(is_meant).find_map(|run| match daily.standing(&run.snapshot()) {
-        Standing::Reached(at) => Some((*run, at)),
-        Standing::NotReached => None,
+        GoalState::Reached(at) => Some((*run, at)),
+        GoalState::NotReached => None,
     })?;
     let (reason, code) = match (started, at) {
         (true, None) => (EndReason::Over, ReasonCode::CalledOff),

@@ -13,7 +13,7 @@ use super::decider::Decider;
 use super::look::{Look, told_from};
 use super::memory::Memory;
 use super::observe::{Observed, Seen};
-use super::standing::{Standing, of_run};
+use super::standing::{AlertStanding, of_run};
 use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status, unwatched};
 use crate::model::{
     Alert, AlertId, AlertState, ConditionKind, EndReason, Instance, InstanceKey, Measures, ReasonCode, Snapshot,
@@ -268,10 +268,10 @@ impl Decider {
             for alert in judged.ledger.of_subject(&key).iter().filter(|alert| alert.suspended_at.is_none()) {
                 let Some(index) = rules.index(&alert.rule) else { continue };
                 match of_run(alert, &rules.rules()[index], &seen.instance, bench.now) {
-                    Standing::Holds => {}
-                    Standing::HoldsOtherwise => continued.push(held_as(alert, &seen.instance, bench.now)),
-                    Standing::Over(ending) => ended.push(end(alert, *ending, bench.now)),
-                    Standing::FailedAgain => {
+                    AlertStanding::Holds => {}
+                    AlertStanding::HoldsOtherwise => continued.push(held_as(alert, &seen.instance, bench.now)),
+                    AlertStanding::Over(ending) => ended.push(end(alert, *ending, bench.now)),
+                    AlertStanding::FailedAgain => {
                         let ending =
                             Ending::by_run(EndReason::Over, ReasonCode::FailedAgain, &seen.instance, bench.now);
                         ended.push(end(alert, ending, bench.now));

@@ -13,7 +13,7 @@ use crate::rule::{Rule, Verdict};
 
 /// How an alert about a run stands.
 #[derive(Debug)]
-pub(super) enum Standing<'a> {
+pub(super) enum AlertStanding<'a> {
     /// It goes on as it is.
     Holds,
     /// It goes on, and the run is to be told as it is now.
@@ -25,15 +25,15 @@ pub(super) enum Standing<'a> {
 }
 
 /// How the alert of `rule` stands, now that its run is seen as `run`.
-pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Timestamp) -> Standing<'a> {
+pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
     if is_gone(&run.snapshot()) {
-        return Standing::Over(Box::new(Ending::new(EndReason::Gone, ReasonCode::RunGone, now)));
+        return AlertStanding::Over(Box::new(Ending::new(EndReason::Gone, ReasonCode::RunGone, now)));
     }
     let Some(held) = alert.facts.instance.as_ref().filter(|_| run.status != Status::Unknown) else {
-        return Standing::Holds;
+        return AlertStanding::Holds;
     };
     match alert.facts.alert.measures.condition {
-        Some(ConditionKind::SlowerThanUsual) if is_same_state(held, run) => Standing::Holds,
+        Some(ConditionKind::SlowerThanUsual) if is_same_state(held, run) => AlertStanding::Holds,
         Some(ConditionKind::SlowerThanUsual) => over_from_state(run, now),
         Some(_) => of_history(alert, run, now),
         None if held.status.has_ended() => of_ended(held, rule, run, now),
@@ -42,51 +42,51 @@ pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Tim
 }
 
 /// The run had ended in a status that the rule asks for.
-fn of_ended<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timestamp) -> Standing<'a> {
+fn of_ended<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
     let is_same_try = held.start_time == run.start_time && (held.end_time == run.end_time || held.end_time.is_none());
     let is_asked_for = matches!(rule.judge(run, now), Verdict::Holds { .. });
     match (run.status.has_ended(), is_asked_for) {
-        (_, true) if is_same_try && held.status == run.status => Standing::Holds,
-        (true, true) if is_same_try => Standing::HoldsOtherwise,
-        (true, true) => Standing::FailedAgain,
+        (_, true) if is_same_try && held.status == run.status => AlertStanding::Holds,
+        (true, true) if is_same_try => AlertStanding::HoldsOtherwise,
+        (true, true) => AlertStanding::FailedAgain,
         // A rerun that is suspended by an exception has failed again, where the rule asks for that.
-        (false, true) if run.status.is_failure() && held.start_time != run.start_time => Standing::FailedAgain,
-        (false, _) => Standing::Holds,
+        (false, true) if run.status.is_failure() && held.start_time != run.start_time => AlertStanding::FailedAgain,
+        (false, _) => AlertStanding::Holds,
         (true, false) => over(run, now),
     }
 }
 
 /// The run had not ended.
-fn of_state<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timestamp) -> Standing<'a> {
+fn of_state<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
     let is_asked_for = match rule.judge(run, now) {
         Verdict::Holds { .. } => true,
         // Nobody can say how long it lasts.
-        Verdict::DoesNotHold(crate::rule::Reason::DurationUnknown) => is_same_state(held, run),
+        Verdict::DoesNotHold(crate::rule::Unmet::DurationUnknown) => is_same_state(held, run),
         Verdict::DoesNotHold(_) => false,
     };
     let goes_by_state = rule.when.statuses.is_empty() || rule.when.duration.is_some();
     match (run.status.has_ended(), is_asked_for) {
-        (true, true) if !rule.when.statuses.is_empty() => Standing::HoldsOtherwise,
-        (false, true) if is_same_state(held, run) => Standing::Holds,
+        (true, true) if !rule.when.statuses.is_empty() => AlertStanding::HoldsOtherwise,
+        (false, true) if is_same_state(held, run) => AlertStanding::Holds,
         // To a rule that asks how long a run lasts, it lasts from its start on, whatever holds it up.
-        (false, true) if rule.when.statuses.is_empty() && held.start_time == run.start_time => Standing::Holds,
+        (false, true) if rule.when.statuses.is_empty() && held.start_time == run.start_time => AlertStanding::Holds,
         // The next try of the run.
-        (false, true) if held.start_time != run.start_time && run.status.is_failure() => Standing::FailedAgain,
-        (false, true) if !goes_by_state && held.start_time == run.start_time => Standing::HoldsOtherwise,
+        (false, true) if held.start_time != run.start_time && run.status.is_failure() => AlertStanding::FailedAgain,
+        (false, true) if !goes_by_state && held.start_time == run.start_time => AlertStanding::HoldsOtherwise,
         _ => over_from_state(run, now),
     }
 }
 
 /// The alert is of a condition on the history of its job, or on a deadline, and the run is the one that it names.
-fn of_history<'a>(alert: &Alert, run: &'a Instance, now: Timestamp) -> Standing<'a> {
+fn of_history<'a>(alert: &Alert, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
     // A deadline is met by a run whose failure was ignored: its scheduler counts it as done.
     let is_ignored = run.status == Status::IgnoredFailure && !is_about(alert, ConditionKind::NotStartedBy);
     if run.status.is_recovery() {
         over(run, now)
     } else if is_ignored {
-        Standing::Over(Box::new(Ending::by_run(EndReason::Over, ReasonCode::Recovered, run, now)))
+        AlertStanding::Over(Box::new(Ending::by_run(EndReason::Over, ReasonCode::Recovered, run, now)))
     } else {
-        Standing::Holds
+        AlertStanding::Holds
     }
 }
 
@@ -94,19 +94,19 @@ fn is_same_state(held: &InstancePart, run: &Instance) -> bool {
     held.status == run.status && held.start_time == run.start_time
 }
 
-fn over(run: &Instance, now: Timestamp) -> Standing<'_> {
+fn over(run: &Instance, now: Timestamp) -> AlertStanding<'_> {
     let ending = match run.status {
         status if status.is_recovery() => Ending::by_run(EndReason::Recovered, ReasonCode::Recovered, run, now),
         status if status.has_ended() => Ending::by_run(EndReason::Over, ReasonCode::Ended, run, now),
         _ => Ending { run: Some(run), ..Ending::new(EndReason::Over, ReasonCode::LeftStatus, now) },
     };
-    Standing::Over(Box::new(ending))
+    AlertStanding::Over(Box::new(ending))
 }
 
 /// The run has left the state that was asked for: that is over, however well it went on.
-fn over_from_state(run: &Instance, now: Timestamp) -> Standing<'_> {
+fn over_from_state(run: &Instance, now: Timestamp) -> AlertStanding<'_> {
     match over(run, now) {
-        Standing::Over(ending) => Standing::Over(Box::new(Ending { reason: EndReason::Over, ..*ending })),
+        AlertStanding::Over(ending) => AlertStanding::Over(Box::new(Ending { reason: EndReason::Over, ..*ending })),
         other => other,
     }
 }

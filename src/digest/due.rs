@@ -10,7 +10,7 @@ use crate::schedule::Schedule;
 
 /// A digest that is to be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
+pub struct DuePeriod {
     /// The latest due time that has come.
     pub at: Timestamp,
     /// How many due times before it were missed.
@@ -25,7 +25,7 @@ pub struct Due {
 /// A date is served once: after the clock was set back nothing is due before `handled` has passed again. Only a record
 /// that is ahead by more than [`DIGEST_AHEAD_MAX`] is that of a clock that was plainly wrong, and counts for nothing: a
 /// team must not wait ten years for its next mail.
-pub fn due(schedule: &Schedule, handled: Timestamp, now: Timestamp) -> Option<Due> {
+pub fn due(schedule: &Schedule, handled: Timestamp, now: Timestamp) -> Option<DuePeriod> {
     let wrong_from = now.checked_add(DIGEST_AHEAD_MAX).unwrap_or(Timestamp::MAX);
     let handled = if handled > wrong_from { now.checked_sub(DIGEST_AHEAD_MAX).unwrap_or(now) } else { handled };
     let mut at = schedule.next_after(handled).filter(|at| *at <= now)?;
@@ -39,7 +39,7 @@ pub fn due(schedule: &Schedule, handled: Timestamp, now: Timestamp) -> Option<Du
             break;
         }
     }
-    Some(Due { at, missed, first_missed_at: (missed > 0).then_some(first) })
+    Some(DuePeriod { at, missed, first_missed_at: (missed > 0).then_some(first) })
 }
 
 /// How long after a digest is made it goes out to one receiver: the same for the same receiver, different for others, so
@@ -72,7 +72,7 @@ mod tests {
     fn a_digest_is_due_once_and_missed_ones_become_one() {
         let schedule = daily("UTC");
         let made = at("2026-11-20T02:30:00Z");
-        let one = |text: &str| Some(Due { at: at(text), missed: 0, first_missed_at: None });
+        let one = |text: &str| Some(DuePeriod { at: at(text), missed: 0, first_missed_at: None });
         assert_eq!(due(&schedule, made, at("2026-11-21T02:29:59Z")), None);
         assert_eq!(due(&schedule, made, at("2026-11-21T02:30:00Z")), one("2026-11-21T02:30:00Z"));
         assert_eq!(due(&schedule, made, at("2026-11-21T20:00:00Z")), one("2026-11-21T02:30:00Z"));

@@ -19,9 +19,9 @@ mod timing;
 mod trouble;
 mod verdict;
 
-pub use due::{Due, due, spread_of};
+pub use due::{DuePeriod, due, spread_of};
 pub use rows::{
     AlertRow, BeforeRow, FailedRow, GapRow, HistoryRow, Limits, OpenRow, PurgedRow, Selects, SettledRow, SourceRow,
 };
-pub use tally::{Subject, Tally};
+pub use tally::{FailedRun, Tally};
 pub use verdict::is_complete;

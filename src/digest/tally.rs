@@ -24,7 +24,7 @@ use crate::model::{
 use crate::words::{Language, say_digest};
 
 /// A run of which an alert may tell the failing node: source, job, instance id.
-pub type Subject = (SourceId, String, String);
+pub type FailedRun = (SourceId, String, String);
 
 /// The tally of one period.
 pub struct Tally {
@@ -145,7 +145,7 @@ impl Tally {
     }
 
     /// Which runs' failing nodes are wanted. To be called once all failures and all alerts are in.
-    pub fn wanted_nodes(&mut self) -> Vec<Subject> {
+    pub fn wanted_nodes(&mut self) -> Vec<FailedRun> {
         let (broken, recovered) = std::mem::take(&mut self.troubles).sorted();
         self.broken = Listed::of(broken, DIGEST_LISTED_MAX);
         self.recovered = Listed::of(recovered, DIGEST_LISTED_MAX);

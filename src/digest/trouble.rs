@@ -24,13 +24,13 @@ struct Failures {
 pub(super) struct Troubles {
     jobs: HashMap<SourceId, HashMap<String, Failures>>,
     /// What the worst alert about each job says.
-    alerts: HashMap<SourceId, HashMap<String, Option<Told>>>,
+    alerts: HashMap<SourceId, HashMap<String, Option<ToldAlert>>>,
     /// Real-time jobs that have stopped, since when, and whether that is new.
     stopped: Vec<(SourceId, String, Timestamp, bool)>,
 }
 
 /// What an alert says of its job.
-struct Told {
+struct ToldAlert {
     severity: Severity,
     is_firing: bool,
     labels: Labels,
@@ -89,7 +89,7 @@ impl Troubles {
         {
             let (labels, error) = (row.labels.clone(), row.error.clone());
             let (severity, is_firing) = (row.severity, row.is_firing);
-            *known = Some(Told { severity, is_firing, labels, error });
+            *known = Some(ToldAlert { severity, is_firing, labels, error });
         }
         if row.is_about_job && row.is_firing && row.suppressed_by.as_deref() != Some(FIRST_POLL) {
             self.stopped.push((row.source.clone(), row.job.clone(), row.since, row.is_new));
@@ -127,7 +127,7 @@ impl Troubles {
         for part in broken.iter_mut().chain(&mut recovered) {
             let told =
                 alerts.get_mut(&part.source).and_then(|of_source| of_source.get_mut(&part.job)).and_then(Option::take);
-            if let Some(Told { severity, labels, error, .. }) = told {
+            if let Some(ToldAlert { severity, labels, error, .. }) = told {
                 (part.severity, part.labels) = (Some(severity), labels);
                 part.error = error.filter(|_| part.recovered_by.is_none());
             }

@@ -79,7 +79,7 @@ pub enum Late<'a> {
 
 /// How a run stands to a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum GoalState {
     /// It is where it should be; since when, where that is known.
     Reached(Option<Timestamp>),
     /// It is not.
@@ -165,16 +165,16 @@ impl Daily {
     }
 
     /// How a run stands.
-    pub fn standing(&self, run: &Snapshot) -> Standing {
+    pub fn standing(&self, run: &Snapshot) -> GoalState {
         match (self.goal, run.status) {
             (Goal::Finished, Status::Success | Status::ForcedSuccess | Status::IgnoredFailure) => {
-                Standing::Reached(run.end_time)
+                GoalState::Reached(run.end_time)
             }
             (Goal::Finished, _) | (Goal::Started, Status::Waiting | Status::Freeze | Status::Rejected) => {
-                Standing::NotReached
+                GoalState::NotReached
             }
             // It may have been called off before it started: then it will not start late either.
-            (Goal::Started, _) => Standing::Reached(run.start_time),
+            (Goal::Started, _) => GoalState::Reached(run.start_time),
         }
     }
 
@@ -183,15 +183,15 @@ impl Daily {
     pub fn late<'a>(&self, due: &Due, runs: &[KnownRun<'a>], expects: impl Fn(InstanceType) -> bool) -> Vec<Late<'a>> {
         let planned = |run: &Snapshot| run.plan_time.or(run.start_time);
         let in_time = |run: &Snapshot| match self.standing(run) {
-            Standing::Reached(at) => at.is_none_or(|at| at <= due.at),
-            Standing::NotReached => false,
+            GoalState::Reached(at) => at.is_none_or(|at| at <= due.at),
+            GoalState::NotReached => false,
         };
         let is_settled = |run: &Snapshot| {
             let did_its_work = |other: &KnownRun<'_>| {
                 let is_later = planned(&other.now) > planned(run);
                 other.now.kind != InstanceType::Backfill && is_later && in_time(&other.now)
             };
-            let is_in_vain = run.status.has_ended() && self.standing(run) == Standing::NotReached;
+            let is_in_vain = run.status.has_ended() && self.standing(run) == GoalState::NotReached;
             is_in_vain && runs.iter().any(did_its_work)
         };
         let concerned: Vec<&KnownRun<'a>> = runs
@@ -206,7 +206,7 @@ impl Daily {
                 return None;
             }
             match self.standing(&run.now) {
-                Standing::Reached(Some(at)) => Some(Late::Over(run.id, at)),
+                GoalState::Reached(Some(at)) => Some(Late::Over(run.id, at)),
                 _ => Some(Late::Run(run.id)),
             }
         };

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::limits::HOLD_MAX;
 use crate::model::ReceiverId;
-use crate::schedule::Window;
+use crate::schedule::RecurringWindow;
 
 /// A window of time by its name.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct NamedWindow {
     /// Its key in the configuration.
     pub name: Arc<str>,
     /// When it is open.
-    pub window: Window,
+    pub window: RecurringWindow,
 }
 
 /// In which times somebody is told.
@@ -71,7 +71,7 @@ impl Hours {
 }
 
 /// The first time from `from` on, before `until`, in which none of these windows is open: when it begins, and when it ends.
-pub fn first_gap(windows: &[&Window], from: Timestamp, until: Timestamp) -> Option<(Timestamp, Timestamp)> {
+pub fn first_gap(windows: &[&RecurringWindow], from: Timestamp, until: Timestamp) -> Option<(Timestamp, Timestamp)> {
     let opens = |after| windows.iter().filter_map(|window| window.next_opening(after)).min();
     let mut at = from;
     // Each turn goes on to where an open window closes; a year has some thousands of these.
@@ -94,14 +94,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::schedule::{Daily, Days, Schedule};
+    use crate::schedule::{DailyWindow, Days, Schedule};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
-    fn daily(from: i32, to: i32, zone: &str, days: Days) -> Window {
-        Window::Daily(Daily { days, from: from * 60, to: to * 60, zone: TimeZone::get(zone).unwrap() })
+    fn daily(from: i32, to: i32, zone: &str, days: Days) -> RecurringWindow {
+        RecurringWindow::Daily(DailyWindow { days, from: from * 60, to: to * 60, zone: TimeZone::get(zone).unwrap() })
     }
 
     fn weekdays() -> Days {
@@ -109,7 +109,7 @@ mod tests {
         Days::on(five)
     }
 
-    fn held_by(window: Window) -> Hours {
+    fn held_by(window: RecurringWindow) -> Hours {
         Hours { hold: Some(NamedWindow { name: "work".into(), window }), during: None }
     }
 
@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn nothing_is_held_back_for_longer_than_the_limit() {
         let once_a_year = Schedule::parse("0 9 1 1 *", &TimeZone::UTC).unwrap();
-        let hours = held_by(Window::Scheduled { schedule: once_a_year, lasts: jiff::SignedDuration::from_hours(1) });
+        let hours =
+            held_by(RecurringWindow::Scheduled { schedule: once_a_year, lasts: jiff::SignedDuration::from_hours(1) });
         let now = at("2026-11-24T00:00:00Z");
         assert_eq!(hours.hold(now).unwrap().until, now.checked_add(HOLD_MAX).unwrap());
         assert_eq!(hours.hold(at("2026-12-31T00:00:00Z")).unwrap().until, at("2027-01-01T09:00:00Z"));
@@ -160,8 +161,8 @@ mod tests {
     #[test]
     fn times_that_no_window_has_are_found() {
         let (from, until) = (at("2026-11-23T00:00:00Z"), at("2027-11-23T00:00:00Z"));
-        let gap = |windows: &[Window]| {
-            let windows: Vec<&Window> = windows.iter().collect();
+        let gap = |windows: &[RecurringWindow]| {
+            let windows: Vec<&RecurringWindow> = windows.iter().collect();
             first_gap(&windows, from, until).map(|(from, to)| format!("{from} {to}"))
         };
         let (utc, all) = ("UTC", Days::every);

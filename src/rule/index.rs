@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use globset::{Candidate, GlobSet, GlobSetBuilder};
 use regex::{RegexSet, RegexSetBuilder};
 
-use super::pattern::{Form, compile_glob};
+use super::pattern::{PatternForm, compile_glob};
 use crate::limits::{PATTERN_SET_COMPILED_BYTES_MAX, PATTERNS_PER_SET_MAX};
 
 /// Patterns by what they begin with. Each has a number.
@@ -37,19 +37,19 @@ impl PatternIndex {
     ///
     /// # Errors
     /// In words, when expressions that are right each by itself cannot be compiled together.
-    pub(super) fn build(patterns: &[&Form]) -> Result<PatternIndex, String> {
+    pub(super) fn build(patterns: &[&PatternForm]) -> Result<PatternIndex, String> {
         let mut index = PatternIndex::default();
         let mut globs: HashMap<String, Vec<(usize, String)>> = HashMap::new();
         let mut regexes: HashMap<String, Vec<(usize, &str)>> = HashMap::new();
         for (number, form) in patterns.iter().enumerate() {
             match form {
-                Form::Glob(glob) => match glob.find(['*', '{', '}', '\\', '[', '?']) {
+                PatternForm::Glob(glob) => match glob.find(['*', '{', '}', '\\', '[', '?']) {
                     None => {
                         index.whole.insert(glob.clone(), number);
                     }
                     Some(end) => globs.entry(glob[..end].to_string()).or_default().push((number, glob.clone())),
                 },
-                Form::Regex(regex) => {
+                PatternForm::Regex(regex) => {
                     regexes.entry(beginning_of(regex).to_string()).or_default().push((number, regex));
                 }
             }
@@ -161,7 +161,7 @@ mod tests {
         ];
         for (pattern, expected) in table {
             let pattern = Pattern::parse(pattern).unwrap();
-            let Form::Regex(regex) = pattern.form() else { panic!("{pattern} is a glob") };
+            let PatternForm::Regex(regex) = pattern.form() else { panic!("{pattern} is a glob") };
             assert_eq!(beginning_of(regex), expected, "{pattern}");
         }
     }
@@ -198,7 +198,7 @@ mod tests {
         texts.extend((0..600).map(|number| format!("t_{number}_*_x")));
         texts.extend((0..300).map(|number| format!("/t_{number}_\\d+/")));
         let patterns: Vec<Pattern> = texts.iter().map(|text| Pattern::parse(text).unwrap()).collect();
-        let forms: Vec<&Form> = patterns.iter().map(Pattern::form).collect();
+        let forms: Vec<&PatternForm> = patterns.iter().map(Pattern::form).collect();
         let index = PatternIndex::build(&forms).unwrap();
         let names = [
             "",

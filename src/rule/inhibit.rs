@@ -76,13 +76,13 @@ pub fn was_told(alert: &Alert) -> bool {
 }
 
 /// An inhibition by its place in the list, and what an alert has of what both must share.
-type Place<'a> = (usize, Vec<&'a str>);
+type InCommon<'a> = (usize, Vec<&'a str>);
 
 /// The alerts that were told and hold back others.
 pub struct Upstream<'a> {
     inhibitions: &'a [Inhibition],
     /// Two of each place are enough: one of them is not the alert that is asked about.
-    told: HashMap<Place<'a>, Vec<&'a AlertId>>,
+    told: HashMap<InCommon<'a>, Vec<&'a AlertId>>,
 }
 
 /// An alert of which it is not decided yet whether it is told.
@@ -90,9 +90,9 @@ struct Open<'a> {
     index: usize,
     alert: &'a Alert,
     /// Where it would hold back others.
-    holds: Vec<Place<'a>>,
+    holds: Vec<InCommon<'a>>,
     /// Where it may be held back.
-    held: Vec<Place<'a>>,
+    held: Vec<InCommon<'a>>,
 }
 
 impl<'a> Upstream<'a> {
@@ -148,14 +148,14 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    fn places<'b>(&self, alert: &'b Alert, side: impl Fn(&Inhibition) -> &AlertMatch) -> Vec<Place<'b>> {
+    fn places<'b>(&self, alert: &'b Alert, side: impl Fn(&Inhibition) -> &AlertMatch) -> Vec<InCommon<'b>> {
         let concerned = self.inhibitions.iter().enumerate().filter(|(_, inhibition)| side(inhibition).concerns(alert));
         concerned
             .map(|(index, inhibition)| (index, inhibition.equal.iter().map(|shared| shared.of(alert)).collect()))
             .collect()
     }
 
-    fn tell(&mut self, alert: &'a Alert, places: Vec<Place<'a>>) {
+    fn tell(&mut self, alert: &'a Alert, places: Vec<InCommon<'a>>) {
         for place in places {
             let told = self.told.entry(place).or_default();
             if told.len() < 2 && !told.contains(&&alert.id) {
@@ -164,8 +164,8 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    fn holds_at(&self, alert: &Alert, places: &[Place<'_>]) -> Option<Suppression> {
-        let is_held = |place: &&Place<'_>| {
+    fn holds_at(&self, alert: &Alert, places: &[InCommon<'_>]) -> Option<Suppression> {
+        let is_held = |place: &&InCommon<'_>| {
             let told = self.told.get(*place);
             told.is_some_and(|told| told.iter().any(|id| **id != alert.id))
         };
@@ -184,7 +184,7 @@ impl<'a> Upstream<'a> {
 /// For each of these, the earliest first, whether none of the others holds it back. Of two that would hold back each
 /// other, the later one does not count.
 fn unheld(open: &[Open<'_>]) -> Vec<bool> {
-    let mut upstream: HashMap<&Place<'_>, Vec<usize>> = HashMap::new();
+    let mut upstream: HashMap<&InCommon<'_>, Vec<usize>> = HashMap::new();
     for (order, one) in open.iter().enumerate() {
         for place in &one.holds {
             upstream.entry(place).or_default().push(order);

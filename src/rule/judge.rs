@@ -18,12 +18,12 @@ pub enum Verdict {
         since: Timestamp,
     },
     /// It does not, and why.
-    DoesNotHold(Reason),
+    DoesNotHold(Unmet),
 }
 
 /// Why a condition does not hold. Its `Display` is the line of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub enum Unmet {
     /// The rule is about jobs themselves.
     AboutJobs,
     /// The rule looks at more than one instance by itself.
@@ -47,19 +47,19 @@ pub enum Reason {
     NotEnded,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::AboutJobs => f.write_str("the rule is about the status of jobs, not about instances"),
-            Reason::LooksFurther => f.write_str("the rule looks at the job's history or at the clock"),
-            Reason::TypeNotMatched(kind) => write!(f, "the rule does not name the instance type {}", kind.as_str()),
-            Reason::BackfillNotNamed => f.write_str("a backfill instance, and the rule does not name backfill"),
-            Reason::StatusNotInSet(status) => write!(f, "the status {status} is not in the rule's set"),
-            Reason::TooShort { lasted, threshold } => {
+            Unmet::AboutJobs => f.write_str("the rule is about the status of jobs, not about instances"),
+            Unmet::LooksFurther => f.write_str("the rule looks at the job's history or at the clock"),
+            Unmet::TypeNotMatched(kind) => write!(f, "the rule does not name the instance type {}", kind.as_str()),
+            Unmet::BackfillNotNamed => f.write_str("a backfill instance, and the rule does not name backfill"),
+            Unmet::StatusNotInSet(status) => write!(f, "the status {status} is not in the rule's set"),
+            Unmet::TooShort { lasted, threshold } => {
                 write!(f, "lasted {}, which is under {}", duration_text(*lasted), duration_text(*threshold))
             }
-            Reason::NotEnded => f.write_str("it has not ended yet: a rule about every run tells of it then"),
-            Reason::DurationUnknown => f.write_str("the duration is unknown: a time is missing or they contradict"),
+            Unmet::NotEnded => f.write_str("it has not ended yet: a rule about every run tells of it then"),
+            Unmet::DurationUnknown => f.write_str("the duration is unknown: a time is missing or they contradict"),
         }
     }
 }
@@ -93,31 +93,31 @@ impl Rule {
     }
 
     /// What stands against the rule's holding, if anything does.
-    fn objection(&self, instance: &Instance, now: Timestamp) -> Option<Reason> {
+    fn objection(&self, instance: &Instance, now: Timestamp) -> Option<Unmet> {
         if self.is_about_jobs() {
-            return Some(Reason::AboutJobs);
+            return Some(Unmet::AboutJobs);
         }
         if self.when.trigger.is_some() {
-            return Some(Reason::LooksFurther);
+            return Some(Unmet::LooksFurther);
         }
         let types = &self.matches.instance_types;
         if types.is_empty() && instance.kind == InstanceType::Backfill {
-            return Some(Reason::BackfillNotNamed);
+            return Some(Unmet::BackfillNotNamed);
         }
         if !types.is_empty() && !types.contains(&instance.kind) {
-            return Some(Reason::TypeNotMatched(instance.kind));
+            return Some(Unmet::TypeNotMatched(instance.kind));
         }
         let statuses = &self.when.statuses;
         if !statuses.is_empty() && !statuses.contains(&instance.status) {
-            return Some(Reason::StatusNotInSet(instance.status));
+            return Some(Unmet::StatusNotInSet(instance.status));
         }
         if self.tells_every_run() && !instance.status.has_ended() {
-            return Some(Reason::NotEnded);
+            return Some(Unmet::NotEnded);
         }
         let threshold = self.when.duration?;
         match instance.duration(now) {
-            None => Some(Reason::DurationUnknown),
-            Some(lasted) if lasted < threshold => Some(Reason::TooShort { lasted, threshold }),
+            None => Some(Unmet::DurationUnknown),
+            Some(lasted) if lasted < threshold => Some(Unmet::TooShort { lasted, threshold }),
             Some(_) => None,
         }
     }

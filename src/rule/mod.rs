@@ -34,7 +34,7 @@ pub use group::{GroupBy, Grouping};
 pub use holding::held;
 pub use hours::{FirstStep, Hold, Hours, NamedWindow, first_gap};
 pub use jobs::JobMatch;
-pub use judge::{Reason, Verdict};
+pub use judge::{Unmet, Verdict};
 pub use matches::Matches;
 pub use mute::{MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};

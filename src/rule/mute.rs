@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::concerns::AlertMatch;
 use super::inhibit::Inhibition;
 use crate::model::{Alert, Silence, SilenceId, SourceId, Suppression};
-use crate::schedule::Window;
+use crate::schedule::RecurringWindow;
 
 /// A recurring time in which new alerts of some kind are held back.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct MuteWindow {
     /// Which alerts it concerns.
     pub matches: AlertMatch,
     /// When it is open.
-    pub window: Window,
+    pub window: RecurringWindow,
 }
 
 /// Everything that mutes, as one source sees it.

@@ -14,12 +14,12 @@ use crate::limits::{PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
-    form: Form,
+    form: PatternForm,
 }
 
 /// What a pattern is matched with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Form {
+pub(super) enum PatternForm {
     /// A glob without `?` and `[..]`.
     Glob(String),
     /// A regular expression, anchored at both ends. Globs with `?` or `[..]` are turned into one: to the glob crate one
@@ -68,16 +68,16 @@ impl Pattern {
     /// In words; a checked pattern compiles.
     pub fn matcher(&self) -> Result<Matcher, String> {
         match &self.form {
-            Form::Glob(glob) => compile_glob(glob)
+            PatternForm::Glob(glob) => compile_glob(glob)
                 .map(|glob| Matcher::Glob(glob.compile_matcher()))
                 .map_err(|error| glob_fault(&self.text, error.kind())),
-            Form::Regex(regex) => {
+            PatternForm::Regex(regex) => {
                 compile_regex(regex).map(Matcher::Regex).map_err(|error| regex_fault(&self.text, &error))
             }
         }
     }
 
-    pub(super) fn form(&self) -> &Form {
+    pub(super) fn form(&self) -> &PatternForm {
         &self.form
     }
 }
@@ -118,16 +118,16 @@ fn compile_regex(regex: &str) -> Result<regex::Regex, regex::Error> {
 
 /// The user's expression, made to match whole names. It is compiled by itself first, so that a parenthesis too many
 /// cannot close our group, and errors speak of what the user wrote.
-fn anchored(text: &str, inner: &str) -> Result<Form, String> {
+fn anchored(text: &str, inner: &str) -> Result<PatternForm, String> {
     compile_regex(inner).map_err(|error| regex_fault(text, &error))?;
     let plain = format!(r"\A(?:{inner})\z");
     if compile_regex(&plain).is_ok() {
-        return Ok(Form::Regex(plain));
+        return Ok(PatternForm::Regex(plain));
     }
     // `(?x)` lets an expression end in a comment, which would swallow our end; a line break ends it.
     let commented = format!("\\A(?:{inner}\n)\\z");
     compile_regex(&commented).map_err(|error| regex_fault(text, &error))?;
-    Ok(Form::Regex(commented))
+    Ok(PatternForm::Regex(commented))
 }
 
 fn regex_fault(text: &str, error: &regex::Error) -> String {
@@ -144,17 +144,17 @@ fn regex_fault(text: &str, error: &regex::Error) -> String {
     }
 }
 
-fn glob_form(text: &str) -> Result<Form, String> {
+fn glob_form(text: &str) -> Result<PatternForm, String> {
     compile_glob(text).map_err(|error| glob_fault(text, error.kind()))?;
     let walked = WalkedGlob::walk(text);
     // The glob crate takes a name of two dots for a path and finds no ending in it, so `*.` would miss it.
     if walked.single_characters || text.ends_with('.') {
         let regex = format!(r"(?s)\A{}\z", walked.regex);
         compile_regex(&regex).map_err(|error| regex_fault(text, &error))?;
-        return Ok(Form::Regex(regex));
+        return Ok(PatternForm::Regex(regex));
     }
     compile_glob(&walked.glob).map_err(|error| glob_fault(text, error.kind()))?;
-    Ok(Form::Glob(walked.glob))
+    Ok(PatternForm::Glob(walked.glob))
 }
 
 fn glob_fault(text: &str, kind: &ErrorKind) -> String {

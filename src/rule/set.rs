@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::definition::Rule;
 use super::index::PatternIndex;
-use super::pattern::{Form, Pattern};
+use super::pattern::{Pattern, PatternForm};
 use super::trace::Objection;
 use super::trigger::Trigger;
 use crate::limits::{MATCH_CACHE_NAMES_MAX, SOURCE_OVERLAP};
@@ -253,8 +253,8 @@ impl MatchCache {
 /// Distinct patterns with their holders, while a set is being built.
 #[derive(Default)]
 struct Patterns<'a> {
-    known: HashMap<&'a Form, usize>,
-    forms: Vec<&'a Form>,
+    known: HashMap<&'a PatternForm, usize>,
+    forms: Vec<&'a PatternForm>,
     holders: Vec<Holders>,
 }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::daily::{Daily, KnownRun, Late, Standing as Reached};
+use super::daily::{Daily, GoalState, KnownRun, Late};
 use super::definition::Rule;
 use super::history::{FailureRate, Past, Slower, went_well};
-use super::judge::{Reason, Verdict};
+use super::judge::{Unmet, Verdict};
 use super::pattern::Pattern;
 use super::recurring::{Recurring, missed};
 use super::trigger::Trigger;
@@ -38,7 +38,7 @@ pub enum Objection {
     /// A pattern under `not` matches it.
     Excluded,
     /// Status, duration or type.
-    Run(Reason),
+    Run(Unmet),
     /// Runs of this type do not count for it.
     TypeDoesNotCount(InstanceType),
     /// The run says nothing of whether the job is well: it is under way, was skipped or cancelled.
@@ -128,14 +128,14 @@ impl Objection {
             Objection::OtherSource => "other-source",
             Objection::OtherJob => "other-job",
             Objection::Excluded => "excluded",
-            Objection::Run(Reason::AboutJobs) => "about-jobs",
-            Objection::Run(Reason::LooksFurther) => "looks-further",
-            Objection::Run(Reason::TypeNotMatched(_)) | Objection::TypeDoesNotCount(_) => "other-type",
-            Objection::Run(Reason::BackfillNotNamed) => "backfill-not-named",
-            Objection::Run(Reason::StatusNotInSet(_)) => "other-status",
-            Objection::Run(Reason::TooShort { .. }) => "too-short",
-            Objection::Run(Reason::NotEnded) => "not-ended",
-            Objection::Run(Reason::DurationUnknown) | Objection::DurationUnknown => "duration-unknown",
+            Objection::Run(Unmet::AboutJobs) => "about-jobs",
+            Objection::Run(Unmet::LooksFurther) => "looks-further",
+            Objection::Run(Unmet::TypeNotMatched(_)) | Objection::TypeDoesNotCount(_) => "other-type",
+            Objection::Run(Unmet::BackfillNotNamed) => "backfill-not-named",
+            Objection::Run(Unmet::StatusNotInSet(_)) => "other-status",
+            Objection::Run(Unmet::TooShort { .. }) => "too-short",
+            Objection::Run(Unmet::NotEnded) => "not-ended",
+            Objection::Run(Unmet::DurationUnknown) | Objection::DurationUnknown => "duration-unknown",
             Objection::SaysNothing(_) => "says-nothing",
             Objection::WentWell { .. } => "went-well",
             Objection::RowTooShort { .. } => "row-too-short",
@@ -170,11 +170,11 @@ impl Objection {
             }
             Objection::OtherJob => format!("match.job: the name is not {}", patterns(&rule.matches.jobs)),
             Objection::Excluded => format!("match.not: the name is {}", patterns(&rule.matches.not)),
-            Objection::Run(Reason::StatusNotInSet(status)) => {
+            Objection::Run(Unmet::StatusNotInSet(status)) => {
                 let set: Vec<&str> = rule.when.statuses.iter().map(|status| status.as_str()).collect();
                 format!("status {status} is not {}", set.join(" or "))
             }
-            Objection::Run(Reason::TooShort { lasted, threshold }) => {
+            Objection::Run(Unmet::TooShort { lasted, threshold }) => {
                 format!("lasted {} of {}", duration_text(*lasted), duration_text(*threshold))
             }
             Objection::Run(reason) => reason.to_string(),
@@ -366,8 +366,8 @@ impl Rule {
                 Standing::Holds(format!("{}, due {}: warned of", run.status, clock(due.at)))
             }
             (Some(_), _) => Standing::Fails(Objection::NotDueYet(due.warn_at.unwrap_or(due.at))),
-            (None, Reached::Reached(at)) => Standing::Fails(Objection::InTime { due: due.at, at }),
-            (None, Reached::NotReached) => Standing::Fails(Objection::MadeUpFor(due.at)),
+            (None, GoalState::Reached(at)) => Standing::Fails(Objection::InTime { due: due.at, at }),
+            (None, GoalState::NotReached) => Standing::Fails(Objection::MadeUpFor(due.at)),
         }
     }
 

@@ -18,4 +18,4 @@ mod window;
 pub use calendar::{CN, Calendar};
 pub use cron::{Schedule, first_pass};
 pub use days::Days;
-pub use window::{DAY_SECONDS, Daily, Window};
+pub use window::{DAY_SECONDS, DailyWindow, RecurringWindow};

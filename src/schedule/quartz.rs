@@ -19,7 +19,7 @@ const WEEKDAY: Kind = Kind { name: "weekday", first: 1, last: 7, words: &WEEKDAY
 const YEAR: Kind = Kind { name: "year", first: 1970, last: 2099, words: &[] };
 
 /// Days that are in each of these.
-struct Days {
+struct QuartzDays {
     days: BTreeSet<u32>,
     weekdays: BTreeSet<u32>,
     months: BTreeSet<u32>,
@@ -48,12 +48,12 @@ pub(super) fn read(text: &str) -> Result<Quartz, String> {
     let (months, years) = (numbers(month, &MONTH)?, numbers(year, &YEAR)?);
     let is_any = |field: &str| matches!(field, "*" | "?");
     let days = match (is_any(day), is_any(weekday)) {
-        (true, true) => vec![Days::any()],
+        (true, true) => vec![QuartzDays::any()],
         (false, true) => of_month(day)?,
         (true, false) => of_week(weekday)?,
         (false, false) => return Err("it restricts the day of the month and the weekday".into()),
     };
-    let expression = |days: &Days| {
+    let expression = |days: &QuartzDays| {
         let months: BTreeSet<u32> = days.months.intersection(&months).copied().collect();
         let years: BTreeSet<u32> = days.years.intersection(&years).copied().collect();
         let is_possible = !(months.is_empty() || years.is_empty() || days.days.is_empty());
@@ -67,74 +67,78 @@ pub(super) fn read(text: &str) -> Result<Quartz, String> {
     Ok(Quartz { expressions, hour_is_star: hours.len() == all(&HOUR).len() })
 }
 
-impl Days {
-    fn any() -> Days {
-        Days { days: all(&DAY), weekdays: all(&WEEKDAY), months: all(&MONTH), years: all(&YEAR) }
+impl QuartzDays {
+    fn any() -> QuartzDays {
+        QuartzDays { days: all(&DAY), weekdays: all(&WEEKDAY), months: all(&MONTH), years: all(&YEAR) }
     }
 
-    fn on(days: impl IntoIterator<Item = u32>, weekdays: impl IntoIterator<Item = u32>) -> Days {
+    fn on(days: impl IntoIterator<Item = u32>, weekdays: impl IntoIterator<Item = u32>) -> QuartzDays {
         let (days, weekdays) = (days.into_iter().collect(), weekdays.into_iter().collect());
-        Days { days, weekdays, ..Days::any() }
+        QuartzDays { days, weekdays, ..QuartzDays::any() }
     }
 }
 
 /// The days that a day-of-month field means.
-fn of_month(field: &str) -> Result<Vec<Days>, String> {
+fn of_month(field: &str) -> Result<Vec<QuartzDays>, String> {
     const WORKED: std::ops::RangeInclusive<u32> = MONDAY..=FRIDAY;
     let refused = || Err(format!("its day of the month is {field:?}"));
     match field {
-        "L" => return Ok(by_length(|last| vec![Days::on([last], all(&WEEKDAY))])),
+        "L" => return Ok(by_length(|last| vec![QuartzDays::on([last], all(&WEEKDAY))])),
         // The working day that is nearest, within the month.
         "LW" => {
-            return Ok(by_length(|last| vec![Days::on([last], WORKED), Days::on([last - 1, last - 2], [FRIDAY])]));
+            return Ok(by_length(|last| {
+                vec![QuartzDays::on([last], WORKED), QuartzDays::on([last - 1, last - 2], [FRIDAY])]
+            }));
         }
         _ => {}
     }
     if let Some(before) = field.strip_prefix("L-") {
         return match before.parse::<u32>() {
             Ok(before) if (1..28).contains(&before) => {
-                Ok(by_length(|last| vec![Days::on([last - before], all(&WEEKDAY))]))
+                Ok(by_length(|last| vec![QuartzDays::on([last - before], all(&WEEKDAY))]))
             }
             _ => refused(),
         };
     }
     if let Some(day) = field.strip_suffix('W') {
         return match day.parse::<u32>() {
-            Ok(1) => Ok(vec![Days::on([1], WORKED), Days::on([2, 3], [MONDAY])]),
-            Ok(day) if (2..28).contains(&day) => {
-                Ok(vec![Days::on([day], WORKED), Days::on([day - 1], [FRIDAY]), Days::on([day + 1], [MONDAY])])
-            }
+            Ok(1) => Ok(vec![QuartzDays::on([1], WORKED), QuartzDays::on([2, 3], [MONDAY])]),
+            Ok(day) if (2..28).contains(&day) => Ok(vec![
+                QuartzDays::on([day], WORKED),
+                QuartzDays::on([day - 1], [FRIDAY]),
+                QuartzDays::on([day + 1], [MONDAY]),
+            ]),
             // What it means in a month that has no such day is told differently by different versions.
             _ => refused(),
         };
     }
-    Ok(vec![Days::on(numbers(field, &DAY)?, all(&WEEKDAY))])
+    Ok(vec![QuartzDays::on(numbers(field, &DAY)?, all(&WEEKDAY))])
 }
 
 /// The days that a weekday field means.
-fn of_week(field: &str) -> Result<Vec<Days>, String> {
+fn of_week(field: &str) -> Result<Vec<QuartzDays>, String> {
     if field == "L" {
-        return Ok(vec![Days::on(all(&DAY), [WEEKDAY.last])]);
+        return Ok(vec![QuartzDays::on(all(&DAY), [WEEKDAY.last])]);
     }
     if let Some((weekday, which)) = field.split_once('#') {
         let weekday = number(weekday, &WEEKDAY)?;
         return match which.parse::<u32>() {
             Ok(which @ 1..=5) => {
                 let last = (which * 7).min(DAY.last);
-                Ok(vec![Days::on(which * 7 - 6..=last, [weekday])])
+                Ok(vec![QuartzDays::on(which * 7 - 6..=last, [weekday])])
             }
             _ => Err(format!("its weekday is {field:?}")),
         };
     }
     if let Some(weekday) = field.strip_suffix('L') {
         let weekday = number(weekday, &WEEKDAY)?;
-        return Ok(by_length(|last| vec![Days::on(last - 6..=last, [weekday])]));
+        return Ok(by_length(|last| vec![QuartzDays::on(last - 6..=last, [weekday])]));
     }
-    Ok(vec![Days::on(all(&DAY), numbers(field, &WEEKDAY)?)])
+    Ok(vec![QuartzDays::on(all(&DAY), numbers(field, &WEEKDAY)?)])
 }
 
 /// Days that go by which day is the month's last.
-fn by_length(days: impl Fn(u32) -> Vec<Days>) -> Vec<Days> {
+fn by_length(days: impl Fn(u32) -> Vec<QuartzDays>) -> Vec<QuartzDays> {
     let is_leap = |year: &u32| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let (leap, common): (BTreeSet<u32>, BTreeSet<u32>) = all(&YEAR).into_iter().partition(is_leap);
     let lengths: [(u32, &[u32], BTreeSet<u32>); 4] = [
@@ -145,7 +149,7 @@ fn by_length(days: impl Fn(u32) -> Vec<Days>) -> Vec<Days> {
     ];
     let of_length = |(last, months, years): (u32, &[u32], BTreeSet<u32>)| {
         let months: BTreeSet<u32> = months.iter().copied().collect();
-        let in_these = move |days| Days { months: months.clone(), years: years.clone(), ..days };
+        let in_these = move |days| QuartzDays { months: months.clone(), years: years.clone(), ..days };
         days(last).into_iter().map(in_these).collect::<Vec<_>>()
     };
     lengths.into_iter().flat_map(of_length).collect()

@@ -18,9 +18,9 @@ pub const DAY_SECONDS: i32 = 86_400;
 
 /// A window that opens again and again.
 #[derive(Debug, Clone)]
-pub enum Window {
+pub enum RecurringWindow {
     /// On certain days, between two times of the wall clock.
-    Daily(Daily),
+    Daily(DailyWindow),
     /// From each instant that a schedule names, for a time.
     Scheduled {
         /// When it opens.
@@ -32,7 +32,7 @@ pub enum Window {
 
 /// A window between two times of the wall clock.
 #[derive(Debug, Clone)]
-pub struct Daily {
+pub struct DailyWindow {
     /// The days it opens on.
     pub days: Days,
     /// When it opens, in seconds of the day.
@@ -43,12 +43,12 @@ pub struct Daily {
     pub zone: TimeZone,
 }
 
-impl Window {
+impl RecurringWindow {
     /// Whether it is open at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
         match self {
-            Window::Daily(daily) => daily.is_open(now),
-            Window::Scheduled { schedule, lasts } => {
+            RecurringWindow::Daily(daily) => daily.is_open(now),
+            RecurringWindow::Scheduled { schedule, lasts } => {
                 let opened_after = now.checked_sub(*lasts).unwrap_or(Timestamp::MIN);
                 schedule.next_after(opened_after).is_some_and(|due| due <= now)
             }
@@ -58,16 +58,16 @@ impl Window {
     /// When it opens next, later than `now`; none where it does not within some years.
     pub fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
-            Window::Daily(daily) => daily.next_opening(now),
-            Window::Scheduled { schedule, .. } => schedule.next_after(now),
+            RecurringWindow::Daily(daily) => daily.next_opening(now),
+            RecurringWindow::Scheduled { schedule, .. } => schedule.next_after(now),
         }
     }
 
     /// When it closes that is open at `now`; none where it is closed. It may open again at that very instant.
     pub fn closes_after(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
-            Window::Daily(daily) => daily.around(now).map(|(_, closes)| closes).max(),
-            Window::Scheduled { schedule, lasts } => {
+            RecurringWindow::Daily(daily) => daily.around(now).map(|(_, closes)| closes).max(),
+            RecurringWindow::Scheduled { schedule, lasts } => {
                 let opened_after = now.checked_sub(*lasts).unwrap_or(Timestamp::MIN);
                 let due = std::iter::successors(schedule.next_after(opened_after), |due| schedule.next_after(*due));
                 due.take_while(|due| *due <= now).last()?.checked_add(*lasts).ok()
@@ -77,14 +77,14 @@ impl Window {
 
     /// Whether it is open because nobody works then: it goes by the days off or the holidays of a calendar.
     pub fn is_of_days_off(&self) -> bool {
-        matches!(self, Window::Daily(daily) if daily.days.days_off || daily.days.holidays)
+        matches!(self, RecurringWindow::Daily(daily) if daily.days.days_off || daily.days.holidays)
     }
 
     /// Whether it never closes, so that nothing would ever be told.
     pub fn never_closes(&self) -> bool {
         match self {
-            Window::Daily(daily) => daily.from == 0 && daily.to == DAY_SECONDS && daily.days.are_all(),
-            Window::Scheduled { schedule, lasts } => {
+            RecurringWindow::Daily(daily) => daily.from == 0 && daily.to == DAY_SECONDS && daily.days.are_all(),
+            RecurringWindow::Scheduled { schedule, lasts } => {
                 /// Enough due times to meet every pause of a week of quarter-hours.
                 const DUE_TIMES: usize = 1000;
                 // From 2026 on; which year it is makes no difference to a crontab's longest pause.
@@ -101,7 +101,7 @@ impl Window {
     }
 }
 
-impl Daily {
+impl DailyWindow {
     fn is_open(&self, now: Timestamp) -> bool {
         self.around(now).next().is_some()
     }

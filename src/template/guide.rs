@@ -48,10 +48,10 @@ impl Guide {
 
 /// A text or an address with places for values. Cheap to copy.
 #[derive(Debug, Clone)]
-pub struct Line(Arc<Compiled>);
+pub struct Line(Arc<CompiledLine>);
 
 #[derive(Debug)]
-struct Compiled {
+struct CompiledLine {
     kind: OutputKind,
     template: Template,
 }
@@ -105,7 +105,7 @@ impl Line {
             let said = problems.into_iter().map(|problem| problem.message);
             said.collect::<Vec<_>>().join("; ")
         })?;
-        let line = Line(Arc::new(Compiled { kind, template }));
+        let line = Line(Arc::new(CompiledLine { kind, template }));
         line.try_out()?;
         Ok(line)
     }
@@ -127,7 +127,7 @@ impl Line {
     }
 
     fn filled(&self, context: &Context, now: Timestamp, locale: &Locale) -> Result<String, String> {
-        let Compiled { kind, template } = &*self.0;
+        let CompiledLine { kind, template } = &*self.0;
         let registry = if *kind == OutputKind::Prose { &*TEXTS } else { &*ADDRESSES };
         let mut render_context = RenderContext::new(None);
         say::register(&mut render_context, locale, now);

@@ -27,24 +27,24 @@ impl Palette {
 }
 
 /// A level of an alert or a verdict of a digest: its mark, and its colour in each palette.
-struct Look(&'static str, &'static str, [&'static str; 4]);
+struct LevelLook(&'static str, &'static str, [&'static str; 4]);
 
-const LOOKS: [Look; 12] = [
-    Look("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis"]),
-    Look("resolved", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
-    Look("critical", "🚨", ["#b60205", "#b00020", "red", "attention"]),
-    Look("error", "🔴", ["#d93f0b", "#c2410c", "orange", "attention"]),
-    Look("warning", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
-    Look("info", "🔵", ["#0969da", "#0757b8", "blue", "accent"]),
-    Look("broken", "🔴", ["#b60205", "#b00020", "red", "attention"]),
-    Look("unknown", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
-    Look("late", "🟠", ["#dbab09", "#946200", "orange", "warning"]),
-    Look("recovered", "🟢", ["#2da44e", "#1a7f37", "green", "good"]),
-    Look("well", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
-    Look("quiet", "⚪", ["#6e7781", "#57606a", "grey", "emphasis"]),
+const LOOKS: [LevelLook; 12] = [
+    LevelLook("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis"]),
+    LevelLook("resolved", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
+    LevelLook("critical", "🚨", ["#b60205", "#b00020", "red", "attention"]),
+    LevelLook("error", "🔴", ["#d93f0b", "#c2410c", "orange", "attention"]),
+    LevelLook("warning", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
+    LevelLook("info", "🔵", ["#0969da", "#0757b8", "blue", "accent"]),
+    LevelLook("broken", "🔴", ["#b60205", "#b00020", "red", "attention"]),
+    LevelLook("unknown", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
+    LevelLook("late", "🟠", ["#dbab09", "#946200", "orange", "warning"]),
+    LevelLook("recovered", "🟢", ["#2da44e", "#1a7f37", "green", "good"]),
+    LevelLook("well", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
+    LevelLook("quiet", "⚪", ["#6e7781", "#57606a", "grey", "emphasis"]),
 ];
 
-fn look(word: &str) -> Option<&'static Look> {
+fn look(word: &str) -> Option<&'static LevelLook> {
     LOOKS.iter().find(|look| look.0 == word)
 }
 

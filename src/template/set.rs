@@ -22,10 +22,10 @@ use crate::words::Language;
 #[derive(Clone)]
 pub struct TemplateSet {
     form: Form,
-    parts: Arc<[Part]>,
+    parts: Arc<[CompiledPart]>,
 }
 
-struct Part {
+struct CompiledPart {
     name: &'static str,
     file: String,
     replaced: bool,
@@ -63,7 +63,7 @@ impl TemplateSet {
             let replacement = overrides.iter().rev().find(|it| it.part == known.part);
             let (file, text) = replacement.map_or((known.file, known.text), |it| (it.file.as_str(), it.text.as_str()));
             match check::checked(file, text, known.kind, form) {
-                Ok(template) => parts.push(Part {
+                Ok(template) => parts.push(CompiledPart {
                     name: known.part,
                     file: file.to_string(),
                     replaced: replacement.is_some(),
@@ -138,7 +138,7 @@ pub fn samples_of(form: Form) -> Vec<(String, Message)> {
     }
 }
 
-impl Part {
+impl CompiledPart {
     fn render(&self, message: &Message, locale: &Locale, context: &Context) -> Result<String, TemplateProblem> {
         let mut render_context = RenderContext::new(None);
         say::register(&mut render_context, locale, message.timestamp);

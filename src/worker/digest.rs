@@ -15,7 +15,7 @@ use super::pending::Receivers;
 use super::poll::is_silent;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::config::{Config, DigestSettings};
-use crate::digest::{Due, Limits, Selects, Tally, due};
+use crate::digest::{DuePeriod, Limits, Selects, Tally, due};
 use crate::limits::DIGEST_WAIT_MAX;
 use crate::model::{
     DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Labels, Message, MessageData, MessageKind, Notification,
@@ -66,7 +66,7 @@ pub struct Asked {
     /// The same by the wall clock.
     pub from: Timestamp,
     /// When it was due, and for how many others it stands; none for one that was asked for.
-    pub due: Option<Due>,
+    pub due: Option<DuePeriod>,
 }
 
 /// What a digest says at `now`, and the latest sequence number that it covers.
@@ -212,7 +212,7 @@ impl<S: Archive + Digests> Digester<S> {
         &self,
         settings: &DigestSettings,
         cursor: DigestCursor,
-        due: Due,
+        due: DuePeriod,
         now: Timestamp,
         is_spread: bool,
     ) -> Result<(), StoreError> {

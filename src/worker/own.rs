@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::heartbeat;
 use super::pending::Receivers;
 use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
-use crate::alert::own::{self, Ailment, Decided, ReceiverSeen, Seen, SourceSeen, Watch};
+use crate::alert::own::{self, Ailment, OwnDecided, OwnSeen, ReceiverSeen, SourceSeen, Watch};
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
 use crate::model::{
     Alert, GapCause, MessageKind, Notification, ReceiverId, Silence, SilenceId, SourcePart, Suppression,
@@ -86,7 +86,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
         self.started_at = self.started_at.min(now);
         let state = self.store.own_state(now.checked_sub(OWN_GAP_AGE_MAX).unwrap_or(Timestamp::MIN)).await?;
         let seen = self.seen(&state, now);
-        let Decided { mut begun, ended, changed } = own::decide(&self.watch, &seen, &state.firing, now);
+        let OwnDecided { mut begun, ended, changed } = own::decide(&self.watch, &seen, &state.firing, now);
         let known = self.store.known_alerts(&begun.iter().map(|alert| alert.id.clone()).collect::<Vec<_>>()).await?;
         begun.retain(|alert| !known.contains(&alert.id));
         let over: Vec<&Alert> = ended.iter().chain(&changed).collect();
@@ -110,7 +110,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
     }
 
     /// What the store says of the sources and receivers that there are.
-    fn seen(&self, state: &OwnState, now: Timestamp) -> Seen {
+    fn seen(&self, state: &OwnState, now: Timestamp) -> OwnSeen {
         let sources = self.sources.iter().map(|source| {
             let condition = state.sources.iter().find(|condition| condition.id == source.id);
             let gaps = || state.gaps.iter().filter(|gap| gap.source == source.id);
@@ -143,7 +143,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
             Some((name, fault.since, fault.error))
         });
         let refused = self.reloads.lock().clone();
-        Seen { sources: sources.collect(), receivers: receivers.collect(), refused, loops: loops.collect() }
+        OwnSeen { sources: sources.collect(), receivers: receivers.collect(), refused, loops: loops.collect() }
     }
 
     /// Holds back those that begin which something mutes. Returns those of `still`, which fire, that are told now or are
@@ -193,7 +193,7 @@ impl<S: Desk + OwnAlerts + PollLedger> Turn for OwnWatch<S> {
 }
 
 /// Says in the log what begins and ends: as an error where nobody hears of it otherwise.
-fn log(begun: &[Alert], ended: &[Alert], seen: &Seen) {
+fn log(begun: &[Alert], ended: &[Alert], seen: &OwnSeen) {
     let is_unwell = |id: &ReceiverId| seen.receivers.iter().any(|one| one.id == *id && one.ailment.is_some());
     for alert in begun {
         let part = &alert.facts.alert;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use nightbell::desk::explain::{Asked, Outcome, TracedDelivery, explain, find};
 use nightbell::model::{Attempt, AttemptOutcome, Concerns, DeliveryState, Instance, InstanceType, ReceiverId, Status};
 use nightbell::rule::history::Past;
-use nightbell::rule::{Objection, Reason, Standing};
+use nightbell::rule::{Objection, Standing, Unmet};
 use nightbell::store::{Archive as _, Desk as _, InstanceFilter, NewSilence, Outbox as _, Settled};
 
 use crate::poll::world::{Scene, run};
@@ -305,6 +305,6 @@ async fn every_condition_says_what_it_measured() {
     for (rule, run, now, expected) in table {
         assert_eq!(said(rule, run, now), expected, "{rule}");
     }
-    let objection = Objection::Run(Reason::DurationUnknown);
+    let objection = Objection::Run(Unmet::DurationUnknown);
     assert_eq!(objection.code(), "duration-unknown");
 }

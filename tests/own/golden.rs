@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nightbell::alert::own::{self, Ailment, ReceiverSeen, Seen, SourceSeen, Watch};
+use nightbell::alert::own::{self, Ailment, OwnSeen, ReceiverSeen, SourceSeen, Watch};
 use nightbell::alert::{firing_message, resolved_message};
 use nightbell::config::{Config, LoadOptions};
 use nightbell::model::{Alert, AlertState, GapCause, ReceiverId, SourcePart};
@@ -69,26 +69,26 @@ fn one_of_each(watch: &Watch) -> Vec<Alert> {
     };
     let gap = |cause| vec![(cause, at(-HOUR), at(0), "it was out".to_string())];
     let ailment = Ailment { since: at(0), is_lasting: true, error: "answered 401: token_revoked".into() };
-    let quiet = Seen {
+    let quiet = OwnSeen {
         sources: vec![source.clone()],
         receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), ailment: None }],
         refused: None,
         loops: Vec::new(),
     };
     let seen = [
-        Seen {
+        OwnSeen {
             sources: vec![SourceSeen { unreadable: why("HTTP 401 <!channel>"), ..source.clone() }],
             ..quiet.clone()
         },
-        Seen { sources: vec![SourceSeen { incomplete: why("3 of 5"), ..source.clone() }], ..quiet.clone() },
-        Seen { sources: vec![SourceSeen { past: gap(GapCause::Lost), ..source.clone() }], ..quiet.clone() },
-        Seen { sources: vec![SourceSeen { past: gap(GapCause::Silent), ..source }], ..quiet.clone() },
-        Seen {
+        OwnSeen { sources: vec![SourceSeen { incomplete: why("3 of 5"), ..source.clone() }], ..quiet.clone() },
+        OwnSeen { sources: vec![SourceSeen { past: gap(GapCause::Lost), ..source.clone() }], ..quiet.clone() },
+        OwnSeen { sources: vec![SourceSeen { past: gap(GapCause::Silent), ..source }], ..quiet.clone() },
+        OwnSeen {
             receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), ailment: Some(ailment) }],
             ..quiet.clone()
         },
-        Seen { refused: why("rules.yaml:3:1: unknown key \"sourcs\""), ..quiet.clone() },
-        Seen { loops: vec![("escalation".into(), at(0), "it panicked (this is a bug)".into())], ..quiet.clone() },
+        OwnSeen { refused: why("rules.yaml:3:1: unknown key \"sourcs\""), ..quiet.clone() },
+        OwnSeen { loops: vec![("escalation".into(), at(0), "it panicked (this is a bug)".into())], ..quiet.clone() },
     ];
     let mut all = Vec::new();
     for seen in seen {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::alert::own::{self, Ailment, ReceiverSeen, Seen, SourceSeen, Watch};
+use nightbell::alert::own::{self, Ailment, OwnSeen, ReceiverSeen, SourceSeen, Watch};
 use nightbell::model::{Alert, ReceiverId, SourcePart};
 use proptest::prelude::*;
 
@@ -43,7 +43,7 @@ proptest! {
                 }
                 _ => {}
             }
-            let seen = Seen {
+            let seen = OwnSeen {
                 sources: vec![SourceSeen {
                     source: SourcePart { id: source(), kind: "dataarts".into() },
                     // The step after a restart, in which nobody has asked yet.

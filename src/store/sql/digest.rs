@@ -313,7 +313,7 @@ impl Reader<'_> {
 
     async fn nodes(&mut self, tally: &mut Tally) -> Result<(), StoreError> {
         let wanted = tally.wanted_nodes();
-        let item = |(source, job, instance): &'_ crate::digest::Subject| -> Result<String, StoreError> {
+        let item = |(source, job, instance): &'_ crate::digest::FailedRun| -> Result<String, StoreError> {
             to_json(&SubjectItem { source: source.as_str(), job, instance })
         };
         let items: Vec<String> = wanted.iter().map(item).collect::<Result<_, _>>()?;

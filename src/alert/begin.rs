@@ -119,7 +119,7 @@ pub fn begin(subject: Subject<'_>, source_kind: &str, found: Found, now: Timesta
             runbook: None,
             console_url: None,
             episode: found.episode,
-            ended: found.over_at.map(over),
+            ended: found.over_at.map(over).map(Box::new),
         },
         source: SourcePart { id: source.clone(), kind: source_kind.to_string() },
         job: subject.job_part(),

@@ -56,7 +56,7 @@ pub fn end(alert: &Alert, ending: Ending<'_>, now: Timestamp) -> Alert {
     part.state = AlertState::Resolved;
     part.ends_at = Some(at);
     let (by, note) = ending.by.map(|(by, note)| (by.to_string(), note.to_string())).unzip();
-    part.ended = Some(Ended { reason: ending.reason, by, note, at });
+    part.ended = Some(Box::new(Ended { reason: ending.reason, by, note, at }));
     match ending.measures {
         Some(measures) => part.measures = measures,
         None => {

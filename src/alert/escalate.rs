@@ -5,7 +5,7 @@ use crate::words::{self, Language};
 
 /// Has the facts say that they are told once more, to whom and why.
 pub fn attach_escalation(facts: &mut AlertFacts, escalation: Escalation) {
-    facts.alert.escalation = Some(escalation);
+    facts.alert.escalation = Some(Box::new(escalation));
     let can_be_said_again = facts.alert.reason.as_ref().is_some_and(|reason| reason.code != ReasonCode::Other);
     if can_be_said_again {
         facts.alert.summary = words::summary(facts, Language::En);

@@ -55,7 +55,7 @@ impl Alert {
             reason: silence.map(|silence| silence.reason.clone()),
             until: now,
         };
-        self.facts.alert.held_back = Some(held_back);
+        self.facts.alert.held_back = Some(Box::new(held_back));
         // What was stored with a reason can be said again as a whole; to what an older version stored it is added.
         let note = words::held_back(&self.facts, Language::En);
         self.facts.alert.summary.push_str(&note);

@@ -47,7 +47,8 @@ pub fn ack_message(alert: &Alert, ack: Option<&Ack>, before: Option<&Ack>, now: 
     let kind = if ack.is_some() { MessageKind::AlertAcknowledged } else { MessageKind::AlertUnacknowledged };
     let mut message = message_of(alert, kind, now);
     if let MessageData::Alert(facts) = &mut message.data {
-        (facts.alert.acked, facts.alert.acked_before) = (ack.cloned(), before.cloned());
+        let boxed = |ack: Option<&Ack>| ack.cloned().map(Box::new);
+        (facts.alert.acked, facts.alert.acked_before) = (boxed(ack), boxed(before));
     }
     message
 }
@@ -57,7 +58,7 @@ pub fn marked_message(alert: &Alert, ack: Option<&Ack>) -> Message {
     // Made when the first one was: how late that was is told as it was told then.
     let mut message = firing_message(alert, alert.created_at);
     if let MessageData::Alert(facts) = &mut message.data {
-        facts.alert.acked = ack.cloned();
+        facts.alert.acked = ack.cloned().map(Box::new);
         facts.alert.summary = words::summary(facts, Language::En);
     }
     message

@@ -373,7 +373,7 @@ fn end(alert: &Alert, code: ReasonCode, at: Timestamp) -> Alert {
     let part = &mut alert.facts.alert;
     let at = at.max(part.starts_at);
     (part.state, part.ends_at) = (AlertState::Resolved, Some(at));
-    part.ended = Some(Ended { reason: EndReason::Over, by: None, note: None, at });
+    part.ended = Some(Box::new(Ended { reason: EndReason::Over, by: None, note: None, at }));
     let lasted = lasted(part.starts_at, at);
     summary::tell(&mut alert.facts, Reason { lasted_ms: lasted, ..Reason::new(code) });
     alert

@@ -246,7 +246,7 @@ impl AlertFacts {
     }
 }
 
-/// The alert's own part of a message.
+/// The alert's own part of a message. What few alerts have takes no room in the others: thousands may fire.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertPart {
     /// Names the episode.
@@ -271,28 +271,28 @@ pub struct AlertPart {
     pub measures: Measures,
     /// What held it back, where it is told late.
     #[serde(default)]
-    pub held_back: Option<HeldBack>,
+    pub held_back: Option<Box<HeldBack>>,
     /// The labels of its rule and its source.
     #[serde(default)]
     pub labels: Labels,
     /// Whom it went to before, where it is told to further people because it still fires.
     #[serde(default)]
-    pub escalation: Option<Escalation>,
+    pub escalation: Option<Box<Escalation>>,
     /// Which failure of the run this is, counted from 1: a run that is made again and fails again begins a new episode.
     #[serde(default = "first")]
     pub episode: u32,
     /// How it ended; `null` while it fires.
     #[serde(default)]
-    pub ended: Option<Ended>,
+    pub ended: Option<Box<Ended>>,
     /// How its job has fared before it, where that was looked up: in alerts about jobs, when they are told.
     #[serde(default)]
-    pub history: Option<Lately>,
+    pub history: Option<Box<Lately>>,
     /// Who has acknowledged it: in messages that tell of that, and `null` in every other.
     #[serde(default)]
-    pub acked: Option<Ack>,
+    pub acked: Option<Box<Ack>>,
     /// Whose acknowledgement was replaced or removed; only in messages that tell of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acked_before: Option<Ack>,
+    pub acked_before: Option<Box<Ack>>,
     /// Its address on Nightbell's page, where there is one; put in when a message is rendered.
     #[serde(default)]
     pub url: Option<String>,

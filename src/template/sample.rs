@@ -36,7 +36,7 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             held_back: None,
             labels: [("team".to_string(), "finance".to_string())].into(),
             escalation: None,
-            history: (kind == MessageKind::AlertFiring).then(|| sample_history(now)),
+            history: (kind == MessageKind::AlertFiring).then(|| Box::new(sample_history(now))),
             acked: None,
             acked_before: None,
             url: None,
@@ -45,7 +45,7 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             runbook: None,
             console_url: None,
             episode: 1,
-            ended: resolved.then_some(Ended { reason: EndReason::Recovered, by: None, note: None, at: now }),
+            ended: resolved.then(|| Box::new(Ended { reason: EndReason::Recovered, by: None, note: None, at: now })),
         },
         source: SourcePart { id: SourceId::new("warehouse"), kind: "dataarts".to_string() },
         job: JobPart { name: "etl_orders".to_string(), id: Some("608627".to_string()), ..JobPart::default() },
@@ -132,7 +132,7 @@ fn sample_history(now: Timestamp) -> Lately {
 fn escalated(alert: &AlertPart) -> AlertPart {
     let [told, unreached] = ["oncall", "team"].map(|receiver| vec![ReceiverId::new(receiver)]);
     let escalation = Escalation { step: 2, after_ms: 1_800_000, told, unreached, acked_by: None };
-    AlertPart { escalation: Some(escalation), ..alert.clone() }
+    AlertPart { escalation: Some(Box::new(escalation)), ..alert.clone() }
 }
 
 /// The same alert in every way that its values can be.
@@ -290,7 +290,7 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     let error = cut(&text.repeat(INSTANCE_ERROR_BYTES_MAX / text.len() + 1), INSTANCE_ERROR_BYTES_MAX).to_string();
     let text = cut(text, FIELD_BYTES_MAX);
     let reason = cut(text, REASON_BYTES_MAX);
-    facts.alert.held_back = Some(held_back(reason));
+    facts.alert.held_back = Some(Box::new(held_back(reason)));
     if let Some(history) = &mut facts.alert.history {
         let (by, note) = (Some(reason.to_string()), Some(reason.to_string()));
         history.last_ended = history.last_ended.take().map(|it| Ended { reason: EndReason::Closed, by, note, ..it });
@@ -402,15 +402,16 @@ fn full_facts() -> AlertFacts {
         ..sample_job(sample_instant())
     };
     facts.instance = facts.instance.map(|run| InstancePart { workflow_instance: Some("9007".to_string()), ..run });
-    facts.alert.held_back = Some(held_back("deploy"));
+    facts.alert.held_back = Some(Box::new(held_back("deploy")));
     facts.alert.url = Some("https://bell.example.com/alerts/1".to_string());
     facts.alert.ack_url = Some("https://bell.example.com/ack/1".to_string());
     let mut history = sample_history(sample_instant());
     if let Some(ended) = &mut history.last_ended {
         (ended.by, ended.note) = (Some("kim".to_string()), Some("why".to_string()));
     }
-    facts.alert.history = Some(history);
-    let ack = |by: &str| Some(Ack { by: by.to_string(), reason: Some("why".to_string()), at: sample_instant() });
+    facts.alert.history = Some(Box::new(history));
+    let ack =
+        |by: &str| Some(Box::new(Ack { by: by.to_string(), reason: Some("why".to_string()), at: sample_instant() }));
     (facts.alert.acked, facts.alert.acked_before) = (ack("kim"), ack("maria"));
     facts = guided(facts);
     facts.alert = escalated(&facts.alert);

@@ -252,12 +252,17 @@ fn a_late_message_does_not_say_that_its_alert_was_noticed_late() {
     assert_eq!(said(|_| ()), "then (noticed 1m 3s later)");
     let escalation = |facts: &mut AlertFacts| {
         let (told, unreached) = (Vec::new(), Vec::new());
-        facts.alert.escalation = Some(Escalation { step: 2, after_ms: 60_000, told, unreached, acked_by: None });
+        facts.alert.escalation =
+            Some(Box::new(Escalation { step: 2, after_ms: 60_000, told, unreached, acked_by: None }));
     };
     assert_eq!(said(escalation), "then");
     let held_back = |facts: &mut AlertFacts| {
-        facts.alert.held_back =
-            Some(HeldBack { by: "mute-window:nights".into(), who: None, reason: None, until: facts.alert.starts_at });
+        facts.alert.held_back = Some(Box::new(HeldBack {
+            by: "mute-window:nights".into(),
+            who: None,
+            reason: None,
+            until: facts.alert.starts_at,
+        }));
     };
     assert_eq!(said(held_back), "then");
 }

@@ -33,7 +33,7 @@ pub fn command(message: &Message) -> Option<String> {
 /// Who is on an alert now, in one line with what the alert is; none of a message that tells of something else.
 pub fn ack_line(message: &Message, language: Language) -> Option<String> {
     let facts = message.alert().filter(|_| message.kind.is_about_ack())?;
-    let name = |ack: &Option<Ack>| ack.as_ref().map(|ack| ack.by.clone()).unwrap_or_default();
+    let name = |ack: &Option<Box<Ack>>| ack.as_ref().map(|ack| ack.by.clone()).unwrap_or_default();
     let (who, before) = (name(&facts.alert.acked), name(&facts.alert.acked_before));
     let mut bare = facts.clone();
     bare.alert.acked = None;

@@ -14,7 +14,7 @@ use crate::model::{AlertFacts, AlertState, Lately};
 /// an alert that is over, or of which that is not known.
 pub fn lately(facts: &AlertFacts, now: Timestamp, timezone: &TimeZone, language: Language) -> Option<String> {
     let history = facts.alert.history.as_ref().filter(|_| facts.alert.state == AlertState::Firing)?;
-    let Lately { runs, failed, last_success_at, usual_ms, .. } = history;
+    let Lately { runs, failed, last_success_at, usual_ms, .. } = &**history;
     let key = match (runs, failed) {
         (0, _) => "lately.no_run",
         (_, 0) => "lately.none_failed",

@@ -415,7 +415,7 @@ mod tests {
         ];
         for (held_back, english, chinese) in table {
             let mut facts = facts(Status::Fail, reason(ReasonCode::Status, None, None));
-            facts.alert.held_back = Some(held_back);
+            facts.alert.held_back = Some(Box::new(held_back));
             assert_eq!(summary(&facts, Language::En), english);
             assert_eq!(summary(&facts, Language::Zh), chinese);
             facts.alert.state = AlertState::Resolved;

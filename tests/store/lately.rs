@@ -49,7 +49,7 @@ async fn an_alert_knows_how_its_job_has_fared() {
     let by = |alert: Alert, who: &str, seconds: i64| {
         let mut over = resolved(alert, at(seconds));
         let ended = Ended { reason: EndReason::Closed, by: Some(who.to_string()), note: None, at: at(seconds) };
-        over.facts.alert.ended = Some(ended);
+        over.facts.alert.ended = Some(Box::new(ended));
         over
     };
     let changed = vec![by(first, "kim", 700), by(of_another_rule, "eve", 800)];

@@ -51,7 +51,7 @@ pub(super) async fn lately(
                 last_success_at: rows::optional_instant(row, 3)?,
                 usual_ms: jobs.get(id.as_str()).and_then(|job| usual.get(job)).copied(),
                 last_lasted_ms: lasted.and_then(|lasted| u64::try_from(lasted.as_millis()).ok()),
-                last_ended: before.and_then(|part| part.ended),
+                last_ended: before.and_then(|part| part.ended).map(|ended| *ended),
             };
             Ok((AlertId::new(id), lately))
         }));

@@ -23,7 +23,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let since = now.checked_sub(LATELY_TIME).unwrap_or(Timestamp::MIN);
         let mut lately = self.store.lately(&alerts, since).await?;
         for alert in to_detail(fired, changed) {
-            alert.facts.alert.history = lately.remove(&alert.id);
+            alert.facts.alert.history = lately.remove(&alert.id).map(Box::new);
         }
         Ok(())
     }

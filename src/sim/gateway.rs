@@ -13,10 +13,11 @@ use axum::http::header::DATE;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
+use super::config::OffsetMeaning;
 use super::dialect::Dialect;
 use super::fault::{self, FaultKind, Operation};
+use super::shared::{Shared, lock};
 use super::state::Filter;
-use super::workspace::{OffsetMeaning, Shared, lock};
 use crate::coding::percent_decoded;
 use crate::sign::huawei::{DATE_HEADER, is_signed_by, parse, parse_date};
 use crate::sign::{Signable, parse_query};

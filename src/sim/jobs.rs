@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::dialect::Dialect;
-use super::state::SimNode;
+use super::node::SimNode;
 
 /// A job, as the job list tells it.
 #[derive(Debug, Clone, PartialEq)]

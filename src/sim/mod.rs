@@ -10,22 +10,28 @@
 //! request -> gateway (who asks? is it allowed?) -> state (jobs' instances) -> answer, or the fault put in
 //! ```
 
+mod config;
 mod dialect;
 mod fault;
 mod gateway;
 mod inbox;
 mod jobs;
 mod mail;
+mod node;
 mod schedulerx;
+mod shared;
 mod state;
 mod tokens;
 mod workspace;
 
+pub use config::{ListOrder, OffsetMeaning, SimConfig, SimUser};
 pub use dialect::Dialect;
 pub use fault::{Fault, FaultKind, Operation, apply as apply_fault, take as take_fault};
 pub use inbox::{Inbox, Received};
 pub use jobs::SimJob;
 pub use mail::Mail;
+pub use node::SimNode;
 pub use schedulerx::{GroupLists, SimFlowRun, SimRun, SimSchedulerX, SimSchedulerXConfig, SimStep, SimTiming};
-pub use state::{SimInstance, SimNode};
-pub use workspace::{ListOrder, OffsetMeaning, Requests, SimConfig, SimUser, SimWorkspace};
+pub use shared::Requests;
+pub use state::SimInstance;
+pub use workspace::SimWorkspace;

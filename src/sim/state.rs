@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::config::ListOrder;
 use super::dialect::Dialect;
 use super::jobs::Jobs;
-use super::workspace::ListOrder;
+use super::node::{SimNode, set_times};
 
 /// An instance of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,25 +41,6 @@ pub struct SimInstance {
     pub error_message: Option<String>,
     /// Its nodes, which the detail tells.
     pub nodes: Vec<SimNode>,
-}
-
-/// A step inside an instance.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SimNode {
-    /// Its name.
-    pub name: String,
-    /// What kind of work it does.
-    pub kind: String,
-    /// The status word of the API.
-    pub status: String,
-    /// How often it was tried again.
-    pub retries: u64,
-    /// When it started.
-    pub start_time: Option<Timestamp>,
-    /// When it ended.
-    pub end_time: Option<Timestamp>,
-    /// Where its log is.
-    pub log_path: Option<String>,
 }
 
 impl SimInstance {
@@ -121,7 +103,7 @@ impl SimInstance {
     }
 
     fn detail(&self, unit: i64, dialect: Dialect) -> String {
-        let nodes: Vec<_> = self.nodes.iter().map(|node| node.item(self)).collect();
+        let nodes: Vec<_> = self.nodes.iter().map(|node| node.item(self.id, self.plan_time)).collect();
         let mut item = json!({
             "executeTime": self.execute_time(unit),
             "forceSuccess": self.force_success,
@@ -151,52 +133,6 @@ impl SimInstance {
         let Some((start, end)) = self.start_time.zip(self.end_time) else { return Value::Null };
         let tenths = (end.as_millisecond() - start.as_millisecond()) * 10 / unit;
         json!(tenths as f64 / 10.0)
-    }
-}
-
-impl SimNode {
-    /// A node that ran from `start` to `end` and has this status.
-    pub fn ended(name: &str, kind: &str, status: &str, start: Timestamp, end: Timestamp) -> SimNode {
-        SimNode {
-            name: name.to_string(),
-            kind: kind.to_string(),
-            status: status.to_string(),
-            retries: 0,
-            start_time: Some(start),
-            end_time: Some(end),
-            log_path: None,
-        }
-    }
-
-    /// The same with the path of its log.
-    pub fn log_path(mut self, path: &str) -> SimNode {
-        self.log_path = Some(path.to_string());
-        self
-    }
-
-    fn item(&self, of: &SimInstance) -> Value {
-        let mut item = json!({
-            "inputRowCount": 0,
-            "instanceId": of.id,
-            "nodeName": self.name,
-            "planTime": of.plan_time.as_millisecond(),
-            "retryTimes": self.retries,
-            "status": self.status,
-            "type": self.kind,
-        });
-        if let Some(path) = &self.log_path {
-            item["logPath"] = json!(path);
-        }
-        set_times(&mut item, self.start_time, self.end_time);
-        item
-    }
-}
-
-fn set_times(item: &mut Value, start: Option<Timestamp>, end: Option<Timestamp>) {
-    for (key, time) in [("startTime", start), ("endTime", end)] {
-        if let Some(time) = time {
-            item[key] = json!(time.as_millisecond());
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::workspace::{SimConfig, SimUser};
+use super::config::{SimConfig, SimUser};
 
 /// The tokens that were given out, each with its end.
 #[derive(Default)]

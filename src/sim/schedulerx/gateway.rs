@@ -13,15 +13,15 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::server::Shared;
 use super::service;
+use super::state::Shared;
 use crate::sign::alibaba::{
     ACTION_HEADER, CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, TOKEN_HEADER, VERSION_HEADER, canonical, content_hash,
     is_signed_by, parse, parse_date,
 };
 use crate::sign::{Signable, parse_query};
 use crate::sim::fault::{self, Operation};
-use crate::sim::workspace::lock;
+use crate::sim::shared::lock;
 
 /// Furthest that the clock of a signed request may be off.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);

@@ -5,10 +5,13 @@
 //! zone of the time strings. It reads its clock and the requests, writes nothing, and must never know of the client
 //! that it is asked by.
 
+mod flows;
 mod gateway;
 mod server;
 mod service;
+mod state;
 mod workflow;
 
-pub use self::workflow::{SimFlowRun, SimStep};
-pub use server::{GroupLists, SimRun, SimSchedulerX, SimSchedulerXConfig, SimTiming};
+pub use self::flows::{SimFlowRun, SimStep};
+pub use server::SimSchedulerX;
+pub use state::{GroupLists, SimRun, SimSchedulerXConfig, SimTiming};

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::server::{GroupLists, Shared, SimRun, SimSchedulerXConfig, State};
-use crate::sim::workspace::lock;
+use super::state::{GroupLists, Shared, SimRun, SimSchedulerXConfig, State};
+use crate::sim::shared::lock;
 
 /// The operations there are.
 pub(super) const ACTIONS: [&str; 8] = [

@@ -1,79 +1,11 @@
 //! The workflows of the simulated service, their runs, and the answers that tell of them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::flows::SimFlowRun;
 use super::service::{Call, Refusal};
-
-/// One run of a workflow.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SimFlowRun {
-    /// The workflow's id.
-    pub workflow_id: u64,
-    /// The instance id.
-    pub id: u64,
-    /// The status number: 1 pending, 2 preparing, 3 running, 4 successful, 5 failed.
-    pub status: i64,
-    /// When it was due.
-    pub schedule_time: Timestamp,
-    /// When it started.
-    pub start_time: Option<Timestamp>,
-    /// When it ended.
-    pub end_time: Option<Timestamp>,
-    /// The runs of its jobs.
-    pub steps: Vec<SimStep>,
-}
-
-/// The run of one job inside a workflow's.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SimStep {
-    /// The job's id.
-    pub job_id: u64,
-    /// The job's name.
-    pub job_name: String,
-    /// The job's instance id; zero before it began.
-    pub instance_id: u64,
-    /// The status number of a job's instance.
-    pub status: i64,
-    /// How often it was tried again.
-    pub attempt: u64,
-    /// What it says of its end.
-    pub result: String,
-    /// When it started.
-    pub start_time: Option<Timestamp>,
-    /// When it ended.
-    pub end_time: Option<Timestamp>,
-}
-
-struct Flow {
-    group: String,
-    name: String,
-}
-
-/// The workflows by id, and their runs, the newest first.
-#[derive(Default)]
-pub(super) struct Flows {
-    by_id: BTreeMap<u64, Flow>,
-    runs: BTreeMap<Reverse<u64>, SimFlowRun>,
-}
-
-impl Flows {
-    pub(super) fn put(&mut self, group: &str, id: u64, name: &str) {
-        self.by_id.insert(id, Flow { group: group.to_string(), name: name.to_string() });
-    }
-
-    pub(super) fn remove(&mut self, id: u64) {
-        self.by_id.remove(&id);
-        self.runs.retain(|_, run| run.workflow_id != id);
-    }
-
-    pub(super) fn put_run(&mut self, run: SimFlowRun) {
-        self.runs.insert(Reverse(run.id), run);
-    }
-}
 
 impl Call<'_> {
     /// The answer to a call about workflows.

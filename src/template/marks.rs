@@ -11,6 +11,8 @@ pub enum Palette {
     Names,
     /// What they mean, for cards that choose the colour: `attention`, `warning`, `good`, `accent`, `emphasis`.
     Styles,
+    /// What WeCom calls the three colours of its fonts: `info` is green, `comment` grey, `warning` orange.
+    Fonts,
 }
 
 impl Palette {
@@ -21,27 +23,28 @@ impl Palette {
             "page" => Some(Palette::Page),
             "names" => Some(Palette::Names),
             "styles" => Some(Palette::Styles),
+            "fonts" => Some(Palette::Fonts),
             _ => None,
         }
     }
 }
 
 /// A level of an alert or a verdict of a digest: its mark, and its colour in each palette.
-struct Look(&'static str, &'static str, [&'static str; 4]);
+struct Look(&'static str, &'static str, [&'static str; 5]);
 
 const LOOKS: [Look; 12] = [
-    Look("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis"]),
-    Look("resolved", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
-    Look("critical", "🚨", ["#b60205", "#b00020", "red", "attention"]),
-    Look("error", "🔴", ["#d93f0b", "#c2410c", "orange", "attention"]),
-    Look("warning", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
-    Look("info", "🔵", ["#0969da", "#0757b8", "blue", "accent"]),
-    Look("broken", "🔴", ["#b60205", "#b00020", "red", "attention"]),
-    Look("unknown", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
-    Look("late", "🟠", ["#dbab09", "#946200", "orange", "warning"]),
-    Look("recovered", "🟢", ["#2da44e", "#1a7f37", "green", "good"]),
-    Look("well", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
-    Look("quiet", "⚪", ["#6e7781", "#57606a", "grey", "emphasis"]),
+    Look("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis", "comment"]),
+    Look("resolved", "✅", ["#2da44e", "#1a7f37", "green", "good", "info"]),
+    Look("critical", "🚨", ["#b60205", "#b00020", "red", "attention", "warning"]),
+    Look("error", "🔴", ["#d93f0b", "#c2410c", "orange", "attention", "warning"]),
+    Look("warning", "🟡", ["#dbab09", "#946200", "yellow", "warning", "warning"]),
+    Look("info", "🔵", ["#0969da", "#0757b8", "blue", "accent", "comment"]),
+    Look("broken", "🔴", ["#b60205", "#b00020", "red", "attention", "warning"]),
+    Look("unknown", "🟡", ["#dbab09", "#946200", "yellow", "warning", "warning"]),
+    Look("late", "🟠", ["#dbab09", "#946200", "orange", "warning", "warning"]),
+    Look("recovered", "🟢", ["#2da44e", "#1a7f37", "green", "good", "info"]),
+    Look("well", "✅", ["#2da44e", "#1a7f37", "green", "good", "info"]),
+    Look("quiet", "⚪", ["#6e7781", "#57606a", "grey", "emphasis", "comment"]),
 ];
 
 fn look(word: &str) -> Option<&'static Look> {
@@ -71,5 +74,6 @@ mod tests {
         }
         assert_eq!((mark("critical").as_str(), mark("odd").as_str()), ("🚨 ", ""));
         assert_eq!(color("late", Palette::Names), "orange");
+        assert_eq!((color("resolved", Palette::Fonts), color("test", Palette::Fonts)), ("info", "comment"));
     }
 }

@@ -283,6 +283,36 @@ fn only_http_reads_responses() {
     }
 }
 
+/// Hexadecimal and percent coding stand in one place. Templates and the address of a server have sets of characters of their
+/// own.
+#[test]
+fn bytes_are_coded_in_one_place() {
+    let src = root().join("src");
+    let percent =
+        ["coding.rs", "template/address.rs", "template/kind.rs", "store/address.rs"].map(|file| src.join(file));
+    for file in rust_files(&src) {
+        let code = fs::read_to_string(&file).unwrap();
+        let is_coding = file.ends_with("coding.rs");
+        for word in [":02x}", ":02X}"] {
+            assert!(is_coding || !code.contains(word), "{} holds {word:?}: coding::hex", file.display());
+        }
+        let is_known = percent.contains(&file);
+        assert!(is_known || !code.contains("percent_encoding::"), "{}: coding::percent_encoded", file.display());
+    }
+}
+
+/// What a level or a cause looks like is said once, by helpers: a template that compares words forgets the one that comes
+/// tomorrow.
+#[test]
+fn templates_say_meaning() {
+    for file in all_files(&root().join("templates")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for word in ["eq data.alert.severity \"", "eq level \"", "eq cause \""] {
+            assert!(!text.contains(word), "{} holds {word:?}: mark, color, gap", file.display());
+        }
+    }
+}
+
 #[test]
 fn every_module_says_what_it_is() {
     for directory in ["src", "tests", "benches"] {

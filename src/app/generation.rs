@@ -12,6 +12,7 @@ use super::error::AppError;
 use super::ground::Ground;
 use super::own;
 use super::parts::{self, Budgets, Opened};
+use super::remembering::{self, Remembering};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
@@ -134,6 +135,13 @@ impl Generation {
             let nudge = same.map(|same| Arc::clone(&same.nudge)).unwrap_or_default();
             tended.insert(settings.id.clone(), Tended { settings: settings.clone(), source, learnt, nudge });
         }
+        for opened in &receivers {
+            let id = &opened.settings.id;
+            let known = before.and_then(|before| before.reaches.get(id));
+            if !known.is_some_and(|known| Arc::ptr_eq(&known.notifier, &opened.notifier)) {
+                remembering::teach(&opened.notifier, id, &ground.store).await?;
+            }
+        }
         let reaches: HashMap<ReceiverId, Arc<Reach>> = receivers
             .into_iter()
             .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, (&budgets, &ground.links))))
@@ -234,10 +242,12 @@ impl Generation {
     }
 
     /// The lane to a receiver.
-    pub(super) fn lane(&self, reach: &Reach) -> Lane<SqlStore, AnyNotifier> {
+    pub(super) fn lane(&self, reach: &Reach) -> Lane<SqlStore, Remembering> {
         let Ground { store, clock, dead_letters, .. } = &self.ground;
         let (store, clock) = (Arc::clone(store), Arc::clone(clock));
-        Lane::new(reach.receiver.id.clone(), store, Arc::clone(&reach.notifier), clock, parts::jitter())
+        let id = reach.receiver.id.clone();
+        let notifier = Arc::new(Remembering::new(Arc::clone(&reach.notifier), &id, Arc::clone(&store)));
+        Lane::new(id, store, notifier, clock, parts::jitter())
             .within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
             .woken_by(Arc::clone(&reach.receiver.nudge))
             .through(reach.receiver.channel.clone())

@@ -16,6 +16,7 @@ mod parts;
 mod program;
 mod recorded;
 mod reload;
+mod remembering;
 mod supervisor;
 mod watch;
 

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use super::reload::{ReloadError, Reloader};
 use super::supervisor;
-use crate::config::{Config, ConfigProblem, LoadOptions, Loaded, NoFiles, RuleFile, RuleFiles};
+use crate::config::{Config, ConfigProblem, Loaded, NoFiles, RuleFile, RuleFiles};
 use crate::limits::CONFIG_LOOK_AGAIN;
 
 /// What became of an attempt to take up what the files say.
@@ -176,11 +176,10 @@ fn settle(
     in_force: &BTreeMap<PathBuf, RuleFile>,
     is_directory: bool,
 ) -> (Option<Sound>, Option<ConfigProblem>) {
-    let options = LoadOptions { offline: false };
     let mut first_problem = None;
     let mut kept = Vec::new();
     loop {
-        let problem = match Config::from_files(&files, &options) {
+        let problem = match Config::from_files_at_work(&files) {
             Ok(loaded) => return (Some(Sound { loaded, files, kept }), first_problem),
             Err(problem) => problem,
         };

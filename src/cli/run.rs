@@ -13,12 +13,12 @@ use super::ground::{Exit, Failure};
 use super::output::complain;
 use crate::app::{App, Attempted, RuleWatch};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, ConfigProblem, LoadOptions, RuleFiles};
+use crate::config::{Config, ConfigProblem, RuleFiles};
 
 pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
     let refused = |problem: ConfigProblem| Failure::Config(Box::new(problem));
     let files = RuleFiles::read(path).map_err(|none| refused(none.into()))?;
-    let loaded = Config::from_files(&files.files, &LoadOptions { offline: false }).map_err(refused)?;
+    let loaded = Config::from_files_at_work(&files.files).map_err(refused)?;
     for warning in loaded.rendered_warnings() {
         complain(warning);
     }

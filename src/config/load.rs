@@ -95,13 +95,30 @@ impl Config {
     /// # Errors
     /// With everything that is wrong with them.
     pub fn from_files(files: &[RuleFile], options: &LoadOptions) -> Result<Loaded, ConfigProblem> {
+        Config::read_files(files, options, |findings| findings)
+    }
+
+    /// The same for who goes on without a receiver whose certificate files cannot be used: what is wrong with them is a
+    /// warning. One damaged file must not keep the other receivers from being told.
+    ///
+    /// # Errors
+    /// With everything else that is wrong with the files.
+    pub fn from_files_at_work(files: &[RuleFile]) -> Result<Loaded, ConfigProblem> {
+        Config::read_files(files, &LoadOptions { offline: false }, Diagnostics::leniently)
+    }
+
+    fn read_files(
+        files: &[RuleFile],
+        options: &LoadOptions,
+        gathered: impl Fn(Diagnostics) -> Diagnostics,
+    ) -> Result<Loaded, ConfigProblem> {
         let text_of = |file: &RuleFile| FileText {
             name: file.path.display().to_string(),
             base: file.base().to_path_buf(),
             text: file.text.clone().unwrap_or_default(),
         };
         let texts: Vec<FileText> = files.iter().map(text_of).collect();
-        let findings = Diagnostics::of(&texts);
+        let findings = gathered(Diagnostics::of(&texts));
         for (number, file) in (0..).zip(files) {
             if let Err(unread) = &file.text {
                 let at = Place { file: number, line: unread.line.unwrap_or(1), column: 1 };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 
 use super::fallback::{self, FALLBACK};
-use super::sources::check_file;
+use super::sources::file_fault;
 use super::words::{languages, open_named};
 use crate::model::ReceiverId;
 use crate::notify::{Guides, KINDS, Rate, ReceiverSettings, kind_of};
@@ -90,8 +90,11 @@ fn read_one(
     let section = section.with(kind.keys);
     let channel = kind.read(&section);
     let rate = Rate::read(&section, kind.rate);
-    check_file(&section, "ca_file");
-    check_file(&section, "client_cert");
+    for key in ["ca_file", "client_cert"] {
+        if let Some(fault) = file_fault(&section, key) {
+            section.findings().disabled(section.place_of(key), section.path_of(key), fault);
+        }
+    }
     section.close();
     let (channel, rate) = (channel?, rate?);
     let send_resolved = send_resolved.unwrap_or(kind.sends_resolved);

@@ -75,7 +75,9 @@ fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option
     // A source whose calls are counted is polled as often as they allow.
     let planned = scheduler.as_ref().and_then(SchedulerSettings::poll_default).filter(|_| !section.has("poll"));
     let poll = planned.map_or(written, |text| Schedule::parse(&text, timezone).ok());
-    check_file(&section, "ca_file");
+    if let Some(fault) = file_fault(&section, "ca_file") {
+        section.error("ca_file", fault, None);
+    }
     section.close();
     let id = SourceId::new(&entry.key);
     Some((SourceSettings { id, labels, poll: poll?, lookback, first_poll, scheduler: scheduler? }, guide))
@@ -89,19 +91,16 @@ pub(super) fn read_schedule(section: &Section<'_>, key: &'static str, timezone: 
     Schedule::parse(&text, timezone).map_err(|fault| section.error(key, fault, None)).ok()
 }
 
-/// Reports a file that a kind's own key names and that is not there, unless the kind has found fault with it itself.
-pub(super) fn check_file(section: &Section<'_>, key: &'static str) {
-    if section.is_known(key)
-        && !section.findings().has_error_at(section.place_of(key))
-        && let Some(path) = section.optional::<PathBuf>(key)
-    {
-        let checked = match key {
-            _ if !path.is_file() => Err(format!("there is no file {}", path.display())),
-            "client_cert" => check_client_cert(&path),
-            _ => check_ca_file(&path),
-        };
-        if let Err(reason) = checked {
-            section.error(key, reason, None);
-        }
+/// What is wrong with the certificate file that a kind's own key names, unless the kind has found fault with it itself.
+pub(super) fn file_fault(section: &Section<'_>, key: &'static str) -> Option<String> {
+    if !section.is_known(key) || section.findings().has_error_at(section.place_of(key)) {
+        return None;
     }
+    let path = section.optional::<PathBuf>(key)?;
+    let checked = match key {
+        _ if !path.is_file() => Err(format!("there is no file {}", path.display())),
+        "client_cert" => check_client_cert(&path),
+        _ => check_ca_file(&path),
+    };
+    checked.err()
 }

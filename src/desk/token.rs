@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::error::DeskError;
+use crate::coding::hex;
 
 /// What every token begins with, so that people and scanners of leaked secrets know one when they see it.
 pub const TOKEN_HEAD: &str = "nb_";
@@ -31,7 +32,7 @@ pub fn new_secret() -> Result<String, DeskError> {
 
 /// What the store keeps of a token or of the id of a session.
 pub fn hash_of(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

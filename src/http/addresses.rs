@@ -1,23 +1,61 @@
 //! Connecting to a host that has several addresses, as RFC 8305 says: side by side, a little apart, the first that
 //! answers counts. One that drops packets costs a moment and not the message.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::net::{TcpStream, lookup_host};
 
 /// How long an address is given before the next one is tried beside it, as RFC 8305 recommends.
 const LEAD: Duration = Duration::from_millis(250);
 
+/// The addresses of a host, each with the port.
+type Found = BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
+/// What finds the addresses of a host by its name and a port: the system, unless somebody who knows better is put in its
+/// place.
+#[derive(Clone)]
+pub(crate) struct Lookup(Arc<dyn Fn(String, u16) -> Found + Send + Sync>);
+
+impl Default for Lookup {
+    fn default() -> Lookup {
+        Lookup::by(|host, port| Box::pin(async move { Ok(lookup_host((host, port)).await?.collect()) }))
+    }
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lookup")
+    }
+}
+
+impl Lookup {
+    /// One that asks this function.
+    pub(crate) fn by(find: impl Fn(String, u16) -> Found + Send + Sync + 'static) -> Lookup {
+        Lookup(Arc::new(find))
+    }
+
+    /// The addresses of the host.
+    ///
+    /// # Errors
+    /// When they cannot be found out.
+    pub(super) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        (self.0)(host.to_string(), port).await
+    }
+}
+
 /// A connection to whichever address of the host answers first.
 ///
 /// # Errors
 /// When the name has no address, or none of them answers: what each said, at most the first three.
-pub(crate) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+pub(crate) async fn dial(lookup: &Lookup, host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = lookup.addresses(host, port).await?;
     side_by_side(interleaved(addresses), TcpStream::connect).await
 }
 
@@ -69,8 +107,40 @@ where
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
     use super::*;
+
+    /// A host of two addresses with one port, of which the first drops what comes: a listener whose queue is full.
+    pub(crate) struct HalfDeaf {
+        pub(crate) lookup: Lookup,
+        pub(crate) port: u16,
+        _deaf: TcpListener,
+        waiting: Vec<tokio::task::JoinHandle<io::Result<TcpStream>>>,
+    }
+
+    impl HalfDeaf {
+        /// The host, and the listener of the address that answers.
+        pub(crate) async fn open() -> (HalfDeaf, TcpListener) {
+            let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = good.local_addr().unwrap().port();
+            let deaf = TcpSocket::new_v4().unwrap();
+            let (first, second) = (SocketAddr::from(([127, 0, 0, 2], port)), SocketAddr::from(([127, 0, 0, 1], port)));
+            deaf.bind(first).unwrap();
+            let deaf = deaf.listen(1).unwrap();
+            let waiting = (0..16).map(|_| tokio::spawn(TcpStream::connect(first))).collect();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let lookup = Lookup::by(move |_, _| Box::pin(std::future::ready(Ok(vec![first, second]))));
+            (HalfDeaf { lookup, port, _deaf: deaf, waiting }, good)
+        }
+    }
+
+    impl Drop for HalfDeaf {
+        fn drop(&mut self) {
+            self.waiting.iter().for_each(tokio::task::JoinHandle::abort);
+        }
+    }
 
     fn at(text: &str) -> SocketAddr {
         text.parse().unwrap()

@@ -3,6 +3,7 @@
 //! Reads files and the variables `SSL_CERT_FILE` and `SSL_CERT_DIR`; contacts nobody.
 
 use std::error::Error as _;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use reqwest::{Certificate, Client, Identity};
@@ -83,22 +84,48 @@ pub fn check_client_cert(path: &Path) -> Result<(), String> {
 /// Whether the environment names roots of its own, which are then not replaced by others.
 ///
 /// # Errors
-/// When it names a file that has no certificate.
-pub(super) fn check_environment() -> Result<bool, String> {
+/// When it names a file, or directories, without a certificate.
+pub(crate) fn check_environment() -> Result<bool, String> {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(file) = named("SSL_CERT_FILE") {
         check_roots(Path::new(&file))?;
         return Ok(true);
     }
-    Ok(named("SSL_CERT_DIR").is_some())
+    let Some(directories) = named("SSL_CERT_DIR") else { return Ok(false) };
+    check_directories(&directories)?;
+    Ok(true)
 }
 
 fn check_roots(path: &Path) -> Result<(), String> {
     let pem = std::fs::read(path).map_err(|error| format!("SSL_CERT_FILE {}: {error}", path.display()))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(all) if !all.is_empty() => Ok(()),
-        _ => Err(format!("SSL_CERT_FILE {}: {}", path.display(), without_certificate(&pem))),
+    if has_certificate(&pem) {
+        return Ok(());
     }
+    Err(format!("SSL_CERT_FILE {}: {}", path.display(), without_certificate(&pem)))
+}
+
+/// Reads as far as the first certificate.
+fn check_directories(paths: &OsStr) -> Result<(), String> {
+    let wrong = |reason: &dyn std::fmt::Display| format!("SSL_CERT_DIR {}: {reason}", Path::new(paths).display());
+    let mut unread = None;
+    for directory in std::env::split_paths(paths) {
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                unread.get_or_insert(error);
+                continue;
+            }
+        };
+        let mut files = entries.flatten().filter_map(|entry| std::fs::read(entry.path()).ok());
+        if files.any(|file| has_certificate(&file)) {
+            return Ok(());
+        }
+    }
+    Err(unread.map_or_else(|| wrong(&"there is no certificate in it (PEM)"), |error| wrong(&error)))
+}
+
+fn has_certificate(pem: &[u8]) -> bool {
+    Certificate::from_pem_bundle(pem).is_ok_and(|all| !all.is_empty())
 }
 
 fn without_certificate(file: &[u8]) -> &'static str {

@@ -14,7 +14,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::addresses::{interleaved, side_by_side};
+use super::addresses::{Lookup, interleaved, side_by_side};
 use crate::limits::CONNECT_TIMEOUT;
 
 /// How long the address that answered is believed to do so.
@@ -22,7 +22,10 @@ const BELIEVED: Duration = Duration::from_secs(5 * 60);
 
 /// Resolves names, the address first that answers.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Dialer(Arc<Mutex<HashMap<String, Known>>>);
+pub(super) struct Dialer {
+    lookup: Lookup,
+    known: Arc<Mutex<HashMap<String, Known>>>,
+}
 
 #[derive(Debug, Clone, Default)]
 struct Known {
@@ -32,6 +35,11 @@ struct Known {
 }
 
 impl Dialer {
+    /// One that finds addresses in this way.
+    pub(super) fn new(lookup: Lookup) -> Dialer {
+        Dialer { lookup, known: Arc::default() }
+    }
+
     /// Notes which port of its host a request goes to.
     pub(super) fn expect(&self, url: &Url) {
         if let (Some(host), Some(port)) = (url.domain(), url.port_or_known_default()) {
@@ -47,13 +55,12 @@ impl Dialer {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     async fn addresses(&self, name: &str) -> std::io::Result<Vec<SocketAddr>> {
         let known = self.known().get(name).cloned();
-        let found: Vec<SocketAddr> =
-            tokio::net::lookup_host((name, known.as_ref().map_or(0, |it| it.port))).await?.collect();
+        let found = self.lookup.addresses(name, known.as_ref().map_or(0, |it| it.port)).await?;
         // The port of a proxy is not known here.
         let (Some(known), true) = (known, found.len() > 1) else { return Ok(found) };
         let believed = known.best.filter(|(address, until)| *until > Instant::now() && found.contains(address));
@@ -92,24 +99,47 @@ async fn first_to_answer(addresses: &[SocketAddr]) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::{Method, Request};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::super::addresses::tests::HalfDeaf;
+    use super::super::{HttpClient, HttpSettings, Outgoing};
     use super::*;
-    use tokio::net::TcpSocket;
+    use crate::secret::Secrets;
 
     #[tokio::test]
     async fn an_address_that_drops_packets_does_not_hold_up_the_others() {
-        // A listener whose queue is full drops what comes.
-        let full = TcpSocket::new_v4().unwrap();
-        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let full = full.listen(1).unwrap();
-        let dropping = full.local_addr().unwrap();
-        let waiting: Vec<_> = (0..16).map(|_| tokio::spawn(TcpStream::connect(dropping))).collect();
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (host, good) = HalfDeaf::open().await;
         let good = good.local_addr().unwrap();
+        let dropping = SocketAddr::from(([127, 0, 0, 2], host.port));
         let began = Instant::now();
         assert_eq!(first_to_answer(&[dropping, good]).await, Some(good));
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
         assert_eq!(led_by(Some(good), vec![dropping, good]), [good, dropping]);
-        waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn a_request_arrives_at_a_host_whose_first_address_drops_packets() {
+        let (host, good) = HalfDeaf::open().await;
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = good.accept().await {
+                tokio::spawn(async move {
+                    let mut request = vec![0; 4096];
+                    let length = stream.read(&mut request).await?;
+                    // The connection that was made to find out who answers says nothing.
+                    if length > 0 {
+                        stream.write_all(b"HTTP/1.1 204 No\r\nconnection: close\r\n\r\n").await?;
+                    }
+                    std::io::Result::Ok(())
+                });
+            }
+        });
+        let client = HttpClient::looking_up(&HttpSettings::default(), &host.lookup).unwrap();
+        let url = format!("http://two.test:{}/", host.port).parse().unwrap();
+        let outgoing = Outgoing::new(Request::new(Method::POST, url), Secrets::new());
+        let began = Instant::now();
+        let answer = client.send(outgoing, Duration::from_secs(30), 1024).await.unwrap();
+        assert_eq!(answer.status, 204);
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     }
 }

@@ -21,13 +21,14 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, Proxy, Url};
 
-pub(crate) use addresses::dial;
+pub(crate) use addresses::{Lookup, dial};
 pub use certificates::{CA_FILE, check_ca_file, check_client_cert, install_crypto};
-pub(crate) use certificates::{explained, trusted};
+pub(crate) use certificates::{check_environment, explained, trusted};
 pub use date::http_date;
 pub use error::HttpError;
 pub use outgoing::{Outgoing, secrets_in, set_headers};
 pub use place::{checked_endpoint, is_region, read_place};
+pub(crate) use proxy::names_proxy;
 pub use quote::{cut_to, snippet};
 pub use response::{BodyEnd, Response};
 
@@ -63,14 +64,19 @@ impl HttpClient {
     /// [`HttpError::Setup`] when a certificate file cannot be read or understood, or the environment names a proxy or roots
     /// that cannot be used.
     pub fn new(settings: &HttpSettings) -> Result<HttpClient, HttpError> {
+        HttpClient::looking_up(settings, &Lookup::default())
+    }
+
+    /// The same with another way to find the addresses of hosts.
+    fn looking_up(settings: &HttpSettings, lookup: &Lookup) -> Result<HttpClient, HttpError> {
         install_crypto();
-        let has_own_roots = certificates::check_environment().map_err(HttpError::Setup)?;
-        match build(settings, None) {
+        let has_own_roots = check_environment().map_err(HttpError::Setup)?;
+        match build(settings, lookup, None) {
             // Images without a CA bundle: the bundled Mozilla roots stand in.
             Err(HttpError::Setup(reason)) if reason.contains("CA certificates") && !has_own_roots => {
                 let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
                 let roots = roots.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
-                build(settings, Some(roots))
+                build(settings, lookup, Some(roots))
             }
             other => other,
         }
@@ -179,9 +185,9 @@ pub fn host_of(url: &Url) -> String {
     url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
 }
 
-fn build(settings: &HttpSettings, roots: Option<Vec<Certificate>>) -> Result<HttpClient, HttpError> {
+fn build(settings: &HttpSettings, lookup: &Lookup, roots: Option<Vec<Certificate>>) -> Result<HttpClient, HttpError> {
     let proxies = Proxies::read(|name| std::env::var(name).ok()).map_err(HttpError::Setup)?;
-    let (dialer, secrets) = (Dialer::default(), proxies.secrets());
+    let (dialer, secrets) = (Dialer::new(lookup.clone()), proxies.secrets());
     let mut builder = Client::builder()
         .dns_resolver(dialer.clone())
         .proxy(Proxy::custom(move |url| proxies.of(url)))
@@ -201,3 +207,6 @@ fn build(settings: &HttpSettings, roots: Option<Vec<Certificate>>) -> Result<Htt
     let client = builder.build().map_err(|error| HttpError::Setup(chain(&error.without_url())))?;
     Ok(HttpClient { client, dialer, proxies: secrets })
 }
+
+#[cfg(test)]
+pub(crate) use addresses::tests::HalfDeaf;

@@ -59,6 +59,12 @@ impl Proxies {
     }
 }
 
+/// Whether the environment names a proxy for what is not plain HTTP.
+pub(crate) fn names_proxy() -> bool {
+    let names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    names.iter().any(|name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty()))
+}
+
 fn parsed(text: &str) -> Result<Url, String> {
     let with_scheme = if text.contains("://") { text.to_string() } else { format!("http://{text}") };
     let url = Url::parse(&with_scheme).map_err(|error| format!("the proxy's address is not valid: {error}"))?;

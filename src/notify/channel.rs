@@ -158,6 +158,14 @@ pub(super) trait Sender: Debug + Send + Sync {
         1
     }
 
+    /// What was learnt of the other side that the next run must know, by name. It holds no secret.
+    fn learnt(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// Takes over what [`Sender::learnt`] said in an earlier run.
+    fn learn(&self, _learnt: &BTreeMap<String, String>) {}
+
     /// Takes leave of the other side, where that is the custom.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))

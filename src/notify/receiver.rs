@@ -1,5 +1,6 @@
 //! A receiver as the rest of the program sees it: its settings, whatever kind it is, and the notifier they open.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -173,6 +174,17 @@ impl AnyNotifier {
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> AnyNotifier {
         AnyNotifier { deadline, ..self }
+    }
+
+    /// What was learnt of the other side that the next run must know, by name: that a password was refused. It holds no
+    /// secret.
+    pub fn learnt(&self) -> BTreeMap<String, String> {
+        self.sender.learnt()
+    }
+
+    /// Takes over what [`AnyNotifier::learnt`] said in an earlier run.
+    pub fn learn(&self, learnt: &BTreeMap<String, String>) {
+        self.sender.learn(learnt);
     }
 
     /// Takes leave of the other side, where that is the custom, when nothing more will be sent.

@@ -4,6 +4,7 @@
 //! signed for its moment, or carries a token, which a user's password may have got. `message_id` confirms that the topic took it; what its subscribers'
 //! carriers do then, SMN does not tell.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -196,7 +197,20 @@ impl SmnNotifier {
     }
 }
 
+/// When a password was refused, which must not be tried again at once by the next run.
+const SIGN_IN: &str = "sign_in_refused";
+
 impl Sender for SmnNotifier {
+    fn learnt(&self) -> BTreeMap<String, String> {
+        self.caller.refusal().map(|refusal| (SIGN_IN.to_string(), refusal)).into_iter().collect()
+    }
+
+    fn learn(&self, learnt: &BTreeMap<String, String>) {
+        if let Some(refusal) = learnt.get(SIGN_IN) {
+            self.caller.recall(refusal);
+        }
+    }
+
     fn send<'a>(&'a self, delivery: &'a Delivery, now: Timestamp, within: Duration) -> Attempting<'a> {
         let until = Instant::now() + within;
         Box::pin(async move {

@@ -127,7 +127,8 @@ pub trait PollLedger: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Alert>, StoreError>> + Send;
 
-    /// What was learnt of a source, by question; empty for one that nothing is known of.
+    /// What was learnt of a source, by question; empty for one that nothing is known of. What was learnt of a receiver stands
+    /// under a name that no source has.
     fn load_learnt(
         &self,
         source: &SourceId,

@@ -1,5 +1,5 @@
 //! The helpers that templates may call, and the engine set up for one kind of output. Those that depend on the receiver
-//! (`local`, `duration`, `range`, `elapsed`, `noticed`, `t`, `word`) stand in `say`.
+//! (`local`, `duration`, `range`, `elapsed`, `noticed`, `gap`, `t`, `word`) stand in `say`.
 //!
 //! | helper | gives |
 //! |---|---|
@@ -11,13 +11,14 @@
 //! | `range ms ms` | `6 to 8m` |
 //! | `elapsed a`, `elapsed a b` | how long from the instant `a` to the making of the message, or to `b`: `1m 3s` |
 //! | `noticed a` | (of `data.alert`) how long after its beginning it was noticed; nothing where the message itself is late |
+//! | `gap x name why` | (digests) what a gap in `data.completeness` means, with the name of its source and its reason |
 //! | `t "key" n=x …` | the phrase of the key in the receiver's language, with its values; `pad=11` fills up with blanks |
 //! | `word x` | a status, severity or type in the receiver's language; any other text as it is |
 //! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
 //! | `upper x` | in capitals |
 //! | `pad x 11` | filled up with blanks to 11 columns |
 //! | `mark x` | the mark of a level, a verdict or an alert, and a blank: `🔴 ` |
-//! | `color x "hex"` | its colour; the palettes are `hex`, `page`, `feishu` and `teams` |
+//! | `color x "hex"` | its colour; the palettes are `hex`, `page`, `names`, `styles` and `fonts` |
 //! | `labels x 200` | (of `data.alert.labels`) all of them, `team=finance tier=1`, at most 200 characters |
 //! | `label x "team"` | one of them, nothing if there is none of that name |
 //! | `shorten x m n 9000` | the names of a list, in full, or as short as it takes for the `m` alerts of the message and the `n` that wait to be named in the messages of a minute, of which each has room for 9,000 characters of names |
@@ -61,12 +62,13 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 31] = [
+pub(super) const HELPERS: [Signature; 32] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
     takes("range", 2, 2),
     takes("elapsed", 1, 2),
     takes("noticed", 1, 1),
+    takes("gap", 3, 3),
     takes("word", 1, 1),
     Signature { name: "t", values: (1, 1), pairs: true, only: &[] },
     takes("truncate", 2, 2),
@@ -200,7 +202,7 @@ const PLAIN: [(&str, Plain); 8] = [
     ("mark", |_, helper| Ok(marks::mark(&level_of(value(helper, 0))))),
     ("color", |_, helper| match marks::Palette::named(&text(value(helper, 1))) {
         Some(palette) => Ok(marks::color(&level_of(value(helper, 0)), palette).to_string()),
-        None => failed("the palettes of \"color\" are \"hex\", \"page\", \"names\" and \"styles\""),
+        None => failed("the palettes of \"color\" are \"hex\", \"page\", \"names\", \"styles\" and \"fonts\""),
     }),
 ];
 

@@ -11,6 +11,8 @@ pub enum Palette {
     Names,
     /// What they mean, for cards that choose the colour: `attention`, `warning`, `good`, `accent`, `emphasis`.
     Styles,
+    /// What WeCom calls the three colours of its fonts: `info` is green, `comment` grey, `warning` orange.
+    Fonts,
 }
 
 impl Palette {
@@ -21,27 +23,28 @@ impl Palette {
             "page" => Some(Palette::Page),
             "names" => Some(Palette::Names),
             "styles" => Some(Palette::Styles),
+            "fonts" => Some(Palette::Fonts),
             _ => None,
         }
     }
 }
 
 /// A level of an alert or a verdict of a digest: its mark, and its colour in each palette.
-struct LevelLook(&'static str, &'static str, [&'static str; 4]);
+struct LevelLook(&'static str, &'static str, [&'static str; 5]);
 
 const LOOKS: [LevelLook; 12] = [
-    LevelLook("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis"]),
-    LevelLook("resolved", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
-    LevelLook("critical", "🚨", ["#b60205", "#b00020", "red", "attention"]),
-    LevelLook("error", "🔴", ["#d93f0b", "#c2410c", "orange", "attention"]),
-    LevelLook("warning", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
-    LevelLook("info", "🔵", ["#0969da", "#0757b8", "blue", "accent"]),
-    LevelLook("broken", "🔴", ["#b60205", "#b00020", "red", "attention"]),
-    LevelLook("unknown", "🟡", ["#dbab09", "#946200", "yellow", "warning"]),
-    LevelLook("late", "🟠", ["#dbab09", "#946200", "orange", "warning"]),
-    LevelLook("recovered", "🟢", ["#2da44e", "#1a7f37", "green", "good"]),
-    LevelLook("well", "✅", ["#2da44e", "#1a7f37", "green", "good"]),
-    LevelLook("quiet", "⚪", ["#6e7781", "#57606a", "grey", "emphasis"]),
+    LevelLook("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis", "comment"]),
+    LevelLook("resolved", "✅", ["#2da44e", "#1a7f37", "green", "good", "info"]),
+    LevelLook("critical", "🚨", ["#b60205", "#b00020", "red", "attention", "warning"]),
+    LevelLook("error", "🔴", ["#d93f0b", "#c2410c", "orange", "attention", "warning"]),
+    LevelLook("warning", "🟡", ["#dbab09", "#946200", "yellow", "warning", "warning"]),
+    LevelLook("info", "🔵", ["#0969da", "#0757b8", "blue", "accent", "comment"]),
+    LevelLook("broken", "🔴", ["#b60205", "#b00020", "red", "attention", "warning"]),
+    LevelLook("unknown", "🟡", ["#dbab09", "#946200", "yellow", "warning", "warning"]),
+    LevelLook("late", "🟠", ["#dbab09", "#946200", "orange", "warning", "warning"]),
+    LevelLook("recovered", "🟢", ["#2da44e", "#1a7f37", "green", "good", "info"]),
+    LevelLook("well", "✅", ["#2da44e", "#1a7f37", "green", "good", "info"]),
+    LevelLook("quiet", "⚪", ["#6e7781", "#57606a", "grey", "emphasis", "comment"]),
 ];
 
 fn look(word: &str) -> Option<&'static LevelLook> {
@@ -71,5 +74,6 @@ mod tests {
         }
         assert_eq!((mark("critical").as_str(), mark("odd").as_str()), ("🚨 ", ""));
         assert_eq!(color("late", Palette::Names), "orange");
+        assert_eq!((color("resolved", Palette::Fonts), color("test", Palette::Fonts)), ("info", "comment"));
     }
 }

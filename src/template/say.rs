@@ -45,12 +45,13 @@ impl HelperDef for Told {
 /// Makes the helpers known to one rendering.
 pub(super) fn register(render: &mut RenderContext<'_, '_>, locale: &Locale, now: Timestamp) {
     let occasion = Arc::new(Occasion { locale: locale.clone(), now });
-    let helpers: [(&str, Answer); 7] = [
+    let helpers: [(&str, Answer); 8] = [
         ("local", local),
         ("duration", duration),
         ("range", range),
         ("elapsed", elapsed),
         ("noticed", noticed),
+        ("gap", gap),
         ("word", word),
         ("t", phrase),
     ];
@@ -134,6 +135,27 @@ fn range(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError
         [Some(from), Some(to)] => Ok(occasion.locale.language.range(from, to)),
         _ => failed("\"range\" wants two numbers of milliseconds, such as usual.from_ms and usual.to_ms"),
     }
+}
+
+/// What a gap in a digest means, by its cause.
+fn gap(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> {
+    let gap = value(helper, 0);
+    let Some(from) = gap.get("from").and_then(instant) else {
+        return failed("\"gap\" wants a gap, as data.completeness.gaps.shown has them");
+    };
+    let Locale { timezone, language, .. } = &occasion.locale;
+    let short = |at| short_time(at, occasion.now, timezone, *language);
+    let until = gap.get("until").and_then(instant).map(short).unwrap_or_default();
+    let values =
+        [("source", text(value(helper, 1))), ("from", short(from)), ("until", until), ("why", text(value(helper, 2)))];
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, said)| (*name, said.as_str())).collect();
+    Ok(match gap.get("cause").and_then(Value::as_str) {
+        Some("silent") => language.say("digest.gap_silent", &values),
+        Some("unreadable") => language.say("digest.gap_unreadable", &values),
+        Some("lost") => language.say("digest.gap_lost", &values),
+        Some("purged") => language.say("digest.gap_purged", &values),
+        _ => language.say("digest.gap_incomplete", &values),
+    })
 }
 
 fn word(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> {

@@ -49,6 +49,8 @@ pub struct Diagnostics {
     files: Vec<(String, PathBuf)>,
     /// Whether a file could not be read as a tree: then what others refer to may be in it.
     partial: Cell<bool>,
+    /// Whether what disables one part alone is no reason to refuse the whole.
+    lenient: bool,
     found: RefCell<Vec<Diagnostic>>,
     secrets: RefCell<Vec<NotedSecret>>,
 }
@@ -74,6 +76,12 @@ impl Diagnostics {
     pub fn of(files: &[FileText]) -> Self {
         let files = files.iter().map(|file| (file.name.clone(), file.base.clone())).collect();
         Diagnostics { files, ..Diagnostics::default() }
+    }
+
+    /// The same for who goes on without a part that does not work: what disables one part alone is a warning.
+    #[must_use]
+    pub fn leniently(self) -> Self {
+        Diagnostics { lenient: true, ..self }
     }
 
     /// A path that stands at `at` as the process can open it: relative ones start from the directory of their file.
@@ -109,6 +117,12 @@ impl Diagnostics {
     /// Adds an error.
     pub fn error(&self, at: Place, path: impl Into<String>, message: impl Into<String>, help: Option<String>) {
         self.push(Diagnostic { level: Level::Error, at, path: path.into(), message: message.into(), help });
+    }
+
+    /// Adds what disables one part alone: an error, unless the findings are gathered [leniently](Diagnostics::leniently).
+    pub fn disabled(&self, at: Place, path: impl Into<String>, message: impl Into<String>) {
+        let level = if self.lenient { Level::Warning } else { Level::Error };
+        self.push(Diagnostic { level, at, path: path.into(), message: message.into(), help: None });
     }
 
     /// Adds a warning.

@@ -1,5 +1,6 @@
 //! Mail through a real SMTP server (aiosmtpd), read back and parsed.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,8 +11,8 @@ use base64::Engine as _;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use nightbell::model::AttemptOutcome::{Delivered, Rejected, Retry, Unauthorized};
 use nightbell::model::{Delivery, DeliveryId, Message, MessageKind, Notification};
-use nightbell::notify::Notifier as _;
-use nightbell::template::{sample_message, samples};
+use nightbell::notify::{Notifier as _, Renderer};
+use nightbell::template::{digest_samples, group_samples, sample_message, samples};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
@@ -308,15 +309,20 @@ async fn data_adds_no_header_and_no_mail() {
     let yaml = server.yaml("smtps", "a@example.com", PASSWORD);
     let receiver = settings(&yaml);
     let notifier = open(&yaml);
-    let mut headers: Option<Vec<String>> = None;
-    let all: Vec<(String, Message)> = samples();
-    for (name, message) in all.iter().filter(|(name, _)| name.starts_with("alert.firing")) {
-        let delivery = delivery(&receiver, message);
+    // By kind of message: a digest's pictures make it another mail than an alert.
+    let mut headers: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let all: Vec<(String, Message)> = samples().into_iter().chain(group_samples()).chain(digest_samples()).collect();
+    let renderer = Renderer::open(&receiver).unwrap();
+    for (name, message) in &all {
+        let content = renderer.render(message).content;
+        let id = DeliveryId::new("d-0123456789abcdef");
+        let delivery = Delivery::pending(Notification::new(id, receiver.id.clone(), message.kind, content, now()));
         assert_eq!(notifier.send(&delivery, now()).await.outcome, Delivered, "{name}");
         let mail = server.mail();
         let parsed = MessageParser::default().parse(&mail.bytes).unwrap();
         let names: Vec<String> = parsed.headers().iter().map(|header| header.name().to_string()).collect();
-        assert_eq!(headers.get_or_insert_with(|| names.clone()), &names, "{name}");
+        let expected = headers.entry(message.kind.as_str()).or_insert_with(|| names.clone());
+        assert_eq!(*expected, names, "{name}");
         let subject = delivery.content.part("subject");
         assert_eq!(parsed.subject(), Some(subject), "{name}");
         let text = parsed.body_text(0).unwrap().replace("\r\n", "\n");

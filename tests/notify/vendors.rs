@@ -13,6 +13,7 @@ use nightbell::notify::{Notifier as _, ReceiverSettings, Renderer};
 use nightbell::sign::huawei::{date_text, is_signed_by, parse};
 use nightbell::sign::{LinkKey, Signable};
 use nightbell::template::{digest_samples, group_samples, sample_message, samples};
+use nightbell::words::Language;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -386,11 +387,14 @@ async fn every_vendor_takes_every_sample() {
         let yaml = yaml_of(kind, &server.base);
         let (receiver, notifier) = (settings(&yaml), open(&yaml));
         let page = Some("https://bell.example.com:8443".to_string());
-        let with_page = ReceiverSettings { page, ..receiver.clone() };
+        // In every language, each with a page; once without.
+        let with_page = |language| ReceiverSettings { page: page.clone(), language, ..receiver.clone() };
+        let looks = [receiver.clone()].into_iter().chain(Language::ALL.into_iter().map(with_page));
         let of_groups = || group_samples().into_iter().filter(|_| receiver.channel.kind().merges());
         let all = || samples().into_iter().chain(of_groups()).chain(digest_samples());
         // Opened once each: that tries every sample out, too.
-        let renderers = [&receiver, &with_page].map(|it| Renderer::open(it).unwrap().signing(LinkKey::new("any")));
+        let renderers: Vec<Renderer> =
+            looks.map(|it| Renderer::open(&it).unwrap().signing(LinkKey::new("any"))).collect();
         for (renderer, (name, message)) in renderers.iter().flat_map(|it| all().map(move |one| (it, one))) {
             let content = renderer.render(&message).content;
             let sent = Notification { content, ..delivery(&receiver, &message).notification };

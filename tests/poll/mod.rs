@@ -10,6 +10,7 @@ mod machine;
 mod mute;
 mod plans;
 mod property;
+mod spans;
 pub(crate) mod world;
 
 use jiff::{SignedDuration, Timestamp};

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
+use nightbell::limits::LOOKBACK_MAX;
 use nightbell::model::{
     Alert, Coverage, Instance, InstanceType, JobRef, JobSchedule, Part, SetAside, SourceId, Status, Window,
 };
@@ -50,6 +52,10 @@ pub(crate) struct Shown {
     pub(crate) schedules_asked: usize,
     /// Whether a list never comes.
     pub(crate) hangs: bool,
+    /// The longest span that it can be asked for, where it is not the usual one.
+    pub(crate) span_max: Option<Duration>,
+    /// What it was asked for.
+    pub(crate) windows: Vec<Window>,
 }
 
 #[derive(Clone, Default)]
@@ -80,6 +86,7 @@ impl Puppet {
             return std::future::pending().await;
         }
         let mut shown = self.shown();
+        shown.windows.push(window);
         if let Some(kind) = shown.fails {
             return Err(SourceError::new(kind, "out of order"));
         }
@@ -126,6 +133,10 @@ impl Source for Puppet {
 
     fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {
         Box::pin(async { Vec::new() })
+    }
+
+    fn span_max(&self) -> Duration {
+        self.shown().span_max.unwrap_or(LOOKBACK_MAX)
     }
 
     fn tells_schedules(&self) -> Option<&dyn TellsSchedules> {
@@ -268,6 +279,11 @@ impl Scene {
     pub(crate) fn restart_with(&mut self, rules: &str) {
         self.config = configuration(rules);
         self.restart();
+    }
+
+    /// The settings of its source.
+    pub(crate) fn settings(&self) -> &nightbell::source::SourceSettings {
+        &self.config.sources[0]
     }
 
     pub(crate) fn rules(&self) -> &nightbell::rule::RuleSet {

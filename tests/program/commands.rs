@@ -257,3 +257,27 @@ async fn an_environment_that_cannot_be_used_is_told_by_check_and_at_the_start() 
     }
     assert_eq!(stage.workspace.requests().list, 0, "nothing went past a proxy that cannot be used");
 }
+
+/// The same for mail, which makes its connections by itself: the bundled roots stand in for no roots, and not for those that
+/// the environment names.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_replaces_no_roots_that_the_environment_names() {
+    let stage = Stage::set("").await;
+    let config = "version: 1\nsources: {}\nreceivers:\n  mail: { type: email, smtp_url: \"smtps://127.0.0.1:9\", \
+                  from: bell@example.com, to: [team@example.com] }\nrules: {}\n";
+    std::fs::write(stage.path("rules.yaml"), config).unwrap();
+    let empty = stage.path("certs");
+    std::fs::create_dir(&empty).unwrap();
+    std::fs::write(empty.join("README"), "no certificate").unwrap();
+    let empty = empty.display().to_string();
+    for (name, value) in [("SSL_CERT_FILE", "/nowhere/roots.pem"), ("SSL_CERT_DIR", &empty)] {
+        for arguments in [["check"].as_slice(), &["send-test", "mail"]] {
+            let mut command = stage.command(arguments);
+            command.env_remove("SSL_CERT_FILE").env(name, value);
+            let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+            let said = text(&output.stderr) + &text(&output.stdout);
+            assert!(!output.status.success(), "{arguments:?} {name}={value}: {said}");
+            assert!(said.contains(&format!("{name} {value}: ")), "{arguments:?} {name}={value}: {said}");
+        }
+    }
+}

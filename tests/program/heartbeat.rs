@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nightbell::sim::{Fault, Operation};
 use sqlx::Executor as _;
 
@@ -126,6 +128,20 @@ async fn one_cycle_beats_once_and_not_when_nothing_can_be_read() {
     refuse(&stage);
     stage.once(1).await;
     assert_eq!(beats(&stage), 1);
+}
+
+/// A user and a password in the address are what whoever listens asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_in_the_address_go_with_each_beat() {
+    let stage = Stage::set("").await;
+    let beat = stage.sink.url("beat").replace("http://", "http://bell:heart%40canary@");
+    stage.write_config(&format!("self: {{ notify: [hook] }}\nheartbeat: {{ url: \"{beat}\" }}\nrules: {{}}\n"));
+    let output = stage.once(0).await;
+    let hits = stage.sink.hits_at("beat");
+    assert_eq!(hits.len(), 1);
+    let proof = STANDARD.encode("bell:heart@canary");
+    assert_eq!(hits[0].headers["authorization"], format!("Basic {proof}"));
+    assert!(!text(&output.stderr).contains("canary"), "{}", text(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ mod reload;
 mod requests;
 mod schedulerx;
 mod secrets;
+mod sign_in;
 mod silence;
 pub(crate) mod sink;
 mod story;
@@ -49,8 +50,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// A stage with the source `warehouse` and the receiver `hook`; `rules` is the rest of the file.
     pub(crate) async fn set(rules: &str) -> Stage {
+        Stage::set_before(SimConfig::default(), rules).await
+    }
+
+    /// The same before a workspace of this kind.
+    pub(crate) async fn set_before(workspace: SimConfig, rules: &str) -> Stage {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let workspace = SimWorkspace::start(SimConfig::default(), clock).await.unwrap();
+        let workspace = SimWorkspace::start(workspace, clock).await.unwrap();
         let stage = Stage { directory: tempfile::tempdir().unwrap(), workspace, sink: Sink::open().await };
         stage.write_config(rules);
         stage

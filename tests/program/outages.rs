@@ -100,6 +100,34 @@ async fn a_refused_delivery_is_pending_and_sent_under_its_id_later() {
     assert_eq!(hits[0].body, hits[1].body);
 }
 
+/// One certificate file that is no good makes its own receiver unreachable, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_of_one_receiver_keeps_no_other_from_being_told() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    std::fs::write(stage.path("empty.pem"), "").unwrap();
+    let config = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
+    let other = format!("  other: {{ type: webhook, url: {}, ca_file: empty.pem }}\nrules:\n", stage.sink.url("other"));
+    let config = config.replace("rules:\n", &other).replace("notify: [hook]", "notify: [hook, other]");
+    std::fs::write(stage.path("rules.yaml"), config).unwrap();
+    stage.workspace.put(failed("etl", 1));
+    let check = stage.output(&["check"]).await;
+    assert_eq!(check.status.code(), Some(78));
+    assert!(text(&check.stderr).contains("receivers.other.ca_file"), "{}", text(&check.stderr));
+    assert!(text(&check.stderr).contains("it is empty"), "{}", text(&check.stderr));
+    let stderr = text(&stage.once(1).await.stderr);
+    assert!(stderr.contains("cannot be reached until this is mended"), "{stderr}");
+    assert_eq!((stage.sink.hits_at("hook").len(), stage.sink.hits_at("other").len()), (1, 0), "{stderr}");
+    let pending: Vec<_> = stage.listed("deliveries").await;
+    let other = pending.iter().find(|one| one["receiver"] == "other").unwrap();
+    assert_eq!(other["state"], "pending", "{other}");
+    assert!(other["last_error"].as_str().unwrap().contains("empty.pem: it is empty"), "{other}");
+    // A program that runs already takes such a file up, too, and what stands there is told once it is mended.
+    let running = stage.start();
+    std::fs::write(stage.path("empty.pem"), include_str!("../data/config/certificate.pem")).unwrap();
+    stage.sink.wait("the other to be told", |hits| hits.iter().any(|hit| hit.path == "/other")).await;
+    drop(running);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_gone_makes_a_dead_letter_that_is_listed() {
     let stage = Stage::set(TELL_FAILURES).await;
@@ -125,6 +153,24 @@ async fn a_second_process_on_the_store_is_refused_with_the_pid_of_the_first() {
     assert!(stderr.contains(&format!("process {}", running.0.id())), "{stderr}");
     // Looking is allowed beside it.
     assert_eq!(stage.listed("alerts").await.len(), 1);
+}
+
+/// A store that is moved away under a running program: it says so once, tells on, and makes no other store in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_moved_away_is_said_once_and_not_made_anew() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    let running = stage.start();
+    stage.sink.wait("the first failure", |hits| !hits.is_empty()).await;
+    std::fs::rename(stage.path("nightbell.db"), stage.path("moved.db")).unwrap();
+    for id in 2..=3 {
+        stage.workspace.put(failed("etl", id));
+        stage.sink.wait("the next failure", |hits| hits.len() as u64 >= id).await;
+    }
+    drop(running);
+    let log = std::fs::read_to_string(stage.path("log")).unwrap();
+    assert_eq!(log.matches("the file was deleted or replaced while nightbell works with it").count(), 1, "{log}");
+    assert!(!stage.path("nightbell.db").exists(), "{log}");
 }
 
 /// An item that cannot be understood is shown, and keeps nobody from hearing of the others.

@@ -172,6 +172,29 @@ async fn a_source_is_read_through_socks_and_a_receiver_told_through_connect() {
     assert_eq!(told.load(Ordering::SeqCst), 1);
 }
 
+/// Mail knows no proxy, which somebody behind one has to be told when the server cannot be reached.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_says_that_it_goes_through_no_proxy() {
+    let stage = Stage::set("").await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = format!(
+        "version: 1\nsources: {{}}\nreceivers:\n  mail: {{ type: email, smtp_url: \"smtp+plain://{closed}\", \
+         from: bell@example.com, to: [team@example.com] }}\nrules: {{}}\n"
+    );
+    std::fs::write(stage.path("rules.yaml"), config).unwrap();
+    for (name, says_it) in [("all_proxy", true), ("HTTPS_PROXY", true), ("http_proxy", false)] {
+        let mut command = stage.command(&["send-test", "mail"]);
+        for name in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+            command.env_remove(name);
+        }
+        command.env(name, format!("http://{closed}"));
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = text(&output.stderr) + &text(&output.stdout);
+        assert!(!output.status.success() && said.to_lowercase().contains("refused"), "{name}: {said}");
+        assert_eq!(said.contains("mail goes through no proxy"), says_it, "{name}: {said}");
+    }
+}
+
 /// What `no_proxy` names goes past a proxy that nobody listens at.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_proxy_leads_past_the_proxy() {

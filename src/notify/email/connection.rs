@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::session::{Failure, Session, Step, Stream, Why};
 use super::settings::{EmailSettings, Security, is_full_name};
-use crate::http::{dial, install_crypto, trusted};
+use crate::http::{Lookup, check_environment, dial, install_crypto, names_proxy, trusted};
 use crate::limits::CONNECT_TIMEOUT;
 use crate::secret::{Secret, Secrets};
 
@@ -34,6 +34,7 @@ pub(super) struct Connector {
     name: ServerName<'static>,
     tls: TlsConnector,
     hello: Option<String>,
+    lookup: Lookup,
 }
 
 impl std::fmt::Debug for Connector {
@@ -54,6 +55,7 @@ impl Connector {
             name,
             tls: TlsConnector::from(Arc::new(tls(settings.ca_file.as_deref())?)),
             hello: settings.hello.clone(),
+            lookup: Lookup::default(),
         })
     }
 
@@ -67,7 +69,8 @@ impl Connector {
     /// A connection that is ready for mail.
     pub(super) async fn connect(&self, password: Option<&Secret>, step: &mut Step) -> Result<Connection, Failure> {
         *step = Step::Connect;
-        let tcp = within(CONNECT_TIMEOUT, "cannot connect", dial(&self.host, self.port)).await?;
+        let tcp = within(CONNECT_TIMEOUT, "cannot connect", dial(&self.lookup, &self.host, self.port));
+        let tcp = tcp.await.map_err(past_proxies)?;
         let hello = self.hello.clone().unwrap_or_else(|| own_name(&tcp));
         let stream: Box<dyn Stream> = match self.security {
             Security::Tls => self.encrypted(Box::new(tcp)).await?,
@@ -107,13 +110,26 @@ async fn within<T>(limit: Duration, what: &str, step: impl Future<Output = std::
     }
 }
 
-/// What vouches for servers: the system's roots, or the bundled ones where there are none, and those of `ca_file`.
+/// Says of a host that cannot be reached what whoever has only a proxy to the outside must know.
+fn past_proxies(mut failure: Failure) -> Failure {
+    if names_proxy() {
+        failure.text.push_str("; mail goes through no proxy, and the environment names one");
+    }
+    failure
+}
+
+/// What vouches for servers: the system's roots, or the bundled ones where there are none, and those of `ca_file`. Roots
+/// that the environment names are not replaced by others.
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     install_crypto();
+    let has_own_roots = check_environment()?;
     let extra = ca_file.map(trusted).transpose()?.unwrap_or_default();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-        .or_else(|_| {
+        .or_else(|error| {
+            if has_own_roots {
+                return Err(error);
+            }
             let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
             Verifier::new_with_extra_roots(bundled, Arc::clone(&provider))
         })
@@ -278,7 +294,61 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
     use super::*;
+    use crate::http::HalfDeaf;
+
+    /// Takes a mail as a server does that offers nothing.
+    async fn take(stream: TcpStream) -> std::io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        stream.write_all(b"220 mail.test\r\n").await?;
+        let (mut line, mut is_in_mail) = (String::new(), false);
+        while stream.read_line(&mut line).await? > 0 {
+            let reply = match line.trim_end() {
+                "." => "250 taken",
+                _ if is_in_mail => "",
+                "DATA" => "354 go on",
+                _ => "250 well",
+            };
+            is_in_mail = reply == "354 go on" || reply.is_empty();
+            if !reply.is_empty() {
+                stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_mail_arrives_at_a_host_whose_first_address_drops_packets() {
+        let (host, good) = HalfDeaf::open().await;
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = good.accept().await {
+                tokio::spawn(take(stream));
+            }
+        });
+        let connector = Connector {
+            host: "two.test".to_string(),
+            port: host.port,
+            security: Security::None,
+            username: None,
+            name: ServerName::try_from("two.test").unwrap(),
+            tls: TlsConnector::from(Arc::new(tls(None).unwrap())),
+            hello: None,
+            lookup: host.lookup.clone(),
+        };
+        let began = Instant::now();
+        let mut step = Step::default();
+        let mut connection = connector.connect(None, &mut step).await.map_err(|failure| failure.text).unwrap();
+        let (from, to): (Address, Address) = ("a@example.com".parse().unwrap(), "b@example.com".parse().unwrap());
+        let mail = b"Subject: x\r\n\r\nx\r\n";
+        let told = connection.transaction(&from, std::slice::from_ref(&to), mail, &mut step).await;
+        assert_eq!(told.map_err(|(failure, _)| failure.text).unwrap().reached, [to]);
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
 
     #[test]
     fn names_and_addresses_for_the_greeting() {

@@ -1,10 +1,10 @@
 //! The jobs of a workspace: the list of both kinds, and the status of a real-time job with its nodes.
 //!
 //! # Design
-//! The list has no time window that could be halved, and its `offset` is as unclear as the other list's. So pages
-//! overlap by one row where offsets count records, and are asked for one after the other where they count pages; until
-//! that is known, the second request shows it. The rows are counted against `total`, and a list that is not whole is an
-//! error: that a job is missing from it proves nothing.
+//! The list has no time window that could be halved, and its `offset` is as unclear as the other list's: it counts
+//! records or pages. The second request, `offset=1`, shows which: it brings all rows of the first page but one again, or
+//! none of them. From then on each page begins where what was read ends. The rows are counted against `total`, and a list
+//! that is not whole is an error: that a job is missing from it proves nothing.
 
 use std::collections::BTreeMap;
 

@@ -201,6 +201,10 @@ fn is_contended(error: &sqlx::Error) -> bool {
 /// What the database said, without the driver's preamble.
 pub(super) fn words(error: &sqlx::Error) -> String {
     match error {
+        // SQLITE_IOERR_GETTEMPPATH: "disk I/O error" would send people to their disks.
+        sqlx::Error::Database(error) if error.code().as_deref() == Some("6410") => {
+            "there is no directory for temporary files that can be written: name one in SQLITE_TMPDIR".to_string()
+        }
         sqlx::Error::Database(error) => error.message().to_string(),
         sqlx::Error::PoolTimedOut => {
             format!(
@@ -209,5 +213,61 @@ pub(super) fn words(error: &sqlx::Error) -> String {
             )
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::error::Error;
+    use std::fmt;
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// What SQLite answers, with its extended code.
+    #[derive(Debug)]
+    struct Answer(&'static str);
+
+    impl fmt::Display for Answer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("disk I/O error")
+        }
+    }
+
+    impl Error for Answer {}
+
+    impl DatabaseError for Answer {
+        fn message(&self) -> &str {
+            "disk I/O error"
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn a_missing_directory_for_temporary_files_is_no_broken_disk() {
+        let said = |code| words(&sqlx::Error::Database(Box::new(Answer(code))));
+        assert!(said("6410").contains("no directory for temporary files"), "{}", said("6410"));
+        assert_eq!(said("266"), "disk I/O error");
     }
 }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::coding::hex;
 use crate::limits::{API_ROWS, API_ROWS_MAX};
 use crate::web::fault::Fault;
 
@@ -30,8 +31,7 @@ pub(in crate::web) fn list(items: Vec<Value>, next: Option<String>) -> Value {
 /// An answer; nothing but a word where the asker has it already.
 pub(in crate::web) fn answer(headers: &HeaderMap, value: &Value) -> Response {
     let text = value.to_string();
-    let digest: String = Sha256::digest(text.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{digest}\"");
+    let tag = format!("\"{}\"", hex(&Sha256::digest(text.as_bytes())[..12]));
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
     let own = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_string())];
     if known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag) {

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
+use crate::coding::{hex, percent_decoded, percent_encoded};
 use crate::model::{Alert, Role};
 use crate::template::display_text;
 use crate::web::access::{Person, cookie};
@@ -58,7 +59,7 @@ impl Page {
     /// A page of which no number is known, and nobody who reads it.
     pub(in crate::web) fn bare(headers: &HeaderMap, in_force: Arc<InForce>, now: Timestamp) -> Page {
         let zone = cookie(headers, "zone").and_then(|text| {
-            let name = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
+            let name = String::from_utf8(percent_decoded(text)).ok()?;
             // A path, a rule or an offset is no name of a zone.
             let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte));
             if is_name && name.len() < 64 { TimeZone::get(&name).ok() } else { None }
@@ -235,8 +236,7 @@ pub(in crate::web) fn language_of(headers: &HeaderMap) -> Language {
 /// A page as it goes out; nothing but a word where the reader has it already.
 pub(in crate::web) fn shown(page: &Page, template: &impl Template) -> Result<Response, Fault> {
     let text = rendered(template)?;
-    let digest: String = Sha256::digest(text.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("W/\"{digest}\"");
+    let tag = format!("W/\"{}\"", hex(&Sha256::digest(text.as_bytes())[..12]));
     // Forms and names of the reader are in it: it is this reader's alone, and asked for anew each time.
     let headers = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_string())];
     if page.known.as_deref() == Some(tag.as_str()) {
@@ -255,7 +255,7 @@ pub(in crate::web) fn rendered(template: &impl Template) -> Result<String, Fault
 
 /// A name as a part of a path or a query.
 pub(in crate::web) fn encoded(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encoded(text)
 }
 
 /// The page of a job.

@@ -15,8 +15,6 @@ use nightbell::store::{Mode, PollCommit, PollLedger as _, SqlStore};
 pub(crate) const TOKEN: &str = "a-token-for-the-bench";
 /// Jobs that the runs belong to.
 const JOBS: u64 = 2_000;
-/// Over how long runs are spread.
-const SPAN: u64 = 25 * 86_400;
 
 /// A simulated workspace, in this process.
 pub(crate) async fn workspace() -> SimWorkspace {
@@ -56,9 +54,10 @@ pub(crate) fn job_of(number: u64) -> String {
     format!("etl_orders_daily_{:04}", number % JOBS)
 }
 
-/// Run `number` of so many, which went well; the last one was planned `newest` seconds ago.
-pub(crate) fn run(number: u64, of: u64, newest: u64, now: Timestamp) -> Instance {
-    let ago = SPAN * (of - number) / of;
+/// Run `number` of so many, which went well; they are spread over so many days, and the last one was planned `newest` seconds
+/// ago.
+pub(crate) fn run(number: u64, of: u64, (days, newest): (u64, u64), now: Timestamp) -> Instance {
+    let ago = days * 86_400 * (of - number) / of;
     let planned = now.checked_sub(Duration::from_secs(newest + ago)).ok();
     Instance {
         source: SourceId::new("s"),

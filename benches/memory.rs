@@ -2,7 +2,9 @@
 //!
 //! - `flood`: 10,000 alerts begin in one poll, told to a Slack channel and to a webhook that cannot be reached; then the
 //!   program is started anew on that store;
-//! - `history`: a million runs stored over 25 days, of which 10,000 are listed at each poll and none changes.
+//! - `history`: a million runs stored over 25 days, of which 10,000 are listed at each poll and none changes;
+//! - `start`: 100,000 rules and a store of 5 million runs over 30 days (`STORED=` for another number; it takes some minutes and
+//!   2 GB of disk to fill), held against one rule and 10,000 runs. It is not run unless it is named.
 //!
 //! `cargo bench --bench memory`, or `cargo bench --bench memory -- flood`. With `NIGHTBELL=path` it is another binary that is
 //! looked at. The peak is `VmHWM` of `/proc/PID/status`, what stays is `VmRSS`: on Linux alone.
@@ -40,15 +42,28 @@ fn main() {
         if is_wanted("history") {
             history().await;
         }
+        if wanted.iter().any(|word| word == "start") {
+            start().await;
+        }
     });
 }
 
 fn configure(workspace: &SimWorkspace, directory: &Path, receiver: &str) {
+    configure_rules(workspace, directory, receiver, 0);
+}
+
+/// The same, with so many rules more: each is about a job of its own.
+fn configure_rules(workspace: &SimWorkspace, directory: &Path, receiver: &str, more: usize) {
+    let more: String = (0..more)
+        .map(|number| {
+            format!("  r{number}: {{ match: {{ job: \"job_{number}\" }}, when: {{ status: [fail] }}, notify: [r] }}\n")
+        })
+        .collect();
     let text = format!(
         "version: 1\nstore: sqlite://{}\nsources:\n  s:\n    type: dataarts\n    endpoint: {}\n    project_id: {}\n    \
          requests_per_second: 10000\n    poll: \"* * * * * *\"\n    auth: {{ token: {TOKEN} }}\nreceivers:\n  \
          r: {{ type: {receiver} }}\nrules:\n  \
-         failed: {{ match: {{ job: \"*\" }}, when: {{ status: [fail] }}, notify: [r] }}\n",
+         failed: {{ match: {{ job: \"*\" }}, when: {{ status: [fail] }}, notify: [r] }}\n{more}",
         directory.join("nightbell.db").display(),
         workspace.endpoint(),
         workspace.config().project_id,
@@ -133,9 +148,18 @@ async fn flood(receiver: &str) {
 
 const STORED: u64 = 1_000_000;
 
-/// A run of the past 25 days: the last 10,000 of them are those that the workspace lists.
-fn stored(number: u64, now: Timestamp) -> Instance {
-    run(number, STORED, 600, now)
+/// How much is stored, and over how long.
+#[derive(Clone, Copy)]
+struct Past {
+    runs: u64,
+    days: u64,
+}
+
+const HISTORY: Past = Past { runs: STORED, days: 25 };
+
+/// A run of the past: the last 10,000 of them are those that the workspace lists.
+fn stored(past: Past, number: u64, now: Timestamp) -> Instance {
+    run(number, past.runs, (past.days, 600), now)
 }
 
 fn once(directory: &Path) -> Duration {
@@ -149,17 +173,22 @@ fn once(directory: &Path) -> Duration {
     began.elapsed()
 }
 
-async fn history() {
-    let (workspace, now) = (workspace().await, back(0));
-    workspace.put_all((STORED - INSTANCES..STORED).map(|number| {
-        let run = stored(number, now);
+/// Has the workspace list the last of what is stored.
+fn list_the_last(workspace: &SimWorkspace, past: Past, now: Timestamp) {
+    workspace.put_all((past.runs - INSTANCES..past.runs).map(|number| {
+        let run = stored(past, number, now);
         SimInstance::waiting(&run.job.name, 1_000_000 + number, run.plan_time.unwrap())
             .ended("success", run.end_time.unwrap())
     }));
+}
+
+async fn history() {
+    let (workspace, now) = (workspace().await, back(0));
+    list_the_last(&workspace, HISTORY, now);
     let (small, large) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for (directory, from) in [(&small, STORED - INSTANCES), (&large, 0)] {
         configure(&workspace, directory.path(), "webhook, url: \"http://127.0.0.1:9/hook\"");
-        fill(directory.path(), (from..STORED).map(|number| stored(number, now)), now).await;
+        fill(directory.path(), (from..STORED).map(|number| stored(HISTORY, number, now)), now).await;
         // The first look of the rule, and the first purge.
         once(directory.path());
     }
@@ -179,4 +208,64 @@ async fn history() {
     tokio::time::sleep(SETTLES).await;
     let (now, most) = memory(&program);
     println!("  run holds {now:.1} MB, at most {most:.1} MB (bar 80)");
+}
+
+/// What the program held on a store.
+struct Held {
+    /// From its start to its first question, and to the end of the first poll, in seconds.
+    asked: f64,
+    polled: f64,
+    /// After that poll, and at most, in MB.
+    now: f64,
+    most: f64,
+    /// The store's file, in bytes.
+    file: u64,
+}
+
+async fn started(workspace: &SimWorkspace, directory: &Path) -> Held {
+    let file = directory.join("nightbell.db");
+    let store = SqlStore::open(&format!("sqlite://{}", file.display()), Mode::Read).await.unwrap();
+    let source = SourceId::new("s");
+    let (generation, asked_before) = (store.generation(&source).await.unwrap(), workspace.requests().list);
+    let began = Instant::now();
+    let program = Running::start(directory);
+    until("it asks", async || workspace.requests().list > asked_before).await;
+    let asked = began.elapsed().as_secs_f64();
+    until("the poll is stored", async || store.generation(&source).await.unwrap() > generation).await;
+    let polled = began.elapsed().as_secs_f64();
+    tokio::time::sleep(SETTLES).await;
+    let (now, most) = memory(&program);
+    Held { asked, polled, now, most, file: std::fs::metadata(file).unwrap().len() }
+}
+
+async fn start() {
+    let runs = std::env::var("STORED").map_or(5_000_000, |number| number.parse().unwrap());
+    let past = Past { runs, days: 30 };
+    let (workspace, now) = (workspace().await, back(0));
+    list_the_last(&workspace, past, now);
+    let (small, large) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut held = Vec::new();
+    for (directory, from, rules) in [(&small, runs - INSTANCES, 0), (&large, 0, 100_000)] {
+        configure_rules(&workspace, directory.path(), "webhook, url: \"http://127.0.0.1:9/hook\"", rules);
+        fill(directory.path(), (from..runs).map(|number| stored(past, number, now)), now).await;
+        held.push(started(&workspace, directory.path()).await);
+        // Once more, now that every rule is known and the first purge is over.
+        held.push(started(&workspace, directory.path()).await);
+    }
+    for (what, held) in
+        ["1 rule, 10,000 runs", "the same, again", "100,000 rules, all runs", "the same, again"].iter().zip(&held)
+    {
+        let Held { asked, polled, now, most, file } = held;
+        let file = *file as f64 / 1e6;
+        println!(
+            "{what}: first question after {asked:.2} s, first poll stored after {polled:.2} s, holds {now:.1} MB, at most \
+             {most:.1} MB, store {file:.0} MB"
+        );
+    }
+    let more = (runs - INSTANCES) as f64;
+    println!(
+        "growth per stored run: {:.0} bytes of disk, {:.2} bytes of memory (rules included)",
+        (held[3].file - held[1].file) as f64 / more,
+        (held[3].now - held[1].now) * 1_048_576.0 / more
+    );
 }

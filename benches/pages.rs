@@ -107,7 +107,7 @@ async fn serve(directory: &Path, runs: u64, alerts: u64) -> Served {
     std::fs::write(&rules, text).unwrap();
     let url = format!("sqlite://{}", store.display());
     let now = SystemClock.now();
-    fill(directory, (0..runs).map(|number| run(number, runs, 7_200, now)), now).await;
+    fill(directory, (0..runs).map(|number| run(number, runs, (25, 7_200), now)), now).await;
     let back = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
     workspace.put_all((0..alerts).map(|number| {
         SimInstance::waiting(&job_of(number), 9_000_000 + number, back(1_200)).ended("fail", back(60 + number % 600))

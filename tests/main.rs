@@ -15,6 +15,7 @@ mod digest;
 mod explain;
 mod fallback;
 mod hours;
+mod newcomer;
 mod notify;
 mod own;
 mod packages;

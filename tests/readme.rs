@@ -12,15 +12,15 @@ use nightbell::template::sample_message;
 
 use crate::program::{Stage, TELL_FAILURES, failed, text};
 
-const README: &str = include_str!("../README.md");
+pub(crate) const README: &str = include_str!("../README.md");
 const README_ZH: &str = include_str!("../README.zh.md");
 const MESSAGES: &str = include_str!("../docs/messages.md");
 const SOURCES: &str = include_str!("../docs/sources.md");
 
 /// A document with its path from the project's root.
-struct Document {
-    path: PathBuf,
-    text: String,
+pub(crate) struct Document {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 fn root() -> &'static Path {
@@ -42,7 +42,7 @@ fn files_under(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// The documents for users.
-fn documents() -> Vec<Document> {
+pub(crate) fn documents() -> Vec<Document> {
     let mut paths: Vec<PathBuf> =
         ["README.md", "README.zh.md", "SECURITY.md", "CONTRIBUTING.md"].map(PathBuf::from).into();
     paths.extend(files_under(Path::new("docs")));
@@ -128,7 +128,7 @@ fn the_webhook_body_in_the_documents_has_the_keys_of_the_real_one() {
 }
 
 /// What stands between backticks.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
@@ -173,7 +173,7 @@ fn every_documented_field_becomes_something_that_there_is_or_says_why_it_is_left
 }
 
 /// The words of a command line, as a shell splits them.
-fn shell_words(line: &str) -> Vec<String> {
+pub(crate) fn shell_words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in line.chars() {
         match (quote, c) {
@@ -197,7 +197,7 @@ fn typed(text: &str) -> Vec<String> {
 }
 
 /// Those, and what stands between backticks.
-fn commands(text: &str) -> Vec<String> {
+pub(crate) fn commands(text: &str) -> Vec<String> {
     let prose = prose(text);
     let named = quoted(&prose).map(|code| code.split_whitespace().collect::<Vec<_>>().join(" "));
     named.chain(typed(text)).collect()

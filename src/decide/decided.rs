@@ -3,6 +3,7 @@
 //! Data only, with the questions that a reader of it asks.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,7 +16,7 @@ pub struct Decided {
     /// Runs that are new or changed, and those that alert.
     pub instances: Vec<Instance>,
     /// Alerts that begin. One that is over already comes ended.
-    pub fired: Vec<Alert>,
+    pub fired: Vec<Arc<Alert>>,
     /// Alerts that fired before and have changed.
     pub changed: Vec<Alert>,
     /// What people are notified of, by the alerts' places.
@@ -82,11 +83,11 @@ impl Decided {
 
 /// Of the alerts that begin and those that have changed the ones that people are notified of now and whose nodes nobody has
 /// asked for yet.
-pub fn to_detail<'a>(fired: &'a mut [Alert], changed: &'a mut [Alert]) -> impl Iterator<Item = &'a mut Alert> {
+pub fn to_detail<'a>(fired: &'a mut [Arc<Alert>], changed: &'a mut [Alert]) -> impl Iterator<Item = &'a mut Alert> {
     let held = changed.iter_mut().filter(|alert| {
         let is_let_go = alert.facts.alert.held_back.is_some() && alert.facts.node_details == "not asked for";
         let is_overdue = alert.facts.alert.measures.stage == Some(crate::model::Stage::Overdue);
         alert.state() == AlertState::Firing && (is_let_go || is_overdue)
     });
-    fired.iter_mut().chain(held).filter(|alert| alert.suppressed_by.is_none())
+    fired.iter_mut().map(Arc::make_mut).chain(held).filter(|alert| alert.suppressed_by.is_none())
 }

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -238,7 +239,7 @@ pub struct Change {
     /// Runs that are new or changed.
     pub instances: Vec<Instance>,
     /// Alerts that began.
-    pub fired: Vec<Alert>,
+    pub fired: Vec<Arc<Alert>>,
     /// Alerts that fired before and have changed.
     pub changed: Vec<Alert>,
 }
@@ -252,7 +253,7 @@ impl Memory {
         if let Some(known_rules) = change.known_rules {
             self.known_rules = known_rules;
         }
-        for alert in change.changed.into_iter().chain(change.fired) {
+        for alert in change.changed.into_iter().map(Arc::new).chain(change.fired) {
             match alert.state() {
                 AlertState::Firing
                     if self.firing.of_subject(&alert.facts.subject()).iter().any(|it| it.id == alert.id) =>

@@ -167,7 +167,6 @@ impl Muted {
         let Episodes { ledger, fired, ended, continued, overdue } = lived.episodes;
         // It shares what begins, which is ours alone from here on.
         drop(ledger);
-        let fired: Vec<Alert> = fired.into_iter().map(Arc::unwrap_or_clone).collect();
         let mut notices = Vec::new();
         let superseded: HashMap<(&RuleId, InstanceKey), &AlertId> = ended
             .iter()

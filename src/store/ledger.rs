@@ -1,5 +1,6 @@
 //! What a poll reads and commits: the memory of a source, and the one transaction that moves all of it.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 
@@ -69,7 +70,7 @@ pub trait PollLedger: Send + Sync {
     /// As for [`PollLedger::commit_poll`].
     fn commit_rendering(
         &self,
-        commit: &PollCommit,
+        commit: &PollCommit<impl Borrow<Alert> + Sync>,
         rendered: &mut (impl Iterator<Item = Vec<Notification>> + Clone + Send + Sync),
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -145,9 +146,9 @@ pub trait PollLedger: Send + Sync {
 /// Past runs by job, each with its instance id.
 pub type PastRuns = HashMap<String, Vec<(String, Snapshot)>>;
 
-/// What one poll changes.
+/// What one poll changes. Who holds the alerts that began beside it hands in shares in them.
 #[derive(Debug, Clone)]
-pub struct PollCommit {
+pub struct PollCommit<A = Alert> {
     /// The source polled.
     pub source: SourceId,
     /// The generation the decisions rest on.
@@ -166,7 +167,7 @@ pub struct PollCommit {
     /// Instances that are new or changed.
     pub instances: Vec<Instance>,
     /// Alerts that began to fire.
-    pub fired: Vec<Alert>,
+    pub fired: Vec<A>,
     /// Alerts that fired before and have changed: ended, let go, suspended.
     pub changed: Vec<Alert>,
     /// Deliveries that are now pending.

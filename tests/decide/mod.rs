@@ -148,7 +148,7 @@ pub(super) fn notices(decided: &Decided) -> Vec<String> {
 
 /// Every alert that was decided is firing without an end, or over with one.
 pub(super) fn check_ends(decided: &Decided) {
-    for alert in decided.fired.iter().chain(&decided.changed) {
+    for alert in decided.fired.iter().map(|alert| &**alert).chain(&decided.changed) {
         let has_end = alert.facts.alert.ended.is_some() && alert.facts.alert.ends_at.is_some();
         assert_eq!(alert.state() == AlertState::Resolved, has_end, "{alert:?}");
     }

@@ -108,7 +108,7 @@ fn what_to_try(kept: &Path) -> String {
     let commands = [
         "alerts",
         "explain etl_orders",
-        "ack --job settlement_daily --reason \"I am on it\"",
+        "ack --job etl_customers --reason \"I am on it\"",
         "silence add --job 'sync_*' --for 2h --reason deploy",
         "deliveries",
         "status",

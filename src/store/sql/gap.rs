@@ -31,7 +31,11 @@ pub(super) async fn queue_up(store: &SqlStore, write: &mut Write) -> Result<(), 
 
 /// Opens or closes the gap of a source that was polled. Returns the moment of the commit; a poll that has nothing to
 /// record gets none of its own, so that it writes as little as before.
-pub(super) async fn after_poll(store: &SqlStore, write: &mut Write, commit: &PollCommit) -> Result<i64, StoreError> {
+pub(super) async fn after_poll<A>(
+    store: &SqlStore,
+    write: &mut Write,
+    commit: &PollCommit<A>,
+) -> Result<i64, StoreError> {
     if let Some(reason) = &commit.incomplete {
         return open(store, write, &commit.source, GapCause::Incomplete, reason, commit.now).await;
     }

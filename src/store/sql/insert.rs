@@ -1,5 +1,6 @@
 //! Writing alerts and deliveries, for whoever decided about them.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 
 use jiff::Timestamp;
@@ -16,11 +17,11 @@ use crate::store::error::StoreError;
 pub(super) async fn insert_fired<'a>(
     store: &SqlStore,
     write: &mut Write,
-    fired: &'a [Alert],
+    fired: &'a [impl Borrow<Alert>],
     now: Timestamp,
     moment: i64,
 ) -> Result<HashSet<&'a str>, StoreError> {
-    let mut repeated: HashSet<&str> = fired.iter().map(|alert| alert.id.as_str()).collect();
+    let mut repeated: HashSet<&str> = fired.iter().map(|alert| alert.borrow().id.as_str()).collect();
     for text in pieces(&alert_items(fired, now, moment)) {
         let inserted = sqlx::query(store.statements.insert_alerts.clone())
             .bind(text?)
@@ -32,7 +33,7 @@ pub(super) async fn insert_fired<'a>(
         }
     }
     if !repeated.is_empty() {
-        let source = fired[0].source.as_str();
+        let source = fired[0].borrow().source.as_str();
         tracing::info!(source, alerts = repeated.len(), "left out alerts that are known already");
     }
     Ok(repeated)

@@ -3,7 +3,7 @@
 //! A row is a JSON array in the order of its columns, because reading fields by name costs the database twice the time.
 //! The macro keeps the order in one place: the struct's fields are the columns.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -267,7 +267,7 @@ fn without_nul(json: String) -> String {
 }
 
 /// The instances as items, recorded at `moment`, in key order: writers that lock rows in the same order cannot block each other for good.
-pub(super) fn instance_items(commit: &PollCommit, moment: i64) -> Vec<InstanceItem<'_>> {
+pub(super) fn instance_items<A>(commit: &PollCommit<A>, moment: i64) -> Vec<InstanceItem<'_>> {
     let mut items: Vec<InstanceItem> =
         commit.instances.iter().map(|instance| instance_item(instance, commit, moment)).collect();
     items.sort_by(|one, other| (one.job, one.id).cmp(&(other.job, other.id)));
@@ -282,7 +282,7 @@ pub(super) fn instance_items(commit: &PollCommit, moment: i64) -> Vec<InstanceIt
     items
 }
 
-fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit, moment: i64) -> InstanceItem<'a> {
+fn instance_item<'a, A>(instance: &'a Instance, commit: &'a PollCommit<A>, moment: i64) -> InstanceItem<'a> {
     InstanceItem {
         source: commit.source.as_str(),
         job: &instance.job.name,
@@ -303,8 +303,8 @@ fn instance_item<'a>(instance: &'a Instance, commit: &'a PollCommit, moment: i64
 }
 
 /// The alerts as items, recorded at `moment` if they are new, in key order.
-pub(super) fn alert_items(alerts: &[Alert], now: Timestamp, moment: i64) -> Vec<AlertItem<'_>> {
-    let mut items: Vec<AlertItem> = alerts.iter().map(|alert| alert_item(alert, now, moment)).collect();
+pub(super) fn alert_items(alerts: &[impl Borrow<Alert>], now: Timestamp, moment: i64) -> Vec<AlertItem<'_>> {
+    let mut items: Vec<AlertItem> = alerts.iter().map(|alert| alert_item(alert.borrow(), now, moment)).collect();
     items.sort_by(|one, other| one.id.cmp(other.id));
     items
 }

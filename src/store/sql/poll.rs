@@ -1,6 +1,6 @@
 //! What a poll reads and writes: the memory of a source, and the one transaction that moves all of it.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -72,7 +72,7 @@ impl PollLedger for SqlStore {
 
     async fn commit_rendering(
         &self,
-        commit: &PollCommit,
+        commit: &PollCommit<impl Borrow<Alert> + Sync>,
         rendered: &mut (impl Iterator<Item = Vec<Notification>> + Clone + Send + Sync),
     ) -> Result<(), StoreError> {
         let from = &*rendered;
@@ -286,7 +286,7 @@ async fn in_span(
 }
 
 /// Moves the cursor and counts the generation on, if it is still the one that the decisions rest on.
-async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -> Result<(), StoreError> {
+async fn move_source<A>(store: &SqlStore, write: &mut Write, commit: &PollCommit<A>) -> Result<(), StoreError> {
     // The first commit may find a row that a failed poll left; a later one must find its row.
     let statement = if commit.generation == 0 {
         "INSERT INTO source (generation, id, read_until, known_rules, polled_at, incomplete, coverage) \
@@ -317,8 +317,9 @@ async fn move_source(store: &SqlStore, write: &mut Write, commit: &PollCommit) -
 }
 
 /// Writes a poll and returns what was rendered, which has come to its end.
-async fn written<R>(store: &SqlStore, commit: &PollCommit, mut rendered: R) -> Result<R, StoreError>
+async fn written<A, R>(store: &SqlStore, commit: &PollCommit<A>, mut rendered: R) -> Result<R, StoreError>
 where
+    A: Borrow<Alert> + Sync,
     R: Iterator<Item = Vec<Notification>> + Send,
 {
     let mut write = store.write().await?;

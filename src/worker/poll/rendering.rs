@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::slice::Iter;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ const SLICE_TIME_MAX: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub(super) struct Rendering<'a> {
     notices: Iter<'a, Notice>,
-    fired: &'a [Alert],
+    fired: &'a [Arc<Alert>],
     changed: &'a [Alert],
     receivers: &'a Receivers,
     rules: &'a RuleSet,
@@ -38,7 +39,7 @@ impl<'a> Rendering<'a> {
     /// What is to be sent of `notices`, which are about alerts that begin, `fired`, or that fired before, `changed`.
     pub(super) fn new(
         notices: &'a [Notice],
-        (fired, changed): (&'a [Alert], &'a [Alert]),
+        (fired, changed): (&'a [Arc<Alert>], &'a [Alert]),
         receivers: &'a Receivers,
         rules: &'a RuleSet,
         now: Timestamp,

@@ -1,6 +1,7 @@
 //! One poll: ask, observe, decide, ask for the details of what begins, render and commit.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -203,7 +204,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
 }
 
 /// Counts the alerts that began and ended.
-fn count_alerts(metrics: &Metrics, fired: &[Alert], changed: &[Alert], now: Timestamp) {
+fn count_alerts(metrics: &Metrics, fired: &[Arc<Alert>], changed: &[Alert], now: Timestamp) {
     for alert in fired {
         let part = &alert.facts.alert;
         let lag = now.duration_since(part.starts_at).try_into().unwrap_or_default();
@@ -212,7 +213,7 @@ fn count_alerts(metrics: &Metrics, fired: &[Alert], changed: &[Alert], now: Time
             metrics.held_back(&by.to_string());
         }
     }
-    for alert in fired.iter().chain(changed) {
+    for alert in fired.iter().map(|alert| &**alert).chain(changed) {
         if let Some(ended) = &alert.facts.alert.ended {
             metrics.ended(alert.rule.as_str(), ended.reason.as_str());
         }

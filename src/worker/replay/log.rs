@@ -79,7 +79,7 @@ impl Log {
             if self.has(&alert.id) {
                 repeated.insert(Place::Fired(at));
             } else {
-                self.enter(alert.clone());
+                self.enter(Alert::clone(alert));
             }
         }
         for alert in &decided.changed {

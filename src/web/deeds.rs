@@ -53,7 +53,7 @@ pub(super) async fn close(web: &Web, id: &str, by: &str, reason: &str) -> Result
     Ok(notified)
 }
 
-/// Has a dead letter be sent again, with what died with it.
+/// Has a dead letter be sent again, with what died with it, and a pending one at once.
 pub(super) async fn retry(web: &Web, id: &str, by: &str) -> Result<Vec<DeliveryId>, Fault> {
     let delivery = DeliveryId::new(id);
     let record = web.store.delivery_record(&delivery).await?.ok_or_else(Fault::not_found)?;

@@ -92,6 +92,19 @@ pub const LOG_TAIL_LINES: usize = 12;
 /// The most of those lines, in bytes: they share [`INSTANCE_ERROR_BYTES_MAX`] with the result.
 pub const LOG_TAIL_BYTES_MAX: usize = 1200;
 
+/// Most lines of a log in OBS that are told.
+pub const OBS_TAIL_LINES_MAX: u32 = 50;
+/// So many of its last bytes are read: lines of a log are long, and some are cut out.
+pub const OBS_TAIL_BYTES: usize = 64 << 10;
+/// Largest packed log that is read: it must be read from its beginning.
+pub const OBS_GZIP_BYTES_MAX: usize = 4 << 20;
+/// Most bytes that are unpacked of one.
+pub const OBS_UNPACKED_BYTES_MAX: u64 = 64 << 20;
+/// How long the end of a log is waited for: an alert is told without it after that.
+pub const OBS_TIMEOUT: Duration = Duration::from_secs(4);
+/// Logs that one source reads at once.
+pub const OBS_AT_ONCE: usize = 2;
+
 /// Detail calls under way at once for one source.
 pub const DETAIL_CONCURRENCY: usize = 4;
 /// Time one poll may spend on detail calls before the alerts go out without them.
@@ -281,6 +294,13 @@ pub const ESCALATION_BATCH: usize = 200;
 pub const ESCALATION_SLEEP_MAX: Duration = Duration::from_secs(20);
 /// Shortest sleep between two of them.
 pub const ESCALATION_SLEEP_MIN: Duration = Duration::from_millis(200);
+/// Most rounds that the steps of a rule begin anew.
+pub const ESCALATION_ROUNDS_MAX: u32 = 50;
+/// How often a delivery is attempted before its time because its receiver takes other messages, and fails all the same: after
+/// that it is the message that is at fault, and it goes by its own schedule.
+pub const HURRY_TIMES_MAX: u32 = 3;
+/// How many such deliveries a lane remembers.
+pub const HURRY_KNOWN_MAX: usize = 1000;
 /// How long a delivery is retried before it is dead: hours in which Nightbell did not run do not count.
 pub const DELIVERY_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// The latest that the next attempt of a delivery can lie ahead: the longest wait of the retry schedule, a channel's

@@ -134,6 +134,19 @@ async fn what_is_pending_for_fifteen_minutes_goes_to_the_fallback_once_over_rest
 }
 
 #[tokio::test]
+async fn a_channel_that_was_down_does_not_make_the_alert_noticed_late() {
+    let place = Place::new();
+    let mut told = alert("a1", "etl");
+    told.facts.alert.starts_at = told.created_at - jiff::SignedDuration::from_secs(30);
+    let (store, fallbacks) = with_pending(&place, vec![told.clone()], vec![telling("d1", &told, "team")]).await;
+    assert_eq!(fallbacks.pass(at(20 * MINUTE)).await.unwrap(), 1);
+    let all = store.deliveries(9).await.unwrap();
+    let text = all.iter().find(|one| one.receiver.as_str() == "mail").unwrap().content.part("text");
+    assert!(text.contains("noticed 30s later"), "{text}");
+    assert!(text.contains("team"), "{text}");
+}
+
+#[tokio::test]
 async fn the_id_of_what_stands_in_is_the_same_each_time_and_not_that_of_a_direct_one() {
     let mut ids = Vec::new();
     for _ in 0..2 {

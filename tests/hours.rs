@@ -121,10 +121,13 @@ async fn a_night_is_held_back_and_told_in_one_message_when_work_begins() {
     }
     scene.put("load_orders", 20, "fail");
     let (report, arrived) = scene.cycle("2026-10-25T22:00:00Z").await;
+    // It is a night of a weekend: two steps name the phone, which is told once.
     let [("phone", body)] = &arrived[..] else { panic!("{arrived:?}") };
     assert!(body["text"].as_str().unwrap().contains("load_orders failed"), "{body}");
     assert!(report.is_clean(), "what is held back is not due: {report}");
     assert!(report.to_string().contains("pending to chat: 3, 3 of them held back until a window opens"), "{report}");
+    let status = scene.command(&["status"]);
+    assert!(status.contains("pending   0\n") && status.contains("held      3 until 2026-10-26 09:00"), "{status}");
     let explained = scene.command(&["explain", "report_a"]);
     assert!(explained.contains("held back until the window work opens, 2026-10-26 09:00"), "{explained}");
 

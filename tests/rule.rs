@@ -17,7 +17,9 @@ fn rule(id: &str, matches: Matches, when: Condition) -> Rule {
         notify: Vec::new(),
         hours: Vec::new(),
         escalation: Vec::new(),
+        rounds: None,
         group: None,
+        repeat: None,
         recovers: Default::default(),
         labels: Default::default(),
     }

@@ -106,9 +106,21 @@ schemathesis() {
     "$home/bin/pip" install --no-input -q "schemathesis==4.32.5"
 }
 
+# s3rver, a server that speaks S3: ends of logs are read from it.
+object_storage() {
+    modules="$PWD/../target/s3"
+    if [ -d "$modules/node_modules/s3rver" ]; then
+        echo "setup: s3rver is there"
+    else
+        echo "setup: installing s3rver, a server that speaks S3: 14 MB in target/"
+        npm install --silent --no-audit --no-fund --prefix "$modules" s3rver@3.7.1
+    fi
+}
+
 mail_server
 postgresql
 airflow
 browser
+object_storage
 promtool
 schemathesis

@@ -282,12 +282,11 @@ impl Generation {
 
     /// The loop that tells groups again.
     pub(super) fn reminders(&self) -> Reminders<SqlStore> {
-        let repeats = |rule: &Rule| rule.group.as_ref().is_some_and(|group| group.repeat.is_some());
         Reminders {
             store: Arc::clone(&self.ground.store),
             receivers: Arc::clone(&self.receivers),
             muting: self.config.muting(),
-            is_wanted: self.rules.rules().iter().any(repeats),
+            is_wanted: self.rules.rules().iter().any(Rule::repeats),
         }
     }
 

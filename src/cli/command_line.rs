@@ -188,8 +188,8 @@ pub(super) enum Command {
         #[command(flatten)]
         file: ConfigFile,
     },
-    /// What was delivered to whom, and what is pending or dead, the newest first; with `show` one of them in full, with `retry` dead ones
-    /// sent again.
+    /// What was delivered to whom, and what is pending or dead, the newest first; with `show` one of them in full, with `retry` dead
+    /// or pending ones sent now.
     Deliveries {
         #[command(flatten)]
         place: StorePlace,

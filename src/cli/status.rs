@@ -162,6 +162,11 @@ fn as_text(status: &Status, zone: &TimeZone) -> String {
     let (pending, oldest) = status.pending();
     let oldest = oldest.map(|at| format!(", the oldest from {} ({})", local(at, zone), ago(at))).unwrap_or_default();
     text.push_str(&format!("\npending   {}{oldest}{}\n", grouped(pending), by(status, |one| one.pending)));
+    let held = status.backlog.iter().map(|one| one.held).sum();
+    if let Some(until) = status.backlog.iter().filter_map(|one| one.held_until).min() {
+        let until = local(until, zone);
+        text.push_str(&format!("held      {} until {until}{}\n", grouped(held), by(status, |one| one.held)));
+    }
     text.push_str(&format!("dead      {}{}\n", grouped(status.dead()), by(status, |one| one.dead)));
     for health in &status.health {
         let since = local(health.since, zone);
@@ -240,5 +245,12 @@ fn source_object(source: &Source) -> Value {
 }
 
 fn backlog_object(one: &Backlog) -> Value {
-    json!({ "receiver": one.receiver, "pending": one.pending, "oldest": one.oldest, "dead": one.dead })
+    json!({
+        "receiver": one.receiver,
+        "pending": one.pending,
+        "oldest": one.oldest,
+        "held": one.held,
+        "held_until": one.held_until,
+        "dead": one.dead,
+    })
 }

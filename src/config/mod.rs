@@ -5,6 +5,7 @@
 //! receiver reads its own keys; this module reads what they have in common, the rules, and what ties them together. It
 //! must never open a connection or a store.
 
+mod again;
 mod calendars;
 mod checked;
 mod conditions;

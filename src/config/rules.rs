@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::again::{LOOP, REPEAT};
 use super::conditions::{self, Surroundings, WHEN};
 use super::group::GROUP;
 use super::guide::{self, GUIDE};
@@ -38,7 +39,9 @@ pub(super) static RULE: Keys = Keys::of(
         ),
         Key::new("severity", Shape::Word(severities), "How bad it is.").default("error"),
         NOTIFY,
+        LOOP,
         GROUP,
+        REPEAT,
         Key::new(
             "recovers",
             Shape::Word(|| Recovers::WORDS.to_vec()),
@@ -98,7 +101,9 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
     let notify = notify::read(&section, known, shared.windows);
     let labels = labels::read(&section);
     let guide = guide::read(&section);
-    let group = super::group::read(&section);
+    let rounds = super::again::read_loop(&section, notify.as_ref());
+    let mut group = super::group::read(&section);
+    let repeat = super::again::read_repeat(&section, &mut group);
     let recovers = section.or_default::<RecoversWord>("recovers").0;
     let has_clock = when.as_ref().is_some_and(|when| {
         matches!(
@@ -134,7 +139,9 @@ fn read_one(rules: &Section<'_>, entry: &Entry, known: &Names<'_>, shared: &Shar
         notify: first,
         hours,
         escalation: later,
+        rounds,
         group,
+        repeat,
         labels,
         recovers,
     };

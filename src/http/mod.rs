@@ -171,7 +171,11 @@ enum Kept {
 /// # Errors
 /// When it is no http(s) URL with a host. The message does not repeat it.
 pub fn secret_url(secret: &Secret) -> Result<Url, String> {
-    let url = Url::parse(secret.expose().trim()).map_err(|error| format!("it is not a valid URL: {error}"))?;
+    let text = secret.expose().trim();
+    if !text.contains("://") {
+        return Err("it is not a valid URL: it must begin with https:// or http://".to_string());
+    }
+    let url = Url::parse(text).map_err(|error| format!("it is not a valid URL: {error}"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         "http" | "https" => Err("the URL names no host".to_string()),

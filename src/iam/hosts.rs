@@ -15,14 +15,15 @@ pub const PLACE: &[Key] = &[
 pub const PLACES: &[&[&str]] = &[&["region"], &["endpoint"]];
 
 /// The hosts that are not called as all others are: service, region, host.
-const EXCEPTIONS: [(&str, &str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str, &str); 4] = [
     ("dayu-dlf", "cn-east-4", "dayu.cn-east-4.myhuaweicloud.com"),
     ("iam", "eu-west-101", "iam.eu-west-101.myhuaweicloud.eu"),
+    ("obs", "eu-west-101", "obs.eu-west-101.myhuaweicloud.eu"),
     ("smn", "eu-west-101", "smn.eu-west-101.myhuaweicloud.eu"),
 ];
 
 /// The address of a service in a region.
-pub(super) fn endpoint_of(service: &str, region: &str) -> String {
+pub fn endpoint_of(service: &str, region: &str) -> String {
     format!("https://{}", host_of(service, region))
 }
 

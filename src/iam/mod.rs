@@ -24,7 +24,7 @@ use reqwest::{Request, Url};
 
 pub use complaint::Complaint;
 pub use error::{IamError, IamErrorKind};
-pub use hosts::{PLACE, PLACES, read_endpoint};
+pub use hosts::{PLACE, PLACES, endpoint_of, read_endpoint};
 pub use settings::{AUTH, Auth, read_name};
 
 use self::sign_in::{Person, SignIn, locked};

@@ -222,12 +222,20 @@ impl GroupPlace {
         GroupPlace { key: format!("{HELD}{window}"), interval: Duration::ZERO, repeat: None, told_at: None }
     }
 
+    /// An alert that is told alone, from `now` on, and again after so long.
+    pub fn of_alert(alert: &AlertId, repeat: Duration, now: Timestamp) -> GroupPlace {
+        let key = format!("{ALONE}{alert}");
+        GroupPlace { key, interval: Duration::ZERO, repeat: Some(repeat), told_at: Some(now) }
+    }
+
     /// The window that the group is held back for.
     pub fn window(&self) -> Option<&str> {
         self.key.strip_prefix(HELD)
     }
 }
 
+/// What the names of groups begin with in which one alert is alone.
+const ALONE: &str = "alone/";
 /// What the names of groups begin with that are held back until a window opens. Those of others are digests.
 const HELD: &str = "hold/";
 

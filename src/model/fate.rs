@@ -17,8 +17,10 @@ pub const INTERRUPTED: &str = "nightbell stopped before the outcome was known; i
 pub enum NotRevived {
     /// There is none of that name.
     Unknown,
-    /// It is in another state than dead.
-    NotDead(DeliveryState),
+    /// It is neither dead nor pending.
+    Settled(DeliveryState),
+    /// An attempt is under way.
+    UnderWay,
     /// The message that it follows is dead, and stays so.
     FollowsDead(DeliveryId),
     /// The configuration in force has no such receiver.
@@ -29,7 +31,8 @@ impl fmt::Display for NotRevived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotRevived::Unknown => f.write_str("there is no such delivery"),
-            NotRevived::NotDead(state) => write!(f, "it is {}, not dead", state.as_str()),
+            NotRevived::Settled(state) => write!(f, "it is {}, neither dead nor pending", state.as_str()),
+            NotRevived::UnderWay => f.write_str("it is being sent at this moment"),
             NotRevived::FollowsDead(leader) => {
                 write!(f, "the message that it follows, {leader}, is dead: send that one again")
             }

@@ -46,7 +46,7 @@ pub(super) const KIND: Kind = Kind {
     ],
     digest: &[
         template!("title", Markdown, "chat/digest-title.md.hbs"),
-        template!("text", Markdown, "chat/digest.md.hbs"),
+        template!("text", Markdown, "discord/digest.md.hbs"),
     ],
     ..Kind::USUAL
 };

@@ -74,9 +74,10 @@ impl Mention {
 
     /// Whether this message calls anybody: the end of an alert disturbs nobody, and neither does who is on it.
     pub(super) fn applies(&self, message: &Message) -> bool {
-        // A summary calls nobody: no alert of it fires.
+        // A summary calls nobody: no alert of it fires. Nor does a test, in which nothing has failed.
         let fires = message.data.alerts().iter().any(|facts| facts.alert.state == AlertState::Firing);
-        let is_quiet = message.kind == MessageKind::AlertResolved || message.kind.is_about_ack();
+        let is_quiet =
+            matches!(message.kind, MessageKind::AlertResolved | MessageKind::Test) || message.kind.is_about_ack();
         fires && !is_quiet && *self != Mention::default()
     }
 }

@@ -149,12 +149,12 @@ impl Channel for NtfySettings {
     }
 }
 
-/// How urgently the phone tells: 5 rings until somebody looks, 2 makes no sound.
+/// How urgently the phone tells: 5 rings until somebody looks, 2 makes no sound. A test disturbs nobody.
 fn priority(message: &Message) -> u8 {
     match level(message) {
         "critical" => 5,
         "error" => 4,
-        "info" | "resolved" => 2,
+        "info" | "resolved" | "test" => 2,
         _ => 3,
     }
 }

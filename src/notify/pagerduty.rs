@@ -12,7 +12,7 @@ use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::model::{Attempt, AttemptOutcome, Delivery, DigestFacts, Message, MessageData, MessageKind};
+use crate::model::{Attempt, AttemptOutcome, Delivery, DigestFacts, Message, MessageData, MessageKind, Severity};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{clean_value, truncated};
 use crate::words::Language;
@@ -97,6 +97,8 @@ impl Channel for PagerDutySettings {
             MessageKind::AlertAcknowledged => "acknowledge",
             _ => "trigger",
         };
+        // A test opens an incident, which proves the way, and is no more urgent than it must be.
+        let is_test = message.kind == MessageKind::Test;
         let summary = truncated(parts.get("summary").map_or("", String::as_str), SUMMARY_MAX);
         let mut body = json!({
             "event_action": action,
@@ -105,7 +107,7 @@ impl Channel for PagerDutySettings {
             "payload": {
                 "summary": if summary.is_empty() { "Nightbell".to_string() } else { summary },
                 "source": details["source"]["id"],
-                "severity": facts.alert.severity,
+                "severity": if is_test { Severity::Info } else { facts.alert.severity },
                 "timestamp": facts.alert.starts_at,
                 "component": details["job"]["name"],
                 "class": details["alert"]["rule"],

@@ -31,8 +31,13 @@ pub struct Rule {
     pub labels: Labels,
     /// Who is told later, while the alert still fires; the earliest first.
     pub escalation: Vec<Step>,
+    /// How often the steps begin anew while the alert fires and nobody has acknowledged it.
+    pub rounds: Option<Rounds>,
     /// How its alerts are told together; without it, each alone.
     pub group: Option<Grouping>,
+    /// After how long without a message each alert that still fires is told again; for what is told together the group says
+    /// that.
+    pub repeat: Option<Duration>,
     /// Which success ends the alert of a run that failed.
     pub recovers: Recovers,
 }
@@ -74,6 +79,15 @@ pub struct Step {
     pub hours: Hours,
 }
 
+/// How often the steps of a rule begin anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rounds {
+    /// How long after the beginning of one round the next one begins.
+    pub every: Duration,
+    /// How many there are behind the first.
+    pub times: u32,
+}
+
 /// What must hold for an instance. All given parts must.
 #[derive(Debug, Clone, Default)]
 pub struct Condition {
@@ -88,6 +102,11 @@ pub struct Condition {
 }
 
 impl Rule {
+    /// Whether anything is told again while it fires.
+    pub fn repeats(&self) -> bool {
+        self.repeat.is_some() || self.group.as_ref().is_some_and(|group| group.repeat.is_some())
+    }
+
     /// Everybody whom it tells, at once or later.
     pub fn receivers(&self) -> impl Iterator<Item = &ReceiverId> {
         self.notify.iter().chain(self.escalation.iter().flat_map(|step| &step.to))

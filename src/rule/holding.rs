@@ -24,7 +24,7 @@ impl Rule {
     }
 
     /// Whom it tells at once, and in which hours.
-    fn first_steps(&self) -> impl Iterator<Item = (&ReceiverId, &Hours)> {
+    pub fn first_steps(&self) -> impl Iterator<Item = (&ReceiverId, &Hours)> {
         let at_any_time = self.notify.iter().filter(|_| self.hours.is_empty()).map(|receiver| (receiver, &ANY_TIME));
         let by_hours = self.hours.iter().flat_map(|step| step.to.iter().map(|receiver| (receiver, &step.hours)));
         at_any_time.chain(by_hours)

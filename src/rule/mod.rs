@@ -29,7 +29,7 @@ mod trace;
 mod trigger;
 
 pub use concerns::AlertMatch;
-pub use definition::{Condition, Recovers, Rule, Step};
+pub use definition::{Condition, Recovers, Rounds, Rule, Step};
 pub use group::{GroupBy, Grouping};
 pub use holding::held;
 pub use hours::{FirstStep, Hold, Hours, NamedWindow, first_gap};

@@ -26,9 +26,9 @@ pub trait Deliveries: Send + Sync {
         id: &DeliveryId,
     ) -> impl Future<Output = Result<Option<DeliveryRecord>, StoreError>> + Send;
 
-    /// Makes dead deliveries pending again, due at `now`, in one transaction: the age after which they are given up begins
-    /// anew, and what died with them is pending again behind them. Attempts made before stay in the log, and who had them sent
-    /// again is on record.
+    /// Makes dead deliveries pending again, and pending ones due at `now`, in one transaction: the age after which they are
+    /// given up begins anew, and what died with them is pending again behind them. Attempts made before stay in the log, and
+    /// who had them sent again is on record.
     fn revive(
         &self,
         which: &DeadLetters,
@@ -82,12 +82,12 @@ pub struct AttemptRecord {
     pub error: Option<String>,
 }
 
-/// Which dead deliveries are to be sent again.
+/// Which deliveries are to be sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadLetters {
     /// These.
     Named(Vec<DeliveryId>),
-    /// Those of a receiver that were made at an instant or later.
+    /// Those of a receiver that were made at an instant or later, and are dead or wait for another attempt.
     Of {
         /// The receiver.
         receiver: ReceiverId,
@@ -96,7 +96,7 @@ pub enum DeadLetters {
     },
 }
 
-/// What became of a wish to send dead deliveries again.
+/// What became of a wish to send deliveries again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revived {
     /// Pending again, those included that had died with them.

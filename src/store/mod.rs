@@ -59,7 +59,7 @@ pub use gauges::{Counted, Gauges};
 pub use groups::{Groups, Unrepeated};
 pub use inquiry::Inquiry;
 pub use ledger::{PastRuns, PollCommit, PollLedger};
-pub use outbox::{Outbox, Pending, Settled};
+pub use outbox::{Hurried, Outbox, Pending, Settled};
 pub use own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
 pub use sql::{Mode, SqlStore};
 pub use tally::{Backlog, Tally, Worker};

@@ -50,6 +50,16 @@ pub trait Outbox: Send + Sync {
     /// delivery dies, what follows it dies with it. Settling the same attempt twice is the same as once.
     fn settle(&self, settled: &[Settled]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Has what waits for its next attempt be due at `now`: the receiver takes messages, or may take them again. What waits
+    /// for others of its group, for a window, or was never attempted keeps its time. The patience that is not used up by
+    /// then comes back. Returns how many there are.
+    fn hurry(
+        &self,
+        receiver: &ReceiverId,
+        which: &Hurried,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// When the next unclaimed delivery of a receiver is due, if any is pending; `now` for one that is due only later than
     /// any can be, for that comes from a clock that was set back. One that waits for its predecessor to be
     /// settled does not count: there is no time at which it is due.
@@ -100,6 +110,17 @@ pub struct Settled {
     pub next_attempt_at: Option<Timestamp>,
     /// The delivery's [`Delivery::patience_spent`] from now on.
     pub patience_spent: Duration,
+}
+
+/// Which deliveries are to wait no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hurried {
+    /// Those whose last attempt ended before.
+    pub attempted_before: Timestamp,
+    /// Whether those wait all the same that the channel has refused because there were too many: it said for how long.
+    pub spares_throttled: bool,
+    /// Those that wait all the same.
+    pub except: Vec<DeliveryId>,
 }
 
 /// What is pending to one receiver.

@@ -45,12 +45,16 @@ pub trait Tally: Send + Sync {
 pub struct Backlog {
     /// The receiver.
     pub receiver: ReceiverId,
-    /// How many deliveries are pending.
+    /// How many deliveries are pending, but for those that are held back.
     pub pending: u64,
     /// When the oldest of them was made.
     pub oldest: Option<Timestamp>,
     /// How many were given up, of those that are still kept.
     pub dead: u64,
+    /// How many are held back until a window opens.
+    pub held: u64,
+    /// When the first of them goes out.
+    pub held_until: Option<Timestamp>,
 }
 
 /// The process that works on a store.

@@ -52,7 +52,7 @@ impl OutputKind {
             OutputKind::Slack => json_inner(&slack_text(text)),
             OutputKind::Markdown => markdown_text(text),
             OutputKind::Telegram => telegram_text(text),
-            OutputKind::Header => one_line(text),
+            OutputKind::Header => spaced(text, one_line(text)),
             OutputKind::Plain => text.to_string(),
             OutputKind::Address if text.is_empty() => NO_VALUE.to_string(),
             OutputKind::Address => utf8_percent_encode(text, VALUE).to_string(),
@@ -159,6 +159,12 @@ fn one_line(text: &str) -> String {
     words.join(" ")
 }
 
+/// The line with the blanks by which the phrase `text` stands off from what is beside it.
+fn spaced(text: &str, line: String) -> String {
+    let blank = |stands_off: bool| if stands_off && !line.is_empty() { " " } else { "" };
+    format!("{}{line}{}", blank(text.starts_with(' ')), blank(text.ends_with(' ')))
+}
+
 /// Foreign text inside Slack's mrkdwn: it can neither mention nor link nor format. Marks that would open or close a
 /// format are replaced by look-alikes; a `_` inside a word, as job names have them, formats nothing and stays.
 pub fn slack_text(text: &str) -> String {
@@ -240,13 +246,20 @@ fn tag_free(c: char) -> char {
 pub fn telegram_text(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let letter = |index: usize| chars.get(index).is_some_and(|c| c.is_alphabetic());
+    let of_word = |c: &char| c.is_alphanumeric() || *c == '_';
+    // Within a path a slash is none of a command, and stays.
+    let begins_command = |index: usize| {
+        let before = index.checked_sub(1).and_then(|before| chars.get(before));
+        let is_within = before.is_some_and(|c| of_word(c) || *c == '/');
+        !is_within && chars.get(index + 1).is_none_or(of_word)
+    };
     let mut out = String::with_capacity(text.len() + 16);
     for (index, &c) in chars.iter().enumerate() {
         out.push(match c {
             '@' => '＠',
             '#' => '＃',
             '$' => '＄',
-            '/' => '∕',
+            '/' if begins_command(index) => '∕',
             '.' if letter(index + 1) && letter(index + 2) => '․',
             other => other,
         });
@@ -315,6 +328,7 @@ mod tests {
 
     #[test]
     fn telegram_makes_no_link_of_a_name() {
+        assert_eq!(telegram_text("obs://dlf-log/a_b/x.job self/dead"), "obs://dlf-log/a_b/x․job self/dead");
         assert_eq!(
             telegram_text("a.b evil.example /start @bot #tag <b>"),
             "a.b evil․example ∕start ＠bot ＃tag &lt;b&gt;"

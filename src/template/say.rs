@@ -125,6 +125,9 @@ fn noticed(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderErr
     let Some(from) = alert.get("starts_at").and_then(instant) else {
         return failed("\"noticed\" wants an alert, as data.alert is one");
     };
+    // Before it was due nobody could notice that it was late, however long its run had been under way by then.
+    let due = alert.get("due_at").and_then(instant);
+    let from = due.map_or(from, |due| due.max(from));
     let is_late = ["escalation", "held_back"].iter().any(|key| alert.get(key).is_some_and(|late| !late.is_null()));
     Ok(if is_late { String::new() } else { span(occasion, from, occasion.now) })
 }

@@ -78,7 +78,7 @@ pub(super) async fn expire(web: &Web, doer: &Doer<'_>, id: i64) -> Result<(), Fa
     Ok(())
 }
 
-/// Has a dead letter be sent again, with what died with it.
+/// Has a dead letter be sent again, with what died with it, and a pending one at once.
 pub(super) async fn retry(web: &Web, doer: &Doer<'_>, id: &str) -> Result<Vec<DeliveryId>, Fault> {
     let record = doer.sight.delivery(web, id).await?;
     let revived = web.store.revive(&DeadLetters::Named(vec![DeliveryId::new(id)]), doer.by, web.now()).await?;

@@ -57,6 +57,8 @@ pub(super) fn group_headline(group: &GroupFacts, listener: &Listener<'_>) -> Str
     let all: Vec<&AlertFacts> = group.alerts.iter().collect();
     let said = match Alike::of(&all).filter(|alike| all.len() > 1 && alike.did(language).is_some()) {
         Some(alike) => alike.text(listener, true),
+        // One that is told again is told by its own words.
+        None if all.len() == 1 => super::summary(all[0], language),
         None => counted(group, listener),
     };
     let still = group.last_told_at.map(|_| language.say("group.still", &[])).unwrap_or_default();
@@ -207,10 +209,16 @@ fn alone(facts: &AlertFacts, listener: &Listener<'_>) -> String {
     let language = listener.language;
     let summary = super::summary(facts, language);
     let run = facts.instance.as_ref().map(|run| truncated(&run.id, NAME_MAX)).unwrap_or_default();
-    let (since, error) = (listener.short(facts.alert.starts_at), error(facts).unwrap_or_default());
-    let values = [("summary", truncated(&summary, TEXT_MAX)), ("instance", run), ("since", since), ("error", error)];
+    let since = listener.short(facts.alert.starts_at);
+    let (key, last) = match facts.alert.state {
+        AlertState::Firing => ("group.line", ("error", error(facts).unwrap_or_default())),
+        AlertState::Resolved => {
+            ("group.line_over", ("until", facts.alert.ends_at.map(|at| listener.short(at)).unwrap_or_default()))
+        }
+    };
+    let values = [("summary", truncated(&summary, TEXT_MAX)), ("instance", run), ("since", since), last];
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    language.say("group.line", &values)
+    language.say(key, &values)
 }
 
 /// The first node to look at, of `job` where the line names several.

@@ -34,6 +34,7 @@ pub fn subject(facts: &AlertFacts, language: Language) -> Subject {
         ) => of("source", facts.source.id.as_str()),
         Some(Code::ReceiverDead | Code::ReceiverWorks) => of("receiver", &facts.job.name),
         Some(Code::ReloadRefused | Code::ReloadAccepted) => of("itself", &facts.job.name),
+        Some(Code::LoopFailing | Code::LoopWorks) => of("loop", &facts.job.name),
         _ => {
             // Schedulers have their own words for what they run.
             let own = format!("job_of.{}", facts.source.kind);

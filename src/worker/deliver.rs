@@ -13,6 +13,7 @@ pub(super) mod composer;
 mod converting;
 mod grouping;
 mod lane;
+mod recovering;
 mod streaming;
 
 pub use self::channel::Channel;

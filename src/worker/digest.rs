@@ -108,6 +108,8 @@ pub async fn facts<S: Archive + Digests>(
 fn selects(settings: &DigestSettings, grounds: &Grounds) -> Result<Selects, RuleSetError> {
     let rule = Rule {
         group: None,
+        repeat: None,
+        rounds: None,
         recovers: Recovers::default(),
         id: RuleId::new(&settings.name),
         matches: settings.matches.clone(),

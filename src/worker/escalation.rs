@@ -11,7 +11,9 @@
 //!
 //! The loop must never know of channels, of pollers, or of how the steps are written in the configuration.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -20,8 +22,8 @@ use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::{firing_message, resolved_message};
 use crate::limits::{ESCALATION_BATCH, ESCALATION_LATE_MAX, ESCALATION_SLEEP_MAX};
-use crate::model::{DueStep, EscalatedEnd, Escalation, Notification, RuleStep, StepTaken};
-use crate::rule::{Muting, RuleSet};
+use crate::model::{DueStep, EscalatedEnd, Escalation, Notification, ReceiverId, RuleStep, StepTaken};
+use crate::rule::{Hours, Muting, Rule, RuleSet};
 use crate::store::{AfterStep, Desk, Steps, StoreError};
 
 /// The steps of all rules, as one loop.
@@ -114,15 +116,7 @@ impl<S: Desk + Steps> Escalations<S> {
 impl Ladder {
     /// The steps of `rules`, to receivers among `receivers`.
     pub fn new(receivers: Arc<Receivers>, rules: RuleSet) -> Ladder {
-        let steps = rules.rules().iter().flat_map(|rule| {
-            rule.escalation.iter().zip(2..).map(|(step, number)| RuleStep {
-                rule: rule.id.clone(),
-                number,
-                after: step.after,
-                unless_acked: step.unless_acked,
-            })
-        });
-        let steps = steps.collect();
+        let steps = rules.rules().iter().flat_map(steps_of).collect();
         Ladder { receivers, rules, steps }
     }
 
@@ -132,10 +126,26 @@ impl Ladder {
     }
 
     /// What a due step tells whom. None when the rule has no such step, or when it came to it outside its hours.
+    ///
+    /// The steps of later rounds are counted on: with two steps, the first of the second round is step 3.
     pub fn step(&self, due: &DueStep, now: Timestamp) -> Option<StepTaken> {
         let rule = self.rules.get(&due.alert.rule)?;
-        let step = rule.escalation.get(usize::try_from(due.number).ok()?.checked_sub(2)?)?;
-        if !step.hours.include(due.due_at) {
+        let index = usize::try_from(due.number).ok()?.checked_sub(1)?;
+        let (round, place) = (index / (rule.escalation.len() + 1), index % (rule.escalation.len() + 1));
+        if index == 0 || round > rule.rounds.map_or(0, |rounds| usize::try_from(rounds.times).unwrap_or(0)) {
+            return None;
+        }
+        let told: Vec<(&ReceiverId, &Hours)> = match place.checked_sub(1) {
+            Some(later) => {
+                let step = rule.escalation.get(later)?;
+                step.to.iter().map(|receiver| (receiver, &step.hours)).collect()
+            }
+            None => rule.first_steps().collect(),
+        };
+        let mut seen = BTreeSet::new();
+        let told = told.into_iter().filter(|(to, hours)| hours.include(due.due_at) && seen.insert(*to));
+        let told: Vec<(&ReceiverId, &Hours)> = told.collect();
+        if told.is_empty() {
             return None;
         }
         let seconds = u64::try_from(now.duration_since(due.told_at).as_secs()).unwrap_or(0);
@@ -152,12 +162,12 @@ impl Ladder {
         };
         let alert = due.alert.escalated(note.clone());
         let message = firing_message(&alert, now);
-        let deliveries = step.to.iter().filter_map(|receiver| {
-            Some(self.receivers.get(receiver)?.escalation(&alert, due.number, &message, &step.hours, now))
+        let deliveries = told.into_iter().filter_map(|(receiver, hours)| {
+            Some(self.receivers.get(receiver)?.escalation(&alert, due.number, &message, hours, now))
         });
         let deliveries = deliveries.collect();
-        let alert = due.alert.id.clone();
-        Some(StepTaken { alert, number: due.number, unless_acked: step.unless_acked, note, deliveries })
+        let unless_acked = round > 0 || rule.escalation.get(place - 1).is_some_and(|step| step.unless_acked);
+        Some(StepTaken { alert: due.alert.id.clone(), number: due.number, unless_acked, note, deliveries })
     }
 
     /// The message that tells a receiver of the end: none if it wants no such word, none of an alert whose run has failed
@@ -168,6 +178,27 @@ impl Ladder {
         let receiver = self.receivers.get(&end.receiver).filter(|it| it.hears_of_end(&end.alert))?;
         receiver.resolution(&end.alert, &resolved_message(&end.alert, now), end.told_by.clone(), now)
     }
+}
+
+/// The steps of a rule behind the first telling, those of later rounds too: they begin anew only while nobody has
+/// acknowledged the alert.
+fn steps_of(rule: &Rule) -> Vec<RuleStep> {
+    let (every, times) = rule.rounds.map_or((Duration::ZERO, 0), |rounds| (rounds.every, rounds.times));
+    let first = (Duration::ZERO, true);
+    let of_round: Vec<(Duration, bool)> =
+        std::iter::once(first).chain(rule.escalation.iter().map(|step| (step.after, step.unless_acked))).collect();
+    let rounds = (0..=times).flat_map(|round| of_round.iter().map(move |step| (round, *step)));
+    // The first of all is the first telling.
+    rounds
+        .zip(1..)
+        .skip(1)
+        .map(|((round, (after, unless_acked)), number)| RuleStep {
+            rule: rule.id.clone(),
+            number,
+            after: every * round + after,
+            unless_acked: unless_acked || round > 0,
+        })
+        .collect()
 }
 
 impl<S: Desk + Steps> Turn for Escalations<S> {

@@ -22,7 +22,7 @@ use super::pending::{Receiver, Receivers};
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::{message_about, message_of};
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
-use crate::model::{MeantFor, MessageKind, Notification, ReceiverId};
+use crate::model::{AlertState, MeantFor, MessageKind, Notification, ReceiverId};
 use crate::notify::Fallback;
 use crate::store::{FallbackDeliveries, FallbackDelivery, StoreError, ToldInstead, Undelivered};
 
@@ -170,7 +170,9 @@ fn fallback_delivery(
 ) -> FallbackDelivery {
     let Undelivered { id, alert, untold } = undelivered;
     let meant = MeantFor { receiver: route.receiver.clone(), untold: Some(untold.clone()) };
-    let delivery = fallback.fallback(alert, &message_about(alert.facts.clone(), now), &meant, None, now);
+    // How late the alert was noticed is told as it was told at first: that the channel was down has a line of its own.
+    let made_at = if alert.facts.alert.state == AlertState::Firing { alert.created_at } else { now };
+    let delivery = fallback.fallback(alert, &message_about(alert.facts.clone(), made_at), &meant, None, now);
     FallbackDelivery { original: id.clone(), delivery: Notification { fallback_for: Some(id.clone()), ..delivery } }
 }
 

@@ -225,9 +225,16 @@ impl Receiver {
     }
 
     /// The delivery with the group that the alert's rule asks for: it waits for others of that instead of going out at
-    /// once. A receiver that is sent each alert alone has none.
+    /// once. Without one, where the rule has alerts told again, it is a group of its own, which waits for nobody. A receiver
+    /// that is sent each alert alone has none.
     fn grouped(&self, delivery: Notification, alert: &Alert, rule: Option<&Rule>, now: Timestamp) -> Notification {
-        let grouping = rule.and_then(|rule| rule.group.as_ref()).filter(|_| self.renderer.merges());
+        let Some(rule) = rule.filter(|_| self.renderer.merges()) else { return delivery };
+        if let (None, Some(repeat)) = (&rule.group, rule.repeat)
+            && delivery.kind == MessageKind::AlertFiring
+        {
+            return Notification { group: Some(GroupPlace::of_alert(&alert.id, repeat, now)), ..delivery };
+        }
+        let grouping = rule.group.as_ref();
         let Some((group, due)) = grouping.map(|grouping| grouping.place(&alert.facts, now)) else { return delivery };
         Notification { group: Some(group), due_at: due, ..delivery }
     }

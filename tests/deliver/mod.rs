@@ -7,6 +7,7 @@ mod grouping;
 mod merging;
 mod outages;
 mod random;
+mod recovery;
 pub(crate) mod sink;
 
 use std::collections::BTreeMap;

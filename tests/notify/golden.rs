@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use nightbell::alert::{ack_message, marked_message};
-use nightbell::model::{Ack, Message, MessageData, Piece, Prose};
+use nightbell::model::{Ack, Content, Message, MessageData, Piece, Prose};
 use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::template::{digest_samples, group_samples, samples};
 use nightbell::words::Language;
@@ -21,9 +21,7 @@ fn templates_make_what_they_made() {
     let update = std::env::var_os("UPDATE").is_some();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden");
     let mut wrong = Vec::new();
-    let kinds = [SLACK, EMAIL, WEBHOOK].map(str::to_string).into_iter();
-    let others = CHANNELS.into_iter().filter(|kind| *kind != "slack-bot");
-    for yaml in kinds.chain(others.map(|kind| yaml_of(kind, "https://chat.example.com"))) {
+    for yaml in kinds() {
         for language in Language::ALL {
             let receiver = ReceiverSettings { language, ..settings(&yaml) };
             let renderer = Renderer::open(&receiver).unwrap();
@@ -43,6 +41,13 @@ fn templates_make_what_they_made() {
     assert!(wrong.is_empty(), "these differ; look, then run with UPDATE=1:\n{}", wrong.join("\n"));
 }
 
+/// A receiver of every kind, as YAML.
+pub(super) fn kinds() -> impl Iterator<Item = String> {
+    let others = CHANNELS.into_iter().filter(|kind| *kind != "slack-bot");
+    let others = others.map(|kind| yaml_of(kind, "https://chat.example.com"));
+    [SLACK, EMAIL, WEBHOOK].map(str::to_string).into_iter().chain(others)
+}
+
 /// What a renderer makes of the samples that are kept: part, text, name of the sample.
 fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
     let mut all = Vec::new();
@@ -55,15 +60,24 @@ fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
         let texts = rendered.content.parts.into_iter().filter(|(part, _)| !part.starts_with("image/"));
         all.extend(texts.map(|(part, text)| (part, text, name.clone())));
     }
-    for (name, ack, before) in [("taken", Some("kim"), Some("maria")), ("given-up", None, Some("kim"))] {
+    for (name, content) in acknowledgements(renderer) {
+        all.extend(content.parts.into_iter().map(|(part, text)| (part, text, name.clone())));
+    }
+    all
+}
+
+/// What a renderer makes of acknowledgements, by name.
+pub(super) fn acknowledgements(renderer: &Renderer) -> Vec<(String, Content)> {
+    let all = [("taken", Some("kim"), Some("maria")), ("given-up", None, Some("kim"))];
+    let of = |(name, ack, before): (&str, Option<&str>, Option<&str>)| {
         let [ack, before] = [ack, before].map(|by| by.map(ack_by));
         let alert = super::acks::alert();
         let message = ack_message(&alert, ack.as_ref(), before.as_ref(), super::now());
         let rendered = renderer.render_ack(&message, &marked_message(&alert, ack.as_ref()));
         assert_eq!(rendered.problem, None, "{name}");
-        all.extend(rendered.content.parts.into_iter().map(|(part, text)| (part, text, format!("ack-{name}"))));
-    }
-    all
+        (format!("ack {name}"), rendered.content)
+    };
+    all.map(of).into()
 }
 
 fn ack_by(name: &str) -> Ack {

@@ -28,12 +28,12 @@ fn of_rule(guide: Guide) -> Guides {
     Guides::new(GuideTable { rules: HashMap::from([(RuleId::new("etl-failed"), guide)]), ..GuideTable::default() })
 }
 
-fn sample(name: &str) -> Message {
+pub(super) fn sample(name: &str) -> Message {
     samples().into_iter().find(|(known, _)| known == name).unwrap().1
 }
 
 /// Every kind of receiver, as YAML.
-fn kinds() -> impl Iterator<Item = String> {
+pub(super) fn kinds() -> impl Iterator<Item = String> {
     const SLACK: &str = "{ type: slack, webhook_url: 'https://hooks.example.com/x' }";
     const EMAIL: &str = "{ type: email, smtp_url: 'smtp://mx.example.com', from: a@example.com, to: b@example.com }";
     const WEBHOOK: &str = "{ type: webhook, url: 'https://example.com/hook' }";
@@ -56,7 +56,7 @@ fn link(kind: &str, url: &str, says: &str) -> String {
 }
 
 /// Every text of the parts, those of JSON one by one. The engine writes an equals sign as an entity in HTML.
-fn texts(parts: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn texts(parts: impl Iterator<Item = String>) -> Vec<String> {
     fn collect(value: &Value, texts: &mut Vec<String>) {
         match value {
             Value::String(text) => texts.push(text.clone()),

@@ -8,6 +8,7 @@ mod certificates;
 mod evil_smtp;
 mod fallback;
 mod fitting;
+mod gallery;
 mod golden;
 mod groups;
 mod guides;
@@ -17,6 +18,7 @@ mod settings;
 mod slack;
 mod smn;
 mod smtp;
+mod truth;
 mod vendors;
 
 use jiff::Timestamp;

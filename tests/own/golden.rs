@@ -5,7 +5,7 @@ use std::path::Path;
 use nightbell::alert::own::{self, Ailment, OwnSeen, ReceiverSeen, SourceSeen, Watch};
 use nightbell::alert::{firing_message, resolved_message};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::model::{Alert, AlertState, GapCause, ReceiverId, SourcePart};
+use nightbell::model::{Alert, AlertState, GapCause, Message, ReceiverId, SourcePart};
 use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::words::Language;
 
@@ -26,11 +26,7 @@ fn each_of_them_reads_well_in_both_languages() {
     let mut wrong = Vec::new();
     for language in Language::ALL {
         let mut text = String::new();
-        for alert in one_of_each(&config.watch) {
-            let message = match (alert.state(), alert.created_at == at(HOUR)) {
-                (AlertState::Resolved, false) => resolved_message(&alert, at(2 * HOUR)),
-                _ => firing_message(&alert, at(HOUR)),
-            };
+        for message in one_of_each(&config.watch).iter().map(message_of) {
             for settings in &receivers {
                 let settings = ReceiverSettings { language, ..settings.clone() };
                 let rendered = Renderer::open(&settings).unwrap().render(&message);
@@ -55,6 +51,19 @@ fn each_of_them_reads_well_in_both_languages() {
         }
     }
     assert!(wrong.is_empty(), "these differ; look, then run with UPDATE=1: {wrong:?}");
+}
+
+/// The messages about them, by the names of their rules.
+pub(crate) fn messages() -> Vec<(String, Message)> {
+    let named = |alert: &Alert| (format!("{} {}", alert.rule, alert.state().as_str()), message_of(alert));
+    one_of_each(&config("self: { notify: [oncall] }").watch).iter().map(named).collect()
+}
+
+fn message_of(alert: &Alert) -> Message {
+    match (alert.state(), alert.created_at == at(HOUR)) {
+        (AlertState::Resolved, false) => resolved_message(alert, at(2 * HOUR)),
+        _ => firing_message(alert, at(HOUR)),
+    }
 }
 
 /// One alert of each kind at its beginning, and at its end.

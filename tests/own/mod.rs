@@ -6,6 +6,8 @@ mod heart;
 mod random;
 mod unwatched;
 
+pub(crate) use self::golden::messages;
+
 use std::path::Path;
 use std::sync::Arc;
 

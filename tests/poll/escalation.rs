@@ -1,12 +1,16 @@
 //! Escalation, told by what each of the people hears, and when.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use nightbell::model::{
     Ack, Alert, Attempt, Concerns, Delivery, DeliveryState, Instance, MessageKind, Notification, Status,
 };
+use nightbell::rule::Muting;
 use nightbell::store::{Deliveries as _, Desk as _, Groups as _, NewSilence, Outbox as _, Settled, Steps as _};
+use nightbell::worker::remind::Reminders;
 
-use super::world::{Scene, run, told, told_to};
+use super::world::{Scene, receivers, run, told, told_to};
 
 const RULES: &str = "  failed: { when: { status: [fail] }, severity: critical, notify: [{ to: [hook, mail] }, \
      { after: 30m, unless: acked, to: lead }, { after: 2h, to: [boss, hook] }] }\n";
@@ -267,6 +271,70 @@ async fn a_deadline_that_is_told_a_second_time_does_not_begin_to_count_anew() {
 
 /// Who adds a step today does not want to hear of what has fired for weeks; the steps of a night that was slept through
 /// are taken in the morning.
+/// PagerDuty and its like begin anew with the first level; so do the steps of a rule, for as many rounds as it says.
+#[tokio::test]
+async fn steps_begin_anew_until_somebody_acknowledges_or_the_rounds_are_over() {
+    let rules = "  failed: { when: { status: [fail] }, severity: critical, notify: [{ to: hook }, { after: 30m, to: lead }], \
+         loop: { every: 1h, times: 2 } }\n";
+    let mut scene = failing(rules).await;
+    let mut told = Vec::new();
+    for half_hour in 1..=8 {
+        scene.pass(minutes(30));
+        if half_hour % 3 == 0 {
+            scene.restart();
+        }
+        told.push(scene.escalate().await);
+        arrive(&scene).await;
+    }
+    // The lead, the hook and the lead again, both once more, and nobody after that.
+    assert_eq!(told, [1, 1, 1, 1, 1, 0, 0, 0]);
+    let hook = told_to(&scene.store, "hook").await;
+    assert_eq!(hook, ["alert.firing etl 1"; 3]);
+    let body = last_body(&scene, "hook").await;
+    assert_eq!(body["data"]["alert"]["escalation"]["step"], 5);
+    scene.show([well(&scene, "etl")]);
+    scene.poll().await;
+    assert_eq!(scene.escalate().await, 1, "the lead hears of the end once, and the hook from the poll");
+    assert_eq!(told_to(&scene.store, "hook").await.iter().filter(|line| line.contains("resolved")).count(), 1);
+
+    // A round begins only while nobody is on it, whatever its steps say.
+    let mut scene = failing(rules).await;
+    scene.pass(minutes(10));
+    ack(&scene, "wang").await;
+    scene.pass(minutes(20));
+    assert_eq!(scene.escalate().await, 1, "the second step minds no acknowledgement");
+    scene.pass(minutes(240));
+    assert_eq!(scene.escalate().await, 0);
+}
+
+/// Without a group each alert is told again by itself.
+#[tokio::test]
+async fn an_alert_without_a_group_is_told_again_until_somebody_acknowledges_it() {
+    let rules = "  failed: { when: { status: [fail] }, notify: [hook, pager], repeat: 1h }\n";
+    let mut scene = failing(rules).await;
+    let remind = async |scene: &Scene| {
+        let (store, muting) = (Arc::clone(&scene.store), Muting::new(Arc::default()));
+        let mut reminders = Reminders { store, receivers: receivers(), muting, is_wanted: true };
+        reminders.pass(scene.now()).await.unwrap()
+    };
+    scene.show([failed(&scene, "etl"), failed(&scene, "load")]);
+    scene.pass(minutes(10));
+    scene.poll().await;
+    arrive(&scene).await;
+    scene.pass(minutes(49));
+    assert_eq!(remind(&scene).await, 0);
+    scene.pass(minutes(1));
+    // The pager keeps an incident for each alert: it is told nothing again.
+    assert_eq!(remind(&scene).await, 1, "etl, told an hour ago; load has ten minutes left");
+    assert_eq!(remind(&scene).await, 0);
+    let body = last_body(&scene, "hook").await;
+    assert_eq!((&body["type"], &body["data"]["alerts"][0]["job"]["name"]), (&"alert.group".into(), &"etl".into()));
+    arrive(&scene).await;
+    ack(&scene, "wang").await;
+    scene.pass(minutes(120));
+    assert_eq!(remind(&scene).await, 1, "load alone: wang is on etl");
+}
+
 #[tokio::test]
 async fn a_step_that_was_due_long_ago_is_not_taken() {
     for (hours, count) in [(24, 3), (24 * 14, 0)] {

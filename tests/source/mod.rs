@@ -5,6 +5,7 @@ mod doctor;
 mod faults;
 mod gate;
 mod jobs;
+mod logs;
 mod plain;
 mod sign_in;
 mod sub_jobs;
@@ -52,6 +53,7 @@ impl Bench {
             },
             requests_per_second: 10_000.0,
             ca_file: None,
+            logs: None,
         }
     }
 

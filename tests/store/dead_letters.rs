@@ -27,8 +27,6 @@ async fn a_dead_letter_is_pending_again_under_its_id_and_what_died_with_it_behin
     assert_eq!(revived.revived, ["f1", "r1"].map(DeliveryId::new));
     assert_eq!(revived.refused, [(DeliveryId::new("nobody"), NotRevived::Unknown)]);
     assert_eq!(outbox(&store).await, ["f1 pending 1 gone", "f2 dead 1 gone", "r1 pending 0 -"]);
-    let again = beside.revive(&named(&["f1"]), "kim", at(101)).await.unwrap();
-    assert_eq!(again.refused, [(DeliveryId::new("f1"), NotRevived::NotDead(DeliveryState::Pending))]);
     let claimed = store.claim(&pager(), at(100), 9).await.unwrap();
     assert_eq!(claimed.len(), 1, "the follower waits");
     assert_eq!(claimed[0].revived, Some(Revival { at: at(100), attempts: 1 }));
@@ -37,6 +35,33 @@ async fn a_dead_letter_is_pending_again_under_its_id_and_what_died_with_it_behin
     let record = store.delivery_record(&DeliveryId::new("f1")).await.unwrap().unwrap();
     let log: Vec<(u32, &str)> = record.attempts.iter().map(|one| (one.number, one.outcome.as_str())).collect();
     assert_eq!(log, [(1, "rejected"), (2, "delivered")]);
+}
+
+/// Somebody has mended the channel and does not wait for the next attempt.
+#[tokio::test]
+async fn what_is_pending_is_due_at_once_when_somebody_asks_for_it() {
+    let place = Place::new();
+    let store = place.open().await;
+    let deliveries = ["busy", "held", "new", "sent", "under-way"].map(|id| delivery(id, "pager"));
+    store.commit_poll(&PollCommit { deliveries: deliveries.into(), ..commit(0) }).await.unwrap();
+    store.claim(&pager(), at(1), 9).await.unwrap();
+    let failed = || Attempt::failed(AttemptOutcome::Retry, Some("503".into()), "answered 503");
+    let again = |id: &str| settled(id, 1, failed(), DeliveryState::Pending, Some(at(3600)));
+    let delivered = settled("sent", 1, Attempt::delivered("200"), DeliveryState::Delivered, None);
+    store.settle(&[again("busy"), again("held"), delivered]).await.unwrap();
+    store.release(&[DeliveryId::new("new")]).await.unwrap();
+    let revived = store.revive(&named(&["busy", "sent", "under-way"]), at(100)).await.unwrap();
+    assert_eq!(revived.revived, [DeliveryId::new("busy")]);
+    let refused = [
+        (DeliveryId::new("sent"), NotRevived::Settled(DeliveryState::Delivered)),
+        (DeliveryId::new("under-way"), NotRevived::UnderWay),
+    ];
+    assert_eq!(revived.refused, refused);
+    // All of a receiver: what waits for its next attempt, and not what is due anyway.
+    let all = DeadLetters::Of { receiver: pager(), since: at(0) };
+    assert_eq!(store.revive(&all, at(101)).await.unwrap().revived, [DeliveryId::new("held")]);
+    let due = store.claim(&pager(), at(101), 9).await.unwrap();
+    assert_eq!(due.len(), 3, "{due:?}");
 }
 
 #[tokio::test]

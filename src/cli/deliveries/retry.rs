@@ -1,4 +1,4 @@
-//! `nightbell deliveries retry`: dead letters are sent again.
+//! `nightbell deliveries retry`: dead letters are sent again, and what waits for its next attempt at once.
 
 use clap::Args;
 use serde_json::json;
@@ -14,10 +14,10 @@ use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The ids of dead deliveries.
+    /// The ids of deliveries that are dead or pending.
     #[arg(value_name = "ID", required_unless_present = "receiver", conflicts_with_all = ["receiver", "since"])]
     ids: Vec<String>,
-    /// All dead letters to this receiver.
+    /// All to this receiver that is dead or waits for another attempt.
     #[arg(long, requires = "since")]
     receiver: Option<String>,
     /// Those made since: 6h, 2d, 2026-11-21, 2026-11-21T03:00 (in the configured zone), or with a zone.
@@ -67,10 +67,8 @@ fn tell(revived: &Revived, as_json: bool) -> std::io::Result<()> {
     }
     match revived.revived.len() {
         0 => complain("nothing to retry"),
-        1 => complain("1 message is pending again; a running nightbell sends it within a minute"),
-        count => {
-            complain(format_args!("{count} messages are pending again; a running nightbell sends them within a minute"))
-        }
+        1 => complain("1 message is due now; a running nightbell sends it within a minute"),
+        count => complain(format_args!("{count} messages are due now; a running nightbell sends them within a minute")),
     }
     Ok(())
 }

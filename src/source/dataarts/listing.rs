@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::answer::{Item, read_detail, read_page};
 use super::workspace::{DataArts, SPAN_DAYS, SPANS_DAYS};
+use crate::alert::failing_nodes;
 use crate::limits::SOURCE_PAGE_RECORDS;
-use crate::model::{Coverage, Instance, Part, Window};
+use crate::model::{Coverage, Instance, Part, Status, Window};
 use crate::source::contract::{Detail, Listing, SourceError, SourceErrorKind};
-use crate::source::kit::Call;
 use crate::source::kit::fault::bad_answer;
 use crate::source::kit::paging::{Limits, Meaning, Page, PageQuery, Whole, read_all};
+use crate::source::kit::{Call, excerpt};
 
 impl DataArts {
     /// Every instance planned in `window`.
@@ -51,7 +52,22 @@ impl DataArts {
     /// An instance with its nodes.
     pub(super) async fn detailed(&self, instance: &Instance) -> Result<Detail, SourceError> {
         let call = Call::get(&["jobs", &instance.job.name, "instances", &instance.id]);
-        read_detail(instance, &self.client.body(&call).await?).map_err(bad_answer)
+        let mut detail = read_detail(instance, &self.client.body(&call).await?).map_err(bad_answer)?;
+        self.add_log(&mut detail).await;
+        Ok(detail)
+    }
+
+    /// Puts the end of the failing node's log under the error of a run that failed, as far as it can be had.
+    async fn add_log(&self, detail: &mut Detail) {
+        let is_failure = matches!(detail.instance.status, Status::Fail | Status::RunningException);
+        let Some(logs) = self.logs.as_ref().filter(|_| is_failure) else { return };
+        let nodes = failing_nodes(&detail.nodes);
+        let Some(path) = nodes.iter().find_map(|node| node.log_path.as_deref()) else { return };
+        let lines = logs.tail(&self.id, path).await;
+        if !lines.is_empty() {
+            let error = &mut detail.instance.error;
+            *error = excerpt::with_tail(error.as_deref(), &lines, logs.lines());
+        }
     }
 
     /// A page of the instance list, of all jobs or of the one that is named.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! listing | jobs | belonging | examine    what is asked of a workspace
+//! obs          the end of a failing node's log
 //! workspace    the connection, and what was learnt
 //! client       signed requests; fault classes what fails
 //! answer       instances and nodes out of a record, the JSON object
@@ -27,6 +28,7 @@ mod examine;
 mod fault;
 mod jobs;
 mod listing;
+mod obs;
 mod record;
 mod settings;
 mod streams;
@@ -37,7 +39,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use self::settings::{KEYS, Settings};
+pub use self::settings::{KEYS, Logs, Settings};
 pub use self::workspace::DataArts;
 use crate::clock::Clock;
 pub use crate::iam::Auth;

@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use crate::http::CA_FILE;
-use crate::iam::{AUTH, Auth, PLACE, PLACES, read_endpoint, read_name};
-use crate::limits::SOURCE_JOBS_NAMED_MAX;
+use crate::http::{CA_FILE, checked_endpoint, is_region};
+use crate::iam::{AUTH, Auth, PLACE, PLACES, endpoint_of, read_endpoint, read_name};
+use crate::limits::{OBS_TAIL_LINES_MAX, SOURCE_JOBS_NAMED_MAX};
 use crate::secret::SecretRef;
 use crate::source::kit::settings::{read_pace, read_texts};
 use crate::yaml::{Key, Keys, Section, Shape};
@@ -31,10 +31,36 @@ pub static KEYS: Keys = Keys::of(
             Key::new("requests_per_second", Shape::Number, "How many requests may be made in a second.").default("2"),
             AUTH,
             CA_FILE,
+            Key::new(
+                "logs",
+                Shape::Mapping(&LOGS),
+                "Has messages show the last lines of the failing node's log, which is in OBS.",
+            ),
         ],
     ],
 )
 .any_of(PLACES);
+
+static LOGS: Keys = Keys::of(
+    "logs_dataarts",
+    "The last lines of a failing node's log, out of OBS by its S3-compatible API.",
+    &[&[
+        Key::new("tail", Shape::Whole, "How many lines, at most 50; of long ones fewer.").default("20"),
+        Key::new("region", Shape::Text, "The region of the logs' bucket, where it is not the source's.")
+            .example("ap-southeast-3"),
+        Key::new("endpoint", Shape::Text, "Instead of the region's own host of OBS: private clouds, proxies.")
+            .example("https://obs.example.com"),
+        Key::new(
+            "path_style",
+            Shape::Flag,
+            "Whether the bucket's name is a part of the path and not of the host. Without it, where the endpoint is an IP address.",
+        ),
+        Key::new("access_key", Shape::Secret, "The access key that may read the logs, where it is not the source's.")
+            .example("{ env: OBS_AK }"),
+        Key::new("secret_key", Shape::Secret, "Its secret key.").example("{ env: OBS_SK }"),
+        Key::new("security_token", Shape::Secret, "Comes with a temporary access key."),
+    ]],
+);
 
 /// How to reach one workspace.
 #[derive(Debug, Clone)]
@@ -53,6 +79,27 @@ pub struct Settings {
     pub requests_per_second: f64,
     /// PEM certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// Where logs are read, if they are.
+    pub logs: Option<Logs>,
+}
+
+/// How to read the end of a failing node's log.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    /// How many lines are told.
+    pub tail: usize,
+    /// Scheme, host and port of OBS.
+    pub endpoint: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Whether the bucket's name stands in the path.
+    pub path_style: bool,
+    /// Names the key that may read.
+    pub access_key: SecretRef,
+    /// Signs with it.
+    pub secret_key: SecretRef,
+    /// Comes with temporary keys.
+    pub security_token: Option<SecretRef>,
 }
 
 impl Settings {
@@ -65,6 +112,7 @@ impl Settings {
         let requests_per_second = read_pace(section);
         let ca_file = section.optional("ca_file");
         let jobs = read_jobs(section);
+        let logs = if section.has("logs") { Some(read_logs(section, auth.as_ref())?) } else { None };
         Some(Settings {
             endpoint: endpoint?,
             project_id: project_id?,
@@ -73,6 +121,7 @@ impl Settings {
             auth: auth?,
             requests_per_second: requests_per_second?,
             ca_file,
+            logs,
         })
     }
 
@@ -80,8 +129,70 @@ impl Settings {
     pub fn secrets(&self) -> Vec<(String, &SecretRef)> {
         let mut secrets = vec![("project_id".to_string(), &self.project_id)];
         secrets.extend(self.auth.secrets());
+        if let Some(logs) = &self.logs {
+            let named = |key: &str| format!("logs.{key}");
+            secrets.extend([(named("access_key"), &logs.access_key), (named("secret_key"), &logs.secret_key)]);
+            secrets.extend(logs.security_token.iter().map(|token| (named("security_token"), token)));
+        }
         secrets
     }
+}
+
+/// Reads `logs`. What it does not say is as the source has it.
+fn read_logs(source: &Section<'_>, auth: Option<&Auth>) -> Option<Logs> {
+    let logs = source.section("logs")?;
+    let tail = logs.or_default::<u32>("tail");
+    let region = logs.optional::<String>("region").or_else(|| source.optional::<String>("region"));
+    let endpoint = logs.optional::<String>("endpoint");
+    let path_style = logs.optional::<bool>("path_style");
+    let has_keys = logs.has("access_key") || logs.has("secret_key");
+    let own = has_keys.then(|| (logs.required("access_key"), logs.required("secret_key")));
+    let token = logs.optional::<SecretRef>("security_token");
+    let mut is_sound = true;
+    if !(1..=OBS_TAIL_LINES_MAX).contains(&tail) {
+        logs.error("tail", format!("{tail} is not between 1 and {OBS_TAIL_LINES_MAX}"), None);
+        is_sound = false;
+    }
+    let keys = match (own, auth) {
+        (Some((access_key, secret_key)), _) => {
+            access_key.zip(secret_key).map(|(access, secret)| (access, secret, token))
+        }
+        (None, Some(Auth::Key { access_key, secret_key, security_token })) => {
+            Some((access_key.clone(), secret_key.clone(), security_token.clone()))
+        }
+        (None, Some(_)) => {
+            let help = "write logs: { access_key: { env: OBS_AK }, secret_key: { env: OBS_SK } }";
+            logs.error("", "OBS takes access keys alone, and the source has none", Some(help.into()));
+            None
+        }
+        // What is wrong with the source's own was told.
+        (None, None) => None,
+    };
+    let region = match region {
+        Some(region) if is_region(&region) => Some(region),
+        Some(wrong) => {
+            logs.error("region", format!("{wrong:?} is not a valid region"), Some("for example ap-southeast-3".into()));
+            None
+        }
+        None => {
+            logs.missing("region", Some("name the region of the logs' bucket: requests are signed for it".into()));
+            None
+        }
+    };
+    let endpoint = match endpoint {
+        Some(endpoint) => checked_endpoint(&logs, "endpoint", &endpoint),
+        None => region.as_deref().map(|region| endpoint_of("obs", region)),
+    };
+    logs.close();
+    let (endpoint, (access_key, secret_key, security_token)) = (endpoint?, keys?);
+    // An address of the network has no names in front of it.
+    let is_address = |endpoint: &str| {
+        // A host that is a domain is none.
+        reqwest::Url::parse(endpoint).is_ok_and(|url| url.domain().is_none())
+    };
+    let path_style = path_style.unwrap_or_else(|| is_address(&endpoint));
+    let (region, tail) = (region?, usize::try_from(tail).unwrap_or(1));
+    is_sound.then_some(Logs { tail, endpoint, region, path_style, access_key, secret_key, security_token })
 }
 
 /// The jobs that the source names, each once.
@@ -178,6 +289,25 @@ mod tests {
     }
 
     #[test]
+    fn logs_are_read_where_the_source_is_and_by_its_keys() {
+        let (settings, findings) = read(&format!("region: eu-west-101\nproject_id: p\nlogs: {{}}\n{KEYS}"));
+        assert_eq!(findings, []);
+        let logs = settings.unwrap().logs.unwrap();
+        assert_eq!(logs.endpoint, "https://obs.eu-west-101.myhuaweicloud.eu");
+        assert_eq!((logs.tail, logs.region.as_str(), logs.path_style), (20, "eu-west-101", false));
+        assert_eq!(format!("{:?} {:?}", logs.access_key, logs.secret_key), "env AK env SK");
+        let own =
+            "{ tail: 5, region: r2, endpoint: 'http://127.0.0.1:1/', access_key: { env: A }, secret_key: { env: B } }";
+        let text = format!("endpoint: https://x\nproject_id: p\nauth: {{ token: {{ env: T }} }}\nlogs: {own}");
+        let (settings, findings) = read(&text);
+        assert_eq!(findings, []);
+        let settings = settings.unwrap();
+        let keys: Vec<_> = settings.secrets().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["project_id", "auth.token", "logs.access_key", "logs.secret_key"]);
+        assert!(settings.logs.is_some_and(|logs| logs.path_style && logs.region == "r2"));
+    }
+
+    #[test]
     fn jobs_are_named_once_each() {
         let (settings, findings) = read(&format!("region: r\nproject_id: p\njobs: [a, b, a]\n{KEYS}"));
         assert_eq!(findings, []);
@@ -224,6 +354,14 @@ mod tests {
                 "both",
             ),
             ("region: r\nproject_id: p\nauth: { tokn: { env: T } }", "sources.w.auth.tokn", "unknown key"),
+            ("region: r\nproject_id: p\nlogs: { tail: 0 }\nKEYS", "sources.w.logs.tail", "between 1 and 50"),
+            ("endpoint: https://x\nproject_id: p\nlogs: {}\nKEYS", "sources.w.logs", "\"region\" is missing"),
+            ("region: r\nproject_id: p\nlogs: { region: A }\nKEYS", "sources.w.logs.region", "not a valid region"),
+            (
+                "region: r\nproject_id: p\nauth: { token: { env: T } }\nlogs: { tail: 5 }",
+                "sources.w.logs",
+                "takes access keys alone",
+            ),
             ("region: r\nproject_id: p\njobs: []\nKEYS", "sources.w.jobs", "the list is empty"),
             ("region: r\nproject_id: p\njobs: [a, 'b*']\nKEYS", "sources.w.jobs", "exact names"),
             ("region: r\nproject_id: p\nrequests_per_second: 0\nKEYS", "sources.w.requests_per_second", "above 0"),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::client::{Connection, Gateway};
+use super::obs::LogReader;
 use super::settings::Settings;
 use super::streams::Streams;
 use crate::clock::Clock;
@@ -32,6 +33,8 @@ pub struct DataArts {
     pub(super) pace: f64,
     /// The jobs to read; all when empty.
     pub(super) jobs: Vec<String>,
+    /// The ends of logs, where they are wanted.
+    pub(super) logs: Option<LogReader>,
     /// The real-time jobs, by which sub-jobs are told apart.
     pub(super) streams: Streams,
     offset_meaning: Mutex<Option<Meaning>>,
@@ -45,12 +48,15 @@ impl DataArts {
     /// # Errors
     /// [`crate::source::SourceErrorKind::Configuration`] when the `ca_file` cannot be used.
     pub fn open(id: SourceId, settings: &Settings, clock: Arc<dyn Clock>) -> Result<DataArts, SourceError> {
+        let logs = settings.logs.clone();
+        let logs = logs.map(|logs| LogReader::open(logs, settings.ca_file.clone(), Arc::clone(&clock))).transpose()?;
         let client = Connection::new(Gateway::new(settings.clone()), settings.ca_file.clone(), clock)?;
         Ok(DataArts {
             id,
             client,
             pace: settings.requests_per_second,
             jobs: settings.jobs.clone(),
+            logs,
             streams: Streams::default(),
             offset_meaning: Mutex::default(),
             learnt: Mutex::default(),

@@ -11,10 +11,10 @@ use regex::Regex;
 use crate::http::cut_to;
 use crate::limits::{INSTANCE_ERROR_BYTES_MAX, LOG_TAIL_BYTES_MAX, LOG_TAIL_LINES};
 
-/// Of one text so much is looked at, in bytes, and so many lines of a log: far more than is told, for what is cut out
-/// makes room.
+/// Of one text so much is looked at, in bytes, and so many times the lines of a log that are told: what is cut out makes
+/// room.
 const READ_BYTES_MAX: usize = 8 << 10;
-const LINES_READ_MAX: usize = 4 * LOG_TAIL_LINES;
+const LINES_READ: usize = 4;
 const REDACTED: &str = "<redacted>";
 
 /// Colours and cursor movements of terminals.
@@ -51,13 +51,18 @@ fn compiled(pattern: &str) -> Regex {
 /// What a failed instance says of itself: its result, and under it the last lines of its log (oldest first). `None` when
 /// there is nothing to say.
 pub(in crate::source) fn failure_text(result: Option<&str>, log: &[String]) -> Option<String> {
+    with_tail(result, log, LOG_TAIL_LINES)
+}
+
+/// The same with the last `count` lines, as far as there is room for them.
+pub(in crate::source) fn with_tail(result: Option<&str>, log: &[String], count: usize) -> Option<String> {
     let result = result.map(|text| readable(&cut_to(text.to_string(), READ_BYTES_MAX))).filter(|text| !text.is_empty());
     let mut tail: Vec<String> = Vec::new();
     let mut room = LOG_TAIL_BYTES_MAX;
-    let newest = &log[log.len().saturating_sub(LINES_READ_MAX)..];
+    let newest = &log[log.len().saturating_sub(LINES_READ * count)..];
     let newest: Vec<String> = newest.iter().map(|line| cut_to(line.clone(), READ_BYTES_MAX)).collect();
     let lines = readable(&newest.join("\n"));
-    for line in lines.lines().rev().filter(|line| !line.trim().is_empty()).take(LOG_TAIL_LINES) {
+    for line in lines.lines().rev().filter(|line| !line.trim().is_empty()).take(count) {
         let line = cut_to(line.to_string(), LOG_TAIL_BYTES_MAX / 3);
         let Some(left) = room.checked_sub(line.len() + 1) else { break };
         room = left;

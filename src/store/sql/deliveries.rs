@@ -98,7 +98,7 @@ impl Deliveries for SqlStore {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
-                let candidates = candidates(self, &mut write, which).await?;
+                let candidates = candidates(self, &mut write, which, now).await?;
                 let mut revived = Revived::default();
                 if let DeadLetters::Named(ids) = which {
                     for id in ids.iter().filter(|id| !candidates.contains_key(id.as_str())) {
@@ -107,7 +107,7 @@ impl Deliveries for SqlStore {
                 }
                 let chosen: HashSet<&str> = candidates
                     .iter()
-                    .filter(|(_, candidate)| candidate.state == DeliveryState::Dead)
+                    .filter(|(_, candidate)| candidate.may_be_sent())
                     .map(|(id, _)| id.as_str())
                     .collect();
                 for (id, candidate) in &candidates {
@@ -152,23 +152,34 @@ pub(super) fn deliveries_bound<'q>(
         .bind(query.since.map(Timestamp::as_millisecond))
 }
 
-/// What is known of a delivery that may be sent again: id, state, the same of what it follows, the receiver, and whether
-/// that is gone. A store whose receivers nobody has noted yet knows of none that is gone.
+/// What is known of a delivery that may be sent again: id, state, the same of what it follows, the receiver, whether
+/// that is gone, and whether an attempt is under way. A store whose receivers nobody has noted yet knows of none that is gone.
 pub(super) const CANDIDATE: &str = "one.id, one.state, leader.id, leader.state, one.receiver, \
      CASE WHEN EXISTS (SELECT 1 FROM receiver) AND NOT EXISTS (SELECT 1 FROM receiver \
-       WHERE receiver.id = one.receiver AND receiver.removed_at IS NULL) THEN 1 ELSE 0 END";
+       WHERE receiver.id = one.receiver AND receiver.removed_at IS NULL) THEN 1 ELSE 0 END, CASE WHEN one.claimed_at IS NULL THEN 0 ELSE 1 END";
 
 struct Candidate {
     state: DeliveryState,
     leader: Option<(DeliveryId, DeliveryState)>,
     /// The receiver, where it is gone.
     gone: Option<ReceiverId>,
+    /// Whether an attempt is under way.
+    is_claimed: bool,
+}
+
+impl Candidate {
+    fn may_be_sent(&self) -> bool {
+        matches!(self.state, DeliveryState::Dead | DeliveryState::Pending) && !self.is_claimed
+    }
 }
 
 /// Why a delivery cannot be sent again, if it cannot.
 fn refusal(candidate: &Candidate, chosen: &HashSet<&str>) -> Option<NotRevived> {
-    if candidate.state != DeliveryState::Dead {
-        return Some(NotRevived::NotDead(candidate.state));
+    if !matches!(candidate.state, DeliveryState::Dead | DeliveryState::Pending) {
+        return Some(NotRevived::Settled(candidate.state));
+    }
+    if candidate.is_claimed {
+        return Some(NotRevived::UnderWay);
     }
     if let Some(receiver) = &candidate.gone {
         return Some(NotRevived::NoReceiver(receiver.clone()));
@@ -178,11 +189,12 @@ fn refusal(candidate: &Candidate, chosen: &HashSet<&str>) -> Option<NotRevived> 
     (!is_pending_too).then(|| NotRevived::FollowsDead(leader.clone()))
 }
 
-/// The named deliveries whatever their state, or the dead ones of a receiver; by id.
+/// The named deliveries whatever their state, or those of a receiver that are dead or wait for another attempt; by id.
 async fn candidates(
     store: &SqlStore,
     write: &mut Write,
     which: &DeadLetters,
+    now: Timestamp,
 ) -> Result<HashMap<String, Candidate>, StoreError> {
     let mut found = Vec::new();
     match which {
@@ -197,10 +209,13 @@ async fn candidates(
         DeadLetters::Of { receiver, since } => {
             let some = sqlx::query(sqlx::AssertSqlSafe(format!(
                 "SELECT {CANDIDATE} FROM delivery AS one LEFT JOIN delivery AS leader ON leader.id = one.follows \
-                 WHERE one.receiver = $1 AND one.state = 'dead' AND one.created_at >= $2"
+                 WHERE one.receiver = $1 AND one.created_at >= $2 AND (one.state = 'dead' OR one.state = 'pending' \
+                   AND one.claimed_at IS NULL AND one.attempts > 0 AND one.next_attempt_at > $3 \
+                   AND (one.group_key IS NULL OR one.group_told_at IS NOT NULL))"
             )))
             .bind(receiver.as_str())
             .bind(since.as_millisecond())
+            .bind(now.as_millisecond())
             .fetch_all(write.on())
             .await;
             found = some.map_err(|error| store.failed(error))?;
@@ -214,7 +229,8 @@ async fn candidates(
                 None => None,
             };
             let gone = (rows::number(row, 5)? != 0).then(|| rows::text(row, 4)).transpose()?.map(ReceiverId::new);
-            Ok((rows::text(row, 0)?, Candidate { state: state(row, 1)?, leader, gone }))
+            let is_claimed = rows::number(row, 6)? != 0;
+            Ok((rows::text(row, 0)?, Candidate { state: state(row, 1)?, leader, gone, is_claimed }))
         })
         .collect()
 }

@@ -15,7 +15,7 @@ use crate::model::{
     Content, Delivery, DeliveryId, DeliveryState, INTERRUPTED, MessageKind, NEVER_FIRED, Queued, ReceiverId, Severity,
 };
 use crate::store::error::StoreError;
-use crate::store::outbox::{Outbox, Pending, Settled};
+use crate::store::outbox::{Hurried, Outbox, Pending, Settled};
 
 impl Outbox for SqlStore {
     async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -174,6 +174,37 @@ impl Outbox for SqlStore {
                 let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
                 bury_followers(self, &mut write, &dead.collect::<Vec<_>>()).await?;
                 self.commit(write).await
+            })
+        })
+        .await
+    }
+
+    async fn hurry(&self, receiver: &ReceiverId, which: &Hurried, now: Timestamp) -> Result<u64, StoreError> {
+        self.retried(|| {
+            Box::pin(async {
+                let spared = if which.spares_throttled { "AND last.outcome <> 'throttled'" } else { "" };
+                let statement = sqlx::AssertSqlSafe(format!(
+                    "UPDATE delivery SET next_attempt_at = $2, patience_spent = CASE \
+                       WHEN patience_spent > next_attempt_at - $2 THEN patience_spent - (next_attempt_at - $2) ELSE 0 END \
+                     WHERE receiver = $1 AND state = 'pending' AND claimed_at IS NULL AND attempts > 0 \
+                       AND next_attempt_at > $2 AND (group_key IS NULL OR group_told_at IS NOT NULL) \
+                       AND EXISTS (SELECT 1 FROM attempt AS last WHERE last.delivery = delivery.id \
+                         AND last.number = delivery.attempts AND last.ended_at < $3 {spared}) \
+                       AND id NOT IN {}",
+                    self.dialect.bound_texts(4)
+                ));
+                let except: Vec<IdItem> = which.except.iter().map(|id| IdItem { id: id.as_str() }).collect();
+                let mut write = self.write().await?;
+                let done = sqlx::query(statement)
+                    .bind(receiver.as_str())
+                    .bind(now.as_millisecond())
+                    .bind(which.attempted_before.as_millisecond())
+                    .bind(to_json(&except)?)
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                self.commit(write).await?;
+                Ok(done.rows_affected())
             })
         })
         .await

@@ -45,7 +45,7 @@ pub(super) struct Statements {
     pub(super) buried_followers: SqlStr,
     /// The listed deliveries wait for no others any more: they are due at `$2`.
     pub(super) tell_alone: SqlStr,
-    /// Dead ones are pending again from `$2` on.
+    /// Dead ones are pending again from `$2` on, and pending ones wait no longer.
     pub(super) revive: SqlStr,
     /// The facts of the listed deliveries' alerts, with the resolutions behind them that can be told at once.
     pub(super) mergeable: SqlStr,
@@ -147,7 +147,7 @@ impl Statements {
                 "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, patience_spent = 0, dead_at = NULL, \
                    group_told_at = CASE WHEN group_key IS NULL THEN NULL ELSE COALESCE(group_told_at, $2) END, \
                    last_error = CASE attempts WHEN 0 THEN NULL ELSE last_error END \
-                 WHERE {listed} AND state = 'dead'"
+                 WHERE {listed} AND (state = 'dead' OR state = 'pending' AND claimed_at IS NULL)"
             )),
             mergeable: mergeable(dialect),
             merge: sql(format!(

@@ -19,11 +19,16 @@ use crate::store::error::StoreError;
 use crate::store::tally::{Backlog, Tally};
 
 /// By receiver; both halves are answered by an index of their own.
-const BACKLOG: &str = "SELECT receiver, CAST(SUM(pending) AS BIGINT), MIN(oldest), CAST(SUM(dead) AS BIGINT) FROM ( \
-       SELECT receiver, COUNT(*) AS pending, MIN(created_at) AS oldest, 0 AS dead FROM delivery \
-         WHERE state = 'pending' GROUP BY receiver \
+const BACKLOG: &str = "SELECT receiver, CAST(SUM(pending) AS BIGINT), MIN(oldest), CAST(SUM(dead) AS BIGINT), \
+       CAST(SUM(held) AS BIGINT), MIN(held_until) FROM ( \
+       SELECT receiver, SUM(CASE WHEN is_held = 1 THEN 0 ELSE 1 END) AS pending, \
+         MIN(CASE WHEN is_held = 1 THEN NULL ELSE created_at END) AS oldest, 0 AS dead, SUM(is_held) AS held, \
+         MIN(CASE WHEN is_held = 1 THEN next_attempt_at ELSE NULL END) AS held_until \
+         FROM (SELECT receiver, created_at, next_attempt_at, \
+           CASE WHEN group_key LIKE 'hold/%' AND group_told_at IS NULL THEN 1 ELSE 0 END AS is_held \
+           FROM delivery WHERE state = 'pending') AS one GROUP BY receiver \
        UNION ALL \
-       SELECT receiver, 0, NULL, COUNT(*) FROM delivery WHERE state = 'dead' GROUP BY receiver) AS part \
+       SELECT receiver, 0, NULL, COUNT(*), 0, NULL FROM delivery WHERE state = 'dead' GROUP BY receiver) AS part \
      GROUP BY receiver ORDER BY receiver";
 
 impl Tally for SqlStore {
@@ -85,6 +90,8 @@ impl Tally for SqlStore {
                 pending: u64::try_from(rows::number(row, 1)?).unwrap_or(0),
                 oldest: rows::optional_instant(row, 2)?,
                 dead: u64::try_from(rows::number(row, 3)?).unwrap_or(0),
+                held: u64::try_from(rows::number(row, 4)?).unwrap_or(0),
+                held_until: rows::optional_instant(row, 5)?,
             })
         }))
     }

@@ -159,6 +159,11 @@ impl DeliveryPage {
         self.record.delivery.state == DeliveryState::Dead
     }
 
+    /// Whether a person may have it sent now: it is dead, or it was tried and waits.
+    fn may_be_retried(&self) -> bool {
+        self.is_dead() || self.is_pending() && self.record.delivery.attempts > 0
+    }
+
     fn is_pending(&self) -> bool {
         self.record.delivery.state == DeliveryState::Pending
     }

@@ -69,7 +69,7 @@ impl<S: Groups + Outbox> Claimer<S> {
         match delivery.kind {
             MessageKind::AlertFiring | MessageKind::AlertResolved => {
                 let found = self.store.facts_of(&delivery.id).await?;
-                let rendered = found.map(|facts| renderer.render(&message_about(facts, now)));
+                let rendered = found.map(|facts| renderer.render(&message_about(facts, delivery.created_at)));
                 Ok(rendered.map(|rendered| rendered.into_content(self.composer.receiver(), delivery.id.as_str())))
             }
             MessageKind::AlertGroup => {

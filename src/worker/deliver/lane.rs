@@ -16,6 +16,7 @@ use super::attempts::{Attempts, Finished};
 use super::channel::Channel;
 use super::claiming::{Claim, Claimer};
 use super::composer::Composer;
+use super::recovering::Recovery;
 use crate::clock::Clock;
 use crate::limits::{LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
 use crate::metrics::{Attempted, Metrics};
@@ -45,6 +46,8 @@ pub struct Lane<S, N> {
     pub(super) unsettled: Vec<Settled>,
     /// Whether the channel wants to be left alone.
     pub(super) channel: Channel,
+    /// Whether what waits for its next attempt need not.
+    pub(super) recovery: Recovery,
 }
 
 /// How one pass over the due deliveries went.
@@ -86,6 +89,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             metrics,
             unsettled,
             channel,
+            recovery: Recovery::new(),
         }
     }
 
@@ -194,6 +198,9 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             self.settle_kept().await?;
             let unsent: Vec<DeliveryId> = ready.into_iter().map(|delivery| delivery.notification.id).collect();
             self.store.release(&unsent).await?;
+            if let Some(which) = self.recovery.take(now) {
+                self.store.hurry(&self.receiver, &which, now).await?;
+            }
         }
         progress.left_due = owed_again + self.store.count_due(&self.receiver, now).await?;
         Ok(progress)
@@ -233,6 +240,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         if attempt.outcome == AttemptOutcome::Throttled {
             attempt.retry_after = attempt.retry_after.or(self.claimer.budget.penalty());
         }
+        self.recovery.noticed(&delivery, &attempt, started_at);
         let attempt_number = delivery.attempts + 1;
         let tries = Tries {
             attempts: delivery.attempts_since() + 1,

@@ -17,6 +17,9 @@
 //! | unscheduled | nothing is due, and when the next one will be is to be asked | scheduled; unread, when it is due by now or a delivery is stored |
 //! | scheduled | nothing is due until then | unscheduled, at that time, or when an outcome sets a follower free; unread, when a delivery is stored |
 //!
+//! Before the first claim, and after the first success behind failures, the store is told that nothing need wait for its
+//! next attempt ([`super::recovering`]).
+//!
 //! | store | what the lane does | what comes next |
 //! |---|---|---|
 //! | works | | failing, when a call fails |
@@ -45,7 +48,7 @@ use crate::clock::is_due;
 use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
-use crate::store::{Groups, Outbox, Settled, StoreError};
+use crate::store::{Groups, Hurried, Outbox, Settled, StoreError};
 
 /// What a call to the store came to. What was handed to it comes back, to be kept if it failed.
 enum Answer {
@@ -53,6 +56,7 @@ enum Answer {
     Released(Result<(), StoreError>, Vec<DeliveryId>),
     Claimed(Result<Claim, StoreError>),
     NextDue(Result<Option<Timestamp>, StoreError>),
+    Hurried(Result<u64, StoreError>, Hurried),
 }
 
 type Call = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -122,7 +126,9 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
 }
 
 impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
-    fn new(lane: Lane<S, N>) -> Self {
+    fn new(mut lane: Lane<S, N>) -> Self {
+        let now = lane.clock.now();
+        lane.recovery.begins(now);
         let under_way = Attempts::new(Arc::clone(&lane.notifier), Arc::clone(&lane.clock));
         Stream {
             lane,
@@ -215,6 +221,13 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         let store = Arc::clone(&self.lane.store);
         let is_paused = self.lane.is_paused(reading.wall);
         // While the store fails, what is known is stored before more is begun.
+        if self.is_running()
+            && !is_failing
+            && let Some(which) = self.lane.recovery.take(reading.wall)
+        {
+            let (now, receiver) = (reading.wall, self.lane.receiver.clone());
+            return Some(Box::pin(async move { Answer::Hurried(store.hurry(&receiver, &which, now).await, which) }));
+        }
         let may_claim = self.is_running() && !is_paused && (!is_failing || self.lane.unsettled.is_empty());
         if self.queue == Queue::Unread
             && may_claim
@@ -294,6 +307,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             }
             Answer::Claimed(result) => self.claimed(result),
             Answer::NextDue(result) => result.map(|next| self.schedule(next)),
+            Answer::Hurried(result, which) => self.hurried(result, which),
         };
         self.note_store(result);
     }
@@ -316,6 +330,22 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             self.give_up_ready();
         }
         Ok(())
+    }
+
+    fn hurried(&mut self, result: Result<u64, StoreError>, which: Hurried) -> Result<(), StoreError> {
+        match result {
+            Ok(0) => Ok(()),
+            Ok(deliveries) => {
+                self.queue = Queue::Unread;
+                let receiver = self.lane.receiver.as_str();
+                tracing::info!(receiver, deliveries, "what waited for another attempt is due now");
+                Ok(())
+            }
+            Err(error) => {
+                self.lane.recovery.put_back(which);
+                Err(error)
+            }
+        }
     }
 
     /// Something may be due earlier than was known.

@@ -13,7 +13,7 @@ use super::log::Log;
 use super::people::People;
 use crate::config::Config;
 use crate::model::{Alert, AlertFacts, GroupPlace, MessageKind, ReceiverId};
-use crate::rule::{Grouping, Muting};
+use crate::rule::{Muting, Rule};
 
 /// The groups of all rules.
 pub(super) struct Repeats {
@@ -31,8 +31,7 @@ struct Group<'a> {
 
 impl Repeats {
     pub(super) fn of(config: &Config) -> Repeats {
-        let repeats = |grouping: &Grouping| grouping.repeat.is_some();
-        let is_wanted = config.rules.rules().iter().any(|rule| rule.group.as_ref().is_some_and(repeats));
+        let is_wanted = config.rules.rules().iter().any(Rule::repeats);
         Repeats { muting: config.muting(), is_wanted }
     }
 

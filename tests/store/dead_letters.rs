@@ -50,7 +50,7 @@ async fn what_is_pending_is_due_at_once_when_somebody_asks_for_it() {
     let delivered = settled("sent", 1, Attempt::delivered("200"), DeliveryState::Delivered, None);
     store.settle(&[again("busy"), again("held"), delivered]).await.unwrap();
     store.release(&[DeliveryId::new("new")]).await.unwrap();
-    let revived = store.revive(&named(&["busy", "sent", "under-way"]), at(100)).await.unwrap();
+    let revived = store.revive(&named(&["busy", "sent", "under-way"]), "kim", at(100)).await.unwrap();
     assert_eq!(revived.revived, [DeliveryId::new("busy")]);
     let refused = [
         (DeliveryId::new("sent"), NotRevived::Settled(DeliveryState::Delivered)),
@@ -59,7 +59,7 @@ async fn what_is_pending_is_due_at_once_when_somebody_asks_for_it() {
     assert_eq!(revived.refused, refused);
     // All of a receiver: what waits for its next attempt, and not what is due anyway.
     let all = DeadLetters::Of { receiver: pager(), since: at(0) };
-    assert_eq!(store.revive(&all, at(101)).await.unwrap().revived, [DeliveryId::new("held")]);
+    assert_eq!(store.revive(&all, "kim", at(101)).await.unwrap().revived, [DeliveryId::new("held")]);
     let due = store.claim(&pager(), at(101), 9).await.unwrap();
     assert_eq!(due.len(), 3, "{due:?}");
 }

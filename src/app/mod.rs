@@ -9,6 +9,7 @@ mod error;
 mod examine;
 mod generation;
 mod ground;
+mod leases;
 mod loops;
 mod once;
 mod own;
@@ -16,6 +17,7 @@ mod parts;
 mod program;
 mod recorded;
 mod reload;
+mod shared_clock;
 mod supervisor;
 mod watch;
 

@@ -35,6 +35,7 @@ mod rules;
 mod schema;
 mod shared;
 mod sources;
+mod store;
 mod web;
 mod words;
 

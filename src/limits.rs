@@ -248,8 +248,32 @@ pub const STORE_IDLE_MAX: Duration = Duration::from_secs(5);
 pub const STORE_PING_MAX: Duration = Duration::from_secs(2);
 /// How long a connection to a database server is used before another takes its place.
 pub const STORE_CONNECTION_LIFE: Duration = Duration::from_secs(30 * 60);
+/// How long a lease lasts after it was taken or renewed.
+pub const LEASE_SPAN: Duration = Duration::from_secs(15);
+/// By how much less its holder trusts it.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
+/// How often it is renewed.
+pub const LEASE_RENEW_EVERY: Duration = Duration::from_secs(5);
+/// How often a replica looks at the leases.
+pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long one call about leases may take.
+pub const LEASE_CALL_MAX: Duration = Duration::from_secs(4);
+/// How long a poll under way may take when its lease is to be given up; then it is cut, and whoever takes over polls anew.
+pub const LEASE_POLL_ENDS_WITHIN: Duration = Duration::from_millis(300);
+/// How often a replica that has more than its share hands a lease over.
+pub const LEASE_HAND_OVER_EVERY: Duration = Duration::from_secs(60);
+/// After how long a free lease is taken also by a replica that has its share.
+pub const LEASE_LEFT_AFTER: Duration = Duration::from_secs(2);
+/// After how long a replica that says nothing has no part in the loops that are free.
+pub const REPLICA_QUIET_AFTER: Duration = Duration::from_secs(5);
+/// After how long a replica that says nothing counts as gone.
+pub const REPLICA_GONE_AFTER: Duration = Duration::from_secs(15);
+/// After how long it is forgotten.
+pub const REPLICA_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].
 pub const STORE_BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest pause between two tries to reach a database that is not there when Nightbell starts.
+pub const STORE_START_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Longest pause between two tries to write to a store that fails: once it is mended, deliveries go on within ten seconds.
 pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(8);
 

@@ -3,6 +3,7 @@
 //! A keeper beside the server holds the other end of a pipe: when this process ends, however it ends, the server is stopped
 //! and its folder removed. A process that is told of a cluster by [`GIVEN`] uses that one.
 
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ const SETTINGS: [&str; 9] = [
     "jit=off",
     "autovacuum_naptime=10s",
     "log_min_messages=fatal",
-    "listen_addresses=127.0.0.1",
+    "listen_addresses=127.0.0.1,127.0.0.10,127.0.0.11,127.0.0.12",
 ];
 
 /// A running cluster.
@@ -60,8 +61,18 @@ fn server_user() -> Option<(u32, u32)> {
 }
 
 impl Cluster {
-    /// Makes a cluster and starts its server.
+    /// Makes a cluster that lets everybody in, and starts its server.
     pub(crate) fn start() -> Cluster {
+        Cluster::made(None)
+    }
+
+    /// The same with TLS, by a PEM certificate and its key, and a server that lets `nightbell` in and wants everybody else's
+    /// password.
+    pub(crate) fn guarded(certificate: &str, key: &str) -> Cluster {
+        Cluster::made(Some([certificate, key]))
+    }
+
+    fn made(identity: Option<[&str; 2]>) -> Cluster {
         let folder = tempfile::Builder::new().prefix("nightbell-pg-").tempdir().unwrap().keep();
         let user = server_user();
         if let Some((user, group)) = user {
@@ -73,7 +84,22 @@ impl Cluster {
         let made = made.arg(&data).current_dir(&folder).output().unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (keeper, leash) = keep(&folder, port, user);
+        let mut settings = SETTINGS.map(String::from).to_vec();
+        if let Some([certificate, key]) = identity {
+            let own = |name: &str, text: &str| {
+                let path = data.join(name);
+                std::fs::write(&path, text).unwrap();
+                std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+                if let Some((user, group)) = user {
+                    std::os::unix::fs::chown(&path, Some(user), Some(group)).unwrap();
+                }
+            };
+            own("server.crt", certificate);
+            own("server.key", key);
+            own("pg_hba.conf", "host all nightbell all trust\nhost all all all scram-sha-256\n");
+            settings.push("ssl=on".into());
+        }
+        let (keeper, leash) = keep(&folder, port, user, &settings);
         let cluster = Cluster { port, keeper, leash: Some(leash) };
         cluster.wait_until_up();
         cluster
@@ -82,6 +108,13 @@ impl Cluster {
     /// The address without a database.
     pub(crate) fn address(&self) -> String {
         format!("postgres://nightbell@127.0.0.1:{}", self.port)
+    }
+
+    /// Stops the server at once, as a crash would, and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.leash.as_mut().unwrap().write_all(b"restart\n").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        self.wait_until_up();
     }
 
     fn wait_until_up(&self) {
@@ -115,7 +148,7 @@ fn as_user(mut command: Command, user: Option<(u32, u32)>) -> Command {
 }
 
 /// Starts the server and what stops it when the pipe closes; a line in the pipe restarts it.
-fn keep(folder: &Path, port: u16, user: Option<(u32, u32)>) -> (Child, ChildStdin) {
+fn keep(folder: &Path, port: u16, user: Option<(u32, u32)>, settings: &[String]) -> (Child, ChildStdin) {
     const SCRIPT: &str = r#"
         trap '' INT TERM
         folder=$1; shift
@@ -130,7 +163,7 @@ fn keep(folder: &Path, port: u16, user: Option<(u32, u32)>) -> (Child, ChildStdi
     let mut keeper = as_user(Command::new("sh"), user);
     keeper.args(["-c", SCRIPT, "keeper"]).arg(folder).arg(programs().join("postgres"));
     keeper.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string(), "-k"]).arg(folder);
-    for setting in SETTINGS {
+    for setting in settings {
         keeper.args(["-c", setting]);
     }
     // A group of its own: what interrupts the tests at the terminal must not stop the keeper before its work is done.

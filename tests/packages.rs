@@ -42,11 +42,13 @@ fn what_units_images_and_pods_start_is_understood() {
 }
 
 #[test]
-fn the_configuration_of_the_pod_is_clean() {
-    let rules = read("packaging/kubernetes/sqlite/rules.yaml");
-    let loaded = Config::from_text(rules, "rules.yaml", Path::new(""), &LoadOptions { offline: true });
-    let loaded = loaded.unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+fn the_configurations_of_the_pods_are_clean() {
+    for which in ["sqlite", "postgres"] {
+        let rules = read(&format!("packaging/kubernetes/{which}/rules.yaml"));
+        let loaded = Config::from_text(rules, "rules.yaml", Path::new(""), &LoadOptions { offline: true });
+        let loaded = loaded.unwrap_or_else(|problem| panic!("{which}: {problem}"));
+        assert!(loaded.warnings.is_empty(), "{which}: {:?}", loaded.warnings);
+    }
 }
 
 /// What both packages hold is there, but for what `packaging/build` makes.

@@ -33,6 +33,19 @@ postgresql() {
     $as_root apt-get install -q -y --no-install-recommends postgresql
 }
 
+# What cuts replicas off from their database, in a network of the test's own, and what sets their clocks wrong.
+faults() {
+    if command -v nft >/dev/null && command -v ip >/dev/null && ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; then
+        echo "setup: nft, ip and libfaketime are there"
+        return
+    fi
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    echo "setup: installing nftables, iproute2 and libfaketime, by which replicas are cut off and their clocks are wrong"
+    $as_root apt-get update -q
+    $as_root apt-get install -q -y --no-install-recommends nftables iproute2 libfaketime
+}
+
 # A virtual environment with Apache Airflow, for the tests that watch one at work: 133 packages, about 80 MB to fetch and
 # 330 MB on disk. It is kept outside of target/, so that it is made once for a list of versions, and it is made in the
 # background: the test waits for it, and nothing else does.
@@ -119,6 +132,7 @@ object_storage() {
 
 mail_server
 postgresql
+faults
 airflow
 browser
 object_storage

@@ -42,6 +42,9 @@ pub enum AppError {
     /// Something that is needed once cannot be had.
     #[error(transparent)]
     Desk(#[from] DeskError),
+    /// Other replicas run what one round of everything would do.
+    #[error("other replicas hold {0}: they do what \"run --once\" would do")]
+    HeldByOthers(String),
     /// A loop broke down.
     #[error("a loop broke down (this is a bug); start nightbell again: pending deliveries are in the store")]
     LoopEnded,

@@ -60,7 +60,8 @@ pub async fn keep_learnt(config: &Config, examined: &[Examined]) -> Kept {
         return Kept::Nothing;
     }
     let keep = async {
-        let store = SqlStore::open(&config.store, Mode::Work).await?;
+        let store =
+            SqlStore::open(&config.store, if config.store.is_shared() { Mode::Amend } else { Mode::Work }).await?;
         for one in examined {
             let mut learnt = store.load_learnt(&one.id).await?;
             learnt.extend(one.learnt.clone());

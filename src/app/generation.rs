@@ -1,6 +1,6 @@
 //! A configuration in force, with everything it names: what the loops work by until the next one takes its place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -16,13 +16,13 @@ use super::remembering::{self, Remembering};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
-use crate::limits::LEAVE_TIME_MAX;
+use crate::limits::{LEAVE_TIME_MAX, RATE_MINUTE};
 use crate::model::{EndReason, ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
 use crate::rule::{Rule, RuleSet};
 use crate::sign::LinkKey;
 use crate::source::{Learnt, Source, SourceSettings};
-use crate::store::{FallbackDeliveries as _, KnownReceiver, SqlStore, StoreError};
+use crate::store::{FallbackDeliveries as _, KnownReceiver, Outbox as _, SqlStore, StoreError};
 use crate::web::InForce;
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Lane;
@@ -39,6 +39,10 @@ use crate::worker::unwatched::Unwatched;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<dyn Source>, SqlStore>, Option<LastPoll>);
+
+/// The leases of the loops that every configuration has.
+const OWN_LEASES: [&str; 8] =
+    ["digest", "escalate", "fallback", "heartbeat", "housekeeping", "remind", "unwatched", "watch"];
 
 /// A configuration, its parts opened, and nothing done yet.
 pub(super) struct Prepared {
@@ -199,6 +203,55 @@ impl Generation {
         self.reaches.get(id).filter(|_| is_same)
     }
 
+    /// The lease of the loop that polls a source. Sources that share a limit share it.
+    pub(super) fn lease_of_source(&self, id: &SourceId) -> Option<String> {
+        let group = |tended: &Tended| tended.settings.scheduler.rate_group();
+        let own = self.sources.get(id)?;
+        let shares = |other: &&Tended| group(own).is_some() && group(other) == group(own);
+        let mut names: Vec<&str> = self.sources.values().filter(shares).map(|it| it.settings.id.as_str()).collect();
+        if names.is_empty() {
+            names.push(id.as_str());
+        }
+        names.sort_unstable();
+        Some(format!("poll/{}", names.join("+")))
+    }
+
+    /// The lease of the lane to a receiver. Receivers of one destination share it, as they share its budget.
+    pub(super) fn lease_of_receiver(&self, id: &ReceiverId) -> Option<String> {
+        let own = self.config.receivers.iter().find(|settings| settings.id == *id)?.channel.destination();
+        let same = self.config.receivers.iter().filter(|settings| settings.channel.destination() == own);
+        let mut names: Vec<&str> = same.map(|settings| settings.id.as_str()).collect();
+        names.sort_unstable();
+        Some(format!("deliver/{}", names.join("+")))
+    }
+
+    /// The leases of all loops that this configuration has.
+    pub(super) fn leases(&self) -> BTreeSet<String> {
+        let polls = self.sources.keys().filter_map(|id| self.lease_of_source(id));
+        let lanes = self.reaches.keys().filter_map(|id| self.lease_of_receiver(id));
+        polls.chain(lanes).chain(OWN_LEASES.map(String::from)).collect()
+    }
+
+    /// Has the budget of a receiver's destination be what the attempts of the last minute have left of it, whoever made them.
+    pub(super) async fn take_over(&self, id: &ReceiverId, store: &SqlStore) -> Result<(), StoreError> {
+        let Some(reach) = self.reaches.get(id) else { return Ok(()) };
+        let now = self.ground.clock.now();
+        store.inherit(id, now).await?;
+        if let Some(until) = store.paused_until(id).await?.filter(|until| *until > now) {
+            reach.receiver.channel.resume_pause(until);
+        }
+        if reach.budget.is_unlimited() {
+            return Ok(());
+        }
+        let destination =
+            |id: &ReceiverId| self.config.receivers.iter().find(|it| it.id == *id).map(|it| it.channel.destination());
+        let own = destination(id);
+        let since = now.checked_sub(RATE_MINUTE).unwrap_or(Timestamp::MIN);
+        let made = store.attempts_since(since).await?.into_iter().filter(|(other, _)| destination(other) == own);
+        reach.budget.begin_anew(made.map(|(_, at)| at));
+        Ok(())
+    }
+
     /// The sources.
     pub(super) fn source_ids(&self) -> impl Iterator<Item = &SourceId> {
         self.sources.keys()
@@ -207,6 +260,11 @@ impl Generation {
     /// The receivers.
     pub(super) fn receiver_ids(&self) -> impl Iterator<Item = &ReceiverId> {
         self.reaches.keys()
+    }
+
+    /// The clock that the loops go by.
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.ground.clock)
     }
 
     /// The way to a receiver.
@@ -223,11 +281,10 @@ impl Generation {
     }
 
     /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source.
-    pub(super) fn poller(&self, id: &SourceId, before: Option<Polling>) -> Option<Polling> {
+    pub(super) fn poller(&self, id: &SourceId, store: Arc<SqlStore>, before: Option<Polling>) -> Option<Polling> {
         let tended = self.sources.get(id)?;
-        let Ground { store, clock, .. } = &self.ground;
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
-        let (store, clock, receivers) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&self.receivers));
+        let (clock, receivers) = (Arc::clone(&self.ground.clock), Arc::clone(&self.receivers));
         let decider = self.config.decider(&settings, Some(self.number));
         let mut fresh = Poller::new(settings, source, store, decider, receivers, clock);
         fresh.escalations = Arc::clone(&self.ground.escalations);
@@ -242,9 +299,9 @@ impl Generation {
     }
 
     /// The lane to a receiver.
-    pub(super) fn lane(&self, reach: &Reach) -> Lane<SqlStore, Remembering> {
-        let Ground { store, clock, dead_letters, .. } = &self.ground;
-        let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+    pub(super) fn lane(&self, reach: &Reach, store: Arc<SqlStore>) -> Lane<SqlStore, Remembering> {
+        let Ground { clock, dead_letters, .. } = &self.ground;
+        let clock = Arc::clone(clock);
         let id = reach.receiver.id.clone();
         let notifier = Arc::new(Remembering::new(Arc::clone(&reach.notifier), &id, Arc::clone(&store)));
         Lane::new(id, store, notifier, clock, parts::jitter())
@@ -257,33 +314,32 @@ impl Generation {
     }
 
     /// The loop that has fallbacks told.
-    pub(super) fn fallbacks(&self) -> Fallbacks<SqlStore> {
-        let Ground { store, dead_letters, .. } = &self.ground;
+    pub(super) fn fallbacks(&self, store: Arc<SqlStore>) -> Fallbacks<SqlStore> {
+        let Ground { dead_letters, .. } = &self.ground;
         // In the order of the file, so that what one has told the next can take on in the same pass.
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
             .filter_map(|reach| Some(Route { receiver: reach.receiver.id.clone(), fallback: reach.fallback.clone()? }))
             .chain(self.removed.iter().cloned())
             .collect();
-        Fallbacks::new(Arc::clone(store), Arc::clone(&self.receivers), routes).woken_by(Arc::clone(dead_letters))
+        Fallbacks::new(store, Arc::clone(&self.receivers), routes).woken_by(Arc::clone(dead_letters))
     }
 
     /// The loop that has alerts go further.
-    pub(super) fn escalations(&self) -> Escalations<SqlStore> {
-        let Ground { store, escalations, .. } = &self.ground;
-        let (store, receivers) = (Arc::clone(store), Arc::clone(&self.receivers));
+    pub(super) fn escalations(&self, store: Arc<SqlStore>) -> Escalations<SqlStore> {
+        let (escalations, receivers) = (&self.ground.escalations, Arc::clone(&self.receivers));
         Escalations::new(store, receivers, self.rules.clone(), self.config.muting()).woken_by(Arc::clone(escalations))
     }
 
     /// The loop that removes what is old.
-    pub(super) fn housekeeping(&self) -> Housekeeping<SqlStore> {
-        Housekeeping::new(Arc::clone(&self.ground.store), Retention::of(&self.config))
+    pub(super) fn housekeeping(&self, store: Arc<SqlStore>) -> Housekeeping<SqlStore> {
+        Housekeeping::new(store, Retention::of(&self.config))
     }
 
     /// The loop that tells groups again.
-    pub(super) fn reminders(&self) -> Reminders<SqlStore> {
+    pub(super) fn reminders(&self, store: Arc<SqlStore>) -> Reminders<SqlStore> {
         Reminders {
-            store: Arc::clone(&self.ground.store),
+            store,
             receivers: Arc::clone(&self.receivers),
             muting: self.config.muting(),
             is_wanted: self.rules.rules().iter().any(Rule::repeats),
@@ -291,30 +347,26 @@ impl Generation {
     }
 
     /// The loop that ends the alerts of sources that are gone.
-    pub(super) fn unwatched(&self) -> Unwatched<SqlStore> {
-        Unwatched {
-            store: Arc::clone(&self.ground.store),
-            sources: self.sources.keys().cloned().collect(),
-            receivers: Arc::clone(&self.receivers),
-        }
+    pub(super) fn unwatched(&self, store: Arc<SqlStore>) -> Unwatched<SqlStore> {
+        Unwatched { store, sources: self.sources.keys().cloned().collect(), receivers: Arc::clone(&self.receivers) }
     }
 
     /// The loop that watches sources and receivers.
-    pub(super) fn watch(&self) -> OwnWatch<SqlStore> {
-        own::watch(&self.config, &self.ground, &self.receivers)
+    pub(super) fn watch(&self, store: Arc<SqlStore>) -> OwnWatch<SqlStore> {
+        own::watch(&self.config, &self.ground, store, &self.receivers)
     }
 
     /// The heartbeat, if there is one.
-    pub(super) fn heartbeat(&self) -> Option<Heartbeat<SqlStore>> {
-        own::heartbeat(&self.config, &self.ground, self.heartbeat.clone()?)
+    pub(super) fn heartbeat(&self, store: Arc<SqlStore>) -> Option<Heartbeat<SqlStore>> {
+        own::heartbeat(&self.config, &self.ground, store, self.heartbeat.clone()?)
     }
 
     /// The loop that makes digests.
-    pub(super) fn digester(&self) -> Digester<SqlStore> {
+    pub(super) fn digester(&self, store: Arc<SqlStore>) -> Digester<SqlStore> {
         Digester {
             digests: self.config.digests.clone(),
             grounds: Grounds::of(&self.config),
-            store: Arc::clone(&self.ground.store),
+            store,
             receivers: Arc::clone(&self.receivers),
             began: self.ground.started_at,
             started: self.ground.started,

@@ -6,6 +6,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::leases::Leases;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::sign::LinkKey;
@@ -17,6 +18,8 @@ use crate::worker::turn::Statuses;
 #[derive(Clone)]
 pub(super) struct Ground {
     pub(super) store: Arc<SqlStore>,
+    /// Which loops this process may run.
+    pub(super) leases: Leases,
     pub(super) clock: Arc<dyn Clock>,
     /// Since when the program runs.
     pub(super) started_at: Timestamp,

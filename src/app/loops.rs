@@ -12,11 +12,15 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{debug, info, warn};
 
-use super::generation::{Generation, Polling};
+use super::generation::{Generation, Polling, Reach};
 use super::ground::Ground;
+use super::leases::{Grant, Leases};
+use crate::clock::Clock;
+use crate::limits::{LEASE_LOOK_EVERY, LEASE_POLL_ENDS_WITHIN, STORE_BACKOFF_MIN};
 use crate::model::{ReceiverId, SourceId};
+use crate::store::{Outbox as _, SqlStore};
 use crate::worker::turn::{Runner, Turn};
 
 /// The configuration in force, and the word that it no longer is.
@@ -44,6 +48,7 @@ pub(super) struct Loops {
     /// The sources and receivers that have a loop.
     sources: HashSet<SourceId>,
     receivers: HashSet<ReceiverId>,
+    leases: Leases,
     in_force: watch::Sender<InForce>,
     shutdown: CancellationToken,
 }
@@ -55,17 +60,25 @@ impl Loops {
         let in_force = watch::Sender::new(present);
         let mut tasks = JoinSet::new();
         let runner = Runner::new(Arc::clone(&ground.clock), ground.statuses.clone());
-        let keeper = || Keeper { runner: runner.clone(), in_force: in_force.subscribe(), shutdown: shutdown.clone() };
-        tasks.spawn(keeper().keep(|generation| Some(generation.digester()).filter(|it| !it.digests.is_empty())));
-        tasks.spawn(keeper().keep(|generation| Some(generation.fallbacks()).filter(|it| !it.is_idle())));
-        tasks.spawn(keeper().keep(|generation| Some(generation.reminders()).filter(|it| it.is_wanted)));
-        tasks.spawn(keeper().keep(|generation| Some(generation.escalations())));
-        tasks.spawn(keeper().keep(|generation| Some(generation.unwatched())));
-        tasks.spawn(keeper().keep(|generation| Some(generation.watch())));
-        tasks.spawn(keeper().keep(Generation::heartbeat));
-        tasks.spawn(keeper().keep(|generation| Some(generation.housekeeping())));
+        let leases = &ground.leases;
+        let keeper = |lease| Keeper {
+            lease,
+            leases: leases.clone(),
+            runner: runner.clone(),
+            in_force: in_force.subscribe(),
+            shutdown: shutdown.clone(),
+        };
+        tasks.spawn(keeper("digest").keep(|all, store| Some(all.digester(store)).filter(|it| !it.digests.is_empty())));
+        tasks.spawn(keeper("fallback").keep(|all, store| Some(all.fallbacks(store)).filter(|it| !it.is_idle())));
+        tasks.spawn(keeper("remind").keep(|all, store| Some(all.reminders(store)).filter(|it| it.is_wanted)));
+        tasks.spawn(keeper("escalate").keep(|all, store| Some(all.escalations(store))));
+        tasks.spawn(keeper("unwatched").keep(|all, store| Some(all.unwatched(store))));
+        tasks.spawn(keeper("watch").keep(|all, store| Some(all.watch(store))));
+        tasks.spawn(keeper("heartbeat").keep(Generation::heartbeat));
+        tasks.spawn(keeper("housekeeping").keep(|all, store| Some(all.housekeeping(store))));
         let shutdown = shutdown.clone();
-        let mut loops = Loops { tasks, sources: HashSet::new(), receivers: HashSet::new(), in_force, shutdown };
+        let (sources, receivers, leases) = (HashSet::new(), HashSet::new(), ground.leases.clone());
+        let mut loops = Loops { tasks, sources, receivers, leases, in_force, shutdown };
         loops.tend();
         loops
     }
@@ -113,26 +126,52 @@ impl Loops {
         // Lanes first: what is polled then finds somebody to tell.
         for id in generation.receiver_ids().filter(|id| !self.receivers.contains(*id)).cloned().collect::<Vec<_>>() {
             self.receivers.insert(id.clone());
-            self.tasks.spawn(keep_delivering(id, self.in_force.subscribe(), self.shutdown.clone()));
+            self.tasks.spawn(keep_delivering(
+                id,
+                self.leases.clone(),
+                self.in_force.subscribe(),
+                self.shutdown.clone(),
+            ));
         }
         for id in generation.source_ids().filter(|id| !self.sources.contains(*id)).cloned().collect::<Vec<_>>() {
             self.sources.insert(id.clone());
-            self.tasks.spawn(keep_polling(id, self.in_force.subscribe(), self.shutdown.clone()));
+            self.tasks.spawn(keep_polling(id, self.leases.clone(), self.in_force.subscribe(), self.shutdown.clone()));
         }
     }
 }
 
-/// Polls a source by whatever is in force.
-async fn keep_polling(id: SourceId, mut in_force: watch::Receiver<InForce>, shutdown: CancellationToken) -> Ended {
+/// Polls a source by whatever is in force, as long as its lease is this process's.
+async fn keep_polling(
+    id: SourceId,
+    leases: Leases,
+    mut in_force: watch::Receiver<InForce>,
+    shutdown: CancellationToken,
+) -> Ended {
     let mut before: Option<Polling> = None;
     loop {
         let InForce { generation, retired } = in_force.borrow_and_update().clone();
-        let Some((poller, last)) = generation.poller(&id, before.take()) else {
+        let Some(lease) = generation.lease_of_source(&id) else {
             info!(source = %id, generation = generation.number, "no longer polled");
             return Ended::Source(id);
         };
-        drop(generation);
-        before = Some(poller.run_until(&shutdown, &retired, last).await);
+        let granted = granted(&leases, &lease, &retired).await;
+        if let Some(mut grant) = granted {
+            let Some((poller, last)) = generation.poller(&id, grant.store(), before.take()) else { continue };
+            drop(generation);
+            let stop = shutdown.child_token();
+            let is_shared = grant.is_shared();
+            let polling = async {
+                tokio::select! {
+                    biased;
+                    polled = poller.run_until(&shutdown, &stop, last) => Some(polled),
+                    // Nobody is told by a poll: whoever takes the lease polls anew, and sooner than this one would end.
+                    () = too_late(&stop), if is_shared => None,
+                }
+            };
+            let polled = grant.run(&stop, retired.cancelled(), polling).await.flatten();
+            // Where another replica may have polled since, what is remembered may be old.
+            before = polled.filter(|_| !is_shared);
+        }
         if shutdown.is_cancelled() {
             return Ended::Source(id);
         }
@@ -142,40 +181,118 @@ async fn keep_polling(id: SourceId, mut in_force: watch::Receiver<InForce>, shut
     }
 }
 
-/// Delivers to a receiver by whatever is in force. A lane of which nothing has changed goes on.
-async fn keep_delivering(id: ReceiverId, mut in_force: watch::Receiver<InForce>, shutdown: CancellationToken) -> Ended {
+/// Waits until a poll that was to end has had its time for that.
+async fn too_late(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LEASE_POLL_ENDS_WITHIN).await;
+}
+
+/// The lease, or none when another configuration is in force before it is granted.
+async fn granted(leases: &Leases, name: &str, retired: &CancellationToken) -> Option<Grant> {
+    tokio::select! {
+        biased;
+        () = retired.cancelled() => None,
+        grant = leases.granted(name) => Some(grant),
+    }
+}
+
+/// Delivers to a receiver by whatever is in force, as long as its lease is this process's. A lane of which nothing has changed
+/// goes on.
+async fn keep_delivering(
+    id: ReceiverId,
+    leases: Leases,
+    mut in_force: watch::Receiver<InForce>,
+    shutdown: CancellationToken,
+) -> Ended {
     loop {
-        let InForce { generation, .. } = in_force.borrow_and_update().clone();
-        let Some(reach) = generation.reach(&id).map(Arc::clone) else {
+        let InForce { generation, retired } = in_force.borrow_and_update().clone();
+        let found = generation.reach(&id).map(Arc::clone).zip(generation.lease_of_receiver(&id));
+        let Some((reach, lease)) = found else {
             info!(receiver = %id, generation = generation.number, "the receiver was removed");
             generation.give_up_removed().await;
             return Ended::Receiver(id);
         };
-        let lane = generation.lane(&reach);
-        drop(generation);
-        let retire = CancellationToken::new();
-        let is_another = |present: &InForce| present.generation.reach(&id).is_none_or(|now| !Arc::ptr_eq(now, &reach));
+        let Some(mut grant) = granted(&leases, &lease, &retired).await else {
+            if shutdown.is_cancelled() {
+                return Ended::Receiver(id);
+            }
+            continue;
+        };
+        let store = grant.store();
+        let is_shared = grant.is_shared();
+        let lane = generation.lane(&reach, Arc::clone(&store));
+        let stop = CancellationToken::new();
+        let is_another = |present: &InForce| {
+            present.generation.reach(&id).is_none_or(|now| !Arc::ptr_eq(now, &reach))
+                || is_shared && present.generation.lease_of_receiver(&id).as_deref() != Some(&lease)
+        };
         let replaced = async {
             // The sender lives as long as the loops; without it there is nothing to wait for.
             if in_force.wait_for(is_another).await.is_err() {
                 std::future::pending::<()>().await;
             }
-            retire.cancel();
         };
-        let running = lane.run_until(&shutdown, &retire);
-        tokio::pin!(running);
-        tokio::select! {
-            () = &mut running => {}
-            () = replaced => running.await,
-        }
+        let delivering = async {
+            if is_shared && !taken_over(&generation, &id, &store, &stop, &shutdown).await {
+                return;
+            }
+            let clock = generation.clock();
+            drop(generation);
+            tokio::select! {
+                () = lane.run_until(&shutdown, &stop) => {}
+                () = keep_pauses(&id, &reach, &store, clock), if is_shared => {}
+            }
+        };
+        grant.run(&stop, replaced, delivering).await;
+        drop(grant);
         if shutdown.is_cancelled() {
             return Ended::Receiver(id);
         }
     }
 }
 
-/// Keeps a loop running by whatever is in force.
+/// Takes over what another replica has left of a receiver, as often as it takes. False when the lane is to stop before that.
+async fn taken_over(
+    generation: &Generation,
+    id: &ReceiverId,
+    store: &SqlStore,
+    stop: &CancellationToken,
+    shutdown: &CancellationToken,
+) -> bool {
+    loop {
+        match generation.take_over(id, store).await {
+            Ok(()) => return true,
+            Err(error) => {
+                warn!(receiver = %id, %error, "cannot take over what another replica has left; it is tried again")
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = shutdown.cancelled() => return false,
+            () = tokio::time::sleep(STORE_BACKOFF_MIN) => {}
+        }
+    }
+}
+
+/// Notes what the channel asks for, so that whoever delivers next keeps to it, too. Does not end.
+async fn keep_pauses(id: &ReceiverId, reach: &Reach, store: &SqlStore, clock: Arc<dyn Clock>) {
+    let mut kept = None;
+    loop {
+        tokio::time::sleep(LEASE_LOOK_EVERY).await;
+        let until = reach.receiver.channel.paused_until(clock.now());
+        if let Some(until) = until.filter(|until| kept != Some(*until)) {
+            match store.keep_pause(id, until).await {
+                Ok(()) => kept = Some(until),
+                Err(error) => debug!(receiver = %id, %error, "cannot note that the channel wants to be left alone"),
+            }
+        }
+    }
+}
+
+/// Keeps a loop running by whatever is in force, as long as its lease is this process's.
 struct Keeper {
+    lease: &'static str,
+    leases: Leases,
     runner: Runner,
     in_force: watch::Receiver<InForce>,
     shutdown: CancellationToken,
@@ -184,14 +301,20 @@ struct Keeper {
 impl Keeper {
     /// Runs what `start` makes of whatever is in force, each time another configuration is. Where there is nothing to run
     /// it waits for one that has something.
-    async fn keep<T: Turn>(mut self, start: impl Fn(&Generation) -> Option<T>) -> Ended {
+    async fn keep<T: Turn>(mut self, start: impl Fn(&Generation, Arc<SqlStore>) -> Option<T>) -> Ended {
         loop {
             let InForce { generation, retired } = self.in_force.borrow_and_update().clone();
-            let work = start(&generation);
-            drop(generation);
-            match work {
-                Some(work) => self.runner.run(work, &retired).await,
-                None => retired.cancelled().await,
+            if let Some(mut grant) = granted(&self.leases, self.lease, &retired).await {
+                let work = start(&generation, grant.store());
+                drop(generation);
+                let stop = self.shutdown.child_token();
+                let running = async {
+                    match work {
+                        Some(work) => self.runner.run(work, &stop).await,
+                        None => stop.cancelled().await,
+                    }
+                };
+                grant.run(&stop, retired.cancelled(), running).await;
             }
             if self.shutdown.is_cancelled() {
                 return Ended::Stopped;

@@ -9,6 +9,7 @@ mod error;
 mod examine;
 mod generation;
 mod ground;
+mod leases;
 mod loops;
 mod once;
 mod own;
@@ -17,6 +18,7 @@ mod program;
 mod recorded;
 mod reload;
 mod remembering;
+mod shared_clock;
 mod supervisor;
 mod watch;
 

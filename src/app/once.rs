@@ -1,13 +1,18 @@
 //! One cycle: every source polled, every due delivery attempted once.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
-
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::error::AppError;
+use super::leases::{Grant, Leases};
 use super::program::{App, close_store};
+use crate::limits::{LEASE_CALL_MAX, LEASE_SPAN};
 use crate::store::{Outbox as _, Pending};
 use crate::worker::deliver::Lane;
 use crate::worker::housekeeping::Retention;
@@ -76,19 +81,28 @@ impl App {
     /// # Errors
     /// When the store fails while it delivers. A poll that failed is part of the report.
     pub async fn run_once(self) -> Result<OnceReport, AppError> {
-        let App { ground, generation, .. } = self;
+        let App { ground, generation, shared_clock, .. } = self;
+        let over = CancellationToken::new();
+        let keeping = tokio::spawn(ground.leases.clone().keep(shared_clock, over.clone(), || {}));
+        let grants = all_granted(&ground.leases, generation.leases()).await?;
+        let store = |lease: &str| grants.get(lease).map_or_else(|| Arc::clone(&ground.store), Grant::store);
         let ids = generation.config.sources.iter().map(|settings| &settings.id);
-        let mut pollers: Vec<_> = ids.filter_map(|id| generation.poller(id, None)).collect();
-        let mut lanes: Vec<_> = generation
-            .config
-            .receivers
-            .iter()
-            .filter_map(|settings| Some(generation.lane(generation.reach(&settings.id)?)))
-            .collect();
-        let (mut escalations, mut reminders) = (generation.escalations(), generation.reminders());
-        let (fallbacks, digester) = (generation.fallbacks(), generation.digester());
-        let (mut watch, heartbeat) = (generation.watch(), generation.heartbeat());
-        let unwatched = generation.unwatched();
+        let mut pollers: Vec<_> =
+            ids.filter_map(|id| generation.poller(id, store(&generation.lease_of_source(id)?), None)).collect();
+        let mut lanes = Vec::new();
+        for id in generation.config.receivers.iter().map(|settings| &settings.id) {
+            let Some((reach, lease)) = generation.reach(id).zip(generation.lease_of_receiver(id)) else { continue };
+            let store = store(&lease);
+            if grants.get(&lease).is_some_and(Grant::is_shared) {
+                generation.take_over(id, &store).await?;
+            }
+            lanes.push(generation.lane(reach, store));
+        }
+        let mut escalations = generation.escalations(store("escalate"));
+        let mut reminders = generation.reminders(store("remind"));
+        let (fallbacks, digester) = (generation.fallbacks(store("fallback")), generation.digester(store("digest")));
+        let (mut watch, heartbeat) = (generation.watch(store("watch")), generation.heartbeat(store("heartbeat")));
+        let unwatched = generation.unwatched(store("unwatched"));
         let mut report = OnceReport::default();
         let polls = pollers.iter_mut().map(|(poller, _)| async move {
             if let Err(error) = poller.note_silence_between_calls().await {
@@ -133,11 +147,29 @@ impl App {
             }
         }
         // Who has a crontab call it lets no housekeeping loop live long enough.
-        if let Err(error) = Retention::of(&generation.config).purge(&*ground.store, now).await {
+        if let Err(error) = Retention::of(&generation.config).purge(&*store("housekeeping"), now).await {
             warn!(%error, "cannot remove what is older than the retention");
+        }
+        drop(grants);
+        over.cancel();
+        if tokio::time::timeout(LEASE_CALL_MAX, keeping).await.is_err() {
+            warn!("some leases could not be given up; they run out by themselves");
         }
         generation.take_leave().await;
         close_store(&ground.store).await;
         Ok(report)
     }
+}
+
+/// Every lease, each granted to this process; one round of everything needs all of them.
+async fn all_granted(leases: &Leases, names: BTreeSet<String>) -> Result<BTreeMap<String, Grant>, AppError> {
+    let by = Instant::now() + LEASE_SPAN + LEASE_CALL_MAX;
+    let mut grants = BTreeMap::new();
+    for name in names {
+        match tokio::time::timeout_at(by, leases.granted(&name)).await {
+            Ok(grant) => drop(grants.insert(name, grant)),
+            Err(_) => return Err(AppError::HeldByOthers(name)),
+        }
+    }
+    Ok(grants)
 }

@@ -26,7 +26,12 @@ pub(super) fn heartbeat_client(config: &Config) -> Result<Option<HttpClient>, Ap
 }
 
 /// The loop that watches sources and receivers.
-pub(super) fn watch(config: &Config, ground: &Ground, receivers: &Arc<Receivers>) -> OwnWatch<SqlStore> {
+pub(super) fn watch(
+    config: &Config,
+    ground: &Ground,
+    store: Arc<SqlStore>,
+    receivers: &Arc<Receivers>,
+) -> OwnWatch<SqlStore> {
     let sources = config
         .sources
         .iter()
@@ -34,7 +39,7 @@ pub(super) fn watch(config: &Config, ground: &Ground, receivers: &Arc<Receivers>
     OwnWatch {
         watch: config.watch.clone(),
         sources: sources.collect(),
-        store: Arc::clone(&ground.store),
+        store,
         receivers: Arc::clone(receivers),
         muting: Muting::new(Arc::clone(&config.mute_windows)),
         started_at: ground.started_at,
@@ -44,14 +49,19 @@ pub(super) fn watch(config: &Config, ground: &Ground, receivers: &Arc<Receivers>
 }
 
 /// The heartbeat, asked for by `client`.
-pub(super) fn heartbeat(config: &Config, ground: &Ground, client: HttpClient) -> Option<Heartbeat<SqlStore>> {
+pub(super) fn heartbeat(
+    config: &Config,
+    ground: &Ground,
+    store: Arc<SqlStore>,
+    client: HttpClient,
+) -> Option<Heartbeat<SqlStore>> {
     let settings = config.heartbeat.as_ref()?;
     Some(Heartbeat {
         url: settings.url.clone(),
         every: settings.every,
         client,
         sources: config.sources.iter().map(|settings| (settings.id.clone(), settings.poll.clone())).collect(),
-        store: Arc::clone(&ground.store),
+        store,
         started_at: ground.started_at,
         asked: Asked::default(),
         statuses: ground.statuses.clone(),

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as watched};
@@ -15,16 +15,18 @@ use tracing::{info, warn};
 use super::error::AppError;
 use super::generation::{Generation, Prepared};
 use super::ground::Ground;
+use super::leases::Leases;
 use super::loops::Loops;
 use super::reload::Reloader;
+use super::shared_clock::SharedClock;
 use super::{reload, supervisor};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::desk::new_secret;
-use crate::limits::{STOP_TIME_MAX, STORE_CLOSE_TIME_MAX};
+use crate::limits::{LEASE_CALL_MAX, STOP_TIME_MAX, STORE_CLOSE_TIME_MAX};
 use crate::metrics::Metrics;
 use crate::sign::LinkKey;
-use crate::store::{Access as _, Mode, Outbox as _, SqlStore, Upkeep as _};
+use crate::store::{Access as _, Leases as _, Mode, Outbox as _, Replica, SqlStore, Upkeep as _};
 use crate::web::{self, InForce, Web};
 use crate::worker::own::Reloads;
 use crate::worker::turn::Statuses;
@@ -35,6 +37,8 @@ pub struct App {
     pub(super) generation: Generation,
     /// The configuration in force, for who looks.
     shown: watched::Sender<Arc<InForce>>,
+    /// The clock of a store that others work on, too.
+    pub(super) shared_clock: Arc<SharedClock>,
     requests: mpsc::Receiver<reload::Request>,
     reloader: Reloader,
     /// Where the page is served, once it is listened on.
@@ -51,29 +55,47 @@ impl App {
         for gap in config.calendar_gaps(now).into_iter().chain(config.uncovered_hours(now)) {
             warn!("{gap}");
         }
+        let shared_clock = Arc::new(SharedClock::new(Arc::clone(&clock)));
+        // What is opened goes by it, too: a scheduler refuses what was signed by a clock that is wrong.
+        let clock: Arc<dyn Clock> = if config.store.is_shared() { Arc::clone(&shared_clock) as _ } else { clock };
         let prepared = Prepared::open(config.clone(), None, &clock)?;
         let store = Arc::new(SqlStore::open(&config.store, Mode::Work).await?);
+        if store.is_shared() {
+            shared_clock.set_by(&store).await?;
+        }
         let now = clock.now();
-        store.reclaim(now).await?;
+        if !store.is_shared() {
+            // What others have claimed is theirs: who takes a lane over takes that back.
+            store.reclaim(now).await?;
+        }
         let number = store.begin_generation(&config.fingerprint, false, now).await?;
         let links = LinkKey::new(store.link_key(&new_secret()?).await?);
+        let statuses = Statuses::default();
+        let leases = Leases::new(Arc::clone(&store), this_replica(), statuses.clone());
         let ground = Ground {
             store,
+            leases,
             clock,
             started_at: now,
             started: Instant::now(),
             dead_letters: Arc::default(),
             escalations: Arc::default(),
             reloads: Reloads::default(),
-            statuses: Statuses::default(),
+            statuses,
             metrics: Metrics::default(),
             links,
         };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;
         let shown = watched::Sender::new(generation.shown(now));
-        generation.digester().begin(now).await?;
+        generation.digester(Arc::clone(&ground.store)).begin(now).await?;
+        ground.leases.go_by(number, &config.fingerprint, generation.leases());
         let (reloader, requests) = Reloader::new();
-        Ok(App { ground, generation, shown, requests, reloader, listener: None })
+        Ok(App { ground, generation, shown, shared_clock, requests, reloader, listener: None })
+    }
+
+    /// Says to who supervises this process what it waits for before it can be opened, and for how long.
+    pub fn waits(what: &str, time: Duration) {
+        supervisor::waiting(what, time);
     }
 
     /// Where to say whether a changed configuration was accepted.
@@ -106,13 +128,20 @@ impl App {
     /// # Errors
     /// [`AppError::LoopEnded`]; otherwise the loops mend themselves or log what they cannot do.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let App { ground, generation, shown, mut requests, reloader: _open, listener } = self;
+        let App { ground, generation, shown, shared_clock, mut requests, reloader: _open, listener } = self;
         let (sources, receivers) = (generation.config.sources.len(), generation.config.receivers.len());
         info!(generation = generation.number, sources, receivers, "nightbell runs");
         let serving = listener.map(|listener| serve(listener, &ground, &shown, &shutdown));
         let mut loops = Loops::start(generation, &ground, &shutdown);
         supervisor::ready();
         tokio::spawn(supervisor::attend(ground.statuses.clone(), shutdown.clone()));
+        let (takes_effect, mut effects) = mpsc::channel(1);
+        let leases = ground.leases.clone();
+        let keeping = leases.keep(shared_clock, shutdown.clone(), move || {
+            // One word of it is enough.
+            let _ = takes_effect.try_send(());
+        });
+        let keeping = tokio::spawn(keeping);
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or
         // tells a receiver nothing, is worse than one that is started anew.
         let outcome = loop {
@@ -121,6 +150,12 @@ impl App {
                 is_well = loops.watch_over() => {
                     if !is_well {
                         break if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) };
+                    }
+                }
+                Some(()) = effects.recv() => {
+                    let config = Box::new(loops.generation().config.clone());
+                    if let Err(error) = reload::take_up(config, &mut loops, &ground, &shown).await {
+                        warn!("the configuration could not be put in force: {error}");
                     }
                 }
                 Some(request) = requests.recv() => {
@@ -136,6 +171,10 @@ impl App {
             warn!("some loops did not stop in time; deliveries that they had begun are tried again at the next start");
         }
         loops.abort();
+        // With the last loop the last lease is given up.
+        if tokio::time::timeout(LEASE_CALL_MAX, keeping).await.is_err() {
+            warn!("some leases could not be given up; they run out by themselves");
+        }
         loops.generation().take_leave().await;
         if let Some(serving) = serving {
             // It ends by itself within its own time, before the store is closed under it.
@@ -157,6 +196,22 @@ fn serve(
     let counted = (statuses.clone(), reloads.clone(), metrics.clone());
     let web = Web::new(Arc::clone(store), Arc::clone(clock), counted, shown.subscribe(), (*started_at, links.clone()));
     tokio::spawn(web::serve(listener, web, shutdown.clone()))
+}
+
+/// Who this process is to others on the same store.
+fn this_replica() -> Replica {
+    let host = hostname::get().map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned());
+    let pid = std::process::id();
+    let random = getrandom::u32().unwrap_or(0);
+    Replica {
+        id: format!("{host}-{pid}-{random:08x}"),
+        host,
+        pid,
+        version: env!("CARGO_PKG_VERSION").into(),
+        clock_ahead_ms: 0,
+        configuration: 0,
+        fingerprint: String::new(),
+    }
 }
 
 /// Closes the store, so that everything is in its one file. It is as safe without.

@@ -85,10 +85,11 @@ pub(super) async fn take_up(
     let fingerprint = prepared.fingerprint().to_string();
     let number = ground.store.begin_generation(&fingerprint, true, now).await.map_err(AppError::from)?;
     let next = Generation::new(prepared, number, Some(&before), ground, now).await.map_err(AppError::from)?;
-    next.digester().begin(now).await.map_err(AppError::from)?;
+    next.digester(Arc::clone(&ground.store)).begin(now).await.map_err(AppError::from)?;
     let known = next.shown(now);
     let (sources, receivers, rules) =
         (next.config.sources.len(), next.config.receivers.len(), next.config.rules.rules().len());
+    ground.leases.go_by(number, &fingerprint, next.leases());
     loops.replace(next);
     shown.send_replace(known);
     info!(generation = number, sources, receivers, rules, "the configuration was read again and is in force");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::SUPERVISOR_EVERY;
+use crate::limits::{STOP_TIME_MAX, SUPERVISOR_EVERY};
 use crate::worker::turn::Statuses;
 
 /// Says that Nightbell runs by what its files say, or by what they said before.
@@ -21,6 +21,12 @@ pub(super) fn reloading() {
         Ok(now) => say(&[NotifyState::Reloading, now]),
         Err(error) => tracing::debug!(%error, "no clock for the service manager"),
     }
+}
+
+/// Says what Nightbell waits for before it can be ready, and that this takes so long at least.
+pub(super) fn waiting(what: &str, time: Duration) {
+    let micros = u32::try_from((time + STOP_TIME_MAX).as_micros()).unwrap_or(u32::MAX);
+    say(&[NotifyState::Status(what), NotifyState::ExtendTimeoutUsec(micros)]);
 }
 
 /// Says that Nightbell stops.

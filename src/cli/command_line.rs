@@ -8,7 +8,7 @@ use super::ground::Listing;
 use super::log::LogFormat;
 use super::place::{ConfigFile, RULES, StorePlace};
 use super::{
-    ack, alerts, backtest, deliveries, demo, digest, explain, init, instances, silence, simulate, test, token,
+    ack, alerts, backtest, deliveries, demo, digest, explain, init, instances, silence, simulate, store, test, token,
 };
 
 /// The on-call bell for scheduled data jobs.
@@ -130,6 +130,15 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Who works on a store that several machines share: each replica with its clock and configuration, and each loop with who
+    /// runs it. Exits with 1 when a loop has nobody.
+    Replicas {
+        #[command(flatten)]
+        place: StorePlace,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// What fired, and what became of it; the newest first.
     Alerts {
         #[command(flatten)]
@@ -176,6 +185,9 @@ pub(super) enum Command {
     /// Ends firing alerts by hand: those who were notified of the beginning are notified of the end, and the same failure does
     /// not fire again.
     Close(ack::Closure),
+    /// Moves a store from a file to a PostgreSQL database, or back.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Who may look at the page and ask the API: makes, lists and ends tokens. A running Nightbell knows of it at once.
     #[command(subcommand)]
     Token(token::TokenCommand),

@@ -23,6 +23,7 @@ mod log;
 mod names;
 mod output;
 mod place;
+mod replicas;
 mod run;
 mod schema;
 mod send_test;
@@ -30,6 +31,7 @@ mod shell;
 mod silence;
 mod simulate;
 mod status;
+mod store;
 mod test;
 mod token;
 
@@ -40,6 +42,8 @@ pub use self::command_line::Cli;
 use self::command_line::Command;
 use self::ground::{Exit, Failure};
 use self::place::{load, load_desk, load_with_files};
+use crate::app::AppError;
+use crate::store::StoreError;
 
 /// Runs the command that was given and returns the exit code.
 pub fn run(cli: Cli) -> ExitCode {
@@ -76,6 +80,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Schema { part, reference } => schema::schema(part, reference),
             Command::Init(arguments) => init::init(&arguments),
             Command::Status { place, json } => status::status(&load_desk(&place)?, json).await,
+            Command::Replicas { place, json } => replicas::replicas(&load_desk(&place)?, json).await,
             Command::Alerts { place, filter, listing } => alerts::alerts(&load_desk(&place)?, &filter, &listing).await,
             Command::Explain { arguments, place } => explain::explain_all(&load_desk(&place)?, &arguments).await,
             Command::Jobs { place, chosen, listing } => jobs::jobs(&load_desk(&place)?, &chosen, &listing).await,
@@ -86,6 +91,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Completions { shell } => shell::completions(shell),
             Command::Simulate(arguments) => simulate::simulate(&arguments).await,
             Command::Man { directory } => shell::man(&directory),
+            Command::Store(command) => store::store(&command).await,
             Command::Token(command) => token::token(&command).await,
             Command::Healthcheck { ready, file } => healthcheck::healthcheck(&load(&file, true)?, ready).await,
             Command::Silence(command) => silence::silence(&command).await,
@@ -110,9 +116,19 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(Failure::Other(error)) if is_closed_pipe(&error) => ExitCode::from(Exit::Done as u8),
         Err(Failure::Other(error)) => {
             output::fail(format_args!("{error:#}"));
-            ExitCode::from(Exit::Failed as u8)
+            ExitCode::from(if is_misconfigured(&error) { Exit::Config } else { Exit::Failed } as u8)
         }
     }
+}
+
+/// Whether nothing but another configuration helps: a server does not let us in as it is.
+fn is_misconfigured(error: &anyhow::Error) -> bool {
+    let store = error.downcast_ref::<StoreError>();
+    let store = store.or_else(|| match error.downcast_ref::<AppError>()? {
+        AppError::Store(error) => Some(error),
+        _ => None,
+    });
+    matches!(store, Some(StoreError::Misconfigured(_)))
 }
 
 /// Whether the reader of stdout has had enough (`nightbell alerts | head`): no failure of ours.

@@ -50,7 +50,8 @@ impl Args for ConfigFile {
 pub(super) struct StorePlace {
     #[command(flatten)]
     file: ConfigFile,
-    /// The store, where the configuration does not say it or cannot be read: sqlite:///var/lib/nightbell/nightbell.db.
+    /// The store, where the configuration does not say it or cannot be read: sqlite:///var/lib/nightbell/nightbell.db, or
+    /// postgres://USER@HOST/DATABASE with the password in PGPASSWORD.
     #[arg(long = "store", value_name = "URL", global = true)]
     store: Option<String>,
 }
@@ -103,8 +104,8 @@ pub(super) fn load_desk(place: &StorePlace) -> Result<Desk, Failure> {
 /// The configuration with the store that the command line names.
 fn at(config: Config, store: Option<&String>) -> Result<Config, Failure> {
     match store {
-        Some(store) => Ok(Config { store: store.clone(), ..config }),
-        None if config.store.is_empty() => Err(Failure::Usage(
+        Some(store) => Ok(Config { store: store.into(), ..config }),
+        None if !config.store.is_known() => Err(Failure::Usage(
             "the configuration takes the store's address from a variable that has no value here; set it, or name the \
              store: --store sqlite:///PATH"
                 .into(),
@@ -119,7 +120,7 @@ fn tell(problem: &ConfigProblem, config: &Config) {
     shown.for_each(output::complain);
     let more = problem.rendered.len().saturating_sub(MISTAKES_SHOWN_ON_CALL);
     let more = if more == 0 { String::new() } else { format!(" ({more} more mistakes: nightbell check)") };
-    let store = config.store.strip_prefix("sqlite://").unwrap_or("that it names");
+    let store = config.store.file().unwrap_or("that it names");
     output::complain(format_args!(
         "the configuration is broken{more}: this goes by the rest of it, on the store {store}"
     ));
@@ -148,7 +149,7 @@ fn beside(path: &Path, problem: &mut ConfigProblem) -> Option<Config> {
         }
     };
     // A default store that nobody made is no store that somebody meant.
-    let is_there = config.store.strip_prefix("sqlite://").is_none_or(|file| Path::new(file).exists());
+    let is_there = config.store.file().is_none_or(|file| Path::new(file).exists());
     is_there.then_some(config)
 }
 
@@ -196,5 +197,7 @@ fn sound_part(read: &RuleFiles, whole: &ConfigProblem) -> Option<Config> {
 /// Whether a text that is broken may say where the store is. Comments say nothing.
 fn names_the_store(text: &str) -> bool {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    lines.into_iter().any(|line| ["store:", "\"store\"", "'store'", "sqlite:"].iter().any(|sign| line.contains(sign)))
+    lines
+        .into_iter()
+        .any(|line| ["store:", "\"store\"", "'store'", "sqlite:", "postgres"].iter().any(|sign| line.contains(sign)))
 }

@@ -11,9 +11,11 @@ use tracing::{info, warn};
 
 use super::ground::{Exit, Failure};
 use super::output::complain;
-use crate::app::{App, Attempted, RuleWatch};
+use crate::app::{App, AppError, Attempted, RuleWatch};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, ConfigProblem, RuleFiles};
+use crate::limits::{STORE_BACKOFF_MIN, STORE_START_PAUSE_MAX};
+use crate::store::StoreError;
 
 pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
     let refused = |problem: ConfigProblem| Failure::Config(Box::new(problem));
@@ -22,7 +24,10 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
     for warning in loaded.rendered_warnings() {
         complain(warning);
     }
-    let mut app = App::open(&loaded.config, Arc::new(SystemClock)).await?;
+    let mut app = match once {
+        true => App::open(&loaded.config, Arc::new(SystemClock)).await?,
+        false => opened(&loaded.config).await?,
+    };
     if once {
         // A pipe gets no progress: a hidden bar draws nothing.
         let progress = indicatif::ProgressBar::new_spinner().with_message("polling and delivering");
@@ -71,6 +76,23 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
     tokio::spawn(watch.run(asked, shutdown.clone()));
     app.run(shutdown).await?;
     Ok(Exit::Done)
+}
+
+/// Opens everything. A database that cannot be reached is waited for: it may be started together with this machine, or be
+/// on its way to another one.
+async fn opened(config: &Config) -> Result<App, AppError> {
+    let mut pause = STORE_BACKOFF_MIN;
+    loop {
+        match App::open(config, Arc::new(SystemClock)).await {
+            Err(AppError::Store(StoreError::Away(reason))) => {
+                warn!("{reason}; nothing is polled or sent without it; it is tried again in {} s", pause.as_secs());
+                App::waits("waits for the database", pause);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(STORE_START_PAUSE_MAX);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Requests to stop. Listened for from the start to the end, so that none falls between two.

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use super::ground::{Exit, Failure};
 use super::output::{complain, grouped, local, print, table};
 use super::place::Desk;
+use super::replicas::living;
 use crate::clock::{Clock as _, SystemClock};
 use crate::limits::{HEARTBEAT_POLL_SLACK, LAST_GOOD_POLL_SOUGHT};
 use crate::model::{AlertState, PollOutcome, SourceId};
 use crate::store::{
-    AlertQuery, Backlog, Desk as _, Mode, OwnAlerts as _, ReceiverHealth, SourceCondition, SqlStore, StoreError,
-    Tally as _, TransitionLog as _, Worker,
+    AlertQuery, Backlog, Desk as _, Leases as _, Mode, OwnAlerts as _, Present, ReceiverHealth, SourceCondition,
+    SqlStore, StoreError, Tally as _, TransitionLog as _, Worker,
 };
 use crate::template::display_text;
 use crate::yaml::duration_text;
@@ -25,6 +26,8 @@ struct Status {
     now: Timestamp,
     /// Who works on the store: nobody, somebody, or that cannot be told.
     worker: Option<Option<Worker>>,
+    /// The replicas that work on a store that they share; none for a file.
+    replicas: Option<Vec<Present>>,
     sources: Vec<Source>,
     /// Sources of the configuration that were never asked.
     never_asked: Vec<SourceId>,
@@ -87,12 +90,14 @@ impl Status {
         let held_back = AlertQuery { is_suppressed: Some(true), ..firing.clone() };
         Ok(Status {
             now,
-            worker: desk
-                .config
-                .store
-                .starts_with("sqlite:")
-                .then(|| SqlStore::worker(&desk.config.store))
-                .transpose()?,
+            worker: match store.is_shared() {
+                true => None,
+                false => Some(SqlStore::worker(&desk.config.store)?),
+            },
+            replicas: match store.is_shared() {
+                true => Some(living(&store.look(None).await?).cloned().collect()),
+                false => None,
+            },
             sources,
             never_asked,
             backlog: store.backlog().await?,
@@ -106,7 +111,7 @@ impl Status {
     /// Why a failure might be seen by nobody; nothing when all is well.
     fn blind(&self) -> Vec<String> {
         let mut why = Vec::new();
-        if matches!(self.worker, Some(None)) {
+        if matches!(self.worker, Some(None)) || self.replicas.as_ref().is_some_and(Vec::is_empty) {
             why.push("nightbell does not run on this store".to_string());
         }
         if self.sources.is_empty() && self.never_asked.is_empty() {
@@ -153,7 +158,7 @@ fn as_text(status: &Status, zone: &TimeZone) -> String {
             format!("nightbell runs{since}{pid}\n")
         }
         Some(None) => "nightbell does not run\n".to_string(),
-        None => String::new(),
+        None => by_replicas(status.replicas.as_deref().unwrap_or_default(), zone),
     };
     if !status.sources.is_empty() {
         let rows = status.sources.iter().map(|source| row(source, zone)).collect();
@@ -175,6 +180,18 @@ fn as_text(status: &Status, zone: &TimeZone) -> String {
     let held = if status.held_back == 0 { String::new() } else { format!(", {} held back", grouped(status.held_back)) };
     text.push_str(&format!("firing    {}{held}\nsilences  {}\n", grouped(status.firing), status.silences));
     text
+}
+
+/// Who runs where several may.
+fn by_replicas(replicas: &[Present], zone: &TimeZone) -> String {
+    if replicas.is_empty() {
+        return "nightbell does not run\n".into();
+    }
+    let one = |it: &Present| {
+        let host = display_text(&it.replica.host);
+        format!("nightbell runs on {host} since {}, process {}\n", local(it.started_at, zone), it.replica.pid)
+    };
+    replicas.iter().map(one).collect()
 }
 
 /// Where a number comes from: " (oncall 2, pager 1)".
@@ -215,7 +232,7 @@ fn object(status: &Status, blind: &[String]) -> Value {
     let (pending, oldest) = status.pending();
     json!({
         "blind": blind,
-        "running": status.worker.as_ref().map(Option::is_some),
+        "running": status.replicas.as_ref().map(|all| !all.is_empty()).or(status.worker.as_ref().map(Option::is_some)),
         "pid": worker.and_then(|worker| worker.pid),
         "since": worker.and_then(|worker| worker.since),
         "sources": sources,

@@ -21,7 +21,7 @@ use super::shared::Shared;
 use super::web::WebSettings;
 use super::{
     calendars, defaults, digests, doubts, guide, hours, inhibit, merge, mute, own, receivers, routes, rule_tests,
-    rules, sources, web,
+    rules, sources, store, web,
 };
 use crate::alert::own::{ALL, RULES, Watch};
 use crate::decide::{Decider, Terms};
@@ -31,6 +31,7 @@ use crate::rule::inhibit::Inhibition;
 use crate::rule::{MuteWindow, Muting, NamedWindow, Route, Rule, RuleSet, first_gap};
 use crate::schedule::{Calendar, RecurringWindow};
 use crate::source::SourceSettings;
+use crate::store::StoreAddress;
 use crate::template::Guide;
 use crate::yaml::{Diagnostics, Entry, Node, Section, Value, duration_text};
 
@@ -39,9 +40,9 @@ use crate::yaml::{Diagnostics, Entry, Node, Section, Value, duration_text};
 pub struct Config {
     /// The zone of schedules and of the times in messages.
     pub timezone: TimeZone,
-    /// Where the store is, as the file says it: `sqlite://PATH`, relative to the working directory. Empty where that is not
-    /// known, for a `${NAME}` in it has no value and the file was read without.
-    pub store: String,
+    /// Where the store is: `sqlite://PATH`, relative to the working directory, or `postgres://USER@HOST/DATABASE`. Not known
+    /// where a `${NAME}` in it has no value and the file was read without.
+    pub store: StoreAddress,
     /// How long alerts, deliveries and runs are kept after they ended.
     pub retention: Duration,
     /// The directory whose templates replace the built-in ones.
@@ -105,7 +106,7 @@ impl Config {
         let _known = (file.node("version"), file.node(merge::DEFAULTS));
         let timezone = read_timezone(&file).unwrap_or(TimeZone::UTC);
         let language = read_language(&file).unwrap_or_default();
-        let store = read_store(&file);
+        let store = store::read(&file);
         let retention = read_retention(&file);
         let templates = read_templates(&file);
         let (sources, of_sources): (Vec<SourceSettings>, Vec<Guide>) =
@@ -279,27 +280,6 @@ fn check_version(file: &Section<'_>) {
     {
         file.error("version", format!("version {version:?} is not known to this program"), Some("write 1".into()));
     }
-}
-
-fn read_store(file: &Section<'_>) -> String {
-    // Without the value it is not known, and the default would be another store.
-    if file.node("store").is_some_and(Node::is_unresolved) {
-        return String::new();
-    }
-    let store = file.or_default::<String>("store");
-    let example = || Some("write sqlite://PATH, as in sqlite://nightbell.db".to_string());
-    // The value is not repeated: the address of a database can hold a password.
-    match store.split_once("://") {
-        Some(("sqlite", path)) if path.is_empty() || path.contains('?') => {
-            file.error("store", "sqlite:// needs the path of a file, and takes no options", example());
-        }
-        Some(("sqlite", _)) => {}
-        Some(("postgres" | "postgresql", _)) => {
-            file.error("store", "PostgreSQL is not supported by this version yet", example());
-        }
-        _ => file.error("store", "this is not a valid address of a store", example()),
-    }
-    store
 }
 
 fn read_retention(file: &Section<'_>) -> Duration {

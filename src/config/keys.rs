@@ -4,8 +4,8 @@
 
 use super::schema;
 use super::{
-    calendars, defaults, digests, guide, hours, inhibit, mute, own, receivers, routes, rule_tests, rules, sources, web,
-    words,
+    calendars, defaults, digests, guide, hours, inhibit, mute, own, receivers, routes, rule_tests, rules, sources,
+    store, web, words,
 };
 use crate::yaml::{Key, Keys, Shape};
 
@@ -18,12 +18,8 @@ pub(super) static FILE: Keys = Keys::of(
         Key::new("version", Shape::Other("1", version), "The version of this file's form.").required().example("1"),
         Key::new("timezone", Shape::Zone, "The zone of schedules and of the times in messages.").default("UTC"),
         Key::new("language", Shape::Word(words::languages), "The language of messages.").default("en"),
-        Key::new(
-            "store",
-            Shape::Other("sqlite://PATH", store_address),
-            "Where Nightbell remembers what it saw and what is pending.",
-        )
-        .default("sqlite://nightbell.db"),
+        Key::new("store", Shape::TextOr(&store::STORE), "Where Nightbell remembers what it saw and what is pending.")
+            .default("sqlite://nightbell.db"),
         Key::new(
             "retention",
             Shape::Duration,
@@ -102,8 +98,4 @@ fn receiver_kinds() -> Vec<(&'static str, &'static Keys)> {
 
 fn version() -> serde_json::Value {
     schema::flexible(serde_json::json!({ "enum": [1, "1"] }))
-}
-
-fn store_address() -> serde_json::Value {
-    serde_json::json!({ "type": "string", "pattern": r"^sqlite://[^?]+$|\$\{" })
 }

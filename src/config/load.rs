@@ -164,12 +164,13 @@ impl Config {
     }
 }
 
-/// A digest of the files' names and texts.
+/// A digest of the files' names and texts. Where they are does not count: it may differ from machine to machine.
 fn fingerprint(files: &[FileText]) -> String {
     use sha2::{Digest as _, Sha256};
     let mut hash = Sha256::new();
     for file in files {
-        for part in [&file.name, &file.text] {
+        let name = Path::new(&file.name).file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        for part in [&*name, file.text.as_str()] {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }

@@ -36,6 +36,7 @@ mod rules;
 mod schema;
 mod shared;
 mod sources;
+mod store;
 mod web;
 mod words;
 

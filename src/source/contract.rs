@@ -164,6 +164,11 @@ pub(super) trait Scheduler: fmt::Debug + Send + Sync {
         None
     }
 
+    /// By what sources are known that share a limit on their requests over the whole process, where they do.
+    fn rate_group(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What must have a value before the source can be asked, each with its key within the source's section.
     fn secrets(&self) -> Vec<(String, &SecretRef)>;
 

@@ -120,6 +120,11 @@ impl SchedulerSettings {
         self.0.tells_jobs()
     }
 
+    /// By what sources are known that share a limit on their requests, where they do.
+    pub fn rate_group(&self) -> Option<&'static str> {
+        self.0.rate_group()
+    }
+
     /// Whether the scheduler tells when its jobs are due.
     pub fn tells_schedules(&self) -> bool {
         self.0.tells_schedules()

@@ -75,6 +75,16 @@ impl StoreAddress {
         self.kind() == Ok(Kind::Server)
     }
 
+    /// Whether it is said where the store is.
+    pub fn is_known(&self) -> bool {
+        !self.url.is_empty()
+    }
+
+    /// The path, where it is a file.
+    pub fn file(&self) -> Option<&str> {
+        self.url.strip_prefix("sqlite://")
+    }
+
     /// What kind of store it is.
     pub(super) fn kind(&self) -> Result<Kind, StoreError> {
         let url = self.place();

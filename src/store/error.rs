@@ -31,6 +31,9 @@ pub enum StoreError {
     /// The disk or the database refused; nothing was acknowledged.
     #[error("the store failed: {0}")]
     Database(String),
+    /// The lease is not held any more: another replica may run the loop. Nothing was written.
+    #[error("the lease {0} is not held any more")]
+    Fenced(String),
     /// The database gave this up because others were in its way, again and again; nothing of it is there.
     #[error("the store is too busy: {0}")]
     Contended(String),

@@ -12,6 +12,7 @@
 //! | [`Archive`], [`Deliveries`], [`Inquiry`], [`Tally`], [`TransitionLog`] | what people ask |
 //! | [`Digests`] | summaries |
 //! | [`OwnAlerts`], [`Upkeep`] | Nightbell itself |
+//! | [`Leases`] | which of several replicas may run which loop |
 //!
 //! [`PollLedger::commit_poll`] moves everything in one transaction, so that whatever rewinds the database costs a repeat and
 //! never a loss; [`Outbox::settle`] records attempts with the deliveries' new states. No transaction is open while a
@@ -36,6 +37,7 @@ mod fallback;
 mod gauges;
 mod groups;
 mod inquiry;
+mod leases;
 mod ledger;
 mod outbox;
 mod own;
@@ -58,10 +60,11 @@ pub use fallback::{FallbackDeliveries, FallbackDelivery, KnownReceiver, ToldInst
 pub use gauges::{Counted, Gauges};
 pub use groups::{Groups, Unrepeated};
 pub use inquiry::Inquiry;
+pub use leases::{Fence, Lease, Leases, Present, Replica, Standing};
 pub use ledger::{PastRuns, PollCommit, PollLedger};
 pub use outbox::{Hurried, Outbox, Pending, Settled};
 pub use own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
-pub use sql::{Mode, SqlStore};
+pub use sql::{Copied, Mode, SqlStore};
 pub use tally::{Backlog, Tally, Worker};
 pub use transition::{Transition, TransitionLog};
 pub use upkeep::{KeptRuns, Upkeep};

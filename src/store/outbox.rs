@@ -15,6 +15,21 @@ pub trait Outbox: Send + Sync {
     /// tell a living lane's claims from a dead one's.
     fn reclaim(&self, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// Takes back what was claimed for a receiver by who held its lease before: due at `now`, with an attempt of unknown outcome
+    /// logged for each. Nothing where the store is not shared.
+    fn inherit(&self, receiver: &ReceiverId, now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Notes that a receiver is to be left alone until then, for whoever delivers to it next.
+    fn keep_pause(
+        &self,
+        receiver: &ReceiverId,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Until when a receiver is to be left alone, as was noted last.
+    fn paused_until(&self, receiver: &ReceiverId)
+    -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
     /// Claims at most `limit` deliveries of a receiver that are due at `now`, the most urgent first and of them the longest
     /// due. A resolution is not claimed before the firing it follows is settled. A row that cannot be understood dies, with a log line.
     fn claim(

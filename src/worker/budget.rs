@@ -137,6 +137,14 @@ impl Budget {
         Budget { rate, bucket: Arc::new(Mutex::new(Bucket::new(rate))) }
     }
 
+    /// Goes by these attempts alone from now on, the earliest first: another process may have made them.
+    pub fn begin_anew(&self, attempts: impl Iterator<Item = Timestamp>) {
+        *self.bucket.lock().unwrap_or_else(PoisonError::into_inner) = Bucket::new(self.rate);
+        for at in attempts {
+            self.remember(at);
+        }
+    }
+
     /// A budget without a limit.
     pub fn unlimited() -> Budget {
         Budget::new(Rate::UNLIMITED)

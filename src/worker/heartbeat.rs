@@ -141,6 +141,10 @@ impl<S: Archive + Outbox + Upkeep> Heartbeat<S> {
             if next_due.is_none_or(|due| due > long_ago) || self.was_asked_to_wait(&receiver, long_ago) {
                 continue;
             }
+            // Another replica was asked to wait.
+            if self.store.paused_until(&receiver).await?.is_some_and(|until| until > long_ago) {
+                continue;
+            }
             // What waits for a predecessor, or is being tried, is not due.
             let Some(since) = self.store.next_due(&receiver, now).await?.filter(|due| *due <= long_ago) else {
                 continue;

@@ -15,6 +15,7 @@ pub mod escalation;
 pub mod fallback;
 pub mod heartbeat;
 pub mod housekeeping;
+pub mod lease;
 pub mod own;
 pub mod pending;
 pub mod poll;

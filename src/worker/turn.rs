@@ -202,10 +202,6 @@ impl Runner {
                 () = nudge.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
-            if !self.holds_lease(course.name) {
-                wait = pace.longest;
-                continue;
-            }
             let now = self.clock.now();
             course.begins(now);
             let outcome = tokio::select! {
@@ -220,12 +216,6 @@ impl Runner {
                 Err(error) => course.failed(error.to_string(), now, pace.backoff_max),
             };
         }
-    }
-
-    /// Whether this process may run the loop now. One process holds the store, and with it every lease; where several share
-    /// a store, this is the place to ask.
-    fn holds_lease(&self, _name: &str) -> bool {
-        true
     }
 }
 

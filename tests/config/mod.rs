@@ -61,7 +61,7 @@ fn the_example_is_clean() {
     assert_eq!(said(&path, "rules.example.yaml", true), "no findings\n");
     let config = load(&path).unwrap().config;
     assert_eq!(config.timezone.iana_name(), Some("Asia/Shanghai"));
-    assert_eq!(config.store, "sqlite://nightbell.db");
+    assert_eq!(config.store.to_string(), "sqlite://nightbell.db");
     assert_eq!(config.sources.len(), 2);
     assert_eq!(config.sources[1].scheduler.kind(), "schedulerx");
     assert_eq!(config.receivers.len(), 3);

@@ -11,7 +11,7 @@ use nightbell::store::{
 use crate::sample::{alert, at, commit, delivery, fresh_database, instance, resolution, resolved, source};
 
 /// A store with alerts that fire and that are over, deliveries in several states, and runs of three jobs.
-async fn fill(store: &SqlStore) {
+pub(super) async fn fill(store: &SqlStore) {
     let mut poll = commit(0);
     let statuses = [Status::Fail, Status::Success, Status::Running];
     poll.instances = (0..12)

@@ -2,13 +2,15 @@
 
 mod blockers;
 mod board;
+mod copy;
+mod leases;
 
 use std::process::Command;
 
 use super::cluster;
 
 /// Tests whose many thousand steps show nothing of a database that the others do not: they run on a file.
-const LONG: [&str; 9] = [
+const LONG: [&str; 10] = [
     "ten_thousand",
     "refuses_for_an_hour",
     "floods_failures_and_kills",
@@ -18,6 +20,7 @@ const LONG: [&str; 9] = [
     "on_a_random_day",
     "a_storm_goes_to_the_fallback_whole",
     "takes_no_longer_the_more_is_stored",
+    "what_is_told_is_the_truth",
 ];
 
 /// Runs the tests that these filters name once more, with every store in a database of this process's cluster.

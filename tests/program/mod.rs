@@ -2,6 +2,7 @@
 
 mod backtest;
 mod commands;
+mod database;
 mod dead_letters;
 mod digest;
 mod doctor;
@@ -19,6 +20,7 @@ mod outages;
 mod pictures;
 mod proxies;
 mod reload;
+mod replicas;
 mod requests;
 mod schedulerx;
 mod secrets;

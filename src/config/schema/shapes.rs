@@ -76,7 +76,7 @@ pub(super) fn words_of(shape: &Shape) -> String {
         Shape::TextsByName | Shape::WantedByName => "texts by name".to_string(),
         Shape::SecretsByName => "secrets by name".to_string(),
         Shape::Mapping(keys) => link(keys),
-        Shape::TextOr(keys) => format!("a name, or {}", link(keys)),
+        Shape::TextOr(keys) => format!("a text, or {}", link(keys)),
         Shape::TextsOr(keys) => format!("one or a list of texts, or {}", link(keys)),
         Shape::List(keys) => format!("a list of {}", link(keys)),
         Shape::TextsOrMappings(keys) => format!("one or a list of texts or {}", link(keys)),

@@ -124,6 +124,11 @@ impl Scheduler for Settings {
         KIND
     }
 
+    fn rate_group(&self) -> Option<&'static str> {
+        // Its calls are paced over the whole process.
+        Some("schedulerx")
+    }
+
     fn tells_schedules(&self) -> bool {
         true
     }

@@ -13,6 +13,7 @@ use super::gathering::Gathering;
 use super::statements::Statements;
 use crate::limits::{STORE_RETRY_PAUSE, STORE_TRIES_MAX, STORE_WAIT_MAX};
 use crate::store::error::StoreError;
+use crate::store::leases::Fence;
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub enum Mode {
     Amend,
 }
 
-/// A store in a SQL database.
-#[derive(Debug)]
+/// A store in a SQL database. Cheap to copy.
+#[derive(Debug, Clone)]
 pub struct SqlStore {
     pub(super) dialect: Dialect,
     /// The file, for messages.
@@ -34,17 +35,44 @@ pub struct SqlStore {
     /// A single connection to a file: writers wait for their turn here, in order, and not in the database with back-off.
     pub(super) writer: Connections,
     pub(super) readers: Connections,
-    pub(super) statements: Statements,
-    pub(super) gathering: Gathering,
+    /// For the leases alone, which must not wait until others are done with theirs.
+    pub(super) keeper: Connections,
+    pub(super) statements: Arc<Statements>,
+    pub(super) gathering: Arc<Gathering>,
     /// The file as it was opened; none in memory.
     pub(super) opened: Option<Arc<Opened>>,
     /// Held as long as the store; the operating system lets go of it when the process dies, however it dies.
-    pub(super) _lock: Option<File>,
+    pub(super) _lock: Option<Arc<File>>,
+    /// What every write proves first; none for who has the store for itself, or speaks for a person.
+    pub(super) fence: Option<Fence>,
 }
 
 impl SqlStore {
+    /// The same store, which takes a write only as long as the lease is held under this token.
+    #[must_use]
+    pub fn fenced(&self, fence: Fence) -> SqlStore {
+        SqlStore { fence: Some(fence), ..self.clone() }
+    }
+
+    /// Proves that the lease is held, and keeps others from taking it until the transaction ends.
+    async fn prove(&self, write: &mut Write, fence: &Fence) -> Result<(), StoreError> {
+        let statement = format!(
+            "SELECT 1 FROM lease WHERE name = $1 AND token = $2 AND holder IS NOT NULL AND until > {}{}",
+            self.dialect.clock(),
+            self.dialect.keep_key()
+        );
+        let found = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(fence.name.as_str())
+            .bind(fence.token)
+            .fetch_optional(write.on())
+            .await
+            .map_err(|error| self.failed(error))?;
+        found.map(drop).ok_or_else(|| StoreError::Fenced(fence.name.clone()))
+    }
+
     /// Closes the connections, which folds the write-ahead log into the file.
     pub async fn close(&self) {
+        self.keeper.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -56,6 +84,9 @@ impl SqlStore {
         // The guard stands before the transaction begins: whatever ends this half-way, nobody is handed an open one.
         let mut write = Transaction { connection, is_over: false };
         self.begin(&mut write, self.dialect.begin_write()).await?;
+        if let Some(fence) = &self.fence {
+            self.prove(&mut write, fence).await?;
+        }
         Ok(write)
     }
 

@@ -59,6 +59,30 @@ impl Dialect {
         }
     }
 
+    /// Whether several processes can work on the database.
+    pub(super) const fn is_shared(self) -> bool {
+        match self {
+            Dialect::Sqlite => false,
+            Dialect::Postgres => true,
+        }
+    }
+
+    /// The database's clock at the moment at which it is asked, in milliseconds.
+    pub(super) const fn clock(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+            Dialect::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        }
+    }
+
+    /// At the end of a query for a row whose key must not change before the transaction ends.
+    pub(super) const fn keep_key(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR KEY SHARE",
+        }
+    }
+
     /// A FROM item named `item`: the JSON list bound as `$1`, one row for each of its arrays.
     ///
     /// SQLite's `jsonb_each` hands the arrays on as they were parsed; `json_each` would write each of them out as text,
@@ -75,11 +99,25 @@ impl Dialect {
                 (Dialect::Postgres, Column::BigInt(name)) => format!("(value ->> {index})::bigint AS {name}"),
             })
             .collect();
-        let rows = match self {
+        format!("(SELECT {} FROM {}) AS item", columns.join(", "), self.list())
+    }
+
+    /// The rows of the JSON list bound as `$1`, as a query with these columns: which of them are whole numbers.
+    pub(super) fn listed_rows(self, numbers: &[bool]) -> String {
+        let column = |(index, is_number): (usize, &bool)| match (self, is_number) {
+            (Dialect::Postgres, true) => format!("(value ->> {index})::bigint"),
+            _ => format!("value ->> {index}"),
+        };
+        let columns: Vec<String> = numbers.iter().enumerate().map(column).collect();
+        format!("SELECT {} FROM {}", columns.join(", "), self.list())
+    }
+
+    /// The arrays of the JSON list bound as `$1`, each a row with the column `value`.
+    const fn list(self) -> &'static str {
+        match self {
             Dialect::Sqlite => "jsonb_each($1)",
             Dialect::Postgres => "jsonb_array_elements($1::jsonb)",
-        };
-        format!("(SELECT {} FROM {rows}) AS item", columns.join(", "))
+        }
     }
 
     /// The texts of the JSON list bound as `$place`, each of which stands in an array of its own, as `(SELECT …)`.

@@ -13,7 +13,6 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executo
 use super::connections::Connections;
 use super::database::{LOST, Mode, Opened, SqlStore, words};
 use super::dialect::Dialect;
-use super::gathering::Gathering;
 use super::lock::{locked, private};
 use super::migrations::{self, migrations};
 use super::statements::Statements;
@@ -59,12 +58,14 @@ pub(super) async fn open(path: &Path, mode: Mode) -> Result<SqlStore, StoreError
     Ok(SqlStore {
         dialect,
         place,
+        keeper: writer.clone(),
         writer,
         readers,
-        statements: Statements::new(dialect),
-        gathering: Gathering::default(),
+        statements: Arc::new(Statements::new(dialect)),
+        gathering: Arc::default(),
         opened: Some(opened),
-        _lock: lock,
+        _lock: lock.map(Arc::new),
+        fence: None,
     })
 }
 
@@ -88,16 +89,18 @@ pub(super) async fn in_memory() -> Result<SqlStore, StoreError> {
     run.map_err(|error| migrations::refused(&place, error))?;
     let only = Connections::embedded(only);
     let dialect = Dialect::Sqlite;
-    let statements = Statements::new(dialect);
+    let statements = Arc::new(Statements::new(dialect));
     Ok(SqlStore {
         dialect,
         place,
         writer: only.clone(),
+        keeper: only.clone(),
         readers: only,
         statements,
-        gathering: Gathering::default(),
+        gathering: Arc::default(),
         opened: None,
         _lock: None,
+        fence: None,
     })
 }
 

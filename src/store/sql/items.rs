@@ -50,6 +50,15 @@ item! {
 }
 
 item! {
+    /// A lease that is held, and how its loop fares.
+    LeaseItem {
+        name: Text &'a str,
+        token: BigInt i64,
+        status: Text Option<&'a str>,
+    }
+}
+
+item! {
     /// A delivery that is told by another one.
     MemberItem {
         id: Text &'a str,

@@ -38,6 +38,7 @@ pub(super) fn migrations(dialect: Dialect) -> Migrator {
         step(34, "thread", include_str!("migrations/0034_thread.sql")),
         step(36, "receiver_list", include_str!("migrations/0036_receiver_list.sql")),
         step(37, "action", include_str!("migrations/0037_action.sql")),
+        step(40, "lease", include_str!("migrations/0040_lease.sql")),
     ])
 }
 

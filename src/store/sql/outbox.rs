@@ -52,6 +52,33 @@ impl Outbox for SqlStore {
         .await
     }
 
+    async fn inherit(&self, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
+        let Some(fence) = &self.fence else { return Ok(0) };
+        self.retried(|| Box::pin(inherit(self, receiver, fence.token, now))).await
+    }
+
+    async fn keep_pause(&self, receiver: &ReceiverId, until: Timestamp) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO pause (receiver, until) VALUES ($1, $2) ON CONFLICT (receiver) DO UPDATE SET until = excluded.until",
+        )
+        .bind(receiver.as_str())
+        .bind(until.as_millisecond())
+        .execute(write.on())
+        .await
+        .map_err(|error| self.failed(error))?;
+        self.commit(write).await
+    }
+
+    async fn paused_until(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query("SELECT until FROM pause WHERE receiver = $1")
+            .bind(receiver.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        row.map(|row| rows::instant(rows::number(&row, 0)?)).transpose()
+    }
+
     async fn claim(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         self.retried(|| {
             Box::pin(async {
@@ -59,7 +86,7 @@ impl Outbox for SqlStore {
                 let statement = sqlx::AssertSqlSafe(format!(
                     "WITH chosen AS MATERIALIZED (SELECT queued.id FROM delivery AS queued \
                WHERE {FREE} AND {TOLD} AND {DUE} ORDER BY {ORDER} LIMIT $4{}) \
-             UPDATE delivery SET claimed_at = $2 WHERE id IN (SELECT chosen.id FROM chosen) RETURNING {}",
+             UPDATE delivery SET claimed_at = $2, claim_token = $5 WHERE id IN (SELECT chosen.id FROM chosen) RETURNING {}",
                     self.dialect.skip_locked("queued"),
                     rows::DELIVERY_COLUMNS
                 ));
@@ -68,6 +95,7 @@ impl Outbox for SqlStore {
                     .bind(now.as_millisecond())
                     .bind(latest(now))
                     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                    .bind(self.fence.as_ref().map(|fence| fence.token))
                     .fetch_all(write.on())
                     .await
                     .map_err(|error| self.failed(error))?;
@@ -276,6 +304,38 @@ impl Outbox for SqlStore {
             .map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?)))
             .collect()
     }
+}
+
+/// Takes back what was claimed for a receiver under another token: who had claimed it has cut its attempts by now.
+async fn inherit(store: &SqlStore, receiver: &ReceiverId, token: i64, now: Timestamp) -> Result<u64, StoreError> {
+    let mut write = store.write().await?;
+    let old = "receiver = $3 AND state = 'pending' AND claimed_at IS NOT NULL AND COALESCE(claim_token, 0) <> $4";
+    let logged = format!(
+        "INSERT INTO attempt (delivery, number, started_at, ended_at, outcome, error) \
+         SELECT id, attempts + 1, claimed_at, CASE WHEN claimed_at > $1 THEN claimed_at ELSE $1 END, 'unknown', $2 \
+         FROM delivery WHERE {old} ON CONFLICT (delivery, number) DO NOTHING"
+    );
+    let taken = format!(
+        "UPDATE delivery SET claimed_at = NULL, attempts = attempts + 1, last_status = NULL, last_error = $2, \
+           next_attempt_at = $1 WHERE {old}"
+    );
+    let mut rows = 0;
+    for statement in [logged, taken] {
+        rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(now.as_millisecond())
+            .bind(INTERRUPTED)
+            .bind(receiver.as_str())
+            .bind(token)
+            .execute(write.on())
+            .await
+            .map_err(|error| store.failed(error))?
+            .rows_affected();
+    }
+    store.commit(write).await?;
+    if rows > 0 {
+        tracing::warn!(%receiver, deliveries = rows, "took back deliveries that another replica had begun");
+    }
+    Ok(rows)
 }
 
 async fn count(store: &SqlStore, which: &str, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {

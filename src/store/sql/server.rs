@@ -4,6 +4,7 @@
 //! is told how long the server bears with it: what a process that is frozen, cut off or dead has locked is free soon.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -52,17 +53,27 @@ pub(super) async fn open(address: &StoreAddress, mode: Mode) -> Result<SqlStore,
     outcome.map_err(|_| away(address, "it does not come to an end with the first questions"))??;
     // The answer changes nothing: everything was committed.
     drop(timeout(STORE_PING_MAX, connection.close()).await);
-    let readers = pool(address, Access::Read)?;
-    let writer = if mode == Mode::Read { readers.clone() } else { pool(address, Access::Write)? };
+    let readers = pool(address, Access::Read, STORE_CONNECTIONS_MAX)?;
+    let (writer, keeper) = match mode {
+        Mode::Read => (readers.clone(), readers.clone()),
+        // One connection: when that falls silent nothing more is sent before another one is made, which needs answers.
+        Mode::Work => (pool(address, Access::Write, STORE_CONNECTIONS_MAX)?, pool(address, Access::Write, 1)?),
+        Mode::Amend => {
+            let writer = pool(address, Access::Write, STORE_CONNECTIONS_MAX)?;
+            (writer.clone(), writer)
+        }
+    };
     Ok(SqlStore {
         dialect: DIALECT,
         place: address.place(),
         writer,
         readers,
-        statements: Statements::new(DIALECT),
-        gathering: Gathering::shared(),
+        keeper,
+        statements: Arc::new(Statements::new(DIALECT)),
+        gathering: Arc::new(Gathering::shared()),
         opened: None,
         _lock: None,
+        fence: None,
     })
 }
 
@@ -105,9 +116,9 @@ fn in_ms(span: Duration) -> String {
     span.as_millis().to_string()
 }
 
-fn pool(address: &StoreAddress, access: Access) -> Result<Connections, StoreError> {
+fn pool(address: &StoreAddress, access: Access, connections: u32) -> Result<Connections, StoreError> {
     let pool = AnyPoolOptions::new()
-        .max_connections(STORE_CONNECTIONS_MAX)
+        .max_connections(connections)
         .acquire_timeout(STORE_WAIT_MAX)
         .max_lifetime(STORE_CONNECTION_LIFE)
         .idle_timeout(STORE_CONNECTION_LIFE)
@@ -133,6 +144,9 @@ async fn connect(address: &StoreAddress) -> Result<AnyConnection, StoreError> {
     }
 }
 
+/// What helps with TLS.
+const TLS_HELP: &str = "check \"ca_file\" and \"sslmode\" of \"store\", and the certificate of the server";
+
 /// Why there is no connection: each reason with what helps.
 fn not_let_in(address: &StoreAddress, error: &sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(|error| error.code());
@@ -146,9 +160,10 @@ fn not_let_in(address: &StoreAddress, error: &sqlx::Error) -> StoreError {
         (Some("42501"), _) => address.misconfigured(format!("{said}; grant CONNECT on the database to this user")),
         // It starts or stops, or has no place for one more.
         (Some(_), _) => away(address, said),
-        (None, sqlx::Error::Tls(error)) => address.misconfigured(format!(
-            "no TLS with it: {error}; check \"ca_file\" and \"sslmode\" of \"store\", and the certificate of the server"
-        )),
+        (None, sqlx::Error::Tls(error)) => address.misconfigured(format!("no TLS with it: {error}; {TLS_HELP}")),
+        (None, sqlx::Error::Io(failure)) if failure.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            address.misconfigured(format!("no TLS with it: {failure}; {TLS_HELP}"))
+        }
         (None, sqlx::Error::Configuration(error)) => address.misconfigured(error),
         (None, _) => away(address, said),
     }

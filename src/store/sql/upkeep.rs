@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 
 use super::database::SqlStore;
-use super::{actions, forget, rows};
+use super::{actions, forget, gap, rows};
 use crate::limits::{DELIVERY_PATIENCE, JOB_DAYS_KEPT, STORE_PURGE_ROWS_MAX};
 use crate::model::SourceId;
 use crate::store::error::StoreError;
@@ -16,6 +16,9 @@ use crate::store::upkeep::{KeptRuns, Upkeep};
 
 impl Upkeep for SqlStore {
     async fn begin_generation(&self, fingerprint: &str, is_reload: bool, now: Timestamp) -> Result<i64, StoreError> {
+        if self.dialect.is_shared() {
+            return self.retried(|| Box::pin(put_in_force(self, fingerprint, is_reload, now))).await;
+        }
         self.retried(|| {
             Box::pin(async {
         let mut write = self.write().await?;
@@ -81,6 +84,51 @@ impl Upkeep for SqlStore {
         removed += purge_days(self, before).await?;
         Ok(removed)
     }
+}
+
+/// Puts a configuration in force, unless it is one that another has taken the place of: then a restart does not bring it
+/// back, and its old number is returned. Whoever reloads his files means what they say.
+async fn put_in_force(store: &SqlStore, fingerprint: &str, is_reload: bool, now: Timestamp) -> Result<i64, StoreError> {
+    let failed = |error| store.failed(error);
+    let mut write = store.write().await?;
+    gap::queue_up(store, &mut write).await?;
+    let known = sqlx::query(
+        "SELECT moment.id, generation.number, generation.fingerprint, \
+           (SELECT number FROM configuration WHERE configuration.fingerprint = $1) \
+         FROM moment LEFT JOIN generation ON generation.id = 1",
+    );
+    let known = known.bind(fingerprint).fetch_one(write.on()).await.map_err(failed)?;
+    let in_force = rows::optional_number(&known, 1)?.unwrap_or(0);
+    if rows::optional_text(&known, 2)?.as_deref() == Some(fingerprint) {
+        store.commit(write).await?;
+        return Ok(in_force);
+    }
+    if let (false, Some(before)) = (is_reload, rows::optional_number(&known, 3)?) {
+        store.commit(write).await?;
+        return Ok(before);
+    }
+    let number = in_force + 1;
+    sqlx::query(
+        "INSERT INTO generation (id, number, fingerprint, since) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO UPDATE SET \
+           number = excluded.number, fingerprint = excluded.fingerprint, since = excluded.since",
+    )
+    .bind(number)
+    .bind(fingerprint)
+    .bind(now.as_millisecond())
+    .execute(write.on())
+    .await
+    .map_err(failed)?;
+    sqlx::query(
+        "INSERT INTO configuration (fingerprint, number) VALUES ($1, $2) \
+         ON CONFLICT (fingerprint) DO UPDATE SET number = excluded.number",
+    )
+    .bind(fingerprint)
+    .bind(number)
+    .execute(write.on())
+    .await
+    .map_err(failed)?;
+    store.commit(write).await?;
+    Ok(number)
 }
 
 async fn purge_alerts(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {

@@ -1,5 +1,7 @@
 //! How Nightbell itself fares: its loops, the configuration in force, its sources and receivers; and how the reader reads.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -7,8 +9,12 @@ use jiff::Timestamp;
 
 use super::action::Done;
 use super::frame::{Page, encoded, shown};
-use crate::limits::ACTIONS_SHOWN;
-use crate::store::{Archive as _, Counted, Gauges as _, OwnAlerts as _, PollLedger as _, SourceCondition};
+use crate::limits::{ACTIONS_SHOWN, REPLICA_GONE_AFTER};
+use crate::store::{
+    Archive as _, Counted, Gauges as _, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition,
+    Standing,
+};
+use crate::template::display_text;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 use crate::words::Language;
@@ -21,12 +27,24 @@ struct StatusPage {
     started_at: Timestamp,
     refusal: Option<(Timestamp, String)>,
     loops: Vec<(String, Status)>,
+    replicas: Vec<Replica>,
     sources: Vec<Source>,
     receivers: Vec<Receiver>,
     actions: Vec<Done>,
     rules: usize,
     languages: [(&'static str, &'static str); 2],
     is_zone_chosen: bool,
+}
+
+/// One of the processes that share the store.
+struct Replica {
+    name: String,
+    seen_at: Timestamp,
+    is_there: bool,
+    is_outdated: bool,
+    clock_ahead: String,
+    /// The loops that it runs.
+    loops: String,
 }
 
 struct Source {
@@ -76,6 +94,7 @@ pub(in crate::web) async fn status(
         refusal: web.reloads.refusal().map(|(since, why)| (since, if is_whole { why } else { String::new() })),
         loops: loops(&web, &p),
         actions: done.iter().map(|action| Done::of(&p, action)).collect(),
+        replicas: if is_whole && web.store.is_shared() { replicas(&web.store.look(None).await?) } else { Vec::new() },
         receivers: receivers.collect(),
         sources,
         rules: config.rules.rules().len(),
@@ -97,6 +116,23 @@ fn loops(web: &Web, p: &Page) -> Vec<(String, Status)> {
         failing.for_each(|failing| failing.error.clear());
     }
     loops
+}
+
+fn replicas(standing: &Standing) -> Vec<Replica> {
+    let age = |then| Duration::try_from(standing.now.duration_since(then)).unwrap_or_default();
+    let of = |it: &Present| {
+        let held = |lease: &&Lease| lease.holder.as_ref() == Some(&it.replica.id) && lease.until > standing.now;
+        let loops: Vec<&str> = standing.leases.iter().filter(held).map(|lease| lease.name.as_str()).collect();
+        Replica {
+            name: format!("{} {}", display_text(&it.replica.host), it.replica.pid),
+            seen_at: it.seen_at,
+            is_there: age(it.seen_at) < REPLICA_GONE_AFTER,
+            is_outdated: it.replica.fingerprint != standing.in_force.1,
+            clock_ahead: format!("{:+}", it.replica.clock_ahead_ms),
+            loops: loops.join(", "),
+        }
+    };
+    standing.replicas.iter().map(of).collect()
 }
 
 fn receiver(id: &str, kind: &'static str, counted: &Counted, error: Option<(Timestamp, String)>) -> Receiver {

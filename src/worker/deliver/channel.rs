@@ -58,6 +58,11 @@ impl Channel {
         *state = State::Paused(until);
     }
 
+    /// The channel has asked another process to leave it alone until then.
+    pub fn resume_pause(&self, until: Timestamp) {
+        self.pause(until);
+    }
+
     /// The channel has given another answer at `now`.
     pub(super) fn answered(&self, now: Timestamp) {
         if self.paused_until(now).is_none() {

@@ -1,0 +1,437 @@
+//! The leases of this process: a keeper takes, renews and gives them up; each loop runs only while it is granted its own.
+//!
+//! Where one process has the store for itself, every loop is granted its lease at once and for ever. Otherwise the keeper
+//! looks at the store every second. A loop that is to end in order (another replica takes it over, or the program stops)
+//! finishes what is under way, and then its lease is given up; a lease that is lost cuts what is under way. The rules are in
+//! [`crate::worker::lease`]. This module knows no loop's work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::shared_clock::SharedClock;
+use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_RENEW_EVERY, LEASE_SPAN};
+use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
+use crate::worker::lease::{Part, is_in_force_somewhere, trusted_until, wish};
+use crate::worker::turn::Statuses;
+
+/// The right to run a loop, as a loop sees it.
+#[derive(Clone)]
+struct Right {
+    fence: Fence,
+    trusted_until: Instant,
+    /// Cancelled when the loop is to end in order.
+    retire: CancellationToken,
+}
+
+/// One lease as this process stands to it.
+#[derive(Default)]
+struct Entry {
+    right: watch::Sender<Option<Right>>,
+    /// How many loops run by it.
+    users: usize,
+}
+
+/// The leases of this process. Cheap to copy.
+#[derive(Clone)]
+pub(super) struct Leases {
+    shared: Option<Arc<Shared>>,
+    store: Arc<SqlStore>,
+}
+
+struct Shared {
+    me: Mutex<Replica>,
+    entries: Mutex<BTreeMap<String, Entry>>,
+    /// The leases that the configuration in force has loops for.
+    wanted: Mutex<BTreeSet<String>>,
+    /// Wakes the keeper.
+    nudge: Notify,
+    statuses: Statuses,
+}
+
+/// A loop's lease while the loop runs by it.
+pub(super) struct Grant {
+    right: Option<(Right, watch::Receiver<Option<Right>>, Arc<Shared>)>,
+    store: Arc<SqlStore>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Leases {
+    /// The leases of a process that has `store` open. `me` says who it is where it is not alone.
+    pub(super) fn new(store: Arc<SqlStore>, me: Replica, statuses: Statuses) -> Leases {
+        let shared = store.is_shared().then(|| {
+            Arc::new(Shared {
+                me: Mutex::new(me),
+                entries: Mutex::default(),
+                wanted: Mutex::default(),
+                nudge: Notify::new(),
+                statuses,
+            })
+        });
+        Leases { shared, store }
+    }
+
+    /// Goes by another configuration from now on, whose loops have these leases.
+    pub(super) fn go_by(&self, configuration: i64, fingerprint: &str, wanted: BTreeSet<String>) {
+        let Some(shared) = &self.shared else { return };
+        {
+            let mut me = locked(&shared.me);
+            me.configuration = configuration;
+            me.fingerprint = fingerprint.to_string();
+        }
+        *locked(&shared.wanted) = wanted;
+        shared.nudge.notify_one();
+    }
+
+    /// Waits until the lease is this process's.
+    pub(super) async fn granted(&self, name: &str) -> Grant {
+        let Some(shared) = &self.shared else { return Grant { right: None, store: Arc::clone(&self.store) } };
+        loop {
+            let mut receiver = locked(&shared.entries).entry(name.to_string()).or_default().right.subscribe();
+            let right = receiver.wait_for(|right| right.as_ref().is_some_and(Right::holds)).await;
+            // The sender lives as long as the process's leases.
+            let Some(right) = right.ok().and_then(|right| right.clone()) else { continue };
+            let mut entries = locked(&shared.entries);
+            let entry = entries.entry(name.to_string()).or_default();
+            // It may have gone while this waited for the lock.
+            if !entry.right.borrow().as_ref().is_some_and(|now| now.fence == right.fence && now.holds()) {
+                continue;
+            }
+            entry.users += 1;
+            drop(entries);
+            let store = Arc::new(self.store.fenced(right.fence.clone()));
+            return Grant { right: Some((right, receiver, Arc::clone(shared))), store };
+        }
+    }
+
+    /// Takes part until `shutdown` and until every lease was given up. `takes_effect` is called when the configuration that
+    /// this process has is to be the one in force, because nobody is left who has that.
+    pub(super) async fn keep(self, ground: Arc<SharedClock>, shutdown: CancellationToken, takes_effect: impl Fn()) {
+        let Some(shared) = self.shared.clone() else { return };
+        let mut keeper = Keeper {
+            leases: self,
+            shared,
+            clock: ground,
+            renewed: None,
+            handed_over: None,
+            lonely: 0,
+            says: Says::default(),
+        };
+        loop {
+            let is_over = keeper.turn(&shutdown, &takes_effect).await;
+            if is_over {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LEASE_LOOK_EVERY) => {}
+                () = keeper.shared.nudge.notified() => {}
+            }
+        }
+    }
+}
+
+impl Right {
+    fn holds(&self) -> bool {
+        Instant::now() < self.trusted_until && !self.retire.is_cancelled()
+    }
+}
+
+impl Shared {
+    fn grant(&self, name: &str, token: i64, asked: Instant) {
+        let fence = Fence { name: name.to_string(), token };
+        let right = Right { fence, trusted_until: trusted_until(asked), retire: CancellationToken::new() };
+        let mut entries = locked(&self.entries);
+        entries.entry(name.to_string()).or_default().right.send_replace(Some(right));
+    }
+
+    /// The leases that are held and trusted, with their tokens.
+    fn held(&self) -> BTreeMap<String, Fence> {
+        let entries = locked(&self.entries);
+        let trusted = |entry: &Entry| {
+            let right = entry.right.borrow();
+            right.as_ref().filter(|right| Instant::now() < right.trusted_until).map(|right| right.fence.clone())
+        };
+        entries.iter().filter_map(|(name, entry)| Some((name.clone(), trusted(entry)?))).collect()
+    }
+
+    /// Has the loops of these leases end in order.
+    fn retire<'a>(&self, names: impl Iterator<Item = &'a String>) {
+        let entries = locked(&self.entries);
+        for right in names.filter_map(|name| entries.get(name)?.right.borrow().clone()) {
+            right.retire.cancel();
+        }
+    }
+
+    /// The leases whose loops have ended in order, which are no longer held from here on.
+    fn ended(&self, is_stopping: bool) -> Vec<Fence> {
+        let entries = locked(&self.entries);
+        let mut ended = Vec::new();
+        for entry in entries.values().filter(|entry| entry.users == 0) {
+            let right = entry.right.borrow().clone();
+            if let Some(right) = right.filter(|right| is_stopping || right.retire.is_cancelled()) {
+                entry.right.send_replace(None);
+                ended.push(right.fence);
+            }
+        }
+        ended
+    }
+
+    fn holds_nothing(&self) -> bool {
+        locked(&self.entries).values().all(|entry| entry.right.borrow().is_none())
+    }
+}
+
+impl Grant {
+    /// The store, which takes writes as long as the lease is held.
+    pub(super) fn store(&self) -> Arc<SqlStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// Whether others may have run the loop before.
+    pub(super) fn is_shared(&self) -> bool {
+        self.right.is_some()
+    }
+
+    /// Does the work. `stop` has it end in order: when `until` comes, or when the lease is to be given up. None when the lease was
+    /// lost, and what was under way is cut.
+    pub(super) async fn run<T>(
+        &mut self,
+        stop: &CancellationToken,
+        until: impl Future<Output = ()>,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::pin!(work, until);
+        let retire = self.right.as_ref().map(|(right, ..)| right.retire.clone());
+        let retired = async {
+            match &retire {
+                Some(retire) => retire.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(retired);
+        let lost = self.lost();
+        tokio::pin!(lost);
+        let mut is_stopping = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut lost => return None,
+                outcome = &mut work => return Some(outcome),
+                () = &mut until, if !is_stopping => is_stopping = true,
+                () = &mut retired, if !is_stopping => is_stopping = true,
+            }
+            stop.cancel();
+        }
+    }
+
+    /// Waits until the lease is no longer to be trusted.
+    async fn lost(&mut self) {
+        let Some((right, receiver, _)) = &mut self.right else { return std::future::pending().await };
+        loop {
+            let until = match &*receiver.borrow_and_update() {
+                Some(now) if now.fence == right.fence => now.trusted_until,
+                _ => break,
+            };
+            // A process that was frozen goes on with what was ready to run, before it hears of any timer: the clock itself
+            // is looked at each time.
+            let is_over = std::future::poll_fn(|_| match Instant::now() >= until {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            });
+            tokio::select! {
+                biased;
+                () = is_over => break,
+                () = tokio::time::sleep_until(until) => break,
+                changed = receiver.changed() => if changed.is_err() { break },
+            }
+        }
+        warn!(lease = right.fence.name, "the lease is lost: another replica may have it; what was under way is cut");
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if let Some((right, _, shared)) = &self.right {
+            if let Some(entry) = locked(&shared.entries).get_mut(&right.fence.name) {
+                entry.users = entry.users.saturating_sub(1);
+            }
+            shared.nudge.notify_one();
+        }
+    }
+}
+
+/// What was said already, so that it is said once.
+#[derive(Default)]
+struct Says {
+    is_away: bool,
+    is_outdated: bool,
+}
+
+struct Keeper {
+    leases: Leases,
+    shared: Arc<Shared>,
+    clock: Arc<SharedClock>,
+    /// When the leases were last renewed, and for which configuration.
+    renewed: Option<(Instant, i64)>,
+    handed_over: Option<Instant>,
+    /// Looks in a row at which nobody was there who has the configuration in force.
+    lonely: u32,
+    says: Says,
+}
+
+impl Keeper {
+    /// Looks, and does what follows. Returns whether it is over.
+    async fn turn(&mut self, shutdown: &CancellationToken, takes_effect: &impl Fn()) -> bool {
+        let store = Arc::clone(&self.leases.store);
+        let ended = self.shared.ended(shutdown.is_cancelled());
+        if !ended.is_empty() {
+            // Who cannot say so lets it run out.
+            drop(timeout(LEASE_CALL_MAX, store.give_up(&ended)).await);
+        }
+        if shutdown.is_cancelled() {
+            if !self.shared.holds_nothing() {
+                self.renew(&store).await;
+                return false;
+            }
+            let me = locked(&self.shared.me).id.clone();
+            drop(timeout(LEASE_CALL_MAX, store.leave(&me)).await);
+            return true;
+        }
+        // Who hears nothing does not renew: its words may arrive still, and would keep a lease from others by which it can
+        // do nothing.
+        match self.look(&store).await {
+            Ok(standing) => {
+                self.renew(&store).await;
+                self.act(&store, &standing, takes_effect).await;
+            }
+            Err(error) => {
+                if !self.says.is_away {
+                    error!("the leases cannot be looked at: {error}; it is tried again every second");
+                }
+                self.says.is_away = true;
+            }
+        }
+        false
+    }
+
+    async fn renew(&mut self, store: &SqlStore) {
+        let configuration = locked(&self.shared.me).configuration;
+        // A new configuration is said at once: others take nothing as long as something runs by an older one.
+        if self.renewed.is_some_and(|(at, by)| at.elapsed() < LEASE_RENEW_EVERY && by == configuration) {
+            return;
+        }
+        let held = self.shared.held();
+        if held.is_empty() {
+            return;
+        }
+        let asked = Instant::now();
+        let with_status: Vec<(Fence, Option<String>)> =
+            held.values().map(|fence| (fence.clone(), self.status(&fence.name))).collect();
+        let renewed = match timeout(LEASE_CALL_MAX, store.renew(&with_status, configuration, LEASE_SPAN)).await {
+            Ok(Ok(renewed)) => renewed,
+            Ok(Err(error)) => return debug!(%error, "the leases could not be renewed"),
+            Err(_) => return debug!("the leases could not be renewed in time"),
+        };
+        self.renewed = Some((asked, configuration));
+        let renewed: BTreeSet<String> = renewed.into_iter().collect();
+        let entries = locked(&self.shared.entries);
+        for (name, fence) in held {
+            let Some(entry) = entries.get(&name) else { continue };
+            entry.right.send_modify(|right| match right {
+                Some(known) if known.fence != fence => {}
+                Some(known) if renewed.contains(&name) => known.trusted_until = trusted_until(asked),
+                _ => *right = None,
+            });
+        }
+    }
+
+    /// How the loops of a lease fare, in words.
+    fn status(&self, lease: &str) -> Option<String> {
+        let loop_name = lease.split('+').next().unwrap_or(lease);
+        let status = self.shared.statuses.get(loop_name)?;
+        Some(match (status.failing, status.looked_at) {
+            (Some(failing), _) => format!("fails since {}: {}", failing.since, failing.error),
+            (None, Some(at)) => format!("looked at {at}"),
+            (None, None) => "begins".into(),
+        })
+    }
+
+    async fn look(&mut self, store: &SqlStore) -> Result<Standing, String> {
+        let mut me = locked(&self.shared.me).clone();
+        me.clock_ahead_ms = self.clock.ahead_ms();
+        let asked = (self.clock.own(), Instant::now());
+        let standing = match timeout(LEASE_CALL_MAX, store.look(Some(&me))).await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string())?,
+            Err(_) => return Err(format!("no answer within {} s", LEASE_CALL_MAX.as_secs())),
+        };
+        self.clock.correct(standing.now, asked.0, asked.1.elapsed());
+        if std::mem::take(&mut self.says.is_away) {
+            info!("the leases can be looked at again");
+        }
+        Ok(standing)
+    }
+
+    async fn act(&mut self, store: &SqlStore, standing: &Standing, takes_effect: &impl Fn()) {
+        let me = locked(&self.shared.me).clone();
+        if standing.in_force.1 != me.fingerprint {
+            return self.stand_by(standing, &me, takes_effect);
+        }
+        if std::mem::take(&mut self.says.is_outdated) {
+            info!("the configuration of this replica is the one in force");
+        }
+        let held = self.shared.held();
+        let (wanted, names) = (locked(&self.shared.wanted).clone(), held.keys().cloned().collect::<BTreeSet<_>>());
+        // What the configuration no longer has is given up.
+        self.shared.retire(names.difference(&wanted));
+        let handed_over = self.handed_over.map(|at| at.elapsed());
+        let part = Part { me: &me.id, fingerprint: &me.fingerprint, wanted: &wanted, held: &names, handed_over };
+        let wish = wish(standing, part);
+        for name in wish.take {
+            let asked = Instant::now();
+            match timeout(LEASE_CALL_MAX, store.take(&name, &me, LEASE_SPAN)).await {
+                Ok(Ok(Some(token))) => {
+                    info!(lease = name, token, "took the lease");
+                    self.shared.grant(&name, token, asked);
+                }
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => return debug!(%error, "a lease could not be taken"),
+                Err(_) => return debug!("a lease could not be taken in time"),
+            }
+        }
+        if let Some(name) = wish.hand_over {
+            info!(lease = name, "hands the lease over: this replica has more than its share");
+            self.handed_over = Some(Instant::now());
+            self.shared.retire(std::iter::once(&name));
+        }
+    }
+
+    /// Another configuration is in force: nothing is run by this one.
+    fn stand_by(&mut self, standing: &Standing, me: &Replica, takes_effect: &impl Fn()) {
+        let held = self.shared.held();
+        self.shared.retire(held.keys());
+        if !std::mem::replace(&mut self.says.is_outdated, true) {
+            warn!(
+                own = me.configuration,
+                in_force = standing.in_force.0,
+                "the configuration of this replica is not the one in force: it stands by until its files are the same"
+            );
+        }
+        /// So many looks, so that replicas that restart one after the other do not undo each other's configuration.
+        const LONELY_LOOKS: u32 = 30;
+        self.lonely = if is_in_force_somewhere(standing, &me.id) { 0 } else { self.lonely + 1 };
+        if self.lonely >= LONELY_LOOKS {
+            self.lonely = 0;
+            warn!("nobody is left who has the configuration in force: this replica's takes effect");
+            takes_effect();
+        }
+    }
+}

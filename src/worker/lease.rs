@@ -1,0 +1,299 @@
+//! What a replica does about the leases: which it takes, which it hands over, and how long it trusts what it has.
+//!
+//! Pure arithmetic over what a look at the store shows; no I/O, and instants are arguments. The process that runs loops by
+//! leases is wired elsewhere. This must never know what a loop does.
+//!
+//! # Who may write
+//! A lease has a token that grows with each taking. The store refuses a write whose token is not the last one or whose time
+//! is over by the database's clock. A holder does not wait to be refused: it trusts a lease only until an instant of its own
+//! monotonic clock, counted from before it asked for it ([`trusted_until`]), and begins nothing after that. What it had
+//! begun is cut then, which is before anybody else can have the lease.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::limits::{
+    LEASE_HAND_OVER_EVERY, LEASE_LEFT_AFTER, LEASE_MARGIN, LEASE_SPAN, REPLICA_GONE_AFTER, REPLICA_QUIET_AFTER,
+};
+use crate::store::{Lease, Present, Standing};
+
+/// Until when a lease is trusted that was asked for at `asked`: less than it lasts, for clocks do not run alike.
+pub fn trusted_until(asked: Instant) -> Instant {
+    asked + (LEASE_SPAN - LEASE_MARGIN)
+}
+
+/// What a replica does after a look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Leases to try to take.
+    pub take: Vec<String>,
+    /// A lease to hand over.
+    pub hand_over: Option<String>,
+}
+
+/// How a replica takes part.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Its name.
+    pub me: &'a str,
+    /// By what its configuration is known again.
+    pub fingerprint: &'a str,
+    /// The leases of all loops that the configuration has.
+    pub wanted: &'a BTreeSet<String>,
+    /// Those that it holds and trusts.
+    pub held: &'a BTreeSet<String>,
+    /// How long ago it handed one over, if it did.
+    pub handed_over: Option<Duration>,
+}
+
+/// What the replica does, as everything stands.
+///
+/// Every replica takes up to an even share of what is free; replicas begin at different leases, so that they are seldom in
+/// each other's way. What nobody takes for [`LEASE_LEFT_AFTER`] anybody takes. Who holds more than a share hands one over now
+/// and then. Whose configuration is not the one in force takes nothing, and nothing is taken while something runs by another
+/// one.
+pub fn wish(standing: &Standing, part: Part<'_>) -> Wish {
+    if standing.in_force.1 != part.fingerprint {
+        return Wish::default();
+    }
+    let by_name: BTreeMap<&str, &Lease> = standing.leases.iter().map(|lease| (lease.name.as_str(), lease)).collect();
+    let is_held = |lease: &&Lease| lease.holder.is_some() && lease.until > standing.now;
+    // Its own loops take a configuration up as soon as it has one.
+    let of_another = |lease: &Lease| {
+        lease.configuration != standing.in_force.0 && lease.holder.as_deref().is_some_and(|holder| holder != part.me)
+    };
+    if standing.leases.iter().filter(is_held).any(of_another) {
+        return Wish::default();
+    }
+    let others = partners(standing, part);
+    let count = others.len() + 1;
+    let share = part.wanted.len().div_ceil(count);
+    let mut free: Vec<&String> = part.wanted.difference(part.held).collect();
+    free.retain(|name| by_name.get(name.as_str()).is_none_or(|lease| !is_held(lease)));
+    let place = others.iter().filter(|other| **other < part.me).count();
+    let first = free.len() * place / count;
+    free.rotate_left(first);
+    let is_left =
+        |name: &str| by_name.get(name).is_some_and(|lease| age(standing.now, lease.until) >= LEASE_LEFT_AFTER);
+    let room = share.saturating_sub(part.held.len());
+    let wanted = free.into_iter().enumerate().filter(|(at, name)| *at < room || is_left(name));
+    let take: Vec<String> = wanted.map(|(_, name)| name.clone()).collect();
+    let may_hand_over = part.handed_over.is_none_or(|ago| ago >= LEASE_HAND_OVER_EVERY);
+    let has_too_many = part.held.len() > share && take.is_empty();
+    let hand_over = part.held.last().filter(|_| has_too_many && may_hand_over).cloned();
+    Wish { take, hand_over }
+}
+
+/// The others that share the loops. Who has missed some looks does not: what a dead replica held is free long before it is
+/// known to be gone, and must not wait for it.
+fn partners<'a>(standing: &'a Standing, part: Part<'_>) -> Vec<&'a str> {
+    let is_partner = |one: &&Present| {
+        one.replica.id != part.me
+            && one.replica.fingerprint == part.fingerprint
+            && age(standing.now, one.seen_at) < REPLICA_QUIET_AFTER
+    };
+    standing.replicas.iter().filter(is_partner).map(|one| one.replica.id.as_str()).collect()
+}
+
+/// Whether a replica that has the configuration in force is there, apart from `me`.
+pub fn is_in_force_somewhere(standing: &Standing, me: &str) -> bool {
+    standing.replicas.iter().any(|one| {
+        one.replica.id != me
+            && one.replica.fingerprint == standing.in_force.1
+            && age(standing.now, one.seen_at) < REPLICA_GONE_AFTER
+    })
+}
+
+fn age(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::Replica;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_800_000_000_000 + ms).unwrap()
+    }
+
+    fn replica(id: &str, fingerprint: &str, seen_ms: i64) -> Present {
+        let replica = Replica {
+            id: id.into(),
+            host: "h".into(),
+            pid: 1,
+            version: "1".into(),
+            clock_ahead_ms: 0,
+            configuration: 1,
+            fingerprint: fingerprint.into(),
+        };
+        Present { replica, started_at: at(0), seen_at: at(seen_ms) }
+    }
+
+    fn lease(name: &str, holder: Option<&str>, until_ms: i64, configuration: i64) -> Lease {
+        let holder = holder.map(String::from);
+        Lease { name: name.into(), token: 1, holder, configuration, until: at(until_ms), taken_at: at(0), status: None }
+    }
+
+    fn standing(leases: Vec<Lease>, replicas: Vec<Present>) -> Standing {
+        Standing { now: at(0), in_force: (1, "f".into()), leases, replicas }
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn wished(standing: &Standing, me: &str, held: &[&str], handed_over: Option<u64>) -> Wish {
+        let (wanted, held) = (names(&["a", "b", "c", "d"]), names(held));
+        let handed_over = handed_over.map(Duration::from_secs);
+        wish(standing, Part { me, fingerprint: "f", wanted: &wanted, held: &held, handed_over })
+    }
+
+    #[test]
+    fn one_takes_everything_and_two_an_even_share() {
+        assert_eq!(wished(&standing(vec![], vec![]), "x", &[], None).take, ["a", "b", "c", "d"]);
+        let two = vec![replica("x", "f", 0), replica("y", "f", -1000)];
+        assert_eq!(wished(&standing(vec![], two.clone()), "x", &[], None).take, ["a", "b"]);
+        assert_eq!(wished(&standing(vec![], two.clone()), "y", &[], None).take, ["c", "d"]);
+        // Who says nothing takes no share: what it held is free before it is known to be gone.
+        let gone = vec![replica("x", "f", 0), replica("y", "f", -6_000)];
+        assert_eq!(wished(&standing(vec![], gone), "x", &[], None).take.len(), 4);
+        let taken = vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 9000, 1), lease("c", None, -100, 1)];
+        assert_eq!(wished(&standing(taken, two), "x", &["a"], None).take, ["c"]);
+    }
+
+    #[test]
+    fn what_nobody_takes_is_taken_by_who_has_enough() {
+        let two = vec![replica("x", "f", 0), replica("y", "f", -4_000)];
+        let left = |until| {
+            let mut leases: Vec<Lease> = ["a", "b"].map(|name| lease(name, Some("x"), 9000, 1)).into();
+            leases.extend(["c", "d"].map(|name| lease(name, Some("y"), until, 1)));
+            wished(&standing(leases, two.clone()), "x", &["a", "b"], None).take
+        };
+        assert!(left(1).is_empty() && left(-1000).is_empty());
+        assert_eq!(left(-2000), ["c", "d"]);
+    }
+
+    #[test]
+    fn who_has_too_many_hands_one_over_a_minute() {
+        let two = vec![replica("x", "f", 0), replica("y", "f", 0)];
+        let all: Vec<Lease> = ["a", "b", "c", "d"].map(|name| lease(name, Some("x"), 9000, 1)).into();
+        let all = standing(all, two);
+        let held = ["a", "b", "c", "d"];
+        assert_eq!(wished(&all, "x", &held, None).hand_over.as_deref(), Some("d"));
+        assert_eq!(wished(&all, "x", &held, Some(59)).hand_over, None);
+        assert_eq!(wished(&all, "x", &held[..2], None).hand_over, None);
+    }
+
+    #[test]
+    fn nothing_is_taken_by_another_configuration_or_beside_one() {
+        let mut others = standing(vec![], vec![]);
+        others.in_force = (2, "g".into());
+        assert_eq!(wished(&others, "x", &[], None), Wish::default());
+        let beside = standing(vec![lease("z", Some("y"), 9000, 0)], vec![]);
+        assert_eq!(wished(&beside, "x", &[], None), Wish::default());
+        let own = standing(vec![lease("a", Some("x"), 9000, 0)], vec![]);
+        assert_eq!(wished(&own, "x", &["a"], None).take, ["b", "c", "d"], "its own loops go by the new one already");
+        let over = standing(vec![lease("z", Some("y"), -1, 0)], vec![]);
+        assert_eq!(wished(&over, "x", &[], None).take.len(), 4);
+        assert!(!is_in_force_somewhere(&over, "x"));
+    }
+
+    /// What may happen to a lease and three processes, in any order. Times are milliseconds.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Pass(u64),
+        /// Asks to take or renew; the answer comes when it is heard.
+        Ask(usize),
+        Hear(usize),
+        Freeze(usize),
+        Thaw(usize),
+        Write(usize),
+        Begin(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let who = 0..3_usize;
+        let step = prop_oneof![
+            3 => (0..20_000_u64).prop_map(Step::Pass),
+            3 => who.clone().prop_map(Step::Ask),
+            3 => who.clone().prop_map(Step::Hear),
+            1 => who.clone().prop_map(Step::Freeze),
+            1 => who.clone().prop_map(Step::Thaw),
+            3 => who.clone().prop_map(Step::Write),
+            3 => who.prop_map(Step::Begin),
+        ];
+        prop::collection::vec(step, 1..120)
+    }
+
+    #[derive(Debug, Clone, Default)]
+    struct Process {
+        /// The answer that was not heard yet: the token, and when it was asked for.
+        answer: Option<(i64, Instant)>,
+        /// What it believes to hold.
+        held: Option<(i64, Instant)>,
+        is_frozen: bool,
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The row of the lease as the statements of the store change it, by the database's clock.
+        #[test]
+        fn there_is_one_writer_at_a_time_whatever_happens(steps in steps()) {
+            let origin = Instant::now();
+            let (mut now, mut token, mut until) = (origin, 0_i64, origin);
+            let mut holder = None;
+            let mut processes = vec![Process::default(); 3];
+            let mut last_accepted = 0;
+            for step in steps {
+                match step {
+                    Step::Pass(ms) => now += Duration::from_millis(ms),
+                    Step::Freeze(who) => processes[who].is_frozen = true,
+                    Step::Thaw(who) => processes[who].is_frozen = false,
+                    Step::Ask(who) if !processes[who].is_frozen => {
+                        // Renewed where it is held still, taken where it is free.
+                        let renews = holder == Some(who) && until > now && processes[who].held.is_some_and(|it| it.0 == token);
+                        if !renews && until > now {
+                            continue;
+                        }
+                        if !renews {
+                            token += 1;
+                            holder = Some(who);
+                        }
+                        until = now + LEASE_SPAN;
+                        processes[who].answer = Some((token, now));
+                    }
+                    Step::Hear(who) if !processes[who].is_frozen => {
+                        if let Some((token, asked)) = processes[who].answer.take() {
+                            processes[who].held = Some((token, trusted_until(asked)));
+                        }
+                    }
+                    Step::Write(who) if !processes[who].is_frozen => {
+                        let Some((believed, _)) = processes[who].held else { continue };
+                        if believed == token && until > now {
+                            prop_assert_eq!(holder, Some(who));
+                            prop_assert!(token >= last_accepted, "an older token was accepted after a newer one");
+                            last_accepted = token;
+                        }
+                    }
+                    Step::Begin(who)
+                        if !processes[who].is_frozen
+                            && processes[who].held.is_some_and(|(_, trusted)| now < trusted) =>
+                    {
+                        let others = (0..3).filter(|other| *other != who);
+                        let mut trusting = others.filter(|other| processes[*other].held.is_some_and(|it| now < it.1));
+                        prop_assert_eq!(trusting.next(), None, "two begin requests at once");
+                        prop_assert_eq!(holder, Some(who), "it begins what another may begin");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}

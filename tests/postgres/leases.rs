@@ -1,0 +1,139 @@
+//! Leases on a real server: one holder at a time, old tokens refused, heirs that take over what is left.
+
+use std::time::{Duration, Instant};
+
+use nightbell::model::{DeliveryState, ReceiverId};
+use nightbell::store::{
+    Deliveries as _, Fence, Leases as _, Mode, Outbox as _, PollCommit, PollLedger as _, Replica, SqlStore, StoreError,
+    Upkeep as _,
+};
+use sqlx::{Connection as _, Executor as _};
+
+use crate::sample::{at, commit, delivery, fresh_database, source};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn replica(id: &str, fingerprint: &str) -> Replica {
+    Replica {
+        id: id.into(),
+        host: "host".into(),
+        pid: 7,
+        version: "1".into(),
+        clock_ahead_ms: 0,
+        configuration: 1,
+        fingerprint: fingerprint.into(),
+    }
+}
+
+fn fence(name: &str, token: i64) -> Fence {
+    Fence { name: name.into(), token }
+}
+
+/// Takes a lease as soon as it is free.
+async fn taken(store: &SqlStore, name: &str, me: &Replica, span: Duration) -> i64 {
+    let began = Instant::now();
+    loop {
+        if let Some(token) = store.take(name, me, span).await.unwrap() {
+            return token;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "the lease was never free");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_write_under_an_old_token_is_refused_and_leaves_nothing() {
+    let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
+    let (one, two) = (replica("one", "f"), replica("two", "f"));
+    let first = store.take("poll/warehouse", &one, Duration::from_millis(300)).await.unwrap().unwrap();
+    assert_eq!(store.take("poll/warehouse", &two, LONG).await.unwrap(), None, "it is held");
+    let old = store.fenced(fence("poll/warehouse", first));
+    old.commit_poll(&commit(0)).await.unwrap();
+    let second = taken(&store, "poll/warehouse", &two, LONG).await;
+    assert!(second > first);
+    let refused = old.commit_poll(&PollCommit { deliveries: vec![delivery("d1", "pager")], ..commit(1) }).await;
+    assert_eq!(refused, Err(StoreError::Fenced("poll/warehouse".into())));
+    assert!(store.deliveries(9).await.unwrap().is_empty());
+    assert_eq!(store.renew(&[(fence("poll/warehouse", first), None)], 1, LONG).await.unwrap(), Vec::<String>::new());
+    let heir = store.fenced(fence("poll/warehouse", second));
+    heir.commit_poll(&commit(1)).await.unwrap();
+    store.give_up(&[fence("poll/warehouse", second)]).await.unwrap();
+    assert!(matches!(heir.commit_poll(&commit(2)).await, Err(StoreError::Fenced(_))), "it was given up");
+    assert_eq!(store.load_source(&source()).await.unwrap().generation, 2);
+    assert!(store.take("poll/warehouse", &one, LONG).await.unwrap().is_some(), "what is given up is free at once");
+}
+
+#[tokio::test]
+async fn a_write_under_way_keeps_others_from_taking_the_lease_and_not_its_holder_from_renewing() {
+    let url = fresh_database();
+    let store = SqlStore::open(&url, Mode::Work).await.unwrap();
+    let (one, two) = (replica("one", "f"), replica("two", "f"));
+    let token = store.take("watch", &one, Duration::from_millis(400)).await.unwrap().unwrap();
+    let mut write = sqlx::AnyConnection::connect(&url).await.unwrap();
+    write.execute(sqlx::raw_sql("BEGIN; SELECT 1 FROM lease WHERE name = 'watch' FOR KEY SHARE")).await.unwrap();
+    let held = [(fence("watch", token), Some("looks".into()))];
+    let renewed = store.renew(&held, 2, Duration::from_millis(400));
+    let renewed = tokio::time::timeout(Duration::from_secs(5), renewed).await.expect("renewing waited").unwrap();
+    assert_eq!(renewed, ["watch"]);
+    assert_eq!(store.look(None).await.unwrap().leases[0].configuration, 2, "its loop goes by another one by now");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let taking = store.take("watch", &two, LONG);
+    tokio::pin!(taking);
+    tokio::select! {
+        _ = &mut taking => panic!("the lease was taken while a write under it is open"),
+        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+    }
+    write.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
+    assert_eq!(taking.await.unwrap(), Some(token + 1));
+}
+
+#[tokio::test]
+async fn an_heir_takes_back_what_was_claimed_before_and_leaves_living_claims_alone() {
+    let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
+    let (pager, team) = (ReceiverId::new("pager"), ReceiverId::new("team"));
+    let mut deliveries: Vec<_> = (0..4).map(|number| delivery(&format!("p{number}"), "pager")).collect();
+    deliveries.extend((0..4).map(|number| delivery(&format!("t{number}"), "team")));
+    store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
+    let (one, two) = (replica("one", "f"), replica("two", "f"));
+    let first = store.take("deliver/pager", &one, Duration::from_millis(300)).await.unwrap().unwrap();
+    let living = store.take("deliver/team", &one, LONG).await.unwrap().unwrap();
+    let (old, alive) = (store.fenced(fence("deliver/pager", first)), store.fenced(fence("deliver/team", living)));
+    assert_eq!(old.claim(&pager, at(1), 3).await.unwrap().len(), 3);
+    assert_eq!(alive.claim(&team, at(1), 4).await.unwrap().len(), 4);
+    let heir = store.fenced(fence("deliver/pager", taken(&store, "deliver/pager", &two, LONG).await));
+    assert_eq!(heir.inherit(&pager, at(2)).await.unwrap(), 3);
+    assert_eq!(heir.inherit(&pager, at(2)).await.unwrap(), 0, "once");
+    assert_eq!(alive.inherit(&team, at(2)).await.unwrap(), 0, "its own claims live");
+    let again = heir.claim(&pager, at(2), 9).await.unwrap();
+    assert_eq!(again.iter().map(|one| one.attempts).sum::<u32>(), 3, "each may have been sent once");
+    assert_eq!(again.len(), 4);
+    assert_eq!(heir.inherit(&pager, at(3)).await.unwrap(), 0, "and are not taken from itself");
+    let states = store.deliveries(20).await.unwrap();
+    assert!(states.iter().all(|one| one.state == DeliveryState::Pending));
+}
+
+#[tokio::test]
+async fn a_restart_with_older_files_does_not_put_them_in_force_and_a_reload_does() {
+    let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
+    assert_eq!(store.begin_generation("old", false, at(0)).await.unwrap(), 1);
+    assert_eq!(store.begin_generation("old", true, at(1)).await.unwrap(), 1, "another replica has read the same");
+    assert_eq!(store.begin_generation("new", false, at(2)).await.unwrap(), 2);
+    assert_eq!(store.begin_generation("old", false, at(3)).await.unwrap(), 1);
+    assert_eq!(store.look(None).await.unwrap().in_force, (2, "new".to_string()));
+    assert_eq!(store.begin_generation("old", true, at(4)).await.unwrap(), 3);
+    assert_eq!(store.look(Some(&replica("one", "old"))).await.unwrap().in_force, (3, "old".to_string()));
+    let standing = store.look(None).await.unwrap();
+    assert_eq!(standing.replicas.iter().map(|one| one.replica.id.as_str()).collect::<Vec<_>>(), ["one"]);
+    store.leave("one").await.unwrap();
+    assert!(store.look(None).await.unwrap().replicas.is_empty());
+}
+
+#[tokio::test]
+async fn a_pause_that_a_channel_asked_for_outlives_who_heard_it() {
+    let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
+    let pager = ReceiverId::new("pager");
+    assert_eq!(store.paused_until(&pager).await.unwrap(), None);
+    store.keep_pause(&pager, at(60)).await.unwrap();
+    store.keep_pause(&pager, at(90)).await.unwrap();
+    assert_eq!(store.paused_until(&pager).await.unwrap(), Some(at(90)));
+}

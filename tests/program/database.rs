@@ -1,0 +1,178 @@
+//! How the binary starts on a PostgreSQL database: waits for one that is not there, says of each thing that is wrong with one
+//! what it is and what helps, changes nothing in it then, and prints no password.
+
+use std::process::{Output, Stdio};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use super::{Running, Stage, exists, failed, pause, text};
+use crate::cluster::{self, Cluster};
+
+/// What no output may hold.
+const PASSWORD: &str = "canary-of-the-bell";
+
+/// Writes a configuration whose `store` is this.
+fn write_store(stage: &Stage, store: &str) {
+    stage.write_config(super::TELL_FAILURES);
+    let text = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
+    let rest = text.split_once("sources:").unwrap().1;
+    std::fs::write(stage.path("rules.yaml"), format!("version: 1\nstore: {store}\nsources:{rest}")).unwrap();
+}
+
+async fn output(stage: &Stage, arguments: &[&str]) -> Output {
+    let mut command = stage.command(arguments);
+    command.env("NIGHTBELL_DB_PASSWORD", PASSWORD).env("NIGHTBELL_WRONG_PASSWORD", format!("{PASSWORD}-not"));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    for said in [&output.stdout, &output.stderr] {
+        assert!(!text(said).contains("canary"), "the password is printed: {}", text(said));
+    }
+    output
+}
+
+/// What `run --once` and `alerts` say of a store, which they must refuse with `code`.
+async fn refused(stage: &Stage, store: &str, code: i32) -> String {
+    write_store(stage, store);
+    let mut words = String::new();
+    for arguments in [&["run", "--once"][..], &["alerts"]] {
+        let output = output(stage, arguments).await;
+        words = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} on {store}: {words}");
+    }
+    words
+}
+
+async fn run(url: String, statement: &'static str) {
+    tokio::task::spawn_blocking(move || cluster::run(&url, statement)).await.unwrap();
+}
+
+/// A certificate for `localhost`, its key, and the authority that has signed it, all PEM.
+fn certificate() -> (String, String, String) {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(params, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["localhost".to_string()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (own.pem(), key.serialize_pem(), authority.pem())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_thing_that_is_wrong_with_a_database_has_its_own_words() {
+    let (certificate, key, authority) = certificate();
+    let cluster = tokio::task::spawn_blocking(move || Cluster::guarded(&certificate, &key)).await.unwrap();
+    let (admin, port) = (cluster.address(), cluster.address().rsplit(':').next().unwrap().to_string());
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    std::fs::write(stage.path("ca.pem"), &authority).unwrap();
+    let other = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    std::fs::write(stage.path("other.pem"), params.self_signed(&other).unwrap().pem()).unwrap();
+    run(format!("{admin}/postgres"), "CREATE ROLE bell LOGIN PASSWORD 'canary-of-the-bell'").await;
+    run(format!("{admin}/postgres"), "CREATE DATABASE night OWNER bell").await;
+    run(format!("{admin}/postgres"), "CREATE DATABASE theirs OWNER bell").await;
+    run(format!("{admin}/theirs"), "CREATE TABLE accounts (id BIGINT)").await;
+    run(format!("{admin}/postgres"), "CREATE DATABASE closed").await;
+    let store = |database: &str, rest: &str| {
+        format!(
+            "{{ url: \"postgres://bell@localhost:{port}/{database}\", password: {{ env: NIGHTBELL_DB_PASSWORD }}{rest} }}"
+        )
+    };
+
+    let wrong = store("night", "").replace("DB_PASSWORD", "WRONG_PASSWORD");
+    let said = refused(&stage, &wrong, 78).await;
+    assert!(
+        said.contains("password authentication failed for user \"bell\"") && said.contains("pg_hba.conf"),
+        "{said}"
+    );
+    let said = refused(&stage, &store("none", ""), 78).await;
+    assert!(said.contains("database \"none\" does not exist") && said.contains("createdb"), "{said}");
+    let said = refused(&stage, &store("night", ", sslmode: verify-full, ca_file: other.pem"), 78).await;
+    assert!(said.contains("no TLS with it") && said.contains("\"ca_file\""), "{said}");
+    let by_address = store("night", ", sslmode: verify-full, ca_file: ca.pem").replace("localhost", "127.0.0.1");
+    let said = refused(&stage, &by_address, 78).await;
+    assert!(said.contains("no TLS with it"), "{said}");
+    let said = refused(&stage, &store("theirs", ""), 1).await;
+    assert!(said.contains("another program"), "{said}");
+    let said = refused(&stage, &store("closed", ""), 1).await;
+    assert!(said.contains("permission denied for schema public") || said.contains("is empty"), "{said}");
+    let said = refused(&stage, "postgres://bell@127.0.0.1:1/night", 1).await;
+    assert!(said.contains("Connection refused"), "{said}");
+
+    // The right one, proven, is filled and works.
+    stage.workspace.put(failed("etl", 7));
+    write_store(&stage, &store("night", ", sslmode: verify-full, ca_file: ca.pem"));
+    let done = output(&stage, &["run", "--once"]).await;
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert_eq!(stage.sink.hits_at("hook").len(), 1);
+    let listed = output(&stage, &["alerts", "--json"]).await;
+    assert_eq!(text(&listed.stdout).lines().count(), 1, "{}", text(&listed.stderr));
+    // A newer one is left as it is.
+    run(
+        format!("{admin}/night"),
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (99999, 'later', true, '\\x00', 0)",
+    )
+    .await;
+    let said = refused(&stage, &store("night", ""), 1).await;
+    assert!(said.contains("made by a newer nightbell (its format is 99999)"), "{said}");
+    assert!(!exists(&stage.path("nightbell.db")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_waits_for_a_database_that_is_not_there() {
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 7));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let door = listener.local_addr().unwrap();
+    // Nobody listens there until the database does.
+    drop(listener);
+    write_store(&stage, &format!("postgres://nightbell@{door}/night"));
+    let log = std::fs::File::create(stage.path("log")).unwrap();
+    let child = stage.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let mut running = Running(child);
+    let said = || std::fs::read_to_string(stage.path("log")).unwrap();
+    while !said().contains("it is tried again in 2 s") {
+        assert!(running.0.try_wait().unwrap().is_none(), "it has ended: {}", said());
+        pause(50).await;
+    }
+    assert!(said().contains("nothing is polled or sent without it"), "{}", said());
+    let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    run(format!("{}/postgres", cluster.address()), "CREATE DATABASE night").await;
+    let server = cluster.address().rsplit('@').next().unwrap().to_string();
+    let listener = tokio::net::TcpListener::bind(door).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let server = server.clone();
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
+            });
+        }
+    });
+    stage.sink.wait("the failure to be told", |hits| hits.len() == 1).await;
+
+    // Who runs it, and how: told by the store alone.
+    let told = output(&stage, &["replicas", "--json"]).await;
+    let told: serde_json::Value =
+        serde_json::from_slice(&told.stdout).unwrap_or_else(|_| panic!("{}", text(&told.stderr)));
+    assert_eq!(told["replicas"][0]["process"], running.0.id());
+    assert_eq!(told["replicas"][0]["is_there"], true);
+    let holders: Vec<&serde_json::Value> = told["loops"].as_array().unwrap().iter().map(|it| &it["replica"]).collect();
+    assert!(holders.len() > 8 && holders.iter().all(|holder| **holder == told["replicas"][0]["id"]), "{told:#}");
+    let table = output(&stage, &["replicas"]).await;
+    assert_eq!(table.status.code(), Some(0), "{}", text(&table.stderr));
+    assert!(text(&table.stdout).contains("poll/warehouse") && text(&table.stdout).contains("(in force)"));
+    let status = output(&stage, &["status"]).await;
+    assert!(text(&status.stdout).contains(&format!("process {}", running.0.id())), "{}", text(&status.stdout));
+    running.kill();
+    // It is gone for the others when it has said nothing for a while.
+    let mut left = output(&stage, &["replicas"]).await;
+    let began = std::time::Instant::now();
+    while left.status.code() != Some(1) {
+        assert!(began.elapsed().as_secs() < 60, "{}", text(&left.stdout));
+        pause(500).await;
+        left = output(&stage, &["replicas"]).await;
+    }
+    assert!(text(&left.stdout).contains("nobody"), "{}", text(&left.stdout));
+}

@@ -40,8 +40,13 @@ async fn a_store_moves_to_a_database_and_back_whole() {
     let many =
         (0..2500).map(|id| instance(["etl", "ETL", "é"][id % 3], &format!("{id}"), nightbell::model::Status::Fail));
     store.commit_poll(&PollCommit { instances: many.collect(), ..commit(2) }).await.unwrap();
-    let token =
-        NewToken { hash: "ab".into(), name: "kim".into(), role: nightbell::model::Role::Viewer, expires_at: None };
+    let token = NewToken {
+        hash: "ab".into(),
+        name: "kim".into(),
+        role: nightbell::model::Role::Viewer,
+        scope: nightbell::model::LabelMatch::default(),
+        expires_at: None,
+    };
     store.add_token(&token, at(0)).await.unwrap();
     store.begin_session("s", "ab", at(0), at(9)).await.unwrap();
     store.begin_generation("files", false, at(0)).await.unwrap();

@@ -66,8 +66,9 @@ async fn a_newcomer_is_told_of_a_failure_within_six_commands() {
     let told = stage.sink.hits_at("slack");
     assert_eq!(told.len(), 2, "{told:#?}");
     assert!(read(&told[1].body).contains("etl_orders failed after"), "{}", told[1].body);
-    let _running = Running(command(&steps[5]).stderr(std::process::Stdio::null()).spawn().unwrap());
+    // It polls when it starts, and then each minute.
     stage.workspace.put(failed("etl_customers", 34766));
+    let _running = Running(command(&steps[5]).stderr(std::process::Stdio::null()).spawn().unwrap());
     let hits = stage.sink.wait("the running program to tell", |hits| hits.len() == 3).await;
     assert!(read(&hits[2].body).contains("etl_customers"), "{}", hits[2].body);
     done(&steps[6]).await;

@@ -10,6 +10,14 @@ use crate::limits::LINK_BYTES_MAX;
 const UNSOUND: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
+/// What an address of the web begins with.
+const WEB: [&str; 2] = ["https://", "http://"];
+
+/// Whether a scheme is one of the web's.
+pub(super) fn is_web(scheme: &str) -> bool {
+    WEB.iter().filter_map(|begin| begin.strip_suffix("://")).any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
 /// The address with everything percent-encoded that could end it; none for what is no address of the web, or too long to be
 /// one: half an address leads nowhere.
 pub(super) fn sound(url: &str) -> Option<String> {
@@ -21,15 +29,14 @@ pub(super) fn sound(url: &str) -> Option<String> {
 /// What stands between the scheme and the path, if the scheme is `https` or `http`.
 pub(super) fn authority(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
-    let is_web = ["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    is_web.then(|| rest.split(['/', '?', '#']).next().unwrap_or_default())
+    is_web(scheme).then(|| rest.split(['/', '?', '#']).next().unwrap_or_default())
 }
 
 /// `text` with its addresses as links, and the rest as `plain` makes it.
 pub(super) fn linked(text: &str, plain: impl Fn(&str) -> String, link: impl Fn(&str) -> String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = ["https://", "http://"].iter().filter_map(|scheme| rest.find(scheme)).min() {
+    while let Some(at) = WEB.iter().filter_map(|begin| rest.find(begin)).min() {
         let (before, from) = rest.split_at(at);
         let end = from.find(|c: char| c.is_whitespace() || "<>\"`|".contains(c)).unwrap_or(from.len());
         // What ends a sentence does not belong to the address in it.

@@ -72,11 +72,9 @@ impl Line {
     /// What is wrong with it or with the template, in words.
     pub fn address(written: &str) -> Result<Line, String> {
         let written = written.trim();
-        if let Some((scheme, _)) = written.split_once(':').filter(|(scheme, _)| !scheme.contains(['{', '/'])) {
-            let is_web = ["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-            if !is_web {
-                return Err(format!("an address begins with https:// or http://, and not with {scheme}:"));
-            }
+        let scheme = written.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| !scheme.contains(['{', '/']));
+        if let Some(scheme) = scheme.filter(|scheme| !address::is_web(scheme)) {
+            return Err(format!("an address begins with https:// or http://, and not with {scheme}:"));
         }
         let Some(authority) = address::authority(written) else {
             return Err("an address begins with https:// or http://".to_string());

@@ -60,7 +60,7 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
 
 /// Maps a saved answer of a described scheduler, and shows each row as it is read beside the raw one. Contacts nobody.
 pub(super) fn sample(config: &Config, path: &Path, source: Option<&str>) -> Result<Exit, Failure> {
-    let body = std::fs::read(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    let body = crate::source::read_saved(path).map_err(anyhow::Error::msg)?;
     let mapped = config.sources.iter().filter(|settings| source.is_none_or(|id| settings.id.as_str() == id));
     let mut mapped =
         mapped.filter_map(|settings| Some((&settings.id, settings.scheduler.map_sample(&settings.id, &body)?)));

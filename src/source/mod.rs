@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! registry   one line for each kind: its settings, and the source that they open
+//! saved      a saved answer, read from its file
 //! dataarts | schedulerx | airflow | http
 //! kit        what sources are made of
 //! contract   the trait and what a source may tell besides, what it yields, how it fails
@@ -17,6 +18,7 @@ pub mod dataarts;
 pub mod http;
 mod kit;
 mod registry;
+mod saved;
 pub mod schedulerx;
 
 pub use contract::{
@@ -25,3 +27,4 @@ pub use contract::{
 };
 pub use kit::Patience;
 pub use registry::{KINDS, SchedulerKind, SchedulerSettings, SourceSettings};
+pub use saved::read_saved;

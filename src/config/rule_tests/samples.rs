@@ -8,9 +8,8 @@ use jiff::Timestamp;
 
 use super::items::Surroundings;
 use crate::config::matching::read_references;
-use crate::limits::SOURCE_BODY_BYTES_MAX;
 use crate::model::{Instance, Sighting};
-use crate::source::{Sample, SourceSettings};
+use crate::source::{Sample, SourceSettings, read_saved};
 use crate::yaml::{Key, Keys, Section, Shape};
 
 /// A saved answer.
@@ -29,15 +28,7 @@ pub(super) fn read(item: &Section<'_>, at: Timestamp, around: &Surroundings<'_>)
     let file = item.required::<PathBuf>("file");
     item.report_unknown();
     let (named, file) = (named?, file?);
-    let shown = file.display();
-    let body = match std::fs::metadata(&file) {
-        // Its size is asked for first, so that no huge file is read to be refused.
-        Ok(found) if found.len() > SOURCE_BODY_BYTES_MAX as u64 => {
-            Err(format!("{shown} is larger than any answer that is read"))
-        }
-        found => found.and_then(|_| std::fs::read(&file)).map_err(|error| format!("{shown} cannot be read: {error}")),
-    };
-    let body = body.map_err(|fault| item.error("file", fault, None)).ok()?;
+    let body = read_saved(&file).map_err(|fault| item.error("file", fault, None)).ok()?;
     let is_meant = |settings: &&SourceSettings| named.is_empty() || named.iter().any(|id| id == settings.id.as_str());
     let mapped: Vec<Result<Sample, String>> = around
         .sources

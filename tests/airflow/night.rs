@@ -143,16 +143,44 @@ impl Night {
 
     /// What Airflow's own database says of its runs: DAG, run, state, type.
     pub(super) fn runs(&self) -> Vec<[String; 4]> {
+        rows(self.read("select dag_id, run_id, state, run_type from dag_run order by id"))
+    }
+
+    /// When each run began and ended, by the same: DAG, run, start, end.
+    pub(super) fn times(&self) -> Vec<[String; 4]> {
+        rows(self.read("select dag_id, run_id, start_date, end_date from dag_run where end_date is not null"))
+    }
+
+    /// The tasks that failed or could not run, by the same: DAG, run, task, number of the mapped one or -1.
+    pub(super) fn failed_tasks(&self) -> Vec<[String; 4]> {
+        rows(self.read(
+            "select dag_id, run_id, task_id, cast(map_index as text) from task_instance \
+             where state in ('failed', 'upstream_failed')",
+        ))
+    }
+
+    /// The DAGs that are paused and the files that cannot be imported, by the same.
+    pub(super) fn out_of_order(&self) -> Vec<[String; 1]> {
+        rows(self.read(
+            "select dag_id from dag where is_paused and not is_stale union select filename from import_error order by 1",
+        ))
+    }
+
+    fn read(&self, statement: &str) -> Value {
         let program = "import json, sqlite3, sys\n\
-             rows = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True).execute(\n\
-             'select dag_id, run_id, state, run_type from dag_run order by id').fetchall()\n\
+             rows = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True).execute(sys.argv[2]).fetchall()\n\
              print(json.dumps(rows))";
         let python = installation().join("venv/bin/python");
-        let output =
-            Command::new(python).args(["-c", program]).arg(self.home.path().join("airflow.db")).output().unwrap();
+        let database = self.home.path().join("airflow.db");
+        let output = Command::new(python).args(["-c", program]).arg(database).arg(statement).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
+}
+
+/// Rows as arrays of their columns.
+fn rows<Row: serde::de::DeserializeOwned>(read: Value) -> Vec<Row> {
+    serde_json::from_value(read).unwrap()
 }
 
 /// Waits for the installation that `tests/setup.sh` makes in the background.

@@ -193,6 +193,26 @@ async fn a_row_that_cannot_be_understood_costs_itself_only_and_is_said() {
     assert!(said.starts_with("4 items could not be understood") && said.contains("\"id\" is not at /id"), "{said}");
 }
 
+/// A log that is a text is no JSON, says nothing of success, and may be longer than any answer that is read whole.
+#[tokio::test]
+async fn the_end_of_a_log_that_is_a_long_text_is_told() {
+    let lines: String =
+        (0..300_000).map(|number| format!("{number}: a line of a log that goes on and on and on\n")).collect();
+    assert!(2 * lines.len() > 16 << 20);
+    let log = format!("{lines}{lines}bad row 7, password=canary");
+    let service = Service::start(move |asked| match asked.path.as_str() {
+        "/runs" => ok(json!({ "code": 0, "rows": [row(1, "bad")] })),
+        "/runs/1/log" => told(200, log.clone()).header("content-type", "text/plain"),
+        _ => told(404, ""),
+    })
+    .await;
+    let more = "success: { pointer: /code, values: [\"0\"] }\nlog: { url: \"/runs/{{id}}/log\" }";
+    let night = source(&keys(more), HOST, &service);
+    let run = listed(&*night).await.instances.remove(0);
+    let told = night.detail(&run).await.unwrap().instance.error.unwrap();
+    assert!(told.contains("299999: a line") && told.ends_with("bad row 7, password=<redacted>"), "{told}");
+}
+
 #[tokio::test]
 async fn doctor_shows_rows_as_they_are_read_beside_the_raw_ones() {
     let service =

@@ -117,7 +117,7 @@ impl Api for AirflowApi {
         Ok(Attempt { outgoing: Outgoing::new(request, secrets), token: token.filter(|_| can_be_renewed) })
     }
 
-    fn judge(&self, answer: &Response, now: Timestamp) -> Result<(), SourceError> {
+    fn judge(&self, _call: &Call, answer: &Response, now: Timestamp) -> Result<(), SourceError> {
         if answer.is_success() { Ok(()) } else { Err(refused(answer, now)) }
     }
 
@@ -126,7 +126,7 @@ impl Api for AirflowApi {
     }
 
     /// A token of another key is refused with 403, one that has ended with 401.
-    fn is_stale(&self, answer: &Response) -> bool {
+    fn is_stale(&self, _call: &Call, answer: &Response) -> bool {
         answer.status == 401 || answer.status == 403 && answer.text().contains("JWT")
     }
 

@@ -57,7 +57,7 @@ impl Api for Gateway {
         Ok(Arc::clone(&self.pace))
     }
 
-    fn judge(&self, answer: &Response, now: Timestamp) -> Result<(), SourceError> {
+    fn judge(&self, _call: &Call, answer: &Response, now: Timestamp) -> Result<(), SourceError> {
         if !answer.is_success() || (answer.body().len() < 1000 && fault::is_error_body(answer.body())) {
             return Err(fault::from_answer(answer, now));
         }

@@ -24,7 +24,7 @@ const SHOWN: usize = 3;
 
 /// Asks, and tells what was found.
 pub(super) async fn examine(source: &HttpSource) -> Vec<Finding> {
-    let settings = &source.client.settings;
+    let settings = source.settings();
     let now = source.client.clock.now();
     let window = Window { from: now.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN), to: now };
     let mut findings = Vec::new();
@@ -92,7 +92,7 @@ fn long_runs(settings: &Settings) -> Finding {
 fn calls(source: &HttpSource, settings: &Settings) -> Option<Finding> {
     let calls = settings.calls_per_day?;
     let (per_poll, minutes) = settings.plan();
-    let spent = source.client.spent().count();
+    let spent = source.client.api.spent().count();
     let answer = format!(
         "{spent} of the {calls} calls of a day are used; a poll takes {per_poll} or more, so that one every {} is possible",
         budget::span(minutes)

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::client::{Answer, Purpose, bad};
-use super::connection::HttpSource;
+use super::api::{Purpose, bad};
+use super::connection::{Answer, HttpSource};
 use super::fill::Values;
 use super::map::{Run, RunMap};
 use super::pages::{Mark, Page, Paging, Reader};
@@ -35,7 +35,7 @@ pub(super) struct Listed {
 
 /// Reads all runs of `window`.
 pub(super) async fn read(source: &HttpSource, window: Window) -> Result<Listing, SourceError> {
-    let list = &source.client.settings.list;
+    let list = &source.settings().list;
     let mut listed = Listed::default();
     for values in questions(source, window) {
         let mut one = read_list(source, window, &values).await?;
@@ -58,7 +58,7 @@ pub(super) async fn read(source: &HttpSource, window: Window) -> Result<Listing,
 /// What was read, as a listing.
 fn listing_of(source: &HttpSource, listed: Listed, window: Window, requests: usize) -> Listing {
     let Listed { runs, set_aside, shortfall, requests: listing_requests } = listed;
-    let mut coverage = Coverage::whole(window, source.client.settings.scope());
+    let mut coverage = Coverage::whole(window, source.settings().scope());
     coverage.set_aside = set_aside;
     if let Some(reason) = shortfall {
         coverage = coverage.without(Part::AnyRun, reason);
@@ -84,7 +84,7 @@ fn listing_of(source: &HttpSource, listed: Listed, window: Window, requests: usi
 
 /// What is filled in, once for each list that is read: one, or one for each day that the window touches.
 pub(super) fn questions(source: &HttpSource, window: Window) -> Vec<Values> {
-    let settings = &source.client.settings;
+    let settings = source.settings();
     let zone = settings.timezone.clone().unwrap_or(TimeZone::UTC);
     let values = Values { from: Some(window.from), to: Some(window.to), zone: Some(zone.clone()), ..Values::default() };
     if !settings.list.goes_by_day() {
@@ -107,7 +107,7 @@ pub(super) fn questions(source: &HttpSource, window: Window) -> Vec<Values> {
 
 /// Reads one list to its end.
 async fn read_list(source: &HttpSource, window: Window, values: &Values) -> Result<Listed, SourceError> {
-    let settings = &source.client.settings;
+    let settings = source.settings();
     let mut listed = Listed::default();
     let mut reader = Reader::new(&settings.list.paging);
     loop {
@@ -137,7 +137,7 @@ pub(super) async fn ask_page(
 ) -> Result<Answer, SourceError> {
     let place = reader.place();
     let values = Values { page: place.page, offset: place.offset, cursor: place.cursor.clone(), ..values.clone() };
-    source.client.ask(&list.request, &values, place.link.as_deref(), Purpose::List).await
+    source.ask(&list.request, &values, place.link.as_deref(), Purpose::List).await
 }
 
 /// The rows of an answer.
@@ -210,7 +210,7 @@ fn is_before(run: &Run, from: Timestamp) -> bool {
 /// Gives the runs the names of their jobs, where those stand in a list of their own. What is not in it keeps its id for
 /// a name: a job that was removed still has runs. Returns the requests that took.
 async fn name_jobs(source: &HttpSource, runs: &mut [Run]) -> Result<usize, SourceError> {
-    if source.client.settings.jobs.is_none() {
+    if source.settings().jobs.is_none() {
         return Ok(0);
     }
     let now = source.client.clock.now();
@@ -238,7 +238,7 @@ async fn name_jobs(source: &HttpSource, runs: &mut [Run]) -> Result<usize, Sourc
 
 /// The names of all jobs, by id, with the requests that took.
 pub(super) async fn read_names(source: &HttpSource) -> Result<(HashMap<String, String>, usize), SourceError> {
-    let Some((list, id, name)) = &source.client.settings.jobs else { return Ok((HashMap::new(), 0)) };
+    let Some((list, id, name)) = &source.settings().jobs else { return Ok((HashMap::new(), 0)) };
     let (mut names, mut requests) = (HashMap::new(), 0);
     let mut reader = Reader::new(&list.paging);
     loop {

@@ -1,9 +1,9 @@
 //! A scheduler behind HTTP and JSON that the configuration describes: any that has a list of runs.
 //!
 //! ```text
-//! settings (fields, auth) -> client: requests filled in (fill), proven (auth), paced and counted (budget)
-//!                              |  answers
-//!                 connection -> listing | detail: pages (pages), rows (map: pointer, time)
+//! settings (fields, paging, auth) -> api: requests built (fill, build), proven (proof) and counted (budget); the kit's client
+//!                                     |  answers
+//!                      connection -> listing | detail: pages (pages), rows (map: pointer, time)
 //! ```
 //!
 //! Reads what the configuration describes and nothing else. Whom it asks, and what a row means, stands in the configuration
@@ -14,9 +14,10 @@
 //!   not where it is said to be are told as gaps in what was read, never taken for silence or for success.
 //! - The mapping is pure, so that a saved answer can be mapped without a network ([`Settings::map_sample`]).
 
+mod api;
 mod auth;
 mod budget;
-mod client;
+mod build;
 mod connection;
 mod detail;
 mod examine;
@@ -25,7 +26,9 @@ mod fill;
 mod listing;
 mod map;
 mod pages;
+mod paging;
 mod pointer;
+mod proof;
 mod request;
 mod sample;
 mod settings;
@@ -68,12 +71,12 @@ impl Source for HttpSource {
 
     fn learn(&self, learnt: &Learnt) {
         if let Some(calls) = learnt.get(CALLS) {
-            *self.client.spent() = Spent::parse(calls);
+            *self.client.api.spent() = Spent::parse(calls);
         }
     }
 
     fn learnt(&self) -> Learnt {
-        let spent = self.client.spent();
+        let spent = self.client.api.spent();
         if spent.count() == 0 { Learnt::new() } else { Learnt::from([(CALLS.to_string(), spent.text())]) }
     }
 }

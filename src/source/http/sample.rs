@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::client::Answer;
+use super::connection::Answer;
 use super::listing::{read_page, rows};
 use super::map::Run;
 use super::settings::Settings;

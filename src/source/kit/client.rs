@@ -42,11 +42,11 @@ pub(in crate::source) trait Api: Send + Sync {
     /// When it depends on a secret that has no value.
     fn pace(&self, call: &Self::Call) -> Result<Arc<Pace>, SourceError>;
 
-    /// Whether an answer is a success.
+    /// Whether the answer to a call is a success.
     ///
     /// # Errors
     /// What it is otherwise. `now` is this machine's clock.
-    fn judge(&self, answer: &Response, now: Timestamp) -> Result<(), SourceError>;
+    fn judge(&self, call: &Self::Call, answer: &Response, now: Timestamp) -> Result<(), SourceError>;
 
     /// Throws away a token that the service calls stale, unless another one has taken its place already. It is asked for
     /// after a 401 to an attempt that had one, which is then made once more, at once.
@@ -54,8 +54,8 @@ pub(in crate::source) trait Api: Send + Sync {
         std::future::ready(())
     }
 
-    /// Whether an answer calls the token stale that its request had.
-    fn is_stale(&self, answer: &Response) -> bool {
+    /// Whether an answer, which is no success, calls the token stale that its request had.
+    fn is_stale(&self, _call: &Self::Call, answer: &Response) -> bool {
         answer.status == 401
     }
 }
@@ -128,12 +128,20 @@ impl<A: Api> Client<A> {
         Ok(Client { api, clock, patience: Patience::default(), http, made, throttled, server_time })
     }
 
-    /// The body of the answer to a call, which is a success and whole.
+    /// The answer to a call, which is a success and whole.
     ///
     /// # Errors
-    /// When there was no such answer, after a second attempt where one was worth it.
-    pub(in crate::source) async fn body(&self, call: &A::Call) -> Result<Vec<u8>, SourceError> {
+    /// When there was none, after a second attempt where one was worth it.
+    pub(in crate::source) async fn answer(&self, call: &A::Call) -> Result<Response, SourceError> {
         once_more(self.patience, || self.attempt(call)).await
+    }
+
+    /// The body of it.
+    ///
+    /// # Errors
+    /// As for [`Client::answer`].
+    pub(in crate::source) async fn body(&self, call: &A::Call) -> Result<Vec<u8>, SourceError> {
+        self.answer(call).await.map(Response::into_body)
     }
 
     /// The same as JSON.
@@ -156,7 +164,7 @@ impl<A: Api> Client<A> {
         self.made.fetch_add(1, Ordering::Relaxed);
         let answer = self.http.send_for_end(outgoing, self.patience.timeout, bytes).await;
         let answer = answer.and_then(Response::complete).map_err(|error| from_http(&error))?;
-        self.api.judge(&answer, self.clock.now())?;
+        self.api.judge(call, &answer, self.clock.now())?;
         Ok(answer.into_body())
     }
 
@@ -170,7 +178,7 @@ impl<A: Api> Client<A> {
         (self.made.load(Ordering::Relaxed), self.throttled.load(Ordering::Relaxed))
     }
 
-    async fn attempt(&self, call: &A::Call) -> Result<Vec<u8>, (SourceError, Retry)> {
+    async fn attempt(&self, call: &A::Call) -> Result<Response, (SourceError, Retry)> {
         let last = |error| (error, Retry::No);
         let pace = self.api.pace(call).map_err(last)?;
         pace.wait().await;
@@ -186,8 +194,8 @@ impl<A: Api> Client<A> {
             let message = format!("the answer is larger than {} MiB", SOURCE_BODY_BYTES_MAX >> 20);
             return Err(last(bad_answer(message)));
         }
-        let Err(error) = self.api.judge(&answer, self.clock.now()) else { return Ok(answer.into_body()) };
-        if let Some(stale) = token.filter(|_| self.api.is_stale(&answer)) {
+        let Err(error) = self.api.judge(call, &answer, self.clock.now()) else { return Ok(answer) };
+        if let Some(stale) = token.filter(|_| self.api.is_stale(call, &answer)) {
             self.api.renew(&stale).await;
             return Err((error, Retry::AtOnce));
         }

@@ -14,7 +14,7 @@ use crate::sign::huawei::parse_date;
 use crate::source::contract::{SourceError, SourceErrorKind};
 use crate::yaml::duration_text;
 
-const HELP_BAD_ANSWER: &str = "check \"endpoint\"; a proxy or a login page may answer in the service's place";
+const HELP_BAD_ANSWER: &str = "check the service's address; a proxy or a login page may answer in its place";
 pub(in crate::source) const HELP_CLOCK: &str = "set this machine's clock: signatures hold for 15 minutes only";
 pub(in crate::source) const HELP_LATER: &str = "the service has trouble of its own; the next poll tries again";
 

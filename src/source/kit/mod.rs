@@ -30,4 +30,3 @@ pub(super) use client::{Api, Attempt, Client, Moment};
 pub(super) use lock::locked;
 pub(super) use pace::Pace;
 pub use retry::Patience;
-pub(super) use retry::{Retry, once_more, retry_of};

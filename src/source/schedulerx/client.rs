@@ -91,7 +91,7 @@ impl Api for Gateway {
         Ok(Pace::shared(&access_key, call.operation, self.settings.calls_per_minute, MINUTE))
     }
 
-    fn judge(&self, answer: &Response, now: Timestamp) -> Result<(), SourceError> {
+    fn judge(&self, _call: &Call, answer: &Response, now: Timestamp) -> Result<(), SourceError> {
         if !answer.is_success() {
             return Err(fault::from_answer(answer, now));
         }

@@ -98,9 +98,11 @@ async fn a_night_of_a_real_airflow_is_told_as_its_own_database_has_it() {
     for dag in ["nb_fail", "nb_hang", "nb_cleared", "nb_mapped", "nb_backfill"] {
         assert!(ended_as(dag, "failed"), "{dag}: {:?}", night.runs());
     }
-    for dag in ["nb_good", "nb_retry", "nb_skip"] {
+    for dag in ["nb_retry", "nb_skip"] {
         assert!(ended_as(dag, "success") && !ended_as(dag, "failed"), "{dag}: {:?}", night.runs());
     }
+    // Of the one that runs each minute, the first may fail while Airflow itself comes up; the database says which do.
+    assert!(ended_as("nb_good", "success"), "{:?}", night.runs());
     assert_eq!(night.out_of_order(), [["broken.py"], ["nb_paused"]]);
     until("paused and broken are told", &sink, |told| {
         let states = told.keys().filter(|(rule, ..)| rule == "state").map(|(_, job, _)| [job.clone()]);
@@ -126,7 +128,8 @@ async fn a_night_of_a_real_airflow_is_told_as_its_own_database_has_it() {
     let instance = last.unwrap()["instance"].clone();
     assert_eq!((state.as_deref(), instance["raw_status"].as_str()), (Some("success"), Some("success")));
     assert_eq!(instance["end_time"].as_str().map(at), ended, "{instance}");
-    let rest: Vec<_> = told(&sink).into_iter().filter(|(key, _)| *key != of_cleared).collect();
+    let is_other = |key: &(String, String, String)| *key != of_cleared && key.1 != "nb_good";
+    let rest: Vec<_> = told(&sink).into_iter().filter(|(key, _)| is_other(key)).collect();
     assert!(rest.iter().all(|(_, types)| types == &["alert.firing"]), "each was told once: {rest:#?}");
     let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
     assert!(!log.contains(PASSWORD) && !log.contains("cannot read source"), "{log}");
@@ -141,9 +144,12 @@ fn at(text: &str) -> Timestamp {
 /// Each alert about a run is held against the rows of Airflow's own database: how it came about, how and when it ended, and
 /// which tasks failed in it.
 fn each_is_told_as_the_database_has_it(night: &Night, sink: &Sink) {
-    let (runs, times, tasks) = (night.runs(), night.times(), night.failed_tasks());
     let mut compared = 0;
-    for data in sink.hits().iter().map(|hit| hit.json()["data"].clone()).filter(|data| !data["instance"].is_null()) {
+    let began =
+        sink.hits().iter().map(|hit| hit.json()).filter(|body| body["type"] == "alert.firing").collect::<Vec<_>>();
+    // Read after what was told, so that it has all of it.
+    let (runs, times, tasks) = (night.runs(), night.times(), night.failed_tasks());
+    for data in began.iter().map(|body| &body["data"]).filter(|data| !data["instance"].is_null()) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         let (dag, run) = (text(&data["job"]["name"]), text(&data["instance"]["id"]));
         let of = |rows: &[[String; 4]]| rows.iter().filter(|row| row[0] == dag && row[1] == run).cloned().collect();

@@ -9,19 +9,21 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench reports on stdout and panics when it is broken")]
 
+mod large;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use nightbell::clock::{Clock as _, SystemClock};
-use nightbell::model::{Covered, Instance, InstanceType, JobRef, PollOutcome, SourceId, Status};
-use nightbell::sim::{SimConfig, SimInstance, SimNode, SimWorkspace};
-use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
+use nightbell::model::{Instance, SourceId};
+use nightbell::sim::{SimInstance, SimNode, SimWorkspace};
+use nightbell::store::{Mode, Outbox as _, PollLedger as _, SqlStore};
+
+use large::{Running, TOKEN, fill, nightbell, run, workspace};
 
 const INSTANCES: u64 = 10_000;
-const TOKEN: &str = "a-token-for-the-bench";
 /// How long the program is watched once what was waited for has come to pass: several polls.
 const SETTLES: Duration = Duration::from_secs(10);
 
@@ -41,11 +43,6 @@ fn main() {
     });
 }
 
-async fn workspace() -> SimWorkspace {
-    let config = SimConfig { token: Some(TOKEN.to_string()), ..SimConfig::default() };
-    SimWorkspace::start(config, Arc::new(SystemClock)).await.unwrap()
-}
-
 fn configure(workspace: &SimWorkspace, directory: &Path, receiver: &str) {
     let text = format!(
         "version: 1\nstore: sqlite://{}\nsources:\n  s:\n    type: dataarts\n    endpoint: {}\n    project_id: {}\n    \
@@ -59,44 +56,18 @@ fn configure(workspace: &SimWorkspace, directory: &Path, receiver: &str) {
     std::fs::write(directory.join("rules.yaml"), text).unwrap();
 }
 
-/// The program to look at.
-fn nightbell() -> Command {
-    Command::new(std::env::var("NIGHTBELL").unwrap_or_else(|_| env!("CARGO_BIN_EXE_nightbell").to_string()))
-}
-
 fn back(seconds: u64) -> Timestamp {
     SystemClock.now().checked_sub(Duration::from_secs(seconds)).unwrap()
 }
 
-/// The running program.
-struct Running(Child);
-
-impl Running {
-    fn start(directory: &Path) -> Running {
-        let program = nightbell()
-            .args(["--log", "off", "run", "-c"])
-            .arg(directory.join("rules.yaml"))
-            .stdout(Stdio::null())
-            .spawn();
-        Running(program.unwrap())
-    }
-
-    /// What it holds now and has held at most, in MB.
-    fn memory(&self) -> (f64, f64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let megabytes = |key: &str| -> f64 {
-            let line = status.lines().find(|line| line.starts_with(key)).unwrap();
-            line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-        };
-        (megabytes("VmRSS"), megabytes("VmHWM"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
+/// What the program holds now and has held at most, in MB.
+fn memory(program: &Running) -> (f64, f64) {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.0.id())).unwrap();
+    let megabytes = |key: &str| -> f64 {
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    };
+    (megabytes("VmRSS"), megabytes("VmHWM"))
 }
 
 /// Waits until `is_so`, two minutes at most.
@@ -115,7 +86,7 @@ async fn flood(receiver: &str) {
         _ => "webhook, url: \"http://127.0.0.1:9/hook\"",
     };
     configure(&workspace, directory.path(), settings);
-    let run = |id: u64| {
+    let listed = |id: u64| {
         let node = |name: &str, status: &str| SimNode {
             name: name.to_string(),
             kind: "DWS SQL".to_string(),
@@ -130,12 +101,12 @@ async fn flood(receiver: &str) {
             .node(node("extract_orders", "success"))
             .node(node("load_orders", "fail"))
     };
-    workspace.put_all((0..INSTANCES).map(run));
+    workspace.put_all((0..INSTANCES).map(listed));
     let program = Running::start(directory.path());
     // A page is asked for again where the poll before has ended.
     until("it has polled twice", async || workspace.requests().list > 25).await;
-    let (calm, _) = program.memory();
-    workspace.put_all((0..INSTANCES).map(|id| run(id).ended("fail", back(5))));
+    let (calm, _) = memory(&program);
+    workspace.put_all((0..INSTANCES).map(|id| listed(id).ended("fail", back(5))));
     let url = format!("sqlite://{}", directory.path().join("nightbell.db").display());
     let store = SqlStore::open(&url, Mode::Read).await.unwrap();
     let source = SourceId::new("s");
@@ -145,7 +116,7 @@ async fn flood(receiver: &str) {
     .await;
     tokio::time::sleep(SETTLES).await;
     let pending: u64 = store.pending().await.unwrap().iter().map(|pending| pending.count).sum();
-    let (now, most) = program.memory();
+    let (now, most) = memory(&program);
     println!("{receiver}: {INSTANCES} alerts begin in one poll");
     println!(
         "  before {calm:.1} MB, at most {most:.1} MB (bar 80), with {pending} deliveries pending {now:.1} MB (bar 64)"
@@ -156,7 +127,7 @@ async fn flood(receiver: &str) {
     let program = Running::start(directory.path());
     until("it has polled again", async || workspace.requests().list > before + 25).await;
     tokio::time::sleep(SETTLES).await;
-    let (now, most) = program.memory();
+    let (now, most) = memory(&program);
     println!("  started anew on that store {now:.1} MB (bar 64), at most {most:.1} MB (bar 80)");
 }
 
@@ -164,46 +135,7 @@ const STORED: u64 = 1_000_000;
 
 /// A run of the past 25 days: the last 10,000 of them are those that the workspace lists.
 fn stored(number: u64, now: Timestamp) -> Instance {
-    let ago = 25 * 86_400 * (STORED - number) / STORED;
-    let planned = now.checked_sub(Duration::from_secs(600 + ago)).ok();
-    Instance {
-        source: SourceId::new("s"),
-        id: format!("{}", 1_000_000 + number),
-        job: JobRef { name: format!("etl_orders_daily_{:04}", number % 2_000), id: Some("600000".to_string()) },
-        name: None,
-        status: Status::Success,
-        raw_status: "success".to_string(),
-        kind: InstanceType::Scheduled,
-        plan_time: planned,
-        start_time: planned,
-        end_time: planned.and_then(|planned| planned.checked_add(Duration::from_secs(60)).ok()),
-        error: None,
-    }
-}
-
-async fn fill(directory: &Path, from: u64, now: Timestamp) {
-    let url = format!("sqlite://{}", directory.join("nightbell.db").display());
-    let store = SqlStore::open(&url, Mode::Work).await.unwrap();
-    for (generation, first) in (0..).zip((from..STORED).step_by(20_000)) {
-        let instances: Vec<Instance> =
-            (first..(first + 20_000).min(STORED)).map(|number| stored(number, now)).collect();
-        let read = instances.last().and_then(|last| last.end_time).unwrap();
-        let commit = PollCommit {
-            source: SourceId::new("s"),
-            generation,
-            now: read,
-            covered: Covered { from: Some(read), until: Some(now), ..Covered::default() },
-            outcome: PollOutcome::Whole,
-            incomplete: None,
-            known_rules: None,
-            instances,
-            fired: Vec::new(),
-            changed: Vec::new(),
-            deliveries: Vec::new(),
-        };
-        store.commit_poll(&commit).await.unwrap();
-    }
-    store.close().await;
+    run(number, STORED, 600, now)
 }
 
 fn once(directory: &Path) -> Duration {
@@ -227,7 +159,7 @@ async fn history() {
     let (small, large) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for (directory, from) in [(&small, STORED - INSTANCES), (&large, 0)] {
         configure(&workspace, directory.path(), "webhook, url: \"http://127.0.0.1:9/hook\"");
-        fill(directory.path(), from, now).await;
+        fill(directory.path(), (from..STORED).map(|number| stored(number, now)), now).await;
         // The first look of the rule, and the first purge.
         once(directory.path());
     }
@@ -245,6 +177,6 @@ async fn history() {
     let program = Running::start(large.path());
     until("it has polled", async || workspace.requests().list > before + 25).await;
     tokio::time::sleep(SETTLES).await;
-    let (now, most) = program.memory();
+    let (now, most) = memory(&program);
     println!("  run holds {now:.1} MB, at most {most:.1} MB (bar 80)");
 }

@@ -275,6 +275,10 @@ async fn what_cannot_be_taken_up_is_refused_as_a_whole() {
     };
     stage.write("base.yaml", &format!("{}{RULES}", stage.base("b.db", 1, 0)));
     refused(running.watch.reload().await, "the store cannot change while nightbell runs: restart it");
+    // The page's address is held by the process: who moves it is told to restart, and goes on where the page was.
+    let web = "web: { listen: \"127.0.0.1:8910\" }\n";
+    stage.write("base.yaml", &format!("{}{RULES}{web}", stage.base("a.db", 1, 0)));
+    refused(running.watch.reload().await, "restart it to go by another \"listen\"");
     // A template that cannot be used is found before anything changes.
     let template = stage.directory.path().join("body.json.hbs");
     std::fs::write(&template, "{{data.nothing}}").unwrap();

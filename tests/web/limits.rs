@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use nightbell::clock::{Clock as _, SystemClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::limits::{WEB_BODY_BYTES_MAX, WEB_CONNECTIONS_MAX, WEB_HEAD_TIME_MAX};
+use nightbell::limits::{WEB_BODY_BYTES_MAX, WEB_CONNECTIONS_MAX, WEB_HEAD_TIME_MAX, WEB_REQUEST_TIME_MAX};
 use nightbell::web::{InForce, Web, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{AROUND, Served, raw};
+use crate::program::{Stage, TELL_FAILURES, failed, pause};
 use crate::sample::Place;
 
 const OPEN: &str = "web: { listen: \"127.0.0.1:0\" }\n";
@@ -24,6 +25,15 @@ async fn too_large_a_head_or_body_is_refused_with_words() {
     let body = "a".repeat(WEB_BODY_BYTES_MAX + 1);
     let answer = served.ask("POST", "/metrics", &[], &body).await;
     assert!([405, 413].contains(&answer.status), "{answer:?}");
+    for (path, kind) in [
+        ("/api/v1/silences", "application/json"),
+        ("/silences", "application/x-www-form-urlencoded"),
+        ("/sign-in", "application/x-www-form-urlencoded"),
+        ("/ack/a1?until=1&sign=x", "application/x-www-form-urlencoded"),
+    ] {
+        let answer = served.ask("POST", path, &[("content-type", kind)], &body).await;
+        assert_eq!(answer.status, 413, "{path}: {answer:?}");
+    }
     assert_eq!(raw(served.address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS\r\n\r\n").await.status, 400);
     assert_eq!(served.get("/-/healthy", &[]).await.status, 200, "it goes on");
     served.stop().await;
@@ -61,6 +71,44 @@ async fn five_hundred_connections_at_once_are_answered_or_turned_away() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("its places were not given back");
+}
+
+/// However many come and drip, who is to be told is told: the page shares nothing with polls and lanes that it could hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_at_the_page_holds_up_no_poll_and_no_delivery() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let stage = Stage::set(&format!("web: {{ listen: \"127.0.0.1:{port}\" }}\n{TELL_FAILURES}")).await;
+    let _running = stage.start();
+    let mut crowd = Vec::new();
+    for _ in 0..600 {
+        if crowd.len() == 500 {
+            break;
+        }
+        match TcpStream::connect(("127.0.0.1", port)).await {
+            Ok(mut stream) => {
+                // Some ask for a page and read nothing, the others never end their question.
+                let half = crowd.len() % 2 == 0;
+                let text: &[u8] =
+                    if half { b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n" } else { b"GET / HTTP/1.1\r\nx: " };
+                drop(stream.write_all(text).await);
+                crowd.push(stream);
+            }
+            Err(_) => pause(100).await,
+        }
+    }
+    assert_eq!(crowd.len(), 500, "it does not take connections");
+    let polls = stage.workspace.requests().list;
+    stage.workspace.put(failed("etl_orders", 34765));
+    let began = std::time::Instant::now();
+    while stage.sink.hits().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody is told");
+        for stream in crowd.iter_mut().skip(1).step_by(2) {
+            drop(stream.write_all(b"a").await);
+        }
+        pause(50).await;
+    }
+    assert!(stage.workspace.requests().list > polls);
+    assert_eq!(stage.sink.hits().len(), 1);
 }
 
 /// Its clock is the test's: hours of dripping pass in a moment.
@@ -115,6 +163,29 @@ async fn who_sends_nothing_or_drips_is_let_go() {
     }
     let after = began.elapsed();
     assert!(after < Duration::from_secs(120), "{after:?}");
+    // A body that drips is given up in the time that a request has.
+    let began = tokio::time::Instant::now();
+    let mut dripping = TcpStream::connect(address).await.unwrap();
+    let (mut reader, mut writer) = dripping.split();
+    let head = "POST /sign-in HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+                content-length: 1000\r\n\r\n";
+    let drip = async {
+        writer.write_all(head.as_bytes()).await.unwrap();
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if writer.write_all(b"a").await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let mut bytes = Vec::new();
+    tokio::select! {
+        () = drip => {}
+        _ = reader.read_to_end(&mut bytes) => {}
+    }
+    let after = began.elapsed();
+    assert!(after >= WEB_REQUEST_TIME_MAX && after < WEB_REQUEST_TIME_MAX * 3, "{after:?}");
+    assert!(bytes.starts_with(b"HTTP/1.1 503"), "{}", String::from_utf8_lossy(&bytes));
     shutdown.cancel();
     serving.await.unwrap();
 }

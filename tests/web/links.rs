@@ -36,6 +36,10 @@ async fn a_link_acknowledges_when_its_button_is_pressed_and_nothing_else() {
         address("a1", &signature[1..]),
         address("a2", &signature),
         address("a1", ""),
+        // One of another episode, or for something else, is another link.
+        address("a1", &key.signature(&Link { episode: 2, ..link })),
+        address("a1", &key.signature(&Link { action: "close", ..link })),
+        address("a1", &LinkKey::new("another key").signature(&link)),
         path.replace("until=", "until=1"),
     ] {
         for method in ["GET", "POST"] {

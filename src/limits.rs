@@ -467,6 +467,10 @@ pub const PAGE_ROWS: usize = 50;
 pub const API_ROWS: usize = 100;
 /// Most rows of one answer of the API.
 pub const API_ROWS_MAX: usize = 500;
+/// Actions of people that the status page shows.
+pub const ACTIONS_SHOWN: usize = 20;
+/// So many times a list is read on for a page of what a token for some labels may see; then the page is short.
+pub const SCOPED_READS_MAX: usize = 10;
 /// Alerts that fire which the night shows; of more, the newest.
 pub const NIGHT_ALERTS_MAX: usize = 300;
 /// Runs of one source, and open runs of all, that the night reads.

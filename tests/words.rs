@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use nightbell::model::{AlertState, DeliveryState, EndReason, InstanceType, MessageKind, ReasonCode, Severity, Status};
+use nightbell::model::{
+    ActionKind, AlertState, DeliveryState, EndReason, InstanceType, MessageKind, ReasonCode, Severity, Status,
+};
 use nightbell::words::Language;
 
 /// What stands between quotes behind every `before` in the files of a directory that end with `extension`.
@@ -88,6 +90,7 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     said.extend(prefixed("word", [MessageKind::Test.as_str(), "job", "not asked for"]));
     said.extend(prefixed("ack", ["taken", "given_up"]));
     said.extend(prefixed("web.kind", ["acknowledged", "unacknowledged"]));
+    said.extend(prefixed("web.action", ActionKind::ALL.map(ActionKind::as_str)));
     said.insert("web.story.told_ack".to_string());
     said.extend(prefixed("lately", ["failed", "none_failed", "no_run"]));
     said.extend(prefixed("lately.ended", EndReason::ALL.map(EndReason::as_str)));

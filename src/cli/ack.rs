@@ -51,11 +51,14 @@ pub(super) struct Acknowledgement {
     place: StorePlace,
 }
 
-/// Which acknowledgements are removed.
+/// Which acknowledgements are removed, and by whom.
 #[derive(Debug, Args)]
 pub(super) struct Removal {
     #[command(flatten)]
     which: Which,
+    /// Who removes them; without it, the login name.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
     #[command(flatten)]
     place: StorePlace,
 }
@@ -128,13 +131,14 @@ pub(super) async fn ack(arguments: &Acknowledgement) -> Result<Exit, Failure> {
 
 /// Removes the acknowledgements of alerts: steps that say "unless: acked" are taken again.
 pub(super) async fn unack(arguments: &Removal) -> Result<Exit, Failure> {
+    let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
     let desk = load_desk(&arguments.place)?;
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
     let receivers = asked::hearers(config, &store, &alerts).await?;
     let now = SystemClock.now();
-    let Acked { before, notified } = asked::unacknowledge(&store, &receivers, &alerts, now).await?;
+    let Acked { before, notified } = asked::unacknowledge(&store, &receivers, &alerts, (&by, now)).await?;
     store.close().await;
     for alert in &alerts {
         match before.get(&alert.id) {

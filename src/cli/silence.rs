@@ -127,7 +127,7 @@ async fn add(desk: &Desk, wanted: &SilenceNew) -> Result<Exit, Failure> {
 }
 
 /// The labels that are wanted: of one name any of its values.
-fn labels(wanted: &[String]) -> Result<LabelMatch, String> {
+pub(super) fn labels(wanted: &[String]) -> Result<LabelMatch, String> {
     let mut labels = LabelMatch::default();
     for text in wanted {
         let (name, value) = text.split_once('=').ok_or_else(|| format!("--label: write NAME=VALUE, not {text:?}"))?;
@@ -180,15 +180,22 @@ async fn unmatched(desk: &Desk, store: &SqlStore, concerns: &Concerns) -> Result
             }
         }
     }
-    let rules = desk.config.rules.rules().iter().map(|rule| &rule.labels);
-    let labels: Vec<&Labels> = rules.chain(desk.config.sources.iter().map(|source| &source.labels)).collect();
-    for (name, values) in &concerns.labels.0 {
+    unmatched.extend(unborne(&desk.config, &concerns.labels));
+    Ok(unmatched)
+}
+
+/// The labels that no rule and no source bears, in words.
+pub(super) fn unborne(config: &Config, wanted: &LabelMatch) -> Vec<String> {
+    let rules = config.rules.rules().iter().map(|rule| &rule.labels);
+    let labels: Vec<&Labels> = rules.chain(config.sources.iter().map(|source| &source.labels)).collect();
+    let mut unborne = Vec::new();
+    for (name, values) in &wanted.0 {
         let is_borne = |value: &String| labels.iter().any(|labels| labels.get(name) == Some(value));
         for value in values.iter().filter(|value| !is_borne(value)) {
-            unmatched.push(format!("no rule and no source has the label {name}={value}"));
+            unborne.push(format!("no rule and no source has the label {name}={value}"));
         }
     }
-    Ok(unmatched)
+    unborne
 }
 
 /// A text that goes into the one line of a message.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::ground::{Exit, Failure, duration};
 use super::output::{complain, fail, local, print, table};
 use super::place::{StorePlace, load_desk};
-use super::silence::words;
+use super::silence::{labels, unborne, words};
 use crate::clock::{Clock as _, SystemClock};
 use crate::desk::{hash_of, new_token};
 use crate::limits::{TOKEN_PREFIX_MIN, TOKEN_TIME_MAX};
@@ -26,6 +26,10 @@ pub(super) enum TokenCommand {
         /// viewer looks; responder also acknowledges, silences, closes and sends dead letters again.
         #[arg(long, value_name = "ROLE", default_value = "viewer", value_parser = role)]
         role: Role,
+        /// Whoever shows it sees alerts and jobs with this label alone, of the rule or the source. May be given several times:
+        /// of one name any of its values, of several names all.
+        #[arg(long, value_name = "NAME=VALUE")]
+        label: Vec<String>,
         /// After how long it ceases to hold: 30d. Without it, never.
         #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
         duration: Option<Duration>,
@@ -57,29 +61,41 @@ fn role(word: &str) -> Result<Role, String> {
 /// Does what was asked for.
 pub(super) async fn token(command: &TokenCommand) -> Result<Exit, Failure> {
     match command {
-        TokenCommand::Create { name, role, duration, place } => create(place, name, *role, *duration).await,
+        TokenCommand::Create { name, role, label, duration, place } => {
+            create(place, name, (*role, label), *duration).await
+        }
         TokenCommand::List { json, place } => list(place, *json).await,
         TokenCommand::Revoke { id, place } => revoke(place, id).await,
     }
 }
 
-async fn create(place: &StorePlace, name: &str, role: Role, lasts: Option<Duration>) -> Result<Exit, Failure> {
+async fn create(
+    place: &StorePlace,
+    name: &str,
+    (role, label): (Role, &[String]),
+    lasts: Option<Duration>,
+) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let name = words("--name", name).map_err(Failure::Usage)?;
     if lasts.is_some_and(|lasts| lasts > TOKEN_TIME_MAX) {
         return Err(Failure::Usage("--for: that is longer than two years".into()));
     }
+    let scope = labels(label).map_err(Failure::Usage)?;
     let expires_at = lasts.map(|lasts| now.checked_add(lasts)).transpose()?;
     let config = load_desk(place)?.config;
     let token = new_token()?;
-    let new = NewToken { hash: hash_of(&token), name, role, expires_at };
+    for unmatched in unborne(&config, &scope) {
+        complain(format_args!("warning: {unmatched}; look at the spelling if it is not for something to come"));
+    }
+    let new = NewToken { hash: hash_of(&token), name, role, scope, expires_at };
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     store.add_token(&new, now).await?;
     store.close().await;
     print(&token)?;
     let until = expires_at
         .map_or_else(|| "until it is revoked".into(), |end| format!("until {}", local(end, &config.timezone)));
-    complain(format_args!("a {role} for {} {until}; it is not shown again", new.name));
+    let of = if new.scope.is_empty() { String::new() } else { format!(", of {} alone", new.scope) };
+    complain(format_args!("a {role} for {}{of} {until}; it is not shown again", new.name));
     if config.web.as_ref().is_none_or(|web| !web.tokens) {
         complain("the configuration does not take tokens yet: write web: { tokens: true, … }");
     }
@@ -97,6 +113,7 @@ async fn list(place: &StorePlace, as_json: bool) -> Result<Exit, Failure> {
                 "id": token.short(),
                 "name": token.name,
                 "role": token.role,
+                "labels": token.scope,
                 "state": token.state(now),
                 "created_at": token.created_at,
                 "expires_at": token.expires_at,
@@ -114,12 +131,13 @@ async fn list(place: &StorePlace, as_json: bool) -> Result<Exit, Failure> {
             token.short().to_string(),
             display_text(&token.name),
             token.role.to_string(),
+            display_text(&token.scope.to_string()),
             token.state(now).to_string(),
             local(token.created_at, &config.timezone),
             token.expires_at.map_or_else(String::new, |end| local(end, &config.timezone)),
         ]
     };
-    print(table(&["ID", "NAME", "ROLE", "STATE", "CREATED", "EXPIRES"], tokens.iter().map(row).collect()))?;
+    print(table(&["ID", "NAME", "ROLE", "LABELS", "STATE", "CREATED", "EXPIRES"], tokens.iter().map(row).collect()))?;
     Ok(Exit::Done)
 }
 

@@ -63,7 +63,7 @@ pub async fn acknowledge(
     Ok(Acked { before, notified: deliveries.len() })
 }
 
-/// Removes the acknowledgements of alerts.
+/// Removes the acknowledgements of alerts for somebody.
 ///
 /// # Errors
 /// When the store fails; nothing was written.
@@ -71,12 +71,12 @@ pub async fn unacknowledge(
     store: &SqlStore,
     receivers: &Receivers,
     alerts: &[Alert],
-    now: Timestamp,
+    (by, now): (&str, Timestamp),
 ) -> Result<Acked, StoreError> {
     let (ids, before) = (ids(alerts), store.acks_of(&ids(alerts)).await?);
     let news: Vec<&Alert> = alerts.iter().filter(|alert| before.contains_key(&alert.id)).collect();
     let deliveries = deliveries(store, receivers, &news, (None, &before), now).await?;
-    let before = store.unack_and_tell(&ids, &deliveries).await?;
+    let before = store.unack_and_tell(&ids, by, now, &deliveries).await?;
     receivers.wake(deliveries.iter().map(|delivery| &delivery.receiver));
     Ok(Acked { before, notified: deliveries.len() })
 }

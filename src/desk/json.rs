@@ -8,7 +8,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::explain::{Explanation, Outcome, RuleExplained, Told, TracedDelivery, fate};
-use crate::model::{Ack, Alert, Concerns, Delivery, Instance, Silence};
+use crate::model::{Ack, Action, ActionKind, Alert, Concerns, Delivery, Instance, Silence};
 use crate::rule::Standing;
 use crate::store::{AttemptRecord, DeliveryRecord, Transition};
 
@@ -68,6 +68,22 @@ pub fn attempts(attempts: &[AttemptRecord]) -> Value {
         })
     };
     attempts.iter().map(attempt).collect()
+}
+
+/// Something that somebody did. Of what it was done to, the one that it is.
+pub fn action(action: &Action) -> Value {
+    use ActionKind::{Ack as Acked, Close, Drop, Expire, Poll, Retry, Silence as Silenced, Unack};
+    let of = |is: bool| is.then_some(action.subject.as_str());
+    json!({
+        "at": action.at,
+        "by": action.by,
+        "action": action.kind,
+        "alert": of(matches!(action.kind, Acked | Unack | Close)).or(action.alert.as_ref().map(|id| id.as_str())),
+        "delivery": of(matches!(action.kind, Retry | Drop)),
+        "silence": of(matches!(action.kind, Silenced | Expire)).and_then(|id| id.parse::<i64>().ok()),
+        "source": of(action.kind == Poll),
+        "reason": action.reason,
+    })
 }
 
 /// A delivery with what lists leave out.

@@ -108,13 +108,14 @@ pub struct Hits {
     pub examples: Vec<Alert>,
 }
 
-/// How many alerts a silence would hit now, and would have hit in the last seven days.
+/// How many alerts a silence would hit now, and would have hit in the last seven days, of those that `sees` lets through.
 ///
 /// # Errors
 /// [`StoreError`]; inside, what is wrong with a pattern.
 pub async fn preview_silence(
     store: &impl Board,
     concerns: &Concerns,
+    sees: impl Fn(&Alert) -> bool,
     now: Timestamp,
 ) -> Result<Result<Hits, Wrong>, StoreError> {
     const EXAMPLES: usize = 5;
@@ -128,13 +129,16 @@ pub async fn preview_silence(
     let week = SignedDuration::try_from(SILENCE_PREVIEW_SPAN).unwrap_or_default();
     let since = now.checked_sub(week).unwrap_or(Timestamp::MIN);
     let week = store.alert_page(&AlertAsk { since: Some(since), ..AlertAsk::default() }, most).await?;
+    let is_at_least = firing.len() == most || week.len() == most;
+    let seen = |alerts: Vec<Alert>| alerts.into_iter().filter(&sees).collect::<Vec<_>>();
+    let (firing, week) = (seen(firing), seen(week));
     let hit: Vec<&Alert> = firing.iter().filter(|alert| found.concerns(alert)).collect();
     Ok(Ok(Hits {
         firing: hit.len(),
         firing_of: firing.len(),
         week: week.iter().filter(|alert| found.concerns(alert)).count(),
         week_of: week.len(),
-        is_at_least: firing.len() == most || week.len() == most,
+        is_at_least,
         is_everything: is_everything(concerns),
         examples: hit.into_iter().take(EXAMPLES).cloned().collect(),
     }))

@@ -4,6 +4,7 @@
 //! Nothing here does anything but hold, name and order values. It reads and writes nothing, and must never know of a
 //! scheduler's wire format, of SQL or of a channel.
 
+mod action;
 mod alert;
 mod coverage;
 mod delivery;
@@ -30,6 +31,7 @@ mod state;
 mod status;
 mod step;
 
+pub use action::{Action, ActionKind};
 pub use alert::{Alert, Suppression};
 pub use coverage::{Coverage, Covered, Part, SetAside, Unread};
 pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Notification, Revival};

@@ -5,7 +5,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::Role;
+use crate::model::{LabelMatch, Role};
 
 /// Tokens and sessions. All are named by the SHA-256 of what their holder shows, in hexadecimal digits.
 pub trait Access: Send + Sync {
@@ -58,6 +58,8 @@ pub struct NewToken {
     pub name: String,
     /// What they may.
     pub role: Role,
+    /// Which alerts and jobs they see, by labels; empty, all of them.
+    pub scope: LabelMatch,
     /// When it ceases to hold; none for never.
     pub expires_at: Option<Timestamp>,
 }
@@ -71,6 +73,8 @@ pub struct TokenRecord {
     pub name: String,
     /// What they may.
     pub role: Role,
+    /// Which alerts and jobs they see, by labels; empty, all of them.
+    pub scope: LabelMatch,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ceases to hold; none for never.

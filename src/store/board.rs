@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use crate::model::{
-    Ack, Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, ReceiverId, RuleId, SourceId,
-    Status,
+    Ack, Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, Labels, ReceiverId, RuleId,
+    SourceId, Status,
 };
 
 /// Where a page of a list ends: the next one begins after it. Lists go from the newest to the oldest.
@@ -97,10 +97,29 @@ pub trait Board: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
-    /// Has deliveries that are pending or dead be given up for good, with who did it. Returns those that were.
+    /// The labels of these alerts.
+    fn labels_of(
+        &self,
+        alerts: &[AlertId],
+    ) -> impl Future<Output = Result<HashMap<AlertId, Labels>, StoreError>> + Send;
+
+    /// The alerts that messages about several tell of together, by message.
+    fn alerts_told_by(
+        &self,
+        deliveries: &[DeliveryId],
+    ) -> impl Future<Output = Result<HashMap<DeliveryId, Vec<AlertId>>, StoreError>> + Send;
+
+    /// When what is pending for these alerts goes out that waits for others of its group; nothing of the others.
+    fn gathering(
+        &self,
+        alerts: &[AlertId],
+    ) -> impl Future<Output = Result<HashMap<AlertId, Timestamp>, StoreError>> + Send;
+
+    /// Has deliveries that are pending be given up for good by somebody. Returns those that were.
     fn drop_deliveries(
         &self,
         ids: &[DeliveryId],
+        by: &str,
         reason: &str,
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<DeliveryId>, StoreError>> + Send;

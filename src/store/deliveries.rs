@@ -27,8 +27,14 @@ pub trait Deliveries: Send + Sync {
     ) -> impl Future<Output = Result<Option<DeliveryRecord>, StoreError>> + Send;
 
     /// Makes dead deliveries pending again, due at `now`, in one transaction: the age after which they are given up begins
-    /// anew, and what died with them is pending again behind them. Attempts made before stay in the log.
-    fn revive(&self, which: &DeadLetters, now: Timestamp) -> impl Future<Output = Result<Revived, StoreError>> + Send;
+    /// anew, and what died with them is pending again behind them. Attempts made before stay in the log, and who had them sent
+    /// again is on record.
+    fn revive(
+        &self,
+        which: &DeadLetters,
+        by: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Revived, StoreError>> + Send;
 }
 
 /// Which deliveries somebody wants to see; what is none is not asked for.

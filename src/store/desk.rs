@@ -58,15 +58,22 @@ pub trait Desk: Send + Sync {
         deliveries: &[Notification],
     ) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
 
-    /// Removes the acknowledgements of these alerts, and returns them.
-    fn unack(&self, alerts: &[AlertId]) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send {
-        self.unack_and_tell(alerts, &[])
+    /// Removes the acknowledgements of these alerts for somebody, and returns them.
+    fn unack(
+        &self,
+        alerts: &[AlertId],
+        by: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send {
+        self.unack_and_tell(alerts, by, now, &[])
     }
 
     /// The same with the deliveries that tell of it, as with [`Desk::ack_and_tell`].
     fn unack_and_tell(
         &self,
         alerts: &[AlertId],
+        by: &str,
+        now: Timestamp,
         deliveries: &[Notification],
     ) -> impl Future<Output = Result<HashMap<AlertId, Ack>, StoreError>> + Send;
 

@@ -8,7 +8,7 @@
 //! | [`PollLedger`] | a poll: what it knows, and the one transaction that moves cursor, snapshots, alerts and outbox |
 //! | [`Outbox`], [`Groups`] | lanes: what is due is claimed, sent alone or together, and settled |
 //! | [`FallbackDeliveries`], [`Steps`] | who else is notified when a message does not arrive or an alert goes on firing |
-//! | [`Desk`] | what people say: silences, acknowledgements |
+//! | [`Desk`], [`Actions`] | what people say: silences, acknowledgements; and the record of what they did |
 //! | [`Archive`], [`Deliveries`], [`Inquiry`], [`Tally`], [`TransitionLog`] | what people ask |
 //! | [`Digests`] | summaries |
 //! | [`OwnAlerts`], [`Upkeep`] | Nightbell itself |
@@ -23,6 +23,7 @@
 //! `sql` that holds its statements: SQL that is common to SQLite and PostgreSQL, with a small dialect for the rest.
 
 mod access;
+mod actions;
 mod address;
 mod archive;
 mod board;
@@ -44,6 +45,7 @@ mod transition;
 mod upkeep;
 
 pub use access::{Access, NewToken, TokenRecord};
+pub use actions::Actions;
 pub use address::{StoreAddress, TLS_MODES};
 pub use archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
 pub use board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, StepRow};

@@ -20,7 +20,7 @@ use super::state::Web;
 use crate::config::{TrustedProxy, WebSettings};
 use crate::desk::{TOKEN_HEAD, hash_of};
 use crate::limits::REASON_BYTES_MAX;
-use crate::model::Role;
+use crate::model::{LabelMatch, Role};
 use crate::store::Access as _;
 
 /// Who asks.
@@ -30,6 +30,8 @@ pub(super) struct Person {
     pub(super) name: String,
     /// What they may.
     pub(super) role: Role,
+    /// Which alerts and jobs they see, by labels; empty, all of them.
+    pub(super) scope: LabelMatch,
     /// How they are known.
     pub(super) known_by: KnownBy,
 }
@@ -94,11 +96,12 @@ async fn person(web: &Web, parts: &Parts, settings: &WebSettings) -> Result<Opti
             KnownBy::Session => web.store.session(&hash, web.now()).await?,
             _ => web.store.token(&hash, web.now()).await?,
         };
-        return Ok(record.map(|record| Person { name: record.name, role: record.role, known_by }));
+        return Ok(record.map(|record| Person { name: record.name, role: record.role, scope: record.scope, known_by }));
     }
     if settings.is_open() {
         check_host(&parts.headers, settings)?;
-        return Ok(Some(Person { name: LOCAL.into(), role: Role::Responder, known_by: KnownBy::Machine }));
+        let (name, scope) = (LOCAL.into(), LabelMatch::default());
+        return Ok(Some(Person { name, role: Role::Responder, scope, known_by: KnownBy::Machine }));
     }
     Ok(None)
 }
@@ -118,7 +121,8 @@ fn by_proxy(proxy: &TrustedProxy, parts: &Parts) -> Result<Option<Person>, Fault
     if name.is_empty() || name.len() > REASON_BYTES_MAX || name.chars().any(char::is_control) {
         return Err(Fault::bad_request("the header with the name holds none"));
     }
-    Ok(Some(Person { name: name.to_string(), role: proxy.role, known_by: KnownBy::Proxy }))
+    let (name, scope) = (name.to_string(), LabelMatch::default());
+    Ok(Some(Person { name, role: proxy.role, scope, known_by: KnownBy::Proxy }))
 }
 
 /// The token in `Authorization: Bearer nb_…`.

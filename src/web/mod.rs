@@ -2,7 +2,7 @@
 //!
 //! # Design
 //! One table ([`routes::routes`]) has every route with what it needs of who asks; the server is built from it, so that no
-//! route exists that nobody thought about. Every answer is dressed in one place: the headers that keep a browser from
+//! route exists that nobody thought about. What somebody may see of what there is, one file says ([`sight`]). Every answer is dressed in one place: the headers that keep a browser from
 //! running what it should not, and errors as a page or as a problem document. What is shown is read from the store anew
 //! for each answer, and what people do goes through [`crate::desk`], as commands do. Nothing here keeps state but the store
 //! does: who signs in on one replica is known to all.
@@ -20,6 +20,7 @@ mod page;
 mod routes;
 mod scrape;
 mod server;
+mod sight;
 mod state;
 
 pub use routes::{Needs, Route, routes};

@@ -13,6 +13,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::fault::Fault;
+use super::sight::Sight;
 use super::state::{InForce, Web};
 use crate::metrics::{Label, Labels};
 use crate::store::{Archive as _, Counted, Gauges as _, SourceCondition, StoreError};
@@ -23,7 +24,8 @@ type Whole<L> = Family<L, Gauge>;
 type Seconds<L> = Family<L, Gauge<f64, AtomicU64>>;
 
 /// `GET /metrics`. Of a store that does not answer the rest is told all the same, with `nightbell_store_up` at 0.
-pub(super) async fn metrics(State(web): State<Web>) -> Result<Response, Fault> {
+pub(super) async fn metrics(State(web): State<Web>, sight: Sight) -> Result<Response, Fault> {
+    sight.must_be_whole()?;
     let now = web.now();
     let mut registry = Registry::with_prefix("nightbell");
     web.metrics.register(&mut registry);

@@ -223,7 +223,7 @@ impl World {
 
     async fn unack(&self, minutes: i64) -> usize {
         let alerts = std::slice::from_ref(&self.alert);
-        unacknowledge(&self.store, &self.receivers, alerts, later(minutes)).await.unwrap().notified
+        unacknowledge(&self.store, &self.receivers, alerts, ("kim", later(minutes))).await.unwrap().notified
     }
 
     /// What there is for a receiver, as "kind state".

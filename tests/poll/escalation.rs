@@ -298,7 +298,7 @@ async fn a_step_is_taken_after_the_acknowledgement_was_removed() {
     ack(&scene, "wang").await;
     scene.pass(minutes(40));
     assert_eq!(scene.escalate().await, 0);
-    scene.store.unack(&[alert(&scene).await.id]).await.unwrap();
+    scene.store.unack(&[alert(&scene).await.id], "li", scene.now()).await.unwrap();
     assert_eq!(scene.escalate().await, 1);
 }
 

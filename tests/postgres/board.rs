@@ -1,9 +1,11 @@
 //! What the page, the API and the metrics ask is answered by a server as it is by a file.
 
-use nightbell::model::{Ack, AlertId, AlertState, DeliveryId, DeliveryState, Role, Status};
+use nightbell::model::{
+    Ack, Action, ActionKind, AlertId, AlertState, DeliveryId, DeliveryState, LabelMatch, Role, Status,
+};
 use nightbell::store::{
-    Access as _, AlertAsk, Board, DeliveryAsk, Desk as _, Gauges as _, Mode, NewSilence, NewToken, Outbox as _, Place,
-    PollCommit, PollLedger as _, SqlStore,
+    Access as _, Actions as _, AlertAsk, Board, DeadLetters, Deliveries as _, DeliveryAsk, Desk as _, Gauges as _,
+    Mode, NewSilence, NewToken, Outbox as _, Place, PollCommit, PollLedger as _, SqlStore,
 };
 
 use crate::sample::{alert, at, commit, delivery, fresh_database, instance, resolution, resolved, source};
@@ -104,19 +106,52 @@ async fn answers(store: &SqlStore) -> Vec<String> {
     gauges.firing.sort_by(|one, other| one.0.cmp(&other.0));
     said(&mut answers, "gauges", gauges);
     let ids = ["d0", "d1", "d2"].map(DeliveryId::new);
-    let mut dropped = store.drop_deliveries(&ids, "given\0 up by kim", at(50)).await.unwrap();
+    let mut dropped = store.drop_deliveries(&ids, "kim\0", "given\0 up", at(50)).await.unwrap();
     dropped.sort();
     said(&mut answers, "dropped", dropped);
     lists(store, &mut answers).await;
     said(&mut answers, "gauges", store.gauges(at(50)).await.unwrap().dead);
+    actions(store, &mut answers).await;
     access(store, &mut answers).await;
     answers
 }
 
+/// What people did, row by row and as a whole.
+async fn actions(store: &SqlStore, answers: &mut Vec<String>) {
+    let alert = AlertId::new("a2");
+    store.unack(std::slice::from_ref(&alert), "li\0", at(60)).await.unwrap();
+    store.unack(std::slice::from_ref(&alert), "li\0", at(61)).await.unwrap();
+    store.revive(&DeadLetters::Named(dropped()), "kim", at(62)).await.unwrap();
+    store.record_action(&Action::poll(&source(), "kim", at(63))).await.unwrap();
+    store.record_action(&Action::poll(&source(), "kim", at(63))).await.unwrap();
+    let all = store.action_page(None, 50).await.unwrap();
+    assert!(all.len() > 4 && all.iter().any(|action| action.kind == ActionKind::Unack), "{all:?}");
+    let mut after = None;
+    for action in &all {
+        let page = store.action_page(after.as_ref(), 1).await.unwrap();
+        assert_eq!(page.first(), Some(action));
+        after = Some(Place { at: action.at, id: action.key() });
+    }
+    said(answers, "actions", all);
+    said(answers, "on an alert", store.actions_on_alert(&alert).await.unwrap());
+    said(answers, "on deliveries", store.actions_on_deliveries(&dropped()).await.unwrap());
+    said(answers, "gathering", store.gathering(std::slice::from_ref(&alert)).await.unwrap());
+    let labels = store.labels_of(&[alert, AlertId::new("none")]).await.unwrap();
+    said(answers, "labels", labels);
+    let mut told: Vec<_> = store.alerts_told_by(&dropped()).await.unwrap().into_iter().collect();
+    told.sort();
+    said(answers, "told by", told);
+}
+
+fn dropped() -> Vec<DeliveryId> {
+    ["d0", "d1", "d2"].map(DeliveryId::new).to_vec()
+}
+
 async fn access(store: &SqlStore, answers: &mut Vec<String>) {
+    let scope = LabelMatch([("team".to_string(), vec!["a\0b".to_string(), "c".to_string()])].into());
     let tokens = [("ab12", "ana\0", Role::Viewer, None), ("ab34", "kim", Role::Responder, Some(at(100)))];
     for (hash, name, role, expires_at) in tokens {
-        let new = NewToken { hash: hash.into(), name: name.into(), role, expires_at };
+        let new = NewToken { hash: hash.into(), name: name.into(), role, scope: scope.clone(), expires_at };
         store.add_token(&new, at(0)).await.unwrap();
     }
     said(answers, "tokens", store.tokens().await.unwrap());

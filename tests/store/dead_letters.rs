@@ -23,11 +23,11 @@ async fn a_dead_letter_is_pending_again_under_its_id_and_what_died_with_it_behin
     store.settle(&[dead("f1"), dead("f2")]).await.unwrap();
     // Beside the process that holds the store.
     let beside = SqlStore::open(&place.url(), Mode::Amend).await.unwrap();
-    let revived = beside.revive(&named(&["f1", "nobody"]), at(100)).await.unwrap();
+    let revived = beside.revive(&named(&["f1", "nobody"]), "kim", at(100)).await.unwrap();
     assert_eq!(revived.revived, ["f1", "r1"].map(DeliveryId::new));
     assert_eq!(revived.refused, [(DeliveryId::new("nobody"), NotRevived::Unknown)]);
     assert_eq!(outbox(&store).await, ["f1 pending 1 gone", "f2 dead 1 gone", "r1 pending 0 -"]);
-    let again = beside.revive(&named(&["f1"]), at(101)).await.unwrap();
+    let again = beside.revive(&named(&["f1"]), "kim", at(101)).await.unwrap();
     assert_eq!(again.refused, [(DeliveryId::new("f1"), NotRevived::NotDead(DeliveryState::Pending))]);
     let claimed = store.claim(&pager(), at(100), 9).await.unwrap();
     assert_eq!(claimed.len(), 1, "the follower waits");
@@ -47,9 +47,9 @@ async fn an_answer_is_not_sent_again_without_the_message_that_it_answers() {
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     claimed(&store, at(1), 9).await;
     store.settle(&[dead("f1")]).await.unwrap();
-    let refused = store.revive(&named(&["r1"]), at(2)).await.unwrap();
+    let refused = store.revive(&named(&["r1"]), "kim", at(2)).await.unwrap();
     assert!(refused.revived.is_empty() && refused.refused[0].1.to_string().contains("f1, is dead"), "{refused:?}");
-    let both = store.revive(&named(&["r1", "f1"]), at(2)).await.unwrap();
+    let both = store.revive(&named(&["r1", "f1"]), "kim", at(2)).await.unwrap();
     assert_eq!((both.revived.len(), both.refused.len()), (2, 0));
 }
 
@@ -66,12 +66,12 @@ async fn what_was_meant_for_a_receiver_that_is_gone_is_not_sent_again_until_it_i
     assert!(outbox(&store).await.iter().all(|line| line.contains(" dead 0 ")), "{:?}", outbox(&store).await);
     let all = DeadLetters::Of { receiver: pager(), since: at(0) };
     for which in [named(&["f1", "r1"]), all.clone()] {
-        let refused = store.revive(&which, at(3)).await.unwrap();
+        let refused = store.revive(&which, "kim", at(3)).await.unwrap();
         let gone = |id: &str| (DeliveryId::new(id), NotRevived::NoReceiver(pager()));
         assert_eq!((refused.revived.len(), refused.refused), (0, vec![gone("f1"), gone("r1")]));
     }
     store.keep_receivers(&[known("pager"), known("team")], at(4)).await.unwrap();
-    assert_eq!(store.revive(&all, at(5)).await.unwrap().revived.len(), 2);
+    assert_eq!(store.revive(&all, "kim", at(5)).await.unwrap().revived.len(), 2);
 }
 
 #[tokio::test]
@@ -90,9 +90,9 @@ async fn the_dead_letters_of_a_receiver_are_taken_by_their_age_and_five_thousand
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     super::meddle(&place, "UPDATE delivery SET state = 'dead', next_attempt_at = NULL").await;
     let which = DeadLetters::Of { receiver: pager(), since: at(0) };
-    assert_eq!(store.revive(&which, at(9)).await.unwrap().revived.len(), 5000);
+    assert_eq!(store.revive(&which, "kim", at(9)).await.unwrap().revived.len(), 5000);
     assert_eq!(store.count_due(&pager(), at(9)).await.unwrap(), 5000);
-    assert_eq!(store.revive(&which, at(9)).await.unwrap().revived.len(), 0);
+    assert_eq!(store.revive(&which, "kim", at(9)).await.unwrap().revived.len(), 0);
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn a_later_acknowledgement_replaces_the_earlier_one_and_it_goes_with_the_a
     store.commit_poll(&PollCommit { changed, ..commit(1) }).await.unwrap();
     store.purge(at(1_000), &Default::default()).await.unwrap();
     assert_eq!(store.acks().await.unwrap().len(), 1);
-    let removed = note.unack(&[aabb01.clone(), AlertId::new("aabb02")]).await.unwrap();
+    let removed = note.unack(&[aabb01.clone(), AlertId::new("aabb02")], "li", at(70)).await.unwrap();
     assert_eq!(removed.into_keys().collect::<Vec<_>>(), [aabb01]);
     assert!(store.acks().await.unwrap().is_empty());
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::night::{HOSTILE, Night, night};
 use crate::program::{Running, nightbell};
 
 /// Where `tests/setup.sh` has put the browser's driver.
@@ -18,6 +19,28 @@ fn browser() -> Option<String> {
     let found = Command::new("sh").args(["-c", &format!("command -v {named}")]).output().ok()?;
     let path = String::from_utf8_lossy(&found.stdout).trim().to_string();
     (found.status.success() && !path.is_empty()).then_some(path)
+}
+
+/// Names, errors, owners and paths that a browser would run, in a browser: signed in with a token, on every page. Nothing of
+/// it runs; and what is done there is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_run_nothing_in_a_browser() {
+    let (Some(modules), Some(chromium)) = (modules(), browser()) else {
+        println!("there is no browser to click with: sh tests/setup.sh installs it");
+        return;
+    };
+    let Night { served, responder, .. } = night().await;
+    let mut command = Command::new("node");
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web/hostile.mjs"))
+        .arg(modules)
+        .args([format!("http://{}", served.address), HOSTILE.to_string()])
+        .env("TOKEN", responder.trim_start_matches("Bearer "))
+        .env("CHROMIUM", chromium);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let (wrong, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && wrong.trim().is_empty(), "{wrong}\n{error}");
+    served.stop().await;
 }
 
 #[test]

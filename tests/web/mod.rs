@@ -1,5 +1,6 @@
 //! The page, the API, metrics and health: the real server in process, asked over real connections.
 
+mod actions;
 mod api;
 mod browser;
 mod health;
@@ -9,6 +10,7 @@ mod night;
 mod packaging;
 mod routes;
 mod schemathesis;
+mod scope;
 mod sessions;
 mod supervisor;
 mod tokens;
@@ -51,7 +53,12 @@ impl Served {
 
     /// The same, on a store that is there, by `clock`.
     pub(crate) async fn start_in(place: Place, web: &str, clock: Arc<dyn Clock>) -> Served {
-        let text = format!("version: 1\nstore: {}\n{web}{AROUND}", place.url());
+        Served::start_with(place, &format!("{web}{AROUND}"), clock).await
+    }
+
+    /// The same with all that the configuration says beside the store.
+    pub(crate) async fn start_with(place: Place, rules: &str, clock: Arc<dyn Clock>) -> Served {
+        let text = format!("version: 1\nstore: {}\n{rules}", place.url());
         let loaded = Config::from_text(text, "rules.yaml", Path::new("."), &LoadOptions { offline: true });
         let config = loaded.unwrap_or_else(|problem| panic!("{problem}")).config;
         let mut app = App::open(&config, clock).await.unwrap();

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use nightbell::clock::ManualClock;
 use nightbell::desk::{hash_of, new_token};
 use nightbell::model::{
-    Ack, AlertId, Attempt, AttemptOutcome, Concerns, Content, DeliveryId, DeliveryState, MessageKind, NodePart,
-    ReceiverId, Role, RuleId, Status,
+    Ack, AlertId, Attempt, AttemptOutcome, Concerns, Content, DeliveryId, DeliveryState, LabelMatch, MessageKind,
+    NodePart, ReceiverId, Role, RuleId, Status,
 };
 use nightbell::store::{Access as _, Desk as _, NewSilence, NewToken, Outbox as _, PollLedger as _, Settled, SqlStore};
 
@@ -35,12 +35,18 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) async fn token(store: &SqlStore, role: Role) -> String {
     let token = new_token().unwrap();
     let name = format!("{role} {HOSTILE}").chars().filter(|c| !c.is_control()).collect();
-    store.add_token(&NewToken { hash: hash_of(&token), name, role, expires_at: None }, at(0)).await.unwrap();
+    store
+        .add_token(
+            &NewToken { hash: hash_of(&token), name, role, scope: LabelMatch::default(), expires_at: None },
+            at(0),
+        )
+        .await
+        .unwrap();
     format!("Bearer {token}")
 }
 
 /// The one attempt of a delivery that is in this state now.
-fn attempted(id: &str, state: DeliveryState) -> Settled {
+pub(crate) fn attempted(id: &str, state: DeliveryState) -> Settled {
     let attempt = match state {
         DeliveryState::Delivered => Attempt::delivered("200"),
         _ => Attempt::failed(AttemptOutcome::Rejected, Some("404".into()), HOSTILE),

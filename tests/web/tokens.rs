@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nightbell::clock::ManualClock;
 use nightbell::config::{Config, LoadOptions};
 use nightbell::desk::{hash_of, new_token};
-use nightbell::model::Role;
+use nightbell::model::{LabelMatch, Role};
 use nightbell::store::{Access as _, NewToken};
 
 use super::Served;
@@ -21,7 +21,13 @@ async fn a_token_lets_in_until_it_expires_or_is_revoked() {
     let store = served.store().await;
     let (holding, ending, unknown) = (new_token().unwrap(), new_token().unwrap(), new_token().unwrap());
     for (token, expires_at) in [(&holding, None), (&ending, Some(at(60)))] {
-        let new = NewToken { hash: hash_of(token), name: "kim".into(), role: Role::Viewer, expires_at };
+        let new = NewToken {
+            hash: hash_of(token),
+            name: "kim".into(),
+            role: Role::Viewer,
+            scope: LabelMatch::default(),
+            expires_at,
+        };
         store.add_token(&new, at(0)).await.unwrap();
     }
     let ask = async |token: &str| served.get("/metrics", &[("authorization", &format!("Bearer {token}"))]).await.status;
@@ -102,4 +108,14 @@ async fn tokens_are_made_listed_and_revoked_on_the_command_line_and_shown_once()
     assert_eq!(stage.output(&["token", "revoke", "zz"]).await.status.code(), Some(2));
     let listed = stage.output(&["token", "list"]).await;
     assert!(text(&listed.stdout).contains("revoked"), "{}", text(&listed.stdout));
+    // One for some labels; a label that nothing bears is most likely misspelt.
+    let labels = ["--label", "team=finance", "--label", "team=hr", "--label", "tier=1"];
+    let made = stage.output(&[&["token", "create", "--name", "ana"], labels.as_slice()].concat()).await;
+    let said = text(&made.stderr);
+    assert!(made.status.success() && said.contains("no rule and no source has the label team=finance"), "{said}");
+    assert!(said.contains("a viewer for ana, of team=finance | team=hr | tier=1 alone"), "{said}");
+    let listed = stage.output(&["token", "list", "--json"]).await;
+    let line: serde_json::Value = serde_json::from_str(text(&listed.stdout).lines().next().unwrap()).unwrap();
+    assert_eq!(line["labels"], serde_json::json!({ "team": ["finance", "hr"], "tier": ["1"] }));
+    assert_eq!(stage.output(&["token", "create", "--name", "x", "--label", "team"]).await.status.code(), Some(2));
 }

@@ -7,6 +7,7 @@ use super::super::ground::{Exit, Failure, instant};
 use super::super::names;
 use super::super::output::{complain, fail, print};
 use super::super::place::Desk;
+use super::super::silence::author;
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{DeliveryId, ReceiverId};
 use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
@@ -22,6 +23,9 @@ pub(super) struct Arguments {
     /// Those made since: 6h, 2d, 2026-11-21, 2026-11-21T03:00 (in the configured zone), or with a zone.
     #[arg(long, value_name = "TIME", requires = "receiver")]
     since: Option<String>,
+    /// Who has them sent again; without it, the login name.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -29,9 +33,10 @@ pub(super) struct Arguments {
 
 pub(super) async fn retry(desk: &Desk, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
     let which = which(desk, arguments)?;
+    let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
     let store = SqlStore::open(&desk.config.store, Mode::Amend).await?;
     names::receivers(desk, &store, arguments.receiver.as_slice()).await?;
-    let revived = store.revive(&which, SystemClock.now()).await?;
+    let revived = store.revive(&which, &by, SystemClock.now()).await?;
     store.close().await;
     tell(&revived, arguments.json || as_json)?;
     Ok(if revived.refused.is_empty() { Exit::Done } else { Exit::Failed })

@@ -17,10 +17,12 @@ use jiff::tz::TimeZone;
 use crate::limits::{
     EXPLAINED_ALERTS_MAX, EXPLAINED_DELIVERIES_MAX, EXPLAINED_RUNS_MAX, EXPLAINED_TRANSITIONS_MAX, HISTORY_RUNS_MAX,
 };
-use crate::model::{Ack, Alert, AlertId, RuleId};
+use crate::model::{Ack, Action, Alert, AlertId, DeliveryId, RuleId};
 use crate::rule::history::Past;
 use crate::rule::{Matcher, Objection, Rule, RuleSet, Standing};
-use crate::store::{Archive as _, Deliveries as _, Desk as _, Inquiry as _, SqlStore, StoreError, TransitionLog as _};
+use crate::store::{
+    Actions as _, Archive as _, Deliveries as _, Desk as _, Inquiry as _, SqlStore, StoreError, TransitionLog as _,
+};
 use crate::yaml::closest;
 
 /// Finds what `text` names: a job, a run as `job/id`, or a run by its id alone. Several sources, or several jobs, may have
@@ -195,6 +197,24 @@ pub async fn traced_deliveries(store: &SqlStore, alert: &AlertId) -> Result<Vec<
         deliveries.push(TracedDelivery { record, group });
     }
     Ok(deliveries)
+}
+
+/// What people did to an alert and to the messages about it, those included that told of others, too; the earliest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn actions_on(
+    store: &SqlStore,
+    alert: &AlertId,
+    deliveries: &[TracedDelivery],
+) -> Result<Vec<Action>, StoreError> {
+    let groups: Vec<DeliveryId> =
+        deliveries.iter().filter_map(|traced| traced.record.delivery.merged_into.clone()).collect();
+    let mut actions = store.actions_on_alert(alert).await?;
+    actions.extend(store.actions_on_deliveries(&groups).await?);
+    actions.sort_by_key(|one| (one.at, one.key()));
+    actions.dedup();
+    Ok(actions)
 }
 
 impl Explanation<'_> {

@@ -5,13 +5,13 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::database::SqlStore;
-use super::items::clean;
+use super::items::{clean, to_json};
 use super::rows;
 use crate::model::Role;
 use crate::store::access::{Access, NewToken, TokenRecord};
 use crate::store::error::StoreError;
 
-const COLUMNS: &str = "hash, name, role, created_at, expires_at, revoked_at";
+const COLUMNS: &str = "hash, name, role, created_at, expires_at, revoked_at, scope";
 
 /// Whether the token in the row holds at the instant bound as `$2`.
 const HOLDS: &str =
@@ -21,15 +21,18 @@ impl Access for SqlStore {
     async fn add_token(&self, new: &NewToken, now: Timestamp) -> Result<(), StoreError> {
         self.retried(|| {
             Box::pin(async {
+                let scope = Some(&new.scope).filter(|scope| !scope.is_empty()).map(to_json).transpose()?;
                 let mut write = self.write().await?;
                 sqlx::query(
-                    "INSERT INTO access_token (hash, name, role, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+                    "INSERT INTO access_token (hash, name, role, created_at, expires_at, scope) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
                 )
                 .bind(new.hash.as_str())
                 .bind(clean(&new.name).into_owned())
                 .bind(new.role.as_str())
                 .bind(now.as_millisecond())
                 .bind(new.expires_at.map(Timestamp::as_millisecond))
+                .bind(scope)
                 .execute(write.on())
                 .await
                 .map_err(|error| self.failed(error))?;
@@ -163,5 +166,7 @@ fn record(row: &AnyRow) -> Result<TokenRecord, StoreError> {
         created_at: rows::instant(rows::number(row, 3)?)?,
         expires_at: rows::optional_instant(row, 4)?,
         revoked_at: rows::optional_instant(row, 5)?,
+        // One that cannot be understood makes the token one of no use, and never one for everything.
+        scope: rows::optional_json(row, 6)?.unwrap_or_default(),
     })
 }

@@ -9,11 +9,13 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
+use super::actions;
 use super::database::SqlStore;
 use super::items::{IdItem, clean, to_json};
 use super::rows;
 use crate::model::{
-    Ack, Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, ReceiverId, SourceId, Status,
+    Ack, ActionKind, Alert, AlertFacts, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, Labels,
+    ReceiverId, SourceId, Status,
 };
 use crate::store::board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, StepRow};
 use crate::store::error::StoreError;
@@ -172,12 +174,56 @@ impl Board for SqlStore {
         Ok(rows::all(&found, "delivery", rows::delivery))
     }
 
+    async fn labels_of(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Labels>, StoreError> {
+        let items: Vec<IdItem> = alerts.iter().map(|alert| IdItem { id: alert.as_str() }).collect();
+        let statement =
+            AssertSqlSafe(format!("SELECT id, facts FROM alert WHERE id IN {}", self.dialect.bound_texts(1)));
+        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
+        let labels_of = |row: &AnyRow| {
+            let facts: AlertFacts = rows::json(row, 1)?;
+            Ok((AlertId::new(rows::text(row, 0)?), facts.alert.labels))
+        };
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "alert", labels_of).into_iter().collect())
+    }
+
+    async fn alerts_told_by(&self, deliveries: &[DeliveryId]) -> Result<HashMap<DeliveryId, Vec<AlertId>>, StoreError> {
+        let items: Vec<IdItem> = deliveries.iter().map(|id| IdItem { id: id.as_str() }).collect();
+        let statement = AssertSqlSafe(format!(
+            "SELECT merged_into, alert FROM delivery WHERE merged_into IN {} AND alert IS NOT NULL",
+            self.dialect.bound_texts(1)
+        ));
+        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
+        let found = rows::all(&found.map_err(|error| self.failed(error))?, "delivery", |row| {
+            Ok((DeliveryId::new(rows::text(row, 0)?), AlertId::new(rows::text(row, 1)?)))
+        });
+        let mut told: HashMap<DeliveryId, Vec<AlertId>> = HashMap::new();
+        for (delivery, alert) in found {
+            told.entry(delivery).or_default().push(alert);
+        }
+        Ok(told)
+    }
+
+    async fn gathering(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Timestamp>, StoreError> {
+        let items: Vec<IdItem> = alerts.iter().map(|alert| IdItem { id: alert.as_str() }).collect();
+        // By the alert: what waits is told from what does not only there, so that the index of alerts answers it.
+        let statement = AssertSqlSafe(format!(
+            "SELECT alert, MIN(next_attempt_at) FROM delivery WHERE alert IN {} AND state || '' = 'pending' \
+               AND group_key IS NOT NULL AND group_told_at IS NULL GROUP BY alert",
+            self.dialect.bound_texts(1)
+        ));
+        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
+        let row = |row: &AnyRow| Ok((AlertId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?));
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "delivery", row).into_iter().collect())
+    }
+
     async fn drop_deliveries(
         &self,
         ids: &[DeliveryId],
+        by: &str,
         reason: &str,
         now: Timestamp,
     ) -> Result<Vec<DeliveryId>, StoreError> {
+        let why = format!("given up by {by}: {reason}");
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
@@ -190,7 +236,7 @@ impl Board for SqlStore {
                  RETURNING id",
             )
             .bind(id.as_str())
-            .bind(clean(reason).into_owned())
+            .bind(clean(&why).into_owned())
             .bind(now.as_millisecond())
             .fetch_all(write.on())
             .await
@@ -199,6 +245,8 @@ impl Board for SqlStore {
                         dropped.push(DeliveryId::new(rows::text(row, 0)?));
                     }
                 }
+                let done = actions::done(ActionKind::Drop, by, Some(reason), now);
+                actions::record_on_deliveries(self, &mut write, &dropped, &done).await?;
                 self.commit(write).await?;
                 Ok(dropped)
             })

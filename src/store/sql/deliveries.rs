@@ -9,8 +9,8 @@ use sqlx::query::Query;
 
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, lists};
-use super::{insert, rows};
-use crate::model::{Delivery, DeliveryId, DeliveryState, NEVER_FIRED, NotRevived, ReceiverId};
+use super::{actions, insert, rows};
+use crate::model::{ActionKind, Delivery, DeliveryId, DeliveryState, NEVER_FIRED, NotRevived, ReceiverId};
 use crate::store::deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 use crate::store::error::StoreError;
 
@@ -94,7 +94,7 @@ impl Deliveries for SqlStore {
         Ok(Some(DeliveryRecord { delivery, alert, attempts, fallback }))
     }
 
-    async fn revive(&self, which: &DeadLetters, now: Timestamp) -> Result<Revived, StoreError> {
+    async fn revive(&self, which: &DeadLetters, by: &str, now: Timestamp) -> Result<Revived, StoreError> {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
@@ -124,6 +124,8 @@ impl Deliveries for SqlStore {
                 revived.refused.sort();
                 let items: Vec<IdItem> = revived.revived.iter().map(|id| IdItem { id: id.as_str() }).collect();
                 insert::execute_with(self, &mut write, &self.statements.revive, &items, now.as_millisecond()).await?;
+                let done = actions::done(ActionKind::Retry, by, None, now);
+                actions::record_on_deliveries(self, &mut write, &revived.revived, &done).await?;
                 self.commit(write).await?;
                 Ok(revived)
             })

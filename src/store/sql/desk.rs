@@ -8,9 +8,9 @@ use sqlx::any::AnyRow;
 use super::database::{SqlStore, Write};
 use super::insert::insert_deliveries;
 use super::items::to_json;
-use super::{gap, rows};
+use super::{actions, gap, rows};
 use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
-use crate::model::{Ack, Alert, AlertId, DeliveryId, Notification, ReceiverId, Silence, SilenceId};
+use crate::model::{Ack, Action, ActionKind, Alert, AlertId, DeliveryId, Notification, ReceiverId, Silence, SilenceId};
 use crate::store::desk::{Desk, NewSilence, Told};
 use crate::store::error::StoreError;
 
@@ -62,6 +62,8 @@ impl Desk for SqlStore {
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
+                let done = Action::on_silence(ActionKind::Silence, id, &new.by, Some(&new.reason), now);
+                actions::record(self, &mut write, &[done]).await?;
                 self.commit(write).await?;
                 Ok(id)
             })
@@ -73,7 +75,7 @@ impl Desk for SqlStore {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
-                sqlx::query(
+                let ended = sqlx::query(
             "UPDATE silence SET expired_at = $2, expired_by = $3 WHERE id = $1 AND expired_at IS NULL AND ends_at > $2",
         )
         .bind(id.0)
@@ -82,6 +84,10 @@ impl Desk for SqlStore {
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
+                if ended.rows_affected() > 0 {
+                    let done = Action::on_silence(ActionKind::Expire, id, by, None, now);
+                    actions::record(self, &mut write, &[done]).await?;
+                }
                 self.commit(write).await?;
                 self.silence(id).await
             })
@@ -140,6 +146,12 @@ impl Desk for SqlStore {
             Box::pin(async {
                 let mut write = self.write().await?;
                 let before = remove_acks(self, &mut write, alerts).await?;
+                let is_news = |alert: &&AlertId| {
+                    before.get(*alert).is_none_or(|it| (&it.by, &it.reason) != (&ack.by, &ack.reason))
+                };
+                let done = |alert| Action::on_alert(ActionKind::Ack, alert, &ack.by, ack.reason.as_deref(), ack.at);
+                let done: Vec<Action> = alerts.iter().filter(is_news).map(done).collect();
+                actions::record(self, &mut write, &done).await?;
                 for alert in alerts {
                     sqlx::query(
                         "INSERT INTO ack (alert, author, reason, at) VALUES ($1, $2, $3, $4) ON CONFLICT (alert) DO UPDATE \
@@ -164,12 +176,18 @@ impl Desk for SqlStore {
     async fn unack_and_tell(
         &self,
         alerts: &[AlertId],
+        by: &str,
+        now: Timestamp,
         deliveries: &[Notification],
     ) -> Result<HashMap<AlertId, Ack>, StoreError> {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
                 let before = remove_acks(self, &mut write, alerts).await?;
+                let removed = alerts.iter().filter(|alert| before.contains_key(*alert));
+                let done: Vec<Action> =
+                    removed.map(|alert| Action::on_alert(ActionKind::Unack, alert, by, None, now)).collect();
+                actions::record(self, &mut write, &done).await?;
                 insert_deliveries(self, &mut write, std::iter::once(deliveries), &HashSet::new()).await?;
                 self.commit(write).await?;
                 Ok(before)

@@ -37,6 +37,7 @@ pub(super) fn migrations(dialect: Dialect) -> Migrator {
         step(32, "link_key", include_str!("migrations/0032_link_key.sql")),
         step(34, "thread", include_str!("migrations/0034_thread.sql")),
         step(36, "receiver_list", include_str!("migrations/0036_receiver_list.sql")),
+        step(37, "action", include_str!("migrations/0037_action.sql")),
     ])
 }
 

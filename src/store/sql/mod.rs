@@ -11,6 +11,7 @@
 //! another database needs a dialect and no second copy of the logic. Nothing here knows why a row is written.
 
 mod access;
+mod actions;
 mod archive;
 mod board;
 mod connections;

@@ -8,8 +8,8 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, alert_items, clean, lists, to_json};
-use super::{gap, insert, rows};
-use crate::model::{Alert, DeliveryState, GapCause, GapPart, ReceiverId, SourceId};
+use super::{actions, gap, insert, rows};
+use crate::model::{Action, ActionKind, Alert, DeliveryState, EndReason, GapCause, GapPart, ReceiverId, SourceId};
 use crate::store::archive::Archive as _;
 use crate::store::error::StoreError;
 use crate::store::outbox::Settled;
@@ -80,6 +80,8 @@ impl OwnAlerts for SqlStore {
                 let moment = gap::next_moment(self, &mut write, own.now).await?;
                 let changed = alert_items(&own.changed, own.now, moment);
                 insert::execute(self, &mut write, &self.statements.update_alerts, &changed).await?;
+                let closed: Vec<Action> = own.changed.iter().filter_map(closing).collect();
+                actions::record(self, &mut write, &closed).await?;
                 let touched = own.changed.iter().filter(|alert| !alert.rule.as_str().starts_with("self/"));
                 for source in touched.map(|alert| &alert.source).collect::<BTreeSet<_>>() {
                     sqlx::query("UPDATE source SET generation = generation + 1 WHERE id = $1")
@@ -95,6 +97,12 @@ impl OwnAlerts for SqlStore {
         })
         .await
     }
+}
+
+/// What a person did who closed an alert.
+fn closing(alert: &Alert) -> Option<Action> {
+    let ended = alert.facts.alert.ended.as_ref().filter(|ended| ended.reason == EndReason::Closed)?;
+    Some(Action::on_alert(ActionKind::Close, &alert.id, ended.by.as_deref()?, ended.note.as_deref(), ended.at))
 }
 
 /// Notes how receivers fare. As long as everything arrives it only looks.

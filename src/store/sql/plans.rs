@@ -19,6 +19,8 @@ use crate::model::{
     Alert, AlertId, Content, DeliveryId, InstanceKey, MessageKind, Notification, RuleId, RuleStep, SourceId,
 };
 use crate::store::access::Access as _;
+use crate::store::actions::Actions as _;
+use crate::store::board::Place;
 use crate::store::desk::Desk as _;
 use crate::store::digests::Digests as _;
 use crate::store::error::StoreError;
@@ -150,7 +152,14 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
         follows: Some(DeliveryId::new("d")),
         ..Notification::new("ack".into(), "hook".into(), MessageKind::AlertUnacknowledged, Content::default(), now)
     };
-    store.unack_and_tell(&[alert], &[ack]).await?;
+    store.unack_and_tell(std::slice::from_ref(&alert), "kim", now, &[ack]).await?;
+    store.action_page(None, 5).await?;
+    store.action_page(Some(&Place { at: now, id: "x".into() }), 5).await?;
+    store.actions_on_alert(&alert).await?;
+    store.actions_on_deliveries(&[DeliveryId::new("d")]).await?;
+    crate::store::board::Board::labels_of(store, std::slice::from_ref(&alert)).await?;
+    crate::store::board::Board::gathering(store, std::slice::from_ref(&alert)).await?;
+    crate::store::board::Board::alerts_told_by(store, &[DeliveryId::new("d")]).await?;
     store.own_state(now).await?;
     store.gauges(now).await?;
     store.token("t", now).await?;

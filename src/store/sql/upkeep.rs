@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 
 use super::database::SqlStore;
-use super::{forget, rows};
+use super::{actions, forget, rows};
 use crate::limits::{DELIVERY_PATIENCE, JOB_DAYS_KEPT, STORE_PURGE_ROWS_MAX};
 use crate::model::SourceId;
 use crate::store::error::StoreError;
@@ -74,6 +74,7 @@ impl Upkeep for SqlStore {
         removed += purge_alerts(self, before).await?;
         removed += purge_deliveries(self, before).await?;
         removed += purge_silences(self, before).await?;
+        removed += in_batches(self, actions::PURGE, &[before]).await?;
         removed += purge_gaps(self, before).await?;
         removed += purge_transitions(self, before).await?;
         removed += purge_polls(self, before).await?;

@@ -10,15 +10,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::exchange::{Body, Said, answer, limit, list};
-use crate::desk::explain::traced_deliveries;
+use crate::desk::explain::{actions_on, traced_deliveries};
 use crate::desk::json;
 use crate::model::{Ack, Alert, AlertId, AlertState, ReceiverId, RuleId, SourceId};
 use crate::store::{AlertAsk, Board as _};
 use crate::template::Locale;
 use crate::web::access::Person;
+use crate::web::cursor;
+use crate::web::deeds::{self, Doer};
 use crate::web::fault::Fault;
+use crate::web::sight::Sight;
 use crate::web::state::Web;
-use crate::web::{cursor, deeds};
 use crate::words::Language;
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +53,7 @@ fn object(web: &Web, alert: &Alert, ack: Option<&Ack>) -> Value {
 pub(in crate::web) async fn alerts(
     State(web): State<Web>,
     Query(asked): Query<Asked>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let limit = limit(asked.limit)?;
@@ -62,7 +65,7 @@ pub(in crate::web) async fn alerts(
         since: asked.since,
         after: cursor::after(asked.cursor.as_deref())?,
     };
-    let (found, next) = cursor::page(web.store.alert_page(&ask, limit + 1).await?, limit, cursor::of_alert);
+    let (found, next) = sight.alerts(&web, ask, limit).await?;
     let ids: Vec<AlertId> = found.iter().map(|alert| alert.id.clone()).collect();
     let acks: HashMap<AlertId, Ack> = web.store.acks_of(&ids).await?;
     let items = found.iter().map(|alert| object(&web, alert, acks.get(&alert.id))).collect();
@@ -73,10 +76,11 @@ pub(in crate::web) async fn alerts(
 pub(in crate::web) async fn alert(
     State(web): State<Web>,
     Path(id): Path<String>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let id = AlertId::new(&id);
-    let alert = web.store.alert(&id).await?.ok_or_else(Fault::not_found)?;
+    let alert = sight.alert(&web, &id).await?;
+    let id = alert.id.clone();
     let ack = web.store.acks_of(std::slice::from_ref(&id)).await?.remove(&id);
     let deliveries = traced_deliveries(&web.store, &id).await?;
     let steps = web.store.steps_of(&id).await?;
@@ -89,6 +93,7 @@ pub(in crate::web) async fn alert(
         .iter()
         .map(|step| json!({ "step": step.step, "receiver": step.receiver, "delivery": step.delivery, "taken_at": step.taken_at }))
         .collect();
+    whole["actions"] = actions_on(&web.store, &id, &deliveries).await?.iter().map(json::action).collect();
     Ok(answer(&headers, &whole))
 }
 
@@ -97,11 +102,13 @@ pub(in crate::web) async fn ack(
     State(web): State<Web>,
     Path(id): Path<String>,
     Extension(person): Extension<Person>,
+    sight: Sight,
     headers: HeaderMap,
     Body(said): Body<Said>,
 ) -> Result<Response, Fault> {
+    let doer = Doer { by: &person.name, sight: &sight };
     let reason = Some(said.reason.as_str()).filter(|reason| !reason.trim().is_empty());
-    let before = deeds::ack(&web, &id, &person.name, reason).await?;
+    let before = deeds::ack(&web, &doer, &id, reason).await?;
     let now = web.store.acks_of(&[AlertId::new(&id)]).await?.remove(id.as_str());
     Ok(answer(&headers, &json!({ "acked": now, "instead_of": before })))
 }
@@ -111,8 +118,9 @@ pub(in crate::web) async fn unack(
     State(web): State<Web>,
     Path(id): Path<String>,
     Extension(person): Extension<Person>,
+    sight: Sight,
 ) -> Result<Response, Fault> {
-    deeds::unack(&web, &id, &person.name).await?;
+    deeds::unack(&web, &Doer { by: &person.name, sight: &sight }, &id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -121,9 +129,11 @@ pub(in crate::web) async fn close(
     State(web): State<Web>,
     Path(id): Path<String>,
     Extension(person): Extension<Person>,
+    sight: Sight,
     headers: HeaderMap,
     Body(said): Body<Said>,
 ) -> Result<Response, Fault> {
-    let notified = deeds::close(&web, &id, &person.name, &said.reason).await?;
+    let doer = Doer { by: &person.name, sight: &sight };
+    let notified = deeds::close(&web, &doer, &id, &said.reason).await?;
     Ok(answer(&headers, &json!({ "notified": notified })))
 }

@@ -8,12 +8,14 @@ use serde_json::json;
 
 use super::exchange::{Body, Said, answer, limit, list};
 use crate::desk::json;
-use crate::model::{AlertId, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
-use crate::store::{Board as _, Deliveries as _, DeliveryAsk};
+use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId};
+use crate::store::{Actions as _, DeliveryAsk};
 use crate::web::access::Person;
+use crate::web::cursor;
+use crate::web::deeds::{self, Doer};
 use crate::web::fault::Fault;
+use crate::web::sight::Sight;
 use crate::web::state::Web;
-use crate::web::{cursor, deeds};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +38,7 @@ pub(in crate::web) struct DigestsAsked {
 pub(in crate::web) async fn deliveries(
     State(web): State<Web>,
     Query(asked): Query<Asked>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let limit = limit(asked.limit)?;
@@ -46,7 +49,7 @@ pub(in crate::web) async fn deliveries(
         digests: false,
         after: cursor::after(asked.cursor.as_deref())?,
     };
-    let (found, next) = cursor::page(web.store.delivery_page(&ask, limit + 1).await?, limit, cursor::of_delivery);
+    let (found, next) = sight.deliveries(&web, ask, limit).await?;
     Ok(answer(&headers, &list(found.iter().map(json::delivery).collect(), next)))
 }
 
@@ -54,10 +57,14 @@ pub(in crate::web) async fn deliveries(
 pub(in crate::web) async fn delivery(
     State(web): State<Web>,
     Path(id): Path<String>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let record = web.store.delivery_record(&DeliveryId::new(&id)).await?.ok_or_else(Fault::not_found)?;
-    Ok(answer(&headers, &json::delivery_record(&record)))
+    let record = sight.delivery(&web, &id).await?;
+    let mut object = json::delivery_record(&record);
+    let done = web.store.actions_on_deliveries(std::slice::from_ref(&record.delivery.id)).await?;
+    object["actions"] = done.iter().map(json::action).collect();
+    Ok(answer(&headers, &object))
 }
 
 /// `POST /api/v1/deliveries/{id}/retry`.
@@ -65,9 +72,10 @@ pub(in crate::web) async fn retry(
     State(web): State<Web>,
     Path(id): Path<String>,
     Extension(person): Extension<Person>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let revived = deeds::retry(&web, &id, &person.name).await?;
+    let revived = deeds::retry(&web, &Doer { by: &person.name, sight: &sight }, &id).await?;
     Ok(answer(&headers, &json!({ "pending": revived })))
 }
 
@@ -76,10 +84,12 @@ pub(in crate::web) async fn drop_delivery(
     State(web): State<Web>,
     Path(id): Path<String>,
     Extension(person): Extension<Person>,
+    sight: Sight,
     headers: HeaderMap,
     Body(said): Body<Said>,
 ) -> Result<Response, Fault> {
-    let dropped = deeds::drop_delivery(&web, &id, &person.name, &said.reason).await?;
+    let doer = Doer { by: &person.name, sight: &sight };
+    let dropped = deeds::drop_delivery(&web, &doer, &id, &said.reason).await?;
     Ok(answer(&headers, &json!({ "dead": dropped })))
 }
 
@@ -87,12 +97,13 @@ pub(in crate::web) async fn drop_delivery(
 pub(in crate::web) async fn digests(
     State(web): State<Web>,
     Query(asked): Query<DigestsAsked>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let limit = limit(asked.limit)?;
     let after = cursor::after(asked.cursor.as_deref())?;
     let ask = DeliveryAsk { digests: true, after, ..DeliveryAsk::default() };
-    let (found, next) = cursor::page(web.store.delivery_page(&ask, limit + 1).await?, limit, cursor::of_delivery);
+    let (found, next) = sight.deliveries(&web, ask, limit).await?;
     let item = |delivery: &Delivery| {
         let mut item = json::delivery(delivery);
         item["subject"] = json!(delivery.content.part("subject"));
@@ -105,9 +116,10 @@ pub(in crate::web) async fn digests(
 pub(in crate::web) async fn digest(
     State(web): State<Web>,
     Path(id): Path<String>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let record = web.store.delivery_record(&DeliveryId::new(&id)).await?.ok_or_else(Fault::not_found)?;
+    let record = sight.delivery(&web, &id).await?;
     if record.delivery.kind != MessageKind::Digest {
         return Err(Fault::not_found());
     }

@@ -14,6 +14,7 @@ use crate::model::{Instance, SourceId};
 use crate::store::{Board as _, Inquiry as _, Place};
 use crate::web::cursor;
 use crate::web::fault::Fault;
+use crate::web::sight::Sight;
 use crate::web::state::Web;
 
 #[derive(Debug, Deserialize)]
@@ -35,6 +36,7 @@ pub(in crate::web) struct RunsAsked {
 pub(in crate::web) async fn jobs(
     State(web): State<Web>,
     Query(asked): Query<Asked>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let limit = limit(asked.limit)?;
@@ -46,8 +48,8 @@ pub(in crate::web) async fn jobs(
         None => String::new(),
     };
     let source = SourceId::new(&asked.source);
-    let found = web.store.job_page(&source, &after, limit + 1).await?;
-    let (names, next) = cursor::page(found, limit, |name| URL_SAFE_NO_PAD.encode(name));
+    let (names, next) = sight.jobs(&web, &source, &after, limit).await?;
+    let next = next.map(|name| URL_SAFE_NO_PAD.encode(name));
     let mut items = Vec::with_capacity(names.len());
     for name in names {
         let last = web.store.runs_of(&source, &name, 1).await?;
@@ -66,14 +68,19 @@ fn run_object(web: &Web, run: &Instance) -> Value {
 pub(in crate::web) async fn job(
     State(web): State<Web>,
     Path((source, job)): Path<(String, String)>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let source = SourceId::new(&source);
+    if !sight.sees_job(&source, &job) {
+        return Err(Fault::not_found());
+    }
     let runs = web.store.runs_of(&source, &job, 1).await?;
     let last = runs.first().ok_or_else(Fault::not_found)?;
     let in_force = web.in_force();
     let rules = &in_force.config.rules;
     let matching = rules.matched_by(&source, &job).into_iter().filter_map(|at| rules.rules().get(at));
+    let matching = matching.filter(|rule| sight.sees_rule(&source, rule));
     let rules: Vec<Value> = matching.map(|rule| json!({ "id": rule.id, "severity": rule.severity })).collect();
     let days = web.store.days_of(&source, &job, 0).await?;
     let days: Vec<Value> =
@@ -93,11 +100,15 @@ pub(in crate::web) async fn instances(
     State(web): State<Web>,
     Path((source, job)): Path<(String, String)>,
     Query(asked): Query<RunsAsked>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let limit = limit(asked.limit)?;
     let after = cursor::after(asked.cursor.as_deref())?;
     let source = SourceId::new(&source);
+    if !sight.sees_job(&source, &job) {
+        return Err(Fault::not_found());
+    }
     let found = web.store.run_page(&source, &job, after.as_ref(), limit + 1).await?;
     if found.is_empty() && after.is_none() {
         return Err(Fault::not_found());

@@ -17,4 +17,4 @@ pub(super) use deliveries::{deliveries, delivery, digest, digests, drop_delivery
 pub(super) use explain::explain;
 pub(super) use jobs::{instances, job, jobs};
 pub(super) use silences::{add, expire, preview, silence, silences};
-pub(super) use status::{document, poll, status};
+pub(super) use status::{actions, document, poll, status};

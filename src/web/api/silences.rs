@@ -8,12 +8,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::exchange::{Body, answer, limit, list};
-use crate::desk::{check_silence, ends_after, is_everything, json, preview_silence};
-use crate::model::{Concerns, LabelMatch, RuleId, Severity, SilenceId, SourceId};
+use crate::desk::{ends_after, is_everything, json, preview_silence};
+use crate::model::{Concerns, LabelMatch, RuleId, Severity, SourceId};
 use crate::store::{Desk as _, NewSilence};
 use crate::web::access::Person;
 use crate::web::cursor;
+use crate::web::deeds::{self, Doer};
 use crate::web::fault::Fault;
+use crate::web::sight::Sight;
 use crate::web::state::Web;
 use crate::yaml::parse_duration;
 
@@ -62,6 +64,7 @@ impl Wish {
 pub(in crate::web) async fn silences(
     State(web): State<Web>,
     Query(asked): Query<Asked>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let (limit, now) = (limit(asked.limit)?, web.now());
@@ -70,7 +73,7 @@ pub(in crate::web) async fn silences(
         Some("all") => true,
         Some(_) => return Err(Fault::bad_request("state: active or all")),
     };
-    let mut found = web.store.silences().await?;
+    let mut found = sight.silences(&web).await?;
     found.retain(|(silence, _)| {
         (all || silence.is_active(now)) && asked.cursor.is_none_or(|cursor| silence.id.0 < cursor)
     });
@@ -83,20 +86,21 @@ pub(in crate::web) async fn silences(
 pub(in crate::web) async fn silence(
     State(web): State<Web>,
     Path(id): Path<i64>,
+    sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let found = web.store.silences().await?;
-    let (silence, held) = found.iter().find(|(silence, _)| silence.id.0 == id).ok_or_else(Fault::not_found)?;
-    Ok(answer(&headers, &json::silence(silence, *held, web.now())))
+    let (silence, held) = sight.silence(&web, id).await?;
+    Ok(answer(&headers, &json::silence(&silence, held, web.now())))
 }
 
 /// `POST /api/v1/silences/preview`.
 pub(in crate::web) async fn preview(
     State(web): State<Web>,
+    sight: Sight,
     headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<Response, Fault> {
-    let hits = preview_silence(&*web.store, &wish.concerns(), web.now()).await??;
+    let hits = preview_silence(&*web.store, &wish.concerns(), |alert| sight.sees(alert), web.now()).await??;
     let examples: Vec<_> =
         hits.examples.iter().map(|alert| json!({ "id": alert.id, "summary": alert.facts.alert.summary })).collect();
     let object = json!({
@@ -115,6 +119,7 @@ pub(in crate::web) async fn preview(
 pub(in crate::web) async fn add(
     State(web): State<Web>,
     Extension(person): Extension<Person>,
+    sight: Sight,
     Body(wish): Body<Wish>,
 ) -> Result<Response, Fault> {
     let now = web.now();
@@ -127,10 +132,9 @@ pub(in crate::web) async fn add(
     if is_everything(&concerns) && !wish.everything {
         return Err(Fault::conflict("this would silence everything; say \"everything\": true if that is meant"));
     }
-    let new = NewSilence { concerns, reason: wish.reason, by: person.name, ends_at };
-    let new = check_silence(&web.in_force().config, new, now)?;
-    let id = web.store.add_silence(&new, now).await?;
-    tracing::info!(silence = id.0, by = new.by, "silenced over the API: {}", new.concerns);
+    let concerns = sight.narrowed(concerns)?;
+    let new = NewSilence { concerns, reason: wish.reason, by: person.name.clone(), ends_at };
+    let id = deeds::silence(&web, &Doer { by: &person.name, sight: &sight }, new).await?;
     let silence = web.store.silence(id).await?.ok_or_else(Fault::not_found)?;
     let place = [(axum::http::header::LOCATION, format!("/api/v1/silences/{id}"))];
     Ok((StatusCode::CREATED, place, axum::Json(json::silence(&silence, 0, now))).into_response())
@@ -141,8 +145,8 @@ pub(in crate::web) async fn expire(
     State(web): State<Web>,
     Path(id): Path<i64>,
     Extension(person): Extension<Person>,
+    sight: Sight,
 ) -> Result<Response, Fault> {
-    web.store.expire_silence(SilenceId(id), &person.name, web.now()).await?.ok_or_else(Fault::not_found)?;
-    tracing::info!(silence = id, by = person.name, "expired over the API");
+    deeds::expire(&web, &Doer { by: &person.name, sight: &sight }, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

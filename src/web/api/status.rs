@@ -1,20 +1,28 @@
 //! How Nightbell fares, over the API; and what the API is, as an OpenAPI document.
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::exchange::answer;
+use super::exchange::{answer, limit, list};
+use crate::desk::json as said;
 use crate::store::{Archive as _, Gauges as _, SourceCondition};
 use crate::web::access::Person;
-use crate::web::deeds;
+use crate::web::cursor;
+use crate::web::deeds::{self, Doer};
 use crate::web::fault::Fault;
+use crate::web::sight::Sight;
 use crate::web::state::Web;
 use crate::worker::turn::Status;
 
 /// `GET /api/v1/status`.
-pub(in crate::web) async fn status(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Fault> {
+pub(in crate::web) async fn status(
+    State(web): State<Web>,
+    sight: Sight,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
     let (now, in_force) = (web.now(), web.in_force());
     let counted = web.store.gauges(now).await?;
     let source = |it: &SourceCondition| {
@@ -32,7 +40,8 @@ pub(in crate::web) async fn status(State(web): State<Web>, headers: HeaderMap) -
             "looked_at": it.looked_at,
             "next_due": it.next_due,
             "failing_since": it.failing.as_ref().map(|failing| failing.since),
-            "error": it.failing.as_ref().map(|failing| &failing.error),
+            // What went wrong may be about anything.
+            "error": it.failing.as_ref().filter(|_| sight.is_whole()).map(|failing| &failing.error),
             "is_faulty": it.fault(now).is_some(),
         })
     };
@@ -40,6 +49,7 @@ pub(in crate::web) async fn status(State(web): State<Web>, headers: HeaderMap) -
         .config
         .receivers
         .iter()
+        .filter(|_| sight.is_whole())
         .map(|settings| {
             let pending = counted.pending.iter().find(|(id, ..)| *id == settings.id);
             let dead = counted.dead.iter().find(|(id, _)| *id == settings.id);
@@ -52,6 +62,7 @@ pub(in crate::web) async fn status(State(web): State<Web>, headers: HeaderMap) -
             })
         })
         .collect();
+    let ((firing, _), silences) = (sight.counted(&web).await?, sight.silences(&web).await?);
     let object = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": web.started_at,
@@ -60,15 +71,34 @@ pub(in crate::web) async fn status(State(web): State<Web>, headers: HeaderMap) -
             "since": in_force.since,
             "fingerprint": in_force.config.fingerprint,
             "refused_since": web.reloads.refusal().map(|(since, _)| since),
-            "refusal": web.reloads.refusal().map(|(_, why)| why),
+            "refusal": web.reloads.refusal().filter(|_| sight.is_whole()).map(|(_, why)| why),
         },
-        "sources": web.store.sources().await?.iter().map(source).collect::<Vec<_>>(),
+        "sources": web.store.sources().await?.iter().filter(|it| sight.sees_source(&it.id)).map(source).collect::<Vec<_>>(),
         "receivers": receivers,
         "loops": web.statuses.all().into_iter().map(work).collect::<Vec<_>>(),
-        "alerts_firing": counted.firing.iter().map(|(.., count)| count).sum::<u64>(),
-        "silences_active": counted.silences,
+        "alerts_firing": firing,
+        "silences_active": silences.iter().filter(|(silence, _)| silence.is_active(now)).count(),
     });
     Ok(answer(&headers, &object))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct ActionsAsked {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /api/v1/actions`: what people did, the latest first.
+pub(in crate::web) async fn actions(
+    State(web): State<Web>,
+    Query(asked): Query<ActionsAsked>,
+    sight: Sight,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let (limit, after) = (limit(asked.limit)?, cursor::after(asked.cursor.as_deref())?);
+    let (found, next) = sight.actions(&web, after, limit).await?;
+    Ok(answer(&headers, &list(found.iter().map(said::action).collect(), next)))
 }
 
 /// `GET /api/v1/openapi.json`.
@@ -81,7 +111,8 @@ pub(in crate::web) async fn poll(
     State(web): State<Web>,
     Path(id): Path<String>,
     Extension(person): Extension<Person>,
+    sight: Sight,
 ) -> Result<Response, Fault> {
-    deeds::poll(&web, &id, &person.name)?;
+    deeds::poll(&web, &Doer { by: &person.name, sight: &sight }, &id).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }

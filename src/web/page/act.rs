@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
 use super::frame::{Page, alert_link, encoded};
-use crate::web::deeds;
+use crate::web::deeds::{self, Doer};
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 
@@ -30,13 +30,13 @@ pub(in crate::web) async fn ack(
     p: Page,
     Form(said): Form<Said>,
 ) -> Result<Response, Fault> {
-    deeds::ack(&web, &id, &p.who(), said.reason()).await?;
+    deeds::ack(&web, &doer(&p, &p.who()), &id, said.reason()).await?;
     Ok(Redirect::to(&alert_link(&id)).into_response())
 }
 
 /// `POST /alerts/{id}/unack`.
 pub(in crate::web) async fn unack(State(web): State<Web>, Path(id): Path<String>, p: Page) -> Result<Response, Fault> {
-    deeds::unack(&web, &id, &p.who()).await?;
+    deeds::unack(&web, &doer(&p, &p.who()), &id).await?;
     Ok(Redirect::to(&alert_link(&id)).into_response())
 }
 
@@ -47,13 +47,13 @@ pub(in crate::web) async fn close(
     p: Page,
     Form(said): Form<Said>,
 ) -> Result<Response, Fault> {
-    deeds::close(&web, &id, &p.who(), &said.reason).await?;
+    deeds::close(&web, &doer(&p, &p.who()), &id, &said.reason).await?;
     Ok(Redirect::to(&alert_link(&id)).into_response())
 }
 
 /// `POST /deliveries/{id}/retry`.
 pub(in crate::web) async fn retry(State(web): State<Web>, Path(id): Path<String>, p: Page) -> Result<Response, Fault> {
-    deeds::retry(&web, &id, &p.who()).await?;
+    deeds::retry(&web, &doer(&p, &p.who()), &id).await?;
     Ok(Redirect::to(&format!("/deliveries/{}", encoded(&id))).into_response())
 }
 
@@ -64,19 +64,17 @@ pub(in crate::web) async fn drop_delivery(
     p: Page,
     Form(said): Form<Said>,
 ) -> Result<Response, Fault> {
-    deeds::drop_delivery(&web, &id, &p.who(), &said.reason).await?;
+    deeds::drop_delivery(&web, &doer(&p, &p.who()), &id, &said.reason).await?;
     Ok(Redirect::to(&format!("/deliveries/{}", encoded(&id))).into_response())
 }
 
 /// `POST /sources/{id}/poll`.
 pub(in crate::web) async fn poll(State(web): State<Web>, Path(id): Path<String>, p: Page) -> Result<Response, Fault> {
-    deeds::poll(&web, &id, &p.who())?;
+    deeds::poll(&web, &doer(&p, &p.who()), &id).await?;
     Ok(Redirect::to("/status").into_response())
 }
 
-impl Page {
-    /// By what name the reader is recorded.
-    fn who(&self) -> String {
-        self.person.as_ref().map(|person| person.name.clone()).unwrap_or_default()
-    }
+/// Who does something, by this name.
+pub(super) fn doer<'a>(p: &'a Page, by: &'a str) -> Doer<'a> {
+    Doer { by, sight: &p.sight }
 }

@@ -5,11 +5,13 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::alerts::{Row, standing, waits};
+use super::alerts::{Row, Waiting, standing};
 use super::frame::{Page, alert_link, encoded, job_link, run_link, shown};
-use crate::desk::explain::{TracedDelivery, traced_deliveries};
+use crate::desk::explain::{TracedDelivery, actions_on, traced_deliveries};
 use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX};
-use crate::model::{Ack, Alert, AlertId, AlertState, DeliveryState, Instance, MessageKind, NodePart, ReceiverId};
+use crate::model::{
+    Ack, Action, ActionKind, Alert, AlertState, DeliveryState, Instance, MessageKind, NodePart, ReceiverId,
+};
 use crate::store::{Board as _, Inquiry as _, StepRow};
 use crate::template::Locale;
 use crate::web::fault::Fault;
@@ -63,24 +65,30 @@ struct Run {
 
 /// `GET /alerts/{id}`.
 pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>, p: Page) -> Result<Response, Fault> {
-    let id = AlertId::new(&id);
-    let alert = web.store.alert(&id).await?.ok_or_else(Fault::not_found)?;
+    let alert = p.sight.alert(&web, &id).await?;
+    let id = alert.id.clone();
     let ack = web.store.acks_of(std::slice::from_ref(&id)).await?.remove(&id);
     let deliveries = traced_deliveries(&web.store, &id).await?;
     let steps = web.store.steps_of(&id).await?;
     let job = &alert.facts.job.name;
-    let runs = web.store.runs_of(&alert.source, job, EXPLAINED_RUNS_MAX).await?;
+    let actions = actions_on(&web.store, &id, &deliveries).await?;
+    // The labels of a job may be others by now than those that the alert was made with.
+    let runs = match p.sight.sees_job(&alert.source, job) {
+        true => web.store.runs_of(&alert.source, job, EXPLAINED_RUNS_MAX).await?,
+        false => Vec::new(),
+    };
     let mut others = web.store.alerts_about(&alert.source, job, EXPLAINED_ALERTS_MAX).await?;
-    others.retain(|other| other.id != id);
+    others.retain(|other| other.id != id && p.sight.sees(other));
     others.truncate(EXPLAINED_RUNS_MAX);
     let run_id = alert.facts.instance.as_ref().map(|instance| instance.id.as_str());
     let said = said_of(&p, &alert);
+    let waiting = Waiting::of(&web, &p, std::slice::from_ref(&alert)).await?;
     let page = AlertPage {
         said,
         summary: p.summary(&alert),
         state: standing(&alert),
-        waits: waits(&p, &alert),
-        story: story(&p, &alert, ack.as_ref(), &deliveries, &steps),
+        waits: waiting.words(&p, &alert),
+        story: story(&p, &alert, (ack.as_ref(), &actions), &deliveries, &steps),
         dead: dead(&deliveries),
         job_link: job_link(alert.source.as_str(), job),
         run_link: run_id.map(|run| run_link(alert.source.as_str(), job, run)),
@@ -130,7 +138,13 @@ fn dead(deliveries: &[TracedDelivery]) -> Vec<(String, String)> {
     dead
 }
 
-fn story(p: &Page, alert: &Alert, ack: Option<&Ack>, deliveries: &[TracedDelivery], steps: &[StepRow]) -> Vec<Event> {
+fn story(
+    p: &Page,
+    alert: &Alert,
+    (ack, actions): (Option<&Ack>, &[Action]),
+    deliveries: &[TracedDelivery],
+    steps: &[StepRow],
+) -> Vec<Event> {
     let part = &alert.facts.alert;
     let mut events = vec![event(part.starts_at, part.severity.as_str(), p.say("web.story.began"), Vec::new())];
     let mut decided = vec![p.summary(alert)];
@@ -155,7 +169,13 @@ fn story(p: &Page, alert: &Alert, ack: Option<&Ack>, deliveries: &[TracedDeliver
         events.push(event(step.taken_at, "info", title, Vec::new()));
     }
     deliveries.iter().for_each(|traced| events.push(of_delivery(p, traced)));
-    if let Some(ack) = ack {
+    events.extend(actions.iter().filter(|action| action.kind != ActionKind::Close).map(|action| of_action(p, action)));
+    let is_on_record = |ack: &&Ack| {
+        let is_it = |action: &Action| action.kind == ActionKind::Ack && action.by == ack.by && action.at == ack.at;
+        actions.iter().any(is_it)
+    };
+    // Who says the same again, later, has done nothing new.
+    if let Some(ack) = ack.filter(|ack| !is_on_record(ack)) {
         let reason = ack.reason.iter().map(|reason| p.plain(reason)).collect();
         events.push(event(ack.at, "info", p.say_with("web.acked_by", "who", p.plain(&ack.by)), reason));
     }
@@ -175,6 +195,15 @@ fn story(p: &Page, alert: &Alert, ack: Option<&Ack>, deliveries: &[TracedDeliver
 
 fn event(at: Timestamp, class: &str, title: String, details: Vec<String>) -> Event {
     Event { at, class: class.to_string(), title, details, link: None }
+}
+
+/// What somebody did.
+fn of_action(p: &Page, action: &Action) -> Event {
+    let title = p.say_with(&format!("web.action.{}", action.kind), "who", p.plain(&action.by));
+    let details = action.reason.iter().map(|reason| p.plain(reason)).collect();
+    let is_about_delivery = matches!(action.kind, ActionKind::Retry | ActionKind::Drop);
+    let link = is_about_delivery.then(|| format!("/deliveries/{}", encoded(&action.subject)));
+    Event { link, ..event(action.at, "info", title, details) }
 }
 
 /// What became of one message.

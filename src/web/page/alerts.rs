@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::frame::{Page, alert_link, encoded, job_link, shown};
 use crate::limits::PAGE_ROWS;
-use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, Severity, SourceId};
+use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, Severity, Silence, SourceId, Suppression};
 use crate::store::{AlertAsk, Board as _};
 use crate::web::cursor;
 use crate::web::fault::Fault;
@@ -67,10 +67,11 @@ pub(super) fn standing(alert: &Alert) -> &'static str {
 pub(super) async fn rows(web: &Web, p: &Page, alerts: &[Alert]) -> Result<Vec<Row>, Fault> {
     let ids: Vec<AlertId> = alerts.iter().map(|alert| alert.id.clone()).collect();
     let acks = web.store.acks_of(&ids).await?;
-    Ok(alerts.iter().map(|alert| row(p, alert, &acks)).collect())
+    let waiting = Waiting::of(web, p, alerts).await?;
+    Ok(alerts.iter().map(|alert| row(p, alert, &acks, &waiting)).collect())
 }
 
-fn row(p: &Page, alert: &Alert, acks: &HashMap<AlertId, Ack>) -> Row {
+fn row(p: &Page, alert: &Alert, acks: &HashMap<AlertId, Ack>, waiting: &Waiting) -> Row {
     let part = &alert.facts.alert;
     let name = &alert.facts.job.name;
     Row {
@@ -86,27 +87,61 @@ fn row(p: &Page, alert: &Alert, acks: &HashMap<AlertId, Ack>) -> Row {
         until: part.ends_at,
         ended: part.ended.as_ref().map(|ended| p.say(&format!("web.ended.{}", ended.reason.as_str()))),
         ack: acks.get(&alert.id).cloned(),
-        waits: waits(p, alert),
+        waits: waiting.words(p, alert),
     }
 }
 
-/// What an alert that fires waits for next, where anything is known of that.
-pub(super) fn waits(p: &Page, alert: &Alert) -> Option<String> {
-    if alert.state() == AlertState::Resolved {
-        return None;
+/// What alerts wait for next, as far as anything is known of that.
+pub(super) struct Waiting {
+    silences: Vec<Silence>,
+    /// When the messages go out that wait for others of their group.
+    gathering: HashMap<AlertId, Timestamp>,
+}
+
+impl Waiting {
+    /// What is known of these alerts.
+    pub(super) async fn of(web: &Web, p: &Page, alerts: &[Alert]) -> Result<Waiting, Fault> {
+        let firing: Vec<&Alert> = alerts.iter().filter(|alert| alert.state() == AlertState::Firing).collect();
+        let is_silenced = |alert: &&Alert| matches!(alert.suppressed_by, Some(Suppression::Silence(_)));
+        let silences = if firing.iter().any(is_silenced) { p.sight.silences(web).await? } else { Vec::new() };
+        let ids: Vec<AlertId> = firing.iter().map(|alert| alert.id.clone()).collect();
+        let gathering = web.store.gathering(&ids).await?;
+        Ok(Waiting { silences: silences.into_iter().map(|(silence, _)| silence).collect(), gathering })
     }
-    if alert.suspended_at.is_some() {
-        return Some(p.say("web.waits.suspended"));
+
+    /// What an alert waits for.
+    pub(super) fn words(&self, p: &Page, alert: &Alert) -> Option<String> {
+        if alert.state() == AlertState::Resolved {
+            return None;
+        }
+        if alert.suspended_at.is_some() {
+            return Some(p.say("web.waits.suspended"));
+        }
+        if let Some(by) = &alert.suppressed_by {
+            return Some(
+                self.silenced(p, by)
+                    .unwrap_or_else(|| p.say_with("web.waits.held_back", "by", p.plain(&by.to_string()))),
+            );
+        }
+        if let Some(at) = self.gathering.get(&alert.id) {
+            return Some(p.say_with("web.waits.group", "in", p.ahead(at)));
+        }
+        let rule = p.in_force.config.rules.get(&alert.rule)?;
+        rule.escalation.iter().find_map(|step| {
+            let at = alert.created_at.checked_add(step.after).ok()?;
+            let to = step.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let is_ahead = at > p.now && step.hours.include(at);
+            is_ahead.then(|| p.language.say("web.waits.step", &[("to", &to), ("in", &p.ahead(&at))]))
+        })
     }
-    if let Some(by) = &alert.suppressed_by {
-        return Some(p.say_with("web.waits.held_back", "by", p.plain(&by.to_string())));
+
+    /// Until when a silence holds it back, and whose it is.
+    fn silenced(&self, p: &Page, by: &Suppression) -> Option<String> {
+        let Suppression::Silence(id) = by else { return None };
+        let silence = self.silences.iter().find(|silence| silence.id == *id && silence.is_active(p.now))?;
+        let (n, at, who) = (id.to_string(), p.clock(&silence.ends_at), p.plain(&silence.by));
+        Some(p.language.say("web.waits.silenced", &[("n", &n), ("at", &at), ("who", &who)]))
     }
-    let rule = p.in_force.config.rules.get(&alert.rule)?;
-    rule.escalation.iter().find_map(|step| {
-        let at = alert.created_at.checked_add(step.after).ok().filter(|at| *at > p.now && step.hours.include(*at))?;
-        let to = step.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Some(p.language.say("web.waits.step", &[("to", &to), ("in", &p.ahead(&at))]))
-    })
 }
 
 /// `GET /alerts`.
@@ -133,12 +168,11 @@ pub(in crate::web) async fn alerts(
         since: None,
         after: cursor::after(asked.cursor.as_deref())?,
     };
-    let found = web.store.alert_page(&ask, PAGE_ROWS + 1).await?;
     let narrowed: String = [("rule", &asked.rule), ("source", &asked.source), ("job", &asked.job)]
         .into_iter()
         .filter_map(|(key, value)| Some(format!("&{key}={}", encoded(value.as_ref()?))))
         .collect();
-    let (mut found, next) = cursor::page(found, PAGE_ROWS, cursor::of_alert);
+    let (mut found, next) = p.sight.alerts(&web, ask, PAGE_ROWS).await?;
     let next = next.map(|after| format!("/alerts?state={state}{narrowed}&cursor={after}"));
     found.retain(|alert| match state {
         "suspended" => alert.suspended_at.is_some(),

@@ -6,11 +6,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::action::Done;
 use super::frame::{Page, alert_link, encoded, shown};
 use crate::desk::json::without_signatures;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
-use crate::store::{Board as _, Deliveries as _, DeliveryAsk, DeliveryRecord};
+use crate::store::{Actions as _, DeliveryAsk, DeliveryRecord};
 use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
@@ -93,10 +94,9 @@ pub(in crate::web) async fn deliveries(
         after: cursor::after(asked.cursor.as_deref())?,
         ..DeliveryAsk::default()
     };
-    let found = web.store.delivery_page(&ask, PAGE_ROWS + 1).await?;
     let state = ask.state.map_or("", DeliveryState::as_str).to_string();
     let narrowed = receiver.as_ref().map(|it| format!("&receiver={}", encoded(it))).unwrap_or_default();
-    let (found, next) = cursor::page(found, PAGE_ROWS, cursor::of_delivery);
+    let (found, next) = p.sight.deliveries(&web, ask, PAGE_ROWS).await?;
     let next = next.map(|after| format!("/deliveries?state={state}{narrowed}&cursor={after}"));
     let receivers = p.in_force.config.receivers.iter().map(|it| it.id.to_string()).collect();
     let rows = found.iter().map(|delivery| row(&p, delivery)).collect();
@@ -113,6 +113,7 @@ struct DeliveryPage {
     parts: Vec<(String, String)>,
     alert: Option<String>,
     links: Vec<(String, String, String)>,
+    done: Vec<Done>,
 }
 
 /// `GET /deliveries/{id}`.
@@ -121,8 +122,9 @@ pub(in crate::web) async fn delivery(
     Path(id): Path<String>,
     p: Page,
 ) -> Result<Response, Fault> {
-    let record = web.store.delivery_record(&DeliveryId::new(&id)).await?.ok_or_else(Fault::not_found)?;
+    let record = p.sight.delivery(&web, &id).await?;
     let delivery = &record.delivery;
+    let done = web.store.actions_on_deliveries(std::slice::from_ref(&delivery.id)).await?;
     let link = |key: &str, id: &Option<DeliveryId>| {
         id.as_ref().map(|id| (p.say(key), format!("/deliveries/{}", encoded(id.as_str())), id.to_string()))
     };
@@ -137,6 +139,7 @@ pub(in crate::web) async fn delivery(
         parts: delivery.content.parts.iter().map(|(name, text)| (name.clone(), laid_out(&p, name, text))).collect(),
         alert: record.alert.as_ref().map(|alert| p.summary(alert)),
         links: links.into_iter().flatten().collect(),
+        done: done.iter().map(|action| Done::of(&p, action)).collect(),
         record,
         p,
     };

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use super::frame::{Page, encoded, shown};
 use crate::desk::json::without_signatures;
 use crate::limits::PAGE_ROWS;
-use crate::model::{Delivery, DeliveryId, MessageKind};
-use crate::store::{Board as _, Deliveries as _, DeliveryAsk};
+use crate::model::{Delivery, MessageKind};
+use crate::store::DeliveryAsk;
 use crate::web::cursor;
 use crate::web::fault::Fault;
+use crate::web::sight::Sight;
 use crate::web::state::Web;
 
 #[derive(Debug, Deserialize)]
@@ -55,8 +56,7 @@ pub(in crate::web) async fn digests(
 ) -> Result<Response, Fault> {
     let after = cursor::after(asked.cursor.as_deref())?;
     let ask = DeliveryAsk { digests: true, after, ..DeliveryAsk::default() };
-    let found = web.store.delivery_page(&ask, PAGE_ROWS + 1).await?;
-    let (found, next) = cursor::page(found, PAGE_ROWS, cursor::of_delivery);
+    let (found, next) = p.sight.deliveries(&web, ask, PAGE_ROWS).await?;
     let next = next.map(|after| format!("/digests?cursor={after}"));
     let rows = found.iter().map(|delivery| row(&p, delivery)).collect();
     let page = DigestsPage { p, rows, next };
@@ -73,14 +73,14 @@ struct DigestPage {
     texts: Vec<String>,
 }
 
-async fn found(web: &Web, id: &str) -> Result<Delivery, Fault> {
-    let record = web.store.delivery_record(&DeliveryId::new(id)).await?.ok_or_else(Fault::not_found)?;
+async fn found(web: &Web, sight: &Sight, id: &str) -> Result<Delivery, Fault> {
+    let record = sight.delivery(web, id).await?;
     Some(record.delivery).filter(|delivery| delivery.kind == MessageKind::Digest).ok_or_else(Fault::not_found)
 }
 
 /// `GET /digests/{id}`.
 pub(in crate::web) async fn digest(State(web): State<Web>, Path(id): Path<String>, p: Page) -> Result<Response, Fault> {
-    let delivery = found(&web, &id).await?;
+    let delivery = found(&web, &p.sight, &id).await?;
     let parts = delivery.content.parts.iter().filter(|(name, _)| !matches!(name.as_str(), "html" | "subject"));
     let lines = |text: &str| without_signatures(text).lines().map(|line| p.plain(line)).collect::<Vec<_>>().join("\n");
     let page = DigestPage {
@@ -95,8 +95,12 @@ pub(in crate::web) async fn digest(State(web): State<Web>, Path(id): Path<String
 
 /// `GET /digests/{id}/html`: the page of the mail, in a box of its own: it may use its own styles and nothing else, and
 /// counts as a page of no site.
-pub(in crate::web) async fn digest_html(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
-    let delivery = found(&web, &id).await?;
+pub(in crate::web) async fn digest_html(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    sight: Sight,
+) -> Result<Response, Fault> {
+    let delivery = found(&web, &sight, &id).await?;
     let text = delivery.content.parts.get("html").cloned().ok_or_else(Fault::not_found)?;
     let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
                   frame-ancestors 'none'; sandbox";

@@ -74,9 +74,12 @@ pub(in crate::web) async fn explain(
             }
         }
     };
+    let found = p.sight.asked(found);
+    let near = near.filter(|_| p.sight.is_whole());
     let mut subjects = Vec::new();
     for subject in found.into_iter().take(EXPLAINED_RUNS_MAX) {
-        let explanation = explained(&web.store, rules, subject, p.now, &p.zone).await?;
+        let mut explanation = explained(&web.store, rules, subject, p.now, &p.zone).await?;
+        p.sight.narrow(&mut explanation);
         subjects.push(said(&p, &explanation));
     }
     let page = ExplainPage { asked: p.plain(&text), near, subjects, p };

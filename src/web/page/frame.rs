@@ -13,10 +13,10 @@ use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{Alert, Role};
-use crate::store::Gauges as _;
 use crate::template::display_text;
 use crate::web::access::{Person, cookie};
 use crate::web::fault::Fault;
+use crate::web::sight::Sight;
 use crate::web::state::{InForce, Web};
 use crate::words::{self, Language};
 
@@ -27,6 +27,8 @@ pub(in crate::web) struct Page {
     /// `light`, `dark`, or nothing where the system decides.
     pub(in crate::web) theme: &'static str,
     pub(in crate::web) person: Option<Person>,
+    /// What they may see.
+    pub(in crate::web) sight: Sight,
     pub(in crate::web) now: Timestamp,
     /// Path and query of the page.
     pub(in crate::web) here: String,
@@ -43,13 +45,11 @@ impl FromRequestParts<Web> for Page {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Page, Fault> {
-        let now = web.now();
-        let counted = web.store.gauges(now).await?;
-        let mut page = Page::bare(&parts.headers, web.in_force(), now);
+        let mut page = Page::bare(&parts.headers, web.in_force(), web.now());
         page.person = parts.extensions.get::<Person>().cloned();
+        page.sight = Sight::of(page.person.as_ref(), web.in_force());
         page.here = parts.uri.path_and_query().map_or_else(|| "/".into(), ToString::to_string);
-        page.firing = counted.firing.iter().map(|(_, _, count)| count).sum();
-        page.dead = counted.dead.iter().map(|(_, count)| count).sum();
+        (page.firing, page.dead) = page.sight.counted(web).await?;
         Ok(page)
     }
 }
@@ -72,6 +72,7 @@ impl Page {
                 _ => "",
             },
             person: None,
+            sight: Sight::of(None, Arc::clone(&in_force)),
             now,
             here: "/".into(),
             in_force,
@@ -84,6 +85,16 @@ impl Page {
     /// Whether the reader may do more than look.
     pub(in crate::web) fn may_act(&self) -> bool {
         self.person.as_ref().is_some_and(|person| person.role >= Role::Responder)
+    }
+
+    /// The labels that the reader's token is for; empty where it is for all.
+    pub(in crate::web) fn scope(&self) -> String {
+        display_text(&self.sight.words())
+    }
+
+    /// By what name the reader is recorded.
+    pub(in crate::web) fn who(&self) -> String {
+        self.person.as_ref().map(|person| person.name.clone()).unwrap_or_default()
     }
 
     /// Who reads.

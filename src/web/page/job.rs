@@ -1,25 +1,23 @@
 //! The list of jobs, and one job: how long its runs took against what is usual and what rules allow, how each day went,
 //! and which rules mean it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::alerts;
+use super::calendar::{self, Day, Plan};
 use super::frame::{Page, encoded, job_link, run_link, shown};
 use super::svg::percent;
-use crate::limits::{CALENDAR_DAYS, EXPLAINED_RUNS_MAX, HISTORY_RUNS_MAX, JOB_CHART_RUNS, PAGE_ROWS};
+use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX, HISTORY_RUNS_MAX, JOB_CHART_RUNS, PAGE_ROWS};
 use crate::model::{Instance, SourceId, Status};
 use crate::rule::history::Past;
 use crate::rule::{Rule, Trigger};
-use crate::store::{Board as _, DayCount, Inquiry as _};
-use crate::web::cursor;
+use crate::store::{Board as _, Inquiry as _};
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 
@@ -75,12 +73,12 @@ pub(in crate::web) async fn jobs(
     Query(asked): Query<Asked>,
     p: Page,
 ) -> Result<Response, Fault> {
-    let sources: Vec<String> = p.in_force.config.sources.iter().map(|source| source.id.to_string()).collect();
+    let seen = p.in_force.config.sources.iter().filter(|source| p.sight.sees_source(&source.id));
+    let sources: Vec<String> = seen.map(|source| source.id.to_string()).collect();
     let source = asked.source.or_else(|| sources.first().cloned()).unwrap_or_default();
     let id = SourceId::new(&source);
-    let names = web.store.job_page(&id, &asked.after.unwrap_or_default(), PAGE_ROWS + 1).await?;
-    let link = |last: &String| format!("/jobs?source={}&after={}", encoded(&source), encoded(last));
-    let (names, next) = cursor::page(names, PAGE_ROWS, link);
+    let (names, next) = p.sight.jobs(&web, &id, &asked.after.unwrap_or_default(), PAGE_ROWS).await?;
+    let next = next.map(|last| format!("/jobs?source={}&after={}", encoded(&source), encoded(&last)));
     let mut rows = Vec::with_capacity(names.len());
     for name in names {
         let last = web.store.runs_of(&id, &name, 1).await?;
@@ -126,14 +124,6 @@ struct ChartBar {
     title: String,
 }
 
-/// How a day went.
-struct Day {
-    label: String,
-    title: String,
-    class: &'static str,
-    text: String,
-}
-
 /// `GET /jobs/{source}/{job}`.
 pub(in crate::web) async fn job(
     State(web): State<Web>,
@@ -141,21 +131,28 @@ pub(in crate::web) async fn job(
     p: Page,
 ) -> Result<Response, Fault> {
     let id = SourceId::new(&source);
-    let found = web.store.alerts_about(&id, &job, EXPLAINED_RUNS_MAX).await?;
+    if !p.sight.sees_job(&id, &job) {
+        return Err(Fault::not_found());
+    }
+    let mut found = web.store.alerts_about(&id, &job, EXPLAINED_ALERTS_MAX).await?;
+    found.retain(|alert| p.sight.sees(alert));
     let runs = web.store.runs_of(&id, &job, HISTORY_RUNS_MAX).await?;
     let rules = &p.in_force.config.rules;
-    let meaning: Vec<&Rule> = rules.matched_by(&id, &job).into_iter().filter_map(|at| rules.rules().get(at)).collect();
+    let meaning = rules.matched_by(&id, &job).into_iter().filter_map(|at| rules.rules().get(at));
+    let meaning: Vec<&Rule> = meaning.filter(|rule| p.sight.sees_rule(&id, rule)).collect();
     let is_named = |rule: &&Rule| rule.matches.jobs.iter().any(|pattern| pattern.literal() == Some(job.as_str()));
     if runs.is_empty() && found.is_empty() && !meaning.iter().any(is_named) {
         return Err(Fault::not_found());
     }
-    let since = p.now.to_zoned(p.zone.clone()).date().checked_sub(SignedDuration::from_hours(24 * CALENDAR_DAYS)).ok();
-    let counts = web.store.days_of(&id, &job, since.map_or(0, day_number)).await?;
+    let since = calendar::begin(&p);
+    let counts = web.store.days_of(&id, &job, since.map_or(0, calendar::day_number)).await?;
+    let plan = Plan::of(&p, since, &meaning, &found);
+    found.truncate(EXPLAINED_RUNS_MAX);
     let page = JobPage {
         name: p.plain(&job),
         explain_link: format!("/explain?source={}&job={}", encoded(&source), encoded(&job)),
         chart: chart(&p, &runs, &meaning),
-        days: since.map(|since| days(&p, since, &runs, &counts)).unwrap_or_default(),
+        days: since.map(|since| calendar::days(&p, since, (&runs, &counts), &plan)).unwrap_or_default(),
         rules: meaning.iter().map(|rule| (rule.id.to_string(), rule.severity.as_str(), says(&p, rule))).collect(),
         alerts: alerts::rows(&web, &p, &found).await?,
         runs: runs.iter().take(2 * EXPLAINED_RUNS_MAX).map(|run| run_row(&p, run)).collect(),
@@ -235,62 +232,4 @@ fn chart(p: &Page, runs: &[Instance], rules: &[&Rule]) -> Option<Chart> {
         from: when(oldest.0),
         to: when(newest.0),
     })
-}
-
-/// Days since 1970.
-fn day_number(date: Date) -> i64 {
-    i64::from(date.since(Date::constant(1970, 1, 1)).map_or(0, |span| span.get_days()))
-}
-
-/// The last days, each with how it went: by the runs that are kept, and by what is counted of those that are not.
-fn days(p: &Page, since: Date, runs: &[Instance], counts: &[DayCount]) -> Vec<Day> {
-    #[derive(Default)]
-    struct Went {
-        well: u64,
-        badly: u64,
-        open: u64,
-        unknown: u64,
-    }
-    let mut by_day: BTreeMap<i64, Went> = BTreeMap::new();
-    let mut enter = |day: i64, status: Status, runs: u64| {
-        let went = by_day.entry(day).or_default();
-        let place = match () {
-            () if status.is_recovery() || status == Status::IgnoredFailure => &mut went.well,
-            () if status.is_failure() => &mut went.badly,
-            () if status == Status::Unknown => &mut went.unknown,
-            () if status.has_ended() => &mut went.well,
-            () => &mut went.open,
-        };
-        *place += runs;
-    };
-    for run in runs {
-        if let Some(at) = run.plan_time.or(run.start_time) {
-            enter(day_number(at.to_zoned(p.zone.clone()).date()), run.status, 1);
-        }
-    }
-    counts.iter().for_each(|count| enter(count.day, count.status, count.runs));
-    let today = p.now.to_zoned(p.zone.clone()).date();
-    let mut days = Vec::new();
-    let mut date = since;
-    while date <= today {
-        let went = by_day.remove(&day_number(date)).unwrap_or_default();
-        let class = match went {
-            Went { badly: 1.., .. } => "failed",
-            Went { unknown: 1.., .. } => "unknown",
-            Went { open: 1.., .. } => "open",
-            Went { well: 1.., .. } => "met",
-            _ => "nothing",
-        };
-        let text = match (went.well, went.badly) {
-            (0, 0) => String::new(),
-            (well, 0) => format!("✓ {well}"),
-            (0, badly) => format!("✗ {badly}"),
-            (well, badly) => format!("✓ {well} ✗ {badly}"),
-        };
-        let title = format!("{date}: {} {text}", p.say(&format!("web.day.{class}")));
-        days.push(Day { label: date.strftime("%-m/%-d").to_string(), title, class, text });
-        let Ok(next) = date.tomorrow() else { break };
-        date = next;
-    }
-    days
 }

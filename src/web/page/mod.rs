@@ -5,9 +5,11 @@
 //! no page that fails at three in the morning; each value is escaped unless the template says otherwise, and none does.
 
 mod act;
+mod action;
 mod alert;
 mod alerts;
 mod assets;
+mod calendar;
 mod deliveries;
 mod digests;
 mod explain;

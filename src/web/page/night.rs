@@ -17,7 +17,7 @@ use super::svg::{Axis, Extent, Tick};
 use crate::limits::{
     NIGHT_ALERTS_MAX, NIGHT_JOBS_READ_MAX, NIGHT_ROWS_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX, OWN_GAP_AGE_MAX,
 };
-use crate::model::{Alert, AlertState, GapPart, Instance, Severity, SourceId, Status};
+use crate::model::{Ack, Alert, AlertId, AlertState, GapPart, Instance, Severity, SourceId, Status};
 use crate::rule::{Rule, Trigger};
 use crate::store::{AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, SourceCondition};
 use crate::web::fault::Fault;
@@ -85,6 +85,8 @@ pub(super) struct Row {
     pub(super) severity: Option<Severity>,
     pub(super) alert_link: Option<String>,
     pub(super) since: Option<Timestamp>,
+    /// Who is on the alert.
+    pub(super) taken_by: Option<String>,
     pub(super) status: Option<Status>,
     pub(super) status_since: Option<Timestamp>,
     pub(super) bars: Vec<Bar>,
@@ -152,7 +154,9 @@ async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
         web.store.own_state(p.now.checked_sub(OWN_GAP_AGE_MAX.max(hours_of(hours))).unwrap_or(Timestamp::MIN)).await?;
     let mut lanes: BTreeMap<Key, Lane> = BTreeMap::new();
     let firing = AlertAsk { state: Some(AlertState::Firing), ..AlertAsk::default() };
-    let firing = web.store.alert_page(&firing, NIGHT_ALERTS_MAX).await?;
+    let (firing, _) = p.sight.alerts(web, firing, NIGHT_ALERTS_MAX).await?;
+    let ids: Vec<AlertId> = firing.iter().map(|alert| alert.id.clone()).collect();
+    let acks = web.store.acks_of(&ids).await?;
     for alert in firing.iter().filter(|alert| !alert.rule.as_str().starts_with("self/")) {
         let key = (alert.source.clone(), alert.facts.job.name.clone());
         lanes.entry(key).or_default().alerts.push(alert.clone());
@@ -166,8 +170,10 @@ async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
         enter(&mut lanes, run);
     }
     for source in &p.in_force.config.sources {
-        for run in web.store.runs_between(&source.id, (axis.from, axis.until), NIGHT_RUNS_MAX).await? {
-            enter(&mut lanes, run);
+        if p.sight.sees_source(&source.id) {
+            for run in web.store.runs_between(&source.id, (axis.from, axis.until), NIGHT_RUNS_MAX).await? {
+                enter(&mut lanes, run);
+            }
         }
     }
     // Runs of jobs that an alert is about may lie outside of what was read so far.
@@ -176,13 +182,21 @@ async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
             enter(&mut lanes, run);
         }
     }
+    // A job is there for the runs that may be seen, or for an alert alone.
+    for ((source, job), lane) in &mut lanes {
+        if !p.sight.sees_job(source, job) {
+            lane.runs.clear();
+        }
+    }
+    lanes.retain(|_, lane| !lane.runs.is_empty() || !lane.alerts.is_empty());
     let unread = unread(&state.sources, &state.gaps, p.now, &axis);
+    let sources = p.in_force.config.sources.iter().filter(|source| p.sight.sees_source(&source.id));
     Ok(Night {
-        sources: p.in_force.config.sources.iter().map(|source| tile(&source.id, &state.sources)).collect(),
+        sources: sources.map(|source| tile(&source.id, &state.sources)).collect(),
         numbers: numbers(&lanes),
         ticks: axis.ticks(&p.zone),
         now_x: axis.x(p.now),
-        groups: groups(p, lanes, &axis, &unread),
+        groups: groups(p, lanes, &acks, &axis, &unread),
     })
 }
 
@@ -252,7 +266,13 @@ fn unread(
     unread
 }
 
-fn groups(p: &Page, lanes: BTreeMap<Key, Lane>, axis: &Axis, unread: &HashMap<SourceId, Vec<Extent>>) -> Vec<Group> {
+fn groups(
+    p: &Page,
+    lanes: BTreeMap<Key, Lane>,
+    acks: &HashMap<AlertId, Ack>,
+    axis: &Axis,
+    unread: &HashMap<SourceId, Vec<Extent>>,
+) -> Vec<Group> {
     let (mut failing, mut running, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     for (key, lane) in lanes {
         let is_under_way = |run: &Instance| matches!(run.status, Status::Running | Status::RunningException);
@@ -272,7 +292,7 @@ fn groups(p: &Page, lanes: BTreeMap<Key, Lane>, axis: &Axis, unread: &HashMap<So
     let group = |key, is_folded, lanes: Vec<(Key, Lane)>| {
         let more = lanes.len().saturating_sub(NIGHT_ROWS_MAX);
         let shown = lanes.into_iter().take(NIGHT_ROWS_MAX);
-        let rows = shown.map(|(key, lane)| row(p, key, lane, axis, unread)).collect();
+        let rows = shown.map(|(key, lane)| row(p, key, lane, acks, (axis, unread))).collect();
         Group { key, is_folded, rows, more }
     };
     let all = [
@@ -283,7 +303,13 @@ fn groups(p: &Page, lanes: BTreeMap<Key, Lane>, axis: &Axis, unread: &HashMap<So
     all.into_iter().filter(|group| !group.rows.is_empty()).collect()
 }
 
-fn row(p: &Page, (source, job): Key, lane: Lane, axis: &Axis, unread: &HashMap<SourceId, Vec<Extent>>) -> Row {
+fn row(
+    p: &Page,
+    (source, job): Key,
+    lane: Lane,
+    acks: &HashMap<AlertId, Ack>,
+    (axis, unread): (&Axis, &HashMap<SourceId, Vec<Extent>>),
+) -> Row {
     let worst = lane.alerts.iter().max_by_key(|alert| alert.facts.alert.severity);
     let mut runs: Vec<&Instance> = lane.runs.values().collect();
     runs.sort_by_key(|run| run.plan_time.or(run.start_time));
@@ -294,6 +320,7 @@ fn row(p: &Page, (source, job): Key, lane: Lane, axis: &Axis, unread: &HashMap<S
         severity: worst.map(|alert| alert.facts.alert.severity),
         alert_link: worst.map(|alert| alert_link(alert.id.as_str())),
         since: worst.map(|alert| alert.facts.alert.starts_at),
+        taken_by: worst.and_then(|alert| acks.get(&alert.id)).map(|ack| p.plain(&ack.by)),
         status: last.map(|run| run.status),
         status_since: last.and_then(|run| run.end_time.or(run.start_time).or(run.plan_time)),
         bars: runs.iter().skip(skip).filter_map(|run| bar(p, run, axis)).collect(),
@@ -336,6 +363,7 @@ fn bar(p: &Page, run: &Instance, axis: &Axis) -> Option<Bar> {
 fn dues(p: &Page, source: &SourceId, job: &str, axis: &Axis) -> Vec<Due> {
     let rules = &p.in_force.config.rules;
     let matching = rules.matched_by(source, job).into_iter().filter_map(|index| rules.rules().get(index));
+    let matching = matching.filter(|rule| p.sight.sees_rule(source, rule));
     let of_rule = |rule: &Rule| match &rule.when.trigger {
         Some(Trigger::Daily(daily)) => {
             let due = |at: Timestamp| Due {

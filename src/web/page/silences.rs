@@ -8,11 +8,14 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
+use super::act::doer;
 use super::frame::{Page, shown};
 use crate::desk::{Hits, Wrong, check_silence, ends_after, is_everything, preview_silence};
 use crate::limits::SILENCES_SHOWN_MAX;
-use crate::model::{Concerns, RuleId, Severity, Silence, SilenceId, SourceId};
-use crate::store::{Desk as _, NewSilence};
+use crate::model::{Concerns, RuleId, Severity, Silence, SourceId};
+use crate::rule::Rule;
+use crate::store::NewSilence;
+use crate::web::deeds;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 use crate::yaml::parse_duration;
@@ -92,7 +95,7 @@ pub(in crate::web) async fn add(State(web): State<Web>, p: Page, Form(wish): For
         }
     };
     let concerns = wish.concerns();
-    let hits = match preview_silence(&*web.store, &concerns, p.now).await? {
+    let hits = match preview_silence(&*web.store, &concerns, |alert| p.sight.sees(alert), p.now).await? {
         Ok(hits) => hits,
         Err(wrong) => {
             let text = said(&p, wrong);
@@ -101,17 +104,18 @@ pub(in crate::web) async fn add(State(web): State<Web>, p: Page, Form(wish): For
     };
     let may_make = wish.step == "make" && (!is_everything(&concerns) || wish.everything == "yes");
     let reason = if may_make || !wish.reason.trim().is_empty() { wish.reason.clone() } else { "-".into() };
-    let by = p.person.as_ref().map(|person| person.name.clone()).unwrap_or_default();
-    let checked = ends_after(lasts, p.now)
-        .and_then(|ends_at| check_silence(&p.in_force.config, NewSilence { concerns, reason, by, ends_at }, p.now));
+    let (by, config) = (p.who(), &p.in_force.config);
+    let checked = ends_after(lasts, p.now).and_then(|ends_at| {
+        let concerns = p.sight.narrowed(concerns)?;
+        check_silence(config, NewSilence { concerns, reason, by, ends_at }, p.now)
+    });
     match checked {
         Err(wrong) => {
             let text = said(&p, wrong);
             show(&web, p, wish, Some(text), None).await
         }
         Ok(new) if may_make => {
-            let id = web.store.add_silence(&new, p.now).await?;
-            tracing::info!(silence = id.0, by = new.by, "silenced by the page: {}", new.concerns);
+            deeds::silence(&web, &doer(&p, &p.who()), new).await?;
             Ok(Redirect::to("/silences").into_response())
         }
         Ok(_) => {
@@ -123,23 +127,24 @@ pub(in crate::web) async fn add(State(web): State<Web>, p: Page, Form(wish): For
 
 /// `POST /silences/{id}/expire`.
 pub(in crate::web) async fn expire(State(web): State<Web>, Path(id): Path<i64>, p: Page) -> Result<Response, Fault> {
-    let by = p.person.as_ref().map(|person| person.name.clone()).unwrap_or_default();
-    web.store.expire_silence(SilenceId(id), &by, p.now).await?.ok_or_else(Fault::not_found)?;
-    tracing::info!(silence = id, by, "expired by the page");
+    deeds::expire(&web, &doer(&p, &p.who()), id).await?;
     Ok(Redirect::to("/silences").into_response())
 }
 
 async fn show(web: &Web, p: Page, wish: Wish, wrong: Option<String>, hits: Option<Hits>) -> Result<Response, Fault> {
-    let all = web.store.silences().await?.into_iter().map(|(silence, alerts)| {
+    let all = p.sight.silences(web).await?.into_iter().map(|(silence, alerts)| {
         let concerns = p.plain(&silence.concerns.to_string());
         Row { silence, concerns, alerts }
     });
     let (active, mut over): (Vec<Row>, Vec<Row>) = all.partition(|row| row.silence.is_active(p.now));
     over.truncate(SILENCES_SHOWN_MAX);
     let config = &p.in_force.config;
+    let seen = config.sources.iter().filter(|source| p.sight.sees_source(&source.id));
+    let is_seen = |rule: &&Rule| config.sources.iter().any(|source| p.sight.sees_rule(&source.id, rule));
+    let rules = config.rules.rules().iter().filter(|rule| p.sight.is_whole() || is_seen(rule));
     let page = SilencesPage {
-        rules: config.rules.rules().iter().map(|rule| rule.id.to_string()).collect(),
-        sources: config.sources.iter().map(|source| source.id.to_string()).collect(),
+        rules: rules.map(|rule| rule.id.to_string()).collect(),
+        sources: seen.map(|source| source.id.to_string()).collect(),
         severities: Severity::ALL.map(Severity::as_str),
         // What somebody typed comes back without what cannot be seen.
         wish: Wish { job: p.plain(&wish.job), lasts: p.plain(&wish.lasts), reason: p.plain(&wish.reason), ..wish },

@@ -5,7 +5,9 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 
+use super::action::Done;
 use super::frame::{Page, encoded, shown};
+use crate::limits::ACTIONS_SHOWN;
 use crate::store::{Archive as _, Counted, Gauges as _, OwnAlerts as _, PollLedger as _, SourceCondition};
 use crate::web::fault::Fault;
 use crate::web::state::Web;
@@ -21,6 +23,7 @@ struct StatusPage {
     loops: Vec<(String, Status)>,
     sources: Vec<Source>,
     receivers: Vec<Receiver>,
+    actions: Vec<Done>,
     rules: usize,
     languages: [(&'static str, &'static str); 2],
     is_zone_chosen: bool,
@@ -51,9 +54,10 @@ pub(in crate::web) async fn status(
     let conditions = web.store.sources().await?;
     let counted = web.store.gauges(p.now).await?;
     let own = web.store.own_state(p.now).await?;
+    let (done, _) = p.sight.actions(&web, None, ACTIONS_SHOWN).await?;
     let config = &p.in_force.config;
     let mut sources = Vec::new();
-    for settings in &config.sources {
+    for settings in config.sources.iter().filter(|settings| p.sight.sees_source(&settings.id)) {
         let learnt = web.store.load_learnt(&settings.id).await?;
         sources.push(Source {
             id: settings.id.to_string(),
@@ -61,15 +65,17 @@ pub(in crate::web) async fn status(
             learnt: learnt.iter().map(|(what, value)| (what.clone(), p.plain(value))).collect(),
         });
     }
-    let receivers = config.receivers.iter().map(|settings| {
+    let is_whole = p.sight.is_whole();
+    let receivers = config.receivers.iter().filter(|_| is_whole).map(|settings| {
         let health = own.health.iter().find(|health| health.receiver == settings.id);
         let error = health.filter(|health| health.is_bad()).map(|health| (health.since, p.plain(&health.error)));
         receiver(settings.id.as_str(), settings.channel.kind().word, &counted, error)
     });
     let page = StatusPage {
         started_at: web.started_at,
-        refusal: web.reloads.refusal(),
-        loops: web.statuses.all().into_iter().collect(),
+        refusal: web.reloads.refusal().map(|(since, why)| (since, if is_whole { why } else { String::new() })),
+        loops: loops(&web, &p),
+        actions: done.iter().map(|action| Done::of(&p, action)).collect(),
         receivers: receivers.collect(),
         sources,
         rules: config.rules.rules().len(),
@@ -81,6 +87,16 @@ pub(in crate::web) async fn status(
         p,
     };
     shown(&page.p, &page)
+}
+
+/// The loops; what went wrong in one may be about anything.
+fn loops(web: &Web, p: &Page) -> Vec<(String, Status)> {
+    let mut loops: Vec<_> = web.statuses.all().into_iter().collect();
+    if !p.sight.is_whole() {
+        let failing = loops.iter_mut().filter_map(|(_, status)| status.failing.as_mut());
+        failing.for_each(|failing| failing.error.clear());
+    }
+    loops
 }
 
 fn receiver(id: &str, kind: &'static str, counted: &Counted, error: Option<(Timestamp, String)>) -> Receiver {

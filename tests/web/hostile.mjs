@@ -1,0 +1,59 @@
+// Walks through pages full of hostile names in a real browser, signed in with a token, and sends a dead letter again. Arguments:
+// the directory of the node modules, the page's address, the name. Prints one line for each thing that is wrong.
+const [modules, base, name] = process.argv.slice(2);
+const { chromium } = await import(`${modules}/playwright-core/index.mjs`);
+const wrong = [];
+const say = (text) => wrong.push(text);
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
+const context = await browser.newContext({ viewport: { width: 360, height: 800 }, locale: "en-US" });
+const page = await context.newPage();
+page.setDefaultTimeout(20000);
+let here = "/sign-in";
+page.on("console", (message) => message.type() === "error" && !/status of 404/.test(message.text()) && say(`${here}: console: ${message.text()}`));
+page.on("pageerror", (error) => say(`${here}: script: ${error}`));
+page.on("request", (request) => request.url().startsWith(base) || say(`${here}: asks elsewhere: ${request.url()}`));
+page.on("dialog", (dialog) => { say(`${here}: a dialog: ${dialog.message()}`); dialog.dismiss(); });
+
+await page.goto(`${base}/alerts/a2`);
+if (!page.url().includes("/sign-in")) say(`nobody has to sign in: ${page.url()}`);
+await page.fill("input[name=token]", process.env.TOKEN);
+await page.click("form button");
+if (new URL(page.url()).pathname !== "/alerts/a2") say(`signed in, and led to ${page.url()}`);
+
+const job = encodeURIComponent(name);
+for (const path of [
+  "/", "/wall", "/alerts?state=all", `/alerts?state=all&job=${job}`, "/alerts/a2", "/alerts/a3", "/jobs", `/jobs/s/${job}`,
+  `/explain?subject=${job}`, `/explain?source=s&job=${job}&run=2`, "/deliveries", "/deliveries/d2", `/deliveries?receiver=${job}`,
+  "/silences", `/silences?job=${job}&reason=${job}&for=${job}`, "/digests", "/digests/d4", "/status", `/nothing/${job}`,
+]) {
+  here = path;
+  await page.goto(base + path);
+  const found = await page.evaluate(() => ({
+    live: document.querySelectorAll("img, script:not([src]), [onerror], [style], iframe").length,
+    over: document.documentElement.scrollWidth - window.innerWidth,
+    links: [...document.querySelectorAll("a[href]")].map((a) => new URL(a.href.baseVal ?? a.href, location.href).protocol).filter((it) => it !== "http:"),
+  }));
+  if (found.live) say(`${path}: ${found.live} live elements`);
+  if (found.over > 0) say(`${path}: ${found.over} px wider than a phone`);
+  if (found.links.length) say(`${path}: links of ${found.links}`);
+}
+
+// What died is sent again, and what waits is given up; both say who did it.
+const shown = (text) => page.getByText(text).first().waitFor().catch(() => say(`${here}: ${text} is not shown`));
+here = "/deliveries/d2";
+await page.goto(base + here);
+await page.click("form[action$='/retry'] button");
+await shown("Sent again by responder");
+if (await page.locator("form[action$='/retry']").count()) say("what was sent again is still dead");
+here = "/deliveries/d3";
+await page.goto(base + here);
+await page.fill("#drop-reason", "too late by now");
+await page.click("form[action$='/drop'] button");
+await shown("Given up by responder");
+await shown("too late by now");
+here = "sign-out";
+await page.click("form[action='/sign-out'] button");
+await page.goto(`${base}/alerts`);
+if (!page.url().includes("/sign-in")) say("signing out leaves somebody signed in");
+await browser.close();
+console.log(wrong.join("\n"));

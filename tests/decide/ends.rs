@@ -244,9 +244,11 @@ fn a_run_that_is_missing_of_a_job_that_was_deleted_is_gone() {
         ("{ job: etl, instance_type: [subjob] }", &[][..]),
     ] {
         let mut night = Night::new(&rule(match_));
-        night.poll([]);
-        night.pass(90);
-        assert_eq!(night.poll([]), ["owed etl/- firing"], "{match_}");
+        for _ in 0..2 {
+            night.poll([]);
+            night.pass(90);
+        }
+        assert_eq!(night.firing(), ["owed etl/-"], "{match_}");
         let job = |name: &str| nightbell::model::Job { name: name.into(), ..crate::sample::job() };
         for (jobs, expected) in [
             (None, &[][..]),

@@ -62,8 +62,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SCHEDULERX_PAGE_RECORDS: usize = 100;
 /// Calls of one SchedulerX operation in any minute by all sources of one access key: the service bears 100.
 pub const SCHEDULERX_CALLS_PER_MINUTE: usize = 80;
-/// Calls that one SchedulerX listing may spend before it is called incomplete: 20 minutes at the allowed rate.
-pub const SCHEDULERX_LISTING_CALLS_MAX: usize = 1600;
+/// Calls that one SchedulerX listing may spend before it is called incomplete: what fits [`SOURCE_LISTING_TIME_MAX`] at the
+/// allowed rate, with a minute to spare.
+pub const SCHEDULERX_LISTING_CALLS_MAX: usize = 1100;
 /// Pages of one SchedulerX list at most: beyond it the list has come to a standstill, or the window is far too long.
 pub const SCHEDULERX_PAGES_MAX: usize = 1000;
 /// How long names of SchedulerX jobs are believed before they are read again.
@@ -538,3 +539,16 @@ pub const SILENCE_PREVIEW_SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long the link of a message may acknowledge its alert.
 pub const ACK_LINK_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests that a listing may spend and has no time for would be promised for nothing.
+    #[test]
+    fn what_a_listing_may_spend_fits_its_time() {
+        let time = SOURCE_LISTING_TIME_MAX.as_secs_f64();
+        let schedulerx = SCHEDULERX_LISTING_CALLS_MAX as f64 * 60.0 / SCHEDULERX_CALLS_PER_MINUTE as f64;
+        assert!(schedulerx <= time, "SchedulerX: {schedulerx} s");
+    }
+}

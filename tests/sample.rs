@@ -192,3 +192,20 @@ pub(crate) fn commit(generation: i64) -> PollCommit {
         deliveries: Vec::new(),
     }
 }
+
+/// A job of which nothing but the name is known.
+pub(crate) fn job() -> nightbell::model::Job {
+    nightbell::model::Job {
+        source: source(),
+        name: "etl".into(),
+        is_real_time: false,
+        status: nightbell::model::JobStatus::Scheduling,
+        raw_status: "SCHEDULING".into(),
+        owner: None,
+        create_user: None,
+        start_time: None,
+        end_time: None,
+        last_instance_status: None,
+        last_instance_end_time: None,
+    }
+}

@@ -21,7 +21,7 @@ pub(super) static RECEIVER: Keys = Keys::of(
         Key::new(
             "send_resolved",
             Shape::Flag,
-            "Whether it is also notified when an alert is over. Default: true; false for email.",
+            "Whether it is also notified when an alert is over. Default: true; false for email. PagerDuty always is.",
         ),
         Key::new(
             "tell_ack",

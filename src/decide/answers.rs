@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use crate::limits::INHIBITING_MAX;
 use crate::model::{Alert, InstanceKey, InstanceType, Silence, SilenceId, Snapshot, SourceId};
 
 /// A span of instants, both ends included.
@@ -41,6 +42,14 @@ pub struct Answers {
     pub active_silences: Vec<Silence>,
     /// The silences that were asked for.
     pub silences: HashMap<SilenceId, Silence>,
-    /// The alerts of other sources that people were told of and that fire.
+    /// The alerts of other sources that people were told of and that fire, the oldest first: one more than are looked at, where
+    /// there are more.
     pub elsewhere: Vec<Alert>,
+}
+
+impl Answers {
+    /// Those of the alerts of other sources that are looked at.
+    pub(super) fn inhibiting(&self) -> &[Alert] {
+        &self.elsewhere[..self.elsewhere.len().min(INHIBITING_MAX)]
+    }
 }

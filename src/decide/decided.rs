@@ -60,7 +60,7 @@ pub enum Place {
 pub enum Audience {
     /// All of them.
     All,
-    /// Those that want to hear of ends.
+    /// Those that want to hear of ends, or keep an incident open until they do.
     WantEnds,
     /// Those that keep an incident open until they hear of its end: of a failure that another one took the place of.
     KeepIncidents,

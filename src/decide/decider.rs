@@ -14,7 +14,8 @@ use super::look::Look;
 use super::memory::Memory;
 use super::observe::{Doubts, Observed, ToRecall, observe};
 use super::terms::Terms;
-use crate::model::{Instance, InstanceKey, Part, Snapshot, SourceId};
+use crate::limits::INHIBITING_MAX;
+use crate::model::{AlertId, Instance, InstanceKey, Part, Snapshot, SourceId};
 use crate::rule::history::Past;
 use crate::rule::plans::Plans;
 use crate::rule::{MatchCache, Muting, RuleSet};
@@ -51,6 +52,32 @@ pub struct Cache {
     pub(super) doubts: Doubts,
     /// Due times of the look under way.
     pub(super) dues: dues::Dues,
+    /// What was warned of.
+    warned: Warned,
+}
+
+/// What somebody who reads the log was told already: once, for as long as it lasts.
+#[derive(Debug, Default)]
+struct Warned {
+    /// The first of the episodes of which there are too many.
+    overrun: HashSet<AlertId>,
+    /// Whether more alerts of other sources fired at the last look than are looked at.
+    is_cut: bool,
+}
+
+impl Warned {
+    /// What is to be said now and was not said before.
+    fn news(&mut self, overrun: Vec<(AlertId, String)>, answers: &Answers) -> Vec<String> {
+        let is_new = |(first, _): &(AlertId, String)| self.overrun.insert(first.clone());
+        let mut news: Vec<String> = overrun.into_iter().filter(is_new).map(|(_, warning)| warning).collect();
+        let was_cut = std::mem::replace(&mut self.is_cut, answers.elsewhere.len() > INHIBITING_MAX);
+        if self.is_cut && !was_cut {
+            news.push(format!(
+                "more than {INHIBITING_MAX} alerts of other sources fire; the later ones inhibit nothing here"
+            ));
+        }
+        news
+    }
 }
 
 impl Decider {
@@ -71,9 +98,9 @@ impl Decider {
     /// The same, with what `before` has at hand, as far as it can be of use.
     #[must_use]
     pub fn after(mut self, before: Decider) -> Decider {
-        let Cache { matches, past, doubts, .. } = before.cache;
+        let Cache { matches, past, doubts, warned, .. } = before.cache;
         let matches = if before.rules.marks() == self.rules.marks() { matches } else { MatchCache::default() };
-        self.cache = Cache { matches, past, doubts, ..Cache::default() };
+        self.cache = Cache { matches, past, doubts, warned, ..Cache::default() };
         self
     }
 
@@ -101,6 +128,7 @@ impl Decider {
         let mut lived = self.live(memory, judged, look);
         let mut warnings = std::mem::take(&mut lived.warnings);
         warnings.extend(faults);
+        warnings.extend(self.cache.warned.news(std::mem::take(&mut lived.overrun), answers));
         let addressed = self.address(lived, look.now);
         let muted = self.mute(addressed, answers, look);
         let mut pending = muted.pending();

@@ -191,6 +191,7 @@ impl Decider {
         let mut judged = Judged::new(observed, memory.firing.clone());
         self.suspend(&mut judged, &bench);
         self.judge_firing_runs(&mut judged, &bench);
+        self.end_forgotten_runs(&mut judged, &bench);
         self.judge_runs(&mut judged, &bench);
         self.judge_history(&mut judged, &bench);
         self.judge_clock(&mut judged, &bench);

@@ -24,17 +24,20 @@ pub(super) struct Lived {
     pub(super) instances: Vec<Instance>,
     pub(super) episodes: Episodes,
     pub(super) warnings: Vec<String>,
+    /// What had too many episodes to begin another one, by the name of the first of them, with what is to be said of that.
+    pub(super) overrun: Vec<(AlertId, String)>,
 }
 
 impl Decider {
     /// Begins and ends what begins and ends.
     pub(super) fn live(&self, memory: &Memory, mut judged: Judged, look: &Look) -> Lived {
         let candidates = std::mem::take(&mut judged.candidates);
-        let mut warnings = std::mem::take(&mut judged.warnings);
+        let warnings = std::mem::take(&mut judged.warnings);
+        let mut overrun = Vec::new();
         let ended_now: HashSet<AlertId> = judged.ended.iter().map(|alert| alert.id.clone()).collect();
         let mut fired: Vec<Arc<Alert>> = Vec::new();
         for candidate in candidates {
-            let begun = self.begin(memory, &candidate, &judged, look, &mut warnings);
+            let begun = self.begin(memory, &candidate, &judged, look, &mut overrun);
             // What ends in this look under the same name does not begin again in it.
             let Some(alert) = begun.filter(|alert| !ended_now.contains(&alert.id)).map(Arc::new) else { continue };
             match candidate.subject {
@@ -57,7 +60,7 @@ impl Decider {
         let runs = observed.runs.into_iter().zip(is_stirred).filter(|(_, is_stirred)| *is_stirred);
         let mut instances: Vec<Instance> = runs.map(|(seen, _)| seen.instance).collect();
         instances.extend(unseen);
-        Lived { instances, episodes, warnings }
+        Lived { instances, episodes, warnings, overrun }
     }
 
     /// The alert that begins with what holds; none where one fires already, or the episode was told before.
@@ -67,7 +70,7 @@ impl Decider {
         candidate: &Candidate,
         judged: &Judged,
         look: &Look,
-        warnings: &mut Vec<String>,
+        overrun: &mut Vec<(AlertId, String)>,
     ) -> Option<Alert> {
         let rule = &self.rules.rules()[candidate.rule];
         let subject = match &candidate.subject {
@@ -79,7 +82,7 @@ impl Decider {
         if judged.ledger.fires(&subject.key(), &rule.id) {
             return None;
         }
-        let id = episode(memory, candidate, &subject, rule, warnings)?;
+        let id = episode(memory, candidate, &subject, rule, overrun)?;
         let found = Found {
             id,
             rule: rule.id.clone(),
@@ -103,7 +106,7 @@ fn episode(
     candidate: &Candidate,
     subject: &Subject<'_>,
     rule: &Rule,
-    warnings: &mut Vec<String>,
+    overrun: &mut Vec<(AlertId, String)>,
 ) -> Option<AlertId> {
     let (name, repeats): (Box<dyn Fn(u32) -> AlertId + '_>, bool) = match (&candidate.naming, *subject) {
         (Naming::Exactly(id), _) => return memory.ended.why(id).is_none().then(|| id.clone()),
@@ -130,7 +133,8 @@ fn episode(
         }
     }
     let (rule, job) = (&rule.id, subject.key().job);
-    warnings.push(format!("rule {rule}: {job} had {EPISODES_MAX} episodes with the same times; no more are notified"));
+    let warning = format!("rule {rule}: {job} had {EPISODES_MAX} episodes with the same times; no more are notified");
+    overrun.push((name(1), warning));
     None
 }
 

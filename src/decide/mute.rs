@@ -52,7 +52,7 @@ impl Decider {
             // The warning was told: whoever heard it keeps the right to hear of the end.
             alert.suppressed_by = self.muting.mutes(alert, now);
         }
-        self.inhibit(episodes, &answers.elsewhere, now);
+        self.inhibit(episodes, answers.inhibiting(), now);
         for alert in &episodes.fired {
             episodes.ledger.replace(Arc::clone(alert));
         }
@@ -117,7 +117,7 @@ impl Decider {
         let begun: HashSet<&AlertId> = episodes.fired.iter().map(|alert| &alert.id).collect();
         let firing = episodes.ledger.firing().map(|alert| &**alert);
         let held: Vec<&Alert> = firing.filter(|alert| alert.is_held_back() && !begun.contains(&alert.id)).collect();
-        let holders = self.holders(&held, episodes, &answers.elsewhere, now);
+        let holders = self.holders(&held, episodes, answers.inhibiting(), now);
         let each = held.into_iter().zip(holders);
         let changed =
             each.filter_map(|(alert, by)| alert.held_on(by, &answers.silences, |it| self.receivers_of(it, now), now));

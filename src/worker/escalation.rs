@@ -170,11 +170,9 @@ impl Ladder {
         Some(StepTaken { alert: due.alert.id.clone(), number: due.number, unless_acked, note, deliveries })
     }
 
-    /// The message that tells a receiver of the end: none if it wants no such word, none of an alert whose run has failed
-    /// again unless it keeps incidents, and none of an alert whose rule is
-    /// gone, for then nobody is told.
+    /// The message that tells a receiver of the end: none if it wants no such word, and none of an alert whose run has failed
+    /// again unless it keeps incidents. The rule may be gone, which is what ended the alert then.
     pub fn answer(&self, end: &EscalatedEnd, now: Timestamp) -> Option<Notification> {
-        self.rules.get(&end.alert.rule)?;
         let receiver = self.receivers.get(&end.receiver).filter(|it| it.hears_of_end(&end.alert))?;
         receiver.resolution(&end.alert, &resolved_message(&end.alert, now), end.told_by.clone(), now)
     }

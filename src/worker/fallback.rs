@@ -95,7 +95,7 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
             }
         }
         let told: BTreeSet<&ReceiverId> = self.routes.iter().map(|route| &route.fallback.to).collect();
-        for fallback in told.into_iter().filter_map(|id| self.receivers.get(id)).filter(|it| it.send_resolved) {
+        for fallback in told.into_iter().filter_map(|id| self.receivers.get(id)).filter(|it| it.wants_ends()) {
             let answers = self.answer(fallback, now).await?;
             gone += answers;
             if answers > 0 {

@@ -30,7 +30,7 @@ pub struct Receiver {
     pub id: ReceiverId,
     /// Makes its messages.
     pub renderer: Arc<Renderer>,
-    /// Whether it is sent resolutions.
+    /// Whether it asks to be sent resolutions.
     pub send_resolved: bool,
     /// Which messages it gets about who is on an alert.
     pub hears_of_acks: &'static [MessageKind],
@@ -72,7 +72,7 @@ impl Receivers {
     /// What the receivers of an alert are sent of its beginning, or of its end as far as they want to hear of ends.
     pub fn deliveries(&self, alert: &Alert, kind: MessageKind, now: Timestamp) -> Vec<Notification> {
         let message = message_of(alert, kind, now);
-        let is_meant = |receiver: &&Receiver| kind != MessageKind::AlertResolved || receiver.send_resolved;
+        let is_meant = |receiver: &&Receiver| kind != MessageKind::AlertResolved || receiver.wants_ends();
         let meant = alert.receivers.iter().filter_map(|id| self.get(id)).filter(is_meant);
         meant.map(|receiver| receiver.delivery(alert, &message, now)).collect()
     }
@@ -131,6 +131,11 @@ impl Receiver {
         Receiver { channel, ..self }
     }
 
+    /// Whether it hears of ends: it asks for them, or it keeps an incident open until it hears of one.
+    pub(super) fn wants_ends(&self) -> bool {
+        self.send_resolved || self.renderer.keeps_incidents()
+    }
+
     /// Whether the end of an alert is anything to it: not where the run has failed again, unless it keeps incidents.
     pub(super) fn hears_of_end(&self, alert: &Alert) -> bool {
         !is_superseded(alert) || self.renderer.keeps_incidents()
@@ -140,7 +145,7 @@ impl Receiver {
     fn is_meant(&self, audience: Audience) -> bool {
         match audience {
             Audience::All => true,
-            Audience::WantEnds => self.send_resolved,
+            Audience::WantEnds => self.wants_ends(),
             Audience::KeepIncidents => self.renderer.keeps_incidents(),
         }
     }
@@ -167,7 +172,7 @@ impl Receiver {
         follows: DeliveryId,
         now: Timestamp,
     ) -> Option<Notification> {
-        self.send_resolved.then(|| self.answer(alert, message, follows, now))
+        self.wants_ends().then(|| self.answer(alert, message, follows, now))
     }
 
     fn answer(&self, alert: &Alert, message: &Message, follows: DeliveryId, now: Timestamp) -> Notification {

@@ -187,3 +187,120 @@ fn a_start_that_the_source_corrects_is_not_an_older_state() {
     let failed = Instance { status: Status::Fail, start_time: earlier, end_time: Some(night.now), ..running };
     assert_eq!(night.poll([failed]), ["failed etl/1 firing"]);
 }
+
+/// A run under way whose start is corrected by more than a minute looks like an earlier try of it. Once its source has shown it so
+/// for a quarter of an hour it is believed, and how long it lasts counts from there.
+#[test]
+fn a_start_that_is_corrected_by_much_is_believed_once_it_was_shown_for_long() {
+    use nightbell::limits::STALE_BELIEVED_AFTER;
+    let mut night = Night::new(SLOW);
+    let running = night.began("1", Status::Running, 5);
+    assert!(night.poll([running.clone()]).is_empty());
+    let began = running.start_time.unwrap();
+    let earlier = began - SignedDuration::from_mins(40);
+    let corrected = Instance { start_time: Some(earlier), ..running };
+    let known = |night: &Night| night.known.memory.runs.open(&corrected.key()).unwrap().start_time.unwrap();
+    let minutes = i64::try_from(STALE_BELIEVED_AFTER.as_secs() / 60).unwrap();
+    for minute in 0..minutes {
+        night.pass(1);
+        assert!(night.poll([corrected.clone()]).is_empty(), "minute {minute}");
+        assert_eq!(known(&night), began, "minute {minute}");
+    }
+    night.pass(1);
+    assert_eq!(night.poll([corrected.clone()]), ["slow etl/1 firing"]);
+    assert_eq!(known(&night), earlier);
+    night.pass(1);
+    assert!(night.poll([corrected.clone()]).is_empty());
+}
+
+/// Nobody asks after a run that is two months old: without an end its alert would fire, and be repeated, for ever.
+#[test]
+fn an_alert_about_a_run_that_is_too_old_to_be_asked_after_ends_as_gone() {
+    use nightbell::limits::FOLLOWED_AGE_MAX;
+    let mut night = Night::new(FAILED);
+    let failed = night.ended("1", Status::Fail, 20);
+    assert_eq!(night.poll([failed.clone()]), ["failed etl/1 firing"]);
+    let age = i64::try_from(FOLLOWED_AGE_MAX.as_secs() / 60).unwrap();
+    night.pass(age - 20);
+    assert!(night.poll([]).is_empty(), "it is asked after until then");
+    night.pass(1);
+    night.lookback = SignedDuration::from_mins(age + 60);
+    assert!(night.poll([failed]).is_empty(), "the source still shows it");
+    assert_eq!(night.poll([]), ["failed etl/1 over gone"]);
+    assert!(night.poll([]).is_empty());
+}
+
+/// The list of jobs says that a job is gone, and with it what is expected of it.
+#[test]
+fn a_run_that_is_missing_of_a_job_that_was_deleted_is_gone() {
+    let rule = |match_: &str| {
+        format!(
+            "  owed: {{ match: {match_}, when: {{ missing: {{ schedule: \"0 * * * *\", grace: 10m }} }}, notify: [hook] }}\n"
+        )
+    };
+    for (match_, expected) in [
+        ("{ job: etl }", &["owed etl/- over gone"][..]),
+        // Sub-jobs stand in no list of jobs.
+        ("{ job: etl, instance_type: [subjob] }", &[][..]),
+    ] {
+        let mut night = Night::new(&rule(match_));
+        for _ in 0..2 {
+            night.poll([]);
+            night.pass(90);
+        }
+        assert_eq!(night.firing(), ["owed etl/-"], "{match_}");
+        let job = |name: &str| nightbell::model::Job { name: name.into(), ..crate::sample::job() };
+        for (jobs, expected) in [
+            (None, &[][..]),
+            (Some(vec![]), &[][..]),
+            (Some(vec![job("etl"), job("other")]), &[][..]),
+            (Some(vec![job("other")]), expected),
+        ] {
+            let (coverage, look) =
+                (night.whole(), nightbell::decide::Look { jobs, ..nightbell::decide::Look::at(night.now) });
+            let decided = night.known.poll(&mut night.decider, vec![], coverage, &look);
+            assert_eq!(notices(&decided), expected, "{match_} {:?}", look.jobs);
+        }
+    }
+}
+
+/// One warning while it lasts, however many polls see it.
+#[test]
+fn episodes_without_end_are_warned_of_once() {
+    let mut night = Night::new(FAILED);
+    let failed = night.ended("1", Status::Fail, 20);
+    let well = Instance { status: Status::Success, ..failed.clone() };
+    let (mut told, mut warnings) = (0, Vec::new());
+    for _ in 0..nightbell::limits::EPISODES_MAX + 3 {
+        for run in [&failed, &well] {
+            let decided = night.decide([run.clone()], night.whole());
+            told += notices(&decided).iter().filter(|line| line.contains(" firing")).count();
+            warnings.extend(decided.warnings);
+        }
+    }
+    assert_eq!(told, nightbell::limits::EPISODES_MAX as usize);
+    assert_eq!(warnings, ["rule failed: etl had 1000 episodes with the same times; no more are notified"]);
+}
+
+/// More alerts of another source than are looked at: said once while it lasts, and not when it is just as many.
+#[test]
+fn more_alerts_upstream_than_are_looked_at_are_warned_of_once() {
+    use nightbell::limits::INHIBITING_MAX;
+    let inhibit = "inhibit:\n  lake: { by: { source: lake, job: up }, match: { source: warehouse } }\n";
+    let mut night = Night::new(&format!("{FAILED}{inhibit}"));
+    let alert = |job: &str| nightbell::model::Alert { source: "lake".into(), ..crate::sample::alert(job, job) };
+    let fill = |night: &mut Night, count: usize| {
+        night.known.elsewhere = vec![alert("other"); count - 1];
+        // The last one of all would hold back what begins.
+        night.known.elsewhere.push(alert("up"));
+        night.pass(1);
+        let failed = night.ended(&count.to_string(), Status::Fail, 1);
+        let decided = night.decide([failed], night.whole());
+        (decided.warnings.len(), decided.fired[0].suppressed_by.is_some())
+    };
+    assert_eq!(fill(&mut night, INHIBITING_MAX), (0, true));
+    assert_eq!(fill(&mut night, INHIBITING_MAX + 1), (1, false));
+    assert_eq!(fill(&mut night, INHIBITING_MAX + 2), (0, false), "it lasts");
+    assert_eq!(fill(&mut night, INHIBITING_MAX - 1), (0, true));
+    assert_eq!(fill(&mut night, INHIBITING_MAX + 1), (1, false), "it is so again");
+}

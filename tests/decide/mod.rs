@@ -1,8 +1,10 @@
 //! Decisions without a store, a source or a clock: what a poll that sees this notifies people of.
 
 mod coverage;
+mod cuts;
 mod ends;
 mod lives;
+mod speed;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -13,10 +13,12 @@ use nightbell::model::{Attempt, Delivery, DeliveryState, Notification, Severity}
 use nightbell::notify::Notifier;
 use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::{Lane, Progress};
+use sqlx::Row as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::super::sample::{Place, at, commit, delivery, is_on_server};
+use super::super::store::meddle;
 use super::flood::{self, World};
 use super::sink::{Hook, OK, Reply, Sink};
 use super::{lane, lane_to, numbered, pager, states, with_pending};
@@ -290,13 +292,48 @@ async fn the_claim_of_an_attempt_that_was_lost_is_given_up() {
     assert_eq!(lane(&store, &sink, 1, &clock).attempt_due(at(5)).await.unwrap().delivered, 1);
 }
 
-#[tokio::test]
-async fn a_message_of_an_unknown_kind_alone_in_a_limited_queue_dies() {
+/// A lane to `slack` with one message of a kind that only a later version knows.
+async fn with_an_unknown_kind() -> World {
     let mut world = World::new("slack", |_| (200, "ok")).await;
     world.fire(flood::numbered(0, 1, Severity::Error)).await;
-    let pool = sqlx::AnyPool::connect(&world.place.raw_url()).await.unwrap();
-    sqlx::query("UPDATE delivery SET kind = 'from.the.future'").execute(&pool).await.unwrap();
-    pool.close().await;
+    meddle(&world.place, "UPDATE delivery SET kind = 'from.the.future'").await;
+    world
+}
+
+async fn is_dead(place: &Place) -> bool {
+    let rows = meddle(place, "SELECT state, last_error FROM delivery").await;
+    assert_eq!(rows.len(), 1);
+    let (state, why): (String, Option<String>) = (rows[0].get(0), rows[0].get(1));
+    assert_eq!(state == "dead", why.is_some(), "{state}: {why:?}");
+    state == "dead"
+}
+
+#[tokio::test]
+async fn a_message_of_an_unknown_kind_alone_in_a_limited_queue_dies() {
+    let mut world = with_an_unknown_kind().await;
     assert_eq!(world.pass(0).await, Progress::default());
+    assert!(is_dead(&world.place).await);
     assert!(world.store.next_due(&pager(), at(0)).await.unwrap().is_none(), "nothing is left to look at again");
+}
+
+/// The running lane does not spin on it, and goes on to what comes after.
+#[tokio::test]
+async fn a_running_lane_gets_over_a_message_of_an_unknown_kind() {
+    let mut world = with_an_unknown_kind().await;
+    let next = flood::numbered(1, 1, Severity::Error);
+    let stop = CancellationToken::new();
+    let fresh = flood::lane(&world.store, &world.settings, &world.renderer, &world.clock);
+    let lane = std::mem::replace(&mut world.lane, fresh);
+    let nudge = lane.nudge();
+    let running = tokio::spawn(lane.run(stop.clone()));
+    let began = std::time::Instant::now();
+    while !is_dead(&world.place).await {
+        assert!(began.elapsed() < Duration::from_secs(60), "it did not die");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.fire(next).await;
+    nudge.notify_one();
+    super::sink::until(|| world.told.lock().unwrap().len() == 1).await;
+    stop.cancel();
+    running.await.unwrap();
 }

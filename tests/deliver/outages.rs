@@ -10,7 +10,11 @@ use nightbell::store::{Deliveries as _, PollCommit, PollLedger as _};
 
 use super::super::sample::{Place, at, commit, delivery};
 use super::sink::{Hook, OK, Reply, Sink};
-use super::{lane_to, states};
+use nightbell::worker::turn::Statuses;
+use tokio_util::sync::CancellationToken;
+
+use super::sink::until;
+use super::{lane_to, numbered, states, with_pending};
 
 const MINUTE: i64 = 60;
 
@@ -85,4 +89,27 @@ async fn a_receiver_that_is_busy_for_an_hour_is_asked_as_often_as_it_wants() {
     assert!(punctual.values().enumerate().all(|(tick, second)| *second == tick as i64 * 5 * MINUTE), "{punctual:?}");
     // Once in each of the five minutes that it asked for; at first no more than may be under way at once.
     assert!((1..=13).contains(&asked), "{asked}");
+}
+
+/// How long the channel asked for is what the heartbeat goes by: the lane says so itself, and that it was over.
+#[tokio::test]
+async fn a_lane_that_is_asked_to_wait_says_until_when_in_its_status() {
+    let place = Place::new();
+    let sink = Sink::new(|count, _| if count == 0 { Reply::Status(429, Some(3600)) } else { OK }).await;
+    let store = with_pending(&place, numbered(1)).await;
+    let (clock, statuses, stop) = (ManualClock::at(at(0)), Statuses::default(), CancellationToken::new());
+    let lane = lane_to("pager", &store, Hook::new(&sink.url, 1), &clock).publishing(&statuses);
+    let nudge = lane.nudge();
+    let asked = || statuses.get("deliver/pager").unwrap().asked_to_wait_until;
+    assert_eq!(asked(), None);
+    let running = tokio::spawn(lane.run(stop.clone()));
+    until(|| asked() == Some(at(3600))).await;
+    clock.set(at(3600));
+    nudge.notify_one();
+    sink.until(2).await;
+    until(|| asked().is_none()).await;
+    assert_eq!(statuses.get("deliver/pager").unwrap().looked_at, Some(at(3600)));
+    stop.cancel();
+    running.await.unwrap();
+    assert_eq!(statuses.get("deliver/pager"), None, "a lane that has ended has no status");
 }

@@ -20,8 +20,8 @@ use nightbell::model::{
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
 use nightbell::store::{
-    Archive as _, Deliveries as _, Desk as _, NewSilence, Outbox as _, OwnAlerts as _, OwnCommit, PollCommit,
-    PollLedger as _, Settled, SqlStore,
+    Archive as _, Deliveries as _, Desk as _, FallbackDeliveries as _, KnownReceiver, NewSilence, Outbox as _,
+    OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, Settled, SqlStore,
 };
 use nightbell::worker::own::{OwnWatch, Reloads};
 use nightbell::worker::pending::{Receiver, Receivers};
@@ -487,4 +487,22 @@ async fn polls_leave_them_alone() {
     world.look(at(HOUR)).await;
     assert!(world.store.load_source(&source()).await.unwrap().firing.is_empty());
     assert_eq!(world.store.own_state(at(0)).await.unwrap().firing.len(), 1);
+}
+
+/// A receiver is renamed while something is pending for it: that can never arrive, and the others hear of it.
+#[tokio::test]
+async fn what_is_lost_with_a_receiver_that_is_gone_from_the_file_is_told_to_the_others() {
+    let mut world = World::open("self: { notify: [oncall, team] }").await;
+    let known = |ids: &[&str]| -> Vec<KnownReceiver> {
+        ids.iter().map(|id| KnownReceiver { id: (*id).into(), fallback: None }).collect()
+    };
+    world.store.keep_receivers(&known(&["oncall", "team", "renamed"]), at(0)).await.unwrap();
+    let deliveries = vec![delivery("d1", "renamed")];
+    world.store.commit_own(&OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries }).await.unwrap();
+    assert_eq!(world.look(at(HOUR)).await, nothing());
+    world.store.keep_receivers(&known(&["oncall", "team"]), at(HOUR)).await.unwrap();
+    let told = world.look(at(HOUR + MINUTE)).await;
+    let said =
+        |receiver: &str| format!("{receiver} alert.firing self/receiver-dead: messages do not reach receiver renamed");
+    assert_eq!(told, [said("oncall"), said("team")]);
 }

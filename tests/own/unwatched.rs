@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nightbell::model::{Alert, AlertState, EndReason, Notification, RuleStep, SourceId};
+use nightbell::model::{Alert, AlertState, EndReason, GroupPlace, Notification, RuleStep, SourceId};
 use nightbell::notify::Renderer;
 use nightbell::store::{
-    Archive as _, Deliveries as _, OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, SqlStore, Steps as _,
+    Archive as _, Deliveries as _, Groups as _, OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, SqlStore,
+    Steps as _,
 };
 use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::unwatched::Unwatched;
 
 use super::{MINUTE, config};
 use crate::sample::{Place, alert, at, commit, delivery, source};
+use crate::store::meddle;
 
 fn loop_over(store: &Arc<SqlStore>, sources: &[&str]) -> Unwatched<SqlStore> {
     let opened = config("").receivers;
@@ -77,4 +79,21 @@ async fn alerts_about_nightbell_itself_are_left_alone() {
         assert_eq!(removed.pass(at(minute * MINUTE)).await.unwrap(), 0);
     }
     assert_eq!(store.alerts(9).await.unwrap()[0].suspended_at, None);
+}
+
+/// Who was told in a group that is repeated every minute is not told again of what nobody watches.
+#[tokio::test]
+async fn alerts_of_a_removed_source_are_not_repeated() {
+    let place = Place::new();
+    let store = Arc::new(place.open().await);
+    let told = Alert { receivers: vec!["oncall".into()], ..alert("a1", "etl") };
+    let minute = Duration::from_secs(60);
+    let group = GroupPlace { key: "g".into(), interval: minute, repeat: Some(minute), told_at: Some(at(0)) };
+    let deliveries = vec![Notification { group: Some(group), ..delivery("d1", "oncall") }.about(&told)];
+    store.commit_poll(&PollCommit { fired: vec![told], deliveries, ..commit(0) }).await.unwrap();
+    meddle(&place, "UPDATE delivery SET state = 'delivered', next_attempt_at = NULL, delivered_at = created_at").await;
+    let repeated = async |second: i64| store.unrepeated(at(second)).await.unwrap().len();
+    assert_eq!((repeated(59).await, repeated(60).await), (0, 1));
+    loop_over(&store, &["other"]).pass(at(MINUTE)).await.unwrap();
+    assert_eq!(repeated(2 * MINUTE).await, 0, "it is suspended");
 }

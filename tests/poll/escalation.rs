@@ -370,18 +370,47 @@ async fn a_step_is_taken_after_the_acknowledgement_was_removed() {
     assert_eq!(scene.escalate().await, 1);
 }
 
-/// A rule that is gone ends its alerts without a word, for those it went to later as for the first.
+/// While a rule is away its alerts are suspended; when it stays away they end, and those hear of it who were told by a step.
 #[tokio::test]
-async fn nobody_is_told_of_the_end_of_a_rule() {
+async fn whom_a_step_has_told_hears_of_the_end_of_a_rule() {
     let mut scene = failing(RULES).await;
     scene.pass(minutes(30));
     scene.escalate().await;
     scene.restart_with("  other: { when: { status: [pause] }, notify: [hook] }\n");
-    scene.poll().await;
-    scene.escalate().await;
-    assert_eq!(told_to(&scene.store, "lead").await, ["alert.firing etl 1"]);
+    for (wait, expected) in [(0, 1), (9, 1), (1, 2)] {
+        scene.pass(minutes(wait));
+        scene.poll().await;
+        scene.escalate().await;
+        assert_eq!(told_to(&scene.store, "lead").await.len(), expected, "{wait}");
+    }
     scene.restart_with(RULES);
     assert_eq!(scene.escalate().await, 0, "it is settled");
+}
+
+/// What was acknowledged was the first failure: the second one has nobody on it, and its steps begin anew.
+#[tokio::test]
+async fn a_rerun_that_fails_lifts_the_acknowledgement_and_its_steps_begin_anew() {
+    let mut scene = failing(RULES).await;
+    ack(&scene, "wang").await;
+    scene.pass(minutes(40));
+    assert_eq!(scene.escalate().await, 0);
+    let now = scene.now();
+    scene.show([run("etl", "1", Status::Running, now, None)]);
+    scene.poll().await;
+    scene.pass(minutes(5));
+    scene.show([run("etl", "1", Status::Fail, now, Some(scene.now()))]);
+    scene.poll().await;
+    arrive(&scene).await;
+    assert_eq!(told(&scene.store).await, ["alert.firing etl 1"; 2]);
+    let second = last_body(&scene, "hook").await["data"]["alert"].clone();
+    assert_eq!((&second["episode"], &second["acked"]), (&2.into(), &serde_json::Value::Null));
+    scene.pass(minutes(29));
+    assert_eq!(scene.escalate().await, 0);
+    scene.pass(minutes(1));
+    assert_eq!(scene.escalate().await, 1);
+    assert_eq!(told_to(&scene.store, "lead").await, ["alert.firing etl 1"]);
+    assert_eq!(last_body(&scene, "lead").await["data"]["alert"]["escalation"]["acked_by"], serde_json::Value::Null);
+    assert_eq!(last_body(&scene, "lead").await["data"]["alert"]["id"], second["id"]);
 }
 
 /// The step is read, and the acknowledgement comes before it is taken.

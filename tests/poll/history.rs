@@ -214,3 +214,24 @@ async fn runs_that_a_rule_counts_outlive_the_retention() {
     let told = summaries(&scene.store).await;
     assert_eq!(told, ["firing: etl failed 3 times in a row: the last run failed after 5m 0s"]);
 }
+
+/// The same for a share: of ten weekly runs the oldest is older than the retention by weeks.
+#[tokio::test]
+async fn a_share_of_weekly_runs_is_counted_over_more_weeks_than_are_kept() {
+    use nightbell::worker::housekeeping::Retention;
+    let rule = "  often: { when: { failure_rate: { over: 10, above: 40% } }, notify: [hook] }\n";
+    let mut scene = Scene::open(rule).await;
+    for week in 0..10 {
+        scene.pass(SignedDuration::from_hours(7 * 24));
+        // The first four and the last one: half of the ten.
+        let status = if week < 4 || week == 9 { Status::Fail } else { Status::Success };
+        scene.show([ended(&week.to_string(), status, scene.now(), 6)]);
+        assert!(summaries(&scene.store).await.is_empty(), "week {week}");
+        scene.poll().await;
+        let retention = Retention::new(std::time::Duration::from_secs(30 * 86_400), scene.rules().clone());
+        retention.purge(&*scene.store, scene.now()).await.unwrap();
+        scene.restart();
+    }
+    let told = summaries(&scene.store).await;
+    assert_eq!(told, ["firing: etl fails too often: 5 of its last 10 runs failed (50%, limit 40%)"]);
+}

@@ -1,9 +1,11 @@
 //! The poll loop in process: the real poller and a real store, a source that does as it is told, and time by hand.
 
+mod catch_up;
 mod clock;
 mod conditions;
 mod escalation;
 mod history;
+mod incidents;
 mod inhibit;
 mod labels;
 mod machine;

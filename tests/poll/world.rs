@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::{Clock, ManualClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::limits::LOOKBACK_MAX;
+use nightbell::limits::{LOOKBACK_MAX, SOURCE_LISTING_TIME_MAX};
 use nightbell::model::{
     Alert, Coverage, Instance, InstanceType, JobRef, JobSchedule, Part, SetAside, SourceId, Status, Window,
 };
@@ -56,6 +56,11 @@ pub(crate) struct Shown {
     pub(crate) span_max: Option<Duration>,
     /// What it was asked for.
     pub(crate) windows: Vec<Window>,
+    /// How long a list takes for each hour of plan times that is asked for, by the clock that is moved. One that takes longer
+    /// than a listing may never comes.
+    pub(crate) pace: Option<(ManualClock, SignedDuration)>,
+    /// How many lists were asked for.
+    pub(crate) lists: usize,
 }
 
 #[derive(Clone, Default)]
@@ -77,9 +82,20 @@ impl Puppet {
 }
 
 impl Puppet {
+    /// Lets the time pass that the list takes. Says whether it never comes.
+    fn takes_too_long(&self, window: Window) -> bool {
+        let mut shown = self.shown();
+        shown.lists += 1;
+        let Some((clock, pace)) = &shown.pace else { return shown.hangs };
+        let hours = window.to.duration_since(window.from).as_secs_f64() / 3600.0;
+        let takes = SignedDuration::from_secs_f64(pace.as_secs_f64() * hours);
+        let at_most = SignedDuration::try_from(SOURCE_LISTING_TIME_MAX).unwrap();
+        clock.set(clock.now() + takes.min(at_most));
+        takes > at_most
+    }
+
     async fn listed(&self, window: Window) -> Result<Listing, SourceError> {
-        let hangs = self.shown().hangs;
-        if hangs {
+        if self.takes_too_long(window) {
             // With the runtime's clock stopped, the next deadline comes at once.
             tokio::time::pause();
             let _resume = Resume;
@@ -237,6 +253,11 @@ impl Scene {
         self.source.shown().hangs = true;
     }
 
+    /// From now on a list takes so long for each hour of plan times.
+    pub(crate) fn slow_down(&self, per_hour: SignedDuration) {
+        self.source.shown().pace = Some((self.clock.clone(), per_hour));
+    }
+
     pub(crate) fn lose(&self, id: &str) {
         self.source.shown().lost.insert(id.to_string());
     }
@@ -253,6 +274,11 @@ impl Scene {
 
     pub(crate) async fn try_poll(&mut self) -> Result<PollReport, PollError> {
         self.poller.poll().await
+    }
+
+    /// What the loop does where there is a backlog.
+    pub(crate) async fn try_poll_all(&mut self) -> Result<PollReport, PollError> {
+        self.poller.poll_all().await
     }
 
     pub(crate) async fn poll(&mut self) -> PollReport {
@@ -307,6 +333,7 @@ pub(crate) fn configuration(rules: &str) -> Config {
         "version: 1\nsources:\n{}{lake}receivers:\n  hook: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\n  \
          lead: {{ type: webhook, url: \"http://127.0.0.1:9/lead\" }}\n  boss: {{ type: webhook, url: \"http://127.0.0.1:9/boss\" }}\n  \
          pager: {{ type: pagerduty, routing_key: k }}\n  \
+         quiet-pager: {{ type: pagerduty, routing_key: k, send_resolved: false }}\n  \
          mail: {{ type: email, smtp_url: \"smtp+plain://127.0.0.1:9\", from: a@example.com, to: [b@example.com] }}\n\
          rules:\n{rules}",
         source("warehouse")

@@ -12,6 +12,7 @@ mod jobs;
 pub(crate) mod kill;
 mod language;
 mod leave;
+mod life;
 mod look;
 mod odd;
 mod on_call;

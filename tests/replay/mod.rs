@@ -4,3 +4,4 @@ mod counts;
 mod day;
 mod notes;
 mod rehearsal;
+mod warnings;

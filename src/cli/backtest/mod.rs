@@ -17,7 +17,7 @@ use crate::config::{Config, LoadOptions};
 use crate::store::{Desk as _, Mode, PollLedger as _, SqlStore};
 use crate::worker::replay::{Played, Script, Telling, Theatre, fetched};
 
-use self::notes::Rules;
+use self::notes::{Rules, of_warnings};
 use self::report::{Report, Version};
 
 /// Which time is played, by which rules.
@@ -64,20 +64,25 @@ pub(super) async fn backtest(config: &Config, chosen: &Chosen) -> Result<Exit, F
         (recorded.script, recorded.sources)
     };
     complain_of_own_schedules(&other.as_ref().unwrap_or(config).rules);
-    let old = Version::of(config, play(config, &script)?, since);
+    let played = play(config, &script)?;
+    let mut warnings = played.warnings.clone();
+    let old = Version::of(config, played, since);
     let new = match &other {
         Some(other) => {
             let (script, lost) = only_known(script, other);
             for source in lost {
                 complain(format_args!("the other version has no source {source}: nothing of it is played there"));
             }
-            Some(Version::of(other, play(other, &script)?, since))
+            let played = play(other, &script)?;
+            warnings.extend(played.warnings.iter().filter(|one| !warnings.contains(one)).cloned().collect::<Vec<_>>());
+            Some(Version::of(other, played, since))
         }
         None => None,
     };
     let rules = Rules { config, other: other.as_ref() };
     let told: Vec<&Telling> = [Some(&old), new.as_ref()].into_iter().flatten().flat_map(Version::tellings).collect();
-    let notes = if chosen.fetch { rules.of_read_again(&told) } else { rules.of_recorded(&told, &sources, since) };
+    let mut notes = if chosen.fetch { rules.of_read_again(&told) } else { rules.of_recorded(&told, &sources, since) };
+    notes.extend(of_warnings(&warnings));
     let report = Report { since, until, timezone: config.timezone.clone(), sources, notes, old, new };
     if chosen.json {
         report.print_json()?

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::super::output::local;
 use crate::app::OnRecord;
 use crate::config::Config;
+use crate::limits::NAMES_SHOWN;
 use crate::model::Status;
 use crate::rule::Rule;
 use crate::worker::replay::Telling;
@@ -92,6 +93,16 @@ impl Rules<'_> {
         names.retain(|name| tells_of_runs(told).any(|telling| telling.rule.as_str() == name));
         names
     }
+}
+
+/// What the running program would have warned of.
+pub(super) fn of_warnings(warnings: &[String]) -> Vec<String> {
+    let mut notes: Vec<String> = warnings.iter().take(NAMES_SHOWN).cloned().collect();
+    let more = warnings.len() - notes.len();
+    if more > 0 {
+        notes.push(format!("and {more} more warnings of this kind"));
+    }
+    notes
 }
 
 /// Nodes are in what a message says, and in nothing that decides.

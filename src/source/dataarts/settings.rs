@@ -231,6 +231,15 @@ mod tests {
         (settings, findings.into_sorted())
     }
 
+    /// A whole listing at the default pace fits the time that one may take, three times over.
+    #[test]
+    fn what_a_listing_may_spend_fits_its_time_at_the_default_pace() {
+        use crate::limits::{SOURCE_LISTING_REQUESTS_MAX, SOURCE_LISTING_TIME_MAX};
+        let pace = super::KEYS.default_of::<f64>("requests_per_second").unwrap();
+        let seconds = SOURCE_LISTING_REQUESTS_MAX as f64 / pace;
+        assert!(seconds * 3.0 <= SOURCE_LISTING_TIME_MAX.as_secs_f64(), "{seconds} s");
+    }
+
     const KEYS: &str = "auth: { access_key: { env: AK }, secret_key: { env: SK } }";
 
     #[test]

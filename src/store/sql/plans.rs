@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
@@ -16,21 +17,24 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::database::{Mode, SqlStore};
 use crate::model::{
-    Alert, AlertId, Content, DeliveryId, InstanceKey, MessageKind, Notification, RuleId, RuleStep, SourceId,
+    Alert, AlertId, Attempt, AttemptOutcome, Content, DeliveryId, DeliveryState, Escalation, GroupPlace, InstanceKey,
+    MessageKind, Notification, PollOutcome, RuleId, RuleStep, SourceId, StepTaken,
 };
 use crate::store::access::Access as _;
 use crate::store::actions::Actions as _;
+use crate::store::archive::Archive as _;
 use crate::store::board::Place;
 use crate::store::desk::Desk as _;
 use crate::store::digests::Digests as _;
 use crate::store::error::StoreError;
 use crate::store::escalation::Steps as _;
-use crate::store::fallback::FallbackDeliveries as _;
+use crate::store::fallback::{FallbackDeliveries as _, FallbackDelivery, KnownReceiver};
 use crate::store::gauges::Gauges as _;
 use crate::store::groups::Groups as _;
-use crate::store::ledger::PollLedger as _;
-use crate::store::outbox::Outbox as _;
-use crate::store::own::OwnAlerts as _;
+use crate::store::ledger::{PollCommit, PollLedger as _};
+use crate::store::outbox::{Outbox as _, Settled};
+use crate::store::own::{OwnAlerts as _, OwnCommit};
+use crate::store::tally::Tally as _;
 use crate::store::upkeep::{KeptRuns, Upkeep as _};
 
 /// What may be read from end to end: tables that do not grow, lists that were bound, what a statement made itself.
@@ -79,6 +83,7 @@ async fn statements_of(store: &SqlStore) -> BTreeSet<String> {
     });
     let _turn = ONE_AT_A_TIME.lock().await;
     ask_everything(store).instrument(tracing::info_span!(ASKED)).await.unwrap();
+    write_everything(store).instrument(tracing::info_span!(ASKED)).await.unwrap();
     std::mem::take(&mut *STATEMENTS.lock().unwrap())
 }
 
@@ -153,7 +158,7 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.facts_of(&delivery).await?;
     store.tell_alone(&[delivery], now).await?;
     store.unrepeated(now).await?;
-    let after = std::time::Duration::from_secs(60);
+    let after = Duration::from_secs(60);
     let step = RuleStep { rule: RuleId::new("failed"), number: 2, after, unless_acked: true };
     store.due_steps(std::slice::from_ref(&step), (now, now), None, 5).await?;
     store.next_step(&[step], now).await?;
@@ -181,6 +186,76 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.digest_cursor("hourly").await?;
     store.reclaim(now).await?;
     store.purge(now, &KeptRuns::default()).await?;
+    Ok(())
+}
+
+/// Writes what polls, lanes and the other loops write, and what they read for that.
+async fn write_everything(store: &SqlStore) -> Result<(), StoreError> {
+    let (source, now) = (SourceId::new("warehouse"), Timestamp::from_second(1_795_224_000).unwrap());
+    let of_hook =
+        |id: &str| Notification::new(id.into(), "hook".into(), MessageKind::AlertFiring, Content::default(), now);
+    let alert = store.told_and_firing(std::slice::from_ref(&source), 1).await?.remove(0);
+    let named = |id: &str| Alert { id: AlertId::new(id), ..alert.clone() };
+    let group = GroupPlace { key: "g".into(), interval: Duration::ZERO, repeat: None, told_at: None };
+    let gathers = |id: &str| Notification { group: Some(group.clone()), ..of_hook(id).about(&alert) };
+    let poll = PollCommit {
+        source: source.clone(),
+        generation: store.generation(&source).await?,
+        now,
+        covered: store.load_source(&source).await?.covered,
+        outcome: PollOutcome::Whole,
+        incomplete: Some("3 of 4 instances could be read".into()),
+        known_rules: Some(BTreeSet::from(["failed".to_string()])),
+        instances: Vec::new(),
+        fired: vec![named("of-poll")],
+        changed: vec![alert.clone()],
+        deliveries: vec![of_hook("p1").about(&alert)],
+    };
+    let rendered = [vec![of_hook("p2").about(&alert), of_hook("p3").about(&alert)], vec![gathers("p4"), gathers("p5")]];
+    store.commit_rendering(&poll, &mut rendered.into_iter()).await?;
+    store.record_unreadable(&source, now, "no answer").await?;
+    store.firing_elsewhere(&["other".into()]).await?;
+    let deliveries = vec![of_hook("o1")];
+    let own = OwnCommit { now, fired: vec![named("own")], changed: vec![named("of-poll")], deliveries };
+    store.commit_own(&own).await?;
+    let whole = Notification { kind: MessageKind::AlertGroup, ..of_hook("whole") };
+    assert!(store.merge(&whole, &["p4".into(), "p5".into()]).await?, "two are told as one");
+    store.pending().await?;
+    let claimed = store.claim(&"hook".into(), now, 99).await?;
+    assert!(claimed.len() >= 4, "{claimed:?}");
+    let settled = claimed.iter().enumerate().map(|(at, one)| Settled {
+        id: one.notification.id.clone(),
+        attempt_number: one.attempts + 1,
+        started_at: now,
+        ended_at: now,
+        attempt: if at == 0 {
+            Attempt::failed(AttemptOutcome::Rejected, Some("404".into()), "no_service")
+        } else {
+            Attempt::delivered("200")
+        },
+        state: if at == 0 { DeliveryState::Dead } else { DeliveryState::Delivered },
+        last_error: None,
+        next_attempt_at: None,
+        patience_spent: Duration::ZERO,
+    });
+    store.settle(&settled.collect::<Vec<_>>()).await?;
+    store.tell_again(&[of_hook("again")]).await?;
+    store.rewrite(&"again".into(), &Content::default(), "webhook").await?;
+    store.reject(&"again".into(), "it can never be sent").await?;
+    let note = Escalation { step: 9, after_ms: 0, told: Vec::new(), unreached: Vec::new(), acked_by: None };
+    let deliveries = vec![of_hook("step").about(&alert)];
+    let taken = StepTaken { alert: alert.id.clone(), number: 9, unless_acked: true, note, deliveries };
+    store.take_steps(&[taken], now).await?;
+    let original = claimed[0].notification.id.clone();
+    store.add_fallbacks(&[FallbackDelivery { original, delivery: of_hook("instead").about(&alert) }]).await?;
+    store.add_answers(&[of_hook("answer").about(&alert)]).await?;
+    let ends = store.escalated_ends(5).await?;
+    store.settle_ends(&ends).await?;
+    let known = |id: &str| KnownReceiver { id: id.into(), fallback: None };
+    store.keep_receivers(&[known("hook"), known("gone")], now).await?;
+    store.keep_receivers(&[known("hook")], now).await?;
+    store.sources().await?;
+    store.backlog().await?;
     Ok(())
 }
 

@@ -91,3 +91,44 @@ async fn attempt<N: Notifier>(
     };
     (attempt, clock.now())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::model::{Content, MessageKind, Notification};
+
+    /// Never comes back.
+    struct Silent;
+
+    impl Notifier for Silent {
+        async fn send(&self, _: &Delivery, _: Timestamp) -> Attempt {
+            std::future::pending().await
+        }
+
+        fn concurrency(&self) -> usize {
+            2
+        }
+    }
+
+    /// A task that is aborted ends like any other: its claim must not outlive it.
+    #[tokio::test]
+    async fn an_attempt_whose_task_is_aborted_has_ended_without_a_known_outcome() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut attempts = Attempts::new(Arc::new(Silent), Arc::new(ManualClock::at(now)));
+        for id in ["a", "b"] {
+            let content = Content::default();
+            let one = Notification::new(id.into(), "hook".into(), MessageKind::AlertFiring, content, now);
+            attempts.begin(Delivery::pending(one), now);
+        }
+        attempts.tasks.abort_all();
+        let mut ended = Vec::new();
+        while let Some(finished) = attempts.next().await {
+            assert_eq!(finished.attempt.outcome, AttemptOutcome::Uncertain);
+            ended.push(finished.delivery.notification.id.to_string());
+        }
+        ended.sort();
+        assert_eq!(ended, ["a", "b"]);
+        assert!(attempts.is_empty() && attempts.begun.is_empty());
+    }
+}

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use tracing::warn;
 
 use super::poller::Poller;
 use crate::decide::{Answers, Decided, Questions, to_detail};
@@ -53,10 +52,8 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             }
         }
         if !asked.upstream.is_empty() {
-            answers.elsewhere = store.told_and_firing(&asked.upstream, INHIBITING_MAX).await?;
-            if answers.elsewhere.len() == INHIBITING_MAX {
-                warn!(%source, "more than {INHIBITING_MAX} alerts of other sources fire; the later ones inhibit nothing here");
-            }
+            // One more than are looked at, so that it is known whether there are more.
+            answers.elsewhere = store.told_and_firing(&asked.upstream, INHIBITING_MAX + 1).await?;
         }
         Ok(answers)
     }

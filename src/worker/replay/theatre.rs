@@ -45,6 +45,8 @@ pub struct Played {
     pub sent: Vec<Sent>,
     /// How many polls were made.
     pub polls: usize,
+    /// What the log of the running program would have warned of, each once.
+    pub warnings: Vec<String>,
 }
 
 /// Why something cannot be played.
@@ -123,6 +125,7 @@ impl Theatre {
             lanes: Lanes::of(config, &self.receivers),
             now: Timestamp::MIN,
         };
+        let mut warnings: Vec<String> = Vec::new();
         for (made, (now, stage, outcome)) in due.into_iter().enumerate() {
             (self.watcher)(made, polls);
             play.go_on_before(now);
@@ -130,6 +133,12 @@ impl Theatre {
             let elsewhere = elsewhere(&stages, stage);
             if let Some(decided) = stages[stage].poll(now, outcome, play.people.silences(), elsewhere) {
                 play.log.take(&decided, &self.receivers, &config.rules, now);
+                let source = &stages[stage].decider.source;
+                for warning in decided.warnings.iter().map(|warning| format!("{source}: {warning}")) {
+                    if !warnings.contains(&warning) {
+                        warnings.push(warning);
+                    }
+                }
             }
             play.act(now);
         }
@@ -138,7 +147,7 @@ impl Theatre {
         }
         let Play { log, lanes, .. } = play;
         let (alerts, deliveries, tellings) = log.into_parts();
-        Ok(Played { alerts, deliveries, tellings, sent: lanes.into_sent(), polls })
+        Ok(Played { alerts, deliveries, tellings, sent: lanes.into_sent(), polls, warnings })
     }
 }
 
@@ -179,7 +188,8 @@ impl Play<'_> {
     }
 }
 
-/// The alerts of other sources that people were told of, that fire, and that may inhibit those of this one.
+/// The alerts of other sources that people were told of, that fire, and that may inhibit those of this one: one more than are
+/// looked at, where there are more.
 pub(super) fn elsewhere(stages: &[Stage], own: usize) -> Vec<Alert> {
     let decider = &stages[own].decider;
     let upstream = decider.muting.upstream_of(&decider.source);
@@ -188,6 +198,6 @@ pub(super) fn elsewhere(stages: &[Stage], own: usize) -> Vec<Alert> {
     let holding = firing.filter(|alert| was_told(alert) && alert.suspended_at.is_none());
     let mut alerts: Vec<Alert> = holding.map(|alert| (**alert).clone()).collect();
     alerts.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
-    alerts.truncate(INHIBITING_MAX);
+    alerts.truncate(INHIBITING_MAX + 1);
     alerts
 }

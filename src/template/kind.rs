@@ -246,20 +246,13 @@ fn tag_free(c: char) -> char {
 pub fn telegram_text(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let letter = |index: usize| chars.get(index).is_some_and(|c| c.is_alphabetic());
-    let of_word = |c: &char| c.is_alphanumeric() || *c == '_';
-    // Within a path a slash is none of a command, and stays.
-    let begins_command = |index: usize| {
-        let before = index.checked_sub(1).and_then(|before| chars.get(before));
-        let is_within = before.is_some_and(|c| of_word(c) || *c == '/');
-        !is_within && chars.get(index + 1).is_none_or(of_word)
-    };
     let mut out = String::with_capacity(text.len() + 16);
     for (index, &c) in chars.iter().enumerate() {
         out.push(match c {
             '@' => '＠',
             '#' => '＃',
             '$' => '＄',
-            '/' if begins_command(index) => '∕',
+            '/' => '∕',
             '.' if letter(index + 1) && letter(index + 2) => '․',
             other => other,
         });
@@ -328,7 +321,6 @@ mod tests {
 
     #[test]
     fn telegram_makes_no_link_of_a_name() {
-        assert_eq!(telegram_text("obs://dlf-log/a_b/x.job self/dead"), "obs://dlf-log/a_b/x․job self/dead");
         assert_eq!(
             telegram_text("a.b evil.example /start @bot #tag <b>"),
             "a.b evil․example ∕start ＠bot ＃tag &lt;b&gt;"

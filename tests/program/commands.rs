@@ -274,8 +274,11 @@ async fn an_environment_that_cannot_be_used_is_told_by_check_and_at_the_start() 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_replaces_no_roots_that_the_environment_names() {
     let stage = Stage::set("").await;
-    let config = "version: 1\nsources: {}\nreceivers:\n  mail: { type: email, smtp_url: \"smtps://127.0.0.1:9\", \
-                  from: bell@example.com, to: [team@example.com] }\nrules: {}\n";
+    let config = format!(
+        "version: 1\nsources:\n{}receivers:\n  mail: {{ type: email, smtp_url: \"smtps://127.0.0.1:9\", \
+         from: bell@example.com, to: [team@example.com] }}\nrules: {{}}\n",
+        stage.source("warehouse")
+    );
     std::fs::write(stage.path("rules.yaml"), config).unwrap();
     let empty = stage.path("certs");
     std::fs::create_dir(&empty).unwrap();

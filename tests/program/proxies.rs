@@ -178,8 +178,9 @@ async fn mail_says_that_it_goes_through_no_proxy() {
     let stage = Stage::set("").await;
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = format!(
-        "version: 1\nsources: {{}}\nreceivers:\n  mail: {{ type: email, smtp_url: \"smtp+plain://{closed}\", \
-         from: bell@example.com, to: [team@example.com] }}\nrules: {{}}\n"
+        "version: 1\nsources:\n{}receivers:\n  mail: {{ type: email, smtp_url: \"smtp+plain://{closed}\", \
+         from: bell@example.com, to: [team@example.com] }}\nrules: {{}}\n",
+        stage.source("warehouse")
     );
     std::fs::write(stage.path("rules.yaml"), config).unwrap();
     for (name, says_it) in [("all_proxy", true), ("HTTPS_PROXY", true), ("http_proxy", false)] {

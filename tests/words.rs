@@ -74,12 +74,12 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     // By the level of an alert, and by what it is about.
     let levels = || Severity::ALL.map(Severity::as_str).into_iter().chain([AlertState::Resolved.as_str()]);
     said.extend(prefixed("group.all", levels()).chain(prefixed("group.count", levels())));
-    said.extend(["group.jobs", "group.jobs_of.schedulerx"].map(String::from));
+    said.extend(["group.jobs", "group.jobs_of.schedulerx", "group.line", "group.line_over"].map(String::from));
     let together = ["recovered", "not-finished-by", "not-started-by", "missing", "slower-than-usual"];
     let statuses =
         ["waiting", "running", "fail", "running-exception", "pause", "manual-stop", "skip", "freeze", "rejected"];
     said.extend(prefixed("group.did", statuses.into_iter().chain(together)));
-    said.extend(["job", "job_of.schedulerx", "source", "receiver", "itself"].map(String::from));
+    said.extend(["job", "job_of.schedulerx", "source", "receiver", "loop", "itself"].map(String::from));
     said.extend(prefixed("suppressed_by", ["first-poll", "silence", "mute-window", "inhibited"]));
     said.extend(prefixed("held_back", ["silence", "mute-window", "inhibited", "other"]));
     said.extend(prefixed("summary.status", Status::ALL.map(Status::as_str)));

@@ -38,7 +38,7 @@ use crate::store::tally::Tally as _;
 use crate::store::upkeep::{KeptRuns, Upkeep as _};
 
 /// What may be read from end to end: tables that do not grow, lists that were bound, what a statement made itself.
-const SMALL: [&str; 17] = [
+const SMALL: [&str; 18] = [
     "access_token",
     "item",
     "chosen",
@@ -47,6 +47,7 @@ const SMALL: [&str; 17] = [
     "silence",
     "ack",
     "moment",
+    "receiver",
     "receiver_health",
     "digest",
     "gap",
@@ -265,7 +266,7 @@ fn wrong(step: &str) -> bool {
     match (words.next(), words.next()) {
         (Some("SCAN"), Some(table)) => {
             let index = step.split_once("INDEX ").and_then(|(_, rest)| rest.split_whitespace().next());
-            let is_derived = table.starts_with('(') || ["ahead", "untold", "latest"].contains(&table);
+            let is_derived = table.starts_with('(') || ["ahead", "untold", "latest", "part"].contains(&table);
             !is_derived && !SMALL.contains(&table) && !index.is_some_and(|index| OPEN.contains(&index))
         }
         // All that was ever seen of a source is not the answer to anything that is asked often.

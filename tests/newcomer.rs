@@ -105,6 +105,10 @@ impl Ground {
             *word = is.to_string();
         }
         // Who does it, where that is asked for: a process of a test may have no name.
+        // A name alone stands for the command with all that it needs.
+        if words.len() == 1 {
+            return words;
+        }
         let says_who = matches!(about.as_str(), "ack" | "unack" | "close")
             || matches!((about.as_str(), words.get(1).map(String::as_str)), ("silence", Some("add" | "expire")));
         if says_who {
@@ -171,8 +175,9 @@ async fn every_command_in_the_documents_runs() {
         if matches!(words[..], ["run" | "demo"]) || words.contains(&"--sample") {
             continue;
         }
-        // `run --once` and `init` are for a place where nothing runs yet.
-        if matches!(words[..], ["run", "--once"] | ["init"]) {
+        // `run --once` and `init` are for a place where nothing runs yet; `store copy` and `replicas` need a database
+        // server, and are tried with a real one elsewhere.
+        if matches!(words[..], ["run", "--once"] | ["init"] | ["replicas", ..] | ["store", "copy", ..]) {
             continue;
         }
         let output = stage.output(&words).await;

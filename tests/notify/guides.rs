@@ -49,7 +49,8 @@ fn link(kind: &str, url: &str, says: &str) -> String {
         "dingtalk" | "wecom" | "discord" => format!("[{says}]({url})"),
         "telegram" => format!("<a href=\"{html}\">{says}</a>"),
         "email" => format!("<a href=\"{html}\" style=\"color:#0969da;\">{says}</a>"),
-        "smn" => format!("{says}: {url}"),
+        "smn" if says.is_ascii() => format!("{says}: {url}"),
+        "smn" => format!("{says}：{url}"),
         // Buttons, PagerDuty's links, and the keys of the body: the address is a value of its own.
         _ => url.to_string(),
     }

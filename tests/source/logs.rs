@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
+use nightbell::clock::{Clock as _, SystemClock};
 use nightbell::source::dataarts::Logs;
 use rusty_s3::actions::PutObject;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
@@ -93,7 +94,7 @@ impl Storage {
 
 /// A workspace whose clock is the machine's, less so much: the server holds signatures against its own clock.
 async fn bench_now(less: SignedDuration) -> (Bench, ManualClock) {
-    let clock = ManualClock::at(Timestamp::now() - less);
+    let clock = ManualClock::at(SystemClock.now() - less);
     let sim = SimWorkspace::start(SimConfig::default(), Arc::new(clock.clone())).await.unwrap();
     (Bench { sim, clock: Arc::new(clock.clone()) }, clock)
 }

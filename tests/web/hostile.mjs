@@ -44,7 +44,7 @@ here = "/deliveries/d2";
 await page.goto(base + here);
 await page.click("form[action$='/retry'] button");
 await shown("Sent again by responder");
-if (await page.locator("form[action$='/retry']").count()) say("what was sent again is still dead");
+if (await page.locator(".head .chip.dead").count()) say("what was sent again is still dead");
 here = "/deliveries/d3";
 await page.goto(base + here);
 await page.fill("#drop-reason", "too late by now");

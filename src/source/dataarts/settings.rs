@@ -60,7 +60,8 @@ static LOGS: Keys = Keys::of(
         Key::new("secret_key", Shape::Secret, "Its secret key.").example("{ env: OBS_SK }"),
         Key::new("security_token", Shape::Secret, "Comes with a temporary access key."),
     ]],
-);
+)
+.pairs(&[("access_key", "secret_key")]);
 
 /// How to reach one workspace.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::labels;
-use super::matching::{MATCH_KEYS, Names, read_matches, read_selection};
+use super::matching::{JOB_KEYS, Names, RUN_KEYS, read_matches, read_selection};
 use super::mute::LABELS;
 use super::notify::read_notify;
 use super::sources::read_schedule;
@@ -44,7 +44,7 @@ pub(super) static DIGEST: Keys = Keys::of(
 static DIGEST_MATCH: Keys = Keys::of(
     "digest_match",
     "Which runs: a list means \"one of\", different keys mean \"and\".",
-    &[MATCH_KEYS, &[LABELS]],
+    &[JOB_KEYS, RUN_KEYS, &[LABELS]],
 )
 .not_empty();
 

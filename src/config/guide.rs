@@ -1,7 +1,7 @@
 //! `description`, `runbook` and `console_url`: what is said to whoever receives an alert. Rules and sources have them beside
 //! their other keys, and `jobs` is a mapping of its own, from a name to which jobs and what is said of them.
 
-use super::matching::{Names, read_jobs, read_selection};
+use super::matching::{JOB_KEYS, Names, read_jobs, read_selection};
 use super::words::open_named;
 use crate::notify::{GuideTable, Guides};
 use crate::rule::{JobMatch, Matches};
@@ -27,21 +27,9 @@ pub(super) const GUIDE: &[Key] = &[
     .example("\"https://console.example.com/jobs/{{data.job.id}}\""),
 ];
 
-const MATCH_JOBS: &[Key] = &[
-    Key::new("source", Shape::Texts, "Names from \"sources\"."),
-    Key::new(
-        "job",
-        Shape::Texts,
-        "Patterns of job names: a glob (* ? [..] {a,b}) or a /regular expression/, of the whole name.",
-    )
-    .example("\"etl_*\""),
-    Key::new("not", Shape::Texts, "Patterns of job names that are left out."),
-];
-
 /// `match` of jobs.
 static JOB_MATCH: Keys =
-    Keys::of("job_match", "Which jobs: a list means \"one of\", different keys mean \"and\".", &[MATCH_JOBS])
-        .not_empty();
+    Keys::of("job_match", "Which jobs: a list means \"one of\", different keys mean \"and\".", &[JOB_KEYS]).not_empty();
 
 /// An entry of `jobs`.
 pub(super) static JOBS: Keys = Keys::of(

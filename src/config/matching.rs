@@ -7,8 +7,8 @@ use crate::model::{InstanceType, Severity, SourceId};
 use crate::rule::{Matches, Pattern};
 use crate::yaml::{FromYaml, Key, Keys, Located, Node, OneOrMany, Section, Shape, Value};
 
-/// Which runs: the keys that every `match` has.
-pub(super) const MATCH_KEYS: &[Key] = &[
+/// Which jobs: the keys that every `match` has.
+pub(super) const JOB_KEYS: &[Key] = &[
     Key::new("source", Shape::Texts, "Names from \"sources\"."),
     Key::new(
         "job",
@@ -17,16 +17,19 @@ pub(super) const MATCH_KEYS: &[Key] = &[
     )
     .example("\"etl_*\""),
     Key::new("not", Shape::Texts, "Patterns of job names that are left out."),
-    Key::new(
-        "instance_type",
-        Shape::Words(instance_types),
-        "How the run came about. Without it, all types but backfill.",
-    ),
 ];
+
+/// Which of their runs: the key that a `match` of runs and of alerts has beside them.
+pub(super) const RUN_KEYS: &[Key] = &[Key::new(
+    "instance_type",
+    Shape::Words(instance_types),
+    "How the run came about. Without it, all types but backfill.",
+)];
 
 /// `match` of a rule.
 pub(super) static MATCH: Keys =
-    Keys::of("match", "Which runs: a list means \"one of\", different keys mean \"and\".", &[MATCH_KEYS]).not_empty();
+    Keys::of("match", "Which runs: a list means \"one of\", different keys mean \"and\".", &[JOB_KEYS, RUN_KEYS])
+        .not_empty();
 
 /// What rules and digests may refer to.
 pub(super) struct Names<'a> {

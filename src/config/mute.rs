@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::calendars::Calendars;
 use super::days::{self, DAYS};
 use super::labels;
-use super::matching::{MATCH_KEYS, Names, SeverityWord, read_matches, read_references, read_selection};
+use super::matching::{JOB_KEYS, Names, RUN_KEYS, SeverityWord, read_matches, read_references, read_selection};
 use super::sources::read_schedule;
 use super::words::{open_named, severities};
 use crate::model::RuleId;
@@ -26,7 +26,8 @@ pub(super) static ALERT_MATCH: Keys = Keys::of(
     "alert_match",
     "Which alerts: a list means \"one of\", different keys mean \"and\".",
     &[
-        MATCH_KEYS,
+        JOB_KEYS,
+        RUN_KEYS,
         &[
             Key::new("rule", Shape::Texts, "Ids of rules; self/* for those about Nightbell itself."),
             Key::new("severity", Shape::Words(severities), "How bad the alert is."),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::matching::Names;
 use super::notify::read_notify;
-use super::sources::file_fault;
+use super::sources::check_file;
 use crate::alert::own::Watch;
 use crate::http::{CA_FILE, secret_url};
 use crate::limits::{HEARTBEAT_EVERY_MAX, HEARTBEAT_EVERY_MIN};
@@ -111,9 +111,7 @@ pub(super) fn read_heartbeat(file: &Section<'_>) -> Option<HeartbeatSettings> {
         section.error("every", format!("{} is not a valid interval of a heartbeat", duration_text(every)), help);
     }
     let ca_file = section.optional::<PathBuf>("ca_file");
-    if let Some(fault) = file_fault(&section, "ca_file") {
-        section.error("ca_file", fault, None);
-    }
+    check_file(&section, "ca_file");
     section.close();
     Some(HeartbeatSettings { url: url?, every, ca_file })
 }

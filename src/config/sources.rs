@@ -75,9 +75,7 @@ fn read_one(sources: &Section<'_>, entry: &Entry, timezone: &TimeZone) -> Option
     // A source whose calls are counted is polled as often as they allow.
     let planned = scheduler.as_ref().and_then(SchedulerSettings::poll_default).filter(|_| !section.has("poll"));
     let poll = planned.map_or(written, |text| Schedule::parse(&text, timezone).ok());
-    if let Some(fault) = file_fault(&section, "ca_file") {
-        section.error("ca_file", fault, None);
-    }
+    check_file(&section, "ca_file");
     section.close();
     let id = SourceId::new(&entry.key);
     Some((SourceSettings { id, labels, poll: poll?, lookback, first_poll, scheduler: scheduler? }, guide))
@@ -89,6 +87,13 @@ pub(super) fn read_schedule(section: &Section<'_>, key: &'static str, timezone: 
     let text = default.or_else(|| section.required::<String>(key))?;
     let _known = section.node(key);
     Schedule::parse(&text, timezone).map_err(|fault| section.error(key, fault, None)).ok()
+}
+
+/// Reports what is wrong with a certificate file, see [`file_fault`].
+pub(super) fn check_file(section: &Section<'_>, key: &'static str) {
+    if let Some(fault) = file_fault(section, key) {
+        section.error(key, fault, None);
+    }
 }
 
 /// What is wrong with the certificate file that a kind's own key names, unless the kind has found fault with it itself.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::sources::file_fault;
+use super::sources::check_file;
 use crate::secret::SecretRef;
 use crate::store::{StoreAddress, TLS_MODES};
 use crate::yaml::{Key, Keys, Node, Origin, Section, Shape, Value};
@@ -59,9 +59,7 @@ pub(super) fn read(file: &Section<'_>) -> StoreAddress {
         );
     }
     let ca_file = section.optional::<PathBuf>("ca_file");
-    if let Some(fault) = file_fault(&section, "ca_file") {
-        section.error("ca_file", fault, None);
-    }
+    check_file(&section, "ca_file");
     if let Some(node) = section.node("url").filter(|_| !url.is_empty() && !is_unresolved) {
         check(&section, "url", &url, node);
         if url.starts_with("sqlite:") {

@@ -135,10 +135,8 @@ impl Dialect {
     /// by the index of the column.
     pub(super) fn is_listed(self, column: &str) -> String {
         match self {
-            Dialect::Sqlite => format!("{column} IN (SELECT value ->> 0 FROM jsonb_each($1))"),
-            Dialect::Postgres => {
-                format!("{column} = ANY(ARRAY(SELECT value ->> 0 FROM jsonb_array_elements($1::jsonb)))")
-            }
+            Dialect::Sqlite => format!("{column} IN {}", self.bound_texts(1)),
+            Dialect::Postgres => format!("{column} = ANY(ARRAY{})", self.bound_texts(1)),
         }
     }
 

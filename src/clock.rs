@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::lock::locked;
+
 /// How far a clock may be set back without anything being taken for due before its time.
 const STEP_SLACK: Duration = Duration::from_secs(60);
 
@@ -55,13 +57,13 @@ impl ShiftedClock {
     /// Sets the clock, and all its clones.
     pub fn show(&self, instant: Timestamp) {
         let shift = instant.duration_since(SystemClock.now());
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = shift;
+        *locked(&self.0) = shift;
     }
 }
 
 impl Clock for ShiftedClock {
     fn now(&self) -> Timestamp {
-        let shift = *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let shift = *locked(&self.0);
         let now = SystemClock.now();
         to_millisecond(now.checked_add(shift).unwrap_or(now))
     }
@@ -79,13 +81,13 @@ impl ManualClock {
 
     /// Moves the clock, forwards or backwards.
     pub fn set(&self, now: Timestamp) {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = to_millisecond(now);
+        *locked(&self.0) = to_millisecond(now);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        *locked(&self.0)
     }
 }
 

@@ -58,7 +58,7 @@
 //! yaml                              located tree, diagnostics, section reader
 //! model                             plain data
 //! clock | secret | limits | schedule | sign | metrics    leaves
-//! coding                            hex and percent coding
+//! coding | lock                     hex and percent coding; taking a lock
 //! ```
 
 pub mod alert;
@@ -73,6 +73,7 @@ pub mod digest;
 pub mod http;
 pub mod iam;
 pub mod limits;
+mod lock;
 pub mod metrics;
 pub mod model;
 pub mod notify;

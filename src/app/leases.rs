@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use tokio::sync::{Notify, watch};
@@ -17,6 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use super::shared_clock::SharedClock;
 use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_RENEW_EVERY, LEASE_SPAN};
+use crate::lock::locked;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
 use crate::worker::lease::{Part, is_in_force_somewhere, trusted_until, wish};
 use crate::worker::turn::Statuses;
@@ -59,10 +60,6 @@ struct Shared {
 pub(super) struct Grant {
     right: Option<(Right, watch::Receiver<Option<Right>>, Arc<Shared>)>,
     store: Arc<SqlStore>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Leases {

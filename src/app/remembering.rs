@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::warn;
 
+use crate::lock::locked;
 use crate::model::{Attempt, Delivery, ReceiverId, SourceId};
 use crate::notify::{AnyNotifier, Notifier};
 use crate::store::{PollLedger as _, SqlStore, StoreError};
@@ -51,7 +52,7 @@ impl Remembering {
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
-        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.kept)
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::addresses::{Lookup, interleaved, side_by_side};
 use crate::limits::CONNECT_TIMEOUT;
+use crate::lock::locked;
 
 /// How long the address that answered is believed to do so.
 const BELIEVED: Duration = Duration::from_secs(5 * 60);
@@ -55,7 +56,7 @@ impl Dialer {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.known)
     }
 
     async fn addresses(&self, name: &str) -> std::io::Result<Vec<SocketAddr>> {

@@ -27,8 +27,9 @@ pub use error::{IamError, IamErrorKind};
 pub use hosts::{PLACE, PLACES, endpoint_of, read_endpoint};
 pub use settings::{AUTH, Auth, read_name};
 
-use self::sign_in::{Person, SignIn, locked};
+use self::sign_in::{Person, SignIn};
 use crate::http::{HttpClient, Outgoing, Response, host_of, set_headers};
+use crate::lock::locked;
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::sign::Signable;
 use crate::sign::huawei::{DATE_HEADER, authorization, date_text};

@@ -6,7 +6,7 @@
 //! wrong ones. That pause can be taken along over a restart. It knows nothing of what a token is used for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex as SyncMutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex as SyncMutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +22,7 @@ use super::error::{IamError, IamErrorKind};
 use crate::coding::hex;
 use crate::http::{HttpClient, Outgoing, Response, snippet};
 use crate::limits::{SIGN_IN_REFUSED_PAUSE, SOURCE_ERROR_BODY_BYTES_MAX, TOKEN_LIFE_UNTOLD, TOKEN_RENEWED_AHEAD};
+use crate::lock::locked;
 use crate::secret::{Secret, Secrets};
 
 const HELP_PASSWORD: &str = "check \"auth.user\", \"auth.password\" and \"auth.domain\" (the account's name); after a few wrong \
@@ -148,10 +149,6 @@ impl Person {
         let digest = Sha256::digest([&self.domain, &self.user, self.password.expose()].join("\0"));
         hex(&digest[..2])
     }
-}
-
-pub(super) fn locked<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Asks for a token; with it comes the time to ask for the next. An error comes with the status that was answered.

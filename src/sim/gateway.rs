@@ -16,9 +16,10 @@ use serde_json::json;
 use super::config::OffsetMeaning;
 use super::dialect::Dialect;
 use super::fault::{self, FaultKind, Operation};
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use super::state::Filter;
 use crate::coding::percent_decoded;
+use crate::lock::locked;
 use crate::sign::huawei::{DATE_HEADER, is_signed_by, parse, parse_date};
 use crate::sign::{Signable, parse_query};
 
@@ -44,7 +45,7 @@ struct UnderWay<'a>(&'a Shared);
 impl<'a> UnderWay<'a> {
     fn begin(shared: &'a Shared) -> Self {
         let now = shared.lists.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut requests = lock(&shared.requests);
+        let mut requests = locked(&shared.requests);
         requests.lists_at_once = requests.lists_at_once.max(now);
         UnderWay(shared)
     }
@@ -76,13 +77,13 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
     };
     let _under_way = (operation == Operation::List).then(|| UnderWay::begin(&shared));
     let fault = {
-        let mut requests = lock(&shared.requests);
+        let mut requests = locked(&shared.requests);
         requests.list += usize::from(operation == Operation::List);
         requests.detail += usize::from(operation == Operation::Detail);
         requests.jobs += usize::from(operation == Operation::Jobs);
         requests.job_status += usize::from(operation == Operation::JobStatus);
         requests.sign_in += usize::from(operation == Operation::SignIn);
-        fault::take(&mut lock(&shared.faults), operation)
+        fault::take(&mut locked(&shared.faults), operation)
     };
     if operation == Operation::SignIn && request.method() == Method::POST {
         return sign_in(&shared, request, fault).await;
@@ -93,7 +94,7 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         .and_then(|()| check_workspace(&shared, request.headers()))
         .and_then(|()| serve(&shared, request.method().as_str(), &segments, &pairs));
     let (status, body) = answered.unwrap_or_else(|Refusal(status, code, words)| {
-        lock(&shared.requests).refused += 1;
+        locked(&shared.requests).refused += 1;
         let body = json!({ "error_msg": words, "error_code": shared.config.dialect.code(code), "request_id": "00000000000000000000000000000000" });
         (status, body.to_string())
     });
@@ -102,8 +103,8 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
 
 async fn sign_in(shared: &Shared, request: Request, fault: Option<FaultKind>) -> Response<Body> {
     let body = axum::body::to_bytes(request.into_body(), SIGN_IN_BYTES_MAX).await.unwrap_or_default();
-    let granted = lock(&shared.tokens).ask(&shared.config, &body, shared.clock.now());
-    lock(&shared.requests).refused += usize::from(granted.token.is_none());
+    let granted = locked(&shared.tokens).ask(&shared.config, &body, shared.clock.now());
+    locked(&shared.requests).refused += usize::from(granted.token.is_none());
     let mut response = fault::apply(fault, granted.status, granted.body.into_bytes()).await;
     if let Some(token) = granted.token.and_then(|token| HeaderValue::try_from(token).ok()) {
         response.headers_mut().insert("X-Subject-Token", token);
@@ -129,7 +130,7 @@ fn check_caller(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, 
     let config = &shared.config;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(token) = header("X-Auth-Token") {
-        let is_issued = || lock(&shared.tokens).know(token, shared.clock.now());
+        let is_issued = || locked(&shared.tokens).know(token, shared.clock.now());
         let is_known = config.token.as_deref() == Some(token) || is_issued();
         let refusal = || Refusal(StatusCode::UNAUTHORIZED, "APIGW.0307", "The token must be updated.".to_string());
         return is_known.then_some(()).ok_or_else(refusal);
@@ -166,7 +167,7 @@ fn check_caller(shared: &Shared, method: &str, headers: &HeaderMap, path: &str, 
 fn check_rate(shared: &Shared) -> Result<(), Refusal> {
     let Some(most) = shared.config.requests_per_minute else { return Ok(()) };
     let now = shared.clock.now();
-    let mut answered = lock(&shared.answered);
+    let mut answered = locked(&shared.answered);
     answered.retain(|at| now.duration_since(*at).unsigned_abs() < Duration::from_secs(60));
     if answered.len() >= most {
         let words =
@@ -204,13 +205,13 @@ fn serve(shared: &Shared, method: &str, path: &[&str], query: &Pairs) -> Result<
     match rest {
         ["instances", "detail"] => list(shared, query).map(|body| (StatusCode::OK, body)),
         [job, "instances", id] => {
-            let body = lock(&shared.state).detail(job, id);
+            let body = locked(&shared.state).detail(job, id);
             let unknown = || Refusal(StatusCode::BAD_REQUEST, "DLF.0137", "Job instance does not exist.".to_string());
             body.map(|body| (StatusCode::OK, body)).ok_or_else(unknown)
         }
         [] => jobs(shared, query).map(|body| (StatusCode::OK, body)),
         [job, "status"] => {
-            let body = lock(&shared.state).jobs.status(job);
+            let body = locked(&shared.state).jobs.status(job);
             let unknown = || Refusal(StatusCode::BAD_REQUEST, "DLF.0100", "The job does not exist.".to_string());
             body.map(|body| (StatusCode::OK, body)).ok_or_else(unknown)
         }
@@ -235,7 +236,7 @@ fn jobs(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
         OffsetMeaning::Records => offset,
         OffsetMeaning::Pages => offset.saturating_mul(limit),
     };
-    Ok(lock(&shared.state).jobs.page(is_real_time, value("jobName"), (start, limit), shared.config.dialect))
+    Ok(locked(&shared.state).jobs.page(is_real_time, value("jobName"), (start, limit), shared.config.dialect))
 }
 
 fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
@@ -259,7 +260,7 @@ fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
     let kind = value("instanceType").filter(|_| !is_old).map(|text| text.parse().map_err(|_| invalid())).transpose()?;
     let is_exact = value("preciseQuery") == Some("true") && !is_old;
     if let Some(name) = value("jobName").filter(|_| is_exact && shared.config.unknown_jobs_refused)
-        && !lock(&shared.state).has_job(name)
+        && !locked(&shared.state).has_job(name)
     {
         return Err(Refusal(StatusCode::BAD_REQUEST, "DLF.0100", "The job does not exist.".to_string()));
     }
@@ -276,6 +277,6 @@ fn list(shared: &Shared, query: &Pairs) -> Result<String, Refusal> {
         OffsetMeaning::Records => offset,
         OffsetMeaning::Pages => offset.saturating_mul(limit),
     };
-    let turn = lock(&shared.requests).list as u64;
-    Ok(lock(&shared.state).page(&filter, (shared.config.order, turn), start, limit))
+    let turn = locked(&shared.requests).list as u64;
+    Ok(locked(&shared.state).page(&filter, (shared.config.order, turn), start, limit))
 }

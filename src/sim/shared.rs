@@ -3,7 +3,7 @@
 //! Data only.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use super::config::SimConfig;
 use super::fault::Fault;
@@ -42,8 +42,4 @@ pub(in crate::sim) struct Shared {
     pub(super) tokens: Mutex<Tokens>,
     /// When requests were let through, where they are counted.
     pub(super) answered: Mutex<Vec<jiff::Timestamp>>,
-}
-
-pub(in crate::sim) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

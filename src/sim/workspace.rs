@@ -9,9 +9,10 @@ use super::config::SimConfig;
 use super::fault::Fault;
 use super::gateway;
 use super::jobs::SimJob;
-use super::shared::{Requests, Shared, lock};
+use super::shared::{Requests, Shared};
 use super::state::{SimInstance, State};
 use crate::clock::Clock;
+use crate::lock::locked;
 
 /// A running workspace. It stops when the last handle is dropped.
 #[derive(Clone)]
@@ -68,62 +69,62 @@ impl SimWorkspace {
 
     /// Adds an instance, or replaces the one of the same job and id.
     pub fn put(&self, instance: SimInstance) {
-        lock(&self.shared.state).put(instance);
+        locked(&self.shared.state).put(instance);
     }
 
     /// Adds many at once.
     pub fn put_all(&self, instances: impl IntoIterator<Item = SimInstance>) {
-        let mut state = lock(&self.shared.state);
+        let mut state = locked(&self.shared.state);
         instances.into_iter().for_each(|instance| state.put(instance));
     }
 
     /// Adds an item to the list as it stands, whatever it is; `plan_time` is what filters see.
     pub fn put_raw(&self, plan_time: jiff::Timestamp, json: &str) {
-        lock(&self.shared.state).put_raw(plan_time, json);
+        locked(&self.shared.state).put_raw(plan_time, json);
     }
 
     /// Adds a job to the job list, or replaces the one of the same name.
     pub fn put_job(&self, job: SimJob) {
-        lock(&self.shared.state).jobs.put(job);
+        locked(&self.shared.state).jobs.put(job);
     }
 
     /// Removes a job from the job list; its instances stay.
     pub fn remove_job(&self, name: &str) {
-        lock(&self.shared.state).jobs.remove(name);
+        locked(&self.shared.state).jobs.remove(name);
     }
 
     /// Makes every token that was given out stale.
     pub fn revoke_tokens(&self) {
-        lock(&self.shared.tokens).revoke();
+        locked(&self.shared.tokens).revoke();
     }
 
     /// Changes an instance; tells whether there is such an instance.
     pub fn update(&self, job: &str, id: u64, change: impl FnOnce(&mut SimInstance)) -> bool {
-        lock(&self.shared.state).update(job, id, change)
+        locked(&self.shared.state).update(job, id, change)
     }
 
     /// Removes an instance; tells whether there was one.
     pub fn remove(&self, job: &str, id: u64) -> bool {
-        lock(&self.shared.state).remove(job, id)
+        locked(&self.shared.state).remove(job, id)
     }
 
     /// An instance as it is now.
     pub fn get(&self, job: &str, id: u64) -> Option<SimInstance> {
-        lock(&self.shared.state).get(job, id).cloned()
+        locked(&self.shared.state).get(job, id).cloned()
     }
 
     /// Puts a fault in: it meets the next requests that it is meant for.
     pub fn inject(&self, fault: Fault) {
-        lock(&self.shared.faults).push(fault);
+        locked(&self.shared.faults).push(fault);
     }
 
     /// Takes out the faults that have not been met.
     pub fn clear_faults(&self) {
-        lock(&self.shared.faults).clear();
+        locked(&self.shared.faults).clear();
     }
 
     /// How often it was asked so far.
     pub fn requests(&self) -> Requests {
-        *lock(&self.shared.requests)
+        *locked(&self.shared.requests)
     }
 }

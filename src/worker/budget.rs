@@ -8,12 +8,13 @@
 //! promise holds across it. Receivers that share a destination share its [`Budget`].
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::limits::RATE_MINUTE;
+use crate::lock::locked;
 use crate::model::Severity;
 use crate::notify::{Rate, ReceiverSettings};
 
@@ -139,7 +140,7 @@ impl Budget {
 
     /// Goes by these attempts alone from now on, the earliest first: another process may have made them.
     pub fn begin_anew(&self, attempts: impl Iterator<Item = Timestamp>) {
-        *self.bucket.lock().unwrap_or_else(PoisonError::into_inner) = Bucket::new(self.rate);
+        *locked(&self.bucket) = Bucket::new(self.rate);
         for at in attempts {
             self.remember(at);
         }
@@ -192,7 +193,7 @@ impl Budget {
 
     /// The bucket as it is at `now`. Arithmetic cannot be left half done: a poisoned bucket is as good as any.
     fn bucket(&self, now: Timestamp) -> MutexGuard<'_, Bucket> {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = locked(&self.bucket);
         bucket.notice(now);
         bucket
     }

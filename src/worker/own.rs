@@ -16,6 +16,7 @@ use super::pending::Receivers;
 use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
 use crate::alert::own::{self, Ailment, OwnDecided, OwnSeen, ReceiverSeen, SourceSeen, Watch};
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
+use crate::lock::locked;
 use crate::model::{
     Alert, GapCause, MessageKind, Notification, ReceiverId, Silence, SilenceId, SourcePart, Suppression,
 };
@@ -49,7 +50,7 @@ impl Reloads {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Timestamp, String)>> {
-        self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.refused)
     }
 }
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::limits::{LOOP_HANGS_AFTER, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::lock::locked;
 
 /// Something that is done over and over.
 pub trait Turn: Send {
@@ -151,7 +152,7 @@ impl Statuses {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Status>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        locked(&self.0)
     }
 }
 

@@ -15,13 +15,13 @@ use serde_json::json;
 
 use super::service;
 use super::state::Shared;
+use crate::lock::locked;
 use crate::sign::alibaba::{
     ACTION_HEADER, CONTENT_HEADER, DATE_HEADER, NONCE_HEADER, TOKEN_HEADER, VERSION_HEADER, canonical, content_hash,
     is_signed_by, parse, parse_date,
 };
 use crate::sign::{Signable, parse_query};
 use crate::sim::fault::{self, Operation};
-use crate::sim::shared::lock;
 
 /// Furthest that the clock of a signed request may be off.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
@@ -38,7 +38,7 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
     let headers = request.headers();
     let action = headers.get(ACTION_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
     let fault = {
-        let mut state = lock(&shared.state);
+        let mut state = locked(&shared.state);
         *state.counts.entry(action.clone()).or_default() += 1;
         let known = service::ACTIONS.iter().find(|known| **known == action);
         fault::take(&mut state.faults, known.map_or(Operation::Any, |known| Operation::Action(known)))
@@ -49,12 +49,12 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         Ok(()) => {
             let body = service::serve(&shared, &action, &query);
             if body["Success"] != json!(true) {
-                lock(&shared.state).refused += 1;
+                locked(&shared.state).refused += 1;
             }
             (StatusCode::OK, body)
         }
         Err(Refusal(status, code, words)) => {
-            lock(&shared.state).refused += 1;
+            locked(&shared.state).refused += 1;
             let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
             let body = json!({
                 "Code": code,
@@ -81,7 +81,7 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
 /// Whether the request comes from somebody who is known, just now, and for the first time.
 fn check(shared: &Shared, method: &str, path: &str, headers: &HeaderMap, query: &Pairs) -> Result<(), Refusal> {
     let bad = |code, words: &str| Refusal(StatusCode::BAD_REQUEST, code, words.to_string());
-    let config = lock(&shared.config).clone();
+    let config = locked(&shared.config).clone();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if path != "/" || header(VERSION_HEADER) != Some("2019-04-30") {
         return Err(Refusal(
@@ -111,7 +111,7 @@ fn check(shared: &Shared, method: &str, path: &str, headers: &HeaderMap, query: 
         return Err(bad("InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."));
     }
     let nonce = header(NONCE_HEADER).filter(|nonce| !nonce.is_empty()).unwrap_or_default().to_string();
-    if nonce.is_empty() || !lock(&shared.state).nonces.insert(nonce) {
+    if nonce.is_empty() || !locked(&shared.state).nonces.insert(nonce) {
         return Err(bad("SignatureNonceUsed", "Specified signature nonce was used already."));
     }
     let signed: Option<Pairs> =
@@ -133,8 +133,8 @@ fn check(shared: &Shared, method: &str, path: &str, headers: &HeaderMap, query: 
 fn throttle(shared: &Shared, action: &str) -> Result<(), Refusal> {
     let now = shared.clock.now();
     let minute_ago = now.saturating_sub(SignedDuration::from_mins(1)).unwrap_or(now);
-    let most = lock(&shared.config).calls_per_minute;
-    let mut state = lock(&shared.state);
+    let most = locked(&shared.config).calls_per_minute;
+    let mut state = locked(&shared.state);
     let calls = state.calls.entry(action.to_string()).or_default();
     calls.retain(|at| *at > minute_ago);
     if calls.len() >= most {

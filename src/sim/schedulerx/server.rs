@@ -6,8 +6,8 @@ use super::flows::SimFlowRun;
 use super::gateway;
 use super::state::{Shared, SimJob, SimRun, SimSchedulerXConfig, SimTiming};
 use crate::clock::Clock;
+use crate::lock::locked;
 use crate::sim::fault::Fault;
-use crate::sim::shared::lock;
 use crate::sim::workspace::Server;
 
 /// A running service. It stops when the last handle is dropped.
@@ -42,17 +42,17 @@ impl SimSchedulerX {
 
     /// How it behaves now.
     pub fn config(&self) -> SimSchedulerXConfig {
-        lock(&self.shared.config).clone()
+        locked(&self.shared.config).clone()
     }
 
     /// Changes how it behaves from now on.
     pub fn configure(&self, change: impl FnOnce(&mut SimSchedulerXConfig)) {
-        change(&mut lock(&self.shared.config));
+        change(&mut locked(&self.shared.config));
     }
 
     /// Adds a job to the first group, or renames it.
     pub fn put_job(&self, id: u64, name: &str) {
-        let group = lock(&self.shared.config).groups.first().cloned().unwrap_or_default();
+        let group = locked(&self.shared.config).groups.first().cloned().unwrap_or_default();
         self.put_job_in(&group, id, name);
     }
 
@@ -60,69 +60,69 @@ impl SimSchedulerX {
     pub fn put_job_in(&self, group: &str, id: u64, name: &str) {
         let timing = SimTiming::cron("0 0 * * * ?");
         let job = SimJob { group: group.to_string(), id, name: name.to_string(), timing };
-        lock(&self.shared.state).jobs.insert(id, job);
+        locked(&self.shared.state).jobs.insert(id, job);
     }
 
     /// Changes what plans a job, if there is such a job.
     pub fn plan_job(&self, id: u64, timing: SimTiming) {
-        if let Some(job) = lock(&self.shared.state).jobs.get_mut(&id) {
+        if let Some(job) = locked(&self.shared.state).jobs.get_mut(&id) {
             job.timing = timing;
         }
     }
 
     /// Takes a job out of the list of jobs; its runs stay.
     pub fn remove_job(&self, id: u64) {
-        lock(&self.shared.state).jobs.remove(&id);
+        locked(&self.shared.state).jobs.remove(&id);
     }
 
     /// Adds a run, or replaces the one with its id.
     pub fn put(&self, run: SimRun) {
-        lock(&self.shared.state).runs.insert(std::cmp::Reverse(run.id), run);
+        locked(&self.shared.state).runs.insert(std::cmp::Reverse(run.id), run);
     }
 
     /// Takes a run out.
     pub fn remove(&self, id: u64) {
-        lock(&self.shared.state).runs.remove(&std::cmp::Reverse(id));
+        locked(&self.shared.state).runs.remove(&std::cmp::Reverse(id));
     }
 
     /// Adds a workflow to the first group, or renames it.
     pub fn put_workflow(&self, id: u64, name: &str) {
-        let group = lock(&self.shared.config).groups.first().cloned().unwrap_or_default();
-        lock(&self.shared.state).flows.put(&group, id, name);
+        let group = locked(&self.shared.config).groups.first().cloned().unwrap_or_default();
+        locked(&self.shared.state).flows.put(&group, id, name);
     }
 
     /// Takes a workflow out, with its runs.
     pub fn remove_workflow(&self, id: u64) {
-        lock(&self.shared.state).flows.remove(id);
+        locked(&self.shared.state).flows.remove(id);
     }
 
     /// Adds a run of a workflow, or replaces the one with its id.
     pub fn put_flow_run(&self, run: SimFlowRun) {
-        lock(&self.shared.state).flows.put_run(run);
+        locked(&self.shared.state).flows.put_run(run);
     }
 
     /// Adds an item to every list of instances as it stands.
     pub fn put_raw(&self, json: &str) {
-        lock(&self.shared.state).raw.push(json.to_string());
+        locked(&self.shared.state).raw.push(json.to_string());
     }
 
     /// Puts a fault in: it meets the next calls that it is meant for.
     pub fn inject(&self, fault: Fault) {
-        lock(&self.shared.state).faults.push(fault);
+        locked(&self.shared.state).faults.push(fault);
     }
 
     /// Nothing goes wrong any more.
     pub fn clear_faults(&self) {
-        lock(&self.shared.state).faults.clear();
+        locked(&self.shared.state).faults.clear();
     }
 
     /// How often an operation was called.
     pub fn calls(&self, action: &str) -> usize {
-        lock(&self.shared.state).counts.get(action).copied().unwrap_or_default()
+        locked(&self.shared.state).counts.get(action).copied().unwrap_or_default()
     }
 
     /// How many calls the gateway or the service refused.
     pub fn refused(&self) -> usize {
-        lock(&self.shared.state).refused
+        locked(&self.shared.state).refused
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::state::{GroupLists, Shared, SimRun, SimSchedulerXConfig, State};
-use crate::sim::shared::lock;
+use crate::lock::locked;
 
 /// The operations there are.
 pub(super) const ACTIONS: [&str; 8] = [
@@ -26,8 +26,8 @@ const LINES_MAX: usize = 200;
 pub(super) type Refusal = (u16, String);
 
 pub(super) fn serve(shared: &Shared, action: &str, query: &[(String, String)]) -> Value {
-    let config = lock(&shared.config).clone();
-    let state = lock(&shared.state);
+    let config = locked(&shared.config).clone();
+    let state = locked(&shared.state);
     let call = Call { config: &config, state: &state, query, now: shared.clock.now() };
     let served = call.check_place().and_then(|()| match action {
         "ListGroups" => Ok(call.groups()),

@@ -12,11 +12,11 @@ use super::api::{PAGE_ROWS, get};
 use super::connection::Airflow;
 use super::record::{Dag, read_dag};
 use crate::limits::JOB_PAGES_MAX;
+use crate::lock::locked;
 use crate::model::{Job, JobSchedule, JobStatus, SourceId};
 use crate::schedule::Schedule;
 use crate::source::contract::SourceError;
 use crate::source::kit::fault::bad_answer;
-use crate::source::kit::locked;
 
 /// The DAGs that are listened to.
 pub(super) async fn read_dags(source: &Airflow) -> Result<Vec<Dag>, SourceError> {

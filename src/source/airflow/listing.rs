@@ -16,12 +16,12 @@ use super::connection::Airflow;
 use super::kept::changes_since;
 use super::record::read_run;
 use crate::limits::SOURCE_LISTING_REQUESTS_MAX;
+use crate::lock::locked;
 use crate::model::{Coverage, Instance, InstanceKey, Part, SetAside, SourceId, Window};
 use crate::source::contract::{Listing, SourceError, SourceErrorKind};
 use crate::source::kit::Call;
 use crate::source::kit::fault::bad_answer;
 use crate::source::kit::json::Json;
-use crate::source::kit::locked;
 
 /// DAGs that are asked for runs of their own where the list of all is empty.
 const PROBED: usize = 3;

@@ -22,11 +22,11 @@ use super::settings::Logs;
 use crate::clock::Clock;
 use crate::http::{BodyEnd, HttpClient, HttpSettings, Outgoing, Response};
 use crate::limits::{OBS_AT_ONCE, OBS_GZIP_BYTES_MAX, OBS_TAIL_BYTES, OBS_TIMEOUT, OBS_UNPACKED_BYTES_MAX};
+use crate::lock::locked;
 use crate::model::SourceId;
 use crate::secret::Secrets;
 use crate::source::contract::SourceError;
 use crate::source::kit::fault::{from_http, resolved};
-use crate::source::kit::locked;
 
 /// How long a signature holds; a request that takes longer has failed anyway.
 const SIGNED_FOR: Duration = Duration::from_secs(60);

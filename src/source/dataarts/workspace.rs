@@ -11,10 +11,11 @@ use super::settings::Settings;
 use super::streams::Streams;
 use crate::clock::Clock;
 use crate::limits::DATAARTS_SPAN_MAX;
+use crate::lock::locked;
 use crate::model::SourceId;
 use crate::source::contract::{Learnt, SourceError};
+use crate::source::kit::Patience;
 use crate::source::kit::paging::Meaning;
-use crate::source::kit::{Patience, locked};
 
 /// The question what `offset` counts; the answers are `records` and `pages`.
 pub(super) const OFFSET: &str = "offset";

@@ -15,12 +15,13 @@ use super::proof::Moment;
 use super::request::{RequestSettings, Success};
 use super::settings::Settings;
 use crate::http::{Outgoing, Response, snippet};
+use crate::lock::locked;
 use crate::secret::Secret;
 use crate::source::contract::{SourceError, SourceErrorKind};
 use crate::source::kit::fault::{configuration, told};
 use crate::source::kit::json::Json;
 use crate::source::kit::session::Session;
-use crate::source::kit::{self, Api, Attempt, Pace, locked};
+use crate::source::kit::{self, Api, Attempt, Pace};
 use crate::yaml::duration_text;
 
 const HELP_BAD_ANSWER: &str = "check \"url\"; a proxy or a login page may answer in the scheduler's place";

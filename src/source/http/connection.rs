@@ -14,10 +14,11 @@ use super::map::{Origin, Run};
 use super::request::RequestSettings;
 use super::settings::Settings;
 use crate::clock::Clock;
+use crate::lock::locked;
 use crate::model::{Instance, SourceId};
 use crate::source::contract::SourceError;
 use crate::source::kit::json::Json;
-use crate::source::kit::{Client, Patience, locked};
+use crate::source::kit::{Client, Patience};
 
 /// A scheduler as the configuration describes it.
 pub struct HttpSource {

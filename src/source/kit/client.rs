@@ -12,12 +12,12 @@ use reqwest::Request;
 
 use super::fault::{bad_answer, from_http};
 use super::json::Json;
-use super::lock::locked;
 use super::pace::Pace;
 use super::retry::{Patience, Retry, once_more, retry_of};
 use crate::clock::Clock;
 use crate::http::{BodyEnd, HttpClient, HttpSettings, Outgoing, Response};
 use crate::limits::{ANSWER_BYTES_MAX, SOURCE_BODY_BYTES_MAX, SOURCE_RETRY_PAUSE_MAX};
+use crate::lock::locked;
 use crate::secret::{Secret, Secrets};
 use crate::source::contract::{SourceError, SourceErrorKind};
 

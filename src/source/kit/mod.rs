@@ -17,7 +17,6 @@ mod client;
 pub(super) mod excerpt;
 pub(super) mod fault;
 pub(super) mod json;
-mod lock;
 mod pace;
 pub(super) mod paging;
 mod retry;
@@ -27,6 +26,5 @@ pub(super) mod text;
 
 pub(super) use call::{Call, with_headers};
 pub(super) use client::{Api, Attempt, Client, Moment};
-pub(super) use lock::locked;
 pub(super) use pace::Pace;
 pub use retry::Patience;

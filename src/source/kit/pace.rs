@@ -10,7 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::lock::locked;
+use crate::lock::locked;
 use crate::secret::Secret;
 
 /// Lets so many requests pass within any span of a time.

@@ -14,10 +14,11 @@ use super::settings::Settings;
 use super::state::State;
 use crate::clock::Clock;
 use crate::limits::{LOG_TAIL_LINES, SCHEDULERX_PAGE_RECORDS};
+use crate::lock::locked;
 use crate::model::{Instance, JobRef, SourceId};
 use crate::source::contract::{SourceError, SourceErrorKind};
+use crate::source::kit::Patience;
 use crate::source::kit::fault::bad_answer;
-use crate::source::kit::{Patience, locked};
 
 /// How long after a group refused its logs they are asked for again.
 const LOGS_AGAIN: SignedDuration = SignedDuration::from_hours(1);

@@ -10,12 +10,13 @@
 //! Lanes to one receiver share it, the one before a reload and the one after, and whoever wants to know why nothing is
 //! sent. It holds no clock; after a restart the channel is open, and asks again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::Timestamp;
 
 use crate::clock::is_due;
 use crate::limits::RETRY_AFTER_MAX;
+use crate::lock::locked;
 
 /// The state of the way to one receiver.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +82,6 @@ impl Channel {
 
     /// A state is one value: a poisoned lock holds as good a one as any.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 }

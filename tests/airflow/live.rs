@@ -132,7 +132,14 @@ async fn a_night_of_a_real_airflow_is_told_as_its_own_database_has_it() {
     let rest: Vec<_> = told(&sink).into_iter().filter(|(key, _)| is_other(key)).collect();
     assert!(rest.iter().all(|(_, types)| types == &["alert.firing"]), "each was told once: {rest:#?}");
     let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
-    assert!(!log.contains(PASSWORD) && !log.contains("cannot read source"), "{log}");
+    assert!(!log.contains(PASSWORD), "{log}");
+    // An Airflow that shares two cores with a whole suite may answer too late or with an error of its own, once: it is read
+    // again. What it may not do is refuse us, and it is not left unread.
+    let is_refusal = |line: &&str| line.contains("cannot read source") && line.contains("HTTP 4");
+    let refused: Vec<_> = log.lines().filter(is_refusal).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    let status = nightbell(&["status"]).arg("-c").arg(&file).output().unwrap();
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stdout));
 }
 
 /// An instant as a message has it, or as the database does: in UTC, without saying so.

@@ -12,8 +12,10 @@
 
 mod access;
 mod api;
+mod calendar;
 mod cursor;
 mod deeds;
+mod durations;
 mod fault;
 mod health;
 mod page;
@@ -22,6 +24,7 @@ mod scrape;
 mod server;
 mod sight;
 mod state;
+mod waiting;
 
 pub use routes::{Needs, Route, routes};
 pub use server::serve;

@@ -3,6 +3,8 @@
 mod actions;
 mod api;
 mod browser;
+mod calendar;
+mod drawing;
 mod health;
 mod limits;
 mod links;
@@ -14,6 +16,7 @@ mod scope;
 mod sessions;
 mod supervisor;
 mod tokens;
+mod waits;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -83,7 +83,7 @@ pub struct ToldWhen {
 /// Runs of one job on one day, in one status, that are no longer kept one by one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayCount {
-    /// Days since 1970 in UTC.
+    /// Days since 1970 in the zone of the configuration that removed them; what an older version removed, in UTC.
     pub day: i64,
     /// Their status.
     pub status: Status,

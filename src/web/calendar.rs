@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::fault::Fault;
 use super::state::Web;
+use crate::clock::{day_number, day_of};
 use crate::limits::CALENDAR_DAYS;
 use crate::model::{Alert, SourceId, Status};
 use crate::rule::{Rule, Trigger};
@@ -75,15 +76,6 @@ pub(super) async fn days(
         Day { date, class: plan.class(number, &went), went }
     };
     Ok(dates.into_iter().map(day).collect())
-}
-
-/// Days since 1970.
-fn day_number(date: Date) -> i64 {
-    i64::from(date.since(Date::constant(1970, 1, 1)).map_or(0, |span| span.get_days()))
-}
-
-fn day_of(at: Timestamp, zone: &TimeZone) -> i64 {
-    day_number(at.to_zoned(zone.clone()).date())
 }
 
 fn beginning(date: Date, zone: &TimeZone) -> Option<Timestamp> {

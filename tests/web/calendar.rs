@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use nightbell::clock::ManualClock;
 use nightbell::model::{Covered, Status};
 use nightbell::store::{KeptRuns, PollLedger as _, SqlStore, Upkeep as _};
@@ -11,14 +12,14 @@ use super::Served;
 use crate::sample::{Place, at, commit, instance};
 
 const DAY: i64 = 24 * 3600;
-const RULES: &str = "web: { listen: \"127.0.0.1:0\" }\nsources:\n  \
+const RULES: &str = "timezone: Asia/Shanghai\nweb: { listen: \"127.0.0.1:0\" }\nsources:\n  \
     s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t } }\nreceivers:\n  \
     hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  \
     failed: { match: { job: [often, daily, never] }, when: { status: [fail] }, notify: [hook] }\n";
 
-/// `at(0)` is midnight in UTC.
+/// Midnight where the configuration is: `at(0)` is midnight in UTC.
 fn midnight() -> i64 {
-    -(at(0).as_second().rem_euclid(DAY))
+    -8 * 3600
 }
 
 /// Runs of the last 33 days: of one job every quarter of an hour, of another one each night, every third of which failed.
@@ -89,7 +90,10 @@ async fn every_day_is_told_however_many_runs_there_were_and_whether_or_not_they_
     assert_eq!(cells(&served, "daily").await, on_page, "the page says the same");
     // What is removed is counted by the day.
     let store = served.store().await;
-    let removed = store.purge(at(midnight() - 10 * DAY), &KeptRuns::new()).await.unwrap();
+    let removed = store
+        .purge(at(midnight() - 10 * DAY), &KeptRuns::new(), &TimeZone::get("Asia/Shanghai").unwrap())
+        .await
+        .unwrap();
     assert!(removed > 1500, "{removed}");
     store.close().await;
     assert_eq!([went(&served, "often").await, went(&served, "daily").await], before);

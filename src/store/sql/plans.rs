@@ -193,7 +193,7 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.session("s", now).await?;
     store.digest_cursor("hourly").await?;
     store.reclaim(now).await?;
-    store.purge(now, &KeptRuns::default()).await?;
+    store.purge(now, &KeptRuns::default(), &jiff::tz::TimeZone::UTC).await?;
     Ok(())
 }
 
@@ -277,7 +277,9 @@ fn wrong(step: &str) -> bool {
             !is_derived && !SMALL.contains(&table) && !index.is_some_and(|index| OPEN.contains(&index))
         }
         // All that was ever seen of a source is not the answer to anything that is asked often.
-        (Some("SEARCH"), Some("instance" | "old")) => step.contains("(source=?)") || step.contains("(source=? AND (job,id)>"),
+        (Some("SEARCH"), Some("instance" | "old")) => {
+            step.contains("(source=?)") || step.contains("(source=? AND (job,id)>")
+        }
         _ => false,
     }
 }

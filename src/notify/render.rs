@@ -16,7 +16,7 @@ use super::plain::Plain;
 use super::receiver::{ChannelSettings, ReceiverSettings};
 use crate::alert::{bundle_message, group_message, reminder_message};
 use crate::limits::{ACK_LINK_TIME, TEMPLATE_FILE_BYTES_MAX};
-use crate::model::{AlertFacts, Content, MeantFor, Message, MessageData, MessageKind, ReceiverId};
+use crate::model::{AlertFacts, AlertState, Content, MeantFor, Message, MessageData, MessageKind, ReceiverId};
 use crate::sign::{ACK, Link, LinkKey};
 use crate::template::{BuiltIn, Form, Locale, Override, TemplateProblem, TemplateSet, samples_of};
 use crate::yaml::closest;

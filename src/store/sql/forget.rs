@@ -12,6 +12,7 @@ use sqlx::any::AnyRow;
 use super::database::{SqlStore, Write};
 use super::items::{SubjectItem, to_json};
 use super::rows;
+use crate::clock::day_of;
 use crate::limits::{FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_PURGE_ROWS_MAX};
 use crate::model::{InstanceKey, Snapshot, SourceId, Status};
 use crate::rule::history::went_well;

@@ -13,6 +13,7 @@ use super::ground::Ground;
 use super::own;
 use super::parts::{self, Budgets, Opened};
 use super::remembering::{self, Remembering};
+use crate::alert::own as watched;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
@@ -175,6 +176,9 @@ impl Generation {
         self.reaches.keys().for_each(|id| metrics.expect_receiver(id.as_str()));
         for rule in self.rules.rules() {
             metrics.expect_rule(rule.id.as_str(), rule.severity.as_str(), EndReason::ALL.map(EndReason::as_str));
+        }
+        for rule in watched::RULES {
+            metrics.expect_rule(rule, watched::severity_of(rule).as_str(), EndReason::ALL.map(EndReason::as_str));
         }
         let (number, config, receivers) = (self.number, self.config.clone(), Arc::clone(&self.receivers));
         let polls = self.sources.iter().map(|(id, tended)| (id.clone(), Arc::clone(&tended.nudge))).collect();
@@ -348,7 +352,12 @@ impl Generation {
 
     /// The loop that ends the alerts of sources that are gone.
     pub(super) fn unwatched(&self, store: Arc<SqlStore>) -> Unwatched<SqlStore> {
-        Unwatched { store, sources: self.sources.keys().cloned().collect(), receivers: Arc::clone(&self.receivers) }
+        Unwatched {
+            store,
+            sources: self.sources.keys().cloned().collect(),
+            receivers: Arc::clone(&self.receivers),
+            metrics: self.ground.metrics.clone(),
+        }
     }
 
     /// The loop that watches sources and receivers.

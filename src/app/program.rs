@@ -71,7 +71,8 @@ impl App {
         let number = store.begin_generation(&config.fingerprint, false, now).await?;
         let links = LinkKey::new(store.link_key(&new_secret()?).await?);
         let statuses = Statuses::default();
-        let leases = Leases::new(Arc::clone(&store), this_replica(), statuses.clone());
+        let metrics = Metrics::default();
+        let leases = Leases::new(Arc::clone(&store), this_replica(), statuses.clone(), metrics.clone());
         let ground = Ground {
             store,
             leases,
@@ -82,7 +83,7 @@ impl App {
             escalations: Arc::default(),
             reloads: Reloads::default(),
             statuses,
-            metrics: Metrics::default(),
+            metrics,
             links,
         };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;

@@ -14,6 +14,9 @@ use crate::limits::PURGE_INTERVAL;
 use crate::rule::{MatchCache, RuleSet};
 use crate::store::{Archive, KeptRuns, StoreError, Upkeep};
 
+/// By what name its status is known.
+pub const NAME: &str = "housekeeping";
+
 /// The loop over a store.
 pub struct Housekeeping<S> {
     store: Arc<S>,
@@ -38,7 +41,7 @@ impl<S> Housekeeping<S> {
 
 impl<S: Upkeep + Archive> Turn for Housekeeping<S> {
     fn name(&self) -> &'static str {
-        "housekeeping"
+        NAME
     }
 
     fn pace(&self) -> Pace {

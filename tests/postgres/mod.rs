@@ -4,6 +4,7 @@ mod blockers;
 mod board;
 mod copy;
 mod leases;
+mod page;
 
 use std::process::Command;
 

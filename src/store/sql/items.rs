@@ -177,6 +177,7 @@ item! {
         group_told_at: BigInt Option<i64>,
         rendered_for: Text Option<&'a str>,
         in_thread_of: Text Option<&'a str>,
+        since: BigInt Option<i64>,
         content: Text Nested<'a, Content>,
     }
 }
@@ -372,6 +373,7 @@ fn delivery_item(notification: &Notification) -> DeliveryItem<'_> {
         group_told_at: group.and_then(|group| group.told_at).map(Timestamp::as_millisecond),
         rendered_for: notification.rendered_for.as_deref(),
         in_thread_of: notification.in_thread_of.as_ref().map(|id| id.as_str()),
+        since: notification.since.map(Timestamp::as_millisecond),
         content: Nested(&notification.content),
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn run_row(p: &Page, run: &Instance) -> RunRow {
         plan: run.plan_time,
         start: run.start_time,
         end: run.end_time,
-        lasted: run.duration(p.now).map(|lasted| p.lasted(lasted)).unwrap_or_default(),
+        lasted: p.run_lasted(run).unwrap_or_default(),
     }
 }
 
@@ -185,7 +185,7 @@ fn chart(p: &Page, runs: &[Instance], rules: &[&Rule]) -> Option<Chart> {
     let timed: Vec<(&Instance, Duration)> = runs
         .iter()
         .filter(|run| run.start_time.is_some())
-        .filter_map(|run| Some((run, run.duration(p.now)?)))
+        .filter_map(|run| Some((run, run.duration(p.minute)?)))
         .take(JOB_CHART_RUNS)
         .collect();
     let (newest, oldest) = (timed.first()?, timed.last()?);
@@ -217,7 +217,7 @@ fn chart(p: &Page, runs: &[Instance], rules: &[&Rule]) -> Option<Chart> {
             height: percent((100.0 - y(*lasted)).max(1.0)),
             status: run.status.as_str(),
             link: run_link(run.source.as_str(), &run.job.name, &run.id),
-            title: format!("{at}: {}, {}", p.word(run.status.as_str()), p.lasted(*lasted)),
+            title: format!("{at}: {}, {}", p.word(run.status.as_str()), p.run_lasted(run).unwrap_or_default()),
         }
     };
     let when = |run: &Instance| run.plan_time.or(run.start_time).map(|at| p.clock(&at)).unwrap_or_default();

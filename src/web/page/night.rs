@@ -16,6 +16,7 @@ use super::frame::{Page, alert_link, job_link, run_link, shown};
 use super::svg::{Axis, Extent, Tick};
 use crate::limits::{
     NIGHT_ALERTS_MAX, NIGHT_JOBS_READ_MAX, NIGHT_ROWS_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX, OWN_GAP_AGE_MAX,
+    WEB_REFRESH_EVERY,
 };
 use crate::model::{Ack, Alert, AlertId, AlertState, GapPart, Instance, Severity, SourceId, Status};
 use crate::rule::{Rule, Trigger};
@@ -41,6 +42,8 @@ struct NightPage {
     spans: [i64; 4],
     is_wall: bool,
     night: Night,
+    /// After how many seconds a browser without a script asks for it anew.
+    refresh: u64,
 }
 
 /// What is shown.
@@ -133,7 +136,7 @@ pub(in crate::web) async fn wall(
 async fn show(web: &Web, asked: Asked, p: Page, is_wall: bool) -> Result<Response, Fault> {
     let hours = asked.hours.filter(|hours| SPANS.contains(hours)).unwrap_or(12);
     let night = gather(web, &p, hours).await?;
-    let page = NightPage { p, hours, spans: SPANS, is_wall, night };
+    let page = NightPage { p, hours, spans: SPANS, is_wall, night, refresh: WEB_REFRESH_EVERY.as_secs() };
     shown(&page.p, &page)
 }
 
@@ -148,8 +151,8 @@ type Key = (SourceId, String);
 
 async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
     let ahead = SignedDuration::from_mins(hours * 60 / 8);
-    let from = p.now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
-    let axis = Axis { from, until: p.now.checked_add(ahead).unwrap_or(Timestamp::MAX) };
+    let from = p.minute.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
+    let axis = Axis { from, until: p.minute.checked_add(ahead).unwrap_or(Timestamp::MAX) };
     let state =
         web.store.own_state(p.now.checked_sub(OWN_GAP_AGE_MAX.max(hours_of(hours))).unwrap_or(Timestamp::MIN)).await?;
     let mut lanes: BTreeMap<Key, Lane> = BTreeMap::new();
@@ -189,13 +192,13 @@ async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
         }
     }
     lanes.retain(|_, lane| !lane.runs.is_empty() || !lane.alerts.is_empty());
-    let unread = unread(&state.sources, &state.gaps, p.now, &axis);
+    let unread = unread(&state.sources, &state.gaps, p.minute, &axis);
     let sources = p.in_force.config.sources.iter().filter(|source| p.sight.sees_source(&source.id));
     Ok(Night {
         sources: sources.map(|source| tile(&source.id, &state.sources)).collect(),
         numbers: numbers(&lanes),
         ticks: axis.ticks(&p.zone),
-        now_x: axis.x(p.now),
+        now_x: axis.x(p.minute),
         groups: groups(p, lanes, &acks, &axis, &unread),
     })
 }
@@ -336,7 +339,7 @@ fn bar(p: &Page, run: &Instance, axis: &Axis) -> Option<Bar> {
     let begin = run.start_time.or(run.plan_time)?;
     let is_open = !run.status.has_ended();
     // What waits has not begun: it is drawn from when it should have.
-    let end = if is_open { p.now.max(begin) } else { run.end_time.unwrap_or(begin) };
+    let end = if is_open { p.minute.max(begin) } else { run.end_time.unwrap_or(begin) };
     if end < axis.from || begin > axis.until {
         return None;
     }
@@ -344,7 +347,7 @@ fn bar(p: &Page, run: &Instance, axis: &Axis) -> Option<Bar> {
         (Some(plan), Some(start)) if start.duration_since(plan).as_secs() >= 1 => Some((axis.x(plan), axis.x(start))),
         _ => None,
     };
-    let lasted = run.duration(p.now).map(|lasted| format!(", {}", p.lasted(lasted))).unwrap_or_default();
+    let lasted = p.run_lasted(run).map(|lasted| format!(", {lasted}")).unwrap_or_default();
     let from = p.clock(&begin);
     let title =
         format!("{} {}: {}, {from}{lasted}", p.plain(&run.job.name), p.plain(&run.id), p.word(run.status.as_str()));

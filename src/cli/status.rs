@@ -237,7 +237,7 @@ fn by(status: &Status, count: impl Fn(&Backlog) -> u64) -> String {
 }
 
 fn row(source: &Source, zone: &TimeZone) -> Vec<String> {
-    let Source { condition, good, is_overdue } = source;
+    let Source { condition, good, is_overdue, .. } = source;
     let state = match (&condition.unreadable, &condition.incomplete) {
         (Some((since, reason)), _) => {
             format!("cannot be read since {}: {}", local(*since, zone), display_text(reason))
@@ -284,7 +284,7 @@ fn object(status: &Status, blind: &[String]) -> Value {
 }
 
 fn source_object(source: &Source) -> Value {
-    let Source { condition, good, is_overdue } = source;
+    let Source { condition, good, is_overdue, .. } = source;
     json!({
         "source": condition.id,
         "last_poll": condition.polled_at,

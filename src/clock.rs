@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::lock::locked;
@@ -110,6 +112,16 @@ impl Clock for ManualClock {
 /// Cuts an instant to whole milliseconds, the precision of the store and of every scheduler.
 pub fn to_millisecond(instant: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(instant.as_millisecond()).unwrap_or(instant)
+}
+
+/// The number of a day: days since 1970.
+pub fn day_number(date: Date) -> i64 {
+    i64::from(date.since(Date::constant(1970, 1, 1)).map_or(0, |span| span.get_days()))
+}
+
+/// The number of the day of an instant in a zone.
+pub fn day_of(at: Timestamp, zone: &TimeZone) -> i64 {
+    day_number(at.to_zoned(zone.clone()).date())
 }
 
 #[cfg(test)]

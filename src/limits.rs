@@ -163,6 +163,8 @@ pub const GROUP_ALIKE_MIN: usize = 3;
 pub const GROUP_LINES_MAX: usize = 12;
 /// Of how many of its lines a group tells the node and the log path.
 pub const GROUP_NODES_MAX: usize = 3;
+/// Lines of a message about several alerts that lead to their alert on the page, at most: some channels take few bytes.
+pub const GROUP_LINKS_MAX: usize = 5;
 /// The longest that the first alert of a group waits for others: who wants to hear later wants a digest.
 pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// The farthest apart that two messages of a group can be told to be.

@@ -32,6 +32,7 @@ use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::{Housekeeping, Retention};
+use crate::worker::lease::POLL;
 use crate::worker::own::OwnWatch;
 use crate::worker::pending::{Receiver, Receivers};
 use crate::worker::poll::{LastPoll, Poller};
@@ -217,7 +218,7 @@ impl Generation {
             names.push(id.as_str());
         }
         names.sort_unstable();
-        Some(format!("poll/{}", names.join("+")))
+        Some(format!("{POLL}{}", names.join("+")))
     }
 
     /// The lease of the lane to a receiver. Receivers of one destination share it, as they share its budget.

@@ -25,6 +25,38 @@ async fn leases(served: &Served) -> BTreeMap<String, i64> {
     tokens
 }
 
+/// A stand-by is as ready as whoever polls: an update waits for it before it stops the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stands_by_is_ready_though_nobody_is_asked_for_a_year() {
+    let url = fresh_database();
+    let seldom = AROUND.replace("project_id: p,", "project_id: p, poll: \"0 0 1 1 *\",");
+    let another = seldom.replace(
+        "receivers:\n",
+        "  t: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, \
+        poll: \"0 0 1 1 *\", auth: { token: t } }\nreceivers:\n",
+    );
+    assert!(seldom != AROUND && another != seldom);
+    let mut replicas = Vec::new();
+    // The last one has a source that the files in force have not: nobody asks that.
+    for rules in [&seldom, &seldom, &another] {
+        let rules = format!("web: {{ listen: \"127.0.0.1:0\" }}\n{rules}");
+        let served = Served::start_on(Place::file(), &url, &rules, Arc::new(SystemClock)).await;
+        let began = Instant::now();
+        loop {
+            let ready = served.get("/-/ready", &[]).await;
+            if ready.status == 200 {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "replica {} never is: {ready:?}", replicas.len());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        replicas.push(served);
+    }
+    for served in replicas.into_iter().rev() {
+        served.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_lease_is_held_by_one_of_two_replicas() {
     let url = fresh_database();

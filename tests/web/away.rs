@@ -38,7 +38,14 @@ impl Alone {
         let shown = InForce { number: 1, since: now, config, receivers: Arc::default(), polls: Default::default() };
         let (in_force, seen) = tokio::sync::watch::channel(Arc::new(shown));
         let counted = (statuses, Default::default(), Default::default());
-        let web = Web::new(Arc::clone(&store), Arc::new(SystemClock), counted, seen, (now, LinkKey::new("k")));
+        let web = Web::new(
+            Arc::clone(&store),
+            Arc::new(SystemClock),
+            counted,
+            seen,
+            (Arc::from("alone"), now),
+            LinkKey::new("k"),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(listener, web, CancellationToken::new()));

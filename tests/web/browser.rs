@@ -58,12 +58,15 @@ fn people_click_through_the_night() {
     std::thread::spawn(move || lines.for_each(drop));
     std::thread::sleep(std::time::Duration::from_secs(4));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new("node")
+    let mut command = Command::new("node");
+    command
         .arg(root.join("tests/web/browser.mjs"))
         .args([modules.as_os_str(), address.as_ref(), root.join("target/pictures/web").as_os_str()])
-        .env("CHROMIUM", chromium)
-        .output()
-        .unwrap();
+        .env("CHROMIUM", chromium);
+    if std::env::var_os("UPDATE").is_some() {
+        command.arg(root.join("tests/data/pictures"));
+    }
+    let output = command.output().unwrap();
     let (wrong, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && wrong.trim().is_empty(), "{wrong}\n{error}");
     drop(running);

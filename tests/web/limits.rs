@@ -137,7 +137,8 @@ async fn who_sends_nothing_or_drips_is_let_go() {
         Arc::new(SystemClock),
         Default::default(),
         shown,
-        (SystemClock.now(), nightbell::sign::LinkKey::new("k")),
+        ("this".into(), SystemClock.now()),
+        nightbell::sign::LinkKey::new("k"),
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

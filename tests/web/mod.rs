@@ -4,6 +4,8 @@ mod actions;
 mod api;
 mod away;
 mod browser;
+mod calendar;
+mod drawing;
 mod health;
 mod limits;
 mod links;
@@ -18,6 +20,7 @@ mod sessions;
 mod silencing;
 mod supervisor;
 mod tokens;
+mod waits;
 
 use std::net::SocketAddr;
 use std::path::Path;

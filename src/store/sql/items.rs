@@ -152,6 +152,7 @@ item! {
         generation: BigInt Option<i64>,
         suspended_at: BigInt Option<i64>,
         end_reason: Text Option<&'static str>,
+        urgency: BigInt i64,
     }
 }
 
@@ -341,6 +342,7 @@ fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> AlertItem<'_> {
         generation: alert.generation,
         suspended_at: alert.suspended_at.map(Timestamp::as_millisecond),
         end_reason: alert.facts.alert.ended.as_ref().map(|ended| ended.reason.as_str()),
+        urgency: i64::from(alert.facts.alert.severity.urgency()),
     }
 }
 

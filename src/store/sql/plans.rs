@@ -59,7 +59,11 @@ const SMALL: [&str; 18] = [
     "CONSTANT",
 ];
 /// Indexes of what is open, which is little whatever is stored.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 12] = [
+    "delivery_dead_by_age",
+    "alert_firing_counted",
+    "alert_firing_by_urgency",
+    "alert_suspended",
     "alert_firing_by_age",
     "alert_firing",
     "alert_firing_by_rule",
@@ -178,15 +182,18 @@ async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.actions_on_alert(&alert).await?;
     store.actions_on_deliveries(&[DeliveryId::new("d")]).await?;
     crate::store::board::Board::labels_of(store, std::slice::from_ref(&alert)).await?;
-    crate::store::board::Board::gathering(store, std::slice::from_ref(&alert)).await?;
+    crate::store::board::Board::told_when(store, std::slice::from_ref(&alert)).await?;
     crate::store::board::Board::alerts_told_by(store, &[DeliveryId::new("d")]).await?;
     store.own_state(now).await?;
     store.gauges(now).await?;
+    store.open_counts().await?;
+    crate::store::board::Board::counts_of(store, &source, "etl_told", (now, 0)).await?;
+    crate::store::board::Board::read_span(store, &source, now).await?;
     store.token("t", now).await?;
     store.session("s", now).await?;
     store.digest_cursor("hourly").await?;
     store.reclaim(now).await?;
-    store.purge(now, &KeptRuns::default()).await?;
+    store.purge(now, &KeptRuns::default(), &jiff::tz::TimeZone::UTC).await?;
     Ok(())
 }
 

@@ -13,7 +13,6 @@ use super::frame::{Page, shown};
 use crate::desk::{Hits, Wrong, check_silence, ends_after, preview_silence};
 use crate::limits::SILENCES_SHOWN_MAX;
 use crate::model::{Alert, Concerns, RuleId, Severity, Silence, SourceId};
-use crate::rule::Rule;
 use crate::store::NewSilence;
 use crate::web::deeds;
 use crate::web::fault::Fault;
@@ -141,10 +140,8 @@ async fn show(web: &Web, p: Page, wish: Wish, wrong: Option<String>, hits: Optio
     over.truncate(SILENCES_SHOWN_MAX);
     let config = &p.in_force.config;
     let seen = config.sources.iter().filter(|source| p.sight.sees_source(&source.id));
-    let is_seen = |rule: &&Rule| config.sources.iter().any(|source| p.sight.sees_rule(&source.id, rule));
-    let rules = config.rules.rules().iter().filter(|rule| p.sight.is_whole() || is_seen(rule));
     let page = SilencesPage {
-        rules: rules.map(|rule| rule.id.to_string()).collect(),
+        rules: p.sight.rules().map(|rule| rule.id.to_string()).collect(),
         sources: seen.map(|source| source.id.to_string()).collect(),
         severities: Severity::ALL.map(Severity::as_str),
         // What somebody typed comes back without what cannot be seen.

@@ -314,6 +314,11 @@ pub fn status_name(receiver: &ReceiverId) -> String {
     format!("deliver/{receiver}")
 }
 
+/// The receiver of the lane whose status is known by this name.
+pub fn receiver_of(status_name: &str) -> Option<ReceiverId> {
+    status_name.strip_prefix("deliver/").map(ReceiverId::new)
+}
+
 fn later(instant: Timestamp, span: Duration) -> Timestamp {
     instant.checked_add(span).unwrap_or(Timestamp::MAX)
 }

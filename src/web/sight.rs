@@ -110,6 +110,16 @@ impl Sight {
             || rules.iter().any(|rule| self.sees_rule(source, rule))
     }
 
+    /// Whether a loop is in it: one that polls where its source is, one that delivers nowhere but in the whole, as receivers.
+    pub(in crate::web) fn sees_loop(&self, name: &str) -> bool {
+        match name.split_once('/') {
+            Some(_) if self.is_whole() => true,
+            Some(("poll", source)) => self.sees_source(&SourceId::new(source)),
+            Some(_) => false,
+            None => true,
+        }
+    }
+
     /// Whether somebody who sees this much may see what concerns alerts with these labels alone.
     fn covers(&self, labels: &LabelMatch) -> bool {
         let is_within = |(name, values): (&String, &Vec<String>)| {

@@ -27,9 +27,9 @@ const RULES: &str = "web: { listen: \"127.0.0.1:0\", tokens: true }\nsources:\n 
     s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t }, labels: { team: own } }\n  \
     t: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t }, labels: { team: other } }\n  \
     u-OTHERS-canary: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t }, labels: { team: other } }\n\
-    receivers:\n  hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  failed: { when: { status: [fail] }, notify: [hook] }\n  \
+    receivers:\n  hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\n  OTHERS-canary-hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  failed: { when: { status: [fail] }, notify: [hook] }\n  \
     lent: { match: { source: t, job: lent }, when: { status: [fail] }, labels: { team: own }, notify: [hook] }\n  \
-    OTHERS-canary-rule: { match: { source: u-OTHERS-canary }, when: { status: [fail] }, notify: [hook] }\n";
+    OTHERS-canary-rule: { match: { source: u-OTHERS-canary }, when: { status: [fail] }, notify: [hook, OTHERS-canary-hook] }\n";
 
 fn team(name: &str) -> Labels {
     [("team".to_string(), name.to_string())].into()

@@ -75,7 +75,7 @@ pub(in crate::web) async fn status(
         },
         "sources": web.store.sources().await?.iter().filter(|it| sight.sees_source(&it.id)).map(source).collect::<Vec<_>>(),
         "receivers": receivers,
-        "loops": web.statuses.all().into_iter().map(work).collect::<Vec<_>>(),
+        "loops": web.statuses.all().into_iter().filter(|(name, _)| sight.sees_loop(name)).map(work).collect::<Vec<_>>(),
         "alerts_firing": firing,
         "silences_active": silences.iter().filter(|(silence, _)| silence.is_active(now)).count(),
     });

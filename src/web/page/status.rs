@@ -110,7 +110,7 @@ pub(in crate::web) async fn status(
 
 /// The loops; what went wrong in one may be about anything.
 fn loops(web: &Web, p: &Page) -> Vec<(String, Status)> {
-    let mut loops: Vec<_> = web.statuses.all().into_iter().collect();
+    let mut loops: Vec<_> = web.statuses.all().into_iter().filter(|(name, _)| p.sight.sees_loop(name)).collect();
     if !p.sight.is_whole() {
         let failing = loops.iter_mut().filter_map(|(_, status)| status.failing.as_mut());
         failing.for_each(|failing| failing.error.clear());

@@ -104,7 +104,9 @@ async fn old_runs(
     const DUE: &str = "COALESCE(old.plan_time, old.start_time)";
     let wanted = match place.due {
         // Few have no due time: the comparison of keys is put so that no database goes through all runs by their keys for it.
-        None => format!("{DUE} IS NULL AND $7 IS NULL AND CASE WHEN (old.job, old.id) > ($2, $3) THEN 1 ELSE 0 END = 1"),
+        None => {
+            format!("{DUE} IS NULL AND $7 IS NULL AND CASE WHEN (old.job, old.id) > ($2, $3) THEN 1 ELSE 0 END = 1")
+        }
         // Whatever its status, what was due later than this may be listed or asked after.
         Some(_) => format!("{DUE} >= $7 AND {DUE} < $5 AND ({DUE} > $7 OR (old.job, old.id) > ($2, $3))"),
     };
@@ -165,7 +167,7 @@ struct Day {
     timed: i64,
     took_ms: i64,
     longest_ms: i64,
-    settled_moment: i64,
+    settled_sequence: i64,
 }
 
 /// Removes these runs, unless they have changed since, and counts them.
@@ -215,7 +217,7 @@ fn add(days: &mut BTreeMap<(String, i64, String, String), Day>, row: &AnyRow) ->
         day.took_ms += took;
         day.longest_ms = day.longest_ms.max(took);
     }
-    day.settled_moment = day.settled_moment.max(rows::number(row, 6)?);
+    day.settled_sequence = day.settled_sequence.max(rows::number(row, 6)?);
     Ok(())
 }
 
@@ -244,7 +246,7 @@ async fn count(
         .bind(counts.timed)
         .bind(counts.took_ms)
         .bind(counts.longest_ms)
-        .bind(counts.settled_moment)
+        .bind(counts.settled_sequence)
         .execute(write.on())
         .await
         .map_err(|error| store.failed(error))?;

@@ -270,7 +270,9 @@ fn wrong(step: &str) -> bool {
             !is_derived && !SMALL.contains(&table) && !index.is_some_and(|index| OPEN.contains(&index))
         }
         // All that was ever seen of a source is not the answer to anything that is asked often.
-        (Some("SEARCH"), Some("instance" | "old")) => step.contains("(source=?)") || step.contains("(source=? AND (job,id)>"),
+        (Some("SEARCH"), Some("instance" | "old")) => {
+            step.contains("(source=?)") || step.contains("(source=? AND (job,id)>")
+        }
         _ => false,
     }
 }

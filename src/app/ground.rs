@@ -33,6 +33,8 @@ pub(super) struct Ground {
     pub(super) reloads: Reloads,
     /// How the loops fare.
     pub(super) statuses: Statuses,
+    /// How the polls fare, which the store knows too: for who lists the leases.
+    pub(super) polls: Statuses,
     /// What they have done.
     pub(super) metrics: Metrics,
     /// What the links of messages are signed with.

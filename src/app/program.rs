@@ -70,8 +70,8 @@ impl App {
         }
         let number = store.begin_generation(&config.fingerprint, false, now).await?;
         let links = LinkKey::new(store.link_key(&new_secret()?).await?);
-        let statuses = Statuses::default();
-        let leases = Leases::new(Arc::clone(&store), this_replica(), statuses.clone());
+        let (statuses, polls) = (Statuses::default(), Statuses::default());
+        let leases = Leases::new(Arc::clone(&store), this_replica(), [statuses.clone(), polls.clone()]);
         let ground = Ground {
             store,
             leases,
@@ -82,6 +82,7 @@ impl App {
             escalations: Arc::default(),
             reloads: Reloads::default(),
             statuses,
+            polls,
             metrics: Metrics::default(),
             links,
         };

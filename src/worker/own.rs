@@ -5,13 +5,14 @@
 //! decided by [`own::decide`]. Polls and lanes only leave their traces in the store, and know nothing of this. A fault of
 //! the store itself cannot be told this way: it is logged, and keeps the heartbeat from going out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::heartbeat;
+use super::lease;
 use super::pending::Receivers;
 use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
 use crate::alert::own::{self, Ailment, OwnDecided, OwnSeen, ReceiverSeen, SourceSeen, Watch};
@@ -21,7 +22,7 @@ use crate::model::{
     Alert, GapCause, MessageKind, Notification, ReceiverId, Silence, SilenceId, SourcePart, Suppression,
 };
 use crate::rule::Muting;
-use crate::store::{Desk, OwnAlerts, OwnCommit, OwnState, PollLedger, StoreError};
+use crate::store::{Desk, Leases, OwnAlerts, OwnCommit, OwnState, PollLedger, Replica, Standing, StoreError};
 
 /// What became of the last try to change the configuration while the program runs. Whoever tries says so here.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +55,24 @@ impl Reloads {
     }
 }
 
+/// The replicas that were seen with another configuration than the one in force, each with since when.
+#[derive(Debug, Clone, Default)]
+pub struct Outdated(BTreeMap<String, Timestamp>);
+
+impl Outdated {
+    /// What there is to tell of them at `now`, as the leases stand.
+    fn seen(&mut self, standing: &Standing, now: Timestamp) -> Vec<(String, Timestamp, String)> {
+        let differing: Vec<&Replica> = lease::outdated(standing).collect();
+        self.0.retain(|id, _| differing.iter().any(|one| one.id == *id));
+        let told = differing.into_iter().map(|one| {
+            let since = *self.0.entry(one.id.clone()).or_insert(now);
+            let words = format!("it has {}, and {} is in force", one.configuration, standing.in_force.0);
+            (format!("{} ({})", one.host, one.pid), since.min(now), words)
+        });
+        told.collect()
+    }
+}
+
 /// By what name its status is known.
 const NAME: &str = "own";
 
@@ -75,9 +94,11 @@ pub struct OwnWatch<S> {
     pub reloads: Reloads,
     /// How the loops fare.
     pub statuses: Statuses,
+    /// The replicas whose configuration is another one.
+    pub outdated: Outdated,
 }
 
-impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
+impl<S: Desk + Leases + OwnAlerts + PollLedger> OwnWatch<S> {
     /// Looks once, and adds what follows. Returns how many deliveries that are.
     ///
     /// # Errors
@@ -86,7 +107,11 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
         // Where the clock was set back, what it says now is all there is to go by.
         self.started_at = self.started_at.min(now);
         let state = self.store.own_state(now.checked_sub(OWN_GAP_AGE_MAX).unwrap_or(Timestamp::MIN)).await?;
-        let seen = self.seen(&state, now);
+        let outdated = match self.store.is_shared() {
+            true => self.outdated.seen(&self.store.look(None).await?, now),
+            false => Vec::new(),
+        };
+        let seen = OwnSeen { outdated, ..self.seen(&state, now) };
         let OwnDecided { mut begun, ended, changed } = own::decide(&self.watch, &seen, &state.firing, now);
         let known = self.store.known_alerts(&begun.iter().map(|alert| alert.id.clone()).collect::<Vec<_>>()).await?;
         begun.retain(|alert| !known.contains(&alert.id));
@@ -144,7 +169,13 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
             Some((name, fault.since, fault.error))
         });
         let refused = self.reloads.lock().clone();
-        OwnSeen { sources: sources.collect(), receivers: receivers.collect(), refused, loops: loops.collect() }
+        OwnSeen {
+            sources: sources.collect(),
+            receivers: receivers.collect(),
+            refused,
+            loops: loops.collect(),
+            outdated: Vec::new(),
+        }
     }
 
     /// Holds back those that begin which something mutes. Returns those of `still`, which fire, that are told now or are
@@ -175,7 +206,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
     }
 }
 
-impl<S: Desk + OwnAlerts + PollLedger> Turn for OwnWatch<S> {
+impl<S: Desk + Leases + OwnAlerts + PollLedger> Turn for OwnWatch<S> {
     fn name(&self) -> &'static str {
         NAME
     }

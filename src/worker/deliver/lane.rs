@@ -48,6 +48,8 @@ pub struct Lane<S, N> {
     pub(super) channel: Channel,
     /// Whether what waits for its next attempt need not.
     pub(super) recovery: Recovery,
+    /// Whether another replica waits for this lane to end.
+    pub(super) is_waited_for: bool,
 }
 
 /// How one pass over the due deliveries went.
@@ -90,6 +92,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             unsettled,
             channel,
             recovery: Recovery::new(),
+            is_waited_for: false,
         }
     }
 
@@ -124,6 +127,12 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn through(self, channel: Channel) -> Self {
         Lane { channel, ..self }
+    }
+
+    /// The same lane, which another replica goes on with once it has ended: it does not wait long for attempts under way then.
+    #[must_use]
+    pub fn waited_for(self) -> Self {
+        Lane { is_waited_for: true, ..self }
     }
 
     /// The same lane, which publishes how it fares.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::super::pending::Receivers;
+use super::super::turn::{Failing, Publisher};
 use super::followed::Followed;
 use super::window::SliceSpan;
 use crate::clock::Clock;
@@ -34,6 +35,8 @@ pub struct Poller<C, S> {
     pub nudge: Arc<Notify>,
     /// Where it counts what it does.
     pub metrics: Metrics,
+    /// Where it says how it fares, if anybody wants to know.
+    pub published: Option<Publisher>,
     /// What the store holds of what was learnt about the source.
     pub learnt: Learnt,
     /// What the store remembers, kept between polls and checked against the store's generation.
@@ -109,6 +112,7 @@ impl<C: Source, S> Poller<C, S> {
             escalations: Arc::default(),
             nudge: Arc::default(),
             metrics: Metrics::default(),
+            published: None,
             learnt: Learnt::default(),
             memory: None,
             store,
@@ -164,6 +168,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
                     Ok(outcome) => {
                         self.log(&outcome, is_first);
                         self.count(&outcome, started.elapsed());
+                        self.publish(&outcome, began);
                         is_first &= outcome.is_err();
                         is_behind = outcome.is_ok_and(|report| report.is_behind);
                     }
@@ -223,6 +228,19 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             }
             Err(error) => warn!(%source, "{error}; its state is unknown until it can be read"),
         }
+    }
+
+    /// Says how a poll went that began then.
+    fn publish(&self, outcome: &Result<PollReport, PollError>, began: Timestamp) {
+        let Some(published) = &self.published else { return };
+        let error = outcome.as_ref().err().map(PollError::to_string);
+        published.publish(|status| {
+            status.looked_at = Some(began);
+            status.failing = error.map(|error| {
+                let since = status.failing.as_ref().map_or(began, |failing| failing.since);
+                Failing { since, error }
+            });
+        });
     }
 
     /// Counts how a poll went.

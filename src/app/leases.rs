@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -20,7 +21,8 @@ use super::shared_clock::SharedClock;
 use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_RENEW_EVERY, LEASE_SPAN};
 use crate::lock::locked;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
-use crate::worker::lease::{Part, is_in_force_somewhere, trusted_until, wish};
+use crate::worker::deliver::Waiting;
+use crate::worker::lease::{Part, are_others, is_in_force_somewhere, trusted_until, wish};
 use crate::worker::turn::Statuses;
 
 /// The right to run a loop, as a loop sees it.
@@ -56,6 +58,8 @@ struct Shared {
     nudge: Notify,
     /// How the loops fare.
     statuses: [Statuses; 2],
+    /// Whether other replicas were there at the last look.
+    are_others: AtomicBool,
 }
 
 /// A loop's lease while the loop runs by it.
@@ -74,9 +78,16 @@ impl Leases {
                 wanted: Mutex::default(),
                 nudge: Notify::new(),
                 statuses,
+                are_others: AtomicBool::new(false),
             })
         });
         Leases { shared, store }
+    }
+
+    /// Says whether other replicas wait for what this process gives up.
+    pub(super) fn waiting(&self) -> Waiting {
+        let shared = self.shared.clone();
+        Arc::new(move || shared.as_ref().is_some_and(|shared| shared.are_others.load(Ordering::Relaxed)))
     }
 
     /// Goes by another configuration from now on, whose loops have these leases.
@@ -322,6 +333,8 @@ impl Keeper {
         // do nothing.
         match self.look(&store).await {
             Ok(standing) => {
+                let are_others = are_others(&standing, &locked(&self.shared.me).id);
+                self.shared.are_others.store(are_others, Ordering::Relaxed);
                 self.renew(&store).await;
                 self.act(&store, &standing, takes_effect).await;
             }

@@ -220,7 +220,7 @@ async fn keep_delivering(
         let store = grant.store();
         let is_shared = grant.is_shared();
         let lane = generation.lane(&reach, Arc::clone(&store));
-        let lane = if is_shared { lane.waited_for() } else { lane };
+        let lane = if is_shared { lane.waited_for(leases.waiting()) } else { lane };
         let stop = CancellationToken::new();
         let is_another = |present: &InForce| {
             present.generation.reach(&id).is_none_or(|now| !Arc::ptr_eq(now, &reach))

@@ -117,6 +117,11 @@ pub fn is_in_force_somewhere(standing: &Standing, me: &str) -> bool {
     })
 }
 
+/// Whether others are there who wait for what `me` gives up, whatever their configuration.
+pub fn are_others(standing: &Standing, me: &str) -> bool {
+    standing.replicas.iter().any(|one| one.replica.id != me && age(standing.now, one.seen_at) < REPLICA_QUIET_AFTER)
+}
+
 /// The replicas that are there and have another configuration than the one in force.
 pub fn outdated(standing: &Standing) -> impl Iterator<Item = &Replica> {
     let differs = |one: &&Present| {
@@ -232,6 +237,10 @@ mod tests {
         let over = standing(vec![lease("z", Some("y"), -1, 0)], vec![]);
         assert_eq!(wished(&over, "x", &[], None).take.len(), 4);
         assert!(!is_in_force_somewhere(&over, "x"));
+        let standing_by = standing(vec![], vec![replica("x", "f", 0), replica("y", "older", -4_000)]);
+        assert!(are_others(&standing_by, "x") && are_others(&standing_by, "y"));
+        assert!(!are_others(&standing(vec![], vec![replica("x", "f", 0), replica("y", "f", -5_000)]), "x"));
+        assert_eq!(outdated(&standing_by).map(|one| one.id.as_str()).collect::<Vec<_>>(), ["y"]);
     }
 
     /// A lane of the configuration before that waits for an answer must not keep the sources from being polled.

@@ -288,7 +288,8 @@ async fn a_replica_waits_for_the_migration_of_another_one() {
         async move { SqlStore::open(&url, Mode::Work).await }
     });
     let mut watching = beside(&url).await;
-    let waiting = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    let waiting = "SELECT COUNT(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+         WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
     while number(&mut watching, waiting).await == 0 {
         assert!(!opening.is_finished(), "it does not wait for the lock of who brings the database up to date");
         tokio::time::sleep(Duration::from_millis(20)).await;

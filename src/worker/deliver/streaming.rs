@@ -183,11 +183,11 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
                 self.heard(answer);
             }
             () = shutdown.cancelled(), if !matches!(self.phase, Phase::Stopping { .. }) => {
-                let longest = if self.lane.is_waited_for { LANE_HURRY_MAX } else { LANE_STOP_MAX };
+                let longest = if self.is_waited_for() { LANE_HURRY_MAX } else { LANE_STOP_MAX };
                 self.close(Phase::Stopping { by: Instant::now() + longest });
             }
             () = retire.cancelled(), if self.is_running() => {
-                let by = self.lane.is_waited_for.then(|| Instant::now() + LANE_RETIRE_MAX);
+                let by = self.is_waited_for().then(|| Instant::now() + LANE_RETIRE_MAX);
                 self.close(Phase::Retiring { by });
             }
             () = nudge.notified(), if self.is_running() => self.queue = Queue::Unread,
@@ -198,6 +198,11 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
 
     fn reading(&self) -> Reading {
         Reading { wall: self.lane.clock.now(), instant: Instant::now() }
+    }
+
+    /// Whether another replica goes on once this lane has ended.
+    fn is_waited_for(&self) -> bool {
+        self.lane.waiting.as_ref().is_some_and(|is_anybody| is_anybody())
     }
 
     fn is_running(&self) -> bool {
@@ -442,7 +447,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     fn woken(&mut self) -> bool {
         let now = Instant::now();
         if self.phase.by().is_some_and(|by| by <= now) {
-            if self.lane.is_waited_for && !std::mem::replace(&mut self.is_cut, true) {
+            if self.is_waited_for() && !std::mem::replace(&mut self.is_cut, true) {
                 self.cut(now);
                 return true;
             }

@@ -102,7 +102,9 @@ async fn commands_go_by_the_clock_of_the_database(scene: &mut Scene) {
     }
     scene.stage.sink.answer(503);
     scene.fail(1);
-    scene.until("it is tried", "SELECT 1 FROM delivery WHERE state = 'pending' AND attempts > 0").await;
+    scene
+        .until("it is tried", "SELECT 1 FROM delivery WHERE receiver = 'hook0' AND state = 'pending' AND attempts > 0")
+        .await;
     for which in [1, 2] {
         done(scene, which, &["deliveries", "retry", "--receiver", "hook0", "--since", "2h", "--by", "kim"]);
         let late = format!("SELECT 1 FROM delivery WHERE next_attempt_at > {NOW} + 1800000");

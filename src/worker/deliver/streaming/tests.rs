@@ -85,7 +85,7 @@ async fn a_lane_that_another_replica_waits_for_does_not_wait_for_who_never_answe
     let told = CancellationToken::new();
     told.cancel();
 
-    let mut stream = begun(lane("d1").await.waited_for()).await;
+    let mut stream = begun(lane("d1").await.waited_for(Arc::new(|| true))).await;
     let asked = Instant::now();
     while stream.step(&told, &never).await {}
     let took = asked.elapsed();
@@ -101,7 +101,9 @@ async fn a_lane_that_another_replica_waits_for_does_not_wait_for_who_never_answe
         }
         stream.phase
     };
-    let by = phase_of(lane("d2").await.waited_for()).await.by();
+    let by = phase_of(lane("d2").await.waited_for(Arc::new(|| true))).await.by();
     assert!(by.is_some_and(|by| by <= Instant::now() + LANE_RETIRE_MAX), "{by:?}");
-    assert_eq!(phase_of(lane("d3").await).await.by(), None, "nobody waits for it");
+    assert_eq!(phase_of(lane("d3").await).await.by(), None, "nobody can wait for it");
+    let alone = lane("d4").await.waited_for(Arc::new(|| false));
+    assert_eq!(phase_of(alone).await.by(), None, "nobody waits for it");
 }

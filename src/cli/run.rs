@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::ground::{Exit, Failure};
 use super::output::complain;
 use crate::app::{App, AppError, Attempted, RuleWatch};
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{Config, ConfigProblem, RuleFiles};
 use crate::limits::{STORE_BACKOFF_MIN, STORE_START_PAUSE_MAX};
 use crate::store::StoreError;

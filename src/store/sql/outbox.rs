@@ -59,16 +59,17 @@ impl Outbox for SqlStore {
     }
 
     async fn keep_pause(&self, receiver: &ReceiverId, until: Timestamp) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
-            "INSERT INTO pause (receiver, until) VALUES ($1, $2) ON CONFLICT (receiver) DO UPDATE SET until = excluded.until",
-        )
-        .bind(receiver.as_str())
-        .bind(until.as_millisecond())
-        .execute(write.on())
+        let statement = "INSERT INTO pause (receiver, until) VALUES ($1, $2) \
+             ON CONFLICT (receiver) DO UPDATE SET until = excluded.until";
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let kept = sqlx::query(statement).bind(receiver.as_str()).bind(until.as_millisecond());
+                kept.execute(write.on()).await.map_err(|error| self.failed(error))?;
+                self.commit(write).await
+            })
+        })
         .await
-        .map_err(|error| self.failed(error))?;
-        self.commit(write).await
     }
 
     async fn paused_until(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {

@@ -65,7 +65,7 @@ pub(super) async fn status(desk: &Desk, as_json: bool) -> Result<Exit, Failure> 
 /// there and asks its sources when they are due, and ready when it has asked all of them since its start.
 pub(super) async fn unwell(desk: &Desk, is_ready: bool) -> Result<Vec<String>, StoreError> {
     let store = SqlStore::open(&desk.config.store, Mode::Read).await?;
-    Ok(Status::read(desk, &store, SystemClock.now()).await?.unwell(is_ready))
+    Ok(Status::read(desk, &store, now_of(&store).await?).await?.unwell(is_ready))
 }
 
 impl Status {

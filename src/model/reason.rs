@@ -91,7 +91,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 38] = [
+    pub const ALL: [ReasonCode; 39] = [
         ReasonCode::Status,
         ReasonCode::Ran,
         ReasonCode::Recovered,

@@ -48,10 +48,7 @@ use super::attempts::{Attempts, Finished};
 use super::claiming::{Claim, More};
 use super::lane::Lane;
 use crate::clock::is_due;
-use crate::limits::{
-    LANE_CUT_SETTLES, LANE_HURRY_MAX, LANE_RETIRE_MAX, LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX,
-    STORE_BACKOFF_MIN,
-};
+use crate::limits::{LANE_CUT_SETTLES, LANE_HURRY_MAX, LANE_RETIRE_MAX, LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
 use crate::store::{Groups, Hurried, Outbox, Settled, StoreError};

@@ -267,10 +267,14 @@ pub const LEASE_POLL_ENDS_WITHIN: Duration = Duration::from_millis(300);
 pub const LEASE_HAND_OVER_EVERY: Duration = Duration::from_secs(60);
 /// After how long a free lease is taken also by a replica that has its share.
 pub const LEASE_LEFT_AFTER: Duration = Duration::from_secs(2);
+/// How long who hands a lease over leaves it to the others.
+pub const LEASE_LEFT_TO_OTHERS: Duration = Duration::from_secs(20);
 /// After how long a replica that says nothing has no part in the loops that are free.
 pub const REPLICA_QUIET_AFTER: Duration = Duration::from_secs(5);
 /// After how long a replica that says nothing counts as gone.
 pub const REPLICA_GONE_AFTER: Duration = Duration::from_secs(15);
+/// After how long it is told that one has another configuration than the one in force.
+pub const REPLICA_OUTDATED_AFTER: Duration = Duration::from_secs(5 * 60);
 /// After how long it is forgotten.
 pub const REPLICA_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].
@@ -291,6 +295,14 @@ pub const LANE_PAUSE_UNASKED_MAX: Duration = Duration::from_secs(60);
 pub const LANE_SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How long after its notifier's own deadline an attempt is given up although the notifier has not returned.
 pub const ATTEMPT_SLACK: Duration = Duration::from_secs(30);
+/// How long a lane waits for attempts under way that is to end while another replica can have its lease, because the lease is
+/// handed over or the configuration is another one: then they are cut. Most answers come sooner, and who hangs holds up no
+/// rolling update.
+pub const LANE_RETIRE_MAX: Duration = Duration::from_secs(10);
+/// The same when its process stops: its lease is another replica's within two seconds.
+pub const LANE_HURRY_MAX: Duration = Duration::from_millis(700);
+/// How long a lane that stops then has to store what became of what it has cut.
+pub const LANE_CUT_SETTLES: Duration = Duration::from_millis(300);
 /// How long a stopping lane waits for attempts under way. What is not known by then is taken back at the next start.
 pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
 /// How long the program takes to stop: it is gone within thirty seconds, whatever hangs.
@@ -384,6 +396,8 @@ pub const HEARTBEAT_ANSWER_BYTES_MAX: usize = 4 << 10;
 pub const HEARTBEAT_POLL_SLACK: Duration = Duration::from_secs(60);
 /// How long a turn of a loop may take, or its turns may fail, before the loop is taken to hang.
 pub const LOOP_HANGS_AFTER: Duration = Duration::from_secs(600);
+/// The same of a poll: a listing may take [`SOURCE_LISTING_TIME_MAX`], and all else as long again.
+pub const POLL_HANGS_AFTER: Duration = Duration::from_secs(2 * SOURCE_LISTING_TIME_MAX.as_secs());
 /// How long a delivery may be due and not tried before its lane is taken to hang: longer than any attempt takes.
 pub const LANE_HANGS_AFTER: Duration = Duration::from_secs(20 * 60);
 /// Longest time that one test of the rules looks at.
@@ -497,6 +511,10 @@ pub const WEB_HEAD_BYTES_MAX: usize = 16 << 10;
 pub const WEB_BODY_BYTES_MAX: usize = 64 << 10;
 /// Time that open connections get to finish when the program stops.
 pub const WEB_STOP_TIME_MAX: Duration = Duration::from_secs(3);
+/// After how long a browser without a script asks for the night anew.
+pub const WEB_REFRESH_EVERY: Duration = Duration::from_secs(30);
+/// How long a scrape waits for what the store has: whoever scrapes waits ten seconds as a rule, and is to hear the rest.
+pub const WEB_SCRAPE_STORE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the answer to `/-/ready` is believed: a probe must not become a write to the store for each asker.
 pub const WEB_READY_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long a sign-in lasts.
@@ -536,6 +554,8 @@ pub const JOB_CHART_RUNS: usize = 60;
 pub const SILENCES_SHOWN_MAX: usize = 50;
 /// Alerts that are looked at to say how many a silence would hit.
 pub const SILENCE_PREVIEW_ALERTS_MAX: usize = 5000;
+/// Of how many jobs alerts must have begun in that time for a silence that hits all of them to be one of everything.
+pub const SILENCE_EVERYTHING_JOBS_MIN: usize = 3;
 /// How far back those are looked for.
 pub const SILENCE_PREVIEW_SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
 

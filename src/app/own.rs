@@ -10,7 +10,7 @@ use crate::model::SourcePart;
 use crate::rule::Muting;
 use crate::store::SqlStore;
 use crate::worker::heartbeat::{Asked, Heartbeat};
-use crate::worker::own::OwnWatch;
+use crate::worker::own::{Outdated, OwnWatch};
 use crate::worker::pending::Receivers;
 
 /// What asks for the heartbeat; none where there is no heartbeat.
@@ -45,6 +45,8 @@ pub(super) fn watch(
         started_at: ground.started_at,
         reloads: ground.reloads.clone(),
         statuses: ground.statuses.clone(),
+        metrics: ground.metrics.clone(),
+        outdated: Outdated::default(),
     }
 }
 

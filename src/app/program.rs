@@ -71,9 +71,10 @@ impl App {
         let number = store.begin_generation(&config.fingerprint, false, now).await?;
         let links = LinkKey::new(store.link_key(&new_secret()?).await?);
         let statuses = Statuses::default();
+        let metrics = Metrics::default();
         let me = this_replica();
         let replica = Arc::from(me.id.as_str());
-        let leases = Leases::new(Arc::clone(&store), me, statuses.clone());
+        let leases = Leases::new(Arc::clone(&store), me, statuses.clone(), metrics.clone());
         let ground = Ground {
             store,
             leases,
@@ -85,7 +86,7 @@ impl App {
             escalations: Arc::default(),
             reloads: Reloads::default(),
             statuses,
-            metrics: Metrics::default(),
+            metrics,
             links,
         };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;
@@ -104,6 +105,11 @@ impl App {
     /// Where to say whether a changed configuration was accepted.
     pub fn reloads(&self) -> Reloads {
         self.ground.reloads.clone()
+    }
+
+    /// The clock that the program goes by: the database's, where others work on it, too.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.ground.clock)
     }
 
     /// What has another configuration take the place of the one in force, while the program runs.

@@ -54,6 +54,8 @@ pub enum ReasonCode {
     DayOff,
     /// Not so many of a job's runs fail any more.
     RateFell,
+    /// Not so many of a job's runs failed in a row after all: an earlier one of them was made again.
+    RowFell,
     /// A source cannot be read.
     SourceUnreadable,
     /// A source can be read again.
@@ -78,6 +80,10 @@ pub enum ReasonCode {
     LoopFailing,
     /// A background loop works again.
     LoopWorks,
+    /// A replica has another configuration than the one in force.
+    ReplicaOutdated,
+    /// A replica no longer has another one, or is gone.
+    ReplicaCurrent,
     /// A word of a later version of this program: the summary is all there is.
     #[serde(other)]
     Other,
@@ -85,7 +91,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 36] = [
+    pub const ALL: [ReasonCode; 39] = [
         ReasonCode::Status,
         ReasonCode::Ran,
         ReasonCode::Recovered,
@@ -110,6 +116,7 @@ impl ReasonCode {
         ReasonCode::RunsAgain,
         ReasonCode::DayOff,
         ReasonCode::RateFell,
+        ReasonCode::RowFell,
         ReasonCode::SourceUnreadable,
         ReasonCode::SourceReadable,
         ReasonCode::SourceIncomplete,
@@ -122,6 +129,8 @@ impl ReasonCode {
         ReasonCode::ReloadAccepted,
         ReasonCode::LoopFailing,
         ReasonCode::LoopWorks,
+        ReasonCode::ReplicaOutdated,
+        ReasonCode::ReplicaCurrent,
     ];
 
     /// The word used in messages and in the store.
@@ -151,6 +160,7 @@ impl ReasonCode {
             ReasonCode::RunsAgain => "runs-again",
             ReasonCode::DayOff => "day-off",
             ReasonCode::RateFell => "rate-fell",
+            ReasonCode::RowFell => "row-fell",
             ReasonCode::SourceUnreadable => "source-unreadable",
             ReasonCode::SourceReadable => "source-readable",
             ReasonCode::SourceIncomplete => "source-incomplete",
@@ -163,6 +173,8 @@ impl ReasonCode {
             ReasonCode::ReloadAccepted => "reload-accepted",
             ReasonCode::LoopFailing => "loop-failing",
             ReasonCode::LoopWorks => "loop-works",
+            ReasonCode::ReplicaOutdated => "replica-outdated",
+            ReasonCode::ReplicaCurrent => "replica-current",
             ReasonCode::Other => "other",
         }
     }

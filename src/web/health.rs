@@ -2,7 +2,8 @@
 //!
 //! `/-/healthy` asks the loops alone and never the store: a database that is away must not have the process killed, which
 //! would mend nothing. `/-/ready` asks the store for a write, and whether every source is looked after: it was asked since the
-//! start, or another process on the same store polls it.
+//! start, or another process on the same store polls it. Who stands by, because other files than its own are in force, is
+//! ready too: an update waits for that before it stops those whose files these are.
 //!
 //! Anybody may ask: what is told are numbers. Which ones they are the log says, and the page says to who may look.
 
@@ -19,7 +20,7 @@ use super::state::Web;
 use crate::limits::WEB_READY_AGE_MAX;
 use crate::source::SourceSettings;
 use crate::store::{Archive as _, Leases as _, SourceCondition, Upkeep as _};
-use crate::worker::lease::polled_by_others;
+use crate::worker::lease::{is_in_force_somewhere, polled_by_others};
 use crate::worker::poll::is_silent;
 
 /// `GET /-/healthy`.
@@ -57,10 +58,16 @@ async fn look(web: &Web) -> Result<(), String> {
     web.store.beat(now).await.map_err(failed)?;
     let asked = web.store.sources().await.map_err(failed)?;
     let is_shared = web.store.is_shared();
-    let others = match is_shared {
-        true => polled_by_others(&web.store.look(None).await.map_err(failed)?, &web.replica),
-        false => BTreeSet::new(),
-    };
+    let mut others = BTreeSet::new();
+    if is_shared {
+        let standing = web.store.look(None).await.map_err(failed)?;
+        // By files that are not those in force it polls nothing, and others do what there is to do: it stands by.
+        let is_another = standing.in_force.1 != in_force.config.fingerprint;
+        if is_another && is_in_force_somewhere(&standing, &web.replica) {
+            return Ok(());
+        }
+        others = polled_by_others(&standing, &web.replica);
+    }
     let is_known = |settings: &&SourceSettings| {
         let condition = asked.iter().find(|source| source.id == settings.id);
         // Who takes a source over from another process asks it when its schedule says so, and not at once.

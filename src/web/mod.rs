@@ -18,6 +18,7 @@ mod deeds;
 mod durations;
 mod fault;
 mod health;
+mod needs;
 mod page;
 mod routes;
 mod scrape;
@@ -26,6 +27,7 @@ mod sight;
 mod state;
 mod waiting;
 
-pub use routes::{Needs, Route, routes};
+pub use needs::Needs;
+pub use routes::{Route, routes};
 pub use server::serve;
 pub use state::{InForce, Web};

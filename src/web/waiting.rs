@@ -25,7 +25,7 @@ pub(super) enum Waits {
     /// That something in the configuration covers it again.
     Covered,
     /// The end of a silence.
-    Silence(Silence),
+    Silence(Box<Silence>),
     /// The end of something else that holds it back, by the store's word for that.
     HeldBack(String),
     /// Others of its group.
@@ -63,7 +63,9 @@ impl Waiting {
         if let Some(by) = &alert.suppressed_by {
             let is_it = |silence: &&Silence| *by == Suppression::Silence(silence.id) && silence.is_active(now);
             let silence = self.silences.iter().find(is_it).cloned();
-            return Some(silence.map_or_else(|| Waits::HeldBack(by.to_string()), Waits::Silence));
+            return Some(
+                silence.map_or_else(|| Waits::HeldBack(by.to_string()), |silence| Waits::Silence(Box::new(silence))),
+            );
         }
         let told = self.told.get(&alert.id).copied().unwrap_or_default();
         if let Some(at) = told.gathers_until {

@@ -26,6 +26,9 @@ use crate::model::{DueStep, EscalatedEnd, Escalation, Notification, ReceiverId, 
 use crate::rule::{Hours, Muting, Rule, RuleSet};
 use crate::store::{AfterStep, Desk, Steps, StoreError};
 
+/// By what name its status is known.
+pub const NAME: &str = "escalation";
+
 /// The steps of all rules, as one loop.
 pub struct Escalations<S> {
     store: Arc<S>,
@@ -223,7 +226,7 @@ fn steps_of(rule: &Rule) -> Vec<RuleStep> {
 
 impl<S: Desk + Steps> Turn for Escalations<S> {
     fn name(&self) -> &'static str {
-        "escalation"
+        NAME
     }
 
     /// What is due and muted is looked at again after the longest sleep: nobody says when a silence is ended by hand.

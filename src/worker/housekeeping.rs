@@ -15,6 +15,9 @@ use crate::limits::PURGE_INTERVAL;
 use crate::rule::{MatchCache, RuleSet};
 use crate::store::{Archive, KeptRuns, StoreError, Upkeep};
 
+/// By what name its status is known.
+pub const NAME: &str = "housekeeping";
+
 /// The loop over a store.
 pub struct Housekeeping<S> {
     store: Arc<S>,
@@ -41,7 +44,7 @@ impl<S> Housekeeping<S> {
 
 impl<S: Upkeep + Archive> Turn for Housekeeping<S> {
     fn name(&self) -> &'static str {
-        "housekeeping"
+        NAME
     }
 
     fn pace(&self) -> Pace {

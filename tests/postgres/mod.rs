@@ -4,6 +4,8 @@ mod blockers;
 mod board;
 mod copy;
 mod leases;
+mod outdated;
+mod page;
 
 use std::process::Command;
 

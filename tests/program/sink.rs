@@ -1,5 +1,6 @@
 //! A webhook endpoint on loopback that remembers every byte it was sent.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -44,6 +45,9 @@ struct SinkState {
     hits: Vec<Hit>,
     answer: StatusCode,
     hangs: bool,
+    /// Paths at which requests are not answered, and at which they are refused.
+    hanging: BTreeSet<String>,
+    refusing: BTreeSet<String>,
 }
 
 impl Sink {
@@ -51,7 +55,8 @@ impl Sink {
     pub(crate) async fn open() -> Sink {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(SinkState { hits: Vec::new(), answer: StatusCode::OK, hangs: false }));
+        let (hits, answer, hanging, refusing) = (Vec::new(), StatusCode::OK, BTreeSet::new(), BTreeSet::new());
+        let state = Arc::new(Mutex::new(SinkState { hits, answer, hangs: false, hanging, refusing }));
         let router = Router::new().fallback(take).with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Sink { address, state }
@@ -70,6 +75,16 @@ impl Sink {
     /// From now on requests are taken and not answered, or answered again.
     pub(crate) fn hang(&self, hangs: bool) {
         self.state.lock().unwrap().hangs = hangs;
+    }
+
+    /// From now on requests at `path` are taken and not answered, or answered again.
+    pub(crate) fn hang_at(&self, path: &str, hangs: bool) {
+        set(&mut self.state.lock().unwrap().hanging, path, hangs);
+    }
+
+    /// From now on requests at `path` are refused for the time being, or taken again.
+    pub(crate) fn refuse_at(&self, path: &str, refuses: bool) {
+        set(&mut self.state.lock().unwrap().refusing, path, refuses);
     }
 
     /// Everything that arrived.
@@ -97,6 +112,15 @@ impl Sink {
     }
 }
 
+fn set(paths: &mut BTreeSet<String>, path: &str, is_in: bool) {
+    let path = format!("/{path}");
+    if is_in {
+        paths.insert(path)
+    } else {
+        paths.remove(&path)
+    };
+}
+
 async fn take(
     State(state): State<Arc<Mutex<SinkState>>>,
     uri: axum::http::Uri,
@@ -107,7 +131,8 @@ async fn take(
     let (answer, hangs) = {
         let mut state = state.lock().unwrap();
         state.hits.push(Hit { path: uri.path().to_string(), headers, body });
-        (state.answer, state.hangs)
+        let answer = if state.refusing.contains(uri.path()) { StatusCode::SERVICE_UNAVAILABLE } else { state.answer };
+        (answer, state.hangs || state.hanging.contains(uri.path()))
     };
     if hangs {
         std::future::pending::<()>().await;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
+use super::free::{FREE, TOLD};
 use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
 use super::{insert, own, rows};
 use crate::clock::{is_due, latest_due};
@@ -58,16 +59,17 @@ impl Outbox for SqlStore {
     }
 
     async fn keep_pause(&self, receiver: &ReceiverId, until: Timestamp) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
-            "INSERT INTO pause (receiver, until) VALUES ($1, $2) ON CONFLICT (receiver) DO UPDATE SET until = excluded.until",
-        )
-        .bind(receiver.as_str())
-        .bind(until.as_millisecond())
-        .execute(write.on())
+        let statement = "INSERT INTO pause (receiver, until) VALUES ($1, $2) \
+             ON CONFLICT (receiver) DO UPDATE SET until = excluded.until";
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let kept = sqlx::query(statement).bind(receiver.as_str()).bind(until.as_millisecond());
+                kept.execute(write.on()).await.map_err(|error| self.failed(error))?;
+                self.commit(write).await
+            })
+        })
         .await
-        .map_err(|error| self.failed(error))?;
-        self.commit(write).await
     }
 
     async fn paused_until(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
@@ -349,13 +351,6 @@ async fn count(store: &SqlStore, which: &str, receiver: &ReceiverId, now: Timest
         .map_err(|error| store.failed(error))?;
     Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
 }
-
-/// Which deliveries of `$1` are free: pending, not held, and with no predecessor that is still pending.
-pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
-     AND NOT EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = queued.follows AND leader.state = 'pending')";
-
-/// Which of them wait for no others of their group.
-pub(super) const TOLD: &str = "(queued.group_key IS NULL OR queued.group_told_at IS NOT NULL)";
 
 /// Which of them are due at `$2`. What is due later than `$3` ([`latest`]) comes from a clock that was set back.
 const DUE: &str = "(queued.next_attempt_at <= $2 OR queued.next_attempt_at > $3)";

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::exchange::{Body, answer, limit, list};
-use crate::desk::{ends_after, is_everything, json, preview_silence};
-use crate::model::{Concerns, LabelMatch, RuleId, Severity, Silence, SourceId};
+use crate::desk::{Hits, ends_after, json, preview_silence};
+use crate::model::{Alert, Concerns, LabelMatch, RuleId, Severity, Silence, SourceId};
 use crate::store::{Desk as _, NewSilence, Place};
 use crate::web::access::Person;
 use crate::web::cursor;
@@ -94,6 +94,13 @@ pub(in crate::web) async fn silence(
     Ok(answer(&headers, &json::silence(&silence, held, web.now())))
 }
 
+/// What would be hit of what the asker sees.
+async fn hits(web: &Web, sight: &Sight, wish: &Wish) -> Result<Hits, Fault> {
+    let in_force = web.in_force();
+    let sees = |alert: &Alert| sight.sees(alert);
+    Ok(preview_silence(&*web.store, &in_force.config, &wish.concerns(), sees, web.now()).await??)
+}
+
 /// `POST /api/v1/silences/preview`.
 pub(in crate::web) async fn preview(
     State(web): State<Web>,
@@ -101,7 +108,7 @@ pub(in crate::web) async fn preview(
     headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<Response, Fault> {
-    let hits = preview_silence(&*web.store, &wish.concerns(), |alert| sight.sees(alert), web.now()).await??;
+    let hits = hits(&web, &sight, &wish).await?;
     let examples: Vec<_> =
         hits.examples.iter().map(|alert| json!({ "id": alert.id, "summary": alert.facts.alert.summary })).collect();
     let object = json!({
@@ -130,7 +137,7 @@ pub(in crate::web) async fn add(
         (None, Some(Some(lasts))) => ends_after(lasts, now)?,
         _ => return Err(Fault::bad_request("say when it ends: \"for\": \"2h\", or \"ends_at\"")),
     };
-    if is_everything(&concerns) && !wish.everything {
+    if !wish.everything && hits(&web, &sight, &wish).await?.is_everything {
         return Err(Fault::conflict("this would silence everything; say \"everything\": true if that is meant"));
     }
     let concerns = sight.narrowed(concerns)?;

@@ -130,7 +130,7 @@ fn shown_run(p: &Page, run: &Instance) -> Run {
         link: run_link(run.source.as_str(), &run.job.name, &run.id),
         status: run.status.as_str(),
         at: run.plan_time.or(run.start_time),
-        lasted: run.duration(p.now).map(|lasted| p.lasted(lasted)).unwrap_or_default(),
+        lasted: p.run_lasted(run).unwrap_or_default(),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn run_row(p: &Page, run: &Instance) -> RunRow {
         plan: run.plan_time,
         start: run.start_time,
         end: run.end_time,
-        lasted: run.duration(p.now).map(|lasted| p.lasted(lasted)).unwrap_or_default(),
+        lasted: p.run_lasted(run).unwrap_or_default(),
     }
 }
 
@@ -175,7 +175,7 @@ pub(in crate::web) async fn job(
     let page = JobPage {
         name: p.plain(&job),
         explain_link: format!("/explain?source={}&job={}", encoded(&source), encoded(&job)),
-        chart: chart(&p, &Durations::of(&runs, &meaning, p.now)),
+        chart: chart(&p, &Durations::of(&runs, &meaning, p.minute)),
         days: days.iter().map(|day| cell(&p, day)).collect(),
         rules: meaning.iter().map(|rule| (rule.id.to_string(), rule.severity.as_str(), says(&p, rule))).collect(),
         alerts: alerts::rows(&web, &p, &found).await?,
@@ -222,7 +222,7 @@ fn chart(p: &Page, durations: &Durations<'_>) -> Option<Chart> {
         height: percent((100.0 - y(*lasted)).max(1.0)),
         status: run.status.as_str(),
         link: run_link(run.source.as_str(), &run.job.name, &run.id),
-        title: format!("{}: {}, {}", when(run), p.word(run.status.as_str()), p.lasted(*lasted)),
+        title: format!("{}: {}, {}", when(run), p.word(run.status.as_str()), p.run_lasted(run).unwrap_or_default()),
     };
     let line = |(limit, rule): &(Duration, &Rule)| {
         let title = format!("{}: {}", rule.id, p.say_with("web.job.limit", "n", p.language.limit(*limit)));

@@ -103,7 +103,7 @@ pub(super) fn bar(p: &Page, run: &Instance, usual: Option<SignedDuration>, axis:
     let begin = run.start_time.or(run.plan_time)?;
     let is_open = !run.status.has_ended();
     // What waits has not begun: it is drawn from when it should have.
-    let end = if is_open { p.now.max(begin) } else { run.end_time.unwrap_or(begin) };
+    let end = if is_open { p.minute.max(begin) } else { run.end_time.unwrap_or(begin) };
     if end < axis.from || begin > axis.until {
         return None;
     }
@@ -111,7 +111,7 @@ pub(super) fn bar(p: &Page, run: &Instance, usual: Option<SignedDuration>, axis:
         (Some(plan), Some(start)) if start.duration_since(plan).as_secs() >= 1 => Some((axis.x(plan), axis.x(start))),
         _ => None,
     };
-    let lasted = run.duration(p.now).map(|lasted| format!(", {}", p.lasted(lasted))).unwrap_or_default();
+    let lasted = p.run_lasted(run).map(|lasted| format!(", {lasted}")).unwrap_or_default();
     let from = p.clock(&begin);
     let title =
         format!("{} {}: {}, {from}{lasted}", p.plain(&run.job.name), p.plain(&run.id), p.word(run.status.as_str()));

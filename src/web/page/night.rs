@@ -18,6 +18,7 @@ use super::lane::{Bar, Due, bar, dues, in_order, last_of, unread_of, usual};
 use super::svg::{Axis, Extent, Tick};
 use crate::limits::{
     NIGHT_ALERTS_MAX, NIGHT_JOBS_READ_MAX, NIGHT_ROWS_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX, OWN_GAP_AGE_MAX,
+    WEB_REFRESH_EVERY,
 };
 use crate::model::{Ack, Alert, AlertId, AlertState, Instance, Severity, SourceId, Status};
 use crate::store::{AlertAsk, Board as _, Gauges as _, Inquiry as _, OwnAlerts as _, SourceCondition};
@@ -42,6 +43,8 @@ struct NightPage {
     spans: [i64; 4],
     is_wall: bool,
     night: Night,
+    /// After how many seconds a browser without a script asks for it anew.
+    refresh: u64,
 }
 
 /// What is shown.
@@ -120,7 +123,7 @@ pub(in crate::web) async fn wall(
 async fn show(web: &Web, asked: Asked, p: Page, is_wall: bool) -> Result<Response, Fault> {
     let hours = asked.hours.filter(|hours| SPANS.contains(hours)).unwrap_or(12);
     let night = gather(web, &p, hours).await?;
-    let page = NightPage { p, hours, spans: SPANS, is_wall, night };
+    let page = NightPage { p, hours, spans: SPANS, is_wall, night, refresh: WEB_REFRESH_EVERY.as_secs() };
     shown(&page.p, &page)
 }
 
@@ -135,8 +138,8 @@ type Key = (SourceId, String);
 
 async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
     let ahead = SignedDuration::from_mins(hours * 60 / 8);
-    let from = p.now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
-    let axis = Axis { from, until: p.now.checked_add(ahead).unwrap_or(Timestamp::MAX) };
+    let from = p.minute.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
+    let axis = Axis { from, until: p.minute.checked_add(ahead).unwrap_or(Timestamp::MAX) };
     let state =
         web.store.own_state(p.now.checked_sub(OWN_GAP_AGE_MAX.max(hours_of(hours))).unwrap_or(Timestamp::MIN)).await?;
     let mut lanes: BTreeMap<Key, Lane> = BTreeMap::new();
@@ -162,7 +165,7 @@ async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
         let oldest = found.last().and_then(|run| run.plan_time.or(run.start_time));
         let since = oldest.filter(|_| found.len() == NIGHT_RUNS_MAX);
         let span = web.store.read_span(&source.id, axis.from).await?;
-        unread.insert(source.id.clone(), unread_of(&source.id, &state.gaps, (&span, since), (&axis, p.now)));
+        unread.insert(source.id.clone(), unread_of(&source.id, &state.gaps, (&span, since), (&axis, p.minute)));
         cut = cut.max(since);
         for run in found {
             enter(&mut lanes, run);
@@ -187,7 +190,7 @@ async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
         sources: sources.map(|source| tile(&source.id, &state.sources)).collect(),
         numbers: numbers(&lanes, &by_severity),
         ticks: axis.ticks(&p.zone),
-        now_x: axis.x(p.now),
+        now_x: axis.x(p.minute),
         groups: groups(p, lanes, &acks, &axis, &unread),
         has_sources: unread.len() > 1,
         cut,

@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use super::act::doer;
 use super::frame::{Page, shown};
-use crate::desk::{Hits, Wrong, check_silence, ends_after, is_everything, preview_silence};
+use crate::desk::{Hits, Wrong, check_silence, ends_after, preview_silence};
 use crate::limits::SILENCES_SHOWN_MAX;
-use crate::model::{Concerns, RuleId, Severity, Silence, SourceId};
+use crate::model::{Alert, Concerns, RuleId, Severity, Silence, SourceId};
 use crate::store::NewSilence;
 use crate::web::deeds;
 use crate::web::fault::Fault;
@@ -94,14 +94,15 @@ pub(in crate::web) async fn add(State(web): State<Web>, p: Page, Form(wish): For
         }
     };
     let concerns = wish.concerns();
-    let hits = match preview_silence(&*web.store, &concerns, |alert| p.sight.sees(alert), p.now).await? {
+    let sees = |alert: &Alert| p.sight.sees(alert);
+    let hits = match preview_silence(&*web.store, &p.in_force.config, &concerns, sees, p.now).await? {
         Ok(hits) => hits,
         Err(wrong) => {
             let text = said(&p, wrong);
             return show(&web, p, wish, Some(text), None).await;
         }
     };
-    let may_make = wish.step == "make" && (!is_everything(&concerns) || wish.everything == "yes");
+    let may_make = wish.step == "make" && (!hits.is_everything || wish.everything == "yes");
     let reason = if may_make || !wish.reason.trim().is_empty() { wish.reason.clone() } else { "-".into() };
     let (by, config) = (p.who(), &p.in_force.config);
     let checked = ends_after(lasts, p.now).and_then(|ends_at| {

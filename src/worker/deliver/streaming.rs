@@ -30,6 +30,9 @@
 //! | running | | retiring or stopping |
 //! | retiring | claims nothing, waits for attempts under way as long as it takes | the end; stopping |
 //! | stopping | the same until a time is up | the end |
+//!
+//! Where another replica goes on with the receiver, neither takes long: after a while attempts under way are cut, and end with
+//! an unknown outcome like one that was never answered.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -45,7 +48,7 @@ use super::attempts::{Attempts, Finished};
 use super::claiming::{Claim, More};
 use super::lane::Lane;
 use crate::clock::is_due;
-use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::limits::{LANE_CUT_SETTLES, LANE_HURRY_MAX, LANE_RETIRE_MAX, LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
 use crate::store::{Groups, Hurried, Outbox, Settled, StoreError};
@@ -76,22 +79,33 @@ enum Queue {
     Claiming,
     Held { until: Timestamp },
     Unscheduled,
-    Scheduled { wake_at: Instant },
+    Scheduled { wake_at: Instant, next_due: Option<Timestamp> },
 }
 
 /// Whether the store works.
 #[derive(Debug, Clone, Copy)]
 enum Health {
     Works,
-    Failing { pause: Duration, until: Instant },
+    Failing { until: Instant },
 }
 
 /// Whether the lane goes on.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     Running,
-    Retiring,
+    Retiring { by: Option<Instant> },
     Stopping { by: Instant },
+}
+
+impl Phase {
+    /// Until when the lane waits.
+    fn by(self) -> Option<Instant> {
+        match self {
+            Phase::Running => None,
+            Phase::Retiring { by } => by,
+            Phase::Stopping { by } => Some(by),
+        }
+    }
 }
 
 /// A running lane.
@@ -108,6 +122,8 @@ struct Stream<S, N> {
     queue: Queue,
     health: Health,
     phase: Phase,
+    /// Whether what was under way was cut.
+    is_cut: bool,
 }
 
 impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
@@ -118,7 +134,8 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     }
 
     /// The same, or until `retire`: then too nothing more is claimed, and what is under way is waited for as long as it
-    /// takes, for nobody takes its claims back.
+    /// takes, for nobody takes its claims back. Where another replica waits for the lane to end, it is cut after
+    /// [`LANE_RETIRE_MAX`], and after [`LANE_HURRY_MAX`] at `shutdown`.
     pub async fn run_until(self, shutdown: &CancellationToken, retire: &CancellationToken) {
         let mut stream = Stream::new(self);
         while stream.step(shutdown, retire).await {}
@@ -140,6 +157,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             queue: Queue::Unread,
             health: Health::Works,
             phase: Phase::Running,
+            is_cut: false,
         }
     }
 
@@ -162,9 +180,13 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
                 self.heard(answer);
             }
             () = shutdown.cancelled(), if !matches!(self.phase, Phase::Stopping { .. }) => {
-                self.close(Phase::Stopping { by: Instant::now() + LANE_STOP_MAX });
+                let longest = if self.is_waited_for() { LANE_HURRY_MAX } else { LANE_STOP_MAX };
+                self.close(Phase::Stopping { by: Instant::now() + longest });
             }
-            () = retire.cancelled(), if self.is_running() => self.close(Phase::Retiring),
+            () = retire.cancelled(), if self.is_running() => {
+                let by = self.is_waited_for().then(|| Instant::now() + LANE_RETIRE_MAX);
+                self.close(Phase::Retiring { by });
+            }
             () = nudge.notified(), if self.is_running() => self.queue = Queue::Unread,
             () = tokio::time::sleep_until(alarm) => return self.woken(),
         }
@@ -173,6 +195,11 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
 
     fn reading(&self) -> Reading {
         Reading { wall: self.lane.clock.now(), instant: Instant::now() }
+    }
+
+    /// Whether another replica goes on once this lane has ended.
+    fn is_waited_for(&self) -> bool {
+        self.lane.waiting.as_ref().is_some_and(|is_anybody| is_anybody())
     }
 
     fn is_running(&self) -> bool {
@@ -187,7 +214,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             // Somebody else's patience is not ours to hold claims on: after a restart they would count as begun.
             self.give_up_ready();
         }
-        self.lane.publish(now);
+        self.lane.publish(now, self.next_due());
         if matches!(self.health, Health::Failing { .. }) || !self.is_running() {
             return;
         }
@@ -207,6 +234,15 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         }
     }
 
+    /// When something is due next, as far as that is known.
+    fn next_due(&self) -> Option<Timestamp> {
+        match self.queue {
+            Queue::Held { until } => Some(until),
+            Queue::Scheduled { next_due, .. } => next_due,
+            Queue::Unread | Queue::Claiming | Queue::Unscheduled => None,
+        }
+    }
+
     fn give_up_ready(&mut self) {
         self.unsent.extend(self.ready.drain(..).map(|delivery| delivery.notification.id));
     }
@@ -215,7 +251,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     fn next_call(&mut self, reading: Reading) -> Option<Call> {
         let is_failing = match self.health {
             Health::Works => false,
-            Health::Failing { until, .. } if until > reading.instant => return None,
+            Health::Failing { until } if until > reading.instant => return None,
             Health::Failing { .. } => true,
         };
         let store = Arc::clone(&self.lane.store);
@@ -369,27 +405,22 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             Some(next) => next.duration_since(now).unsigned_abs().min(LANE_SLEEP_MAX),
             None => LANE_SLEEP_MAX,
         };
-        self.queue = Queue::Scheduled { wake_at: Instant::now() + wait };
+        self.queue = Queue::Scheduled { wake_at: Instant::now() + wait, next_due: next };
     }
 
     /// Backs off from a store that fails, and notes when it works again.
     fn note_store(&mut self, result: Result<(), StoreError>) {
-        let receiver = self.lane.receiver.as_str();
         match (result, self.health) {
             (Ok(()), Health::Works) => {}
             (Ok(()), Health::Failing { .. }) => {
-                tracing::info!(receiver, "the store works again");
+                self.lane.course.works();
                 self.health = Health::Works;
                 self.reschedule();
             }
-            (Err(error), health) => {
-                let pause = match health {
-                    Health::Works => STORE_BACKOFF_MIN,
-                    Health::Failing { pause, .. } => (pause * 2).min(STORE_BACKOFF_MAX),
-                };
-                let kept = self.lane.unsettled.len();
-                tracing::error!(receiver, %error, kept, retry_in = ?pause, "the store failed; nothing is sent meanwhile");
-                self.health = Health::Failing { pause, until: Instant::now() + pause };
+            (Err(error), _) => {
+                let error = format!("the store failed, and nothing is sent meanwhile: {error}");
+                let pause = self.lane.course.fails(error, self.lane.clock.now());
+                self.health = Health::Failing { until: Instant::now() + pause };
             }
         }
     }
@@ -399,35 +430,47 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         let Reading { instant: now, wall } = reading;
         let wait_for = |until: Timestamp| Duration::try_from(until.duration_since(wall)).unwrap_or_default();
         let mut alarm = match self.queue {
-            Queue::Scheduled { wake_at } => wake_at,
+            Queue::Scheduled { wake_at, .. } => wake_at,
             Queue::Held { until } => now + wait_for(until).min(LANE_SLEEP_MAX),
             Queue::Unread | Queue::Claiming | Queue::Unscheduled => now + LANE_SLEEP_MAX,
         };
         if let Some(until) = self.lane.channel.paused_until(wall) {
             alarm = now + wait_for(until).min(LANE_SLEEP_MAX);
         }
-        if let Health::Failing { until, .. } = self.health
+        if let Health::Failing { until } = self.health
             && until > now
         {
             alarm = until;
         }
-        match self.phase {
-            Phase::Stopping { by } => alarm.min(by),
-            Phase::Running | Phase::Retiring => alarm,
-        }
+        self.phase.by().map_or(alarm, |by| alarm.min(by))
     }
 
     fn woken(&mut self) -> bool {
         let now = Instant::now();
-        if let Phase::Stopping { by } = self.phase
-            && by <= now
-        {
+        if self.phase.by().is_some_and(|by| by <= now) {
+            if self.is_waited_for() && !std::mem::replace(&mut self.is_cut, true) {
+                self.cut(now);
+                return true;
+            }
             let (under_way, kept) = (self.under_way.len(), self.lane.unsettled.len() + self.being_settled);
             tracing::warn!(receiver = %self.lane.receiver, under_way, kept, "stopped without knowing every outcome");
             return false;
         }
         self.reschedule();
         true
+    }
+
+    /// Cuts what is under way, so that its outcome, which nobody knows, is stored before another replica goes on.
+    fn cut(&mut self, now: Instant) {
+        let under_way = self.under_way.len();
+        if under_way > 0 {
+            tracing::warn!(receiver = %self.lane.receiver, under_way, "cuts attempts that have no answer: another replica goes on");
+        }
+        self.under_way.cut();
+        self.phase = match self.phase {
+            Phase::Stopping { .. } => Phase::Stopping { by: now + LANE_CUT_SETTLES },
+            Phase::Running | Phase::Retiring { .. } => Phase::Retiring { by: None },
+        };
     }
 
     fn close(&mut self, phase: Phase) {

@@ -3,7 +3,7 @@
 //! The statements are those that the store really runs: a store with something of everything in it is asked all of it, the
 //! driver's log names the statements, and each one's plan is looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Write as _};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::database::{Mode, SqlStore};
+use crate::limits::STORE_CONNECTIONS_MAX;
 use crate::model::{
     Alert, AlertId, Attempt, AttemptOutcome, Content, DeliveryId, DeliveryState, Escalation, GroupPlace, InstanceKey,
     MessageKind, Notification, PollOutcome, RuleId, RuleStep, SourceId, StepTaken,
@@ -309,4 +310,113 @@ async fn what_is_asked_often_is_answered_by_an_index() {
     }
     assert!(faults.is_empty(), "{faults}");
     store.close().await;
+}
+
+#[path = "../../../tests/cluster.rs"]
+#[allow(dead_code, reason = "the integration tests use all of it")]
+mod cluster;
+
+/// A database in which every table that grows holds many rows, few of which are open. Its indices are made at the end, which
+/// takes half the time.
+const FILLED: &str = "\
+SET maintenance_work_mem = '256MB';
+CREATE TEMP TABLE later AS SELECT indexname, indexdef FROM pg_indexes
+  WHERE schemaname = 'public' AND indexname NOT IN (SELECT conname FROM pg_constraint);
+DO $$ DECLARE one text; BEGIN
+  FOR one IN SELECT indexname FROM later LOOP EXECUTE 'DROP INDEX ' || one; END LOOP;
+  FOR one IN SELECT conrelid::regclass || ' DROP CONSTRAINT ' || conname FROM pg_constraint WHERE contype = 'f' LOOP
+    EXECUTE 'ALTER TABLE ' || one;
+  END LOOP;
+  FOREACH one IN ARRAY '{instance, transition, alert, delivery, attempt, poll}'::text[] LOOP
+    EXECUTE 'ALTER TABLE ' || one || ' SET UNLOGGED';
+  END LOOP;
+END $$;
+INSERT INTO source (id, generation, known_rules, polled_at) VALUES ('warehouse', 1, '[]', 1795224000000) ON CONFLICT DO NOTHING;
+INSERT INTO instance (source, job, id, status, raw_status, kind, plan_time, start_time, end_time, ended, changed_at, settled_moment)
+  SELECT 'warehouse', 'job' || n % 3000, n, 'success', 'success', 'scheduled', 1795224000000 - n * 9000, 1795224000000 - n * 9000,
+    1795224000000 - n * 9000 + 60000, 1, 1795224000000 - n * 9000, 1000000 + n FROM generate_series(1::bigint, 300000) AS n;
+INSERT INTO transition (source, job, id, moment, seen_at, status, kind)
+  SELECT source, job, id, settled_moment, changed_at, status, kind FROM instance WHERE job LIKE 'job%';
+INSERT INTO alert (id, source, job, instance, rule, state, facts, resolves_on_end, receivers, created_at, ended_at, noted_moment)
+  SELECT 'a' || n, 'warehouse', 'job' || n % 3000, n, 'failed', CASE WHEN n % 1000 = 0 THEN 'firing' ELSE 'resolved' END, '{}', 0, '[]', 1795224000000 - n * 9000,
+    CASE WHEN n % 1000 = 0 THEN NULL ELSE 1795224000000 - n * 9000 END, n FROM generate_series(1::bigint, 300000) AS n;
+INSERT INTO delivery (id, alert, rule, receiver, kind, state, attempts, done, created_at, next_attempt_at, delivered_at, content, group_key, group_interval, group_told_at)
+  SELECT 'filled' || n, 'a' || n, 'failed', CASE WHEN n % 2 = 0 THEN 'hook' ELSE 'mail' END, 'alert.firing', CASE WHEN n % 1000 < 2 THEN 'pending' ELSE 'delivered' END, 1, '[]',
+    1795224000000 - n * 9000, CASE WHEN n % 1000 < 2 THEN 1795224000000 END, CASE WHEN n % 1000 < 2 THEN NULL ELSE 1795224000000 END, '{}',
+    CASE WHEN n % 3 = 0 THEN 'g' || n % 50 END, 60000, CASE WHEN n % 3 = 0 AND n % 2000 > 0 THEN 1795224000000 - n * 9000 END
+  FROM generate_series(1::bigint, 300000) AS n;
+INSERT INTO attempt (delivery, number, started_at, ended_at, outcome)
+  SELECT id, 1, created_at, created_at, 'delivered' FROM delivery WHERE id LIKE 'filled%';
+INSERT INTO poll (source, polled_at, outcome) SELECT 'warehouse', n * 60000, 'whole' FROM generate_series(1::bigint, 300000) AS n;
+DO $$ DECLARE one text; BEGIN
+  FOR one IN SELECT indexdef FROM later LOOP EXECUTE one; END LOOP;
+END $$;
+ANALYZE";
+
+/// The tables that grow.
+const GROWING: [&str; 7] = ["instance", "transition", "alert", "delivery", "attempt", "poll", "job_day"];
+
+/// The types of what is bound to each statement that the store has prepared, as its driver told the server.
+async fn types_told(store: &SqlStore) -> BTreeMap<String, Vec<String>> {
+    let mut told = BTreeMap::new();
+    for connections in [&store.writer, &store.readers] {
+        let mut taken = Vec::new();
+        for _ in 0..STORE_CONNECTIONS_MAX {
+            taken.push(connections.take().await.unwrap());
+        }
+        for mut connection in taken {
+            let query = "SELECT statement, array_to_string(parameter_types, ',') FROM pg_prepared_statements";
+            for row in sqlx::query(query).fetch_all(&mut connection).await.unwrap() {
+                let types: String = row.get(1);
+                let types = types.split(',').filter(|one| !one.is_empty()).map(String::from).collect();
+                told.insert(row.get::<String, _>(0).trim().to_string(), types);
+            }
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn the_server_answers_what_is_asked_often_by_an_index_too() {
+    let url = tokio::task::spawn_blocking(|| cluster::empty_database("")).await.unwrap();
+    let store = SqlStore::open(&url, Mode::Work).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = filled_file(directory.path()).await;
+    file.copy_into(&store, |_, _, _| {}).await.unwrap();
+    file.close().await;
+    let statements = statements_of(&store).await;
+    assert!(statements.len() > 40, "{statements:#?}");
+    let told = types_told(&store).await;
+    let fill = url.clone();
+    tokio::task::spawn_blocking(move || cluster::run(&fill, FILLED)).await.unwrap();
+    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    // What the server settles on once it has run a statement some times, whatever is bound.
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.unwrap();
+    let mut faults = String::new();
+    let mut looked = 0;
+    for sql in &statements {
+        if !["SELECT", "INSERT", "UPDATE", "WITH"].iter().any(|word| sql.starts_with(word)) {
+            continue;
+        }
+        // One that its connection has forgotten since is looked at where SQLite is asked.
+        let Some(types) = told.get(sql) else { continue };
+        let list = |words: Vec<&str>| if words.is_empty() { String::new() } else { format!("({})", words.join(", ")) };
+        let (kinds, bound) = (list(types.iter().map(String::as_str).collect()), list(vec!["NULL"; types.len()]));
+        let text = AssertSqlSafe(format!("PREPARE asked{kinds} AS {sql}"));
+        let prepared = sqlx::raw_sql(text).execute(&mut connection).await;
+        prepared.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let plan = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN EXECUTE asked {bound}")));
+        let rows = plan.fetch_all(&mut connection).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        sqlx::raw_sql("DEALLOCATE asked").execute(&mut connection).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get::<String, _>(0)).collect();
+        let scans = |step: &String| GROWING.iter().any(|table| step.contains(&format!("Seq Scan on {table}")));
+        looked += 1;
+        if plan.iter().any(scans) {
+            writeln!(faults, "{sql}\n{plan:#?}\n").unwrap();
+        }
+    }
+    assert!(looked > 30, "{looked}");
+    assert!(faults.is_empty(), "{faults}");
+    store.close().await;
+    tokio::task::spawn_blocking(move || cluster::remove(&url)).await.unwrap();
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -16,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::shared_clock::SharedClock;
-use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_RENEW_EVERY, LEASE_SPAN};
+use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_LOOK_SOON, LEASE_RENEW_EVERY, LEASE_SPAN};
 use crate::lock::locked;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
-use crate::worker::lease::{Part, is_in_force_somewhere, trusted_until, wish};
+use crate::worker::lease::{Part, is_in_force_somewhere, is_somebody_leaving, trusted_until, wish};
 use crate::worker::turn::Statuses;
 
 /// The right to run a loop, as a loop sees it.
@@ -120,7 +121,9 @@ impl Leases {
             clock: ground,
             renewed: None,
             handed_over: None,
+            has_left: false,
             lonely: 0,
+            pause: LEASE_LOOK_EVERY,
             says: Says::default(),
         };
         loop {
@@ -129,8 +132,9 @@ impl Leases {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(LEASE_LOOK_EVERY) => {}
+                () = tokio::time::sleep(keeper.pause) => {}
                 () = keeper.shared.nudge.notified() => {}
+                () = shutdown.cancelled(), if !keeper.has_left => {}
             }
         }
     }
@@ -280,8 +284,12 @@ struct Keeper {
     /// When the leases were last renewed, and for which configuration.
     renewed: Option<(Instant, i64)>,
     handed_over: Option<Instant>,
+    /// Whether the others have been told that this replica stops.
+    has_left: bool,
     /// Looks in a row at which nobody was there who has the configuration in force.
     lonely: u32,
+    /// Until the next look.
+    pause: Duration,
     says: Says,
 }
 
@@ -289,6 +297,11 @@ impl Keeper {
     /// Looks, and does what follows. Returns whether it is over.
     async fn turn(&mut self, shutdown: &CancellationToken, takes_effect: &impl Fn()) -> bool {
         let store = Arc::clone(&self.leases.store);
+        if shutdown.is_cancelled() && !std::mem::replace(&mut self.has_left, true) {
+            // First of all: the others share among themselves what it gives up.
+            let me = locked(&self.shared.me).id.clone();
+            drop(timeout(LEASE_CALL_MAX, store.leave(&me)).await);
+        }
         let ended = self.shared.ended(shutdown.is_cancelled());
         if !ended.is_empty() {
             // Who cannot say so lets it run out.
@@ -299,8 +312,6 @@ impl Keeper {
                 self.renew(&store).await;
                 return false;
             }
-            let me = locked(&self.shared.me).id.clone();
-            drop(timeout(LEASE_CALL_MAX, store.leave(&me)).await);
             return true;
         }
         // Who hears nothing does not renew: its words may arrive still, and would keep a lease from others by which it can
@@ -308,6 +319,7 @@ impl Keeper {
         match self.look(&store).await {
             Ok(standing) => {
                 self.renew(&store).await;
+                self.pause = if is_somebody_leaving(&standing) { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
                 self.act(&store, &standing, takes_effect).await;
             }
             Err(error) => {

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::limits::{LOOP_HANGS_AFTER, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::limits::{LOOP_HANGS_AFTER, SHARED_SLEEP_MAX, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::lock::locked;
 
 /// Something that is done over and over.
@@ -183,17 +183,29 @@ impl Drop for Publisher {
 pub struct Runner {
     clock: Arc<dyn Clock>,
     statuses: Statuses,
+    /// Longest sleep of a loop that is woken by others.
+    longest: Duration,
 }
 
 impl Runner {
     /// Loops that go by `clock` and publish to `statuses`.
     pub fn new(clock: Arc<dyn Clock>, statuses: Statuses) -> Runner {
-        Runner { clock, statuses }
+        Runner { clock, statuses, longest: Duration::MAX }
+    }
+
+    /// The same loops on a store on which other processes work, too, which cannot wake them.
+    #[must_use]
+    pub fn beside_others(self) -> Runner {
+        Runner { longest: SHARED_SLEEP_MAX, ..self }
     }
 
     /// Runs one loop until `shutdown`. A turn under way is finished, unless it is one that is given up.
     pub async fn run(&self, mut work: impl Turn, shutdown: &CancellationToken) {
-        let (pace, nudge) = (work.pace(), work.nudge().unwrap_or_default());
+        let (mut pace, nudge) = (work.pace(), work.nudge());
+        if nudge.is_some() {
+            pace.longest = pace.longest.min(self.longest);
+        }
+        let nudge = nudge.unwrap_or_default();
         let mut course = Course { name: work.name(), published: self.statuses.publisher(work.name()), backoff: None };
         let mut wait = pace.first_after;
         loop {
@@ -325,9 +337,13 @@ mod tests {
 
     impl Running {
         fn start(acts: Vec<Act>, pace: Pace) -> Running {
+            Running::start_by(|runner| runner, acts, pace)
+        }
+
+        fn start_by(change: impl FnOnce(Runner) -> Runner, acts: Vec<Act>, pace: Pace) -> Running {
             let (began, nudge, statuses) = (Arc::default(), Arc::default(), Statuses::default());
             let script = Script { acts: acts.into(), began: Arc::clone(&began), pace, nudge: Arc::clone(&nudge) };
-            let runner = Runner::new(Arc::new(ManualClock::at(at(0))), statuses.clone());
+            let runner = change(Runner::new(Arc::new(ManualClock::at(at(0))), statuses.clone()));
             let (started, stop) = (Instant::now(), CancellationToken::new());
             let until = stop.clone();
             let task = tokio::spawn(async move { runner.run(script, &until).await });
@@ -361,6 +377,13 @@ mod tests {
         running.after(5 * SECOND).await;
         running.nudge.notify_one();
         assert_eq!(running.after(6 * SECOND).await, [0, 5]);
+    }
+
+    /// What another process has stored wakes nobody.
+    #[tokio::test(start_paused = true)]
+    async fn beside_others_what_would_be_woken_looks_each_second() {
+        let running = Running::start_by(Runner::beside_others, Vec::new(), Pace::every(60 * SECOND));
+        assert_eq!(running.after(Duration::from_millis(3500)).await, [0, 1, 2, 3]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,11 +23,14 @@ const LONG: [&str; 10] = [
     "what_is_told_is_the_truth",
 ];
 
+/// Tests of the program that wait for leases which a killed process has left, or are about a file.
+const OF_A_FILE: [&str; 1] = ["kill"];
+
 /// Runs the tests that these filters name once more, with every store in a database of this process's cluster.
-fn on_postgres(filters: &[&str]) {
+fn on_postgres(filters: &[&str], skipped: &[&str]) {
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args(filters).args(["--skip", "postgres::", "--test-threads", "4"]);
-    again.args(LONG.iter().flat_map(|name| ["--skip", name]));
+    again.args(LONG.iter().chain(skipped).flat_map(|name| ["--skip", name]));
     let output = again.env(cluster::GIVEN, cluster::address()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let passed = said.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
@@ -37,20 +40,31 @@ fn on_postgres(filters: &[&str]) {
 
 #[test]
 fn what_the_store_keeps() {
-    on_postgres(&["store::"]);
+    on_postgres(&["store::"], &[]);
 }
 
 #[test]
 fn what_polls_find() {
-    on_postgres(&["poll::", "schedulerx::roots", "conditions::", "explain::"]);
+    on_postgres(&["poll::", "schedulerx::roots", "conditions::", "explain::"], &[]);
 }
 
 #[test]
 fn what_lanes_deliver() {
-    on_postgres(&["deliver::", "fallback::"]);
+    on_postgres(&["deliver::", "fallback::"], &[]);
 }
 
 #[test]
 fn what_digests_and_the_watch_say() {
-    on_postgres(&["digest::", "own::", "replay::"]);
+    on_postgres(&["digest::", "own::", "replay::"], &[]);
+}
+
+/// The real binary, and the page.
+#[test]
+fn what_people_hear_and_see() {
+    let program =
+        ["story::", "digest::", "escalation::", "silence::", "dead_letters::", "life::", "look::", "on_call::"];
+    let page = ["night::", "api::", "actions::", "links::", "sessions::", "scope::"];
+    let filters = program.map(|name| format!("program::{name}")).into_iter();
+    let filters: Vec<String> = filters.chain(page.map(|name| format!("web::{name}"))).collect();
+    on_postgres(&filters.iter().map(String::as_str).collect::<Vec<_>>(), &OF_A_FILE);
 }

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse as _;
 use tokio::net::TcpListener;
 
 /// One request as it came.
@@ -43,6 +44,8 @@ pub(crate) struct Sink {
 struct SinkState {
     hits: Vec<Hit>,
     answer: StatusCode,
+    /// For how long to be left alone, in seconds.
+    retry_after: Option<u64>,
     hangs: bool,
 }
 
@@ -51,7 +54,12 @@ impl Sink {
     pub(crate) async fn open() -> Sink {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(SinkState { hits: Vec::new(), answer: StatusCode::OK, hangs: false }));
+        let state = Arc::new(Mutex::new(SinkState {
+            hits: Vec::new(),
+            answer: StatusCode::OK,
+            retry_after: None,
+            hangs: false,
+        }));
         let router = Router::new().fallback(take).with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Sink { address, state }
@@ -65,6 +73,12 @@ impl Sink {
     /// From now on every request is answered with `status`.
     pub(crate) fn answer(&self, status: u16) {
         self.state.lock().unwrap().answer = StatusCode::from_u16(status).unwrap();
+    }
+
+    /// The same, and asks to be left alone for so many seconds.
+    pub(crate) fn answer_after(&self, status: u16, seconds: u64) {
+        self.answer(status);
+        self.state.lock().unwrap().retry_after = Some(seconds);
     }
 
     /// From now on requests are taken and not answered, or answered again.
@@ -102,15 +116,18 @@ async fn take(
     uri: axum::http::Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, &'static str) {
+) -> axum::response::Response {
     let body = String::from_utf8(body.to_vec()).unwrap();
-    let (answer, hangs) = {
+    let (answer, retry_after, hangs) = {
         let mut state = state.lock().unwrap();
         state.hits.push(Hit { path: uri.path().to_string(), headers, body });
-        (state.answer, state.hangs)
+        (state.answer, state.retry_after, state.hangs)
     };
     if hangs {
         std::future::pending::<()>().await;
     }
-    (answer, "ok")
+    match retry_after {
+        Some(seconds) => (answer, [("retry-after", seconds.to_string())], "ok").into_response(),
+        None => (answer, "ok").into_response(),
+    }
 }

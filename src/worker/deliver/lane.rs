@@ -18,7 +18,7 @@ use super::claiming::{Claim, Claimer};
 use super::composer::Composer;
 use super::recovering::Recovery;
 use crate::clock::Clock;
-use crate::limits::{LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
+use crate::limits::{LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX, LANE_SLEEP_MAX, SHARED_SLEEP_MAX};
 use crate::metrics::{Attempted, Metrics};
 use crate::model::{AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
@@ -48,6 +48,8 @@ pub struct Lane<S, N> {
     pub(super) channel: Channel,
     /// Whether what waits for its next attempt need not.
     pub(super) recovery: Recovery,
+    /// The longest sleep.
+    pub(super) sleep_max: Duration,
 }
 
 /// How one pass over the due deliveries went.
@@ -90,6 +92,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             unsettled,
             channel,
             recovery: Recovery::new(),
+            sleep_max: LANE_SLEEP_MAX,
         }
     }
 
@@ -124,6 +127,12 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn through(self, channel: Channel) -> Self {
         Lane { channel, ..self }
+    }
+
+    /// The same lane, whose deliveries are stored by others, too, who cannot wake it.
+    #[must_use]
+    pub fn fed_by_others(self) -> Self {
+        Lane { sleep_max: SHARED_SLEEP_MAX, ..self }
     }
 
     /// The same lane, which publishes how it fares.

@@ -4,6 +4,7 @@ mod blockers;
 mod board;
 mod copy;
 mod leases;
+mod leases_by_chance;
 
 use std::process::Command;
 
@@ -23,8 +24,17 @@ const LONG: [&str; 10] = [
     "what_is_told_is_the_truth",
 ];
 
-/// Tests of the program that wait for leases which a killed process has left, or are about a file.
-const OF_A_FILE: [&str; 1] = ["kill"];
+/// Tests of the program and the page that are about a file, whose processes are killed and would wait for the leases of the
+/// one before, or that set the clock, where a server has one of its own.
+const OF_A_FILE: [&str; 7] = [
+    "kill",
+    "wishes_that_make_no_sense",
+    "a_store_whose_address_is_not_known",
+    "status_says_whether_it_runs",
+    "a_link_acknowledges_when",
+    "lists_and_counts_are_of",
+    "what_somebody_does_reaches",
+];
 
 /// Runs the tests that these filters name once more, with every store in a database of this process's cluster.
 fn on_postgres(filters: &[&str], skipped: &[&str]) {

@@ -40,6 +40,7 @@ mod migrations;
 mod open;
 mod outbox;
 mod own;
+mod pause;
 #[cfg(test)]
 mod plans;
 mod poll;

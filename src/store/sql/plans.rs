@@ -53,6 +53,8 @@ const OPEN: [&str; 8] = [
     "escalation_open",
 ];
 static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// What the server has said of the plans that it went by, where it was asked to say that.
+static PLANS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The name of the span in which a store is asked: other tests use stores at the same time.
 const ASKED: &str = "asked";
@@ -87,6 +89,12 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
             let sql = if named.statement.trim().is_empty() { named.summary } else { named.statement };
             STATEMENTS.lock().unwrap().insert(sql.trim().to_string());
         }
+        // They may come when a connection goes back to its pool. Nobody else here has a server.
+        if event.metadata().target() == "sqlx::postgres::notice" {
+            let mut named = Named::default();
+            event.record(&mut named);
+            PLANS.lock().unwrap().push(named.message);
+        }
     }
 }
 
@@ -94,6 +102,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
 struct Named {
     summary: String,
     statement: String,
+    message: String,
 }
 
 impl Visit for Named {
@@ -101,6 +110,7 @@ impl Visit for Named {
         match field.name() {
             "summary" => self.summary = value.into(),
             "db.statement" => self.statement = value.into(),
+            "message" => self.message = value.into(),
             _ => {}
         }
     }

@@ -159,7 +159,8 @@ async fn what_one_replica_finds_another_tells_at_once() {
     ));
     let finds = stage.start();
     holds(&stage, &finds, "").await;
-    let tells = Machine::beside(&stage).start();
+    let machine = Machine::beside(&stage);
+    let tells = machine.start();
     let began = Instant::now();
     while !text(&stage.output(&["replicas"]).await.stdout).contains(&tells.0.id().to_string()) {
         assert!(began.elapsed() < PATIENCE, "the second one does not come");
@@ -176,7 +177,7 @@ async fn what_one_replica_finds_another_tells_at_once() {
     signal(finds.0.id(), "-CONT");
     holds(&stage, &finds, "poll/").await;
     for round in 0..3_usize {
-        stage.workspace.put(failed("etl", u64::try_from(round).unwrap()));
+        stage.workspace.put(failed("etl", u64::try_from(round + 1).unwrap()));
         let began = Instant::now();
         let all = (round + 1) * hooks.len();
         stage.sink.wait("every hook", |hits| hits.len() >= all).await;
@@ -193,7 +194,7 @@ async fn an_heir_keeps_to_what_was_spent_and_to_a_pause_that_was_asked_for() {
     let (stage, full) = (on_server("").await, Sink::open().await);
     stage.write_config(&format!(
         "  slow: {{ type: webhook, url: {}, rate: {{ per_minute: 2, burst: 2 }} }}\n  full: {{ type: webhook, url: {} }}\n\
-         rules:\n  failed: {{ when: {{ status: [fail] }}, notify: [hook, slow, full] }}\n",
+         rules:\n  failed: {{ when: {{ status: [fail] }}, severity: critical, notify: [hook, slow, full] }}\n",
         stage.sink.url("slow"),
         full.url("full")
     ));
@@ -207,7 +208,8 @@ async fn an_heir_keeps_to_what_was_spent_and_to_a_pause_that_was_asked_for() {
         stage.sink.wait("it", |hits| hits.iter().filter(|hit| hit.path == "/slow").count() == count).await;
     }
     full.wait("the one that is refused", |hits| hits.len() == 1).await;
-    let second = Machine::beside(&stage).start();
+    let machine = Machine::beside(&stage);
+    let second = machine.start();
     // It is noted each second.
     pause(3000).await;
     hand_over(&stage, first, &second).await;

@@ -31,6 +31,8 @@ const FAILURES: u64 = 2000;
 const ROUNDS: u64 = 4;
 /// How long a holder is frozen, or hears nothing, that goes on when its leases are gone.
 const FROZEN: Duration = Duration::from_secs(30);
+/// How long others are cut off from the database: longer than a lease lasts.
+const CUT_OFF: Duration = Duration::from_secs(18);
 /// How long 99 of a hundred leases may be without a holder after a kill.
 const KILL_TAKEOVER_MAX: Duration = Duration::from_secs(20);
 /// The same after SIGTERM, in its two parts: what is waited for however fast the machine is (a look each second, a poll under
@@ -98,14 +100,28 @@ async fn faults_one_by_one(scene: &mut Scene, random: &mut Random, known: &mut T
     signal(pid, "-CONT");
     scene.says(frozen, "the lease is lost").await;
     known.others.extend([befallen, cut]);
-    3 * ROUNDS + ROUNDS / 2 + 2
+    // What one says is not heard, and another is cut off in both directions, for longer than a lease lasts.
+    let (mute, befallen) = scene.holder(random).await;
+    let cut = (mute + 1) % REPLICAS;
+    let also = scene.held_by(cut).await;
+    println!(
+        "a holder of {} is not heard, one of {} is cut off, for {CUT_OFF:?}",
+        befallen.held.len(),
+        also.held.len()
+    );
+    scene.ways[mute].let_pass(Passes { there: false, back: true }, CUT_OFF);
+    scene.ways[cut].let_pass(Passes { there: false, back: false }, CUT_OFF);
+    scene.fail(40);
+    scene.taken_over(&[&befallen, &also]).await;
+    known.others.extend([befallen, also]);
+    3 * ROUNDS + ROUNDS / 2 + 4
 }
 
-/// One fault of many, whose end is not waited for.
-async fn fault(scene: &mut Scene, random: &mut Random, known: &mut Takeovers) {
+/// One fault of many, of this kind, whose end is not waited for.
+async fn fault(kind: u64, scene: &mut Scene, random: &mut Random, known: &mut Takeovers) {
     let which = usize::try_from(random.below(REPLICAS as u64)).unwrap();
     let time = Duration::from_millis(300 + random.below(3500));
-    match random.below(16) {
+    match kind {
         0..=2 => {
             println!("kill -9");
             known.others.push(scene.held_by(which).await);
@@ -230,10 +246,11 @@ async fn storm() {
     let mut known = Takeovers::default();
     let waited_for = faults_one_by_one(&mut scene, &mut random, &mut known).await;
     println!("{waited_for} faults one by one, after {:?}", began.elapsed());
-    let left = failures.saturating_sub(scene.failed());
+    let (left, first) = (failures.saturating_sub(scene.failed()), random.below(16));
     for number in 0..faults {
         scene.fail(left / faults + u64::from(number < left % faults));
-        fault(&mut scene, &mut random, &mut known).await;
+        // Each kind as often as any other, in an order that mixes them.
+        fault((first + number * 7) % 16, &mut scene, &mut random, &mut known).await;
         pause(random.below(900)).await;
     }
     for which in 0..REPLICAS {
@@ -261,6 +278,7 @@ async fn storm() {
     let bar = waits + works.mul_f64(slowness.min(SLOWNESS_MAX));
     let terms = gaps(&scene, &known.terms).await;
     println!("after SIGTERM: {terms}; the machine was up to {slowness:.1} times as slow as at best: at most {bar:?}");
+    assert!(kills.count > 20 && terms.count > 20, "too few takeovers to speak of");
     assert!(kills.p99 <= KILL_TAKEOVER_MAX, "taken over {:?} after a kill", kills.p99);
     assert!(terms.p99 <= bar, "taken over {:?} after SIGTERM", terms.p99);
 }

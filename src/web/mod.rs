@@ -16,6 +16,7 @@ mod cursor;
 mod deeds;
 mod fault;
 mod health;
+mod needs;
 mod page;
 mod routes;
 mod scrape;
@@ -23,6 +24,7 @@ mod server;
 mod sight;
 mod state;
 
-pub use routes::{Needs, Route, routes};
+pub use needs::Needs;
+pub use routes::{Route, routes};
 pub use server::serve;
 pub use state::{InForce, Web};

@@ -1,7 +1,8 @@
 //! What is still broken, line by line: jobs that failed of the same error share one. Pure.
 
-use super::group::{GroupLine, Listener, heaps_of, only, pattern, shape};
+use super::group::{GroupLine, heaps_of, only, pattern, shape};
 use super::language::truncated;
+use super::listener::Listener;
 use super::verdict::grouped;
 use crate::limits::{DIGEST_LINES_MAX, GROUP_ALIKE_MIN};
 use crate::model::{DigestFacts, Labels, Severity, TroublePart};

@@ -4,26 +4,13 @@
 //! So the headline says what all of them have in common, and alerts that are alike share a line: one line for each error,
 //! with the names of its jobs and the first log to look at. Reads facts; knows no channel and no escaping.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::headline::short_time;
 use super::language::{Language, truncated};
+use super::listener::Listener;
 use super::verdict::grouped;
 use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_NODES_MAX};
 use crate::model::{AlertFacts, AlertState, GroupFacts, ReasonCode, Severity};
-
-/// For whom something is said: the language, the zone of the times, and the instant of the message.
-#[derive(Clone, Copy)]
-pub struct Listener<'a> {
-    /// The language.
-    pub language: Language,
-    /// The zone of the times.
-    pub timezone: &'a TimeZone,
-    /// When the message is made: times of the same day need no date.
-    pub now: Timestamp,
-}
 
 /// One line of a message about several alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -288,12 +275,6 @@ impl<'a> Alike<'a> {
         let mut seen = std::collections::HashSet::new();
         let names = self.alerts.iter().map(|facts| facts.job.name.as_str()).filter(|name| seen.insert(*name));
         names.map(str::to_string).collect()
-    }
-}
-
-impl Listener<'_> {
-    pub(super) fn short(&self, instant: Timestamp) -> String {
-        short_time(instant, self.now, self.timezone, self.language)
     }
 }
 

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::group::{Listener, group_headline};
+use super::group::group_headline;
 use super::language::Language;
+use super::listener::{Listener, short_time};
 use super::verdict::verdict;
 use crate::model::{AlertFacts, AlertState, Message, MessageData, ReasonCode};
 
@@ -65,12 +66,4 @@ pub fn when(facts: &AlertFacts, now: Timestamp, timezone: &TimeZone, language: L
         Some(until) => language.say("when_over", &[("since", &since), ("until", &short(until))]),
         None => language.say("when", &[("since", &since)]),
     }
-}
-
-/// `08:05` on the day of `now`, `20 Nov 23:10` on another.
-pub fn short_time(instant: Timestamp, now: Timestamp, timezone: &TimeZone, language: Language) -> String {
-    let there = instant.to_zoned(timezone.clone());
-    let same_day = there.date() == now.to_zoned(timezone.clone()).date();
-    let form = if same_day { "%H:%M".to_string() } else { language.say("date_short", &[]) };
-    there.strftime(&form).to_string()
 }

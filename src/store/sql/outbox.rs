@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
+use super::free::{FREE, TOLD};
 use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
 use super::{insert, own, pause, rows};
 use crate::clock::{is_due, latest_due};
@@ -336,13 +337,6 @@ async fn count(store: &SqlStore, which: &str, receiver: &ReceiverId, now: Timest
         .map_err(|error| store.failed(error))?;
     Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
 }
-
-/// Which deliveries of `$1` are free: pending, not held, and with no predecessor that is still pending.
-pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
-     AND NOT EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = queued.follows AND leader.state = 'pending')";
-
-/// Which of them wait for no others of their group.
-pub(super) const TOLD: &str = "(queued.group_key IS NULL OR queued.group_told_at IS NOT NULL)";
 
 /// Which of them are due at `$2`. What is due later than `$3` ([`latest`]) comes from a clock that was set back.
 const DUE: &str = "(queued.next_attempt_at <= $2 OR queued.next_attempt_at > $3)";

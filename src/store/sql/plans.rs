@@ -128,7 +128,7 @@ fn wrong(step: &str) -> bool {
             !is_derived && !SMALL.contains(&table) && !index.is_some_and(|index| OPEN.contains(&index))
         }
         // All that was ever seen of a source is not the answer to anything that is asked often.
-        (Some("SEARCH"), Some(_)) => step.contains("sqlite_autoindex_instance_1 (source=?)"),
+        (Some("SEARCH"), Some("instance" | "old")) => step.contains("(source=?)") || step.contains("(source=? AND (job,id)>"),
         _ => false,
     }
 }

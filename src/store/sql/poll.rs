@@ -158,9 +158,11 @@ impl PollLedger for SqlStore {
     }
 
     async fn past_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
+        // The order is not put as the index by due times has it: SQLite would go through the whole source in that order to find
+        // the runs of the one job.
         let statement = format!(
             "SELECT {} FROM instance WHERE source = $1 AND job = $2 \
-             ORDER BY COALESCE(plan_time, start_time) DESC NULLS LAST, id DESC LIMIT $3",
+             ORDER BY COALESCE(plan_time, start_time, 0) DESC, id DESC LIMIT $3",
             rows::SNAPSHOT_COLUMNS
         );
         runs_of(self, statement, source, jobs, limit).await

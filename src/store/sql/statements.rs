@@ -5,7 +5,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::deliveries::CANDIDATE;
+use super::candidate::CANDIDATE;
 use super::dialect::{Column, Dialect};
 use super::items::{
     AboutItem, AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, JobItem, MemberItem, SettledItem,

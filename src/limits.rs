@@ -259,7 +259,7 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 pub const LEASE_RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How often a replica looks at the leases.
 pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often it looks while another one stops, whose leases are free in a moment.
+/// How often it looks while a lease is free, or is so in a moment because its holder stops.
 pub const LEASE_LOOK_SOON: Duration = Duration::from_millis(200);
 /// How long one call about leases may take.
 pub const LEASE_CALL_MAX: Duration = Duration::from_secs(4);
@@ -267,8 +267,8 @@ pub const LEASE_CALL_MAX: Duration = Duration::from_secs(4);
 pub const LEASE_POLL_ENDS_WITHIN: Duration = Duration::from_millis(300);
 /// How often a replica that has more than its share hands a lease over.
 pub const LEASE_HAND_OVER_EVERY: Duration = Duration::from_secs(60);
-/// After how long a free lease is taken also by a replica that has its share.
-pub const LEASE_LEFT_AFTER: Duration = Duration::from_secs(2);
+/// After how long a free lease is taken also by a replica that has its share: longer than from one look to the next.
+pub const LEASE_LEFT_AFTER: Duration = Duration::from_millis(1200);
 /// After how long a replica that says nothing has no part in the loops that are free.
 pub const REPLICA_QUIET_AFTER: Duration = Duration::from_secs(5);
 /// After how long a replica that says nothing counts as gone.

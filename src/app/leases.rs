@@ -20,7 +20,7 @@ use super::shared_clock::SharedClock;
 use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_LOOK_SOON, LEASE_RENEW_EVERY, LEASE_SPAN};
 use crate::lock::locked;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
-use crate::worker::lease::{Part, is_in_force_somewhere, is_somebody_leaving, trusted_until, wish};
+use crate::worker::lease::{Part, is_in_force_somewhere, is_something_free, trusted_until, wish};
 use crate::worker::turn::Statuses;
 
 /// The right to run a loop, as a loop sees it.
@@ -319,7 +319,10 @@ impl Keeper {
         match self.look(&store).await {
             Ok(standing) => {
                 self.renew(&store).await;
-                self.pause = if is_somebody_leaving(&standing) { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
+                // Who stands by takes nothing.
+                let is_in_force = standing.in_force.1 == locked(&self.shared.me).fingerprint;
+                let is_free = is_in_force && is_something_free(&standing, &locked(&self.shared.wanted));
+                self.pause = if is_free { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
                 self.act(&store, &standing, takes_effect).await;
             }
             Err(error) => {

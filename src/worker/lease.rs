@@ -108,11 +108,13 @@ fn partners<'a>(standing: &'a Standing, part: Part<'_>) -> Vec<&'a str> {
     standing.replicas.iter().filter(is_partner).map(|one| one.replica.id.as_str()).collect()
 }
 
-/// Whether somebody who has said goodbye holds something still: it will be free in a moment.
-pub fn is_somebody_leaving(standing: &Standing) -> bool {
+/// Whether one of these leases is free, or will be in a moment: who holds it has said goodbye.
+pub fn is_something_free(standing: &Standing, wanted: &BTreeSet<String>) -> bool {
     let is_there = |holder: &str| standing.replicas.iter().any(|one| one.replica.id == holder);
     let held = standing.leases.iter().filter(|lease| lease.until > standing.now);
-    held.filter_map(|lease| lease.holder.as_deref()).any(|holder| !is_there(holder))
+    let held = held.filter(|lease| lease.holder.as_deref().is_some_and(is_there));
+    let held: BTreeSet<&str> = held.map(|lease| lease.name.as_str()).collect();
+    wanted.iter().any(|name| !held.contains(name.as_str()))
 }
 
 /// Whether a replica that has the configuration in force is there, apart from `me`.
@@ -185,12 +187,17 @@ mod tests {
     }
 
     #[test]
-    fn who_has_said_goodbye_is_looked_after_until_it_holds_nothing() {
+    fn what_is_free_or_is_in_a_moment_is_looked_for() {
         let held = || vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 9000, 1)];
-        assert!(!is_somebody_leaving(&standing(held(), vec![replica("x", "f", 0), replica("y", "f", 0)])));
-        assert!(is_somebody_leaving(&standing(held(), vec![replica("x", "f", 0)])));
-        let over = vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 0, 1), lease("c", None, 0, 1)];
-        assert!(!is_somebody_leaving(&standing(over, vec![replica("x", "f", 0)])));
+        let is_free =
+            |leases, replicas, wanted: &[&str]| is_something_free(&standing(leases, replicas), &names(wanted));
+        let both = || vec![replica("x", "f", 0), replica("y", "f", 0)];
+        assert!(!is_free(held(), both(), &["a", "b"]));
+        assert!(is_free(held(), both(), &["a", "b", "c"]), "nobody has it");
+        assert!(is_free(held(), vec![replica("x", "f", 0)], &["a", "b"]), "its holder has said goodbye");
+        let over = || vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 0, 1), lease("c", None, 0, 1)];
+        assert!(is_free(over(), both(), &["a", "b"]) && is_free(over(), both(), &["c"]));
+        assert!(!is_free(over(), both(), &["a"]), "no loop is by the others");
         // Its share is the others' at once.
         let wished = wished(&standing(held()[1..].into(), vec![replica("x", "f", 0)]), "x", &[], None);
         assert_eq!(wished.take, ["a", "c", "d"]);

@@ -163,6 +163,8 @@ pub const GROUP_ALIKE_MIN: usize = 3;
 pub const GROUP_LINES_MAX: usize = 12;
 /// Of how many of its lines a group tells the node and the log path.
 pub const GROUP_NODES_MAX: usize = 3;
+/// Lines of a message about several alerts that lead to their alert on the page, at most: some channels take few bytes.
+pub const GROUP_LINKS_MAX: usize = 5;
 /// The longest that the first alert of a group waits for others: who wants to hear later wants a digest.
 pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// The farthest apart that two messages of a group can be told to be.
@@ -502,6 +504,10 @@ pub const WEB_HEAD_BYTES_MAX: usize = 16 << 10;
 pub const WEB_BODY_BYTES_MAX: usize = 64 << 10;
 /// Time that open connections get to finish when the program stops.
 pub const WEB_STOP_TIME_MAX: Duration = Duration::from_secs(3);
+/// After how long a browser without a script asks for the night anew.
+pub const WEB_REFRESH_EVERY: Duration = Duration::from_secs(30);
+/// How long a scrape waits for what the store has: whoever scrapes waits ten seconds as a rule, and is to hear the rest.
+pub const WEB_SCRAPE_STORE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the answer to `/-/ready` is believed: a probe must not become a write to the store for each asker.
 pub const WEB_READY_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long a sign-in lasts.
@@ -541,6 +547,8 @@ pub const JOB_CHART_RUNS: usize = 60;
 pub const SILENCES_SHOWN_MAX: usize = 50;
 /// Alerts that are looked at to say how many a silence would hit.
 pub const SILENCE_PREVIEW_ALERTS_MAX: usize = 5000;
+/// Of how many jobs alerts must have begun in that time for a silence that hits all of them to be one of everything.
+pub const SILENCE_EVERYTHING_JOBS_MIN: usize = 3;
 /// How far back those are looked for.
 pub const SILENCE_PREVIEW_SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
 

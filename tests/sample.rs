@@ -225,3 +225,12 @@ pub(crate) fn job() -> nightbell::model::Job {
         last_instance_end_time: None,
     }
 }
+
+/// What is counted, as `/metrics` says it.
+pub(crate) fn metrics_text(metrics: &nightbell::metrics::Metrics) -> String {
+    let mut registry = prometheus_client::registry::Registry::with_prefix("nightbell");
+    metrics.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    text
+}

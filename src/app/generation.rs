@@ -13,6 +13,7 @@ use super::ground::Ground;
 use super::own;
 use super::parts::{self, Budgets, Opened};
 use super::remembering::{self, Remembering};
+use crate::alert::own as watched;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
@@ -31,6 +32,7 @@ use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::{Housekeeping, Retention};
+use crate::worker::lease::POLL;
 use crate::worker::own::OwnWatch;
 use crate::worker::pending::{Receiver, Receivers};
 use crate::worker::poll::{LastPoll, Poller};
@@ -176,6 +178,9 @@ impl Generation {
         for rule in self.rules.rules() {
             metrics.expect_rule(rule.id.as_str(), rule.severity.as_str(), EndReason::ALL.map(EndReason::as_str));
         }
+        for rule in watched::RULES {
+            metrics.expect_rule(rule, watched::severity_of(rule).as_str(), EndReason::ALL.map(EndReason::as_str));
+        }
         let (number, config, receivers) = (self.number, self.config.clone(), Arc::clone(&self.receivers));
         let polls = self.sources.iter().map(|(id, tended)| (id.clone(), Arc::clone(&tended.nudge))).collect();
         Arc::new(InForce { number, since: now, config, receivers, polls })
@@ -213,7 +218,7 @@ impl Generation {
             names.push(id.as_str());
         }
         names.sort_unstable();
-        Some(format!("poll/{}", names.join("+")))
+        Some(format!("{POLL}{}", names.join("+")))
     }
 
     /// The lease of the lane to a receiver. Receivers of one destination share it, as they share its budget.
@@ -368,7 +373,12 @@ impl Generation {
 
     /// The loop that ends the alerts of sources that are gone.
     pub(super) fn unwatched(&self, store: Arc<SqlStore>) -> Unwatched<SqlStore> {
-        Unwatched { store, sources: self.sources.keys().cloned().collect(), receivers: Arc::clone(&self.receivers) }
+        Unwatched {
+            store,
+            sources: self.sources.keys().cloned().collect(),
+            receivers: Arc::clone(&self.receivers),
+            metrics: self.ground.metrics.clone(),
+        }
     }
 
     /// The loop that watches sources and receivers.

@@ -19,6 +19,7 @@ use tracing::{debug, error, info, warn};
 use super::shared_clock::SharedClock;
 use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_LOOK_SOON, LEASE_RENEW_EVERY, LEASE_SPAN};
 use crate::lock::locked;
+use crate::metrics::Metrics;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
 use crate::worker::lease::{Part, is_in_force_somewhere, is_something_free, trusted_until, wish};
 use crate::worker::turn::Statuses;
@@ -45,13 +46,14 @@ struct Entry {
 pub(super) struct Leases {
     shared: Option<Arc<Shared>>,
     store: Arc<SqlStore>,
+    /// The leases that the configuration in force has loops for.
+    wanted: Arc<Mutex<BTreeSet<String>>>,
+    metrics: Metrics,
 }
 
 struct Shared {
     me: Mutex<Replica>,
     entries: Mutex<BTreeMap<String, Entry>>,
-    /// The leases that the configuration in force has loops for.
-    wanted: Mutex<BTreeSet<String>>,
     /// Wakes the keeper.
     nudge: Notify,
     statuses: Statuses,
@@ -65,29 +67,35 @@ pub(super) struct Grant {
 
 impl Leases {
     /// The leases of a process that has `store` open. `me` says who it is where it is not alone.
-    pub(super) fn new(store: Arc<SqlStore>, me: Replica, statuses: Statuses) -> Leases {
+    pub(super) fn new(store: Arc<SqlStore>, me: Replica, statuses: Statuses, metrics: Metrics) -> Leases {
         let shared = store.is_shared().then(|| {
-            Arc::new(Shared {
-                me: Mutex::new(me),
-                entries: Mutex::default(),
-                wanted: Mutex::default(),
-                nudge: Notify::new(),
-                statuses,
-            })
+            Arc::new(Shared { me: Mutex::new(me), entries: Mutex::default(), nudge: Notify::new(), statuses })
         });
-        Leases { shared, store }
+        Leases { shared, store, wanted: Arc::default(), metrics }
     }
 
     /// Goes by another configuration from now on, whose loops have these leases.
     pub(super) fn go_by(&self, configuration: i64, fingerprint: &str, wanted: BTreeSet<String>) {
+        let before = std::mem::replace(&mut *locked(&self.wanted), wanted);
+        before.difference(&locked(&self.wanted)).for_each(|name| self.metrics.forget_lease(name));
+        self.count();
         let Some(shared) = &self.shared else { return };
         {
             let mut me = locked(&shared.me);
             me.configuration = configuration;
             me.fingerprint = fingerprint.to_string();
         }
-        *locked(&shared.wanted) = wanted;
         shared.nudge.notify_one();
+    }
+
+    /// Has the metrics tell which leases this process holds.
+    fn count(&self) {
+        let held = self.shared.as_ref().map(|shared| shared.held());
+        for name in &*locked(&self.wanted) {
+            // Who is alone holds all of them, and needs no token.
+            let token = held.as_ref().map_or(Some(0), |held| held.get(name).map(|fence| fence.token));
+            self.metrics.lease(name, token);
+        }
     }
 
     /// Waits until the lease is this process's.
@@ -128,6 +136,7 @@ impl Leases {
         };
         loop {
             let is_over = keeper.turn(&shutdown, &takes_effect).await;
+            keeper.leases.count();
             if is_over {
                 return;
             }
@@ -401,7 +410,7 @@ impl Keeper {
             info!("the configuration of this replica is the one in force");
         }
         let held = self.shared.held();
-        let (wanted, names) = (locked(&self.shared.wanted).clone(), held.keys().cloned().collect::<BTreeSet<_>>());
+        let (wanted, names) = (locked(&self.leases.wanted).clone(), held.keys().cloned().collect::<BTreeSet<_>>());
         // What the configuration no longer has is given up.
         self.shared.retire(names.difference(&wanted));
         let handed_over = self.handed_over.map(|at| at.elapsed());

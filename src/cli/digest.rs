@@ -100,9 +100,14 @@ async fn made(
     Ok(message(facts, now))
 }
 
-/// The digest as mail, as it would be made at `now`.
-pub(super) async fn preview(config: &Config, settings: &DigestSettings, now: Timestamp) -> Result<Content, Failure> {
-    let message = made(config, settings, None, now).await?;
+/// The digest of the last `period` as mail, as it would be made at `now`.
+pub(super) async fn preview(
+    config: &Config,
+    settings: &DigestSettings,
+    period: Duration,
+    now: Timestamp,
+) -> Result<Content, Failure> {
+    let message = made(config, settings, Some(period), now).await?;
     mail(config, settings, &message)
 }
 

@@ -12,8 +12,10 @@
 
 mod access;
 mod api;
+mod calendar;
 mod cursor;
 mod deeds;
+mod durations;
 mod fault;
 mod health;
 mod needs;
@@ -23,6 +25,7 @@ mod scrape;
 mod server;
 mod sight;
 mod state;
+mod waiting;
 
 pub use needs::Needs;
 pub use routes::{Route, routes};

@@ -113,6 +113,7 @@ fn api() -> Vec<Route> {
         look("/api/v1/jobs", VIEWER, get(api::jobs)),
         look("/api/v1/jobs/{source}/{job}", VIEWER, get(api::job)),
         look("/api/v1/jobs/{source}/{job}/instances", VIEWER, get(api::instances)),
+        look("/api/v1/jobs/{source}/{job}/calendar", VIEWER, get(api::calendar)),
         look("/api/v1/explain", VIEWER, get(api::explain)),
         look("/api/v1/actions", VIEWER, get(api::actions)),
         look("/api/v1/digests", VIEWER, get(api::digests)),

@@ -38,7 +38,8 @@ pub fn digest_lines(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<GroupLi
     if broken.total > named {
         let text = listener.language.say("digest.more_broken", &[("n", &grouped(broken.total - named))]);
         let level = lines.last().map_or(Severity::Error.as_str(), |last| last.level);
-        lines.push(GroupLine { level, text, names: None, jobs: Vec::new(), node: None, runbook: None });
+        let (names, jobs) = (None, Vec::new());
+        lines.push(GroupLine { level, text, names, jobs, node: None, runbook: None, url: None, ack_url: None });
     }
     lines
 }
@@ -87,5 +88,7 @@ fn line(heap: &[&TroublePart], listener: &Listener<'_>) -> GroupLine {
         jobs: heap.iter().map(|part| part.job.clone()).collect(),
         node,
         runbook: None,
+        url: None,
+        ack_url: None,
     }
 }

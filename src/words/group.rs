@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::language::{Language, truncated};
 use super::listener::Listener;
 use super::verdict::grouped;
-use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_NODES_MAX};
+use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_LINKS_MAX, GROUP_NODES_MAX};
 use crate::model::{AlertFacts, AlertState, GroupFacts, ReasonCode, Severity};
 
 /// One line of a message about several alerts.
@@ -27,6 +27,10 @@ pub struct GroupLine {
     pub node: Option<String>,
     /// Where it says what to do, if the configuration says the same of all of them.
     pub runbook: Option<String>,
+    /// Where the alert is on the page, where the line stands for one.
+    pub url: Option<String>,
+    /// Where one acknowledges it.
+    pub ack_url: Option<String>,
 }
 
 /// Longest text of one alert in a group, in characters.
@@ -105,7 +109,9 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
             let of = names.is_some().then_some(facts.job.name.as_str());
             let node = Some(facts).filter(|_| index < GROUP_NODES_MAX).and_then(|facts| node(facts, of, listener));
             let runbook = runbook.filter(|_| index < GROUP_NODES_MAX);
-            GroupLine { level: level(facts), text, names, jobs, node, runbook }
+            let linked = Some(&facts.alert).filter(|_| index < GROUP_LINKS_MAX && names.is_none());
+            let (url, ack_url) = linked.map(|alert| (alert.url.clone(), alert.ack_url.clone())).unwrap_or_default();
+            GroupLine { level: level(facts), text, names, jobs, node, runbook, url, ack_url }
         })
         .collect();
     lines.extend(recovered(&over, listener));
@@ -120,7 +126,7 @@ fn recovered(over: &[&AlertFacts], listener: &Listener<'_>) -> Option<GroupLine>
     let text = listener.language.say("group.recovered", &[("n", &grouped(over.len() as u64))]);
     let jobs = Alike { alerts: over, key: String::new() }.jobs();
     let (level, names) = (AlertState::Resolved.as_str(), Some(listed(&jobs)));
-    Some(GroupLine { level, text, names, jobs, node: None, runbook: None })
+    Some(GroupLine { level, text, names, jobs, node: None, runbook: None, url: None, ack_url: None })
 }
 
 /// Names of jobs, one after the other, each as long as a line takes.

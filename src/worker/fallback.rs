@@ -26,6 +26,9 @@ use crate::model::{AlertState, MeantFor, MessageKind, Notification, ReceiverId};
 use crate::notify::Fallback;
 use crate::store::{FallbackDeliveries, FallbackDelivery, StoreError, ToldInstead, Undelivered};
 
+/// By what name its status is known.
+pub const NAME: &str = "fallback";
+
 /// The way that what cannot be told goes.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -146,7 +149,7 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
 
 impl<S: FallbackDeliveries> Turn for Fallbacks<S> {
     fn name(&self) -> &'static str {
-        "fallback"
+        NAME
     }
 
     fn pace(&self) -> Pace {

@@ -18,11 +18,22 @@ use tokio::time::Instant;
 use crate::limits::{
     LEASE_HAND_OVER_EVERY, LEASE_LEFT_AFTER, LEASE_MARGIN, LEASE_SPAN, REPLICA_GONE_AFTER, REPLICA_QUIET_AFTER,
 };
+use crate::model::SourceId;
 use crate::store::{Lease, Present, Standing};
+
+/// What the names of leases begin with that are for polling sources; the sources' names follow, with a plus in between.
+pub const POLL: &str = "poll/";
 
 /// Until when a lease is trusted that was asked for at `asked`: less than it lasts, for clocks do not run alike.
 pub fn trusted_until(asked: Instant) -> Instant {
     asked + (LEASE_SPAN - LEASE_MARGIN)
+}
+
+/// The sources that other replicas than this one poll, as everything stands.
+pub fn polled_by_others(standing: &Standing, me: &str) -> BTreeSet<SourceId> {
+    let is_others = |lease: &&Lease| lease.until > standing.now && lease.holder.as_deref().is_some_and(|it| it != me);
+    let names = standing.leases.iter().filter(is_others).filter_map(|lease| lease.name.strip_prefix(POLL));
+    names.flat_map(|names| names.split('+')).map(SourceId::new).collect()
 }
 
 /// What a replica does after a look.
@@ -171,6 +182,19 @@ mod tests {
         let (wanted, held) = (names(&["a", "b", "c", "d"]), names(held));
         let handed_over = handed_over.map(Duration::from_secs);
         wish(standing, Part { me, fingerprint: "f", wanted: &wanted, held: &held, handed_over })
+    }
+
+    #[test]
+    fn what_others_poll_is_told_by_the_leases_that_they_hold() {
+        let leases = vec![
+            lease("poll/a+b", Some("y"), 1, 1),
+            lease("poll/c", Some("x"), 1, 1),
+            lease("poll/d", None, 1, 1),
+            lease("poll/e", Some("y"), 0, 1),
+            lease("deliver/f", Some("y"), 1, 1),
+        ];
+        let found = polled_by_others(&standing(leases, vec![]), "x");
+        assert_eq!(found.iter().map(SourceId::as_str).collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

@@ -152,6 +152,7 @@ item! {
         generation: BigInt Option<i64>,
         suspended_at: BigInt Option<i64>,
         end_reason: Text Option<&'static str>,
+        urgency: BigInt i64,
     }
 }
 
@@ -177,6 +178,7 @@ item! {
         group_told_at: BigInt Option<i64>,
         rendered_for: Text Option<&'a str>,
         in_thread_of: Text Option<&'a str>,
+        since: BigInt Option<i64>,
         content: Text Nested<'a, Content>,
     }
 }
@@ -340,6 +342,7 @@ fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> AlertItem<'_> {
         generation: alert.generation,
         suspended_at: alert.suspended_at.map(Timestamp::as_millisecond),
         end_reason: alert.facts.alert.ended.as_ref().map(|ended| ended.reason.as_str()),
+        urgency: i64::from(alert.facts.alert.severity.urgency()),
     }
 }
 
@@ -372,6 +375,7 @@ fn delivery_item(notification: &Notification) -> DeliveryItem<'_> {
         group_told_at: group.and_then(|group| group.told_at).map(Timestamp::as_millisecond),
         rendered_for: notification.rendered_for.as_deref(),
         in_thread_of: notification.in_thread_of.as_ref().map(|id| id.as_str()),
+        since: notification.since.map(Timestamp::as_millisecond),
         content: Nested(&notification.content),
     }
 }

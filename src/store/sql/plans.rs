@@ -42,7 +42,11 @@ const SMALL: [&str; 20] = [
     "CONSTANT",
 ];
 /// Indexes of what is open, which is little whatever is stored.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 12] = [
+    "delivery_dead_by_age",
+    "alert_firing_counted",
+    "alert_firing_by_urgency",
+    "alert_suspended",
     "alert_firing_by_age",
     "alert_firing",
     "alert_firing_by_rule",
@@ -128,7 +132,9 @@ fn wrong(step: &str) -> bool {
             !is_derived && !SMALL.contains(&table) && !index.is_some_and(|index| OPEN.contains(&index))
         }
         // All that was ever seen of a source is not the answer to anything that is asked often.
-        (Some("SEARCH"), Some("instance" | "old")) => step.contains("(source=?)") || step.contains("(source=? AND (job,id)>"),
+        (Some("SEARCH"), Some("instance" | "old")) => {
+            step.contains("(source=?)") || step.contains("(source=? AND (job,id)>")
+        }
         _ => false,
     }
 }

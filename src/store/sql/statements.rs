@@ -268,7 +268,7 @@ fn update_alerts(dialect: Dialect) -> SqlStr {
     sql(format!(
         "UPDATE alert SET state = item.state, facts = item.facts, receivers = item.receivers, \
            suppressed_by = item.suppressed_by, ended_at = item.ended_at, \
-           suspended_at = item.suspended_at, end_reason = item.end_reason \
+           suspended_at = item.suspended_at, end_reason = item.end_reason, urgency = item.urgency \
          FROM {} WHERE alert.id = item.id AND alert.state = 'firing'{}",
         dialect.items(AlertItem::COLUMNS),
         dialect.and_is_listed("alert.id")

@@ -294,12 +294,14 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             self.channel.answered(ended_at);
         }
         let is_delivered = verdict.state == DeliveryState::Delivered;
-        let lasted = ended_at.duration_since(delivery.created_at).try_into().unwrap_or_default();
+        let span = |from, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or_default();
+        let lasted = span(delivery.created_at, ended_at);
         let counted = Attempted {
             outcome: attempt.outcome.as_str(),
             is_first: attempt_number == 1,
             is_dead: verdict.state == DeliveryState::Dead,
             arrived_after: is_delivered.then_some(lasted),
+            noticed_after: delivery.since.filter(|_| is_delivered).map(|since| span(since, ended_at)),
         };
         self.metrics.attempted(self.receiver.as_str(), counted);
         Settled {
@@ -319,6 +321,11 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
 /// By what name the status of the lane to a receiver is known.
 pub fn status_name(receiver: &ReceiverId) -> String {
     format!("deliver/{receiver}")
+}
+
+/// The receiver of the lane whose status is known by this name.
+pub fn receiver_of(status_name: &str) -> Option<ReceiverId> {
+    status_name.strip_prefix("deliver/").map(ReceiverId::new)
 }
 
 fn later(instant: Timestamp, span: Duration) -> Timestamp {

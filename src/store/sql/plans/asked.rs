@@ -86,15 +86,18 @@ pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.actions_on_alert(&alert).await?;
     store.actions_on_deliveries(&[DeliveryId::new("d")]).await?;
     crate::store::board::Board::labels_of(store, std::slice::from_ref(&alert)).await?;
-    crate::store::board::Board::gathering(store, std::slice::from_ref(&alert)).await?;
+    crate::store::board::Board::told_when(store, std::slice::from_ref(&alert)).await?;
     crate::store::board::Board::alerts_told_by(store, &[DeliveryId::new("d")]).await?;
     store.own_state(now).await?;
     store.gauges(now).await?;
+    store.open_counts().await?;
+    crate::store::board::Board::counts_of(store, &source, "etl_told", (now, 0)).await?;
+    crate::store::board::Board::read_span(store, &source, now).await?;
     store.token("t", now).await?;
     store.session("s", now).await?;
     store.digest_cursor("hourly").await?;
     store.reclaim(now).await?;
-    store.purge(now, &KeptRuns::default()).await?;
+    store.purge(now, &KeptRuns::default(), &jiff::tz::TimeZone::UTC).await?;
     Ok(())
 }
 

@@ -391,6 +391,8 @@ pub const HEARTBEAT_ANSWER_BYTES_MAX: usize = 4 << 10;
 pub const HEARTBEAT_POLL_SLACK: Duration = Duration::from_secs(60);
 /// How long a turn of a loop may take, or its turns may fail, before the loop is taken to hang.
 pub const LOOP_HANGS_AFTER: Duration = Duration::from_secs(600);
+/// The same of a poll: a listing may take [`SOURCE_LISTING_TIME_MAX`], and all else as long again.
+pub const POLL_HANGS_AFTER: Duration = Duration::from_secs(2 * SOURCE_LISTING_TIME_MAX.as_secs());
 /// How long a delivery may be due and not tried before its lane is taken to hang: longer than any attempt takes.
 pub const LANE_HANGS_AFTER: Duration = Duration::from_secs(20 * 60);
 /// Longest time that one test of the rules looks at.

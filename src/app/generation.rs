@@ -313,6 +313,7 @@ impl Generation {
         fresh.escalations = Arc::clone(&self.ground.escalations);
         fresh.learnt = learnt.unwrap_or_else(|| tended.learnt.clone());
         fresh.metrics = self.ground.metrics.clone();
+        fresh.statuses = self.ground.statuses.clone();
         fresh.nudge = Arc::clone(&tended.nudge);
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {

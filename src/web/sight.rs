@@ -135,9 +135,15 @@ impl Sight {
         self.in_force.config.receivers.iter().filter(stands_in).any(|settings| self.sees_receiver(&settings.id))
     }
 
-    /// Whether a loop is in it, by its name: some are a receiver's.
+    /// Whether a loop is in it, by its name: some are a receiver's, some a source's.
     pub(in crate::web) fn sees_loop(&self, name: &str) -> bool {
-        self.is_whole() || receiver_of(name).is_none_or(|receiver| self.sees_receiver(&receiver))
+        if self.is_whole() {
+            return true;
+        }
+        match name.strip_prefix("poll/") {
+            Some(source) => self.sees_source(&SourceId::new(source)),
+            None => receiver_of(name).is_none_or(|receiver| self.sees_receiver(&receiver)),
+        }
     }
 
     /// Whether somebody who sees this much may see what concerns alerts with these labels alone.

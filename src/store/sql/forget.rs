@@ -169,7 +169,7 @@ struct Day {
     timed: i64,
     took_ms: i64,
     longest_ms: i64,
-    settled_moment: i64,
+    settled_sequence: i64,
 }
 
 /// Removes these runs, unless they have changed since, and counts them.
@@ -222,7 +222,7 @@ fn add(
         day.took_ms += took;
         day.longest_ms = day.longest_ms.max(took);
     }
-    day.settled_moment = day.settled_moment.max(rows::number(row, 6)?);
+    day.settled_sequence = day.settled_sequence.max(rows::number(row, 6)?);
     Ok(())
 }
 
@@ -251,7 +251,7 @@ async fn count(
         .bind(counts.timed)
         .bind(counts.took_ms)
         .bind(counts.longest_ms)
-        .bind(counts.settled_moment)
+        .bind(counts.settled_sequence)
         .execute(write.on())
         .await
         .map_err(|error| store.failed(error))?;

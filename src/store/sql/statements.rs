@@ -15,7 +15,7 @@ use super::items::{
 /// Statements over a bound list.
 pub(super) struct Statements {
     pub(super) upsert_instances: SqlStr,
-    /// Those of the listed instances that are new or look otherwise are noted, at the moment `$2`.
+    /// Those of the listed instances that are new or look otherwise are noted, with the sequence number `$2`.
     pub(super) log_transitions: SqlStr,
     pub(super) known_alerts: SqlStr,
     /// The listed runs as they were last seen.

@@ -46,9 +46,7 @@ use super::attempts::{Attempts, Finished};
 use super::claiming::{Claim, More};
 use super::lane::Lane;
 use crate::clock::is_due;
-use crate::limits::{
-    LANE_SLEEP_MAX, LANE_STOP_MAX, LANE_UNKNOWN_PER_ATTEMPT, RATE_MINUTE, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN,
-};
+use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, LANE_UNKNOWN_PER_ATTEMPT, RATE_MINUTE};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
 use crate::store::{Groups, Hurried, Outbox, Settled, StoreError};
@@ -79,14 +77,14 @@ enum Queue {
     Claiming,
     Held { until: Timestamp },
     Unscheduled,
-    Scheduled { wake_at: Instant },
+    Scheduled { wake_at: Instant, next_due: Option<Timestamp> },
 }
 
 /// Whether the store works.
 #[derive(Debug, Clone, Copy)]
 enum Health {
     Works,
-    Failing { pause: Duration, until: Instant },
+    Failing { until: Instant },
 }
 
 /// Whether the lane goes on.
@@ -190,7 +188,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             // Somebody else's patience is not ours to hold claims on: after a restart they would count as begun.
             self.give_up_ready();
         }
-        self.lane.publish(now);
+        self.lane.publish(now, self.next_due());
         if matches!(self.health, Health::Failing { .. }) || !self.is_running() {
             return;
         }
@@ -218,6 +216,15 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         self.under_way.len() < width && unknown < width.saturating_mul(LANE_UNKNOWN_PER_ATTEMPT)
     }
 
+    /// When something is due next, as far as that is known.
+    fn next_due(&self) -> Option<Timestamp> {
+        match self.queue {
+            Queue::Held { until } => Some(until),
+            Queue::Scheduled { next_due, .. } => next_due,
+            Queue::Unread | Queue::Claiming | Queue::Unscheduled => None,
+        }
+    }
+
     fn give_up_ready(&mut self) {
         self.unsent.extend(self.ready.drain(..).map(|delivery| delivery.notification.id));
     }
@@ -226,7 +233,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     fn next_call(&mut self, reading: Reading) -> Option<Call> {
         let is_failing = match self.health {
             Health::Works => false,
-            Health::Failing { until, .. } if until > reading.instant => return None,
+            Health::Failing { until } if until > reading.instant => return None,
             Health::Failing { .. } => true,
         };
         let store = Arc::clone(&self.lane.store);
@@ -380,27 +387,22 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             Some(next) => next.duration_since(now).unsigned_abs().min(self.lane.sleep_max),
             None => self.lane.sleep_max,
         };
-        self.queue = Queue::Scheduled { wake_at: Instant::now() + wait };
+        self.queue = Queue::Scheduled { wake_at: Instant::now() + wait, next_due: next };
     }
 
     /// Backs off from a store that fails, and notes when it works again.
     fn note_store(&mut self, result: Result<(), StoreError>) {
-        let receiver = self.lane.receiver.as_str();
         match (result, self.health) {
             (Ok(()), Health::Works) => {}
             (Ok(()), Health::Failing { .. }) => {
-                tracing::info!(receiver, "the store works again");
+                self.lane.course.works();
                 self.health = Health::Works;
                 self.reschedule();
             }
-            (Err(error), health) => {
-                let pause = match health {
-                    Health::Works => STORE_BACKOFF_MIN,
-                    Health::Failing { pause, .. } => (pause * 2).min(STORE_BACKOFF_MAX),
-                };
-                let kept = self.lane.unsettled.len();
-                tracing::error!(receiver, %error, kept, retry_in = ?pause, "the store failed; nothing is sent meanwhile");
-                self.health = Health::Failing { pause, until: Instant::now() + pause };
+            (Err(error), _) => {
+                let error = format!("the store failed, and nothing is sent meanwhile: {error}");
+                let pause = self.lane.course.fails(error, self.lane.clock.now());
+                self.health = Health::Failing { until: Instant::now() + pause };
             }
         }
     }
@@ -410,14 +412,14 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         let Reading { instant: now, wall } = reading;
         let wait_for = |until: Timestamp| Duration::try_from(until.duration_since(wall)).unwrap_or_default();
         let mut alarm = match self.queue {
-            Queue::Scheduled { wake_at } => wake_at,
+            Queue::Scheduled { wake_at, .. } => wake_at,
             Queue::Held { until } => now + wait_for(until).min(self.lane.sleep_max),
             Queue::Unread | Queue::Claiming | Queue::Unscheduled => now + LANE_SLEEP_MAX,
         };
         if let Some(until) = self.lane.channel.paused_until(wall) {
             alarm = now + wait_for(until).min(LANE_SLEEP_MAX);
         }
-        if let Health::Failing { until, .. } = self.health
+        if let Health::Failing { until } = self.health
             && until > now
         {
             alarm = until;

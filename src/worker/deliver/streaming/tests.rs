@@ -40,7 +40,7 @@ async fn a_pause_that_ends_between_two_readings_of_the_clock_is_not_slept_over()
         assert!(!awaits_pause || asleep <= before, "{before:?} before the end it sleeps {asleep:?}");
 
         stream.lane.channel.answered(end);
-        stream.health = Health::Failing { pause: Duration::from_secs(1), until: reading.instant + before };
+        stream.health = Health::Failing { until: reading.instant + before };
         let awaits_store = stream.next_call(reading).is_none();
         let asleep = stream.alarm(reading).saturating_duration_since(reading.instant);
         assert!(!awaits_store || asleep <= before, "{before:?} before the store is tried it sleeps {asleep:?}");

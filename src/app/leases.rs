@@ -330,7 +330,7 @@ impl Keeper {
                 self.renew(&store).await;
                 // Who stands by takes nothing.
                 let is_in_force = standing.in_force.1 == locked(&self.shared.me).fingerprint;
-                let is_free = is_in_force && is_something_free(&standing, &locked(&self.shared.wanted));
+                let is_free = is_in_force && is_something_free(&standing, &locked(&self.leases.wanted));
                 self.pause = if is_free { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
                 self.act(&store, &standing, takes_effect).await;
             }

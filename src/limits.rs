@@ -271,10 +271,14 @@ pub const LEASE_POLL_ENDS_WITHIN: Duration = Duration::from_millis(300);
 pub const LEASE_HAND_OVER_EVERY: Duration = Duration::from_secs(60);
 /// After how long a free lease is taken also by a replica that has its share: longer than from one look to the next.
 pub const LEASE_LEFT_AFTER: Duration = Duration::from_millis(1200);
+/// How long who hands a lease over leaves it to the others.
+pub const LEASE_LEFT_TO_OTHERS: Duration = Duration::from_secs(20);
 /// After how long a replica that says nothing has no part in the loops that are free.
 pub const REPLICA_QUIET_AFTER: Duration = Duration::from_secs(5);
 /// After how long a replica that says nothing counts as gone.
 pub const REPLICA_GONE_AFTER: Duration = Duration::from_secs(15);
+/// After how long it is told that one has another configuration than the one in force.
+pub const REPLICA_OUTDATED_AFTER: Duration = Duration::from_secs(5 * 60);
 /// After how long it is forgotten.
 pub const REPLICA_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].
@@ -298,6 +302,14 @@ pub const LANE_PAUSE_UNASKED_MAX: Duration = Duration::from_secs(60);
 pub const LANE_SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How long after its notifier's own deadline an attempt is given up although the notifier has not returned.
 pub const ATTEMPT_SLACK: Duration = Duration::from_secs(30);
+/// How long a lane waits for attempts under way that is to end while another replica can have its lease, because the lease is
+/// handed over or the configuration is another one: then they are cut. Most answers come sooner, and who hangs holds up no
+/// rolling update.
+pub const LANE_RETIRE_MAX: Duration = Duration::from_secs(10);
+/// The same when its process stops: its lease is another replica's within two seconds.
+pub const LANE_HURRY_MAX: Duration = Duration::from_millis(700);
+/// How long a lane that stops then has to store what became of what it has cut.
+pub const LANE_CUT_SETTLES: Duration = Duration::from_millis(300);
 /// How long a stopping lane waits for attempts under way. What is not known by then is taken back at the next start.
 pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
 /// How long the program takes to stop: it is gone within thirty seconds, whatever hangs.

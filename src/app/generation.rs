@@ -23,13 +23,13 @@ use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
 use crate::rule::{Rule, RuleSet};
 use crate::sign::LinkKey;
 use crate::source::{Learnt, Source, SourceSettings};
-use crate::store::{FallbackDeliveries as _, KnownReceiver, Leases as _, Outbox as _, SqlStore, StoreError};
+use crate::store::{KnownReceiver, Leases as _, Outbox as _, SqlStore, StoreError};
 use crate::web::InForce;
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Lane;
 use crate::worker::digest::{Digester, Grounds};
 use crate::worker::escalation::Escalations;
-use crate::worker::fallback::{Fallbacks, Route};
+use crate::worker::fallback::{Fallbacks, Known, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::{Housekeeping, Retention};
 use crate::worker::lease::POLL;
@@ -42,9 +42,9 @@ use crate::worker::unwatched::Unwatched;
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<dyn Source>, SqlStore>, Option<LastPoll>);
 
-/// The leases of the loops that every configuration has.
+/// The leases of the loops that every configuration has: by the name under which each publishes its status.
 const OWN_LEASES: [&str; 8] =
-    ["digest", "escalate", "fallback", "heartbeat", "housekeeping", "remind", "unwatched", "watch"];
+    ["digest", "escalation", "fallback", "heartbeat", "housekeeping", "own", "remind", "unwatched"];
 
 /// A configuration, its parts opened, and nothing done yet.
 pub(super) struct Prepared {
@@ -66,8 +66,6 @@ pub(super) struct Generation {
     sources: HashMap<SourceId, Tended>,
     budgets: Budgets,
     heartbeat: Option<HttpClient>,
-    /// Receivers that are gone, and who is notified of what was pending for them.
-    removed: Vec<Route>,
 }
 
 /// The way to a receiver.
@@ -153,20 +151,8 @@ impl Generation {
             .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, (&budgets, &ground.links))))
             .collect();
         let receivers = Arc::new(reaches.values().map(|reach| Arc::clone(&reach.receiver)).collect());
-        let removed = remove_others(&config, &ground.store, now).await?;
         let (rules, ground) = (config.rules.clone(), ground.clone());
-        Ok(Generation {
-            number,
-            config,
-            ground,
-            rules,
-            receivers,
-            reaches,
-            sources: tended,
-            budgets,
-            heartbeat,
-            removed,
-        })
+        Ok(Generation { number, config, ground, rules, receivers, reaches, sources: tended, budgets, heartbeat })
     }
 
     /// The configuration for who looks, in force since `now`; every series of its names is there from now on.
@@ -186,14 +172,10 @@ impl Generation {
         Arc::new(InForce { number, since: now, config, receivers, polls })
     }
 
-    /// Has what is pending for receivers that are gone be dead, and the loop of the fallbacks look: to be called when
-    /// something of the configuration before has ended.
-    pub(super) async fn give_up_removed(&self) {
-        let Ground { store, clock, dead_letters, .. } = &self.ground;
-        match remove_others(&self.config, store, clock.now()).await {
-            Ok(_) => dead_letters.notify_one(),
-            Err(error) => tracing::error!(%error, "cannot give up what is pending for receivers that are gone"),
-        }
+    /// Has the loop of the fallbacks look for what is pending for receivers that are gone: to be called when something of the
+    /// configuration before has ended.
+    pub(super) fn look_for_removed(&self) {
+        self.ground.dead_letters.notify_one();
     }
 
     /// The source of this name, if `config` says the same of it.
@@ -346,9 +328,12 @@ impl Generation {
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
             .filter_map(|reach| Some(Route { receiver: reach.receiver.id.clone(), fallback: reach.fallback.clone()? }))
-            .chain(self.removed.iter().cloned())
             .collect();
-        Fallbacks::new(store, Arc::clone(&self.receivers), routes).woken_by(Arc::clone(dead_letters))
+        let known = Known {
+            receivers: self.config.receivers.iter().map(known_receiver).collect(),
+            configuration: store.is_shared().then(|| self.config.fingerprint.clone()),
+        };
+        Fallbacks::new(store, Arc::clone(&self.receivers), routes).keeping(known).woken_by(Arc::clone(dead_letters))
     }
 
     /// The loop that has alerts go further.
@@ -405,19 +390,11 @@ impl Generation {
     }
 }
 
-/// Has what is pending for receivers that are not in `config` be dead. Returns who is notified of it.
-async fn remove_others(config: &Config, store: &SqlStore, now: Timestamp) -> Result<Vec<Route>, StoreError> {
-    let known = |settings: &ReceiverSettings| KnownReceiver {
+fn known_receiver(settings: &ReceiverSettings) -> KnownReceiver {
+    KnownReceiver {
         id: settings.id.clone(),
         fallback: settings.fallback.as_ref().map(|fallback| (fallback.to.clone(), fallback.after)),
-    };
-    let known: Vec<KnownReceiver> = config.receivers.iter().map(known).collect();
-    let gone = store.keep_receivers(&known, now).await?.into_iter();
-    let route = |one: KnownReceiver| {
-        let (to, after) = one.fallback?;
-        Some(Route { receiver: one.id, fallback: Fallback { to, after } })
-    };
-    Ok(gone.filter_map(route).collect())
+    }
 }
 
 /// The way to a receiver: the one there was before, if nothing of it has changed.

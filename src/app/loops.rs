@@ -71,11 +71,11 @@ impl Loops {
             shutdown: shutdown.clone(),
         };
         tasks.spawn(keeper("digest").keep(|all, store| Some(all.digester(store)).filter(|it| !it.digests.is_empty())));
-        tasks.spawn(keeper("fallback").keep(|all, store| Some(all.fallbacks(store)).filter(|it| !it.is_idle())));
+        tasks.spawn(keeper("fallback").keep(|all, store| Some(all.fallbacks(store))));
         tasks.spawn(keeper("remind").keep(|all, store| Some(all.reminders(store)).filter(|it| it.is_wanted)));
-        tasks.spawn(keeper("escalate").keep(|all, store| Some(all.escalations(store))));
+        tasks.spawn(keeper("escalation").keep(|all, store| Some(all.escalations(store))));
         tasks.spawn(keeper("unwatched").keep(|all, store| Some(all.unwatched(store))));
-        tasks.spawn(keeper("watch").keep(|all, store| Some(all.watch(store))));
+        tasks.spawn(keeper("own").keep(|all, store| Some(all.watch(store))));
         tasks.spawn(keeper("heartbeat").keep(Generation::heartbeat));
         tasks.spawn(keeper("housekeeping").keep(|all, store| Some(all.housekeeping(store))));
         let shutdown = shutdown.clone();
@@ -180,8 +180,7 @@ async fn keep_polling(
             return Ended::Source(id);
         }
         // It may have had something for a receiver that is gone by now.
-        let generation = Arc::clone(&in_force.borrow().generation);
-        generation.give_up_removed().await;
+        in_force.borrow().generation.look_for_removed();
     }
 }
 
@@ -219,7 +218,7 @@ async fn keep_delivering(
         let found = generation.reach(&id).map(Arc::clone).zip(generation.lease_of_receiver(&id));
         let Some((reach, lease)) = found else {
             info!(receiver = %id, generation = generation.number, "the receiver was removed");
-            generation.give_up_removed().await;
+            generation.look_for_removed();
             return Ended::Receiver(id);
         };
         let Some(mut grant) = granted(&leases, &lease, &retired).await else {
@@ -231,6 +230,7 @@ async fn keep_delivering(
         let store = grant.store();
         let is_shared = grant.is_shared();
         let lane = generation.lane(&reach, Arc::clone(&store));
+        let lane = if is_shared { lane.waited_for(leases.waiting()) } else { lane };
         let stop = CancellationToken::new();
         let is_another = |present: &InForce| {
             present.generation.reach(&id).is_none_or(|now| !Arc::ptr_eq(now, &reach))

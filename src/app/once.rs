@@ -98,10 +98,10 @@ impl App {
             }
             lanes.push(generation.lane(reach, store));
         }
-        let mut escalations = generation.escalations(store("escalate"));
+        let mut escalations = generation.escalations(store("escalation"));
         let mut reminders = generation.reminders(store("remind"));
         let (fallbacks, digester) = (generation.fallbacks(store("fallback")), generation.digester(store("digest")));
-        let (mut watch, heartbeat) = (generation.watch(store("watch")), generation.heartbeat(store("heartbeat")));
+        let (mut watch, heartbeat) = (generation.watch(store("own")), generation.heartbeat(store("heartbeat")));
         let unwatched = generation.unwatched(store("unwatched"));
         let mut report = OnceReport::default();
         let polls = pollers.iter_mut().map(|(poller, _)| async move {

@@ -5,6 +5,7 @@ mod board;
 mod copy;
 mod leases;
 mod leases_by_chance;
+mod outdated;
 mod page;
 
 use std::process::Command;

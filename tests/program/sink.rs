@@ -1,5 +1,6 @@
 //! A webhook endpoint on loopback that remembers every byte it was sent.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -47,6 +48,9 @@ struct SinkState {
     /// For how long to be left alone, in seconds.
     retry_after: Option<u64>,
     hangs: bool,
+    /// Paths at which requests are not answered, and at which they are refused.
+    hanging: BTreeSet<String>,
+    refusing: BTreeSet<String>,
 }
 
 impl Sink {
@@ -54,12 +58,9 @@ impl Sink {
     pub(crate) async fn open() -> Sink {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(SinkState {
-            hits: Vec::new(),
-            answer: StatusCode::OK,
-            retry_after: None,
-            hangs: false,
-        }));
+        let (hits, answer, hanging, refusing) = (Vec::new(), StatusCode::OK, BTreeSet::new(), BTreeSet::new());
+        let state = SinkState { hits, answer, retry_after: None, hangs: false, hanging, refusing };
+        let state = Arc::new(Mutex::new(state));
         let router = Router::new().fallback(take).with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Sink { address, state }
@@ -84,6 +85,16 @@ impl Sink {
     /// From now on requests are taken and not answered, or answered again.
     pub(crate) fn hang(&self, hangs: bool) {
         self.state.lock().unwrap().hangs = hangs;
+    }
+
+    /// From now on requests at `path` are taken and not answered, or answered again.
+    pub(crate) fn hang_at(&self, path: &str, hangs: bool) {
+        set(&mut self.state.lock().unwrap().hanging, path, hangs);
+    }
+
+    /// From now on requests at `path` are refused for the time being, or taken again.
+    pub(crate) fn refuse_at(&self, path: &str, refuses: bool) {
+        set(&mut self.state.lock().unwrap().refusing, path, refuses);
     }
 
     /// Everything that arrived.
@@ -111,6 +122,15 @@ impl Sink {
     }
 }
 
+fn set(paths: &mut BTreeSet<String>, path: &str, is_in: bool) {
+    let path = format!("/{path}");
+    if is_in {
+        paths.insert(path)
+    } else {
+        paths.remove(&path)
+    };
+}
+
 async fn take(
     State(state): State<Arc<Mutex<SinkState>>>,
     uri: axum::http::Uri,
@@ -121,7 +141,8 @@ async fn take(
     let (answer, retry_after, hangs) = {
         let mut state = state.lock().unwrap();
         state.hits.push(Hit { path: uri.path().to_string(), headers, body });
-        (state.answer, state.retry_after, state.hangs)
+        let answer = if state.refusing.contains(uri.path()) { StatusCode::SERVICE_UNAVAILABLE } else { state.answer };
+        (answer, state.retry_after, state.hangs || state.hanging.contains(uri.path()))
     };
     if hangs {
         std::future::pending::<()>().await;

@@ -83,6 +83,14 @@ impl Dialect {
         }
     }
 
+    /// At the end of a query for a row of which nothing must change before the transaction ends.
+    pub(super) const fn keep_row(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR SHARE",
+        }
+    }
+
     /// A FROM item named `item`: the JSON list bound as `$1`, one row for each of its arrays.
     ///
     /// SQLite's `jsonb_each` hands the arrays on as they were parsed; `json_each` would write each of them out as text,

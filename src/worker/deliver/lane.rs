@@ -29,6 +29,9 @@ use crate::store::{Groups, Outbox, Settled, StoreError};
 /// A source of random numbers from 0 up to 1.
 pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
 
+/// Says whether other replicas wait for what this process gives up.
+pub type Waiting = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// The way to one receiver.
 pub struct Lane<S, N> {
     pub(super) receiver: ReceiverId,
@@ -52,6 +55,8 @@ pub struct Lane<S, N> {
     pub(super) recovery: Recovery,
     /// The longest sleep.
     pub(super) sleep_max: Duration,
+    /// Says whether another replica waits for this lane to end; none where there can be no other.
+    pub(super) waiting: Option<Waiting>,
 }
 
 /// How one pass over the due deliveries went.
@@ -95,6 +100,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             channel,
             recovery: Recovery::new(),
             sleep_max: LANE_SLEEP_MAX,
+            waiting: None,
         }
     }
 
@@ -135,6 +141,13 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn fed_by_others(self) -> Self {
         Lane { sleep_max: SHARED_SLEEP_MAX, ..self }
+    }
+
+    /// The same lane, with which another replica goes on once it has ended, if `waiting` says that there is one: it does not
+    /// wait long for attempts under way then.
+    #[must_use]
+    pub fn waited_for(self, waiting: Waiting) -> Self {
+        Lane { waiting: Some(waiting), ..self }
     }
 
     /// The same lane, which publishes how it fares.

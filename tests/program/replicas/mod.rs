@@ -4,6 +4,7 @@
 //! as one whose outcome was unknown, and without faults there is none.
 
 mod apart;
+mod hands;
 mod machines;
 mod outage;
 mod pace;

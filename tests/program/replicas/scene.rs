@@ -140,8 +140,13 @@ impl Scene {
 
     /// Waits until a replica has written this to its log.
     pub(super) async fn says(&self, which: usize, words: &str) {
+        self.says_times(which, words, 1).await;
+    }
+
+    /// Waits until a replica, or those before it on its machine, have written this so often.
+    pub(super) async fn says_times(&self, which: usize, words: &str, times: usize) {
         let began = Instant::now();
-        while !std::fs::read_to_string(self.log(which)).unwrap().contains(words) {
+        while std::fs::read_to_string(self.log(which)).unwrap().matches(words).count() < times {
             assert!(began.elapsed() < PATIENCE, "replica {which} never says {words:?}");
             pause(50).await;
         }
@@ -165,6 +170,19 @@ impl Scene {
                 self.demanded.insert((self.next_id.to_string(), format!("/hook{number}")));
             }
         }
+    }
+
+    /// The same, told at one more path.
+    pub(super) fn fail_also_at(&mut self, path: &str, jobs: u64) {
+        for _ in 0..jobs {
+            self.fail(1);
+            self.demanded.insert((self.next_id.to_string(), format!("/{path}")));
+        }
+    }
+
+    /// The job that failed last.
+    pub(super) fn last_failed(&self) -> String {
+        self.next_id.to_string()
     }
 
     /// The address of the database, not by the way of any replica.
@@ -243,6 +261,23 @@ impl Scene {
                 pause(100).await;
             }
         }
+    }
+
+    /// SIGTERM, and nobody in its place.
+    pub(super) async fn stop(&mut self, which: usize) {
+        signal(self.pid(which), "-TERM");
+        while self.replicas[which].0.try_wait().unwrap().is_none() {
+            pause(20).await;
+        }
+    }
+
+    /// Waits until one of the replicas runs everything by this configuration.
+    pub(super) async fn one_runs_everything(&self, configuration: i64) {
+        let all = format!(
+            "SELECT 1 FROM lease HAVING COUNT(DISTINCT holder) = 1 AND COUNT(holder) = COUNT(*) \
+             AND MIN(configuration) = {configuration}"
+        );
+        self.until("one replica runs everything", &all).await;
     }
 
     /// SIGTERM, and another process in its place, which starts while the old one ends.

@@ -164,8 +164,8 @@ pub(super) async fn write_everything(store: &SqlStore) -> Result<(), StoreError>
     let ends = store.escalated_ends(5).await?;
     store.settle_ends(&ends).await?;
     let known = |id: &str| KnownReceiver { id: id.into(), fallback: None };
-    store.keep_receivers(&[known("hook"), known("gone")], now).await?;
-    store.keep_receivers(&[known("hook")], now).await?;
+    store.keep_receivers(&[known("hook"), known("gone")], None, now).await?;
+    store.keep_receivers(&[known("hook")], None, now).await?;
     store.sources().await?;
     store.backlog().await?;
     Ok(())

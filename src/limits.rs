@@ -251,8 +251,10 @@ pub const STORE_IDLE_MAX: Duration = Duration::from_secs(5);
 pub const STORE_PING_MAX: Duration = Duration::from_secs(2);
 /// How long a connection to a database server is used before another takes its place.
 pub const STORE_CONNECTION_LIFE: Duration = Duration::from_secs(30 * 60);
-/// Longest sleep of a loop that is otherwise woken when something is stored for it: what another replica stores wakes nobody.
+/// Longest sleep of a lane beside other replicas: what they store for it wakes nobody here.
 pub const SHARED_SLEEP_MAX: Duration = Duration::from_secs(1);
+/// The same of another loop that is otherwise woken.
+pub const SHARED_TURN_EVERY: Duration = Duration::from_secs(5);
 /// How long a lease lasts after it was taken or renewed.
 pub const LEASE_SPAN: Duration = Duration::from_secs(15);
 /// By how much less its holder trusts it.

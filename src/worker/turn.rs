@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::limits::{LOOP_HANGS_AFTER, SHARED_SLEEP_MAX, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::limits::{LOOP_HANGS_AFTER, SHARED_TURN_EVERY, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::lock::locked;
 
 /// Something that is done over and over.
@@ -199,7 +199,7 @@ impl Runner {
     /// The same loops on a store on which other processes work, too, which cannot wake them.
     #[must_use]
     pub fn beside_others(self) -> Runner {
-        Runner { longest: SHARED_SLEEP_MAX, ..self }
+        Runner { longest: SHARED_TURN_EVERY, ..self }
     }
 
     /// Runs one loop until `shutdown`. A turn under way is finished, unless it is one that is given up.

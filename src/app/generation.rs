@@ -219,11 +219,14 @@ impl Generation {
         polls.chain(lanes).chain(OWN_LEASES.map(String::from)).collect()
     }
 
-    /// Has the budget of a receiver's destination be what the attempts of the last minute have left of it, whoever made them.
+    /// Takes over a receiver from whoever delivered to it before: what that had begun, the pause that was asked of it, what it
+    /// has learnt; and has the budget of the destination be what the attempts of the last minute have left of it, whoever
+    /// made them.
     pub(super) async fn take_over(&self, id: &ReceiverId, store: &SqlStore) -> Result<(), StoreError> {
         let Some(reach) = self.reaches.get(id) else { return Ok(()) };
         let now = self.ground.clock.now();
         store.inherit(id, now).await?;
+        remembering::teach(&reach.notifier, id, store).await?;
         if let Some(until) = store.paused_until(id).await?.filter(|until| *until > now) {
             reach.receiver.channel.resume_pause(until);
         }
@@ -237,6 +240,14 @@ impl Generation {
         let made = store.attempts_since(since).await?.into_iter().filter(|(other, _)| destination(other) == own);
         reach.budget.begin_anew(made.map(|(_, at)| at));
         Ok(())
+    }
+
+    /// Takes over a source from whoever polled it before: what that has learnt of it, which is returned.
+    pub(super) async fn take_over_source(&self, id: &SourceId, store: &SqlStore) -> Result<Learnt, StoreError> {
+        match self.sources.get(id) {
+            Some(tended) => parts::teach(&tended.source, id, store).await,
+            None => Ok(Learnt::default()),
+        }
     }
 
     /// The sources.
@@ -267,15 +278,22 @@ impl Generation {
         }
     }
 
-    /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source.
-    pub(super) fn poller(&self, id: &SourceId, store: Arc<SqlStore>, before: Option<Polling>) -> Option<Polling> {
+    /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source. `learnt` is what
+    /// the store holds of what was learnt about it, where another replica may have polled meanwhile.
+    pub(super) fn poller(
+        &self,
+        id: &SourceId,
+        store: Arc<SqlStore>,
+        learnt: Option<Learnt>,
+        before: Option<Polling>,
+    ) -> Option<Polling> {
         let tended = self.sources.get(id)?;
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
         let (clock, receivers) = (Arc::clone(&self.ground.clock), Arc::clone(&self.receivers));
         let decider = self.config.decider(&settings, Some(self.number));
         let mut fresh = Poller::new(settings, source, store, decider, receivers, clock);
         fresh.escalations = Arc::clone(&self.ground.escalations);
-        fresh.learnt = tended.learnt.clone();
+        fresh.learnt = learnt.unwrap_or_else(|| tended.learnt.clone());
         fresh.metrics = self.ground.metrics.clone();
         fresh.statuses = self.ground.statuses.clone();
         fresh.nudge = Arc::clone(&tended.nudge);
@@ -292,8 +310,10 @@ impl Generation {
         let clock = Arc::clone(clock);
         let id = reach.receiver.id.clone();
         let notifier = Arc::new(Remembering::new(Arc::clone(&reach.notifier), &id, Arc::clone(&store)));
-        Lane::new(id, store, notifier, clock, parts::jitter())
-            .within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
+        let is_shared = store.is_shared();
+        let lane = Lane::new(id, store, notifier, clock, parts::jitter());
+        let lane = if is_shared { lane.fed_by_others() } else { lane };
+        lane.within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
             .woken_by(Arc::clone(&reach.receiver.nudge))
             .through(reach.receiver.channel.clone())
             .reporting_dead_letters(Arc::clone(dead_letters))

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -18,12 +19,12 @@ use tracing::{debug, error, info, warn};
 
 use super::lease_status::in_words;
 use super::shared_clock::SharedClock;
-use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_RENEW_EVERY, LEASE_SPAN};
+use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_LOOK_SOON, LEASE_RENEW_EVERY, LEASE_SPAN};
 use crate::lock::locked;
 use crate::metrics::Metrics;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
 use crate::worker::deliver::Waiting;
-use crate::worker::lease::{Part, are_others, is_in_force_somewhere, trusted_until, wish};
+use crate::worker::lease::{Part, are_others, is_in_force_somewhere, is_something_free, trusted_until, wish};
 use crate::worker::turn::Statuses;
 
 /// The right to run a loop, as a loop sees it.
@@ -148,6 +149,7 @@ impl Leases {
             handed_over: None,
             has_left: false,
             lonely: 0,
+            pause: LEASE_LOOK_EVERY,
             says: Says::default(),
         };
         loop {
@@ -157,7 +159,7 @@ impl Leases {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(LEASE_LOOK_EVERY) => {}
+                () = tokio::time::sleep(keeper.pause) => {}
                 () = keeper.shared.nudge.notified() => {}
                 () = shutdown.cancelled(), if !keeper.has_left => {}
             }
@@ -319,6 +321,8 @@ struct Keeper {
     has_left: bool,
     /// Looks in a row at which nobody was there who has the configuration in force.
     lonely: u32,
+    /// Until the next look.
+    pause: Duration,
     says: Says,
 }
 
@@ -350,6 +354,10 @@ impl Keeper {
                 let are_others = are_others(&standing, &locked(&self.shared.me).id);
                 self.shared.are_others.store(are_others, Ordering::Relaxed);
                 self.renew(&store).await;
+                // Who stands by takes nothing.
+                let is_in_force = standing.in_force.1 == locked(&self.shared.me).fingerprint;
+                let is_free = is_in_force && is_something_free(&standing, &locked(&self.leases.wanted));
+                self.pause = if is_free { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
                 self.act(&store, &standing, takes_effect).await;
             }
             Err(error) => {

@@ -387,9 +387,13 @@ impl Board for SqlStore {
         let covered: Covered =
             rows::optional_text(&covered, 0)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         // What is covered begins anew behind what was lost; runs that are known from before say that more was read.
-        let oldest = sqlx::query("SELECT MIN(COALESCE(plan_time, start_time)) FROM instance WHERE source = $1");
-        let oldest = oldest.bind(source.as_str()).fetch_one(&self.readers).await.map_err(|error| self.failed(error))?;
-        let oldest = rows::optional_instant(&oldest, 0)?;
+        let oldest = sqlx::query(
+            "SELECT COALESCE(plan_time, start_time) FROM instance WHERE source = $1 \
+               AND COALESCE(plan_time, start_time) > $2 ORDER BY COALESCE(plan_time, start_time) LIMIT 1",
+        );
+        let oldest = oldest.bind(source.as_str()).bind(0_i64).fetch_optional(&self.readers).await;
+        let oldest = oldest.map_err(|error| self.failed(error))?;
+        let oldest = oldest.as_ref().map(|row| rows::instant(rows::number(row, 0)?)).transpose()?;
         let gaps = sqlx::query(
             "SELECT began_at, ended_at FROM gap WHERE (closed_moment IS NULL OR closed_moment >= $2) \
                AND source || '' = $1 AND (cause = 'lost' OR closed_moment IS NULL) ORDER BY began_at LIMIT $3",

@@ -77,9 +77,4 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
         "{body}"
     );
     served.stop().await;
-    // A source that was never read is unknown from end to end.
-    let served = Served::start_with(Place::new(), RULES, Arc::new(ManualClock::at(at(2 * HOUR)))).await;
-    let body = served.get("/", &[]).await.body;
-    assert!(body.contains("not read yet") && !body.contains("class=\"run"), "{body}");
-    served.stop().await;
 }

@@ -45,7 +45,8 @@ async fn hostile_names_run_nothing_in_a_browser() {
 #[test]
 fn people_click_through_the_night() {
     let (modules, chromium) = (modules(), browser());
-    let mut child = nightbell(&["demo", "--for", "1800s"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        nightbell(&["demo", "--for", "1800s"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let running = Running(child);
     let address =

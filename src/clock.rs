@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::lock::locked;
@@ -42,30 +44,46 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that goes as the machine's does and shows another time: for a simulated world that has its own time of day.
+/// A clock that shows another time than the machine's, for a simulated world that has its own time of day. It stands until
+/// that world begins, however long the preparations take, and then goes as the machine's does; it is never set back.
 #[derive(Debug, Clone)]
-pub struct ShiftedClock(Arc<Mutex<SignedDuration>>);
+pub struct ShiftedClock(Arc<Mutex<Hands>>);
+
+#[derive(Debug, Clone, Copy)]
+enum Hands {
+    Stand(Timestamp),
+    /// Go with the machine's clock, and show so much more.
+    Go(SignedDuration),
+}
+
+impl Hands {
+    fn show(self) -> Timestamp {
+        match self {
+            Hands::Stand(instant) => instant,
+            Hands::Go(ahead) => {
+                let now = SystemClock.now();
+                to_millisecond(now.checked_add(ahead).unwrap_or(now))
+            }
+        }
+    }
+}
 
 impl ShiftedClock {
-    /// A clock that shows `instant` now.
-    pub fn showing(instant: Timestamp) -> Self {
-        let clock = ShiftedClock(Arc::default());
-        clock.show(instant);
-        clock
+    /// A clock that stands at `instant`.
+    pub fn standing_at(instant: Timestamp) -> Self {
+        ShiftedClock(Arc::new(Mutex::new(Hands::Stand(to_millisecond(instant)))))
     }
 
-    /// Sets the clock, and all its clones.
-    pub fn show(&self, instant: Timestamp) {
-        let shift = instant.duration_since(SystemClock.now());
-        *locked(&self.0) = shift;
+    /// Lets the clock go from what it shows, and all its clones.
+    pub fn go(&self) {
+        let mut hands = locked(&self.0);
+        *hands = Hands::Go(hands.show().duration_since(SystemClock.now()));
     }
 }
 
 impl Clock for ShiftedClock {
     fn now(&self) -> Timestamp {
-        let shift = *locked(&self.0);
-        let now = SystemClock.now();
-        to_millisecond(now.checked_add(shift).unwrap_or(now))
+        locked(&self.0).show()
     }
 }
 
@@ -96,9 +114,39 @@ pub fn to_millisecond(instant: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(instant.as_millisecond()).unwrap_or(instant)
 }
 
+/// The number of a day: days since 1970.
+pub fn day_number(date: Date) -> i64 {
+    i64::from(date.since(Date::constant(1970, 1, 1)).map_or(0, |span| span.get_days()))
+}
+
+/// The number of the day of an instant in a zone.
+pub fn day_of(at: Timestamp, zone: &TimeZone) -> i64 {
+    day_number(at.to_zoned(zone.clone()).date())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shifted_clock_stands_until_it_is_told_to_go_and_is_never_set_back() {
+        let begins = Timestamp::from_second(1_800_000_000).unwrap();
+        let clock = ShiftedClock::standing_at(begins);
+        let other = clock.clone();
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_millis(5) {
+            assert_eq!(clock.now(), begins);
+        }
+        clock.go();
+        let gone = std::time::Instant::now();
+        while gone.elapsed() < Duration::from_millis(20) {}
+        assert!(other.now() > begins);
+        let ahead = other.now().duration_since(begins);
+        assert!(ahead < SignedDuration::try_from(began.elapsed()).unwrap() + SignedDuration::from_millis(2), "{ahead}");
+        let before = clock.now();
+        clock.go();
+        assert!(clock.now() >= before);
+    }
 
     #[test]
     fn a_time_further_ahead_than_the_longest_wait_is_over() {

@@ -163,6 +163,8 @@ pub const GROUP_ALIKE_MIN: usize = 3;
 pub const GROUP_LINES_MAX: usize = 12;
 /// Of how many of its lines a group tells the node and the log path.
 pub const GROUP_NODES_MAX: usize = 3;
+/// Lines of a message about several alerts that lead to their alert on the page, at most: some channels take few bytes.
+pub const GROUP_LINKS_MAX: usize = 5;
 /// The longest that the first alert of a group waits for others: who wants to hear later wants a digest.
 pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// The farthest apart that two messages of a group can be told to be.
@@ -249,6 +251,10 @@ pub const STORE_IDLE_MAX: Duration = Duration::from_secs(5);
 pub const STORE_PING_MAX: Duration = Duration::from_secs(2);
 /// How long a connection to a database server is used before another takes its place.
 pub const STORE_CONNECTION_LIFE: Duration = Duration::from_secs(30 * 60);
+/// Longest sleep of a lane beside other replicas: what they store for it wakes nobody here.
+pub const SHARED_SLEEP_MAX: Duration = Duration::from_secs(1);
+/// The same of another loop that is otherwise woken.
+pub const SHARED_TURN_EVERY: Duration = Duration::from_secs(5);
 /// How long a lease lasts after it was taken or renewed.
 pub const LEASE_SPAN: Duration = Duration::from_secs(15);
 /// By how much less its holder trusts it.
@@ -257,14 +263,16 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 pub const LEASE_RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How often a replica looks at the leases.
 pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it looks while a lease is free, or is so in a moment because its holder stops.
+pub const LEASE_LOOK_SOON: Duration = Duration::from_millis(200);
 /// How long one call about leases may take.
 pub const LEASE_CALL_MAX: Duration = Duration::from_secs(4);
 /// How long a poll under way may take when its lease is to be given up; then it is cut, and whoever takes over polls anew.
 pub const LEASE_POLL_ENDS_WITHIN: Duration = Duration::from_millis(300);
 /// How often a replica that has more than its share hands a lease over.
 pub const LEASE_HAND_OVER_EVERY: Duration = Duration::from_secs(60);
-/// After how long a free lease is taken also by a replica that has its share.
-pub const LEASE_LEFT_AFTER: Duration = Duration::from_secs(2);
+/// After how long a free lease is taken also by a replica that has its share: longer than from one look to the next.
+pub const LEASE_LEFT_AFTER: Duration = Duration::from_millis(1200);
 /// How long who hands a lease over leaves it to the others.
 pub const LEASE_LEFT_TO_OTHERS: Duration = Duration::from_secs(20);
 /// After how long a replica that says nothing has no part in the loops that are free.
@@ -287,6 +295,9 @@ pub const LANE_CLAIM_MAX: usize = 512;
 /// Deliveries a lane holds for each attempt it may have under way: enough to claim and settle in groups, and few enough
 /// that a slow receiver holds little whose outcome a kill would leave unknown.
 pub const LANE_CLAIM_PER_ATTEMPT: usize = 16;
+/// Messages that a lane has sent or sends and whose outcomes are not stored yet, for each attempt it may have under way: these
+/// and no others may arrive twice when it is killed. Two, so that it sends while the store works.
+pub const LANE_UNKNOWN_PER_ATTEMPT: usize = 2;
 /// Longest that a lane leaves a channel alone beyond what that asked for: a message's own schedule can be longer.
 pub const LANE_PAUSE_UNASKED_MAX: Duration = Duration::from_secs(60);
 /// Longest sleep of a lane, so that a step of the wall clock is noticed.
@@ -394,6 +405,8 @@ pub const HEARTBEAT_ANSWER_BYTES_MAX: usize = 4 << 10;
 pub const HEARTBEAT_POLL_SLACK: Duration = Duration::from_secs(60);
 /// How long a turn of a loop may take, or its turns may fail, before the loop is taken to hang.
 pub const LOOP_HANGS_AFTER: Duration = Duration::from_secs(600);
+/// The same of a poll: a listing may take [`SOURCE_LISTING_TIME_MAX`], and all else as long again.
+pub const POLL_HANGS_AFTER: Duration = Duration::from_secs(2 * SOURCE_LISTING_TIME_MAX.as_secs());
 /// How long a delivery may be due and not tried before its lane is taken to hang: longer than any attempt takes.
 pub const LANE_HANGS_AFTER: Duration = Duration::from_secs(20 * 60);
 /// Longest time that one test of the rules looks at.
@@ -507,6 +520,10 @@ pub const WEB_HEAD_BYTES_MAX: usize = 16 << 10;
 pub const WEB_BODY_BYTES_MAX: usize = 64 << 10;
 /// Time that open connections get to finish when the program stops.
 pub const WEB_STOP_TIME_MAX: Duration = Duration::from_secs(3);
+/// After how long a browser without a script asks for the night anew.
+pub const WEB_REFRESH_EVERY: Duration = Duration::from_secs(30);
+/// How long a scrape waits for what the store has: whoever scrapes waits ten seconds as a rule, and is to hear the rest.
+pub const WEB_SCRAPE_STORE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the answer to `/-/ready` is believed: a probe must not become a write to the store for each asker.
 pub const WEB_READY_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long a sign-in lasts.
@@ -546,6 +563,8 @@ pub const JOB_CHART_RUNS: usize = 60;
 pub const SILENCES_SHOWN_MAX: usize = 50;
 /// Alerts that are looked at to say how many a silence would hit.
 pub const SILENCE_PREVIEW_ALERTS_MAX: usize = 5000;
+/// Of how many jobs alerts must have begun in that time for a silence that hits all of them to be one of everything.
+pub const SILENCE_EVERYTHING_JOBS_MIN: usize = 3;
 /// How far back those are looked for.
 pub const SILENCE_PREVIEW_SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -63,7 +63,10 @@ struct Series {
     delivered: Family<Label, Counter>,
     dead: Family<Label, Counter>,
     delivery_lag: Timed<Label>,
+    notice_lag: Timed<Label>,
     store_seconds: Timed<Label>,
+    lease_held: Family<Label, Gauge>,
+    lease_token: Family<Label, Gauge>,
     requests: Family<Label, Counter>,
     request_seconds: Histogram,
     connections_refused: Counter,
@@ -85,7 +88,10 @@ impl Default for Series {
             delivered: Family::default(),
             dead: Family::default(),
             delivery_lag: Family::new_with_constructor(|| Histogram::new(DELIVERY_BUCKETS)),
+            notice_lag: Family::new_with_constructor(|| Histogram::new(LAG_BUCKETS)),
             store_seconds: Family::new_with_constructor(|| Histogram::new(STORE_BUCKETS)),
+            lease_held: Family::default(),
+            lease_token: Family::default(),
             requests: Family::default(),
             request_seconds: Histogram::new(HTTP_BUCKETS),
             connections_refused: Counter::default(),
@@ -117,6 +123,8 @@ pub struct Attempted {
     pub is_dead: bool,
     /// How long after its making the delivery arrived, if it did.
     pub arrived_after: Option<Duration>,
+    /// How long after that came to hold which it is the first to tell of.
+    pub noticed_after: Option<Duration>,
 }
 
 impl Metrics {
@@ -138,7 +146,9 @@ impl Metrics {
         for family in [&self.0.retries, &self.0.delivered, &self.0.dead] {
             drop(family.get_or_create(&[("receiver", receiver.into())]));
         }
-        drop(self.0.delivery_lag.get_or_create(&[("receiver", receiver.into())]));
+        for family in [&self.0.delivery_lag, &self.0.notice_lag] {
+            drop(family.get_or_create(&[("receiver", receiver.into())]));
+        }
     }
 
     /// Has every series of a rule be there.
@@ -172,9 +182,13 @@ impl Metrics {
         }
     }
 
-    /// An alert began, `lag` after its condition came to hold.
-    pub fn fired(&self, rule: &str, severity: &str, lag: Duration) {
+    /// An alert began.
+    pub fn fired(&self, rule: &str, severity: &str) {
         self.0.alerts.get_or_create(&[("rule", rule.into()), ("severity", severity.into())]).inc();
+    }
+
+    /// It was decided that a condition holds, `lag` after it came to.
+    pub fn decided(&self, lag: Duration) {
         self.0.decision_lag.observe(lag.as_secs_f64());
     }
 
@@ -204,6 +218,24 @@ impl Metrics {
         if let Some(after) = attempted.arrived_after {
             self.0.delivered.get_or_create(&label()).inc();
             self.0.delivery_lag.get_or_create(&label()).observe(after.as_secs_f64());
+        }
+        if let Some(after) = attempted.noticed_after {
+            self.0.notice_lag.get_or_create(&label()).observe(after.as_secs_f64());
+        }
+    }
+
+    /// How this process stands to a lease: the token under which it holds it, or none while it does not. A lease that needs no
+    /// token, because the process is alone, has 0.
+    pub fn lease(&self, name: &str, token: Option<i64>) {
+        let label = || [("lease", name.to_string())];
+        self.0.lease_held.get_or_create(&label()).set(i64::from(token.is_some()));
+        self.0.lease_token.get_or_create(&label()).set(token.unwrap_or(0));
+    }
+
+    /// There is no such lease any more.
+    pub fn forget_lease(&self, name: &str) {
+        for family in [&self.0.lease_held, &self.0.lease_token] {
+            family.remove(&[("lease", name.to_string())]);
         }
     }
 
@@ -239,14 +271,23 @@ impl Metrics {
         registry.register("alerts_suppressed", says, suppressed.clone());
         let says = "From when a condition came to hold until Nightbell decided that it does.";
         registry.register("decision_lag_seconds", says, decision_lag.clone());
-        let Series { attempts, retries, delivered, dead, delivery_lag, store_seconds, requests, .. } = &*self.0;
+        let Series { attempts, retries, delivered, dead, delivery_lag, notice_lag, store_seconds, requests, .. } =
+            &*self.0;
         registry.register("delivery_attempts", "Attempts to deliver, by what they came to.", attempts.clone());
         registry.register("delivery_retries", "Attempts after the first one of a delivery.", retries.clone());
         registry.register("deliveries_delivered", "Deliveries that the channel has confirmed.", delivered.clone());
         registry.register("deliveries_dead", "Deliveries that were given up.", dead.clone());
         let says = "From the making of a delivery until the channel has confirmed it.";
         registry.register("delivery_lag_seconds", says, delivery_lag.clone());
+        let says = "From when a condition came to hold until the channel has confirmed its first message; of what no group \
+                    gathers and no window holds back.";
+        registry.register("notice_lag_seconds", says, notice_lag.clone());
         registry.register("store_write_seconds", "How long the store takes to keep something.", store_seconds.clone());
+        let Series { lease_held, lease_token, .. } = &*self.0;
+        let says = "Whether this process may run the loop of a lease; one process of all on a store may.";
+        registry.register("lease_held", says, lease_held.clone());
+        let says = "Under which token this process holds a lease; it grows with each taking. 0 where it does not, or is alone.";
+        registry.register("lease_token", says, lease_token.clone());
         registry.register("http_requests", "What the page and the API have answered.", requests.clone());
         let says = "How long the page and the API take.";
         registry.register("http_request_duration_seconds", says, self.0.request_seconds.clone());

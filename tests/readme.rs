@@ -28,7 +28,7 @@ fn root() -> &'static Path {
 }
 
 /// The files under a directory, by their paths from the project's root.
-fn files_under(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_under(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(root().join(directory)).unwrap() {
         let path = directory.join(entry.unwrap().file_name());
@@ -53,7 +53,7 @@ pub(crate) fn documents() -> Vec<Document> {
 }
 
 /// A text without its fenced blocks.
-fn prose(text: &str) -> String {
+pub(crate) fn prose(text: &str) -> String {
     text.split("```").step_by(2).collect()
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn shell_words(line: &str) -> Vec<String> {
 }
 
 /// The command lines in the blocks of a document: what stands after a `$`, without its comment.
-fn typed(text: &str) -> Vec<String> {
+pub(crate) fn typed(text: &str) -> Vec<String> {
     let lines = blocks_in(text, "console").into_iter().flat_map(str::lines).filter_map(|line| line.strip_prefix("$ "));
     lines.map(|line| line.split("  #").next().unwrap().trim().to_string()).collect()
 }
@@ -221,6 +221,38 @@ fn assert_understood(place: &str, command: &str) {
     }
 }
 
+/// Whether what a document has people type is a command of a kind that something tries: the program's own are typed by the
+/// tests of this house, packages and archives by tests/packaging out of the document, the pods' against their manifests by
+/// tests/packages; of benches it is known that there are some of that name.
+fn assert_known(place: &str, command: &str) {
+    const MANIFEST: &str = include_str!("../Cargo.toml");
+    let words: Vec<&str> = command.split(' ').collect();
+    match words[..] {
+        ["nightbell" | "podman" | "kubectl" | "sha256sum" | "tar" | "UPDATE=1", ..] => {}
+        ["sudo", "apt" | "systemctl" | "install" | "-u" | "systemd-run", ..] | ["sudoedit", ..] => {}
+        ["cargo", "install" | "run" | "test", ..] | ["cargo", "bench"] | ["curl", "…", ..] => {}
+        ["cargo", "bench", "--bench", name, ..] => {
+            assert!(MANIFEST.contains(&format!("[[bench]]\nname = \"{name}\"\n")), "{place}: there is no bench {name}");
+        }
+        [script, ..] => assert!(root().join(script).is_file(), "{place}: nothing tries {command:?}"),
+        [] => {}
+    }
+}
+
+/// What people are likely to see first has a row where it is explained, in both languages.
+#[test]
+fn what_goes_wrong_most_often_is_explained() {
+    for page in ["docs/operate.md", "docs/zh/operate.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        for symptom in
+            ["`nightbell explain JOB`", "`401`", "`invalid_blocks`", "`https_proxy`", "`NO_PROXY`", "`SSL_CERT_FILE`"]
+        {
+            assert!(rows.iter().any(|row| row.contains(symptom)), "{page}: no row tells of {symptom}");
+        }
+    }
+}
+
 #[test]
 fn every_command_in_the_documents_is_understood() {
     let mut seen = BTreeSet::new();
@@ -233,11 +265,12 @@ fn every_command_in_the_documents_is_understood() {
             }
         }
         for command in typed(&document.text) {
-            for path in
-                command.split(' ').filter(|word| ["tests/", "packaging/", ".ci/"].iter().any(|it| word.starts_with(it)))
-            {
+            let is_ours =
+                |word: &&str| ["tests/", "packaging/", "benches/", ".ci/"].iter().any(|it| word.starts_with(it));
+            for path in command.split(' ').filter(is_ours) {
                 assert!(root().join(path).exists(), "{place}: {command}: there is no {path}");
             }
+            assert_known(&place, &command);
         }
     }
     assert!(seen.len() > 30, "{seen:?}");
@@ -286,12 +319,12 @@ fn anchors(text: &str) -> Vec<String> {
 }
 
 /// The links in a text.
-fn links(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).filter(|link| !link.contains('{'))
 }
 
 /// Where a link of a document leads: a path from the project's root, and the anchor of a heading; or an address elsewhere.
-fn destination<'a>(document: &Path, link: &'a str) -> (PathBuf, &'a str) {
+pub(crate) fn destination<'a>(document: &Path, link: &'a str) -> (PathBuf, &'a str) {
     if link.contains("://") {
         return (PathBuf::from(link), "");
     }

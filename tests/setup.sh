@@ -46,6 +46,19 @@ faults() {
     $as_root apt-get install -q -y --no-install-recommends nftables iproute2 libfaketime
 }
 
+# systemd-analyze, which reads the service's unit as systemd does. Nothing of systemd is started.
+service_manager() {
+    if command -v systemd-analyze >/dev/null; then
+        echo "setup: systemd-analyze is there"
+        return
+    fi
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    echo "setup: installing systemd, whose systemd-analyze reads the service's unit"
+    $as_root apt-get update -q
+    $as_root apt-get install -q -y --no-install-recommends systemd
+}
+
 # A virtual environment with Apache Airflow, for the tests that watch one at work: 133 packages, about 80 MB to fetch and
 # 330 MB on disk. It is kept outside of target/, so that it is made once for a list of versions, and it is made in the
 # background: the test waits for it, and nothing else does.
@@ -133,6 +146,7 @@ object_storage() {
 mail_server
 postgresql
 faults
+service_manager
 airflow
 browser
 object_storage

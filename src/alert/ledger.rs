@@ -18,8 +18,16 @@ use crate::model::{Alert, AlertId, EndReason, Instance, InstanceKey, ReasonCode,
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     firing: HashMap<InstanceKey, Vec<Arc<Alert>>>,
-    /// The ids of instances with firing alerts, by job: what a later run of the job may end.
-    by_job: HashMap<String, BTreeSet<String>>,
+    by_job: HashMap<String, OfJob>,
+}
+
+/// What fires for the runs of a job, and for the job itself.
+#[derive(Debug, Clone, Default)]
+struct OfJob {
+    /// The ids of the instances: what a later run of the job may end.
+    ids: BTreeSet<String>,
+    /// How many alerts each rule has.
+    rules: HashMap<RuleId, usize>,
 }
 
 impl FromIterator<Alert> for Ledger {
@@ -60,7 +68,7 @@ impl Ledger {
 
     /// Whether `rule` has an alert firing for any run of the job, or for the job itself.
     pub fn fires_for_job(&self, job: &str, rule: &RuleId) -> bool {
-        self.subjects_of(job).any(|subject| self.fires(&subject, rule))
+        self.by_job.get(job).is_some_and(|of_job| of_job.rules.contains_key(rule))
     }
 
     /// The alert of `rule` that fires for the subject.
@@ -75,7 +83,7 @@ impl Ledger {
 
     /// What fires for runs of a job, and for the job itself.
     fn subjects_of(&self, job: &str) -> impl Iterator<Item = InstanceKey> {
-        let ids = self.by_job.get(job).into_iter().flatten();
+        let ids = self.by_job.get(job).into_iter().flat_map(|of_job| &of_job.ids);
         ids.map(|id| InstanceKey { job: job.to_string(), id: id.clone() })
     }
 
@@ -83,7 +91,9 @@ impl Ledger {
     pub fn insert(&mut self, alert: impl Into<Arc<Alert>>) {
         let alert = alert.into();
         let key = alert.facts.subject();
-        self.by_job.entry(key.job.clone()).or_default().insert(key.id.clone());
+        let of_job = self.by_job.entry(key.job.clone()).or_default();
+        of_job.ids.insert(key.id.clone());
+        *of_job.rules.entry(alert.rule.clone()).or_default() += 1;
         self.firing.entry(key).or_default().push(alert);
     }
 
@@ -99,16 +109,24 @@ impl Ledger {
     /// Takes an alert out.
     pub fn remove(&mut self, subject: &InstanceKey, id: &AlertId) {
         let Some(alerts) = self.firing.get_mut(subject) else { return };
-        alerts.retain(|alert| alert.id != *id);
+        let Some(of_job) = self.by_job.get_mut(&subject.job) else { return };
+        alerts.retain(|alert| {
+            let is_it = alert.id == *id;
+            if is_it && let Some(count) = of_job.rules.get_mut(&alert.rule) {
+                *count -= 1;
+                if *count == 0 {
+                    of_job.rules.remove(&alert.rule);
+                }
+            }
+            !is_it
+        });
         if !alerts.is_empty() {
             return;
         }
         self.firing.remove(subject);
-        if let Some(ids) = self.by_job.get_mut(&subject.job) {
-            ids.remove(&subject.id);
-            if ids.is_empty() {
-                self.by_job.remove(&subject.job);
-            }
+        of_job.ids.remove(&subject.id);
+        if of_job.ids.is_empty() {
+            self.by_job.remove(&subject.job);
         }
     }
 

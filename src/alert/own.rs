@@ -43,6 +43,11 @@ pub const REPLICA_OUTDATED: &str = "self/replica-outdated";
 pub const RULES: [&str; 6] =
     [SOURCE_UNREADABLE, SOURCE_INCOMPLETE, RECEIVER_DEAD, RELOAD_REFUSED, LOOP_FAILING, REPLICA_OUTDATED];
 
+/// How bad it is what an alert of one of these names tells.
+pub fn severity_of(rule: &str) -> Severity {
+    if rule == SOURCE_INCOMPLETE { Severity::Warning } else { Severity::Error }
+}
+
 /// What stands in the place of the source, and of the job, where it is Nightbell itself.
 const NIGHTBELL: &str = "nightbell";
 /// What stands in the place of the job in an alert about the configuration.
@@ -188,11 +193,11 @@ fn faults(watch: &Watch, seen: &OwnSeen, now: Timestamp) -> Vec<Fault> {
     let has_lasted = |since: Timestamp, span: Duration| now.duration_since(since) >= signed(span);
     let mut faults = Vec::new();
     for one in seen.sources.iter().filter(|one| one.was_asked) {
-        let about = |rule, severity, code, since, until, error: &str| Fault {
+        let about = |rule, code, since, until, error: &str| Fault {
             rule,
             source: one.source.clone(),
             subject: NIGHTBELL.to_string(),
-            severity,
+            severity: severity_of(rule),
             code,
             since,
             until,
@@ -203,7 +208,7 @@ fn faults(watch: &Watch, seen: &OwnSeen, now: Timestamp) -> Vec<Fault> {
             && watch.source_unreadable
         {
             let code = ReasonCode::SourceUnreadable;
-            faults.push(about(SOURCE_UNREADABLE, Severity::Error, code, *since, None, why));
+            faults.push(about(SOURCE_UNREADABLE, code, *since, None, why));
         }
         if !watch.source_incomplete {
             continue;
@@ -212,7 +217,7 @@ fn faults(watch: &Watch, seen: &OwnSeen, now: Timestamp) -> Vec<Fault> {
             && has_lasted(*since, watch.unreadable_after)
         {
             let code = ReasonCode::SourceIncomplete;
-            faults.push(about(SOURCE_INCOMPLETE, Severity::Warning, code, *since, None, why));
+            faults.push(about(SOURCE_INCOMPLETE, code, *since, None, why));
         }
         for (cause, from, until, why) in &one.past {
             let code = match cause {
@@ -223,7 +228,7 @@ fn faults(watch: &Watch, seen: &OwnSeen, now: Timestamp) -> Vec<Fault> {
                 }
                 GapCause::Silent | GapCause::Unreadable | GapCause::Incomplete | GapCause::Purged => continue,
             };
-            faults.push(about(SOURCE_INCOMPLETE, Severity::Warning, code, *from, Some(*until), why));
+            faults.push(about(SOURCE_INCOMPLETE, code, *from, Some(*until), why));
         }
     }
     for one in seen.receivers.iter().filter(|_| watch.receiver_dead) {
@@ -261,7 +266,7 @@ fn of_nightbell(rule: &'static str, subject: &str, code: ReasonCode, since: Time
         rule,
         source: SourcePart { id: SourceId::new(NIGHTBELL), kind: NIGHTBELL.to_string() },
         subject: subject.to_string(),
-        severity: Severity::Error,
+        severity: severity_of(rule),
         code,
         since,
         until: None,

@@ -13,6 +13,7 @@ use super::ground::Ground;
 use super::own;
 use super::parts::{self, Budgets, Opened};
 use super::remembering::{self, Remembering};
+use crate::alert::own as watched;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::HttpClient;
@@ -31,6 +32,7 @@ use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Known, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::{Housekeeping, Retention};
+use crate::worker::lease::POLL;
 use crate::worker::own::OwnWatch;
 use crate::worker::pending::{Receiver, Receivers};
 use crate::worker::poll::{LastPoll, Poller};
@@ -162,6 +164,9 @@ impl Generation {
         for rule in self.rules.rules() {
             metrics.expect_rule(rule.id.as_str(), rule.severity.as_str(), EndReason::ALL.map(EndReason::as_str));
         }
+        for rule in watched::RULES {
+            metrics.expect_rule(rule, watched::severity_of(rule).as_str(), EndReason::ALL.map(EndReason::as_str));
+        }
         let (number, config, receivers) = (self.number, self.config.clone(), Arc::clone(&self.receivers));
         let polls = self.sources.iter().map(|(id, tended)| (id.clone(), Arc::clone(&tended.nudge))).collect();
         Arc::new(InForce { number, since: now, config, receivers, polls })
@@ -195,7 +200,7 @@ impl Generation {
             names.push(id.as_str());
         }
         names.sort_unstable();
-        Some(format!("poll/{}", names.join("+")))
+        Some(format!("{POLL}{}", names.join("+")))
     }
 
     /// The lease of the lane to a receiver. Receivers of one destination share it, as they share its budget.
@@ -214,11 +219,14 @@ impl Generation {
         polls.chain(lanes).chain(OWN_LEASES.map(String::from)).collect()
     }
 
-    /// Has the budget of a receiver's destination be what the attempts of the last minute have left of it, whoever made them.
+    /// Takes over a receiver from whoever delivered to it before: what that had begun, the pause that was asked of it, what it
+    /// has learnt; and has the budget of the destination be what the attempts of the last minute have left of it, whoever
+    /// made them.
     pub(super) async fn take_over(&self, id: &ReceiverId, store: &SqlStore) -> Result<(), StoreError> {
         let Some(reach) = self.reaches.get(id) else { return Ok(()) };
         let now = self.ground.clock.now();
         store.inherit(id, now).await?;
+        remembering::teach(&reach.notifier, id, store).await?;
         if let Some(until) = store.paused_until(id).await?.filter(|until| *until > now) {
             reach.receiver.channel.resume_pause(until);
         }
@@ -232,6 +240,14 @@ impl Generation {
         let made = store.attempts_since(since).await?.into_iter().filter(|(other, _)| destination(other) == own);
         reach.budget.begin_anew(made.map(|(_, at)| at));
         Ok(())
+    }
+
+    /// Takes over a source from whoever polled it before: what that has learnt of it, which is returned.
+    pub(super) async fn take_over_source(&self, id: &SourceId, store: &SqlStore) -> Result<Learnt, StoreError> {
+        match self.sources.get(id) {
+            Some(tended) => parts::teach(&tended.source, id, store).await,
+            None => Ok(Learnt::default()),
+        }
     }
 
     /// The sources.
@@ -262,19 +278,25 @@ impl Generation {
         }
     }
 
-    /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source.
-    pub(super) fn poller(&self, id: &SourceId, store: Arc<SqlStore>, before: Option<Polling>) -> Option<Polling> {
+    /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source. `learnt` is what
+    /// the store holds of what was learnt about it, where another replica may have polled meanwhile.
+    pub(super) fn poller(
+        &self,
+        id: &SourceId,
+        store: Arc<SqlStore>,
+        learnt: Option<Learnt>,
+        before: Option<Polling>,
+    ) -> Option<Polling> {
         let tended = self.sources.get(id)?;
-        let is_shared = store.is_shared();
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
         let (clock, receivers) = (Arc::clone(&self.ground.clock), Arc::clone(&self.receivers));
         let decider = self.config.decider(&settings, Some(self.number));
         let mut fresh = Poller::new(settings, source, store, decider, receivers, clock);
         fresh.escalations = Arc::clone(&self.ground.escalations);
-        fresh.learnt = tended.learnt.clone();
+        fresh.learnt = learnt.unwrap_or_else(|| tended.learnt.clone());
         fresh.metrics = self.ground.metrics.clone();
+        fresh.statuses = self.ground.statuses.clone();
         fresh.nudge = Arc::clone(&tended.nudge);
-        fresh.published = is_shared.then(|| self.ground.polls.publisher(format!("poll/{id}")));
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
             return Some((fresh, None));
@@ -288,8 +310,10 @@ impl Generation {
         let clock = Arc::clone(clock);
         let id = reach.receiver.id.clone();
         let notifier = Arc::new(Remembering::new(Arc::clone(&reach.notifier), &id, Arc::clone(&store)));
-        Lane::new(id, store, notifier, clock, parts::jitter())
-            .within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
+        let is_shared = store.is_shared();
+        let lane = Lane::new(id, store, notifier, clock, parts::jitter());
+        let lane = if is_shared { lane.fed_by_others() } else { lane };
+        lane.within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
             .woken_by(Arc::clone(&reach.receiver.nudge))
             .through(reach.receiver.channel.clone())
             .reporting_dead_letters(Arc::clone(dead_letters))
@@ -335,7 +359,12 @@ impl Generation {
 
     /// The loop that ends the alerts of sources that are gone.
     pub(super) fn unwatched(&self, store: Arc<SqlStore>) -> Unwatched<SqlStore> {
-        Unwatched { store, sources: self.sources.keys().cloned().collect(), receivers: Arc::clone(&self.receivers) }
+        Unwatched {
+            store,
+            sources: self.sources.keys().cloned().collect(),
+            receivers: Arc::clone(&self.receivers),
+            metrics: self.ground.metrics.clone(),
+        }
     }
 
     /// The loop that watches sources and receivers.

@@ -21,6 +21,8 @@ pub(super) struct Ground {
     /// Which loops this process may run.
     pub(super) leases: Leases,
     pub(super) clock: Arc<dyn Clock>,
+    /// The name of this process among those on the same store.
+    pub(super) replica: Arc<str>,
     /// Since when the program runs.
     pub(super) started_at: Timestamp,
     /// The same by the clock that cannot be set.
@@ -33,8 +35,6 @@ pub(super) struct Ground {
     pub(super) reloads: Reloads,
     /// How the loops fare.
     pub(super) statuses: Statuses,
-    /// How the polls fare, which the store knows too: for who lists the leases.
-    pub(super) polls: Statuses,
     /// What they have done.
     pub(super) metrics: Metrics,
     /// What the links of messages are signed with.

@@ -6,12 +6,12 @@ use crate::worker::turn::{Status, Statuses};
 
 /// How the loops of the lease of this name fare. `is_run` says whether a loop runs by it: one that publishes nothing then
 /// has nothing to do. None where there is nothing to say yet.
-pub(super) fn in_words(lease: &str, known: &[Statuses], is_run: bool) -> Option<String> {
+pub(super) fn in_words(lease: &str, known: &Statuses, is_run: bool) -> Option<String> {
     let (kind, members) = match lease.split_once('/') {
         Some((kind, members)) => (format!("{kind}/"), members),
         None => (String::new(), lease),
     };
-    let status_of = |member: &str| known.iter().find_map(|some| some.get(&format!("{kind}{member}")));
+    let status_of = |member: &str| known.get(&format!("{kind}{member}"));
     let found: Vec<(&str, String)> =
         members.split('+').filter_map(|member| Some((member, of_one(&status_of(member)?)))).collect();
     match found.as_slice() {
@@ -40,14 +40,13 @@ mod tests {
 
     #[test]
     fn every_loop_of_a_lease_is_told_of_by_its_own_name() {
-        let (loops, polls) = (Statuses::default(), Statuses::default());
+        let known = Statuses::default();
         let at = Timestamp::from_second(1_800_000_000).unwrap();
-        let published = [("deliver/b", &loops), ("poll/a", &polls), ("own", &loops), ("poll/c", &polls)];
-        let publishers = published.map(|(name, known)| known.publisher(name));
+        let published = ["deliver/b", "poll/a", "own", "poll/c"];
+        let publishers = published.map(|name| known.publisher(name));
         publishers[0].publish(|status| status.looked_at = Some(at));
         publishers[1].publish(|status| status.failing = Some(Failing { since: at, error: "401".into() }));
         publishers[3].publish(|status| status.looked_at = Some(at));
-        let known = [loops.clone(), polls.clone()];
         let said = |lease| in_words(lease, &known, true);
         assert_eq!(said("own").as_deref(), Some("begins"));
         assert_eq!(said("deliver/b").as_deref(), Some("looked at 2027-01-15T08:00:00Z"));

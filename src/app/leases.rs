@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -18,11 +19,12 @@ use tracing::{debug, error, info, warn};
 
 use super::lease_status::in_words;
 use super::shared_clock::SharedClock;
-use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_RENEW_EVERY, LEASE_SPAN};
+use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_LOOK_SOON, LEASE_RENEW_EVERY, LEASE_SPAN};
 use crate::lock::locked;
+use crate::metrics::Metrics;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
 use crate::worker::deliver::Waiting;
-use crate::worker::lease::{Part, are_others, is_in_force_somewhere, trusted_until, wish};
+use crate::worker::lease::{Part, are_others, is_in_force_somewhere, is_something_free, trusted_until, wish};
 use crate::worker::turn::Statuses;
 
 /// The right to run a loop, as a loop sees it.
@@ -47,17 +49,18 @@ struct Entry {
 pub(super) struct Leases {
     shared: Option<Arc<Shared>>,
     store: Arc<SqlStore>,
+    /// The leases that the configuration in force has loops for.
+    wanted: Arc<Mutex<BTreeSet<String>>>,
+    metrics: Metrics,
 }
 
 struct Shared {
     me: Mutex<Replica>,
     entries: Mutex<BTreeMap<String, Entry>>,
-    /// The leases that the configuration in force has loops for.
-    wanted: Mutex<BTreeSet<String>>,
     /// Wakes the keeper.
     nudge: Notify,
     /// How the loops fare.
-    statuses: [Statuses; 2],
+    statuses: Statuses,
     /// Whether other replicas were there at the last look.
     are_others: AtomicBool,
 }
@@ -70,18 +73,17 @@ pub(super) struct Grant {
 
 impl Leases {
     /// The leases of a process that has `store` open. `me` says who it is where it is not alone, `statuses` how its loops fare.
-    pub(super) fn new(store: Arc<SqlStore>, me: Replica, statuses: [Statuses; 2]) -> Leases {
+    pub(super) fn new(store: Arc<SqlStore>, me: Replica, statuses: Statuses, metrics: Metrics) -> Leases {
         let shared = store.is_shared().then(|| {
             Arc::new(Shared {
                 me: Mutex::new(me),
                 entries: Mutex::default(),
-                wanted: Mutex::default(),
                 nudge: Notify::new(),
                 statuses,
                 are_others: AtomicBool::new(false),
             })
         });
-        Leases { shared, store }
+        Leases { shared, store, wanted: Arc::default(), metrics }
     }
 
     /// Says whether other replicas wait for what this process gives up.
@@ -92,14 +94,26 @@ impl Leases {
 
     /// Goes by another configuration from now on, whose loops have these leases.
     pub(super) fn go_by(&self, configuration: i64, fingerprint: &str, wanted: BTreeSet<String>) {
+        let before = std::mem::replace(&mut *locked(&self.wanted), wanted);
+        before.difference(&locked(&self.wanted)).for_each(|name| self.metrics.forget_lease(name));
+        self.count();
         let Some(shared) = &self.shared else { return };
         {
             let mut me = locked(&shared.me);
             me.configuration = configuration;
             me.fingerprint = fingerprint.to_string();
         }
-        *locked(&shared.wanted) = wanted;
         shared.nudge.notify_one();
+    }
+
+    /// Has the metrics tell which leases this process holds.
+    fn count(&self) {
+        let held = self.shared.as_ref().map(|shared| shared.held());
+        for name in &*locked(&self.wanted) {
+            // Who is alone holds all of them, and needs no token.
+            let token = held.as_ref().map_or(Some(0), |held| held.get(name).map(|fence| fence.token));
+            self.metrics.lease(name, token);
+        }
     }
 
     /// Waits until the lease is this process's.
@@ -135,15 +149,17 @@ impl Leases {
             handed_over: None,
             has_left: false,
             lonely: 0,
+            pause: LEASE_LOOK_EVERY,
             says: Says::default(),
         };
         loop {
             let is_over = keeper.turn(&shutdown, &takes_effect).await;
+            keeper.leases.count();
             if is_over {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(LEASE_LOOK_EVERY) => {}
+                () = tokio::time::sleep(keeper.pause) => {}
                 () = keeper.shared.nudge.notified() => {}
                 () = shutdown.cancelled(), if !keeper.has_left => {}
             }
@@ -305,6 +321,8 @@ struct Keeper {
     has_left: bool,
     /// Looks in a row at which nobody was there who has the configuration in force.
     lonely: u32,
+    /// Until the next look.
+    pause: Duration,
     says: Says,
 }
 
@@ -336,6 +354,10 @@ impl Keeper {
                 let are_others = are_others(&standing, &locked(&self.shared.me).id);
                 self.shared.are_others.store(are_others, Ordering::Relaxed);
                 self.renew(&store).await;
+                // Who stands by takes nothing.
+                let is_in_force = standing.in_force.1 == locked(&self.shared.me).fingerprint;
+                let is_free = is_in_force && is_something_free(&standing, &locked(&self.leases.wanted));
+                self.pause = if is_free { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
                 self.act(&store, &standing, takes_effect).await;
             }
             Err(error) => {
@@ -405,7 +427,7 @@ impl Keeper {
             info!("the configuration of this replica is the one in force");
         }
         let held = self.shared.held();
-        let (wanted, names) = (locked(&self.shared.wanted).clone(), held.keys().cloned().collect::<BTreeSet<_>>());
+        let (wanted, names) = (locked(&self.leases.wanted).clone(), held.keys().cloned().collect::<BTreeSet<_>>());
         // What the configuration no longer has is given up.
         self.shared.retire(names.difference(&wanted));
         let handed_over = self.handed_over.as_ref().map(|(name, at)| (name.as_str(), at.elapsed()));

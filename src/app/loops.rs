@@ -20,7 +20,8 @@ use super::leases::{Grant, Leases};
 use crate::clock::Clock;
 use crate::limits::{LEASE_LOOK_EVERY, LEASE_POLL_ENDS_WITHIN, STORE_BACKOFF_MIN};
 use crate::model::{ReceiverId, SourceId};
-use crate::store::{Outbox as _, SqlStore};
+use crate::source::Learnt;
+use crate::store::{Leases as _, Outbox as _, SqlStore};
 use crate::worker::turn::{Runner, Turn};
 
 /// The configuration in force, and the word that it no longer is.
@@ -60,6 +61,7 @@ impl Loops {
         let in_force = watch::Sender::new(present);
         let mut tasks = JoinSet::new();
         let runner = Runner::new(Arc::clone(&ground.clock), ground.statuses.clone());
+        let runner = if ground.store.is_shared() { runner.beside_others() } else { runner };
         let leases = &ground.leases;
         let keeper = |lease| Keeper {
             lease,
@@ -156,11 +158,13 @@ async fn keep_polling(
         };
         let granted = granted(&leases, &lease, &retired).await;
         if let Some(mut grant) = granted {
-            let Some((poller, last)) = generation.poller(&id, grant.store(), before.take()) else { continue };
-            drop(generation);
+            let (store, is_shared) = (grant.store(), grant.is_shared());
             let stop = shutdown.child_token();
-            let is_shared = grant.is_shared();
+            let known = before.take();
             let polling = async {
+                let learnt = if is_shared { taken_over_source(&generation, &id, &store).await } else { None };
+                let (poller, last) = generation.poller(&id, store, learnt, known)?;
+                drop(generation);
                 tokio::select! {
                     biased;
                     polled = poller.run_until(&shutdown, &stop, last) => Some(polled),
@@ -178,6 +182,12 @@ async fn keep_polling(
         // It may have had something for a receiver that is gone by now.
         in_force.borrow().generation.look_for_removed();
     }
+}
+
+/// What the store holds of what was learnt of a source. Nothing rests on it: where the store does not answer, the poll says so.
+async fn taken_over_source(generation: &Generation, id: &SourceId, store: &SqlStore) -> Option<Learnt> {
+    let taken = generation.take_over_source(id, store).await;
+    taken.inspect_err(|error| debug!(source = %id, %error, "what was learnt of the source is not known")).ok()
 }
 
 /// Waits until a poll that was to end has had its time for that.

@@ -45,6 +45,7 @@ pub(super) fn watch(
         started_at: ground.started_at,
         reloads: ground.reloads.clone(),
         statuses: ground.statuses.clone(),
+        metrics: ground.metrics.clone(),
         outdated: Outdated::default(),
     }
 }

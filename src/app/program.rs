@@ -70,20 +70,23 @@ impl App {
         }
         let number = store.begin_generation(&config.fingerprint, false, now).await?;
         let links = LinkKey::new(store.link_key(&new_secret()?).await?);
-        let (statuses, polls) = (Statuses::default(), Statuses::default());
-        let leases = Leases::new(Arc::clone(&store), this_replica(), [statuses.clone(), polls.clone()]);
+        let statuses = Statuses::default();
+        let metrics = Metrics::default();
+        let me = this_replica();
+        let replica = Arc::from(me.id.as_str());
+        let leases = Leases::new(Arc::clone(&store), me, statuses.clone(), metrics.clone());
         let ground = Ground {
             store,
             leases,
             clock,
+            replica,
             started_at: now,
             started: Instant::now(),
             dead_letters: Arc::default(),
             escalations: Arc::default(),
             reloads: Reloads::default(),
             statuses,
-            polls,
-            metrics: Metrics::default(),
+            metrics,
             links,
         };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;
@@ -198,9 +201,10 @@ fn serve(
     shown: &watched::Sender<Arc<InForce>>,
     shutdown: &CancellationToken,
 ) -> JoinHandle<()> {
-    let Ground { store, clock, statuses, reloads, metrics, started_at, links, .. } = ground;
+    let Ground { store, clock, statuses, reloads, metrics, replica, started_at, links, .. } = ground;
     let counted = (statuses.clone(), reloads.clone(), metrics.clone());
-    let web = Web::new(Arc::clone(store), Arc::clone(clock), counted, shown.subscribe(), (*started_at, links.clone()));
+    let process = (Arc::clone(replica), *started_at);
+    let web = Web::new(Arc::clone(store), Arc::clone(clock), counted, shown.subscribe(), process, links.clone());
     tokio::spawn(web::serve(listener, web, shutdown.clone()))
 }
 

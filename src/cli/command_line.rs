@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::ground::Listing;
 use super::log::LogFormat;
-use super::place::{ConfigFile, RULES, StorePlace};
+use super::place::{ConfigFile, StorePlace};
 use super::{
     ack, alerts, backtest, deliveries, demo, digest, explain, init, instances, silence, simulate, store, test, token,
 };
@@ -25,9 +25,9 @@ pub struct Cli {
     /// How it is logged: for people, or as one JSON object a line.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
     pub(super) log_format: LogFormat,
-    /// The configuration file, or a directory of them.
-    #[arg(short = 'c', long = "config", value_name = "PATH", default_value = RULES, global = true)]
-    pub(super) config: PathBuf,
+    /// The configuration file, or a directory of them [default: rules.yaml, and where there is none /etc/nightbell/rules.yaml].
+    #[arg(short = 'c', long = "config", value_name = "PATH", global = true)]
+    pub(super) config: Option<PathBuf>,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -191,14 +191,15 @@ pub(super) enum Command {
     /// Who may look at the page and ask the API: makes, lists and ends tokens. A running Nightbell knows of it at once.
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Asks the Nightbell that runs on this machine by this configuration whether it is well; 1 when it is not, or does not
-    /// answer.
+    /// Asks the Nightbell that runs on this machine by this configuration whether it is well, at the address of "web"; without
+    /// that it looks into the store, whether somebody works on it and sources are asked when they are due. 1 when it is not
+    /// well, or does not answer.
     Healthcheck {
         /// Whether it is ready: its store takes writes, and every source was asked since the start.
         #[arg(long)]
         ready: bool,
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
     },
     /// What was delivered to whom, and what is pending or dead, the newest first; with `show` one of them in full, with `retry` dead
     /// or pending ones sent now.

@@ -100,10 +100,15 @@ async fn made(
     Ok(message(facts, now))
 }
 
-/// The digest as mail, as it would be made at `now`.
-pub(super) async fn preview(config: &Config, settings: &DigestSettings, now: Timestamp) -> Result<Content, Failure> {
+/// The digest of the last `period` as mail, as it would be made at `now`.
+pub(super) async fn preview(
+    config: &Config,
+    settings: &DigestSettings,
+    period: Duration,
+    now: Timestamp,
+) -> Result<Content, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let message = made(config, &store, settings, None, now).await?;
+    let message = made(config, &store, settings, Some(period), now).await?;
     store.close().await;
     mail(config, settings, &message)
 }

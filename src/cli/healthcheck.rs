@@ -1,4 +1,7 @@
-//! `nightbell healthcheck`: asks the running Nightbell whether it is well, for containers that have no other program.
+//! `nightbell healthcheck`: whether the running Nightbell is well, for containers that have no other program.
+//!
+//! Asks the page's address; without one, or with one that the system chose, it reads the store, as `nightbell status` does. A
+//! source that cannot be read makes nobody unwell: to start anew would not help.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -9,21 +12,25 @@ use tokio::net::TcpStream;
 
 use super::ground::{Exit, Failure};
 use super::output::{fail, print};
-use crate::config::Config;
+use super::place::Desk;
+use super::status;
 
 /// Time for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// More than any answer about health has.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
-/// Asks `/-/healthy`, or `/-/ready`, of the address that the configuration listens on.
-pub(super) async fn healthcheck(config: &Config, is_ready: bool) -> Result<Exit, Failure> {
-    let Some(web) = &config.web else {
-        fail("the configuration has no \"web\": there is nobody to ask");
-        return Ok(Exit::Usage);
-    };
+/// Asks `/-/healthy`, or `/-/ready`, of the address that the configuration listens on, or looks into its store.
+pub(super) async fn healthcheck(desk: &Desk, is_ready: bool) -> Result<Exit, Failure> {
+    let listens = desk.config.web.as_ref().map(|web| web.listen).filter(|listen| listen.port() != 0);
     let path = if is_ready { "/-/ready" } else { "/-/healthy" };
-    let asked = tokio::time::timeout(PATIENCE, ask(reachable(web.listen), path)).await;
+    let asked = async {
+        match listens {
+            Some(listen) => ask(reachable(listen), path).await,
+            None => look(desk, is_ready).await,
+        }
+    };
+    let asked = tokio::time::timeout(PATIENCE, asked).await;
     match asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs()))) {
         Ok(said) => {
             print(said)?;
@@ -34,6 +41,15 @@ pub(super) async fn healthcheck(config: &Config, is_ready: bool) -> Result<Exit,
             Ok(Exit::Failed)
         }
     }
+}
+
+/// What the store says of who works on it.
+async fn look(desk: &Desk, is_ready: bool) -> anyhow::Result<String> {
+    let why = status::unwell(desk, is_ready).await?;
+    if !why.is_empty() {
+        bail!("{}", why.join("; "));
+    }
+    Ok("ok, as the store says".to_string())
 }
 
 /// Where an address that is listened on can be reached from here.

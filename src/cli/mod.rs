@@ -93,7 +93,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Man { directory } => shell::man(&directory),
             Command::Store(command) => store::store(&command).await,
             Command::Token(command) => token::token(&command).await,
-            Command::Healthcheck { ready, file } => healthcheck::healthcheck(&load(&file, true)?, ready).await,
+            Command::Healthcheck { ready, place } => healthcheck::healthcheck(&load_desk(&place)?, ready).await,
             Command::Silence(command) => silence::silence(&command).await,
             Command::Ack(arguments) => ack::ack(&arguments).await,
             Command::Unack(arguments) => ack::unack(&arguments).await,

@@ -16,17 +16,22 @@ use crate::limits::MISTAKES_SHOWN_ON_CALL;
 
 /// The configuration file where the command line names none.
 pub(super) const RULES: &str = "rules.yaml";
+/// And where there is none of that name in the working directory: the one that a package installed for its service.
+const INSTALLED: &str = "/etc/nightbell/rules.yaml";
 
 /// The configuration file that a command works on: the program's own option, which may stand before the command too.
 #[derive(Debug)]
 pub(super) struct ConfigFile {
     pub(super) config: PathBuf,
+    /// Whether the command line names it.
+    pub(super) is_named: bool,
 }
 
 impl FromArgMatches for ConfigFile {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let config = matches.get_one::<PathBuf>("config").cloned();
-        Ok(ConfigFile { config: config.unwrap_or_else(|| PathBuf::from(RULES)) })
+        let named = matches.get_one::<PathBuf>("config").cloned();
+        let is_named = named.is_some();
+        Ok(ConfigFile { config: named.unwrap_or_else(|| first_of(&[RULES, INSTALLED])), is_named })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -43,6 +48,12 @@ impl Args for ConfigFile {
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
         command
     }
+}
+
+/// The first of these files that is there; where none is, the first, which is then said to be missing.
+fn first_of(places: &[&str]) -> PathBuf {
+    let found = places.iter().find(|place| Path::new(place).exists());
+    PathBuf::from(found.or(places.first()).copied().unwrap_or(RULES))
 }
 
 /// The configuration file of a command that needs the store alone, or the store itself.
@@ -200,4 +211,21 @@ fn names_the_store(text: &str) -> bool {
     lines
         .into_iter()
         .any(|line| ["store:", "\"store\"", "'store'", "sqlite:", "postgres"].iter().any(|sign| line.contains(sign)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_installed_is_meant_where_nothing_is_at_hand() {
+        let directory = tempfile::tempdir().unwrap();
+        let [own, installed] = ["rules.yaml", "installed.yaml"].map(|name| directory.path().join(name));
+        let places = [own.to_str().unwrap(), installed.to_str().unwrap()];
+        assert_eq!(first_of(&places), own, "there is neither");
+        std::fs::write(&installed, "").unwrap();
+        assert_eq!(first_of(&places), installed);
+        std::fs::write(&own, "").unwrap();
+        assert_eq!(first_of(&places), own);
+    }
 }

@@ -204,8 +204,13 @@ pub(super) fn words(option: &'static str, text: &str) -> Result<String, String> 
 }
 
 /// Who does it: as said, or the login name, which the system knows where no variable tells it (cron, services, containers).
+/// Who became the service's user by sudo is still who they are.
 pub(super) fn author(by: Option<&str>) -> Result<String, String> {
-    let told = || ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    let told = || {
+        ["SUDO_USER", "LOGNAME", "USER"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
+    };
     // In a container the user has often no name.
     let login = || told().or_else(|| whoami::username().ok().filter(|name| !name.trim().is_empty()));
     match by.map(str::to_string).or_else(login) {

@@ -87,7 +87,8 @@ fn failed(run: SimInstance, now: Timestamp) -> SimInstance {
 fn told(id: &str, body: &str, at: Timestamp) -> Value {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     let (alert, job) = (&body["data"]["alert"], &body["data"]["job"]);
-    json!({ "at": at, "id": id, "type": body["type"], "job": job["name"], "summary": alert["summary"] })
+    let (job, summary) = (&job["name"], &alert["summary"]);
+    json!({ "at": at, "id": id, "type": body["type"], "alert": alert["id"], "job": job, "summary": summary })
 }
 
 fn rules(workspace: &SimWorkspace, inbox: &Inbox, poll: &str) -> String {

@@ -44,6 +44,8 @@ struct Source {
     good: Option<Timestamp>,
     /// Whether it has not been asked although it was due.
     is_overdue: bool,
+    /// The same, counted from the start of who works on the store, where that is later than the last poll.
+    is_stuck: bool,
 }
 
 pub(super) async fn status(desk: &Desk, as_json: bool) -> Result<Exit, Failure> {
@@ -59,6 +61,13 @@ pub(super) async fn status(desk: &Desk, as_json: bool) -> Result<Exit, Failure> 
     Ok(if blind.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
+/// Why the Nightbell that works on the store is not well, as far as the store tells; nothing when it is. It is well while it is
+/// there and asks its sources when they are due, and ready when it has asked all of them since its start.
+pub(super) async fn unwell(desk: &Desk, is_ready: bool) -> Result<Vec<String>, StoreError> {
+    let store = SqlStore::open(&desk.config.store, Mode::Read).await?;
+    Ok(Status::read(desk, &store, now_of(&store).await?).await?.unwell(is_ready))
+}
+
 impl Status {
     async fn read(desk: &Desk, store: &SqlStore, now: Timestamp) -> Result<Status, StoreError> {
         let own = store.own_state(now).await?;
@@ -66,6 +75,11 @@ impl Status {
         let was_asked = |id: &SourceId| own.sources.iter().any(|condition| condition.id == *id);
         let ids = desk.config.sources.iter().map(|source| source.id.clone());
         let never_asked = ids.filter(|id| !was_asked(id)).collect();
+        let worker = match store.is_shared() {
+            true => None,
+            false => Some(SqlStore::worker(&desk.config.store)?),
+        };
+        let begun = worker.as_ref().and_then(Option::as_ref).and_then(|worker| worker.since);
         let mut sources = Vec::with_capacity(own.sources.len());
         for condition in own.sources {
             let settings = configured(&condition.id);
@@ -73,26 +87,27 @@ impl Status {
             if settings.is_none() && desk.is_whole {
                 continue;
             }
-            let is_overdue = settings.is_some_and(|settings| {
-                let next = settings.poll.next_after(condition.polled_at);
-                let second = next.and_then(|next| settings.poll.next_after(next));
-                let slack = SignedDuration::try_from(HEARTBEAT_POLL_SLACK).unwrap_or_default();
-                second.is_some_and(|second| second.checked_add(slack).is_ok_and(|latest| latest < now))
-            });
+            let is_overdue_from = |from: Timestamp| {
+                settings.is_some_and(|settings| {
+                    let next = settings.poll.next_after(from);
+                    let second = next.and_then(|next| settings.poll.next_after(next));
+                    let slack = SignedDuration::try_from(HEARTBEAT_POLL_SLACK).unwrap_or_default();
+                    second.is_some_and(|second| second.checked_add(slack).is_ok_and(|latest| latest < now))
+                })
+            };
+            let is_overdue = is_overdue_from(condition.polled_at);
+            let is_stuck = is_overdue_from(begun.unwrap_or(condition.polled_at).max(condition.polled_at));
             let good = match &condition.unreadable {
                 None => Some(condition.polled_at),
                 Some((since, _)) => last_good_poll(store, &condition, *since).await?,
             };
-            sources.push(Source { condition, good, is_overdue });
+            sources.push(Source { condition, good, is_overdue, is_stuck });
         }
         let firing = AlertQuery { state: Some(AlertState::Firing), ..AlertQuery::default() };
         let held_back = AlertQuery { is_suppressed: Some(true), ..firing.clone() };
         Ok(Status {
             now,
-            worker: match store.is_shared() {
-                true => None,
-                false => Some(SqlStore::worker(&desk.config.store)?),
-            },
+            worker,
             replicas: match store.is_shared() {
                 true => Some(living(&store.look(None).await?).cloned().collect()),
                 false => None,
@@ -109,10 +124,7 @@ impl Status {
 
     /// Why a failure might be seen by nobody; nothing when all is well.
     fn blind(&self) -> Vec<String> {
-        let mut why = Vec::new();
-        if matches!(self.worker, Some(None)) || self.replicas.as_ref().is_some_and(Vec::is_empty) {
-            why.push("nightbell does not run on this store".to_string());
-        }
+        let mut why: Vec<String> = self.idle().into_iter().collect();
         if self.sources.is_empty() && self.never_asked.is_empty() {
             why.push("no source was ever asked".to_string());
         }
@@ -124,6 +136,29 @@ impl Status {
                 None => {}
             }
         }
+        why
+    }
+
+    /// That nobody works on the store.
+    fn idle(&self) -> Option<String> {
+        let is_idle = matches!(self.worker, Some(None)) || self.replicas.as_ref().is_some_and(Vec::is_empty);
+        is_idle.then(|| "nightbell does not run on this store".to_string())
+    }
+
+    /// Why who works on the store is not well, or not ready. What a source answers is no matter here.
+    fn unwell(&self, is_ready: bool) -> Vec<String> {
+        let begun = self.worker.as_ref().and_then(Option::as_ref).and_then(|worker| worker.since);
+        let mut why: Vec<String> = self.idle().into_iter().collect();
+        for Source { condition, is_stuck, .. } in &self.sources {
+            // Of several replicas another one takes over what one of them leaves undone.
+            if *is_stuck && self.replicas.is_none() {
+                why.push(format!("{} was not asked when it was due", condition.id));
+            } else if is_ready && begun.is_some_and(|begun| condition.polled_at < begun) {
+                why.push(format!("{} was not asked since the start", condition.id));
+            }
+        }
+        let never_asked = self.never_asked.iter().filter(|_| is_ready);
+        why.extend(never_asked.map(|id| format!("{id} was never asked")));
         why
     }
 
@@ -201,7 +236,7 @@ fn by(status: &Status, count: impl Fn(&Backlog) -> u64) -> String {
 }
 
 fn row(source: &Source, zone: &TimeZone) -> Vec<String> {
-    let Source { condition, good, is_overdue } = source;
+    let Source { condition, good, is_overdue, .. } = source;
     let state = match (&condition.unreadable, &condition.incomplete) {
         (Some((since, reason)), _) => {
             format!("cannot be read since {}: {}", local(*since, zone), display_text(reason))
@@ -248,7 +283,7 @@ fn object(status: &Status, blind: &[String]) -> Value {
 }
 
 fn source_object(source: &Source) -> Value {
-    let Source { condition, good, is_overdue } = source;
+    let Source { condition, good, is_overdue, .. } = source;
     json!({
         "source": condition.id,
         "last_poll": condition.polled_at,
@@ -269,4 +304,54 @@ fn backlog_object(one: &Backlog) -> Value {
         "held_until": one.held_until,
         "dead": one.dead,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// A source that was asked then.
+    fn asked(id: &str, polled_at: Timestamp) -> Source {
+        let id = SourceId::new(id);
+        let condition = SourceCondition { id, read_until: None, polled_at, unreadable: None, incomplete: None };
+        Source { condition, good: None, is_overdue: false, is_stuck: false }
+    }
+
+    fn standing(sources: Vec<Source>) -> Status {
+        Status {
+            now: at(0),
+            worker: Some(Some(Worker { pid: Some(1), since: Some(at(-100)) })),
+            replicas: None,
+            sources,
+            never_asked: Vec::new(),
+            backlog: Vec::new(),
+            health: Vec::new(),
+            firing: 0,
+            held_back: 0,
+            silences: 0,
+        }
+    }
+
+    #[test]
+    fn who_works_on_the_store_is_unwell_when_it_does_not_ask_and_not_when_it_is_not_answered() {
+        let mut status = standing(vec![asked("a", at(-10))]);
+        assert_eq!(status.unwell(true), [""; 0]);
+        status.sources[0].condition.unreadable = Some((at(-50), "401".to_string()));
+        assert_eq!(status.unwell(true), [""; 0], "to start anew would not help");
+        status.sources.push(asked("b", at(-200)));
+        assert_eq!(status.unwell(false), [""; 0], "it has just started");
+        assert_eq!(status.unwell(true), ["b was not asked since the start"]);
+        status.sources[1].is_stuck = true;
+        assert_eq!(status.unwell(false), ["b was not asked when it was due"]);
+        status.sources.truncate(1);
+        status.never_asked.push(SourceId::new("c"));
+        assert_eq!(status.unwell(false), [""; 0]);
+        assert_eq!(status.unwell(true), ["c was never asked"]);
+        status.worker = Some(None);
+        assert_eq!(status.unwell(false), ["nightbell does not run on this store"]);
+    }
 }

@@ -48,6 +48,8 @@ pub struct Cache {
     pub(super) matches: MatchCache,
     /// Past runs of jobs that a rule compares with, by job.
     pub(super) past: HashMap<String, Past>,
+    /// Alerts about failures in a row that were judged since a run of their job changed, with all of that job read.
+    pub(super) rows_judged: HashSet<AlertId>,
     /// States that look older than what is known.
     pub(super) doubts: Doubts,
     /// Due times of the look under way.

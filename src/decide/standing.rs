@@ -35,6 +35,8 @@ pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Tim
     match alert.facts.alert.measures.condition {
         Some(ConditionKind::SlowerThanUsual) if is_same_state(held, run) => AlertStanding::Holds,
         Some(ConditionKind::SlowerThanUsual) => over_from_state(run, now),
+        // How many fail in a row is for all of the job's runs to say.
+        Some(ConditionKind::Consecutive) => AlertStanding::Holds,
         Some(_) => of_history(alert, run, now),
         None if held.status.has_ended() => of_ended(held, rule, run, now),
         None => of_state(held, rule, run, now),
@@ -78,7 +80,7 @@ fn of_state<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timest
 }
 
 /// The alert is of a condition on the history of its job, or on a deadline, and the run is the one that it names.
-fn of_history<'a>(alert: &Alert, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
+pub(super) fn of_history<'a>(alert: &Alert, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
     // A deadline is met by a run whose failure was ignored: its scheduler counts it as done.
     let is_ignored = run.status == Status::IgnoredFailure && !is_about(alert, ConditionKind::NotStartedBy);
     if run.status.is_recovery() {

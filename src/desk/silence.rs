@@ -1,14 +1,17 @@
 //! Silences as people ask for them: whether one makes sense, and how many alerts it would hit.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::alert::own;
 use crate::config::Config;
-use crate::limits::{REASON_BYTES_MAX, SILENCE_PREVIEW_ALERTS_MAX, SILENCE_PREVIEW_SPAN, SILENCE_TIME_MAX};
-use crate::model::{Alert, AlertState, Concerns};
-use crate::rule::AlertMatch;
+use crate::limits::{
+    REASON_BYTES_MAX, SILENCE_EVERYTHING_JOBS_MIN, SILENCE_PREVIEW_ALERTS_MAX, SILENCE_PREVIEW_SPAN, SILENCE_TIME_MAX,
+};
+use crate::model::{Alert, AlertState, Concerns, Severity};
+use crate::rule::{AlertMatch, Pattern};
 use crate::store::{AlertAsk, Board, NewSilence, StoreError};
 use crate::yaml::closest;
 
@@ -102,7 +105,7 @@ pub struct Hits {
     pub week_of: usize,
     /// Whether there are more alerts than were looked at: then the numbers are the least.
     pub is_at_least: bool,
-    /// Whether it concerns every alert there may be.
+    /// Whether it concerns every alert there may be, or did in the last seven days, whatever the job.
     pub is_everything: bool,
     /// The first of the firing alerts that it concerns.
     pub examples: Vec<Alert>,
@@ -114,6 +117,7 @@ pub struct Hits {
 /// [`StoreError`]; inside, what is wrong with a pattern.
 pub async fn preview_silence(
     store: &impl Board,
+    config: &Config,
     concerns: &Concerns,
     sees: impl Fn(&Alert) -> bool,
     now: Timestamp,
@@ -133,22 +137,39 @@ pub async fn preview_silence(
     let seen = |alerts: Vec<Alert>| alerts.into_iter().filter(&sees).collect::<Vec<_>>();
     let (firing, week) = (seen(firing), seen(week));
     let hit: Vec<&Alert> = firing.iter().filter(|alert| found.concerns(alert)).collect();
+    let missed = |alerts: &[Alert]| alerts.iter().any(|alert| !found.concerns(alert));
+    let jobs: BTreeSet<_> = week.iter().map(|alert| (&alert.source, &alert.facts.job.name)).collect();
+    // Of few jobs it shows nothing that a silence which is meant for one hits all that there was.
+    let hits_all = jobs.len() >= SILENCE_EVERYTHING_JOBS_MIN && !missed(&firing) && !missed(&week);
     Ok(Ok(Hits {
         firing: hit.len(),
         firing_of: firing.len(),
         week: week.iter().filter(|alert| found.concerns(alert)).count(),
         week_of: week.len(),
         is_at_least,
-        is_everything: is_everything(concerns),
+        is_everything: hits_all || is_everything(config, concerns),
         examples: hit.into_iter().take(EXAMPLES).cloned().collect(),
     }))
 }
 
-/// Whether a silence concerns every alert there may be: nothing but patterns that every name matches.
-pub fn is_everything(concerns: &Concerns) -> bool {
+/// Names that have nothing in common: whoever matches each of them by a pattern matches whatever name there may be.
+const UNLIKE: [&str; 6] = ["a", "Z", "7", "_", "zz_9.x-y", "订单"];
+
+/// Whether a silence concerns every alert there may be: each thing that it names is all that there is of it.
+fn is_everything(config: &Config, concerns: &Concerns) -> bool {
     let Concerns { sources, jobs, rules, severities, labels } = concerns;
-    let takes_all = |pattern: &String| matches!(pattern.as_str(), "*" | "**" | "/.*/" | "/.+/");
-    sources.is_empty() && rules.is_empty() && severities.is_empty() && labels.is_empty() && jobs.iter().any(takes_all)
+    let matchers: Vec<_> = jobs.iter().filter_map(|text| Pattern::parse(text).ok()?.matcher().ok()).collect();
+    let is_every_job = jobs.is_empty() || UNLIKE.iter().all(|name| matchers.iter().any(|one| one.matches(name)));
+    let is_every_source = sources.is_empty() || config.sources.iter().all(|source| sources.contains(&source.id));
+    let of_file = config.rules.rules();
+    let has_every_rule = !of_file.is_empty() && of_file.iter().all(|rule| rules.contains(&rule.id));
+    let is_every_severity = severities.is_empty() || Severity::ALL.iter().all(|severity| severities.contains(severity));
+    !concerns.is_empty()
+        && labels.is_empty()
+        && is_every_job
+        && is_every_source
+        && (rules.is_empty() || has_every_rule)
+        && is_every_severity
 }
 
 /// When a silence ends that begins now.
@@ -157,4 +178,57 @@ pub fn is_everything(concerns: &Concerns) -> bool {
 /// [`Wrong`] when that is after the end of time.
 pub fn ends_after(lasts: Duration, now: Timestamp) -> Result<Timestamp, Wrong> {
     now.checked_add(lasts).or_else(|error| wrong("for", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::LoadOptions;
+    use crate::model::LabelMatch;
+
+    fn config() -> Config {
+        let source = |name| {
+            format!("  {name}: {{ type: dataarts, region: r, project_id: p, auth: {{ token: {{ env: T }} }} }}\n")
+        };
+        let text = format!(
+            "version: 1\nsources:\n{}{}receivers:\n  hook: {{ type: webhook, url: 'http://127.0.0.1:9' }}\nrules:\n  \
+             failed: {{ when: {{ status: [fail] }}, notify: [hook] }}\n  \
+             stopped: {{ when: {{ status: [manual-stop] }}, notify: [hook] }}\n",
+            source("a"),
+            source("b")
+        );
+        let loaded = Config::from_text(text, "rules.yaml", Path::new("."), &LoadOptions { offline: true });
+        loaded.unwrap_or_else(|problem| panic!("{problem}")).config
+    }
+
+    /// However it is spelt.
+    #[test]
+    fn everything_is_everything_by_any_spelling() {
+        let config = config();
+        let jobs = |pattern: &str| Concerns { jobs: vec![pattern.into()], ..Concerns::default() };
+        for pattern in ["*", "**", "?*", "{*,x}", "[!,]*", "/.*/", "/.+/", "/.*.*/", "/(?s).*/"] {
+            assert!(is_everything(&config, &jobs(pattern)), "{pattern}");
+        }
+        for pattern in ["etl_*", "*_daily", "[a-z]*", "?", "??*", "/etl.*/", "x", "no [ pattern"] {
+            assert!(!is_everything(&config, &jobs(pattern)), "{pattern}");
+        }
+        let several = Concerns { jobs: vec!["[a-zA-Z]*".into(), "[!a-zA-Z]*".into()], ..Concerns::default() };
+        assert!(is_everything(&config, &several), "each name matches one of them");
+        let all = Concerns {
+            sources: vec!["b".into(), "a".into()],
+            rules: vec!["failed".into(), "stopped".into()],
+            severities: Severity::ALL.to_vec(),
+            ..jobs("*")
+        };
+        assert!(is_everything(&config, &all));
+        assert!(is_everything(&config, &Concerns { jobs: Vec::new(), ..all.clone() }));
+        assert!(!is_everything(&config, &Concerns { sources: vec!["a".into()], ..all.clone() }));
+        assert!(!is_everything(&config, &Concerns { rules: vec!["failed".into()], ..all.clone() }));
+        assert!(!is_everything(&config, &Concerns { severities: vec![Severity::Info], ..all.clone() }));
+        let labels = LabelMatch([("team".to_string(), vec!["finance".to_string()])].into());
+        assert!(!is_everything(&config, &Concerns { labels, ..all }));
+        assert!(!is_everything(&config, &Concerns::default()), "it concerns nothing");
+    }
 }

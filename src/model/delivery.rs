@@ -91,6 +91,9 @@ pub struct Notification {
     pub content: Content,
     /// The kind of receiver that this is rendered for; none where nobody noted it.
     pub rendered_for: Option<String>,
+    /// Since when that holds which it is the first to tell of, where it goes out as soon as it can: how long people did not
+    /// know. None of what is told again, of ends, and of what a window held back.
+    pub since: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When the first attempt is due.
@@ -148,6 +151,7 @@ impl Notification {
             group: None,
             content,
             rendered_for: None,
+            since: None,
             created_at: now,
             due_at: now,
         }

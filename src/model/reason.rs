@@ -54,6 +54,8 @@ pub enum ReasonCode {
     DayOff,
     /// Not so many of a job's runs fail any more.
     RateFell,
+    /// Not so many of a job's runs failed in a row after all: an earlier one of them was made again.
+    RowFell,
     /// A source cannot be read.
     SourceUnreadable,
     /// A source can be read again.
@@ -89,7 +91,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 38] = [
+    pub const ALL: [ReasonCode; 39] = [
         ReasonCode::Status,
         ReasonCode::Ran,
         ReasonCode::Recovered,
@@ -114,6 +116,7 @@ impl ReasonCode {
         ReasonCode::RunsAgain,
         ReasonCode::DayOff,
         ReasonCode::RateFell,
+        ReasonCode::RowFell,
         ReasonCode::SourceUnreadable,
         ReasonCode::SourceReadable,
         ReasonCode::SourceIncomplete,
@@ -157,6 +160,7 @@ impl ReasonCode {
             ReasonCode::RunsAgain => "runs-again",
             ReasonCode::DayOff => "day-off",
             ReasonCode::RateFell => "rate-fell",
+            ReasonCode::RowFell => "row-fell",
             ReasonCode::SourceUnreadable => "source-unreadable",
             ReasonCode::SourceReadable => "source-readable",
             ReasonCode::SourceIncomplete => "source-incomplete",

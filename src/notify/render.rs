@@ -16,7 +16,7 @@ use super::plain::Plain;
 use super::receiver::{ChannelSettings, ReceiverSettings};
 use crate::alert::{bundle_message, group_message, reminder_message};
 use crate::limits::{ACK_LINK_TIME, TEMPLATE_FILE_BYTES_MAX};
-use crate::model::{AlertFacts, Content, MeantFor, Message, MessageData, MessageKind, ReceiverId};
+use crate::model::{AlertFacts, AlertState, Content, MeantFor, Message, MessageData, MessageKind, ReceiverId};
 use crate::sign::{ACK, Link, LinkKey};
 use crate::template::{BuiltIn, Form, Locale, Override, TemplateProblem, TemplateSet, samples_of};
 use crate::yaml::closest;
@@ -281,8 +281,10 @@ impl Renderer {
         let Some(page) = &self.page else { return Cow::Borrowed(message) };
         let mut message = message.clone();
         let until = message.timestamp.checked_add(ACK_LINK_TIME).unwrap_or(message.timestamp);
-        let offers = self.links.as_ref().filter(|_| message.kind == MessageKind::AlertFiring);
+        let may_be_acked = matches!(message.kind, MessageKind::AlertFiring | MessageKind::AlertGroup);
+        let links = self.links.as_ref().filter(|_| may_be_acked);
         let link = |facts: &mut AlertFacts| {
+            let offers = links.filter(|_| facts.alert.state == AlertState::Firing);
             let part = &mut facts.alert;
             part.url = Some(format!("{page}/alerts/{}", part.id));
             let link = Link { alert: part.id.as_str(), episode: part.episode, action: ACK, until };

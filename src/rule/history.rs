@@ -6,7 +6,8 @@
 //! and how much that varies their median absolute deviation: both stay where they are when one night in ten goes
 //! wrong, as a mean and a standard deviation do not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -51,7 +52,18 @@ pub struct Usual {
 /// The runs of one job, the newest of them, by when they were due.
 #[derive(Debug, Clone, Default)]
 pub struct Past {
-    runs: BTreeMap<(Timestamp, String), Snapshot>,
+    runs: BTreeMap<(Timestamp, Arc<str>), Snapshot>,
+    /// When each of them was due, by id.
+    dues: HashMap<Arc<str>, Timestamp>,
+    /// How many there are of each class.
+    counts: HashMap<Class, usize>,
+}
+
+/// Runs of one type of which it is known whether they went well, and those of which it is not.
+type Class = (InstanceType, bool);
+
+fn class(run: &Snapshot) -> Class {
+    (run.kind, went_well(run.status).is_some())
 }
 
 /// Whether a run went well; `None` for one that says nothing.
@@ -75,29 +87,34 @@ impl Past {
     /// themselves among those that do.
     pub fn enter(&mut self, id: &str, run: &Snapshot) {
         let Some(due) = run.plan_time.or(run.start_time) else { return };
-        let place = (due, id.to_string());
-        if self.runs.insert(place.clone(), *run).is_none() {
-            // A run that was due at another time before stands there no more.
-            self.runs.retain(|other, _| other.1 != id || *other == place);
-        }
-        if self.runs.len() > HISTORY_RUNS_MAX {
-            self.drop_oldest_like(run);
+        // It may have been due at another time before, or of another class.
+        self.remove(id);
+        let id: Arc<str> = Arc::from(id);
+        self.runs.insert((due, Arc::clone(&id)), *run);
+        self.dues.insert(id, due);
+        let count = self.counts.entry(class(run)).or_default();
+        *count += 1;
+        if *count > HISTORY_RUNS_MAX {
+            let oldest = self.runs.iter().find(|(_, other)| class(other) == class(run));
+            if let Some(id) = oldest.map(|((_, id), _)| Arc::clone(id)) {
+                self.remove(&id);
+            }
         }
     }
 
-    /// Drops the oldest run of those like this one, where there are too many of them.
-    fn drop_oldest_like(&mut self, run: &Snapshot) {
-        let class = |it: &Snapshot| (it.kind, went_well(it.status).is_some());
-        let mut alike = self.runs.iter().filter(|(_, other)| class(other) == class(run)).map(|(place, _)| place);
-        let oldest = alike.next().cloned();
-        if let Some(oldest) = oldest.filter(|_| alike.count() >= HISTORY_RUNS_MAX) {
-            self.runs.remove(&oldest);
+    fn remove(&mut self, id: &str) {
+        let Some((id, due)) = self.dues.remove_entry(id) else { return };
+        if let Some(run) = self.runs.remove(&(due, id))
+            && let Some(count) = self.counts.get_mut(&class(&run))
+        {
+            *count -= 1;
         }
     }
 
     /// The run of this id.
     pub fn run(&self, id: &str) -> Option<Snapshot> {
-        self.runs.iter().rev().find(|((_, other), _)| other == id).map(|(_, run)| *run)
+        let (id, due) = self.dues.get_key_value(id)?;
+        self.runs.get(&(*due, Arc::clone(id))).copied()
     }
 
     /// How many runs it holds.
@@ -117,7 +134,7 @@ impl Past {
 
     fn counted_runs(&self, count: usize, concerns: impl Fn(InstanceType) -> bool) -> Vec<(&str, bool, &Snapshot)> {
         let newest = self.runs.iter().rev().filter(|(_, run)| concerns(run.kind));
-        newest.filter_map(|((_, id), run)| Some((id.as_str(), went_well(run.status)?, run))).take(count).collect()
+        newest.filter_map(|((_, id), run)| Some((&**id, went_well(run.status)?, run))).take(count).collect()
     }
 
     /// The newest run, if it and those before it failed, `count` of them in a row; with it, how many failed in a row.
@@ -132,6 +149,21 @@ impl Past {
         self.counted(HISTORY_RUNS_MAX, concerns).iter().take_while(|(_, is_well)| !is_well).count()
     }
 
+    /// How many runs in a row may have failed, the newest of which it is known whether it went well the last of them: one that
+    /// is under way among them (it is made again, or takes long) may fail, too. `None` where no run that went well is known to
+    /// stand before them: then nobody knows how far the row goes back.
+    pub fn row_at_most(&self, concerns: impl Fn(InstanceType) -> bool) -> Option<usize> {
+        let (mut row, mut has_failed) = (0, false);
+        for run in self.runs.values().rev().filter(|run| concerns(run.kind)) {
+            match went_well(run.status) {
+                Some(true) => return Some(row),
+                Some(false) => (row, has_failed) = (row + 1, true),
+                None => row += usize::from(has_failed && !run.status.has_ended()),
+            }
+        }
+        None
+    }
+
     /// How many runs there are of which it is known whether they went well.
     pub fn count(&self, concerns: impl Fn(InstanceType) -> bool) -> usize {
         self.counted(HISTORY_RUNS_MAX, concerns).len()
@@ -139,17 +171,19 @@ impl Past {
 
     /// The runs with their ids, the earliest due first.
     pub fn runs(&self) -> impl Iterator<Item = (&str, Snapshot)> {
-        self.runs.iter().map(|((_, id), run)| (id.as_str(), *run))
+        self.runs.iter().map(|((_, id), run)| (&**id, *run))
     }
 
     /// The runs up to this one, as it is: what was known when nothing later had come.
     #[must_use]
     pub fn until(&self, run: &Instance) -> Past {
         let Some(due) = run.plan_time.or(run.start_time) else { return Past::default() };
-        let last = (due, run.id.clone());
-        let mut runs: BTreeMap<_, _> = self.runs.range(..=last.clone()).map(|(key, run)| (key.clone(), *run)).collect();
-        runs.insert(last, run.snapshot());
-        Past { runs }
+        let mut until = Past::default();
+        for ((_, id), run) in self.runs.range(..=(due, Arc::from(run.id.as_str()))) {
+            until.enter(id, run);
+        }
+        until.enter(&run.id, &run.snapshot());
+        until
     }
 
     /// How many of the last `over` runs failed; `None` when there are not so many.
@@ -182,7 +216,7 @@ impl Past {
         let weekday = |time: Timestamp| time.to_zoned(slower.zone.clone()).weekday();
         let today = weekday(due);
         let (mut all, mut same_day) = (Vec::new(), Vec::new());
-        for ((was_due, _), run) in self.runs.range((from, String::new())..(due, String::new())) {
+        for ((was_due, _), run) in self.runs.range((from, Arc::from(""))..(due, Arc::from(""))) {
             let took = run.start_time.zip(run.end_time).map(|(start, end)| end.duration_since(start));
             let Some(took) = took.and_then(|took| Duration::try_from(took).ok()) else { continue };
             if run.status == Status::Success && concerns(run.kind) {

@@ -7,8 +7,10 @@
 //! a circle somebody always hears.
 //!
 //! The alerts upstream are kept by what an alert must share with them, so that a storm of thousands is looked at alert by
-//! alert, and not pair by pair.
+//! alert, and not pair by pair. What has nothing to share with each other is decided apart: of a thousand circles each is
+//! broken by itself, and not one after the other in a look at all of them.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -126,13 +128,20 @@ impl<'a> Upstream<'a> {
             })
             .collect();
         open.sort_by_key(|open| (open.alert.facts.alert.starts_at, open.alert.created_at, &open.alert.id));
+        for open in apart(open) {
+            self.settle_together(open, &mut answers);
+        }
+        answers
+    }
+
+    fn settle_together(&mut self, mut open: Vec<Open<'a>>, answers: &mut [Option<Suppression>]) {
         loop {
             open.retain(|open| {
                 answers[open.index] = self.holds_at(open.alert, &open.held);
                 answers[open.index].is_none()
             });
             if open.is_empty() {
-                return answers;
+                return;
             }
             let mut free = unheld(&open);
             if !free.contains(&true) {
@@ -181,6 +190,42 @@ impl<'a> Upstream<'a> {
     }
 }
 
+/// The first of the part that one belongs to; each knows one that comes before it.
+fn find(first: &mut [usize], mut one: usize) -> usize {
+    while first[one] != one {
+        first[one] = first[first[one]];
+        one = first[one];
+    }
+    one
+}
+
+/// The same alerts in parts, each in its order: none of one part would hold back any of another.
+fn apart(open: Vec<Open<'_>>) -> Vec<Vec<Open<'_>>> {
+    // Those that hold and those that are held at a place belong together, where there are both.
+    let mut places: HashMap<&InCommon<'_>, (Vec<usize>, Vec<usize>)> = HashMap::new();
+    for (order, one) in open.iter().enumerate() {
+        one.holds.iter().for_each(|place| places.entry(place).or_default().0.push(order));
+        one.held.iter().for_each(|place| places.entry(place).or_default().1.push(order));
+    }
+    let mut first: Vec<usize> = (0..open.len()).collect();
+    for (holders, held) in places.values().filter(|(holders, held)| !holders.is_empty() && !held.is_empty()) {
+        for other in holders[1..].iter().chain(held) {
+            let (one, other) = (find(&mut first, holders[0]), find(&mut first, *other));
+            first[one.max(other)] = one.min(other);
+        }
+    }
+    let mut parts: Vec<Vec<Open<'_>>> = Vec::new();
+    let mut part_of: HashMap<usize, usize> = HashMap::new();
+    for (order, one) in open.into_iter().enumerate() {
+        let part = *part_of.entry(find(&mut first, order)).or_insert_with(|| {
+            parts.push(Vec::new());
+            parts.len() - 1
+        });
+        parts[part].push(one);
+    }
+    parts
+}
+
 /// For each of these, the earliest first, whether none of the others holds it back. Of two that would hold back each
 /// other, the later one does not count.
 fn unheld(open: &[Open<'_>]) -> Vec<bool> {
@@ -190,10 +235,34 @@ fn unheld(open: &[Open<'_>]) -> Vec<bool> {
             upstream.entry(place).or_default().push(order);
         }
     }
+    // How many hold at one place and are held at another, for those that hold back each other.
+    let both = LazyCell::new(|| {
+        let mut both: HashMap<(&InCommon<'_>, &InCommon<'_>), usize> = HashMap::new();
+        for one in open {
+            for (holds, held) in one.holds.iter().flat_map(|holds| one.held.iter().map(move |held| (holds, held))) {
+                *both.entry((holds, held)).or_default() += 1;
+            }
+        }
+        both
+    });
     let holds = |holder: usize, held: usize| open[holder].holds.iter().any(|place| open[held].held.contains(place));
-    let is_held = |order: usize| {
-        let holders = open[order].held.iter().filter_map(|place| upstream.get(place)).flatten();
-        holders.into_iter().any(|&holder| holder != order && (holder < order || !holds(order, holder)))
+    let is_held_at = |order: usize, place: &InCommon<'_>| {
+        let Some(holders) = upstream.get(place) else { return false };
+        match holders.iter().find(|holder| **holder != order) {
+            None => false,
+            Some(first) if *first < order => true,
+            Some(_) => {
+                // All the others come later: do they all count for nothing? Mostly one place says so of all of them.
+                let one = &open[order];
+                let is_among = one.holds.contains(place);
+                let others = holders.len() - usize::from(is_among);
+                let all_at = |back: &InCommon<'_>| {
+                    let own = usize::from(is_among && one.held.contains(back));
+                    both.get(&(place, back)).is_some_and(|count| count - own == others)
+                };
+                !one.holds.iter().any(all_at) && holders.iter().any(|holder| *holder != order && !holds(order, *holder))
+            }
+        }
     };
-    (0..open.len()).map(|order| !is_held(order)).collect()
+    (0..open.len()).map(|order| !open[order].held.iter().any(|place| is_held_at(order, place))).collect()
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::error::StoreError;
 use crate::model::{
     Ack, Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, Labels, ReceiverId, RuleId,
-    SourceId, Status,
+    Severity, SourceId, Status,
 };
 
 /// Where a page of a list ends: the next one begins after it. Lists go from the newest to the oldest.
@@ -25,6 +25,10 @@ pub struct Place {
 pub struct AlertAsk {
     /// Those in this state.
     pub state: Option<AlertState>,
+    /// Those that are suspended, or those that are not.
+    pub is_suspended: Option<bool>,
+    /// Those that fire with this severity. Of what is over it is not asked.
+    pub severity: Option<Severity>,
     /// Those of this source.
     pub source: Option<SourceId>,
     /// Those about this job, of the source that is named, or of any.
@@ -65,15 +69,48 @@ pub struct StepRow {
     pub taken_at: Timestamp,
 }
 
+/// When an alert was told, and until when what is pending for it waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ToldWhen {
+    /// When the first message of its beginning was made: its later steps count from there.
+    pub first_at: Option<Timestamp>,
+    /// When the first message goes out that waits for others of its group.
+    pub gathers_until: Option<Timestamp>,
+    /// When the first message goes out that is held back until a window opens.
+    pub held_until: Option<Timestamp>,
+}
+
 /// Runs of one job on one day, in one status, that are no longer kept one by one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayCount {
-    /// Days since 1970 in UTC.
+    /// Days since 1970 in the zone of the configuration that removed them; what an older version removed, in UTC.
     pub day: i64,
     /// Their status.
     pub status: Status,
     /// How many.
     pub runs: u64,
+}
+
+/// Runs of one job in a quarter of an hour, in one status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotCount {
+    /// When the quarter begins.
+    pub at: Timestamp,
+    /// Their status.
+    pub status: Status,
+    /// How many.
+    pub runs: u64,
+}
+
+/// What was read of a source, by plan time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadSpan {
+    /// From when on; none of a source that was never read as a whole.
+    pub from: Option<Timestamp>,
+    /// Up to when.
+    pub until: Option<Timestamp>,
+    /// What lies in between and was not, or not yet: from when to when; without an end, up to now.
+    pub unread: Vec<(Timestamp, Option<Timestamp>)>,
 }
 
 /// What the page and the API show.
@@ -109,11 +146,12 @@ pub trait Board: Send + Sync {
         deliveries: &[DeliveryId],
     ) -> impl Future<Output = Result<HashMap<DeliveryId, Vec<AlertId>>, StoreError>> + Send;
 
-    /// When what is pending for these alerts goes out that waits for others of its group; nothing of the others.
-    fn gathering(
+    /// When these alerts were first told, and until when what is pending for them waits; nothing of those of which nothing
+    /// is to be told.
+    fn told_when(
         &self,
         alerts: &[AlertId],
-    ) -> impl Future<Output = Result<HashMap<AlertId, Timestamp>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<HashMap<AlertId, ToldWhen>, StoreError>> + Send;
 
     /// Has deliveries that are pending be given up for good by somebody. Returns those that were.
     fn drop_deliveries(
@@ -151,6 +189,22 @@ pub trait Board: Send + Sync {
         span: (Timestamp, Timestamp),
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Instance>, StoreError>> + Send;
+
+    /// How many of a job's runs were due when, since then: those that are kept by the quarter of an hour, those that are
+    /// not by the day, beginning with this one. Of one state of the store.
+    fn counts_of(
+        &self,
+        source: &SourceId,
+        job: &str,
+        since: (Timestamp, i64),
+    ) -> impl Future<Output = Result<(Vec<SlotCount>, Vec<DayCount>), StoreError>> + Send;
+
+    /// What was read of a source, with what was not since then.
+    fn read_span(
+        &self,
+        source: &SourceId,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<ReadSpan, StoreError>> + Send;
 
     /// What is known of a job's runs that are no longer kept, by day and status, since a day.
     fn days_of(

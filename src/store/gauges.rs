@@ -11,6 +11,9 @@ use crate::model::{ReceiverId, RuleId, Severity};
 pub trait Gauges: Send + Sync {
     /// Counts what is open at `now`, on one state of the store.
     fn gauges(&self, now: Timestamp) -> impl Future<Output = Result<Counted, StoreError>> + Send;
+
+    /// How many alerts fire and how many letters are dead: what stands in the head of every page.
+    fn open_counts(&self) -> impl Future<Output = Result<(u64, u64), StoreError>> + Send;
 }
 
 /// What is open, counted.

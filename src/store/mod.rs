@@ -50,7 +50,7 @@ pub use access::{Access, NewToken, TokenRecord};
 pub use actions::Actions;
 pub use address::{StoreAddress, TLS_MODES};
 pub use archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
-pub use board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, StepRow};
+pub use board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, ReadSpan, SlotCount, StepRow, ToldWhen};
 pub use deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 pub use desk::{Desk, NewSilence, Told};
 pub use digests::{DigestCommit, DigestCursor, Digests, Since};

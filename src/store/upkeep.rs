@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::error::StoreError;
 use crate::model::SourceId;
@@ -27,6 +28,11 @@ pub trait Upkeep: Send + Sync {
 
     /// Removes what ended before `before`, in small transactions. Returns how many rows went. What the source can still
     /// list again, what is pending and what fires stays, however old it is, and so do the `kept` runs; a delivery stays as long
-    /// as its alert. The runs that go are counted by job and day.
-    fn purge(&self, before: Timestamp, kept: &KeptRuns) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// as its alert. The runs that go are counted by job and day of `zone`.
+    fn purge(
+        &self,
+        before: Timestamp,
+        kept: &KeptRuns,
+        zone: &TimeZone,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::sample::{sample_facts, told};
+use super::sample_alert::{sample_facts, told};
 use crate::model::{
     AlertFacts, ConditionKind, InstancePart, JobPart, Measures, Message, MessageData, MessageKind, Reason, ReasonCode,
     Stage, Status,

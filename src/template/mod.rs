@@ -28,6 +28,7 @@ mod marks;
 mod names;
 mod output;
 mod sample;
+mod sample_alert;
 mod say;
 mod set;
 #[cfg(test)]

@@ -14,8 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::fault::Fault;
-use super::routes::Needs;
-use super::server::Peer;
+use super::needs::{Needs, Peer};
 use super::state::Web;
 use crate::config::{TrustedProxy, WebSettings};
 use crate::desk::{TOKEN_HEAD, hash_of};

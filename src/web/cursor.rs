@@ -48,7 +48,12 @@ fn read(text: &str) -> Result<Place, Fault> {
         let (at, id) = std::str::from_utf8(&bytes).ok()?.split_once(' ')?;
         Some(Place { at: Timestamp::from_millisecond(at.parse().ok()?).ok()?, id: id.to_string() })
     };
-    place().ok_or_else(|| Fault::bad_request("the cursor is none of an answer from here"))
+    place().ok_or_else(none_of_ours)
+}
+
+/// What is said of a cursor that no answer of ours had.
+pub(super) fn none_of_ours() -> Fault {
+    Fault::bad_request("the cursor is none of an answer from here")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! record with who did it, and done only to what they may see.
 
 use crate::desk::{self, Closing, Wrong, check_silence, one_line};
-use crate::model::{Ack, Action, Alert, AlertState, DeliveryId, SilenceId, SourceId};
+use crate::model::{Ack, Action, Alert, AlertState, DeliveryId, EndReason, SilenceId, SourceId};
 use crate::store::{Actions as _, Board as _, DeadLetters, Deliveries as _, Desk as _, NewSilence};
 
 use super::fault::Fault;
@@ -57,6 +57,7 @@ pub(super) async fn close(web: &Web, doer: &Doer<'_>, id: &str, reason: &str) ->
     let closing = Closing { by: doer.by.to_string(), reason: one_line("reason", reason)?, at: web.now() };
     let receivers = web.in_force();
     let notified = desk::close(&web.store, &receivers.receivers, std::slice::from_ref(&alert), &closing).await?;
+    web.metrics.ended(alert.rule.as_str(), EndReason::Closed.as_str());
     tracing::info!(alert = id, by = doer.by, notified, "closed over the web");
     Ok(notified)
 }

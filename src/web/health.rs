@@ -1,7 +1,13 @@
 //! Whether Nightbell is well, for whoever starts it again or sends requests to it.
 //!
 //! `/-/healthy` asks the loops alone and never the store: a database that is away must not have the process killed, which
-//! would mend nothing. `/-/ready` asks the store for a write, and whether every source was asked since the start.
+//! would mend nothing. `/-/ready` asks the store for a write, and whether every source is looked after: it was asked since the
+//! start, or another process on the same store polls it. Who stands by, because other files than its own are in force, is
+//! ready too: an update waits for that before it stops those whose files these are.
+//!
+//! Anybody may ask: what is told are numbers. Which ones they are the log says, and the page says to who may look.
+
+use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::State;
@@ -12,13 +18,20 @@ use tokio::time::Instant;
 
 use super::state::Web;
 use crate::limits::WEB_READY_AGE_MAX;
-use crate::store::{Archive as _, Upkeep as _};
+use crate::source::SourceSettings;
+use crate::store::{Archive as _, Leases as _, SourceCondition, Upkeep as _};
+use crate::worker::lease::{is_in_force_somewhere, polled_by_others};
+use crate::worker::poll::is_silent;
 
 /// `GET /-/healthy`.
 pub(super) async fn healthy(State(web): State<Web>) -> Response {
-    let hanging: Vec<String> =
-        web.statuses.all().into_iter().filter(|(_, status)| status.hangs()).map(|(name, _)| name).collect();
-    answer(if hanging.is_empty() { Ok(()) } else { Err(format!("these loops hang: {}", hanging.join(", "))) })
+    let all = web.statuses.all();
+    let hanging: Vec<&str> = all.iter().filter(|(_, status)| status.hangs()).map(|(name, _)| name.as_str()).collect();
+    if hanging.is_empty() {
+        return answer(Ok(()));
+    }
+    tracing::warn!(loops = hanging.join(", "), "not healthy: these loops hang");
+    answer(Err(format!("{} of {} loops hang", hanging.len(), all.len())))
 }
 
 /// `GET /-/ready`. Several who ask at once are answered by one look.
@@ -41,12 +54,33 @@ async fn look(web: &Web) -> Result<(), String> {
         tracing::warn!(%error, "not ready");
         "the store takes no write; the log says why".to_string()
     };
-    web.store.beat(web.now()).await.map_err(failed)?;
+    let (now, in_force) = (web.now(), web.in_force());
+    web.store.beat(now).await.map_err(failed)?;
     let asked = web.store.sources().await.map_err(failed)?;
-    let in_force = web.in_force();
-    let is_asked = |id| asked.iter().any(|source| source.id == id && source.polled_at >= web.started_at);
-    let waits = in_force.config.sources.iter().map(|source| source.id.clone()).find(|id| !is_asked(id.clone()));
-    waits.map_or(Ok(()), |id| Err(format!("source {id} has not been asked yet")))
+    let is_shared = web.store.is_shared();
+    let mut others = BTreeSet::new();
+    if is_shared {
+        let standing = web.store.look(None).await.map_err(failed)?;
+        // By files that are not those in force it polls nothing, and others do what there is to do: it stands by.
+        let is_another = standing.in_force.1 != in_force.config.fingerprint;
+        if is_another && is_in_force_somewhere(&standing, &web.replica) {
+            return Ok(());
+        }
+        others = polled_by_others(&standing, &web.replica);
+    }
+    let is_known = |settings: &&SourceSettings| {
+        let condition = asked.iter().find(|source| source.id == settings.id);
+        // Who takes a source over from another process asks it when its schedule says so, and not at once.
+        let is_in_turn = |it: &SourceCondition| is_shared && !is_silent(&settings.poll, it.polled_at, now);
+        others.contains(&settings.id) || condition.is_some_and(|it| it.polled_at >= web.started_at || is_in_turn(it))
+    };
+    let sources = &in_force.config.sources;
+    let waiting: Vec<&str> = sources.iter().filter(|it| !is_known(it)).map(|it| it.id.as_str()).collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    tracing::debug!(sources = waiting.join(", "), "not ready: these were not asked yet");
+    Err(format!("{} of {} sources have not been asked yet", waiting.len(), sources.len()))
 }
 
 fn answer(outcome: Result<(), String>) -> Response {

@@ -12,17 +12,22 @@
 
 mod access;
 mod api;
+mod calendar;
 mod cursor;
 mod deeds;
+mod durations;
 mod fault;
 mod health;
+mod needs;
 mod page;
 mod routes;
 mod scrape;
 mod server;
 mod sight;
 mod state;
+mod waiting;
 
-pub use routes::{Needs, Route, routes};
+pub use needs::Needs;
+pub use routes::{Route, routes};
 pub use server::serve;
 pub use state::{InForce, Web};

@@ -7,19 +7,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::fault::Fault;
+use super::needs::Needs;
 use super::state::Web;
 use super::{access, api, health, page, scrape};
 use crate::limits::WEB_BODY_BYTES_MAX;
 use crate::model::Role;
-
-/// What a route needs of who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// Nothing: what it says is no secret, and it does nothing.
-    Nothing,
-    /// Somebody who may this.
-    Role(Role),
-}
 
 /// One thing that can be asked for.
 pub struct Route {
@@ -121,6 +113,7 @@ fn api() -> Vec<Route> {
         look("/api/v1/jobs", VIEWER, get(api::jobs)),
         look("/api/v1/jobs/{source}/{job}", VIEWER, get(api::job)),
         look("/api/v1/jobs/{source}/{job}/instances", VIEWER, get(api::instances)),
+        look("/api/v1/jobs/{source}/{job}/calendar", VIEWER, get(api::calendar)),
         look("/api/v1/explain", VIEWER, get(api::explain)),
         look("/api/v1/actions", VIEWER, get(api::actions)),
         look("/api/v1/digests", VIEWER, get(api::digests)),

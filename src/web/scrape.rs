@@ -1,5 +1,7 @@
-//! `/metrics`: what was counted, and what there is now, in the OpenMetrics text format.
+//! `/metrics`: what was counted, and what there is now, in the OpenMetrics text format. Of a store that does not answer
+//! nothing is told but that: a number that nobody has read is not 0.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use axum::extract::State;
@@ -15,8 +17,14 @@ use prometheus_client::registry::Registry;
 use super::fault::Fault;
 use super::sight::Sight;
 use super::state::{InForce, Web};
+use crate::alert::own as watched;
+use crate::config::Config;
+use crate::limits::WEB_SCRAPE_STORE_TIME_MAX;
 use crate::metrics::{Label, Labels};
-use crate::store::{Archive as _, Counted, Gauges as _, SourceCondition, StoreError};
+use crate::rule::Rule;
+use crate::store::{Archive as _, Counted, Gauges as _, SourceCondition};
+use crate::worker::turn::Status;
+use crate::worker::{deliver, digest, escalation, fallback, heartbeat, housekeeping, own, remind, unwatched};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -38,17 +46,39 @@ pub(super) async fn metrics(State(web): State<Web>, sight: Sight) -> Result<Resp
     let up = Gauge::<i64>::default();
     up.set(i64::from(stored.is_ok()));
     registry.register("store_up", "Whether the store answers.", up);
-    let (counted, sources) = stored.unwrap_or_default();
-    of_store(&mut registry, &in_force, &counted, now);
-    of_sources(&mut registry, &in_force, &sources, now);
+    if let Ok((counted, sources)) = &stored {
+        of_store(&mut registry, &in_force, counted, now);
+        of_sources(&mut registry, &in_force, sources, now);
+    }
     let mut text = String::new();
     encode(&mut text, &registry)
         .map_err(|_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
-async fn stored(web: &Web, now: Timestamp) -> Result<(Counted, Vec<SourceCondition>), StoreError> {
-    Ok((web.store.gauges(now).await?, web.store.sources().await?))
+async fn stored(web: &Web, now: Timestamp) -> Result<(Counted, Vec<SourceCondition>), String> {
+    let asked = async { Ok((web.store.gauges(now).await?, web.store.sources().await?)) };
+    let answered = tokio::time::timeout(WEB_SCRAPE_STORE_TIME_MAX, asked).await;
+    let answered = answered.map_err(|_| format!("no answer within {} s", WEB_SCRAPE_STORE_TIME_MAX.as_secs()))?;
+    answered.map_err(|error: crate::store::StoreError| error.to_string())
+}
+
+/// The loops that a configuration has, by the names under which their statuses are known, whether they have begun or not:
+/// another replica may run them.
+fn loops_of(config: &Config) -> impl Iterator<Item = String> {
+    let rules = config.rules.rules();
+    let own = [
+        (digest::NAME, !config.digests.is_empty()),
+        (escalation::NAME, true),
+        (fallback::NAME, config.receivers.iter().any(|receiver| receiver.fallback.is_some())),
+        (heartbeat::NAME, config.heartbeat.is_some()),
+        (housekeeping::NAME, true),
+        (own::NAME, true),
+        (remind::NAME, rules.iter().any(Rule::repeats)),
+        (unwatched::NAME, true),
+    ];
+    let own = own.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name.to_string());
+    own.chain(config.receivers.iter().map(|receiver| deliver::status_name(&receiver.id)))
 }
 
 fn of_program(registry: &mut Registry, web: &Web, in_force: &InForce, now: Timestamp) {
@@ -68,7 +98,10 @@ fn of_program(registry: &mut Registry, web: &Web, in_force: &InForce, now: Times
     registry.register("config_last_reload_success_timestamp_seconds", says, since);
     let (failing, hanging, looked) =
         (Whole::<Label>::default(), Whole::<Label>::default(), Seconds::<Label>::default());
-    for (name, status) in web.statuses.all() {
+    let mut loops: BTreeMap<String, Status> =
+        loops_of(&in_force.config).map(|name| (name, Status::default())).collect();
+    loops.extend(web.statuses.all());
+    for (name, status) in loops {
         let label = [("loop", name)];
         failing.get_or_create(&label).set(i64::from(status.failing.is_some()));
         hanging.get_or_create(&label).set(i64::from(status.fault(now).is_some()));
@@ -101,6 +134,10 @@ fn of_store(registry: &mut Registry, in_force: &InForce, counted: &Counted, now:
     let firing = Whole::<Labels>::default();
     for rule in in_force.config.rules.rules() {
         firing.get_or_create(&[("rule", rule.id.to_string()), ("severity", rule.severity.to_string())]).set(0);
+    }
+    for rule in watched::RULES {
+        let severity = watched::severity_of(rule).to_string();
+        firing.get_or_create(&[("rule", rule.to_string()), ("severity", severity)]).set(0);
     }
     for (rule, severity, count) in &counted.firing {
         let severity = severity.map_or_else(|| "unknown".to_string(), |severity| severity.to_string());

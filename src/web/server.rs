@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::fault::{self, Fault};
+use super::needs::Peer;
 use super::page;
 use super::routes::router;
 use super::state::Web;
@@ -35,10 +36,6 @@ use crate::limits::{
     WEB_CONNECTION_LIFE_MAX, WEB_CONNECTIONS_MAX, WEB_HEAD_BYTES_MAX, WEB_HEAD_TIME_MAX, WEB_IDLE_TIME_MAX,
     WEB_REQUEST_TIME_MAX, WEB_STOP_TIME_MAX,
 };
-
-/// Who is at the other end of the connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
 
 /// What a connection is told for which there is no place.
 const NO_PLACE: &[u8] =

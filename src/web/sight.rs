@@ -22,12 +22,14 @@ use crate::desk::explain::{Asked, Explanation};
 use crate::limits::{API_ROWS_MAX, NIGHT_ALERTS_MAX, PAGE_ROWS, SCOPED_READS_MAX};
 use crate::model::{
     Action, ActionKind, Alert, AlertId, AlertState, Concerns, Delivery, DeliveryId, DeliveryState, LabelMatch, Labels,
-    Silence, SilenceId, SourceId, joined_labels,
+    ReceiverId, Severity, Silence, SilenceId, SourceId, joined_labels,
 };
+use crate::notify::ReceiverSettings;
 use crate::rule::Rule;
 use crate::store::{
     Actions as _, AlertAsk, Board as _, Deliveries as _, DeliveryAsk, DeliveryRecord, Desk as _, Gauges as _, Place,
 };
+use crate::worker::deliver::receiver_of;
 
 /// What somebody may see.
 #[derive(Clone)]
@@ -38,6 +40,12 @@ pub(in crate::web) struct Sight {
 
 /// Rows, and the cursor that leads to those after them.
 pub(in crate::web) type Rows<T> = (Vec<T>, Option<String>);
+
+/// Where the next page of a list begins that goes from the worst on.
+pub(in crate::web) struct Rest {
+    pub(in crate::web) severity: Severity,
+    pub(in crate::web) cursor: Option<String>,
+}
 
 impl FromRequestParts<Web> for Sight {
     type Rejection = Fault;
@@ -110,6 +118,34 @@ impl Sight {
             || rules.iter().any(|rule| self.sees_rule(source, rule))
     }
 
+    /// The rules that are in it.
+    pub(in crate::web) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let config = &self.in_force.config;
+        let is_seen = |rule: &Rule| config.sources.iter().any(|source| self.sees_rule(&source.id, rule));
+        config.rules.rules().iter().filter(move |rule| self.is_whole() || is_seen(rule))
+    }
+
+    /// Whether a receiver is in it: whether a rule that is in it notifies that one, or one in whose place it is notified.
+    pub(in crate::web) fn sees_receiver(&self, receiver: &ReceiverId) -> bool {
+        if self.is_whole() || self.rules().any(|rule| rule.receivers().any(|told| told == receiver)) {
+            return true;
+        }
+        let stands_in = |settings: &&ReceiverSettings| settings.fallback.as_ref().is_some_and(|it| it.to == *receiver);
+        // Nobody is his own fallback, however many stand in between.
+        self.in_force.config.receivers.iter().filter(stands_in).any(|settings| self.sees_receiver(&settings.id))
+    }
+
+    /// Whether a loop is in it, by its name: some are a receiver's, some a source's.
+    pub(in crate::web) fn sees_loop(&self, name: &str) -> bool {
+        if self.is_whole() {
+            return true;
+        }
+        match name.strip_prefix("poll/") {
+            Some(source) => self.sees_source(&SourceId::new(source)),
+            None => receiver_of(name).is_none_or(|receiver| self.sees_receiver(&receiver)),
+        }
+    }
+
     /// Whether somebody who sees this much may see what concerns alerts with these labels alone.
     fn covers(&self, labels: &LabelMatch) -> bool {
         let is_within = |(name, values): (&String, &Vec<String>)| {
@@ -151,6 +187,30 @@ impl Sight {
             }
         }
         Ok((seen, ask.after.as_ref().map(cursor::write)))
+    }
+
+    /// A page of alerts that fire, the worst first and of the same severity the newest; `ask` says with which severity it
+    /// begins, and behind which place. Returns where the next one begins.
+    pub(in crate::web) async fn worst_first(
+        &self,
+        web: &Web,
+        ask: AlertAsk,
+        limit: usize,
+    ) -> Result<(Vec<Alert>, Option<Rest>), Fault> {
+        let begin = ask.severity.unwrap_or(Severity::Critical);
+        let (mut found, mut after) = (Vec::new(), ask.after.clone());
+        for severity in Severity::ALL.into_iter().filter(|severity| *severity <= begin) {
+            if found.len() == limit {
+                return Ok((found, Some(Rest { severity, cursor: None })));
+            }
+            let wanted = AlertAsk { severity: Some(severity), after: after.take(), ..ask.clone() };
+            let (mut of_severity, next) = self.alerts(web, wanted, limit - found.len()).await?;
+            found.append(&mut of_severity);
+            if next.is_some() {
+                return Ok((found, Some(Rest { severity, cursor: next })));
+            }
+        }
+        Ok((found, None))
     }
 
     /// Everything that is known of a delivery.
@@ -241,8 +301,13 @@ impl Sight {
     /// The silences, the newest first, each with the number of alerts that it holds back or held back.
     pub(in crate::web) async fn silences(&self, web: &Web) -> Result<Vec<(Silence, u64)>, Fault> {
         let mut found = web.store.silences().await?;
-        found.retain(|(silence, _)| self.covers(&silence.concerns.labels));
+        found.retain(|(silence, _)| self.sees_silence(silence));
         Ok(found)
+    }
+
+    /// Whether a silence is in it.
+    pub(in crate::web) fn sees_silence(&self, silence: &Silence) -> bool {
+        self.covers(&silence.concerns.labels)
     }
 
     /// The silence of this number.
@@ -254,7 +319,7 @@ impl Sight {
     /// What somebody wants silenced, as far as they may see it.
     ///
     /// # Errors
-    /// When they name labels that are out of sight.
+    /// When they name labels, a source or a rule that is out of sight.
     pub(in crate::web) fn narrowed(&self, concerns: Concerns) -> Result<Concerns, Wrong> {
         let mut narrowed = concerns;
         if narrowed.is_empty() {
@@ -262,6 +327,16 @@ impl Sight {
         }
         for (name, values) in &self.scope.0 {
             narrowed.labels.0.entry(name.clone()).or_insert_with(|| values.clone());
+        }
+        if !self.is_whole() {
+            // What is out of sight is as if it were not there, and is not named as what may be meant.
+            let unseen = |what: &str, name: &str| Wrong { part: None, why: format!("there is no {what} {name:?}") };
+            if let Some(source) = narrowed.sources.iter().find(|source| !self.sees_source(source)) {
+                return Err(unseen("source", source.as_str()));
+            }
+            if let Some(name) = narrowed.rules.iter().find(|name| !self.rules().any(|rule| rule.id == **name)) {
+                return Err(unseen("rule", name.as_str()));
+            }
         }
         if self.covers(&narrowed.labels) {
             return Ok(narrowed);
@@ -332,9 +407,7 @@ impl Sight {
     /// How many alerts fire and how many letters are dead; of a part of everything, at most as many as are counted one by one.
     pub(in crate::web) async fn counted(&self, web: &Web) -> Result<(u64, u64), Fault> {
         if self.is_whole() {
-            let counted = web.store.gauges(web.now()).await?;
-            let firing = counted.firing.iter().map(|(.., count)| count).sum();
-            return Ok((firing, counted.dead.iter().map(|(_, count)| count).sum()));
+            return Ok(web.store.open_counts().await?);
         }
         let firing = AlertAsk { state: Some(AlertState::Firing), ..AlertAsk::default() };
         let (firing, _) = self.alerts(web, firing, NIGHT_ALERTS_MAX).await?;

@@ -50,7 +50,9 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The configuration in force.
     pub in_force: watch::Receiver<Arc<InForce>>,
-    /// Since when the program runs.
+    /// The name of this process among those on the same store.
+    pub replica: Arc<str>,
+    /// Since when it runs.
     pub started_at: Timestamp,
     /// What the links of messages are signed with.
     pub(super) links: LinkKey,
@@ -65,10 +67,11 @@ impl Web {
         clock: Arc<dyn Clock>,
         (statuses, reloads, metrics): (Statuses, Reloads, Metrics),
         in_force: watch::Receiver<Arc<InForce>>,
-        (started_at, links): (Timestamp, LinkKey),
+        (replica, started_at): (Arc<str>, Timestamp),
+        links: LinkKey,
     ) -> Web {
         let ready = Mutex::new(None);
-        Web(Arc::new(Parts { store, clock, statuses, reloads, metrics, in_force, started_at, links, ready }))
+        Web(Arc::new(Parts { store, clock, statuses, reloads, metrics, in_force, replica, started_at, links, ready }))
     }
 
     /// The configuration in force now.

@@ -3,23 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::language::Language;
 use super::phrase::Phrase;
 use crate::yaml::{Diagnostics, Environment, Node, Value, parse};
 
 /// Phrases by key. A mapping inside a catalog gives its keys a name in front: `word.fail`.
 pub(super) type Catalog = BTreeMap<String, Phrase>;
 
-static EN: LazyLock<Catalog> = LazyLock::new(|| read(include_str!("../../templates/words/en.yaml")).0);
-static ZH: LazyLock<Catalog> = LazyLock::new(|| read(include_str!("../../templates/words/zh.yaml")).0);
-
-/// The catalog of a language.
-pub(super) fn of(language: Language) -> &'static Catalog {
-    match language {
-        Language::En => &EN,
-        Language::Zh => &ZH,
-    }
-}
+/// The English catalog.
+pub(super) static EN: LazyLock<Catalog> = LazyLock::new(|| read(include_str!("../../templates/words/en.yaml")).0);
+/// The Chinese one.
+pub(super) static ZH: LazyLock<Catalog> = LazyLock::new(|| read(include_str!("../../templates/words/zh.yaml")).0);
 
 /// The phrases of a file, and what is wrong with it. The files are the program's own and a test holds that nothing is.
 fn read(text: &str) -> (Catalog, Vec<String>) {

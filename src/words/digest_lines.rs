@@ -1,7 +1,8 @@
 //! What is still broken, line by line: jobs that failed of the same error share one. Pure.
 
-use super::group::{GroupLine, Listener, heaps_of, only, pattern, shape};
+use super::group::{GroupLine, heaps_of, only, pattern, shape};
 use super::language::truncated;
+use super::listener::Listener;
 use super::verdict::grouped;
 use crate::limits::{DIGEST_LINES_MAX, GROUP_ALIKE_MIN};
 use crate::model::{DigestFacts, Labels, Severity, TroublePart};
@@ -37,7 +38,8 @@ pub fn digest_lines(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<GroupLi
     if broken.total > named {
         let text = listener.language.say("digest.more_broken", &[("n", &grouped(broken.total - named))]);
         let level = lines.last().map_or(Severity::Error.as_str(), |last| last.level);
-        lines.push(GroupLine { level, text, names: None, jobs: Vec::new(), node: None, runbook: None });
+        let (names, jobs) = (None, Vec::new());
+        lines.push(GroupLine { level, text, names, jobs, node: None, runbook: None, url: None, ack_url: None });
     }
     lines
 }
@@ -86,5 +88,7 @@ fn line(heap: &[&TroublePart], listener: &Listener<'_>) -> GroupLine {
         jobs: heap.iter().map(|part| part.job.clone()).collect(),
         node,
         runbook: None,
+        url: None,
+        ack_url: None,
     }
 }

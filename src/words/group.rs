@@ -4,26 +4,13 @@
 //! So the headline says what all of them have in common, and alerts that are alike share a line: one line for each error,
 //! with the names of its jobs and the first log to look at. Reads facts; knows no channel and no escaping.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::headline::short_time;
 use super::language::{Language, truncated};
+use super::listener::Listener;
 use super::verdict::grouped;
-use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_NODES_MAX};
+use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_LINKS_MAX, GROUP_NODES_MAX};
 use crate::model::{AlertFacts, AlertState, GroupFacts, ReasonCode, Severity};
-
-/// For whom something is said: the language, the zone of the times, and the instant of the message.
-#[derive(Clone, Copy)]
-pub struct Listener<'a> {
-    /// The language.
-    pub language: Language,
-    /// The zone of the times.
-    pub timezone: &'a TimeZone,
-    /// When the message is made: times of the same day need no date.
-    pub now: Timestamp,
-}
 
 /// One line of a message about several alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,6 +27,10 @@ pub struct GroupLine {
     pub node: Option<String>,
     /// Where it says what to do, if the configuration says the same of all of them.
     pub runbook: Option<String>,
+    /// Where the alert is on the page, where the line stands for one.
+    pub url: Option<String>,
+    /// Where one acknowledges it.
+    pub ack_url: Option<String>,
 }
 
 /// Longest text of one alert in a group, in characters.
@@ -118,7 +109,9 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
             let of = names.is_some().then_some(facts.job.name.as_str());
             let node = Some(facts).filter(|_| index < GROUP_NODES_MAX).and_then(|facts| node(facts, of, listener));
             let runbook = runbook.filter(|_| index < GROUP_NODES_MAX);
-            GroupLine { level: level(facts), text, names, jobs, node, runbook }
+            let linked = Some(&facts.alert).filter(|_| index < GROUP_LINKS_MAX && names.is_none());
+            let (url, ack_url) = linked.map(|alert| (alert.url.clone(), alert.ack_url.clone())).unwrap_or_default();
+            GroupLine { level: level(facts), text, names, jobs, node, runbook, url, ack_url }
         })
         .collect();
     lines.extend(recovered(&over, listener));
@@ -133,7 +126,7 @@ fn recovered(over: &[&AlertFacts], listener: &Listener<'_>) -> Option<GroupLine>
     let text = listener.language.say("group.recovered", &[("n", &grouped(over.len() as u64))]);
     let jobs = Alike { alerts: over, key: String::new() }.jobs();
     let (level, names) = (AlertState::Resolved.as_str(), Some(listed(&jobs)));
-    Some(GroupLine { level, text, names, jobs, node: None, runbook: None })
+    Some(GroupLine { level, text, names, jobs, node: None, runbook: None, url: None, ack_url: None })
 }
 
 /// Names of jobs, one after the other, each as long as a line takes.
@@ -288,12 +281,6 @@ impl<'a> Alike<'a> {
         let mut seen = std::collections::HashSet::new();
         let names = self.alerts.iter().map(|facts| facts.job.name.as_str()).filter(|name| seen.insert(*name));
         names.map(str::to_string).collect()
-    }
-}
-
-impl Listener<'_> {
-    pub(super) fn short(&self, instant: Timestamp) -> String {
-        short_time(instant, self.now, self.timezone, self.language)
     }
 }
 

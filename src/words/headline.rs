@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::group::{Listener, group_headline};
+use super::group::group_headline;
 use super::language::Language;
+use super::listener::{Listener, short_time};
 use super::verdict::verdict;
-use crate::model::{AlertFacts, AlertState, Message, MessageData, ReasonCode};
+use crate::model::{AlertFacts, AlertState, Message, MessageData, ReasonCode, Status};
 
 /// What an alert is about: a job of a source, or a part of Nightbell itself, which has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,17 +62,25 @@ pub fn headline(message: &Message, level: &str, timezone: &TimeZone, language: L
 /// What stands behind the line of an alert: ", since 08:05", or " (fired 08:05, resolved 08:09)"; as of `now`.
 pub fn when(facts: &AlertFacts, now: Timestamp, timezone: &TimeZone, language: Language) -> String {
     let short = |instant| short_time(instant, now, timezone, language);
-    let since = short(facts.alert.starts_at);
+    let since = short(since(facts));
     match facts.alert.ends_at.filter(|_| facts.alert.state == AlertState::Resolved) {
         Some(until) => language.say("when_over", &[("since", &since), ("until", &short(until))]),
         None => language.say("when", &[("since", &since)]),
     }
 }
 
-/// `08:05` on the day of `now`, `20 Nov 23:10` on another.
-pub fn short_time(instant: Timestamp, now: Timestamp, timezone: &TimeZone, language: Language) -> String {
-    let there = instant.to_zoned(timezone.clone());
-    let same_day = there.date() == now.to_zoned(timezone.clone()).date();
-    let form = if same_day { "%H:%M".to_string() } else { language.say("date_short", &[]) };
-    there.strftime(&form).to_string()
+/// Since when it has been as the summary says: where a run "has been running", since that run's own start, and not since it
+/// was too long. For everything else since the alert began.
+fn since(facts: &AlertFacts) -> Timestamp {
+    let is_about_lasting = matches!(
+        facts.alert.reason.as_ref().map(|reason| reason.code),
+        Some(ReasonCode::Status | ReasonCode::SlowerThanUsual)
+    );
+    let is_on = facts.alert.state == AlertState::Firing && is_about_lasting;
+    let began = facts.instance.as_ref().filter(|_| is_on).and_then(|run| match run.status {
+        Status::Running => run.start_time,
+        Status::Waiting => run.plan_time,
+        _ => None,
+    });
+    began.unwrap_or(facts.alert.starts_at)
 }

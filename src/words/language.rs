@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::catalog;
+use super::catalog::{self, Catalog};
 use super::phrase::Phrase;
 use crate::yaml::{closest, duration_text};
 
@@ -44,6 +44,13 @@ impl Language {
         }
     }
 
+    fn catalog(self) -> &'static Catalog {
+        match self {
+            Language::En => &catalog::EN,
+            Language::Zh => &catalog::ZH,
+        }
+    }
+
     /// The phrase of a key with these values, by name. An empty value counts as none.
     pub fn say(self, key: &str, values: &[(&str, &str)]) -> String {
         let value = |name: &str| values.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_string());
@@ -53,12 +60,12 @@ impl Language {
 
     /// The phrase of a key.
     pub fn phrase(self, key: &str) -> Option<&'static Phrase> {
-        catalog::of(self).get(key)
+        self.catalog().get(key)
     }
 
     /// Every key of the catalog, in order.
     pub fn keys(self) -> impl Iterator<Item = &'static str> {
-        catalog::of(self).keys().map(String::as_str)
+        self.catalog().keys().map(String::as_str)
     }
 
     /// The key nearest to one that does not exist.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::headline::short_time;
 use super::language::Language;
+use super::listener::short_time;
 use super::verdict::grouped;
 use crate::model::{AlertFacts, AlertState, Lately};
 

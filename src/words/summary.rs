@@ -321,7 +321,8 @@ mod tests {
         let rate =
             Measures { runs_failed: Some(6), runs_counted: Some(20), limit_percent: Some(25.0), ..Measures::default() };
         let slow = Measures { usual_ms: Some(1_200_000), limit_ms: Some(2_400_000), ..Measures::default() };
-        use ReasonCode::{Consecutive, FailureRate, Missing, NotFinishedBy, Recovered, SlowerThanUsual};
+        let fell = Measures { runs_failed: Some(1), ..Measures::default() };
+        use ReasonCode::{Consecutive, FailureRate, Missing, NotFinishedBy, Recovered, RowFell, SlowerThanUsual};
         let table = [
             (
                 Status::Fail,
@@ -330,6 +331,7 @@ mod tests {
                 "etl failed 3 times in a row: the last run failed after 1m 0s",
                 "etl 连续失败 3 次：最近一次运行 1 分钟后失败",
             ),
+            (Status::Fail, RowFell, fell, "etl recovered: 1 failure in a row now", "etl 已恢复：现连续失败 1 次"),
             (
                 Status::Fail,
                 FailureRate,

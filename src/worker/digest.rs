@@ -25,6 +25,9 @@ use crate::rule::{Condition, MatchCache, Recovers, Rule, RuleSet, RuleSetError};
 use crate::schedule::Schedule;
 use crate::store::{Archive, DigestCommit, DigestCursor, Digests, Since, StoreError};
 
+/// By what name its status is known.
+pub const NAME: &str = "digest";
+
 /// Longest sleep, so that a step of the wall clock is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
 
@@ -241,7 +244,7 @@ impl<S: Archive + Digests> Digester<S> {
 
 impl<S: Archive + Digests> Turn for Digester<S> {
     fn name(&self) -> &'static str {
-        "digest"
+        NAME
     }
 
     fn pace(&self) -> Pace {

@@ -26,6 +26,9 @@ use crate::model::{DueStep, EscalatedEnd, Escalation, Notification, ReceiverId, 
 use crate::rule::{Hours, Muting, Rule, RuleSet};
 use crate::store::{AfterStep, Desk, Steps, StoreError};
 
+/// By what name its status is known.
+pub const NAME: &str = "escalation";
+
 /// The steps of all rules, as one loop.
 pub struct Escalations<S> {
     store: Arc<S>,
@@ -130,24 +133,8 @@ impl Ladder {
     /// The steps of later rounds are counted on: with two steps, the first of the second round is step 3.
     pub fn step(&self, due: &DueStep, now: Timestamp) -> Option<StepTaken> {
         let rule = self.rules.get(&due.alert.rule)?;
-        let index = usize::try_from(due.number).ok()?.checked_sub(1)?;
-        let (round, place) = (index / (rule.escalation.len() + 1), index % (rule.escalation.len() + 1));
-        if index == 0 || round > rule.rounds.map_or(0, |rounds| usize::try_from(rounds.times).unwrap_or(0)) {
-            return None;
-        }
-        let told: Vec<(&ReceiverId, &Hours)> = match place.checked_sub(1) {
-            Some(later) => {
-                let step = rule.escalation.get(later)?;
-                step.to.iter().map(|receiver| (receiver, &step.hours)).collect()
-            }
-            None => rule.first_steps().collect(),
-        };
-        let mut seen = BTreeSet::new();
-        let told = told.into_iter().filter(|(to, hours)| hours.include(due.due_at) && seen.insert(*to));
-        let told: Vec<(&ReceiverId, &Hours)> = told.collect();
-        if told.is_empty() {
-            return None;
-        }
+        let (round, place) = place_of(rule, due.number)?;
+        let told = told_by(rule, place, due.due_at).filter(|told| !told.is_empty())?;
         let seconds = u64::try_from(now.duration_since(due.told_at).as_secs()).unwrap_or(0);
         let of = |has_arrived| {
             let pending = due.notified.iter().filter(move |(_, arrived)| *arrived == has_arrived);
@@ -178,6 +165,44 @@ impl Ladder {
     }
 }
 
+/// The step that an alert of this rule comes to next after `now`, if it fires until then: when, and whom that tells.
+/// `told_at` is when it was first told.
+pub fn next_step(
+    rule: &Rule,
+    told_at: Timestamp,
+    is_acked: bool,
+    now: Timestamp,
+) -> Option<(Timestamp, Vec<&ReceiverId>)> {
+    let ahead = steps_of(rule).into_iter().filter(|step| !(is_acked && step.unless_acked)).filter_map(|step| {
+        let at = told_at.checked_add(step.after).ok().filter(|at| *at > now)?;
+        let told = told_by(rule, place_of(rule, step.number)?.1, at)?;
+        let told: Vec<&ReceiverId> = told.into_iter().map(|(receiver, _)| receiver).collect();
+        (!told.is_empty()).then_some((at, told))
+    });
+    ahead.min_by_key(|(at, _)| *at)
+}
+
+/// In which round of a rule's steps one of this number is, and in which place of it; none of what is no later step.
+fn place_of(rule: &Rule, number: u32) -> Option<(usize, usize)> {
+    let index = usize::try_from(number).ok()?.checked_sub(1)?;
+    let (round, place) = (index / (rule.escalation.len() + 1), index % (rule.escalation.len() + 1));
+    let rounds = rule.rounds.map_or(0, |rounds| usize::try_from(rounds.times).unwrap_or(0));
+    (index > 0 && round <= rounds).then_some((round, place))
+}
+
+/// Whom the step in this place of a round tells that is due at an instant, each with the hours that it is told in.
+fn told_by(rule: &Rule, place: usize, due_at: Timestamp) -> Option<Vec<(&ReceiverId, &Hours)>> {
+    let told: Vec<(&ReceiverId, &Hours)> = match place.checked_sub(1) {
+        Some(later) => {
+            let step = rule.escalation.get(later)?;
+            step.to.iter().map(|receiver| (receiver, &step.hours)).collect()
+        }
+        None => rule.first_steps().collect(),
+    };
+    let mut seen = BTreeSet::new();
+    Some(told.into_iter().filter(|(to, hours)| hours.include(due_at) && seen.insert(*to)).collect())
+}
+
 /// The steps of a rule behind the first telling, those of later rounds too: they begin anew only while nobody has
 /// acknowledged the alert.
 fn steps_of(rule: &Rule) -> Vec<RuleStep> {
@@ -201,7 +226,7 @@ fn steps_of(rule: &Rule) -> Vec<RuleStep> {
 
 impl<S: Desk + Steps> Turn for Escalations<S> {
     fn name(&self) -> &'static str {
-        "escalation"
+        NAME
     }
 
     /// What is due and muted is looked at again after the longest sleep: nobody says when a silence is ended by hand.

@@ -29,6 +29,9 @@ use crate::model::{AlertState, MeantFor, MessageKind, Notification, ReceiverId};
 use crate::notify::Fallback;
 use crate::store::{FallbackDeliveries, FallbackDelivery, KnownReceiver, StoreError, ToldInstead, Undelivered};
 
+/// By what name its status is known.
+pub const NAME: &str = "fallback";
+
 /// The way that what cannot be told goes.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -173,7 +176,7 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
 
 impl<S: FallbackDeliveries> Turn for Fallbacks<S> {
     fn name(&self) -> &'static str {
-        "fallback"
+        NAME
     }
 
     fn pace(&self) -> Pace {

@@ -7,12 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::config::Config;
 use crate::limits::PURGE_INTERVAL;
 use crate::rule::{MatchCache, RuleSet};
 use crate::store::{Archive, KeptRuns, StoreError, Upkeep};
+
+/// By what name its status is known.
+pub const NAME: &str = "housekeeping";
 
 /// The loop over a store.
 pub struct Housekeeping<S> {
@@ -27,6 +31,8 @@ pub struct Retention {
     span: Duration,
     /// The rules, which say how many runs of a job they count.
     rules: RuleSet,
+    /// By whose days the runs that go are counted.
+    zone: TimeZone,
 }
 
 impl<S> Housekeeping<S> {
@@ -38,7 +44,7 @@ impl<S> Housekeeping<S> {
 
 impl<S: Upkeep + Archive> Turn for Housekeeping<S> {
     fn name(&self) -> &'static str {
-        "housekeeping"
+        NAME
     }
 
     fn pace(&self) -> Pace {
@@ -57,12 +63,12 @@ impl<S: Upkeep + Archive> Turn for Housekeeping<S> {
 impl Retention {
     /// What a configuration keeps.
     pub fn of(config: &Config) -> Retention {
-        Retention::new(config.retention, config.rules.clone())
+        Retention { zone: config.timezone.clone(), ..Retention::new(config.retention, config.rules.clone()) }
     }
 
-    /// What ended is kept for `span`, and the runs that `rules` count whatever their age.
+    /// What ended is kept for `span`, and the runs that `rules` count whatever their age; days are those of UTC.
     pub fn new(span: Duration, rules: RuleSet) -> Retention {
-        Retention { span, rules }
+        Retention { span, rules, zone: TimeZone::UTC }
     }
 
     /// Removes what ended longer ago than the retention. Returns how many rows went.
@@ -71,7 +77,7 @@ impl Retention {
     /// When the store fails; what was removed until then stays removed.
     pub async fn purge<S: Upkeep + Archive>(&self, store: &S, now: Timestamp) -> Result<u64, StoreError> {
         let kept = self.kept_runs(store).await?;
-        store.purge(now.checked_sub(self.span).unwrap_or(Timestamp::MIN), &kept).await
+        store.purge(now.checked_sub(self.span).unwrap_or(Timestamp::MIN), &kept, &self.zone).await
     }
 
     /// How many runs of each job the rules count.

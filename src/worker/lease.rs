@@ -19,11 +19,22 @@ use crate::limits::{
     LEASE_HAND_OVER_EVERY, LEASE_LEFT_AFTER, LEASE_LEFT_TO_OTHERS, LEASE_MARGIN, LEASE_SPAN, REPLICA_GONE_AFTER,
     REPLICA_QUIET_AFTER,
 };
+use crate::model::SourceId;
 use crate::store::{Lease, Present, Replica, Standing};
+
+/// What the names of leases begin with that are for polling sources; the sources' names follow, with a plus in between.
+pub const POLL: &str = "poll/";
 
 /// Until when a lease is trusted that was asked for at `asked`: less than it lasts, for clocks do not run alike.
 pub fn trusted_until(asked: Instant) -> Instant {
     asked + (LEASE_SPAN - LEASE_MARGIN)
+}
+
+/// The sources that other replicas than this one poll, as everything stands.
+pub fn polled_by_others(standing: &Standing, me: &str) -> BTreeSet<SourceId> {
+    let is_others = |lease: &&Lease| lease.until > standing.now && lease.holder.as_deref().is_some_and(|it| it != me);
+    let names = standing.leases.iter().filter(is_others).filter_map(|lease| lease.name.strip_prefix(POLL));
+    names.flat_map(|names| names.split('+')).map(SourceId::new).collect()
 }
 
 /// What a replica does after a look.
@@ -52,10 +63,10 @@ pub struct Part<'a> {
 
 /// What the replica does, as everything stands.
 ///
-/// Every replica takes up to an even share of what is free; replicas begin at different leases, so that they are seldom in
-/// each other's way. What nobody takes for [`LEASE_LEFT_AFTER`] anybody takes. Who holds more than a share hands one over now
-/// and then, and leaves it to the others. Whose configuration is not the one in force takes nothing. A loop whose sources or
-/// receivers another loop has still, as an older configuration grouped them, waits for that one alone.
+/// Every replica takes up to an even share of what is free: each n-th lease first, so that they are seldom in each other's way
+/// and each has some of every kind. What nobody takes for [`LEASE_LEFT_AFTER`] anybody takes. Who holds more than a share
+/// hands one over now and then, and leaves it to the others. Whose configuration is not the one in force takes nothing. A loop
+/// whose sources or receivers another loop has still, as an older configuration grouped them, waits for that one alone.
 pub fn wish(standing: &Standing, part: Part<'_>) -> Wish {
     if standing.in_force.1 != part.fingerprint {
         return Wish::default();
@@ -67,11 +78,10 @@ pub fn wish(standing: &Standing, part: Part<'_>) -> Wish {
     let others = partners(standing, part);
     let count = others.len() + 1;
     let share = part.wanted.len().div_ceil(count);
-    let mut free: Vec<&String> = part.wanted.difference(part.held).collect();
-    free.retain(|name| is_free(name));
     let place = others.iter().filter(|other| **other < part.me).count();
-    let first = free.len() * place / count;
-    free.rotate_left(first);
+    let all = part.wanted.iter().enumerate().filter(|(_, name)| !part.held.contains(*name) && is_free(name));
+    let (own, rest): (Vec<_>, Vec<_>) = all.partition(|(at, _)| at % count == place);
+    let free = own.into_iter().chain(rest).map(|(_, name)| name);
     let is_left =
         |name: &str| by_name.get(name).is_some_and(|lease| age(standing.now, lease.until) >= LEASE_LEFT_AFTER);
     let is_the_others = |name: &str| {
@@ -79,12 +89,22 @@ pub fn wish(standing: &Standing, part: Part<'_>) -> Wish {
         just_now && !others.is_empty()
     };
     let room = share.saturating_sub(part.held.len());
-    let wanted = free.into_iter().enumerate().filter(|(at, name)| *at < room || is_left(name) && !is_the_others(name));
+    let wanted = free.enumerate().filter(|(at, name)| *at < room || is_left(name) && !is_the_others(name));
     let take: Vec<String> = wanted.map(|(_, name)| name.clone()).collect();
     let may_hand_over = part.handed_over.is_none_or(|(_, ago)| ago >= LEASE_HAND_OVER_EVERY);
     let has_too_many = part.held.len() > share && take.is_empty();
-    let hand_over = part.held.last().filter(|_| has_too_many && may_hand_over).cloned();
+    let hand_over = to_hand_over(part.held).filter(|_| has_too_many && may_hand_over);
     Wish { take, hand_over }
+}
+
+/// The lease to hand over: the last one of the kind of which there are most.
+fn to_hand_over(held: &BTreeSet<String>) -> Option<String> {
+    let kind = |name: &str| name.split('/').next().unwrap_or(name).to_string();
+    let mut by_kind: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    for name in held {
+        by_kind.entry(kind(name)).or_default().push(name);
+    }
+    by_kind.into_values().max_by_key(Vec::len)?.pop().cloned()
 }
 
 /// Whether two leases are the same, or of groups of sources or of receivers that share one: "poll/a+b" and "poll/b".
@@ -106,6 +126,15 @@ fn partners<'a>(standing: &'a Standing, part: Part<'_>) -> Vec<&'a str> {
             && age(standing.now, one.seen_at) < REPLICA_QUIET_AFTER
     };
     standing.replicas.iter().filter(is_partner).map(|one| one.replica.id.as_str()).collect()
+}
+
+/// Whether one of these leases is free, or will be in a moment: who holds it has said goodbye.
+pub fn is_something_free(standing: &Standing, wanted: &BTreeSet<String>) -> bool {
+    let is_there = |holder: &str| standing.replicas.iter().any(|one| one.replica.id == holder);
+    let held = standing.leases.iter().filter(|lease| lease.until > standing.now);
+    let held = held.filter(|lease| lease.holder.as_deref().is_some_and(is_there));
+    let held: BTreeSet<&str> = held.map(|lease| lease.name.as_str()).collect();
+    wanted.iter().any(|name| !held.contains(name.as_str()))
 }
 
 /// Whether a replica that has the configuration in force is there, apart from `me`.
@@ -177,16 +206,46 @@ mod tests {
     }
 
     #[test]
+    fn what_others_poll_is_told_by_the_leases_that_they_hold() {
+        let leases = vec![
+            lease("poll/a+b", Some("y"), 1, 1),
+            lease("poll/c", Some("x"), 1, 1),
+            lease("poll/d", None, 1, 1),
+            lease("poll/e", Some("y"), 0, 1),
+            lease("deliver/f", Some("y"), 1, 1),
+        ];
+        let found = polled_by_others(&standing(leases, vec![]), "x");
+        assert_eq!(found.iter().map(SourceId::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
     fn one_takes_everything_and_two_an_even_share() {
         assert_eq!(wished(&standing(vec![], vec![]), "x", &[], None).take, ["a", "b", "c", "d"]);
         let two = vec![replica("x", "f", 0), replica("y", "f", -1000)];
-        assert_eq!(wished(&standing(vec![], two.clone()), "x", &[], None).take, ["a", "b"]);
-        assert_eq!(wished(&standing(vec![], two.clone()), "y", &[], None).take, ["c", "d"]);
+        assert_eq!(wished(&standing(vec![], two.clone()), "x", &[], None).take, ["a", "c"]);
+        assert_eq!(wished(&standing(vec![], two.clone()), "y", &[], None).take, ["b", "d"]);
         // Who says nothing takes no share: what it held is free before it is known to be gone.
         let gone = vec![replica("x", "f", 0), replica("y", "f", -6_000)];
         assert_eq!(wished(&standing(vec![], gone), "x", &[], None).take.len(), 4);
         let taken = vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 9000, 1), lease("c", None, -100, 1)];
         assert_eq!(wished(&standing(taken, two), "x", &["a"], None).take, ["c"]);
+    }
+
+    #[test]
+    fn what_is_free_or_is_in_a_moment_is_looked_for() {
+        let held = || vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 9000, 1)];
+        let is_free =
+            |leases, replicas, wanted: &[&str]| is_something_free(&standing(leases, replicas), &names(wanted));
+        let both = || vec![replica("x", "f", 0), replica("y", "f", 0)];
+        assert!(!is_free(held(), both(), &["a", "b"]));
+        assert!(is_free(held(), both(), &["a", "b", "c"]), "nobody has it");
+        assert!(is_free(held(), vec![replica("x", "f", 0)], &["a", "b"]), "its holder has said goodbye");
+        let over = || vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 0, 1), lease("c", None, 0, 1)];
+        assert!(is_free(over(), both(), &["a", "b"]) && is_free(over(), both(), &["c"]));
+        assert!(!is_free(over(), both(), &["a"]), "no loop is by the others");
+        // Its share is the others' at once.
+        let wished = wished(&standing(held()[1..].into(), vec![replica("x", "f", 0)]), "x", &[], None);
+        assert_eq!(wished.take, ["a", "c", "d"]);
     }
 
     #[test]
@@ -210,6 +269,19 @@ mod tests {
         assert_eq!(wished(&all, "x", &held, None).hand_over.as_deref(), Some("d"));
         assert_eq!(wished(&all, "x", &held, Some(("d", 59))).hand_over, None);
         assert_eq!(wished(&all, "x", &held[..2], None).hand_over, None);
+    }
+
+    #[test]
+    fn each_has_some_of_every_kind() {
+        let lanes = ["deliver/1", "deliver/2", "deliver/3", "digest", "escalate", "poll/1", "watch"];
+        let wanted = names(&lanes);
+        let two = standing(vec![], vec![replica("x", "f", 0), replica("y", "f", 0)]);
+        let none = BTreeSet::new();
+        let part = |me| Part { me, fingerprint: "f", wanted: &wanted, held: &none, handed_over: None };
+        assert_eq!(wish(&two, part("x")).take, ["deliver/1", "deliver/3", "escalate", "watch"]);
+        assert_eq!(wish(&two, part("y")).take, ["deliver/2", "digest", "poll/1", "deliver/1"]);
+        assert_eq!(to_hand_over(&wanted).as_deref(), Some("deliver/3"));
+        assert_eq!(to_hand_over(&none), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! no data, for the store has it. Its last status is published by name. Loops must never know of wire formats, SQL or the configuration file.
 
 pub mod budget;
+mod counting;
 pub mod deliver;
 pub mod digest;
 pub mod escalation;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::counting::count_alerts;
 use super::heartbeat;
 use super::lease;
 use super::pending::Receivers;
@@ -18,6 +19,7 @@ use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
 use crate::alert::own::{self, Ailment, OwnDecided, OwnSeen, ReceiverSeen, SourceSeen, Watch};
 use crate::limits::{OWN_GAP_AGE_MAX, OWN_SLEEP};
 use crate::lock::locked;
+use crate::metrics::Metrics;
 use crate::model::{
     Alert, GapCause, MessageKind, Notification, ReceiverId, Silence, SilenceId, SourcePart, Suppression,
 };
@@ -74,7 +76,7 @@ impl Outdated {
 }
 
 /// By what name its status is known.
-const NAME: &str = "own";
+pub const NAME: &str = "own";
 
 /// Watches sources and receivers.
 pub struct OwnWatch<S> {
@@ -94,6 +96,8 @@ pub struct OwnWatch<S> {
     pub reloads: Reloads,
     /// How the loops fare.
     pub statuses: Statuses,
+    /// Where alerts that begin and end are counted.
+    pub metrics: Metrics,
     /// The replicas whose configuration is another one.
     pub outdated: Outdated,
 }
@@ -131,6 +135,7 @@ impl<S: Desk + Leases + OwnAlerts + PollLedger> OwnWatch<S> {
         let changed = ended.into_iter().chain(changed).chain(released).collect();
         let commit = OwnCommit { now, fired: begun, changed, deliveries };
         self.store.commit_own(&commit).await?;
+        count_alerts(&self.metrics, commit.fired.iter(), &commit.changed);
         self.receivers.wake(commit.deliveries.iter().map(|delivery| &delivery.receiver));
         Ok(commit.deliveries.len())
     }

@@ -107,7 +107,7 @@ impl Receivers {
 
 /// The notification, which goes out with others when a window opens.
 fn held_back(notification: Notification, hold: &Hold) -> Notification {
-    Notification { group: Some(GroupPlace::of_window(&hold.window)), due_at: hold.until, ..notification }
+    Notification { group: Some(GroupPlace::of_window(&hold.window)), due_at: hold.until, since: None, ..notification }
 }
 
 impl Receiver {
@@ -160,7 +160,12 @@ impl Receiver {
         };
         match message.kind {
             MessageKind::AlertResolved => self.answer(alert, message, firing, now),
-            _ => self.about(firing, alert, message, now),
+            kind => {
+                let part = &alert.facts.alert;
+                let is_first = kind == MessageKind::AlertFiring && part.ended.is_none() && part.held_back.is_none();
+                let since = is_first.then_some(part.starts_at);
+                Notification { since, ..self.about(firing, alert, message, now) }
+            }
         }
     }
 

@@ -17,6 +17,9 @@ use crate::model::AlertFacts;
 use crate::rule::Muting;
 use crate::store::{Desk, Groups, StoreError};
 
+/// By what name its status is known.
+pub const NAME: &str = "remind";
+
 /// The loop.
 pub struct Reminders<S> {
     /// The store.
@@ -65,7 +68,7 @@ impl<S: Desk + Groups> Reminders<S> {
 
 impl<S: Desk + Groups> Turn for Reminders<S> {
     fn name(&self) -> &'static str {
-        "remind"
+        NAME
     }
 
     fn pace(&self) -> Pace {

@@ -1,10 +1,11 @@
 //! The one kind of loop: it looks, acts, sleeps until something is due or it is woken, backs off while it fails, and
 //! publishes its last status.
 //!
-//! Whatever is done in the background over and over is a [`Turn`]; a [`Runner`] runs it. A turn that fails is logged when its
-//! error is new, and tried again after a pause that doubles; one that panics is a turn that failed. The [`Statuses`] of all
-//! loops, by name, are what the heartbeat and Nightbell's alerts about itself read. This module reads the clock and writes
-//! nothing else. It must never know what a loop does, nor the store.
+//! Whatever is done in the background over and over is a [`Turn`]; a [`Runner`] runs it. The polls, which keep to a schedule,
+//! and the lanes, which do several things at once, sleep by themselves; all of them go through a [`Course`]: a turn that fails
+//! is logged when its error is new, and tried again after a pause that doubles; one that panics is a turn that failed. The
+//! [`Statuses`] of all loops, by name, are what the heartbeat and Nightbell's alerts about itself read. This module reads the
+//! clock and writes nothing else. It must never know what a loop does, nor the store.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::limits::{LOOP_HANGS_AFTER, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::limits::{LOOP_HANGS_AFTER, SHARED_TURN_EVERY, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::lock::locked;
 
 /// Something that is done over and over.
@@ -102,6 +103,8 @@ pub struct Status {
     pub asked_to_wait_until: Option<Timestamp>,
     /// When the turn under way began, by the clock that cannot be set.
     under_way: Option<Instant>,
+    /// How long a turn may take, where that is longer than [`LOOP_HANGS_AFTER`].
+    patience: Duration,
 }
 
 /// Turns fail.
@@ -116,7 +119,7 @@ pub struct Failing {
 impl Status {
     /// Whether a turn does not come to an end.
     pub fn hangs(&self) -> bool {
-        self.under_way.is_some_and(|began| began.elapsed() >= LOOP_HANGS_AFTER)
+        self.under_way.is_some_and(|began| began.elapsed() >= self.patience.max(LOOP_HANGS_AFTER))
     }
 
     /// What is wrong at `now`: a turn that does not come to an end, or turns that have failed for long.
@@ -183,18 +186,30 @@ impl Drop for Publisher {
 pub struct Runner {
     clock: Arc<dyn Clock>,
     statuses: Statuses,
+    /// Longest sleep of a loop that is woken by others.
+    longest: Duration,
 }
 
 impl Runner {
     /// Loops that go by `clock` and publish to `statuses`.
     pub fn new(clock: Arc<dyn Clock>, statuses: Statuses) -> Runner {
-        Runner { clock, statuses }
+        Runner { clock, statuses, longest: Duration::MAX }
+    }
+
+    /// The same loops on a store on which other processes work, too, which cannot wake them.
+    #[must_use]
+    pub fn beside_others(self) -> Runner {
+        Runner { longest: SHARED_TURN_EVERY, ..self }
     }
 
     /// Runs one loop until `shutdown`. A turn under way is finished, unless it is one that is given up.
     pub async fn run(&self, mut work: impl Turn, shutdown: &CancellationToken) {
-        let (pace, nudge) = (work.pace(), work.nudge().unwrap_or_default());
-        let mut course = Course { name: work.name(), published: self.statuses.publisher(work.name()), backoff: None };
+        let (mut pace, nudge) = (work.pace(), work.nudge());
+        if nudge.is_some() {
+            pace.longest = pace.longest.min(self.longest);
+        }
+        let nudge = nudge.unwrap_or_default();
+        let mut course = Course::new(work.name(), &self.statuses, pace.backoff_max);
         let mut wait = pace.first_after;
         loop {
             tokio::select! {
@@ -204,48 +219,77 @@ impl Runner {
                 () = tokio::time::sleep(wait) => {}
             }
             let now = self.clock.now();
-            course.begins(now);
             let outcome = tokio::select! {
                 () = shutdown.cancelled(), if pace.is_given_up => return,
-                outcome = AssertUnwindSafe(work.turn(now)).catch_unwind() => outcome,
+                outcome = course.turn(now, work.turn(now)) => outcome,
             };
-            wait = match outcome.unwrap_or_else(|_| Err("it panicked (this is a bug)".into())) {
-                Ok(turned) => {
-                    course.went_well(turned);
-                    pace.sleep(turned.next_due, self.clock.now())
-                }
-                Err(error) => course.failed(error.to_string(), now, pace.backoff_max),
+            wait = match outcome {
+                Ok(turned) => pace.sleep(turned.next_due, self.clock.now()),
+                Err(pause) => pause,
             };
         }
     }
 }
 
-/// How a loop has fared so far.
-struct Course {
-    name: &'static str,
+/// How a loop has fared so far, and where it says so.
+#[derive(Debug)]
+pub(super) struct Course {
+    name: String,
     published: Publisher,
+    /// Longest pause while turns fail.
+    backoff_max: Duration,
     /// The present pause, while turns fail.
     backoff: Option<Duration>,
 }
 
 impl Course {
-    fn begins(&self, now: Timestamp) {
-        self.published.publish(|status| (status.looked_at, status.under_way) = (Some(now), Some(Instant::now())));
+    /// The course of the loop of this name, which begins.
+    pub(super) fn new(name: impl Into<String>, statuses: &Statuses, backoff_max: Duration) -> Course {
+        let name = name.into();
+        Course { published: statuses.publisher(name.clone()), name, backoff_max, backoff: None }
     }
 
-    fn went_well(&mut self, turned: Turned) {
+    /// The same of a loop whose turns may take so long.
+    pub(super) fn patient(self, patience: Duration) -> Course {
+        self.published.publish(|status| status.patience = patience);
+        self
+    }
+
+    /// Does a turn that begins at `now`, and publishes how it goes; one that panics has failed. What it came to, or how long
+    /// to pause.
+    pub(super) async fn turn(
+        &mut self,
+        now: Timestamp,
+        turn: impl Future<Output = Result<Turned, TurnError>>,
+    ) -> Result<Turned, Duration> {
+        self.published.publish(|status| (status.looked_at, status.under_way) = (Some(now), Some(Instant::now())));
+        match AssertUnwindSafe(turn).catch_unwind().await.unwrap_or_else(|_| Err("it panicked (this is a bug)".into()))
+        {
+            Ok(turned) => {
+                self.works();
+                self.published.publish(|status| (status.done, status.next_due) = (turned.done, turned.next_due));
+                Ok(turned)
+            }
+            Err(error) => Err(self.fails(error.to_string(), now)),
+        }
+    }
+
+    /// Changes the status of a loop that does several things at once.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Status)) {
+        self.published.publish(change);
+    }
+
+    /// Notes that a turn, or a part of it, went well.
+    pub(super) fn works(&mut self) {
         if self.backoff.take().is_some() {
             tracing::info!("{}: it works again", self.name);
         }
-        self.published.publish(|status| {
-            (status.done, status.next_due) = (turned.done, turned.next_due);
-            (status.failing, status.under_way) = (None, None);
-        });
+        self.published.publish(|status| (status.failing, status.under_way) = (None, None));
     }
 
-    /// Notes the failure of a turn that began at `began`, and returns how long to pause.
-    fn failed(&mut self, error: String, began: Timestamp, backoff_max: Duration) -> Duration {
-        let pause = self.backoff.map_or(STORE_BACKOFF_MIN, |before| before * 2).min(backoff_max);
+    /// Notes the failure of a turn, or of a part of it, that began at `began`, and returns how long to pause.
+    pub(super) fn fails(&mut self, error: String, began: Timestamp) -> Duration {
+        let pause = self.backoff.map_or(STORE_BACKOFF_MIN, |before| before * 2).min(self.backoff_max);
         self.backoff = Some(pause);
         self.published.publish(|status| {
             let before = status.failing.take();
@@ -260,138 +304,4 @@ impl Course {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-
-    use super::*;
-    use crate::clock::ManualClock;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    /// What a scripted turn does.
-    enum Act {
-        Work(Turned),
-        Fail(&'static str),
-        Panic,
-        Hang,
-    }
-
-    /// Turns as written, and when they began; nothing to do once the script is through.
-    struct Script {
-        acts: VecDeque<Act>,
-        began: Arc<Mutex<Vec<Instant>>>,
-        pace: Pace,
-        nudge: Arc<Notify>,
-    }
-
-    impl Turn for Script {
-        fn name(&self) -> &'static str {
-            "script"
-        }
-
-        fn pace(&self) -> Pace {
-            self.pace
-        }
-
-        fn nudge(&self) -> Option<Arc<Notify>> {
-            Some(Arc::clone(&self.nudge))
-        }
-
-        async fn turn(&mut self, _: Timestamp) -> Result<Turned, TurnError> {
-            self.began.lock().unwrap().push(Instant::now());
-            match self.acts.pop_front() {
-                Some(Act::Work(turned)) => Ok(turned),
-                Some(Act::Fail(error)) => Err(error.into()),
-                Some(Act::Panic) => panic!("as the test has it"),
-                Some(Act::Hang) => std::future::pending().await,
-                None => Ok(Turned::default()),
-            }
-        }
-    }
-
-    /// A running loop.
-    struct Running {
-        started: Instant,
-        began: Arc<Mutex<Vec<Instant>>>,
-        nudge: Arc<Notify>,
-        statuses: Statuses,
-        stop: CancellationToken,
-        task: tokio::task::JoinHandle<()>,
-    }
-
-    impl Running {
-        fn start(acts: Vec<Act>, pace: Pace) -> Running {
-            let (began, nudge, statuses) = (Arc::default(), Arc::default(), Statuses::default());
-            let script = Script { acts: acts.into(), began: Arc::clone(&began), pace, nudge: Arc::clone(&nudge) };
-            let runner = Runner::new(Arc::new(ManualClock::at(at(0))), statuses.clone());
-            let (started, stop) = (Instant::now(), CancellationToken::new());
-            let until = stop.clone();
-            let task = tokio::spawn(async move { runner.run(script, &until).await });
-            Running { started, began, nudge, statuses, stop, task }
-        }
-
-        /// The seconds after the start at which turns have begun `for_` long.
-        async fn after(&self, for_: Duration) -> Vec<u64> {
-            tokio::time::sleep_until(self.started + for_).await;
-            let began = self.began.lock().unwrap();
-            began.iter().map(|began| (*began - self.started).as_secs()).collect()
-        }
-
-        fn status(&self) -> Status {
-            self.statuses.get("script").unwrap()
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_sleeps_until_something_is_due_and_never_longer_than_its_pace() {
-        let due = |second| Act::Work(Turned { done: 1, next_due: Some(at(second)) });
-        // The wall clock stands still, so that each due time is as far ahead of it as it was.
-        let running = Running::start(vec![due(3), due(-5), due(86_400)], Pace::every(20 * SECOND));
-        assert_eq!(running.after(Duration::from_secs(30)).await, [0, 3, 3, 23]);
-        assert_eq!(running.status().looked_at, Some(at(0)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_nudge_wakes_it() {
-        let running = Running::start(Vec::new(), Pace::every(60 * SECOND));
-        running.after(5 * SECOND).await;
-        running.nudge.notify_one();
-        assert_eq!(running.after(6 * SECOND).await, [0, 5]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_backs_off_while_it_fails_survives_panics_and_says_so_in_its_status() {
-        let acts = vec![Act::Fail("disk full"), Act::Panic, Act::Fail("disk full"), Act::Fail("disk full")];
-        let running = Running::start(acts, Pace::every(3600 * SECOND));
-        assert_eq!(running.after(10 * SECOND).await, [0, 1, 3, 7]);
-        assert_eq!(running.status().failing, Some(Failing { since: at(0), error: "disk full".into() }));
-        assert_eq!(running.after(20 * SECOND).await, [0, 1, 3, 7, 15]);
-        assert_eq!(running.status().failing, None, "the fifth turn went well");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_turn_that_hangs_is_a_fault_and_is_given_up_at_the_end_where_that_is_allowed() {
-        let pace = Pace { is_given_up: true, ..Pace::every(SECOND) };
-        let running = Running::start(vec![Act::Hang], pace);
-        running.after(LOOP_HANGS_AFTER / 2).await;
-        assert_eq!(running.status().fault(at(0)), None);
-        running.after(LOOP_HANGS_AFTER + SECOND).await;
-        assert!(running.status().fault(at(0)).is_some());
-        running.stop.cancel();
-        running.task.await.unwrap();
-        assert!(running.statuses.all().is_empty(), "a loop that has ended has no status");
-    }
-
-    #[test]
-    fn a_loop_that_has_failed_for_long_is_a_fault() {
-        let failing = Failing { since: at(0), error: "disk full".into() };
-        let status = Status { failing: Some(failing.clone()), ..Status::default() };
-        let slack = i64::try_from(LOOP_HANGS_AFTER.as_secs()).unwrap();
-        assert_eq!(status.fault(at(slack - 1)), None);
-        assert_eq!(status.fault(at(slack)), Some(failing));
-    }
-}
+mod tests;

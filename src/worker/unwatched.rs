@@ -10,12 +10,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::counting::count_alerts;
 use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::unwatched;
 use crate::limits::UNWATCHED_LOOK;
+use crate::metrics::Metrics;
 use crate::model::{Alert, AlertState, MessageKind, Notification, SourceId};
 use crate::store::{OwnAlerts, OwnCommit, StoreError};
+
+/// By what name its status is known.
+pub const NAME: &str = "unwatched";
 
 /// The loop.
 pub struct Unwatched<S> {
@@ -25,6 +30,8 @@ pub struct Unwatched<S> {
     pub sources: Vec<SourceId>,
     /// The receivers.
     pub receivers: Arc<Receivers>,
+    /// Where alerts that end are counted.
+    pub metrics: Metrics,
 }
 
 impl<S: OwnAlerts> Unwatched<S> {
@@ -47,6 +54,7 @@ impl<S: OwnAlerts> Unwatched<S> {
         let count = ended().count() as u64;
         let commit = OwnCommit { now, fired: Vec::new(), changed, deliveries };
         self.store.commit_own(&commit).await?;
+        count_alerts(&self.metrics, std::iter::empty(), &commit.changed);
         self.receivers.wake(commit.deliveries.iter().map(|delivery| &delivery.receiver));
         Ok(count)
     }
@@ -54,7 +62,7 @@ impl<S: OwnAlerts> Unwatched<S> {
 
 impl<S: OwnAlerts> Turn for Unwatched<S> {
     fn name(&self) -> &'static str {
-        "unwatched"
+        NAME
     }
 
     fn pace(&self) -> Pace {

@@ -123,6 +123,103 @@ fn how_a_failure_ends() {
     }
 }
 
+/// Runs 1, 2 and 3 have failed in a row, behind one that went well.
+fn row() -> (Night, Vec<Instance>) {
+    let mut night = Night::new("  row: { when: { consecutive: 3 }, notify: [hook] }\n");
+    let mut runs = vec![night.ended("0", Status::Success, 50)];
+    runs.extend([("1", 40), ("2", 30), ("3", 20)].map(|(id, before)| night.ended(id, Status::Fail, before)));
+    assert_eq!(night.poll(runs.clone()), ["row etl/3 firing"]);
+    night.pass(10);
+    (night, runs)
+}
+
+/// The run, made again.
+fn made_again(night: &Night, run: &Instance, status: Status) -> Instance {
+    let end_time = status.has_ended().then_some(night.now);
+    Instance { status, raw_status: status.to_string(), start_time: Some(night.now), end_time, ..run.clone() }
+}
+
+#[test]
+fn a_row_of_failures_is_over_when_fewer_have_failed_in_a_row() {
+    // which run is made again, to what it comes, what is told
+    let cases = [
+        ("2", Status::Running, &[][..]),
+        ("2", Status::Fail, &[]),
+        ("2", Status::Success, &["row etl/3 over over"]),
+        ("2", Status::ForcedSuccess, &["row etl/3 over over"]),
+        ("2", Status::IgnoredFailure, &["row etl/3 over over"]),
+        ("2", Status::ManualStop, &["row etl/3 over over"]),
+        ("1", Status::Success, &["row etl/3 over over"]),
+        ("3", Status::Success, &["row etl/3 over recovered"]),
+        ("0", Status::Fail, &[]),
+    ];
+    for (id, status, expected) in cases {
+        let (mut night, mut runs) = row();
+        let at = runs.iter().position(|run| run.id == id).unwrap();
+        runs[at] = made_again(&night, &runs[at], status);
+        assert_eq!(night.poll(runs.clone()), expected, "{id} {status}");
+        assert_eq!(night.firing().is_empty(), !expected.is_empty(), "{id} {status}");
+        night.restart();
+        assert!(night.poll(runs).is_empty(), "{id} {status}");
+    }
+}
+
+#[test]
+fn a_row_of_failures_that_has_grown_outlasts_the_recovery_of_its_first_run() {
+    let (mut night, mut runs) = row();
+    runs.push(night.ended("4", Status::Fail, 9));
+    assert!(night.poll(runs.clone()).is_empty());
+    runs[1] = made_again(&night, &runs[1], Status::Success);
+    assert!(night.poll(runs.clone()).is_empty(), "2, 3 and 4 have failed");
+    assert_eq!(night.firing(), ["row etl/3"]);
+    night.pass(1);
+    runs[2] = made_again(&night, &runs[2], Status::Success);
+    assert_eq!(night.poll(runs), ["row etl/3 over over"]);
+}
+
+#[test]
+fn a_row_of_failures_waits_for_what_was_not_read_and_for_what_is_made_again() {
+    let (mut night, mut runs) = row();
+    runs[2] = made_again(&night, &runs[2], Status::Success);
+    let short = night.short();
+    assert!(night.poll_with(runs.clone(), short.clone()).is_empty(), "a later run may have failed");
+    night.restart();
+    assert!(night.poll_with(runs.clone(), short).is_empty());
+    assert_eq!(night.poll(runs), ["row etl/3 over over"], "it was read, and nothing has changed");
+
+    let (mut night, mut runs) = row();
+    runs[2] = made_again(&night, &runs[2], Status::Running);
+    runs[0] = made_again(&night, &runs[0], Status::Success);
+    assert!(night.poll(runs.clone()).is_empty(), "run 2 may fail again");
+    night.restart();
+    assert!(night.poll(runs.clone()).is_empty());
+    night.pass(1);
+    runs[2] = Instance { status: Status::Success, end_time: Some(night.now), ..runs[2].clone() };
+    assert_eq!(night.poll(runs), ["row etl/3 over over"]);
+}
+
+#[test]
+fn a_row_of_failures_that_is_met_again_is_another_episode() {
+    let (mut night, mut runs) = row();
+    runs[2] = made_again(&night, &runs[2], Status::Success);
+    assert_eq!(night.poll(runs.clone()), ["row etl/3 over over"]);
+    night.pass(1);
+    runs[2] = made_again(&night, &runs[2], Status::Fail);
+    assert_eq!(night.poll(runs.clone()), ["row etl/3 firing"]);
+    night.restart();
+    assert!(night.poll(runs.clone()).is_empty());
+    // A success between, and the row behind it was known before.
+    night.pass(30);
+    runs.extend([("5", 20), ("6", 15), ("7", 10)].map(|(id, before)| night.ended(id, Status::Fail, before)));
+    assert!(night.poll(runs.clone()).is_empty(), "it has grown");
+    night.pass(1);
+    runs.push(night.ended("4", Status::Success, 25));
+    let ended = runs.len() - 1;
+    runs[ended].end_time = Some(night.now);
+    assert_eq!(night.poll(runs.clone()), ["row etl/3 over recovered", "row etl/7 firing"]);
+    assert!(night.poll(runs).is_empty());
+}
+
 #[test]
 fn a_run_that_the_source_no_longer_knows_ends_as_gone() {
     let mut night = Night::new(FAILED);

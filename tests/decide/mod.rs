@@ -3,6 +3,7 @@
 mod coverage;
 mod cuts;
 mod ends;
+mod inhibit;
 mod lives;
 mod speed;
 

@@ -13,6 +13,7 @@ use nightbell::model::{Attempt, Delivery, DeliveryState, Notification, Severity}
 use nightbell::notify::Notifier;
 use nightbell::store::{Deliveries as _, Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::{Lane, Progress};
+use nightbell::worker::turn::Statuses;
 use sqlx::Row as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::sample::{Place, at, commit, delivery, is_on_server};
 use super::super::store::meddle;
 use super::flood::{self, World};
-use super::sink::{Hook, OK, Reply, Sink};
+use super::sink::{Hook, OK, Reply, Sink, until};
 use super::{lane, lane_to, numbered, pager, states, with_pending};
 
 #[tokio::test]
@@ -89,11 +90,16 @@ async fn a_running_lane_outlives_a_failing_store() {
     let sink = Sink::new(|_, _| OK).await;
     let store = with_pending(&place, numbered(50)).await;
     settling_fails(&place, true).await;
-    let (lane, stop) = (lane(&store, &sink, 2, &ManualClock::at(at(0))), CancellationToken::new());
+    let (statuses, stop) = (Statuses::default(), CancellationToken::new());
+    let lane = lane(&store, &sink, 2, &ManualClock::at(at(0))).publishing(&statuses);
     let running = tokio::spawn(lane.run(stop.clone()));
     sink.until(2).await;
+    let failing = || statuses.get("deliver/pager").unwrap().failing;
+    until(|| failing().is_some()).await;
+    assert!(failing().unwrap().error.contains("trouble"), "{:?}", failing());
     settling_fails(&place, false).await;
     sink.until(50).await;
+    until(|| failing().is_none()).await;
     stop.cancel();
     running.await.unwrap();
     assert!(states(&store).await.values().all(|state| *state == (DeliveryState::Delivered, 1)));

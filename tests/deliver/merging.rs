@@ -261,7 +261,7 @@ async fn a_merge_is_whole_or_not_at_all() {
     // Old, and delivered: it goes with the last of its members, and those with their alerts.
     let month = at(40 * 24 * 3600);
     assert_eq!(
-        world.store.purge(month, &Default::default()).await.unwrap(),
+        world.store.purge(month, &Default::default(), &jiff::tz::TimeZone::UTC).await.unwrap(),
         1,
         "the alerts still fire: only the poll itself is forgotten"
     );

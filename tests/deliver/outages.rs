@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nightbell::clock::ManualClock;
 use nightbell::model::DeliveryState;
-use nightbell::store::{Deliveries as _, PollCommit, PollLedger as _};
+use nightbell::store::{Deliveries as _, Outbox as _, PollCommit, PollLedger as _};
 
 use super::super::sample::{Place, at, commit, delivery};
 use super::sink::{Hook, OK, Reply, Sink};
@@ -14,7 +14,7 @@ use nightbell::worker::turn::Statuses;
 use tokio_util::sync::CancellationToken;
 
 use super::sink::until;
-use super::{lane_to, numbered, states, with_pending};
+use super::{lane_to, numbered, pager, states, with_pending};
 
 const MINUTE: i64 = 60;
 
@@ -89,6 +89,21 @@ async fn a_receiver_that_is_busy_for_an_hour_is_asked_as_often_as_it_wants() {
     assert!(punctual.values().enumerate().all(|(tick, second)| *second == tick as i64 * 5 * MINUTE), "{punctual:?}");
     // Once in each of the five minutes that it asked for; at first no more than may be under way at once.
     assert!((1..=13).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn a_lane_says_in_its_status_when_something_is_due_next() {
+    let place = Place::new();
+    let sink = Sink::new(|count, _| if count == 0 { Reply::Status(503, None) } else { OK }).await;
+    let store = with_pending(&place, numbered(1)).await;
+    let (clock, statuses, stop) = (ManualClock::at(at(0)), Statuses::default(), CancellationToken::new());
+    let lane = lane_to("pager", &store, Hook::new(&sink.url, 1), &clock).publishing(&statuses);
+    let running = tokio::spawn(lane.run(stop.clone()));
+    let due = || statuses.get("deliver/pager").unwrap().next_due;
+    until(|| due().is_some()).await;
+    assert_eq!(due(), store.next_due(&pager(), at(0)).await.unwrap());
+    stop.cancel();
+    running.await.unwrap();
 }
 
 /// How long the channel asked for is what the heartbeat goes by: the lane says so itself, and that it was over.

@@ -1,9 +1,11 @@
 //! Each message about an alert says how one acts on it: where it is on Nightbell's page, or by which command.
 
+use nightbell::limits::GROUP_LINKS_MAX;
 use nightbell::model::{AlertFacts, AlertState, MessageData, MessageKind};
 use nightbell::notify::{ReceiverSettings, Renderer};
+use nightbell::sign::LinkKey;
 use nightbell::template::{group_samples, samples};
-use nightbell::words::Language;
+use nightbell::words::{Language, Listener, group_lines};
 
 use super::{CHANNELS, settings, yaml_of};
 
@@ -38,6 +40,45 @@ fn every_channels_message_holds_the_alerts_address_where_there_is_a_page() {
         }
     }
     assert!(seen > 300, "only {seen} messages were looked at");
+}
+
+/// A message about several alerts leads to each that has a line of its own, and to where that is acknowledged, as the message
+/// about one alert does.
+#[test]
+fn a_message_about_several_leads_to_each_of_them() {
+    let kinds = [SLACK, EMAIL, WEBHOOK].map(str::to_string).into_iter();
+    let (mut seen, page) = (0, "https://bell.example.com:8443");
+    for yaml in kinds.chain(CHANNELS.map(|kind| yaml_of(kind, "https://chat.example.com"))) {
+        for language in Language::ALL {
+            let receiver = ReceiverSettings { language, page: Some(page.to_string()), ..settings(&yaml) };
+            let renderer = Renderer::open(&receiver).unwrap().signing(LinkKey::new("k"));
+            if !renderer.merges() {
+                continue;
+            }
+            for (name, message) in group_samples() {
+                let MessageData::Group(group) = &message.data else { continue };
+                let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+                if group.alerts.len() > 6 || !group.alerts.iter().all(|facts| is_plain(facts.alert.id.as_str())) {
+                    continue;
+                }
+                let listener = Listener { language, timezone: &receiver.timezone, now: message.timestamp };
+                let lines = group_lines(group, &listener);
+                let expected = lines.iter().take(GROUP_LINKS_MAX).filter(|line| line.names.is_none()).count();
+                let rendered = renderer.render(&message);
+                assert_eq!(rendered.problem, None, "{yaml} {name}");
+                let all = rendered.content.parts.values().map(String::as_str).collect::<Vec<_>>().join("\n");
+                let is_linked = |facts: &&AlertFacts| all.contains(&format!("{page}/alerts/{}", facts.alert.id));
+                let linked: Vec<&AlertFacts> = group.alerts.iter().filter(is_linked).collect();
+                assert!(linked.len() >= expected, "{yaml} {name}: {} of {expected}\n{all}", linked.len());
+                for facts in linked {
+                    seen += 1;
+                    let is_offered = all.contains(&format!("{page}/ack/{}?until=", facts.alert.id));
+                    assert_eq!(is_offered, facts.alert.state == AlertState::Firing, "{yaml} {name}:\n{all}");
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} alerts were looked at");
 }
 
 /// Where it has none, the message says by which command one acts: also one that was too long and was cut.

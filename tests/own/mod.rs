@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::config::{Config, LoadOptions};
+use nightbell::metrics::Metrics;
 use nightbell::model::{
     Alert, AlertState, Attempt, AttemptOutcome, Concerns, Delivery, DeliveryId, DeliveryState, EndReason, GapCause,
     GapPart, Notification, RuleId, SourcePart,
@@ -27,7 +28,7 @@ use nightbell::worker::own::{Outdated, OwnWatch, Reloads};
 use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::turn::{Failing, Statuses};
 
-use super::sample::{Place, at, commit, covered, delivery, source};
+use super::sample::{Place, at, commit, covered, delivery, metrics_text, source};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
@@ -64,6 +65,7 @@ pub(crate) fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestam
         started_at,
         reloads: Reloads::default(),
         statuses: Statuses::default(),
+        metrics: Metrics::default(),
         outdated: Outdated::default(),
     }
 }
@@ -192,6 +194,9 @@ async fn an_unreadable_source_is_told_once_after_fifteen_minutes_and_its_return_
     let alert = &world.alerts().await[0];
     assert_eq!((alert.facts.alert.starts_at, alert.source.clone()), (at(MINUTE), source()));
     assert_eq!(alert.facts.alert.measures.error.as_deref(), Some("HTTP 403"));
+    let counted = metrics_text(&world.watch.metrics);
+    let begun = "nightbell_alerts_total{rule=\"self/source-unreadable\",severity=\"error\"} 1\n";
+    assert!(counted.contains(begun), "{counted}");
 
     // Nobody has asked it yet after the restart: it may be as it was.
     world.restart(at(HOUR));

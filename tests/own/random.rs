@@ -54,7 +54,8 @@ proptest! {
                 }],
                 receivers: vec![ReceiverSeen { id: ReceiverId::new("oncall"), ailment: ailment.clone() }],
                 refused: None,
-                loops: Vec::new(), outdated: Vec::new(),
+                loops: Vec::new(),
+                outdated: Vec::new(),
             };
             let decided = own::decide(&watch, &seen, &firing, now);
             prop_assert!(decided.changed.is_empty());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nightbell::metrics::Metrics;
 use nightbell::model::{Alert, AlertState, EndReason, GroupPlace, Notification, RuleStep, SourceId};
 use nightbell::notify::Renderer;
 use nightbell::store::{
@@ -14,7 +15,7 @@ use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::unwatched::Unwatched;
 
 use super::{MINUTE, config};
-use crate::sample::{Place, alert, at, commit, delivery, source};
+use crate::sample::{Place, alert, at, commit, delivery, metrics_text, source};
 use crate::store::meddle;
 
 fn loop_over(store: &Arc<SqlStore>, sources: &[&str]) -> Unwatched<SqlStore> {
@@ -22,7 +23,7 @@ fn loop_over(store: &Arc<SqlStore>, sources: &[&str]) -> Unwatched<SqlStore> {
     let receivers: Receivers =
         opened.iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap())).collect();
     let sources = sources.iter().map(SourceId::new).collect();
-    Unwatched { store: Arc::clone(store), sources, receivers: Arc::new(receivers) }
+    Unwatched { store: Arc::clone(store), sources, receivers: Arc::new(receivers), metrics: Metrics::default() }
 }
 
 /// A store with an alert of `warehouse` that `oncall` was told of.
@@ -58,6 +59,9 @@ async fn alerts_of_a_removed_source_are_suspended_and_end_as_unwatched_after_ten
     assert!(store.told_and_firing(&sources, 10).await.unwrap().is_empty(), "it inhibits nothing");
     assert_eq!(removed.pass(at(10 * MINUTE)).await.unwrap(), 0);
     assert_eq!(removed.pass(at(11 * MINUTE)).await.unwrap(), 1);
+    let counted = metrics_text(&removed.metrics);
+    let ended = "nightbell_alerts_ended_total{rule=\"etl-failed\",reason=\"unwatched\"} 1\n";
+    assert!(counted.contains(ended), "{counted}");
     assert_eq!(removed.pass(at(12 * MINUTE)).await.unwrap(), 0);
     let over = store.alerts(9).await.unwrap().remove(0);
     let ended = over.facts.alert.ended.clone().unwrap();

@@ -52,6 +52,35 @@ async fn the_third_failure_in_a_row_is_told_once_and_the_next_success_ends_it() 
     assert_eq!(firing.1["data"]["instance"]["id"], "6", "the run that made it three");
 }
 
+/// The first of three failures is made again and succeeds: two in a row are fewer than three.
+#[tokio::test]
+async fn a_row_of_failures_is_over_when_an_earlier_run_of_it_recovers() {
+    let mut scene = Scene::open(THREE).await;
+    let now = scene.now();
+    let mut runs = vec![ended("0", Status::Success, now, 50)];
+    runs.extend([("1", 40), ("2", 30), ("3", 20)].map(|(id, before)| ended(id, Status::Fail, now, before)));
+    scene.show(runs.clone());
+    scene.poll().await;
+    let first = "firing: etl failed 3 times in a row: the last run failed after 5m 0s";
+    assert_eq!(summaries(&scene.store).await, [first]);
+    scene.pass(SignedDuration::from_mins(5));
+    runs[1] = Instance { status: Status::Running, start_time: Some(scene.now()), end_time: None, ..runs[1].clone() };
+    scene.show(runs.clone());
+    scene.poll().await;
+    assert_eq!(summaries(&scene.store).await, [first], "a rerun under way changes nothing yet");
+    scene.restart();
+    scene.pass(SignedDuration::from_mins(5));
+    runs[1] = Instance { status: Status::Success, end_time: Some(scene.now()), ..runs[1].clone() };
+    scene.show(runs);
+    scene.poll().await;
+    let last = "resolved: etl recovered: 2 failures in a row now";
+    assert_eq!(summaries(&scene.store).await, [first, last]);
+    let ended = &scene.alerts().await[0].facts.alert.ended;
+    assert_eq!(ended.as_ref().unwrap().reason, nightbell::model::EndReason::Over);
+    scene.poll().await;
+    assert_eq!(summaries(&scene.store).await.len(), 2);
+}
+
 /// One poll sees the success that ends a row of failures and a whole row after it.
 #[tokio::test]
 async fn a_row_of_failures_that_begins_as_another_ends_is_told() {

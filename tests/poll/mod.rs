@@ -13,6 +13,7 @@ mod mute;
 mod plans;
 mod property;
 mod spans;
+mod status;
 pub(crate) mod world;
 
 use jiff::{SignedDuration, Timestamp};

@@ -52,6 +52,8 @@ pub(crate) struct Shown {
     pub(crate) schedules_asked: usize,
     /// Whether a list never comes.
     pub(crate) hangs: bool,
+    /// Whether a list is a bug of this program.
+    pub(crate) panics: bool,
     /// The longest span that it can be asked for, where it is not the usual one.
     pub(crate) span_max: Option<Duration>,
     /// What it was asked for.
@@ -95,6 +97,8 @@ impl Puppet {
     }
 
     async fn listed(&self, window: Window) -> Result<Listing, SourceError> {
+        let panics = self.shown().panics;
+        assert!(!panics, "as the test has it");
         if self.takes_too_long(window) {
             // With the runtime's clock stopped, the next deadline comes at once.
             tokio::time::pause();
@@ -260,6 +264,11 @@ impl Scene {
 
     pub(crate) fn lose(&self, id: &str) {
         self.source.shown().lost.insert(id.to_string());
+    }
+
+    /// A poller of its source, to be run as a loop.
+    pub(crate) fn another_poller(&self) -> Poller<Puppet, SqlStore> {
+        poller(&self.config, 0, &self.source, &self.store, &self.clock)
     }
 
     /// What the loop does before it polls.

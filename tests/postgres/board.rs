@@ -135,7 +135,7 @@ async fn actions(store: &SqlStore, answers: &mut Vec<String>) {
     said(answers, "actions", all);
     said(answers, "on an alert", store.actions_on_alert(&alert).await.unwrap());
     said(answers, "on deliveries", store.actions_on_deliveries(&dropped()).await.unwrap());
-    said(answers, "gathering", store.gathering(std::slice::from_ref(&alert)).await.unwrap());
+    said(answers, "told when", store.told_when(std::slice::from_ref(&alert)).await.unwrap());
     let labels = store.labels_of(&[alert, AlertId::new("none")]).await.unwrap();
     said(answers, "labels", labels);
     let mut told: Vec<_> = store.alerts_told_by(&dropped()).await.unwrap().into_iter().collect();

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use nightbell::model::{DeliveryState, ReceiverId};
+use nightbell::model::{Attempt, AttemptOutcome, DeliveryState, ReceiverId};
 use nightbell::store::{
     Deliveries as _, FallbackDeliveries as _, Fence, KnownReceiver, Leases as _, Mode, Outbox as _, PollCommit,
-    PollLedger as _, Replica, SqlStore, StoreError, Upkeep as _,
+    PollLedger as _, Replica, Settled, SqlStore, StoreError, Upkeep as _,
 };
 use sqlx::{Connection as _, Executor as _};
 
@@ -131,7 +131,26 @@ async fn a_restart_with_older_files_does_not_put_them_in_force_and_a_reload_does
 #[tokio::test]
 async fn a_pause_that_a_channel_asked_for_outlives_who_heard_it() {
     let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
-    let pager = ReceiverId::new("pager");
+    let (pager, team) = (ReceiverId::new("pager"), ReceiverId::new("team"));
+    // It is stored with the outcome: who dies the moment after has left it.
+    store.commit_poll(&PollCommit { deliveries: vec![delivery("t1", "team")], ..commit(0) }).await.unwrap();
+    let claimed = store.claim(&team, at(1), 1).await.unwrap();
+    let throttled = Settled {
+        id: claimed[0].notification.id.clone(),
+        attempt_number: 1,
+        started_at: at(1),
+        ended_at: at(2),
+        attempt: Attempt {
+            retry_after: Some(LONG),
+            ..Attempt::failed(AttemptOutcome::Throttled, Some("429".into()), "")
+        },
+        state: DeliveryState::Pending,
+        last_error: None,
+        next_attempt_at: Some(at(300)),
+        patience_spent: Duration::ZERO,
+    };
+    store.settle(&[throttled]).await.unwrap();
+    assert_eq!(store.paused_until(&team).await.unwrap(), Some(at(62)));
     assert_eq!(store.paused_until(&pager).await.unwrap(), None);
     store.keep_pause(&pager, at(60)).await.unwrap();
     store.keep_pause(&pager, at(90)).await.unwrap();

@@ -57,7 +57,7 @@ async fn a_broken_rules_file_takes_no_command_away() {
         }
     }
     // Without any file, the store may be named.
-    let store = format!("sqlite://{}", stage.path("nightbell.db").display());
+    let store = stage.store();
     let elsewhere = tempfile::tempdir().unwrap();
     let bare = |arguments: &[&str]| nightbell(arguments).current_dir(elsewhere.path()).output().unwrap();
     assert_eq!(code(&bare(&["alerts"])), Some(78));
@@ -251,10 +251,16 @@ async fn who_acknowledges_is_the_login_name_where_no_variable_tells_it() {
     let (stage, id) = alerted().await;
     let login = std::process::Command::new("id").arg("-un").output().unwrap();
     let mut command = stage.command(&["ack", &id]);
-    command.env_remove("USER").env_remove("LOGNAME");
+    command.env_remove("USER").env_remove("LOGNAME").env_remove("SUDO_USER");
     let output = command.output().unwrap();
     assert_eq!(code(&output), Some(0), "{}", text(&output.stderr));
     assert_eq!(stage.listed("alerts").await[0]["acked"]["by"], text(&login.stdout).trim());
+    // Whoever becomes the service's user for the command stays who they are.
+    let mut command = stage.command(&["ack", &id]);
+    command.env("SUDO_USER", "kim").env("LOGNAME", "nightbell").env("USER", "nightbell");
+    let output = command.output().unwrap();
+    assert_eq!(code(&output), Some(0), "{}", text(&output.stderr));
+    assert_eq!(stage.listed("alerts").await[0]["acked"]["by"], "kim");
 }
 
 #[tokio::test(flavor = "multi_thread")]

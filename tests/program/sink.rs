@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse as _;
 use tokio::net::TcpListener;
 
 /// One request as it came.
@@ -44,6 +45,8 @@ pub(crate) struct Sink {
 struct SinkState {
     hits: Vec<Hit>,
     answer: StatusCode,
+    /// For how long to be left alone, in seconds.
+    retry_after: Option<u64>,
     hangs: bool,
     /// Paths at which requests are not answered, and at which they are refused.
     hanging: BTreeSet<String>,
@@ -56,7 +59,8 @@ impl Sink {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (hits, answer, hanging, refusing) = (Vec::new(), StatusCode::OK, BTreeSet::new(), BTreeSet::new());
-        let state = Arc::new(Mutex::new(SinkState { hits, answer, hangs: false, hanging, refusing }));
+        let state = SinkState { hits, answer, retry_after: None, hangs: false, hanging, refusing };
+        let state = Arc::new(Mutex::new(state));
         let router = Router::new().fallback(take).with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Sink { address, state }
@@ -70,6 +74,12 @@ impl Sink {
     /// From now on every request is answered with `status`.
     pub(crate) fn answer(&self, status: u16) {
         self.state.lock().unwrap().answer = StatusCode::from_u16(status).unwrap();
+    }
+
+    /// The same, and asks to be left alone for so many seconds.
+    pub(crate) fn answer_after(&self, status: u16, seconds: u64) {
+        self.answer(status);
+        self.state.lock().unwrap().retry_after = Some(seconds);
     }
 
     /// From now on requests are taken and not answered, or answered again.
@@ -126,16 +136,19 @@ async fn take(
     uri: axum::http::Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, &'static str) {
+) -> axum::response::Response {
     let body = String::from_utf8(body.to_vec()).unwrap();
-    let (answer, hangs) = {
+    let (answer, retry_after, hangs) = {
         let mut state = state.lock().unwrap();
         state.hits.push(Hit { path: uri.path().to_string(), headers, body });
         let answer = if state.refusing.contains(uri.path()) { StatusCode::SERVICE_UNAVAILABLE } else { state.answer };
-        (answer, state.hangs || state.hanging.contains(uri.path()))
+        (answer, state.retry_after, state.hangs || state.hanging.contains(uri.path()))
     };
     if hangs {
         std::future::pending::<()>().await;
     }
-    (answer, "ok")
+    match retry_after {
+        Some(seconds) => (answer, [("retry-after", seconds.to_string())], "ok").into_response(),
+        None => (answer, "ok").into_response(),
+    }
 }

@@ -565,7 +565,7 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
     // The source was polled since; nothing changed.
     store.commit_poll(&commit(1)).await.unwrap();
 
-    let removed = store.purge(at(-30 * day), &Default::default()).await.unwrap();
+    let removed = store.purge(at(-30 * day), &Default::default(), &jiff::tz::TimeZone::UTC).await.unwrap();
     let names = |rows: Vec<sqlx::any::AnyRow>| rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>();
     assert_eq!(names(meddle(&place, "SELECT job FROM instance ORDER BY job").await), ["firing", "listed", "running"]);
     assert_eq!(names(meddle(&place, "SELECT id FROM alert ORDER BY id").await), ["a-firing", "a-listed", "a-pending"]);
@@ -577,7 +577,7 @@ async fn the_purge_removes_what_is_over_and_nothing_that_can_come_back() {
     // Three instances with how they were, an alert, the deliveries, and the poll itself.
     assert_eq!(removed, 3 + 3 + 1 + 2502 + 1);
     // A clock far ahead asks for everything: what the source can list again stays.
-    store.purge(at(4000 * day), &Default::default()).await.unwrap();
+    store.purge(at(4000 * day), &Default::default(), &jiff::tz::TimeZone::UTC).await.unwrap();
     assert_eq!(names(meddle(&place, "SELECT job FROM instance ORDER BY job").await), ["firing", "listed", "running"]);
     assert_eq!(names(meddle(&place, "SELECT id FROM alert ORDER BY id").await), ["a-firing", "a-listed", "a-pending"]);
 }

@@ -39,7 +39,7 @@ async fn the_last_runs_that_rules_count_stay_and_the_others_are_counted_by_day()
     let kept = KeptRuns::from([(source(), BTreeMap::from([("counted".to_string(), 20)]))]);
     for _ in 0..2 {
         // A second purge finds nothing more to count.
-        store.purge(at(-30 * DAY), &kept).await.unwrap();
+        store.purge(at(-30 * DAY), &kept, &jiff::tz::TimeZone::UTC).await.unwrap();
     }
     let rows = meddle(&place, "SELECT job, id FROM instance ORDER BY job, plan_time").await;
     let left: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -63,7 +63,7 @@ async fn the_last_runs_that_rules_count_stay_and_the_others_are_counted_by_day()
         ]
     );
     // Four hundred days after they could have gone.
-    store.purge(at(365 * DAY), &kept).await.unwrap();
+    store.purge(at(365 * DAY), &kept, &jiff::tz::TimeZone::UTC).await.unwrap();
     assert!(meddle(&place, "SELECT job FROM job_day WHERE job = 'other'").await.is_empty());
 }
 
@@ -77,7 +77,7 @@ async fn a_digest_of_purged_runs_says_what_is_missing() {
         finished(tally)
     };
     assert!(whole.completeness.gaps.shown.iter().all(|gap| gap.cause != GapCause::Purged));
-    store.purge(at(-30 * DAY), &KeptRuns::new()).await.unwrap();
+    store.purge(at(-30 * DAY), &KeptRuns::new(), &jiff::tz::TimeZone::UTC).await.unwrap();
     let mut tally = empty_tally(at(0));
     store.tally(Since::Sequence(i64::MIN), &mut tally).await.unwrap();
     let mut digest = finished(tally);

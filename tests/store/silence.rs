@@ -85,7 +85,7 @@ async fn a_silence_is_forgotten_when_no_alert_names_it_and_its_number_is_not_giv
     let mut held = alert("held", "etl");
     held.suppressed_by = Some(Suppression::Silence(SilenceId(1)));
     store.commit_poll(&PollCommit { fired: vec![held], ..commit(0) }).await.unwrap();
-    store.purge(at(1_000), &Default::default()).await.unwrap();
+    store.purge(at(1_000), &Default::default(), &jiff::tz::TimeZone::UTC).await.unwrap();
     let left = store.silences().await.unwrap();
     assert_eq!(left.iter().map(|(silence, held)| (silence.id.0, *held)).collect::<Vec<_>>(), [(3, 0), (1, 1)]);
     assert_eq!(store.add_silence(&silence("a", 60), at(0)).await.unwrap(), SilenceId(4));
@@ -118,7 +118,7 @@ async fn a_later_acknowledgement_replaces_the_earlier_one_and_it_goes_with_the_a
     }
     let changed = vec![resolved(alerts[2].clone(), at(10))];
     store.commit_poll(&PollCommit { changed, ..commit(1) }).await.unwrap();
-    store.purge(at(1_000), &Default::default()).await.unwrap();
+    store.purge(at(1_000), &Default::default(), &jiff::tz::TimeZone::UTC).await.unwrap();
     assert_eq!(store.acks().await.unwrap().len(), 1);
     let removed = note.unack(&[aabb01.clone(), AlertId::new("aabb02")], "li", at(70)).await.unwrap();
     assert_eq!(removed.into_keys().collect::<Vec<_>>(), [aabb01]);

@@ -82,7 +82,7 @@ async fn the_purge_keeps_how_every_known_run_was_at_the_end_of_the_retention() {
     for commit in &polls {
         store.commit_poll(commit).await.unwrap();
     }
-    store.purge(at(20 * day), &Default::default()).await.unwrap();
+    store.purge(at(20 * day), &Default::default(), &jiff::tz::TimeZone::UTC).await.unwrap();
     let all = store.transitions_between(&source(), at(0), at(50 * day)).await.unwrap();
     assert_eq!(lines(&all), [format!("{} long 1 running", 2 * day), format!("{} long 1 fail", 40 * day)]);
     assert_eq!(store.polls_between(&source(), at(0), at(50 * day)).await.unwrap().len(), 1);

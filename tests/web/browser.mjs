@@ -1,8 +1,9 @@
 // Clicks through the pages of a running Nightbell in a real browser. Arguments: the directory of the node modules, the
-// page's address, where pictures go. Prints one line for each thing that is wrong, and nothing when all is well.
+// page's address, where pictures go, and where those go that the documentation shows, or nothing. Prints one line for each
+// thing that is wrong, and nothing when all is well.
 import fs from "node:fs";
 
-const [modules, base, pictures] = process.argv.slice(2);
+const [modules, base, pictures, shown] = process.argv.slice(2);
 const { chromium } = await import(`${modules}/playwright-core/index.mjs`);
 const axe = fs.readFileSync(`${modules}/axe-core/axe.min.js`, "utf8");
 fs.mkdirSync(pictures, { recursive: true });
@@ -24,13 +25,30 @@ async function open(width, options = {}) {
 async function visit(page, path, what) {
   const answer = await page.goto(base + path);
   if (!answer.ok()) say(`${what} ${path}: ${answer.status()}`);
-  if (page.context()._options?.javaScriptEnabled !== false) {
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth).catch(() => 0);
-    if (over > 0) say(`${what} ${path}: ${over} px wider than the screen`);
+  await measure(page, path, what);
+}
+
+// No page is wider than the screen, and none runs out of a box that cuts it.
+async function measure(page, path, what) {
+  const found = await page.evaluate(() => ({
+    over: document.documentElement.scrollWidth - window.innerWidth,
+    cut: [...document.querySelectorAll("main .day b, main .chip, main button, main .filters a, .nav a")]
+      .filter((it) => it.scrollWidth > it.clientWidth + 1 && it.clientWidth > 0 && !it.classList.contains("taken"))
+      .map((it) => it.textContent.trim()),
+  }));
+  if (found.over > 0) say(`${what} ${path}: ${found.over} px wider than the screen`);
+  if (found.cut.length) say(`${what} ${path}: these are cut: ${found.cut.slice(0, 5).join(", ")}`);
+}
+
+async function check(page, what) {
+  await page.addScriptTag({ content: axe });
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  for (const it of found.violations.filter((it) => ["serious", "critical"].includes(it.impact))) {
+    say(`${what}: ${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target} (${node.failureSummary})`).join("; ")}`);
   }
 }
 
-// Every page at three widths, in both themes and languages.
+// What the documentation shows, before anybody has done anything.
 const { page: first, context: firstContext } = await open(1440, { locale: "en-US" });
 await visit(first, "/alerts", "the list");
 const alert = await first.locator(".list .title a").first().getAttribute("href");
@@ -38,25 +56,47 @@ await visit(first, "/deliveries", "the list");
 const delivery = await first.locator("td a").first().getAttribute("href");
 await visit(first, "/jobs", "the list");
 const job = await first.locator(".list .title a").first().getAttribute("href");
-await firstContext.close();
-const paths = {
-  night: "/", wall: "/wall", alerts: "/alerts?state=all", alert, jobs: "/jobs", job, explain: "/explain?subject=etl_orders",
-  deliveries: "/deliveries", delivery, silences: "/silences", digests: "/digests", status: "/status", missing: "/jobs/warehouse",
-};
-for (const [name, path] of Object.entries(paths)) {
-  for (const [width, colorScheme, locale] of [[1440, "light", "en-US"], [768, "dark", "en-US"], [360, "light", "zh-CN"], [1440, "dark", "zh-CN"]]) {
-    const { context, page } = await open(width, { colorScheme, locale, bypassCSP: true });
-    const what = `${name} ${width} ${colorScheme} ${locale}`;
-    if (name === "missing") { page.removeAllListeners("console"); await page.goto(base + path); } else await visit(page, path, what);
-    await page.screenshot({ path: `${pictures}/${name}-${width}-${colorScheme}-${locale.slice(0, 2)}.png`, fullPage: true });
-    await page.addScriptTag({ content: axe });
-    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-    for (const it of found.violations.filter((it) => ["serious", "critical"].includes(it.impact))) {
-      say(`${what}: ${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target} (${node.failureSummary})`).join("; ")}`);
-    }
-    await context.close();
+if (shown) {
+  for (const [name, path] of [["night", "/"], ["page-alert", alert]]) {
+    await first.goto(base + path);
+    await first.screenshot({ path: `${shown}/${name}.png` });
   }
 }
+await firstContext.close();
+
+// Every page at three widths, in both themes and languages; and without a script.
+const paths = {
+  night: "/", folded: "/?hours=48", wall: "/wall", alerts: "/alerts?state=all", suspended: "/alerts?state=suspended", alert,
+  jobs: "/jobs", job, explain: "/explain?subject=etl_orders", deliveries: "/deliveries", dead: "/deliveries?state=dead", delivery,
+  silences: "/silences", digests: "/digests", status: "/status", "sign-in": "/sign-in", missing: "/jobs/warehouse",
+};
+const looks = [360, 768, 1440].flatMap((width) =>
+  ["light", "dark"].flatMap((colorScheme) => ["en-US", "zh-CN"].map((locale) => ({ width, colorScheme, locale }))));
+// Contrast and names are the same at every width: the checker of accessibility looks at each theme and language once.
+const checked = ["360 light zh-CN", "360 dark en-US", "1440 light en-US", "1440 dark zh-CN"];
+for (const { width, colorScheme, locale } of looks) {
+  const { context, page } = await open(width, { colorScheme, locale, bypassCSP: true });
+  const look = `${width} ${colorScheme} ${locale}`;
+  for (const [name, path] of Object.entries(paths)) {
+    const what = `${name} ${look}`;
+    if (name === "missing") page.removeAllListeners("console");
+    const answer = await page.goto(base + path);
+    if (answer.ok() === (name === "missing")) say(`${what}: ${answer.status()}`);
+    if (name === "folded") await page.locator("details").evaluateAll((all) => all.forEach((it) => it.setAttribute("open", "")));
+    await measure(page, path, look);
+    await page.screenshot({ path: `${pictures}/${name}-${width}-${colorScheme}-${locale.slice(0, 2)}.png`, fullPage: true });
+    if (checked.includes(look)) await check(page, what);
+  }
+  await context.close();
+}
+const { page: plain, context: plainContext } = await open(360, { locale: "en-US", javaScriptEnabled: false });
+for (const [name, path] of Object.entries(paths)) {
+  const answer = await plain.goto(base + path);
+  if (answer.ok() === (name === "missing")) say(`${name} without a script: ${answer.status()}`);
+  if (!(await plain.locator("main").innerText()).trim()) say(`${name} without a script: it is empty`);
+  await measure(plain, path, "without a script");
+}
+await plainContext.close();
 
 // What people do, with a script and without.
 for (const javaScriptEnabled of [true, false]) {
@@ -95,5 +135,20 @@ await other.page.click("form[action$='/close'] button");
 await other.page.getByText("closed by a person").first().waitFor().catch(() => say("a closed alert is not shown as such"));
 await other.context.close();
 await context.close();
+// A wall that nobody answers says that what it shows is old, and no longer once somebody does.
+const wall = await open(1440, { locale: "en-US" });
+await wall.page.clock.install();
+await visit(wall.page, "/wall", "the wall");
+const stale = wall.page.locator("#stale");
+await wall.page.clock.runFor(15000);
+if (await stale.isVisible()) say("the wall calls itself old while it is fresh");
+wall.page.removeAllListeners("console");
+await wall.page.route("**/wall", (route) => route.abort());
+await wall.page.clock.runFor(60000);
+await stale.waitFor({ state: "visible" }).catch(() => say("the wall does not say that it is old"));
+await wall.page.unroute("**/wall");
+await wall.page.clock.runFor(11000);
+await stale.waitFor({ state: "hidden" }).catch(() => say("the wall calls itself old after it was fresh again"));
+await wall.context.close();
 await browser.close();
 console.log(wrong.join("\n"));

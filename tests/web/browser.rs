@@ -1,5 +1,5 @@
 //! A real browser on the pages of the real binary over the simulated night of the demo. `tests/setup.sh` installs what it
-//! needs; where that is not there, it says so and tests nothing.
+//! needs; without that nothing of this holds.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,26 +9,25 @@ use super::night::{HOSTILE, Night, night};
 use crate::program::{Running, nightbell};
 
 /// Where `tests/setup.sh` has put the browser's driver.
-fn modules() -> Option<PathBuf> {
+fn modules() -> PathBuf {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser/node_modules");
-    modules.join("playwright-core").is_dir().then_some(modules)
+    assert!(modules.join("playwright-core").is_dir(), "tests/setup.sh installs the browser's driver");
+    modules
 }
 
-fn browser() -> Option<String> {
+fn browser() -> String {
     let named = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".into());
-    let found = Command::new("sh").args(["-c", &format!("command -v {named}")]).output().ok()?;
+    let found = Command::new("sh").args(["-c", &format!("command -v {named}")]).output().unwrap();
     let path = String::from_utf8_lossy(&found.stdout).trim().to_string();
-    (found.status.success() && !path.is_empty()).then_some(path)
+    assert!(found.status.success() && !path.is_empty(), "tests/setup.sh installs a browser");
+    path
 }
 
 /// Names, errors, owners and paths that a browser would run, in a browser: signed in with a token, on every page. Nothing of
 /// it runs; and what is done there is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_names_run_nothing_in_a_browser() {
-    let (Some(modules), Some(chromium)) = (modules(), browser()) else {
-        println!("there is no browser to click with: sh tests/setup.sh installs it");
-        return;
-    };
+    let (modules, chromium) = (modules(), browser());
     let Night { served, responder, .. } = night().await;
     let mut command = Command::new("node");
     command
@@ -45,10 +44,7 @@ async fn hostile_names_run_nothing_in_a_browser() {
 
 #[test]
 fn people_click_through_the_night() {
-    let (Some(modules), Some(chromium)) = (modules(), browser()) else {
-        println!("there is no browser to click with: sh tests/setup.sh installs it");
-        return;
-    };
+    let (modules, chromium) = (modules(), browser());
     let mut child = nightbell(&["demo", "--for", "600s"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let running = Running(child);
@@ -62,12 +58,15 @@ fn people_click_through_the_night() {
     std::thread::spawn(move || lines.for_each(drop));
     std::thread::sleep(std::time::Duration::from_secs(4));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new("node")
+    let mut command = Command::new("node");
+    command
         .arg(root.join("tests/web/browser.mjs"))
         .args([modules.as_os_str(), address.as_ref(), root.join("target/pictures/web").as_os_str()])
-        .env("CHROMIUM", chromium)
-        .output()
-        .unwrap();
+        .env("CHROMIUM", chromium);
+    if std::env::var_os("UPDATE").is_some() {
+        command.arg(root.join("tests/data/pictures"));
+    }
+    let output = command.output().unwrap();
     let (wrong, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && wrong.trim().is_empty(), "{wrong}\n{error}");
     drop(running);

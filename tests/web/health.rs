@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nightbell::clock::ManualClock;
+use nightbell::clock::{Clock as _, ManualClock, SystemClock};
 use nightbell::store::{Archive as _, PollLedger as _};
 
 use super::Served;
+use super::night::{Night, night};
+use crate::program::{Stage, TELL_FAILURES, ago, failed, pause};
 use crate::sample::{Place, alert, at, commit, delivery};
 
 const OPEN: &str = "web: { listen: \"127.0.0.1:0\" }\n";
@@ -23,7 +25,8 @@ async fn it_is_healthy_at_once_and_ready_when_every_source_was_asked() {
             served.stop().await;
             return;
         }
-        assert!(ready.body.contains("has not been asked yet"), "{ready:?}");
+        let reason = ready.json()["reason"].as_str().unwrap_or_default().to_string();
+        assert_eq!(reason, "1 of 1 sources have not been asked yet", "who asks may be anybody: no name is told");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("it never became ready");
@@ -56,7 +59,16 @@ async fn the_metrics_tell_what_the_store_holds_and_every_series_from_the_start()
         "nightbell_alerts_suppressed_total{reason=\"inhibited\"} 0",
         "nightbell_polls_total{source=\"s\",outcome=\"whole\"} 0",
         "nightbell_delivery_lag_seconds_count{receiver=\"hook\"} 0",
+        "nightbell_notice_lag_seconds_count{receiver=\"hook\"} 0",
         "nightbell_outbox_pending{receiver=\"hook\"} 1",
+        "nightbell_alerts_firing{rule=\"self/loop-failing\",severity=\"error\"} 0",
+        "nightbell_alerts_total{rule=\"self/source-incomplete\",severity=\"warning\"} 0",
+        "nightbell_alerts_ended_total{rule=\"failed\",reason=\"closed\"} 0",
+        "nightbell_alerts_ended_total{rule=\"self/receiver-dead\",reason=\"unwatched\"} 0",
+        // Who is alone holds every lease, and needs no token.
+        "nightbell_lease_held{lease=\"poll/s\"} 1",
+        "nightbell_lease_held{lease=\"deliver/hook\"} 1",
+        "nightbell_lease_token{lease=\"poll/s\"} 0",
     ] {
         assert!(answer.body.lines().any(|it| it == line), "{line} is not in\n{}", answer.body);
     }
@@ -65,10 +77,62 @@ async fn the_metrics_tell_what_the_store_holds_and_every_series_from_the_start()
     let labels: BTreeSet<&str> =
         answer.body.split(['{', ',']).skip(1).filter_map(|part| part.split_once("=\"")).map(|(name, _)| name).collect();
     let known = BTreeSet::from([
-        "class", "le", "loop", "outcome", "reason", "receiver", "rule", "severity", "source", "version", "write",
+        "class", "le", "lease", "loop", "outcome", "reason", "receiver", "rule", "severity", "source", "version",
+        "write",
     ]);
     assert!(labels.is_subset(&known), "{labels:?}");
     served.stop().await;
+}
+
+/// Whoever ends an alert, it is counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_a_person_closes_is_counted() {
+    let Night { served, viewer, responder, .. } = night().await;
+    let counted = "nightbell_alerts_ended_total{rule=\"failed\",reason=\"closed\"}";
+    let told = async || {
+        let told = served.get("/metrics", &[("authorization", &viewer)]).await.body;
+        told.lines().find_map(|line| line.strip_prefix(counted).map(|rest| rest.trim().to_string()))
+    };
+    assert_eq!(told().await.as_deref(), Some("0"));
+    let headers = [("authorization", responder.as_str()), ("content-type", "application/json")];
+    let closed = served.ask("POST", "/api/v1/alerts/a1/close", &headers, r#"{"reason":"planned"}"#).await;
+    assert_eq!(closed.status, 200, "{closed:?}");
+    assert_eq!(told().await.as_deref(), Some("1"));
+    served.stop().await;
+}
+
+/// From the scheduler's word to a person: how long nobody knew. What ends tells nothing new.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_nobody_knew_is_measured() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let stage = Stage::set(&format!("web: {{ listen: \"127.0.0.1:{port}\" }}\n{TELL_FAILURES}")).await;
+    let run = failed("etl_orders", 34765);
+    let ended = run.end_time.unwrap();
+    stage.workspace.put(run);
+    let _running = stage.start();
+    let told = async |hits: usize, line: &str| {
+        let began = std::time::Instant::now();
+        loop {
+            if stage.sink.hits().len() == hits {
+                let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+                let told = super::raw(([127, 0, 0, 1], port).into(), request.as_bytes()).await.body;
+                let value = told.lines().find_map(|it| Some(it.strip_prefix(line)?.trim().parse::<f64>().unwrap()));
+                // What has arrived is on record in a moment.
+                if value.is_some_and(|value| value > 0.0) {
+                    return value.unwrap();
+                }
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(60), "{line} stays at 0");
+            pause(50).await;
+        }
+    };
+    let after = SystemClock.now().duration_since(ended).as_secs_f64();
+    assert_eq!(told(1, "nightbell_notice_lag_seconds_count{receiver=\"hook\"}").await, 1.0);
+    let lag = told(1, "nightbell_notice_lag_seconds_sum{receiver=\"hook\"}").await;
+    assert!(lag >= after, "{lag} s, and it had failed {after} s before anything ran");
+    stage.workspace.update("etl_orders", 34765, |run| *run = run.clone().ended("success", ago(0)));
+    assert_eq!(told(2, "nightbell_deliveries_delivered_total{receiver=\"hook\"}").await, 2.0);
+    assert_eq!(told(2, "nightbell_notice_lag_seconds_count{receiver=\"hook\"}").await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

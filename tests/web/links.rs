@@ -32,6 +32,16 @@ async fn a_link_acknowledges_when_its_button_is_pressed_and_nothing_else() {
     clock.set(super::night::now().checked_add(jiff::SignedDuration::from_mins(5)).unwrap());
     assert_eq!(served.ask("POST", &path, &form, "who=kim").await.status, 200);
     assert_eq!(store.acks().await.unwrap().remove("a1").unwrap(), first, "twice is once");
+    // Somebody else has the same message: that kim has it is said first, and what the press would do.
+    let taken = async || store.acks().await.unwrap().remove("a1").unwrap().by;
+    let late = served.ask("POST", &path, &form, "who=lee").await;
+    assert!(late.status == 200 && late.body.contains("Take over") && late.body.contains("kim (link)"), "{late:?}");
+    assert_eq!(taken().await, "kim (link)", "a press on a page of before takes nothing from anybody");
+    let page = served.get(&path, &[]).await.body;
+    let had = page.split("name=\"had\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let over = served.ask("POST", &path, &form, &format!("who=lee&had={had}")).await;
+    assert!(over.status == 200 && over.body.contains("lee (link)"), "{over:?}");
+    assert_eq!(taken().await, "lee (link)");
     for wrong in [
         address("a1", &signature[1..]),
         address("a2", &signature),

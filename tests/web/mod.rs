@@ -2,18 +2,25 @@
 
 mod actions;
 mod api;
+mod away;
 mod browser;
+mod calendar;
+mod drawing;
 mod health;
 mod limits;
 mod links;
+mod listening;
 mod night;
 mod packaging;
+mod polling;
 mod routes;
 mod schemathesis;
 mod scope;
 mod sessions;
+mod silencing;
 mod supervisor;
 mod tokens;
+mod waits;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -58,7 +65,13 @@ impl Served {
 
     /// The same with all that the configuration says beside the store.
     pub(crate) async fn start_with(place: Place, rules: &str, clock: Arc<dyn Clock>) -> Served {
-        let text = format!("version: 1\nstore: {}\n{rules}", place.url());
+        let url = place.url();
+        Served::start_on(place, &url, rules, clock).await
+    }
+
+    /// The same on the store at `url`.
+    pub(crate) async fn start_on(place: Place, url: &str, rules: &str, clock: Arc<dyn Clock>) -> Served {
+        let text = format!("version: 1\nstore: \"{url}\"\n{rules}");
         let loaded = Config::from_text(text, "rules.yaml", Path::new("."), &LoadOptions { offline: true });
         let config = loaded.unwrap_or_else(|problem| panic!("{problem}")).config;
         let mut app = App::open(&config, clock).await.unwrap();

@@ -118,7 +118,10 @@ pub(crate) async fn fill(store: &SqlStore) {
         one.kind = kind;
         one.alert = (kind != MessageKind::Digest).then(|| AlertId::new("a2"));
         one.rule = Some(RuleId::new("failed"));
-        let parts = ["subject", "text", "html"].map(|part| (part.to_string(), HOSTILE.to_string()));
+        // Who looks at a message has not received it: the signature of its link is not theirs.
+        let sign = if one.alert.is_some() { "sign=canary-signature-of-the-link-in-a-messagexx" } else { "" };
+        let text = format!("{HOSTILE} https://bell.example.com/ack/a2?until=1&{sign}");
+        let parts = ["subject", "text", "html"].map(|part| (part.to_string(), text.clone()));
         one.content = Content { parts: parts.into() };
         poll.deliveries.push(one);
         settled.push(attempted(id, state));

@@ -27,9 +27,11 @@ const RULES: &str = "web: { listen: \"127.0.0.1:0\", tokens: true }\nsources:\n 
     s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t }, labels: { team: own } }\n  \
     t: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t }, labels: { team: other } }\n  \
     u-OTHERS-canary: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t }, labels: { team: other } }\n\
-    receivers:\n  hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  failed: { when: { status: [fail] }, notify: [hook] }\n  \
+    receivers:\n  hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\n  \
+    spare: { type: webhook, url: \"http://127.0.0.1:9/\", fallback: second }\n  second: { type: webhook, url: \"http://127.0.0.1:9/\" }\n  OTHERS-canary-hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  failed: { when: { status: [fail] }, notify: [hook] }\n  \
     lent: { match: { source: t, job: lent }, when: { status: [fail] }, labels: { team: own }, notify: [hook] }\n  \
-    OTHERS-canary-rule: { match: { source: u-OTHERS-canary }, when: { status: [fail] }, notify: [hook] }\n";
+    quiet: { match: { source: s, job: nothing }, when: { status: [fail] }, notify: [spare] }\n  \
+    OTHERS-canary-rule: { match: { source: u-OTHERS-canary }, when: { status: [fail] }, notify: [OTHERS-canary-hook] }\n";
 
 fn team(name: &str) -> Labels {
     [("team".to_string(), name.to_string())].into()
@@ -314,7 +316,19 @@ async fn lists_and_counts_are_of_what_has_the_labels() {
     let sources: Vec<&str> =
         status["sources"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
     assert_eq!((sources, &status["receivers"]), (vec!["s", "t"], &json!([])));
+    let loops = |status: &Value| -> Vec<String> {
+        let names = status["loops"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_string());
+        names.filter(|name| name.starts_with("deliver/")).collect()
+    };
+    assert_eq!(
+        loops(&status),
+        ["deliver/hook", "deliver/second", "deliver/spare"],
+        "those of rules for them, and who stands in"
+    );
+    let page = shared.look("/deliveries", &shared.viewer).await.body;
+    assert!(page.contains("<option>second</option>"), "{page}");
     let whole = shared.look("/api/v1/status", &shared.whole).await.json();
+    assert_eq!(loops(&whole).len(), 4);
     assert_eq!((&whole["alerts_firing"], whole["sources"].as_array().unwrap().len()), (&json!(5), 3));
     let actions = shared.look("/api/v1/actions", &shared.viewer).await.json();
     let done: Vec<String> =
@@ -339,6 +353,18 @@ async fn what_somebody_does_reaches_no_further_than_they_see() {
     let other = r#"{"labels":{"team":["other"]},"for":"1h","reason":"theirs"}"#;
     let refused = ask("POST", "/api/v1/silences", other).await;
     assert!(refused.status == 400 && refused.body.contains("team=own"), "{refused:?}");
+    for (unseen, word) in [
+        (r#"{"rules":["OTHERS-canary-rule"],"for":"1h","reason":"x"}"#, "there is no rule"),
+        (r#"{"rules":["OTHERS-canary-rul"],"for":"1h","reason":"x"}"#, "there is no rule"),
+        (r#"{"rules":["nothing"],"for":"1h","reason":"x"}"#, "there is no rule"),
+        (r#"{"sources":["u-OTHERS-canary"],"for":"1h","reason":"x"}"#, "there is no source"),
+    ] {
+        let refused = ask("POST", "/api/v1/silences", unseen).await;
+        let named: Value = serde_json::from_str(unseen).unwrap();
+        let name = [&named["rules"][0], &named["sources"][0]].into_iter().find_map(Value::as_str).unwrap();
+        let told = refused.body.replace(&format!("\\\"{name}\\\""), "");
+        assert!(refused.status == 400 && told.contains(word) && !told.contains(OTHERS), "{unseen}: {refused:?}");
+    }
     let preview = ask("POST", "/api/v1/silences/preview", r#"{"jobs":["*"]}"#).await.json();
     assert_eq!(
         (&preview["firing"], &preview["firing_of"], &preview["last_7_days_of"]),

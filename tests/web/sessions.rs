@@ -1,9 +1,14 @@
 //! Signing in on the page, what people do there, and that it is over when they say so.
 
-use nightbell::model::AlertId;
+use std::sync::Arc;
+
+use nightbell::clock::ManualClock;
+use nightbell::model::{AlertId, Role};
 use nightbell::store::{Board as _, Desk as _};
 
-use super::night::{Night, night};
+use super::Served;
+use super::night::{Night, fill, night, token};
+use crate::sample::Place;
 
 fn form<'a>(cookie: &'a str, site: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![("content-type", "application/x-www-form-urlencoded"), ("cookie", cookie), ("sec-fetch-site", site)]
@@ -59,5 +64,40 @@ async fn a_session_begins_with_a_token_and_ends_when_somebody_says_so() {
     use nightbell::store::Access as _;
     store.revoke_tokens(&nightbell::desk::hash_of(token)[..12], super::night::now()).await.unwrap();
     assert_eq!(served.get("/alerts", &[("cookie", &cookie)]).await.status, 303);
+    served.stop().await;
+}
+
+/// Behind TLS the browser itself holds the cookie to this host: none of another one, and none over plain HTTP, takes its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_the_cookie_is_of_this_host_alone() {
+    let place = Place::new();
+    let store = place.open().await;
+    fill(&store).await;
+    let responder = token(&store, Role::Responder).await;
+    store.close().await;
+    drop(store);
+    let web = "web: { listen: \"127.0.0.1:0\", url: \"https://bell.example.com\", tokens: true }\n";
+    let served = Served::start_in(place, web, Arc::new(ManualClock::at(super::night::now()))).await;
+    let shown = format!("token={}", responder.trim_start_matches("Bearer "));
+    let mut asked = form("", "same-origin");
+    asked.push(("host", "bell.example.com"));
+    let begun = served.ask("POST", "/sign-in", &asked, &shown).await;
+    assert_eq!(begun.status, 303, "{begun:?}");
+    let set = begun.header("set-cookie").unwrap();
+    let (pair, rest) = set.split_once(';').unwrap();
+    let session = pair.strip_prefix("__Host-nightbell=").unwrap_or_else(|| panic!("{set}"));
+    let attributes: Vec<&str> = rest.split(';').map(str::trim).collect();
+    for attribute in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(attributes.contains(&attribute), "{attribute} is not in {set}");
+    }
+    assert!(!set.to_ascii_lowercase().contains("domain"), "{set}");
+    let get = async |cookie: &str| served.get("/alerts", &[("cookie", cookie)]).await.status;
+    assert_eq!(get(pair).await, 200);
+    // One that anybody on the way or on a neighbour's host may have set.
+    assert_eq!(get(&format!("nightbell={session}")).await, 303);
+    let gone = served.ask("POST", "/sign-out", &form(pair, "same-origin"), "").await;
+    let set = gone.header("set-cookie").unwrap();
+    assert!(set.starts_with("__Host-nightbell=;") && set.contains("Secure") && set.contains("Max-Age=0"), "{set}");
+    assert_eq!(get(pair).await, 303);
     served.stop().await;
 }

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::program::{Running, Stage};
+use crate::program::{Running, Stage, text};
 
 const RULES: &str = "rules:\n  failed: { when: { status: [fail] }, notify: [hook] }\n";
 
@@ -56,15 +56,40 @@ async fn healthcheck_asks_the_one_that_runs() {
     let nobody = stage.output(&["healthcheck"]).await;
     assert_eq!(nobody.status.code(), Some(1));
     let _running = stage.start();
+    until_ready(&stage).await;
+    assert_eq!(stage.output(&["healthcheck"]).await.status.code(), Some(0));
+    // A mistake does not end what goes on by the last good version, and must not have it restarted.
+    stage.write_config(&format!("web: {{ listen: \"{free}\" }}\n{RULES}  broken: {{ whne: 1 }}\n"));
+    let broken = stage.output(&["healthcheck"]).await;
+    assert_eq!(broken.status.code(), Some(0), "{}", text(&broken.stderr));
+}
+
+async fn until_ready(stage: &Stage) {
     for _ in 0..300 {
-        let ready = stage.output(&["healthcheck", "--ready"]).await;
-        if ready.status.code() == Some(0) {
-            assert_eq!(stage.output(&["healthcheck"]).await.status.code(), Some(0));
-            stage.write_config(RULES);
-            assert_eq!(stage.output(&["healthcheck"]).await.status.code(), Some(2), "there is nobody to ask");
+        if stage.output(&["healthcheck", "--ready"]).await.status.code() == Some(0) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("it never became ready: {}", std::fs::read_to_string(stage.path("log")).unwrap());
+}
+
+/// Without a page, or with one on a port that the system chose, the store answers: in a container nothing else can.
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_looks_into_the_store_where_there_is_no_page() {
+    let stage = Stage::set(RULES).await;
+    let nobody = stage.output(&["healthcheck"]).await;
+    assert_eq!(nobody.status.code(), Some(1), "there is not even a store");
+    let running = stage.start();
+    until_ready(&stage).await;
+    assert_eq!(stage.output(&["healthcheck"]).await.status.code(), Some(0));
+    // With a page on a port that the system chose there is nobody to ask either.
+    stage.write_config(&format!("web: {{ listen: \"127.0.0.1:0\" }}\n{RULES}"));
+    assert_eq!(stage.output(&["healthcheck", "--ready"]).await.status.code(), Some(0));
+    drop(running);
+    for arguments in [&["healthcheck"][..], &["healthcheck", "--ready"]] {
+        let gone = stage.output(arguments).await;
+        assert_eq!(gone.status.code(), Some(1));
+        assert!(text(&gone.stderr).contains("nightbell does not run on this store"), "{}", text(&gone.stderr));
+    }
 }

@@ -8,6 +8,7 @@ mod show;
 mod story;
 
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::digest;
@@ -34,6 +36,8 @@ const RULES: &str = include_str!("rules.yaml");
 
 /// When the demo begins by its own clock, in the zone of its rules: deadlines at half past six are twelve seconds away.
 const BEGINS: &str = "06:29:48";
+/// What its digest is about.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How the demo runs.
 #[derive(Debug, Args)]
@@ -52,12 +56,16 @@ pub(super) struct Arguments {
 /// Runs it.
 pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
     let duration = arguments.duration;
+    // Listened for before there is anything to clear away.
+    let [mut interrupt, mut terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
     let directory = Place::new(arguments.keep.as_deref())?;
-    let shown = ShiftedClock::showing(beginning()?);
+    // However long the preparations take, they are made before the story: nothing that they store lies in its future.
+    let shown = ShiftedClock::standing_at(beginning()?);
     let clock: Arc<dyn Clock> = Arc::new(shown.clone());
     let workspace = SimWorkspace::start(SimConfig::default(), Arc::clone(&clock)).await?;
     let inbox = Inbox::open().await?;
     let config = configure(&directory.path, &workspace, &inbox)?;
+    let mut app = App::open(&config, Arc::clone(&clock)).await?;
     print(format_args!(
         "The end of a night at a simulated DataArts workspace, in {}, under these rules:\n",
         duration_text(duration)
@@ -66,24 +74,22 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
     print(rules.collect::<Vec<_>>().join("\n"))?;
     print("\nIt is almost half past six. What happens there, and what Nightbell tells of it:\n")?;
 
-    let mut app = App::open(&config, Arc::clone(&clock)).await?;
     if let Some(address) = app.listen().await? {
         print(format_args!("The page of the night: http://{address}\n"))?;
     }
     let shutdown = CancellationToken::new();
-    // However long it took to come this far, the story and the clock begin together.
-    shown.show(beginning()?);
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    shown.go();
     let (began, clock_shown) =
         (Instant::now(), show::Shown { clock: Arc::clone(&clock), zone: config.timezone.clone() });
     let running = tokio::spawn(app.run(shutdown.clone()));
     let progress = progress(duration);
     let mut telling = tokio::spawn(story::tell(workspace.clone(), clock_shown.clone(), began));
-    let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let stop = tokio::signal::ctrl_c();
     tokio::select! {
         shown = show::show(inbox, &store, &clock_shown, arguments.json, &progress) => shown?,
         () = tokio::time::sleep(duration) => {}
-        _ = stop => {}
+        () = heard(&mut interrupt) => {}
+        () = heard(&mut terminate) => {}
     }
     telling.abort();
     drop((&mut telling).await);
@@ -100,6 +106,16 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
         ),
     }
     Ok(Exit::Done)
+}
+
+/// Waits for a signal; where it cannot be listened for, the system ends the program by itself.
+async fn heard(signal: &mut std::io::Result<tokio::signal::unix::Signal>) {
+    match signal {
+        Ok(signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Commands for a store that was kept.
@@ -128,7 +144,7 @@ fn beginning() -> anyhow::Result<Timestamp> {
 /// The digest that people would find in their mail later on, as text; its page of HTML stays behind to be looked at.
 async fn show_digest(config: &Config, now: Timestamp) -> Result<(), Failure> {
     let Some(settings) = config.digests.first() else { return Ok(()) };
-    let content = digest::preview(config, settings, now).await?;
+    let content = digest::preview(config, settings, DAY, now).await?;
     print("\nAnd the digest that is due at eight would say by now:\n")?;
     let subject = format!("Subject: {}", content.part("subject"));
     let lines: Vec<String> = [subject, String::new()]
@@ -150,7 +166,11 @@ async fn show_digest(config: &Config, now: Timestamp) -> Result<(), Failure> {
 /// Writes the configuration with everything it names, and loads it as `run` would.
 fn configure(directory: &Path, workspace: &SimWorkspace, inbox: &Inbox) -> Result<Config, Failure> {
     let sim = workspace.config();
-    let file = |name: &str, text: &str| std::fs::write(directory.join(name), text);
+    let file = |name: &str, text: &str| {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(directory.join(name))?.write_all(text.as_bytes())
+    };
     file("access-key", &sim.access_key)?;
     file("secret-key", &sim.secret_key)?;
     file("slack-url", &format!("http://{}/slack", inbox.http))?;

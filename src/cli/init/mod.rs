@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::ground::{Exit, Failure};
 use super::output::{complain, fail, print};
-use super::place::ConfigFile;
+use super::place::{ConfigFile, RULES};
 
 /// The least that watches one source and notifies one receiver.
 const STARTER: &str = include_str!("starter.yaml");
@@ -34,8 +34,9 @@ pub(super) fn init(arguments: &Arguments) -> Result<Exit, Failure> {
         print(text.trim_end())?;
         return Ok(Exit::Done);
     }
-    let named = &arguments.file.config;
-    let path: PathBuf = if named.is_dir() { named.join("rules.yaml") } else { named.clone() };
+    // What is installed is somebody's already: without a name it is a file here.
+    let named = if arguments.file.is_named { arguments.file.config.clone() } else { PathBuf::from(RULES) };
+    let path: PathBuf = if named.is_dir() { named.join(RULES) } else { named };
     let shown = path.display();
     match std::fs::File::create_new(&path) {
         Ok(mut file) => {

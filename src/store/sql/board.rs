@@ -14,11 +14,18 @@ use super::database::SqlStore;
 use super::items::{IdItem, clean, to_json};
 use super::rows;
 use crate::model::{
-    Ack, ActionKind, Alert, AlertFacts, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, Labels,
-    ReceiverId, SourceId, Status,
+    Ack, ActionKind, Alert, AlertFacts, AlertId, AlertState, Covered, Delivery, DeliveryId, DeliveryState, Instance,
+    Labels, ReceiverId, SourceId, Status,
 };
-use crate::store::board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, StepRow};
+use crate::store::board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, ReadSpan, SlotCount, StepRow, ToldWhen};
 use crate::store::error::StoreError;
+
+/// Runs are counted by quarters of an hour: every zone's days begin with one.
+const SLOT_MS: i64 = 900_000;
+
+/// What is counted of a job's runs that are no longer kept.
+const DAYS: &str = "SELECT day, status, CAST(SUM(runs) AS BIGINT) FROM job_day \
+     WHERE source = $1 AND job = $2 AND day >= $3 GROUP BY day, status ORDER BY day";
 
 /// The conditions of a statement, with what is bound for them.
 #[derive(Default)]
@@ -89,6 +96,12 @@ fn alerts_sql(ask: &AlertAsk, limit: usize) -> (AssertSqlSafe<String>, Wanted) {
         Some(AlertState::Resolved) => wanted.conditions.push("COALESCE(state, '') = 'resolved'".into()),
         None => {}
     }
+    match ask.is_suspended {
+        Some(true) => wanted.conditions.push("suspended_at IS NOT NULL".into()),
+        Some(false) => wanted.conditions.push("suspended_at IS NULL".into()),
+        None => {}
+    }
+    wanted.and("urgency = ?", ask.severity.map(|severity| Bound::Number(i64::from(severity.urgency()))));
     let source = if ask.job.is_some() { "COALESCE(source, '') = ?" } else { "source = ?" };
     wanted.and(source, ask.source.as_ref().map(text));
     wanted.and("job = ?", ask.job.as_ref().map(text));
@@ -203,16 +216,26 @@ impl Board for SqlStore {
         Ok(told)
     }
 
-    async fn gathering(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Timestamp>, StoreError> {
+    async fn told_when(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, ToldWhen>, StoreError> {
         let items: Vec<IdItem> = alerts.iter().map(|alert| IdItem { id: alert.as_str() }).collect();
-        // By the alert: what waits is told from what does not only there, so that the index of alerts answers it.
+        let waits = "state = 'pending' AND group_key IS NOT NULL AND group_told_at IS NULL";
+        // By the alert alone: what is told of each row is told apart behind the index of alerts.
         let statement = AssertSqlSafe(format!(
-            "SELECT alert, MIN(next_attempt_at) FROM delivery WHERE alert IN {} AND state || '' = 'pending' \
-               AND group_key IS NOT NULL AND group_told_at IS NULL GROUP BY alert",
+            "SELECT alert, MIN(CASE WHEN kind = 'alert.firing' AND stands_in_for IS NULL THEN created_at END), \
+               MIN(CASE WHEN {waits} AND group_key NOT LIKE 'hold/%' THEN next_attempt_at END), \
+               MIN(CASE WHEN {waits} AND group_key LIKE 'hold/%' THEN next_attempt_at END) \
+             FROM delivery WHERE alert IN {} GROUP BY alert",
             self.dialect.bound_texts(1)
         ));
         let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
-        let row = |row: &AnyRow| Ok((AlertId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?));
+        let row = |row: &AnyRow| {
+            let told = ToldWhen {
+                first_at: rows::optional_instant(row, 1)?,
+                gathers_until: rows::optional_instant(row, 2)?,
+                held_until: rows::optional_instant(row, 3)?,
+            };
+            Ok((AlertId::new(rows::text(row, 0)?), told))
+        };
         Ok(rows::all(&found.map_err(|error| self.failed(error))?, "delivery", row).into_iter().collect())
     }
 
@@ -326,17 +349,74 @@ impl Board for SqlStore {
         Ok(rows::all(&found, "instance", rows::instance))
     }
 
-    async fn days_of(&self, source: &SourceId, job: &str, since: i64) -> Result<Vec<DayCount>, StoreError> {
-        let found = sqlx::query(
-            "SELECT day, status, CAST(SUM(runs) AS BIGINT) FROM job_day WHERE source = $1 AND job = $2 AND day >= $3 \
-             GROUP BY day, status ORDER BY day",
+    async fn counts_of(
+        &self,
+        source: &SourceId,
+        job: &str,
+        (since, day): (Timestamp, i64),
+    ) -> Result<(Vec<SlotCount>, Vec<DayCount>), StoreError> {
+        let slot = format!("COALESCE(plan_time, start_time) / {SLOT_MS}");
+        // By the job: the index of plan times is one of all jobs.
+        let kept = AssertSqlSafe(format!(
+            "SELECT {slot}, status, COUNT(*) FROM instance WHERE source = $1 AND job = $2 \
+               AND COALESCE(plan_time, start_time) + 0 >= $3 GROUP BY {slot}, status"
+        ));
+        // On one state of the store: what is removed meanwhile is not to be counted twice, nor left out.
+        let mut read = self.snapshot().await?;
+        let kept = sqlx::query(kept).bind(source.as_str()).bind(job).bind(since.as_millisecond());
+        let kept = kept.fetch_all(read.on()).await.map_err(|error| self.failed(error))?;
+        let counted = sqlx::query(DAYS).bind(source.as_str()).bind(job).bind(day);
+        let counted = counted.fetch_all(read.on()).await.map_err(|error| self.failed(error))?;
+        self.done(read).await?;
+        let slots = rows::all(&kept, "instance", |row| {
+            let word = rows::text(row, 1)?;
+            Ok(SlotCount {
+                at: rows::instant(rows::number(row, 0)? * SLOT_MS)?,
+                status: Status::from_word(&word).ok_or_else(|| rows::unknown("status", &word))?,
+                runs: u64::try_from(rows::number(row, 2)?).unwrap_or(0),
+            })
+        });
+        Ok((slots, rows::all(&counted, "job_day", day_count)))
+    }
+
+    async fn read_span(&self, source: &SourceId, since: Timestamp) -> Result<ReadSpan, StoreError> {
+        const GAPS_MAX: i64 = 1000;
+        let covered = sqlx::query("SELECT coverage FROM source WHERE id = $1").bind(source.as_str());
+        let covered = covered.fetch_optional(&self.readers).await.map_err(|error| self.failed(error))?;
+        let Some(covered) = covered else { return Ok(ReadSpan::default()) };
+        let covered: Covered =
+            rows::optional_text(&covered, 0)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        // What is covered begins anew behind what was lost; runs that are known from before say that more was read.
+        let oldest = sqlx::query("SELECT MIN(COALESCE(plan_time, start_time)) FROM instance WHERE source = $1");
+        let oldest = oldest.bind(source.as_str()).fetch_one(&self.readers).await.map_err(|error| self.failed(error))?;
+        let oldest = rows::optional_instant(&oldest, 0)?;
+        let gaps = sqlx::query(
+            "SELECT began_at, ended_at FROM gap WHERE (closed_moment IS NULL OR closed_moment >= $2) \
+               AND source || '' = $1 AND (cause = 'lost' OR closed_moment IS NULL) ORDER BY began_at LIMIT $3",
         )
         .bind(source.as_str())
-        .bind(job)
-        .bind(since)
+        .bind(since.as_millisecond())
+        .bind(GAPS_MAX)
         .fetch_all(&self.readers)
         .await
         .map_err(|error| self.failed(error))?;
+        Ok(ReadSpan {
+            from: covered.from.map(|from| oldest.map_or(from, |oldest| oldest.min(from))),
+            until: covered.until,
+            unread: rows::all(&gaps, "gap", |row| {
+                Ok((rows::instant(rows::number(row, 0)?)?, rows::optional_instant(row, 1)?))
+            }),
+        })
+    }
+
+    async fn days_of(&self, source: &SourceId, job: &str, since: i64) -> Result<Vec<DayCount>, StoreError> {
+        let found = sqlx::query(DAYS)
+            .bind(source.as_str())
+            .bind(job)
+            .bind(since)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
         Ok(rows::all(&found, "job_day", day_count))
     }
 }
@@ -355,6 +435,7 @@ mod tests {
     use sqlx::Row as _;
 
     use super::*;
+    use crate::model::Severity;
     use crate::store::Mode;
 
     /// Each way to ask for a list, and the index that must answer it, so that a page takes no longer the more is stored.
@@ -367,6 +448,7 @@ mod tests {
         let alerts = |ask: AlertAsk| alerts_sql(&ask, 5);
         let deliveries = |ask: DeliveryAsk| deliveries_sql(&ask, 5);
         let (firing, resolved) = (Some(AlertState::Firing), Some(AlertState::Resolved));
+        let critical = Some(Severity::Critical);
         let (none, all) = (AlertAsk::default, DeliveryAsk::default);
         let (s, j, r) = (Some("s".into()), Some("j".to_string()), Some("r".into()));
         let of = |state| DeliveryAsk { state: Some(state), receiver: Some("r".into()), ..all() };
@@ -377,6 +459,15 @@ mod tests {
             (alerts(AlertAsk { since: Some(Timestamp::UNIX_EPOCH), ..none() }), "alert_by_age"),
             (alerts(AlertAsk { state: firing, ..none() }), "alert_firing_by_age"),
             (alerts(AlertAsk { state: firing, after: place(), ..none() }), "alert_firing_by_age"),
+            (
+                alerts(AlertAsk { state: firing, is_suspended: Some(false), severity: critical, ..none() }),
+                "alert_firing_by_urgency",
+            ),
+            (
+                alerts(AlertAsk { state: firing, severity: critical, after: place(), ..none() }),
+                "alert_firing_by_urgency",
+            ),
+            (alerts(AlertAsk { state: firing, is_suspended: Some(true), ..none() }), "alert_suspended"),
             (alerts(AlertAsk { rule: r.clone(), after: place(), ..none() }), "alert_by_rule"),
             (alerts(AlertAsk { source: s.clone(), ..none() }), "alert_by_source"),
             (alerts(AlertAsk { source: s, job: j.clone(), after: place(), ..none() }), "alert_by_job"),

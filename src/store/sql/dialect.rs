@@ -157,6 +157,17 @@ impl Dialect {
         }
     }
 
+    /// The same for a join by the first columns, each of which is looked for among its own.
+    pub(super) fn and_are_listed(self, columns: &[&str]) -> String {
+        let is_listed = |(place, column): (usize, &&str)| match self {
+            Dialect::Sqlite => String::new(),
+            Dialect::Postgres => {
+                format!(" AND {column} = ANY(ARRAY(SELECT value ->> {place} FROM jsonb_array_elements($1::jsonb)))")
+            }
+        };
+        columns.iter().enumerate().map(is_listed).collect()
+    }
+
     /// The text at `path` (`alert.severity`) of the JSON in `column`.
     pub(super) fn json_text(self, column: &str, path: &str) -> String {
         match self {

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::connections::Connection;
 use super::database::SqlStore;
-use super::gap::next_moment;
+use super::gap::next_sequence;
 use super::items::{JobItem, SubjectItem, to_json};
 use super::{insert, rows};
 use crate::digest::{
@@ -37,19 +37,19 @@ impl Digests for SqlStore {
                     return Ok(known);
                 }
                 let mut write = self.write().await?;
-                let moment = next_moment(self, &mut write, now).await?;
+                let sequence = next_sequence(self, &mut write, now).await?;
                 sqlx::query(
             "INSERT INTO digest (name, moment, made_at, due_at) VALUES ($1, $2, $3, $3) ON CONFLICT (name) DO NOTHING",
         )
         .bind(name)
-        .bind(moment)
+        .bind(sequence)
         .bind(now.as_millisecond())
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
                 self.commit(write).await?;
                 // Another process may have been first.
-                let begun = DigestCursor { sequence: moment, made_at: now, due_at: now };
+                let begun = DigestCursor { sequence, made_at: now, due_at: now };
                 Ok(self.digest_cursor(name).await?.unwrap_or(begun))
             })
         })
@@ -60,10 +60,10 @@ impl Digests for SqlStore {
         // One transaction, so that all answers are of the same commit.
         let mut read = self.snapshot().await?;
         let reader = &mut Reader { store: self, on: read.on(), source: None };
-        let until = reader.last_moment().await?;
+        let until = reader.last_sequence().await?;
         let (from, end) = match since {
             Since::Sequence(sequence) => (sequence, until),
-            // Where nothing happens no moments pass: the span is counted from now, or from the last moment after a clock was
+            // Where nothing happens the sequence stands still: the span is counted from now, or from its last number after a clock was
             // set back.
             Since::Ago(span) => {
                 let end = until.max(tally.now().as_millisecond());
@@ -103,8 +103,8 @@ impl Digests for SqlStore {
                 if moved.rows_affected() == 0 {
                     return Err(StoreError::DigestMoved(commit.name.clone()));
                 }
-                // The next digest ends at a later moment, and so has another name, also when nothing happens in between.
-                next_moment(self, &mut write, commit.to.made_at).await?;
+                // The next digest ends at a later number, and so has another name, also when nothing happens in between.
+                next_sequence(self, &mut write, commit.to.made_at).await?;
                 insert::add(self, &mut write, &commit.deliveries).await?;
                 self.commit(write).await
             })
@@ -154,7 +154,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    async fn last_moment(&mut self) -> Result<i64, StoreError> {
+    async fn last_sequence(&mut self) -> Result<i64, StoreError> {
         let row = sqlx::query("SELECT last FROM moment WHERE id = 1").fetch_one(&mut *self.on).await;
         rows::number(&row.map_err(|error| self.store.failed(error))?, 0)
     }
@@ -261,7 +261,7 @@ impl Reader<'_> {
     /// What failed in the period, and what is older and was still broken when it began. Backfill re-does old days: it neither
     /// vouches for the schedule nor is vouched for by it.
     async fn failed(&mut self, from: i64, tally: &mut Tally) -> Result<(), StoreError> {
-        // What was made again with success had its first end, and so its moment, before the period: when it was seen to change
+        // What was made again with success had its first end, and so its number, before the period: when it was seen to change
         // tells whether that success is new.
         let text = format!(
             "SELECT run.source, run.job, run.id, run.kind, run.status, {due}, run.end_time, \

@@ -3,7 +3,7 @@
 //! A worker holds an exclusive lock beside the file before it touches the file.
 //! A file that is no store of ours, or one of a newer version, is refused with words and left as it is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::database::{LOST, Mode, Opened, SqlStore, words};
 use super::dialect::Dialect;
 use super::lock::{locked, private};
 use super::migrations::{self, migrations};
+use super::path::{found, unusable};
 use super::statements::Statements;
 use crate::coding::percent_encoded_path;
 use crate::limits::{STORE_CHECK_SIZE_MAX, STORE_WAIT_MAX};
@@ -102,34 +103,6 @@ pub(super) async fn in_memory() -> Result<SqlStore, StoreError> {
         _lock: None,
         fence: None,
     })
-}
-
-pub(super) fn unusable(path: &Path, reason: impl std::fmt::Display) -> StoreError {
-    StoreError::Unusable(format!("store {}: {reason}", path.display()))
-}
-
-/// The file under its one true name, so that two names of a file have one lock.
-pub(super) fn found(path: &Path, mode: Mode) -> Result<PathBuf, StoreError> {
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => return Err(unusable(path, "it is a directory, a file is wanted")),
-        Ok(_) => return path.canonicalize().map_err(|error| unusable(path, error)),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(path, error)),
-        Err(_) if mode != Mode::Work => {
-            return Err(unusable(path, "there is no such file; `nightbell run` makes it"));
-        }
-        Err(_) => {}
-    }
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let directory = directory
-        .canonicalize()
-        .map_err(|error| unusable(path, format!("its directory {} cannot be used: {error}", directory.display())))?;
-    match path.file_name() {
-        Some(name) => Ok(directory.join(name)),
-        None => Err(unusable(path, "it names no file")),
-    }
 }
 
 /// Makes the file, private to its owner, or proves that it can be written: SQLite would open a read-only one and

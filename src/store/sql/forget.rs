@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::items::{SubjectItem, to_json};
 use super::rows;
+use crate::clock::day_of;
 use crate::limits::{FOLLOWED_AGE_MAX, LISTED_AGAIN_MAX, STORE_PURGE_ROWS_MAX};
 use crate::model::{InstanceKey, Snapshot, SourceId, Status};
 use crate::rule::history::went_well;
@@ -24,9 +26,9 @@ use crate::store::upkeep::KeptRuns;
 pub(super) async fn purge_instances(
     store: &SqlStore,
     source: &SourceId,
-    last_seen: Timestamp,
-    before: Timestamp,
+    (last_seen, before): (Timestamp, Timestamp),
     kept: &KeptRuns,
+    zone: &TimeZone,
 ) -> Result<u64, StoreError> {
     let ago = |span| last_seen.checked_sub(span).unwrap_or(Timestamp::MIN).min(before);
     let bounds = Bounds { before, listed: ago(LISTED_AGAIN_MAX), followed: ago(FOLLOWED_AGE_MAX) };
@@ -50,7 +52,7 @@ pub(super) async fn purge_instances(
                 }
                 gone.push(key);
             }
-            removed += store.retried(|| Box::pin(forget(store, source, before, &gone))).await?;
+            removed += store.retried(|| Box::pin(forget(store, source, (before, zone), &gone))).await?;
             match last.filter(|_| !is_last) {
                 Some((after, run)) => place = Place { due: due(&run), after },
                 None => break,
@@ -103,7 +105,10 @@ async fn old_runs(
 ) -> Result<(Vec<(InstanceKey, Snapshot)>, bool), StoreError> {
     const DUE: &str = "COALESCE(old.plan_time, old.start_time)";
     let wanted = match place.due {
-        None => format!("{DUE} IS NULL AND $7 IS NULL AND (old.job, old.id) > ($2, $3)"),
+        // Few have no due time: the comparison of keys is put so that no database goes through all runs by their keys for it.
+        None => {
+            format!("{DUE} IS NULL AND $7 IS NULL AND CASE WHEN (old.job, old.id) > ($2, $3) THEN 1 ELSE 0 END = 1")
+        }
         // Whatever its status, what was due later than this may be listed or asked after.
         Some(_) => format!("{DUE} >= $7 AND {DUE} < $5 AND ({DUE} > $7 OR (old.job, old.id) > ($2, $3))"),
     };
@@ -164,14 +169,14 @@ struct Day {
     timed: i64,
     took_ms: i64,
     longest_ms: i64,
-    settled_moment: i64,
+    settled_sequence: i64,
 }
 
 /// Removes these runs, unless they have changed since, and counts them.
 async fn forget(
     store: &SqlStore,
     source: &SourceId,
-    before: Timestamp,
+    (before, zone): (Timestamp, &TimeZone),
     gone: &[InstanceKey],
 ) -> Result<u64, StoreError> {
     if gone.is_empty() {
@@ -194,7 +199,7 @@ async fn forget(
         .map_err(|error| store.failed(error))?;
     let mut days: BTreeMap<(String, i64, String, String), Day> = BTreeMap::new();
     for row in &removed {
-        add(&mut days, row)?;
+        add(&mut days, row, zone)?;
     }
     for ((job, day, kind, status), counts) in days {
         count(store, &mut write, source, (&job, day, &kind, &status), counts).await?;
@@ -203,10 +208,13 @@ async fn forget(
     Ok(removed.len() as u64)
 }
 
-fn add(days: &mut BTreeMap<(String, i64, String, String), Day>, row: &AnyRow) -> Result<(), StoreError> {
-    const DAY_MS: i64 = 86_400_000;
-    let due = rows::number(row, 4)?;
-    let key = (rows::text(row, 0)?, due.div_euclid(DAY_MS), rows::text(row, 2)?, rows::text(row, 3)?);
+fn add(
+    days: &mut BTreeMap<(String, i64, String, String), Day>,
+    row: &AnyRow,
+    zone: &TimeZone,
+) -> Result<(), StoreError> {
+    let due = rows::instant(rows::number(row, 4)?)?;
+    let key = (rows::text(row, 0)?, day_of(due, zone), rows::text(row, 2)?, rows::text(row, 3)?);
     let day = days.entry(key).or_default();
     day.runs += 1;
     if let Some(took) = rows::optional_number(row, 5)?.filter(|took| *took >= 0) {
@@ -214,7 +222,7 @@ fn add(days: &mut BTreeMap<(String, i64, String, String), Day>, row: &AnyRow) ->
         day.took_ms += took;
         day.longest_ms = day.longest_ms.max(took);
     }
-    day.settled_moment = day.settled_moment.max(rows::number(row, 6)?);
+    day.settled_sequence = day.settled_sequence.max(rows::number(row, 6)?);
     Ok(())
 }
 
@@ -243,7 +251,7 @@ async fn count(
         .bind(counts.timed)
         .bind(counts.took_ms)
         .bind(counts.longest_ms)
-        .bind(counts.settled_moment)
+        .bind(counts.settled_sequence)
         .execute(write.on())
         .await
         .map_err(|error| store.failed(error))?;

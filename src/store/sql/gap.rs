@@ -11,8 +11,10 @@ use crate::model::{GapCause, SourceId};
 use crate::store::error::StoreError;
 use crate::store::ledger::PollCommit;
 
-/// The next moment: later than every one before, and the wall clock's as long as that goes forward.
-pub(super) async fn next_moment(store: &SqlStore, write: &mut Write, now: Timestamp) -> Result<i64, StoreError> {
+/// The next sequence number: larger than every one before, and the wall clock's milliseconds as long as that goes forward.
+/// The table and its columns keep the name `moment` that they were made with: renamed, they would stop a replica of the version
+/// before that still runs.
+pub(super) async fn next_sequence(store: &SqlStore, write: &mut Write, now: Timestamp) -> Result<i64, StoreError> {
     let row = sqlx::query(
         "UPDATE moment SET last = CASE WHEN $1 > last THEN $1 ELSE last + 1 END WHERE id = 1 RETURNING last",
     )
@@ -23,13 +25,13 @@ pub(super) async fn next_moment(store: &SqlStore, write: &mut Write, now: Timest
     rows::number(&row, 0)
 }
 
-/// Waits until no other transaction is between this call, or a moment of its own, and its end.
+/// Waits until no other transaction is between this call, or a number of its own, and its end.
 pub(super) async fn queue_up(store: &SqlStore, write: &mut Write) -> Result<(), StoreError> {
     let row = sqlx::query("UPDATE moment SET last = last WHERE id = 1").execute(write.on()).await;
     row.map(drop).map_err(|error| store.failed(error))
 }
 
-/// Opens or closes the gap of a source that was polled. Returns the moment of the commit; a poll that has nothing to
+/// Opens or closes the gap of a source that was polled. Returns the sequence number of the commit; a poll that has nothing to
 /// record gets none of its own, so that it writes as little as before.
 pub(super) async fn after_poll<A>(
     store: &SqlStore,
@@ -47,15 +49,15 @@ pub(super) async fn after_poll<A>(
     if open.is_none() && commit.instances.is_empty() && commit.fired.is_empty() {
         return Ok(0);
     }
-    let moment = next_moment(store, write, commit.now).await?;
+    let sequence = next_sequence(store, write, commit.now).await?;
     if open.is_some() {
-        close(store, write, &commit.source, None, commit.now, moment).await?;
+        close(store, write, &commit.source, None, commit.now, sequence).await?;
     }
-    Ok(moment)
+    Ok(sequence)
 }
 
 /// Opens a gap, or goes on with one of the same cause. It begins where the source was last read, or the last gap ended.
-/// Returns the moment of the commit.
+/// Returns the sequence number of the commit.
 pub(super) async fn open(
     store: &SqlStore,
     write: &mut Write,
@@ -64,8 +66,8 @@ pub(super) async fn open(
     reason: &str,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
-    let moment = next_moment(store, write, now).await?;
-    close(store, write, source, Some(cause), now, moment).await?;
+    let sequence = next_sequence(store, write, now).await?;
+    close(store, write, source, Some(cause), now, sequence).await?;
     let goes_on = sqlx::query("UPDATE gap SET reason = $3 WHERE source = $1 AND cause = $2 AND closed_moment IS NULL")
         .bind(source.as_str())
         .bind(cause.as_str())
@@ -74,7 +76,7 @@ pub(super) async fn open(
         .await
         .map_err(|error| store.failed(error))?;
     if goes_on.rows_affected() > 0 {
-        return Ok(moment);
+        return Ok(sequence);
     }
     sqlx::query(
         "INSERT INTO gap (source, cause, reason, began_at, opened_moment) VALUES ($1, $2, $3, COALESCE((SELECT MAX(known.at) \
@@ -85,11 +87,11 @@ pub(super) async fn open(
     .bind(cause.as_str())
     .bind(clean(reason).into_owned())
     .bind(now.as_millisecond())
-    .bind(moment)
+    .bind(sequence)
     .execute(write.on())
     .await
     .map_err(|error| store.failed(error))?;
-    Ok(moment)
+    Ok(sequence)
 }
 
 /// Closes the open gap of a source, unless its cause is `except`.
@@ -99,7 +101,7 @@ async fn close(
     source: &SourceId,
     except: Option<GapCause>,
     now: Timestamp,
-    moment: i64,
+    sequence: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE gap SET ended_at = $3, closed_moment = $4 WHERE source = $1 AND closed_moment IS NULL AND cause <> $2",
@@ -107,7 +109,7 @@ async fn close(
     .bind(source.as_str())
     .bind(except.map_or("", GapCause::as_str))
     .bind(now.as_millisecond())
-    .bind(moment)
+    .bind(sequence)
     .execute(write.on())
     .await
     .map_err(|error| store.failed(error))?;

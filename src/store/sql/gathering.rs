@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::connections::Connections;
-use super::outbox::FREE;
+use super::free::FREE;
 use crate::clock::latest_due;
 use crate::limits::GROUP_WAIT_MAX;
 use crate::model::{Notification, ReceiverId};

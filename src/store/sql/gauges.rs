@@ -1,7 +1,6 @@
 //! What there is at a moment, counted. Reads only.
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 
 use super::database::SqlStore;
 use super::rows;
@@ -26,14 +25,14 @@ impl Gauges for SqlStore {
             .await
             .map_err(|error| self.failed(error))?;
         let dead = rows::all(&found, "delivery", |row| Ok((ReceiverId::new(rows::text(row, 0)?), count(row, 1)?)));
-        let severity = self.dialect.json_text("facts", "alert.severity");
-        let statement = AssertSqlSafe(format!(
-            "SELECT rule, {severity} AS severity, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, {severity}"
-        ));
-        let found = sqlx::query(statement).fetch_all(read.on()).await.map_err(|error| self.failed(error))?;
+        let found =
+            sqlx::query("SELECT rule, urgency, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, urgency")
+                .fetch_all(read.on())
+                .await
+                .map_err(|error| self.failed(error))?;
         let firing = rows::all(&found, "alert", |row| {
-            let severity = rows::optional_text(row, 1)?.as_deref().and_then(Severity::from_word);
-            Ok((RuleId::new(rows::text(row, 0)?), severity, count(row, 2)?))
+            let urgency = rows::optional_number(row, 1)?.and_then(|urgency| u8::try_from(urgency).ok());
+            Ok((RuleId::new(rows::text(row, 0)?), urgency.and_then(Severity::from_urgency), count(row, 2)?))
         });
         let row = sqlx::query("SELECT COUNT(*) FROM silence WHERE expired_at IS NULL AND ends_at > $1")
             .bind(now.as_millisecond())
@@ -43,6 +42,17 @@ impl Gauges for SqlStore {
         let silences = count(&row, 0)?;
         self.done(read).await?;
         Ok(Counted { pending, dead, firing, silences })
+    }
+
+    async fn open_counts(&self) -> Result<(u64, u64), StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM alert WHERE state = 'firing'), \
+               (SELECT COUNT(*) FROM delivery WHERE state = 'dead')",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|error| self.failed(error))?;
+        Ok((count(&row, 0)?, count(&row, 1)?))
     }
 }
 

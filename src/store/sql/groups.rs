@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::SqlStore;
+use super::free::FREE;
 use super::gathering::{AHEAD, WAITS, latest};
 use super::items::{IdItem, MemberItem, delivery_items, lists};
-use super::outbox::{FREE, ORDER, queued};
+use super::outbox::{ORDER, queued};
 use super::{insert, rows};
 use crate::alert::attach_escalation;
 use crate::model::{AlertFacts, DeliveryId, DueGroup, Mergeable, Notification, Queued, ReceiverId};

@@ -19,10 +19,10 @@ pub(super) async fn insert_fired<'a>(
     write: &mut Write,
     fired: &'a [impl Borrow<Alert>],
     now: Timestamp,
-    moment: i64,
+    sequence: i64,
 ) -> Result<HashSet<&'a str>, StoreError> {
     let mut repeated: HashSet<&str> = fired.iter().map(|alert| alert.borrow().id.as_str()).collect();
-    for text in pieces(&alert_items(fired, now, moment)) {
+    for text in pieces(&alert_items(fired, now, sequence)) {
         let inserted = sqlx::query(store.statements.insert_alerts.clone())
             .bind(text?)
             .fetch_all(write.on())

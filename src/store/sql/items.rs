@@ -152,6 +152,7 @@ item! {
         generation: BigInt Option<i64>,
         suspended_at: BigInt Option<i64>,
         end_reason: Text Option<&'static str>,
+        urgency: BigInt i64,
     }
 }
 
@@ -177,6 +178,7 @@ item! {
         group_told_at: BigInt Option<i64>,
         rendered_for: Text Option<&'a str>,
         in_thread_of: Text Option<&'a str>,
+        since: BigInt Option<i64>,
         content: Text Nested<'a, Content>,
     }
 }
@@ -275,10 +277,10 @@ fn without_nul(json: String) -> String {
     clean + rest
 }
 
-/// The instances as items, recorded at `moment`, in key order: writers that lock rows in the same order cannot block each other for good.
-pub(super) fn instance_items<A>(commit: &PollCommit<A>, moment: i64) -> Vec<InstanceItem<'_>> {
+/// The instances as items, recorded with `sequence`, in key order: writers that lock rows in the same order cannot block each other for good.
+pub(super) fn instance_items<A>(commit: &PollCommit<A>, sequence: i64) -> Vec<InstanceItem<'_>> {
     let mut items: Vec<InstanceItem> =
-        commit.instances.iter().map(|instance| instance_item(instance, commit, moment)).collect();
+        commit.instances.iter().map(|instance| instance_item(instance, commit, sequence)).collect();
     items.sort_by(|one, other| (one.job, one.id).cmp(&(other.job, other.id)));
     items.dedup_by(|next, kept| {
         let same = (next.job, next.id) == (kept.job, kept.id);
@@ -291,7 +293,7 @@ pub(super) fn instance_items<A>(commit: &PollCommit<A>, moment: i64) -> Vec<Inst
     items
 }
 
-fn instance_item<'a, A>(instance: &'a Instance, commit: &'a PollCommit<A>, moment: i64) -> InstanceItem<'a> {
+fn instance_item<'a, A>(instance: &'a Instance, commit: &'a PollCommit<A>, sequence: i64) -> InstanceItem<'a> {
     InstanceItem {
         source: commit.source.as_str(),
         job: &instance.job.name,
@@ -306,19 +308,19 @@ fn instance_item<'a, A>(instance: &'a Instance, commit: &'a PollCommit<A>, momen
         end_time: instance.end_time.map(Timestamp::as_millisecond),
         ended: i64::from(instance.status.has_ended()),
         changed_at: commit.now.as_millisecond(),
-        settled_moment: instance.status.has_ended().then_some(moment),
-        failed_moment: instance.status.is_failure().then_some(moment),
+        settled_moment: instance.status.has_ended().then_some(sequence),
+        failed_moment: instance.status.is_failure().then_some(sequence),
     }
 }
 
-/// The alerts as items, recorded at `moment` if they are new, in key order.
-pub(super) fn alert_items(alerts: &[impl Borrow<Alert>], now: Timestamp, moment: i64) -> Vec<AlertItem<'_>> {
-    let mut items: Vec<AlertItem> = alerts.iter().map(|alert| alert_item(alert.borrow(), now, moment)).collect();
+/// The alerts as items, recorded with `sequence` if they are new, in key order.
+pub(super) fn alert_items(alerts: &[impl Borrow<Alert>], now: Timestamp, sequence: i64) -> Vec<AlertItem<'_>> {
+    let mut items: Vec<AlertItem> = alerts.iter().map(|alert| alert_item(alert.borrow(), now, sequence)).collect();
     items.sort_by(|one, other| one.id.cmp(other.id));
     items
 }
 
-fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> AlertItem<'_> {
+fn alert_item(alert: &Alert, now: Timestamp, sequence: i64) -> AlertItem<'_> {
     AlertItem {
         id: alert.id.as_str(),
         source: alert.source.as_str(),
@@ -336,10 +338,11 @@ fn alert_item(alert: &Alert, now: Timestamp, moment: i64) -> AlertItem<'_> {
             AlertState::Firing => None,
             AlertState::Resolved => Some(alert.facts.alert.ends_at.unwrap_or(now).as_millisecond()),
         },
-        noted_moment: moment,
+        noted_moment: sequence,
         generation: alert.generation,
         suspended_at: alert.suspended_at.map(Timestamp::as_millisecond),
         end_reason: alert.facts.alert.ended.as_ref().map(|ended| ended.reason.as_str()),
+        urgency: i64::from(alert.facts.alert.severity.urgency()),
     }
 }
 
@@ -372,6 +375,7 @@ fn delivery_item(notification: &Notification) -> DeliveryItem<'_> {
         group_told_at: group.and_then(|group| group.told_at).map(Timestamp::as_millisecond),
         rendered_for: notification.rendered_for.as_deref(),
         in_thread_of: notification.in_thread_of.as_ref().map(|id| id.as_str()),
+        since: notification.since.map(Timestamp::as_millisecond),
         content: Nested(&notification.content),
     }
 }

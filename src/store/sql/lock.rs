@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::database::{Mode, SqlStore};
-use super::file::{found, unusable};
+use super::path::{found, unusable};
 use crate::store::address::{Kind, StoreAddress};
 use crate::store::error::StoreError;
 use crate::store::tally::Worker;

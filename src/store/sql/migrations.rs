@@ -39,6 +39,9 @@ pub(super) fn migrations(dialect: Dialect) -> Migrator {
         step(36, "receiver_list", include_str!("migrations/0036_receiver_list.sql")),
         step(37, "action", include_str!("migrations/0037_action.sql")),
         step(40, "lease", include_str!("migrations/0040_lease.sql")),
+        step(43, "worst_first", include_str!("migrations/0043_worst_first.sql")),
+        step(47, "since", include_str!("migrations/0047_since.sql")),
+        step(48, "open_runs", include_str!("migrations/0048_open_runs.sql")),
     ])
 }
 

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
+use super::free::{FREE, TOLD};
 use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
-use super::{insert, own, rows};
+use super::{insert, own, pause, rows};
 use crate::clock::{is_due, latest_due};
 use crate::limits::DELIVERY_WAIT_MAX;
 use crate::model::{
@@ -58,26 +59,11 @@ impl Outbox for SqlStore {
     }
 
     async fn keep_pause(&self, receiver: &ReceiverId, until: Timestamp) -> Result<(), StoreError> {
-        let statement = "INSERT INTO pause (receiver, until) VALUES ($1, $2) \
-             ON CONFLICT (receiver) DO UPDATE SET until = excluded.until";
-        self.retried(|| {
-            Box::pin(async {
-                let mut write = self.write().await?;
-                let kept = sqlx::query(statement).bind(receiver.as_str()).bind(until.as_millisecond());
-                kept.execute(write.on()).await.map_err(|error| self.failed(error))?;
-                self.commit(write).await
-            })
-        })
-        .await
+        self.retried(|| Box::pin(pause::keep(self, receiver, until))).await
     }
 
     async fn paused_until(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query("SELECT until FROM pause WHERE receiver = $1")
-            .bind(receiver.as_str())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
-        row.map(|row| rows::instant(rows::number(&row, 0)?)).transpose()
+        pause::until(self, receiver).await
     }
 
     async fn claim(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
@@ -200,6 +186,7 @@ impl Outbox for SqlStore {
                     }
                 }
                 own::note_outcomes(self, &mut write, settled).await?;
+                pause::note(self, &mut write, settled).await?;
                 let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
                 bury_followers(self, &mut write, &dead.collect::<Vec<_>>()).await?;
                 self.commit(write).await
@@ -350,13 +337,6 @@ async fn count(store: &SqlStore, which: &str, receiver: &ReceiverId, now: Timest
         .map_err(|error| store.failed(error))?;
     Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
 }
-
-/// Which deliveries of `$1` are free: pending, not held, and with no predecessor that is still pending.
-pub(super) const FREE: &str = "queued.receiver = $1 AND queued.state = 'pending' AND queued.claimed_at IS NULL \
-     AND NOT EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = queued.follows AND leader.state = 'pending')";
-
-/// Which of them wait for no others of their group.
-pub(super) const TOLD: &str = "(queued.group_key IS NULL OR queued.group_told_at IS NOT NULL)";
 
 /// Which of them are due at `$2`. What is due later than `$3` ([`latest`]) comes from a clock that was set back.
 const DUE: &str = "(queued.next_attempt_at <= $2 OR queued.next_attempt_at > $3)";

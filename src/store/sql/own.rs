@@ -25,7 +25,7 @@ const HEALTH: &str = "SELECT receiver, since, lasting, rejected, failing, error 
 impl OwnAlerts for SqlStore {
     async fn own_state(&self, closed_since: Timestamp) -> Result<OwnState, StoreError> {
         let sources = self.sources().await?;
-        // A row for each open gap, and those that ended lately: moments are the wall clock's milliseconds, or later.
+        // A row for each open gap, and those that ended lately: sequence numbers are the wall clock's milliseconds, or later.
         let gaps = sqlx::query(
             "SELECT source, cause, reason, began_at, ended_at FROM gap WHERE closed_moment IS NULL OR closed_moment >= $1 \
              ORDER BY opened_moment",
@@ -77,8 +77,8 @@ impl OwnAlerts for SqlStore {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
-                let moment = gap::next_moment(self, &mut write, own.now).await?;
-                let changed = alert_items(&own.changed, own.now, moment);
+                let sequence = gap::next_sequence(self, &mut write, own.now).await?;
+                let changed = alert_items(&own.changed, own.now, sequence);
                 insert::execute(self, &mut write, &self.statements.update_alerts, &changed).await?;
                 let closed: Vec<Action> = own.changed.iter().filter_map(closing).collect();
                 actions::record(self, &mut write, &closed).await?;
@@ -90,7 +90,7 @@ impl OwnAlerts for SqlStore {
                         .await
                         .map_err(|error| self.failed(error))?;
                 }
-                let repeated = insert::insert_fired(self, &mut write, &own.fired, own.now, moment).await?;
+                let repeated = insert::insert_fired(self, &mut write, &own.fired, own.now, sequence).await?;
                 insert::insert_deliveries(self, &mut write, std::iter::once(&own.deliveries), &repeated).await?;
                 self.commit(write).await
             })

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
-use super::gap::next_moment;
+use super::gap::next_sequence;
 use super::items::{IdItem, alert_items, clean, instance_items, lists, to_json};
 use super::{forget, gap, insert, lately, memory, rows, transition};
 use crate::decide::Memory;
@@ -111,7 +111,7 @@ impl PollLedger for SqlStore {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
-                let moment = next_moment(self, &mut write, now).await?;
+                let sequence = next_sequence(self, &mut write, now).await?;
                 let until = gap.until.unwrap_or(now).as_millisecond();
                 let longer = sqlx::query(
             "UPDATE gap SET ended_at = $4, closed_moment = $5 WHERE source = $1 AND cause = $2 AND began_at = $3 \
@@ -121,7 +121,7 @@ impl PollLedger for SqlStore {
         .bind(gap.cause.as_str())
         .bind(gap.from.as_millisecond())
         .bind(until)
-        .bind(moment)
+        .bind(sequence)
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
@@ -135,7 +135,7 @@ impl PollLedger for SqlStore {
                     .bind(clean(&gap.reason).into_owned())
                     .bind(gap.from.as_millisecond())
                     .bind(until)
-                    .bind(moment)
+                    .bind(sequence)
                     .execute(write.on())
                     .await
                     .map_err(|error| self.failed(error))?;
@@ -158,9 +158,11 @@ impl PollLedger for SqlStore {
     }
 
     async fn past_runs(&self, source: &SourceId, jobs: &[String], limit: usize) -> Result<PastRuns, StoreError> {
+        // The order is not put as the index by due times has it: SQLite would go through the whole source in that order to find
+        // the runs of the one job.
         let statement = format!(
             "SELECT {} FROM instance WHERE source = $1 AND job = $2 \
-             ORDER BY COALESCE(plan_time, start_time) DESC NULLS LAST, id DESC LIMIT $3",
+             ORDER BY COALESCE(plan_time, start_time, 0) DESC, id DESC LIMIT $3",
             rows::SNAPSHOT_COLUMNS
         );
         runs_of(self, statement, source, jobs, limit).await
@@ -324,17 +326,17 @@ where
 {
     let mut write = store.write().await?;
     move_source(store, &mut write, commit).await?;
-    let moment = gap::after_poll(store, &mut write, commit).await?;
+    let sequence = gap::after_poll(store, &mut write, commit).await?;
     let sql = &store.statements;
 
-    let instances = instance_items(commit, moment);
-    transition::log(store, &mut write, &instances, moment).await?;
+    let instances = instance_items(commit, sequence);
+    transition::log(store, &mut write, &instances, sequence).await?;
     transition::log_poll(store, &mut write, &commit.source, commit.now, commit.outcome).await?;
     insert::execute(store, &mut write, &sql.upsert_instances, &instances).await?;
     // Resolutions go first: an instance's old episode makes room for its new one.
-    let changed = alert_items(&commit.changed, commit.now, moment);
+    let changed = alert_items(&commit.changed, commit.now, sequence);
     insert::execute(store, &mut write, &sql.update_alerts, &changed).await?;
-    let repeated = insert::insert_fired(store, &mut write, &commit.fired, commit.now, moment).await?;
+    let repeated = insert::insert_fired(store, &mut write, &commit.fired, commit.now, sequence).await?;
     let slices = std::iter::once(Cow::Borrowed(commit.deliveries.as_slice())).chain(rendered.by_ref().map(Cow::Owned));
     insert::insert_deliveries(store, &mut write, slices, &repeated).await?;
     store.commit(write).await?;

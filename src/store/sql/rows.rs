@@ -26,7 +26,8 @@ pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, foll
      revived_attempts, content, group_key, group_interval, group_repeat, group_told_at, \
      (SELECT COALESCE(whole.kind, leader.kind) FROM delivery AS leader \
        LEFT JOIN delivery AS whole ON whole.id = leader.merged_into \
-       WHERE leader.id = COALESCE(delivery.follows, delivery.in_thread_of)), patience_spent, rendered_for, in_thread_of";
+       WHERE leader.id = COALESCE(delivery.follows, delivery.in_thread_of)), patience_spent, rendered_for, in_thread_of, \
+     since";
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
@@ -101,6 +102,7 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
             group: group_place(row, 22)?,
             content: json(row, 21)?,
             rendered_for: optional_text(row, 28)?,
+            since: optional_instant(row, 30)?,
             created_at,
             due_at: next_attempt_at.unwrap_or(created_at),
         };

@@ -5,7 +5,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::deliveries::CANDIDATE;
+use super::candidate::CANDIDATE;
 use super::dialect::{Column, Dialect};
 use super::items::{
     AboutItem, AlertItem, DamagedItem, DeliveryItem, IdItem, InstanceItem, JobItem, MemberItem, SettledItem,
@@ -15,7 +15,7 @@ use super::items::{
 /// Statements over a bound list.
 pub(super) struct Statements {
     pub(super) upsert_instances: SqlStr,
-    /// Those of the listed instances that are new or look otherwise are noted, at the moment `$2`.
+    /// Those of the listed instances that are new or look otherwise are noted, with the sequence number `$2`.
     pub(super) log_transitions: SqlStr,
     pub(super) known_alerts: SqlStr,
     /// The listed runs as they were last seen.
@@ -172,8 +172,9 @@ impl Statements {
                    ROW_NUMBER() OVER (PARTITION BY run.source, run.job ORDER BY run.settled_moment DESC) AS place \
                  FROM {jobs} JOIN instance AS run ON run.source = item.source AND run.job = item.job \
                  WHERE run.status IN ('success', 'forced-success', 'ignored-failure') \
-                   AND run.settled_moment IS NOT NULL AND run.end_time >= run.start_time) AS latest WHERE place <= $2",
-                jobs = dialect.items(JobItem::COLUMNS)
+                   AND run.settled_moment IS NOT NULL AND run.end_time >= run.start_time{listed}) AS latest WHERE place <= $2",
+                jobs = dialect.items(JobItem::COLUMNS),
+                listed = dialect.and_are_listed(&["run.source", "run.job"])
             )),
             lately: sql(format!(
                 "SELECT item.id, \
@@ -267,7 +268,7 @@ fn update_alerts(dialect: Dialect) -> SqlStr {
     sql(format!(
         "UPDATE alert SET state = item.state, facts = item.facts, receivers = item.receivers, \
            suppressed_by = item.suppressed_by, ended_at = item.ended_at, \
-           suspended_at = item.suspended_at, end_reason = item.end_reason \
+           suspended_at = item.suspended_at, end_reason = item.end_reason, urgency = item.urgency \
          FROM {} WHERE alert.id = item.id AND alert.state = 'firing'{}",
         dialect.items(AlertItem::COLUMNS),
         dialect.and_is_listed("alert.id")

@@ -23,9 +23,9 @@ pub(super) async fn log(
     store: &SqlStore,
     write: &mut Write,
     items: &[InstanceItem<'_>],
-    moment: i64,
+    sequence: i64,
 ) -> Result<(), StoreError> {
-    insert::execute_with(store, write, &store.statements.log_transitions, items, moment).await
+    insert::execute_with(store, write, &store.statements.log_transitions, items, sequence).await
 }
 
 /// Notes that a source was asked.

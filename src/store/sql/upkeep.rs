@@ -6,6 +6,7 @@
 //! failure cannot be told as a new one.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::database::SqlStore;
 use super::{actions, forget, gap, rows};
@@ -65,14 +66,14 @@ impl Upkeep for SqlStore {
         .await
     }
 
-    async fn purge(&self, before: Timestamp, kept: &KeptRuns) -> Result<u64, StoreError> {
+    async fn purge(&self, before: Timestamp, kept: &KeptRuns, zone: &TimeZone) -> Result<u64, StoreError> {
         let found = sqlx::query("SELECT id, COALESCE(read_until, polled_at) FROM source ORDER BY id")
             .fetch_all(&self.readers)
             .await;
         let mut removed = 0;
         for row in &found.map_err(|error| self.failed(error))? {
             let (source, last_seen) = (SourceId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?);
-            removed += forget::purge_instances(self, &source, last_seen, before, kept).await?;
+            removed += forget::purge_instances(self, &source, (last_seen, before), kept, zone).await?;
         }
         removed += purge_alerts(self, before).await?;
         removed += purge_deliveries(self, before).await?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::exchange::{Body, Said, answer, limit, list};
 use crate::desk::explain::{actions_on, traced_deliveries};
 use crate::desk::json;
-use crate::model::{Ack, Alert, AlertId, AlertState, ReceiverId, RuleId, SourceId};
+use crate::model::{Ack, Alert, AlertId, AlertState, ReceiverId, RuleId, Severity, SourceId};
 use crate::store::{AlertAsk, Board as _};
 use crate::template::Locale;
 use crate::web::access::Person;
@@ -21,12 +21,14 @@ use crate::web::deeds::{self, Doer};
 use crate::web::fault::Fault;
 use crate::web::sight::Sight;
 use crate::web::state::Web;
+use crate::web::waiting::{Waiting, Waits};
 use crate::words::Language;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web) struct Asked {
-    state: Option<AlertState>,
+    state: Option<Stands>,
+    severity: Option<Severity>,
     source: Option<String>,
     job: Option<String>,
     rule: Option<String>,
@@ -35,8 +37,18 @@ pub(in crate::web) struct Asked {
     limit: Option<usize>,
 }
 
-/// The object of an alert, with where its page is.
-fn object(web: &Web, alert: &Alert, ack: Option<&Ack>) -> Value {
+/// How alerts stand that are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Stands {
+    Firing,
+    /// Those of what fires that nothing in the configuration covers.
+    Suspended,
+    Resolved,
+}
+
+/// The object of an alert, with what it waits for and where its page is.
+fn object(web: &Web, alert: &Alert, ack: Option<&Ack>, waiting: &Waiting) -> Value {
     let in_force = web.in_force();
     let mut alert = alert.clone();
     let receiver = ReceiverId::new("api");
@@ -46,6 +58,15 @@ fn object(web: &Web, alert: &Alert, ack: Option<&Ack>) -> Value {
     object["suspended_at"] = json!(alert.suspended_at);
     let url = in_force.web().url.map(|url| format!("{url}/alerts/{}", alert.id));
     object["url"] = json!(url);
+    object["waits"] = waiting.next(&in_force, &alert, web.now()).map_or(Value::Null, |waits| {
+        let (by, to) = match &waits {
+            Waits::HeldBack(by) => (Some(by.clone()), Vec::new()),
+            Waits::Silence(silence) => (Some(format!("silence:{}", silence.id)), Vec::new()),
+            Waits::Step(_, to) => (None, to.clone()),
+            _ => (None, Vec::new()),
+        };
+        json!({ "for": waits.as_str(), "until": waits.until(), "by": by, "to": to })
+    });
     object
 }
 
@@ -58,7 +79,12 @@ pub(in crate::web) async fn alerts(
 ) -> Result<Response, Fault> {
     let limit = limit(asked.limit)?;
     let ask = AlertAsk {
-        state: asked.state,
+        state: asked.state.map(|stands| match stands {
+            Stands::Firing | Stands::Suspended => AlertState::Firing,
+            Stands::Resolved => AlertState::Resolved,
+        }),
+        is_suspended: (asked.state == Some(Stands::Suspended)).then_some(true),
+        severity: asked.severity,
         source: asked.source.map(SourceId::new),
         job: asked.job,
         rule: asked.rule.map(RuleId::new),
@@ -68,7 +94,8 @@ pub(in crate::web) async fn alerts(
     let (found, next) = sight.alerts(&web, ask, limit).await?;
     let ids: Vec<AlertId> = found.iter().map(|alert| alert.id.clone()).collect();
     let acks: HashMap<AlertId, Ack> = web.store.acks_of(&ids).await?;
-    let items = found.iter().map(|alert| object(&web, alert, acks.get(&alert.id))).collect();
+    let waiting = Waiting::of(&web, &sight, &found, acks.keys().cloned().collect()).await?;
+    let items = found.iter().map(|alert| object(&web, alert, acks.get(&alert.id), &waiting)).collect();
     Ok(answer(&headers, &list(items, next)))
 }
 
@@ -84,7 +111,9 @@ pub(in crate::web) async fn alert(
     let ack = web.store.acks_of(std::slice::from_ref(&id)).await?.remove(&id);
     let deliveries = traced_deliveries(&web.store, &id).await?;
     let steps = web.store.steps_of(&id).await?;
-    let mut whole = object(&web, &alert, ack.as_ref());
+    let acked = ack.as_ref().map(|_| id.clone()).into_iter().collect();
+    let waiting = Waiting::of(&web, &sight, std::slice::from_ref(&alert), acked).await?;
+    let mut whole = object(&web, &alert, ack.as_ref(), &waiting);
     whole["failing_nodes"] = json!(alert.facts.failing_nodes);
     whole["node_details"] = json!(alert.facts.node_details);
     whole["created_at"] = json!(alert.created_at);

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::coding::hex;
 use crate::limits::{API_ROWS, API_ROWS_MAX};
+use crate::model::Status;
 use crate::web::fault::Fault;
 
 /// How many rows are asked for.
@@ -31,13 +32,37 @@ pub(in crate::web) fn list(items: Vec<Value>, next: Option<String>) -> Value {
 /// An answer; nothing but a word where the asker has it already.
 pub(in crate::web) fn answer(headers: &HeaderMap, value: &Value) -> Response {
     let text = value.to_string();
-    let tag = format!("\"{}\"", hex(&Sha256::digest(text.as_bytes())[..12]));
+    let opaque = format!("\"{}\"", hex(&Sha256::digest(to_the_minute(value).to_string().as_bytes())[..12]));
+    let tag = format!("W/{opaque}");
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
     let own = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_string())];
-    if known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag) {
+    if known.split(',').any(|known| known.trim().trim_start_matches("W/") == opaque) {
         return (StatusCode::NOT_MODIFIED, own).into_response();
     }
     (own, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// What an answer is known by: with the duration of what goes on, and with the turns of loops, to the minute. Each second
+/// changes them and tells nothing.
+fn to_the_minute(value: &Value) -> Value {
+    const MINUTE: &str = "2026-11-21T00:05";
+    match value {
+        Value::Array(items) => items.iter().map(to_the_minute).collect(),
+        Value::Object(object) => {
+            let status = object.get("status").and_then(Value::as_str).and_then(Status::from_word);
+            let goes_on = status.is_some_and(|status| !status.has_ended());
+            let one = |(key, value): (&String, &Value)| {
+                let value = match (key.as_str(), value) {
+                    ("duration_ms", Value::Number(lasted)) if goes_on => json!(lasted.as_u64().map(|ms| ms / 60_000)),
+                    ("looked_at" | "next_due", Value::String(at)) => json!(at.get(..MINUTE.len())),
+                    _ => to_the_minute(value),
+                };
+                (key.clone(), value)
+            };
+            Value::Object(object.iter().map(one).collect())
+        }
+        _ => value.clone(),
+    }
 }
 
 /// A body that is JSON; what is wrong with another one is told in words.

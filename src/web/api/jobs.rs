@@ -1,5 +1,7 @@
 //! Jobs and their runs over the API.
 
+use std::time::Duration;
+
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -10,9 +12,13 @@ use serde_json::{Value, json};
 
 use super::exchange::{answer, limit, list};
 use crate::desk::json;
+use crate::limits::{EXPLAINED_ALERTS_MAX, HISTORY_RUNS_MAX};
 use crate::model::{Instance, SourceId};
+use crate::rule::Rule;
 use crate::store::{Board as _, Inquiry as _, Place};
+use crate::web::calendar::{self, Went};
 use crate::web::cursor;
+use crate::web::durations::Durations;
 use crate::web::fault::Fault;
 use crate::web::sight::Sight;
 use crate::web::state::Web;
@@ -43,7 +49,7 @@ pub(in crate::web) async fn jobs(
     let after =
         asked.cursor.map(|cursor| URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|it| String::from_utf8(it).ok()));
     let after = match after {
-        Some(None) => return Err(Fault::bad_request("the cursor is none of an answer from here")),
+        Some(None) => return Err(cursor::none_of_ours()),
         Some(Some(after)) => after,
         None => String::new(),
     };
@@ -75,13 +81,18 @@ pub(in crate::web) async fn job(
     if !sight.sees_job(&source, &job) {
         return Err(Fault::not_found());
     }
-    let runs = web.store.runs_of(&source, &job, 1).await?;
-    let last = runs.first().ok_or_else(Fault::not_found)?;
     let in_force = web.in_force();
     let rules = &in_force.config.rules;
     let matching = rules.matched_by(&source, &job).into_iter().filter_map(|at| rules.rules().get(at));
     let matching = matching.filter(|rule| sight.sees_rule(&source, rule));
-    let rules: Vec<Value> = matching.map(|rule| json!({ "id": rule.id, "severity": rule.severity })).collect();
+    let matching: Vec<&Rule> = matching.collect();
+    let runs = web.store.runs_of(&source, &job, HISTORY_RUNS_MAX).await?;
+    let last = runs.first().ok_or_else(Fault::not_found)?;
+    let durations = Durations::of(&runs, &matching, web.now());
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let limits = durations.limits.iter().map(|(limit, rule)| json!({ "rule": rule.id, "limit_ms": ms(*limit) }));
+    let limits: Vec<Value> = limits.collect();
+    let rules: Vec<Value> = matching.iter().map(|rule| json!({ "id": rule.id, "severity": rule.severity })).collect();
     let days = web.store.days_of(&source, &job, 0).await?;
     let days: Vec<Value> =
         days.iter().map(|it| json!({ "day": it.day, "status": it.status, "runs": it.runs })).collect();
@@ -90,9 +101,40 @@ pub(in crate::web) async fn job(
         "job": { "name": last.job.name, "id": last.job.id },
         "last_instance": run_object(&web, last),
         "rules": rules,
+        "usual_ms": durations.usual.map(|usual| usual.map(ms)),
+        "limits": limits,
         "days_no_longer_kept": days,
     });
     Ok(answer(&headers, &object))
+}
+
+/// `GET /api/v1/jobs/{source}/{job}/calendar`: how each of the last days went, by the days of the configuration's zone.
+pub(in crate::web) async fn calendar(
+    State(web): State<Web>,
+    Path((source, job)): Path<(String, String)>,
+    sight: Sight,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let source = SourceId::new(&source);
+    if !sight.sees_job(&source, &job) || web.store.runs_of(&source, &job, 1).await?.is_empty() {
+        return Err(Fault::not_found());
+    }
+    let mut alerts = web.store.alerts_about(&source, &job, EXPLAINED_ALERTS_MAX).await?;
+    alerts.retain(|alert| sight.sees(alert));
+    let in_force = web.in_force();
+    let (rules, zone) = (&in_force.config.rules, &in_force.config.timezone);
+    let matching = rules.matched_by(&source, &job).into_iter().filter_map(|at| rules.rules().get(at));
+    let matching: Vec<&Rule> = matching.filter(|rule| sight.sees_rule(&source, rule)).collect();
+    let days = calendar::days(&web, (&source, &job), (&matching, &alerts), (zone, web.now())).await?;
+    let items = days.iter().map(|day| {
+        let Went { well, badly, open, unknown } = day.went;
+        json!({
+            "date": day.date,
+            "went": day.class,
+            "runs": { "well": well, "badly": badly, "open": open, "unknown": unknown },
+        })
+    });
+    Ok(answer(&headers, &list(items.collect(), None)))
 }
 
 /// `GET /api/v1/jobs/{source}/{job}/instances`: its runs, the latest planned first.

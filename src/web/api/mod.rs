@@ -15,6 +15,6 @@ mod status;
 pub(super) use alerts::{ack, alert, alerts, close, unack};
 pub(super) use deliveries::{deliveries, delivery, digest, digests, drop_delivery, retry};
 pub(super) use explain::explain;
-pub(super) use jobs::{instances, job, jobs};
+pub(super) use jobs::{calendar, instances, job, jobs};
 pub(super) use silences::{add, expire, preview, silence, silences};
 pub(super) use status::{actions, document, poll, status};

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::exchange::{Body, answer, limit, list};
-use crate::desk::{ends_after, is_everything, json, preview_silence};
-use crate::model::{Concerns, LabelMatch, RuleId, Severity, SourceId};
-use crate::store::{Desk as _, NewSilence};
+use crate::desk::{Hits, ends_after, json, preview_silence};
+use crate::model::{Alert, Concerns, LabelMatch, RuleId, Severity, Silence, SourceId};
+use crate::store::{Desk as _, NewSilence, Place};
 use crate::web::access::Person;
 use crate::web::cursor;
 use crate::web::deeds::{self, Doer};
@@ -24,7 +24,7 @@ use crate::yaml::parse_duration;
 pub(in crate::web) struct Asked {
     /// `active`, or `all`.
     state: Option<String>,
-    cursor: Option<i64>,
+    cursor: Option<String>,
     limit: Option<usize>,
 }
 
@@ -73,11 +73,12 @@ pub(in crate::web) async fn silences(
         Some("all") => true,
         Some(_) => return Err(Fault::bad_request("state: active or all")),
     };
+    let after = cursor::after(asked.cursor.as_deref())?;
+    let before = after.map(|place| place.id.parse::<i64>().map_err(|_| cursor::none_of_ours())).transpose()?;
     let mut found = sight.silences(&web).await?;
-    found.retain(|(silence, _)| {
-        (all || silence.is_active(now)) && asked.cursor.is_none_or(|cursor| silence.id.0 < cursor)
-    });
-    let (found, next) = cursor::page(found, limit, |(silence, _)| silence.id.to_string());
+    found.retain(|(silence, _)| (all || silence.is_active(now)) && before.is_none_or(|before| silence.id.0 < before));
+    let place = |silence: &Silence| Place { at: silence.created_at, id: silence.id.to_string() };
+    let (found, next) = cursor::page(found, limit, |(silence, _)| cursor::write(&place(silence)));
     let items = found.iter().map(|(silence, held)| json::silence(silence, *held, now)).collect();
     Ok(answer(&headers, &list(items, next)))
 }
@@ -93,6 +94,13 @@ pub(in crate::web) async fn silence(
     Ok(answer(&headers, &json::silence(&silence, held, web.now())))
 }
 
+/// What would be hit of what the asker sees.
+async fn hits(web: &Web, sight: &Sight, wish: &Wish) -> Result<Hits, Fault> {
+    let in_force = web.in_force();
+    let sees = |alert: &Alert| sight.sees(alert);
+    Ok(preview_silence(&*web.store, &in_force.config, &wish.concerns(), sees, web.now()).await??)
+}
+
 /// `POST /api/v1/silences/preview`.
 pub(in crate::web) async fn preview(
     State(web): State<Web>,
@@ -100,7 +108,7 @@ pub(in crate::web) async fn preview(
     headers: HeaderMap,
     Body(wish): Body<Wish>,
 ) -> Result<Response, Fault> {
-    let hits = preview_silence(&*web.store, &wish.concerns(), |alert| sight.sees(alert), web.now()).await??;
+    let hits = hits(&web, &sight, &wish).await?;
     let examples: Vec<_> =
         hits.examples.iter().map(|alert| json!({ "id": alert.id, "summary": alert.facts.alert.summary })).collect();
     let object = json!({
@@ -129,7 +137,7 @@ pub(in crate::web) async fn add(
         (None, Some(Some(lasts))) => ends_after(lasts, now)?,
         _ => return Err(Fault::bad_request("say when it ends: \"for\": \"2h\", or \"ends_at\"")),
     };
-    if is_everything(&concerns) && !wish.everything {
+    if !wish.everything && hits(&web, &sight, &wish).await?.is_everything {
         return Err(Fault::conflict("this would silence everything; say \"everything\": true if that is meant"));
     }
     let concerns = sight.narrowed(concerns)?;

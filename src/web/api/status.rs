@@ -1,5 +1,7 @@
 //! How Nightbell fares, over the API; and what the API is, as an OpenAPI document.
 
+use std::collections::HashMap;
+
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -8,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::exchange::{answer, limit, list};
 use crate::desk::json as said;
-use crate::store::{Archive as _, Gauges as _, SourceCondition};
+use crate::store::{
+    Archive as _, Gauges as _, Lease, Leases as _, PollLedger as _, Present, SourceCondition, Standing,
+};
 use crate::web::access::Person;
 use crate::web::cursor;
 use crate::web::deeds::{self, Doer};
@@ -25,8 +29,13 @@ pub(in crate::web) async fn status(
 ) -> Result<Response, Fault> {
     let (now, in_force) = (web.now(), web.in_force());
     let counted = web.store.gauges(now).await?;
+    let mut learnt = HashMap::new();
+    for settings in in_force.config.sources.iter().filter(|settings| sight.sees_source(&settings.id)) {
+        learnt.insert(&settings.id, web.store.load_learnt(&settings.id).await?);
+    }
     let source = |it: &SourceCondition| {
         json!({
+            "learnt": learnt.get(&it.id).cloned().unwrap_or_default(),
             "id": it.id,
             "read_until": it.read_until,
             "polled_at": it.polled_at,
@@ -62,6 +71,7 @@ pub(in crate::web) async fn status(
             })
         })
         .collect();
+    let standing = if sight.is_whole() && web.store.is_shared() { Some(web.store.look(None).await?) } else { None };
     let ((firing, _), silences) = (sight.counted(&web).await?, sight.silences(&web).await?);
     let object = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -75,11 +85,38 @@ pub(in crate::web) async fn status(
         },
         "sources": web.store.sources().await?.iter().filter(|it| sight.sees_source(&it.id)).map(source).collect::<Vec<_>>(),
         "receivers": receivers,
-        "loops": web.statuses.all().into_iter().map(work).collect::<Vec<_>>(),
+        "replicas": standing.iter().flat_map(|it| it.replicas.iter().map(|one| replica(it, one))).collect::<Vec<_>>(),
+        "leases": standing.iter().flat_map(|it| it.leases.iter().map(|one| lease(it, one))).collect::<Vec<_>>(),
+        "loops": web.statuses.all().into_iter().filter(|(name, _)| sight.sees_loop(name)).map(work).collect::<Vec<_>>(),
         "alerts_firing": firing,
         "silences_active": silences.iter().filter(|(silence, _)| silence.is_active(now)).count(),
     });
     Ok(answer(&headers, &object))
+}
+
+/// One of the processes that share the store.
+fn replica(standing: &Standing, it: &Present) -> Value {
+    json!({
+        "id": it.replica.id,
+        "host": it.replica.host,
+        "pid": it.replica.pid,
+        "version": it.replica.version,
+        "started_at": it.started_at,
+        "seen_at": it.seen_at,
+        "clock_ahead_ms": it.replica.clock_ahead_ms,
+        "is_of_configuration_in_force": it.replica.fingerprint == standing.in_force.1,
+    })
+}
+
+/// The right to run a loop, and which of them has it.
+fn lease(standing: &Standing, it: &Lease) -> Value {
+    json!({
+        "loop": it.name,
+        "holder": it.holder.as_ref().filter(|_| it.until > standing.now),
+        "token": it.token,
+        "taken_at": it.taken_at,
+        "until": it.until,
+    })
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,17 +5,19 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::alerts::{Row, Waiting, standing};
+use super::alerts::{Row, standing, waits};
 use super::frame::{Page, alert_link, encoded, job_link, run_link, shown};
 use crate::desk::explain::{TracedDelivery, actions_on, traced_deliveries};
 use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX};
 use crate::model::{
-    Ack, Action, ActionKind, Alert, AlertState, DeliveryState, Instance, MessageKind, NodePart, ReceiverId,
+    Ack, Action, ActionKind, Alert, AlertState, DeliveryState, Instance, MessageKind, NodePart, ReceiverId, Silence,
+    Suppression,
 };
-use crate::store::{Board as _, Inquiry as _, StepRow};
+use crate::store::{Board as _, Desk as _, Inquiry as _, StepRow};
 use crate::template::Locale;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
+use crate::web::waiting::Waiting;
 
 #[derive(Template)]
 #[template(path = "web/alert.html")]
@@ -82,13 +84,18 @@ pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>
     others.truncate(EXPLAINED_RUNS_MAX);
     let run_id = alert.facts.instance.as_ref().map(|instance| instance.id.as_str());
     let said = said_of(&p, &alert);
-    let waiting = Waiting::of(&web, &p, std::slice::from_ref(&alert)).await?;
+    let acked = ack.as_ref().map(|_| id.clone()).into_iter().collect();
+    let silence = match &alert.suppressed_by {
+        Some(Suppression::Silence(id)) => web.store.silence(*id).await?.filter(|silence| p.sight.sees_silence(silence)),
+        _ => None,
+    };
+    let waiting = Waiting::of(&web, &p.sight, std::slice::from_ref(&alert), acked).await?;
     let page = AlertPage {
         said,
         summary: p.summary(&alert),
         state: standing(&alert),
-        waits: waiting.words(&p, &alert),
-        story: story(&p, &alert, (ack.as_ref(), &actions), &deliveries, &steps),
+        waits: waits(&p, &waiting, &alert),
+        story: story(&p, &alert, (ack.as_ref(), &actions, silence.as_ref()), &deliveries, &steps),
         dead: dead(&deliveries),
         job_link: job_link(alert.source.as_str(), job),
         run_link: run_id.map(|run| run_link(alert.source.as_str(), job, run)),
@@ -123,7 +130,7 @@ fn shown_run(p: &Page, run: &Instance) -> Run {
         link: run_link(run.source.as_str(), &run.job.name, &run.id),
         status: run.status.as_str(),
         at: run.plan_time.or(run.start_time),
-        lasted: run.duration(p.now).map(|lasted| p.lasted(lasted)).unwrap_or_default(),
+        lasted: p.run_lasted(run).unwrap_or_default(),
     }
 }
 
@@ -141,7 +148,7 @@ fn dead(deliveries: &[TracedDelivery]) -> Vec<(String, String)> {
 fn story(
     p: &Page,
     alert: &Alert,
-    (ack, actions): (Option<&Ack>, &[Action]),
+    (ack, actions, silence): (Option<&Ack>, &[Action], Option<&Silence>),
     deliveries: &[TracedDelivery],
     steps: &[StepRow],
 ) -> Vec<Event> {
@@ -157,7 +164,12 @@ fn story(
     events.push(event(alert.created_at, part.severity.as_str(), p.say("web.story.decided"), decided));
     if let Some(by) = &alert.suppressed_by {
         let title = p.say_with("web.waits.held_back", "by", p.plain(&by.to_string()));
-        events.push(event(alert.created_at, "warning", title, Vec::new()));
+        let of_silence = silence.map(|silence| {
+            let until = silence.expired.as_ref().map_or(silence.ends_at, |(at, _)| *at);
+            let (who, at) = (p.plain(&silence.by), p.clock(&until));
+            vec![p.plain(&silence.reason), p.language.say("web.story.silence", &[("who", &who), ("at", &at)])]
+        });
+        events.push(event(alert.created_at, "warning", title, of_silence.unwrap_or_default()));
     }
     if let Some(held) = &part.held_back {
         let title = p.say_with("web.story.released", "by", p.plain(&held.by));
@@ -254,6 +266,12 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
 impl AlertPage {
     fn is_firing(&self) -> bool {
         self.alert.state() == AlertState::Firing
+    }
+
+    /// How long a node took.
+    fn took(&self, node: &NodePart) -> Option<String> {
+        let took = node.end_time?.duration_since(node.start_time?);
+        (!took.is_negative()).then(|| self.p.lasted(took.unsigned_abs()))
     }
 
     fn here(&self) -> String {

@@ -10,11 +10,12 @@ use serde::Deserialize;
 
 use super::frame::{Page, alert_link, encoded, job_link, shown};
 use crate::limits::PAGE_ROWS;
-use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, Severity, Silence, SourceId, Suppression};
+use crate::model::{Ack, Alert, AlertId, AlertState, RuleId, Severity, SourceId};
 use crate::store::{AlertAsk, Board as _};
 use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
+use crate::web::waiting::{Waiting, Waits};
 
 /// What can be asked of the page.
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +25,8 @@ pub(in crate::web) struct Asked {
     rule: Option<String>,
     source: Option<String>,
     job: Option<String>,
+    /// With which severity the page begins, of those that fire.
+    from: Option<String>,
     cursor: Option<String>,
 }
 
@@ -67,7 +70,7 @@ pub(super) fn standing(alert: &Alert) -> &'static str {
 pub(super) async fn rows(web: &Web, p: &Page, alerts: &[Alert]) -> Result<Vec<Row>, Fault> {
     let ids: Vec<AlertId> = alerts.iter().map(|alert| alert.id.clone()).collect();
     let acks = web.store.acks_of(&ids).await?;
-    let waiting = Waiting::of(web, p, alerts).await?;
+    let waiting = Waiting::of(web, &p.sight, alerts, acks.keys().cloned().collect()).await?;
     Ok(alerts.iter().map(|alert| row(p, alert, &acks, &waiting)).collect())
 }
 
@@ -87,61 +90,26 @@ fn row(p: &Page, alert: &Alert, acks: &HashMap<AlertId, Ack>, waiting: &Waiting)
         until: part.ends_at,
         ended: part.ended.as_ref().map(|ended| p.say(&format!("web.ended.{}", ended.reason.as_str()))),
         ack: acks.get(&alert.id).cloned(),
-        waits: waiting.words(p, alert),
+        waits: waits(p, waiting, alert),
     }
 }
 
-/// What alerts wait for next, as far as anything is known of that.
-pub(super) struct Waiting {
-    silences: Vec<Silence>,
-    /// When the messages go out that wait for others of their group.
-    gathering: HashMap<AlertId, Timestamp>,
-}
-
-impl Waiting {
-    /// What is known of these alerts.
-    pub(super) async fn of(web: &Web, p: &Page, alerts: &[Alert]) -> Result<Waiting, Fault> {
-        let firing: Vec<&Alert> = alerts.iter().filter(|alert| alert.state() == AlertState::Firing).collect();
-        let is_silenced = |alert: &&Alert| matches!(alert.suppressed_by, Some(Suppression::Silence(_)));
-        let silences = if firing.iter().any(is_silenced) { p.sight.silences(web).await? } else { Vec::new() };
-        let ids: Vec<AlertId> = firing.iter().map(|alert| alert.id.clone()).collect();
-        let gathering = web.store.gathering(&ids).await?;
-        Ok(Waiting { silences: silences.into_iter().map(|(silence, _)| silence).collect(), gathering })
-    }
-
-    /// What an alert waits for.
-    pub(super) fn words(&self, p: &Page, alert: &Alert) -> Option<String> {
-        if alert.state() == AlertState::Resolved {
-            return None;
+/// What an alert waits for, in words.
+pub(super) fn waits(p: &Page, waiting: &Waiting, alert: &Alert) -> Option<String> {
+    Some(match waiting.next(&p.in_force, alert, p.now)? {
+        Waits::Covered => p.say("web.waits.suspended"),
+        Waits::HeldBack(by) => p.say_with("web.waits.held_back", "by", p.plain(&by)),
+        Waits::Silence(silence) => {
+            let (n, at, who) = (silence.id.to_string(), p.clock(&silence.ends_at), p.plain(&silence.by));
+            p.language.say("web.waits.silenced", &[("n", &n), ("at", &at), ("who", &who)])
         }
-        if alert.suspended_at.is_some() {
-            return Some(p.say("web.waits.suspended"));
+        Waits::Group(at) => p.say_with("web.waits.group", "in", p.ahead(&at)),
+        Waits::Window(at) => p.say_with("web.waits.window", "in", p.ahead(&at)),
+        Waits::Step(at, to) => {
+            let to = to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            p.language.say("web.waits.step", &[("to", &to), ("in", &p.ahead(&at))])
         }
-        if let Some(by) = &alert.suppressed_by {
-            return Some(
-                self.silenced(p, by)
-                    .unwrap_or_else(|| p.say_with("web.waits.held_back", "by", p.plain(&by.to_string()))),
-            );
-        }
-        if let Some(at) = self.gathering.get(&alert.id) {
-            return Some(p.say_with("web.waits.group", "in", p.ahead(at)));
-        }
-        let rule = p.in_force.config.rules.get(&alert.rule)?;
-        rule.escalation.iter().find_map(|step| {
-            let at = alert.created_at.checked_add(step.after).ok()?;
-            let to = step.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let is_ahead = at > p.now && step.hours.include(at);
-            is_ahead.then(|| p.language.say("web.waits.step", &[("to", &to), ("in", &p.ahead(&at))]))
-        })
-    }
-
-    /// Until when a silence holds it back, and whose it is.
-    fn silenced(&self, p: &Page, by: &Suppression) -> Option<String> {
-        let Suppression::Silence(id) = by else { return None };
-        let silence = self.silences.iter().find(|silence| silence.id == *id && silence.is_active(p.now))?;
-        let (n, at, who) = (id.to_string(), p.clock(&silence.ends_at), p.plain(&silence.by));
-        Some(p.language.say("web.waits.silenced", &[("n", &n), ("at", &at), ("who", &who)]))
-    }
+    })
 }
 
 /// `GET /alerts`.
@@ -162,27 +130,32 @@ pub(in crate::web) async fn alerts(
             "resolved" => Some(AlertState::Resolved),
             _ => Some(AlertState::Firing),
         },
+        is_suspended: match state {
+            "firing" => Some(false),
+            "suspended" => Some(true),
+            _ => None,
+        },
         rule: asked.rule.as_ref().map(RuleId::new),
         source: asked.source.as_ref().map(SourceId::new),
         job: asked.job.clone(),
-        since: None,
         after: cursor::after(asked.cursor.as_deref())?,
+        ..AlertAsk::default()
     };
     let narrowed: String = [("rule", &asked.rule), ("source", &asked.source), ("job", &asked.job)]
         .into_iter()
         .filter_map(|(key, value)| Some(format!("&{key}={}", encoded(value.as_ref()?))))
         .collect();
-    let (mut found, next) = p.sight.alerts(&web, ask, PAGE_ROWS).await?;
-    let next = next.map(|after| format!("/alerts?state={state}{narrowed}&cursor={after}"));
-    found.retain(|alert| match state {
-        "suspended" => alert.suspended_at.is_some(),
-        "firing" => alert.suspended_at.is_none(),
-        _ => true,
-    });
-    if state == "firing" {
-        // The worst first, among those of this page.
-        found.sort_by_key(|alert| (std::cmp::Reverse(alert.facts.alert.severity), alert.facts.alert.starts_at));
-    }
+    let (found, next) = if state == "firing" {
+        let severity = asked.from.as_deref().and_then(Severity::from_word);
+        let (found, rest) = p.sight.worst_first(&web, AlertAsk { severity, ..ask }, PAGE_ROWS).await?;
+        let after = |cursor: String| format!("&cursor={cursor}");
+        let next = rest.map(|rest| format!("&from={}{}", rest.severity, rest.cursor.map(after).unwrap_or_default()));
+        (found, next)
+    } else {
+        let (found, next) = p.sight.alerts(&web, ask, PAGE_ROWS).await?;
+        (found, next.map(|after| format!("&cursor={after}")))
+    };
+    let next = next.map(|next| format!("/alerts?state={state}{narrowed}{next}"));
     let rows = rows(&web, &p, &found).await?;
     let page = AlertsPage { p, state, narrowed, rows, next };
     shown(&page.p, &page)

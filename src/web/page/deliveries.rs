@@ -98,7 +98,8 @@ pub(in crate::web) async fn deliveries(
     let narrowed = receiver.as_ref().map(|it| format!("&receiver={}", encoded(it))).unwrap_or_default();
     let (found, next) = p.sight.deliveries(&web, ask, PAGE_ROWS).await?;
     let next = next.map(|after| format!("/deliveries?state={state}{narrowed}&cursor={after}"));
-    let receivers = p.in_force.config.receivers.iter().map(|it| it.id.to_string()).collect();
+    let receivers = p.in_force.config.receivers.iter().filter(|it| p.sight.sees_receiver(&it.id));
+    let receivers = receivers.map(|it| it.id.to_string()).collect();
     let rows = found.iter().map(|delivery| row(&p, delivery)).collect();
     let page = DeliveriesPage { p, state, receiver: receiver.unwrap_or_default(), receivers, rows, next };
     shown(&page.p, &page)

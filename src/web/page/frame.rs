@@ -8,12 +8,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::coding::{hex, percent_decoded, percent_encoded};
-use crate::model::{Alert, Role};
+use crate::model::{Alert, Instance, Role};
 use crate::template::display_text;
 use crate::web::access::{Person, cookie};
 use crate::web::fault::Fault;
@@ -31,6 +31,9 @@ pub(in crate::web) struct Page {
     /// What they may see.
     pub(in crate::web) sight: Sight,
     pub(in crate::web) now: Timestamp,
+    /// The same to the minute: what the page says of ages and draws up to now is by this, so that it is the same page until
+    /// something has happened, or the minute is over.
+    pub(in crate::web) minute: Timestamp,
     /// Path and query of the page.
     pub(in crate::web) here: String,
     pub(in crate::web) in_force: Arc<InForce>,
@@ -75,6 +78,7 @@ impl Page {
             person: None,
             sight: Sight::of(None, Arc::clone(&in_force)),
             now,
+            minute: minute_of(now),
             here: "/".into(),
             in_force,
             firing: 0,
@@ -149,23 +153,25 @@ impl Page {
         at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
     }
 
-    /// How long ago it was.
+    /// How long ago it was, to the minute.
     pub(in crate::web) fn ago(&self, at: &Timestamp) -> String {
-        let ago = self.now.duration_since(*at);
-        if ago.is_negative() || ago.as_secs() < 1 {
-            return self.say("web.just_now");
-        }
-        self.say_with("web.ago", "n", self.lasted(ago.unsigned_abs()))
+        let ago = minutes(self.minute.duration_since(*at));
+        if ago.is_zero() { self.say("web.just_now") } else { self.say_with("web.ago", "n", self.language.limit(ago)) }
     }
 
-    /// How far ahead it is.
+    /// How far ahead it is, to the minute.
     pub(in crate::web) fn ahead(&self, at: &Timestamp) -> String {
-        let ahead = at.duration_since(self.now);
-        if ahead.is_negative() {
-            self.say("web.now")
-        } else {
-            self.say_with("web.in", "n", self.lasted(ahead.unsigned_abs()))
+        let ahead = minutes(at.duration_since(self.minute));
+        if ahead.is_zero() { self.say("web.now") } else { self.say_with("web.in", "n", self.language.limit(ahead)) }
+    }
+
+    /// How long a run has lasted: one that goes on, to the minute.
+    pub(in crate::web) fn run_lasted(&self, run: &Instance) -> Option<String> {
+        if run.status.has_ended() {
+            return run.duration(self.now).map(|lasted| self.lasted(lasted));
         }
+        let so_far = minutes(run.duration(self.minute).unwrap_or_default().try_into().unwrap_or_default());
+        Some(self.language.limit(so_far)).filter(|_| !so_far.is_zero())
     }
 
     /// A duration in words, to the second.
@@ -218,6 +224,16 @@ impl Page {
     pub(in crate::web) fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
     }
+}
+
+/// The minute of an instant, by its beginning.
+fn minute_of(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second().div_euclid(60) * 60).unwrap_or(at)
+}
+
+/// Whole minutes: since a minute is over half a minute on the average, it is added.
+fn minutes(span: SignedDuration) -> Duration {
+    Duration::from_secs(u64::try_from((span.as_secs() + 30).div_euclid(60)).unwrap_or(0) * 60)
 }
 
 /// The language that the reader has chosen, or that their browser asks for first of those that there are.

@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::alerts;
-use super::calendar::{self, Day, Plan};
 use super::frame::{Page, encoded, job_link, run_link, shown};
 use super::svg::percent;
-use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX, HISTORY_RUNS_MAX, JOB_CHART_RUNS, PAGE_ROWS};
-use crate::model::{Instance, SourceId, Status};
-use crate::rule::history::Past;
+use crate::limits::{EXPLAINED_ALERTS_MAX, EXPLAINED_RUNS_MAX, HISTORY_RUNS_MAX, PAGE_ROWS};
+use crate::model::{Instance, SourceId};
 use crate::rule::{Rule, Trigger};
-use crate::store::{Board as _, Inquiry as _};
+use crate::store::Inquiry as _;
+use crate::web::calendar::{self, Day};
+use crate::web::durations::Durations;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 
@@ -63,7 +63,7 @@ pub(super) fn run_row(p: &Page, run: &Instance) -> RunRow {
         plan: run.plan_time,
         start: run.start_time,
         end: run.end_time,
-        lasted: run.duration(p.now).map(|lasted| p.lasted(lasted)).unwrap_or_default(),
+        lasted: p.run_lasted(run).unwrap_or_default(),
     }
 }
 
@@ -97,10 +97,33 @@ struct JobPage {
     source: String,
     explain_link: String,
     chart: Option<Chart>,
-    days: Vec<Day>,
+    days: Vec<Cell>,
     rules: Vec<(String, &'static str, String)>,
     runs: Vec<RunRow>,
     alerts: Vec<alerts::Row>,
+}
+
+/// One day of the calendar.
+struct Cell {
+    label: String,
+    title: String,
+    class: &'static str,
+    text: String,
+}
+
+fn cell(p: &Page, day: &Day) -> Cell {
+    let text = match (day.went.well, day.went.badly) {
+        (0, 0) => String::new(),
+        (well, 0) => format!("✓ {well}"),
+        (0, badly) => format!("✗ {badly}"),
+        (well, badly) => format!("✓ {well} ✗ {badly}"),
+    };
+    Cell {
+        label: day.date.strftime("%-m/%-d").to_string(),
+        title: format!("{}: {} {text}", day.date, p.say(&format!("web.day.{}", day.class))),
+        class: day.class,
+        text,
+    }
 }
 
 /// How long runs took.
@@ -108,7 +131,10 @@ struct Chart {
     bars: Vec<ChartBar>,
     band: Option<(String, String)>,
     median: Option<(String, String)>,
-    limit: Option<(String, String)>,
+    /// A line for each limit, with what it says.
+    limits: Vec<(String, String)>,
+    /// All limits in a few words.
+    allowed: Option<String>,
     longest: String,
     from: String,
     to: String,
@@ -144,15 +170,13 @@ pub(in crate::web) async fn job(
     if runs.is_empty() && found.is_empty() && !meaning.iter().any(is_named) {
         return Err(Fault::not_found());
     }
-    let since = calendar::begin(&p);
-    let counts = web.store.days_of(&id, &job, since.map_or(0, calendar::day_number)).await?;
-    let plan = Plan::of(&p, since, &meaning, &found);
+    let days = calendar::days(&web, (&id, &job), (&meaning, &found), (&p.zone, p.now)).await?;
     found.truncate(EXPLAINED_RUNS_MAX);
     let page = JobPage {
         name: p.plain(&job),
         explain_link: format!("/explain?source={}&job={}", encoded(&source), encoded(&job)),
-        chart: chart(&p, &runs, &meaning),
-        days: since.map(|since| calendar::days(&p, since, (&runs, &counts), &plan)).unwrap_or_default(),
+        chart: chart(&p, &Durations::of(&runs, &meaning, p.minute)),
+        days: days.iter().map(|day| cell(&p, day)).collect(),
         rules: meaning.iter().map(|rule| (rule.id.to_string(), rule.severity.as_str(), says(&p, rule))).collect(),
         alerts: alerts::rows(&web, &p, &found).await?,
         runs: runs.iter().take(2 * EXPLAINED_RUNS_MAX).map(|run| run_row(&p, run)).collect(),
@@ -181,53 +205,36 @@ fn says(p: &Page, rule: &Rule) -> String {
     if to.is_empty() { parts.join(" · ") } else { format!("{} → {}", parts.join(" · "), to.join(", ")) }
 }
 
-fn chart(p: &Page, runs: &[Instance], rules: &[&Rule]) -> Option<Chart> {
-    let timed: Vec<(&Instance, Duration)> = runs
-        .iter()
-        .filter(|run| run.start_time.is_some())
-        .filter_map(|run| Some((run, run.duration(p.now)?)))
-        .take(JOB_CHART_RUNS)
-        .collect();
+fn chart(p: &Page, durations: &Durations<'_>) -> Option<Chart> {
+    let timed = &durations.timed;
     let (newest, oldest) = (timed.first()?, timed.last()?);
-    let mut good: Vec<Duration> =
-        timed.iter().filter(|(run, _)| run.status.is_recovery()).map(|(_, lasted)| *lasted).collect();
-    good.sort();
-    let share = |part: usize| good.get(good.len().saturating_sub(1) * part / 100).copied();
-    let mut past = Past::default();
-    runs.iter().for_each(|run| past.enter(&run.id, &run.snapshot()));
-    let due = newest.0.plan_time.or(newest.0.start_time).unwrap_or(p.now);
-    let limits = rules.iter().filter_map(|rule| match &rule.when.trigger {
-        Some(Trigger::Slower(slower)) => past.usual(slower, due, |kind| rule.concerns(kind)).map(|usual| usual.limit),
-        _ => rule
-            .when
-            .duration
-            .filter(|_| rule.when.statuses.is_empty() || rule.when.statuses.contains(&Status::Running)),
-    });
-    let limit = limits.min();
-    let top =
-        timed.iter().map(|(_, lasted)| *lasted).chain(limit).max()?.max(Duration::from_secs(1)).as_secs_f64() * 1.08;
+    let limits = durations.limits.iter().map(|(limit, _)| *limit);
+    let highest = timed.iter().map(|(_, lasted)| *lasted).chain(limits).max()?;
+    let top = highest.max(Duration::from_secs(1)).as_secs_f64() * 1.08;
     let y = |lasted: Duration| 100.0 - lasted.as_secs_f64() / top * 100.0;
     let step = 100.0 / timed.len() as f64;
-    let bar = |(index, (run, lasted)): (usize, &(&Instance, Duration))| {
-        let at = run.plan_time.or(run.start_time).map(|at| p.clock(&at)).unwrap_or_default();
-        ChartBar {
-            x: percent(index as f64 * step + step * 0.12),
-            y: percent(y(*lasted).min(99.0)),
-            width: percent((step * 0.76).min(4.0)),
-            height: percent((100.0 - y(*lasted)).max(1.0)),
-            status: run.status.as_str(),
-            link: run_link(run.source.as_str(), &run.job.name, &run.id),
-            title: format!("{at}: {}, {}", p.word(run.status.as_str()), p.lasted(*lasted)),
-        }
-    };
+    let width = (step * 0.76).min(4.0);
     let when = |run: &Instance| run.plan_time.or(run.start_time).map(|at| p.clock(&at)).unwrap_or_default();
-    let has_usual = good.len() >= 3;
-    let band = share(10).zip(share(90)).filter(|_| has_usual);
+    let bar = |(index, (run, lasted)): (usize, &(&Instance, Duration))| ChartBar {
+        x: percent((index as f64 + 0.5) * step - width / 2.0),
+        y: percent(y(*lasted).min(99.0)),
+        width: percent(width),
+        height: percent((100.0 - y(*lasted)).max(1.0)),
+        status: run.status.as_str(),
+        link: run_link(run.source.as_str(), &run.job.name, &run.id),
+        title: format!("{}: {}, {}", when(run), p.word(run.status.as_str()), p.run_lasted(run).unwrap_or_default()),
+    };
+    let line = |(limit, rule): &(Duration, &Rule)| {
+        let title = format!("{}: {}", rule.id, p.say_with("web.job.limit", "n", p.language.limit(*limit)));
+        (percent(y(*limit)), title)
+    };
+    let named: Vec<String> = durations.limits.iter().map(|(limit, _)| p.language.limit(*limit)).collect();
     Some(Chart {
         bars: timed.iter().rev().enumerate().map(bar).collect(),
-        band: band.map(|(low, high)| (percent(y(high)), percent((y(low) - y(high)).max(0.5)))),
-        median: share(50).filter(|_| has_usual).map(|median| (percent(y(median)), p.lasted(median))),
-        limit: limit.map(|limit| (percent(y(limit)), p.language.limit(limit))),
+        band: durations.usual.map(|[low, _, high]| (percent(y(high)), percent((y(low) - y(high)).max(0.5)))),
+        median: durations.usual.map(|[_, median, _]| (percent(y(median)), p.lasted(median))),
+        limits: durations.limits.iter().map(line).collect(),
+        allowed: (!named.is_empty()).then(|| named.join(p.language.say("comma", &[]).as_str())),
         longest: p.lasted(timed.iter().map(|(_, lasted)| *lasted).max()?),
         from: when(oldest.0),
         to: when(newest.0),

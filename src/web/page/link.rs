@@ -32,6 +32,8 @@ pub(in crate::web) struct Signed {
 pub(in crate::web) struct Who {
     who: String,
     reason: String,
+    /// When somebody had taken it, as the page said on which they press; empty where nobody had.
+    had: String,
 }
 
 #[derive(Template)]
@@ -85,6 +87,11 @@ pub(in crate::web) async fn follow(
         Ok(who) => format!("{who} (link)"),
         Err(wrong) => return show(&web, &headers, &alert, &signed, false, Some(wrong.why)).await,
     };
+    // Somebody else was faster: to take over is asked for by another press, on a page that says so.
+    if let Some(known) = known.as_ref().filter(|known| known.by != by && known.at.to_string() != said.had) {
+        tracing::debug!(alert = id, by, has = known.by, "somebody else has it already");
+        return show(&web, &headers, &alert, &signed, false, None).await;
+    }
     // Pressed twice, or by a second one of the same name: nothing is new.
     let is_news = alert.state() == AlertState::Firing && known.is_none_or(|known| known.by != by);
     if is_news {

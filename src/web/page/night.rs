@@ -1,8 +1,9 @@
 //! The night: one row a job, bars for its runs on a time axis, with deadlines and what was not read; and the same for a
 //! wall.
 //!
-//! Jobs of which an alert fires come first, then those that run, then the rest, folded. It reads what is open, and of each
-//! source a bounded number of runs in the span that is shown.
+//! Jobs of which an alert fires or the last run failed come first, then those that run, then the rest, folded. It reads what
+//! is open, and of each source a bounded number of runs in the span that is shown. What was not read, of the source or of
+//! the store, is hatched.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,14 +13,15 @@ use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::frame::{Page, alert_link, job_link, run_link, shown};
+use super::frame::{Page, alert_link, job_link, shown};
+use super::lane::{Bar, Due, bar, dues, in_order, last_of, unread_of, usual};
 use super::svg::{Axis, Extent, Tick};
 use crate::limits::{
     NIGHT_ALERTS_MAX, NIGHT_JOBS_READ_MAX, NIGHT_ROWS_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX, OWN_GAP_AGE_MAX,
+    WEB_REFRESH_EVERY,
 };
-use crate::model::{Ack, Alert, AlertId, AlertState, GapPart, Instance, Severity, SourceId, Status};
-use crate::rule::{Rule, Trigger};
-use crate::store::{AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, SourceCondition};
+use crate::model::{Ack, Alert, AlertId, AlertState, Instance, Severity, SourceId, Status};
+use crate::store::{AlertAsk, Board as _, Gauges as _, Inquiry as _, OwnAlerts as _, SourceCondition};
 use crate::web::fault::Fault;
 use crate::web::state::Web;
 
@@ -41,6 +43,8 @@ struct NightPage {
     spans: [i64; 4],
     is_wall: bool,
     night: Night,
+    /// After how many seconds a browser without a script asks for it anew.
+    refresh: u64,
 }
 
 /// What is shown.
@@ -50,6 +54,10 @@ pub(super) struct Night {
     pub(super) ticks: Vec<Tick>,
     pub(super) now_x: String,
     pub(super) groups: Vec<Group>,
+    /// Since when runs are shown, where there are too many for all of the span.
+    pub(super) cut: Option<Timestamp>,
+    /// Whether a name says nothing without its source's.
+    pub(super) has_sources: bool,
 }
 
 /// How a source fares.
@@ -94,24 +102,6 @@ pub(super) struct Row {
     pub(super) unread: Vec<Extent>,
 }
 
-/// One run.
-pub(super) struct Bar {
-    pub(super) extent: Extent,
-    pub(super) class: &'static str,
-    pub(super) is_open: bool,
-    pub(super) plan_x: Option<String>,
-    pub(super) delay: Option<(String, String)>,
-    pub(super) link: String,
-    pub(super) title: String,
-}
-
-/// One deadline.
-pub(super) struct Due {
-    pub(super) x: String,
-    pub(super) is_passed: bool,
-    pub(super) title: String,
-}
-
 /// `GET /`.
 pub(in crate::web) async fn night(
     State(web): State<Web>,
@@ -133,7 +123,7 @@ pub(in crate::web) async fn wall(
 async fn show(web: &Web, asked: Asked, p: Page, is_wall: bool) -> Result<Response, Fault> {
     let hours = asked.hours.filter(|hours| SPANS.contains(hours)).unwrap_or(12);
     let night = gather(web, &p, hours).await?;
-    let page = NightPage { p, hours, spans: SPANS, is_wall, night };
+    let page = NightPage { p, hours, spans: SPANS, is_wall, night, refresh: WEB_REFRESH_EVERY.as_secs() };
     shown(&page.p, &page)
 }
 
@@ -148,13 +138,13 @@ type Key = (SourceId, String);
 
 async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
     let ahead = SignedDuration::from_mins(hours * 60 / 8);
-    let from = p.now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
-    let axis = Axis { from, until: p.now.checked_add(ahead).unwrap_or(Timestamp::MAX) };
+    let from = p.minute.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
+    let axis = Axis { from, until: p.minute.checked_add(ahead).unwrap_or(Timestamp::MAX) };
     let state =
         web.store.own_state(p.now.checked_sub(OWN_GAP_AGE_MAX.max(hours_of(hours))).unwrap_or(Timestamp::MIN)).await?;
     let mut lanes: BTreeMap<Key, Lane> = BTreeMap::new();
     let firing = AlertAsk { state: Some(AlertState::Firing), ..AlertAsk::default() };
-    let (firing, _) = p.sight.alerts(web, firing, NIGHT_ALERTS_MAX).await?;
+    let (firing, _) = p.sight.worst_first(web, firing, NIGHT_ALERTS_MAX).await?;
     let ids: Vec<AlertId> = firing.iter().map(|alert| alert.id.clone()).collect();
     let acks = web.store.acks_of(&ids).await?;
     for alert in firing.iter().filter(|alert| !alert.rule.as_str().starts_with("self/")) {
@@ -169,11 +159,16 @@ async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
     for run in web.store.open_runs(NIGHT_RUNS_MAX).await? {
         enter(&mut lanes, run);
     }
-    for source in &p.in_force.config.sources {
-        if p.sight.sees_source(&source.id) {
-            for run in web.store.runs_between(&source.id, (axis.from, axis.until), NIGHT_RUNS_MAX).await? {
-                enter(&mut lanes, run);
-            }
+    let (mut unread, mut cut) = (HashMap::new(), None);
+    for source in p.in_force.config.sources.iter().filter(|source| p.sight.sees_source(&source.id)) {
+        let found = web.store.runs_between(&source.id, (axis.from, axis.until), NIGHT_RUNS_MAX).await?;
+        let oldest = found.last().and_then(|run| run.plan_time.or(run.start_time));
+        let since = oldest.filter(|_| found.len() == NIGHT_RUNS_MAX);
+        let span = web.store.read_span(&source.id, axis.from).await?;
+        unread.insert(source.id.clone(), unread_of(&source.id, &state.gaps, (&span, since), (&axis, p.minute)));
+        cut = cut.max(since);
+        for run in found {
+            enter(&mut lanes, run);
         }
     }
     // Runs of jobs that an alert is about may lie outside of what was read so far.
@@ -189,14 +184,16 @@ async fn gather(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
         }
     }
     lanes.retain(|_, lane| !lane.runs.is_empty() || !lane.alerts.is_empty());
-    let unread = unread(&state.sources, &state.gaps, p.now, &axis);
+    let by_severity = by_severity(web, p, &lanes).await?;
     let sources = p.in_force.config.sources.iter().filter(|source| p.sight.sees_source(&source.id));
     Ok(Night {
         sources: sources.map(|source| tile(&source.id, &state.sources)).collect(),
-        numbers: numbers(&lanes),
+        numbers: numbers(&lanes, &by_severity),
         ticks: axis.ticks(&p.zone),
-        now_x: axis.x(p.now),
+        now_x: axis.x(p.minute),
         groups: groups(p, lanes, &acks, &axis, &unread),
+        has_sources: unread.len() > 1,
+        cut,
     })
 }
 
@@ -224,10 +221,25 @@ fn tile(id: &SourceId, conditions: &[SourceCondition]) -> Tile {
     }
 }
 
-fn numbers(lanes: &BTreeMap<Key, Lane>) -> Vec<Number> {
-    let of = |severity| {
-        lanes.values().flat_map(|lane| &lane.alerts).filter(|it| it.facts.alert.severity == severity).count()
-    };
+/// How many alerts about jobs fire, by severity: all of them where all may be seen, otherwise those that are shown.
+async fn by_severity(web: &Web, p: &Page, lanes: &BTreeMap<Key, Lane>) -> Result<HashMap<Severity, usize>, Fault> {
+    let mut counts = HashMap::new();
+    if p.sight.is_whole() {
+        for (rule, severity, count) in web.store.gauges(p.now).await?.firing {
+            if let Some(severity) = severity.filter(|_| !rule.as_str().starts_with("self/")) {
+                *counts.entry(severity).or_default() += usize::try_from(count).unwrap_or(usize::MAX);
+            }
+        }
+    } else {
+        for alert in lanes.values().flat_map(|lane| &lane.alerts) {
+            *counts.entry(alert.facts.alert.severity).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
+
+fn numbers(lanes: &BTreeMap<Key, Lane>, by_severity: &HashMap<Severity, usize>) -> Vec<Number> {
+    let of = |severity| by_severity.get(&severity).copied().unwrap_or(0);
     let runs = |is: fn(Status) -> bool| {
         lanes.values().flat_map(|lane| lane.runs.values()).filter(|run| is(run.status)).count()
     };
@@ -244,28 +256,6 @@ fn numbers(lanes: &BTreeMap<Key, Lane>) -> Vec<Number> {
     all.into_iter().filter(|number| number.count > 0).collect()
 }
 
-/// The spans in which each source was not read.
-fn unread(
-    conditions: &[SourceCondition],
-    gaps: &[GapPart],
-    now: Timestamp,
-    axis: &Axis,
-) -> HashMap<SourceId, Vec<Extent>> {
-    let mut unread: HashMap<SourceId, Vec<Extent>> = HashMap::new();
-    for gap in gaps {
-        let until = gap.until.unwrap_or(now);
-        if until >= axis.from && gap.from <= axis.until {
-            unread.entry(gap.source.clone()).or_default().push(axis.extent(gap.from, until));
-        }
-    }
-    // A source that cannot be read and has no gap on record yet is unknown since it was read last.
-    for condition in conditions.iter().filter(|condition| condition.unreadable.is_some()) {
-        let from = condition.read_until.unwrap_or(axis.from);
-        unread.entry(condition.id.clone()).or_insert_with(|| vec![axis.extent(from, now)]);
-    }
-    unread
-}
-
 fn groups(
     p: &Page,
     lanes: BTreeMap<Key, Lane>,
@@ -276,8 +266,9 @@ fn groups(
     let (mut failing, mut running, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     for (key, lane) in lanes {
         let is_under_way = |run: &Instance| matches!(run.status, Status::Running | Status::RunningException);
+        let has_failed = last_of(&in_order(&lane.runs)).is_some_and(|run| run.status.is_failure());
         let place = match () {
-            () if !lane.alerts.is_empty() => &mut failing,
+            () if !lane.alerts.is_empty() || has_failed => &mut failing,
             () if lane.runs.values().any(is_under_way) => &mut running,
             () => &mut rest,
         };
@@ -311,9 +302,9 @@ fn row(
     (axis, unread): (&Axis, &HashMap<SourceId, Vec<Extent>>),
 ) -> Row {
     let worst = lane.alerts.iter().max_by_key(|alert| alert.facts.alert.severity);
-    let mut runs: Vec<&Instance> = lane.runs.values().collect();
-    runs.sort_by_key(|run| run.plan_time.or(run.start_time));
-    let last = runs.iter().rev().find(|run| run.status != Status::Waiting).or(runs.last());
+    let runs = in_order(&lane.runs);
+    let last = last_of(&runs);
+    let usual = usual(p, &source, &job, &runs);
     let skip = runs.len().saturating_sub(NIGHT_RUNS_OF_A_JOB_MAX);
     Row {
         link: job_link(source.as_str(), &job),
@@ -323,65 +314,10 @@ fn row(
         taken_by: worst.and_then(|alert| acks.get(&alert.id)).map(|ack| p.plain(&ack.by)),
         status: last.map(|run| run.status),
         status_since: last.and_then(|run| run.end_time.or(run.start_time).or(run.plan_time)),
-        bars: runs.iter().skip(skip).filter_map(|run| bar(p, run, axis)).collect(),
+        bars: runs.iter().skip(skip).filter_map(|run| bar(p, run, usual, axis)).collect(),
         dues: dues(p, &source, &job, axis),
         unread: unread.get(&source).cloned().unwrap_or_default(),
         job: p.plain(&job),
         source: source.to_string(),
     }
-}
-
-/// The bar of a run; none of one that is not on the axis.
-fn bar(p: &Page, run: &Instance, axis: &Axis) -> Option<Bar> {
-    let begin = run.start_time.or(run.plan_time)?;
-    let is_open = !run.status.has_ended();
-    // What waits has not begun: it is drawn from when it should have.
-    let end = if is_open { p.now.max(begin) } else { run.end_time.unwrap_or(begin) };
-    if end < axis.from || begin > axis.until {
-        return None;
-    }
-    let delay = match (run.plan_time, run.start_time) {
-        (Some(plan), Some(start)) if start.duration_since(plan).as_secs() >= 1 => Some((axis.x(plan), axis.x(start))),
-        _ => None,
-    };
-    let lasted = run.duration(p.now).map(|lasted| format!(", {}", p.lasted(lasted))).unwrap_or_default();
-    let from = p.clock(&begin);
-    let title =
-        format!("{} {}: {}, {from}{lasted}", p.plain(&run.job.name), p.plain(&run.id), p.word(run.status.as_str()));
-    Some(Bar {
-        extent: axis.extent(begin, end),
-        class: run.status.as_str(),
-        is_open: is_open && run.status != Status::Waiting,
-        plan_x: run.plan_time.filter(|plan| axis.holds(*plan)).map(|plan| axis.x(plan)),
-        delay,
-        link: run_link(run.source.as_str(), &run.job.name, &run.id),
-        title,
-    })
-}
-
-/// The deadlines of a job on the axis.
-fn dues(p: &Page, source: &SourceId, job: &str, axis: &Axis) -> Vec<Due> {
-    let rules = &p.in_force.config.rules;
-    let matching = rules.matched_by(source, job).into_iter().filter_map(|index| rules.rules().get(index));
-    let matching = matching.filter(|rule| p.sight.sees_rule(source, rule));
-    let of_rule = |rule: &Rule| match &rule.when.trigger {
-        Some(Trigger::Daily(daily)) => {
-            let due = |at: Timestamp| Due {
-                x: axis.x(at),
-                is_passed: at <= p.now,
-                title: format!("{}: {} {}", rule.id, p.word(daily.kind().as_str()), daily.text()),
-            };
-            daily.dues(axis.from, axis.until).into_iter().map(|it| due(it.at)).collect()
-        }
-        Some(Trigger::Missing(recurring)) => {
-            let due = |at: Timestamp| Due {
-                x: axis.x(at),
-                is_passed: at <= p.now,
-                title: format!("{}: {}", rule.id, p.clock(&at)),
-            };
-            recurring.due_times(axis.from, axis.until).0.into_iter().take(24).map(|it| due(it.at)).collect()
-        }
-        _ => Vec::new(),
-    };
-    matching.flat_map(of_rule).collect()
 }

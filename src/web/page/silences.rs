@@ -10,10 +10,9 @@ use serde::Deserialize;
 
 use super::act::doer;
 use super::frame::{Page, shown};
-use crate::desk::{Hits, Wrong, check_silence, ends_after, is_everything, preview_silence};
+use crate::desk::{Hits, Wrong, check_silence, ends_after, preview_silence};
 use crate::limits::SILENCES_SHOWN_MAX;
-use crate::model::{Concerns, RuleId, Severity, Silence, SourceId};
-use crate::rule::Rule;
+use crate::model::{Alert, Concerns, RuleId, Severity, Silence, SourceId};
 use crate::store::NewSilence;
 use crate::web::deeds;
 use crate::web::fault::Fault;
@@ -95,14 +94,15 @@ pub(in crate::web) async fn add(State(web): State<Web>, p: Page, Form(wish): For
         }
     };
     let concerns = wish.concerns();
-    let hits = match preview_silence(&*web.store, &concerns, |alert| p.sight.sees(alert), p.now).await? {
+    let sees = |alert: &Alert| p.sight.sees(alert);
+    let hits = match preview_silence(&*web.store, &p.in_force.config, &concerns, sees, p.now).await? {
         Ok(hits) => hits,
         Err(wrong) => {
             let text = said(&p, wrong);
             return show(&web, p, wish, Some(text), None).await;
         }
     };
-    let may_make = wish.step == "make" && (!is_everything(&concerns) || wish.everything == "yes");
+    let may_make = wish.step == "make" && (!hits.is_everything || wish.everything == "yes");
     let reason = if may_make || !wish.reason.trim().is_empty() { wish.reason.clone() } else { "-".into() };
     let (by, config) = (p.who(), &p.in_force.config);
     let checked = ends_after(lasts, p.now).and_then(|ends_at| {
@@ -140,10 +140,8 @@ async fn show(web: &Web, p: Page, wish: Wish, wrong: Option<String>, hits: Optio
     over.truncate(SILENCES_SHOWN_MAX);
     let config = &p.in_force.config;
     let seen = config.sources.iter().filter(|source| p.sight.sees_source(&source.id));
-    let is_seen = |rule: &&Rule| config.sources.iter().any(|source| p.sight.sees_rule(&source.id, rule));
-    let rules = config.rules.rules().iter().filter(|rule| p.sight.is_whole() || is_seen(rule));
     let page = SilencesPage {
-        rules: rules.map(|rule| rule.id.to_string()).collect(),
+        rules: p.sight.rules().map(|rule| rule.id.to_string()).collect(),
         sources: seen.map(|source| source.id.to_string()).collect(),
         severities: Severity::ALL.map(Severity::as_str),
         // What somebody typed comes back without what cannot be seen.

@@ -97,7 +97,7 @@ pub(in crate::web) async fn status(
         replicas: if is_whole && web.store.is_shared() { replicas(&web.store.look(None).await?) } else { Vec::new() },
         receivers: receivers.collect(),
         sources,
-        rules: config.rules.rules().len(),
+        rules: p.sight.rules().count(),
         languages: Language::ALL.map(|language| match language {
             Language::En => ("en", "English"),
             Language::Zh => ("zh", "简体中文"),
@@ -108,9 +108,9 @@ pub(in crate::web) async fn status(
     shown(&page.p, &page)
 }
 
-/// The loops; what went wrong in one may be about anything.
+/// The loops that the reader sees; what went wrong in one may be about anything.
 fn loops(web: &Web, p: &Page) -> Vec<(String, Status)> {
-    let mut loops: Vec<_> = web.statuses.all().into_iter().collect();
+    let mut loops: Vec<_> = web.statuses.all().into_iter().filter(|(name, _)| p.sight.sees_loop(name)).collect();
     if !p.sight.is_whole() {
         let failing = loops.iter_mut().filter_map(|(_, status)| status.failing.as_mut());
         failing.for_each(|failing| failing.error.clear());

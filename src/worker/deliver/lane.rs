@@ -11,14 +11,16 @@ use tokio::sync::Notify;
 
 use super::super::budget::Budget;
 use super::super::retry::{self, Tries};
-use super::super::turn::{Publisher, Statuses};
+use super::super::turn::{Course, Statuses};
 use super::attempts::{Attempts, Finished};
 use super::channel::Channel;
 use super::claiming::{Claim, Claimer};
 use super::composer::Composer;
 use super::recovering::Recovery;
 use crate::clock::Clock;
-use crate::limits::{LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX};
+use crate::limits::{
+    LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX, LANE_SLEEP_MAX, SHARED_SLEEP_MAX, STORE_BACKOFF_MAX,
+};
 use crate::metrics::{Attempted, Metrics};
 use crate::model::{AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
@@ -41,8 +43,8 @@ pub struct Lane<S, N> {
     pub(super) nudge: Arc<Notify>,
     /// Woken when a delivery of this lane is dead.
     pub(super) dead_letters: Option<Arc<Notify>>,
-    /// Where the lane says how it fares.
-    published: Option<Publisher>,
+    /// How the lane fares, and where it says so.
+    pub(super) course: Course,
     /// Where the lane counts what it does.
     pub(super) metrics: Metrics,
     /// Outcomes that are not stored yet.
@@ -51,6 +53,8 @@ pub struct Lane<S, N> {
     pub(super) channel: Channel,
     /// Whether what waits for its next attempt need not.
     pub(super) recovery: Recovery,
+    /// The longest sleep.
+    pub(super) sleep_max: Duration,
     /// Says whether another replica waits for this lane to end; none where there can be no other.
     pub(super) waiting: Option<Waiting>,
 }
@@ -79,7 +83,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             composer: Composer::of(receiver.clone()),
             waits: true,
         };
-        let (dead_letters, published) = (None, None);
+        let (dead_letters, course) = (None, course_of(&receiver, &Statuses::default()));
         let (metrics, unsettled, channel) = (Metrics::default(), Vec::new(), Channel::default());
         Lane {
             receiver,
@@ -90,11 +94,12 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             jitter,
             nudge,
             dead_letters,
-            published,
+            course,
             metrics,
             unsettled,
             channel,
             recovery: Recovery::new(),
+            sleep_max: LANE_SLEEP_MAX,
             waiting: None,
         }
     }
@@ -132,6 +137,12 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         Lane { channel, ..self }
     }
 
+    /// The same lane, whose deliveries are stored by others, too, who cannot wake it.
+    #[must_use]
+    pub fn fed_by_others(self) -> Self {
+        Lane { sleep_max: SHARED_SLEEP_MAX, ..self }
+    }
+
     /// The same lane, with which another replica goes on once it has ended, if `waiting` says that there is one: it does not
     /// wait long for attempts under way then.
     #[must_use]
@@ -142,8 +153,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     /// The same lane, which publishes how it fares.
     #[must_use]
     pub fn publishing(self, statuses: &Statuses) -> Self {
-        let published = Some(statuses.publisher(status_name(&self.receiver)));
-        Lane { published, ..self }
+        Lane { course: course_of(&self.receiver, statuses), ..self }
     }
 
     /// The same lane, which counts what it does.
@@ -152,12 +162,12 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         Lane { metrics, ..self }
     }
 
-    /// Says how the lane fares at `now`.
-    pub(super) fn publish(&self, now: Timestamp) {
-        if let Some(published) = &self.published {
-            let until = self.channel.paused_until(now);
-            published.publish(|status| (status.looked_at, status.asked_to_wait_until) = (Some(now), until));
-        }
+    /// Says how the lane fares at `now`, and when something is due next, as far as that is known.
+    pub(super) fn publish(&self, now: Timestamp, next_due: Option<Timestamp>) {
+        let until = self.channel.paused_until(now);
+        self.course.publish(|status| {
+            (status.looked_at, status.next_due, status.asked_to_wait_until) = (Some(now), next_due, until);
+        });
     }
 
     /// To be called once outcomes are stored.
@@ -298,12 +308,14 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             self.channel.answered(ended_at);
         }
         let is_delivered = verdict.state == DeliveryState::Delivered;
-        let lasted = ended_at.duration_since(delivery.created_at).try_into().unwrap_or_default();
+        let span = |from, to: Timestamp| Duration::try_from(to.duration_since(from)).unwrap_or_default();
+        let lasted = span(delivery.created_at, ended_at);
         let counted = Attempted {
             outcome: attempt.outcome.as_str(),
             is_first: attempt_number == 1,
             is_dead: verdict.state == DeliveryState::Dead,
             arrived_after: is_delivered.then_some(lasted),
+            noticed_after: delivery.since.filter(|_| is_delivered).map(|since| span(since, ended_at)),
         };
         self.metrics.attempted(self.receiver.as_str(), counted);
         Settled {
@@ -323,6 +335,15 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
 /// By what name the status of the lane to a receiver is known.
 pub fn status_name(receiver: &ReceiverId) -> String {
     format!("deliver/{receiver}")
+}
+
+/// The receiver of the lane whose status is known by this name.
+pub fn receiver_of(status_name: &str) -> Option<ReceiverId> {
+    status_name.strip_prefix("deliver/").map(ReceiverId::new)
+}
+
+fn course_of(receiver: &ReceiverId, statuses: &Statuses) -> Course {
+    Course::new(status_name(receiver), statuses, STORE_BACKOFF_MAX)
 }
 
 fn later(instant: Timestamp, span: Duration) -> Timestamp {

@@ -1,7 +1,8 @@
 //! The lane as a loop: claims ahead, keeps attempts under way, and settles what has ended, all at once.
 //!
 //! At most one call to the store is open at a time. While it runs, more attempts end, so the next group to settle is as
-//! large as the store is slow: a busy lane shares one disk flush between many outcomes, an idle one waits for nobody.
+//! large as the store is slow: a busy lane shares one disk flush between many outcomes, an idle one waits for nobody. How many
+//! outcomes may wait is limited by [`LANE_UNKNOWN_PER_ATTEMPT`].
 //!
 //! # States
 //! Four things change independently of each other, each in one value: what is known of the queue ([`Queue`]), whether the
@@ -49,8 +50,8 @@ use super::claiming::{Claim, More};
 use super::lane::Lane;
 use crate::clock::is_due;
 use crate::limits::{
-    LANE_CUT_SETTLES, LANE_HURRY_MAX, LANE_RETIRE_MAX, LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE, STORE_BACKOFF_MAX,
-    STORE_BACKOFF_MIN,
+    LANE_CUT_SETTLES, LANE_HURRY_MAX, LANE_RETIRE_MAX, LANE_SLEEP_MAX, LANE_STOP_MAX, LANE_UNKNOWN_PER_ATTEMPT,
+    RATE_MINUTE,
 };
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
@@ -82,14 +83,14 @@ enum Queue {
     Claiming,
     Held { until: Timestamp },
     Unscheduled,
-    Scheduled { wake_at: Instant },
+    Scheduled { wake_at: Instant, next_due: Option<Timestamp> },
 }
 
 /// Whether the store works.
 #[derive(Debug, Clone, Copy)]
 enum Health {
     Works,
-    Failing { pause: Duration, until: Instant },
+    Failing { until: Instant },
 }
 
 /// Whether the lane goes on.
@@ -217,23 +218,40 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             // Somebody else's patience is not ours to hold claims on: after a restart they would count as begun.
             self.give_up_ready();
         }
-        self.lane.publish(now);
+        self.lane.publish(now, self.next_due());
         if matches!(self.health, Health::Failing { .. }) || !self.is_running() {
             return;
         }
-        while self.under_way.len() < self.lane.width()
+        while self.may_begin()
             && let Some(delivery) = self.lane.next_allowed(&mut self.ready, now)
         {
             self.under_way.begin(delivery, now);
         }
         // What was claimed under a budget and finds it used up gives way to whatever is more urgent by then.
-        if self.under_way.len() < self.lane.width() && !self.ready.is_empty() {
+        if self.may_begin() && !self.ready.is_empty() {
             self.give_up_ready();
         }
         if let Queue::Held { until } = self.queue
             && is_due(until, now, RATE_MINUTE)
         {
             self.queue = Queue::Unread;
+        }
+    }
+
+    /// Whether the lane has room for one more attempt. A store that is slow, or has fallen silent, holds it up: what was
+    /// sent and is not on record would be sent again by whoever takes over.
+    fn may_begin(&self) -> bool {
+        let width = self.lane.width();
+        let unknown = self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
+        self.under_way.len() < width && unknown < width.saturating_mul(LANE_UNKNOWN_PER_ATTEMPT)
+    }
+
+    /// When something is due next, as far as that is known.
+    fn next_due(&self) -> Option<Timestamp> {
+        match self.queue {
+            Queue::Held { until } => Some(until),
+            Queue::Scheduled { next_due, .. } => next_due,
+            Queue::Unread | Queue::Claiming | Queue::Unscheduled => None,
         }
     }
 
@@ -245,7 +263,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     fn next_call(&mut self, reading: Reading) -> Option<Call> {
         let is_failing = match self.health {
             Health::Works => false,
-            Health::Failing { until, .. } if until > reading.instant => return None,
+            Health::Failing { until } if until > reading.instant => return None,
             Health::Failing { .. } => true,
         };
         let store = Arc::clone(&self.lane.store);
@@ -396,30 +414,25 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
                 self.queue = Queue::Unread;
                 return;
             }
-            Some(next) => next.duration_since(now).unsigned_abs().min(LANE_SLEEP_MAX),
-            None => LANE_SLEEP_MAX,
+            Some(next) => next.duration_since(now).unsigned_abs().min(self.lane.sleep_max),
+            None => self.lane.sleep_max,
         };
-        self.queue = Queue::Scheduled { wake_at: Instant::now() + wait };
+        self.queue = Queue::Scheduled { wake_at: Instant::now() + wait, next_due: next };
     }
 
     /// Backs off from a store that fails, and notes when it works again.
     fn note_store(&mut self, result: Result<(), StoreError>) {
-        let receiver = self.lane.receiver.as_str();
         match (result, self.health) {
             (Ok(()), Health::Works) => {}
             (Ok(()), Health::Failing { .. }) => {
-                tracing::info!(receiver, "the store works again");
+                self.lane.course.works();
                 self.health = Health::Works;
                 self.reschedule();
             }
-            (Err(error), health) => {
-                let pause = match health {
-                    Health::Works => STORE_BACKOFF_MIN,
-                    Health::Failing { pause, .. } => (pause * 2).min(STORE_BACKOFF_MAX),
-                };
-                let kept = self.lane.unsettled.len();
-                tracing::error!(receiver, %error, kept, retry_in = ?pause, "the store failed; nothing is sent meanwhile");
-                self.health = Health::Failing { pause, until: Instant::now() + pause };
+            (Err(error), _) => {
+                let error = format!("the store failed, and nothing is sent meanwhile: {error}");
+                let pause = self.lane.course.fails(error, self.lane.clock.now());
+                self.health = Health::Failing { until: Instant::now() + pause };
             }
         }
     }
@@ -429,14 +442,14 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         let Reading { instant: now, wall } = reading;
         let wait_for = |until: Timestamp| Duration::try_from(until.duration_since(wall)).unwrap_or_default();
         let mut alarm = match self.queue {
-            Queue::Scheduled { wake_at } => wake_at,
-            Queue::Held { until } => now + wait_for(until).min(LANE_SLEEP_MAX),
+            Queue::Scheduled { wake_at, .. } => wake_at,
+            Queue::Held { until } => now + wait_for(until).min(self.lane.sleep_max),
             Queue::Unread | Queue::Claiming | Queue::Unscheduled => now + LANE_SLEEP_MAX,
         };
         if let Some(until) = self.lane.channel.paused_until(wall) {
             alarm = now + wait_for(until).min(LANE_SLEEP_MAX);
         }
-        if let Health::Failing { until, .. } = self.health
+        if let Health::Failing { until } = self.health
             && until > now
         {
             alarm = until;
@@ -456,6 +469,10 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             return false;
         }
         self.reschedule();
+        // What is more urgent than all that the budget holds up may have been stored by somebody who cannot say so.
+        if matches!(self.queue, Queue::Held { .. }) {
+            self.queue = Queue::Unread;
+        }
         true
     }
 

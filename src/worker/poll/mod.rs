@@ -19,5 +19,5 @@ pub(super) mod window;
 
 pub use crate::decide::Terms;
 pub use followed::Followed;
-pub use poller::{LastPoll, PollError, PollReport, Poller};
-pub(super) use window::is_silent;
+pub use poller::{LastPoll, PollError, PollReport, Poller, status_name};
+pub use window::is_silent;

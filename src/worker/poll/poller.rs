@@ -1,22 +1,22 @@
 //! The poller of one source: what it holds between its turns.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::super::pending::Receivers;
-use super::super::turn::{Failing, Publisher};
+use super::super::turn::{Course, Statuses, TurnError, Turned};
 use super::followed::Followed;
 use super::window::SliceSpan;
 use crate::clock::Clock;
 use crate::decide::{Decider, Memory};
+use crate::limits::{POLL_HANGS_AFTER, STORE_BACKOFF_MAX};
 use crate::metrics::{Metrics, Polled};
+use crate::model::SourceId;
 use crate::source::{Learnt, Source, SourceError, SourceSettings};
 use crate::store::{Desk, PollLedger, StoreError};
 use crate::yaml::duration_text;
@@ -35,8 +35,8 @@ pub struct Poller<C, S> {
     pub nudge: Arc<Notify>,
     /// Where it counts what it does.
     pub metrics: Metrics,
-    /// Where it says how it fares, if anybody wants to know.
-    pub published: Option<Publisher>,
+    /// Where it says how it fares.
+    pub statuses: Statuses,
     /// What the store holds of what was learnt about the source.
     pub learnt: Learnt,
     /// What the store remembers, kept between polls and checked against the store's generation.
@@ -112,7 +112,7 @@ impl<C: Source, S> Poller<C, S> {
             escalations: Arc::default(),
             nudge: Arc::default(),
             metrics: Metrics::default(),
-            published: None,
+            statuses: Statuses::default(),
             learnt: Learnt::default(),
             memory: None,
             store,
@@ -146,6 +146,8 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         retire: &CancellationToken,
         mut last: Option<LastPoll>,
     ) -> (Self, Option<LastPoll>) {
+        let name = status_name(&self.settings.id);
+        let mut course = Course::new(name, &self.statuses, STORE_BACKOFF_MAX).patient(POLL_HANGS_AFTER);
         let mut is_first = last.is_none();
         if is_first {
             let lookback = duration_text(self.settings.lookback);
@@ -160,24 +162,24 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             if retire.is_cancelled() || shutdown.is_cancelled() {
                 return (self, last);
             }
-            let (began, mut is_behind) = (self.clock.now(), false);
+            let began = self.clock.now();
             let started = Instant::now();
+            let mut outcome = None;
             tokio::select! {
                 () = shutdown.cancelled() => return (self, last),
-                outcome = AssertUnwindSafe(self.turn()).catch_unwind() => match outcome {
-                    Ok(outcome) => {
-                        self.log(&outcome, is_first);
-                        self.count(&outcome, started.elapsed());
-                        self.publish(&outcome, began);
-                        is_first &= outcome.is_err();
-                        is_behind = outcome.is_ok_and(|report| report.is_behind);
-                    }
-                    // What the memory holds may be half of a poll: the next one starts from what is stored.
-                    Err(_) => {
-                        self.memory = None;
-                        error!(source = %self.settings.id, "the poll panicked; it is tried again at the next due time");
-                    }
-                },
+                // When it is tried again the schedule says.
+                _ = course.turn(began, self.watched(&mut outcome)) => {}
+            }
+            let mut is_behind = false;
+            match outcome {
+                Some(outcome) => {
+                    self.log(&outcome, is_first);
+                    self.count(&outcome, started.elapsed());
+                    is_first &= outcome.is_err();
+                    is_behind = outcome.is_ok_and(|report| report.is_behind);
+                }
+                // It panicked: what the memory holds may be half of a poll, and the next one starts from what is stored.
+                None => self.memory = None,
             }
             let ended = self.clock.now();
             if self.settings.poll.next_after(began).is_some_and(|next| next < ended) {
@@ -226,21 +228,12 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
                     debug!(%source, listed, changed, followed, "polled");
                 }
             }
-            Err(error) => warn!(%source, "{error}; its state is unknown until it can be read"),
+            Err(error @ PollError::Source { .. }) => {
+                warn!(%source, "{error}; its state is unknown until it can be read");
+            }
+            // How the loop fares is said where it is published.
+            Err(PollError::Store(_)) => {}
         }
-    }
-
-    /// Says how a poll went that began then.
-    fn publish(&self, outcome: &Result<PollReport, PollError>, began: Timestamp) {
-        let Some(published) = &self.published else { return };
-        let error = outcome.as_ref().err().map(PollError::to_string);
-        published.publish(|status| {
-            status.looked_at = Some(began);
-            status.failing = error.map(|error| {
-                let since = status.failing.as_ref().map_or(began, |failing| failing.since);
-                Failing { since, error }
-            });
-        });
     }
 
     /// Counts how a poll went.
@@ -255,9 +248,28 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         self.metrics.polled(self.settings.id.as_str(), Polled { outcome: word, listed, took, ended_at });
     }
 
+    /// A turn as the course of the loop sees it, its outcome kept for others. Of a source that cannot be read there is an alert of
+    /// its own: the loop works.
+    async fn watched(&mut self, outcome: &mut Option<Result<PollReport, PollError>>) -> Result<Turned, TurnError> {
+        let polled = outcome.insert(self.turn().await);
+        let now = self.clock.now();
+        let (done, is_behind) = match polled {
+            Ok(report) => (report.changed as u64, report.is_behind),
+            Err(PollError::Source { .. }) => (0, false),
+            Err(error @ PollError::Store(_)) => return Err(error.to_string().into()),
+        };
+        let next_due = if is_behind { Some(now) } else { self.settings.poll.next_after(now) };
+        Ok(Turned { done, next_due })
+    }
+
     /// Polls when it is due, and notes for how long nobody did.
     async fn turn(&mut self) -> Result<PollReport, PollError> {
         self.note_silence().await?;
         self.poll().await
     }
+}
+
+/// By what name the status of the poll loop of a source is known.
+pub fn status_name(source: &SourceId) -> String {
+    format!("poll/{source}")
 }

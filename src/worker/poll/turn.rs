@@ -1,7 +1,6 @@
 //! One poll: ask, observe, decide, ask for the details of what begins, render and commit.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -12,10 +11,10 @@ use super::rendering::Rendering;
 use super::window::{self, Slice};
 use crate::decide::{Change, Decided, Look, Observed, ToRecall};
 use crate::limits::SET_ASIDE_LOGGED_MAX;
-use crate::metrics::Metrics;
 use crate::model::{Alert, AlertState, Coverage, GapCause, PollOutcome};
 use crate::source::{Listing, Source};
 use crate::store::{Desk, PollCommit, PollLedger, StoreError};
+use crate::worker::counting::count_alerts;
 
 /// What a look at the source brought.
 struct Read {
@@ -164,7 +163,11 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         self.metrics.stored("poll", began.elapsed());
         let Rendering { count, nudged, .. } = rendering;
         report.deliveries = count;
-        count_alerts(&self.metrics, &commit.fired, &commit.changed, now);
+        let fired = || commit.fired.iter().map(|alert| &**alert);
+        count_alerts(&self.metrics, fired(), &commit.changed);
+        for alert in fired() {
+            self.metrics.decided(now.duration_since(alert.facts.alert.starts_at).try_into().unwrap_or_default());
+        }
         let PollCommit { covered, known_rules, instances, fired, changed, .. } = commit;
         memory.take(Change { now, covered, listed_from, known_rules, instances, fired, changed });
         if report.deliveries + report.resolved > 0 {
@@ -200,23 +203,6 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         self.memory = Some(self.store.load_source(&self.settings.id).await?);
         self.decider.forget_past();
         Ok(())
-    }
-}
-
-/// Counts the alerts that began and ended.
-fn count_alerts(metrics: &Metrics, fired: &[Arc<Alert>], changed: &[Alert], now: Timestamp) {
-    for alert in fired {
-        let part = &alert.facts.alert;
-        let lag = now.duration_since(part.starts_at).try_into().unwrap_or_default();
-        metrics.fired(alert.rule.as_str(), part.severity.as_str(), lag);
-        if let Some(by) = &alert.suppressed_by {
-            metrics.held_back(&by.to_string());
-        }
-    }
-    for alert in fired.iter().map(|alert| &**alert).chain(changed) {
-        if let Some(ended) = &alert.facts.alert.ended {
-            metrics.ended(alert.rule.as_str(), ended.reason.as_str());
-        }
     }
 }
 

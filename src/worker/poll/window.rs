@@ -78,7 +78,7 @@ pub(in crate::worker) fn next(now: Timestamp, lookback: Duration, covered: &Cove
 }
 
 /// Whether a source that was last asked at `polled_at` has missed two polls by `now`, with some slack.
-pub(in crate::worker) fn is_silent(poll: &Schedule, polled_at: Timestamp, now: Timestamp) -> bool {
+pub fn is_silent(poll: &Schedule, polled_at: Timestamp, now: Timestamp) -> bool {
     let second = poll.next_after(polled_at).and_then(|next| poll.next_after(next));
     second.and_then(|due| due.checked_add(POLL_GAP_SLACK).ok()).is_some_and(|due| due <= now)
 }

@@ -185,11 +185,22 @@ impl Scene {
         self.next_id.to_string()
     }
 
-    /// Asks the database, not by the way of any replica.
+    /// The address of the database, not by the way of any replica.
+    pub(super) fn database(&self) -> String {
+        format!("{}/night", self.cluster.address())
+    }
+
+    /// How often a lane's lease was taken from somebody who had not given it up.
+    pub(super) async fn lost_lanes(&self) -> usize {
+        let query = "SELECT COUNT(*) FROM (SELECT holder, LAG(holder) OVER (PARTITION BY name ORDER BY token, at) AS was \
+            FROM taking WHERE name LIKE 'deliver/%') AS change WHERE holder IS NOT NULL AND was IS NOT NULL";
+        usize::try_from(self.ask(query.into()).await[0].get::<i64, _>(0)).unwrap()
+    }
+
+    /// Asks the database.
     pub(super) async fn ask(&self, query: String) -> Vec<sqlx::any::AnyRow> {
         sqlx::any::install_default_drivers();
-        let url = format!("{}/night", self.cluster.address());
-        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        let mut connection = sqlx::AnyConnection::connect(&self.database()).await.unwrap();
         let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
         drop(connection.close().await);
         rows

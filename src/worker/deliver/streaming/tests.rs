@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::limits::SHARED_SLEEP_MAX;
 use crate::model::{Attempt, Content, MessageKind, Notification, ReceiverId};
 use crate::store::{Deliveries as _, Mode, OwnAlerts as _, OwnCommit, SqlStore};
 
@@ -39,11 +40,55 @@ async fn a_pause_that_ends_between_two_readings_of_the_clock_is_not_slept_over()
         assert!(!awaits_pause || asleep <= before, "{before:?} before the end it sleeps {asleep:?}");
 
         stream.lane.channel.answered(end);
-        stream.health = Health::Failing { pause: Duration::from_secs(1), until: reading.instant + before };
+        stream.health = Health::Failing { until: reading.instant + before };
         let awaits_store = stream.next_call(reading).is_none();
         let asleep = stream.alarm(reading).saturating_duration_since(reading.instant);
         assert!(!awaits_store || asleep <= before, "{before:?} before the store is tried it sleeps {asleep:?}");
     }
+}
+
+async fn stream(directory: &tempfile::TempDir) -> Stream<SqlStore, Nobody> {
+    let url = format!("sqlite://{}", directory.path().join("nightbell.db").display());
+    let store = Arc::new(SqlStore::open(&url, Mode::Work).await.unwrap());
+    let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap()));
+    let lane = Lane::new(ReceiverId::new("pager"), store, Arc::new(Nobody), clock, Box::new(|| 0.5));
+    Stream::new(lane.fed_by_others())
+}
+
+/// What a lane sends while its store is silent would be sent again by whoever takes over.
+#[tokio::test]
+async fn a_store_that_is_silent_holds_up_all_but_a_few_attempts() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut stream = stream(&directory).await;
+    let now = stream.lane.clock.now();
+    for id in ["a", "b", "c"] {
+        let one = Notification::new(id.into(), "pager".into(), MessageKind::AlertFiring, Content::default(), now);
+        stream.ready.push_back(Delivery::pending(one));
+    }
+    let mut begun = |being_settled| {
+        stream.being_settled = being_settled;
+        stream.begin_attempts(stream.reading());
+        (stream.under_way.len(), stream.ready.len(), stream.unsent.len())
+    };
+    assert_eq!(begun(2), (0, 3, 0), "what is claimed waits, and is not given back");
+    assert_eq!(begun(1), (1, 2, 0));
+    assert_eq!(begun(0), (1, 2, 0), "one at a time");
+}
+
+/// What another replica has stored wakes nobody here.
+#[tokio::test]
+async fn a_lane_that_others_feed_looks_each_second() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut stream = stream(&directory).await;
+    let reading = stream.reading();
+    stream.queue = Queue::Unscheduled;
+    stream.schedule(None);
+    let asleep = stream.alarm(reading).saturating_duration_since(reading.instant);
+    assert!(asleep <= SHARED_SLEEP_MAX + Duration::from_millis(100), "{asleep:?}");
+    stream.queue = Queue::Held { until: reading.wall + Duration::from_secs(3600) };
+    assert_eq!(stream.alarm(reading).saturating_duration_since(reading.instant), SHARED_SLEEP_MAX);
+    assert!(stream.woken());
+    assert_eq!(stream.queue, Queue::Unread, "what is more urgent goes before the budget has room");
 }
 
 /// Never answers.

@@ -1,0 +1,85 @@
+//! What the night draws: jobs in their order, bars, planned windows, deadlines, now, and what was not read.
+
+use std::sync::Arc;
+
+use nightbell::clock::ManualClock;
+use nightbell::model::{Covered, Instance, Status};
+use nightbell::store::PollLedger as _;
+
+use super::Served;
+use crate::sample::{Place, alert, at, commit, instance};
+
+/// `at(0)` is midnight in UTC.
+const RULES: &str = "web: { listen: \"127.0.0.1:0\" }\nsources:\n  \
+    s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t } }\nreceivers:\n  \
+    hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  \
+    failed: { match: { job: told }, when: { status: [fail] }, notify: [hook] }\n  \
+    by-one: { match: { job: well }, when: { not_finished_by: \"01:00\" }, notify: [hook] }\n  \
+    by-three: { match: { job: well }, when: { not_finished_by: \"03:00\" }, notify: [hook] }\n";
+
+fn run(job: &str, id: &str, status: Status, plan: i64, start: i64, end: Option<i64>) -> Instance {
+    let mut run = instance(job, id, status);
+    run.source = "s".into();
+    (run.plan_time, run.start_time, run.end_time) = (Some(at(plan)), Some(at(start)), end.map(at));
+    run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_night_draws_what_is_known_and_hatches_the_rest() {
+    const HOUR: i64 = 3600;
+    let place = Place::new();
+    let store = place.open().await;
+    let mut poll = commit(0);
+    (poll.source, poll.now) = ("s".into(), at(2 * HOUR));
+    // It was first polled four hours behind the beginning of what is drawn.
+    poll.covered = Covered { from: Some(at(-6 * HOUR)), until: Some(at(2 * HOUR)), ..Covered::default() };
+    poll.instances = vec![
+        run("well", "1", Status::Success, -2 * HOUR, -2 * HOUR, Some(-HOUR)),
+        run("well", "2", Status::Success, 0, 600, Some(HOUR)),
+        run("under-way", "3", Status::Running, HOUR, HOUR, None),
+        run("told", "4", Status::Fail, HOUR, HOUR, Some(HOUR + 60)),
+        run("untold", "5", Status::Fail, 0, 0, Some(60)),
+    ];
+    let mut fired = alert("a1", "told");
+    (fired.source, fired.rule) = ("s".into(), "failed".into());
+    poll.fired = vec![fired];
+    store.commit_poll(&poll).await.unwrap();
+    store.close().await;
+    drop(store);
+    let served = Served::start_with(place, RULES, Arc::new(ManualClock::at(at(2 * HOUR)))).await;
+    let body = served.get("/?hours=12", &[]).await.body;
+    let order = ["Failing or late", ">told<", ">untold<", ">under-way<", "<details", ">well<"];
+    let places: Vec<Option<usize>> = order.iter().map(|text| body.find(text)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{order:?} stand at {places:?} in {body}");
+    let lane = |job: &str| {
+        let lane = body.split("<div class=\"lane\">").find(|lane| lane.contains(&format!(">{job}<")));
+        let lane = lane.unwrap_or_else(|| panic!("no lane of {job} in {body}"));
+        lane.split("<div class=\"last\">").next().unwrap().to_string()
+    };
+    // Twelve hours, and one and a half ahead: an hour is 7.41 percent.
+    for job in ["told", "untold", "under-way", "well"] {
+        let lane = lane(job);
+        assert_eq!(lane.matches("class=\"hatched\"").count(), 1, "{lane}");
+        assert!(lane.contains("class=\"hatched\" x=\"0.00%\" width=\"29.63%\""), "before the first poll: {lane}");
+        assert!(lane.contains("class=\"now-line\" x1=\"88.89%\""), "{lane}");
+        assert_eq!(lane.contains("class=\"open-end"), job == "under-way", "what has ended has an end: {lane}");
+    }
+    let under_way = lane("under-way");
+    assert!(under_way.contains("class=\"run running\" x=\"81.48%\" width=\"7.41%\""), "up to now: {under_way}");
+    let well = lane("well");
+    assert!(well.contains("class=\"due-line passed\" x1=\"81.48%\""), "the deadline that is over: {well}");
+    assert!(well.contains("class=\"due-line\" x1=\"96.30%\""), "the one that is ahead: {well}");
+    // From when it was planned, for as long as such runs take.
+    assert!(well.contains("class=\"window\" x=\"74.07%\" width=\"7.41%\""), "{well}");
+    assert!(well.contains("class=\"delay\" x1=\"74.07%\" x2=\"75.31%\""), "it began late: {well}");
+    assert!(
+        lane("told").contains("href=\"/alerts/a1\"") && lane("untold").contains("href=\"/jobs/s/untold\""),
+        "{body}"
+    );
+    served.stop().await;
+    // A source that was never read is unknown from end to end.
+    let served = Served::start_with(Place::new(), RULES, Arc::new(ManualClock::at(at(2 * HOUR)))).await;
+    let body = served.get("/", &[]).await.body;
+    assert!(body.contains("not read yet") && !body.contains("class=\"run"), "{body}");
+    served.stop().await;
+}

@@ -3,7 +3,8 @@
 //!
 //! - committing polls of 10,000 instances (all new, nothing changed), and draining an outbox of 10,000 signed webhooks;
 //! - 10,000 deliveries to six receivers that take 50 ms each, by three processes and by one;
-//! - polling 10,000 instances with 5,000,000 stored, against 10,000 stored, on both databases.
+//! - polling 10,000 instances with 5,000,000 stored, against 10,000 stored, on both databases: of which nothing has changed,
+//!   of which one in a hundred has, and by a process that has just started and remembers nothing.
 //!
 //! `cargo bench --bench replicas`. `BENCH_STORED` and `BENCH_DELIVERIES` make it smaller. PostgreSQL must be installed.
 
@@ -28,7 +29,7 @@ use nightbell::source::Source;
 use nightbell::store::{Mode, Outbox as _, PollCommit, PollLedger as _, SqlStore};
 use nightbell::worker::deliver::Lane;
 use nightbell::worker::poll::Poller;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Row as _};
 use tokio_util::sync::CancellationToken;
 
 const INSTANCES: u64 = 10_000;
@@ -56,8 +57,13 @@ async fn main() {
     println!("{count} webhooks: PostgreSQL {:.2} s, {:.2} times SQLite", drains[1], drains[1] / drains[0]);
     for kind in [Database::Sqlite, Database::Postgres] {
         let (few, many) = (remembering(&workspace, kind, INSTANCES).await, remembering(&workspace, kind, stored).await);
-        let ratio = many / few;
-        println!("poll of {INSTANCES} on {kind:?} with {stored} stored: {many:.0} ms, {ratio:.2} times (bar 1.2)");
+        for (which, name) in ["nothing changed", "one in a hundred changed", "just started"].iter().enumerate() {
+            let (few, many) = (few[which], many[which]);
+            let ratio = many / few;
+            println!(
+                "poll of {INSTANCES} on {kind:?}, {name}, with {stored} stored: {many:.0} ms, {ratio:.2} times (bar 1.2)"
+            );
+        }
     }
     let (one, three) = (working(1, count).await, working(3, count).await);
     println!(
@@ -152,21 +158,41 @@ async fn polling(workspace: &SimWorkspace, kind: Database) -> [f64; 2] {
     [median(new), median(same)]
 }
 
-/// The median of polls that find nothing changed while so many instances are stored, in milliseconds.
-async fn remembering(workspace: &SimWorkspace, kind: Database, stored: u64) -> f64 {
+/// The medians of polls while so many instances are stored, in milliseconds: that find nothing changed, that find one in a
+/// hundred changed, and of a poller that has just started.
+async fn remembering(workspace: &SimWorkspace, kind: Database, stored: u64) -> [f64; 3] {
     let (url, _directory) = place(kind).await;
-    let mut poller = poller(workspace, &url).await;
-    poller.poll().await.unwrap();
+    let mut present = poller(workspace, &url).await;
+    present.poll().await.unwrap();
     fill(&url, kind, stored.saturating_sub(INSTANCES)).await;
-    let mut times = Vec::new();
-    for _ in 0..2 * ROUNDS {
-        let began = Instant::now();
-        poller.poll().await.unwrap();
-        times.push(began.elapsed().as_secs_f64() * 1000.0);
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..2 * ROUNDS {
+        for (which, times) in times.iter_mut().enumerate() {
+            if which == 1 {
+                change(workspace, round);
+            }
+            if which == 2 {
+                // A file has one process at a time.
+                drop(present);
+                present = poller(workspace, &url).await;
+            }
+            let began = Instant::now();
+            present.poll().await.unwrap();
+            times.push(began.elapsed().as_secs_f64() * 1000.0);
+        }
     }
-    drop(poller);
+    drop(present);
     removed(url).await;
-    median(times)
+    times.map(median)
+}
+
+/// One in a hundred runs is made to run again, and ends in another way than the last time.
+fn change(workspace: &SimWorkspace, round: usize) {
+    let status = ["fail", "success"][round % 2];
+    for id in (0..INSTANCES).step_by(100) {
+        let job = format!("etl_{}", id % 2_000);
+        assert!(workspace.update(&job, 1_000_000 + id, |run| run.status = status.to_string()));
+    }
 }
 
 /// So many runs of the year before, of as many jobs as the workspace has.
@@ -284,8 +310,7 @@ async fn working(replicas: usize, count: u64) -> f64 {
         Process(command.spawn().unwrap())
     };
     let running: Vec<Process> = (0..replicas).map(|_| start()).collect();
-    // Until the loops are spread over the replicas, as they are after a start.
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    spread(&url, replicas).await;
     let jobs = count.div_ceil(RECEIVERS as u64);
     let now = SystemClock.now();
     let back = |seconds: u64| now.checked_sub(Duration::from_secs(seconds)).unwrap();
@@ -304,6 +329,30 @@ async fn working(replicas: usize, count: u64) -> f64 {
     drop(running);
     removed(url).await;
     took
+}
+
+/// Waits until the lanes are spread evenly over so many replicas. Whoever was there first has all of them: its leases are over
+/// then, and each takes its share.
+async fn spread(url: &str, replicas: usize) {
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
+    let each = i64::try_from(RECEIVERS / replicas).unwrap();
+    for turn in 0.. {
+        assert!(turn < 60, "the lanes are not spread over {replicas} replicas");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let held = "SELECT COUNT(*) FROM lease WHERE name LIKE 'deliver/%' AND holder IS NOT NULL \
+            AND until > EXTRACT(EPOCH FROM clock_timestamp()) * 1000 GROUP BY holder";
+        // Before the first replica has made them there are no tables.
+        let Ok(rows) = sqlx::raw_sql(held).fetch_all(&mut connection).await else { continue };
+        if rows.len() == replicas && rows.iter().all(|row| row.get::<i64, _>(0) == each) {
+            break;
+        }
+        if turn % 10 == 8 {
+            let free = "UPDATE lease SET until = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+            sqlx::raw_sql(free).execute(&mut connection).await.unwrap();
+        }
+    }
+    connection.close().await.unwrap();
 }
 
 fn assert_all_once(seen: &Seen, count: u64) {

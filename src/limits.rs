@@ -251,6 +251,10 @@ pub const STORE_IDLE_MAX: Duration = Duration::from_secs(5);
 pub const STORE_PING_MAX: Duration = Duration::from_secs(2);
 /// How long a connection to a database server is used before another takes its place.
 pub const STORE_CONNECTION_LIFE: Duration = Duration::from_secs(30 * 60);
+/// Longest sleep of a lane beside other replicas: what they store for it wakes nobody here.
+pub const SHARED_SLEEP_MAX: Duration = Duration::from_secs(1);
+/// The same of another loop that is otherwise woken.
+pub const SHARED_TURN_EVERY: Duration = Duration::from_secs(5);
 /// How long a lease lasts after it was taken or renewed.
 pub const LEASE_SPAN: Duration = Duration::from_secs(15);
 /// By how much less its holder trusts it.
@@ -259,18 +263,24 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 pub const LEASE_RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How often a replica looks at the leases.
 pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it looks while a lease is free, or is so in a moment because its holder stops.
+pub const LEASE_LOOK_SOON: Duration = Duration::from_millis(200);
 /// How long one call about leases may take.
 pub const LEASE_CALL_MAX: Duration = Duration::from_secs(4);
 /// How long a poll under way may take when its lease is to be given up; then it is cut, and whoever takes over polls anew.
 pub const LEASE_POLL_ENDS_WITHIN: Duration = Duration::from_millis(300);
 /// How often a replica that has more than its share hands a lease over.
 pub const LEASE_HAND_OVER_EVERY: Duration = Duration::from_secs(60);
-/// After how long a free lease is taken also by a replica that has its share.
-pub const LEASE_LEFT_AFTER: Duration = Duration::from_secs(2);
+/// After how long a free lease is taken also by a replica that has its share: longer than from one look to the next.
+pub const LEASE_LEFT_AFTER: Duration = Duration::from_millis(1200);
+/// How long who hands a lease over leaves it to the others.
+pub const LEASE_LEFT_TO_OTHERS: Duration = Duration::from_secs(20);
 /// After how long a replica that says nothing has no part in the loops that are free.
 pub const REPLICA_QUIET_AFTER: Duration = Duration::from_secs(5);
 /// After how long a replica that says nothing counts as gone.
 pub const REPLICA_GONE_AFTER: Duration = Duration::from_secs(15);
+/// After how long it is told that one has another configuration than the one in force.
+pub const REPLICA_OUTDATED_AFTER: Duration = Duration::from_secs(5 * 60);
 /// After how long it is forgotten.
 pub const REPLICA_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// First pause after the store failed; it doubles up to [`STORE_BACKOFF_MAX`].
@@ -285,12 +295,23 @@ pub const LANE_CLAIM_MAX: usize = 512;
 /// Deliveries a lane holds for each attempt it may have under way: enough to claim and settle in groups, and few enough
 /// that a slow receiver holds little whose outcome a kill would leave unknown.
 pub const LANE_CLAIM_PER_ATTEMPT: usize = 16;
+/// Messages that a lane has sent or sends and whose outcomes are not stored yet, for each attempt it may have under way: these
+/// and no others may arrive twice when it is killed. Two, so that it sends while the store works.
+pub const LANE_UNKNOWN_PER_ATTEMPT: usize = 2;
 /// Longest that a lane leaves a channel alone beyond what that asked for: a message's own schedule can be longer.
 pub const LANE_PAUSE_UNASKED_MAX: Duration = Duration::from_secs(60);
 /// Longest sleep of a lane, so that a step of the wall clock is noticed.
 pub const LANE_SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How long after its notifier's own deadline an attempt is given up although the notifier has not returned.
 pub const ATTEMPT_SLACK: Duration = Duration::from_secs(30);
+/// How long a lane waits for attempts under way that is to end while another replica can have its lease, because the lease is
+/// handed over or the configuration is another one: then they are cut. Most answers come sooner, and who hangs holds up no
+/// rolling update.
+pub const LANE_RETIRE_MAX: Duration = Duration::from_secs(10);
+/// The same when its process stops: its lease is another replica's within two seconds.
+pub const LANE_HURRY_MAX: Duration = Duration::from_millis(700);
+/// How long a lane that stops then has to store what became of what it has cut.
+pub const LANE_CUT_SETTLES: Duration = Duration::from_millis(300);
 /// How long a stopping lane waits for attempts under way. What is not known by then is taken back at the next start.
 pub const LANE_STOP_MAX: Duration = Duration::from_secs(25);
 /// How long the program takes to stop: it is gone within thirty seconds, whatever hangs.

@@ -355,11 +355,11 @@ async fn what_is_pending_for_a_receiver_that_is_gone_is_dead_and_its_fallback_he
     };
     let (before, after) =
         ([known("renamed", Some("pager")), known("pager", None), known("gone", None)], [known("pager", None)]);
-    assert!(store.keep_receivers(&before, at(0)).await.unwrap().is_empty());
+    assert!(store.keep_receivers(&before, None, at(0)).await.unwrap().is_empty());
     assert!(store.own_state(at(0)).await.unwrap().health.is_empty());
     // Two days later, and not tried since: it is now that it is given up.
     let now = at(2 * 86_400);
-    let gone = store.keep_receivers(&after, now).await.unwrap();
+    let gone = store.keep_receivers(&after, None, now).await.unwrap();
     assert_eq!(gone, [known("gone", None), known("renamed", Some("pager"))]);
     for one in store.deliveries(10).await.unwrap() {
         let is_kept = one.receiver.as_str() == "pager";
@@ -378,6 +378,6 @@ async fn what_is_pending_for_a_receiver_that_is_gone_is_dead_and_its_fallback_he
     let told = store.deliveries(10).await.unwrap();
     assert!(told.iter().any(|one| one.receiver.as_str() == "pager" && one.fallback_for.is_some()));
     // A day later it is over; whoever comes back is a receiver like any other.
-    assert!(store.keep_receivers(&after, at(4 * 86_400)).await.unwrap().is_empty());
+    assert!(store.keep_receivers(&after, None, at(4 * 86_400)).await.unwrap().is_empty());
     assert!(store.own_state(now).await.unwrap().health.is_empty());
 }

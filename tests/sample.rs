@@ -29,18 +29,39 @@ pub(crate) fn fresh_database() -> String {
     })
 }
 
+/// A database of a test's own; removed when dropped.
+pub(crate) struct Database(pub(crate) String);
+
+impl Database {
+    /// A fresh store, where this run of the tests has its stores in databases.
+    pub(crate) fn of_this_run() -> Option<Database> {
+        is_on_server().then(Database::fresh)
+    }
+
+    /// A fresh store in any case.
+    pub(crate) fn fresh() -> Database {
+        Database(fresh_database())
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let url = std::mem::take(&mut self.0);
+        // Beside the tests: nobody waits for it.
+        std::thread::spawn(move || cluster::remove(&url));
+    }
+}
+
 /// A directory with a store in it, or beside one in a database.
 pub(crate) struct Place {
     pub(crate) directory: tempfile::TempDir,
-    database: Option<String>,
+    database: Option<Database>,
 }
 
 impl Place {
     /// A place on the kind of database that this run of the tests is about.
     pub(crate) fn new() -> Place {
-        let mut place = Place::file();
-        place.database = is_on_server().then(fresh_database);
-        place
+        Place { database: Database::of_this_run(), ..Place::file() }
     }
 
     /// A place whose store is a file in any case: for what is about files.
@@ -53,25 +74,20 @@ impl Place {
     }
 
     pub(crate) fn url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| format!("sqlite://{}", self.path().display()))
+        self.on_server().unwrap_or_else(|| format!("sqlite://{}", self.path().display()))
     }
 
     /// For a connection beside the store.
     pub(crate) fn raw_url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| format!("{}?mode=rw", self.url()))
+        self.on_server().unwrap_or_else(|| format!("{}?mode=rw", self.url()))
+    }
+
+    fn on_server(&self) -> Option<String> {
+        self.database.as_ref().map(|database| database.0.clone())
     }
 
     pub(crate) async fn open(&self) -> SqlStore {
         SqlStore::open(&self.url(), Mode::Work).await.unwrap()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(database) = self.database.take() {
-            // Beside the tests: nobody waits for it.
-            std::thread::spawn(move || cluster::remove(&database));
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Nightbell's alerts about itself: a source that cannot be read, or only in part; a receiver that cannot be told; a
-//! changed configuration that was refused; a background loop that does not work.
+//! changed configuration that was refused; a background loop that does not work; a replica that stands by because its
+//! configuration is not the one in force.
 //!
 //! Pure: what was seen of sources and receivers comes in, episodes that begin and end come out. They are alerts like all
 //! others, under rules of reserved names: a user's rule has no slash in its own. An episode is named by what it is about
@@ -16,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::end::unwatched;
 use super::identity::own_alert_id;
 use super::summary;
-use crate::limits::{INSTANCE_ERROR_BYTES_MAX, OWN_TROUBLE_SETTLES};
+use crate::limits::{INSTANCE_ERROR_BYTES_MAX, OWN_TROUBLE_SETTLES, REPLICA_OUTDATED_AFTER};
 use crate::model::{
     Alert, AlertFacts, AlertPart, AlertState, EndReason, Ended, GapCause, JobPart, Measures, Reason, ReasonCode,
     ReceiverId, RuleId, Severity, SourceId, SourcePart,
@@ -36,8 +37,11 @@ pub const RECEIVER_DEAD: &str = "self/receiver-dead";
 pub const RELOAD_REFUSED: &str = "self/reload-refused";
 /// A background loop does not work.
 pub const LOOP_FAILING: &str = "self/loop-failing";
+/// A replica has another configuration than the one in force.
+pub const REPLICA_OUTDATED: &str = "self/replica-outdated";
 /// Their names.
-pub const RULES: [&str; 5] = [SOURCE_UNREADABLE, SOURCE_INCOMPLETE, RECEIVER_DEAD, RELOAD_REFUSED, LOOP_FAILING];
+pub const RULES: [&str; 6] =
+    [SOURCE_UNREADABLE, SOURCE_INCOMPLETE, RECEIVER_DEAD, RELOAD_REFUSED, LOOP_FAILING, REPLICA_OUTDATED];
 
 /// How bad it is what an alert of one of these names tells.
 pub fn severity_of(rule: &str) -> Severity {
@@ -66,6 +70,8 @@ pub struct Watch {
     pub reload_refused: bool,
     /// Whether it tells of background loops that do not work.
     pub loop_failing: bool,
+    /// Whether it tells of replicas that stand by because of their configuration.
+    pub replica_outdated: bool,
 }
 
 /// What was seen.
@@ -79,6 +85,8 @@ pub struct OwnSeen {
     pub refused: Option<(Timestamp, String)>,
     /// The background loops that do not work: since when, and why.
     pub loops: Vec<(String, Timestamp, String)>,
+    /// The replicas whose configuration is not the one in force: since when, and what they do.
+    pub outdated: Vec<(String, Timestamp, String)>,
 }
 
 /// A source, as it is.
@@ -242,6 +250,13 @@ fn faults(watch: &Watch, seen: &OwnSeen, now: Timestamp) -> Vec<Fault> {
     for (name, since, why) in seen.loops.iter().filter(|_| watch.loop_failing) {
         faults.push(of_nightbell(LOOP_FAILING, name, ReasonCode::LoopFailing, *since, why));
     }
+    for (name, since, why) in seen.outdated.iter().filter(|_| watch.replica_outdated) {
+        // Files are changed on one machine after the other.
+        if has_lasted(*since, REPLICA_OUTDATED_AFTER) {
+            let fault = of_nightbell(REPLICA_OUTDATED, name, ReasonCode::ReplicaOutdated, *since, why);
+            faults.push(Fault { severity: Severity::Warning, ..fault });
+        }
+    }
     faults
 }
 
@@ -300,6 +315,13 @@ fn standing(watch: &Watch, seen: &OwnSeen, alert: &Alert, now: Timestamp) -> Own
                 Some(_) => OwnStanding::GoesOn,
             }
         }
+        // Since when is counted anew by each replica that looks.
+        REPLICA_OUTDATED if watch.replica_outdated => {
+            match seen.outdated.iter().any(|(name, ..)| *name == alert.facts.job.name) {
+                false => OwnStanding::Over(ReasonCode::ReplicaCurrent, now),
+                true => OwnStanding::GoesOn,
+            }
+        }
         _ => OwnStanding::Unwatched,
     }
 }
@@ -310,6 +332,7 @@ pub fn subject(alert: &Alert) -> Option<String> {
         SOURCE_UNREADABLE | SOURCE_INCOMPLETE => Some(format!("source {}", alert.source)),
         RECEIVER_DEAD => Some(format!("receiver {}", alert.facts.job.name)),
         LOOP_FAILING => Some(format!("loop {}", alert.facts.job.name)),
+        REPLICA_OUTDATED => Some(format!("replica {}", alert.facts.job.name)),
         RELOAD_REFUSED => Some(CONFIGURATION.to_string()),
         _ => None,
     }

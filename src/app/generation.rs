@@ -23,13 +23,13 @@ use crate::notify::{AnyNotifier, Fallback, ReceiverSettings};
 use crate::rule::{Rule, RuleSet};
 use crate::sign::LinkKey;
 use crate::source::{Learnt, Source, SourceSettings};
-use crate::store::{FallbackDeliveries as _, KnownReceiver, Outbox as _, SqlStore, StoreError};
+use crate::store::{KnownReceiver, Leases as _, Outbox as _, SqlStore, StoreError};
 use crate::web::InForce;
 use crate::worker::budget::Budget;
 use crate::worker::deliver::Lane;
 use crate::worker::digest::{Digester, Grounds};
 use crate::worker::escalation::Escalations;
-use crate::worker::fallback::{Fallbacks, Route};
+use crate::worker::fallback::{Fallbacks, Known, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::{Housekeeping, Retention};
 use crate::worker::lease::POLL;
@@ -42,9 +42,9 @@ use crate::worker::unwatched::Unwatched;
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<dyn Source>, SqlStore>, Option<LastPoll>);
 
-/// The leases of the loops that every configuration has.
+/// The leases of the loops that every configuration has: by the name under which each publishes its status.
 const OWN_LEASES: [&str; 8] =
-    ["digest", "escalate", "fallback", "heartbeat", "housekeeping", "remind", "unwatched", "watch"];
+    ["digest", "escalation", "fallback", "heartbeat", "housekeeping", "own", "remind", "unwatched"];
 
 /// A configuration, its parts opened, and nothing done yet.
 pub(super) struct Prepared {
@@ -66,8 +66,6 @@ pub(super) struct Generation {
     sources: HashMap<SourceId, Tended>,
     budgets: Budgets,
     heartbeat: Option<HttpClient>,
-    /// Receivers that are gone, and who is notified of what was pending for them.
-    removed: Vec<Route>,
 }
 
 /// The way to a receiver.
@@ -153,20 +151,8 @@ impl Generation {
             .map(|opened| (opened.settings.id.clone(), reach(opened, before, &config, (&budgets, &ground.links))))
             .collect();
         let receivers = Arc::new(reaches.values().map(|reach| Arc::clone(&reach.receiver)).collect());
-        let removed = remove_others(&config, &ground.store, now).await?;
         let (rules, ground) = (config.rules.clone(), ground.clone());
-        Ok(Generation {
-            number,
-            config,
-            ground,
-            rules,
-            receivers,
-            reaches,
-            sources: tended,
-            budgets,
-            heartbeat,
-            removed,
-        })
+        Ok(Generation { number, config, ground, rules, receivers, reaches, sources: tended, budgets, heartbeat })
     }
 
     /// The configuration for who looks, in force since `now`; every series of its names is there from now on.
@@ -186,14 +172,10 @@ impl Generation {
         Arc::new(InForce { number, since: now, config, receivers, polls })
     }
 
-    /// Has what is pending for receivers that are gone be dead, and the loop of the fallbacks look: to be called when
-    /// something of the configuration before has ended.
-    pub(super) async fn give_up_removed(&self) {
-        let Ground { store, clock, dead_letters, .. } = &self.ground;
-        match remove_others(&self.config, store, clock.now()).await {
-            Ok(_) => dead_letters.notify_one(),
-            Err(error) => tracing::error!(%error, "cannot give up what is pending for receivers that are gone"),
-        }
+    /// Has the loop of the fallbacks look for what is pending for receivers that are gone: to be called when something of the
+    /// configuration before has ended.
+    pub(super) fn look_for_removed(&self) {
+        self.ground.dead_letters.notify_one();
     }
 
     /// The source of this name, if `config` says the same of it.
@@ -237,11 +219,14 @@ impl Generation {
         polls.chain(lanes).chain(OWN_LEASES.map(String::from)).collect()
     }
 
-    /// Has the budget of a receiver's destination be what the attempts of the last minute have left of it, whoever made them.
+    /// Takes over a receiver from whoever delivered to it before: what that had begun, the pause that was asked of it, what it
+    /// has learnt; and has the budget of the destination be what the attempts of the last minute have left of it, whoever
+    /// made them.
     pub(super) async fn take_over(&self, id: &ReceiverId, store: &SqlStore) -> Result<(), StoreError> {
         let Some(reach) = self.reaches.get(id) else { return Ok(()) };
         let now = self.ground.clock.now();
         store.inherit(id, now).await?;
+        remembering::teach(&reach.notifier, id, store).await?;
         if let Some(until) = store.paused_until(id).await?.filter(|until| *until > now) {
             reach.receiver.channel.resume_pause(until);
         }
@@ -255,6 +240,14 @@ impl Generation {
         let made = store.attempts_since(since).await?.into_iter().filter(|(other, _)| destination(other) == own);
         reach.budget.begin_anew(made.map(|(_, at)| at));
         Ok(())
+    }
+
+    /// Takes over a source from whoever polled it before: what that has learnt of it, which is returned.
+    pub(super) async fn take_over_source(&self, id: &SourceId, store: &SqlStore) -> Result<Learnt, StoreError> {
+        match self.sources.get(id) {
+            Some(tended) => parts::teach(&tended.source, id, store).await,
+            None => Ok(Learnt::default()),
+        }
     }
 
     /// The sources.
@@ -285,15 +278,22 @@ impl Generation {
         }
     }
 
-    /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source.
-    pub(super) fn poller(&self, id: &SourceId, store: Arc<SqlStore>, before: Option<Polling>) -> Option<Polling> {
+    /// A poller for a source, which goes on from where `before` has stopped; none if there is no such source. `learnt` is what
+    /// the store holds of what was learnt about it, where another replica may have polled meanwhile.
+    pub(super) fn poller(
+        &self,
+        id: &SourceId,
+        store: Arc<SqlStore>,
+        learnt: Option<Learnt>,
+        before: Option<Polling>,
+    ) -> Option<Polling> {
         let tended = self.sources.get(id)?;
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
         let (clock, receivers) = (Arc::clone(&self.ground.clock), Arc::clone(&self.receivers));
         let decider = self.config.decider(&settings, Some(self.number));
         let mut fresh = Poller::new(settings, source, store, decider, receivers, clock);
         fresh.escalations = Arc::clone(&self.ground.escalations);
-        fresh.learnt = tended.learnt.clone();
+        fresh.learnt = learnt.unwrap_or_else(|| tended.learnt.clone());
         fresh.metrics = self.ground.metrics.clone();
         fresh.statuses = self.ground.statuses.clone();
         fresh.nudge = Arc::clone(&tended.nudge);
@@ -310,8 +310,10 @@ impl Generation {
         let clock = Arc::clone(clock);
         let id = reach.receiver.id.clone();
         let notifier = Arc::new(Remembering::new(Arc::clone(&reach.notifier), &id, Arc::clone(&store)));
-        Lane::new(id, store, notifier, clock, parts::jitter())
-            .within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
+        let is_shared = store.is_shared();
+        let lane = Lane::new(id, store, notifier, clock, parts::jitter());
+        let lane = if is_shared { lane.fed_by_others() } else { lane };
+        lane.within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
             .woken_by(Arc::clone(&reach.receiver.nudge))
             .through(reach.receiver.channel.clone())
             .reporting_dead_letters(Arc::clone(dead_letters))
@@ -326,9 +328,12 @@ impl Generation {
         let in_order = self.config.receivers.iter().filter_map(|settings| self.reaches.get(&settings.id));
         let routes = in_order
             .filter_map(|reach| Some(Route { receiver: reach.receiver.id.clone(), fallback: reach.fallback.clone()? }))
-            .chain(self.removed.iter().cloned())
             .collect();
-        Fallbacks::new(store, Arc::clone(&self.receivers), routes).woken_by(Arc::clone(dead_letters))
+        let known = Known {
+            receivers: self.config.receivers.iter().map(known_receiver).collect(),
+            configuration: store.is_shared().then(|| self.config.fingerprint.clone()),
+        };
+        Fallbacks::new(store, Arc::clone(&self.receivers), routes).keeping(known).woken_by(Arc::clone(dead_letters))
     }
 
     /// The loop that has alerts go further.
@@ -385,19 +390,11 @@ impl Generation {
     }
 }
 
-/// Has what is pending for receivers that are not in `config` be dead. Returns who is notified of it.
-async fn remove_others(config: &Config, store: &SqlStore, now: Timestamp) -> Result<Vec<Route>, StoreError> {
-    let known = |settings: &ReceiverSettings| KnownReceiver {
+fn known_receiver(settings: &ReceiverSettings) -> KnownReceiver {
+    KnownReceiver {
         id: settings.id.clone(),
         fallback: settings.fallback.as_ref().map(|fallback| (fallback.to.clone(), fallback.after)),
-    };
-    let known: Vec<KnownReceiver> = config.receivers.iter().map(known).collect();
-    let gone = store.keep_receivers(&known, now).await?.into_iter();
-    let route = |one: KnownReceiver| {
-        let (to, after) = one.fallback?;
-        Some(Route { receiver: one.id, fallback: Fallback { to, after } })
-    };
-    Ok(gone.filter_map(route).collect())
+    }
 }
 
 /// The way to a receiver: the one there was before, if nothing of it has changed.

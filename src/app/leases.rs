@@ -7,20 +7,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::lease_status::in_words;
 use super::shared_clock::SharedClock;
-use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_RENEW_EVERY, LEASE_SPAN};
+use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_LOOK_SOON, LEASE_RENEW_EVERY, LEASE_SPAN};
 use crate::lock::locked;
 use crate::metrics::Metrics;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
-use crate::worker::lease::{Part, is_in_force_somewhere, trusted_until, wish};
+use crate::worker::deliver::Waiting;
+use crate::worker::lease::{Part, are_others, is_in_force_somewhere, is_something_free, trusted_until, wish};
 use crate::worker::turn::Statuses;
 
 /// The right to run a loop, as a loop sees it.
@@ -55,7 +59,10 @@ struct Shared {
     entries: Mutex<BTreeMap<String, Entry>>,
     /// Wakes the keeper.
     nudge: Notify,
+    /// How the loops fare.
     statuses: Statuses,
+    /// Whether other replicas were there at the last look.
+    are_others: AtomicBool,
 }
 
 /// A loop's lease while the loop runs by it.
@@ -65,12 +72,24 @@ pub(super) struct Grant {
 }
 
 impl Leases {
-    /// The leases of a process that has `store` open. `me` says who it is where it is not alone.
+    /// The leases of a process that has `store` open. `me` says who it is where it is not alone, `statuses` how its loops fare.
     pub(super) fn new(store: Arc<SqlStore>, me: Replica, statuses: Statuses, metrics: Metrics) -> Leases {
         let shared = store.is_shared().then(|| {
-            Arc::new(Shared { me: Mutex::new(me), entries: Mutex::default(), nudge: Notify::new(), statuses })
+            Arc::new(Shared {
+                me: Mutex::new(me),
+                entries: Mutex::default(),
+                nudge: Notify::new(),
+                statuses,
+                are_others: AtomicBool::new(false),
+            })
         });
         Leases { shared, store, wanted: Arc::default(), metrics }
+    }
+
+    /// Says whether other replicas wait for what this process gives up.
+    pub(super) fn waiting(&self) -> Waiting {
+        let shared = self.shared.clone();
+        Arc::new(move || shared.as_ref().is_some_and(|shared| shared.are_others.load(Ordering::Relaxed)))
     }
 
     /// Goes by another configuration from now on, whose loops have these leases.
@@ -128,7 +147,9 @@ impl Leases {
             clock: ground,
             renewed: None,
             handed_over: None,
+            has_left: false,
             lonely: 0,
+            pause: LEASE_LOOK_EVERY,
             says: Says::default(),
         };
         loop {
@@ -138,8 +159,9 @@ impl Leases {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(LEASE_LOOK_EVERY) => {}
+                () = tokio::time::sleep(keeper.pause) => {}
                 () = keeper.shared.nudge.notified() => {}
+                () = shutdown.cancelled(), if !keeper.has_left => {}
             }
         }
     }
@@ -189,6 +211,11 @@ impl Shared {
             }
         }
         ended
+    }
+
+    /// Whether a loop runs by this lease.
+    fn is_run(&self, name: &str) -> bool {
+        locked(&self.entries).get(name).is_some_and(|entry| entry.users > 0)
     }
 
     fn holds_nothing(&self) -> bool {
@@ -288,9 +315,14 @@ struct Keeper {
     clock: Arc<SharedClock>,
     /// When the leases were last renewed, and for which configuration.
     renewed: Option<(Instant, i64)>,
-    handed_over: Option<Instant>,
+    /// The lease that was handed over last.
+    handed_over: Option<(String, Instant)>,
+    /// Whether the others have been told that this replica stops.
+    has_left: bool,
     /// Looks in a row at which nobody was there who has the configuration in force.
     lonely: u32,
+    /// Until the next look.
+    pause: Duration,
     says: Says,
 }
 
@@ -298,6 +330,11 @@ impl Keeper {
     /// Looks, and does what follows. Returns whether it is over.
     async fn turn(&mut self, shutdown: &CancellationToken, takes_effect: &impl Fn()) -> bool {
         let store = Arc::clone(&self.leases.store);
+        if shutdown.is_cancelled() && !std::mem::replace(&mut self.has_left, true) {
+            // First of all: the others share among themselves what it gives up.
+            let me = locked(&self.shared.me).id.clone();
+            drop(timeout(LEASE_CALL_MAX, store.leave(&me)).await);
+        }
         let ended = self.shared.ended(shutdown.is_cancelled());
         if !ended.is_empty() {
             // Who cannot say so lets it run out.
@@ -308,15 +345,19 @@ impl Keeper {
                 self.renew(&store).await;
                 return false;
             }
-            let me = locked(&self.shared.me).id.clone();
-            drop(timeout(LEASE_CALL_MAX, store.leave(&me)).await);
             return true;
         }
         // Who hears nothing does not renew: its words may arrive still, and would keep a lease from others by which it can
         // do nothing.
         match self.look(&store).await {
             Ok(standing) => {
+                let are_others = are_others(&standing, &locked(&self.shared.me).id);
+                self.shared.are_others.store(are_others, Ordering::Relaxed);
                 self.renew(&store).await;
+                // Who stands by takes nothing.
+                let is_in_force = standing.in_force.1 == locked(&self.shared.me).fingerprint;
+                let is_free = is_in_force && is_something_free(&standing, &locked(&self.leases.wanted));
+                self.pause = if is_free { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
                 self.act(&store, &standing, takes_effect).await;
             }
             Err(error) => {
@@ -340,8 +381,10 @@ impl Keeper {
             return;
         }
         let asked = Instant::now();
-        let with_status: Vec<(Fence, Option<String>)> =
-            held.values().map(|fence| (fence.clone(), self.status(&fence.name))).collect();
+        let with_status: Vec<(Fence, Option<String>)> = held
+            .values()
+            .map(|fence| (fence.clone(), in_words(&fence.name, &self.shared.statuses, self.shared.is_run(&fence.name))))
+            .collect();
         let renewed = match timeout(LEASE_CALL_MAX, store.renew(&with_status, configuration, LEASE_SPAN)).await {
             Ok(Ok(renewed)) => renewed,
             Ok(Err(error)) => return debug!(%error, "the leases could not be renewed"),
@@ -358,17 +401,6 @@ impl Keeper {
                 _ => *right = None,
             });
         }
-    }
-
-    /// How the loops of a lease fare, in words.
-    fn status(&self, lease: &str) -> Option<String> {
-        let loop_name = lease.split('+').next().unwrap_or(lease);
-        let status = self.shared.statuses.get(loop_name)?;
-        Some(match (status.failing, status.looked_at) {
-            (Some(failing), _) => format!("fails since {}: {}", failing.since, failing.error),
-            (None, Some(at)) => format!("looked at {at}"),
-            (None, None) => "begins".into(),
-        })
     }
 
     async fn look(&mut self, store: &SqlStore) -> Result<Standing, String> {
@@ -398,9 +430,10 @@ impl Keeper {
         let (wanted, names) = (locked(&self.leases.wanted).clone(), held.keys().cloned().collect::<BTreeSet<_>>());
         // What the configuration no longer has is given up.
         self.shared.retire(names.difference(&wanted));
-        let handed_over = self.handed_over.map(|at| at.elapsed());
+        let handed_over = self.handed_over.as_ref().map(|(name, at)| (name.as_str(), at.elapsed()));
         let part = Part { me: &me.id, fingerprint: &me.fingerprint, wanted: &wanted, held: &names, handed_over };
         let wish = wish(standing, part);
+        let mut late = 0;
         for name in wish.take {
             let asked = Instant::now();
             match timeout(LEASE_CALL_MAX, store.take(&name, &me, LEASE_SPAN)).await {
@@ -410,13 +443,15 @@ impl Keeper {
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => return debug!(%error, "a lease could not be taken"),
-                Err(_) => return debug!("a lease could not be taken in time"),
+                // A write of its old holder may be open still, which holds up no other lease.
+                Err(_) if late == 0 => late += 1,
+                Err(_) => return debug!("leases could not be taken in time"),
             }
         }
         if let Some(name) = wish.hand_over {
             info!(lease = name, "hands the lease over: this replica has more than its share");
-            self.handed_over = Some(Instant::now());
             self.shared.retire(std::iter::once(&name));
+            self.handed_over = Some((name, Instant::now()));
         }
     }
 

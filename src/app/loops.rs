@@ -20,7 +20,8 @@ use super::leases::{Grant, Leases};
 use crate::clock::Clock;
 use crate::limits::{LEASE_LOOK_EVERY, LEASE_POLL_ENDS_WITHIN, STORE_BACKOFF_MIN};
 use crate::model::{ReceiverId, SourceId};
-use crate::store::{Outbox as _, SqlStore};
+use crate::source::Learnt;
+use crate::store::{Leases as _, Outbox as _, SqlStore};
 use crate::worker::turn::{Runner, Turn};
 
 /// The configuration in force, and the word that it no longer is.
@@ -60,6 +61,7 @@ impl Loops {
         let in_force = watch::Sender::new(present);
         let mut tasks = JoinSet::new();
         let runner = Runner::new(Arc::clone(&ground.clock), ground.statuses.clone());
+        let runner = if ground.store.is_shared() { runner.beside_others() } else { runner };
         let leases = &ground.leases;
         let keeper = |lease| Keeper {
             lease,
@@ -69,11 +71,11 @@ impl Loops {
             shutdown: shutdown.clone(),
         };
         tasks.spawn(keeper("digest").keep(|all, store| Some(all.digester(store)).filter(|it| !it.digests.is_empty())));
-        tasks.spawn(keeper("fallback").keep(|all, store| Some(all.fallbacks(store)).filter(|it| !it.is_idle())));
+        tasks.spawn(keeper("fallback").keep(|all, store| Some(all.fallbacks(store))));
         tasks.spawn(keeper("remind").keep(|all, store| Some(all.reminders(store)).filter(|it| it.is_wanted)));
-        tasks.spawn(keeper("escalate").keep(|all, store| Some(all.escalations(store))));
+        tasks.spawn(keeper("escalation").keep(|all, store| Some(all.escalations(store))));
         tasks.spawn(keeper("unwatched").keep(|all, store| Some(all.unwatched(store))));
-        tasks.spawn(keeper("watch").keep(|all, store| Some(all.watch(store))));
+        tasks.spawn(keeper("own").keep(|all, store| Some(all.watch(store))));
         tasks.spawn(keeper("heartbeat").keep(Generation::heartbeat));
         tasks.spawn(keeper("housekeeping").keep(|all, store| Some(all.housekeeping(store))));
         let shutdown = shutdown.clone();
@@ -156,11 +158,13 @@ async fn keep_polling(
         };
         let granted = granted(&leases, &lease, &retired).await;
         if let Some(mut grant) = granted {
-            let Some((poller, last)) = generation.poller(&id, grant.store(), before.take()) else { continue };
-            drop(generation);
+            let (store, is_shared) = (grant.store(), grant.is_shared());
             let stop = shutdown.child_token();
-            let is_shared = grant.is_shared();
+            let known = before.take();
             let polling = async {
+                let learnt = if is_shared { taken_over_source(&generation, &id, &store).await } else { None };
+                let (poller, last) = generation.poller(&id, store, learnt, known)?;
+                drop(generation);
                 tokio::select! {
                     biased;
                     polled = poller.run_until(&shutdown, &stop, last) => Some(polled),
@@ -176,9 +180,14 @@ async fn keep_polling(
             return Ended::Source(id);
         }
         // It may have had something for a receiver that is gone by now.
-        let generation = Arc::clone(&in_force.borrow().generation);
-        generation.give_up_removed().await;
+        in_force.borrow().generation.look_for_removed();
     }
+}
+
+/// What the store holds of what was learnt of a source. Nothing rests on it: where the store does not answer, the poll says so.
+async fn taken_over_source(generation: &Generation, id: &SourceId, store: &SqlStore) -> Option<Learnt> {
+    let taken = generation.take_over_source(id, store).await;
+    taken.inspect_err(|error| debug!(source = %id, %error, "what was learnt of the source is not known")).ok()
 }
 
 /// Waits until a poll that was to end has had its time for that.
@@ -209,7 +218,7 @@ async fn keep_delivering(
         let found = generation.reach(&id).map(Arc::clone).zip(generation.lease_of_receiver(&id));
         let Some((reach, lease)) = found else {
             info!(receiver = %id, generation = generation.number, "the receiver was removed");
-            generation.give_up_removed().await;
+            generation.look_for_removed();
             return Ended::Receiver(id);
         };
         let Some(mut grant) = granted(&leases, &lease, &retired).await else {
@@ -221,6 +230,7 @@ async fn keep_delivering(
         let store = grant.store();
         let is_shared = grant.is_shared();
         let lane = generation.lane(&reach, Arc::clone(&store));
+        let lane = if is_shared { lane.waited_for(leases.waiting()) } else { lane };
         let stop = CancellationToken::new();
         let is_another = |present: &InForce| {
             present.generation.reach(&id).is_none_or(|now| !Arc::ptr_eq(now, &reach))

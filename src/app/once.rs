@@ -88,7 +88,7 @@ impl App {
         let store = |lease: &str| grants.get(lease).map_or_else(|| Arc::clone(&ground.store), Grant::store);
         let ids = generation.config.sources.iter().map(|settings| &settings.id);
         let mut pollers: Vec<_> =
-            ids.filter_map(|id| generation.poller(id, store(&generation.lease_of_source(id)?), None)).collect();
+            ids.filter_map(|id| generation.poller(id, store(&generation.lease_of_source(id)?), None, None)).collect();
         let mut lanes = Vec::new();
         for id in generation.config.receivers.iter().map(|settings| &settings.id) {
             let Some((reach, lease)) = generation.reach(id).zip(generation.lease_of_receiver(id)) else { continue };
@@ -98,10 +98,10 @@ impl App {
             }
             lanes.push(generation.lane(reach, store));
         }
-        let mut escalations = generation.escalations(store("escalate"));
+        let mut escalations = generation.escalations(store("escalation"));
         let mut reminders = generation.reminders(store("remind"));
         let (fallbacks, digester) = (generation.fallbacks(store("fallback")), generation.digester(store("digest")));
-        let (mut watch, heartbeat) = (generation.watch(store("watch")), generation.heartbeat(store("heartbeat")));
+        let (mut watch, heartbeat) = (generation.watch(store("own")), generation.heartbeat(store("heartbeat")));
         let unwatched = generation.unwatched(store("unwatched"));
         let mut report = OnceReport::default();
         let polls = pollers.iter_mut().map(|(poller, _)| async move {

@@ -10,7 +10,7 @@ use crate::model::SourcePart;
 use crate::rule::Muting;
 use crate::store::SqlStore;
 use crate::worker::heartbeat::{Asked, Heartbeat};
-use crate::worker::own::OwnWatch;
+use crate::worker::own::{Outdated, OwnWatch};
 use crate::worker::pending::Receivers;
 
 /// What asks for the heartbeat; none where there is no heartbeat.
@@ -46,6 +46,7 @@ pub(super) fn watch(
         reloads: ground.reloads.clone(),
         statuses: ground.statuses.clone(),
         metrics: ground.metrics.clone(),
+        outdated: Outdated::default(),
     }
 }
 

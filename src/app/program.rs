@@ -107,6 +107,11 @@ impl App {
         self.ground.reloads.clone()
     }
 
+    /// The clock that the program goes by: the database's, where others work on it, too.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.ground.clock)
+    }
+
     /// What has another configuration take the place of the one in force, while the program runs.
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()

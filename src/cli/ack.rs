@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::ground::{Exit, Failure};
+use super::ground::{Exit, Failure, now_of};
 use super::names;
 use super::output::{complain, fail, local, print};
 use super::place::{Desk, StorePlace, load_desk};
 use super::silence::{author, words};
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::desk::{self as asked, Acked, Closing};
 use crate::limits::{ACK_ALERTS_MAX, ALERT_PREFIX_MIN};
@@ -86,7 +85,7 @@ pub(super) async fn close(arguments: &Closure) -> Result<Exit, Failure> {
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
-    let closing = Closing { by, reason, at: SystemClock.now() };
+    let closing = Closing { by, reason, at: now_of(&store).await? };
     let receivers = asked::receivers_of(config, &alerts)?;
     let notified = asked::close(&store, &receivers, &alerts, &closing).await?;
     store.close().await;
@@ -111,11 +110,12 @@ pub(super) async fn close(arguments: &Closure) -> Result<Exit, Failure> {
 pub(super) async fn ack(arguments: &Acknowledgement) -> Result<Exit, Failure> {
     let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
     let reason = arguments.reason.as_deref().map(|reason| words("--reason", reason)).transpose();
-    let ack = Ack { by, reason: reason.map_err(Failure::Usage)?, at: SystemClock.now() };
+    let reason = reason.map_err(Failure::Usage)?;
     let desk = load_desk(&arguments.place)?;
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
+    let ack = Ack { by, reason, at: now_of(&store).await? };
     let receivers = asked::hearers(config, &store, &alerts).await?;
     let Acked { before, notified } = asked::acknowledge(&store, &receivers, &alerts, &ack).await?;
     store.close().await;
@@ -137,7 +137,7 @@ pub(super) async fn unack(arguments: &Removal) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
     let receivers = asked::hearers(config, &store, &alerts).await?;
-    let now = SystemClock.now();
+    let now = now_of(&store).await?;
     let Acked { before, notified } = asked::unacknowledge(&store, &receivers, &alerts, (&by, now)).await?;
     store.close().await;
     for alert in &alerts {

@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::ground::{Exit, Failure, Listing, instant};
+use super::ground::{Exit, Failure, Listing, instant, now_of};
 use super::names;
 use super::output::{complain, complain_of_left_out, fail, local, print, table};
 use super::place::Desk;
@@ -50,7 +50,7 @@ impl Filter {
         names::sources(desk, store, self.source.as_slice()).await?;
         names::rules(desk, store, self.rule.as_slice()).await?;
         names::receivers(desk, store, self.receiver.as_slice()).await?;
-        let since = match self.since(&desk.config.timezone) {
+        let since = match self.since(&desk.config.timezone, now_of(store).await?) {
             Ok(since) => since,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -66,8 +66,8 @@ impl Filter {
         }))
     }
 
-    fn since(&self, zone: &TimeZone) -> Result<Option<jiff::Timestamp>, String> {
-        self.since.as_deref().map(|text| instant(text, zone)).transpose()
+    fn since(&self, zone: &TimeZone, now: jiff::Timestamp) -> Result<Option<jiff::Timestamp>, String> {
+        self.since.as_deref().map(|text| instant(text, zone, now)).transpose()
     }
 }
 

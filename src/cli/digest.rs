@@ -10,10 +10,9 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::ground::{Exit, Failure, duration};
+use super::ground::{Exit, Failure, duration, now_of};
 use super::output::{complain, fail, print};
 use crate::app;
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, DigestSettings};
 use crate::model::{AttemptOutcome, Content, Message};
 use crate::notify::{ReceiverSettings, mail_of_digest};
@@ -58,8 +57,10 @@ pub(super) async fn digest(config: &Config, show: &Show) -> Result<Exit, Failure
         fail(format_args!("there is no digest {:?}; {known}", show.name));
         return Ok(Exit::Usage);
     };
-    let now = SystemClock.now();
-    let message = made(config, settings, show.period, now).await?;
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let now = now_of(&store).await?;
+    let message = made(config, &store, settings, show.period, now).await?;
+    store.close().await;
     if show.json {
         print(serde_json::to_string(&message)?)?;
     } else if show.send {
@@ -80,11 +81,11 @@ pub(super) async fn digest(config: &Config, show: &Show) -> Result<Exit, Failure
 /// The digest as it would be made now.
 async fn made(
     config: &Config,
+    store: &SqlStore,
     settings: &DigestSettings,
     period: Option<Duration>,
     now: Timestamp,
 ) -> Result<Message, Failure> {
-    let store = SqlStore::open(&config.store, Mode::Read).await?;
     let back = |span: Duration| (Since::Ago(span), now.checked_sub(span).unwrap_or(Timestamp::MIN));
     let (since, from) = match period.or(settings.period) {
         Some(span) => back(span),
@@ -95,8 +96,7 @@ async fn made(
         },
     };
     let asked = Asked { since, from, due: None };
-    let (facts, _) = facts(&store, settings, &Grounds::of(config), &asked, now).await?;
-    store.close().await;
+    let (facts, _) = facts(store, settings, &Grounds::of(config), &asked, now).await?;
     Ok(message(facts, now))
 }
 
@@ -107,7 +107,9 @@ pub(super) async fn preview(
     period: Duration,
     now: Timestamp,
 ) -> Result<Content, Failure> {
-    let message = made(config, settings, Some(period), now).await?;
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let message = made(config, &store, settings, Some(period), now).await?;
+    store.close().await;
     mail(config, settings, &message)
 }
 

@@ -8,9 +8,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::ground::{Exit, Failure};
+use super::ground::{Exit, Failure, now_of};
 use super::output::{complain, local, print};
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::limits::{NOISY_ALERTS_A_DAY, OVERLAP_SHARE_PERCENT, OVERLAP_TELLINGS_MIN};
 use crate::model::{ReceiverId, RuleId};
@@ -41,7 +40,7 @@ struct Past {
 
 pub(super) async fn history(config: &Config, noise: Option<usize>, as_json: bool) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let now = SystemClock.now();
+    let now = now_of(&store).await?;
     let earliest = now.checked_sub(SignedDuration::try_from(config.retention)?).unwrap_or(Timestamp::MIN);
     let Some(begins) = store.history_begins().await? else {
         complain("nothing is remembered yet: let nightbell run for some days first");

@@ -5,11 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::ground::{Exit, Failure, Listing, duration};
+use super::ground::{Exit, Failure, Listing, duration, now_of};
 use super::names;
 use super::output::{complain, complain_of_left_out, local, print, table};
 use super::place::Desk;
-use crate::clock::{Clock as _, SystemClock};
 use crate::desk::json;
 use crate::model::{SourceId, Status};
 use crate::rule::Pattern;
@@ -63,7 +62,7 @@ impl Chosen {
 pub(super) async fn instances(desk: &Desk, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let now = SystemClock.now();
+    let now = now_of(&store).await?;
     let filter = chosen.filter(desk, &store, listing, now).await?;
     let instances = store.instances(&filter).await?;
     let shown = instances.len();

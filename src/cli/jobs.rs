@@ -3,18 +3,17 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::ground::{Exit, Failure, Listing};
+use super::ground::{Exit, Failure, Listing, now_of};
 use super::instances::Chosen;
 use super::output::{complain, complain_of_left_out, local, print, table};
 use super::place::Desk;
-use crate::clock::{Clock as _, SystemClock};
 use crate::store::{Archive as _, JobHistory, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
 
 pub(super) async fn jobs(desk: &Desk, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let filter = chosen.filter(desk, &store, listing, SystemClock.now()).await?;
+    let filter = chosen.filter(desk, &store, listing, now_of(&store).await?).await?;
     let jobs = store.jobs(&filter).await?;
     let all = if jobs.len() < listing.limit { jobs.len() as u64 } else { store.count_jobs(&filter).await? };
     if listing.json {

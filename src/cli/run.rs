@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::ground::{Exit, Failure};
 use super::output::complain;
 use crate::app::{App, AppError, Attempted, RuleWatch};
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{Config, ConfigProblem, RuleFiles};
 use crate::limits::{STORE_BACKOFF_MIN, STORE_START_PAUSE_MAX};
 use crate::store::StoreError;
@@ -67,10 +67,10 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
         }
         Err(error) => warn!(%error, "SIGHUP cannot be heard; changed files are taken up all the same"),
     }
-    let reloads = app.reloads();
+    let (reloads, clock) = (app.reloads(), app.clock());
     let on_reload = move |attempted: &Attempted| match attempted.summary() {
         None => reloads.accepted(),
-        Some(summary) => reloads.refused(summary, SystemClock.now()),
+        Some(summary) => reloads.refused(summary, clock.now()),
     };
     let watch = RuleWatch::new(path, files, app.reloader(), Arc::new(on_reload));
     tokio::spawn(watch.run(asked, shutdown.clone()));

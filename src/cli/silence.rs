@@ -9,11 +9,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::alerts::severity;
-use super::ground::{Exit, Failure, duration};
+use super::ground::{Exit, Failure, duration, now_of};
 use super::names;
 use super::output::{complain, fail, local, print, table};
 use super::place::{Desk, StorePlace, load_desk};
-use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::desk::{check_length, json, one_line};
 use crate::model::{Concerns, LabelMatch, Labels, RuleId, Severity, SilenceId, SourceId};
@@ -99,9 +98,10 @@ pub(super) async fn silence(command: &SilenceCommand) -> Result<Exit, Failure> {
 
 /// Makes a silence.
 async fn add(desk: &Desk, wanted: &SilenceNew) -> Result<Exit, Failure> {
-    let (config, now) = (&desk.config, SystemClock.now());
-    let new = checked(config, wanted, now).map_err(Failure::Usage)?;
+    let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    let now = now_of(&store).await?;
+    let new = checked(config, wanted, now).map_err(Failure::Usage)?;
     names::sources(desk, &store, &wanted.source).await?;
     names::rules(desk, &store, &wanted.rule).await?;
     let unmatched = unmatched(desk, &store, &new.concerns).await?;
@@ -244,8 +244,8 @@ fn instant(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, Str
 
 /// Lists silences: those that hold, or all.
 async fn list(config: &Config, all: bool, as_json: bool) -> Result<Exit, Failure> {
-    let now = SystemClock.now();
     let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let now = now_of(&store).await?;
     let mut silences = store.silences().await?;
     silences.retain(|(silence, _)| all || silence.is_active(now));
     if as_json {
@@ -282,9 +282,9 @@ async fn list(config: &Config, all: bool, as_json: bool) -> Result<Exit, Failure
 
 /// Ends a silence early.
 async fn expire(config: &Config, id: SilenceId, by: Option<&str>) -> Result<Exit, Failure> {
-    let now = SystemClock.now();
     let by = author(by).map_err(Failure::Usage)?;
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    let now = now_of(&store).await?;
     let silence = store.expire_silence(id, &by, now).await?;
     store.close().await;
     match silence {

@@ -7,11 +7,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::ground::{Exit, Failure};
+use super::ground::{Exit, Failure, now_of};
 use super::output::{complain, grouped, local, print, table};
 use super::place::Desk;
 use super::replicas::living;
-use crate::clock::{Clock as _, SystemClock};
 use crate::limits::{HEARTBEAT_POLL_SLACK, LAST_GOOD_POLL_SOUGHT};
 use crate::model::{AlertState, PollOutcome, SourceId};
 use crate::store::{
@@ -51,7 +50,7 @@ struct Source {
 
 pub(super) async fn status(desk: &Desk, as_json: bool) -> Result<Exit, Failure> {
     let store = SqlStore::open(&desk.config.store, Mode::Read).await?;
-    let status = Status::read(desk, &store, SystemClock.now()).await?;
+    let status = Status::read(desk, &store, now_of(&store).await?).await?;
     let blind = status.blind();
     if as_json {
         print(object(&status, &blind))?;
@@ -66,7 +65,7 @@ pub(super) async fn status(desk: &Desk, as_json: bool) -> Result<Exit, Failure> 
 /// there and asks its sources when they are due, and ready when it has asked all of them since its start.
 pub(super) async fn unwell(desk: &Desk, is_ready: bool) -> Result<Vec<String>, StoreError> {
     let store = SqlStore::open(&desk.config.store, Mode::Read).await?;
-    Ok(Status::read(desk, &store, SystemClock.now()).await?.unwell(is_ready))
+    Ok(Status::read(desk, &store, now_of(&store).await?).await?.unwell(is_ready))
 }
 
 impl Status {

@@ -5,11 +5,10 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::ground::{Exit, Failure, duration};
+use super::ground::{Exit, Failure, duration, now_of};
 use super::output::{complain, fail, local, print, table};
 use super::place::{StorePlace, load_desk};
 use super::silence::{labels, unborne, words};
-use crate::clock::{Clock as _, SystemClock};
 use crate::desk::{hash_of, new_token};
 use crate::limits::{TOKEN_PREFIX_MIN, TOKEN_TIME_MAX};
 use crate::model::Role;
@@ -75,20 +74,20 @@ async fn create(
     (role, label): (Role, &[String]),
     lasts: Option<Duration>,
 ) -> Result<Exit, Failure> {
-    let now = SystemClock.now();
     let name = words("--name", name).map_err(Failure::Usage)?;
     if lasts.is_some_and(|lasts| lasts > TOKEN_TIME_MAX) {
         return Err(Failure::Usage("--for: that is longer than two years".into()));
     }
     let scope = labels(label).map_err(Failure::Usage)?;
-    let expires_at = lasts.map(|lasts| now.checked_add(lasts)).transpose()?;
     let config = load_desk(place)?.config;
     let token = new_token()?;
     for unmatched in unborne(&config, &scope) {
         complain(format_args!("warning: {unmatched}; look at the spelling if it is not for something to come"));
     }
-    let new = NewToken { hash: hash_of(&token), name, role, scope, expires_at };
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
+    let now = now_of(&store).await?;
+    let expires_at = lasts.map(|lasts| now.checked_add(lasts)).transpose()?;
+    let new = NewToken { hash: hash_of(&token), name, role, scope, expires_at };
     store.add_token(&new, now).await?;
     store.close().await;
     print(&token)?;
@@ -103,9 +102,9 @@ async fn create(
 }
 
 async fn list(place: &StorePlace, as_json: bool) -> Result<Exit, Failure> {
-    let now = SystemClock.now();
     let config = load_desk(place)?.config;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let now = now_of(&store).await?;
     let tokens = store.tokens().await?;
     if as_json {
         for token in &tokens {
@@ -156,7 +155,7 @@ async fn revoke(place: &StorePlace, id: &str) -> Result<Exit, Failure> {
         fail(format_args!("several tokens' ids begin with {prefix:?}; write more of it"));
         return Ok(Exit::Failed);
     }
-    let revoked = store.revoke_tokens(&prefix, SystemClock.now()).await?;
+    let revoked = store.revoke_tokens(&prefix, now_of(&store).await?).await?;
     store.close().await;
     let Some(token) = revoked.first() else {
         fail(format_args!("no token that holds has an id that begins with {prefix:?}"));

@@ -27,6 +27,8 @@ pub(super) static OWN: Keys = Keys::of(
         Key::new("receiver_dead", Shape::Flag, "Tell of receivers that nothing reaches.").default("true"),
         Key::new("reload_refused", Shape::Flag, "Tell of a changed configuration that is refused.").default("true"),
         Key::new("loop_failing", Shape::Flag, "Tell of a background loop that does not work.").default("true"),
+        Key::new("replica_outdated", Shape::Flag, "Tell of a replica whose configuration is not the one in force.")
+            .default("true"),
     ]],
 );
 
@@ -64,6 +66,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
         receiver_dead: true,
         reload_refused: true,
         loop_failing: true,
+        replica_outdated: true,
     };
     let Some(section) = file.section("self") else { return watch };
     let notify = read_notify(&section, known);
@@ -80,6 +83,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
     watch.receiver_dead = section.or_default("receiver_dead");
     watch.reload_refused = section.or_default("reload_refused");
     watch.loop_failing = section.or_default("loop_failing");
+    watch.replica_outdated = section.or_default("replica_outdated");
     if let ([only], true) = (watch.notify.as_slice(), watch.receiver_dead)
         && known.receivers.len() > 1
     {

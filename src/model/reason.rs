@@ -80,6 +80,10 @@ pub enum ReasonCode {
     LoopFailing,
     /// A background loop works again.
     LoopWorks,
+    /// A replica has another configuration than the one in force.
+    ReplicaOutdated,
+    /// A replica no longer has another one, or is gone.
+    ReplicaCurrent,
     /// A word of a later version of this program: the summary is all there is.
     #[serde(other)]
     Other,
@@ -87,7 +91,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 37] = [
+    pub const ALL: [ReasonCode; 39] = [
         ReasonCode::Status,
         ReasonCode::Ran,
         ReasonCode::Recovered,
@@ -125,6 +129,8 @@ impl ReasonCode {
         ReasonCode::ReloadAccepted,
         ReasonCode::LoopFailing,
         ReasonCode::LoopWorks,
+        ReasonCode::ReplicaOutdated,
+        ReasonCode::ReplicaCurrent,
     ];
 
     /// The word used in messages and in the store.
@@ -167,6 +173,8 @@ impl ReasonCode {
             ReasonCode::ReloadAccepted => "reload-accepted",
             ReasonCode::LoopFailing => "loop-failing",
             ReasonCode::LoopWorks => "loop-works",
+            ReasonCode::ReplicaOutdated => "replica-outdated",
+            ReasonCode::ReplicaCurrent => "replica-current",
             ReasonCode::Other => "other",
         }
     }

@@ -13,9 +13,14 @@ pub trait FallbackDeliveries: Send + Sync {
     /// Notes which receivers there are at `now`, each with its fallback. What is pending for another one, and not under way,
     /// is dead from then on, with that reason, and that receiver is in trouble for a day. Returns the receivers that are
     /// gone since less than a day.
+    ///
+    /// `configuration` is the fingerprint of the configuration that says so, where several processes work on the store:
+    /// nothing changes unless it is the one in force, which it stays until this is stored. None where the caller has the
+    /// store for itself.
     fn keep_receivers(
         &self,
         known: &[KnownReceiver],
+        configuration: Option<&str>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<KnownReceiver>, StoreError>> + Send;
 

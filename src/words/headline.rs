@@ -36,6 +36,7 @@ pub fn subject(facts: &AlertFacts, language: Language) -> Subject {
         Some(Code::ReceiverDead | Code::ReceiverWorks) => of("receiver", &facts.job.name),
         Some(Code::ReloadRefused | Code::ReloadAccepted) => of("itself", &facts.job.name),
         Some(Code::LoopFailing | Code::LoopWorks) => of("loop", &facts.job.name),
+        Some(Code::ReplicaOutdated | Code::ReplicaCurrent) => of("replica", &facts.job.name),
         _ => {
             // Schedulers have their own words for what they run.
             let own = format!("job_of.{}", facts.source.kind);

@@ -17,4 +17,4 @@ mod recovering;
 mod streaming;
 
 pub use self::channel::Channel;
-pub use lane::{Jitter, Lane, Progress, receiver_of, status_name};
+pub use lane::{Jitter, Lane, Progress, Waiting, receiver_of, status_name};

@@ -7,6 +7,9 @@
 //! told in another's place is told that, too. A fallback may have one of its own; what goes to it is a delivery like any
 //! other. The loop must never know of channels or of how long a lane waits.
 //!
+//! What is pending for a receiver that the configuration no longer has can never be sent: here it is given up, and goes to
+//! the fallback that the receiver had. Only the holder of this loop does so, and only while its configuration is in force.
+//!
 //! An alert that has ended by the time its fallback is due is told in one message, as what it is now: over. Merged
 //! deliveries need no care here: the store counts each of them as it counts the message that tells it, and the fallback's
 //! own lane may merge what is pending for it.
@@ -24,7 +27,7 @@ use crate::alert::{message_about, message_of};
 use crate::limits::{FALLBACK_BATCH, FALLBACK_DEAD_AGE_MAX, FALLBACK_SLEEP_MAX, FALLBACK_SLEEP_MIN};
 use crate::model::{AlertState, MeantFor, MessageKind, Notification, ReceiverId};
 use crate::notify::Fallback;
-use crate::store::{FallbackDeliveries, FallbackDelivery, StoreError, ToldInstead, Undelivered};
+use crate::store::{FallbackDeliveries, FallbackDelivery, KnownReceiver, StoreError, ToldInstead, Undelivered};
 
 /// By what name its status is known.
 pub const NAME: &str = "fallback";
@@ -38,18 +41,34 @@ pub struct Route {
     pub fallback: Fallback,
 }
 
+/// All receivers of a configuration.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The receivers.
+    pub receivers: Vec<KnownReceiver>,
+    /// By what the configuration is known again; none where no other process works on the store by another one.
+    pub configuration: Option<String>,
+}
+
 /// All the ways, as one loop.
 pub struct Fallbacks<S> {
     store: Arc<S>,
     receivers: Arc<Receivers>,
     routes: Vec<Route>,
+    known: Option<Known>,
     nudge: Arc<Notify>,
 }
 
 impl<S: FallbackDeliveries> Fallbacks<S> {
     /// The loop over `routes`, between receivers among `receivers`.
     pub fn new(store: Arc<S>, receivers: Arc<Receivers>, routes: Vec<Route>) -> Self {
-        Fallbacks { store, receivers, routes, nudge: Arc::default() }
+        Fallbacks { store, receivers, routes, known: None, nudge: Arc::default() }
+    }
+
+    /// The same loop, which gives up what is pending for any other receiver than these.
+    #[must_use]
+    pub fn keeping(self, known: Known) -> Self {
+        Fallbacks { known: Some(known), ..self }
     }
 
     /// The same loop, woken by `nudge`.
@@ -61,11 +80,6 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
     /// What wakes the loop when a delivery has died: `notify_one` after the commit.
     pub fn nudge(&self) -> Arc<Notify> {
         Arc::clone(&self.nudge)
-    }
-
-    /// Whether there is nothing to do, ever.
-    pub fn is_idle(&self) -> bool {
-        self.routes.is_empty()
     }
 
     /// When the next message that is pending now goes to a fallback, if it does not arrive before.
@@ -88,8 +102,10 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
     /// # Errors
     /// When the store fails; what was committed before stays.
     pub async fn pass(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let removed = self.give_up_removed(now).await?;
+        let routes = || self.routes.iter().chain(&removed);
         let mut gone = 0;
-        for route in &self.routes {
+        for route in routes() {
             let Some(fallback) = self.receivers.get(&route.fallback.to) else { continue };
             let went = self.fall_back(route, fallback, now).await?;
             gone += went;
@@ -97,7 +113,7 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
                 fallback.nudge.notify_one();
             }
         }
-        let told: BTreeSet<&ReceiverId> = self.routes.iter().map(|route| &route.fallback.to).collect();
+        let told: BTreeSet<&ReceiverId> = routes().map(|route| &route.fallback.to).collect();
         for fallback in told.into_iter().filter_map(|id| self.receivers.get(id)).filter(|it| it.wants_ends()) {
             let answers = self.answer(fallback, now).await?;
             gone += answers;
@@ -106,6 +122,17 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
             }
         }
         Ok(gone)
+    }
+
+    /// Has what is pending for receivers that are gone be dead. Returns the ways that it goes from there.
+    async fn give_up_removed(&self, now: Timestamp) -> Result<Vec<Route>, StoreError> {
+        let Some(Known { receivers, configuration }) = &self.known else { return Ok(Vec::new()) };
+        let gone = self.store.keep_receivers(receivers, configuration.as_deref(), now).await?.into_iter();
+        let route = |one: KnownReceiver| {
+            let (to, after) = one.fallback?;
+            Some(Route { receiver: one.id, fallback: Fallback { to, after } })
+        };
+        Ok(gone.filter_map(route).collect())
     }
 
     async fn fall_back(&self, route: &Route, fallback: &Receiver, now: Timestamp) -> Result<u64, StoreError> {

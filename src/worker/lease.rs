@@ -16,10 +16,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::limits::{
-    LEASE_HAND_OVER_EVERY, LEASE_LEFT_AFTER, LEASE_MARGIN, LEASE_SPAN, REPLICA_GONE_AFTER, REPLICA_QUIET_AFTER,
+    LEASE_HAND_OVER_EVERY, LEASE_LEFT_AFTER, LEASE_LEFT_TO_OTHERS, LEASE_MARGIN, LEASE_SPAN, REPLICA_GONE_AFTER,
+    REPLICA_QUIET_AFTER,
 };
 use crate::model::SourceId;
-use crate::store::{Lease, Present, Standing};
+use crate::store::{Lease, Present, Replica, Standing};
 
 /// What the names of leases begin with that are for polling sources; the sources' names follow, with a plus in between.
 pub const POLL: &str = "poll/";
@@ -56,46 +57,64 @@ pub struct Part<'a> {
     pub wanted: &'a BTreeSet<String>,
     /// Those that it holds and trusts.
     pub held: &'a BTreeSet<String>,
-    /// How long ago it handed one over, if it did.
-    pub handed_over: Option<Duration>,
+    /// Which it handed over last, if it did, and how long ago.
+    pub handed_over: Option<(&'a str, Duration)>,
 }
 
 /// What the replica does, as everything stands.
 ///
-/// Every replica takes up to an even share of what is free; replicas begin at different leases, so that they are seldom in
-/// each other's way. What nobody takes for [`LEASE_LEFT_AFTER`] anybody takes. Who holds more than a share hands one over now
-/// and then. Whose configuration is not the one in force takes nothing, and nothing is taken while something runs by another
-/// one.
+/// Every replica takes up to an even share of what is free: each n-th lease first, so that they are seldom in each other's way
+/// and each has some of every kind. What nobody takes for [`LEASE_LEFT_AFTER`] anybody takes. Who holds more than a share
+/// hands one over now and then, and leaves it to the others. Whose configuration is not the one in force takes nothing. A loop
+/// whose sources or receivers another loop has still, as an older configuration grouped them, waits for that one alone.
 pub fn wish(standing: &Standing, part: Part<'_>) -> Wish {
     if standing.in_force.1 != part.fingerprint {
         return Wish::default();
     }
     let by_name: BTreeMap<&str, &Lease> = standing.leases.iter().map(|lease| (lease.name.as_str(), lease)).collect();
     let is_held = |lease: &&Lease| lease.holder.is_some() && lease.until > standing.now;
-    // Its own loops take a configuration up as soon as it has one.
-    let of_another = |lease: &Lease| {
-        lease.configuration != standing.in_force.0 && lease.holder.as_deref().is_some_and(|holder| holder != part.me)
-    };
-    if standing.leases.iter().filter(is_held).any(of_another) {
-        return Wish::default();
-    }
+    let busy: Vec<&str> = standing.leases.iter().filter(is_held).map(|lease| lease.name.as_str()).collect();
+    let is_free = |name: &str| !busy.iter().any(|other| share_a_member(other, name));
     let others = partners(standing, part);
     let count = others.len() + 1;
     let share = part.wanted.len().div_ceil(count);
-    let mut free: Vec<&String> = part.wanted.difference(part.held).collect();
-    free.retain(|name| by_name.get(name.as_str()).is_none_or(|lease| !is_held(lease)));
     let place = others.iter().filter(|other| **other < part.me).count();
-    let first = free.len() * place / count;
-    free.rotate_left(first);
+    let all = part.wanted.iter().enumerate().filter(|(_, name)| !part.held.contains(*name) && is_free(name));
+    let (own, rest): (Vec<_>, Vec<_>) = all.partition(|(at, _)| at % count == place);
+    let free = own.into_iter().chain(rest).map(|(_, name)| name);
     let is_left =
         |name: &str| by_name.get(name).is_some_and(|lease| age(standing.now, lease.until) >= LEASE_LEFT_AFTER);
+    let is_the_others = |name: &str| {
+        let just_now = part.handed_over.is_some_and(|(handed, ago)| handed == name && ago < LEASE_LEFT_TO_OTHERS);
+        just_now && !others.is_empty()
+    };
     let room = share.saturating_sub(part.held.len());
-    let wanted = free.into_iter().enumerate().filter(|(at, name)| *at < room || is_left(name));
+    let wanted = free.enumerate().filter(|(at, name)| *at < room || is_left(name) && !is_the_others(name));
     let take: Vec<String> = wanted.map(|(_, name)| name.clone()).collect();
-    let may_hand_over = part.handed_over.is_none_or(|ago| ago >= LEASE_HAND_OVER_EVERY);
+    let may_hand_over = part.handed_over.is_none_or(|(_, ago)| ago >= LEASE_HAND_OVER_EVERY);
     let has_too_many = part.held.len() > share && take.is_empty();
-    let hand_over = part.held.last().filter(|_| has_too_many && may_hand_over).cloned();
+    let hand_over = to_hand_over(part.held).filter(|_| has_too_many && may_hand_over);
     Wish { take, hand_over }
+}
+
+/// The lease to hand over: the last one of the kind of which there are most.
+fn to_hand_over(held: &BTreeSet<String>) -> Option<String> {
+    let kind = |name: &str| name.split('/').next().unwrap_or(name).to_string();
+    let mut by_kind: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    for name in held {
+        by_kind.entry(kind(name)).or_default().push(name);
+    }
+    by_kind.into_values().max_by_key(Vec::len)?.pop().cloned()
+}
+
+/// Whether two leases are the same, or of groups of sources or of receivers that share one: "poll/a+b" and "poll/b".
+fn share_a_member(one: &str, other: &str) -> bool {
+    match (one.split_once('/'), other.split_once('/')) {
+        (Some((kind, members)), Some((other_kind, others))) => {
+            kind == other_kind && members.split('+').any(|member| others.split('+').any(|other| other == member))
+        }
+        _ => one == other,
+    }
 }
 
 /// The others that share the loops. Who has missed some looks does not: what a dead replica held is free long before it is
@@ -109,6 +128,15 @@ fn partners<'a>(standing: &'a Standing, part: Part<'_>) -> Vec<&'a str> {
     standing.replicas.iter().filter(is_partner).map(|one| one.replica.id.as_str()).collect()
 }
 
+/// Whether one of these leases is free, or will be in a moment: who holds it has said goodbye.
+pub fn is_something_free(standing: &Standing, wanted: &BTreeSet<String>) -> bool {
+    let is_there = |holder: &str| standing.replicas.iter().any(|one| one.replica.id == holder);
+    let held = standing.leases.iter().filter(|lease| lease.until > standing.now);
+    let held = held.filter(|lease| lease.holder.as_deref().is_some_and(is_there));
+    let held: BTreeSet<&str> = held.map(|lease| lease.name.as_str()).collect();
+    wanted.iter().any(|name| !held.contains(name.as_str()))
+}
+
 /// Whether a replica that has the configuration in force is there, apart from `me`.
 pub fn is_in_force_somewhere(standing: &Standing, me: &str) -> bool {
     standing.replicas.iter().any(|one| {
@@ -116,6 +144,19 @@ pub fn is_in_force_somewhere(standing: &Standing, me: &str) -> bool {
             && one.replica.fingerprint == standing.in_force.1
             && age(standing.now, one.seen_at) < REPLICA_GONE_AFTER
     })
+}
+
+/// Whether others are there who wait for what `me` gives up, whatever their configuration.
+pub fn are_others(standing: &Standing, me: &str) -> bool {
+    standing.replicas.iter().any(|one| one.replica.id != me && age(standing.now, one.seen_at) < REPLICA_QUIET_AFTER)
+}
+
+/// The replicas that are there and have another configuration than the one in force.
+pub fn outdated(standing: &Standing) -> impl Iterator<Item = &Replica> {
+    let differs = |one: &&Present| {
+        one.replica.fingerprint != standing.in_force.1 && age(standing.now, one.seen_at) < REPLICA_GONE_AFTER
+    };
+    standing.replicas.iter().filter(differs).map(|one| &one.replica)
 }
 
 fn age(now: Timestamp, then: Timestamp) -> Duration {
@@ -127,7 +168,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::Replica;
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millisecond(1_800_000_000_000 + ms).unwrap()
@@ -159,9 +199,9 @@ mod tests {
         names.iter().map(ToString::to_string).collect()
     }
 
-    fn wished(standing: &Standing, me: &str, held: &[&str], handed_over: Option<u64>) -> Wish {
+    fn wished(standing: &Standing, me: &str, held: &[&str], handed_over: Option<(&str, u64)>) -> Wish {
         let (wanted, held) = (names(&["a", "b", "c", "d"]), names(held));
-        let handed_over = handed_over.map(Duration::from_secs);
+        let handed_over = handed_over.map(|(name, ago)| (name, Duration::from_secs(ago)));
         wish(standing, Part { me, fingerprint: "f", wanted: &wanted, held: &held, handed_over })
     }
 
@@ -182,13 +222,30 @@ mod tests {
     fn one_takes_everything_and_two_an_even_share() {
         assert_eq!(wished(&standing(vec![], vec![]), "x", &[], None).take, ["a", "b", "c", "d"]);
         let two = vec![replica("x", "f", 0), replica("y", "f", -1000)];
-        assert_eq!(wished(&standing(vec![], two.clone()), "x", &[], None).take, ["a", "b"]);
-        assert_eq!(wished(&standing(vec![], two.clone()), "y", &[], None).take, ["c", "d"]);
+        assert_eq!(wished(&standing(vec![], two.clone()), "x", &[], None).take, ["a", "c"]);
+        assert_eq!(wished(&standing(vec![], two.clone()), "y", &[], None).take, ["b", "d"]);
         // Who says nothing takes no share: what it held is free before it is known to be gone.
         let gone = vec![replica("x", "f", 0), replica("y", "f", -6_000)];
         assert_eq!(wished(&standing(vec![], gone), "x", &[], None).take.len(), 4);
         let taken = vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 9000, 1), lease("c", None, -100, 1)];
         assert_eq!(wished(&standing(taken, two), "x", &["a"], None).take, ["c"]);
+    }
+
+    #[test]
+    fn what_is_free_or_is_in_a_moment_is_looked_for() {
+        let held = || vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 9000, 1)];
+        let is_free =
+            |leases, replicas, wanted: &[&str]| is_something_free(&standing(leases, replicas), &names(wanted));
+        let both = || vec![replica("x", "f", 0), replica("y", "f", 0)];
+        assert!(!is_free(held(), both(), &["a", "b"]));
+        assert!(is_free(held(), both(), &["a", "b", "c"]), "nobody has it");
+        assert!(is_free(held(), vec![replica("x", "f", 0)], &["a", "b"]), "its holder has said goodbye");
+        let over = || vec![lease("a", Some("x"), 9000, 1), lease("b", Some("y"), 0, 1), lease("c", None, 0, 1)];
+        assert!(is_free(over(), both(), &["a", "b"]) && is_free(over(), both(), &["c"]));
+        assert!(!is_free(over(), both(), &["a"]), "no loop is by the others");
+        // Its share is the others' at once.
+        let wished = wished(&standing(held()[1..].into(), vec![replica("x", "f", 0)]), "x", &[], None);
+        assert_eq!(wished.take, ["a", "c", "d"]);
     }
 
     #[test]
@@ -210,22 +267,68 @@ mod tests {
         let all = standing(all, two);
         let held = ["a", "b", "c", "d"];
         assert_eq!(wished(&all, "x", &held, None).hand_over.as_deref(), Some("d"));
-        assert_eq!(wished(&all, "x", &held, Some(59)).hand_over, None);
+        assert_eq!(wished(&all, "x", &held, Some(("d", 59))).hand_over, None);
         assert_eq!(wished(&all, "x", &held[..2], None).hand_over, None);
     }
 
     #[test]
-    fn nothing_is_taken_by_another_configuration_or_beside_one() {
+    fn each_has_some_of_every_kind() {
+        let lanes = ["deliver/1", "deliver/2", "deliver/3", "digest", "escalate", "poll/1", "watch"];
+        let wanted = names(&lanes);
+        let two = standing(vec![], vec![replica("x", "f", 0), replica("y", "f", 0)]);
+        let none = BTreeSet::new();
+        let part = |me| Part { me, fingerprint: "f", wanted: &wanted, held: &none, handed_over: None };
+        assert_eq!(wish(&two, part("x")).take, ["deliver/1", "deliver/3", "escalate", "watch"]);
+        assert_eq!(wish(&two, part("y")).take, ["deliver/2", "digest", "poll/1", "deliver/1"]);
+        assert_eq!(to_hand_over(&wanted).as_deref(), Some("deliver/3"));
+        assert_eq!(to_hand_over(&none), None);
+    }
+
+    #[test]
+    fn who_hands_a_lease_over_leaves_it_to_the_others() {
+        let two = |y| vec![replica("x", "f", 0), replica("y", "f", y)];
+        let handed = |y| {
+            let mut leases: Vec<Lease> = ["a", "b", "c"].map(|name| lease(name, Some("x"), 9000, 1)).into();
+            // It was given up three seconds ago.
+            leases.push(lease("d", None, -3_000, 1));
+            standing(leases, two(y))
+        };
+        let held = ["a", "b", "c"];
+        assert!(wished(&handed(0), "x", &held, Some(("d", 3))).take.is_empty(), "it takes back what it handed over");
+        assert_eq!(wished(&handed(0), "y", &[], None).take, ["d"]);
+        assert_eq!(wished(&handed(0), "x", &held, Some(("d", 20))).take, ["d"], "the others do not want it");
+        assert_eq!(wished(&handed(-6_000), "x", &held, Some(("d", 3))).take, ["d"], "there are no others any more");
+        assert_eq!(wished(&handed(0), "x", &held, Some(("c", 3))).take, ["d"]);
+    }
+
+    #[test]
+    fn nothing_is_taken_by_another_configuration() {
         let mut others = standing(vec![], vec![]);
         others.in_force = (2, "g".into());
         assert_eq!(wished(&others, "x", &[], None), Wish::default());
-        let beside = standing(vec![lease("z", Some("y"), 9000, 0)], vec![]);
-        assert_eq!(wished(&beside, "x", &[], None), Wish::default());
-        let own = standing(vec![lease("a", Some("x"), 9000, 0)], vec![]);
-        assert_eq!(wished(&own, "x", &["a"], None).take, ["b", "c", "d"], "its own loops go by the new one already");
         let over = standing(vec![lease("z", Some("y"), -1, 0)], vec![]);
         assert_eq!(wished(&over, "x", &[], None).take.len(), 4);
         assert!(!is_in_force_somewhere(&over, "x"));
+        let standing_by = standing(vec![], vec![replica("x", "f", 0), replica("y", "older", -4_000)]);
+        assert!(are_others(&standing_by, "x") && are_others(&standing_by, "y"));
+        assert!(!are_others(&standing(vec![], vec![replica("x", "f", 0), replica("y", "f", -5_000)]), "x"));
+        assert_eq!(outdated(&standing_by).map(|one| one.id.as_str()).collect::<Vec<_>>(), ["y"]);
+    }
+
+    /// A lane of the configuration before that waits for an answer must not keep the sources from being polled.
+    #[test]
+    fn what_runs_by_the_configuration_before_holds_up_its_own_successor_alone() {
+        let wanted = names(&["deliver/hook", "deliver/mail+pager", "own", "poll/a+b", "poll/c"]);
+        let held = BTreeSet::new();
+        let taken = |busy: &[&str]| {
+            let older = busy.iter().map(|name| lease(name, Some("y"), 9000, 0)).collect();
+            let part = Part { me: "x", fingerprint: "f", wanted: &wanted, held: &held, handed_over: None };
+            wish(&standing(older, vec![]), part).take
+        };
+        assert_eq!(taken(&["deliver/hook"]), ["deliver/mail+pager", "own", "poll/a+b", "poll/c"]);
+        assert_eq!(taken(&["deliver/pager", "poll/b"]), ["deliver/hook", "own", "poll/c"]);
+        assert_eq!(taken(&["deliver/mail+hook", "own"]), ["poll/a+b", "poll/c"]);
+        assert_eq!(taken(&["poll/hook", "deliver/a", "deliver/ho", "own/c"]).len(), 5, "these are about others");
     }
 
     /// What may happen to a lease and three processes, in any order. Times are milliseconds.

@@ -5,7 +5,7 @@
 //! decided by [`own::decide`]. Polls and lanes only leave their traces in the store, and know nothing of this. A fault of
 //! the store itself cannot be told this way: it is logged, and keeps the heartbeat from going out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::counting::count_alerts;
 use super::heartbeat;
+use super::lease;
 use super::pending::Receivers;
 use super::turn::{Pace, Statuses, Turn, TurnError, Turned};
 use crate::alert::own::{self, Ailment, OwnDecided, OwnSeen, ReceiverSeen, SourceSeen, Watch};
@@ -23,7 +24,7 @@ use crate::model::{
     Alert, GapCause, MessageKind, Notification, ReceiverId, Silence, SilenceId, SourcePart, Suppression,
 };
 use crate::rule::Muting;
-use crate::store::{Desk, OwnAlerts, OwnCommit, OwnState, PollLedger, StoreError};
+use crate::store::{Desk, Leases, OwnAlerts, OwnCommit, OwnState, PollLedger, Replica, Standing, StoreError};
 
 /// What became of the last try to change the configuration while the program runs. Whoever tries says so here.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +57,24 @@ impl Reloads {
     }
 }
 
+/// The replicas that were seen with another configuration than the one in force, each with since when.
+#[derive(Debug, Clone, Default)]
+pub struct Outdated(BTreeMap<String, Timestamp>);
+
+impl Outdated {
+    /// What there is to tell of them at `now`, as the leases stand.
+    fn seen(&mut self, standing: &Standing, now: Timestamp) -> Vec<(String, Timestamp, String)> {
+        let differing: Vec<&Replica> = lease::outdated(standing).collect();
+        self.0.retain(|id, _| differing.iter().any(|one| one.id == *id));
+        let told = differing.into_iter().map(|one| {
+            let since = *self.0.entry(one.id.clone()).or_insert(now);
+            let words = format!("it has {}, and {} is in force", one.configuration, standing.in_force.0);
+            (format!("{} ({})", one.host, one.pid), since.min(now), words)
+        });
+        told.collect()
+    }
+}
+
 /// By what name its status is known.
 pub const NAME: &str = "own";
 
@@ -79,9 +98,11 @@ pub struct OwnWatch<S> {
     pub statuses: Statuses,
     /// Where alerts that begin and end are counted.
     pub metrics: Metrics,
+    /// The replicas whose configuration is another one.
+    pub outdated: Outdated,
 }
 
-impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
+impl<S: Desk + Leases + OwnAlerts + PollLedger> OwnWatch<S> {
     /// Looks once, and adds what follows. Returns how many deliveries that are.
     ///
     /// # Errors
@@ -90,7 +111,11 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
         // Where the clock was set back, what it says now is all there is to go by.
         self.started_at = self.started_at.min(now);
         let state = self.store.own_state(now.checked_sub(OWN_GAP_AGE_MAX).unwrap_or(Timestamp::MIN)).await?;
-        let seen = self.seen(&state, now);
+        let outdated = match self.store.is_shared() {
+            true => self.outdated.seen(&self.store.look(None).await?, now),
+            false => Vec::new(),
+        };
+        let seen = OwnSeen { outdated, ..self.seen(&state, now) };
         let OwnDecided { mut begun, ended, changed } = own::decide(&self.watch, &seen, &state.firing, now);
         let known = self.store.known_alerts(&begun.iter().map(|alert| alert.id.clone()).collect::<Vec<_>>()).await?;
         begun.retain(|alert| !known.contains(&alert.id));
@@ -149,7 +174,13 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
             Some((name, fault.since, fault.error))
         });
         let refused = self.reloads.lock().clone();
-        OwnSeen { sources: sources.collect(), receivers: receivers.collect(), refused, loops: loops.collect() }
+        OwnSeen {
+            sources: sources.collect(),
+            receivers: receivers.collect(),
+            refused,
+            loops: loops.collect(),
+            outdated: Vec::new(),
+        }
     }
 
     /// Holds back those that begin which something mutes. Returns those of `still`, which fire, that are told now or are
@@ -180,7 +211,7 @@ impl<S: Desk + OwnAlerts + PollLedger> OwnWatch<S> {
     }
 }
 
-impl<S: Desk + OwnAlerts + PollLedger> Turn for OwnWatch<S> {
+impl<S: Desk + Leases + OwnAlerts + PollLedger> Turn for OwnWatch<S> {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::limits::{LOOP_HANGS_AFTER, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
+use crate::limits::{LOOP_HANGS_AFTER, SHARED_TURN_EVERY, STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
 use crate::lock::locked;
 
 /// Something that is done over and over.
@@ -186,17 +186,29 @@ impl Drop for Publisher {
 pub struct Runner {
     clock: Arc<dyn Clock>,
     statuses: Statuses,
+    /// Longest sleep of a loop that is woken by others.
+    longest: Duration,
 }
 
 impl Runner {
     /// Loops that go by `clock` and publish to `statuses`.
     pub fn new(clock: Arc<dyn Clock>, statuses: Statuses) -> Runner {
-        Runner { clock, statuses }
+        Runner { clock, statuses, longest: Duration::MAX }
+    }
+
+    /// The same loops on a store on which other processes work, too, which cannot wake them.
+    #[must_use]
+    pub fn beside_others(self) -> Runner {
+        Runner { longest: SHARED_TURN_EVERY, ..self }
     }
 
     /// Runs one loop until `shutdown`. A turn under way is finished, unless it is one that is given up.
     pub async fn run(&self, mut work: impl Turn, shutdown: &CancellationToken) {
-        let (pace, nudge) = (work.pace(), work.nudge().unwrap_or_default());
+        let (mut pace, nudge) = (work.pace(), work.nudge());
+        if nudge.is_some() {
+            pace.longest = pace.longest.min(self.longest);
+        }
+        let nudge = nudge.unwrap_or_default();
         let mut course = Course::new(work.name(), &self.statuses, pace.backoff_max);
         let mut wait = pace.first_after;
         loop {

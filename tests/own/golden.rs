@@ -83,6 +83,7 @@ fn one_of_each(watch: &Watch) -> Vec<Alert> {
         receivers: vec![ReceiverSeen { id: ReceiverId::new("pager"), ailment: None }],
         refused: None,
         loops: Vec::new(),
+        outdated: Vec::new(),
     };
     let seen = [
         OwnSeen {
@@ -98,6 +99,10 @@ fn one_of_each(watch: &Watch) -> Vec<Alert> {
         },
         OwnSeen { refused: why("rules.yaml:3:1: unknown key \"sourcs\""), ..quiet.clone() },
         OwnSeen { loops: vec![("escalation".into(), at(0), "it panicked (this is a bug)".into())], ..quiet.clone() },
+        OwnSeen {
+            outdated: vec![("bell2 (4711)".into(), at(0), "it has 3, and 4 is in force".into())],
+            ..quiet.clone()
+        },
     ];
     let mut all = Vec::new();
     for seen in seen {

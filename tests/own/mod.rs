@@ -24,7 +24,7 @@ use nightbell::store::{
     Archive as _, Deliveries as _, Desk as _, FallbackDeliveries as _, KnownReceiver, NewSilence, Outbox as _,
     OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, Settled, SqlStore,
 };
-use nightbell::worker::own::{OwnWatch, Reloads};
+use nightbell::worker::own::{Outdated, OwnWatch, Reloads};
 use nightbell::worker::pending::{Receiver, Receivers};
 use nightbell::worker::turn::{Failing, Statuses};
 
@@ -37,7 +37,7 @@ const FILE: &str = "version: 1\nsources:\n  warehouse: { type: dataarts, region:
     receivers:\n  oncall: { type: webhook, url: 'http://127.0.0.1:1/a' }\n  team: { type: webhook, url: 'http://127.0.0.1:1/b' }\n  \
     mail: { type: email, smtp_url: 'smtp+plain://127.0.0.1:1', from: a@example.com, to: [b@example.com] }\nrules: {}\n";
 
-fn config(own: &str) -> Config {
+pub(crate) fn config(own: &str) -> Config {
     let options = LoadOptions { offline: true };
     let loaded = Config::from_text(format!("{FILE}{own}\n"), "test", Path::new(""), &options);
     loaded.unwrap_or_else(|problem| panic!("{problem}")).config
@@ -53,7 +53,7 @@ struct World {
     _place: Place,
 }
 
-fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> OwnWatch<SqlStore> {
+pub(crate) fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> OwnWatch<SqlStore> {
     let receivers: Receivers =
         config.receivers.iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap())).collect();
     OwnWatch {
@@ -66,6 +66,7 @@ fn watch(config: &Config, store: &Arc<SqlStore>, started_at: Timestamp) -> OwnWa
         reloads: Reloads::default(),
         statuses: Statuses::default(),
         metrics: Metrics::default(),
+        outdated: Outdated::default(),
     }
 }
 
@@ -501,11 +502,11 @@ async fn what_is_lost_with_a_receiver_that_is_gone_from_the_file_is_told_to_the_
     let known = |ids: &[&str]| -> Vec<KnownReceiver> {
         ids.iter().map(|id| KnownReceiver { id: (*id).into(), fallback: None }).collect()
     };
-    world.store.keep_receivers(&known(&["oncall", "team", "renamed"]), at(0)).await.unwrap();
+    world.store.keep_receivers(&known(&["oncall", "team", "renamed"]), None, at(0)).await.unwrap();
     let deliveries = vec![delivery("d1", "renamed")];
     world.store.commit_own(&OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries }).await.unwrap();
     assert_eq!(world.look(at(HOUR)).await, nothing());
-    world.store.keep_receivers(&known(&["oncall", "team"]), at(HOUR)).await.unwrap();
+    world.store.keep_receivers(&known(&["oncall", "team"]), None, at(HOUR)).await.unwrap();
     let told = world.look(at(HOUR + MINUTE)).await;
     let said =
         |receiver: &str| format!("{receiver} alert.firing self/receiver-dead: messages do not reach receiver renamed");

@@ -21,7 +21,7 @@ proptest! {
             notify: vec![ReceiverId::new("oncall"), ReceiverId::new("team")],
             unreadable_after: Duration::from_secs(15 * 60),
             source_unreadable: true, source_incomplete: true, receiver_dead: true, reload_refused: true,
-            loop_failing: true,
+            loop_failing: true, replica_outdated: true,
         };
         let mut now = at(0);
         let (mut firing, mut ids): (Vec<Alert>, Vec<Alert>) = (Vec::new(), Vec::new());
@@ -55,6 +55,7 @@ proptest! {
                 receivers: vec![ReceiverSeen { id: ReceiverId::new("oncall"), ailment: ailment.clone() }],
                 refused: None,
                 loops: Vec::new(),
+                outdated: Vec::new(),
             };
             let decided = own::decide(&watch, &seen, &firing, now);
             prop_assert!(decided.changed.is_empty());

@@ -276,3 +276,27 @@ async fn replicas_that_start_at_once_on_an_empty_database_bring_it_up_together()
     }
     assert!(opened[0].as_ref().unwrap().deliveries(1).await.unwrap().is_empty());
 }
+
+/// A migration may take minutes: whoever starts meanwhile waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_waits_for_the_migration_of_another_one() {
+    let url = cluster::empty_database("");
+    let mut first = beside(&url).await;
+    first.execute(sqlx::raw_sql("BEGIN; SELECT pg_advisory_xact_lock(1312974188)")).await.unwrap();
+    let opening = tokio::spawn({
+        let url = url.clone();
+        async move { SqlStore::open(&url, Mode::Work).await }
+    });
+    let mut watching = beside(&url).await;
+    let waiting = "SELECT COUNT(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+         WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
+    while number(&mut watching, waiting).await == 0 {
+        assert!(!opening.is_finished(), "it does not wait for the lock of who brings the database up to date");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Longer than a call waits for a lock otherwise.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert!(!opening.is_finished(), "it gave up");
+    first.execute("COMMIT").await.unwrap();
+    opening.await.unwrap().unwrap().beat(at(0)).await.unwrap();
+}

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use nightbell::model::{DeliveryState, ReceiverId};
+use nightbell::model::{Attempt, AttemptOutcome, DeliveryState, ReceiverId};
 use nightbell::store::{
-    Deliveries as _, Fence, Leases as _, Mode, Outbox as _, PollCommit, PollLedger as _, Replica, SqlStore, StoreError,
-    Upkeep as _,
+    Deliveries as _, FallbackDeliveries as _, Fence, KnownReceiver, Leases as _, Mode, Outbox as _, PollCommit,
+    PollLedger as _, Replica, Settled, SqlStore, StoreError, Upkeep as _,
 };
 use sqlx::{Connection as _, Executor as _};
 
@@ -131,9 +131,85 @@ async fn a_restart_with_older_files_does_not_put_them_in_force_and_a_reload_does
 #[tokio::test]
 async fn a_pause_that_a_channel_asked_for_outlives_who_heard_it() {
     let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
-    let pager = ReceiverId::new("pager");
+    let (pager, team) = (ReceiverId::new("pager"), ReceiverId::new("team"));
+    // It is stored with the outcome: who dies the moment after has left it.
+    store.commit_poll(&PollCommit { deliveries: vec![delivery("t1", "team")], ..commit(0) }).await.unwrap();
+    let claimed = store.claim(&team, at(1), 1).await.unwrap();
+    let throttled = Settled {
+        id: claimed[0].notification.id.clone(),
+        attempt_number: 1,
+        started_at: at(1),
+        ended_at: at(2),
+        attempt: Attempt {
+            retry_after: Some(LONG),
+            ..Attempt::failed(AttemptOutcome::Throttled, Some("429".into()), "")
+        },
+        state: DeliveryState::Pending,
+        last_error: None,
+        next_attempt_at: Some(at(300)),
+        patience_spent: Duration::ZERO,
+    };
+    store.settle(&[throttled]).await.unwrap();
+    assert_eq!(store.paused_until(&team).await.unwrap(), Some(at(62)));
     assert_eq!(store.paused_until(&pager).await.unwrap(), None);
     store.keep_pause(&pager, at(60)).await.unwrap();
     store.keep_pause(&pager, at(90)).await.unwrap();
     assert_eq!(store.paused_until(&pager).await.unwrap(), Some(at(90)));
+}
+
+/// A replica that still has the older file, which restarts or wakes, must not give up what the newer one has pending.
+#[tokio::test]
+async fn only_the_configuration_in_force_says_which_receivers_are_gone() {
+    let url = fresh_database();
+    let store = SqlStore::open(&url, Mode::Work).await.unwrap();
+    let known = |ids: &[&str]| -> Vec<KnownReceiver> {
+        ids.iter().map(|id| KnownReceiver { id: ReceiverId::new(*id), fallback: None }).collect()
+    };
+    store.begin_generation("old", false, at(0)).await.unwrap();
+    store.keep_receivers(&known(&["pager"]), Some("old"), at(0)).await.unwrap();
+    store.begin_generation("new", false, at(1)).await.unwrap();
+    store.keep_receivers(&known(&["pager", "added"]), Some("new"), at(1)).await.unwrap();
+    let deliveries = ["a1", "a2", "a3"].map(|id| delivery(id, "added")).to_vec();
+    store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
+    assert!(store.keep_receivers(&known(&["pager"]), Some("old"), at(2)).await.unwrap().is_empty());
+    let states = async || {
+        let all = store.deliveries(9).await.unwrap();
+        (all.iter().filter(|one| one.state == DeliveryState::Pending).count(), all.len())
+    };
+    assert_eq!(states().await, (3, 3), "the older file gave up what the newer one has pending");
+    // One is claimed by a lane that dies, and has no heir once its receiver is gone.
+    assert_eq!(store.claim(&ReceiverId::new("added"), at(3), 1).await.unwrap().len(), 1);
+    let gone = store.keep_receivers(&known(&["pager"]), Some("new"), at(4)).await.unwrap();
+    assert_eq!((gone, states().await), (known(&["added"]), (1, 3)), "one is under way");
+    store.keep_receivers(&known(&["pager"]), Some("new"), at(3 + 20 * 60 + 1)).await.unwrap();
+    assert_eq!(states().await, (0, 3));
+
+    // While it is being said, no other configuration takes effect; and a lease that is lost says nothing.
+    let mut saying = sqlx::AnyConnection::connect(&url).await.unwrap();
+    saying.execute(sqlx::raw_sql("BEGIN; SELECT 1 FROM generation WHERE fingerprint = 'new' FOR SHARE")).await.unwrap();
+    let newest = store.begin_generation("newest", false, at(5));
+    tokio::pin!(newest);
+    tokio::select! {
+        _ = &mut newest => panic!("another configuration took effect half-way"),
+        () = tokio::time::sleep(Duration::from_millis(300)) => {}
+    }
+    saying.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
+    assert_eq!(newest.await.unwrap(), 3);
+    let token = store.take("fallback", &replica("one", "newest"), LONG).await.unwrap().unwrap();
+    let held = store.fenced(fence("fallback", token));
+    store.give_up(&[fence("fallback", token)]).await.unwrap();
+    let refused = held.keep_receivers(&known(&[]), Some("newest"), at(6)).await;
+    assert_eq!(refused, Err(StoreError::Fenced("fallback".into())));
+}
+
+/// How long a lease is free is counted from when it was given up: who gave it up leaves it to others for a while.
+#[tokio::test]
+async fn a_lease_is_free_from_when_it_was_given_up() {
+    let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
+    let one = replica("one", "f");
+    let token = store.take("watch", &one, LONG).await.unwrap().unwrap();
+    store.give_up(&[fence("watch", token)]).await.unwrap();
+    let standing = store.look(None).await.unwrap();
+    let free = standing.now.duration_since(standing.leases[0].until).unsigned_abs();
+    assert!(standing.leases[0].holder.is_none() && free < Duration::from_secs(5), "{free:?}");
 }

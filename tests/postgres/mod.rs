@@ -4,6 +4,8 @@ mod blockers;
 mod board;
 mod copy;
 mod leases;
+mod leases_by_chance;
+mod outdated;
 mod page;
 
 use std::process::Command;
@@ -24,11 +26,23 @@ const LONG: [&str; 10] = [
     "what_is_told_is_the_truth",
 ];
 
+/// Tests of the program and the page that are about a file, whose processes are killed and would wait for the leases of the
+/// one before, or that set the clock, where a server has one of its own.
+const OF_A_FILE: [&str; 7] = [
+    "kill",
+    "wishes_that_make_no_sense",
+    "a_store_whose_address_is_not_known",
+    "status_says_whether_it_runs",
+    "a_link_acknowledges_when",
+    "lists_and_counts_are_of",
+    "what_somebody_does_reaches",
+];
+
 /// Runs the tests that these filters name once more, with every store in a database of this process's cluster.
-fn on_postgres(filters: &[&str]) {
+fn on_postgres(filters: &[&str], skipped: &[&str]) {
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args(filters).args(["--skip", "postgres::", "--test-threads", "4"]);
-    again.args(LONG.iter().flat_map(|name| ["--skip", name]));
+    again.args(LONG.iter().chain(skipped).flat_map(|name| ["--skip", name]));
     let output = again.env(cluster::GIVEN, cluster::address()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let passed = said.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
@@ -38,20 +52,31 @@ fn on_postgres(filters: &[&str]) {
 
 #[test]
 fn what_the_store_keeps() {
-    on_postgres(&["store::"]);
+    on_postgres(&["store::"], &[]);
 }
 
 #[test]
 fn what_polls_find() {
-    on_postgres(&["poll::", "schedulerx::roots", "conditions::", "explain::"]);
+    on_postgres(&["poll::", "schedulerx::roots", "conditions::", "explain::"], &[]);
 }
 
 #[test]
 fn what_lanes_deliver() {
-    on_postgres(&["deliver::", "fallback::"]);
+    on_postgres(&["deliver::", "fallback::"], &[]);
 }
 
 #[test]
 fn what_digests_and_the_watch_say() {
-    on_postgres(&["digest::", "own::", "replay::"]);
+    on_postgres(&["digest::", "own::", "replay::"], &[]);
+}
+
+/// The real binary, and the page.
+#[test]
+fn what_people_hear_and_see() {
+    let program =
+        ["story::", "digest::", "escalation::", "silence::", "dead_letters::", "life::", "look::", "on_call::"];
+    let page = ["night::", "api::", "actions::", "links::", "sessions::", "scope::"];
+    let filters = program.map(|name| format!("program::{name}")).into_iter();
+    let filters: Vec<String> = filters.chain(page.map(|name| format!("web::{name}"))).collect();
+    on_postgres(&filters.iter().map(String::as_str).collect::<Vec<_>>(), &OF_A_FILE);
 }

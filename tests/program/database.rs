@@ -119,6 +119,41 @@ async fn each_thing_that_is_wrong_with_a_database_has_its_own_words() {
     assert!(!exists(&stage.path("nightbell.db")));
 }
 
+/// A store that is a file becomes one that several machines share, and back, by the command.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_moves_to_a_database_and_back_by_a_command() {
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 7));
+    stage.once(0).await;
+    let before = text(&stage.output(&["alerts", "--json"]).await.stdout);
+    assert_eq!(before.lines().count(), 1);
+    let file = |name: &str| format!("sqlite://{}", stage.path(name).display());
+    let url = tokio::task::spawn_blocking(|| cluster::empty_database("")).await.unwrap();
+    let moved = async |from: &str, to: &str| {
+        let (from, to) = (from.to_string(), to.to_string());
+        let mut command = super::nightbell(&["store", "copy", &from, &to]);
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    };
+    for (from, to) in [(stage.store(), url.clone()), (url.clone(), file("back.db"))] {
+        let done = moved(&from, &to).await;
+        let (shown, said) = (text(&done.stdout), text(&done.stderr));
+        assert_eq!(done.status.code(), Some(0), "{said}");
+        assert!(shown.lines().any(|line| line.split_whitespace().eq(["delivery", "1"])), "{shown}");
+        assert!(said.contains("rows are in") && said.contains("as many as in"), "{said}");
+    }
+    let again = moved(&stage.store(), &url).await;
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again.stdout));
+    assert!(text(&again.stderr).contains("nothing was copied"), "{}", text(&again.stderr));
+    for store in [url.clone(), file("back.db")] {
+        write_store(&stage, &store);
+        assert_eq!(text(&stage.output(&["alerts", "--json"]).await.stdout), before, "{store}");
+        // What was told is not told again.
+        stage.once(0).await;
+    }
+    assert_eq!(stage.sink.hits().len(), 1);
+    tokio::task::spawn_blocking(move || cluster::remove(&url)).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn run_waits_for_a_database_that_is_not_there() {
     let stage = Stage::set(super::TELL_FAILURES).await;

@@ -102,8 +102,7 @@ enum Fell {
 
 /// Where a process died that began at `began`: the store tells.
 async fn place(stage: &Stage, began: Timestamp) -> Fell {
-    let url = format!("sqlite://{}", stage.path("nightbell.db").display());
-    let store = SqlStore::open(&url, Mode::Read).await.unwrap();
+    let store = SqlStore::open(&stage.store(), Mode::Read).await.unwrap();
     let polled_at = store.sources().await.unwrap().first().map(|source| source.polled_at);
     let made_at = store.digest_cursor("beat").await.unwrap().map(|cursor| cursor.made_at);
     let is_pending = store.deliveries(1).await.unwrap().iter().any(|latest| latest.state == DeliveryState::Pending);
@@ -158,8 +157,9 @@ async fn the_command_shows_a_digest_beside_a_running_nightbell_and_moves_nothing
     let stage = Stage::set(rules).await;
     stage.workspace.put(failed("etl_orders", 1));
     let running = stage.start();
-    let is_read = |stage: &Stage| exists(&stage.path("nightbell.db"));
-    while !is_read(&stage) || stage.output(&["jobs", "--json"]).await.stdout.is_empty() {
+    // A file is there before anything is in it.
+    let is_made = |stage: &Stage| !stage.store().starts_with("sqlite:") || exists(&stage.path("nightbell.db"));
+    while !is_made(&stage) || stage.output(&["jobs", "--json"]).await.stdout.is_empty() {
         pause(50).await;
     }
     for _ in 0..2 {

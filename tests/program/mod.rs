@@ -43,11 +43,15 @@ use nightbell::sim::{SimConfig, SimInstance, SimNode, SimWorkspace};
 pub(crate) use kill::Random;
 use sink::Sink;
 
+use crate::sample::Database;
+
 /// A directory with a configuration, a workspace to poll, and a sink to tell.
 pub(crate) struct Stage {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) workspace: SimWorkspace,
     pub(crate) sink: Sink,
+    /// Where the store is, if it is no file.
+    database: Option<Database>,
 }
 
 impl Stage {
@@ -56,20 +60,38 @@ impl Stage {
         Stage::set_before(SimConfig::default(), rules).await
     }
 
-    /// The same before a workspace of this kind.
+    /// The same before a workspace of this kind. The store is a file, or in a run of the tests that is about databases one of
+    /// them.
     pub(crate) async fn set_before(workspace: SimConfig, rules: &str) -> Stage {
+        Stage::set_on(Database::of_this_run(), workspace, rules).await
+    }
+
+    /// A stage whose store several processes share, in any run of the tests.
+    pub(crate) async fn set_on_server(workspace: SimConfig, rules: &str) -> Stage {
+        let database = tokio::task::spawn_blocking(Database::fresh).await.unwrap();
+        Stage::set_on(Some(database), workspace, rules).await
+    }
+
+    async fn set_on(database: Option<Database>, workspace: SimConfig, rules: &str) -> Stage {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let workspace = SimWorkspace::start(workspace, clock).await.unwrap();
-        let stage = Stage { directory: tempfile::tempdir().unwrap(), workspace, sink: Sink::open().await };
+        let (directory, sink) = (tempfile::tempdir().unwrap(), Sink::open().await);
+        let stage = Stage { directory, workspace, sink, database };
         stage.write_config(rules);
         stage
+    }
+
+    /// The address of the store.
+    pub(crate) fn store(&self) -> String {
+        let file = || format!("sqlite://{}", self.path("nightbell.db").display());
+        self.database.as_ref().map_or_else(file, |database| database.0.clone())
     }
 
     /// Writes the configuration anew with `rules` at its end.
     pub(crate) fn write_config(&self, rules: &str) {
         let text = format!(
-            "version: 1\nstore: sqlite://{store}\nsources:\n{source}receivers:\n  hook: {{ type: webhook, url: {hook} }}\n{rules}",
-            store = self.path("nightbell.db").display(),
+            "version: 1\nstore: {store}\nsources:\n{source}receivers:\n  hook: {{ type: webhook, url: {hook} }}\n{rules}",
+            store = self.store(),
             source = self.source("warehouse"),
             hook = self.sink.url("hook"),
         );

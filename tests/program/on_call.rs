@@ -57,7 +57,7 @@ async fn a_broken_rules_file_takes_no_command_away() {
         }
     }
     // Without any file, the store may be named.
-    let store = format!("sqlite://{}", stage.path("nightbell.db").display());
+    let store = stage.store();
     let elsewhere = tempfile::tempdir().unwrap();
     let bare = |arguments: &[&str]| nightbell(arguments).current_dir(elsewhere.path()).output().unwrap();
     assert_eq!(code(&bare(&["alerts"])), Some(78));

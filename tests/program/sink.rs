@@ -1,5 +1,6 @@
 //! A webhook endpoint on loopback that remembers every byte it was sent.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse as _;
 use tokio::net::TcpListener;
 
 /// One request as it came.
@@ -43,7 +45,12 @@ pub(crate) struct Sink {
 struct SinkState {
     hits: Vec<Hit>,
     answer: StatusCode,
+    /// For how long to be left alone, in seconds.
+    retry_after: Option<u64>,
     hangs: bool,
+    /// Paths at which requests are not answered, and at which they are refused.
+    hanging: BTreeSet<String>,
+    refusing: BTreeSet<String>,
 }
 
 impl Sink {
@@ -51,7 +58,9 @@ impl Sink {
     pub(crate) async fn open() -> Sink {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(SinkState { hits: Vec::new(), answer: StatusCode::OK, hangs: false }));
+        let (hits, answer, hanging, refusing) = (Vec::new(), StatusCode::OK, BTreeSet::new(), BTreeSet::new());
+        let state = SinkState { hits, answer, retry_after: None, hangs: false, hanging, refusing };
+        let state = Arc::new(Mutex::new(state));
         let router = Router::new().fallback(take).with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Sink { address, state }
@@ -67,9 +76,25 @@ impl Sink {
         self.state.lock().unwrap().answer = StatusCode::from_u16(status).unwrap();
     }
 
+    /// The same, and asks to be left alone for so many seconds.
+    pub(crate) fn answer_after(&self, status: u16, seconds: u64) {
+        self.answer(status);
+        self.state.lock().unwrap().retry_after = Some(seconds);
+    }
+
     /// From now on requests are taken and not answered, or answered again.
     pub(crate) fn hang(&self, hangs: bool) {
         self.state.lock().unwrap().hangs = hangs;
+    }
+
+    /// From now on requests at `path` are taken and not answered, or answered again.
+    pub(crate) fn hang_at(&self, path: &str, hangs: bool) {
+        set(&mut self.state.lock().unwrap().hanging, path, hangs);
+    }
+
+    /// From now on requests at `path` are refused for the time being, or taken again.
+    pub(crate) fn refuse_at(&self, path: &str, refuses: bool) {
+        set(&mut self.state.lock().unwrap().refusing, path, refuses);
     }
 
     /// Everything that arrived.
@@ -97,20 +122,33 @@ impl Sink {
     }
 }
 
+fn set(paths: &mut BTreeSet<String>, path: &str, is_in: bool) {
+    let path = format!("/{path}");
+    if is_in {
+        paths.insert(path)
+    } else {
+        paths.remove(&path)
+    };
+}
+
 async fn take(
     State(state): State<Arc<Mutex<SinkState>>>,
     uri: axum::http::Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, &'static str) {
+) -> axum::response::Response {
     let body = String::from_utf8(body.to_vec()).unwrap();
-    let (answer, hangs) = {
+    let (answer, retry_after, hangs) = {
         let mut state = state.lock().unwrap();
         state.hits.push(Hit { path: uri.path().to_string(), headers, body });
-        (state.answer, state.hangs)
+        let answer = if state.refusing.contains(uri.path()) { StatusCode::SERVICE_UNAVAILABLE } else { state.answer };
+        (answer, state.retry_after, state.hangs || state.hanging.contains(uri.path()))
     };
     if hangs {
         std::future::pending::<()>().await;
     }
-    (answer, "ok")
+    match retry_after {
+        Some(seconds) => (answer, [("retry-after", seconds.to_string())], "ok").into_response(),
+        None => (answer, "ok").into_response(),
+    }
 }

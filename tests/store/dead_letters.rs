@@ -86,8 +86,8 @@ async fn what_was_meant_for_a_receiver_that_is_gone_is_not_sent_again_until_it_i
     let deliveries = vec![delivery("f1", "pager"), resolution("r1", "pager", "f1")];
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     let known = |id: &str| KnownReceiver { id: ReceiverId::new(id), fallback: None };
-    store.keep_receivers(&[known("pager"), known("team")], at(1)).await.unwrap();
-    store.keep_receivers(&[known("team")], at(2)).await.unwrap();
+    store.keep_receivers(&[known("pager"), known("team")], None, at(1)).await.unwrap();
+    store.keep_receivers(&[known("team")], None, at(2)).await.unwrap();
     assert!(outbox(&store).await.iter().all(|line| line.contains(" dead 0 ")), "{:?}", outbox(&store).await);
     let all = DeadLetters::Of { receiver: pager(), since: at(0) };
     for which in [named(&["f1", "r1"]), all.clone()] {
@@ -95,7 +95,7 @@ async fn what_was_meant_for_a_receiver_that_is_gone_is_not_sent_again_until_it_i
         let gone = |id: &str| (DeliveryId::new(id), NotRevived::NoReceiver(pager()));
         assert_eq!((refused.revived.len(), refused.refused), (0, vec![gone("f1"), gone("r1")]));
     }
-    store.keep_receivers(&[known("pager"), known("team")], at(4)).await.unwrap();
+    store.keep_receivers(&[known("pager"), known("team")], None, at(4)).await.unwrap();
     assert_eq!(store.revive(&all, "kim", at(5)).await.unwrap().revived.len(), 2);
 }
 

@@ -49,7 +49,7 @@ impl Chosen {
 
 pub(super) async fn backtest(config: &Config, chosen: &Chosen) -> Result<Exit, Failure> {
     let now = SystemClock.now();
-    let read = |text: &str| instant(text, &config.timezone).map_err(Failure::Usage);
+    let read = |text: &str| instant(text, &config.timezone, now).map_err(Failure::Usage);
     let since = read(&chosen.since)?;
     let until = chosen.until.as_deref().map(read).transpose()?.unwrap_or(now).min(now);
     if until <= since {

@@ -6,7 +6,7 @@ mod show;
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
-use super::ground::{Exit, Failure, Listing, instant};
+use super::ground::{Exit, Failure, Listing, instant, now_of};
 use super::names;
 use super::output::{complain, complain_of_left_out, fail, local, print, table};
 use super::place::Desk;
@@ -69,14 +69,15 @@ pub(super) async fn deliveries(desk: &Desk, arguments: &Arguments) -> Result<Exi
 
 async fn list(desk: &Desk, filter: &Filter, listing: &Listing) -> Result<Exit, Failure> {
     let config = &desk.config;
-    let since = match filter.since.as_deref().map(|text| instant(text, &config.timezone)).transpose() {
+    let store = SqlStore::open(&config.store, Mode::Read).await?;
+    let now = now_of(&store).await?;
+    let since = match filter.since.as_deref().map(|text| instant(text, &config.timezone, now)).transpose() {
         Ok(since) => since,
         Err(reason) => {
             fail(reason);
             return Ok(Exit::Usage);
         }
     };
-    let store = SqlStore::open(&config.store, Mode::Read).await?;
     names::rules(desk, &store, filter.rule.as_slice()).await?;
     names::receivers(desk, &store, filter.receiver.as_slice()).await?;
     let query = DeliveryQuery {

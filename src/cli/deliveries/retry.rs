@@ -1,14 +1,14 @@
 //! `nightbell deliveries retry`: dead letters are sent again, and what waits for its next attempt at once.
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::super::ground::{Exit, Failure, instant};
+use super::super::ground::{Exit, Failure, instant, now_of};
 use super::super::names;
 use super::super::output::{complain, fail, print};
 use super::super::place::Desk;
 use super::super::silence::author;
-use crate::clock::{Clock as _, SystemClock};
 use crate::model::{DeliveryId, ReceiverId};
 use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
 
@@ -32,21 +32,22 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn retry(desk: &Desk, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
-    let which = which(desk, arguments)?;
     let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
     let store = SqlStore::open(&desk.config.store, Mode::Amend).await?;
+    let now = now_of(&store).await?;
+    let which = which(desk, arguments, now)?;
     names::receivers(desk, &store, arguments.receiver.as_slice()).await?;
-    let revived = store.revive(&which, &by, SystemClock.now()).await?;
+    let revived = store.revive(&which, &by, now).await?;
     store.close().await;
     tell(&revived, arguments.json || as_json)?;
     Ok(if revived.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-fn which(desk: &Desk, arguments: &Arguments) -> Result<DeadLetters, Failure> {
+fn which(desk: &Desk, arguments: &Arguments, now: Timestamp) -> Result<DeadLetters, Failure> {
     let (Some(receiver), Some(since)) = (&arguments.receiver, &arguments.since) else {
         return Ok(DeadLetters::Named(arguments.ids.iter().map(DeliveryId::new).collect()));
     };
-    let since = instant(since, &desk.config.timezone).map_err(Failure::Usage)?;
+    let since = instant(since, &desk.config.timezone, now).map_err(Failure::Usage)?;
     Ok(DeadLetters::Of { receiver: ReceiverId::new(receiver), since })
 }
 

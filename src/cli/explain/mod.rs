@@ -5,10 +5,9 @@ mod text;
 use clap::Args;
 
 use self::text::as_text;
-use super::ground::{Exit, Failure};
+use super::ground::{Exit, Failure, now_of};
 use super::output::{complain, fail, grouped, print};
 use super::place::Desk;
-use crate::clock::{Clock as _, SystemClock};
 use crate::desk::explain::{Asked, explain, find, find_matching};
 use crate::desk::json;
 use crate::limits::EXPLAINED_JOBS_MAX;
@@ -32,7 +31,7 @@ pub(super) struct Arguments {
 pub(super) async fn explain_all(desk: &Desk, arguments: &Arguments) -> Result<Exit, Failure> {
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let now = SystemClock.now();
+    let now = now_of(&store).await?;
     let found = match find(&store, &arguments.subject, &config.rules).await? {
         Ok(found) => found,
         Err(near) => match matching(&store, &arguments.subject).await? {

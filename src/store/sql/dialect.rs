@@ -83,6 +83,14 @@ impl Dialect {
         }
     }
 
+    /// At the end of a query for a row of which nothing must change before the transaction ends.
+    pub(super) const fn keep_row(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR SHARE",
+        }
+    }
+
     /// A FROM item named `item`: the JSON list bound as `$1`, one row for each of its arrays.
     ///
     /// SQLite's `jsonb_each` hands the arrays on as they were parsed; `json_each` would write each of them out as text,
@@ -147,6 +155,17 @@ impl Dialect {
             Dialect::Sqlite => String::new(),
             Dialect::Postgres => format!(" AND {}", self.is_listed(column)),
         }
+    }
+
+    /// The same for a join by the first columns, each of which is looked for among its own.
+    pub(super) fn and_are_listed(self, columns: &[&str]) -> String {
+        let is_listed = |(place, column): (usize, &&str)| match self {
+            Dialect::Sqlite => String::new(),
+            Dialect::Postgres => {
+                format!(" AND {column} = ANY(ARRAY(SELECT value ->> {place} FROM jsonb_array_elements($1::jsonb)))")
+            }
+        };
+        columns.iter().enumerate().map(is_listed).collect()
     }
 
     /// The text at `path` (`alert.severity`) of the JSON in `column`.

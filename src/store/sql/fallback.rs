@@ -88,8 +88,13 @@ fn untold() -> String {
 }
 
 impl FallbackDeliveries for SqlStore {
-    async fn keep_receivers(&self, known: &[KnownReceiver], now: Timestamp) -> Result<Vec<KnownReceiver>, StoreError> {
-        self.retried(|| Box::pin(receivers::keep(self, known, now))).await
+    async fn keep_receivers(
+        &self,
+        known: &[KnownReceiver],
+        configuration: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<KnownReceiver>, StoreError> {
+        self.retried(|| Box::pin(receivers::keep(self, known, configuration, now))).await
     }
 
     async fn undelivered(

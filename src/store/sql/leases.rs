@@ -122,8 +122,10 @@ impl Leases for SqlStore {
     async fn give_up(&self, held: &[Fence]) -> Result<(), StoreError> {
         let items: Vec<LeaseItem> =
             held.iter().map(|fence| LeaseItem { name: &fence.name, token: fence.token, status: None }).collect();
+        let clock = self.dialect.clock();
+        // It is free from now on: how long it stays so is counted from here.
         let statement = AssertSqlSafe(format!(
-            "UPDATE lease SET holder = NULL, until = 0, status = NULL FROM {} \
+            "UPDATE lease SET holder = NULL, until = {clock}, status = NULL FROM {} \
              WHERE lease.name = item.name AND lease.token = item.token",
             self.dialect.items(LeaseItem::COLUMNS)
         ));

@@ -43,6 +43,7 @@ mod open;
 mod outbox;
 mod own;
 mod path;
+mod pause;
 #[cfg(test)]
 mod plans;
 mod poll;

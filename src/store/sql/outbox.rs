@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::database::{SqlStore, Write};
 use super::free::{FREE, TOLD};
 use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
-use super::{insert, own, rows};
+use super::{insert, own, pause, rows};
 use crate::clock::{is_due, latest_due};
 use crate::limits::DELIVERY_WAIT_MAX;
 use crate::model::{
@@ -59,25 +59,11 @@ impl Outbox for SqlStore {
     }
 
     async fn keep_pause(&self, receiver: &ReceiverId, until: Timestamp) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        sqlx::query(
-            "INSERT INTO pause (receiver, until) VALUES ($1, $2) ON CONFLICT (receiver) DO UPDATE SET until = excluded.until",
-        )
-        .bind(receiver.as_str())
-        .bind(until.as_millisecond())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
-        self.commit(write).await
+        self.retried(|| Box::pin(pause::keep(self, receiver, until))).await
     }
 
     async fn paused_until(&self, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query("SELECT until FROM pause WHERE receiver = $1")
-            .bind(receiver.as_str())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
-        row.map(|row| rows::instant(rows::number(&row, 0)?)).transpose()
+        pause::until(self, receiver).await
     }
 
     async fn claim(&self, receiver: &ReceiverId, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
@@ -200,6 +186,7 @@ impl Outbox for SqlStore {
                     }
                 }
                 own::note_outcomes(self, &mut write, settled).await?;
+                pause::note(self, &mut write, settled).await?;
                 let dead = settled.iter().filter(|one| one.state == DeliveryState::Dead).map(|one| one.id.as_str());
                 bury_followers(self, &mut write, &dead.collect::<Vec<_>>()).await?;
                 self.commit(write).await

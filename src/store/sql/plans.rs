@@ -3,12 +3,13 @@
 //! The statements are those that the store really runs: a store with something of everything in it is asked all of it, the
 //! driver's log names the statements, and each one's plan is looked at.
 
+mod asked;
+mod server;
+
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
 use std::sync::Mutex;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tracing::Instrument as _;
 use tracing::field::{Field, Visit};
@@ -16,29 +17,9 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::database::{Mode, SqlStore};
-use crate::model::{
-    Alert, AlertId, Attempt, AttemptOutcome, Content, DeliveryId, DeliveryState, Escalation, GroupPlace, InstanceKey,
-    MessageKind, Notification, PollOutcome, RuleId, RuleStep, SourceId, StepTaken,
-};
-use crate::store::access::Access as _;
-use crate::store::actions::Actions as _;
-use crate::store::archive::Archive as _;
-use crate::store::board::Place;
-use crate::store::desk::Desk as _;
-use crate::store::digests::Digests as _;
-use crate::store::error::StoreError;
-use crate::store::escalation::Steps as _;
-use crate::store::fallback::{FallbackDeliveries as _, FallbackDelivery, KnownReceiver};
-use crate::store::gauges::Gauges as _;
-use crate::store::groups::Groups as _;
-use crate::store::ledger::{PollCommit, PollLedger as _};
-use crate::store::outbox::{Outbox as _, Settled};
-use crate::store::own::{OwnAlerts as _, OwnCommit};
-use crate::store::tally::Tally as _;
-use crate::store::upkeep::{KeptRuns, Upkeep as _};
 
 /// What may be read from end to end: tables that do not grow, lists that were bound, what a statement made itself.
-const SMALL: [&str; 18] = [
+const SMALL: [&str; 20] = [
     "access_token",
     "item",
     "chosen",
@@ -49,6 +30,8 @@ const SMALL: [&str; 18] = [
     "moment",
     "receiver",
     "receiver_health",
+    "lease",
+    "replica",
     "digest",
     "gap",
     "generation",
@@ -74,6 +57,8 @@ const OPEN: [&str; 12] = [
     "escalation_open",
 ];
 static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// What the server has said of the plans that it went by, where it was asked to say that.
+static PLANS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The name of the span in which a store is asked: other tests use stores at the same time.
 const ASKED: &str = "asked";
@@ -87,8 +72,12 @@ async fn statements_of(store: &SqlStore) -> BTreeSet<String> {
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Notes)).unwrap();
     });
     let _turn = ONE_AT_A_TIME.lock().await;
-    ask_everything(store).instrument(tracing::info_span!(ASKED)).await.unwrap();
-    write_everything(store).instrument(tracing::info_span!(ASKED)).await.unwrap();
+    let all = async {
+        asked::ask_everything(store).await?;
+        asked::write_everything(store).await?;
+        asked::hold_everything(store).await
+    };
+    all.instrument(tracing::info_span!(ASKED)).await.unwrap();
     std::mem::take(&mut *STATEMENTS.lock().unwrap())
 }
 
@@ -104,6 +93,12 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
             let sql = if named.statement.trim().is_empty() { named.summary } else { named.statement };
             STATEMENTS.lock().unwrap().insert(sql.trim().to_string());
         }
+        // They may come when a connection goes back to its pool. Nobody else here has a server.
+        if event.metadata().target() == "sqlx::postgres::notice" {
+            let mut named = Named::default();
+            event.record(&mut named);
+            PLANS.lock().unwrap().push(named.message);
+        }
     }
 }
 
@@ -111,6 +106,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notes {
 struct Named {
     summary: String,
     statement: String,
+    message: String,
 }
 
 impl Visit for Named {
@@ -118,153 +114,12 @@ impl Visit for Named {
         match field.name() {
             "summary" => self.summary = value.into(),
             "db.statement" => self.statement = value.into(),
+            "message" => self.message = value.into(),
             _ => {}
         }
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
-}
-
-async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
-    let (source, alert, delivery) = (SourceId::new("warehouse"), AlertId::new("a"), DeliveryId::new("d"));
-    let now = Timestamp::from_second(1_795_224_000).unwrap();
-    store.generation(&source).await?;
-    store.load_source(&source).await?;
-    store.snapshots(&source, &[InstanceKey { job: "etl_told".into(), id: "1".into() }]).await?;
-    store.known_jobs(&source, &BTreeSet::from(["etl_told".to_string()])).await?;
-    store.runs_between(&source, now, now).await?;
-    store.planned_jobs(&source, now, now).await?;
-    store.known_alerts(std::slice::from_ref(&alert)).await?;
-    store.counted_runs(&source, &["etl_told".into()], 5).await?;
-    store.past_runs(&source, &["etl_told".into()], 5).await?;
-    let alerts: Vec<Alert> = store.told_and_firing(std::slice::from_ref(&source), 5).await?;
-    assert!(!alerts.is_empty(), "the store has an alert that fires");
-    store.lately(&alerts.iter().collect::<Vec<_>>(), now).await?;
-    store.told_and_firing(std::slice::from_ref(&source), 5).await?;
-    for receiver in ["hook", "mail"].map(Into::into) {
-        store.queue(&receiver, now, 5).await?;
-        store.next_due(&receiver, now).await?;
-        store.count_queue(&receiver, now).await?;
-        store.count_due(&receiver, now).await?;
-        for group in store.due_groups(&receiver, now, now).await? {
-            store.gathered(&receiver, &group.place.key, 5).await?;
-            store.postpone_group(&receiver, &group.place.key, now).await?;
-        }
-        store.undelivered(&receiver, (now, now), 5, now).await?;
-        store.oldest_undelivered(&receiver).await?;
-        store.ended_since_told(&receiver, 5).await?;
-        let claimed: Vec<DeliveryId> =
-            store.claim(&receiver, now, 5).await?.into_iter().map(|one| one.notification.id).collect();
-        store.mergeable(&claimed).await?;
-        store.release(&claimed).await?;
-    }
-    store.attempts_since(now).await?;
-    store.told_by(&delivery).await?;
-    store.facts_of(&delivery).await?;
-    store.tell_alone(&[delivery], now).await?;
-    store.unrepeated(now).await?;
-    let after = Duration::from_secs(60);
-    let step = RuleStep { rule: RuleId::new("failed"), number: 2, after, unless_acked: true };
-    store.due_steps(std::slice::from_ref(&step), (now, now), None, 5).await?;
-    store.next_step(&[step], now).await?;
-    store.escalated_ends(5).await?;
-    store.active_silences(now).await?;
-    store.alerts_named("a").await?;
-    store.told(std::slice::from_ref(&alert)).await?;
-    store.told_in_group(&alert).await?;
-    let ack = Notification {
-        follows: Some(DeliveryId::new("d")),
-        ..Notification::new("ack".into(), "hook".into(), MessageKind::AlertUnacknowledged, Content::default(), now)
-    };
-    store.unack_and_tell(std::slice::from_ref(&alert), "kim", now, &[ack]).await?;
-    store.action_page(None, 5).await?;
-    store.action_page(Some(&Place { at: now, id: "x".into() }), 5).await?;
-    store.actions_on_alert(&alert).await?;
-    store.actions_on_deliveries(&[DeliveryId::new("d")]).await?;
-    crate::store::board::Board::labels_of(store, std::slice::from_ref(&alert)).await?;
-    crate::store::board::Board::told_when(store, std::slice::from_ref(&alert)).await?;
-    crate::store::board::Board::alerts_told_by(store, &[DeliveryId::new("d")]).await?;
-    store.own_state(now).await?;
-    store.gauges(now).await?;
-    store.open_counts().await?;
-    crate::store::board::Board::counts_of(store, &source, "etl_told", (now, 0)).await?;
-    crate::store::board::Board::read_span(store, &source, now).await?;
-    store.token("t", now).await?;
-    store.session("s", now).await?;
-    store.digest_cursor("hourly").await?;
-    store.reclaim(now).await?;
-    store.purge(now, &KeptRuns::default(), &jiff::tz::TimeZone::UTC).await?;
-    Ok(())
-}
-
-/// Writes what polls, lanes and the other loops write, and what they read for that.
-async fn write_everything(store: &SqlStore) -> Result<(), StoreError> {
-    let (source, now) = (SourceId::new("warehouse"), Timestamp::from_second(1_795_224_000).unwrap());
-    let of_hook =
-        |id: &str| Notification::new(id.into(), "hook".into(), MessageKind::AlertFiring, Content::default(), now);
-    let alert = store.told_and_firing(std::slice::from_ref(&source), 1).await?.remove(0);
-    let named = |id: &str| Alert { id: AlertId::new(id), ..alert.clone() };
-    let group = GroupPlace { key: "g".into(), interval: Duration::ZERO, repeat: None, told_at: None };
-    let gathers = |id: &str| Notification { group: Some(group.clone()), ..of_hook(id).about(&alert) };
-    let poll = PollCommit {
-        source: source.clone(),
-        generation: store.generation(&source).await?,
-        now,
-        covered: store.load_source(&source).await?.covered,
-        outcome: PollOutcome::Whole,
-        incomplete: Some("3 of 4 instances could be read".into()),
-        known_rules: Some(BTreeSet::from(["failed".to_string()])),
-        instances: Vec::new(),
-        fired: vec![named("of-poll")],
-        changed: vec![alert.clone()],
-        deliveries: vec![of_hook("p1").about(&alert)],
-    };
-    let rendered = [vec![of_hook("p2").about(&alert), of_hook("p3").about(&alert)], vec![gathers("p4"), gathers("p5")]];
-    store.commit_rendering(&poll, &mut rendered.into_iter()).await?;
-    store.record_unreadable(&source, now, "no answer").await?;
-    store.firing_elsewhere(&["other".into()]).await?;
-    let deliveries = vec![of_hook("o1")];
-    let own = OwnCommit { now, fired: vec![named("own")], changed: vec![named("of-poll")], deliveries };
-    store.commit_own(&own).await?;
-    let whole = Notification { kind: MessageKind::AlertGroup, ..of_hook("whole") };
-    assert!(store.merge(&whole, &["p4".into(), "p5".into()]).await?, "two are told as one");
-    store.pending().await?;
-    let claimed = store.claim(&"hook".into(), now, 99).await?;
-    assert!(claimed.len() >= 4, "{claimed:?}");
-    let settled = claimed.iter().enumerate().map(|(at, one)| Settled {
-        id: one.notification.id.clone(),
-        attempt_number: one.attempts + 1,
-        started_at: now,
-        ended_at: now,
-        attempt: if at == 0 {
-            Attempt::failed(AttemptOutcome::Rejected, Some("404".into()), "no_service")
-        } else {
-            Attempt::delivered("200")
-        },
-        state: if at == 0 { DeliveryState::Dead } else { DeliveryState::Delivered },
-        last_error: None,
-        next_attempt_at: None,
-        patience_spent: Duration::ZERO,
-    });
-    store.settle(&settled.collect::<Vec<_>>()).await?;
-    store.tell_again(&[of_hook("again")]).await?;
-    store.rewrite(&"again".into(), &Content::default(), "webhook").await?;
-    store.reject(&"again".into(), "it can never be sent").await?;
-    let note = Escalation { step: 9, after_ms: 0, told: Vec::new(), unreached: Vec::new(), acked_by: None };
-    let deliveries = vec![of_hook("step").about(&alert)];
-    let taken = StepTaken { alert: alert.id.clone(), number: 9, unless_acked: true, note, deliveries };
-    store.take_steps(&[taken], now).await?;
-    let original = claimed[0].notification.id.clone();
-    store.add_fallbacks(&[FallbackDelivery { original, delivery: of_hook("instead").about(&alert) }]).await?;
-    store.add_answers(&[of_hook("answer").about(&alert)]).await?;
-    let ends = store.escalated_ends(5).await?;
-    store.settle_ends(&ends).await?;
-    let known = |id: &str| KnownReceiver { id: id.into(), fallback: None };
-    store.keep_receivers(&[known("hook"), known("gone")], now).await?;
-    store.keep_receivers(&[known("hook")], now).await?;
-    store.sources().await?;
-    store.backlog().await?;
-    Ok(())
 }
 
 /// What is wrong with a plan.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, milliseconds, to_json};
 use super::rows;
-use crate::limits::FALLBACK_DEAD_AGE_MAX;
+use crate::limits::{FALLBACK_DEAD_AGE_MAX, LANE_HANGS_AFTER};
 use crate::model::ReceiverId;
 use crate::store::error::StoreError;
 use crate::store::fallback::KnownReceiver;
@@ -18,19 +18,18 @@ const GONE: &str = "the receiver is no longer in the configuration";
 pub(super) async fn keep(
     store: &SqlStore,
     known: &[KnownReceiver],
+    configuration: Option<&str>,
     now: Timestamp,
 ) -> Result<Vec<KnownReceiver>, StoreError> {
     let mut write = store.write().await?;
-    for one in known {
-        let (to, after) = one.fallback.as_ref().map(|(to, after)| (to.as_str(), milliseconds(*after))).unzip();
-        let done = sqlx::query(
-            "INSERT INTO receiver (id, fallback, fallback_after) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE \
-             SET fallback = excluded.fallback, fallback_after = excluded.fallback_after, removed_at = NULL",
-        );
-        let done = done.bind(one.id.as_str()).bind(to).bind(after).execute(write.on()).await;
-        done.map_err(|error| store.failed(error))?;
+    let is_in_force = match configuration {
+        Some(fingerprint) => is_in_force(store, &mut write, fingerprint).await?,
+        None => true,
+    };
+    if is_in_force {
+        note(store, &mut write, known).await?;
+        remove_others(store, &mut write, known, now).await?;
     }
-    remove_others(store, &mut write, known, now).await?;
     let gone =
         sqlx::query("SELECT id, fallback, fallback_after FROM receiver WHERE removed_at IS NOT NULL ORDER BY id")
             .fetch_all(write.on())
@@ -45,6 +44,26 @@ pub(super) async fn keep(
     Ok(gone)
 }
 
+/// Whether the configuration is the one in force; another one waits until the transaction ends.
+async fn is_in_force(store: &SqlStore, write: &mut Write, fingerprint: &str) -> Result<bool, StoreError> {
+    let statement = format!("SELECT 1 FROM generation WHERE id = 1 AND fingerprint = $1{}", store.dialect.keep_row());
+    let found = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(fingerprint).fetch_optional(write.on()).await;
+    found.map(|row| row.is_some()).map_err(|error| store.failed(error))
+}
+
+async fn note(store: &SqlStore, write: &mut Write, known: &[KnownReceiver]) -> Result<(), StoreError> {
+    for one in known {
+        let (to, after) = one.fallback.as_ref().map(|(to, after)| (to.as_str(), milliseconds(*after))).unzip();
+        let done = sqlx::query(
+            "INSERT INTO receiver (id, fallback, fallback_after) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE \
+             SET fallback = excluded.fallback, fallback_after = excluded.fallback_after, removed_at = NULL",
+        );
+        let done = done.bind(one.id.as_str()).bind(to).bind(after).execute(write.on()).await;
+        done.map_err(|error| store.failed(error))?;
+    }
+    Ok(())
+}
+
 async fn remove_others(
     store: &SqlStore,
     write: &mut Write,
@@ -53,8 +72,12 @@ async fn remove_others(
 ) -> Result<(), StoreError> {
     let items: Vec<IdItem> = known.iter().map(|one| IdItem { id: one.id.as_str() }).collect();
     let (known, texts) = (to_json(&items)?, store.dialect.bound_texts(1));
-    // What is under way is left to its lane: once that has ended, this is done again.
-    let pending = format!("state = 'pending' AND claimed_at IS NULL AND receiver NOT IN {texts}");
+    // What is under way is left to its lane: once that has ended, this is done again. A claim that is older than any attempt
+    // takes is of a lane that died, and has no heir.
+    let longest = milliseconds(LANE_HANGS_AFTER);
+    let pending = format!(
+        "state = 'pending' AND (claimed_at IS NULL OR claimed_at < $2 - {longest}) AND receiver NOT IN {texts}"
+    );
     // Each with how many it binds of: the known ones, now, and why.
     let statements = [
         // How a receiver fared that is gone concerns nobody, but for what is lost with it.
@@ -83,7 +106,7 @@ async fn remove_others(
         (
             3,
             format!(
-                "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, dead_at = $2, last_error = $3 \
+                "UPDATE delivery SET state = 'dead', claimed_at = NULL, next_attempt_at = NULL, dead_at = $2, last_error = $3 \
                  WHERE {pending}"
             ),
         ),

@@ -94,7 +94,8 @@ fn options(address: &StoreAddress, access: Access) -> Result<AnyConnectOptions, 
     let settings = [
         ("statement_timeout", in_ms(longest)),
         ("idle_in_transaction_session_timeout", in_ms(idle)),
-        ("lock_timeout", in_ms(STORE_WAIT_MAX)),
+        // Replicas that bring a database up to date wait for each other.
+        ("lock_timeout", in_ms(if access == Access::Migrate { longest } else { STORE_WAIT_MAX })),
         ("tcp_user_timeout", in_ms(STORE_SILENCE_MAX)),
         ("tcp_keepalives_idle", third.as_secs().to_string()),
         ("tcp_keepalives_interval", third.as_secs().to_string()),

@@ -172,8 +172,9 @@ impl Statements {
                    ROW_NUMBER() OVER (PARTITION BY run.source, run.job ORDER BY run.settled_moment DESC) AS place \
                  FROM {jobs} JOIN instance AS run ON run.source = item.source AND run.job = item.job \
                  WHERE run.status IN ('success', 'forced-success', 'ignored-failure') \
-                   AND run.settled_moment IS NOT NULL AND run.end_time >= run.start_time) AS latest WHERE place <= $2",
-                jobs = dialect.items(JobItem::COLUMNS)
+                   AND run.settled_moment IS NOT NULL AND run.end_time >= run.start_time{listed}) AS latest WHERE place <= $2",
+                jobs = dialect.items(JobItem::COLUMNS),
+                listed = dialect.and_are_listed(&["run.source", "run.job"])
             )),
             lately: sql(format!(
                 "SELECT item.id, \

@@ -16,6 +16,9 @@ use crate::limits::ATTEMPT_SLACK;
 use crate::model::{Attempt, AttemptOutcome, Delivery};
 use crate::notify::Notifier;
 
+/// What the log says of an attempt that was cut.
+const CUT: &str = "no answer before this replica had to leave the receiver to another one";
+
 /// An attempt that has ended.
 pub(super) struct Finished {
     pub(super) delivery: Arc<Delivery>,
@@ -30,11 +33,12 @@ pub(super) struct Attempts<N> {
     clock: Arc<dyn Clock>,
     tasks: JoinSet<(Attempt, Timestamp)>,
     begun: HashMap<Id, (Arc<Delivery>, Timestamp)>,
+    is_cut: bool,
 }
 
 impl<N: Notifier + 'static> Attempts<N> {
     pub(super) fn new(notifier: Arc<N>, clock: Arc<dyn Clock>) -> Self {
-        Attempts { notifier, clock, tasks: JoinSet::new(), begun: HashMap::new() }
+        Attempts { notifier, clock, tasks: JoinSet::new(), begun: HashMap::new(), is_cut: false }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -52,11 +56,21 @@ impl<N: Notifier + 'static> Attempts<N> {
         self.begun.insert(self.tasks.spawn(task).id(), (delivery, now));
     }
 
+    /// Cuts every attempt under way: each ends at once, and what became of it is not known.
+    pub(super) fn cut(&mut self) {
+        self.is_cut = true;
+        self.tasks.abort_all();
+    }
+
     /// The next attempt that ends; none where none is under way. Dropped before that, it has missed nothing.
     pub(super) async fn next(&mut self) -> Option<Finished> {
         loop {
             let (id, (attempt, ended_at)) = match self.tasks.join_next_with_id().await? {
                 Ok(ended) => ended,
+                Err(error) if self.is_cut && error.is_cancelled() => {
+                    let cut = Attempt::failed(AttemptOutcome::Uncertain, None, CUT);
+                    (error.id(), (cut, self.clock.now()))
+                }
                 Err(error) => {
                     tracing::error!(%error, "an attempt was lost");
                     let lost = Attempt::failed(AttemptOutcome::Uncertain, None, "the attempt was lost (this is a bug)");

@@ -18,7 +18,9 @@ use super::claiming::{Claim, Claimer};
 use super::composer::Composer;
 use super::recovering::Recovery;
 use crate::clock::Clock;
-use crate::limits::{LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX, STORE_BACKOFF_MAX};
+use crate::limits::{
+    LANE_CLAIM_MAX, LANE_CLAIM_PER_ATTEMPT, LANE_PAUSE_UNASKED_MAX, LANE_SLEEP_MAX, SHARED_SLEEP_MAX, STORE_BACKOFF_MAX,
+};
 use crate::metrics::{Attempted, Metrics};
 use crate::model::{AttemptOutcome, Delivery, DeliveryId, DeliveryState, ReceiverId};
 use crate::notify::{Notifier, Renderer};
@@ -26,6 +28,9 @@ use crate::store::{Groups, Outbox, Settled, StoreError};
 
 /// A source of random numbers from 0 up to 1.
 pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
+
+/// Says whether other replicas wait for what this process gives up.
+pub type Waiting = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The way to one receiver.
 pub struct Lane<S, N> {
@@ -48,6 +53,10 @@ pub struct Lane<S, N> {
     pub(super) channel: Channel,
     /// Whether what waits for its next attempt need not.
     pub(super) recovery: Recovery,
+    /// The longest sleep.
+    pub(super) sleep_max: Duration,
+    /// Says whether another replica waits for this lane to end; none where there can be no other.
+    pub(super) waiting: Option<Waiting>,
 }
 
 /// How one pass over the due deliveries went.
@@ -90,6 +99,8 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             unsettled,
             channel,
             recovery: Recovery::new(),
+            sleep_max: LANE_SLEEP_MAX,
+            waiting: None,
         }
     }
 
@@ -124,6 +135,19 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn through(self, channel: Channel) -> Self {
         Lane { channel, ..self }
+    }
+
+    /// The same lane, whose deliveries are stored by others, too, who cannot wake it.
+    #[must_use]
+    pub fn fed_by_others(self) -> Self {
+        Lane { sleep_max: SHARED_SLEEP_MAX, ..self }
+    }
+
+    /// The same lane, with which another replica goes on once it has ended, if `waiting` says that there is one: it does not
+    /// wait long for attempts under way then.
+    #[must_use]
+    pub fn waited_for(self, waiting: Waiting) -> Self {
+        Lane { waiting: Some(waiting), ..self }
     }
 
     /// The same lane, which publishes how it fares.

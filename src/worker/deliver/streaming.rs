@@ -1,7 +1,8 @@
 //! The lane as a loop: claims ahead, keeps attempts under way, and settles what has ended, all at once.
 //!
 //! At most one call to the store is open at a time. While it runs, more attempts end, so the next group to settle is as
-//! large as the store is slow: a busy lane shares one disk flush between many outcomes, an idle one waits for nobody.
+//! large as the store is slow: a busy lane shares one disk flush between many outcomes, an idle one waits for nobody. How many
+//! outcomes may wait is limited by [`LANE_UNKNOWN_PER_ATTEMPT`].
 //!
 //! # States
 //! Four things change independently of each other, each in one value: what is known of the queue ([`Queue`]), whether the
@@ -30,6 +31,9 @@
 //! | running | | retiring or stopping |
 //! | retiring | claims nothing, waits for attempts under way as long as it takes | the end; stopping |
 //! | stopping | the same until a time is up | the end |
+//!
+//! Where another replica goes on with the receiver, neither takes long: after a while attempts under way are cut, and end with
+//! an unknown outcome like one that was never answered.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -45,7 +49,10 @@ use super::attempts::{Attempts, Finished};
 use super::claiming::{Claim, More};
 use super::lane::Lane;
 use crate::clock::is_due;
-use crate::limits::{LANE_SLEEP_MAX, LANE_STOP_MAX, RATE_MINUTE};
+use crate::limits::{
+    LANE_CUT_SETTLES, LANE_HURRY_MAX, LANE_RETIRE_MAX, LANE_SLEEP_MAX, LANE_STOP_MAX, LANE_UNKNOWN_PER_ATTEMPT,
+    RATE_MINUTE,
+};
 use crate::model::{Delivery, DeliveryId, DeliveryState};
 use crate::notify::Notifier;
 use crate::store::{Groups, Hurried, Outbox, Settled, StoreError};
@@ -90,8 +97,19 @@ enum Health {
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     Running,
-    Retiring,
+    Retiring { by: Option<Instant> },
     Stopping { by: Instant },
+}
+
+impl Phase {
+    /// Until when the lane waits.
+    fn by(self) -> Option<Instant> {
+        match self {
+            Phase::Running => None,
+            Phase::Retiring { by } => by,
+            Phase::Stopping { by } => Some(by),
+        }
+    }
 }
 
 /// A running lane.
@@ -108,6 +126,8 @@ struct Stream<S, N> {
     queue: Queue,
     health: Health,
     phase: Phase,
+    /// Whether what was under way was cut.
+    is_cut: bool,
 }
 
 impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
@@ -118,7 +138,8 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     }
 
     /// The same, or until `retire`: then too nothing more is claimed, and what is under way is waited for as long as it
-    /// takes, for nobody takes its claims back.
+    /// takes, for nobody takes its claims back. Where another replica waits for the lane to end, it is cut after
+    /// [`LANE_RETIRE_MAX`], and after [`LANE_HURRY_MAX`] at `shutdown`.
     pub async fn run_until(self, shutdown: &CancellationToken, retire: &CancellationToken) {
         let mut stream = Stream::new(self);
         while stream.step(shutdown, retire).await {}
@@ -140,6 +161,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
             queue: Queue::Unread,
             health: Health::Works,
             phase: Phase::Running,
+            is_cut: false,
         }
     }
 
@@ -162,9 +184,13 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
                 self.heard(answer);
             }
             () = shutdown.cancelled(), if !matches!(self.phase, Phase::Stopping { .. }) => {
-                self.close(Phase::Stopping { by: Instant::now() + LANE_STOP_MAX });
+                let longest = if self.is_waited_for() { LANE_HURRY_MAX } else { LANE_STOP_MAX };
+                self.close(Phase::Stopping { by: Instant::now() + longest });
             }
-            () = retire.cancelled(), if self.is_running() => self.close(Phase::Retiring),
+            () = retire.cancelled(), if self.is_running() => {
+                let by = self.is_waited_for().then(|| Instant::now() + LANE_RETIRE_MAX);
+                self.close(Phase::Retiring { by });
+            }
             () = nudge.notified(), if self.is_running() => self.queue = Queue::Unread,
             () = tokio::time::sleep_until(alarm) => return self.woken(),
         }
@@ -173,6 +199,11 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
 
     fn reading(&self) -> Reading {
         Reading { wall: self.lane.clock.now(), instant: Instant::now() }
+    }
+
+    /// Whether another replica goes on once this lane has ended.
+    fn is_waited_for(&self) -> bool {
+        self.lane.waiting.as_ref().is_some_and(|is_anybody| is_anybody())
     }
 
     fn is_running(&self) -> bool {
@@ -191,13 +222,13 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         if matches!(self.health, Health::Failing { .. }) || !self.is_running() {
             return;
         }
-        while self.under_way.len() < self.lane.width()
+        while self.may_begin()
             && let Some(delivery) = self.lane.next_allowed(&mut self.ready, now)
         {
             self.under_way.begin(delivery, now);
         }
         // What was claimed under a budget and finds it used up gives way to whatever is more urgent by then.
-        if self.under_way.len() < self.lane.width() && !self.ready.is_empty() {
+        if self.may_begin() && !self.ready.is_empty() {
             self.give_up_ready();
         }
         if let Queue::Held { until } = self.queue
@@ -205,6 +236,14 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         {
             self.queue = Queue::Unread;
         }
+    }
+
+    /// Whether the lane has room for one more attempt. A store that is slow, or has fallen silent, holds it up: what was
+    /// sent and is not on record would be sent again by whoever takes over.
+    fn may_begin(&self) -> bool {
+        let width = self.lane.width();
+        let unknown = self.under_way.len() + self.lane.unsettled.len() + self.being_settled;
+        self.under_way.len() < width && unknown < width.saturating_mul(LANE_UNKNOWN_PER_ATTEMPT)
     }
 
     /// When something is due next, as far as that is known.
@@ -375,8 +414,8 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
                 self.queue = Queue::Unread;
                 return;
             }
-            Some(next) => next.duration_since(now).unsigned_abs().min(LANE_SLEEP_MAX),
-            None => LANE_SLEEP_MAX,
+            Some(next) => next.duration_since(now).unsigned_abs().min(self.lane.sleep_max),
+            None => self.lane.sleep_max,
         };
         self.queue = Queue::Scheduled { wake_at: Instant::now() + wait, next_due: next };
     }
@@ -404,7 +443,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         let wait_for = |until: Timestamp| Duration::try_from(until.duration_since(wall)).unwrap_or_default();
         let mut alarm = match self.queue {
             Queue::Scheduled { wake_at, .. } => wake_at,
-            Queue::Held { until } => now + wait_for(until).min(LANE_SLEEP_MAX),
+            Queue::Held { until } => now + wait_for(until).min(self.lane.sleep_max),
             Queue::Unread | Queue::Claiming | Queue::Unscheduled => now + LANE_SLEEP_MAX,
         };
         if let Some(until) = self.lane.channel.paused_until(wall) {
@@ -415,23 +454,39 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
         {
             alarm = until;
         }
-        match self.phase {
-            Phase::Stopping { by } => alarm.min(by),
-            Phase::Running | Phase::Retiring => alarm,
-        }
+        self.phase.by().map_or(alarm, |by| alarm.min(by))
     }
 
     fn woken(&mut self) -> bool {
         let now = Instant::now();
-        if let Phase::Stopping { by } = self.phase
-            && by <= now
-        {
+        if self.phase.by().is_some_and(|by| by <= now) {
+            if self.is_waited_for() && !std::mem::replace(&mut self.is_cut, true) {
+                self.cut(now);
+                return true;
+            }
             let (under_way, kept) = (self.under_way.len(), self.lane.unsettled.len() + self.being_settled);
             tracing::warn!(receiver = %self.lane.receiver, under_way, kept, "stopped without knowing every outcome");
             return false;
         }
         self.reschedule();
+        // What is more urgent than all that the budget holds up may have been stored by somebody who cannot say so.
+        if matches!(self.queue, Queue::Held { .. }) {
+            self.queue = Queue::Unread;
+        }
         true
+    }
+
+    /// Cuts what is under way, so that its outcome, which nobody knows, is stored before another replica goes on.
+    fn cut(&mut self, now: Instant) {
+        let under_way = self.under_way.len();
+        if under_way > 0 {
+            tracing::warn!(receiver = %self.lane.receiver, under_way, "cuts attempts that have no answer: another replica goes on");
+        }
+        self.under_way.cut();
+        self.phase = match self.phase {
+            Phase::Stopping { .. } => Phase::Stopping { by: now + LANE_CUT_SETTLES },
+            Phase::Running | Phase::Retiring { .. } => Phase::Retiring { by: None },
+        };
     }
 
     fn close(&mut self, phase: Phase) {

@@ -64,9 +64,13 @@ struct Running {
 
 impl Running {
     fn start(acts: Vec<Act>, pace: Pace) -> Running {
+        Running::start_by(|runner| runner, acts, pace)
+    }
+
+    fn start_by(change: impl FnOnce(Runner) -> Runner, acts: Vec<Act>, pace: Pace) -> Running {
         let (began, nudge, statuses) = (Arc::default(), Arc::default(), Statuses::default());
         let script = Script { acts: acts.into(), began: Arc::clone(&began), pace, nudge: Arc::clone(&nudge) };
-        let runner = Runner::new(Arc::new(ManualClock::at(at(0))), statuses.clone());
+        let runner = change(Runner::new(Arc::new(ManualClock::at(at(0))), statuses.clone()));
         let (started, stop) = (Instant::now(), CancellationToken::new());
         let until = stop.clone();
         let task = tokio::spawn(async move { runner.run(script, &until).await });
@@ -100,6 +104,13 @@ async fn a_nudge_wakes_it() {
     running.after(5 * SECOND).await;
     running.nudge.notify_one();
     assert_eq!(running.after(6 * SECOND).await, [0, 5]);
+}
+
+/// What another process has stored wakes nobody.
+#[tokio::test(start_paused = true)]
+async fn beside_others_what_would_be_woken_looks_by_itself() {
+    let running = Running::start_by(Runner::beside_others, Vec::new(), Pace::every(60 * SECOND));
+    assert_eq!(running.after(17 * SECOND).await, [0, 5, 10, 15]);
 }
 
 #[tokio::test(start_paused = true)]

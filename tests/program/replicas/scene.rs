@@ -140,8 +140,13 @@ impl Scene {
 
     /// Waits until a replica has written this to its log.
     pub(super) async fn says(&self, which: usize, words: &str) {
+        self.says_times(which, words, 1).await;
+    }
+
+    /// Waits until a replica, or those before it on its machine, have written this so often.
+    pub(super) async fn says_times(&self, which: usize, words: &str, times: usize) {
         let began = Instant::now();
-        while !std::fs::read_to_string(self.log(which)).unwrap().contains(words) {
+        while std::fs::read_to_string(self.log(which)).unwrap().matches(words).count() < times {
             assert!(began.elapsed() < PATIENCE, "replica {which} never says {words:?}");
             pause(50).await;
         }
@@ -167,11 +172,35 @@ impl Scene {
         }
     }
 
-    /// Asks the database, not by the way of any replica.
+    /// The same, told at one more path.
+    pub(super) fn fail_also_at(&mut self, path: &str, jobs: u64) {
+        for _ in 0..jobs {
+            self.fail(1);
+            self.demanded.insert((self.next_id.to_string(), format!("/{path}")));
+        }
+    }
+
+    /// The job that failed last.
+    pub(super) fn last_failed(&self) -> String {
+        self.next_id.to_string()
+    }
+
+    /// The address of the database, not by the way of any replica.
+    pub(super) fn database(&self) -> String {
+        format!("{}/night", self.cluster.address())
+    }
+
+    /// How often a lane's lease was taken from somebody who had not given it up.
+    pub(super) async fn lost_lanes(&self) -> usize {
+        let query = "SELECT COUNT(*) FROM (SELECT holder, LAG(holder) OVER (PARTITION BY name ORDER BY token, at) AS was \
+            FROM taking WHERE name LIKE 'deliver/%') AS change WHERE holder IS NOT NULL AND was IS NOT NULL";
+        usize::try_from(self.ask(query.into()).await[0].get::<i64, _>(0)).unwrap()
+    }
+
+    /// Asks the database.
     pub(super) async fn ask(&self, query: String) -> Vec<sqlx::any::AnyRow> {
         sqlx::any::install_default_drivers();
-        let url = format!("{}/night", self.cluster.address());
-        let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+        let mut connection = sqlx::AnyConnection::connect(&self.database()).await.unwrap();
         let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
         drop(connection.close().await);
         rows
@@ -232,6 +261,23 @@ impl Scene {
                 pause(100).await;
             }
         }
+    }
+
+    /// SIGTERM, and nobody in its place.
+    pub(super) async fn stop(&mut self, which: usize) {
+        signal(self.pid(which), "-TERM");
+        while self.replicas[which].0.try_wait().unwrap().is_none() {
+            pause(20).await;
+        }
+    }
+
+    /// Waits until one of the replicas runs everything by this configuration.
+    pub(super) async fn one_runs_everything(&self, configuration: i64) {
+        let all = format!(
+            "SELECT 1 FROM lease HAVING COUNT(DISTINCT holder) = 1 AND COUNT(holder) = COUNT(*) \
+             AND MIN(configuration) = {configuration}"
+        );
+        self.until("one replica runs everything", &all).await;
     }
 
     /// SIGTERM, and another process in its place, which starts while the old one ends.

@@ -24,7 +24,7 @@ use crate::metrics::{Label, Labels};
 use crate::rule::Rule;
 use crate::store::{Archive as _, Counted, Gauges as _, SourceCondition};
 use crate::worker::turn::Status;
-use crate::worker::{deliver, digest, escalation, fallback, heartbeat, housekeeping, own, remind, unwatched};
+use crate::worker::{deliver, digest, escalation, fallback, heartbeat, housekeeping, own, poll, remind, unwatched};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -78,7 +78,9 @@ fn loops_of(config: &Config) -> impl Iterator<Item = String> {
         (unwatched::NAME, true),
     ];
     let own = own.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name.to_string());
-    own.chain(config.receivers.iter().map(|receiver| deliver::status_name(&receiver.id)))
+    let lanes = config.receivers.iter().map(|receiver| deliver::status_name(&receiver.id));
+    let polls = config.sources.iter().map(|source| poll::status_name(&source.id));
+    own.chain(lanes).chain(polls)
 }
 
 fn of_program(registry: &mut Registry, web: &Web, in_force: &InForce, now: Timestamp) {

@@ -98,7 +98,7 @@ async fn a_store_that_is_away_is_told_as_that_and_not_as_a_quiet_night() {
 async fn the_series_of_each_loop_are_there_before_it_begins() {
     let alone = Alone::start(Statuses::default()).await;
     let told = alone.get("/metrics").await.body;
-    for name in ["deliver/hook", "escalation", "housekeeping", "own", "unwatched"] {
+    for name in ["poll/s", "deliver/hook", "escalation", "housekeeping", "own", "unwatched"] {
         for family in ["nightbell_loop_failing", "nightbell_loop_faulty"] {
             let line = format!("{family}{{loop=\"{name}\"}} 0");
             assert!(told.lines().any(|it| it == line), "{line} is not in\n{told}");

@@ -22,7 +22,7 @@ INSERT INTO transition (source, job, id, moment, seen_at, status, kind)
   SELECT 'warehouse', job, 'r' || n, 1000000 + n, at, 'success', 'scheduled' FROM row;
 INSERT INTO alert (id, source, job, instance, rule, state, facts, resolves_on_end, receivers, created_at, ended_at, noted_moment)
   SELECT 'a' || n, 'warehouse', job, 'r' || n, 'failed', CASE WHEN n % 1000 = 0 THEN 'firing' ELSE 'resolved' END,
-    (SELECT facts FROM alert WHERE state = 'firing' LIMIT 1), 0, '[]', at, CASE WHEN n % 1000 > 0 THEN at END, n FROM row;
+    (SELECT facts FROM alert WHERE state = 'firing' LIMIT 1), 0, '[]', at, CASE WHEN n % 1000 > 0 THEN at - 2592000000 END, n FROM row;
 INSERT INTO delivery (id, alert, rule, receiver, kind, state, attempts, done, created_at, next_attempt_at, delivered_at, dead_at,
     content, group_key, group_interval, group_told_at, merged_into, follows)
   SELECT 'filled' || n, 'a' || n, 'failed', CASE WHEN n % 2 = 0 THEN 'hook' ELSE 'mail' END, 'alert.firing', state, 1, '[]', at,

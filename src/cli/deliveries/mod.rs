@@ -11,6 +11,7 @@ use super::names;
 use super::output::{complain, complain_of_left_out, fail, local, print, table};
 use super::place::Desk;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::desk::json;
 use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId, RuleId};
 use crate::store::{Deliveries as _, DeliveryQuery, Desk as _, Mode, SqlStore, Tally as _};
@@ -69,15 +70,11 @@ pub(super) async fn deliveries(desk: &Desk, arguments: &Arguments) -> Result<Exi
 
 async fn list(desk: &Desk, filter: &Filter, listing: &Listing) -> Result<Exit, Failure> {
     let config = &desk.config;
+    let since = |now| filter.since.as_deref().map(|text| instant(text, &config.timezone, now)).transpose();
+    // What makes no sense is refused before the store is opened; what "6h" is, its clock says.
+    since(SystemClock.now()).map_err(Failure::Usage)?;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let now = now_of(&store).await?;
-    let since = match filter.since.as_deref().map(|text| instant(text, &config.timezone, now)).transpose() {
-        Ok(since) => since,
-        Err(reason) => {
-            fail(reason);
-            return Ok(Exit::Usage);
-        }
-    };
+    let since = since(now_of(&store).await?).map_err(Failure::Usage)?;
     names::rules(desk, &store, filter.rule.as_slice()).await?;
     names::receivers(desk, &store, filter.receiver.as_slice()).await?;
     let query = DeliveryQuery {

@@ -9,6 +9,7 @@ use super::super::names;
 use super::super::output::{complain, fail, print};
 use super::super::place::Desk;
 use super::super::silence::author;
+use crate::clock::{Clock as _, SystemClock};
 use crate::model::{DeliveryId, ReceiverId};
 use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
 
@@ -32,6 +33,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn retry(desk: &Desk, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
+    // What makes no sense is refused before the store is opened; what "6h" is, its clock says.
+    which(desk, arguments, SystemClock.now())?;
     let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
     let store = SqlStore::open(&desk.config.store, Mode::Amend).await?;
     let now = now_of(&store).await?;

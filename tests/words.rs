@@ -79,7 +79,7 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     let statuses =
         ["waiting", "running", "fail", "running-exception", "pause", "manual-stop", "skip", "freeze", "rejected"];
     said.extend(prefixed("group.did", statuses.into_iter().chain(together)));
-    said.extend(["job", "job_of.schedulerx", "source", "receiver", "loop", "itself"].map(String::from));
+    said.extend(["job", "job_of.schedulerx", "source", "receiver", "loop", "replica", "itself"].map(String::from));
     said.extend(prefixed("suppressed_by", ["first-poll", "silence", "mute-window", "inhibited"]));
     said.extend(prefixed("held_back", ["silence", "mute-window", "inhibited", "other"]));
     said.extend(prefixed("summary.status", Status::ALL.map(Status::as_str)));

@@ -73,7 +73,9 @@ fn a_message_about_several_leads_to_each_of_them() {
                 for facts in linked {
                     seen += 1;
                     let is_offered = all.contains(&format!("{page}/ack/{}?until=", facts.alert.id));
-                    assert_eq!(is_offered, facts.alert.state == AlertState::Firing, "{yaml} {name}:\n{all}");
+                    // Several samples have one id: what fires of it is offered.
+                    let fires = |it: &AlertFacts| it.alert.id == facts.alert.id && it.alert.state == AlertState::Firing;
+                    assert_eq!(is_offered, group.alerts.iter().any(fires), "{yaml} {name}:\n{all}");
                 }
             }
         }

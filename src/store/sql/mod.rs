@@ -50,6 +50,8 @@ mod poll;
 mod receivers;
 mod rows;
 mod server;
+#[cfg(test)]
+mod server_plans;
 mod statements;
 mod tally;
 mod transition;

@@ -4,7 +4,6 @@
 //! driver's log names the statements, and each one's plan is looked at.
 
 mod asked;
-mod server;
 
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
@@ -42,7 +41,7 @@ const SMALL: [&str; 20] = [
     "CONSTANT",
 ];
 /// Indexes of what is open, which is little whatever is stored.
-const OPEN: [&str; 12] = [
+pub(super) const OPEN: [&str; 12] = [
     "delivery_dead_by_age",
     "alert_firing_counted",
     "alert_firing_by_urgency",
@@ -58,7 +57,7 @@ const OPEN: [&str; 12] = [
 ];
 static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// What the server has said of the plans that it went by, where it was asked to say that.
-static PLANS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+pub(super) static PLANS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The name of the span in which a store is asked: other tests use stores at the same time.
 const ASKED: &str = "asked";
@@ -66,7 +65,7 @@ const ASKED: &str = "asked";
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The statements that the store runs when it is asked all of it.
-async fn statements_of(store: &SqlStore) -> BTreeSet<String> {
+pub(super) async fn statements_of(store: &SqlStore) -> BTreeSet<String> {
     static LISTENS: std::sync::Once = std::sync::Once::new();
     LISTENS.call_once(|| {
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Notes)).unwrap();
@@ -140,7 +139,7 @@ fn wrong(step: &str) -> bool {
 }
 
 /// A store in a file that holds some of everything.
-async fn filled_file(directory: &std::path::Path) -> SqlStore {
+pub(super) async fn filled_file(directory: &std::path::Path) -> SqlStore {
     let url = format!("sqlite://{}", directory.join("plan.db").display());
     sqlx::any::install_default_drivers();
     let mut made = sqlx::AnyConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();

@@ -16,13 +16,15 @@ CREATE TEMP TABLE row AS SELECT n, 1795224000000 + n * 9000 AS at, 'job' || n % 
   CASE WHEN n % 1000 < 2 THEN 'pending' WHEN n % 1000 = 500 THEN 'dead' WHEN n % 10 = 5 THEN 'merged' ELSE 'delivered' END AS state
   FROM generate_series(1::bigint, 300000) AS n;
 INSERT INTO source (id, generation, known_rules, polled_at) VALUES ('warehouse', 1, '[]', 1795224000000) ON CONFLICT DO NOTHING;
+-- It was polled after all of that: what has ended lately, which a poll reads when it knows nothing yet, is none of it.
+UPDATE source SET polled_at = 1798680000000, read_until = 1798680000000 WHERE id = 'warehouse';
 INSERT INTO instance (source, job, id, status, raw_status, kind, plan_time, start_time, end_time, ended, changed_at, settled_moment)
   SELECT 'warehouse', job, 'r' || n, 'success', 'success', 'scheduled', at, at, at + 60000, 1, at, 1000000 + n FROM row;
 INSERT INTO transition (source, job, id, moment, seen_at, status, kind)
   SELECT 'warehouse', job, 'r' || n, 1000000 + n, at, 'success', 'scheduled' FROM row;
 INSERT INTO alert (id, source, job, instance, rule, state, facts, resolves_on_end, receivers, created_at, ended_at, noted_moment)
   SELECT 'a' || n, 'warehouse', job, 'r' || n, 'failed', CASE WHEN n % 1000 = 0 THEN 'firing' ELSE 'resolved' END,
-    (SELECT facts FROM alert WHERE state = 'firing' LIMIT 1), 0, '[]', at, CASE WHEN n % 1000 > 0 THEN at - 2592000000 END, n FROM row;
+    (SELECT facts FROM alert WHERE state = 'firing' LIMIT 1), 0, '[]', at, CASE WHEN n % 1000 > 0 THEN at END, n FROM row;
 INSERT INTO delivery (id, alert, rule, receiver, kind, state, attempts, done, created_at, next_attempt_at, delivered_at, dead_at,
     content, group_key, group_interval, group_told_at, merged_into, follows)
   SELECT 'filled' || n, 'a' || n, 'failed', CASE WHEN n % 2 = 0 THEN 'hook' ELSE 'mail' END, 'alert.firing', state, 1, '[]', at,

@@ -2,7 +2,7 @@
 //!
 //! The server itself says by which plan it went each time: the values that were bound decide, too, and are the real ones.
 
-#[path = "../../../../tests/cluster.rs"]
+#[path = "../../../tests/cluster.rs"]
 #[allow(dead_code, reason = "the integration tests use all of it")]
 mod cluster;
 
@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
-use super::{OPEN, PLANS, filled_file, statements_of};
-use crate::store::sql::database::{Mode, SqlStore};
+use super::database::{Mode, SqlStore};
+use super::plans::{OPEN, PLANS, filled_file, statements_of};
 
 /// Fills every table that grows; few of its rows are open. The indices are made at the end, which takes half the time.
 const FILLED: &str = include_str!("filled.sql");

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Gives back at once what is free. SQLite takes its memory from it, too.
+/// Gives back at once what is free. What is written in C, SQLite too, goes on with the allocator of the C library.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -82,14 +82,14 @@ async fn an_alert_says_what_it_waits_for_next() {
     let served = Served::start_with(place, RULES, Arc::new(ManualClock::at(now()))).await;
     let until = at(7200).strftime("%H:%M");
     let table = [
-        ("step", "next: boss, in 20m 0s", "下一步：boss，20 分钟后"),
+        ("step", "next: boss, in 20m", "下一步：boss，20 分钟后"),
         ("acked", "next: team, hook, in 1h 50m", "下一步：team, hook，1 小时 50 分后"),
-        ("late", "next: boss, in 20m 0s", "下一步：boss，20 分钟后"),
-        ("round", "next: hook, in 10m 0s", "下一步：hook，10 分钟后"),
+        ("late", "next: boss, in 20m", "下一步：boss，20 分钟后"),
+        ("round", "next: hook, in 10m", "下一步：hook，10 分钟后"),
         ("night", "", ""),
         ("untold", "", ""),
-        ("group", "waits for others of its group, goes out in 30s", "等待同组告警，30 秒后发出"),
-        ("window", "held back until its window opens, goes out in 1h 0m", "暂缓至允许通知的时段，1 小时后发出"),
+        ("group", "waits for others of its group, goes out in 1m", "等待同组告警，1 分钟后发出"),
+        ("window", "held back until its window opens, goes out in 1h", "暂缓至允许通知的时段，1 小时后发出"),
         ("silenced", &format!("silenced until {until} by li (silence 1)"), &format!("由 li 静默至 {until}（静默 1）")),
         ("muted", "held back by mute-window:nightly", "被 mute-window:nightly 抑制"),
         ("suspended", "suspended: nothing in the configuration covers it", "已挂起：配置中没有规则覆盖它"),

@@ -184,8 +184,8 @@ async fn what_one_replica_finds_another_tells_at_once() {
         println!("told everybody after {:?}", began.elapsed());
         assert!(began.elapsed() < Duration::from_secs(15), "told only after {:?}", began.elapsed());
     }
+    // Lanes may have been handed back since: they are spread evenly.
     holds(&stage, &finds, "poll/").await;
-    holds(&stage, &tells, "deliver/").await;
     assert_eq!(stage.sink.hits().len(), 3 * hooks.len());
 }
 

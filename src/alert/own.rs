@@ -45,7 +45,7 @@ pub const RULES: [&str; 6] =
 
 /// How bad it is what an alert of one of these names tells.
 pub fn severity_of(rule: &str) -> Severity {
-    if rule == SOURCE_INCOMPLETE { Severity::Warning } else { Severity::Error }
+    if matches!(rule, SOURCE_INCOMPLETE | REPLICA_OUTDATED) { Severity::Warning } else { Severity::Error }
 }
 
 /// What stands in the place of the source, and of the job, where it is Nightbell itself.
@@ -253,8 +253,7 @@ fn faults(watch: &Watch, seen: &OwnSeen, now: Timestamp) -> Vec<Fault> {
     for (name, since, why) in seen.outdated.iter().filter(|_| watch.replica_outdated) {
         // Files are changed on one machine after the other.
         if has_lasted(*since, REPLICA_OUTDATED_AFTER) {
-            let fault = of_nightbell(REPLICA_OUTDATED, name, ReasonCode::ReplicaOutdated, *since, why);
-            faults.push(Fault { severity: Severity::Warning, ..fault });
+            faults.push(of_nightbell(REPLICA_OUTDATED, name, ReasonCode::ReplicaOutdated, *since, why));
         }
     }
     faults

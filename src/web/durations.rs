@@ -37,6 +37,12 @@ impl<'a> Durations<'a> {
     }
 }
 
+/// How long a run may last while it runs, by a rule that says so.
+pub(super) fn running_limit(rule: &Rule) -> Option<Duration> {
+    let is_of_running = rule.when.statuses.is_empty() || rule.when.statuses.contains(&Status::Running);
+    rule.when.duration.filter(|_| is_of_running)
+}
+
 fn limits<'a>(
     runs: &[Instance],
     rules: &[&'a Rule],
@@ -49,10 +55,7 @@ fn limits<'a>(
     let of_rule = |rule: &&'a Rule| {
         let limit = match &rule.when.trigger {
             Some(Trigger::Slower(slower)) => past.usual(slower, due, |kind| rule.concerns(kind)).map(|it| it.limit),
-            _ => {
-                let is_of_running = rule.when.statuses.is_empty() || rule.when.statuses.contains(&Status::Running);
-                rule.when.duration.filter(|_| is_of_running)
-            }
+            _ => running_limit(rule),
         };
         Some((limit?, *rule))
     };

@@ -30,6 +30,7 @@ use crate::store::{
     Actions as _, AlertAsk, Board as _, Deliveries as _, DeliveryAsk, DeliveryRecord, Desk as _, Gauges as _, Place,
 };
 use crate::worker::deliver::receiver_of;
+use crate::worker::lease::POLL;
 
 /// What somebody may see.
 #[derive(Clone)]
@@ -103,9 +104,14 @@ impl Sight {
         if self.is_whole() || self.labels_of(source).is_some_and(|labels| self.holds(labels)) {
             return true;
         }
+        self.rules_about(source, job).next().is_some()
+    }
+
+    /// The rules about a job that are in it.
+    pub(in crate::web) fn rules_about<'a>(&'a self, source: &'a SourceId, job: &str) -> impl Iterator<Item = &'a Rule> {
         let rules = &self.in_force.config.rules;
-        let mut matching = rules.matched_by(source, job).into_iter().filter_map(|at| rules.rules().get(at));
-        matching.any(|rule| self.sees_rule(source, rule))
+        let matching = rules.matched_by(source, job).into_iter().filter_map(|at| rules.rules().get(at));
+        matching.filter(move |rule| self.sees_rule(source, rule))
     }
 
     /// Whether a source is in it: whether any of its jobs can be.
@@ -140,7 +146,7 @@ impl Sight {
         if self.is_whole() {
             return true;
         }
-        match name.strip_prefix("poll/") {
+        match name.strip_prefix(POLL) {
             Some(source) => self.sees_source(&SourceId::new(source)),
             None => receiver_of(name).is_none_or(|receiver| self.sees_receiver(&receiver)),
         }

@@ -81,11 +81,7 @@ pub(in crate::web) async fn job(
     if !sight.sees_job(&source, &job) {
         return Err(Fault::not_found());
     }
-    let in_force = web.in_force();
-    let rules = &in_force.config.rules;
-    let matching = rules.matched_by(&source, &job).into_iter().filter_map(|at| rules.rules().get(at));
-    let matching = matching.filter(|rule| sight.sees_rule(&source, rule));
-    let matching: Vec<&Rule> = matching.collect();
+    let matching: Vec<&Rule> = sight.rules_about(&source, &job).collect();
     let runs = web.store.runs_of(&source, &job, HISTORY_RUNS_MAX).await?;
     let last = runs.first().ok_or_else(Fault::not_found)?;
     let durations = Durations::of(&runs, &matching, web.now());
@@ -122,9 +118,8 @@ pub(in crate::web) async fn calendar(
     let mut alerts = web.store.alerts_about(&source, &job, EXPLAINED_ALERTS_MAX).await?;
     alerts.retain(|alert| sight.sees(alert));
     let in_force = web.in_force();
-    let (rules, zone) = (&in_force.config.rules, &in_force.config.timezone);
-    let matching = rules.matched_by(&source, &job).into_iter().filter_map(|at| rules.rules().get(at));
-    let matching: Vec<&Rule> = matching.filter(|rule| sight.sees_rule(&source, rule)).collect();
+    let matching: Vec<&Rule> = sight.rules_about(&source, &job).collect();
+    let zone = &in_force.config.timezone;
     let days = calendar::days(&web, (&source, &job), (&matching, &alerts), (zone, web.now())).await?;
     let items = days.iter().map(|day| {
         let Went { well, badly, open, unknown } = day.went;

@@ -163,9 +163,7 @@ pub(in crate::web) async fn job(
     let mut found = web.store.alerts_about(&id, &job, EXPLAINED_ALERTS_MAX).await?;
     found.retain(|alert| p.sight.sees(alert));
     let runs = web.store.runs_of(&id, &job, HISTORY_RUNS_MAX).await?;
-    let rules = &p.in_force.config.rules;
-    let meaning = rules.matched_by(&id, &job).into_iter().filter_map(|at| rules.rules().get(at));
-    let meaning: Vec<&Rule> = meaning.filter(|rule| p.sight.sees_rule(&id, rule)).collect();
+    let meaning: Vec<&Rule> = p.sight.rules_about(&id, &job).collect();
     let is_named = |rule: &&Rule| rule.matches.jobs.iter().any(|pattern| pattern.literal() == Some(job.as_str()));
     if runs.is_empty() && found.is_empty() && !meaning.iter().any(is_named) {
         return Err(Fault::not_found());

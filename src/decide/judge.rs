@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::answers::Answers;
 use super::decider::Decider;
+use super::gone::GoneJobs;
 use super::look::{Look, told_from};
 use super::memory::Memory;
 use super::observe::{Observed, Seen};
@@ -40,6 +41,8 @@ pub(super) struct Judged {
     pub(super) candidates: Vec<Candidate>,
     /// The rules about absence that could not be judged up to now, with up to when they were.
     pub(super) lagging: BTreeMap<String, Timestamp>,
+    /// The jobs that are gone.
+    pub(super) gone: GoneJobs,
     pub(super) warnings: Vec<String>,
     /// Where the runs of each job stand among those that were seen; found out when it is first asked.
     places: OnceCell<HashMap<String, Vec<usize>>>,
@@ -106,6 +109,7 @@ impl Judged {
             again: HashMap::new(),
             candidates: Vec::new(),
             lagging: BTreeMap::new(),
+            gone: GoneJobs::new(),
             warnings: Vec::new(),
             places: OnceCell::new(),
         }
@@ -192,6 +196,7 @@ impl Decider {
         self.suspend(&mut judged, &bench);
         self.judge_firing_runs(&mut judged, &bench);
         self.end_forgotten_runs(&mut judged, &bench);
+        self.end_gone_jobs(&mut judged, &bench);
         self.judge_runs(&mut judged, &bench);
         self.judge_history(&mut judged, &bench);
         self.judge_clock(&mut judged, &bench);

@@ -19,6 +19,7 @@ mod durations;
 mod fault;
 mod health;
 mod needs;
+mod night;
 mod page;
 mod routes;
 mod scrape;

@@ -105,7 +105,7 @@ fn is_same_state(held: &InstancePart, run: &Instance) -> bool {
 }
 
 /// Whether the run began when it did, but for what its source has corrected of that.
-fn is_same_start(held: &InstancePart, run: &Instance) -> bool {
+pub(super) fn is_same_start(held: &InstancePart, run: &Instance) -> bool {
     let is_corrected = matches!((held.start_time, run.start_time), (Some(held), Some(run)) if run < held);
     held.start_time == run.start_time || is_corrected
 }

@@ -328,6 +328,21 @@ fn a_start_that_is_corrected_to_earlier_leaves_what_fires_as_it_is() {
     }
 }
 
+/// The same when the start is corrected by the very state that ends it.
+#[test]
+fn a_start_that_is_corrected_as_its_run_ends_tells_of_one_end() {
+    for (rule, expected) in [(SLOW, "slow etl/1 over over"), (LONG, "long etl/1 over over")] {
+        let mut night = Night::new(rule);
+        let run = night.began("1", Status::Running, 50);
+        night.poll([run.clone()]);
+        night.pass(1);
+        let earlier = run.start_time.map(|start| start - SignedDuration::from_secs(90));
+        let ended = Instance { status: Status::Fail, start_time: earlier, end_time: Some(night.now), ..run };
+        assert_eq!(night.poll([ended.clone()]), [expected]);
+        assert!(night.poll([ended]).is_empty(), "{rule}");
+    }
+}
+
 /// A later start is another try, however little later.
 #[test]
 fn a_later_start_with_a_later_end_is_a_rerun_that_failed_again() {
@@ -459,7 +474,8 @@ fn a_job_that_was_deleted_is_missed_once_and_not_at_every_due_time() {
         }
         let others = || Some(vec![job("other")]);
         let is_due = |hour: i64| if when == DEADLINE { 24 * 60 } else { hour };
-        night.pass(is_due(60));
+        // Of the day of its last runs those have done what was asked of them.
+        night.pass(if when == DEADLINE { 2 * 24 * 60 } else { 60 });
         // The list may have been read all along, or be read only once something fires.
         let fired = night.poll_with_jobs([], others().filter(|_| lists));
         assert_eq!(fired, ["owed etl/- firing"], "{name}: whoever deleted it hears that something waits for it");

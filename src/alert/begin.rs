@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::identity::readdressed_alert_id;
 use super::summary;
 use crate::model::{
     Alert, AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, EndReason, Ended, Instance, InstanceKey,
@@ -182,6 +183,19 @@ pub fn held_as(alert: &Alert, run: &Instance, now: Timestamp) -> Alert {
     if let Some(reason) = alert.facts.alert.reason.take() {
         let lasted = run.duration(now).and_then(|lasted| u64::try_from(lasted.as_millis()).ok());
         summary::tell(&mut alert.facts, Reason { lasted_ms: lasted, ..reason });
+    }
+    alert
+}
+
+/// The alert once more, under another name and as one that begins: those who were told of it are nowhere any more, and these
+/// are told now.
+pub fn readdressed(alert: &Alert, receivers: Vec<ReceiverId>, now: Timestamp) -> Alert {
+    let id = readdressed_alert_id(&alert.id);
+    let (suppressed_by, suspended_at) = (None, None);
+    let mut alert = Alert { id: id.clone(), receivers, suppressed_by, suspended_at, created_at: now, ..alert.clone() };
+    (alert.facts.alert.id, alert.facts.alert.held_back) = (id, None);
+    if let Some(reason) = alert.facts.alert.reason.take() {
+        summary::tell(&mut alert.facts, reason);
     }
     alert
 }

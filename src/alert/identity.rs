@@ -66,6 +66,12 @@ pub fn own_alert_id(rule: &str, source: &SourceId, subject: &str, since: Timesta
     AlertId::new(digest(&[rule, source.as_str(), subject, &time_text(Some(since))]))
 }
 
+/// The name of the episode that begins when an alert has ended because none of its receivers was left, and its condition
+/// still holds.
+pub fn readdressed_alert_id(alert: &AlertId) -> AlertId {
+    AlertId::new(digest(&[alert.as_str(), "readdressed"]))
+}
+
 /// The name of the delivery that tells `receiver` that the deadline it was warned of has passed.
 pub fn overdue_delivery_id(alert: &AlertId, receiver: &ReceiverId) -> DeliveryId {
     DeliveryId::new(digest(&[alert.as_str(), receiver.as_str(), MessageKind::AlertFiring.as_str(), "overdue"]))
@@ -114,10 +120,10 @@ pub fn reminder_id(receiver: &ReceiverId, key: &str, last_told_at: Timestamp, pa
     DeliveryId::new(digest(&["reminder", key, receiver.as_str(), &last, &part.to_string()]))
 }
 
-/// The name of the delivery that brings `receiver` the digest that ends at a moment. It ends in a
+/// The name of the delivery that brings `receiver` the digest that ends at `until`. It ends in a
 /// number, and no alert's delivery does: the two cannot meet.
-pub fn digest_delivery_id(digest: &str, receiver: &ReceiverId, moment: i64) -> DeliveryId {
-    DeliveryId::new(self::digest(&["digest", digest, receiver.as_str(), &moment.to_string()]))
+pub fn digest_delivery_id(digest: &str, receiver: &ReceiverId, until: i64) -> DeliveryId {
+    DeliveryId::new(self::digest(&["digest", digest, receiver.as_str(), &until.to_string()]))
 }
 
 fn time_text(time: Option<Timestamp>) -> String {

@@ -18,7 +18,7 @@ mod later;
 mod ledger;
 mod message;
 
-pub use begin::{Found, Subject, begin, held_as, is_about, is_about_job_status, late, overdue};
+pub use begin::{Found, Subject, begin, held_as, is_about, is_about_job_status, late, overdue, readdressed};
 pub use end::{Ending, close, end, end_with_job, is_superseded, unwatched};
 pub use escalate::attach_escalation;
 pub use failing::failing_nodes;

@@ -206,7 +206,13 @@ impl Config {
     pub fn decider(&self, settings: &SourceSettings, generation: Option<i64>) -> Decider {
         let (id, kind) = (settings.id.clone(), settings.scheduler.kind());
         let mut decider = Decider::new(id, kind, settings.first_poll, self.rules.clone());
-        decider.terms = Terms { labels: settings.labels.clone(), routes: Arc::clone(&self.routes), generation };
+        let receivers = self.receivers.iter().map(|receiver| receiver.id.clone()).collect();
+        decider.terms = Terms {
+            labels: settings.labels.clone(),
+            routes: Arc::clone(&self.routes),
+            receivers: Some(Arc::new(receivers)),
+            generation,
+        };
         decider.muting = self.muting();
         decider
     }

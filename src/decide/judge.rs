@@ -5,6 +5,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,7 +16,7 @@ use super::look::{Look, told_from};
 use super::memory::Memory;
 use super::observe::{Observed, Seen};
 use super::standing::{AlertStanding, is_same_start, of_run};
-use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status, unwatched};
+use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status, readdressed, unwatched};
 use crate::model::{
     Alert, AlertId, AlertState, ConditionKind, EndReason, Instance, InstanceKey, Measures, ReasonCode, Snapshot,
     Status, Suppression,
@@ -34,6 +35,8 @@ pub(super) struct Judged {
     pub(super) ledger: Ledger,
     pub(super) ended: Vec<Alert>,
     pub(super) continued: Vec<Alert>,
+    /// Alerts that begin because those whose place they take have no receiver any more; they are in the ledger, too.
+    pub(super) readdressed: Vec<Arc<Alert>>,
     pub(super) overdue: Vec<Alert>,
     /// The runs that failed once more, by place and rule, with which failure that is.
     again: HashMap<(usize, usize), u32>,
@@ -107,6 +110,7 @@ impl Judged {
             ledger,
             ended: Vec::new(),
             continued: Vec::new(),
+            readdressed: Vec::new(),
             overdue: Vec::new(),
             again: HashMap::new(),
             over: HashSet::new(),
@@ -212,17 +216,24 @@ impl Decider {
         self.rules.marks().iter().map(|mark| !memory.known_rules.contains(mark)).collect()
     }
 
-    /// Suspends the alerts that no rule covers any more, lets those go on that one covers again, and ends those that none
-    /// has covered for too long.
+    /// Suspends the alerts that nothing covers any more, no rule or none of their receivers, lets those go on that are covered
+    /// again, and ends those that were not for too long. Where a rule still means what has ended, whom it names now is told.
     fn suspend(&mut self, judged: &mut Judged, bench: &Bench<'_>) {
         let mut changed = Vec::new();
-        let mut ended = Vec::new();
+        let (mut ended, mut anew) = (Vec::new(), Vec::new());
         for alert in judged.ledger.firing() {
-            let is_covered = self.covers(alert);
+            let is_meant = self.covers(alert);
+            let is_covered = is_meant && self.has_receiver(alert);
             match (is_covered, alert.suspended_at) {
                 (true, None) => {}
                 (true, Some(_)) => changed.push(Alert { suspended_at: None, ..(**alert).clone() }),
                 (false, _) => match unwatched(alert, bench.now) {
+                    Some(_) if is_meant && alert.suspended_at.is_some() => {
+                        let ending = Ending::new(EndReason::Unwatched, ReasonCode::ReceiversGone, bench.now);
+                        ended.push(end(alert, ending, bench.now));
+                        let receivers = self.rules.get(&alert.rule).map(|rule| rule.told_at(bench.now));
+                        anew.push(Arc::new(readdressed(alert, receivers.unwrap_or_default(), bench.now)));
+                    }
                     Some(over) if over.state() == AlertState::Resolved => ended.push(over),
                     suspended => changed.extend(suspended),
                 },
@@ -234,8 +245,18 @@ impl Decider {
         for alert in &ended {
             judged.ledger.remove(&alert.facts.subject(), &alert.id);
         }
+        for alert in &anew {
+            judged.ledger.insert(Arc::clone(alert));
+        }
         judged.continued.extend(changed);
         judged.ended.extend(ended);
+        judged.readdressed.extend(anew);
+    }
+
+    /// Whether any of those who were told of the alert is a receiver still.
+    fn has_receiver(&self, alert: &Alert) -> bool {
+        let Some(known) = self.terms.receivers.as_ref().filter(|_| !alert.receivers.is_empty()) else { return true };
+        alert.receivers.iter().any(|receiver| known.contains(receiver))
     }
 
     /// Whether a rule of the configuration still means the alert.

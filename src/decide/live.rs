@@ -11,7 +11,7 @@ use super::episodes::Episodes;
 use super::judge::{Candidate, CandidateSubject, Judged, Naming, last_ends, recovers_by_later_run, succeeded};
 use super::look::Look;
 use super::memory::Memory;
-use crate::alert::identity::{alert_id, job_alert_id};
+use crate::alert::identity::{alert_id, job_alert_id, readdressed_alert_id};
 use crate::alert::{Found, Subject, begin};
 use crate::limits::EPISODES_MAX;
 use crate::model::{Alert, AlertId, AlertState, EndReason, Instance, Stage};
@@ -35,7 +35,7 @@ impl Decider {
         let warnings = std::mem::take(&mut judged.warnings);
         let mut overrun = Vec::new();
         let ended_now: HashSet<AlertId> = judged.ended.iter().map(|alert| alert.id.clone()).collect();
-        let mut fired: Vec<Arc<Alert>> = Vec::new();
+        let mut fired = judged.begun_anew();
         for candidate in candidates {
             let begun = self.begin(memory, &candidate, &judged, look, &mut overrun);
             // What ends in this look under the same name does not begin again in it.
@@ -122,7 +122,7 @@ fn episode(
     };
     for ordinal in 1..=EPISODES_MAX {
         let id = name(ordinal);
-        match memory.ended.why(&id) {
+        match why_over(memory, &id) {
             None => return Some(id),
             // What a person closed stays closed until it is something else.
             Some(Some(EndReason::Closed)) => return None,
@@ -136,6 +136,32 @@ fn episode(
     let warning = format!("rule {rule}: {job} had {EPISODES_MAX} episodes with the same times; no more are notified");
     overrun.push((name(1), warning));
     None
+}
+
+/// Why the episode of this name is over; where another one took its place, why that one is.
+fn why_over(memory: &Memory, id: &AlertId) -> Option<Option<EndReason>> {
+    let (mut why, mut last) = (memory.ended.why(id)?, id.clone());
+    while why == Some(EndReason::Unwatched) {
+        last = readdressed_alert_id(&last);
+        let Some(of_next) = memory.ended.why(&last) else { break };
+        why = of_next;
+    }
+    Some(why)
+}
+
+impl Judged {
+    /// The alerts that were addressed anew, as they are by now: they begin.
+    fn begun_anew(&mut self) -> Vec<Arc<Alert>> {
+        let begun = std::mem::take(&mut self.readdressed);
+        let ids: HashSet<&AlertId> = begun.iter().map(|alert| &alert.id).collect();
+        self.continued.retain(|alert| !ids.contains(&alert.id));
+        self.overdue.retain(|alert| !ids.contains(&alert.id));
+        let as_it_is = |alert: &Arc<Alert>| {
+            let now = self.ledger.of_subject(&alert.facts.subject()).iter().find(|now| now.id == alert.id);
+            Arc::clone(now.unwrap_or(alert))
+        };
+        begun.iter().map(as_it_is).collect()
+    }
 }
 
 impl Episodes {

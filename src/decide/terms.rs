@@ -2,9 +2,10 @@
 //!
 //! Data only.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::Labels;
+use crate::model::{Labels, ReceiverId};
 use crate::rule::Route;
 
 /// The terms on which a source's alerts are told.
@@ -14,6 +15,8 @@ pub struct Terms {
     pub labels: Labels,
     /// Who else is told.
     pub routes: Arc<[Route]>,
+    /// The receivers that there are; none where nobody knows them.
+    pub receivers: Option<Arc<BTreeSet<ReceiverId>>>,
     /// The generation of the configuration; none where nobody counts them.
     pub generation: Option<i64>,
 }

@@ -26,6 +26,8 @@ pub enum ReasonCode {
     RunTooOld,
     /// No rule, source or `match` covers the alert any more.
     Unwatched,
+    /// None of those who were told of the alert is a receiver any more: another alert takes the place of this one.
+    ReceiversGone,
     /// A person closed it.
     Closed,
     /// The job itself is in a status that the rule asks for.
@@ -93,7 +95,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 40] = [
+    pub const ALL: [ReasonCode; 41] = [
         ReasonCode::Status,
         ReasonCode::Ran,
         ReasonCode::Recovered,
@@ -104,6 +106,7 @@ impl ReasonCode {
         ReasonCode::RunGone,
         ReasonCode::RunTooOld,
         ReasonCode::Unwatched,
+        ReasonCode::ReceiversGone,
         ReasonCode::Closed,
         ReasonCode::JobStatus,
         ReasonCode::JobRecovered,
@@ -149,6 +152,7 @@ impl ReasonCode {
             ReasonCode::RunGone => "run-gone",
             ReasonCode::RunTooOld => "run-too-old",
             ReasonCode::Unwatched => "unwatched",
+            ReasonCode::ReceiversGone => "receivers-gone",
             ReasonCode::Closed => "closed",
             ReasonCode::JobStatus => "job-status",
             ReasonCode::JobRecovered => "job-recovered",

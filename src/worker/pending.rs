@@ -266,10 +266,10 @@ impl Receiver {
         messages
     }
 
-    /// The digest `name` that ends at `moment`, to be sent within `spread`.
-    pub fn digest(&self, name: &str, message: &Message, moment: i64, spread: Duration, now: Timestamp) -> Notification {
+    /// The digest `name` that ends at `until`, to be sent within `spread`.
+    pub fn digest(&self, name: &str, message: &Message, until: i64, spread: Duration, now: Timestamp) -> Notification {
         let content = self.renderer.render(message).into_content(&self.id, name);
-        let id = digest_delivery_id(name, &self.id, moment);
+        let id = digest_delivery_id(name, &self.id, until);
         let at = now.checked_add(spread_of(self.id.as_str(), spread)).unwrap_or(now);
         let delivery = self.pending(id, message.kind, content, now);
         Notification { due_at: at, ..delivery }

@@ -1,8 +1,11 @@
 //! When an alert ends, and for which reason.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use jiff::SignedDuration;
-use nightbell::decide::{Audience, Notice};
-use nightbell::model::{AlertId, EndReason, Instance, InstanceType, Job, MessageKind, Status};
+use nightbell::decide::{Audience, Decided, Notice};
+use nightbell::model::{AlertId, EndReason, Instance, InstanceType, Job, MessageKind, ReceiverId, Status};
 
 use super::{Night, notices};
 
@@ -255,6 +258,119 @@ fn a_rule_that_is_away_for_a_moment_suspends_its_alerts_and_one_that_stays_away_
     night.pass(1);
     night.rules(FAILED);
     assert_eq!(night.poll([failed]), ["failed etl/1 firing"], "it is watched again, and still broken");
+}
+
+/// What follows, with who is told: "failed etl/1 firing: hook".
+fn told_to(decided: &Decided) -> Vec<String> {
+    let line = |notice: &Notice| {
+        let receivers: Vec<&str> = decided.receivers(notice).iter().map(|receiver| receiver.as_str()).collect();
+        format!("{}: {}", super::line(decided, notice), receivers.join(" "))
+    };
+    let mut lines: Vec<String> = decided.notices.iter().map(line).collect();
+    lines.sort();
+    lines
+}
+
+/// A receiver is renamed while its alert fires: the alert is suspended, and after ten minutes another one takes its place,
+/// which the new one is told of, and of its end. What is put right before that is as if nothing had been.
+#[test]
+fn an_alert_whose_receivers_are_gone_is_told_to_those_that_its_rule_names_now() {
+    const OWED: &str = "match: { job: etl }, when: { missing: { schedule: \"0 * * * *\", grace: 10m } }";
+    let there_are = |night: &mut Night, receivers: &[&str]| {
+        let known: BTreeSet<ReceiverId> = receivers.iter().map(ReceiverId::new).collect();
+        night.decider.terms.receivers = Some(Arc::new(known));
+    };
+    let failed = |night: &Night| night.ended("1", Status::Fail, 20);
+    let running = |night: &Night| night.began("1", Status::Running, 40);
+    let none = |_: &Night| night_run_of_another_job();
+    type Shown = fn(&Night) -> Instance;
+    let cases: [(&str, &str, Shown, &str); 4] = [
+        ("bad", "when: { status: [fail] }", failed, "bad etl/1"),
+        ("bad", "when: { status: [running], duration: 30m }", running, "bad etl/1"),
+        ("bad", "when: { duration: 30m }", running, "bad etl/1"),
+        ("bad", OWED, none, "bad etl/-"),
+    ];
+    for (rule, when, shown, subject) in cases {
+        let to = |receiver: &str| format!("  {rule}: {{ {when}, notify: [{receiver}] }}\n");
+        let mut night = Night::new(&to("hook"));
+        night.pass(119);
+        let run = shown(&night);
+        let decided = night.decide([run.clone()], night.whole());
+        assert_eq!(told_to(&decided), [format!("{subject} firing: hook")], "{when}");
+        let poll = |night: &mut Night, receiver: &str, there: &[&str]| {
+            night.rules(&to(receiver));
+            there_are(night, there);
+            let decided = night.decide([run.clone()], night.whole());
+            assert!(decided.fired.iter().all(|alert| alert.suspended_at.is_none()));
+            told_to(&decided)
+        };
+        night.pass(1);
+        assert!(poll(&mut night, "lead", &["lead", "boss"]).is_empty(), "{when}: it is suspended");
+        assert_eq!(night.firing(), [format!("{subject} suspended")], "{when}");
+        night.pass(8);
+        assert!(poll(&mut night, "hook", &["hook", "lead"]).is_empty(), "{when}: as if it had stayed");
+        assert_eq!(night.firing(), [subject], "{when}");
+        night.pass(1);
+        assert!(poll(&mut night, "lead", &["lead"]).is_empty(), "{when}");
+        night.pass(10);
+        let told = poll(&mut night, "lead", &["lead"]);
+        assert_eq!(told, [format!("{subject} firing: lead"), format!("{subject} over unwatched: hook")], "{when}");
+        for _ in 0..2 {
+            night.pass(1);
+            assert!(poll(&mut night, "lead", &["lead"]).is_empty(), "{when}");
+            assert_eq!(night.firing(), [subject], "{when}");
+        }
+        // Once more: its name is not that of one before.
+        night.pass(1);
+        assert!(poll(&mut night, "boss", &["boss"]).is_empty(), "{when}");
+        night.pass(10);
+        let told = poll(&mut night, "boss", &["boss"]);
+        assert_eq!(told, [format!("{subject} firing: boss"), format!("{subject} over unwatched: lead")], "{when}");
+        let well = Instance { status: Status::Success, start_time: Some(night.now), end_time: Some(night.now), ..run };
+        let well = if subject.ends_with('-') { night.ended("9", Status::Success, 5) } else { well };
+        let decided = night.decide([well.clone()], night.whole());
+        let told = told_to(&decided);
+        assert!(told.len() == 1 && told[0].ends_with(": boss") && told[0].contains(" over "), "{when}: {told:?}");
+        assert!(night.firing().is_empty(), "{when}");
+    }
+}
+
+/// A run of a job that no rule is about.
+fn night_run_of_another_job() -> Instance {
+    crate::poll::world::run("other", "7", Status::Success, crate::sample::at(0), Some(crate::sample::at(60)))
+}
+
+/// What ended under the name that took the place of the first one does not begin again when a rule looks for the first time.
+#[test]
+fn what_was_told_to_others_and_is_over_is_not_told_again_by_an_edited_rule() {
+    let mut night = Night::new("  bad: { when: { status: [fail] }, recovers: job, notify: [hook] }\n");
+    night.poll([]);
+    night.pass(30);
+    let (first, later) = (night.ended("1", Status::Fail, 20), night.ended("2", Status::Success, 2));
+    assert_eq!(night.poll([first.clone()]), ["bad etl/1 firing"]);
+    night.rules("  bad: { when: { status: [fail] }, recovers: job, notify: [lead] }\n");
+    night.decider.terms.receivers = Some(Arc::new(BTreeSet::from([ReceiverId::new("lead")])));
+    night.poll([first.clone()]);
+    night.pass(10);
+    assert_eq!(night.poll([first.clone()]).len(), 2, "another one takes its place");
+    let later = Instance { end_time: Some(night.now), ..later };
+    assert_eq!(night.poll([first.clone(), later.clone()]), ["bad etl/1 over recovered"]);
+    night.rules("  bad: { when: { status: [fail, rejected] }, recovers: job, notify: [lead] }\n");
+    assert!(night.poll([first, later]).is_empty());
+}
+
+/// One of two receivers is removed: the other one was told, and goes on hearing of it.
+#[test]
+fn an_alert_of_which_one_receiver_is_left_goes_on() {
+    let mut night = Night::new("  bad: { when: { status: [fail] }, notify: [hook, lead] }\n");
+    let failed = night.ended("1", Status::Fail, 20);
+    night.poll([failed.clone()]);
+    night.decider.terms.receivers = Some(Arc::new(BTreeSet::from([ReceiverId::new("lead")])));
+    for _ in 0..3 {
+        night.pass(10);
+        assert!(night.poll([failed.clone()]).is_empty());
+    }
+    assert_eq!(night.firing(), ["bad etl/1"]);
 }
 
 #[test]

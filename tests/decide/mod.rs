@@ -3,6 +3,7 @@
 mod coverage;
 mod cuts;
 mod ends;
+mod held;
 mod inhibit;
 mod lives;
 mod speed;
@@ -12,7 +13,7 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::config::Config;
-use nightbell::decide::{Audience, Decided, Decider, InMemory, Look};
+use nightbell::decide::{Audience, Decided, Decider, InMemory, Look, Notice};
 use nightbell::model::{Alert, AlertState, Coverage, Instance, Job, MessageKind, Part, Status, Window};
 
 use crate::poll::world::{configuration, run};
@@ -143,20 +144,22 @@ pub(super) fn notices(decided: &Decided) -> Vec<String> {
         .notices
         .iter()
         .filter(|notice| notice.audience != Audience::KeepIncidents)
-        .map(|notice| {
-            let alert = decided.alert(notice.alert);
-            let part = &alert.facts.alert;
-            let what = match (notice.kind, &part.ended) {
-                (MessageKind::AlertFiring, None) if part.episode > 1 => format!("firing again {}", part.episode),
-                (MessageKind::AlertFiring, None) => "firing".to_string(),
-                (MessageKind::AlertResolved, Some(ended)) => format!("over {}", ended.reason.as_str()),
-                odd => format!("{odd:?}"),
-            };
-            format!("{} {} {what}", alert.rule, subject(alert))
-        })
+        .map(|notice| line(decided, notice))
         .collect();
     lines.sort();
     lines
+}
+
+fn line(decided: &Decided, notice: &Notice) -> String {
+    let alert = decided.alert(notice.alert);
+    let part = &alert.facts.alert;
+    let what = match (notice.kind, &part.ended) {
+        (MessageKind::AlertFiring, None) if part.episode > 1 => format!("firing again {}", part.episode),
+        (MessageKind::AlertFiring, None) => "firing".to_string(),
+        (MessageKind::AlertResolved, Some(ended)) => format!("over {}", ended.reason.as_str()),
+        odd => format!("{odd:?}"),
+    };
+    format!("{} {} {what}", alert.rule, subject(alert))
 }
 
 /// Every alert that was decided is firing without an end, or over with one.

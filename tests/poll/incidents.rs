@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use nightbell::desk::{Closing, close};
-use nightbell::model::{Delivery, Instance, MessageKind, Status};
+use nightbell::model::{Delivery, EndReason, Instance, MessageKind, Status};
 use nightbell::store::Deliveries as _;
 use nightbell::worker::unwatched::Unwatched;
 
-use super::world::{Scene, receivers, run, told};
+use super::world::{Scene, receivers, run, told, told_to};
 
 const RULES: &str =
     "  failed: { when: { status: [fail] }, notify: [{ to: [quiet-pager, mail] }, { after: 30m, to: lead }] }\n";
@@ -103,6 +103,34 @@ async fn an_incident_is_ended_when_nothing_watches_the_alert_any_more() {
         scene.escalate().await;
         assert_eq!(kinds(&scene).await, [MessageKind::AlertFiring, MessageKind::AlertResolved], "the source is gone");
     }
+}
+
+/// A receiver is renamed while its alert fires and nothing is pending for it: the new one hears of it, and of its end.
+#[tokio::test]
+async fn a_receiver_that_is_renamed_while_its_alert_fires_hears_of_it_under_its_new_name() {
+    let rules = |receiver: &str| format!("  failed: {{ when: {{ status: [fail] }}, notify: [{receiver}] }}\n");
+    let mut scene = Scene::open(&rules("boss")).await;
+    scene.poll().await;
+    let failed = run("etl", "1", Status::Fail, scene.now() - minutes(5), Some(scene.now() - minutes(1)));
+    scene.show([failed.clone()]);
+    scene.poll().await;
+    assert_eq!(told_to(&scene.store, "boss").await, ["alert.firing etl 1"]);
+    for minute in 0..12 {
+        // Another process each time, as one that a timer starts.
+        scene.restart_with(&rules("lead"));
+        scene.has_receivers(&["lead", "hook"]);
+        scene.poll().await;
+        let told = told_to(&scene.store, "lead").await;
+        assert_eq!(told.len(), usize::from(minute >= 10), "minute {minute}: {told:?}");
+        scene.pass(minutes(1));
+    }
+    scene.show([Instance { status: Status::Success, end_time: Some(scene.now()), ..failed }]);
+    scene.poll().await;
+    assert_eq!(told_to(&scene.store, "lead").await, ["alert.firing etl 1", "alert.resolved etl 1"]);
+    let alerts = scene.alerts().await;
+    let reasons: Vec<_> = alerts.iter().filter_map(|alert| Some(alert.facts.alert.ended.as_ref()?.reason)).collect();
+    assert_eq!(alerts.len(), 2);
+    assert!(reasons.contains(&EndReason::Unwatched) && reasons.contains(&EndReason::Recovered), "{reasons:?}");
 }
 
 /// What took too long between two polls and is over by now: nobody was called, and nobody is to be called now.

@@ -316,6 +316,12 @@ impl Scene {
         self.restart();
     }
 
+    /// The receivers that there are, by what the configuration says from now on.
+    pub(crate) fn has_receivers(&mut self, receivers: &[&str]) {
+        let known = receivers.iter().map(nightbell::model::ReceiverId::new).collect();
+        self.poller.decider.terms.receivers = Some(Arc::new(known));
+    }
+
     /// The settings of its source.
     pub(crate) fn settings(&self) -> &nightbell::source::SourceSettings {
         &self.config.sources[0]

@@ -179,7 +179,7 @@ pub trait Board: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(Timestamp, Instance)>, StoreError>> + Send;
 
-    /// Runs that have not ended.
+    /// Runs that have not ended: those that are under way before those that wait, of both the latest first.
     fn open_runs(&self, limit: usize) -> impl Future<Output = Result<Vec<Instance>, StoreError>> + Send;
 
     /// Runs of a source that were planned, or began without a plan, in a span; the latest first.

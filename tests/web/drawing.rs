@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nightbell::clock::ManualClock;
+use nightbell::limits::{NIGHT_ALERTS_MAX, NIGHT_RUNS_MAX};
 use nightbell::model::{Covered, Instance, Status};
 use nightbell::store::PollLedger as _;
 
@@ -76,5 +77,35 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
         lane("told").contains("href=\"/alerts/a1\"") && lane("untold").contains("href=\"/jobs/s/untold\""),
         "{body}"
     );
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_with_too_much_in_it_shows_the_worst_and_what_is_under_way_and_says_so() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut poll = commit(0);
+    (poll.source, poll.now) = ("s".into(), at(7200));
+    // By their names those that wait stand before the one that runs.
+    let waits = |number: usize| run(&format!("a_{number}"), &number.to_string(), Status::Waiting, 3600, 3600, None);
+    poll.instances = (0..NIGHT_RUNS_MAX).map(waits).collect();
+    poll.instances.push(run("under-way", "z", Status::Running, 0, 0, None));
+    let fires = |number: usize| {
+        let mut fired = alert(&format!("f{number}"), &format!("told_{number}"));
+        (fired.source, fired.rule) = ("s".into(), "failed".into());
+        fired
+    };
+    poll.fired = (0..=NIGHT_ALERTS_MAX).map(fires).collect();
+    store.commit_poll(&poll).await.unwrap();
+    store.close().await;
+    drop(store);
+    let served = Served::start_with(place, RULES, Arc::new(ManualClock::at(at(7200)))).await;
+    let body = served.get("/?hours=12", &[]).await.body;
+    let said = [
+        format!("More alerts fire than can be drawn: the worst {NIGHT_ALERTS_MAX} are shown."),
+        format!("More than {NIGHT_RUNS_MAX} runs have not ended: those under way are shown before those that wait."),
+        ">under-way<".to_string(),
+    ];
+    assert!(said.iter().all(|text| body.contains(text)), "{said:?} in {} bytes", body.len());
     served.stop().await;
 }

@@ -321,7 +321,8 @@ impl Board for SqlStore {
 
     async fn open_runs(&self, limit: usize) -> Result<Vec<Instance>, StoreError> {
         let statement = AssertSqlSafe(format!(
-            "SELECT {} FROM instance WHERE ended = 0 ORDER BY source, job, id LIMIT {limit}",
+            "SELECT {} FROM instance WHERE ended = 0 \
+             ORDER BY (status = 'waiting'), COALESCE(start_time, plan_time, 0) DESC, source, job, id LIMIT {limit}",
             rows::INSTANCE_COLUMNS
         ));
         let found = sqlx::query(statement).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;

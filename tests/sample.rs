@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use nightbell::model::{
     Alert, AlertFacts, AlertId, AlertPart, AlertState, Content, Covered, DeliveryId, Instance, InstancePart,
-    InstanceType, JobPart, JobRef, MessageKind, Notification, PollOutcome, ReceiverId, RuleId, Severity, SourceId,
-    SourcePart, Status,
+    InstanceType, JobPart, JobRef, MessageKind, Notification, PollOutcome, Rare, ReceiverId, RuleId, Severity,
+    SourceId, SourcePart, Status,
 };
 use nightbell::store::{Mode, PollCommit, SqlStore};
 
@@ -136,11 +136,7 @@ pub(crate) fn alert(id: &str, job: &str) -> Alert {
                 history: None,
                 acked: None,
                 acked_before: None,
-                url: None,
-                ack_url: None,
-                description: None,
-                runbook: None,
-                console_url: None,
+                links: Rare::default(),
             },
             source: SourcePart { id: source(), kind: "dataarts".into() },
             job: JobPart { name: job.into(), ..JobPart::default() },

@@ -233,7 +233,7 @@ async fn a_chain_of_failures_is_told_under_its_root() {
     let (mut world, by_root) = (world().await, grouping(&[GroupBy::Root]));
     let mut alerts = errors(0, 4);
     for (alert, began) in alerts.iter_mut().zip([-100, -300, -200, -50]).take(3) {
-        alert.facts.job.real_time_job = Some("stream_orders".into());
+        alert.facts.job.more.real_time_job = Some("stream_orders".into());
         alert.facts.alert.starts_at = at(began);
     }
     world.fire_into(&by_root, alerts).await;

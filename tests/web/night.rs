@@ -87,7 +87,7 @@ pub(crate) async fn fill(store: &SqlStore) {
         (one.source, one.rule) = ("s".into(), "failed".into());
         one.facts.alert.rule = RuleId::new("failed");
         one.facts.alert.summary = format!("{job} failed");
-        one.facts.job.owner = Some(HOSTILE.into());
+        one.facts.job.more.owner = Some(HOSTILE.into());
         one.facts.node_details = HOSTILE.into();
         one.facts.alert.labels = [(HOSTILE.to_string(), HOSTILE.to_string())].into();
         if let Some(run) = &mut one.facts.instance {

@@ -159,7 +159,9 @@ async fn serve(directory: &Path, size: &Size) -> Served {
     put(0..size.alerts, 9_000_000, 1_200, "fail");
     put(0..size.ended, 19_000_000, 1_100, "success");
     let store = SqlStore::open(&url, Mode::Read).await.unwrap();
-    let begun = store.alerts(usize::MAX).await.unwrap();
+    // That the receiver cannot be reached is an alert of its own.
+    let mut begun = store.alerts(usize::MAX).await.unwrap();
+    begun.retain(|alert| alert.rule.as_str() == "failed");
     assert_eq!(begun.len() as u64, size.alerts, "not every failure is an alert");
     let ended = begun.iter().filter(|alert| alert.facts.alert.ends_at.is_some()).count();
     assert_eq!(ended as u64, size.ended, "not every later run ended one");

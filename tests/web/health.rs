@@ -143,7 +143,7 @@ async fn answers_tell_browsers_to_run_nothing_from_elsewhere() {
         let policy = answer.header("content-security-policy").unwrap_or_default();
         assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{path}: {answer:?}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"), "{path}");
         assert!(!answer.body.contains("canary"), "{path}: {}", answer.body);
     }
     let missing = served.get("/api/v1/nothing", &[]).await;

@@ -475,7 +475,9 @@ pub const LOG_LINES_QUEUED_MAX: usize = 8192;
 /// Longest log line.
 pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 
-/// Runs of a job, and alerts of a rule about it, that an explanation shows.
+/// Runs with the same id, of several jobs, that are read at a time.
+pub const RUNS_OF_AN_ID_READ: usize = 200;
+/// Runs of a job, and alerts of a rule about it, that an explanation shows; and what one asks after that is explained at once.
 pub const EXPLAINED_RUNS_MAX: usize = 10;
 /// Alerts about one job that an explanation looks at.
 pub const EXPLAINED_ALERTS_MAX: usize = 200;

@@ -64,6 +64,12 @@ if (shown) {
 }
 await firstContext.close();
 
+// Times are on the clock of the browser, whatever the configuration's is.
+const { page: zoned, context: zonedContext } = await open(1440, { locale: "en-US", timezoneId: "America/Lima" });
+await visit(zoned, alert, "in another zone");
+await zoned.locator(".foot", { hasText: "America/Lima (UTC-05:00)" }).waitFor().catch(() => say("the page does not go by the reader's zone"));
+await zonedContext.close();
+
 // Every page at three widths, in both themes and languages; and without a script.
 const paths = {
   night: "/", folded: "/?hours=48", wall: "/wall", alerts: "/alerts?state=all", suspended: "/alerts?state=suspended", alert,

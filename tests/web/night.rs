@@ -138,9 +138,15 @@ pub(crate) async fn fill(store: &SqlStore) {
 
 /// The night, served to whoever has a token.
 pub(crate) async fn night() -> Night {
+    night_with(async |_| {}).await
+}
+
+/// The same with more in its store.
+pub(crate) async fn night_with(more: impl AsyncFnOnce(&SqlStore)) -> Night {
     let place = Place::new();
     let store = place.open().await;
     fill(&store).await;
+    more(&store).await;
     let (viewer, responder) = (token(&store, Role::Viewer).await, token(&store, Role::Responder).await);
     store.close().await;
     drop(store);

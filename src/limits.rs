@@ -385,6 +385,8 @@ pub const POLL_GAP_SLACK: Duration = Duration::from_secs(60);
 
 /// How often Nightbell looks for alerts of sources that the configuration no longer has.
 pub const UNWATCHED_LOOK: Duration = Duration::from_secs(30);
+/// How long ago an alert was closed before it is counted: what is done now is on record soon after.
+pub const CLOSED_COUNTED_AFTER: Duration = Duration::from_secs(10);
 /// How many messages a receiver rejects in a row before it is taken to be at fault, and not the messages.
 pub const REJECTED_IN_A_ROW: u32 = 2;
 /// How long something that waiting will not mend stands without a success beside it before its receiver is called dead.

@@ -5,6 +5,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nightbell::sign::{ACK, Link, LinkKey};
+use nightbell::store::Access as _;
+
 use super::night::{HOSTILE, Night, night};
 use crate::program::{Running, nightbell};
 
@@ -30,11 +33,17 @@ fn browser() -> String {
 async fn hostile_names_run_nothing_in_a_browser() {
     let (modules, chromium) = (modules(), browser());
     let Night { served, responder, .. } = night().await;
+    let store = served.store().await;
+    let key = LinkKey::new(store.link_key("never taken: there is one").await.unwrap());
+    store.close().await;
+    let until = super::night::now() + jiff::SignedDuration::from_hours(1);
+    let sign = key.signature(&Link { alert: "a1", episode: 1, action: ACK, until });
+    let link = format!("/ack/a1?until={}&sign={sign}", until.as_second());
     let mut command = Command::new("node");
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web/hostile.mjs"))
         .arg(modules)
-        .args([format!("http://bell.test:{}", served.address.port()), HOSTILE.to_string()])
+        .args([format!("http://bell.test:{}", served.address.port()), HOSTILE.to_string(), link])
         .env("TOKEN", responder.trim_start_matches("Bearer "))
         .env("CHROMIUM", chromium);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

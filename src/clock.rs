@@ -124,6 +124,11 @@ pub fn day_of(at: Timestamp, zone: &TimeZone) -> i64 {
     day_number(at.to_zoned(zone.clone()).date())
 }
 
+/// The minute of an instant, by its beginning.
+pub fn minute_of(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second().div_euclid(60) * 60).unwrap_or(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -559,6 +559,12 @@ pub const NIGHT_JOBS_READ_MAX: usize = 40;
 pub const NIGHT_RUNS_OF_A_JOB_MAX: usize = 40;
 /// Jobs of one kind (failing, running, the rest) that the night shows.
 pub const NIGHT_ROWS_MAX: usize = 100;
+/// Most times that a rule's schedule is drawn on one row of the night.
+pub const NIGHT_DUES_MAX: usize = 24;
+/// The longest span of the night that can be asked for, and the usual one, in hours.
+pub const NIGHT_HOURS_MAX: i64 = 48;
+/// See [`NIGHT_HOURS_MAX`].
+pub const NIGHT_HOURS: i64 = 12;
 /// Days of a job's calendar.
 pub const CALENDAR_DAYS: i64 = 34;
 /// Runs whose durations a job's chart shows.

@@ -20,6 +20,7 @@ mod fault;
 mod health;
 mod meant;
 mod needs;
+mod night;
 mod page;
 mod routes;
 mod scrape;

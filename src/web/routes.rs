@@ -94,6 +94,7 @@ fn pages() -> Vec<Route> {
 fn api() -> Vec<Route> {
     vec![
         look("/api/v1/openapi.json", Needs::Nothing, get(api::document)),
+        look("/api/v1/night", VIEWER, get(api::night)),
         look("/api/v1/status", VIEWER, get(api::status)),
         act(Method::POST, "/api/v1/sources/{id}/poll", post(api::poll)),
         look("/api/v1/alerts", VIEWER, get(api::alerts)),

@@ -80,6 +80,58 @@ fn the_document_has_every_route_with_its_role_and_no_other() {
     assert_eq!(said, there);
 }
 
+/// Every object of the document that says what keys it has, by its place.
+fn objects(value: &Value, place: &str, found: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(object) => {
+            if object.get("type").is_some_and(|kind| kind == "object" || kind[0] == "object") {
+                found.push((place.to_string(), value.clone()));
+            }
+            object.iter().for_each(|(key, value)| objects(value, &format!("{place}/{key}"), found));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, it)| objects(it, &format!("{place}/{at}"), found))
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_object_of_the_document_takes_keys_that_it_does_not_name() {
+    let mut found = Vec::new();
+    objects(&document(), "", &mut found);
+    assert!(found.len() > 40, "{}", found.len());
+    // The document itself is the one that describes nobody's keys.
+    found.retain(|(place, _)| !place.starts_with("/paths//api/v1/openapi.json/"));
+    for (place, object) in found {
+        assert!(object.get("additionalProperties").is_some(), "{place} takes any key: {object}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_night_is_there_for_programs_the_worst_first() {
+    let Night { served, viewer, .. } = night().await;
+    let night = ask(&served, "GET", "/api/v1/night?hours=48", &viewer, "").await.json();
+    let rows = night["items"].as_array().unwrap();
+    let ranks: Vec<&str> = rows.iter().map(|row| row["urgency"].as_str().unwrap()).collect();
+    let mut sorted = ranks.clone();
+    sorted.sort_by_key(|urgency| ["failing", "running", "rest"].iter().position(|it| it == urgency));
+    assert_eq!(ranks, sorted);
+    let row = rows.iter().find(|row| row["job"] == "etl_orders").unwrap();
+    assert_eq!((&row["source"], &row["urgency"]), (&"s".into(), &"failing".into()));
+    let runs = row["instances"].as_array().unwrap();
+    let runs: Vec<(&str, &str)> =
+        runs.iter().map(|run| (run["id"].as_str().unwrap(), run["status"].as_str().unwrap())).collect();
+    assert_eq!(runs, [("1", "success"), ("2", "fail"), ("3", "running")], "the earliest first");
+    let alerts = row["alerts"].as_array().unwrap();
+    assert!(!alerts.is_empty() && alerts.iter().all(|alert| alert["id"].is_string()), "{row:#}");
+    // What a page shows of the same night is no other: each job of the API stands on it, and each span that was not read.
+    let page = served.get("/?hours=48", &[("authorization", &viewer)]).await.body;
+    assert!(page.contains("etl_orders") && page.contains("class=\"hatched\""), "{page}");
+    assert!(!row["unread"].as_array().unwrap().is_empty(), "{row:#}");
+    served.stop().await;
+}
+
 async fn ask(served: &Served, method: &str, path: &str, token: &str, body: &str) -> Answer {
     let headers = [("authorization", token), ("content-type", "application/json")];
     served.ask(method, path, &headers, body).await
@@ -90,6 +142,10 @@ async fn every_answer_is_as_the_document_says() {
     let mut described = Described::new();
     let Night { served, viewer, responder, .. } = night().await;
     let looks = [
+        ("/api/v1/night", "/api/v1/night", 200),
+        ("/api/v1/night", "/api/v1/night?hours=48&limit=1", 200),
+        ("/api/v1/night", "/api/v1/night?hours=49", 400),
+        ("/api/v1/night", "/api/v1/night?cursor=nonsense", 400),
         ("/api/v1/status", "/api/v1/status", 200),
         ("/api/v1/alerts", "/api/v1/alerts", 200),
         ("/api/v1/alerts", "/api/v1/alerts?state=firing&source=s&rule=failed&limit=1", 200),
@@ -194,6 +250,7 @@ async fn lists_are_walked_by_their_cursor_and_answers_that_are_known_are_not_sen
     // A list is walked while nothing happens.
     tried(&served, &viewer).await;
     for (list, at_least) in [
+        ("/api/v1/night?", 2),
         ("/api/v1/alerts?", 3),
         ("/api/v1/deliveries?", 7),
         ("/api/v1/jobs?source=s&", 2),

@@ -9,6 +9,7 @@ mod deliveries;
 mod exchange;
 mod explain;
 mod jobs;
+mod night;
 mod silences;
 mod status;
 
@@ -16,5 +17,6 @@ pub(super) use alerts::{ack, alert, alerts, close, unack};
 pub(super) use deliveries::{deliveries, delivery, digest, digests, drop_delivery, retry};
 pub(super) use explain::explain;
 pub(super) use jobs::{calendar, instances, job, jobs};
+pub(super) use night::night;
 pub(super) use silences::{add, expire, preview, silence, silences};
 pub(super) use status::{actions, document, poll, status};

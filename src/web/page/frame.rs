@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
+use crate::clock::minute_of;
 use crate::coding::{hex, percent_decoded, percent_encoded};
 use crate::model::{Alert, Instance, Role};
 use crate::template::display_text;
@@ -224,11 +225,6 @@ impl Page {
     pub(in crate::web) fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
     }
-}
-
-/// The minute of an instant, by its beginning.
-fn minute_of(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second().div_euclid(60) * 60).unwrap_or(at)
 }
 
 /// Whole minutes: since a minute is over half a minute on the average, it is added.

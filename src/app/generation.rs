@@ -359,12 +359,8 @@ impl Generation {
 
     /// The loop that ends the alerts of sources that are gone.
     pub(super) fn unwatched(&self, store: Arc<SqlStore>) -> Unwatched<SqlStore> {
-        Unwatched {
-            store,
-            sources: self.sources.keys().cloned().collect(),
-            receivers: Arc::clone(&self.receivers),
-            metrics: self.ground.metrics.clone(),
-        }
+        let sources = self.sources.keys().cloned().collect();
+        Unwatched::new(store, sources, Arc::clone(&self.receivers), self.ground.metrics.clone())
     }
 
     /// The loop that watches sources and receivers.

@@ -44,7 +44,7 @@ pub struct AlertAsk {
 /// Which deliveries a page shows; what is none is not asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryAsk {
-    /// Those in this state.
+    /// Those in this state; of those that are dead, what nobody has given up.
     pub state: Option<DeliveryState>,
     /// Those to this receiver.
     pub receiver: Option<ReceiverId>,
@@ -153,7 +153,7 @@ pub trait Board: Send + Sync {
         alerts: &[AlertId],
     ) -> impl Future<Output = Result<HashMap<AlertId, ToldWhen>, StoreError>> + Send;
 
-    /// Has deliveries that are pending be given up for good by somebody. Returns those that were.
+    /// Has deliveries that are pending, or dead letters, be given up for good by somebody. Returns those that were.
     fn drop_deliveries(
         &self,
         ids: &[DeliveryId],

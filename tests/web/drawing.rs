@@ -12,7 +12,8 @@ use crate::sample::{Place, alert, at, commit, instance};
 
 /// `at(0)` is midnight in UTC.
 const RULES: &str = "web: { listen: \"127.0.0.1:0\" }\nsources:\n  \
-    s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t } }\nreceivers:\n  \
+    s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t } }\n  \
+    away: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t }, poll: \"0 5 * * *\" }\nreceivers:\n  \
     hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  \
     failed: { match: { job: told }, when: { status: [fail] }, notify: [hook] }\n  \
     by-one: { match: { job: well }, when: { not_finished_by: \"01:00\" }, notify: [hook] }\n  \
@@ -45,6 +46,13 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     (fired.source, fired.rule) = ("s".into(), "failed".into());
     poll.fired = vec![fired];
     store.commit_poll(&poll).await.unwrap();
+    let mut good = commit(0);
+    (good.source, good.now) = ("away".into(), at(HOUR));
+    good.covered = Covered { from: Some(at(-6 * HOUR)), until: Some(at(HOUR)), ..Covered::default() };
+    store.commit_poll(&good).await.unwrap();
+    for minute in [70, 118] {
+        store.record_unreadable(&"away".into(), at(minute * 60), "the gateway answers 503").await.unwrap();
+    }
     store.close().await;
     drop(store);
     let served = Served::start_with(place, RULES, Arc::new(ManualClock::at(at(2 * HOUR)))).await;
@@ -77,6 +85,16 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
         lane("told").contains("href=\"/alerts/a1\"") && lane("untold").contains("href=\"/jobs/s/untold\""),
         "{body}"
     );
+    let tile = |source: &str| {
+        let tile = body.split("<div class=\"tile\">").find(|tile| tile.contains(&format!("</span>{source}</div>")));
+        tile.unwrap_or_else(|| panic!("no tile of {source} in {body}")).to_string()
+    };
+    // Of a source that cannot be read it says since when, up to when things are known all the same, and why.
+    let away = tile("away");
+    for said in ["unknown since 01:10", "read as a whole 1h ago", "asked 2m ago", "the gateway answers 503"] {
+        assert!(away.contains(said), "{said:?} is not in {away}");
+    }
+    assert!(!tile("s").contains("unknown"), "{body}");
     served.stop().await;
 }
 

@@ -118,6 +118,9 @@ fn deliveries_sql(ask: &DeliveryAsk, limit: usize) -> (AssertSqlSafe<String>, Wa
         wanted.conditions.push(format!("state = '{}'", state.as_str()));
         wanted.is_of_few = matches!(state, DeliveryState::Pending | DeliveryState::Merged);
     }
+    if ask.state == Some(DeliveryState::Dead) {
+        wanted.conditions.push("dropped_at IS NULL".into());
+    }
     if ask.state == Some(DeliveryState::Merged) {
         wanted.conditions.push("merged_into IS NOT NULL".into());
     }
@@ -252,11 +255,14 @@ impl Board for SqlStore {
                 let mut write = self.write().await?;
                 let mut dropped = Vec::new();
                 for id in ids {
-                    // One that a lane holds may be on its way: its attempt decides. What follows it has nothing to follow any more.
+                    // One that a lane holds may be on its way: its attempt decides. What follows it has nothing to follow any
+                    // more. Of what is dead already, why it died stays known.
                     let found = sqlx::query(
-                "UPDATE delivery SET state = 'dead', last_error = $2, next_attempt_at = NULL, claimed_at = NULL, \
-                   dead_at = $3 WHERE (id = $1 OR follows = $1) AND state = 'pending' AND claimed_at IS NULL \
-                 RETURNING id",
+                "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, claimed_at = NULL, dropped_at = $3, \
+                   last_error = CASE state WHEN 'dead' THEN last_error ELSE $2 END, \
+                   dead_at = CASE state WHEN 'dead' THEN dead_at ELSE $3 END \
+                 WHERE (id = $1 OR follows = $1) AND (state = 'pending' AND claimed_at IS NULL \
+                   OR state = 'dead' AND dropped_at IS NULL) RETURNING id",
             )
             .bind(id.as_str())
             .bind(clean(&why).into_owned())

@@ -138,7 +138,7 @@ fn shown_run(p: &Page, run: &Instance) -> Run {
 fn dead(deliveries: &[TracedDelivery]) -> Vec<(String, String)> {
     let tellers = deliveries.iter().map(|traced| &traced.group.as_ref().unwrap_or(&traced.record).delivery);
     let mut dead: Vec<(String, String)> = tellers
-        .filter(|delivery| delivery.state == DeliveryState::Dead)
+        .filter(|delivery| delivery.state == DeliveryState::Dead && delivery.dropped_at.is_none())
         .map(|delivery| (delivery.id.to_string(), delivery.receiver.to_string()))
         .collect();
     dead.dedup();

@@ -83,6 +83,7 @@ pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.unack_and_tell(std::slice::from_ref(&alert), "kim", now, &[ack]).await?;
     store.action_page(None, 5).await?;
     store.action_page(Some(&Place { at: now, id: "x".into() }), 5).await?;
+    store.closed_between(now, now).await?;
     store.actions_on_alert(&alert).await?;
     store.actions_on_deliveries(&[DeliveryId::new("d")]).await?;
     crate::store::board::Board::labels_of(store, std::slice::from_ref(&alert)).await?;

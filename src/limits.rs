@@ -279,6 +279,10 @@ pub const LEASE_LEFT_TO_OTHERS: Duration = Duration::from_secs(20);
 pub const REPLICA_QUIET_AFTER: Duration = Duration::from_secs(5);
 /// After how long a replica that says nothing counts as gone.
 pub const REPLICA_GONE_AFTER: Duration = Duration::from_secs(15);
+/// After how many looks in a row at which nobody was there who has the configuration in force another one takes effect. So
+/// many that one which is started anew comes back before that; so few that a file of before, which was put back by restarting
+/// one machine after the other, is gone by within the time that a takeover may take.
+pub const REPLICA_LONELY_LOOKS: u32 = 12;
 /// After how long it is told that one has another configuration than the one in force.
 pub const REPLICA_OUTDATED_AFTER: Duration = Duration::from_secs(5 * 60);
 /// After how long it is forgotten.

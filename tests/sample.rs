@@ -22,6 +22,12 @@ pub(crate) fn is_on_server() -> bool {
     std::env::var_os(cluster::GIVEN).is_some()
 }
 
+/// How many cases a property is tried with that is tried with so many on a file: a server takes longer for each, and is to show
+/// that nothing of it rests on the database.
+pub(crate) fn cases(on_a_file: u32) -> u32 {
+    if is_on_server() { on_a_file.div_ceil(8) } else { on_a_file }
+}
+
 /// The address of a fresh database that is a store with nothing in it.
 pub(crate) fn fresh_database() -> String {
     cluster::copy_of("nightbell_template", |url| {

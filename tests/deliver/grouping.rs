@@ -510,7 +510,7 @@ async fn assert_groups_keep_their_promises(steps: Vec<Step>, groups: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::sample::cases(12), ..ProptestConfig::default() })]
 
     /// Every alert is told in one message, and its end in that or one other; none sooner or later than its group may be
     /// told; no group more often than its interval says; nothing stays pending.

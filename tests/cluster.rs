@@ -68,6 +68,7 @@ impl Cluster {
     }
 
     /// The same, of which a power cut takes nothing that was committed.
+    #[allow(dead_code, reason = "the benches alone measure")]
     fn durable() -> Cluster {
         Cluster::made(None, &[])
     }
@@ -185,6 +186,7 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 /// Has this process's cluster be one that survives a power cut, as what is measured against a file must: to be called first of
 /// all.
 #[allow(dead_code, reason = "a bench uses it")]
+#[allow(dead_code, reason = "the benches alone measure")]
 pub(crate) fn start_durable() {
     assert!(CLUSTER.set(Cluster::durable()).is_ok(), "the cluster runs already");
 }

@@ -134,7 +134,8 @@ pub(super) async fn look_at_pages(store: &SqlStore) -> Result<(), StoreError> {
     store.delivery_record(&DeliveryId::new("filled150000")).await?;
     store.load_learnt(&source).await?;
     store.jobs_of(&source).await?;
-    store.runs_named(&source, "r150000", 10).await?;
+    store.run_named(&source, job, "r150000").await?;
+    store.runs_named(&source, "r150000", job, 10).await?;
     store.alerts_about(&source, job, 5).await?;
     store.deliveries_of(&alert, 5).await?;
     store.looked_at(&source).await?;

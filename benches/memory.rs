@@ -8,10 +8,11 @@
 //!   named.
 //!
 //! `cargo bench --bench memory`, or `cargo bench --bench memory -- flood`. With `NIGHTBELL=path` it is another binary that is
-//! looked at. The peak is `VmHWM` of `/proc/PID/status`, what stays is `VmRSS`: on Linux alone.
+//! looked at. The peak is `VmHWM` of `/proc/PID/status`, what stays is `VmRSS`: on Linux alone. What misses its bar fails.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench reports on stdout and panics when it is broken")]
 
+mod bars;
 mod large;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ use nightbell::model::{Instance, SourceId};
 use nightbell::sim::{SimInstance, SimNode, SimWorkspace};
 use nightbell::store::{Mode, Outbox as _, PollLedger as _, SqlStore};
 
+use bars::Bars;
 use large::{Running, TOKEN, fill, nightbell, run, workspace};
 
 const INSTANCES: u64 = 10_000;
@@ -33,20 +35,22 @@ const SETTLES: Duration = Duration::from_secs(10);
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    let mut bars = Bars::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         if is_wanted("flood") {
             for receiver in ["slack", "webhook"] {
-                flood(receiver).await;
+                flood(receiver, &mut bars).await;
             }
         }
         if is_wanted("history") {
-            history().await;
+            history(&mut bars).await;
         }
         if wanted.iter().any(|word| word == "start") {
             start().await;
         }
     });
+    bars.end();
 }
 
 fn configure(workspace: &SimWorkspace, directory: &Path, receiver: &str) {
@@ -98,7 +102,7 @@ async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     }
 }
 
-async fn flood(receiver: &str) {
+async fn flood(receiver: &str, bars: &mut Bars) {
     let (workspace, directory) = (workspace().await, tempfile::tempdir().unwrap());
     let settings = match receiver {
         "slack" => "slack, webhook_url: \"http://127.0.0.1:9/hook\"",
@@ -140,6 +144,8 @@ async fn flood(receiver: &str) {
     println!(
         "  before {calm:.1} MB, at most {most:.1} MB (bar 80), with {pending} deliveries pending {now:.1} MB (bar 64)"
     );
+    bars.hold(&format!("{receiver}, a flood, at most, in MB"), most, 80.0);
+    bars.hold(&format!("{receiver}, after a flood, in MB"), now, 64.0);
     drop(program);
 
     let before = workspace.requests().list;
@@ -148,6 +154,8 @@ async fn flood(receiver: &str) {
     tokio::time::sleep(SETTLES).await;
     let (now, most) = memory(&program);
     println!("  started anew on that store {now:.1} MB (bar 64), at most {most:.1} MB (bar 80)");
+    bars.hold(&format!("{receiver}, started anew, at most, in MB"), most, 80.0);
+    bars.hold(&format!("{receiver}, started anew, in MB"), now, 64.0);
 }
 
 const STORED: u64 = 1_000_000;
@@ -186,7 +194,7 @@ fn list_the_last(workspace: &SimWorkspace, past: Past, now: Timestamp) {
     }));
 }
 
-async fn history() {
+async fn history(bars: &mut Bars) {
     let (workspace, now) = (workspace().await, back(0));
     list_the_last(&workspace, HISTORY, now);
     let (small, large) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -206,12 +214,14 @@ async fn history() {
     let [few, many] = times.map(|times| times[times.len() / 2]);
     println!("{STORED} runs stored over 25 days, {INSTANCES} listed, nothing changed");
     println!("  run --once {many:.0} ms instead of {few:.0} ms: ratio {:.2} (bar 1.5)", many / few);
+    bars.hold("run --once with a long memory", many / few, 1.5);
     let before = workspace.requests().list;
     let program = Running::start(large.path());
     until("it has polled", async || workspace.requests().list > before + 25).await;
     tokio::time::sleep(SETTLES).await;
     let (now, most) = memory(&program);
     println!("  run holds {now:.1} MB, at most {most:.1} MB (bar 80)");
+    bars.hold("run with a long memory, at most, in MB", most, 80.0);
 }
 
 /// What the program held on a store.

@@ -5,9 +5,11 @@
 //! - matching 10,000 names against 1,000 rules, against 10 rules;
 //! - the memory of the real binary while it polls the same workspace.
 //!
-//! `cargo bench --bench poll`. Times are medians; machines are noisy, so only the ratios mean much.
+//! `cargo bench --bench poll`. Times are medians; machines are noisy, so only the ratios mean much. What misses its bar fails.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench reports on stdout and panics when it is broken")]
+
+mod bars;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -25,19 +27,23 @@ use nightbell::source::Source;
 use nightbell::store::{Mode, SqlStore};
 use nightbell::worker::poll::Poller;
 
+use bars::Bars;
+
 const INSTANCES: u64 = 10_000;
 const PAGE: u64 = 1_000;
 const ROUNDS: usize = 9;
 const TOKEN: &str = "a-token-for-the-bench";
 
 fn main() {
+    let mut bars = Bars::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let workspace = full_workspace().await;
-        polling(&workspace).await;
-        memory(&workspace).await;
+        polling(&workspace, &mut bars).await;
+        memory(&workspace, &mut bars).await;
     });
-    matching();
+    matching(&mut bars);
+    bars.end();
 }
 
 async fn full_workspace() -> SimWorkspace {
@@ -106,7 +112,7 @@ async fn fetch_and_parse(workspace: &SimWorkspace, client: &HttpClient) {
     }
 }
 
-async fn polling(workspace: &SimWorkspace) {
+async fn polling(workspace: &SimWorkspace, bars: &mut Bars) {
     let client = HttpClient::new(&HttpSettings::default()).unwrap();
     let warm = tempfile::tempdir().unwrap();
     let mut unchanged = poller(&configuration(workspace, warm.path(), 200)).await;
@@ -131,15 +137,14 @@ async fn polling(workspace: &SimWorkspace) {
     }
     println!("{INSTANCES} instances in {} pages, 200 rules, medians of {ROUNDS} rounds", INSTANCES / PAGE);
     println!("  fetch and parse only      {:>8.1} ms", milliseconds(&base));
-    println!(
-        "  poll, nothing changed     {:>8.1} ms   ratio {:.2} (bar 1.5)",
-        milliseconds(&same),
-        ratio(&same, &base)
-    );
-    println!("  poll, everything new      {:>8.1} ms   ratio {:.2} (bar 4)", milliseconds(&new), ratio(&new, &base));
+    for (what, times, bar) in [("poll, nothing changed", &same, 1.5), ("poll, everything new", &new, 4.0)] {
+        let ratio = ratio(times, &base);
+        println!("  {what:<22}    {:>8.1} ms   ratio {ratio:.2} (bar {bar})", milliseconds(times));
+        bars.hold(what, ratio, bar);
+    }
 }
 
-async fn memory(workspace: &SimWorkspace) {
+async fn memory(workspace: &SimWorkspace, bars: &mut Bars) {
     let directory = tempfile::tempdir().unwrap();
     configuration(workspace, directory.path(), 200);
     let before = workspace.requests().list;
@@ -163,9 +168,10 @@ async fn memory(workspace: &SimWorkspace) {
     };
     let (now, most) = (megabytes("VmRSS"), megabytes("VmHWM"));
     println!("resident memory while polling {INSTANCES} instances: {now:.1} MB, at most {most:.1} MB (bar 64)");
+    bars.hold("resident memory in MB", most, 64.0);
 }
 
-fn matching() {
+fn matching(bars: &mut Bars) {
     let names: Vec<String> = (0..INSTANCES).map(|id| format!("etl_{id}")).collect();
     let source = SourceId::new("s");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -187,8 +193,11 @@ fn matching() {
         }
     }
     println!("matching {INSTANCES} names against 1,000 rules instead of 10 (bar 2)");
-    println!("  names not seen before     {:>8.1} ms   ratio {:.2}", milliseconds(&cold[1]), ratio(&cold[1], &cold[0]));
-    println!("  names seen before         {:>8.1} ms   ratio {:.2}", milliseconds(&warm[1]), ratio(&warm[1], &warm[0]));
+    for (what, [few, many]) in [("names not seen before", &cold), ("names seen before", &warm)] {
+        let ratio = ratio(many, few);
+        println!("  {what:<22}    {:>8.1} ms   ratio {ratio:.2}", milliseconds(many));
+        bars.hold(what, ratio, 2.0);
+    }
 }
 
 fn milliseconds(times: &[Duration]) -> f64 {

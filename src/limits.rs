@@ -125,6 +125,11 @@ pub const STALE_SEEN_MIN: u32 = 5;
 pub const SLICE_MIN: Duration = Duration::from_secs(3600);
 /// How long nothing may cover an alert before it ends as unwatched: who edits a rule file is done by then.
 pub const UNWATCHED_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How often the list of jobs is read for the alerts about jobs that fire, where no rule is about jobs.
+pub const JOBS_LOOK: Duration = Duration::from_secs(10 * 60);
+/// How long a job that is gone is kept in mind for a rule that does not name it in full: which runs such a rule expects it knows
+/// by those of the week before.
+pub const GONE_JOBS_KEPT: Duration = Duration::from_secs(8 * 24 * 3600);
 /// How far a rule about absence may lag behind what is covered: what it could not judge for longer is given up, and said.
 pub const LAGGING_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Episodes of one rule and subject with the same times; more are a fault of the source.

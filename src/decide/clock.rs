@@ -190,7 +190,7 @@ impl Decider {
                 let (id, over_at) = match one {
                     Late::Run(id) => (id, None),
                     Late::Over(id, at) => (id, Some(at)),
-                    Late::NoRun if !expected.contains(job) => continue,
+                    Late::NoRun if !expected.contains(job) || judged.is_gone(rule, job) => continue,
                     Late::NoRun if judged.observed.coverage.may_miss(job, |kind| rule.expects(kind)) => {
                         is_judged = false;
                         continue;
@@ -285,6 +285,9 @@ impl Decider {
         }
         let mut is_judged = true;
         for (job, dues) in due_of {
+            if judged.is_gone(rule, &job) {
+                continue;
+            }
             if judged.observed.coverage.may_miss(&job, |kind| rule.concerns(kind)) {
                 is_judged = false;
                 continue;

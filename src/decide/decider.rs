@@ -127,6 +127,7 @@ impl Decider {
         let listed_from = Some(observed.coverage.window.from);
         let mut judged = self.judge(memory, observed, answers, covered.from, look);
         covered.lagging = std::mem::take(&mut judged.lagging);
+        covered.gone = std::mem::take(&mut judged.gone);
         let mut lived = self.live(memory, judged, look);
         let mut warnings = std::mem::take(&mut lived.warnings);
         warnings.extend(faults);
@@ -142,6 +143,7 @@ impl Decider {
     pub fn ask(&mut self, memory: &Memory, observed: &Observed, look: &Look) -> Questions {
         let mut questions = Questions { past: self.past_wanted(memory, observed, look), ..Questions::default() };
         self.ask_for_clock(memory, look, &mut questions);
+        self.ask_for_gone_jobs(memory, look, &mut questions);
         self.ask_for_muting(memory, &mut questions);
         questions
     }

@@ -4,16 +4,17 @@
 //! from what is known: it holds, it is over for a named reason, or nobody knows, and then nothing changes.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::answers::Answers;
 use super::decider::Decider;
+use super::gone::GoneJobs;
 use super::look::{Look, told_from};
 use super::memory::Memory;
 use super::observe::{Observed, Seen};
-use super::standing::{AlertStanding, of_run};
+use super::standing::{AlertStanding, is_same_start, of_run};
 use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status, unwatched};
 use crate::model::{
     Alert, AlertId, AlertState, ConditionKind, EndReason, Instance, InstanceKey, Measures, ReasonCode, Snapshot,
@@ -36,10 +37,14 @@ pub(super) struct Judged {
     pub(super) overdue: Vec<Alert>,
     /// The runs that failed once more, by place and rule, with which failure that is.
     again: HashMap<(usize, usize), u32>,
+    /// The runs of which an alert has ended in the try that it was about, by place and rule: what it was about does not begin again.
+    over: HashSet<(usize, usize)>,
     /// What holds, and may begin.
     pub(super) candidates: Vec<Candidate>,
     /// The rules about absence that could not be judged up to now, with up to when they were.
     pub(super) lagging: BTreeMap<String, Timestamp>,
+    /// The jobs that are gone.
+    pub(super) gone: GoneJobs,
     pub(super) warnings: Vec<String>,
     /// Where the runs of each job stand among those that were seen; found out when it is first asked.
     places: OnceCell<HashMap<String, Vec<usize>>>,
@@ -104,8 +109,10 @@ impl Judged {
             continued: Vec::new(),
             overdue: Vec::new(),
             again: HashMap::new(),
+            over: HashSet::new(),
             candidates: Vec::new(),
             lagging: BTreeMap::new(),
+            gone: GoneJobs::new(),
             warnings: Vec::new(),
             places: OnceCell::new(),
         }
@@ -192,6 +199,7 @@ impl Decider {
         self.suspend(&mut judged, &bench);
         self.judge_firing_runs(&mut judged, &bench);
         self.end_forgotten_runs(&mut judged, &bench);
+        self.end_gone_jobs(&mut judged, &bench);
         self.judge_runs(&mut judged, &bench);
         self.judge_history(&mut judged, &bench);
         self.judge_clock(&mut judged, &bench);
@@ -265,13 +273,17 @@ impl Decider {
                 continue;
             }
             let key = seen.instance.key();
-            let (mut ended, mut continued, mut again) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut ended, mut continued, mut again, mut over) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for alert in judged.ledger.of_subject(&key).iter().filter(|alert| alert.suspended_at.is_none()) {
                 let Some(index) = rules.index(&alert.rule) else { continue };
                 match of_run(alert, &rules.rules()[index], &seen.instance, bench.now) {
                     AlertStanding::Holds => {}
                     AlertStanding::HoldsOtherwise => continued.push(held_as(alert, &seen.instance, bench.now)),
-                    AlertStanding::Over(ending) => ended.push(end(alert, *ending, bench.now)),
+                    AlertStanding::Over(ending) => {
+                        let held = alert.facts.instance.as_ref();
+                        over.extend(held.filter(|held| is_same_start(held, &seen.instance)).map(|_| index));
+                        ended.push(end(alert, *ending, bench.now));
+                    }
                     AlertStanding::FailedAgain => {
                         let ending =
                             Ending::by_run(EndReason::Over, ReasonCode::FailedAgain, &seen.instance, bench.now);
@@ -295,6 +307,7 @@ impl Decider {
             judged.ended.extend(ended);
             judged.continued.extend(continued);
             judged.again.extend(again.into_iter().map(|(index, episode)| ((at, index), episode)));
+            judged.over.extend(over.into_iter().map(|index| (at, index)));
         }
     }
 
@@ -312,7 +325,7 @@ impl Decider {
             for &index in matching.iter().filter(|&&index| !is_settled || bench.is_first[index]) {
                 let rule = &rules.rules()[index];
                 let Verdict::Holds { since } = rule.judge(run, bench.now) else { continue };
-                if judged.ledger.fires(&run.key(), &rule.id) {
+                if judged.ledger.fires(&run.key(), &rule.id) || judged.over.contains(&(at, index)) {
                     continue;
                 }
                 let ended_at = run.end_time.unwrap_or(since);

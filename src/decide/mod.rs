@@ -21,6 +21,7 @@ mod decided;
 mod decider;
 mod dues;
 mod episodes;
+mod gone;
 mod history;
 mod in_memory;
 mod jobs;

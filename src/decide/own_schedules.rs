@@ -70,6 +70,9 @@ impl Decider {
         for (job, (plan, dues)) in self.due_of_schedules(own, index, judged_until, bench.now).iter() {
             let mut dues = dues.clone();
             dues.retain(|due| due.at >= bench.known_from);
+            if judged.is_gone(rule, job) {
+                continue;
+            }
             if judged.observed.coverage.may_miss(job, |kind| rule.concerns(kind)) {
                 is_judged = false;
                 continue;

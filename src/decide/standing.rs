@@ -3,6 +3,9 @@
 //! Judged anew from the run as it is seen, and from the state in which the alert last held, which its facts keep. Of a
 //! run that had ended, that is the end: a rerun under way changes nothing yet. Of one that had not, it is the state it was
 //! in: leaving it is the end. What is not understood is unknown, and changes nothing.
+//!
+//! Each try of a run begins later than the one before it. A start earlier than the one that was known is that of the same
+//! try, which its source has corrected: what is older than what is known was left out before.
 
 use jiff::Timestamp;
 
@@ -33,7 +36,7 @@ pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Tim
         return AlertStanding::Holds;
     };
     match alert.facts.alert.measures.condition {
-        Some(ConditionKind::SlowerThanUsual) if is_same_state(held, run) => AlertStanding::Holds,
+        Some(ConditionKind::SlowerThanUsual) if is_same_state(held, run) => holds_since_its_start(held, run),
         Some(ConditionKind::SlowerThanUsual) => over_from_state(run, now),
         // How many fail in a row is for all of the job's runs to say.
         Some(ConditionKind::Consecutive) => AlertStanding::Holds,
@@ -45,14 +48,16 @@ pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Tim
 
 /// The run had ended in a status that the rule asks for.
 fn of_ended<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
-    let is_same_try = held.start_time == run.start_time && (held.end_time == run.end_time || held.end_time.is_none());
+    let may_be_same_end = held.end_time == run.end_time || held.end_time.is_none();
+    let has_same_end = held.end_time == run.end_time && run.end_time.is_some();
+    let is_same_try = has_same_end || is_same_start(held, run) && may_be_same_end;
     let is_asked_for = matches!(rule.judge(run, now), Verdict::Holds { .. });
     match (run.status.has_ended(), is_asked_for) {
-        (_, true) if is_same_try && held.status == run.status => AlertStanding::Holds,
+        (_, true) if is_same_try && held.status == run.status => holds_since_its_start(held, run),
         (true, true) if is_same_try => AlertStanding::HoldsOtherwise,
         (true, true) => AlertStanding::FailedAgain,
         // A rerun that is suspended by an exception has failed again, where the rule asks for that.
-        (false, true) if run.status.is_failure() && held.start_time != run.start_time => AlertStanding::FailedAgain,
+        (false, true) if run.status.is_failure() && !is_same_start(held, run) => AlertStanding::FailedAgain,
         (false, _) => AlertStanding::Holds,
         (true, false) => over(run, now),
     }
@@ -69,12 +74,12 @@ fn of_state<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timest
     let goes_by_state = rule.when.statuses.is_empty() || rule.when.duration.is_some();
     match (run.status.has_ended(), is_asked_for) {
         (true, true) if !rule.when.statuses.is_empty() => AlertStanding::HoldsOtherwise,
-        (false, true) if is_same_state(held, run) => AlertStanding::Holds,
+        (false, true) if is_same_state(held, run) => holds_since_its_start(held, run),
         // To a rule that asks how long a run lasts, it lasts from its start on, whatever holds it up.
-        (false, true) if rule.when.statuses.is_empty() && held.start_time == run.start_time => AlertStanding::Holds,
+        (false, true) if rule.when.statuses.is_empty() && is_same_start(held, run) => holds_since_its_start(held, run),
         // The next try of the run.
-        (false, true) if held.start_time != run.start_time && run.status.is_failure() => AlertStanding::FailedAgain,
-        (false, true) if !goes_by_state && held.start_time == run.start_time => AlertStanding::HoldsOtherwise,
+        (false, true) if !is_same_start(held, run) && run.status.is_failure() => AlertStanding::FailedAgain,
+        (false, true) if !goes_by_state && is_same_start(held, run) => AlertStanding::HoldsOtherwise,
         _ => over_from_state(run, now),
     }
 }
@@ -92,8 +97,23 @@ pub(super) fn of_history<'a>(alert: &Alert, run: &'a Instance, now: Timestamp) -
     }
 }
 
+/// Whether the run is in the state in which it was, and in the same try. A start that was not known, or is not any more, is no
+/// other try.
 fn is_same_state(held: &InstancePart, run: &Instance) -> bool {
-    held.status == run.status && held.start_time == run.start_time
+    let is_unknown = held.start_time.is_none() || run.start_time.is_none();
+    held.status == run.status && (is_unknown || is_same_start(held, run))
+}
+
+/// Whether the run began when it did, but for what its source has corrected of that.
+pub(super) fn is_same_start(held: &InstancePart, run: &Instance) -> bool {
+    let is_corrected = matches!((held.start_time, run.start_time), (Some(held), Some(run)) if run < held);
+    held.start_time == run.start_time || is_corrected
+}
+
+/// It goes on. Where the run turns out to have begun at another time, it is told so from now on.
+fn holds_since_its_start<'a>(held: &InstancePart, run: &Instance) -> AlertStanding<'a> {
+    let is_other = run.start_time.is_some() && held.start_time != run.start_time;
+    if is_other { AlertStanding::HoldsOtherwise } else { AlertStanding::Holds }
 }
 
 fn over(run: &Instance, now: Timestamp) -> AlertStanding<'_> {

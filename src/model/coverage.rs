@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::id::RuleId;
 use super::instance::{InstanceType, Window};
 
 /// What one listing proves to have been read.
@@ -129,11 +130,14 @@ pub struct Covered {
     pub scope: Option<String>,
     /// The rules about absence that were not judged up to `until`, by mark, with up to when they were.
     pub lagging: BTreeMap<String, Timestamp>,
+    /// The jobs that the list of jobs lacks, by the rule about absence that has told of it, with since when: it misses no run
+    /// of them.
+    pub gone: BTreeMap<RuleId, BTreeMap<String, Timestamp>>,
 }
 
 impl Covered {
     /// What is covered after a listing made at `now`, which reaches up to then unless it is one of a catch-up in slices and
-    /// not the last. One that is not whole adds nothing. The rules that lag behind are for others to say.
+    /// not the last. One that is not whole adds nothing. Which rules lag behind and which jobs are gone is for others to say.
     #[must_use]
     pub fn after(&self, listing: &Coverage, now: Timestamp, is_last_slice: bool) -> Covered {
         if !listing.is_whole() {
@@ -150,7 +154,7 @@ impl Covered {
             return Covered { from, caught_up: Some(listing.window.to), ..self.clone() };
         }
         let scope = Some(listing.scope.clone());
-        Covered { from, until: Some(now), caught_up: None, scope, lagging: BTreeMap::new() }
+        Covered { from, until: Some(now), caught_up: None, scope, ..Covered::default() }
     }
 
     /// Whether the listing is of other jobs, groups or kinds than what was covered before it.

@@ -22,6 +22,8 @@ pub enum ReasonCode {
     FailedAgain,
     /// The source no longer knows the run.
     RunGone,
+    /// The run is so old that its source is not asked after it any more.
+    RunTooOld,
     /// No rule, source or `match` covers the alert any more.
     Unwatched,
     /// A person closed it.
@@ -91,7 +93,7 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// All that this version writes.
-    pub const ALL: [ReasonCode; 39] = [
+    pub const ALL: [ReasonCode; 40] = [
         ReasonCode::Status,
         ReasonCode::Ran,
         ReasonCode::Recovered,
@@ -100,6 +102,7 @@ impl ReasonCode {
         ReasonCode::LeftStatus,
         ReasonCode::FailedAgain,
         ReasonCode::RunGone,
+        ReasonCode::RunTooOld,
         ReasonCode::Unwatched,
         ReasonCode::Closed,
         ReasonCode::JobStatus,
@@ -144,6 +147,7 @@ impl ReasonCode {
             ReasonCode::LeftStatus => "left-status",
             ReasonCode::FailedAgain => "failed-again",
             ReasonCode::RunGone => "run-gone",
+            ReasonCode::RunTooOld => "run-too-old",
             ReasonCode::Unwatched => "unwatched",
             ReasonCode::Closed => "closed",
             ReasonCode::JobStatus => "job-status",

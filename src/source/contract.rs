@@ -67,7 +67,8 @@ pub trait Source: Send + Sync {
     }
 }
 
-/// A scheduler that tells its jobs beside their runs. They are asked for only when a rule is about them.
+/// A scheduler that tells its jobs beside their runs. They are asked for when a rule is about them, and now and then while an alert
+/// about a job fires, which may be gone.
 pub trait TellsJobs: Send + Sync {
     /// The jobs themselves, as they are now.
     ///

@@ -13,7 +13,8 @@ struct Page {
     runs: Vec<Instance>,
     until: Timestamp,
     /// Whether a replica that is a page behind can be told apart by the times of the runs. Of a run that is held up by an
-    /// exception and goes on nobody can say which came first.
+    /// exception and goes on nobody can say which came first, and what was shown before a start was corrected looks like another
+    /// try.
     tells_its_age: bool,
 }
 
@@ -26,7 +27,9 @@ fn life(chance: &mut Chance, begins: Timestamp) -> Vec<Page> {
         let is_held_up = |(old, new): (&Instance, &Instance)| {
             old.status != new.status && [old.status, new.status].contains(&Status::RunningException)
         };
-        let tells_its_age = !before.iter().zip(&truth.0).any(is_held_up);
+        let is_corrected =
+            |(old, new): (&Instance, &Instance)| old.start_time > new.start_time && new.start_time.is_some();
+        let tells_its_age = !before.iter().zip(&truth.0).any(|both| is_held_up(both) || is_corrected(both));
         now += SignedDuration::from_mins(2 + chance.below(24) as i64);
         pages.push(Page { runs: truth.0.clone(), until: now, tells_its_age });
         before.clone_from(&truth.0);

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use nightbell::decide::{Audience, Notice};
-use nightbell::model::{AlertId, EndReason, Instance, MessageKind, Status};
+use nightbell::model::{AlertId, EndReason, Instance, InstanceType, Job, MessageKind, Status};
 
 use super::{Night, notices};
 
@@ -285,6 +285,76 @@ fn a_start_that_the_source_corrects_is_not_an_older_state() {
     assert_eq!(night.poll([failed]), ["failed etl/1 firing"]);
 }
 
+/// What is told goes on when its source corrects the start of the run: neither is that another try, nor has it left its state.
+#[test]
+fn a_start_that_is_corrected_to_earlier_leaves_what_fires_as_it_is() {
+    const EXCEPTION: &str = "  stuck: { when: { status: [running-exception] }, notify: [hook] }\n";
+    const BOTH: &str = "  bad: { when: { status: [fail, running-exception] }, notify: [hook] }\n";
+    // rule, status in which it fires, seconds by which the start is corrected, the status in which it ends, what is told then
+    let cases = [
+        (SLOW, Status::Running, 30, Status::Success, "slow etl/1 over over"),
+        (LONG, Status::Running, 30, Status::Fail, "long etl/1 over over"),
+        (LONG, Status::RunningException, 30, Status::Success, "long etl/1 over over"),
+        (EXCEPTION, Status::RunningException, 30, Status::Success, "stuck etl/1 over over"),
+        (BOTH, Status::RunningException, 30, Status::Success, "bad etl/1 over over"),
+        (FAILED, Status::Fail, 2, Status::Success, "failed etl/1 over recovered"),
+        (FAILED, Status::Fail, 400, Status::IgnoredFailure, "failed etl/1 over over"),
+        // To later, which says its end.
+        (FAILED, Status::Fail, -2, Status::Success, "failed etl/1 over recovered"),
+    ];
+    for (rule, status, seconds, end, expected) in cases {
+        let mut night = Night::new(rule);
+        let run = if status.has_ended() { night.ended("1", status, 50) } else { night.began("1", status, 50) };
+        assert_eq!(night.poll([run.clone()]).len(), 1, "{rule}");
+        let id = night.known.memory.firing.firing().next().unwrap().id.clone();
+        let corrected = Instance {
+            start_time: run.start_time.map(|start| start - SignedDuration::from_secs(seconds)),
+            ..run.clone()
+        };
+        for _ in 0..2 {
+            night.pass(1);
+            assert!(night.poll([corrected.clone()]).is_empty(), "{rule} {seconds}");
+            let alerts: Vec<_> = night.known.memory.firing.firing().cloned().collect();
+            assert_eq!(alerts.len(), 1, "{rule} {seconds}");
+            assert_eq!((&alerts[0].id, alerts[0].facts.alert.episode), (&id, 1), "{rule} {seconds}");
+            let told = alerts[0].facts.instance.as_ref().unwrap();
+            assert_eq!(told.start_time, corrected.start_time, "{rule}: it is told so from now on");
+            night.restart();
+        }
+        let over = Instance { status: end, raw_status: end.to_string(), end_time: Some(night.now), ..corrected };
+        assert_eq!(night.poll([over.clone()]), [expected], "{rule}");
+        assert!(night.poll([over]).is_empty());
+        assert!(night.firing().is_empty());
+    }
+}
+
+/// The same when the start is corrected by the very state that ends it.
+#[test]
+fn a_start_that_is_corrected_as_its_run_ends_tells_of_one_end() {
+    for (rule, expected) in [(SLOW, "slow etl/1 over over"), (LONG, "long etl/1 over over")] {
+        let mut night = Night::new(rule);
+        let run = night.began("1", Status::Running, 50);
+        night.poll([run.clone()]);
+        night.pass(1);
+        let earlier = run.start_time.map(|start| start - SignedDuration::from_secs(90));
+        let ended = Instance { status: Status::Fail, start_time: earlier, end_time: Some(night.now), ..run };
+        assert_eq!(night.poll([ended.clone()]), [expected]);
+        assert!(night.poll([ended]).is_empty(), "{rule}");
+    }
+}
+
+/// A later start is another try, however little later.
+#[test]
+fn a_later_start_with_a_later_end_is_a_rerun_that_failed_again() {
+    let mut night = Night::new(FAILED);
+    let failed = night.ended("1", Status::Fail, 20);
+    night.poll([failed.clone()]);
+    night.pass(1);
+    let later = |time: Option<jiff::Timestamp>| time.map(|time| time + SignedDuration::from_secs(2));
+    let again = Instance { start_time: later(failed.start_time), end_time: later(failed.end_time), ..failed };
+    assert_eq!(night.poll([again]), ["failed etl/1 firing again 2"]);
+}
+
 /// A run under way whose start is corrected by more than a minute looks like an earlier try of it. Once its source has shown it so
 /// for a quarter of an hour it is believed, and how long it lasts counts from there.
 #[test]
@@ -312,7 +382,7 @@ fn a_start_that_is_corrected_by_much_is_believed_once_it_was_shown_for_long() {
 
 /// Nobody asks after a run that is two months old: without an end its alert would fire, and be repeated, for ever.
 #[test]
-fn an_alert_about_a_run_that_is_too_old_to_be_asked_after_ends_as_gone() {
+fn an_alert_about_a_run_that_is_too_old_to_be_asked_after_ends_as_unwatched() {
     use nightbell::limits::FOLLOWED_AGE_MAX;
     let mut night = Night::new(FAILED);
     let failed = night.ended("1", Status::Fail, 20);
@@ -323,8 +393,27 @@ fn an_alert_about_a_run_that_is_too_old_to_be_asked_after_ends_as_gone() {
     night.pass(1);
     night.lookback = SignedDuration::from_mins(age + 60);
     assert!(night.poll([failed]).is_empty(), "the source still shows it");
-    assert_eq!(night.poll([]), ["failed etl/1 over gone"]);
+    let decided = night.decide([], night.whole());
+    assert_eq!(notices(&decided), ["failed etl/1 over unwatched"]);
+    let summary = &decided.changed[0].facts.alert.summary;
+    assert_eq!(summary, "this run of etl is too old to be asked after; the alert ended without a recovery");
     assert!(night.poll([]).is_empty());
+}
+
+/// The alert is of the row, and of its job: of a job that runs once a month the run with which it began is soon too old.
+#[test]
+fn a_row_of_failures_outlasts_the_run_with_which_it_began() {
+    use nightbell::limits::FOLLOWED_AGE_MAX;
+    let (mut night, _) = row();
+    night.pass(i64::try_from(FOLLOWED_AGE_MAX.as_secs() / 60).unwrap() + 60);
+    assert!(night.poll([]).is_empty());
+    let next = night.ended("4", Status::Fail, 20);
+    assert!(night.poll([next.clone()]).is_empty(), "it goes on");
+    night.restart();
+    assert!(night.poll([next.clone()]).is_empty());
+    assert_eq!(night.firing(), ["row etl/3"]);
+    night.pass(30);
+    assert_eq!(night.poll([next, night.ended("5", Status::Success, 20)]), ["row etl/3 over recovered"]);
 }
 
 /// The list of jobs says that a job is gone, and with it what is expected of it.
@@ -346,19 +435,106 @@ fn a_run_that_is_missing_of_a_job_that_was_deleted_is_gone() {
             night.pass(90);
         }
         assert_eq!(night.firing(), ["owed etl/-"], "{match_}");
-        let job = |name: &str| nightbell::model::Job { name: name.into(), ..crate::sample::job() };
         for (jobs, expected) in [
             (None, &[][..]),
             (Some(vec![]), &[][..]),
             (Some(vec![job("etl"), job("other")]), &[][..]),
             (Some(vec![job("other")]), expected),
         ] {
-            let (coverage, look) =
-                (night.whole(), nightbell::decide::Look { jobs, ..nightbell::decide::Look::at(night.now) });
-            let decided = night.known.poll(&mut night.decider, vec![], coverage, &look);
-            assert_eq!(notices(&decided), expected, "{match_} {:?}", look.jobs);
+            let told = night.poll_with_jobs([], jobs.clone());
+            assert_eq!(told, expected, "{match_} {jobs:?}");
         }
     }
+}
+
+fn job(name: &str) -> Job {
+    Job { name: name.into(), ..crate::sample::job() }
+}
+
+/// Of a job that is gone people hear once, and not at each of its due times; once it is back, it may be missed again.
+#[test]
+fn a_job_that_was_deleted_is_missed_once_and_not_at_every_due_time() {
+    // By a name in full, and by the runs of the week before.
+    const MISSING: &str = "missing: { schedule: \"0 * * * *\", grace: 10m }";
+    const DEADLINE: &str = "not_finished_by: \"03:00\"";
+    for (match_, when, lists) in [
+        ("{ job: etl }", MISSING, true),
+        ("{ job: etl }", MISSING, false),
+        ("{ job: \"e*\" }", MISSING, true),
+        ("{ job: etl }", DEADLINE, true),
+        ("{ job: \"e*\" }", DEADLINE, true),
+    ] {
+        let mut night = Night::new(&format!("  owed: {{ match: {match_}, when: {{ {when} }}, notify: [hook] }}\n"));
+        let name = format!("{match_} {when} {lists}");
+        night.lookback = SignedDuration::from_hours(72);
+        // A week in which it runs at every hour.
+        for hour in 0..8 * 24 {
+            assert!(night.poll([night.ended(&hour.to_string(), Status::Success, 60)]).is_empty(), "{name}");
+            night.pass(60);
+        }
+        let others = || Some(vec![job("other")]);
+        let is_due = |hour: i64| if when == DEADLINE { 24 * 60 } else { hour };
+        // Of the day of its last runs those have done what was asked of them.
+        night.pass(if when == DEADLINE { 2 * 24 * 60 } else { 60 });
+        // The list may have been read all along, or be read only once something fires.
+        let fired = night.poll_with_jobs([], others().filter(|_| lists));
+        assert_eq!(fired, ["owed etl/- firing"], "{name}: whoever deleted it hears that something waits for it");
+        night.pass(1);
+        assert_eq!(night.poll_with_jobs([], others()), ["owed etl/- over gone"], "{name}");
+        for round in 0..3 {
+            night.pass(is_due(60));
+            if round == 1 {
+                night.restart();
+            }
+            // What was not read does not bring it back.
+            let told = night.poll_with_jobs([], if round == 2 { None } else { others() });
+            assert!(told.is_empty(), "{name}: {told:?}");
+        }
+        night.pass(1);
+        let back = || Some(vec![job("etl"), job("other")]);
+        assert!(night.poll_with_jobs([], back()).is_empty(), "{name}: what was due while it was gone is not missed");
+        night.pass(is_due(60));
+        assert_eq!(night.poll_with_jobs([], back()), ["owed etl/- firing"], "{name}");
+    }
+}
+
+/// A job that is gone and due in the look that shows it begins nothing as it ends.
+#[test]
+fn a_job_that_turns_out_to_be_gone_at_a_due_time_begins_nothing_as_it_ends() {
+    let mut night = Night::new(
+        "  owed: { match: { job: etl }, when: { missing: { schedule: \"0 * * * *\", grace: 10m } }, notify: [hook] }\n",
+    );
+    for _ in 0..2 {
+        night.poll([]);
+        night.pass(90);
+    }
+    assert_eq!(night.firing(), ["owed etl/-"]);
+    assert_eq!(night.poll_with_jobs([], Some(vec![job("other")])), ["owed etl/- over gone"]);
+}
+
+/// Sub-jobs stand in no list of jobs, and a rule without types is about them, too.
+#[test]
+fn a_sub_job_is_not_gone_because_the_list_of_jobs_lacks_it() {
+    let mut night = Night::new(
+        "  owed: { match: { job: \"*\" }, when: { missing: { schedule: \"0 * * * *\", grace: 10m } }, notify: [hook] }\n",
+    );
+    for hour in 0..8 * 24 {
+        let run = night.ended(&hour.to_string(), Status::Success, 60);
+        night.poll([Instance { kind: InstanceType::Subjob, ..run }]);
+        night.pass(60);
+    }
+    night.pass(60);
+    assert_eq!(night.poll([]), ["owed etl/- firing"]);
+    night.pass(1);
+    assert!(night.poll_with_jobs([], Some(vec![job("other")])).is_empty());
+}
+
+/// A row of failures is of its job, too.
+#[test]
+fn a_row_of_failures_of_a_job_that_was_deleted_is_gone() {
+    let (mut night, runs) = row();
+    assert!(night.poll_with_jobs(runs.clone(), Some(vec![job("etl")])).is_empty());
+    assert_eq!(night.poll_with_jobs(runs, Some(vec![job("other")])), ["row etl/3 over gone"]);
 }
 
 /// One warning while it lasts, however many polls see it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::decide::Decided;
+use nightbell::decide::{Decided, Notice};
 use nightbell::model::{
     Alert, AlertState, Coverage, Instance, InstanceType, MessageKind, Part, ReceiverId, SetAside, Status,
 };
@@ -63,7 +63,10 @@ impl Truth {
         let count = self.0.len() as u64;
         let run = &mut self.0[chance.below(count) as usize];
         let began = run.start_time;
-        (run.status, run.start_time, run.end_time) = match (run.status, chance.below(8)) {
+        // A source corrects a start by less than a minute, and only once.
+        let corrected = began.filter(|began| began.as_second() % 60 == 0).map(|it| it - SignedDuration::from_secs(20));
+        (run.status, run.start_time, run.end_time) = match (run.status, chance.below(9)) {
+            (Status::Running, 8) => (Status::Running, corrected.or(began), None),
             (Status::Waiting, _) => (Status::Running, Some(now), None),
             (Status::Running, 0..=2) => (Status::Fail, began, Some(now)),
             (Status::Running, 3) => (Status::RunningException, began, None),
@@ -114,9 +117,29 @@ pub(super) type Told = BTreeMap<String, Vec<(MessageKind, Vec<ReceiverId>)>>;
 
 pub(super) fn tell(told: &mut Told, decided: &Decided) {
     check_ends(decided);
+    check_notices(told, decided);
     for notice in &decided.notices {
         let of_alert = told.entry(decided.alert(notice.alert).id.to_string()).or_default();
         of_alert.push((notice.kind, decided.receivers(notice).to_vec()));
+    }
+}
+
+/// Whatever begins and nothing holds back is told once, and so is the end of what was told.
+fn check_notices(told: &Told, decided: &Decided) {
+    let notices = |alert: &Alert, kind: MessageKind| {
+        let is_it = |notice: &&Notice| notice.kind == kind && decided.alert(notice.alert).id == alert.id;
+        decided.notices.iter().filter(is_it).count()
+    };
+    for alert in decided.fired.iter().filter(|alert| alert.suppressed_by.is_none()) {
+        assert_eq!(notices(alert, MessageKind::about(alert.state())), 1, "it begins, and nobody is told: {alert:?}");
+    }
+    let was_told = |alert: &&Alert| {
+        let of_alert = told.get(alert.id.as_str()).into_iter().flatten();
+        of_alert.into_iter().any(|(kind, _)| *kind == MessageKind::AlertFiring)
+    };
+    let ended = decided.changed.iter().filter(|alert| alert.state() == AlertState::Resolved);
+    for alert in ended.filter(was_told) {
+        assert_eq!(notices(alert, MessageKind::AlertResolved), 1, "it ends, and nobody is told: {alert:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::config::Config;
 use nightbell::decide::{Audience, Decided, Decider, InMemory, Look};
-use nightbell::model::{Alert, AlertState, Coverage, Instance, MessageKind, Part, Status, Window};
+use nightbell::model::{Alert, AlertState, Coverage, Instance, Job, MessageKind, Part, Status, Window};
 
 use crate::poll::world::{configuration, run};
 use crate::sample::at;
@@ -81,6 +81,16 @@ impl Night {
     pub(super) fn poll_with(&mut self, runs: impl IntoIterator<Item = Instance>, coverage: Coverage) -> Vec<String> {
         let decided = self.decide(runs, coverage);
         notices(&decided)
+    }
+
+    /// A whole listing by a poll that has read the list of jobs, too, where there is one.
+    pub(super) fn poll_with_jobs(
+        &mut self,
+        runs: impl IntoIterator<Item = Instance>,
+        jobs: Option<Vec<Job>>,
+    ) -> Vec<String> {
+        let (coverage, look) = (self.whole(), Look { jobs, ..Look::at(self.now) });
+        notices(&self.known.poll(&mut self.decider, runs.into_iter().collect(), coverage, &look))
     }
 
     pub(super) fn decide(&mut self, runs: impl IntoIterator<Item = Instance>, coverage: Coverage) -> Decided {

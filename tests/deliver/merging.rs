@@ -346,6 +346,10 @@ async fn a_running_lane_lets_a_critical_alert_overtake() {
     stop.cancel();
     running.await.unwrap();
     world.assert_told_once((0..5000).chain([9000]).map(name)).await;
+    // A turn that makes a message of many does not send one of few beside it.
+    let told = world.told.lock().unwrap();
+    assert!(told.len() <= 8, "{} messages: each could name more", told.len());
+    assert!(told[0].1.contains(" more, which follow"), "{}", told[0].1);
 }
 
 /// What a message about one alert stands for may be told together with others later: whatever follows follows the last.

@@ -91,7 +91,7 @@ async fn a_job_that_was_deleted_while_its_alert_fires_ends_it_once_the_whole_lis
     assert_eq!(over.len(), 1, "{over:#?}");
     let alert = &over[0]["data"]["alert"];
     assert_eq!((&alert["rule"], &alert["state"]), (&"broken".into(), &"resolved".into()));
-    assert_eq!(alert["summary"], "real-time job stream_orders no longer exists: it was deleted or renamed");
+    assert_eq!(alert["summary"], "job stream_orders no longer exists: it was deleted or renamed");
     assert_eq!(over[0]["data"]["job"]["status"], "EXCEPTION", "as it was last seen");
     // The alert about its run goes on: a run that failed has failed.
     let firing: Vec<_> =

@@ -1,5 +1,6 @@
 //! What ends an alert and what does not, and what is unknown until it was read: the real binary, poll by poll.
 
+use jiff::SignedDuration;
 use nightbell::sim::{Fault, Operation, SimInstance, SimJob};
 
 use super::{Stage, TELL_FAILURES, ago, failed, text};
@@ -39,21 +40,23 @@ async fn what_has_waited_too_long_is_over_when_it_starts_and_nobody_is_paged_for
     stage.write_config(&rules);
     stage.workspace.put(SimInstance::waiting("etl", 1, ago(31 * 60)));
     stage.once(0).await;
+    let began = ago(29 * 60 + 30);
     stage.workspace.update("etl", 1, |run| {
         run.status = "running".to_string();
-        run.start_time = Some(ago(1));
+        run.start_time = Some(began);
     });
     stage.once(0).await;
     assert_eq!(told(&stage), ["etl firing", "etl resolved over"]);
-    // From its start on it may run too long: that is an episode of its own.
-    stage.workspace.update("etl", 1, |run| {
-        run.status = "running".to_string();
-        run.start_time = Some(ago(1));
-    });
     stage.once(0).await;
     assert_eq!(stage.sink.hits().len(), 2, "the lead hears of nothing");
-    let firing: Vec<_> = stage.listed("alerts").await;
-    assert!(firing.iter().all(|alert| alert["alert"]["state"] == "resolved"), "{firing:?}");
+    let alerts = stage.listed("alerts").await;
+    assert!(alerts.iter().all(|alert| alert["alert"]["state"] == "resolved"), "{alerts:?}");
+    // From its start on it may run too long, which its source says by correcting that: an episode of its own.
+    stage.workspace.update("etl", 1, |run| run.start_time = Some(began - SignedDuration::from_secs(45)));
+    stage.once(0).await;
+    assert_eq!(told(&stage), ["etl firing", "etl resolved over", "etl firing"]);
+    let alert = stage.sink.hits()[2].json()["data"]["alert"].clone();
+    assert!(alert["summary"].as_str().unwrap().starts_with("etl has been running for 30m"), "{alert}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,4 +114,36 @@ async fn a_job_that_is_dropped_with_its_runs_ends_its_alert_and_holds_back_nothi
     stage.once(0).await;
     assert_eq!(told(&stage).last().unwrap(), "ads firing", "it inhibits nothing");
     assert_eq!(told(&stage).len(), 4);
+}
+
+/// No rule is about jobs: the list of jobs is asked for because an alert about a job fires, and as long as it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_deleted_is_missed_once_and_not_at_every_due_time() {
+    let rules = "rules:\n  owed: { match: { job: nightly }, when: { missing: { schedule: \"* * * * * *\", grace: 1s } }, notify: [hook] }\n";
+    let stage = Stage::set(rules).await;
+    for job in ["nightly", "other"] {
+        stage.workspace.put_job(SimJob::batch(job, "SCHEDULING"));
+    }
+    stage.once(0).await;
+    assert_eq!(told(&stage), ["nightly firing"]);
+    assert_eq!(stage.workspace.requests().jobs, 0, "nothing fired before");
+    stage.once(0).await;
+    assert_eq!(told(&stage), ["nightly firing"], "it is there, and does not run");
+    // That nobody may read the list is no trouble of a file that does not ask for it.
+    stage.workspace.remove_job("nightly");
+    stage.workspace.inject(Fault::answer(403, "").on(Operation::Jobs).times(99));
+    stage.once(0).await;
+    assert_eq!(told(&stage), ["nightly firing"], "nobody knows");
+    stage.workspace.clear_faults();
+    for _ in 0..4 {
+        stage.once(0).await;
+        assert_eq!(told(&stage), ["nightly firing", "nightly resolved gone"]);
+    }
+    let over = stage.sink.hits()[1].json();
+    assert_eq!(over["data"]["alert"]["summary"], "job nightly no longer exists: it was deleted or renamed");
+    stage.workspace.put_job(SimJob::batch("nightly", "SCHEDULING"));
+    for _ in 0..2 {
+        stage.once(0).await;
+    }
+    assert_eq!(told(&stage), ["nightly firing", "nightly resolved gone", "nightly firing"]);
 }

@@ -1,10 +1,10 @@
 //! What is asked of the source beside its runs: its jobs, their schedules, and what was learnt by the way.
 
 use jiff::Timestamp;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::poller::Poller;
-use crate::limits::SOURCE_LISTING_TIME_MAX;
+use crate::limits::{JOBS_LOOK, SOURCE_LISTING_TIME_MAX};
 use crate::model::{Job, Window};
 use crate::source::{Listing, Source, SourceError, SourceErrorKind};
 use crate::store::{Desk, PollLedger};
@@ -37,15 +37,24 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     }
 
     /// All jobs, where a rule asks for them and they could be read; with it, why they could not be. A list that cannot be
-    /// read leaves the alerts about jobs as they are and holds up nothing else.
-    pub(super) async fn list_jobs(&self) -> (Option<Vec<Job>>, Option<String>) {
-        if !self.decider.rules.asks_for_jobs(&self.settings.id) {
+    /// read leaves the alerts about jobs as they are and holds up nothing else. Now and then they are asked for without such a
+    /// rule, because an alert about a job fires that may be gone: then nobody misses a list that cannot be read.
+    pub(super) async fn list_jobs(&mut self, now: Timestamp) -> (Option<Vec<Job>>, Option<String>) {
+        let is_needed = self.decider.rules.asks_for_jobs(&self.settings.id);
+        let is_due = self.jobs_asked_at.is_none_or(|asked| now.duration_since(asked).unsigned_abs() >= JOBS_LOOK);
+        let wonders = || self.memory.as_ref().is_some_and(|memory| self.decider.wonders_about_jobs(memory));
+        if !is_needed && !(is_due && wonders()) {
             return (None, None);
         }
         // Where the source tells none, nothing is known of them; that a rule asks for it is said when the file is read.
         let Some(source) = self.source.tells_jobs() else { return (None, None) };
+        self.jobs_asked_at = Some(now);
         match in_time(source.jobs()).await {
             Ok(jobs) => (Some(jobs), None),
+            Err(reason) if !is_needed => {
+                debug!(source = %self.settings.id, "whether jobs are gone is not known, for they could not be read: {reason}");
+                (None, None)
+            }
             Err(reason) => {
                 let reason = format!("the jobs could not be read: {reason}");
                 warn!(source = %self.settings.id, "{reason}");

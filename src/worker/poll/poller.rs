@@ -45,6 +45,8 @@ pub struct Poller<C, S> {
     pub(super) store: Arc<S>,
     pub(super) receivers: Arc<Receivers>,
     pub(super) clock: Arc<dyn Clock>,
+    /// When the list of jobs was asked for last.
+    pub(super) jobs_asked_at: Option<Timestamp>,
     pub(super) followed: Followed,
     pub(super) span: SliceSpan,
 }
@@ -119,6 +121,7 @@ impl<C: Source, S> Poller<C, S> {
             store,
             receivers,
             clock,
+            jobs_asked_at: None,
             followed: Followed::default(),
             span: SliceSpan::default(),
         }
@@ -128,8 +131,8 @@ impl<C: Source, S> Poller<C, S> {
     #[must_use]
     pub fn after(self, before: Poller<C, S>) -> Self {
         let decider = self.decider.after(before.decider);
-        let Poller { learnt, memory, followed, span, .. } = before;
-        Poller { decider, learnt, memory, followed, span, ..self }
+        let Poller { learnt, memory, jobs_asked_at, followed, span, .. } = before;
+        Poller { decider, learnt, memory, jobs_asked_at, followed, span, ..self }
     }
 }
 

@@ -112,7 +112,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             self.record_gap(GapCause::Lost, from, until, reason.clone(), now).await?;
             reasons.push(reason);
         }
-        let (jobs, jobs_unread) = if slice.is_last { self.list_jobs().await } else { (None, None) };
+        let (jobs, jobs_unread) = if slice.is_last { self.list_jobs(now).await } else { (None, None) };
         let schedules_unread = if slice.is_last { self.read_schedules(now).await } else { None };
         let look = Look { now, is_last_slice: slice.is_last, jobs, has_schedules: schedules_unread.is_none() };
         reasons.extend([jobs_unread, schedules_unread].into_iter().flatten());

@@ -68,7 +68,7 @@ impl Cluster {
     }
 
     /// The same, of which a power cut takes nothing that was committed.
-    #[allow(dead_code, reason = "the benches alone measure")]
+    #[allow(dead_code, reason = "a bench uses it")]
     fn durable() -> Cluster {
         Cluster::made(None, &[])
     }
@@ -186,7 +186,6 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 /// Has this process's cluster be one that survives a power cut, as what is measured against a file must: to be called first of
 /// all.
 #[allow(dead_code, reason = "a bench uses it")]
-#[allow(dead_code, reason = "the benches alone measure")]
 pub(crate) fn start_durable() {
     assert!(CLUSTER.set(Cluster::durable()).is_ok(), "the cluster runs already");
 }

@@ -2,11 +2,11 @@
 
 /// The figures that have missed their bars.
 #[derive(Default)]
-pub struct Bars(Vec<String>);
+pub(crate) struct Bars(Vec<String>);
 
 impl Bars {
     /// Takes note of a figure that may be `bar` at most.
-    pub fn hold(&mut self, what: &str, figure: f64, bar: f64) {
+    pub(crate) fn hold(&mut self, what: &str, figure: f64, bar: f64) {
         // What is no number misses every bar.
         if figure.is_nan() || figure > bar {
             self.0.push(format!("{what}: {figure:.2}, and may be {bar}"));
@@ -14,7 +14,7 @@ impl Bars {
     }
 
     /// Ends the bench: with an error where a bar was missed.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         assert!(self.0.is_empty(), "missed: {}", self.0.join("; "));
     }
 }

@@ -1,8 +1,10 @@
 //! How long the pages, the API and a scrape take with a large store against a small one: the real binary, asked over loopback.
 //!
-//! The small store has 1,000 runs and as many alerts as the night reads at most, so that pages draw the same; the large one
-//! 1,000,000 runs over 25 days and 20,000 alerts. All of them fire, with a delivery pending for each. The bar is a ratio of 3:
-//! it fails when a page misses it, unless that takes no longer than a few milliseconds, which are no more than noise.
+//! The small store has 1,000 runs and twice as many alerts as the night reads at most, of which half have ended, so that
+//! pages draw the same; the large one 1,000,000 runs over 25 days and 20,000 alerts, of which three in four have ended. Each
+//! has messages that are pending, dead letters, silences and what people did. There are no digests in them: nobody sends
+//! thousands. The bar is a ratio of 3: it fails when a page misses it, unless that takes no longer than a few
+//! milliseconds, which are no more than noise.
 //! `cargo bench --bench pages`; for a quicker look with fewer, `cargo bench --bench pages -- RUNS ALERTS`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench reports on stdout and panics when it is broken")]
@@ -27,9 +29,9 @@ const TIMES: usize = 21;
 const BAR: f64 = 3.0;
 const NOISE_MS: f64 = 5.0;
 
-/// What is asked for: what it is called, and its address. `ALERT` stands for an alert's id, `JOB` for a
-/// job's name.
-const PAGES: [(&str, &str); 19] = [
+/// What is asked for: what it is called, and its address. `ALERT` stands for an alert's id, `DELIVERY` for that of a dead
+/// letter, `JOB` for a job's name.
+const PAGES: [(&str, &str); 26] = [
     ("night", "/"),
     ("wall", "/wall"),
     ("alerts", "/alerts"),
@@ -40,10 +42,17 @@ const PAGES: [(&str, &str); 19] = [
     ("job", "/jobs/s/JOB"),
     ("explain", "/explain?subject=JOB"),
     ("deliveries", "/deliveries"),
+    ("dead letters", "/deliveries?state=dead"),
+    ("delivery", "/deliveries/DELIVERY"),
     ("silences", "/silences"),
-    ("digests", "/digests"),
     ("status", "/status"),
     ("API alerts", "/api/v1/alerts?limit=100"),
+    ("API alert", "/api/v1/alerts/ALERT"),
+    ("API ended", "/api/v1/alerts?state=resolved&limit=100"),
+    ("API night", "/api/v1/night?limit=100"),
+    ("API jobs", "/api/v1/jobs?source=s&limit=20"),
+    ("API explain", "/api/v1/explain?subject=JOB"),
+    ("API deliveries", "/api/v1/deliveries?state=dead&limit=100"),
     ("API status", "/api/v1/status"),
     ("API actions", "/api/v1/actions"),
     ("API instances", "/api/v1/jobs/s/JOB/instances?limit=100"),
@@ -56,6 +65,7 @@ struct Served {
     _program: Running,
     port: u16,
     alert: String,
+    delivery: String,
     client: reqwest::Client,
 }
 
@@ -69,8 +79,11 @@ async fn compare() {
     let asked_for: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
     let (runs, alerts) = (asked_for.first().copied().unwrap_or(1_000_000), asked_for.get(1).copied().unwrap_or(20_000));
     let began = Instant::now();
-    let few_alerts = (NIGHT_ALERTS_MAX as u64).min(alerts);
-    let served = [serve(small.path(), 1_000, few_alerts).await, serve(large.path(), runs, alerts).await];
+    let few = NIGHT_ALERTS_MAX as u64;
+    let few_alerts = 2 * few;
+    let sizes = [(1_000, few_alerts, few, 100), (runs, alerts, alerts / 4 * 3, 400)];
+    let [of_small, of_large] = sizes.map(|(runs, alerts, ended, deeds)| Size { runs, alerts, ended, deeds });
+    let served = [serve(small.path(), &of_small).await, serve(large.path(), &of_large).await];
     let made = began.elapsed().as_secs();
     println!("1,000 runs and {few_alerts} alerts against {runs} and {alerts}, made in {made} s");
     println!("{:<14} {:>9} {:>9} {:>6} {:>9}  (medians in ms; bar {BAR})", "", "small", "large", "ratio", "bytes");
@@ -96,8 +109,8 @@ async fn compare() {
 
 /// How many milliseconds an answer takes, its body read, and how many bytes that has.
 async fn asked(served: &Served, path: &str) -> (f64, usize) {
-    let url =
-        format!("http://127.0.0.1:{}{}", served.port, path.replace("ALERT", &served.alert).replace("JOB", &job_of(7)));
+    let path = path.replace("ALERT", &served.alert).replace("DELIVERY", &served.delivery).replace("JOB", &job_of(7));
+    let url = format!("http://127.0.0.1:{}{path}", served.port);
     let began = Instant::now();
     let answer = served.client.get(&url).send().await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
@@ -105,8 +118,19 @@ async fn asked(served: &Served, path: &str) -> (f64, usize) {
     (began.elapsed().as_secs_f64() * 1000.0, size)
 }
 
+/// How large a store is.
+struct Size {
+    runs: u64,
+    /// Runs that failed, each with an alert.
+    alerts: u64,
+    /// Of which so many ended, because a later run went well.
+    ended: u64,
+    /// Dead letters, silences, and what people did.
+    deeds: u64,
+}
+
 /// Fills a store with runs that went well, has as many fail as there are to be alerts, and serves it.
-async fn serve(directory: &Path, runs: u64, alerts: u64) -> Served {
+async fn serve(directory: &Path, size: &Size) -> Served {
     let workspace = workspace().await;
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let store = directory.join("nightbell.db");
@@ -123,23 +147,52 @@ async fn serve(directory: &Path, runs: u64, alerts: u64) -> Served {
     std::fs::write(&rules, text).unwrap();
     let url = format!("sqlite://{}", store.display());
     let now = SystemClock.now();
-    fill(directory, (0..runs).map(|number| run(number, runs, (25, 7_200), now)), now).await;
+    fill(directory, (0..size.runs).map(|number| run(number, size.runs, (25, 7_200), now)), now).await;
     let back = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
-    workspace.put_all((0..alerts).map(|number| {
-        SimInstance::waiting(&job_of(number), 9_000_000 + number, back(1_200)).ended("fail", back(60 + number % 600))
-    }));
-    let once = nightbell().args(["--log", "off", "run", "--once", "-c"]).arg(&rules).stderr(Stdio::null()).status();
-    assert!(once.is_ok(), "it does not run");
+    let put = |numbers: std::ops::Range<u64>, first: u64, ago: u64, status: &str| {
+        workspace.put_all(numbers.map(|number| {
+            SimInstance::waiting(&job_of(number), first + number, back(ago)).ended(status, back(60 + number % 600))
+        }));
+        let once = nightbell().args(["--log", "off", "run", "--once", "-c"]).arg(&rules).stderr(Stdio::null()).status();
+        assert!(once.is_ok(), "it does not run");
+    };
+    put(0..size.alerts, 9_000_000, 1_200, "fail");
+    put(0..size.ended, 19_000_000, 1_100, "success");
     let store = SqlStore::open(&url, Mode::Read).await.unwrap();
-    let begun = store.alerts(usize::MAX).await.unwrap();
-    assert_eq!(begun.len() as u64, alerts, "not every failure is an alert");
+    // That the receiver cannot be reached is an alert of its own.
+    let mut begun = store.alerts(usize::MAX).await.unwrap();
+    begun.retain(|alert| alert.rule.as_str() == "failed");
+    assert_eq!(begun.len() as u64, size.alerts, "not every failure is an alert");
+    let ended = begun.iter().filter(|alert| alert.facts.alert.ends_at.is_some()).count();
+    assert_eq!(ended as u64, size.ended, "not every later run ended one");
     let alert = begun[begun.len() / 2].id.to_string();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let served = Served { _program: Running::start(directory), port, alert, client };
+    let program = Running::start(directory);
+    let mut served = Served { _program: program, port, alert, delivery: String::new(), client };
     let began = Instant::now();
     while served.client.get(format!("http://127.0.0.1:{port}/-/healthy")).send().await.is_err() {
         assert!(began.elapsed() < Duration::from_secs(60), "it does not serve");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    served.delivery = act(&served, size.deeds).await;
     served
+}
+
+/// Drops so many messages that are pending and makes as many silences, as people do; the id of one that was dropped.
+async fn act(served: &Served, deeds: u64) -> String {
+    let at = |path: &str| format!("http://127.0.0.1:{}/api/v1/{path}", served.port);
+    let post = async |path: &str, body: String| {
+        let request = served.client.post(at(path)).header("content-type", "application/json").body(body);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    };
+    let list = served.client.get(at(&format!("deliveries?state=pending&limit={deeds}"))).send().await.unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&list.bytes().await.unwrap()).unwrap();
+    let ids: Vec<&str> = list["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len() as u64, deeds, "not as many are pending");
+    for (number, id) in ids.iter().enumerate() {
+        post(&format!("deliveries/{id}/drop"), r#"{"reason":"old"}"#.into()).await;
+        post("silences", format!(r#"{{"jobs":["silent_{number}"],"for":"1h","reason":"deploy"}}"#)).await;
+    }
+    ids[0].to_string()
 }

@@ -284,6 +284,10 @@ pub const LEASE_LEFT_TO_OTHERS: Duration = Duration::from_secs(20);
 pub const REPLICA_QUIET_AFTER: Duration = Duration::from_secs(5);
 /// After how long a replica that says nothing counts as gone.
 pub const REPLICA_GONE_AFTER: Duration = Duration::from_secs(15);
+/// After how many looks in a row at which nobody was there who has the configuration in force another one takes effect. So
+/// many that one which is started anew comes back before that; so few that a file of before, which was put back by restarting
+/// one machine after the other, is gone by within the time that a takeover may take.
+pub const REPLICA_LONELY_LOOKS: u32 = 12;
 /// After how long it is told that one has another configuration than the one in force.
 pub const REPLICA_OUTDATED_AFTER: Duration = Duration::from_secs(5 * 60);
 /// After how long it is forgotten.
@@ -390,6 +394,8 @@ pub const POLL_GAP_SLACK: Duration = Duration::from_secs(60);
 
 /// How often Nightbell looks for alerts of sources that the configuration no longer has.
 pub const UNWATCHED_LOOK: Duration = Duration::from_secs(30);
+/// How long ago an alert was closed before it is counted: what is done now is on record soon after.
+pub const CLOSED_COUNTED_AFTER: Duration = Duration::from_secs(10);
 /// How many messages a receiver rejects in a row before it is taken to be at fault, and not the messages.
 pub const REJECTED_IN_A_ROW: u32 = 2;
 /// How long something that waiting will not mend stands without a success beside it before its receiver is called dead.
@@ -480,7 +486,9 @@ pub const LOG_LINES_QUEUED_MAX: usize = 8192;
 /// Longest log line.
 pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 
-/// Runs of a job, and alerts of a rule about it, that an explanation shows.
+/// Runs with the same id, of several jobs, that are read at a time.
+pub const RUNS_OF_AN_ID_READ: usize = 200;
+/// Runs of a job, and alerts of a rule about it, that an explanation shows; and what one asks after that is explained at once.
 pub const EXPLAINED_RUNS_MAX: usize = 10;
 /// Alerts about one job that an explanation looks at.
 pub const EXPLAINED_ALERTS_MAX: usize = 200;

@@ -279,8 +279,8 @@ impl Metrics {
         registry.register("deliveries_dead", "Deliveries that were given up.", dead.clone());
         let says = "From the making of a delivery until the channel has confirmed it.";
         registry.register("delivery_lag_seconds", says, delivery_lag.clone());
-        let says = "From when a condition came to hold until the channel has confirmed its first message; of what no group \
-                    gathers and no window holds back.";
+        let says = "From when a condition came to hold until the channel has confirmed its first message, a group's too; \
+                    of what no window holds back.";
         registry.register("notice_lag_seconds", says, notice_lag.clone());
         registry.register("store_write_seconds", "How long the store takes to keep something.", store_seconds.clone());
         let Series { lease_held, lease_token, .. } = &*self.0;

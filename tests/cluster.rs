@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 pub(crate) const GIVEN: &str = "NIGHTBELL_TEST_POSTGRES";
 
 /// What a test server need not do: survive a power cut.
-const SETTINGS: [&str; 9] = [
-    "fsync=off",
-    "full_page_writes=off",
+const CARELESS: [&str; 2] = ["fsync=off", "full_page_writes=off"];
+
+/// What each of them goes by.
+const SETTINGS: [&str; 7] = [
     "max_connections=500",
     "shared_buffers=128MB",
     "max_wal_size=2GB",
@@ -63,16 +64,22 @@ fn server_user() -> Option<(u32, u32)> {
 impl Cluster {
     /// Makes a cluster that lets everybody in, and starts its server.
     pub(crate) fn start() -> Cluster {
-        Cluster::made(None)
+        Cluster::made(None, &CARELESS)
+    }
+
+    /// The same, of which a power cut takes nothing that was committed.
+    #[allow(dead_code, reason = "a bench uses it")]
+    fn durable() -> Cluster {
+        Cluster::made(None, &[])
     }
 
     /// The same with TLS, by a PEM certificate and its key, and a server that lets `nightbell` in and wants everybody else's
     /// password.
     pub(crate) fn guarded(certificate: &str, key: &str) -> Cluster {
-        Cluster::made(Some([certificate, key]))
+        Cluster::made(Some([certificate, key]), &CARELESS)
     }
 
-    fn made(identity: Option<[&str; 2]>) -> Cluster {
+    fn made(identity: Option<[&str; 2]>, also: &[&str]) -> Cluster {
         let folder = tempfile::Builder::new().prefix("nightbell-pg-").tempdir().unwrap().keep();
         let user = server_user();
         if let Some((user, group)) = user {
@@ -84,7 +91,7 @@ impl Cluster {
         let made = made.arg(&data).current_dir(&folder).output().unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut settings = SETTINGS.map(String::from).to_vec();
+        let mut settings: Vec<String> = SETTINGS.iter().chain(also).map(ToString::to_string).collect();
         if let Some([certificate, key]) = identity {
             let own = |name: &str, text: &str| {
                 let path = data.join(name);
@@ -173,9 +180,18 @@ fn keep(folder: &Path, port: u16, user: Option<(u32, u32)>, settings: &[String])
     (keeper, leash)
 }
 
+/// This process's cluster.
+static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+
+/// Has this process's cluster be one that survives a power cut, as what is measured against a file must: to be called first of
+/// all.
+#[allow(dead_code, reason = "a bench uses it")]
+pub(crate) fn start_durable() {
+    assert!(CLUSTER.set(Cluster::durable()).is_ok(), "the cluster runs already");
+}
+
 /// The address of this process's cluster, which is started when it is first asked for.
 pub(crate) fn address() -> String {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     std::env::var(GIVEN).unwrap_or_else(|_| CLUSTER.get_or_init(Cluster::start).address())
 }
 

@@ -8,8 +8,8 @@ use super::identity::readdressed_alert_id;
 use super::summary;
 use crate::model::{
     Alert, AlertFacts, AlertId, AlertPart, AlertState, ConditionKind, EndReason, Ended, Instance, InstanceKey,
-    InstancePart, Job, JobPart, Measures, Reason, ReasonCode, ReceiverId, RuleId, Severity, SourceId, SourcePart,
-    Stage, Suppression,
+    InstancePart, Job, JobMore, JobPart, Measures, Rare, Reason, ReasonCode, ReceiverId, RuleId, Severity, SourceId,
+    SourcePart, Stage, Suppression,
 };
 
 /// What a condition has found.
@@ -107,18 +107,14 @@ pub fn begin(subject: Subject<'_>, source_kind: &str, found: Found, now: Timesta
             ends_at: found.over_at,
             summary: String::new(),
             reason: None,
-            measures: found.measures,
+            measures: found.measures.into(),
             held_back: None,
             labels: Default::default(),
             escalation: None,
             history: None,
             acked: None,
             acked_before: None,
-            url: None,
-            ack_url: None,
-            description: None,
-            runbook: None,
-            console_url: None,
+            links: Rare::default(),
             episode: found.episode,
             ended: found.over_at.map(over).map(Box::new),
         },
@@ -238,13 +234,14 @@ pub(super) fn job_part(job: &Job) -> JobPart {
     JobPart {
         name: job.name.clone(),
         id: None,
-        real_time_job: None,
-        node: None,
-        status: Some(job.raw_status.clone()),
-        owner: job.owner.clone(),
-        create_user: job.create_user.clone(),
-        last_instance_status: job.last_instance_status.clone(),
-        last_instance_end_time: job.last_instance_end_time,
+        more: Rare::from(JobMore {
+            status: Some(job.raw_status.clone()),
+            owner: job.owner.clone(),
+            create_user: job.create_user.clone(),
+            last_instance_status: job.last_instance_status.clone(),
+            last_instance_end_time: job.last_instance_end_time,
+            ..JobMore::default()
+        }),
         workflow: None,
     }
 }

@@ -58,7 +58,7 @@ pub fn end(alert: &Alert, ending: Ending<'_>, now: Timestamp) -> Alert {
     let (by, note) = ending.by.map(|(by, note)| (by.to_string(), note.to_string())).unzip();
     part.ended = Some(Box::new(Ended { reason: ending.reason, by, note, at }));
     match ending.measures {
-        Some(measures) => part.measures = measures,
+        Some(measures) => part.measures = measures.into(),
         None => {
             if let (Some(due), Some(run)) = (part.measures.due_at, ending.run) {
                 let is_start = part.measures.condition == Some(ConditionKind::NotStartedBy);

@@ -87,7 +87,7 @@ pub fn attach_place(alert: &mut Alert, url: Option<String>, owner: Option<String
     if let Some(instance) = &mut alert.facts.instance {
         instance.url = url.or(instance.url.take());
     }
-    alert.facts.job.owner = owner.or(alert.facts.job.owner.take());
+    alert.facts.job.more.owner = owner.or(alert.facts.job.more.owner.take());
 }
 
 /// Names what the alert's run is a part of: the real-time job and the node that its job stands for, or the workflow's run.
@@ -95,7 +95,7 @@ pub fn attach_belonging(alert: &mut Alert, belonging: Belonging) {
     let facts = &mut alert.facts;
     match belonging {
         Belonging::Node(part_of) => {
-            (facts.job.real_time_job, facts.job.node) = (Some(part_of.job), Some(part_of.node));
+            (facts.job.more.real_time_job, facts.job.more.node) = (Some(part_of.job), Some(part_of.node));
             if let Some(reason) = facts.alert.reason.clone() {
                 summary::tell(facts, reason);
             }

@@ -19,7 +19,7 @@ use super::identity::own_alert_id;
 use super::summary;
 use crate::limits::{INSTANCE_ERROR_BYTES_MAX, OWN_TROUBLE_SETTLES, REPLICA_OUTDATED_AFTER};
 use crate::model::{
-    Alert, AlertFacts, AlertPart, AlertState, EndReason, Ended, GapCause, JobPart, Measures, Reason, ReasonCode,
+    Alert, AlertFacts, AlertPart, AlertState, EndReason, Ended, GapCause, JobPart, Measures, Rare, Reason, ReasonCode,
     ReceiverId, RuleId, Severity, SourceId, SourcePart,
 };
 
@@ -356,7 +356,7 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
             ends_at: fault.until,
             summary: String::new(),
             reason: None,
-            measures: Measures { error: Some(cut(fault.error)), ..Measures::default() },
+            measures: Rare::from(Measures { error: Some(cut(fault.error)), ..Measures::default() }),
             held_back: None,
             escalation: None,
             episode: 1,
@@ -364,11 +364,7 @@ fn begin(watch: &Watch, fault: Fault, now: Timestamp) -> Alert {
             history: None,
             acked: None,
             acked_before: None,
-            url: None,
-            ack_url: None,
-            description: None,
-            runbook: None,
-            console_url: None,
+            links: Rare::default(),
             labels: Default::default(),
         },
         source: fault.source.clone(),

@@ -45,6 +45,9 @@ pub enum AppError {
     /// Other replicas run what one round of everything would do.
     #[error("other replicas hold {0}: they do what \"run --once\" would do")]
     HeldByOthers(String),
+    /// Another replica may have a lease that this process had.
+    #[error("the lease {0} was lost: another replica may have it; what was under way was cut")]
+    LeaseLost(String),
     /// A loop broke down.
     #[error("a loop broke down (this is a bug); start nightbell again: pending deliveries are in the store")]
     LoopEnded,

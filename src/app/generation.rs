@@ -10,6 +10,7 @@ use tracing::debug;
 
 use super::error::AppError;
 use super::ground::Ground;
+use super::lease_names;
 use super::own;
 use super::parts::{self, Budgets, Opened};
 use super::remembering::{self, Remembering};
@@ -32,19 +33,15 @@ use crate::worker::escalation::Escalations;
 use crate::worker::fallback::{Fallbacks, Known, Route};
 use crate::worker::heartbeat::Heartbeat;
 use crate::worker::housekeeping::{Housekeeping, Retention};
-use crate::worker::lease::POLL;
 use crate::worker::own::OwnWatch;
 use crate::worker::pending::{Receiver, Receivers};
 use crate::worker::poll::{LastPoll, Poller};
 use crate::worker::remind::Reminders;
+use crate::worker::trust::Trust;
 use crate::worker::unwatched::Unwatched;
 
 /// A poller of the program, with when it has polled last.
 pub(super) type Polling = (Poller<Arc<dyn Source>, SqlStore>, Option<LastPoll>);
-
-/// The leases of the loops that every configuration has: by the name under which each publishes its status.
-const OWN_LEASES: [&str; 8] =
-    ["digest", "escalation", "fallback", "heartbeat", "housekeeping", "own", "remind", "unwatched"];
 
 /// A configuration, its parts opened, and nothing done yet.
 pub(super) struct Prepared {
@@ -192,38 +189,24 @@ impl Generation {
 
     /// The lease of the loop that polls a source. Sources that share a limit share it.
     pub(super) fn lease_of_source(&self, id: &SourceId) -> Option<String> {
-        let group = |tended: &Tended| tended.settings.scheduler.rate_group();
-        let own = self.sources.get(id)?;
-        let shares = |other: &&Tended| group(own).is_some() && group(other) == group(own);
-        let mut names: Vec<&str> = self.sources.values().filter(shares).map(|it| it.settings.id.as_str()).collect();
-        if names.is_empty() {
-            names.push(id.as_str());
-        }
-        names.sort_unstable();
-        Some(format!("{POLL}{}", names.join("+")))
+        lease_names::of_source(&self.config, id)
     }
 
     /// The lease of the lane to a receiver. Receivers of one destination share it, as they share its budget.
     pub(super) fn lease_of_receiver(&self, id: &ReceiverId) -> Option<String> {
-        let own = self.config.receivers.iter().find(|settings| settings.id == *id)?.channel.destination();
-        let same = self.config.receivers.iter().filter(|settings| settings.channel.destination() == own);
-        let mut names: Vec<&str> = same.map(|settings| settings.id.as_str()).collect();
-        names.sort_unstable();
-        Some(format!("deliver/{}", names.join("+")))
+        lease_names::of_receiver(&self.config, id)
     }
 
     /// The leases of all loops that this configuration has.
     pub(super) fn leases(&self) -> BTreeSet<String> {
-        let polls = self.sources.keys().filter_map(|id| self.lease_of_source(id));
-        let lanes = self.reaches.keys().filter_map(|id| self.lease_of_receiver(id));
-        polls.chain(lanes).chain(OWN_LEASES.map(String::from)).collect()
+        lease_names::of_all(&self.config)
     }
 
-    /// Takes over a receiver from whoever delivered to it before: what that had begun, the pause that was asked of it, what it
-    /// has learnt; and has the budget of the destination be what the attempts of the last minute have left of it, whoever
-    /// made them.
+    /// Takes over a receiver from whoever delivered to it before, by the lease that `store` writes under: what that had begun,
+    /// the pause that was asked of it, what it has learnt; and has the budget of the destination be what the attempts of the
+    /// last minute have left of it, whoever made them.
     pub(super) async fn take_over(&self, id: &ReceiverId, store: &SqlStore) -> Result<(), StoreError> {
-        let Some(reach) = self.reaches.get(id) else { return Ok(()) };
+        let Some((reach, token)) = self.reaches.get(id).zip(store.writes_under()) else { return Ok(()) };
         let now = self.ground.clock.now();
         store.inherit(id, now).await?;
         remembering::teach(&reach.notifier, id, store).await?;
@@ -233,12 +216,14 @@ impl Generation {
         if reach.budget.is_unlimited() {
             return Ok(());
         }
-        let destination =
-            |id: &ReceiverId| self.config.receivers.iter().find(|it| it.id == *id).map(|it| it.channel.destination());
-        let own = destination(id);
+        let same = lease_names::of_same_destination(&self.config, id).unwrap_or_default();
+        // What was begun for the others of the destination counts too, and is on record from here on.
+        for other in same.iter().filter(|other| *other != id) {
+            store.inherit(other, now).await?;
+        }
         let since = now.checked_sub(RATE_MINUTE).unwrap_or(Timestamp::MIN);
-        let made = store.attempts_since(since).await?.into_iter().filter(|(other, _)| destination(other) == own);
-        reach.budget.begin_anew(made.map(|(_, at)| at));
+        let made = store.attempts_since(since).await?.into_iter().filter(|(other, _)| same.contains(other));
+        reach.budget.begin_anew(token, made.map(|(_, at)| at));
         Ok(())
     }
 
@@ -304,8 +289,8 @@ impl Generation {
         Some((fresh.after(known), last))
     }
 
-    /// The lane to a receiver.
-    pub(super) fn lane(&self, reach: &Reach, store: Arc<SqlStore>) -> Lane<SqlStore, Remembering> {
+    /// The lane to a receiver, whose attempts go on as long as `trust` lasts.
+    pub(super) fn lane(&self, reach: &Reach, store: Arc<SqlStore>, trust: Trust) -> Lane<SqlStore, Remembering> {
         let Ground { clock, dead_letters, .. } = &self.ground;
         let clock = Arc::clone(clock);
         let id = reach.receiver.id.clone();
@@ -314,6 +299,7 @@ impl Generation {
         let lane = Lane::new(id, store, notifier, clock, parts::jitter());
         let lane = if is_shared { lane.fed_by_others() } else { lane };
         lane.within(reach.budget.clone(), Arc::clone(&reach.receiver.renderer))
+            .trusting(trust)
             .woken_by(Arc::clone(&reach.receiver.nudge))
             .through(reach.receiver.channel.clone())
             .reporting_dead_letters(Arc::clone(dead_letters))
@@ -359,12 +345,8 @@ impl Generation {
 
     /// The loop that ends the alerts of sources that are gone.
     pub(super) fn unwatched(&self, store: Arc<SqlStore>) -> Unwatched<SqlStore> {
-        Unwatched {
-            store,
-            sources: self.sources.keys().cloned().collect(),
-            receivers: Arc::clone(&self.receivers),
-            metrics: self.ground.metrics.clone(),
-        }
+        let sources = self.sources.keys().cloned().collect();
+        Unwatched::new(store, sources, Arc::clone(&self.receivers), self.ground.metrics.clone())
     }
 
     /// The loop that watches sources and receivers.

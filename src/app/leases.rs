@@ -19,12 +19,15 @@ use tracing::{debug, error, info, warn};
 
 use super::lease_status::in_words;
 use super::shared_clock::SharedClock;
-use crate::limits::{LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_LOOK_SOON, LEASE_RENEW_EVERY, LEASE_SPAN};
+use crate::limits::{
+    LEASE_CALL_MAX, LEASE_LOOK_EVERY, LEASE_LOOK_SOON, LEASE_RENEW_EVERY, LEASE_SPAN, REPLICA_LONELY_LOOKS,
+};
 use crate::lock::locked;
 use crate::metrics::Metrics;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
 use crate::worker::deliver::Waiting;
 use crate::worker::lease::{Part, are_others, is_in_force_somewhere, is_something_free, trusted_until, wish};
+use crate::worker::trust::Trust;
 use crate::worker::turn::Statuses;
 
 /// The right to run a loop, as a loop sees it.
@@ -234,6 +237,15 @@ impl Grant {
         self.right.is_some()
     }
 
+    /// Whether what is done by the lease in other tasks may go on.
+    pub(super) fn trust(&self) -> Trust {
+        let Some((right, receiver, _)) = &self.right else { return Trust::default() };
+        let (fence, receiver) = (right.fence.clone(), receiver.clone());
+        Trust::as_long_as(move || {
+            receiver.borrow().as_ref().is_some_and(|now| now.fence == fence && Instant::now() < now.trusted_until)
+        })
+    }
+
     /// Does the work. `stop` has it end in order: when `until` comes, or when the lease is to be given up. None when the lease was
     /// lost, and what was under way is cut.
     pub(super) async fn run<T>(
@@ -267,7 +279,7 @@ impl Grant {
     }
 
     /// Waits until the lease is no longer to be trusted.
-    async fn lost(&mut self) {
+    pub(super) async fn lost(&mut self) {
         let Some((right, receiver, _)) = &mut self.right else { return std::future::pending().await };
         loop {
             let until = match &*receiver.borrow_and_update() {
@@ -466,13 +478,144 @@ impl Keeper {
                 "the configuration of this replica is not the one in force: it stands by until its files are the same"
             );
         }
-        /// So many looks, so that replicas that restart one after the other do not undo each other's configuration.
-        const LONELY_LOOKS: u32 = 30;
         self.lonely = if is_in_force_somewhere(standing, &me.id) { 0 } else { self.lonely + 1 };
-        if self.lonely >= LONELY_LOOKS {
+        if self.lonely >= REPLICA_LONELY_LOOKS {
             self.lonely = 0;
             warn!("nobody is left who has the configuration in force: this replica's takes effect");
             takes_effect();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::LEASE_MARGIN;
+
+    const LEASE: &str = "deliver/hook";
+    const TRUSTED: Duration = LEASE_SPAN.saturating_sub(LEASE_MARGIN);
+
+    /// The leases of a process that is not alone, which holds [`LEASE`] under token 7. From here on the clock stands still.
+    async fn held() -> (Leases, Arc<Shared>) {
+        let store = Arc::new(SqlStore::in_memory().await.unwrap());
+        tokio::time::pause();
+        let me = Replica {
+            id: "me".into(),
+            host: "here".into(),
+            pid: 1,
+            version: "1".into(),
+            clock_ahead_ms: 0,
+            configuration: 1,
+            fingerprint: "f".into(),
+        };
+        let shared = Arc::new(Shared {
+            me: Mutex::new(me),
+            entries: Mutex::default(),
+            nudge: Notify::new(),
+            statuses: Statuses::default(),
+            are_others: AtomicBool::new(false),
+        });
+        shared.grant(LEASE, 7, Instant::now());
+        let leases =
+            Leases { shared: Some(Arc::clone(&shared)), store, wanted: Arc::default(), metrics: Metrics::default() };
+        (leases, shared)
+    }
+
+    /// Renews the lease, or takes another one of its name, as if that had been asked for now.
+    fn answered(shared: &Shared, token: i64) {
+        let entries = locked(&shared.entries);
+        entries[LEASE].right.send_modify(|right| {
+            let right = right.as_mut().unwrap();
+            (right.fence.token, right.trusted_until) = (token, trusted_until(Instant::now()));
+        });
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_not_renewed_is_cut_when_its_trust_is_over_and_not_before() {
+        let (leases, shared) = held().await;
+        let (began, mut grant) = (Instant::now(), leases.granted(LEASE).await);
+        let trust = grant.trust();
+        let forever = std::future::pending::<()>();
+        assert_eq!(grant.run(&CancellationToken::new(), std::future::pending(), forever).await, None);
+        let lasted = began.elapsed();
+        assert!(lasted >= TRUSTED && lasted < TRUSTED + Duration::from_millis(5), "{lasted:?}");
+        assert!(trust.is_over());
+        drop(grant);
+        assert!(!shared.is_run(LEASE));
+        // What is over is granted to nobody.
+        let again = timeout(Duration::from_secs(60), leases.granted(LEASE)).await;
+        assert!(again.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_renewed_goes_on_from_when_that_was_asked_for() {
+        let (leases, shared) = held().await;
+        let (began, mut grant) = (Instant::now(), leases.granted(LEASE).await);
+        let trust = grant.trust();
+        let renewing = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            answered(&shared, 7);
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            assert!(!trust.is_over());
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(grant.run(&CancellationToken::new(), std::future::pending(), renewing).await, None);
+        let lasted = began.elapsed().saturating_sub(Duration::from_secs(10));
+        assert!(lasted >= TRUSTED && lasted < TRUSTED + Duration::from_millis(5), "{lasted:?}");
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_was_taken_anew_is_another_one() {
+        let (leases, shared) = held().await;
+        let mut grant = leases.granted(LEASE).await;
+        let trust = grant.trust();
+        let taking = async {
+            answered(&shared, 8);
+            std::future::pending::<()>().await;
+        };
+        let began = Instant::now();
+        assert_eq!(grant.run(&CancellationToken::new(), std::future::pending(), taking).await, None);
+        assert!(began.elapsed() < Duration::from_millis(5) && trust.is_over());
+        assert!(!leases.granted(LEASE).await.trust().is_over(), "the loop runs by the new one");
+    }
+
+    /// Whoever is to give a lease up ends in order: nothing is cut.
+    #[tokio::test]
+    async fn a_lease_that_is_handed_over_has_its_loop_end_in_order() {
+        let (leases, shared) = held().await;
+        let mut grant = leases.granted(LEASE).await;
+        let stop = CancellationToken::new();
+        let work = async {
+            shared.retire(std::iter::once(&LEASE.to_string()));
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            "finished"
+        };
+        assert!(shared.ended(false).is_empty());
+        assert_eq!(grant.run(&stop, std::future::pending(), work).await, Some("finished"));
+        assert!(shared.ended(false).is_empty(), "the loop has it still");
+        drop(grant);
+        assert_eq!(shared.ended(false).len(), 1);
+        assert!(shared.holds_nothing());
+    }
+
+    /// A process that was frozen finds work that is ready, and its lease another's.
+    #[tokio::test]
+    async fn what_is_ready_when_a_process_wakes_does_not_go_on() {
+        let (leases, _shared) = held().await;
+        let mut grant = leases.granted(LEASE).await;
+        let (ready, done) = (Notify::new(), AtomicBool::new(false));
+        let work = async {
+            ready.notified().await;
+            done.store(true, Ordering::Relaxed);
+        };
+        let stop = CancellationToken::new();
+        let running = grant.run(&stop, std::future::pending(), work);
+        tokio::pin!(running);
+        assert!(futures_util::poll!(&mut running).is_pending());
+        tokio::time::advance(Duration::from_secs(30)).await;
+        ready.notify_one();
+        assert_eq!(running.await, None);
+        assert!(!done.load(Ordering::Relaxed), "it went on without its lease");
     }
 }

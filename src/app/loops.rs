@@ -229,7 +229,7 @@ async fn keep_delivering(
         };
         let store = grant.store();
         let is_shared = grant.is_shared();
-        let lane = generation.lane(&reach, Arc::clone(&store));
+        let lane = generation.lane(&reach, Arc::clone(&store), grant.trust());
         let lane = if is_shared { lane.waited_for(leases.waiting()) } else { lane };
         let stop = CancellationToken::new();
         let is_another = |present: &InForce| {

@@ -9,6 +9,7 @@ mod error;
 mod examine;
 mod generation;
 mod ground;
+mod lease_names;
 mod lease_status;
 mod leases;
 mod loops;

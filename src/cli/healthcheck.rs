@@ -1,7 +1,8 @@
 //! `nightbell healthcheck`: whether the running Nightbell is well, for containers that have no other program.
 //!
-//! Asks the page's address; without one, or with one that the system chose, it reads the store, as `nightbell status` does. A
-//! source that cannot be read makes nobody unwell: to start anew would not help.
+//! Asks the page's address; without one, or with one that the system chose, it reads the store, as `nightbell status` does. So
+//! it does where the page has no place for one more: a crowd at the page holds up nothing else. A source that cannot be read
+//! makes nobody unwell: to start anew would not help.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -26,7 +27,10 @@ pub(super) async fn healthcheck(desk: &Desk, is_ready: bool) -> Result<Exit, Fai
     let path = if is_ready { "/-/ready" } else { "/-/healthy" };
     let asked = async {
         match listens {
-            Some(listen) => ask(reachable(listen), path).await,
+            Some(listen) => match ask(reachable(listen), path).await? {
+                Some(said) => Ok(said),
+                None => Ok(format!("{}: the page has no place just now", look(desk, is_ready).await?)),
+            },
             None => look(desk, is_ready).await,
         }
     };
@@ -62,16 +66,25 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(here, listen.port())
 }
 
-/// The body of a good answer. One short request over plain TCP: no proxy of the environment stands between the two.
-async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+/// The body of a good answer; nothing where the page has no place for one more. One short request over plain TCP: no proxy of
+/// the environment stands between the two.
+async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<Option<String>> {
     let mut stream = TcpStream::connect(address).await.with_context(|| format!("cannot reach {address}"))?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
-    if head.split(' ').nth(1) != Some("200") {
-        bail!("{}: {body}", head.lines().next().unwrap_or_default());
+    // Whoever is turned away is so unheard: the connection may be closed before the question is written, and is reset behind
+    // the answer.
+    drop(stream.write_all(request.as_bytes()).await);
+    let mut bytes = Vec::new();
+    let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).await;
+    if bytes.is_empty() {
+        read?;
     }
-    Ok(body.to_string())
+    let answer = String::from_utf8_lossy(&bytes);
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
+    match head.split(' ').nth(1) {
+        Some("200") => Ok(Some(body.to_string())),
+        // What is unwell says why.
+        Some("503") if body.is_empty() => Ok(None),
+        _ => bail!("{}: {body}", head.lines().next().unwrap_or_default()),
+    }
 }

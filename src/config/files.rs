@@ -54,7 +54,7 @@ impl fmt::Display for NoFiles {
 }
 
 const START: &str =
-    "copy rules.example.yaml to begin with; name a file or a directory with -c: nightbell check -c PATH";
+    "nightbell init writes one to begin with; name a file or a directory with -c: nightbell check -c PATH";
 
 impl RuleFiles {
     /// Reads the file at `path`, or the rule files of the directory.

@@ -397,7 +397,7 @@ impl Decider {
                 return None;
             }
             let ending = Ending::new(EndReason::Recovered, ReasonCode::LaterRun, now);
-            Some(end(alert, ending.measured(measures.clone()), now))
+            Some(end(alert, ending.measured(Measures::clone(measures)), now))
         });
     }
 }
@@ -453,7 +453,7 @@ fn deadline_met(alert: &Alert, daily: &Daily, rule: &Rule, runs: &[&Instance], n
         (false, _) => (EndReason::Recovered, ReasonCode::LaterRun),
     };
     let at = at.unwrap_or(now);
-    let measures = Measures { late_ms: late(due_at, at), ..measures.clone() };
+    let measures = Measures { late_ms: late(due_at, at), ..Measures::clone(measures) };
     let ending = Ending { run: Some(run), ..Ending::new(reason, code, at) };
     Some(end(alert, ending.measured(measures), now))
 }
@@ -465,6 +465,6 @@ fn run_again(alert: &Alert, rule: &Rule, runs: &[&Instance], now: Timestamp) -> 
     let concerned = runs.iter().filter(|run| rule.concerns(run.kind));
     let times = concerned.flat_map(|run| [run.plan_time, run.start_time]).flatten();
     let at = times.filter(|time| *time >= due_at).min()?;
-    let measures = Measures { late_ms: late(due_at, at), ..measures.clone() };
+    let measures = Measures { late_ms: late(due_at, at), ..Measures::clone(measures) };
     Some(end(alert, Ending::new(EndReason::Over, ReasonCode::RunsAgain, now).measured(measures), now))
 }

@@ -256,7 +256,7 @@ impl Decider {
             return RowStanding::Unknown;
         }
         let runs_failed = u32::try_from(past.row(concerns)).ok();
-        let measures = Measures { runs_failed, ..alert.facts.alert.measures.clone() };
+        let measures = Measures { runs_failed, ..Measures::clone(&alert.facts.alert.measures) };
         let ending = Ending::new(EndReason::Over, ReasonCode::RowFell, bench.now).measured(measures);
         RowStanding::Over(Box::new(end(alert, ending, bench.now)))
     }

@@ -51,6 +51,7 @@ pub fn delivery(delivery: &Delivery) -> Value {
         "created_at": delivery.created_at,
         "next_attempt_at": delivery.next_attempt_at,
         "delivered_at": delivery.delivered_at,
+        "dropped_at": delivery.dropped_at,
         "stands_in_for": delivery.fallback_for,
     })
 }

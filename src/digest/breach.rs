@@ -60,7 +60,7 @@ fn part(row: AlertRow) -> BreachPart {
         over_ms: None,
         is_running: false,
         due_at: row.measures.due_at,
-        due: row.measures.due,
+        due: row.measures.due.clone(),
         summary: String::new(),
     }
 }
@@ -103,7 +103,7 @@ mod tests {
             start_time: Some(at(-60)),
             end_time: (!is_firing).then(|| at(-10)),
             duration_ms: None,
-            measures,
+            measures: measures.into(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{GapPart, InstanceType, Labels, Measures, RuleId, Severity, SourceId, Status};
+use crate::model::{GapPart, InstanceType, Labels, Measures, Rare, RuleId, Severity, SourceId, Status};
 
 /// Whether a digest is about a job: source, name, and how the run came to be.
 pub type Selects = Box<dyn FnMut(&SourceId, &str, InstanceType) -> bool + Send>;
@@ -163,5 +163,5 @@ pub struct AlertRow {
     /// How long it had taken when the alert began.
     pub duration_ms: Option<u64>,
     /// What a condition on the clock or on the job's history has found.
-    pub measures: Measures,
+    pub measures: Rare<Measures>,
 }

@@ -92,7 +92,7 @@ pub struct Notification {
     /// The kind of receiver that this is rendered for; none where nobody noted it.
     pub rendered_for: Option<String>,
     /// Since when that holds which it is the first to tell of, where it goes out as soon as it can: how long people did not
-    /// know. None of what is told again, of ends, and of what a window held back.
+    /// know. None of what is told again, of ends, and of what a window held back; a message about several has their earliest.
     pub since: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -133,6 +133,8 @@ pub struct Delivery {
     pub next_attempt_at: Option<Timestamp>,
     /// When the channel confirmed it.
     pub delivered_at: Option<Timestamp>,
+    /// When somebody gave it up: it is dead, and no letter that anybody has to look at.
+    pub dropped_at: Option<Timestamp>,
 }
 
 impl Notification {
@@ -190,6 +192,7 @@ impl Delivery {
             last_error: None,
             next_attempt_at: Some(notification.due_at),
             delivered_at: None,
+            dropped_at: None,
             notification,
         }
     }

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::rare::Seldom;
 use super::reason::ReasonCode;
 
 /// The conditions that look beyond one run's status and duration.
@@ -22,6 +23,28 @@ pub enum ConditionKind {
     Missing,
     /// It takes longer than the job's own runs usually do.
     SlowerThanUsual,
+}
+
+/// Nothing found.
+static NOTHING: Measures = Measures {
+    condition: None,
+    stage: None,
+    due_at: None,
+    due: None,
+    late_ms: None,
+    due_times_missed: None,
+    runs_failed: None,
+    runs_counted: None,
+    limit_percent: None,
+    usual_ms: None,
+    limit_ms: None,
+    error: None,
+};
+
+impl Seldom for Measures {
+    fn empty() -> &'static Measures {
+        &NOTHING
+    }
 }
 
 impl ConditionKind {

@@ -16,6 +16,7 @@ use super::labels::Labels;
 use super::lately::Lately;
 use super::measures::Measures;
 use super::prose::Prose;
+use super::rare::{Rare, Seldom};
 use super::reason::Reason;
 use super::severity::Severity;
 use super::silence::{Ack, HeldBack};
@@ -268,7 +269,7 @@ pub struct AlertPart {
     pub reason: Option<Reason>,
     /// What a condition on history or clock has found: keys of their own beside the others.
     #[serde(flatten)]
-    pub measures: Measures,
+    pub measures: Rare<Measures>,
     /// What held it back, where it is told late.
     #[serde(default)]
     pub held_back: Option<Box<HeldBack>>,
@@ -293,21 +294,35 @@ pub struct AlertPart {
     /// Whose acknowledgement was replaced or removed; only in messages that tell of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acked_before: Option<Box<Ack>>,
-    /// Its address on Nightbell's page, where there is one; put in when a message is rendered.
-    #[serde(default)]
+    /// Where to read on and to act: keys of their own beside the others.
+    #[serde(flatten)]
+    pub links: Rare<Links>,
+}
+
+/// What a message says of an alert beyond what is known of it. Put in when it is rendered, so that nothing of it is set in
+/// what is stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Links {
+    /// Its address on Nightbell's page, where there is one.
     pub url: Option<String>,
     /// Where whoever receives the message can acknowledge the alert; like `url`, and only while it fires.
-    #[serde(default)]
     pub ack_url: Option<String>,
-    /// What the configuration says of alerts like this; put in, like what follows, when a message is rendered.
-    #[serde(default)]
+    /// What the configuration says of alerts like this.
     pub description: Option<Prose>,
     /// The address of what to do about it, by the configuration.
-    #[serde(default)]
     pub runbook: Option<String>,
     /// The address of the job or the run in the scheduler's console, by the configuration.
-    #[serde(default)]
     pub console_url: Option<String>,
+}
+
+/// No links.
+static NO_LINKS: Links = Links { url: None, ack_url: None, description: None, runbook: None, console_url: None };
+
+impl Seldom for Links {
+    fn empty() -> &'static Links {
+        &NO_LINKS
+    }
 }
 
 /// What an older version stored tells of first episodes.
@@ -332,30 +347,49 @@ pub struct JobPart {
     pub name: String,
     /// The source's id of it.
     pub id: Option<String>,
-    /// The real-time job that this sub-job belongs to, where it is one and that is known.
-    #[serde(default)]
-    pub real_time_job: Option<String>,
-    /// The node of the real-time job whose work this sub-job does.
-    #[serde(default)]
-    pub node: Option<String>,
-    /// The status of the job itself, in the source's word; this and what follows only in an alert about the job.
-    #[serde(default)]
-    pub status: Option<String>,
-    /// Who owns it.
-    #[serde(default)]
-    pub owner: Option<String>,
-    /// Who made it.
-    #[serde(default)]
-    pub create_user: Option<String>,
-    /// How its last run ended, in the source's word.
-    #[serde(default)]
-    pub last_instance_status: Option<String>,
-    /// When its last run ended.
-    #[serde(default)]
-    pub last_instance_end_time: Option<Timestamp>,
+    /// What is known of few jobs: keys of their own beside the others.
+    #[serde(flatten)]
+    pub more: Rare<JobMore>,
     /// The workflow in which it ran, where that was asked for and found out.
     #[serde(default)]
     pub workflow: Option<String>,
+}
+
+/// What few alerts say of their job: of a real-time job, or where the alert is about the job itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobMore {
+    /// The real-time job that this sub-job belongs to, where it is one and that is known.
+    pub real_time_job: Option<String>,
+    /// The node of the real-time job whose work this sub-job does.
+    pub node: Option<String>,
+    /// The status of the job itself, in the source's word; this and what follows only in an alert about the job.
+    pub status: Option<String>,
+    /// Who owns it.
+    pub owner: Option<String>,
+    /// Who made it.
+    pub create_user: Option<String>,
+    /// How its last run ended, in the source's word.
+    pub last_instance_status: Option<String>,
+    /// When its last run ended.
+    pub last_instance_end_time: Option<Timestamp>,
+}
+
+/// Nothing of that.
+static NO_MORE: JobMore = JobMore {
+    real_time_job: None,
+    node: None,
+    status: None,
+    owner: None,
+    create_user: None,
+    last_instance_status: None,
+    last_instance_end_time: None,
+};
+
+impl Seldom for JobMore {
+    fn empty() -> &'static JobMore {
+        &NO_MORE
+    }
 }
 
 /// The run of an alert.

@@ -22,6 +22,7 @@ mod message;
 mod poll;
 mod prose;
 mod queue;
+mod rare;
 mod reason;
 mod role;
 mod severity;
@@ -52,12 +53,13 @@ pub use lately::Lately;
 pub use meant_for::{MeantFor, Untold};
 pub use measures::{ConditionKind, Measures, Stage};
 pub use message::{
-    AlertFacts, AlertPart, GroupCounts, GroupFacts, InstancePart, JobPart, Message, MessageData, MessageKind, NodePart,
-    SourcePart,
+    AlertFacts, AlertPart, GroupCounts, GroupFacts, InstancePart, JobMore, JobPart, Links, Message, MessageData,
+    MessageKind, NodePart, SourcePart,
 };
 pub use poll::{PollOutcome, PollRecord};
 pub use prose::{Piece, Prose};
 pub use queue::{DueGroup, Mergeable, Queued};
+pub use rare::{Rare, Seldom};
 pub use reason::{Reason, ReasonCode};
 pub use role::Role;
 pub use severity::Severity;

@@ -163,13 +163,13 @@ fn priority(message: &Message) -> u8 {
 fn link(message: &Message) -> Option<&str> {
     let facts = message.alert()?;
     let console = facts.instance.as_ref().and_then(|run| run.url.as_deref());
-    let link = facts.alert.url.as_deref().or(console)?;
+    let link = facts.alert.links.url.as_deref().or(console)?;
     Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https")).then_some(link)
 }
 
 /// The buttons below the notification; ntfy shows three at most.
 fn actions(message: &Message, language: Language) -> Vec<Value> {
-    let Some(part) = message.alert().map(|facts| &facts.alert) else { return Vec::new() };
+    let Some(part) = message.alert().map(|facts| &facts.alert.links) else { return Vec::new() };
     let links = [(&part.ack_url, "ack_page"), (&part.runbook, "runbook"), (&part.console_url, "open_console")];
     let links = links.into_iter().filter_map(|(url, key)| Some((url.as_ref()?, key)));
     links.map(|(url, key)| json!({ "action": "view", "label": language.say(key, &[]), "url": url })).collect()

@@ -113,10 +113,10 @@ impl Channel for PagerDutySettings {
                 "class": details["alert"]["rule"],
             },
         });
-        if let Some(url) = &facts.alert.url {
+        if let Some(url) = &facts.alert.links.url {
             body["client_url"] = json!(url);
         }
-        let part = &facts.alert;
+        let part = &facts.alert.links;
         let links = [
             (&part.runbook, "runbook"),
             (&part.console_url, "open_console"),

@@ -71,7 +71,7 @@ impl Plain<'_> {
             let status = language.word(instance.status.as_str());
             say("plain.instance", &[("instance", &instance.id), ("status", &status)]);
         }
-        if let Some(status) = &facts.job.status {
+        if let Some(status) = &facts.job.more.status {
             say("plain.job_status", &[("status", status)]);
         }
         let lately = lately(facts, self.message.timestamp, &self.locale.timezone, language);
@@ -91,10 +91,10 @@ impl Plain<'_> {
             say("node_unknown", &[("why", &language.word(&facts.node_details))]);
         }
         say("plain.rule", &[("rule", facts.alert.rule.as_str())]);
-        lines.extend(facts.alert.description.as_ref().map(Prose::text));
+        lines.extend(facts.alert.links.description.as_ref().map(Prose::text));
         let link = |url: &Option<String>, key| Some(format!("{}: {}", language.say(key, &[]), url.as_ref()?));
-        lines.extend(link(&facts.alert.runbook, "runbook"));
-        lines.extend(link(&facts.alert.console_url, "open_console"));
+        lines.extend(link(&facts.alert.links.runbook, "runbook"));
+        lines.extend(link(&facts.alert.links.console_url, "open_console"));
         lines.extend(self.act());
         lines
     }

@@ -286,12 +286,12 @@ impl Renderer {
         let link = |facts: &mut AlertFacts| {
             let offers = links.filter(|_| facts.alert.state == AlertState::Firing);
             let part = &mut facts.alert;
-            part.url = Some(format!("{page}/alerts/{}", part.id));
+            part.links.url = Some(format!("{page}/alerts/{}", part.id));
             let link = Link { alert: part.id.as_str(), episode: part.episode, action: ACK, until };
             let second = until.as_second();
             let signed =
                 offers.map(|key| format!("{page}/ack/{}?until={second}&sign={}", part.id, key.signature(&link)));
-            part.ack_url = signed.filter(|_| part.acked.is_none());
+            part.links.ack_url = signed.filter(|_| part.acked.is_none());
         };
         match &mut message.data {
             MessageData::Alert(facts) => link(facts),

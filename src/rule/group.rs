@@ -57,7 +57,7 @@ impl GroupBy {
             GroupBy::Job => [source, job, ""],
             GroupBy::Rule => [facts.alert.rule.as_str(), "", ""],
             GroupBy::Severity => [facts.alert.severity.as_str(), "", ""],
-            GroupBy::Root => match (&facts.job.real_time_job, facts.workflow_run()) {
+            GroupBy::Root => match (&facts.job.more.real_time_job, facts.workflow_run()) {
                 // A real-time job has no instance, so an alert about it is of the same group.
                 (Some(root), _) => [source, root, ""],
                 // As an alert about the workflow's run itself names its job and its instance.
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_sub_job_is_of_the_group_of_its_real_time_job() {
         let mut sub_job = facts();
-        (sub_job.job.name, sub_job.job.real_time_job) = ("stream_node".into(), Some("stream".into()));
+        (sub_job.job.name, sub_job.job.more.real_time_job) = ("stream_node".into(), Some("stream".into()));
         let mut another = sub_job.clone();
         another.job.name = "stream_other".into();
         let mut stream = facts();

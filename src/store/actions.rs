@@ -5,9 +5,11 @@
 
 use std::future::Future;
 
+use jiff::Timestamp;
+
 use super::board::Place;
 use super::error::StoreError;
-use crate::model::{Action, AlertId, DeliveryId};
+use crate::model::{Action, AlertId, DeliveryId, RuleId};
 
 /// The record of what people did.
 pub trait Actions: Send + Sync {
@@ -21,6 +23,13 @@ pub trait Actions: Send + Sync {
         after: Option<&Place>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Action>, StoreError>> + Send;
+
+    /// The rules of the alerts that somebody closed behind an instant and up to another one.
+    fn closed_between(
+        &self,
+        behind: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<RuleId>, StoreError>> + Send;
 
     /// What was done to an alert, the earliest first.
     fn actions_on_alert(&self, alert: &AlertId) -> impl Future<Output = Result<Vec<Action>, StoreError>> + Send;

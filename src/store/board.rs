@@ -44,7 +44,7 @@ pub struct AlertAsk {
 /// Which deliveries a page shows; what is none is not asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryAsk {
-    /// Those in this state.
+    /// Those in this state; of those that are dead, what nobody has given up.
     pub state: Option<DeliveryState>,
     /// Those to this receiver.
     pub receiver: Option<ReceiverId>,
@@ -153,7 +153,7 @@ pub trait Board: Send + Sync {
         alerts: &[AlertId],
     ) -> impl Future<Output = Result<HashMap<AlertId, ToldWhen>, StoreError>> + Send;
 
-    /// Has deliveries that are pending be given up for good by somebody. Returns those that were.
+    /// Has deliveries that are pending, or dead letters, be given up for good by somebody. Returns those that were.
     fn drop_deliveries(
         &self,
         ids: &[DeliveryId],
@@ -179,7 +179,7 @@ pub trait Board: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(Timestamp, Instance)>, StoreError>> + Send;
 
-    /// Runs that have not ended.
+    /// Runs that have not ended: those that are under way before those that wait, of both the latest first.
     fn open_runs(&self, limit: usize) -> impl Future<Output = Result<Vec<Instance>, StoreError>> + Send;
 
     /// Runs of a source that were planned, or began without a plan, in a span; the latest first.

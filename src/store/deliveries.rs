@@ -87,7 +87,8 @@ pub struct AttemptRecord {
 pub enum DeadLetters {
     /// These.
     Named(Vec<DeliveryId>),
-    /// Those of a receiver that were made at an instant or later, and are dead or wait for another attempt.
+    /// Those of a receiver that were made at an instant or later, and are dead letters that nobody has given up, or wait for
+    /// another attempt.
     Of {
         /// The receiver.
         receiver: ReceiverId,

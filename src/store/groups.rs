@@ -54,7 +54,7 @@ pub trait Groups: Send + Sync {
     fn mergeable(&self, deliveries: &[DeliveryId]) -> impl Future<Output = Result<Vec<Mergeable>, StoreError>> + Send;
 
     /// Puts one delivery in the place of several: it is pending, they are merged into it, and what follows them follows it,
-    /// all in one transaction. Returns false, and changes nothing, when one of them is claimed or not pending any more, or
+    /// all in one transaction; it tells since when the earliest of what they tell of holds. Returns false, and changes nothing, when one of them is claimed or not pending any more, or
     /// when the new one is there already.
     fn merge(
         &self,

@@ -12,11 +12,21 @@ pub trait Inquiry: Send + Sync {
     /// The names of the jobs of which runs of `source` are remembered, in order.
     fn jobs_of(&self, source: &SourceId) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
-    /// The runs of `source` whose id it is: one, unless its jobs count their runs each by itself.
+    /// The run of this job whose id it is.
+    fn run_named(
+        &self,
+        source: &SourceId,
+        job: &str,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<Instance>, StoreError>> + Send;
+
+    /// The runs of `source` whose id it is, in the order of their jobs, beginning after the job `after`: one, unless its jobs
+    /// count their runs each by itself.
     fn runs_named(
         &self,
         source: &SourceId,
         id: &str,
+        after: &str,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Instance>, StoreError>> + Send;
 

@@ -14,7 +14,7 @@ use super::error::StoreError;
 pub struct Fence {
     /// The lease.
     pub name: String,
-    /// Grows with each taking.
+    /// Grows with each taking, and is no other lease's.
     pub token: i64,
 }
 

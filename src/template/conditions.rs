@@ -36,7 +36,7 @@ fn facts(condition: ConditionKind, kind: MessageKind, now: Timestamp) -> AlertFa
     let mut facts = sample_facts(kind, now);
     facts.failing_nodes = Vec::new();
     facts.node_details = "not asked for".to_string();
-    facts.alert.measures = measures(condition, now);
+    facts.alert.measures = measures(condition, now).into();
     // Runs that failed together, and a run that nobody planned, leave nothing but the job to tell of.
     if matches!(condition, ConditionKind::FailureRate | ConditionKind::Missing) {
         facts.instance = None;

@@ -90,7 +90,7 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
             let text = if *is_own { text.clone() } else { display_text(text) };
             serde_json::json!({ "text": text, "is_own": is_own })
         };
-        own["description"] = facts.alert.description.iter().flat_map(|prose| &prose.0).map(piece).collect();
+        own["description"] = facts.alert.links.description.iter().flat_map(|prose| &prose.0).map(piece).collect();
     }
     if let Value::Object(own) = own {
         map.extend(own);

@@ -148,10 +148,10 @@ pub fn put(facts: &mut AlertFacts, guides: &[&Guide], now: Timestamp, locale: &L
         let mut lines = guides.iter().filter_map(|guide| of(guide));
         lines.find_map(|line| line.filled(&context, now, locale).ok().filter(|text| !text.is_empty()))
     };
-    facts.alert.description = nearest(|guide| guide.description.as_ref()).map(|text| pieces(&text));
-    facts.alert.runbook = nearest(|guide| guide.runbook.as_ref());
-    facts.alert.console_url = nearest(|guide| guide.console_url.as_ref());
-    if let (Some(run), Some(url)) = (&mut facts.instance, &facts.alert.console_url) {
+    facts.alert.links.description = nearest(|guide| guide.description.as_ref()).map(|text| pieces(&text));
+    facts.alert.links.runbook = nearest(|guide| guide.runbook.as_ref());
+    facts.alert.links.console_url = nearest(|guide| guide.console_url.as_ref());
+    if let (Some(run), Some(url)) = (&mut facts.instance, &facts.alert.links.console_url) {
         run.url.get_or_insert_with(|| url.clone());
     }
 }
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_value_in_an_address_is_no_more_than_a_part_of_it() {
         let guide = runbook("https://wiki.example.com/{{data.job.name}}?q={{data.alert.rule}}#x");
-        let url = guided(facts("alert.firing hostile"), &[&guide]).alert.runbook.unwrap();
+        let url = guided(facts("alert.firing hostile"), &[&guide]).alert.links.runbook.clone().unwrap();
         assert!(
             url.starts_with("https://wiki.example.com/%3C%21channel%3E%20%3C%40U024BE7LH%3E%20%3Chttps%3A%2F%2Fevil"),
             "{url}"
@@ -201,7 +201,7 @@ mod tests {
     fn the_nearest_that_can_be_filled_in_counts() {
         let of_run = runbook("https://wiki.example.com/runs/{{data.instance.id}}");
         let of_job = runbook("https://wiki.example.com/jobs/{{data.job.name}}");
-        let url = |sample, guides: &[&Guide]| guided(facts(sample), guides).alert.runbook;
+        let url = |sample, guides: &[&Guide]| guided(facts(sample), guides).alert.links.runbook.clone();
         assert_eq!(url("alert.firing ordinary", &[&of_run, &of_job]).unwrap(), "https://wiki.example.com/runs/34765");
         // There is no run, and an owner that is not known is no part of an address.
         assert_eq!(
@@ -220,7 +220,7 @@ mod tests {
     fn what_the_author_wrote_and_what_a_job_wrote_stay_apart() {
         let text = "Call *finance* about {{data.job.name}}: https://wiki.example.com/a_b?x=1&y=2\nthen rerun.";
         let guide = Guide { description: Some(Line::text(text).unwrap()), ..Guide::default() };
-        let prose = guided(facts("alert.firing hostile"), &[&guide]).alert.description.unwrap();
+        let prose = guided(facts("alert.firing hostile"), &[&guide]).alert.links.description.clone().unwrap();
         let own: Vec<&str> = prose.0.iter().filter(|piece| piece.is_own).map(|piece| piece.text.as_str()).collect();
         assert_eq!(own, ["Call *finance* about ", ": https://wiki.example.com/a_b?x=1&y=2\nthen rerun."]);
         let [_, foreign, _] = &prose.0[..] else { panic!("{prose:?}") };

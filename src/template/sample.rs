@@ -7,8 +7,8 @@ use super::sample_alert::{sample_facts, sample_history, told};
 use crate::limits::{FIELD_BYTES_MAX, INSTANCE_ERROR_BYTES_MAX, LABEL_BYTES_MAX, NODES_MAX, REASON_BYTES_MAX};
 use crate::model::{
     Ack, AlertFacts, AlertPart, AlertState, ConditionKind, EndReason, Ended, Escalation, GroupFacts, HeldBack,
-    InstancePart, InstanceType, JobPart, Measures, Message, MessageData, MessageKind, NodePart, Piece, Prose, Reason,
-    ReasonCode, ReceiverId, RuleId, Severity, SourceId, Stage, Status,
+    InstancePart, InstanceType, JobMore, JobPart, Measures, Message, MessageData, MessageKind, NodePart, Piece, Prose,
+    Rare, Reason, ReasonCode, ReceiverId, RuleId, Severity, SourceId, Stage, Status,
 };
 
 /// A message with made-up values, as if an ordinary job had just failed.
@@ -161,7 +161,7 @@ fn about_job(mut facts: AlertFacts, now: Timestamp) -> AlertFacts {
     };
     facts.alert.reason = Some(Reason::new(code));
     if facts.alert.state == AlertState::Resolved {
-        facts.job.status = Some("NORMAL".to_string());
+        facts.job.more.status = Some("NORMAL".to_string());
     }
     told(facts)
 }
@@ -194,13 +194,14 @@ fn sample_job(now: Timestamp) -> JobPart {
     JobPart {
         name: "stream_orders".to_string(),
         id: None,
-        real_time_job: None,
-        node: None,
-        status: Some("EXCEPTION".to_string()),
-        owner: Some("li.wei".to_string()),
-        create_user: Some("admin".to_string()),
-        last_instance_status: Some("success".to_string()),
-        last_instance_end_time: now.checked_sub(SignedDuration::from_hours(2)).ok(),
+        more: Rare::from(JobMore {
+            status: Some("EXCEPTION".to_string()),
+            owner: Some("li.wei".to_string()),
+            create_user: Some("admin".to_string()),
+            last_instance_status: Some("success".to_string()),
+            last_instance_end_time: now.checked_sub(SignedDuration::from_hours(2)).ok(),
+            ..JobMore::default()
+        }),
         workflow: None,
     }
 }
@@ -218,7 +219,7 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
     // Labels and the addresses are the configuration's, and no job chooses them.
     let label = cut(&"订单etl_orders".repeat(100), LABEL_BYTES_MAX).to_string();
     let piece = |text: &str, is_own| Piece { text: text.to_string(), is_own };
-    facts.alert.description =
+    facts.alert.links.description =
         Some(Prose(vec![piece("About ", true), piece(text, false), piece(": *see* the wiki", true)]));
     facts.alert.labels = (0..9).map(|number| (format!("label-{number}"), label.clone())).collect();
     facts.job = JobPart { name: text.to_string(), id: Some(text.to_string()), ..JobPart::default() };
@@ -244,14 +245,14 @@ fn with_texts(mut facts: AlertFacts, text: &str, nodes: usize) -> AlertFacts {
 /// An alert of which the configuration says what it means and what to do about it.
 fn guided(mut facts: AlertFacts) -> AlertFacts {
     let piece = |text: &str, is_own| Piece { text: text.to_string(), is_own };
-    facts.alert.description = Some(Prose(vec![
+    facts.alert.links.description = Some(Prose(vec![
         piece("Finance reads ", true),
         piece(&facts.job.name, false),
         piece(" before 09:00.\nSee https://wiki.example.com/finance_reports?year=2026&team=a_b or call *kim*.", true),
     ]));
-    facts.alert.runbook =
+    facts.alert.links.runbook =
         Some("https://wiki.example.com/runbooks/etl%20orders?from=bell&step=1#restart_(safe)".to_string());
-    facts.alert.console_url = Some("https://console.example.com/jobs/etl_orders?run=34765".to_string());
+    facts.alert.links.console_url = Some("https://console.example.com/jobs/etl_orders?run=34765".to_string());
     facts
 }
 
@@ -299,7 +300,7 @@ fn full_facts() -> AlertFacts {
     if let Some(ended) = &mut facts.alert.ended {
         (ended.by, ended.note) = (Some("kim".to_string()), Some("why".to_string()));
     }
-    facts.alert.measures = Measures {
+    facts.alert.measures = Rare::from(Measures {
         condition: Some(ConditionKind::NotFinishedBy),
         stage: Some(Stage::Overdue),
         due_at: Some(sample_instant()),
@@ -312,19 +313,19 @@ fn full_facts() -> AlertFacts {
         usual_ms: Some(60_000),
         limit_ms: Some(120_000),
         error: Some("why".to_string()),
-    };
+    });
     facts.job = JobPart {
         name: facts.job.name.clone(),
         id: facts.job.id.clone(),
-        real_time_job: Some("stream_orders".to_string()),
-        node: Some("load".to_string()),
         workflow: Some("nightly".to_string()),
         ..sample_job(sample_instant())
     };
+    facts.job.more.real_time_job = Some("stream_orders".to_string());
+    facts.job.more.node = Some("load".to_string());
     facts.instance = facts.instance.map(|run| InstancePart { workflow_instance: Some("9007".to_string()), ..run });
     facts.alert.held_back = Some(Box::new(held_back("deploy")));
-    facts.alert.url = Some("https://bell.example.com/alerts/1".to_string());
-    facts.alert.ack_url = Some("https://bell.example.com/ack/1".to_string());
+    facts.alert.links.url = Some("https://bell.example.com/alerts/1".to_string());
+    facts.alert.links.ack_url = Some("https://bell.example.com/ack/1".to_string());
     let mut history = sample_history(sample_instant());
     if let Some(ended) = &mut history.last_ended {
         (ended.by, ended.note) = (Some("kim".to_string()), Some("why".to_string()));

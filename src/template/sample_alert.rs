@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
     AlertFacts, AlertId, AlertPart, AlertState, EndReason, Ended, InstancePart, InstanceType, JobPart, Lately,
-    Measures, MessageKind, NodePart, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Status,
+    MessageKind, NodePart, Rare, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Status,
 };
 use crate::words::{self, Language};
 
@@ -25,18 +25,14 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
                 lasted_ms: Some(if resolved { 50_000 } else { 60_000 }),
                 ..Reason::new(if resolved { ReasonCode::Recovered } else { ReasonCode::Status })
             }),
-            measures: Measures::default(),
+            measures: Rare::default(),
             held_back: None,
             labels: [("team".to_string(), "finance".to_string())].into(),
             escalation: None,
             history: (kind == MessageKind::AlertFiring).then(|| Box::new(sample_history(now))),
             acked: None,
             acked_before: None,
-            url: None,
-            ack_url: None,
-            description: None,
-            runbook: None,
-            console_url: None,
+            links: Rare::default(),
             episode: 1,
             ended: resolved.then(|| Box::new(Ended { reason: EndReason::Recovered, by: None, note: None, at: now })),
         },

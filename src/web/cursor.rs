@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
 use super::fault::Fault;
+use crate::desk::explain::Found;
 use crate::model::{Alert, Delivery};
 use crate::store::Place;
 
@@ -27,6 +28,11 @@ pub(super) fn of_delivery(delivery: &Delivery) -> String {
     write(&Place { at: delivery.created_at, id: delivery.id.to_string() })
 }
 
+/// The cursor that leads to what stands after one of the things that a text means.
+pub(super) fn of_found(found: &Found) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::json!(found).to_string())
+}
+
 /// What a page of at most `limit` rows shows of those that were `found`, one more than it can, and the cursor to the next
 /// page, if there is one.
 pub(super) fn page<T>(mut found: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> String) -> (Vec<T>, Option<String>) {
@@ -39,6 +45,12 @@ pub(super) fn page<T>(mut found: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -
 /// Where the page begins that a request asks for; at the head of the list without a cursor.
 pub(super) fn after(cursor: Option<&str>) -> Result<Option<Place>, Fault> {
     cursor.map(read).transpose()
+}
+
+/// The same in a list of what a text means.
+pub(super) fn after_found(cursor: Option<&str>) -> Result<Option<Found>, Fault> {
+    let read = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok();
+    cursor.map(|text| read(text).ok_or_else(none_of_ours)).transpose()
 }
 
 /// The place of a cursor.

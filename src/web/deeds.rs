@@ -2,7 +2,7 @@
 //! record with who did it, and done only to what they may see.
 
 use crate::desk::{self, Closing, Wrong, check_silence, one_line};
-use crate::model::{Ack, Action, Alert, AlertState, DeliveryId, EndReason, SilenceId, SourceId};
+use crate::model::{Ack, Action, Alert, AlertState, DeliveryId, SilenceId, SourceId};
 use crate::store::{Actions as _, Board as _, DeadLetters, Deliveries as _, Desk as _, NewSilence};
 
 use super::fault::Fault;
@@ -57,7 +57,6 @@ pub(super) async fn close(web: &Web, doer: &Doer<'_>, id: &str, reason: &str) ->
     let closing = Closing { by: doer.by.to_string(), reason: one_line("reason", reason)?, at: web.now() };
     let receivers = web.in_force();
     let notified = desk::close(&web.store, &receivers.receivers, std::slice::from_ref(&alert), &closing).await?;
-    web.metrics.ended(alert.rule.as_str(), EndReason::Closed.as_str());
     tracing::info!(alert = id, by = doer.by, notified, "closed over the web");
     Ok(notified)
 }
@@ -91,7 +90,7 @@ pub(super) async fn retry(web: &Web, doer: &Doer<'_>, id: &str) -> Result<Vec<De
     Ok(revived.revived)
 }
 
-/// Gives up a delivery that is pending.
+/// Gives up a delivery that is pending, or a dead letter: nobody has to look at it any more.
 pub(super) async fn drop_delivery(
     web: &Web,
     doer: &Doer<'_>,
@@ -102,7 +101,7 @@ pub(super) async fn drop_delivery(
     let reason = one_line("reason", reason)?;
     let dropped = web.store.drop_deliveries(&[DeliveryId::new(id)], doer.by, &reason, web.now()).await?;
     if dropped.is_empty() {
-        return Err(Fault::conflict("it is not pending, or is being sent right now"));
+        return Err(Fault::conflict("it is neither pending nor a dead letter, or is being sent right now"));
     }
     tracing::info!(delivery = id, by = doer.by, "given up over the web");
     Ok(dropped)

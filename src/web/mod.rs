@@ -18,6 +18,7 @@ mod deeds;
 mod durations;
 mod fault;
 mod health;
+mod meant;
 mod needs;
 mod night;
 mod page;

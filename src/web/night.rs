@@ -38,6 +38,10 @@ pub(super) struct Night {
     pub(super) unread: HashMap<SourceId, Vec<Between>>,
     /// Since when runs are known, where there are too many for all of the span.
     pub(super) cut: Option<Timestamp>,
+    /// Whether more alerts fire than are in it: the worst are.
+    pub(super) is_worst_only: bool,
+    /// Whether more runs are open than are in it: those under way are before those that wait.
+    pub(super) has_more_open: bool,
     /// How sources fare.
     pub(super) sources: Vec<SourceCondition>,
 }
@@ -159,7 +163,7 @@ pub(super) async fn gather(
     let state = web.store.own_state(now.checked_sub(known_for).unwrap_or(Timestamp::MIN)).await?;
     let mut lanes: BTreeMap<Key, Gathered> = BTreeMap::new();
     let firing = AlertAsk { state: Some(AlertState::Firing), ..AlertAsk::default() };
-    let (firing, _) = sight.worst_first(web, firing, NIGHT_ALERTS_MAX).await?;
+    let (firing, rest) = sight.worst_first(web, firing, NIGHT_ALERTS_MAX).await?;
     let ids: Vec<AlertId> = firing.iter().map(|alert| alert.id.clone()).collect();
     let acks = web.store.acks_of(&ids).await?;
     for alert in firing.into_iter().filter(|alert| !alert.rule.as_str().starts_with("self/")) {
@@ -171,7 +175,9 @@ pub(super) async fn gather(
         let key = (run.source.clone(), run.job.name.clone());
         lanes.entry(key).or_default().runs.insert(run.id.clone(), run);
     };
-    for run in web.store.open_runs(NIGHT_RUNS_MAX).await? {
+    let open = web.store.open_runs(NIGHT_RUNS_MAX).await?;
+    let has_more_open = open.len() == NIGHT_RUNS_MAX;
+    for run in open {
         enter(&mut lanes, run);
     }
     let (mut unread, mut cut) = (HashMap::new(), None);
@@ -195,7 +201,7 @@ pub(super) async fn gather(
     }
     let mut lanes: Vec<Lane> = lanes.into_iter().filter_map(|(key, gathered)| lane(sight, key, gathered)).collect();
     lanes.sort_by_cached_key(rank);
-    Ok(Night { lanes, acks, unread, cut, sources: state.sources })
+    Ok(Night { lanes, acks, unread, cut, is_worst_only: rest.is_some(), has_more_open, sources: state.sources })
 }
 
 /// A job is there for the runs that may be seen, or for an alert alone.

@@ -41,8 +41,9 @@ use crate::limits::{
 const NO_PLACE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
-/// What a browser may do with an answer: nothing but what was sent with it from here. Links into the page carry no address
-/// to others, for it may hold the signature of a link in a message.
+/// What a browser may do with an answer: nothing but what was sent with it from here. Others are told no address of the
+/// page, for it may hold the signature of a link in a message; the page itself is: a browser that may not say whence a form
+/// comes calls its origin `null`, and over plain HTTP it says nothing else by which the form is known to be the page's own.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -50,7 +51,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),

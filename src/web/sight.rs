@@ -18,7 +18,7 @@ use super::cursor;
 use super::fault::Fault;
 use super::state::{InForce, Web};
 use crate::desk::Wrong;
-use crate::desk::explain::{Asked, Explanation};
+use crate::desk::explain::Explanation;
 use crate::limits::{API_ROWS_MAX, NIGHT_ALERTS_MAX, PAGE_ROWS, SCOPED_READS_MAX};
 use crate::model::{
     Action, ActionKind, Alert, AlertId, AlertState, Concerns, Delivery, DeliveryId, DeliveryState, LabelMatch, Labels,
@@ -348,15 +348,6 @@ impl Sight {
             return Ok(narrowed);
         }
         Err(Wrong { part: None, why: format!("your token is for {} alone", self.words()) })
-    }
-
-    /// What somebody asks after, as far as it is in sight.
-    pub(in crate::web) fn asked(&self, found: Vec<Asked>) -> Vec<Asked> {
-        let is_seen = |asked: &Asked| match asked {
-            Asked::Run(run) => self.sees_job(&run.source, &run.job.name),
-            Asked::Job(source, job) => self.sees_job(source, job),
-        };
-        found.into_iter().filter(is_seen).collect()
     }
 
     /// Leaves of an explanation what is in sight.

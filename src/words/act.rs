@@ -15,7 +15,7 @@ pub fn short_id(message: &Message) -> Option<&str> {
 /// The command line that acknowledges what fires of a message, where it has no address of a page to do so on.
 pub fn command(message: &Message) -> Option<String> {
     let has_page = match &message.data {
-        MessageData::Alert(facts) => facts.alert.url.is_some(),
+        MessageData::Alert(facts) => facts.alert.links.url.is_some(),
         MessageData::Group(group) => group.url.is_some(),
         MessageData::Digest(_) => return None,
     };

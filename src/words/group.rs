@@ -95,12 +95,13 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
     }
     let lines = heaps.iter().flat_map(|heap| match Alike::of(heap).filter(|_| heap.len() >= GROUP_ALIKE_MIN) {
         Some(alike) => {
-            let runbook = only(heap.iter().map(|facts| facts.alert.runbook.clone())).flatten();
+            let runbook = only(heap.iter().map(|facts| facts.alert.links.runbook.clone())).flatten();
             vec![(heap[0], alike.text(listener, false), alike.jobs(), runbook)]
         }
-        None => {
-            heap.iter().map(|facts| (*facts, alone(facts, listener), Vec::new(), facts.alert.runbook.clone())).collect()
-        }
+        None => heap
+            .iter()
+            .map(|facts| (*facts, alone(facts, listener), Vec::new(), facts.alert.links.runbook.clone()))
+            .collect(),
     });
     let mut lines: Vec<GroupLine> = lines
         .enumerate()
@@ -110,7 +111,8 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
             let node = Some(facts).filter(|_| index < GROUP_NODES_MAX).and_then(|facts| node(facts, of, listener));
             let runbook = runbook.filter(|_| index < GROUP_NODES_MAX);
             let linked = Some(&facts.alert).filter(|_| index < GROUP_LINKS_MAX && names.is_none());
-            let (url, ack_url) = linked.map(|alert| (alert.url.clone(), alert.ack_url.clone())).unwrap_or_default();
+            let (url, ack_url) =
+                linked.map(|alert| (alert.links.url.clone(), alert.links.ack_url.clone())).unwrap_or_default();
             GroupLine { level: level(facts), text, names, jobs, node, runbook, url, ack_url }
         })
         .collect();

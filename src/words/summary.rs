@@ -74,10 +74,12 @@ fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
     let key = match reason.code {
         ReasonCode::Status => format!("summary.status.{status}"),
         ReasonCode::Recovered if status == "forced-success" => "summary.settled".to_string(),
-        ReasonCode::JobStatus if facts.job.status.as_deref() == Some("EXCEPTION") => {
+        ReasonCode::JobStatus if facts.job.more.status.as_deref() == Some("EXCEPTION") => {
             "summary.job-exception".to_string()
         }
-        ReasonCode::JobStatus if facts.job.status.as_deref() == Some("STOPPED") => "summary.job-stopped".to_string(),
+        ReasonCode::JobStatus if facts.job.more.status.as_deref() == Some("STOPPED") => {
+            "summary.job-stopped".to_string()
+        }
         ReasonCode::Other => return None,
         code => format!("summary.{}", code.as_str()),
     };
@@ -85,7 +87,8 @@ fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
         Some(part) => format!("{key}.{part}"),
         None => key,
     };
-    let raw = instance.map_or(facts.job.status.as_deref(), |instance| Some(&instance.raw_status)).unwrap_or_default();
+    let raw =
+        instance.map_or(facts.job.more.status.as_deref(), |instance| Some(&instance.raw_status)).unwrap_or_default();
     let lasted = reason.lasted_ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default();
     let limit = reason.limit_ms.map(|ms| language.limit(Duration::from_millis(ms))).unwrap_or_default();
     let did = instance.map(|run| did(run.status.as_str(), &run.raw_status, &lasted, language)).unwrap_or_default();
@@ -93,7 +96,7 @@ fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
     let limit = if found.limit.is_empty() { limit } else { found.limit };
     let status = language.word(status);
     // A sub-job's own name is its real-time job's and its node's with a `_` between them, and does not tell where one ends.
-    let job = match (&facts.job.real_time_job, &facts.job.node) {
+    let job = match (&facts.job.more.real_time_job, &facts.job.more.node) {
         (Some(job), Some(node)) => language.say("sub_job", &[("job", job), ("node", node)]),
         _ => facts.job.name.clone(),
     };
@@ -197,8 +200,8 @@ impl Found {
 mod tests {
     use super::*;
     use crate::model::{
-        AlertId, AlertPart, HeldBack, InstancePart, InstanceType, JobPart, RuleId, Severity, SourceId, SourcePart,
-        Status,
+        AlertId, AlertPart, HeldBack, InstancePart, InstanceType, JobMore, JobPart, Rare, RuleId, Severity, SourceId,
+        SourcePart, Status,
     };
 
     fn facts(status: Status, reason: Option<Reason>) -> AlertFacts {
@@ -213,7 +216,7 @@ mod tests {
                 ends_at: None,
                 summary: "as it was stored".to_string(),
                 reason,
-                measures: Measures::default(),
+                measures: Rare::default(),
                 held_back: None,
                 labels: Default::default(),
                 escalation: None,
@@ -222,14 +225,14 @@ mod tests {
                 history: None,
                 acked: None,
                 acked_before: None,
-                url: None,
-                ack_url: None,
-                description: None,
-                runbook: None,
-                console_url: None,
+                links: Rare::default(),
             },
             source: SourcePart { id: SourceId::new("s"), kind: "dataarts".to_string() },
-            job: JobPart { name: "etl".to_string(), status: Some("NORMAL".to_string()), ..JobPart::default() },
+            job: JobPart {
+                name: "etl".to_string(),
+                more: Rare::from(JobMore { status: Some("NORMAL".to_string()), ..JobMore::default() }),
+                ..JobPart::default()
+            },
             instance: Some(InstancePart {
                 id: "1".to_string(),
                 name: None,
@@ -308,7 +311,7 @@ mod tests {
     #[test]
     fn a_sub_job_is_called_the_node_of_its_real_time_job() {
         let mut facts = facts(Status::Fail, reason(ReasonCode::Status, Some(60_000), None));
-        (facts.job.real_time_job, facts.job.node) = (Some("stream".to_string()), Some("out".to_string()));
+        (facts.job.more.real_time_job, facts.job.more.node) = (Some("stream".to_string()), Some("out".to_string()));
         assert_eq!(summary(&facts, Language::En), "node out of stream failed after 1m 0s");
         assert_eq!(summary(&facts, Language::Zh), "stream 的节点 out 运行 1 分钟后失败");
     }
@@ -384,7 +387,7 @@ mod tests {
         ];
         for (status, code, measures, english, chinese) in table {
             let mut facts = facts(status, reason(code, Some(60_000), None));
-            facts.alert.measures = measures;
+            facts.alert.measures = measures.into();
             assert_eq!(summary(&facts, Language::En), english);
             assert_eq!(summary(&facts, Language::Zh), chinese);
         }

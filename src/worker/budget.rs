@@ -30,6 +30,8 @@ struct Bucket {
     full_at: Timestamp,
     /// When the messages of the last second went.
     last_second: VecDeque<Timestamp>,
+    /// The token of the lease by which it went by what the store remembers.
+    begun_by: Option<i64>,
 }
 
 impl Bucket {
@@ -39,7 +41,7 @@ impl Bucket {
             let spread = minute.saturating_sub(rate.burst) + 1;
             RATE_MINUTE / spread.max(1)
         });
-        Bucket { rate, interval, full_at: Timestamp::MIN, last_second: VecDeque::new() }
+        Bucket { rate, interval, full_at: Timestamp::MIN, last_second: VecDeque::new(), begun_by: None }
     }
 
     /// How many messages of this urgency may go at `now`.
@@ -138,11 +140,17 @@ impl Budget {
         Budget { rate, bucket: Arc::new(Mutex::new(Bucket::new(rate))) }
     }
 
-    /// Goes by these attempts alone from now on, the earliest first: another process may have made them.
-    pub fn begin_anew(&self, attempts: impl Iterator<Item = Timestamp>) {
-        *locked(&self.bucket) = Bucket::new(self.rate);
-        for at in attempts {
-            self.remember(at);
+    /// Goes by these attempts alone from now on, the earliest first: another process may have made them. Once for each lease,
+    /// known by its `token`: what was sent under it since is counted here, and some of it is not on record yet.
+    pub fn begin_anew(&self, token: i64, attempts: impl Iterator<Item = Timestamp>) {
+        let mut bucket = locked(&self.bucket);
+        if bucket.begun_by == Some(token) {
+            return;
+        }
+        *bucket = Bucket { begun_by: Some(token), ..Bucket::new(self.rate) };
+        for at in attempts.filter(|_| !self.is_unlimited()) {
+            bucket.notice(at);
+            bucket.count(at);
         }
     }
 
@@ -262,6 +270,20 @@ mod tests {
             budget.remember(at(second * 1000));
         }
         assert_eq!(budget.available(at(2500), CRITICAL), 2);
+    }
+
+    /// Receivers of one destination take it over one after the other, each with what the store remembers.
+    #[test]
+    fn what_was_sent_under_a_lease_is_forgotten_by_no_other_receiver_that_takes_over_by_it() {
+        let budget = Budget::new(rate(None, Some(20), 5));
+        budget.begin_anew(7, [at(0)].into_iter());
+        for _ in 0..3 {
+            assert!(budget.take(at(100), CRITICAL));
+        }
+        budget.begin_anew(7, [at(0)].into_iter());
+        assert_eq!(budget.available(at(200), CRITICAL), 1, "three are under way, and not on record yet");
+        budget.begin_anew(8, [at(0), at(100)].into_iter());
+        assert_eq!(budget.available(at(200), CRITICAL), 3, "another process had it meanwhile");
     }
 
     proptest! {

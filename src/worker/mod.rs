@@ -23,5 +23,6 @@ pub mod poll;
 pub mod remind;
 pub mod replay;
 pub mod retry;
+pub mod trust;
 pub mod turn;
 pub mod unwatched;

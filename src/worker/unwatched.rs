@@ -1,9 +1,12 @@
-//! Alerts of sources that the configuration no longer has: nobody polls them, so that no poll ends them.
+//! Alerts that no poll ends: those of sources that the configuration no longer has, for nobody polls them, and those that
+//! somebody closes.
 //!
 //! Reads the store for alerts that fire elsewhere than in the sources that there are, and commits what
 //! [`alert::unwatched`](crate::alert::unwatched) says of them: suspended at first, over as unwatched after ten minutes, and
 //! then those are notified who were notified of the beginning. An alert whose source comes back within that time goes on
-//! by that source's next poll. It must never know what a rule asks for, or how a poll decides.
+//! by that source's next poll. What somebody closes has ended already, whether on the page or by a command: it is counted from
+//! the record of what people did, by the one replica that runs this loop. It must never know what a rule asks for, or how
+//! a poll decides.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,27 +17,47 @@ use super::counting::count_alerts;
 use super::pending::Receivers;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::alert::unwatched;
-use crate::limits::UNWATCHED_LOOK;
+use crate::limits::{CLOSED_COUNTED_AFTER, UNWATCHED_LOOK};
 use crate::metrics::Metrics;
-use crate::model::{Alert, AlertState, MessageKind, Notification, SourceId};
-use crate::store::{OwnAlerts, OwnCommit, StoreError};
+use crate::model::{Alert, AlertState, EndReason, MessageKind, Notification, SourceId};
+use crate::store::{Actions, OwnAlerts, OwnCommit, StoreError};
 
 /// By what name its status is known.
 pub const NAME: &str = "unwatched";
 
 /// The loop.
 pub struct Unwatched<S> {
-    /// The store.
-    pub store: Arc<S>,
-    /// The sources that there are.
-    pub sources: Vec<SourceId>,
-    /// The receivers.
-    pub receivers: Arc<Receivers>,
+    store: Arc<S>,
+    sources: Vec<SourceId>,
+    receivers: Arc<Receivers>,
     /// Where alerts that end are counted.
     pub metrics: Metrics,
+    /// Up to when those are counted that somebody has closed.
+    counted_until: Option<Timestamp>,
 }
 
-impl<S: OwnAlerts> Unwatched<S> {
+impl<S: OwnAlerts + Actions> Unwatched<S> {
+    /// A loop over `store` where there are these sources and receivers; alerts that end are counted in `metrics`.
+    pub fn new(store: Arc<S>, sources: Vec<SourceId>, receivers: Arc<Receivers>, metrics: Metrics) -> Unwatched<S> {
+        Unwatched { store, sources, receivers, metrics, counted_until: None }
+    }
+
+    /// Counts the alerts that somebody has closed since the last time; the first time, none.
+    ///
+    /// # Errors
+    /// When the store fails; they are counted the next time.
+    pub async fn count_closed(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        // What was done a moment ago may not be on record yet.
+        let until = now.checked_sub(CLOSED_COUNTED_AFTER).unwrap_or(now);
+        if let Some(behind) = self.counted_until.filter(|behind| *behind < until) {
+            for rule in self.store.closed_between(behind, until).await? {
+                self.metrics.ended(rule.as_str(), EndReason::Closed.as_str());
+            }
+        }
+        self.counted_until = self.counted_until.max(Some(until));
+        Ok(())
+    }
+
     /// Suspends and ends what is due to be at `now`, and wakes the lanes. Returns how many alerts ended.
     ///
     /// # Errors
@@ -60,7 +83,7 @@ impl<S: OwnAlerts> Unwatched<S> {
     }
 }
 
-impl<S: OwnAlerts> Turn for Unwatched<S> {
+impl<S: OwnAlerts + Actions> Turn for Unwatched<S> {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -70,6 +93,7 @@ impl<S: OwnAlerts> Turn for Unwatched<S> {
     }
 
     async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
+        self.count_closed(now).await?;
         Ok(Turned { done: self.pass(now).await?, next_due: None })
     }
 }

@@ -233,7 +233,7 @@ async fn a_chain_of_failures_is_told_under_its_root() {
     let (mut world, by_root) = (world().await, grouping(&[GroupBy::Root]));
     let mut alerts = errors(0, 4);
     for (alert, began) in alerts.iter_mut().zip([-100, -300, -200, -50]).take(3) {
-        alert.facts.job.real_time_job = Some("stream_orders".into());
+        alert.facts.job.more.real_time_job = Some("stream_orders".into());
         alert.facts.alert.starts_at = at(began);
     }
     world.fire_into(&by_root, alerts).await;
@@ -510,7 +510,7 @@ async fn assert_groups_keep_their_promises(steps: Vec<Step>, groups: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::sample::cases(12), ..ProptestConfig::default() })]
 
     /// Every alert is told in one message, and its end in that or one other; none sooner or later than its group may be
     /// told; no group more often than its interval says; nothing stays pending.

@@ -2,8 +2,8 @@
 
 use jiff::SignedDuration;
 use nightbell::model::{
-    Alert, ConditionKind, Instance, Measures, NodePart, Outcomes, Reason, ReasonCode, Severity, Status, Suppression,
-    VerdictState,
+    Alert, ConditionKind, Instance, Measures, NodePart, Outcomes, Rare, Reason, ReasonCode, Severity, Status,
+    Suppression, VerdictState,
 };
 use nightbell::template::sample_digest;
 use nightbell::words::{Language, Listener, digest_lines, say_digest, verdict};
@@ -16,13 +16,13 @@ const MINUTE_MS: u64 = 60_000;
 /// An alert of a rule about a job that is due half an hour after the world's beginning.
 fn late(world: &World, id: &str, condition: ConditionKind) -> Alert {
     let mut alert = alert(id, id);
-    alert.facts.alert.measures = Measures {
+    alert.facts.alert.measures = Rare::from(Measures {
         condition: Some(condition),
         due_at: Some(world.now() + SignedDuration::from_mins(30)),
         due: Some("06:30".to_string()),
         late_ms: Some(1000),
         ..Measures::default()
-    };
+    });
     alert
 }
 

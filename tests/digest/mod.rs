@@ -231,7 +231,7 @@ fn arbitrary_status() -> impl Strategy<Value = Status> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::sample::cases(24), failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     /// Runs change their status at random polls while the clock steps about and digests are made in between: each run
     /// that was ever seen to be over, and each alert, is in exactly one digest, and the bars of the chart hold as many as

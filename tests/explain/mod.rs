@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use nightbell::desk::explain::{Asked, Outcome, TracedDelivery, explain, find};
+use nightbell::desk::explain::{Asked, Outcome, Question, TracedDelivery, explain, find};
 use nightbell::model::{Attempt, AttemptOutcome, Concerns, DeliveryState, Instance, InstanceType, ReceiverId, Status};
 use nightbell::rule::history::Past;
 use nightbell::rule::{Objection, Standing, Unmet};
@@ -243,16 +243,19 @@ async fn a_run_is_found_by_its_id_and_a_job_by_its_name_and_what_is_near_is_name
     scene.show(two.map(|(job, id)| run(job, id, Status::Success, now, Some(now))));
     scene.poll().await;
     let rules = scene.rules();
-    let found = async |text: &str| match find(&scene.store, text, rules).await.unwrap() {
-        Ok(found) => found
-            .into_iter()
-            .map(|asked| match asked {
-                Asked::Run(run) => format!("run {} of {}", run.id, run.job.name),
-                Asked::Job(_, job) => format!("job {job}"),
-            })
-            .collect::<Vec<_>>()
-            .join(", "),
-        Err(near) => format!("near {near:?}"),
+    let found = async |text: &str| {
+        let question = Question { text, sees: &|_, _| true, after: None, limit: 9 };
+        match find(&scene.store, rules, &question).await.unwrap() {
+            Ok(found) => found
+                .into_iter()
+                .map(|asked| match asked {
+                    Asked::Run(run) => format!("run {} of {}", run.id, run.job.name),
+                    Asked::Job(_, job) => format!("job {job}"),
+                })
+                .collect::<Vec<_>>()
+                .join(", "),
+            Err(near) => format!("near {near:?}"),
+        }
     };
     assert_eq!(found("34765").await, "run 34765 of etl/orders");
     assert_eq!(found("etl/orders/34765").await, "run 34765 of etl/orders");

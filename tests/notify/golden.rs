@@ -161,7 +161,7 @@ fn data_adds_no_element_to_the_html() {
     let MessageData::Alert(facts) = &mut benign.data else { panic!("one alert") };
     facts.failing_nodes = vec![facts.failing_nodes[0].clone(); 3];
     facts.node_details = "not ok".into();
-    facts.alert.description = Some(Prose(vec![Piece { text: "See the wiki".into(), is_own: true }]));
+    facts.alert.links.description = Some(Prose(vec![Piece { text: "See the wiki".into(), is_own: true }]));
     facts.instance.as_mut().unwrap().url = Some("https://console.example.com".into());
     let hostile = samples().into_iter().find(|(name, _)| name == "alert.firing hostile").unwrap().1;
     assert_eq!(tags(&hostile), tags(&benign));

@@ -14,14 +14,15 @@ const EMAIL: &str = "{ type: email, smtp_url: 'smtp://mx.example.com', from: a@e
 const WEBHOOK: &str = "{ type: webhook, url: 'https://example.com/hook' }";
 
 #[test]
-fn every_channels_message_holds_the_alerts_address_where_there_is_a_page() {
+fn every_channels_message_holds_the_alerts_address_and_leads_to_acknowledge_where_there_is_a_page() {
     let kinds = [SLACK, EMAIL, WEBHOOK].map(str::to_string).into_iter();
-    let mut seen = 0;
+    let (mut seen, mut offered) = (0, 0);
     for yaml in kinds.chain(CHANNELS.map(|kind| yaml_of(kind, "https://chat.example.com"))) {
         for language in Language::ALL {
             let page = Some("https://bell.example.com:8443".to_string());
             let receiver = ReceiverSettings { language, page, ..settings(&yaml) };
-            let (with, without) = (Renderer::open(&receiver).unwrap(), Renderer::open(&settings(&yaml)).unwrap());
+            let with = Renderer::open(&receiver).unwrap().signing(LinkKey::new("k"));
+            let without = Renderer::open(&settings(&yaml)).unwrap();
             for (name, message) in samples() {
                 let MessageData::Alert(facts) = &message.data else { continue };
                 // Ids are digests; some samples have worse ones, which are escaped.
@@ -34,12 +35,22 @@ fn every_channels_message_holds_the_alerts_address_where_there_is_a_page() {
                 assert_eq!(rendered.problem, None, "{yaml} {name}");
                 let all: Vec<&str> = rendered.content.parts.values().map(String::as_str).collect();
                 assert!(all.iter().any(|part| part.contains(&address)), "{yaml} {name}:\n{}", all.join("\n"));
+                // What fires and nobody has is offered; what is over, or is somebody's already, is not.
+                let part = &facts.alert;
+                let is_open = part.state == AlertState::Firing && part.acked.is_none();
+                let is_offered = message.kind == MessageKind::AlertFiring && is_open;
+                offered += usize::from(is_offered);
+                let leads = all.iter().any(|part| part.contains(&format!("/ack/{}?until", facts.alert.id)));
+                assert_eq!(leads, is_offered, "{yaml} {name}:\n{}", all.join("\n"));
                 let plain = without.render(&message).content;
                 assert!(plain.parts.values().all(|part| !part.contains("bell.example.com")), "{yaml} {name}");
             }
         }
     }
-    assert!(seen > 300, "only {seen} messages were looked at");
+    assert!(
+        seen > 300 && offered > 100 && offered < seen,
+        "only {seen} messages were looked at, {offered} with a link"
+    );
 }
 
 /// A message about several alerts leads to each that has a line of its own, and to where that is acknowledged, as the message

@@ -23,7 +23,7 @@ fn loop_over(store: &Arc<SqlStore>, sources: &[&str]) -> Unwatched<SqlStore> {
     let receivers: Receivers =
         opened.iter().map(|settings| Receiver::new(settings, Renderer::open(settings).unwrap())).collect();
     let sources = sources.iter().map(SourceId::new).collect();
-    Unwatched { store: Arc::clone(store), sources, receivers: Arc::new(receivers), metrics: Metrics::default() }
+    Unwatched::new(Arc::clone(store), sources, Arc::new(receivers), Metrics::default())
 }
 
 /// A store with an alert of `warehouse` that `oncall` was told of.

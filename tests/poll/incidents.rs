@@ -92,12 +92,8 @@ async fn an_incident_is_ended_when_nothing_watches_the_alert_any_more() {
         is_closed_once(&mut scene, "the rule is gone").await;
 
         let mut scene = failing(rules).await;
-        let unwatched = Unwatched {
-            store: Arc::clone(&scene.store),
-            sources: vec!["other".into()],
-            receivers: receivers(),
-            metrics: Default::default(),
-        };
+        let sources = vec!["other".into()];
+        let unwatched = Unwatched::new(Arc::clone(&scene.store), sources, receivers(), Default::default());
         unwatched.pass(scene.now()).await.unwrap();
         unwatched.pass(scene.now() + minutes(10)).await.unwrap();
         scene.escalate().await;

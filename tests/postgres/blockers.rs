@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use nightbell::model::{ReceiverId, SourceId, Status};
+use nightbell::limits;
+use nightbell::model::{Ack, AlertId, ReceiverId, SourceId, Status};
 use nightbell::store::{
     Archive as _, Deliveries as _, Desk as _, Mode, NewSilence, Outbox as _, PollCommit, PollLedger as _, SqlStore,
     StoreError, Upkeep as _,
@@ -94,6 +95,16 @@ async fn a_nul_in_foreign_text_does_not_refuse_the_commit() {
         .filter_map(|it| it.incomplete.or(it.unreadable.map(|(_, reason)| reason)))
         .collect();
     assert_eq!(reasons, ["50\u{fffd}3", "9 of\u{fffd} 10"]);
+    // What people say is not refused either, whoever lets it in.
+    let alert = AlertId::new("a1");
+    let ack = Ack { by: "ki\0m".into(), reason: Some("loo\0king".into()), at: at(1) };
+    store.ack(std::slice::from_ref(&alert), &ack).await.unwrap();
+    assert_eq!(store.acks().await.unwrap()[&alert].by, "ki\u{fffd}m");
+    let new =
+        NewSilence { concerns: Default::default(), reason: "a\0move".into(), by: "an\0a".into(), ends_at: at(3600) };
+    let id = store.add_silence(&new, at(0)).await.unwrap();
+    let expired = store.expire_silence(id, "le\0e", at(1)).await.unwrap().unwrap();
+    assert_eq!((expired.reason.as_str(), expired.by.as_str()), ("a\u{fffd}move", "an\u{fffd}a"));
 }
 
 #[tokio::test]
@@ -299,4 +310,74 @@ async fn a_replica_waits_for_the_migration_of_another_one() {
     assert!(!opening.is_finished(), "it gave up");
     first.execute("COMMIT").await.unwrap();
     opening.await.unwrap().unwrap().beat(at(0)).await.unwrap();
+}
+
+/// Each limit that the server is told of, as a transaction that writes finds it.
+#[tokio::test]
+async fn a_connection_tells_the_server_how_long_it_bears_with_it() {
+    let url = fresh_database();
+    let mut beside = beside(&url).await;
+    let notes = "CREATE TABLE seen (name TEXT, value TEXT); \
+        CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+          INSERT INTO seen SELECT name, setting FROM pg_settings; RETURN NULL; END $$; \
+        CREATE TRIGGER see AFTER INSERT OR UPDATE ON pulse FOR EACH ROW EXECUTE FUNCTION see()";
+    beside.execute(sqlx::raw_sql(notes)).await.unwrap();
+    let store = SqlStore::open(&url, Mode::Work).await.unwrap();
+    store.beat(at(0)).await.unwrap();
+    let third = limits::STORE_SILENCE_MAX / 3;
+    let expected = [
+        ("statement_timeout", limits::STORE_CALL_MAX.as_millis().to_string()),
+        ("lock_timeout", limits::STORE_WAIT_MAX.as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", limits::STORE_IDLE_TRANSACTION_MAX.as_millis().to_string()),
+        ("tcp_user_timeout", limits::STORE_SILENCE_MAX.as_millis().to_string()),
+        ("tcp_keepalives_idle", third.as_secs().to_string()),
+        ("tcp_keepalives_interval", third.as_secs().to_string()),
+        ("tcp_keepalives_count", "2".to_string()),
+        ("application_name", "nightbell".to_string()),
+        ("default_transaction_read_only", "off".to_string()),
+    ];
+    for (name, value) in expected {
+        let found =
+            sqlx::query("SELECT value FROM seen WHERE name = $1").bind(name).fetch_one(&mut beside).await.unwrap();
+        assert_eq!(found.get::<String, _>(0), value, "{name}");
+    }
+}
+
+/// A firewall forgets a connection that nobody has used for a while, and tells neither end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_was_idle_is_asked_whether_it_is_there_before_it_is_used() {
+    let url = fresh_database();
+    let (before, rest) = url.split_once('@').unwrap();
+    let (server, database) = rest.split_once('/').unwrap();
+    let way = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let by_the_way = format!("{before}@{}/{database}", way.local_addr().unwrap());
+    // What comes on those that are old goes nowhere from then on.
+    let (forgets, server) = (tokio::sync::watch::Sender::new(0_u64), server.to_string());
+    let age = forgets.subscribe();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = way.accept().await {
+            let (server, mut age) = (server.clone(), age.clone());
+            let born = *age.borrow();
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
+                tokio::select! {
+                    _ = age.wait_for(|age| *age > born) => {}
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+                }
+                // Both ends stay open, and neither hears anything.
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            });
+        }
+    });
+    let store = SqlStore::open(&by_the_way, Mode::Work).await.unwrap();
+    store.beat(at(0)).await.unwrap();
+    // The driver asks it once more before it puts it by.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    forgets.send_replace(1);
+    tokio::time::sleep(limits::STORE_IDLE_MAX + Duration::from_millis(200)).await;
+    let began = std::time::Instant::now();
+    store.beat(at(1)).await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= limits::STORE_PING_MAX, "the old connection was not asked: {took:?}");
+    assert!(took < limits::STORE_PING_MAX + Duration::from_secs(4), "it was waited for: {took:?}");
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nightbell::clock::SystemClock;
 
 use crate::sample::{Place, fresh_database};
+use crate::web::api::Described;
 use crate::web::{AROUND, Served};
 
 /// The leases that a replica tells of, each with the token under which it holds it; 0 where it does not.
@@ -79,6 +80,32 @@ async fn each_lease_is_held_by_one_of_two_replicas() {
         }
     };
     until("one holder each", &|one, two| (one > 0) != (two > 0), true).await;
+    for served in [&one, &two] {
+        let answer = served.get("/api/v1/status", &[]).await;
+        Described::new().check("GET", "/api/v1/status", &answer);
+        let status = answer.json();
+        let replicas = status["replicas"].as_array().unwrap();
+        let ids: Vec<&str> = replicas.iter().map(|it| it["id"].as_str().unwrap()).collect();
+        assert!(ids.len() == 2 && ids[0] != ids[1], "{status:#}");
+        assert!(replicas.iter().all(|it| it["is_of_configuration_in_force"] == true), "{status:#}");
+        let held = status["leases"].as_array().unwrap();
+        assert!(held.len() >= 10, "{status:#}");
+        for lease in held {
+            // One that is handed over is nobody's for a moment.
+            assert!(lease["holder"].as_str().is_none_or(|holder| ids.contains(&holder)), "{lease:#} of {ids:?}");
+        }
+        let holders = held.iter().filter_map(|lease| lease["holder"].as_str());
+        assert!(holders.collect::<std::collections::BTreeSet<_>>().len() == 2, "each of them has some: {status:#}");
+        let page = served.get("/status", &[]).await.body;
+        let shown = page.split("<h2>Replicas</h2>").nth(1).unwrap_or_else(|| panic!("no replicas in {page}"));
+        let shown = shown.split("</section>").next().unwrap();
+        for replica in replicas {
+            // Both are of this process.
+            let name = format!(">{} {}<", replica["host"].as_str().unwrap(), replica["pid"]);
+            assert_eq!(shown.matches(&name).count(), 2, "{name} in {shown}");
+        }
+        assert!(shown.contains("poll/s"), "who polls is said: {shown}");
+    }
     one.stop().await;
     two.stop().await;
 }

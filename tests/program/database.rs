@@ -4,6 +4,10 @@
 use std::process::{Output, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use sqlx::{Connection as _, Row as _};
+
+use nightbell::sim::SimConfig;
+use nightbell::store::{Mode, SqlStore, StoreAddress};
 
 use super::{Running, Stage, exists, failed, pause, text};
 use crate::cluster::{self, Cluster};
@@ -29,16 +33,39 @@ async fn output(stage: &Stage, arguments: &[&str]) -> Output {
     output
 }
 
-/// What `run --once` and `alerts` say of a store, which they must refuse with `code`.
-async fn refused(stage: &Stage, store: &str, code: i32) -> String {
+/// What `run --once` and `alerts` say of a store, which they must both refuse with `code`.
+async fn refused(stage: &Stage, store: &str, code: i32) -> [String; 2] {
     write_store(stage, store);
-    let mut words = String::new();
-    for arguments in [&["run", "--once"][..], &["alerts"]] {
+    let said = async |arguments: &[&str]| {
         let output = output(stage, arguments).await;
-        words = text(&output.stderr);
+        let words = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?} on {store}: {words}");
+        words
+    };
+    [said(&["run", "--once"]).await, said(&["alerts"]).await]
+}
+
+/// Both say all of this.
+fn assert_says(said: &[String; 2], words: &[&str]) {
+    for one in said {
+        assert!(words.iter().all(|words| one.contains(words)), "{words:?} is not in {one}");
     }
-    words
+}
+
+/// What the databases of a server hold: each relation, and how many rows a table has.
+async fn contents(admin: &str, databases: &[&str]) -> Vec<String> {
+    let mut all = Vec::new();
+    for database in databases {
+        let mut connection = sqlx::AnyConnection::connect(&format!("{admin}/{database}")).await.unwrap();
+        let query = "SELECT relation.relname || ' ' || CASE relation.relkind WHEN 'r' THEN CAST(query_to_xml( \
+              format('SELECT COUNT(*) FROM %I.%I', space.nspname, relation.relname), FALSE, TRUE, '') AS TEXT) ELSE '' END \
+            FROM pg_class AS relation JOIN pg_namespace AS space ON space.oid = relation.relnamespace \
+            WHERE space.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1";
+        let found = sqlx::query(query).fetch_all(&mut connection).await.unwrap();
+        all.extend(found.iter().map(|row| format!("{database}: {}", row.get::<String, _>(0))));
+        connection.close().await.unwrap();
+    }
+    all
 }
 
 async fn run(url: String, statement: &'static str) {
@@ -79,29 +106,34 @@ async fn each_thing_that_is_wrong_with_a_database_has_its_own_words() {
         )
     };
 
+    sqlx::any::install_default_drivers();
+    let databases = ["night", "theirs", "closed", "postgres"];
+    let before = contents(&admin, &databases).await;
     let wrong = store("night", "").replace("DB_PASSWORD", "WRONG_PASSWORD");
     let said = refused(&stage, &wrong, 78).await;
-    assert!(
-        said.contains("password authentication failed for user \"bell\"") && said.contains("pg_hba.conf"),
-        "{said}"
-    );
+    assert_says(&said, &["password authentication failed for user \"bell\"", "pg_hba.conf"]);
     let said = refused(&stage, &store("none", ""), 78).await;
-    assert!(said.contains("database \"none\" does not exist") && said.contains("createdb"), "{said}");
+    assert_says(&said, &["database \"none\" does not exist", "createdb"]);
     let said = refused(&stage, &store("night", ", sslmode: verify-full, ca_file: other.pem"), 78).await;
-    assert!(said.contains("no TLS with it") && said.contains("\"ca_file\""), "{said}");
+    assert_says(&said, &["no TLS with it", "\"ca_file\""]);
     let by_address = store("night", ", sslmode: verify-full, ca_file: ca.pem").replace("localhost", "127.0.0.1");
-    let said = refused(&stage, &by_address, 78).await;
-    assert!(said.contains("no TLS with it"), "{said}");
-    let said = refused(&stage, &store("theirs", ""), 1).await;
-    assert!(said.contains("another program"), "{said}");
-    let said = refused(&stage, &store("closed", ""), 1).await;
-    assert!(said.contains("permission denied for schema public") || said.contains("is empty"), "{said}");
-    let said = refused(&stage, "postgres://bell@127.0.0.1:1/night", 1).await;
-    assert!(said.contains("Connection refused"), "{said}");
+    assert_says(&refused(&stage, &by_address, 78).await, &["no TLS with it"]);
+    assert_says(&refused(&stage, &store("theirs", ""), 1).await, &["another program"]);
+    let [run_says, alerts_says] = refused(&stage, &store("closed", ""), 1).await;
+    assert!(run_says.contains("permission denied for schema public"), "{run_says}");
+    assert!(run_says.contains("make it the schema's owner"), "{run_says}");
+    // Who only looks needs no right to make anything.
+    assert!(alerts_says.contains("it is empty; `nightbell run` fills it"), "{alerts_says}");
+    assert_says(&refused(&stage, "postgres://bell@127.0.0.1:1/night", 1).await, &["Connection refused"]);
+    assert_eq!(contents(&admin, &databases).await, before, "something was changed");
 
     // The right one, proven, is filled and works.
     stage.workspace.put(failed("etl", 7));
-    write_store(&stage, &store("night", ", sslmode: verify-full, ca_file: ca.pem"));
+    std::fs::write(stage.path("password"), format!("{PASSWORD}\n")).unwrap();
+    let by_file = store("night", ", sslmode: verify-full, ca_file: ca.pem");
+    let by_file = by_file.replace("env: NIGHTBELL_DB_PASSWORD", "file: password");
+    assert!(by_file.contains("file: password"), "{by_file}");
+    write_store(&stage, &by_file);
     let done = output(&stage, &["run", "--once"]).await;
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     assert_eq!(stage.sink.hits_at("hook").len(), 1);
@@ -114,8 +146,11 @@ async fn each_thing_that_is_wrong_with_a_database_has_its_own_words() {
          VALUES (99999, 'later', true, '\\x00', 0)",
     )
     .await;
+    let full = contents(&admin, &["night"]).await;
+    assert!(full.len() > 30, "{full:?}");
     let said = refused(&stage, &store("night", ""), 1).await;
-    assert!(said.contains("made by a newer nightbell (its format is 99999)"), "{said}");
+    assert_says(&said, &["made by a newer nightbell (its format is 99999)"]);
+    assert_eq!(contents(&admin, &["night"]).await, full, "something was changed");
     assert!(!exists(&stage.path("nightbell.db")));
 }
 
@@ -152,6 +187,29 @@ async fn a_store_moves_to_a_database_and_back_by_a_command() {
     }
     assert_eq!(stage.sink.hits().len(), 1);
     tokio::task::spawn_blocking(move || cluster::remove(&url)).await.unwrap();
+}
+
+/// What is being written to is not copied, from either side.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_a_replica_works_on_is_not_copied() {
+    let stage = Stage::set_on_server(SimConfig::default(), super::TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 7));
+    let running = stage.start();
+    stage.sink.wait("the failure to be told", |hits| hits.len() == 1).await;
+    let file = format!("sqlite://{}", stage.path("copy.db").display());
+    for (from, to) in [(stage.store(), file.clone()), (file.clone(), stage.store())] {
+        if from == file {
+            // There must be one to copy from.
+            SqlStore::open(&StoreAddress::new(&file), Mode::Work).await.unwrap().close().await;
+        }
+        let mut command = super::nightbell(&["store", "copy", &from, &to]);
+        let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = text(&done.stderr);
+        assert!(!done.status.success(), "{said}");
+        assert!(said.contains("nightbell works on") && said.contains("stop it first"), "{said}");
+        assert!(said.contains(&format!("{})", running.0.id())), "{said}");
+    }
+    assert!(stage.output(&["alerts", "--json"]).await.status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

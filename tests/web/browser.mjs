@@ -56,6 +56,8 @@ await visit(first, "/deliveries", "the list");
 const delivery = await first.locator("td a").first().getAttribute("href");
 await visit(first, "/jobs", "the list");
 const job = await first.locator(".list .title a").first().getAttribute("href");
+await visit(first, "/digests", "the list");
+const digest = await first.locator("main a[href^='/digests/']").first().getAttribute("href");
 if (shown) {
   for (const [name, path] of [["night", "/"], ["page-alert", alert]]) {
     await first.goto(base + path);
@@ -64,11 +66,17 @@ if (shown) {
 }
 await firstContext.close();
 
+// Times are on the clock of the browser, whatever the configuration's is.
+const { page: zoned, context: zonedContext } = await open(1440, { locale: "en-US", timezoneId: "America/Lima" });
+await visit(zoned, alert, "in another zone");
+await zoned.locator(".foot", { hasText: "America/Lima (UTC-05:00)" }).waitFor().catch(() => say("the page does not go by the reader's zone"));
+await zonedContext.close();
+
 // Every page at three widths, in both themes and languages; and without a script.
 const paths = {
   night: "/", folded: "/?hours=48", wall: "/wall", alerts: "/alerts?state=all", suspended: "/alerts?state=suspended", alert,
   jobs: "/jobs", job, explain: "/explain?subject=etl_orders", deliveries: "/deliveries", dead: "/deliveries?state=dead", delivery,
-  silences: "/silences", digests: "/digests", status: "/status", "sign-in": "/sign-in", missing: "/jobs/warehouse",
+  silences: "/silences", digests: "/digests", digest, status: "/status", "sign-in": "/sign-in", missing: "/jobs/warehouse",
 };
 const looks = [360, 768, 1440].flatMap((width) =>
   ["light", "dark"].flatMap((colorScheme) => ["en-US", "zh-CN"].map((locale) => ({ width, colorScheme, locale }))));
@@ -89,15 +97,18 @@ for (const { width, colorScheme, locale } of looks) {
   }
   await context.close();
 }
-const { page: plain, context: plainContext } = await open(360, { locale: "en-US", javaScriptEnabled: false });
-for (const [name, path] of Object.entries(paths)) {
-  if (name === "missing") plain.removeAllListeners("console");
-  const answer = await plain.goto(base + path);
-  if (answer.ok() === (name === "missing")) say(`${name} without a script: ${answer.status()}`);
-  if (!(await plain.locator("main").innerText()).trim()) say(`${name} without a script: it is empty`);
-  await measure(plain, path, "without a script");
+for (const { width, colorScheme, locale } of looks) {
+  const { page, context } = await open(width, { colorScheme, locale, javaScriptEnabled: false });
+  const look = `without a script, ${width} ${colorScheme} ${locale}`;
+  for (const [name, path] of Object.entries(paths)) {
+    if (name === "missing") page.removeAllListeners("console");
+    const answer = await page.goto(base + path);
+    if (answer.ok() === (name === "missing")) say(`${name} ${look}: ${answer.status()}`);
+    if (!(await page.locator("main").innerText()).trim()) say(`${name} ${look}: it is empty`);
+    await measure(page, path, look);
+  }
+  await context.close();
 }
-await plainContext.close();
 
 // What people do, with a script and without.
 for (const javaScriptEnabled of [true, false]) {

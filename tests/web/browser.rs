@@ -5,6 +5,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nightbell::sign::{ACK, Link, LinkKey};
+use nightbell::store::Access as _;
+
 use super::night::{HOSTILE, Night, night};
 use crate::program::{Running, nightbell};
 
@@ -24,16 +27,23 @@ fn browser() -> String {
 }
 
 /// Names, errors, owners and paths that a browser would run, in a browser: signed in with a token, on every page. Nothing of
-/// it runs; and what is done there is done.
+/// it runs; and what is done there is done. The page goes by a name that is not this machine's, over plain HTTP: from there
+/// browsers say less of where a form comes from.
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_names_run_nothing_in_a_browser() {
     let (modules, chromium) = (modules(), browser());
     let Night { served, responder, .. } = night().await;
+    let store = served.store().await;
+    let key = LinkKey::new(store.link_key("never taken: there is one").await.unwrap());
+    store.close().await;
+    let until = super::night::now() + jiff::SignedDuration::from_hours(1);
+    let sign = key.signature(&Link { alert: "a1", episode: 1, action: ACK, until });
+    let link = format!("/ack/a1?until={}&sign={sign}", until.as_second());
     let mut command = Command::new("node");
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web/hostile.mjs"))
         .arg(modules)
-        .args([format!("http://{}", served.address), HOSTILE.to_string()])
+        .args([format!("http://bell.test:{}", served.address.port()), HOSTILE.to_string(), link])
         .env("TOKEN", responder.trim_start_matches("Bearer "))
         .env("CHROMIUM", chromium);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nightbell::clock::ManualClock;
+use nightbell::limits::{NIGHT_ALERTS_MAX, NIGHT_RUNS_MAX};
 use nightbell::model::{Covered, Instance, Status};
 use nightbell::store::PollLedger as _;
 
@@ -11,7 +12,8 @@ use crate::sample::{Place, alert, at, commit, instance};
 
 /// `at(0)` is midnight in UTC.
 const RULES: &str = "web: { listen: \"127.0.0.1:0\" }\nsources:\n  \
-    s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t } }\nreceivers:\n  \
+    s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t } }\n  \
+    away: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t }, poll: \"0 5 * * *\" }\nreceivers:\n  \
     hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  \
     failed: { match: { job: told }, when: { status: [fail] }, notify: [hook] }\n  \
     by-one: { match: { job: well }, when: { not_finished_by: \"01:00\" }, notify: [hook] }\n  \
@@ -44,6 +46,13 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     (fired.source, fired.rule) = ("s".into(), "failed".into());
     poll.fired = vec![fired];
     store.commit_poll(&poll).await.unwrap();
+    let mut good = commit(0);
+    (good.source, good.now) = ("away".into(), at(HOUR));
+    good.covered = Covered { from: Some(at(-6 * HOUR)), until: Some(at(HOUR)), ..Covered::default() };
+    store.commit_poll(&good).await.unwrap();
+    for minute in [70, 118] {
+        store.record_unreadable(&"away".into(), at(minute * 60), "the gateway answers 503").await.unwrap();
+    }
     store.close().await;
     drop(store);
     let served = Served::start_with(place, RULES, Arc::new(ManualClock::at(at(2 * HOUR)))).await;
@@ -76,5 +85,45 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
         lane("told").contains("href=\"/alerts/a1\"") && lane("untold").contains("href=\"/jobs/s/untold\""),
         "{body}"
     );
+    let tile = |source: &str| {
+        let tile = body.split("<div class=\"tile\">").find(|tile| tile.contains(&format!("</span>{source}</div>")));
+        tile.unwrap_or_else(|| panic!("no tile of {source} in {body}")).to_string()
+    };
+    // Of a source that cannot be read it says since when, up to when things are known all the same, and why.
+    let away = tile("away");
+    for said in ["unknown since 01:10", "read as a whole 1h ago", "asked 2m ago", "the gateway answers 503"] {
+        assert!(away.contains(said), "{said:?} is not in {away}");
+    }
+    assert!(!tile("s").contains("unknown"), "{body}");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_with_too_much_in_it_shows_the_worst_and_what_is_under_way_and_says_so() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut poll = commit(0);
+    (poll.source, poll.now) = ("s".into(), at(7200));
+    // By their names those that wait stand before the one that runs.
+    let waits = |number: usize| run(&format!("a_{number}"), &number.to_string(), Status::Waiting, 3600, 3600, None);
+    poll.instances = (0..NIGHT_RUNS_MAX).map(waits).collect();
+    poll.instances.push(run("under-way", "z", Status::Running, 0, 0, None));
+    let fires = |number: usize| {
+        let mut fired = alert(&format!("f{number}"), &format!("told_{number}"));
+        (fired.source, fired.rule) = ("s".into(), "failed".into());
+        fired
+    };
+    poll.fired = (0..=NIGHT_ALERTS_MAX).map(fires).collect();
+    store.commit_poll(&poll).await.unwrap();
+    store.close().await;
+    drop(store);
+    let served = Served::start_with(place, RULES, Arc::new(ManualClock::at(at(7200)))).await;
+    let body = served.get("/?hours=12", &[]).await.body;
+    let said = [
+        format!("More alerts fire than can be drawn: the worst {NIGHT_ALERTS_MAX} are shown."),
+        format!("More than {NIGHT_RUNS_MAX} runs have not ended: those under way are shown before those that wait."),
+        ">under-way<".to_string(),
+    ];
+    assert!(said.iter().all(|text| body.contains(text)), "{said:?} in {} bytes", body.len());
     served.stop().await;
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use nightbell::clock::{Clock as _, ManualClock, SystemClock};
 use nightbell::store::{Archive as _, PollLedger as _};
 
-use super::Served;
 use super::night::{Night, night};
-use crate::program::{Stage, TELL_FAILURES, ago, failed, pause};
+use super::{AROUND, Served};
+use crate::program::{Stage, TELL_FAILURES, ago, failed, nightbell, pause, text};
 use crate::sample::{Place, alert, at, commit, delivery};
 
 const OPEN: &str = "web: { listen: \"127.0.0.1:0\" }\n";
@@ -84,10 +84,10 @@ async fn the_metrics_tell_what_the_store_holds_and_every_series_from_the_start()
     served.stop().await;
 }
 
-/// Whoever ends an alert, it is counted.
+/// Whoever ends an alert, it is counted: on the page, by the API, or by a command beside the running process.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alert_that_a_person_closes_is_counted() {
-    let Night { served, viewer, responder, .. } = night().await;
+async fn an_alert_that_a_person_closes_is_counted_however_it_is_closed() {
+    let Night { served, viewer, responder, clock } = night().await;
     let counted = "nightbell_alerts_ended_total{rule=\"failed\",reason=\"closed\"}";
     let told = async || {
         let told = served.get("/metrics", &[("authorization", &viewer)]).await.body;
@@ -97,35 +97,82 @@ async fn an_alert_that_a_person_closes_is_counted() {
     let headers = [("authorization", responder.as_str()), ("content-type", "application/json")];
     let closed = served.ask("POST", "/api/v1/alerts/a1/close", &headers, r#"{"reason":"planned"}"#).await;
     assert_eq!(closed.status, 200, "{closed:?}");
-    assert_eq!(told().await.as_deref(), Some("1"));
+    let counted_to = async |count: &str| {
+        let began = std::time::Instant::now();
+        while told().await.as_deref() != Some(count) {
+            assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?} and not {count}", told().await);
+            pause(100).await;
+        }
+    };
+    clock.set(super::night::now() + jiff::SignedDuration::from_mins(1));
+    counted_to("1").await;
+    // The command has the clock of the machine.
+    let file = served.place.directory.path().join("rules.yaml");
+    std::fs::write(&file, format!("version: 1\nstore: \"{}\"\n{AROUND}", served.place.url())).unwrap();
+    let named = ["close", "-c", file.to_str().unwrap(), "--rule", "failed", "--reason", "planned"];
+    let mut command = nightbell(&named);
+    let closed = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(closed.status.success(), "{}", text(&closed.stderr));
+    clock.set(SystemClock.now() + jiff::SignedDuration::from_mins(1));
+    counted_to("2").await;
     served.stop().await;
+}
+
+/// A stage with a page, and its port.
+async fn with_page(rules: &str) -> (Stage, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    (Stage::set(&format!("web: {{ listen: \"127.0.0.1:{port}\" }}\n{rules}")).await, port)
+}
+
+/// The number behind `line` once as many messages have arrived and it is more than 0.
+async fn counted((stage, port): &(Stage, u16), hits: usize, line: &str) -> f64 {
+    let began = std::time::Instant::now();
+    loop {
+        if stage.sink.hits().len() == hits {
+            let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+            let told = super::raw(([127, 0, 0, 1], *port).into(), request.as_bytes()).await.body;
+            let value = told.lines().find_map(|it| Some(it.strip_prefix(line)?.trim().parse::<f64>().unwrap()));
+            // What has arrived is on record in a moment.
+            if value.is_some_and(|value| value > 0.0) {
+                return value.unwrap();
+            }
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{line} stays at 0");
+        pause(50).await;
+    }
+}
+
+/// What a group gathers is told in one message: nobody knew of the earliest of it for longest.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_nobody_knew_is_measured_of_a_group_too() {
+    let rules = "rules:\n  failed: { when: { status: [fail] }, notify: [hook], group: { by: [source], wait: 1s } }\n";
+    let ground = with_page(rules).await;
+    let stage = &ground.0;
+    let earliest = (1..=3).map(|id| {
+        let run = failed("etl_orders", id);
+        let ended = run.end_time.unwrap();
+        stage.workspace.put(run);
+        ended
+    });
+    let earliest = earliest.min().unwrap();
+    let _running = stage.start();
+    let after = SystemClock.now().duration_since(earliest).as_secs_f64();
+    assert_eq!(counted(&ground, 1, "nightbell_notice_lag_seconds_count{receiver=\"hook\"}").await, 1.0);
+    let lag = counted(&ground, 1, "nightbell_notice_lag_seconds_sum{receiver=\"hook\"}").await;
+    assert!(lag >= after, "{lag} s, and the first had failed {after} s before anything ran");
+    assert_eq!(stage.sink.hits()[0].json()["type"], "alert.group");
 }
 
 /// From the scheduler's word to a person: how long nobody knew. What ends tells nothing new.
 #[tokio::test(flavor = "multi_thread")]
 async fn how_long_nobody_knew_is_measured() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let stage = Stage::set(&format!("web: {{ listen: \"127.0.0.1:{port}\" }}\n{TELL_FAILURES}")).await;
+    let ground = with_page(TELL_FAILURES).await;
+    let stage = &ground.0;
     let run = failed("etl_orders", 34765);
     let ended = run.end_time.unwrap();
     stage.workspace.put(run);
     let _running = stage.start();
-    let told = async |hits: usize, line: &str| {
-        let began = std::time::Instant::now();
-        loop {
-            if stage.sink.hits().len() == hits {
-                let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-                let told = super::raw(([127, 0, 0, 1], port).into(), request.as_bytes()).await.body;
-                let value = told.lines().find_map(|it| Some(it.strip_prefix(line)?.trim().parse::<f64>().unwrap()));
-                // What has arrived is on record in a moment.
-                if value.is_some_and(|value| value > 0.0) {
-                    return value.unwrap();
-                }
-            }
-            assert!(began.elapsed() < std::time::Duration::from_secs(60), "{line} stays at 0");
-            pause(50).await;
-        }
-    };
+    let told = async |hits: usize, line: &str| counted(&ground, hits, line).await;
     let after = SystemClock.now().duration_since(ended).as_secs_f64();
     assert_eq!(told(1, "nightbell_notice_lag_seconds_count{receiver=\"hook\"}").await, 1.0);
     let lag = told(1, "nightbell_notice_lag_seconds_sum{receiver=\"hook\"}").await;
@@ -143,7 +190,7 @@ async fn answers_tell_browsers_to_run_nothing_from_elsewhere() {
         let policy = answer.header("content-security-policy").unwrap_or_default();
         assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{path}: {answer:?}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"), "{path}");
         assert!(!answer.body.contains("canary"), "{path}: {}", answer.body);
     }
     let missing = served.get("/api/v1/nothing", &[]).await;

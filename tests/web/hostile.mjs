@@ -1,10 +1,14 @@
 // Walks through pages full of hostile names in a real browser, signed in with a token, and sends a dead letter again. Arguments:
-// the directory of the node modules, the page's address, the name. Prints one line for each thing that is wrong.
-const [modules, base, name] = process.argv.slice(2);
+// the directory of the node modules, the page's address, the name, the link by which a message has an alert acknowledged. Prints
+// one line for each thing that is wrong.
+import fs from "node:fs";
+
+const [modules, base, name, link] = process.argv.slice(2);
 const { chromium } = await import(`${modules}/playwright-core/index.mjs`);
 const wrong = [];
 const say = (text) => wrong.push(text);
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
+const args = ["--no-sandbox", "--host-resolver-rules=MAP bell.test 127.0.0.1"];
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args });
 const context = await browser.newContext({ viewport: { width: 360, height: 800 }, locale: "en-US" });
 const page = await context.newPage();
 page.setDefaultTimeout(20000);
@@ -36,6 +40,32 @@ for (const path of [
   if (found.live) say(`${path}: ${found.live} live elements`);
   if (found.over > 0) say(`${path}: ${found.over} px wider than a phone`);
   if (found.links.length) say(`${path}: links of ${found.links}`);
+}
+
+// A dead letter, and what a link in a message leads to, are as readable as the rest: to whoever has to use them, at each width,
+// in both themes and languages, with and without a script.
+const axe = fs.readFileSync(`${modules}/axe-core/axe.min.js`, "utf8");
+const storageState = await context.storageState();
+const looks = [360, 768, 1440].flatMap((width) => ["light", "dark"].flatMap((colorScheme) => ["en-US", "zh-CN"].flatMap((locale) =>
+  [true, false].map((javaScriptEnabled) => ({ width, colorScheme, locale, javaScriptEnabled })))));
+for (const { width, ...look } of looks) {
+  const seen = await browser.newContext({ viewport: { width, height: 800 }, bypassCSP: true, storageState, ...look });
+  const one = await seen.newPage();
+  for (const path of ["/deliveries/d2", "/digests/d4", link]) {
+    const what = `${path.split("?")[0]} ${width} ${Object.values(look)}`;
+    const answer = await one.goto(base + path);
+    if (!answer.ok()) say(`${what}: ${answer.status()}`);
+    if (!(await one.locator("main").innerText()).trim()) say(`${what}: it is empty`);
+    if (await one.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) say(`${what}: wider than the screen`);
+    // Contrast and names are the same in the middle.
+    if (!look.javaScriptEnabled || width === 768) continue;
+    await one.addScriptTag({ content: axe });
+    const { violations } = await one.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    for (const it of violations.filter((it) => ["serious", "critical"].includes(it.impact))) {
+      say(`${what}: ${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target} (${node.failureSummary})`).join("; ")}`);
+    }
+  }
+  await seen.close();
 }
 
 // What died is sent again, and what waits is given up; both say who did it.

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{AROUND, Served, raw};
-use crate::program::{Stage, TELL_FAILURES, failed, pause};
+use crate::program::{Stage, TELL_FAILURES, failed, pause, text};
 use crate::sample::Place;
 
 const OPEN: &str = "web: { listen: \"127.0.0.1:0\" }\n";
@@ -112,6 +112,12 @@ async fn a_crowd_at_the_page_holds_up_no_poll_and_no_delivery() {
         }
     }
     assert_eq!(crowd.len(), 500, "it does not take connections");
+    // Whoever asks in the name of a container's keeper finds no place, and it is not killed for that.
+    let refused = raw(("127.0.0.1".parse::<std::net::IpAddr>().unwrap(), port).into(), b"").await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    let asked = stage.output(&["healthcheck"]).await;
+    let (said, error) = (text(&asked.stdout), text(&asked.stderr));
+    assert!(asked.status.success() && said.contains("the page has no place"), "{said}{error}");
     let polls = stage.workspace.requests().list;
     for id in 4..7 {
         let took = told(id, &mut crowd).await;

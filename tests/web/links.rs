@@ -4,6 +4,8 @@ use nightbell::sign::{ACK, Link, LinkKey};
 use nightbell::store::{Access as _, Desk as _};
 
 use super::night::{Night, night};
+use super::raw;
+use crate::program::{Stage, TELL_FAILURES, failed, pause};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_acknowledges_when_its_button_is_pressed_and_nothing_else() {
@@ -66,6 +68,43 @@ async fn a_link_acknowledges_when_its_button_is_pressed_and_nothing_else() {
         "what is over takes no ack: {done:?}"
     );
     served.stop().await;
+}
+
+/// From the message to the acknowledgement: what a receiver was sent leads to a page of whoever sent it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_in_a_delivered_message_acknowledges_the_alert_that_it_is_about() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let here = format!("http://127.0.0.1:{port}");
+    let web = format!("web: {{ listen: \"127.0.0.1:{port}\", url: \"{here}\" }}\n");
+    let stage = Stage::set(&format!("{web}{TELL_FAILURES}")).await;
+    stage.workspace.put(failed("etl_orders", 34765));
+    let _running = stage.start();
+    let began = std::time::Instant::now();
+    while stage.sink.hits().is_empty() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "nobody is told");
+        pause(50).await;
+    }
+    let told = stage.sink.hits()[0].json();
+    let link = |key: &str| {
+        let link = told["data"]["alert"][key].as_str().unwrap_or_else(|| panic!("no {key} in {told:#}"));
+        link.strip_prefix(&here).unwrap_or_else(|| panic!("{link} leads elsewhere")).to_string()
+    };
+    let ask = async |method: &str, path: &str, body: &str| {
+        let kind = "content-type: application/x-www-form-urlencoded";
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n{kind}\r\n");
+        let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+        raw(([127, 0, 0, 1], port).into(), request.as_bytes()).await
+    };
+    let acked = async || stage.listed("alerts").await[0]["acked"].clone();
+    let page = ask("GET", &link("url"), "").await;
+    assert!(page.status == 200 && page.body.contains("etl_orders"), "{page:?}");
+    let offer = ask("GET", &link("ack_url"), "").await;
+    assert!(offer.status == 200 && offer.body.contains("<form method=\"post\""), "{offer:?}");
+    assert!(acked().await.is_null(), "to look changes nothing");
+    let done = ask("POST", &link("ack_url"), "who=kim&reason=on+it").await;
+    assert_eq!(done.status, 200, "{done:?}");
+    let acked = acked().await;
+    assert_eq!((&acked["by"], &acked["reason"]), (&"kim (link)".into(), &"on it".into()), "{acked}");
 }
 
 /// Who looks at a delivery on the page has not received the message.

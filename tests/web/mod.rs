@@ -1,15 +1,19 @@
 //! The page, the API, metrics and health: the real server in process, asked over real connections.
 
 mod actions;
-mod api;
+pub(crate) mod api;
 mod away;
 mod browser;
 mod calendar;
 mod drawing;
+mod explained;
 mod health;
+mod job;
 mod limits;
 mod links;
 mod listening;
+mod lists;
+mod namesakes;
 mod night;
 mod packaging;
 mod polling;
@@ -18,9 +22,11 @@ mod schemathesis;
 mod scope;
 mod sessions;
 mod silencing;
+mod story;
 mod supervisor;
 mod tokens;
 mod waits;
+mod zone;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -87,7 +87,7 @@ pub(crate) async fn fill(store: &SqlStore) {
         (one.source, one.rule) = ("s".into(), "failed".into());
         one.facts.alert.rule = RuleId::new("failed");
         one.facts.alert.summary = format!("{job} failed");
-        one.facts.job.owner = Some(HOSTILE.into());
+        one.facts.job.more.owner = Some(HOSTILE.into());
         one.facts.node_details = HOSTILE.into();
         one.facts.alert.labels = [(HOSTILE.to_string(), HOSTILE.to_string())].into();
         if let Some(run) = &mut one.facts.instance {
@@ -136,11 +136,29 @@ pub(crate) async fn fill(store: &SqlStore) {
     store.add_silence(&new, at(6000)).await.unwrap();
 }
 
+/// Waits until what is pending has been tried, as it is at the start: for the last time in a while.
+pub(crate) async fn tried(served: &Served, viewer: &str) {
+    for _ in 0..300 {
+        let waits = served.get("/api/v1/deliveries/d3", &[("authorization", viewer)]).await.json();
+        if waits["attempts"] == 2 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("what is pending is not tried");
+}
+
 /// The night, served to whoever has a token.
 pub(crate) async fn night() -> Night {
+    night_with(async |_| {}).await
+}
+
+/// The same with more in its store.
+pub(crate) async fn night_with(more: impl AsyncFnOnce(&SqlStore)) -> Night {
     let place = Place::new();
     let store = place.open().await;
     fill(&store).await;
+    more(&store).await;
     let (viewer, responder) = (token(&store, Role::Viewer).await, token(&store, Role::Responder).await);
     store.close().await;
     drop(store);

@@ -50,7 +50,7 @@ fn of_team(id: &str, source: &str, job: &str, rule: &str, labels: Labels) -> Ale
     one.facts.alert.labels = labels;
     if is_other {
         one.facts.alert.summary = format!("{OTHERS} summary");
-        one.facts.job.owner = Some(format!("{OTHERS} owner"));
+        one.facts.job.more.owner = Some(format!("{OTHERS} owner"));
         one.facts.node_details = format!("{OTHERS} details");
         one.facts.failing_nodes = vec![NodePart {
             name: format!("{OTHERS} node"),

@@ -8,7 +8,7 @@ use self::text::as_text;
 use super::ground::{Exit, Failure, now_of};
 use super::output::{complain, fail, grouped, print};
 use super::place::Desk;
-use crate::desk::explain::{Asked, explain, find, find_matching};
+use crate::desk::explain::{Asked, Question, explain, find, find_matching};
 use crate::desk::json;
 use crate::limits::EXPLAINED_JOBS_MAX;
 use crate::rule::Pattern;
@@ -32,11 +32,13 @@ pub(super) async fn explain_all(desk: &Desk, arguments: &Arguments) -> Result<Ex
     let config = &desk.config;
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     let now = now_of(&store).await?;
-    let found = match find(&store, &arguments.subject, &config.rules).await? {
-        Ok(found) => found,
-        Err(near) => match matching(&store, &arguments.subject).await? {
+    let text = arguments.subject.as_str();
+    let question = Question { text, sees: &|_, _| true, after: None, limit: EXPLAINED_JOBS_MAX + 1 };
+    let found = match find(&store, &config.rules, &question).await? {
+        Ok(found) => at_most(found),
+        Err(near) => match matching(&store, text).await? {
             Some(found) => found,
-            None => return Ok(not_found(&arguments.subject, near.as_deref())),
+            None => return Ok(not_found(text, near.as_deref())),
         },
     };
     for (index, asked) in found.into_iter().enumerate() {
@@ -50,6 +52,15 @@ pub(super) async fn explain_all(desk: &Desk, arguments: &Arguments) -> Result<Ex
         }
     }
     Ok(Exit::Done)
+}
+
+/// As many as are explained at once of what has the name; says so where that is not all.
+fn at_most(mut found: Vec<Asked>) -> Vec<Asked> {
+    if found.len() > EXPLAINED_JOBS_MAX {
+        found.truncate(EXPLAINED_JOBS_MAX);
+        complain(format_args!("the first {EXPLAINED_JOBS_MAX} of those with this id; name the job: JOB/ID"));
+    }
+    found
 }
 
 /// The jobs that a pattern means; nothing where the text is no pattern, or matches none.

@@ -3,10 +3,12 @@
 //! Reads the store, beside a process that works, by a bounded number of indexed queries; what each rule makes of a run
 //! it asks the rules themselves. Writes nothing and contacts nobody.
 
+mod find;
 mod outcome;
 mod told;
 mod traced;
 
+pub use find::{Found, Question, find, find_matching, named};
 pub use outcome::{Outcome, fate};
 pub use told::{Asked, Explanation, RuleExplained};
 pub use traced::{Told, TracedDelivery};
@@ -19,74 +21,10 @@ use crate::limits::{
 };
 use crate::model::{Ack, Action, Alert, AlertId, DeliveryId, RuleId};
 use crate::rule::history::Past;
-use crate::rule::{Matcher, Objection, Rule, RuleSet, Standing};
+use crate::rule::{Objection, Rule, RuleSet, Standing};
 use crate::store::{
     Actions as _, Archive as _, Deliveries as _, Desk as _, Inquiry as _, SqlStore, StoreError, TransitionLog as _,
 };
-use crate::yaml::closest;
-
-/// Finds what `text` names: a job, a run as `job/id`, or a run by its id alone. Several sources, or several jobs, may have
-/// it; of no such name, what is near is the error.
-///
-/// # Errors
-/// [`StoreError`]; inside, what was probably meant, if anything is near.
-pub async fn find(
-    store: &SqlStore,
-    text: &str,
-    rules: &RuleSet,
-) -> Result<Result<Vec<Asked>, Option<String>>, StoreError> {
-    let (mut found, mut names) = (Vec::new(), Vec::new());
-    let sources = store.sources().await?;
-    for source in &sources {
-        let jobs = store.jobs_of(&source.id).await?;
-        let is_job = jobs.binary_search_by(|job| job.as_str().cmp(text)).is_ok();
-        if is_job || !store.alerts_about(&source.id, text, 1).await?.is_empty() {
-            found.push(Asked::Job(source.id.clone(), text.to_string()));
-        }
-        for (at, _) in text.match_indices('/') {
-            let (job, id) = (&text[..at], &text[at + 1..]);
-            if jobs.binary_search_by(|known| known.as_str().cmp(job)).is_ok() {
-                let runs = store.runs_named(&source.id, id, EXPLAINED_RUNS_MAX).await?;
-                found.extend(runs.into_iter().filter(|run| run.job.name == job).map(|run| Asked::Run(Box::new(run))));
-            }
-        }
-        if !is_job {
-            let runs = store.runs_named(&source.id, text, EXPLAINED_RUNS_MAX).await?;
-            found.extend(runs.into_iter().map(|run| Asked::Run(Box::new(run))));
-        }
-        names.extend(jobs);
-    }
-    if found.is_empty() {
-        // A job that never ran may be missed all the same, by a rule that names it in full.
-        let names_it = |rule: &Rule| rule.matches.jobs.iter().any(|pattern| pattern.literal() == Some(text));
-        let missed = rules.rules().iter().filter(|rule| names_it(rule));
-        let sole = missed.flat_map(|rule| rule.matches.sources.clone()).next();
-        found.extend(sole.map(|source| Asked::Job(source, text.to_string())));
-    }
-    let near = || closest(text, names.iter().map(String::as_str)).map(str::to_string);
-    Ok(if found.is_empty() { Err(near()) } else { Ok(found) })
-}
-
-/// The jobs whose names match a pattern, in every source that was ever asked, at most `limit`; and how many match in all.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn find_matching(
-    store: &SqlStore,
-    pattern: &Matcher,
-    limit: usize,
-) -> Result<(Vec<Asked>, usize), StoreError> {
-    let (mut found, mut all) = (Vec::new(), 0);
-    for source in store.sources().await? {
-        for job in store.jobs_of(&source.id).await?.into_iter().filter(|job| pattern.matches(job)) {
-            all += 1;
-            if found.len() < limit {
-                found.push(Asked::Job(source.id.clone(), job));
-            }
-        }
-    }
-    Ok((found, all))
-}
 
 /// Everything that can be said of what is asked after, at `now`. Times in words are on the clock of `zone`.
 ///

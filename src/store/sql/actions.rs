@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, clean, to_json};
 use super::rows;
-use crate::model::{Action, ActionKind, AlertId, DeliveryId};
+use crate::model::{Action, ActionKind, AlertId, DeliveryId, RuleId};
 use crate::store::actions::Actions;
 use crate::store::board::Place;
 use crate::store::error::StoreError;
@@ -75,6 +75,18 @@ impl Actions for SqlStore {
         ));
         let found = sqlx::query(statement).bind(at).bind(clean(id).into_owned()).fetch_all(&self.readers).await;
         Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", action))
+    }
+
+    async fn closed_between(&self, behind: Timestamp, until: Timestamp) -> Result<Vec<RuleId>, StoreError> {
+        let found = sqlx::query(
+            "SELECT alert.rule FROM action JOIN alert ON alert.id = action.alert \
+             WHERE action.at > $1 AND action.at <= $2 AND action.kind = 'close'",
+        )
+        .bind(behind.as_millisecond())
+        .bind(until.as_millisecond())
+        .fetch_all(&self.readers)
+        .await;
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", |row| rows::text(row, 0).map(RuleId::new)))
     }
 
     async fn actions_on_alert(&self, alert: &AlertId) -> Result<Vec<Action>, StoreError> {

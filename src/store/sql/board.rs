@@ -118,6 +118,9 @@ fn deliveries_sql(ask: &DeliveryAsk, limit: usize) -> (AssertSqlSafe<String>, Wa
         wanted.conditions.push(format!("state = '{}'", state.as_str()));
         wanted.is_of_few = matches!(state, DeliveryState::Pending | DeliveryState::Merged);
     }
+    if ask.state == Some(DeliveryState::Dead) {
+        wanted.conditions.push("dropped_at IS NULL".into());
+    }
     if ask.state == Some(DeliveryState::Merged) {
         wanted.conditions.push("merged_into IS NOT NULL".into());
     }
@@ -252,11 +255,14 @@ impl Board for SqlStore {
                 let mut write = self.write().await?;
                 let mut dropped = Vec::new();
                 for id in ids {
-                    // One that a lane holds may be on its way: its attempt decides. What follows it has nothing to follow any more.
+                    // One that a lane holds may be on its way: its attempt decides. What follows it has nothing to follow any
+                    // more. Of what is dead already, why it died stays known.
                     let found = sqlx::query(
-                "UPDATE delivery SET state = 'dead', last_error = $2, next_attempt_at = NULL, claimed_at = NULL, \
-                   dead_at = $3 WHERE (id = $1 OR follows = $1) AND state = 'pending' AND claimed_at IS NULL \
-                 RETURNING id",
+                "UPDATE delivery SET state = 'dead', next_attempt_at = NULL, claimed_at = NULL, dropped_at = $3, \
+                   last_error = CASE state WHEN 'dead' THEN last_error ELSE $2 END, \
+                   dead_at = CASE state WHEN 'dead' THEN dead_at ELSE $3 END \
+                 WHERE (id = $1 OR follows = $1) AND (state = 'pending' AND claimed_at IS NULL \
+                   OR state = 'dead' AND dropped_at IS NULL) RETURNING id",
             )
             .bind(id.as_str())
             .bind(clean(&why).into_owned())
@@ -321,7 +327,8 @@ impl Board for SqlStore {
 
     async fn open_runs(&self, limit: usize) -> Result<Vec<Instance>, StoreError> {
         let statement = AssertSqlSafe(format!(
-            "SELECT {} FROM instance WHERE ended = 0 ORDER BY source, job, id LIMIT {limit}",
+            "SELECT {} FROM instance WHERE ended = 0 \
+             ORDER BY (status = 'waiting'), COALESCE(start_time, plan_time, 0) DESC, source, job, id LIMIT {limit}",
             rows::INSTANCE_COLUMNS
         ));
         let found = sqlx::query(statement).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
@@ -438,8 +445,8 @@ fn day_count(row: &AnyRow) -> Result<DayCount, StoreError> {
 mod tests {
     use sqlx::Row as _;
 
+    use super::super::plans::lists;
     use super::*;
-    use crate::model::Severity;
     use crate::store::Mode;
 
     /// Each way to ask for a list, and the index that must answer it, so that a page takes no longer the more is stored.
@@ -448,45 +455,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", directory.path().join("plan.db").display());
         let store = SqlStore::open(&url, Mode::Work).await.unwrap();
-        let place = || Some(Place { at: Timestamp::UNIX_EPOCH, id: "x".into() });
-        let alerts = |ask: AlertAsk| alerts_sql(&ask, 5);
-        let deliveries = |ask: DeliveryAsk| deliveries_sql(&ask, 5);
-        let (firing, resolved) = (Some(AlertState::Firing), Some(AlertState::Resolved));
-        let critical = Some(Severity::Critical);
-        let (none, all) = (AlertAsk::default, DeliveryAsk::default);
-        let (s, j, r) = (Some("s".into()), Some("j".to_string()), Some("r".into()));
-        let of = |state| DeliveryAsk { state: Some(state), receiver: Some("r".into()), ..all() };
-        let questions = [
-            (alerts(none()), "alert_by_age"),
-            (alerts(AlertAsk { after: place(), ..none() }), "alert_by_age"),
-            (alerts(AlertAsk { state: resolved, ..none() }), "alert_by_age"),
-            (alerts(AlertAsk { since: Some(Timestamp::UNIX_EPOCH), ..none() }), "alert_by_age"),
-            (alerts(AlertAsk { state: firing, ..none() }), "alert_firing_by_age"),
-            (alerts(AlertAsk { state: firing, after: place(), ..none() }), "alert_firing_by_age"),
-            (
-                alerts(AlertAsk { state: firing, is_suspended: Some(false), severity: critical, ..none() }),
-                "alert_firing_by_urgency",
-            ),
-            (
-                alerts(AlertAsk { state: firing, severity: critical, after: place(), ..none() }),
-                "alert_firing_by_urgency",
-            ),
-            (alerts(AlertAsk { state: firing, is_suspended: Some(true), ..none() }), "alert_suspended"),
-            (alerts(AlertAsk { rule: r.clone(), after: place(), ..none() }), "alert_by_rule"),
-            (alerts(AlertAsk { source: s.clone(), ..none() }), "alert_by_source"),
-            (alerts(AlertAsk { source: s, job: j.clone(), after: place(), ..none() }), "alert_by_job"),
-            (alerts(AlertAsk { job: j, ..none() }), "alert_by_job"),
-            (deliveries(all()), "delivery_by_age"),
-            (deliveries(DeliveryAsk { after: place(), ..all() }), "delivery_by_age"),
-            (deliveries(DeliveryAsk { receiver: Some("r".into()), ..all() }), "delivery_by_receiver"),
-            (deliveries(of(DeliveryState::Delivered)), "delivery_by_receiver"),
-            (deliveries(of(DeliveryState::Dead)), "delivery_dead_by_age"),
-            (deliveries(of(DeliveryState::Pending)), "delivery_queue"),
-            (deliveries(of(DeliveryState::Merged)), "delivery_merged"),
-            (deliveries(DeliveryAsk { alert: Some("a".into()), ..all() }), "delivery_by_alert"),
-            (deliveries(DeliveryAsk { digests: true, after: place(), ..all() }), "delivery_digests"),
-        ];
-        for ((sql, wanted), index) in questions {
+        let alerts = lists::of_alerts().into_iter().map(|(ask, index)| (alerts_sql(&ask, 5), index));
+        let deliveries = lists::of_deliveries().into_iter().map(|(ask, index)| (deliveries_sql(&ask, 5), index));
+        for ((sql, wanted), index) in alerts.chain(deliveries) {
             let AssertSqlSafe(sql) = sql;
             let query = filled(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")), wanted);
             let found = query.fetch_all(&store.readers).await.unwrap();

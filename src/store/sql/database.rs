@@ -54,6 +54,11 @@ impl SqlStore {
         SqlStore { fence: Some(fence), ..self.clone() }
     }
 
+    /// The token of the lease that it writes under; none where it needs none.
+    pub fn writes_under(&self) -> Option<i64> {
+        self.fence.as_ref().map(|fence| fence.token)
+    }
+
     /// Proves that the lease is held, and keeps others from taking it until the transaction ends.
     async fn prove(&self, write: &mut Write, fence: &Fence) -> Result<(), StoreError> {
         let statement = format!(

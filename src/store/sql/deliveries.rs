@@ -135,9 +135,10 @@ impl Deliveries for SqlStore {
     }
 }
 
-/// Which deliveries a query wants: its parts are bound as `$1` to `$5` in their order; null means all.
+/// Which deliveries a query wants: its parts are bound as `$1` to `$5` in their order; null means all. Of those that are dead,
+/// what somebody has given up is not asked for.
 pub(super) const fn wanted_deliveries() -> &'static str {
-    "($1 IS NULL OR state = $1) AND ($2 IS NULL OR receiver = $2) AND ($3 IS NULL OR rule = $3) \
+    "($1 IS NULL OR state = $1 AND (state <> 'dead' OR dropped_at IS NULL)) AND ($2 IS NULL OR receiver = $2) AND ($3 IS NULL OR rule = $3) \
      AND ($4 IS NULL OR alert = $4) AND ($5 IS NULL OR created_at >= $5)"
 }
 
@@ -204,7 +205,7 @@ async fn candidates(
         DeadLetters::Of { receiver, since } => {
             let some = sqlx::query(sqlx::AssertSqlSafe(format!(
                 "SELECT {CANDIDATE} FROM delivery AS one LEFT JOIN delivery AS leader ON leader.id = one.follows \
-                 WHERE one.receiver = $1 AND one.created_at >= $2 AND (one.state = 'dead' OR one.state = 'pending' \
+                 WHERE one.receiver = $1 AND one.created_at >= $2 AND (one.state = 'dead' AND one.dropped_at IS NULL OR one.state = 'pending' \
                    AND one.claimed_at IS NULL AND one.attempts > 0 AND one.next_attempt_at > $3 \
                    AND (one.group_key IS NULL OR one.group_told_at IS NOT NULL))"
             )))

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::insert::insert_deliveries;
-use super::items::to_json;
+use super::items::{clean, to_json};
 use super::{actions, gap, rows};
 use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
 use crate::model::{Ack, Action, ActionKind, Alert, AlertId, DeliveryId, Notification, ReceiverId, Silence, SilenceId};
@@ -55,8 +55,8 @@ impl Desk for SqlStore {
         )
         .bind(id.0)
         .bind(to_json(&new.concerns)?)
-        .bind(new.reason.as_str())
-        .bind(new.by.as_str())
+        .bind(clean(&new.reason).into_owned())
+        .bind(clean(&new.by).into_owned())
         .bind(now.as_millisecond())
         .bind(new.ends_at.as_millisecond())
         .execute(write.on())
@@ -80,7 +80,7 @@ impl Desk for SqlStore {
         )
         .bind(id.0)
         .bind(now.as_millisecond())
-        .bind(by)
+        .bind(clean(by).into_owned())
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;
@@ -158,8 +158,8 @@ impl Desk for SqlStore {
                          SET author = excluded.author, reason = excluded.reason, at = excluded.at",
                     )
                     .bind(alert.as_str())
-                    .bind(ack.by.as_str())
-                    .bind(ack.reason.as_deref())
+                    .bind(clean(&ack.by).into_owned())
+                    .bind(ack.reason.as_deref().map(|reason| clean(reason).into_owned()))
                     .bind(ack.at.as_millisecond())
                     .execute(write.on())
                     .await

@@ -261,6 +261,7 @@ impl Reader<'_> {
     /// What failed in the period, and what is older and was still broken when it began. Backfill re-does old days: it neither
     /// vouches for the schedule nor is vouched for by it.
     async fn failed(&mut self, from: i64, tally: &mut Tally) -> Result<(), StoreError> {
+        // SQLite goes through a cross join in the order in which it is written: job by job of those that have failed.
         // What was made again with success had its first end, and so its number, before the period: when it was seen to change
         // tells whether that success is new.
         let text = format!(
@@ -270,8 +271,9 @@ impl Reader<'_> {
                MAX(COALESCE(plan_time, start_time, end_time)) AS at, \
                MAX(CASE WHEN CASE WHEN failed_moment IS NULL THEN settled_moment ELSE changed_at END <= $1 \
                  THEN COALESCE(plan_time, start_time, end_time) END) AS earlier \
-               FROM instance WHERE {OK} AND (source, job) IN \
-                 (SELECT source, job FROM instance WHERE failed_moment IS NOT NULL) GROUP BY source, job, past) AS good \
+               FROM (SELECT DISTINCT source AS its_source, job AS its_job FROM instance WHERE failed_moment IS NOT NULL) \
+                 AS broken CROSS JOIN instance \
+               WHERE source = its_source AND job = its_job AND {OK} GROUP BY source, job, past) AS good \
              ON good.source = run.source AND good.job = run.job \
                AND good.past = CASE run.kind WHEN 'backfill' THEN 1 ELSE 0 END \
              WHERE run.failed_moment IS NOT NULL AND (run.failed_moment > $1 OR \
@@ -332,7 +334,7 @@ impl Reader<'_> {
                CASE WHEN alert.noted_moment > $1 THEN 1 ELSE 0 END \
              FROM alert LEFT JOIN instance AS run \
                ON run.source = alert.source AND run.job = alert.job AND run.id = alert.instance \
-             WHERE alert.noted_moment > $1 OR alert.state = 'firing'",
+             WHERE alert.id IN (SELECT id FROM alert WHERE noted_moment > $1 UNION SELECT id FROM alert WHERE state = 'firing')",
         );
         self.each(query.bind(from), "alert", |row, last| {
             let facts = rows::json::<AlertFacts>(row, 9)?;

@@ -20,10 +20,12 @@ impl Gauges for SqlStore {
         let pending = rows::all(&found, "delivery", |row| {
             Ok((ReceiverId::new(rows::text(row, 0)?), count(row, 1)?, rows::instant(rows::number(row, 2)?)?))
         });
-        let found = sqlx::query("SELECT receiver, COUNT(*) FROM delivery WHERE state = 'dead' GROUP BY receiver")
-            .fetch_all(read.on())
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = sqlx::query(
+            "SELECT receiver, COUNT(*) FROM delivery WHERE state = 'dead' AND dropped_at IS NULL GROUP BY receiver",
+        )
+        .fetch_all(read.on())
+        .await
+        .map_err(|error| self.failed(error))?;
         let dead = rows::all(&found, "delivery", |row| Ok((ReceiverId::new(rows::text(row, 0)?), count(row, 1)?)));
         let found =
             sqlx::query("SELECT rule, urgency, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, urgency")
@@ -47,7 +49,7 @@ impl Gauges for SqlStore {
     async fn open_counts(&self) -> Result<(u64, u64), StoreError> {
         let row = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM alert WHERE state = 'firing'), \
-               (SELECT COUNT(*) FROM delivery WHERE state = 'dead')",
+               (SELECT COUNT(*) FROM delivery WHERE state = 'dead' AND dropped_at IS NULL)",
         )
         .fetch_one(&self.readers)
         .await

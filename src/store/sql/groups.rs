@@ -173,6 +173,15 @@ impl Groups for SqlStore {
                         done.map_err(|error| self.failed(error))?;
                     }
                 }
+                // Of several that it is the first to tell of, nobody knew of the earliest for longest.
+                sqlx::query(
+                    "UPDATE delivery SET since = (SELECT MIN(member.since) FROM delivery AS member \
+                       WHERE member.merged_into = $1) WHERE id = $1",
+                )
+                .bind(group.id.as_str())
+                .execute(write.on())
+                .await
+                .map_err(|error| self.failed(error))?;
                 self.commit(write).await?;
                 Ok(true)
             })

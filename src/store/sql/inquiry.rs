@@ -14,20 +14,27 @@ use crate::model::{Alert, AlertId, DeliveryId, Instance, SourceId};
 use crate::store::error::StoreError;
 use crate::store::inquiry::Inquiry;
 
-/// The jobs of the source bound as `$1`, as the rows of `known (known_job)`; the last row is null.
+/// The jobs of the source bound as `$1`, those after `$2`, as the rows of `known (known_job)`; the last row is null.
 const KNOWN_JOBS: &str = "WITH RECURSIVE known(known_job) AS (\
-     SELECT MIN(job) FROM instance WHERE source = $1 \
+     SELECT MIN(job) FROM instance WHERE source = $1 AND job > $2 \
      UNION ALL \
      SELECT (SELECT MIN(job) FROM instance WHERE source = $1 AND job > known_job) FROM known WHERE known_job IS NOT NULL)";
+
+/// A name that every job's stands behind.
+const FIRST: &str = "";
 
 fn jobs_sql() -> String {
     format!("{KNOWN_JOBS} SELECT known_job FROM known WHERE known_job IS NOT NULL")
 }
 
 fn run_sql() -> String {
+    format!("SELECT {} FROM instance WHERE source = $1 AND job = $2 AND id = $3", rows::INSTANCE_COLUMNS)
+}
+
+fn runs_named_sql() -> String {
     format!(
         "{KNOWN_JOBS} SELECT {} FROM known CROSS JOIN instance \
-         WHERE source = $1 AND job = known_job AND id = $2 LIMIT $3",
+         WHERE source = $1 AND job = known_job AND id = $3 ORDER BY known_job LIMIT $4",
         rows::INSTANCE_COLUMNS
     )
 }
@@ -59,13 +66,26 @@ const DELIVERIES: &str = "SELECT id FROM delivery WHERE alert = $1 ORDER BY crea
 
 impl Inquiry for SqlStore {
     async fn jobs_of(&self, source: &SourceId) -> Result<Vec<String>, StoreError> {
-        let found = sqlx::query(AssertSqlSafe(jobs_sql())).bind(source.as_str()).fetch_all(&self.readers).await;
-        let found = found.map_err(|error| self.failed(error))?;
+        let query = sqlx::query(AssertSqlSafe(jobs_sql())).bind(source.as_str()).bind(FIRST);
+        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
         Ok(rows::all(&found, "instance", |row| rows::text(row, 0)))
     }
 
-    async fn runs_named(&self, source: &SourceId, id: &str, limit: usize) -> Result<Vec<Instance>, StoreError> {
-        let query = sqlx::query(AssertSqlSafe(run_sql())).bind(source.as_str()).bind(id).bind(bound(limit));
+    async fn run_named(&self, source: &SourceId, job: &str, id: &str) -> Result<Option<Instance>, StoreError> {
+        let query = sqlx::query(AssertSqlSafe(run_sql())).bind(source.as_str()).bind(job).bind(id);
+        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "instance", rows::instance).pop())
+    }
+
+    async fn runs_named(
+        &self,
+        source: &SourceId,
+        id: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Instance>, StoreError> {
+        let query =
+            sqlx::query(AssertSqlSafe(runs_named_sql())).bind(source.as_str()).bind(after).bind(id).bind(bound(limit));
         let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
         Ok(rows::all(&found, "instance", rows::instance))
     }
@@ -127,7 +147,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", directory.path().join("plan.db").display());
         let store = SqlStore::open(&url, Mode::Work).await.unwrap();
-        let questions = [jobs_sql(), run_sql(), runs_sql(), alerts_sql(), alerts_of_run_sql(), DELIVERIES.to_string()];
+        let questions = [
+            jobs_sql(),
+            run_sql(),
+            runs_named_sql(),
+            runs_sql(),
+            alerts_sql(),
+            alerts_of_run_sql(),
+            DELIVERIES.to_string(),
+        ];
         for sql in questions {
             let places = sql.matches('$').map(|_| ()).count();
             let mut query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));

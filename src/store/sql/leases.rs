@@ -1,6 +1,11 @@
 //! Leases in the database. Each change is one statement that stands alone, by the clock of the database at the moment at which
 //! it is made: the clock of a transaction stands still where it began, and one that waited for another would write a lease
 //! that is over already.
+//!
+//! A token is the database's clock at the taking, or one more than the token before where that is not below it. So it grows
+//! with each taking of a lease, and no other lease has had it before, in this database or in one that this was copied from:
+//! what was claimed under another token is known to be another's. It does not come again either where a failover of the
+//! database has lost the last taking, whose holder believes in its token still.
 
 use std::time::Duration;
 
@@ -76,7 +81,8 @@ impl Leases for SqlStore {
         let clock = self.dialect.clock();
         let statement = AssertSqlSafe(format!(
             "INSERT INTO lease (name, token, holder, configuration, until, taken_at) \
-             VALUES ($1, 1, $2, $3, {clock} + $4, {clock}) ON CONFLICT (name) DO UPDATE SET token = lease.token + 1, \
+             VALUES ($1, {clock}, $2, $3, {clock} + $4, {clock}) ON CONFLICT (name) DO UPDATE SET \
+               token = CASE WHEN lease.token < excluded.token THEN excluded.token ELSE lease.token + 1 END, \
                holder = excluded.holder, configuration = excluded.configuration, until = {clock} + $4, \
                taken_at = {clock}, status = NULL \
              WHERE lease.holder IS NULL OR lease.until <= {clock} RETURNING token"

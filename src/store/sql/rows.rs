@@ -27,7 +27,7 @@ pub(super) const DELIVERY_COLUMNS: &str = "id, alert, rule, receiver, kind, foll
      (SELECT COALESCE(whole.kind, leader.kind) FROM delivery AS leader \
        LEFT JOIN delivery AS whole ON whole.id = leader.merged_into \
        WHERE leader.id = COALESCE(delivery.follows, delivery.in_thread_of)), patience_spent, rendered_for, in_thread_of, \
-     since";
+     since, dropped_at";
 
 /// The columns that [`snapshot`] reads, in its order.
 pub(super) const SNAPSHOT_COLUMNS: &str = "job, id, status, kind, plan_time, start_time, end_time";
@@ -121,6 +121,7 @@ pub(super) fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
             last_error: optional_text(row, 10)?,
             next_attempt_at,
             delivered_at: optional_instant(row, 13)?,
+            dropped_at: optional_instant(row, 31)?,
         })
     };
     decoded().map_err(|error| of("delivery", &id, &error))

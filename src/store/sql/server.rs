@@ -182,7 +182,7 @@ fn cannot(address: &StoreAddress, error: &sqlx::Error) -> StoreError {
     }
 }
 
-/// Refuses a server that is too old or that loses what it has acknowledged.
+/// Refuses a server that is too old, or that cannot be written to; warns of one that loses what it has acknowledged.
 async fn check_server(connection: &mut AnyConnection, address: &StoreAddress) -> Result<(), StoreError> {
     let row = sqlx::query(
         "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), \
@@ -192,17 +192,40 @@ async fn check_server(connection: &mut AnyConnection, address: &StoreAddress) ->
     .await
     .map_err(|error| cannot(address, &error))?;
     let column = |error: sqlx::Error| unusable(address, error);
-    let (number, version): (i32, String) = (row.try_get(0).map_err(column)?, row.try_get(1).map_err(column)?);
-    if number < VERSION_MIN {
-        return Err(unusable(address, format!("PostgreSQL {version} is too old; use 15 or newer")));
-    }
-    if row.try_get::<i32, _>(2).map_err(column)? != 0 {
-        return Err(away(address, "the server is a standby; nightbell needs the primary"));
-    }
-    if row.try_get::<String, _>(3).map_err(column)? == "off" {
-        tracing::warn!("store {address}: synchronous_commit is off: a crash of the server loses the last moments");
+    let server = Server {
+        number: row.try_get(0).map_err(column)?,
+        version: row.try_get(1).map_err(column)?,
+        is_standby: row.try_get::<i32, _>(2).map_err(column)? != 0,
+        synchronous_commit: row.try_get(3).map_err(column)?,
+    };
+    if let Some(doubt) = server.judged(address)? {
+        tracing::warn!("store {address}: {doubt}");
     }
     Ok(())
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone)]
+struct Server {
+    /// Its `server_version_num`.
+    number: i32,
+    version: String,
+    is_standby: bool,
+    synchronous_commit: String,
+}
+
+impl Server {
+    /// Refuses one that cannot be worked with. Returns what speaks against one that can.
+    fn judged(&self, address: &StoreAddress) -> Result<Option<&'static str>, StoreError> {
+        if self.number < VERSION_MIN {
+            return Err(unusable(address, format!("PostgreSQL {} is too old; use 15 or newer", self.version)));
+        }
+        if self.is_standby {
+            return Err(away(address, "the server is a standby; nightbell needs the primary"));
+        }
+        let loses = self.synchronous_commit == "off";
+        Ok(loses.then_some("synchronous_commit is off: a crash of the server loses the last moments"))
+    }
 }
 
 /// What is in the schema.
@@ -270,6 +293,32 @@ async fn check(connection: &mut AnyConnection, address: &StoreAddress) -> Result
             let version = sqlx::query("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await;
             let version = version.and_then(|row| row.try_get(0)).map_err(|error| cannot(address, &error))?;
             migrations::check_version(&address.place(), version, DIALECT)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_cannot_be_worked_with_is_refused_with_words() {
+        let address = StoreAddress::new("postgres://bell@127.0.0.1/night");
+        let good =
+            Server { number: 150_000, version: "15.0".into(), is_standby: false, synchronous_commit: "on".into() };
+        assert_eq!(good.judged(&address), Ok(None));
+        let old = Server { number: 140_012, version: "14.12".into(), ..good.clone() };
+        let said = old.judged(&address).unwrap_err();
+        assert!(
+            matches!(&said, StoreError::Unusable(words) if words.ends_with("PostgreSQL 14.12 is too old; use 15 or newer"))
+        );
+        // It may be the primary in a moment: `run` waits for that.
+        let standby = Server { is_standby: true, ..good.clone() };
+        let said = standby.judged(&address).unwrap_err();
+        assert!(matches!(&said, StoreError::Away(words) if words.ends_with("a standby; nightbell needs the primary")));
+        for (setting, is_doubted) in [("off", true), ("local", false), ("remote_apply", false)] {
+            let server = Server { synchronous_commit: setting.into(), ..good.clone() };
+            assert_eq!(server.judged(&address).unwrap().is_some(), is_doubted, "{setting}");
         }
     }
 }

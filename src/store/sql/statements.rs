@@ -145,6 +145,7 @@ impl Statements {
             )),
             revive: sql(format!(
                 "UPDATE delivery SET state = 'pending', next_attempt_at = $2, revived_at = $2, revived_attempts = attempts, patience_spent = 0, dead_at = NULL, \
+                   dropped_at = NULL, \
                    group_told_at = CASE WHEN group_key IS NULL THEN NULL ELSE COALESCE(group_told_at, $2) END, \
                    last_error = CASE attempts WHEN 0 THEN NULL ELSE last_error END \
                  WHERE {listed} AND (state = 'dead' OR state = 'pending' AND claimed_at IS NULL)"

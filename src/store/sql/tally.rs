@@ -28,7 +28,8 @@ const BACKLOG: &str = "SELECT receiver, CAST(SUM(pending) AS BIGINT), MIN(oldest
            CASE WHEN group_key LIKE 'hold/%' AND group_told_at IS NULL THEN 1 ELSE 0 END AS is_held \
            FROM delivery WHERE state = 'pending') AS one GROUP BY receiver \
        UNION ALL \
-       SELECT receiver, 0, NULL, COUNT(*), 0, NULL FROM delivery WHERE state = 'dead' GROUP BY receiver) AS part \
+       SELECT receiver, 0, NULL, COUNT(*), 0, NULL FROM delivery \
+         WHERE state = 'dead' AND dropped_at IS NULL GROUP BY receiver) AS part \
      GROUP BY receiver ORDER BY receiver";
 
 impl Tally for SqlStore {

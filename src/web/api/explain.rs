@@ -5,11 +5,12 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::exchange::{answer, list};
-use crate::desk::explain::{Asked as Subject, explain as explained, find};
+use super::exchange::{answer, limit, list};
+use crate::desk::explain::explain as explained;
 use crate::desk::json;
 use crate::limits::EXPLAINED_RUNS_MAX;
 use crate::web::fault::Fault;
+use crate::web::meant::{meant, named};
 use crate::web::sight::Sight;
 use crate::web::state::Web;
 
@@ -17,7 +18,13 @@ use crate::web::state::Web;
 #[serde(deny_unknown_fields)]
 pub(in crate::web) struct Asked {
     /// A job, a run's id, or both, as on the command line.
-    subject: String,
+    subject: Option<String>,
+    /// A job in full instead, and with `run` one run of it.
+    source: Option<String>,
+    job: Option<String>,
+    run: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
 }
 
 /// `GET /api/v1/explain`.
@@ -29,16 +36,29 @@ pub(in crate::web) async fn explain(
 ) -> Result<Response, Fault> {
     let in_force = web.in_force();
     let (rules, zone, now) = (&in_force.config.rules, &in_force.config.timezone, web.now());
-    let found: Vec<Subject> = find(&web.store, asked.subject.trim(), rules).await?.map_err(|_| Fault::not_found())?;
-    let found = sight.asked(found);
-    if found.is_empty() {
+    let limit = limit(Some(asked.limit.unwrap_or(EXPLAINED_RUNS_MAX)))?;
+    let cursor = asked.cursor.as_deref();
+    let (found, next) = match (&asked.subject, &asked.source, &asked.job, asked.run.as_deref()) {
+        (Some(text), None, None, None) => {
+            meant(&web, &sight, text.trim(), cursor, limit).await?.map_err(|_| Fault::not_found())?
+        }
+        (None, Some(source), Some(job), run) => {
+            (named(&web, &sight, (source, job), run).await?.into_iter().collect(), None)
+        }
+        _ => {
+            return Err(Fault::bad_request(
+                "say \"subject\"; or \"source\" and \"job\", with \"run\" for one run of it",
+            ));
+        }
+    };
+    if found.is_empty() && cursor.is_none() {
         return Err(Fault::not_found());
     }
     let mut items = Vec::new();
-    for subject in found.into_iter().take(EXPLAINED_RUNS_MAX) {
+    for subject in found {
         let mut explanation = explained(&web.store, rules, subject, now, zone).await?;
         sight.narrow(&mut explanation);
         items.push(json::explanation(&explanation, zone, now));
     }
-    Ok(answer(&headers, &list(items, None)))
+    Ok(answer(&headers, &list(items, next)))
 }

@@ -51,6 +51,7 @@ pub(in crate::web) async fn night(
         "from": span.0,
         "until": span.1,
         "known_from": night.cut,
+        "is_worst_only": night.is_worst_only,
         "items": items,
         "next": next,
     });

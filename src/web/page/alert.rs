@@ -115,12 +115,12 @@ fn said_of(p: &Page, alert: &Alert) -> Said {
     let mut facts = alert.facts.clone();
     let locale = Locale { timezone: p.zone.clone(), receiver: ReceiverId::new("page"), language: p.language };
     p.in_force.config.guides.put(&mut facts, p.now, &locale);
-    let part = facts.alert;
-    let description = part.description.map(|prose| prose.text()).unwrap_or_default();
-    let links = [("runbook", part.runbook), ("open_console", part.console_url)];
+    let part = &facts.alert.links;
+    let description = part.description.as_ref().map(|prose| prose.text()).unwrap_or_default();
+    let links = [("runbook", &part.runbook), ("open_console", &part.console_url)];
     Said {
         description: description.lines().map(|line| p.plain(line)).collect(),
-        links: links.into_iter().filter_map(|(key, url)| Some((key, url?))).collect(),
+        links: links.into_iter().filter_map(|(key, url)| Some((key, url.clone()?))).collect(),
     }
 }
 
@@ -138,7 +138,7 @@ fn shown_run(p: &Page, run: &Instance) -> Run {
 fn dead(deliveries: &[TracedDelivery]) -> Vec<(String, String)> {
     let tellers = deliveries.iter().map(|traced| &traced.group.as_ref().unwrap_or(&traced.record).delivery);
     let mut dead: Vec<(String, String)> = tellers
-        .filter(|delivery| delivery.state == DeliveryState::Dead)
+        .filter(|delivery| delivery.state == DeliveryState::Dead && delivery.dropped_at.is_none())
         .map(|delivery| (delivery.id.to_string(), delivery.receiver.to_string()))
         .collect();
     dead.dedup();

@@ -71,8 +71,11 @@ pub(super) fn row(p: &Page, delivery: &Delivery) -> Row {
         made: delivery.created_at,
         receiver: delivery.receiver.to_string(),
         kind_key: kind_key(delivery.kind),
-        state: delivery.state.as_str(),
-        state_key: format!("web.delivery.{}", delivery.state.as_str()),
+        state: if delivery.dropped_at.is_some() { "merged" } else { delivery.state.as_str() },
+        state_key: match delivery.dropped_at {
+            Some(_) => "web.delivery.dropped".to_string(),
+            None => format!("web.delivery.{}", delivery.state.as_str()),
+        },
         attempts: delivery.attempts,
         what: delivery.rule.as_ref().map(ToString::to_string),
         alert_link: alert.map(|alert| alert_link(alert.as_str())).unwrap_or_default(),
@@ -158,6 +161,11 @@ fn laid_out(p: &Page, part: &str, text: &str) -> String {
 impl DeliveryPage {
     fn is_dead(&self) -> bool {
         self.record.delivery.state == DeliveryState::Dead
+    }
+
+    /// Whether a person may give it up: it is pending, or dead and nobody has.
+    fn may_be_dropped(&self) -> bool {
+        self.is_pending() || self.is_dead() && self.record.delivery.dropped_at.is_none()
     }
 
     /// Whether a person may have it sent now: it is dead, or it was tried and waits.

@@ -8,12 +8,11 @@ use serde::Deserialize;
 
 use super::frame::{Page, alert_link, encoded, job_link, shown};
 use super::job::{RunRow, run_row};
-use crate::desk::explain::{Asked as Subject, Explanation, Outcome, RuleExplained, Told, explain as explained, find};
+use crate::desk::explain::{Explanation, Outcome, RuleExplained, Told, explain as explained};
 use crate::limits::{EXPLAINED_OTHERS_MAX, EXPLAINED_RUNS_MAX};
-use crate::model::SourceId;
 use crate::rule::Standing;
-use crate::store::Inquiry as _;
 use crate::web::fault::Fault;
+use crate::web::meant::{meant, named};
 use crate::web::state::Web;
 
 #[derive(Debug, Deserialize)]
@@ -23,6 +22,7 @@ pub(in crate::web) struct Asked {
     source: Option<String>,
     job: Option<String>,
     run: Option<String>,
+    cursor: Option<String>,
 }
 
 #[derive(Template)]
@@ -32,6 +32,7 @@ struct ExplainPage {
     asked: String,
     near: Option<String>,
     subjects: Vec<Shown>,
+    next: Option<String>,
 }
 
 /// What is said of one run or job.
@@ -64,35 +65,28 @@ pub(in crate::web) async fn explain(
     p: Page,
 ) -> Result<Response, Fault> {
     let rules = &p.in_force.config.rules;
-    let (found, near, text) = match (&asked.source, &asked.job) {
-        (Some(source), Some(job)) => (named(&web, source, job, asked.run.as_deref()).await?, None, job.clone()),
+    let ((found, next), near, text) = match (&asked.source, &asked.job) {
+        (Some(source), Some(job)) => {
+            let found = named(&web, &p.sight, (source, job), asked.run.as_deref()).await?;
+            ((found.into_iter().collect(), None), None, job.clone())
+        }
         _ => {
             let text = asked.subject.clone().unwrap_or_default().trim().to_string();
-            match find(&web.store, &text, rules).await? {
+            match meant(&web, &p.sight, &text, asked.cursor.as_deref(), EXPLAINED_RUNS_MAX).await? {
                 Ok(found) => (found, None, text),
-                Err(near) => (Vec::new(), near, text),
+                Err(near) => ((Vec::new(), None), near, text),
             }
         }
     };
-    let found = p.sight.asked(found);
-    let near = near.filter(|_| p.sight.is_whole());
     let mut subjects = Vec::new();
-    for subject in found.into_iter().take(EXPLAINED_RUNS_MAX) {
+    for subject in found {
         let mut explanation = explained(&web.store, rules, subject, p.now, &p.zone).await?;
         p.sight.narrow(&mut explanation);
         subjects.push(said(&p, &explanation));
     }
-    let page = ExplainPage { asked: p.plain(&text), near, subjects, p };
+    let next = next.map(|cursor| format!("/explain?subject={}&cursor={cursor}", encoded(&text)));
+    let page = ExplainPage { asked: p.plain(&text), near, subjects, next, p };
     shown(&page.p, &page)
-}
-
-/// The run or the job that is named in full.
-async fn named(web: &Web, source: &str, job: &str, run: Option<&str>) -> Result<Vec<Subject>, Fault> {
-    let source = SourceId::new(source);
-    let Some(run) = run else { return Ok(vec![Subject::Job(source, job.to_string())]) };
-    let found = web.store.runs_named(&source, run, EXPLAINED_RUNS_MAX).await?;
-    let found = found.into_iter().filter(|found| found.job.name == job).map(|run| Subject::Run(Box::new(run)));
-    Ok(found.collect())
 }
 
 fn said(p: &Page, explanation: &Explanation<'_>) -> Shown {

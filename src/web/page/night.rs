@@ -15,7 +15,9 @@ use serde::Deserialize;
 use super::frame::{Page, alert_link, job_link, shown};
 use super::lane::{Bar, Due, bar, dues};
 use super::svg::{Axis, Extent, Tick};
-use crate::limits::{NIGHT_HOURS, NIGHT_HOURS_MAX, NIGHT_ROWS_MAX, WEB_REFRESH_EVERY};
+use crate::limits::{
+    NIGHT_ALERTS_MAX, NIGHT_HOURS, NIGHT_HOURS_MAX, NIGHT_ROWS_MAX, NIGHT_RUNS_MAX, WEB_REFRESH_EVERY,
+};
 use crate::model::{Ack, AlertId, Severity, SourceId, Status};
 use crate::store::{Gauges as _, SourceCondition};
 use crate::web::fault::Fault;
@@ -53,6 +55,8 @@ pub(super) struct Night {
     pub(super) groups: Vec<Group>,
     /// Since when runs are shown, where there are too many for all of the span.
     pub(super) cut: Option<Timestamp>,
+    /// What else there is too much of, in words.
+    pub(super) cut_words: Vec<String>,
     /// Whether a name says nothing without its source's.
     pub(super) has_sources: bool,
 }
@@ -138,7 +142,15 @@ async fn gathered(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
         groups: groups(p, &night, &axis),
         has_sources: night.unread.len() > 1,
         cut: night.cut,
+        cut_words: cut_words(p, &night),
     })
+}
+
+/// What there is too much of to be on one page.
+fn cut_words(p: &Page, night: &Known) -> Vec<String> {
+    let alerts = night.is_worst_only.then(|| p.say_with("web.night.worst", "n", NIGHT_ALERTS_MAX));
+    let runs = night.has_more_open.then(|| p.say_with("web.night.open", "n", NIGHT_RUNS_MAX));
+    alerts.into_iter().chain(runs).collect()
 }
 
 fn tile(id: &SourceId, conditions: &[SourceCondition]) -> Tile {

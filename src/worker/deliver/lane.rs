@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::super::budget::Budget;
 use super::super::retry::{self, Tries};
+use super::super::trust::Trust;
 use super::super::turn::{Course, Statuses};
 use super::attempts::{Attempts, Finished};
 use super::channel::Channel;
@@ -57,6 +58,8 @@ pub struct Lane<S, N> {
     pub(super) sleep_max: Duration,
     /// Says whether another replica waits for this lane to end; none where there can be no other.
     pub(super) waiting: Option<Waiting>,
+    /// Whether attempts may go on.
+    pub(super) trust: Trust,
 }
 
 /// How one pass over the due deliveries went.
@@ -101,6 +104,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             recovery: Recovery::new(),
             sleep_max: LANE_SLEEP_MAX,
             waiting: None,
+            trust: Trust::default(),
         }
     }
 
@@ -148,6 +152,12 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
     #[must_use]
     pub fn waited_for(self, waiting: Waiting) -> Self {
         Lane { waiting: Some(waiting), ..self }
+    }
+
+    /// The same lane, whose attempts go on only as long as `trust` lasts.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Lane { trust, ..self }
     }
 
     /// The same lane, which publishes how it fares.
@@ -200,7 +210,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
             if ready.is_empty() {
                 break;
             }
-            let mut under_way = Attempts::new(Arc::clone(&self.notifier), Arc::clone(&self.clock));
+            let mut under_way = self.attempts();
             loop {
                 while under_way.len() < self.width()
                     && !self.is_paused(now)
@@ -227,6 +237,11 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Lane<S, N> {
         }
         progress.left_due = owed_again + self.store.count_due(&self.receiver, now).await?;
         Ok(progress)
+    }
+
+    /// For attempts of this lane; none is under way.
+    pub(super) fn attempts(&self) -> Attempts<N> {
+        Attempts::new(Arc::clone(&self.notifier), Arc::clone(&self.clock), self.trust.clone())
     }
 
     async fn settle_kept(&mut self) -> Result<(), StoreError> {

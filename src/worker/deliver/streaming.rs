@@ -150,7 +150,7 @@ impl<S: Groups + Outbox + 'static, N: Notifier + 'static> Stream<S, N> {
     fn new(mut lane: Lane<S, N>) -> Self {
         let now = lane.clock.now();
         lane.recovery.begins(now);
-        let under_way = Attempts::new(Arc::clone(&lane.notifier), Arc::clone(&lane.clock));
+        let under_way = lane.attempts();
         Stream {
             lane,
             ready: VecDeque::new(),

@@ -43,7 +43,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let is_needed = self.decider.rules.asks_for_jobs(&self.settings.id);
         let is_due = self.jobs_asked_at.is_none_or(|asked| now.duration_since(asked).unsigned_abs() >= JOBS_LOOK);
         let wonders = || self.memory.as_ref().is_some_and(|memory| self.decider.wonders_about_jobs(memory));
-        if !is_needed && !(is_due && wonders()) {
+        if !(is_needed || is_due && wonders()) {
             return (None, None);
         }
         // Where the source tells none, nothing is known of them; that a rule asks for it is said when the file is read.

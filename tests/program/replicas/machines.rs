@@ -263,3 +263,42 @@ async fn an_heir_does_not_try_a_password_again_that_was_refused() {
     pause(3000).await;
     assert_eq!(requests().sign_in, refused, "the password was tried again: {}", std::fs::read_to_string(&log).unwrap());
 }
+
+/// One round of everything needs all leases, which others hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_once_beside_a_replica_that_works_says_who_does_it() {
+    let stage = on_server(crate::program::TELL_FAILURES).await;
+    let running = stage.start();
+    holds(&stage, &running, "").await;
+    let machine = Machine::beside(&stage);
+    let mut command = machine.command(&["run", "--once"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("other replicas hold ") && said.contains("they do what \"run --once\" would do"), "{said}");
+    holds(&stage, &running, "").await;
+}
+
+/// What is under way in one round of everything is cut when a lease is lost, and nothing more is begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_once_ends_when_a_lease_is_lost() {
+    let stage = on_server(crate::program::TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 1));
+    stage.sink.hang_at("hook", true);
+    let mut command = stage.command(&["run", "--once"]);
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    stage.sink.wait("the message that hangs", |hits| hits.len() == 1).await;
+    let (url, began) = (stage.store(), Instant::now());
+    let another = "UPDATE lease SET token = token + 1, holder = 'another', \
+        until = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) + 60000 WHERE name = 'deliver/hook'";
+    tokio::task::spawn_blocking(move || cluster::run(&url, another)).await.unwrap();
+    let output = ended.await.unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the lease deliver/hook was lost: another replica may have it"), "{said}");
+    // It hears of it when it renews the lease.
+    assert!(began.elapsed() < Duration::from_secs(13), "cut only after {:?}", began.elapsed());
+    let held = holders(&stage).await;
+    let left: Vec<_> = held.iter().filter(|(_, process)| process.is_some()).collect();
+    assert!(left.is_empty(), "the others were not given up: {left:?}");
+}

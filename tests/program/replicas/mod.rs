@@ -34,6 +34,8 @@ const ROUNDS: u64 = 4;
 const FROZEN: Duration = Duration::from_secs(30);
 /// How long others are cut off from the database: longer than a lease lasts.
 const CUT_OFF: Duration = Duration::from_secs(18);
+/// How long the commit takes over which its holder dies: longer than a lease lasts.
+const SLOW_COMMIT: Duration = Duration::from_secs(16);
 /// How long 99 of a hundred leases may be without a holder after a kill.
 const KILL_TAKEOVER_MAX: Duration = Duration::from_secs(20);
 /// The same after SIGTERM, in its two parts: what is waited for however fast the machine is (a look each second, a poll under
@@ -58,6 +60,32 @@ struct Takeovers {
     waited: Vec<(Instant, Instant)>,
 }
 
+/// A commit takes longer than a lease lasts, and who waits for it dies: the server makes it all the same, and whoever takes the
+/// lease finds it made.
+async fn dies_over_a_commit(scene: &mut Scene, known: &mut Takeovers) {
+    scene.everything_is_told().await;
+    let began = Instant::now();
+    scene.commits_take(SLOW_COMMIT).await;
+    scene.fail(40);
+    let committing = "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = 'moment'::regclass \
+        AND mode = 'RowExclusiveLock' AND wait_event = 'PgSleep'";
+    scene.until("a poll is being committed", committing).await;
+    scene.commits_take(Duration::ZERO).await;
+    let which = scene.holder_of("poll/warehouse").await;
+    let befallen = scene.held_by(which).await;
+    println!("kill -9 of a holder of {} whose commit takes {SLOW_COMMIT:?}", befallen.held.len());
+    scene.replicas[which].kill();
+    let number = "SELECT COUNT(*) FROM alert";
+    let before: i64 = scene.ask(number.into()).await[0].get(0);
+    scene.taken_over(&[&befallen]).await;
+    // The lease could not be taken before the commit was made.
+    assert!(began.elapsed() >= SLOW_COMMIT, "the lease was taken while a write under it was being committed");
+    let after: i64 = scene.ask(number.into()).await[0].get(0);
+    assert!(after > before, "{before} alerts, and then {after}: it was not committed");
+    known.kills.push(befallen);
+    scene.replicas[which] = scene.start(which);
+}
+
 /// The faults whose end is waited for. Returns how many there were.
 async fn faults_one_by_one(scene: &mut Scene, random: &mut Random, known: &mut Takeovers) -> u64 {
     for round in 0..ROUNDS {
@@ -70,6 +98,10 @@ async fn faults_one_by_one(scene: &mut Scene, random: &mut Random, known: &mut T
             known.waited.push((began, Instant::now()));
             known.terms.push(befallen);
             scene.fail(5);
+        }
+        if round == 2 {
+            dies_over_a_commit(scene, known).await;
+            continue;
         }
         let (first, _) = scene.holder(random).await;
         let victims: Vec<usize> = (first..=first + usize::from(round % 2 == 1)).map(|which| which % REPLICAS).collect();
@@ -154,8 +186,14 @@ async fn fault(kind: u64, scene: &mut Scene, random: &mut Random, known: &mut Ta
                 "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = 'nightbell'";
             scene.ask(end.into()).await;
         }
+        14 if random.below(2) == 0 => {
+            println!("commits take 1.5 s");
+            scene.commits_take(Duration::from_millis(1500)).await;
+            pause(1500).await;
+            scene.commits_take(Duration::ZERO).await;
+        }
         14 => {
-            println!("commits are slow");
+            println!("writes wait for a lock");
             scene.ask("BEGIN; LOCK TABLE moment IN EXCLUSIVE MODE; SELECT 1 FROM pg_sleep(1.5); COMMIT".into()).await;
         }
         _ => {

@@ -29,6 +29,18 @@ const NOTE_TAKINGS: &str = "\
       RETURN NULL; END $$; \
     CREATE TRIGGER note_taking AFTER INSERT OR UPDATE OF holder ON lease FOR EACH ROW EXECUTE FUNCTION note_taking()";
 
+/// Has commits take as long as the table says: those of polls that found something, and those of outcomes.
+const SLOW_COMMITS: &str = "\
+    CREATE TABLE slow (ms BIGINT); INSERT INTO slow VALUES (0); \
+    CREATE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+      IF current_setting('night.has_waited', true) IS DISTINCT FROM 'yes' THEN \
+        PERFORM set_config('night.has_waited', 'yes', true); PERFORM pg_sleep(ms / 1000.0) FROM slow WHERE ms > 0; \
+      END IF; RETURN NULL; END $$; \
+    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON delivery DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
+      EXECUTE FUNCTION slow_commit(); \
+    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON attempt DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
+      EXECUTE FUNCTION slow_commit()";
+
 /// What must be told: the instance and the receiver.
 pub(super) type Telling = (String, String);
 
@@ -70,7 +82,9 @@ impl Scene {
             scene.replicas.push(fresh);
         }
         scene.until("the tables are there", "SELECT 1 FROM pg_tables WHERE tablename = 'lease'").await;
-        scene.ask(NOTE_TAKINGS.into()).await;
+        for statements in [NOTE_TAKINGS, SLOW_COMMITS] {
+            scene.ask(statements.into()).await;
+        }
         scene
     }
 
@@ -146,10 +160,15 @@ impl Scene {
     /// Waits until a replica, or those before it on its machine, have written this so often.
     pub(super) async fn says_times(&self, which: usize, words: &str, times: usize) {
         let began = Instant::now();
-        while std::fs::read_to_string(self.log(which)).unwrap().matches(words).count() < times {
+        while self.said(which, words) < times {
             assert!(began.elapsed() < PATIENCE, "replica {which} never says {words:?}");
             pause(50).await;
         }
+    }
+
+    /// How often the replicas of a machine have written this so far.
+    pub(super) fn said(&self, which: usize, words: &str) -> usize {
+        std::fs::read_to_string(self.log(which)).unwrap().matches(words).count()
     }
 
     pub(super) fn pid(&self, which: usize) -> u32 {
@@ -195,6 +214,21 @@ impl Scene {
         let query = "SELECT COUNT(*) FROM (SELECT holder, LAG(holder) OVER (PARTITION BY name ORDER BY token, at) AS was \
             FROM taking WHERE name LIKE 'deliver/%') AS change WHERE holder IS NOT NULL AND was IS NOT NULL";
         usize::try_from(self.ask(query.into()).await[0].get::<i64, _>(0)).unwrap()
+    }
+
+    /// Has commits that begin from now on take so long.
+    pub(super) async fn commits_take(&self, time: Duration) {
+        self.ask(format!("UPDATE slow SET ms = {}", time.as_millis())).await;
+    }
+
+    /// Which machine holds a lease.
+    pub(super) async fn holder_of(&self, lease: &str) -> usize {
+        for which in 0..REPLICAS {
+            if self.held_by(which).await.held.contains_key(lease) {
+                return which;
+            }
+        }
+        panic!("nobody holds {lease}")
     }
 
     /// Asks the database.

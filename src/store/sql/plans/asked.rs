@@ -1,31 +1,37 @@
 //! Everything that loops and whoever looks ask a store again and again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
+use super::lists;
+use crate::digest::{Limits, Tally};
 use crate::model::{
-    Alert, AlertId, Attempt, AttemptOutcome, Content, DeliveryId, DeliveryState, Escalation, GroupPlace, InstanceKey,
-    MessageKind, Notification, PollOutcome, RuleId, RuleStep, SourceId, StepTaken,
+    Alert, AlertId, Attempt, AttemptOutcome, Content, DeliveryId, DeliveryState, Escalation, GapCause, GapPart,
+    GroupPlace, InstanceKey, MessageKind, Notification, PollOutcome, RuleId, RuleStep, SilenceId, SourceId, StepTaken,
 };
 use crate::store::access::Access as _;
 use crate::store::actions::Actions as _;
 use crate::store::archive::Archive as _;
-use crate::store::board::Place;
+use crate::store::board::{Board, Place};
+use crate::store::deliveries::Deliveries as _;
 use crate::store::desk::Desk as _;
-use crate::store::digests::Digests as _;
+use crate::store::digests::{DigestCommit, DigestCursor, Digests as _, Since};
 use crate::store::error::StoreError;
 use crate::store::escalation::Steps as _;
 use crate::store::fallback::{FallbackDeliveries as _, FallbackDelivery, KnownReceiver};
 use crate::store::gauges::Gauges as _;
 use crate::store::groups::Groups as _;
+use crate::store::inquiry::Inquiry as _;
 use crate::store::leases::{Fence, Leases as _, Replica};
-use crate::store::ledger::{PollCommit, PollLedger as _};
-use crate::store::outbox::{Outbox as _, Settled};
+use crate::store::ledger::{PollCommit, PollLedger};
+use crate::store::outbox::{Hurried, Outbox as _, Settled};
 use crate::store::own::{OwnAlerts as _, OwnCommit};
 use crate::store::sql::database::SqlStore;
 use crate::store::tally::Tally as _;
+use crate::store::transition::TransitionLog as _;
 use crate::store::upkeep::{KeptRuns, Upkeep as _};
 
 /// What loops and whoever looks read.
@@ -36,7 +42,7 @@ pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.load_source(&source).await?;
     store.snapshots(&source, &[InstanceKey { job: "etl_told".into(), id: "1".into() }]).await?;
     store.known_jobs(&source, &BTreeSet::from(["etl_told".to_string()])).await?;
-    store.runs_between(&source, now, now).await?;
+    PollLedger::runs_between(store, &source, now, now).await?;
     store.planned_jobs(&source, now, now).await?;
     store.known_alerts(std::slice::from_ref(&alert)).await?;
     store.counted_runs(&source, &["etl_told".into()], 5).await?;
@@ -83,22 +89,76 @@ pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.unack_and_tell(std::slice::from_ref(&alert), "kim", now, &[ack]).await?;
     store.action_page(None, 5).await?;
     store.action_page(Some(&Place { at: now, id: "x".into() }), 5).await?;
+    store.closed_between(now, now).await?;
     store.actions_on_alert(&alert).await?;
     store.actions_on_deliveries(&[DeliveryId::new("d")]).await?;
-    crate::store::board::Board::labels_of(store, std::slice::from_ref(&alert)).await?;
-    crate::store::board::Board::told_when(store, std::slice::from_ref(&alert)).await?;
-    crate::store::board::Board::alerts_told_by(store, &[DeliveryId::new("d")]).await?;
+    Board::labels_of(store, std::slice::from_ref(&alert)).await?;
+    Board::told_when(store, std::slice::from_ref(&alert)).await?;
+    Board::alerts_told_by(store, &[DeliveryId::new("d")]).await?;
     store.own_state(now).await?;
     store.gauges(now).await?;
     store.open_counts().await?;
-    crate::store::board::Board::counts_of(store, &source, "etl_told", (now, 0)).await?;
-    crate::store::board::Board::read_span(store, &source, now).await?;
+    Board::counts_of(store, &source, "etl_told", (now, 0)).await?;
+    Board::read_span(store, &source, now).await?;
     store.token("t", now).await?;
     store.session("s", now).await?;
     store.digest_cursor("hourly").await?;
     store.reclaim(now).await?;
-    store.purge(now, &KeptRuns::default(), &jiff::tz::TimeZone::UTC).await?;
+    store.purge(now, &KeptRuns::default(), &TimeZone::UTC).await?;
     Ok(())
+}
+
+/// What the page and the API read.
+pub(super) async fn look_at_pages(store: &SqlStore) -> Result<(), StoreError> {
+    let (source, job, alert) = (SourceId::new("warehouse"), "job7", AlertId::new("a150000"));
+    let now = Timestamp::from_second(1_796_574_000).unwrap();
+    let (before, place) = (now - Duration::from_secs(12 * 3600), Place { at: now, id: "r150000".into() });
+    for (ask, _) in lists::of_alerts() {
+        store.alert_page(&ask, 5).await?;
+    }
+    for (ask, _) in lists::of_deliveries() {
+        store.delivery_page(&ask, 5).await?;
+    }
+    store.alert(&alert).await?;
+    store.acks_of(std::slice::from_ref(&alert)).await?;
+    store.steps_of(&alert).await?;
+    store.job_page(&source, "", 5).await?;
+    store.job_page(&source, job, 5).await?;
+    store.run_page(&source, job, None, 5).await?;
+    store.run_page(&source, job, Some(&place), 5).await?;
+    store.open_runs(5).await?;
+    Board::runs_between(store, &source, (before, now), 5).await?;
+    store.days_of(&source, job, 21_000).await?;
+    store.silences().await?;
+    store.silence(SilenceId(1)).await?;
+    store.delivery_record(&DeliveryId::new("filled150000")).await?;
+    store.load_learnt(&source).await?;
+    store.jobs_of(&source).await?;
+    store.run_named(&source, job, "r150000").await?;
+    store.runs_named(&source, "r150000", job, 10).await?;
+    store.alerts_about(&source, job, 5).await?;
+    store.deliveries_of(&alert, 5).await?;
+    store.looked_at(&source).await?;
+    let runs = store.runs_of(&source, job, 5).await?;
+    let known = store.runs_of(&source, "etl_told", 5).await?;
+    let run = runs.first().or(known.first()).expect("the store has a run");
+    store.alerts_about_run(run, 5).await?;
+    store.transitions(&source, &run.job.name, &run.id).await?;
+    Ok(())
+}
+
+/// Makes a digest.
+pub(super) async fn sum_up(store: &SqlStore) -> Result<(), StoreError> {
+    let now = Timestamp::from_second(1_799_000_000).unwrap();
+    let from = store.begin_digest("asked", now).await?;
+    for since in [Since::Sequence(from.sequence - 5), Since::Ago(Duration::from_secs(86_400))] {
+        let selects = Box::new(|_: &SourceId, _: &str, _| true);
+        let mut tally = Tally::new([SourceId::new("warehouse")], selects, Limits::default(), TimeZone::UTC, now);
+        store.tally(since, &mut tally).await?;
+    }
+    let to = DigestCursor { sequence: from.sequence + 1, made_at: now, due_at: now };
+    let message = Notification::new("digest".into(), "hook".into(), MessageKind::Digest, Content::default(), now);
+    store.commit_digest(&DigestCommit { name: "asked".into(), from, to, deliveries: vec![message] }).await
 }
 
 /// Writes what polls, lanes and the other loops write, and what they read for that.
@@ -132,6 +192,25 @@ pub(super) async fn write_everything(store: &SqlStore) -> Result<(), StoreError>
     store.commit_own(&own).await?;
     let whole = Notification { kind: MessageKind::AlertGroup, ..of_hook("whole") };
     assert!(store.merge(&whole, &["p4".into(), "p5".into()]).await?, "two are told as one");
+    let part = GapPart {
+        source: source.clone(),
+        cause: GapCause::Unreadable,
+        from: now,
+        until: Some(now + Duration::from_secs(60)),
+        reason: "nobody asked".into(),
+        runs: None,
+        failed: None,
+    };
+    store.record_gap(&part, now).await?;
+    store.save_learnt(&source, &BTreeMap::from([("zone".to_string(), "UTC".to_string())])).await?;
+    for is_reload in [false, true] {
+        store.begin_generation("asked", is_reload, now).await?;
+    }
+    store.beat(now).await?;
+    for spares_throttled in [false, true] {
+        let which = Hurried { attempted_before: now, spares_throttled, except: vec!["d".into()] };
+        store.hurry(&"hook".into(), &which, now).await?;
+    }
     store.pending().await?;
     let claimed = store.claim(&"hook".into(), now, 99).await?;
     assert!(claimed.len() >= 4, "{claimed:?}");

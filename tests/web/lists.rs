@@ -1,0 +1,85 @@
+//! The lists of alerts: what fires from the worst on, what is suspended, and the way through all pages.
+
+use std::sync::Arc;
+
+use nightbell::clock::ManualClock;
+use nightbell::model::{Alert, RuleId, Severity};
+use nightbell::store::PollLedger as _;
+
+use super::{AROUND, Served};
+use crate::sample::{Place, alert, at, commit, resolved};
+
+async fn served() -> Served {
+    let place = Place::new();
+    let store = place.open().await;
+    let of = |id: &str, severity: Severity, created: i64| {
+        let mut one =
+            Alert { source: "s".into(), rule: RuleId::new("failed"), created_at: at(created), ..alert(id, id) };
+        (one.facts.alert.rule, one.facts.alert.severity) = (RuleId::new("failed"), severity);
+        one
+    };
+    let mut poll = commit(0);
+    (poll.source, poll.now) = ("s".into(), at(600));
+    poll.fired = (0..60).map(|number| of(&format!("w{number:02}"), Severity::Warning, number * 10)).collect();
+    poll.fired.push(of("worst", Severity::Critical, -5000));
+    poll.fired.push(Alert { suspended_at: Some(at(500)), ..of("waits", Severity::Critical, 0) });
+    poll.fired.push(resolved(of("over", Severity::Critical, 0), at(550)));
+    store.commit_poll(&poll).await.unwrap();
+    store.close().await;
+    drop(store);
+    Served::start_with(
+        place,
+        &format!("web: {{ listen: \"127.0.0.1:0\" }}\n{AROUND}"),
+        Arc::new(ManualClock::at(at(600))),
+    )
+    .await
+}
+
+/// The alerts of a page of the list, and where the next one is.
+async fn page(served: &Served, path: &str) -> (Vec<String>, Option<String>) {
+    let answer = served.get(path, &[]).await;
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    let until = |rest: &str| rest.split('"').next().unwrap().to_string();
+    let rows = answer.body.split("<span class=\"title\"><a href=\"/alerts/").skip(1).map(until).collect();
+    let next = answer.body.split("<a class=\"button\" href=\"").nth(1).map(until);
+    (rows, next.map(|link| link.replace("&#38;", "&").replace("&amp;", "&")))
+}
+
+async fn walked(served: &Served, path: &str) -> Vec<Vec<String>> {
+    let (mut pages, mut next) = (Vec::new(), Some(path.to_string()));
+    while let Some(path) = next {
+        let (rows, further) = page(served, &path).await;
+        pages.push(rows);
+        next = further;
+        assert!(pages.len() < 9, "there is no end: {pages:?}");
+    }
+    pages
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worst_stands_first_and_each_alert_once() {
+    let served = served().await;
+    let pages = walked(&served, "/alerts").await;
+    assert!(pages.len() > 1, "{pages:?}");
+    let all: Vec<&str> = pages.iter().flatten().map(String::as_str).collect();
+    let newest_first = (0..60).rev().map(|number| format!("w{number:02}"));
+    let expected: Vec<String> = std::iter::once("worst".to_string()).chain(newest_first).collect();
+    assert_eq!(all, expected, "what is suspended or over does not fire, and nothing is shown twice or left out");
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_suspended_and_what_is_over_have_lists_of_their_own() {
+    let served = served().await;
+    for (state, expected) in [("suspended", "waits"), ("resolved", "over")] {
+        assert_eq!(walked(&served, &format!("/alerts?state={state}")).await, [[expected]], "{state}");
+    }
+    let all: Vec<String> = walked(&served, "/alerts?state=all").await.concat();
+    assert_eq!(all.len(), 63, "{all:?}");
+    let ids = |answer: serde_json::Value| -> Vec<String> {
+        answer["items"].as_array().unwrap().iter().map(|it| it["alert"]["id"].as_str().unwrap().to_string()).collect()
+    };
+    let suspended = served.get("/api/v1/alerts?state=suspended", &[]).await.json();
+    assert_eq!(ids(suspended), ["waits"]);
+    served.stop().await;
+}

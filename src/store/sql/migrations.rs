@@ -40,6 +40,7 @@ pub(super) fn migrations(dialect: Dialect) -> Migrator {
         step(37, "action", include_str!("migrations/0037_action.sql")),
         step(40, "lease", include_str!("migrations/0040_lease.sql")),
         step(43, "worst_first", include_str!("migrations/0043_worst_first.sql")),
+        step(45, "end_owed", include_str!("migrations/0045_end_owed.sql")),
         step(47, "since", include_str!("migrations/0047_since.sql")),
         step(48, "open_runs", include_str!("migrations/0048_open_runs.sql")),
     ])

@@ -18,7 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::database::{Mode, SqlStore};
 
 /// What may be read from end to end: tables that do not grow, lists that were bound, what a statement made itself.
-const SMALL: [&str; 20] = [
+const SMALL: [&str; 21] = [
     "access_token",
     "item",
     "chosen",
@@ -29,6 +29,7 @@ const SMALL: [&str; 20] = [
     "moment",
     "receiver",
     "receiver_health",
+    "end_owed",
     "lease",
     "replica",
     "digest",

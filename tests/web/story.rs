@@ -13,7 +13,7 @@ use nightbell::model::{
 use nightbell::store::{Desk as _, NewSilence, Outbox as _, PollLedger as _, Settled, SqlStore, Steps as _};
 
 use super::Served;
-use crate::sample::{Place, alert, at, commit, delivery, instance};
+use crate::sample::{Place, alert, at, commit, delivery, instance, resolved};
 
 const RULES: &str = "web: { listen: \"127.0.0.1:0\" }\nsources:\n  \
     s: { type: dataarts, endpoint: \"http://127.0.0.1:9\", project_id: p, auth: { token: t } }\nreceivers:\n  \
@@ -82,7 +82,8 @@ async fn fill(store: &SqlStore) {
     let silence = NewSilence { concerns, reason: "migration".into(), by: "li".into(), ends_at: at(7200) };
     assert_eq!(store.add_silence(&silence, at(-60)).await.unwrap(), SilenceId(1));
     let quiet = Alert { suppressed_by: Some(Suppression::Silence(SilenceId(1))), ..of_rule(alert("quiet", "quiet")) };
-    let earlier = of_rule(alert("earlier", "etl_orders"));
+    // Of one run and rule only one alert fires.
+    let earlier = resolved(of_rule(alert("earlier", "etl_orders")), at(-400));
     let mut poll = commit(0);
     (poll.source, poll.now) = ("s".into(), at(0));
     poll.instances =

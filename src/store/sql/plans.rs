@@ -60,7 +60,7 @@ const SMALL: [&str; 22] = [
     "CONSTANT",
 ];
 /// Indexes of what is open, which is little whatever is stored, and of what has failed, of which a digest has to know all.
-pub(super) const OPEN: [&str; 14] = [
+pub(super) const OPEN: [&str; 15] = [
     "instance_open",
     "instance_by_failing",
     "delivery_dead_by_age",
@@ -74,6 +74,7 @@ pub(super) const OPEN: [&str; 14] = [
     "delivery_grouped",
     "delivery_queue",
     "delivery_dead",
+    "delivery_dead_letter",
     "escalation_open",
 ];
 static STATEMENTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

@@ -91,11 +91,7 @@ impl App {
         };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;
         let shown = watched::Sender::new(generation.shown(now));
-        // Who stands by with an older file begins nothing by it.
-        let stands_by = ground.store.is_shared() && ground.store.look(None).await?.in_force.1 != config.fingerprint;
-        if !stands_by {
-            generation.digester(Arc::clone(&ground.store)).begin(now).await?;
-        }
+        generation.digester(Arc::clone(&ground.store)).begin(now).await?;
         ground.leases.go_by(number, &config.fingerprint, generation.leases());
         let (reloader, requests) = Reloader::new();
         Ok(App { ground, generation, shown, shared_clock, requests, reloader, listener: None })

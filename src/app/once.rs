@@ -47,7 +47,7 @@ impl fmt::Display for OnceReport {
         let sum = |count: fn(&PollReport) -> usize| self.polls.iter().map(count).sum::<usize>();
         write!(
             f,
-            "{} listed, {} changed, {} alerts fired, {} resolved, {} recorded and not told; {} of {} deliveries arrived, {} pending",
+            "{} listed, {} changed, {} alerts fired, {} resolved, {} recorded and not sent; {} of {} deliveries arrived, {} pending",
             sum(|poll| poll.listed),
             sum(|poll| poll.changed),
             sum(|poll| poll.fired),
@@ -106,7 +106,7 @@ impl App {
         let mut report = OnceReport::default();
         let polls = pollers.iter_mut().map(|(poller, _)| async move {
             if let Err(error) = poller.note_silence_between_calls().await {
-                warn!(%error, "cannot record for how long nobody asked");
+                warn!(%error, "cannot record for how long nothing was polled");
             }
             poller.poll_all().await
         });

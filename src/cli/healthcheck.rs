@@ -69,7 +69,7 @@ async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
     if head.split(' ').nth(1) != Some("200") {
         bail!("{}: {body}", head.lines().next().unwrap_or_default());
     }

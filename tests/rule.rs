@@ -248,7 +248,7 @@ fn backfill_concerns_only_rules_that_name_it() {
 #[test]
 fn reasons_read_as_words() {
     let reason = Unmet::TooShort { lasted: Duration::from_secs(100), threshold: Duration::from_secs(2700) };
-    assert_eq!(reason.to_string(), "lasted 1m 40s, which is under 45m 0s");
+    assert_eq!(reason.to_string(), "lasted 1m 40s, which is under 45m");
     assert_eq!(
         Unmet::TypeNotMatched(InstanceType::Manual).to_string(),
         "the rule does not name the instance type manual"

@@ -87,7 +87,12 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     said.extend(prefixed("word", Severity::ALL.map(Severity::as_str)));
     said.extend(prefixed("word", InstanceType::ALL.map(InstanceType::as_str)));
     said.extend(prefixed("word", [AlertState::Firing, AlertState::Resolved].map(AlertState::as_str)));
-    said.extend(prefixed("word", [MessageKind::Test.as_str(), "job", "not asked for"]));
+    said.extend(prefixed(
+        "word",
+        [MessageKind::Test.as_str(), "job", "not asked for", "could not be read", "not read", "configuration"],
+    ));
+    let reasons = ["cannot connect", "the answer broke off", "no answer within # s", "answered #"];
+    said.extend(prefixed("word", reasons.into_iter().chain(["it panicked (this is a bug)"])));
     said.extend(prefixed("ack", ["taken", "given_up"]));
     said.extend(prefixed("web.kind", ["acknowledged", "unacknowledged"]));
     said.extend(prefixed("web.action", ActionKind::ALL.map(ActionKind::as_str)));

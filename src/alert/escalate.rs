@@ -8,7 +8,7 @@ pub fn attach_escalation(facts: &mut AlertFacts, escalation: Escalation) {
     facts.alert.escalation = Some(Box::new(escalation));
     let can_be_said_again = facts.alert.reason.as_ref().is_some_and(|reason| reason.code != ReasonCode::Other);
     if can_be_said_again {
-        facts.alert.summary = words::summary(facts, Language::En);
+        facts.alert.summary = words::stored_summary(facts);
     } else {
         let note = words::escalation(facts, Language::En);
         facts.alert.summary.push_str(&note);

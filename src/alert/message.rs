@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::failing::failing_nodes;
 use super::summary;
 use crate::model::{Ack, Alert, AlertFacts, Belonging, GroupFacts, Message, MessageData, MessageKind, NodeDetails};
-use crate::words::{self, Language};
+use crate::words;
 
 /// The message that tells of an alert's beginning.
 pub fn firing_message(alert: &Alert, now: Timestamp) -> Message {
@@ -59,7 +59,7 @@ pub fn marked_message(alert: &Alert, ack: Option<&Ack>) -> Message {
     let mut message = firing_message(alert, alert.created_at);
     if let MessageData::Alert(facts) = &mut message.data {
         facts.alert.acked = ack.cloned().map(Box::new);
-        facts.alert.summary = words::summary(facts, Language::En);
+        facts.alert.summary = words::stored_summary(facts);
     }
     message
 }

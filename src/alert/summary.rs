@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{AlertFacts, Reason, ReasonCode};
-use crate::words::{self, Language};
+use crate::words;
 
 /// The reason of an alert about an instance that fires.
 pub fn firing(lasted: Option<Duration>, limit: Option<Duration>) -> Reason {
@@ -22,7 +22,7 @@ pub fn resolved(code: ReasonCode, lasted: Option<Duration>) -> Reason {
 /// Puts the reason into the facts, which say everything else by now, and what it comes to in words.
 pub fn tell(facts: &mut AlertFacts, reason: Reason) {
     facts.alert.reason = Some(reason);
-    facts.alert.summary = words::summary(facts, Language::En);
+    facts.alert.summary = words::stored_summary(facts);
 }
 
 fn milliseconds(duration: Duration) -> Option<u64> {

@@ -51,7 +51,7 @@ impl fmt::Display for OnceReport {
         let sum = |count: fn(&PollReport) -> usize| self.polls.iter().map(count).sum::<usize>();
         write!(
             f,
-            "{} listed, {} changed, {} alerts fired, {} resolved, {} recorded and not told; {} of {} deliveries arrived, {} pending",
+            "{} listed, {} changed, {} alerts fired, {} resolved, {} recorded and not sent; {} of {} deliveries arrived, {} pending",
             sum(|poll| poll.listed),
             sum(|poll| poll.changed),
             sum(|poll| poll.fired),

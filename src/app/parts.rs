@@ -13,7 +13,10 @@ use crate::alert::identity::{delivery_id, digest_delivery_id};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limits::RATE_MINUTE;
-use crate::model::{AlertId, Attempt, Delivery, Message, MessageKind, Notification, ReceiverId, SourceId};
+use crate::model::{
+    AlertId, AlertState, Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind, Notification,
+    ReceiverId, SourceId,
+};
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
 use crate::source::{Learnt, Source};
 use crate::store::{Outbox as _, PollLedger as _, SqlStore, StoreError};
@@ -164,7 +167,8 @@ fn check_templates(config: &Config) -> Vec<String> {
     all
 }
 
-/// Makes one attempt to send a message marked TEST to a receiver. Keeps nothing.
+/// Makes one attempt to send a message marked TEST to a receiver, and to close the incident that it opens where the receiver
+/// keeps some: a test calls nobody. Keeps nothing.
 ///
 /// # Errors
 /// When the receiver cannot be opened. A refused attempt is no error here.
@@ -174,10 +178,24 @@ pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<At
     // Each test is a message of its own, and its id says when it was made.
     let alert = AlertId::new(format!("test-{}", now.as_millisecond()));
     let id = delivery_id(&alert, &settings.id, MessageKind::Test);
-    let content = renderer.render(&message).content;
-    let notification = Notification::new(id, settings.id.clone(), MessageKind::Test, content, now);
-    let delivery = Delivery::pending(notification);
-    Ok(sent_once(&notifier, &delivery, now).await)
+    let of = |id, message: &Message| {
+        let content = renderer.render(message).content;
+        Delivery::pending(Notification::new(id, settings.id.clone(), MessageKind::Test, content, now))
+    };
+    let attempt = notifier.send(&of(id, &message), now).await;
+    if attempt.outcome != AttemptOutcome::Delivered || !renderer.keeps_incidents() {
+        notifier.close().await;
+        return Ok(attempt);
+    }
+    let id = delivery_id(&alert, &settings.id, MessageKind::AlertResolved);
+    Ok(sent_once(&notifier, &of(id, &over(message, now)), now).await)
+}
+
+/// The same message when what it is about is over.
+fn over(message: Message, now: Timestamp) -> Message {
+    let MessageData::Alert(mut facts) = message.data else { return message };
+    (facts.alert.state, facts.alert.ends_at) = (AlertState::Resolved, Some(now));
+    Message { data: MessageData::Alert(facts), ..message }
 }
 
 /// Makes one attempt to send a digest that was asked for to a receiver. Keeps nothing.

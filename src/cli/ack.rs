@@ -17,6 +17,7 @@ use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId};
 use crate::rule::Pattern;
 use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError};
 use crate::template::display_text;
+use crate::words::{Language, summary};
 
 /// Which firing alerts are meant. Alerts that several options name must meet all of them.
 #[derive(Debug, Args)]
@@ -86,19 +87,29 @@ pub(super) async fn close(arguments: &Closure) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Amend).await?;
     let Some(alerts) = arguments.which.alerts(&desk, &store).await? else { return Ok(Exit::Failed) };
     let closing = Closing { by, reason, at: now_of(&store).await? };
-    let receivers = asked::receivers_of(config, &alerts)?;
+    let receivers = asked::receivers_of(config, &alerts);
+    let told: BTreeSet<&ReceiverId> = alerts.iter().flat_map(|alert| &alert.receivers).collect();
+    let left_out: Vec<ReceiverId> = told.into_iter().filter(|it| receivers.get(it).is_none()).cloned().collect();
+    // What is broken here the running process has in its last good configuration; what a sound file does not have is gone.
+    let is_known = |it: &&ReceiverId| config.receivers.iter().any(|settings| settings.id == **it);
+    let (owed, gone): (Vec<_>, Vec<_>) = left_out.iter().partition(|it| !desk.is_whole || is_known(it));
+    let owed: Vec<ReceiverId> = owed.into_iter().cloned().collect();
+    let is_owed = asked::owe(&store, &alerts, &owed).await? > 0;
     let notified = asked::close(&store, &receivers, &alerts, &closing).await?;
     store.close().await;
     for alert in &alerts {
         print(format_args!("{}: closed by {}", what(alert), display_text(&closing.by)))?;
     }
-    let known = |receiver: &ReceiverId| config.receivers.iter().any(|settings| settings.id == *receiver);
-    let told: BTreeSet<&ReceiverId> = alerts.iter().flat_map(|alert| &alert.receivers).collect();
-    let left_out: Vec<&str> = told.into_iter().filter(|it| !known(it)).map(ReceiverId::as_str).collect();
-    if !left_out.is_empty() {
-        let why =
-            if desk.is_whole { "not in the configuration any more" } else { "not to be read in the configuration" };
-        complain(format_args!("warning: {} not told of the end: {why}", left_out.join(", ")));
+    let listed = |ids: Vec<&ReceiverId>| ids.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+    if !gone.is_empty() {
+        let gone = listed(gone);
+        complain(format_args!("warning: {gone} not notified of the end: not in the configuration any more"));
+    }
+    if is_owed {
+        let owed = listed(owed.iter().collect());
+        complain(format_args!(
+            "{owed} cannot be opened here: a running nightbell notifies it of the end within a minute"
+        ));
     }
     if notified > 0 {
         complain(format_args!("{notified} resolutions are pending; a running nightbell sends them within a minute"));
@@ -155,15 +166,15 @@ pub(super) async fn unack(arguments: &Removal) -> Result<Exit, Failure> {
 /// Who is told of it, on stderr.
 fn tell_pending(notified: usize) {
     if notified > 0 {
-        let messages = if notified == 1 { "message tells" } else { "messages tell" };
+        let messages = if notified == 1 { "message goes" } else { "messages go" };
         complain(format_args!(
-            "{notified} {messages} those who were notified; a running nightbell sends within a minute"
+            "{notified} {messages} to those who were notified; a running nightbell sends within a minute"
         ));
     }
 }
 
 fn what(alert: &Alert) -> String {
-    display_text(&alert.facts.alert.summary)
+    display_text(&summary(&alert.facts, Language::En))
 }
 
 /// "kim (at 03:12)".

@@ -13,6 +13,7 @@ use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceI
 use crate::rule::Pattern;
 use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError, Tally as _};
 use crate::template::display_text;
+use crate::words::{Language, summary};
 use crate::yaml::closest;
 
 /// Which alerts are meant.
@@ -36,10 +37,10 @@ pub(super) struct Filter {
     /// Recorded since: 6h, 2d, 2026-11-21, 2026-11-21T03:00 (in the configured zone), or with a zone.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Those that this receiver was told of.
+    /// Those that this receiver was notified of.
     #[arg(long)]
     receiver: Option<String>,
-    /// Those that were recorded and not told.
+    /// Those that were recorded and not sent.
     #[arg(long, conflicts_with = "receiver")]
     suppressed: bool,
 }
@@ -89,7 +90,7 @@ pub(super) async fn alerts(desk: &Desk, filter: &Filter, listing: &Listing) -> R
     for source in store.sources().await? {
         if let Some((since, reason)) = source.unreadable {
             let since = local(since, &config.timezone);
-            complain(format_args!("source {} is unknown since {since}: {}", source.id, display_text(&reason)));
+            complain(format_args!("source {} has been unreadable since {since}: {}", source.id, display_text(&reason)));
         }
     }
     let query = match filter.query(desk, &store).await? {
@@ -119,7 +120,7 @@ pub(super) async fn alerts(desk: &Desk, filter: &Filter, listing: &Listing) -> R
 /// Says how many alerts are not shown.
 async fn left_out(store: &SqlStore, query: &AlertQuery, shown: usize, limit: usize) -> Result<Exit, Failure> {
     if shown >= limit {
-        complain_of_left_out("the newest", shown, store.count_alerts(query).await?, "alerts");
+        complain_of_left_out("the newest", shown, store.count_alerts(query).await?, "alerts", "--since and --job");
     }
     Ok(Exit::Done)
 }
@@ -145,7 +146,7 @@ async fn newest(store: &SqlStore, query: &AlertQuery, limit: usize) -> Result<Ve
 
 fn row(alert: &Alert, ack: Option<&Ack>, zone: &TimeZone) -> Vec<String> {
     let facts = &alert.facts;
-    let suppressed = alert.suppressed_by.as_ref().map(|by| format!(" (not told: {by})"));
+    let suppressed = alert.suppressed_by.as_ref().map(|by| format!(" (not sent: {by})"));
     let acked = ack.map(|ack| format!(", acknowledged by {}", display_text(&ack.by)));
     vec![
         alert.id.short().to_string(),
@@ -157,7 +158,7 @@ fn row(alert: &Alert, ack: Option<&Ack>, zone: &TimeZone) -> Vec<String> {
             Some(instance) => format!("{} #{}", display_text(&facts.job.name), display_text(&instance.id)),
             None => own::subject(alert).unwrap_or_else(|| format!("{} (job)", display_text(&facts.job.name))),
         },
-        display_text(&facts.alert.summary),
+        display_text(&summary(facts, Language::En)),
     ]
 }
 

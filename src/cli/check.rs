@@ -25,7 +25,7 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     if let (true, Some(receiver)) = (loaded.config.watch.notify.is_empty(), loaded.config.receivers.first()) {
         warnings += 1;
         complain(format_args!(
-            "warning: nobody is told when a source cannot be read or a receiver cannot be told; write self: {{ notify: [{}] }}",
+            "warning: nobody is notified when a source cannot be read or a receiver cannot be reached; write self: {{ notify: [{}] }}",
             receiver.id
         ));
     }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::ConfigProblem;
+use crate::limits::HEARTBEAT_POLL_SLACK;
+use crate::schedule::Schedule;
 use crate::store::{Leases as _, SqlStore, StoreError};
 use crate::yaml::parse_duration;
 
@@ -49,6 +51,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write it as 30s, 5m or 1h30m".to_string())
 }
 
+/// Whether a source that was polled then should have been polled again by now, and again after that: a poll takes its time.
+pub(super) fn is_overdue(poll: &Schedule, polled_at: Timestamp, now: Timestamp) -> bool {
+    let second = poll.next_after(polled_at).and_then(|next| poll.next_after(next));
+    let slack = SignedDuration::try_from(HEARTBEAT_POLL_SLACK).unwrap_or_default();
+    second.is_some_and(|second| second.checked_add(slack).is_ok_and(|latest| latest < now))
+}
+
 /// What time it is for whoever works on the store: the database's, where several machines do, for their own need not agree.
 pub(super) async fn now_of(store: &SqlStore) -> Result<Timestamp, StoreError> {
     if store.is_shared() { Ok(store.look(None).await?.now) } else { Ok(SystemClock.now()) }
@@ -75,6 +84,16 @@ pub(super) fn instant(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Tim
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A source that was asked for the second time in vain is overdue; one whose poll takes a little is not.
+    #[test]
+    fn a_source_is_overdue_when_it_was_passed_over_twice() {
+        let poll = Schedule::parse("*/5 * * * *", &TimeZone::UTC).unwrap();
+        let at = |time: &str| format!("2026-11-21T{time}Z").parse::<Timestamp>().unwrap();
+        for (now, expected) in [("03:00:05", false), ("03:07:00", false), ("03:10:01", false), ("03:30:00", true)] {
+            assert_eq!(is_overdue(&poll, at("03:00:00"), at(now)), expected, "{now}");
+        }
+    }
 
     #[test]
     fn times_are_read_as_people_write_them() {

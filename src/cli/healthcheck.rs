@@ -80,7 +80,7 @@ async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<Option<String>> 
         read?;
     }
     let answer = String::from_utf8_lossy(&bytes);
-    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
     match head.split(' ').nth(1) {
         Some("200") => Ok(Some(body.to_string())),
         // What is unwell says why.

@@ -163,11 +163,11 @@ fn words(finding: &Finding) -> String {
         Finding::MatchesNothing { rule } => {
             format!("dead: {rule} matched no job\n  mend its match, or remove it")
         }
-        Finding::NeverTold { receiver } => format!("unused: {receiver} was told nothing"),
+        Finding::NeverTold { receiver } => format!("unused: {receiver} was never notified"),
         Finding::Overlap { rules: [one, other], receivers, both, of } => {
             let receivers: Vec<&str> = receivers.iter().map(|receiver| receiver.as_str()).collect();
             format!(
-                "overlap: {one} and {other} told {} of the same {both} of {of}\n  let one of them leave the other's \
+                "overlap: {one} and {other} notified {} of the same {both} of {of}\n  let one of them leave the other's \
                  jobs out (match.not), or notify others",
                 receivers.join(", ")
             )

@@ -71,7 +71,7 @@ pub(super) async fn instances(desk: &Desk, chosen: &Chosen, listing: &Listing) -
         for instance in &instances {
             print(json::instance(instance, now))?;
         }
-        complain_of_left_out("the latest", shown, all, "instances");
+        complain_of_left_out("the latest", shown, all, "instances", "--since and --job");
         return Ok(Exit::Done);
     }
     if instances.is_empty() {
@@ -95,7 +95,7 @@ pub(super) async fn instances(desk: &Desk, chosen: &Chosen, listing: &Listing) -
         })
         .collect();
     print(table(&["PLANNED", "STARTED", "LASTED", "STATUS", "TYPE", "SOURCE", "JOB", "ID"], rows))?;
-    complain_of_left_out("the latest", shown, all, "instances");
+    complain_of_left_out("the latest", shown, all, "instances", "--since and --job");
     Ok(Exit::Done)
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn jobs(desk: &Desk, chosen: &Chosen, listing: &Listing) -> Res
         for job in &jobs {
             print(line(job))?;
         }
-        complain_of_left_out("the first", jobs.len(), all, "jobs");
+        complain_of_left_out("the first", jobs.len(), all, "jobs", "--since and --job");
         return Ok(Exit::Done);
     }
     if jobs.is_empty() {
@@ -46,7 +46,7 @@ pub(super) async fn jobs(desk: &Desk, chosen: &Chosen, listing: &Listing) -> Res
         .collect();
     let header = ["JOB", "SOURCE", "RUNS", "OK", "FAILED", "LAST STATUS", "LAST PLANNED", "LAST END", "ALERTS"];
     print(table(&header, rows))?;
-    complain_of_left_out("the first", jobs.len(), all, "jobs");
+    complain_of_left_out("the first", jobs.len(), all, "jobs", "--since and --job");
     Ok(Exit::Done)
 }
 

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::log;
 use crate::limits::TABLE_TEXT_WIDTH_MIN;
+use crate::model::{AlertPart, AlertState};
 use crate::rule::RuleSet;
 
 /// Writes a line to stderr.
@@ -69,7 +70,7 @@ fn laid_out(header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> St
         return table.trim_fmt();
     }
     if others + TABLE_TEXT_WIDTH_MIN > width {
-        return stacked(header, &rows);
+        return stacked(header, &rows, width);
     }
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
     let all = table.column_count();
@@ -79,22 +80,44 @@ fn laid_out(header: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> St
     table.trim_fmt()
 }
 
-/// A line for each cell that says something, after its heading, and an empty line between rows.
-fn stacked(header: &[&str], rows: &[Vec<String>]) -> String {
-    let width = header.iter().map(|word| word.len()).max().unwrap_or_default();
+/// A line for each cell that says something, after its heading, and an empty line between rows. What is longer than the line
+/// goes on below itself.
+fn stacked(header: &[&str], rows: &[Vec<String>], width: usize) -> String {
+    let names = header.iter().map(|word| word.len()).max().unwrap_or_default();
     let row = |row: &Vec<String>| {
-        let cells = header.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
-        let lines: Vec<String> = cells.map(|(word, cell)| format!("{word:<width$}  {cell}")).collect();
-        lines.join("\n")
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        for (word, cell) in header.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
+            table.add_row([format!("{word:<names$}").as_str(), cell]);
+        }
+        for (column, padding) in table.column_iter_mut().zip([(0, 2), (0, 0)]) {
+            column.set_padding(padding);
+        }
+        if let Some(column) = table.column_mut(0) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        table.trim_fmt()
     };
     rows.iter().map(row).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Says on stderr how many rows a listing leaves out, if it does. `which` tells the shown ones: "the newest".
-pub(super) fn complain_of_left_out(which: &str, shown: usize, all: u64, what: &str) {
+/// Since when an alert fires: `firing since 2026-11-21 02:05:00`; or how long it did: `fired …, resolved …`.
+pub(super) fn lived(part: &AlertPart, zone: &TimeZone) -> String {
+    let since = local(part.starts_at, zone);
+    match (part.state, part.ends_at) {
+        (AlertState::Firing, _) => format!("firing since {since}"),
+        (AlertState::Resolved, Some(end)) => format!("fired {since}, resolved {}", local(end, zone)),
+        (AlertState::Resolved, None) => format!("fired {since}, resolved"),
+    }
+}
+
+/// Says on stderr how many rows a listing leaves out, if it does. `which` tells the shown ones: "the newest"; `fewer` names
+/// the options that narrow the listing.
+pub(super) fn complain_of_left_out(which: &str, shown: usize, all: u64, what: &str, fewer: &str) {
     if (shown as u64) < all {
         let (shown, all) = (grouped(shown as u64), grouped(all));
-        complain(format_args!("{which} {shown} of {all} {what}; --limit N shows more, --since and --job fewer"));
+        complain(format_args!("{which} {shown} of {all} {what}; --limit N shows more, {fewer} fewer"));
     }
 }
 
@@ -141,9 +164,10 @@ mod tests {
         assert!(narrower.lines().all(|line| line.chars().count() <= 70), "{narrower}");
         assert!(narrower.contains("2026-11-21 02:05:00") && narrower.contains("46030c65"), "{narrower}");
         let stacked = laid_out(&HEADER, rows(), Some(48));
-        let expected = "ID     46030c65\nSINCE  2026-11-21 02:05:00\nSTATE  firing\nWHAT   etl_orders failed after 1m 3s, its \
+        let expected = "ID     46030c65\nSINCE  2026-11-21 02:05:00\nSTATE  firing\nWHAT   etl_orders failed after 1m 3s, its\n       \
                         node load_orders too\n\nID     d1\nSINCE  2026-11-21 02:04:00\nWHAT   ";
         assert!(stacked.starts_with(expected), "{stacked}");
+        assert!(stacked.lines().all(|line| line.chars().count() <= 48), "{stacked}");
     }
 
     #[test]

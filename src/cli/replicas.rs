@@ -32,9 +32,9 @@ pub(super) async fn replicas(desk: &Desk, as_json: bool) -> Result<Exit, Failure
     }
     let nobody = loops(&standing).filter(|lease| !is_held(lease, &standing)).count();
     if living(&standing).next().is_none() {
-        complain("nightbell does not run on this store");
+        complain("nightbell is not running on this store");
     } else if nobody > 0 {
-        complain(format_args!("{nobody} loops have nobody who runs them; they are taken over within seconds"));
+        complain(format_args!("{nobody} loops are run by nobody; they are taken over within seconds"));
     } else {
         return Ok(Exit::Done);
     }
@@ -50,12 +50,12 @@ fn age(now: Timestamp, then: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
-fn is_held(lease: &Lease, standing: &Standing) -> bool {
+pub(super) fn is_held(lease: &Lease, standing: &Standing) -> bool {
     lease.holder.is_some() && lease.until > standing.now
 }
 
 /// The loops: what an earlier configuration had and nobody runs is none any more.
-fn loops(standing: &Standing) -> impl Iterator<Item = &Lease> {
+pub(super) fn loops(standing: &Standing) -> impl Iterator<Item = &Lease> {
     let is_one = |lease: &&Lease| is_held(lease, standing) || lease.configuration == standing.in_force.0;
     standing.leases.iter().filter(is_one)
 }

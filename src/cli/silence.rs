@@ -23,8 +23,8 @@ use crate::yaml::{closest, duration_text};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SilenceCommand {
-    /// Makes a silence: alerts that begin while it holds are recorded and not told. What still fires when it ends is
-    /// told then; what was told before is told to be over as usual.
+    /// Creates a silence: alerts that begin while it holds are recorded and not sent. What still fires when it ends is
+    /// sent then; the end of what was sent before is sent as usual.
     Add {
         #[command(flatten)]
         new: SilenceNew,

@@ -3,18 +3,18 @@
 //! Reads the store alone, beside the process that works on it; of the configuration it takes when sources are polled, as far
 //! as it can be read. Exits with 1 when nobody would hear of a failure: nothing runs, or a source is not read.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::ground::{Exit, Failure, now_of};
+use super::ground::{Exit, Failure, is_overdue, now_of};
 use super::output::{complain, grouped, local, print, table};
 use super::place::Desk;
-use super::replicas::living;
-use crate::limits::{HEARTBEAT_POLL_SLACK, LAST_GOOD_POLL_SOUGHT};
+use super::replicas::{is_held, living, loops};
+use crate::limits::LAST_GOOD_POLL_SOUGHT;
 use crate::model::{AlertState, PollOutcome, SourceId};
 use crate::store::{
-    AlertQuery, Backlog, Desk as _, Leases as _, Mode, OwnAlerts as _, Present, ReceiverHealth, SourceCondition,
+    AlertQuery, Backlog, Desk as _, Lease, Leases as _, Mode, OwnAlerts as _, Present, ReceiverHealth, SourceCondition,
     SqlStore, StoreError, Tally as _, TransitionLog as _, Worker,
 };
 use crate::template::display_text;
@@ -27,6 +27,8 @@ struct Status {
     worker: Option<Option<Worker>>,
     /// The replicas that work on a store that they share; none for a file.
     replicas: Option<Vec<Present>>,
+    /// The loops that they share out among themselves, as far as each has a lease; none for a file, which one process has whole.
+    leases: Option<Leased>,
     sources: Vec<Source>,
     /// Sources of the configuration that were never asked.
     never_asked: Vec<SourceId>,
@@ -35,6 +37,14 @@ struct Status {
     firing: u64,
     held_back: u64,
     silences: usize,
+}
+
+/// The leases of the loops.
+struct Leased {
+    /// How many loops there are.
+    all: usize,
+    /// Those that nobody runs.
+    free: Vec<String>,
 }
 
 /// How one source stands.
@@ -87,14 +97,8 @@ impl Status {
             if settings.is_none() && desk.is_whole {
                 continue;
             }
-            let is_overdue_from = |from: Timestamp| {
-                settings.is_some_and(|settings| {
-                    let next = settings.poll.next_after(from);
-                    let second = next.and_then(|next| settings.poll.next_after(next));
-                    let slack = SignedDuration::try_from(HEARTBEAT_POLL_SLACK).unwrap_or_default();
-                    second.is_some_and(|second| second.checked_add(slack).is_ok_and(|latest| latest < now))
-                })
-            };
+            let is_overdue_from =
+                |from: Timestamp| settings.is_some_and(|settings| is_overdue(&settings.poll, from, now));
             let is_overdue = is_overdue_from(condition.polled_at);
             let is_stuck = is_overdue_from(begun.unwrap_or(condition.polled_at).max(condition.polled_at));
             let good = match &condition.unreadable {
@@ -105,13 +109,16 @@ impl Status {
         }
         let firing = AlertQuery { state: Some(AlertState::Firing), ..AlertQuery::default() };
         let held_back = AlertQuery { is_suppressed: Some(true), ..firing.clone() };
+        let standing = if store.is_shared() { Some(store.look(None).await?) } else { None };
         Ok(Status {
             now,
             worker,
-            replicas: match store.is_shared() {
-                true => Some(living(&store.look(None).await?).cloned().collect()),
-                false => None,
-            },
+            leases: standing.as_ref().map(|standing| {
+                let all: Vec<&Lease> = loops(standing).collect();
+                let free = all.iter().filter(|lease| !is_held(lease, standing)).map(|lease| lease.name.clone());
+                Leased { all: all.len(), free: free.collect() }
+            }),
+            replicas: standing.as_ref().map(|standing| living(standing).cloned().collect()),
             sources,
             never_asked,
             backlog: store.backlog().await?,
@@ -125,14 +132,17 @@ impl Status {
     /// Why a failure might be seen by nobody; nothing when all is well.
     fn blind(&self) -> Vec<String> {
         let mut why: Vec<String> = self.idle().into_iter().collect();
-        if self.sources.is_empty() && self.never_asked.is_empty() {
-            why.push("no source was ever asked".to_string());
+        if let Some(leases) = self.leases.as_ref().filter(|leases| !leases.free.is_empty()) {
+            why.push(format!("nobody runs {}", leases.free.join(", ")));
         }
-        why.extend(self.never_asked.iter().map(|id| format!("{id} was never asked")));
+        if self.sources.is_empty() && self.never_asked.is_empty() {
+            why.push("no source was ever polled".to_string());
+        }
+        why.extend(self.never_asked.iter().map(|id| format!("{id} was never polled")));
         for Source { condition, is_overdue, .. } in &self.sources {
             match &condition.unreadable {
                 Some((_, reason)) => why.push(format!("{} cannot be read: {}", condition.id, display_text(reason))),
-                None if *is_overdue => why.push(format!("{} was not asked when it was due", condition.id)),
+                None if *is_overdue => why.push(format!("{} was not polled when it was due", condition.id)),
                 None => {}
             }
         }
@@ -142,7 +152,7 @@ impl Status {
     /// That nobody works on the store.
     fn idle(&self) -> Option<String> {
         let is_idle = matches!(self.worker, Some(None)) || self.replicas.as_ref().is_some_and(Vec::is_empty);
-        is_idle.then(|| "nightbell does not run on this store".to_string())
+        is_idle.then(|| "nightbell is not running on this store".to_string())
     }
 
     /// Why who works on the store is not well, or not ready. What a source answers is no matter here.
@@ -152,13 +162,13 @@ impl Status {
         for Source { condition, is_stuck, .. } in &self.sources {
             // Of several replicas another one takes over what one of them leaves undone.
             if *is_stuck && self.replicas.is_none() {
-                why.push(format!("{} was not asked when it was due", condition.id));
+                why.push(format!("{} was not polled when it was due", condition.id));
             } else if is_ready && begun.is_some_and(|begun| condition.polled_at < begun) {
-                why.push(format!("{} was not asked since the start", condition.id));
+                why.push(format!("{} was not polled since the start", condition.id));
             }
         }
         let never_asked = self.never_asked.iter().filter(|_| is_ready);
-        why.extend(never_asked.map(|id| format!("{id} was never asked")));
+        why.extend(never_asked.map(|id| format!("{id} was never polled")));
         why
     }
 
@@ -189,9 +199,10 @@ fn as_text(status: &Status, zone: &TimeZone) -> String {
         Some(Some(worker)) => {
             let since = worker.since.map(|at| format!(" since {} ({})", local(at, zone), ago(at))).unwrap_or_default();
             let pid = worker.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
-            format!("nightbell runs{since}{pid}\n")
+            let runs = if worker.since.is_some() { "has been running" } else { "is running" };
+            format!("nightbell {runs}{since}{pid}\n")
         }
-        Some(None) => "nightbell does not run\n".to_string(),
+        Some(None) => "nightbell is not running\n".to_string(),
         None => by_replicas(status.replicas.as_deref().unwrap_or_default(), zone),
     };
     if !status.sources.is_empty() {
@@ -211,6 +222,11 @@ fn as_text(status: &Status, zone: &TimeZone) -> String {
         let since = local(health.since, zone);
         text.push_str(&format!("failing   {} since {since}: {}\n", health.receiver, display_text(&health.error)));
     }
+    if let Some(leases) = &status.leases {
+        let free =
+            if leases.free.is_empty() { String::new() } else { format!(", nobody runs {}", leases.free.join(", ")) };
+        text.push_str(&format!("leases    {} of {} held{free}\n", leases.all - leases.free.len(), leases.all));
+    }
     let held = if status.held_back == 0 { String::new() } else { format!(", {} held back", grouped(status.held_back)) };
     text.push_str(&format!("firing    {}{held}\nsilences  {}\n", grouped(status.firing), status.silences));
     text
@@ -219,11 +235,15 @@ fn as_text(status: &Status, zone: &TimeZone) -> String {
 /// Who runs where several may.
 fn by_replicas(replicas: &[Present], zone: &TimeZone) -> String {
     if replicas.is_empty() {
-        return "nightbell does not run\n".into();
+        return "nightbell is not running\n".into();
     }
     let one = |it: &Present| {
         let host = display_text(&it.replica.host);
-        format!("nightbell runs on {host} since {}, process {}\n", local(it.started_at, zone), it.replica.pid)
+        format!(
+            "nightbell has been running on {host} since {}, process {}\n",
+            local(it.started_at, zone),
+            it.replica.pid
+        )
     };
     replicas.iter().map(one).collect()
 }
@@ -239,9 +259,9 @@ fn row(source: &Source, zone: &TimeZone) -> Vec<String> {
     let Source { condition, good, is_overdue, .. } = source;
     let state = match (&condition.unreadable, &condition.incomplete) {
         (Some((since, reason)), _) => {
-            format!("cannot be read since {}: {}", local(*since, zone), display_text(reason))
+            format!("unreadable since {}: {}", local(*since, zone), display_text(reason))
         }
-        (None, _) if *is_overdue => "was not asked when it was due".to_string(),
+        (None, _) if *is_overdue => "was not polled when it was due".to_string(),
         (None, Some(reason)) => format!("read in part: {}", display_text(reason)),
         (None, None) => "ok".to_string(),
     };
@@ -269,6 +289,7 @@ fn object(status: &Status, blind: &[String]) -> Value {
         "running": status.replicas.as_ref().map(|all| !all.is_empty()).or(status.worker.as_ref().map(Option::is_some)),
         "pid": worker.and_then(|worker| worker.pid),
         "since": worker.and_then(|worker| worker.since),
+        "leases": status.leases.as_ref().map(|leases| json!({ "loops": leases.all, "free": leases.free })),
         "sources": sources,
         "never_asked": never_asked,
         "pending": pending,
@@ -326,6 +347,7 @@ mod tests {
             now: at(0),
             worker: Some(Some(Worker { pid: Some(1), since: Some(at(-100)) })),
             replicas: None,
+            leases: None,
             sources,
             never_asked: Vec::new(),
             backlog: Vec::new(),
@@ -344,14 +366,19 @@ mod tests {
         assert_eq!(status.unwell(true), [""; 0], "to start anew would not help");
         status.sources.push(asked("b", at(-200)));
         assert_eq!(status.unwell(false), [""; 0], "it has just started");
-        assert_eq!(status.unwell(true), ["b was not asked since the start"]);
+        assert_eq!(status.unwell(true), ["b was not polled since the start"]);
         status.sources[1].is_stuck = true;
-        assert_eq!(status.unwell(false), ["b was not asked when it was due"]);
+        assert_eq!(status.unwell(false), ["b was not polled when it was due"]);
         status.sources.truncate(1);
         status.never_asked.push(SourceId::new("c"));
         assert_eq!(status.unwell(false), [""; 0]);
-        assert_eq!(status.unwell(true), ["c was never asked"]);
+        assert_eq!(status.unwell(true), ["c was never polled"]);
+        status.leases = Some(Leased { all: 9, free: vec!["digest".to_string(), "own".to_string()] });
+        assert!(as_text(&status, &TimeZone::UTC).contains("leases    7 of 9 held, nobody runs digest, own\n"));
+        assert!(status.blind().contains(&"nobody runs digest, own".to_string()), "{:?}", status.blind());
+        status.leases = Some(Leased { all: 9, free: Vec::new() });
+        assert!(as_text(&status, &TimeZone::UTC).contains("leases    9 of 9 held\n"));
         status.worker = Some(None);
-        assert_eq!(status.unwell(false), ["nightbell does not run on this store"]);
+        assert_eq!(status.unwell(false), ["nightbell is not running on this store"]);
     }
 }

@@ -106,9 +106,9 @@ fn text(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>, width: usize,
     };
     if rehearsal.problems.is_empty() {
         let told = match rehearsal.told.len() {
-            0 => "nobody is told".to_string(),
-            1 => "1 alert told".to_string(),
-            count => format!("{count} tellings"),
+            0 => "nobody is notified".to_string(),
+            1 => "1 alert sent".to_string(),
+            count => format!("{count} alerts sent"),
         };
         return format!("ok      {name:width$}  {told}");
     }

@@ -11,8 +11,8 @@ use crate::yaml::{Key, Keys, Section, Shape, Value, duration_text};
 pub(super) const REPEAT: Key = Key::new(
     "repeat",
     Shape::Duration,
-    "After how long without a message an alert that still fires is told again, until somebody acknowledges it. With a group, \
-     what still fires of it is told again together.",
+    "After how long without a message an alert that still fires is sent again, until somebody acknowledges it. With a group, \
+     what still fires of it is sent again together.",
 )
 .example("4h");
 
@@ -51,7 +51,7 @@ pub(super) fn read_repeat(rule: &Section<'_>, group: &mut Option<Grouping>) -> O
     match group {
         Some(Grouping { repeat: Some(_), .. }) => {
             let help = Some("leave one of them out".to_string());
-            rule.error("repeat", "the group says already after how long it is told again", help);
+            rule.error("repeat", "the group says already after how long it is sent again", help);
             None
         }
         Some(group) => {
@@ -95,7 +95,7 @@ fn sound(rule: &Section<'_>, section: &Section<'_>, notify: &Notify, rounds: Rou
     let Notify { hours, later, .. } = notify;
     let last = later.last().map_or(Duration::ZERO, |step| step.after);
     if every <= last {
-        let message = format!("a round is not over by then: its last step is told after {}", duration_text(last));
+        let message = format!("a round is not over by then: its last step notifies after {}", duration_text(last));
         section.error("every", message, Some("write more than that".into()));
         return None;
     }
@@ -106,7 +106,7 @@ fn sound(rule: &Section<'_>, section: &Section<'_>, notify: &Notify, rounds: Rou
     }
     if hours.iter().any(|step| step.hours.hold.is_some()) {
         let help = Some("leave out the loop, or what holds back the first step".to_string());
-        rule.error("loop", "what is held back is told hours later, and no step counts from that", help);
+        rule.error("loop", "what is held back is sent hours later, and no step counts from that", help);
         return None;
     }
     Some(rounds)

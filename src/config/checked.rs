@@ -82,8 +82,8 @@ pub struct Config {
 impl Config {
     /// Reads the files' trees as one. What is wrong is reported; `None` means that something was.
     pub(super) fn read(trees: Vec<Node>, findings: &Diagnostics) -> Option<Config> {
+        let odd_texts = trees.iter().flat_map(doubts::odd_texts).collect();
         for tree in &trees {
-            doubts::warn_of_texts(tree, findings);
             match Section::of(&FILE, tree, "", findings) {
                 Some(file) => check_version(&file),
                 None => findings.note_partial(),
@@ -161,6 +161,7 @@ impl Config {
             .chain(routed)
             .collect();
         file.report_unknown();
+        doubts::warn_of_texts(odd_texts, findings);
         // A broken rule may be the one that notifies it.
         if !findings.has_errors() {
             doubts::warn_of_hours(&file, &rules, &routes);

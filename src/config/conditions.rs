@@ -27,9 +27,10 @@ pub(super) static WHEN: Keys = Keys::of(
     "What must hold.",
     &[
         &[
-            Key::new("any", Shape::Flag, "Every run, told once when it has ended. Stands alone."),
+            Key::new("any", Shape::Flag, "Every run, notified once when it has ended. Stands alone."),
             Key::new("status", Shape::Words(statuses), "The run is in one of these statuses.")
-                .example("[fail, running-exception]"),
+                .example("[fail, running-exception]")
+                .also(&["state", "states", "statuses"]),
             Key::new(
                 "duration",
                 Shape::Duration,
@@ -90,7 +91,7 @@ static MISSING: Keys = Keys::of(
             Key::new(
                 "schedule",
                 Shape::Schedule,
-                "The due times. Left out: the job's own schedule, where the scheduler tells it (schedulerx).",
+                "The due times. Left out: the job's own schedule, where the scheduler provides it (schedulerx).",
             )
             .example("\"0 2 * * *\""),
             Key::new("grace", Shape::Duration, "How late a run may come, at most 1d.").default("15m"),
@@ -199,7 +200,7 @@ fn read_consecutive(when: &Section<'_>) -> Option<Option<Trigger>> {
         let runs = node?;
         if !(2..=MOST).contains(&runs) {
             let help = Some("for every single failure write status: fail".into());
-            when.error("consecutive", format!("between 2 and {MOST} runs in a row can be asked for"), help);
+            when.error("consecutive", format!("between 2 and {MOST} runs in a row are possible"), help);
             return None;
         }
         Some(Trigger::Consecutive(usize::try_from(runs).unwrap_or(usize::MAX)))
@@ -264,7 +265,7 @@ fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<
     let is_own = !section.has("schedule");
     let schedule = if is_own { None } else { read_schedule(&section, "schedule", around.zone) };
     if let (true, Some(source)) = (is_own, around.unscheduled) {
-        let message = format!("a \"schedule\" is needed: {source} does not tell those of its jobs");
+        let message = format!("a \"schedule\" is needed: {source} does not provide those of its jobs");
         let help = "write schedule: \"0 2 * * *\", or name sources of the type schedulerx alone in match";
         section.error("", message, Some(help.into()));
     }
@@ -304,7 +305,7 @@ fn read_slower(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<T
             is_sound = false;
         }
     };
-    refuse("factor", !(1.1..=1000.0).contains(&factor), "a factor between 1.1 and 1000 can be asked for".into());
+    refuse("factor", !(1.1..=1000.0).contains(&factor), "a factor between 1.1 and 1000 is possible".into());
     let (kept, days) = (around.shared.retention, over.as_secs().div_ceil(86_400));
     let too_long = match over > RETENTION_MAX {
         true => format!("past runs can be kept for {}", duration_text(RETENTION_MAX)),
@@ -313,7 +314,7 @@ fn read_slower(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<T
         }
     };
     refuse("over", over > kept, too_long);
-    refuse("min_runs", !(3..=500).contains(&min_runs), "between 3 and 500 runs can be asked for".into());
+    refuse("min_runs", !(3..=500).contains(&min_runs), "between 3 and 500 runs are possible".into());
     section.close();
     let min_runs = usize::try_from(min_runs).unwrap_or(usize::MAX);
     let slower = Slower { factor, over, min_runs, zone: around.zone.clone() };

@@ -5,7 +5,7 @@
 use crate::model::{Severity, Status};
 use crate::rule::{Route, Rule};
 use crate::source::SourceSettings;
-use crate::yaml::{Diagnostics, Node, Origin, Section, Value};
+use crate::yaml::{Diagnostics, Node, Origin, Place, Section, Value};
 
 /// Looks at rules that are right each by itself.
 pub(super) fn warn(file: &Section<'_>, rules: &[Rule], routes: &[Route], sources: &[SourceSettings]) {
@@ -76,10 +76,29 @@ fn warn_at(file: &Section<'_>, rule: &Rule, key: &str, message: &str, help: &str
     file.findings().warning(entry.at, path, message, Some(help.to_string()));
 }
 
-/// Warns of values that are still what a page or an example had in their place, `<your token>`, and of those that stand in
-/// quotation marks that YAML does not know. What stands in them is not repeated.
-pub(super) fn warn_of_texts(tree: &Node, findings: &Diagnostics) {
-    walk(tree, "", findings);
+/// A value that is probably not meant as it stands.
+pub(super) struct OddText {
+    at: Place,
+    path: String,
+    message: &'static str,
+    help: &'static str,
+}
+
+/// The values that are still what a page or an example had in their place, `<your token>`, and those that stand in quotation
+/// marks that YAML does not know. What stands in them is not repeated.
+pub(super) fn odd_texts(tree: &Node) -> Vec<OddText> {
+    let mut odd = Vec::new();
+    walk(tree, "", &mut odd);
+    odd
+}
+
+/// Warns of these values, but for those that are refused anyway: of one mistake one thing is said.
+pub(super) fn warn_of_texts(odd: Vec<OddText>, findings: &Diagnostics) {
+    for OddText { at, path, message, help } in odd {
+        if !findings.has_error_at(at) {
+            findings.warning(at, path, message, Some(help.to_string()));
+        }
+    }
 }
 
 /// Whether a value is a placeholder in angle brackets.
@@ -93,25 +112,24 @@ fn is_in_odd_quotes(text: &str) -> bool {
     [('“', '”'), ('‘', '’'), ('「', '」')].iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close))
 }
 
-fn walk(node: &Node, path: &str, findings: &Diagnostics) {
+fn walk(node: &Node, path: &str, odd: &mut Vec<OddText>) {
+    let mut note = |message, help| odd.push(OddText { at: node.at, path: path.to_string(), message, help });
     match &node.value {
         Value::Scalar(scalar) if scalar.origin == Origin::File && is_placeholder(&scalar.text) => {
-            let help = Some("write the value itself, without the brackets".to_string());
-            findings.warning(node.at, path, "this is a placeholder", help);
+            note("this is a placeholder", "write the value itself, without the brackets");
         }
         Value::Scalar(scalar) if scalar.origin == Origin::File && is_in_odd_quotes(&scalar.text) => {
-            let help = Some("write ordinary ones, \" or '".to_string());
-            findings.warning(node.at, path, "the quotation marks (“…”) are a part of this text", help);
+            note("the quotation marks (“…”) are a part of this text", "write ordinary ones, \" or '");
         }
         Value::Scalar(_) | Value::Null => {}
         Value::List(items) => {
             let items = items.iter().enumerate();
-            items.for_each(|(index, item)| walk(item, &format!("{path}[{index}]"), findings));
+            items.for_each(|(index, item)| walk(item, &format!("{path}[{index}]"), odd));
         }
         Value::Map(entries) => {
             for entry in entries {
                 let path = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
-                walk(&entry.node, &path, findings);
+                walk(&entry.node, &path, odd);
             }
         }
     }

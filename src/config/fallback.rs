@@ -11,9 +11,9 @@ use crate::yaml::{Key, Keys, Located, Section, Shape, Value};
 /// `fallback` of a receiver.
 pub(super) static FALLBACK: Keys = Keys::of(
     "fallback",
-    "Who is told in its place when an alert does not get through.",
+    "Who is notified in its place when an alert does not get through.",
     &[&[
-        Key::new("to", Shape::Text, "The receiver that is told instead.").required(),
+        Key::new("to", Shape::Text, "The receiver that is notified instead.").required(),
         Key::new("after", Shape::Duration, "How long a message may wait before that.").default("15m"),
     ]],
 );
@@ -32,7 +32,7 @@ pub(super) fn read(receiver: &Section<'_>, names: &[String]) -> Option<Fallback>
         .node("to")
         .and_then(|node| read_reference(Located { node, path: &section.path_of("to"), findings }, "receiver", names));
     if !section.has("to") {
-        section.missing("to", Some("name the receiver that is told instead".into()));
+        section.missing("to", Some("name the receiver that is notified instead".into()));
     }
     let after = section.or_default::<Duration>("after");
     if after > DELIVERY_PATIENCE {

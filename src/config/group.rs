@@ -16,7 +16,7 @@ pub(super) const GROUP: Key = Key::new("group", Shape::Mapping(&GROUP_KEYS), "Te
 
 static GROUP_KEYS: Keys = Keys::of(
     "group",
-    "One message for many alerts; without it, each is told alone.",
+    "One message for many alerts; without it, each is sent alone.",
     &[&[
         Key::new(
             "by",
@@ -30,7 +30,7 @@ static GROUP_KEYS: Keys = Keys::of(
         Key::new(
             "repeat",
             Shape::Duration,
-            "After how long without a message it is told again what still fires. Without it, never.",
+            "After how long without a message what still fires is sent again. Without it, never.",
         )
         .example("4h"),
     ]],
@@ -66,7 +66,7 @@ pub(super) fn read(rule: &Section<'_>) -> Option<Grouping> {
         if repeat < least {
             let (repeat, least) = (duration_text(repeat), duration_text(least));
             let message = match interval > GROUP_REPEAT_MIN {
-                true => format!("{repeat} is less than the interval, {least}: a group is told no sooner"),
+                true => format!("{repeat} is less than the interval, {least}: a group is sent no sooner"),
                 false => format!("{repeat} is less than {least}"),
             };
             section.error("repeat", message, Some("people look at what is said seldom: 4h is usual".into()));

@@ -9,10 +9,12 @@ use crate::yaml::{Entry, FromYaml, Key, Keys, Located, Node, OneOrMany, Section,
 /// An inhibition.
 pub(super) static INHIBITION: Keys = Keys::of(
     "inhibition",
-    "While an alert upstream fires, those that only follow from it are not told.",
+    "While an alert upstream fires, those that only follow from it are not sent.",
     &[&[
-        Key::new("by", Shape::Mapping(&ALERT_MATCH), "The alerts upstream.").required(),
-        Key::new("match", Shape::Mapping(&ALERT_MATCH), "The alerts that they hold back.").required(),
+        Key::new("by", Shape::Mapping(&ALERT_MATCH), "The alerts upstream.").required().example("{ job: load_orders }"),
+        Key::new("match", Shape::Mapping(&ALERT_MATCH), "The alerts that they hold back.")
+            .required()
+            .example("{ job: \"report_*\" }"),
         Key::new("equal", Shape::Words(shared), "What both must have in common."),
     ]],
 );

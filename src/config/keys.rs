@@ -51,16 +51,18 @@ pub(super) static FILE: Keys = Keys::of(
         Key::new(
             "mute_windows",
             Shape::ByName(&mute::MUTE_WINDOW),
-            "Recurring times in which new alerts of some kind are not told.",
-        ),
+            "Recurring times in which new alerts of some kind are not sent.",
+        )
+        .also(&["mute", "mutes", "mute_time_intervals"]),
         Key::new(
             "windows",
             Shape::ByName(&hours::WINDOW),
             "Recurring times by name, for during and hold of routes and steps. They mute nothing.",
         ),
-        Key::new("inhibit", Shape::ByName(&inhibit::INHIBITION), "Alerts that hold back what only follows from them."),
+        Key::new("inhibit", Shape::ByName(&inhibit::INHIBITION), "Alerts that hold back what only follows from them.")
+            .also(&["inhibitions", "inhibit_rules"]),
         Key::new("calendars", Shape::ByName(&calendars::CALENDAR), "Working days and holidays, for days."),
-        Key::new("routes", Shape::ByName(&routes::ROUTE), "Who else is told of alerts of some kind."),
+        Key::new("routes", Shape::ByName(&routes::ROUTE), "Who else is notified of alerts of some kind."),
         Key::new("defaults", Shape::Mapping(&defaults::COMMON), "What the rules of this file have in common."),
         Key::new(
             "self",
@@ -68,7 +70,7 @@ pub(super) static FILE: Keys = Keys::of(
             "Who hears of trouble with sources and receivers, and with Nightbell itself.",
         )
         .example("{ notify: [oncall, team] }"),
-        Key::new("heartbeat", Shape::Mapping(&own::HEARTBEAT), "Whom Nightbell tells that it works.")
+        Key::new("heartbeat", Shape::Mapping(&own::HEARTBEAT), "Whom Nightbell reports to that it works.")
             .example("{ url: { env: HEARTBEAT_URL } }"),
         Key::new(
             "web",
@@ -78,7 +80,7 @@ pub(super) static FILE: Keys = Keys::of(
         Key::new(
             "tests",
             Shape::ByName(&rule_tests::TEST),
-            "What the rules must tell of given runs: `nightbell test` plays them.",
+            "What the rules must report of given runs: `nightbell test` plays them.",
         ),
         Key::new(
             "digests",

@@ -186,6 +186,12 @@ fn doubt_of(value: &str) -> Option<(&'static str, &'static str)> {
             .iter()
             .any(|(open, close)| value.starts_with(*open) && value.ends_with(*close));
     match value {
+        _ if value.contains("://") && value.contains(char::is_whitespace) => {
+            Some(("the address in the secret has a blank or a line break in it", "take it away"))
+        }
+        _ if value.contains("://") && value.find('<').is_some_and(|at| value[at..].contains('>')) => {
+            Some(("the address in the secret holds a placeholder", "put the real value in its place"))
+        }
         _ if value.contains("://") => None,
         _ if is_quoted => Some(("the secret's value stands in quotes", "take them away: they are part of the value")),
         _ if is_placeholder(value) => Some(("the secret's value is a placeholder", "put the real one in its place")),
@@ -217,5 +223,28 @@ impl Loaded {
     /// The warnings as a person reads them.
     pub fn rendered_warnings(&self) -> Vec<String> {
         Diagnostic::render_all(&self.warnings, &self.files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_values_of_secrets_are_doubted_and_right_ones_are_not() {
+        for (value, words) in [
+            ("https://hooks.example.com/serv ices/a", "a blank or a line break"),
+            ("https://hooks.example.com/a\nb", "a blank or a line break"),
+            ("https://hooks.example.com/<your>/b", "a placeholder"),
+            ("<your token>", "a placeholder"),
+            ("\"abc\"", "in quotes"),
+            ("a b", "a blank or a line break"),
+        ] {
+            let (message, _) = doubt_of(value).unwrap_or_else(|| panic!("{value:?} is not doubted"));
+            assert!(message.contains(words) && !message.contains("hooks"), "{message}");
+        }
+        for value in ["https://hooks.example.com/services/T0/B0/x", "postgres://u:p@h/d?a=<", "abc\n"] {
+            assert_eq!(doubt_of(value), None, "{value}");
+        }
     }
 }

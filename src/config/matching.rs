@@ -129,7 +129,7 @@ impl FromYaml for JobPattern {
             Ok(pattern) => {
                 if looks_like_a_regex(&text) {
                     let Located { node, path, findings } = located;
-                    let help = format!("for a regular expression write '/{text}/'; for a dot itself write [.]");
+                    let help = format!("write {}", meant_by(&text));
                     findings.warning(
                         node.at,
                         path,
@@ -147,8 +147,29 @@ impl FromYaml for JobPattern {
 /// Whether a glob has what means something in regular expressions only.
 pub(super) fn looks_like_a_regex(text: &str) -> bool {
     let is_regex = text.starts_with('/');
-    let marks = [".*", ".+", "\\d", "\\w", "\\s", "\\.", "(", ")", "|"];
-    !is_regex && (text.starts_with('^') || text.ends_with('$') || marks.iter().any(|mark| text.contains(mark)))
+    let marks = [".*", ".+", "\\d", "\\w", "\\s", "\\.", "(", ")", "|", "]{", "]+", "%"];
+    let ends = |text: &str| text.starts_with('^') || text.ends_with(['$', '+']);
+    !is_regex && (ends(text) || marks.iter().any(|mark| text.contains(mark)))
+}
+
+/// How to write what a regular expression, or a pattern of SQL, in the place of a glob probably means: as a glob where one
+/// says the same, and else between slashes, where a regular expression is about the whole name.
+fn meant_by(text: &str) -> String {
+    let core = text.strip_prefix('^').unwrap_or(text);
+    let (is_begun, core) = (core.len() < text.len(), core.strip_suffix('$').unwrap_or(core));
+    let is_ended = text.len() > core.len() + usize::from(is_begun);
+    let is_glob = |text: &str| !text.contains(['.', '+', '(', ')', '|', '^', '$', '\\', '[', '{']);
+    let star = |is_bound: bool| if is_bound || (!is_begun && !is_ended) { "" } else { "*" };
+    let glob = core.replace(".*", "*").replace('%', "*");
+    if is_glob(&glob) {
+        return format!("{:?}", format!("{}{glob}{}", star(is_begun), star(is_ended)).replace("**", "*"));
+    }
+    let parts: Vec<&str> = text.split('|').collect();
+    if parts.len() > 1 && parts.iter().all(|part| is_glob(part) && !part.is_empty()) {
+        return format!("{parts:?}");
+    }
+    let any = |is_bound: bool| if is_bound || (!is_begun && !is_ended) { "" } else { ".*" };
+    format!("'/{}{core}{}/'", any(is_begun), any(is_ended))
 }
 
 pub(super) struct TypeWord(pub(super) InstanceType);
@@ -168,5 +189,37 @@ impl FromYaml for SeverityWord {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let known = Severity::ALL.map(Severity::as_str);
         read_word(located, "severity", &known, Severity::from_word).map(SeverityWord)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A suggestion that matches nothing would be worse than none.
+    #[test]
+    fn what_is_suggested_matches_what_was_meant() {
+        let table = [
+            ("^etl_", "\"etl_*\"", "etl_orders"),
+            ("daily$", "\"*daily\"", "sales_daily"),
+            ("^etl_daily$", "\"etl_daily\"", "etl_daily"),
+            ("etl_.*", "\"etl_*\"", "etl_orders"),
+            ("etl_%", "\"etl_*\"", "etl_orders"),
+            ("etl_\\d+", "'/etl_\\d+/'", "etl_42"),
+            ("^etl_\\d", "'/etl_\\d.*/'", "etl_4_orders"),
+            ("etl_[0-9]{2}", "'/etl_[0-9]{2}/'", "etl_42"),
+            ("(etl|load)_.*", "'/(etl|load)_.*/'", "load_orders"),
+        ];
+        for (text, expected, name) in table {
+            assert!(looks_like_a_regex(text), "{text}");
+            let meant = meant_by(text);
+            assert_eq!(meant, expected, "{text}");
+            let pattern = Pattern::parse(meant.trim_matches(['"', '\''])).unwrap();
+            assert!(pattern.matcher().unwrap().matches(name), "{meant} does not match {name}");
+        }
+        assert_eq!(meant_by("etl_*|load_*"), "[\"etl_*\", \"load_*\"]");
+        for glob in ["etl_*", "etl_[0-9]*", "/^etl_/", "订单_?", "etl.daily"] {
+            assert!(!looks_like_a_regex(glob), "{glob}");
+        }
     }
 }

@@ -49,7 +49,7 @@ pub(super) const TIMES: &[Key] = &[
 /// A mute window.
 pub(super) static MUTE_WINDOW: Keys = Keys::of(
     "mute_window",
-    "A recurring time in which new alerts of some kind are recorded and not told.",
+    "A recurring time in which new alerts of some kind are recorded and not sent.",
     &[&[Key::new("match", Shape::Mapping(&ALERT_MATCH), "Which alerts; without it, every one.")], TIMES, DAYS],
 )
 .pairs(&[("schedule", "for")]);
@@ -77,7 +77,7 @@ fn read_one(windows: &Section<'_>, entry: &Entry, around: &Surroundings<'_>) -> 
     let window = window?;
     if window.never_closes() {
         let help = Some("remove the alerts' receivers under \"notify\" instead".into());
-        findings.error(entry.at, windows.path_of(&entry.key), "it never closes: nothing would ever be told", help);
+        findings.error(entry.at, windows.path_of(&entry.key), "it never closes: nothing would ever be sent", help);
     }
     Some(MuteWindow { name: entry.key.as_str().into(), matches: matches?, window })
 }

@@ -31,14 +31,14 @@ const UNLESS: Key =
 /// What belongs to later steps is known in the first, and refused with the reason.
 static FIRST_STEP: Keys = Keys::of(
     "first_step",
-    "Who is told at once; after and unless belong to later steps.",
+    "Who is notified at once; after and unless belong to later steps.",
     &[&[TO, DURING, HOLD, AFTER, UNLESS]],
 );
 
 /// Whether "after" may be left out depends on the steps before it: several are told at once, each in its hours.
 static STEP: Keys = Keys::of(
     "step",
-    "Who is told later, while the alert still fires; without after, at once in other hours than the steps before.",
+    "Who is notified later, while the alert still fires; without after, at once in other hours than the steps before.",
     &[&[TO, AFTER, UNLESS, DURING, HOLD]],
 );
 
@@ -88,8 +88,8 @@ pub(super) fn read(section: &Section<'_>, known: &Names<'_>, windows: &Windows) 
         if pair[1].after <= pair[0].after {
             let path = format!("{path}[{}].after", index + 1);
             let words =
-                format!("it comes no later than the step before it, which is told after {}", text(pair[0].after));
-            let help = Some("each \"after\" counts from the first telling".into());
+                format!("it comes no later than the step before it, which notifies after {}", text(pair[0].after));
+            let help = Some("each \"after\" counts from the first message".into());
             section.findings().error(items[index + 1].at, path, words, help);
             is_sound = false;
         }
@@ -99,7 +99,7 @@ pub(super) fn read(section: &Section<'_>, known: &Names<'_>, windows: &Windows) 
         && !later.is_empty()
     {
         let help = Some("leave out the later steps, or what holds back the first".to_string());
-        let message = "what is held back is told hours later, and no step counts from that";
+        let message = "what is held back is sent hours later, and no step counts from that";
         section.findings().error(items[held].at, format!("{path}[{held}].hold"), message, help);
         is_sound = false;
     }
@@ -140,7 +140,7 @@ impl Around<'_, '_> {
         }
         let section = Section::of(if is_first { &FIRST_STEP } else { &STEP }, node, path, findings)?;
         if !section.has("to") {
-            section.missing("to", Some("name the receivers that this step tells".into()));
+            section.missing("to", Some("name the receivers that this step notifies".into()));
         }
         let names = read_references(&section, "to", "receiver", self.known.receivers);
         let after = section.optional::<Duration>("after");
@@ -149,11 +149,11 @@ impl Around<'_, '_> {
         let mut is_sound = (after.is_some() || !section.has("after")) && (unless.is_some() || !section.has("unless"));
         if is_told_at_once {
             for key in ["after", "unless"].into_iter().filter(|key| section.has(key)) {
-                section.error(key, "the first step is told at once", Some(format!("write {key:?} in a later step")));
+                section.error(key, "the first step notifies at once", Some(format!("write {key:?} in a later step")));
                 is_sound = false;
             }
         } else if !section.has("after") {
-            let help = "say how long after the first telling: after: 30m; several steps are told at once where each says \
+            let help = "say how long after the first message: after: 30m; several steps are taken at once where each says \
                         during which window";
             section.missing("after", Some(help.into()));
             is_sound = false;

@@ -19,9 +19,15 @@ pub(super) static OWN: Keys = Keys::of(
     "self",
     "Who hears of trouble with sources and receivers, and with Nightbell itself.",
     &[&[
-        Key::new("notify", Shape::Texts, "Who is told; two are better than one.").required().example("[oncall, team]"),
-        Key::new("unreadable_after", Shape::Duration, "How long a source must be unreadable to be told.")
-            .default("15m"),
+        Key::new("notify", Shape::Texts, "Who is notified; two are better than one.")
+            .required()
+            .example("[oncall, team]"),
+        Key::new(
+            "unreadable_after",
+            Shape::Duration,
+            "How long a source must be unreadable before somebody is notified.",
+        )
+        .default("15m"),
         Key::new("source_unreadable", Shape::Flag, "Tell of sources that cannot be read.").default("true"),
         Key::new("source_incomplete", Shape::Flag, "Tell of sources that can be read in part only.").default("true"),
         Key::new("receiver_dead", Shape::Flag, "Tell of receivers that nothing reaches.").default("true"),
@@ -35,9 +41,9 @@ pub(super) static OWN: Keys = Keys::of(
 /// `heartbeat`.
 pub(super) static HEARTBEAT: Keys = Keys::of(
     "heartbeat",
-    "Whom Nightbell tells that it works.",
+    "Whom Nightbell reports to that it works.",
     &[&[
-        Key::new("url", Shape::Secret, "What is asked as long as Nightbell works: a dead man's switch.")
+        Key::new("url", Shape::Secret, "What is called as long as Nightbell works: a dead man's switch.")
             .required()
             .example("{ env: HEARTBEAT_URL }"),
         Key::new("every", Shape::Duration, "How often.").default("1m"),
@@ -71,11 +77,11 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
     let Some(section) = file.section("self") else { return watch };
     let notify = read_notify(&section, known);
     if notify.as_ref().is_some_and(Vec::is_empty) && section.has("notify") {
-        section.error("notify", "the list is empty", Some("name the receivers that are told".into()));
+        section.error("notify", "the list is empty", Some("name the receivers that are notified".into()));
     }
     watch.notify = notify.unwrap_or_default();
     if !section.has("notify") {
-        section.missing("notify", Some("name the receivers that are told".into()));
+        section.missing("notify", Some("name the receivers that are notified".into()));
     }
     watch.unreadable_after = section.or_default("unreadable_after");
     watch.source_unreadable = section.or_default("source_unreadable");
@@ -88,7 +94,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>) -> Watch {
         && known.receivers.len() > 1
     {
         let help = Some(format!("name a second receiver, or write receiver_dead: false if nobody need know of {only}"));
-        section.warning("notify", format!("when {only} itself cannot be told, nobody is"), help);
+        section.warning("notify", format!("when {only} itself cannot be reached, nobody is notified"), help);
     }
     section.close();
     watch

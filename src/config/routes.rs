@@ -12,10 +12,10 @@ use crate::yaml::{Entry, Key, Keys, Section, Shape};
 /// A route.
 pub(super) static ROUTE: Keys = Keys::of(
     "route",
-    "Who else is told of alerts of some kind, beside the receivers that the rule names.",
+    "Who else is notified of alerts of some kind, beside the receivers that the rule names.",
     &[&[
         Key::new("match", Shape::Mapping(&ALERT_MATCH), "Which alerts; without it, every one."),
-        Key::new("notify", Shape::Texts, "Who is told as well.").required().example("[team]"),
+        Key::new("notify", Shape::Texts, "Who is notified as well.").required().example("[team]"),
         DURING,
         HOLD,
     ]],
@@ -32,8 +32,8 @@ fn read_one(routes: &Section<'_>, entry: &Entry, around: &Surroundings<'_>, wind
     let matches = read_alert_match(&section, "match", around);
     let notify = read_notify(&section, around.names);
     if notify.as_ref().is_some_and(Vec::is_empty) {
-        let help = Some("name the receivers that are told of these alerts as well".to_string());
-        section.error("notify", "the route tells nobody", help);
+        let help = Some("name the receivers that are notified of these alerts as well".to_string());
+        section.error("notify", "the route notifies nobody", help);
     }
     let hours = read_hours(&section, windows);
     section.close();

@@ -50,7 +50,7 @@ pub struct RuleTest {
 /// A test.
 pub(super) static TEST: Keys = Keys::of(
     "test",
-    "What the rules must tell of given runs: `nightbell test` plays it.",
+    "What the rules must report of given runs: `nightbell test` plays it.",
     &[&[
         Key::new("at", Shape::Other("a time", time), "When the clock begins.")
             .required()
@@ -59,7 +59,7 @@ pub(super) static TEST: Keys = Keys::of(
         Key::new("instances", Shape::List(&runs::RUN), "The runs: as they end up, and what comes then."),
         Key::new("samples", Shape::List(&samples::SAMPLE), "Saved answers of a scheduler, whose runs are listed, too."),
         Key::new("silences", Shape::List(&SILENCE), "Silences that are made."),
-        Key::new("expect", Shape::ListOr(&expected::EXPECTED, "nothing"), "What is told.").required(),
+        Key::new("expect", Shape::ListOr(&expected::EXPECTED, "nothing"), "What must be sent.").required(),
     ]],
 );
 

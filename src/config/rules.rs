@@ -22,7 +22,7 @@ use crate::yaml::{Entry, FromYaml, Key, Keys, Located, OneOrMany, Section, Shape
 /// A rule.
 pub(super) static RULE: Keys = Keys::of(
     "rule",
-    "A rule: what it matches, what must hold, who is told.",
+    "A rule: what it matches, what must hold, who is notified.",
     &[&[
         Key::new("match", Shape::Mapping(&MATCH), "Which runs; without it, every one.").example("{ job: \"etl_*\" }"),
         Key::new(
@@ -62,7 +62,7 @@ pub(super) fn read(file: &Section<'_>, known: &Names<'_>, shared: &Shared<'_>) -
     let Some(rules) = file.section("rules") else {
         if !file.has("rules") && !file.findings().is_partial() {
             let help = Some("see rules.example.yaml".into());
-            file.warning("", "no rules: everything is read and nobody is told", help);
+            file.warning("", "no rules: everything is read and nobody is notified", help);
         }
         return Vec::new();
     };
@@ -250,7 +250,7 @@ impl FromYaml for JobStatusWord {
         let status = read_word_any_case(located, "status of a job", &known, JobStatus::from_word)?;
         if status.is_healthy() {
             let help = format!("leave it out: {status} is what ends an alert about a job");
-            return located.wrong(format!("nobody is alarmed by a job that is {status}"), Some(help));
+            return located.wrong(format!("{status} is not a problem state"), Some(help));
         }
         Some(JobStatusWord(status))
     }
@@ -282,7 +282,7 @@ pub(super) fn warn_of_jobs_untold(
     let meant: Vec<&String> = known.sources.iter().filter(|source| is_meant(source)).collect();
     if !meant.is_empty() && meant.iter().all(|source| known.jobless.contains(source)) {
         let path = format!("rules.{}.when.job_status", entry.key);
-        let words = "it is never true: no source that the rule is about tells the status of its jobs";
+        let words = "it is never true: no source that the rule is about reports the status of its jobs";
         let help = Some("name a source of the type dataarts in match, or ask for the status of runs".into());
         rules.findings().warning(entry.at, path, words, help);
     }

@@ -23,7 +23,7 @@ pub(super) static SOURCE: Keys = Keys::of(
     &[
         &[
             Key::new("type", Shape::Word(kinds), "The kind of scheduler.").required().example("dataarts"),
-            Key::new("poll", Shape::Schedule, "When it is asked; six fields put seconds first.")
+            Key::new("poll", Shape::Schedule, "When it is polled; six fields put seconds first.")
                 .default("\"* * * * *\""),
             Key::new("lookback", Shape::Duration, "How far back each poll looks, by plan time; at most 7d.")
                 .default("24h"),

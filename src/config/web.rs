@@ -116,7 +116,7 @@ fn read_listen(section: &Section<'_>) -> Option<SocketAddr> {
     let address = text.trim().replace("localhost:", "127.0.0.1:").parse().ok();
     if address.is_none() {
         let help = Some("write an address and a port, as in \"127.0.0.1:8910\"".to_string());
-        section.error("listen", format!("{text:?} is no address to listen on"), help);
+        section.error("listen", format!("{text:?} is not a valid address to listen on"), help);
     }
     address
 }
@@ -128,7 +128,7 @@ fn read_url(section: &Section<'_>) -> Option<String> {
     let is_plain = |text: &str| !text.is_empty() && !text.contains(['/', '?', '#', '@', ' ', '"', '<', '>', '\\']);
     if !authority.is_some_and(is_plain) {
         let help = Some("write how people reach it, as in https://nightbell.example.com, without a path".to_string());
-        section.error("url", format!("{text:?} is no address of a page"), help);
+        section.error("url", format!("{text:?} is not a valid address of a page"), help);
         return None;
     }
     Some(url.to_string())
@@ -143,7 +143,7 @@ fn read_proxy(section: &Section<'_>) -> Option<TrustedProxy> {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !is_name(&header) {
-        section.error("header", format!("{header:?} is no name of a header"), None);
+        section.error("header", format!("{header:?} is not a valid name of a header"), None);
     }
     let word = section.or_default::<String>("role");
     let role = Role::from_word(&word);
@@ -151,7 +151,7 @@ fn read_proxy(section: &Section<'_>) -> Option<TrustedProxy> {
         let known = Role::ALL.map(Role::as_str);
         let help = closest(&word, known)
             .map_or_else(|| format!("write {}", known.join(" or ")), |near| format!("did you mean {near:?}?"));
-        section.error("role", format!("{word:?} is no role"), Some(help));
+        section.error("role", format!("{word:?} is not a valid role"), Some(help));
     }
     section.report_unknown();
     Some(TrustedProxy { from, header, role: role? })
@@ -171,7 +171,7 @@ fn read_networks(section: &Section<'_>, node: &Node) -> Vec<IpNet> {
         let text = String::from_yaml(located)?;
         let net = text.trim().parse::<IpNet>().ok().or_else(|| Some(IpNet::from(text.trim().parse::<IpAddr>().ok()?)));
         let help = Some("write 10.0.0.5 or 10.0.0.0/24".to_string());
-        net.or_else(|| located.wrong(format!("{text:?} is no address"), help))
+        net.or_else(|| located.wrong(format!("{text:?} is not a valid address"), help))
     };
     items.into_iter().filter_map(read).collect()
 }

@@ -54,8 +54,7 @@ pub(super) fn read_word_any_case<T>(
 /// Reads a reference to something the file defines elsewhere.
 pub(super) fn read_reference(located: Located<'_>, what: &str, defined: &[String]) -> Option<String> {
     let name = String::from_yaml(located)?;
-    // What it means may be defined in a file that could not be read.
-    if defined.contains(&name) || located.findings.is_partial() {
+    if defined.contains(&name) || located.findings.may_lack_definitions() {
         return Some(name);
     }
     let help = closest(&name, defined.iter().map(String::as_str)).map_or_else(

@@ -36,7 +36,7 @@ pub async fn hearers(config: &Config, store: &SqlStore, alerts: &[Alert]) -> Res
         Ok(renderer) => Some(Receiver::new(settings, renderer)),
         Err(problems) => {
             let problem = problems.first().map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(receiver = %settings.id, problem, "not told who is on the alert: its templates cannot be used");
+            tracing::warn!(receiver = %settings.id, problem, "not notified of the acknowledgement: its templates cannot be used");
             None
         }
     });

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::error::DeskError;
 use crate::alert::close as closed;
 use crate::config::Config;
-use crate::model::{Alert, MessageKind, Notification};
+use crate::model::{Alert, AlertId, MessageKind, Notification, ReceiverId};
 use crate::notify::Renderer;
-use crate::store::{OwnAlerts as _, OwnCommit, SqlStore};
+use crate::store::{OwnAlerts as _, OwnCommit, SqlStore, Steps as _};
 use crate::worker::pending::{Receiver, Receivers};
 
 /// Who closes an alert, and why.
@@ -23,21 +23,26 @@ pub struct Closing {
     pub at: Timestamp,
 }
 
-/// Opens what the receivers of these alerts need to be told, for who has not got it open.
-///
-/// # Errors
-/// When a receiver's templates cannot be used.
-pub fn receivers_of(config: &Config, alerts: &[Alert]) -> Result<Receivers, DeskError> {
+/// Opens what the receivers of these alerts need to be notified, for who has not got it open. One whose templates cannot be used
+/// is left out: that an alert is over must not hang on that.
+pub fn receivers_of(config: &Config, alerts: &[Alert]) -> Receivers {
     let is_meant = |receiver| alerts.iter().any(|alert| alert.receivers.contains(receiver));
     let meant = config.receivers.iter().filter(|settings| is_meant(&settings.id));
-    let opened = meant.map(|settings| match Renderer::open(settings) {
-        Ok(renderer) => Ok(Receiver::new(settings, renderer)),
-        Err(problems) => {
-            let reason = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-            Err(DeskError::Receiver { id: settings.id.to_string(), reason })
-        }
-    });
-    Ok(opened.collect::<Result<Vec<_>, _>>()?.into_iter().collect())
+    meant.filter_map(|settings| Some(Receiver::new(settings, Renderer::open(settings).ok()?))).collect()
+}
+
+/// Notes the ends of these alerts for receivers that cannot be opened here: whoever runs notifies them. Before the alerts are
+/// closed, so that nothing is lost between. Returns how many are owed.
+///
+/// # Errors
+/// When the store fails.
+pub async fn owe(store: &SqlStore, alerts: &[Alert], receivers: &[ReceiverId]) -> Result<u64, DeskError> {
+    let of = |alert: &Alert| {
+        let own = receivers.iter().filter(|receiver| alert.receivers.contains(receiver));
+        own.map(|receiver| (alert.id.clone(), receiver.clone())).collect::<Vec<_>>()
+    };
+    let owed: Vec<(AlertId, ReceiverId)> = alerts.iter().flat_map(of).collect();
+    Ok(if owed.is_empty() { 0 } else { store.owe_ends(&owed).await? })
 }
 
 /// Closes alerts that fire. Returns how many receivers are notified.

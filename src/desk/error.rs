@@ -8,14 +8,6 @@ pub enum DeskError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The templates of a receiver cannot be used.
-    #[error("receiver {id}: {reason}")]
-    Receiver {
-        /// The receiver.
-        id: String,
-        /// What is wrong.
-        reason: String,
-    },
     /// The operating system has no random numbers to give.
     #[error("the operating system has no random numbers to give")]
     Random,

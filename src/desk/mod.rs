@@ -13,7 +13,7 @@ mod silence;
 mod token;
 
 pub use ack::{Acked, acknowledge, hearers, unacknowledge};
-pub use close::{Closing, close, receivers_of};
+pub use close::{Closing, close, owe, receivers_of};
 pub use error::DeskError;
 pub use silence::{Hits, Wrong, check_length, check_silence, ends_after, one_line, preview_silence};
 pub use token::{TOKEN_HEAD, hash_of, new_secret, new_token};

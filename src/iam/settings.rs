@@ -16,8 +16,12 @@ static KEYS: Keys = Keys::of(
     "auth_huawei",
     "How requests prove who asks: keys, a token, or a user.",
     &[&[
-        Key::new("access_key", Shape::Secret, "The access key (AK).").example("{ env: HW_AK }"),
-        Key::new("secret_key", Shape::Secret, "The secret key (SK), which signs requests.").example("{ env: HW_SK }"),
+        Key::new("access_key", Shape::Secret, "The access key (AK).")
+            .example("{ env: HW_AK }")
+            .also(&["ak", "access_key_id"]),
+        Key::new("secret_key", Shape::Secret, "The secret key (SK), which signs requests.")
+            .example("{ env: HW_SK }")
+            .also(&["sk", "secret", "access_key_secret"]),
         Key::new("security_token", Shape::Secret, "Comes with a temporary access key."),
         Key::new("token", Shape::Secret, "An IAM token instead of keys; a file is read again when it changes."),
         Key::new("user", Shape::Secret, "The name of an IAM user with programmatic access."),

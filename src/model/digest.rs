@@ -295,7 +295,7 @@ pub struct BreachPart {
     /// The same on the clock of the rule: `06:30`.
     #[serde(default)]
     pub due: Option<String>,
-    /// What happened, in one line without the job's name ("finished 27m 0s after 06:30").
+    /// What happened, in one line without the job's name ("finished 27m after 06:30").
     #[serde(default)]
     pub summary: String,
 }

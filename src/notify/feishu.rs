@@ -77,9 +77,9 @@ impl Channel for FeishuSettings {
 
     fn finished(&self, mut parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
         let rendered = parts.remove("body").unwrap_or_default();
-        let mut body: Value = serde_json::from_str(&rendered).map_err(|_| "the card is no JSON".to_string())?;
+        let mut body: Value = serde_json::from_str(&rendered).map_err(|_| "the card is not valid JSON".to_string())?;
         if !body.is_object() {
-            return Err("the card is no JSON object".to_string());
+            return Err("the card is not a JSON object".to_string());
         }
         if self.0.mention.applies(message)
             && let Some(Value::Array(elements)) = body.pointer_mut("/card/elements")

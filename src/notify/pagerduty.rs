@@ -12,7 +12,9 @@ use super::over_http::{HttpChannel, HttpNotifier, post_json};
 use super::plain::Plain;
 use super::rate::Rate;
 use crate::http::{Outgoing, Response};
-use crate::model::{Attempt, AttemptOutcome, Delivery, DigestFacts, Message, MessageData, MessageKind, Severity};
+use crate::model::{
+    AlertState, Attempt, AttemptOutcome, Delivery, DigestFacts, Message, MessageData, MessageKind, Severity,
+};
 use crate::secret::{Secret, SecretRef, Secrets};
 use crate::template::{clean_value, truncated};
 use crate::words::Language;
@@ -94,6 +96,7 @@ impl Channel for PagerDutySettings {
         clean_value(&mut details);
         let action = match message.kind {
             MessageKind::AlertResolved => "resolve",
+            MessageKind::Test if facts.alert.state == AlertState::Resolved => "resolve",
             MessageKind::AlertAcknowledged => "acknowledge",
             _ => "trigger",
         };

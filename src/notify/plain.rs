@@ -87,7 +87,7 @@ impl Plain<'_> {
             let (status, log) = (language.word(node.status.as_str()), node.log_path.as_deref().unwrap_or_default());
             say("plain.node", &[("node", &node.name), ("status", &status), ("log", log)]);
         }
-        if facts.node_details != "ok" {
+        if facts.node_details != "ok" && facts.alert.state == AlertState::Firing {
             say("node_unknown", &[("why", &language.word(&facts.node_details))]);
         }
         say("plain.rule", &[("rule", facts.alert.rule.as_str())]);

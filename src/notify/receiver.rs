@@ -57,7 +57,7 @@ pub struct ReceiverSettings {
     pub guides: Guides,
     /// How often it may be told something.
     pub rate: Rate,
-    /// Who is told in its place when it cannot be.
+    /// Who is notified in its place when it cannot be.
     pub fallback: Option<Fallback>,
     /// The channel behind it.
     pub channel: ChannelSettings,

@@ -31,7 +31,7 @@ pub fn kind_of(receiver: &Section<'_>) -> Option<&'static Kind> {
             || format!("the types are {}", words.collect::<Vec<_>>().join(", ")),
             |near| format!("did you mean {near:?}?"),
         );
-        receiver.error("type", format!("unknown type of receiver {word:?}"), Some(help));
+        receiver.error("type", format!("{word:?} is not a valid receiver type"), Some(help));
     }
     found
 }

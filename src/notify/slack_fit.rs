@@ -66,8 +66,8 @@ pub(super) fn cut(rendered: &str, mark: Option<&str>, language: Language) -> Res
 }
 
 fn parsed(rendered: &str) -> Result<Value, String> {
-    let body: Value = serde_json::from_str(rendered).map_err(|_| "the message is no JSON".to_string())?;
-    if body.is_object() { Ok(body) } else { Err("the message is no JSON object".to_string()) }
+    let body: Value = serde_json::from_str(rendered).map_err(|_| "the message is not valid JSON".to_string())?;
+    if body.is_object() { Ok(body) } else { Err("the message is not a JSON object".to_string()) }
 }
 
 /// The message's own blocks, and those of each attachment.

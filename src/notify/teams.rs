@@ -84,7 +84,7 @@ impl Channel for TeamsSettings {
 
     fn finished(&self, mut parts: Parts, message: &Message, _language: Language) -> Result<Parts, String> {
         let rendered = parts.remove("body").unwrap_or_default();
-        let mut body: Value = serde_json::from_str(&rendered).map_err(|_| "the card is no JSON".to_string())?;
+        let mut body: Value = serde_json::from_str(&rendered).map_err(|_| "the card is not valid JSON".to_string())?;
         if self.0.mention.applies(message) {
             self.mention_in(&mut body);
         }

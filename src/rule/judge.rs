@@ -58,7 +58,7 @@ impl fmt::Display for Unmet {
             Unmet::TooShort { lasted, threshold } => {
                 write!(f, "lasted {}, which is under {}", duration_text(*lasted), duration_text(*threshold))
             }
-            Unmet::NotEnded => f.write_str("it has not ended yet: a rule about every run tells of it then"),
+            Unmet::NotEnded => f.write_str("it has not ended yet: a rule about every run notifies then"),
             Unmet::DurationUnknown => f.write_str("the duration is unknown: a time is missing or they contradict"),
         }
     }

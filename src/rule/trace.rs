@@ -203,7 +203,7 @@ impl Objection {
                 duration_text(*lasted),
                 duration_text(*limit)
             ),
-            Objection::NoPlanTime => "nobody knows when it was planned".to_string(),
+            Objection::NoPlanTime => "its plan time is unknown".to_string(),
             Objection::NoDeadline => "its day has no deadline".to_string(),
             Objection::NotDueYet(at) => format!("not due before {}", clock(at)),
             Objection::InTime { due, at: Some(at) } => format!("in time: {}, due {}", clock(at), clock(due)),
@@ -280,7 +280,7 @@ impl Rule {
         if let (Some(lasted), Some(threshold)) = (run.duration(now), self.when.duration) {
             parts.push(format!("lasted {}, limit {}", duration_text(lasted), duration_text(threshold)));
         }
-        if parts.is_empty() { "every run is told".to_string() } else { parts.join(", ") }
+        if parts.is_empty() { "every run is notified".to_string() } else { parts.join(", ") }
     }
 
     fn stand_in_row(&self, run: &Instance, past: &Past, wanted: usize) -> Standing {

@@ -62,7 +62,7 @@ impl SchedulerKind {
             let help = near
                 .map(|near| format!("did you mean {near:?}?"))
                 .unwrap_or_else(|| format!("the types are {}", words().collect::<Vec<_>>().join(", ")));
-            section.error("type", format!("there is no source of the type {word:?}"), Some(help));
+            section.error("type", format!("{word:?} is not a valid source type"), Some(help));
         }
         found
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{AlertId, DueStep, EscalatedEnd, RuleStep, StepTaken};
+use crate::model::{AlertId, DueStep, EscalatedEnd, ReceiverId, RuleStep, StepTaken};
 
 /// The later steps of rules.
 pub trait Steps: Send + Sync {
@@ -31,8 +31,12 @@ pub trait Steps: Send + Sync {
     /// there are now.
     fn take_steps(&self, taken: &[StepTaken], now: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// Notes that these receivers are owed the ends of these alerts, as soon as those end: who notes it cannot make the messages.
+    /// Whoever was not notified of the beginning is left out. Returns how many there are.
+    fn owe_ends(&self, owed: &[(AlertId, ReceiverId)]) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// Alerts that have ended since they went further, one for each step and receiver, whose end is not settled; of one
-    /// alert and receiver the last step first.
+    /// alert and receiver the last step first. Then the ends that are owed, as of step 1.
     fn escalated_ends(&self, limit: usize) -> impl Future<Output = Result<Vec<EscalatedEnd>, StoreError>> + Send;
 
     /// Notes that these ends are settled, and adds the answers among them for who is not told of the end anyway, all in one

@@ -111,7 +111,7 @@ fn unreadable(error: &TemplateError) -> String {
         | TemplateErrorReason::MismatchingClosedDecorator(open, closing) => {
             format!("{{{{#{open}}}}} is closed by {{{{/{closing}}}}}")
         }
-        TemplateErrorReason::InvalidParam(text) => format!("{text:?} is no name and no value"),
+        TemplateErrorReason::InvalidParam(text) => format!("{text:?} is neither a name nor a value"),
         _ => "not readable from here on: a {{…}} that is not closed or not well written, or a block without its \
               {{/…}}"
             .to_string(),

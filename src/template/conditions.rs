@@ -35,12 +35,10 @@ fn facts(condition: ConditionKind, kind: MessageKind, now: Timestamp) -> AlertFa
     let is_over = kind == MessageKind::AlertResolved;
     let mut facts = sample_facts(kind, now);
     facts.failing_nodes = Vec::new();
-    facts.node_details = "not asked for".to_string();
-    facts.alert.measures = measures(condition, now).into();
+    facts.alert.measures = measures(condition, is_over, now).into();
     // Runs that failed together, and a run that nobody planned, leave nothing but the job to tell of.
     if matches!(condition, ConditionKind::FailureRate | ConditionKind::Missing) {
         facts.instance = None;
-        facts.node_details = "ok".to_string();
         facts.job = JobPart { name: facts.job.name, ..JobPart::default() };
     } else if let Some(run) = &mut facts.instance
         && condition != ConditionKind::Consecutive
@@ -66,19 +64,18 @@ fn facts(condition: ConditionKind, kind: MessageKind, now: Timestamp) -> AlertFa
     told(facts)
 }
 
-fn measures(condition: ConditionKind, now: Timestamp) -> Measures {
+fn measures(condition: ConditionKind, is_over: bool, now: Timestamp) -> Measures {
     let none = Measures { condition: Some(condition), ..Measures::default() };
     match condition {
         ConditionKind::Consecutive => Measures { runs_failed: Some(3), ..none },
         ConditionKind::FailureRate => {
-            Measures { runs_failed: Some(6), runs_counted: Some(20), limit_percent: Some(25.0), ..none }
+            let runs_failed = Some(if is_over { 5 } else { 6 });
+            Measures { runs_failed, runs_counted: Some(20), limit_percent: Some(25.0), ..none }
         }
-        ConditionKind::SlowerThanUsual => {
-            Measures { usual_ms: Some(5 * MINUTE_MS), limit_ms: Some(10 * MINUTE_MS), ..none }
-        }
+        ConditionKind::SlowerThanUsual => Measures { usual_ms: Some(20_000), limit_ms: Some(40_000), ..none },
         ConditionKind::NotFinishedBy | ConditionKind::NotStartedBy | ConditionKind::Missing => Measures {
-            due_at: now.checked_sub(SignedDuration::from_mins(15)).ok(),
-            due: Some("06:30".to_string()),
+            due_at: now.checked_sub(SignedDuration::from_secs(15 * 60 + 3)).ok(),
+            due: Some("07:50".to_string()),
             late_ms: Some(15 * MINUTE_MS),
             due_times_missed: (condition == ConditionKind::Missing).then_some(2),
             ..none

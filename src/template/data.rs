@@ -34,6 +34,9 @@ pub fn level(message: &Message) -> &'static str {
     }
     let fires = |facts: &&AlertFacts| facts.alert.state == AlertState::Firing;
     let worst = message.data.alerts().iter().filter(fires).map(|facts| facts.alert.severity).max();
+    // That something was not read is over, and no recovery.
+    let gap = message.alert().filter(|facts| words::is_gap(facts)).map(|facts| facts.alert.severity);
+    let worst = worst.or(gap);
     match (message.kind, worst) {
         (MessageKind::Test, _) => MessageKind::Test.as_str(),
         // Who is on an alert is news for those who were told, and wakes nobody.
@@ -63,7 +66,16 @@ pub(super) fn data(message: &Message, locale: &Locale) -> Value {
 /// What Nightbell says of the message as a whole: how bad it is, its headline, what it is about and since when.
 fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
     let (level, language) = (level(message), locale.language);
-    let headline = words::headline(message, level, &locale.timezone, language);
+    let receiver = locale.receiver.as_str();
+    let of_test = (message.kind == MessageKind::Test).then(|| language.say("test_headline", &[("receiver", receiver)]));
+    let headline = match &of_test {
+        // What a phone shows of a test must not read like a failure.
+        Some(said) => {
+            let level = language.word(level).to_uppercase();
+            language.say("headline", &[("level", &level), ("summary", said)])
+        }
+        None => words::headline(message, level, &locale.timezone, language),
+    };
     let mut own = serde_json::json!({ "level": level, "headline": headline });
     if !matches!(message.data, MessageData::Digest(_)) {
         own["short_id"] = serde_json::json!(words::short_id(message));
@@ -73,7 +85,11 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
         let words::Subject { label, name, source } = words::subject(facts, language);
         own["subject"] = serde_json::json!({ "label": label, "name": name, "source": source });
         own["lately"] = serde_json::json!(words::lately(facts, message.timestamp, &locale.timezone, language));
-        own["when"] = Value::from(words::when(facts, message.timestamp, &locale.timezone, language));
+        own["summary"] = Value::from(of_test.clone().unwrap_or_else(|| words::summary(facts, language)));
+        let (since, over) = words::names_of_times(facts, language);
+        own["times"] = serde_json::json!({ "since": since, "over": over });
+        let when = words::when(facts, message.timestamp, &locale.timezone, language);
+        own["when"] = Value::from(if of_test.is_some() { String::new() } else { when });
     }
     if let MessageData::Group(group) = &message.data {
         let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
@@ -82,6 +98,7 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
     if let MessageData::Digest(facts) = &message.data {
         let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
         own["lines"] = serde_json::json!(words::digest_lines(facts, &listener));
+        own["troubles"] = serde_json::json!(words::troubles(facts, &listener));
     }
     clean::clean_value(&mut own);
     // What its author wrote keeps its lines.

@@ -316,6 +316,11 @@ pub(super) fn shape() -> Value {
         let line =
             serde_json::json!({ "level": "error", "text": "etl, since 03:10", "names": "a, b", "node": "node load" });
         map.insert("lines".to_string(), Value::from(vec![line]));
+        let trouble = serde_json::json!({
+            "level": "error", "text": "etl, since 03:10", "source": "warehouse", "names": "a, b", "node": "load",
+            "log_path": "obs://log", "error": "refused",
+        });
+        map.insert("troubles".to_string(), Value::from(vec![trouble]));
     }
     shape
 }

@@ -7,7 +7,7 @@
 //! | `local t "short"` | `08:05` on the day of the message, `20 Nov 23:10` on another |
 //! | `local t "date"` | `20 Nov 23:10`, whatever the day |
 //! | `local t "day"` | `Sat 21 Nov` |
-//! | `duration ms` | `1m 0s`; nothing for null |
+//! | `duration ms` | `1m`; nothing for null |
 //! | `range ms ms` | `6 to 8m` |
 //! | `elapsed a`, `elapsed a b` | how long from the instant `a` to the making of the message, or to `b`: `1m 3s` |
 //! | `noticed a` | (of `data.alert`) how long after its beginning it was noticed; nothing where the message itself is late |
@@ -271,7 +271,7 @@ fn shortened(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderErro
     let number = |index| value(helper, index).as_u64().and_then(|number| usize::try_from(number).ok());
     let (Some(here), Some(waiting), Some(room)) = (number(1), number(2), number(3)) else {
         return failed(
-            "\"shorten\" wants three numbers: how many are told here, how many wait, and the room for names",
+            "\"shorten\" wants three numbers: how many are named here, how many wait, and the room for names",
         );
     };
     let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();

@@ -123,13 +123,13 @@ impl OutputKind {
             OutputKind::Header => Ok(one_line(&output)),
             OutputKind::Address if output.contains(NO_VALUE) => Err(HAS_NO_VALUE.to_string()),
             OutputKind::Address => {
-                address::sound(output.trim()).ok_or_else(|| "the output is no address of the web".to_string())
+                address::sound(output.trim()).ok_or_else(|| "the output is not a web address".to_string())
             }
             OutputKind::Prose => Ok(output.trim().to_string()),
             OutputKind::Json | OutputKind::Slack => match serde_json::from_str::<IgnoredAny>(&output) {
                 Ok(IgnoredAny) => Ok(output),
                 // The parser's words quote nothing of the text; its place is in the output, not in the template.
-                Err(error) => Err(format!("the output is no JSON at its line {}: {error}", error.line())),
+                Err(error) => Err(format!("the output is not valid JSON at its line {}: {error}", error.line())),
             },
             OutputKind::Markdown | OutputKind::Telegram => Ok(output.trim().to_string()),
             OutputKind::Html | OutputKind::Plain => Ok(output),

@@ -147,7 +147,7 @@ fn all_null(mut facts: AlertFacts) -> AlertFacts {
     });
     facts.failing_nodes = Vec::new();
     facts.alert.reason = None;
-    facts.node_details = "the details could not be read: no answer within 30 s".to_string();
+    facts.node_details = "could not be read: no answer within 30 s".to_string();
     facts
 }
 
@@ -357,6 +357,8 @@ fn with_receiver(message: &Message) -> Value {
         if matches!(message.data, MessageData::Alert(_)) {
             let subject = serde_json::json!({ "label": "Job", "name": "etl", "source": "warehouse" });
             map.insert("subject".to_string(), subject);
+            map.insert("summary".to_string(), Value::from("etl failed"));
+            map.insert("times".to_string(), serde_json::json!({ "since": "Fired", "over": "Resolved" }));
             map.insert("when".to_string(), Value::from(", since 08:05"));
             map.insert("lately".to_string(), Value::from("3 of 42 runs failed in the last 7 days"));
             let piece = serde_json::json!({ "text": "why", "is_own": true });

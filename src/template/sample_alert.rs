@@ -6,7 +6,7 @@ use crate::model::{
     AlertFacts, AlertId, AlertPart, AlertState, EndReason, Ended, InstancePart, InstanceType, JobPart, Lately,
     MessageKind, NodePart, Rare, Reason, ReasonCode, RuleId, Severity, SourceId, SourcePart, Status,
 };
-use crate::words::{self, Language};
+use crate::words;
 
 /// The facts of the alert, as a message of this kind tells them.
 pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
@@ -68,7 +68,7 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
 
 /// The facts with the line that their reason comes to.
 pub(super) fn told(mut facts: AlertFacts) -> AlertFacts {
-    facts.alert.summary = words::summary(&facts, Language::En);
+    facts.alert.summary = words::stored_summary(&facts);
     facts
 }
 

@@ -15,6 +15,9 @@ use crate::words::{Language, short_time};
 /// The pair of `t` that is no value of the phrase: the width to fill up with blanks, for columns in plain text.
 pub(super) const PAD: &str = "pad";
 
+/// What the rules begin with by which Nightbell watches itself.
+const OWN_PREFIX: &str = "self/";
+
 /// What one rendering knows.
 pub(super) struct Occasion {
     locale: Locale,
@@ -119,7 +122,8 @@ fn span(occasion: &Occasion, from: Timestamp, to: Timestamp) -> String {
 }
 
 /// How long after its beginning an alert was noticed, which the making of its first message tells. A message that was held
-/// back, or that goes to further people, is made long after that, and tells nothing of it.
+/// back, or that goes to further people, is made long after that, and tells nothing of it; and of its own trouble Nightbell
+/// knows at once and waits before it notifies anybody.
 fn noticed(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> {
     let alert = value(helper, 0);
     let Some(from) = alert.get("starts_at").and_then(instant) else {
@@ -129,7 +133,8 @@ fn noticed(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderErr
     let due = alert.get("due_at").and_then(instant);
     let from = due.map_or(from, |due| due.max(from));
     let is_late = ["escalation", "held_back"].iter().any(|key| alert.get(key).is_some_and(|late| !late.is_null()));
-    Ok(if is_late { String::new() } else { span(occasion, from, occasion.now) })
+    let is_own = alert.get("rule").and_then(Value::as_str).is_some_and(|rule| rule.starts_with(OWN_PREFIX));
+    Ok(if is_late || is_own { String::new() } else { span(occasion, from, occasion.now) })
 }
 
 fn range(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> {

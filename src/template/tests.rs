@@ -33,7 +33,7 @@ fn helpers_and_names_give_what_they_say() {
         ("{{local data.alert.starts_at}}", "2026-11-21 08:05:03 +08:00"),
         ("{{local data.alert.starts_at \"short\"}}", "08:05"),
         ("[{{local data.alert.ends_at}}]", "[]"),
-        ("{{duration data.instance.duration_ms}}", "1m 0s"),
+        ("{{duration data.instance.duration_ms}}", "1m"),
         ("{{truncate data.job.name 5}}", "etl_…"),
         ("{{upper data.alert.severity}}", "CRITICAL"),
         ("{{pick data.alert.severity critical=\"!!\" else=\"!\"}}", "!!"),
@@ -63,7 +63,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             Plain,
             "{{job.nmae}}",
-            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are command, data, description, headline, lately, level, receiver, short_id, subject, timestamp, type, when",
+            "1:1: unknown name \"job\" in \"job.nmae\"; the names here are command, data, description, headline, lately, level, receiver, short_id, subject, summary, times, timestamp, type, when",
         ),
         (Plain, "x\n  {{data.job.nmae}}", "2:3: unknown name \"nmae\" in \"data.job.nmae\"; did you mean \"name\"?"),
         (Plain, "{{#if data.alert.serverity}}x{{/if}}", "1:1: unknown name \"serverity\""),
@@ -153,7 +153,7 @@ fn json_output_must_be_json() {
     let set = compile(OutputKind::Json, "{\"a\": {{data.instance.duration_ms}} }").unwrap();
     let found = set.check_with_sample(Language::En);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].message.contains("no JSON") && found[0].message.contains("null"), "{found:?}");
+    assert!(found[0].message.contains("not valid JSON") && found[0].message.contains("null"), "{found:?}");
 }
 
 #[test]
@@ -280,12 +280,12 @@ fn words_are_the_receivers_and_values_are_escaped() {
     let said = |locale: &Locale| set.render(&message, locale).unwrap().part("body").to_string();
     assert_eq!(
         said(&locale()),
-        "retried twice|fail|&lt;b&gt;|etl_orders failed after 1m 0s|1m 3s|1m 0s|CRITICAL|\
-         The failing node is not known: &lt;b&gt;|en"
+        "retried twice|fail|&lt;b&gt;|etl_orders failed after 1m 0s|1m 3s|1m|CRITICAL|\
+         Node details &lt;b&gt;|en"
     );
     assert_eq!(
         said(&chinese()),
-        "重试 2 次|失败|&lt;b&gt;|&lt;b&gt; 运行 1 分钟后失败|1 分 3 秒|1 分钟|紧急|失败节点未知：&lt;b&gt;|zh"
+        "重试 2 次|失败|&lt;b&gt;|&lt;b&gt; 运行 1 分钟后失败|1 分 3 秒|1 分钟|紧急|节点详情&lt;b&gt;|zh"
     );
 }
 

@@ -79,8 +79,8 @@ async fn look(web: &Web) -> Result<(), String> {
     if waiting.is_empty() {
         return Ok(());
     }
-    tracing::debug!(sources = waiting.join(", "), "not ready: these were not asked yet");
-    Err(format!("{} of {} sources have not been asked yet", waiting.len(), sources.len()))
+    tracing::debug!(sources = waiting.join(", "), "not ready: these were not polled yet");
+    Err(format!("{} of {} sources have not been polled yet", waiting.len(), sources.len()))
 }
 
 fn answer(outcome: Result<(), String>) -> Response {

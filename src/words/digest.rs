@@ -23,12 +23,12 @@ pub fn say_digest(facts: &mut DigestFacts, language: Language) {
     }
 }
 
-/// What became of a run that took too long or of a deadline that was not kept, without the job's name: "27m 0s over the
+/// What became of a run that took too long or of a deadline that was not kept, without the job's name: "27m over the
 /// limit of 45m (1h 12m)", "not finished by 06:30, 1h 30m late so far".
 pub fn breach(part: &BreachPart, language: Language) -> String {
     let say = |key: &str, values: &[(&str, &str)]| language.say(key, values);
     let said = |ms: Option<u64>| ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default();
-    let limit = part.limit_ms.map(|ms| language.limit(Duration::from_millis(ms))).unwrap_or_default();
+    let limit = part.limit_ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default();
     let (over, lasted) = (said(part.over_ms), said(part.duration_ms));
     let due = part.due.as_deref().unwrap_or_default();
     let late = said(part.over_ms.filter(|ms| *ms >= 1000));
@@ -89,29 +89,24 @@ mod tests {
             (
                 "duration",
                 false,
-                "27m 0s over the limit of 45m (1h 12m)",
+                "27m over the limit of 45m (1h 12m)",
                 "超出时限 45 分钟达 27 分钟（用时 1 小时 12 分）",
             ),
             (
                 "slower-than-usual",
                 true,
-                "27m 0s over the limit of 45m (1h 12m so far)",
+                "27m over the limit of 45m (1h 12m so far)",
                 "超出时限 45 分钟达 27 分钟（已运行 1 小时 12 分）",
             ),
-            (
-                "not-finished-by",
-                true,
-                "not finished by 06:30, 27m 0s late so far",
-                "未能在 06:30 前完成，已延迟 27 分钟",
-            ),
-            ("not-finished-by", false, "finished 27m 0s after 06:30", "应在 06:30 前完成，延迟 27 分钟"),
-            ("not-started-by", true, "not started by 06:30, 27m 0s late so far", "未能在 06:30 前启动，已延迟 27 分钟"),
-            ("not-started-by", false, "started 27m 0s after 06:30", "应在 06:30 前启动，延迟 27 分钟"),
-            ("missing", true, "did not run at 06:30, 27m 0s ago", "应于 06:30 运行但没有运行，已过 27 分钟"),
+            ("not-finished-by", true, "not finished by 06:30, 27m late so far", "未能在 06:30 前完成，已延迟 27 分钟"),
+            ("not-finished-by", false, "finished 27m after 06:30", "应在 06:30 前完成，延迟 27 分钟"),
+            ("not-started-by", true, "not started by 06:30, 27m late so far", "未能在 06:30 前启动，已延迟 27 分钟"),
+            ("not-started-by", false, "started 27m after 06:30", "应在 06:30 前启动，延迟 27 分钟"),
+            ("missing", true, "did not run at 06:30, 27m ago", "应于 06:30 运行但没有运行，已过 27 分钟"),
             (
                 "missing",
                 false,
-                "did not run at 06:30; it ran again 27m 0s later",
+                "did not run at 06:30; it ran again 27m later",
                 "应于 06:30 运行但没有运行，27 分钟后才恢复运行",
             ),
         ];

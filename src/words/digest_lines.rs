@@ -1,5 +1,7 @@
 //! What is still broken, line by line: jobs that failed of the same error share one. Pure.
 
+use serde::Serialize;
+
 use super::group::{GroupLine, heaps_of, only, pattern, shape};
 use super::language::truncated;
 use super::listener::Listener;
@@ -13,6 +15,8 @@ const NAME_MAX: usize = 80;
 const ERROR_MAX: usize = 100;
 /// Longest list of names under a line, in characters.
 const NAMES_MAX: usize = 300;
+/// The same in a mail.
+const MAIL_NAMES_MAX: usize = 1000;
 /// Longest labels in a line, in characters.
 const LABELS_MAX: usize = 60;
 
@@ -20,19 +24,7 @@ const LABELS_MAX: usize = 60;
 /// are.
 pub fn digest_lines(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<GroupLine> {
     let broken = &facts.broken;
-    let key = |part: &&TroublePart| match error(part) {
-        Some(error) => format!("{}/{}/{}", level(part), part.source, shape(&error)),
-        // What says no error shares its line with nobody.
-        None => format!("{}/{}/", part.source, part.job),
-    };
-    let heaps = heaps_of(broken.shown.iter().collect(), |part| key(&part));
-    let told: Vec<Vec<&TroublePart>> = heaps
-        .into_iter()
-        .flat_map(|heap| match heap.len() >= GROUP_ALIKE_MIN {
-            true => vec![heap],
-            false => heap.into_iter().map(|part| vec![part]).collect(),
-        })
-        .collect();
+    let told = heaps(facts);
     let mut lines: Vec<GroupLine> = told.iter().take(DIGEST_LINES_MAX).map(|heap| line(heap, listener)).collect();
     let named: u64 = told.iter().take(DIGEST_LINES_MAX).map(|heap| heap.len() as u64).sum();
     if broken.total > named {
@@ -42,6 +34,60 @@ pub fn digest_lines(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<GroupLi
         lines.push(GroupLine { level, text, names, jobs, node: None, runbook: None, url: None, ack_url: None });
     }
     lines
+}
+
+/// What a mail says of jobs that are still broken: of one, or of those that failed of the same error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// The severity.
+    pub level: &'static str,
+    /// What is broken and since when.
+    pub text: String,
+    /// The source.
+    pub source: String,
+    /// The names of the jobs, where there are several.
+    pub names: Option<String>,
+    /// The node to look at first, and its log.
+    pub node: Option<String>,
+    /// The path of its log, verbatim.
+    pub log_path: Option<String>,
+    /// The error, of which the whole line is kept.
+    pub error: Option<String>,
+}
+
+/// The same jobs as a mail has room for them: the heaps whose jobs are listed, the worst first.
+pub fn troubles(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<Trouble> {
+    let trouble = |heap: &Vec<&TroublePart>| {
+        let (first, is_alone) = (heap[0], heap.len() == 1);
+        let names = heap.iter().map(|part| truncated(&part.job, NAME_MAX)).collect::<Vec<_>>().join(", ");
+        let at = heap.iter().find(|part| part.log_path.is_some()).unwrap_or(&first);
+        Trouble {
+            level: level(first),
+            text: said(heap, listener, false),
+            source: first.source.to_string(),
+            names: (!is_alone).then(|| truncated(&names, MAIL_NAMES_MAX)),
+            node: at.node.clone(),
+            log_path: at.log_path.clone(),
+            error: first.error.clone(),
+        }
+    };
+    heaps(facts).iter().map(trouble).collect()
+}
+
+/// The jobs that are listed, heap by heap: those that failed of the same error together.
+fn heaps(facts: &DigestFacts) -> Vec<Vec<&TroublePart>> {
+    let key = |part: &&TroublePart| match error(part) {
+        Some(error) => format!("{}/{}/{}", level(part), part.source, shape(&error)),
+        // What says no error shares its line with nobody.
+        None => format!("{}/{}/", part.source, part.job),
+    };
+    heaps_of(facts.broken.shown.iter().collect(), |part| key(&part))
+        .into_iter()
+        .flat_map(|heap| match heap.len() >= GROUP_ALIKE_MIN {
+            true => vec![heap],
+            false => heap.into_iter().map(|part| vec![part]).collect(),
+        })
+        .collect()
 }
 
 fn level(part: &TroublePart) -> &'static str {
@@ -59,14 +105,14 @@ fn joined(labels: &Labels) -> String {
     labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-fn line(heap: &[&TroublePart], listener: &Listener<'_>) -> GroupLine {
+/// What is broken, in words; with its error where a line has to say all of it.
+fn said(heap: &[&TroublePart], listener: &Listener<'_>, has_error: bool) -> String {
     let (first, language) = (heap[0], listener.language);
     let since = heap.iter().filter_map(|part| part.since).min().map(|at| listener.short(at)).unwrap_or_default();
-    let error = error(first).unwrap_or_default();
+    let error = error(first).filter(|_| has_error).unwrap_or_default();
     let labels = only(heap.iter().map(|part| &part.labels)).map(|labels| truncated(&joined(labels), LABELS_MAX));
     let labels = labels.unwrap_or_default();
     let mut values = vec![("since", since), ("error", error), ("labels", labels)];
-    let name = |part: &TroublePart| truncated(&part.job, NAME_MAX);
     let key = if heap.len() > 1 {
         let names: std::collections::BTreeSet<&str> = heap.iter().map(|part| part.job.as_str()).collect();
         values.extend([("n", grouped(heap.len() as u64)), ("pattern", pattern(&names).unwrap_or_default())]);
@@ -74,16 +120,21 @@ fn line(heap: &[&TroublePart], listener: &Listener<'_>) -> GroupLine {
     } else {
         let failures = if first.failures > 1 { first.failures.to_string() } else { String::new() };
         let before = if first.is_new { String::new() } else { language.say("digest.before", &[]) };
-        values.extend([("job", name(first)), ("failures", failures), ("before", before)]);
+        values.extend([("job", truncated(&first.job, NAME_MAX)), ("failures", failures), ("before", before)]);
         if first.instance.is_empty() { "digest.line_stopped" } else { "digest.line" }
     };
     let values: Vec<(&str, &str)> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let names = heap.iter().map(|part| name(part)).collect::<Vec<_>>().join(", ");
+    language.say(key, &values)
+}
+
+fn line(heap: &[&TroublePart], listener: &Listener<'_>) -> GroupLine {
+    let (first, language) = (heap[0], listener.language);
+    let names = heap.iter().map(|part| truncated(&part.job, NAME_MAX)).collect::<Vec<_>>().join(", ");
     let node = first.node.as_deref().filter(|_| heap.len() == 1);
     let node = node.map(|node| language.say("digest.line_node", &[("node", &truncated(node, NAME_MAX))]));
     GroupLine {
         level: level(first),
-        text: language.say(key, &values),
+        text: said(heap, listener, true),
         names: (heap.len() > 1).then(|| truncated(&names, NAMES_MAX)),
         jobs: heap.iter().map(|part| part.job.clone()).collect(),
         node,

@@ -66,12 +66,17 @@ fn counted(group: &GroupFacts, listener: &Listener<'_>) -> String {
     let counts: Vec<(&str, String)> =
         counts.filter(|(_, count)| *count > 0).map(|(level, count)| (level, count.to_string())).collect();
     let said = match &counts[..] {
-        [(level, n)] => language.say(&format!("group.all.{level}"), &[("n", n)]),
+        [(level, n)] if group.waiting == 0 => language.say(&format!("group.all.{level}"), &[("n", n)]),
         several => {
             let counts: Vec<String> =
                 several.iter().map(|(level, n)| language.say(&format!("group.count.{level}"), &[("n", n)])).collect();
-            let (n, counts) = (group.alerts.len().to_string(), counts.join(&language.say("comma", &[])));
-            language.say("group.mixed", &[("n", &n), ("counts", &counts)])
+            let named = group.alerts.len() as u64;
+            let (n, counts) = (grouped(named), counts.join(&language.say("comma", &[])));
+            let all = grouped(named + group.waiting);
+            match group.waiting {
+                0 => language.say("group.mixed", &[("n", &n), ("counts", &counts)]),
+                _ => language.say("group.some", &[("n", &n), ("all", &all), ("counts", &counts)]),
+            }
         }
     };
     let firing = group.alerts.iter().filter(|facts| facts.alert.state == AlertState::Firing);

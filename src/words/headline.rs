@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use super::group::group_headline;
 use super::language::Language;
 use super::listener::{Listener, short_time};
+use super::summary::summary;
 use super::verdict::verdict;
 use crate::model::{AlertFacts, AlertState, Message, MessageData, ReasonCode, Status};
 
@@ -34,7 +35,7 @@ pub fn subject(facts: &AlertFacts, language: Language) -> Subject {
             | Code::SourceSilent,
         ) => of("source", facts.source.id.as_str()),
         Some(Code::ReceiverDead | Code::ReceiverWorks) => of("receiver", &facts.job.name),
-        Some(Code::ReloadRefused | Code::ReloadAccepted) => of("itself", &facts.job.name),
+        Some(Code::ReloadRefused | Code::ReloadAccepted) => of("itself", &language.word(&facts.job.name)),
         Some(Code::LoopFailing | Code::LoopWorks) => of("loop", &facts.job.name),
         Some(Code::ReplicaOutdated | Code::ReplicaCurrent) => of("replica", &facts.job.name),
         _ => {
@@ -52,10 +53,24 @@ pub fn headline(message: &Message, level: &str, timezone: &TimeZone, language: L
     match &message.data {
         MessageData::Alert(facts) => {
             let level = language.word(level).to_uppercase();
-            language.say("headline", &[("level", &level), ("summary", &facts.alert.summary)])
+            language.say("headline", &[("level", &level), ("summary", &summary(facts, language))])
         }
         MessageData::Group(group) => group_headline(group, &Listener { language, timezone, now: message.timestamp }),
         MessageData::Digest(facts) => format!("{}: {}", facts.digest.name, verdict(facts, language)),
+    }
+}
+
+/// Whether an alert says that a time of a source was not read: it is over when it is sent, and nothing has recovered.
+pub fn is_gap(facts: &AlertFacts) -> bool {
+    let code = facts.alert.reason.as_ref().map(|reason| reason.code);
+    matches!(code, Some(ReasonCode::SourceLost | ReasonCode::SourceSilent))
+}
+
+/// What the two times of an alert that is over are called: since when and until when.
+pub fn names_of_times(facts: &AlertFacts, language: Language) -> (String, String) {
+    match is_gap(facts) {
+        true => (language.say("gap_from", &[]), language.say("gap_until", &[])),
+        false => (language.say("failing_since", &[]), language.say("resolved", &[])),
     }
 }
 
@@ -63,10 +78,12 @@ pub fn headline(message: &Message, level: &str, timezone: &TimeZone, language: L
 pub fn when(facts: &AlertFacts, now: Timestamp, timezone: &TimeZone, language: Language) -> String {
     let short = |instant| short_time(instant, now, timezone, language);
     let since = short(since(facts));
-    match facts.alert.ends_at.filter(|_| facts.alert.state == AlertState::Resolved) {
-        Some(until) => language.say("when_over", &[("since", &since), ("until", &short(until))]),
-        None => language.say("when", &[("since", &since)]),
+    if facts.alert.state == AlertState::Firing {
+        return language.say("when", &[("since", &since)]);
     }
+    let until = facts.alert.ends_at.map(short).unwrap_or_default();
+    let key = if is_gap(facts) && !until.is_empty() { "when_gap" } else { "when_over" };
+    language.say(key, &[("since", &since), ("until", &until)])
 }
 
 /// Since when it has been as the summary says: where a run "has been running", since that run's own start, and not since it

@@ -6,6 +6,9 @@ use super::catalog::{self, Catalog};
 use super::phrase::Phrase;
 use crate::yaml::{closest, duration_text};
 
+/// What reasons begin with that the program gives and others go on with; `#` stands for a number.
+const REASONS: [&str; 5] = ["could not be read", "not read", "cannot connect", "the answer broke off", "answered #"];
+
 /// A language that messages come in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
@@ -73,32 +76,52 @@ impl Language {
         closest(key, Language::En.keys())
     }
 
-    /// One of the program's own words (a status, a severity, a type of instance) in this language; any other text as it
-    /// is.
+    /// One of the program's own words (a status, a severity, a type of instance, why there is no answer) in this language; any
+    /// other text as it is. Of a reason that begins with the program's own words, "could not be read: no answer", those are
+    /// said, and what follows them in the same way.
     pub fn word(self, word: &str) -> String {
-        self.phrase(&format!("word.{word}")).map_or_else(|| word.to_string(), |phrase| phrase.fill(&|_| None))
+        if let Some(said) = self.own(word) {
+            return said;
+        }
+        match word.split_once(": ") {
+            Some((before, after)) if REASONS.contains(&numbered(before).0.as_str()) => {
+                let before = self.own(before).unwrap_or_else(|| before.to_string());
+                self.say("labelled", &[("name", &before), ("value", &self.word(after))])
+            }
+            _ => word.to_string(),
+        }
     }
 
-    /// A duration as people read it, its two largest units: `1m 0s`, `1 分钟`.
+    /// What the catalog says for a word, or for the word with its number left open: `no answer within # s`.
+    fn own(self, word: &str) -> Option<String> {
+        if let Some(phrase) = self.phrase(&format!("word.{word}")) {
+            return Some(phrase.fill(&|_| None));
+        }
+        let (word, number) = numbered(word);
+        let phrase = self.phrase(&format!("word.{word}"))?;
+        Some(phrase.fill(&|name| (name == "n").then(|| number.to_string())))
+    }
+
+    /// A duration as people read it, its two largest units, and no zero behind the first: `1m`, `2h 30m`, `1 分钟`.
     pub fn duration(self, duration: Duration) -> String {
         match self {
             Language::En => duration_text(duration),
             Language::Zh => chinese_duration(duration),
         }
     }
+}
 
-    /// A threshold as its rule writes it: `45m`, not `45m 0s`.
-    pub fn limit(self, limit: Duration) -> String {
-        let text = self.duration(limit);
-        let round = [" 0s", " 0m", " 0h"].iter().find_map(|zero| text.strip_suffix(zero));
-        round.map_or(text.clone(), str::to_string)
-    }
+/// A text with `#` for the first number in it, and that number.
+fn numbered(text: &str) -> (String, &str) {
+    let Some(at) = text.find(|c: char| c.is_ascii_digit()) else { return (text.to_string(), "") };
+    let digits = text[at..].find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len() - at);
+    (format!("{}#{}", &text[..at], &text[at + digits..]), &text[at..at + digits])
 }
 
 impl Language {
     /// What is usual, from one duration to another: `6 to 8m`, `6m 30s to 8m`, `30～32 分钟`.
     pub fn range(self, from: Duration, to: Duration) -> String {
-        let (from, to) = (self.limit(from), self.limit(to));
+        let (from, to) = (self.duration(from), self.duration(to));
         let between = match self {
             Language::En => " to ",
             Language::Zh => "～",
@@ -148,9 +171,9 @@ mod tests {
         let table = [
             (850, "850ms", "850 毫秒"),
             (45_000, "45s", "45 秒"),
-            (60_000, "1m 0s", "1 分钟"),
+            (60_000, "1m", "1 分钟"),
             (63_000, "1m 3s", "1 分 3 秒"),
-            (7_200_000, "2h 0m", "2 小时"),
+            (7_200_000, "2h", "2 小时"),
             (9_000_000, "2h 30m", "2 小时 30 分"),
             (270_000_000, "3d 3h", "3 天 3 小时"),
         ];
@@ -159,7 +182,6 @@ mod tests {
             assert_eq!(Language::En.duration(duration), english);
             assert_eq!(Language::Zh.duration(duration), chinese);
         }
-        assert_eq!(Language::En.limit(Duration::from_secs(2700)), "45m");
         for (from, to, english, chinese) in [
             (360, 480, "6 to 8m", "6～8 分钟"),
             (390, 480, "6m 30s to 8m", "6 分 30 秒～8 分钟"),
@@ -185,6 +207,15 @@ mod tests {
         assert_eq!(Language::Zh.word("fail"), "失败");
         assert_eq!(Language::Zh.word("NORMAL"), "NORMAL");
         assert_eq!(Language::Zh.word("{job}[x]"), "{job}[x]");
+        assert_eq!(Language::Zh.word("could not be read: no answer"), "无法读取：no answer");
+        assert_eq!(Language::Zh.word("could not be read: no answer within 30 s"), "无法读取：30 秒内无响应");
+        assert_eq!(Language::Zh.word("answered 401: token_revoked"), "返回 401：token_revoked");
+        assert_eq!(Language::Zh.word("answered by 2 hosts: no"), "answered by 2 hosts: no");
+        for reason in ["answered 401: no answer within 30 s", "cannot connect: refused", "it panicked (this is a bug)"]
+        {
+            assert_eq!(Language::En.word(reason), reason);
+        }
+        assert_eq!(Language::Zh.word("fail: no answer"), "fail: no answer");
     }
 
     #[test]

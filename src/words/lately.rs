@@ -22,7 +22,7 @@ pub fn lately(facts: &AlertFacts, now: Timestamp, timezone: &TimeZone, language:
     };
     let said = language.say(key, &[("runs", &grouped(*runs)), ("n", &grouped(*failed))]);
     let success = last_success_at.map(|at| short_time(at, now, timezone, language)).unwrap_or_default();
-    let span = |ms: u64| language.limit(Duration::from_millis(ms));
+    let span = |ms: u64| language.duration(Duration::from_millis(ms));
     let usual = usual_ms.map(span).unwrap_or_default();
     let ended = ended(history, language);
     Some(language.say("lately.line", &[("said", &said), ("success", &success), ("usual", &usual), ("ended", &ended)]))
@@ -31,7 +31,7 @@ pub fn lately(facts: &AlertFacts, now: Timestamp, timezone: &TimeZone, language:
 /// What ended the last alert of the same rule about the job.
 fn ended(history: &Lately, language: Language) -> String {
     let Some(ended) = &history.last_ended else { return String::new() };
-    let minutes = |ms: u64| language.limit(Duration::from_secs((ms / 60_000).max(1) * 60));
+    let minutes = |ms: u64| language.duration(Duration::from_secs((ms / 60_000).max(1) * 60));
     let lasted = history.last_lasted_ms.map(minutes).unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (who, why) = (text(&ended.by), text(&ended.note));

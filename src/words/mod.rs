@@ -23,12 +23,12 @@ mod verdict;
 
 pub use act::{ack_line, command, short_id};
 pub use digest::{breach, say_digest, suppression};
-pub use digest_lines::digest_lines;
+pub use digest_lines::{Trouble, digest_lines, troubles};
 pub use group::{GroupLine, group_lines};
-pub use headline::{Subject, headline, subject, when};
+pub use headline::{Subject, headline, is_gap, names_of_times, subject, when};
 pub use language::{Language, truncated};
 pub use lately::lately;
 pub use listener::{Listener, short_time};
 pub use phrase::Phrase;
-pub use summary::{escalation, held_back, summary};
+pub use summary::{escalation, held_back, stored_summary, summary};
 pub use verdict::{grouped, verdict};

@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn values_plurals_and_what_can_be_missing() {
         let text = "{job} failed[ after {lasted}][, tried {n} {n:time|times}]";
-        assert_eq!(said(text, &[("job", "etl"), ("lasted", "1m 0s")]), "etl failed after 1m 0s");
+        assert_eq!(said(text, &[("job", "etl"), ("lasted", "1m")]), "etl failed after 1m");
         assert_eq!(said(text, &[("job", "etl"), ("n", "1")]), "etl failed, tried 1 time");
         assert_eq!(said(text, &[("job", "etl"), ("n", "2"), ("lasted", "")]), "etl failed, tried 2 times");
         assert_eq!(Phrase::parse(text).unwrap().names(), (vec!["job", "lasted", "n"], vec!["job"]));

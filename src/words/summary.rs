@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::language::Language;
 use crate::model::{AlertFacts, AlertState, Measures, Reason, ReasonCode, ReceiverId, Stage};
+use crate::yaml::full_duration_text;
 
-/// What an alert says in one line, in this language: "etl_orders failed after 1m 0s", "settlement_daily 已运行 46 分 3 秒".
+/// What an alert says in one line, in this language: "etl_orders failed after 1m", "settlement_daily 已运行 46 分 3 秒".
 ///
 /// It is made of the stored facts alone, so it can be said again in another language at any time. Facts that were stored
 /// without a reason, or with one of a later version, keep the line they were stored with.
@@ -13,7 +14,20 @@ use crate::model::{AlertFacts, AlertState, Measures, Reason, ReasonCode, Receive
 /// For a new kind of condition: a [`ReasonCode`], its key under `summary` in each catalog, and an arm here; values that
 /// it needs beyond those below become keys of [`crate::model::Reason`].
 pub fn summary(facts: &AlertFacts, language: Language) -> String {
-    match by_reason(facts, language) {
+    line(facts, language, Language::duration)
+}
+
+/// The same line as it is stored and as the webhook body has it: in English, and with both units of how long it took, "etl_orders
+/// failed after 1m 0s". Programs may read it, so it keeps its form.
+pub fn stored_summary(facts: &AlertFacts) -> String {
+    line(facts, Language::En, |_, duration| full_duration_text(duration))
+}
+
+/// How a duration is written in a line.
+type Written = fn(Language, Duration) -> String;
+
+fn line(facts: &AlertFacts, language: Language, written: Written) -> String {
+    match by_reason(facts, language, written) {
         // Whoever is told later need not know that the first telling was late, too.
         Some(line) if facts.alert.escalation.is_some() => line + &escalation(facts, language),
         Some(line) => line + &again(facts, language) + &held_back(facts, language) + &acked(facts, language),
@@ -59,7 +73,7 @@ pub fn escalation(facts: &AlertFacts, language: Language) -> String {
         names.join(&language.say("escalation.and", &[]))
     };
     let (told, unreached) = (listed(&note.told), listed(&note.unreached));
-    let ago = language.limit(Duration::from_millis(note.after_ms));
+    let ago = language.duration(Duration::from_millis(note.after_ms));
     let values = [("told", told.as_str()), ("unreached", &unreached), ("ago", &ago)];
     match &note.acked_by {
         Some(who) => language.say("escalation.acked", &[&values[..], &[("who", who)]].concat()),
@@ -67,7 +81,7 @@ pub fn escalation(facts: &AlertFacts, language: Language) -> String {
     }
 }
 
-fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
+fn by_reason(facts: &AlertFacts, language: Language, written: Written) -> Option<String> {
     let reason = facts.alert.reason.as_ref()?;
     let instance = facts.instance.as_ref();
     let status = instance.map(|instance| instance.status.as_str()).unwrap_or_default();
@@ -89,10 +103,10 @@ fn by_reason(facts: &AlertFacts, language: Language) -> Option<String> {
     };
     let raw =
         instance.map_or(facts.job.more.status.as_deref(), |instance| Some(&instance.raw_status)).unwrap_or_default();
-    let lasted = reason.lasted_ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default();
-    let limit = reason.limit_ms.map(|ms| language.limit(Duration::from_millis(ms))).unwrap_or_default();
+    let lasted = reason.lasted_ms.map(|ms| written(language, Duration::from_millis(ms))).unwrap_or_default();
+    let limit = reason.limit_ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default();
     let did = instance.map(|run| did(run.status.as_str(), &run.raw_status, &lasted, language)).unwrap_or_default();
-    let found = Found::of(&facts.alert.measures, language);
+    let found = Found::of(&facts.alert.measures, language, written);
     let limit = if found.limit.is_empty() { limit } else { found.limit };
     let status = language.word(status);
     // A sub-job's own name is its real-time job's and its node's with a `_` between them, and does not tell where one ends.
@@ -167,9 +181,9 @@ struct Found {
 }
 
 impl Found {
-    fn of(measures: &Measures, language: Language) -> Found {
+    fn of(measures: &Measures, language: Language, written: Written) -> Found {
         let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
-        let limit = |ms: Option<u64>| ms.map(|ms| language.limit(Duration::from_millis(ms))).unwrap_or_default();
+        let limit = |ms: Option<u64>| ms.map(|ms| language.duration(Duration::from_millis(ms))).unwrap_or_default();
         let due = measures.due.clone().unwrap_or_default();
         let share = measures
             .runs_failed
@@ -187,7 +201,7 @@ impl Found {
             late: measures
                 .late_ms
                 .filter(|ms| *ms >= 1000)
-                .map(|ms| language.duration(Duration::from_millis(ms)))
+                .map(|ms| written(language, Duration::from_millis(ms)))
                 .unwrap_or_default(),
             // One due time is the one that is named.
             missed: number(measures.due_times_missed.filter(|missed| *missed > 1)),
@@ -262,7 +276,7 @@ mod tests {
         let (minute, limit) = (Some(60_000), Some(2_700_000));
         let status = ReasonCode::Status;
         let table = [
-            (Status::Fail, reason(status, minute, None), "etl failed after 1m 0s", "etl 运行 1 分钟后失败"),
+            (Status::Fail, reason(status, minute, None), "etl failed after 1m", "etl 运行 1 分钟后失败"),
             (Status::Fail, reason(status, None, None), "etl failed", "etl 失败"),
             (
                 Status::Running,
@@ -279,7 +293,7 @@ mod tests {
             (
                 Status::Success,
                 reason(Recovered, minute, None),
-                "etl recovered: it succeeded after 1m 0s",
+                "etl recovered: it succeeded after 1m",
                 "etl 已恢复：运行 1 分钟后成功",
             ),
             (
@@ -291,13 +305,13 @@ mod tests {
             (
                 Status::Fail,
                 reason(LaterRun, minute, None),
-                "etl recovered: a later run succeeded after 1m 0s",
+                "etl recovered: a later run succeeded after 1m",
                 "etl 已恢复：后续实例运行 1 分钟后成功",
             ),
             (
                 Status::ManualStop,
                 reason(Ended, minute, None),
-                "etl ended (manual-stop) after 1m 0s",
+                "etl ended (manual-stop) after 1m",
                 "etl 已结束（已取消），运行 1 分钟",
             ),
         ];
@@ -308,11 +322,19 @@ mod tests {
         }
     }
 
+    /// Programs read the line of the webhook body; people read the one of messages.
+    #[test]
+    fn the_stored_line_keeps_both_units() {
+        let facts = facts(Status::Fail, reason(ReasonCode::Status, Some(60_000), Some(2_700_000)));
+        assert_eq!(stored_summary(&facts), "etl failed after 1m 0s (limit 45m)");
+        assert_eq!(summary(&facts, Language::En), "etl failed after 1m (limit 45m)");
+    }
+
     #[test]
     fn a_sub_job_is_called_the_node_of_its_real_time_job() {
         let mut facts = facts(Status::Fail, reason(ReasonCode::Status, Some(60_000), None));
         (facts.job.more.real_time_job, facts.job.more.node) = (Some("stream".to_string()), Some("out".to_string()));
-        assert_eq!(summary(&facts, Language::En), "node out of stream failed after 1m 0s");
+        assert_eq!(summary(&facts, Language::En), "node out of stream failed after 1m");
         assert_eq!(summary(&facts, Language::Zh), "stream 的节点 out 运行 1 分钟后失败");
     }
 
@@ -331,7 +353,7 @@ mod tests {
                 Status::Fail,
                 Consecutive,
                 row,
-                "etl failed 3 times in a row: the last run failed after 1m 0s",
+                "etl failed 3 times in a row: the last run failed after 1m",
                 "etl 连续失败 3 次：最近一次运行 1 分钟后失败",
             ),
             (Status::Fail, RowFell, fell, "etl recovered: 1 failure in a row now", "etl 已恢复：现连续失败 1 次"),
@@ -346,21 +368,21 @@ mod tests {
                 Status::Running,
                 SlowerThanUsual,
                 slow,
-                "etl has been running for 1m 0s, usually 20m (limit 40m)",
+                "etl has been running for 1m, usually 20m (limit 40m)",
                 "etl 正在运行，已持续 1 分钟，通常 20 分钟（阈值 40 分钟）",
             ),
             (
                 Status::Running,
                 NotFinishedBy,
                 late.clone(),
-                "etl has not finished by 06:30 (1m 0s late): it has been running for 1m 0s",
+                "etl has not finished by 06:30 (1m late): it has been running for 1m",
                 "etl 未在 06:30 前完成（已延迟 1 分钟）：正在运行，已持续 1 分钟",
             ),
             (
                 Status::Running,
                 NotFinishedBy,
                 soon.clone(),
-                "etl has not finished (due 06:30): it has been running for 1m 0s",
+                "etl has not finished (due 06:30): it has been running for 1m",
                 "etl 尚未完成，截止时间 06:30：正在运行，已持续 1 分钟",
             ),
             (
@@ -374,14 +396,14 @@ mod tests {
                 Status::Success,
                 Recovered,
                 late,
-                "etl recovered: it succeeded after 1m 0s, 1m 0s after 06:30",
+                "etl recovered: it succeeded after 1m, 1m after 06:30",
                 "etl 已恢复：运行 1 分钟后成功，比 06:30 晚 1 分钟",
             ),
             (
                 Status::Success,
                 Recovered,
                 soon,
-                "etl recovered: it succeeded after 1m 0s, in time for 06:30",
+                "etl recovered: it succeeded after 1m, in time for 06:30",
                 "etl 已恢复：运行 1 分钟后成功，未超过 06:30",
             ),
         ];

@@ -90,7 +90,7 @@ pub async fn facts<S: Archive + Digests>(
         let polls = grounds.sources_of(settings).find(|(source, _)| *source == condition.id);
         if polls.is_some_and(|(_, schedule)| is_silent(schedule, condition.polled_at, now)) {
             let (source, from) = (condition.id, condition.polled_at);
-            let reason = "nobody has asked since: nightbell is not running, or cannot keep up".to_string();
+            let reason = "not polled since: nightbell is not running, or cannot keep up".to_string();
             tally.gap(GapPart { source, cause: GapCause::Silent, from, until: None, reason, runs: None, failed: None });
         }
     }
@@ -171,7 +171,7 @@ impl<S: Archive + Digests> Digester<S> {
             if waited < DIGEST_WAIT_MAX {
                 return Ok(Some(now));
             }
-            warn!(digest = settings.name, "not every source could be asked in time; the digest says so");
+            warn!(digest = settings.name, "not every source could be polled in time; the digest says so");
         }
         self.make(settings, cursor, due, now, true).await?;
         Ok(Some(now))

@@ -154,7 +154,7 @@ impl<S: FallbackDeliveries> Fallbacks<S> {
                 receiver,
                 fallback = to,
                 deliveries = marked,
-                "not told in time; the fallback is told instead"
+                "not delivered in time; the fallback is notified instead"
             );
         }
     }

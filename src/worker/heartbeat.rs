@@ -76,10 +76,10 @@ impl Asked {
 #[derive(Debug, thiserror::Error)]
 pub enum Missed {
     /// The program has just begun.
-    #[error("source {0} has not been asked yet")]
+    #[error("source {0} has not been polled yet")]
     NotYet(SourceId),
     /// A poll loop hangs.
-    #[error("source {id} was not asked since {since}")]
+    #[error("source {id} was not polled since {since}")]
     Silent {
         /// The source.
         id: SourceId,

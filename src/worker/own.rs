@@ -236,16 +236,21 @@ fn log(begun: &[Alert], ended: &[Alert], seen: &OwnSeen) {
         let part = &alert.facts.alert;
         let (rule, error) = (alert.rule.as_str(), part.measures.error.as_deref());
         if let Some(by) = &alert.suppressed_by {
-            tracing::warn!(rule, error, "{} (not told: {by})", part.summary);
+            tracing::warn!(rule, error, "{} (not sent: {by})", part.summary);
         } else if alert.receivers.is_empty() {
             tracing::error!(
                 rule,
                 error,
-                "{}; nobody is told: self: {{ notify: [...] }} names who is to be",
+                "{}; nobody is notified: self: {{ notify: [...] }} names who is to be",
                 part.summary
             );
         } else if alert.receivers.iter().all(is_unwell) {
-            tracing::error!(rule, error, "{}; and none of those who are to be told can be told now", part.summary);
+            tracing::error!(
+                rule,
+                error,
+                "{}; and none of those who are to be notified can be reached now",
+                part.summary
+            );
         } else {
             tracing::warn!(rule, error, "{}", part.summary);
         }

@@ -59,7 +59,7 @@ impl<S: Desk + Groups> Reminders<S> {
                 made += deliveries.len();
                 receiver.nudge.notify_one();
                 let (receiver, alerts) = (group.receiver.as_str(), alerts.len());
-                tracing::info!(receiver, alerts, silent_for = ?group.silent_for(now), "still firing; told again");
+                tracing::info!(receiver, alerts, silent_for = ?group.silent_for(now), "still firing; sent again");
             }
         }
         Ok(made)

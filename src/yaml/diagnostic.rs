@@ -49,6 +49,8 @@ pub struct Diagnostics {
     files: Vec<(String, PathBuf)>,
     /// Whether a file could not be read as a tree: then what others refer to may be in it.
     partial: Cell<bool>,
+    /// Whether a section stands twice: then what others refer to may be in the one that is not read.
+    lost_section: Cell<bool>,
     /// Whether what disables one part alone is no reason to refuse the whole.
     lenient: bool,
     found: RefCell<Vec<Diagnostic>>,
@@ -107,6 +109,17 @@ impl Diagnostics {
     /// Notes that a file yields no tree: a reference that leads nowhere may lead there.
     pub fn note_partial(&self) {
         self.partial.set(true);
+    }
+
+    /// Notes that a section stands twice, of which one is read.
+    pub(super) fn note_lost_section(&self) {
+        self.lost_section.set(true);
+    }
+
+    /// Whether what a reference names may be defined all the same: in a file that yields no tree, or in the other of two
+    /// sections.
+    pub fn may_lack_definitions(&self) -> bool {
+        self.is_partial() || self.lost_section.get()
     }
 
     /// Whether some file yields no tree.

@@ -16,6 +16,10 @@ pub(super) fn report(key: &str, at: Place, first: Place, path: &str, findings: &
     let Place { line, column, .. } = first;
     let message = format!("the key {key:?} stands twice; the first one is at {line}:{column}");
     findings.error(at, path, message, Some("remove one of the two".into()));
+    // What the first one of two sections defines is there all the same.
+    if !path.contains('.') {
+        findings.note_lost_section();
+    }
 }
 
 /// Whether the parser takes the key for a number, roughly: one too many costs a second reading and nothing else.

@@ -2,12 +2,17 @@
 
 use serde_yaml::Error;
 
+use super::node::{Node, Scalar, Value};
 use crate::limits::CONFIG_DEPTH_MAX;
+
+/// How far above the line of an error its cause is looked for.
+const LINES_ABOVE: u32 = 5;
 
 /// A character that looks like one that YAML reads: what to do about it.
 pub(super) fn odd_character(text: &str) -> Option<&'static str> {
     let odd = |c: char| match c {
         '：' => Some("this is a full-width colon (：): write an ordinary one and a blank, as in key: value"),
+        '，' => Some("this is a full-width comma (，): write an ordinary one and a blank"),
         '\u{a0}' => Some("there is a no-break space (U+00A0) here: write an ordinary one"),
         '\u{3000}' => Some("there is a full-width space (U+3000) here: write ordinary ones"),
         '“' | '”' | '‘' | '’' => Some("these are quotation marks of text: write ordinary ones (\" or ')"),
@@ -16,20 +21,39 @@ pub(super) fn odd_character(text: &str) -> Option<&'static str> {
     text.chars().find_map(odd)
 }
 
-/// The first character, in the line of an error or the one above, that looks like one that YAML reads and stands where
+/// What to do about a blank that is none for YAML at the beginning or the end of a value, where nobody sees it.
+pub(super) fn odd_end(node: &Node) -> Option<&'static str> {
+    let Value::Scalar(Scalar { text, .. }) = &node.value else { return None };
+    let ends = [text.chars().next()?, text.chars().next_back()?];
+    ends.into_iter()
+        .filter(|c| matches!(c, '\u{a0}' | '\u{3000}'))
+        .find_map(|c| odd_character(c.encode_utf8(&mut [0; 4])))
+}
+
+/// The first character, in the line of an error or a few above, that looks like one that YAML reads and stands where
 /// that one would: its line and column, counted from 1, and what to do about it. Texts in quotes and comments hold what
 /// they like.
 pub(super) fn look_alike(text: &str, line: u32) -> Option<(u32, u32, &'static str)> {
-    let first = line.saturating_sub(1).max(1);
+    let first = line.saturating_sub(LINES_ABOVE).max(1);
     for (number, line) in (1..).zip(text.lines()).filter(|(number, _)| (first..=line).contains(number)) {
-        let mut before = '\n';
+        let (mut before, mut quote) = ('\n', None);
         for (column, c) in (1..).zip(line.chars()) {
-            if matches!(c, '"' | '\'' | '#') {
+            if let Some(closing) = quote {
+                // A text in quotes is over at the next quote; a second one begins another.
+                (quote, before) = (quote.filter(|_| c != closing), c);
+                continue;
+            }
+            if c == '#' && matches!(before, '\n' | ' ') {
                 break;
+            }
+            if matches!(c, '"' | '\'') && !before.is_alphanumeric() {
+                (quote, before) = (Some(c), c);
+                continue;
             }
             // A colon ends a key; a blank indents, or stands behind a colon or a dash.
             let stands_there = match c {
                 '：' => before.is_ascii_alphanumeric() || matches!(before, '_' | '-'),
+                '，' => before.is_ascii_alphanumeric() || matches!(before, '_' | '-' | '"' | '\'' | ']' | '}'),
                 _ => matches!(before, '\n' | ' ' | ':' | '-' | '\u{a0}' | '\u{3000}'),
             };
             if let (true, Some(help)) = (stands_there, odd_character(c.encode_utf8(&mut [0; 4]))) {
@@ -39,6 +63,13 @@ pub(super) fn look_alike(text: &str, line: u32) -> Option<(u32, u32, &'static st
         }
     }
     None
+}
+
+/// Where a tab indents a line, in this line or below it: its line and column, counted from 1.
+pub(super) fn tab_from(text: &str, line: u32) -> Option<(u32, u32)> {
+    let lines = (1..).zip(text.lines()).skip_while(|(number, _)| *number < line);
+    let tab = |line: &str| line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t');
+    lines.take(2).find_map(|(number, line)| Some((number, u32::try_from(tab(line)? + 1).ok()?)))
 }
 
 /// What is wrong, and what to do about it. Never holds a value of the file: it may be a secret.
@@ -114,6 +145,9 @@ fn scanner_in_words(message: &str) -> (String, Option<&'static str>) {
     if says("unexpected character") {
         let help = "text that begins with @, `, % or another special character stands in quotes";
         return ("a character that cannot begin a text".into(), Some(help));
+    }
+    if says("mismatched bracket") {
+        return ("a bracket is closed by one of the other kind".into(), Some("close [ with ], and { with }"));
     }
     if says("illegal placement of ':'") || says("unclosed bracket") || says("flow mapping") || says("flow sequence") {
         return ("a [ or { is not closed, or a comma is missing in it".into(), Some("close it with ] or }"));

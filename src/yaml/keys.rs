@@ -48,6 +48,8 @@ pub struct Key {
     pub example: Option<&'static str>,
     /// What it is, in a line.
     pub says: &'static str,
+    /// What else people call it: who writes one of these means the key.
+    pub also: &'static [&'static str],
 }
 
 /// The words of a set.
@@ -160,7 +162,7 @@ impl Keys {
 impl Key {
     /// A key that may be left out.
     pub const fn new(name: &'static str, shape: Shape, says: &'static str) -> Key {
-        Key { name, shape, is_required: false, default: None, example: None, says }
+        Key { name, shape, is_required: false, default: None, example: None, says, also: &[] }
     }
 
     /// The same key, which must be there.
@@ -178,6 +180,11 @@ impl Key {
         let (findings, environment) = (Diagnostics::default(), Environment { lookup: &|_| None, required: false });
         let node = parse(self.default?, &environment, &findings)?;
         T::from_yaml(Located { node: &node, path: self.name, findings: &findings })
+    }
+
+    /// The same key with what else people call it.
+    pub const fn also(self, also: &'static [&'static str]) -> Key {
+        Key { also, ..self }
     }
 
     /// The same key with how one writes it.

@@ -3,6 +3,7 @@
 //! It must never know of a table of keys.
 
 use super::diagnostic::Diagnostics;
+use super::fault::odd_end;
 use super::node::{Node, Value};
 
 /// A value on its way to become a typed one: where it stands, what it is called, and where findings go.
@@ -20,6 +21,7 @@ impl Located<'_> {
     /// Reports that the value is wrong, and yields nothing. Of a text that is not known yet nothing is reported.
     pub fn wrong<T>(&self, message: impl Into<String>, help: Option<String>) -> Option<T> {
         if !self.node.is_unresolved() {
+            let help = odd_end(self.node).map(str::to_string).or(help);
             self.findings.error(self.node.at, self.path, message, help);
         }
         None

@@ -26,4 +26,4 @@ pub use node::{Entry, Node, Origin, Scalar, Value};
 pub use parser::{Environment, parse, parse_file};
 pub use place::Place;
 pub use section::Section;
-pub use value::{OneOrMany, SECRET, duration_text, parse_duration};
+pub use value::{OneOrMany, SECRET, duration_text, full_duration_text, parse_duration};

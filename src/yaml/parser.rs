@@ -51,6 +51,11 @@ pub fn parse_file(file: u16, text: &str, environment: &Environment<'_>, findings
                 (message, help) = ("a character that only looks like the right one".into(), Some(what.into()));
                 at = Place { file, line, column };
             }
+            if message.starts_with("a tab ")
+                && let Some((line, column)) = fault::tab_from(text, at.line)
+            {
+                at = Place { file, line, column };
+            }
             findings.error(at, "", format!("not readable as YAML: {message}"), help);
             return None;
         }

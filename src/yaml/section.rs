@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 
 use super::diagnostic::{Diagnostics, closest};
-use super::fault::odd_character;
+use super::fault::{odd_character, odd_end};
 use super::keys::{Key, Keys, Shape};
 use super::located::FromYaml;
 use super::located::{Located, kind_of};
 use super::node::{Entry, Node, Value};
 use super::place::Place;
+
+/// How many keys the example of a mapping has.
+const EXAMPLE_KEYS: usize = 2;
 
 /// A mapping being read, by the table of its keys. Keys that nobody asked for by [`Section::close`] are unknown, and are
 /// reported there.
@@ -59,7 +62,12 @@ impl<'a> Section<'a> {
     /// Opens what stands under one of the user's names that are the keys here.
     pub fn entry_section(&self, entry: &'a Entry) -> Option<Section<'a>> {
         let tables = self.each.into_iter().collect();
-        Section::open(tables, None, &entry.node, self.path_of(&entry.key), self.findings)
+        let before = self.findings.count();
+        let section = Section::open(tables, None, &entry.node, self.path_of(&entry.key), self.findings);
+        if let (None, Some(keys)) = (&section, self.each) {
+            self.findings.help_since(before, Some(format!("write {}: {{ {} }}", entry.key, some_of(keys))));
+        }
+        section
     }
 
     /// Opens one of the mappings in the list under `key`; `index` is its place there.
@@ -173,7 +181,9 @@ impl<'a> Section<'a> {
 
     /// The key of the tables that is near to a word.
     fn near(&self, word: &str) -> Option<&'static str> {
-        closest(word, self.tables.iter().flat_map(|keys| keys.iter()).map(|key| key.name))
+        let keys = || self.tables.iter().flat_map(|keys| keys.iter());
+        let called = keys().find(|key| key.also.iter().any(|name| name.eq_ignore_ascii_case(word)));
+        called.map(|key| key.name).or_else(|| closest(word, keys().map(|key| key.name)))
     }
 
     /// Reports a key that is in no table. Twice the same is once.
@@ -212,7 +222,8 @@ impl<'a> Section<'a> {
         let before = self.findings.count();
         let section = Section::open(table.into_iter().collect(), each, node, self.path_of(key), self.findings);
         if section.is_none() {
-            self.findings.help_since(before, self.written(key));
+            let by_name = each.map(|keys| format!("write {key}: {{ NAME: {{ {} }} }}", some_of(keys)));
+            self.findings.help_since(before, self.written(key).or(by_name));
         }
         section
     }
@@ -229,9 +240,11 @@ impl<'a> Section<'a> {
     /// Reports that the value of `key` is wrong; an empty key means the mapping itself. Of a text that is not known yet
     /// nothing is reported.
     pub fn error(&self, key: &str, message: impl Into<String>, help: Option<String>) {
-        if self.entry(key).is_some_and(|entry| entry.node.is_unresolved()) {
+        let node = self.entry(key).map(|entry| &entry.node);
+        if node.is_some_and(Node::is_unresolved) {
             return;
         }
+        let help = node.and_then(odd_end).map(str::to_string).or(help);
         self.findings.error(self.place_of(key), self.path_of(key), message, help);
     }
 
@@ -255,6 +268,12 @@ impl<'a> Section<'a> {
         let known = self.known.borrow();
         self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())).for_each(|entry| self.unknown(entry));
     }
+}
+
+/// The first keys of a table as one writes them: what such a mapping looks like.
+fn some_of(keys: &'static Keys) -> String {
+    let written = keys.iter().filter_map(|key| Some(format!("{}: {}", key.name, key.example?)));
+    written.take(EXAMPLE_KEYS).chain(["…".to_string()]).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -80,18 +80,8 @@ impl FromYaml for TimeZone {
         if let Ok(zone) = TimeZone::get(&name) {
             return Some(zone);
         }
-        // China has one zone, and no city but Shanghai names it.
-        const OF_CHINA: [&str; 6] =
-            ["asia/beijing", "beijing", "china", "asia/shenzhen", "asia/hangzhou", "asia/guangzhou"];
-        let help = match name.to_lowercase().as_str() {
-            "cst" => Some("several zones are called so: write Asia/Shanghai, or America/Chicago"),
-            "ist" => Some("several zones are called so: write Asia/Kolkata, Europe/Dublin or Asia/Jerusalem"),
-            "bst" => Some("several zones are called so: write Europe/London or Asia/Dhaka"),
-            other if OF_CHINA.contains(&other) => Some("did you mean \"Asia/Shanghai\"?"),
-            _ => None,
-        };
-        if let Some(help) = help {
-            return located.wrong(format!("{name:?} is not a valid time zone"), Some(help.into()));
+        if let Some(help) = meant_zone(&name.to_lowercase()) {
+            return located.wrong(format!("{name:?} is not a valid time zone"), Some(help));
         }
         let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
         // An abbreviation is near to many: CST is not a misspelt CET.
@@ -101,6 +91,40 @@ impl FromYaml for TimeZone {
             |near| format!("did you mean {near:?}?"),
         );
         located.wrong(format!("{name:?} is not a valid time zone"), Some(help))
+    }
+}
+
+/// What people mean who write a zone by the name of a country, by an abbreviation or as an offset from UTC.
+fn meant_zone(name: &str) -> Option<String> {
+    // China has one zone, and no city but Shanghai names it.
+    const OF_CHINA: [&str; 6] =
+        ["asia/beijing", "beijing", "china", "asia/shenzhen", "asia/hangzhou", "asia/guangzhou"];
+    let several = |zones: &str| Some(format!("several zones are called so: write {zones}"));
+    let one = |zone: &str| Some(format!("did you mean {zone:?}?"));
+    match name {
+        "cst" => several("Asia/Shanghai, or America/Chicago"),
+        "ist" => several("Asia/Kolkata, Europe/Dublin or Asia/Jerusalem"),
+        "bst" => several("Europe/London or Asia/Dhaka"),
+        "pst" | "pdt" => one("America/Los_Angeles"),
+        "edt" => one("America/New_York"),
+        "cest" => one("Europe/Berlin"),
+        "jst" => one("Asia/Tokyo"),
+        "hkt" => one("Asia/Hong_Kong"),
+        "sgt" => one("Asia/Singapore"),
+        other if OF_CHINA.contains(&other) => one("Asia/Shanghai"),
+        other => {
+            let offset = other.trim_start_matches("utc").trim_start_matches("gmt").trim_end_matches(":00");
+            let hours: i8 = offset.strip_prefix(['+', '-'])?.parse().ok()?;
+            let is_east = offset.starts_with('+');
+            // The names of the database that say an offset count westwards.
+            let fixed = format!("Etc/GMT{}{hours}", if is_east { '-' } else { '+' });
+            TimeZone::get(&fixed).ok()?;
+            let zone = if is_east && hours == 8 { "Asia/Shanghai" } else { "the name of a city's zone" };
+            Some(format!(
+                "an offset knows no daylight saving time: write {zone}, or {fixed} for {}",
+                offset.to_uppercase()
+            ))
+        }
     }
 }
 
@@ -211,8 +235,16 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     (1..=3_153_600_000).contains(&seconds).then(|| Duration::from_secs(seconds))
 }
 
-/// A duration as people read it, its two largest units: `45s`, `1m 0s`, `2h 30m`, `3d 4h`; under a second, `850ms`.
+/// A duration as people read it, its two largest units, of which a second one that is zero is left out: `45s`, `1m`,
+/// `2h 30m`, `3d 4h`; under a second, `850ms`.
 pub fn duration_text(duration: Duration) -> String {
+    let text = full_duration_text(duration);
+    let round = [" 0s", " 0m", " 0h"].iter().find_map(|zero| text.strip_suffix(zero));
+    round.map_or(text.clone(), str::to_string)
+}
+
+/// The same with both units, whatever they are: `1m 0s`. So the one-line summary of the webhook body has them.
+pub fn full_duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 => format!("{}ms", duration.as_millis()),

@@ -61,15 +61,14 @@ pub(super) fn errors(text: String) -> Vec<Diagnostic> {
 /// that is none of the known ones. Names that point nowhere and values that make no sense together are no shapes.
 fn is_about_shape(found: &Diagnostic) -> bool {
     let message = found.message.as_str();
-    let words = ["status", "severity", "instance type", "duration", "time of day", "day", "language"]
-        .map(|what| format!("is not a valid {what}"));
+    let kinds = ["receiver type", "source type"];
+    let words = ["status", "severity", "instance type", "duration", "time of day", "day", "language"].into_iter();
+    let mut words = words.chain(kinds).map(|what| format!("is not a valid {what}"));
     message.starts_with("unknown key")
-        || message.starts_with("unknown type of receiver")
-        || message.starts_with("there is no source of the type")
         || message.starts_with("expected ") && !message.contains("above 0")
         || message.contains("is missing") && !message.starts_with("the request has a {{")
         || message == "the list is empty"
-        || words.iter().any(|words| message.contains(words.as_str()))
+        || words.any(|words| message.contains(words.as_str()))
 }
 
 /// A file as an editor sees it.

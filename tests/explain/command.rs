@@ -40,10 +40,10 @@ async fn a_run_is_explained_rule_by_rule_with_the_answer_of_the_channel() {
         "\nfail, scheduled, planned ",
         "\nas polls saw it\n  ",
         " fail\nas of the last poll, ",
-        "\nfailed (critical): told\n  now: status fail\n  alert ",
+        "\nfailed (critical): notified\n  now: status fail\n  alert ",
         "    hook: delivered ",
         " delivered: 200\n",
-        "\nslow (warning): not told: status fail is not running\n",
+        "\nslow (warning): not notified: status fail is not running\n",
         "\nabout other jobs: 1 rule\n  elsewhere: match.job: the name is not report_*\n",
     ] {
         assert!(said.contains(expected), "no {expected:?} in\n{said}");
@@ -88,7 +88,7 @@ inhibit:
     }
     stage.once(0).await;
     // The step is due a second after the first telling; each run is one look.
-    let is_taken = async || text(&stage.output(&["explain", "1"]).await.stdout).contains("    lead (as step 2 at ");
+    let is_taken = async || text(&stage.output(&["explain", "1"]).await.stdout).contains("    lead: step 2 at ");
     for _ in 0..60 {
         if is_taken().await {
             break;
@@ -100,10 +100,10 @@ inhibit:
     let step = |line: &Value| line["rules"][0]["alerts"][0]["deliveries"][1]["step"].clone();
     assert_eq!(step(&lines(&stage, &["explain", "1", "--json"]).await[0]), 2);
     let flood = text(&stage.output(&["explain", "3"]).await.stdout);
-    assert!(flood.contains(", told with its group in "), "{flood}");
+    assert!(flood.contains(", sent with its group in "), "{flood}");
     let after = text(&stage.output(&["explain", "2"]).await.stdout);
     assert!(
-        after.contains("after (error): not told: recorded and not told: inhibited:load-first, for it follows "),
+        after.contains("after (error): not notified: recorded and not sent: inhibited:load-first, for it follows "),
         "{after}"
     );
 }
@@ -116,8 +116,8 @@ async fn the_past_tells_which_rules_are_dead_which_overlap_and_who_is_never_told
         "the last ",
         ": 2 jobs, 8 alerts, 8 messages\n",
         "dead: elsewhere matched no job\n",
-        "unused: team was told nothing\n",
-        "overlap: failed and failed-too told hook of the same 4 of 4\n",
+        "unused: team was never notified\n",
+        "overlap: failed and failed-too notified hook of the same 4 of 4\n",
         "noisy: failed sent hook 4 messages on ",
     ] {
         assert!(said.contains(expected), "no {expected:?} in\n{said}");

@@ -194,9 +194,9 @@ fn the_webhook_body_is_the_contract() {
 #[test]
 fn the_first_line_says_it() {
     let first = |yaml, part| Renderer::open(&settings(yaml)).unwrap().render(&firing()).content.part(part).to_string();
-    assert_eq!(first(EMAIL, "subject"), "[CRITICAL] etl_orders failed after 1m 0s, since 08:05");
+    assert_eq!(first(EMAIL, "subject"), "[CRITICAL] etl_orders failed after 1m, since 08:05");
     let slack: Value = serde_json::from_str(&first(SLACK, "body")).unwrap();
-    assert_eq!(slack["text"], "🚨 CRITICAL: etl_orders failed after 1m 0s, since 08:05");
+    assert_eq!(slack["text"], "🚨 CRITICAL: etl_orders failed after 1m, since 08:05");
 }
 
 fn with_template(yaml: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, ReceiverSettings) {

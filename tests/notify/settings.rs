@@ -78,7 +78,7 @@ fn wrong_settings_are_said() {
     let mail = |rest: &str| format!("{{ type: email, smtp_url: 'smtp://mx', from: a@b.c, to: d@e.f, {rest} }}");
     let hook = |rest: &str| format!("{{ type: webhook, url: 'https://h/canary', {rest} }}");
     let table = [
-        ("{ type: slak }".into(), "type: unknown type of receiver \"slak\" Some(\"did you mean \\\"slack\\\"?\")"),
+        ("{ type: slak }".into(), "type: \"slak\" is not a valid receiver type Some(\"did you mean \\\"slack\\\"?\")"),
         ("{ type: pigeon }".into(), "the types are slack, email, webhook, dingtalk, "),
         ("{ type: smn, project_id: p, topic_urn: x, auth: { token: { env: T } } }".into(), "\"region\" and \"endpoint\""),
         ("{ type: smn, region: r, project_id: p, auth: { token: { env: T } } }".into(), "\"topic_urn\" is missing"),

@@ -4,11 +4,15 @@
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{InstancePart, Message, MessageData, Status};
 use nightbell::notify::{ReceiverSettings, Renderer};
+use nightbell::template::digest_samples;
 use nightbell::words::Language;
 use serde_json::Value;
 
 use super::guides::{kinds, sample, texts};
 use super::settings;
+
+/// A receiver of mail.
+const MAIL: &str = "{ type: email, smtp_url: 'smtps://localhost', from: a@example.com, to: b@example.com }";
 
 /// What the people at each kind of receiver read of a message, in a language; bodies for programs are left out.
 fn read(message: &Message, language: Language, is_wanted: impl Fn(&str) -> bool, see: impl Fn(&str, &str)) {
@@ -59,7 +63,7 @@ fn a_deadline_that_is_noticed_when_it_is_due_was_not_noticed_late() {
     let due: Timestamp = "2026-11-21T12:35:00Z".parse().unwrap();
     let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
     (facts.alert.starts_at, facts.alert.measures.due_at) = (due - SignedDuration::from_mins(2), Some(due));
-    for (late, noticed) in [(0, None), (180, Some("noticed 3m 0s later"))] {
+    for (late, noticed) in [(0, None), (180, Some("noticed 3m later"))] {
         message.timestamp = due + SignedDuration::from_secs(late);
         read(
             &message,
@@ -106,7 +110,89 @@ fn a_test_says_that_nothing_has_failed_and_calls_nobody() {
     for kind in ["wecom", "teams", "discord", "feishu"] {
         assert!(!chat(kind, "{ user_ids: ['8035110224678'] }").contains("8035110224678"), "{kind}");
     }
+    // What a phone shows of it does not read like a failure either.
+    let subject = Renderer::open(&settings(MAIL)).unwrap().render(&message).content.part("subject").to_string();
+    assert_eq!(subject, "[TEST] test message for it; nothing has failed");
     let pagerduty = body("{ type: pagerduty, routing_key: k }");
     assert_eq!((&pagerduty["event_action"], &pagerduty["payload"]["severity"]), (&"trigger".into(), &"info".into()));
     assert_eq!(body("{ type: ntfy, topic: t }")["priority"], 2);
+}
+
+/// What runs has not failed: a node that was under way when an alert about time began, and the run of it.
+#[test]
+fn what_was_running_is_not_said_to_have_failed() {
+    let mut message = sample("alert.resolved ordinary");
+    let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
+    facts.failing_nodes[0].status = Status::Running;
+    facts.node_details = "could not be read: no answer".into();
+    for (language, then, failed, details) in [
+        (Language::En, "Node then", "Failed node", "Node details"),
+        (Language::Zh, "当时的节点", "原失败节点", "节点详情"),
+    ] {
+        read(
+            &message,
+            language,
+            |_| true,
+            |kind, text| {
+                assert!(text.contains(then) && !text.contains(failed), "{kind}:\n{text}");
+                assert!(!text.contains(details), "{kind}: what is over needs no excuse:\n{text}");
+            },
+        );
+    }
+    let running = sample("alert.firing slower-than-usual");
+    // The HTML of a mail has a row for the status instead.
+    read(
+        &running,
+        Language::En,
+        |_| true,
+        |kind, text| assert!(text.contains("Running for") && !text.contains("Ran for"), "{kind}:\n{text}"),
+    );
+}
+
+/// That a time of a source was not read is over when it is sent, and nothing has recovered.
+#[test]
+fn a_gap_is_no_recovery_and_what_nightbell_waits_for_was_not_noticed_late() {
+    let (mut gaps, mut own) = (0, 0);
+    for (name, message) in crate::own::messages() {
+        let facts = message.alert().expect("one alert");
+        let is_gap = ["was not read for", "was not polled for"].iter().any(|words| facts.alert.summary.contains(words));
+        gaps += usize::from(is_gap);
+        own += 1;
+        for language in Language::ALL {
+            read(
+                &message,
+                language,
+                |_| true,
+                |kind, text| {
+                    let recovers =
+                        ["RESOLVED", "Resolved", "已恢复", "恢复时间", "✅"].iter().any(|it| text.contains(it));
+                    assert!(!is_gap || !recovers, "{kind} {name}:\n{text}");
+                    assert!(!text.contains("noticed") && !text.contains("后发现"), "{kind} {name}:\n{text}");
+                },
+            );
+        }
+    }
+    assert!(gaps >= 2 && own > gaps, "{gaps} of {own}");
+}
+
+/// A list that is cut says of how many.
+#[test]
+fn a_digest_says_how_many_it_leaves_out() {
+    let message = digest_samples().into_iter().find(|(name, _)| name == "digest ordinary").unwrap().1;
+    let facts = message.digest().expect("a digest");
+    assert!(facts.breaches.total > 3, "the sample is long enough");
+    let all = |text: &str| facts.breaches.shown.iter().all(|breach| text.contains(&breach.job));
+    let rest = format!("{} in all", facts.breaches.total);
+    read(&message, Language::En, |_| true, |kind, text| assert!(all(text) || text.contains(&rest), "{kind}:\n{text}"));
+    // Jobs that failed of one error share a line in a mail, too, and a real-time job is said to have stopped.
+    let content = Renderer::open(&settings(MAIL)).unwrap().render(&message).content;
+    for part in ["text", "html"] {
+        let text = content.part(part);
+        assert!(
+            text.contains("3 load_* jobs") && text.contains("load_items, load_stores, load_users"),
+            "{part}:\n{text}"
+        );
+        assert_eq!(text.matches("connection to dws-prod refused").count(), 1, "{part}:\n{text}");
+        assert!(text.contains("real-time job stream_clicks stopped with an exception"), "{part}:\n{text}");
+    }
 }

@@ -387,7 +387,7 @@ async fn what_can_no_longer_be_read_is_told_once_as_over() {
     world.gap(GapCause::Lost, at(-48 * HOUR), at(-36 * HOUR), at(0)).await;
     world.readable(at(0), Some("what was lost")).await;
     let told = world.look(at(0)).await;
-    let said = "oncall alert.firing self/source-incomplete: 12h 0m of source warehouse were not read and can no longer be read";
+    let said = "oncall alert.firing self/source-incomplete: source warehouse was not read for 12h 0m, and that time can no longer be read";
     assert_eq!(told, [said]);
     let alert = &world.alerts().await[0];
     assert_eq!((alert.state(), alert.facts.alert.ends_at), (AlertState::Resolved, Some(at(-36 * HOUR))));

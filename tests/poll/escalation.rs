@@ -100,7 +100,7 @@ async fn an_alert_that_still_fires_goes_further_step_by_step_once_over_restarts_
         "unreached": [], "acked_by": null });
     assert_eq!(*escalation, expected);
     let summary = body["data"]["alert"]["summary"].as_str().unwrap();
-    assert_eq!(summary, "etl failed after 4m 0s (escalated: hook, mail told 30m ago, not acknowledged)");
+    assert_eq!(summary, "etl failed after 4m 0s (escalated: hook, mail notified 30m ago, not acknowledged)");
     assert_eq!(alert(&scene).await.facts.alert.escalation, None, "what is stored stays as it is");
 
     scene.pass(minutes(90));
@@ -111,7 +111,7 @@ async fn an_alert_that_still_fires_goes_further_step_by_step_once_over_restarts_
     assert_eq!(alert_told["escalation"], expected);
     assert_eq!(
         alert_told["summary"],
-        "etl failed after 4m 0s (escalated: hook, mail told 2h ago, lead not reached for 2h, not acknowledged)"
+        "etl failed after 4m 0s (escalated: hook, mail notified 2h ago, lead not reached for 2h, not acknowledged)"
     );
     assert_eq!(told(&scene.store).await.len(), 2, "whom a later step names is told again");
     assert_eq!(scene.next_step().await, None);
@@ -177,7 +177,7 @@ async fn an_acknowledged_alert_goes_only_where_that_does_not_matter() {
     let body = last_body(&scene, "boss").await;
     assert_eq!(body["data"]["alert"]["escalation"]["acked_by"], "wang");
     let summary = body["data"]["alert"]["summary"].as_str().unwrap();
-    assert!(summary.ends_with("(escalated: hook, mail told 3h 49m ago, acknowledged by wang)"), "{summary}");
+    assert!(summary.ends_with("(escalated: hook, mail notified 3h 49m ago, acknowledged by wang)"), "{summary}");
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn what_was_held_back_goes_further_from_the_time_it_is_told() {
     scene.pass(minutes(30));
     assert_eq!(scene.escalate().await, 1);
     let summary = last_body(&scene, "lead").await["data"]["alert"]["summary"].to_string();
-    assert!(summary.contains("4m 0s (escalated: hook, mail told 30m ago"), "{summary}");
+    assert!(summary.contains("4m 0s (escalated: hook, mail notified 30m ago"), "{summary}");
 }
 
 /// Whoever silenced it after it was told does not want others to be woken.
@@ -454,7 +454,7 @@ async fn what_goes_further_says_so_in_a_message_about_several() {
     let deliveries = scene.store.deliveries(usize::MAX).await.unwrap();
     let of = |receiver: &str| deliveries.iter().find(|one| one.receiver.as_str() == receiver).unwrap().id.clone();
     let mergeable = scene.store.mergeable(&[of("lead"), of("hook")]).await.unwrap();
-    assert!(mergeable[0].facts.alert.summary.ends_with("(escalated: hook, mail told 30m ago, not acknowledged)"));
+    assert!(mergeable[0].facts.alert.summary.ends_with("(escalated: hook, mail notified 30m ago, not acknowledged)"));
     assert_eq!(mergeable[0].facts.alert.escalation.as_ref().unwrap().step, 2);
     assert_eq!(mergeable[1].facts.alert.escalation, None);
 }

@@ -82,7 +82,7 @@ async fn two_versions_of_the_rules_are_held_against_each_other() {
     assert_eq!((&summary["messages"], &summary["new"]["messages"]), (&3.into(), &3.into()));
     let same = stage.path("rules.yaml").display().to_string();
     let output = stage.output(&["backtest", "--rules", &same]).await;
-    assert!(text(&output.stdout).contains("both versions tell the same"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("both versions notify the same"), "{}", text(&output.stdout));
 
     // A version that is broken is refused as any configuration is.
     std::fs::write(stage.path("new.yaml"), other.replace("notify: [hook]", "notify: [hok]")).unwrap();
@@ -99,7 +99,7 @@ async fn what_nobody_recorded_is_read_from_the_source() {
     }
     let (lines, summary) = backtest(&stage, &["--fetch"]).await;
     assert_eq!(lines.iter().filter(|line| line["type"] == "alert.firing").count(), 3, "{lines:?}");
-    assert!(summary["notes"].to_string().contains("told from their plan, start and end"), "{summary}");
+    assert!(summary["notes"].to_string().contains("replayed from their plan, start and end"), "{summary}");
     // Without it there is no store to read.
     let output = stage.output(&["backtest"]).await;
     assert_eq!(output.status.code(), Some(1));

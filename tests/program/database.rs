@@ -258,6 +258,8 @@ async fn run_waits_for_a_database_that_is_not_there() {
     assert!(text(&table.stdout).contains("poll/warehouse") && text(&table.stdout).contains("(in force)"));
     let status = output(&stage, &["status"]).await;
     assert!(text(&status.stdout).contains(&format!("process {}", running.0.id())), "{}", text(&status.stdout));
+    let all = holders.len();
+    assert!(text(&status.stdout).contains(&format!("leases    {all} of {all} held\n")), "{}", text(&status.stdout));
     running.kill();
     // It is gone for the others when it has said nothing for a while.
     let mut left = output(&stage, &["replicas"]).await;
@@ -268,4 +270,10 @@ async fn run_waits_for_a_database_that_is_not_there() {
         left = output(&stage, &["replicas"]).await;
     }
     assert!(text(&left.stdout).contains("nobody"), "{}", text(&left.stdout));
+    // A loop that nobody runs sees nothing, and whoever asks hears of it.
+    let status = output(&stage, &["status"]).await;
+    let (shown, talk) = (text(&status.stdout), text(&status.stderr));
+    assert_eq!(status.status.code(), Some(1), "{shown}");
+    assert!(shown.contains(&format!("leases    0 of {all} held, nobody runs ")), "{shown}");
+    assert!(talk.contains("blind: nobody runs ") && talk.contains("poll/warehouse"), "{talk}");
 }

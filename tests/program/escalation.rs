@@ -105,7 +105,7 @@ async fn an_alert_that_was_acknowledged_beside_the_binary_goes_only_where_that_d
     assert_eq!((&alert["escalation"]["step"], &alert["escalation"]["acked_by"]), (&3.into(), &"wang".into()));
     let summary = alert["summary"].as_str().unwrap();
     assert!(
-        summary.contains("(escalated: hook told ") && summary.ends_with(" ago, acknowledged by wang)"),
+        summary.contains("(escalated: hook notified ") && summary.ends_with(" ago, acknowledged by wang)"),
         "{summary}"
     );
     let _running = stage.start();
@@ -130,7 +130,7 @@ async fn what_follows_from_a_failure_is_held_back_until_that_is_over() {
     stage.once(0).await;
     assert_eq!(stage.sink.hits().len(), 1);
     let shown = text(&stage.output(&["alerts"]).await.stdout);
-    assert!(shown.contains("firing (not told: inhibited:load)"), "{shown}");
+    assert!(shown.contains("firing (not sent: inhibited:load)"), "{shown}");
     stage.workspace.update("load_orders", 1, |instance| {
         *instance = instance.clone().ended("success", ago(0));
         instance.start_time = Some(ago(1));

@@ -167,7 +167,7 @@ async fn nightbells_own_rules_can_be_silenced() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     refuse(&stage);
     let running = stage.start();
-    logged(&stage, "(not told: silence:1)", 0).await;
+    logged(&stage, "(not sent: silence:1)", 0).await;
     drop(running);
     assert_eq!(stage.sink.hits_at("hook").len(), 0);
 }

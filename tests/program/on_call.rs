@@ -90,14 +90,23 @@ async fn a_store_whose_address_is_not_known_is_not_guessed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alert_is_closed_beside_a_broken_receiver_and_that_is_said() {
+async fn an_alert_is_closed_beside_a_broken_receiver_and_its_end_is_sent_by_who_runs() {
     let (stage, id) = alerted().await;
     let whole = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
     std::fs::write(stage.path("rules.yaml"), whole.replace("type: webhook", "type: webhok")).unwrap();
     let output = stage.output(&["close", &id, "--by", "li", "--reason", "planned"]).await;
     let said = text(&output.stderr);
     assert_eq!(code(&output), Some(0), "{said}");
-    assert!(said.contains("hook not told of the end: not to be read in the configuration"), "{said}");
+    assert!(said.contains("hook cannot be opened here: a running nightbell notifies it"), "{said}");
+    // Whoever runs next with a sound file makes good on it: once.
+    std::fs::write(stage.path("rules.yaml"), whole).unwrap();
+    let before = stage.sink.hits().len();
+    stage.once(0).await;
+    stage.once(0).await;
+    let hits = stage.sink.hits();
+    assert_eq!(hits.len(), before + 1, "the end is sent once");
+    assert_eq!(hits[before].json()["type"], "alert.resolved");
+    assert_eq!(hits[before].json()["data"]["alert"]["ended"]["reason"], "closed");
 }
 
 async fn status(stage: &Stage) -> (Option<i32>, Value, String) {
@@ -115,7 +124,7 @@ async fn status_says_whether_it_runs_and_sees() {
     stage.workspace.put(failed("etl_stock", 2));
     let (exit, stopped, said) = status(&stage).await;
     assert_eq!((exit, &stopped["running"]), (Some(1), &false.into()), "{said}");
-    assert!(said.contains("nightbell does not run") && said.contains("blind: nightbell does not run"), "{said}");
+    assert!(said.contains("nightbell is not running") && said.contains("blind: nightbell is not running"), "{said}");
 
     let running = stage.start();
     let mut seen = status(&stage).await;
@@ -132,7 +141,9 @@ async fn status_says_whether_it_runs_and_sees() {
     assert_eq!(object["receivers"][0]["receiver"], "hook");
     assert!(object["since"].is_string() && object["oldest_pending"].is_string(), "{object}");
     assert_eq!((&object["sources"][0]["source"], &object["sources"][0]["error"]), (&"warehouse".into(), &Value::Null));
-    for part in ["nightbell runs since ", "warehouse ", "pending   1, the oldest from ", "(hook 1)", "firing    2"] {
+    for part in
+        ["nightbell has been running since ", "warehouse ", "pending   1, the oldest from ", "(hook 1)", "firing    2"]
+    {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
 
@@ -150,7 +161,7 @@ async fn status_says_whether_it_runs_and_sees() {
     let source = &object["sources"][0];
     assert!(source["error"].as_str().unwrap().contains("401"), "{source}");
     assert!(source["last_good_poll"].is_string() && source["unreadable_since"].is_string(), "{source}");
-    assert!(said.contains("cannot be read since ") && said.contains("blind: warehouse cannot be read"), "{said}");
+    assert!(said.contains("unreadable since ") && said.contains("blind: warehouse cannot be read"), "{said}");
     // Looking at it keeps nobody from working on it.
     drop(running);
     let mut again = stage.start();
@@ -293,7 +304,7 @@ async fn an_explanation_has_the_error_the_node_and_the_log_and_a_line_for_each_o
     stage.workspace.inject(Fault::answer(401, "{}").on(Operation::List).times(1000));
     stage.once(1).await;
     let said = text(&stage.output(&["explain", "etl_orders/1"]).await.stdout);
-    assert!(said.contains("warehouse cannot be read since ") && said.contains("401"), "{said}");
+    assert!(said.contains("warehouse has been unreadable since ") && said.contains("401"), "{said}");
 }
 
 #[test]
@@ -319,6 +330,26 @@ fn a_configuration_to_begin_with_is_right_and_replaces_nothing() {
     assert!(printed.starts_with("# What Nightbell watches") && printed.contains("sources:"), "{printed}");
 }
 
+/// People are notified, and messages sent: one word for one idea, in what the commands say of themselves too.
+#[test]
+fn help_speaks_in_the_words_of_the_documents() {
+    let help = |arguments: &[&str]| text(&nightbell(arguments).arg("--help").output().unwrap().stdout);
+    let all = help(&[]);
+    let commands = all.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+    let commands: Vec<&str> = commands
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in commands.iter().filter(|command| **command != "help") {
+        let said = help(&[command]);
+        for word in [" told", " tells", " tell ", "nobody is", "its end"] {
+            assert!(!said.contains(word), "{command}: {word:?} in\n{said}");
+        }
+    }
+}
+
 #[test]
 fn shells_and_man_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
@@ -337,7 +368,7 @@ fn shells_and_man_know_every_command() {
         assert!(exists(&directory.path().join("man1").join(page)), "{page}");
     }
     let page = std::fs::read_to_string(directory.path().join("man1/nightbell-alerts.1")).unwrap();
-    assert!(page.contains("What fired"), "{page}");
+    assert!(page.contains("Lists alerts"), "{page}");
     assert!(!exists(&directory.path().join("man1/nightbell-man.1")), "what is hidden has no page");
 }
 

@@ -45,7 +45,7 @@ async fn a_source_that_answers_nonsense_is_unknown_and_moves_nothing() {
         assert!(stage.sink.hits().is_empty(), "{name}: told on no ground");
         let listing = stage.output(&["alerts"]).await;
         let stderr = text(&listing.stderr);
-        assert!(stderr.contains("warehouse is unknown since"), "{name}: the state is not shown: {stderr}");
+        assert!(stderr.contains("warehouse has been unreadable since"), "{name}: the state is not shown: {stderr}");
         // As soon as it can be read again, everything is told that happened meanwhile.
         stage.workspace.clear_faults();
         stage.once(0).await;

@@ -84,7 +84,7 @@ async fn an_account_that_was_granted_nothing_is_unknown_and_not_well() {
     assert!(stderr.contains("sees no group") && stderr.contains("grant"), "{stderr}");
     assert!(stage.sink.hits().is_empty());
     let listing = stage.output(&["alerts"]).await;
-    assert!(text(&listing.stderr).contains("billing is unknown since"), "{}", text(&listing.stderr));
+    assert!(text(&listing.stderr).contains("billing has been unreadable since"), "{}", text(&listing.stderr));
     sim.configure(|config| config.is_granted = true);
     stage.once(0).await;
     assert_eq!(stage.sink.hits().len(), 1);

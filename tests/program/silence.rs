@@ -26,7 +26,7 @@ async fn a_silence_counts_beside_a_running_process_and_its_end_tells_what_still_
     let etl = alerts.iter().find(|line| line["job"]["name"] == "etl_orders").unwrap();
     assert_eq!((&etl["suppressed_by"], &etl["alert"]["state"]), (&"silence:1".into(), &"firing".into()));
     let shown = text(&stage.output(&["alerts"]).await.stdout);
-    assert!(shown.contains("firing (not told: silence:1)"), "{shown}");
+    assert!(shown.contains("firing (not sent: silence:1)"), "{shown}");
     let listed = text(&stage.output(&["silence", "list"]).await.stdout);
     for part in ["active", "job etl_*", "wang", "deploy of the warehouse"] {
         assert!(listed.contains(part), "{part:?} is not in\n{listed}");

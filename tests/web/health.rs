@@ -26,7 +26,7 @@ async fn it_is_healthy_at_once_and_ready_when_every_source_was_asked() {
             return;
         }
         let reason = ready.json()["reason"].as_str().unwrap_or_default().to_string();
-        assert_eq!(reason, "1 of 1 sources have not been asked yet", "who asks may be anybody: no name is told");
+        assert_eq!(reason, "1 of 1 sources have not been polled yet", "who asks may be anybody: no name is told");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("it never became ready");

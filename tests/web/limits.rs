@@ -72,7 +72,7 @@ async fn five_hundred_connections_at_once_are_answered_or_turned_away() {
     panic!("its places were not given back");
 }
 
-/// However many come and drip, who is to be told is told: the page shares nothing with polls and lanes that it could hold.
+/// However many come and drip, who is to be notified is told: the page shares nothing with polls and lanes that it could hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_at_the_page_holds_up_no_poll_and_no_delivery() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -83,13 +83,13 @@ async fn healthcheck_looks_into_the_store_where_there_is_no_page() {
     let running = stage.start();
     until_ready(&stage).await;
     assert_eq!(stage.output(&["healthcheck"]).await.status.code(), Some(0));
-    // With a page on a port that the system chose there is nobody to ask either.
+    // With a page on a port that the system chose no page to ask either.
     stage.write_config(&format!("web: {{ listen: \"127.0.0.1:0\" }}\n{RULES}"));
     assert_eq!(stage.output(&["healthcheck", "--ready"]).await.status.code(), Some(0));
     drop(running);
     for arguments in [&["healthcheck"][..], &["healthcheck", "--ready"]] {
         let gone = stage.output(arguments).await;
         assert_eq!(gone.status.code(), Some(1));
-        assert!(text(&gone.stderr).contains("nightbell does not run on this store"), "{}", text(&gone.stderr));
+        assert!(text(&gone.stderr).contains("nightbell is not running on this store"), "{}", text(&gone.stderr));
     }
 }

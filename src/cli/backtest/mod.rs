@@ -29,7 +29,7 @@ pub(super) struct Chosen {
     /// Until when; now when it is left out.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Another version of the configuration: what only the old one tells, and what only this one.
+    /// Another version of the configuration: what only the old one sends, and what only this one.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// Read the runs again from the sources, instead of what was recorded of them: for a time before Nightbell ran.

@@ -57,7 +57,7 @@ impl Rules<'_> {
     /// Of a time that was read again from the sources.
     pub(super) fn of_read_again(&self, told: &[&Telling]) -> Vec<String> {
         let mut notes = vec![
-            "runs are told from their plan, start and end: what they were in between (exceptions, reruns) is not known, \
+            "runs are replayed from their plan, start and end: what they were in between (exceptions, reruns) is not known, \
              nor what the source no longer lists"
                 .to_string(),
         ];

@@ -95,7 +95,7 @@ impl Report {
     fn print_messages(&self) -> Result<(), Failure> {
         let (since, until) = (self.time(self.since), self.time(self.until));
         if self.old.tellings.is_empty() {
-            print(format_args!("from {since} to {until} nobody would have been told anything"))?;
+            print(format_args!("from {since} to {until} nobody would have been notified"))?;
         } else {
             let rows = self.old.tellings.iter().map(|telling| self.row(telling, &telling.receivers())).collect();
             print(table(&["TIME", "SEVERITY", "RULE", "TO", "WHAT"], rows))?;
@@ -118,7 +118,7 @@ impl Report {
             print(format_args!("\n{} messages from {since} to {until}", self.old.messages()))?;
         }
         for (by, count) in &self.old.untold {
-            print(format_args!("{count} alerts not told: {by}"))?;
+            print(format_args!("{count} alerts not sent: {by}"))?;
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Report {
     fn print_differences(&self, new: &Version) -> Result<(), Failure> {
         let differences = differences(&self.old.tellings, &new.tellings);
         if differences.is_empty() {
-            print("both versions tell the same")?;
+            print("both versions notify the same")?;
         } else {
             let rows = differences.iter().map(|difference| self.difference_row(difference)).collect();
             print(table(&["", "TIME", "SEVERITY", "RULE", "TO", "WHAT"], rows))?;

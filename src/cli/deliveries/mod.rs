@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 enum Action {
     /// All of one delivery: its alert, every attempt with the channel's answer, and what is sent.
     Show(show::Arguments),
-    /// Send dead letters again, under their old ids. Works beside a running nightbell, which notices within a minute.
+    /// Send dead or pending deliveries now, under their old ids. Works beside a running nightbell, which notices within a minute.
     Retry(retry::Arguments),
 }
 
@@ -47,7 +47,7 @@ struct Filter {
     /// Only those of this rule's alerts.
     #[arg(long)]
     rule: Option<String>,
-    /// Only those that tell of this alert, by its id or its beginning.
+    /// Only those about this alert, by its id or its beginning.
     #[arg(long, value_name = "ID")]
     alert: Option<String>,
     /// Only those made since: 6h, 2d, 2026-11-21, 2026-11-21T03:00 (in the configured zone), or with a zone.
@@ -110,7 +110,13 @@ async fn list(desk: &Desk, filter: &Filter, listing: &Listing) -> Result<Exit, F
 /// Says how many deliveries are not shown.
 async fn left_out(store: &SqlStore, query: &DeliveryQuery, shown: usize, limit: usize) -> Result<Exit, Failure> {
     if shown >= limit {
-        complain_of_left_out("the newest", shown, store.count_deliveries(query).await?, "deliveries");
+        complain_of_left_out(
+            "the newest",
+            shown,
+            store.count_deliveries(query).await?,
+            "deliveries",
+            "--since and --receiver",
+        );
     }
     Ok(Exit::Done)
 }

@@ -7,12 +7,13 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::super::ground::{Exit, Failure};
-use super::super::output::{fail, local, print, table};
+use super::super::output::{fail, lived, local, print, table};
 use crate::config::Config;
 use crate::desk::json;
 use crate::model::{Alert, Delivery, DeliveryId, DeliveryState};
 use crate::store::{AttemptRecord, Deliveries as _, DeliveryRecord, Mode, SqlStore};
 use crate::template::display_text;
+use crate::words::{Language, summary};
 use crate::yaml::duration_text;
 
 #[derive(Debug, Args)]
@@ -54,9 +55,9 @@ fn as_text(record: &DeliveryRecord, zone: &TimeZone) -> String {
     }
     let links = [
         ("answers", &delivery.follows),
-        ("told inside", &delivery.merged_into),
+        ("sent inside", &delivery.merged_into),
         ("fallback for", &delivery.fallback_for),
-        ("fallback told", fallback),
+        ("fallback", fallback),
     ];
     for (what, id) in links {
         if let Some(id) = id {
@@ -93,10 +94,8 @@ fn state(delivery: &Delivery, zone: &TimeZone) -> String {
 fn put_alert(put: &mut impl FnMut(&str, String), alert: &Alert, zone: &TimeZone) {
     let facts = &alert.facts;
     put("alert", alert.id.to_string());
-    put("", display_text(&facts.alert.summary));
-    let until = facts.alert.ends_at.map(|end| format!(" until {}", local(end, zone))).unwrap_or_default();
-    let since = local(facts.alert.starts_at, zone);
-    put("", format!("{}, {} since {since}{until}", facts.alert.severity, facts.alert.state.as_str()));
+    put("", display_text(&summary(facts, Language::En)));
+    put("", format!("{}, {}", facts.alert.severity, lived(&facts.alert, zone)));
     let instance = facts.instance.as_ref().map(|it| format!(", instance {}", it.id)).unwrap_or_default();
     put("", display_text(&format!("job {} in {}{instance}, rule {}", facts.job.name, alert.source, alert.rule)));
     for node in &facts.failing_nodes {

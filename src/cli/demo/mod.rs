@@ -72,7 +72,7 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
     ))?;
     let rules = RULES.lines().skip_while(|line| !line.starts_with("rules:")).map(|line| format!("    {line}"));
     print(rules.collect::<Vec<_>>().join("\n"))?;
-    print("\nIt is almost half past six. What happens there, and what Nightbell tells of it:\n")?;
+    print("\nIt is almost half past six. What happens there, and what Nightbell notifies people of:\n")?;
 
     if let Some(address) = app.listen().await? {
         print(format_args!("The page of the night: http://{address}\n"))?;
@@ -215,7 +215,7 @@ async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
     let delivered = deliveries.iter().filter(|delivery| delivery.delivered_at.is_some()).count();
     let merged = deliveries.iter().filter(|delivery| delivery.merged_into.is_some()).count();
     print(format_args!(
-        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once, {merged} others told in them.",
+        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once, {merged} others merged into them.",
         alerts.len(),
         deliveries.len() - merged
     ))?;

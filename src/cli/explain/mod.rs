@@ -41,13 +41,15 @@ pub(super) async fn explain_all(desk: &Desk, arguments: &Arguments) -> Result<Ex
             None => return Ok(not_found(text, near.as_deref())),
         },
     };
+    let is_one_of_several = found.len() > 1;
     for (index, asked) in found.into_iter().enumerate() {
         let explanation = explain(&store, &config.rules, Asked::clone(&asked), now, &config.timezone).await?;
         if arguments.json {
             print(json::explanation(&explanation, &config.timezone, now))?;
         } else {
             let gap = if index > 0 { "\n" } else { "" };
-            let shown = text::Shown { zone: &config.timezone, now, all: arguments.all, is_whole: desk.is_whole };
+            let (zone, all, is_whole) = (&config.timezone, arguments.all, desk.is_whole);
+            let shown = text::Shown { zone, now, all, is_one_of_several, is_whole, sources: &config.sources };
             print(format_args!("{gap}{}", as_text(&explanation, &shown).trim_end()))?;
         }
     }

@@ -6,11 +6,14 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::super::output::local;
+use super::super::ground::is_overdue;
+use super::super::output::{lived, local};
 use crate::desk::explain::{Explanation, Outcome, RuleExplained, Told, TracedDelivery};
 use crate::limits::{EXPLAINED_IN_FULL_MAX, EXPLAINED_OTHERS_MAX};
-use crate::model::{DeliveryState, Instance, MessageKind};
+use crate::model::{DeliveryState, Instance, MessageKind, SourceId};
+use crate::source::SourceSettings;
 use crate::template::display_text;
+use crate::words::{Language, summary};
 use crate::yaml::duration_text;
 
 /// How an explanation is shown.
@@ -19,13 +22,25 @@ pub(super) struct Shown<'a> {
     pub(super) now: Timestamp,
     /// Whether every rule is named.
     pub(super) all: bool,
+    /// Whether it is one of several explanations: then rules about other jobs are counted alone, unless all are named.
+    pub(super) is_one_of_several: bool,
     /// Whether the configuration could be read as a whole.
     pub(super) is_whole: bool,
+    /// The sources, which say when they are polled.
+    pub(super) sources: &'a [SourceSettings],
+}
+
+impl Shown<'_> {
+    /// Whether a source that was polled then should have been polled since.
+    fn is_overdue(&self, source: &SourceId, polled_at: Timestamp) -> bool {
+        let settings = self.sources.iter().find(|settings| settings.id == *source);
+        settings.is_some_and(|settings| is_overdue(&settings.poll, polled_at, self.now))
+    }
 }
 
 pub(super) fn as_text(explanation: &Explanation<'_>, how: &Shown<'_>) -> String {
     let zone = how.zone;
-    let mut text = heading(explanation, zone, how.now);
+    let mut text = heading(explanation, how);
     let (about, others) = explanation.matching();
     for explained in about {
         text.push('\n');
@@ -37,6 +52,10 @@ pub(super) fn as_text(explanation: &Explanation<'_>, how: &Shown<'_>) -> String 
         text.push_str(&told_text(told, zone));
     }
     if others.is_empty() {
+        return text;
+    }
+    if how.is_one_of_several && !how.all {
+        let _ = writeln!(text, "\nabout other jobs: {}; --all names them", rules(others.len()));
         return text;
     }
     let _ = writeln!(text, "\nabout other jobs: {}", rules(others.len()));
@@ -55,7 +74,8 @@ fn rules(number: usize) -> String {
     format!("{number} rule{}", if number == 1 { "" } else { "s" })
 }
 
-fn heading(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp) -> String {
+fn heading(explanation: &Explanation<'_>, how: &Shown<'_>) -> String {
+    let (zone, now) = (how.zone, how.now);
     let job = display_text(&explanation.job);
     let mut text = String::new();
     match &explanation.run {
@@ -80,11 +100,15 @@ fn heading(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestamp) -> St
     match (&explanation.unreadable, explanation.polled_at) {
         (Some((since, reason)), _) => {
             let (since, reason) = (local(*since, zone), display_text(reason));
-            let _ = writeln!(text, "{} cannot be read since {since}: {reason}", explanation.source);
+            let _ = writeln!(text, "{} has been unreadable since {since}: {reason}", explanation.source);
             text.push_str("what follows is as of before that\n");
         }
         (None, Some(polled_at)) => {
             let _ = writeln!(text, "as of the last poll, {}", local(polled_at, zone));
+            if how.is_overdue(&explanation.source, polled_at) {
+                let _ =
+                    writeln!(text, "{} was not polled when it was due: nightbell status says more", explanation.source);
+            }
         }
         (None, None) => {}
     }
@@ -142,22 +166,20 @@ fn rule_text(explained: &RuleExplained<'_>, zone: &TimeZone) -> String {
 
 fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Told => "told".to_string(),
+        Outcome::Told => "notified".to_string(),
         Outcome::Pending => "pending".to_string(),
-        Outcome::NotTold { why, .. } => format!("not told: {}", display_text(why)),
+        Outcome::NotTold { why, .. } => format!("not notified: {}", display_text(why)),
     }
 }
 
 fn told_text(told: &Told, zone: &TimeZone) -> String {
     let part = &told.alert.facts.alert;
     let id = told.alert.id.short();
-    let until = part.ends_at.map(|end| format!(" until {}", local(end, zone))).unwrap_or_default();
     let under = told.alert.generation.map(|number| format!(", configuration {number}")).unwrap_or_default();
-    let since = local(part.starts_at, zone);
-    let mut text = format!("  alert {id}, {} since {since}{until}{under}\n", part.state.as_str());
-    let _ = writeln!(text, "    {}", display_text(&part.summary));
+    let mut text = format!("  alert {id}, {}{under}\n", lived(part, zone));
+    let _ = writeln!(text, "    {}", display_text(&summary(&told.alert.facts, Language::En)));
     if let Some(by) = &told.alert.suppressed_by {
-        let _ = writeln!(text, "    not told: {by}");
+        let _ = writeln!(text, "    not sent: {by}");
     }
     if let Some(ack) = &told.ack {
         let _ = writeln!(text, "    acknowledged by {} since {}", display_text(&ack.by), local(ack.at, zone));
@@ -181,8 +203,9 @@ fn failure_text(told: &Told) -> String {
         let _ = writeln!(text, "    error: {}", display_text(error));
     }
     for node in &facts.failing_nodes {
-        let retries = node.retries.filter(|number| *number > 0).map(|number| format!(", {number} retries"));
-        let line = format!("node {}: {}{}", node.name, node.status, retries.unwrap_or_default());
+        let retries = node.retries.filter(|number| *number > 0).map(|number| number.to_string());
+        let retried = retries.map(|number| format!(", {}", Language::En.say("retried", &[("n", &number)])));
+        let line = format!("node {}: {}{}", node.name, node.status, retried.unwrap_or_default());
         let _ = writeln!(text, "    {}", display_text(&line));
         if let Some(path) = &node.log_path {
             let _ = writeln!(text, "      {}", display_text(path));
@@ -191,14 +214,14 @@ fn failure_text(told: &Told) -> String {
     text
 }
 
-/// One of many receivers: `    hook: delivered 2026-11-21 02:05:00; its end: pending, next attempt …`.
+/// One of many receivers: `    hook: delivered 2026-11-21 02:05:00; resolution pending, next attempt …`.
 fn receiver_line(receiver: &str, told: &Told, zone: &TimeZone) -> String {
     let deliveries = told.deliveries.iter().filter(|traced| traced.record.delivery.receiver.as_str() == receiver);
     let states = deliveries.map(|traced| {
         let what = match traced.record.delivery.kind {
-            MessageKind::AlertResolved => "its end: ",
-            MessageKind::AlertAcknowledged => "acknowledged: ",
-            MessageKind::AlertUnacknowledged => "no longer acknowledged: ",
+            MessageKind::AlertResolved => "resolution ",
+            MessageKind::AlertAcknowledged => "acknowledgement ",
+            MessageKind::AlertUnacknowledged => "removed acknowledgement ",
             _ => "",
         };
         let delivery = &traced.group.as_ref().unwrap_or(&traced.record).delivery;
@@ -230,20 +253,20 @@ fn delivery_text(traced: &TracedDelivery, zone: &TimeZone) -> String {
     let delivery = &traced.record.delivery;
     let teller = traced.group.as_ref().unwrap_or(&traced.record);
     let what = match (delivery.kind, traced.step()) {
-        (MessageKind::AlertFiring, Some(step)) => format!(" (as step {step} at {})", local(delivery.created_at, zone)),
+        (MessageKind::AlertFiring, Some(step)) => format!("step {step} at {}, ", local(delivery.created_at, zone)),
         (MessageKind::AlertFiring, None) => String::new(),
-        (MessageKind::AlertResolved, _) => " (its end)".to_string(),
-        (MessageKind::AlertAcknowledged, _) => " (that somebody is on it)".to_string(),
-        (MessageKind::AlertUnacknowledged, _) => " (that nobody is on it any more)".to_string(),
-        _ => " (with others)".to_string(),
+        (MessageKind::AlertResolved, _) => "resolution ".to_string(),
+        (MessageKind::AlertAcknowledged, _) => "acknowledgement ".to_string(),
+        (MessageKind::AlertUnacknowledged, _) => "removed acknowledgement ".to_string(),
+        _ => "with others, ".to_string(),
     };
     let merged = match (&delivery.merged_into, &delivery.group) {
-        (Some(group), Some(_)) => format!(", told with its group in {group}"),
+        (Some(group), Some(_)) => format!(", sent with its group in {group}"),
         (Some(group), None) => format!(", merged into {group}"),
         (None, _) => String::new(),
     };
     let state = state_text(traced, zone);
-    let mut text = format!("    {}{what}: {state}{merged}\n", delivery.receiver);
+    let mut text = format!("    {}: {what}{state}{merged}\n", delivery.receiver);
     for attempt in &teller.attempts {
         let status = attempt.status.as_deref().unwrap_or("-");
         let error = attempt.error.as_deref().map(|error| format!(", {}", display_text(error))).unwrap_or_default();
@@ -254,7 +277,7 @@ fn delivery_text(traced: &TracedDelivery, zone: &TimeZone) -> String {
         let _ = writeln!(text, "      given up: {}", display_text(error));
     }
     if let Some(fallback) = &traced.record.fallback {
-        let _ = writeln!(text, "      its fallback was told: {fallback}");
+        let _ = writeln!(text, "      its fallback was notified: {fallback}");
     }
     text
 }

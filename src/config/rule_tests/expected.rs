@@ -34,29 +34,35 @@ pub struct Expected {
 /// One telling.
 pub(in crate::config) static EXPECTED: Keys = Keys::of(
     "expected",
-    "One telling.",
+    "One notification.",
     &[&[
-        Key::new("rule", Shape::Texts, "The rule that tells.").required(),
-        Key::new("resolved", Shape::Flag, "Whether it tells of the end.").default("false"),
+        Key::new("rule", Shape::Texts, "The rule that notifies.").required(),
+        Key::new("resolved", Shape::Flag, "Whether it is the end.").default("false"),
         Key::new("job", Shape::Text, "The job it is about."),
-        Key::new("to", Shape::TextsOrNone, "Everybody who is told; an empty list where nobody is."),
+        Key::new("to", Shape::TextsOrNone, "Everybody who is notified; an empty list where nobody is."),
         Key::new("at", Shape::Other("a time", time), "When: to the minute, or to the second."),
         Key::new("contains", Shape::Texts, "Texts that every one of the messages holds."),
     ]],
 );
 
+/// How one writes `expect`.
+const WRITTEN: &str = "write what must be sent, as in - { rule: etl-failed, to: [oncall] }, or expect: nothing";
+
 /// `expect`: a list, or the word "nothing".
 pub(super) fn read(section: &Section<'_>, times: &Times<'_>, around: &Surroundings<'_>) -> Option<Vec<Expected>> {
     let Some(node) = section.node("expect") else {
-        let help = "write what is told, as in - { rule: etl-failed, to: [oncall] }, or expect: nothing";
-        section.missing("expect", Some(help.into()));
+        section.missing("expect", Some(WRITTEN.into()));
         return None;
     };
     match &node.value {
         Value::Scalar(scalar) if scalar.text == "nothing" => return Some(Vec::new()),
         Value::List(_) => {}
         _ => {
-            section.error("expect", "expected a list of what is told, or the word \"nothing\"", None);
+            section.error(
+                "expect",
+                "expected a list of what must be sent, or the word \"nothing\"",
+                Some(WRITTEN.into()),
+            );
             return None;
         }
     }
@@ -68,7 +74,7 @@ pub(super) fn read(section: &Section<'_>, times: &Times<'_>, around: &Surroundin
 fn read_one(item: &Section<'_>, times: &Times<'_>, around: &Surroundings<'_>) -> Option<Expected> {
     let rules = read_references(item, "rule", "rule", around.rules);
     if !item.has("rule") {
-        item.missing("rule", Some("name the rule that tells".into()));
+        item.missing("rule", Some("name the rule that notifies".into()));
     }
     let resolved = item.or_default::<bool>("resolved");
     let job = item.optional::<String>("job");

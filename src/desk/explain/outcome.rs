@@ -74,7 +74,7 @@ pub fn fate(alert: &Alert, deliveries: &[TracedDelivery]) -> Outcome {
         return Outcome::Pending;
     }
     if let Some(by) = &alert.suppressed_by {
-        return not_told("suppressed", format!("recorded and not told: {}", held_back_by(by)));
+        return not_told("suppressed", format!("recorded and not sent: {}", held_back_by(by)));
     }
     if let Some(traced) = firing.last() {
         let delivery = &traced.group.as_ref().unwrap_or(&traced.record).delivery;
@@ -90,9 +90,9 @@ pub fn fate(alert: &Alert, deliveries: &[TracedDelivery]) -> Outcome {
 /// What held an alert back, by the word that the store and `--json` have for it, and what that means.
 fn held_back_by(by: &Suppression) -> String {
     let meaning = match by {
-        Suppression::FirstPoll => "for it is older than what the first look at the source tells",
+        Suppression::FirstPoll => "for it is older than first_poll",
         Suppression::Silence(_) | Suppression::MuteWindow(_) => return by.to_string(),
-        Suppression::Inhibition(_) => "for it follows from an alert upstream that was told",
+        Suppression::Inhibition(_) => "for it follows from an alert upstream that was sent",
     };
     format!("{by}, {meaning}")
 }
@@ -115,7 +115,7 @@ fn why_untold(rule: &Rule, ground: &Ground<'_>) -> Outcome {
         let at = polled_at.to_zoned(ground.zone.clone()).strftime("%H:%M:%S");
         return not_told("next-poll", format!("it came to hold after the last poll, at {at}"));
     }
-    not_told("settled-before", "it was settled before this rule looked at it, or it was told and forgotten long ago")
+    not_told("settled-before", "it was settled before this rule looked at it, or its message is no longer kept")
 }
 
 /// The alert of the same rule about another run of the job, or about the job itself, that stood at the run's time or
@@ -135,7 +135,7 @@ fn with_another<'a>(rule: &Rule, ground: &Ground<'a>) -> Option<&'a Alert> {
 
 fn told_with(alert: &Alert) -> Outcome {
     let of = alert.facts.instance.as_ref().map_or_else(|| "the job".to_string(), |run| format!("run {}", run.id));
-    not_told("same-episode", format!("the same episode was told with {of}: alert {}", alert.id.short()))
+    not_told("same-episode", format!("the same episode was sent with {of}: alert {}", alert.id.short()))
 }
 
 fn not_told(code: &'static str, why: impl Into<String>) -> Outcome {

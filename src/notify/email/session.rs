@@ -222,7 +222,7 @@ impl Session {
             }
             let Some((code, goes_on, text)) = parsed(&line) else {
                 let said: String = display_text(&line).chars().take(100).collect();
-                return Err(Failure::new(Why::Broken, format!("this is no SMTP reply: {said}")));
+                return Err(Failure::new(Why::Broken, format!("this is not an SMTP reply: {said}")));
             };
             lines.push(text.to_string());
             if !goes_on {

@@ -258,7 +258,7 @@ fn read_url(text: &str) -> Result<Server, Wrong> {
         return Err(("the URL has more than a user, a host and a port".to_string(), forms));
     }
     let username = String::from_utf8(percent_decoded(url.username()));
-    let username = username.map_err(|_| ("the user in the URL is no text".to_string(), None))?;
+    let username = username.map_err(|_| ("the user in the URL is not text".to_string(), None))?;
     Ok(Server {
         security,
         host: host.trim_start_matches('[').trim_end_matches(']').to_string(),

@@ -120,7 +120,9 @@ pub(super) fn read_detail(asked: &Instance, body: &[u8]) -> Result<Detail, Strin
         instance.kind = kind;
     }
     let nodes = match record.raw(Key::Nodes) {
-        Some(raw) => serde_json::from_str::<Vec<Record<'_>>>(raw).map_err(|_| "its nodes are no list".to_string())?,
+        Some(raw) => {
+            serde_json::from_str::<Vec<Record<'_>>>(raw).map_err(|_| "its nodes are not a list".to_string())?
+        }
         None => Vec::new(),
     };
     let nodes = nodes.iter().filter(|node| node.wrong.is_none()).map(read_node).collect();

@@ -116,7 +116,7 @@ impl DataArts {
         // The end of the window lies in the past, where fewer new instances come up between the two calls.
         let (days, total) = if day >= 6 { (1, day) } else { (i64::from(self.span_days()), week) };
         if total < 4 {
-            let answer = "there are too few instances to tell";
+            let answer = "there are too few instances to know";
             return Finding::new(question, answer, Grade::Open).help("it is found out when a list has two pages");
         }
         let limit = usize::try_from(total - 1).unwrap_or(usize::MAX).min(10);

@@ -163,7 +163,9 @@ fn read_nodes(body: &[u8]) -> Result<Vec<Node>, String> {
         return Err(format!("{wrong}: {}", snippet(&text)));
     }
     let nodes = match record.raw(Key::Nodes) {
-        Some(raw) => serde_json::from_str::<Vec<Record<'_>>>(raw).map_err(|_| "its nodes are no list".to_string())?,
+        Some(raw) => {
+            serde_json::from_str::<Vec<Record<'_>>>(raw).map_err(|_| "its nodes are not a list".to_string())?
+        }
         None => Vec::new(),
     };
     Ok(nodes.iter().filter(|node| node.wrong.is_none()).map(read_node).collect())

@@ -67,8 +67,14 @@ static ACS3: Keys = Keys::of(
     "http_acs3",
     "Alibaba Cloud's signature.",
     &[&[
-        Key::new("access_key", Shape::Secret, "The AccessKey's id.").required().example("{ env: ALIBABA_AK }"),
-        Key::new("secret_key", Shape::Secret, "The AccessKey's secret.").required().example("{ env: ALIBABA_SK }"),
+        Key::new("access_key", Shape::Secret, "The AccessKey's id.")
+            .required()
+            .example("{ env: ALIBABA_AK }")
+            .also(&["ak", "access_key_id"]),
+        Key::new("secret_key", Shape::Secret, "The AccessKey's secret.")
+            .required()
+            .example("{ env: ALIBABA_SK }")
+            .also(&["sk", "secret", "access_key_secret"]),
         Key::new("security_token", Shape::Secret, "Comes with temporary (STS) keys."),
     ]],
 );

@@ -96,7 +96,7 @@ fn linked(base: &Url, link: &str) -> Result<Url, SourceError> {
     let bad = |words: &str| SourceError::new(SourceErrorKind::BadAnswer, words).help("check \"paging\"");
     let url = base.join(link).map_err(|_| bad("the address of the next page cannot be understood"))?;
     if url.origin() != base.origin() {
-        return Err(bad("the next page is said to be on another host, which is not asked"));
+        return Err(bad("the next page is said to be on another host, which is not called"));
     }
     Ok(url)
 }
@@ -175,7 +175,7 @@ mod tests {
     fn nothing_that_is_filled_in_chooses_whom_to_ask() {
         for url in ["https://{{job}}/x", "{{job}}", "//other/x", "https://a.example.com{{job}}", "ftp://x/", "x/y"] {
             let (request, findings) = read(&format!("url: \"{url}\""));
-            assert!(request.is_none() && findings[0].message.contains("no address"), "{url}: {findings:?}");
+            assert!(request.is_none() && findings[0].message.contains("not a valid address"), "{url}: {findings:?}");
         }
         let (request, _) = read("url: /list");
         let base = Url::parse("https://scheduler.example.com/api/list").unwrap();

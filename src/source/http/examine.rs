@@ -83,7 +83,7 @@ fn understood(runs: &[Run], set_aside: usize) -> Finding {
 fn long_runs(settings: &Settings) -> Finding {
     let question = "Is the end of a long run seen?";
     if settings.run.is_some() {
-        return Finding::new(question, "yes: a run that the list no longer has is asked after by \"run\"", Grade::Good);
+        return Finding::new(question, "yes: a run that the list no longer has is looked up by \"run\"", Grade::Good);
     }
     Finding::new(question, "only if it ends within \"lookback\" of its plan time", Grade::Notice)
         .help("describe the request \"run\", or set \"lookback\" longer than the longest run")

@@ -137,7 +137,7 @@ struct Pattern(Regex);
 impl FromYaml for Pattern {
     fn from_yaml(located: Located<'_>) -> Option<Self> {
         let text = String::from_yaml(located)?;
-        let wrong = |_| located.wrong::<()>(format!("{text:?} is no regular expression"), None);
+        let wrong = |_| located.wrong::<()>(format!("{text:?} is not a valid regular expression"), None);
         Regex::new(&text).map(Pattern).map_err(wrong).ok()
     }
 }
@@ -259,7 +259,7 @@ impl<'s, 'a> FieldReader<'s, 'a> {
                 None => {
                     let near = closest(&word, known.iter().copied()).map(|near| format!("did you mean {near:?}?"));
                     let help = near.unwrap_or_else(|| format!("one of {}", known.join(", ")));
-                    located.wrong::<()>(format!("{word:?} is no {what}"), Some(help));
+                    located.wrong::<()>(format!("{word:?} is not a valid {what}"), Some(help));
                     self.is_broken.set(true);
                 }
             }
@@ -299,7 +299,7 @@ pub(super) fn read_run(section: &Section<'_>, zone: Option<&TimeZone>) -> Option
     let kind = reader.mapped("kind");
     let is_broken = reader.is_broken.get();
     if planned.is_none() && started.is_none() && !is_broken {
-        let help = "without a time nobody can tell what is news and what is history";
+        let help = "without a time it cannot be known what is new and what is history";
         fields.error("", "one of the keys \"planned\" and \"started\" is needed", Some(help.into()));
         return None;
     }

@@ -190,7 +190,7 @@ impl Template {
             let (word, form) = place.split_once(':').unwrap_or((place, ""));
             let name = Name::parse(word.trim())?;
             if !form.is_empty() && !name.is_time() {
-                return Err(format!("{{{{{word}}}}} is no time and takes no form"));
+                return Err(format!("{{{{{word}}}}} is not a time and takes no form"));
             }
             let format = if form.is_empty() { TimeFormat::Rfc3339 } else { TimeFormat::parse(form.trim())? };
             if !before.is_empty() {
@@ -305,8 +305,8 @@ mod tests {
             ("{{form}}", "did you mean {{from}}"),
             ("{{colour}}", "there are from, to"),
             ("{{from", "without its"),
-            ("{{page:epoch}}", "no time"),
-            ("{{from:seconds}}", "no form of a time"),
+            ("{{page:epoch}}", "not a time"),
+            ("{{from:seconds}}", "not a valid form of a time"),
             ("{{id.0}}", "there is no {{id.0}}"),
         ];
         for (text, words) in table {

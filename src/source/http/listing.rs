@@ -125,7 +125,7 @@ async fn read_list(source: &HttpSource, window: Window, values: &Values) -> Resu
 }
 
 pub(super) fn paging_trouble(reason: String) -> SourceError {
-    bad(reason).help("check \"paging\": where the next page is told, and \"max_pages\"")
+    bad(reason).help("check \"paging\": where the next page is given, and \"max_pages\"")
 }
 
 /// Asks for the page at which a reader is.

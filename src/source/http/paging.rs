@@ -14,7 +14,7 @@ static PAGING: Keys = Keys::of(
     "http_paging",
     "How a list is divided into pages.",
     &[&[
-        Key::new("kind", Shape::Word(paging_words), "How a page is asked for.").required().example("page"),
+        Key::new("kind", Shape::Word(paging_words), "How a page is requested.").required().example("page"),
         Key::new("first", Shape::Whole, "The number of the first page.").default("1"),
         Key::new("pointer", Shape::Text, "Where the answer has the next cursor or address."),
         Key::new("row", Shape::Text, "Where the last row has the next cursor."),

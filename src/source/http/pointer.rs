@@ -23,7 +23,7 @@ impl Pointer {
     /// What is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Pointer, String> {
         if !text.is_empty() && !text.starts_with('/') {
-            return Err(format!("{text:?} is no pointer: write \"/{}\"", text.replace('.', "/")));
+            return Err(format!("{text:?} is not a valid pointer: write \"/{}\"", text.replace('.', "/")));
         }
         Ok(Pointer(text.to_string()))
     }

@@ -14,7 +14,7 @@ use crate::yaml::{FromYaml, Key, Keys, Located, Node, OneOrMany, Section, Shape,
 
 /// The keys of a request, wherever one is described.
 pub(super) const REQUEST: &[Key] = &[
-    Key::new("url", Shape::Text, "The whole address; in further requests a path is asked of the same host.")
+    Key::new("url", Shape::Text, "The whole address; in further requests a path is requested from the same host.")
         .required()
         .example("https://scheduler.example.com/api/runs"),
     Key::new("method", Shape::WordAnyCase(methods), "GET; POST where there is a body."),
@@ -34,7 +34,7 @@ static SUCCESS: Keys = Keys::of(
         Key::new("values", Shape::Texts, "The values that mean success.").required().example("[\"0\"]"),
         Key::new("message", Shape::Text, "Where the words of a refusal stand."),
         Key::new("renew", Shape::Texts, "Values that mean that the sign-in has ended."),
-        Key::new("gone", Shape::Texts, "Values that mean that what was asked for does not exist."),
+        Key::new("gone", Shape::Texts, "Values that mean that what was requested does not exist."),
     ]],
 );
 
@@ -110,7 +110,9 @@ impl FromYaml for Method {
             "GET" => Some(Method::GET),
             "POST" => Some(Method::POST),
             "PUT" => Some(Method::PUT),
-            other => located.wrong(format!("{other:?} is no method here"), Some("write GET, POST or PUT".into())),
+            other => {
+                located.wrong(format!("{other:?} is not a valid method here"), Some("write GET, POST or PUT".into()))
+            }
         }
     }
 }
@@ -164,7 +166,7 @@ impl RequestSettings {
         let is_path = beginning.starts_with('/') && !beginning.starts_with("//");
         if !host_ends && !is_path {
             let help = "write https://host/path; a place such as {{id}} can stand after the host only".to_string();
-            section.error("url", "this is no address", Some(help));
+            section.error("url", "this is not a valid address", Some(help));
             return None;
         }
         let method = method.unwrap_or(if matches!(body, Body::None) { Method::GET } else { Method::POST });
@@ -245,7 +247,7 @@ fn read_headers(section: &Section<'_>) -> Option<Vec<(String, HeaderText)>> {
         let path = headers.path_of(&entry.key);
         let located = Located { node: &entry.node, path: &path, findings: headers.findings() };
         if HeaderName::try_from(entry.key.as_str()).is_err() {
-            located.wrong::<()>(format!("{:?} is no name of a header", entry.key), None);
+            located.wrong::<()>(format!("{:?} is not a valid name of a header", entry.key), None);
             return None;
         }
         let name = entry.key.to_ascii_lowercase();
@@ -312,12 +314,12 @@ pub(super) mod tests {
     #[test]
     fn what_is_wrong_is_told_at_its_key() {
         let table = [
-            ("method: DELETE\nurl: /x", "sources.x.method", "no method"),
+            ("method: DELETE\nurl: /x", "sources.x.method", "not a valid method"),
             ("url: /x\nbody: a\nform: { a: b }", "sources.x.form", "both"),
             ("url: \"/x?{{node}}\"", "sources.x.url", "no value"),
             ("url: \"/x?{{colour}}\"", "sources.x.url", "there is no {{colour}}"),
             ("url: /x\nquery: { a: \"{{pgae}}\" }", "sources.x.query.a", "did you mean {{page}}"),
-            ("url: /x\nheaders: { \"a b\": c }", "sources.x.headers.a b", "no name of a header"),
+            ("url: /x\nheaders: { \"a b\": c }", "sources.x.headers.a b", "not a valid name of a header"),
             ("method: GET", "sources.x", "\"url\" is missing"),
         ];
         for (text, path, words) in table {

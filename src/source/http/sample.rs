@@ -25,7 +25,7 @@ impl Settings {
             let value = success.pointer.word(&root);
             if !value.as_ref().is_some_and(|value| success.values.iter().any(|good| good == value)) {
                 let value = value.as_deref().unwrap_or("not there");
-                return Err(format!("it is no success: {} is {value}", success.pointer));
+                return Err(format!("it is not a success: {} is {value}", success.pointer));
             }
         }
         let answer = Answer { body: body.to_vec(), link: None };

@@ -44,7 +44,7 @@ pub static KEYS: Keys = Keys::of(
             PAGING_KEY,
             Key::new("timezone", Shape::Zone, "The zone of times that name none, in requests and answers."),
             Key::new("auth", Shape::Mapping(&AUTH), "How requests prove who asks."),
-            Key::new("run", Shape::Mapping(&RUN), "The request about one run, asked when the list no longer has it."),
+            Key::new("run", Shape::Mapping(&RUN), "The request about one run, made when the list no longer has it."),
             Key::new("detail", Shape::Mapping(&DETAIL), "The request for the steps of a run that failed."),
             Key::new("log", Shape::Mapping(&LOG), "The request for the log of a run, or of the step that failed last."),
             Key::new("jobs", Shape::Mapping(&JOBS), "The list of jobs, where runs have their jobs' ids only."),

@@ -42,7 +42,7 @@ impl TimeFormat {
                 Ok(TimeFormat::Layout(layout.to_string()))
             }
             other => Err(format!(
-                "{other:?} is no form of a time: write epoch, epoch_ms, rfc3339 or a layout such as \"%Y-%m-%d %H:%M:%S\""
+                "{other:?} is not a valid form of a time: write epoch, epoch_ms, rfc3339 or a layout such as \"%Y-%m-%d %H:%M:%S\""
             )),
         }
     }
@@ -96,27 +96,27 @@ impl TimeFormat {
 
 fn epoch(text: &str) -> Result<Timestamp, String> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().map_err(|_| "it is no number of seconds".to_string())?;
+    let seconds: i64 = whole.parse().map_err(|_| "it is not a number of seconds".to_string())?;
     if seconds >= SECONDS_MAX {
-        return Err("it is no number of seconds; format: epoch_ms reads milliseconds".to_string());
+        return Err("it is not a number of seconds; format: epoch_ms reads milliseconds".to_string());
     }
     let digits: String = part.chars().chain("000000000".chars()).take(9).collect();
-    let nanoseconds: i64 = digits.parse().map_err(|_| "it is no number of seconds".to_string())?;
+    let nanoseconds: i64 = digits.parse().map_err(|_| "it is not a number of seconds".to_string())?;
     let read = Timestamp::from_second(seconds).ok().filter(|_| seconds > 0);
     read.and_then(|at| at.checked_add(SignedDuration::from_nanos(nanoseconds)).ok())
-        .ok_or_else(|| "it is no time that a run can have".to_string())
+        .ok_or_else(|| "it is not a time that a run can have".to_string())
 }
 
 fn milliseconds(text: &str) -> Result<Timestamp, String> {
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
-    let number: i64 = whole.parse().map_err(|_| "it is no number of milliseconds".to_string())?;
+    let number: i64 = whole.parse().map_err(|_| "it is not a number of milliseconds".to_string())?;
     if (1..MILLISECONDS_MIN).contains(&number) {
-        return Err("it is no number of milliseconds; format: epoch reads seconds".to_string());
+        return Err("it is not a number of milliseconds; format: epoch reads seconds".to_string());
     }
     Timestamp::from_millisecond(number)
         .ok()
         .filter(|_| number > 0)
-        .ok_or_else(|| "it is no time that a run can have".to_string())
+        .ok_or_else(|| "it is not a time that a run can have".to_string())
 }
 
 fn rfc3339(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, String> {
@@ -126,9 +126,8 @@ fn rfc3339(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return Err("it is a number; format: epoch or epoch_ms reads it".to_string());
     }
-    let civil: DateTime = text
-        .parse()
-        .map_err(|_| "it is no time as RFC 3339 writes one; \"format\" says how it is written".to_string())?;
+    let civil: DateTime =
+        text.parse().map_err(|_| "it is not a time in RFC 3339; \"format\" says how it is written".to_string())?;
     in_zone(civil, zone)
 }
 
@@ -144,7 +143,7 @@ fn by_layout(layout: &str, text: &str, zone: Option<&TimeZone>) -> Result<Timest
 fn in_zone(civil: DateTime, zone: Option<&TimeZone>) -> Result<Timestamp, String> {
     let zone = zone.ok_or("it names no zone; \"timezone\" says in which one it is")?;
     // Where clocks are set back, the earlier of the two instants is taken: a run is believed to be older, never younger.
-    zone.to_timestamp(civil).map_err(|_| "it is no time that a run can have".to_string())
+    zone.to_timestamp(civil).map_err(|_| "it is not a time that a run can have".to_string())
 }
 
 #[cfg(test)]
@@ -189,9 +188,9 @@ mod tests {
         let table = [
             ("epoch", "1795219500250", "epoch_ms"),
             ("epoch_ms", "1795219500", "format: epoch"),
-            ("epoch", "soon", "no number"),
-            ("epoch", "-5", "no time"),
-            ("epoch_ms", "99999999999999999999", "no number"),
+            ("epoch", "soon", "not a number"),
+            ("epoch", "-5", "not a time"),
+            ("epoch_ms", "99999999999999999999", "not a number"),
             ("rfc3339", "1795219500", "epoch"),
             ("rfc3339", "2026-11-21T08:05:00", "timezone"),
             ("rfc3339", "21.11.2026", "format"),

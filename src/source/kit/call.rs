@@ -70,7 +70,7 @@ impl Call {
         for segment in &self.path {
             if matches!(segment.as_str(), "" | "." | "..") {
                 // An address cannot hold such a segment: it would mean another address.
-                let message = format!("{segment:?} cannot be asked for");
+                let message = format!("{segment:?} cannot be requested");
                 return Err(SourceError::new(SourceErrorKind::NotFound, message).help("rename the job"));
             }
             text.push('/');

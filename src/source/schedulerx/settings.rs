@@ -29,7 +29,7 @@ pub static KEYS: Keys = Keys::of(
         Key::new(
             "workflows",
             Shape::Flag,
-            "Also tell of workflows, the runs of their jobs as nodes (Professional edition).",
+            "Also report workflows, the runs of their jobs as nodes (Professional edition).",
         )
         .default("false"),
         Key::new("auth", Shape::Mapping(&AUTH), "The keys of a RAM user who may read the groups.")
@@ -45,8 +45,14 @@ static AUTH: Keys = Keys::of(
     "auth_alibaba",
     "The keys of a RAM user.",
     &[&[
-        Key::new("access_key", Shape::Secret, "The AccessKey's id.").required().example("{ env: ALIBABA_AK }"),
-        Key::new("secret_key", Shape::Secret, "The AccessKey's secret.").required().example("{ env: ALIBABA_SK }"),
+        Key::new("access_key", Shape::Secret, "The AccessKey's id.")
+            .required()
+            .example("{ env: ALIBABA_AK }")
+            .also(&["ak", "access_key_id"]),
+        Key::new("secret_key", Shape::Secret, "The AccessKey's secret.")
+            .required()
+            .example("{ env: ALIBABA_SK }")
+            .also(&["sk", "secret", "access_key_secret"]),
         Key::new("security_token", Shape::Secret, "Comes with temporary (STS) keys."),
     ]],
 );

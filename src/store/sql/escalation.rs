@@ -42,6 +42,9 @@ fn bound(steps: &[RuleStep]) -> Result<String, StoreError> {
     to_json(&items)
 }
 
+/// The step that an end is said to answer which is owed to one of the first who were notified.
+const FIRST_STEP: i64 = 1;
+
 impl Steps for SqlStore {
     async fn due_steps(
         &self,
@@ -120,11 +123,21 @@ impl Steps for SqlStore {
              ORDER BY escalation.alert, escalation.step DESC, escalation.receiver LIMIT $1",
             rows::alert_columns()
         ));
-        let found = sqlx::query(statement)
+        let mut found = sqlx::query(statement)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.readers)
             .await
             .map_err(|error| self.failed(error))?;
+        if found.is_empty() {
+            let owed = sqlx::AssertSqlSafe(format!(
+                "SELECT {}, CAST({FIRST_STEP} AS BIGINT), end_owed.receiver, end_owed.delivery FROM end_owed \
+                   JOIN alert ON alert.id = end_owed.alert WHERE alert.state = 'resolved' \
+                 ORDER BY end_owed.alert, end_owed.receiver LIMIT $1",
+                rows::alert_columns()
+            ));
+            let owed = sqlx::query(owed).bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(&self.readers).await;
+            found = owed.map_err(|error| self.failed(error))?;
+        }
         Ok(rows::all(&found, "alert", |row| {
             Ok(EscalatedEnd {
                 alert: rows::alert(row)?,
@@ -136,6 +149,32 @@ impl Steps for SqlStore {
         }))
     }
 
+    async fn owe_ends(&self, owed: &[(AlertId, ReceiverId)]) -> Result<u64, StoreError> {
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                let mut noted = 0;
+                for (alert, receiver) in owed {
+                    let done = sqlx::query(
+                        "INSERT INTO end_owed (alert, receiver, delivery) \
+                           SELECT alert, receiver, MIN(id) FROM delivery \
+                           WHERE alert = $1 AND receiver = $2 AND kind = 'alert.firing' GROUP BY alert, receiver \
+                         ON CONFLICT (alert, receiver) DO NOTHING",
+                    )
+                    .bind(alert.as_str())
+                    .bind(receiver.as_str())
+                    .execute(write.on())
+                    .await
+                    .map_err(|error| self.failed(error))?;
+                    noted += done.rows_affected();
+                }
+                self.commit(write).await?;
+                Ok(noted)
+            })
+        })
+        .await
+    }
+
     async fn settle_ends(&self, ends: &[EscalatedEnd]) -> Result<u64, StoreError> {
         self.retried(|| {
             Box::pin(async {
@@ -145,13 +184,7 @@ impl Steps for SqlStore {
                 let mut write = self.write().await?;
                 let mut told = Vec::new();
                 for end in ends {
-                    sqlx::query("UPDATE escalation SET ended = 1 WHERE alert = $1 AND step = $2 AND receiver = $3")
-                        .bind(end.alert.id.as_str())
-                        .bind(i64::from(end.number))
-                        .bind(end.receiver.as_str())
-                        .execute(write.on())
-                        .await
-                        .map_err(|error| self.failed(error))?;
+                    settle(self, &mut write, end).await?;
                     let Some(answer) = &end.answer else { continue };
                     if !knows_of_end(self, &mut write, end).await? {
                         insert::add(self, &mut write, std::slice::from_ref(answer)).await?;
@@ -166,6 +199,18 @@ impl Steps for SqlStore {
         })
         .await
     }
+}
+
+/// Notes that an end needs no further look: of a step, or of one that was owed.
+async fn settle(store: &SqlStore, write: &mut Write, end: &EscalatedEnd) -> Result<(), StoreError> {
+    let is_owed = i64::from(end.number) == FIRST_STEP;
+    let statement = match is_owed {
+        true => sqlx::query("DELETE FROM end_owed WHERE alert = $1 AND receiver = $2"),
+        false => sqlx::query("UPDATE escalation SET ended = 1 WHERE alert = $1 AND receiver = $2 AND step = $3"),
+    };
+    let statement = statement.bind(end.alert.id.as_str()).bind(end.receiver.as_str());
+    let statement = if is_owed { statement } else { statement.bind(i64::from(end.number)) };
+    statement.execute(write.on()).await.map(drop).map_err(|error| store.failed(error))
 }
 
 fn due_step(row: &AnyRow) -> Result<DueStep, StoreError> {

@@ -47,6 +47,7 @@ const SMALL: [&str; 21] = [
     "moment",
     "receiver",
     "receiver_health",
+    "end_owed",
     "lease",
     "replica",
     "digest",

@@ -157,13 +157,17 @@ impl Page {
     /// How long ago it was, to the minute.
     pub(in crate::web) fn ago(&self, at: &Timestamp) -> String {
         let ago = minutes(self.minute.duration_since(*at));
-        if ago.is_zero() { self.say("web.just_now") } else { self.say_with("web.ago", "n", self.language.limit(ago)) }
+        if ago.is_zero() {
+            self.say("web.just_now")
+        } else {
+            self.say_with("web.ago", "n", self.language.duration(ago))
+        }
     }
 
     /// How far ahead it is, to the minute.
     pub(in crate::web) fn ahead(&self, at: &Timestamp) -> String {
         let ahead = minutes(at.duration_since(self.minute));
-        if ahead.is_zero() { self.say("web.now") } else { self.say_with("web.in", "n", self.language.limit(ahead)) }
+        if ahead.is_zero() { self.say("web.now") } else { self.say_with("web.in", "n", self.language.duration(ahead)) }
     }
 
     /// How long a run has lasted: one that goes on, to the minute.
@@ -172,7 +176,7 @@ impl Page {
             return run.duration(self.now).map(|lasted| self.lasted(lasted));
         }
         let so_far = minutes(run.duration(self.minute).unwrap_or_default().try_into().unwrap_or_default());
-        Some(self.language.limit(so_far)).filter(|_| !so_far.is_zero())
+        Some(self.language.duration(so_far)).filter(|_| !so_far.is_zero())
     }
 
     /// A duration in words, to the second.
@@ -199,13 +203,7 @@ impl Page {
 
     /// What an alert is about, in the reader's language.
     pub(in crate::web) fn summary(&self, alert: &Alert) -> String {
-        let facts = &alert.facts;
-        let said = if self.language == Language::En {
-            facts.alert.summary.clone()
-        } else {
-            words::summary(facts, self.language)
-        };
-        display_text(&said)
+        display_text(&words::summary(&alert.facts, self.language))
     }
 
     /// The language as a browser is told of it.

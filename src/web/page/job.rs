@@ -197,7 +197,7 @@ fn says(p: &Page, rule: &Rule) -> String {
     }
     let words: Vec<String> = rule.when.statuses.iter().map(|status| p.word(status.as_str())).collect();
     parts.extend((!words.is_empty()).then(|| words.join(", ")));
-    parts.extend(rule.when.duration.map(|limit| format!("≥ {}", p.language.limit(limit))));
+    parts.extend(rule.when.duration.map(|limit| format!("≥ {}", p.language.duration(limit))));
     parts.extend(rule.when.job_statuses.iter().map(|status| status.as_str().to_string()));
     let to: Vec<String> = rule.receivers().map(ToString::to_string).collect();
     if to.is_empty() { parts.join(" · ") } else { format!("{} → {}", parts.join(" · "), to.join(", ")) }
@@ -223,10 +223,10 @@ fn chart(p: &Page, durations: &Durations<'_>) -> Option<Chart> {
         title: format!("{}: {}, {}", when(run), p.word(run.status.as_str()), p.run_lasted(run).unwrap_or_default()),
     };
     let line = |(limit, rule): &(Duration, &Rule)| {
-        let title = format!("{}: {}", rule.id, p.say_with("web.job.limit", "n", p.language.limit(*limit)));
+        let title = format!("{}: {}", rule.id, p.say_with("web.job.limit", "n", p.language.duration(*limit)));
         (percent(y(*limit)), title)
     };
-    let named: Vec<String> = durations.limits.iter().map(|(limit, _)| p.language.limit(*limit)).collect();
+    let named: Vec<String> = durations.limits.iter().map(|(limit, _)| p.language.duration(*limit)).collect();
     Some(Chart {
         bars: timed.iter().rev().enumerate().map(bar).collect(),
         band: durations.usual.map(|[low, _, high]| (percent(y(high)), percent((y(low) - y(high)).max(0.5)))),

@@ -93,7 +93,7 @@ impl<S: Groups + Outbox> Claimer<S> {
         let merged = self.store.merge(&delivery, &members).await?;
         if merged {
             let delivery = delivery.id.as_str();
-            tracing::info!(delivery, %receiver, alerts = named, "told together: more waited than the channel takes");
+            tracing::info!(delivery, %receiver, alerts = named, "sent together: more waited than the channel takes");
         }
         Ok(merged)
     }

@@ -73,7 +73,7 @@ impl<S: Groups + Outbox> Claimer<S> {
             return self.tell_each(&ids, now).await;
         }
         let receiver = self.composer.receiver();
-        tracing::info!(delivery = delivery.id.as_str(), %receiver, alerts = named, "told as a group");
+        tracing::info!(delivery = delivery.id.as_str(), %receiver, alerts = named, "sent as a group");
         Ok(ids.iter().filter(|id| members.contains(id)).count().max(1) as u64)
     }
 

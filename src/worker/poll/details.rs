@@ -162,7 +162,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let told = async {
             match self.source.tells_jobs() {
                 Some(source) => source.nodes_of(job).await.map_err(|error| error.to_string()),
-                None => Err("the source tells no nodes of jobs".to_string()),
+                None => Err("the source reports no nodes of jobs".to_string()),
             }
         };
         let nodes = match tokio::time::timeout_at(deadline, told).await {

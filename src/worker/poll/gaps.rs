@@ -38,7 +38,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let is_long = |from: &Timestamp| from.checked_add(at_least).is_ok_and(|least| least <= now);
         let is_silent = |from: &Timestamp| is_long(from) && window::is_silent(&self.settings.poll, *from, now);
         let Some(from) = polled_at.filter(is_silent) else { return Ok(()) };
-        let reason = "nobody asked: nightbell was not running, or could not keep up".to_string();
+        let reason = "not polled: nightbell was not running, or could not keep up".to_string();
         self.record_gap(GapCause::Silent, from, now, reason, now).await
     }
 

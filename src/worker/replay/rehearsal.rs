@@ -111,7 +111,7 @@ impl Judge<'_> {
             let notes = match nearest {
                 Some(place) => {
                     let telling = left.remove(place);
-                    let mut notes = vec![format!("told was: {}", self.line(telling))];
+                    let mut notes = vec![format!("was sent: {}", self.line(telling))];
                     notes.extend(self.differences(expected, telling));
                     notes
                 }
@@ -121,7 +121,7 @@ impl Judge<'_> {
         }
         let beyond = left.into_iter().map(|telling| Problem {
             line: None,
-            what: format!("told and not expected: {}", self.line(telling)),
+            what: format!("sent and not expected: {}", self.line(telling)),
             notes: Vec::new(),
         });
         problems.extend(beyond);
@@ -138,7 +138,7 @@ impl Judge<'_> {
             differences.push(format!("it is about {}, and not about {job}", telling.job));
         }
         if let Some(at) = expected.at.filter(|at| !is_then(*at, expected.any_second, telling.at)) {
-            differences.push(format!("it was told at {}, and not at {}", self.time(telling.at), self.time(at)));
+            differences.push(format!("it was sent at {}, and not at {}", self.time(telling.at), self.time(at)));
         }
         if let Some(to) = expected.to.as_ref().filter(|to| **to != telling.receivers()) {
             differences.push(format!("it went to {}, and not to {}", names(&telling.receivers()), names(to)));
@@ -162,7 +162,7 @@ impl Judge<'_> {
         let held = of_rule().filter_map(|alert| {
             let by = alert.suppressed_by.as_ref()?;
             let (at, job) = (self.time(alert.created_at), &alert.facts.job.name);
-            Some(format!("it fired for {job} at {at} and was not told: {by}"))
+            Some(format!("it fired for {job} at {at} and was not sent: {by}"))
         });
         let held: Vec<String> = held.collect();
         if !held.is_empty() {
@@ -172,7 +172,7 @@ impl Judge<'_> {
             let words = if expected.resolved {
                 "it had fired, and did not end by then"
             } else {
-                "it was told no more often than is expected elsewhere"
+                "it was sent no more often than is expected elsewhere"
             };
             let quiet = rule.notify.is_empty().then(|| "the rule notifies nobody".to_string());
             return vec![quiet.unwrap_or_else(|| words.to_string())];
@@ -199,7 +199,7 @@ impl Judge<'_> {
             } else {
                 match rule.judge(instance, self.test.until) {
                     Verdict::DoesNotHold(reason) => reason.to_string(),
-                    Verdict::Holds { .. } => "the condition held before the test began, and was told then".to_string(),
+                    Verdict::Holds { .. } => "the condition held before the test began, and was sent then".to_string(),
                 }
             };
             reasons.push(format!("{} #{}: {reason}", key.job, key.id));

@@ -81,7 +81,7 @@ pub(super) struct Step {
 /// # Errors
 /// When the data is no such detail.
 pub(super) fn read_detail(data: &str, zone: &TimeZone) -> Result<Option<(State, Vec<Step>)>, &'static str> {
-    const WRONG: &str = "the data is no detail of a workflow";
+    const WRONG: &str = "the data is not the detail of a workflow";
     let Some(data) = object_of(data, WRONG)? else { return Ok(None) };
     let nodes = match data.find("/WfInstanceDag") {
         Some(dag) if !dag.is_object() => return Err(WRONG),

@@ -6,7 +6,7 @@ use nightbell::model::{Instance, Status};
 use super::Night;
 use super::lives::{Chance, RULES, STEPS, Told, Truth, check_told, seeds, tell};
 
-const LIVES: u64 = 5_000;
+const LIVES: u64 = 2_000;
 
 /// What the source shows, and until when.
 struct Page {

@@ -11,7 +11,7 @@ use super::Night;
 use super::lives::{Chance, STEPS, Told, Truth, check_told, seeds, tell, unread};
 use crate::poll::world::run;
 
-const LIVES: u64 = 4_000;
+const LIVES: u64 = 2_000;
 const QUIET: &str = "  failed: { match: { job: \"etl*\" }, when: { status: [fail, running-exception] }, notify: [hook, mail] }\n\
      \u{20} slow: { match: { job: \"etl*\" }, when: { status: [running], duration: 30m }, notify: [hook] }\n\
      \u{20} long: { match: { job: \"etl*\" }, when: { duration: 45m }, notify: [hook] }\n\

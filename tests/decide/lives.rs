@@ -318,7 +318,7 @@ fn what_holds_fires_and_what_is_over_ends_for_one_reason() {
 /// A rule that is away for less than ten minutes tells what it would have told had it stayed.
 #[test]
 fn a_rule_away_and_back_within_ten_minutes_is_as_if_it_had_stayed() {
-    for seed in seeds(LIVES / 4) {
+    for seed in seeds(LIVES / 8) {
         let both: Vec<(Told, BTreeSet<String>)> = [false, true]
             .into_iter()
             .map(|goes_away| {

@@ -122,7 +122,7 @@ fn odd_files_are_refused_with_help_or_read_all_the_same() {
 
     let missing = load(&directory.path().join("none.yaml")).unwrap_err().to_string();
     assert!(missing.contains("there is no file") && missing.contains("nightbell check -c PATH"), "{missing}");
-    assert!(missing.contains("rules.example.yaml"), "{missing}");
+    assert!(missing.contains("nightbell init"), "{missing}");
     let bare = load(directory.path()).unwrap_err().to_string();
     assert!(bare.contains("there is no *.yaml file in"), "{bare}");
     let endless = load(Path::new("/dev/zero")).unwrap_err().to_string();

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nightbell::clock::{Clock as _, ManualClock, SystemClock};
-use nightbell::store::{Archive as _, PollLedger as _};
+use nightbell::model::Alert;
+use nightbell::store::{Archive as _, PollCommit, PollLedger as _};
 
 use super::night::{Night, night};
 use super::{AROUND, Served};
@@ -84,37 +85,65 @@ async fn the_metrics_tell_what_the_store_holds_and_every_series_from_the_start()
     served.stop().await;
 }
 
-/// Whoever ends an alert, it is counted: on the page, by the API, or by a command beside the running process.
+const CLOSED: &str = "nightbell_alerts_ended_total{rule=\"failed\",reason=\"closed\"} ";
+
+/// Waits until the value of a line of the metrics is as it should be.
+async fn until(served: &Served, headers: &[(&str, &str)], line: &str, is_so: impl Fn(f64) -> bool) {
+    let began = std::time::Instant::now();
+    loop {
+        let told = served.get("/metrics", headers).await.body;
+        let value = told.lines().find_map(|it| it.strip_prefix(line)?.trim().parse::<f64>().ok());
+        if value.is_some_and(&is_so) {
+            return;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(90), "{line}: {value:?}");
+        pause(100).await;
+    }
+}
+
+/// Waits until the loop has looked that counts what people close.
+async fn looked(served: &Served, headers: &[(&str, &str)]) {
+    let line = "nightbell_loop_last_turn_timestamp_seconds{loop=\"unwatched\"} ";
+    until(served, headers, line, |at| at > 0.0).await;
+    until(served, headers, CLOSED, |count| count == 0.0).await;
+}
+
+/// Whoever ends an alert, it is counted.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alert_that_a_person_closes_is_counted_however_it_is_closed() {
+async fn an_alert_that_a_person_closes_is_counted() {
     let Night { served, viewer, responder, clock } = night().await;
-    let counted = "nightbell_alerts_ended_total{rule=\"failed\",reason=\"closed\"}";
-    let told = async || {
-        let told = served.get("/metrics", &[("authorization", &viewer)]).await.body;
-        told.lines().find_map(|line| line.strip_prefix(counted).map(|rest| rest.trim().to_string()))
-    };
-    assert_eq!(told().await.as_deref(), Some("0"));
+    let looks = [("authorization", viewer.as_str())];
+    looked(&served, &looks).await;
     let headers = [("authorization", responder.as_str()), ("content-type", "application/json")];
     let closed = served.ask("POST", "/api/v1/alerts/a1/close", &headers, r#"{"reason":"planned"}"#).await;
     assert_eq!(closed.status, 200, "{closed:?}");
-    let counted_to = async |count: &str| {
-        let began = std::time::Instant::now();
-        while told().await.as_deref() != Some(count) {
-            assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?} and not {count}", told().await);
-            pause(100).await;
-        }
-    };
     clock.set(super::night::now() + jiff::SignedDuration::from_mins(1));
-    counted_to("1").await;
-    // The command has the clock of the machine.
+    until(&served, &looks, CLOSED, |count| count == 1.0).await;
+    served.stop().await;
+}
+
+/// Also where that is a command beside the running process, which has the clock of the machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_a_command_closes_is_counted() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut fired = Alert { source: "s".into(), rule: "failed".into(), ..alert("a1", "etl_orders") };
+    fired.facts.alert.rule = "failed".into();
+    let now = SystemClock.now();
+    let poll = PollCommit { source: "s".into(), now, fired: vec![fired], ..commit(0) };
+    store.commit_poll(&poll).await.unwrap();
+    store.close().await;
+    drop(store);
+    let clock = Arc::new(ManualClock::at(now));
+    let served = Served::start_in(place, OPEN, clock.clone()).await;
+    looked(&served, &[]).await;
     let file = served.place.directory.path().join("rules.yaml");
     std::fs::write(&file, format!("version: 1\nstore: \"{}\"\n{AROUND}", served.place.url())).unwrap();
-    let named = ["close", "-c", file.to_str().unwrap(), "--rule", "failed", "--reason", "planned"];
-    let mut command = nightbell(&named);
+    let mut command = nightbell(&["close", "-c", file.to_str().unwrap(), "--rule", "failed", "--reason", "planned"]);
     let closed = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(closed.status.success(), "{}", text(&closed.stderr));
     clock.set(SystemClock.now() + jiff::SignedDuration::from_mins(1));
-    counted_to("2").await;
+    until(&served, &[], CLOSED, |count| count == 1.0).await;
     served.stop().await;
 }
 

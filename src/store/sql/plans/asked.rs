@@ -240,6 +240,7 @@ pub(super) async fn write_everything(store: &SqlStore) -> Result<(), StoreError>
     let original = claimed[0].notification.id.clone();
     store.add_fallbacks(&[FallbackDelivery { original, delivery: of_hook("instead").about(&alert) }]).await?;
     store.add_answers(&[of_hook("answer").about(&alert)]).await?;
+    store.owe_ends(&[(alert.id.clone(), "hook".into())]).await?;
     let ends = store.escalated_ends(5).await?;
     store.settle_ends(&ends).await?;
     let known = |id: &str| KnownReceiver { id: id.into(), fallback: None };

@@ -43,7 +43,7 @@ fn is_upstream(alert: &Alert, of: &Alert) -> bool {
     alert.rule.as_str() == "failed" && alert.facts.job.name == of.facts.job.name && alert.suppressed_by.is_none()
 }
 
-/// That what holds back an alert does so now. `around` is what fired before the look, and what began in it.
+/// That what holds back an alert does so now. `around` is what fires, what fired before the look, and what began in it.
 fn check_holder(by: &Suppression, alert: &Alert, around: &[Alert], (night, begins): (&Night, Timestamp), seed: u64) {
     let job = alert.facts.job.name.as_str();
     let holds = match by {
@@ -85,7 +85,8 @@ fn check_reasons(
         }
     }
     let begun = decided.fired.iter().map(|alert| (**alert).clone());
-    let around: Vec<Alert> = before.iter().cloned().chain(begun).collect();
+    // What was held back itself until now and is told in this look holds back, too.
+    let around: Vec<Alert> = now.iter().chain(before).cloned().chain(begun).collect();
     held.iter().for_each(|(alert, by)| check_holder(by, alert, &around, (night, begins), seed));
     held.into_iter().map(|(_, by)| by.clone()).collect()
 }

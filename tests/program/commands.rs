@@ -114,6 +114,7 @@ async fn listings_hold_the_documented_keys() {
             "attempts",
             "created_at",
             "delivered_at",
+            "dropped_at",
             "id",
             "kind",
             "last_error",

@@ -3,22 +3,19 @@
 //! That ends the alerts about such a job. From then on nothing is missing of it until the list has it again: people have
 //! heard of it once, and would hear the same at every due time. Where the list was not read nobody knows, and nothing changes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::answers::Questions;
 use super::decider::Decider;
 use super::judge::{Bench, Judged};
 use super::look::Look;
-use super::memory::Memory;
+use super::memory::{GoneJobs, Memory};
 use crate::alert::{Ending, end, is_about};
 use crate::limits::GONE_JOBS_KEPT;
-use crate::model::{Alert, ConditionKind, EndReason, InstanceType, ReasonCode, RuleId};
+use crate::model::{Alert, ConditionKind, EndReason, InstanceType, ReasonCode};
 use crate::rule::{Rule, RuleSet, Trigger};
-
-/// The jobs that are gone, by the rule that is not to tell of them any more, each with since when.
-pub(super) type GoneJobs = BTreeMap<RuleId, BTreeMap<String, Timestamp>>;
 
 impl Decider {
     /// Whether the list of jobs matters though no rule is about jobs: something fires about a job as a whole, which may be gone,

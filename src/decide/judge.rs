@@ -11,9 +11,8 @@ use jiff::Timestamp;
 
 use super::answers::Answers;
 use super::decider::Decider;
-use super::gone::GoneJobs;
 use super::look::{Look, told_from};
-use super::memory::Memory;
+use super::memory::{GoneJobs, Memory};
 use super::observe::{Observed, Seen};
 use super::standing::{AlertStanding, is_same_start, of_run};
 use crate::alert::{Ending, Ledger, end, held_as, is_about_job_status, readdressed, unwatched};

@@ -7,7 +7,7 @@
 //! asked of the store, for the few that do not, and for those of which nothing is at hand: after a start nothing is, so that
 //! a start costs what is listed and not what is stored.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -15,7 +15,10 @@ use jiff::Timestamp;
 
 use crate::alert::Ledger;
 use crate::limits::{FOLLOWED_AGE_MAX, SOURCE_OVERLAP};
-use crate::model::{Alert, AlertId, AlertState, Covered, EndReason, Instance, InstanceKey, Snapshot, Status};
+use crate::model::{Alert, AlertId, AlertState, Covered, EndReason, Instance, InstanceKey, RuleId, Snapshot, Status};
+
+/// The jobs that are gone, by the rule that is not to tell of them any more, each with since when.
+pub(super) type GoneJobs = BTreeMap<RuleId, BTreeMap<String, Timestamp>>;
 
 /// Everything remembered of one source.
 #[derive(Debug, Clone, Default)]

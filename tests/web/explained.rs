@@ -52,12 +52,14 @@ async fn every_rule_says_what_it_measured_and_why_nobody_was_told() {
     };
     let elsewhere = "Rules about other jobs|1|slow|match.job: the name is not slow";
     let (failed, page) = explained("2").await;
-    for expected in ["etl_orders / 2|s", "|failed|error|told|Now: status fail|etl_orders failed|", elsewhere] {
+    for expected in ["etl_orders / 2|s", "|failed|error|notified|Now: status fail|etl_orders failed|", elsewhere] {
         assert!(failed.contains(expected), "{expected:?} is not in {failed}");
     }
     assert!(page.contains("href=\"/alerts/a1\""), "the alert is a step away: {page}");
     let (running, _) = explained("3").await;
-    for expected in ["etl_orders / 3|s", "|failed|error|not told|Not told: status running is not fail|", elsewhere] {
+    for expected in
+        ["etl_orders / 3|s", "|failed|error|not notified|Not notified: status running is not fail|", elsewhere]
+    {
         assert!(running.contains(expected), "{expected:?} is not in {running}");
     }
     served.stop().await;

@@ -54,7 +54,7 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     said.extend(prefixed("web.kind", ["firing", "resolved", "group", "digest", "test"]));
     said.extend(prefixed("web.day", ["met", "failed", "open", "unknown", "nothing"]));
     said.extend(prefixed("web.silence", ["job", "for", "until", "reason", "by"]));
-    said.extend(prefixed("web.delivery", ["follows", "merged_into", "stands_in_for", "fallback"]));
+    said.extend(prefixed("web.delivery", ["follows", "merged_into", "stands_in_for", "fallback", "dropped"]));
     said.extend(prefixed("web.story", ["told", "told_end", "told_with", "gathers"]));
     said.extend(prefixed("web.fault", ["missing", "forbidden", "broken", "wrong"]));
     let conditions =
@@ -79,7 +79,10 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     let statuses =
         ["waiting", "running", "fail", "running-exception", "pause", "manual-stop", "skip", "freeze", "rejected"];
     said.extend(prefixed("group.did", statuses.into_iter().chain(together)));
-    said.extend(["job", "job_of.schedulerx", "source", "receiver", "loop", "replica", "itself"].map(String::from));
+    said.extend(
+        ["when_gap", "when_over", "job", "job_of.schedulerx", "source", "receiver", "loop", "replica", "itself"]
+            .map(String::from),
+    );
     said.extend(prefixed("suppressed_by", ["first-poll", "silence", "mute-window", "inhibited"]));
     said.extend(prefixed("held_back", ["silence", "mute-window", "inhibited", "other"]));
     said.extend(prefixed("summary.status", Status::ALL.map(Status::as_str)));

@@ -147,7 +147,7 @@ async fn a_page_tells_the_whole_story_of_an_alert_in_order() {
             "etl_orders failed",
             "under configuration 7",
             "episode 2: it failed again",
-            "told after all: silence:9 is over",
+            "sent after all: silence:9 is over",
             "release of Friday",
             "/deliveries/d1",
             "hook: delivered",

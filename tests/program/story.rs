@@ -197,9 +197,9 @@ async fn an_unfinished_run_outside_the_window_is_followed() {
     let stage = Stage::set(TELL_FAILURES).await;
     let config = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
     std::fs::write(stage.path("rules.yaml"), config.replace("    poll:", "    lookback: 30m\n    poll:")).unwrap();
-    stage.workspace.put(SimInstance::waiting("long", 1, ago(29 * 60 + 58)).running());
+    stage.workspace.put(SimInstance::waiting("long", 1, ago(29 * 60 + 30)).running());
     stage.once(0).await;
-    // Two seconds later its plan time has left the window of thirty minutes, and the overlap does not reach it either.
+    // Then its plan time has left the window of thirty minutes, and the overlap does not reach it either.
     stage.workspace.update("long", 1, |run| {
         run.plan_time = ago(5 * 3600);
         run.start_time = Some(ago(29 * 60));

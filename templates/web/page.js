@@ -43,7 +43,7 @@
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const open = new Set([...document.querySelectorAll("main details[open][id]")].map((it) => it.id));
     const at = window.scrollY;
-    for (const part of ["main", ".top"]) {
+    for (const part of ["main", ".top", ".foot"]) {
       const [old, now] = [document.querySelector(part), fresh.querySelector(part)];
       if (!old || !now) return location.reload();
       old.replaceWith(document.importNode(now, true));

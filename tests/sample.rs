@@ -8,9 +8,22 @@ use nightbell::model::{
     InstanceType, JobPart, JobRef, MessageKind, Notification, PollOutcome, Rare, ReceiverId, RuleId, Severity,
     SourceId, SourcePart, Status,
 };
-use nightbell::store::{Mode, PollCommit, SqlStore};
+use nightbell::store::{Mode, PollCommit, Replica, SqlStore};
 
 use super::cluster;
+
+/// A process that shares a store with others.
+pub(crate) fn replica(id: &str, fingerprint: &str) -> Replica {
+    Replica {
+        id: id.into(),
+        host: "host".into(),
+        pid: 7,
+        version: "1".into(),
+        clock_ahead_ms: 0,
+        configuration: 1,
+        fingerprint: fingerprint.into(),
+    }
+}
 
 /// The instant that samples are made at, plus `seconds`.
 pub(crate) fn at(seconds: i64) -> Timestamp {

@@ -4,9 +4,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::fault::Fault;
-use crate::desk::explain::Found;
 use crate::model::{Alert, Delivery};
 use crate::store::Place;
 
@@ -28,9 +29,9 @@ pub(super) fn of_delivery(delivery: &Delivery) -> String {
     write(&Place { at: delivery.created_at, id: delivery.id.to_string() })
 }
 
-/// The cursor that leads to what stands after one of the things that a text means.
-pub(super) fn of_found(found: &Found) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::json!(found).to_string())
+/// The cursor that leads to what stands after a row whose place in its list is no time and id.
+pub(super) fn of(place: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::json!(place).to_string())
 }
 
 /// What a page of at most `limit` rows shows of those that were `found`, one more than it can, and the cursor to the next
@@ -47,8 +48,8 @@ pub(super) fn after(cursor: Option<&str>) -> Result<Option<Place>, Fault> {
     cursor.map(read).transpose()
 }
 
-/// The same in a list of what a text means.
-pub(super) fn after_found(cursor: Option<&str>) -> Result<Option<Found>, Fault> {
+/// The same in a list whose cursors are those of [`of`].
+pub(super) fn after_place<T: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<T>, Fault> {
     let read = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok();
     cursor.map(|text| read(text).ok_or_else(none_of_ours)).transpose()
 }

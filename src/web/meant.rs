@@ -17,12 +17,12 @@ pub(super) async fn meant(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Result<Rows<Asked>, Option<String>>, Fault> {
-    let after = cursor::after_found(after)?;
+    let after = cursor::after_place(after)?;
     let sees = |source: &SourceId, job: &str| sight.sees_job(source, job);
     let question = Question { text, sees: &sees, after: after.as_ref(), limit: limit + 1 };
     let found = find(&web.store, &web.in_force().config.rules, &question).await?;
     Ok(match found {
-        Ok(found) => Ok(cursor::page(found, limit, |last| cursor::of_found(&Found::of(last, text)))),
+        Ok(found) => Ok(cursor::page(found, limit, |last| cursor::of(&Found::of(last, text)))),
         // What is near may be anybody's.
         Err(near) => Err(near.filter(|_| sight.is_whole())),
     })

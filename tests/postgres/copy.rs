@@ -5,13 +5,13 @@ use std::time::Duration;
 use nightbell::model::ReceiverId;
 use nightbell::store::{
     Access as _, Digests as _, FallbackDeliveries as _, Fence, KnownReceiver, Leases as _, Mode, NewToken, Outbox as _,
-    PollCommit, PollLedger as _, Replica, SqlStore, StoreError, Upkeep as _,
+    PollCommit, PollLedger as _, SqlStore, StoreError, Upkeep as _,
 };
 use sqlx::{Column as _, Connection as _, Row as _};
 
 use super::board::fill;
 use crate::cluster;
-use crate::sample::{at, commit, delivery, fresh_database, instance, source};
+use crate::sample::{at, commit, delivery, fresh_database, instance, replica, source};
 
 /// Every row of every table that is copied, as text, in the order of the texts.
 async fn everything(url: &str, tables: &[String]) -> Vec<String> {
@@ -135,15 +135,7 @@ async fn what_a_dead_process_had_claimed_in_the_store_before_is_taken_back_in_th
     let deliveries = (0..3).map(|number| delivery(&format!("p{number}"), "pager")).collect();
     first.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     let fenced = async |store: &SqlStore, id: &str| {
-        let me = Replica {
-            id: id.into(),
-            host: "host".into(),
-            pid: 7,
-            version: "1".into(),
-            clock_ahead_ms: 0,
-            configuration: 1,
-            fingerprint: "f".into(),
-        };
+        let me = replica(id, "f");
         let token = store.take("deliver/pager", &me, Duration::from_secs(60)).await.unwrap().unwrap();
         store.fenced(Fence { name: "deliver/pager".into(), token })
     };

@@ -9,21 +9,9 @@ use nightbell::store::{
 };
 use sqlx::{Connection as _, Executor as _};
 
-use crate::sample::{at, commit, delivery, fresh_database, source};
+use crate::sample::{at, commit, delivery, fresh_database, replica, source};
 
 const LONG: Duration = Duration::from_secs(60);
-
-fn replica(id: &str, fingerprint: &str) -> Replica {
-    Replica {
-        id: id.into(),
-        host: "host".into(),
-        pid: 7,
-        version: "1".into(),
-        clock_ahead_ms: 0,
-        configuration: 1,
-        fingerprint: fingerprint.into(),
-    }
-}
 
 fn fence(name: &str, token: i64) -> Fence {
     Fence { name: name.into(), token }

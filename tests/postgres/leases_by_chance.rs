@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use crate::cluster;
 use crate::program::Random;
-use crate::sample::{at, fresh_database};
+use crate::sample::{at, fresh_database, replica};
 
 /// Lives of a lease, and what happens in each.
 const LIVES: u64 = 40;
@@ -69,15 +69,7 @@ impl World {
 }
 
 fn me(life: u64, which: usize) -> Replica {
-    Replica {
-        id: format!("{life}/{which}"),
-        host: "host".into(),
-        pid: 7,
-        version: "1".into(),
-        clock_ahead_ms: 0,
-        configuration: 1,
-        fingerprint: "f".into(),
-    }
+    replica(&format!("{life}/{which}"), "f")
 }
 
 /// One thing happens to one process.

@@ -8,6 +8,7 @@ use super::fill::{Name, Template};
 use super::pointer::Pointer;
 use super::request::{Body, REQUEST, RequestSettings};
 use crate::secret::SecretRef;
+use crate::source::kit::settings::ALIBABA_KEYS;
 use crate::yaml::{Key, Keys, Section, Shape, closest};
 
 const METHODS: [&str; 6] = ["user", "token", "header", "login", "oauth2", "acs3"];
@@ -63,21 +64,7 @@ static OAUTH2: Keys = Keys::of(
     ]],
 );
 
-static ACS3: Keys = Keys::of(
-    "http_acs3",
-    "Alibaba Cloud's signature.",
-    &[&[
-        Key::new("access_key", Shape::Secret, "The AccessKey's id.")
-            .required()
-            .example("{ env: ALIBABA_AK }")
-            .also(&["ak", "access_key_id"]),
-        Key::new("secret_key", Shape::Secret, "The AccessKey's secret.")
-            .required()
-            .example("{ env: ALIBABA_SK }")
-            .also(&["sk", "secret", "access_key_secret"]),
-        Key::new("security_token", Shape::Secret, "Comes with temporary (STS) keys."),
-    ]],
-);
+static ACS3: Keys = Keys::of("http_acs3", "Alibaba Cloud's signature.", &[ALIBABA_KEYS]);
 
 /// How a request proves who asks.
 #[derive(Debug, Clone)]

@@ -4,7 +4,21 @@
 
 use std::collections::BTreeSet;
 
-use crate::yaml::{OneOrMany, Section};
+use crate::yaml::{Key, OneOrMany, Section, Shape};
+
+/// What signs a request to Alibaba Cloud.
+pub(in crate::source) const ALIBABA_KEYS: &[Key] = &[
+    Key::new("access_key", Shape::Secret, "The AccessKey's id.")
+        .required()
+        .example("{ env: ALIBABA_AK }")
+        .also(&["ak", "access_key_id"]),
+    Key::new("secret_key", Shape::Secret, "The AccessKey's secret.").required().example("{ env: ALIBABA_SK }").also(&[
+        "sk",
+        "secret",
+        "access_key_secret",
+    ]),
+    Key::new("security_token", Shape::Secret, "Comes with temporary (STS) keys."),
+];
 
 /// The highest pace that is taken for meant.
 const REQUESTS_PER_SECOND_MAX: f64 = 10_000.0;

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::http::{CA_FILE, read_place};
 use crate::limits::SCHEDULERX_CALLS_PER_MINUTE;
 use crate::secret::SecretRef;
-use crate::source::kit::settings::read_texts;
+use crate::source::kit::settings::{ALIBABA_KEYS, read_texts};
 use crate::yaml::{Key, Keys, OneOrMany, Section, Shape};
 
 /// Regions with a host of their own; all others share the central one.
@@ -41,21 +41,7 @@ pub static KEYS: Keys = Keys::of(
 )
 .any_of(&[&["region"], &["endpoint"]]);
 
-static AUTH: Keys = Keys::of(
-    "auth_alibaba",
-    "The keys of a RAM user.",
-    &[&[
-        Key::new("access_key", Shape::Secret, "The AccessKey's id.")
-            .required()
-            .example("{ env: ALIBABA_AK }")
-            .also(&["ak", "access_key_id"]),
-        Key::new("secret_key", Shape::Secret, "The AccessKey's secret.")
-            .required()
-            .example("{ env: ALIBABA_SK }")
-            .also(&["sk", "secret", "access_key_secret"]),
-        Key::new("security_token", Shape::Secret, "Comes with temporary (STS) keys."),
-    ]],
-);
+static AUTH: Keys = Keys::of("auth_alibaba", "The keys of a RAM user.", &[ALIBABA_KEYS]);
 
 /// How to reach the groups of one namespace.
 #[derive(Debug, Clone)]

@@ -3,8 +3,6 @@
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,13 +37,14 @@ pub(in crate::web) async fn night(
     if !(1..=NIGHT_HOURS_MAX).contains(&hours) {
         return Err(Fault::bad_request(format!("hours: 1 to {NIGHT_HOURS_MAX}")));
     }
-    let after = asked.cursor.as_deref().map(|cursor| read(cursor).ok_or_else(cursor::none_of_ours)).transpose()?;
-    let (now, minute) = (web.now(), minute_of(web.now()));
+    let after: Option<Rank> = cursor::after_place(asked.cursor.as_deref())?;
+    let now = web.now();
+    let minute = minute_of(now);
     let span = span_of(minute, hours);
     let night = gather(&web, &sight, span, (now, minute)).await?;
     // The night changes between two pages: the next one goes on behind the rank of the last row, wherever that is now.
     let lanes = night.lanes.iter().filter(|lane| after.as_ref().is_none_or(|after| rank(lane) > *after));
-    let (lanes, next) = cursor::page(lanes.take(limit + 1).collect(), limit, |lane| write(&rank(lane)));
+    let (lanes, next) = cursor::page(lanes.take(limit + 1).collect(), limit, |lane| cursor::of(&rank(lane)));
     let items: Vec<Value> = lanes.into_iter().map(|lane| object(&sight, &night, lane, (span, now))).collect();
     let list = json!({
         "from": span.0,
@@ -56,15 +55,6 @@ pub(in crate::web) async fn night(
         "next": next,
     });
     Ok(answer(&headers, &list))
-}
-
-/// The place of a row: its rank, which is nobody's business.
-fn write(rank: &Rank) -> String {
-    URL_SAFE_NO_PAD.encode(json!(rank).to_string())
-}
-
-fn read(cursor: &str) -> Option<Rank> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
 
 fn object(sight: &Sight, night: &Night, lane: &Lane, (span, now): (Between, Timestamp)) -> Value {

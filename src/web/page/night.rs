@@ -53,10 +53,8 @@ pub(super) struct Night {
     pub(super) ticks: Vec<Tick>,
     pub(super) now_x: String,
     pub(super) groups: Vec<Group>,
-    /// Since when runs are shown, where there are too many for all of the span.
-    pub(super) cut: Option<Timestamp>,
-    /// What else there is too much of, in words.
-    pub(super) cut_words: Vec<String>,
+    /// What there is too much of to be on one page, in words.
+    pub(super) cut: Vec<String>,
     /// Whether a name says nothing without its source's.
     pub(super) has_sources: bool,
 }
@@ -141,16 +139,16 @@ async fn gathered(web: &Web, p: &Page, hours: i64) -> Result<Night, Fault> {
         now_x: axis.x(p.minute),
         groups: groups(p, &night, &axis),
         has_sources: night.unread.len() > 1,
-        cut: night.cut,
-        cut_words: cut_words(p, &night),
+        cut: cut(p, &night),
     })
 }
 
 /// What there is too much of to be on one page.
-fn cut_words(p: &Page, night: &Known) -> Vec<String> {
+fn cut(p: &Page, night: &Known) -> Vec<String> {
+    let since = night.cut.map(|since| p.say_with("web.night.cut", "at", p.clock(&since)));
     let alerts = night.is_worst_only.then(|| p.say_with("web.night.worst", "n", NIGHT_ALERTS_MAX));
     let runs = night.has_more_open.then(|| p.say_with("web.night.open", "n", NIGHT_RUNS_MAX));
-    alerts.into_iter().chain(runs).collect()
+    since.into_iter().chain(alerts).chain(runs).collect()
 }
 
 fn tile(id: &SourceId, conditions: &[SourceCondition]) -> Tile {

@@ -76,11 +76,8 @@ pub(crate) async fn refused(source: &dyn Source) -> SourceError {
 fn every_document_is_tried() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sources");
     let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let code = concat!(
-        include_str!("documents.rs"),
-        include_str!("more_documents.rs"),
-        include_str!("../airflow/service.rs")
-    );
+    let code =
+        concat!(include_str!("documents.rs"), include_str!("more_documents.rs"), include_str!("../airflow/service.rs"));
     // Of `http.md` every sort of line is tried in `rows.rs`; it has no description of its own.
     for file in files {
         let tried = code.contains(&format!("\"{file}\""));

@@ -217,10 +217,15 @@ fn a_release_is_signed_as_the_documents_verify_it() {
     let place = |what: &str| release.find(what).unwrap_or_else(|| panic!("the release has no {what:?}"));
     let image = ["docker/build-push-action@", "subject-digest: ", "cosign sign --yes \"$IMAGE\"\n", "\n  release:\n"];
     assert!(image.map(place).is_sorted(), "the image is pushed, attested and signed, before anything is released");
-    let signs = "cosign sign-blob --yes --new-bundle-format --bundle packages/SHA256SUMS.sigstore.json packages/SHA256SUMS\n";
+    let signs =
+        "cosign sign-blob --yes --new-bundle-format --bundle packages/SHA256SUMS.sigstore.json packages/SHA256SUMS\n";
     let packages = ["sha256sum * > SHA256SUMS\n", signs, "subject-path: \"packages/*\"", "gh release create "];
     assert!(packages.map(place).is_sorted(), "checksums are written, signed, attested and handed out, in this order");
-    assert_eq!(release.matches("id-token: write").count(), 2, "who attests and signs needs a token that says who it is");
+    assert_eq!(
+        release.matches("id-token: write").count(),
+        2,
+        "who attests and signs needs a token that says who it is"
+    );
     let verifies = typed(&read("SECURITY.md"));
     for start in [
         "cosign verify-blob --new-bundle-format --bundle SHA256SUMS.sigstore.json ",

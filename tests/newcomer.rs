@@ -2,11 +2,12 @@
 //! a channel, and every other command that a document names.
 
 use std::collections::BTreeSet;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::program::sink::Sink;
-use crate::program::{Running, Stage, failed, nightbell, text};
+use crate::program::{Running, Stage, TELL_FAILURES, failed, nightbell, pause, text};
 use crate::readme::{README, blocks, commands, documents, quoted, shell_words};
+use crate::sample::is_on_server;
 
 /// The commands of the README's five minutes, in its order.
 fn first_steps() -> Vec<String> {
@@ -155,6 +156,53 @@ async fn furnished() -> (Stage, Ground) {
     let alert = word(&alert["alert"]["id"])[..8].to_string();
     let ground = Ground { alert, dead: word(&dead["id"]), token: token.to_string() };
     (stage, ground)
+}
+
+/// The backup that the documents name is taken while the program works, and goes on where the store was, as they say how. It costs
+/// repeats under the same ids, and loses nothing that the scheduler still lists.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backup_in_the_documents_goes_on_in_the_place_of_the_store() {
+    if is_on_server() {
+        // Nothing of it is about a database on a server.
+        return;
+    }
+    let named: BTreeSet<String> = documents().iter().flat_map(|document| commands(&document.text)).collect();
+    let backups: Vec<&String> = named.iter().filter(|command| command.starts_with("sqlite3 ")).collect();
+    assert_eq!(backups.len(), 1, "{backups:?}");
+    let words = shell_words(backups[0]);
+    let stage = Stage::set(TELL_FAILURES).await;
+    let mut running = stage.start();
+    stage.workspace.put(failed("etl_before", 1));
+    stage.sink.wait("the first message", |hits| hits.len() == 1).await;
+    // It has arrived before its outcome is stored.
+    while stage.listed("deliveries").await[0]["state"] != "delivered" {
+        pause(20).await;
+    }
+    let mut backup = Command::new(&words[0]);
+    backup.args(&words[1..]).current_dir(stage.directory.path());
+    let output = tokio::task::spawn_blocking(move || backup.output().expect("tests/setup.sh installs sqlite3"));
+    let output = output.await.unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    stage.workspace.put(failed("etl_after", 2));
+    stage.sink.wait("the second message", |hits| hits.len() == 2).await;
+    running.kill();
+
+    // What the killed program left beside the store belongs to that one, and would spoil the copy.
+    for document in ["docs/operate.md", "docs/zh/operate.md"] {
+        let page = documents().into_iter().find(|it| it.path.ends_with(document)).unwrap();
+        for file in ["`nightbell.db-wal`", "`nightbell.db-shm`"] {
+            assert!(page.text.contains(file), "{document} does not say what becomes of {file}");
+        }
+    }
+    for file in ["nightbell.db-wal", "nightbell.db-shm"] {
+        std::fs::remove_file(stage.path(file)).unwrap();
+    }
+    std::fs::rename(stage.path("copy.db"), stage.path("nightbell.db")).unwrap();
+    let _running = stage.start();
+    let hits = stage.sink.wait("the repeat", |hits| hits.len() == 3).await;
+    let jobs: Vec<bool> = hits.iter().map(|hit| hit.body.contains("etl_after")).collect();
+    assert_eq!(jobs, [false, true, true], "what the copy knows of is not sent again");
+    assert_eq!(hits[1].id(), hits[2].id());
 }
 
 /// Each command that a document for users names does what it is said to do, beside a running program. Their order is the

@@ -80,7 +80,7 @@ fn assert_clean(what: &str, text: &str) {
 #[test]
 fn every_configuration_in_the_documents_is_clean() {
     let mut seen = 0;
-    // What stands under sources describes one source, and is tried in tests/described.
+    // What stands under sources describes one source, and is tried in tests/described and tests/airflow.
     for document in documents().iter().filter(|document| !document.path.parent().unwrap().ends_with("sources")) {
         for text in blocks_in(&document.text, "yaml") {
             assert_clean(&document.path.display().to_string(), text);
@@ -223,12 +223,14 @@ fn assert_understood(place: &str, command: &str) {
 
 /// Whether what a document has people type is a command of a kind that something tries: the program's own are typed by the
 /// tests of this house, packages and archives by tests/packaging out of the document, the pods' against their manifests by
-/// tests/packages; of benches it is known that there are some of that name.
+/// tests/packages, and so is how a release is verified against the workflow that signs it; of benches it is known that there are
+/// some of that name.
 fn assert_known(place: &str, command: &str) {
     const MANIFEST: &str = include_str!("../Cargo.toml");
     let words: Vec<&str> = command.split(' ').collect();
     match words[..] {
         ["nightbell" | "podman" | "kubectl" | "sha256sum" | "tar" | "UPDATE=1", ..] => {}
+        ["cosign", "verify" | "verify-blob", ..] | ["gh", "attestation", "verify", ..] => {}
         ["sudo", "apt" | "systemctl" | "install" | "-u" | "systemd-run", ..] | ["sudoedit", ..] => {}
         ["cargo", "install" | "run" | "test", ..] | ["cargo", "bench"] | ["curl", "…", ..] => {}
         ["cargo", "bench", "--bench", name, ..] => {

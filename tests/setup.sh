@@ -143,7 +143,21 @@ object_storage() {
     fi
 }
 
+# The sqlite3 by which the documents have a store backed up.
+backup() {
+    if command -v sqlite3 >/dev/null; then
+        echo "setup: sqlite3 is there"
+        return
+    fi
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    echo "setup: installing sqlite3, by which the documents have a store backed up"
+    $as_root apt-get update -q
+    $as_root apt-get install -q -y --no-install-recommends sqlite3
+}
+
 mail_server
+backup
 postgresql
 faults
 service_manager

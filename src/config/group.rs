@@ -12,7 +12,7 @@ use crate::rule::{GroupBy, Grouping};
 use crate::yaml::{FromYaml, Key, Keys, Located, OneOrMany, Section, Shape, Value, duration_text};
 
 /// `group` of a rule.
-pub(super) const GROUP: Key = Key::new("group", Shape::Mapping(&GROUP_KEYS), "Tells many alerts in one message.");
+pub(super) const GROUP: Key = Key::new("group", Shape::Mapping(&GROUP_KEYS), "Sends many alerts in one message.");
 
 static GROUP_KEYS: Keys = Keys::of(
     "group",

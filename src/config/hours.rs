@@ -27,7 +27,7 @@ pub(super) const DURING: Key =
 pub(super) const HOLD: Key = Key::new(
     "hold",
     Shape::Text,
-    "until NAME: held back while that window is closed, and told together when it opens, with what recovered meanwhile \
+    "until NAME: held back while that window is closed, and sent together when it opens, with what recovered meanwhile \
      in one line.",
 )
 .example("until workhours");

@@ -12,8 +12,8 @@ use crate::yaml::{Key, Keys, Shape};
 /// The keys of the file.
 pub(super) static FILE: Keys = Keys::of(
     "file",
-    "The configuration of Nightbell: what is watched, who is told, and when. `nightbell check` says everything that is wrong \
-     with it.",
+    "The configuration of Nightbell: what is watched, who is notified, and when. `nightbell check` says everything that is \
+     wrong with it.",
     &[&[
         Key::new("version", Shape::Other("1", version), "The version of this file's form.").required().example("1"),
         Key::new("timezone", Shape::Zone, "The zone of schedules and of the times in messages.").default("UTC"),

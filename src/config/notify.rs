@@ -18,8 +18,8 @@ use crate::yaml::{FromYaml, Key, Keys, Located, Node, Section, Shape, Value, dur
 pub(super) const NOTIFY: Key = Key::new(
     "notify",
     Shape::TextsOrSteps(&FIRST_STEP, &STEP),
-    "Whom to notify: names from \"receivers\", or steps. The first step is told at once, each later one while the alert \
-     still fires so long after that.",
+    "Whom to notify: names from \"receivers\", or steps. The first step is notified at once, each later one while the \
+     alert still fires so long after that.",
 )
 .example("[{ to: oncall }, { after: 30m, unless: acked, to: lead }]");
 

@@ -28,13 +28,17 @@ pub(super) static OWN: Keys = Keys::of(
             "How long a source must be unreadable before somebody is notified.",
         )
         .default("15m"),
-        Key::new("source_unreadable", Shape::Flag, "Tell of sources that cannot be read.").default("true"),
-        Key::new("source_incomplete", Shape::Flag, "Tell of sources that can be read in part only.").default("true"),
-        Key::new("receiver_dead", Shape::Flag, "Tell of receivers that nothing reaches.").default("true"),
-        Key::new("reload_refused", Shape::Flag, "Tell of a changed configuration that is refused.").default("true"),
-        Key::new("loop_failing", Shape::Flag, "Tell of a background loop that does not work.").default("true"),
-        Key::new("replica_outdated", Shape::Flag, "Tell of a replica whose configuration is not the one in force.")
-            .default("true"),
+        Key::new("source_unreadable", Shape::Flag, "Notify when a source cannot be read.").default("true"),
+        Key::new("source_incomplete", Shape::Flag, "Notify when only a part of a source can be read.").default("true"),
+        Key::new("receiver_dead", Shape::Flag, "Notify when messages do not reach a receiver.").default("true"),
+        Key::new("reload_refused", Shape::Flag, "Notify when a changed configuration is refused.").default("true"),
+        Key::new("loop_failing", Shape::Flag, "Notify when a background loop does not work.").default("true"),
+        Key::new(
+            "replica_outdated",
+            Shape::Flag,
+            "Notify when the configuration of a replica is not the one in force.",
+        )
+        .default("true"),
     ]],
 );
 

@@ -12,6 +12,7 @@ use nightbell::source::{Grade, Patience, Source, SourceErrorKind};
 use serde_json::{Value, json};
 
 use crate::described::service::{Asked, Service, Told, ok, told};
+use crate::described::{configured, descriptions};
 
 const NOW: &str = "2026-11-21T00:30:00Z";
 
@@ -22,6 +23,8 @@ struct World {
     has_cursors: bool,
     /// Rows of a page at most, whatever is asked for.
     page_max: usize,
+    /// Who may sign in, with which password.
+    user: (String, String),
     token: String,
     logins: usize,
     /// Whether the list of all runs is empty whatever there is, as for an account without the rights.
@@ -69,7 +72,8 @@ impl World {
 
     fn answered(&mut self, asked: &Asked) -> Told {
         if asked.path == "/auth/token" {
-            if asked.json() != json!({ "username": "night", "password": "canary-password" }) {
+            let (user, password) = &self.user;
+            if asked.json() != json!({ "username": user, "password": password }) {
                 return told(401, detail_of("Invalid credentials"));
             }
             self.logins += 1;
@@ -179,6 +183,7 @@ impl Bench {
             dags: vec![dag("etl", json!({}))],
             has_cursors,
             page_max: 100,
+            user: ("night".to_string(), "canary-password".to_string()),
             token: "none".to_string(),
             logins: 0,
             is_blind: false,
@@ -250,6 +255,24 @@ async fn all_runs_are_read_by_cursor_and_by_offset_and_then_what_has_changed() {
         bench.forward(15 * 60);
         assert_eq!(bench.list().await.0.len(), 254);
     }
+}
+
+/// What docs/sources/airflow.md has people write is read as it says: the user signs in, and of the runs those of its DAGs are
+/// there.
+#[tokio::test]
+async fn the_description_in_the_documents_reads_the_runs_of_its_dags() {
+    let documents = descriptions("airflow.md");
+    assert_eq!(documents.len(), 1);
+    let bench = Bench::start(true).await;
+    bench.world().user = ("airflow_user".into(), "airflow_password".into());
+    let at = bench.now() - SignedDuration::from_hours(1);
+    bench.world().runs = vec![run("etl_orders", "r1", "failed", at), run("other", "r2", "failed", at)];
+    let config = configured(&documents[0], "https://airflow.example.com", &bench.service);
+    let source = config.sources[0].open(Arc::new(bench.clock.clone())).unwrap();
+    let listing = source.list(bench.day()).await.unwrap();
+    assert!(listing.coverage.is_whole(), "{:?}", listing.coverage);
+    let jobs: Vec<&str> = listing.instances.iter().map(|run| run.job.name.as_str()).collect();
+    assert_eq!((jobs, bench.world().logins), (vec!["etl_orders"], 1));
 }
 
 #[tokio::test]

@@ -50,8 +50,7 @@ pub(crate) fn configured(keys: &str, host: &str, service: &Service) -> Config {
 pub(crate) fn descriptions(name: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sources").join(name);
     let text = std::fs::read_to_string(&path).unwrap();
-    let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_string());
-    blocks.filter(|block| block.starts_with("type: http")).collect()
+    text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_string()).collect()
 }
 
 pub(crate) fn only<'a>(listing: &'a Listing, job: &str) -> &'a Instance {
@@ -77,8 +76,11 @@ pub(crate) async fn refused(source: &dyn Source) -> SourceError {
 fn every_document_is_tried() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sources");
     let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let code = concat!(include_str!("documents.rs"), include_str!("more_documents.rs"));
-    for file in files.filter(|file| file != "http.md" && file != "airflow.md") {
-        assert!(code.contains(&format!("\"{file}\"")), "no test tries {file}");
+    let code =
+        concat!(include_str!("documents.rs"), include_str!("more_documents.rs"), include_str!("../airflow/service.rs"));
+    // Of `http.md` every sort of line is tried in `rows.rs`; it has no description of its own.
+    for file in files {
+        let tried = code.contains(&format!("\"{file}\""));
+        assert_ne!(tried, descriptions(&file).is_empty(), "{file}: tried: {tried}");
     }
 }

@@ -206,6 +206,43 @@ fn what_a_release_hands_out_is_named_by_its_target() {
     }
 }
 
+/// A release is attested, and signed as SECURITY.md verifies it; and it runs no action whose name can be given to another one.
+#[test]
+fn a_release_is_signed_as_the_documents_verify_it() {
+    let release = read("packaging/release.yml");
+    let actions: Vec<&str> = release.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, it)| it).collect();
+    let pinned = regex::Regex::new(r"^[a-z]+/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$").unwrap();
+    let moving: Vec<&&str> = actions.iter().filter(|it| !pinned.is_match(it)).collect();
+    assert!(actions.len() > 10 && moving.is_empty(), "not named by a commit: {moving:?}");
+    let place = |what: &str| release.find(what).unwrap_or_else(|| panic!("the release has no {what:?}"));
+    let image = ["docker/build-push-action@", "subject-digest: ", "cosign sign --yes \"$IMAGE\"\n", "\n  release:\n"];
+    assert!(image.map(place).is_sorted(), "the image is pushed, attested and signed, before anything is released");
+    let signs =
+        "cosign sign-blob --yes --new-bundle-format --bundle packages/SHA256SUMS.sigstore.json packages/SHA256SUMS\n";
+    let packages = ["sha256sum * > SHA256SUMS\n", signs, "subject-path: \"packages/*\"", "gh release create "];
+    assert!(packages.map(place).is_sorted(), "checksums are written, signed, attested and handed out, in this order");
+    assert_eq!(
+        release.matches("id-token: write").count(),
+        2,
+        "who attests and signs needs a token that says who it is"
+    );
+    let verifies = typed(&read("SECURITY.md"));
+    for start in [
+        "cosign verify-blob --new-bundle-format --bundle SHA256SUMS.sigstore.json ",
+        "cosign verify ",
+        "gh attestation verify ",
+        "sha256sum ",
+    ] {
+        let line = verifies.iter().find(|line| line.starts_with(start));
+        let line = line.unwrap_or_else(|| panic!("SECURITY.md has no {start:?}"));
+        if start.starts_with("cosign ") {
+            // Whose signature it is: without that any would do.
+            assert!(line.contains("--certificate-oidc-issuer https://token.actions.githubusercontent.com "), "{line}");
+            assert!(line.contains("/.github/workflows/release.yml@refs/tags/v' "), "{line}");
+        }
+    }
+}
+
 #[test]
 fn every_script_can_be_read_by_its_shell() {
     let posix =

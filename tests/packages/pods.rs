@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use nightbell::config::{Config, LoadOptions};
 use serde_json::Value;
@@ -87,6 +88,26 @@ fn what_is_applied_to_a_cluster_is_there_and_in_one_namespace() {
         assert!(listed(which, manifest) && listed(which, "../base"), "{which}");
         for resource in words(&kustomization["resources"]) {
             assert!(root().join(&folder).join(resource).exists(), "{which}: there is no {resource}");
+        }
+    }
+}
+
+/// What `kubectl apply -k` applies is put together by kubectl itself, where there is one: setup installs none.
+#[test]
+fn kubectl_puts_together_what_is_applied() {
+    for (which, manifest, _) in PODS {
+        let folder = root().join("packaging/kubernetes").join(which);
+        let output = match Command::new("kubectl").arg("kustomize").arg(folder).output() {
+            Ok(output) => output,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return println!("there is no kubectl here"),
+            Err(error) => panic!("kubectl: {error}"),
+        };
+        assert!(output.status.success(), "{which}: {}", String::from_utf8_lossy(&output.stderr));
+        let made = String::from_utf8(output.stdout).unwrap();
+        let kind = &yaml(&format!("packaging/kubernetes/{which}/{manifest}"))["kind"];
+        let version = env!("CARGO_PKG_VERSION");
+        for line in [format!("kind: {}\n", kind.as_str().unwrap()), format!("image: nightbell:{version}\n")] {
+            assert!(made.contains(&line), "{which}: no {line:?} in\n{made}");
         }
     }
 }

@@ -189,8 +189,8 @@ fn the_demo_shows_a_night() {
     }
     // The page of the digest stays behind for whoever wants to look at it.
     let page = stdout.lines().find_map(|line| line.split("with its pictures: ").nth(1)).expect("a page");
+    assert_eq!(std::path::Path::new(page), kept.canonicalize().unwrap().join("digest.html"));
     assert!(std::fs::read_to_string(page).unwrap().contains("data:image/png;base64,"));
-    std::fs::remove_file(page).unwrap();
     assert!(output.stderr.is_empty(), "nothing stands between the messages: {}", text(&output.stderr));
     // The store that stays answers for itself, and nothing of the workspace is asked for that: what it says to try is tried.
     let tries: Vec<&str> = stdout.lines().filter_map(|line| line.strip_prefix("  nightbell ")).collect();
@@ -241,7 +241,7 @@ fn steady(line: &str) -> String {
     steady.into_iter().collect()
 }
 
-/// A demo that is told to stop leaves no directory behind.
+/// A demo that is stopped leaves no directory behind, and nothing but the page that it names.
 #[test]
 fn a_demo_that_is_stopped_clears_away_what_it_made() {
     use std::io::BufRead as _;
@@ -259,9 +259,12 @@ fn a_demo_that_is_stopped_clears_away_what_it_made() {
     let stopped = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(stopped.success());
     // What is still printed is read, so that nothing waits for a reader.
-    lines.for_each(drop);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(directories(), 0);
+    let page = rest.iter().find_map(|line| line.split("with its pictures: ").nth(1)).expect("a page");
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [std::path::PathBuf::from(page)]);
 }
 
 /// The configuration may be named before the command, as behind it.

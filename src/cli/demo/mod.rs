@@ -36,6 +36,8 @@ const RULES: &str = include_str!("rules.yaml");
 
 /// When the demo begins by its own clock, in the zone of its rules: deadlines at half past six are twelve seconds away.
 const BEGINS: &str = "06:29:48";
+/// The digest's page in a directory that is kept.
+const PAGE: &str = "digest.html";
 /// What its digest is about.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -48,7 +50,7 @@ pub(super) struct Arguments {
     /// Show the bodies that the webhook gets, too.
     #[arg(long)]
     json: bool,
-    /// Leave the configuration and the store in this directory, to try alerts, explain, ack and silence on.
+    /// Leave the configuration, the store and the digest's page in this directory, to try alerts, explain, ack and silence on.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -97,7 +99,7 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
     shutdown.cancel();
     running.await??;
     sum_up(&store).await?;
-    show_digest(&config, clock.now()).await?;
+    show_digest(&config, clock.now(), &directory.page_of_digest()).await?;
     match &arguments.keep {
         Some(kept) => print(what_to_try(kept))?,
         None => complain(
@@ -141,8 +143,8 @@ fn beginning() -> anyhow::Result<Timestamp> {
     Ok(today.to_datetime(time).in_tz("Asia/Shanghai").context("the demo's beginning")?.timestamp())
 }
 
-/// The digest that people would find in their mail later on, as text; its page of HTML stays behind to be looked at.
-async fn show_digest(config: &Config, now: Timestamp) -> Result<(), Failure> {
+/// The digest that people would find in their mail later on, as text; its page of HTML stays at `page`, to be looked at.
+async fn show_digest(config: &Config, now: Timestamp, page: &Path) -> Result<(), Failure> {
     let Some(settings) = config.digests.first() else { return Ok(()) };
     let content = digest::preview(config, settings, DAY, now).await?;
     print("\nAnd the digest that is due at eight would say by now:\n")?;
@@ -153,12 +155,12 @@ async fn show_digest(config: &Config, now: Timestamp) -> Result<(), Failure> {
         .map(|line| format!("        | {}", display_text(&line)))
         .collect();
     print(lines.join("\n"))?;
-    let page = std::env::temp_dir().join(format!("nightbell-demo-{}.html", std::process::id()));
     // A file of that name is somebody else's and stays as it is.
-    if let Ok(mut file) = std::fs::File::create_new(&page)
-        && file.write_all(digest::page(&content).as_bytes()).is_ok()
-    {
-        print(format_args!("\nThe same as a page, with its pictures: {}", page.display()))?;
+    let written =
+        std::fs::File::create_new(page).and_then(|mut file| file.write_all(digest::page(&content).as_bytes()));
+    match written {
+        Ok(()) => print(format_args!("\nThe same as a page, with its pictures: {}", page.display()))?,
+        Err(error) => complain(format_args!("\nThe same as a page cannot be written to {}: {error}", page.display())),
     }
     Ok(())
 }
@@ -237,7 +239,7 @@ impl Place {
             return Ok(Place { path, is_kept: false });
         };
         std::fs::create_dir_all(path).with_context(|| format!("{} cannot be made", path.display()))?;
-        for name in ["rules.yaml", "nightbell.db"] {
+        for name in ["rules.yaml", "nightbell.db", PAGE] {
             if path.join(name).exists() {
                 let problem = format!("{} is there already; name an empty directory", path.join(name).display());
                 return Err(Failure::Usage(problem));
@@ -246,6 +248,14 @@ impl Place {
         // The configuration names the store, and is used from elsewhere.
         let path = path.canonicalize().with_context(|| format!("{} cannot be used", path.display()))?;
         Ok(Place { path, is_kept: true })
+    }
+
+    /// Where the digest's page stays: beside what is kept, or where it outlives what goes away.
+    fn page_of_digest(&self) -> PathBuf {
+        if self.is_kept {
+            return self.path.join(PAGE);
+        }
+        std::env::temp_dir().join(format!("nightbell-demo-{}.html", std::process::id()))
     }
 }
 

@@ -341,23 +341,23 @@ async fn working(replicas: usize, count: u64) -> f64 {
     took
 }
 
-/// Waits until the lanes are spread evenly over so many replicas. Whoever was there first has all of them: its leases are over
-/// then, and each takes its share.
+/// Waits until the lanes are spread over so many replicas: each has one, and nobody has two more than its share, which is of
+/// all loops. Whoever was there first has all of them: its leases are over then, and each takes its share.
 async fn spread(url: &str, replicas: usize) {
     sqlx::any::install_default_drivers();
     let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
     let each = i64::try_from(RECEIVERS / replicas).unwrap();
     for turn in 0.. {
-        assert!(turn < 60, "the lanes are not spread over {replicas} replicas");
+        assert!(turn < 120, "the lanes are not spread over {replicas} replicas");
         tokio::time::sleep(Duration::from_secs(1)).await;
         let held = "SELECT COUNT(*) FROM lease WHERE name LIKE 'deliver/%' AND holder IS NOT NULL \
             AND until > EXTRACT(EPOCH FROM clock_timestamp()) * 1000 GROUP BY holder";
         // Before the first replica has made them there are no tables.
         let Ok(rows) = sqlx::raw_sql(held).fetch_all(&mut connection).await else { continue };
-        if rows.len() == replicas && rows.iter().all(|row| row.get::<i64, _>(0) == each) {
+        if rows.len() == replicas && rows.iter().all(|row| row.get::<i64, _>(0) <= each + 1) {
             break;
         }
-        if turn % 10 == 8 {
+        if turn % 15 == 12 {
             let free = "UPDATE lease SET until = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
             sqlx::raw_sql(free).execute(&mut connection).await.unwrap();
         }

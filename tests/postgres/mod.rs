@@ -59,11 +59,11 @@ const ON_A_FILE: [(&str, &[&str]); 9] = [
     ),
     (
         "it moves the time of all connections of its process by hand, a server's too",
-        &["who_sends_nothing_or_drips", "who_watches_hears_of_a_loop_that_hangs", "who_reads_byte_by_byte"],
+        &["who_watches_hears_of_a_loop_that_hangs", "who_reads_byte_by_byte"],
     ),
     ("it sets the clock forty times, about what a browser keeps", &["a_second_that_is_over_makes_no_new_answer"]),
     (
-        "it is about what stands before every store: a command line, a template, a proxy, the looks of a message",
+        "it is about what stands before every store: a command line, a template, a proxy, a crowd of clients, the looks of a message",
         &[
             "program::commands::check_",
             "program::commands::mail_",
@@ -74,6 +74,7 @@ const ON_A_FILE: [(&str, &[&str]); 9] = [
             "program::commands::an_environment",
             "program::pictures::",
             "program::proxies::",
+            "web::limits::",
             "web::packaging::promtool",
         ],
     ),

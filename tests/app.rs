@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,21 +26,24 @@ fn configuration(place: &Place) -> Config {
     Config::from_text(text, "rules.yaml", Path::new("."), &LoadOptions { offline: true }).unwrap().config
 }
 
-/// A clock that breaks down after some readings, and whoever reads it with it.
-struct Broken(AtomicU32);
+/// A clock that breaks down when it is told to, and whoever reads it from then on with it.
+struct Breakable(AtomicBool);
 
-impl Clock for Broken {
+impl Clock for Breakable {
     fn now(&self) -> Timestamp {
-        assert!(self.0.fetch_add(1, Ordering::SeqCst) < 2, "the clock broke down (as this test wants)");
+        assert!(!self.0.load(Ordering::SeqCst), "the clock broke down (as this test wants)");
         at(0)
     }
 }
 
-/// A loop that panics must not leave a program that looks alive and polls or tells no more.
+/// A loop that panics must not leave a program that looks alive and polls or tells no more. On a server it is whoever keeps the
+/// leases who reads the clock first: without that every other loop would wait for ever.
 #[tokio::test]
 async fn a_loop_that_breaks_down_ends_the_program_with_an_error() {
     let place = Place::new();
-    let app = App::open(&configuration(&place), Arc::new(Broken(AtomicU32::new(0)))).await.unwrap();
+    let clock = Arc::new(Breakable(AtomicBool::new(false)));
+    let app = App::open(&configuration(&place), clock.clone()).await.unwrap();
+    clock.0.store(true, Ordering::SeqCst);
     let outcome = tokio::time::timeout(Duration::from_secs(60), app.run(CancellationToken::new())).await;
     assert!(matches!(outcome, Ok(Err(AppError::LoopEnded))), "{outcome:?}");
 }
@@ -64,6 +67,7 @@ async fn a_single_cycle_removes_what_is_older_than_the_retention() {
     store.close().await;
     drop(store);
 
+    place.hold_clock(at(0));
     let app = App::open(&configuration(&place), Arc::new(ManualClock::at(at(0)))).await.unwrap();
     let report = app.run_once().await.unwrap();
     assert!(!report.is_clean(), "nobody listens: {report}");

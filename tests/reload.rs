@@ -16,14 +16,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::deliver::sink::{OK, Sink};
+use crate::sample::Database;
 
 const RULES: &str = "rules:\n  failed: { when: { status: [fail] }, notify: [hook0] }\n";
+
+/// The store that the program has.
+const STORE: &str = "a.db";
 
 /// A program that runs by the files of a directory.
 struct Stage {
     directory: tempfile::TempDir,
     workspace: SimWorkspace,
     sink: Sink,
+    /// Where the store is, if it is no file.
+    database: Option<Database>,
 }
 
 /// The running program, and what has it read its files again.
@@ -39,7 +45,16 @@ impl Stage {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let workspace = SimWorkspace::start(SimConfig::default(), clock).await.unwrap();
         let sink = Sink::new(|_, _| OK).await;
-        Stage { directory: tempfile::tempdir().unwrap(), workspace, sink }
+        Stage { directory: tempfile::tempdir().unwrap(), workspace, sink, database: Database::of_this_run() }
+    }
+
+    /// The address of a store. None but [`STORE`] is ever opened.
+    fn store(&self, name: &str) -> String {
+        match &self.database {
+            None => format!("sqlite://{}", self.directory.path().join(name).display()),
+            Some(database) if name == STORE => database.0.clone(),
+            Some(database) => format!("{}_of_another", database.0),
+        }
     }
 
     fn rules(&self) -> PathBuf {
@@ -56,9 +71,9 @@ impl Stage {
     fn base(&self, store: &str, receivers: usize, round: usize) -> String {
         let sim = self.workspace.config();
         let mut text = format!(
-            "store: sqlite://{}\nsources:\n  warehouse:\n    type: dataarts\n    endpoint: {}\n    project_id: {}\n    \
+            "store: {}\nsources:\n  warehouse:\n    type: dataarts\n    endpoint: {}\n    project_id: {}\n    \
              poll: \"* * * * * *\"\n    requests_per_second: 1000\n    auth: {{ access_key: {}, secret_key: {} }}\nreceivers:\n",
-            self.directory.path().join(store).display(),
+            self.store(store),
             self.workspace.endpoint(),
             sim.project_id,
             sim.access_key,
@@ -88,8 +103,7 @@ impl Stage {
 
     /// What the store holds, beside the running program.
     async fn alerts(&self) -> Vec<Alert> {
-        let url = format!("sqlite://{}", self.directory.path().join("a.db").display());
-        let store = SqlStore::open(&url, Mode::Read).await.unwrap();
+        let store = SqlStore::open(&self.store(STORE), Mode::Read).await.unwrap();
         store.alerts(usize::MAX).await.unwrap()
     }
 }
@@ -143,7 +157,7 @@ async fn a_thousand_reloads_half_of_them_broken_during_a_delivery_of_10_000_lose
         format!("rules:\n  failed: {{ when: {{ status: [fail] }}, labels: {{ round: r{round} }}, notify: {notify} }}\n")
     };
     let stage = Stage::set().await;
-    stage.write("base.yaml", &stage.base("a.db", RECEIVERS, 0));
+    stage.write("base.yaml", &stage.base(STORE, RECEIVERS, 0));
     stage.write("rules.yaml", &rules(0));
     let mut running = stage.start().await;
     // Which rules were in force under which generation.
@@ -169,7 +183,7 @@ async fn a_thousand_reloads_half_of_them_broken_during_a_delivery_of_10_000_lose
             present = round;
             // Now and then the receivers change too, so that their lanes are replaced.
             base = if round.is_multiple_of(40) { round } else { base };
-            stage.write("base.yaml", &stage.base("a.db", RECEIVERS, base));
+            stage.write("base.yaml", &stage.base(STORE, RECEIVERS, base));
             stage.write("rules.yaml", &rules(round));
             let attempted = running.watch.reload().await;
             assert_eq!((&attempted.problems, &attempted.kept), (&Vec::new(), &Vec::new()), "round {round}");
@@ -207,8 +221,8 @@ async fn a_thousand_reloads_half_of_them_broken_during_a_delivery_of_10_000_lose
     }
     assert!(of_polls.values().all(|generations| generations.len() == 1), "one poll, one generation: {of_polls:?}");
     assert!(of_polls.len() > 1, "{of_polls:?}");
-    let url = format!("sqlite://{}", stage.directory.path().join("a.db").display());
-    let deliveries = SqlStore::open(&url, Mode::Read).await.unwrap().deliveries(usize::MAX).await.unwrap();
+    let deliveries =
+        SqlStore::open(&stage.store(STORE), Mode::Read).await.unwrap().deliveries(usize::MAX).await.unwrap();
     assert!(deliveries.iter().all(|it| it.state == DeliveryState::Delivered && it.attempts == 1));
 }
 
@@ -226,7 +240,7 @@ async fn a_broken_file_keeps_its_last_good_version_while_the_others_load() {
             "rules:\n  {name}: {{ match: {{ job: {job} }}, when: {{ status: [fail] }}, severity: {severity}, notify: [hook0] }}\n"
         )
     };
-    stage.write("base.yaml", &stage.base("a.db", 1, 0));
+    stage.write("base.yaml", &stage.base(STORE, 1, 0));
     stage.write("data.yaml", &rule("data", "data", "info"));
     stage.write("finance.yaml", &rule("finance", "finance", "info"));
     let mut running = stage.start().await;
@@ -266,7 +280,7 @@ async fn a_broken_file_keeps_its_last_good_version_while_the_others_load() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_taken_up_is_refused_as_a_whole() {
     let stage = Stage::set().await;
-    stage.write("base.yaml", &format!("{}{RULES}", stage.base("a.db", 1, 0)));
+    stage.write("base.yaml", &format!("{}{RULES}", stage.base(STORE, 1, 0)));
     let mut running = stage.start().await;
     let refused = |attempted: Attempted, words: &str| {
         assert_eq!((attempted.generation, attempted.kept.len()), (None, 0), "{attempted:?}");
@@ -277,16 +291,16 @@ async fn what_cannot_be_taken_up_is_refused_as_a_whole() {
     refused(running.watch.reload().await, "the store cannot change while nightbell runs: restart it");
     // The page's address is held by the process: who moves it is told to restart, and goes on where the page was.
     let web = "web: { listen: \"127.0.0.1:8910\" }\n";
-    stage.write("base.yaml", &format!("{}{RULES}{web}", stage.base("a.db", 1, 0)));
+    stage.write("base.yaml", &format!("{}{RULES}{web}", stage.base(STORE, 1, 0)));
     refused(running.watch.reload().await, "restart it to go by another \"listen\"");
     // A template that cannot be used is found before anything changes.
     let template = stage.directory.path().join("body.json.hbs");
     std::fs::write(&template, "{{data.nothing}}").unwrap();
-    let base = stage.base("a.db", 1, 0).replace("headers", &format!("template: {}, headers", template.display()));
+    let base = stage.base(STORE, 1, 0).replace("headers", &format!("template: {}, headers", template.display()));
     stage.write("base.yaml", &format!("{base}{RULES}"));
     refused(running.watch.reload().await, "receiver hook0");
     // What refers to a file that is gone is wrong, and no earlier version of it can help.
-    stage.write("base.yaml", &stage.base("a.db", 1, 0));
+    stage.write("base.yaml", &stage.base(STORE, 1, 0));
     stage.write("rules.yaml", RULES);
     assert_eq!(running.watch.reload().await.generation, Some(2));
     std::fs::remove_file(stage.rules().join("base.yaml")).unwrap();
@@ -302,7 +316,7 @@ async fn what_cannot_be_taken_up_is_refused_as_a_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_rule_tells_nothing_twice_and_sources_and_receivers_come_and_go() {
     let stage = Stage::set().await;
-    stage.write("base.yaml", &stage.base("a.db", 2, 0));
+    stage.write("base.yaml", &stage.base(STORE, 2, 0));
     stage.write("rules.yaml", RULES);
     let mut running = stage.start().await;
     stage.workspace.put(failed("etl", 1));
@@ -313,12 +327,12 @@ async fn an_unchanged_rule_tells_nothing_twice_and_sources_and_receivers_come_an
     let bodies = told(&stage, 2).await;
     assert_eq!(bodies[1]["data"]["alert"]["rule"], "second");
     // The receiver goes, and what fails is told to who is left; it comes back, and is told again.
-    stage.write("base.yaml", &stage.base("a.db", 1, 0));
+    stage.write("base.yaml", &stage.base(STORE, 1, 0));
     stage.write("rules.yaml", RULES);
     assert_eq!(running.watch.reload().await.generation, Some(3));
     stage.workspace.put(failed("etl", 2));
     told(&stage, 3).await;
-    stage.write("base.yaml", &stage.base("a.db", 2, 1));
+    stage.write("base.yaml", &stage.base(STORE, 2, 1));
     stage.write("rules.yaml", &RULES.replace("hook0", "hook1"));
     assert_eq!(running.watch.reload().await.generation, Some(4));
     stage.workspace.put(failed("etl", 3));
@@ -352,7 +366,7 @@ async fn what_changes_is_taken_up_by_itself() {
         std::fs::create_dir_all(place(version)).unwrap();
         let rule =
             format!("rules:\n  failed: {{ when: {{ status: [fail] }}, severity: {severity}, notify: [hook0] }}\n");
-        std::fs::write(place(version).join("rules.yaml"), format!("version: 1\n{}{rule}", stage.base("a.db", 1, 0)))
+        std::fs::write(place(version).join("rules.yaml"), format!("version: 1\n{}{rule}", stage.base(STORE, 1, 0)))
             .unwrap();
     };
     let swap = |version: &str| {

@@ -61,6 +61,41 @@ impl Database {
     pub(crate) fn fresh() -> Database {
         Database(fresh_database())
     }
+
+    /// Has the database's own clock stand still at this instant, for all connections that are made from now on. May be called
+    /// again, to set it.
+    pub(crate) fn hold_clock(&self, instant: Timestamp) {
+        let (_, name) = self.0.rsplit_once('/').unwrap();
+        // A function of this name that is found before the server's own.
+        let statement = format!(
+            "CREATE SCHEMA IF NOT EXISTS held; \
+             CREATE TABLE IF NOT EXISTS held.instant (id INTEGER PRIMARY KEY, ms BIGINT NOT NULL); \
+             INSERT INTO held.instant VALUES (1, {}) ON CONFLICT (id) DO UPDATE SET ms = excluded.ms; \
+             CREATE OR REPLACE FUNCTION held.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE \
+               AS 'SELECT to_timestamp(ms / 1000.0) FROM held.instant'; \
+             ALTER DATABASE {name} SET search_path = public, held, pg_catalog",
+            instant.as_millisecond()
+        );
+        cluster::run(&self.0, &statement);
+    }
+
+    /// Everything that is in it, row by row.
+    pub(crate) async fn rows(&self) -> String {
+        use sqlx::{Connection as _, Executor as _, Row as _};
+        let mut connection = sqlx::AnyConnection::connect(&self.0).await.unwrap();
+        let tables = "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public'";
+        let mut all = String::new();
+        for table in connection.fetch_all(tables).await.unwrap() {
+            let table = table.get::<String, _>(0);
+            let rows = sqlx::AssertSqlSafe(format!("SELECT CAST(one AS TEXT) FROM {table} AS one"));
+            for row in connection.fetch_all(sqlx::raw_sql(rows)).await.unwrap() {
+                all.push_str(&row.get::<String, _>(0));
+                all.push('\n');
+            }
+        }
+        connection.close().await.unwrap();
+        all
+    }
 }
 
 impl Drop for Database {
@@ -107,6 +142,13 @@ impl Place {
 
     pub(crate) async fn open(&self) -> SqlStore {
         SqlStore::open(&self.url(), Mode::Work).await.unwrap()
+    }
+
+    /// Has the clock of the store stand still at this instant, if it has one of its own. Returns whether it has.
+    pub(crate) fn hold_clock(&self, instant: Timestamp) -> bool {
+        let Some(database) = &self.database else { return false };
+        database.hold_clock(instant);
+        true
     }
 }
 

@@ -17,7 +17,7 @@ use super::generation::{Generation, Prepared};
 use super::ground::Ground;
 use super::leases::Leases;
 use super::loops::Loops;
-use super::reload::Reloader;
+use super::reload::{Reloader, Why};
 use super::shared_clock::SharedClock;
 use super::{reload, supervisor};
 use crate::clock::Clock;
@@ -91,7 +91,9 @@ impl App {
         };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;
         let shown = watched::Sender::new(generation.shown(now));
-        generation.digester(Arc::clone(&ground.store)).begin(now).await?;
+        if ground.is_in_force(&config.fingerprint).await? {
+            generation.digester(Arc::clone(&ground.store)).begin(now).await?;
+        }
         ground.leases.go_by(number, &config.fingerprint, generation.leases());
         let (reloader, requests) = Reloader::new();
         Ok(App { ground, generation, shown, shared_clock, requests, reloader, listener: None })
@@ -150,7 +152,7 @@ impl App {
             // One word of it is enough.
             let _ = takes_effect.try_send(());
         });
-        let keeping = tokio::spawn(keeping);
+        let mut keeping = tokio::spawn(keeping);
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or
         // tells a receiver nothing, is worse than one that is started anew.
         let outcome = loop {
@@ -161,14 +163,18 @@ impl App {
                         break if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) };
                     }
                 }
+                // Without whoever keeps the leases every loop waits for its own for ever.
+                _ = &mut keeping, if ground.store.is_shared() => {
+                    break if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) };
+                }
                 Some(()) = effects.recv() => {
                     let config = Box::new(loops.generation().config.clone());
-                    if let Err(error) = reload::take_up(config, &mut loops, &ground, &shown).await {
+                    if let Err(error) = reload::take_up(config, Why::NobodyIsLeft, &mut loops, &ground, &shown).await {
                         warn!("the configuration could not be put in force: {error}");
                     }
                 }
                 Some(request) = requests.recv() => {
-                    let outcome = reload::take_up(request.config, &mut loops, &ground, &shown).await;
+                    let outcome = reload::take_up(request.config, Why::Files, &mut loops, &ground, &shown).await;
                     // Who asked may have gone; it is logged all the same.
                     drop(request.answer.send(outcome));
                 }
@@ -181,7 +187,7 @@ impl App {
         }
         loops.abort();
         // With the last loop the last lease is given up.
-        if tokio::time::timeout(LEASE_CALL_MAX, keeping).await.is_err() {
+        if !keeping.is_finished() && tokio::time::timeout(LEASE_CALL_MAX, keeping).await.is_err() {
             warn!("some leases could not be given up; they run out by themselves");
         }
         loops.generation().take_leave().await;

@@ -62,9 +62,20 @@ impl Reloader {
     }
 }
 
-/// Puts `config` in force, if everything it names can be opened.
+/// Why a configuration is taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The files have changed, or somebody wants them read again.
+    Files,
+    /// Nobody is left who has the one in force.
+    NobodyIsLeft,
+}
+
+/// Puts `config` in force, if everything it names can be opened. One that this process has already is put in force anew only
+/// where nobody is left who has another: to read the files of before again on a machine that stands by says nothing new.
 pub(super) async fn take_up(
     config: Box<Config>,
+    why: Why,
     loops: &mut Loops,
     ground: &Ground,
     shown: &watch::Sender<Arc<InForce>>,
@@ -83,15 +94,19 @@ pub(super) async fn take_up(
     }
     let prepared = Prepared::open(*config, Some(&before), &ground.clock)?;
     let fingerprint = prepared.fingerprint().to_string();
-    let number = ground.store.begin_generation(&fingerprint, true, now).await.map_err(AppError::from)?;
+    let is_change = why == Why::NobodyIsLeft || fingerprint != before.config.fingerprint;
+    let number = ground.store.begin_generation(&fingerprint, is_change, now).await.map_err(AppError::from)?;
     let next = Generation::new(prepared, number, Some(&before), ground, now).await.map_err(AppError::from)?;
-    next.digester(Arc::clone(&ground.store)).begin(now).await.map_err(AppError::from)?;
+    if ground.is_in_force(&fingerprint).await.map_err(AppError::from)? {
+        next.digester(Arc::clone(&ground.store)).begin(now).await.map_err(AppError::from)?;
+    }
     let known = next.shown(now);
     let (sources, receivers, rules) =
         (next.config.sources.len(), next.config.receivers.len(), next.config.rules.rules().len());
     ground.leases.go_by(number, &fingerprint, next.leases());
     loops.replace(next);
     shown.send_replace(known);
-    info!(generation = number, sources, receivers, rules, "the configuration was read again and is in force");
+    let word = if is_change { "is in force" } else { "is as it was" };
+    info!(generation = number, sources, receivers, rules, "the configuration was read again and {word}");
     Ok(number)
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -132,6 +132,9 @@ fn answer(
 ) -> impl Future<Output = Result<Response, Infallible>> + Send {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Peer(peer));
+    if let Some(looked_up) = without_nul(request.uri()) {
+        *request.uri_mut() = looked_up;
+    }
     async move {
         let began = Instant::now();
         let asked = Asked::of(&request);
@@ -149,6 +152,16 @@ fn answer(
         web.metrics.answered(response.status().as_u16(), began.elapsed());
         Ok(response)
     }
+}
+
+/// The address with what a NUL is replaced by wherever foreign text is stored, if there is one in it: nothing of the store is
+/// named so, and a database server refuses to look for it.
+fn without_nul(uri: &Uri) -> Option<Uri> {
+    let address = uri.path_and_query()?.as_str();
+    let replaced = address.contains("%00").then(|| address.replace("%00", "%EF%BF%BD"))?;
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(replaced.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// What was asked for, as far as a fault is told by it.

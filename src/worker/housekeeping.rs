@@ -48,7 +48,8 @@ impl<S: Upkeep + Archive> Turn for Housekeeping<S> {
     }
 
     fn pace(&self) -> Pace {
-        Pace::every(PURGE_INTERVAL)
+        // Whatever was removed until then stays so, and the rest goes the next time: nobody waits for it.
+        Pace { is_given_up: true, ..Pace::every(PURGE_INTERVAL) }
     }
 
     async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {

@@ -301,6 +301,52 @@ mod tests {
         assert_eq!(wished(&handed(0), "x", &held, Some(("c", 3))).take, ["d"]);
     }
 
+    /// Two come to one that has everything: in the end nobody has more than an even share, and then nothing moves any more.
+    #[test]
+    fn the_loops_are_spread_evenly_in_the_end() {
+        const REPLICAS: [&str; 3] = ["x", "y", "z"];
+        for count in [3, 12, 13, 14] {
+            let wanted: BTreeSet<String> = (0..count).map(|number| format!("deliver/{number:02}")).collect();
+            let mut held = BTreeMap::from(REPLICAS.map(|id| (id, BTreeSet::new())));
+            held.insert("x", wanted.clone());
+            let (mut handed_over, mut given_up) = (BTreeMap::<&str, (String, i64)>::new(), BTreeMap::new());
+            let mut last_move = 0;
+            for second in 0..20 * 60 {
+                for me in REPLICAS {
+                    let leases = wanted.iter().map(|name| {
+                        let holder = REPLICAS.into_iter().find(|id| held[id].contains(name));
+                        let until = if holder.is_some() { second * 1000 + 9000 } else { given_up[name] };
+                        lease(name, holder, until, 1)
+                    });
+                    let replicas = REPLICAS.map(|id| replica(id, "f", second * 1000)).into();
+                    let stands = Standing { now: at(second * 1000), ..standing(leases.collect(), replicas) };
+                    let before = handed_over
+                        .get(me)
+                        .map(|(name, at)| (name.as_str(), Duration::from_secs(u64::try_from(second - at).unwrap())));
+                    let part = Part { me, fingerprint: "f", wanted: &wanted, held: &held[me], handed_over: before };
+                    let wish = wish(&stands, part);
+                    let free: Vec<String> =
+                        wish.take.into_iter().filter(|name| held.values().all(|names| !names.contains(name))).collect();
+                    if !free.is_empty() || wish.hand_over.is_some() {
+                        last_move = second;
+                    }
+                    let own = held.get_mut(me).unwrap();
+                    own.extend(free);
+                    if let Some(name) = wish.hand_over {
+                        own.remove(&name);
+                        given_up.insert(name.clone(), second * 1000);
+                        handed_over.insert(me, (name, second));
+                    }
+                }
+            }
+            let counts: Vec<usize> = held.values().map(BTreeSet::len).collect();
+            let share = wanted.len().div_ceil(REPLICAS.len());
+            assert_eq!(counts.iter().sum::<usize>(), wanted.len(), "{counts:?}: one is nobody's");
+            assert!(counts.iter().all(|count| *count <= share), "{counts:?} of {count}");
+            assert!(last_move < 15 * 60, "{counts:?} of {count}: one moves in second {last_move} still");
+        }
+    }
+
     #[test]
     fn nothing_is_taken_by_another_configuration() {
         let mut others = standing(vec![], vec![]);

@@ -55,7 +55,8 @@ pub struct Pace {
     pub longest: Duration,
     /// Longest pause while turns fail.
     pub backoff_max: Duration,
-    /// Whether a turn under way is given up when the loop is to stop: one that waits for somebody outside.
+    /// Whether a turn under way is given up when the loop is to stop: one that waits for somebody outside, or that takes long
+    /// and loses nothing by it.
     pub is_given_up: bool,
 }
 

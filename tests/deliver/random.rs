@@ -106,7 +106,7 @@ async fn nothing_is_lost_or_told_in_two_messages(per_minute: u32, burst: u32, st
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::sample::cases(24), ..ProptestConfig::default() })]
 
     #[test]
     fn floods_failures_and_kills_lose_nothing(

@@ -12,6 +12,8 @@ use nightbell::model::{DigestFacts, MessageKind};
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
 use nightbell::store::{Deliveries as _, Mode, SqlStore};
 
+use crate::sample::Place;
+
 const INSTANCES: u64 = 2_000;
 /// The jobs that have a deadline, as a pattern and one by one.
 const DUE_JOBS: (&str, [&str; 3]) = ("etl_0[5-7]", ["etl_05", "etl_06", "etl_07"]);
@@ -135,15 +137,15 @@ async fn the_numbers_are_those_of_an_independent_count() {
     // The full minute about half an hour from now, between the two cycles.
     let deadline = Timestamp::from_second((now.as_second() / 60 + 30) * 60).unwrap();
     let truth = day(now, deadline).await;
-    let directory = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let text = format!(
-        "version: 1\nstore: sqlite://{}/n.db\nsources:\n  warehouse:\n    type: dataarts\n    endpoint: {}\n    \
+        "version: 1\nstore: {}\nsources:\n  warehouse:\n    type: dataarts\n    endpoint: {}\n    \
          project_id: {}\n    requests_per_second: 1000\n    auth: {{ token: t }}\nreceivers:\n  \
          hook: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\nrules:\n  \
          done: {{ match: {{ job: \"{}\" }}, when: {{ not_finished_by: \"{}\" }}, notify: [hook] }}\n  \
          there: {{ match: {{ source: warehouse, job: forgotten }}, when: {{ missing: {{ schedule: \"{} * * *\", \
          grace: 1m }} }}, notify: [hook] }}\ndigests:\n  day: {{ schedule: \"0 * * * *\", notify: [hook] }}\n",
-        directory.path().display(),
+        place.url(),
         truth.workspace.endpoint(),
         truth.workspace.config().project_id,
         DUE_JOBS.0,
@@ -151,9 +153,10 @@ async fn the_numbers_are_those_of_an_independent_count() {
         deadline.strftime("%-M %-H"),
     );
     let config =
-        Config::from_text(text, "rules.yaml", directory.path(), &LoadOptions { offline: true }).unwrap().config;
+        Config::from_text(text, "rules.yaml", place.directory.path(), &LoadOptions { offline: true }).unwrap().config;
     // The first cycle begins the digest and reads the day; a second one, an hour on, makes it.
     for _ in 0..2 {
+        place.hold_clock(clock.now());
         let app = App::open(&config, Arc::new(clock.clone())).await.unwrap();
         app.run_once().await.unwrap();
         clock.set(clock.now() + SignedDuration::from_hours(1));

@@ -27,11 +27,11 @@ async fn the_doctor_s_table_and_lines_say_the_same_and_what_it_learnt_is_kept() 
         assert!(["good", "notice", "open"].contains(&line["grade"].as_str().unwrap()), "{line}");
     }
     assert!(lines.len() >= 8, "{lines:?}");
-    let learnt = read_learnt(&stage.path("nightbell.db"), "warehouse").await;
+    let learnt = read_learnt(&stage.store(), "warehouse").await;
     assert_eq!(learnt.get("offset").map(String::as_str), Some("records"), "{learnt:?}");
     // A run on that store takes it over, and loses none of it.
     stage.once(0).await;
-    assert_eq!(read_learnt(&stage.path("nightbell.db"), "warehouse").await, learnt);
+    assert_eq!(read_learnt(&stage.store(), "warehouse").await, learnt);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,6 +64,6 @@ async fn a_run_keeps_what_it_learnt_by_the_way() {
     let stage = Stage::set(TELL_FAILURES).await;
     stage.workspace.put_all((0..1100).map(|n| SimInstance::waiting("etl", n, ago(600 + n as i64)).running()));
     stage.once(0).await;
-    let learnt = read_learnt(&stage.path("nightbell.db"), "warehouse").await;
+    let learnt = read_learnt(&stage.store(), "warehouse").await;
     assert_eq!(learnt.get("offset").map(String::as_str), Some("records"), "{learnt:?}");
 }

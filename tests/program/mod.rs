@@ -87,6 +87,14 @@ impl Stage {
         self.database.as_ref().map_or_else(file, |database| database.0.clone())
     }
 
+    /// Everything that the store holds.
+    pub(crate) async fn stored(&self) -> Vec<u8> {
+        match &self.database {
+            Some(database) => database.rows().await.into_bytes(),
+            None => std::fs::read(self.path("nightbell.db")).unwrap(),
+        }
+    }
+
     /// Writes the configuration anew with `rules` at its end.
     pub(crate) fn write_config(&self, rules: &str) {
         let text = format!(

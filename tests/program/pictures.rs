@@ -102,10 +102,10 @@ async fn messages() -> Vec<(String, String)> {
         );
     }
     let rules = format!(
-        "version: 1\ntimezone: Asia/Shanghai\nstore: sqlite://{}\nsources:\n{}receivers:\n{receivers}rules:\n  \
+        "version: 1\ntimezone: Asia/Shanghai\nstore: {}\nsources:\n{}receivers:\n{receivers}rules:\n  \
          etl-failed: {{ when: {{ status: [fail] }}, severity: critical, \
          notify: [mail-en, mail-zh, slack-en, slack-zh] }}\n",
-        stage.path("nightbell.db").display(),
+        stage.store(),
         stage.source("warehouse")
     );
     std::fs::write(stage.path("rules.yaml"), rules).unwrap();

@@ -143,9 +143,9 @@ async fn a_source_is_read_through_socks_and_a_receiver_told_through_connect() {
     let (port, told) = hook("hook.invalid", &stage.path("hook.pem")).await;
     let source = stage.source("warehouse").replace("http://127.0.0.1:", "http://scheduler.invalid:");
     let config = format!(
-        "version: 1\nstore: sqlite://{store}\nsources:\n{source}receivers:\n  hook: {{ type: webhook, \
+        "version: 1\nstore: {store}\nsources:\n{source}receivers:\n  hook: {{ type: webhook, \
          url: 'https://hook.invalid:{port}/bell', ca_file: hook.pem }}\n{rules}",
-        store = stage.path("nightbell.db").display(),
+        store = stage.store(),
         rules = super::TELL_FAILURES,
     );
     std::fs::write(stage.path("rules.yaml"), config).unwrap();

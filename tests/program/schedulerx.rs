@@ -69,7 +69,7 @@ async fn a_failure_is_told_once_with_its_result_and_a_later_success_resolves_it(
     assert_eq!((hits.len(), hits[1].json()["type"].as_str()), (2, Some("alert.resolved")));
     // Keys, tokens, a group's key, people's contacts, a job's parameters and what the log gives away: in no output, and
     // not in the store either.
-    let stored = std::fs::read(stage.path("nightbell.db")).unwrap();
+    let stored = stage.stored().await;
     for (place, kept) in [("the log", printed), ("a message", format!("{hits:?}")), ("the store", text(&stored))] {
         assert!(!kept.contains("CANARY"), "a canary is in {place}");
     }

@@ -51,7 +51,7 @@ async fn no_secret_turns_up_in_any_output_log_or_file() {
         stage.workspace.endpoint()
     );
     let config = format!(
-        "version: 1\nstore: sqlite://{store}\nsources:\n{source}{wrong}{token}  iam:\n    type: dataarts\n    endpoint: \"http://{closed}\"\n    project_id: p\n    auth: {{ user: u, \
+        "version: 1\nstore: {store}\nsources:\n{source}{wrong}{token}  iam:\n    type: dataarts\n    endpoint: \"http://{closed}\"\n    project_id: p\n    auth: {{ user: u, \
            password: {{ file: secret-password }}, domain: d, iam_endpoint: \"http://{closed}\" }}\n  \
          aliyun:\n    type: schedulerx\n    endpoint: \"http://{closed}\"\n    namespace: n\n    groups: [g]\n    auth: {{ \
            access_key: {{ file: secret-token }}, secret_key: {{ file: secret-key }}, \
@@ -75,7 +75,7 @@ async fn no_secret_turns_up_in_any_output_log_or_file() {
            auth: {{ access_key: {{ file: secret-token }}, secret_key: {{ file: secret-key }} }} }}\n\
          rules:\n  failed: {{ when: {{ status: [fail] }}, notify: [slack, lost, hook, mail, bot, dingtalk, wecom, \
            feishu, teams, discord, telegram, pagerduty, smn, ntfy] }}\n",
-        store = stage.path("nightbell.db").display(),
+        store = stage.store(),
         hook = stage.sink.url("hook"),
     );
     // The file itself names a URL with a secret in it: it is the user's, and no output of ours.
@@ -111,7 +111,9 @@ async fn no_secret_turns_up_in_any_output_log_or_file() {
     }
     assert!(attempted > 10_000, "a run at trace level that says nothing proves nothing");
     assert!(!stage.sink.hits_at("hook").is_empty(), "nothing was sent");
-    for (name, bytes) in everything_below(stage.directory.path()) {
+    let mut written = everything_below(stage.directory.path());
+    written.push(("the store".to_string(), stage.stored().await));
+    for (name, bytes) in written {
         assert_silent(&name, &bytes);
         assert!(!String::from_utf8_lossy(&bytes).contains(&tail), "{name} holds a secret URL");
     }

@@ -20,10 +20,10 @@ fn auth(stage: &Stage, password: &str) -> String {
 fn topic(stage: &Stage, password: &str) {
     let (endpoint, project) = (stage.sink.url(""), &stage.workspace.config().project_id);
     let text = format!(
-        "version: 1\nstore: sqlite://{store}\nsources:\n{source}receivers:\n  topic: {{ type: smn, endpoint: \"{endpoint}\", \
+        "version: 1\nstore: {store}\nsources:\n{source}receivers:\n  topic: {{ type: smn, endpoint: \"{endpoint}\", \
          project_id: {project}, topic_urn: \"urn:smn:r:p:t\", {auth} }}\nrules:\n  failed: {{ when: {{ status: [fail] }}, \
          notify: [topic] }}\n",
-        store = stage.path("nightbell.db").display(),
+        store = stage.store(),
         source = stage.source("warehouse"),
         endpoint = endpoint.trim_end_matches('/'),
         auth = auth(stage, password),

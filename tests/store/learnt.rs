@@ -1,16 +1,15 @@
 //! What was learnt of sources.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use nightbell::model::SourceId;
 use nightbell::store::{Mode, PollLedger as _, SqlStore};
 
 use super::super::sample::{Place, source};
 
-/// What the store in a file holds of a source.
-pub(crate) async fn read_learnt(path: &Path, source: &str) -> BTreeMap<String, String> {
-    let store = SqlStore::open(&format!("sqlite://{}", path.display()), Mode::Read).await.unwrap();
+/// What the store at `url` holds of a source.
+pub(crate) async fn read_learnt(url: &str, source: &str) -> BTreeMap<String, String> {
+    let store = SqlStore::open(url, Mode::Read).await.unwrap();
     let learnt = store.load_learnt(&SourceId::new(source)).await.unwrap();
     store.close().await;
     learnt

@@ -25,7 +25,7 @@ async fn whatever_is_done_is_on_record_with_who_did_it() {
         ("POST", "/api/v1/alerts/a1/close", r#"{"reason":"planned"}"#, "close"),
     ];
     for (index, (method, path, body, _)) in acts.iter().enumerate() {
-        clock.set(super::night::now() + jiff::SignedDuration::from_secs(index as i64));
+        served.set(&clock, super::night::now() + jiff::SignedDuration::from_secs(index as i64)).await;
         let answer = served.ask(method, path, &headers, body).await;
         assert!((200..300).contains(&answer.status), "{method} {path}: {answer:?}");
     }

@@ -117,7 +117,7 @@ async fn an_alert_that_a_person_closes_is_counted() {
     let headers = [("authorization", responder.as_str()), ("content-type", "application/json")];
     let closed = served.ask("POST", "/api/v1/alerts/a1/close", &headers, r#"{"reason":"planned"}"#).await;
     assert_eq!(closed.status, 200, "{closed:?}");
-    clock.set(super::night::now() + jiff::SignedDuration::from_mins(1));
+    served.set(&clock, super::night::now() + jiff::SignedDuration::from_mins(1)).await;
     until(&served, &looks, CLOSED, |count| count == 1.0).await;
     served.stop().await;
 }
@@ -142,7 +142,7 @@ async fn an_alert_that_a_command_closes_is_counted() {
     let mut command = nightbell(&["close", "-c", file.to_str().unwrap(), "--rule", "failed", "--reason", "planned"]);
     let closed = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(closed.status.success(), "{}", text(&closed.stderr));
-    clock.set(SystemClock.now() + jiff::SignedDuration::from_mins(1));
+    served.set(&clock, SystemClock.now() + jiff::SignedDuration::from_mins(1)).await;
     until(&served, &[], CLOSED, |count| count == 1.0).await;
     served.stop().await;
 }

@@ -31,7 +31,7 @@ async fn a_link_acknowledges_when_its_button_is_pressed_and_nothing_else() {
     assert_eq!(done.status, 200, "{done:?}");
     let first = store.acks().await.unwrap().remove("a1").unwrap();
     assert_eq!((first.by.as_str(), first.reason.as_deref()), ("kim (link)", Some("on it")));
-    clock.set(super::night::now().checked_add(jiff::SignedDuration::from_mins(5)).unwrap());
+    served.set(&clock, super::night::now().checked_add(jiff::SignedDuration::from_mins(5)).unwrap()).await;
     assert_eq!(served.ask("POST", &path, &form, "who=kim").await.status, 200);
     assert_eq!(store.acks().await.unwrap().remove("a1").unwrap(), first, "twice is once");
     // Somebody else has the same message: that kim has it is said first, and what the press would do.
@@ -58,10 +58,10 @@ async fn a_link_acknowledges_when_its_button_is_pressed_and_nothing_else() {
             assert_eq!(served.ask(method, &wrong, &form, "who=eve").await.status, 404, "{method} {wrong}");
         }
     }
-    clock.set(until.checked_add(jiff::SignedDuration::from_secs(1)).unwrap());
+    served.set(&clock, until.checked_add(jiff::SignedDuration::from_secs(1)).unwrap()).await;
     assert_eq!(served.ask("POST", &path, &form, "who=kim").await.status, 410);
     let over = Link { alert: "a3", ..link };
-    clock.set(super::night::now());
+    served.set(&clock, super::night::now()).await;
     let done = served.ask("POST", &address("a3", &key.signature(&over)), &form, "who=kim").await;
     assert!(
         done.status == 200 && !store.acks().await.unwrap().contains_key("a3"),

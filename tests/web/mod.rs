@@ -33,10 +33,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nightbell::app::App;
-use nightbell::clock::{Clock, SystemClock};
+use nightbell::clock::{Clock, ManualClock, SystemClock};
 use nightbell::config::{Config, LoadOptions};
-use nightbell::store::{Mode, SqlStore};
+use nightbell::store::{Leases as _, Mode, SqlStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -54,6 +55,8 @@ pub(crate) const AROUND: &str = "sources:\n  s: { type: dataarts, endpoint: \"ht
 pub(crate) struct Served {
     pub(crate) place: Place,
     pub(crate) address: SocketAddr,
+    /// What it goes by.
+    clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
     running: Option<JoinHandle<()>>,
 }
@@ -61,18 +64,39 @@ pub(crate) struct Served {
 impl Served {
     /// Starts one with `web` for that key of the configuration, at a port that is free.
     pub(crate) async fn start(web: &str) -> Served {
-        Served::start_in(Place::new(), web, Arc::new(SystemClock)).await
+        let place = Place::new();
+        let url = place.url();
+        Served::start_on(place, &url, &format!("{web}{AROUND}"), Arc::new(SystemClock)).await
     }
 
     /// The same, on a store that is there, by `clock`.
-    pub(crate) async fn start_in(place: Place, web: &str, clock: Arc<dyn Clock>) -> Served {
+    pub(crate) async fn start_in(place: Place, web: &str, clock: Arc<ManualClock>) -> Served {
         Served::start_with(place, &format!("{web}{AROUND}"), clock).await
     }
 
     /// The same with all that the configuration says beside the store.
-    pub(crate) async fn start_with(place: Place, rules: &str, clock: Arc<dyn Clock>) -> Served {
+    pub(crate) async fn start_with(place: Place, rules: &str, clock: Arc<ManualClock>) -> Served {
+        // A server has a clock of its own, by which whoever shares it goes.
+        place.hold_clock(clock.now());
         let url = place.url();
         Served::start_on(place, &url, rules, clock).await
+    }
+
+    /// Sets the clock that it goes by, and that of its store.
+    pub(crate) async fn set(&self, clock: &ManualClock, to: Timestamp) {
+        clock.set(to);
+        let to = clock.now();
+        if self.place.hold_clock(to) {
+            // It looks every second what time it is there.
+            let store = self.store().await;
+            while !store.look(None).await.unwrap().replicas.iter().any(|one| one.seen_at == to) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            store.close().await;
+            while self.clock.now() != to {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
     }
 
     /// The same on the store at `url`.
@@ -81,11 +105,11 @@ impl Served {
         let loaded = Config::from_text(text, "rules.yaml", Path::new("."), &LoadOptions { offline: true });
         let config = loaded.unwrap_or_else(|problem| panic!("{problem}")).config;
         let mut app = App::open(&config, clock).await.unwrap();
-        let address = app.listen().await.unwrap().unwrap();
+        let (address, clock) = (app.listen().await.unwrap().unwrap(), app.clock());
         let shutdown = CancellationToken::new();
         let until = shutdown.clone();
         let running = Some(tokio::spawn(async move { app.run(until).await.unwrap() }));
-        Served { place, address, shutdown, running }
+        Served { place, address, clock, shutdown, running }
     }
 
     /// The store beside it.

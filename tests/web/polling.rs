@@ -36,11 +36,11 @@ async fn a_second_that_is_over_makes_no_new_answer() {
         let mut statuses = Vec::new();
         // The loops go round meanwhile, and one may have something to say.
         for _ in 0..5 {
-            clock.set(now() + SignedDuration::from_secs(1));
+            served.set(&clock, now() + SignedDuration::from_secs(1)).await;
             let first = served.get(path, &[("authorization", &viewer)]).await;
             assert_eq!(first.status, 200, "{path}: {first:?}");
             let tag = first.header("etag").unwrap_or_else(|| panic!("{path} has no tag")).to_string();
-            clock.set(now() + SignedDuration::from_secs(50));
+            served.set(&clock, now() + SignedDuration::from_secs(50)).await;
             let again = served.get(path, &[("authorization", &viewer), ("if-none-match", &tag)]).await;
             statuses.push(again.status);
             if again.status == 304 {
@@ -51,9 +51,9 @@ async fn a_second_that_is_over_makes_no_new_answer() {
         assert_eq!(statuses.last(), Some(&304), "{path}: {statuses:?}");
     }
     // What is shown gets no older than a minute.
-    clock.set(now());
+    served.set(&clock, now()).await;
     let tag = served.get("/", &[("authorization", &viewer)]).await.header("etag").unwrap().to_string();
-    clock.set(now() + SignedDuration::from_mins(2));
+    served.set(&clock, now() + SignedDuration::from_mins(2)).await;
     let later = served.get("/", &[("authorization", &viewer), ("if-none-match", &tag)]).await;
     assert_eq!(later.status, 200);
     assert!(later.body.contains("ago"), "{}", later.body);

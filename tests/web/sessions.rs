@@ -58,7 +58,7 @@ async fn a_session_begins_with_a_token_and_ends_when_somebody_says_so() {
     };
     let cookie = begin().await;
     assert_eq!(served.get("/alerts", &[("cookie", &cookie)]).await.status, 200);
-    clock.set(super::night::now().checked_add(jiff::SignedDuration::from_hours(24 * 15)).unwrap());
+    served.set(&clock, super::night::now().checked_add(jiff::SignedDuration::from_hours(24 * 15)).unwrap()).await;
     assert_eq!(served.get("/alerts", &[("cookie", &cookie)]).await.status, 303);
     let cookie = begin().await;
     use nightbell::store::Access as _;

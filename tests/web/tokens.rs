@@ -39,7 +39,7 @@ async fn a_token_lets_in_until_it_expires_or_is_revoked() {
     }
     let other = served.get("/metrics", &[("authorization", &format!("Basic {holding}"))]).await;
     assert_eq!((other.status, other.header("www-authenticate")), (401, Some("Bearer")));
-    clock.set(at(61));
+    served.set(&clock, at(61)).await;
     assert_eq!((ask(&holding).await, ask(&ending).await), (200, 401));
     assert_eq!(store.revoke_tokens(&hash[..8], at(61)).await.unwrap().len(), 1);
     assert_eq!(ask(&holding).await, 401);
@@ -100,7 +100,7 @@ async fn tokens_are_made_listed_and_revoked_on_the_command_line_and_shown_once()
     let listed = stage.output(&["token", "list", "--json"]).await;
     let line: serde_json::Value = serde_json::from_str(text(&listed.stdout).trim()).unwrap();
     assert_eq!((&line["name"], &line["role"], &line["state"]), (&"kim".into(), &"responder".into(), &"active".into()));
-    let bytes = std::fs::read(stage.path("nightbell.db")).unwrap();
+    let bytes = stage.stored().await;
     assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()), "the store holds the token itself");
     let id = line["id"].as_str().unwrap();
     assert!(stage.output(&["token", "revoke", id]).await.status.success());

@@ -14,6 +14,7 @@ use super::rows;
 use crate::model::{Alert, AlertState, Instance, ReceiverId, RuleId, Severity, SourceId, Status};
 use crate::store::archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
 use crate::store::error::StoreError;
+use crate::store::inquiry::Inquiry as _;
 
 /// When an instance stands in the course of things: where it was planned, else where it began, else where it was seen.
 const WHEN: &str = "COALESCE(plan_time, start_time, changed_at)";
@@ -39,12 +40,16 @@ impl Archive for SqlStore {
 
     /// The names of all jobs that a source, or any source, has shown, in order.
     async fn job_names(&self, source: Option<&SourceId>) -> Result<Vec<String>, StoreError> {
-        let found = sqlx::query("SELECT DISTINCT job FROM instance WHERE $1 IS NULL OR source = $1 ORDER BY job")
-            .bind(source.map(SourceId::as_str))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
-        Ok(rows::all(&found, "instance", |row| rows::text(row, 0)))
+        // Source by source, and from one name to the next: of each job there may be any number of runs.
+        let sources = match source {
+            Some(source) => vec![source.clone()],
+            None => self.sources().await?.into_iter().map(|source| source.id).collect(),
+        };
+        let mut names = BTreeSet::new();
+        for source in &sources {
+            names.extend(self.jobs_of(source).await?);
+        }
+        Ok(names.into_iter().collect())
     }
 
     async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, StoreError> {

@@ -32,8 +32,8 @@ const DAYS: &str = "SELECT day, status, CAST(SUM(runs) AS BIGINT) FROM job_day \
 struct Wanted {
     conditions: Vec<String>,
     bound: Vec<Bound>,
-    /// Whether the conditions leave few rows, which an index finds that is sorted otherwise.
-    is_of_few: bool,
+    /// By what the rows are sorted, where that is no index's plain age.
+    age: Option<&'static str>,
 }
 
 enum Bound {
@@ -55,14 +55,22 @@ impl Wanted {
         self.bound.push(Bound::Number(place.at.as_millisecond()));
         self.bound.push(text(&place.id));
         let last = self.bound.len();
-        self.conditions.push(format!("(created_at, id) < (${}, ${last})", last - 1));
+        let (age, at) = (self.age(), last - 1);
+        self.conditions.push(format!("({age}, id) < (${at}, ${last})"));
+        if self.age.is_some() {
+            // An index of an expression is entered by a bound of that alone.
+            self.conditions.push(format!("{age} <= ${at}"));
+        }
+    }
+
+    fn age(&self) -> &'static str {
+        self.age.unwrap_or("created_at")
     }
 
     /// The statement that selects `columns` of so many rows of `table`, the newest first.
     fn newest(&self, columns: &str, table: &str, limit: usize) -> AssertSqlSafe<String> {
         let conditions = if self.conditions.is_empty() { "1 = 1".into() } else { self.conditions.join(" AND ") };
-        // A sum is what no index is sorted by: then the few rows are found by the conditions, and sorted.
-        let age = if self.is_of_few { "created_at + 0" } else { "created_at" };
+        let age = self.age();
         AssertSqlSafe(format!(
             "SELECT {columns} FROM {table} WHERE {conditions} ORDER BY {age} DESC, id DESC LIMIT {limit}"
         ))
@@ -116,24 +124,29 @@ fn deliveries_sql(ask: &DeliveryAsk, limit: usize) -> (AssertSqlSafe<String>, Wa
     let mut wanted = Wanted::default();
     if let Some(state) = ask.state {
         wanted.conditions.push(format!("state = '{}'", state.as_str()));
-        wanted.is_of_few = matches!(state, DeliveryState::Pending | DeliveryState::Merged);
+        // What is pending, and what was merged for all receivers, has indexes by an expression that nobody else asks for.
+        let is_of_all = state == DeliveryState::Merged && ask.receiver.is_none();
+        wanted.age = (state == DeliveryState::Pending || is_of_all).then_some("created_at + 0");
     }
     if ask.state == Some(DeliveryState::Dead) {
         wanted.conditions.push("dropped_at IS NULL".into());
     }
-    if ask.state == Some(DeliveryState::Merged) {
-        wanted.conditions.push("merged_into IS NOT NULL".into());
-    }
     if ask.digests {
         wanted.conditions.push("kind = 'digest'".into());
     }
-    // The list of a receiver has an index of the first expression; of the second there is none, for what is not delivered is
-    // found by its state.
-    let is_open = ask.state.is_some_and(|state| state != DeliveryState::Delivered);
-    let receiver = if is_open { "receiver || '' = ?" } else { "COALESCE(receiver, '') = ?" };
+    // What is pending or dead is found by its state, of which there is little: no index is of its expression. What is merged has
+    // an index of its own by receiver, and the list of all that a receiver was sent has one of the last expression.
+    let receiver = match ask.state {
+        Some(DeliveryState::Pending | DeliveryState::Dead) => "receiver || '' = ?",
+        Some(DeliveryState::Merged) => "receiver = ?",
+        Some(DeliveryState::Delivered) | None => "COALESCE(receiver, '') = ?",
+    };
     wanted.and(receiver, ask.receiver.as_ref().map(text));
     wanted.and("alert = ?", ask.alert.as_ref().map(text));
-    wanted.is_of_few |= ask.alert.is_some();
+    if ask.alert.is_some() {
+        // No index is sorted by this sum: the few rows of an alert are found by it, and sorted.
+        wanted.age = Some("0 + created_at");
+    }
     wanted.after(ask.after.as_ref());
     (wanted.newest(rows::DELIVERY_COLUMNS, "delivery", limit), wanted)
 }

@@ -190,3 +190,46 @@ fn timed_out(limit: Duration) -> sqlx::Error {
     let words = format!("the database did not answer within {} s", limit.as_secs());
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, words))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use sqlx::Row as _;
+    use sqlx::any::AnyPoolOptions;
+
+    use super::super::server_plans::cluster;
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(2);
+
+    /// Which of the server's processes answers, of which there is one for each connection.
+    async fn who_answers(all: &Connections) -> i32 {
+        sqlx::query("SELECT pg_backend_pid()").fetch_one(all).await.unwrap().get(0)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_takes_too_long_is_given_up_and_its_connection_is_used_no_more() {
+        const SLOW: &str = "SELECT 1 FROM pg_sleep(60)";
+        let url = tokio::task::spawn_blocking(|| cluster::empty_database("")).await.unwrap();
+        sqlx::any::install_default_drivers();
+        let all = Connections::to_server(AnyPoolOptions::new().max_connections(1).connect(&url).await.unwrap(), LIMIT);
+        for way in ["one row", "all rows", "on a connection that was taken"] {
+            let before = who_answers(&all).await;
+            assert_eq!(who_answers(&all).await, before, "one that is sound is used again");
+            let began = Instant::now();
+            let outcome = match way {
+                "one row" => sqlx::query(SLOW).fetch_optional(&all).await.map(drop),
+                "all rows" => sqlx::query(SLOW).fetch_all(&all).await.map(drop),
+                _ => sqlx::query(SLOW).execute(&mut all.take().await.unwrap()).await.map(drop),
+            };
+            let took = began.elapsed();
+            let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+            assert!(matches!(&outcome, Err(sqlx::Error::Io(error)) if is_late(error)), "{way}: {outcome:?}");
+            assert!(took >= LIMIT && took < Duration::from_secs(30), "{way}: {took:?}");
+            assert_ne!(who_answers(&all).await, before, "{way}: the connection is used again");
+        }
+        all.close().await;
+        tokio::task::spawn_blocking(move || cluster::remove(&url)).await.unwrap();
+    }
+}

@@ -60,7 +60,7 @@ const SMALL: [&str; 22] = [
     "CONSTANT",
 ];
 /// Indexes of what is open, which is little whatever is stored, and of what has failed, of which a digest has to know all.
-pub(super) const OPEN: [&str; 15] = [
+pub(super) const OPEN: [&str; 16] = [
     "instance_open",
     "instance_by_failing",
     "delivery_dead_by_age",
@@ -73,6 +73,7 @@ pub(super) const OPEN: [&str; 15] = [
     "one_firing_alert",
     "delivery_grouped",
     "delivery_queue",
+    "delivery_pending_by_age",
     "delivery_dead",
     "delivery_dead_letter",
     "escalation_open",
@@ -229,19 +230,65 @@ async fn what_is_asked_often_is_answered_by_an_index() {
 }
 
 /// What of a store no loop and no page asks again and again, or what is asked by another name.
-const NOT_ASKED: [(&str, &str); 4] = [
-    ("is_shared", "asks nothing"),
-    ("commit_poll", "is commit_rendering with nothing to render"),
-    ("drop_deliveries", "is what a person does, by ids"),
-    ("record_action", "is what a person does, one row"),
+const NOT_ASKED: [(&str, &[&str]); 5] = [
+    ("asks nothing", &["is_shared"]),
+    ("is commit_rendering with nothing to render", &["commit_poll"]),
+    ("is asked once, at the start", &["link_key"]),
+    (
+        "is what a person does, to what is named",
+        &[
+            "drop_deliveries",
+            "record_action",
+            "add_silence",
+            "expire_silence",
+            "ack",
+            "ack_and_tell",
+            "unack",
+            "revive",
+            "add_token",
+            "revoke_tokens",
+            "begin_session",
+            "end_session",
+        ],
+    ),
+    (
+        "is asked by a command alone, when somebody calls it",
+        &[
+            "instances",
+            "jobs",
+            "alerts",
+            "find_alerts",
+            "alerted_jobs",
+            "history_begins",
+            "tellings",
+            "messages",
+            "deliveries",
+            "find_deliveries",
+            "tokens",
+            "transitions_between",
+            "states_before",
+            "polls_between",
+            "count_alerts",
+            "count_deliveries",
+            "count_instances",
+            "count_jobs",
+            "recorded_rules",
+            "recorded_receivers",
+            "jobs_of_alerts",
+        ],
+    ),
 ];
 
 /// A method that is added to what loops and pages ask is asked here, too.
 #[test]
 fn nothing_that_loops_and_pages_ask_is_left_out() {
     let roles = [
+        include_str!("../access.rs"),
         include_str!("../actions.rs"),
+        include_str!("../archive.rs"),
         include_str!("../board.rs"),
+        include_str!("../deliveries.rs"),
+        include_str!("../desk.rs"),
         include_str!("../digests.rs"),
         include_str!("../escalation.rs"),
         include_str!("../fallback.rs"),
@@ -252,6 +299,8 @@ fn nothing_that_loops_and_pages_ask_is_left_out() {
         include_str!("../ledger.rs"),
         include_str!("../outbox.rs"),
         include_str!("../own.rs"),
+        include_str!("../tally.rs"),
+        include_str!("../transition.rs"),
         include_str!("../upkeep.rs"),
     ];
     let asked = include_str!("plans/asked.rs");
@@ -263,11 +312,11 @@ fn nothing_that_loops_and_pages_ask_is_left_out() {
             let name = rest.split(['(', '<']).next().unwrap();
             methods += 1;
             let is_asked = [format!(".{name}("), format!("::{name}(")].iter().any(|call| asked.contains(call.as_str()));
-            if is_asked == NOT_ASKED.iter().any(|(not, _)| *not == name) {
+            if is_asked == NOT_ASKED.iter().any(|(_, names)| names.contains(&name)) {
                 missing.push(name);
             }
         }
     }
-    assert!(methods > 75, "{methods}");
+    assert!(methods > 110, "{methods}");
     assert!(missing.is_empty(), "not asked, or asked and listed as what is not: {missing:?}");
 }

@@ -118,7 +118,13 @@ fn in_ms(span: Duration) -> String {
 }
 
 fn pool(address: &StoreAddress, access: Access, connections: u32) -> Result<Connections, StoreError> {
-    let pool = AnyPoolOptions::new()
+    let pool = pool_options(connections).connect_lazy_with(options(address, access)?);
+    Ok(Connections::to_server(pool, STORE_CALL_MAX))
+}
+
+/// How long a connection is waited for, kept, and left idle.
+fn pool_options(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(STORE_WAIT_MAX)
         .max_lifetime(STORE_CONNECTION_LIFE)
@@ -131,8 +137,6 @@ fn pool(address: &StoreAddress, access: Access, connections: u32) -> Result<Conn
                 Ok(is_fresh || matches!(timeout(STORE_PING_MAX, connection.ping()).await, Ok(Ok(()))))
             })
         })
-        .connect_lazy_with(options(address, access)?);
-    Ok(Connections::to_server(pool, STORE_CALL_MAX))
 }
 
 /// One connection outside of a pool: a pool would try again and again what is refused for good.
@@ -300,6 +304,15 @@ async fn check(connection: &mut AnyConnection, address: &StoreAddress) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One that lives for ever keeps to what its server was told at its beginning, and to a primary that is none any more.
+    #[test]
+    fn a_connection_does_not_live_for_ever() {
+        let pool = pool_options(3);
+        assert_eq!((pool.get_max_connections(), pool.get_acquire_timeout()), (3, STORE_WAIT_MAX));
+        let life = Some(STORE_CONNECTION_LIFE);
+        assert_eq!((pool.get_max_lifetime(), pool.get_idle_timeout()), (life, life));
+    }
 
     #[test]
     fn a_server_that_cannot_be_worked_with_is_refused_with_words() {

@@ -320,4 +320,6 @@ async fn storm() {
     assert!(kills.count > 20 && terms.count > 20, "too few takeovers to speak of");
     assert!(kills.p99 <= KILL_TAKEOVER_MAX, "taken over {:?} after a kill", kills.p99);
     assert!(terms.p99 <= bar, "taken over {:?} after SIGTERM", terms.p99);
+    // Half of them are in time however slow the machine is.
+    assert!(terms.median <= waits + works, "half of them were taken over {:?} after SIGTERM, or later", terms.median);
 }

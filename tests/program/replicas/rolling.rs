@@ -82,6 +82,14 @@ async fn roll() {
     scene.says(frozen, "it stands by").await;
     scene.replace(waits);
     scene.says_times(waits, "it stands by", 2).await;
+    // To have it read that file again is no wish for another configuration.
+    signal(scene.pid(waits), "-HUP");
+    scene.says(waits, "was read again and is as it was").await;
+    assert_eq!(
+        number(&scene, "SELECT number FROM generation WHERE id = 1").await,
+        2,
+        "an older file is in force again"
+    );
     scene.stage.workspace.put(failed("old_job", 99_001));
     scene.stage.workspace.put(SimInstance::waiting("etl_busy", 99_002, ago(120)).running());
     scene.demanded.insert(("99002".into(), "/hook0".into()));

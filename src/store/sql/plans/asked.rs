@@ -79,6 +79,9 @@ pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.next_step(&[step], now).await?;
     store.escalated_ends(5).await?;
     store.active_silences(now).await?;
+    store.job_names(Some(&source)).await?;
+    store.job_names(None).await?;
+    store.acks().await?;
     store.alerts_named("a").await?;
     store.told(std::slice::from_ref(&alert)).await?;
     store.told_in_group(&alert).await?;

@@ -1,6 +1,7 @@
 //! Why the store cannot do what it should.
 
 use crate::model::SourceId;
+use crate::words::Saying;
 
 /// Why the store cannot do what it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum StoreError {
     /// The database gave this up because others were in its way, again and again; nothing of it is there.
     #[error("the store is too busy: {0}")]
     Contended(String),
+    /// As many silences hold as may, which is so many.
+    #[error("{}", Saying::of("refused.silences-max").with("n", .0).in_english())]
+    TooManySilences(i64),
     /// What was asked for is more than the store takes.
     #[error("{0}")]
     Refused(String),

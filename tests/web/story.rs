@@ -147,7 +147,7 @@ async fn a_page_tells_the_whole_story_of_an_alert_in_order() {
             "etl_orders failed",
             "under configuration 7",
             "episode 2: it failed again",
-            "sent after all: silence:9 is over",
+            "sent after all: silence 9 is over",
             "release of Friday",
             "/deliveries/d1",
             "hook: delivered",
@@ -169,7 +169,7 @@ async fn a_page_tells_the_whole_story_of_an_alert_in_order() {
         &["Other alerts of this job", "/alerts/earlier", "Last runs", "/explain?source=s&#38;job=etl_orders"],
     );
     let quiet = served.get("/alerts/quiet", &[]).await.body;
-    in_order(story(&quiet), &["held back by silence:1", "migration", "by li, until 02:00"]);
+    in_order(story(&quiet), &["held back: silence 1", "migration", "by li, until 02:00"]);
     served.stop().await;
 }
 

@@ -45,9 +45,7 @@ impl Desk for SqlStore {
                 .map_err(|error| self.failed(error))?;
                 let (active, last) = (rows::number(&counted, 0)?, rows::number(&counted, 1)?);
                 if active >= i64::try_from(SILENCES_ACTIVE_MAX).unwrap_or(i64::MAX) {
-                    return Err(StoreError::Refused(format!(
-                        "{active} silences hold already, which is the most; expire some"
-                    )));
+                    return Err(StoreError::TooManySilences(active));
                 }
                 let id = SilenceId(last + 1);
                 sqlx::query(

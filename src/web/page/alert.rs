@@ -163,7 +163,7 @@ fn story(
     }
     events.push(event(alert.created_at, part.severity.as_str(), p.say("web.story.decided"), decided));
     if let Some(by) = &alert.suppressed_by {
-        let title = p.say_with("web.waits.held_back", "by", p.plain(&by.to_string()));
+        let title = p.say_with("web.waits.held_back", "by", p.held_back_by(&by.to_string()));
         let of_silence = silence.map(|silence| {
             let until = silence.expired.as_ref().map_or(silence.ends_at, |(at, _)| *at);
             let (who, at) = (p.plain(&silence.by), p.clock(&until));
@@ -172,7 +172,7 @@ fn story(
         events.push(event(alert.created_at, "warning", title, of_silence.unwrap_or_default()));
     }
     if let Some(held) = &part.held_back {
-        let title = p.say_with("web.story.released", "by", p.plain(&held.by));
+        let title = p.say_with("web.story.released", "by", p.held_back_by(&held.by));
         events.push(event(held.until, "info", title, held.reason.iter().map(|reason| p.plain(reason)).collect()));
     }
     for step in steps {
@@ -235,8 +235,9 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
         .attempts
         .iter()
         .map(|attempt| {
-            let answer = [attempt.status.as_deref(), attempt.error.as_deref()];
-            let answer = answer.into_iter().flatten().map(|text| p.plain(text)).collect::<Vec<_>>().join(" ");
+            let status = attempt.status.as_deref().map(|status| p.plain(status));
+            let answer = status.into_iter().chain(attempt.error.as_deref().map(|error| p.reason(error)));
+            let answer = answer.collect::<Vec<_>>().join(" ");
             let (n, at, outcome) = (
                 attempt.number.to_string(),
                 p.clock(&attempt.started_at),
@@ -254,7 +255,7 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
         });
     }
     if let (DeliveryState::Dead, Some(error)) = (teller.delivery.state, &teller.delivery.last_error) {
-        details.push(p.plain(error));
+        details.push(p.reason(error));
     }
     if traced.record.fallback.is_some() {
         details.push(p.say("web.story.fallback"));

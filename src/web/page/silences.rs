@@ -81,10 +81,7 @@ pub(in crate::web) async fn silences(
 
 /// `POST /silences`: shows what it would hit, or makes it.
 pub(in crate::web) async fn add(State(web): State<Web>, p: Page, Form(wish): Form<Wish>) -> Result<Response, Fault> {
-    let said = |p: &Page, wrong: Wrong| {
-        let part = wrong.part.map(|part| format!("{}: ", p.say_of("web.silence", part))).unwrap_or_default();
-        format!("{part}{}", wrong.why)
-    };
+    let said = |p: &Page, wrong: Wrong| p.says(&wrong.saying());
     let lasts = match parse_duration(wish.lasts.trim()) {
         Some(lasts) => lasts,
         None if wish.step == "preview" => Duration::from_secs(2 * 3600),

@@ -173,14 +173,16 @@ fn own_authority(settings: &WebSettings) -> Option<&str> {
 fn check_site(headers: &HeaderMap, settings: &WebSettings) -> Result<(), Fault> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let refused = || Err(Fault::new(StatusCode::FORBIDDEN, Saying::of("refused.other-site")));
+    let is_own = |origin: &str| {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        authority.is_some() && (authority == text("host") || authority == own_authority(settings))
+    };
     match (text("sec-fetch-site"), text("origin")) {
-        (Some("same-origin" | "none"), _) | (None, None) => Ok(()),
-        (Some(_), _) => refused(),
-        (None, Some(origin)) => {
-            let authority = origin.split_once("://").map(|(_, authority)| authority);
-            let is_own = authority.is_some() && (authority == text("host") || authority == own_authority(settings));
-            if is_own { Ok(()) } else { refused() }
-        }
+        (None | Some("same-origin" | "none"), None) => Ok(()),
+        // A browser that is told to say nothing of whence it comes knows it all the same.
+        (Some("same-origin"), Some("null")) => Ok(()),
+        (None | Some("same-origin" | "none"), Some(origin)) if is_own(origin) => Ok(()),
+        _ => refused(),
     }
 }
 
@@ -198,10 +200,18 @@ mod tests {
 
     #[test]
     fn what_another_page_asks_for_is_refused() {
-        let table: [(&[(&'static str, &str)], bool); 10] = [
+        let table: [(&[(&'static str, &str)], bool); 15] = [
             (&[], true),
             (&[("sec-fetch-site", "same-origin"), ("origin", "https://bell.example.com")], true),
+            (
+                &[("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1:8910"), ("host", "127.0.0.1:8910")],
+                true,
+            ),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example.com")], false),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], true),
             (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "none"), ("origin", "https://evil.example.com")], false),
+            (&[("sec-fetch-site", "none"), ("origin", "null")], false),
             (&[("sec-fetch-site", "same-site")], false),
             (&[("sec-fetch-site", "cross-site"), ("origin", "https://bell.example.com")], false),
             (&[("origin", "https://bell.example.com")], true),

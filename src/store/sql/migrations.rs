@@ -44,6 +44,7 @@ pub(super) fn migrations(dialect: Dialect) -> Migrator {
         step(48, "open_runs", include_str!("migrations/0048_open_runs.sql")),
         step(49, "dropped", include_str!("migrations/0049_dropped.sql")),
         step(50, "end_owed", include_str!("migrations/0050_end_owed.sql")),
+        step(52, "by_severity", include_str!("migrations/0052_by_severity.sql")),
     ])
 }
 

@@ -113,12 +113,12 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     }
 }
 
-/// What stands in a Chinese sentence in Latin letters is a name: a key, a command, the program's own. Two words of English in a
+/// What stands in a Chinese sentence in Latin letters is a name: a key, a command, the program's own. Three words of English in a
 /// row are a sentence that nobody has translated.
 #[test]
 fn no_english_is_left_in_chinese() {
-    const NAMES: [&str; 4] = ["nightbell token create", "nightbell doctor", "DataArts Factory", "DataArts Factory API"];
-    let english = regex::Regex::new(r"[A-Za-z']{2,}(?: [A-Za-z']{2,})+").unwrap();
+    const NAMES: [&str; 2] = ["nightbell token create", "DataArts Factory API"];
+    let english = regex::Regex::new(r"[A-Za-z']{2,}(?: [A-Za-z']{2,}){2,}").unwrap();
     for key in Language::Zh.keys() {
         let said = Language::Zh.phrase(key).unwrap().fill(&|_| Some("1".into()));
         let left: Vec<&str> = english.find_iter(&said).map(|it| it.as_str()).filter(|it| !NAMES.contains(it)).collect();

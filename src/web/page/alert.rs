@@ -34,6 +34,8 @@ struct AlertPage {
     job_link: String,
     run_link: Option<String>,
     silence_link: String,
+    /// What the run said: without the end of a log that stands beside its node.
+    error: Option<String>,
     nodes: Vec<NodePart>,
     runs: Vec<Run>,
     others: Vec<Row>,
@@ -100,6 +102,7 @@ pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>
         job_link: job_link(alert.source.as_str(), job),
         run_link: run_id.map(|run| run_link(alert.source.as_str(), job, run)),
         silence_link: format!("/silences?job={}&rule={}#new", encoded(job), encoded(alert.rule.as_str())),
+        error: said_by_run(&alert).map(str::to_string),
         nodes: alert.facts.failing_nodes.clone(),
         runs: runs.iter().map(|run| shown_run(&p, run)).collect(),
         others: super::alerts::rows(&web, &p, &others).await?,
@@ -122,6 +125,14 @@ fn said_of(p: &Page, alert: &Alert) -> Said {
         description: description.lines().map(|line| p.plain(line)).collect(),
         links: links.into_iter().filter_map(|(key, url)| Some((key, url.clone()?))).collect(),
     }
+}
+
+/// What the run said, but for the ends of logs that its nodes have: they stand under it in messages.
+fn said_by_run(alert: &Alert) -> Option<&str> {
+    let error = alert.facts.instance.as_ref()?.error.as_deref()?;
+    let tails = alert.facts.failing_nodes.iter().filter_map(|node| node.log_tail.as_deref());
+    let said = tails.fold(error, |said, tail| said.strip_suffix(tail).unwrap_or(said));
+    Some(said.trim_end()).filter(|said| !said.is_empty())
 }
 
 fn shown_run(p: &Page, run: &Instance) -> Run {

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::durations::{running_limit, usual};
 use super::fault::Fault;
 use super::sight::Sight;
-use super::state::Web;
+use super::state::{InForce, Web};
 use crate::limits::{
     JOB_CHART_RUNS, NIGHT_ALERTS_MAX, NIGHT_DUES_MAX, NIGHT_JOBS_READ_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX,
     NIGHT_USUAL_READ_MAX, OWN_GAP_AGE_MAX,
 };
 use crate::model::{Ack, Alert, AlertId, AlertState, GapPart, Instance, Severity, SourceId, Status};
 use crate::rule::daily::Daily;
-use crate::rule::{Rule, Trigger};
+use crate::rule::{Pattern, Rule, Trigger};
 use crate::store::{AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, PollLedger as _, ReadSpan, SourceCondition};
 
 /// How long ago a source was read at least where that counts as not read since.
@@ -131,6 +131,22 @@ impl Lane {
     }
 }
 
+/// The jobs that rules name which say when they are due: such a job is there before a run of it is listed. Where a rule may be
+/// about several sources, nobody knows of which the job is.
+fn due_by_name(in_force: &InForce) -> Vec<Key> {
+    let sources: Vec<&SourceId> = in_force.config.sources.iter().map(|source| &source.id).collect();
+    let mut named = Vec::new();
+    for rule in in_force.config.rules.rules() {
+        let concerned: Vec<&&SourceId> = sources.iter().filter(|source| rule.concerns_source(source)).collect();
+        let is_due = matches!(rule.when.trigger, Some(Trigger::Daily(_) | Trigger::Missing(_)));
+        if let ([source], true) = (concerned.as_slice(), is_due) {
+            let jobs = rule.matches.jobs.iter().filter_map(Pattern::literal);
+            named.extend(jobs.map(|job| (SourceId::clone(source), job.to_string())));
+        }
+    }
+    named
+}
+
 /// The last of these runs, in order, that has begun; of those that all wait the last.
 fn last_of(runs: &[Instance]) -> Option<&Instance> {
     runs.iter().rev().find(|run| run.status != Status::Waiting).or(runs.last())
@@ -199,7 +215,11 @@ pub(super) async fn gather(
             enter(&mut lanes, run);
         }
     }
-    let mut lanes: Vec<Lane> = lanes.into_iter().filter_map(|(key, gathered)| lane(sight, key, gathered)).collect();
+    for key in due_by_name(&in_force) {
+        lanes.entry(key).or_default();
+    }
+    let lane = |(key, gathered)| lane(sight, key, gathered, (from, until));
+    let mut lanes: Vec<Lane> = lanes.into_iter().filter_map(lane).collect();
     lanes.sort_by_cached_key(rank);
     add_usual(web, &mut lanes, now).await?;
     Ok(Night { lanes, acks, unread, cut, is_worst_only: rest.is_some(), has_more_open, sources: state.sources })
@@ -238,8 +258,8 @@ async fn add_usual(web: &Web, lanes: &mut [Lane], now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-/// A job is there for the runs that may be seen, or for an alert alone.
-fn lane(sight: &Sight, (source, job): Key, gathered: Gathered) -> Option<Lane> {
+/// A job is there for the runs that may be seen, or for an alert alone, or because it is due.
+fn lane(sight: &Sight, (source, job): Key, gathered: Gathered, span: Between) -> Option<Lane> {
     let Gathered { runs, alerts } = gathered;
     let mut runs: Vec<Instance> = runs.into_values().collect();
     if !sight.sees_job(&source, &job) {
@@ -253,7 +273,9 @@ fn lane(sight: &Sight, (source, job): Key, gathered: Gathered) -> Option<Lane> {
         () if runs.iter().any(goes_on) => Urgency::Running,
         () => Urgency::Rest,
     };
-    (!runs.is_empty() || !alerts.is_empty()).then_some(Lane { source, job, urgency, runs, alerts, usual: None })
+    let lane = Lane { source, job, urgency, runs, alerts, usual: None };
+    let is_there = !lane.runs.is_empty() || !lane.alerts.is_empty() || !lane.dues(sight, span).is_empty();
+    is_there.then_some(lane)
 }
 
 /// What a job stands by among the others: of those that fail the worst first, of the same the one that has fired longest,

@@ -18,7 +18,9 @@ const RULES: &str = "web: { listen: \"127.0.0.1:0\" }\nsources:\n  \
     hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  \
     failed: { match: { job: told }, when: { status: [fail] }, notify: [hook] }\n  \
     by-one: { match: { job: well }, when: { not_finished_by: \"01:00\" }, notify: [hook] }\n  \
-    by-three: { match: { job: well }, when: { not_finished_by: \"03:00\" }, notify: [hook] }\n";
+    by-three: { match: { job: well }, when: { not_finished_by: \"03:00\" }, notify: [hook] }\n  \
+    unlisted-by: { match: { source: s, job: unlisted }, when: { not_started_by: \"03:00\" }, notify: [hook] }\n  \
+    tomorrow: { match: { source: s, job: tomorrow }, when: { not_started_by: \"12:00\" }, notify: [hook] }\n";
 
 fn run(job: &str, id: &str, status: Status, plan: i64, start: i64, end: Option<i64>) -> Instance {
     let mut run = instance(job, id, status);
@@ -92,6 +94,10 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     // From when it was planned, for as long as such runs take.
     assert!(well.contains("class=\"window\" x=\"74.07%\" width=\"7.41%\""), "{well}");
     assert!(well.contains("class=\"delay\" x1=\"74.07%\" x2=\"75.31%\""), "it began late: {well}");
+    // What is due is there before it is listed, where the rule says which job of which source it is.
+    let unlisted = lane("unlisted");
+    assert!(unlisted.contains("class=\"due-line\" x1=\"96.30%\"") && !unlisted.contains("class=\"run "), "{unlisted}");
+    assert!(!body.contains(">tomorrow<"), "it is due later: {body}");
     assert!(
         lane("told").contains("href=\"/alerts/a1\"") && lane("untold").contains("href=\"/jobs/s/untold\""),
         "{body}"

@@ -38,12 +38,9 @@ pub enum StoreError {
     /// The database gave this up because others were in its way, again and again; nothing of it is there.
     #[error("the store is too busy: {0}")]
     Contended(String),
-    /// As many silences hold as may, which is so many.
-    #[error("{}", Saying::of("refused.silences-max").with("n", .0).in_english())]
-    TooManySilences(i64),
     /// What was asked for is more than the store takes.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{}", .0.in_english())]
+    Refused(Saying),
     /// A stored row cannot be understood.
     #[error("a stored row cannot be understood: {0}")]
     Row(String),

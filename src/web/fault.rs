@@ -90,7 +90,6 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Fault {
         match error {
             StoreError::Refused(reason) => Fault::conflict(reason),
-            StoreError::TooManySilences(n) => Fault::conflict(Saying::of("refused.silences-max").with("n", n)),
             StoreError::Conflict(_) => Fault::conflict(Saying::of("refused.poll-between")),
             other => {
                 tracing::error!(error = %other, "the page cannot read the store");

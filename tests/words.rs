@@ -95,6 +95,7 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
         "word",
         [MessageKind::Test.as_str(), "job", "not asked for", "could not be read", "not read", "configuration"],
     ));
+    said.extend(prefixed("concerns", ["source", "job", "rule", "severity", "label"]));
     said.extend(prefixed("word", [NEVER_FIRED, INTERRUPTED]));
     let reasons = ["cannot connect", "the answer broke off", "no answer within # s", "answered #"];
     said.extend(prefixed("word", reasons.into_iter().chain(["it panicked (this is a bug)"])));

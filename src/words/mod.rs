@@ -11,6 +11,7 @@
 
 mod act;
 mod catalog;
+mod concerns;
 mod digest;
 mod digest_lines;
 mod group;
@@ -25,6 +26,7 @@ mod summary;
 mod verdict;
 
 pub use act::{ack_line, command, short_id};
+pub use concerns::concerns;
 pub use digest::{breach, say_digest, suppression};
 pub use digest_lines::{Trouble, digest_lines, troubles};
 pub use group::{GroupLine, group_lines};

@@ -42,6 +42,8 @@ struct Shown {
     run: Option<RunRow>,
     transitions: Vec<(Timestamp, &'static str, String)>,
     polled_at: Option<Timestamp>,
+    /// Since when its source cannot be read, and why: what is told is as old as that.
+    unreadable: Option<(Timestamp, String)>,
     rules: Vec<Ruled>,
     others: Vec<(String, String)>,
     others_more: usize,
@@ -106,6 +108,7 @@ fn said(p: &Page, explanation: &Explanation<'_>) -> Shown {
             .map(|it| (it.seen_at, it.instance.status.as_str(), p.plain(&it.instance.raw_status)))
             .collect(),
         polled_at: explanation.polled_at,
+        unreadable: explanation.unreadable.as_ref().map(|(since, why)| (*since, p.reason(why))),
         rules: about.into_iter().map(|rule| ruled(p, rule)).collect(),
         others_more: others.len().saturating_sub(EXPLAINED_OTHERS_MAX),
         others: others

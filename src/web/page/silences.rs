@@ -17,6 +17,7 @@ use crate::store::NewSilence;
 use crate::web::deeds;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
+use crate::words;
 use crate::yaml::parse_duration;
 
 /// A silence as the form has it.
@@ -130,7 +131,7 @@ pub(in crate::web) async fn expire(State(web): State<Web>, Path(id): Path<i64>, 
 
 async fn show(web: &Web, p: Page, wish: Wish, wrong: Option<String>, hits: Option<Hits>) -> Result<Response, Fault> {
     let all = p.sight.silences(web).await?.into_iter().map(|(silence, alerts)| {
-        let concerns = p.plain(&silence.concerns.to_string());
+        let concerns = p.plain(&words::concerns(&silence.concerns, p.language));
         Row { silence, concerns, alerts }
     });
     let (active, mut over): (Vec<Row>, Vec<Row>) = all.partition(|row| row.silence.is_active(p.now));

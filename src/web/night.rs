@@ -21,7 +21,7 @@ use crate::limits::{
 use crate::model::{Ack, Alert, AlertId, AlertState, GapPart, Instance, Severity, SourceId, Status};
 use crate::rule::daily::Daily;
 use crate::rule::{Pattern, Rule, Trigger};
-use crate::store::{AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, PollLedger as _, ReadSpan, SourceCondition};
+use crate::store::{self, AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, ReadSpan, SourceCondition};
 
 /// How long ago a source was read at least where that counts as not read since.
 const UNREAD_SEEN_MIN: SignedDuration = SignedDuration::from_mins(5);
@@ -247,7 +247,7 @@ async fn add_usual(web: &Web, lanes: &mut [Lane], now: Timestamp) -> Result<(), 
         }
     }
     for (source, jobs) in unsaid {
-        let past = web.store.past_runs(&source, &jobs, JOB_CHART_RUNS).await?;
+        let past = store::PollLedger::past_runs(&*web.store, &source, &jobs, JOB_CHART_RUNS).await?;
         for lane in lanes.iter_mut().filter(|lane| lane.usual.is_none() && lane.source == source) {
             let went_well = past.get(&lane.job).into_iter().flatten().filter(|(_, run)| run.status.is_recovery());
             let took =

@@ -3,7 +3,7 @@
 //! The small store has 1,000 runs and twice as many alerts as the night reads at most, of which half have ended, so that
 //! pages draw the same; the large one 1,000,000 runs over 25 days and 20,000 alerts, of which three in four have ended. Each
 //! has messages that are pending, dead letters, silences and what people did. There are no digests in them: nobody sends
-//! thousands. The bar is a ratio of 3: it fails when a page misses it, unless that takes no longer than a few
+//! thousands. Who asks may see everything; some pages are asked for once more by who may see half of it, by its labels. The bar is a ratio of 3: it fails when a page misses it, unless that takes no longer than a few
 //! milliseconds, which are no more than noise.
 //! `cargo bench --bench pages`; for a quicker look with fewer, `cargo bench --bench pages -- RUNS ALERTS`.
 
@@ -31,7 +31,7 @@ const NOISE_MS: f64 = 5.0;
 
 /// What is asked for: what it is called, and its address. `ALERT` stands for an alert's id, `DELIVERY` for that of a dead
 /// letter, `JOB` for a job's name.
-const PAGES: [(&str, &str); 26] = [
+const PAGES: [(&str, &str); 30] = [
     ("night", "/"),
     ("wall", "/wall"),
     ("alerts", "/alerts"),
@@ -43,13 +43,17 @@ const PAGES: [(&str, &str); 26] = [
     ("explain", "/explain?subject=JOB"),
     ("deliveries", "/deliveries"),
     ("dead letters", "/deliveries?state=dead"),
+    ("of a receiver", "/deliveries?receiver=r"),
     ("delivery", "/deliveries/DELIVERY"),
     ("silences", "/silences"),
     ("status", "/status"),
     ("API alerts", "/api/v1/alerts?limit=100"),
     ("API alert", "/api/v1/alerts/ALERT"),
     ("API ended", "/api/v1/alerts?state=resolved&limit=100"),
+    ("API by severity", "/api/v1/alerts?severity=error&limit=100"),
+    ("API, none of it", "/api/v1/alerts?severity=info&limit=100"),
     ("API night", "/api/v1/night?limit=100"),
+    ("API night, 48 h", "/api/v1/night?hours=48&limit=500"),
     ("API jobs", "/api/v1/jobs?source=s&limit=20"),
     ("API explain", "/api/v1/explain?subject=JOB"),
     ("API deliveries", "/api/v1/deliveries?state=dead&limit=100"),
@@ -60,13 +64,26 @@ const PAGES: [(&str, &str); 26] = [
     ("metrics", "/metrics"),
 ];
 
+/// What is asked for by who may see half of it.
+const SCOPED: [(&str, &str); 7] = [
+    ("night, half", "/"),
+    ("alerts, half", "/alerts"),
+    ("ended, half", "/alerts?state=resolved"),
+    ("deliveries, half", "/deliveries"),
+    ("API night, half", "/api/v1/night?limit=100"),
+    ("API alerts, half", "/api/v1/alerts?limit=100"),
+    ("API status, half", "/api/v1/status"),
+];
+
 /// A store of some size, and the program that serves it.
 struct Served {
     _program: Running,
     port: u16,
     alert: String,
     delivery: String,
-    client: reqwest::Client,
+    /// Who may see and do everything, and who may see half of it.
+    whole: reqwest::Client,
+    half: reqwest::Client,
 }
 
 fn main() {
@@ -86,20 +103,22 @@ async fn compare() {
     let served = [serve(small.path(), &of_small).await, serve(large.path(), &of_large).await];
     let made = began.elapsed().as_secs();
     println!("1,000 runs and {few_alerts} alerts against {runs} and {alerts}, made in {made} s");
-    println!("{:<14} {:>9} {:>9} {:>6} {:>9}  (medians in ms; bar {BAR})", "", "small", "large", "ratio", "bytes");
+    println!("{:<16} {:>9} {:>9} {:>6} {:>9}  (medians in ms; bar {BAR})", "", "small", "large", "ratio", "bytes");
     let mut missed = Vec::new();
-    for (name, path) in PAGES {
+    let whole = PAGES.map(|(name, path)| (name, path, true));
+    for (name, path, is_whole) in whole.into_iter().chain(SCOPED.map(|(name, path)| (name, path, false))) {
         let (mut times, mut bytes) = ([Vec::new(), Vec::new()], 0);
         for _ in 0..TIMES {
             for (times, served) in times.iter_mut().zip(&served) {
-                let (took, size) = asked(served, path).await;
+                let client = if is_whole { &served.whole } else { &served.half };
+                let (took, size) = asked(served, client, path).await;
                 times.push(took);
                 bytes = size;
             }
         }
         times.iter_mut().for_each(|times| times.sort_by(f64::total_cmp));
         let [few, many] = times.map(|times| times[times.len() / 2]);
-        println!("{name:<14} {few:>9.2} {many:>9.2} {:>6.2} {bytes:>9}", many / few);
+        println!("{name:<16} {few:>9.2} {many:>9.2} {:>6.2} {bytes:>9}", many / few);
         if many > BAR * few && many > NOISE_MS {
             missed.push(name);
         }
@@ -108,11 +127,11 @@ async fn compare() {
 }
 
 /// How many milliseconds an answer takes, its body read, and how many bytes that has.
-async fn asked(served: &Served, path: &str) -> (f64, usize) {
+async fn asked(served: &Served, client: &reqwest::Client, path: &str) -> (f64, usize) {
     let path = path.replace("ALERT", &served.alert).replace("DELIVERY", &served.delivery).replace("JOB", &job_of(7));
     let url = format!("http://127.0.0.1:{}{path}", served.port);
     let began = Instant::now();
-    let answer = served.client.get(&url).send().await.unwrap();
+    let answer = client.get(&url).send().await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
     let size = answer.bytes().await.unwrap().len();
     (began.elapsed().as_secs_f64() * 1000.0, size)
@@ -135,10 +154,11 @@ async fn serve(directory: &Path, size: &Size) -> Served {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let store = directory.join("nightbell.db");
     let text = format!(
-        "version: 1\nstore: sqlite://{}\nweb: {{ listen: \"127.0.0.1:{port}\" }}\nsources:\n  s:\n    type: dataarts\n    \
+        "version: 1\nstore: sqlite://{}\nweb: {{ listen: \"127.0.0.1:{port}\", tokens: true }}\nsources:\n  s:\n    type: dataarts\n    \
          endpoint: {}\n    project_id: {}\n    requests_per_second: 10000\n    poll: \"0 0 1 1 *\"\n    lookback: 1h\n    \
          auth: {{ token: {TOKEN} }}\nreceivers:\n  r: {{ type: webhook, url: \"http://127.0.0.1:9/\" }}\nrules:\n  \
-         failed: {{ match: {{ job: \"*\" }}, when: {{ status: [fail] }}, notify: [r] }}\n",
+         failed: {{ match: {{ job: \"*_0???\" }}, when: {{ status: [fail] }}, notify: [r], labels: {{ team: finance }} }}\n  \
+         failed-too: {{ match: {{ job: \"*_1???\" }}, when: {{ status: [fail] }}, notify: [r], labels: {{ team: sales }} }}\n",
         store.display(),
         workspace.endpoint(),
         workspace.config().project_id,
@@ -161,16 +181,17 @@ async fn serve(directory: &Path, size: &Size) -> Served {
     let store = SqlStore::open(&url, Mode::Read).await.unwrap();
     // That the receiver cannot be reached is an alert of its own.
     let mut begun = store.alerts(usize::MAX).await.unwrap();
-    begun.retain(|alert| alert.rule.as_str() == "failed");
+    begun.retain(|alert| alert.rule.as_str().starts_with("failed"));
     assert_eq!(begun.len() as u64, size.alerts, "not every failure is an alert");
     let ended = begun.iter().filter(|alert| alert.facts.alert.ends_at.is_some()).count();
     assert_eq!(ended as u64, size.ended, "not every later run ended one");
+    begun.retain(|alert| alert.rule.as_str() == "failed");
     let alert = begun[begun.len() / 2].id.to_string();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (whole, half) = (client(&rules, &["--role", "responder"]), client(&rules, &["--label", "team=finance"]));
     let program = Running::start(directory);
-    let mut served = Served { _program: program, port, alert, delivery: String::new(), client };
+    let mut served = Served { _program: program, port, alert, delivery: String::new(), whole, half };
     let began = Instant::now();
-    while served.client.get(format!("http://127.0.0.1:{port}/-/healthy")).send().await.is_err() {
+    while served.whole.get(format!("http://127.0.0.1:{port}/-/healthy")).send().await.is_err() {
         assert!(began.elapsed() < Duration::from_secs(60), "it does not serve");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -178,15 +199,25 @@ async fn serve(directory: &Path, size: &Size) -> Served {
     served
 }
 
+/// Somebody with a token of this kind.
+fn client(rules: &Path, kind: &[&str]) -> reqwest::Client {
+    let made = nightbell().args(["token", "create", "--name", "bench", "-c"]).arg(rules).args(kind).output().unwrap();
+    let token = String::from_utf8(made.stdout).unwrap();
+    assert!(token.starts_with("nb_"), "no token: {}", String::from_utf8_lossy(&made.stderr));
+    let bearer = format!("Bearer {}", token.trim()).parse().unwrap();
+    let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();
+    reqwest::Client::builder().no_proxy().default_headers(headers).build().unwrap()
+}
+
 /// Drops so many messages that are pending and makes as many silences, as people do; the id of one that was dropped.
 async fn act(served: &Served, deeds: u64) -> String {
     let at = |path: &str| format!("http://127.0.0.1:{}/api/v1/{path}", served.port);
     let post = async |path: &str, body: String| {
-        let request = served.client.post(at(path)).header("content-type", "application/json").body(body);
+        let request = served.whole.post(at(path)).header("content-type", "application/json").body(body);
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
     };
-    let list = served.client.get(at(&format!("deliveries?state=pending&limit={deeds}"))).send().await.unwrap();
+    let list = served.whole.get(at(&format!("deliveries?state=pending&limit={deeds}"))).send().await.unwrap();
     let list: serde_json::Value = serde_json::from_slice(&list.bytes().await.unwrap()).unwrap();
     let ids: Vec<&str> = list["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len() as u64, deeds, "not as many are pending");

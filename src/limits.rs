@@ -564,6 +564,8 @@ pub const NIGHT_ALERTS_MAX: usize = 300;
 pub const NIGHT_RUNS_MAX: usize = 2000;
 /// Jobs with alerts whose runs the night reads one job at a time.
 pub const NIGHT_JOBS_READ_MAX: usize = 40;
+/// Jobs whose earlier runs the night reads, to tell how long they usually take.
+pub const NIGHT_USUAL_READ_MAX: usize = 100;
 /// Runs of one job that the night shows.
 pub const NIGHT_RUNS_OF_A_JOB_MAX: usize = 40;
 /// Jobs of one kind (failing, running, the rest) that the night shows.

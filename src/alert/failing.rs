@@ -32,6 +32,7 @@ fn part(node: &Node) -> NodePart {
         start_time: node.start_time,
         end_time: node.end_time,
         log_path: node.log_path.clone(),
+        log_tail: node.log_tail.clone(),
     }
 }
 
@@ -49,6 +50,7 @@ mod tests {
             start_time: jiff::Timestamp::from_second(start_seconds).ok(),
             end_time: None,
             log_path: log_path.map(str::to_string),
+            log_tail: None,
         }
     }
 

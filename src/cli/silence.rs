@@ -159,7 +159,7 @@ fn checked(config: &Config, wanted: &SilenceNew, now: Timestamp) -> Result<NewSi
     if ends_at <= now {
         return Err(format!("it would have ended already, at {}", local(ends_at, &config.timezone)));
     }
-    check_length(ends_at, now).map_err(|wrong| wrong.why)?;
+    check_length(ends_at, now).map_err(|wrong| wrong.why.in_english())?;
     Ok(NewSilence { concerns, reason: words("--reason", &wanted.reason)?, by: author(wanted.by.as_deref())?, ends_at })
 }
 
@@ -200,7 +200,7 @@ pub(super) fn unborne(config: &Config, wanted: &LabelMatch) -> Vec<String> {
 
 /// A text that goes into the one line of a message.
 pub(super) fn words(option: &'static str, text: &str) -> Result<String, String> {
-    one_line(option, text).map_err(|wrong| format!("{option} {}", wrong.why))
+    one_line(option, text).map_err(|wrong| format!("{option} {}", wrong.why.in_english()))
 }
 
 /// Who does it: as said, or the login name, which the system knows where no variable tells it (cron, services, containers).

@@ -11,6 +11,7 @@ use super::explain::{Explanation, Outcome, RuleExplained, Told, TracedDelivery, 
 use crate::model::{Ack, Action, ActionKind, Alert, Concerns, Delivery, Instance, Silence};
 use crate::rule::Standing;
 use crate::store::{AttemptRecord, DeliveryRecord, Transition};
+use crate::words::{Language, Saying};
 
 /// A text without the signatures of links in it: who looks at a message has not received it, and may not do what its
 /// links do.
@@ -192,7 +193,7 @@ pub fn explanation(explanation: &Explanation<'_>, zone: &TimeZone, now: Timestam
 
 fn rule(explained: &RuleExplained<'_>, zone: &TimeZone) -> Value {
     let (code, why) = match &explained.outcome {
-        Outcome::NotTold { code, why } => (Some(*code), Some(why.as_str())),
+        Outcome::NotTold { code, why } => (Some(*code), Some(english(why, zone))),
         Outcome::Told | Outcome::Pending => (None, None),
     };
     let objection = match &explained.standing {
@@ -206,12 +207,17 @@ fn rule(explained: &RuleExplained<'_>, zone: &TimeZone) -> Value {
         "matches": !objection.is_some_and(|objection| objection.is_of_match()),
         "holds": explained.standing.as_ref().map(|standing| matches!(standing, Standing::Holds(_))),
         "standing": objection.map(|objection| objection.code()),
-        "evaluated": explained.measured(zone),
+        "evaluated": explained.measured().map(|found| english(&found, zone)),
         "outcome": explained.outcome.as_str(),
         "reason": code,
         "why": why,
         "alerts": explained.told.iter().map(told).collect::<Vec<_>>(),
     })
+}
+
+/// What programs read is in English, whatever people read.
+fn english(saying: &Saying, zone: &TimeZone) -> String {
+    saying.words(Language::En, zone)
 }
 
 fn told(told: &Told) -> Value {

@@ -13,6 +13,7 @@ use crate::limits::{
 use crate::model::{Alert, AlertState, Concerns, Severity};
 use crate::rule::{AlertMatch, Pattern};
 use crate::store::{AlertAsk, Board, NewSilence, StoreError};
+use crate::words::Saying;
 use crate::yaml::closest;
 
 /// What is wrong with what somebody asks for: with which part of it, and why.
@@ -21,10 +22,46 @@ pub struct Wrong {
     /// The part, by the name of the command's option: `job`, `for`, `reason`; none where it is about the whole.
     pub part: Option<&'static str>,
     /// Why.
-    pub why: String,
+    pub why: Saying,
 }
 
-fn wrong<T>(part: &'static str, why: impl Into<String>) -> Result<T, Wrong> {
+/// What something is a name of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// A source.
+    Source,
+    /// A rule.
+    Rule,
+}
+
+impl Wrong {
+    /// That there is nothing of this name, and what may help with it.
+    pub fn unknown(what: Named, name: &str, help: Option<Saying>) -> Wrong {
+        let why = match what {
+            Named::Source => Saying::of("refused.no-such-source"),
+            Named::Rule => Saying::of("refused.no-such-rule"),
+        };
+        let why = why.with("name", format!("{name:?}"));
+        Wrong { part: None, why: help.into_iter().fold(why, |why, help| why.saying("help", help)) }
+    }
+
+    /// With which part of it what is wrong, in words: "reason: is empty".
+    pub fn saying(self) -> Saying {
+        let part = match self.part {
+            Some("job") => Saying::of("part.job"),
+            Some("for") => Saying::of("part.for"),
+            Some("until") => Saying::of("part.until"),
+            Some("reason") => Saying::of("part.reason"),
+            Some("by") => Saying::of("part.by"),
+            Some("who") => Saying::of("part.who"),
+            Some(other) => Saying::from(other),
+            None => return self.why,
+        };
+        Saying::of("labelled").saying("name", part).saying("value", self.why)
+    }
+}
+
+fn wrong<T>(part: &'static str, why: impl Into<Saying>) -> Result<T, Wrong> {
     Err(Wrong { part: Some(part), why: why.into() })
 }
 
@@ -36,14 +73,14 @@ pub fn check_silence(config: &Config, new: NewSilence, now: Timestamp) -> Result
     let sources: Vec<&str> = config.sources.iter().map(|source| source.id.as_str()).collect();
     let own = own::RULES.into_iter().chain([own::ALL]);
     let rules: Vec<&str> = config.rules.rules().iter().map(|rule| rule.id.as_str()).chain(own).collect();
-    known("source", new.concerns.sources.iter().map(|id| id.as_str()), &sources)?;
-    known("rule", new.concerns.rules.iter().map(|id| id.as_str()), &rules)?;
+    known(Named::Source, new.concerns.sources.iter().map(|id| id.as_str()), &sources)?;
+    known(Named::Rule, new.concerns.rules.iter().map(|id| id.as_str()), &rules)?;
     if new.concerns.is_empty() {
-        return Err(Wrong { part: None, why: "name what it concerns (everything: the job pattern *)".into() });
+        return Err(Wrong { part: None, why: Saying::of("refused.nothing-named") });
     }
     AlertMatch::of(&new.concerns).or_else(|fault| wrong("job", fault))?;
     if new.ends_at <= now {
-        return wrong("until", "it would have ended already");
+        return wrong("until", Saying::of("refused.ended-already"));
     }
     check_length(new.ends_at, now)?;
     let reason = one_line("reason", &new.reason)?;
@@ -58,20 +95,19 @@ pub fn check_silence(config: &Config, new: NewSilence, now: Timestamp) -> Result
 pub fn check_length(ends_at: Timestamp, now: Timestamp) -> Result<(), Wrong> {
     if ends_at.duration_since(now).unsigned_abs() > SILENCE_TIME_MAX {
         let days = SILENCE_TIME_MAX.as_secs() / 86_400;
-        return Err(Wrong {
-            part: None,
-            why: format!("a silence lasts at most {days} days; for longer, change the rules"),
-        });
+        return Err(Wrong { part: None, why: Saying::of("refused.too-many-days").with("n", days) });
     }
     Ok(())
 }
 
-fn known<'a>(what: &'static str, names: impl Iterator<Item = &'a str>, defined: &[&str]) -> Result<(), Wrong> {
+fn known<'a>(what: Named, names: impl Iterator<Item = &'a str>, defined: &[&str]) -> Result<(), Wrong> {
     let mut names = names;
     let Some(name) = names.find(|name| !defined.contains(name)) else { return Ok(()) };
-    let help = closest(name, defined.iter().copied())
-        .map_or_else(|| format!("the file defines {}", defined.join(", ")), |near| format!("did you mean {near:?}?"));
-    Err(Wrong { part: None, why: format!("there is no {what} {name:?}; {help}") })
+    let help = match closest(name, defined.iter().copied()) {
+        Some(near) => Saying::of("refused.did-you-mean").with("near", format!("{near:?}")),
+        None => Saying::of("refused.defined").with("names", defined.join(", ")),
+    };
+    Err(Wrong::unknown(what, name, Some(help)))
 }
 
 /// A text that goes into the one line of a message.
@@ -81,13 +117,13 @@ fn known<'a>(what: &'static str, names: impl Iterator<Item = &'a str>, defined: 
 pub fn one_line(part: &'static str, text: &str) -> Result<String, Wrong> {
     let text = text.trim();
     if text.is_empty() {
-        return wrong(part, "is empty");
+        return wrong(part, Saying::of("refused.empty"));
     }
     if text.len() > REASON_BYTES_MAX {
-        return wrong(part, format!("is longer than {REASON_BYTES_MAX} bytes"));
+        return wrong(part, Saying::of("refused.too-long").with("n", REASON_BYTES_MAX));
     }
     if text.chars().any(char::is_control) {
-        return wrong(part, "must be one line");
+        return wrong(part, Saying::of("refused.several-lines"));
     }
     Ok(text.to_string())
 }

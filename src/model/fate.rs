@@ -1,8 +1,6 @@
 //! Why deliveries stand as they do where no channel said so: what is stored as their last error, and why one cannot be sent
 //! again. It reads and writes nothing, and must never know of SQL.
 
-use std::fmt;
-
 use super::delivery::DeliveryState;
 use super::id::{DeliveryId, ReceiverId};
 
@@ -25,20 +23,4 @@ pub enum NotRevived {
     FollowsDead(DeliveryId),
     /// The configuration in force has no such receiver.
     NoReceiver(ReceiverId),
-}
-
-impl fmt::Display for NotRevived {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NotRevived::Unknown => f.write_str("there is no such delivery"),
-            NotRevived::Settled(state) => write!(f, "it is {}, neither dead nor pending", state.as_str()),
-            NotRevived::UnderWay => f.write_str("it is being sent at this moment"),
-            NotRevived::FollowsDead(leader) => {
-                write!(f, "the message that it follows, {leader}, is dead: send that one again")
-            }
-            NotRevived::NoReceiver(receiver) => {
-                write!(f, "its receiver {receiver} is no longer in the configuration: put it back first")
-            }
-        }
-    }
 }

@@ -174,6 +174,8 @@ pub struct Node {
     pub end_time: Option<Timestamp>,
     /// Where its log is, verbatim: it may hold spaces and is no URL.
     pub log_path: Option<String>,
+    /// The last lines of its log, where they were read: without what looks like a secret.
+    pub log_tail: Option<String>,
 }
 
 /// What a run is a part of.

@@ -442,4 +442,7 @@ pub struct NodePart {
     pub end_time: Option<Timestamp>,
     /// Where its log is, verbatim.
     pub log_path: Option<String>,
+    /// The last lines of its log, where they were read; they stand under the instance's error, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_tail: Option<String>,
 }

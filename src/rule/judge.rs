@@ -1,13 +1,11 @@
 //! Whether a rule's condition holds for one instance, and since when.
 
-use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::definition::{Condition, Rule};
 use crate::model::{Instance, InstanceType, Job, Status};
-use crate::yaml::duration_text;
 
 /// What a rule says of an instance whose source and job it matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +19,7 @@ pub enum Verdict {
     DoesNotHold(Unmet),
 }
 
-/// Why a condition does not hold. Its `Display` is the line of a trace.
+/// Why a condition does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unmet {
     /// The rule is about jobs themselves.
@@ -45,23 +43,6 @@ pub enum Unmet {
     DurationUnknown,
     /// The rule is about every run, and tells of each once it has ended.
     NotEnded,
-}
-
-impl fmt::Display for Unmet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unmet::AboutJobs => f.write_str("the rule is about the status of jobs, not about instances"),
-            Unmet::LooksFurther => f.write_str("the rule looks at the job's history or at the clock"),
-            Unmet::TypeNotMatched(kind) => write!(f, "the rule does not name the instance type {}", kind.as_str()),
-            Unmet::BackfillNotNamed => f.write_str("a backfill instance, and the rule does not name backfill"),
-            Unmet::StatusNotInSet(status) => write!(f, "the status {status} is not in the rule's set"),
-            Unmet::TooShort { lasted, threshold } => {
-                write!(f, "lasted {}, which is under {}", duration_text(*lasted), duration_text(*threshold))
-            }
-            Unmet::NotEnded => f.write_str("it has not ended yet: a rule about every run notifies then"),
-            Unmet::DurationUnknown => f.write_str("the duration is unknown: a time is missing or they contradict"),
-        }
-    }
 }
 
 impl Rule {

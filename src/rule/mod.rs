@@ -25,6 +25,7 @@ pub mod plans;
 pub mod recurring;
 mod route;
 mod set;
+mod standing;
 mod trace;
 mod trigger;
 
@@ -40,5 +41,5 @@ pub use mute::{MuteWindow, Muting};
 pub use pattern::{Matcher, Pattern};
 pub use route::{Route, addressed};
 pub use set::{MatchCache, RuleSet, RuleSetError};
-pub use trace::{Objection, Standing};
+pub use standing::{Objection, Standing};
 pub use trigger::Trigger;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::definition::Rule;
 use super::index::PatternIndex;
 use super::pattern::{Pattern, PatternForm};
-use super::trace::Objection;
+use super::standing::Objection;
 use super::trigger::Trigger;
 use crate::limits::{MATCH_CACHE_NAMES_MAX, SOURCE_OVERLAP};
 use crate::model::{RuleId, SourceId};

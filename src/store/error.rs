@@ -1,6 +1,7 @@
 //! Why the store cannot do what it should.
 
 use crate::model::SourceId;
+use crate::words::Saying;
 
 /// Why the store cannot do what it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +39,8 @@ pub enum StoreError {
     #[error("the store is too busy: {0}")]
     Contended(String),
     /// What was asked for is more than the store takes.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{}", .0.in_english())]
+    Refused(Saying),
     /// A stored row cannot be understood.
     #[error("a stored row cannot be understood: {0}")]
     Row(String),

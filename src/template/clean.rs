@@ -29,8 +29,8 @@ fn display_lines(text: &str) -> String {
     text.lines().map(display_text).collect::<Vec<_>>().join("\n  ")
 }
 
-/// Cleans every text of a JSON value, at any depth. Only a failure text, under the key `error`, keeps its lines: it is
-/// often the end of a log.
+/// Cleans every text of a JSON value, at any depth. Only a failure text, under the key `error`, and the end of a log, under
+/// `log_tail`, keep their lines.
 pub fn clean_value(value: &mut Value) {
     match value {
         Value::String(text) => {
@@ -40,7 +40,7 @@ pub fn clean_value(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(clean_value),
         Value::Object(map) => map.iter_mut().for_each(|(key, value)| match value {
-            Value::String(text) if key == "error" => *text = display_lines(text),
+            Value::String(text) if key == "error" || key == "log_tail" => *text = display_lines(text),
             other => clean_value(other),
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -53,9 +53,9 @@ mod tests {
 
     #[test]
     fn only_a_failure_text_keeps_its_lines() {
-        let mut value = serde_json::json!({ "error": "a\r\nb\u{202e}\tc\n", "name": "a\nb" });
+        let mut value = serde_json::json!({ "error": "a\r\nb\u{202e}\tc\n", "log_tail": "d\ne", "name": "a\nb" });
         clean_value(&mut value);
-        assert_eq!(value, serde_json::json!({ "error": "a\n  b c", "name": "a b" }));
+        assert_eq!(value, serde_json::json!({ "error": "a\n  b c", "log_tail": "d\n  e", "name": "a b" }));
     }
 
     #[test]

@@ -323,6 +323,9 @@ fn full_facts() -> AlertFacts {
     facts.job.more.real_time_job = Some("stream_orders".to_string());
     facts.job.more.node = Some("load".to_string());
     facts.instance = facts.instance.map(|run| InstancePart { workflow_instance: Some("9007".to_string()), ..run });
+    if let Some(node) = facts.failing_nodes.first_mut() {
+        node.log_tail = Some("the last line".to_string());
+    }
     facts.alert.held_back = Some(Box::new(held_back("deploy")));
     facts.alert.links.url = Some("https://bell.example.com/alerts/1".to_string());
     facts.alert.links.ack_url = Some("https://bell.example.com/ack/1".to_string());

@@ -61,6 +61,7 @@ pub(super) fn sample_facts(kind: MessageKind, now: Timestamp) -> AlertFacts {
             start_time: Some(ago(103)),
             end_time: Some(ago(63)),
             log_path: Some("obs://dlf-log/etl_orders/2026-11-21 08_00_00.000/load_orders/load_orders.job".to_string()),
+            log_tail: None,
         }],
         node_details: "ok".to_string(),
     })

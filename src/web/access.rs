@@ -21,6 +21,7 @@ use crate::desk::{TOKEN_HEAD, hash_of};
 use crate::limits::REASON_BYTES_MAX;
 use crate::model::{LabelMatch, Role};
 use crate::store::Access as _;
+use crate::words::Saying;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +65,10 @@ pub(super) async fn guard(State((web, needs)): State<(Web, Needs)>, request: Req
         match person(&web, &parts, &settings).await {
             Ok(Some(person)) if person.role >= role => drop(parts.extensions.insert(person)),
             Ok(Some(_)) => {
-                let detail = format!("this needs the role {role}");
+                let detail = Saying::of("refused.role").with("role", role);
                 return Fault::new(StatusCode::FORBIDDEN, detail).into_response();
             }
-            Ok(None) => return Fault::new(StatusCode::UNAUTHORIZED, "sign in, or show a token").into_response(),
+            Ok(None) => return Fault::new(StatusCode::UNAUTHORIZED, Saying::of("refused.sign-in")).into_response(),
             Err(fault) => return fault.into_response(),
         }
     }
@@ -111,14 +112,14 @@ fn by_proxy(proxy: &TrustedProxy, parts: &Parts) -> Result<Option<Person>, Fault
     let mut values = parts.headers.get_all(proxy.header.as_str()).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Fault::bad_request("the header with the name comes twice"));
+        return Err(Fault::bad_request(Saying::of("refused.header-twice")));
     }
     if !parts.extensions.get::<Peer>().is_some_and(|peer| proxy.is_at(peer.0.ip())) {
-        return Err(Fault::new(StatusCode::FORBIDDEN, "only the proxy may say who asks"));
+        return Err(Fault::new(StatusCode::FORBIDDEN, Saying::of("refused.header-elsewhere")));
     }
     let name = std::str::from_utf8(value.as_bytes()).unwrap_or_default().trim();
     if name.is_empty() || name.len() > REASON_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(Fault::bad_request("the header with the name holds none"));
+        return Err(Fault::bad_request(Saying::of("refused.header-empty")));
     }
     let (name, scope) = (name.to_string(), LabelMatch::default());
     Ok(Some(Person { name, role: proxy.role, scope, known_by: KnownBy::Proxy }))
@@ -159,10 +160,7 @@ fn check_host(headers: &HeaderMap, settings: &WebSettings) -> Result<(), Fault> 
     if is_known {
         return Ok(());
     }
-    Err(Fault::new(
-        StatusCode::MISDIRECTED_REQUEST,
-        "this page goes by the name localhost, or by the \"url\" of \"web\"",
-    ))
+    Err(Fault::new(StatusCode::MISDIRECTED_REQUEST, Saying::of("refused.host")))
 }
 
 /// Host and port of `web.url`.
@@ -174,15 +172,17 @@ fn own_authority(settings: &WebSettings) -> Option<&str> {
 /// the page is of that asks; an old one says at least its origin; what says neither is no browser.
 fn check_site(headers: &HeaderMap, settings: &WebSettings) -> Result<(), Fault> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let refused = || Err(Fault::new(StatusCode::FORBIDDEN, "this was asked for by another site's page"));
+    let refused = || Err(Fault::new(StatusCode::FORBIDDEN, Saying::of("refused.other-site")));
+    let is_own = |origin: &str| {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        authority.is_some() && (authority == text("host") || authority == own_authority(settings))
+    };
     match (text("sec-fetch-site"), text("origin")) {
-        (Some("same-origin" | "none"), _) | (None, None) => Ok(()),
-        (Some(_), _) => refused(),
-        (None, Some(origin)) => {
-            let authority = origin.split_once("://").map(|(_, authority)| authority);
-            let is_own = authority.is_some() && (authority == text("host") || authority == own_authority(settings));
-            if is_own { Ok(()) } else { refused() }
-        }
+        (None | Some("same-origin" | "none"), None) => Ok(()),
+        // A browser that is told to say nothing of whence it comes knows it all the same.
+        (Some("same-origin"), Some("null")) => Ok(()),
+        (None | Some("same-origin" | "none"), Some(origin)) if is_own(origin) => Ok(()),
+        _ => refused(),
     }
 }
 
@@ -200,10 +200,18 @@ mod tests {
 
     #[test]
     fn what_another_page_asks_for_is_refused() {
-        let table: [(&[(&'static str, &str)], bool); 10] = [
+        let table: [(&[(&'static str, &str)], bool); 15] = [
             (&[], true),
             (&[("sec-fetch-site", "same-origin"), ("origin", "https://bell.example.com")], true),
+            (
+                &[("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1:8910"), ("host", "127.0.0.1:8910")],
+                true,
+            ),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example.com")], false),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], true),
             (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "none"), ("origin", "https://evil.example.com")], false),
+            (&[("sec-fetch-site", "none"), ("origin", "null")], false),
             (&[("sec-fetch-site", "same-site")], false),
             (&[("sec-fetch-site", "cross-site"), ("origin", "https://bell.example.com")], false),
             (&[("origin", "https://bell.example.com")], true),

@@ -2,7 +2,7 @@
 //!
 //! A day is told by how many runs went how, those that are kept and those of which counts are left; by the alerts that said
 //! that something was late; by what the rules' own schedules and deadlines expect; and by what was read of the source: of a
-//! day without a run that was not read it is not known how it went.
+//! day of which a part was not read it is not known whether it went well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,8 +153,9 @@ impl Plan {
             _ if self.late.contains(&day) => "late",
             Went { unknown: 1.., .. } => "unknown",
             Went { open: 1.., .. } => "open",
-            Went { well: 1.., .. } => "met",
+            // What went well is not all that there was.
             _ if self.unread.contains(&day) => "unknown",
+            Went { well: 1.., .. } => "met",
             _ if self.planned.as_ref().is_some_and(|planned| !planned.contains(&day)) => "unplanned",
             _ => "nothing",
         }
@@ -180,7 +181,8 @@ mod tests {
             ("it was not due and ran", 3, went(1, 0, 0, 0), "met"),
             ("what was missing is told as late", 4, went(0, 0, 0, 0), "late"),
             ("it was not read", 5, went(0, 0, 0, 0), "unknown"),
-            ("not all of it was read, and what was read went well", 5, went(1, 0, 0, 0), "met"),
+            ("not all of it was read, and what was read went well", 5, went(1, 0, 0, 0), "unknown"),
+            ("not all of it was read, and what was read failed", 5, went(1, 1, 0, 0), "failed"),
         ];
         for (name, day, went, class) in table {
             assert_eq!(plan.class(day, &went), class, "{name}");

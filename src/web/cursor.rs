@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::fault::Fault;
 use crate::model::{Alert, Delivery};
 use crate::store::Place;
+use crate::words::Saying;
 
 /// Longer than any cursor of ours.
 const LONGEST: usize = 512;
@@ -66,7 +67,7 @@ fn read(text: &str) -> Result<Place, Fault> {
 
 /// What is said of a cursor that no answer of ours had.
 pub(super) fn none_of_ours() -> Fault {
-    Fault::bad_request("the cursor is none of an answer from here")
+    Fault::bad_request(Saying::of("refused.cursor"))
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use crate::store::{Actions as _, Board as _, DeadLetters, Deliveries as _, Desk 
 use super::fault::Fault;
 use super::sight::Sight;
 use super::state::Web;
+use crate::words::{Saying, not_revived};
 
 impl From<Wrong> for Fault {
     fn from(wrong: Wrong) -> Fault {
-        let part = wrong.part.map(|part| format!("{part}: ")).unwrap_or_default();
-        Fault::bad_request(format!("{part}{}", wrong.why))
+        Fault::bad_request(wrong.saying())
     }
 }
 
@@ -27,7 +27,7 @@ async fn firing(web: &Web, doer: &Doer<'_>, id: &str) -> Result<Alert, Fault> {
     let alert = doer.sight.alert(web, id).await?;
     match alert.state() {
         AlertState::Firing => Ok(alert),
-        AlertState::Resolved => Err(Fault::conflict("the alert is over")),
+        AlertState::Resolved => Err(Fault::conflict(Saying::of("refused.alert-over"))),
     }
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn retry(web: &Web, doer: &Doer<'_>, id: &str) -> Result<Vec<De
     let record = doer.sight.delivery(web, id).await?;
     let revived = web.store.revive(&DeadLetters::Named(vec![DeliveryId::new(id)]), doer.by, web.now()).await?;
     if let Some((_, reason)) = revived.refused.first() {
-        return Err(Fault::conflict(reason.to_string()));
+        return Err(Fault::conflict(not_revived(reason)));
     }
     web.in_force().receivers.wake([&record.delivery.receiver]);
     tracing::info!(delivery = id, by = doer.by, "sent again, over the web");
@@ -101,7 +101,7 @@ pub(super) async fn drop_delivery(
     let reason = one_line("reason", reason)?;
     let dropped = web.store.drop_deliveries(&[DeliveryId::new(id)], doer.by, &reason, web.now()).await?;
     if dropped.is_empty() {
-        return Err(Fault::conflict("it is neither pending nor a dead letter, or is being sent right now"));
+        return Err(Fault::conflict(Saying::of("refused.not-to-drop")));
     }
     tracing::info!(delivery = id, by = doer.by, "given up over the web");
     Ok(dropped)

@@ -28,13 +28,16 @@ impl<'a> Durations<'a> {
         let begun = runs.iter().filter(|run| run.start_time.is_some());
         let timed: Vec<(&Instance, Duration)> =
             begun.filter_map(|run| Some((run, run.duration(now)?))).take(JOB_CHART_RUNS).collect();
-        let mut good: Vec<Duration> =
-            timed.iter().filter(|(run, _)| run.status.is_recovery()).map(|(_, lasted)| *lasted).collect();
-        good.sort_unstable();
-        let share = |part: usize| good.get(good.len().saturating_sub(1) * part / 100).copied();
-        let usual = (good.len() >= USUAL_RUNS_MIN).then(|| Some([share(10)?, share(50)?, share(90)?])).flatten();
-        Durations { usual, limits: limits(runs, rules, &timed, now), timed }
+        let good = timed.iter().filter(|(run, _)| run.status.is_recovery()).map(|(_, lasted)| *lasted).collect();
+        Durations { usual: usual(good), limits: limits(runs, rules, &timed, now), timed }
     }
+}
+
+/// What is usual of runs that went well and took so long each, see [`Durations::usual`]; nothing where they are too few to tell.
+pub(super) fn usual(mut took: Vec<Duration>) -> Option<[Duration; 3]> {
+    took.sort_unstable();
+    let share = |part: usize| took.get(took.len().saturating_sub(1) * part / 100).copied();
+    if took.len() < USUAL_RUNS_MIN { None } else { Some([share(10)?, share(50)?, share(90)?]) }
 }
 
 /// How long a run may last while it runs, by a rule that says so.

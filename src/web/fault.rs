@@ -8,34 +8,35 @@ use serde_json::json;
 
 use crate::desk::DeskError;
 use crate::store::StoreError;
+use crate::words::Saying;
 
 /// Why there is no answer. The words go to who asks: they hold no secret, and nothing of the store's innards.
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     /// What kind of fault it is.
     pub(super) status: StatusCode,
-    /// What is wrong, in words.
-    pub(super) detail: String,
+    /// What is wrong: a program reads it in English, a person in their language.
+    pub(super) detail: Saying,
 }
 
 impl Fault {
     /// A fault of this kind.
-    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Fault {
+    pub(super) fn new(status: StatusCode, detail: impl Into<Saying>) -> Fault {
         Fault { status, detail: detail.into() }
     }
 
     /// Nothing of that name is there, or not for who asks: both are told alike.
     pub(super) fn not_found() -> Fault {
-        Fault::new(StatusCode::NOT_FOUND, "there is nothing here of that name")
+        Fault::new(StatusCode::NOT_FOUND, Saying::of("refused.not-found"))
     }
 
     /// What was sent cannot be used.
-    pub(super) fn bad_request(detail: impl Into<String>) -> Fault {
+    pub(super) fn bad_request(detail: impl Into<Saying>) -> Fault {
         Fault::new(StatusCode::BAD_REQUEST, detail)
     }
 
     /// What was sent is understood, and makes no sense now.
-    pub(super) fn conflict(detail: impl Into<String>) -> Fault {
+    pub(super) fn conflict(detail: impl Into<Saying>) -> Fault {
         Fault::new(StatusCode::CONFLICT, detail)
     }
 
@@ -43,9 +44,9 @@ impl Fault {
     fn of(status: StatusCode) -> Fault {
         let detail = match status {
             StatusCode::NOT_FOUND => return Fault::not_found(),
-            StatusCode::METHOD_NOT_ALLOWED => "this cannot be done here",
-            StatusCode::PAYLOAD_TOO_LARGE => "what was sent is too large",
-            _ => "what was sent cannot be used",
+            StatusCode::METHOD_NOT_ALLOWED => Saying::of("refused.method"),
+            StatusCode::PAYLOAD_TOO_LARGE => Saying::of("refused.too-large"),
+            _ => Saying::of("refused.unusable"),
         };
         Fault::new(status, detail)
     }
@@ -53,8 +54,8 @@ impl Fault {
     /// The problem document.
     pub(super) fn problem(&self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");
-        let body =
-            json!({ "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail });
+        let (status, detail) = (self.status.as_u16(), self.detail.in_english());
+        let body = json!({ "type": "about:blank", "title": title, "status": status, "detail": detail });
         let mut response = (self.status, Json(body)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -89,10 +90,10 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Fault {
         match error {
             StoreError::Refused(reason) => Fault::conflict(reason),
-            StoreError::Conflict(_) => Fault::conflict("a poll decided in between; try again"),
+            StoreError::Conflict(_) => Fault::conflict(Saying::of("refused.poll-between")),
             other => {
                 tracing::error!(error = %other, "the page cannot read the store");
-                Fault::new(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer just now; the log says why")
+                Fault::new(StatusCode::SERVICE_UNAVAILABLE, Saying::of("refused.store-away"))
             }
         }
     }
@@ -104,7 +105,7 @@ impl From<DeskError> for Fault {
             DeskError::Store(error) => error.into(),
             other => {
                 tracing::error!(error = %other, "the page cannot do what it was asked for");
-                Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "this cannot be done; the log says why")
+                Fault::new(StatusCode::INTERNAL_SERVER_ERROR, Saying::of("refused.failed"))
             }
         }
     }

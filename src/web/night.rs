@@ -10,17 +10,18 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::durations::running_limit;
+use super::durations::{running_limit, usual};
 use super::fault::Fault;
 use super::sight::Sight;
-use super::state::Web;
+use super::state::{InForce, Web};
 use crate::limits::{
-    NIGHT_ALERTS_MAX, NIGHT_DUES_MAX, NIGHT_JOBS_READ_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX, OWN_GAP_AGE_MAX,
+    JOB_CHART_RUNS, NIGHT_ALERTS_MAX, NIGHT_DUES_MAX, NIGHT_JOBS_READ_MAX, NIGHT_RUNS_MAX, NIGHT_RUNS_OF_A_JOB_MAX,
+    NIGHT_USUAL_READ_MAX, OWN_GAP_AGE_MAX,
 };
 use crate::model::{Ack, Alert, AlertId, AlertState, GapPart, Instance, Severity, SourceId, Status};
 use crate::rule::daily::Daily;
-use crate::rule::{Rule, Trigger};
-use crate::store::{AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, ReadSpan, SourceCondition};
+use crate::rule::{Pattern, Rule, Trigger};
+use crate::store::{self, AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, ReadSpan, SourceCondition};
 
 /// How long ago a source was read at least where that counts as not read since.
 const UNREAD_SEEN_MIN: SignedDuration = SignedDuration::from_mins(5);
@@ -76,6 +77,8 @@ pub(super) struct Lane {
     pub(super) runs: Vec<Instance>,
     /// The alerts about it that fire.
     pub(super) alerts: Vec<Alert>,
+    /// How long those of its runs usually take that go well: half of them longer, half not so long.
+    usual: Option<Duration>,
 }
 
 /// When a job has to be there by a rule.
@@ -102,14 +105,11 @@ impl Lane {
         &self.runs[self.runs.len().saturating_sub(NIGHT_RUNS_OF_A_JOB_MAX)..]
     }
 
-    /// How long a run of it may take from when it was planned: as long as those that went well take, half of them longer
-    /// and half not so long; of a job of which none went well, what a rule allows.
-    pub(super) fn usual(&self, sight: &Sight, now: Timestamp) -> Option<SignedDuration> {
-        let went_well = self.runs.iter().filter(|run| run.status.is_recovery());
-        let mut took: Vec<Duration> = went_well.filter_map(|run| run.duration(now)).collect();
-        took.sort_unstable();
+    /// How long a run of it should take from when it was planned: as long as is usual; of a job of which too few went well to
+    /// tell, as long as a rule allows.
+    pub(super) fn usual(&self, sight: &Sight) -> Option<SignedDuration> {
         let limit = || sight.rules_about(&self.source, &self.job).filter_map(running_limit).min();
-        SignedDuration::try_from(took.get(took.len() / 2).copied().or_else(limit)?).ok()
+        SignedDuration::try_from(self.usual.or_else(limit)?).ok()
     }
 
     /// When it has to be there by the rules, in this span.
@@ -129,6 +129,22 @@ impl Lane {
         };
         sight.rules_about(&self.source, &self.job).flat_map(of_rule).collect()
     }
+}
+
+/// The jobs that rules name which say when they are due: such a job is there before a run of it is listed. Where a rule may be
+/// about several sources, nobody knows of which the job is.
+fn due_by_name(in_force: &InForce) -> Vec<Key> {
+    let sources: Vec<&SourceId> = in_force.config.sources.iter().map(|source| &source.id).collect();
+    let mut named = Vec::new();
+    for rule in in_force.config.rules.rules() {
+        let concerned: Vec<&&SourceId> = sources.iter().filter(|source| rule.concerns_source(source)).collect();
+        let is_due = matches!(rule.when.trigger, Some(Trigger::Daily(_) | Trigger::Missing(_)));
+        if let ([source], true) = (concerned.as_slice(), is_due) {
+            let jobs = rule.matches.jobs.iter().filter_map(Pattern::literal);
+            named.extend(jobs.map(|job| (SourceId::clone(source), job.to_string())));
+        }
+    }
+    named
 }
 
 /// The last of these runs, in order, that has begun; of those that all wait the last.
@@ -170,7 +186,7 @@ pub(super) async fn gather(
         let key = (alert.source.clone(), alert.facts.job.name.clone());
         lanes.entry(key).or_default().alerts.push(alert);
     }
-    let named: Vec<Key> = lanes.keys().cloned().collect();
+    let named = worst_first(&lanes);
     let enter = |lanes: &mut BTreeMap<Key, Gathered>, run: Instance| {
         let key = (run.source.clone(), run.job.name.clone());
         lanes.entry(key).or_default().runs.insert(run.id.clone(), run);
@@ -199,13 +215,51 @@ pub(super) async fn gather(
             enter(&mut lanes, run);
         }
     }
-    let mut lanes: Vec<Lane> = lanes.into_iter().filter_map(|(key, gathered)| lane(sight, key, gathered)).collect();
+    for key in due_by_name(&in_force) {
+        lanes.entry(key).or_default();
+    }
+    let lane = |(key, gathered)| lane(sight, key, gathered, (from, until));
+    let mut lanes: Vec<Lane> = lanes.into_iter().filter_map(lane).collect();
     lanes.sort_by_cached_key(rank);
+    add_usual(web, &mut lanes, now).await?;
     Ok(Night { lanes, acks, unread, cut, is_worst_only: rest.is_some(), has_more_open, sources: state.sources })
 }
 
-/// A job is there for the runs that may be seen, or for an alert alone.
-fn lane(sight: &Sight, (source, job): Key, gathered: Gathered) -> Option<Lane> {
+/// The jobs that alerts are about, the worst of them first.
+fn worst_first(lanes: &BTreeMap<Key, Gathered>) -> Vec<Key> {
+    let mut named: Vec<(&Key, &Gathered)> = lanes.iter().collect();
+    let worst = |gathered: &Gathered| gathered.alerts.iter().map(|alert| alert.facts.alert.severity).max();
+    named.sort_by_key(|(key, gathered)| (Reverse(worst(gathered)), *key));
+    named.into_iter().map(|(key, _)| key.clone()).collect()
+}
+
+/// Tells how long the jobs usually take: by what is shown of them, and where that is too little, by what was before. As many
+/// are asked after as can be on the page, the worst of them first.
+async fn add_usual(web: &Web, lanes: &mut [Lane], now: Timestamp) -> Result<(), Fault> {
+    let mut unsaid: BTreeMap<SourceId, Vec<String>> = BTreeMap::new();
+    let mut asked = 0;
+    for lane in lanes.iter_mut().filter(|lane| !lane.runs.is_empty()) {
+        let went_well = lane.runs.iter().filter(|run| run.status.is_recovery());
+        lane.usual = usual(went_well.filter_map(|run| run.duration(now)).collect()).map(|[_, middle, _]| middle);
+        if lane.usual.is_none() && asked < NIGHT_USUAL_READ_MAX {
+            unsaid.entry(lane.source.clone()).or_default().push(lane.job.clone());
+            asked += 1;
+        }
+    }
+    for (source, jobs) in unsaid {
+        let past = store::PollLedger::past_runs(&*web.store, &source, &jobs, JOB_CHART_RUNS).await?;
+        for lane in lanes.iter_mut().filter(|lane| lane.usual.is_none() && lane.source == source) {
+            let went_well = past.get(&lane.job).into_iter().flatten().filter(|(_, run)| run.status.is_recovery());
+            let took =
+                went_well.filter_map(|(_, run)| Duration::try_from(run.end_time?.duration_since(run.start_time?)).ok());
+            lane.usual = usual(took.collect()).map(|[_, middle, _]| middle);
+        }
+    }
+    Ok(())
+}
+
+/// A job is there for the runs that may be seen, or for an alert alone, or because it is due.
+fn lane(sight: &Sight, (source, job): Key, gathered: Gathered, span: Between) -> Option<Lane> {
     let Gathered { runs, alerts } = gathered;
     let mut runs: Vec<Instance> = runs.into_values().collect();
     if !sight.sees_job(&source, &job) {
@@ -219,7 +273,9 @@ fn lane(sight: &Sight, (source, job): Key, gathered: Gathered) -> Option<Lane> {
         () if runs.iter().any(goes_on) => Urgency::Running,
         () => Urgency::Rest,
     };
-    (!runs.is_empty() || !alerts.is_empty()).then_some(Lane { source, job, urgency, runs, alerts })
+    let lane = Lane { source, job, urgency, runs, alerts, usual: None };
+    let is_there = !lane.runs.is_empty() || !lane.alerts.is_empty() || !lane.dues(sight, span).is_empty();
+    is_there.then_some(lane)
 }
 
 /// What a job stands by among the others: of those that fail the worst first, of the same the one that has fired longest,

@@ -36,6 +36,7 @@ use crate::limits::{
     WEB_CONNECTION_LIFE_MAX, WEB_CONNECTIONS_MAX, WEB_HEAD_BYTES_MAX, WEB_HEAD_TIME_MAX, WEB_IDLE_TIME_MAX,
     WEB_REQUEST_TIME_MAX, WEB_STOP_TIME_MAX,
 };
+use crate::words::Saying;
 
 /// What a connection is told for which there is no place.
 const NO_PLACE: &[u8] =
@@ -142,7 +143,7 @@ fn answer(
             Ok(Ok(response)) => dressed(response, &asked, &web),
             Ok(Err(never)) => match never {},
             Err(_) => {
-                let late = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "this takes too long just now");
+                let late = Fault::new(StatusCode::SERVICE_UNAVAILABLE, Saying::of("refused.too-slow"));
                 let mut response = dressed(late.problem(), &asked, &web);
                 // The rest of the request may still come.
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -17,8 +17,8 @@ use super::access::Person;
 use super::cursor;
 use super::fault::Fault;
 use super::state::{InForce, Web};
-use crate::desk::Wrong;
 use crate::desk::explain::Explanation;
+use crate::desk::{Named, Wrong};
 use crate::limits::{API_ROWS_MAX, NIGHT_ALERTS_MAX, PAGE_ROWS, SCOPED_READS_MAX};
 use crate::model::{
     Action, ActionKind, Alert, AlertId, AlertState, Concerns, Delivery, DeliveryId, DeliveryState, LabelMatch, Labels,
@@ -29,6 +29,7 @@ use crate::rule::Rule;
 use crate::store::{
     Actions as _, AlertAsk, Board as _, Deliveries as _, DeliveryAsk, DeliveryRecord, Desk as _, Gauges as _, Place,
 };
+use crate::words::Saying;
 use crate::worker::deliver::receiver_of;
 use crate::worker::lease::POLL;
 
@@ -72,7 +73,7 @@ impl Sight {
         if self.is_whole() {
             return Ok(());
         }
-        Err(Fault::new(axum::http::StatusCode::FORBIDDEN, "this tells of everything: it needs a token for all labels"))
+        Err(Fault::new(axum::http::StatusCode::FORBIDDEN, Saying::of("refused.part-alone")))
     }
 
     /// The labels that it is for, in words.
@@ -336,18 +337,17 @@ impl Sight {
         }
         if !self.is_whole() {
             // What is out of sight is as if it were not there, and is not named as what may be meant.
-            let unseen = |what: &str, name: &str| Wrong { part: None, why: format!("there is no {what} {name:?}") };
             if let Some(source) = narrowed.sources.iter().find(|source| !self.sees_source(source)) {
-                return Err(unseen("source", source.as_str()));
+                return Err(Wrong::unknown(Named::Source, source.as_str(), None));
             }
             if let Some(name) = narrowed.rules.iter().find(|name| !self.rules().any(|rule| rule.id == **name)) {
-                return Err(unseen("rule", name.as_str()));
+                return Err(Wrong::unknown(Named::Rule, name.as_str(), None));
             }
         }
         if self.covers(&narrowed.labels) {
             return Ok(narrowed);
         }
-        Err(Wrong { part: None, why: format!("your token is for {} alone", self.words()) })
+        Err(Wrong { part: None, why: Saying::of("refused.scope").with("labels", self.words()) })
     }
 
     /// Leaves of an explanation what is in sight.

@@ -2,7 +2,8 @@
 //!
 //! A catalog is one file a language, `templates/words/en.yaml` and `zh.yaml`, built into the program: phrases by key, with
 //! places for values. Templates reach it by the helpers `t`, `word`, `duration` and `elapsed`; code by [`Language::say`].
-//! [`summary`] says in any language what an alert is about, out of the facts alone. Names, log paths and errors are
+//! [`summary`] says in any language what an alert is about, out of the facts alone; a [`Saying`] is what those put together
+//! who do not know yet who will read it: why a rule does not hold, why something is refused. Names, log paths and errors are
 //! values: they pass through verbatim. This module must never know of a channel or of escaping: what it returns is text.
 //!
 //! A new key goes into every catalog; a test holds that they have the same keys, the same values in them, and none that
@@ -10,6 +11,7 @@
 
 mod act;
 mod catalog;
+mod concerns;
 mod digest;
 mod digest_lines;
 mod group;
@@ -18,10 +20,13 @@ mod language;
 mod lately;
 mod listener;
 mod phrase;
+mod refusal;
+mod saying;
 mod summary;
 mod verdict;
 
 pub use act::{ack_line, command, short_id};
+pub use concerns::concerns;
 pub use digest::{breach, say_digest, suppression};
 pub use digest_lines::{Trouble, digest_lines, troubles};
 pub use group::{GroupLine, group_lines};
@@ -30,5 +35,7 @@ pub use language::{Language, truncated};
 pub use lately::lately;
 pub use listener::{Listener, short_time};
 pub use phrase::Phrase;
+pub use refusal::not_revived;
+pub use saying::Saying;
 pub use summary::{escalation, held_back, stored_summary, summary};
 pub use verdict::{grouped, verdict};

@@ -158,6 +158,7 @@ async fn the_failing_node_of_what_is_broken_is_known_when_its_alert_is_over_and_
         start_time: None,
         end_time: None,
         log_path: Some("obs://log/load".to_string()),
+        log_tail: None,
     }];
     told.facts.instance.as_mut().unwrap().error = Some("no space left".to_string());
     world.commit(vec![instance("etl", "7", Status::Fail)], vec![told.clone()]).await;

@@ -103,7 +103,7 @@ inhibit:
     assert!(flood.contains(", sent with its group in "), "{flood}");
     let after = text(&stage.output(&["explain", "2"]).await.stdout);
     assert!(
-        after.contains("after (error): not notified: recorded and not sent: inhibited:load-first, for it follows "),
+        after.contains("after (error): not notified: recorded and not sent: inhibition load-first, for it follows "),
         "{after}"
     );
 }

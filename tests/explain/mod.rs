@@ -12,6 +12,7 @@ use nightbell::model::{Attempt, AttemptOutcome, Concerns, DeliveryState, Instanc
 use nightbell::rule::history::Past;
 use nightbell::rule::{Objection, Standing, Unmet};
 use nightbell::store::{Archive as _, Desk as _, InstanceFilter, NewSilence, Outbox as _, Settled};
+use nightbell::words::{Language, suppression};
 
 use crate::poll::world::{Scene, run};
 
@@ -143,7 +144,7 @@ async fn outcomes(scene: &Scene, seed: u64) -> BTreeMap<String, usize> {
     let mut counted: BTreeMap<String, usize> = BTreeMap::new();
     for run in scene.store.instances(&everything).await.unwrap() {
         let asked = Asked::Run(Box::new(run.clone()));
-        let explanation = explain(&scene.store, scene.rules(), asked, scene.now(), &TimeZone::UTC).await.unwrap();
+        let explanation = explain(&scene.store, scene.rules(), asked, scene.now()).await.unwrap();
         assert_eq!(explanation.rules.len(), scene.rules().rules().len());
         for explained in &explanation.rules {
             let context = || format!("seed {seed}: {} of {run:?}: {explained:#?}", explained.rule.id);
@@ -164,7 +165,9 @@ async fn outcomes(scene: &Scene, seed: u64) -> BTreeMap<String, usize> {
                     "pending".to_string()
                 }
                 Outcome::NotTold { code, why } => {
-                    assert!(why.len() > 5, "{}", context());
+                    for language in Language::ALL {
+                        assert!(why.words(language, &TimeZone::UTC).chars().count() > 5, "{}", context());
+                    }
                     // What holds and was not told has a reason of its own, and what does not hold says what fails.
                     assert!(!matches!(*code, "settled-before" | "never-polled" | "rule-is-new"), "{}", context());
                     if explained.told.is_empty() && *code != "same-episode" && *code != "next-poll" {
@@ -172,7 +175,8 @@ async fn outcomes(scene: &Scene, seed: u64) -> BTreeMap<String, usize> {
                     }
                     match explained.told.first().and_then(|told| told.alert.suppressed_by.as_ref()) {
                         Some(by) if *code == "suppressed" => {
-                            assert!(why.contains(&by.to_string()), "{}", context());
+                            let by_what = suppression(&by.to_string(), Language::En);
+                            assert!(why.in_english().contains(&by_what), "{}", context());
                             by.to_string()
                         }
                         _ => (*code).to_string(),
@@ -281,10 +285,10 @@ async fn every_condition_says_what_it_measured() {
     }
     let said = |rule: &str, run: &Instance, now: Timestamp| {
         let rule = scene.rules().get(&nightbell::model::RuleId::new(rule)).unwrap();
-        match rule.stand(run, &past, now, &TimeZone::UTC) {
-            Standing::Holds(found) => format!("holds: {found}"),
-            Standing::Fails(objection) => objection.words(rule, &TimeZone::UTC),
-        }
+        let standing = rule.stand(run, &past, now);
+        let head = if matches!(standing, Standing::Holds(_)) { "holds: " } else { "" };
+        assert!(!standing.saying(rule).words(Language::Zh, &TimeZone::UTC).is_empty());
+        format!("{head}{}", standing.saying(rule).words(Language::En, &TimeZone::UTC))
     };
     let failed = run("load_b", "x", Status::Fail, begin, Some(after(12)));
     let running = run("load_b", "x", Status::Running, begin, None);

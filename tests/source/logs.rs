@@ -111,6 +111,7 @@ async fn told(bench: &Bench, source: &DataArts, id: u64, path: &str) -> Option<S
     bench.sim.put(SimInstance::waiting("etl_orders", id, ago(60)).ended("fail", ago(30)).node(node));
     let detail = source.detail(&an_instance(&id.to_string())).await.unwrap();
     assert_eq!(detail.nodes[0].log_path.as_deref(), Some(path));
+    assert_eq!(detail.nodes[0].log_tail, detail.instance.error, "the node has the end of its log by itself, too");
     detail.instance.error
 }
 

@@ -70,7 +70,7 @@ async fn there_is_an_end_to_silences() {
         store.add_silence(&silence("a", 60), at(0)).await.unwrap();
     }
     let refused = store.add_silence(&silence("a", 60), at(0)).await.unwrap_err();
-    assert!(matches!(&refused, StoreError::Refused(words) if words.contains("expire some")), "{refused}");
+    assert!(matches!(&refused, StoreError::Refused(_)) && refused.to_string().contains("expire some"), "{refused}");
     // Those that have ended do not count.
     store.add_silence(&silence("a", 120), at(60)).await.unwrap();
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use nightbell::clock::ManualClock;
 use nightbell::limits::{NIGHT_ALERTS_MAX, NIGHT_RUNS_MAX};
-use nightbell::model::{Covered, Instance, Status};
+use nightbell::model::{Covered, Instance, Severity, Status};
 use nightbell::store::PollLedger as _;
+use serde_json::{Value, json};
 
 use super::Served;
 use crate::sample::{Place, alert, at, commit, instance};
@@ -17,7 +18,9 @@ const RULES: &str = "web: { listen: \"127.0.0.1:0\" }\nsources:\n  \
     hook: { type: webhook, url: \"http://127.0.0.1:9/\" }\nrules:\n  \
     failed: { match: { job: told }, when: { status: [fail] }, notify: [hook] }\n  \
     by-one: { match: { job: well }, when: { not_finished_by: \"01:00\" }, notify: [hook] }\n  \
-    by-three: { match: { job: well }, when: { not_finished_by: \"03:00\" }, notify: [hook] }\n";
+    by-three: { match: { job: well }, when: { not_finished_by: \"03:00\" }, notify: [hook] }\n  \
+    unlisted-by: { match: { source: s, job: unlisted }, when: { not_started_by: \"03:00\" }, notify: [hook] }\n  \
+    tomorrow: { match: { source: s, job: tomorrow }, when: { not_started_by: \"12:00\" }, notify: [hook] }\n";
 
 fn run(job: &str, id: &str, status: Status, plan: i64, start: i64, end: Option<i64>) -> Instance {
     let mut run = instance(job, id, status);
@@ -42,6 +45,14 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
         run("told", "4", Status::Fail, HOUR, HOUR, Some(HOUR + 60)),
         run("untold", "5", Status::Fail, 0, 0, Some(60)),
     ];
+    // On the days before they ran, too: by that it is known how long they take.
+    for day in 1..=5_i64 {
+        let plan = |hours: i64| hours * HOUR - day * 24 * HOUR;
+        let (half, id) = (plan(1) + HOUR / 2, 100 + day);
+        poll.instances.push(run("under-way", &id.to_string(), Status::Success, plan(1), plan(1), Some(half)));
+        let id = (200 + day).to_string();
+        poll.instances.push(run("well", &id, Status::Success, plan(0), plan(0), Some(plan(1))));
+    }
     let mut fired = alert("a1", "told");
     (fired.source, fired.rule) = ("s".into(), "failed".into());
     poll.fired = vec![fired];
@@ -75,12 +86,18 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     }
     let under_way = lane("under-way");
     assert!(under_way.contains("class=\"run running\" x=\"81.48%\" width=\"7.41%\""), "up to now: {under_way}");
+    assert!(under_way.contains("class=\"window\" x=\"81.48%\" width=\"3.70%\""), "half an hour: {under_way}");
+    assert!(!lane("told").contains("class=\"window\""), "nobody knows how long it takes: {}", lane("told"));
     let well = lane("well");
     assert!(well.contains("class=\"due-line passed\" x1=\"81.48%\""), "the deadline that is over: {well}");
     assert!(well.contains("class=\"due-line\" x1=\"96.30%\""), "the one that is ahead: {well}");
     // From when it was planned, for as long as such runs take.
     assert!(well.contains("class=\"window\" x=\"74.07%\" width=\"7.41%\""), "{well}");
     assert!(well.contains("class=\"delay\" x1=\"74.07%\" x2=\"75.31%\""), "it began late: {well}");
+    // What is due is there before it is listed, where the rule says which job of which source it is.
+    let unlisted = lane("unlisted");
+    assert!(unlisted.contains("class=\"due-line\" x1=\"96.30%\"") && !unlisted.contains("class=\"run "), "{unlisted}");
+    assert!(!body.contains(">tomorrow<"), "it is due later: {body}");
     assert!(
         lane("told").contains("href=\"/alerts/a1\"") && lane("untold").contains("href=\"/jobs/s/untold\""),
         "{body}"
@@ -95,6 +112,23 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
         assert!(away.contains(said), "{said:?} is not in {away}");
     }
     assert!(!tile("s").contains("unknown"), "{body}");
+    let night = served.get("/api/v1/night?hours=12", &[]).await.json();
+    let row = |job: &str| {
+        let rows = night["items"].as_array().unwrap();
+        rows.iter().find(|row| row["job"] == job).unwrap_or_else(|| panic!("no {job} in {night:#}"))
+    };
+    let hatched = json!([{ "from": at(-10 * HOUR), "until": at(-6 * HOUR) }]);
+    assert_eq!(row("well")["unread"], hatched);
+    let due = |hour: i64, rule: &str, is_passed: bool| json!({ "at": at(hour * HOUR), "rule": rule, "trigger": "not-finished-by", "is_passed": is_passed });
+    assert_eq!(row("well")["due"], json!([due(1, "by-one", true), due(3, "by-three", false)]));
+    let usual = [("well", json!(3_600_000)), ("under-way", json!(1_800_000)), ("told", Value::Null)];
+    for (job, usual) in usual {
+        assert_eq!(row(job)["usual_ms"], usual, "{job}");
+    }
+    let known = [("known_from", Value::Null), ("is_worst_only", json!(false)), ("has_more_open", json!(false))];
+    for (key, expected) in known {
+        assert_eq!(night[key], expected, "{key}");
+    }
     served.stop().await;
 }
 
@@ -114,6 +148,11 @@ async fn a_night_with_too_much_in_it_shows_the_worst_and_what_is_under_way_and_s
         fired
     };
     poll.fired = (0..=NIGHT_ALERTS_MAX).map(fires).collect();
+    // The worst is the last by its name, and ran before what is shown.
+    let mut worst = fires(NIGHT_ALERTS_MAX + 1);
+    (worst.facts.job.name, worst.facts.alert.severity) = ("zz".into(), Severity::Critical);
+    poll.fired.push(worst);
+    poll.instances.push(run("zz", "long-ago", Status::Fail, -48 * 3600, -48 * 3600, Some(-47 * 3600)));
     store.commit_poll(&poll).await.unwrap();
     store.close().await;
     drop(store);
@@ -125,5 +164,9 @@ async fn a_night_with_too_much_in_it_shows_the_worst_and_what_is_under_way_and_s
         ">under-way<".to_string(),
     ];
     assert!(said.iter().all(|text| body.contains(text)), "{said:?} in {} bytes", body.len());
+    let night = served.get("/api/v1/night?hours=12&limit=1", &[]).await.json();
+    assert_eq!((&night["is_worst_only"], &night["has_more_open"]), (&json!(true), &json!(true)));
+    let first = &night["items"][0];
+    assert_eq!((&first["job"], &first["instances"][0]["id"]), (&json!("zz"), &json!("long-ago")), "{first:#}");
     served.stop().await;
 }

@@ -46,10 +46,12 @@ fn said(page: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rule_says_what_it_measured_and_why_nobody_was_told() {
     let served = served().await;
-    let explained = async |run: &str| {
-        let page = served.get(&format!("/explain?source=s&job=etl_orders&run={run}"), &[]).await.body;
+    let explained_in = async |run: &str, language: &str| {
+        let path = format!("/explain?source=s&job=etl_orders&run={run}");
+        let page = served.get(&path, &[("accept-language", language)]).await.body;
         (said(&page), page)
     };
+    let explained = async |run: &str| explained_in(run, "en").await;
     let elsewhere = "Rules about other jobs|1|slow|match.job: the name is not slow";
     let (failed, page) = explained("2").await;
     for expected in ["etl_orders / 2|s", "|failed|error|notified|Now: status fail|etl_orders failed|", elsewhere] {
@@ -62,5 +64,32 @@ async fn every_rule_says_what_it_measured_and_why_nobody_was_told() {
     {
         assert!(running.contains(expected), "{expected:?} is not in {running}");
     }
+    let elsewhere = "涉及其他作业的规则|1|slow|match.job：名称不匹配 slow";
+    let (failed, _) = explained_in("2", "zh-CN").await;
+    for expected in ["|failed|错误|已通知|现状：状态：失败|", elsewhere] {
+        assert!(failed.contains(expected), "{expected:?} is not in {failed}");
+    }
+    let (running, _) = explained_in("3", "zh-CN").await;
+    let expected = "|failed|错误|未通知|未通知：状态“运行中”不属于：失败|";
+    assert!(running.contains(expected), "{expected:?} is not in {running}");
+    served.stop().await;
+}
+
+/// Whoever is refused is told why in their language, and a program in English.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_in_the_language_of_who_asked() {
+    let served = served().await;
+    let table = [
+        ("/nothing", "there is nothing here of that name", "没有这个名称的内容"),
+        ("/alerts?cursor=x", "the cursor is none of an answer from here", "该游标不是这里给出的"),
+    ];
+    for (path, english, chinese) in table {
+        for (language, words) in [("en", english), ("zh-CN", chinese)] {
+            let page = served.get(path, &[("accept-language", language)]).await;
+            assert!(page.status >= 400 && page.body.contains(words), "{path}: {words:?} is not in {}", page.body);
+        }
+    }
+    let problem = served.get("/api/v1/alerts?cursor=x", &[("accept-language", "zh-CN")]).await;
+    assert_eq!(problem.json()["detail"], "the cursor is none of an answer from here");
     served.stop().await;
 }

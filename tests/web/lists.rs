@@ -81,5 +81,7 @@ async fn what_is_suspended_and_what_is_over_have_lists_of_their_own() {
     };
     let suspended = served.get("/api/v1/alerts?state=suspended", &[]).await.json();
     assert_eq!(ids(suspended), ["waits"]);
+    let firing = ids(served.get("/api/v1/alerts?state=firing&limit=500", &[]).await.json());
+    assert!(firing.len() == 61 && !firing.contains(&"waits".to_string()), "as on the page: {firing:?}");
     served.stop().await;
 }

@@ -103,6 +103,7 @@ pub(crate) async fn fill(store: &SqlStore) {
             start_time: None,
             end_time: None,
             log_path: Some(format!("javascript:alert(1)//{HOSTILE}")),
+            log_tail: Some(format!("{HOSTILE}\n{HOSTILE}")),
         };
         one.facts.failing_nodes = vec![node];
         poll.fired.push(if id == "a3" { resolved(one, at(5000)) } else { one });

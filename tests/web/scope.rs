@@ -60,6 +60,7 @@ fn of_team(id: &str, source: &str, job: &str, rule: &str, labels: Labels) -> Ale
             start_time: None,
             end_time: None,
             log_path: Some(format!("obs://{OTHERS}/log")),
+            log_tail: None,
         }];
         if let Some(run) = &mut one.facts.instance {
             (run.id, run.error) = (format!("{OTHERS}-run"), Some(format!("{OTHERS} error")));

@@ -40,6 +40,9 @@ fn settled(id: &str, number: u32, began: i64, attempt: Attempt, state: DeliveryS
     }
 }
 
+/// The last lines of the failing node's log.
+const LOG: &str = "loading part 12\nERROR: duplicate key";
+
 /// The alert as it was told, in its second episode.
 fn told() -> Alert {
     let mut told = of_rule(alert("told", "etl_orders"));
@@ -60,7 +63,9 @@ fn told() -> Alert {
         start_time: Some(at(-505)),
         end_time: Some(at(-500)),
         log_path: Some("obs://dlf-log/etl_orders/load.job".into()),
+        log_tail: Some(LOG.into()),
     }];
+    told.facts.instance.as_mut().unwrap().error = Some(format!("exit code 7\n{LOG}"));
     told
 }
 
@@ -147,7 +152,7 @@ async fn a_page_tells_the_whole_story_of_an_alert_in_order() {
             "etl_orders failed",
             "under configuration 7",
             "episode 2: it failed again",
-            "sent after all: silence:9 is over",
+            "sent after all: silence 9 is over",
             "release of Friday",
             "/deliveries/d1",
             "hook: delivered",
@@ -163,13 +168,28 @@ async fn a_page_tells_the_whole_story_of_an_alert_in_order() {
         ],
     );
     let node = page.split("<div class=\"item node").nth(1).unwrap_or_else(|| panic!("no node in {page}"));
-    in_order(node, &["load_orders", "DWS SQL", "5s", "retried twice", "obs://dlf-log/etl_orders/load.job"]);
+    in_order(
+        node,
+        &[
+            "load_orders",
+            "DWS SQL",
+            "5s",
+            "retried twice",
+            "obs://dlf-log/etl_orders/load.job",
+            "The end of its log",
+            "loading part 12",
+            "ERROR: duplicate key",
+        ],
+    );
+    // Where the node has the end of its log, what the run said stands without it.
+    in_order(&page, &["What the run said", "exit code 7", "load_orders"]);
+    assert_eq!(page.matches("ERROR: duplicate key").count(), 1, "{page}");
     in_order(
         &page,
         &["Other alerts of this job", "/alerts/earlier", "Last runs", "/explain?source=s&#38;job=etl_orders"],
     );
     let quiet = served.get("/alerts/quiet", &[]).await.body;
-    in_order(story(&quiet), &["held back by silence:1", "migration", "by li, until 02:00"]);
+    in_order(story(&quiet), &["held back: silence 1", "migration", "by li, until 02:00"]);
     served.stop().await;
 }
 
@@ -185,6 +205,7 @@ async fn the_api_tells_the_same_story() {
         ("/alert/ended/note", "loaded by hand".into()),
         ("/failing_nodes/0/name", "load_orders".into()),
         ("/failing_nodes/0/log_path", "obs://dlf-log/etl_orders/load.job".into()),
+        ("/failing_nodes/0/log_tail", LOG.into()),
         ("/deliveries/0/id", "d1".into()),
         ("/deliveries/0/attempt_log/0/status", "503".into()),
         ("/deliveries/0/attempt_log/0/error", "the gateway is busy".into()),

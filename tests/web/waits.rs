@@ -91,7 +91,7 @@ async fn an_alert_says_what_it_waits_for_next() {
         ("group", "waits for others of its group, goes out in 1m", "等待同组告警，1 分钟后发出"),
         ("window", "held back until its window opens, goes out in 1h", "暂缓至允许通知的时段，1 小时后发出"),
         ("silenced", &format!("silenced until {until} by li (silence 1)"), &format!("由 li 静默至 {until}（静默 1）")),
-        ("muted", "held back by mute-window:nightly", "被 mute-window:nightly 抑制"),
+        ("muted", "held back: the mute window nightly", "暂不通知：静默时段 nightly"),
         ("suspended", "suspended: nothing in the configuration covers it", "已挂起：配置中没有规则覆盖它"),
         ("over", "", ""),
     ];

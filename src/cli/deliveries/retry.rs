@@ -12,6 +12,7 @@ use super::super::silence::author;
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{DeliveryId, ReceiverId};
 use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
+use crate::words::not_revived;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -63,8 +64,9 @@ fn tell(revived: &Revived, as_json: bool) -> std::io::Result<()> {
         }
     }
     for (id, reason) in &revived.refused {
+        let reason = not_revived(reason).in_english();
         if as_json {
-            print(json!({ "id": id, "state": null, "error": reason.to_string() }))?;
+            print(json!({ "id": id, "state": null, "error": reason }))?;
         } else {
             fail(format_args!("{id} is not sent again: {reason}"));
         }

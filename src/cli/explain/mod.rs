@@ -43,7 +43,7 @@ pub(super) async fn explain_all(desk: &Desk, arguments: &Arguments) -> Result<Ex
     };
     let is_one_of_several = found.len() > 1;
     for (index, asked) in found.into_iter().enumerate() {
-        let explanation = explain(&store, &config.rules, Asked::clone(&asked), now, &config.timezone).await?;
+        let explanation = explain(&store, &config.rules, Asked::clone(&asked), now).await?;
         if arguments.json {
             print(json::explanation(&explanation, &config.timezone, now))?;
         } else {

@@ -13,7 +13,7 @@ use crate::limits::{EXPLAINED_IN_FULL_MAX, EXPLAINED_OTHERS_MAX};
 use crate::model::{DeliveryState, Instance, MessageKind, SourceId};
 use crate::source::SourceSettings;
 use crate::template::display_text;
-use crate::words::{Language, summary};
+use crate::words::{Language, Saying, summary, suppression};
 use crate::yaml::duration_text;
 
 /// How an explanation is shown.
@@ -61,8 +61,8 @@ pub(super) fn as_text(explanation: &Explanation<'_>, how: &Shown<'_>) -> String 
     let _ = writeln!(text, "\nabout other jobs: {}", rules(others.len()));
     let shown = if how.all { others.len() } else { EXPLAINED_OTHERS_MAX };
     for explained in others.iter().take(shown) {
-        let why = explained.measured(zone).unwrap_or_default();
-        let _ = writeln!(text, "  {}: {}", explained.rule.id, display_text(&why));
+        let why = explained.measured().map(|why| said(&why, zone)).unwrap_or_default();
+        let _ = writeln!(text, "  {}: {why}", explained.rule.id);
     }
     if others.len() > shown {
         let _ = writeln!(text, "  and {} more: --all names them", others.len() - shown);
@@ -151,24 +151,29 @@ fn run_text(run: &Instance, zone: &TimeZone, now: Timestamp) -> String {
 
 fn rule_text(explained: &RuleExplained<'_>, zone: &TimeZone) -> String {
     let RuleExplained { rule, outcome, told, .. } = explained;
-    let mut text = format!("{} ({}): {}\n", rule.id, rule.severity, outcome_text(outcome));
-    if let Some(standing) = explained.measured(zone) {
+    let mut text = format!("{} ({}): {}\n", rule.id, rule.severity, outcome_text(outcome, zone));
+    if let Some(standing) = explained.measured() {
         // What was told once may hold no more: both are said.
         let is_said = matches!(outcome, Outcome::NotTold { why, .. } if *why == standing);
         if !is_said {
             let now = if told.is_empty() { "" } else { "now: " };
-            let _ = writeln!(text, "  {now}{}", display_text(&standing));
+            let _ = writeln!(text, "  {now}{}", said(&standing, zone));
         }
     }
     told.iter().for_each(|told| text.push_str(&told_text(told, zone)));
     text
 }
 
-fn outcome_text(outcome: &Outcome) -> String {
+/// What the command line says is in English.
+fn said(saying: &Saying, zone: &TimeZone) -> String {
+    display_text(&saying.words(Language::En, zone))
+}
+
+fn outcome_text(outcome: &Outcome, zone: &TimeZone) -> String {
     match outcome {
         Outcome::Told => "notified".to_string(),
         Outcome::Pending => "pending".to_string(),
-        Outcome::NotTold { why, .. } => format!("not notified: {}", display_text(why)),
+        Outcome::NotTold { why, .. } => format!("not notified: {}", said(why, zone)),
     }
 }
 
@@ -179,7 +184,7 @@ fn told_text(told: &Told, zone: &TimeZone) -> String {
     let mut text = format!("  alert {id}, {}{under}\n", lived(part, zone));
     let _ = writeln!(text, "    {}", display_text(&summary(&told.alert.facts, Language::En)));
     if let Some(by) = &told.alert.suppressed_by {
-        let _ = writeln!(text, "    not sent: {by}");
+        let _ = writeln!(text, "    not sent: {}", display_text(&suppression(&by.to_string(), Language::En)));
     }
     if let Some(ack) = &told.ack {
         let _ = writeln!(text, "    acknowledged by {} since {}", display_text(&ack.by), local(ack.at, zone));

@@ -209,7 +209,8 @@ fn read_nodes(nodes: &[Section<'_>]) -> Option<Vec<Node>> {
         let retries = node.optional::<u32>("retries").map(u64::from);
         node.report_unknown();
         let raw_status = status.as_str().to_string();
-        Some(Node { name: name?, kind, status, raw_status, retries, start_time: None, end_time: None, log_path })
+        let (start_time, end_time, log_tail) = (None, None, None);
+        Some(Node { name: name?, kind, status, raw_status, retries, start_time, end_time, log_path, log_tail })
     };
     let read: Vec<_> = nodes.iter().map(read).collect();
     read.into_iter().collect()

@@ -14,7 +14,6 @@ pub use told::{Asked, Explanation, RuleExplained};
 pub use traced::{Told, TracedDelivery};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::limits::{
     EXPLAINED_ALERTS_MAX, EXPLAINED_DELIVERIES_MAX, EXPLAINED_RUNS_MAX, EXPLAINED_TRANSITIONS_MAX, HISTORY_RUNS_MAX,
@@ -25,8 +24,9 @@ use crate::rule::{Objection, Rule, RuleSet, Standing};
 use crate::store::{
     Actions as _, Archive as _, Deliveries as _, Desk as _, Inquiry as _, SqlStore, StoreError, TransitionLog as _,
 };
+use crate::words::Saying;
 
-/// Everything that can be said of what is asked after, at `now`. Times in words are on the clock of `zone`.
+/// Everything that can be said of what is asked after, at `now`.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -35,7 +35,6 @@ pub async fn explain<'a>(
     rules: &'a RuleSet,
     asked: Asked,
     now: Timestamp,
-    zone: &TimeZone,
 ) -> Result<Explanation<'a>, StoreError> {
     let (source, job, asked_run) = match asked {
         Asked::Run(run) => (run.source.clone(), run.job.name.clone(), Some(*run)),
@@ -60,8 +59,7 @@ pub async fn explain<'a>(
     transitions.drain(..transitions_before);
     let looked = store.looked_at(&source).await?;
     let acks = store.acks().await?;
-    let ground =
-        outcome::Ground { run: run.as_ref(), past: &past, of_job: &of_job, looked: looked.as_ref(), now, zone };
+    let ground = outcome::Ground { run: run.as_ref(), past: &past, of_job: &of_job, looked: looked.as_ref(), now };
     let mut explained = Vec::with_capacity(rules.rules().len());
     for (rule, mismatch) in rules.rules().iter().zip(rules.mismatches(&source, &job)) {
         let told = told(store, &own, &acks, |alert| alert.rule == rule.id).await?;
@@ -95,12 +93,12 @@ pub async fn explain<'a>(
 /// How a rule whose source and name match stands: to the job, where it was asked after and the rule looks at jobs;
 /// otherwise to the run.
 fn standing(rule: &Rule, ground: &outcome::Ground<'_>, is_about_job: bool) -> Option<Standing> {
-    let of_job = || rule.stand_to_job(ground.past, ground.now, ground.zone);
+    let of_job = || rule.stand_to_job(ground.past, ground.now);
     if is_about_job && let Some(standing) = of_job() {
         return Some(standing);
     }
     match ground.run {
-        Some(run) => Some(rule.stand(run, ground.past, ground.now, ground.zone)),
+        Some(run) => Some(rule.stand(run, ground.past, ground.now)),
         None => of_job(),
     }
 }
@@ -168,12 +166,9 @@ impl Explanation<'_> {
 }
 
 impl RuleExplained<'_> {
-    /// What the rule measured, in words; nothing where it takes a run and there is none.
-    pub fn measured(&self, zone: &TimeZone) -> Option<String> {
-        Some(match self.standing.as_ref()? {
-            Standing::Holds(found) => found.clone(),
-            Standing::Fails(objection) => objection.words(self.rule, zone),
-        })
+    /// What the rule measured; nothing where it takes a run and there is none.
+    pub fn measured(&self) -> Option<Saying> {
+        Some(self.standing.as_ref()?.saying(self.rule))
     }
 
     /// Whether the rule is about other jobs, and never said anything of this one.

@@ -1,12 +1,12 @@
 //! What came of a rule and a run: told, pending, or not told, for one reason. Pure: it is given what the store holds.
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::traced::{Told, TracedDelivery};
 use crate::model::{Alert, AlertState, DeliveryState, Instance, MessageKind, Suppression};
 use crate::rule::history::Past;
 use crate::rule::{Rule, Standing};
+use crate::words::Saying;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Outcome {
         /// One word for the reason, the same in every version.
         code: &'static str,
         /// The reason for people.
-        why: String,
+        why: Saying,
     },
 }
 
@@ -47,7 +47,6 @@ pub(super) struct Ground<'a> {
     /// When the source was last asked, and the marks of the rules that have looked at it.
     pub(super) looked: Option<&'a (Timestamp, Vec<String>)>,
     pub(super) now: Timestamp,
-    pub(super) zone: &'a TimeZone,
 }
 
 /// The outcome of a rule with these alerts of its own.
@@ -56,8 +55,8 @@ pub(super) fn outcome(rule: &Rule, standing: Option<&Standing>, told: &[Told], g
         return fate(&newest.alert, &newest.deliveries);
     }
     match standing {
-        None => not_told("no-run", "no run of the job is known"),
-        Some(Standing::Fails(objection)) => not_told(objection.code(), objection.words(rule, ground.zone)),
+        None => not_told("no-run", Saying::of("why.untold.no-run")),
+        Some(Standing::Fails(objection)) => not_told(objection.code(), objection.saying(rule)),
         Some(Standing::Holds(_)) => why_untold(rule, ground),
     }
 }
@@ -74,27 +73,22 @@ pub fn fate(alert: &Alert, deliveries: &[TracedDelivery]) -> Outcome {
         return Outcome::Pending;
     }
     if let Some(by) = &alert.suppressed_by {
-        return not_told("suppressed", format!("recorded and not sent: {}", held_back_by(by)));
+        let why = match by {
+            Suppression::Inhibition(_) => Saying::of("why.untold.follows"),
+            _ => Saying::of("why.untold.suppressed"),
+        };
+        return not_told("suppressed", why.held_back_by("by", by));
     }
     if let Some(traced) = firing.last() {
         let delivery = &traced.group.as_ref().unwrap_or(&traced.record).delivery;
-        let why = delivery.last_error.as_deref().unwrap_or("nobody knows why");
-        return not_told("dead", format!("given up, {}: {why}", delivery.receiver));
+        let error = delivery.last_error.clone().unwrap_or_default();
+        let why = Saying::of("why.untold.dead").with("receiver", &delivery.receiver).because("error", error);
+        return not_told("dead", why);
     }
     if alert.receivers.is_empty() {
-        return not_told("nobody-to-tell", "the rule notifies nobody");
+        return not_told("nobody-to-tell", Saying::of("why.untold.nobody"));
     }
-    not_told("receivers-gone", "its receivers are not in the configuration")
-}
-
-/// What held an alert back, by the word that the store and `--json` have for it, and what that means.
-fn held_back_by(by: &Suppression) -> String {
-    let meaning = match by {
-        Suppression::FirstPoll => "for it is older than first_poll",
-        Suppression::Silence(_) | Suppression::MuteWindow(_) => return by.to_string(),
-        Suppression::Inhibition(_) => "for it follows from an alert upstream that was sent",
-    };
-    format!("{by}, {meaning}")
+    not_told("receivers-gone", Saying::of("why.untold.receivers-gone"))
 }
 
 /// The condition holds by what is stored, and there is no alert of this rule about this run.
@@ -103,19 +97,16 @@ fn why_untold(rule: &Rule, ground: &Ground<'_>) -> Outcome {
         return told_with(alert);
     }
     let Some((polled_at, marks)) = ground.looked else {
-        return not_told("never-polled", "the source was never read");
+        return not_told("never-polled", Saying::of("why.untold.never-polled"));
     };
     if !marks.contains(&rule.mark()) {
-        return not_told("rule-is-new", "the rule is new or was changed: the source was not read with it yet");
+        return not_told("rule-is-new", Saying::of("why.untold.rule-is-new"));
     }
-    let held_then = ground
-        .run
-        .is_none_or(|run| matches!(rule.stand(run, ground.past, *polled_at, ground.zone), Standing::Holds(_)));
+    let held_then = ground.run.is_none_or(|run| matches!(rule.stand(run, ground.past, *polled_at), Standing::Holds(_)));
     if !held_then {
-        let at = polled_at.to_zoned(ground.zone.clone()).strftime("%H:%M:%S");
-        return not_told("next-poll", format!("it came to hold after the last poll, at {at}"));
+        return not_told("next-poll", Saying::of("why.untold.next-poll").at("at", *polled_at));
     }
-    not_told("settled-before", "it was settled before this rule looked at it, or its message is no longer kept")
+    not_told("settled-before", Saying::of("why.untold.settled-before"))
 }
 
 /// The alert of the same rule about another run of the job, or about the job itself, that stood at the run's time or
@@ -134,10 +125,13 @@ fn with_another<'a>(rule: &Rule, ground: &Ground<'a>) -> Option<&'a Alert> {
 }
 
 fn told_with(alert: &Alert) -> Outcome {
-    let of = alert.facts.instance.as_ref().map_or_else(|| "the job".to_string(), |run| format!("run {}", run.id));
-    not_told("same-episode", format!("the same episode was sent with {of}: alert {}", alert.id.short()))
+    let of = match &alert.facts.instance {
+        Some(run) => Saying::of("why.untold.with-run").with("run", &run.id),
+        None => Saying::of("why.untold.with-job"),
+    };
+    not_told("same-episode", of.with("alert", alert.id.short()))
 }
 
-fn not_told(code: &'static str, why: impl Into<String>) -> Outcome {
-    Outcome::NotTold { code, why: why.into() }
+fn not_told(code: &'static str, why: Saying) -> Outcome {
+    Outcome::NotTold { code, why }
 }

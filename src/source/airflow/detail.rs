@@ -6,6 +6,7 @@ use super::api::{PAGE_ROWS, get};
 use super::connection::Airflow;
 use super::log;
 use super::record::{Task, read_run, read_task, run_address, sort_failed};
+use crate::limits::LOG_TAIL_LINES;
 use crate::model::{Instance, Status};
 use crate::source::contract::{Detail, SourceError};
 use crate::source::kit::excerpt;
@@ -23,8 +24,13 @@ impl Airflow {
         let mut tasks = Vec::new();
         if run.status == Status::Fail {
             tasks = self.failed_tasks(&run, &url).await?;
-            let log = log_of(self, &run, &tasks).await;
             let said = tasks.is_empty().then_some(NO_TASK_FAILED);
+            let failed = tasks.iter_mut().find(|task| task.try_number > 0 && task.node.raw_status == "failed");
+            let mut log = Vec::new();
+            if let Some(task) = failed {
+                log = log_of(self, &run, task).await;
+                task.node.log_tail = excerpt::tail(&log, LOG_TAIL_LINES);
+            }
             run.error = excerpt::failure_text(said, &log);
         }
         let nodes = tasks.into_iter().map(|task| task.node).collect();
@@ -45,11 +51,8 @@ impl Airflow {
     }
 }
 
-/// The last lines of the log of the task that failed last. Nothing where there is none: the alarm says enough.
-async fn log_of(source: &Airflow, run: &Instance, tasks: &[Task]) -> Vec<String> {
-    let Some(task) = tasks.iter().find(|task| task.try_number > 0 && task.node.raw_status == "failed") else {
-        return Vec::new();
-    };
+/// The last lines of the log of a task. Nothing where there is none: the alarm says enough.
+async fn log_of(source: &Airflow, run: &Instance, task: &Task) -> Vec<String> {
     log::read_tail(source, run, task).await.unwrap_or_else(|error| {
         tracing::debug!(source = %source.id, dag = run.job.name, "no log of a failed task: {error}");
         Vec::new()

@@ -99,6 +99,7 @@ pub(super) fn read_task(run: &str, row: &Spot<'_>) -> Option<Task> {
             end_time: time("/end_date"),
             // What never ran has no log.
             log_path: (try_number > 0).then_some(log_path),
+            log_tail: None,
         },
         task,
         map_index,

@@ -169,6 +169,7 @@ pub(super) fn read_node(record: &Record<'_>) -> Node {
         start_time: record.time(Key::StartTime),
         end_time: record.time(Key::EndTime),
         log_path: record.text(Key::LogPath).filter(|path| !path.is_empty()).map(cut),
+        log_tail: None,
     }
 }
 

@@ -67,6 +67,9 @@ impl DataArts {
         if !lines.is_empty() {
             let error = &mut detail.instance.error;
             *error = excerpt::with_tail(error.as_deref(), &lines, logs.lines());
+            if let Some(node) = detail.nodes.iter_mut().find(|node| node.log_path.as_deref() == Some(path)) {
+                node.log_tail = excerpt::tail(&lines, logs.lines());
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::connection::HttpSource;
 use super::fill::{Name, Place, Values};
 use super::listing;
 use super::map::Step;
-use crate::limits::LOG_TAIL_BYTES_MAX;
+use crate::limits::{LOG_TAIL_BYTES_MAX, LOG_TAIL_LINES};
 use crate::model::{Instance, Status};
 use crate::source::contract::{Detail, SourceError, SourceErrorKind};
 use crate::source::kit::excerpt;
@@ -33,7 +33,12 @@ impl HttpSource {
             steps = rows.iter().filter_map(|row| map.read(row)).collect();
         }
         if instance.status.is_failure() {
-            let log = self.log_tail(&values, &steps).await;
+            let failed = steps.iter_mut().filter(|step| step.node.status == Status::Fail);
+            let failed = failed.max_by_key(|step| step.node.start_time);
+            let log = self.log_tail(&values, failed.as_deref()).await;
+            if let Some(step) = failed.filter(|_| self.has_logs_of_nodes()) {
+                step.node.log_tail = excerpt::tail(&log, LOG_TAIL_LINES);
+            }
             let said = steps.iter().filter(|step| step.node.status == Status::Fail).find_map(|step| step.error.clone());
             instance.error =
                 excerpt::failure_text(instance.error.as_deref().or(said.as_deref()), &log).or(instance.error);
@@ -61,11 +66,14 @@ impl HttpSource {
         Ok(self.instance(run))
     }
 
-    /// The last lines of a failed run's log, oldest first. Nothing where there is none: the alarm says enough.
-    async fn log_tail(&self, values: &Values, steps: &[Step]) -> Vec<String> {
+    /// Whether the log that is asked for is that of a step, and not the run's.
+    fn has_logs_of_nodes(&self) -> bool {
+        self.settings().log.as_ref().is_some_and(|(request, _)| request.names().contains(&Name::Node))
+    }
+
+    /// The last lines of a failed run's log, or of that of its step that failed last, oldest first. Nothing where there is none: the alarm says enough.
+    async fn log_tail(&self, values: &Values, failed: Option<&Step>) -> Vec<String> {
         let Some((request, pointer)) = &self.settings().log else { return Vec::new() };
-        let failed =
-            steps.iter().filter(|step| step.node.status == Status::Fail).max_by_key(|step| step.node.start_time);
         let node = failed.and_then(|step| step.id.clone());
         if request.names().contains(&Name::Node) && node.is_none() {
             return Vec::new();

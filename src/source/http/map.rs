@@ -289,6 +289,7 @@ impl NodeMap {
                 start_time: time(&self.started),
                 end_time: time(&self.ended),
                 log_path: text(&self.log_path),
+                log_tail: None,
             },
             id: text(&self.id),
             error: text(&self.error),

@@ -54,6 +54,11 @@ pub(in crate::source) fn failure_text(result: Option<&str>, log: &[String]) -> O
     with_tail(result, log, LOG_TAIL_LINES)
 }
 
+/// The last `count` lines of a log alone, as [`with_tail`] puts them under a result.
+pub(in crate::source) fn tail(log: &[String], count: usize) -> Option<String> {
+    with_tail(None, log, count)
+}
+
 /// The same with the last `count` lines, as far as there is room for them.
 pub(in crate::source) fn with_tail(result: Option<&str>, log: &[String], count: usize) -> Option<String> {
     let result = result.map(|text| readable(&cut_to(text.to_string(), READ_BYTES_MAX))).filter(|text| !text.is_empty());

@@ -109,7 +109,9 @@ fn alerts_sql(ask: &AlertAsk, limit: usize) -> (AssertSqlSafe<String>, Wanted) {
         Some(false) => wanted.conditions.push("suspended_at IS NULL".into()),
         None => {}
     }
-    wanted.and("urgency = ?", ask.severity.map(|severity| Bound::Number(i64::from(severity.urgency()))));
+    // Each has an index of its own: what fires one of the bare column.
+    let urgency = if ask.state == Some(AlertState::Firing) { "urgency = ?" } else { "COALESCE(urgency, 0) = ?" };
+    wanted.and(urgency, ask.severity.map(|severity| Bound::Number(i64::from(severity.urgency()))));
     let source = if ask.job.is_some() { "COALESCE(source, '') = ?" } else { "source = ?" };
     wanted.and(source, ask.source.as_ref().map(text));
     wanted.and("job = ?", ask.job.as_ref().map(text));

@@ -13,6 +13,7 @@ use super::items::to_json;
 use super::{file, rows};
 use crate::limits::STORE_STATEMENT_ROWS_MAX;
 use crate::store::error::StoreError;
+use crate::words::Saying;
 
 /// What is not copied: what is true only where it was written.
 const LEFT_BEHIND: [&str; 3] = ["lease", "replica", "_sqlx_migrations"];
@@ -68,10 +69,10 @@ impl SqlStore {
         for table in &tables {
             if table.name != MADE_WITH_IT && count(to, &mut write, table).await? > 0 {
                 let place = &to.place;
-                return Err(StoreError::Refused(format!(
+                return Err(StoreError::Refused(Saying::from(format!(
                     "there is something in the store {place} already (in its table {}); nothing was copied",
                     table.name
-                )));
+                ))));
             }
         }
         run(to, &mut write, format!("DELETE FROM {MADE_WITH_IT}")).await?;
@@ -81,10 +82,10 @@ impl SqlStore {
             copy_table(self, &mut read, to, &mut write, table, |done| progress(&table.name, done, all)).await?;
             let arrived = count(to, &mut write, table).await?;
             if arrived != all {
-                return Err(StoreError::Refused(format!(
+                return Err(StoreError::Refused(Saying::from(format!(
                     "{arrived} of the {all} rows of the table {} arrived; nothing was copied",
                     table.name
-                )));
+                ))));
             }
             copied.push(Copied { table: table.name.clone(), rows: all });
         }

@@ -13,6 +13,7 @@ use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
 use crate::model::{Ack, Action, ActionKind, Alert, AlertId, DeliveryId, Notification, ReceiverId, Silence, SilenceId};
 use crate::store::desk::{Desk, NewSilence, Told};
 use crate::store::error::StoreError;
+use crate::words::Saying;
 
 const COLUMNS: &str = "id, concerns, reason, author, created_at, ends_at, expired_at, expired_by";
 
@@ -45,9 +46,8 @@ impl Desk for SqlStore {
                 .map_err(|error| self.failed(error))?;
                 let (active, last) = (rows::number(&counted, 0)?, rows::number(&counted, 1)?);
                 if active >= i64::try_from(SILENCES_ACTIVE_MAX).unwrap_or(i64::MAX) {
-                    return Err(StoreError::Refused(format!(
-                        "{active} silences hold already, which is the most; expire some"
-                    )));
+                    let most = Saying::of("refused.silences-max").with("n", active);
+                    return Err(StoreError::Refused(most));
                 }
                 let id = SilenceId(last + 1);
                 sqlx::query(

@@ -83,7 +83,12 @@ pub(in crate::web) async fn alerts(
             Stands::Firing | Stands::Suspended => AlertState::Firing,
             Stands::Resolved => AlertState::Resolved,
         }),
-        is_suspended: (asked.state == Some(Stands::Suspended)).then_some(true),
+        // As on the page: what is suspended fires, too, and is a list of its own.
+        is_suspended: match asked.state {
+            Some(Stands::Firing) => Some(false),
+            Some(Stands::Suspended) => Some(true),
+            Some(Stands::Resolved) | None => None,
+        },
         severity: asked.severity,
         source: asked.source.map(SourceId::new),
         job: asked.job,

@@ -56,7 +56,7 @@ pub(in crate::web) async fn explain(
     }
     let mut items = Vec::new();
     for subject in found {
-        let mut explanation = explained(&web.store, rules, subject, now, zone).await?;
+        let mut explanation = explained(&web.store, rules, subject, now).await?;
         sight.narrow(&mut explanation);
         items.push(json::explanation(&explanation, zone, now));
     }

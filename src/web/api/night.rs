@@ -51,6 +51,7 @@ pub(in crate::web) async fn night(
         "until": span.1,
         "known_from": night.cut,
         "is_worst_only": night.is_worst_only,
+        "has_more_open": night.has_more_open,
         "items": items,
         "next": next,
     });
@@ -81,7 +82,7 @@ fn object(sight: &Sight, night: &Night, lane: &Lane, (span, now): (Between, Time
         "urgency": lane.urgency.as_str(),
         "alerts": alerts.collect::<Vec<Value>>(),
         "instances": lane.last_runs().iter().map(|run| json::instance(run, now)["instance"].take()).collect::<Vec<Value>>(),
-        "usual_ms": lane.usual(sight, now).map(|usual| u64::try_from(usual.as_millis()).unwrap_or(0)),
+        "usual_ms": lane.usual(sight).map(|usual| u64::try_from(usual.as_millis()).unwrap_or(0)),
         "due": dues.collect::<Vec<Value>>(),
         "unread": night.unread.get(&lane.source).map(spans).unwrap_or_default(),
     })

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::exchange::{answer, limit, list};
 use crate::desk::json as said;
 use crate::store::{
-    Archive as _, Gauges as _, Lease, Leases as _, PollLedger as _, Present, SourceCondition, Standing,
+    Archive as _, Gauges as _, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition, Standing,
 };
 use crate::web::access::Person;
 use crate::web::cursor;
@@ -29,6 +29,7 @@ pub(in crate::web) async fn status(
 ) -> Result<Response, Fault> {
     let (now, in_force) = (web.now(), web.in_force());
     let counted = web.store.gauges(now).await?;
+    let health = web.store.own_state(now).await?.health;
     let mut learnt = HashMap::new();
     for settings in in_force.config.sources.iter().filter(|settings| sight.sees_source(&settings.id)) {
         learnt.insert(&settings.id, web.store.load_learnt(&settings.id).await?);
@@ -41,6 +42,7 @@ pub(in crate::web) async fn status(
             "polled_at": it.polled_at,
             "unreadable_since": it.unreadable.as_ref().map(|(since, _)| since),
             "error": it.unreadable.as_ref().map(|(_, why)| why).or(it.incomplete.as_ref()),
+            "incomplete": it.incomplete,
         })
     };
     let work = |(name, it): (String, Status)| {
@@ -51,6 +53,7 @@ pub(in crate::web) async fn status(
             "failing_since": it.failing.as_ref().map(|failing| failing.since),
             // What went wrong may be about anything.
             "error": it.failing.as_ref().filter(|_| sight.is_whole()).map(|failing| &failing.error),
+            "asked_to_wait_until": it.asked_to_wait_until,
             "is_faulty": it.fault(now).is_some(),
         })
     };
@@ -62,12 +65,15 @@ pub(in crate::web) async fn status(
         .map(|settings| {
             let pending = counted.pending.iter().find(|(id, ..)| *id == settings.id);
             let dead = counted.dead.iter().find(|(id, _)| *id == settings.id);
+            let failing = health.iter().find(|health| health.receiver == settings.id).filter(|health| health.is_bad());
             json!({
                 "id": settings.id,
                 "type": settings.channel.kind().word,
                 "pending": pending.map_or(0, |(_, count, _)| *count),
                 "oldest_pending_at": pending.map(|(.., made)| made),
                 "dead": dead.map_or(0, |(_, count)| *count),
+                "failing_since": failing.map(|health| health.since),
+                "error": failing.map(|health| &health.error),
             })
         })
         .collect();

@@ -34,6 +34,8 @@ struct AlertPage {
     job_link: String,
     run_link: Option<String>,
     silence_link: String,
+    /// What the run said: without the end of a log that stands beside its node.
+    error: Option<String>,
     nodes: Vec<NodePart>,
     runs: Vec<Run>,
     others: Vec<Row>,
@@ -100,6 +102,7 @@ pub(in crate::web) async fn alert(State(web): State<Web>, Path(id): Path<String>
         job_link: job_link(alert.source.as_str(), job),
         run_link: run_id.map(|run| run_link(alert.source.as_str(), job, run)),
         silence_link: format!("/silences?job={}&rule={}#new", encoded(job), encoded(alert.rule.as_str())),
+        error: said_by_run(&alert).map(str::to_string),
         nodes: alert.facts.failing_nodes.clone(),
         runs: runs.iter().map(|run| shown_run(&p, run)).collect(),
         others: super::alerts::rows(&web, &p, &others).await?,
@@ -122,6 +125,14 @@ fn said_of(p: &Page, alert: &Alert) -> Said {
         description: description.lines().map(|line| p.plain(line)).collect(),
         links: links.into_iter().filter_map(|(key, url)| Some((key, url.clone()?))).collect(),
     }
+}
+
+/// What the run said, but for the ends of logs that its nodes have: they stand under it in messages.
+fn said_by_run(alert: &Alert) -> Option<&str> {
+    let error = alert.facts.instance.as_ref()?.error.as_deref()?;
+    let tails = alert.facts.failing_nodes.iter().filter_map(|node| node.log_tail.as_deref());
+    let said = tails.fold(error, |said, tail| said.strip_suffix(tail).unwrap_or(said));
+    Some(said.trim_end()).filter(|said| !said.is_empty())
 }
 
 fn shown_run(p: &Page, run: &Instance) -> Run {
@@ -163,7 +174,7 @@ fn story(
     }
     events.push(event(alert.created_at, part.severity.as_str(), p.say("web.story.decided"), decided));
     if let Some(by) = &alert.suppressed_by {
-        let title = p.say_with("web.waits.held_back", "by", p.plain(&by.to_string()));
+        let title = p.say_with("web.waits.held_back", "by", p.held_back_by(&by.to_string()));
         let of_silence = silence.map(|silence| {
             let until = silence.expired.as_ref().map_or(silence.ends_at, |(at, _)| *at);
             let (who, at) = (p.plain(&silence.by), p.clock(&until));
@@ -172,7 +183,7 @@ fn story(
         events.push(event(alert.created_at, "warning", title, of_silence.unwrap_or_default()));
     }
     if let Some(held) = &part.held_back {
-        let title = p.say_with("web.story.released", "by", p.plain(&held.by));
+        let title = p.say_with("web.story.released", "by", p.held_back_by(&held.by));
         events.push(event(held.until, "info", title, held.reason.iter().map(|reason| p.plain(reason)).collect()));
     }
     for step in steps {
@@ -235,8 +246,9 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
         .attempts
         .iter()
         .map(|attempt| {
-            let answer = [attempt.status.as_deref(), attempt.error.as_deref()];
-            let answer = answer.into_iter().flatten().map(|text| p.plain(text)).collect::<Vec<_>>().join(" ");
+            let status = attempt.status.as_deref().map(|status| p.plain(status));
+            let answer = status.into_iter().chain(attempt.error.as_deref().map(|error| p.reason(error)));
+            let answer = answer.collect::<Vec<_>>().join(" ");
             let (n, at, outcome) = (
                 attempt.number.to_string(),
                 p.clock(&attempt.started_at),
@@ -254,7 +266,7 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
         });
     }
     if let (DeliveryState::Dead, Some(error)) = (teller.delivery.state, &teller.delivery.last_error) {
-        details.push(p.plain(error));
+        details.push(p.reason(error));
     }
     if traced.record.fallback.is_some() {
         details.push(p.say("web.story.fallback"));

@@ -98,7 +98,7 @@ fn row(p: &Page, alert: &Alert, acks: &HashMap<AlertId, Ack>, waiting: &Waiting)
 pub(super) fn waits(p: &Page, waiting: &Waiting, alert: &Alert) -> Option<String> {
     Some(match waiting.next(&p.in_force, alert, p.now)? {
         Waits::Covered => p.say("web.waits.suspended"),
-        Waits::HeldBack(by) => p.say_with("web.waits.held_back", "by", p.plain(&by)),
+        Waits::HeldBack(by) => p.say_with("web.waits.held_back", "by", p.held_back_by(&by)),
         Waits::Silence(silence) => {
             let (n, at, who) = (silence.id.to_string(), p.clock(&silence.ends_at), p.plain(&silence.by));
             p.language.say("web.waits.silenced", &[("n", &n), ("at", &at), ("who", &who)])

@@ -79,7 +79,7 @@ pub(super) fn row(p: &Page, delivery: &Delivery) -> Row {
         attempts: delivery.attempts,
         what: delivery.rule.as_ref().map(ToString::to_string),
         alert_link: alert.map(|alert| alert_link(alert.as_str())).unwrap_or_default(),
-        error: delivery.last_error.as_deref().map(|error| p.plain(error)),
+        error: delivery.last_error.as_deref().map(|error| p.reason(error)),
         next: delivery.next_attempt_at,
     }
 }

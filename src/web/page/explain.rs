@@ -10,7 +10,6 @@ use super::frame::{Page, alert_link, encoded, job_link, shown};
 use super::job::{RunRow, run_row};
 use crate::desk::explain::{Explanation, Outcome, RuleExplained, Told, explain as explained};
 use crate::limits::{EXPLAINED_OTHERS_MAX, EXPLAINED_RUNS_MAX};
-use crate::rule::Standing;
 use crate::web::fault::Fault;
 use crate::web::meant::{meant, named};
 use crate::web::state::Web;
@@ -43,6 +42,8 @@ struct Shown {
     run: Option<RunRow>,
     transitions: Vec<(Timestamp, &'static str, String)>,
     polled_at: Option<Timestamp>,
+    /// Since when its source cannot be read, and why: what is told is as old as that.
+    unreadable: Option<(Timestamp, String)>,
     rules: Vec<Ruled>,
     others: Vec<(String, String)>,
     others_more: usize,
@@ -80,7 +81,7 @@ pub(in crate::web) async fn explain(
     };
     let mut subjects = Vec::new();
     for subject in found {
-        let mut explanation = explained(&web.store, rules, subject, p.now, &p.zone).await?;
+        let mut explanation = explained(&web.store, rules, subject, p.now).await?;
         p.sight.narrow(&mut explanation);
         subjects.push(said(&p, &explanation));
     }
@@ -107,30 +108,27 @@ fn said(p: &Page, explanation: &Explanation<'_>) -> Shown {
             .map(|it| (it.seen_at, it.instance.status.as_str(), p.plain(&it.instance.raw_status)))
             .collect(),
         polled_at: explanation.polled_at,
+        unreadable: explanation.unreadable.as_ref().map(|(since, why)| (*since, p.reason(why))),
         rules: about.into_iter().map(|rule| ruled(p, rule)).collect(),
         others_more: others.len().saturating_sub(EXPLAINED_OTHERS_MAX),
         others: others
             .into_iter()
             .take(EXPLAINED_OTHERS_MAX)
-            .map(|rule| (rule.rule.id.to_string(), standing(p, rule).unwrap_or_default()))
+            .map(|rule| {
+                let why = rule.measured().map(|why| p.says(&why)).unwrap_or_default();
+                (rule.rule.id.to_string(), why)
+            })
             .collect(),
     }
-}
-
-fn standing(p: &Page, explained: &RuleExplained<'_>) -> Option<String> {
-    Some(match explained.standing.as_ref()? {
-        Standing::Holds(found) => p.plain(found),
-        Standing::Fails(objection) => p.plain(&objection.words(explained.rule, &p.zone)),
-    })
 }
 
 fn ruled(p: &Page, explained: &RuleExplained<'_>) -> Ruled {
     let (class, outcome) = match &explained.outcome {
         Outcome::Told => ("ok", p.say("web.explain.told")),
         Outcome::Pending => ("pending", p.say("web.explain.pending")),
-        Outcome::NotTold { why, .. } => ("", p.say_with("web.explain.not_told", "why", p.plain(why))),
+        Outcome::NotTold { why, .. } => ("", p.say_with("web.explain.not_told", "why", p.says(why))),
     };
-    let measured = standing(p, explained);
+    let measured = explained.measured();
     let is_said = matches!(&explained.outcome, Outcome::NotTold { why, .. } if Some(why) == measured.as_ref());
     let alert =
         |told: &Told| (alert_link(told.alert.id.as_str()), p.summary(&told.alert), told.alert.facts.alert.starts_at);
@@ -139,7 +137,7 @@ fn ruled(p: &Page, explained: &RuleExplained<'_>) -> Ruled {
         severity: explained.rule.severity.as_str(),
         class,
         outcome,
-        measured: measured.filter(|_| !is_said),
+        measured: measured.filter(|_| !is_said).map(|found| p.says(&found)),
         alerts: explained.told.iter().map(alert).collect(),
     }
 }

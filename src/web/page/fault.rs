@@ -13,11 +13,11 @@ use crate::web::state::InForce;
 
 #[derive(Template)]
 #[template(path = "web/fault.html")]
-struct FaultPage<'a> {
+struct FaultPage {
     p: Page,
     status: u16,
     title: String,
-    detail: &'a str,
+    detail: String,
 }
 
 /// The page of a fault; it asks nothing of the store, which may be what is at fault.
@@ -29,8 +29,8 @@ pub(in crate::web) fn page(fault: &Fault, headers: &HeaderMap, in_force: Arc<InF
         status if status.is_server_error() => "web.fault.broken",
         _ => "web.fault.wrong",
     };
-    let title = p.say(key);
-    let page = FaultPage { p, status: fault.status.as_u16(), title, detail: &fault.detail };
+    let (title, detail) = (p.say(key), p.says(&fault.detail));
+    let page = FaultPage { p, status: fault.status.as_u16(), title, detail };
     match page.render() {
         Ok(text) => (fault.status, Html(text)).into_response(),
         Err(_) => fault.problem(),

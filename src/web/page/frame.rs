@@ -20,7 +20,7 @@ use crate::web::access::{Person, cookie};
 use crate::web::fault::Fault;
 use crate::web::sight::Sight;
 use crate::web::state::{InForce, Web};
-use crate::words::{self, Language};
+use crate::words::{self, Language, Saying};
 
 /// What every page has: who reads it, how they read, and the numbers in its head.
 pub(in crate::web) struct Page {
@@ -201,6 +201,21 @@ impl Page {
         display_text(text)
     }
 
+    /// Why something failed: the program's own words in the reader's language, the words of others as they are.
+    pub(in crate::web) fn reason(&self, text: &str) -> String {
+        display_text(&self.language.word(text))
+    }
+
+    /// A sentence that is put together, in the reader's language and zone.
+    pub(in crate::web) fn says(&self, saying: &Saying) -> String {
+        display_text(&saying.words(self.language, &self.zone))
+    }
+
+    /// What held an alert back, by the store's word for that: "the mute window nights".
+    pub(in crate::web) fn held_back_by(&self, word: &str) -> String {
+        display_text(&words::suppression(word, self.language))
+    }
+
     /// What an alert is about, in the reader's language.
     pub(in crate::web) fn summary(&self, alert: &Alert) -> String {
         display_text(&words::summary(&alert.facts, self.language))
@@ -259,7 +274,7 @@ pub(in crate::web) fn shown(page: &Page, template: &impl Template) -> Result<Res
 pub(in crate::web) fn rendered(template: &impl Template) -> Result<String, Fault> {
     template.render().map_err(|error| {
         tracing::error!(%error, "a page cannot be rendered");
-        Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be shown; the log says why")
+        Fault::new(StatusCode::INTERNAL_SERVER_ERROR, Saying::of("refused.not-shown"))
     })
 }
 

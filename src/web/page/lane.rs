@@ -66,7 +66,9 @@ pub(super) fn dues(p: &Page, lane: &Lane, axis: &Axis) -> Vec<Due> {
         x: axis.x(it.at),
         is_passed: it.at <= p.now,
         title: match it.daily {
-            Some(daily) => format!("{}: {} {}", it.rule.id, p.word(daily.kind().as_str()), daily.text()),
+            Some(daily) => {
+                format!("{}: {} {}", it.rule.id, p.say_of("web.condition", daily.kind().as_str()), daily.text())
+            }
             None => format!("{}: {}", it.rule.id, p.clock(&it.at)),
         },
     };

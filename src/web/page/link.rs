@@ -18,6 +18,7 @@ use crate::sign::{ACK, Link};
 use crate::store::Board as _;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
+use crate::words::Saying;
 
 /// What the link's address holds beside the alert.
 #[derive(Debug, Deserialize)]
@@ -57,7 +58,7 @@ async fn meant(web: &Web, id: &str, signed: &Signed) -> Result<Alert, Fault> {
         return Err(Fault::not_found());
     }
     if until < web.now() {
-        return Err(Fault::new(StatusCode::GONE, "the time of this link is over"));
+        return Err(Fault::new(StatusCode::GONE, Saying::of("refused.link-over")));
     }
     Ok(alert)
 }
@@ -85,7 +86,7 @@ pub(in crate::web) async fn follow(
     let known = web.store.acks_of(std::slice::from_ref(&alert.id)).await?.remove(&alert.id);
     let by = match one_line("who", &said.who) {
         Ok(who) => format!("{who} (link)"),
-        Err(wrong) => return show(&web, &headers, &alert, &signed, false, Some(wrong.why)).await,
+        Err(wrong) => return show(&web, &headers, &alert, &signed, false, Some(wrong.saying())).await,
     };
     // Somebody else was faster: to take over is asked for by another press, on a page that says so.
     if let Some(known) = known.as_ref().filter(|known| known.by != by && known.at.to_string() != said.had) {
@@ -110,7 +111,7 @@ async fn show(
     alert: &Alert,
     signed: &Signed,
     is_done: bool,
-    wrong: Option<String>,
+    wrong: Option<Saying>,
 ) -> Result<Response, Fault> {
     let p = Page::bare(headers, web.in_force(), web.now());
     let page = LinkPage {
@@ -119,7 +120,7 @@ async fn show(
         ack: web.store.acks_of(std::slice::from_ref(&alert.id)).await?.remove(&alert.id),
         here: format!("/ack/{}?until={}&sign={}", alert.id, signed.until, signed.sign),
         is_done,
-        wrong,
+        wrong: wrong.map(|wrong| p.says(&wrong)),
         p,
     };
     Ok(Html(rendered(&page)?).into_response())

@@ -227,7 +227,7 @@ fn groups(p: &Page, night: &Known, axis: &Axis) -> Vec<Group> {
 }
 
 fn row(p: &Page, lane: &Lane, unread: Vec<Extent>, acks: &HashMap<AlertId, Ack>, axis: &Axis) -> Row {
-    let (worst, last, usual) = (lane.worst(), lane.last(), lane.usual(&p.sight, p.now));
+    let (worst, last, usual) = (lane.worst(), lane.last(), lane.usual(&p.sight));
     Row {
         link: job_link(lane.source.as_str(), &lane.job),
         severity: worst.map(|alert| alert.facts.alert.severity),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::frame::encoded;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
-use crate::words::Language;
+use crate::words::{Language, Saying};
 
 #[derive(Debug, Deserialize)]
 pub(in crate::web) struct Reading {
@@ -31,12 +31,13 @@ pub(in crate::web) async fn prefer(State(web): State<Web>, Form(reading): Form<R
             headers.append(header::SET_COOKIE, cookie);
         }
     };
-    let language = Language::from_word(&reading.lang).ok_or_else(|| Fault::bad_request("there is no such language"))?;
+    let language =
+        Language::from_word(&reading.lang).ok_or_else(|| Fault::bad_request(Saying::of("refused.language")))?;
     remember("lang", language.as_str());
     remember("theme", if matches!(reading.theme.as_str(), "light" | "dark") { &reading.theme } else { "" });
     let zone = reading.zone.trim();
     if !zone.is_empty() && TimeZone::get(zone).is_err() {
-        return Err(Fault::bad_request("there is no such time zone; write a name as Asia/Shanghai"));
+        return Err(Fault::bad_request(Saying::of("refused.zone")));
     }
     remember("zone", &encoded(zone));
     remember("zone_chosen", if zone.is_empty() { "" } else { "1" });

@@ -17,6 +17,7 @@ use crate::store::NewSilence;
 use crate::web::deeds;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
+use crate::words;
 use crate::yaml::parse_duration;
 
 /// A silence as the form has it.
@@ -81,10 +82,7 @@ pub(in crate::web) async fn silences(
 
 /// `POST /silences`: shows what it would hit, or makes it.
 pub(in crate::web) async fn add(State(web): State<Web>, p: Page, Form(wish): Form<Wish>) -> Result<Response, Fault> {
-    let said = |p: &Page, wrong: Wrong| {
-        let part = wrong.part.map(|part| format!("{}: ", p.say_of("web.silence", part))).unwrap_or_default();
-        format!("{part}{}", wrong.why)
-    };
+    let said = |p: &Page, wrong: Wrong| p.says(&wrong.saying());
     let lasts = match parse_duration(wish.lasts.trim()) {
         Some(lasts) => lasts,
         None if wish.step == "preview" => Duration::from_secs(2 * 3600),
@@ -133,7 +131,7 @@ pub(in crate::web) async fn expire(State(web): State<Web>, Path(id): Path<i64>, 
 
 async fn show(web: &Web, p: Page, wish: Wish, wrong: Option<String>, hits: Option<Hits>) -> Result<Response, Fault> {
     let all = p.sight.silences(web).await?.into_iter().map(|(silence, alerts)| {
-        let concerns = p.plain(&silence.concerns.to_string());
+        let concerns = p.plain(&words::concerns(&silence.concerns, p.language));
         Row { silence, concerns, alerts }
     });
     let (active, mut over): (Vec<Row>, Vec<Row>) = all.partition(|row| row.silence.is_active(p.now));

@@ -86,7 +86,7 @@ pub(in crate::web) async fn status(
     let is_whole = p.sight.is_whole();
     let receivers = config.receivers.iter().filter(|_| is_whole).map(|settings| {
         let health = own.health.iter().find(|health| health.receiver == settings.id);
-        let error = health.filter(|health| health.is_bad()).map(|health| (health.since, p.plain(&health.error)));
+        let error = health.filter(|health| health.is_bad()).map(|health| (health.since, p.reason(&health.error)));
         receiver(settings.id.as_str(), settings.channel.kind().word, &counted, error)
     });
     let page = StatusPage {

@@ -99,6 +99,7 @@ fn the_documents_example_detail_is_read_verbatim() {
         start_time: time(start),
         end_time: time(end),
         log_path: log_path.map(str::to_string),
+        log_tail: None,
     };
     let log_path = "obs://dlf-test-log/job_batch/2019-03-04 11_53_00.000/error/error.job";
     let expected = [

@@ -108,6 +108,7 @@ fn read_step(item: &Spot<'_>, zone: &TimeZone) -> Option<Step> {
             start_time: time(item, "/StartTime", zone),
             end_time: time(item, "/EndTime", zone),
             log_path: None,
+            log_tail: None,
         },
         job_id,
         instance_id: id(item, "/JobInstanceId").filter(|id| id != "0"),

@@ -4,6 +4,7 @@
 
 use super::answer::{State, Step, read_detail};
 use super::known::Workflow;
+use crate::limits::LOG_TAIL_LINES;
 use crate::model::{Instance, InstanceType, JobRef};
 use crate::source::contract::{Detail, SourceError, SourceErrorKind};
 use crate::source::kit::excerpt;
@@ -38,12 +39,12 @@ pub(in crate::source::schedulerx) async fn detail(
     workflow: &Workflow,
     asked: &Instance,
 ) -> Result<Detail, SourceError> {
-    let (state, steps) = read_run(source, workflow, &asked.id).await?;
+    let (state, mut steps) = read_run(source, workflow, &asked.id).await?;
     let plan_time = state.plan_time.or(asked.plan_time);
     let state = State { id: Some(asked.id.clone()), plan_time, ..state };
     let mut instance = instance(source, workflow, state);
     if status::is_failure(instance.status) {
-        instance.error = failure_text(source, workflow, &steps).await;
+        instance.error = failure_text(source, workflow, &mut steps).await;
     }
     Ok(Detail::new(instance, steps.into_iter().map(|step| step.node).collect()))
 }
@@ -69,13 +70,16 @@ pub(super) async fn read_run(
 }
 
 /// What the failed nodes say of themselves, and under it the end of the first one's log.
-async fn failure_text(source: &SchedulerX, workflow: &Workflow, steps: &[Step]) -> Option<String> {
-    let failed = || steps.iter().filter(|step| status::is_failure(step.node.status));
-    let said: Vec<String> = failed()
+async fn failure_text(source: &SchedulerX, workflow: &Workflow, steps: &mut [Step]) -> Option<String> {
+    let is_failed = |step: &Step| status::is_failure(step.node.status);
+    let said: Vec<String> = steps
+        .iter()
+        .filter(|step| is_failed(step))
         .filter_map(|step| step.result.as_ref().map(|result| format!("{}: {}", step.node.name, result.trim())))
         .collect();
-    let log = match failed().find_map(run_of) {
-        Some(run) => {
+    let mut failed = steps.iter_mut().filter(|step| is_failed(step));
+    let log = match failed.find_map(|step| Some((run_of(step)?, step))) {
+        Some((run, step)) => {
             let job = Job {
                 gone_at: None,
                 id: run.job_id.clone(),
@@ -84,7 +88,9 @@ async fn failure_text(source: &SchedulerX, workflow: &Workflow, steps: &[Step]) 
                 is_enabled: true,
                 timing: Timing::Called,
             };
-            source.log_tail(&job, &run).await
+            let log = source.log_tail(&job, &run).await;
+            step.node.log_tail = excerpt::tail(&log, LOG_TAIL_LINES);
+            log
         }
         None => Vec::new(),
     };

@@ -165,6 +165,9 @@ fn the_demo_shows_a_night() {
         "backup_ledgers did not run at 06:00",
         "Late or longer than allowed",
         "still broken",
+        // One of its receivers rejects what it gets, until somebody mends that.
+        "the board, which rejected what it was sent, takes messages again",
+        "4 rejected and kept, to be sent again",
         "Subject:",
         "\"type\": \"alert.firing\"",
         "workspace, in 30s, under these rules",

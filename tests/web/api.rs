@@ -6,7 +6,7 @@ use nightbell::store::{Desk as _, NewSilence, Outbox as _, PollLedger as _, SqlS
 use nightbell::web::{Needs, routes};
 use serde_json::Value;
 
-use super::night::{Night, attempted, night, night_with, tried};
+use super::night::{HOSTILE, Night, attempted, night, night_with, tried};
 use super::{Answer, Served};
 use crate::sample::{at, commit, delivery};
 
@@ -126,7 +126,12 @@ async fn the_night_is_there_for_programs_the_worst_first() {
         runs.iter().map(|run| (run["id"].as_str().unwrap(), run["status"].as_str().unwrap())).collect();
     assert_eq!(runs, [("1", "success"), ("2", "fail"), ("3", "running")], "the earliest first");
     let alerts = row["alerts"].as_array().unwrap();
-    assert!(!alerts.is_empty() && alerts.iter().all(|alert| alert["id"].is_string()), "{row:#}");
+    let acked =
+        |alert: &Value| (alert["id"].as_str().unwrap().to_string(), alert["acked_by"].as_str().map(String::from));
+    assert_eq!(alerts.iter().map(acked).collect::<Vec<_>>(), [("a1".to_string(), None)], "nobody has it");
+    let other = rows.iter().find(|row| row["job"] == HOSTILE).unwrap();
+    let other: Vec<_> = other["alerts"].as_array().unwrap().iter().map(acked).collect();
+    assert_eq!(other, [("a2".to_string(), Some(HOSTILE.to_string()))]);
     // What a page shows of the same night is no other: each job of the API stands on it, and each span that was not read.
     let page = served.get("/?hours=48", &[("authorization", &viewer)]).await.body;
     assert!(page.contains("etl_orders") && page.contains("class=\"hatched\""), "{page}");
@@ -290,5 +295,25 @@ async fn lists_are_walked_by_their_cursor_and_answers_that_are_known_are_not_sen
     let tag = first.header("etag").unwrap();
     let again = served.get("/api/v1/alerts", &[("authorization", &viewer), ("if-none-match", tag)]).await;
     assert_eq!((again.status, again.body.as_str()), (304, ""));
+    served.stop().await;
+}
+
+/// Without tokens and proxy the page goes by names of its machine alone; what it answers to others is in the document, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_another_name_is_answered_as_the_document_says() {
+    let mut described = Described::new();
+    let served = Served::start("web: { listen: \"127.0.0.1:0\" }\n").await;
+    for (method, path) in [
+        ("GET", "/api/v1/night"),
+        ("GET", "/api/v1/status"),
+        ("GET", "/api/v1/alerts"),
+        ("GET", "/api/v1/digests"),
+        ("POST", "/api/v1/silences"),
+    ] {
+        let headers = [("host", "evil.example.com"), ("content-type", "application/json")];
+        let answer = served.ask(method, path, &headers, "").await;
+        assert_eq!(answer.status, 421, "{method} {path}: {answer:?}");
+        described.check(method, path, &answer);
+    }
     served.stop().await;
 }

@@ -31,4 +31,4 @@ pub use lately::lately;
 pub use listener::{Listener, short_time};
 pub use phrase::Phrase;
 pub use summary::{escalation, held_back, stored_summary, summary};
-pub use verdict::{grouped, verdict};
+pub use verdict::{count_of, grouped, verdict};

@@ -29,6 +29,7 @@ use crate::config::{Config, LoadOptions};
 use crate::sim::{Inbox, SimConfig, SimWorkspace};
 use crate::store::{Archive as _, Deliveries as _, Mode, SqlStore};
 use crate::template::display_text;
+use crate::words::count_of;
 use crate::yaml::duration_text;
 
 /// The rules that the demo runs under, as a user would write them.
@@ -215,9 +216,9 @@ async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
     let delivered = deliveries.iter().filter(|delivery| delivery.delivered_at.is_some()).count();
     let merged = deliveries.iter().filter(|delivery| delivery.merged_into.is_some()).count();
     print(format_args!(
-        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once, {merged} others merged into them.",
-        alerts.len(),
-        deliveries.len() - merged
+        "{}, {open} of them still open; {delivered} of {} delivered, each once, {merged} others merged into them.",
+        count_of(alerts.len() as u64, "alert"),
+        count_of((deliveries.len() - merged) as u64, "message")
     ))?;
     Ok(())
 }

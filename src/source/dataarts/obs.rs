@@ -117,7 +117,8 @@ impl LogReader {
     }
 
     async fn read(&self, path: &str, now: Timestamp) -> Result<String, Trouble> {
-        let (bucket, key) = object_of(path).ok_or_else(|| trouble("it is no obs://bucket/key", None))?;
+        let (bucket, key) =
+            object_of(path).ok_or_else(|| trouble("the log path is not a valid OBS path (obs://bucket/key)", None))?;
         let _permit = self.permits.acquire().await.map_err(|_| trouble("nobody reads any more", None))?;
         if key.ends_with(".gz") {
             let packed = self.get(bucket, key, Part::Whole, now).await?;
@@ -185,7 +186,8 @@ impl LogReader {
             None => Credentials::new(access.expose(), secret.expose()),
         };
         let style = if *path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
-        let endpoint: Url = endpoint.parse().map_err(|_| trouble("the endpoint is no address", Some(REFUSED_FOR)))?;
+        let endpoint: Url =
+            endpoint.parse().map_err(|_| trouble("the endpoint is not a valid URL", Some(REFUSED_FOR)))?;
         let bucket = Bucket::new(endpoint, style, bucket.to_string(), region.clone())
             .map_err(|error| trouble(error.to_string(), None))?;
         let url = GetObject::new(&bucket, Some(&credentials), key).sign_with_time(SIGNED_FOR, &now);

@@ -288,7 +288,7 @@ mod tests {
                 "rules.yaml:3:1: sourcs：未知的键 \"sourcs\"（另有 2 处错误）",
             ),
             ("3 of 5 instances could be read", "5 个实例中只读到 3 个"),
-            ("3 of 5 instances could be read of etl", "etl 的 5 个实例中只读到 3 个"),
+            ("etl: 3 of 5 instances could be read", "etl：5 个实例中只读到 3 个"),
             ("some of 5 instances could be read", "some of 5 instances could be read"),
             (
                 "3 of 5 instances could be read; the jobs could not be read: no answer within 30 s",

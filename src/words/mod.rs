@@ -19,6 +19,7 @@ mod lately;
 mod listener;
 mod phrase;
 mod summary;
+mod telling;
 mod verdict;
 
 pub use act::{ack_line, command, short_id};
@@ -31,4 +32,5 @@ pub use lately::lately;
 pub use listener::{Listener, short_time};
 pub use phrase::Phrase;
 pub use summary::{escalation, held_back, stored_summary, summary};
+pub use telling::{excerpt, telling_line};
 pub use verdict::{count_of, grouped, verdict};

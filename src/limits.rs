@@ -105,6 +105,10 @@ pub const OBS_UNPACKED_BYTES_MAX: u64 = 64 << 20;
 pub const OBS_TIMEOUT: Duration = Duration::from_secs(4);
 /// Logs that one source reads at once.
 pub const OBS_AT_ONCE: usize = 2;
+/// For so long logs of alerts that begin together are read: the nodes of all of them must be known in [`DETAIL_TIME_MAX`].
+pub const OBS_SPELL_MAX: Duration = Duration::from_secs(8);
+/// How long after the first of them other alerts have as much time.
+pub const OBS_SPELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Detail calls under way at once for one source.
 pub const DETAIL_CONCURRENCY: usize = 4;
@@ -162,7 +166,7 @@ pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub const NOTIFY_HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Alerts that are looked at for one message about several: more than any channel's message can name.
 pub const GROUP_MEMBERS_MAX: usize = 1000;
-/// From how many alerts on that are alike a group gives them one line together.
+/// From how many alerts on that are alike, without an error that they share, a group gives them one line together.
 pub const GROUP_ALIKE_MIN: usize = 3;
 /// Most lines of a group; what goes beyond is named without its errors.
 pub const GROUP_LINES_MAX: usize = 12;

@@ -14,6 +14,45 @@ use nightbell::words::Language;
 
 use crate::readme::{documents, prose};
 
+/// All that the program's code says, as it is written between quotes, one file behind the other.
+fn code() -> String {
+    let (mut code, mut directories) = (String::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")]);
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                // A text that goes on in the next line is one text, and what its tests expect is not written by it.
+                let text = std::fs::read_to_string(&path).unwrap();
+                let own = text.split("#[cfg(test)]").next().unwrap();
+                for (index, line) in own.split("\\\n").enumerate() {
+                    code.push_str(if index == 0 { line } else { line.trim_start() });
+                }
+            }
+        }
+    }
+    code.replace("\\\"", "\"")
+}
+
+/// Reasons are read by their English phrases, so these must be what the code writes: one that was reworded there would be
+/// told in English to everybody.
+#[test]
+fn reasons_are_read_by_what_the_code_writes() {
+    let (code, mut stale) = (code(), Vec::new());
+    for key in Language::En.keys().filter(|key| key.starts_with("reason.") || key.starts_with("help.")) {
+        let said = Language::En.phrase(key).unwrap().fill(&|_| Some("\0".to_string()));
+        let longest = said.split('\0').max_by_key(|piece| piece.len()).unwrap();
+        // What stands before it says where in the configuration, and a name's kind is put in.
+        let longest = longest.trim_start_matches(": ");
+        let is_put_in = longest.starts_with("there is no ") && code.contains("there is no {what} {name:?}");
+        if longest.len() < 6 || !(code.contains(longest) || is_put_in) {
+            stale.push(format!("{key}: {longest:?}"));
+        }
+    }
+    assert!(stale.is_empty(), "no code says {stale:#?}");
+}
+
 /// What stands between quotes behind every `before` in the files of a directory that end with `extension`.
 fn quoted(directory: &str, extension: &str, before: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -111,6 +150,11 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
     said.extend(prefixed("lately", ["failed", "none_failed", "no_run"]));
     said.extend(prefixed("lately.ended", EndReason::ALL.map(EndReason::as_str)));
     said.extend(prefixed("digest", ["line", "line_several", "line_stopped"]));
+    // What the code writes in English, for who reads another language.
+    let read = |key: &&str| key.starts_with("reason.") || key.starts_with("help.");
+    said.extend(Language::En.keys().filter(read).map(String::from));
+    let loops = ["digest", "escalation", "fallback", "heartbeat", "housekeeping", "own", "remind", "unwatched"];
+    said.extend(prefixed("loop_name", loops.into_iter().chain(["poll", "deliver"])));
     for language in Language::ALL {
         let there: BTreeSet<String> = language.keys().map(str::to_string).collect();
         let missing: Vec<_> = said.difference(&there).collect();

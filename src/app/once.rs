@@ -17,6 +17,7 @@ use super::leases::{Grant, Leases};
 use super::program::{App, close_store};
 use crate::limits::{LEASE_CALL_MAX, LEASE_SPAN};
 use crate::store::{Outbox as _, Pending, SqlStore};
+use crate::words::count_of;
 use crate::worker::deliver::Lane;
 use crate::worker::housekeeping::Retention;
 use crate::worker::poll::PollReport;
@@ -51,14 +52,14 @@ impl fmt::Display for OnceReport {
         let sum = |count: fn(&PollReport) -> usize| self.polls.iter().map(count).sum::<usize>();
         write!(
             f,
-            "{} listed, {} changed, {} alerts fired, {} resolved, {} recorded and not sent; {} of {} deliveries arrived, {} pending",
+            "{} listed, {} changed, {} fired, {} resolved, {} recorded and not sent; {} of {} arrived, {} pending",
             sum(|poll| poll.listed),
             sum(|poll| poll.changed),
-            sum(|poll| poll.fired),
+            count_of(sum(|poll| poll.fired) as u64, "alert"),
             sum(|poll| poll.resolved),
             sum(|poll| poll.suppressed),
             self.delivered,
-            self.attempted,
+            count_of(self.attempted, "delivery"),
             self.pending.iter().map(|pending| pending.count).sum::<u64>()
         )?;
         for Pending { receiver, count, next_due, held } in &self.pending {

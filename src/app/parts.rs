@@ -174,9 +174,12 @@ fn check_templates(config: &Config) -> Vec<String> {
 /// When the receiver cannot be opened. A refused attempt is no error here.
 pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<Attempt, AppError> {
     let Opened { notifier, renderer, .. } = open_receiver(settings)?;
-    let message = sample_message(MessageKind::Test, now);
-    // Each test is a message of its own, and its id says when it was made.
+    let mut message = sample_message(MessageKind::Test, now);
+    // Each test is a message of its own, and its id says when it was made: two people's tests are two incidents.
     let alert = AlertId::new(format!("test-{}", now.as_millisecond()));
+    if let MessageData::Alert(facts) = &mut message.data {
+        facts.alert.id = alert.clone();
+    }
     let id = delivery_id(&alert, &settings.id, MessageKind::Test);
     let of = |id, message: &Message| {
         let content = renderer.render(message).content;

@@ -112,7 +112,11 @@ pub(super) async fn close(arguments: &Closure) -> Result<Exit, Failure> {
         ));
     }
     if notified > 0 {
-        complain(format_args!("{notified} resolutions are pending; a running nightbell sends them within a minute"));
+        let pending = match notified {
+            1 => "1 resolution is pending; a running nightbell sends it".to_string(),
+            several => format!("{several} resolutions are pending; a running nightbell sends them"),
+        };
+        complain(format_args!("{pending} within a minute"));
     }
     Ok(Exit::Done)
 }

@@ -9,6 +9,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, LoadOptions};
 use crate::http::{HttpClient, HttpSettings};
 use crate::template::display_text;
+use crate::words::count_of;
 
 pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let loaded = Config::load(path, &LoadOptions { offline }).map_err(|problem| Failure::Config(Box::new(problem)))?;
@@ -42,18 +43,18 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
     let config = &loaded.config;
     let (tests, failed) = super::test::all(&loaded)?;
     if failed > 0 {
-        complain(format_args!("error: {failed} of {} failed", count(tests, "test")));
+        complain(format_args!("error: {failed} of {} failed", count_of(tests as u64, "test")));
         return Ok(Exit::Config);
     }
-    let files = if path.is_dir() { count(loaded.files.len(), "file") + ", " } else { String::new() };
+    let files = if path.is_dir() { count_of(loaded.files.len() as u64, "file") + ", " } else { String::new() };
     print(format_args!(
         "{}: {files}{}, {}, {}{}; {}",
         path.display(),
-        count(config.sources.len(), "source"),
-        count(config.receivers.len(), "receiver"),
-        count(config.rules.rules().len(), "rule"),
-        if tests == 0 { String::new() } else { format!(", {}", count(tests, "test")) },
-        if warnings == 0 { "nothing is wrong".to_string() } else { count(warnings, "warning") },
+        count_of(config.sources.len() as u64, "source"),
+        count_of(config.receivers.len() as u64, "receiver"),
+        count_of(config.rules.rules().len() as u64, "rule"),
+        if tests == 0 { String::new() } else { format!(", {}", count_of(tests as u64, "test")) },
+        if warnings == 0 { "nothing is wrong".to_string() } else { count_of(warnings as u64, "warning") },
     ))?;
     Ok(Exit::Done)
 }
@@ -87,10 +88,6 @@ pub(super) fn sample(config: &Config, path: &Path, source: Option<&str>) -> Resu
     for note in &sample.notes {
         complain(format_args!("note: {}", display_text(note)));
     }
-    print(format_args!("{} of {id}", count(sample.rows.len(), "row")))?;
+    print(format_args!("{} of {id}", count_of(sample.rows.len() as u64, "row")))?;
     Ok(Exit::Done)
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

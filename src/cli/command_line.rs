@@ -107,7 +107,7 @@ pub(super) enum Command {
         #[command(flatten)]
         show: digest::Show,
         #[command(flatten)]
-        file: ConfigFile,
+        place: StorePlace,
     },
     /// Prints the JSON Schema of the configuration file, with which editors complete and explain keys and mark mistakes:
     /// `nightbell schema > nightbell.schema.json`, the name in the first line of the example.

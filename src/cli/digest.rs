@@ -2,6 +2,9 @@
 //!
 //! It reads the store beside a running Nightbell and moves nothing, so that the scheduled digest says all of it again.
 //! `--send` sends it to the digest's receivers at once, through the real path, and keeps nothing.
+//!
+//! To look needs the store alone, as everything that people on call look at: of a broken configuration the digest is shown as far
+//! as its settings can be read, and else about all jobs. To send needs a configuration without a mistake.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,11 +15,14 @@ use jiff::Timestamp;
 
 use super::ground::{Exit, Failure, duration, now_of};
 use super::output::{complain, fail, print};
+use super::place::Desk;
 use crate::app;
 use crate::config::{Config, DigestSettings};
-use crate::model::{AttemptOutcome, Content, Message};
-use crate::notify::{ReceiverSettings, mail_of_digest};
-use crate::store::{Digests as _, Mode, Since, SqlStore};
+use crate::model::{AttemptOutcome, Content, LabelMatch, Message};
+use crate::notify::{ReceiverSettings, mail_of_digest, plain_mail_of_digest};
+use crate::rule::Matches;
+use crate::schedule::Schedule;
+use crate::store::{Archive as _, Digests as _, Mode, Since, SqlStore};
 use crate::worker::digest::{Asked, Grounds, facts, message};
 use crate::yaml::closest;
 
@@ -46,8 +52,11 @@ impl Show {
     }
 }
 
-pub(super) async fn digest(config: &Config, show: &Show) -> Result<Exit, Failure> {
-    let Some(settings) = config.digests.iter().find(|settings| settings.name == show.name) else {
+pub(super) async fn digest(desk: &Desk, show: &Show) -> Result<Exit, Failure> {
+    let config = &desk.config;
+    let known = config.digests.iter().find(|settings| settings.name == show.name);
+    let unread = if known.is_none() && !desk.is_whole { about_everything(config, &show.name) } else { None };
+    let Some(settings) = known.or(unread.as_ref()) else {
         let known: Vec<&str> = config.digests.iter().map(|settings| settings.name.as_str()).collect();
         let known = match closest(&show.name, known.iter().copied()) {
             Some(near) => format!("did you mean {near:?}?"),
@@ -59,7 +68,11 @@ pub(super) async fn digest(config: &Config, show: &Show) -> Result<Exit, Failure
     };
     let store = SqlStore::open(&config.store, Mode::Read).await?;
     let now = now_of(&store).await?;
-    let message = made(config, &store, settings, show.period, now).await?;
+    let mut grounds = Grounds::of(config);
+    if !desk.is_whole {
+        grounds.know(store.sources().await?.into_iter().map(|source| source.id));
+    }
+    let message = made(&store, settings, &grounds, show.period, now).await?;
     store.close().await;
     if show.json {
         print(serde_json::to_string(&message)?)?;
@@ -78,11 +91,27 @@ pub(super) async fn digest(config: &Config, show: &Show) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
+/// A digest whose settings cannot be read: about all jobs, since the last one of its name. It says so on stderr.
+fn about_everything(config: &Config, name: &str) -> Option<DigestSettings> {
+    complain(format_args!("the settings of the digest {name:?} cannot be read: this is about all jobs of all sources"));
+    let schedule = Schedule::parse("0 0 * * *", &config.timezone).ok()?;
+    Some(DigestSettings {
+        name: name.to_string(),
+        schedule,
+        timezone: config.timezone.clone(),
+        matches: Matches::default(),
+        labels: LabelMatch::default(),
+        period: None,
+        notify: Vec::new(),
+        spread: Duration::ZERO,
+    })
+}
+
 /// The digest as it would be made now.
 async fn made(
-    config: &Config,
     store: &SqlStore,
     settings: &DigestSettings,
+    grounds: &Grounds,
     period: Option<Duration>,
     now: Timestamp,
 ) -> Result<Message, Failure> {
@@ -96,7 +125,7 @@ async fn made(
         },
     };
     let asked = Asked { since, from, due: None };
-    let (facts, _) = facts(store, settings, &Grounds::of(config), &asked, now).await?;
+    let (facts, _) = facts(store, settings, grounds, &asked, now).await?;
     Ok(message(facts, now))
 }
 
@@ -108,19 +137,22 @@ pub(super) async fn preview(
     now: Timestamp,
 ) -> Result<Content, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let message = made(config, &store, settings, Some(period), now).await?;
+    let message = made(&store, settings, &Grounds::of(config), Some(period), now).await?;
     store.close().await;
     mail(config, settings, &message)
 }
 
-/// The digest as mail, in the words and the zone of the first mailbox among its receivers, or of the first receiver.
+/// The digest as mail, in the words and the zone of the first mailbox among its receivers, or of the first receiver; where none of
+/// them can be read, in English and in the digest's own zone.
 fn mail(config: &Config, settings: &DigestSettings, message: &Message) -> Result<Content, Failure> {
     let receivers = || settings.notify.iter().filter_map(|id| config.receivers.iter().find(|it| it.id == *id));
     let receiver: Option<&ReceiverSettings> =
         receivers().find(|it| it.channel.kind().is_mail).or_else(|| receivers().next());
-    let Some(receiver) = receiver else { return Err(anyhow::anyhow!("the digest has no receiver").into()) };
-    let rendered = mail_of_digest(receiver, message).map_err(|problem| anyhow::anyhow!(problem))?;
-    Ok(rendered)
+    let rendered = match receiver {
+        Some(receiver) => mail_of_digest(receiver, message),
+        None => plain_mail_of_digest(&settings.timezone, message),
+    };
+    Ok(rendered.map_err(|problem| anyhow::anyhow!(problem))?)
 }
 
 /// The mail's HTML with its pictures inside.

@@ -15,6 +15,7 @@ use crate::limits::{NOISY_ALERTS_A_DAY, OVERLAP_SHARE_PERCENT, OVERLAP_TELLINGS_
 use crate::model::{ReceiverId, RuleId};
 use crate::rule::{Rule, RuleSet, Trigger};
 use crate::store::{Archive as _, Inquiry as _, MessageRecord, Mode, SqlStore, Telling};
+use crate::words::count_of;
 use crate::yaml::duration_text;
 
 /// Something that the past says of the rules.
@@ -63,10 +64,11 @@ pub(super) async fn history(config: &Config, noise: Option<usize>, as_json: bool
     let reach = duration_text(std::time::Duration::try_from(now.duration_since(since)).unwrap_or_default());
     let number: usize = past.jobs.iter().map(|(_, names)| names.len()).sum();
     print(format_args!(
-        "the last {reach}, since {}: {number} jobs, {} alerts, {} messages",
+        "the last {reach}, since {}: {}, {}, {}",
         local(since, &config.timezone),
-        past.tellings.len(),
-        past.messages.len()
+        count_of(number as u64, "job"),
+        count_of(past.tellings.len() as u64, "alert"),
+        count_of(past.messages.len() as u64, "message")
     ))?;
     for finding in &findings {
         print(words(finding))?;

@@ -41,7 +41,7 @@ use std::time::Duration;
 pub use self::command_line::Cli;
 use self::command_line::Command;
 use self::ground::{Exit, Failure};
-use self::place::{load, load_desk, load_with_files};
+use self::place::{load, load_desk, load_desk_or_sender, load_with_files};
 use crate::app::AppError;
 use crate::store::StoreError;
 
@@ -77,7 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Doctor { source, file, json } => {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
-            Command::Digest { show, file } => digest::digest(&load(&file, !show.sends())?, &show).await,
+            Command::Digest { show, place } => digest::digest(&load_desk_or_sender(&place, show.sends())?, &show).await,
             Command::Schema { part, reference } => schema::schema(part, reference),
             Command::Init(arguments) => init::init(&arguments),
             Command::Status { place, json } => status::status(&load_desk(&place)?, json).await,

@@ -75,6 +75,14 @@ pub(super) struct Desk {
     pub(super) is_whole: bool,
 }
 
+/// The same for a command that may send: then the configuration must be without a mistake, and its secrets must be there.
+pub(super) fn load_desk_or_sender(place: &StorePlace, sends: bool) -> Result<Desk, Failure> {
+    if !sends {
+        return load_desk(place);
+    }
+    Ok(Desk { config: at(load(&place.file, false)?, place.store.as_ref())?, is_whole: true })
+}
+
 /// Loads the configuration; warnings go to stderr.
 pub(super) fn load(file: &ConfigFile, offline: bool) -> Result<Config, Failure> {
     Ok(load_with_files(file, offline)?.config)
@@ -130,7 +138,10 @@ fn tell(problem: &ConfigProblem, config: &Config) {
     let shown = problem.rendered.iter().take(MISTAKES_SHOWN_ON_CALL);
     shown.for_each(output::complain);
     let more = problem.rendered.len().saturating_sub(MISTAKES_SHOWN_ON_CALL);
-    let more = if more == 0 { String::new() } else { format!(" ({more} more mistakes: nightbell check)") };
+    let more = match more {
+        0 => String::new(),
+        more => format!(" ({more} more {}: nightbell check)", if more == 1 { "mistake" } else { "mistakes" }),
+    };
     let store = config.store.file().unwrap_or("that it names");
     output::complain(format_args!(
         "the configuration is broken{more}: this goes by the rest of it, on the store {store}"

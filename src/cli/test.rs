@@ -8,6 +8,7 @@ use super::ground::{Exit, Failure};
 use super::output::{complain, complain_of_own_schedules, print};
 use crate::config::{Loaded, RuleTest};
 use crate::template::display_text;
+use crate::words::count_of;
 use crate::worker::replay::{Rehearsal, ReplayError, Telling, Theatre};
 
 /// Which tests are run, and how they are shown.
@@ -107,8 +108,7 @@ fn text(test: &RuleTest, outcome: &Result<Rehearsal, ReplayError>, width: usize,
     if rehearsal.problems.is_empty() {
         let told = match rehearsal.told.len() {
             0 => "nobody is notified".to_string(),
-            1 => "1 alert sent".to_string(),
-            count => format!("{count} alerts sent"),
+            count => format!("{} sent", count_of(count as u64, "alert")),
         };
         return format!("ok      {name:width$}  {told}");
     }

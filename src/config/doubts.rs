@@ -13,12 +13,10 @@ pub(super) fn warn(file: &Section<'_>, rules: &[Rule], routes: &[Route], sources
     warn_of_runs_that_stand_still(file, rules, sources);
 }
 
-/// A rule that notifies nobody is only recorded. Where there are routes, they may be what names its receivers.
+/// A rule that notifies nobody is only recorded. A route that may be for its alerts names its receivers.
 fn warn_of_silent_rules(file: &Section<'_>, rules: &[Rule], routes: &[Route]) {
-    if !routes.is_empty() {
-        return;
-    }
-    for rule in rules.iter().filter(|rule| rule.receivers().next().is_none()) {
+    let is_routed = |rule: &Rule| routes.iter().any(|route| route.matches.may_concern(rule));
+    for rule in rules.iter().filter(|rule| rule.receivers().next().is_none() && !is_routed(rule)) {
         let help = "write notify: [NAME], or leave it so if its alerts are only to be recorded";
         warn_at(file, rule, "", "the rule notifies nobody", help);
     }
@@ -51,6 +49,15 @@ pub(super) fn warn_of_hours(file: &Section<'_>, rules: &[Rule], routes: &[Route]
         let help = "leave out \"hold\", or say a lower severity";
         warn_at(file, rule, ".notify", "what is critical is held back while the window is closed", help);
     }
+    for route in routes.iter().filter(|route| route.hours.hold.is_some()) {
+        if let Some(rule) = rules.iter().find(|rule| is_urgent(rule) && route.matches.may_concern(rule)) {
+            let message =
+                format!("critical alerts of {} may be held back by this route while the window is closed", rule.id);
+            let help =
+                "leave out \"hold\", or say which severities the route is for: match: { severity: [warning, info] }";
+            warn_of_route(file, route, message, help);
+        }
+    }
     let Some(Node { value: Value::Map(entries), .. }) = file.node("windows") else { return };
     let of_rules = rules.iter().flat_map(|rule| {
         rule.hours.iter().map(|step| &step.hours).chain(rule.escalation.iter().map(|step| &step.hours))
@@ -66,6 +73,12 @@ pub(super) fn warn_of_hours(file: &Section<'_>, rules: &[Rule], routes: &[Route]
         let path = format!("windows.{}", entry.key);
         file.findings().warning(entry.at, path, format!("nothing goes by the window {:?}", entry.key), help);
     }
+}
+
+fn warn_of_route(file: &Section<'_>, route: &Route, message: String, help: &str) {
+    let Some(Node { value: Value::Map(entries), .. }) = file.node("routes") else { return };
+    let Some(entry) = entries.iter().rev().find(|entry| entry.key == *route.name) else { return };
+    file.findings().warning(entry.at, format!("routes.{}.hold", route.name), message, Some(help.to_string()));
 }
 
 fn warn_at(file: &Section<'_>, rule: &Rule, key: &str, message: &str, help: &str) {

@@ -102,9 +102,12 @@ impl Coverage {
     pub fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.unread.iter().filter_map(|unread| unread.reason.clone()).collect();
         if !self.set_aside.is_empty() {
-            let items = if self.set_aside.len() == 1 { "item" } else { "items" };
             let first = &self.set_aside[0].reason;
-            reasons.insert(0, format!("{} {items} could not be understood: {first}", self.set_aside.len()));
+            let said = match self.set_aside.len() {
+                1 => format!("1 item could not be understood: {first}"),
+                n => format!("{n} items could not be understood: {first}"),
+            };
+            reasons.insert(0, said);
         }
         reasons
     }

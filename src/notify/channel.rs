@@ -20,7 +20,7 @@ use crate::http::secrets_in;
 use crate::limits::NOTIFY_HTTP_TIMEOUT;
 use crate::model::{Attempt, Delivery, Message, MessageKind};
 use crate::secret::{Secret, SecretRef, Secrets};
-use crate::template::{BuiltIn, markdown_text, truncated};
+use crate::template::{BuiltIn, truncated};
 use crate::words::Language;
 use crate::yaml::{self, FromYaml, Key, Keys, Located, Section, Shape};
 
@@ -226,10 +226,10 @@ pub(super) fn body_part(body: impl Into<String>) -> Parts {
     Parts::from([("body".to_string(), body.into())])
 }
 
-/// The plain form for kinds whose templates make a title and a Markdown text.
-pub(super) fn markdown_parts(plain: &Plain<'_>) -> Parts {
-    let title = truncated(&markdown_text(&plain.headline()), 200);
-    let text = plain.text().lines().map(markdown_text).collect::<Vec<_>>().join("\n\n");
+/// The plain form for kinds whose templates make a title and a text with marks, of which `escaped` takes what they mean.
+pub(super) fn marked_parts(plain: &Plain<'_>, escaped: fn(&str) -> String) -> Parts {
+    let title = truncated(&escaped(&plain.headline()), 200);
+    let text = plain.text().lines().map(escaped).collect::<Vec<_>>().join("\n\n");
     Parts::from([("title".to_string(), title), ("text".to_string(), text)])
 }
 

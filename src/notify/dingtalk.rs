@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::answer;
-use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, marked_parts};
 use super::chat_hook::{self, ChatHook, SECRET};
 use super::fit::{self, Kept, Unit, fitted_for};
 use super::mention::{Able, Mention};
@@ -42,15 +42,15 @@ pub(super) const KIND: Kind = Kind {
     rate: Rate::of(None, 20, 5, 600),
     // The title shows in the list of chats and in the notification, the text in the chat.
     alert: &[
-        template!("title", Markdown, "dingtalk/title.md.hbs"),
+        template!("title", Header, "dingtalk/title.md.hbs"),
         template!("text", Markdown, "dingtalk/message.md.hbs"),
     ],
     group: &[
-        template!("title", Markdown, "dingtalk/group-title.md.hbs"),
+        template!("title", Header, "dingtalk/group-title.md.hbs"),
         template!("text", Markdown, "dingtalk/group.md.hbs"),
     ],
     digest: &[
-        template!("title", Markdown, "chat/digest-title.md.hbs"),
+        template!("title", Header, "chat/digest-title.md.hbs"),
         template!("text", Markdown, "chat/digest.md.hbs"),
     ],
     ..Kind::USUAL
@@ -72,7 +72,7 @@ impl Channel for DingTalkSettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        markdown_parts(plain)
+        marked_parts(plain, markdown_text)
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {

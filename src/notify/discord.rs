@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer;
-use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, marked_parts};
 use super::chat_hook::{self, ChatHook};
 use super::fit::{self, Kept, Unit, fitted_for};
 use super::mention::Able;
@@ -16,7 +16,7 @@ use super::rate::Rate;
 use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::SecretRef;
-use crate::template::{Palette, color, level, markdown_text};
+use crate::template::{Palette, color, discord_text, level};
 use crate::words::Language;
 use crate::yaml::{Keys, Section};
 
@@ -36,17 +36,14 @@ pub(super) const KIND: Kind = Kind {
     // The limits are told in each answer only; this many a minute have been borne.
     rate: Rate::of(None, 20, 5, 60),
     // The embed's title and its description.
-    alert: &[
-        template!("title", Markdown, "discord/title.md.hbs"),
-        template!("text", Markdown, "discord/message.md.hbs"),
-    ],
+    alert: &[template!("title", Discord, "discord/title.md.hbs"), template!("text", Discord, "discord/message.md.hbs")],
     group: &[
-        template!("title", Markdown, "discord/group-title.md.hbs"),
-        template!("text", Markdown, "discord/group.md.hbs"),
+        template!("title", Discord, "discord/group-title.md.hbs"),
+        template!("text", Discord, "discord/group.md.hbs"),
     ],
     digest: &[
-        template!("title", Markdown, "chat/digest-title.md.hbs"),
-        template!("text", Markdown, "discord/digest.md.hbs"),
+        template!("title", Discord, "chat/digest-title.md.hbs"),
+        template!("text", Discord, "discord/digest.md.hbs"),
     ],
     ..Kind::USUAL
 };
@@ -67,13 +64,13 @@ impl Channel for DiscordSettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        markdown_parts(plain)
+        marked_parts(plain, discord_text)
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
         let part = |name: &str| parts.get(name).map_or("", String::as_str);
         let title = fit::cut(part("title"), TITLE_MAX, Unit::Characters);
-        let kept = Kept::of(message, markdown_text);
+        let kept = Kept::of(message, discord_text);
         let text = fitted_for(message, part("text"), TEXT_MAX, Unit::Characters, &kept, language)?;
         let mut body = json!({
             "embeds": [{ "title": title, "description": text, "color": bar(message) }],

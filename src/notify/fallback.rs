@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::channel::{Channel, Parts};
 use super::receiver::ChannelSettings;
 use crate::model::{MeantFor, Untold};
-use crate::template::{Locale, OutputKind, display_text, local_time, markdown_text, telegram_text, truncated};
+use crate::template::{
+    Locale, OutputKind, discord_text, display_text, local_time, markdown_text, telegram_text, truncated,
+};
 
 /// Most of an error that the note quotes, in characters: enough to know who must mend what.
 const ERROR_MAX: usize = 240;
@@ -50,6 +52,7 @@ pub(super) fn put(settings: &ChannelSettings, parts: &mut Parts, meant: &MeantFo
                 text.push_str(&display_text(&format!(" {short}")));
             }
             (OutputKind::Markdown, _) => under_head(text, &markdown_text(&note)),
+            (OutputKind::Discord, _) => under_head(text, &discord_text(&note)),
             (OutputKind::Telegram, _) => under_head(text, &format!("<i>{}</i>", telegram_text(&note))),
             (OutputKind::Plain, _) => *text = format!("{note}\n\n{text}"),
             (OutputKind::Html, _) => into_page(text, &note),

@@ -2,7 +2,7 @@
 //! said. Pure.
 
 use crate::model::{Message, MessageData, NodePart};
-use crate::words::Language;
+use crate::words::{Language, grouped};
 
 /// What a channel counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Unit {
 
     /// The note that says how much is gone.
     fn note(self, gone: usize, language: Language) -> String {
-        let n = gone.to_string();
+        let n = grouped(gone as u64);
         match self {
             Unit::Bytes => language.say("cut.bytes", &[("n", &n)]),
             Unit::Characters => language.say("cut.characters", &[("n", &n)]),

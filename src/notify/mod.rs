@@ -52,4 +52,4 @@ pub use mention::Mention;
 pub use rate::Rate;
 pub use receiver::{AnyNotifier, ChannelSettings, Fallback, Notifier, ReceiverSettings};
 pub use registry::{KINDS, kind_of};
-pub use render::{Rendered, Renderer, mail_of_digest, read_overrides};
+pub use render::{Rendered, Renderer, mail_of_digest, plain_mail_of_digest, read_overrides};

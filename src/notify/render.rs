@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use tracing::warn;
 
@@ -19,6 +20,7 @@ use crate::limits::{ACK_LINK_TIME, TEMPLATE_FILE_BYTES_MAX};
 use crate::model::{AlertFacts, AlertState, Content, MeantFor, Message, MessageData, MessageKind, ReceiverId};
 use crate::sign::{ACK, Link, LinkKey};
 use crate::template::{BuiltIn, Form, Locale, Override, TemplateProblem, TemplateSet, samples_of};
+use crate::words::Language;
 use crate::yaml::closest;
 
 /// What one receiver is sent of a message.
@@ -369,11 +371,23 @@ pub fn mail_of_digest(settings: &ReceiverSettings, message: &Message) -> Result<
         let listed = |problems: Vec<TemplateProblem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
         return Ok(Renderer::open(settings).map_err(|found| listed(found).join("\n"))?.render(message).content);
     }
+    let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
+    built_in_mail_of_digest(&Locale { timezone, receiver, language: settings.language }, message)
+}
+
+/// The same in English, for whom no receiver says otherwise.
+///
+/// # Errors
+/// What is wrong with the templates, in words.
+pub fn plain_mail_of_digest(timezone: &TimeZone, message: &Message) -> Result<Content, String> {
+    let (timezone, receiver) = (timezone.clone(), ReceiverId::new(""));
+    built_in_mail_of_digest(&Locale { timezone, receiver, language: Language::En }, message)
+}
+
+fn built_in_mail_of_digest(locale: &Locale, message: &Message) -> Result<Content, String> {
     let templates = TemplateSet::compile(email::KIND.digest, &[], Form::Digest);
     let templates = templates.map_err(|_| "the built-in templates are damaged".to_string())?;
-    let (timezone, receiver) = (settings.timezone.clone(), settings.id.clone());
-    let locale = Locale { timezone, receiver, language: settings.language };
-    Ok(Content { parts: email::with_pictures(templates.render(message, &locale)?.parts, message) })
+    Ok(Content { parts: email::with_pictures(templates.render(message, locale)?.parts, message) })
 }
 
 /// From how many alerts in a message on it is found out more precisely how many fit.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::answer;
-use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, markdown_parts};
+use super::channel::{Channel, Kind, Parts, Sender, body_part, boxed, marked_parts};
 use super::chat_hook::{self, ChatHook};
 use super::fit::{Kept, Unit, fitted_for};
 use super::mention::Able;
@@ -55,7 +55,7 @@ impl Channel for WeComSettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        markdown_parts(plain)
+        marked_parts(plain, markdown_text)
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {

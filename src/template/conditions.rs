@@ -22,7 +22,11 @@ pub(super) fn of_conditions(now: Timestamp) -> Vec<(String, Message)> {
     }
     let mut warned = facts(NotFinishedBy, MessageKind::AlertFiring, now);
     warned.alert.measures.stage = Some(Stage::Warning);
+    // It is not due yet.
     warned.alert.measures.late_ms = None;
+    warned.alert.measures.due_at = now.checked_add(SignedDuration::from_secs(10 * 60 - 3)).ok();
+    warned.alert.measures.due = Some("08:15".to_string());
+    warned.alert.starts_at = now;
     all.push(message("warning", MessageKind::AlertFiring, told(warned), now));
     all
 }
@@ -50,7 +54,11 @@ fn facts(condition: ConditionKind, kind: MessageKind, now: Timestamp) -> AlertFa
         };
         let raw_status = status.as_str().to_string();
         *run = InstancePart { status, raw_status, start_time, end_time: None, error: None, ..run.clone() };
+        if status == Status::Running {
+            run.start_time = now.checked_sub(SignedDuration::from_mins(1)).ok();
+        }
     }
+    set_times(&mut facts, condition, is_over, now);
     let ending = match condition {
         ConditionKind::Consecutive | ConditionKind::NotFinishedBy => ReasonCode::Recovered,
         ConditionKind::FailureRate => ReasonCode::RateFell,
@@ -62,6 +70,28 @@ fn facts(condition: ConditionKind, kind: MessageKind, now: Timestamp) -> AlertFa
     let code = if is_over { ending } else { condition.reason() };
     facts.alert.reason = Some(Reason { lasted_ms, ..Reason::new(code) });
     told(facts)
+}
+
+/// Sets when the condition began to hold, and when its run was planned: a deadline is not met from its due time on, and a run is
+/// slower than usual from the limit on.
+fn set_times(facts: &mut AlertFacts, condition: ConditionKind, is_over: bool, now: Timestamp) {
+    let run_began = facts.instance.as_ref().and_then(|run| run.start_time);
+    if let Some(due) = facts.alert.measures.due_at {
+        facts.alert.starts_at = due;
+        if let Some(run) = &mut facts.instance {
+            run.plan_time = due.checked_sub(SignedDuration::from_mins(20)).ok();
+            let waited = run.plan_time.filter(|_| run.status == Status::Waiting);
+            let waited = waited.and_then(|plan| u64::try_from(now.duration_since(plan).as_millis()).ok());
+            run.duration_ms = waited.or(run.duration_ms);
+        }
+    } else if let (ConditionKind::SlowerThanUsual, Some(began)) = (condition, run_began) {
+        let limit = facts.alert.measures.limit_ms.unwrap_or_default();
+        let limit = SignedDuration::from_millis(i64::try_from(limit).unwrap_or_default());
+        facts.alert.starts_at = began.checked_add(limit).unwrap_or(began);
+    }
+    if let Some(ended) = facts.alert.ends_at.filter(|_| is_over) {
+        facts.alert.starts_at = facts.alert.starts_at.min(ended);
+    }
 }
 
 fn measures(condition: ConditionKind, is_over: bool, now: Timestamp) -> Measures {

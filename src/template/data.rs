@@ -2,10 +2,13 @@
 //!
 //! Pure. It must never know what a template does with it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::clean::{self, display_text};
 use super::form::Locale;
+use super::helpers::local_time;
 use crate::model::{AlertFacts, AlertState, Message, MessageData, MessageKind, Piece, Severity};
 use crate::words::{self, Language, Listener};
 
@@ -63,6 +66,23 @@ pub(super) fn data(message: &Message, locale: &Locale) -> Value {
     value
 }
 
+/// The two times of an alert that is over, in the order in which they are told: first that it is over, for that is the news;
+/// of a time that was not read, from when and then until when.
+fn times(facts: &AlertFacts, message: &Message, locale: &Locale) -> Value {
+    let (language, alert) = (locale.language, &facts.alert);
+    let (since, over) = words::names_of_times(facts, language);
+    let lasted = alert.ends_at.and_then(|end| u64::try_from(end.duration_since(alert.starts_at).as_secs()).ok());
+    let lasted = lasted.filter(|seconds| *seconds > 0).map(|seconds| language.duration(Duration::from_secs(seconds)));
+    let at = local_time(alert.ends_at.unwrap_or(message.timestamp), &locale.timezone);
+    let values = [("at", at.as_str()), ("lasted", lasted.as_deref().unwrap_or_default())];
+    let is_gap = words::is_gap(facts);
+    let ended = if is_gap { language.say("gap_after", &values) } else { language.say("resolved_after", &values) };
+    let began = serde_json::json!({ "name": since, "said": local_time(alert.starts_at, &locale.timezone) });
+    let ended = serde_json::json!({ "name": over, "said": ended });
+    let (first, second) = if is_gap { (began, ended) } else { (ended, began) };
+    serde_json::json!({ "since": since, "over": over, "first": first, "second": second })
+}
+
 /// What Nightbell says of the message as a whole: how bad it is, its headline, what it is about and since when.
 fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
     let (level, language) = (level(message), locale.language);
@@ -86,14 +106,19 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
         own["subject"] = serde_json::json!({ "label": label, "name": name, "source": source });
         own["lately"] = serde_json::json!(words::lately(facts, message.timestamp, &locale.timezone, language));
         own["summary"] = Value::from(of_test.clone().unwrap_or_else(|| words::summary(facts, language)));
-        let (since, over) = words::names_of_times(facts, language);
-        own["times"] = serde_json::json!({ "since": since, "over": over });
+        own["times"] = times(facts, message, locale);
         let when = words::when(facts, message.timestamp, &locale.timezone, language);
         own["when"] = Value::from(if of_test.is_some() { String::new() } else { when });
     }
     if let MessageData::Group(group) = &message.data {
         let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
-        own["lines"] = serde_json::json!(words::group_lines(group, &listener));
+        let lines = words::group_lines(group, &listener);
+        // A line of several alerts leads to none of them.
+        let fires = |line: &&words::GroupLine| line.level != AlertState::Resolved.as_str();
+        if lines.iter().filter(fires).all(|line| line.ack_url.is_some()) {
+            own["command"] = Value::Null;
+        }
+        own["lines"] = serde_json::json!(lines);
     }
     if let MessageData::Digest(facts) = &message.data {
         let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };

@@ -15,6 +15,7 @@
 //! | `t "key" n=x …` | the phrase of the key in the receiver's language, with its values; `pad=11` fills up with blanks |
 //! | `word x` | a status, severity or type in the receiver's language; any other text as it is |
 //! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
+//! | `excerpt x 200` | (of an error) the same, around the line that says why: of a log that is its end |
 //! | `upper x` | in capitals |
 //! | `pad x 11` | filled up with blanks to 11 columns |
 //! | `mark x` | the mark of a level, a verdict or an alert, and a blank: `🔴 ` |
@@ -41,7 +42,7 @@ use serde_json::Value;
 use super::kind::OutputKind;
 use super::marks;
 use super::names::listed;
-use crate::words::grouped;
+use crate::words::{excerpt, grouped};
 
 /// A helper as the check sees it.
 pub(super) struct Signature {
@@ -55,14 +56,14 @@ pub(super) struct Signature {
 }
 
 /// The kinds that have code spans.
-const CODE: &[OutputKind] = &[OutputKind::Slack, OutputKind::Markdown, OutputKind::Telegram];
+const CODE: &[OutputKind] = &[OutputKind::Slack, OutputKind::Markdown, OutputKind::Discord, OutputKind::Telegram];
 
 const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
     Signature { name, values: (least, most), pairs: false, only: &[] }
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 32] = [
+pub(super) const HELPERS: [Signature; 33] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
     takes("range", 2, 2),
@@ -72,6 +73,7 @@ pub(super) const HELPERS: [Signature; 32] = [
     takes("word", 1, 1),
     Signature { name: "t", values: (1, 1), pairs: true, only: &[] },
     takes("truncate", 2, 2),
+    takes("excerpt", 2, 2),
     takes("upper", 1, 1),
     takes("pad", 2, 2),
     takes("mark", 1, 1),
@@ -183,8 +185,13 @@ fn max_characters(helper: &Helper<'_>) -> Result<usize, RenderError> {
 type Plain = fn(OutputKind, &Helper<'_>) -> Result<String, RenderError>;
 
 /// The helpers that are values, each with the function that answers for it.
-const PLAIN: [(&str, Plain); 8] = [
+const PLAIN: [(&str, Plain); 9] = [
     ("truncate", |kind, helper| Ok(truncated_by(&text(value(helper, 0)), max_characters(helper)?, |c| kind.width(c)))),
+    ("excerpt", |kind, helper| {
+        let width = |text: &str| text.chars().map(|c| kind.width(c)).sum::<usize>();
+        let max = max_characters(helper)?;
+        Ok(truncated_by(&excerpt(&text(value(helper, 0)), max, width), max, |c| kind.width(c)))
+    }),
     ("upper", |_, helper| Ok(text(value(helper, 0)).to_uppercase())),
     ("shorten", shortened),
     ("count", |_, helper| match value(helper, 0).as_u64() {

@@ -16,6 +16,8 @@ pub enum OutputKind {
     Slack,
     /// The Markdown of chats (DingTalk, WeCom, Feishu): each reads a dialect of its own.
     Markdown,
+    /// The Markdown of Discord, in which a backslash takes what a mark means.
+    Discord,
     /// The few tags of HTML that Telegram knows.
     Telegram,
     /// One line of a mail header, or another text of one line.
@@ -51,6 +53,7 @@ impl OutputKind {
             OutputKind::Json => json_inner(text),
             OutputKind::Slack => json_inner(&slack_text(text)),
             OutputKind::Markdown => markdown_text(text),
+            OutputKind::Discord => discord_text(text),
             OutputKind::Telegram => telegram_text(text),
             OutputKind::Header => spaced(text, one_line(text)),
             OutputKind::Plain => text.to_string(),
@@ -74,7 +77,7 @@ impl OutputKind {
                 json_inner(&said)
             }
             // A line breaks where two blanks end it.
-            OutputKind::Markdown => text.replace('\n', "  \n"),
+            OutputKind::Markdown | OutputKind::Discord => text.replace('\n', "  \n"),
             OutputKind::Telegram => handlebars::html_escape(text),
             OutputKind::Prose => text.to_string(),
             other => other.escaped(text),
@@ -88,7 +91,7 @@ impl OutputKind {
         match self {
             OutputKind::Slack => json_inner(&entities(&url)),
             // Some dialects end the destination at the first bracket.
-            OutputKind::Markdown => without_brackets(&url),
+            OutputKind::Markdown | OutputKind::Discord => without_brackets(&url),
             // A card may hold Markdown.
             OutputKind::Json => json_inner(&without_brackets(&url)),
             OutputKind::Telegram => handlebars::html_escape(&url),
@@ -111,7 +114,7 @@ impl OutputKind {
     pub(super) fn code(self, text: &str) -> Option<String> {
         match self {
             OutputKind::Slack => Some(json_inner(&slack_code(text))),
-            OutputKind::Markdown => Some(markdown_code(text)),
+            OutputKind::Markdown | OutputKind::Discord => Some(markdown_code(text)),
             OutputKind::Telegram => Some(handlebars::html_escape(text)),
             _ => None,
         }
@@ -131,7 +134,7 @@ impl OutputKind {
                 // The parser's words quote nothing of the text; its place is in the output, not in the template.
                 Err(error) => Err(format!("the output is not valid JSON at its line {}: {error}", error.line())),
             },
-            OutputKind::Markdown | OutputKind::Telegram => Ok(output.trim().to_string()),
+            OutputKind::Markdown | OutputKind::Discord | OutputKind::Telegram => Ok(output.trim().to_string()),
             OutputKind::Html | OutputKind::Plain => Ok(output),
         }
     }
@@ -222,6 +225,24 @@ pub fn markdown_text(text: &str) -> String {
         other => tag_free(other),
     });
     unlinked(&marks.collect::<String>())
+}
+
+/// Foreign text in the Markdown of Discord: a backslash before each mark, so that what people read and copy is the text itself.
+/// Only what no backslash helps against is replaced by a look-alike: the beginnings of addresses and of mentions.
+pub fn discord_text(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let in_word = |index: Option<usize>| index.and_then(|i| chars.get(i)).is_some_and(|c| c.is_alphanumeric());
+    let mut out = String::with_capacity(text.len() + 16);
+    for (index, &c) in chars.iter().enumerate() {
+        match c {
+            '_' if in_word(index.checked_sub(1)) && in_word(Some(index + 1)) => out.push('_'),
+            '*' | '_' | '~' | '`' | '|' | '<' | '>' | '[' | ']' | '#' | '\\' => out.extend(['\\', c]),
+            '@' => out.push('＠'),
+            '\n' => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    unlinked(&out)
 }
 
 /// Foreign text inside a code span of Markdown. Some chats read tags and mentions even there.
@@ -320,6 +341,19 @@ mod tests {
     }
 
     #[test]
+    fn discord_shows_marks_as_they_are() {
+        let table = [
+            ("etl_orders_daily", "etl_orders_daily"),
+            ("3 load_* jobs", "3 load\\_\\* jobs"),
+            ("[ok](https://evil.example) <@42> @all", "\\[ok\\](https：//evil.example) \\<＠42\\> ＠all"),
+            ("`x` \\ # > ~~y~~ ||z||", "\\`x\\` \\\\ \\# \\> \\~\\~y\\~\\~ \\|\\|z\\|\\|"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(discord_text(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn telegram_makes_no_link_of_a_name() {
         assert_eq!(
             telegram_text("a.b evil.example /start @bot #tag <b>"),
@@ -332,6 +366,21 @@ mod tests {
         fn markdown_text_never_holds_a_mark(text in "\\PC*") {
             let out = markdown_text(&text);
             prop_assert!(!out.contains(['<', '>', '`', '*', '[', ']', '@', '#', '&', '~', '\\', '|']));
+            let lower = out.to_ascii_lowercase();
+            prop_assert!(!lower.contains("http:") && !lower.contains("https:") && !lower.contains("www."), "{}", out);
+        }
+
+        #[test]
+        fn discord_text_never_holds_a_mark_that_means_something(text in "\\PC*") {
+            let out = discord_text(&text);
+            let mut chars = out.chars();
+            while let Some(c) = chars.next() {
+                if c == '\\' {
+                    chars.next();
+                } else {
+                    prop_assert!(!"<>`*[]@#~|".contains(c), "{}", out);
+                }
+            }
             let lower = out.to_ascii_lowercase();
             prop_assert!(!lower.contains("http:") && !lower.contains("https:") && !lower.contains("www."), "{}", out);
         }

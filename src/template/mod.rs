@@ -41,7 +41,7 @@ pub use digest::{digest_samples, sample_digest};
 pub use form::{BuiltIn, Form, Locale, Override, TemplateProblem};
 pub use guide::{Guide, Line, put as put_guides};
 pub use helpers::local_time;
-pub use kind::{OutputKind, markdown_text, slack_text, telegram_text};
+pub use kind::{OutputKind, discord_text, markdown_text, slack_text, telegram_text};
 pub use marks::{Palette, color};
 pub use sample::{group_samples, sample_message, samples};
 pub use set::{TemplateSet, samples_of};

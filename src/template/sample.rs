@@ -361,7 +361,11 @@ fn with_receiver(message: &Message) -> Value {
             let subject = serde_json::json!({ "label": "Job", "name": "etl", "source": "warehouse" });
             map.insert("subject".to_string(), subject);
             map.insert("summary".to_string(), Value::from("etl failed"));
-            map.insert("times".to_string(), serde_json::json!({ "since": "Fired", "over": "Resolved" }));
+            let row = |name: &str| serde_json::json!({ "name": name, "said": "2026-11-21 08:05:03 +08:00" });
+            let times = serde_json::json!({
+                "since": "Fired", "over": "Resolved", "first": row("Resolved"), "second": row("Fired")
+            });
+            map.insert("times".to_string(), times);
             map.insert("when".to_string(), Value::from(", since 08:05"));
             map.insert("lately".to_string(), Value::from("3 of 42 runs failed in the last 7 days"));
             let piece = serde_json::json!({ "text": "why", "is_own": true });

@@ -12,11 +12,12 @@ pub fn short_id(message: &Message) -> Option<&str> {
     Some(named.alert.id.short()).filter(|id| !id.is_empty())
 }
 
-/// The command line that acknowledges what fires of a message, where it has no address of a page to do so on.
+/// The command line that acknowledges what fires of a message, where it has no address of a page to do so on. Of several alerts
+/// the page acknowledges one at a time: there it is for the message to say whether each of them has its address.
 pub fn command(message: &Message) -> Option<String> {
     let has_page = match &message.data {
         MessageData::Alert(facts) => facts.alert.links.url.is_some(),
-        MessageData::Group(group) => group.url.is_some(),
+        MessageData::Group(_) => false,
         MessageData::Digest(_) => return None,
     };
     if has_page || !matches!(message.kind, MessageKind::AlertFiring | MessageKind::AlertGroup) {

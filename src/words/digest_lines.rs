@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::group::{GroupLine, heaps_of, only, pattern, shape};
 use super::language::truncated;
 use super::listener::Listener;
+use super::telling::telling_line;
 use super::verdict::grouped;
-use crate::limits::{DIGEST_LINES_MAX, GROUP_ALIKE_MIN};
+use crate::limits::DIGEST_LINES_MAX;
 use crate::model::{DigestFacts, Labels, Severity, TroublePart};
 
 /// Longest name of a job in a line, in characters.
@@ -77,27 +78,20 @@ pub fn troubles(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<Trouble> {
 /// The jobs that are listed, heap by heap: those that failed of the same error together.
 fn heaps(facts: &DigestFacts) -> Vec<Vec<&TroublePart>> {
     let key = |part: &&TroublePart| match error(part) {
-        Some(error) => format!("{}/{}/{}", level(part), part.source, shape(&error)),
+        Some(error) => format!("{}/{}", part.source, shape(&error)),
         // What says no error shares its line with nobody.
         None => format!("{}/{}/", part.source, part.job),
     };
     heaps_of(facts.broken.shown.iter().collect(), |part| key(&part))
-        .into_iter()
-        .flat_map(|heap| match heap.len() >= GROUP_ALIKE_MIN {
-            true => vec![heap],
-            false => heap.into_iter().map(|part| vec![part]).collect(),
-        })
-        .collect()
 }
 
 fn level(part: &TroublePart) -> &'static str {
     part.severity.unwrap_or(Severity::Error).as_str()
 }
 
-/// The first line of what the scheduler says of a failure.
+/// The line of what the scheduler says of a failure that says why.
 fn error(part: &TroublePart) -> Option<String> {
-    let line = part.error.as_ref()?.lines().find(|line| !line.trim().is_empty())?;
-    Some(truncated(line.trim(), ERROR_MAX))
+    Some(truncated(telling_line(part.error.as_ref()?)?, ERROR_MAX))
 }
 
 /// "team=finance tier=1".

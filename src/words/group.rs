@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::language::{Language, truncated};
 use super::listener::Listener;
+use super::telling::telling_line;
 use super::verdict::grouped;
 use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_LINKS_MAX, GROUP_NODES_MAX};
 use crate::model::{AlertFacts, AlertState, GroupFacts, ReasonCode, Severity};
@@ -58,20 +59,28 @@ pub(super) fn group_headline(group: &GroupFacts, listener: &Listener<'_>) -> Str
     format!("{held}{still}{said}")
 }
 
+/// How many there are of each level, the worst first: "1 critical, 4 errors, 1 resolved", one by one.
+fn counts<'a>(alerts: impl Iterator<Item = &'a AlertFacts> + Clone) -> Vec<(&'static str, String)> {
+    let levels = Severity::ALL.iter().map(|severity| severity.as_str()).chain([AlertState::Resolved.as_str()]);
+    let counts = levels.map(|it| (it, alerts.clone().filter(|facts| level(facts) == it).count()));
+    counts.filter(|(_, count)| *count > 0).map(|(level, count)| (level, count.to_string())).collect()
+}
+
+/// The same as a text.
+fn listed_counts(counts: &[(&'static str, String)], language: Language) -> String {
+    let said = |(level, n): &(&str, String)| language.say(&format!("group.count.{level}"), &[("n", n)]);
+    counts.iter().map(said).collect::<Vec<_>>().join(&language.say("comma", &[]))
+}
+
 /// "6 alerts: 1 critical, 4 errors, 1 resolved (warehouse, since 20:31)".
 fn counted(group: &GroupFacts, listener: &Listener<'_>) -> String {
     let language = listener.language;
-    let levels = Severity::ALL.iter().map(|severity| severity.as_str()).chain([AlertState::Resolved.as_str()]);
-    let counts = levels.map(|it| (it, group.alerts.iter().filter(|facts| level(facts) == it).count()));
-    let counts: Vec<(&str, String)> =
-        counts.filter(|(_, count)| *count > 0).map(|(level, count)| (level, count.to_string())).collect();
+    let counts = counts(group.alerts.iter());
     let said = match &counts[..] {
         [(level, n)] if group.waiting == 0 => language.say(&format!("group.all.{level}"), &[("n", n)]),
         several => {
-            let counts: Vec<String> =
-                several.iter().map(|(level, n)| language.say(&format!("group.count.{level}"), &[("n", n)])).collect();
             let named = group.alerts.len() as u64;
-            let (n, counts) = (grouped(named), counts.join(&language.say("comma", &[])));
+            let (n, counts) = (grouped(named), listed_counts(several, language));
             let all = grouped(named + group.waiting);
             match group.waiting {
                 0 => language.say("group.mixed", &[("n", &n), ("counts", &counts)]),
@@ -98,7 +107,7 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
         let rest: Vec<&AlertFacts> = heaps.split_off(GROUP_LINES_MAX - 2).into_iter().flatten().collect();
         heaps.extend(heaps_of(rest, |facts| format!("{}/{}", level(facts), did_key(facts))));
     }
-    let lines = heaps.iter().flat_map(|heap| match Alike::of(heap).filter(|_| heap.len() >= GROUP_ALIKE_MIN) {
+    let lines = heaps.iter().flat_map(|heap| match Alike::of(heap).filter(|_| heap.len() >= alike_min(heap[0])) {
         Some(alike) => {
             let runbook = only(heap.iter().map(|facts| facts.alert.links.runbook.clone())).flatten();
             vec![(heap[0], alike.text(listener, false), alike.jobs(), runbook)]
@@ -157,10 +166,17 @@ pub(super) fn heaps_of<T>(alerts: Vec<&T>, key: impl Fn(&T) -> String) -> Vec<Ve
     heaps
 }
 
-/// What alerts must share to share a line. Numbers in an error do not count: a time or an id makes no other error.
+/// From how many alerts on those that are alike share a line: those of one error always do.
+fn alike_min(facts: &AlertFacts) -> usize {
+    if error(facts).is_some() { 2 } else { GROUP_ALIKE_MIN }
+}
+
+/// What alerts must share to share a line. Numbers in an error do not count: a time or an id makes no other error. Those of one
+/// error share a line however bad each of them is; of the others nobody knows what they share, and each level has its own.
 fn likeness(facts: &AlertFacts) -> String {
-    let error = error(facts).map(|error| shape(&error)).unwrap_or_default();
-    format!("{}/{}/{}/{}", level(facts), did_key(facts), facts.source.id, error)
+    let error = error(facts).map(|error| shape(&error));
+    let level = if error.is_some() { "" } else { level(facts) };
+    format!("{level}/{}/{}/{}", did_key(facts), facts.source.id, error.unwrap_or_default())
 }
 
 /// An error without its numbers.
@@ -195,13 +211,12 @@ fn did_key(facts: &AlertFacts) -> String {
     }
 }
 
-/// The first line of what the scheduler says of a failure.
+/// The line of what the scheduler says of a failure that says why.
 fn error(facts: &AlertFacts) -> Option<String> {
     let own = facts.alert.measures.error.as_ref();
     let error = facts.instance.as_ref().and_then(|instance| instance.error.as_ref()).or(own);
-    let mut lines = error.filter(|_| facts.alert.state == AlertState::Firing)?.lines();
-    let line = lines.find(|line| !line.trim().is_empty())?;
-    Some(truncated(line.trim(), ERROR_MAX))
+    let line = telling_line(error.filter(|_| facts.alert.state == AlertState::Firing)?)?;
+    Some(truncated(line, ERROR_MAX))
 }
 
 /// The line of one alert.
@@ -241,9 +256,12 @@ impl<'a> Alike<'a> {
     /// `alerts`, where all of them did the same and there is a phrase for it.
     fn of(alerts: &'a [&'a AlertFacts]) -> Option<Alike<'a>> {
         let first = alerts.first()?;
-        let (key, level) = (did_key(first), level(first));
-        let is_alike = alerts.iter().all(|facts| did_key(facts) == key && self::level(facts) == level);
-        is_alike.then_some(Alike { alerts, key })
+        let (key, state) = (did_key(first), first.alert.state);
+        let is_alike = alerts.iter().all(|facts| did_key(facts) == key && facts.alert.state == state);
+        let has_one_level = || only(alerts.iter().map(|facts| level(facts))).is_some();
+        // What is bad in one and less bad in another is one piece of news only where it is one error.
+        let has_one_error = || only(alerts.iter().map(|facts| likeness(facts))).is_some();
+        (is_alike && (has_one_level() || has_one_error())).then_some(Alike { alerts, key })
     }
 
     /// What they did, where there are words for it.
@@ -257,7 +275,10 @@ impl<'a> Alike<'a> {
         let names: std::collections::BTreeSet<&str> = self.alerts.iter().map(|facts| facts.job.name.as_str()).collect();
         let n = grouped(self.alerts.len() as u64);
         let said = match (self.did(language), names.len()) {
-            (None, _) => language.say(&format!("group.all.{}", level(self.alerts[0])), &[("n", &n)]),
+            (None, _) => match only(self.alerts.iter().map(|facts| level(facts))) {
+                Some(level) => language.say(&format!("group.all.{level}"), &[("n", &n)]),
+                None => language.say("group.any", &[("n", &n)]),
+            },
             (Some(did), 1) => {
                 let job = name(&self.alerts[0].job.name);
                 language.say("group.runs", &[("n", &n), ("job", &job), ("did", &did)])
@@ -280,7 +301,10 @@ impl<'a> Alike<'a> {
         let since = since.map(|since| listener.short(since)).unwrap_or_default();
         let shapes = self.alerts.iter().map(|facts| error(facts).map(|error| shape(&error)));
         let error = only(shapes).and_then(|_| error(self.alerts[0])).unwrap_or_default();
-        said + &language.say("group.place", &[("source", &source), ("since", &since), ("error", &error)])
+        let levels = Some(counts(self.alerts.iter().copied())).filter(|counts| counts.len() > 1);
+        let levels = levels.map(|counts| listed_counts(&counts, language)).unwrap_or_default();
+        let values = [("source", source.as_str()), ("since", &since), ("levels", &levels), ("error", &error)];
+        said + &language.say("group.place", &values)
     }
 
     /// The jobs in the order of their alerts, each once.

@@ -36,7 +36,7 @@ pub fn subject(facts: &AlertFacts, language: Language) -> Subject {
         ) => of("source", facts.source.id.as_str()),
         Some(Code::ReceiverDead | Code::ReceiverWorks) => of("receiver", &facts.job.name),
         Some(Code::ReloadRefused | Code::ReloadAccepted) => of("itself", &language.word(&facts.job.name)),
-        Some(Code::LoopFailing | Code::LoopWorks) => of("loop", &facts.job.name),
+        Some(Code::LoopFailing | Code::LoopWorks) => of("loop", &language.loop_name(&facts.job.name)),
         Some(Code::ReplicaOutdated | Code::ReplicaCurrent) => of("replica", &facts.job.name),
         _ => {
             // Schedulers have their own words for what they run.

@@ -1,11 +1,14 @@
 //! The languages, and what each calls the words that every message has.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::catalog::{self, Catalog};
 use super::phrase::Phrase;
 use crate::yaml::{closest, duration_text};
 
+/// The values of reasons that are numbers: what is none is somebody else's text.
+const COUNTS: [&str; 3] = ["n", "all", "s"];
 /// What reasons begin with that the program gives and others go on with; `#` stands for a number.
 const REASONS: [&str; 5] = ["could not be read", "not read", "cannot connect", "the answer broke off", "answered #"];
 
@@ -76,19 +79,70 @@ impl Language {
         closest(key, Language::En.keys())
     }
 
-    /// One of the program's own words (a status, a severity, a type of instance, why there is no answer) in this language; any
-    /// other text as it is. Of a reason that begins with the program's own words, "could not be read: no answer", those are
-    /// said, and what follows them in the same way.
+    /// One of the program's own words (a status, a severity, a type of instance, why something does not work) in this language;
+    /// any other text as it is. Of a reason that the program puts together, "could not be read: no answer", its own words
+    /// are said, and what others said stays in its place.
     pub fn word(self, word: &str) -> String {
-        if let Some(said) = self.own(word) {
-            return said;
+        self.own_words(word).unwrap_or_else(|| word.to_string())
+    }
+
+    /// What this language says for a text of the program's own words; none of any other.
+    fn own_words(self, text: &str) -> Option<String> {
+        if let Some(said) = self.own(text) {
+            return Some(said);
         }
-        match word.split_once(": ") {
-            Some((before, after)) if REASONS.contains(&numbered(before).0.as_str()) => {
-                let before = self.own(before).unwrap_or_else(|| before.to_string());
-                self.say("labelled", &[("name", &before), ("value", &self.word(after))])
-            }
-            _ => word.to_string(),
+        // English is what the program writes.
+        if self == Language::En {
+            return None;
+        }
+        let whole = self.with_help(text).or_else(|| self.reason(text));
+        whole.or_else(|| self.after_its_place(text)).or_else(|| self.and_more(text))
+    }
+
+    /// What does not work with what people can do about it: `HTTP 401: no such user (check the access key)`.
+    fn with_help(self, text: &str) -> Option<String> {
+        let inside = text.strip_suffix(')')?;
+        let (what, key) = english("help.").find_map(|(key, help)| {
+            let what = inside.strip_suffix(help.fill(&|_| None).as_str())?.strip_suffix(" (")?;
+            Some((what, key))
+        })?;
+        Some(self.say("helped", &[("what", &self.word(what)), ("help", &self.say(key, &[]))]))
+    }
+
+    /// One of the sentences that the program makes of values: "3 of 5 jobs could be read".
+    fn reason(self, text: &str) -> Option<String> {
+        let is_right = |(name, value): &(&str, &str)| {
+            !COUNTS.contains(name) || value.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
+        };
+        let (key, values) = english("reason.").find_map(|(key, phrase)| {
+            let values = phrase.read(text)?;
+            values.iter().all(is_right).then_some((key, values))
+        })?;
+        let values: Vec<(&str, String)> = values.into_iter().map(|(name, value)| (name, self.word(value))).collect();
+        let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Some(self.say(key, &values))
+    }
+
+    /// A reason behind the program's own beginning of one, "could not be read: no answer".
+    fn after_its_place(self, text: &str) -> Option<String> {
+        let (before, after) =
+            text.split_once(": ").filter(|(before, _)| REASONS.contains(&numbered(before).0.as_str()))?;
+        let before = self.own(before).unwrap_or_else(|| before.to_string());
+        Some(self.say("labelled", &[("name", &before), ("value", &self.word(after))]))
+    }
+
+    /// Several reasons, one behind the other.
+    fn and_more(self, text: &str) -> Option<String> {
+        let (first, rest) = text.split_once("; ")?;
+        Some(format!("{}{}{}", self.own_words(first)?, self.say("semicolon", &[]), self.word(rest)))
+    }
+
+    /// What a background loop is called: by its name in what the program writes, with a word for it where the language has one.
+    pub fn loop_name(self, name: &str) -> String {
+        let (kind, of) = name.split_once('/').unwrap_or((name, ""));
+        match self.phrase(&format!("loop_name.{kind}")).filter(|phrase| phrase.names().0.is_empty() == of.is_empty()) {
+            Some(phrase) => phrase.fill(&|_| Some(of.to_string())),
+            None => name.to_string(),
         }
     }
 
@@ -109,6 +163,12 @@ impl Language {
             Language::Zh => chinese_duration(duration),
         }
     }
+}
+
+/// The phrases of a section of the English catalog, by key.
+fn english(section: &str) -> impl Iterator<Item = (&'static str, &'static Phrase)> {
+    let all = catalog::EN.range::<str, _>((Bound::Included(section), Bound::Unbounded));
+    all.take_while(move |(key, _)| key.starts_with(section)).map(|(key, phrase)| (key.as_str(), phrase))
 }
 
 /// A text with `#` for the first number in it, and that number.
@@ -216,6 +276,45 @@ mod tests {
             assert_eq!(Language::En.word(reason), reason);
         }
         assert_eq!(Language::Zh.word("fail: no answer"), "fail: no answer");
+    }
+
+    /// What the program stores in English is said in the language of who reads it, and what others said stays.
+    #[test]
+    fn reasons_are_said_in_the_language_of_who_reads_them() {
+        let table = [
+            ("it has configuration 3, and configuration 4 is in force", "其配置为第 3 版，生效的是第 4 版"),
+            (
+                "rules.yaml:3:1: sourcs: unknown key \"sourcs\" (and 2 more)",
+                "rules.yaml:3:1: sourcs：未知的键 \"sourcs\"（另有 2 处错误）",
+            ),
+            ("3 of 5 instances could be read", "5 个实例中只读到 3 个"),
+            ("etl: 3 of 5 instances could be read", "etl：5 个实例中只读到 3 个"),
+            ("some of 5 instances could be read", "some of 5 instances could be read"),
+            (
+                "3 of 5 instances could be read; the jobs could not be read: no answer within 30 s",
+                "5 个实例中只读到 3 个；作业列表无法读取：30 秒内无响应",
+            ),
+            (
+                "HTTP 401 APIG.0301: no (check \"project_id\" and \"workspace\")",
+                "HTTP 401 APIG.0301: no（请检查 \"project_id\" 和 \"workspace\"）",
+            ),
+            ("HTTP 401: refused; try later", "HTTP 401: refused; try later"),
+            ("answered 200 without the word ok: <html>", "返回 200，但内容不含 ok：<html>"),
+            ("cannot connect: dns error (no such host)", "无法连接：dns error (no such host)"),
+        ];
+        for (english, chinese) in table {
+            assert_eq!(Language::Zh.word(english), chinese);
+            assert_eq!(Language::En.word(english), english);
+        }
+        let names = [
+            ("escalation", "升级通知（escalation）"),
+            ("poll/a+b", "轮询 a+b（poll/a+b）"),
+            ("later", "later"),
+            ("poll", "poll"),
+        ];
+        for (name, chinese) in names {
+            assert_eq!((Language::Zh.loop_name(name).as_str(), Language::En.loop_name(name).as_str()), (chinese, name));
+        }
     }
 
     #[test]

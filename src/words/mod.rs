@@ -23,6 +23,7 @@ mod phrase;
 mod refusal;
 mod saying;
 mod summary;
+mod telling;
 mod verdict;
 
 pub use act::{ack_line, command, short_id};
@@ -38,4 +39,5 @@ pub use phrase::Phrase;
 pub use refusal::not_revived;
 pub use saying::Saying;
 pub use summary::{escalation, held_back, stored_summary, summary};
-pub use verdict::{grouped, verdict};
+pub use telling::{excerpt, telling_line};
+pub use verdict::{count_of, grouped, verdict};

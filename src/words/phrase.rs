@@ -48,6 +48,31 @@ impl Phrase {
         self.pieces.iter().map(|piece| piece.filled(value).unwrap_or_default()).collect()
     }
 
+    /// The values with which this phrase says `text`, by name; none where it does not say it, and of a phrase that has more in it
+    /// than text and values. Each value is as short as it can be.
+    pub(super) fn read<'a>(&'a self, text: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+        let (mut values, mut rest, mut open) = (Vec::new(), text, None);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(said) => {
+                    let (value, after) = rest.split_once(said.as_str())?;
+                    match open.take() {
+                        Some(name) if !value.is_empty() => values.push((name, value)),
+                        None if value.is_empty() => {}
+                        _ => return None,
+                    }
+                    rest = after;
+                }
+                Piece::Value(name) if open.is_none() => open = Some(name.as_str()),
+                _ => return None,
+            }
+        }
+        if let Some(name) = open {
+            values.push((name, std::mem::take(&mut rest)));
+        }
+        (rest.is_empty() && values.iter().all(|(_, value)| !value.is_empty())).then_some(values)
+    }
+
     /// The names of the values it takes, and of those the ones that it cannot do without.
     pub fn names(&self) -> (Vec<&str>, Vec<&str>) {
         let (mut all, mut needed) = (Vec::new(), Vec::new());
@@ -148,6 +173,29 @@ mod tests {
     #[test]
     fn values_are_not_read_again() {
         assert_eq!(said("{job} failed", &[("job", "[{job}]")]), "[{job}] failed");
+    }
+
+    #[test]
+    fn a_sentence_is_read_by_its_phrase() {
+        let read = |text: &str, said: &str| {
+            let phrase = Phrase::parse(text).unwrap();
+            phrase
+                .read(said)
+                .map(|values| values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>())
+        };
+        assert_eq!(read("{n} of {all} jobs", "3 of 5 jobs"), Some(vec!["n=3".to_string(), "all=5".to_string()]));
+        assert_eq!(read("no {what}", "no jobs of 5"), Some(vec!["what=jobs of 5".to_string()]));
+        assert_eq!(read("it hangs", "it hangs"), Some(Vec::new()));
+        for (text, said) in [
+            ("{n} of {all} jobs", "3 of 5 jobs now"),
+            ("{n} of {all} jobs", " of 5 jobs"),
+            ("no {what}", "no "),
+            ("no {what}", "oh no it"),
+            ("it hangs", "it hangs here"),
+            ("{n:time|times} up", "times up"),
+        ] {
+            assert_eq!(read(text, said), None, "{said}");
+        }
     }
 
     #[test]

@@ -112,6 +112,9 @@ fn by_reason(facts: &AlertFacts, language: Language, written: Written) -> Option
     // A sub-job's own name is its real-time job's and its node's with a `_` between them, and does not tell where one ends.
     let job = match (&facts.job.more.real_time_job, &facts.job.more.node) {
         (Some(job), Some(node)) => language.say("sub_job", &[("job", job), ("node", node)]),
+        _ if matches!(reason.code, ReasonCode::LoopFailing | ReasonCode::LoopWorks) => {
+            language.loop_name(&facts.job.name)
+        }
         _ => facts.job.name.clone(),
     };
     let ended = facts.alert.ended.as_ref();

@@ -39,9 +39,32 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// So many of something, in English: `1 alert`, `1,204 alerts`. What ends otherwise than in an `s` does not belong here, but for
+/// a `y` behind a consonant: `2 deliveries`.
+pub fn count_of(number: u64, noun: &str) -> String {
+    let many = match noun.strip_suffix('y') {
+        _ if number == 1 => noun.to_string(),
+        Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{stem}ies"),
+        _ => format!("{noun}s"),
+    };
+    format!("{} {many}", grouped(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_counted_is_one_or_several() {
+        for (number, noun, text) in [
+            (0, "alert", "0 alerts"),
+            (1, "alert", "1 alert"),
+            (1204, "alert", "1,204 alerts"),
+            (2, "delivery", "2 deliveries"),
+        ] {
+            assert_eq!(count_of(number, noun), text);
+        }
+    }
 
     #[test]
     fn thousands_stand_apart() {

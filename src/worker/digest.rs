@@ -34,8 +34,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(20);
 /// What digests are made of, beside the store: the sources and the rules of the configuration.
 #[derive(Debug, Clone)]
 pub struct Grounds {
-    /// The sources, with when they are polled.
-    sources: Vec<(SourceId, Schedule)>,
+    /// The sources, with when they are polled, where that is known.
+    sources: Vec<(SourceId, Option<Schedule>)>,
     /// How long runs may take, by rule.
     limits: Limits,
     /// The labels of the sources.
@@ -47,15 +47,27 @@ pub struct Grounds {
 impl Grounds {
     /// The grounds of a configuration.
     pub fn of(config: &Config) -> Grounds {
-        let sources = config.sources.iter().map(|source| (source.id.clone(), source.poll.clone())).collect();
+        let sources = config.sources.iter().map(|source| (source.id.clone(), Some(source.poll.clone()))).collect();
         let limit = |rule: &Rule| Some((rule.id.clone(), rule.when.duration?));
         let limits = config.rules.rules().iter().filter_map(limit).collect();
         let labels = config.sources.iter().map(|source| (source.id.clone(), source.labels.clone())).collect();
         Grounds { sources, limits, labels, rules: config.rules.clone() }
     }
 
+    /// Takes in sources that the configuration does not name, or that cannot be read there: nobody knows when they are polled.
+    pub fn know(&mut self, sources: impl Iterator<Item = SourceId>) {
+        for id in sources {
+            if self.sources.iter().all(|(known, _)| *known != id) {
+                self.sources.push((id, None));
+            }
+        }
+    }
+
     /// The sources that a digest is about.
-    fn sources_of<'a>(&'a self, settings: &'a DigestSettings) -> impl Iterator<Item = &'a (SourceId, Schedule)> {
+    fn sources_of<'a>(
+        &'a self,
+        settings: &'a DigestSettings,
+    ) -> impl Iterator<Item = &'a (SourceId, Option<Schedule>)> {
         let named = &settings.matches.sources;
         self.sources.iter().filter(move |(source, _)| named.is_empty() || named.contains(source))
     }
@@ -88,7 +100,8 @@ pub async fn facts<S: Archive + Digests>(
     let mut tally = Tally::new(sources, selects, grounds.limits.clone(), settings.timezone.clone(), now);
     for condition in store.sources().await? {
         let polls = grounds.sources_of(settings).find(|(source, _)| *source == condition.id);
-        if polls.is_some_and(|(_, schedule)| is_silent(schedule, condition.polled_at, now)) {
+        let polls = polls.and_then(|(_, schedule)| schedule.as_ref());
+        if polls.is_some_and(|schedule| is_silent(schedule, condition.polled_at, now)) {
             let (source, from) = (condition.id, condition.polled_at);
             let reason = "not polled since: nightbell is not running, or cannot keep up".to_string();
             tally.gap(GapPart { source, cause: GapCause::Silent, from, until: None, reason, runs: None, failed: None });

@@ -68,7 +68,8 @@ impl Outdated {
         self.0.retain(|id, _| differing.iter().any(|one| one.id == *id));
         let told = differing.into_iter().map(|one| {
             let since = *self.0.entry(one.id.clone()).or_insert(now);
-            let words = format!("it has {}, and {} is in force", one.configuration, standing.in_force.0);
+            let (own, in_force) = (one.configuration, standing.in_force.0);
+            let words = format!("it has configuration {own}, and configuration {in_force} is in force");
             (format!("{} ({})", one.host, one.pid), since.min(now), words)
         });
         told.collect()

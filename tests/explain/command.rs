@@ -152,7 +152,7 @@ async fn a_group_is_one_message_and_a_rule_that_fired_or_waits_for_a_missing_run
     // It matches nothing any more, and has fired.
     stage.write_config(&failed_of("renamed_*"));
     let said = text(&stage.output(&["check", "--history", "--noise", "3"]).await.stdout);
-    assert!(said.contains(": 1 jobs, 4 alerts, 1 messages\n"), "{said}");
+    assert!(said.contains(": 1 job, 4 alerts, 1 message\n"), "{said}");
     assert!(said.contains("every rule matched a job, none is noisy"), "{said}");
     stage.write_config(&format!(
         "{}  other: {{ match: {{ job: nowhere }}, when: {{ status: fail }} }}\n",

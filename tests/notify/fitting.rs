@@ -21,6 +21,9 @@ static RENDERERS: LazyLock<Vec<(&str, Language, Renderer)>> = LazyLock::new(|| {
     Language::ALL.into_iter().flat_map(|language| CHANNELS.map(|kind| open(kind, language))).collect()
 });
 
+/// A mark that a backslash takes its meaning from.
+static ESCAPED: LazyLock<regex::Regex> = LazyLock::new(|| regex::Regex::new(r"\\[*_~`|<>\[\]#\\]").unwrap());
+
 fn renderer(kind: &str, language: Language) -> &'static Renderer {
     &RENDERERS.iter().find(|it| (it.0, it.1) == (kind, language)).unwrap().2
 }
@@ -59,16 +62,20 @@ fn skeleton(kind: &str, language: Language, message: &Message) -> String {
     walk(&body, "", &mut |path, text| {
         out.push_str(path);
         let marks = match kind {
-            "dingtalk" | "wecom" | "discord" => "*`<>[]@#~|\\&\n",
+            // The title is what a phone shows of it, without marks.
+            "dingtalk" if path.ends_with("/title") => "",
+            "discord" => "*`<>[]@#~|\n",
+            "dingtalk" | "wecom" => "*`<>[]@#~|\\&\n",
             "telegram" => "<>@#$/\n",
             // Plain text elements: what is in them is read by nobody but people.
             _ => "",
         };
         // Inside a code span nothing is read but its end, tags and mentions.
-        let text = if kind == "telegram" {
-            text.replace("&#", "&").replace("<code>", "<`").replace("</code>", "`/>")
-        } else {
-            text.into()
+        let text = match kind {
+            "telegram" => text.replace("&#", "&").replace("<code>", "<`").replace("</code>", "`/>"),
+            // What stands behind a backslash is what it is.
+            "discord" => ESCAPED.replace_all(text, "").into_owned(),
+            _ => text.into(),
         };
         let in_code = |at: usize| at % 2 == 1 && ["wecom", "discord", "telegram"].contains(&kind);
         for (at, piece) in text.split('`').enumerate() {

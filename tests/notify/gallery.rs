@@ -9,7 +9,7 @@ use nightbell::template::{digest_samples, group_samples, samples};
 use nightbell::words::Language;
 use serde_json::{Value, json};
 
-use super::golden::{acknowledgements, kinds};
+use super::golden::{acknowledgements, kinds, with_page};
 use super::settings;
 
 /// The page without messages, and where they go.
@@ -32,7 +32,7 @@ fn every_message_of_every_channel_is_on_one_page() {
             for (name, message) in all {
                 add(&name, renderer.render(&message).content.parts);
             }
-            for (name, content) in acknowledgements(&renderer) {
+            for (name, content) in acknowledgements(&renderer).into_iter().chain(with_page(&receiver)) {
                 add(&name, content.parts);
             }
         }
@@ -40,7 +40,14 @@ fn every_message_of_every_channel_is_on_one_page() {
     // Each of them in both languages, and something of each kind.
     let of = |key: &str| messages.iter().map(|one| one[key].as_str().unwrap()).collect::<BTreeSet<_>>();
     assert_eq!((of("kind").len(), of("language").len()), (kinds().count(), Language::ALL.len()));
-    for wanted in ["alert.firing ordinary", "test ordinary", "alert.group again", "digest ordinary", "ack taken"] {
+    for wanted in [
+        "alert.firing ordinary",
+        "test ordinary",
+        "alert.group again",
+        "digest ordinary",
+        "ack taken",
+        "page alert.group ordinary",
+    ] {
         assert!(of("sample").contains(wanted), "{wanted} is not in {:?}", of("sample"));
     }
     assert_eq!(PAGE.matches(PLACE).count(), 1);

@@ -6,6 +6,7 @@ use std::path::Path;
 use nightbell::alert::{ack_message, marked_message};
 use nightbell::model::{Ack, Content, Message, MessageData, Piece, Prose};
 use nightbell::notify::{ReceiverSettings, Renderer};
+use nightbell::sign::LinkKey;
 use nightbell::template::{digest_samples, group_samples, samples};
 use nightbell::words::Language;
 use serde_json::Value;
@@ -27,7 +28,8 @@ fn templates_make_what_they_made() {
             let renderer = Renderer::open(&receiver).unwrap();
             let directory = golden.join(receiver.channel.kind().word);
             let directory = if language == Language::En { directory } else { directory.join(language.as_str()) };
-            for (part, text, name) in rendered_samples(&renderer) {
+            let all = rendered_samples(&renderer).into_iter().chain(samples_with_page(&receiver));
+            for (part, text, name) in all {
                 let file = directory.join(format!("{}.{part}", name.replace(' ', "-")));
                 if update {
                     fs::create_dir_all(&directory).unwrap();
@@ -64,6 +66,31 @@ fn rendered_samples(renderer: &Renderer) -> Vec<(String, String, String)> {
         all.extend(content.parts.into_iter().map(|(part, text)| (part, text, name.clone())));
     }
     all
+}
+
+/// What people see where there is a page, of one alert and of several: part, text, name of the sample.
+fn samples_with_page(receiver: &ReceiverSettings) -> Vec<(String, String, String)> {
+    let shown = with_page(receiver).into_iter();
+    let texts = |(name, content): (String, Content)| {
+        content.parts.into_iter().map(move |(part, text)| (part, text, name.clone())).collect::<Vec<_>>()
+    };
+    shown.flat_map(texts).collect()
+}
+
+/// The messages that lead to a page, by name.
+pub(super) fn with_page(receiver: &ReceiverSettings) -> Vec<(String, Content)> {
+    let page = Some("https://bell.example.com".to_string());
+    let receiver = ReceiverSettings { page, ..receiver.clone() };
+    let renderer = Renderer::open(&receiver).unwrap().signing(LinkKey::new("k"));
+    let wanted = ["alert.firing ordinary", "alert.group ordinary", "alert.group guided"];
+    let groups = group_samples().into_iter().filter(|_| renderer.merges());
+    let all = samples().into_iter().chain(groups).filter(|(name, _)| wanted.contains(&name.as_str()));
+    let shown = all.map(|(name, message)| {
+        let rendered = renderer.render(&message);
+        assert_eq!(rendered.problem, None, "{name}");
+        (format!("page {name}"), rendered.content)
+    });
+    shown.collect()
 }
 
 /// What a renderer makes of acknowledgements, by name.

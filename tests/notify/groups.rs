@@ -76,6 +76,43 @@ fn each_error_has_a_line_with_its_jobs_and_the_worst_stands_first() {
     assert!(texts[2].1.ends_with(": table is missing") && texts[2].2 == Some("load_4, load_5, load_6"), "{texts:?}");
 }
 
+/// A rule for what matters most and one for the rest find the same fault: it is one piece of news, as bad as its worst.
+#[test]
+fn one_error_is_one_line_however_bad_each_of_its_alerts_is() {
+    let mut alerts: Vec<AlertFacts> = (0..3).map(|n| failed(&format!("load_{n}"), n, Some("refused"))).collect();
+    alerts[2].alert.severity = Severity::Critical;
+    alerts.push(failed("sync", 5, Some("table is missing")));
+    let (_, lines) = said(alerts.clone(), Language::En);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let since = short(at(0));
+    assert_eq!((lines[0].level, lines[0].names.as_deref()), ("critical", Some("load_2, load_0, load_1")));
+    assert_eq!(lines[0].text, format!("3 load_* jobs failed since {since} (1 critical, 2 errors): refused"));
+    // Of all of them it is the headline; without an error, nobody knows that they have one cause.
+    alerts.pop();
+    let (chinese, _) = said(alerts.clone(), Language::Zh);
+    assert_eq!(chinese, format!("3 个 load_* 作业失败（warehouse，{since} 起，紧急 1，错误 2）：refused"));
+    alerts.truncate(2);
+    assert_eq!(said(alerts.clone(), Language::En).1.len(), 1, "two of one error share a line");
+    for facts in &mut alerts {
+        facts.instance.as_mut().unwrap().error = None;
+    }
+    assert_eq!(said(alerts, Language::En).1.len(), 2);
+}
+
+/// Where a log's end is told, each job's last lines differ, and the reason stands below them.
+#[test]
+fn alerts_share_a_line_by_the_line_of_their_logs_that_says_why() {
+    let log = |job: usize| {
+        let lines: String = (0..19).map(|line| format!("table {job}: {} rows\n", "x".repeat(line))).collect();
+        Some(lines + "ERROR: connection to dws-prod refused")
+    };
+    let alerts = (0..30).map(|n| failed(&format!("load_{n}"), 0, log(n).as_deref())).collect();
+    let (headline, lines) = said(alerts, Language::En);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].text.ends_with(": ERROR: connection to dws-prod refused"), "{}", lines[0].text);
+    assert!(headline.ends_with(": ERROR: connection to dws-prod refused"), "{headline}");
+}
+
 #[test]
 fn alerts_of_many_kinds_keep_to_a_dozen_lines_and_all_are_named() {
     let alerts: Vec<AlertFacts> =

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use nightbell::model::{InstancePart, Message, MessageData, Status};
 use nightbell::notify::{ReceiverSettings, Renderer};
-use nightbell::template::digest_samples;
+use nightbell::template::{digest_samples, group_samples};
 use nightbell::words::Language;
 use serde_json::Value;
 
@@ -168,11 +168,54 @@ fn a_gap_is_no_recovery_and_what_nightbell_waits_for_was_not_noticed_late() {
                         ["RESOLVED", "Resolved", "已恢复", "恢复时间", "✅"].iter().any(|it| text.contains(it));
                     assert!(!is_gap || !recovers, "{kind} {name}:\n{text}");
                     assert!(!text.contains("noticed") && !text.contains("后发现"), "{kind} {name}:\n{text}");
+                    // From when, and then until when.
+                    let [from, until] = match language {
+                        Language::En => ["From", "Until"],
+                        Language::Zh => ["开始", "结束"],
+                    };
+                    if let (true, Some(from), Some(until)) = (is_gap, text.find(from), text.find(until)) {
+                        assert!(from < until, "{kind} {name}:\n{text}");
+                    }
                 },
             );
         }
     }
     assert!(gaps >= 2 && own > gaps, "{gaps} of {own}");
+}
+
+/// The end of a log is long, and says why in its last line: that is what no channel cuts.
+#[test]
+fn the_line_that_says_why_is_in_every_message() {
+    let mut message = sample("alert.firing ordinary");
+    let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
+    let lines: String = (0..19).map(|line| format!("line {line} of the load: {}\n", "x".repeat(40))).collect();
+    facts.instance.as_mut().unwrap().error = Some(lines + "ERROR: disk dws-7 is full");
+    for language in Language::ALL {
+        read(
+            &message,
+            language,
+            |_| true,
+            |kind, text| assert!(text.contains("ERROR: disk dws-7 is full"), "{kind}:\n{text}"),
+        );
+    }
+}
+
+/// What a phone shows of a message has no marks to escape, and an escape keeps the name that people search for.
+#[test]
+fn names_are_whole_where_a_channel_allows_it() {
+    let message = group_samples().into_iter().find(|(name, _)| name == "alert.group guided").unwrap().1;
+    let part = |kind: &str, pointer: &str| {
+        let yaml = super::yaml_of(kind, "https://chat.example.com");
+        let content = Renderer::open(&settings(&yaml)).unwrap().render(&message).content;
+        let body: Value = serde_json::from_str(content.part("body")).unwrap();
+        body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string()
+    };
+    let title = part("dingtalk", "/markdown/title");
+    assert!(title.contains("3 load_* jobs"), "{title}");
+    let title = part("discord", "/embeds/0/title");
+    assert!(title.contains("3 load\\_\\* jobs"), "{title}");
+    let text = part("telegram", "/text");
+    assert!(text.contains("<code>load_orders, load_stock, load_users</code>"), "{text}");
 }
 
 /// A list that is cut says of how many.

@@ -90,7 +90,10 @@ fn one_of_each(watch: &Watch) -> Vec<Alert> {
             sources: vec![SourceSeen { unreadable: why("HTTP 401 <!channel>"), ..source.clone() }],
             ..quiet.clone()
         },
-        OwnSeen { sources: vec![SourceSeen { incomplete: why("3 of 5"), ..source.clone() }], ..quiet.clone() },
+        OwnSeen {
+            sources: vec![SourceSeen { incomplete: why("3 of 5 instances could be read"), ..source.clone() }],
+            ..quiet.clone()
+        },
         OwnSeen { sources: vec![SourceSeen { past: gap(GapCause::Lost), ..source.clone() }], ..quiet.clone() },
         OwnSeen { sources: vec![SourceSeen { past: gap(GapCause::Silent), ..source }], ..quiet.clone() },
         OwnSeen {
@@ -100,7 +103,11 @@ fn one_of_each(watch: &Watch) -> Vec<Alert> {
         OwnSeen { refused: why("rules.yaml:3:1: unknown key \"sourcs\""), ..quiet.clone() },
         OwnSeen { loops: vec![("escalation".into(), at(0), "it panicked (this is a bug)".into())], ..quiet.clone() },
         OwnSeen {
-            outdated: vec![("bell2 (4711)".into(), at(0), "it has 3, and 4 is in force".into())],
+            outdated: vec![(
+                "bell2 (4711)".into(),
+                at(0),
+                "it has configuration 3, and configuration 4 is in force".into(),
+            )],
             ..quiet.clone()
         },
     ];

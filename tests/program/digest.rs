@@ -179,6 +179,25 @@ async fn the_command_shows_a_digest_beside_a_running_nightbell_and_moves_nothing
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("did you mean \"daily\"?"), "{}", text(&output.stderr));
     assert!(stage.sink.hits().is_empty(), "nothing was sent");
+    // A file that was saved half-written takes nothing away from who looks, and sends nothing.
+    let whole = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
+    let broken = [
+        (whole.replace("rules: {}", "rules: { x: { wen: 1 } }"), "rules.yaml:"),
+        (whole.replace("type: webhook", "type: webhok"), "rules.yaml:"),
+        (whole.replace("daily:", "[daily:"), "the settings of the digest \"daily\" cannot be read"),
+    ];
+    for (rules, expected) in broken {
+        std::fs::write(stage.path("rules.yaml"), rules).unwrap();
+        let output = stage.output(&["digest", "daily"]).await;
+        let (shown, said) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains(expected) && said.contains("the configuration is broken"), "{said}");
+        assert!(shown.contains("1 job still broken · 0 of 1 ok") && shown.contains("etl_orders"), "{shown}");
+        let output = stage.output(&["digest", "daily", "--send"]).await;
+        assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
+    }
+    std::fs::write(stage.path("rules.yaml"), whole).unwrap();
+    assert!(stage.sink.hits().is_empty(), "nothing was sent");
     let output = stage.output(&["digest", "daily", "--send"]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(stage.sink.hits()[0].json()["data"]["broken"]["total"], 1);

@@ -32,12 +32,13 @@ async fn a_broken_rules_file_takes_no_command_away() {
     ];
     for (what, rules) in broken {
         std::fs::write(stage.path("rules.yaml"), rules).unwrap();
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 11] = [
             &["alerts"],
             &["deliveries"],
             &["jobs"],
             &["instances"],
             &["explain", "etl_orders"],
+            &["digest", "daily"],
             &["ack", &id, "--by", "li"],
             &["unack", &id],
             &["silence", "add", "--job", "etl_*", "--for", "1h", "--reason", "at work", "--by", "li"],

@@ -210,3 +210,41 @@ async fn a_storage_that_hangs_holds_nothing_up_for_long() {
     }
     assert_eq!(accepted.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
+
+/// Where many alerts begin together, those whose logs wait for a slow bucket are told with the others, and the bucket that does
+/// answer is no silent one.
+#[tokio::test]
+async fn a_slow_storage_is_read_from_for_a_while_and_not_taken_for_a_silent_one() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let slow = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", slow.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = slow.accept().await {
+            tokio::spawn(async move {
+                let _ = connection.read(&mut [0; 4096]).await;
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 13\r\nconnection: close\r\n\r\nthe last line";
+                let _ = connection.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    let (bench, clock) = bench_now(SignedDuration::ZERO).await;
+    let logs = Logs {
+        tail: 20,
+        endpoint,
+        region: "r".into(),
+        path_style: true,
+        access_key: inline("ak"),
+        secret_key: inline("sk"),
+        security_token: None,
+    };
+    let source = bench.open(&Settings { logs: Some(logs), ..bench.settings() });
+    // Two are read at once: the last two wait for three seconds and are read for one and a half.
+    let told_together = futures_util::future::join_all((1..=6).map(|id| told(&bench, &source, id, "obs://b/k"))).await;
+    assert!(told_together.iter().all(|error| error.as_deref() == Some("the last line")), "{told_together:?}");
+    // What takes longer together is told without: the nodes are there all the same.
+    clock.set(clock.now() + SignedDuration::from_secs(9));
+    assert_eq!(told(&bench, &source, 7, "obs://b/k").await, None);
+    clock.set(clock.now() + SignedDuration::from_secs(22));
+    assert_eq!(told(&bench, &source, 8, "obs://b/k").await.as_deref(), Some("the last line"));
+}

@@ -13,6 +13,7 @@ use crate::app::OnRecord;
 use crate::config::Config;
 use crate::model::ReceiverId;
 use crate::template::display_text;
+use crate::words::count_of;
 use crate::worker::replay::Played;
 use crate::worker::replay::{Difference, How, Sent, Telling, differences};
 
@@ -80,7 +81,8 @@ impl Report {
     pub(super) fn print(&self) -> Result<(), Failure> {
         for source in &self.sources {
             let (id, polls, changes) = (&source.source, source.polls, source.transitions);
-            complain(format_args!("{id}: replaying {polls} polls and {changes} status changes"));
+            let (polls, changes) = (count_of(polls as u64, "poll"), count_of(changes as u64, "status change"));
+            complain(format_args!("{id}: replaying {polls} and {changes}"));
         }
         match &self.new {
             None => self.print_messages()?,
@@ -115,10 +117,10 @@ impl Report {
             sum.extend(receivers.iter().map(|receiver| count(self.old.counts.get(*receiver))));
             rows.push(sum);
             print(table(&header, rows))?;
-            print(format_args!("\n{} messages from {since} to {until}", self.old.messages()))?;
+            print(format_args!("\n{} from {since} to {until}", count_of(self.old.messages(), "message")))?;
         }
         for (by, count) in &self.old.untold {
-            print(format_args!("{count} alerts not sent: {by}"))?;
+            print(format_args!("{} not sent: {by}", count_of(*count, "alert")))?;
         }
         Ok(())
     }

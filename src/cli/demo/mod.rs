@@ -30,6 +30,7 @@ use crate::model::DeliveryState;
 use crate::sim::{Inbox, SimConfig, SimWorkspace};
 use crate::store::{Archive as _, Deliveries as _, Mode, SqlStore};
 use crate::template::display_text;
+use crate::words::count_of;
 use crate::yaml::duration_text;
 
 /// The rules that the demo runs under, as a user would write them.
@@ -219,10 +220,10 @@ async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
     let merged = deliveries.iter().filter(|delivery| delivery.merged_into.is_some()).count();
     let dead = deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead).count();
     print(format_args!(
-        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once, {merged} others merged into them; \
+        "{}, {open} of them still open; {delivered} of {} delivered, each once, {merged} others merged into them; \
          {dead} rejected and kept, to be sent again.",
-        alerts.len(),
-        deliveries.len() - merged
+        count_of(alerts.len() as u64, "alert"),
+        count_of((deliveries.len() - merged) as u64, "message")
     ))?;
     Ok(())
 }

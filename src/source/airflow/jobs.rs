@@ -117,13 +117,13 @@ async fn read_zone(source: &Airflow, dag: &str) -> Result<TimeZone, SourceError>
 /// The schedule of a timetable, if the next time of it is the one that Airflow has computed.
 fn followed(timetable: &str, next: Timestamp, zone: &TimeZone) -> Result<Schedule, String> {
     let schedule =
-        Schedule::parse(timetable, zone).map_err(|_| format!("its timetable {timetable:?} is no crontab"))?;
+        Schedule::parse(timetable, zone).map_err(|_| format!("its timetable {timetable:?} is not a crontab"))?;
     let before = next.checked_sub(SignedDuration::from_secs(1)).unwrap_or(next);
     if schedule.next_after(before) == Some(next) {
         return Ok(schedule);
     }
     Err(format!(
-        "Airflow says that it is due at {next}, which is no time of {timetable:?} in {}",
+        "Airflow says that it is due at {next}, which is not a time of {timetable:?} in {}",
         zone.iana_name().unwrap_or("UTC")
     ))
 }

@@ -101,7 +101,7 @@ impl DataArts {
         let mut coverage = Coverage::whole(window, self.jobs.join(","));
         if let Some(reason) = whole.shortfall {
             coverage = match job {
-                Some(job) => coverage.without(Part::Job(job.to_string()), format!("{reason} of {job}")),
+                Some(job) => coverage.without(Part::Job(job.to_string()), format!("{job}: {reason}")),
                 None => coverage.without(Part::AnyRun, reason),
             };
         }

@@ -93,7 +93,7 @@ pub(super) struct Row {
 /// # Errors
 /// When the data is no such page.
 pub(super) fn read_rows(data: &str, zone: &TimeZone) -> Result<Vec<Result<Row, SetAside>>, &'static str> {
-    let rows = items_of(data, "/JobInstanceDetails", "the data is no list of instances")?;
+    let rows = items_of(data, "/JobInstanceDetails", "the data is not a list of instances")?;
     let read = |item: &Spot<'_>| read_row(item, zone).map_err(|reason| item.set_aside(reason, name(item, "/JobName")));
     Ok(rows.iter().map(read).collect())
 }
@@ -103,7 +103,7 @@ pub(super) fn read_rows(data: &str, zone: &TimeZone) -> Result<Vec<Result<Row, S
 /// # Errors
 /// When the data is no detail.
 pub(super) fn read_detail(data: &str, zone: &TimeZone) -> Result<Option<Row>, &'static str> {
-    let Some(data) = object_of(data, "the data is no detail of an instance")? else { return Ok(None) };
+    let Some(data) = object_of(data, "the data is not the detail of an instance")? else { return Ok(None) };
     data.find("/JobInstanceDetail").map(|item| read_row(&item, zone)).transpose()
 }
 
@@ -156,7 +156,7 @@ pub(super) enum Timing {
 /// # Errors
 /// When the data is no such page.
 pub(super) fn read_jobs(data: &str) -> Result<Paged<JobRow>, &'static str> {
-    read_paged(data, "/Jobs", "the data is no list of jobs", |item| {
+    read_paged(data, "/Jobs", "the data is not a list of jobs", |item| {
         Some(JobRow {
             id: id(item, "/JobId")?,
             name: name(item, "/Name")?,
@@ -190,7 +190,7 @@ fn read_timing(config: Option<&Spot<'_>>) -> Timing {
 /// # Errors
 /// When the data is no list of groups.
 pub(super) fn read_groups(data: &str) -> Result<Vec<String>, &'static str> {
-    let groups = items_of(data, "/AppGroups", "the data is no list of groups")?;
+    let groups = items_of(data, "/AppGroups", "the data is not a list of groups")?;
     Ok(groups.iter().filter_map(|group| id(group, "/GroupId")).collect())
 }
 

@@ -65,10 +65,10 @@ pub(super) fn from_refusal(envelope: &Envelope<'_>) -> SourceError {
         Ok(status) if status != 200 => class(status, "", words),
         _ => class(400, code, words),
     };
-    let mut head = "the service refused the call".to_string();
-    if !code.is_empty() {
-        head.push_str(&format!(" with code {}", snippet(code)));
-    }
+    let head = match code {
+        "" => "the service refused the call".to_string(),
+        code => format!("the service refused the call with code {}", snippet(code)),
+    };
     SourceError::new(kind, told(head, &snippet(words), envelope.request_id.as_deref())).help(help)
 }
 

@@ -18,7 +18,7 @@ pub(super) type Named = (String, String);
 /// # Errors
 /// When the data is no such page.
 pub(super) fn read_workflows(data: &str) -> Result<Paged<Named>, &'static str> {
-    read_paged(data, "/Records", "the data is no list of workflows", |item| {
+    read_paged(data, "/Records", "the data is not a list of workflows", |item| {
         Some((id(item, "/WorkflowId")?, name(item, "/Name")?))
     })
 }
@@ -62,7 +62,7 @@ pub(super) fn read_states(data: &str, zone: &TimeZone) -> Result<Vec<Result<Stat
         });
         state.map_err(|reason| item.set_aside(reason, None))
     };
-    let items = items_of(data, "/WfInstanceInfos", "the data is no list of instances of a workflow")?;
+    let items = items_of(data, "/WfInstanceInfos", "the data is not a list of instances of a workflow")?;
     Ok(items.iter().map(read).collect())
 }
 

@@ -470,3 +470,30 @@ fn the_readme_can_be_read_in_five_minutes() {
         assert!(text.lines().count() <= 200, "{} lines", text.lines().count());
     }
 }
+
+/// The help of a command and of all below it.
+fn helps(command: &clap::Command, into: &mut Vec<(String, String)>) {
+    into.push((format!("{} --help", command.get_name()), command.clone().render_long_help().to_string()));
+    for below in command.get_subcommands() {
+        helps(below, into);
+    }
+}
+
+/// People are notified and messages are sent, and nobody is told anything, wherever people read what the program is and does. The
+/// keys and words of programs (`tell_ack`) are what they are.
+#[test]
+fn people_are_notified_and_messages_are_sent() {
+    let mut texts: Vec<(String, String)> =
+        documents().iter().map(|page| (page.path.display().to_string(), prose(&page.text))).collect();
+    for path in ["rules.example.yaml", "src/cli/init/starter.yaml", "packaging/rules.yaml", "packaging/environment"] {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        texts.push((path.to_string(), text));
+    }
+    helps(&Cli::command(), &mut texts);
+    assert!(texts.len() > 60, "{}", texts.len());
+    let told = regex::Regex::new(r"(?i).{0,40}\b(tells?|told|telling)\b.{0,40}").unwrap();
+    for (place, text) in texts {
+        let said: String = text.split('`').step_by(2).collect();
+        assert!(!told.is_match(&said), "{place}: {:?}", told.find(&said).unwrap().as_str());
+    }
+}

@@ -1,18 +1,13 @@
-//! The catalogs of words: what messages say is there in every language, and nothing else is. And what people read before they have
-//! a message says it in the field's words.
+//! The catalogs of words: what messages say is there in every language, and nothing else is.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use clap::CommandFactory as _;
-use nightbell::cli::Cli;
 use nightbell::model::{
     ActionKind, AlertState, DeliveryState, EndReason, INTERRUPTED, InstanceType, MessageKind, NEVER_FIRED, ReasonCode,
     Severity, Status,
 };
 use nightbell::words::Language;
-
-use crate::readme::{documents, prose};
 
 /// All that the program's code says, as it is written between quotes, one file behind the other.
 fn code() -> String {
@@ -160,33 +155,6 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
         let missing: Vec<_> = said.difference(&there).collect();
         let unused: Vec<_> = there.difference(&said).collect();
         assert!(missing.is_empty() && unused.is_empty(), "{language:?}: missing {missing:?}, unused {unused:?}");
-    }
-}
-
-/// The help of a command and of all below it.
-fn helps(command: &clap::Command, into: &mut Vec<(String, String)>) {
-    into.push((format!("{} --help", command.get_name()), command.clone().render_long_help().to_string()));
-    for below in command.get_subcommands() {
-        helps(below, into);
-    }
-}
-
-/// People are notified and messages are sent, and nobody is told anything, wherever people read what the program is and does. The
-/// keys and words of programs (`tell_ack`) are what they are.
-#[test]
-fn people_are_notified_and_messages_are_sent() {
-    let mut texts: Vec<(String, String)> =
-        documents().iter().map(|page| (page.path.display().to_string(), prose(&page.text))).collect();
-    for path in ["rules.example.yaml", "src/cli/init/starter.yaml", "packaging/rules.yaml", "packaging/environment"] {
-        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
-        texts.push((path.to_string(), text));
-    }
-    helps(&Cli::command(), &mut texts);
-    assert!(texts.len() > 60, "{}", texts.len());
-    let told = regex::Regex::new(r"(?i).{0,40}\b(tells?|told|telling)\b.{0,40}").unwrap();
-    for (place, text) in texts {
-        let said: String = text.split('`').step_by(2).collect();
-        assert!(!told.is_match(&said), "{place}: {:?}", told.find(&said).unwrap().as_str());
     }
 }
 

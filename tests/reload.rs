@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::deliver::sink::{OK, Sink};
-use crate::sample::Database;
+use crate::sample::{Database, is_on_server};
 
 const RULES: &str = "rules:\n  failed: { when: { status: [fail] }, notify: [hook0] }\n";
 
@@ -271,9 +271,9 @@ async fn a_broken_file_keeps_its_last_good_version_while_the_others_load() {
     stage.write("finance.yaml", &rule("finance", "finance", "error"));
     std::fs::remove_file(stage.rules().join("new.yaml")).unwrap();
     let mended = running.watch.reload().await;
-    assert_eq!((mended.generation, mended.problems.len(), mended.kept.len()), (Some(4), 0, 0));
+    assert_eq!((mended.generation, mended.problems.len(), mended.kept.len()), (generations()[2], 0, 0));
     let heard: Vec<Option<i64>> = running.heard.lock().unwrap().iter().map(|it| it.generation).collect();
-    assert_eq!(heard, [Some(2), Some(3), Some(4)], "who wants to know hears of each attempt");
+    assert_eq!(heard, generations(), "who wants to know hears of each attempt");
     running.end().await;
 }
 
@@ -310,6 +310,12 @@ async fn what_cannot_be_taken_up_is_refused_as_a_whole() {
     stage.workspace.put(failed("etl", 1));
     assert_eq!(told(&stage, 1).await[0]["data"]["job"]["name"], "etl", "what was in force still is");
     running.end().await;
+}
+
+/// The generations of three configurations, the second of which is as the first. Those who share a store would each put it in force
+/// anew: there the same is the same.
+fn generations() -> [Option<i64>; 3] {
+    if is_on_server() { [Some(2), Some(2), Some(3)] } else { [Some(2), Some(3), Some(4)] }
 }
 
 /// A rule that is what it was does not look at the past as if for the first time, and a new one does.
@@ -391,9 +397,9 @@ async fn what_changes_is_taken_up_by_itself() {
     assert_eq!(told(&stage, 1).await[0]["data"]["alert"]["severity"], "critical");
     write("..3", "warning");
     until("the edit", || attempts() == 3).await;
-    let generations: Vec<Option<i64>> = heard.lock().unwrap().iter().map(|it| it.generation).collect();
+    let heard: Vec<Option<i64>> = heard.lock().unwrap().iter().map(|it| it.generation).collect();
     // Under a name of its own the broken file had no other version to fall back to than the one in force.
-    assert_eq!(generations, [Some(2), Some(3), Some(4)]);
+    assert_eq!(heard, generations());
     stop.cancel();
     watching.await.unwrap();
     program.await.unwrap();

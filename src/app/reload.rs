@@ -13,7 +13,7 @@ use super::generation::{Generation, Prepared};
 use super::ground::Ground;
 use super::loops::Loops;
 use crate::config::Config;
-use crate::store::Upkeep as _;
+use crate::store::{Leases as _, Upkeep as _};
 use crate::web::InForce;
 
 /// Asks the running program to go by another configuration. Cheap to copy.
@@ -71,8 +71,9 @@ pub(super) enum Why {
     NobodyIsLeft,
 }
 
-/// Puts `config` in force, if everything it names can be opened. One that this process has already is put in force anew only
-/// where nobody is left who has another: to read the files of before again on a machine that stands by says nothing new.
+/// Puts `config` in force, if everything it names can be opened. Among others, one that this process has already is put in force
+/// anew only where nobody is left who has another: to read the files of before again on a machine that stands by says nothing
+/// new.
 pub(super) async fn take_up(
     config: Box<Config>,
     why: Why,
@@ -94,7 +95,7 @@ pub(super) async fn take_up(
     }
     let prepared = Prepared::open(*config, Some(&before), &ground.clock)?;
     let fingerprint = prepared.fingerprint().to_string();
-    let is_change = why == Why::NobodyIsLeft || fingerprint != before.config.fingerprint;
+    let is_change = why == Why::NobodyIsLeft || !ground.store.is_shared() || fingerprint != before.config.fingerprint;
     let number = ground.store.begin_generation(&fingerprint, is_change, now).await.map_err(AppError::from)?;
     let next = Generation::new(prepared, number, Some(&before), ground, now).await.map_err(AppError::from)?;
     if ground.is_in_force(&fingerprint).await.map_err(AppError::from)? {

@@ -61,7 +61,14 @@ const ON_A_FILE: [(&str, &[&str]); 9] = [
         "it moves the time of all connections of its process by hand, a server's too",
         &["who_watches_hears_of_a_loop_that_hangs", "who_reads_byte_by_byte"],
     ),
-    ("it sets the clock forty times, about what a browser keeps", &["a_second_that_is_over_makes_no_new_answer"]),
+    (
+        "it sets the clock, forty times or further than a lease lasts, and who takes that anew counts from then on",
+        &[
+            "a_second_that_is_over_makes_no_new_answer",
+            "an_alert_that_a_person_closes_is_counted",
+            "an_alert_that_a_command_closes_is_counted",
+        ],
+    ),
     (
         "it is about what stands before every store: a command line, a template, a proxy, a crowd of clients, the looks of a message",
         &[

@@ -27,7 +27,7 @@ mod workspace;
 pub use config::{ListOrder, OffsetMeaning, SimConfig, SimUser};
 pub use dialect::Dialect;
 pub use fault::{Fault, FaultKind, Operation, apply as apply_fault, take as take_fault};
-pub use inbox::{Inbox, Received};
+pub use inbox::{Board, Inbox, Received};
 pub use jobs::SimJob;
 pub use mail::Mail;
 pub use node::SimNode;

@@ -6,7 +6,7 @@ use nightbell::store::{Desk as _, NewSilence, Outbox as _, PollLedger as _, SqlS
 use nightbell::web::{Needs, routes};
 use serde_json::Value;
 
-use super::night::{Night, attempted, night, night_with, tried};
+use super::night::{HOSTILE, Night, attempted, night, night_with, tried};
 use super::{Answer, Served};
 use crate::sample::{at, commit, delivery};
 
@@ -124,7 +124,12 @@ async fn the_night_is_there_for_programs_the_worst_first() {
         runs.iter().map(|run| (run["id"].as_str().unwrap(), run["status"].as_str().unwrap())).collect();
     assert_eq!(runs, [("1", "success"), ("2", "fail"), ("3", "running")], "the earliest first");
     let alerts = row["alerts"].as_array().unwrap();
-    assert!(!alerts.is_empty() && alerts.iter().all(|alert| alert["id"].is_string()), "{row:#}");
+    let acked =
+        |alert: &Value| (alert["id"].as_str().unwrap().to_string(), alert["acked_by"].as_str().map(String::from));
+    assert_eq!(alerts.iter().map(acked).collect::<Vec<_>>(), [("a1".to_string(), None)], "nobody has it");
+    let other = rows.iter().find(|row| row["job"] == HOSTILE).unwrap();
+    let other: Vec<_> = other["alerts"].as_array().unwrap().iter().map(acked).collect();
+    assert_eq!(other, [("a2".to_string(), Some(HOSTILE.to_string()))]);
     // What a page shows of the same night is no other: each job of the API stands on it, and each span that was not read.
     let page = served.get("/?hours=48", &[("authorization", &viewer)]).await.body;
     assert!(page.contains("etl_orders") && page.contains("class=\"hatched\""), "{page}");

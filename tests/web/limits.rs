@@ -121,7 +121,7 @@ async fn a_crowd_at_the_page_holds_up_no_poll_and_no_delivery() {
     let polls = stage.workspace.requests().list;
     for id in 4..7 {
         let took = told(id, &mut crowd).await;
-        assert!(took < usual * 3 + Duration::from_secs(5), "{took:?} with a crowd, {usual:?} without");
+        assert!(took < usual + Duration::from_secs(5), "{took:?} with a crowd, {usual:?} without");
     }
     assert!(stage.workspace.requests().list > polls + 2);
     assert_eq!(stage.sink.hits().len(), 6);

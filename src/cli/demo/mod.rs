@@ -26,6 +26,7 @@ use super::output::{complain, print};
 use crate::app::App;
 use crate::clock::{Clock, ShiftedClock, SystemClock};
 use crate::config::{Config, LoadOptions};
+use crate::model::DeliveryState;
 use crate::sim::{Inbox, SimConfig, SimWorkspace};
 use crate::store::{Archive as _, Deliveries as _, Mode, SqlStore};
 use crate::template::display_text;
@@ -84,7 +85,7 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<Exit, Failure> {
         (Instant::now(), show::Shown { clock: Arc::clone(&clock), zone: config.timezone.clone() });
     let running = tokio::spawn(app.run(shutdown.clone()));
     let progress = progress(duration);
-    let mut telling = tokio::spawn(story::tell(workspace.clone(), clock_shown.clone(), began));
+    let mut telling = tokio::spawn(story::tell(workspace.clone(), inbox.board.clone(), clock_shown.clone(), began));
     tokio::select! {
         shown = show::show(inbox, &store, &clock_shown, arguments.json, &progress) => shown?,
         () = tokio::time::sleep(duration) => {}
@@ -214,8 +215,10 @@ async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
     let open = alerts.iter().filter(|alert| alert.facts.alert.ends_at.is_none()).count();
     let delivered = deliveries.iter().filter(|delivery| delivery.delivered_at.is_some()).count();
     let merged = deliveries.iter().filter(|delivery| delivery.merged_into.is_some()).count();
+    let dead = deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead).count();
     print(format_args!(
-        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once, {merged} others merged into them.",
+        "{} alerts, {open} of them still open; {delivered} of {} messages delivered, each once, {merged} others merged into them; \
+         {dead} dead letters, kept to be sent again.",
         alerts.len(),
         deliveries.len() - merged
     ))?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cli::ground::Failure;
 use crate::cli::output::print;
 use crate::clock::Clock;
+use crate::model::MessageKind;
 use crate::sim::{Inbox, Mail, Received};
 use crate::store::{Deliveries as _, SqlStore};
 use crate::template::display_text;
@@ -93,6 +94,10 @@ async fn mail_lines(mail: &Mail, store: &SqlStore) -> Result<Vec<String>, Failur
         return Ok(vec![mail.header("Subject")]);
     };
     let subject = format!("Subject: {}", delivery.content.part("subject"));
+    // Another digest stands at the end, whole.
+    if delivery.kind == MessageKind::Digest {
+        return Ok(vec![subject]);
+    }
     let text = delivery.content.part("text").lines().map(str::to_string);
     Ok([subject, String::new()].into_iter().chain(text).collect())
 }

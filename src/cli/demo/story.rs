@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::show::Shown;
 use crate::cli::output::print;
-use crate::sim::{SimInstance, SimNode, SimWorkspace};
+use crate::sim::{Board, SimInstance, SimNode, SimWorkspace};
 
 const ORDERS: (&str, u64) = ("etl_orders", 34765);
 const CUSTOMERS: (&str, u64) = ("etl_customers", 34768);
@@ -18,8 +18,8 @@ const BALANCE: (&str, u64) = ("balance_sheet", 34773);
 const EXPORT: (&str, u64) = ("export_ledger", 34774);
 
 /// Lets the end of the night take its course, which begins 12 seconds before half past six.
-pub(super) async fn tell(workspace: SimWorkspace, clock: Shown, began: Instant) {
-    let night = Night { workspace, clock, began };
+pub(super) async fn tell(workspace: SimWorkspace, board: Board, clock: Shown, began: Instant) {
+    let night = Night { workspace, board, clock, began };
     night.set();
     night.fails().await;
     night.is_late().await;
@@ -28,6 +28,7 @@ pub(super) async fn tell(workspace: SimWorkspace, clock: Shown, began: Instant) 
 
 struct Night {
     workspace: SimWorkspace,
+    board: Board,
     clock: Shown,
     began: Instant,
 }
@@ -105,6 +106,9 @@ impl Night {
             instance.start_time = Some(before(end, 2));
             instance.end_time = Some(end);
         });
+        self.event(22, "the board, which rejected what it was sent, takes messages again: the page can send them anew")
+            .await;
+        self.board.open();
         self.event(24, "balance_sheet finishes, and export_ledger starts").await;
         self.end(BALANCE, "success");
         let start = self.now();

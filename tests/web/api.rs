@@ -287,3 +287,23 @@ async fn lists_are_walked_by_their_cursor_and_answers_that_are_known_are_not_sen
     assert_eq!((again.status, again.body.as_str()), (304, ""));
     served.stop().await;
 }
+
+/// Without tokens and proxy the page goes by names of its machine alone; what it answers to others is in the document, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_another_name_is_answered_as_the_document_says() {
+    let mut described = Described::new();
+    let served = Served::start("web: { listen: \"127.0.0.1:0\" }\n").await;
+    for (method, path) in [
+        ("GET", "/api/v1/night"),
+        ("GET", "/api/v1/status"),
+        ("GET", "/api/v1/alerts"),
+        ("GET", "/api/v1/digests"),
+        ("POST", "/api/v1/silences"),
+    ] {
+        let headers = [("host", "evil.example.com"), ("content-type", "application/json")];
+        let answer = served.ask(method, path, &headers, "").await;
+        assert_eq!(answer.status, 421, "{method} {path}: {answer:?}");
+        described.check(method, path, &answer);
+    }
+    served.stop().await;
+}

@@ -165,9 +165,10 @@ fn the_demo_shows_a_night() {
         "backup_ledgers did not run at 06:00",
         "Late or longer than allowed",
         "still broken",
-        // One of its receivers rejects what it gets, until somebody mends that.
+        // One of its receivers rejects what it gets, until somebody mends that: four alerts, and an end after a beginning that was
+        // never delivered.
         "the board, which rejected what it was sent, takes messages again",
-        "4 rejected and kept, to be sent again",
+        "5 dead letters, kept to be sent again",
         "Subject:",
         "\"type\": \"alert.firing\"",
         "workspace, in 30s, under these rules",

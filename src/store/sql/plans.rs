@@ -150,9 +150,10 @@ impl Visit for Named {
 /// among the first few.
 const OF_MOST: [&str; 2] = ["COALESCE(state, '') = 'resolved'", "state = 'delivered'"];
 
-/// Indexes of times of which all is read from one on, and how the statements begin that do: what has come since they last
-/// looked.
-const SINCE: [(&str, &str); 6] = [
+/// Indexes of which all is read from one place on, and how the statements begin that do: what has come since they last looked,
+/// and what begins with the letters of an id that somebody has typed.
+const SINCE: [(&str, &str); 7] = [
+    ("sqlite_autoindex_alert_1", "SELECT id, source, rule, facts"),
     ("attempt_by_start", "SELECT delivery.receiver, attempt.started_at"),
     ("instance_by_settling", "SELECT source, job"),
     ("job_day_by_settling", "SELECT source, job"),
@@ -176,7 +177,9 @@ fn holds(made: &str, sql: &str) -> bool {
     // Some write more parentheses than others.
     let bare = |text: &str| text.replace(['(', ')'], "");
     let columns = bare(made.split_once('(').map_or("", |(_, columns)| columns));
-    let asked = sql.split_once(" WHERE ").map_or("", |(_, rest)| rest.split(" ORDER BY ").next().unwrap_or(rest));
+    // What it selects may be asked of another table first.
+    let asked = sql.rsplit_once(" ORDER BY ").map_or(sql, |(asked, _)| asked);
+    let asked = asked.rsplit_once(" WHERE ").map_or("", |(_, asked)| asked);
     asked.split(" AND ").filter(|one| !one.is_empty()).all(|one| {
         let subject = bare(one.split(['<', '>', '=']).next().unwrap_or(one).trim());
         let is_held = held.split(" AND ").any(|it| it == one) || columns.contains(&subject);

@@ -93,7 +93,7 @@ fn what_lanes_deliver() {
 
 #[test]
 fn what_digests_and_the_watch_say() {
-    on_postgres(&["digest::", "own::", "replay::"], &[]);
+    on_postgres(&["digest::", "own::", "replay::", "app::a_loop_that_breaks_down"], &[]);
 }
 
 /// The real binary, and the page.

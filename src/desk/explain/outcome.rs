@@ -91,6 +91,7 @@ pub fn fate(alert: &Alert, deliveries: &[TracedDelivery]) -> Outcome {
 fn held_back_by(by: &Suppression) -> String {
     let meaning = match by {
         Suppression::FirstPoll => "for it is older than first_poll",
+        Suppression::TooManyEpisodes => "for its source shows it failing again and again with the same times",
         Suppression::Silence(_) | Suppression::MuteWindow(_) => return by.to_string(),
         Suppression::Inhibition(_) => "for it follows from an alert upstream that was sent",
     };

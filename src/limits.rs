@@ -134,9 +134,13 @@ pub const JOBS_LOOK: Duration = Duration::from_secs(10 * 60);
 /// How long a job that is gone is kept in mind for a rule that does not name it in full: which runs such a rule expects it knows
 /// by those of the week before.
 pub const GONE_JOBS_KEPT: Duration = Duration::from_secs(8 * 24 * 3600);
+/// Jobs of items that nobody understood at the first look of which it is remembered that they were never read; where there are
+/// more, any run may be one of them.
+pub const LEFT_OUT_JOBS_MAX: usize = 200;
 /// How far a rule about absence may lag behind what is covered: what it could not judge for longer is given up, and said.
 pub const LAGGING_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Episodes of one rule and subject with the same times; more are a fault of the source.
+/// Episodes of one rule and subject with the same times that people are notified of; more are a fault of the source. The first of
+/// those is recorded.
 pub const EPISODES_MAX: u32 = 1000;
 
 /// Past runs of one job that conditions on its history look at: a month of an hourly job.

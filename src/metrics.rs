@@ -36,7 +36,7 @@ pub const POLL_OUTCOMES: [&str; 4] = ["whole", "short", "unread", "failed"];
 /// How an attempt can end.
 pub const ATTEMPT_OUTCOMES: [&str; 6] = ["delivered", "retry", "throttled", "unauthorized", "unknown", "rejected"];
 /// What can hold an alert back.
-pub const SUPPRESSIONS: [&str; 4] = ["first-poll", "silence", "mute-window", "inhibited"];
+pub const SUPPRESSIONS: [&str; 5] = ["first-poll", "silence", "mute-window", "inhibited", "too-many-episodes"];
 /// What the store is asked to keep.
 pub const STORE_WRITES: [&str; 2] = ["poll", "attempts"];
 /// The classes of what the web server answers.

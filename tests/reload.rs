@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use nightbell::config::{Config, LoadOptions, RuleFiles};
 use nightbell::model::{Alert, DeliveryState};
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
 use nightbell::store::{Archive as _, Deliveries as _, Mode, SqlStore};
+use nightbell::worker::turn::{Runner, Statuses};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -386,7 +388,7 @@ async fn what_changes_is_taken_up_by_itself() {
     std::os::unix::fs::symlink("..data/rules.yaml", place("rules.yaml")).unwrap();
     let running = stage.start().await;
     let Running { watch, stop, program, heard } = running;
-    let watching = tokio::spawn(watch.run(Arc::default(), stop.clone()));
+    let (watching, _) = watched(watch, &stop);
     let attempts = || heard.lock().unwrap().len();
     swap("..2");
     until("the new version", || attempts() == 1).await;
@@ -403,6 +405,47 @@ async fn what_changes_is_taken_up_by_itself() {
     stop.cancel();
     watching.await.unwrap();
     program.await.unwrap();
+}
+
+/// Watches the files until `stop`; with it, how that fares.
+fn watched(watch: RuleWatch, stop: &CancellationToken) -> (JoinHandle<()>, Statuses) {
+    let statuses = Statuses::default();
+    let runner = Runner::new(Arc::new(SystemClock), statuses.clone());
+    let stop = stop.clone();
+    (tokio::spawn(async move { runner.run(watch, &stop).await }), statuses)
+}
+
+/// How the watching fares is known like that of every loop, and an attempt that breaks down is made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_breaks_down_is_tried_again() {
+    let stage = Stage::set().await;
+    stage.write("base.yaml", &stage.base("a.db", 1, 0));
+    stage.write("rules.yaml", RULES);
+    let files = RuleFiles::read(&stage.rules()).unwrap();
+    let loaded = Config::from_files(&files.files, &LoadOptions::default()).unwrap_or_else(|it| panic!("{it}"));
+    let app = App::open(&loaded.config, Arc::new(SystemClock)).await.unwrap();
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&attempts);
+    let on_reload = Arc::new(move |_: &Attempted| {
+        assert!(counted.fetch_add(1, Ordering::SeqCst) > 0, "it broke down (as this test wants)");
+    });
+    let watch = RuleWatch::new(&stage.rules(), files, app.reloader(), on_reload);
+    let (stop, asked) = (CancellationToken::new(), watch.asked());
+    let run = app.run(stop.clone());
+    let program = tokio::spawn(async move { run.await.unwrap() });
+    let (watching, statuses) = watched(watch, &stop);
+    let is_well = || statuses.get("rules").is_some_and(|status| status.looked_at.is_some() && status.failing.is_none());
+    until("a first look", is_well).await;
+    stage.write("rules.yaml", &RULES.replace("status: [fail]", "status: [fail, rejected]"));
+    until("the first attempt", || attempts.load(Ordering::SeqCst) == 1).await;
+    until("the second", || attempts.load(Ordering::SeqCst) == 2).await;
+    until("its end", is_well).await;
+    asked.ask();
+    until("one that somebody asked for", || attempts.load(Ordering::SeqCst) == 3).await;
+    stop.cancel();
+    watching.await.unwrap();
+    program.await.unwrap();
+    assert_eq!(statuses.get("rules"), None, "it is over");
 }
 
 /// The names of the files are in what is compared: the same text under another name is another file.

@@ -123,7 +123,7 @@ fn what_is_said_is_in_the_catalogs_and_nothing_else_is() {
         ["when_gap", "when_over", "job", "job_of.schedulerx", "source", "receiver", "loop", "replica", "itself"]
             .map(String::from),
     );
-    said.extend(prefixed("suppressed_by", ["first-poll", "silence", "mute-window", "inhibited"]));
+    said.extend(prefixed("suppressed_by", ["first-poll", "silence", "mute-window", "inhibited", "too-many-episodes"]));
     said.extend(prefixed("held_back", ["silence", "mute-window", "inhibited", "other"]));
     said.extend(prefixed("summary.status", Status::ALL.map(Status::as_str)));
     said.extend(prefixed("word", Status::ALL.map(Status::as_str)));

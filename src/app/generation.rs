@@ -276,12 +276,12 @@ impl Generation {
         let (settings, source) = (tended.settings.clone(), Arc::clone(&tended.source));
         let (clock, receivers) = (Arc::clone(&self.ground.clock), Arc::clone(&self.receivers));
         let decider = self.config.decider(&settings, Some(self.number));
-        let mut fresh = Poller::new(settings, source, store, decider, receivers, clock);
-        fresh.escalations = Arc::clone(&self.ground.escalations);
-        fresh.learnt = learnt.unwrap_or_else(|| tended.learnt.clone());
-        fresh.metrics = self.ground.metrics.clone();
-        fresh.statuses = self.ground.statuses.clone();
-        fresh.nudge = Arc::clone(&tended.nudge);
+        let fresh = Poller::new(settings, source, store, decider, receivers, clock)
+            .waking(Arc::clone(&self.ground.escalations))
+            .woken_by(Arc::clone(&tended.nudge))
+            .counting(self.ground.metrics.clone())
+            .publishing(&self.ground.statuses)
+            .having_learnt(learnt.unwrap_or_else(|| tended.learnt.clone()));
         // Another scheduler under the same name is asked at once, and remembered as the store remembers it.
         let Some((known, last)) = before.filter(|(known, _)| Arc::ptr_eq(&known.source, &tended.source)) else {
             return Some((fresh, None));

@@ -31,4 +31,4 @@ pub use parts::{check_receivers, send_once, send_test};
 pub use program::App;
 pub use recorded::{OnRecord, Recorded, recorded};
 pub use reload::{ReloadError, Reloader};
-pub use watch::{Attempted, OnReload, RuleWatch};
+pub use watch::{AskReload, Attempted, OnReload, RuleWatch};

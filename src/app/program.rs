@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as watched};
 use tokio::task::JoinHandle;
@@ -19,6 +20,7 @@ use super::leases::Leases;
 use super::loops::Loops;
 use super::reload::{Reloader, Why};
 use super::shared_clock::SharedClock;
+use super::watch::RuleWatch;
 use super::{reload, supervisor};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,7 +31,7 @@ use crate::sign::LinkKey;
 use crate::store::{Access as _, Leases as _, Mode, Outbox as _, Replica, SqlStore, Upkeep as _};
 use crate::web::{self, InForce, Web};
 use crate::worker::own::Reloads;
-use crate::worker::turn::Statuses;
+use crate::worker::turn::{Runner, Statuses};
 
 /// The program, wired and ready to run.
 pub struct App {
@@ -43,6 +45,8 @@ pub struct App {
     reloader: Reloader,
     /// Where the page is served, once it is listened on.
     listener: Option<TcpListener>,
+    /// What takes up the rule files when they change, where somebody wants that.
+    watch: Option<RuleWatch>,
 }
 
 impl App {
@@ -96,7 +100,7 @@ impl App {
         }
         ground.leases.go_by(number, &config.fingerprint, generation.leases());
         let (reloader, requests) = Reloader::new();
-        Ok(App { ground, generation, shown, shared_clock, requests, reloader, listener: None })
+        Ok(App { ground, generation, shown, shared_clock, requests, reloader, listener: None, watch: None })
     }
 
     /// Says to who supervises this process what it waits for before it can be opened, and for how long.
@@ -119,6 +123,11 @@ impl App {
         self.reloader.clone()
     }
 
+    /// Has the rule files be watched while the program runs.
+    pub fn watch(&mut self, watch: RuleWatch) {
+        self.watch = Some(watch);
+    }
+
     /// Listens where the configuration says that the page is served, so that [`App::run`] answers there. Returns the
     /// address; none where nothing is to be served.
     ///
@@ -139,7 +148,7 @@ impl App {
     /// # Errors
     /// [`AppError::LoopEnded`]; otherwise the loops mend themselves or log what they cannot do.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let App { ground, generation, shown, shared_clock, mut requests, reloader: _open, listener } = self;
+        let App { ground, generation, shown, shared_clock, mut requests, reloader: _open, listener, watch } = self;
         let (sources, receivers) = (generation.config.sources.len(), generation.config.receivers.len());
         info!(generation = generation.number, sources, receivers, "nightbell runs");
         let serving = listener.map(|listener| serve(listener, &ground, &shown, &shutdown));
@@ -152,21 +161,25 @@ impl App {
             // One word of it is enough.
             let _ = takes_effect.try_send(());
         });
-        let mut keeping = tokio::spawn(keeping);
+        let (mut keeping, mut has_kept) = (tokio::spawn(keeping), false);
+        let mut watching = watched_files(watch, &ground, &shutdown);
+        let ended = || if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) };
         // A loop that ends by itself has panicked. Half a Nightbell, of which nobody knows that it is deaf to a source or
-        // tells a receiver nothing, is worse than one that is started anew.
+        // tells a receiver nothing, is worse than one that is started anew. Without the keeper of the leases none of them may
+        // do anything, and without the watch no file is taken up.
         let outcome = loop {
             tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),
                 is_well = loops.watch_over() => {
                     if !is_well {
-                        break if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) };
+                        break ended();
                     }
                 }
-                // Without whoever keeps the leases every loop waits for its own for ever.
                 _ = &mut keeping, if ground.store.is_shared() => {
-                    break if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) };
+                    has_kept = true;
+                    break ended();
                 }
+                () = &mut watching => break ended(),
                 Some(()) = effects.recv() => {
                     let config = Box::new(loops.generation().config.clone());
                     if let Err(error) = reload::take_up(config, Why::NobodyIsLeft, &mut loops, &ground, &shown).await {
@@ -187,7 +200,7 @@ impl App {
         }
         loops.abort();
         // With the last loop the last lease is given up.
-        if !keeping.is_finished() && tokio::time::timeout(LEASE_CALL_MAX, keeping).await.is_err() {
+        if !has_kept && tokio::time::timeout(LEASE_CALL_MAX, keeping).await.is_err() {
             warn!("some leases could not be given up; they run out by themselves");
         }
         loops.generation().take_leave().await;
@@ -198,6 +211,15 @@ impl App {
         close_store(&ground.store).await;
         outcome
     }
+}
+
+/// Watches the rule files until `shutdown`, where somebody wants that. It comes to its end before only when it breaks down.
+fn watched_files(watch: Option<RuleWatch>, ground: &Ground, shutdown: &CancellationToken) -> BoxFuture<'static, ()> {
+    let Some(watch) = watch else { return Box::pin(std::future::pending()) };
+    let runner = Runner::new(Arc::clone(&ground.clock), ground.statuses.clone());
+    let shutdown = shutdown.clone();
+    let watching = tokio::spawn(async move { runner.run(watch, &shutdown).await });
+    Box::pin(async { drop(watching.await) })
 }
 
 /// Serves the page.

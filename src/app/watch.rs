@@ -9,15 +9,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::reload::{ReloadError, Reloader};
 use super::supervisor;
 use crate::config::{Config, ConfigProblem, Loaded, NoFiles, RuleFile, RuleFiles};
 use crate::limits::CONFIG_LOOK_AGAIN;
+use crate::worker::turn::{Pace, Turn, TurnError, Turned};
 
 /// What became of an attempt to take up what the files say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,15 +46,37 @@ impl Attempted {
 /// Who wants to know of each attempt.
 pub type OnReload = Arc<dyn Fn(&Attempted) + Send + Sync>;
 
-/// The rule files of a running program.
+/// Asks for the rule files to be taken up whether they have changed or not. Cheap to copy.
+#[derive(Debug, Clone, Default)]
+pub struct AskReload(Arc<(AtomicBool, Arc<Notify>)>);
+
+impl AskReload {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.0.store(true, Ordering::SeqCst);
+        self.0.1.notify_one();
+    }
+
+    /// Whether somebody has asked since this was asked last.
+    fn was_asked(&self) -> bool {
+        self.0.0.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// The rule files of a running program. A loop like the others: one that breaks down is tried again, and is known to.
 pub struct RuleWatch {
     path: PathBuf,
     reloader: Reloader,
     on_reload: OnReload,
     /// The texts in force, by path.
     in_force: BTreeMap<PathBuf, RuleFile>,
-    /// What was looked at last, whatever became of it.
+    /// What was taken up last, or refused.
     seen: Result<RuleFiles, NoFiles>,
+    /// What was read when it had changed, and may still be written to.
+    fresh: Option<Result<RuleFiles, NoFiles>>,
+    asked: AskReload,
+    /// Whether somebody has asked, and nothing came of it yet.
+    is_owed: bool,
 }
 
 /// What the files come to.
@@ -66,32 +90,21 @@ impl RuleWatch {
     /// Watches the file or directory at `path`, of which `files` are in force.
     pub fn new(path: &Path, files: RuleFiles, reloader: Reloader, on_reload: OnReload) -> RuleWatch {
         let in_force = by_path(&files.files);
-        RuleWatch { path: path.to_path_buf(), reloader, on_reload, in_force, seen: Ok(files) }
+        RuleWatch {
+            path: path.to_path_buf(),
+            reloader,
+            on_reload,
+            in_force,
+            seen: Ok(files),
+            fresh: None,
+            asked: AskReload::default(),
+            is_owed: false,
+        }
     }
 
-    /// Takes up what changes, and everything whenever `asked` says so, until `shutdown`.
-    pub async fn run(mut self, asked: Arc<Notify>, shutdown: CancellationToken) {
-        let mut fresh: Option<Result<RuleFiles, NoFiles>> = None;
-        loop {
-            let is_asked = tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = asked.notified() => true,
-                () = tokio::time::sleep(CONFIG_LOOK_AGAIN) => false,
-            };
-            let Some(read) = self.read().await else { continue };
-            if is_asked {
-                info!("asked to read the rule files again");
-            } else if read == self.seen {
-                fresh = None;
-                continue;
-            } else if fresh.as_ref() != Some(&read) {
-                // It may still be written to.
-                fresh = Some(read);
-                continue;
-            }
-            fresh = None;
-            self.take_up(read).await;
-        }
+    /// What has everything be taken up, changed or not.
+    pub fn asked(&self) -> AskReload {
+        self.asked.clone()
     }
 
     /// Reads the files, and takes up what they say now. For whoever knows that they are complete.
@@ -116,7 +129,7 @@ impl RuleWatch {
     }
 
     async fn attempt(&mut self, read: Result<RuleFiles, NoFiles>) -> Attempted {
-        self.seen = read.clone();
+        let seen = read.clone();
         let attempted = match read {
             Err(none) => Attempted { problems: vec![none.to_string()], ..Attempted::default() },
             Ok(files) => self.take_up_files(files).await,
@@ -133,6 +146,8 @@ impl RuleWatch {
             error!("the configuration was refused; what was in force still is");
         }
         (self.on_reload)(&attempted);
+        // Only now: an attempt that breaks down before is made again.
+        self.seen = seen;
         attempted
     }
 
@@ -162,6 +177,43 @@ impl RuleWatch {
                 Attempted { generation: None, problems, kept: Vec::new() }
             }
         }
+    }
+}
+
+impl Turn for RuleWatch {
+    fn name(&self) -> &'static str {
+        "rules"
+    }
+
+    fn pace(&self) -> Pace {
+        // Who is to stop waits for no attempt.
+        Pace { first_after: CONFIG_LOOK_AGAIN, is_given_up: true, ..Pace::every(CONFIG_LOOK_AGAIN) }
+    }
+
+    fn nudge(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.asked.0.1))
+    }
+
+    /// Takes up what has changed, and everything when somebody has asked for that.
+    async fn turn(&mut self, _: Timestamp) -> Result<Turned, TurnError> {
+        let read = self.read().await.ok_or("reading the rule files broke down")?;
+        if self.asked.was_asked() {
+            info!("asked to read the rule files again");
+            self.is_owed = true;
+        }
+        if !self.is_owed && read == self.seen {
+            self.fresh = None;
+            return Ok(Turned::default());
+        }
+        if !self.is_owed && self.fresh.as_ref() != Some(&read) {
+            // It may still be written to.
+            self.fresh = Some(read);
+            return Ok(Turned::default());
+        }
+        self.fresh = None;
+        self.take_up(read).await;
+        self.is_owed = false;
+        Ok(Turned { done: 1, ..Turned::default() })
     }
 }
 

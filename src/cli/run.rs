@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -55,25 +54,24 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
             std::process::exit(if signal == "SIGINT" { 130 } else { 143 });
         });
     }
-    let asked = Arc::new(Notify::new());
-    match signal(SignalKind::hangup()) {
-        Ok(mut hangups) => {
-            let asked = Arc::clone(&asked);
-            tokio::spawn(async move {
-                while hangups.recv().await.is_some() {
-                    asked.notify_one();
-                }
-            });
-        }
-        Err(error) => warn!(%error, "SIGHUP cannot be heard; changed files are taken up all the same"),
-    }
     let (reloads, clock) = (app.reloads(), app.clock());
     let on_reload = move |attempted: &Attempted| match attempted.summary() {
         None => reloads.accepted(),
         Some(summary) => reloads.refused(summary, clock.now()),
     };
     let watch = RuleWatch::new(path, files, app.reloader(), Arc::new(on_reload));
-    tokio::spawn(watch.run(asked, shutdown.clone()));
+    let asked = watch.asked();
+    app.watch(watch);
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangups) => {
+            tokio::spawn(async move {
+                while hangups.recv().await.is_some() {
+                    asked.ask();
+                }
+            });
+        }
+        Err(error) => warn!(%error, "SIGHUP cannot be heard; changed files are taken up all the same"),
+    }
     app.run(shutdown).await?;
     Ok(Exit::Done)
 }

@@ -14,8 +14,8 @@ use super::look::Look;
 use super::memory::Memory;
 use super::observe::{Doubts, Observed, ToRecall, observe};
 use super::terms::Terms;
-use crate::limits::INHIBITING_MAX;
-use crate::model::{AlertId, Instance, InstanceKey, Part, Snapshot, SourceId};
+use crate::limits::{INHIBITING_MAX, LAGGING_MAX};
+use crate::model::{AlertId, Covered, Instance, InstanceKey, InstanceType, Part, Snapshot, SourceId};
 use crate::rule::history::Past;
 use crate::rule::plans::Plans;
 use crate::rule::{MatchCache, Muting, RuleSet};
@@ -123,7 +123,7 @@ impl Decider {
     pub fn decide(&mut self, memory: &Memory, observed: Observed, answers: &Answers, look: &Look) -> Decided {
         let faults = self.muting.set_silences(&answers.active_silences);
         let mut covered = memory.covered.after(&observed.coverage, look.now, look.is_last_slice);
-        let known_rules = self.known_rules(memory, &observed, look);
+        let known_rules = self.known_rules(memory, &observed, &covered, look);
         let listed_from = Some(observed.coverage.window.from);
         let mut judged = self.judge(memory, observed, answers, covered.from, look);
         covered.lagging = std::mem::take(&mut judged.lagging);
@@ -154,8 +154,14 @@ impl Decider {
     }
 
     /// The marks of the rules that have looked at all of the source by now, where they are others than before. A rule for
-    /// which a part was not read has yet to look.
-    fn known_rules(&self, memory: &Memory, observed: &Observed, look: &Look) -> Option<BTreeSet<String>> {
+    /// which a part was not read has yet to look; for a kind that is not read any more it waits for a day.
+    fn known_rules(
+        &self,
+        memory: &Memory,
+        observed: &Observed,
+        covered: &Covered,
+        look: &Look,
+    ) -> Option<BTreeSet<String>> {
         let marks = self.rules.marks();
         let are_same =
             marks.len() == memory.known_rules.len() && marks.iter().all(|it| memory.known_rules.contains(it));
@@ -168,8 +174,16 @@ impl Decider {
             unread().filter_map(|part| if let Part::Job(job) = part { Some(job.as_str()) } else { None }).collect();
         let with_unread_jobs: HashSet<usize> =
             jobs.into_iter().flat_map(|job| self.rules.matched_by(&self.source, job)).collect();
+        let is_missed = |kind: &InstanceType| {
+            let lasts = covered.lost_sight_of(*kind).map(|since| look.now.duration_since(since).unsigned_abs());
+            lasts.is_some_and(|lasts| lasts < LAGGING_MAX)
+        };
+        let kinds = unread().filter_map(|part| if let Part::Kind(kind) = part { Some(*kind) } else { None });
+        let missed: Vec<InstanceType> = kinds.filter(is_missed).collect();
         let is_known = |(index, mark): &(usize, &String)| {
-            let has_looked = look.is_last_slice && !is_any_unread && !with_unread_jobs.contains(index);
+            let rule = &self.rules.rules()[*index];
+            let lacks_kind = missed.iter().any(|kind| rule.matches.takes(*kind));
+            let has_looked = look.is_last_slice && !is_any_unread && !lacks_kind && !with_unread_jobs.contains(index);
             has_looked || memory.known_rules.contains(*mark)
         };
         Some(marks.iter().enumerate().filter(is_known).map(|(_, mark)| mark.clone()).collect())

@@ -40,7 +40,10 @@ impl Decider {
     /// Ends the alerts about jobs that are gone, and notes of which of them nothing is missing from now on.
     pub(super) fn end_gone_jobs(&mut self, judged: &mut Judged, bench: &Bench<'_>) {
         let Some(listed) = listed(bench.look) else {
-            judged.gone = self.still_gone(bench, |_| false);
+            // What a part of the list shows is there.
+            let there = bench.look.jobs.iter().flat_map(|list| &list.jobs);
+            let there: HashSet<&str> = there.map(|job| job.name.as_str()).collect();
+            judged.gone = self.still_gone(bench, |job| there.contains(job));
             return;
         };
         judged.gone = self.still_gone(bench, |job| listed.contains(job));
@@ -98,11 +101,11 @@ impl Judged {
     }
 }
 
-/// The names of all jobs there are, where they could be read. A list of no job at all says that nothing may be seen, and not
-/// that everything is gone.
+/// The names of all jobs there are, where all of them could be read: a row that could not be understood may be of any job. A
+/// list of no job at all says that nothing may be seen, and not that everything is gone.
 fn listed(look: &Look) -> Option<HashSet<&str>> {
-    let jobs = look.jobs.as_ref().filter(|jobs| !jobs.is_empty())?;
-    Some(jobs.iter().map(|job| job.name.as_str()).collect())
+    let list = look.jobs.as_ref().filter(|list| list.shortfall.is_none() && !list.jobs.is_empty())?;
+    Some(list.jobs.iter().map(|job| job.name.as_str()).collect())
 }
 
 /// Whether the alert is about a job as a whole, and one of those that stand in a list of jobs. Of a run its source says itself

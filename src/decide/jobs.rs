@@ -13,11 +13,11 @@ use crate::limits::FOLLOWED_AGE_MAX;
 use crate::model::{Alert, AlertId, ConditionKind, EndReason, InstanceKey, Measures, ReasonCode};
 
 impl Decider {
-    /// Judges the jobs, where they could be read: all there are.
+    /// Judges the jobs, as far as they could be read.
     pub(super) fn judge_jobs(&mut self, judged: &mut Judged, bench: &Bench<'_>) {
-        let Some(jobs) = &bench.look.jobs else { return };
+        let Some(list) = &bench.look.jobs else { return };
         let rules = self.rules.clone();
-        for (at, job) in jobs.iter().enumerate() {
+        for (at, job) in list.jobs.iter().enumerate() {
             if job.status.is_healthy() && judged.ledger.concerns(&job.name) {
                 let subject = InstanceKey { job: job.name.clone(), id: String::new() };
                 // That the job is well says nothing of a run that is missing.

@@ -296,7 +296,7 @@ impl Decider {
             let (mut ended, mut continued, mut again, mut over) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for alert in judged.ledger.of_subject(&key).iter().filter(|alert| alert.suspended_at.is_none()) {
                 let Some(index) = rules.index(&alert.rule) else { continue };
-                match of_run(alert, &rules.rules()[index], &seen.instance, bench.now) {
+                match of_run(alert, &rules.rules()[index], seen, bench.now) {
                     AlertStanding::Holds => {}
                     AlertStanding::HoldsOtherwise => continued.push(held_as(alert, &seen.instance, bench.now)),
                     AlertStanding::Over(ending) => {
@@ -438,9 +438,11 @@ pub(super) fn last_ends(memory: &Memory, ledger: &Ledger, observed: &Observed) -
         let key = run.key();
         if ledger.concerns_subject(&key) {
             match run.end_time {
-                Some(end) => ends.insert(key, end),
-                None => ends.remove(&key),
-            };
+                Some(end) => drop(ends.insert(key, end)),
+                // An end that its source leaves out just now is known all the same.
+                None if run.status.has_ended() => {}
+                None => drop(ends.remove(&key)),
+            }
         }
     }
     ends

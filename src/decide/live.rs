@@ -14,7 +14,7 @@ use super::memory::Memory;
 use crate::alert::identity::{alert_id, job_alert_id, readdressed_alert_id};
 use crate::alert::{Found, Subject, begin};
 use crate::limits::EPISODES_MAX;
-use crate::model::{Alert, AlertId, AlertState, EndReason, Instance, Stage};
+use crate::model::{Alert, AlertId, AlertState, EndReason, Instance, Stage, Suppression};
 use crate::rule::Rule;
 
 /// What became of every episode.
@@ -77,12 +77,20 @@ impl Decider {
             CandidateSubject::Seen(at) => Subject::Run(&judged.observed.runs[*at].instance),
             CandidateSubject::Run(run) => Subject::Run(run),
             CandidateSubject::Job(name) => Subject::Job { source: &self.source, name },
-            CandidateSubject::Status(at) => Subject::Status(look.jobs.as_ref()?.get(*at)?),
+            CandidateSubject::Status(at) => Subject::Status(look.jobs.as_ref()?.jobs.get(*at)?),
         };
         if judged.ledger.fires(&subject.key(), &rule.id) {
             return None;
         }
-        let id = episode(memory, candidate, &subject, rule, overrun)?;
+        if let (CandidateSubject::Seen(at), Naming::Run { spans_end, repeats, .. }) =
+            (&candidate.subject, &candidate.naming)
+            && let Some(before) = judged.observed.runs[*at].before_correction()
+            && was_told(memory, &before, rule, *spans_end, *repeats)
+        {
+            return None;
+        }
+        let (id, is_too_many) = episode(memory, candidate, &subject, rule, overrun)?;
+        let suppressed_by = candidate.suppressed_by.clone();
         let found = Found {
             id,
             rule: rule.id.clone(),
@@ -94,22 +102,23 @@ impl Decider {
             over_at: candidate.over_at,
             is_any: rule.tells_every_run(),
             episode: candidate.episode,
-            suppressed_by: candidate.suppressed_by.clone(),
+            suppressed_by: if is_too_many { Some(Suppression::TooManyEpisodes) } else { suppressed_by },
         };
         Some(begin(subject, self.kind, found, look.now))
     }
 }
 
-/// The name of the episode; none of one that was told before and goes on.
+/// The name of the episode, and whether it is the one too many, which is recorded and not told; none of one that was told before
+/// and goes on, and of any after the one too many.
 fn episode(
     memory: &Memory,
     candidate: &Candidate,
     subject: &Subject<'_>,
     rule: &Rule,
     overrun: &mut Vec<(AlertId, String)>,
-) -> Option<AlertId> {
+) -> Option<(AlertId, bool)> {
     let (name, repeats): (Box<dyn Fn(u32) -> AlertId + '_>, bool) = match (&candidate.naming, *subject) {
-        (Naming::Exactly(id), _) => return memory.ended.why(id).is_none().then(|| id.clone()),
+        (Naming::Exactly(id), _) => return memory.ended.why(id).is_none().then(|| (id.clone(), false)),
         (Naming::Run { spans_end, repeats, is_settled }, Subject::Run(run)) => {
             // An alert that began while the run was under way has gone on over its end.
             if *is_settled && !spans_end && memory.ended.why(&alert_id(run, &rule.id, true, 1)).is_some() {
@@ -123,7 +132,7 @@ fn episode(
     for ordinal in 1..=EPISODES_MAX {
         let id = name(ordinal);
         match why_over(memory, &id) {
-            None => return Some(id),
+            None => return Some((id, false)),
             // What a person closed stays closed until it is something else.
             Some(Some(EndReason::Closed)) => return None,
             // The rule is back, and the condition still holds.
@@ -135,7 +144,18 @@ fn episode(
     let (rule, job) = (&rule.id, subject.key().job);
     let warning = format!("rule {rule}: {job} had {EPISODES_MAX} episodes with the same times; no more are notified");
     overrun.push((name(1), warning));
-    None
+    let one_too_many = name(EPISODES_MAX + 1);
+    memory.ended.why(&one_too_many).is_none().then_some((one_too_many, true))
+}
+
+/// Whether what the candidate is about was told, and is over, under the times that its source has corrected since.
+fn was_told(memory: &Memory, before: &Instance, rule: &Rule, spans_end: bool, repeats: bool) -> bool {
+    let why = |ordinal| why_over(memory, &alert_id(before, &rule.id, spans_end, ordinal));
+    match (1..=EPISODES_MAX).map_while(why).last() {
+        None | Some(Some(EndReason::Unwatched)) => false,
+        Some(Some(EndReason::Closed)) => true,
+        Some(_) => !repeats,
+    }
 }
 
 /// Why the episode of this name is over; where another one took its place, why that one is.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::limits::SOURCE_OVERLAP;
-use crate::model::Job;
+use crate::model::JobList;
 
 /// The circumstances of one look at a source.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Look {
     /// Whether the source is read up to now by it: a catch-up reads it in slices.
     pub is_last_slice: bool,
     /// The jobs there are, where a rule asks for them and they could be read.
-    pub jobs: Option<Vec<Job>>,
+    pub jobs: Option<JobList>,
     /// Whether the schedules of the jobs are known, where a rule goes by them.
     pub has_schedules: bool,
 }

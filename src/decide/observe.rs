@@ -111,16 +111,21 @@ pub fn observe(
             }
         }
         let is_known = || memory.runs.knows_job(&instance.job.name);
-        let planned = instance.plan_time.or(instance.start_time);
-        let was_outside = before.is_none() && memory.covered.was_outside(planned, is_known(), &coverage);
+        let was_outside = before.is_none() && memory.covered.was_outside(&instance, is_known(), &coverage);
         runs.push(Seen { instance, before, has_changed, was_outside });
     }
     doubts.0 = doubted;
     Observed { runs, coverage }
 }
 
-/// A start is corrected by less than this; an earlier try of a run began longer before.
+/// A start or an end is corrected by less than this; an earlier try of a run began longer before.
 const CORRECTION_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether both are the end of one try that began when it did: one of them is not shown, or the source has corrected it. A try
+/// that ends again much later went on in between, whether a poll saw that or not, and has failed once more.
+pub(super) fn may_be_same_end(known: Option<Timestamp>, shown: Option<Timestamp>) -> bool {
+    known.zip(shown).is_none_or(|(known, shown)| shown.duration_since(known).abs() < CORRECTION_MAX)
+}
 
 /// Whether a state is older than what is known of the run.
 fn is_older(new: &Snapshot, known: &Snapshot) -> bool {
@@ -154,6 +159,26 @@ impl Seen {
         let was_out_of_sight = before.status == Status::Unknown && before.end_time.is_some();
         let is_otherwise = before.status != self.instance.status;
         !was_out_of_sight && is_otherwise && (before.status.has_ended() || self.instance.end_time.is_none())
+    }
+
+    /// Whether it was under way when it was seen last.
+    pub(super) fn went_on(&self) -> bool {
+        self.before.is_some_and(|before| !before.status.has_ended() && before.status != Status::Unknown)
+    }
+
+    /// The run with the times that it was seen with before, where it ended as it did then and its source only tells other times
+    /// of that, or leaves one out. Of a try whose start is not known, an end that is the same says so.
+    pub(super) fn before_correction(&self) -> Option<Instance> {
+        let run = &self.instance;
+        let before = self.before.filter(|before| before.status == run.status && run.status.has_ended())?;
+        let has_same_end = before.end_time.is_some() && before.end_time == run.end_time;
+        let is_same_try = match (before.start_time, run.start_time) {
+            (Some(known), Some(shown)) => shown <= known && may_be_same_end(before.end_time, run.end_time),
+            _ => has_same_end,
+        };
+        let is_otherwise = (before.start_time, before.end_time) != (run.start_time, run.end_time);
+        let (start_time, end_time) = (before.start_time, before.end_time);
+        (is_same_try && is_otherwise).then(|| Instance { start_time, end_time, ..run.clone() })
     }
 
     /// Whether nothing can be new about it: it is over, and as it was.

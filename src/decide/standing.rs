@@ -10,6 +10,7 @@
 use jiff::Timestamp;
 
 use super::memory::is_gone;
+use super::observe::{Seen, may_be_same_end};
 use crate::alert::{Ending, is_about};
 use crate::model::{Alert, ConditionKind, EndReason, Instance, InstancePart, ReasonCode, Status};
 use crate::rule::{Rule, Verdict};
@@ -27,8 +28,9 @@ pub(super) enum AlertStanding<'a> {
     FailedAgain,
 }
 
-/// How the alert of `rule` stands, now that its run is seen as `run`.
-pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
+/// How the alert of `rule` stands, now that its run is seen so.
+pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, seen: &'a Seen, now: Timestamp) -> AlertStanding<'a> {
+    let run = &seen.instance;
     if is_gone(&run.snapshot()) {
         return AlertStanding::Over(Box::new(Ending::new(EndReason::Gone, ReasonCode::RunGone, now)));
     }
@@ -41,19 +43,24 @@ pub(super) fn of_run<'a>(alert: &Alert, rule: &Rule, run: &'a Instance, now: Tim
         // How many fail in a row is for all of the job's runs to say.
         Some(ConditionKind::Consecutive) => AlertStanding::Holds,
         Some(_) => of_history(alert, run, now),
-        None if held.status.has_ended() => of_ended(held, rule, run, now),
+        None if held.status.has_ended() => of_ended(held, rule, seen, now),
         None => of_state(held, rule, run, now),
     }
 }
 
 /// The run had ended in a status that the rule asks for.
-fn of_ended<'a>(held: &InstancePart, rule: &Rule, run: &'a Instance, now: Timestamp) -> AlertStanding<'a> {
-    let may_be_same_end = held.end_time == run.end_time || held.end_time.is_none();
+fn of_ended<'a>(held: &InstancePart, rule: &Rule, seen: &'a Seen, now: Timestamp) -> AlertStanding<'a> {
+    let run = &seen.instance;
     let has_same_end = held.end_time == run.end_time && run.end_time.is_some();
-    let is_same_try = has_same_end || is_same_start(held, run) && may_be_same_end;
+    // What was seen to go on has ended anew, however soon.
+    let may_be_corrected = held.end_time.is_none() || run.end_time.is_none() || !seen.went_on();
+    let may_be_same_end = may_be_corrected && may_be_same_end(held.end_time, run.end_time);
+    let is_same_status = held.status == run.status;
+    let may_be_same_start = is_same_start(held, run) || is_same_status && run.start_time.is_none();
+    let is_same_try = has_same_end || may_be_same_start && may_be_same_end;
     let is_asked_for = matches!(rule.judge(run, now), Verdict::Holds { .. });
     match (run.status.has_ended(), is_asked_for) {
-        (_, true) if is_same_try && held.status == run.status => holds_since_its_start(held, run),
+        (_, true) if is_same_try && is_same_status => holds_since_its_start(held, run),
         (true, true) if is_same_try => AlertStanding::HoldsOtherwise,
         (true, true) => AlertStanding::FailedAgain,
         // A rerun that is suspended by an exception has failed again, where the rule asks for that.
@@ -110,10 +117,13 @@ pub(super) fn is_same_start(held: &InstancePart, run: &Instance) -> bool {
     held.start_time == run.start_time || is_corrected
 }
 
-/// It goes on. Where the run turns out to have begun at another time, it is told so from now on.
+/// It goes on. Where the run turns out to have begun or ended at another time, it is told so from now on. A time that the source
+/// does not show just now is known all the same.
 fn holds_since_its_start<'a>(held: &InstancePart, run: &Instance) -> AlertStanding<'a> {
-    let is_other = run.start_time.is_some() && held.start_time != run.start_time;
-    if is_other { AlertStanding::HoldsOtherwise } else { AlertStanding::Holds }
+    let times = [(held.start_time, run.start_time), (held.end_time, run.end_time)];
+    let shows_less = times.iter().any(|(held, shown)| held.is_some() && shown.is_none());
+    let is_other = times.iter().any(|(held, shown)| held != shown) && run.start_time.is_some();
+    if is_other && !shows_less { AlertStanding::HoldsOtherwise } else { AlertStanding::Holds }
 }
 
 fn over(run: &Instance, now: Timestamp) -> AlertStanding<'_> {

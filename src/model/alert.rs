@@ -22,12 +22,16 @@ pub enum Suppression {
     MuteWindow(Arc<str>),
     /// An alert upstream fired that the inhibition of this name speaks of.
     Inhibition(Arc<str>),
+    /// The subject had [`crate::limits::EPISODES_MAX`] episodes with the same times before: a fault of its source.
+    TooManyEpisodes,
 }
 
 impl Suppression {
     const SILENCE: &str = "silence:";
     const MUTE_WINDOW: &str = "mute-window:";
     const INHIBITION: &str = "inhibited:";
+    const FIRST_POLL: &str = "first-poll";
+    const TOO_MANY_EPISODES: &str = "too-many-episodes";
 
     /// The suppression a stored word names.
     pub fn from_word(word: &str) -> Option<Suppression> {
@@ -37,15 +41,19 @@ impl Suppression {
         if let Some(name) = word.strip_prefix(Self::INHIBITION) {
             return Some(Suppression::Inhibition(name.into()));
         }
-        match word.strip_prefix(Self::MUTE_WINDOW) {
-            Some(name) => Some(Suppression::MuteWindow(name.into())),
-            None => (word == "first-poll").then_some(Suppression::FirstPoll),
+        if let Some(name) = word.strip_prefix(Self::MUTE_WINDOW) {
+            return Some(Suppression::MuteWindow(name.into()));
+        }
+        match word {
+            Self::FIRST_POLL => Some(Suppression::FirstPoll),
+            Self::TOO_MANY_EPISODES => Some(Suppression::TooManyEpisodes),
+            _ => None,
         }
     }
 
     /// Whether it only holds the alert back: what still fires when it ends is told then.
     pub fn holds_back(&self) -> bool {
-        !matches!(self, Suppression::FirstPoll)
+        !matches!(self, Suppression::FirstPoll | Suppression::TooManyEpisodes)
     }
 }
 
@@ -53,7 +61,8 @@ impl Suppression {
 impl fmt::Display for Suppression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Suppression::FirstPoll => f.write_str("first-poll"),
+            Suppression::FirstPoll => f.write_str(Self::FIRST_POLL),
+            Suppression::TooManyEpisodes => f.write_str(Self::TOO_MANY_EPISODES),
             Suppression::Silence(id) => write!(f, "{}{id}", Self::SILENCE),
             Suppression::MuteWindow(name) => write!(f, "{}{name}", Self::MUTE_WINDOW),
             Suppression::Inhibition(name) => write!(f, "{}{name}", Self::INHIBITION),

@@ -4,13 +4,14 @@
 //! have looked, and does the cursor of a source move: what was not read is unknown. This module must never know how a
 //! listing was made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::id::RuleId;
-use super::instance::{InstanceType, Window};
+use super::instance::{Instance, InstanceType, Window};
+use crate::limits::LEFT_OUT_JOBS_MAX;
 
 /// What one listing proves to have been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,11 +113,52 @@ impl Coverage {
         reasons
     }
 
+    /// The kinds that were not read, and the jobs of the items that nobody understood, in words.
+    fn left_out(&self) -> BTreeSet<String> {
+        let kind = |unread: &Unread| match &unread.part {
+            Part::Kind(kind) => Some(kind_word(*kind)),
+            Part::AnyRun | Part::Job(_) => None,
+        };
+        let mut items: BTreeSet<String> =
+            self.set_aside.iter().map(|item| item_word(item.job.as_deref().unwrap_or(ANY))).collect();
+        if items.len() > LEFT_OUT_JOBS_MAX {
+            items = BTreeSet::from([item_word(ANY)]);
+        }
+        items.extend(self.unread.iter().filter_map(kind));
+        items
+    }
+
     /// Takes in what another listing of the same window covers.
     pub fn join(&mut self, other: Coverage) {
         self.unread.extend(other.unread);
         self.set_aside.extend(other.set_aside);
     }
+}
+
+/// Stands for any job.
+const ANY: &str = "*";
+
+fn kind_word(kind: InstanceType) -> String {
+    format!("kind:{}", kind.as_str())
+}
+
+fn item_word(job: &str) -> String {
+    format!("item:{job}")
+}
+
+/// Whether an item of the one may be an item of the other.
+fn may_be_one(one: &str, other: &str) -> bool {
+    let jobs = one.strip_prefix("item:").zip(other.strip_prefix("item:"));
+    one == other || jobs.is_some_and(|(one, other)| one == ANY || other == ANY)
+}
+
+/// A part that no listing has held for a while, though they were whole otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// When the first of these listings was made.
+    pub since: Timestamp,
+    /// Whether it was read before that.
+    pub was_read: bool,
 }
 
 /// What is covered of a source, by all polls so far; kept in its row.
@@ -136,6 +178,9 @@ pub struct Covered {
     /// The jobs that the list of jobs lacks, by the rule about absence that has told of it, with since when: it misses no run
     /// of them.
     pub gone: BTreeMap<RuleId, BTreeMap<String, Timestamp>>,
+    /// What the listings leave out by which the rest is covered: kinds that could not be read, and items that nobody
+    /// understood, of these only such as were never read.
+    pub left_out: BTreeMap<String, LeftOut>,
 }
 
 impl Covered {
@@ -153,11 +198,37 @@ impl Covered {
             Some(from) => Some(from.min(listing.window.from)),
             None => Some(listing.window.from),
         };
+        let left_out = self.left_out_after(listing, now, is_last_slice);
         if !is_last_slice {
-            return Covered { from, caught_up: Some(listing.window.to), ..self.clone() };
+            return Covered { from, caught_up: Some(listing.window.to), left_out, ..self.clone() };
         }
         let scope = Some(listing.scope.clone());
-        Covered { from, until: Some(now), caught_up: None, scope, ..Covered::default() }
+        Covered { from, until: Some(now), caught_up: None, scope, left_out, ..Covered::default() }
+    }
+
+    /// What is left out after a listing that is whole otherwise. Of a window or of jobs that are read for the first time,
+    /// whatever it leaves out was never read; it stays so for as long as each listing leaves it out.
+    fn left_out_after(&self, listing: &Coverage, now: Timestamp, is_last_slice: bool) -> BTreeMap<String, LeftOut> {
+        let parts = listing.left_out();
+        let is_first = self.until.is_none() || self.from.is_none_or(|from| listing.window.from < from);
+        let was_read = !is_first && !self.is_wider_in(listing);
+        let mut left_out = self.left_out.clone();
+        // A slice shows a part of the time, and says nothing of the rest.
+        if is_last_slice && self.caught_up.is_none() {
+            left_out.retain(|part, _| parts.iter().any(|other| may_be_one(part, other)));
+        }
+        for part in parts {
+            if !was_read || part.starts_with("kind:") {
+                left_out.entry(part).or_insert(LeftOut { since: now, was_read });
+            }
+        }
+        left_out
+    }
+
+    /// Since when a kind is left out that was read before; none of one that is read, or never was.
+    pub fn lost_sight_of(&self, kind: InstanceType) -> Option<Timestamp> {
+        let left_out = self.left_out.get(&kind_word(kind)).filter(|part| part.was_read)?;
+        Some(left_out.since)
     }
 
     /// Whether the listing is of other jobs, groups or kinds than what was covered before it.
@@ -165,12 +236,23 @@ impl Covered {
         self.scope.as_ref().is_some_and(|scope| *scope != listing.scope)
     }
 
-    /// Whether a run planned at `plan` was outside of what was covered before the listing, though the listing has it: then
-    /// what became of it long ago is history and no news. `is_known` says whether any run of its job is known.
-    pub fn was_outside(&self, plan: Option<Timestamp>, is_known: bool, listing: &Coverage) -> bool {
+    /// Whether a run was outside of what was covered before the listing, though the listing has it: then what became of it
+    /// long ago is history and no news. `is_known` says whether any run of its job is known.
+    pub fn was_outside(&self, run: &Instance, is_known: bool, listing: &Coverage) -> bool {
         let (Some(from), Some(until)) = (self.from, self.until) else { return false };
+        let plan = run.plan_time.or(run.start_time);
         let is_wider = self.is_wider_in(listing);
         let is_earlier = plan.is_some_and(|plan| plan < from);
-        is_earlier || is_wider && (!is_known || plan.is_some_and(|plan| plan <= until))
+        let was_never_read = || {
+            let is_it = |(part, left_out): (&String, &LeftOut)| {
+                // An item stood in the first of those listings; of a kind all runs were unread up to the last.
+                let is_kind = *part == kind_word(run.kind);
+                let is_item = may_be_one(part, &item_word(&run.job.name));
+                let read_until = if is_kind { until } else { left_out.since };
+                !left_out.was_read && (is_kind || is_item) && plan.is_none_or(|plan| plan <= read_until)
+            };
+            self.left_out.iter().any(is_it)
+        };
+        is_earlier || is_wider && (!is_known || plan.is_some_and(|plan| plan <= until)) || was_never_read()
     }
 }

@@ -12,6 +12,10 @@ use super::id::{AlertId, DeliveryId, ReceiverId, RuleId};
 use super::message::MessageKind;
 use super::severity::Severity;
 
+/// Why what is pending to a receiver is given up once the configuration has it no more, as the log and the fallback's message
+/// say it.
+pub const RECEIVER_GONE: &str = "the receiver is no longer in the configuration";
+
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

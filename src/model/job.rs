@@ -99,6 +99,22 @@ pub struct JobSchedule {
     pub due: Result<Schedule, String>,
 }
 
+/// The jobs that a source tells, as they are at one poll.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobList {
+    /// Those that could be understood.
+    pub jobs: Vec<Job>,
+    /// Why there may be others, in words without a secret; `None` of a list that was read and understood as a whole.
+    pub shortfall: Option<String>,
+}
+
+impl JobList {
+    /// All jobs that there are.
+    pub fn whole(jobs: Vec<Job>) -> JobList {
+        JobList { jobs, shortfall: None }
+    }
+}
+
 /// One job, as seen at one poll.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {

@@ -34,8 +34,10 @@ mod step;
 
 pub use action::{Action, ActionKind};
 pub use alert::{Alert, Suppression};
-pub use coverage::{Coverage, Covered, Part, SetAside, Unread};
-pub use delivery::{Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Notification, Revival};
+pub use coverage::{Coverage, Covered, LeftOut, Part, SetAside, Unread};
+pub use delivery::{
+    Attempt, AttemptOutcome, Content, Delivery, DeliveryState, GroupPlace, Notification, RECEIVER_GONE, Revival,
+};
 pub use digest::{
     AlertsPart, BarPart, BreachPart, ChangePart, ChartPart, CompletenessPart, DigestFacts, DigestPart, GapCause,
     GapPart, Listed, Outcomes, PeriodPart, ReasonCount, RunPart, SourceLine, StatusCount, TotalsPart, TroublePart,
@@ -47,7 +49,7 @@ pub use id::{AlertId, DeliveryId, ReceiverId, RuleId, SourceId};
 pub use instance::{
     Belonging, Instance, InstanceKey, InstanceType, JobRef, Node, NodeDetails, PartOf, Snapshot, Window, WorkflowRun,
 };
-pub use job::{Job, JobSchedule, JobStatus};
+pub use job::{Job, JobList, JobSchedule, JobStatus};
 pub use labels::{LabelMatch, Labels, joined as joined_labels};
 pub use lately::Lately;
 pub use meant_for::{MeantFor, Untold};

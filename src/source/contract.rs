@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 
 use crate::clock::Clock;
 use crate::limits::LOOKBACK_MAX;
-use crate::model::{Belonging, Coverage, Instance, Job, JobSchedule, Node, SourceId, Window};
+use crate::model::{Belonging, Coverage, Instance, Job, JobList, JobSchedule, Node, SourceId, Window};
 use crate::secret::SecretRef;
 
 /// A connection to one scheduler: it lists runs, tells the details of one, and examines itself. Everything else is what
@@ -70,11 +70,12 @@ pub trait Source: Send + Sync {
 /// A scheduler that tells its jobs beside their runs. They are asked for when a rule is about them, and now and then while an alert
 /// about a job fires, which may be gone.
 pub trait TellsJobs: Send + Sync {
-    /// The jobs themselves, as they are now.
+    /// The jobs themselves, as they are now. A row that cannot be understood costs no other job: the list says that it is not
+    /// whole.
     ///
     /// # Errors
-    /// When the list could not be read as a whole.
-    fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, SourceError>>;
+    /// When the list could not be read to its end.
+    fn jobs(&self) -> BoxFuture<'_, Result<JobList, SourceError>>;
 
     /// The nodes of a real-time job, as they are now.
     ///

@@ -437,6 +437,25 @@ async fn odd_answers_are_told_in_words() {
     }
 }
 
+/// A row without an id may be any DAG: that one is not in the list proves nothing. A list that moved is read once more.
+#[tokio::test]
+async fn a_list_of_dags_that_is_not_understood_or_has_moved_is_not_whole() {
+    let bench = Bench::start(true).await;
+    bench.world().dags = vec![dag("etl", json!({})), dag("odd", json!({ "dag_id": null }))];
+    let list = bench.source.tells_jobs().unwrap().jobs().await.unwrap();
+    let names: Vec<_> = list.jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(
+        (names.as_slice(), list.shortfall.as_deref()),
+        (&["etl", "new.py"][..], Some("1 of 2 DAGs could be read"))
+    );
+    let dags = || vec![dag("etl", json!({})), dag("load", json!({}))];
+    bench.world().dags = dags();
+    let page = |dags: &[Value]| ok(json!({ "dags": dags, "total_entries": 3 }));
+    bench.world().instead = vec![page(&dags()), page(&[])];
+    let list = bench.source.tells_jobs().unwrap().jobs().await.unwrap();
+    assert_eq!((list.jobs.len(), list.shortfall), (3, None), "both and the file");
+}
+
 #[tokio::test]
 async fn dags_are_jobs_with_states_and_schedules() {
     let bench = Bench::start(true).await;
@@ -451,7 +470,9 @@ async fn dags_are_jobs_with_states_and_schedules() {
         dag("gone", json!({ "is_stale": true })),
         dag("by_hand", json!({})),
     ];
-    let jobs = bench.source.tells_jobs().unwrap().jobs().await.unwrap();
+    let list = bench.source.tells_jobs().unwrap().jobs().await.unwrap();
+    assert_eq!(list.shortfall, None);
+    let jobs = list.jobs;
     let told: Vec<_> = jobs.iter().map(|job| (job.name.as_str(), job.status)).collect();
     let active = JobStatus::Scheduling;
     let expected = [

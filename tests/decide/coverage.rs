@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use nightbell::decide::Look;
-use nightbell::model::{Instance, SetAside, Status};
+use nightbell::model::{Coverage, Instance, InstanceType, Part, SetAside, Status};
 
 use super::{Night, notices};
 use crate::poll::world::run;
@@ -37,6 +37,92 @@ fn what_a_longer_lookback_or_a_wider_scope_brings_is_history() {
     night.pass(1);
     let news = night.ended("new", Status::Fail, 6);
     assert_eq!(night.poll([old, other, news]), ["failed etl/new firing"]);
+}
+
+/// What leaves a run out of a listing that is whole otherwise.
+fn lacks(coverage: Coverage, by: usize) -> Coverage {
+    let aside = |job: Option<&str>| SetAside {
+        reason: "no id".into(),
+        snippet: "{}".into(),
+        job: job.map(str::to_string),
+        at: "/0".into(),
+    };
+    match by {
+        0 => Coverage { set_aside: vec![aside(None)], ..coverage },
+        1 => Coverage { set_aside: vec![aside(Some("etl"))], ..coverage },
+        _ => coverage.without(Part::Kind(InstanceType::Scheduled), "it was refused"),
+    }
+}
+
+#[test]
+fn what_was_never_read_since_the_first_look_is_history_once_it_is_read() {
+    for by in 0..3 {
+        let mut night = Night::new(FAILED);
+        let old = night.ended("old", Status::Fail, 600);
+        for _ in 0..3 {
+            assert!(night.poll_with([], lacks(night.whole(), by)).is_empty());
+            night.pass(30);
+            night.restart();
+        }
+        let news = night.ended("news", Status::Fail, 6);
+        assert_eq!(night.poll([old.clone(), news.clone()]), ["failed etl/news firing"], "{by}");
+        assert_eq!(night.firing(), ["failed etl/news", "failed etl/old"], "{by}: it is recorded");
+        night.pass(1);
+        assert!(night.poll([old, news]).is_empty(), "{by}");
+        assert!(night.known.memory.covered.left_out.is_empty(), "{by}");
+    }
+}
+
+/// The same once something was read: then what is left out for a while is news when it is read.
+#[test]
+fn what_is_left_out_for_a_while_is_told_once_it_is_read() {
+    for by in 0..3 {
+        let mut night = Night::new(FAILED);
+        night.poll([]);
+        night.pass(1);
+        night.poll([]);
+        night.pass(30);
+        let failed = night.ended("1", Status::Fail, 20);
+        for _ in 0..4 {
+            assert!(night.poll_with([], lacks(night.whole(), by)).is_empty(), "{by}");
+            night.pass(30);
+            night.restart();
+        }
+        assert_eq!(night.poll([failed]), ["failed etl/1 firing"], "{by}");
+    }
+}
+
+/// Another run of the job of an item that nobody understood at first was read when it came.
+#[test]
+fn an_item_that_stays_unclear_makes_no_history_of_what_comes_later() {
+    let mut night = Night::new(FAILED);
+    for _ in 0..10 {
+        assert!(night.poll_with([], lacks(night.whole(), 1)).is_empty());
+        night.pass(30);
+    }
+    // The source was out for two hours.
+    night.pass(120);
+    let failed = night.ended("1", Status::Fail, 100);
+    assert_eq!(night.poll_with([failed], lacks(night.whole(), 1)), ["failed etl/1 firing"]);
+}
+
+#[test]
+fn a_new_rule_that_looks_while_a_kind_is_unread_has_yet_to_look() {
+    let mut night = Night::new("  other: { when: { status: [pause] }, notify: [hook] }\n");
+    let failed = night.ended("1", Status::Fail, 30);
+    night.poll([failed.clone()]);
+    night.pass(1);
+    night.rules(FAILED);
+    assert!(night.poll_with([], lacks(night.whole(), 2)).is_empty());
+    night.pass(1);
+    assert_eq!(night.poll([failed.clone()]), ["failed etl/1 firing"]);
+    // A kind that stays unread for days keeps no rule waiting.
+    night.rules("  late: { when: { status: [fail] }, notify: [hook] }\n");
+    for _ in 0..3 {
+        night.poll_with([], lacks(night.whole(), 2));
+        night.pass(13 * 60);
+    }
+    assert_eq!(night.known.memory.known_rules.len(), 1);
 }
 
 #[test]

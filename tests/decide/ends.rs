@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use nightbell::decide::{Audience, Decided, Notice};
-use nightbell::model::{AlertId, EndReason, Instance, InstanceType, Job, MessageKind, ReceiverId, Status};
+use nightbell::model::{EndReason, Instance, InstanceType, Job, JobList, MessageKind, ReceiverId, Status, Suppression};
 
 use super::{Night, notices};
 
@@ -378,16 +378,13 @@ fn what_a_person_has_closed_stays_closed_until_it_fails_again() {
     let mut night = Night::new(FAILED);
     let failed = night.ended("1", Status::Fail, 20);
     night.poll([failed.clone()]);
-    let alert = night.known.memory.firing.firing().next().unwrap().clone();
-    night.known.memory.firing.remove(&alert.facts.subject(), &alert.id);
-    night.known.memory.ended.enter(&alert.id, Some(EndReason::Closed));
+    close(&mut night);
     assert!(night.poll([failed.clone()]).is_empty());
     night.rules("  failed: { when: { status: [fail, rejected] }, notify: [hook] }\n");
     assert!(night.poll([failed.clone()]).is_empty(), "a first look of the rule is no reason");
     night.pass(10);
     let again = Instance { start_time: Some(night.now), end_time: Some(night.now), ..failed };
     assert_eq!(night.poll([again]), ["failed etl/1 firing"]);
-    assert_ne!(alert.id, AlertId::new(""), "the alert has a name");
 }
 
 #[test]
@@ -471,6 +468,84 @@ fn a_later_start_with_a_later_end_is_a_rerun_that_failed_again() {
     assert_eq!(night.poll([again]), ["failed etl/1 firing again 2"]);
 }
 
+/// A page that leaves out when a run began or ended, or corrects its end by seconds, says nothing of another failure.
+#[test]
+fn a_time_that_is_left_out_and_an_end_that_is_corrected_leave_what_fires_as_it_is() {
+    // whether the next pages show the start, and by how many seconds the end is later that they show
+    for (shows_start, later) in [(true, None), (false, None), (false, Some(0)), (true, Some(2)), (true, Some(59))] {
+        let mut night = Night::new(FAILED);
+        let failed = night.ended("1", Status::Fail, 20);
+        let end = |seconds| failed.end_time.map(|end| end + SignedDuration::from_secs(seconds));
+        let shown = Instance {
+            start_time: failed.start_time.filter(|_| shows_start),
+            end_time: later.and_then(end),
+            ..failed.clone()
+        };
+        assert_eq!(night.poll([failed.clone()]), ["failed etl/1 firing"]);
+        let id = night.known.memory.firing.firing().next().unwrap().id.clone();
+        for page in [&shown, &shown, &failed, &shown] {
+            night.pass(1);
+            assert!(night.poll([page.clone()]).is_empty(), "{shows_start} {later:?}");
+            let alerts: Vec<_> = night.known.memory.firing.firing().cloned().collect();
+            assert_eq!((alerts.len(), &alerts[0].id), (1, &id), "{shows_start} {later:?}");
+            let told = alerts[0].facts.instance.as_ref().unwrap();
+            assert_eq!(told.start_time, failed.start_time, "what is known stays known");
+            assert_eq!(told.end_time, end(later.filter(|_| shows_start).unwrap_or_default()));
+            night.restart();
+        }
+        let again = Instance { end_time: end(300), ..failed.clone() };
+        assert_eq!(night.poll([again]), ["failed etl/1 firing again 2"], "it went on, and failed once more");
+    }
+}
+
+/// What was seen to go on has failed once more, however soon after that.
+#[test]
+fn a_run_that_was_seen_to_go_on_and_fails_within_seconds_has_failed_again() {
+    let mut night = Night::new(FAILED);
+    let failed = night.ended("1", Status::Fail, 20);
+    night.poll([failed.clone()]);
+    night.pass(1);
+    assert!(night.poll([Instance { status: Status::RunningException, end_time: None, ..failed.clone() }]).is_empty());
+    night.pass(1);
+    let again = Instance { end_time: failed.end_time.map(|end| end + SignedDuration::from_secs(30)), ..failed };
+    assert_eq!(night.poll([again]), ["failed etl/1 firing again 2"]);
+}
+
+/// Of what is over nobody hears again because its source shows other times of the same end.
+#[test]
+fn what_is_over_does_not_begin_again_with_an_end_that_is_corrected() {
+    for later in [None, Some(2)] {
+        for closes in [true, false] {
+            let mut night = Night::new(FAILED);
+            let failed = night.ended("1", Status::Fail, 20);
+            let end = |seconds| failed.end_time.map(|end| end + SignedDuration::from_secs(seconds));
+            let corrected = Instance { end_time: later.and_then(end), ..failed.clone() };
+            let later_run = night.ended("2", Status::Success, 10);
+            night.poll([failed.clone()]);
+            if closes {
+                close(&mut night);
+            } else {
+                assert_eq!(night.poll([failed.clone(), later_run.clone()]), ["failed etl/1 over recovered"]);
+            }
+            let others = if closes { vec![] } else { vec![later_run] };
+            for page in [&corrected, &failed, &corrected] {
+                night.pass(1);
+                let runs = others.iter().cloned().chain([page.clone()]);
+                assert!(night.poll(runs).is_empty(), "{later:?} {closes}");
+            }
+            let again = Instance { start_time: Some(night.now), end_time: Some(night.now), ..failed };
+            assert_eq!(night.poll([again]), ["failed etl/1 firing"], "{later:?} {closes}");
+        }
+    }
+}
+
+/// A person closes what fires.
+fn close(night: &mut Night) {
+    let alert = night.known.memory.firing.firing().next().unwrap().clone();
+    night.known.memory.firing.remove(&alert.facts.subject(), &alert.id);
+    night.known.memory.ended.enter(&alert.id, Some(EndReason::Closed));
+}
+
 /// A run under way whose start is corrected by more than a minute looks like an earlier try of it. Once its source has shown it so
 /// for a quarter of an hour it is believed, and how long it lasts counts from there.
 #[test]
@@ -551,15 +626,19 @@ fn a_run_that_is_missing_of_a_job_that_was_deleted_is_gone() {
             night.pass(90);
         }
         assert_eq!(night.firing(), ["owed etl/-"], "{match_}");
-        for (jobs, expected) in [
-            (None, &[][..]),
-            (Some(vec![]), &[][..]),
-            (Some(vec![job("etl"), job("other")]), &[][..]),
-            (Some(vec![job("other")]), expected),
-        ] {
+        for (jobs, expected) in
+            [(None, &[][..]), (Some(vec![]), &[][..]), (Some(vec![job("etl"), job("other")]), &[][..])]
+        {
             let told = night.poll_with_jobs([], jobs.clone());
             assert_eq!(told, expected, "{match_} {jobs:?}");
         }
+        // A row of the list that could not be understood may be that job.
+        let unclear = JobList { jobs: vec![job("other")], shortfall: Some("a row has no name".into()) };
+        assert!(night.poll_with_list([], Some(unclear.clone())).is_empty(), "{match_}");
+        night.pass(60);
+        assert!(night.poll_with_list([], Some(unclear)).is_empty(), "{match_}: it goes on");
+        assert_eq!(night.firing(), ["owed etl/-"], "{match_}");
+        assert_eq!(night.poll_with_jobs([], Some(vec![job("other")])), expected, "{match_}");
     }
 }
 
@@ -659,14 +738,16 @@ fn episodes_without_end_are_warned_of_once() {
     let mut night = Night::new(FAILED);
     let failed = night.ended("1", Status::Fail, 20);
     let well = Instance { status: Status::Success, ..failed.clone() };
-    let (mut told, mut warnings) = (0, Vec::new());
+    let (mut told, mut warnings, mut recorded) = (0, Vec::new(), Vec::new());
     for _ in 0..nightbell::limits::EPISODES_MAX + 3 {
         for run in [&failed, &well] {
             let decided = night.decide([run.clone()], night.whole());
             told += notices(&decided).iter().filter(|line| line.contains(" firing")).count();
             warnings.extend(decided.warnings);
+            recorded.extend(decided.fired.iter().filter_map(|alert| alert.suppressed_by.clone()));
         }
     }
+    assert_eq!(recorded, [Suppression::TooManyEpisodes], "the one too many is recorded, with why nobody hears of it");
     assert_eq!(told, nightbell::limits::EPISODES_MAX as usize);
     assert_eq!(warnings, ["rule failed: etl had 1000 episodes with the same times; no more are notified"]);
 }

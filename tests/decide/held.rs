@@ -47,6 +47,7 @@ fn is_upstream(alert: &Alert, of: &Alert) -> bool {
 fn check_holder(by: &Suppression, alert: &Alert, around: &[Alert], (night, begins): (&Night, Timestamp), seed: u64) {
     let job = alert.facts.job.name.as_str();
     let holds = match by {
+        Suppression::TooManyEpisodes => false,
         Suppression::FirstPoll => alert.facts.instance.as_ref().unwrap().end_time < Some(begins),
         Suppression::Silence(id) => {
             let silence = night.known.silences.iter().find(|silence| silence.id == *id).unwrap();

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use jiff::{SignedDuration, Timestamp};
 use nightbell::config::Config;
 use nightbell::decide::{Audience, Decided, Decider, InMemory, Look, Notice};
-use nightbell::model::{Alert, AlertState, Coverage, Instance, Job, MessageKind, Part, Status, Window};
+use nightbell::model::{Alert, AlertState, Coverage, Instance, Job, JobList, MessageKind, Part, Status, Window};
 
 use crate::poll::world::{configuration, run};
 use crate::sample::at;
@@ -89,6 +89,15 @@ impl Night {
         &mut self,
         runs: impl IntoIterator<Item = Instance>,
         jobs: Option<Vec<Job>>,
+    ) -> Vec<String> {
+        self.poll_with_list(runs, jobs.map(JobList::whole))
+    }
+
+    /// The same where the list may not be whole.
+    pub(super) fn poll_with_list(
+        &mut self,
+        runs: impl IntoIterator<Item = Instance>,
+        jobs: Option<JobList>,
     ) -> Vec<String> {
         let (coverage, look) = (self.whole(), Look { jobs, ..Look::at(self.now) });
         notices(&self.known.poll(&mut self.decider, runs.into_iter().collect(), coverage, &look))

@@ -7,7 +7,7 @@ use nightbell::source::SourceErrorKind;
 use serde_json::{Value, json};
 
 use super::service::{Asked, Service, Told, ok, told};
-use super::{descriptions, listed, only, refused, source};
+use super::{day, descriptions, listed, only, refused, source};
 
 const DOLPHIN: &str = "https://dolphinscheduler.example.com";
 
@@ -300,6 +300,24 @@ async fn xxl_job_is_read_with_the_cookie_of_a_sign_in_and_the_names_of_its_jobs(
         );
     }
     assert_eq!(service.asked().len(), 1, "a refused password is not tried at every poll");
+}
+
+/// A name that is not in a list of names which is not whole may be any: no run is missed meanwhile.
+#[tokio::test]
+async fn a_list_of_names_that_is_not_whole_leaves_open_whose_run_it_is() {
+    let service = Service::start(|asked| match asked.path.as_str() {
+        "/xxl-job-admin/jobinfo/pageList" => {
+            let rows =
+                if asked.form()["start"] == "0" { vec![json!({ "id": 7, "jobDesc": "结算" })] } else { vec![] };
+            ok(json!({ "recordsTotal": 2, "data": rows }))
+        }
+        _ => xxl_job(asked, "0a1b2c3d"),
+    })
+    .await;
+    let night = source(&descriptions("xxl-job.md")[0], XXL, &service);
+    let coverage = night.list(day()).await.unwrap().coverage;
+    assert!(coverage.is_whole() && coverage.may_miss("nightly", |_| true), "{coverage:?}");
+    assert!(coverage.reasons()[0].contains("the list of jobs is not whole"), "{:?}", coverage.reasons());
 }
 
 /// A cookie that has ended leads to the sign-in's page: it is renewed once, at once.

@@ -1,7 +1,7 @@
 //! Every time in which a source was not read is named: the real poller, asked at random, over a source that fails.
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::model::{DigestFacts, GapCause};
+use nightbell::model::{DigestFacts, GapCause, InstanceType};
 use nightbell::source::SourceErrorKind;
 use nightbell::store::{Digests as _, Since};
 use proptest::prelude::*;
@@ -84,6 +84,33 @@ async fn what_can_no_longer_be_read_is_lost_and_the_digest_says_so() {
     let causes: Vec<_> = digest.completeness.gaps.shown.iter().map(|gap| gap.cause).collect();
     assert!(causes.contains(&GapCause::Lost) && causes.contains(&GapCause::Silent), "{causes:?}");
     assert!(!digest.completeness.complete);
+}
+
+/// A kind that alone cannot be read holds the cursor up no longer than a listing reaches back: what of it is lost then is said.
+#[tokio::test]
+async fn runs_of_a_kind_that_was_unread_for_too_long_are_lost_and_the_digest_says_so() {
+    let mut scene = Scene::open("  failed: { when: { status: [fail] }, notify: [hook] }\n").await;
+    scene.poll().await;
+    scene.pass(SignedDuration::from_mins(1));
+    let since = scene.now();
+    scene.source.shown().refused = vec![InstanceType::Unknown];
+    for hours in [0, 20, 10, 5] {
+        scene.pass(SignedDuration::from_hours(hours));
+        scene.poll().await;
+    }
+    let (digest, _) = digest(&scene, i64::MIN).await;
+    let gaps = digest.completeness.gaps.shown.iter().filter(|gap| gap.cause == GapCause::Lost);
+    let lost: Vec<_> = gaps.map(|gap| (gap.from, gap.until)).collect();
+    assert_eq!(lost, [(since, Some(scene.now() - SignedDuration::from_hours(24)))], "one, as long as it lasts");
+    // A kind that was never read is none that anybody lost.
+    let mut scene = Scene::open("  failed: { when: { status: [fail] }, notify: [hook] }\n").await;
+    scene.source.shown().refused = vec![InstanceType::Unknown];
+    for hours in [0, 30, 30] {
+        scene.pass(SignedDuration::from_hours(hours));
+        scene.poll().await;
+    }
+    let (digest, _) = self::digest(&scene, i64::MIN).await;
+    assert!(digest.completeness.gaps.shown.iter().all(|gap| gap.cause != GapCause::Lost));
 }
 
 /// Polls in which a process died before it committed are one silence, not many.

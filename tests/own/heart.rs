@@ -13,8 +13,11 @@ use nightbell::store::{OwnAlerts as _, OwnCommit, PollCommit, PollLedger as _, S
 use nightbell::worker::deliver::status_name;
 use nightbell::worker::heartbeat::{Asked, Heartbeat, Missed};
 use nightbell::worker::turn::{Failing, Statuses};
+use tokio_util::sync::CancellationToken;
 
 use super::{FILE, MINUTE, World, busy};
+use crate::deliver::lane_to;
+use crate::deliver::sink::{Hook, Reply, Sink, until};
 use crate::sample::{at, commit, delivery};
 
 /// A heart before a store, and the clock it goes by.
@@ -118,6 +121,28 @@ async fn a_long_retry_after_does_not_stop_the_heart() {
     heart.examine(at(20 * MINUTE)).await.unwrap();
     heart.examine(at(60 * MINUTE)).await.unwrap();
     assert!(matches!(heart.examine(at(80 * MINUTE)).await, Err(Missed::Stuck { .. })));
+}
+
+/// The same with a real lane before a channel that asks for an hour: what it says in its status is what the heart reads.
+#[tokio::test]
+async fn the_heart_reads_what_a_lane_says_that_its_channel_asked_for() {
+    let mut world = World::open("").await;
+    let clock = ManualClock::at(at(0));
+    let mut heart = heart(&world.store, &clock, "0 * * * *");
+    world.readable(at(0), None).await;
+    let deliveries = vec![delivery("d1", "oncall"), delivery("d2", "oncall")];
+    world.store.commit_own(&OwnCommit { now: at(0), fired: vec![], changed: vec![], deliveries }).await.unwrap();
+    let sink = Sink::new(|_, _| Reply::Status(429, Some(3600))).await;
+    let lane = lane_to("oncall", &world.store, Hook::new(&sink.url, 1), &clock).publishing(&heart.statuses);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(lane.run(stop.clone()));
+    let oncall = status_name(&ReceiverId::new("oncall"));
+    let is_asked = || heart.statuses.get(&oncall).is_some_and(|status| status.asked_to_wait_until.is_some());
+    until(is_asked).await;
+    heart.examine(at(30 * MINUTE)).await.unwrap();
+    stop.cancel();
+    running.await.unwrap();
+    assert!(matches!(heart.examine(at(30 * MINUTE)).await, Err(Missed::Stuck { .. })), "the lane is gone");
 }
 
 /// A loop that goes on failing, though the store works, is nothing that works.

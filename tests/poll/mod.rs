@@ -4,6 +4,7 @@ mod catch_up;
 mod clock;
 mod conditions;
 mod escalation;
+mod follow;
 mod history;
 mod incidents;
 mod inhibit;

@@ -189,6 +189,7 @@ impl Story<'_> {
                         let part = &alert.facts.alert;
                         part.starts_at <= ended && part.ends_at.is_none_or(|end| ended <= end)
                     }
+                    Some(Suppression::TooManyEpisodes) => false,
                     Some(Suppression::FirstPoll) => {
                         alert.facts.alert.starts_at == ended && ended < self.covered_from - FIRST_POLL
                     }

@@ -14,9 +14,8 @@ use crate::deliver::sink::until;
 async fn a_poll_loop_says_when_it_looked_what_is_due_and_that_it_panicked() {
     let scene = Scene::open(FAILURES).await;
     let (statuses, stop) = (Statuses::default(), CancellationToken::new());
-    let mut poller = scene.another_poller();
-    poller.statuses = statuses.clone();
-    let nudge = Arc::clone(&poller.nudge);
+    let nudge: Arc<tokio::sync::Notify> = Arc::default();
+    let poller = scene.another_poller().publishing(&statuses).woken_by(Arc::clone(&nudge));
     let status = || statuses.get("poll/warehouse").unwrap_or_default();
     let due = || scene.settings().poll.next_after(scene.now());
     let running = tokio::spawn(poller.run(stop.clone()));

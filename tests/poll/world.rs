@@ -32,6 +32,8 @@ pub(crate) struct Shown {
     pub(crate) withheld: u64,
     /// Items of the list that nobody understands.
     pub(crate) set_aside: Vec<SetAside>,
+    /// The kinds that the list lacks, for they are refused.
+    pub(crate) refused: Vec<InstanceType>,
     /// What the source is configured to list.
     pub(crate) scope: String,
     /// What a detail call answers, by instance id, where that is not what is listed.
@@ -111,8 +113,13 @@ impl Puppet {
             return Err(SourceError::new(kind, "out of order"));
         }
         let inside = |time: Option<Timestamp>| time.is_none_or(|time| (window.from..=window.to).contains(&time));
-        let instances: Vec<Instance> =
-            shown.listed.iter().filter(|instance| inside(instance.plan_time)).cloned().collect();
+        let is_refused = |instance: &&Instance| shown.refused.contains(&instance.kind);
+        let instances: Vec<Instance> = shown
+            .listed
+            .iter()
+            .filter(|instance| inside(instance.plan_time) && !is_refused(instance))
+            .cloned()
+            .collect();
         shown.answered.clone_from(&instances);
         let mut coverage = Coverage::whole(window, shown.scope.clone());
         if shown.withheld > 0 {
@@ -120,6 +127,9 @@ impl Puppet {
             coverage = coverage.without(Part::AnyRun, format!("{read} of {all} instances could be read"));
         }
         coverage.set_aside.clone_from(&shown.set_aside);
+        for kind in &shown.refused {
+            coverage = coverage.without(Part::Kind(*kind), "it was refused");
+        }
         Ok(Listing::new(instances, coverage))
     }
 

@@ -38,6 +38,33 @@ async fn a_dead_letter_is_told_by_the_fallback_in_the_same_cycle_and_so_is_its_e
     assert_eq!(hits[1].json()["stands_in_for"], serde_json::json!({ "receiver": "broken" }));
 }
 
+/// What is pending to a receiver when it is renamed can never be sent: it is dead at once, and its fallback hears.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pending_to_a_receiver_that_is_renamed_is_dead_and_told_by_its_fallback() {
+    let broken = Sink::open().await;
+    broken.answer(503);
+    let stage = Stage::set(&rules(&broken)).await;
+    stage.workspace.put(failed("etl", 1));
+    stage.once(1).await;
+    assert_eq!(stage.listed("deliveries").await[0]["state"], "pending");
+    stage.write_config(&rules(&broken).replace("broken:", "renamed:").replace("[broken]", "[renamed]"));
+    stage.output(&["run", "--once"]).await;
+    let deliveries = stage.listed("deliveries").await;
+    let old = deliveries.iter().find(|one| one["receiver"] == "broken").unwrap();
+    assert_eq!(old["state"], "dead", "{old}");
+    assert!(old["last_error"].as_str().unwrap().contains("no longer in the configuration"), "{old}");
+    let hits = stage.sink.hits();
+    assert_eq!(hits.len(), 1, "{hits:#?}");
+    let body = hits[0].json();
+    assert_eq!(
+        (&body["type"], &body["stands_in_for"]["receiver"]),
+        (&"alert.firing".into(), &"broken".into()),
+        "{body}"
+    );
+    let log = text(&stage.once(0).await.stderr);
+    assert_eq!(stage.sink.hits().len(), 1, "once: {log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_program_tells_the_fallback_without_waiting_and_only_once_over_a_kill() {
     let broken = Sink::open().await;

@@ -116,6 +116,28 @@ async fn a_job_that_is_dropped_with_its_runs_ends_its_alert_and_holds_back_nothi
     assert_eq!(told(&stage).len(), 4);
 }
 
+/// A row of the list of jobs without a name may be the very job that the list seems to lack.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_not_gone_while_a_row_of_the_list_of_jobs_is_not_understood() {
+    let rules = "rules:\n  owed: { match: { job: nightly }, when: { missing: { schedule: \"* * * * * *\", grace: 1s } }, notify: [hook] }\n";
+    let stage = Stage::set(rules).await;
+    for job in ["nightly", "other"] {
+        stage.workspace.put_job(SimJob::batch(job, "SCHEDULING"));
+    }
+    stage.once(0).await;
+    let list = r#"{"total":2,"jobs":[{"name":null,"status":"SCHEDULING"},{"name":"other","status":"SCHEDULING"}]}"#;
+    stage.workspace.inject(Fault::answer(200, list).on(Operation::Jobs).times(99));
+    for _ in 0..2 {
+        stage.once(0).await;
+        assert_eq!(told(&stage), ["nightly firing"], "nobody knows whether it is gone");
+    }
+    assert!(stage.workspace.requests().jobs >= 4, "the list was read");
+    stage.workspace.clear_faults();
+    stage.workspace.remove_job("nightly");
+    stage.once(0).await;
+    assert_eq!(told(&stage), ["nightly firing", "nightly resolved gone"]);
+}
+
 /// No rule is about jobs: the list of jobs is asked for because an alert about a job fires, and as long as it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_deleted_is_missed_once_and_not_at_every_due_time() {

@@ -174,6 +174,65 @@ async fn a_store_that_is_moved_away_is_said_once_and_not_made_anew() {
 }
 
 /// An item that cannot be understood is shown, and keeps nobody from hearing of the others.
+/// A run that failed ten hours ago stood without an id in the first listing: once it has one, it is no news.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_understood_at_the_first_look_is_recorded_and_not_told() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    let unclear = format!(
+        r#"{{"total":1,"instances":[{{"jobName":"etl","status":"fail","planTime":{0},"startTime":{0},"endTime":{1}}}]}}"#,
+        ago(36_060).as_millisecond(),
+        ago(36_000).as_millisecond()
+    );
+    stage.workspace.inject(Fault::answer(200, unclear).on(Operation::List).times(99));
+    for _ in 0..2 {
+        stage.once(1).await;
+    }
+    stage.workspace.clear_faults();
+    stage.workspace.put(SimInstance::waiting("etl", 1, ago(36_060)).ended("fail", ago(36_000)));
+    stage.once(0).await;
+    assert!(stage.sink.hits().is_empty(), "{:?}", stage.sink.hits());
+    let alerts = stage.listed("alerts").await;
+    assert_eq!((alerts.len(), alerts[0]["suppressed_by"].as_str()), (1, Some("first-poll")), "{alerts:?}");
+    stage.workspace.put(failed("etl", 2));
+    stage.once(0).await;
+    assert_eq!(stage.sink.hits().len(), 1, "what fails now is told");
+}
+
+/// The first listing is short; the second has four failures of hours ago. Later the lookback is lengthened over a failure of days
+/// ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_second_listing_or_a_longer_lookback_brings_is_recorded_and_not_told() {
+    let stage = Stage::set(TELL_FAILURES).await;
+    let old = |id: u64, hours: i64| {
+        let planned = hours * 3600;
+        SimInstance::waiting("etl", id, ago(planned)).ended("fail", ago(planned - 60))
+    };
+    for (id, hours) in [(1, 10), (2, 15), (3, 20), (4, 5)] {
+        stage.workspace.put(old(id, hours));
+    }
+    stage.workspace.put(old(5, 72));
+    let start = ago(5 * 3600).as_millisecond();
+    let short = format!(
+        r#"{{"total":4,"instances":[{{"jobName":"etl","instanceId":4,"status":"fail","instanceType":0,"planTime":{start},"startTime":{start},"endTime":{0}}}]}}"#,
+        start + 60_000
+    );
+    stage.workspace.inject(Fault::answer(200, short).on(Operation::List).times(10_000));
+    stage.once(1).await;
+    stage.workspace.clear_faults();
+    stage.once(0).await;
+    assert!(stage.sink.hits().is_empty(), "the first listing was short: {:?}", stage.sink.hits());
+    assert_eq!(stage.listed("alerts").await.len(), 4, "they are recorded");
+    let config = std::fs::read_to_string(stage.path("rules.yaml")).unwrap();
+    let longer = config.replace("    poll:", "    lookback: 7d\n    poll:");
+    std::fs::write(stage.path("rules.yaml"), longer).unwrap();
+    stage.once(0).await;
+    assert!(stage.sink.hits().is_empty(), "the lookback was lengthened: {:?}", stage.sink.hits());
+    assert_eq!(stage.listed("alerts").await.len(), 5);
+    stage.workspace.put(failed("etl", 6));
+    stage.once(0).await;
+    assert_eq!(stage.sink.hits().len(), 1, "what fails now is told");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_item_is_set_aside_and_the_rest_is_told() {
     let stage = Stage::set(TELL_FAILURES).await;

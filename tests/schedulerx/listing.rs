@@ -243,6 +243,23 @@ async fn a_list_of_jobs_that_ends_early_is_not_silent() {
     assert!(listing.warnings.iter().any(|warning| warning.contains("1 of 3")), "{:?}", listing.warnings);
 }
 
+/// A row of the list of jobs that is not understood may be any job, so no run is missed while it is there; where the jobs are
+/// named that are listened to, it is none of them.
+#[tokio::test]
+async fn a_row_of_the_list_of_jobs_that_is_not_understood_leaves_open_what_ran() {
+    for ways in [GroupLists::Refused, GroupLists::Whole] {
+        let bench = Bench::with(|config| config.lists_groups = ways).await;
+        bench.sim.put(success(1, 60));
+        let body = r#"{"Success":true,"Data":{"Total":2,"Jobs":[{"JobId":1,"Name":"load","Status":1},{"JobId":2}]}}"#;
+        bench.sim.inject(Fault::answer(200, body).on(Operation::Action("ListJobs")).times(100));
+        let coverage = bench.source().list(day()).await.unwrap().coverage;
+        assert!(coverage.is_whole() && coverage.may_miss("nightly", |_| true), "{coverage:?}");
+        let of_one = Settings { jobs: vec!["1".into()], ..bench.settings() };
+        let coverage = bench.open(&of_one).list(day()).await.unwrap().coverage;
+        assert!(!coverage.may_miss("nightly", |_| true), "{coverage:?}");
+    }
+}
+
 /// A list that takes more calls than one poll may make, or whose pages repeat themselves, is not whole, and says why.
 #[tokio::test]
 async fn a_list_that_ends_at_a_limit_is_not_silent() {

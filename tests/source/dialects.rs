@@ -77,7 +77,7 @@ async fn named_jobs_jobs_themselves_and_errors_are_right_in_every_dialect() {
         let source = bench.open(&settings);
         // The older dialect takes the name for a part of one.
         assert_eq!(ids(&source.list(hours(1)).await.unwrap()), BTreeSet::from(["1".to_string()]), "{dialect:?}");
-        let job = source.jobs().await.unwrap().remove(0);
+        let job = source.jobs().await.unwrap().jobs.remove(0);
         let told = (job.status, job.last_instance_status.as_deref(), job.last_instance_end_time);
         assert_eq!(told, (JobStatus::Paused, Some("fail"), Some(ago(9))), "{dialect:?}");
         let error = bench.open(&Settings { workspace: None, ..settings }).list(hours(1)).await.unwrap_err();

@@ -18,7 +18,7 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 pub(super) async fn examine(source: &Airflow) -> Vec<Finding> {
     let mut findings = Vec::new();
     let dags = match jobs::read_dags(source).await {
-        Ok(dags) => dags,
+        Ok(list) => list.dags,
         Err(error) => return vec![Finding::of_error("Can it sign in?", error)],
     };
     findings.push(Finding::new("Can it sign in?", "yes", Grade::Good));

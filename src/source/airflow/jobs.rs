@@ -13,45 +13,72 @@ use super::connection::Airflow;
 use super::record::{Dag, read_dag};
 use crate::limits::JOB_PAGES_MAX;
 use crate::lock::locked;
-use crate::model::{Job, JobSchedule, JobStatus, SourceId};
+use crate::model::{Job, JobList, JobSchedule, JobStatus, SourceId};
 use crate::schedule::Schedule;
 use crate::source::contract::SourceError;
 use crate::source::kit::fault::bad_answer;
+use crate::source::kit::json::Spot;
 
 /// The DAGs that are listened to.
-pub(super) async fn read_dags(source: &Airflow) -> Result<Vec<Dag>, SourceError> {
+pub(super) struct Dags {
+    pub(super) dags: Vec<Dag>,
+    /// Why there may be others; none where every row was read and understood.
+    pub(super) shortfall: Option<String>,
+}
+
+/// The DAGs that are listened to. The list moves when a DAG comes or goes while its pages are read: then it is read once more.
+pub(super) async fn read_dags(source: &Airflow) -> Result<Dags, SourceError> {
+    match read_dags_once(source).await? {
+        (dags, false) => Ok(dags),
+        (_, true) => Ok(read_dags_once(source).await?.0),
+    }
+}
+
+/// Reads the list once; also says whether rows have moved meanwhile.
+async fn read_dags_once(source: &Airflow) -> Result<(Dags, bool), SourceError> {
     let wanted = source.client.api.settings.wanted();
     let mut dags: HashMap<String, Dag> = HashMap::new();
-    let mut offset = 0;
+    let (mut offset, mut unclear) = (0, 0);
     for _ in 0..JOB_PAGES_MAX {
         let call = get(&["dags"]).query("limit", PAGE_ROWS).query("offset", offset).query("order_by", "dag_id");
         let json = source.ask(&call).await?;
         let rows = json.root().list("/dags").map_err(bad_answer)?;
         let total = json.root().find("/total_entries").and_then(|spot| spot.count());
         offset += rows.len();
-        dags.extend(rows.iter().filter_map(read_dag).map(|dag| (dag.id.clone(), dag)));
+        let known: Vec<Dag> = rows.iter().filter_map(read_dag).collect();
+        unclear += rows.len() - known.len();
+        dags.extend(known.into_iter().map(|dag| (dag.id.clone(), dag)));
         if rows.is_empty() || total.is_some_and(|total| offset as u64 >= total) {
+            let (read, counted) = (dags.len() as u64, total.unwrap_or(offset as u64));
+            let has_moved = read + (unclear as u64) < counted;
+            let shortfall = (read < counted).then(|| format!("{read} of {counted} DAGs could be read"));
             let mut dags: Vec<Dag> = dags.into_values().filter(|dag| !dag.is_stale && wanted.takes(&dag.id)).collect();
             dags.sort_by(|one, other| one.id.cmp(&other.id));
-            return Ok(dags);
+            return Ok((Dags { dags, shortfall }, has_moved));
         }
     }
     Err(bad_answer(format!("the list of DAGs has more than {JOB_PAGES_MAX} pages")))
 }
 
-/// The files that cannot be imported.
-async fn read_import_errors(source: &Airflow) -> Result<Vec<String>, SourceError> {
+/// The files that cannot be imported, as far as one page shows them, and why there may be others.
+async fn read_import_errors(source: &Airflow) -> Result<(Vec<String>, Option<String>), SourceError> {
     let json = source.ask(&get(&["importErrors"]).query("limit", PAGE_ROWS)).await?;
     let rows = json.root().list("/import_errors").map_err(bad_answer)?;
-    Ok(rows.iter().filter_map(|row| Some(row.find("/filename")?.text()?.into_owned())).collect())
+    let total = json.root().find("/total_entries").and_then(|spot| spot.count());
+    let file = |row: &Spot<'_>| Some(row.find("/filename")?.text()?.into_owned());
+    let files: Vec<String> = rows.iter().filter_map(file).collect();
+    let (read, counted) = (files.len() as u64, total.unwrap_or_default().max(rows.len() as u64));
+    let shortfall = (read < counted).then(|| format!("{read} of {counted} import errors could be read"));
+    Ok((files, shortfall))
 }
 
 /// The DAGs as jobs, and beside them the files from which no DAG came.
-pub(super) async fn read_jobs(source: &Airflow) -> Result<Vec<Job>, SourceError> {
-    let dags = read_dags(source).await?;
-    let broken = read_import_errors(source).await?;
+pub(super) async fn read_jobs(source: &Airflow) -> Result<JobList, SourceError> {
+    let Dags { dags, shortfall } = read_dags(source).await?;
+    let (broken, broken_shortfall) = read_import_errors(source).await?;
     let wanted = source.client.api.settings.wanted();
-    Ok(jobs_of(&source.id, &dags, broken.into_iter().filter(|file| wanted.takes(file))))
+    let jobs = jobs_of(&source.id, &dags, broken.into_iter().filter(|file| wanted.takes(file)));
+    Ok(JobList { jobs, shortfall: shortfall.or(broken_shortfall) })
 }
 
 fn jobs_of(source: &SourceId, dags: &[Dag], broken: impl Iterator<Item = String>) -> Vec<Job> {
@@ -90,7 +117,8 @@ fn jobs_of(source: &SourceId, dags: &[Dag], broken: impl Iterator<Item = String>
 
 /// When the DAGs are due.
 pub(super) async fn read_schedules(source: &Airflow) -> Result<Vec<JobSchedule>, SourceError> {
-    let dags = read_dags(source).await?;
+    // Of a DAG that could not be read no schedule is known, and nothing is missing by it.
+    let dags = read_dags(source).await?.dags;
     let mut schedules = Vec::new();
     for dag in dags.iter().filter(|dag| !dag.is_paused) {
         let (Some(timetable), Some(next)) = (&dag.timetable, dag.next_run_after) else { continue };

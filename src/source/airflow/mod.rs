@@ -33,7 +33,7 @@ pub use connection::Airflow;
 pub use settings::{Auth, KEYS, Settings};
 
 use crate::clock::Clock;
-use crate::model::{Instance, Job, JobSchedule, Node, SourceId, Window};
+use crate::model::{Instance, Job, JobList, JobSchedule, Node, SourceId, Window};
 use crate::secret::SecretRef;
 use crate::source::contract::{Detail, Finding, Listing, Scheduler, Source, SourceError, TellsJobs, TellsSchedules};
 
@@ -67,7 +67,7 @@ impl Source for Airflow {
 }
 
 impl TellsJobs for Airflow {
-    fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, SourceError>> {
+    fn jobs(&self) -> BoxFuture<'_, Result<JobList, SourceError>> {
         Box::pin(jobs::read_jobs(self))
     }
 

@@ -28,7 +28,7 @@ impl DataArts {
         if known.is_stale(now) && instance.job.name.contains('_') {
             known.asked_at = Some(now);
             match self.jobs_of(true).await {
-                Ok(jobs) => known.take(&jobs, now),
+                Ok(list) => known.take(&list.jobs, now),
                 Err(error) => {
                     tracing::debug!(source = %self.id, "the real-time jobs could not be read: {error}");
                 }

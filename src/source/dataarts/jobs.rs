@@ -4,7 +4,8 @@
 //! The list has no time window that could be halved, and its `offset` is as unclear as the other list's: it counts
 //! records or pages. The second request, `offset=1`, shows which: it brings all rows of the first page but one again, or
 //! none of them. From then on each page begins where what was read ends. The rows are counted against `total`, and a list
-//! that is not whole is an error: that a job is missing from it proves nothing.
+//! that is cut short is an error. A row without a name that can be used may be of any job: with one in it, that a job is
+//! missing from the list proves nothing.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use super::record::{Key, Record};
 use super::workspace::DataArts;
 use crate::http::snippet;
 use crate::limits::{JOB_PAGE_RECORDS, JOB_PAGES_MAX};
-use crate::model::{Job, JobStatus, Node, SourceId, Status};
+use crate::model::{Job, JobList, JobStatus, Node, SourceId, Status};
 use crate::source::contract::{SourceError, SourceErrorKind};
 use crate::source::kit::Call;
 use crate::source::kit::fault::bad_answer;
@@ -35,16 +36,17 @@ struct Page {
 
 impl DataArts {
     /// All jobs of both kinds.
-    pub(super) async fn read_jobs(&self) -> Result<Vec<Job>, SourceError> {
+    pub(super) async fn read_jobs(&self) -> Result<JobList, SourceError> {
         let mut all = self.jobs_of(false).await?;
         let mut streams = self.jobs_of(true).await?;
-        self.streams.take(&streams, self.client.clock.now()).await;
-        all.append(&mut streams);
+        self.streams.take(&streams.jobs, self.client.clock.now()).await;
+        all.jobs.append(&mut streams.jobs);
+        all.shortfall = all.shortfall.or(streams.shortfall);
         Ok(all)
     }
 
     /// All jobs of one kind.
-    pub(super) async fn jobs_of(&self, is_real_time: bool) -> Result<Vec<Job>, SourceError> {
+    pub(super) async fn jobs_of(&self, is_real_time: bool) -> Result<JobList, SourceError> {
         let mut jobs: BTreeMap<String, Job> = BTreeMap::new();
         let first = self.job_page(is_real_time, 0).await?;
         let (total, page_len) = (first.total, first.len);
@@ -85,7 +87,10 @@ impl DataArts {
         match total {
             Some(total) if jobs.len() + nameless < total => Err(short(total.to_string())),
             None if !has_ended => Err(short("more".to_string())),
-            _ => Ok(jobs.into_values().collect()),
+            _ => Ok(JobList {
+                shortfall: (nameless > 0).then(|| "a row of it has no name that can be used".to_string()),
+                jobs: jobs.into_values().collect(),
+            }),
         }
     }
 

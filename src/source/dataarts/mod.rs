@@ -44,7 +44,7 @@ pub use self::workspace::DataArts;
 use crate::clock::Clock;
 pub use crate::iam::Auth;
 use crate::limits::DATAARTS_SPAN_MAX;
-use crate::model::{Belonging, Instance, Job, Node, SourceId, Window};
+use crate::model::{Belonging, Instance, Job, JobList, Node, SourceId, Window};
 use crate::secret::SecretRef;
 use crate::source::contract::{Detail, Finding, Learnt, Listing, Scheduler, Source, SourceError, TellsJobs};
 
@@ -91,7 +91,7 @@ impl Source for DataArts {
 }
 
 impl TellsJobs for DataArts {
-    fn jobs(&self) -> BoxFuture<'_, Result<Vec<Job>, SourceError>> {
+    fn jobs(&self) -> BoxFuture<'_, Result<JobList, SourceError>> {
         Box::pin(self.read_jobs())
     }
 

@@ -47,6 +47,8 @@ pub(super) struct State {
     /// The names of jobs, and when they were read.
     pub(super) names: HashMap<String, String>,
     pub(super) names_read_at: Option<Timestamp>,
+    /// Why there may be names that were not read.
+    pub(super) names_shortfall: Option<String>,
     /// What the last listing told of runs beside what every run has.
     pub(super) told: HashMap<String, Told>,
 }

@@ -51,7 +51,8 @@ pub(super) async fn read(source: &HttpSource, window: Window) -> Result<Listing,
     if !list.has_window() {
         listed.runs.retain(|run| !is_before(run, window.from));
     }
-    let requests = name_jobs(source, &mut listed.runs).await?;
+    let (requests, unnamed) = name_jobs(source, &mut listed.runs).await?;
+    listed.set_aside.extend(unnamed);
     Ok(listing_of(source, listed, window, requests))
 }
 
@@ -208,10 +209,11 @@ fn is_before(run: &Run, from: Timestamp) -> bool {
 }
 
 /// Gives the runs the names of their jobs, where those stand in a list of their own. What is not in it keeps its id for
-/// a name: a job that was removed still has runs. Returns the requests that took.
-async fn name_jobs(source: &HttpSource, runs: &mut [Run]) -> Result<usize, SourceError> {
+/// a name: a job that was removed still has runs. Returns the requests that took. Where the list of names is not whole, one
+/// of those runs is set aside: it may be of any job.
+async fn name_jobs(source: &HttpSource, runs: &mut [Run]) -> Result<(usize, Option<SetAside>), SourceError> {
     if source.settings().jobs.is_none() {
-        return Ok(0);
+        return Ok((0, None));
     }
     let now = source.client.clock.now();
     let is_known = {
@@ -221,24 +223,39 @@ async fn name_jobs(source: &HttpSource, runs: &mut [Run]) -> Result<usize, Sourc
     };
     let mut requests = 0;
     if !is_known && !runs.is_empty() {
-        let (names, count) = read_names(source).await?;
+        let Names { names, shortfall, requests: count } = read_names(source).await?;
         requests = count;
         let mut state = source.state();
-        (state.names, state.names_read_at) = (names, Some(now));
+        (state.names, state.names_read_at, state.names_shortfall) = (names, Some(now), shortfall);
     }
     let state = source.state();
+    let mut unnamed = None;
     for run in runs {
         let name = state.names.get(&run.job).cloned();
+        if let (None, None, Some(reason)) = (&name, &unnamed, &state.names_shortfall) {
+            let (reason, snippet) = (format!("the list of jobs is not whole: {reason}"), format!("job {}", run.job));
+            unnamed = Some(SetAside { reason, snippet, job: None, at: String::new() });
+        }
         let id = run.job.clone();
         run.job = name.unwrap_or_else(|| id.clone());
         run.job_id = run.job_id.take().or(Some(id));
     }
-    Ok(requests)
+    Ok((requests, unnamed))
 }
 
-/// The names of all jobs, by id, with the requests that took.
-pub(super) async fn read_names(source: &HttpSource) -> Result<(HashMap<String, String>, usize), SourceError> {
-    let Some((list, id, name)) = &source.settings().jobs else { return Ok((HashMap::new(), 0)) };
+/// The names of all jobs, by id.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) names: HashMap<String, String>,
+    /// Why there may be others.
+    pub(super) shortfall: Option<String>,
+    /// The requests that took.
+    pub(super) requests: usize,
+}
+
+/// Reads the names of all jobs.
+pub(super) async fn read_names(source: &HttpSource) -> Result<Names, SourceError> {
+    let Some((list, id, name)) = &source.settings().jobs else { return Ok(Names::default()) };
     let (mut names, mut requests) = (HashMap::new(), 0);
     let mut reader = Reader::new(&list.paging);
     loop {
@@ -256,7 +273,7 @@ pub(super) async fn read_names(source: &HttpSource) -> Result<(HashMap<String, S
             names.insert(id, name);
         }
         if !reader.take(&page).map_err(paging_trouble)? {
-            return Ok((names, requests));
+            return Ok(Names { names, shortfall: reader.shortfall(), requests });
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Directory {
     pub(super) read_at: Option<Timestamp>,
     /// Whether there are more jobs than could be read.
     pub(super) is_short: bool,
+    /// How many rows of the list of jobs could not be understood.
+    pub(super) unclear: usize,
 }
 
 impl Directory {

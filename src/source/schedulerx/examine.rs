@@ -137,7 +137,7 @@ async fn workflows(source: &SchedulerX) -> Finding {
     let mut count = 0;
     for group in &settings.groups {
         match workflow::all_of(source, group, &mut 0).await {
-            Ok(all) => count += all.len(),
+            Ok(told) => count += told.items.len(),
             Err(error) if settings.workflows || error.is_passing() => {
                 return Finding::of_error(QUESTION, error);
             }

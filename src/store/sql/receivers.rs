@@ -8,12 +8,9 @@ use super::database::{SqlStore, Write};
 use super::items::{IdItem, milliseconds, to_json};
 use super::rows;
 use crate::limits::{FALLBACK_DEAD_AGE_MAX, LANE_HANGS_AFTER};
-use crate::model::ReceiverId;
+use crate::model::{RECEIVER_GONE, ReceiverId};
 use crate::store::error::StoreError;
 use crate::store::fallback::KnownReceiver;
-
-/// What the log and the fallback's message say of such a delivery.
-const GONE: &str = "the receiver is no longer in the configuration";
 
 pub(super) async fn keep(
     store: &SqlStore,
@@ -118,12 +115,12 @@ async fn remove_others(
             query = query.bind(now.as_millisecond());
         }
         if binds > 2 {
-            query = query.bind(GONE);
+            query = query.bind(RECEIVER_GONE);
         }
         dead = query.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();
     }
     if dead > 0 {
-        tracing::error!(deliveries = dead, "gave up deliveries: {GONE}");
+        tracing::error!(deliveries = dead, "gave up deliveries: {RECEIVER_GONE}");
     }
     let long_ago = now.checked_sub(FALLBACK_DEAD_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
     for statement in [

@@ -5,7 +5,7 @@ use tracing::{debug, warn};
 
 use super::poller::Poller;
 use crate::limits::{JOBS_LOOK, SOURCE_LISTING_TIME_MAX};
-use crate::model::{Job, Window};
+use crate::model::{JobList, Window};
 use crate::source::{Listing, Source, SourceError, SourceErrorKind};
 use crate::store::{Desk, PollLedger};
 
@@ -39,7 +39,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
     /// All jobs, where a rule asks for them and they could be read; with it, why they could not be. A list that cannot be
     /// read leaves the alerts about jobs as they are and holds up nothing else. Now and then they are asked for without such a
     /// rule, because an alert about a job fires that may be gone: then nobody misses a list that cannot be read.
-    pub(super) async fn list_jobs(&mut self, now: Timestamp) -> (Option<Vec<Job>>, Option<String>) {
+    pub(super) async fn list_jobs(&mut self, now: Timestamp) -> (Option<JobList>, Option<String>) {
         let is_needed = self.decider.rules.asks_for_jobs(&self.settings.id);
         let is_due = self.jobs_asked_at.is_none_or(|asked| now.duration_since(asked).unsigned_abs() >= JOBS_LOOK);
         let wonders = || self.memory.as_ref().is_some_and(|memory| self.decider.wonders_about_jobs(memory));
@@ -50,7 +50,12 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let Some(source) = self.source.tells_jobs() else { return (None, None) };
         self.jobs_asked_at = Some(now);
         match in_time(source.jobs()).await {
-            Ok(jobs) => (Some(jobs), None),
+            Ok(list) => {
+                let shortfall = list.shortfall.as_ref().filter(|_| is_needed);
+                let reason =
+                    shortfall.map(|why| format!("the list of jobs is not whole, so none is called gone: {why}"));
+                (Some(list), reason)
+            }
             Err(reason) if !is_needed => {
                 debug!(source = %self.settings.id, "whether jobs are gone is not known, for they could not be read: {reason}");
                 (None, None)

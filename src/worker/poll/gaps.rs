@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::poller::Poller;
 use super::window;
 use crate::limits::ONCE_SILENCE_MIN;
-use crate::model::{GapCause, GapPart};
+use crate::model::{Coverage, Covered, GapCause, GapPart, Part};
 use crate::source::Source;
 use crate::store::{Desk, PollLedger, StoreError};
 
@@ -40,6 +40,27 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         let Some(from) = polled_at.filter(is_silent) else { return Ok(()) };
         let reason = "not polled: nightbell was not running, or could not keep up".to_string();
         self.record_gap(GapCause::Silent, from, now, reason, now).await
+    }
+
+    /// Records which runs of a kind can no longer be read, where that kind alone could not be for longer than a listing
+    /// reaches back: the cursor goes on without it. `covered` is what was covered before the listing.
+    pub(super) async fn note_lost_kinds(
+        &self,
+        covered: &Covered,
+        listing: &Coverage,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let until = listing.window.from;
+        for unread in &listing.unread {
+            let Part::Kind(kind) = unread.part else { continue };
+            let Some(from) = covered.lost_sight_of(kind).filter(|from| *from < until) else { continue };
+            let why = unread.reason.as_deref().unwrap_or("it could not be read");
+            let kind = kind.as_str();
+            let reason =
+                format!("runs of the type {kind} that were planned between {from} and {until} were not read: {why}");
+            self.record_gap(GapCause::Lost, from, until, reason, now).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn record_gap(

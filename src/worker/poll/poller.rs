@@ -31,17 +31,17 @@ pub struct Poller<C, S> {
     /// Decides.
     pub decider: Decider,
     /// Wakes the loop that has alerts go further, when some have begun or ended.
-    pub escalations: Arc<Notify>,
+    pub(super) escalations: Arc<Notify>,
     /// Has it poll now, whatever the schedule says.
-    pub nudge: Arc<Notify>,
+    pub(super) nudge: Arc<Notify>,
     /// Where it counts what it does.
-    pub metrics: Metrics,
+    pub(super) metrics: Metrics,
     /// Where it says how it fares.
-    pub statuses: Statuses,
+    pub(super) statuses: Statuses,
     /// What the store holds of what was learnt about the source.
-    pub learnt: Learnt,
+    pub(super) learnt: Learnt,
     /// What the store remembers, kept between polls and checked against the store's generation.
-    pub memory: Option<Memory>,
+    pub(super) memory: Option<Memory>,
     pub(super) store: Arc<S>,
     pub(super) receivers: Arc<Receivers>,
     pub(super) clock: Arc<dyn Clock>,
@@ -125,6 +125,36 @@ impl<C: Source, S> Poller<C, S> {
             followed: Followed::default(),
             span: SliceSpan::default(),
         }
+    }
+
+    /// The same, which wakes the loop that has alerts go further when some have begun or ended.
+    #[must_use]
+    pub fn waking(self, escalations: Arc<Notify>) -> Self {
+        Poller { escalations, ..self }
+    }
+
+    /// The same, woken by `nudge` whatever the schedule says.
+    #[must_use]
+    pub fn woken_by(self, nudge: Arc<Notify>) -> Self {
+        Poller { nudge, ..self }
+    }
+
+    /// The same, which counts what it does.
+    #[must_use]
+    pub fn counting(self, metrics: Metrics) -> Self {
+        Poller { metrics, ..self }
+    }
+
+    /// The same, which says how it fares.
+    #[must_use]
+    pub fn publishing(self, statuses: &Statuses) -> Self {
+        Poller { statuses: statuses.clone(), ..self }
+    }
+
+    /// The same, which knows what the store holds of what was learnt about the source.
+    #[must_use]
+    pub fn having_learnt(self, learnt: Learnt) -> Self {
+        Poller { learnt, ..self }
     }
 
     /// The same, which goes on from what `before` has found out of the same source.

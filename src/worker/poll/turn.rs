@@ -112,6 +112,9 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             self.record_gap(GapCause::Lost, from, until, reason.clone(), now).await?;
             reasons.push(reason);
         }
+        if slice.is_last {
+            self.note_lost_kinds(&covered, &listing.coverage, now).await?;
+        }
         let (jobs, jobs_unread) = if slice.is_last { self.list_jobs(now).await } else { (None, None) };
         let schedules_unread = if slice.is_last { self.read_schedules(now).await } else { None };
         let look = Look { now, is_last_slice: slice.is_last, jobs, has_schedules: schedules_unread.is_none() };
@@ -139,7 +142,8 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             warn!(source = %self.settings.id, "{warning}");
         }
         self.add_history(&mut decided, now).await?;
-        self.add_details(&mut decided, look.jobs.as_deref()).await;
+        let jobs = look.jobs.as_ref().map(|list| list.jobs.as_slice());
+        self.add_details(&mut decided, jobs).await;
         let mut report = PollReport::of(&decided, incomplete.clone(), now);
         let Decided { instances, fired, changed, notices, covered, listed_from, known_rules, .. } = decided;
         let memory = self.memory.get_or_insert_default();

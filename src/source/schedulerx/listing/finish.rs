@@ -4,6 +4,7 @@ use super::reader::Reader;
 use crate::model::{Coverage, Instance, JobRef, Part, Unread};
 use crate::source::contract::{Listing, SourceError};
 use crate::source::schedulerx::answer::Row;
+use crate::source::schedulerx::told::set_aside_of;
 use crate::source::schedulerx::zone;
 
 impl Reader<'_> {
@@ -27,6 +28,7 @@ impl Reader<'_> {
             let reason = format!("only {} instances could be read within the calls of one poll", instances.len());
             coverage = coverage.without(Part::AnyRun, reason);
         }
+        self.set_aside_unclear_jobs();
         coverage.set_aside = self.set_aside;
         let now = self.source.client.clock.now();
         Ok(Listing {
@@ -55,6 +57,17 @@ impl Reader<'_> {
             Some(self.source.instance(row, job))
         });
         named.collect()
+    }
+
+    /// A row of the list of jobs that could not be understood may be any job, unless those that are listened to are all known.
+    fn set_aside_unclear_jobs(&mut self) {
+        let wanted = &self.source.client.api.settings.jobs;
+        let (unclear, is_known) = {
+            let state = self.source.state();
+            let is_known = |id: &String| state.directory.get(id).is_some();
+            (state.directory.unclear, !wanted.is_empty() && wanted.iter().all(is_known))
+        };
+        self.set_aside.extend(set_aside_of(unclear, "ListJobs").filter(|_| !is_known));
     }
 
     fn warn_of_oddities(&mut self, instances: &[Instance]) {

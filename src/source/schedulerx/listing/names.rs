@@ -30,8 +30,9 @@ impl Reader<'_> {
         };
         for group in &self.source.client.api.settings.groups {
             match read_told(self.source, "ListJobs", group, &mut self.calls, by_id).await {
-                Ok(Told { items, short }) => {
+                Ok(Told { items, unclear, short }) => {
                     fresh.add(group, items.into_values());
+                    fresh.unclear += unclear;
                     fresh.is_short |= short.is_some();
                     if let Some(reason) = short {
                         self.warn("jobs", format!("the list of jobs is not whole: {reason}"));

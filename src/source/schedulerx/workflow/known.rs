@@ -22,6 +22,8 @@ pub(in crate::source::schedulerx) struct Workflow {
 pub(in crate::source::schedulerx) struct Workflows {
     pub(super) by_id: BTreeMap<String, Workflow>,
     pub(super) read_at: Option<Timestamp>,
+    /// How many rows of the list of workflows could not be understood.
+    pub(super) unclear: usize,
     /// When they were refused, and with which words.
     pub(super) refused: Option<(Timestamp, String)>,
     /// The workflow that was asked last.

@@ -27,7 +27,7 @@ use self::detail::instance;
 use self::known::Workflow;
 pub(super) use self::roots::workflow_of;
 use super::service::SchedulerX;
-use super::told::read_told;
+use super::told::{Told, read_told, set_aside_of};
 use crate::limits::{SCHEDULERX_JOBS_AGE_MAX, SCHEDULERX_WORKFLOWS_PER_POLL, SCHEDULERX_WORKFLOWS_REFUSED_PAUSE};
 use crate::model::{Instance, InstanceType, Part as CoveragePart, SetAside, Unread, Window};
 use crate::source::contract::{SourceError, SourceErrorKind};
@@ -57,6 +57,7 @@ pub(super) async fn read(source: &SchedulerX, window: Window) -> Part {
         let mut state = source.state();
         (state.workflows.turn(SCHEDULERX_WORKFLOWS_PER_POLL), state.workflows.by_id.len())
     };
+    part.set_aside.extend(set_aside_of(source.state().workflows.unclear, "ListWorkFlows"));
     part.taking_turns = (turn.len() < count).then_some(count);
     if part.taking_turns.is_some() {
         let asked: HashSet<&str> = turn.iter().map(|workflow| workflow.id.as_str()).collect();
@@ -120,10 +121,13 @@ async fn refresh(source: &SchedulerX, part: &mut Part) -> Result<(), SourceError
             return Ok(());
         }
     }
-    let mut fresh = BTreeMap::new();
+    let (mut fresh, mut unclear) = (BTreeMap::new(), 0);
     for group in &source.client.api.settings.groups {
         match all_of(source, group, &mut part.calls).await {
-            Ok(workflows) => fresh.extend(workflows.into_iter().map(|workflow| (workflow.id.clone(), workflow))),
+            Ok(told) => {
+                unclear += told.unclear;
+                fresh.extend(told.items);
+            }
             // They change seldom: those of a while ago serve while the service has trouble.
             Err(error) if error.is_passing() && source.state().workflows.read_at.is_some() => return Ok(()),
             Err(error) => {
@@ -136,6 +140,7 @@ async fn refresh(source: &SchedulerX, part: &mut Part) -> Result<(), SourceError
     }
     let mut state = source.state();
     (state.workflows.by_id, state.workflows.read_at, state.workflows.refused) = (fresh, Some(now), None);
+    state.workflows.unclear = unclear;
     Ok(())
 }
 
@@ -143,7 +148,7 @@ async fn refresh(source: &SchedulerX, part: &mut Part) -> Result<(), SourceError
 ///
 /// # Errors
 /// As for a list; also when not all of them could be read.
-pub(super) async fn all_of(source: &SchedulerX, group: &str, calls: &mut usize) -> Result<Vec<Workflow>, SourceError> {
+pub(super) async fn all_of(source: &SchedulerX, group: &str, calls: &mut usize) -> Result<Told<Workflow>, SourceError> {
     let named = |data: &str| {
         let (rows, count, total) = read_workflows(data)?;
         let workflow = |(id, name): (String, String)| (id.clone(), Workflow { id, name, group: group.to_string() });
@@ -152,6 +157,6 @@ pub(super) async fn all_of(source: &SchedulerX, group: &str, calls: &mut usize) 
     let told = read_told(source, "ListWorkFlows", group, calls, named).await?;
     match told.short {
         Some(reason) => Err(SourceError::new(SourceErrorKind::Transient, format!("the list is not whole: {reason}"))),
-        None => Ok(told.items.into_values().collect()),
+        None => Ok(told),
     }
 }

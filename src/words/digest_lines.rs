@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::failure::failure_line;
 use super::group::{GroupLine, heaps_of, only, pattern, shape};
 use super::language::truncated;
 use super::listener::Listener;
@@ -51,7 +52,7 @@ pub struct Trouble {
     pub node: Option<String>,
     /// The path of its log, verbatim.
     pub log_path: Option<String>,
-    /// The error, of which the whole line is kept.
+    /// The line that says what went wrong, whole.
     pub error: Option<String>,
 }
 
@@ -68,7 +69,7 @@ pub fn troubles(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<Trouble> {
             names: (!is_alone).then(|| truncated(&names, MAIL_NAMES_MAX)),
             node: at.node.clone(),
             log_path: at.log_path.clone(),
-            error: first.error.clone(),
+            error: first.error.as_deref().and_then(failure_line).map(str::to_string),
         }
     };
     heaps(facts).iter().map(trouble).collect()
@@ -94,10 +95,9 @@ fn level(part: &TroublePart) -> &'static str {
     part.severity.unwrap_or(Severity::Error).as_str()
 }
 
-/// The first line of what the scheduler says of a failure.
+/// The line that says what went wrong.
 fn error(part: &TroublePart) -> Option<String> {
-    let line = part.error.as_ref()?.lines().find(|line| !line.trim().is_empty())?;
-    Some(truncated(line.trim(), ERROR_MAX))
+    Some(truncated(failure_line(part.error.as_ref()?)?, ERROR_MAX))
 }
 
 /// "team=finance tier=1".

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use super::failure::failure_line;
 use super::language::{Language, truncated};
 use super::listener::Listener;
 use super::verdict::grouped;
@@ -195,13 +196,12 @@ fn did_key(facts: &AlertFacts) -> String {
     }
 }
 
-/// The first line of what the scheduler says of a failure.
+/// The line that says what went wrong.
 fn error(facts: &AlertFacts) -> Option<String> {
     let own = facts.alert.measures.error.as_ref();
     let error = facts.instance.as_ref().and_then(|instance| instance.error.as_ref()).or(own);
-    let mut lines = error.filter(|_| facts.alert.state == AlertState::Firing)?.lines();
-    let line = lines.find(|line| !line.trim().is_empty())?;
-    Some(truncated(line.trim(), ERROR_MAX))
+    let line = failure_line(error.filter(|_| facts.alert.state == AlertState::Firing)?)?;
+    Some(truncated(line, ERROR_MAX))
 }
 
 /// The line of one alert.

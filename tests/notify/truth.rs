@@ -57,6 +57,22 @@ fn a_run_that_never_started_has_waited_and_not_run() {
     }
 }
 
+/// Twenty lines of a log say how far the job came, and the last one why it went no further: that one is what a phone shows.
+#[test]
+fn of_a_log_that_is_too_long_the_error_is_kept() {
+    let mut message = sample("alert.firing ordinary");
+    let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
+    let lines: Vec<String> =
+        (0..40).map(|n| format!("08:00:{n:02} INFO {n} partitions of ods_orders are loaded")).collect();
+    let last = "FATAL connection to dws prod refused";
+    let log = format!("{}\n08:00:41 {last}\n08:00:42 INFO the pool is closed", lines.join("\n"));
+    assert!(log.len() > 2000, "{}", log.len());
+    facts.instance.as_mut().expect("a run").error = Some(log);
+    for language in Language::ALL {
+        read(&message, language, |_| true, |kind, text| assert!(text.contains(last), "{kind}:\n{text}"));
+    }
+}
+
 #[test]
 fn a_deadline_that_is_noticed_when_it_is_due_was_not_noticed_late() {
     let mut message = sample("alert.firing ordinary");

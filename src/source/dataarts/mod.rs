@@ -64,6 +64,10 @@ impl Source for DataArts {
         Box::pin(self.detailed(instance))
     }
 
+    fn with_log<'a>(&'a self, error: Option<&'a str>, log: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(self.error_with_log(error, log))
+    }
+
     fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {
         Box::pin(self.ask_all())
     }

@@ -95,10 +95,16 @@ impl LogReader {
 
     /// The last lines of the log at `path`, the oldest first; none where they cannot be had.
     pub(super) async fn tail(&self, source: &SourceId, path: &str) -> Vec<String> {
-        let now = self.clock.now();
-        if locked(&self.rests_until).is_some_and(|until| now < until) {
+        if self.rests() {
             return Vec::new();
         }
+        // Who waits for its turn waits for this program, and not for the bucket: that is outside of what the bucket may take.
+        let Ok(_permit) = self.permits.acquire().await else { return Vec::new() };
+        // One that was served meanwhile may have found that nobody answers.
+        if self.rests() {
+            return Vec::new();
+        }
+        let now = self.clock.now();
         let late = || trouble("no answer in time", Some(SILENT_FOR));
         let read = tokio::time::timeout(OBS_TIMEOUT, self.read(path, now)).await;
         match read.unwrap_or_else(|_| Err(late())) {
@@ -110,15 +116,21 @@ impl LogReader {
             }
             Err(Trouble { why, rest }) => {
                 tracing::debug!(%source, path, "no log from OBS: {why}");
-                *locked(&self.rests_until) = rest.and_then(|rest| now.checked_add(rest).ok());
+                let until = rest.and_then(|rest| now.checked_add(rest).ok());
+                let mut rests_until = locked(&self.rests_until);
+                *rests_until = (*rests_until).max(until);
                 Vec::new()
             }
         }
     }
 
+    /// Whether nothing is asked just now.
+    fn rests(&self) -> bool {
+        locked(&self.rests_until).is_some_and(|until| self.clock.now() < until)
+    }
+
     async fn read(&self, path: &str, now: Timestamp) -> Result<String, Trouble> {
         let (bucket, key) = object_of(path).ok_or_else(|| trouble("it is no obs://bucket/key", None))?;
-        let _permit = self.permits.acquire().await.map_err(|_| trouble("nobody reads any more", None))?;
         if key.ends_with(".gz") {
             let packed = self.get(bucket, key, Part::Whole, now).await?;
             return unpacked(packed.body()).map(|bytes| text_of(&bytes, true));

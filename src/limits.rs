@@ -372,6 +372,8 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 pub const DIGEST_LISTED_MAX: usize = 50;
 /// Lines of what is still broken in the short form of a digest.
 pub const DIGEST_LINES_MAX: usize = 8;
+/// Lines there of what is late or took too long.
+pub const DIGEST_LATE_LINES_MAX: usize = 5;
 /// Jobs among the slowest and the most changed: more are no news.
 pub const DIGEST_RANKED_MAX: usize = 10;
 /// Runs under way, the longest first, that a digest compares with what is usual.

@@ -2,10 +2,10 @@
 //! not noticed late, a node under a recovery failed before, and in a test nothing has failed.
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::model::{InstancePart, Message, MessageData, Status};
+use nightbell::model::{BreachPart, InstancePart, Labels, Message, MessageData, Status};
 use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::template::digest_samples;
-use nightbell::words::Language;
+use nightbell::words::{Language, late_lines};
 use serde_json::Value;
 
 use super::guides::{kinds, sample, texts};
@@ -211,4 +211,39 @@ fn a_digest_says_how_many_it_leaves_out() {
         assert_eq!(text.matches("connection to dws-prod refused").count(), 1, "{part}:\n{text}");
         assert!(text.contains("real-time job stream_clicks stopped with an exception"), "{part}:\n{text}");
     }
+}
+
+/// Ten jobs that missed one deadline are one line in a chat, and what is over by now stands after what is not.
+#[test]
+fn what_is_late_is_told_together_and_before_what_is_over() {
+    let (_, mut message) = digest_samples().into_iter().find(|(name, _)| name == "digest late").unwrap();
+    let MessageData::Digest(facts) = &mut message.data else { panic!("a digest") };
+    let of_kind =
+        |is_running| facts.breaches.shown.iter().find(|it| it.kind == "not-finished-by" && it.is_running == is_running);
+    let (late, over) = (of_kind(true).unwrap().clone(), of_kind(false).unwrap().clone());
+    let labels: Labels = [("team".to_string(), "finance".to_string())].into();
+    let late = (0..10).map(|n| BreachPart { job: format!("load_{n}"), labels: labels.clone(), ..late.clone() });
+    facts.breaches.shown = std::iter::once(over).chain(late).collect();
+    facts.breaches.total = 40;
+    let lines = |language| -> Vec<(bool, String)> {
+        late_lines(facts, language).into_iter().map(|line| (line.is_over, line.text)).collect()
+    };
+    let expected = [
+        (false, "10 load_* jobs: not finished by 06:30, 1h 35m late so far · warning · team=finance"),
+        (true, "etl_users: finished 12m after 06:30 · warning"),
+        (false, "… 40 in all, 11 shown"),
+    ];
+    assert_eq!(lines(Language::En), expected.map(|(is_over, text)| (is_over, text.to_string())));
+    assert!(lines(Language::Zh)[0].1.starts_with("10 个 load_* 作业："), "{:?}", lines(Language::Zh));
+    let names = late_lines(facts, Language::En).remove(0).names.unwrap();
+    assert!(names.starts_with("load_0, load_1, ") && names.ends_with("load_9"), "{names}");
+    read(
+        &message,
+        Language::En,
+        |kind| !["email", "smn"].contains(&kind),
+        |kind, text| {
+            let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{kind}: no {words:?}\n{text}"));
+            assert!(at("⏱ 10 load") < at("☑️ etl") && at("☑️ etl") < at("40 in all, 11 shown"), "{kind}:\n{text}");
+        },
+    );
 }

@@ -18,7 +18,6 @@ use crate::model::{
     ReceiverId, SourceId,
 };
 use crate::notify::{AnyNotifier, Notifier as _, Rate, ReceiverSettings, Renderer};
-use crate::secret::SecretRef;
 use crate::source::{Learnt, Source};
 use crate::store::{Outbox as _, PollLedger as _, SqlStore, StoreError};
 use crate::template::{TemplateProblem, sample_message};
@@ -159,10 +158,8 @@ pub fn check_receivers(config: &Config, offline: bool) -> Vec<ReceiverFault> {
     let mut all: Vec<ReceiverFault> = Vec::new();
     for settings in &config.receivers {
         let wrong = if offline { Vec::new() } else { settings.channel.check_secrets() };
-        let secrets = settings.channel.secrets();
         all.extend(wrong.into_iter().map(|(key, message)| {
-            let secret = secrets.iter().find(|(known, _)| *known == key).map(|(_, secret)| *secret);
-            let help = secret.and_then(where_it_is).map(|place| format!("correct {place}"));
+            let help = settings.channel.place_of_secret(&key).map(|place| format!("correct {place}"));
             ReceiverFault { path: format!("receivers.{}.{key}", settings.id), message, help }
         }));
         let closed = AnyNotifier::open(settings).err();
@@ -172,15 +169,6 @@ pub fn check_receivers(config: &Config, offline: bool) -> Vec<ReceiverFault> {
     let of_template = |message| ReceiverFault { path: String::new(), message, help: None };
     all.extend(check_templates(config).into_iter().map(of_template));
     all
-}
-
-/// Where a secret's value is kept; nothing of one that stands in the configuration itself.
-fn where_it_is(secret: &SecretRef) -> Option<String> {
-    match secret {
-        SecretRef::Env(name) => Some(format!("the value of the environment variable {name}")),
-        SecretRef::File(path) => Some(format!("what the file {} holds", path.display())),
-        SecretRef::Inline(_) => None,
-    }
 }
 
 fn check_templates(config: &Config) -> Vec<String> {

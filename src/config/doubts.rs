@@ -104,7 +104,7 @@ fn warn_at(file: &Section<'_>, rule: &Rule, key: &str, message: &str, help: &str
 }
 
 /// Warns at the entry of a name in a section of the file.
-fn warn_under(file: &Section<'_>, section: &str, name: &str, key: &str, message: &str, help: &str) {
+fn warn_under(file: &Section<'_>, section: &'static str, name: &str, key: &str, message: &str, help: &str) {
     let Some(Node { value: Value::Map(entries), .. }) = file.node(section) else { return };
     // The last one of duplicate keys counts.
     let Some(entry) = entries.iter().rev().find(|entry| entry.key == name) else { return };

@@ -183,7 +183,7 @@ async fn a_day_that_is_played_again_sends_as_many_messages_to_each_receiver() {
 
     // What routes said went by their hours: one receiver had the early hours, and the other got those of them in one message.
     let opens = at(8 * 3600);
-    let to = |receiver: &str| stored.iter().filter(move |delivery| delivery.receiver.as_str() == receiver);
+    let to = |receiver: &'static str| stored.iter().filter(move |delivery| delivery.receiver.as_str() == receiver);
     let begins = |delivery: &&Delivery| delivery.kind == MessageKind::AlertFiring;
     assert!(to("duty").filter(begins).count() > 3 && to("duty").filter(begins).all(|it| it.created_at < at(6 * 3600)));
     let of_book = to("book").filter(|delivery| delivery.delivered_at.is_some());

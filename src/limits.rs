@@ -91,7 +91,7 @@ pub const SCHEDULERX_WORKFLOWS_REFUSED_PAUSE: Duration = Duration::from_secs(360
 /// Last lines of a failed instance's log that are told, and the most of them in bytes.
 pub const LOG_TAIL_LINES: usize = 12;
 /// The most of those lines, in bytes: they share [`INSTANCE_ERROR_BYTES_MAX`] with the result.
-pub const LOG_TAIL_BYTES_MAX: usize = 1200;
+pub const LOG_TAIL_BYTES_MAX: usize = 3072;
 
 /// Most lines of a log in OBS that are told.
 pub const OBS_TAIL_LINES_MAX: u32 = 50;
@@ -105,15 +105,13 @@ pub const OBS_UNPACKED_BYTES_MAX: u64 = 64 << 20;
 pub const OBS_TIMEOUT: Duration = Duration::from_secs(4);
 /// Logs that one source reads at once.
 pub const OBS_AT_ONCE: usize = 2;
-/// For so long logs of alerts that begin together are read: the nodes of all of them must be known in [`DETAIL_TIME_MAX`].
-pub const OBS_SPELL_MAX: Duration = Duration::from_secs(8);
-/// How long after the first of them other alerts have as much time.
-pub const OBS_SPELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Detail calls under way at once for one source.
 pub const DETAIL_CONCURRENCY: usize = 4;
 /// Time one poll may spend on detail calls before the alerts go out without them.
 pub const DETAIL_TIME_MAX: Duration = Duration::from_secs(20);
+/// Time one poll may then spend on the ends of logs that are kept elsewhere before the alerts go out without them.
+pub const LOGS_TIME_MAX: Duration = Duration::from_secs(8);
 /// Instances outside the listing that one poll asks after one by one.
 pub const FOLLOWED_PER_POLL_MAX: usize = 50;
 /// How long an instance that never ends is followed (DataArts cancels waiting instances after 60 days).
@@ -158,8 +156,8 @@ pub const GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest text kept of one foreign field (job name, log path, error), in bytes; cut at a character boundary.
 pub const FIELD_BYTES_MAX: usize = 1024;
 /// Longest failure text kept of one instance (its result and the end of its log), in bytes: what a person reads on a
-/// phone before opening the log itself.
-pub const INSTANCE_ERROR_BYTES_MAX: usize = 2048;
+/// phone before opening the log itself. Channels with less room keep the line that names the error and what stands around it.
+pub const INSTANCE_ERROR_BYTES_MAX: usize = 4096;
 /// Failing nodes kept in one message.
 pub const NODES_MAX: usize = 20;
 /// Bytes kept of a channel's answer in a delivery's error.
@@ -378,6 +376,8 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 pub const DIGEST_LISTED_MAX: usize = 50;
 /// Lines of what is still broken in the short form of a digest.
 pub const DIGEST_LINES_MAX: usize = 8;
+/// Lines there of what is late or took too long.
+pub const DIGEST_LATE_LINES_MAX: usize = 5;
 /// Jobs among the slowest and the most changed: more are no news.
 pub const DIGEST_RANKED_MAX: usize = 10;
 /// Runs under way, the longest first, that a digest compares with what is usual.
@@ -482,7 +482,7 @@ pub const LATELY_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const USUAL_RUNS_MAX: usize = 20;
 /// See [`USUAL_RUNS_MAX`].
 pub const USUAL_RUNS_MIN: usize = 3;
-/// Characters of an alert's id that people are shown: enough to tell thousands apart, and few enough to type.
+/// Characters of an alert's or a delivery's id that people are shown: enough to tell thousands apart, and few enough to type.
 pub const ALERT_ID_SHOWN: usize = 8;
 /// Most alerts that one command acknowledges or closes.
 pub const ACK_ALERTS_MAX: usize = 10_000;

@@ -30,20 +30,26 @@ struct Scene {
 
 impl Scene {
     async fn open(now: &str) -> Scene {
+        let scene = Scene::empty(now).await;
+        std::fs::write(scene.file(), scene.text()).unwrap();
+        scene
+    }
+
+    /// One without a file.
+    async fn empty(now: &str) -> Scene {
         let clock = ManualClock::at(at(now));
         let config = SimConfig { token: Some("t".to_string()), ..SimConfig::default() };
         let sim = SimWorkspace::start(config, Arc::new(clock.clone())).await.unwrap();
         let (directory, inbox) = (tempfile::tempdir().unwrap(), Inbox::open().await.unwrap());
-        let scene = Scene { directory, clock, sim, inbox };
-        std::fs::write(scene.file(), scene.text()).unwrap();
-        scene
+        Scene { directory, clock, sim, inbox }
     }
 
     fn file(&self) -> PathBuf {
         self.directory.path().join("rules.yaml")
     }
 
-    fn text(&self) -> String {
+    /// What every file begins with.
+    fn head(&self) -> String {
         format!(
             r#"version: 1
 timezone: Europe/Berlin
@@ -53,20 +59,6 @@ sources:
 receivers:
   chat: {{ type: webhook, url: "http://{inbox}/webhook" }}
   phone: {{ type: slack, webhook_url: "http://{inbox}/slack" }}
-rules:
-  report: {{ match: {{ job: "report_*" }}, when: {{ status: fail }}, severity: warning, notify: [{{ to: chat, hold: until work }}] }}
-  load:
-    match: {{ job: "load_*" }}
-    when: {{ status: fail }}
-    severity: critical
-    notify:
-      - {{ to: chat, during: work }}
-      - {{ to: phone, during: nights }}
-      - {{ to: phone, during: weekend }}
-windows:
-  work: {{ days: [mon-fri], from: "09:00", to: "18:00" }}
-  nights: {{ from: "18:00", to: "09:00" }}
-  weekend: {{ days: [sat, sun] }}
 self: {{ notify: [chat], source_incomplete: false }}
 "#,
             store = self.directory.path().join("nightbell.db").display(),
@@ -74,6 +66,25 @@ self: {{ notify: [chat], source_incomplete: false }}
             project = self.sim.config().project_id,
             inbox = self.inbox.http,
         )
+    }
+
+    fn text(&self) -> String {
+        let rules = r#"rules:
+  report: { match: { job: "report_*" }, when: { status: fail }, severity: warning, notify: [{ to: chat, hold: until work }] }
+  load:
+    match: { job: "load_*" }
+    when: { status: fail }
+    severity: critical
+    notify:
+      - { to: chat, during: work }
+      - { to: phone, during: nights }
+      - { to: phone, during: weekend }
+windows:
+  work: { days: [mon-fri], from: "09:00", to: "18:00" }
+  nights: { from: "18:00", to: "09:00" }
+  weekend: { days: [sat, sun] }
+"#;
+        self.head() + rules
     }
 
     fn put(&self, job: &str, id: u64, status: &str) {
@@ -165,6 +176,65 @@ async fn a_night_is_held_back_and_told_in_one_message_when_work_begins() {
         (body["type"].as_str(), body["data"]["job"]["name"].as_str()),
         (Some("alert.resolved"), Some("load_stock"))
     );
+}
+
+/// The same by routes, whatever a rule says: what is critical goes to whoever has the night, and what may wait is held back over
+/// the night on which the clocks go back and told in one message, an hour later by the world's clock than the day before.
+#[tokio::test]
+async fn routes_go_by_hours_too_and_hold_back_over_the_night_on_which_the_clocks_change() {
+    let mut scene = Scene::empty("2026-10-24T18:00:00Z").await;
+    let rules = r#"rules:
+  report: { match: { job: "report_*" }, when: { status: fail }, severity: warning }
+  load: { match: { job: "load_*" }, when: { status: fail }, severity: critical }
+routes:
+  nights: { match: { severity: critical }, notify: chat, during: nights }
+  later: { match: { severity: warning }, notify: phone, hold: until work }
+windows:
+  work: { from: "09:00", to: "18:00" }
+  nights: { from: "18:00", to: "09:00" }
+"#;
+    std::fs::write(scene.file(), scene.head() + rules).unwrap();
+    scene.cycle("2026-10-24T18:00:00Z").await;
+    scene.clock.set(at("2026-10-24T20:00:00Z"));
+    for (id, job) in ["report_a", "report_b", "report_c"].into_iter().enumerate() {
+        scene.put(job, 10 + id as u64, "fail");
+    }
+    scene.put("load_orders", 20, "fail");
+    let (report, arrived) = scene.cycle("2026-10-24T20:00:00Z").await;
+    let [("chat", body)] = &arrived[..] else { panic!("{arrived:?}") };
+    assert_eq!(body["data"]["job"]["name"], "load_orders");
+    assert!(report.is_clean() && report.to_string().contains("pending to phone: 3, 3 of them held back"), "{report}");
+    let explained = scene.command(&["explain", "report_a"]);
+    assert!(explained.contains("held back until the window work opens, 2026-10-25 09:00"), "{explained}");
+
+    scene.clock.set(at("2026-10-25T06:00:00Z"));
+    let done = scene.clock.now();
+    assert!(scene.sim.update("report_b", 11, |run| (run.status, run.end_time) = ("success".to_string(), Some(done))));
+    for now in ["2026-10-25T06:00:00Z", "2026-10-25T07:00:00Z", "2026-10-25T07:59:59Z"] {
+        let (_, arrived) = scene.cycle(now).await;
+        assert!(arrived.is_empty(), "{now}: {arrived:?}");
+    }
+    let (report, arrived) = scene.cycle("2026-10-25T08:00:00Z").await;
+    let [("phone", body)] = &arrived[..] else { panic!("{arrived:?}") };
+    assert!(report.is_clean() && report.pending.is_empty(), "{report}");
+    let said = body["attachments"].to_string() + &body["blocks"].to_string();
+    let counts = |words: &str| said.matches(words).count();
+    assert!(body["text"].as_str().unwrap().contains("work"), "it says for which window it waited: {body}");
+    assert!(counts("report_a failed") == 1 && counts("report_c failed") == 1, "{body}");
+    assert!(counts("report_b failed") == 0 && counts("recovered meanwhile") == 1 && counts("report_b") == 1, "{body}");
+
+    // By day the route of the nights tells nobody, and the other one at once.
+    scene.clock.set(at("2026-10-25T08:30:00Z"));
+    scene.put("load_stock", 30, "fail");
+    scene.put("report_d", 31, "fail");
+    let (_, arrived) = scene.cycle("2026-10-25T08:30:00Z").await;
+    let [("phone", body)] = &arrived[..] else { panic!("{arrived:?}") };
+    assert!(body["text"].as_str().unwrap().contains("report_d failed"), "{body}");
+    scene.clock.set(at("2026-10-25T17:00:00Z"));
+    scene.put("load_prices", 40, "fail");
+    let (_, arrived) = scene.cycle("2026-10-25T17:00:00Z").await;
+    let [("chat", body)] = &arrived[..] else { panic!("{arrived:?}") };
+    assert_eq!(body["data"]["job"]["name"], "load_prices");
 }
 
 #[tokio::test]

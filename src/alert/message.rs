@@ -82,6 +82,12 @@ pub fn attach_error(alert: &mut Alert, error: Option<String>) {
     }
 }
 
+/// Puts the end of a log, which was read apart, to the failing nodes that wrote it.
+pub fn attach_log_tail(alert: &mut Alert, path: &str, tail: Option<String>) {
+    let nodes = alert.facts.failing_nodes.iter_mut();
+    nodes.filter(|node| node.log_path.as_deref() == Some(path)).for_each(|node| node.log_tail.clone_from(&tail));
+}
+
 /// Says where people look at the alert's run, and who owns its job, where a look at the run told that.
 pub fn attach_place(alert: &mut Alert, url: Option<String>, owner: Option<String>) {
     if let Some(instance) = &mut alert.facts.instance {

@@ -24,6 +24,6 @@ pub use escalate::attach_escalation;
 pub use failing::failing_nodes;
 pub use ledger::Ledger;
 pub use message::{
-    ack_message, attach_belonging, attach_error, attach_nodes, attach_place, bundle_message, firing_message,
-    group_message, marked_message, message_about, message_of, reminder_message, resolved_message,
+    ack_message, attach_belonging, attach_error, attach_log_tail, attach_nodes, attach_place, bundle_message,
+    firing_message, group_message, marked_message, message_about, message_of, reminder_message, resolved_message,
 };

@@ -27,7 +27,7 @@ mod watch;
 pub use error::AppError;
 pub use examine::{Examined, Kept, examine, keep_learnt};
 pub use once::OnceReport;
-pub use parts::{check_receivers, send_once, send_test};
+pub use parts::{ReceiverFault, check_receivers, send_once, send_test};
 pub use program::App;
 pub use recorded::{OnRecord, Recorded, recorded};
 pub use reload::{ReloadError, Reloader};

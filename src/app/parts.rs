@@ -141,16 +141,33 @@ pub(super) fn jitter() -> Jitter {
     Box::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0)))
 }
 
+/// Something wrong with a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiverFault {
+    /// The key path: `receivers.oncall.webhook_url`. Empty for a template, whose place the message names.
+    pub path: String,
+    /// What is wrong. Never holds a secret's value.
+    pub message: String,
+    /// What to do about it, where there is something to say.
+    pub help: Option<String>,
+}
+
 /// Everything wrong with the receivers: their templates, found by rendering samples, the files they name, and, unless
 /// `offline`, the present values of their secrets. Contacts nobody.
-pub fn check_receivers(config: &Config, offline: bool) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
+pub fn check_receivers(config: &Config, offline: bool) -> Vec<ReceiverFault> {
+    let mut all: Vec<ReceiverFault> = Vec::new();
     for settings in &config.receivers {
         let wrong = if offline { Vec::new() } else { settings.channel.check_secrets() };
-        all.extend(wrong.into_iter().map(|(key, wrong)| format!("receivers.{}.{key}: {wrong}", settings.id)));
-        all.extend(AnyNotifier::open(settings).err().map(|wrong| format!("receivers.{}: {wrong}", settings.id)));
+        all.extend(wrong.into_iter().map(|(key, message)| {
+            let help = settings.channel.place_of_secret(&key).map(|place| format!("correct {place}"));
+            ReceiverFault { path: format!("receivers.{}.{key}", settings.id), message, help }
+        }));
+        let closed = AnyNotifier::open(settings).err();
+        let path = format!("receivers.{}", settings.id);
+        all.extend(closed.map(|message| ReceiverFault { path, message, help: None }));
     }
-    all.extend(check_templates(config));
+    let of_template = |message| ReceiverFault { path: String::new(), message, help: None };
+    all.extend(check_templates(config).into_iter().map(of_template));
     all
 }
 
@@ -174,12 +191,9 @@ fn check_templates(config: &Config) -> Vec<String> {
 /// When the receiver cannot be opened. A refused attempt is no error here.
 pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<Attempt, AppError> {
     let Opened { notifier, renderer, .. } = open_receiver(settings)?;
-    let mut message = sample_message(MessageKind::Test, now);
-    // Each test is a message of its own, and its id says when it was made: two people's tests are two incidents.
+    // Each test is a message of its own, and its id says when it was made: two tests share no incident either.
     let alert = AlertId::new(format!("test-{}", now.as_millisecond()));
-    if let MessageData::Alert(facts) = &mut message.data {
-        facts.alert.id = alert.clone();
-    }
+    let message = known_as(&alert, sample_message(MessageKind::Test, now));
     let id = delivery_id(&alert, &settings.id, MessageKind::Test);
     let of = |id, message: &Message| {
         let content = renderer.render(message).content;
@@ -192,6 +206,13 @@ pub async fn send_test(settings: &ReceiverSettings, now: Timestamp) -> Result<At
     }
     let id = delivery_id(&alert, &settings.id, MessageKind::AlertResolved);
     Ok(sent_once(&notifier, &of(id, &over(message, now)), now).await)
+}
+
+/// The same message about an alert of that id.
+fn known_as(id: &AlertId, message: Message) -> Message {
+    let MessageData::Alert(mut facts) = message.data else { return message };
+    facts.alert.id = id.clone();
+    Message { data: MessageData::Alert(facts), ..message }
 }
 
 /// The same message when what it is about is over.

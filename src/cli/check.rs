@@ -5,8 +5,9 @@ use std::path::Path;
 use super::ground::{Exit, Failure};
 use super::names::unknown;
 use super::output::{complain, print};
+use crate::app::{self, ReceiverFault};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, LoadOptions};
+use crate::config::{Config, LoadOptions, Loaded};
 use crate::http::{HttpClient, HttpSettings};
 use crate::template::display_text;
 use crate::words::count_of;
@@ -31,13 +32,14 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         ));
     }
     // The environment's proxies and roots serve every request.
-    let environment = HttpClient::new(&HttpSettings::default()).err().map(|error| error.to_string());
+    let environment = HttpClient::new(&HttpSettings::default()).err().map(|error| format!("error: {error}"));
+    let faults = app::check_receivers(&loaded.config, offline);
     let problems: Vec<String> =
-        environment.into_iter().chain(crate::app::check_receivers(&loaded.config, offline)).collect();
+        environment.into_iter().chain(faults.into_iter().map(|fault| rendered(&loaded, fault))).collect();
     if !problems.is_empty() {
-        for problem in problems {
-            complain(format_args!("error: {problem}"));
-        }
+        problems.iter().for_each(complain);
+        let warned = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
+        complain(format_args!("{}: {}{warned}", path.display(), count(problems.len(), "error")));
         return Ok(Exit::Config);
     }
     let config = &loaded.config;
@@ -57,6 +59,15 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         if warnings == 0 { "nothing is wrong".to_string() } else { count_of(warnings as u64, "warning") },
     ))?;
     Ok(Exit::Done)
+}
+
+/// What is wrong with a receiver, with its place in the file where it is the value of a secret.
+fn rendered(loaded: &Loaded, fault: ReceiverFault) -> String {
+    let ReceiverFault { path, message, help } = fault;
+    loaded.rendered_error(&path, &message, help).unwrap_or_else(|| match path.as_str() {
+        "" => format!("error: {message}"),
+        path => format!("error: {path}: {message}"),
+    })
 }
 
 /// Maps a saved answer of a described scheduler, and shows each row as it is read beside the raw one. Contacts nobody.

@@ -2,8 +2,8 @@
 //!
 //! Reads what was read of the file; changes nothing of it.
 
-use crate::model::{Severity, Status};
-use crate::rule::{Route, Rule};
+use crate::model::{Severity, SourceId, Status};
+use crate::rule::{Matcher, Pattern, Route, Rule};
 use crate::source::SourceSettings;
 use crate::yaml::{Diagnostics, Node, Origin, Place, Section, Value};
 
@@ -13,33 +13,58 @@ pub(super) fn warn(file: &Section<'_>, rules: &[Rule], routes: &[Route], sources
     warn_of_runs_that_stand_still(file, rules, sources);
 }
 
-/// A rule that notifies nobody is only recorded. A route that may be for its alerts names its receivers.
+/// A rule that notifies nobody is only recorded. A route that its alerts may take names its receivers.
 fn warn_of_silent_rules(file: &Section<'_>, rules: &[Rule], routes: &[Route]) {
     let is_routed = |rule: &Rule| routes.iter().any(|route| route.matches.may_concern(rule));
     for rule in rules.iter().filter(|rule| rule.receivers().next().is_none() && !is_routed(rule)) {
+        let message = match routes.is_empty() {
+            true => "the rule notifies nobody",
+            false => "the rule notifies nobody, and no route is for its alerts",
+        };
         let help = "write notify: [NAME], or leave it so if its alerts are only to be recorded";
-        warn_at(file, rule, "", "the rule notifies nobody", help);
+        warn_at(file, rule, "", message, help);
     }
 }
 
 /// A run of DataArts whose node failed may stand still until somebody acts. Then it is no failed run yet, and a rule about
 /// `fail` alone tells of it only when it has been given up.
 fn warn_of_runs_that_stand_still(file: &Section<'_>, rules: &[Rule], sources: &[SourceSettings]) {
-    let is_told = |rule: &Rule| rule.when.statuses.contains(&Status::RunningException);
-    if rules.iter().any(is_told) {
-        return;
-    }
-    let stands_still = |rule: &&Rule| {
+    let tells = |rule: &Rule| rule.when.statuses.contains(&Status::RunningException);
+    let stand_still = |rule: &Rule| -> Vec<&SourceId> {
         let named = &rule.matches.sources;
-        let mut of_rule = sources.iter().filter(|source| named.is_empty() || named.contains(&source.id));
-        of_rule.any(|source| source.scheduler.stands_still())
+        let of_rule = sources.iter().filter(|source| named.is_empty() || named.contains(&source.id));
+        of_rule.filter(|source| source.scheduler.stands_still()).map(|source| &source.id).collect()
     };
-    let is_about_failure = |rule: &&Rule| rule.when.statuses.contains(&Status::Fail);
-    if let Some(rule) = rules.iter().filter(is_about_failure).find(stands_still) {
-        let message =
-            "no rule is about running-exception: a run that stands still on a failed node until somebody acts";
+    let is_missed = |rule: &&Rule| {
+        let places = stand_still(rule);
+        let is_covered = || rules.iter().any(|other| tells(other) && covers(other, rule, &places));
+        rule.when.statuses.contains(&Status::Fail) && !places.is_empty() && !is_covered()
+    };
+    let message = match rules.iter().any(tells) {
+        false => "no rule is about running-exception: a run that stands still on a failed node until somebody acts",
+        true => {
+            "no rule about these jobs is about running-exception: a run that stands still on a failed node until somebody \
+             acts"
+        }
+    };
+    // Where no rule says the word, it is said once what it means.
+    let at_most = if rules.iter().any(tells) { rules.len() } else { 1 };
+    for rule in rules.iter().filter(is_missed).take(at_most) {
         warn_at(file, rule, ".when.status", message, "write status: [fail, running-exception]");
     }
+}
+
+/// Whether a rule is about the runs of another in these sources: about the same jobs or more, as far as their patterns tell.
+fn covers(wide: &Rule, narrow: &Rule, places: &[&SourceId]) -> bool {
+    let (wide, narrow) = (&wide.matches, &narrow.matches);
+    let is_everywhere = wide.sources.is_empty() || places.iter().all(|place| wide.sources.contains(place));
+    // A pattern that matches the other's text is as wide: `etl_*` as `etl_orders*`.
+    let matchers: Vec<Matcher> = wide.jobs.iter().filter_map(|pattern| pattern.matcher().ok()).collect();
+    let is_among = |pattern: &Pattern| {
+        wide.jobs.contains(pattern) || matchers.iter().any(|matcher| matcher.matches(pattern.as_str()))
+    };
+    let names_all = !narrow.jobs.is_empty() && narrow.jobs.iter().all(is_among);
+    is_everywhere && (wide.jobs.is_empty() || matchers.iter().any(|matcher| matcher.matches("*")) || names_all)
 }
 
 /// What is held back is for those that may wait; and a window that nobody goes by is probably misspelt somewhere.
@@ -49,13 +74,12 @@ pub(super) fn warn_of_hours(file: &Section<'_>, rules: &[Rule], routes: &[Route]
         let help = "leave out \"hold\", or say a lower severity";
         warn_at(file, rule, ".notify", "what is critical is held back while the window is closed", help);
     }
+    // A route says it of alerts of many rules, and may leave out those of one severity.
     for route in routes.iter().filter(|route| route.hours.hold.is_some()) {
-        if let Some(rule) = rules.iter().find(|rule| is_urgent(rule) && route.matches.may_concern(rule)) {
-            let message =
-                format!("critical alerts of {} may be held back by this route while the window is closed", rule.id);
-            let help =
-                "leave out \"hold\", or say which severities the route is for: match: { severity: [warning, info] }";
-            warn_of_route(file, route, message, help);
+        if rules.iter().filter(is_urgent).any(|rule| route.matches.may_concern(rule)) {
+            let help = "write match: { severity: [error, warning, info] }, or leave out \"hold\"";
+            let message = "what is critical is held back while the window is closed";
+            warn_under(file, "routes", &route.name, ".hold", message, help);
         }
     }
     let Some(Node { value: Value::Map(entries), .. }) = file.node("windows") else { return };
@@ -75,17 +99,16 @@ pub(super) fn warn_of_hours(file: &Section<'_>, rules: &[Rule], routes: &[Route]
     }
 }
 
-fn warn_of_route(file: &Section<'_>, route: &Route, message: String, help: &str) {
-    let Some(Node { value: Value::Map(entries), .. }) = file.node("routes") else { return };
-    let Some(entry) = entries.iter().rev().find(|entry| entry.key == *route.name) else { return };
-    file.findings().warning(entry.at, format!("routes.{}.hold", route.name), message, Some(help.to_string()));
+fn warn_at(file: &Section<'_>, rule: &Rule, key: &str, message: &str, help: &str) {
+    warn_under(file, "rules", rule.id.as_str(), key, message, help);
 }
 
-fn warn_at(file: &Section<'_>, rule: &Rule, key: &str, message: &str, help: &str) {
-    let Some(Node { value: Value::Map(entries), .. }) = file.node("rules") else { return };
+/// Warns at the entry of a name in a section of the file.
+fn warn_under(file: &Section<'_>, section: &'static str, name: &str, key: &str, message: &str, help: &str) {
+    let Some(Node { value: Value::Map(entries), .. }) = file.node(section) else { return };
     // The last one of duplicate keys counts.
-    let Some(entry) = entries.iter().rev().find(|entry| entry.key == rule.id.as_str()) else { return };
-    let path = format!("rules.{}{key}", rule.id);
+    let Some(entry) = entries.iter().rev().find(|entry| entry.key == name) else { return };
+    let path = format!("{section}.{name}{key}");
     file.findings().warning(entry.at, path, message, Some(help.to_string()));
 }
 

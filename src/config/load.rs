@@ -26,6 +26,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// The files it was read from, in the order of their names.
     pub files: Vec<FileText>,
+    /// The key paths of the secrets, and where each stands.
+    secrets: Vec<(String, Place)>,
 }
 
 /// Why there is no configuration. Its `Display` is everything that is wrong, as a person reads it.
@@ -149,11 +151,12 @@ impl Config {
         }
         let has_errors = findings.has_errors();
         let is_partial = findings.is_partial();
+        let secrets = findings.noted_secrets().into_iter().map(|noted| (noted.path, noted.at)).collect();
         let diagnostics = findings.into_sorted();
         match config {
             Some(config) if !has_errors => {
                 let config = Config { fingerprint: fingerprint(&files), ..config };
-                Ok(Loaded { config, warnings: diagnostics, files })
+                Ok(Loaded { config, warnings: diagnostics, files, secrets })
             }
             config => Err(ConfigProblem {
                 rendered: Diagnostic::render_all(&diagnostics, &files),
@@ -223,6 +226,14 @@ impl Loaded {
     /// The warnings as a person reads them.
     pub fn rendered_warnings(&self) -> Vec<String> {
         Diagnostic::render_all(&self.warnings, &self.files)
+    }
+
+    /// An error about the value of the secret at this key path, as a person reads it; none of another key.
+    pub fn rendered_error(&self, path: &str, message: &str, help: Option<String>) -> Option<String> {
+        let (_, at) = self.secrets.iter().find(|(known, _)| known == path)?;
+        let (path, message) = (path.to_string(), message.to_string());
+        let error = Diagnostic { level: Level::Error, at: *at, path, message, help };
+        Diagnostic::render_all(&[error], &self.files).pop()
     }
 }
 

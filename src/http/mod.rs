@@ -175,6 +175,9 @@ pub fn secret_url(secret: &Secret) -> Result<Url, String> {
     if !text.contains("://") {
         return Err("it is not a valid URL: it must begin with https:// or http://".to_string());
     }
+    if text.find('<').is_some_and(|at| text[at..].contains('>')) {
+        return Err("it is not a valid URL: it holds a placeholder, <…>".to_string());
+    }
     let url = Url::parse(text).map_err(|error| format!("it is not a valid URL: {error}"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),

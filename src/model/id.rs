@@ -72,12 +72,23 @@ text_id! {
 impl AlertId {
     /// Its beginning, which stands for it wherever people read or type it.
     pub fn short(&self) -> &str {
-        let end = self.0.char_indices().nth(ALERT_ID_SHOWN).map_or(self.0.len(), |(end, _)| end);
-        &self.0[..end]
+        beginning(&self.0)
     }
 }
 
 text_id! {
     /// Names one message pending for one receiver: derived from the alert, the receiver and the kind of message.
     DeliveryId
+}
+impl DeliveryId {
+    /// Its beginning, which stands for it in tables and may be typed for it.
+    pub fn short(&self) -> &str {
+        beginning(&self.0)
+    }
+}
+
+/// What people read and type of an id.
+fn beginning(id: &str) -> &str {
+    let end = id.char_indices().nth(ALERT_ID_SHOWN).map_or(id.len(), |(end, _)| end);
+    &id[..end]
 }

@@ -140,6 +140,16 @@ impl ChannelSettings {
         };
         self.secrets().into_iter().filter_map(check).collect()
     }
+
+    /// Where the value of the secret of this key is kept; nothing of one that stands in the configuration itself.
+    pub fn place_of_secret(&self, key: &str) -> Option<String> {
+        let (_, secret) = self.secrets().into_iter().find(|(known, _)| known == key)?;
+        match secret {
+            SecretRef::Env(name) => Some(format!("the value of the environment variable {name}")),
+            SecretRef::File(path) => Some(format!("what the file {} holds", path.display())),
+            SecretRef::Inline(_) => None,
+        }
+    }
 }
 
 fn hex_digest(text: &str) -> String {

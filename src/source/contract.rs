@@ -32,6 +32,12 @@ pub trait Source: Send + Sync {
     /// [`SourceErrorKind::NotFound`] when the source no longer knows it; otherwise as for `list`.
     fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>>;
 
+    /// The end of a log under `error`, where [`Detail::log`] names one to be read apart. It is asked for when the nodes of all
+    /// runs that alert are known, for it may take long. `None` where it cannot be had: the alarm says enough without it.
+    fn with_log<'a>(&'a self, _error: Option<&'a str>, _log: &'a str) -> BoxFuture<'a, Option<LogEnd>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// Asks the account, with a handful of read-only calls, what its documents leave open (`nightbell doctor`). Trouble
     /// is a finding, not an error.
     fn examine(&self) -> BoxFuture<'_, Vec<Finding>>;
@@ -105,6 +111,10 @@ impl<C: Source + ?Sized> Source for Arc<C> {
 
     fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>> {
         C::detail(self, instance)
+    }
+
+    fn with_log<'a>(&'a self, error: Option<&'a str>, log: &'a str) -> BoxFuture<'a, Option<LogEnd>> {
+        C::with_log(self, error, log)
     }
 
     fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {
@@ -276,13 +286,24 @@ pub struct Detail {
     pub url: Option<String>,
     /// Who owns its job, where that is told.
     pub owner: Option<String>,
+    /// Where the log is whose end [`Source::with_log`] reads, where that takes more than this call.
+    pub log: Option<String>,
 }
 
 impl Detail {
     /// An instance with its nodes, of which no more is told.
     pub fn new(instance: Instance, nodes: Vec<Node>) -> Detail {
-        Detail { instance, nodes, url: None, owner: None }
+        Detail { instance, nodes, url: None, owner: None, log: None }
     }
+}
+
+/// The end of a failing node's log, read apart from the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEnd {
+    /// What the run said, with the end of the log under it.
+    pub error: String,
+    /// The end of the log alone.
+    pub tail: Option<String>,
 }
 
 /// A saved answer of a scheduler, as the configuration maps it.

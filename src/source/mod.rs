@@ -22,8 +22,8 @@ mod saved;
 pub mod schedulerx;
 
 pub use contract::{
-    Detail, Finding, Grade, Learnt, Listing, Sample, SampleRow, Source, SourceError, SourceErrorKind, TellsJobs,
-    TellsSchedules,
+    Detail, Finding, Grade, Learnt, Listing, LogEnd, Sample, SampleRow, Source, SourceError, SourceErrorKind,
+    TellsJobs, TellsSchedules,
 };
 pub use kit::Patience;
 pub use registry::{KINDS, SchedulerKind, SchedulerSettings, SourceSettings};

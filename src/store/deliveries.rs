@@ -20,6 +20,9 @@ pub trait Deliveries: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
+    /// The ids that begin with `prefix`, at most two of them: who asks wants the one.
+    fn deliveries_named(&self, prefix: &str) -> impl Future<Output = Result<Vec<DeliveryId>, StoreError>> + Send;
+
     /// All that is known of one delivery; nothing when there is none of that name.
     fn delivery_record(
         &self,

@@ -123,6 +123,7 @@ fn said(map: &mut Map<String, Value>, message: &Message, locale: &Locale) {
     if let MessageData::Digest(facts) = &message.data {
         let listener = Listener { language, timezone: &locale.timezone, now: message.timestamp };
         own["lines"] = serde_json::json!(words::digest_lines(facts, &listener));
+        own["late"] = serde_json::json!(words::late_lines(facts, language));
         own["troubles"] = serde_json::json!(words::troubles(facts, &listener));
     }
     clean::clean_value(&mut own);

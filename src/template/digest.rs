@@ -316,6 +316,8 @@ pub(super) fn shape() -> Value {
         let line =
             serde_json::json!({ "level": "error", "text": "etl, since 03:10", "names": "a, b", "node": "node load" });
         map.insert("lines".to_string(), Value::from(vec![line]));
+        let late = serde_json::json!({ "is_over": true, "text": "etl not finished by 06:30", "names": "a, b" });
+        map.insert("late".to_string(), Value::from(vec![late]));
         let trouble = serde_json::json!({
             "level": "error", "text": "etl, since 03:10", "source": "warehouse", "names": "a, b", "node": "load",
             "log_path": "obs://log", "error": "refused",

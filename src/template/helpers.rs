@@ -14,8 +14,7 @@
 //! | `gap x name why` | (digests) what a gap in `data.completeness` means, with the name of its source and its reason |
 //! | `t "key" n=x …` | the phrase of the key in the receiver's language, with its values; `pad=11` fills up with blanks |
 //! | `word x` | a status, severity or type in the receiver's language; any other text as it is |
-//! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut |
-//! | `excerpt x 200` | (of an error) the same, around the line that says why: of a log that is its end |
+//! | `truncate x 200` | at most 200 characters, the last one `…` when something was cut; of an error of several lines what stands around the one that says what went wrong |
 //! | `upper x` | in capitals |
 //! | `pad x 11` | filled up with blanks to 11 columns |
 //! | `mark x` | the mark of a level, a verdict or an alert, and a blank: `🔴 ` |
@@ -42,7 +41,7 @@ use serde_json::Value;
 use super::kind::OutputKind;
 use super::marks;
 use super::names::listed;
-use crate::words::{excerpt, grouped};
+use crate::words::{cut, grouped, shortened};
 
 /// A helper as the check sees it.
 pub(super) struct Signature {
@@ -73,7 +72,6 @@ pub(super) const HELPERS: [Signature; 33] = [
     takes("word", 1, 1),
     Signature { name: "t", values: (1, 1), pairs: true, only: &[] },
     takes("truncate", 2, 2),
-    takes("excerpt", 2, 2),
     takes("upper", 1, 1),
     takes("pad", 2, 2),
     takes("mark", 1, 1),
@@ -127,23 +125,6 @@ pub fn local_time(instant: Timestamp, zone: &TimeZone) -> String {
     instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
-fn truncated_by(text: &str, max: usize, width: impl Fn(char) -> usize) -> String {
-    if text.chars().map(&width).sum::<usize>() <= max {
-        return text.to_string();
-    }
-    let room = max.saturating_sub(1);
-    let mut used = 0;
-    let mut cut: String = text
-        .chars()
-        .take_while(|&c| {
-            used += width(c);
-            used <= room
-        })
-        .collect();
-    cut.push('…');
-    cut
-}
-
 /// The value at `index`; the check has seen to it that it is there.
 pub(super) fn value<'a>(helper: &'a Helper<'_>, index: usize) -> &'a Value {
     helper.param(index).map_or(&Value::Null, |param| param.value())
@@ -185,15 +166,10 @@ fn max_characters(helper: &Helper<'_>) -> Result<usize, RenderError> {
 type Plain = fn(OutputKind, &Helper<'_>) -> Result<String, RenderError>;
 
 /// The helpers that are values, each with the function that answers for it.
-const PLAIN: [(&str, Plain); 9] = [
-    ("truncate", |kind, helper| Ok(truncated_by(&text(value(helper, 0)), max_characters(helper)?, |c| kind.width(c)))),
-    ("excerpt", |kind, helper| {
-        let width = |text: &str| text.chars().map(|c| kind.width(c)).sum::<usize>();
-        let max = max_characters(helper)?;
-        Ok(truncated_by(&excerpt(&text(value(helper, 0)), max, width), max, |c| kind.width(c)))
-    }),
+const PLAIN: [(&str, Plain); 8] = [
+    ("truncate", |kind, helper| Ok(shortened(&text(value(helper, 0)), max_characters(helper)?, |c| kind.width(c)))),
     ("upper", |_, helper| Ok(text(value(helper, 0)).to_uppercase())),
-    ("shorten", shortened),
+    ("shorten", names_as_they_fit),
     ("count", |_, helper| match value(helper, 0).as_u64() {
         Some(number) => Ok(grouped(number)),
         None => failed("\"count\" wants a number, such as data.totals.ended"),
@@ -259,7 +235,7 @@ fn prose(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderError> {
     let mut said = String::new();
     for piece in pieces {
         let whole = piece.get("text").map(text).unwrap_or_default();
-        let part = if room == 0 { String::new() } else { truncated_by(&whole, room, |c| kind.width(c)) };
+        let part = if room == 0 { String::new() } else { cut(&whole, room, |c| kind.width(c)) };
         room = room.saturating_sub(part.chars().map(|c| kind.width(c)).sum());
         let is_own = piece.get("is_own").is_some_and(|own| own == true);
         said.push_str(&if is_own { kind.own(&part) } else { kind.escaped(&part) });
@@ -271,7 +247,7 @@ fn prose(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderError> {
 }
 
 /// Names, as full as there is room for all that are to be told.
-fn shortened(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderError> {
+fn names_as_they_fit(kind: OutputKind, helper: &Helper<'_>) -> Result<String, RenderError> {
     let Value::Array(names) = value(helper, 0) else {
         return failed("\"shorten\" wants names, such as the jobs of a line");
     };
@@ -292,7 +268,7 @@ const RAW: [(&str, Plain); 4] = [
     ("code", |kind, helper| {
         let mut shown = text(value(helper, 0));
         if helper.param(1).is_some() {
-            shown = truncated_by(&shown, max_characters(helper)?, |c| kind.width(c));
+            shown = shortened(&shown, max_characters(helper)?, |c| kind.width(c));
         }
         Ok(kind.code(&shown).unwrap_or_default())
     }),
@@ -362,7 +338,7 @@ mod tests {
 
     #[test]
     fn truncation_for_slack_counts_what_slack_counts() {
-        let cut = truncated_by("<<<<", 10, |c| OutputKind::Slack.width(c));
+        let cut = shortened("<<<<", 10, |c| OutputKind::Slack.width(c));
         assert_eq!(cut, "<<…");
     }
 }

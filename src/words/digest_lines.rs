@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::failure::failure_line;
 use super::group::{GroupLine, heaps_of, only, pattern, shape};
 use super::language::truncated;
 use super::listener::Listener;
-use super::telling::telling_line;
 use super::verdict::grouped;
 use crate::limits::DIGEST_LINES_MAX;
 use crate::model::{DigestFacts, Labels, Severity, TroublePart};
@@ -52,7 +52,7 @@ pub struct Trouble {
     pub node: Option<String>,
     /// The path of its log, verbatim.
     pub log_path: Option<String>,
-    /// The error, of which the whole line is kept.
+    /// The line that says what went wrong, whole.
     pub error: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub fn troubles(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<Trouble> {
             names: (!is_alone).then(|| truncated(&names, MAIL_NAMES_MAX)),
             node: at.node.clone(),
             log_path: at.log_path.clone(),
-            error: first.error.clone(),
+            error: first.error.as_deref().and_then(failure_line).map(str::to_string),
         }
     };
     heaps(facts).iter().map(trouble).collect()
@@ -89,9 +89,9 @@ fn level(part: &TroublePart) -> &'static str {
     part.severity.unwrap_or(Severity::Error).as_str()
 }
 
-/// The line of what the scheduler says of a failure that says why.
+/// The line that says what went wrong.
 fn error(part: &TroublePart) -> Option<String> {
-    Some(truncated(telling_line(part.error.as_ref()?)?, ERROR_MAX))
+    Some(truncated(failure_line(part.error.as_ref()?)?, ERROR_MAX))
 }
 
 /// "team=finance tier=1".

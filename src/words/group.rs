@@ -6,9 +6,9 @@
 
 use serde::Serialize;
 
+use super::failure::failure_line;
 use super::language::{Language, truncated};
 use super::listener::Listener;
-use super::telling::telling_line;
 use super::verdict::grouped;
 use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_LINKS_MAX, GROUP_NODES_MAX};
 use crate::model::{AlertFacts, AlertState, GroupFacts, ReasonCode, Severity};
@@ -211,11 +211,11 @@ fn did_key(facts: &AlertFacts) -> String {
     }
 }
 
-/// The line of what the scheduler says of a failure that says why.
+/// The line that says what went wrong.
 fn error(facts: &AlertFacts) -> Option<String> {
     let own = facts.alert.measures.error.as_ref();
     let error = facts.instance.as_ref().and_then(|instance| instance.error.as_ref()).or(own);
-    let line = telling_line(error.filter(|_| facts.alert.state == AlertState::Firing)?)?;
+    let line = failure_line(error.filter(|_| facts.alert.state == AlertState::Firing)?)?;
     Some(truncated(line, ERROR_MAX))
 }
 

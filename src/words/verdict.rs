@@ -14,8 +14,13 @@ pub fn verdict(facts: &DigestFacts, language: Language) -> String {
     let ok = if ended.is_empty() { String::new() } else { grouped(outcomes.ok) };
     let n = some(if state == VerdictState::Broken { facts.broken.total } else { facts.recovered.total });
     let late = some(facts.breaches.total);
+    // Of a list that is cut nobody knows of the rest whether it is over.
+    let is_known = facts.breaches.total == facts.breaches.shown.len() as u64;
+    let past = facts.breaches.shown.iter().filter(|part| is_known && !part.is_running).count();
+    let past = some(past as u64);
     let unsure = if facts.completeness.complete { String::new() } else { language.say("digest.unsure", &[]) };
-    let values = [("n", n.as_str()), ("late", &late), ("ok", &ok), ("ended", &ended), ("unsure", &unsure)];
+    let values =
+        [("n", n.as_str()), ("late", &late), ("past", &past), ("ok", &ok), ("ended", &ended), ("unsure", &unsure)];
     match state {
         VerdictState::Broken => language.say("digest.verdict_broken", &values),
         VerdictState::Unknown => language.say("digest.verdict_unknown", &values),

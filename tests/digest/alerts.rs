@@ -246,6 +246,14 @@ fn a_verdict_says_how_many_jobs_and_how_many_runs() {
             "2 late or too long, 1 recovered · 1,204 of 1,210 ok",
             "2 个延迟或超时，1 个作业已恢复 · 1,210 次运行中 1,204 次成功",
         ),
+        // Of the four of the sample two are over.
+        (
+            Late,
+            [0, 4, 0, 1210],
+            true,
+            "4 late or too long (2 over by now) · 1,204 of 1,210 ok",
+            "4 个延迟或超时（其中 2 个已结束） · 1,210 次运行中 1,204 次成功",
+        ),
         (
             Recovered,
             [0, 0, 1, 1210],

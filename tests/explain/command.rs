@@ -17,9 +17,11 @@ rules:
 
 async fn set() -> Stage {
     let stage = Stage::set(RULES).await;
-    for id in 1..=4 {
+    for id in 1..=3 {
         stage.workspace.put(failed("etl_orders", id));
     }
+    let error_message = Some("INFO 5 rows\nERROR: disk is full".to_string());
+    stage.workspace.put(SimInstance { error_message, ..failed("etl_orders", 4) });
     stage.workspace.put(SimInstance::waiting("etl_stock", 9, ago(120)).ended("success", ago(60)));
     stage.once(0).await;
     stage
@@ -61,6 +63,8 @@ async fn a_run_is_explained_rule_by_rule_with_the_answer_of_the_channel() {
     assert_eq!((&rule("slow")["outcome"], &rule("slow")["reason"]), (&"not-told".into(), &"other-status".into()));
     assert_eq!((&rule("elsewhere")["matches"], &rule("elsewhere")["reason"]), (&false.into(), &"other-job".into()));
 
+    let with_log = text(&stage.output(&["explain", "etl_orders/4"]).await.stdout);
+    assert!(with_log.contains("    error: INFO 5 rows\n      ERROR: disk is full\n"), "{with_log}");
     let job = text(&stage.output(&["explain", "etl_orders"]).await.stdout);
     assert!(job.starts_with("the job etl_orders in warehouse\n  4: fail, "), "{job}");
     let unknown = stage.output(&["explain", "etl_ordres"]).await;

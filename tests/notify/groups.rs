@@ -59,6 +59,24 @@ fn what_all_of_them_share_is_the_headline() {
 }
 
 #[test]
+fn jobs_whose_logs_end_with_one_error_share_a_line_that_says_it() {
+    let log = |job: i64| {
+        let lines: Vec<String> =
+            (0..20).map(|line| format!("INFO job {job} has read part {}", "x".repeat(line))).collect();
+        format!("{}\nERROR: connection to dws-prod refused\nINFO job {job} is over", lines.join("\n"))
+    };
+    let alerts: Vec<AlertFacts> = (0..30).map(|n| failed(&format!("load_{n}"), n, Some(&log(n)))).collect();
+    let (headline, lines) = said(alerts, Language::En);
+    let since = short(at(0));
+    let expected = "ERROR: connection to dws-prod refused";
+    assert_eq!(headline, format!("30 load_* jobs failed in warehouse since {since}: {expected}"));
+    assert_eq!(
+        lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(),
+        [format!("30 load_* jobs failed since {since}: {expected}")]
+    );
+}
+
+#[test]
 fn each_error_has_a_line_with_its_jobs_and_the_worst_stands_first() {
     let mut alerts: Vec<AlertFacts> = (0..4).map(|n| failed(&format!("load_{n}"), n, Some("refused"))).collect();
     alerts.extend((4..7).map(|n| failed(&format!("load_{n}"), n, Some("table is missing"))));

@@ -2,10 +2,10 @@
 //! not noticed late, a node under a recovery failed before, and in a test nothing has failed.
 
 use jiff::{SignedDuration, Timestamp};
-use nightbell::model::{InstancePart, Message, MessageData, Status};
+use nightbell::model::{BreachPart, InstancePart, Labels, Message, MessageData, Status};
 use nightbell::notify::{ReceiverSettings, Renderer};
 use nightbell::template::{digest_samples, group_samples};
-use nightbell::words::Language;
+use nightbell::words::{Language, late_lines};
 use serde_json::Value;
 
 use super::guides::{kinds, sample, texts};
@@ -54,6 +54,22 @@ fn a_run_that_never_started_has_waited_and_not_run() {
                 assert!(text.contains(waited) && !text.contains(ran), "{kind}:\n{text}");
             },
         );
+    }
+}
+
+/// Twenty lines of a log say how far the job came, and the last one why it went no further: that one is what a phone shows.
+#[test]
+fn of_a_log_that_is_too_long_the_error_is_kept() {
+    let mut message = sample("alert.firing ordinary");
+    let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
+    let lines: Vec<String> =
+        (0..40).map(|n| format!("08:00:{n:02} INFO {n} partitions of ods_orders are loaded")).collect();
+    let last = "FATAL connection to dws prod refused";
+    let log = format!("{}\n08:00:41 {last}\n08:00:42 INFO the pool is closed", lines.join("\n"));
+    assert!(log.len() > 2000, "{}", log.len());
+    facts.instance.as_mut().expect("a run").error = Some(log);
+    for language in Language::ALL {
+        read(&message, language, |_| true, |kind, text| assert!(text.contains(last), "{kind}:\n{text}"));
     }
 }
 
@@ -238,4 +254,39 @@ fn a_digest_says_how_many_it_leaves_out() {
         assert_eq!(text.matches("connection to dws-prod refused").count(), 1, "{part}:\n{text}");
         assert!(text.contains("real-time job stream_clicks stopped with an exception"), "{part}:\n{text}");
     }
+}
+
+/// Ten jobs that missed one deadline are one line in a chat, and what is over by now stands after what is not.
+#[test]
+fn what_is_late_is_told_together_and_before_what_is_over() {
+    let (_, mut message) = digest_samples().into_iter().find(|(name, _)| name == "digest late").unwrap();
+    let MessageData::Digest(facts) = &mut message.data else { panic!("a digest") };
+    let of_kind =
+        |is_running| facts.breaches.shown.iter().find(|it| it.kind == "not-finished-by" && it.is_running == is_running);
+    let (late, over) = (of_kind(true).unwrap().clone(), of_kind(false).unwrap().clone());
+    let labels: Labels = [("team".to_string(), "finance".to_string())].into();
+    let late = (0..10).map(|n| BreachPart { job: format!("load_{n}"), labels: labels.clone(), ..late.clone() });
+    facts.breaches.shown = std::iter::once(over).chain(late).collect();
+    facts.breaches.total = 40;
+    let lines = |language| -> Vec<(bool, String)> {
+        late_lines(facts, language).into_iter().map(|line| (line.is_over, line.text)).collect()
+    };
+    let expected = [
+        (false, "10 load_* jobs: not finished by 06:30, 1h 35m late so far · warning · team=finance"),
+        (true, "etl_users: finished 12m after 06:30 · warning"),
+        (false, "… 40 in all, 11 shown"),
+    ];
+    assert_eq!(lines(Language::En), expected.map(|(is_over, text)| (is_over, text.to_string())));
+    assert!(lines(Language::Zh)[0].1.starts_with("10 个 load_* 作业："), "{:?}", lines(Language::Zh));
+    let names = late_lines(facts, Language::En).remove(0).names.unwrap();
+    assert!(names.starts_with("load_0, load_1, ") && names.ends_with("load_9"), "{names}");
+    read(
+        &message,
+        Language::En,
+        |kind| !["email", "smn"].contains(&kind),
+        |kind, text| {
+            let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{kind}: no {words:?}\n{text}"));
+            assert!(at("⏱ 10 load") < at("☑️ etl") && at("☑️ etl") < at("40 in all, 11 shown"), "{kind}:\n{text}");
+        },
+    );
 }

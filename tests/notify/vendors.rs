@@ -467,9 +467,7 @@ async fn attempts_are_signed_anew_and_say_the_same() {
 #[tokio::test]
 async fn pagerduty_resolves_what_it_triggered() {
     let mut keys = Vec::new();
-    for (kind, action) in
-        [(MessageKind::AlertFiring, "trigger"), (MessageKind::AlertResolved, "resolve"), (MessageKind::Test, "trigger")]
-    {
+    for (kind, action) in [(MessageKind::AlertFiring, "trigger"), (MessageKind::AlertResolved, "resolve")] {
         let message = sample_message(kind, now());
         let requests = arrived(|base| yaml_of("pagerduty", base), "pagerduty", &message, &[0]).await;
         let event: Value = serde_json::from_slice(split(&requests[0]).unwrap().1).unwrap();
@@ -479,6 +477,31 @@ async fn pagerduty_resolves_what_it_triggered() {
         keys.push(event["dedup_key"].clone());
     }
     assert_eq!(keys[0], keys[1]);
+}
+
+/// A test opens an incident, which proves the way, closes it at once, and says nowhere that anything failed. Two people's tests
+/// share none.
+#[tokio::test]
+async fn a_test_of_pagerduty_closes_the_incident_that_it_opened() {
+    let server = Server::start(Reply::Vendor(vendor("pagerduty"))).await;
+    let settings = settings(&yaml_of("pagerduty", &server.base));
+    for later in [0, 1] {
+        let attempt =
+            nightbell::app::send_test(&settings, now() + std::time::Duration::from_secs(later)).await.unwrap();
+        assert_eq!(attempt.outcome, Delivered, "{attempt:?}");
+    }
+    let requests = server.requests();
+    let events: Vec<Value> =
+        requests.iter().map(|request| serde_json::from_slice(split(request).unwrap().1).unwrap()).collect();
+    let actions: Vec<&str> = events.iter().map(|event| event["event_action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["trigger", "resolve", "trigger", "resolve"]);
+    let keys: Vec<&str> = events.iter().map(|event| event["dedup_key"].as_str().unwrap()).collect();
+    assert!(keys[0] == keys[1] && keys[2] == keys[3] && keys[0] != keys[2], "{keys:?}");
+    for event in events {
+        assert_eq!(event["payload"]["severity"], "info");
+        let details = event["payload"]["custom_details"].to_string();
+        assert!(details.contains("Nothing has failed") && !details.contains("etl_orders"), "{details}");
+    }
 }
 
 /// Whom the configuration names is mentioned when something fails, and left in peace when it is over.

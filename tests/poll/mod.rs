@@ -17,8 +17,11 @@ mod spans;
 mod status;
 pub(crate) mod world;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
-use nightbell::model::{AlertState, Status};
+use nightbell::limits::LOGS_TIME_MAX;
+use nightbell::model::{Alert, AlertState, Status};
 use nightbell::source::SourceErrorKind;
 use nightbell::worker::poll::PollError;
 
@@ -101,6 +104,27 @@ async fn a_listing_that_never_ends_is_given_up_and_the_source_is_unknown() {
     assert!(error.to_string().contains("not read to its end within 900 s"), "{error}");
     let conditions = nightbell::store::Archive::sources(&*scene.store).await.unwrap();
     assert!(conditions[0].unreadable.is_some(), "{conditions:?}");
+}
+
+/// The storage of the logs is slow, or answers nobody: every alert has its nodes all the same, and goes out soon.
+#[tokio::test]
+async fn a_slow_storage_of_logs_costs_no_alert_its_nodes() {
+    for (takes, read) in [(Duration::from_millis(2500), 12), (Duration::from_secs(3600), 0)] {
+        let mut scene = Scene::open(FAILURES).await;
+        scene.poll().await;
+        scene.pass(minutes(5));
+        let now = scene.now();
+        let failed = |n: i64| run(&format!("etl_{n}"), &n.to_string(), Status::Fail, now - minutes(3), Some(now));
+        scene.show((0..30).map(failed));
+        scene.source.shown().log_takes = Some(takes);
+        let begun = tokio::time::Instant::now();
+        scene.poll().await;
+        assert!(begun.elapsed() < LOGS_TIME_MAX + Duration::from_secs(5), "{:?}", begun.elapsed());
+        let alerts = scene.alerts().await;
+        assert_eq!(alerts.iter().filter(|alert| alert.facts.node_details == "ok").count(), 30);
+        let log = |alert: &Alert| alert.facts.instance.as_ref()?.error.clone();
+        assert_eq!(alerts.iter().filter_map(log).count(), read);
+    }
 }
 
 /// A run that its source had lost sight of, and that turns out to have failed before that was noticed.

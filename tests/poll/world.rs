@@ -15,7 +15,7 @@ use nightbell::model::{
 };
 use nightbell::notify::Renderer;
 use nightbell::rule::Muting;
-use nightbell::source::{Detail, Finding, Listing, Source, SourceError, SourceErrorKind, TellsSchedules};
+use nightbell::source::{Detail, Finding, Listing, LogEnd, Source, SourceError, SourceErrorKind, TellsSchedules};
 use nightbell::store::{Archive as _, Deliveries as _, SqlStore};
 use nightbell::worker::escalation::Escalations;
 use nightbell::worker::pending::{Receiver, Receivers};
@@ -65,6 +65,10 @@ pub(crate) struct Shown {
     pub(crate) pace: Option<(ManualClock, SignedDuration)>,
     /// How many lists were asked for.
     pub(crate) lists: usize,
+    /// How long the log of a run takes, which is read apart; none for a source that has no such logs.
+    pub(crate) log_takes: Option<Duration>,
+    /// How many logs are being read.
+    logs_under_way: usize,
 }
 
 #[derive(Clone, Default)]
@@ -82,6 +86,30 @@ impl Drop for Resume {
 impl Puppet {
     pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap()
+    }
+}
+
+/// Stops the runtime's clock while logs are read: whatever they take is over at once.
+struct Stopped(Puppet);
+
+impl Stopped {
+    fn by(puppet: &Puppet) -> Stopped {
+        let mut shown = puppet.shown();
+        if shown.logs_under_way == 0 {
+            tokio::time::pause();
+        }
+        shown.logs_under_way += 1;
+        Stopped(puppet.clone())
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let mut shown = self.0.shown();
+        shown.logs_under_way -= 1;
+        if shown.logs_under_way == 0 {
+            tokio::time::resume();
+        }
     }
 }
 
@@ -142,7 +170,10 @@ impl Puppet {
         let known = shown.details.get(&instance.id);
         let known = known.or_else(|| shown.listed.iter().find(|listed| listed.id == instance.id));
         match known {
-            Some(instance) if !shown.lost.contains(&instance.id) => Ok(Detail::new(instance.clone(), Vec::new())),
+            Some(instance) if !shown.lost.contains(&instance.id) => {
+                let log = shown.log_takes.map(|_| format!("the log of {}", instance.id));
+                Ok(Detail { log, ..Detail::new(instance.clone(), Vec::new()) })
+            }
             _ => Err(SourceError::new(SourceErrorKind::NotFound, "no such instance")),
         }
     }
@@ -159,6 +190,15 @@ impl Source for Puppet {
 
     fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>> {
         Box::pin(async { self.detailed(instance) })
+    }
+
+    fn with_log<'a>(&'a self, _: Option<&'a str>, log: &'a str) -> BoxFuture<'a, Option<LogEnd>> {
+        Box::pin(async move {
+            let takes = self.shown().log_takes?;
+            let _stopped = Stopped::by(self);
+            tokio::time::sleep(takes).await;
+            Some(LogEnd { error: log.to_string(), tail: Some(log.to_string()) })
+        })
     }
 
     fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {

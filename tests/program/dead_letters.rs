@@ -106,7 +106,13 @@ async fn dead_letters_are_listed_shown_and_sent_again_beside_a_running_program()
         assert!(said(&stage, &["deliveries", "--json", filter[0], filter[1]], code).await.is_empty(), "{filter:?}");
     }
     let id = dead[0]["id"].as_str().unwrap().to_string();
-    let shown = said(&stage, &["deliveries", "show", &id, "--json"], 0).await.remove(0);
+    // Eight characters are shown, and enough to name it.
+    let listed = text(&stage.output(&["deliveries"]).await.stdout);
+    assert!(listed.contains(&id[..8]) && !listed.contains(&id[..9]), "{listed}");
+    let several = stage.output(&["deliveries", "show", ""]).await;
+    assert_eq!((several.status.code(), several.stdout.len()), (Some(2), 0));
+    assert!(text(&several.stderr).contains("several deliveries' ids begin with"), "{}", text(&several.stderr));
+    let shown = said(&stage, &["deliveries", "show", &id[..8], "--json"], 0).await.remove(0);
     assert_eq!((shown["id"].as_str(), shown["attempt_log"][0]["status"].as_str()), (Some(id.as_str()), Some("410")));
     assert_eq!(shown["alert_data"]["alert"]["id"], shown["alert"]);
     assert!(shown["content"]["body"].as_str().unwrap().contains("obs://log/"), "{shown}");
@@ -117,7 +123,7 @@ async fn dead_letters_are_listed_shown_and_sent_again_beside_a_running_program()
     }
     stage.sink.answer(200);
     let running = stage.start();
-    let again = said(&stage, &["deliveries", "retry", &id, "no-such-id", "--json"], 1).await;
+    let again = said(&stage, &["deliveries", "retry", &id[..8], "no-such-id", "--json"], 1).await;
     assert_eq!(again[0], serde_json::json!({ "id": id, "state": "pending", "error": null }));
     assert_eq!(again[1]["error"], "there is no such delivery");
     // The lane looks by itself within a minute; a run that starts looks at once.

@@ -4,10 +4,14 @@
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
 use nightbell::clock::{Clock as _, SystemClock};
+use nightbell::limits::{OBS_AT_ONCE, OBS_GZIP_BYTES_MAX, OBS_TIMEOUT, OBS_UNPACKED_BYTES_MAX};
+use nightbell::source::LogEnd;
 use nightbell::source::dataarts::Logs;
 use rusty_s3::actions::PutObject;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
@@ -110,9 +114,8 @@ async fn told(bench: &Bench, source: &DataArts, id: u64, path: &str) -> Option<S
     let node = SimNode::ended("load", "Shell", "fail", ago(60), ago(30)).log_path(path);
     bench.sim.put(SimInstance::waiting("etl_orders", id, ago(60)).ended("fail", ago(30)).node(node));
     let detail = source.detail(&an_instance(&id.to_string())).await.unwrap();
-    assert_eq!(detail.nodes[0].log_path.as_deref(), Some(path));
-    assert_eq!(detail.nodes[0].log_tail, detail.instance.error, "the node has the end of its log by itself, too");
-    detail.instance.error
+    assert_eq!((detail.nodes[0].log_path.as_deref(), detail.log.as_deref()), (Some(path), Some(path)));
+    source.with_log(detail.instance.error.as_deref(), path).await.map(|end| end.error).or(detail.instance.error)
 }
 
 #[tokio::test]
@@ -185,51 +188,31 @@ async fn a_bucket_that_refuses_is_left_alone_for_an_hour() {
 async fn a_storage_that_hangs_holds_nothing_up_for_long() {
     let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", hanging.local_addr().unwrap());
-    let accepted = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let accepted = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&accepted);
     tokio::spawn(async move {
         let mut held = Vec::new();
         while let Ok((connection, _)) = hanging.accept().await {
-            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            counted.fetch_add(1, Ordering::SeqCst);
             held.push(connection);
         }
     });
     let bench = Bench::start(SimConfig::default()).await;
-    let logs = Logs {
-        tail: 20,
-        endpoint,
-        region: "r".into(),
-        path_style: true,
-        access_key: inline("ak"),
-        secret_key: inline("sk"),
-        security_token: None,
-    };
-    let source = bench.open(&Settings { logs: Some(logs), ..bench.settings() });
+    let source = bench.open(&Settings { logs: Some(logs_at(endpoint)), ..bench.settings() });
+    let node = SimNode::ended("load", "Shell", "fail", ago(60), ago(30)).log_path("obs://b/k");
+    bench.sim.put(SimInstance::waiting("etl_orders", 9, ago(60)).ended("fail", ago(30)).node(node));
+    assert_eq!(source.detail(&an_instance("9")).await.unwrap().nodes.len(), 1);
+    assert_eq!(accepted.load(Ordering::SeqCst), 0, "the nodes wait for no log");
+    let begun = Instant::now();
     for id in 1..=5 {
         assert_eq!(told(&bench, &source, id, "obs://b/k").await, None);
     }
-    assert_eq!(accepted.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
+    assert!(begun.elapsed() < OBS_TIMEOUT + Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
-/// Where many alerts begin together, those whose logs wait for a slow bucket are told with the others, and the bucket that does
-/// answer is no silent one.
-#[tokio::test]
-async fn a_slow_storage_is_read_from_for_a_while_and_not_taken_for_a_silent_one() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let slow = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", slow.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((mut connection, _)) = slow.accept().await {
-            tokio::spawn(async move {
-                let _ = connection.read(&mut [0; 4096]).await;
-                tokio::time::sleep(Duration::from_millis(1500)).await;
-                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 13\r\nconnection: close\r\n\r\nthe last line";
-                let _ = connection.write_all(answer.as_bytes()).await;
-            });
-        }
-    });
-    let (bench, clock) = bench_now(SignedDuration::ZERO).await;
-    let logs = Logs {
+fn logs_at(endpoint: String) -> Logs {
+    Logs {
         tail: 20,
         endpoint,
         region: "r".into(),
@@ -237,14 +220,78 @@ async fn a_slow_storage_is_read_from_for_a_while_and_not_taken_for_a_silent_one(
         access_key: inline("ak"),
         secret_key: inline("sk"),
         security_token: None,
-    };
-    let source = bench.open(&Settings { logs: Some(logs), ..bench.settings() });
-    // Two are read at once: the last two wait for three seconds and are read for one and a half.
-    let told_together = futures_util::future::join_all((1..=6).map(|id| told(&bench, &source, id, "obs://b/k"))).await;
-    assert!(told_together.iter().all(|error| error.as_deref() == Some("the last line")), "{told_together:?}");
-    // What takes longer together is told without: the nodes are there all the same.
-    clock.set(clock.now() + SignedDuration::from_secs(9));
-    assert_eq!(told(&bench, &source, 7, "obs://b/k").await, None);
-    clock.set(clock.now() + SignedDuration::from_secs(22));
-    assert_eq!(told(&bench, &source, 8, "obs://b/k").await.as_deref(), Some("the last line"));
+    }
+}
+
+/// A storage that takes a while for each answer.
+struct Slow {
+    endpoint: String,
+    /// How many requests were answered at once at most, and how many there were.
+    most: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Slow {
+    /// Every object is what `object` makes of its key.
+    async fn start(takes: Duration, object: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Slow {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let [now, most, asked] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
+        let (object, counts) = (Arc::new(object), (Arc::clone(&most), Arc::clone(&asked)));
+        let router = axum::Router::new().fallback(move |request: axum::extract::Request| {
+            let (object, now, (most, asked)) = (Arc::clone(&object), Arc::clone(&now), counts.clone());
+            async move {
+                asked.fetch_add(1, Ordering::SeqCst);
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(takes).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                object(request.uri().path().trim_start_matches("/b/"))
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Slow { endpoint, most, asked }
+    }
+}
+
+/// Thirty jobs fail at once, and two logs are read at a time: who waits for its turn has not found the storage silent.
+#[tokio::test]
+async fn a_queue_before_a_slow_storage_is_no_silence_of_it() {
+    let takes = Duration::from_millis(1500);
+    let storage = Slow::start(takes, |key| format!("reading\nERROR: {key} is missing\n").into_bytes()).await;
+    let bench = Bench::start(SimConfig::default()).await;
+    let source = bench.open(&Settings { logs: Some(logs_at(storage.endpoint.clone())), ..bench.settings() });
+    let begun = Instant::now();
+    let paths: Vec<String> = (0..6).map(|key| format!("obs://b/k{key}")).collect();
+    let read = futures_util::future::join_all(paths.iter().map(|path| source.with_log(Some("exit 1"), path))).await;
+    for (key, end) in read.into_iter().enumerate() {
+        let tail = format!("reading\nERROR: k{key} is missing");
+        assert_eq!(end, Some(LogEnd { error: format!("exit 1\n{tail}"), tail: Some(tail) }));
+    }
+    // Each takes less than the patience with the storage, and all of them more.
+    assert!(begun.elapsed() > OBS_TIMEOUT, "{:?}", begun.elapsed());
+    assert_eq!(storage.most.load(Ordering::SeqCst), OBS_AT_ONCE);
+    assert!(source.with_log(None, "obs://b/later").await.is_some(), "it does not rest");
+}
+
+/// What unpacks to more than anybody reads costs neither the alert nor the logs after it.
+#[tokio::test]
+async fn a_packed_log_that_is_too_large_or_never_ends_is_left_out() {
+    let storage = Slow::start(Duration::ZERO, |key| match key {
+        // A few kilobytes that unpack to more than is read.
+        "bomb.gz" => packed(&"0".repeat(1 << 20)).repeat(usize::try_from(OBS_UNPACKED_BYTES_MAX >> 20).unwrap() + 1),
+        "large.gz" => {
+            let mut out = Vec::new();
+            GzEncoder::new(&vec![7; OBS_GZIP_BYTES_MAX][..], Compression::none()).read_to_end(&mut out).unwrap();
+            out
+        }
+        _ => b"its last line\n".to_vec(),
+    })
+    .await;
+    let bench = Bench::start(SimConfig::default()).await;
+    let source = bench.open(&Settings { logs: Some(logs_at(storage.endpoint.clone())), ..bench.settings() });
+    for key in ["bomb.gz", "large.gz"] {
+        assert_eq!(source.with_log(None, &format!("obs://b/{key}")).await, None, "{key}");
+    }
+    assert_eq!(source.with_log(None, "obs://b/plain").await.unwrap().tail.as_deref(), Some("its last line"));
+    assert_eq!(storage.asked.load(Ordering::SeqCst), 3);
 }

@@ -13,7 +13,7 @@ use super::place::Desk;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::desk::json;
-use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId, RuleId};
+use crate::model::{AlertId, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, RuleId};
 use crate::store::{Deliveries as _, DeliveryQuery, Desk as _, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
 
@@ -131,6 +131,18 @@ async fn alert_named(store: &SqlStore, name: &str) -> Result<AlertId, Failure> {
     }
 }
 
+/// The delivery whose id is, or begins with, `name`; of one that is not known the name itself, which its caller finds to be none.
+async fn delivery_named(store: &SqlStore, name: &str) -> Result<DeliveryId, Failure> {
+    let mut found = store.deliveries_named(&name.to_ascii_lowercase()).await?;
+    match (found.pop(), found.is_empty()) {
+        (Some(id), true) => Ok(id),
+        (Some(_), false) => {
+            Err(Failure::Usage(format!("several deliveries' ids begin with {name:?}; write more of it")))
+        }
+        (None, _) => Ok(DeliveryId::new(name)),
+    }
+}
+
 /// What a delivery tells of: its job; of several alerts, and of none, what it is.
 fn about(delivery: &Delivery, job: Option<&String>) -> String {
     match (job, delivery.kind) {
@@ -142,10 +154,10 @@ fn about(delivery: &Delivery, job: Option<&String>) -> String {
 
 fn row(delivery: &Delivery, job: Option<&String>, zone: &TimeZone) -> Vec<String> {
     let next = delivery.next_attempt_at.map(|at| format!("next attempt {}", local(at, zone)));
-    let merged = delivery.merged_into.as_ref().map(|id| format!("merged into {id}"));
+    let merged = delivery.merged_into.as_ref().map(|id| format!("merged into {}", id.short()));
     let outcome = delivery.last_error.as_deref().map(display_text).into_iter().chain(merged).chain(next);
     vec![
-        delivery.id.to_string(),
+        delivery.id.short().to_string(),
         local(delivery.created_at, zone),
         delivery.receiver.to_string(),
         delivery.kind.to_string(),

@@ -16,7 +16,7 @@ use crate::words::not_revived;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The ids of deliveries that are dead or pending.
+    /// The ids of deliveries that are dead or pending, or their beginnings.
     #[arg(value_name = "ID", required_unless_present = "receiver", conflicts_with_all = ["receiver", "since"])]
     ids: Vec<String>,
     /// All to this receiver that is dead or waits for another attempt.
@@ -39,7 +39,16 @@ pub(super) async fn retry(desk: &Desk, arguments: &Arguments, as_json: bool) -> 
     let by = author(arguments.by.as_deref()).map_err(Failure::Usage)?;
     let store = SqlStore::open(&desk.config.store, Mode::Amend).await?;
     let now = now_of(&store).await?;
-    let which = which(desk, arguments, now)?;
+    let which = match which(desk, arguments, now)? {
+        DeadLetters::Named(names) => {
+            let mut ids = Vec::with_capacity(names.len());
+            for name in names {
+                ids.push(super::delivery_named(&store, name.as_str()).await?);
+            }
+            DeadLetters::Named(ids)
+        }
+        all @ DeadLetters::Of { .. } => all,
+    };
     names::receivers(desk, &store, arguments.receiver.as_slice()).await?;
     let revived = store.revive(&which, &by, now).await?;
     store.close().await;

@@ -10,7 +10,7 @@ use super::super::ground::{Exit, Failure};
 use super::super::output::{fail, lived, local, print, table};
 use crate::config::Config;
 use crate::desk::json;
-use crate::model::{Alert, Delivery, DeliveryId, DeliveryState};
+use crate::model::{Alert, Delivery, DeliveryState};
 use crate::store::{AttemptRecord, Deliveries as _, DeliveryRecord, Mode, SqlStore};
 use crate::template::display_text;
 use crate::words::{Language, summary};
@@ -18,7 +18,7 @@ use crate::yaml::duration_text;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The delivery's id.
+    /// The delivery's id, or its beginning.
     id: String,
     /// One JSON object.
     #[arg(long)]
@@ -27,7 +27,8 @@ pub(super) struct Arguments {
 
 pub(super) async fn show(config: &Config, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let Some(record) = store.delivery_record(&DeliveryId::new(&arguments.id)).await? else {
+    let id = super::delivery_named(&store, &arguments.id).await?;
+    let Some(record) = store.delivery_record(&id).await? else {
         fail(format_args!("there is no delivery {:?}; `nightbell deliveries` lists them", arguments.id));
         return Ok(Exit::Failed);
     };

@@ -205,7 +205,8 @@ fn failure_text(told: &Told) -> String {
     let mut text = String::new();
     let error = facts.instance.as_ref().and_then(|it| it.error.as_deref());
     if let Some(error) = error {
-        let _ = writeln!(text, "    error: {}", display_text(error));
+        let lines: Vec<String> = error.lines().map(display_text).collect();
+        let _ = writeln!(text, "    error: {}", lines.join("\n      "));
     }
     for node in &facts.failing_nodes {
         let retries = node.retries.filter(|number| *number > 0).map(|number| number.to_string());

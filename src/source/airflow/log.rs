@@ -14,7 +14,7 @@ use crate::source::contract::SourceError;
 use crate::source::kit::json::{Json, Spot};
 
 /// Of a log so much is kept while it is read: what is told of it, and the traces of errors, which are long.
-const KEPT_BYTES: usize = 64 * LOG_TAIL_BYTES_MAX;
+const KEPT_BYTES: usize = 25 * LOG_TAIL_BYTES_MAX;
 
 /// The last lines of a task's log, the oldest first.
 pub(super) async fn read_tail(source: &Airflow, run: &Instance, task: &Task) -> Result<Vec<String>, SourceError> {

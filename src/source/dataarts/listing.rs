@@ -9,7 +9,7 @@ use super::workspace::{DataArts, SPAN_DAYS, SPANS_DAYS};
 use crate::alert::failing_nodes;
 use crate::limits::SOURCE_PAGE_RECORDS;
 use crate::model::{Coverage, Instance, Part, Status, Window};
-use crate::source::contract::{Detail, Listing, SourceError, SourceErrorKind};
+use crate::source::contract::{Detail, Listing, LogEnd, SourceError, SourceErrorKind};
 use crate::source::kit::fault::bad_answer;
 use crate::source::kit::paging::{Limits, Meaning, Page, PageQuery, Whole, read_all};
 use crate::source::kit::{Call, excerpt};
@@ -49,28 +49,26 @@ impl DataArts {
         Ok(listing)
     }
 
-    /// An instance with its nodes.
+    /// An instance with its nodes, and of a run that failed where the log of the failing node is.
     pub(super) async fn detailed(&self, instance: &Instance) -> Result<Detail, SourceError> {
         let call = Call::get(&["jobs", &instance.job.name, "instances", &instance.id]);
         let mut detail = read_detail(instance, &self.client.body(&call).await?).map_err(bad_answer)?;
-        self.add_log(&mut detail).await;
+        let is_failure = matches!(detail.instance.status, Status::Fail | Status::RunningException);
+        if self.logs.is_some() && is_failure {
+            detail.log = failing_nodes(&detail.nodes).into_iter().find_map(|node| node.log_path);
+        }
         Ok(detail)
     }
 
-    /// Puts the end of the failing node's log under the error of a run that failed, as far as it can be had.
-    async fn add_log(&self, detail: &mut Detail) {
-        let is_failure = matches!(detail.instance.status, Status::Fail | Status::RunningException);
-        let Some(logs) = self.logs.as_ref().filter(|_| is_failure) else { return };
-        let nodes = failing_nodes(&detail.nodes);
-        let Some(path) = nodes.iter().find_map(|node| node.log_path.as_deref()) else { return };
+    /// The error with the end of the failing node's log under it, as far as it can be had.
+    pub(super) async fn error_with_log(&self, error: Option<&str>, path: &str) -> Option<LogEnd> {
+        let logs = self.logs.as_ref()?;
         let lines = logs.tail(&self.id, path).await;
-        if !lines.is_empty() {
-            let error = &mut detail.instance.error;
-            *error = excerpt::with_tail(error.as_deref(), &lines, logs.lines());
-            if let Some(node) = detail.nodes.iter_mut().find(|node| node.log_path.as_deref() == Some(path)) {
-                node.log_tail = excerpt::tail(&lines, logs.lines());
-            }
+        if lines.is_empty() {
+            return None;
         }
+        let error = excerpt::with_tail(error, &lines, logs.lines())?;
+        Some(LogEnd { error, tail: excerpt::tail(&lines, logs.lines()) })
     }
 
     /// A page of the instance list, of all jobs or of the one that is named.

@@ -46,7 +46,7 @@ pub use crate::iam::Auth;
 use crate::limits::DATAARTS_SPAN_MAX;
 use crate::model::{Belonging, Instance, Job, JobList, Node, SourceId, Window};
 use crate::secret::SecretRef;
-use crate::source::contract::{Detail, Finding, Learnt, Listing, Scheduler, Source, SourceError, TellsJobs};
+use crate::source::contract::{Detail, Finding, Learnt, Listing, LogEnd, Scheduler, Source, SourceError, TellsJobs};
 
 /// The word for `type`.
 const KIND: &str = "dataarts";
@@ -62,6 +62,10 @@ impl Source for DataArts {
 
     fn detail<'a>(&'a self, instance: &'a Instance) -> BoxFuture<'a, Result<Detail, SourceError>> {
         Box::pin(self.detailed(instance))
+    }
+
+    fn with_log<'a>(&'a self, error: Option<&'a str>, log: &'a str) -> BoxFuture<'a, Option<LogEnd>> {
+        Box::pin(self.error_with_log(error, log))
     }
 
     fn examine(&self) -> BoxFuture<'_, Vec<Finding>> {

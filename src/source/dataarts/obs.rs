@@ -21,10 +21,7 @@ use tokio::sync::Semaphore;
 use super::settings::Logs;
 use crate::clock::Clock;
 use crate::http::{BodyEnd, HttpClient, HttpSettings, Outgoing, Response};
-use crate::limits::{
-    OBS_AT_ONCE, OBS_GZIP_BYTES_MAX, OBS_SPELL_EVERY, OBS_SPELL_MAX, OBS_TAIL_BYTES, OBS_TIMEOUT,
-    OBS_UNPACKED_BYTES_MAX,
-};
+use crate::limits::{OBS_AT_ONCE, OBS_GZIP_BYTES_MAX, OBS_TAIL_BYTES, OBS_TIMEOUT, OBS_UNPACKED_BYTES_MAX};
 use crate::lock::locked;
 use crate::model::SourceId;
 use crate::secret::Secrets;
@@ -45,8 +42,6 @@ pub(super) struct LogReader {
     permits: Semaphore,
     /// Until when nothing is asked.
     rests_until: Mutex<Option<Timestamp>>,
-    /// When the first log of the present alerts was asked for.
-    spell_began: Mutex<Option<Timestamp>>,
 }
 
 /// Why there is no end of a log.
@@ -90,7 +85,7 @@ impl LogReader {
     ) -> Result<LogReader, SourceError> {
         let http = HttpClient::new(&HttpSettings { ca_file, client_cert: None }).map_err(|error| from_http(&error))?;
         let (permits, rests_until) = (Semaphore::new(OBS_AT_ONCE), Mutex::new(None));
-        Ok(LogReader { settings, http, clock, permits, rests_until, spell_began: Mutex::new(None) })
+        Ok(LogReader { settings, http, clock, permits, rests_until })
     }
 
     /// How many lines are wanted.
@@ -100,14 +95,12 @@ impl LogReader {
 
     /// The last lines of the log at `path`, the oldest first; none where they cannot be had.
     pub(super) async fn tail(&self, source: &SourceId, path: &str) -> Vec<String> {
-        if self.rests() || !self.has_time() {
+        if self.rests() {
             return Vec::new();
         }
-        // Who waits for others to have read theirs has met no bucket that does not answer.
-        let Ok(Ok(_permit)) = tokio::time::timeout(OBS_TIMEOUT, self.permits.acquire()).await else {
-            tracing::debug!(%source, path, "no log from OBS: too many at once");
-            return Vec::new();
-        };
+        // Who waits for its turn waits for this program, and not for the bucket: that is outside of what the bucket may take.
+        let Ok(_permit) = self.permits.acquire().await else { return Vec::new() };
+        // One that was served meanwhile may have found that nobody answers.
         if self.rests() {
             return Vec::new();
         }
@@ -123,34 +116,21 @@ impl LogReader {
             }
             Err(Trouble { why, rest }) => {
                 tracing::debug!(%source, path, "no log from OBS: {why}");
-                *locked(&self.rests_until) = rest.and_then(|rest| now.checked_add(rest).ok());
+                let until = rest.and_then(|rest| now.checked_add(rest).ok());
+                let mut rests_until = locked(&self.rests_until);
+                *rests_until = (*rests_until).max(until);
                 Vec::new()
             }
         }
     }
 
-    /// Whether the bucket is left alone for now.
+    /// Whether nothing is asked just now.
     fn rests(&self) -> bool {
-        let now = self.clock.now();
-        locked(&self.rests_until).is_some_and(|until| now < until)
-    }
-
-    /// Whether there is time for another log. Where many alerts begin together, a slow bucket must not take the time in which
-    /// their nodes are read.
-    fn has_time(&self) -> bool {
-        let now = self.clock.now();
-        let mut began = locked(&self.spell_began);
-        let since = began.and_then(|began| Duration::try_from(now.duration_since(began)).ok());
-        if since.is_none_or(|since| since >= OBS_SPELL_EVERY) {
-            *began = Some(now);
-            return true;
-        }
-        since.is_some_and(|since| since < OBS_SPELL_MAX)
+        locked(&self.rests_until).is_some_and(|until| self.clock.now() < until)
     }
 
     async fn read(&self, path: &str, now: Timestamp) -> Result<String, Trouble> {
-        let (bucket, key) =
-            object_of(path).ok_or_else(|| trouble("the log path is not a valid OBS path (obs://bucket/key)", None))?;
+        let (bucket, key) = object_of(path).ok_or_else(|| trouble("it is no obs://bucket/key", None))?;
         if key.ends_with(".gz") {
             let packed = self.get(bucket, key, Part::Whole, now).await?;
             return unpacked(packed.body()).map(|bytes| text_of(&bytes, true));
@@ -217,8 +197,7 @@ impl LogReader {
             None => Credentials::new(access.expose(), secret.expose()),
         };
         let style = if *path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
-        let endpoint: Url =
-            endpoint.parse().map_err(|_| trouble("the endpoint is not a valid URL", Some(REFUSED_FOR)))?;
+        let endpoint: Url = endpoint.parse().map_err(|_| trouble("the endpoint is no address", Some(REFUSED_FOR)))?;
         let bucket = Bucket::new(endpoint, style, bucket.to_string(), region.clone())
             .map_err(|error| trouble(error.to_string(), None))?;
         let url = GetObject::new(&bucket, Some(&credentials), key).sign_with_time(SIGNED_FOR, &now);

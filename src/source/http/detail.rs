@@ -16,7 +16,7 @@ use crate::source::kit::excerpt;
 use crate::source::kit::json::Json;
 
 /// Of a log so much is kept while it is read: more than is told of it.
-const LOG_BYTES: usize = 16 * LOG_TAIL_BYTES_MAX;
+const LOG_BYTES: usize = 7 * LOG_TAIL_BYTES_MAX;
 
 impl HttpSource {
     /// The run that was asked for.

@@ -15,6 +15,8 @@ use crate::limits::{INSTANCE_ERROR_BYTES_MAX, LOG_TAIL_BYTES_MAX, LOG_TAIL_LINES
 /// room.
 const READ_BYTES_MAX: usize = 8 << 10;
 const LINES_READ: usize = 4;
+/// Longest line of a log that is told, in bytes.
+const LINE_BYTES_MAX: usize = 400;
 const REDACTED: &str = "<redacted>";
 
 /// Colours and cursor movements of terminals.
@@ -68,7 +70,7 @@ pub(in crate::source) fn with_tail(result: Option<&str>, log: &[String], count: 
     let newest: Vec<String> = newest.iter().map(|line| cut_to(line.clone(), READ_BYTES_MAX)).collect();
     let lines = readable(&newest.join("\n"));
     for line in lines.lines().rev().filter(|line| !line.trim().is_empty()).take(count) {
-        let line = cut_to(line.to_string(), LOG_TAIL_BYTES_MAX / 3);
+        let line = cut_to(line.to_string(), LINE_BYTES_MAX);
         let Some(left) = room.checked_sub(line.len() + 1) else { break };
         room = left;
         tail.push(line);
@@ -156,6 +158,14 @@ mod tests {
         assert_eq!(failure_text(None, &endless).unwrap().lines().next(), Some("password=<redacted>"));
         assert_eq!(failure_text(None, &[]), None);
         assert_eq!(failure_text(Some(" \r\n"), &["\u{1b}[0m".to_string()]), None);
+    }
+
+    #[test]
+    fn twenty_lines_as_logs_have_them_are_kept() {
+        let log: Vec<String> = (0..60).map(|n| format!("2026-11-21 08:00:{n} INFO {}", "x".repeat(85))).collect();
+        assert_eq!(log[59].len(), 110);
+        let text = with_tail(Some("exit code 1"), &log, 20).unwrap();
+        assert_eq!((text.lines().count(), text.lines().last()), (21, log.last().map(String::as_str)));
     }
 
     #[test]

@@ -42,6 +42,19 @@ impl Deliveries for SqlStore {
         Ok(rows::all(&found, "delivery", rows::delivery))
     }
 
+    async fn deliveries_named(&self, prefix: &str) -> Result<Vec<DeliveryId>, StoreError> {
+        // Bounds and no pattern, as for alerts.
+        let sql =
+            "SELECT id FROM delivery WHERE id >= $1 AND substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id LIMIT 2";
+        let found: Vec<String> = sqlx::query_scalar(sql)
+            .bind(prefix)
+            .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(found.into_iter().map(DeliveryId::new).collect())
+    }
+
     async fn delivery_record(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
         // One transaction, so that what is told is of one moment.
         let mut read = self.snapshot().await?;

@@ -1,7 +1,8 @@
 //! The calls about what alerts: the nodes of its run, and what the run is a part of.
 //!
 //! They are bounded in number, in concurrency and in time, because a night in which everything fails must not make the
-//! alarm late: what could not be asked in time is told without its nodes, and says so.
+//! alarm late: what could not be asked in time is told without its nodes, and says so. Logs that are kept elsewhere come last,
+//! with a time of their own: a slow storage costs nobody the nodes.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -10,9 +11,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::poller::Poller;
-use crate::alert::{attach_belonging, attach_error, attach_nodes, attach_place, is_about_job_status};
+use crate::alert::{attach_belonging, attach_error, attach_log_tail, attach_nodes, attach_place, is_about_job_status};
 use crate::decide::{Decided, to_detail};
-use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, PART_OF_TIME_MAX};
+use crate::limits::{DETAIL_CONCURRENCY, DETAIL_TIME_MAX, LOGS_TIME_MAX, PART_OF_TIME_MAX};
 use crate::model::{Alert, Belonging, Instance, InstanceKey, Job, JobRef, NodeDetails, Severity, SourceId};
 use crate::rule::Grouping;
 use crate::source::{Detail, Source};
@@ -25,6 +26,7 @@ struct Look {
     belonging: Option<Belonging>,
     url: Option<String>,
     owner: Option<String>,
+    log: Option<String>,
 }
 
 impl Look {
@@ -36,6 +38,13 @@ impl Look {
             attach_belonging(alert, belonging.clone());
         }
     }
+}
+
+/// A log whose end belongs under the error of a run.
+struct Log {
+    of: InstanceKey,
+    error: Option<String>,
+    path: String,
 }
 
 /// What is looked at.
@@ -101,10 +110,39 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             .buffer_unordered(DETAIL_CONCURRENCY)
             .filter_map(std::future::ready);
         // Each is put where it belongs as it comes: of thousands a few are held.
+        let mut logs = Vec::new();
         while let Some((key, look)) = looks.next().await {
             for at in by_subject.get(&key).into_iter().flatten() {
                 look.attach_to(alerts[*at]);
             }
+            logs.extend(look.log.map(|path| Log { of: key, error: look.error, path }));
+        }
+        self.add_logs(logs, &by_subject, &mut alerts).await;
+    }
+
+    /// Puts the ends of logs under the errors of their runs, as many as can be read in the time for that.
+    async fn add_logs(&self, logs: Vec<Log>, of: &HashMap<InstanceKey, Vec<usize>>, alerts: &mut [&mut Alert]) {
+        if logs.is_empty() {
+            return;
+        }
+        let mut read = stream::iter(logs)
+            .map(|log| async move {
+                let end = self.source.with_log(log.error.as_deref(), &log.path).await;
+                (log, end)
+            })
+            .buffer_unordered(DETAIL_CONCURRENCY);
+        let all = async {
+            while let Some((log, end)) = read.next().await {
+                let Some(end) = end else { continue };
+                for at in of.get(&log.of).into_iter().flatten() {
+                    attach_error(alerts[*at], Some(end.error.clone()));
+                    attach_log_tail(alerts[*at], &log.path, end.tail.clone());
+                }
+            }
+        };
+        if tokio::time::timeout(LOGS_TIME_MAX, all).await.is_err() {
+            let secs = LOGS_TIME_MAX.as_secs();
+            tracing::debug!(source = %self.settings.id, "not every log was read: the {secs} s for that were over");
         }
     }
 
@@ -143,8 +181,8 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         );
         let belonging = belonging.ok().flatten();
         let nodes = match detail {
-            Ok(Ok(Detail { instance, nodes, url, owner })) => {
-                return Look { nodes: NodeDetails::Known(nodes), error: instance.error, belonging, url, owner };
+            Ok(Ok(Detail { instance, nodes, url, owner, log })) => {
+                return Look { nodes: NodeDetails::Known(nodes), error: instance.error, belonging, url, owner, log };
             }
             Ok(Err(error)) => NodeDetails::Unreadable(format!("could not be read: {error}")),
             Err(_) => {
@@ -155,7 +193,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
                 NodeDetails::Unreadable(reason)
             }
         };
-        Look { nodes, error: None, belonging, url: None, owner: None }
+        Look { nodes, error: None, belonging, url: None, owner: None, log: None }
     }
 
     async fn look_at_job(&self, job: &Job, deadline: tokio::time::Instant) -> Look {
@@ -170,7 +208,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             Ok(Err(error)) => NodeDetails::Unreadable(format!("could not be read: {error}")),
             Err(_) => NodeDetails::Unreadable(format!("not read within {} s", DETAIL_TIME_MAX.as_secs())),
         };
-        Look { nodes, error: None, belonging: None, url: None, owner: None }
+        Look { nodes, error: None, belonging: None, url: None, owner: None, log: None }
     }
 }
 

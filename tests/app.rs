@@ -13,7 +13,7 @@ use nightbell::model::{AlertState, Status};
 use nightbell::store::{Archive as _, PollLedger as _};
 use tokio_util::sync::CancellationToken;
 
-use super::sample::{Place, alert, at, commit, instance, is_on_server, resolved};
+use super::sample::{Place, alert, at, commit, instance, resolved};
 
 /// A configuration whose source and receiver nobody listens for.
 fn configuration(place: &Place) -> Config {

@@ -38,8 +38,8 @@ pub(super) fn check(path: &Path, offline: bool) -> Result<Exit, Failure> {
         environment.into_iter().chain(faults.into_iter().map(|fault| rendered(&loaded, fault))).collect();
     if !problems.is_empty() {
         problems.iter().for_each(complain);
-        let warned = if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
-        complain(format_args!("{}: {}{warned}", path.display(), count(problems.len(), "error")));
+        let warned = if warnings == 0 { String::new() } else { format!(", {}", count_of(warnings as u64, "warning")) };
+        complain(format_args!("{}: {}{warned}", path.display(), count_of(problems.len() as u64, "error")));
         return Ok(Exit::Config);
     }
     let config = &loaded.config;

@@ -62,7 +62,7 @@ const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
 }
 
 /// Every helper that is no block.
-pub(super) const HELPERS: [Signature; 33] = [
+pub(super) const HELPERS: [Signature; 32] = [
     takes("local", 1, 2),
     takes("duration", 1, 1),
     takes("range", 2, 2),

@@ -626,11 +626,8 @@ fn a_run_that_is_missing_of_a_job_that_was_deleted_is_gone() {
             night.pass(90);
         }
         assert_eq!(night.firing(), ["owed etl/-"], "{match_}");
-        for (jobs, expected) in
-            [(None, &[][..]), (Some(vec![]), &[][..]), (Some(vec![job("etl"), job("other")]), &[][..])]
-        {
-            let told = night.poll_with_jobs([], jobs.clone());
-            assert_eq!(told, expected, "{match_} {jobs:?}");
+        for jobs in [None, Some(vec![]), Some(vec![job("etl"), job("other")])] {
+            assert!(night.poll_with_jobs([], jobs.clone()).is_empty(), "{match_} {jobs:?}");
         }
         // A row of the list that could not be understood may be that job.
         let unclear = JobList { jobs: vec![job("other")], shortfall: Some("a row has no name".into()) };

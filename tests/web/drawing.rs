@@ -39,20 +39,14 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     // It was first polled four hours behind the beginning of what is drawn.
     poll.covered = Covered { from: Some(at(-6 * HOUR)), until: Some(at(2 * HOUR)), ..Covered::default() };
     poll.instances = vec![
+        run("well", "-1", Status::Success, -5 * HOUR, -5 * HOUR, Some(-4 * HOUR)),
+        run("well", "0", Status::Success, -4 * HOUR, -4 * HOUR, Some(-3 * HOUR)),
         run("well", "1", Status::Success, -2 * HOUR, -2 * HOUR, Some(-HOUR)),
         run("well", "2", Status::Success, 0, 600, Some(HOUR)),
         run("under-way", "3", Status::Running, HOUR, HOUR, None),
         run("told", "4", Status::Fail, HOUR, HOUR, Some(HOUR + 60)),
         run("untold", "5", Status::Fail, 0, 0, Some(60)),
     ];
-    // On the days before they ran, too: by that it is known how long they take.
-    for day in 1..=5_i64 {
-        let plan = |hours: i64| hours * HOUR - day * 24 * HOUR;
-        let (half, id) = (plan(1) + HOUR / 2, 100 + day);
-        poll.instances.push(run("under-way", &id.to_string(), Status::Success, plan(1), plan(1), Some(half)));
-        let id = (200 + day).to_string();
-        poll.instances.push(run("well", &id, Status::Success, plan(0), plan(0), Some(plan(1))));
-    }
     let mut fired = alert("a1", "told");
     (fired.source, fired.rule) = ("s".into(), "failed".into());
     poll.fired = vec![fired];
@@ -86,8 +80,9 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     }
     let under_way = lane("under-way");
     assert!(under_way.contains("class=\"run running\" x=\"81.48%\" width=\"7.41%\""), "up to now: {under_way}");
-    assert!(under_way.contains("class=\"window\" x=\"81.48%\" width=\"3.70%\""), "half an hour: {under_way}");
-    assert!(!lane("told").contains("class=\"window\""), "nobody knows how long it takes: {}", lane("told"));
+    for job in ["told", "under-way"] {
+        assert!(!lane(job).contains("class=\"window\""), "nobody knows how long it takes: {}", lane(job));
+    }
     let well = lane("well");
     assert!(well.contains("class=\"due-line passed\" x1=\"81.48%\""), "the deadline that is over: {well}");
     assert!(well.contains("class=\"due-line\" x1=\"96.30%\""), "the one that is ahead: {well}");
@@ -121,7 +116,7 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     assert_eq!(row("well")["unread"], hatched);
     let due = |hour: i64, rule: &str, is_passed: bool| json!({ "at": at(hour * HOUR), "rule": rule, "trigger": "not-finished-by", "is_passed": is_passed });
     assert_eq!(row("well")["due"], json!([due(1, "by-one", true), due(3, "by-three", false)]));
-    let usual = [("well", json!(3_600_000)), ("under-way", json!(1_800_000)), ("told", Value::Null)];
+    let usual = [("well", json!(3_600_000)), ("under-way", Value::Null), ("told", Value::Null)];
     for (job, usual) in usual {
         assert_eq!(row(job)["usual_ms"], usual, "{job}");
     }
@@ -129,6 +124,41 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     for (key, expected) in known {
         assert_eq!(night[key], expected, "{key}");
     }
+    served.stop().await;
+}
+
+/// Of a job that runs once a day a night holds one run, and that one says nothing of how long it should take.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_window_of_a_run_goes_by_the_runs_before_what_is_drawn() {
+    const HOUR: i64 = 3600;
+    let place = Place::new();
+    let store = place.open().await;
+    let mut poll = commit(0);
+    (poll.source, poll.now) = ("s".into(), at(2 * HOUR));
+    poll.covered = Covered { from: Some(at(-200 * HOUR)), until: Some(at(2 * HOUR)), ..Covered::default() };
+    let daily = |day: i64| {
+        let plan = HOUR - day * 24 * HOUR;
+        run("daily", &day.to_string(), Status::Success, plan, plan, Some(plan + HOUR / 2))
+    };
+    poll.instances = (1..=5).map(daily).collect();
+    poll.instances.push(run("daily", "0", Status::Running, HOUR, HOUR, None));
+    poll.instances.push(run("once", "1", Status::Success, HOUR, HOUR, Some(HOUR + 600)));
+    store.commit_poll(&poll).await.unwrap();
+    store.close().await;
+    drop(store);
+    let served = Served::start_with(place, RULES, Arc::new(ManualClock::at(at(2 * HOUR)))).await;
+    let body = served.get("/?hours=12", &[]).await.body;
+    let lane = |job: &str| {
+        let lane = body.split("<div class=\"lane\">").find(|lane| lane.contains(&format!(">{job}<")));
+        lane.unwrap_or_else(|| panic!("no lane of {job} in {body}"))
+    };
+    // Half an hour from one o'clock on: an hour is 7.41 percent.
+    assert!(lane("daily").contains("class=\"window\" x=\"81.48%\" width=\"3.70%\""), "{}", lane("daily"));
+    assert!(!lane("once").contains("class=\"window\""), "one run is not usual: {}", lane("once"));
+    let night = served.get("/api/v1/night?hours=12", &[]).await.json();
+    let job = served.get("/api/v1/jobs/s/daily", &[]).await.json();
+    let row = night["items"].as_array().unwrap().iter().find(|row| row["job"] == "daily").unwrap();
+    assert_eq!((&row["usual_ms"], &job["usual_ms"][1]), (&json!(1_800_000), &json!(1_800_000)), "they say the same");
     served.stop().await;
 }
 

@@ -176,7 +176,7 @@ async fn what_only_looks_like_an_answer_is_an_error() {
         ("cut", Fault::once(FaultKind::CutShort(40)), BadAnswer, "breaks off"),
         ("deep", answer(&deep), BadAnswer, "deeper"),
         ("a list", answer("[]"), BadAnswer, "another shape"),
-        ("other data", answer(r#"{"Success":true,"Data":[1]}"#), BadAnswer, "no list of instances"),
+        ("other data", answer(r#"{"Success":true,"Data":[1]}"#), BadAnswer, "not a list of instances"),
         ("endless", Fault::once(FaultKind::Endless), BadAnswer, "larger than"),
         ("503", Fault::answer(503, r#"{"Code":"ServiceUnavailable"}"#).times(2), Transient, "ServiceUnavailable"),
         ("redirect", Fault::answer(302, "").header("location", "http://127.0.0.1:9/"), Configuration, "HTTP 302"),

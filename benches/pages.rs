@@ -31,7 +31,7 @@ const NOISE_MS: f64 = 5.0;
 
 /// What is asked for: what it is called, and its address. `ALERT` stands for an alert's id, `DELIVERY` for that of a dead
 /// letter, `JOB` for a job's name.
-const PAGES: [(&str, &str); 30] = [
+const PAGES: [(&str, &str); 31] = [
     ("night", "/"),
     ("wall", "/wall"),
     ("alerts", "/alerts"),
@@ -42,6 +42,7 @@ const PAGES: [(&str, &str); 30] = [
     ("job", "/jobs/s/JOB"),
     ("explain", "/explain?subject=JOB"),
     ("deliveries", "/deliveries"),
+    ("pending", "/deliveries?state=pending"),
     ("dead letters", "/deliveries?state=dead"),
     ("of a receiver", "/deliveries?receiver=r"),
     ("delivery", "/deliveries/DELIVERY"),

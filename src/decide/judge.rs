@@ -420,9 +420,13 @@ pub(super) fn recovers_by_later_run(alert: &Alert, rules: &RuleSet) -> bool {
     }
 }
 
-/// The runs that were seen and did their work.
+/// The runs that were seen and did their work. One whose end is known and left out just now says nothing of when that was.
 pub(super) fn succeeded(observed: &Observed) -> impl Iterator<Item = &Instance> {
-    let runs = observed.runs.iter().map(|seen| &seen.instance);
+    let leaves_out = |seen: &&Seen| {
+        let known = seen.before.filter(|before| before.status == seen.instance.status);
+        seen.instance.end_time.is_none() && known.is_some_and(|before| before.end_time.is_some())
+    };
+    let runs = observed.runs.iter().filter(move |seen| !leaves_out(seen)).map(|seen| &seen.instance);
     runs.filter(|run| matches!(run.status, Status::Success | Status::ForcedSuccess))
 }
 

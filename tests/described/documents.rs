@@ -307,9 +307,10 @@ async fn xxl_job_is_read_with_the_cookie_of_a_sign_in_and_the_names_of_its_jobs(
 async fn a_list_of_names_that_is_not_whole_leaves_open_whose_run_it_is() {
     let service = Service::start(|asked| match asked.path.as_str() {
         "/xxl-job-admin/jobinfo/pageList" => {
-            let rows =
-                if asked.form()["start"] == "0" { vec![json!({ "id": 7, "jobDesc": "结算" })] } else { vec![] };
-            ok(json!({ "recordsTotal": 2, "data": rows }))
+            // A page begins with the last row of the one before.
+            let rows = [json!({ "id": 7, "jobDesc": "结算" }), json!({ "id": 8, "jobDesc": "etl_orders" })];
+            let first = usize::from(asked.form()["start"] != "0");
+            ok(json!({ "recordsTotal": 3, "data": &rows[first..] }))
         }
         _ => xxl_job(asked, "0a1b2c3d"),
     })

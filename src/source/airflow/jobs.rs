@@ -170,7 +170,7 @@ mod tests {
         assert!(followed("30 0 * * *", next, &TimeZone::UTC).is_ok());
         assert!(followed("30 8 * * *", next, &zone("Asia/Shanghai")).is_ok());
         assert!(followed("30 * * * *", next, &TimeZone::UTC).is_ok());
-        assert!(followed("30 8 * * *", next, &TimeZone::UTC).unwrap_err().contains("no time of"));
-        assert!(followed("1 day, 0:00:00", next, &TimeZone::UTC).unwrap_err().contains("no crontab"));
+        assert!(followed("30 8 * * *", next, &TimeZone::UTC).unwrap_err().contains("not a time of"));
+        assert!(followed("1 day, 0:00:00", next, &TimeZone::UTC).unwrap_err().contains("not a crontab"));
     }
 }

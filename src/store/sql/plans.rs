@@ -320,6 +320,7 @@ const NOT_ASKED: [(&str, &[&str]); 5] = [
             "jobs",
             "alerts",
             "find_alerts",
+            "deliveries_named",
             "alerted_jobs",
             "history_begins",
             "tellings",

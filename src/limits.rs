@@ -101,7 +101,7 @@ pub const OBS_TAIL_BYTES: usize = 64 << 10;
 pub const OBS_GZIP_BYTES_MAX: usize = 4 << 20;
 /// Most bytes that are unpacked of one.
 pub const OBS_UNPACKED_BYTES_MAX: u64 = 64 << 20;
-/// How long the end of a log is waited for: an alert is told without it after that.
+/// How long one call of the bucket may take. All logs of a poll together have [`LOGS_TIME_MAX`].
 pub const OBS_TIMEOUT: Duration = Duration::from_secs(4);
 /// Logs that one source reads at once.
 pub const OBS_AT_ONCE: usize = 2;

@@ -93,7 +93,9 @@ pub(super) async fn digest(desk: &Desk, show: &Show) -> Result<Exit, Failure> {
 
 /// A digest whose settings cannot be read: about all jobs, since the last one of its name. It says so on stderr.
 fn about_everything(config: &Config, name: &str) -> Option<DigestSettings> {
-    complain(format_args!("the settings of the digest {name:?} cannot be read: this is about all jobs of all sources"));
+    complain(format_args!(
+        "there is no digest {name:?}, or its settings cannot be read: this is about all jobs of all sources"
+    ));
     let schedule = Schedule::parse("0 0 * * *", &config.timezone).ok()?;
     Some(DigestSettings {
         name: name.to_string(),

@@ -64,7 +64,9 @@ fn covers(wide: &Rule, narrow: &Rule, places: &[&SourceId]) -> bool {
         wide.jobs.contains(pattern) || matchers.iter().any(|matcher| matcher.matches(pattern.as_str()))
     };
     let names_all = !narrow.jobs.is_empty() && narrow.jobs.iter().all(is_among);
-    is_everywhere && (wide.jobs.is_empty() || matchers.iter().any(|matcher| matcher.matches("*")) || names_all)
+    is_everywhere
+        && wide.not.is_empty()
+        && (wide.jobs.is_empty() || matchers.iter().any(|matcher| matcher.matches("*")) || names_all)
 }
 
 /// What is held back is for those that may wait; and a window that nobody goes by is probably misspelt somewhere.

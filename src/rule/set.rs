@@ -2,7 +2,8 @@
 //!
 //! # Design
 //! Equal patterns are kept once, in an index that a name is looked up in, however many rules there are; only rules whose
-//! patterns match, or that have none, are looked at one by one. The answer depends on source and name alone, so [`MatchCache`] keeps it from poll to poll.
+//! patterns match, or that have none, are looked at one by one. The answer depends on source and name alone, so [`MatchCache`]
+//! keeps it from poll to poll.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -3,8 +3,8 @@
 //! [`TemplateSet::compile`] takes the built-in templates of a receiver kind and the user's replacements, and says
 //! everything wrong with them, with line and column; [`TemplateSet::render`] makes one message's [`Content`]. The data
 //! a template sees is the webhook body (its summary in the receiver's language), plus `receiver` and what Nightbell says of
-//! it: `level`, `headline`, of one alert `summary`, `subject`, `when`, what its `times` are called and the pieces of its `description`, of several their `lines`. Every value is cleaned for display and escaped
-//! for the part's [`OutputKind`]; output, nesting and loops are bounded, and templates reach no file and no network.
+//! it: `level`, `headline`; of one alert `summary`, `subject`, `when`, its `times` with their names and the pieces of its
+//! `description`; of several their `lines`; of a digest what is `late`. Every value is cleaned for display and escaped for the part's [`OutputKind`]; output, nesting and loops are bounded, and templates reach no file and no network.
 //!
 //! Pure: reads no file and no clock (the zone and the instant are in its arguments). It must never know of a channel's
 //! address, of SMTP or of HTTP.

@@ -65,7 +65,8 @@ fn place_of_error(lines: &[&str]) -> Option<usize> {
     let rank = |line: &str| match line {
         line if line.trim().is_empty() || HARMLESS.is_match(line) => 0,
         line if CLOSING.is_match(line) => 1,
-        line if NAMED.is_match(line) && !CALM.is_match(line) => 3,
+        line if NAMED.is_match(line) && !CALM.is_match(line) => 4,
+        line if HINTED.is_match(line) && !CALM.is_match(line) => 3,
         line if HINTED.is_match(line) => 2,
         _ => 0,
     };
@@ -159,6 +160,7 @@ mod tests {
             ("ValueError: bad row 7\nMarking task as FAILED. dag_id=a, task_id=b", "ValueError: bad row 7"),
             ("exit code 137\nreading\nreading more", "exit code 137"),
             ("loaded 5 rows, 0 errors\nfailed: 0\nKilled", "Killed"),
+            ("connection refused by 10.0.0.7\nINFO 3 rows rejected, closing", "connection refused by 10.0.0.7"),
             ("导入 5 行\n执行失败：字段 dt 为空\n任务结束，返回码 1", "执行失败：字段 dt 为空"),
             ("reading\nwriting", "writing"),
             (

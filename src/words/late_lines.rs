@@ -54,7 +54,7 @@ fn heaps(parts: Vec<&BreachPart>) -> Vec<Vec<&BreachPart>> {
     };
     heaps_of(parts, key)
         .into_iter()
-        .flat_map(|heap| match heap.len() >= GROUP_ALIKE_MIN {
+        .flat_map(|heap| match heap.iter().map(|part| &part.job).collect::<BTreeSet<_>>().len() >= GROUP_ALIKE_MIN {
             true => vec![heap],
             false => heap.into_iter().map(|part| vec![part]).collect(),
         })
@@ -82,7 +82,7 @@ fn line(heap: &[&BreachPart], language: Language) -> LateLine {
     let jobs: BTreeSet<&str> = heap.iter().map(|part| part.job.as_str()).collect();
     let (n, pattern) = (grouped(jobs.len() as u64), pattern(&jobs).unwrap_or_default());
     let values: Vec<(&str, &str)> = values.into_iter().chain([("n", n.as_str()), ("pattern", &pattern)]).collect();
-    let names = heap.iter().map(|part| truncated(&part.job, NAME_MAX)).collect::<Vec<_>>().join(", ");
+    let names = jobs.iter().map(|job| truncated(job, NAME_MAX)).collect::<Vec<_>>().join(", ");
     LateLine {
         is_over: !first.is_running,
         text: language.say("digest.late_several", &values),

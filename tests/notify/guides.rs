@@ -115,7 +115,10 @@ fn what_a_job_wrote_stays_text_in_what_the_author_wrote() {
     for yaml in kinds() {
         let receiver = ReceiverSettings { guides: of_rule(guide()), ..settings(&yaml) };
         let (renderer, kind) = (Renderer::open(&receiver).unwrap(), receiver.channel.kind().word);
-        let all = texts(renderer.render(&sample("alert.firing hostile")).content.parts.into_values()).join("\n");
+        let parts = renderer.render(&sample("alert.firing hostile")).content.parts.into_iter();
+        // DingTalk shows a title as it is, above the message and on a lock screen.
+        let shown = parts.filter(|(part, _)| kind != "dingtalk" || part != "title").map(|(_, text)| text);
+        let all = texts(shown).join("\n");
         // Verbatim bodies are for programs, and plain text has no marks.
         if ["webhook", "pagerduty"].contains(&kind) {
             continue;

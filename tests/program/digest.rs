@@ -184,7 +184,7 @@ async fn the_command_shows_a_digest_beside_a_running_nightbell_and_moves_nothing
     let broken = [
         (whole.replace("rules: {}", "rules: { x: { wen: 1 } }"), "rules.yaml:"),
         (whole.replace("type: webhook", "type: webhok"), "rules.yaml:"),
-        (whole.replace("daily:", "[daily:"), "the settings of the digest \"daily\" cannot be read"),
+        (whole.replace("daily:", "[daily:"), "there is no digest \"daily\", or its settings cannot be read"),
     ];
     for (rules, expected) in broken {
         std::fs::write(stage.path("rules.yaml"), rules).unwrap();

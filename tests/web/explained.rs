@@ -81,7 +81,7 @@ async fn a_refusal_is_in_the_language_of_who_asked() {
     let served = served().await;
     let table = [
         ("/nothing", "there is nothing here of that name", "没有这个名称的内容"),
-        ("/alerts?cursor=x", "the cursor is none of an answer from here", "该游标不是这里给出的"),
+        ("/alerts?cursor=x", "the cursor is not from an answer of this API", "该游标不是这里给出的"),
     ];
     for (path, english, chinese) in table {
         for (language, words) in [("en", english), ("zh-CN", chinese)] {
@@ -90,6 +90,6 @@ async fn a_refusal_is_in_the_language_of_who_asked() {
         }
     }
     let problem = served.get("/api/v1/alerts?cursor=x", &[("accept-language", "zh-CN")]).await;
-    assert_eq!(problem.json()["detail"], "the cursor is none of an answer from here");
+    assert_eq!(problem.json()["detail"], "the cursor is not from an answer of this API");
     served.stop().await;
 }

@@ -221,9 +221,10 @@ async fn sum_up(store: &SqlStore) -> Result<(), Failure> {
     let dead = deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead).count();
     print(format_args!(
         "{}, {open} of them still open; {delivered} of {} delivered, each once, {merged} others merged into them; \
-         {dead} dead letters, kept to be sent again.",
+         {}, kept to be sent again.",
         count_of(alerts.len() as u64, "alert"),
-        count_of((deliveries.len() - merged) as u64, "message")
+        count_of((deliveries.len() - merged) as u64, "message"),
+        count_of(dead as u64, "dead letter")
     ))?;
     Ok(())
 }

@@ -71,7 +71,8 @@ impl HttpSource {
         self.settings().log.as_ref().is_some_and(|(request, _)| request.names().contains(&Name::Node))
     }
 
-    /// The last lines of a failed run's log, or of that of its step that failed last, oldest first. Nothing where there is none: the alarm says enough.
+    /// The last lines of a failed run's log, or of that of its step that failed last, oldest first. Nothing where there is none: the
+    /// alarm says enough.
     async fn log_tail(&self, values: &Values, failed: Option<&Step>) -> Vec<String> {
         let Some((request, pointer)) = &self.settings().log else { return Vec::new() };
         let node = failed.and_then(|step| step.id.clone());

@@ -172,10 +172,16 @@ pub fn overdue(alert: &Alert, run: Option<&Instance>, severity: Severity, now: T
     alert
 }
 
-/// The alert that goes on, its run told as it is now.
+/// The alert that goes on, its run told as it is now, with what a look at the run itself has told before.
 pub fn held_as(alert: &Alert, run: &Instance, now: Timestamp) -> Alert {
     let mut alert = alert.clone();
-    alert.facts.instance = Some(instance_part(run, now));
+    let mut part = instance_part(run, now);
+    if let Some(known) = alert.facts.instance.take() {
+        part.url = known.url.or(part.url);
+        part.workflow_instance = known.workflow_instance.or(part.workflow_instance);
+        part.error = known.error.or(part.error);
+    }
+    alert.facts.instance = Some(part);
     if let Some(reason) = alert.facts.alert.reason.take() {
         let lasted = run.duration(now).and_then(|lasted| u64::try_from(lasted.as_millis()).ok());
         summary::tell(&mut alert.facts, Reason { lasted_ms: lasted, ..reason });

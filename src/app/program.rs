@@ -213,7 +213,7 @@ impl App {
     }
 }
 
-/// Watches the rule files until `shutdown`, where somebody wants that. It comes to its end before only when it breaks down.
+/// Watches the rule files until `shutdown`, where somebody wants that. It ends earlier only when it breaks down.
 fn watched_files(watch: Option<RuleWatch>, ground: &Ground, shutdown: &CancellationToken) -> BoxFuture<'static, ()> {
     let Some(watch) = watch else { return Box::pin(std::future::pending()) };
     let runner = Runner::new(Arc::clone(&ground.clock), ground.statuses.clone());

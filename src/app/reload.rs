@@ -71,9 +71,8 @@ pub(super) enum Why {
     NobodyIsLeft,
 }
 
-/// Puts `config` in force, if everything it names can be opened. Among others, one that this process has already is put in force
-/// anew only where nobody is left who has another: to read the files of before again on a machine that stands by says nothing
-/// new.
+/// Puts `config` in force, if everything it names can be opened. Where other processes share the store, reading unchanged files
+/// does not put their configuration back in force, unless nobody is left who has the one in force.
 pub(super) async fn take_up(
     config: Box<Config>,
     why: Why,

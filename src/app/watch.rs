@@ -196,11 +196,12 @@ impl Turn for RuleWatch {
 
     /// Takes up what has changed, and everything when somebody has asked for that.
     async fn turn(&mut self, _: Timestamp) -> Result<Turned, TurnError> {
-        let read = self.read().await.ok_or("reading the rule files broke down")?;
+        // Asked before they are read: who asks meanwhile has changed them since, and is heard at the next turn.
         if self.asked.was_asked() {
             info!("asked to read the rule files again");
             self.is_owed = true;
         }
+        let read = self.read().await.ok_or("reading the rule files broke down")?;
         if !self.is_owed && read == self.seen {
             self.fresh = None;
             return Ok(Turned::default());

@@ -1,7 +1,8 @@
 //! Jobs that are gone: the list of jobs lacks them.
 //!
 //! That ends the alerts about such a job. From then on nothing is missing of it until the list has it again: people have
-//! heard of it once, and would hear the same at every due time. Where the list was not read nobody knows, and nothing changes.
+//! heard of it once, and would hear the same at every due time. Where it was not read as a whole nobody knows: no job is called
+//! gone, and one that it shows is back.
 
 use std::collections::HashSet;
 

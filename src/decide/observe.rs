@@ -84,9 +84,9 @@ pub fn observe(
 ) -> Observed {
     let mut doubted = HashMap::new();
     let mut runs = Vec::with_capacity(instances.len());
-    for (at, instance) in instances.into_iter().enumerate() {
+    for (at, mut instance) in instances.into_iter().enumerate() {
         let state = instance.snapshot();
-        let (before, has_changed) = match asked.standing.get(at) {
+        let (before, mut has_changed) = match asked.standing.get(at) {
             Some(Recalled::Same) => (Some(state), false),
             Some(Recalled::Was(before)) => (Some(*before), true),
             Some(Recalled::Otherwise) => (recalled.get(&instance.key()).copied(), true),
@@ -110,6 +110,10 @@ pub fn observe(
                 continue;
             }
         }
+        if let Some(end) = before.and_then(|before| known_end(&before, &state)) {
+            instance.end_time = Some(end);
+            has_changed = before.is_none_or(|before| !before.is_same(&instance.snapshot()));
+        }
         let is_known = || memory.runs.knows_job(&instance.job.name);
         let was_outside = before.is_none() && memory.covered.was_outside(&instance, is_known(), &coverage);
         runs.push(Seen { instance, before, has_changed, was_outside });
@@ -125,6 +129,15 @@ const CORRECTION_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// that ends again much later went on in between, whether a poll saw that or not, and has failed once more.
 pub(super) fn may_be_same_end(known: Option<Timestamp>, shown: Option<Timestamp>) -> bool {
     known.zip(shown).is_none_or(|(known, shown)| shown.duration_since(known).abs() < CORRECTION_MAX)
+}
+
+/// The end that is known of a run which is over as it was, where its source leaves it out just now or corrects it: the run keeps
+/// it, so that its alerts keep their names, and what came after it came after it still.
+fn known_end(before: &Snapshot, new: &Snapshot) -> Option<Timestamp> {
+    let is_as_it_was = before.status == new.status && new.status.has_ended() && before.start_time == new.start_time;
+    before
+        .end_time
+        .filter(|_| is_as_it_was && before.end_time != new.end_time && may_be_same_end(before.end_time, new.end_time))
 }
 
 /// Whether a state is older than what is known of the run.

@@ -218,7 +218,11 @@ impl Covered {
             left_out.retain(|part, _| parts.iter().any(|other| may_be_one(part, other)));
         }
         for part in parts {
-            if !was_read || part.starts_with("kind:") {
+            let is_kind = part.starts_with("kind:");
+            if !was_read || is_kind {
+                // A kind was read by whatever listing did not leave it out.
+                let was_read =
+                    if is_kind { self.until.is_some() && !self.left_out.contains_key(&part) } else { was_read };
                 left_out.entry(part).or_insert(LeftOut { since: now, was_read });
             }
         }

@@ -155,8 +155,8 @@ fn answer(
     }
 }
 
-/// The address with what a NUL is replaced by wherever foreign text is stored, if there is one in it: nothing of the store is
-/// named so, and a database server refuses to look for it.
+/// The address with each NUL replaced as in stored text; none where it has no NUL. Nothing in the store has a NUL in its name, and
+/// PostgreSQL refuses to look for one.
 fn without_nul(uri: &Uri) -> Option<Uri> {
     let address = uri.path_and_query()?.as_str();
     let replaced = address.contains("%00").then(|| address.replace("%00", "%EF%BF%BD"))?;

@@ -115,13 +115,14 @@ impl PollLedger for SqlStore {
                 let until = gap.until.unwrap_or(now).as_millisecond();
                 let longer = sqlx::query(
             "UPDATE gap SET ended_at = $4, closed_moment = $5 WHERE source = $1 AND cause = $2 AND began_at = $3 \
-               AND closed_moment IS NOT NULL",
+               AND reason = $6 AND closed_moment IS NOT NULL",
         )
         .bind(gap.source.as_str())
         .bind(gap.cause.as_str())
         .bind(gap.from.as_millisecond())
         .bind(until)
         .bind(sequence)
+        .bind(clean(&gap.reason).into_owned())
         .execute(write.on())
         .await
         .map_err(|error| self.failed(error))?;

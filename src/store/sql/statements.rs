@@ -190,7 +190,9 @@ impl Statements {
     }
 }
 
-/// Each number is asked of the job's index by itself: joined, a server of many runs reads all of them.
+/// Each number is asked of the job's index by itself: joined, a server of many runs reads all of them. The last success is the
+/// latest end of those that were first seen to be over since then, and of older ones the one that was seen last: a run that was
+/// made again long after is not looked for.
 fn lately(dialect: Dialect) -> SqlStr {
     let run = "FROM instance AS run WHERE run.source = item.source AND run.job = item.job AND run.id <> item.instance \
         AND run.ended = 1 AND run.kind <> 'backfill'";

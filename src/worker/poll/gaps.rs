@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::poller::Poller;
 use super::window;
 use crate::limits::ONCE_SILENCE_MIN;
-use crate::model::{Coverage, Covered, GapCause, GapPart, Part};
+use crate::model::{Coverage, Covered, GapCause, GapPart, InstanceType, Part};
 use crate::source::Source;
 use crate::store::{Desk, PollLedger, StoreError};
 
@@ -55,9 +55,11 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             let Part::Kind(kind) = unread.part else { continue };
             let Some(from) = covered.lost_sight_of(kind).filter(|from| *from < until) else { continue };
             let why = unread.reason.as_deref().unwrap_or("it could not be read");
-            let kind = kind.as_str();
-            let reason =
-                format!("runs of the type {kind} that were planned between {from} and {until} were not read: {why}");
+            // A source that cannot say of which type they are says in the reason what was not read.
+            let reason = match kind {
+                InstanceType::Unknown => why.to_string(),
+                kind => format!("runs of the type {} were not read: {why}", kind.as_str()),
+            };
             self.record_gap(GapCause::Lost, from, until, reason, now).await?;
         }
         Ok(())

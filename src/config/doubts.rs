@@ -64,8 +64,9 @@ fn covers(wide: &Rule, narrow: &Rule, places: &[&SourceId]) -> bool {
         wide.jobs.contains(pattern) || matchers.iter().any(|matcher| matcher.matches(pattern.as_str()))
     };
     let names_all = !narrow.jobs.is_empty() && narrow.jobs.iter().all(is_among);
+    let takes_all = wide.not.is_empty() || wide.not == narrow.not;
     is_everywhere
-        && wide.not.is_empty()
+        && takes_all
         && (wide.jobs.is_empty() || matchers.iter().any(|matcher| matcher.matches("*")) || names_all)
 }
 

@@ -26,7 +26,11 @@ const ON_BOTH: [&[&str]; 7] = [
 ];
 
 /// Of those, the ones that run on a file alone, by parts of their names.
-const ON_A_FILE: [(&str, &[&str]); 9] = [
+const ON_A_FILE: [(&str, &[&str]); 10] = [
+    (
+        "there the pause stands in the store, where the heart finds it without the lane",
+        &["the_heart_reads_what_a_lane_says"],
+    ),
     ("its stores are on a server in any run", &["program::database::", "program::replicas::"]),
     (
         "it looks into the file, or moves it, or fills its disk, or locks it",

@@ -37,7 +37,10 @@ async fn holding(stored: usize, open: usize) -> Held {
     place.open().await.close().await;
     let facts = serde_json::to_string(&alert("a", "etl").facts).unwrap().replace('\'', "''");
     let now = at(0).as_millisecond();
-    let rows = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) ", stored + open);
+    let rows = format!(
+        "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {}) ",
+        stored + open
+    );
     let alerts = format!(
         "{rows} INSERT INTO alert (id, source, job, instance, rule, state, facts, resolves_on_end, receivers, created_at, ended_at) \
          SELECT 'a' || i, 'warehouse', 'job' || (i % 500), i, 'etl-failed', \

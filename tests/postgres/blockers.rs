@@ -1,6 +1,6 @@
 //! What a server with several clients does differently from a file with one writer, each shown on a real one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -340,22 +340,6 @@ async fn a_connection_tells_the_server_how_long_it_bears_with_it() {
         let found =
             sqlx::query("SELECT value FROM seen WHERE name = $1").bind(name).fetch_one(&mut beside).await.unwrap();
         assert_eq!(found.get::<String, _>(0), value, "{name}");
-    }
-}
-
-/// The doctor beside a poll: each knows what the other does not.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_two_save_at_once_of_what_they_have_learnt_is_what_one_of_them_has() {
-    let (_url, [one, two]) = replicas::<2>().await;
-    let learnt = |who: &str| -> BTreeMap<String, String> {
-        ["offset", "window", who].map(|question| (question.to_string(), who.to_string())).into()
-    };
-    for round in 0..30 {
-        let (source, both) = (source(), [learnt("one"), learnt("two")]);
-        let (first, second) = tokio::join!(one.save_learnt(&source, &both[0]), two.save_learnt(&source, &both[1]));
-        first.and(second).unwrap();
-        let kept = one.load_learnt(&source).await.unwrap();
-        assert!(both.contains(&kept), "round {round}: {kept:?}");
     }
 }
 

@@ -215,8 +215,6 @@ impl PollLedger for SqlStore {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
-                // Of two that save at once, each would leave what only the other has: one saves after the other.
-                gap::queue_up(self, &mut write).await?;
                 sqlx::query("DELETE FROM learnt WHERE source = $1")
                     .bind(source.as_str())
                     .execute(write.on())

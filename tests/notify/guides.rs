@@ -134,7 +134,9 @@ fn what_a_job_wrote_stays_text_in_what_the_author_wrote() {
             "https://wiki.example.com/run_books/%3C%21channel%3E%20%3C%40U024BE7LH%3E%20%3Chttps%3A%2F%2Fevil.example";
         assert!(all.contains(escaped), "{kind}:\n{all}");
         for forbidden in ["](https://evil", "href=\"https://evil", "<script", "<!channel", "<https://evil"] {
-            let is_plain = ["email", "ntfy", "smn", "feishu", "teams"].contains(&kind) && forbidden.starts_with('<');
+            // Discord knows no HTML, and has a backslash before each mark.
+            let is_plain =
+                ["email", "ntfy", "smn", "feishu", "teams", "discord"].contains(&kind) && forbidden.starts_with('<');
             assert!(is_plain || !all.contains(forbidden), "{kind}: {forbidden}\n{all}");
         }
     }

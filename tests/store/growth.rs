@@ -156,8 +156,8 @@ async fn times(held: &Held) -> Vec<Took> {
         timed!("own_state", store.own_state(now));
         timed!("reclaim", store.reclaim(now));
         timed!("active_silences", store.active_silences(now));
-        let week_before = (at(-7 * 86_400 - 3600), at(-7 * 86_400));
-        assert!(!timed!("planned_jobs", store.planned_jobs(&source(), week_before.0, week_before.1)).is_empty());
+        let day_before = (at(-86_400 - 3600), at(-86_400));
+        assert!(!timed!("planned_jobs", store.planned_jobs(&source(), day_before.0, day_before.1)).is_empty());
         assert_eq!(timed!("add_fallbacks", store.add_fallbacks(&instead)), 100);
         held.execute(&[
             "UPDATE delivery SET fallback = NULL WHERE receiver = 'pager' AND fallback IS NOT NULL",

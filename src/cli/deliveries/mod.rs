@@ -1,5 +1,6 @@
 //! `nightbell deliveries`: what was delivered to whom, what is pending or dead; one delivery in full; dead ones sent again.
 
+mod named;
 mod retry;
 mod show;
 
@@ -13,7 +14,7 @@ use super::place::Desk;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::desk::json;
-use crate::model::{AlertId, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId, RuleId};
+use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId, RuleId};
 use crate::store::{Deliveries as _, DeliveryQuery, Desk as _, Mode, SqlStore, Tally as _};
 use crate::template::display_text;
 
@@ -128,18 +129,6 @@ async fn alert_named(store: &SqlStore, name: &str) -> Result<AlertId, Failure> {
         (Some(alert), true) => Ok(alert.id),
         (Some(_), false) => Err(Failure::Usage(format!("several alerts' ids begin with {name:?}; write more of it"))),
         (None, _) => Err(Failure::Usage(format!("no alert's id begins with {name:?}; nightbell alerts shows them"))),
-    }
-}
-
-/// The delivery whose id is, or begins with, `name`; of one that is not known the name itself, which its caller finds to be none.
-async fn delivery_named(store: &SqlStore, name: &str) -> Result<DeliveryId, Failure> {
-    let mut found = store.deliveries_named(&name.to_ascii_lowercase()).await?;
-    match (found.pop(), found.is_empty()) {
-        (Some(id), true) => Ok(id),
-        (Some(_), false) => {
-            Err(Failure::Usage(format!("several deliveries' ids begin with {name:?}; write more of it")))
-        }
-        (None, _) => Ok(DeliveryId::new(name)),
     }
 }
 

@@ -9,6 +9,7 @@ use super::super::names;
 use super::super::output::{complain, fail, print};
 use super::super::place::Desk;
 use super::super::silence::author;
+use super::named::delivery_named;
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{DeliveryId, ReceiverId};
 use crate::store::{DeadLetters, Deliveries as _, Mode, Revived, SqlStore};
@@ -43,7 +44,7 @@ pub(super) async fn retry(desk: &Desk, arguments: &Arguments, as_json: bool) -> 
         DeadLetters::Named(names) => {
             let mut ids = Vec::with_capacity(names.len());
             for name in names {
-                ids.push(super::delivery_named(&store, name.as_str()).await?);
+                ids.push(delivery_named(&store, name.as_str()).await?);
             }
             DeadLetters::Named(ids)
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::super::ground::{Exit, Failure};
 use super::super::output::{fail, lived, local, print, table};
+use super::named::delivery_named;
 use crate::config::Config;
 use crate::desk::json;
 use crate::model::{Alert, Delivery, DeliveryState};
@@ -27,7 +28,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn show(config: &Config, arguments: &Arguments, as_json: bool) -> Result<Exit, Failure> {
     let store = SqlStore::open(&config.store, Mode::Read).await?;
-    let id = super::delivery_named(&store, &arguments.id).await?;
+    let id = delivery_named(&store, &arguments.id).await?;
     let Some(record) = store.delivery_record(&id).await? else {
         fail(format_args!("there is no delivery {:?}; `nightbell deliveries` lists them", arguments.id));
         return Ok(Exit::Failed);

@@ -190,26 +190,27 @@ impl Statements {
     }
 }
 
-/// Each number is asked of the job's index by itself: joined, a server of many runs reads all of them. The last success is the
-/// latest end of those that were first seen to be over since then, and of older ones the one that was seen last: a run that was
-/// made again long after is not looked for.
+/// Of the runs that were first seen to be over since then; where none of them succeeded, the last success is that of the older one
+/// that was seen last. A run that was made again long after is not looked for.
 fn lately(dialect: Dialect) -> SqlStr {
-    let run = "FROM instance AS run WHERE run.source = item.source AND run.job = item.job AND run.id <> item.instance \
-        AND run.ended = 1 AND run.kind <> 'backfill'";
-    let failed = "AND run.status IN ('fail', 'running-exception', 'rejected')";
-    let succeeded = "AND run.status IN ('success', 'forced-success')";
-    // What was planned after a time was seen to be over after it, too.
-    let since = "AND run.settled_moment >= $2 AND COALESCE(run.plan_time, run.start_time) >= $2";
+    let run = "run.source = item.source AND run.job = item.job AND run.id <> item.instance AND run.ended = 1 \
+        AND run.kind <> 'backfill'";
+    let succeeded = "run.status IN ('success', 'forced-success')";
     sql(format!(
-        "SELECT item.id, (SELECT COUNT(*) {run} {since}), (SELECT COUNT(*) {run} {since} {failed}), \
-           COALESCE((SELECT MAX(run.end_time) {run} AND run.settled_moment >= $2 {succeeded}), \
-             (SELECT run.end_time {run} AND run.settled_moment IS NOT NULL AND run.end_time IS NOT NULL {succeeded} \
-              ORDER BY run.settled_moment DESC LIMIT 1)), \
+        "SELECT item.id, COUNT(CASE WHEN COALESCE(run.plan_time, run.start_time) >= $2 THEN 1 END), \
+           COUNT(CASE WHEN COALESCE(run.plan_time, run.start_time) >= $2 \
+             AND run.status IN ('fail', 'running-exception', 'rejected') THEN 1 END), \
+           COALESCE(MAX(CASE WHEN {succeeded} THEN run.end_time END), (SELECT run.end_time FROM instance AS run WHERE {run} \
+             AND run.settled_moment IS NOT NULL AND run.end_time IS NOT NULL AND {succeeded} \
+             ORDER BY run.settled_moment DESC LIMIT 1)), \
            (SELECT earlier.facts FROM alert AS earlier WHERE earlier.source = item.source AND earlier.job = item.job \
               AND earlier.rule = item.rule AND earlier.state = 'resolved' AND earlier.id <> item.id \
               ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1) \
-         FROM {about}",
-        about = dialect.items(AboutItem::COLUMNS)
+         FROM {about} LEFT JOIN instance AS run ON {run} AND run.settled_moment >= $2{listed} \
+         GROUP BY item.id, item.source, item.job, item.instance, item.rule",
+        about = dialect.items(AboutItem::COLUMNS),
+        // The id is listed in any case; it stands for its place.
+        listed = dialect.and_are_listed(&["item.id", "run.source", "run.job"])
     ))
 }
 

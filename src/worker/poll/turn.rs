@@ -106,9 +106,11 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         self.keep_learnt().await;
         let mut reasons = Vec::new();
         if let Some((from, until)) = slice.lost {
-            let why = "the source was unreadable for too long";
-            self.record_gap(GapCause::Lost, from, until, why.to_string(), now).await?;
-            reasons.push(format!("instances planned between {from} and {until} were not read: {why}"));
+            let why = "the source was unreadable for too long".to_string();
+            self.record_gap(GapCause::Lost, from, until, why, now).await?;
+            reasons.push(format!(
+                "instances planned between {from} and {until} were not read: the source was unreadable for too long"
+            ));
         }
         if slice.is_last {
             self.note_lost_kinds(&covered, &listing.coverage, now).await?;

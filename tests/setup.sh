@@ -3,16 +3,21 @@
 set -eu
 cd "$(dirname "$0")"
 
+as_root=""
+[ "$(id -u)" = 0 ] || as_root="sudo"
+
+install_packages() {
+    $as_root apt-get update -q
+    $as_root apt-get install -q -y --no-install-recommends "$@"
+}
+
 mail_server() {
     if /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null; then
         echo "setup: python3-aiosmtpd is there"
         return
     fi
-    as_root=""
-    [ "$(id -u)" = 0 ] || as_root="sudo"
     echo "setup: installing python3-aiosmtpd, the SMTP server that the mail tests talk to"
-    $as_root apt-get update -q
-    $as_root apt-get install -q -y --no-install-recommends python3-aiosmtpd
+    install_packages python3-aiosmtpd
 }
 
 # The tests start a cluster of their own, in a temporary folder; the package's service is not used.
@@ -21,16 +26,13 @@ postgresql() {
         echo "setup: PostgreSQL is there"
         return
     fi
-    as_root=""
-    [ "$(id -u)" = 0 ] || as_root="sudo"
     # A cluster of the system would be made and started with the package.
     if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
         $as_root mkdir -p /etc/postgresql-common
         echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
     fi
     echo "setup: installing PostgreSQL, the database that replicas share"
-    $as_root apt-get update -q
-    $as_root apt-get install -q -y --no-install-recommends postgresql
+    install_packages postgresql
 }
 
 # What cuts replicas off from their database, in a network of the test's own, and what sets their clocks wrong.
@@ -39,11 +41,8 @@ faults() {
         echo "setup: nft, ip and libfaketime are there"
         return
     fi
-    as_root=""
-    [ "$(id -u)" = 0 ] || as_root="sudo"
     echo "setup: installing nftables, iproute2 and libfaketime, by which replicas are cut off and their clocks are wrong"
-    $as_root apt-get update -q
-    $as_root apt-get install -q -y --no-install-recommends nftables iproute2 libfaketime
+    install_packages nftables iproute2 libfaketime
 }
 
 # systemd-analyze, which reads the service's unit as systemd does. Nothing of systemd is started.
@@ -52,11 +51,8 @@ service_manager() {
         echo "setup: systemd-analyze is there"
         return
     fi
-    as_root=""
-    [ "$(id -u)" = 0 ] || as_root="sudo"
     echo "setup: installing systemd, whose systemd-analyze reads the service's unit"
-    $as_root apt-get update -q
-    $as_root apt-get install -q -y --no-install-recommends systemd
+    install_packages systemd
 }
 
 # A virtual environment with Apache Airflow, for the tests that watch one at work: 133 packages, about 80 MB to fetch and
@@ -84,14 +80,11 @@ airflow() {
 
 # The browser that clicks through the pages, what drives it, and what looks for barriers in them.
 browser() {
-    as_root=""
-    [ "$(id -u)" = 0 ] || as_root="sudo"
     if command -v "${CHROMIUM:-chromium}" >/dev/null && command -v npm >/dev/null; then
         echo "setup: a browser and npm are there"
     else
         echo "setup: installing chromium, fonts with Chinese letters, and npm: the browser that clicks through the pages"
-        $as_root apt-get update -q
-        $as_root apt-get install -q -y --no-install-recommends chromium fonts-noto-cjk nodejs npm
+        install_packages chromium fonts-noto-cjk nodejs npm
     fi
     modules="$PWD/../target/browser"
     if [ -d "$modules/node_modules/playwright-core" ] && [ -d "$modules/node_modules/axe-core" ]; then
@@ -110,8 +103,6 @@ promtool() {
         return
     fi
     echo "setup: fetching promtool out of Debian's package of Prometheus: 19 MB"
-    as_root=""
-    [ "$(id -u)" = 0 ] || as_root="sudo"
     rm -rf "$home"
     mkdir -p "$home"
     (cd "$home" && { apt-get download -q prometheus || { $as_root apt-get update -q && apt-get download -q prometheus; }; })
@@ -149,11 +140,8 @@ backup() {
         echo "setup: sqlite3 is there"
         return
     fi
-    as_root=""
-    [ "$(id -u)" = 0 ] || as_root="sudo"
     echo "setup: installing sqlite3, by which the documents have a store backed up"
-    $as_root apt-get update -q
-    $as_root apt-get install -q -y --no-install-recommends sqlite3
+    install_packages sqlite3
 }
 
 mail_server

@@ -359,6 +359,19 @@ impl Generation {
         own::heartbeat(&self.config, &self.ground, store, self.heartbeat.clone()?)
     }
 
+    /// Begins the digests that are new, where this configuration is the one in force: who has another begins nothing that its own
+    /// alone has. To be called before anything is polled.
+    pub(super) async fn begin_digests(&self, now: Timestamp) -> Result<(), StoreError> {
+        let store = &self.ground.store;
+        if self.config.digests.is_empty() {
+            return Ok(());
+        }
+        if store.is_shared() && store.look(None).await?.in_force.1 != self.config.fingerprint {
+            return Ok(());
+        }
+        self.digester(Arc::clone(store)).begin(now).await
+    }
+
     /// The loop that makes digests.
     pub(super) fn digester(&self, store: Arc<SqlStore>) -> Digester<SqlStore> {
         Digester {

@@ -10,7 +10,7 @@ use super::leases::Leases;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::sign::LinkKey;
-use crate::store::{Leases as _, SqlStore, StoreError};
+use crate::store::SqlStore;
 use crate::worker::own::Reloads;
 use crate::worker::turn::Statuses;
 
@@ -39,11 +39,4 @@ pub(super) struct Ground {
     pub(super) metrics: Metrics,
     /// What the links of messages are signed with.
     pub(super) links: LinkKey,
-}
-
-impl Ground {
-    /// Whether the configuration of this fingerprint is the one in force. Who has another begins nothing that its own alone has.
-    pub(super) async fn is_in_force(&self, fingerprint: &str) -> Result<bool, StoreError> {
-        Ok(!self.store.is_shared() || self.store.look(None).await?.in_force.1 == fingerprint)
-    }
 }

@@ -95,9 +95,7 @@ impl App {
         };
         let generation = Generation::new(prepared, number, None, &ground, now).await?;
         let shown = watched::Sender::new(generation.shown(now));
-        if ground.is_in_force(&config.fingerprint).await? {
-            generation.digester(Arc::clone(&ground.store)).begin(now).await?;
-        }
+        generation.begin_digests(now).await?;
         ground.leases.go_by(number, &config.fingerprint, generation.leases());
         let (reloader, requests) = Reloader::new();
         Ok(App { ground, generation, shown, shared_clock, requests, reloader, listener: None, watch: None })

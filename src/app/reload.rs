@@ -97,9 +97,7 @@ pub(super) async fn take_up(
     let is_change = why == Why::NobodyIsLeft || !ground.store.is_shared() || fingerprint != before.config.fingerprint;
     let number = ground.store.begin_generation(&fingerprint, is_change, now).await.map_err(AppError::from)?;
     let next = Generation::new(prepared, number, Some(&before), ground, now).await.map_err(AppError::from)?;
-    if ground.is_in_force(&fingerprint).await.map_err(AppError::from)? {
-        next.digester(Arc::clone(&ground.store)).begin(now).await.map_err(AppError::from)?;
-    }
+    next.begin_digests(now).await.map_err(AppError::from)?;
     let known = next.shown(now);
     let (sources, receivers, rules) =
         (next.config.sources.len(), next.config.receivers.len(), next.config.rules.rules().len());

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::rows::{AlertRow, FailedRow};
 use super::timing::of_job;
-use crate::model::{AlertFacts, Labels, Severity, SourceId, Status, TroublePart};
+use crate::model::{AlertFacts, Labels, Severity, SourceId, Status, Suppression, TroublePart};
 
 /// What is known of the failures of one job.
 #[derive(Default)]
@@ -36,9 +36,6 @@ struct ToldAlert {
     labels: Labels,
     error: Option<String>,
 }
-
-/// The word for what is older than the first look at a source.
-const FIRST_POLL: &str = "first-poll";
 
 /// Whether the failure still stands: nobody has made the run again with success or given it up by hand, and no later run
 /// of the job has succeeded.
@@ -91,7 +88,7 @@ impl Troubles {
             let (severity, is_firing) = (row.severity, row.is_firing);
             *known = Some(ToldAlert { severity, is_firing, labels, error });
         }
-        if row.is_about_job && row.is_firing && row.suppressed_by.as_deref() != Some(FIRST_POLL) {
+        if row.is_about_job && row.is_firing && row.suppressed_by.as_deref() != Some(Suppression::FIRST_POLL) {
             self.stopped.push((row.source.clone(), row.job.clone(), row.since, row.is_new));
         }
     }

@@ -30,7 +30,7 @@ impl Suppression {
     const SILENCE: &str = "silence:";
     const MUTE_WINDOW: &str = "mute-window:";
     const INHIBITION: &str = "inhibited:";
-    const FIRST_POLL: &str = "first-poll";
+    pub(crate) const FIRST_POLL: &str = "first-poll";
     const TOO_MANY_EPISODES: &str = "too-many-episodes";
 
     /// The suppression a stored word names.

@@ -94,9 +94,11 @@ fn error(part: &TroublePart) -> Option<String> {
     Some(truncated(failure_line(part.error.as_ref()?)?, ERROR_MAX))
 }
 
-/// "team=finance tier=1".
-fn joined(labels: &Labels) -> String {
-    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+/// The labels that all of them share, "team=finance tier=1"; nothing where they differ.
+pub(super) fn shared_labels<'a>(all: impl Iterator<Item = &'a Labels>) -> String {
+    let Some(labels) = only(all) else { return String::new() };
+    let joined = labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+    truncated(&joined, LABELS_MAX)
 }
 
 /// What is broken, in words; with its error where a line has to say all of it.
@@ -104,8 +106,7 @@ fn said(heap: &[&TroublePart], listener: &Listener<'_>, has_error: bool) -> Stri
     let (first, language) = (heap[0], listener.language);
     let since = heap.iter().filter_map(|part| part.since).min().map(|at| listener.short(at)).unwrap_or_default();
     let error = error(first).filter(|_| has_error).unwrap_or_default();
-    let labels = only(heap.iter().map(|part| &part.labels)).map(|labels| truncated(&joined(labels), LABELS_MAX));
-    let labels = labels.unwrap_or_default();
+    let labels = shared_labels(heap.iter().map(|part| &part.labels));
     let mut values = vec![("since", since), ("error", error), ("labels", labels)];
     let key = if heap.len() > 1 {
         let names: std::collections::BTreeSet<&str> = heap.iter().map(|part| part.job.as_str()).collect();

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::digest::breach;
+use super::digest_lines::shared_labels;
 use super::group::{heaps_of, only, pattern};
 use super::language::{Language, truncated};
 use super::verdict::grouped;
@@ -16,8 +17,6 @@ use crate::model::{BreachPart, DigestFacts};
 const NAME_MAX: usize = 80;
 /// Longest list of names under a line, in characters.
 const NAMES_MAX: usize = 300;
-/// Longest labels in a line, in characters.
-const LABELS_MAX: usize = 60;
 
 /// One line of what is late or took too long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,11 +67,8 @@ fn line(heap: &[&BreachPart], language: Language) -> LateLine {
     let over_ms = only(heap.iter().map(|part| part.over_ms)).flatten();
     let duration_ms = only(heap.iter().map(|part| part.duration_ms)).flatten();
     let said = breach(&BreachPart { over_ms, duration_ms, ..first.clone() }, language);
-    let labels = only(heap.iter().map(|part| &part.labels)).map(|labels| {
-        let joined: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        truncated(&joined.join(" "), LABELS_MAX)
-    });
-    let (labels, severity) = (labels.unwrap_or_default(), language.word(first.severity.as_str()));
+    let labels = shared_labels(heap.iter().map(|part| &part.labels));
+    let severity = language.word(first.severity.as_str());
     let values = [("said", said.as_str()), ("severity", &severity), ("labels", &labels)];
     if is_alone {
         let job = truncated(&first.job, NAME_MAX);

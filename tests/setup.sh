@@ -80,11 +80,18 @@ airflow() {
 
 # The browser that clicks through the pages, what drives it, and what looks for barriers in them.
 browser() {
-    if command -v "${CHROMIUM:-chromium}" >/dev/null && command -v npm >/dev/null; then
-        echo "setup: a browser and npm are there"
+    if command -v "${CHROMIUM:-chromium}" >/dev/null; then
+        echo "setup: a browser is there"
     else
-        echo "setup: installing chromium, fonts with Chinese letters, and npm: the browser that clicks through the pages"
-        install_packages chromium fonts-noto-cjk nodejs npm
+        echo "setup: installing chromium and fonts with Chinese letters: the browser that clicks through the pages"
+        install_packages chromium fonts-noto-cjk
+    fi
+    # Node.js from elsewhere than Debian has npm with it, and lets Debian's package of npm in nowhere.
+    if command -v npm >/dev/null; then
+        echo "setup: npm is there"
+    else
+        echo "setup: installing npm, by which what drives the browser is fetched"
+        install_packages nodejs npm
     fi
     modules="$PWD/../target/browser"
     if [ -d "$modules/node_modules/playwright-core" ] && [ -d "$modules/node_modules/axe-core" ]; then

@@ -168,7 +168,7 @@ async fn an_alert_that_is_closed_by_hand_is_over_for_those_who_were_told_and_doe
     let closed = stage.output(&["close", &id[..8], "--by", "li", "--reason", "it was planned"]).await;
     assert_eq!(closed.status.code(), Some(0), "{}", text(&closed.stderr));
     assert!(text(&closed.stdout).contains("closed by li"), "{}", text(&closed.stdout));
-    assert!(text(&closed.stderr).contains("resolutions are pending"), "{}", text(&closed.stderr));
+    assert!(text(&closed.stderr).contains("1 resolution is pending"), "{}", text(&closed.stderr));
     for _ in 0..2 {
         stage.once(0).await;
     }

@@ -113,6 +113,13 @@ async fn times(held: &Held) -> Vec<Took> {
         },
     };
     let instead: Vec<FallbackDelivery> = opened.iter().take(100).map(instead).collect();
+    let end = |number: &String| Notification {
+        alert: Some(AlertId::new(format!("a{number}"))),
+        follows: Some(DeliveryId::new(format!("d{number}"))),
+        kind: MessageKind::AlertResolved,
+        ..delivery(&format!("e{number}"), "mail")
+    };
+    let ends: Vec<Notification> = opened.iter().map(end).collect();
     let step =
         RuleStep { rule: RuleId::new("etl-failed"), number: 2, after: Duration::from_secs(1), unless_acked: true };
     let mut best: Vec<Took> = Vec::new();
@@ -172,12 +179,13 @@ async fn times(held: &Held) -> Vec<Took> {
         assert_eq!(timed!("gathered, all", store.gathered(&team, "all", open), true).len(), open);
         assert_eq!(timed!("mergeable, all", store.mergeable(&due), true).len(), open);
         assert!(timed!("merge, all", store.merge(&whole, &gathering), true), "they are pending");
+        timed!("ends of what is pending, all", store.tell_again(&ends), true);
         held.execute(&[
             &format!(
                 "UPDATE delivery SET state = 'pending', merged_into = NULL, next_attempt_at = {} WHERE merged_into = 'whole'",
                 now.as_millisecond() - 1000
             ),
-            "DELETE FROM delivery WHERE id = 'whole'",
+            "DELETE FROM delivery WHERE id = 'whole' OR kind = 'alert.resolved'",
         ])
         .await;
         assert_eq!(place, best.len());

@@ -99,10 +99,11 @@ impl Statements {
                  WHERE {listed} AND state = 'pending' \
                    AND EXISTS (SELECT 1 FROM delivery AS leader WHERE leader.id = delivery.follows AND leader.state = 'merged')"
             )),
+            // By the alert, which has few deliveries, and not by the receiver, for whom thousands may be pending.
             supersede_acks: sql(format!(
                 "UPDATE delivery SET state = 'merged', merged_into = later.id, next_attempt_at = NULL \
                  FROM {ids} JOIN delivery AS later ON later.id = item.id \
-                 WHERE delivery.alert = later.alert AND delivery.receiver = later.receiver AND delivery.id <> later.id \
+                 WHERE delivery.alert = later.alert AND delivery.receiver || '' = later.receiver AND delivery.id <> later.id \
                    AND delivery.kind IN ('alert.acknowledged', 'alert.unacknowledged') AND delivery.state = 'pending' \
                    AND delivery.claimed_at IS NULL AND later.state = 'pending' \
                    AND later.kind IN ('alert.resolved', 'alert.acknowledged', 'alert.unacknowledged')"

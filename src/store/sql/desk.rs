@@ -1,21 +1,28 @@
-//! Silences and acknowledgements: rows that people make, beside a process that works.
+//! Silences and acknowledgements: rows that people make, beside a process that works. And the record of what people did.
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::insert::insert_deliveries;
-use super::items::{clean, to_json};
+use super::items::{IdItem, clean, to_json};
 use super::{actions, gap, rows};
 use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
-use crate::model::{Ack, Action, ActionKind, Alert, AlertId, DeliveryId, Notification, ReceiverId, Silence, SilenceId};
+use crate::model::{
+    Ack, Action, ActionKind, Alert, AlertId, DeliveryId, Notification, ReceiverId, RuleId, Silence, SilenceId,
+};
+use crate::store::board::Place;
 use crate::store::desk::{Desk, NewSilence, Told};
 use crate::store::error::StoreError;
 use crate::words::Saying;
 
 const COLUMNS: &str = "id, concerns, reason, author, created_at, ends_at, expired_at, expired_by";
+
+/// What an action is read from.
+const ACTIONS: &str = "at, kind, author, subject, alert, reason";
 
 fn silence(row: &AnyRow) -> Result<Silence, StoreError> {
     Ok(Silence {
@@ -236,6 +243,55 @@ impl Desk for SqlStore {
         .map_err(|error| self.failed(error))?;
         found.iter().map(|row| Ok(AlertId::new(rows::text(row, 0)?))).collect()
     }
+
+    async fn record_action(&self, action: &Action) -> Result<(), StoreError> {
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                actions::record(self, &mut write, std::slice::from_ref(action)).await?;
+                self.commit(write).await
+            })
+        })
+        .await
+    }
+
+    async fn action_page(&self, after: Option<&Place>, limit: usize) -> Result<Vec<Action>, StoreError> {
+        // Without a place the list begins behind all that there can be.
+        let (at, id) = after.map_or((i64::MAX, ""), |place| (place.at.as_millisecond(), place.id.as_str()));
+        let statement = AssertSqlSafe(format!(
+            "SELECT {ACTIONS} FROM action WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT {limit}"
+        ));
+        let found = sqlx::query(statement).bind(at).bind(clean(id).into_owned()).fetch_all(&self.readers).await;
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", action))
+    }
+
+    async fn closed_between(&self, behind: Timestamp, until: Timestamp) -> Result<Vec<RuleId>, StoreError> {
+        let found = sqlx::query(
+            "SELECT alert.rule FROM action JOIN alert ON alert.id = action.alert \
+             WHERE action.at > $1 AND action.at <= $2 AND action.kind = 'close'",
+        )
+        .bind(behind.as_millisecond())
+        .bind(until.as_millisecond())
+        .fetch_all(&self.readers)
+        .await;
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", |row| rows::text(row, 0).map(RuleId::new)))
+    }
+
+    async fn actions_on_alert(&self, alert: &AlertId) -> Result<Vec<Action>, StoreError> {
+        let statement = AssertSqlSafe(format!("SELECT {ACTIONS} FROM action WHERE alert = $1 ORDER BY at, id"));
+        let found = sqlx::query(statement).bind(alert.as_str()).fetch_all(&self.readers).await;
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", action))
+    }
+
+    async fn actions_on_deliveries(&self, deliveries: &[DeliveryId]) -> Result<Vec<Action>, StoreError> {
+        let items: Vec<IdItem> = deliveries.iter().map(|id| IdItem { id: id.as_str() }).collect();
+        let statement = AssertSqlSafe(format!(
+            "SELECT {ACTIONS} FROM action WHERE subject IN {} AND kind IN ('retry', 'drop') ORDER BY at, id",
+            self.dialect.bound_texts(1)
+        ));
+        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
+        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", action))
+    }
 }
 
 async fn remove_acks(
@@ -258,4 +314,16 @@ async fn remove_acks(
 fn acknowledgement(row: &AnyRow) -> Result<(AlertId, Ack), StoreError> {
     let at = rows::instant(rows::number(row, 3)?)?;
     Ok((AlertId::new(rows::text(row, 0)?), Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at }))
+}
+
+fn action(row: &AnyRow) -> Result<Action, StoreError> {
+    let word = rows::text(row, 1)?;
+    Ok(Action {
+        at: rows::instant(rows::number(row, 0)?)?,
+        kind: ActionKind::from_word(&word).ok_or_else(|| rows::unknown("kind of action", &word))?,
+        by: rows::text(row, 2)?,
+        subject: rows::text(row, 3)?,
+        alert: rows::optional_text(row, 4)?.map(AlertId::new),
+        reason: rows::optional_text(row, 5)?,
+    })
 }

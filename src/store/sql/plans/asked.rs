@@ -13,7 +13,6 @@ use crate::model::{
     GroupPlace, InstanceKey, MessageKind, Notification, PollOutcome, RuleId, RuleStep, SilenceId, SourceId, StepTaken,
 };
 use crate::store::access::Access as _;
-use crate::store::actions::Actions as _;
 use crate::store::archive::Archive as _;
 use crate::store::board::{Board, Place};
 use crate::store::deliveries::Deliveries as _;
@@ -22,7 +21,6 @@ use crate::store::digests::{DigestCommit, DigestCursor, Digests as _, Since};
 use crate::store::error::StoreError;
 use crate::store::escalation::Steps as _;
 use crate::store::fallback::{FallbackDeliveries as _, FallbackDelivery, KnownReceiver};
-use crate::store::gauges::Gauges as _;
 use crate::store::groups::Groups as _;
 use crate::store::inquiry::Inquiry as _;
 use crate::store::leases::{Fence, Leases as _, Replica};
@@ -31,7 +29,6 @@ use crate::store::outbox::{Hurried, Outbox as _, Settled};
 use crate::store::own::{OwnAlerts as _, OwnCommit};
 use crate::store::sql::database::SqlStore;
 use crate::store::tally::Tally as _;
-use crate::store::transition::TransitionLog as _;
 use crate::store::upkeep::{KeptRuns, Upkeep as _};
 
 /// What loops and whoever looks read.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::decider::Decider;
 use super::episodes::Episodes;
-use super::judge::{Candidate, CandidateSubject, Judged, Naming, last_ends, recovers_by_later_run, succeeded};
+use super::judge::{Candidate, CandidateSubject, Judged, Naming, recovers_by_later_run};
 use super::look::Look;
 use super::memory::Memory;
 use crate::alert::identity::{alert_id, job_alert_id, readdressed_alert_id};
@@ -50,9 +50,8 @@ impl Decider {
             }
             fired.push(alert);
         }
-        let ends = last_ends(memory, &judged.ledger, &judged.observed);
         let is_meant = |alert: &Alert| recovers_by_later_run(alert, &self.rules);
-        let recovered = judged.ledger.recover(succeeded(&judged.observed), &ends, is_meant, look.now);
+        let recovered = judged.recover(memory, is_meant, look.now);
         judged.ended.extend(recovered);
         let Judged { observed, is_stirred, unseen, ledger, ended, continued, overdue, .. } = judged;
         let mut episodes = Episodes { ledger, fired, ended: Vec::new(), continued, overdue };

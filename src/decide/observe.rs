@@ -132,9 +132,12 @@ pub(super) fn may_be_same_end(known: Option<Timestamp>, shown: Option<Timestamp>
 }
 
 /// The end that is known of a run which is over as it was, where its source leaves it out just now or corrects it: the run keeps
-/// it, so that its alerts keep their names, and what came after it came after it still.
+/// it, so that its alerts keep their names, and what came after it came after it still. A page that leaves out the end may leave
+/// out the start, too, or correct it: only one that began later is another try.
 fn known_end(before: &Snapshot, new: &Snapshot) -> Option<Timestamp> {
-    let is_as_it_was = before.status == new.status && new.status.has_ended() && before.start_time == new.start_time;
+    let began_later = before.start_time.zip(new.start_time).is_some_and(|(known, shown)| shown > known);
+    let is_same_try = before.start_time == new.start_time || new.end_time.is_none() && !began_later;
+    let is_as_it_was = before.status == new.status && new.status.has_ended() && is_same_try;
     before
         .end_time
         .filter(|_| is_as_it_was && before.end_time != new.end_time && may_be_same_end(before.end_time, new.end_time))

@@ -8,7 +8,7 @@ use sqlx::Any;
 use sqlx::any::AnyRow;
 
 use super::connections::Connection;
-use super::database::SqlStore;
+use super::database::{SqlStore, Write};
 use super::gap::next_sequence;
 use super::items::{JobItem, SubjectItem, to_json};
 use super::{insert, rows};
@@ -106,11 +106,24 @@ impl Digests for SqlStore {
                 // The next digest ends at a later number, and so has another name, also when nothing happens in between.
                 next_sequence(self, &mut write, commit.to.made_at).await?;
                 insert::add(self, &mut write, &commit.deliveries).await?;
+                keep_facts(self, &mut write, commit).await?;
                 self.commit(write).await
             })
         })
         .await
     }
+}
+
+/// Keeps what the digest says beside its deliveries.
+async fn keep_facts(store: &SqlStore, write: &mut Write, commit: &DigestCommit) -> Result<(), StoreError> {
+    let facts = to_json(&commit.facts)?;
+    for delivery in &commit.deliveries {
+        let kept =
+            sqlx::query("INSERT INTO digest_facts (delivery, facts) VALUES ($1, $2) ON CONFLICT (delivery) DO NOTHING");
+        let kept = kept.bind(delivery.id.as_str()).bind(facts.as_str()).execute(write.on()).await;
+        kept.map_err(|error| store.failed(error))?;
+    }
+    Ok(())
 }
 
 fn cursor_of(row: &AnyRow) -> Result<DigestCursor, StoreError> {

@@ -15,7 +15,7 @@ use super::items::{IdItem, MemberItem, delivery_items, lists};
 use super::outbox::{ORDER, queued};
 use super::{insert, rows};
 use crate::alert::attach_escalation;
-use crate::model::{AlertFacts, DeliveryId, DueGroup, Mergeable, Notification, Queued, ReceiverId};
+use crate::model::{AlertFacts, DeliveryId, DigestFacts, DueGroup, Mergeable, Notification, Queued, ReceiverId};
 use crate::store::error::StoreError;
 use crate::store::groups::{Groups, Unrepeated};
 
@@ -118,6 +118,15 @@ impl Groups for SqlStore {
             Ok(facts)
         };
         Ok(rows::all(found.as_slice(), "alert", facts).pop())
+    }
+
+    async fn digest_of(&self, delivery: &DeliveryId) -> Result<Option<DigestFacts>, StoreError> {
+        let found = sqlx::query("SELECT facts FROM digest_facts WHERE delivery = $1")
+            .bind(delivery.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(rows::all(found.as_slice(), "digest_facts", |row| rows::json(row, 0)).pop())
     }
 
     async fn told_by(&self, group: &DeliveryId) -> Result<Vec<AlertFacts>, StoreError> {

@@ -30,6 +30,7 @@ use crate::store::own::{OwnAlerts as _, OwnCommit};
 use crate::store::sql::database::SqlStore;
 use crate::store::tally::Tally as _;
 use crate::store::upkeep::{KeptRuns, Upkeep as _};
+use crate::template::sample_digest;
 
 /// What loops and whoever looks read.
 pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
@@ -68,6 +69,7 @@ pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.attempts_since(now).await?;
     store.told_by(&delivery).await?;
     store.facts_of(&delivery).await?;
+    store.digest_of(&delivery).await?;
     store.tell_alone(&[delivery], now).await?;
     store.unrepeated(now).await?;
     let after = Duration::from_secs(60);
@@ -158,7 +160,8 @@ pub(super) async fn sum_up(store: &SqlStore) -> Result<(), StoreError> {
     }
     let to = DigestCursor { sequence: from.sequence + 1, made_at: now, due_at: now };
     let message = Notification::new("digest".into(), "hook".into(), MessageKind::Digest, Content::default(), now);
-    store.commit_digest(&DigestCommit { name: "asked".into(), from, to, deliveries: vec![message] }).await
+    let facts = sample_digest(now).digest().cloned().expect("a digest");
+    store.commit_digest(&DigestCommit { name: "asked".into(), from, to, facts, deliveries: vec![message] }).await
 }
 
 /// Writes what polls, lanes and the other loops write, and what they read for that.

@@ -5,29 +5,46 @@ use sqlx::any::AnyRow;
 
 use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
-use super::items::{IdItem, StepItem, to_json};
+use super::items::{IdItem, StepItem, milliseconds, to_json};
 use super::{insert, rows};
+use crate::limits::UNWATCHED_AFTER;
 use crate::model::{AlertId, DeliveryId, DueStep, EscalatedEnd, Notification, ReceiverId, RuleStep, StepTaken};
 use crate::store::error::StoreError;
 use crate::store::escalation::{AfterStep, Steps};
 
-/// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told. A telling is
-/// what is pending, whether or not it has arrived: who cannot be reached must not keep others from being told.
+/// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told, and since when and
+/// how long they wait. A telling is what is pending, whether or not it has arrived: who cannot be reached must not keep others
+/// from being told. A step whose receivers are all gone since it was taken is before the alert once more, ten minutes after the
+/// last of them went, for whom it names now: so it is with the first receivers of an alert. Of two that had told the same
+/// receiver, as those of two rounds, it is the later one.
 fn ahead(store: &SqlStore) -> String {
-    format!(
+    let told = "FROM escalation JOIN receiver AS told ON told.id = escalation.receiver \
+                WHERE escalation.alert = alert.id AND escalation.step = item.number";
+    let untaken = format!(
         "SELECT alert.id AS alert, item.number AS number, item.delay AS delay, \
            (SELECT MIN(first.created_at) FROM delivery AS first WHERE first.alert = alert.id \
-             AND first.kind = 'alert.firing' AND first.stands_in_for IS NULL) AS told_at \
+             AND first.kind = 'alert.firing' AND first.stands_in_for IS NULL) AS told_at, \
+           (SELECT MAX(told.removed_at) {told} AND NOT EXISTS (SELECT 1 FROM escalation AS later \
+             WHERE later.alert = alert.id AND later.step > item.number AND later.receiver = told.id)) AS gone_at \
          FROM {} JOIN alert ON alert.rule = item.rule \
          WHERE alert.state = 'firing' AND alert.suppressed_by IS NULL AND alert.suspended_at IS NULL \
-           AND NOT EXISTS (SELECT 1 FROM escalation WHERE escalation.alert = alert.id AND escalation.step = item.number) \
+           AND NOT EXISTS (SELECT 1 {told} AND told.removed_at IS NULL) \
            AND (item.unless_acked = 0 OR NOT EXISTS (SELECT 1 FROM ack WHERE ack.alert = alert.id))",
         store.dialect.items(StepItem::COLUMNS)
+    );
+    format!(
+        "SELECT alert, number, told_at, COALESCE(gone_at, told_at) AS since, \
+           CASE WHEN gone_at IS NULL THEN delay ELSE {} END AS wait FROM ({untaken}) AS untaken \
+         WHERE gone_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM escalation \
+           WHERE escalation.alert = untaken.alert AND escalation.step = untaken.number)",
+        milliseconds(UNWATCHED_AFTER)
     )
 }
 
-/// What was told further ahead of `$3` than its step waits: the clock was set back since, and the step is due.
-const TOLD_AHEAD: &str = "ahead.told_at > $3 + ahead.delay";
+/// When a step is due.
+const DUE_AT: &str = "ahead.since + ahead.wait";
+/// What a step counts from is further ahead of `$3` than it waits: the clock was set back since, and the step is due.
+const COUNTS_AHEAD: &str = "ahead.since > $3 + ahead.wait";
 
 fn bound(steps: &[RuleStep]) -> Result<String, StoreError> {
     let items: Vec<StepItem> = steps
@@ -54,11 +71,10 @@ impl Steps for SqlStore {
         limit: usize,
     ) -> Result<Vec<DueStep>, StoreError> {
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT {}, ahead.number, ahead.told_at, ahead.told_at + ahead.delay, ack.author \
+            "SELECT {}, ahead.number, ahead.told_at, {DUE_AT}, ack.author \
              FROM ({}) AS ahead JOIN alert ON alert.id = ahead.alert LEFT JOIN ack ON ack.alert = ahead.alert \
-             WHERE (ahead.told_at + ahead.delay BETWEEN $2 AND $3 OR {TOLD_AHEAD}) \
-               AND (ahead.told_at + ahead.delay, ahead.alert, ahead.number) > ($4, $5, $6) \
-             ORDER BY ahead.told_at + ahead.delay, ahead.alert, ahead.number LIMIT $7",
+             WHERE ({DUE_AT} BETWEEN $2 AND $3 OR {COUNTS_AHEAD}) AND ({DUE_AT}, ahead.alert, ahead.number) > ($4, $5, $6) \
+             ORDER BY {DUE_AT}, ahead.alert, ahead.number LIMIT $7",
             rows::alert_columns(),
             ahead(self)
         ));
@@ -81,10 +97,8 @@ impl Steps for SqlStore {
     }
 
     async fn next_step(&self, steps: &[RuleStep], after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT MIN(ahead.told_at + ahead.delay) FROM ({}) AS ahead WHERE ahead.told_at + ahead.delay > $2",
-            ahead(self)
-        ));
+        let statement =
+            sqlx::AssertSqlSafe(format!("SELECT MIN({DUE_AT}) FROM ({}) AS ahead WHERE {DUE_AT} > $2", ahead(self)));
         let row = sqlx::query(statement)
             .bind(bound(steps)?)
             .bind(after.as_millisecond())

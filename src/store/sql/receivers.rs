@@ -27,11 +27,11 @@ pub(super) async fn keep(
         note(store, &mut write, known).await?;
         remove_others(store, &mut write, known, now).await?;
     }
-    let gone =
-        sqlx::query("SELECT id, fallback, fallback_after FROM receiver WHERE removed_at IS NOT NULL ORDER BY id")
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
+    let gone = sqlx::query("SELECT id, fallback, fallback_after FROM receiver WHERE removed_at >= $1 ORDER BY id")
+        .bind(long_ago(now))
+        .fetch_all(write.on())
+        .await
+        .map_err(|error| store.failed(error))?;
     store.commit(write).await?;
     let gone = rows::all(&gone, "receiver", |row| {
         let fallback = rows::optional_text(row, 1)?.map(ReceiverId::new);
@@ -122,12 +122,17 @@ async fn remove_others(
     if dead > 0 {
         tracing::error!(deliveries = dead, "gave up deliveries: {RECEIVER_GONE}");
     }
-    let long_ago = now.checked_sub(FALLBACK_DEAD_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
     for statement in [
         "DELETE FROM receiver_health WHERE receiver IN (SELECT id FROM receiver WHERE removed_at < $1)",
-        "DELETE FROM receiver WHERE removed_at < $1",
+        // Whom a step has told of what fires is kept in mind: the step looks for who took its place.
+        "DELETE FROM receiver WHERE removed_at < $1 AND id NOT IN (SELECT receiver FROM escalation WHERE ended = 0)",
     ] {
-        sqlx::query(statement).bind(long_ago).execute(write.on()).await.map_err(|error| store.failed(error))?;
+        sqlx::query(statement).bind(long_ago(now)).execute(write.on()).await.map_err(|error| store.failed(error))?;
     }
     Ok(())
+}
+
+/// What is gone since before then concerns no fallback any more.
+fn long_ago(now: Timestamp) -> i64 {
+    now.checked_sub(FALLBACK_DEAD_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond()
 }
